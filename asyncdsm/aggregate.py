@@ -1,0 +1,170 @@
+"""What has been measured and not been sent yet: samples, folded into time buckets.
+
+A checkpoint appends one sample to a deque, which any thread may do without a lock. Whoever finds the deque long
+folds it: counts every sample into its bucket, under a lock that nobody waits for. So nothing is lost between
+threads, and no bucket is ever changed while it is sent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from math import log
+from threading import Lock
+from time import time_ns
+from typing import Final
+
+from asyncdsm.bins import MULTIPLIER, OFFSET, ZERO
+from asyncdsm.edge import Point
+from asyncdsm.stats import Accounts, Stats
+
+FOLD_AT = 256
+"""Samples that are folded at once: about 0.3 ms of work."""
+
+# The three sketches of a point are one dict of counts, each shifted to a range of its own: 232 bytes instead of 696.
+EDGE, PATHWAY, SIZE = 0, 1 << 22, 1 << 23
+
+Sample = tuple[Point, int, int, int, int | None]
+"""Point, time of the checkpoint, edge latency, pathway latency (all ns), payload size in bytes if known."""
+Offset = tuple[tuple[str, ...], int, int]
+"""Sorted tags of a backlog, time, offset."""
+
+_NS: Final = 1e-9
+
+
+class Bucket:
+    """Ten seconds of what passed, aligned to the epoch."""
+
+    __slots__ = ("backlogs", "points", "recorded", "start_ns")
+
+    def __init__(self, start_ns: int) -> None:
+        self.start_ns = start_ns
+        self.points: dict[Point, dict[int, int]] = {}
+        self.backlogs: dict[tuple[str, ...], int] = {}
+        self.recorded = 0
+
+
+class Aggregator:
+    """Takes samples from any thread; gives out finished buckets.
+
+    The sum of `recorded` over the buckets given out, plus what waits here, plus what was dropped, is what was
+    recorded: `accounts` keeps it.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        env: str | None,
+        *,
+        bucket_ns: int = 10_000_000_000,
+        max_points: int = 10_000,
+        max_header_bytes: int = 256,
+        now: Callable[[], int] = time_ns,
+        accounts: Accounts | None = None,
+    ) -> None:
+        """`now` gives nanoseconds since the epoch."""
+        self.service, self.env = service, env
+        self.bucket_ns, self.max_points, self.max_header_bytes = bucket_ns, max_points, max_header_bytes
+        self.now = now
+        self.accounts = accounts or Accounts()
+        self.samples: deque[Sample] = deque()
+        self.offsets: deque[Offset] = deque()
+        self._buckets: dict[int, Bucket] = {}
+        self._alive: set[Point] = set()
+        self._lock = Lock()
+
+    def record(self, sample: Sample) -> None:
+        """Take one sample. **Hot**: an append, and a fold every 256th time."""
+        self.samples.append(sample)
+        if len(self.samples) >= FOLD_AT:
+            self.fold()
+
+    def record_offset(self, tags: tuple[str, ...], offset: int) -> None:
+        """Note a Kafka offset under the sorted tags of a backlog (protocol §6); the highest in a bucket wins."""
+        self.offsets.append((tags, self.now(), offset))
+        if len(self.offsets) >= FOLD_AT:
+            self.fold()
+
+    def keep(self, point: Point) -> bool:
+        """Keep one more point, if there is room; without, it still names the pathway, but its samples are dropped."""
+        if len(self._alive) < self.max_points:
+            self._alive.add(point)
+            point.kept = True
+        return point.kept
+
+    def fold(self) -> None:
+        """Count the waiting samples into their buckets, unless another thread is at it."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._fold()
+            finally:
+                self._lock.release()
+
+    def take(self, before_ns: int | None = None) -> list[Bucket]:
+        """Return the buckets that ended at or before `before_ns` (None: all), oldest first, and forget them."""
+        with self._lock:
+            self._fold()
+            ended = [
+                start for start in self._buckets if before_ns is None or start + self.bucket_ns <= before_ns
+            ]
+            taken = [self._buckets.pop(start) for start in sorted(ended)]
+            if taken:
+                self._forget_idle(taken)
+            return taken
+
+    def stats(self) -> Stats:
+        """Return the accounts as they are now."""
+        with self._lock:
+            self._fold()
+            return self.accounts.snapshot(len(self.samples))
+
+    def _fold(self) -> None:
+        samples, counted = self.samples, len(self.samples)
+        pop, bucket, end = samples.popleft, Bucket(0), 0
+        dropped = 0
+        for _ in range(counted):
+            point, now, edge_ns, pathway_ns, size = pop()
+            if not bucket.start_ns <= now < end:
+                bucket = self._bucket(now)
+                end = bucket.start_ns + self.bucket_ns
+            counts = bucket.points.get(point)
+            if counts is None:
+                if not point.kept or len(bucket.points) >= self.max_points:
+                    dropped += 1
+                    continue
+                counts = bucket.points[point] = {}
+            key = int(log(edge_ns * _NS) * MULTIPLIER + OFFSET) if edge_ns > 0 else ZERO
+            counts[key] = counts.get(key, 0) + 1
+            key = PATHWAY + (int(log(pathway_ns * _NS) * MULTIPLIER + OFFSET) if pathway_ns > 0 else ZERO)
+            counts[key] = counts.get(key, 0) + 1
+            if size is not None:
+                key = SIZE + (int(log(size) * MULTIPLIER + OFFSET) if size > 0 else ZERO)
+                counts[key] = counts.get(key, 0) + 1
+            bucket.recorded += 1
+        if counted:
+            self.accounts.record(counted)
+        if dropped:
+            self.accounts.drop("points", dropped)
+        self._fold_offsets()
+
+    def _fold_offsets(self) -> None:
+        for _ in range(len(self.offsets)):
+            tags, now, offset = self.offsets.popleft()
+            backlogs = self._bucket(now).backlogs
+            if tags in backlogs or len(backlogs) < self.max_points:
+                backlogs[tags] = max(offset, backlogs.get(tags, offset))
+
+    def _bucket(self, now: int) -> Bucket:
+        start = now - now % self.bucket_ns
+        bucket = self._buckets.get(start)
+        if bucket is None:
+            bucket = self._buckets[start] = Bucket(start)
+        return bucket
+
+    def _forget_idle(self, taken: list[Bucket]) -> None:
+        """Forget points that nothing passed lately, so that the bound is on those in use, not on those ever met."""
+        used = set().union(*(bucket.points for bucket in (*taken, *self._buckets.values())))
+        idle = self._alive - used
+        for point in idle:
+            point.edge.points.pop(point.parent, None)
+        self._alive -= idle

@@ -1,0 +1,154 @@
+"""The hot path: the current pathway, and the checkpoints that make and follow it.
+
+Everything here is look-ups, arithmetic and one append: no hashing, no sorting, no string built beyond the header
+itself, no lock, no await. While no `DataStreams` runs, every function does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+
+from asyncdsm.aggregate import Aggregator, Sample
+from asyncdsm.edge import Edge
+from asyncdsm.pathway import Pathway
+
+# .NET ignores a context more than 60 s in the future (protocol §3): its latencies would be nonsense for everybody.
+_FUTURE_NS = 60_000_000_000
+
+_current: ContextVar[Pathway | None] = ContextVar("asyncdsm_pathway", default=None)
+_aggregator: Aggregator | None = None
+_wake: Callable[[], Aggregator | None] | None = None
+_new = tuple.__new__
+
+
+class Departure(NamedTuple):
+    """A produce checkpoint that is not counted yet: put `header` on the message, `depart` when the client took it."""
+
+    pathway: Pathway
+    header: str
+    sample: Sample
+
+
+def consume(
+    edge: Edge, header: str | bytes | None = None, size: int | None = None, broker_ns: int | None = None
+) -> Pathway | None:
+    """Record that a message was consumed, and make its pathway the current one.
+
+    `header` is the context's base64 text; without one, or with one that cannot be read, a pathway starts here, at
+    the broker's time of the message if there is one, and never on the message before (protocol §5). Returns the
+    pathway, or None when nothing runs.
+    """
+    aggregator = _aggregator or _awake()
+    if aggregator is None:
+        return None
+    now = aggregator.now()
+    parent, start, previous = _carried(aggregator, header, now) or (0, broker_ns or now, broker_ns or now)
+    point = edge.points.get(parent) if edge.owner is aggregator else None
+    if point is None:
+        point = edge.point(aggregator, parent)
+    aggregator.record((point, now, now - previous, now - start, size))
+    pathway = _new(Pathway, (point.hash, start, now))
+    _current.set(pathway)
+    return pathway
+
+
+def prepare(edge: Edge, size: int | None = None) -> Departure | None:
+    """Make the context for a message about to be produced; `depart` counts it. None when nothing runs.
+
+    The parent is the last message *consumed* by this flow of execution (protocol §5). `size` is the message's
+    without its context.
+    """
+    aggregator = _aggregator or _awake()
+    if aggregator is None:
+        return None
+    now = aggregator.now()
+    parent, start, previous = _current.get() or (0, now, now)
+    point = edge.points.get(parent) if edge.owner is aggregator else None
+    if point is None:
+        point = edge.point(aggregator, parent)
+    pathway = _new(Pathway, (point.hash, start, now))
+    return _new(
+        Departure, (pathway, pathway.encode_base64(), (point, now, now - previous, now - start, size))
+    )
+
+
+def depart(departure: Departure, size: int | None = None) -> None:
+    """Count a prepared checkpoint; `size`, where given, replaces the one it was prepared with."""
+    aggregator = _aggregator
+    if aggregator is not None:
+        sample = departure.sample
+        aggregator.record(sample if size is None else (*sample[:4], size))
+
+
+def produce(edge: Edge, size: int | None = None) -> str | None:
+    """Record that a message is produced; return the base64 text to put on it, None when nothing runs."""
+    departure = prepare(edge, size)
+    if departure is None:
+        return None
+    depart(departure)
+    return departure.header
+
+
+def current_pathway() -> Pathway | None:
+    """Return the pathway of the message that this flow of execution consumed last, or None."""
+    return _current.get()
+
+
+def set_current(pathway: Pathway | None) -> None:
+    """Make a pathway the current one, or none."""
+    _current.set(pathway)
+
+
+@contextmanager
+def continuing(pathway: Pathway | None) -> Iterator[Pathway | None]:
+    """Make a pathway the current one inside the block, and what was current before again behind it."""
+    before = _current.get()
+    _current.set(pathway)
+    try:
+        yield pathway
+    finally:
+        _current.set(before)
+
+
+def next_pathway(edge: Edge, header: str | bytes | None, broker_ns: int | None = None) -> Pathway | None:
+    """Return the pathway that `consume` would make current, from the message alone, recording nothing."""
+    aggregator = _aggregator or _awake()
+    if aggregator is None:
+        return None
+    now = aggregator.now()
+    parent, start, _ = _readable(aggregator, header, now) or (0, broker_ns or now, now)
+    return Pathway(edge.point(aggregator, parent).hash, start, now)
+
+
+def running() -> Aggregator | None:
+    """Return the aggregator that takes the checkpoints, None when nothing runs."""
+    return _aggregator or _awake()
+
+
+def activate(aggregator: Aggregator | None, wake: Callable[[], Aggregator | None] | None = None) -> None:
+    """Let checkpoints go to `aggregator`; with None, `wake` is asked for one at the next checkpoint."""
+    global _aggregator, _wake  # noqa: PLW0603
+    _aggregator, _wake = aggregator, wake
+
+
+def _awake() -> Aggregator | None:
+    return None if _wake is None else _wake()
+
+
+def _carried(aggregator: Aggregator, header: str | bytes | None, now: int) -> Pathway | None:
+    if header is None:
+        return None
+    pathway = _readable(aggregator, header, now)
+    if pathway is None:
+        aggregator.accounts.note("malformed")
+    return pathway
+
+
+def _readable(aggregator: Aggregator, header: str | bytes | None, now: int) -> Pathway | None:
+    if header is None or len(header) > aggregator.max_header_bytes:
+        return None
+    pathway = Pathway.decode_base64(header)
+    return None if pathway is None or pathway.edge_start_ns > now + _FUTURE_NS else pathway

@@ -1,0 +1,54 @@
+"""Where checkpoints of one kind pass, and the points on it: one for each pathway that arrives."""
+
+from __future__ import annotations
+
+from sys import intern
+from typing import TYPE_CHECKING
+
+from asyncdsm.pathway import node_hash, pathway_hash
+
+if TYPE_CHECKING:
+    from asyncdsm.aggregate import Aggregator
+
+
+class Point:
+    """One pathway passing one edge: what a payload has a row for. Compared by identity."""
+
+    __slots__ = ("edge", "hash", "kept", "parent")
+
+    def __init__(self, edge: Edge, hash_: int, parent: int) -> None:
+        """`hash_` is the pathway's hash behind the edge, `parent` the one before it (0 at the start)."""
+        self.edge, self.hash, self.parent = edge, hash_, parent
+        self.kept = False
+
+
+class Edge:
+    """The tags of protocol §4, sorted and interned once, and the points met so far.
+
+    An adapter makes one for each (topic, group) it meets and keeps it. The hashes depend on the service that
+    runs, so an edge belongs to one aggregator at a time and forgets its points when another takes over.
+    """
+
+    __slots__ = ("_node", "owner", "points", "tags")
+
+    def __init__(self, *tags: str) -> None:
+        """`tags` are texts of the form `name:value`, in any order."""
+        self.tags = tuple(sorted(intern(tag) for tag in tags))
+        self.owner: Aggregator | None = None
+        self.points: dict[int, Point] = {}
+        self._node = 0
+
+    def __repr__(self) -> str:
+        return f"Edge({', '.join(self.tags)})"
+
+    def point(self, aggregator: Aggregator, parent: int) -> Point:
+        """Return the point of `parent` for this aggregator: the way for one met for the first time."""
+        if self.owner is not aggregator:
+            self._node = node_hash(aggregator.service, aggregator.env, self.tags)
+            self.points, self.owner = {}, aggregator
+        point = self.points.get(parent)
+        if point is None:
+            point = Point(self, pathway_hash(self._node, parent), parent)
+            if aggregator.keep(point):
+                point = self.points.setdefault(parent, point)
+        return point

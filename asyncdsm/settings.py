@@ -1,0 +1,221 @@
+"""What can be set, from the environment (protocol §8) or in code. Every wrong value is one clear error."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from os.path import exists
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+DEFAULT_SOCKET = "/var/run/datadog/apm.socket"
+DEFAULT_SERVICE = "unnamed-python-service"
+DEFAULT_PORT = 8126
+DEFAULT_SITE = "datadoghq.com"
+
+T = TypeVar("T")
+
+
+class SettingError(ValueError):
+    """A setting has a value it cannot have: the text names it, the value, and what is allowed."""
+
+    def __init__(self, name: str, value: object, allowed: str) -> None:
+        super().__init__(f"{name} is {value!r}; it must be {allowed}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything that can be set. `Settings()` is the default; `Settings.from_environ(os.environ)` reads protocol §8.
+
+    Raises SettingError where a value is not one the setting can have.
+    """
+
+    enabled: bool = True
+    service: str = DEFAULT_SERVICE
+    env: str | None = None
+    version: str | None = None
+    hostname: str = ""
+    primary_tag: str | None = None
+    agent_url: str = f"http://localhost:{DEFAULT_PORT}"
+    """Where the Agent listens: `http://`, `https://` or `unix://`; the intake itself when `api_key` is set."""
+    api_key: str | None = field(default=None, repr=False)
+    """Set for delivery without an Agent."""
+    external_env: str | None = None
+    bucket_seconds: float = 10.0
+    flush_seconds: float = 10.0
+    request_seconds: float = 10.0
+    """How long one delivery may take before it is tried again."""
+    shutdown_seconds: float = 5.0
+    """How long the last delivery may take on the way out."""
+    max_points: int = 10_000
+    """Distinct (edge, parent) pairs and offsets kept per bucket; beyond it checkpoints are counted as dropped."""
+    max_outbox_bytes: int = 32 * 1024 * 1024
+    max_header_bytes: int = 256
+    """A longer context header is not read (today's have 28)."""
+
+    def __post_init__(self) -> None:
+        """Check every value, by the name the caller used."""
+        for name, allowed, is_allowed in _RULES:
+            if not is_allowed(getattr(self, name)):
+                value = getattr(self, name)
+                raise SettingError(name, _without_password(value) if name == "agent_url" else value, allowed)
+
+    @classmethod
+    def from_environ(
+        cls,
+        environ: Mapping[str, str],
+        *,
+        hostname: Callable[[], str] = socket.gethostname,
+        socket_exists: Callable[[str], bool] = exists,
+        **explicit: Any,
+    ) -> Settings:
+        """Read the environment of protocol §8; whatever is given by name wins.
+
+        Empty variables count as not set, as they do for ddtrace. Raises SettingError naming the variable.
+        """
+        found = dict(_read(environ, socket_exists))
+        found.setdefault("hostname", hostname())
+        return cls(**{**found, **explicit})
+
+
+def _read(environ: Mapping[str, str], socket_exists: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
+    resource = _resource(environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))
+    aliases = {
+        "service": environ.get("OTEL_SERVICE_NAME") or resource.get("service.name"),
+        "env": resource.get("deployment.environment.name") or resource.get("deployment.environment"),
+        "version": resource.get("service.version"),
+    }
+    yield from ((name, value) for name, value in aliases.items() if value)
+    for variable, (name, read) in _VARIABLES.items():
+        if value := environ.get(variable):
+            yield name, read(variable, value)
+    yield from _destination(environ, socket_exists)
+
+
+def _destination(environ: Mapping[str, str], socket_exists: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
+    host = environ.get("DD_AGENT_HOST") or environ.get("DD_TRACE_AGENT_HOSTNAME")
+    port = next((name for name in ("DD_TRACE_AGENT_PORT", "DD_AGENT_PORT") if environ.get(name)), None)
+    if url := environ.get("DD_TRACE_AGENT_URL"):
+        yield "agent_url", _url("DD_TRACE_AGENT_URL", url)
+    elif host or port:
+        number = _port(port, environ[port]) if port else DEFAULT_PORT
+        yield "agent_url", _host_url(host or "localhost", number)
+    elif socket_exists(DEFAULT_SOCKET):
+        yield "agent_url", f"unix://{DEFAULT_SOCKET}"
+    elif environ.get("DD_API_KEY") and environ.get("DD_SITE"):
+        yield "agent_url", f"https://trace.agent.{_site('DD_SITE', environ['DD_SITE'])}"
+        yield "api_key", environ["DD_API_KEY"].strip()
+
+
+def _host_url(host: str, port: int) -> str:
+    bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return _url("DD_AGENT_HOST", f"http://{bracketed}:{port}")
+
+
+def _resource(text: str) -> dict[str, str]:
+    pairs = (pair.split("=", 1) for pair in text.split(",") if "=" in pair)
+    return {key.strip(): unquote(value.strip()) for key, value in pairs}
+
+
+def _flag(variable: str, value: str) -> bool:
+    lowered = value.strip().lower()
+    if lowered in {"true", "1", "yes", "on"}:
+        return True
+    if lowered in {"false", "0", "no", "off"}:
+        return False
+    raise SettingError(variable, value, "true or false")
+
+
+def _seconds(variable: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 < number <= 86_400:
+        raise SettingError(variable, value, "a number of seconds above 0 and at most 86400")
+    return number
+
+
+def _port(variable: str, value: str) -> int:
+    if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= 65_535):
+        raise SettingError(variable, value, "a port from 1 to 65535")
+    return int(value)
+
+
+def _site(variable: str, value: str) -> str:
+    if not value.replace(".", "").replace("-", "").isalnum():
+        raise SettingError(variable, value, f"a host name such as {DEFAULT_SITE}")
+    return value
+
+
+def _url(variable: str, value: str) -> str:
+    if not _is_url(value):
+        raise SettingError(variable, _without_password(value), "an http://, https:// or unix:// URL")
+    return value
+
+
+def _text(_: str, value: str) -> str:
+    return value
+
+
+def _is_url(value: object) -> bool:
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
+        if parts.scheme == "unix":
+            return bool(parts.path) and not parts.netloc
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # a port that is no number, a broken IPv6 address
+        return False
+
+
+def _without_password(url: object) -> object:
+    before, at, after = url.rpartition("@") if isinstance(url, str) else ("", "", "")
+    return f"{before.split('://')[0]}://…@{after}" if at else url
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= sys.maxsize
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and _is_positive(value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_optional_text(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+_VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+    "DD_DATA_STREAMS_ENABLED": ("enabled", _flag),
+    "DD_SERVICE": ("service", _text),
+    "DD_ENV": ("env", _text),
+    "DD_VERSION": ("version", _text),
+    "DD_HOSTNAME": ("hostname", _text),
+    "DD_PRIMARY_TAG": ("primary_tag", _text),
+    "DD_EXTERNAL_ENV": ("external_env", _text),
+    "DD_DATA_STREAMS_BUCKET_DURATION_SECONDS": ("bucket_seconds", _seconds),
+    "_DD_TRACE_STATS_WRITER_INTERVAL": ("flush_seconds", _seconds),
+}
+
+_RULES: tuple[tuple[str, str, Callable[[object], bool]], ...] = (
+    ("enabled", "True or False", lambda value: isinstance(value, bool)),
+    ("service", "a text that is not empty", lambda value: _is_text(value) and bool(value)),
+    ("env", "a text or None", _is_optional_text),
+    ("version", "a text or None", _is_optional_text),
+    ("hostname", "a text", _is_text),
+    ("primary_tag", "a text or None", _is_optional_text),
+    ("agent_url", "an http://, https:// or unix:// URL", _is_url),
+    ("bucket_seconds", "a number of seconds above 0", _is_positive),
+    ("flush_seconds", "a number of seconds above 0", _is_positive),
+    ("request_seconds", "a number of seconds above 0", _is_positive),
+    ("shutdown_seconds", "a number of seconds above 0", _is_positive),
+    ("max_points", "a whole number above 0", _is_count),
+    ("max_outbox_bytes", "a whole number above 0", _is_count),
+    ("max_header_bytes", "a whole number above 0", _is_count),
+)
