@@ -66,6 +66,7 @@ class Aggregator:
         self.service, self.env = service, env
         self.bucket_ns, self.max_points, self.max_header_bytes = bucket_ns, max_points, max_header_bytes
         self.now = now
+        self.strict = False  # under test: errors of ours are raised, not kept from the program
         self.accounts = accounts or Accounts()
         self.samples: deque[Sample] = deque()
         self.offsets: deque[Offset] = deque()

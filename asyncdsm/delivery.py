@@ -1,0 +1,114 @@
+"""Getting parcels to the exporter: again after a failure, later and later, and honestly counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import random
+from typing import Protocol, runtime_checkable
+
+import anyio
+
+from asyncdsm.exporters import DeliveryError, Exporter, NoEndpoint, Refused, TryAgain
+from asyncdsm.log import logger, warn_each_minute, warn_once
+from asyncdsm.outbox import Outbox
+from asyncdsm.stats import Accounts
+
+FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
+LOOK_AGAIN_SECONDS = 300.0
+"""How long an Agent without the endpoint is left alone (java: 5 min, protocol §6)."""
+
+
+@runtime_checkable
+class _KnowsEndpoints(Protocol):
+    async def lists_endpoint(self) -> bool: ...
+
+
+class Delivery:
+    """Delivers what is in the outbox, oldest first. `due` is when it is worth trying next (loop time, s)."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        accounts: Accounts,
+        request_seconds: float,
+        *,
+        jitter: Callable[[], float] = random,
+    ) -> None:
+        self._outbox, self._accounts = outbox, accounts
+        self._request_seconds, self._jitter = request_seconds, jitter
+        self._failures = 0
+        self._no_endpoint = False
+        self.reached = False
+        """Whether the other side ever took a payload."""
+        self.due = 0.0
+
+    async def run(self, exporter: Exporter) -> bool:
+        """Deliver all that waits; False as soon as one parcel has to wait longer."""
+        if self._no_endpoint and self._outbox:
+            await self._look_again(exporter)
+        while (parcel := self._outbox.take()) is not None:
+            delivered = False
+            try:
+                with anyio.fail_after(self._request_seconds):
+                    await exporter.export(parcel.payload)
+                delivered = True
+            except Refused as refusal:
+                delivered = True  # for the outbox: it is done with
+                self._refused(parcel.count, refusal)
+                continue
+            except Exception as error:  # noqa: BLE001  (an exporter of the user's may raise anything)
+                self._postpone(error)
+                return False
+            finally:
+                if not delivered:
+                    self._say_dropped(self._outbox.put_back(parcel))
+            self._delivered(parcel.count)
+        return True
+
+    def _delivered(self, count: int) -> None:
+        self._accounts.deliver(count)
+        if self._failures:
+            logger.info("the agent answers again: %d parcels wait", len(self._outbox))
+        self._failures, self.due, self.reached, self._no_endpoint = 0, 0.0, True, False
+
+    def _refused(self, count: int, refusal: Refused) -> None:
+        self._accounts.drop("rejected", count)
+        warn_each_minute("rejected", "a payload of %d checkpoints was refused and is lost: %s", count, refusal)
+
+    def _postpone(self, error: Exception) -> None:
+        now = anyio.current_time()
+        if isinstance(error, NoEndpoint):
+            self._no_endpoint = True
+            self.due = now + LOOK_AGAIN_SECONDS
+            warn_once(
+                "no-endpoint",
+                "the Datadog Agent has no Data Streams endpoint (HTTP status 404): it needs Agent 7.34 or newer. "
+                "What is measured is kept as far as it fits, and the Agent looked at again every 5 minutes",
+            )
+            return
+        self._failures += 1
+        asked = error.after if isinstance(error, TryAgain) else None
+        self.due = now + (self.delay() if asked is None else asked)
+        known = isinstance(error, (DeliveryError, TimeoutError))
+        problem = error if known and str(error) else f"{type(error).__name__}: {error}"
+        warn_each_minute("undelivered", "not delivered, will be tried again: %s", problem)
+
+    def delay(self) -> float:
+        """Return how long to wait after this many failures: exponential, with jitter, at most 30 s."""
+        longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures - 1, 16))
+        return longest * (0.5 + self._jitter() / 2)
+
+    async def _look_again(self, exporter: Exporter) -> None:
+        """Say what `/info` says. It only explains: an Agent may take payloads and not list the endpoint."""
+        if isinstance(exporter, _KnowsEndpoints) and await exporter.lists_endpoint():
+            self._no_endpoint = False
+            logger.info("the Datadog Agent lists the Data Streams endpoint now")
+
+    def _say_dropped(self, count: int) -> None:
+        say_dropped(count)
+
+
+def say_dropped(count: int) -> None:
+    """Warn that the outbox overflowed, once a minute."""
+    if count:
+        warn_each_minute("outbox", "the outbox is full: the oldest %d checkpoints are lost", count)

@@ -1,0 +1,199 @@
+"""The flush loop: every 10 s it closes finished buckets, encodes them in a worker thread and has them delivered."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio import CancelScope, CapacityLimiter, current_time, move_on_after, to_thread
+
+from asyncdsm import lag
+from asyncdsm.aggregate import Aggregator, Bucket
+from asyncdsm.delivery import Delivery, say_dropped
+from asyncdsm.hosts import Loop, current_loop
+from asyncdsm.log import warn_each_minute, warn_once
+from asyncdsm.outbox import Outbox, Parcel
+from asyncdsm.settings import Settings
+
+if TYPE_CHECKING:
+    from asyncdsm.exporters import Exporter
+
+MOST_PATHWAYS = 30
+"""Beyond about so many distinct (hash, parent) pairs a service, Datadog's back end drops payloads (protocol §2)."""
+TRIES_AT_EXIT = 3
+"""An agent that never answered is not worth the whole deadline on the way out."""
+DELAY_AT_EXIT = 0.1
+RESTART_SECONDS = 1.0
+
+
+class Flusher:
+    """Takes the aggregator's buckets to the exporter until it is stopped.
+
+    `run` may be cancelled and run again in another event loop: what waits is kept. `finished` is set when the last
+    payload was delivered or given up. Every other method may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        aggregator: Aggregator,
+        settings: Settings,
+        make_exporter: Callable[[], Exporter],
+        on_lost: Callable[[Flusher], None],
+    ) -> None:
+        """`on_lost` is called when the event loop ends `run` that nobody stopped."""
+        self._aggregator, self._settings = aggregator, settings
+        self._make_exporter, self._on_lost = make_exporter, on_lost
+        self._outbox = Outbox(settings.max_outbox_bytes, aggregator.accounts)
+        self._delivery = Delivery(self._outbox, aggregator.accounts, settings.request_seconds)
+        self._requests: list[threading.Event] = []
+        self._stopping = self._abandoned = False
+        self._loop: Loop | None = None
+        self.finished = threading.Event()
+
+    async def run(self) -> None:
+        """Flush until stopped; never raises but for cancellation."""
+        self._wake, self._scope, self._limiter = anyio.Event(), CancelScope(), CapacityLimiter(1)
+        self._loop = current_loop()
+        try:
+            with self._scope:
+                if self._stopping:
+                    self._hurry()
+                await self._run_on()
+            self._give_up_rest()
+            self.finished.set()
+        finally:
+            if not (self.finished.is_set() or self._abandoned):
+                self._on_lost(self)
+
+    def stop(self) -> None:
+        """Deliver what is there, for at most `shutdown_seconds`, and finish."""
+        self._stopping = True
+        self._soon(self._hurry)
+
+    def abandon(self) -> None:
+        """Do nothing more: this is the copy in a forked child of a loop that lives on in the parent."""
+        self._abandoned = self._stopping = True
+
+    def request(self) -> threading.Event:
+        """Have everything recorded so far delivered now, unfinished buckets too; the event is set after one try."""
+        done = threading.Event()
+        self._requests.append(done)
+        self._soon(lambda: self._wake.set())
+        return done
+
+    async def _run_on(self) -> None:
+        """Start over after an error of ours or the exporter's: no error may end all deliveries."""
+        while True:
+            try:
+                return await self._run()
+            except Exception as error:  # noqa: BLE001
+                self._aggregator.accounts.note("errors")
+                warn_each_minute("flush", "an error kept the flush from going on; it starts again: %r", error)
+            await anyio.sleep(RESTART_SECONDS)
+
+    async def _run(self) -> None:
+        exporter = await to_thread.run_sync(self._make_exporter, limiter=self._limiter)
+        try:
+            next_collect = current_time() + self._settings.flush_seconds
+            while not self._stopping:
+                await self._sleep_until(min(next_collect, self._delivery.due if self._outbox else next_collect))
+                if self._abandoned:
+                    return
+                requests, self._requests = self._requests, []
+                if requests or current_time() >= next_collect:
+                    next_collect = current_time() + self._settings.flush_seconds
+                    await self._collect(everything=bool(requests))
+                if requests or current_time() >= self._delivery.due:
+                    await self._delivery.run(exporter)
+                for request in requests:
+                    request.set()
+            if not self._abandoned:
+                await self._drain(exporter)
+        finally:
+            with move_on_after(1, shield=True):
+                await exporter.aclose()
+
+    async def _sleep_until(self, due: float) -> None:
+        if not self._requests:
+            with move_on_after(max(0.0, due - current_time())):
+                await self._wake.wait()
+        self._wake = anyio.Event()
+
+    async def _drain(self, exporter: Exporter) -> None:
+        await self._collect(everything=True)
+        tries = 0
+        while not await self._delivery.run(exporter):
+            tries += 1
+            if tries >= TRIES_AT_EXIT and not self._delivery.reached:
+                return
+            await anyio.sleep(DELAY_AT_EXIT * 2**tries)
+
+    async def _collect(self, *, everything: bool) -> None:
+        self._note_high_watermarks()
+        await to_thread.run_sync(self._pack_all, everything, limiter=self._limiter)
+
+    def _pack_all(self, everything: bool) -> None:
+        # In the worker thread, and into the outbox from there: a cancelled wait for the thread loses nothing.
+        before = None if everything else self._aggregator.now()
+        for bucket in self._aggregator.take(before):
+            parcel = self._pack(bucket)
+            if parcel is not None:
+                say_dropped(self._outbox.put(parcel))
+
+    def _pack(self, bucket: Bucket) -> Parcel | None:
+        from asyncdsm.payload import pack  # noqa: PLC0415  (protobuf and msgspec: not before the first flush)
+
+        _warn_of_many(bucket)
+        try:
+            return Parcel(pack(bucket, self._aggregator.bucket_ns, self._settings), bucket.recorded)
+        except Exception as error:  # noqa: BLE001  (ours to count, never the program's to suffer)
+            self._aggregator.accounts.drop("encoding", bucket.recorded)
+            warn_each_minute("encoding", "%d checkpoints lost to an error of ours: %r", bucket.recorded, error)
+            return None
+
+    def _give_up_rest(self) -> None:
+        accounts = self._aggregator.accounts
+        lost = self._outbox.drop_all("shutdown")
+        for bucket in [] if self._abandoned else self._aggregator.take():
+            accounts.drop("shutdown", bucket.recorded)
+            lost += bucket.recorded
+        if lost:
+            warn_each_minute(
+                "shutdown", "%d checkpoints could not be delivered before the end and are lost", lost
+            )
+
+    def _note_high_watermarks(self) -> None:
+        try:
+            for partition in lag.current_lags():
+                if partition.end is not None:
+                    tags = lag.high_watermark_tags(partition.topic, partition.partition, partition.cluster_id)
+                    self._aggregator.record_offset(tags, partition.end)
+        except Exception as error:  # noqa: BLE001  (a client's inside may change under us)
+            self._aggregator.accounts.note("errors")
+            warn_each_minute("lag", "consumer lag could not be read: %r", error)
+
+    def _hurry(self) -> None:
+        if self._loop is not None:
+            self._scope.deadline = self._loop.time() + self._settings.shutdown_seconds
+            self._wake.set()
+
+    def _soon(self, function: Callable[[], object]) -> None:
+        if self._loop is not None:
+            try:
+                self._loop.call_soon(function)
+            except RuntimeError:  # the event loop is closed: `run` in the next one sees what is asked
+                self._loop = None
+
+
+def _warn_of_many(bucket: Bucket) -> None:
+    if len(bucket.points) > MOST_PATHWAYS:
+        edges = sorted({", ".join(point.edge.tags) for point in bucket.points})
+        warn_once(
+            "many-pathways",
+            "this service has %d distinct pathways; Datadog drops payloads above about %d. Its edges: %s",
+            len(bucket.points),
+            MOST_PATHWAYS,
+            "; ".join(edges[:10]) + (" …" if len(edges) > 10 else ""),
+        )

@@ -1,0 +1,64 @@
+"""Where the flush loop lives: in the caller's event loop, or in a thread of its own.
+
+Either way in an empty context, so that no export carries a pathway or a span of the user's, and outside of every
+task group, so that `start()` and `aclose()` may be called from different tasks and no exception is ever grouped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, NamedTuple
+
+import anyio
+
+_tasks: set[asyncio.Task[None]] = set()  # an event loop itself holds its tasks only weakly
+
+
+def in_trio() -> bool:
+    """Say whether this is a trio task, without importing trio."""
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_task())
+
+
+def start_in_loop(function: Callable[[], Any]) -> Callable[[], bool]:
+    """Run an async function in this event loop. Returns what tells whether that loop still runs."""
+    if in_trio():
+        import trio  # noqa: PLC0415  (only where it is already in use)
+
+        trio.lowlevel.spawn_system_task(function, name="asyncdsm", context=Context())
+        return lambda: True  # trio cancels system tasks before it ends: `run` sees that
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(function(), name="asyncdsm", context=Context())
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return loop.is_running
+
+
+def start_in_thread(function: Callable[[], Any]) -> Callable[[], bool]:
+    """Run an async function in an event loop of its own, in a daemon thread. Returns what tells whether it runs."""
+    thread = threading.Thread(target=anyio.run, args=(function,), name="asyncdsm", daemon=True)
+    thread.start()
+    return thread.is_alive
+
+
+class Loop(NamedTuple):
+    """What can be asked of a running event loop outside of its tasks."""
+
+    call_soon: Callable[[Callable[[], object]], object]
+    """Calls a function in the loop; may itself be called from any thread."""
+    time: Callable[[], float]
+    """The loop's clock, in seconds; `anyio.current_time` would want a task."""
+
+
+def current_loop() -> Loop:
+    """Return the event loop that runs this task."""
+    if in_trio():
+        import trio  # noqa: PLC0415
+
+        return Loop(trio.lowlevel.current_trio_token().run_sync_soon, trio.current_time)
+    loop = asyncio.get_running_loop()
+    return Loop(loop.call_soon_threadsafe, loop.time)

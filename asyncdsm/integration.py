@@ -1,0 +1,200 @@
+"""What an integration is, how one is found, and how its hooks are put on a client and taken off again."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import MethodType
+from typing import Any, Protocol, TypeVar
+
+from asyncdsm import checkpoint
+from asyncdsm.log import warn_each_minute, warn_once
+from asyncdsm.pathway import Pathway
+
+ENTRY_POINTS = "asyncdsm.integrations"
+
+Client = TypeVar("Client")
+Function = Callable[..., Any]
+Hook = Callable[[Function], Function]
+
+
+class Integration(Protocol):
+    """A module that knows one client, found through the entry-point group `asyncdsm.integrations`.
+
+    The entry point is named after the package that it hooks.
+    """
+
+    VERSIONS: tuple[str, str]
+    """The first and the last `major.minor` of the client that it was tested with."""
+
+    def wrap(self, client: Any) -> Any | None:
+        """Put the hooks on one object and return it; None for an object that is not this client's."""
+
+    def instrument(self) -> None:
+        """Put the hooks on every object."""
+
+    def uninstrument(self) -> None:
+        """Restore the classes to what they were."""
+
+    def pathway_of(self, message: Any) -> Pathway | None:
+        """Return the pathway of a consumed message, from the message alone; None if it is not this client's."""
+
+
+class UnknownClientError(TypeError):
+    """No integration knows this object, or none has this name."""
+
+
+def wrap(client: Client) -> Client:
+    """Follow the messages of this one client, and return it. Wrapping it again does nothing more.
+
+    Raises UnknownClientError for an object that no installed integration knows.
+    """
+    for integration in _loadable():
+        if integration.wrap(client) is not None:
+            return client
+    raise UnknownClientError(
+        f"no integration for {type(client).__module__}.{type(client).__qualname__}; known: {_known()}"
+    )
+
+
+def instrument(name: str | None = None) -> None:
+    """Follow the messages of every client that is installed, or of one: `instrument("aiokafka")`.
+
+    Raises UnknownClientError for a name without integration, ImportError for a client that is not installed.
+    """
+    for integration in _named(name):
+        integration.instrument()
+
+
+def uninstrument(name: str | None = None) -> None:
+    """Undo `instrument`: classes are what they were before."""
+    for integration in _named(name):
+        integration.uninstrument()
+
+
+@contextmanager
+def using(message: Any) -> Iterator[Pathway | None]:
+    """Make this consumed message's pathway the current one inside the block: for gather, queues and worker pools.
+
+    Raises UnknownClientError for an object that is not a consumed message of a client known here.
+    """
+    with checkpoint.continuing(pathway_of(message)) as pathway:
+        yield pathway
+
+
+def pathway_of(message: Any) -> Pathway | None:
+    """Return the pathway of a consumed message, from the message alone. None while nothing runs.
+
+    Raises UnknownClientError for an object that is not a consumed message of a client known here.
+    """
+    if checkpoint.running() is None:
+        return None
+    for integration in _loadable():
+        if (pathway := integration.pathway_of(message)) is not None:
+            return pathway
+    kind = type(message)
+    raise UnknownClientError(f"not a consumed message: {kind.__module__}.{kind.__qualname__}; known: {_known()}")
+
+
+class Hooks:
+    """The hooks of one integration: each replaces a method of a class, or of one object, by one around it."""
+
+    def __init__(self) -> None:
+        self._replaced: list[tuple[type, str, Function]] = []
+
+    def put(self, owner: Any, name: str, hook: Hook) -> None:
+        """Put a hook around `owner.name`, unless one is there. A method that is missing is one warning."""
+        of_class = isinstance(owner, type)
+        kind = owner if of_class else type(owner)
+        original = getattr(kind, name, None)
+        if original is None:
+            warn_once(f"no-{name}", "%s has no method %s in this version: not hooked", kind.__qualname__, name)
+            return
+        if name in vars(owner) and is_hook(vars(owner)[name]):
+            return
+        hooked = functools.wraps(original)(hook(original_of(original)))
+        hooked.__asyncdsm_original__ = original_of(original)  # type: ignore[attr-defined]
+        if of_class:
+            self._replaced.append((owner, name, original))
+            setattr(owner, name, hooked)
+        else:
+            setattr(owner, name, MethodType(hooked, owner))
+
+    def remove(self) -> None:
+        """Restore every class, but for methods that somebody else has replaced since."""
+        for owner, name, original in self._replaced:
+            if is_hook(vars(owner).get(name)):
+                setattr(owner, name, original)
+        self._replaced.clear()
+
+
+def is_hook(function: Any) -> bool:
+    """Say whether a function is one of ours."""
+    return hasattr(function, "__asyncdsm_original__")
+
+
+def original_of(function: Function) -> Function:
+    """Return what a hook stands around, so that an object wrapped in an instrumented class is counted once."""
+    original: Function = getattr(function, "__asyncdsm_original__", function)
+    return original
+
+
+def hook_failed(error: Exception) -> None:
+    """Keep an error of ours from the program: counted, and said once a minute. Under test it is raised."""
+    aggregator = checkpoint.running()
+    if aggregator is not None:
+        if aggregator.strict:
+            raise error
+        aggregator.accounts.note("errors")
+    warn_each_minute("hook", "a hook failed; the message went on: %r", error)
+
+
+def check_version(name: str, installed: str, versions: tuple[str, str]) -> None:
+    """Warn once about a client outside of the versions that an integration was tested with."""
+    first, last = (_numbers(version) for version in versions)
+    if not first <= _numbers(installed) <= last:
+        warn_once(
+            f"version-{name}",
+            "%s %s is outside of %s to %s, the versions tested: hooked as far as it fits",
+            name,
+            installed,
+            *versions,
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+
+
+@functools.lru_cache(1)
+def _entry_points() -> dict[str, Any]:
+    from importlib.metadata import entry_points  # noqa: PLC0415  (slow: not before it is needed)
+
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+
+
+@functools.lru_cache
+def _load(name: str) -> Integration:
+    integration: Integration = _entry_points()[name].load()
+    return integration
+
+
+def _loadable() -> Iterator[Integration]:
+    """The integrations whose client is in use: no object exists of a client that was never imported."""
+    return (_load(name) for name in _entry_points() if name in sys.modules)
+
+
+def _named(name: str | None) -> list[Integration]:
+    from importlib.util import find_spec  # noqa: PLC0415
+
+    if name is None:
+        return [_load(known) for known in _entry_points() if find_spec(known) is not None]
+    if name not in _entry_points():
+        raise UnknownClientError(f"no integration named {name!r}; known: {_known()}")
+    return [_load(name)]
+
+
+def _known() -> str:
+    return ", ".join(sorted(_entry_points())) or "none"

@@ -1,0 +1,67 @@
+"""How far behind consumers are, and the offsets that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+from weakref import WeakSet
+
+
+class Lag(NamedTuple):
+    """How far one consumer is behind the end of what it reads, from what its client already holds."""
+
+    group: str | None
+    topic: str
+    partition: int
+    behind: int
+    unit: str = "messages"
+    cluster_id: str | None = None
+    end: int | None = None
+    """The offset that the next message will get, where the broker counts by offsets."""
+
+
+class LagSource(Protocol):
+    """A client that knows how far behind it is."""
+
+    def lags(self) -> Iterable[Lag]:
+        """Return the lag of each partition it reads, without asking the broker."""
+
+
+_sources: WeakSet[LagSource] = WeakSet()
+
+
+def add_source(source: LagSource) -> None:
+    """Let `streams.lag()` ask this client, for as long as it lives."""
+    _sources.add(source)
+
+
+def current_lags() -> Iterator[Lag]:
+    """Ask every living client."""
+    for source in list(_sources):
+        yield from source.lags()
+
+
+@lru_cache(4096)
+def produced_tags(topic: str, partition: int, cluster_id: str | None = None) -> tuple[str, ...]:
+    """Return the backlog tags of the highest acknowledged offset (protocol §6)."""
+    return _tags("kafka_produce", topic, partition, cluster_id)
+
+
+@lru_cache(4096)
+def committed_tags(
+    group: str, topic: str, partition: int, cluster_id: str | None = None
+) -> tuple[str, ...]:
+    """Return the backlog tags of a committed offset: the next one the group will read."""
+    return _tags("kafka_commit", topic, partition, cluster_id, f"consumer_group:{group}")
+
+
+@lru_cache(4096)
+def high_watermark_tags(topic: str, partition: int, cluster_id: str | None = None) -> tuple[str, ...]:
+    """Return the backlog tags of the end of a partition, as a consumer sees it."""
+    return _tags("kafka_high_watermark", topic, partition, cluster_id)
+
+
+def _tags(kind: str, topic: str, partition: int, cluster_id: str | None, *more: str) -> tuple[str, ...]:
+    cluster = (f"kafka_cluster_id:{cluster_id}",) if cluster_id else ()
+    return tuple(sorted((f"type:{kind}", f"topic:{topic}", f"partition:{partition}", *cluster, *more)))

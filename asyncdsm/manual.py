@@ -1,0 +1,67 @@
+"""Checkpoints by hand, for brokers without an adapter: `ddtrace.data_streams`' signatures (change the import only)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+
+from asyncdsm import checkpoint, lag
+from asyncdsm.edge import Edge
+from asyncdsm.pathway import HEADER, LEGACY_HEADER, Pathway
+
+CarrierGet = Callable[[str], str | bytes | None]
+CarrierSet = Callable[[str, str], object]
+
+
+def set_produce_checkpoint(
+    typ: str, target: str, carrier_set: CarrierSet, tags: Iterable[str] | None = None
+) -> Pathway | None:
+    """Record that a message is produced to `target`, and call `carrier_set(key, text)` to put its context on it.
+
+    `typ` is the technology (`kafka`, `nats`), `tags` are further texts of the form `name:value` that become part of
+    the edge. Returns the pathway, or None when nothing runs.
+    """
+    departure = checkpoint.prepare(_edge("out", typ, target, True, tuple(tags or ())))
+    if departure is None:
+        return None
+    carrier_set(HEADER, departure.header)
+    checkpoint.depart(departure)
+    return departure.pathway
+
+
+def set_consume_checkpoint(
+    typ: str,
+    source: str,
+    carrier_get: CarrierGet,
+    manual_checkpoint: bool = True,
+    tags: Iterable[str] | None = None,
+) -> Pathway | None:
+    """Record that a message was consumed from `source`, and make its pathway the current one.
+
+    `carrier_get(key)` returns what the message carries under a key, or None. Returns the pathway, or None when
+    nothing runs.
+    """
+    if checkpoint.running() is None:
+        return None
+    header = carrier_get(HEADER) or carrier_get(LEGACY_HEADER)
+    return checkpoint.consume(_edge("in", typ, source, manual_checkpoint, tuple(tags or ())), header or None)
+
+
+def track_kafka_produce(topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
+    """Note the offset that the broker gave to a produced message."""
+    if (aggregator := checkpoint.running()) is not None:
+        aggregator.record_offset(lag.produced_tags(topic, partition, cluster_id), offset)
+
+
+def track_kafka_commit(
+    group: str, topic: str, partition: int, offset: int, cluster_id: str | None = None
+) -> None:
+    """Note the offset that a consumer group committed: the next one it will read."""
+    if (aggregator := checkpoint.running()) is not None:
+        aggregator.record_offset(lag.committed_tags(group, topic, partition, cluster_id), offset)
+
+
+@lru_cache(1024)
+def _edge(direction: str, typ: str, target: str, is_manual: bool, tags: tuple[str, ...]) -> Edge:
+    manual = ("manual_checkpoint:true",) if is_manual else ()
+    return Edge(f"direction:{direction}", f"topic:{target}", f"type:{typ}", *manual, *tags)

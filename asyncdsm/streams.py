@@ -1,0 +1,229 @@
+"""`DataStreams`: the one object that owns what runs. Start, stop, fork, exit."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from asyncdsm import checkpoint, lag
+from asyncdsm.aggregate import Aggregator
+from asyncdsm.lag import Lag
+from asyncdsm.settings import Settings
+from asyncdsm.stats import Accounts, Stats
+
+if TYPE_CHECKING:
+    from asyncdsm.exporters import Exporter
+    from asyncdsm.flush import Flusher
+
+GRACE_SECONDS = 2.0
+"""Beyond the deadline for delivery, for closing connections and for a worker thread to come back."""
+
+
+class AlreadyRunningError(RuntimeError):
+    """A second DataStreams was started while one runs."""
+
+
+class DataStreams:
+    """Measures every message of the clients that are wrapped, from start to stop. One runs at a time.
+
+    `async with DataStreams():` on asyncio or trio; `await start()` and `await aclose()`, from any tasks;
+    `with DataStreams():` in a synchronous program. What is recorded is delivered on the way out, within
+    `settings.shutdown_seconds`; after a fork the child starts again by itself, with nothing of its parent's.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, exporter: Callable[[], Exporter] | Exporter | None = None
+    ) -> None:
+        """`settings` come from the environment by default; `exporter`, or what makes one, replaces the Agent.
+
+        Raises SettingError when the environment holds a wrong value.
+        """
+        self.settings = Settings.from_environ(os.environ) if settings is None else settings
+        self._exporter = exporter
+        self._accounts = Accounts()
+        self._aggregator: Aggregator | None = None
+        self._flusher: Flusher | None = None
+        self._is_alive: Callable[[], bool] = lambda: False
+        self._lock = threading.Lock()
+
+    @property
+    def stats(self) -> Stats:
+        """The accounts of this process: `recorded == delivered + pending + dropped`, at every moment."""
+        aggregator = self._aggregator
+        return self._accounts.snapshot() if aggregator is None else aggregator.stats()
+
+    def lag(self) -> list[Lag]:
+        """Return how far behind each consumer is, per group, topic and partition, from what the clients know."""
+        return list(lag.current_lags())
+
+    async def start(self) -> None:
+        """Start, flushing in this event loop. Raises AlreadyRunningError."""
+        from asyncdsm import hosts  # noqa: PLC0415  (anyio and asyncio: not before something starts)
+
+        self._start(hosts.start_in_loop)
+
+    async def aclose(self) -> None:
+        """Stop, and deliver what was recorded, also when this task is being cancelled."""
+        flusher = self._stop()
+        if flusher is not None:
+            from anyio import CancelScope, CapacityLimiter, to_thread  # noqa: PLC0415
+
+            with CancelScope(shield=True):
+                await to_thread.run_sync(
+                    flusher.finished.wait, self._patience, abandon_on_cancel=True, limiter=CapacityLimiter(1)
+                )
+
+    def close(self) -> None:
+        """Stop a synchronous program's DataStreams, and deliver what was recorded."""
+        flusher = self._stop()
+        if flusher is not None:
+            flusher.finished.wait(self._patience)
+
+    async def flush(self) -> None:
+        """Send all that was recorded up to now, unfinished buckets too; returns after one try."""
+        flusher = self._flusher
+        if flusher is not None:
+            from anyio import CapacityLimiter, to_thread  # noqa: PLC0415
+
+            done = flusher.request()
+            await to_thread.run_sync(
+                done.wait, self._patience, abandon_on_cancel=True, limiter=CapacityLimiter(1)
+            )
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        from asyncdsm import hosts  # noqa: PLC0415
+
+        self._start(hosts.start_in_thread)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _patience(self) -> float:
+        return self.settings.shutdown_seconds + GRACE_SECONDS
+
+    def _start(self, host: Callable[[Callable[[], object]], Callable[[], bool]]) -> None:
+        if not self.settings.enabled:
+            return
+        with _starting:
+            if _running is not None:
+                raise AlreadyRunningError(
+                    "a DataStreams is running in this process already: close it before another is started"
+                )
+            self._begin(host)
+            _set_running(self)
+
+    def _begin(self, host: Callable[[Callable[[], object]], Callable[[], bool]]) -> None:
+        from asyncdsm.flush import Flusher  # noqa: PLC0415
+
+        settings, self._accounts = self.settings, Accounts()
+        self._aggregator = aggregator = Aggregator(
+            settings.service,
+            settings.env,
+            bucket_ns=round(settings.bucket_seconds * 1e9),
+            max_points=settings.max_points,
+            max_header_bytes=settings.max_header_bytes,
+            accounts=self._accounts,
+        )
+        self._flusher = flusher = Flusher(aggregator, settings, self._make_exporter, self._loop_is_gone)
+        self._is_alive = host(flusher.run)
+        checkpoint.activate(aggregator)
+
+    def _stop(self) -> Flusher | None:
+        with _starting:
+            if _running is not self:
+                return None
+            _set_running(None)
+            checkpoint.activate(None)
+            flusher, self._flusher = self._flusher, None
+        if flusher is not None:
+            flusher.stop()
+            if not self._is_alive():
+                self._move(flusher)
+        return flusher
+
+    def _move(self, flusher: Flusher) -> None:
+        from asyncdsm.hosts import start_in_thread  # noqa: PLC0415
+
+        self._is_alive = start_in_thread(flusher.run)
+
+    def _loop_is_gone(self, flusher: Flusher) -> None:
+        """Go on in a thread: the event loop ended with us in it, and what waits must not go with it."""
+        try:
+            self._move(flusher)
+        except RuntimeError:  # no new thread while the interpreter ends
+            self._is_alive = lambda: False
+
+    def _make_exporter(self) -> Exporter:
+        if self._exporter is None:
+            from asyncdsm.exporters.agent import AgentExporter  # noqa: PLC0415
+
+            return AgentExporter(self.settings)
+        return self._exporter() if callable(self._exporter) else self._exporter
+
+    def _forget_parent(self) -> None:
+        """In a forked child: nothing of the parent's, neither locks nor threads nor what it recorded."""
+        self._lock = threading.Lock()
+        if self._flusher is not None:
+            self._flusher.abandon()
+        self._aggregator = self._flusher = None
+        self._accounts = Accounts()
+        self._is_alive = lambda: False
+        checkpoint.activate(None, wake=self._wake_up)
+
+    def _wake_up(self) -> Aggregator | None:
+        """Start again in a forked child, at its first checkpoint."""
+        from asyncdsm.hosts import start_in_thread  # noqa: PLC0415
+
+        with self._lock:
+            if self._aggregator is None and _running is self:
+                self._begin(start_in_thread)
+            return self._aggregator
+
+
+_running: DataStreams | None = None
+_starting = threading.Lock()
+
+
+def running_streams() -> DataStreams | None:
+    """Return the DataStreams that runs in this process."""
+    return _running
+
+
+def _set_running(streams: DataStreams | None) -> None:
+    global _running  # noqa: PLW0603
+    _running = streams
+
+
+def _after_fork() -> None:
+    global _starting  # noqa: PLW0603
+    _starting = threading.Lock()
+    if _running is not None:
+        _running._forget_parent()  # noqa: SLF001
+
+
+def _close_at_exit() -> None:
+    if _running is not None:
+        _running.close()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+# `threading`'s own hook runs while threads can still be started and host names resolved, and in the children of
+# multiprocessing too; `atexit` comes later than both. It is private, and `concurrent.futures` stands on it.
+getattr(threading, "_register_atexit", atexit.register)(_close_at_exit)
