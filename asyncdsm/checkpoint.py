@@ -123,6 +123,12 @@ def next_pathway(edge: Edge, header: str | bytes | None, broker_ns: int | None =
     return Pathway(edge.point(aggregator, parent).hash, start, now)
 
 
+def not_propagated() -> None:
+    """Count a produced message that could not carry its context."""
+    if _aggregator is not None:
+        _aggregator.accounts.note("not_propagated")
+
+
 def running() -> Aggregator | None:
     """Return the aggregator that takes the checkpoints, None when nothing runs."""
     return _aggregator or _awake()

@@ -112,7 +112,7 @@ class Hooks:
         if original is None:
             warn_once(f"no-{name}", "%s has no method %s in this version: not hooked", kind.__qualname__, name)
             return
-        if name in vars(owner) and is_hook(vars(owner)[name]):
+        if is_hook(vars(owner).get(name)) or not of_class and _is_hooked_above(kind, name):
             return
         hooked = functools.wraps(original)(hook(original_of(original)))
         hooked.__asyncdsm_original__ = original_of(original)  # type: ignore[attr-defined]
@@ -128,6 +128,24 @@ class Hooks:
             if is_hook(vars(owner).get(name)):
                 setattr(owner, name, original)
         self._replaced.clear()
+
+
+def _is_hooked_above(kind: type, name: str) -> bool:
+    """Say whether a subclass's own method leads to a hooked one, where a second hook would count everything twice."""
+    found = [vars(base)[name] for base in kind.__mro__ if name in vars(base)]
+    return not is_hook(found[0]) and any(is_hook(function) for function in found)
+
+
+def marked_async(function: Function) -> Function:
+    """Let a plain function that returns a coroutine pass for a coroutine function, as what it stands for does."""
+    if sys.version_info >= (3, 12):
+        import inspect  # noqa: PLC0415
+
+        return inspect.markcoroutinefunction(function)
+    import asyncio  # noqa: PLC0415
+
+    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return function
 
 
 def is_hook(function: Any) -> bool:

@@ -80,6 +80,13 @@ class Pathway(NamedTuple):
 _new = tuple.__new__
 
 
+def legacy_text(value: str | bytes) -> str | bytes:
+    """Return the base64 text of what stands under the legacy key: that text already, or raw bytes (protocol §3)."""
+    if isinstance(value, str) or Pathway.decode_base64(value) is not None:
+        return value
+    return b2a_base64(value, newline=False)
+
+
 def _decode_any(data: bytes) -> Pathway | None:
     try:
         origin, at = decode_varint(data, 8)

@@ -1,0 +1,107 @@
+"""Records received, singly and in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import ConsumerRecord
+
+from asyncdsm import checkpoint
+from asyncdsm.batch import ConsumedList
+from asyncdsm.edge import Edge
+from asyncdsm.integration import hook_failed, marked_async
+from asyncdsm.pathway import HEADER, LEGACY_HEADER, Pathway, legacy_text
+from asyncdsm_aiokafka.client import Client, last_in_edge
+from asyncdsm_aiokafka.offsets import adopt
+
+_PATHWAY = "_asyncdsm_pathway"
+"""A record remembers its pathway, for it does not say which group consumed it, nor when. Not a field: equality,
+`repr` and `dataclasses.asdict` do not see it."""
+
+
+def getone(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `AIOKafkaConsumer.getone`, which `async for` calls too."""
+
+    async def received(self: Any, partitions: Any) -> Any:
+        record = await original(self, *partitions)
+        try:
+            consumed(adopt(self), record)
+        except Exception as error:  # noqa: BLE001
+            hook_failed(error)
+        return record
+
+    def getone(self: Any, *partitions: Any) -> Any:
+        # Who asks for the next message is done with the last one. Cleared here, not behind the await: before Python
+        # 3.12 `asyncio.wait_for` awaits in a task of its own, and what is set there never reaches the caller.
+        checkpoint.set_current(None)
+        return received(self, partitions)
+
+    return marked_async(getone)
+
+
+def getmany(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `AIOKafkaConsumer.getmany`."""
+
+    async def received(self: Any, args: Any, kwargs: Any) -> Any:
+        batches = await original(self, *args, **kwargs)
+        try:
+            return consumed_batches(adopt(self), batches)
+        except Exception as error:  # noqa: BLE001
+            hook_failed(error)
+            return batches
+
+    def getmany(self: Any, *partitions: Any, **kwargs: Any) -> Any:
+        checkpoint.set_current(None)
+        return received(self, partitions, kwargs)
+
+    return marked_async(getmany)
+
+
+def consumed(client: Client, record: Any) -> Pathway | None:
+    """Record the consume checkpoint of one record, and make its pathway current."""
+    header, size = None, max(record.serialized_key_size, 0) + max(record.serialized_value_size, 0)
+    for name, value in record.headers:
+        size += len(name) + len(value or b"")
+        if name == HEADER:
+            header = value
+        elif name == LEGACY_HEADER and header is None and value is not None:
+            header = legacy_text(value)
+    pathway = checkpoint.consume(client.in_edge(record.topic), header, size, _broker_ns(record))
+    if pathway is not None:
+        record._asyncdsm_pathway = pathway
+    return pathway
+
+
+def consumed_batches(client: Client, batches: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
+    """Record the checkpoints of every record; none is current afterwards, until its list is iterated."""
+    if checkpoint.running() is None:
+        return batches
+    following: dict[Any, list[Any]] = {
+        partition: ConsumedList(records, [consumed(client, record) for record in records])
+        for partition, records in batches.items()
+    }
+    checkpoint.set_current(None)
+    return following
+
+
+def pathway_of(message: Any) -> Pathway | None:
+    """Return the pathway of a consumed record; None for anything else.
+
+    A record that was consumed before its client was wrapped does not say by which group: the one that consumed its
+    topic last in this process is taken.
+    """
+    if not isinstance(message, ConsumerRecord):
+        return None
+    pathway: Pathway | None = getattr(message, _PATHWAY, None)
+    if pathway is not None:
+        return pathway
+    headers = dict(message.headers)
+    legacy = headers.get(LEGACY_HEADER)
+    header = headers.get(HEADER) or (legacy_text(legacy) if legacy else None)
+    edge = last_in_edge.get(message.topic) or Edge("direction:in", f"topic:{message.topic}", "type:kafka")
+    return checkpoint.next_pathway(edge, header, _broker_ns(message))
+
+
+def _broker_ns(record: Any) -> int | None:
+    return record.timestamp * 1_000_000 if record.timestamp and record.timestamp > 0 else None

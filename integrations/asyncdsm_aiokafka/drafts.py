@@ -1,0 +1,127 @@
+"""Batches that the caller builds: `create_batch`, `append`, `send_batch`.
+
+A record's parent is known when it is appended, its topic only when the batch is sent. So a record is appended with a
+placeholder of the context's size, which keeps the batch's own idea of its size true, and remembered; `send_batch`
+builds the batch again, with the contexts, and swaps the inside of the caller's object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from asyncdsm import checkpoint
+from asyncdsm.checkpoint import Departure
+from asyncdsm.integration import hook_failed
+from asyncdsm.pathway import HEADER, Pathway
+from asyncdsm_aiokafka.client import client_of
+from asyncdsm_aiokafka.produce import Header, addressed, without_ours
+
+_PLACEHOLDER = (HEADER, b"A" * 28)
+
+
+class Record(NamedTuple):
+    """A record as it was appended, and what was current then."""
+
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[Header]
+    current: Pathway | None
+
+
+class Draft:
+    """Stands in for one batch's `append` until the batch is sent."""
+
+    def __init__(self, batch: Any) -> None:
+        self.records: list[Record] = []
+        self._batch, self._append = batch, batch.append
+        # Serialized here, once: the second building must not call the caller's serializers again.
+        self._serializers = [getattr(batch, name, None) for name in ("_key_serializer", "_value_serializer")]
+        self.stand_in()
+
+    def stand_in(self) -> None:
+        """Take the place of the batch's `append`."""
+        self._batch.append = self.append
+        self._set_serializers(None, None)
+
+    def step_aside(self) -> None:
+        """Give the batch its own `append` back."""
+        self._batch.__dict__.pop("append", None)
+        self._set_serializers(*self._serializers)
+
+    def append(self, *, timestamp: Any, key: Any, value: Any, headers: Sequence[Header] | None = ()) -> Any:
+        """Do what `BatchBuilder.append` does, and remember the record."""
+        if self._batch.closed():
+            return None
+        key_bytes, value_bytes = (
+            part if serialize is None else serialize(part)
+            for serialize, part in zip(self._serializers, (key, value), strict=True)
+        )
+        given = list(headers or ())
+        metadata = self._append(
+            timestamp=timestamp, key=key_bytes, value=value_bytes, headers=[*without_ours(given), _PLACEHOLDER]
+        )
+        if metadata is not None:
+            current = checkpoint.current_pathway()
+            self.records.append(Record(metadata.timestamp, key_bytes, value_bytes, given, current))
+        return metadata
+
+    def address(self, accumulator: Any, topic: str) -> list[tuple[Departure, int]]:
+        """Build the batch again for this topic, each record with its own context; return the checkpoints."""
+        client, fresh = client_of(accumulator._cluster), accumulator.create_builder()
+        departures = list[tuple[Departure, int]]()
+        for record in self.records:
+            with checkpoint.continuing(record.current):
+                departure, headers, size = addressed(client, topic, record.key, record.value, record.headers)
+            fresh.append(timestamp=record.timestamp, key=record.key, value=record.value, headers=headers)
+            if departure is not None:
+                departures.append((departure, size))
+        if fresh.record_count() == self._batch.record_count():
+            self._batch._builder = fresh._builder
+        return departures
+
+    def _set_serializers(self, key: Any, value: Any) -> None:
+        if hasattr(self._batch, "_key_serializer"):  # since aiokafka 0.11
+            self._batch._key_serializer, self._batch._value_serializer = key, value
+
+
+def create_batch(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `AIOKafkaProducer.create_batch`."""
+
+    def create_batch(self: Any) -> Any:
+        batch = original(self)
+        try:
+            if checkpoint.running() is not None:
+                batch._asyncdsm = Draft(batch)
+        except Exception as error:  # noqa: BLE001
+            hook_failed(error)
+        return batch
+
+    return create_batch
+
+
+def send_batch(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `AIOKafkaProducer.send_batch`."""
+
+    async def send_batch(self: Any, batch: Any, topic: str, *args: Any, **kwargs: Any) -> Any:
+        draft: Draft | None = getattr(batch, "_asyncdsm", None)
+        departures: list[tuple[Departure, int]] = []
+        if draft is not None:
+            draft.step_aside()
+            try:
+                departures = draft.address(self._message_accumulator, topic)
+            except Exception as error:  # noqa: BLE001
+                hook_failed(error)
+        try:
+            future = await original(self, batch, topic, *args, **kwargs)
+        except BaseException:
+            if draft is not None:
+                draft.stand_in()  # it may be sent again, elsewhere
+            raise
+        batch.__dict__.pop("_asyncdsm", None)
+        for departure, size in departures:
+            checkpoint.depart(departure, size)
+        return future
+
+    return send_batch
