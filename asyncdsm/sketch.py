@@ -19,8 +19,9 @@ from google.protobuf.message import DecodeError
 from asyncdsm.bins import GAMMA, MAX_BINS, OFFSET, ZERO, bin_of, value_of
 
 _WIRE_MAPPING = IndexMapping(gamma=GAMMA, indexOffset=OFFSET)
-_LARGEST_BIN = 1 << 17
-"""Beyond the bin of any float: the largest, 1.8e308, is in bin 47116."""
+_LARGEST_BIN = 47_000
+"""Stands for 1e307; what is further would be no number any more."""
+_LARGEST_COUNT = 1e15
 _INTERPOLATION_NONE = 0
 
 
@@ -126,7 +127,7 @@ def _bins_of(message: Any) -> dict[int, float]:
         raise SketchError("negative values: a latency or a size is never below zero")
     counts = {bin_: count for bin_, count in counted.items() if count}
     for bin_, count in [*counts.items(), (0, message.zeroCount)]:
-        if not 0 <= count < float("inf"):
+        if not 0 <= count <= _LARGEST_COUNT:
             raise SketchError(f"the count of bin {bin_} is {count}: it must be a number of values")
         if abs(bin_) > _LARGEST_BIN:
             raise SketchError(f"bin {bin_} is outside of ±{_LARGEST_BIN}")

@@ -1,0 +1,7 @@
+"""`python -m asyncdsm`."""
+
+import sys
+
+from asyncdsm.cli import main
+
+sys.exit(main())

@@ -1,0 +1,140 @@
+"""What arrives at `/v0.1/pipeline_stats`, from whichever tracer: unpacked within limits, and checked field by field."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from msgspec import UNSET
+
+from asyncdsm.payload import Payload, PayloadError, WireBucket, WirePoint, unpack
+from asyncdsm.sketch import Sketch, SketchError
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_UNPACKED_BYTES = 64 * 1024 * 1024
+"""10,000 points of ours unpack to 15 MB."""
+MAX_DURATION_NS = 3_600_000_000_000
+MAX_TIME_NS = (1 << 63) - 1
+MAX_TAGS = 64
+
+
+class IntakeError(ValueError):
+    """A body that is not taken: `path` names the field, `status` is the HTTP status to answer with."""
+
+    def __init__(self, path: str, problem: str, status: int = 400) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path, self.problem, self.status = path, problem, status
+
+
+class PointReport(NamedTuple):
+    """One pathway at one edge, during one bucket."""
+
+    tags: tuple[str, ...]
+    hash: int
+    parent: int
+    edge_latency: Sketch
+    pathway_latency: Sketch
+    payload_size: Sketch
+
+
+class BucketReport(NamedTuple):
+    """What passed in a stretch of time."""
+
+    start_ns: int
+    duration_ns: int
+    points: list[PointReport]
+    backlogs: list[tuple[tuple[str, ...], int]]
+
+
+class Report(NamedTuple):
+    """One payload, checked."""
+
+    service: str
+    env: str
+    lang: str
+    hostname: str
+    buckets: list[BucketReport]
+
+
+async def read_body(parts: AsyncIterator[bytes]) -> bytes:
+    """Collect a request's body. Raises IntakeError (413) as soon as it is over 16 MiB."""
+    body = bytearray()
+    async for part in parts:
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            raise IntakeError("body", f"larger than {MAX_BODY_BYTES} bytes", 413)
+    return bytes(body)
+
+
+def read_report(body: bytes, encoding: str) -> Report:
+    """Unpack and check a body. Slow work: call it in a worker thread.
+
+    `encoding` is the request's Content-Encoding. Raises IntakeError naming the field that is wrong.
+    """
+    try:
+        payload = unpack(_decompressed(body, encoding))
+    except PayloadError as error:
+        problem, _, path = str(error).partition(" - at `")
+        raise IntakeError(path.rstrip("`") or "$", problem) from None
+    return _report(payload)
+
+
+def _decompressed(body: bytes, encoding: str) -> bytes:
+    if encoding in {"", "identity"}:
+        return body
+    if encoding != "gzip":
+        raise IntakeError("Content-Encoding", f"{encoding[:40]!r} is not known; gzip or none is", 415)
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacker.decompress(body, MAX_UNPACKED_BYTES)
+    except zlib.error as error:
+        raise IntakeError("body", f"not gzip: {error}") from None
+    if unpacker.unconsumed_tail:
+        raise IntakeError("body", f"unpacks to more than {MAX_UNPACKED_BYTES} bytes", 413)
+    if not unpacker.eof:
+        raise IntakeError("body", "gzip ends too early")
+    return unpacked
+
+
+def _report(payload: Payload) -> Report:
+    buckets = [_bucket(f"$.Stats[{index}]", bucket) for index, bucket in enumerate(payload.stats or ())]
+    env = "" if payload.env is UNSET or payload.env is None else payload.env
+    return Report(payload.service, env, payload.lang, payload.hostname, buckets)
+
+
+def _bucket(path: str, bucket: WireBucket) -> BucketReport:
+    if not 0 < bucket.duration <= MAX_DURATION_NS:
+        raise IntakeError(f"{path}.Duration", f"{bucket.duration} ns; it must be above 0 and at most an hour")
+    if bucket.start > MAX_TIME_NS:
+        raise IntakeError(f"{path}.Start", f"{bucket.start} is not a time in ns since 1970")
+    points = [_point(f"{path}.Stats[{index}]", point) for index, point in enumerate(bucket.stats or ())]
+    backlogs = [
+        (_tags(f"{path}.Backlogs[{index}].Tags", backlog.tags), backlog.value)
+        for index, backlog in enumerate(bucket.backlogs or ())
+    ]
+    return BucketReport(bucket.start, bucket.duration, points, backlogs)
+
+
+def _point(path: str, point: WirePoint) -> PointReport:
+    return PointReport(
+        _tags(f"{path}.EdgeTags", point.edge_tags or []),
+        point.hash,
+        point.parent_hash,
+        _sketch(f"{path}.EdgeLatency", point.edge_latency),
+        _sketch(f"{path}.PathwayLatency", point.pathway_latency),
+        _sketch(f"{path}.PayloadSize", point.payload_size),
+    )
+
+
+def _tags(path: str, tags: list[str]) -> tuple[str, ...]:
+    if len(tags) > MAX_TAGS:
+        raise IntakeError(path, f"{len(tags)} tags; at most {MAX_TAGS} are taken")
+    return tuple(sorted(tags))
+
+
+def _sketch(path: str, data: bytes) -> Sketch:
+    try:
+        return Sketch.decode(data)
+    except SketchError as error:
+        raise IntakeError(path, str(error)) from None

@@ -1,0 +1,131 @@
+"""For users' tests: what was produced and consumed, in memory, with no agent and no network.
+
+    with asyncdsm.testing.capture() as captured:
+        ...
+        assert captured.produced("invoices")[0].follows(captured.consumed("orders")[0])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import time_ns
+from typing import NamedTuple
+
+from asyncdsm import checkpoint
+from asyncdsm.aggregate import Aggregator, Sample
+from asyncdsm.streams import AlreadyRunningError, running_streams
+
+
+class Checkpoint(NamedTuple):
+    """One checkpoint as it was made."""
+
+    tags: tuple[str, ...]
+    """The edge's tags (protocol §4), sorted."""
+    hash: int
+    parent: int
+    """The hash of the pathway before, 0 where it starts."""
+    time_ns: int
+    edge_latency: float
+    """Seconds since the checkpoint before."""
+    pathway_latency: float
+    """Seconds since the pathway began."""
+    size: int | None
+    """Bytes of body, key and headers, if known."""
+
+    @property
+    def topic(self) -> str | None:
+        """The topic, queue or stream."""
+        return self.tag("topic")
+
+    def tag(self, name: str) -> str | None:
+        """Return the value of a tag: `tag("group")`."""
+        return next((tag.removeprefix(f"{name}:") for tag in self.tags if tag.startswith(f"{name}:")), None)
+
+    def follows(self, other: Checkpoint) -> bool:
+        """Say whether this checkpoint is the next of the other's pathway."""
+        return self.parent == other.hash
+
+
+class ManualClock:
+    """Nanoseconds that pass when they are told to."""
+
+    def __init__(self, start_ns: int = 1_700_000_000_000_000_000) -> None:
+        self.now_ns = start_ns
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+    def advance(self, seconds: float) -> None:
+        """Let seconds pass."""
+        self.now_ns += round(seconds * 1e9)
+
+
+class Captured(Aggregator):
+    """What was captured so far, in the order it happened."""
+
+    def __init__(self, service: str, env: str | None, now: Callable[[], int]) -> None:
+        super().__init__(service, env, now=now)
+        self.strict = True  # an error of ours is the test's to see
+        self.checkpoints: list[Checkpoint] = []
+        self.backlogs: dict[tuple[str, ...], int] = {}
+        """The highest offset by its sorted tags (protocol §6)."""
+
+    def record(self, sample: Sample) -> None:
+        """Keep one checkpoint, as a whole."""
+        point, now, edge_ns, pathway_ns, size = sample
+        self.checkpoints.append(
+            Checkpoint(
+                point.edge.tags,
+                point.hash,
+                point.parent,
+                now,
+                max(edge_ns, 0) / 1e9,
+                max(pathway_ns, 0) / 1e9,
+                size,
+            )
+        )
+
+    def record_offset(self, tags: tuple[str, ...], offset: int) -> None:
+        """Keep the highest offset."""
+        self.backlogs[tags] = max(offset, self.backlogs.get(tags, offset))
+
+    def produced(self, topic: str | None = None) -> list[Checkpoint]:
+        """Return the produce checkpoints, of one topic or of all."""
+        return self._of("out", topic)
+
+    def consumed(self, topic: str | None = None) -> list[Checkpoint]:
+        """Return the consume checkpoints, of one topic or of all."""
+        return self._of("in", topic)
+
+    def clear(self) -> None:
+        """Forget what was captured."""
+        self.checkpoints.clear()
+        self.backlogs.clear()
+
+    def _of(self, direction: str, topic: str | None) -> list[Checkpoint]:
+        return [
+            made
+            for made in self.checkpoints
+            if made.tag("direction") == direction and topic in (None, made.topic)
+        ]
+
+
+@contextmanager
+def capture(
+    *, service: str = "test", env: str | None = None, now: Callable[[], int] = time_ns
+) -> Iterator[Captured]:
+    """Capture every checkpoint made inside the block; nothing is sent. `now` may be a `ManualClock`.
+
+    Raises AlreadyRunningError when a DataStreams runs or something captures already.
+    """
+    if running_streams() is not None or checkpoint.running() is not None:
+        raise AlreadyRunningError("a DataStreams is running, or something captures already: one at a time")
+    captured = Captured(service, env, now)
+    before = checkpoint.current_pathway()
+    checkpoint.activate(captured)
+    try:
+        yield captured
+    finally:
+        checkpoint.activate(None)
+        checkpoint.set_current(before)
