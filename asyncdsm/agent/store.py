@@ -8,7 +8,7 @@ from threading import Lock
 from time import time
 from typing import NamedTuple
 
-from asyncdsm.agent.intake import BucketReport, PointReport, Report
+from asyncdsm.agent.intake import MAX_TIME_NS, BucketReport, PointReport, Report
 from asyncdsm.sketch import Sketch
 
 MINUTE_NS = 60_000_000_000
@@ -65,7 +65,7 @@ class Store:
         self._minutes: OrderedDict[int, dict[PointKey, Row]] = OrderedDict()
         self._backlogs: OrderedDict[tuple[str, ...], Backlog] = OrderedDict()
         self._last_seen: dict[tuple[str, str], float] = {}
-        self._rows = 0
+        self._rows, self._first_ns = 0, MAX_TIME_NS
         self._lock = Lock()
         self.payloads = self.forgotten_rows = self.ignored_rows = 0
         """How many payloads were taken, rows forgotten for want of room, and rows too old to be taken."""
@@ -88,8 +88,10 @@ class Store:
             for minute in within:
                 for key, row in self._minutes[minute].items():
                     merged.setdefault(key, Row()).merge(row)
-            covered = self._now() - min(within, default=0) * 60 if within else 0.0
-            return merged, max(covered, 1.0) if within else 0.0
+            if not within:
+                return merged, 0.0
+            began = max(min(within) * 60, self._first_ns / 1e9)
+            return merged, max(self._now() - began, 1.0)
 
     def backlogs(self) -> dict[tuple[str, ...], int]:
         """Return the latest offset by sorted tags."""
@@ -106,6 +108,7 @@ class Store:
         if not self._this_minute() - self._kept_minutes < minute <= self._this_minute() + 1:
             self.ignored_rows += len(bucket.points)
             return
+        self._first_ns = min(self._first_ns, bucket.start_ns)
         rows = self._minutes.setdefault(minute, {})
         for point in bucket.points:
             key = PointKey(report.service, report.env, point.tags, point.hash, point.parent)

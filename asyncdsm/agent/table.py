@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 LONGEST_NAME = 40
-COLUMNS = ("service", "", "queue", "group", "msg/s", "hop p50", "p95", "p99", "whole way p50", "p99", "lag")
+COLUMNS = ("service", "", "queue", "group", "msg/s", "hop p50", "p99", "way p50", "p99", "lag")
 
 
 def render(topology: dict[str, Any]) -> Table:
     """Return the table of a topology; the hop with the slowest median stands out."""
-    table = Table(title=_title(topology), title_justify="left", expand=False)
+    table = Table(
+        title=_title(topology),
+        title_justify="left",
+        title_style="bold",
+        caption="hop: since the checkpoint before · way: since the message began",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for index, column in enumerate(COLUMNS):
         table.add_column(column, justify="right" if index > 3 else "left", no_wrap=True)
     edges = sorted(topology["edges"], key=_in_order_of_travel)
@@ -36,11 +45,11 @@ def _cells(edge: dict[str, Any]) -> list[Text]:
     hop, way = edge["edge_latency"], edge["pathway_latency"]
     return [
         plain(edge["service"]),
-        Text({"in": "← reads", "out": "→ writes"}.get(edge["direction"], "")),
+        Text({"in": "←", "out": "→"}.get(edge["direction"], "")),
         plain(edge["queue"]),
         plain(edge["group"] or ""),
         Text(f"{edge['rate']:.1f}"),
-        *(duration(hop[name]) for name in ("p50", "p95", "p99")),
+        *(duration(hop[name]) for name in ("p50", "p99")),
         *(duration(way[name]) for name in ("p50", "p99")),
         Text("" if edge["lag"] is None else str(edge["lag"])),
     ]

@@ -1,0 +1,164 @@
+"""Starts the broker, the agent and the services, sends orders, shows the map, and ends everything."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any
+
+import anyio
+import httpx2
+from anyio.abc import Process
+from anyio.streams.text import TextReceiveStream
+from rich.console import Console
+from rich.live import Live
+
+from asyncdsm.agent.serve import RunningAgent, running_agent
+from asyncdsm.agent.table import duration, plain, render
+from asyncdsm.agent.topology import topology
+from asyncdsm.demo.broker import built_in_broker
+from asyncdsm.demo.service import INVOICES, ORDERS
+
+SERVICES = ("shop", "billing", "shipping")
+ORDERS_PER_SECOND = 25.0
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+LAST_BUCKET_SECONDS = 2.0
+MINUTES = 10
+
+
+class ServiceEndedError(RuntimeError):
+    """A service of the demo ended or did not start."""
+
+
+def run_demo(bootstrap: str | None, seconds: float | None, *, as_json: bool) -> int:
+    """Run until Ctrl-C, or for so many seconds; end with the table, or the map as JSON. Returns the exit code."""
+    console = Console(stderr=as_json)
+    shown: dict[str, Any] = {}
+    code = 0
+    with _kafka(bootstrap) as address:
+        try:
+            anyio.run(_run, address, seconds, console, shown)
+        except KeyboardInterrupt:
+            pass
+        except ServiceEndedError as error:
+            console.print(f"asyncdsm demo: {error}", markup=False, style="red")
+            code = 1
+    if as_json:
+        print(json.dumps(shown, indent=2))
+    elif shown:
+        console.print(render(shown))
+        _say_what_is_slow(console, shown)
+    return code
+
+
+async def _run(address: str, seconds: float | None, console: Console, shown: dict[str, Any]) -> None:
+    async with running_agent() as agent:
+        try:
+            async with AsyncExitStack() as running:
+                console.print("starting three services …")
+                started = [await running.enter_async_context(_service(name, address, agent.url)) for name in SERVICES]
+                console.print(f"the map is at {agent.url}/api/topology · Ctrl-C ends the demo", markup=False)
+                with anyio.move_on_after(seconds):
+                    await _send_orders(started[0], agent, console)
+                await anyio.sleep(LAST_BUCKET_SECONDS)
+        finally:
+            shown.update(topology(agent.store, MINUTES))
+
+
+async def _send_orders(shop_url: str, agent: RunningAgent, console: Console) -> None:
+    number = 0
+    with _live(console) as live:
+        async with httpx2.AsyncClient(base_url=shop_url, timeout=10, trust_env=False) as client:
+            while True:
+                number += 1
+                try:
+                    (await client.post(f"/orders/{number}")).raise_for_status()
+                except httpx2.HTTPError as error:
+                    raise ServiceEndedError(f"the shop took no order: {error!r}") from error
+                if live is not None and number % ORDERS_PER_SECOND == 0:
+                    live.update(render(topology(agent.store, MINUTES)), refresh=True)
+                await anyio.sleep(1 / ORDERS_PER_SECOND)
+
+
+@asynccontextmanager
+async def _service(name: str, kafka: str, agent_url: str) -> AsyncIterator[str]:
+    """Run one service as a process; yields what it announced. It stops when its standard input ends."""
+    environment = {
+        **os.environ,
+        "ASYNCDSM_DEMO_KAFKA": kafka,
+        "DD_SERVICE": name,
+        "DD_TRACE_AGENT_URL": agent_url,
+        "DD_DATA_STREAMS_ENABLED": "true",
+        "DD_DATA_STREAMS_BUCKET_DURATION_SECONDS": "1",
+        "_DD_TRACE_STATS_WRITER_INTERVAL": "1",
+    }
+    process = await anyio.open_process(
+        [sys.executable, "-m", f"asyncdsm.demo.{name}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=None,
+        env=environment,
+        start_new_session=True,  # Ctrl-C is for the demo, which then ends its services in order
+    )
+    try:
+        yield await _announced(name, process)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _stop(process)
+
+
+async def _announced(name: str, process: Process) -> str:
+    if process.stdout is None:
+        raise ServiceEndedError(f"{name} has no standard output")
+    text = ""
+    with anyio.move_on_after(START_SECONDS):
+        async for part in TextReceiveStream(process.stdout):
+            text += part
+            if "\n" in text:
+                return text.splitlines()[0]
+    raise ServiceEndedError(f"{name} did not start (exit code {process.returncode})")
+
+
+async def _stop(process: Process) -> None:
+    if process.stdin is not None:
+        await process.stdin.aclose()
+    with anyio.move_on_after(STOP_SECONDS) as patience:
+        await process.wait()
+    if patience.cancelled_caught:
+        process.kill()
+        await process.wait()
+
+
+@contextmanager
+def _kafka(bootstrap: str | None) -> Iterator[str]:
+    if bootstrap:
+        yield bootstrap
+    else:
+        with built_in_broker((ORDERS, INVOICES)) as address:
+            yield address
+
+
+@contextmanager
+def _live(console: Console) -> Iterator[Live | None]:
+    if not console.is_terminal:
+        yield None
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield live
+
+
+def _say_what_is_slow(console: Console, shown: dict[str, Any]) -> None:
+    measured = [edge for edge in shown["edges"] if edge["edge_latency"]["p50"] is not None]
+    if measured:
+        slowest = max(measured, key=lambda edge: edge["edge_latency"]["p50"])
+        verb = "from reading to writing" if slowest["direction"] == "out" else "waiting to be read from"
+        console.print(
+            f"Most of the time goes here: {plain(slowest['service'])}, {verb} {plain(slowest['queue'])}, "
+            f"{duration(slowest['edge_latency']['p50'])} in the median",
+            markup=False,
+        )

@@ -1,0 +1,54 @@
+"""What the three services share: how they are told where things are, and when to stop."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable
+
+import anyio
+from aiokafka import AIOKafkaConsumer
+from anyio import to_thread
+
+import asyncdsm
+
+ORDERS, INVOICES = "orders", "invoices"
+
+
+def bootstrap_servers() -> str:
+    """Return where Kafka is."""
+    return os.environ["ASYNCDSM_DEMO_KAFKA"]
+
+
+def consumer_of(topic: str, group: str) -> AIOKafkaConsumer[bytes, bytes]:
+    """Return a consumer that looks for new messages often: the built-in broker does not wake one that waits."""
+    return AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=bootstrap_servers(),
+        group_id=group,
+        auto_offset_reset="earliest",
+        auto_commit_interval_ms=1000,
+        fetch_max_wait_ms=10,
+    )
+
+
+def announce(line: str) -> None:
+    """Tell the demo that this service is ready, and what it must know to use it."""
+    print(line, flush=True)
+
+
+async def until_parent_leaves() -> None:
+    """Wait until standard input ends: the demo closed it, or is gone, killed or not."""
+    await to_thread.run_sync(sys.stdin.buffer.read, abandon_on_cancel=True)
+
+
+def run_service(work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work, measured, until the demo leaves."""
+
+    async def main() -> None:
+        async with asyncdsm.DataStreams(), anyio.create_task_group() as tasks:
+            tasks.start_soon(work)
+            await until_parent_leaves()
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main)
