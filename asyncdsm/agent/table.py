@@ -21,7 +21,8 @@ def render(topology: dict[str, Any]) -> Table:
         caption="hop: since the checkpoint before · way: since the message began",
         caption_justify="left",
         box=SIMPLE_HEAD,
-        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
     )
     for index, column in enumerate(COLUMNS):
         table.add_column(column, justify="right" if index > 3 else "left", no_wrap=True)
