@@ -1,0 +1,87 @@
+"""What is checked before a change is taken: `nox` runs it all, `nox -l` names the parts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from shutil import rmtree
+
+import nox
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
+TYPED = ["asyncdsm", "integrations", "tests", "examples", "benchmarks", "noxfile.py"]
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.error_on_missing_interpreters = True
+nox.options.sessions = ["lint", "types", "package", f"tests-{THIS}"]
+
+
+def group(name: str) -> tuple[str, ...]:
+    """Return the requirements of a dependency group (older pips cannot read them)."""
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run all tests, on real brokers too; what follows `--` goes to pytest."""
+    session.install("-e", ".[all]", *group("test"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format, and that imports go down only."""
+    session.install(*group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", "--no-logo", "--no-cache", env={"PYTHONPATH": "integrations"})
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types, and that nothing public is without one."""
+    session.install("-e", ".[all]", *group("types"), *group("bench"))
+    session.run("mypy", *[path for path in TYPED if Path(path).exists()])
+    session.run("pyright")
+    for package in ["asyncdsm", "asyncdsm_aiokafka"]:
+        session.run("pyright", "--verifytypes", package, "--ignoreexternal")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the distributions; check what a user gets from the wheel, and from an editable install."""
+    session.install(*group("package"))
+    dist = Path(session.create_tmp(), "dist")
+    rmtree(dist, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(dist))
+    (wheel,) = dist.glob("*.whl")
+    check_installed(session, "wheel", str(wheel))
+    check_installed(session, "extra", f"{wheel}[aiokafka]", integrations=["asyncdsm_aiokafka"])
+    check_installed(session, "editable", "-e", ".[aiokafka]", integrations=["asyncdsm_aiokafka"])
+
+
+def check_installed(session: nox.Session, name: str, *what: str, integrations: Sequence[str] = ()) -> None:
+    """Install into an environment that has nothing else, and look at it from outside the tree."""
+    environment = Path(session.create_tmp(), name)
+    session.run("python", "-m", "venv", "--clear", str(environment))
+    python = str(environment / "bin" / "python")
+    session.run(python, "-m", "pip", "install", "--quiet", *what, external=True)
+    session.run(python, "-I", "tests/packaging/installed.py", *integrations, external=True)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks; what follows `--` goes to them."""
+    session.install("-e", ".[all]", *group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the demo; what follows `--` goes to it."""
+    session.install("-e", ".[demo]")
+    session.run("asyncdsm", "demo", *session.posargs)

@@ -1,0 +1,1 @@
+"""Real brokers for the tests: each module starts one kind on loopback and stops it again."""

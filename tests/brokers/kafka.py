@@ -1,0 +1,76 @@
+"""What every Kafka of the tests offers, whichever program it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """A running Kafka, reached at `bootstrap`.
+
+    `group` holds the options with which a consumer joins a group here without a long wait; `topics` are those that
+    the tests created.
+    """
+
+    bootstrap: str
+    group: Mapping[str, int] = field(default_factory=dict)
+    topics: list[str] = field(default_factory=list)
+
+    def topic(self, partitions: int = 1, prefix: str = "topic") -> str:
+        """Create a topic that nobody used before and return its name. For plain and for async tests."""
+        name = f"{prefix}-{uuid4().hex[:12]}"
+        self._create(name, partitions)
+        self.topics.append(name)
+        return name
+
+    def _create(self, name: str, partitions: int) -> None:
+        _apart(_create(self.bootstrap, name, partitions))
+
+
+@contextmanager
+def users_own(bootstrap: str) -> Iterator[Kafka]:
+    """Use a Kafka that runs already, and delete the topics that the tests created on it."""
+    kafka = Kafka(bootstrap)
+    try:
+        yield kafka
+    finally:
+        if kafka.topics:
+            _apart(_delete(bootstrap, kafka.topics))
+
+
+async def _create(bootstrap: str, name: str, partitions: int) -> None:
+    async with _admin(bootstrap) as admin:
+        response = await admin.create_topics([NewTopic(name, partitions, replication_factor=1)])
+    for _, code, *text in response.topic_errors:
+        if code:
+            raise RuntimeError(f"cannot create the topic {name}: error {code} {text}")
+
+
+async def _delete(bootstrap: str, names: list[str]) -> None:
+    async with _admin(bootstrap) as admin:
+        await admin.delete_topics(names)
+
+
+@asynccontextmanager
+async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
+def _apart(work: Coroutine[Any, Any, None]) -> None:
+    """Run async work in a thread and an event loop of its own: the test's loop may be running already."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()

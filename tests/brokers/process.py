@@ -1,0 +1,100 @@
+"""Start a server of a broker on a free loopback port, wait until it answers, and stop it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryFile, gettempdir
+from time import monotonic
+from typing import IO
+
+GUARD = Path(__file__).with_name("guard.py")
+MEMORY = Path("/dev/shm")  # noqa: S108  # brokers write a lot, and nothing of it is to be kept
+running: set[int] = set()  # the ids of the servers' guards: a broker may outlive the test that was the first to need it
+ATTEMPTS = 3  # between looking for a free port and listening on it, somebody else may take it
+
+
+class BrokerError(RuntimeError):
+    """A broker that could not be found or did not come up: the tests that need it fail, they are not skipped."""
+
+
+def bundled(package: str, *path: str) -> str:
+    """Return the path of a program that came inside a Python package."""
+    try:
+        program = Path(str(files(package).joinpath(*path)))
+    except ModuleNotFoundError:
+        raise BrokerError(f"{package} is not installed: install the dependency group `brokers`") from None
+    if not os.access(program, os.X_OK):
+        raise BrokerError(f"{package} has no program {'/'.join(path)} for this machine")
+    return str(program)
+
+
+@contextmanager
+def serving(
+    command: Callable[[int], Sequence[str]], environ: Mapping[str, str] | None = None, patience: float = 20
+) -> Iterator[int]:
+    """Run `command(port)` in a fresh folder for as long as the block lasts; yield the port when it answers.
+
+    `environ` is added to the environment; `patience` is in seconds.
+    """
+    with TemporaryFile() as log:
+        process, port = _started(command, {**os.environ, **(environ or {})}, patience, log)
+        try:
+            yield port
+        finally:
+            _stop(process)
+
+
+def free_port() -> int:
+    """Return a TCP port of loopback that nobody listens on at this moment."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _started(
+    command: Callable[[int], Sequence[str]], environ: Mapping[str, str], patience: float, log: IO[bytes]
+) -> tuple[subprocess.Popen[bytes], int]:
+    folder = str(MEMORY) if os.access(MEMORY, os.W_OK) else gettempdir()
+    for _ in range(ATTEMPTS):
+        port = free_port()
+        guarded = [sys.executable, "-I", "-S", str(GUARD), folder, *command(port)]
+        # A session of its own, so that Ctrl-C reaches pytest alone, which then stops the broker in its turn.
+        process = subprocess.Popen(
+            guarded, env=environ, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        )
+        running.add(process.pid)
+        try:
+            if _answers(process, port, patience):
+                return process, port
+        except BaseException:
+            _stop(process)
+            raise
+        _stop(process)
+    log.seek(0)
+    raise BrokerError(f"{command(port)} does not answer:\n{log.read().decode(errors='replace')[-2000:]}")
+
+
+def _answers(process: subprocess.Popen[bytes], port: int, patience: float) -> bool:
+    """Connect until it works; False when the process ended or patience did."""
+    deadline = monotonic() + patience
+    while process.poll() is None and monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return process.poll() is None
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.002)
+    return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    process.wait(10)
+    running.discard(process.pid)

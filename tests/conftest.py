@@ -1,0 +1,82 @@
+"""Fixtures of all tests: the brokers, and the watch over what a test blocks or leaves behind."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import settings
+
+from tests.brokers.kafka import Kafka, users_own
+from tests.brokers.mock_cluster import MockCluster, mock_cluster
+from tests.brokers.noida import noida
+from tests.brokers.process import running
+from tests.brokers.tansu import tansu as run_tansu
+
+# Brokers that a test starts take as long as they take; in CI, every run tries the same examples.
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Kafka]:
+    """The Kafka of most tests: the one at KAFKA_BOOTSTRAP_SERVERS where that is set, else noida-db."""
+    bootstrap = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    with users_own(bootstrap) if bootstrap else noida() as kafka:
+        yield kafka
+
+
+@pytest.fixture(scope="session")
+def tansu() -> Iterator[Kafka]:
+    """The Kafka for rebalances and load."""
+    with run_tansu() as kafka:
+        yield kafka
+
+
+@pytest.fixture
+def mock_kafka() -> Iterator[MockCluster]:
+    """A Kafka of the test's own that fails when told to."""
+    with mock_cluster() as kafka:
+        yield kafka
+
+
+@pytest.fixture
+def topic(kafka: Kafka) -> Callable[..., str]:
+    """Create a fresh topic on `kafka` at each call: `topic(partitions=3)` returns its name."""
+    return kafka.topic
+
+
+@pytest.fixture(autouse=True)
+def blockbuster() -> Iterator[BlockBuster]:
+    """Raise BlockingError from whatever would block a running asyncio loop."""
+    with blockbuster_ctx() as blockbuster:
+        for function in blockbuster.functions.values():
+            # What a module reads while it is imported, it reads once.
+            function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
+        blockbuster.functions["threading.Lock.acquire"].can_block_in("tests/brokers/kafka.py", "_apart")
+        yield blockbuster
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Fail a test that leaves a thread or a child process behind."""
+    threads, children = set(threading.enumerate()), child_processes()
+    yield
+    deadline = monotonic() + 1
+    for thread in set(threading.enumerate()) - threads:
+        if not thread.name.startswith("Trio thread"):  # trio keeps idle workers for ten seconds
+            thread.join(max(0.0, deadline - monotonic()))
+            assert not thread.is_alive(), f"left a thread behind: {thread}"
+    assert child_processes() - running <= children, "left a child process behind"
+
+
+def child_processes() -> set[int]:
+    """Return the ids of this process's children, the ended ones that nobody waited for included."""
+    tasks = Path("/proc/self/task")
+    return {int(child) for path in tasks.glob("*/children") for child in path.read_text().split()}

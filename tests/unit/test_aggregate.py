@@ -1,0 +1,144 @@
+"""Counting: from any number of threads, bounded, and never a bucket changed while it is sent."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from asyncdsm import checkpoint
+from asyncdsm.aggregate import FOLD_AT, PATHWAY, SIZE, Aggregator, Bucket
+from asyncdsm.bins import ZERO, bin_of
+from asyncdsm.edge import Edge
+from asyncdsm.pathway import Pathway
+from asyncdsm.testing import ManualClock
+
+SECOND = 1_000_000_000
+
+
+def aggregator(clock: ManualClock, max_points: int = 100) -> Aggregator:
+    return Aggregator("service", None, bucket_ns=10 * SECOND, max_points=max_points, now=clock)
+
+
+def record(target: Aggregator, edge: Edge, parent: int = 0, latency: float = 0.5, size: int | None = 10) -> None:
+    ns = round(latency * SECOND)
+    target.record((edge.point(target, parent), target.now(), ns, 2 * ns, size))
+
+
+def counted(buckets: list[Bucket]) -> int:
+    return sum(bucket.recorded for bucket in buckets)
+
+
+def test_what_a_point_counts(manual_clock: ManualClock) -> None:
+    target, edge = aggregator(manual_clock), Edge("a:b")
+    record(target, edge)
+    record(target, edge, latency=-1.0, size=None)
+    (bucket,) = target.take()
+    (counts,) = bucket.points.values()
+    assert counts == {
+        bin_of(0.5): 1, PATHWAY + bin_of(1.0): 1, SIZE + bin_of(10): 1, ZERO: 1, PATHWAY + ZERO: 1,
+    }  # fmt: skip
+
+
+def test_only_finished_buckets_are_taken(manual_clock: ManualClock) -> None:
+    target, edge = aggregator(manual_clock), Edge("a:b")
+    record(target, edge)
+    start = manual_clock.now_ns - manual_clock.now_ns % (10 * SECOND)
+    assert target.take(start + 10 * SECOND - 1) == []
+    manual_clock.advance(10)
+    record(target, edge)
+    (bucket,) = target.take(manual_clock.now_ns)
+    assert (bucket.start_ns, bucket.recorded) == (start, 1)
+    assert counted(target.take()) == 1
+
+
+def test_a_late_sample_is_not_lost(manual_clock: ManualClock) -> None:
+    target, edge = aggregator(manual_clock), Edge("a:b")
+    late = (edge.point(target, 0), manual_clock.now_ns, 1, 1, None)
+    manual_clock.advance(60)
+    record(target, edge)
+    assert counted(target.take()) == 1
+    target.record(late)
+    assert counted(target.take()) == 1
+
+
+def test_points_are_bounded_and_what_is_dropped_is_counted(manual_clock: ManualClock) -> None:
+    target, edge = aggregator(manual_clock, max_points=10), Edge("a:b")
+    for parent in range(25):
+        record(target, edge, parent)
+    stats = target.stats()
+    assert (stats.recorded, stats.pending, stats.dropped_by) == (25, 10, {"points": 15})
+    assert len(target.take()[0].points) == 10
+
+
+def test_points_that_nothing_passes_any_more_make_room(manual_clock: ManualClock) -> None:
+    target, edge = aggregator(manual_clock, max_points=10), Edge("a:b")
+    for round_ in range(3):
+        for parent in range(10):
+            record(target, edge, parent + round_ * 10)
+        assert counted(target.take()) == 10
+        manual_clock.advance(10)
+        target.take()
+        record(target, edge, 1000 + round_)
+        target.take()
+    assert target.stats().dropped <= 3
+    assert len(edge.points) <= 10
+
+
+def test_the_highest_offset_of_a_bucket_wins(manual_clock: ManualClock) -> None:
+    target = aggregator(manual_clock)
+    for offset in (3, 9, 5):
+        target.record_offset(("a:b",), offset)
+    assert target.take()[0].backlogs == {("a:b",): 9}
+
+
+def test_nothing_is_lost_between_threads() -> None:
+    target, edge = Aggregator("service", None, bucket_ns=SECOND // 50), Edge("a:b")
+    each, threads = 20_000, 8
+    taken: list[Bucket] = []
+    done = threading.Event()
+
+    def work(parent: int) -> None:
+        for _ in range(each):
+            record(target, edge, parent)
+
+    def take() -> None:
+        while not done.is_set():
+            taken.extend(target.take(target.now()))
+        taken.extend(target.take())
+
+    workers = [threading.Thread(target=work, args=(parent,)) for parent in range(threads)]
+    taker = threading.Thread(target=take)
+    for thread in (*workers, taker):
+        thread.start()
+    for worker in workers:
+        worker.join()
+    done.set()
+    taker.join()
+    by_parent = Counter[int]()
+    for bucket in taken:
+        for point, counts in bucket.points.items():
+            by_parent[point.parent] += sum(count for key, count in counts.items() if key < PATHWAY + ZERO)
+    assert by_parent == {parent: each for parent in range(threads)}
+    assert target.stats().recorded == each * threads
+
+
+def test_the_deque_stays_short(manual_clock: ManualClock) -> None:
+    target, edge = aggregator(manual_clock), Edge("a:b")
+    for _ in range(10 * FOLD_AT):
+        record(target, edge)
+        assert len(target.samples) < FOLD_AT
+
+
+def test_the_hot_path_hashes_once_per_parent(manual_clock: ManualClock) -> None:
+    target, edge = aggregator(manual_clock), Edge("a:b")
+    checkpoint.activate(target)
+    try:
+        header = Pathway(9, manual_clock.now_ns, manual_clock.now_ns).encode_base64()
+        checkpoint.consume(edge, header)
+        point = edge.points[9]
+        for _ in range(3):
+            checkpoint.consume(edge, header)
+        assert edge.points == {9: point}
+    finally:
+        checkpoint.activate(None)
+        checkpoint.set_current(None)

@@ -1,0 +1,169 @@
+"""The rules of a pathway (protocol §5), through the checkpoints that adapters call."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import copy_context
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import asyncdsm
+from asyncdsm import Pathway, checkpoint
+from asyncdsm.edge import Edge
+from asyncdsm.testing import Captured, ManualClock, capture
+
+IN = Edge("direction:in", "group:g", "topic:orders", "type:kafka")
+OUT = Edge("direction:out", "topic:invoices", "type:kafka")
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def clock(manual_clock: ManualClock) -> ManualClock:
+    return manual_clock
+
+
+def header_of(clock: ManualClock, hash_: int = 77, began: float = 5.0, sent: float = 2.0) -> str:
+    now = clock.now_ns
+    return Pathway(hash_, now - round(began * SECOND), now - round(sent * SECOND)).encode_base64()
+
+
+def test_a_consume_follows_its_message(captured_streams: Captured, clock: ManualClock) -> None:
+    pathway = checkpoint.consume(IN, header_of(clock), 200)
+    (made,) = captured_streams.consumed("orders")
+    assert (made.parent, made.edge_latency, made.pathway_latency, made.size) == (77, 2.0, 5.0, 200)
+    assert asyncdsm.current_pathway() == pathway == Pathway(made.hash, clock.now_ns - 5 * SECOND, clock.now_ns)
+
+
+def test_a_produce_hangs_on_the_last_consume(captured_streams: Captured, clock: ManualClock) -> None:
+    consumed = checkpoint.consume(IN, header_of(clock))
+    clock.advance(0.5)
+    first = checkpoint.produce(OUT)
+    clock.advance(0.25)
+    checkpoint.produce(OUT)
+    one, two = captured_streams.produced("invoices")
+    assert consumed is not None
+    assert one.parent == two.parent == consumed.hash
+    assert (one.edge_latency, two.edge_latency) == (0.5, 0.75)  # both from the consume, not from each other
+    assert one.pathway_latency == 5.5
+    assert first is not None
+    assert Pathway.decode_base64(first) == Pathway(one.hash, clock.now_ns - round(5.75 * SECOND), one.time_ns)
+
+
+def test_a_produce_with_nothing_consumed_begins_a_pathway(captured_streams: Captured) -> None:
+    checkpoint.produce(OUT)
+    (made,) = captured_streams.produced()
+    assert (made.parent, made.edge_latency, made.pathway_latency) == (0, 0.0, 0.0)
+
+
+def test_a_message_without_context_begins_anew_at_the_brokers_time(captured_streams: Captured, clock: ManualClock) -> None:
+    checkpoint.consume(IN, header_of(clock))
+    checkpoint.consume(IN, None, broker_ns=clock.now_ns - 3 * SECOND)
+    made = captured_streams.consumed()[-1]
+    assert (made.parent, made.edge_latency, made.pathway_latency) == (0, 3.0, 3.0)
+
+
+def test_a_context_from_the_future_is_malformed(captured_streams: Captured, clock: ManualClock) -> None:
+    checkpoint.consume(IN, header_of(clock, began=0, sent=-61))
+    assert captured_streams.consumed()[0].parent == 0
+    assert captured_streams.stats().malformed == 1
+
+
+def test_a_clock_that_is_a_little_ahead_measures_zero(captured_streams: Captured, clock: ManualClock) -> None:
+    checkpoint.consume(IN, header_of(clock, began=-1, sent=-1))
+    made = captured_streams.consumed()[0]
+    assert (made.parent, made.edge_latency, made.pathway_latency) == (77, 0.0, 0.0)
+
+
+@given(header=st.one_of(st.binary(max_size=300), st.text(max_size=300)))
+def test_no_header_raises(header: str | bytes) -> None:
+    with capture() as captured:
+        assert checkpoint.consume(IN, header) is not None
+        assert len(captured.consumed()) == 1
+
+
+def test_using_leaves_nothing_behind(captured_streams: Captured) -> None:
+    inside = Pathway(5, 1, 1)
+    with checkpoint.continuing(inside):
+        checkpoint.produce(OUT)
+    assert asyncdsm.current_pathway() is None
+    assert captured_streams.produced()[0].parent == 5
+
+
+def test_nothing_runs_nothing_happens() -> None:
+    assert checkpoint.consume(IN, "x") is None
+    assert checkpoint.produce(OUT) is None
+    assert asyncdsm.set_produce_checkpoint("kafka", "t", lambda *_: pytest.fail("called")) is None
+    assert asyncdsm.set_consume_checkpoint("kafka", "t", lambda _: pytest.fail("called")) is None
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 10, 100, 1000])
+async def test_every_task_has_its_own_pathway(
+    tasks: int, captured_streams: Captured, clock: ManualClock, anyio_backend_name: str
+) -> None:
+    import anyio
+
+    async def follow(number: int) -> None:
+        consumed = checkpoint.consume(IN, header_of(clock, hash_=number))
+        for _ in range(number % 4 + 1):
+            await anyio.lowlevel.checkpoint()
+        header = checkpoint.produce(OUT)
+        assert header is not None
+        assert consumed is not None
+        sent[Pathway.decode_base64(header)] = consumed.hash  # type: ignore[index]
+
+    sent: dict[Pathway, int] = {}
+    async with anyio.create_task_group() as group:
+        for number in range(1, tasks + 1):
+            group.start_soon(follow, number)
+    made = captured_streams.produced()
+    assert {point.hash: point.parent for point in made} == {pathway.hash: parent for pathway, parent in sent.items()}
+    assert len({point.parent for point in made}) == tasks
+
+
+def test_the_manual_api_is_ddtraces(captured_streams: Captured) -> None:
+    carrier: dict[str, str] = {}
+    asyncdsm.set_produce_checkpoint("dd-streams", "queue, with comma", carrier.__setitem__, tags=["exchange:x"])
+    assert list(carrier) == ["dd-pathway-ctx-base64"]
+    asyncdsm.set_consume_checkpoint("dd-streams", "queue, with comma", carrier.get)
+    out, into = captured_streams.checkpoints
+    assert out.tags == (
+        "direction:out", "exchange:x", "manual_checkpoint:true", "topic:queue, with comma", "type:dd-streams",
+    )  # fmt: skip
+    assert into.follows(out)
+
+
+def test_manual_vectors() -> None:
+    with capture(service="weblog", env="system-tests") as captured:
+        carrier: dict[str, str] = {}
+        asyncdsm.set_produce_checkpoint("dd-streams", "system-tests-queue", carrier.__setitem__)
+        asyncdsm.set_consume_checkpoint("dd-streams", "system-tests-queue", carrier.get)
+    assert [made.hash for made in captured.checkpoints] == [2925617884093644655, 9012955179260244489]
+
+
+def test_offsets_by_hand(captured_streams: Captured) -> None:
+    asyncdsm.track_kafka_produce("orders", 3, 41, "cluster")
+    asyncdsm.track_kafka_commit("billing", "orders", 3, 40)
+    assert captured_streams.backlogs == {
+        ("kafka_cluster_id:cluster", "partition:3", "topic:orders", "type:kafka_produce"): 41,
+        ("consumer_group:billing", "partition:3", "topic:orders", "type:kafka_commit"): 40,
+    }
+
+
+def test_an_edge_starts_over_with_another_service() -> None:
+    edge = Edge("direction:out", "topic:t")
+    hashes = set()
+    for service in ("one", "two"):
+        with capture(service=service) as captured:
+            checkpoint.produce(edge)
+            hashes.add(captured.checkpoints[0].hash)
+    assert len(hashes) == 2
+
+
+async def test_a_task_made_before_does_not_see_it(captured_streams: Captured, anyio_backend_name: str) -> None:
+    before = copy_context()
+    checkpoint.consume(IN, None)
+    assert before.run(asyncdsm.current_pathway) is None
+    if anyio_backend_name == "asyncio":
+        assert await asyncio.to_thread(asyncdsm.current_pathway) == asyncdsm.current_pathway()

@@ -1,0 +1,112 @@
+"""Settings: the environment of protocol §8, and one clear error for each wrong value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from asyncdsm import SettingError, Settings
+
+
+def read(socket: bool = False, **environ: str) -> Settings:
+    return Settings.from_environ(environ, hostname=lambda: "here", socket_exists=lambda _: socket)
+
+
+def test_defaults() -> None:
+    settings = read()
+    assert settings == Settings(hostname="here")
+    assert (settings.agent_url, settings.env, settings.enabled) == ("http://localhost:8126", None, True)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("DD_DATA_STREAMS_ENABLED", "false", "enabled", False),
+        ("DD_DATA_STREAMS_ENABLED", "1", "enabled", True),
+        ("DD_SERVICE", "shop", "service", "shop"),
+        ("DD_ENV", "prod", "env", "prod"),
+        ("DD_VERSION", "1.2", "version", "1.2"),
+        ("DD_HOSTNAME", "there", "hostname", "there"),
+        ("DD_PRIMARY_TAG", "blue", "primary_tag", "blue"),
+        ("DD_EXTERNAL_ENV", "it-false", "external_env", "it-false"),
+        ("DD_TRACE_AGENT_URL", "https://agent:1", "agent_url", "https://agent:1"),
+        ("DD_TRACE_AGENT_URL", "unix:///run/apm.socket", "agent_url", "unix:///run/apm.socket"),
+        ("DD_AGENT_HOST", "agent", "agent_url", "http://agent:8126"),
+        ("DD_AGENT_HOST", "fe80::1", "agent_url", "http://[fe80::1]:8126"),
+        ("DD_TRACE_AGENT_PORT", "9126", "agent_url", "http://localhost:9126"),
+        ("DD_AGENT_PORT", "9127", "agent_url", "http://localhost:9127"),
+        ("DD_DATA_STREAMS_BUCKET_DURATION_SECONDS", "2.5", "bucket_seconds", 2.5),
+        ("_DD_TRACE_STATS_WRITER_INTERVAL", "1", "flush_seconds", 1.0),
+        ("OTEL_SERVICE_NAME", "shop", "service", "shop"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.name=a%20b,x=y", "service", "a b"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=prod", "env", "prod"),
+    ],
+)
+def test_variable(variable: str, text: str, name: str, value: object) -> None:
+    assert getattr(read(**{variable: text}), name) == value
+
+
+def test_datadogs_variables_win_over_their_aliases() -> None:
+    settings = read(DD_SERVICE="ours", OTEL_SERVICE_NAME="theirs", DD_ENV="a", OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=b")
+    assert (settings.service, settings.env) == ("ours", "a")
+
+
+def test_what_is_given_wins_over_the_environment() -> None:
+    settings = Settings.from_environ({"DD_SERVICE": "from there"}, service="given")
+    assert settings.service == "given"
+
+
+def test_the_socket_is_taken_only_where_nothing_else_is_said() -> None:
+    assert read(socket=True).agent_url == "unix:///var/run/datadog/apm.socket"
+    assert read(socket=True, DD_AGENT_HOST="agent").agent_url == "http://agent:8126"
+
+
+def test_agentless_needs_key_and_site_and_no_agent() -> None:
+    keys = {"DD_API_KEY": "secret", "DD_SITE": "datadoghq.eu"}
+    assert read(**keys).agent_url == "https://trace.agent.datadoghq.eu"
+    assert read(**keys).api_key == "secret"
+    assert read(**keys, DD_AGENT_HOST="agent").api_key is None
+    assert read(DD_API_KEY="secret").api_key is None
+
+
+def test_the_api_key_is_never_shown() -> None:
+    assert "secret" not in repr(read(DD_API_KEY="secret", DD_SITE="datadoghq.eu"))
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("DD_DATA_STREAMS_ENABLED", "maybe"),
+        ("DD_TRACE_AGENT_URL", "ftp://agent"),
+        ("DD_TRACE_AGENT_URL", "http://agent:nine"),
+        ("DD_TRACE_AGENT_URL", "unix:"),
+        ("DD_TRACE_AGENT_PORT", "0"),
+        ("DD_TRACE_AGENT_PORT", "70000"),
+        ("DD_AGENT_PORT", "x"),
+        ("DD_AGENT_HOST", "a b:c"),
+        ("DD_DATA_STREAMS_BUCKET_DURATION_SECONDS", "0"),
+        ("DD_DATA_STREAMS_BUCKET_DURATION_SECONDS", "nan"),
+        ("_DD_TRACE_STATS_WRITER_INTERVAL", "-1"),
+    ],
+)
+def test_a_wrong_variable_is_named_with_its_value_and_what_is_allowed(variable: str, text: str) -> None:
+    with pytest.raises(SettingError, match="must be") as caught:
+        read(**{variable: text})
+    assert str(caught.value).startswith(variable)
+    assert text in str(caught.value)
+
+
+def test_a_password_in_a_wrong_url_is_not_shown() -> None:
+    with pytest.raises(SettingError) as caught:
+        read(DD_TRACE_AGENT_URL="ftp://me:hush@agent")
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("service", ""), ("agent_url", 3), ("max_points", 0), ("max_points", 1.5), ("bucket_seconds", -1), ("enabled", "no"), ("env", 1)],
+)
+def test_a_wrong_argument_is_named(name: str, value: Any) -> None:
+    with pytest.raises(SettingError, match=f"^{name} is"):
+        Settings(**{name: value})
