@@ -77,7 +77,7 @@ class AgentExporter:
                         break
                 return answer.status_code, answer.headers.get("Retry-After")
         except (httpx2.HTTPError, OSError) as error:
-            raise TryAgain(f"{type(error).__name__}: {error}") from error
+            raise TryAgain(_described(error)) from error
 
 
 def _headers(settings: Settings) -> dict[str, str]:
@@ -94,6 +94,15 @@ def _headers(settings: Settings) -> dict[str, str]:
     if settings.api_key:
         headers["DD-API-KEY"] = settings.api_key
     return headers
+
+
+def _described(error: BaseException) -> str:
+    """Say what went wrong, with the cause that some backends keep to themselves."""
+    root = error
+    while (cause := root.__cause__ or root.__context__) is not None:
+        root = cause
+    parts = [f"{type(error).__name__}: {error}".rstrip(": "), str(root) if str(root) != str(error) else ""]
+    return " · ".join(filter(None, parts))
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -81,7 +81,9 @@ def _library() -> CDLL:
     """Return the librdkafka that the confluent-kafka package brought along."""
     import confluent_kafka.cimpl as extension
 
-    library = CDLL(extension.__file__)  # looking a name up there looks into librdkafka too, which it is linked to
+    library = CDLL(
+        extension.__file__
+    )  # looking a name up there looks into librdkafka too, which it is linked to
     signatures = {
         "rd_kafka_conf_new": (c_void_p, []),
         "rd_kafka_conf_set": (c_int, [c_void_p, c_char_p, c_char_p, c_char_p, c_size_t]),
@@ -94,7 +96,8 @@ def _library() -> CDLL:
         "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, [c_void_p, c_int]),
         "rd_kafka_mock_topic_create": (c_int, [c_void_p, c_char_p, c_int, c_int]),
         "rd_kafka_mock_push_request_errors_array": (
-            c_int, [c_void_p, c_int, c_size_t, POINTER(c_int)]
+            c_int,
+            [c_void_p, c_int, c_size_t, POINTER(c_int)],
         ),  # fmt: skip
         "rd_kafka_mock_clear_request_errors": (None, [c_void_p, c_int]),
         "rd_kafka_mock_broker_set_down": (c_int, [c_void_p, c_int]),

@@ -16,7 +16,9 @@ from typing import IO
 
 GUARD = Path(__file__).with_name("guard.py")
 MEMORY = Path("/dev/shm")  # noqa: S108  # brokers write a lot, and nothing of it is to be kept
-running: set[int] = set()  # the ids of the servers' guards: a broker may outlive the test that was the first to need it
+running: set[int] = (
+    set()
+)  # the ids of the servers' guards: a broker may outlive the test that was the first to need it
 ATTEMPTS = 3  # between looking for a free port and listening on it, somebody else may take it
 
 

@@ -145,5 +145,8 @@ def test_a_program_that_is_missing_is_an_error() -> None:
 
 
 def test_a_server_that_does_not_come_up_says_why() -> None:
-    with pytest.raises(BrokerError, match="no memory"), serving(lambda _: ["sh", "-c", "echo no memory; exit 3"]):
+    with (
+        pytest.raises(BrokerError, match="no memory"),
+        serving(lambda _: ["sh", "-c", "echo no memory; exit 3"]),
+    ):
         pass

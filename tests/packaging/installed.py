@@ -12,7 +12,17 @@ from importlib.metadata import distribution
 from importlib.resources import files
 from importlib.util import find_spec
 
-PARTS = {"aiokafka", "anyio", "asyncio", "ddsketch", "google.protobuf", "httpx2", "msgspec", "starlette", "trio"}
+PARTS = {
+    "aiokafka",
+    "anyio",
+    "asyncio",
+    "ddsketch",
+    "google.protobuf",
+    "httpx2",
+    "msgspec",
+    "starlette",
+    "trio",
+}
 """What a program waits for only when it needs it: `import asyncdsm` loads none of these."""
 
 GROUPS = {"asyncdsm.integrations", "console_scripts", "pytest11"}

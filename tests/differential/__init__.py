@@ -1,0 +1,1 @@
+"""Agreement with ddtrace itself, which runs in processes of its own."""

@@ -1,0 +1,131 @@
+"""A real HTTP intake that behaves as a test tells it to: answers, hangs, resets, goes away and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from asyncdsm.payload import Payload, unpack
+from asyncdsm.sketch import Sketch
+
+RESET, HANG = "reset", "hang"
+
+
+@dataclass
+class Intake:
+    """Listens in a thread of its own. `answers` are given first, one a request; then `answer` for ever."""
+
+    url: str = ""
+    answer: int | str = 202
+    answers: list[int | str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    endpoints: list[str] = field(default_factory=list)
+    requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+    """Method, path, headers (lower case) and body of each request that came."""
+    accepted: list[bytes] = field(default_factory=list)
+    """The bodies that were answered with a 2xx."""
+
+    @property
+    def payloads(self) -> list[Payload]:
+        """What was accepted, decoded."""
+        return [unpack(gzip.decompress(body)) for body in self.accepted]
+
+    def counted(self) -> int:
+        """Return how many checkpoints the accepted sketches count."""
+        return round(
+            sum(
+                Sketch.decode(point.pathway_latency).count
+                for payload in self.payloads
+                for bucket in payload.stats or ()
+                for point in bucket.stats or ()
+            )
+        )
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection."""
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                if not await self._serve_one(head, reader, writer):
+                    return
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            writer.close()
+
+    async def _serve_one(self, head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        first, *lines = head.strip().split("\r\n")
+        method, path, _ = first.split(" ")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        self.requests.append((method, path, headers, body))
+        if path == "/info":
+            text = str({"endpoints": self.endpoints}).replace("'", '"').encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+            await writer.drain()
+            return True
+        answer = self.answers.pop(0) if self.answers else self.answer
+        if answer == HANG:
+            await asyncio.sleep(60)
+        if not isinstance(answer, int):
+            writer.transport.abort()
+            return False
+        if 200 <= answer < 300:
+            self.accepted.append(body)
+        more = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+        writer.write(f"HTTP/1.1 {answer} X\r\n{more}Content-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        return True
+
+
+@contextmanager
+def running_intake(
+    *,
+    port: int = 0,
+    socket_path: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    intake: Intake | None = None,
+) -> Iterator[Intake]:
+    """Run an intake inside the block; leaving it cuts every connection, as a killed agent would."""
+    intake = intake or Intake()
+    loop = asyncio.new_event_loop()
+    listening, stop = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        if socket_path:
+            server = await asyncio.start_unix_server(intake.serve, socket_path)
+            intake.url = f"unix://{socket_path}"
+        else:
+            server = await asyncio.start_server(intake.serve, "127.0.0.1", port, ssl=tls, reuse_address=True)
+            name = server.sockets[0].getsockname()
+            intake.url = f"{'https' if tls else 'http'}://{'localhost' if tls else name[0]}:{name[1]}"
+        listening.set()
+        await stop.wait()
+        server.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(serve())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert listening.wait(10)
+        yield intake
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

@@ -1,0 +1,162 @@
+"""The outbox and its delivery: bounded, retried, and every checkpoint accounted for."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncdsm import log
+from asyncdsm.delivery import LOOK_AGAIN_SECONDS, Delivery
+from asyncdsm.exporters import NoEndpoint, Refused, TryAgain
+from asyncdsm.outbox import Outbox, Parcel
+from asyncdsm.stats import Accounts
+
+
+@pytest.fixture(autouse=True)
+def forget_what_was_said() -> None:
+    log.forget()
+
+
+class Scripted:
+    """An exporter that fails as told, then takes everything."""
+
+    def __init__(self, *failures: Exception | None) -> None:
+        self.failures, self.taken = list(failures), list[bytes]()
+        self.listed = 0
+
+    async def export(self, payload: bytes) -> None:
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is not None:
+            raise failure
+        self.taken.append(payload)
+
+    async def lists_endpoint(self) -> bool:
+        self.listed += 1
+        return True
+
+    async def aclose(self) -> None:
+        pass
+
+
+def filled(*counts: int, limit: int = 1 << 20) -> tuple[Outbox, Accounts, Delivery]:
+    accounts = Accounts()
+    outbox = Outbox(limit, accounts)
+    for count in counts:
+        accounts.record(count)
+        outbox.put(Parcel(str(count).encode(), count))
+    return outbox, accounts, Delivery(outbox, accounts, 0.2, jitter=lambda: 1.0)
+
+
+async def test_oldest_first() -> None:
+    outbox, accounts, delivery = filled(1, 2, 3)
+    exporter = Scripted()
+    assert await delivery.run(exporter)
+    assert exporter.taken == [b"1", b"2", b"3"]
+    assert (len(outbox), accounts.snapshot().delivered) == (0, 6)
+
+
+async def test_a_failure_keeps_the_order_and_waits_longer_each_time() -> None:
+    outbox, accounts, delivery = filled(1, 2)
+    exporter = Scripted(TryAgain("no"), None, OSError("no"), TryAgain("no"))
+    waits = []
+    for _ in range(3):
+        assert not await delivery.run(exporter)
+        waits.append(round(delivery.due - anyio.current_time(), 1))
+    assert await delivery.run(exporter)
+    assert exporter.taken == [b"1", b"2"]
+    assert waits == [0.5, 0.5, 1.0]  # the second failure follows a delivery
+    assert accounts.snapshot().pending == 0
+
+
+async def test_delays_grow_to_half_a_minute() -> None:
+    _, _, delivery = filled(1)
+    exporter = Scripted(*[TryAgain("no")] * 20)
+    delays = []
+    for _ in range(10):
+        await delivery.run(exporter)
+        delays.append(delivery.delay())
+    assert delays == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
+
+
+async def test_retry_after_is_honoured() -> None:
+    _, _, delivery = filled(1)
+    await delivery.run(Scripted(TryAgain("busy", after=42)))
+    assert delivery.due - anyio.current_time() == pytest.approx(42, abs=1)
+
+
+async def test_a_refusal_is_counted_said_once_and_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    outbox, accounts, delivery = filled(5, 6, 7)
+    exporter = Scripted(Refused("HTTP status 400"), Refused("HTTP status 400"))
+    assert await delivery.run(exporter)
+    assert exporter.taken == [b"7"]
+    assert accounts.snapshot().dropped_by == {"rejected": 11}
+    assert len(caplog.records) == 1
+
+
+async def test_an_agent_without_the_endpoint(caplog: pytest.LogCaptureFixture) -> None:
+    outbox, accounts, delivery = filled(5)
+    exporter = Scripted(NoEndpoint("404"), NoEndpoint("404"))
+    for _ in range(2):
+        assert not await delivery.run(exporter)
+        assert delivery.due - anyio.current_time() == pytest.approx(LOOK_AGAIN_SECONDS, abs=1)
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "7.34" in warnings[0].getMessage()
+    assert exporter.listed == 1
+    assert accounts.snapshot().pending == 5
+    assert await delivery.run(exporter)
+    assert accounts.snapshot().delivered == 5
+
+
+async def test_a_request_that_takes_too_long_is_tried_again() -> None:
+    class Hanging(Scripted):
+        async def export(self, payload: bytes) -> None:
+            await anyio.sleep_forever()
+
+    outbox, accounts, delivery = filled(5)
+    assert not await delivery.run(Hanging())
+    assert (len(outbox), accounts.snapshot().pending) == (1, 5)
+
+
+async def test_cancelled_in_the_middle_loses_nothing() -> None:
+    class Hanging(Scripted):
+        async def export(self, payload: bytes) -> None:
+            await anyio.sleep_forever()
+
+    outbox, accounts, delivery = filled(5)
+    with anyio.move_on_after(0.05):
+        await delivery.run(Hanging())
+    assert (len(outbox), accounts.snapshot().pending) == (1, 5)
+
+
+async def test_the_oldest_goes_first_when_there_is_no_room() -> None:
+    outbox, accounts, delivery = filled(100, 200, 300, limit=7)
+    assert accounts.snapshot().dropped_by == {"outbox": 100}
+    exporter = Scripted()
+    await delivery.run(exporter)
+    assert exporter.taken == [b"200", b"300"]
+
+
+@given(actions=st.lists(st.tuples(st.sampled_from(["put", "take", "back", "drop"]), st.integers(1, 60))))
+def test_the_outbox_never_exceeds_its_bytes_nor_loses_count(actions: list[tuple[str, int]]) -> None:
+    accounts = Accounts()
+    outbox, held = Outbox(100, accounts), list[Parcel]()
+    for action, size in actions:
+        if action == "put":
+            accounts.record(size)
+            outbox.put(Parcel(bytes(size), size))
+        elif action == "take" and (parcel := outbox.take()):
+            held.append(parcel)
+        elif action == "back" and held:
+            outbox.put_back(held.pop())
+        elif action == "drop":
+            outbox.drop_all("shutdown")
+        assert outbox.size <= 100
+        stats = accounts.snapshot()
+        waiting = outbox.size + sum(parcel.count for parcel in held)  # here a parcel has a byte per checkpoint
+        assert stats.pending == waiting
+        assert stats.recorded == stats.delivered + stats.pending + stats.dropped

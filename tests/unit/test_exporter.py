@@ -1,0 +1,154 @@
+"""The exporter to an Agent: TCP, TLS and Unix socket, without an Agent, and what each answer means."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import anyio
+import pytest
+import trustme
+
+from asyncdsm import Settings
+from asyncdsm.exporters import NoEndpoint, Refused, TryAgain
+from asyncdsm.exporters.agent import AgentExporter
+from asyncdsm.exporters.container import container_id
+from tests.intake import RESET, Intake, free_port, running_intake
+
+
+@pytest.fixture
+def intake() -> Iterator[Intake]:
+    with running_intake() as intake:
+        yield intake
+
+
+@asynccontextmanager
+async def exporter(url: str, **settings: object) -> AsyncIterator[AgentExporter]:
+    exporter = await anyio.to_thread.run_sync(
+        lambda: AgentExporter(Settings(agent_url=url, **settings))  # type: ignore[arg-type]
+    )
+    try:
+        yield exporter
+    finally:
+        await exporter.aclose()
+
+
+async def test_over_tcp(intake: Intake) -> None:
+    async with exporter(intake.url, external_env="it-false") as agent:
+        await agent.export(b"payload")
+        await agent.export(b"payload")
+    method, path, headers, body = intake.requests[0]
+    assert (method, path, body) == ("POST", "/v0.1/pipeline_stats", b"payload")
+    assert headers["content-type"] == "application/msgpack"
+    assert headers["content-encoding"] == "gzip"
+    assert headers["datadog-meta-lang"] == "python"
+    assert headers["datadog-external-env"] == "it-false"
+    assert {"datadog-meta-lang-version", "datadog-meta-lang-interpreter", "datadog-meta-tracer-version"} <= set(headers)
+
+
+@pytest.fixture
+def intake_on_a_socket(tmp_path: Path) -> Iterator[Intake]:
+    with running_intake(socket_path=str(tmp_path / "apm.socket")) as intake:
+        yield intake
+
+
+async def test_over_a_unix_socket(intake_on_a_socket: Intake) -> None:
+    async with exporter(intake_on_a_socket.url) as agent:
+        await agent.export(b"payload")
+    assert intake_on_a_socket.accepted == [b"payload"]
+
+
+@pytest.fixture
+def intake_with_tls(tmp_path: Path) -> Iterator[Intake]:
+    authority, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(server)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with running_intake(tls=server) as intake:
+        yield intake
+
+
+async def test_over_tls(intake_with_tls: Intake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async with exporter(intake_with_tls.url) as stranger:
+        with pytest.raises(TryAgain, match="certificate"):
+            await stranger.export(b"payload")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    async with exporter(intake_with_tls.url) as agent:
+        await agent.export(b"payload")
+    assert intake_with_tls.accepted == [b"payload"]
+
+
+async def test_without_an_agent(intake: Intake) -> None:
+    async with exporter(intake.url, api_key="secret") as direct:
+        await direct.export(b"payload")
+        intake.answer = 404
+        with pytest.raises(Refused):
+            await direct.export(b"payload")
+    _, path, headers, _ = intake.requests[0]
+    assert (path, headers["dd-api-key"]) == ("/api/v0.1/pipeline_stats", "secret")
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+async def test_worth_another_try(intake: Intake, status: int) -> None:
+    intake.answer = status
+    async with exporter(intake.url) as agent:
+        with pytest.raises(TryAgain, match=str(status)):
+            await agent.export(b"payload")
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 413])
+async def test_refused(intake: Intake, status: int) -> None:
+    intake.answer = status
+    async with exporter(intake.url) as agent:
+        with pytest.raises(Refused, match=str(status)):
+            await agent.export(b"payload")
+
+
+async def test_an_old_agent(intake: Intake) -> None:
+    intake.answer = 404
+    async with exporter(intake.url) as agent:
+        with pytest.raises(NoEndpoint):
+            await agent.export(b"payload")
+        assert not await agent.lists_endpoint()
+        intake.endpoints.append("/v0.1/pipeline_stats")
+        assert await agent.lists_endpoint()
+
+
+@pytest.mark.parametrize("in_seconds", [True, False])
+async def test_retry_after(intake: Intake, in_seconds: bool) -> None:
+    intake.answer = 429
+    when = datetime.now(UTC) + timedelta(seconds=100)
+    intake.headers["Retry-After"] = "100" if in_seconds else format_datetime(when, usegmt=True)
+    async with exporter(intake.url) as agent:
+        with pytest.raises(TryAgain) as caught:
+            await agent.export(b"payload")
+    assert caught.value.after == pytest.approx(100, abs=2)
+
+
+async def test_nobody_there_and_cut_off(intake: Intake) -> None:
+    async with exporter(f"http://127.0.0.1:{free_port()}") as nobody:
+        with pytest.raises(TryAgain):
+            await nobody.export(b"payload")
+        assert not await nobody.lists_endpoint()
+    intake.answer = RESET
+    async with exporter(intake.url) as agent:
+        with pytest.raises(TryAgain):
+            await agent.export(b"payload")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (f"1:name=systemd:/docker/{'a1' * 32}", "a1" * 32),
+        (f"0::/kubepods/burstable/pod12/cri-containerd-{'b2' * 32}.scope", "b2" * 32),
+        ("1:name=systemd:/ecs/34dc0b5e626f2c5c4c5170e34b10e765-1234567890", "34dc0b5e626f2c5c4c5170e34b10e765-1234567890"),
+        ("0::/", None),
+        ("", None),
+        ("0::/user.slice/session-2.scope", None),
+    ],
+)
+def test_container_id(line: str, expected: str | None) -> None:
+    assert container_id([line]) == expected

@@ -1,0 +1,216 @@
+"""Starting, stopping and flushing, on asyncio, trio and without an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Iterator
+
+import anyio
+import pytest
+
+import asyncdsm
+from asyncdsm import AlreadyRunningError, DataStreams, Settings, checkpoint
+from asyncdsm.edge import Edge
+from asyncdsm.exporters.memory import MemoryExporter
+from asyncdsm.streams import running_streams
+from tests.intake import HANG, Intake, free_port, running_intake
+
+EDGE = Edge("direction:out", "topic:t", "type:kafka")
+SETTINGS = Settings(service="s", flush_seconds=0.05, bucket_seconds=0.1, shutdown_seconds=2)
+variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="empty")
+
+
+class Noting(MemoryExporter):
+    """Notes in which context it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contexts: list[tuple[str, object]] = []
+
+    async def export(self, payload: bytes) -> None:
+        self.contexts.append((variable.get(), asyncdsm.current_pathway()))
+        await super().export(payload)
+
+
+@pytest.fixture
+def intake() -> Iterator[Intake]:
+    with running_intake() as intake:
+        yield intake
+
+
+def record(times: int = 1) -> None:
+    for _ in range(times):
+        checkpoint.produce(EDGE)
+
+
+async def test_what_is_recorded_is_delivered_on_the_way_out() -> None:
+    exporter = MemoryExporter()
+    async with DataStreams(SETTINGS, exporter=exporter) as streams:
+        record(3)
+        assert streams.stats.recorded == 3
+    assert (streams.stats.delivered, streams.stats.pending) == (3, 0)
+    assert running_streams() is None
+
+
+async def test_finished_buckets_are_delivered_meanwhile() -> None:
+    async with DataStreams(SETTINGS, exporter=MemoryExporter()) as streams:
+        record()
+        with anyio.fail_after(5):
+            while not streams.stats.delivered:
+                await anyio.sleep(0.01)
+
+
+async def test_flush_delivers_now() -> None:
+    slow = Settings(service="s", flush_seconds=60)
+    async with DataStreams(slow, exporter=MemoryExporter()) as streams:
+        record()
+        await streams.flush()
+        assert streams.stats.delivered == 1
+
+
+async def test_flushes_run_in_an_empty_context() -> None:
+    exporter = Noting()
+    variable.set("the user's")
+    checkpoint.set_current(asyncdsm.Pathway(1, 1, 1))
+    async with DataStreams(SETTINGS, exporter=exporter) as streams:
+        record()
+        await streams.flush()
+        record()
+    assert exporter.contexts == [("empty", None)] * 2
+
+
+async def test_a_second_one_is_a_clear_error() -> None:
+    async with DataStreams(SETTINGS, exporter=MemoryExporter()):
+        with pytest.raises(AlreadyRunningError, match="running in this process already"):
+            await DataStreams(SETTINGS).start()
+    async with DataStreams(SETTINGS, exporter=MemoryExporter()):
+        pass
+
+
+async def test_started_and_stopped_in_different_tasks() -> None:
+    streams = DataStreams(SETTINGS, exporter=MemoryExporter())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(streams.start)
+    record()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(streams.aclose)
+    assert streams.stats.delivered == 1
+    await streams.aclose()  # again: nothing more happens
+
+
+async def test_the_users_exception_comes_out_as_itself() -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with DataStreams(SETTINGS, exporter=MemoryExporter()):
+            raise ZeroDivisionError
+
+
+async def test_cancelled_from_outside_it_still_delivers() -> None:
+    streams = DataStreams(SETTINGS, exporter=MemoryExporter())
+    with anyio.move_on_after(0.05):
+        async with streams:
+            record(2)
+            await anyio.sleep_forever()
+    assert streams.stats.delivered == 2
+
+
+async def test_disabled_it_does_nothing() -> None:
+    async with DataStreams(Settings(enabled=False), exporter=MemoryExporter()) as streams:
+        assert checkpoint.produce(EDGE) is None
+        await streams.flush()
+    assert streams.stats.recorded == 0
+
+
+async def test_an_agent_that_hangs_does_not_outlast_the_deadline(intake: Intake) -> None:
+    intake.answer = HANG
+    hurried = Settings(service="s", agent_url=intake.url, shutdown_seconds=0.3)
+    with anyio.fail_after(3):
+        async with DataStreams(hurried) as streams:
+            record(4)
+    assert (streams.stats.pending, streams.stats.dropped_by) == (0, {"shutdown": 4})
+
+
+async def test_an_agent_that_never_was_is_given_up_soon() -> None:
+    alone = Settings(service="s", agent_url=f"http://127.0.0.1:{free_port()}", shutdown_seconds=30)
+    with anyio.fail_after(5):
+        async with DataStreams(alone) as streams:
+            record()
+    assert streams.stats.dropped_by == {"shutdown": 1}
+
+
+async def test_an_agent_that_is_back_gets_all(intake: Intake) -> None:
+    intake.answers = [503, 503, 500]
+    async with DataStreams(Settings(service="s", agent_url=intake.url)) as streams:
+        record(5)
+        for _ in range(4):
+            await streams.flush()
+    assert (streams.stats.delivered, intake.counted()) == (5, 5)
+
+
+async def test_an_exporter_that_raises_anything_ends_nothing() -> None:
+    class Odd(MemoryExporter):
+        async def export(self, payload: bytes) -> None:
+            if not self.bodies:
+                self.bodies.append(payload)
+                raise LookupError("odd")
+
+    async with DataStreams(SETTINGS, exporter=Odd()) as streams:
+        record()
+        await streams.flush()
+        assert streams.stats.pending == 1
+        await streams.flush()
+    assert streams.stats.delivered == 1
+
+
+async def test_an_exporter_that_cannot_be_made_is_tried_again() -> None:
+    made = list[MemoryExporter]()
+
+    def make() -> MemoryExporter:
+        made.append(MemoryExporter())
+        if len(made) == 1:
+            raise OSError("no certificates")
+        return made[-1]
+
+    async with DataStreams(SETTINGS, exporter=make) as streams:
+        record()
+        with anyio.fail_after(5):
+            while not streams.stats.delivered:
+                await anyio.sleep(0.05)
+    assert (len(made), streams.stats.errors) == (2, 1)
+
+
+def test_in_a_synchronous_program() -> None:
+    with DataStreams(SETTINGS, exporter=MemoryExporter()) as streams:
+        workers = [threading.Thread(target=record, args=(100,)) for _ in range(8)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    assert (streams.stats.recorded, streams.stats.delivered) == (800, 800)
+
+
+def test_left_running_by_a_loop_that_ended_it_goes_on() -> None:
+    exporter = MemoryExporter()
+    streams = DataStreams(SETTINGS, exporter=exporter)
+
+    async def main() -> None:
+        await streams.start()
+        record()
+
+    asyncio.run(main())
+    record(2)
+    streams.close()
+    assert (streams.stats.recorded, streams.stats.delivered) == (3, 3)
+
+
+def test_the_flush_never_closes_a_bucket_that_is_not_over() -> None:
+    exporter = MemoryExporter()
+    long = Settings(service="s", flush_seconds=0.02, bucket_seconds=3600)
+    with DataStreams(long, exporter=exporter):
+        record()
+        threading.Event().wait(0.2)
+        assert exporter.bodies == []
+    assert len(exporter.bodies) == 1
+
+
