@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import anyio
 
+from asyncdsm import forks
+
 _tasks: set[asyncio.Task[None]] = set()  # an event loop itself holds its tasks only weakly
 
 
@@ -40,9 +42,15 @@ def start_in_loop(function: Callable[[], Any]) -> Callable[[], bool]:
 
 def start_in_thread(function: Callable[[], Any]) -> Callable[[], bool]:
     """Run an async function in an event loop of its own, in a daemon thread. Returns what tells whether it runs."""
-    thread = threading.Thread(target=anyio.run, args=(function,), name="asyncdsm", daemon=True)
+    thread = threading.Thread(target=_run_apart, args=(function,), name="asyncdsm", daemon=True)
     thread.start()
     return thread.is_alive
+
+
+def _run_apart(function: Callable[[], Any]) -> None:
+    with forks.undisturbed:
+        anyio.run(anyio.sleep, 0)  # imports the backend
+    anyio.run(function)
 
 
 class Loop(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from asyncdsm import checkpoint, lag
+from asyncdsm import checkpoint, forks, lag
 from asyncdsm.aggregate import Aggregator
 from asyncdsm.lag import Lag
 from asyncdsm.settings import Settings
@@ -223,7 +223,7 @@ def _close_at_exit() -> None:
         _running.close()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+forks.on_fork(_after_fork)
 # `threading`'s own hook runs while threads can still be started and host names resolved, and in the children of
 # multiprocessing too; `atexit` comes later than both. It is private, and `concurrent.futures` stands on it.
 getattr(threading, "_register_atexit", atexit.register)(_close_at_exit)

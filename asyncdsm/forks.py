@@ -1,0 +1,38 @@
+"""Forks that other threads of ours are in the middle of: the child would keep what they had half done."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+
+LONGEST_WAIT_SECONDS = 2.0
+
+undisturbed = threading.Lock()
+"""Held while a thread of ours imports: a module half imported at a fork stays so in the child for ever. A fork waits
+for it, in nearly all programs not at all."""
+
+_held = False
+
+
+def on_fork(in_child: Callable[[], object]) -> None:
+    """Call `in_child` in every forked child."""
+    os.register_at_fork(after_in_child=in_child)
+
+
+def _before() -> None:
+    global _held  # noqa: PLW0603
+    _held = undisturbed.acquire(timeout=LONGEST_WAIT_SECONDS)
+
+
+def _after_in_parent() -> None:
+    if _held:
+        undisturbed.release()
+
+
+def _after_in_child() -> None:
+    global undisturbed  # noqa: PLW0603
+    undisturbed = threading.Lock()
+
+
+os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

@@ -1,0 +1,234 @@
+"""Real processes: how they end, and what they fork. Nothing recorded may be missing at the intake."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.intake import Intake, running_intake
+
+PREAMBLE = """
+import asyncio, json, multiprocessing, os, sys, time, threading
+import asyncdsm
+from asyncdsm import checkpoint
+from asyncdsm.edge import Edge
+edge = Edge("direction:out", "topic:t", "type:kafka")
+def record(times):
+    for _ in range(times):
+        checkpoint.produce(edge)
+def ready():
+    print("ready", flush=True)
+"""
+
+
+@pytest.fixture
+def intake() -> Iterator[Intake]:
+    with running_intake() as intake:
+        yield intake
+
+
+def start(intake: Intake, program: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "DD_TRACE_AGENT_URL": intake.url, "DD_SERVICE": "s", "PYTHONWARNINGS": "error"}
+    return subprocess.Popen(
+        [sys.executable, "-c", PREAMBLE + program],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(intake: Intake, program: str) -> tuple[int, str, str]:
+    process = start(intake, program)
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out, err
+
+
+ENDINGS = {
+    "async with": """
+async def main():
+    async with asyncdsm.DataStreams():
+        record(7)
+asyncio.run(main())
+""",
+    "with": """
+with asyncdsm.DataStreams():
+    record(7)
+""",
+    "start and no stop": """
+async def main():
+    await asyncdsm.DataStreams().start()
+    record(3)
+asyncio.run(main())
+record(4)
+""",
+    "a loop that is left standing": """
+import warnings; warnings.simplefilter("ignore")
+loop = asyncio.new_event_loop()
+loop.run_until_complete(asyncdsm.DataStreams().start())
+record(7)
+""",
+    "sys.exit": """
+async def main():
+    async with asyncdsm.DataStreams():
+        record(7)
+        sys.exit(0)
+asyncio.run(main())
+""",
+    "entered and never left": """
+asyncdsm.DataStreams().__enter__()
+record(7)
+""",
+    "uvloop": """
+import uvloop
+async def main():
+    async with asyncdsm.DataStreams():
+        record(7)
+uvloop.run(main())
+""",
+    "trio": """
+import trio
+async def main():
+    await asyncdsm.DataStreams().start()
+    record(7)
+trio.run(main)
+""",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_whatever_way_a_program_ends(intake: Intake, ending: str) -> None:
+    code, _, err = run(intake, ENDINGS[ending])
+    assert (code, err) == (0, "")
+    assert intake.counted() == 7
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        """
+async def main():
+    async with asyncdsm.DataStreams():
+        record(7); ready()
+        await asyncio.sleep(60)
+asyncio.run(main())
+""",
+        """
+with asyncdsm.DataStreams():
+    record(7); ready()
+    time.sleep(60)
+""",
+        """
+import trio
+async def main():
+    async with asyncdsm.DataStreams():
+        record(7); ready()
+        await trio.sleep(60)
+trio.run(main)
+""",
+    ],
+    ids=["asyncio", "sync", "trio"],
+)
+def test_ctrl_c(intake: Intake, program: str) -> None:
+    process = start(intake, program)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=15)
+    assert process.returncode == -signal.SIGINT
+    assert err.rstrip().endswith("KeyboardInterrupt")
+    assert intake.counted() == 7
+
+
+def test_no_signal_handler_is_installed(intake: Intake) -> None:
+    code, out, err = run(
+        intake,
+        """
+import signal
+before = [signal.getsignal(number) for number in signal.valid_signals()]
+with asyncdsm.DataStreams():
+    record(1)
+    print([signal.getsignal(number) for number in signal.valid_signals()] == before)
+""",
+    )
+    assert (code, out, err) == (0, "True\n", "")
+
+
+def test_a_forked_child_starts_with_nothing_and_by_itself(intake: Intake) -> None:
+    code, out, err = run(
+        intake,
+        """
+with asyncdsm.DataStreams() as streams:
+    record(100)
+    child = os.fork()
+    if child == 0:
+        before = streams.stats.recorded
+        record(10)
+        print(json.dumps([before, streams.stats.recorded]), flush=True)
+    else:
+        assert os.waitpid(child, 0)[1] == 0
+        record(1)
+""",
+    )
+    assert (code, err) == (0, "")
+    assert json.loads(out) == [0, 10]
+    assert intake.counted() == 111
+
+
+def test_a_fork_inside_a_running_loop(intake: Intake) -> None:
+    code, _, err = run(
+        intake,
+        """
+async def main():
+    async with asyncdsm.DataStreams() as streams:
+        record(100)
+        child = os.fork()
+        if child == 0:  # an event loop does not survive a fork: the child goes its own way
+            record(10)
+            streams.close()
+            os._exit(0)
+        else:
+            assert os.waitpid(child, 0)[1] == 0
+asyncio.run(main())
+""",
+    )
+    assert (code, err) == (0, "")
+    assert intake.counted() == 110
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing(intake: Intake, method: str) -> None:
+    record_in_child = "record(5)" if method == "fork" else "asyncdsm.DataStreams().__enter__(); record(5)"
+    folder = os.path.dirname(__file__)
+    module = os.path.join(folder, f"_child_{method}.py")
+    with open(module, "w", encoding="utf-8") as file:
+        file.write(
+            f"{PREAMBLE}\ndef work():\n    {record_in_child}\n"
+            "if __name__ == '__main__':\n"
+            "    with asyncdsm.DataStreams():\n"
+            "        record(2)\n"
+            f"        context = multiprocessing.get_context({method!r})\n"
+            "        children = [context.Process(target=work) for _ in range(3)]\n"
+            "        [child.start() for child in children]\n"
+            "        [child.join() for child in children]\n"
+            "        assert [child.exitcode for child in children] == [0, 0, 0]\n"
+        )
+    try:
+        process = subprocess.run(
+            [sys.executable, module],
+            env={**os.environ, "DD_TRACE_AGENT_URL": intake.url, "DD_SERVICE": "s"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.unlink(module)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert intake.counted() == 17
