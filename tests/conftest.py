@@ -59,6 +59,8 @@ def blockbuster() -> Iterator[BlockBuster]:
         for function in blockbuster.functions.values():
             # What a module reads while it is imported, it reads once.
             function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
+            # Integrations are looked up once, as a module is imported once.
+            function.can_block_in("asyncdsm/integration.py", "_entry_points")
         blockbuster.functions["threading.Lock.acquire"].can_block_in("tests/brokers/kafka.py", "_apart")
         yield blockbuster
 

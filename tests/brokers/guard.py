@@ -1,7 +1,7 @@
 """Run a command in a fresh folder until standard input closes; then end it and remove the folder.
 
-A script of its own, run by `process.serving`: the pipe on its standard input closes however the test run ends, by
-SIGKILL too, so no broker outlives its tests.
+A script of its own, run by `process.serving`: the pipe on its standard input closes however the test run
+ends, by SIGKILL too, so no broker outlives its tests.
 """
 
 import subprocess

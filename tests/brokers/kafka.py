@@ -17,12 +17,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 class Kafka:
     """A running Kafka, reached at `bootstrap`.
 
-    `group` holds the options with which a consumer joins a group here without a long wait; `topics` are those that
-    the tests created.
+    `group` holds the options with which a consumer joins a group here without a long wait; `topics` are
+    those that the tests created.
     """
 
     bootstrap: str
-    group: Mapping[str, int] = field(default_factory=dict)
+    group: Mapping[str, Any] = field(default_factory=dict)
     topics: list[str] = field(default_factory=list)
 
     def topic(self, partitions: int = 1, prefix: str = "topic") -> str:
@@ -50,7 +50,7 @@ def users_own(bootstrap: str) -> Iterator[Kafka]:
 async def _create(bootstrap: str, name: str, partitions: int) -> None:
     async with _admin(bootstrap) as admin:
         response = await admin.create_topics([NewTopic(name, partitions, replication_factor=1)])
-    for _, code, *text in response.topic_errors:
+    for _, code, *text in response.topic_errors:  # pyright: ignore[reportAttributeAccessIssue]
         if code:
             raise RuntimeError(f"cannot create the topic {name}: error {code} {text}")
 

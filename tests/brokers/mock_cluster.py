@@ -1,19 +1,19 @@
 """librdkafka's mock cluster: a Kafka inside this process that fails when a test tells it to.
 
-A topic that was not created appears with 4 partitions. Restarting a group takes 9 s at the default session timeout,
-two aiokafka consumers in one group fail on it, a partition holds 5 MB or 100,000 messages, and
-every message is stamped 1234 ms.
+A topic that was not created appears with 4 partitions. Restarting a group takes 9 s at the default session
+timeout, two aiokafka consumers in one group fail on it, a partition holds 5 MB or 100,000 messages, and a
+producer is told that its message was stamped 1234 ms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ctypes import CDLL, POINTER, c_char_p, c_int, c_size_t, c_void_p, create_string_buffer
+from ctypes import c_int, create_string_buffer
 from dataclasses import dataclass, field
-from functools import cache
 
 from tests.brokers.kafka import Kafka
+from tests.brokers.librdkafka import check, library
 
 PRODUCER = 0
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, OFFSET_COMMIT, OFFSET_FETCH = 0, 1, 2, 3, 8, 9
@@ -27,35 +27,33 @@ class MockCluster(Kafka):
     handle: int = field(kw_only=True)
 
     def push_errors(self, api: int, *codes: int) -> None:
-        """Answer the next requests of this kind with these errors, one each; 0 answers well. -1 is UNKNOWN."""
-        _check(_library().rd_kafka_mock_push_request_errors_array(
-            self.handle, api, len(codes), (c_int * len(codes))(*codes)
-        ))  # fmt: skip
+        """Answer the next requests of this kind with these errors, one each; 0 is none, -1 is UNKNOWN."""
+        answers = (c_int * len(codes))(*codes)
+        check(library.rd_kafka_mock_push_request_errors_array(self.handle, api, len(codes), answers))
 
     def clear_errors(self, api: int) -> None:
         """Forget the errors pushed for this kind of request."""
-        _library().rd_kafka_mock_clear_request_errors(self.handle, api)
+        library.rd_kafka_mock_clear_request_errors(self.handle, api)
 
     def down(self, broker: int = 1) -> None:
         """Close the broker's connections and refuse new ones."""
-        _check(_library().rd_kafka_mock_broker_set_down(self.handle, broker))
+        check(library.rd_kafka_mock_broker_set_down(self.handle, broker))
 
     def up(self, broker: int = 1) -> None:
         """Let the broker be reached again."""
-        _check(_library().rd_kafka_mock_broker_set_up(self.handle, broker))
+        check(library.rd_kafka_mock_broker_set_up(self.handle, broker))
 
     def delay(self, milliseconds: int, broker: int = 1) -> None:
         """Let every answer of the broker take that long."""
-        _check(_library().rd_kafka_mock_broker_set_rtt(self.handle, broker, milliseconds))
+        check(library.rd_kafka_mock_broker_set_rtt(self.handle, broker, milliseconds))
 
     def _create(self, name: str, partitions: int) -> None:
-        _check(_library().rd_kafka_mock_topic_create(self.handle, name.encode(), partitions, 1))
+        check(library.rd_kafka_mock_topic_create(self.handle, name.encode(), partitions, 1))
 
 
 @contextmanager
 def mock_cluster(brokers: int = 1) -> Iterator[MockCluster]:
     """Run a mock cluster for as long as the block lasts."""
-    library = _library()
     reason = create_string_buffer(512)
     settings = library.rd_kafka_conf_new()
     library.rd_kafka_conf_set(settings, b"log_level", b"4", None, 0)  # it would remark that it has no server
@@ -69,42 +67,3 @@ def mock_cluster(brokers: int = 1) -> Iterator[MockCluster]:
     finally:
         library.rd_kafka_mock_cluster_destroy(handle)
         library.rd_kafka_destroy(client)
-
-
-def _check(code: int) -> None:
-    if code:
-        raise RuntimeError(f"librdkafka: {_library().rd_kafka_err2str(code).decode()}")
-
-
-@cache
-def _library() -> CDLL:
-    """Return the librdkafka that the confluent-kafka package brought along."""
-    import confluent_kafka.cimpl as extension
-
-    library = CDLL(
-        extension.__file__
-    )  # looking a name up there looks into librdkafka too, which it is linked to
-    signatures = {
-        "rd_kafka_conf_new": (c_void_p, []),
-        "rd_kafka_conf_set": (c_int, [c_void_p, c_char_p, c_char_p, c_char_p, c_size_t]),
-        "rd_kafka_new": (c_void_p, [c_int, c_void_p, c_char_p, c_size_t]),
-        "rd_kafka_destroy": (None, [c_void_p]),
-        "rd_kafka_err2str": (c_char_p, [c_int]),
-        "rd_kafka_mock_cluster_new": (c_void_p, [c_void_p, c_int]),
-        "rd_kafka_mock_cluster_destroy": (None, [c_void_p]),
-        "rd_kafka_mock_cluster_bootstraps": (c_char_p, [c_void_p]),
-        "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, [c_void_p, c_int]),
-        "rd_kafka_mock_topic_create": (c_int, [c_void_p, c_char_p, c_int, c_int]),
-        "rd_kafka_mock_push_request_errors_array": (
-            c_int,
-            [c_void_p, c_int, c_size_t, POINTER(c_int)],
-        ),  # fmt: skip
-        "rd_kafka_mock_clear_request_errors": (None, [c_void_p, c_int]),
-        "rd_kafka_mock_broker_set_down": (c_int, [c_void_p, c_int]),
-        "rd_kafka_mock_broker_set_up": (c_int, [c_void_p, c_int]),
-        "rd_kafka_mock_broker_set_rtt": (c_int, [c_void_p, c_int, c_int]),
-    }
-    for name, (result, arguments) in signatures.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
-    return library

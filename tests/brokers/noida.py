@@ -1,7 +1,7 @@
 """noida-db: the Kafka of most tests. A young program: what it does wrong stands below.
 
-Two consumers of one group with auto-commit hang when the group rebalances, `cooperative-sticky` does not work, and
-a member that died is not replaced: use tansu for these.
+Two consumers of one group with auto-commit hang when the group rebalances, `cooperative-sticky` does not
+work, and a member that died is not replaced: use tansu for these.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.brokers.process import bundled, serving
 @contextmanager
 def noida() -> Iterator[Kafka]:
     """Run noida-db for as long as the block lasts."""
-    # The package's console script would start the program and leave it behind; the program itself is a file inside.
+    # The package's console script starts this program and, when ended, leaves it behind.
     program = bundled("noida_db", "noida-db")
 
     def command(port: int) -> list[str]:

@@ -16,14 +16,14 @@ from typing import IO
 
 GUARD = Path(__file__).with_name("guard.py")
 MEMORY = Path("/dev/shm")  # noqa: S108  # brokers write a lot, and nothing of it is to be kept
-running: set[int] = (
-    set()
-)  # the ids of the servers' guards: a broker may outlive the test that was the first to need it
 ATTEMPTS = 3  # between looking for a free port and listening on it, somebody else may take it
+
+running: set[int] = set()
+"""The ids of the guards that run: a broker may outlive the test that was the first to need it."""
 
 
 class BrokerError(RuntimeError):
-    """A broker that could not be found or did not come up: the tests that need it fail, they are not skipped."""
+    """A broker is missing or does not come up: tests that need it fail, they are not skipped."""
 
 
 def bundled(package: str, *path: str) -> str:
@@ -67,10 +67,14 @@ def _started(
     folder = str(MEMORY) if os.access(MEMORY, os.W_OK) else gettempdir()
     for _ in range(ATTEMPTS):
         port = free_port()
-        guarded = [sys.executable, "-I", "-S", str(GUARD), folder, *command(port)]
         # A session of its own, so that Ctrl-C reaches pytest alone, which then stops the broker in its turn.
         process = subprocess.Popen(
-            guarded, env=environ, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            [sys.executable, "-I", "-S", str(GUARD), folder, *command(port)],
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         running.add(process.pid)
         try:
@@ -81,7 +85,7 @@ def _started(
             raise
         _stop(process)
     log.seek(0)
-    raise BrokerError(f"{command(port)} does not answer:\n{log.read().decode(errors='replace')[-2000:]}")
+    raise BrokerError(f"{command(0)} does not answer:\n{log.read().decode(errors='replace')[-2000:]}")
 
 
 def _answers(process: subprocess.Popen[bytes], port: int, patience: float) -> bool:

@@ -1,8 +1,8 @@
 """Tansu: the Kafka for rebalances and load, kept in memory. A young program: what it does wrong stands below.
 
 Joining a group takes half the session timeout: pass the `group` options to every consumer that is in one.
-`end_offsets` is wrong after batches of several records (`highwater` is right), idempotent and transactional producers
-fail, aborted messages are delivered, commit metadata is dropped.
+`end_offsets` is wrong after batches of several records (`highwater` is right), idempotent and transactional
+producers fail, aborted messages are delivered, commit metadata is dropped.
 """
 
 from collections.abc import Iterator

@@ -90,12 +90,11 @@ def test_sketches_are_byte_for_byte_those_of_ddtrace() -> None:
 
 
 def test_sketches_of_many_values_are_byte_for_byte_those_of_ddtrace() -> None:
-    """Counts add up, and gaps between bins are written alike."""
+    """Counts add up, gaps between bins are written alike, and beyond 2048 bins the same ones collapse."""
     random = Random(SEED)
-    samples = [[random_value(random) for _ in range(random.randint(2, 200))] for _ in range(100)]
-    within = [[min(max(value, 1e-6), 1e6) for value in sample] for sample in samples]
-    ours = [encode(Counter(map(bin_of, sample))).hex() for sample in within]
-    assert ours == ask(sketches=within)["sketches"]
+    samples = [[random_value(random) for _ in range(random.randint(2, 200))] for _ in range(200)]
+    ours = [encode(Counter(map(bin_of, sample))).hex() for sample in samples]
+    assert ours == ask(sketches=samples)["sketches"]
 
 
 def whole_milliseconds(context: Pathway) -> Pathway:

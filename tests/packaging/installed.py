@@ -1,4 +1,4 @@
-"""Check an installed asyncdsm: `python -I installed.py [integration ...]`, in an environment with no more than that.
+"""Check an installed asyncdsm: `python -I installed.py [integration ...]`, where nothing more is installed.
 
 The integrations named are imported, so what they need must be installed. The tests use the functions too.
 """
