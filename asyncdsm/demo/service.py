@@ -20,7 +20,7 @@ def bootstrap_servers() -> str:
     return os.environ["ASYNCDSM_DEMO_KAFKA"]
 
 
-def consumer_of(topic: str, group: str) -> AIOKafkaConsumer[bytes, bytes]:
+def consumer_of(topic: str, group: str) -> AIOKafkaConsumer:
     """Return a consumer that looks for new messages often: the built-in broker does not wake one that waits."""
     return AIOKafkaConsumer(
         topic,

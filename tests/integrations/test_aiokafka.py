@@ -25,7 +25,7 @@ async def producer(kafka: Kafka, captured_streams: Captured) -> Any:
         yield producer
 
 
-def consumer_of(kafka: Kafka, topic: str, group: str | None = None, **options: Any) -> AIOKafkaConsumer[Any, Any]:
+def consumer_of(kafka: Kafka, topic: str, group: str | None = None, **options: Any) -> AIOKafkaConsumer:
     return asyncdsm.wrap(
         AIOKafkaConsumer(
             topic,
