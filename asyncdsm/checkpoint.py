@@ -136,7 +136,7 @@ def running() -> Aggregator | None:
 
 def activate(aggregator: Aggregator | None, wake: Callable[[], Aggregator | None] | None = None) -> None:
     """Let checkpoints go to `aggregator`; with None, `wake` is asked for one at the next checkpoint."""
-    global _aggregator, _wake  # noqa: PLW0603
+    global _aggregator, _wake
     _aggregator, _wake = aggregator, wake
 
 

@@ -56,7 +56,7 @@ class Delivery:
                 delivered = True  # for the outbox: it is done with
                 self._refused(parcel.count, refusal)
                 continue
-            except Exception as error:  # noqa: BLE001  (an exporter of the user's may raise anything)
+            except Exception as error:
                 self._postpone(error)
                 return False
             finally:
@@ -73,7 +73,9 @@ class Delivery:
 
     def _refused(self, count: int, refusal: Refused) -> None:
         self._accounts.drop("rejected", count)
-        warn_each_minute("rejected", "a payload of %d checkpoints was refused and is lost: %s", count, refusal)
+        warn_each_minute(
+            "rejected", "a payload of %d checkpoints was refused and is lost: %s", count, refusal
+        )
 
     def _postpone(self, error: Exception) -> None:
         now = anyio.current_time()

@@ -88,7 +88,7 @@ class Flusher:
         while True:
             try:
                 return await self._run()
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 self._aggregator.accounts.note("errors")
                 warn_each_minute("flush", "an error kept the flush from going on; it starts again: %r", error)
             await anyio.sleep(RESTART_SECONDS)
@@ -98,7 +98,9 @@ class Flusher:
         try:
             next_collect = current_time() + self._settings.flush_seconds
             while not self._stopping:
-                await self._sleep_until(min(next_collect, self._delivery.due if self._outbox else next_collect))
+                await self._sleep_until(
+                    min(next_collect, self._delivery.due if self._outbox else next_collect)
+                )
                 if self._abandoned:
                     return
                 requests, self._requests = self._requests, []
@@ -154,9 +156,11 @@ class Flusher:
         _warn_of_many(bucket)
         try:
             return Parcel(self._encode(bucket, self._aggregator.bucket_ns, self._settings), bucket.recorded)
-        except Exception as error:  # noqa: BLE001  (ours to count, never the program's to suffer)
+        except Exception as error:
             self._aggregator.accounts.drop("encoding", bucket.recorded)
-            warn_each_minute("encoding", "%d checkpoints lost to an error of ours: %r", bucket.recorded, error)
+            warn_each_minute(
+                "encoding", "%d checkpoints lost to an error of ours: %r", bucket.recorded, error
+            )
             return None
 
     def _give_up_rest(self) -> None:
@@ -176,7 +180,7 @@ class Flusher:
                 if partition.end is not None:
                     tags = lag.high_watermark_tags(partition.topic, partition.partition, partition.cluster_id)
                     self._aggregator.record_offset(tags, partition.end)
-        except Exception as error:  # noqa: BLE001  (a client's inside may change under us)
+        except Exception as error:
             self._aggregator.accounts.note("errors")
             warn_each_minute("lag", "consumer lag could not be read: %r", error)
 

@@ -49,9 +49,7 @@ def produced_tags(topic: str, partition: int, cluster_id: str | None = None) -> 
 
 
 @lru_cache(4096)
-def committed_tags(
-    group: str, topic: str, partition: int, cluster_id: str | None = None
-) -> tuple[str, ...]:
+def committed_tags(group: str, topic: str, partition: int, cluster_id: str | None = None) -> tuple[str, ...]:
     """Return the backlog tags of a committed offset: the next one the group will read."""
     return _tags("kafka_commit", topic, partition, cluster_id, f"consumer_group:{group}")
 

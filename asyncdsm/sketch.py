@@ -138,7 +138,11 @@ def _bins_of(message: Any) -> dict[int, float]:
 
 
 def _rebinned(counts: dict[int, float], mapping: Any) -> dict[int, float]:
-    if mapping.gamma == GAMMA and mapping.indexOffset == OFFSET and mapping.interpolation == _INTERPOLATION_NONE:
+    if (
+        mapping.gamma == GAMMA
+        and mapping.indexOffset == OFFSET
+        and mapping.interpolation == _INTERPOLATION_NONE
+    ):
         return counts
     if mapping.interpolation != _INTERPOLATION_NONE or not 1 < mapping.gamma < 2:
         raise SketchError(f"mapping with gamma {mapping.gamma} and interpolation {mapping.interpolation}")

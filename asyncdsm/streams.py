@@ -215,7 +215,7 @@ def _after_fork() -> None:
     global _starting  # noqa: PLW0603
     _starting = threading.Lock()
     if _running is not None:
-        _running._forget_parent()  # noqa: SLF001
+        _running._forget_parent()
 
 
 def _close_at_exit() -> None:

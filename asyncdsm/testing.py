@@ -1,8 +1,8 @@
 """For users' tests: what was produced and consumed, in memory, with no agent and no network.
 
-    with asyncdsm.testing.capture() as captured:
-        ...
-        assert captured.produced("invoices")[0].follows(captured.consumed("orders")[0])
+with asyncdsm.testing.capture() as captured:
+    ...
+    assert captured.produced("invoices")[0].follows(captured.consumed("orders")[0])
 """
 
 from __future__ import annotations

@@ -14,7 +14,13 @@ from asyncdsm.agent.store import KEPT_MINUTES, Store
 from asyncdsm.agent.topology import topology
 
 INTAKE = "/v0.1/pipeline_stats"
-OTHER_INTAKES = ("/v0.4/traces", "/v0.5/traces", "/v0.6/stats", "/v0.7/config", "/telemetry/proxy/{rest:path}")
+OTHER_INTAKES = (
+    "/v0.4/traces",
+    "/v0.5/traces",
+    "/v0.6/stats",
+    "/v0.7/config",
+    "/telemetry/proxy/{rest:path}",
+)
 """What a tracer sends besides: thanked for and forgotten, so that it does not complain."""
 DEFAULT_MINUTES = 10
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anyio
+
 import asyncdsm
 from asyncdsm.demo.service import INVOICES, announce, consumer_of, run_service
 
