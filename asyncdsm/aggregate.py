@@ -105,9 +105,7 @@ class Aggregator:
         """Return the buckets that ended at or before `before_ns` (None: all), oldest first, and forget them."""
         with self._lock:
             self._fold()
-            ended = [
-                start for start in self._buckets if before_ns is None or start + self.bucket_ns <= before_ns
-            ]
+            ended = [start for start in self._buckets if before_ns is None or start + self.bucket_ns <= before_ns]
             taken = [self._buckets.pop(start) for start in sorted(ended)]
             if taken:
                 self._forget_idle(taken)

@@ -24,9 +24,7 @@ class ConsumedList(list[Message]):
         """`pathways` are those of the messages, in the same order."""
         super().__init__(messages)
         # By identity, not by place: a list may be sorted, cut and extended.
-        self._pathways = {
-            id(message): pathway for message, pathway in zip(super().__iter__(), pathways, strict=True)
-        }
+        self._pathways = {id(message): pathway for message, pathway in zip(super().__iter__(), pathways, strict=True)}
 
     def __iter__(self) -> Iterator[Message]:
         return _Following(super().__iter__(), self._pathways)

@@ -70,9 +70,7 @@ def prepare(edge: Edge, size: int | None = None) -> Departure | None:
     if point is None:
         point = edge.point(aggregator, parent)
     pathway = _new(Pathway, (point.hash, start, now))
-    return _new(
-        Departure, (pathway, pathway.encode_base64(), (point, now, now - previous, now - start, size))
-    )
+    return _new(Departure, (pathway, pathway.encode_base64(), (point, now, now - previous, now - start, size)))
 
 
 def depart(departure: Departure, size: int | None = None) -> None:

@@ -16,16 +16,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except ModuleNotFoundError as missing:
-        print(
-            f"asyncdsm {options.command}: {missing}; pip install 'asyncdsm[{options.extra}]'", file=sys.stderr
-        )
+        print(f"asyncdsm {options.command}: {missing}; pip install 'asyncdsm[{options.extra}]'", file=sys.stderr)
         return 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "asyncdsm", description="Follow every message, and see where the time goes."
-    )
+    parser = argparse.ArgumentParser("asyncdsm", description="Follow every message, and see where the time goes.")
     parser.add_argument("--version", action="version", version=f"asyncdsm {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -35,9 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     agent.set_defaults(run=_agent, extra="agent")
 
     demo = commands.add_parser("demo", help="three services, two topics, something slow to find")
-    demo.add_argument(
-        "--bootstrap-servers", metavar="HOST:PORT", help="a Kafka of your own instead of a built-in one"
-    )
+    demo.add_argument("--bootstrap-servers", metavar="HOST:PORT", help="a Kafka of your own instead of a built-in one")
     demo.add_argument("--seconds", type=_seconds, help="stop after so long (default: at Ctrl-C)")
     demo.add_argument("--json", action="store_true", help="end with the map as JSON instead of the table")
     demo.set_defaults(run=_demo, extra="demo")

@@ -54,7 +54,7 @@ class Delivery:
                 delivered = True
             except Refused as refusal:
                 delivered = True  # for the outbox: it is done with
-                self._refused(parcel.count, refusal)
+                self._refused(parcel.checkpoints, refusal)
                 continue
             except Exception as error:
                 self._postpone(error)
@@ -62,7 +62,7 @@ class Delivery:
             finally:
                 if not delivered:
                     self._say_dropped(self._outbox.put_back(parcel))
-            self._delivered(parcel.count)
+            self._delivered(parcel.checkpoints)
         return True
 
     def _delivered(self, count: int) -> None:
@@ -73,9 +73,7 @@ class Delivery:
 
     def _refused(self, count: int, refusal: Refused) -> None:
         self._accounts.drop("rejected", count)
-        warn_each_minute(
-            "rejected", "a payload of %d checkpoints was refused and is lost: %s", count, refusal
-        )
+        warn_each_minute("rejected", "a payload of %d checkpoints was refused and is lost: %s", count, refusal)
 
     def _postpone(self, error: Exception) -> None:
         now = anyio.current_time()

@@ -80,7 +80,7 @@ class Flusher:
         """Have everything recorded so far delivered now, unfinished buckets too; the event is set after one try."""
         done = threading.Event()
         self._requests.append(done)
-        self._soon(lambda: self._wake.set())
+        self._soon(self._wake_up)
         return done
 
     async def _run_on(self) -> None:
@@ -98,9 +98,7 @@ class Flusher:
         try:
             next_collect = current_time() + self._settings.flush_seconds
             while not self._stopping:
-                await self._sleep_until(
-                    min(next_collect, self._delivery.due if self._outbox else next_collect)
-                )
+                await self._sleep_until(min(next_collect, self._delivery.due if self._outbox else next_collect))
                 if self._abandoned:
                     return
                 requests, self._requests = self._requests, []
@@ -158,9 +156,7 @@ class Flusher:
             return Parcel(self._encode(bucket, self._aggregator.bucket_ns, self._settings), bucket.recorded)
         except Exception as error:
             self._aggregator.accounts.drop("encoding", bucket.recorded)
-            warn_each_minute(
-                "encoding", "%d checkpoints lost to an error of ours: %r", bucket.recorded, error
-            )
+            warn_each_minute("encoding", "%d checkpoints lost to an error of ours: %r", bucket.recorded, error)
             return None
 
     def _give_up_rest(self) -> None:
@@ -170,9 +166,7 @@ class Flusher:
             accounts.drop("shutdown", bucket.recorded)
             lost += bucket.recorded
         if lost:
-            warn_each_minute(
-                "shutdown", "%d checkpoints could not be delivered before the end and are lost", lost
-            )
+            warn_each_minute("shutdown", "%d checkpoints could not be delivered before the end and are lost", lost)
 
     def _note_high_watermarks(self) -> None:
         try:
@@ -183,6 +177,9 @@ class Flusher:
         except Exception as error:
             self._aggregator.accounts.note("errors")
             warn_each_minute("lag", "consumer lag could not be read: %r", error)
+
+    def _wake_up(self) -> None:
+        self._wake.set()
 
     def _hurry(self) -> None:
         if self._loop is not None:

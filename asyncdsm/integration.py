@@ -95,9 +95,7 @@ def pathway_of(message: Any) -> Pathway | None:
         if (pathway := integration.pathway_of(message)) is not None:
             return pathway
     kind = type(message)
-    raise UnknownClientError(
-        f"not a consumed message: {kind.__module__}.{kind.__qualname__}; known: {_known()}"
-    )
+    raise UnknownClientError(f"not a consumed message: {kind.__module__}.{kind.__qualname__}; known: {_known()}")
 
 
 class Hooks:
@@ -112,9 +110,7 @@ class Hooks:
         kind = owner if of_class else type(owner)
         original = getattr(kind, name, None)
         if original is None:
-            warn_once(
-                f"no-{name}", "%s has no method %s in this version: not hooked", kind.__qualname__, name
-            )
+            warn_once(f"no-{name}", "%s has no method %s in this version: not hooked", kind.__qualname__, name)
             return
         if is_hook(vars(owner).get(name)) or (not of_class and _is_hooked_above(kind, name)):
             return

@@ -26,6 +26,7 @@ class LagSource(Protocol):
 
     def lags(self) -> Iterable[Lag]:
         """Return the lag of each partition it reads, without asking the broker."""
+        ...
 
 
 _sources: WeakSet[LagSource] = WeakSet()

@@ -53,9 +53,7 @@ def track_kafka_produce(topic: str, partition: int, offset: int, cluster_id: str
         aggregator.record_offset(lag.produced_tags(topic, partition, cluster_id), offset)
 
 
-def track_kafka_commit(
-    group: str, topic: str, partition: int, offset: int, cluster_id: str | None = None
-) -> None:
+def track_kafka_commit(group: str, topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
     """Note the offset that a consumer group committed: the next one it will read."""
     if (aggregator := checkpoint.running()) is not None:
         aggregator.record_offset(lag.committed_tags(group, topic, partition, cluster_id), offset)

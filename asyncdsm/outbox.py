@@ -13,7 +13,7 @@ class Parcel(NamedTuple):
     """One payload, and how many checkpoints are in it."""
 
     payload: bytes
-    count: int
+    checkpoints: int
 
 
 class Outbox:
@@ -58,8 +58,8 @@ class Outbox:
         """Give up on everything; return how many checkpoints that were."""
         dropped = 0
         while (parcel := self.take()) is not None:
-            self._accounts.drop(cause, parcel.count)
-            dropped += parcel.count
+            self._accounts.drop(cause, parcel.checkpoints)
+            dropped += parcel.checkpoints
         return dropped
 
     def _trim(self, added: int) -> int:
@@ -68,6 +68,6 @@ class Outbox:
         while self._bytes > self._limit:
             oldest = self._parcels.popleft()
             self._bytes -= len(oldest.payload)
-            self._accounts.drop("outbox", oldest.count)
-            dropped += oldest.count
+            self._accounts.drop("outbox", oldest.checkpoints)
+            dropped += oldest.checkpoints
         return dropped

@@ -94,9 +94,7 @@ def _read(environ: Mapping[str, str], socket_exists: Callable[[str], bool]) -> I
     yield from _destination(environ, socket_exists)
 
 
-def _destination(
-    environ: Mapping[str, str], socket_exists: Callable[[str], bool]
-) -> Iterator[tuple[str, Any]]:
+def _destination(environ: Mapping[str, str], socket_exists: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
     host = environ.get("DD_AGENT_HOST") or environ.get("DD_TRACE_AGENT_HOSTNAME")
     port = next((name for name in ("DD_TRACE_AGENT_PORT", "DD_AGENT_PORT") if environ.get(name)), None)
     if url := environ.get("DD_TRACE_AGENT_URL"):

@@ -10,15 +10,14 @@ from typing import Any
 
 from ddsketch.ddsketch import BaseDDSketch
 from ddsketch.mapping import LogarithmicMapping
-from ddsketch.pb.ddsketch_pb2 import DDSketch as Message
-from ddsketch.pb.ddsketch_pb2 import IndexMapping
-from ddsketch.pb.ddsketch_pb2 import Store as StoreMessage
+from ddsketch.pb import ddsketch_pb2
 from ddsketch.store import CollapsingLowestDenseStore
 from google.protobuf.message import DecodeError
 
 from asyncdsm.bins import GAMMA, MAX_BINS, OFFSET, ZERO, bin_of, value_of
 
-_WIRE_MAPPING = IndexMapping(gamma=GAMMA, indexOffset=OFFSET)
+_pb: Any = ddsketch_pb2  # made at run time: no type checker sees what is in it
+_WIRE_MAPPING = _pb.IndexMapping(gamma=GAMMA, indexOffset=OFFSET)
 _LARGEST_BIN = 47_000
 """Stands for 1e307; what is further would be no number any more."""
 _LARGEST_COUNT = 1e15
@@ -29,7 +28,7 @@ class SketchError(ValueError):
     """Bytes that are not a sketch this library can read; the text says what was wrong."""
 
 
-class _FloorMapping(LogarithmicMapping):  # type: ignore[misc]
+class _FloorMapping(LogarithmicMapping):
     def __init__(self) -> None:
         super().__init__((GAMMA - 1) / (GAMMA + 1), offset=OFFSET)
 
@@ -94,7 +93,7 @@ class Sketch:
         Raises SketchError for anything that is not a sketch of values that are not negative.
         """
         try:
-            message = Message.FromString(data)
+            message = _pb.DDSketch.FromString(data)
         except DecodeError as error:
             raise SketchError(f"not a DDSketch protobuf: {error}") from None
         return cls(_bins_of(message))
@@ -107,10 +106,10 @@ def encode(bins: Mapping[int, float]) -> bytes:
     lowest, counts = max(lowest, highest - MAX_BINS + 1), [0.0] * min(highest - lowest + 1, MAX_BINS)
     for key in keys:
         counts[max(key - lowest, 0)] += bins[key]
-    message = Message(
+    message = _pb.DDSketch(
         mapping=_WIRE_MAPPING,
-        positiveValues=StoreMessage(contiguousBinCounts=counts, contiguousBinIndexOffset=lowest),
-        negativeValues=StoreMessage(),
+        positiveValues=_pb.Store(contiguousBinCounts=counts, contiguousBinIndexOffset=lowest),
+        negativeValues=_pb.Store(),
         zeroCount=bins.get(ZERO, 0.0),
     )
     encoded: bytes = message.SerializeToString(deterministic=True)
@@ -138,11 +137,7 @@ def _bins_of(message: Any) -> dict[int, float]:
 
 
 def _rebinned(counts: dict[int, float], mapping: Any) -> dict[int, float]:
-    if (
-        mapping.gamma == GAMMA
-        and mapping.indexOffset == OFFSET
-        and mapping.interpolation == _INTERPOLATION_NONE
-    ):
+    if mapping.gamma == GAMMA and mapping.indexOffset == OFFSET and mapping.interpolation == _INTERPOLATION_NONE:
         return counts
     if mapping.interpolation != _INTERPOLATION_NONE or not 1 < mapping.gamma < 2:
         raise SketchError(f"mapping with gamma {mapping.gamma} and interpolation {mapping.interpolation}")

@@ -90,9 +90,7 @@ class DataStreams:
             from anyio import CapacityLimiter, to_thread  # noqa: PLC0415
 
             done = flusher.request()
-            await to_thread.run_sync(
-                done.wait, self._patience, abandon_on_cancel=True, limiter=CapacityLimiter(1)
-            )
+            await to_thread.run_sync(done.wait, self._patience, abandon_on_cancel=True, limiter=CapacityLimiter(1))
 
     async def __aenter__(self) -> Self:
         await self.start()

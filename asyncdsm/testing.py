@@ -104,17 +104,11 @@ class Captured(Aggregator):
         self.backlogs.clear()
 
     def _of(self, direction: str, topic: str | None) -> list[Checkpoint]:
-        return [
-            made
-            for made in self.checkpoints
-            if made.tag("direction") == direction and topic in (None, made.topic)
-        ]
+        return [made for made in self.checkpoints if made.tag("direction") == direction and topic in (None, made.topic)]
 
 
 @contextmanager
-def capture(
-    *, service: str = "test", env: str | None = None, now: Callable[[], int] = time_ns
-) -> Iterator[Captured]:
+def capture(*, service: str = "test", env: str | None = None, now: Callable[[], int] = time_ns) -> Iterator[Captured]:
     """Capture every checkpoint made inside the block; nothing is sent. `now` may be a `ManualClock`.
 
     Raises AlreadyRunningError when a DataStreams runs or something captures already.

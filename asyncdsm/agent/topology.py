@@ -25,9 +25,7 @@ def topology(store: Store, minutes: int) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "services": _services(store, rows),
         "queues": _queues(edges),
-        "edges": [
-            _edge(key, row, seconds, lags) for key, row in sorted(edges.items(), key=lambda item: item[0])
-        ],
+        "edges": [_edge(key, row, seconds, lags) for key, row in sorted(edges.items(), key=lambda item: item[0])],
         "pathways": [_pathway(key, row) for key, row in sorted(rows.items(), key=lambda item: item[0])],
         "lag": lags,
     }

@@ -61,9 +61,7 @@ async def _run(address: str, seconds: float | None, console: Console, shown: dic
         try:
             async with AsyncExitStack() as running:
                 console.print("starting three services …")
-                started = [
-                    await running.enter_async_context(_service(name, address, agent.url)) for name in SERVICES
-                ]
+                started = [await running.enter_async_context(_service(name, address, agent.url)) for name in SERVICES]
                 console.print(f"the map is at {agent.url}/api/topology · Ctrl-C ends the demo", markup=False)
                 with anyio.move_on_after(seconds):
                     await _send_orders(started[0], agent, console)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import anyio
 from aiokafka import AIOKafkaConsumer
@@ -42,7 +43,7 @@ async def until_parent_leaves() -> None:
     await to_thread.run_sync(sys.stdin.buffer.read, abandon_on_cancel=True)
 
 
-def run_service(work: Callable[[], Awaitable[None]]) -> None:
+def run_service(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Do the work, measured, until the demo leaves."""
 
     async def main() -> None:

@@ -9,9 +9,7 @@ from collections.abc import Iterable
 CGROUP_FILE = "/proc/self/cgroup"
 CGROUP_MOUNT = "/sys/fs/cgroup"
 HOST_CGROUP_NAMESPACE = 0xEFFFFFFB
-_CONTAINER_ID = re.compile(
-    r"(?:.*[-/])?([0-9a-f]{64}|[0-9a-f]{32}-\d+|[0-9a-f]{8}(?:-[0-9a-f]{4}){4}$)(?:\.scope)?$"
-)
+_CONTAINER_ID = re.compile(r"(?:.*[-/])?([0-9a-f]{64}|[0-9a-f]{32}-\d+|[0-9a-f]{8}(?:-[0-9a-f]{4}){4}$)(?:\.scope)?$")
 
 
 def container_headers(external_env: str | None) -> dict[str, str]:

@@ -27,7 +27,7 @@ def getone(original: Callable[..., Any]) -> Callable[..., Any]:
         record = await original(self, *partitions)
         try:
             consumed(adopt(self), record)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             hook_failed(error)
         return record
 
@@ -47,7 +47,7 @@ def getmany(original: Callable[..., Any]) -> Callable[..., Any]:
         batches = await original(self, *args, **kwargs)
         try:
             return consumed_batches(adopt(self), batches)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             hook_failed(error)
             return batches
 

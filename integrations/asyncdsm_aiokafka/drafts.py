@@ -60,7 +60,10 @@ class Draft:
         )
         given = list(headers or ())
         metadata = self._append(
-            timestamp=timestamp, key=key_bytes, value=value_bytes, headers=[*without_ours(given), _PLACEHOLDER]
+            timestamp=timestamp,
+            key=key_bytes,
+            value=value_bytes,
+            headers=[*without_ours(given), _PLACEHOLDER],
         )
         if metadata is not None:
             current = checkpoint.current_pathway()
@@ -94,7 +97,7 @@ def create_batch(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             if checkpoint.running() is not None:
                 batch._asyncdsm = Draft(batch)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             hook_failed(error)
         return batch
 
@@ -111,7 +114,7 @@ def send_batch(original: Callable[..., Any]) -> Callable[..., Any]:
             draft.step_aside()
             try:
                 departures = draft.address(self._message_accumulator, topic)
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 hook_failed(error)
         try:
             future = await original(self, batch, topic, *args, **kwargs)

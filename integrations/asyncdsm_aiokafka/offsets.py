@@ -25,7 +25,7 @@ def update_metadata(original: Callable[..., Any]) -> Callable[..., Any]:
         original(self, metadata)
         try:
             client_of(self).learn_cluster_id(getattr(metadata, "cluster_id", None))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             hook_failed(error)
 
     return update_metadata
@@ -57,7 +57,7 @@ def _answered(client: Client, batch: Any, answer: Any) -> None:
                 batch.tp.topic,
                 error,
             )
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         hook_failed(error)
 
 
@@ -75,7 +75,7 @@ def commit_offsets(original: Callable[..., Any]) -> Callable[..., Any]:
         result = await original(self, assignment, offsets)
         try:
             committed(client_of(self._client.cluster), self.group_id, offsets)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             hook_failed(error)
         return result
 
@@ -113,7 +113,7 @@ def commit_transaction(original: Callable[..., Any]) -> Callable[..., Any]:
             for group, offsets in client.transaction:
                 committed(client, group, offsets)
             client.transaction.clear()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             hook_failed(error)
         return result
 
@@ -152,9 +152,18 @@ class ConsumerLag:
         if consumer is None or consumer._closed:
             return
         for tp in consumer.assignment():
-            end, state = consumer.highwater(tp), consumer._subscription.subscription.assignment.state_value(tp)
+            end, state = (
+                consumer.highwater(tp),
+                consumer._subscription.subscription.assignment.state_value(tp),
+            )
             if end is not None and state.has_valid_position:
                 behind = max(0, end - state.position)
                 yield lag.Lag(
-                    self._client.group, tp.topic, tp.partition, behind, "messages", self._client.cluster_id, end
+                    self._client.group,
+                    tp.topic,
+                    tp.partition,
+                    behind,
+                    "messages",
+                    self._client.cluster_id,
+                    end,
                 )

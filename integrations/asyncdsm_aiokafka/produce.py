@@ -30,7 +30,7 @@ def add_message(original: Callable[..., Any]) -> Callable[..., Any]:
             given = kwargs.get("headers") or ()
             departure, headers, size = addressed(client_of(self._cluster), tp.topic, key, value, given)
             kwargs["headers"] = headers
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             hook_failed(error)
         future = await original(self, tp, key, value, *args, **kwargs)
         if departure is not None:
@@ -74,6 +74,4 @@ def start(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def learn_limit(producer: Any) -> None:
     """Take the size of the largest record that this producer may send."""
-    client_of(producer.client.cluster).largest_record = getattr(
-        producer, "_max_request_size", DEFAULT_LARGEST_RECORD
-    )
+    client_of(producer.client.cluster).largest_record = getattr(producer, "_max_request_size", DEFAULT_LARGEST_RECORD)

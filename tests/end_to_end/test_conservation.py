@@ -56,7 +56,11 @@ async def test_nothing_is_lost_whatever_the_agent_does() -> None:
     intake, load, port = Intake(), Load(), free_port()
     back = running_intake(port=port, intake=intake)
     settings = Settings(
-        service="s", agent_url=f"http://127.0.0.1:{port}", bucket_seconds=0.5, flush_seconds=0.3, request_seconds=1
+        service="s",
+        agent_url=f"http://127.0.0.1:{port}",
+        bucket_seconds=0.5,
+        flush_seconds=0.3,
+        request_seconds=1,
     )
     async with DataStreams(settings) as streams:
         threads = [threading.Thread(target=load.in_a_thread, args=(number,)) for number in range(8)]

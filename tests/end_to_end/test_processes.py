@@ -34,7 +34,12 @@ def intake() -> Iterator[Intake]:
 
 
 def start(intake: Intake, program: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "DD_TRACE_AGENT_URL": intake.url, "DD_SERVICE": "s", "PYTHONWARNINGS": "error"}
+    environment = {
+        **os.environ,
+        "DD_TRACE_AGENT_URL": intake.url,
+        "DD_SERVICE": "s",
+        "PYTHONWARNINGS": "error",
+    }
     return subprocess.Popen(
         [sys.executable, "-c", PREAMBLE + program],
         env=environment,

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 import asyncdsm
 from asyncdsm import Pathway
+from asyncdsm.lag import current_lags
 from asyncdsm.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
@@ -117,13 +118,17 @@ async def test_a_pathway_through_two_services(
     assert shipped.pathway_latency >= shipped.edge_latency
     cluster = sent.tag("kafka_cluster_id")
     assert cluster
-    assert read.tags == ("direction:in", "group:billing", f"kafka_cluster_id:{cluster}", f"topic:{orders}", "type:kafka")
+    assert read.tags == (
+        "direction:in",
+        "group:billing",
+        f"kafka_cluster_id:{cluster}",
+        f"topic:{orders}",
+        "type:kafka",
+    )
     assert shipped.tags == ("direction:in", f"kafka_cluster_id:{cluster}", f"topic:{invoices}", "type:kafka")
 
 
-async def test_headers_of_others(
-    kafka: Kafka, topic: Topic, captured_streams: Captured
-) -> None:
+async def test_headers_of_others(kafka: Kafka, topic: Topic, captured_streams: Captured) -> None:
     name = topic()
     from time import time_ns
 
@@ -177,9 +182,7 @@ async def test_batches_that_the_caller_builds(
 
 async def test_a_batch_is_full_where_it_says_so(kafka: Kafka, topic: Topic, captured_streams: Captured) -> None:
     name = topic()
-    async with asyncdsm.wrap(
-        AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, max_batch_size=2000)
-    ) as producer:
+    async with asyncdsm.wrap(AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, max_batch_size=2000)) as producer:
         batch, count = producer.create_batch(), 0
         while batch.append(key=None, value=b"x" * 100, timestamp=None) is not None:
             count += 1
@@ -209,7 +212,7 @@ async def test_acknowledged_and_committed_offsets(
         assert backlogs[commits] == 7
         await consumer.commit()
         assert backlogs[commits] == 10
-        (lag,) = asyncdsm.streams.lag.current_lags()
+        (lag,) = current_lags()
         assert (lag.group, lag.topic, lag.partition, lag.behind, lag.unit) == ("g", name, 0, 40, "messages")
     async with consumer_of(kafka, name, group="g", auto_commit_interval_ms=100) as consumer:
         for _ in range(20):
@@ -221,7 +224,9 @@ async def test_acknowledged_and_committed_offsets(
     assert backlogs[commits] == 31  # the commit at shutdown
 
 
-async def test_a_group_is_not_needed(kafka: Kafka, topic: Topic, captured_streams: Captured, producer: AIOKafkaProducer) -> None:
+async def test_a_group_is_not_needed(
+    kafka: Kafka, topic: Topic, captured_streams: Captured, producer: AIOKafkaProducer
+) -> None:
     name = topic()
     await producer.send_and_wait(name, b"v")
     async with consumer_of(kafka, name) as consumer:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
+from time import time_ns
 from typing import Any, NamedTuple
 
 import httpx2
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from asyncdsm_aiokafka.client import client_of
 
 import asyncdsm
 from asyncdsm import DataStreams, Pathway, Settings
 from asyncdsm.agent.serve import RunningAgent, running_agent
+from asyncdsm.integration import pathway_of
 from asyncdsm.pathway import HEADER, node_hash, pathway_hash
+from asyncdsm.streams import running_streams
 from tests.brokers.kafka import Kafka
 
 Topic = Callable[..., str]
-Producer, Consumer = AIOKafkaProducer, AIOKafkaConsumer
 
 
 class Line(NamedTuple):
@@ -28,15 +31,11 @@ class Line(NamedTuple):
     kafka: Kafka
     source: str
     target: str
-    producer: Producer
-    consumer: Consumer
+    producer: AIOKafkaProducer
+    consumer: AIOKafkaConsumer
 
     async def fill(self, count: int) -> None:
         """Put messages on the source, number n with the pathway hash n + 1."""
-        now = asyncio.get_running_loop().time
-        assert now
-        from time import time_ns
-
         async with AIOKafkaProducer(bootstrap_servers=self.kafka.bootstrap) as bare:
             for number in range(count):
                 header = Pathway(number + 1, time_ns(), time_ns()).encode_base64().encode()
@@ -56,16 +55,18 @@ class Line(NamedTuple):
         ways = [pathway_hash(consumed, number + 1) for number in range(count)]
         expected = {str(number): pathway_hash(produced, ways[number]) for number in range(count)}
         assert await self._on_broker(count) == expected
-        streams = asyncdsm.streams.running_streams()
+        streams = running_streams()
         assert streams is not None
         await streams.flush()
         async with httpx2.AsyncClient(base_url=self.agent.url) as client:
             shown = (await client.get("/api/topology")).json()
-        rows = {(int(row["hash"]), int(row["parent"])) for row in shown["pathways"] if f"topic:{self.target}" in row["tags"]}
+        rows = {
+            (int(row["hash"]), int(row["parent"])) for row in shown["pathways"] if f"topic:{self.target}" in row["tags"]
+        }
         assert rows == {(pathway_hash(produced, way), way) for way in ways}
 
     def _tag(self) -> str:
-        return f"kafka_cluster_id:{self.producer.client.cluster._asyncdsm.cluster_id}"  # type: ignore[attr-defined]
+        return f"kafka_cluster_id:{client_of(self.producer.client.cluster).cluster_id}"
 
     async def _on_broker(self, count: int) -> dict[str, int]:
         found = {}
@@ -76,19 +77,19 @@ class Line(NamedTuple):
                 record = await bare.getone()
                 pathway = Pathway.decode_base64(dict(record.headers)[HEADER])
                 assert pathway is not None
-                found[record.value.decode()] = pathway.hash
+                found[(record.value or b"").decode()] = pathway.hash
         return found
 
 
 @pytest.fixture
 async def line(kafka: Kafka, topic: Topic) -> AsyncIterator[Line]:
     source, target = topic(prefix="source"), topic(prefix="target")
-    consumer: Consumer = AIOKafkaConsumer(
+    consumer = AIOKafkaConsumer(
         source,
         bootstrap_servers=kafka.bootstrap,
         group_id="g",
         auto_offset_reset="earliest",
-        **kafka.group,  # type: ignore[arg-type]
+        **kafka.group,
     )
     async with (
         running_agent() as agent,
@@ -193,7 +194,7 @@ async def test_wait_for_never_leaves_the_message_before(line: Line) -> None:
     await line.fill(20)
     for _ in range(20):
         record = await asyncio.wait_for(line.consumer.getone(), 10)
-        expected = asyncdsm.integration.pathway_of(record)
+        expected = pathway_of(record)
         assert asyncdsm.current_pathway() in (None, expected)
         with asyncdsm.using(record):
             await line.forward(record)

@@ -12,9 +12,7 @@ def test_all_is_sorted() -> None:
 
 def test_all_is_complete() -> None:
     public = {
-        name
-        for name, value in vars(asyncdsm).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType)
+        name for name, value in vars(asyncdsm).items() if not name.startswith("_") and not isinstance(value, ModuleType)
     }
     assert public | {"__version__"} == set(asyncdsm.__all__)
 

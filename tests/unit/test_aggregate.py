@@ -118,7 +118,7 @@ def test_nothing_is_lost_between_threads() -> None:
     for bucket in taken:
         for point, counts in bucket.points.items():
             by_parent[point.parent] += sum(count for key, count in counts.items() if key < PATHWAY + ZERO)
-    assert by_parent == {parent: each for parent in range(threads)}
+    assert by_parent == dict.fromkeys(range(threads), each)
     assert target.stats().recorded == each * threads
 
 

@@ -57,7 +57,9 @@ def test_a_produce_with_nothing_consumed_begins_a_pathway(captured_streams: Capt
     assert (made.parent, made.edge_latency, made.pathway_latency) == (0, 0.0, 0.0)
 
 
-def test_a_message_without_context_begins_anew_at_the_brokers_time(captured_streams: Captured, clock: ManualClock) -> None:
+def test_a_message_without_context_begins_anew_at_the_brokers_time(
+    captured_streams: Captured, clock: ManualClock
+) -> None:
     checkpoint.consume(IN, header_of(clock))
     checkpoint.consume(IN, None, broker_ns=clock.now_ns - 3 * SECOND)
     made = captured_streams.consumed()[-1]

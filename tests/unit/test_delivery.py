@@ -157,6 +157,6 @@ def test_the_outbox_never_exceeds_its_bytes_nor_loses_count(actions: list[tuple[
             outbox.drop_all("shutdown")
         assert outbox.size <= 100
         stats = accounts.snapshot()
-        waiting = outbox.size + sum(parcel.count for parcel in held)  # here a parcel has a byte per checkpoint
+        waiting = outbox.size + sum(parcel.checkpoints for parcel in held)  # here a parcel has a byte per checkpoint
         assert stats.pending == waiting
         assert stats.recorded == stats.delivered + stats.pending + stats.dropped

@@ -47,7 +47,11 @@ async def test_over_tcp(intake: Intake) -> None:
     assert headers["content-encoding"] == "gzip"
     assert headers["datadog-meta-lang"] == "python"
     assert headers["datadog-external-env"] == "it-false"
-    assert {"datadog-meta-lang-version", "datadog-meta-lang-interpreter", "datadog-meta-tracer-version"} <= set(headers)
+    assert {
+        "datadog-meta-lang-version",
+        "datadog-meta-lang-interpreter",
+        "datadog-meta-tracer-version",
+    } <= set(headers)
 
 
 @pytest.fixture
@@ -144,7 +148,10 @@ async def test_nobody_there_and_cut_off(intake: Intake) -> None:
     [
         (f"1:name=systemd:/docker/{'a1' * 32}", "a1" * 32),
         (f"0::/kubepods/burstable/pod12/cri-containerd-{'b2' * 32}.scope", "b2" * 32),
-        ("1:name=systemd:/ecs/34dc0b5e626f2c5c4c5170e34b10e765-1234567890", "34dc0b5e626f2c5c4c5170e34b10e765-1234567890"),
+        (
+            "1:name=systemd:/ecs/34dc0b5e626f2c5c4c5170e34b10e765-1234567890",
+            "34dc0b5e626f2c5c4c5170e34b10e765-1234567890",
+        ),
         ("0::/", None),
         ("", None),
         ("0::/user.slice/session-2.scope", None),

@@ -37,9 +37,7 @@ def test_no_env_hashes_as_none() -> None:
 
 @pytest.mark.parametrize("vector", VECTORS["contexts"], ids=lambda vector: vector["base64"])
 def test_context(vector: dict[str, Any]) -> None:
-    expected = Pathway(
-        int(vector["hash"]), vector["pathway_start_ms"] * 1_000_000, vector["edge_start_ms"] * 1_000_000
-    )
+    expected = Pathway(int(vector["hash"]), vector["pathway_start_ms"] * 1_000_000, vector["edge_start_ms"] * 1_000_000)
     assert Pathway.decode_base64(vector["base64"]) == expected
     assert expected.encode_base64() == vector["base64"]
 
@@ -82,7 +80,8 @@ def test_nothing_malformed_raises(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "=", "nMKD2ZEAtFOy", "!!!!", "nMKD2ZEAtFOy/f/K5mOy/f/K5mM", "ñMKD2ZEAtFOy/f/K5mOy/f/K5mM=", b"\xff"]
+    "text",
+    ["", "=", "nMKD2ZEAtFOy", "!!!!", "nMKD2ZEAtFOy/f/K5mOy/f/K5mM", "ñMKD2ZEAtFOy/f/K5mOy/f/K5mM=", b"\xff"],
 )
 def test_malformed_text(text: str | bytes) -> None:
     assert Pathway.decode_base64(text) is None

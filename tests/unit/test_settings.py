@@ -9,8 +9,12 @@ import pytest
 from asyncdsm import SettingError, Settings
 
 
-def read(socket: bool = False, **environ: str) -> Settings:
-    return Settings.from_environ(environ, hostname=lambda: "here", socket_exists=lambda _: socket)
+def read(**environ: str) -> Settings:
+    return Settings.from_environ(environ, hostname=lambda: "here", socket_exists=lambda _: False)
+
+
+def read_beside_a_socket(**environ: str) -> Settings:
+    return Settings.from_environ(environ, hostname=lambda: "here", socket_exists=lambda _: True)
 
 
 def test_defaults() -> None:
@@ -48,7 +52,12 @@ def test_variable(variable: str, text: str, name: str, value: object) -> None:
 
 
 def test_datadogs_variables_win_over_their_aliases() -> None:
-    settings = read(DD_SERVICE="ours", OTEL_SERVICE_NAME="theirs", DD_ENV="a", OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=b")
+    settings = read(
+        DD_SERVICE="ours",
+        OTEL_SERVICE_NAME="theirs",
+        DD_ENV="a",
+        OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=b",
+    )
     assert (settings.service, settings.env) == ("ours", "a")
 
 
@@ -58,8 +67,8 @@ def test_what_is_given_wins_over_the_environment() -> None:
 
 
 def test_the_socket_is_taken_only_where_nothing_else_is_said() -> None:
-    assert read(socket=True).agent_url == "unix:///var/run/datadog/apm.socket"
-    assert read(socket=True, DD_AGENT_HOST="agent").agent_url == "http://agent:8126"
+    assert read_beside_a_socket().agent_url == "unix:///var/run/datadog/apm.socket"
+    assert read_beside_a_socket(DD_AGENT_HOST="agent").agent_url == "http://agent:8126"
 
 
 def test_agentless_needs_key_and_site_and_no_agent() -> None:
@@ -105,7 +114,15 @@ def test_a_password_in_a_wrong_url_is_not_shown() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("service", ""), ("agent_url", 3), ("max_points", 0), ("max_points", 1.5), ("bucket_seconds", -1), ("enabled", "no"), ("env", 1)],
+    [
+        ("service", ""),
+        ("agent_url", 3),
+        ("max_points", 0),
+        ("max_points", 1.5),
+        ("bucket_seconds", -1),
+        ("enabled", "no"),
+        ("env", 1),
+    ],
 )
 def test_a_wrong_argument_is_named(name: str, value: Any) -> None:
     with pytest.raises(SettingError, match=f"^{name} is"):

@@ -212,5 +212,3 @@ def test_the_flush_never_closes_a_bucket_that_is_not_over() -> None:
         threading.Event().wait(0.2)
         assert exporter.bodies == []
     assert len(exporter.bodies) == 1
-
-
