@@ -38,10 +38,10 @@ class Bucket:
     __slots__ = ("backlogs", "points", "recorded", "start_ns")
 
     def __init__(self, start_ns: int) -> None:
-        self.start_ns = start_ns
+        self.start_ns: int = start_ns
         self.points: dict[Point, dict[int, int]] = {}
         self.backlogs: dict[tuple[str, ...], int] = {}
-        self.recorded = 0
+        self.recorded: int = 0
 
 
 class Aggregator:
@@ -63,11 +63,14 @@ class Aggregator:
         accounts: Accounts | None = None,
     ) -> None:
         """`now` gives nanoseconds since the epoch."""
-        self.service, self.env = service, env
-        self.bucket_ns, self.max_points, self.max_header_bytes = bucket_ns, max_points, max_header_bytes
-        self.now = now
-        self.strict = False  # under test: errors of ours are raised, not kept from the program
-        self.accounts = accounts or Accounts()
+        self.service: str = service
+        self.env: str | None = env
+        self.bucket_ns: int = bucket_ns
+        self.max_points: int = max_points
+        self.max_header_bytes: int = max_header_bytes
+        self.now: Callable[[], int] = now
+        self.strict: bool = False  # under test: errors of ours are raised, not kept from the program
+        self.accounts: Accounts = accounts or Accounts()
         self.samples: deque[Sample] = deque()
         self.offsets: deque[Offset] = deque()
         self._buckets: dict[int, Bucket] = {}

@@ -38,9 +38,9 @@ class Delivery:
         self._request_seconds, self._jitter = request_seconds, jitter
         self._failures = 0
         self._no_endpoint = False
-        self.reached = False
+        self.reached: bool = False
         """Whether the other side ever took a payload."""
-        self.due = 0.0
+        self.due: float = 0.0
 
     async def run(self, exporter: Exporter) -> bool:
         """Deliver all that waits; False as soon as one parcel has to wait longer."""

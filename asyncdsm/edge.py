@@ -18,8 +18,10 @@ class Point:
 
     def __init__(self, edge: Edge, hash_: int, parent: int) -> None:
         """`hash_` is the pathway's hash behind the edge, `parent` the one before it (0 at the start)."""
-        self.edge, self.hash, self.parent = edge, hash_, parent
-        self.kept = False
+        self.edge: Edge = edge
+        self.hash: int = hash_
+        self.parent: int = parent
+        self.kept: bool = False
 
 
 class Edge:
@@ -33,7 +35,7 @@ class Edge:
 
     def __init__(self, *tags: str) -> None:
         """`tags` are texts of the form `name:value`, in any order."""
-        self.tags = tuple(sorted(intern(tag) for tag in tags))
+        self.tags: tuple[str, ...] = tuple(sorted(intern(tag) for tag in tags))
         self.owner: Aggregator | None = None
         self.points: dict[int, Point] = {}
         self._node = 0

@@ -50,7 +50,7 @@ class Flusher:
         self._requests: list[threading.Event] = []
         self._stopping = self._abandoned = False
         self._loop: Loop | None = None
-        self.finished = threading.Event()
+        self.finished: threading.Event = threading.Event()
 
     async def run(self) -> None:
         """Flush until stopped; never raises but for cancellation."""

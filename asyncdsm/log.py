@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from time import monotonic
 
-logger = logging.getLogger("asyncdsm")
+logger: logging.Logger = logging.getLogger("asyncdsm")
 MINUTE = 60.0
 
 _said: dict[str, float] = {}

@@ -42,7 +42,7 @@ class DataStreams:
 
         Raises SettingError when the environment holds a wrong value.
         """
-        self.settings = Settings.from_environ(os.environ) if settings is None else settings
+        self.settings: Settings = Settings.from_environ(os.environ) if settings is None else settings
         self._exporter = exporter
         self._accounts = Accounts()
         self._aggregator: Aggregator | None = None

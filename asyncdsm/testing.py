@@ -51,7 +51,7 @@ class ManualClock:
     """Nanoseconds that pass when they are told to."""
 
     def __init__(self, start_ns: int = 1_700_000_000_000_000_000) -> None:
-        self.now_ns = start_ns
+        self.now_ns: int = start_ns
 
     def __call__(self) -> int:
         return self.now_ns

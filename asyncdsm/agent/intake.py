@@ -24,7 +24,9 @@ class IntakeError(ValueError):
 
     def __init__(self, path: str, problem: str, status: int = 400) -> None:
         super().__init__(f"{path}: {problem}")
-        self.path, self.problem, self.status = path, problem, status
+        self.path: str = path
+        self.problem: str = problem
+        self.status: int = status
 
 
 class PointReport(NamedTuple):

@@ -34,7 +34,9 @@ class Row:
     __slots__ = ("edge_latency", "pathway_latency", "payload_size")
 
     def __init__(self) -> None:
-        self.edge_latency, self.pathway_latency, self.payload_size = Sketch(), Sketch(), Sketch()
+        self.edge_latency: Sketch = Sketch()
+        self.pathway_latency: Sketch = Sketch()
+        self.payload_size: Sketch = Sketch()
 
     def merge(self, other: Row | PointReport) -> None:
         """Add what another row or report counted."""
@@ -67,7 +69,9 @@ class Store:
         self._last_seen: dict[tuple[str, str], float] = {}
         self._rows, self._first_ns = 0, MAX_TIME_NS
         self._lock = Lock()
-        self.payloads = self.forgotten_rows = self.ignored_rows = 0
+        self.payloads: int = 0
+        self.forgotten_rows: int = 0
+        self.ignored_rows: int = 0
         """How many payloads were taken, rows forgotten for want of room, and rows too old to be taken."""
 
     def add(self, report: Report) -> None:

@@ -24,7 +24,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, AIOKafkaProducer]]:
         yield {"producer": producer}
 
 
-app = FastAPI(lifespan=lifespan)
+app: FastAPI = FastAPI(lifespan=lifespan)
 
 
 @app.post("/orders/{number}", status_code=202)

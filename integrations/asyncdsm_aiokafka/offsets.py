@@ -14,7 +14,7 @@ from asyncdsm.integration import hook_failed
 from asyncdsm.log import logger
 from asyncdsm_aiokafka.client import Client, client_of
 
-REFUSALS = (UnknownError, UnsupportedForMessageFormatError, UnsupportedVersionError)
+REFUSALS: tuple[type[Exception], ...] = (UnknownError, UnsupportedForMessageFormatError, UnsupportedVersionError)
 """What a broker without headers answers to a batch that has some (dd-trace-py#13313, dd-trace-js#5704)."""
 
 
