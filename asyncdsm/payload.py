@@ -28,15 +28,17 @@ class PayloadError(ValueError):
     """Bytes that are not a payload of protocol §6: the text names the field's path and what was wrong."""
 
 
-class WirePoint(Struct, rename="pascal"):
+class WirePoint(Struct, rename="pascal", omit_defaults=True):
     """One pathway at one edge. The three sketches are DDSketch protobufs: seconds, seconds, bytes."""
 
-    edge_tags: list[str] | None
     hash: UInt64
     parent_hash: UInt64
     pathway_latency: bytes
     edge_latency: bytes
     payload_size: bytes = b""
+    edge_tags: list[str] | None = None
+    timestamp_type: str = ""
+    """`origin` repeats what `current` counts, by the time the pathway began: java, .NET and go send both."""
 
 
 class WireBacklog(Struct, rename="pascal"):
@@ -51,7 +53,7 @@ class WireBucket(Struct, rename="pascal", omit_defaults=True):
 
     start: UInt64
     duration: UInt64
-    stats: list[WirePoint] | None
+    stats: list[WirePoint] | None = None
     backlogs: list[WireBacklog] | None = None
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from asyncdsm._version import __version__
@@ -27,16 +28,20 @@ DEFAULT_MINUTES = 10
 
 def create_app(store: Store) -> Starlette:
     """Return the ASGI app around a store."""
+    limiter = CapacityLimiter(2)  # reading payloads is all computing: more threads would only hold more bodies
 
     async def take(request: Request) -> JSONResponse:
+        kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != "application/msgpack":
+            raise IntakeError("Content-Type", f"{kind[:40]!r} is not application/msgpack", 415)
         body = await read_body(request.stream())
         encoding = request.headers.get("Content-Encoding", "").strip().lower()
-        await to_thread.run_sync(lambda: store.add(read_report(body, encoding)))
+        await to_thread.run_sync(lambda: store.add(read_report(body, encoding)), limiter=limiter)
         return JSONResponse({"acknowledged": True}, 202)
 
     async def show(request: Request) -> JSONResponse:
         minutes = _minutes(request.query_params.get("minutes", str(DEFAULT_MINUTES)))
-        return JSONResponse(await to_thread.run_sync(topology, store, minutes))
+        return await to_thread.run_sync(lambda: JSONResponse(topology(store, minutes)), limiter=limiter)
 
     async def health(_: Request) -> JSONResponse:
         return JSONResponse(
@@ -57,7 +62,7 @@ def create_app(store: Store) -> Starlette:
             Route("/api/health", health),
             *(Route(path, thank, methods=["POST", "PUT"]) for path in OTHER_INTAKES),
         ],
-        exception_handlers={IntakeError: refuse},
+        exception_handlers={IntakeError: refuse, ClientDisconnect: let_go, 404: unknown, 405: unknown},
     )
 
 
@@ -84,7 +89,19 @@ async def refuse(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": {"path": error.path, "problem": error.problem}}, error.status)
 
 
+async def let_go(_: Request, __: Exception) -> Response:
+    """Make nothing of a client that hung up in the middle of its body: nobody reads this answer."""
+    return Response(status_code=400)
+
+
+async def unknown(request: Request, error: Exception) -> JSONResponse:
+    """Answer for a path or a method that is not served."""
+    assert isinstance(error, HTTPException)  # noqa: S101
+    problem = f"{request.method} is not served here"
+    return JSONResponse({"error": {"path": request.url.path[:100], "problem": problem}}, error.status_code)
+
+
 def _minutes(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= KEPT_MINUTES):
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= KEPT_MINUTES):
         raise IntakeError("minutes", f"{text[:40]!r} is not a whole number from 1 to {KEPT_MINUTES}")
     return int(text)

@@ -17,6 +17,8 @@ MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 MAX_DURATION_NS = 3_600_000_000_000
 MAX_TIME_NS = (1 << 63) - 1
 MAX_TAGS = 64
+ORIGIN = "origin"
+"""Rows that count again, by when the pathway began, what rows of type `current` count by when it passed."""
 
 
 class IntakeError(ValueError):
@@ -87,16 +89,19 @@ def _decompressed(body: bytes, encoding: str) -> bytes:
         return body
     if encoding != "gzip":
         raise IntakeError("Content-Encoding", f"{encoding[:40]!r} is not known; gzip or none is", 415)
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        unpacked = unpacker.decompress(body, MAX_UNPACKED_BYTES)
-    except zlib.error as error:
-        raise IntakeError("body", f"not gzip: {error}") from None
-    if unpacker.unconsumed_tail:
-        raise IntakeError("body", f"unpacks to more than {MAX_UNPACKED_BYTES} bytes", 413)
-    if not unpacker.eof:
-        raise IntakeError("body", "gzip ends too early")
-    return unpacked
+    unpacked = bytearray()
+    while body:  # a body may be several gzip members, one behind the other (RFC 1952 §2.2)
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            unpacked += unpacker.decompress(body, MAX_UNPACKED_BYTES - len(unpacked) + 1)
+        except zlib.error as error:
+            raise IntakeError("body", f"not gzip: {error}") from None
+        if len(unpacked) > MAX_UNPACKED_BYTES:
+            raise IntakeError("body", f"unpacks to more than {MAX_UNPACKED_BYTES} bytes", 413)
+        if not unpacker.eof:
+            raise IntakeError("body", "gzip ends too early")
+        body = unpacker.unused_data
+    return bytes(unpacked)
 
 
 def _report(payload: Payload) -> Report:
@@ -110,7 +115,11 @@ def _bucket(path: str, bucket: WireBucket) -> BucketReport:
         raise IntakeError(f"{path}.Duration", f"{bucket.duration} ns; it must be above 0 and at most an hour")
     if bucket.start > MAX_TIME_NS:
         raise IntakeError(f"{path}.Start", f"{bucket.start} is not a time in ns since 1970")
-    points = [_point(f"{path}.Stats[{index}]", point) for index, point in enumerate(bucket.stats or ())]
+    points = [
+        _point(f"{path}.Stats[{index}]", point)
+        for index, point in enumerate(bucket.stats or ())
+        if point.timestamp_type != ORIGIN
+    ]
     backlogs = [
         (_tags(f"{path}.Backlogs[{index}].Tags", backlog.tags), backlog.value)
         for index, backlog in enumerate(bucket.backlogs or ())
@@ -137,6 +146,6 @@ def _tags(path: str, tags: list[str]) -> tuple[str, ...]:
 
 def _sketch(path: str, data: bytes) -> Sketch:
     try:
-        return Sketch.decode(data)
+        return Sketch.decode(data) if data else Sketch()
     except SketchError as error:
         raise IntakeError(path, str(error)) from None

@@ -21,6 +21,8 @@ from asyncdsm.agent.table import render
 from asyncdsm.agent.topology import topology
 
 REFRESH_SECONDS = 1.0
+GRACE_SECONDS = 1
+"""How long a request may still take when the agent ends."""
 
 
 class RunningAgent(NamedTuple):
@@ -48,7 +50,9 @@ async def running_agent(
     """
     store = store or Store()
     listener = _listener(host, port)
-    config = uvicorn.Config(create_app(store), log_level="warning", lifespan="off", access_log=False)
+    config = uvicorn.Config(
+        create_app(store), log_config=None, lifespan="off", timeout_graceful_shutdown=GRACE_SECONDS
+    )  # logging is the host's
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     address = f"[{host}]" if ":" in host else host

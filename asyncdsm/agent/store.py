@@ -16,6 +16,7 @@ KEPT_MINUTES = 24 * 60
 MAX_ROWS = 200_000
 """Points times minutes; the oldest minutes go first."""
 MAX_BACKLOGS = 100_000
+MAX_SERVICES = 1_000
 
 
 class PointKey(NamedTuple):
@@ -66,7 +67,7 @@ class Store:
         self._max_rows, self._kept_minutes, self._now = max_rows, kept_minutes, now
         self._minutes: OrderedDict[int, dict[PointKey, Row]] = OrderedDict()
         self._backlogs: OrderedDict[tuple[str, ...], Backlog] = OrderedDict()
-        self._last_seen: dict[tuple[str, str], float] = {}
+        self._last_seen: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._rows, self._first_ns = 0, MAX_TIME_NS
         self._lock = Lock()
         self.payloads: int = 0
@@ -79,6 +80,9 @@ class Store:
         with self._lock:
             self.payloads += 1
             self._last_seen[report.service, report.env] = self._now()
+            self._last_seen.move_to_end((report.service, report.env))
+            if len(self._last_seen) > MAX_SERVICES:
+                self._last_seen.popitem(last=False)
             for bucket in report.buckets:
                 self._add_bucket(report, bucket)
             self._forget()

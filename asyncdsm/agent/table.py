@@ -10,6 +10,7 @@ from rich.text import Text
 
 LONGEST_NAME = 40
 COLUMNS = ("service", "", "queue", "group", "msg/s", "hop p50", "p99", "way p50", "p99", "lag")
+NAMES = (0, 2, 3)
 
 
 def render(topology: dict[str, Any]) -> Table:
@@ -25,7 +26,8 @@ def render(topology: dict[str, Any]) -> Table:
         show_edge=False,
     )
     for index, column in enumerate(COLUMNS):
-        table.add_column(column, justify="right" if index > 3 else "left", no_wrap=True)
+        # Where there is no room, the names give way, and not the numbers.
+        table.add_column(column, justify="right" if index > 3 else "left", no_wrap=index not in NAMES)
     edges = sorted(topology["edges"], key=_in_order_of_travel)
     slowest = max(edges, key=lambda edge: edge["edge_latency"]["p50"] or 0.0, default=None)
     for edge in edges:
@@ -59,14 +61,15 @@ def _cells(edge: dict[str, Any]) -> list[Text]:
 def plain(name: str) -> Text:
     """Return a name from outside, cut, and with nothing in it that a terminal or rich would obey."""
     shown = "".join(character if character.isprintable() else "�" for character in name[:LONGEST_NAME])
-    return Text(shown + ("…" if len(name) > LONGEST_NAME else ""))
+    return Text(shown + ("…" if len(name) > LONGEST_NAME else ""), no_wrap=True, overflow="ellipsis")
 
 
 def duration(seconds: float | None) -> Text:
-    """Return seconds as a person reads them: `850 µs`, `12 ms`, `3.1 s`, `4.2 min`."""
+    """Return seconds as a person reads them: `850 µs`, `12 ms`, `3.1 s`, `4.2 min`, `7 h`."""
     if seconds is None:
         return Text("")
-    for limit, unit, scale in ((1e-3, "µs", 1e6), (1, "ms", 1e3), (120, "s", 1)):
+    # Below each limit, three digits do not round up to 1000.
+    for limit, unit, length in ((999.5e-6, "µs", 1e-6), (0.9995, "ms", 1e-3), (120, "s", 1), (7200, "min", 60)):
         if seconds < limit:
-            return Text(f"{seconds * scale:.3g} {unit}")
-    return Text(f"{seconds / 60:.3g} min")
+            return Text(f"{seconds / length:.3g} {unit}")
+    return Text(f"{seconds / 3600:.3g} h")

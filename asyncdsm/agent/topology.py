@@ -41,6 +41,8 @@ def lag_of(backlogs: Mapping[tuple[str, ...], int]) -> list[dict[str, Any]]:
     commits: dict[tuple[str, ...], int] = {}
     for tags, value in backlogs.items():
         named = named_tags(tags)
+        if value < 0:  # librdkafka's -1001 and its like: no offset yet
+            continue
         partition = tuple(named.get(name, "") for name in ("kafka_cluster_id", "topic", "partition"))
         match named.get("type"):
             case "kafka_produce":
@@ -87,7 +89,7 @@ def _edge(key: EdgeKey, row: Row, seconds: float, lags: list[dict[str, Any]]) ->
         for partition in lags
         if group is not None
         and (partition["group"], partition["topic"]) == (group, named.get("topic"))
-        and partition["cluster_id"] in {named.get("kafka_cluster_id"), None}
+        and partition["cluster_id"] == named.get("kafka_cluster_id")
     ]
     return {
         "service": service,

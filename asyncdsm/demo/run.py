@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -40,6 +41,7 @@ def run_demo(bootstrap: str | None, seconds: float | None, *, as_json: bool) -> 
     console = Console(stderr=as_json)
     shown: dict[str, Any] = {}
     code = 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # however it is asked to end, it ends in order
     with _kafka(bootstrap) as address:
         try:
             anyio.run(_run, address, seconds, console, shown)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -40,7 +42,7 @@ def announce(line: str) -> None:
 
 async def until_parent_leaves() -> None:
     """Wait until standard input ends: the demo closed it, or is gone, killed or not."""
-    await to_thread.run_sync(sys.stdin.buffer.read, abandon_on_cancel=True)
+    await to_thread.run_sync(_read_to_the_end, abandon_on_cancel=True)
 
 
 def run_service(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -52,4 +54,26 @@ def run_service(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
             await until_parent_leaves()
             tasks.cancel_scope.cancel()
 
-    anyio.run(main)
+    run_quietly(main)
+
+
+def run_quietly(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a service; what fails because the demo, and its broker with it, is gone is nobody's concern."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        anyio.run(main)
+    except Exception as error:
+        if not _parent_left.wait(1):
+            sys.exit(f"{sys.argv[0]}: {_innermost(error)!r}")
+
+
+def _innermost(error: BaseException) -> BaseException:
+    return _innermost(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _read_to_the_end() -> None:
+    sys.stdin.buffer.read()
+    _parent_left.set()
+
+
+_parent_left = threading.Event()

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from fastapi import FastAPI, Request
 
 import asyncdsm
-from asyncdsm.demo.service import ORDERS, announce, bootstrap_servers, until_parent_leaves
+from asyncdsm.demo.service import ORDERS, announce, bootstrap_servers, run_quietly, until_parent_leaves
 
 
 @asynccontextmanager
@@ -52,4 +52,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run_quietly(main)

@@ -1,0 +1,44 @@
+"""The command line: what is wrong is said in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "asyncdsm", *arguments], capture_output=True, text=True, timeout=30, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_version() -> None:
+    code, out, _ = run("--version")
+    assert (code, out.split()[0]) == (0, "asyncdsm")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "COMMAND"),
+        (("fly",), "fly"),
+        (("agent", "--port", "x"), "'x' is not a port"),
+        (("agent", "--port", "65536"), "'65536' is not a port"),
+        (("demo", "--seconds", "-1"), "'-1' is not a number of seconds"),
+    ],
+)
+def test_wrong_arguments(arguments: tuple[str, ...], said: str) -> None:
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert said in err
+
+
+def test_a_missing_extra_is_named() -> None:
+    code = "import sys; sys.modules['uvicorn'] = None; from asyncdsm.cli import main; sys.exit(main(['agent']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'asyncdsm[agent]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,62 @@
+"""What users get for their tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from asyncdsm import AlreadyRunningError
+from asyncdsm.testing import Captured, ManualClock, capture
+
+USERS_TEST = """
+import asyncdsm
+
+def billing(order, send):
+    asyncdsm.set_consume_checkpoint("kafka", "orders", order.get)
+    send("invoices", {})
+
+def test_the_invoice_has_the_orders_pathway(captured_streams, manual_clock):
+    order = {}
+    asyncdsm.set_produce_checkpoint("kafka", "orders", order.__setitem__)
+    manual_clock.advance(2)
+    billing(order, lambda topic, message: asyncdsm.set_produce_checkpoint("kafka", topic, message.__setitem__))
+    (consumed,), (invoice,) = captured_streams.consumed("orders"), captured_streams.produced("invoices")
+    assert invoice.follows(consumed)
+    assert consumed.follows(captured_streams.produced("orders")[0])
+    assert (consumed.edge_latency, invoice.pathway_latency) == (2.0, 2.0)
+"""
+
+
+def test_a_users_test(pytester_path: pytest.TempPathFactory) -> None:
+    folder = pytester_path.mktemp("users")
+    (folder / "test_billing.py").write_text(USERS_TEST)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:ddtrace", str(folder)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout
+
+
+@pytest.fixture
+def pytester_path(tmp_path_factory: pytest.TempPathFactory) -> pytest.TempPathFactory:
+    return tmp_path_factory
+
+
+def test_one_at_a_time(captured_streams: Captured) -> None:
+    with pytest.raises(AlreadyRunningError), capture():
+        pass
+
+
+def test_the_clock_stands_still(manual_clock: ManualClock, captured_streams: Captured) -> None:
+    assert captured_streams.now() == captured_streams.now()
+
+
+def test_asking_for_nothing_imports_nothing() -> None:
+    code = "import sys, asyncdsm.pytest_plugin; print('asyncdsm.testing' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
