@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from anyio import CancelScope, CapacityLimiter, current_time, move_on_after, to_thread
@@ -19,6 +20,8 @@ from asyncdsm.settings import Settings
 
 if TYPE_CHECKING:
     from asyncdsm.exporters import Exporter
+
+T = TypeVar("T")
 
 MOST_PATHWAYS = 30
 """Beyond about so many distinct (hash, parent) pairs a service, Datadog's back end drops payloads (protocol §2)."""
@@ -52,8 +55,9 @@ class Flusher:
         self._loop: Loop | None = None
         self.finished: threading.Event = threading.Event()
 
-    async def run(self) -> None:
-        """Flush until stopped; never raises but for cancellation."""
+    async def run(self, in_own_thread: bool) -> None:
+        """Flush until stopped; never raises but for cancellation. In a thread of its own it needs no worker thread."""
+        self._in_own_thread = in_own_thread
         self._wake, self._scope, self._limiter = anyio.Event(), CancelScope(), CapacityLimiter(1)
         self._loop = current_loop()
         try:
@@ -71,6 +75,11 @@ class Flusher:
         """Deliver what is there, for at most `shutdown_seconds`, and finish."""
         self._stopping = True
         self._soon(self._hurry)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping
 
     def abandon(self) -> None:
         """Do nothing more: this is the copy in a forked child of a loop that lives on in the parent."""
@@ -94,7 +103,7 @@ class Flusher:
             await anyio.sleep(RESTART_SECONDS)
 
     async def _run(self) -> None:
-        exporter = await to_thread.run_sync(self._load, limiter=self._limiter)
+        exporter = await self._apart(self._load)
         try:
             next_collect = current_time() + self._settings.flush_seconds
             while not self._stopping:
@@ -140,7 +149,11 @@ class Flusher:
 
     async def _collect(self, *, everything: bool) -> None:
         self._note_high_watermarks()
-        await to_thread.run_sync(self._pack_all, everything, limiter=self._limiter)
+        await self._apart(partial(self._pack_all, everything))
+
+    async def _apart(self, work: Callable[[], T]) -> T:
+        """Do slow work away from the user's event loop."""
+        return work() if self._in_own_thread else await to_thread.run_sync(work, limiter=self._limiter)
 
     def _pack_all(self, everything: bool) -> None:
         # In the worker thread, and into the outbox from there: a cancelled wait for the thread loses nothing.

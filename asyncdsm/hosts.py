@@ -7,15 +7,19 @@ task group, so that `start()` and `aclose()` may be called from different tasks 
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, NamedTuple
 
 import anyio
 
 from asyncdsm import forks
+
+Host = Callable[[bool], Coroutine[Any, Any, None]]
+"""An async function that is told whether it has a thread of its own, which it may block."""
 
 _tasks: set[asyncio.Task[None]] = set()  # an event loop itself holds its tasks only weakly
 
@@ -26,31 +30,55 @@ def in_trio() -> bool:
     return trio is not None and bool(trio.lowlevel.in_trio_task())
 
 
-def start_in_loop(function: Callable[[], Any]) -> Callable[[], bool]:
+def start_in_loop(function: Host) -> Callable[[], bool]:
     """Run an async function in this event loop. Returns what tells whether that loop still runs."""
     if in_trio():
         import trio  # noqa: PLC0415  (only where it is already in use)
 
-        trio.lowlevel.spawn_system_task(function, name="asyncdsm", context=Context())
+        trio.lowlevel.spawn_system_task(function, False, name="asyncdsm", context=Context())
         return lambda: True  # trio cancels system tasks before it ends: `run` sees that
     loop = asyncio.get_running_loop()
-    task = loop.create_task(function(), name="asyncdsm", context=Context())
+    task = loop.create_task(function(False), name="asyncdsm", context=Context())
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
     return loop.is_running
 
 
-def start_in_thread(function: Callable[[], Any]) -> Callable[[], bool]:
-    """Run an async function in an event loop of its own, in a daemon thread. Returns what tells whether it runs."""
+def start_in_thread(function: Host) -> Callable[[], bool]:
+    """Run an async function in an event loop of its own, in a daemon thread. Returns what tells whether it runs.
+
+    Raises RuntimeError while the interpreter ends: from Python 3.12 on no thread can be started then.
+    """
     thread = threading.Thread(target=_run_apart, args=(function,), name="asyncdsm", daemon=True)
     thread.start()
     return thread.is_alive
 
 
-def _run_apart(function: Callable[[], Any]) -> None:
+def run_here(function: Host) -> None:
+    """Run an async function to its end in an event loop of its own, in this thread, which runs none."""
+    anyio.run(function, True, backend_options={"loop_factory": _OwnLoop})
+
+
+def _run_apart(function: Host) -> None:
     with forks.undisturbed:
         anyio.run(anyio.sleep, 0)  # imports the backend
-    anyio.run(function)
+    run_here(function)
+
+
+class _OwnLoop(asyncio.SelectorEventLoop):
+    """Looks host names up right here: it may block, and needs no thread, which there may be none of at the end."""
+
+    async def getaddrinfo(
+        self,
+        host: Any,
+        port: Any,
+        *,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Any:
+        return socket.getaddrinfo(host, port, family, type, proto, flags)
 
 
 class Loop(NamedTuple):

@@ -18,6 +18,7 @@ from asyncdsm.stats import Accounts, Stats
 if TYPE_CHECKING:
     from asyncdsm.exporters import Exporter
     from asyncdsm.flush import Flusher
+    from asyncdsm.hosts import Host
 
 GRACE_SECONDS = 2.0
 """Beyond the deadline for delivery, for closing connections and for a worker thread to come back."""
@@ -116,7 +117,7 @@ class DataStreams:
     def _patience(self) -> float:
         return self.settings.shutdown_seconds + GRACE_SECONDS
 
-    def _start(self, host: Callable[[Callable[[], object]], Callable[[], bool]]) -> None:
+    def _start(self, host: Callable[[Host], Callable[[], bool]]) -> None:
         if not self.settings.enabled:
             return
         with _starting:
@@ -127,7 +128,7 @@ class DataStreams:
             self._begin(host)
             _set_running(self)
 
-    def _begin(self, host: Callable[[Callable[[], object]], Callable[[], bool]]) -> None:
+    def _begin(self, host: Callable[[Host], Callable[[], bool]]) -> None:
         from asyncdsm.flush import Flusher  # noqa: PLC0415
 
         settings, self._accounts = self.settings, Accounts()
@@ -157,16 +158,19 @@ class DataStreams:
         return flusher
 
     def _move(self, flusher: Flusher) -> None:
-        from asyncdsm.hosts import start_in_thread  # noqa: PLC0415
+        """Let the flush go on in a thread, or, while the interpreter ends, finish right here."""
+        from asyncdsm.hosts import run_here, start_in_thread  # noqa: PLC0415
 
-        self._is_alive = start_in_thread(flusher.run)
+        try:
+            self._is_alive = start_in_thread(flusher.run)
+        except RuntimeError:
+            self._is_alive = lambda: False
+            if flusher.is_stopping:
+                run_here(flusher.run)
 
     def _loop_is_gone(self, flusher: Flusher) -> None:
-        """Go on in a thread: the event loop ended with us in it, and what waits must not go with it."""
-        try:
-            self._move(flusher)
-        except RuntimeError:  # no new thread while the interpreter ends
-            self._is_alive = lambda: False
+        """Go on elsewhere: the event loop ended with us in it, and what waits must not go with it."""
+        self._move(flusher)
 
     def _make_exporter(self) -> Exporter:
         if self._exporter is None:
@@ -222,6 +226,6 @@ def _close_at_exit() -> None:
 
 
 forks.on_fork(_after_fork)
-# `threading`'s own hook runs while threads can still be started and host names resolved, and in the children of
-# multiprocessing too; `atexit` comes later than both. It is private, and `concurrent.futures` stands on it.
+# `threading`'s own hook runs in the children of multiprocessing too, which `atexit` does not. It is private, and
+# `concurrent.futures` stands on it.
 getattr(threading, "_register_atexit", atexit.register)(_close_at_exit)

@@ -39,6 +39,17 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        hanging_up = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._hang_up)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            hanging_up.cancel()
+
+    def _hang_up(self) -> None:
+        for connection in self.server_state.connections:
+            connection.transport.abort()
+
 
 @asynccontextmanager
 async def running_agent(
@@ -50,9 +61,7 @@ async def running_agent(
     """
     store = store or Store()
     listener = _listener(host, port)
-    config = uvicorn.Config(
-        create_app(store), log_config=None, lifespan="off", timeout_graceful_shutdown=GRACE_SECONDS
-    )  # logging is the host's
+    config = uvicorn.Config(create_app(store), log_config=None, lifespan="off")  # logging is the host's
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     address = f"[{host}]" if ":" in host else host
@@ -101,7 +110,9 @@ def _listener(host: str, port: int) -> socket.socket:
     address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     if not address.is_loopback:
         raise ValueError("not a loopback address; this version serves its own machine only")
-    listener = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET)
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    # The protocol by name: asyncio turns off Nagle's algorithm only then, and each answer would take 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((str(address), port))

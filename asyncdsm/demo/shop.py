@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -45,6 +46,10 @@ async def main() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     server = _Server(uvicorn.Config(app, log_level="warning", access_log=False))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:
+        if serving.done():
+            sys.exit("the shop did not start: is Kafka there?")
+        await asyncio.sleep(0.05)
     announce(f"http://127.0.0.1:{listener.getsockname()[1]}")
     await until_parent_leaves()
     server.should_exit = True

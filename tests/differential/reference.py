@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from typing import Any
 
-import ddtrace
-from ddtrace.internal.datastreams.processor import DataStreamsCtx, DataStreamsProcessor
-from ddtrace.internal.native import DDSketch
+ddtrace: Any = import_module("ddtrace")
+datastreams: Any = import_module("ddtrace.internal.datastreams.processor")
+native: Any = import_module("ddtrace.internal.native")
 
 
 def hash_behind(processor: Any, question: dict[str, Any]) -> int:
     """Return the hash of the pathway that `parent` becomes at a checkpoint with these tags."""
     ddtrace.config.service, ddtrace.config.env = question["service"], question["env"]
-    context = DataStreamsCtx(processor, question["parent"], 1.0, 1.0)
+    context = datastreams.DataStreamsCtx(processor, question["parent"], 1.0, 1.0)
     context.set_checkpoint(question["tags"])
     return int(context.hash)
 
 
 def header_of(processor: Any, hash_: int, pathway_start_ns: int, edge_start_ns: int) -> str:
     """Return the base64 text of a context."""
-    return str(DataStreamsCtx(processor, hash_, pathway_start_ns / 1e9, edge_start_ns / 1e9).encode_b64())
+    return str(datastreams.DataStreamsCtx(processor, hash_, pathway_start_ns / 1e9, edge_start_ns / 1e9).encode_b64())
 
 
 def decoded(processor: Any, header: str) -> list[int]:
@@ -39,7 +40,7 @@ def decoded(processor: Any, header: str) -> list[int]:
 
 def sketch_of(values: list[float]) -> str:
     """Return the protobuf of a sketch of these values, in hex."""
-    sketch = DDSketch()
+    sketch = native.DDSketch()
     for value in values:
         sketch.add(value)
     return bytes(sketch.to_proto()).hex()
@@ -48,7 +49,7 @@ def sketch_of(values: list[float]) -> str:
 def main() -> None:
     """Answer once."""
     questions = json.load(sys.stdin)
-    processor = DataStreamsProcessor()
+    processor = datastreams.DataStreamsProcessor()
     processor._enabled = False  # what these checkpoints count is nobody's
     answers = {
         "version": ddtrace.__version__,
