@@ -131,7 +131,8 @@ def test_the_slowest_stands_out_and_nothing_is_drawn_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(None, ""), (0.0, "0 µs"), (5e-5, "50 µs"), (0.0123, "12.3 ms"), (3.14, "3.14 s"), (240, "4 min")]
+    ("seconds", "text"),
+    [(None, ""), (0.0, "0 µs"), (5e-5, "50 µs"), (0.0123, "12.3 ms"), (3.14, "3.14 s"), (240, "4 min")],
 )
 def test_durations(seconds: float | None, text: str) -> None:
     assert duration(seconds).plain == text

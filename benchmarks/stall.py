@@ -1,0 +1,146 @@
+"""Points flush: the longest wait of a task that sleeps a millisecond and makes a checkpoint, again and again.
+
+What the same task waits for while nothing flushes is taken off: the machine's share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from time import perf_counter
+from typing import Any
+
+from benchmarks.contest import Benchmark, Claim, Contestant
+from benchmarks.sink import sink
+
+SETTLE_SECONDS = 1.0
+"""What starts with a library has started by then."""
+
+Tick = Callable[[], object]
+
+
+def asyncdsm_idle(count: int) -> float:
+    """Points wait, nothing flushes."""
+    return asyncio.run(_asyncdsm(count, flushes=False, warm=True))
+
+
+def asyncdsm_flush(count: int) -> float:
+    """`DataStreams.flush`, in this event loop and its worker thread."""
+    return asyncio.run(_asyncdsm(count, flushes=True, warm=True))
+
+
+def asyncdsm_first_flush(count: int) -> float:
+    """The same as the first of this process, which imports what encodes."""
+    return asyncio.run(_asyncdsm(count, flushes=True, warm=False))
+
+
+def ddtrace_idle(count: int) -> float:
+    """Points wait, nothing flushes."""
+    return asyncio.run(_ddtrace(count, flushes=False))
+
+
+def ddtrace_flush(count: int) -> float:
+    """`DataStreamsProcessor.periodic`, in a thread as always."""
+    return asyncio.run(_ddtrace(count, flushes=True))
+
+
+async def _asyncdsm(count: int, *, flushes: bool, warm: bool) -> float:
+    from asyncdsm import DataStreams, Settings, checkpoint
+    from asyncdsm.edge import Edge
+    from asyncdsm.pathway import Pathway
+
+    edge, ticks = (Edge("direction:out", f"topic:{topic}", "type:kafka") for topic in ("orders", "ticks"))
+    settings = Settings.from_environ(os.environ, flush_seconds=3600.0, max_points=count + 1)
+    async with DataStreams(settings) as streams:
+        await asyncio.sleep(SETTLE_SECONDS)
+        if warm:
+            checkpoint.produce(ticks, 200)
+            await streams.flush()
+        for parent in range(1, count + 1):
+            checkpoint.set_current(Pathway(parent, 1, 1))
+            checkpoint.produce(edge, 200)
+        checkpoint.set_current(None)
+        longest = await _longest_wait(lambda: checkpoint.produce(ticks, 200), streams.flush if flushes else _pause)
+        assert not flushes or streams.stats.delivered >= count
+    return longest
+
+
+async def _ddtrace(count: int, *, flushes: bool) -> float:
+    datastreams: Any = import_module("ddtrace.internal.datastreams")
+    processor = datastreams.data_streams_processor()
+    await asyncio.sleep(SETTLE_SECONDS)
+    out = ["direction:out", "topic:orders", "type:kafka"]
+    for parent in range(1, count + 1):
+        processor.on_checkpoint_creation(parent, parent, out, 1.7e9, 0.1, 0.1, 200)
+
+    def tick() -> None:
+        processor.new_pathway()
+        processor.set_checkpoint(["direction:out", "topic:ticks", "type:kafka"], payload_size=200)
+
+    return await _longest_wait(tick, (lambda: _thread(processor.periodic)) if flushes else _pause)
+
+
+async def _thread(function: Callable[[], object]) -> None:
+    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def run() -> None:
+        function()
+        loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=run).start()
+    await done.wait()
+
+
+async def _pause() -> None:
+    await asyncio.sleep(0.5)
+
+
+async def _longest_wait(tick: Tick, work: Callable[[], Awaitable[object]]) -> float:
+    """Return the longest that a tick waited while `work` went on, in ms."""
+    waits = list[float]()
+
+    async def ticker() -> None:
+        while True:
+            start = perf_counter()
+            await asyncio.sleep(0.001)
+            tick()
+            waits.append(perf_counter() - start)
+
+    task = asyncio.create_task(ticker())
+    await asyncio.sleep(0.05)
+    waits.clear()
+    await work()
+    await asyncio.sleep(0.002)
+    task.cancel()
+    return max(waits) * 1e3
+
+
+DDTRACE = {"DD_DATA_STREAMS_ENABLED": "true", "_DD_TRACE_STATS_WRITER_INTERVAL": "3600"}
+
+BENCHMARK = Benchmark(
+    title="Longest wait of the event loop while {count} points flush",
+    unit="ms",
+    count=10_000,
+    contestants=(
+        Contestant("asyncdsm, idle", "asyncdsm_idle"),
+        Contestant("asyncdsm, flushing", "asyncdsm_flush"),
+        Contestant("asyncdsm, flushing for the first time", "asyncdsm_first_flush"),
+        Contestant("ddtrace, idle", "ddtrace_idle", DDTRACE),
+        Contestant("ddtrace, flushing", "ddtrace_flush", DDTRACE),
+    ),
+    claims=(
+        Claim("asyncdsm adds", lambda f: f["asyncdsm, flushing"] - f["asyncdsm, idle"], 5, "ms"),
+        Claim(
+            "asyncdsm adds, the first time",
+            lambda f: f["asyncdsm, flushing for the first time"] - f["asyncdsm, idle"],
+            5,
+            "ms",
+        ),
+        Claim("ddtrace adds", lambda f: f["ddtrace, flushing"] - f["ddtrace, idle"], unit="ms"),
+    ),
+    surroundings=sink,
+)
