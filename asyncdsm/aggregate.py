@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from math import log
 from threading import Lock
 from time import time_ns
 from typing import Final
 
-from asyncdsm.bins import MULTIPLIER, OFFSET, ZERO
+from asyncdsm.bins import MULTIPLIER, OFFSET, ZERO, bin_of
 from asyncdsm.edge import Point
 from asyncdsm.stats import Accounts, Stats
 
@@ -30,6 +31,11 @@ Offset = tuple[tuple[str, ...], int, int]
 """Sorted tags of a backlog, time, offset."""
 
 _NS: Final = 1e-9
+
+
+@lru_cache(4096)
+def _size_key(size: int) -> int:
+    return SIZE + bin_of(size)
 
 
 class Bucket:
@@ -137,10 +143,12 @@ class Aggregator:
                 counts = bucket.points[point] = {}
             key = int(log(edge_ns * _NS) * MULTIPLIER + OFFSET) if edge_ns > 0 else ZERO
             counts[key] = counts.get(key, 0) + 1
-            key = PATHWAY + (int(log(pathway_ns * _NS) * MULTIPLIER + OFFSET) if pathway_ns > 0 else ZERO)
+            if pathway_ns != edge_ns:  # the first hop of a pathway is all of it
+                key = int(log(pathway_ns * _NS) * MULTIPLIER + OFFSET) if pathway_ns > 0 else ZERO
+            key += PATHWAY
             counts[key] = counts.get(key, 0) + 1
             if size is not None:
-                key = SIZE + (int(log(size) * MULTIPLIER + OFFSET) if size > 0 else ZERO)
+                key = _size_key(size)
                 counts[key] = counts.get(key, 0) + 1
             bucket.recorded += 1
         if counted:

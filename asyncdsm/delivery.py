@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import anyio
 
 from asyncdsm.exporters import DeliveryError, Exporter, NoEndpoint, Refused, TryAgain
-from asyncdsm.log import logger, warn_each_minute, warn_once
+from asyncdsm.log import inform, warn_each_minute, warn_once
 from asyncdsm.outbox import Outbox
 from asyncdsm.stats import Accounts
 
@@ -68,7 +68,7 @@ class Delivery:
     def _delivered(self, count: int) -> None:
         self._accounts.deliver(count)
         if self._failures:
-            logger.info("the agent answers again: %d parcels wait", len(self._outbox))
+            inform("the agent answers again: %d parcels wait", len(self._outbox))
         self._failures, self.due, self.reached, self._no_endpoint = 0, 0.0, True, False
 
     def _refused(self, count: int, refusal: Refused) -> None:
@@ -102,7 +102,7 @@ class Delivery:
         """Say what `/info` says. It only explains: an Agent may take payloads and not list the endpoint."""
         if isinstance(exporter, _KnowsEndpoints) and await exporter.lists_endpoint():
             self._no_endpoint = False
-            logger.info("the Datadog Agent lists the Data Streams endpoint now")
+            inform("the Datadog Agent lists the Data Streams endpoint now")
 
     def _say_dropped(self, count: int) -> None:
         say_dropped(count)

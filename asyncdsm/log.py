@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from time import monotonic
 
-logger: logging.Logger = logging.getLogger("asyncdsm")
 MINUTE = 60.0
 
 _said: dict[str, float] = {}
@@ -15,7 +13,7 @@ def warn_once(key: str, message: str, *values: object) -> None:
     """Warn about something that will not change while the process lives."""
     if key not in _said:
         _said[key] = monotonic()
-        logger.warning(message, *values)
+        warn(message, *values)
 
 
 def warn_each_minute(key: str, message: str, *values: object) -> None:
@@ -23,7 +21,21 @@ def warn_each_minute(key: str, message: str, *values: object) -> None:
     now = monotonic()
     if now - _said.get(key, -MINUTE) >= MINUTE:
         _said[key] = now
-        logger.warning(message, *values)
+        warn(message, *values)
+
+
+def inform(message: str, *values: object) -> None:
+    """Say that something is well again."""
+    from logging import getLogger  # noqa: PLC0415
+
+    getLogger("asyncdsm").info(message, *values)
+
+
+def warn(message: str, *values: object) -> None:
+    """Warn, every time."""
+    from logging import getLogger  # noqa: PLC0415  (a fifth of `import asyncdsm`, and needed only now)
+
+    getLogger("asyncdsm").warning(message, *values)
 
 
 def forget() -> None:

@@ -6,7 +6,7 @@ Pure values and arithmetic. No clock, no environment, no I/O.
 from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
-from struct import Struct
+from functools import lru_cache
 from typing import NamedTuple
 
 HEADER = "dd-pathway-ctx-base64"
@@ -16,12 +16,11 @@ _MASK = 0xFFFFFFFFFFFFFFFF
 _MAX_VARINT_BYTES = 9
 _NS_PER_MS = 1_000_000
 
-# Between 1987 and 2039 a timestamp in ms is a varint of six bytes, and a context 20 bytes: that
-# shape is packed and unpacked in one call (0.6 µs against 1.0 µs for the loop).
-_COMMON = Struct("<Q12B")
-_COMMON_SIZE = _COMMON.size
-_COMMON_MIN, _COMMON_MAX = 1 << 35, 1 << 42
-_pack, _unpack = _COMMON.pack, _COMMON.unpack
+# Timestamps in ms repeat at the rates where time matters: remembered, a context is read in 0.5 µs and written in 0.5,
+# against 1.0 and 0.8 computed anew.
+_REMEMBERED = 4096
+_COMMON_SIZE = 20
+"""Bytes of a context whose timestamps lie between 1987 and 2039: a varint of each has six."""
 
 
 class Pathway(NamedTuple):
@@ -38,16 +37,11 @@ class Pathway(NamedTuple):
 
     def encode(self) -> bytes:
         """Return the context as it is put on the wire: 20 bytes for today's timestamps."""
-        origin, edge = self.pathway_start_ns // _NS_PER_MS * 2, self.edge_start_ns // _NS_PER_MS * 2
-        if not (_COMMON_MIN <= origin < _COMMON_MAX and _COMMON_MIN <= edge < _COMMON_MAX):
-            return self.hash.to_bytes(8, "little") + encode_varint(origin) + encode_varint(edge)
-        return _pack(
-            self.hash,
-            origin & 127 | 128, origin >> 7 & 127 | 128, origin >> 14 & 127 | 128,
-            origin >> 21 & 127 | 128, origin >> 28 & 127 | 128, origin >> 35,
-            edge & 127 | 128, edge >> 7 & 127 | 128, edge >> 14 & 127 | 128,
-            edge >> 21 & 127 | 128, edge >> 28 & 127 | 128, edge >> 35,
-        )  # fmt: skip
+        return (
+            self.hash.to_bytes(8, "little")
+            + _wire_time(self.pathway_start_ns // _NS_PER_MS)
+            + _wire_time(self.edge_start_ns // _NS_PER_MS)
+        )
 
     def encode_base64(self) -> str:
         """Return the text that goes under the key `dd-pathway-ctx-base64`."""
@@ -57,15 +51,9 @@ class Pathway(NamedTuple):
     def decode(cls, data: bytes) -> Pathway | None:
         """Read a context from its bytes; None for anything malformed, never an exception."""
         if len(data) == _COMMON_SIZE:
-            h, a, b, c, d, e, f, g, i, j, k, l, m = _unpack(data)  # noqa: E741
-            if a & b & c & d & e & g & i & j & k & l & 128 and not ((f | m) & 128 or (a | g) & 1):
-                return _new(cls, (
-                    h,
-                    (a & 127 | (b & 127) << 7 | (c & 127) << 14 | (d & 127) << 21 | (e & 127) << 28 | f << 35)
-                    // 2 * _NS_PER_MS,
-                    (g & 127 | (i & 127) << 7 | (j & 127) << 14 | (k & 127) << 21 | (l & 127) << 28 | m << 35)
-                    // 2 * _NS_PER_MS,
-                ))  # fmt: skip
+            origin, edge = _time_of(data[8:14]), _time_of(data[14:])
+            if origin is not None and edge is not None:
+                return _new(cls, (int.from_bytes(data[:8], "little"), origin, edge))
         return _decode_any(data)
 
     @classmethod
@@ -85,6 +73,21 @@ def legacy_text(value: str | bytes) -> str | bytes:
     if isinstance(value, str) or Pathway.decode_base64(value) is not None:
         return value
     return b2a_base64(value, newline=False)
+
+
+@lru_cache(_REMEMBERED)
+def _wire_time(milliseconds: int) -> bytes:
+    return encode_varint(milliseconds * 2)
+
+
+@lru_cache(_REMEMBERED)
+def _time_of(varint: bytes) -> int | None:
+    """Return the nanoseconds of a varint of exactly these bytes; None for any other."""
+    try:
+        zigzag, end = decode_varint(varint, 0)
+    except IndexError:
+        return None
+    return None if end != len(varint) or zigzag & 1 else zigzag // 2 * _NS_PER_MS
 
 
 def _decode_any(data: bytes) -> Pathway | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from os.path import exists
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
 
 DEFAULT_SOCKET = "/var/run/datadog/apm.socket"
 DEFAULT_SERVICE = "unnamed-python-service"
@@ -67,7 +65,7 @@ class Settings:
         cls,
         environ: Mapping[str, str],
         *,
-        hostname: Callable[[], str] = socket.gethostname,
+        hostname: Callable[[], str] | None = None,
         socket_exists: Callable[[str], bool] = exists,
         **explicit: Any,
     ) -> Settings:
@@ -76,7 +74,7 @@ class Settings:
         Empty variables count as not set, as they do for ddtrace. Raises SettingError naming the variable.
         """
         found = dict(_read(environ, socket_exists))
-        found.setdefault("hostname", hostname())
+        found.setdefault("hostname", (hostname or _hostname)())
         return cls(**{**found, **explicit})
 
 
@@ -114,7 +112,15 @@ def _host_url(host: str, port: int) -> str:
     return _url("DD_AGENT_HOST", f"http://{bracketed}:{port}")
 
 
+def _hostname() -> str:
+    from socket import gethostname  # noqa: PLC0415  (what a start can wait for, an import should not)
+
+    return gethostname()
+
+
 def _resource(text: str) -> dict[str, str]:
+    from urllib.parse import unquote  # noqa: PLC0415
+
     pairs = (pair.split("=", 1) for pair in text.split(",") if "=" in pair)
     return {key.strip(): unquote(value.strip()) for key, value in pairs}
 
@@ -161,6 +167,8 @@ def _text(_: str, value: str) -> str:
 
 
 def _is_url(value: object) -> bool:
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
     try:
         parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
         if parts.scheme == "unix":

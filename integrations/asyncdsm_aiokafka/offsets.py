@@ -11,7 +11,7 @@ from aiokafka.errors import UnknownError, UnsupportedForMessageFormatError, Unsu
 
 from asyncdsm import checkpoint, lag
 from asyncdsm.integration import hook_failed
-from asyncdsm.log import logger
+from asyncdsm.log import warn
 from asyncdsm_aiokafka.client import Client, client_of
 
 REFUSALS: tuple[type[Exception], ...] = (UnknownError, UnsupportedForMessageFormatError, UnsupportedVersionError)
@@ -51,7 +51,7 @@ def _answered(client: Client, batch: Any, answer: Any) -> None:
             _acknowledged(client, batch, answer.result())
         elif client.injects and isinstance(error, REFUSALS) and checkpoint.running() is not None:
             client.injects = False
-            logger.warning(
+            warn(
                 "the broker refused a batch for topic %s (%r): this producer's messages carry no context from now on, "
                 "in case it was their headers; checkpoints are recorded as before",
                 batch.tp.topic,

@@ -4,6 +4,7 @@ A script of its own, run by `process.serving`: the pipe on its standard input cl
 ends, by SIGKILL too, so no broker outlives its tests.
 """
 
+import signal
 import subprocess
 import sys
 from tempfile import TemporaryDirectory
@@ -20,6 +21,8 @@ def main(parent_folder: str, *command: str) -> int:
     """Return the command's exit status, negative for a signal."""
     with TemporaryDirectory(prefix="asyncdsm-", dir=parent_folder) as folder:
         child = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL)
+        for ending in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(ending, lambda *_: child.kill())
         Thread(target=end_with_input, args=(child,), daemon=True).start()
         return child.wait()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from aiokafka.errors import KafkaConnectionError, UnknownError, UnsupportedForMe
 from tests.brokers.kafka import Kafka, users_own
 from tests.brokers.mock_cluster import PRODUCE, MockCluster, mock_cluster
 from tests.brokers.noida import noida
-from tests.brokers.process import BrokerError, bundled, serving
+from tests.brokers.process import BrokerError, bundled, running, serving
 from tests.brokers.tansu import tansu as run_tansu
 
 HEADERS = [("empty", b""), ("twice", b"\x00\xff"), ("twice", "ü".encode())]
@@ -44,6 +45,13 @@ def listens(bootstrap: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = monotonic() + 5
+    while not condition():
+        assert monotonic() < deadline
+        sleep(0.005)
 
 
 async def topics(kafka: Kafka) -> set[str]:
@@ -132,11 +140,15 @@ def test_a_broker_ends_with_the_process_that_started_it(end: signal.Signals) -> 
         bootstrap, folder = process.stdout.readline().split()
         assert listens(bootstrap)
         process.send_signal(end)
-    deadline = monotonic() + 5
-    while (listens(bootstrap) or Path(folder).exists()) and monotonic() < deadline:
-        sleep(0.005)
-    assert not listens(bootstrap)
-    assert not Path(folder).exists()
+    wait_until(lambda: not listens(bootstrap) and not Path(folder).exists())
+
+
+def test_a_broker_ends_with_its_guard() -> None:
+    before = set(running)
+    with noida() as kafka:
+        (guard,) = running - before
+        os.kill(guard, signal.SIGTERM)
+        wait_until(lambda: not listens(kafka.bootstrap))
 
 
 def test_a_program_that_is_missing_is_an_error() -> None:
