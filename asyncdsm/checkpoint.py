@@ -22,14 +22,21 @@ _current: ContextVar[Pathway | None] = ContextVar("asyncdsm_pathway", default=No
 _aggregator: Aggregator | None = None
 _wake: Callable[[], Aggregator | None] | None = None
 _new = tuple.__new__
+_decode = Pathway.decode_base64
 
 
 class Departure(NamedTuple):
-    """A produce checkpoint that is not counted yet: put `header` on the message, `depart` when the client took it."""
+    """A produce checkpoint that is not counted yet: put the context on the message, `depart` when the client took it."""
 
     pathway: Pathway
-    header: str
+    wire: bytes
+    """The context's base64 text, as ASCII bytes."""
     sample: Sample
+
+    @property
+    def header(self) -> str:
+        """The context's base64 text."""
+        return self.wire.decode("ascii")
 
 
 def consume(
@@ -45,7 +52,12 @@ def consume(
     if aggregator is None:
         return None
     now = aggregator.now()
-    parent, start, previous = _carried(aggregator, header, now) or (0, broker_ns or now, broker_ns or now)
+    carried = None
+    if header is not None:
+        carried = _readable(aggregator, header, now)
+        if carried is None:
+            aggregator.accounts.note("malformed")
+    parent, start, previous = carried or (0, broker_ns or now, broker_ns or now)
     point = edge.points.get(parent) if edge.owner is aggregator else None
     if point is None:
         point = edge.point(aggregator, parent)
@@ -55,11 +67,11 @@ def consume(
     return pathway
 
 
-def prepare(edge: Edge, size: int | None = None) -> Departure | None:
+def prepare(edge: Edge, size: int | None = None, key_bytes: int | None = None) -> Departure | None:
     """Make the context for a message about to be produced; `depart` counts it. None when nothing runs.
 
-    The parent is the last message *consumed* by this flow of execution (protocol §5). `size` is the message's
-    without its context.
+    The parent is the last message *consumed* by this flow of execution (protocol §5). `size` is the message's in
+    bytes; with `key_bytes`, the length of the key that the context will stand under, both are added to it.
     """
     aggregator = _aggregator or _awake()
     if aggregator is None:
@@ -70,15 +82,16 @@ def prepare(edge: Edge, size: int | None = None) -> Departure | None:
     if point is None:
         point = edge.point(aggregator, parent)
     pathway = _new(Pathway, (point.hash, start, now))
-    return _new(Departure, (pathway, pathway.encode_base64(), (point, now, now - previous, now - start, size)))
+    wire = pathway.wire()
+    if size is not None and key_bytes is not None:
+        size += key_bytes + len(wire)
+    return _new(Departure, (pathway, wire, (point, now, now - previous, now - start, size)))
 
 
-def depart(departure: Departure, size: int | None = None) -> None:
-    """Count a prepared checkpoint; `size`, where given, replaces the one it was prepared with."""
-    aggregator = _aggregator
-    if aggregator is not None:
-        sample = departure.sample
-        aggregator.record(sample if size is None else (*sample[:4], size))
+def depart(departure: Departure) -> None:
+    """Count a prepared checkpoint."""
+    if _aggregator is not None:
+        _aggregator.record(departure.sample)
 
 
 def produce(edge: Edge, size: int | None = None) -> str | None:
@@ -117,7 +130,8 @@ def next_pathway(edge: Edge, header: str | bytes | None, broker_ns: int | None =
     if aggregator is None:
         return None
     now = aggregator.now()
-    parent, start, _ = _readable(aggregator, header, now) or (0, broker_ns or now, now)
+    carried = None if header is None else _readable(aggregator, header, now)
+    parent, start, _ = carried or (0, broker_ns or now, now)
     return Pathway(edge.point(aggregator, parent).hash, start, now)
 
 
@@ -142,17 +156,8 @@ def _awake() -> Aggregator | None:
     return None if _wake is None else _wake()
 
 
-def _carried(aggregator: Aggregator, header: str | bytes | None, now: int) -> Pathway | None:
-    if header is None:
+def _readable(aggregator: Aggregator, header: str | bytes, now: int) -> Pathway | None:
+    if len(header) > aggregator.max_header_bytes:
         return None
-    pathway = _readable(aggregator, header, now)
-    if pathway is None:
-        aggregator.accounts.note("malformed")
-    return pathway
-
-
-def _readable(aggregator: Aggregator, header: str | bytes | None, now: int) -> Pathway | None:
-    if header is None or len(header) > aggregator.max_header_bytes:
-        return None
-    pathway = Pathway.decode_base64(header)
-    return None if pathway is None or pathway.edge_start_ns > now + _FUTURE_NS else pathway
+    pathway = _decode(header)
+    return None if pathway is None or pathway[2] > now + _FUTURE_NS else pathway

@@ -45,7 +45,11 @@ class Pathway(NamedTuple):
 
     def encode_base64(self) -> str:
         """Return the text that goes under the key `dd-pathway-ctx-base64`."""
-        return b2a_base64(self.encode(), newline=False).decode("ascii")
+        return self.wire().decode("ascii")
+
+    def wire(self) -> bytes:
+        """Return that text as ASCII bytes, as Kafka carries it."""
+        return b2a_base64(self.encode(), newline=False)
 
     @classmethod
     def decode(cls, data: bytes) -> Pathway | None:

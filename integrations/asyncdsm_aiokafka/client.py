@@ -59,8 +59,8 @@ last_in_edge: dict[str, Edge] = {}
 
 def client_of(cluster: Any) -> Client:
     """Return what is known of the client whose `ClusterMetadata` this is."""
-    client = cluster.__dict__.get("_asyncdsm")
-    if client is None:
-        client = cluster.__dict__["_asyncdsm"] = Client()
-    known: Client = client
-    return known
+    try:
+        return cluster._asyncdsm  # type: ignore[no-any-return]
+    except AttributeError:
+        client = cluster._asyncdsm = Client()
+        return client

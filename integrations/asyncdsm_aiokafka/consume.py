@@ -60,9 +60,13 @@ def getmany(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def consumed(client: Client, record: Any) -> Pathway | None:
     """Record the consume checkpoint of one record, and make its pathway current."""
-    header, size = None, max(record.serialized_key_size, 0) + max(record.serialized_value_size, 0)
+    header, size = None, 0
+    if record.serialized_key_size > 0:  # -1 is no key
+        size += record.serialized_key_size
+    if record.serialized_value_size > 0:
+        size += record.serialized_value_size
     for name, value in record.headers:
-        size += len(name) + len(value or b"")
+        size += len(name) + (len(value) if value else 0)
         if name == HEADER:
             header = value
         elif name == LEGACY_HEADER and header is None and value is not None:

@@ -70,16 +70,16 @@ class Draft:
             self.records.append(Record(metadata.timestamp, key_bytes, value_bytes, given, current))
         return metadata
 
-    def address(self, accumulator: Any, topic: str) -> list[tuple[Departure, int]]:
+    def address(self, accumulator: Any, topic: str) -> list[Departure]:
         """Build the batch again for this topic, each record with its own context; return the checkpoints."""
         client, fresh = client_of(accumulator._cluster), accumulator.create_builder()
-        departures = list[tuple[Departure, int]]()
+        departures = list[Departure]()
         for record in self.records:
             with checkpoint.continuing(record.current):
-                departure, headers, size = addressed(client, topic, record.key, record.value, record.headers)
+                departure, headers = addressed(client, topic, record.key, record.value, record.headers)
             fresh.append(timestamp=record.timestamp, key=record.key, value=record.value, headers=headers)
             if departure is not None:
-                departures.append((departure, size))
+                departures.append(departure)
         if fresh.record_count() == self._batch.record_count():
             self._batch._builder = fresh._builder
         return departures
@@ -109,7 +109,7 @@ def send_batch(original: Callable[..., Any]) -> Callable[..., Any]:
 
     async def send_batch(self: Any, batch: Any, topic: str, *args: Any, **kwargs: Any) -> Any:
         draft: Draft | None = getattr(batch, "_asyncdsm", None)
-        departures: list[tuple[Departure, int]] = []
+        departures: list[Departure] = []
         if draft is not None:
             draft.step_aside()
             try:
@@ -123,8 +123,8 @@ def send_batch(original: Callable[..., Any]) -> Callable[..., Any]:
                 draft.stand_in()  # it may be sent again, elsewhere
             raise
         batch.__dict__.pop("_asyncdsm", None)
-        for departure, size in departures:
-            checkpoint.depart(departure, size)
+        for departure in departures:
+            checkpoint.depart(departure)
         return future
 
     return send_batch

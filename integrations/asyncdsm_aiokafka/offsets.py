@@ -132,7 +132,7 @@ def abort_transaction(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def adopt(consumer: Any) -> Client:
     """Return what is known of a consumer's client; at the first time, learn its group and list it for its lag."""
-    client = client_of(consumer._client.cluster)
+    client: Client = client_of(consumer._client.cluster)
     if client.lag_source is None:
         client.group = consumer._group_id
         client.lag_source = ConsumerLag(consumer)

@@ -17,6 +17,7 @@ from asyncdsm_aiokafka.client import DEFAULT_LARGEST_RECORD, Client, client_of
 
 Header = tuple[str, bytes | None]
 
+KEY_BYTES = len(HEADER)
 ROOM_FOR_HEADER = 128
 """A record this near to the largest that may be sent gets no context: the broker would refuse it on our account."""
 
@@ -24,17 +25,15 @@ ROOM_FOR_HEADER = 128
 def add_message(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `MessageAccumulator.add_message`."""
 
-    async def add_message(self: Any, tp: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
-        departure, size = None, 0
+    async def add_message(self: Any, tp: Any, key: Any, value: Any, *args: Any, headers: Any = (), **more: Any) -> Any:
+        departure = None
         try:
-            given = kwargs.get("headers") or ()
-            departure, headers, size = addressed(client_of(self._cluster), tp.topic, key, value, given)
-            kwargs["headers"] = headers
+            departure, headers = addressed(client_of(self._cluster), tp.topic, key, value, headers)
         except Exception as error:
             hook_failed(error)
-        future = await original(self, tp, key, value, *args, **kwargs)
+        future = await original(self, tp, key, value, *args, headers=headers, **more)
         if departure is not None:
-            checkpoint.depart(departure, size)
+            checkpoint.depart(departure)
         return future
 
     return add_message
@@ -42,19 +41,20 @@ def add_message(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def addressed(
     client: Client, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[Header]
-) -> tuple[Departure | None, list[Header], int]:
-    """Return a record's checkpoint, the headers to send (a copy, with ours where it may be), and its size in bytes."""
-    size = len(key or b"") + len(value or b"")
-    for name, text in headers:
-        size += len(name) + len(text or b"")
-    departure = checkpoint.prepare(client.out_edge(topic))
-    if departure is None:
-        return None, list(headers), size
+) -> tuple[Departure | None, list[Header]]:
+    """Return a record's checkpoint, and the headers to send: a copy, with ours in it where it may be."""
+    sent = without_ours(headers) if headers else []
+    size = (len(key) if key else 0) + (len(value) if value else 0)
+    for name, text in sent:
+        size += len(name) + (len(text) if text else 0)
     if not client.injects or size + ROOM_FOR_HEADER > client.largest_record:
         checkpoint.not_propagated()
-        return departure, list(headers), size
-    ours = departure.header.encode()
-    return departure, [*without_ours(headers), (HEADER, ours)], size + len(HEADER) + len(ours)
+        return checkpoint.prepare(client.out_edge(topic), size), list(headers)
+    departure = checkpoint.prepare(client.out_edge(topic), size, KEY_BYTES)
+    if departure is None:
+        return None, list(headers)
+    sent.append((HEADER, departure.wire))
+    return departure, sent
 
 
 def without_ours(headers: Sequence[Header]) -> list[Header]:
