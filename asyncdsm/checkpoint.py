@@ -26,7 +26,7 @@ _decode = Pathway.decode_base64
 
 
 class Departure(NamedTuple):
-    """A produce checkpoint that is not counted yet: put the context on the message, `depart` when the client took it."""
+    """A produce checkpoint not counted yet: put the context on the message, `depart` when the client took it."""
 
     pathway: Pathway
     wire: bytes

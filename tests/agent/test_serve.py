@@ -1,0 +1,172 @@
+"""The agent as a program: its address, its end, and what it says when it cannot start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from asyncdsm.agent.serve import running_agent
+from tests.agent.payloads import INTAKE, MSGPACK, bucket, payload, point
+
+AGENT = [sys.executable, "-m", "asyncdsm", "agent"]
+SIGNALS = pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM], ids=lambda signal_: signal_.name)
+
+
+@contextmanager
+def agent(*arguments: str, stdout: int = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
+    """Run the agent on a free port; kill it if it has not ended by itself."""
+    command = [*AGENT, "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def address(process: subprocess.Popen[str]) -> str:
+    """Return the address that the agent prints first."""
+    assert process.stdout is not None
+    text, url = process.stdout.readline().rsplit(" ", 1)
+    assert text == "asyncdsm agent listens on"
+    return url.strip()
+
+
+def ended(process: subprocess.Popen[str], signal_: signal.Signals) -> int:
+    """Send a signal and return the exit code; nothing is said on the way out."""
+    process.send_signal(signal_)
+    out, err = process.communicate(timeout=10)
+    assert (out or "", err) == ("", "")
+    return process.returncode
+
+
+def refused(*arguments: str) -> tuple[int, str]:
+    """Return the exit code and what was said on stderr."""
+    process = subprocess.run([*AGENT, *arguments], capture_output=True, text=True, timeout=20, check=False)
+    assert process.stdout == ""
+    assert "Traceback" not in process.stderr
+    return process.returncode, process.stderr
+
+
+@SIGNALS
+def test_from_the_start_to_the_end(signal_: signal.Signals) -> None:
+    with agent() as process:
+        url = address(process)
+        assert urlsplit(url).hostname == "127.0.0.1"
+        with httpx2.Client(base_url=url) as client:
+            assert INTAKE in client.get("/info").json()["endpoints"]
+            assert client.post(INTAKE, content=payload(bucket(point())), headers=MSGPACK).status_code == 202
+            assert client.get("/api/health").json()["payloads"] == 1
+            # The connection stays open, and keeps nobody.
+            assert ended(process, signal_) == 0
+
+
+@SIGNALS
+def test_a_request_without_an_end_does_not_keep_the_agent(signal_: signal.Signals) -> None:
+    with agent() as process:
+        parts = urlsplit(address(process))
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5) as client:
+            client.sendall(
+                f"POST {INTAKE} HTTP/1.1\r\nHost: agent\r\nContent-Type: application/msgpack\r\n"
+                "Content-Length: 100\r\nExpect: 100-continue\r\n\r\n".encode()
+            )
+            assert client.recv(100).startswith(b"HTTP/1.1 100")  # it waits for the body
+            began = monotonic()
+            assert ended(process, signal_) == 0
+            assert monotonic() - began < 5
+
+
+def test_on_ipv6() -> None:
+    with agent("--host", "::1") as process:
+        url = address(process)
+        assert url.startswith("http://[::1]:")
+        assert httpx2.get(f"{url}/info").status_code == 200
+        assert ended(process, signal.SIGTERM) == 0
+
+
+@SIGNALS
+def test_the_live_table(signal_: signal.Signals) -> None:
+    master, terminal = pty.openpty()
+    try:
+        with agent(stdout=terminal) as process:
+            seen = b""
+            while b"since the message began" not in seen:
+                seen += os.read(master, 4096)
+            assert b"asyncdsm agent listens on http://127.0.0.1:" in seen
+            assert b"0 services, 0 queues" in seen
+            assert ended(process, signal_) == 0
+            os.set_blocking(master, False)
+            assert b"\x1b[?25h" in os.read(master, 65_536)  # the cursor is back
+    finally:
+        os.close(master)
+        os.close(terminal)
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, said = refused("--port", str(port))
+    assert code == 1
+    assert said.startswith(f"asyncdsm agent: cannot listen on 127.0.0.1 port {port}: ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.org"])  # noqa: S104
+def test_other_machines_are_not_served(host: str) -> None:
+    code, said = refused("--host", host, "--port", "0")
+    assert code == 1
+    assert said.startswith(f"asyncdsm agent: cannot listen on {host} port 0: ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "http"])
+def test_what_is_no_port(port: str) -> None:
+    code, said = refused(f"--port={port}")
+    assert code == 2
+    assert said.splitlines()[-1].endswith("is not a port from 0 to 65535")
+
+
+async def test_inside_another_program() -> None:
+    async with running_agent() as one, running_agent("localhost") as other:
+        assert one.url != other.url
+        async with httpx2.AsyncClient() as client:
+            await client.post(f"{one.url}{INTAKE}", content=payload(), headers=MSGPACK)
+        assert (one.store.payloads, other.store.payloads) == (1, 0)
+
+
+async def test_over_before_it_began() -> None:
+    async with running_agent() as agent:
+        pass
+    with pytest.raises(OSError, match="Connect"):
+        await asyncio.open_connection("127.0.0.1", urlsplit(agent.url).port)
+
+
+async def test_the_port_of_another_agent() -> None:
+    async with running_agent() as agent:
+        with pytest.raises(OSError, match="in use"):
+            async with running_agent(port=urlsplit(agent.url).port or 0):
+                raise AssertionError("two agents on one port")
+        async with httpx2.AsyncClient() as client:
+            assert (await client.get(f"{agent.url}/info")).status_code == 200
+
+
+async def test_answers_are_not_held_back() -> None:
+    """Without TCP_NODELAY, every answer but the first on a connection takes 40 ms."""
+    async with running_agent() as agent, httpx2.AsyncClient(base_url=agent.url) as client:
+        began = monotonic()
+        for _ in range(50):
+            assert (await client.get("/info")).status_code == 200
+        assert monotonic() - began < 1

@@ -1,0 +1,167 @@
+"""The table in the terminal: what it shows, at which width, and what a name from outside can do to it."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from asyncdsm.agent.intake import read_report
+from asyncdsm.agent.store import Store
+from asyncdsm.agent.table import LONGEST_NAME, duration, plain, render
+from asyncdsm.agent.topology import topology
+from asyncdsm.bins import bin_of
+from asyncdsm.sketch import encode
+from tests.agent.payloads import NOW, bucket, payload, point
+
+BOLD_RED = "\x1b[1;31m"
+
+
+def edge(service: str, seconds: float, queue: str = "orders", group: str | None = None) -> bytes:
+    """Return a payload of one edge."""
+    tags = [
+        "type:kafka",
+        f"topic:{queue}",
+        f"direction:{'in' if group else 'out'}",
+        *([f"group:{group}"] if group else []),
+    ]
+    latency, way = encode({bin_of(seconds): 4}), encode({bin_of(2 * seconds): 4})
+    return payload(bucket(point(EdgeTags=tags, EdgeLatency=latency, PathwayLatency=way)), Service=service)
+
+
+def shown(*payloads: bytes) -> dict[str, Any]:
+    store = Store(now=lambda: NOW)
+    for body in payloads:
+        store.add(read_report(body, ""))
+    return topology(store, 10)
+
+
+def drawn(topology: dict[str, Any], width: int = 160, *, color: bool = False) -> list[str]:
+    """Return the lines of the table."""
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        legacy_windows=False,
+    )
+    console.print(render(topology))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+SHOP = [
+    edge("order-service", 0.0008, "orders.created.events.v1"),
+    edge("payment-and-billing-service", 0.3, "orders.created.events.v1", "payment-and-billing-group"),
+    edge("warehouse", 9.0, "parcels", "warehouse-group"),
+]
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_widths(width: int) -> None:
+    lines = drawn(shown(*SHOP), width)
+    assert all(cell_len(line) <= width for line in lines)
+    title, head, rule, *rows, caption = lines
+    assert title.strip() == "3 services, 2 queues"
+    assert head.split() == ["service", "queue", "group", "msg/s", "hop", "p50", "p99", "way", "p50", "p99", "lag"]
+    assert set(rule) == {"─"}
+    assert caption.strip() == "hop: since the checkpoint before · way: since the message began"
+    assert [row.split()[0][:5] for row in rows] == ["order", "payme", "wareh"]
+    assert ["→" in row for row in rows] == [True, False, False]
+    assert ["←" in row for row in rows] == [False, True, True]
+    assert rows[0].split()[-6:] == ["799", "µs", "1.61", "ms", "1.61", "ms"]
+    assert rows[2].split()[-8:] == ["9.04", "s", "9.04", "s", "17.9", "s", "17.9", "s"]
+
+
+def test_numbers_stay_whole_where_there_is_no_room() -> None:
+    topology = shown(edge("s" * 40, 0.123, "q" * 40, "g" * 40))
+    topology["edges"][0].update(rate=12_345.67, lag=1_234_567)
+    (row,) = drawn(topology, 80)[3:-1]
+    assert row.rstrip().endswith("1234567")
+    assert " 12345.7 " in row
+    assert "sss…" in row
+    assert row.count(" ms ") == 4
+
+
+def test_names_are_whole_where_there_is_room() -> None:
+    (row,) = drawn(shown(edge("payment-and-billing-service", 1, "orders.created.events.v1", "group-of-billing")))[3:-1]
+    assert row.split()[:4] == ["payment-and-billing-service", "←", "orders.created.events.v1", "group-of-billing"]
+
+
+@pytest.mark.parametrize("width", [20, 80, 160])
+def test_nothing_yet(width: int) -> None:
+    assert drawn(shown(), width)[0].strip()[:10] == "0 services"
+
+
+def test_the_slowest_hop_stands_out() -> None:
+    topology = shown(*SHOP, edge("fast", 1e-6))
+    bold = [line for line in drawn(topology, color=True) if BOLD_RED in line]
+    assert len(bold) == 1
+    assert "warehouse" in bold[0]
+
+
+HOSTILE = [
+    "[red]red[/red]",
+    "[/]",
+    "[link=http://evil.example]here[/link]",
+    "\x1b[31m\x1b]0;title\x07\x1b[2J",
+    "\x9b31m",
+    "two\nlines\r\ttab",
+    "x" * 10_000,
+    "\u202eright to left",
+    "\x00",
+    ":smile:",
+    "宽" * 50,
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("width", [80, 160])
+def test_hostile_names_do_nothing(name: str, width: int) -> None:
+    ordinary = len(drawn(shown(edge("a", 1, "b", "c")), width))
+    lines = drawn(shown(edge(name, 1, name, name)), width)
+    assert len(lines) == ordinary
+    assert all(cell_len(line) <= width for line in lines)
+    assert all(character.isprintable() for line in lines for character in line)
+
+
+def test_markup_is_shown_as_it_is() -> None:
+    assert any("[red]red[/red]" in line for line in drawn(shown(edge("[red]red[/red]", 1))))
+    assert any(":smile:" in line for line in drawn(shown(edge(":smile:", 1))))
+
+
+def test_no_escape_of_a_name_gets_into_a_colored_table() -> None:
+    colored = "\n".join(drawn(shown(edge("\x1b[32mgreen", 1)), color=True))
+    assert "\x1b[32m" not in colored
+    assert "�[32mgreen" in colored
+
+
+def test_long_names_are_cut() -> None:
+    assert plain("x" * LONGEST_NAME).plain == "x" * LONGEST_NAME
+    assert plain("x" * (LONGEST_NAME + 1)).plain == "x" * LONGEST_NAME + "…"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, ""),
+        (0.0, "0 µs"),
+        (850e-6, "850 µs"),
+        (999.4e-6, "999 µs"),
+        (999.7e-6, "1 ms"),
+        (0.0123456, "12.3 ms"),
+        (0.9994, "999 ms"),
+        (0.9996, "1 s"),
+        (3.14159, "3.14 s"),
+        (119.9, "120 s"),
+        (252.0, "4.2 min"),
+        (7_199.0, "120 min"),
+        (25_200.0, "7 h"),
+    ],
+)
+def test_duration(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == Text(text)
