@@ -45,8 +45,9 @@ class Sketch:
 
     def merge(self, other: Sketch) -> None:
         """Add to this sketch what `other` counted."""
+        bins = self._bins
         for bin_, count in other._bins.items():
-            self._count(bin_, count)
+            bins[bin_] = bins.get(bin_, 0.0) + count
 
     def _count(self, bin_: int, count: float) -> None:
         self._bins[bin_] = self._bins.get(bin_, 0.0) + count

@@ -13,8 +13,8 @@ from asyncdsm.sketch import Sketch
 
 MINUTE_NS = 60_000_000_000
 KEPT_MINUTES = 24 * 60
-MAX_ROWS = 200_000
-"""Points times minutes; the oldest minutes go first."""
+MAX_ROWS = 20_000
+"""Points times minutes, of up to 48 kB each for a busy one; the oldest minutes go first."""
 MAX_BACKLOGS = 100_000
 MAX_SERVICES = 1_000
 

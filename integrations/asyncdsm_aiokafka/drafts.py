@@ -52,7 +52,7 @@ class Draft:
 
     def append(self, *, timestamp: Any, key: Any, value: Any, headers: Sequence[Header] | None = ()) -> Any:
         """Do what `BatchBuilder.append` does, and remember the record."""
-        if self._batch.closed():
+        if self._batch._closed:  # `closed()` came with aiokafka 0.14
             return None
         key_bytes, value_bytes = (
             part if serialize is None else serialize(part)

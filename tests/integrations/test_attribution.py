@@ -49,9 +49,9 @@ class Line(NamedTuple):
 
     async def check(self, count: int) -> None:
         """Compare every produced message, and the agent's rows, with the parents that they must have."""
-        cluster = self._tag()
-        consumed = node_hash("line", None, ("direction:in", "group:g", cluster, f"topic:{self.source}", "type:kafka"))
-        produced = node_hash("line", None, ("direction:out", cluster, f"topic:{self.target}", "type:kafka"))
+        cluster = self._tags()
+        consumed = node_hash("line", None, ("direction:in", "group:g", f"topic:{self.source}", "type:kafka", *cluster))
+        produced = node_hash("line", None, ("direction:out", f"topic:{self.target}", "type:kafka", *cluster))
         ways = [pathway_hash(consumed, number + 1) for number in range(count)]
         expected = {str(number): pathway_hash(produced, ways[number]) for number in range(count)}
         assert await self._on_broker(count) == expected
@@ -65,8 +65,9 @@ class Line(NamedTuple):
         }
         assert rows == {(pathway_hash(produced, way), way) for way in ways}
 
-    def _tag(self) -> str:
-        return f"kafka_cluster_id:{client_of(self.producer.client.cluster).cluster_id}"
+    def _tags(self) -> tuple[str, ...]:
+        cluster_id = client_of(self.producer.client.cluster).cluster_id
+        return (f"kafka_cluster_id:{cluster_id}",) if cluster_id else ()
 
     async def _on_broker(self, count: int) -> dict[str, int]:
         found = {}
