@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 import asyncdsm
-from asyncdsm import AlreadyRunningError, DataStreams, Settings, checkpoint
+from asyncdsm import AlreadyRunningError, DataStreams, Lag, Settings, checkpoint, lag, log
 from asyncdsm.edge import Edge
 from asyncdsm.exporters.memory import MemoryExporter
 from asyncdsm.streams import running_streams
@@ -178,6 +178,41 @@ async def test_an_exporter_that_cannot_be_made_is_tried_again() -> None:
             while not streams.stats.delivered:
                 await anyio.sleep(0.05)
     assert (len(made), streams.stats.errors) == (2, 1)
+
+
+class Behind:
+    """A client that knows how far behind it is."""
+
+    def lags(self) -> list[Lag]:
+        return [Lag("g", "orders", 0, 5, cluster_id="c", end=105)]
+
+
+async def test_lag_is_told_and_the_ends_of_partitions_are_sent() -> None:
+    source, exporter = Behind(), MemoryExporter()
+    lag.add_source(source)
+    async with DataStreams(SETTINGS, exporter=exporter) as streams:
+        assert streams.lag() == source.lags()
+        await streams.flush()
+    backlogs = [
+        backlog for payload in exporter.payloads for bucket in payload.stats or () for backlog in bucket.backlogs or ()
+    ]
+    assert {tuple(backlog.tags) for backlog in backlogs} == {
+        ("kafka_cluster_id:c", "partition:0", "topic:orders", "type:kafka_high_watermark")
+    }
+    assert {backlog.value for backlog in backlogs} == {105}
+
+
+async def test_many_pathways_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    log.forget()
+    async with DataStreams(SETTINGS, exporter=MemoryExporter()) as streams:
+        for _ in range(2):
+            for parent in range(31):
+                with checkpoint.continuing(asyncdsm.Pathway(parent + 1, 1, 1)):
+                    record()
+            await streams.flush()
+    (said,) = [record.getMessage() for record in caplog.records if "distinct pathways" in record.getMessage()]
+    assert "31" in said
+    assert "topic:t" in said
 
 
 def test_in_a_synchronous_program() -> None:
