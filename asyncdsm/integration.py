@@ -1,23 +1,20 @@
-"""What an integration is, how one is found, and how its hooks are put on a client and taken off again."""
+"""What an integration is, how one is found, and what a user calls: wrap, instrument, using."""
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import MethodType
 from typing import Any, Protocol, TypeVar
 
 from asyncdsm import checkpoint
-from asyncdsm.log import warn_each_minute, warn_once
+from asyncdsm.log import warn_once
 from asyncdsm.pathway import Pathway
 
 ENTRY_POINTS = "asyncdsm.integrations"
 
 Client = TypeVar("Client")
-Function = Callable[..., Any]
-Hook = Callable[[Function], Function]
 
 
 class Integration(Protocol):
@@ -96,77 +93,6 @@ def pathway_of(message: Any) -> Pathway | None:
             return pathway
     kind = type(message)
     raise UnknownClientError(f"not a consumed message: {kind.__module__}.{kind.__qualname__}; known: {_known()}")
-
-
-class Hooks:
-    """The hooks of one integration: each replaces a method of a class, or of one object, by one around it."""
-
-    def __init__(self) -> None:
-        self._replaced: list[tuple[type, str, Function]] = []
-
-    def put(self, owner: Any, name: str, hook: Hook) -> None:
-        """Put a hook around `owner.name`, unless one is there. A method that is missing is one warning."""
-        of_class = isinstance(owner, type)
-        kind = owner if of_class else type(owner)
-        original = getattr(kind, name, None)
-        if original is None:
-            warn_once(f"no-{name}", "%s has no method %s in this version: not hooked", kind.__qualname__, name)
-            return
-        if is_hook(vars(owner).get(name)) or (not of_class and _is_hooked_above(kind, name)):
-            return
-        hooked = functools.wraps(original)(hook(original_of(original)))
-        hooked.__asyncdsm_original__ = original_of(original)  # type: ignore[attr-defined]
-        if of_class:
-            self._replaced.append((owner, name, original))
-            setattr(owner, name, hooked)
-        else:
-            setattr(owner, name, MethodType(hooked, owner))
-
-    def remove(self) -> None:
-        """Restore every class, but for methods that somebody else has replaced since."""
-        for owner, name, original in self._replaced:
-            if is_hook(vars(owner).get(name)):
-                setattr(owner, name, original)
-        self._replaced.clear()
-
-
-def _is_hooked_above(kind: type, name: str) -> bool:
-    """Say whether a subclass's own method leads to a hooked one, where a second hook would count everything twice."""
-    found = [vars(base)[name] for base in kind.__mro__ if name in vars(base)]
-    return not is_hook(found[0]) and any(is_hook(function) for function in found)
-
-
-def marked_async(function: Function) -> Function:
-    """Let a plain function that returns a coroutine pass for a coroutine function, as what it stands for does."""
-    if sys.version_info >= (3, 12):
-        import inspect  # noqa: PLC0415
-
-        return inspect.markcoroutinefunction(function)
-    import asyncio  # noqa: PLC0415
-
-    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
-    return function
-
-
-def is_hook(function: Any) -> bool:
-    """Say whether a function is one of ours."""
-    return hasattr(function, "__asyncdsm_original__")
-
-
-def original_of(function: Function) -> Function:
-    """Return what a hook stands around, so that an object wrapped in an instrumented class is counted once."""
-    original: Function = getattr(function, "__asyncdsm_original__", function)
-    return original
-
-
-def hook_failed(error: Exception) -> None:
-    """Keep an error of ours from the program: counted, and said once a minute. Under test it is raised."""
-    aggregator = checkpoint.running()
-    if aggregator is not None:
-        if aggregator.strict:
-            raise error
-        aggregator.accounts.note("errors")
-    warn_each_minute("hook", "a hook failed; the message went on: %r", error)
 
 
 def check_version(name: str, installed: str, versions: tuple[str, str]) -> None:

@@ -15,7 +15,8 @@ from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import MessageAccumulator
 
-from asyncdsm.integration import Hooks, check_version
+from asyncdsm.hooks import Hooks
+from asyncdsm.integration import check_version
 from asyncdsm_aiokafka import consume, drafts, offsets, produce
 from asyncdsm_aiokafka.consume import pathway_of
 

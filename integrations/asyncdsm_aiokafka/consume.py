@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord
 from asyncdsm import checkpoint
 from asyncdsm.batch import ConsumedList
 from asyncdsm.edge import Edge
-from asyncdsm.integration import hook_failed, marked_async
+from asyncdsm.hooks import hook_failed, marked_async
 from asyncdsm.pathway import HEADER, LEGACY_HEADER, Pathway, legacy_text
 from asyncdsm_aiokafka.client import Client, last_in_edge
 from asyncdsm_aiokafka.offsets import adopt

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from asyncdsm import checkpoint
 from asyncdsm.checkpoint import Departure
-from asyncdsm.integration import hook_failed
+from asyncdsm.hooks import hook_failed
 from asyncdsm.pathway import HEADER, Pathway
 from asyncdsm_aiokafka.client import client_of
 from asyncdsm_aiokafka.produce import Header, addressed, without_ours

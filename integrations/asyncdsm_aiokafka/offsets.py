@@ -10,7 +10,7 @@ from weakref import ref
 from aiokafka.errors import UnknownError, UnsupportedForMessageFormatError, UnsupportedVersionError
 
 from asyncdsm import checkpoint, lag
-from asyncdsm.integration import hook_failed
+from asyncdsm.hooks import hook_failed
 from asyncdsm.log import warn
 from asyncdsm_aiokafka.client import Client, client_of
 

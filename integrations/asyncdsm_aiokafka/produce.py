@@ -11,7 +11,7 @@ from typing import Any
 
 from asyncdsm import checkpoint
 from asyncdsm.checkpoint import Departure
-from asyncdsm.integration import hook_failed
+from asyncdsm.hooks import hook_failed
 from asyncdsm.pathway import HEADER
 from asyncdsm_aiokafka.client import DEFAULT_LARGEST_RECORD, Client, client_of
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import asyncdsm
 from asyncdsm import UnknownClientError, checkpoint
-from asyncdsm.integration import is_hook
+from asyncdsm.hooks import is_hook
 from asyncdsm.pathway import HEADER, Pathway
 from asyncdsm.testing import Captured, capture
 from tests.brokers.kafka import Kafka
