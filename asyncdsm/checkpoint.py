@@ -57,7 +57,7 @@ def consume(
         carried = _readable(aggregator, header, now)
         if carried is None:
             aggregator.accounts.note("malformed")
-    parent, start, previous = carried or (0, broker_ns or now, broker_ns or now)
+    parent, start, previous = carried or _begun(broker_ns, now)
     point = edge.points.get(parent) if edge.owner is aggregator else None
     if point is None:
         point = edge.point(aggregator, parent)
@@ -131,7 +131,7 @@ def next_pathway(edge: Edge, header: str | bytes | None, broker_ns: int | None =
         return None
     now = aggregator.now()
     carried = None if header is None else _readable(aggregator, header, now)
-    parent, start, _ = carried or (0, broker_ns or now, now)
+    parent, start, _ = carried or _begun(broker_ns, now)
     return Pathway(edge.point(aggregator, parent).hash, start, now)
 
 
@@ -154,6 +154,12 @@ def activate(aggregator: Aggregator | None, wake: Callable[[], Aggregator | None
 
 def _awake() -> Aggregator | None:
     return None if _wake is None else _wake()
+
+
+def _begun(broker_ns: int | None, now: int) -> Pathway:
+    """Return what a message without a context carries: nothing before, since the broker's time of it if it has one."""
+    start = broker_ns if broker_ns is not None and broker_ns > 0 else now
+    return Pathway(0, start, start)
 
 
 def _readable(aggregator: Aggregator, header: str | bytes, now: int) -> Pathway | None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from os.path import exists
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 DEFAULT_SOCKET = "/var/run/datadog/apm.socket"
 DEFAULT_SERVICE = "unnamed-python-service"
 DEFAULT_PORT = 8126
 DEFAULT_SITE = "datadoghq.com"
-
-T = TypeVar("T")
 
 
 class SettingError(ValueError):
@@ -23,13 +20,8 @@ class SettingError(ValueError):
         super().__init__(f"{name} is {value!r}; it must be {allowed}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """Everything that can be set. `Settings()` is the default; `Settings.from_environ(os.environ)` reads protocol §8.
-
-    Raises SettingError where a value is not one the setting can have.
-    """
-
+class _Values(NamedTuple):
+    # A named tuple, since a dataclass would make `import asyncdsm` a quarter longer.
     enabled: bool = True
     service: str = DEFAULT_SERVICE
     env: str | None = None
@@ -38,7 +30,7 @@ class Settings:
     primary_tag: str | None = None
     agent_url: str = f"http://localhost:{DEFAULT_PORT}"
     """Where the Agent listens: `http://`, `https://` or `unix://`; the intake itself when `api_key` is set."""
-    api_key: str | None = field(default=None, repr=False)
+    api_key: str | None = None
     """Set for delivery without an Agent."""
     external_env: str | None = None
     bucket_seconds: float = 10.0
@@ -53,8 +45,27 @@ class Settings:
     max_header_bytes: int = 256
     """A longer context header is not read (today's have 28)."""
 
-    def __post_init__(self) -> None:
-        """Check every value, by the name the caller used."""
+
+class Settings(_Values):
+    """Everything that can be set. `Settings()` is the default; `Settings.from_environ(os.environ)` reads protocol §8.
+
+    Raises SettingError where a value is not one the setting can have.
+    """
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # for a type checker, the arguments are the fields above
+
+        def __new__(cls, *values: Any, **given: Any) -> Self:  # values: when it is copied or unpickled
+            settings = super().__new__(cls, *values, **given)
+            settings._check()
+            return settings
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True) if name != "api_key")
+        return f"Settings({', '.join(shown)})"
+
+    def _check(self) -> None:
         for name, allowed, is_allowed in _RULES:
             if not is_allowed(getattr(self, name)):
                 value = getattr(self, name)
@@ -68,7 +79,7 @@ class Settings:
         hostname: Callable[[], str] | None = None,
         socket_exists: Callable[[str], bool] = exists,
         **explicit: Any,
-    ) -> Settings:
+    ) -> Self:
         """Read the environment of protocol §8; whatever is given by name wins.
 
         Empty variables count as not set, as they do for ddtrace. Raises SettingError naming the variable.

@@ -15,6 +15,7 @@ from asyncdsm.pathway import HEADER, LEGACY_HEADER, Pathway, legacy_text
 from asyncdsm_aiokafka.client import Client, last_in_edge
 from asyncdsm_aiokafka.offsets import adopt
 
+_NS_PER_MS = 1_000_000
 _PATHWAY = "_asyncdsm_pathway"
 """A record remembers its pathway, for it does not say which group consumed it, nor when. Not a field: equality,
 `repr` and `dataclasses.asdict` do not see it."""
@@ -71,7 +72,7 @@ def consumed(client: Client, record: Any) -> Pathway | None:
             header = value
         elif name == LEGACY_HEADER and header is None and value is not None:
             header = legacy_text(value)
-    pathway = checkpoint.consume(client.in_edge(record.topic), header, size, _broker_ns(record))
+    pathway = checkpoint.consume(client.in_edge(record.topic), header, size, (record.timestamp or 0) * _NS_PER_MS)
     if pathway is not None:
         record._asyncdsm_pathway = pathway
     return pathway
@@ -104,8 +105,4 @@ def pathway_of(message: Any) -> Pathway | None:
     legacy = headers.get(LEGACY_HEADER)
     header = headers.get(HEADER) or (legacy_text(legacy) if legacy else None)
     edge = last_in_edge.get(message.topic) or Edge("direction:in", f"topic:{message.topic}", "type:kafka")
-    return checkpoint.next_pathway(edge, header, _broker_ns(message))
-
-
-def _broker_ns(record: Any) -> int | None:
-    return record.timestamp * 1_000_000 if record.timestamp and record.timestamp > 0 else None
+    return checkpoint.next_pathway(edge, header, (message.timestamp or 0) * _NS_PER_MS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -127,3 +129,8 @@ def test_a_password_in_a_wrong_url_is_not_shown() -> None:
 def test_a_wrong_argument_is_named(name: str, value: Any) -> None:
     with pytest.raises(SettingError, match=f"^{name} is"):
         Settings(**{name: value})
+
+
+def test_settings_are_copied_and_pickled_whole() -> None:
+    settings = read(DD_SERVICE="shop")
+    assert copy.copy(settings) == pickle.loads(pickle.dumps(settings)) == settings  # noqa: S301
