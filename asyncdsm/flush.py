@@ -60,6 +60,7 @@ class Flusher:
         self._in_own_thread = in_own_thread
         self._wake, self._scope, self._limiter = anyio.Event(), CancelScope(), CapacityLimiter(1)
         self._loop = current_loop()
+        self._delivery.due = 0.0  # another event loop, another clock
         try:
             with self._scope:
                 if self._stopping:
