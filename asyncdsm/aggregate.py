@@ -22,8 +22,9 @@ from asyncdsm.stats import Accounts, Stats
 FOLD_AT = 256
 """Samples that are folded at once: about 0.3 ms of work."""
 
-# The three sketches of a point are one dict of counts, each shifted to a range of its own: 232 bytes instead of 696.
-EDGE, PATHWAY, SIZE = 0, 1 << 22, 1 << 23
+# The three sketches of a point are one dict of counts: edge latencies as they are, the others shifted to ranges of
+# their own. It takes the memory of one dict, not of three.
+PATHWAY, SIZE = 1 << 22, 1 << 23
 
 Sample = tuple[Point, int, int, int, int | None]
 """Point, time of the checkpoint, edge latency, pathway latency (all ns), payload size in bytes if known."""

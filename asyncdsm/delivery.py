@@ -61,7 +61,7 @@ class Delivery:
                 return False
             finally:
                 if not delivered:
-                    self._say_dropped(self._outbox.put_back(parcel))
+                    say_dropped(self._outbox.put_back(parcel))
             self._delivered(parcel.checkpoints)
         return True
 
@@ -103,9 +103,6 @@ class Delivery:
         if isinstance(exporter, _KnowsEndpoints) and await exporter.lists_endpoint():
             self._no_endpoint = False
             inform("the Datadog Agent lists the Data Streams endpoint now")
-
-    def _say_dropped(self, count: int) -> None:
-        say_dropped(count)
 
 
 def say_dropped(count: int) -> None:

@@ -10,6 +10,9 @@ from asyncdsm.pathway import node_hash, pathway_hash
 if TYPE_CHECKING:
     from asyncdsm.aggregate import Aggregator
 
+MOST_PATHWAYS = 30
+"""Beyond about so many distinct (hash, parent) pairs a service, Datadog's back end drops payloads (protocol §2)."""
+
 
 class Point:
     """One pathway passing one edge: what a payload has a row for. Compared by identity."""

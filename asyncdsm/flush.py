@@ -13,6 +13,7 @@ from anyio import CancelScope, CapacityLimiter, current_time, move_on_after, to_
 from asyncdsm import forks, lag
 from asyncdsm.aggregate import Aggregator, Bucket
 from asyncdsm.delivery import Delivery, say_dropped
+from asyncdsm.edge import MOST_PATHWAYS
 from asyncdsm.hosts import Loop, current_loop
 from asyncdsm.log import warn_each_minute, warn_once
 from asyncdsm.outbox import Outbox, Parcel
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MOST_PATHWAYS = 30
-"""Beyond about so many distinct (hash, parent) pairs a service, Datadog's back end drops payloads (protocol §2)."""
 TRIES_AT_EXIT = 3
 """An agent that never answered is not worth the whole deadline on the way out."""
 DELAY_AT_EXIT = 0.1

@@ -29,8 +29,8 @@ class SketchError(ValueError):
 class Sketch:
     """Counts per bin of values that are not negative; quantiles are true within 0.8 %, over merged sketches too.
 
-    Kept as a dict: ddsketch's own store holds every bin between the lowest and the highest, and took 50 times as
-    long to read and merge what an agent is sent.
+    Kept as a dict: ddsketch's own store holds every bin between the lowest and the highest, and took 2.8 times as long
+    to read and merge sketches of 100 values.
     """
 
     __slots__ = ("_bins",)
@@ -41,16 +41,14 @@ class Sketch:
 
     def add(self, value: float, count: float = 1) -> None:
         """Count a value (seconds or bytes, not negative)."""
-        self._count(bin_of(value), count)
+        bin_ = bin_of(value)
+        self._bins[bin_] = self._bins.get(bin_, 0.0) + count
 
     def merge(self, other: Sketch) -> None:
         """Add to this sketch what `other` counted."""
         bins = self._bins
         for bin_, count in other._bins.items():
             bins[bin_] = bins.get(bin_, 0.0) + count
-
-    def _count(self, bin_: int, count: float) -> None:
-        self._bins[bin_] = self._bins.get(bin_, 0.0) + count
 
     @property
     def count(self) -> float:

@@ -71,12 +71,10 @@ class DataStreams:
         """Stop, and deliver what was recorded, also when this task is being cancelled."""
         flusher = self._stop()
         if flusher is not None:
-            from anyio import CancelScope, CapacityLimiter, to_thread  # noqa: PLC0415
+            from anyio import CancelScope  # noqa: PLC0415
 
             with CancelScope(shield=True):
-                await to_thread.run_sync(
-                    flusher.finished.wait, self._patience, abandon_on_cancel=True, limiter=CapacityLimiter(1)
-                )
+                await self._until(flusher.finished)
 
     def close(self) -> None:
         """Stop a synchronous program's DataStreams, and deliver what was recorded."""
@@ -88,10 +86,7 @@ class DataStreams:
         """Send all that was recorded up to now, unfinished buckets too; returns after one try."""
         flusher = self._flusher
         if flusher is not None:
-            from anyio import CapacityLimiter, to_thread  # noqa: PLC0415
-
-            done = flusher.request()
-            await to_thread.run_sync(done.wait, self._patience, abandon_on_cancel=True, limiter=CapacityLimiter(1))
+            await self._until(flusher.request())
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -112,6 +107,12 @@ class DataStreams:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def _until(self, event: threading.Event) -> None:
+        """Wait for what the flush does, wherever it lives."""
+        from anyio import CapacityLimiter, to_thread  # noqa: PLC0415
+
+        await to_thread.run_sync(event.wait, self._patience, abandon_on_cancel=True, limiter=CapacityLimiter(1))
 
     @property
     def _patience(self) -> float:
@@ -140,7 +141,7 @@ class DataStreams:
             max_header_bytes=settings.max_header_bytes,
             accounts=self._accounts,
         )
-        self._flusher = flusher = Flusher(aggregator, settings, self._make_exporter, self._loop_is_gone)
+        self._flusher = flusher = Flusher(aggregator, settings, self._make_exporter, self._move)
         self._is_alive = host(flusher.run)
         checkpoint.activate(aggregator)
 
@@ -158,7 +159,7 @@ class DataStreams:
         return flusher
 
     def _move(self, flusher: Flusher) -> None:
-        """Let the flush go on in a thread, or, while the interpreter ends, finish right here."""
+        """Let the flush go on in a thread, when its event loop ended with it; at the interpreter's end, finish here."""
         from asyncdsm.hosts import run_here, start_in_thread  # noqa: PLC0415
 
         try:
@@ -167,10 +168,6 @@ class DataStreams:
             self._is_alive = lambda: False
             if flusher.is_stopping:
                 run_here(flusher.run)
-
-    def _loop_is_gone(self, flusher: Flusher) -> None:
-        """Go on elsewhere: the event loop ended with us in it, and what waits must not go with it."""
-        self._move(flusher)
 
     def _make_exporter(self) -> Exporter:
         if self._exporter is None:

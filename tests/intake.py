@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -123,9 +122,3 @@ def running_intake(
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join()
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

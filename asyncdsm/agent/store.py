@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from threading import Lock
 from time import time
 from typing import NamedTuple
@@ -147,6 +147,3 @@ class Store:
 
     def _this_minute(self) -> int:
         return int(self._now() // 60)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(sorted(self._minutes))

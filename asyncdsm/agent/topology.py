@@ -7,10 +7,8 @@ from typing import Any
 
 from asyncdsm.agent.store import PointKey, Row, Store
 from asyncdsm.bins import value_of
+from asyncdsm.edge import MOST_PATHWAYS
 from asyncdsm.sketch import Sketch
-
-MOST_PATHWAYS = 30
-"""Beyond about so many distinct (hash, parent) pairs, Datadog drops a service's payloads (protocol §2)."""
 
 EdgeKey = tuple[str, str, tuple[str, ...]]
 

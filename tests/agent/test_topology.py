@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from asyncdsm.agent.topology import MOST_PATHWAYS
 from asyncdsm.aggregate import Aggregator
-from asyncdsm.edge import Edge
+from asyncdsm.edge import MOST_PATHWAYS, Edge
 from tests.agent.payloads import NOW, Client, bucket, ours, passed, payload, point, sketch
 
 OUT = Edge("direction:out", "topic:orders", "type:kafka")

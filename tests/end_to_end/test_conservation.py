@@ -11,7 +11,8 @@ import pytest
 
 from asyncdsm import DataStreams, Settings, Stats, checkpoint
 from asyncdsm.edge import Edge
-from tests.intake import HANG, RESET, Intake, free_port, running_intake
+from tests.brokers.process import free_port
+from tests.intake import HANG, RESET, Intake, running_intake
 
 AWAY_SECONDS = 30.0
 EDGES = [Edge("direction:out", f"topic:{number}", "type:kafka") for number in range(20)]

@@ -17,7 +17,7 @@ from asyncdsm import Pathway
 from asyncdsm.agent.serve import running_agent
 from asyncdsm.pathway import HEADER
 from tests.brokers.kafka import Kafka
-from tests.intake import free_port
+from tests.brokers.process import free_port
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,7 +17,8 @@ from asyncdsm import Settings
 from asyncdsm.exporters import NoEndpoint, Refused, TryAgain
 from asyncdsm.exporters.agent import AgentExporter
 from asyncdsm.exporters.container import container_id
-from tests.intake import RESET, Intake, free_port, running_intake
+from tests.brokers.process import free_port
+from tests.intake import RESET, Intake, running_intake
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from asyncdsm import AlreadyRunningError, DataStreams, Lag, Settings, checkpoint
 from asyncdsm.edge import Edge
 from asyncdsm.exporters.memory import MemoryExporter
 from asyncdsm.streams import running_streams
-from tests.intake import HANG, Intake, free_port, running_intake
+from tests.brokers.process import free_port
+from tests.intake import HANG, Intake, running_intake
 
 EDGE = Edge("direction:out", "topic:t", "type:kafka")
 SETTINGS = Settings(service="s", flush_seconds=0.05, bucket_seconds=0.1, shutdown_seconds=2)
