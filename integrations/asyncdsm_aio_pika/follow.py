@@ -85,7 +85,7 @@ def _iterator(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _made_by(channel: Any) -> list[Any]:
     """Return the exchanges and queues that a channel has already, as far as it keeps them."""
-    default = getattr(channel, "default_exchange", None)
-    exchanges = getattr(channel, "_exchanges", {}).values()
-    queues = chain.from_iterable(getattr(channel, "_queues", {}).values())
-    return [made for made in (default, *exchanges, *queues) if made is not None]
+    made = [getattr(channel, "default_exchange", None)]
+    for kept in chain(getattr(channel, "_exchanges", {}).values(), getattr(channel, "_queues", {}).values()):
+        made.extend([kept] if isinstance(kept, AbstractExchange) else kept)  # older aio-pikas keep several by one name
+    return [one for one in made if one is not None]

@@ -57,6 +57,7 @@ async def there_and_back(channel: AbstractChannel, queue: AbstractQueue) -> dict
 
     async def callback(message: AbstractIncomingMessage) -> None:
         headers.update(message.headers)
+        await message.ack()
         await seen.callback(message)
 
     for _ in range(3):
@@ -67,8 +68,9 @@ async def there_and_back(channel: AbstractChannel, queue: AbstractQueue) -> dict
         async for message in messages:
             await message.ack()
             break
-    await queue.consume(callback)
+    tag = await queue.consume(callback)
     await seen.first(1)
+    await queue.cancel(tag)
     return headers
 
 
