@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from aio_pika import Message
+from aio_pika.abc import HeadersType
 
 from asyncdsm import checkpoint
 from asyncdsm.checkpoint import Departure
@@ -27,13 +28,12 @@ class Addressed(Message):
 
     def __init__(self, message: Any, properties: Any) -> None:
         """`properties` are those to send."""
-        for name, value in (
-            ("_message", message),
-            ("_properties", properties),
-            ("body", message.body),
-            ("headers", properties.headers),
-        ):
-            object.__setattr__(self, name, value)  # the caller's message may be locked
+        self._message = message
+        self._properties = properties
+        self.body: bytes = message.body
+        self.headers: HeadersType = properties.headers
+
+    __setattr__: Any = object.__setattr__  # the caller's message may be locked: this one is not
 
     @property
     def properties(self) -> Any:

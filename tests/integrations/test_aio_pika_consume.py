@@ -20,7 +20,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import QueueEmpty
 
 import asyncdsm
-from asyncdsm import Pathway, current_pathway
+from asyncdsm import Pathway, checkpoint, current_pathway
 from asyncdsm.integration import pathway_of
 from asyncdsm.lag import current_lags
 from asyncdsm.pathway import HEADER, LEGACY_HEADER
@@ -220,7 +220,7 @@ async def test_nothing_stale_from_whoever_opened_the_channel(
 ) -> None:
     """Callbacks run in tasks that descend from the one that connected: here it had a pathway of its own."""
     stale = Pathway(1, time_ns(), time_ns())
-    with asyncdsm.checkpoint.continuing(stale):
+    with checkpoint.continuing(stale):
         connection = asyncdsm.wrap(await aio_pika.connect_robust(rabbitmq.url))
         channel = await connection.channel()
         queue, seen = await channel.declare_queue(name()), Seen()
