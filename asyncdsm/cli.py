@@ -30,8 +30,13 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_argument("--port", type=_port, default=8126, help="default: %(default)s; 0 takes a free one")
     agent.set_defaults(run=_agent, extra="agent")
 
-    demo = commands.add_parser("demo", help="three services, two topics, something slow to find")
+    demo = commands.add_parser("demo", help="three services, two queues, something slow to find")
     demo.add_argument("--bootstrap-servers", metavar="HOST:PORT", help="a Kafka of your own instead of a built-in one")
+    demo.add_argument(
+        "--rabbitmq",
+        metavar="URL",
+        help="a RabbitMQ for the second queue instead of the installed one, if there is one; off: Kafka for both",
+    )
     demo.add_argument("--seconds", type=_seconds, help="stop after so long (default: at Ctrl-C)")
     demo.add_argument("--json", action="store_true", help="end with the map as JSON instead of the table")
     demo.set_defaults(run=_demo, extra="demo")
@@ -47,7 +52,7 @@ def _agent(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from asyncdsm.demo.run import run_demo  # noqa: PLC0415
 
-    return run_demo(options.bootstrap_servers, options.seconds, as_json=options.json)
+    return run_demo(options.bootstrap_servers, options.rabbitmq, options.seconds, as_json=options.json)
 
 
 def _port(text: str) -> int:

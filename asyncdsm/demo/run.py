@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from asyncdsm.agent.serve import RunningAgent, running_agent
 from asyncdsm.agent.table import duration, plain, render
 from asyncdsm.agent.topology import topology
 from asyncdsm.demo.broker import built_in_broker
+from asyncdsm.demo.rabbitmq import NoRabbitMQError, installed_server, own_rabbitmq
 from asyncdsm.demo.service import INVOICES, ORDERS
 
 SERVICES = ("shop", "billing", "shipping")
@@ -36,34 +37,38 @@ class ServiceEndedError(RuntimeError):
     """A service of the demo ended or did not start."""
 
 
-def run_demo(bootstrap: str | None, seconds: float | None, *, as_json: bool) -> int:
-    """Run until Ctrl-C, or for so many seconds; end with the table, or the map as JSON. Returns the exit code."""
+def run_demo(bootstrap: str | None, rabbitmq: str | None, seconds: float | None, *, as_json: bool) -> int:
+    """Run until Ctrl-C, or for so many seconds; end with the table, or the map as JSON. Returns the exit code.
+
+    Without `bootstrap` Kafka is a built-in one; without `rabbitmq`, which is a URL or "off", it is the server that is
+    installed, if there is one.
+    """
     console = Console(stderr=as_json)
     shown: dict[str, Any] = {}
     code = 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # however it is asked to end, it ends in order
-    with _kafka(bootstrap) as address:
-        try:
-            anyio.run(_run, address, seconds, console, shown)
-        except KeyboardInterrupt:
-            pass
-        except ServiceEndedError as error:
-            console.print(f"asyncdsm demo: {error}", markup=False, style="red")
-            code = 1
+    try:
+        with _kafka(bootstrap) as kafka, _rabbitmq(rabbitmq, console) as brokers:
+            anyio.run(_run, {"ASYNCDSM_DEMO_KAFKA": kafka, **brokers}, seconds, console, shown)
+    except KeyboardInterrupt:
+        pass
+    except (ServiceEndedError, NoRabbitMQError) as error:
+        console.print(f"asyncdsm demo: {error}", markup=False, style="red")
+        code = 1
     if as_json:
         print(json.dumps(shown, indent=2))
-    elif shown:
+    elif shown.get("services"):
         console.print(render(shown))
         _say_what_is_slow(console, shown)
     return code
 
 
-async def _run(address: str, seconds: float | None, console: Console, shown: dict[str, Any]) -> None:
+async def _run(brokers: Mapping[str, str], seconds: float | None, console: Console, shown: dict[str, Any]) -> None:
     async with running_agent() as agent:
         try:
             async with AsyncExitStack() as running:
                 console.print("starting three services …")
-                started = [await running.enter_async_context(_service(name, address, agent.url)) for name in SERVICES]
+                started = [await running.enter_async_context(_service(name, brokers, agent.url)) for name in SERVICES]
                 console.print(f"the map is at {agent.url}/api/topology · Ctrl-C ends the demo", markup=False)
                 with anyio.move_on_after(seconds):
                     await _send_orders(started[0], agent, console)
@@ -88,11 +93,11 @@ async def _send_orders(shop_url: str, agent: RunningAgent, console: Console) -> 
 
 
 @asynccontextmanager
-async def _service(name: str, kafka: str, agent_url: str) -> AsyncIterator[str]:
+async def _service(name: str, brokers: Mapping[str, str], agent_url: str) -> AsyncIterator[str]:
     """Run one service as a process; yields what it announced. It stops when its standard input ends."""
     environment = {
         **os.environ,
-        "ASYNCDSM_DEMO_KAFKA": kafka,
+        **brokers,
         "DD_SERVICE": name,
         "DD_TRACE_AGENT_URL": agent_url,
         "DD_DATA_STREAMS_ENABLED": "true",
@@ -143,6 +148,18 @@ def _kafka(bootstrap: str | None) -> Iterator[str]:
     else:
         with built_in_broker((ORDERS, INVOICES)) as address:
             yield address
+
+
+@contextmanager
+def _rabbitmq(url: str | None, console: Console) -> Iterator[dict[str, str]]:
+    """Yield what tells the services where RabbitMQ is: nothing if there is none."""
+    server = installed_server() if url is None else None
+    if server is not None:
+        console.print("starting the RabbitMQ that is installed …")
+        with own_rabbitmq(server) as own:
+            yield {"ASYNCDSM_DEMO_RABBITMQ": own}
+    else:
+        yield {"ASYNCDSM_DEMO_RABBITMQ": url} if url and url != "off" else {}
 
 
 @contextmanager

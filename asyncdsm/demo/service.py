@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable, Coroutine
+from select import select
 from typing import Any
 
 import anyio
 from aiokafka import AIOKafkaConsumer
-from anyio import to_thread
 
 import asyncdsm
 
@@ -21,6 +20,11 @@ ORDERS, INVOICES = "orders", "invoices"
 def bootstrap_servers() -> str:
     """Return where Kafka is."""
     return os.environ["ASYNCDSM_DEMO_KAFKA"]
+
+
+def rabbitmq_url() -> str | None:
+    """Return where RabbitMQ is, None without one."""
+    return os.environ.get("ASYNCDSM_DEMO_RABBITMQ")
 
 
 def consumer_of(topic: str, group: str) -> AIOKafkaConsumer:
@@ -41,8 +45,8 @@ def announce(line: str) -> None:
 
 
 async def until_parent_leaves() -> None:
-    """Wait until standard input ends: the demo closed it, or is gone, killed or not."""
-    await to_thread.run_sync(_read_to_the_end, abandon_on_cancel=True)
+    """Wait until standard input ends: the demo closed it, or is gone, killed or not. Nobody writes there."""
+    await anyio.wait_readable(sys.stdin)
 
 
 def run_service(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -63,17 +67,9 @@ def run_quietly(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         anyio.run(main)
     except Exception as error:
-        if not _parent_left.wait(1):
+        if not select([sys.stdin], [], [], 1)[0]:
             sys.exit(f"{sys.argv[0]}: {_innermost(error)!r}")
 
 
 def _innermost(error: BaseException) -> BaseException:
     return _innermost(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
-
-
-def _read_to_the_end() -> None:
-    sys.stdin.buffer.read()
-    _parent_left.set()
-
-
-_parent_left = threading.Event()

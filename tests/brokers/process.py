@@ -14,7 +14,7 @@ from tempfile import TemporaryFile, gettempdir
 from time import monotonic
 from typing import IO
 
-GUARD = Path(__file__).with_name("guard.py")
+GUARD = str(files("asyncdsm").joinpath("demo", "guard.py"))
 MEMORY = Path("/dev/shm")  # noqa: S108  # brokers write a lot, and nothing of it is to be kept
 ATTEMPTS = 3  # between looking for a free port and listening on it, somebody else may take it
 
@@ -88,7 +88,7 @@ def _started(
         port = own_port or free_port()
         # A session of its own, so that Ctrl-C reaches pytest alone, which then stops the broker in its turn.
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(GUARD), *where, *command(port)],
+            [sys.executable, "-I", "-S", GUARD, *where, *command(port)],
             env=environ,
             stdin=subprocess.PIPE,
             stdout=log,

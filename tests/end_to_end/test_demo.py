@@ -13,11 +13,13 @@ from time import monotonic
 
 import pytest
 
+from tests.brokers.rabbitmq import RabbitMQ
+
 DEMO = [sys.executable, "-m", "asyncdsm", "demo"]
 
 
-def services() -> set[int]:
-    """Return the ids of the demo's service processes that live on this machine."""
+def processes(*signs: bytes) -> set[int]:
+    """Return the ids of the processes of this machine whose command line has one of these in it."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -25,9 +27,17 @@ def services() -> set[int]:
             state = (process / "stat").read_text().rpartition(")")[2].split()[0]
         except (OSError, IndexError):
             continue
-        if b"asyncdsm.demo." in command and state != "Z":
+        if any(sign in command for sign in signs) and state != "Z":
             found.add(int(process.name))
     return found
+
+
+def services() -> set[int]:
+    return processes(b"asyncdsm.demo.")
+
+
+def all_of_the_demo() -> set[int]:
+    return processes(b"asyncdsm.demo.", b"demo/guard.py", b"asyncdsm-")
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -38,17 +48,26 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_service_left() -> object:
-    before = services()
+def nothing_left_of_it() -> object:
+    before = all_of_the_demo()
     yield
-    wait_until(lambda: services() <= before)
+    wait_until(lambda: all_of_the_demo() <= before)
 
 
-def test_the_slow_hop_is_found() -> None:
-    done = subprocess.run([*DEMO, "--seconds", "6", "--json"], capture_output=True, text=True, timeout=90, check=True)
+@pytest.mark.parametrize(
+    ("options", "types", "groups"),
+    [
+        ((), {"kafka", "rabbitmq"}, {"billing"}),
+        (("--rabbitmq", "off"), {"kafka"}, {"billing", "shipping"}),
+    ],
+    ids=["Kafka and RabbitMQ", "Kafka alone"],
+)
+def test_the_slow_hop_is_found(options: tuple[str, ...], types: set[str], groups: set[str]) -> None:
+    command = [*DEMO, "--seconds", "6", "--json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
     shown = json.loads(done.stdout)
     assert [service["name"] for service in shown["services"]] == ["billing", "shipping", "shop"]
-    assert [queue["name"] for queue in shown["queues"]] == ["invoices", "orders"]
+    assert sorted(queue["name"] for queue in shown["queues"]) == ["invoices", "orders"]
     median = {(edge["service"], edge["direction"]): edge["edge_latency"]["p50"] for edge in shown["edges"]}
     assert set(median) == {("shop", "out"), ("billing", "in"), ("billing", "out"), ("shipping", "in")}
     assert max(median, key=lambda edge: median[edge]) == ("billing", "out")
@@ -59,11 +78,14 @@ def test_the_slow_hop_is_found() -> None:
     assert len(set(counts.values())) == 1, counts  # every order went all the way, and every checkpoint arrived
     chain = {(point["hash"], point["parent"]) for point in shown["pathways"]}
     assert len(chain) == 4
-    assert {group["group"] for group in shown["lag"]} == {"billing", "shipping"}
+    assert {group["group"] for group in shown["lag"]} == groups
+    assert {edge["type"] for edge in shown["edges"]} == types
 
 
-def test_it_ends_with_the_table() -> None:
-    done = subprocess.run([*DEMO, "--seconds", "2"], capture_output=True, text=True, timeout=90, check=True)
+def test_it_ends_with_the_table(rabbitmq: RabbitMQ) -> None:
+    """With a RabbitMQ of the user's own."""
+    command = [*DEMO, "--seconds", "2", "--rabbitmq", rabbitmq.url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
     assert "3 services, 2 queues" in done.stdout
     assert "Most of the time goes here: billing" in done.stdout
 
@@ -80,9 +102,12 @@ def test_nothing_stays_behind(number: signal.Signals) -> None:
         assert process.returncode == 0
 
 
-def test_a_broker_that_is_not_there_is_one_clear_line() -> None:
+@pytest.mark.parametrize(
+    "option", [("--bootstrap-servers", "127.0.0.1:1", "--rabbitmq", "off"), ("--rabbitmq", "amqp://127.0.0.1:1/")]
+)
+def test_a_broker_that_is_not_there_is_one_clear_line(option: tuple[str, ...]) -> None:
     done = subprocess.run(
-        [*DEMO, "--bootstrap-servers", "127.0.0.1:1", "--seconds", "2"],
+        [*DEMO, *option, "--seconds", "2"],
         capture_output=True,
         text=True,
         timeout=90,

@@ -1,7 +1,7 @@
 """Run a command in a fresh folder, or a given one, until standard input closes; then end it, and a fresh folder too.
 
-A script of its own, run by `process.serving`: the pipe on its standard input closes however the test run
-ends, by SIGKILL too, so no broker outlives its tests.
+A script of its own: the pipe on its standard input closes however the program that runs it ends, by SIGKILL too, so no
+server outlives who started it.
 """
 
 import os
