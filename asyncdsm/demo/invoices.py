@@ -34,7 +34,7 @@ async def incoming() -> AsyncIterator[AsyncIterator[bytes]]:
     url = rabbitmq_url()
     if url is None:
         async with asyncdsm.wrap(consumer_of(INVOICES, group="shipping")) as consumer:
-            yield (record.value async for record in consumer)
+            yield (record.value or b"" async for record in consumer)
     else:
         async with asyncdsm.wrap(await aio_pika.connect(url)) as connection:
             channel = await connection.channel()
