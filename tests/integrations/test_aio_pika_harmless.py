@@ -45,7 +45,7 @@ async def test_an_error_of_ours_stays_ours(
             queue, seen = await channel.get_queue(queue_name), Seen()
             for body in (b"1", b"2", b"3"):
                 await channel.default_exchange.publish(Message(body, headers={"h": body.decode()}), queue_name)
-            read = [await queue.get(no_ack=True)]
+            read: list[Any] = [await queue.get(no_ack=True)]
             async with queue.iterator() as messages:
                 async for message in messages:
                     await message.ack()
@@ -53,7 +53,7 @@ async def test_an_error_of_ours_stays_ours(
                     break
             await queue.consume(seen.callback)
             assert await seen.first(1) == [None]
-        assert [(message.body, message.headers) for message in read if message] == [
+        assert [(message.body, message.headers) for message in read] == [
             (b"1", {"h": "1"}),
             (b"2", {"h": "2"}),
         ]
