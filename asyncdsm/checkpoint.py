@@ -135,6 +135,16 @@ def next_pathway(edge: Edge, header: str | bytes | None, broker_ns: int | None =
     return Pathway(edge.point(aggregator, parent).hash, start, now)
 
 
+def carried_pathway(header: str | bytes | None, broker_ns: int | None = None) -> Pathway | None:
+    """Return the pathway that a message brings, for one that does not say where it was consumed; None as above."""
+    aggregator = _aggregator or _awake()
+    if aggregator is None:
+        return None
+    now = aggregator.now()
+    carried = None if header is None else _readable(aggregator, header, now)
+    return carried or _begun(broker_ns, now)
+
+
 def not_propagated() -> None:
     """Count a produced message that could not carry its context."""
     if _aggregator is not None:
