@@ -47,7 +47,7 @@ def types(session: nox.Session) -> None:
     session.install("-e", ".[all]", *group("types"))
     session.run("mypy", *[path for path in TYPED if path.endswith(".py") or any(Path(path).rglob("*.py"))])
     session.run("pyright")
-    for package in ["asyncdsm", "asyncdsm_aiokafka"]:
+    for package in ["asyncdsm", "asyncdsm_aiokafka", "asyncdsm_botocore"]:
         session.run("pyright", "--verifytypes", package, "--ignoreexternal")
 
 
@@ -60,8 +60,9 @@ def package(session: nox.Session) -> None:
     session.run("python", "-m", "build", "--outdir", str(dist))
     (wheel,) = dist.glob("*.whl")
     check_installed(session, "wheel", str(wheel))
-    check_installed(session, "extra", f"{wheel}[aiokafka]", integrations=["asyncdsm_aiokafka"])
-    check_installed(session, "editable", "-e", ".[aiokafka]", integrations=["asyncdsm_aiokafka"])
+    integrations = ["asyncdsm_aiokafka", "asyncdsm_botocore"]
+    check_installed(session, "extra", f"{wheel}[aiokafka,botocore]", integrations=integrations)
+    check_installed(session, "editable", "-e", ".[aiokafka,botocore]", integrations=integrations)
 
 
 def check_installed(session: nox.Session, name: str, *what: str, integrations: Sequence[str] = ()) -> None:

@@ -1,0 +1,79 @@
+"""botocore, boto3 and aiobotocore: `asyncdsm.wrap(session)`, `asyncdsm.wrap(client)`, `asyncdsm.instrument("botocore")`.
+
+All three make their calls through botocore's events, and so does all of this: `sqs`, `sns`, `kinesis` and
+`eventbridge` are handlers of the events of those operations that carry messages. `attributes` and `json_data` are the
+places where a context stands on its way out, `limits` says whether there is room, `departing` what has left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import botocore
+from botocore.client import BaseClient
+from botocore.session import Session
+
+from asyncdsm.hooks import Hooks, hook_failed
+from asyncdsm.integration import check_version
+from asyncdsm_botocore import events
+from asyncdsm_botocore.received import pathway_of
+
+__all__ = ["VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
+
+VERSIONS = ("1.29", "1.43")
+
+_hooks = Hooks()
+
+
+def wrap(client: Any) -> Any | None:
+    """Put the handlers on a client, a resource of boto3 or a session, whose later clients then have them.
+
+    None for anything else.
+    """
+    found = _followed(client)
+    if found is None:
+        return None
+    check_version("botocore", botocore.__version__, VERSIONS)
+    events.follow(*found)
+    return client
+
+
+def instrument() -> None:
+    """Put the handlers on every client that is made from now on, in whichever session."""
+    check_version("botocore", botocore.__version__, VERSIONS)
+    # Not by an event: a session that is there already has none that would reach us.
+    _hooks.put(BaseClient, "__init__", _init)
+    events.instrumented.is_on = True
+
+
+def uninstrument() -> None:
+    """Take the handlers off again; clients and sessions that were wrapped one by one stay so."""
+    _hooks.remove()
+    events.instrumented.is_on = False
+
+
+def _followed(client: Any) -> tuple[Any, str | None] | None:
+    """Return an object's emitter of events, and its service unless it is a session."""
+    if isinstance(client, BaseClient):
+        return client.meta.events, _service(client)
+    session = getattr(client, "_session", client)  # a session of boto3 or aioboto3 has one of botocore inside
+    if isinstance(session, Session):
+        return session.get_component("event_emitter"), None
+    inner = getattr(getattr(client, "meta", None), "client", None)  # a resource of boto3
+    return (inner.meta.events, _service(inner)) if isinstance(inner, BaseClient) else None
+
+
+def _service(client: Any) -> str:
+    return str(client.meta.service_model.service_id.hyphenize())
+
+
+def _init(original: Callable[..., None]) -> Callable[..., None]:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        original(self, *args, **kwargs)
+        try:
+            events.follow_while_instrumented(self.meta.events, _service(self))
+        except Exception as error:
+            hook_failed(error)
+
+    return __init__

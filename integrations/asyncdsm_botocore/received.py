@@ -1,0 +1,62 @@
+"""Messages received: dicts as they were, which remember their pathway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from asyncdsm import aws, checkpoint
+from asyncdsm.batch import ConsumedList
+from asyncdsm.pathway import Pathway
+
+
+class ReceivedMessage(dict[str, Any]):
+    """A message that knows its pathway, for it does not say which queue it was received from, nor when.
+
+    Equal to the dict that it was, written to JSON like it; copied and pickled, it is a plain one.
+    """
+
+    __slots__ = ("pathway",)
+
+    def __init__(self, message: Mapping[str, Any], pathway: Pathway | None) -> None:
+        super().__init__(message)
+        self.pathway = pathway
+
+    def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+
+def following(messages: Iterable[dict[str, Any]], pathways: Iterable[Pathway | None]) -> ConsumedList[ReceivedMessage]:
+    """Return the messages as a list that makes each current in turn; until it is iterated, none is."""
+    pathways = list(pathways)
+    checkpoint.set_current(None)
+    return ConsumedList(map(ReceivedMessage, messages, pathways), pathways)
+
+
+def pathway_of(message: Any) -> Pathway | None:
+    """Return the pathway of a message of SQS or a record of Kinesis, of boto3's resource too; None for anything else.
+
+    Of one that was received elsewhere, in another process or by a client without our handlers, or was copied, it is
+    the pathway that it carries: its queue is not known.
+    """
+    if not isinstance(message, dict):
+        message = getattr(getattr(message, "meta", None), "data", None)  # a Message of boto3
+    if isinstance(message, ReceivedMessage):
+        return message.pathway
+    arrival = _arrival(message) if isinstance(message, dict) else None
+    return None if arrival is None else checkpoint.carried_pathway(arrival.header, arrival.broker_ns)
+
+
+def _arrival(message: dict[str, Any]) -> aws.Arrival | None:
+    if message.keys() >= {"MessageId", "ReceiptHandle", "Body"}:
+        return aws.queued(message.get("MessageAttributes"), message["Body"], message.get("Attributes"))
+    if message.keys() >= {"SequenceNumber", "Data"}:
+        return streamed(message)
+    return None
+
+
+def streamed(record: Mapping[str, Any]) -> aws.Arrival:
+    """Read a record of Kinesis."""
+    data, arrived = record.get("Data"), record.get("ApproximateArrivalTimestamp")
+    seconds = arrived.timestamp() if hasattr(arrived, "timestamp") else None
+    return aws.streamed(data if isinstance(data, bytes) else b"", record.get("PartitionKey"), seconds)
