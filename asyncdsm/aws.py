@@ -19,6 +19,8 @@ from asyncdsm.pathway import HEADER, LEGACY_HEADER, legacy_text
 KEY = "_datadog"
 MALFORMED = ""
 
+JSON = str | bytes | msgspec.Raw | None
+Members = dict[str, msgspec.Raw]
 Header = str | bytes | None
 """The context's base64 text, MALFORMED, or None where there is none."""
 
@@ -78,21 +80,18 @@ def in_attributes(attributes: Any) -> Header:
 
 def in_body(body: str) -> Header:
     """Look in the body of a message of SQS, which may be what SNS or EventBridge has put there."""
-    if KEY not in body:  # most bodies are the user's own: not read
+    document = members(body) if KEY in body else None  # most bodies are the user's own: not read
+    if document is None:
         return None
-    document = decoded(body)
-    if not isinstance(document, dict):
-        return None
-    return _in_notification(document) if document.get("Type") == "Notification" else _in_event(document)
+    if decoded(document.get("Type")) == "Notification":
+        return _in_notification({name: decoded(document.get(name)) for name in ("MessageAttributes", "Message")})
+    return _in_member(members(document.get("detail")))
 
 
 def in_data(data: bytes) -> Header:
     """Look in the data of a Kinesis record."""
     text = object_text(data)
-    if text is None or KEY.encode() not in text:
-        return None
-    document = decoded(text)
-    return _in_carrier(document[KEY]) if isinstance(document, dict) and KEY in document else None
+    return _in_member(members(text)) if text is not None and KEY.encode() in text else None
 
 
 def object_text(data: bytes) -> bytes | None:
@@ -100,11 +99,19 @@ def object_text(data: bytes) -> bytes | None:
     start = data[:64].lstrip()[:1]
     if start == b"{":
         return data
-    text = from_base64(data) if start == b"e" else None  # base64 of `{` begins with an e
+    text = from_base64(data) if start and start in b"eICD" else None  # how base64 of `{` begins, or of a space
     return text if text is not None and text[:64].lstrip().startswith(b"{") else None
 
 
-def decoded(text: str | bytes | None) -> Any:
+def members(text: JSON) -> Members | None:
+    """Read the members of a JSON object, each left as it stands; None where it is none."""
+    try:
+        return None if text is None else msgspec.json.decode(text, type=Members)
+    except _UNREADABLE:
+        return None
+
+
+def decoded(text: JSON) -> Any:
     """Read JSON; None where it is none."""
     try:
         return None if text is None else msgspec.json.decode(text)
@@ -165,17 +172,20 @@ def queue_name(address: str) -> str:
 
 
 def _in_notification(notification: Mapping[str, Any]) -> Header:
-    header = in_attributes(notification.get("MessageAttributes"))
-    message = notification.get("Message")
-    if header is not None or not isinstance(message, str) or KEY not in message:
-        return header
-    event = decoded(message)  # from EventBridge by way of SNS
-    return _in_event(event) if isinstance(event, dict) else None
+    header, message = in_attributes(notification.get("MessageAttributes")), notification.get("Message")
+    if header is None and isinstance(message, str) and KEY in message:  # from EventBridge by way of SNS
+        event = members(message)
+        return None if event is None else _in_member(members(event.get("detail")))
+    return header
 
 
 def _in_event(event: Mapping[str, Any]) -> Header:
     detail = event.get("detail")
     return _in_carrier(detail[KEY]) if isinstance(detail, Mapping) and KEY in detail else None
+
+
+def _in_member(found: Members | None) -> Header:
+    return None if found is None or KEY not in found else _in_carrier(decoded(found[KEY]))
 
 
 def _in_carrier(carrier: Any) -> Header:

@@ -14,8 +14,6 @@ from asyncdsm.pathway import HEADER, LEGACY_HEADER
 WIRE_BYTES = 28
 """Of a context's base64 text, for today's timestamps."""
 
-_Members = dict[str, msgspec.Raw]
-
 
 class Slot(NamedTuple):
     """What stands before and behind the context's base64 text."""
@@ -52,7 +50,7 @@ def in_carrier(existing: Any = None) -> Slot:
 def in_object(data: bytes) -> Slot | None:
     """Return the slot in data that is a JSON object, plainly or in base64; None for other data."""
     text = aws.object_text(data)
-    members = None if text is None else _members(text)
+    members = aws.members(text)
     if text is None or members is None:
         return None
     content = text.rstrip()
@@ -60,7 +58,7 @@ def in_object(data: bytes) -> Slot | None:
     existing = members.pop(aws.KEY, None)
     if existing is not None:  # a forwarded one: ours takes its place
         content = msgspec.json.encode(members)
-    carrier = in_carrier(None if existing is None else aws.decoded(bytes(existing)))
+    carrier = in_carrier(aws.decoded(existing))
     before = content[:-1] + (b"," if members else b"") + b'"%s":' % aws.KEY.encode() + carrier.before
     return Slot(before, carrier.after + b"}" + behind, is_base64=text is not data)
 
@@ -71,10 +69,3 @@ def encoded(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         return b""
-
-
-def _members(text: bytes) -> _Members | None:
-    try:
-        return msgspec.json.decode(text, type=_Members)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return None

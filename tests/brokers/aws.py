@@ -21,6 +21,7 @@ class Aws:
 
     endpoint: str
     created: list[Callable[[], object]] = field(default_factory=list)
+    _clients: dict[str, Any] = field(default_factory=dict)
 
     @property
     def options(self) -> dict[str, str]:
@@ -33,8 +34,11 @@ class Aws:
         }
 
     def bare(self, service: str) -> Any:
-        """Return a client that is not wrapped."""
-        return boto3.session.Session().client(service, **self.options)  # type: ignore[call-overload, unused-ignore]
+        """Return a client that is not wrapped, the same each time."""
+        if service not in self._clients:
+            session: Any = boto3.session.Session()
+            self._clients[service] = session.client(service, **self.options)
+        return self._clients[service]
 
     def queue(self, **attributes: str) -> str:
         """Create a queue that nobody used before and return its URL."""

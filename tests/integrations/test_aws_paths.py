@@ -237,7 +237,7 @@ async def eventbridge_to_sqs(aws: Aws, call: Call, captured: Captured) -> None:
 
 
 Path = Callable[[Aws, Call, Captured], Awaitable[None]]
-PATHS: list[tuple[str, Path]] = [
+PATHS = [
     ("ministack", sqs_to_sqs),
     ("ministack", sqs_fifo),
     ("ministack", sqs_batch),
@@ -254,7 +254,7 @@ PATHS: list[tuple[str, Path]] = [
 
 
 @pytest.mark.parametrize("drive", CLIENTS, ids=lambda drive: drive.__name__)
-@pytest.mark.parametrize(("broker", "path"), PATHS, ids=lambda path: getattr(path, "__name__", ""))
+@pytest.mark.parametrize(("broker", "path"), PATHS, ids=[path.__name__ for _, path in PATHS])
 def test_each_client_on_each_path(
     request: pytest.FixtureRequest, captured_streams: Captured, broker: str, path: Path, drive: Drive
 ) -> None:
