@@ -182,6 +182,7 @@ async def test_a_hundred_tasks_each_with_its_message(ministack: Aws, captured_st
     assert len(expected) == 100
     assert len(set(expected.values())) == 10
     by_body = {message["Body"]: message for message in ministack.on_queue(target, 100)}
+    assert by_body.keys() == expected.keys()
     made = {each.hash: each.parent for each in captured_streams.produced(queue_name(target))}
     for body, message in by_body.items():
         text = json.loads(message["MessageAttributes"][KEY]["StringValue"])["dd-pathway-ctx-base64"]
