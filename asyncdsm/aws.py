@@ -57,7 +57,9 @@ def notified(notification: Mapping[str, Any]) -> Arrival:
 
 def streamed(data: bytes, partition_key: Any, arrived: float | None) -> Arrival:
     """Read a record of Kinesis; `arrived` is its time of arrival there, in seconds since the epoch."""
-    return Arrival(in_data(data), len(data) + byte_count(partition_key), None if arrived is None else int(arrived * 1e9))
+    return Arrival(
+        in_data(data), len(data) + byte_count(partition_key), None if arrived is None else int(arrived * 1e9)
+    )
 
 
 def happened(event: Mapping[str, Any]) -> Arrival:

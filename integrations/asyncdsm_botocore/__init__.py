@@ -1,4 +1,4 @@
-"""botocore, boto3 and aiobotocore: `asyncdsm.wrap(session)`, `asyncdsm.wrap(client)`, `asyncdsm.instrument("botocore")`.
+"""botocore, boto3, aiobotocore: `asyncdsm.wrap(session)`, `asyncdsm.wrap(client)`, `asyncdsm.instrument("botocore")`.
 
 All three make their calls through botocore's events, and so does all of this: `sqs`, `sns`, `kinesis` and
 `eventbridge` are handlers of the events of those operations that carry messages. `attributes` and `json_data` are the

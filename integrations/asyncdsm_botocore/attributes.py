@@ -21,6 +21,11 @@ class Kind(NamedTuple):
     data_type: Literal["String", "Binary"]
     """Of our attribute: SNS filter policies break on a String of JSON (protocol §3)."""
 
+    @property
+    def is_text(self) -> bool:
+        """Whether our attribute's value is text."""
+        return self.data_type == "String"
+
 
 def address(message: Message, kind: Kind, edge: Edge) -> tuple[Message, list[Leaving]]:
     """Return a message that goes alone, with its context where that may be; the caller's stays as it is."""
@@ -56,10 +61,8 @@ def _addressed(message: Message, kind: Kind, edge: Edge, room: Room) -> tuple[Me
     if departure is None:
         return message, []
     room.take(needed)
-    value: str | bytes = slot.filled(departure.wire)
-    if kind.data_type == "String":
-        value = value.decode()
-    attribute = {"DataType": kind.data_type, f"{kind.data_type}Value": value}
+    value = slot.filled(departure.wire)
+    attribute = {"DataType": kind.data_type, f"{kind.data_type}Value": value.decode() if kind.is_text else value}
     addressed = {**message, "MessageAttributes": {**others, aws.KEY: attribute}}
     return addressed, [Leaving(message.get("Id"), departure, has_context=True)]
 

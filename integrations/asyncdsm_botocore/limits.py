@@ -17,7 +17,7 @@ MOST_ATTRIBUTES = 10
 
 
 class Room:
-    """What may be added before the next limit is crossed: one that was kept without us is not crossed on our account."""
+    """What may be added before a limit is crossed: one that was kept without us is not crossed on our account."""
 
     def __init__(self, size: int, limits: Iterable[int]) -> None:
         """`size` is that of the caller's own content."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from asyncdsm import aws, checkpoint
@@ -58,5 +59,5 @@ def _arrival(message: dict[str, Any]) -> aws.Arrival | None:
 def streamed(record: Mapping[str, Any]) -> aws.Arrival:
     """Read a record of Kinesis."""
     data, arrived = record.get("Data"), record.get("ApproximateArrivalTimestamp")
-    seconds = arrived.timestamp() if hasattr(arrived, "timestamp") else None
+    seconds = arrived.timestamp() if isinstance(arrived, datetime) else None
     return aws.streamed(data if isinstance(data, bytes) else b"", record.get("PartitionKey"), seconds)

@@ -1,4 +1,4 @@
-"""Where a context goes: into a `_datadog` object, by itself or inside of JSON data, whose other bytes stay as they are."""
+"""Where a context goes: into a `_datadog` object, alone or inside of JSON data, whose other bytes stay the same."""
 
 from __future__ import annotations
 

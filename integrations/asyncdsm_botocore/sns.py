@@ -1,4 +1,7 @@
-"""SNS: Publish, PublishBatch. Messages to telephones and to single devices go as they are: nobody reads a context there."""
+"""SNS: Publish, PublishBatch.
+
+Messages to telephones and to single devices go as they are: nobody reads a context there.
+"""
 
 from __future__ import annotations
 

@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
-import boto3
 import botocore.session
 from aiobotocore.config import AioConfig
 from aiobotocore.httpxsession import HttpxSession
 from aiobotocore.session import get_session
+from boto3.session import Session
 
 import asyncdsm
 from tests.brokers.aws import Aws
@@ -34,13 +34,13 @@ def aiobotocore_on_trio(aws: Aws, main: Main) -> None:
 
 def botocore_session(aws: Aws, main: Main) -> None:
     """A session that is wrapped, in a program without an event loop."""
-    session = asyncdsm.wrap(botocore.session.Session())
+    session: Any = asyncdsm.wrap(botocore.session.get_session())
     _drive(main, lambda service: session.create_client(service, **aws.options))
 
 
 def boto3_clients(aws: Aws, main: Main) -> None:
     """Clients that are wrapped one by one."""
-    session: Any = boto3.session.Session()
+    session: Any = Session()
     _drive(main, lambda service: asyncdsm.wrap(session.client(service, **aws.options)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -65,7 +66,7 @@ def check_chain(chain: list[Checkpoint], *expected: tuple[str, ...]) -> None:
     """Each checkpoint has its tags and the one before as its parent; all have the first one's origin."""
     assert [made.tags for made in chain] == list(expected)
     assert chain[0].parent == 0
-    for before, made in zip(chain, chain[1:], strict=False):
+    for before, made in pairwise(chain):
         assert made.follows(before)
         assert made.edge_latency >= 0
     first = chain[0].time_ns

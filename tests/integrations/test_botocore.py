@@ -1,4 +1,4 @@
-"""What stands on a real AWS after a call of a wrapped client, what is counted, and that nothing of the caller's changes."""
+"""What stands on a real AWS after a call of a wrapped client, what is counted, and what stays the caller's."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-import boto3
 import pytest
+from boto3.session import Session
 from botocore.exceptions import ClientError, ParamValidationError
 
 import asyncdsm
@@ -27,13 +27,18 @@ OURS = len(KEY) + len(json.dumps({HEADER: ""}, separators=(",", ":"))) + WIRE
 
 
 def client(aws: Aws, service: str) -> Any:
-    session: Any = boto3.session.Session()
+    session: Any = Session()
     return asyncdsm.wrap(session.client(service, **aws.options))
 
 
 @pytest.fixture
 def sqs(ministack: Aws, captured_streams: Captured) -> Any:
     return client(ministack, "sqs")
+
+
+@pytest.fixture(scope="session")
+def stream(ministack: Aws) -> str:
+    return ministack.stream()[0]
 
 
 def attributes(count: int) -> dict[str, Any]:
@@ -52,6 +57,7 @@ def test_attributes_of_the_callers_stay(
     sqs: Any,
     captured_streams: Captured,
     caplog: pytest.LogCaptureFixture,
+    *,
     count: int,
     body: str,
 ) -> None:
@@ -81,9 +87,13 @@ def test_attributes_of_the_callers_stay(
 
 def test_a_batch_of_ten_with_mixed_room(ministack: Aws, sqs: Any, captured_streams: Captured) -> None:
     queue, counts = ministack.queue(), [0, 10, 1, 9, 10, 0, 3, 10, 9, 1]
-    shared = attributes(9)
+    given = {count: attributes(count) for count in counts}  # some entries share theirs
     entries = [
-        {"Id": str(number), "MessageBody": f"{number}", "MessageAttributes": shared if count == 9 else attributes(count)}
+        {
+            "Id": str(number),
+            "MessageBody": f"{number}",
+            "MessageAttributes": given[count],
+        }
         for number, count in enumerate(counts)
     ]
     kept = deepcopy(entries)
@@ -262,17 +272,17 @@ FORMS: dict[str, Callable[[bytes], Any]] = {
 @pytest.mark.parametrize(("data", "sent"), DATA, ids=range(len(DATA)))
 @pytest.mark.parametrize("form", FORMS)
 def test_data_on_kinesis_is_what_it_was(
-    ministack_stream: str, ministack: Aws, captured_streams: Captured, data: bytes, sent: bytes | None, form: str
+    stream: str, ministack: Aws, captured_streams: Captured, *, data: bytes, sent: bytes | None, form: str
 ) -> None:
     given = FORMS[form](data)
     kinesis = client(ministack, "kinesis")
-    params: Any = {"StreamName": ministack_stream, "Records": [{"Data": given, "PartitionKey": "p"}]}
+    params: Any = {"StreamName": stream, "Records": [{"Data": given, "PartitionKey": "p"}]}
     kept = deepcopy(params)
     put = kinesis.put_records(**params)["Records"][0]
     assert params == kept
     (made,) = captured_streams.produced()
     shard = kinesis.get_shard_iterator(
-        StreamName=ministack_stream,
+        StreamName=stream,
         ShardId=put["ShardId"],
         ShardIteratorType="AT_SEQUENCE_NUMBER",
         StartingSequenceNumber=put["SequenceNumber"],
@@ -296,25 +306,16 @@ def context_on(data: bytes, form: str) -> bytes:
     return text.partition(b'"dd-pathway-ctx-base64":"')[2].partition(b'"')[0]
 
 
-@pytest.fixture(scope="session")
-def ministack_stream(ministack: Aws) -> str:
-    return ministack.stream()[0]
-
-
-def test_a_record_near_the_limit_goes_as_it_is(
-    ministack_stream: str, ministack: Aws, captured_streams: Captured
-) -> None:
+def test_a_record_near_the_limit_goes_as_it_is(stream: str, ministack: Aws, captured_streams: Captured) -> None:
     kinesis = client(ministack, "kinesis")
     for size, not_propagated in [(MIB - 200, 0), (MIB - 40, 1), (MIB, 2)]:
         data = b'{"a":"%s"}' % (b"x" * (size - 8))
-        kinesis.put_record(StreamName=ministack_stream, Data=data, PartitionKey="p")
+        kinesis.put_record(StreamName=stream, Data=data, PartitionKey="p")
         assert captured_streams.stats().not_propagated == not_propagated
     assert len(captured_streams.produced()) == 3
 
 
-def test_records_of_an_iterator_that_nobody_saw_go_on_as_they_came(
-    ministack: Aws, captured_streams: Captured
-) -> None:
+def test_records_of_an_iterator_that_nobody_saw_go_on_as_they_came(ministack: Aws, captured_streams: Captured) -> None:
     name, arn = ministack.stream()
     kinesis, bare = client(ministack, "kinesis"), ministack.bare("kinesis")
     shard = kinesis.put_record(StreamName=name, Data=b"{}", PartitionKey="p")["ShardId"]
@@ -331,10 +332,9 @@ def test_records_of_an_iterator_that_nobody_saw_go_on_as_they_came(
 def test_lag_of_a_shard_for_as_long_as_its_client_lives(moto: Aws, captured_streams: Captured) -> None:
     name, _ = moto.stream()
     kinesis = client(moto, "kinesis")
-    for _ in range(3):
-        put = kinesis.put_record(StreamName=name, Data=b"x", PartitionKey="p")
+    (shard,) = {kinesis.put_record(StreamName=name, Data=b"x", PartitionKey="p")["ShardId"] for _ in range(3)}
     iterator = kinesis.get_shard_iterator(
-        StreamName=name, ShardId=put["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        StreamName=name, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
     )["ShardIterator"]  # fmt: skip
     for _ in range(2):
         answer = kinesis.get_records(ShardIterator=iterator, Limit=1)

@@ -8,11 +8,11 @@ import pickle
 from copy import copy, deepcopy
 from typing import Any
 
-import boto3
 import botocore.session
 import pytest
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession
 from asyncdsm_botocore.shards import Memory, Shard
+from boto3.session import Session
 from botocore.client import BaseClient
 
 import asyncdsm
@@ -23,8 +23,12 @@ from tests.brokers.aws import Aws
 
 
 def boto3_client(aws: Aws, service: str) -> Any:
-    session: Any = boto3.session.Session()
+    session: Any = Session()
     return session.client(service, **aws.options)
+
+
+def async_session() -> Any:
+    return AioSession()
 
 
 def passed_on(sqs: Any, queue: str) -> Any:
@@ -40,9 +44,9 @@ def directions(captured: Captured) -> list[str | None]:
 
 def test_every_object_that_has_a_client(ministack: Aws, captured_streams: Captured) -> None:
     queue = ministack.queue()
-    session: Any = boto3.session.Session()
-    inner = botocore.session.Session()
-    resource: Any = boto3.session.Session().resource("sqs", **ministack.options)
+    session: Any = Session()
+    inner: Any = botocore.session.get_session()
+    resource: Any = Session().resource("sqs", **ministack.options)
     assert asyncdsm.wrap(session) is session
     assert asyncdsm.wrap(asyncdsm.wrap(inner)) is inner
     assert asyncdsm.wrap(resource) is resource
@@ -57,7 +61,7 @@ def test_every_object_that_has_a_client(ministack: Aws, captured_streams: Captur
 
 
 def test_a_resource_of_boto3(ministack: Aws, captured_streams: Captured) -> None:
-    resource: Any = boto3.session.Session().resource("sqs", **ministack.options)
+    resource: Any = Session().resource("sqs", **ministack.options)
     queue = asyncdsm.wrap(resource.Queue(ministack.queue()))
     queue.send_message(MessageBody="v")
     (message,) = queue.receive_messages(WaitTimeSeconds=5)
@@ -71,7 +75,7 @@ def test_a_resource_of_boto3(ministack: Aws, captured_streams: Captured) -> None
 
 def test_instrument_covers_clients_made_later_in_any_session(ministack: Aws, captured_streams: Captured) -> None:
     queue, original = ministack.queue(), BaseClient.__init__
-    session: Any = boto3.session.Session()
+    session: Any = Session()
     earlier = session.client("sqs", **ministack.options)
     asyncdsm.instrument("botocore")
     asyncdsm.instrument("botocore")
@@ -95,7 +99,7 @@ async def test_instrument_covers_aiobotocore(ministack: Aws, captured_streams: C
     queue = ministack.queue()
     asyncdsm.instrument("botocore")
     try:
-        async with get_session().create_client("sqs", **ministack.options) as sqs:
+        async with async_session().create_client("sqs", **ministack.options) as sqs:
             await sqs.send_message(QueueUrl=queue, MessageBody="v")
             await sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5)
     finally:
@@ -126,7 +130,8 @@ def test_messages_stay_dicts(ministack: Aws, captured_streams: Captured) -> None
     assert message == plain
     assert repr(message) == repr(plain)
     assert json.dumps(messages) == json.dumps([plain])
-    for same in (copy(message), deepcopy(message), pickle.loads(pickle.dumps(message)), message.copy()):
+    pickled = pickle.loads(pickle.dumps(message))  # noqa: S301
+    for same in (copy(message), deepcopy(message), pickled, message.copy()):
         assert type(same) is dict
         assert same == plain
 
@@ -158,7 +163,7 @@ def test_who_asks_for_the_next_messages_is_done_with_the_last(ministack: Aws, ca
 
 async def test_a_hundred_tasks_each_with_its_message(ministack: Aws, captured_streams: Captured) -> None:
     source, target = ministack.queue(), ministack.queue()
-    async with asyncdsm.wrap(get_session()).create_client("sqs", **ministack.options) as sqs:
+    async with asyncdsm.wrap(async_session()).create_client("sqs", **ministack.options) as sqs:
 
         async def forward(message: dict[str, Any]) -> None:
             with asyncdsm.using(message) as pathway:

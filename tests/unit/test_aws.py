@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import asyncdsm
-from asyncdsm import Pathway, aws
+from asyncdsm import Pathway, aws, checkpoint
 from asyncdsm.aws import KEY, MALFORMED
 from asyncdsm.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.testing import Captured
@@ -60,7 +59,7 @@ def test_events_in_bodies() -> None:
 
 
 def test_numbers_of_the_users_that_are_too_large_for_a_float_do_not_hide_a_context() -> None:
-    body = '{"detail": {"n": 1e999, "_datadog": %s}, "m": 1e999}' % CARRIER
+    body = '{"m": 1e999, "detail": {"n": 1e999, "_datadog": ' + CARRIER + "}}"
     assert aws.queued(None, body).header == TEXT
     assert aws.in_data(b'{"n": 1e999, "_datadog": %s}' % CARRIER.encode()) == TEXT
 
@@ -84,8 +83,10 @@ def test_another_tracers_object_is_no_malformed_context() -> None:
     assert aws.queued({KEY: {"StringValue": '{"x-datadog-trace-id": "1"}'}}, "").header is None
 
 
-MALFORMED_VALUES: list[Any] = [None, 1, "", "{", "[]", "null", "text", "\ud800", b"\xff", ["{}"], {}, '{"a":' * 5000,
-                               json.dumps({HEADER: 5}), json.dumps({HEADER: []}), json.dumps({LEGACY_HEADER: 5})]  # fmt: skip
+MALFORMED_VALUES: list[Any] = [
+    None, 1, "", "{", "[]", "null", "text", "\ud800", b"\xff", ["{}"], {}, '{"a":' * 5000,
+    json.dumps({HEADER: 5}), json.dumps({HEADER: []}), json.dumps({LEGACY_HEADER: 5}),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", MALFORMED_VALUES, ids=repr)
@@ -95,7 +96,7 @@ def test_malformed_attributes(captured_streams: Captured, name: str, value: Any)
     kept = deepcopy(attributes)
     arrival = aws.queued(attributes, "body")
     assert arrival.header == MALFORMED
-    pathway = asyncdsm.checkpoint.consume(aws.edge("in", "sqs", "q"), *arrival)
+    pathway = checkpoint.consume(aws.edge("in", "sqs", "q"), *arrival)
     assert pathway is not None
     assert captured_streams.checkpoints[0].parent == 0
     assert captured_streams.stats().malformed == 1
@@ -104,22 +105,33 @@ def test_malformed_attributes(captured_streams: Captured, name: str, value: Any)
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30) | st.binary(max_size=30),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(
-            [KEY, HEADER, "MessageAttributes", "Type", "Value", "StringValue", "BinaryValue", "detail", "Message", "a"]
-        ),
-        inner,
-        max_size=4,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    KEY,
+                    HEADER,
+                    "MessageAttributes",
+                    "Type",
+                    "Value",
+                    "StringValue",
+                    "BinaryValue",
+                    "detail",
+                    "Message",
+                    "a",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=12,
 )
 LIKE_JSON = st.one_of(
     st.text(max_size=60),
     ANYTHING.map(lambda value: json.dumps(value, default=str)),
-    st.builds(
-        lambda at, what: CARRIER[:at] + what + CARRIER[at + 1 :], st.integers(0, len(CARRIER)), st.characters()
-    ),
+    st.builds(lambda at, what: CARRIER[:at] + what + CARRIER[at + 1 :], st.integers(0, len(CARRIER)), st.characters()),
 )
 
 
@@ -134,7 +146,10 @@ def test_nothing_that_sqs_could_deliver_raises(attributes: Any, body: Any, syste
 
 
 @settings(max_examples=2000)
-@given(value=ANYTHING | LIKE_JSON, data=st.binary(max_size=80) | LIKE_JSON.map(lambda text: text.encode("utf-8", "replace")))
+@given(
+    value=ANYTHING | LIKE_JSON,
+    data=st.binary(max_size=80) | LIKE_JSON.map(lambda text: text.encode("utf-8", "replace")),
+)
 def test_nothing_in_an_attribute_or_in_data_raises(value: Any, data: bytes) -> None:
     for name in ("StringValue", "Value"):
         for each in ({KEY: value}, {KEY: {name: value}}):
@@ -147,7 +162,8 @@ def test_nothing_in_an_attribute_or_in_data_raises(value: Any, data: bytes) -> N
 
 def test_sizes_and_times() -> None:
     attributes = {"ü": {"DataType": "String", "StringValue": "☃"}, "b": {"DataType": "Binary", "BinaryValue": b"12345"}}
-    assert aws.queued(attributes, "ß", {"SentTimestamp": "1700000000123"}) == (None, 2 + 2 + 3 + 1 + 5, 1_700_000_000_123_000_000)  # fmt: skip
+    arrival = aws.queued(attributes, "ß", {"SentTimestamp": "1700000000123"})
+    assert arrival == (None, 2 + 2 + 3 + 1 + 5, 1_700_000_000_123_000_000)
     assert aws.queued(None, "", {"SentTimestamp": "soon"}).broker_ns is None
     assert aws.streamed(b"data", "key", 1.5) == (None, 7, 1_500_000_000)
 

@@ -177,10 +177,9 @@ def test_a_record_without_a_queue_is_malformed_not_an_error(captured_streams: Ca
 
 RECORD = st.fixed_dictionaries(
     {"eventSource": st.sampled_from(["aws:sqs", "aws:kinesis", "aws:s3"])},
-    optional={
-        name: ANYTHING
-        for name in ("body", "messageAttributes", "attributes", "kinesis", "eventSourceARN", "EventSource", "Sns")
-    },
+    optional=dict.fromkeys(
+        ("body", "messageAttributes", "attributes", "kinesis", "eventSourceARN", "EventSource", "Sns"), ANYTHING
+    ),
 )
 
 
