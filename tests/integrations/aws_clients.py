@@ -9,7 +9,6 @@ from typing import Any
 import anyio
 import botocore.session
 from aiobotocore.config import AioConfig
-from aiobotocore.httpxsession import HttpxSession
 from aiobotocore.session import get_session
 from boto3.session import Session
 
@@ -29,6 +28,8 @@ def aiobotocore_on_asyncio(aws: Aws, main: Main) -> None:
 
 def aiobotocore_on_trio(aws: Aws, main: Main) -> None:
     """The same on trio, where aiobotocore has its httpx backend."""
+    from aiobotocore.httpxsession import HttpxSession  # not in old versions
+
     anyio.run(_with_session, aws, main, AioConfig(http_session_cls=HttpxSession), backend="trio")
 
 

@@ -192,12 +192,13 @@ def test_a_forwarded_context_is_replaced_and_other_tracers_parts_stay(
     ],
 )
 def test_the_context_is_asked_for(ministack: Aws, sqs: Any, names: list[str] | None, asked: list[str]) -> None:
-    queue, bodies = ministack.queue(), []
-    sqs.meta.events.register("before-call.sqs.ReceiveMessage", lambda params, **_: bodies.append(params["body"]))
+    queue, seen = ministack.queue(), list[Any]()
+    event = "before-parameter-build.sqs.ReceiveMessage"
+    sqs.meta.events.register_last(event, lambda params, **_: seen.append(params["MessageAttributeNames"]))
     given = {"QueueUrl": queue} if names is None else {"QueueUrl": queue, "MessageAttributeNames": names}
     kept = deepcopy(given)
     sqs.receive_message(**given)
-    assert json.loads(bodies[0])["MessageAttributeNames"] == asked
+    assert seen == [asked]
     assert given == kept
 
 
