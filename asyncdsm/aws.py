@@ -5,29 +5,24 @@ Whatever a message holds, nothing here raises: a context that cannot be read is 
 
 from __future__ import annotations
 
-from binascii import a2b_base64
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import msgspec
-
 from asyncdsm.edge import Edge
+from asyncdsm.json_text import Members, decoded, from_base64, members, object_text
 from asyncdsm.pathway import HEADER, LEGACY_HEADER, legacy_text
 
 KEY = "_datadog"
 MALFORMED = ""
 
-JSON = str | bytes | msgspec.Raw | None
-Members = dict[str, msgspec.Raw]
 Header = str | bytes | None
 """The context's base64 text, MALFORMED, or None where there is none."""
 
 _VALUES = ("StringValue", "BinaryValue", "Value", "stringValue", "binaryValue")
 """Where an attribute has its value: SQS, SNS raw, SNS not raw; the last two in events that Lambda is given."""
 _NS_PER_MS = 1_000_000
-_UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
 
 
 class Arrival(NamedTuple):
@@ -94,39 +89,6 @@ def in_data(data: bytes) -> Header:
     """Look in the data of a Kinesis record."""
     text = object_text(data)
     return _in_member(members(text)) if text is not None and KEY.encode() in text else None
-
-
-def object_text(data: bytes) -> bytes | None:
-    """Return the JSON that data may be, plainly or in base64, if it looks like an object; else None."""
-    start = data[:64].lstrip()[:1]
-    if start == b"{":
-        return data
-    text = from_base64(data) if start and start in b"eICD" else None  # how base64 of `{` begins, or of a space
-    return text if text is not None and text[:64].lstrip().startswith(b"{") else None
-
-
-def members(text: JSON) -> Members | None:
-    """Read the members of a JSON object, each left as it stands; None where it is none."""
-    try:
-        return None if text is None else msgspec.json.decode(text, type=Members)
-    except _UNREADABLE:
-        return None
-
-
-def decoded(text: JSON) -> Any:
-    """Read JSON; None where it is none."""
-    try:
-        return None if text is None else msgspec.json.decode(text)
-    except _UNREADABLE:
-        return None
-
-
-def from_base64(text: str | bytes) -> bytes | None:
-    """Read base64; None where it is none."""
-    try:
-        return a2b_base64(text, strict_mode=True)
-    except ValueError:
-        return None
 
 
 def attribute_value(attribute: Any) -> str | bytes | None:

@@ -17,6 +17,7 @@ from benchmarks.sink import sink
 BODY = "x" * 200
 BLOCKS = 4
 KEY = "_datadog"
+ATTRIBUTES = {KEY: {"DataType": "String", "StringValue": '{"dd-pathway-ctx-base64":"%s"}' % ("A" * 28)}}
 DDTRACE = {"DD_DATA_STREAMS_ENABLED": "true"}
 
 Follow = Callable[[Any], Any]
@@ -25,6 +26,11 @@ Follow = Callable[[Any], Any]
 def bare(count: int) -> float:
     """botocore, followed by nobody."""
     return _microseconds(count, lambda client: client, followed=False)
+
+
+def bare_with_attribute(count: int) -> float:
+    """botocore, given an attribute of a context's size by the program itself: what carrying one costs, whoever does."""
+    return _microseconds(count, lambda client: client, followed=True, attribute=True)
 
 
 def asyncdsm_wrapped(count: int) -> float:
@@ -68,22 +74,24 @@ def _check(streams: Any, count: int) -> None:
     assert not streams.stats.errors
 
 
-def _microseconds(count: int, follow: Follow, *, followed: bool) -> float:
+def _microseconds(count: int, follow: Follow, *, followed: bool, attribute: bool = False) -> float:
     """CPU time per message: the least of some blocks, behind one that warms up."""
     from botocore.session import get_session
 
     session: Any = get_session()
     sqs = follow(session.create_client("sqs", **_options()))
-    figures = [_block(sqs, count, followed) for _ in range(BLOCKS + 1)]
+    sending: dict[str, Any] = {"MessageAttributes": ATTRIBUTES} if attribute else {}
+    receiving: dict[str, Any] = {"MessageAttributeNames": [KEY]} if attribute else {}
+    figures = [_block(sqs, count, followed, sending, receiving) for _ in range(BLOCKS + 1)]
     return min(figures[1:])
 
 
-def _block(sqs: Any, count: int, followed: bool) -> float:
+def _block(sqs: Any, count: int, followed: bool, sending: dict[str, Any], receiving: dict[str, Any]) -> float:
     queue, answer = _queue(), dict[str, Any]()
     start = process_time()
     for _ in range(count):
-        sqs.send_message(QueueUrl=queue, MessageBody=BODY)
-        answer = sqs.receive_message(QueueUrl=queue)
+        sqs.send_message(QueueUrl=queue, MessageBody=BODY, **sending)
+        answer = sqs.receive_message(QueueUrl=queue, **receiving)
     return _per_message(process_time() - start, count, answer, followed)
 
 
@@ -145,6 +153,7 @@ BENCHMARK = Benchmark(
     count=200,
     contestants=(
         Contestant("botocore, bare", "bare"),
+        Contestant("botocore, bare, with an attribute of its own", "bare_with_attribute"),
         Contestant("botocore, asyncdsm.wrap", "asyncdsm_wrapped"),
         Contestant("botocore, ddtrace, as it comes", "ddtrace_patched", DDTRACE),
         Contestant("aiobotocore, bare", "aio_bare"),
@@ -152,6 +161,11 @@ BENCHMARK = Benchmark(
     ),
     claims=(
         Claim("what asyncdsm adds to botocore", _added("botocore, asyncdsm.wrap"), unit="µs"),
+        Claim(
+            "of that, botocore's own work on one more attribute",
+            _added("botocore, bare, with an attribute of its own"),
+            unit="µs",
+        ),
         Claim("what ddtrace adds to botocore", _added("botocore, ddtrace, as it comes"), unit="µs"),
         Claim("what asyncdsm adds, of what ddtrace adds", _share("botocore, ddtrace, as it comes")),
         Claim(

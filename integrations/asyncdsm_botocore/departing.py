@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import wraps
 from typing import Any, NamedTuple
 
@@ -15,7 +15,11 @@ from asyncdsm.log import warn_once
 OURS = "asyncdsm"
 """Where a call's state stands in botocore's context of it, which all of its events share."""
 
-Failed = Callable[[dict[str, Any]], Collection[Any]]
+FailedKeys = Callable[[dict[str, Any]], Collection[Any]]
+"""Reads from an answer which messages were not taken."""
+
+NO_ROOM = "it has ten attributes, or nearly the largest size"
+NO_OBJECT = "its data is no JSON object"
 
 
 class Leaving(NamedTuple):
@@ -25,6 +29,11 @@ class Leaving(NamedTuple):
     """What a failure would name it by: the Id of a batch's entry, or its place."""
     departure: Departure
     has_context: bool
+
+
+Message = dict[str, Any]
+Addressed = tuple[Message, Leaving | None]
+"""A message as it is sent, a copy where it got a context, and its checkpoint; None where there is none to count."""
 
 
 def harmless(handler: Callable[..., None]) -> Callable[..., None]:
@@ -45,37 +54,46 @@ def is_followed(context: dict[str, Any]) -> bool:
     return checkpoint.running() is not None and not context.get("is_presign_request")
 
 
-def without_context(key: Any, edge: Edge, size: int | None) -> Leaving | None:
+def without_context(key: Any, edge: Edge, size: int | None, why: str) -> Leaving | None:
     """Return the checkpoint of a message that goes as it is, with one warning for each place it goes to."""
     departure = checkpoint.prepare(edge, size)
     if departure is None:
         return None
     warn_once(
-        f"no-room-{edge.tags}",
-        "no room for a context in a message to %s: such messages go as they are, and their pathways end there",
+        f"no-context-{edge.tags}",
+        "a message carries no context, for %s: its pathway ends there, and so do those of others like it (%s)",
+        why,
         ", ".join(edge.tags),
     )
     return Leaving(key, departure, has_context=False)
 
 
-def counting(failed: Failed) -> Callable[..., None]:
-    """Return the handler of `after-call`; `failed` reads from an answer which messages were not taken."""
+def address_each(
+    messages: Sequence[Message], address: Callable[[int, Message], Addressed]
+) -> tuple[list[Message], list[Leaving | None]]:
+    """Return a batch's messages, addressed one by one, and their checkpoints."""
+    addressed = [address(place, message) for place, message in enumerate(messages)]
+    return [message for message, _ in addressed], [leaving for _, leaving in addressed]
+
+
+def counting(failed: FailedKeys) -> Callable[..., None]:
+    """Return the handler of `after-call`."""
 
     @harmless
     def sent(parsed: dict[str, Any], http_response: Any, context: dict[str, Any], **_: Any) -> None:
-        leaving: list[Leaving] = context.pop(OURS, [])
+        leaving: list[Leaving | None] = context.pop(OURS, [])
         if leaving and http_response.status_code < 300:
             count(leaving, failed(parsed))
 
     return sent
 
 
-def count(leaving: list[Leaving], failed: Collection[Any]) -> None:
+def count(leaving: list[Leaving | None], failed: Collection[Any]) -> None:
     """Count those that did not fail."""
-    for key, departure, has_context in leaving:
-        if key not in failed:
-            checkpoint.depart(departure)
-            if not has_context:
+    for each in leaving:
+        if each is not None and each.key not in failed:
+            checkpoint.depart(each.departure)
+            if not each.has_context:
                 checkpoint.not_propagated()
 
 
@@ -89,7 +107,7 @@ def failed_ids(parsed: dict[str, Any]) -> Collection[Any]:
     return {entry.get("Id") for entry in parsed.get("Failed", ())}
 
 
-def failed_places(name: str) -> Failed:
+def failed_places(name: str) -> FailedKeys:
     """Return what reads the answer of Kinesis and EventBridge, whose entries stand in the order of the request's."""
 
     def failed(parsed: dict[str, Any]) -> Collection[Any]:

@@ -6,11 +6,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from asyncdsm import aws, checkpoint
+from asyncdsm.edge import Edge
 from asyncdsm_botocore import slots
-from asyncdsm_botocore.departing import OURS, Leaving, counting, failed_places, harmless, is_followed, without_context
+from asyncdsm_botocore.departing import (
+    NO_OBJECT,
+    NO_ROOM,
+    OURS,
+    Addressed,
+    Leaving,
+    Message,
+    address_each,
+    counting,
+    failed_places,
+    harmless,
+    is_followed,
+    without_context,
+)
 from asyncdsm_botocore.limits import MESSAGE, Room
-
-Entry = dict[str, Any]
 
 
 def handlers() -> Mapping[str, Callable[..., None]]:
@@ -24,40 +36,36 @@ def handlers() -> Mapping[str, Callable[..., None]]:
 @harmless
 def _put_events(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     entries = params.get("Entries")
-    if not isinstance(entries, list | tuple) or not is_followed(context):
-        return
-    room = Room(sum(map(_size, entries)), MESSAGE)
-    addressed, leaving = list[Entry](), list[Leaving]()
-    for place, entry in enumerate(entries):
-        event, departing = _addressed(place, entry, room)
-        addressed.append(event)
-        leaving += departing
-    params["Entries"], context[OURS] = addressed, leaving
+    if isinstance(entries, list | tuple) and is_followed(context):
+        room = Room(sum(map(_size, entries)), MESSAGE)
+        params["Entries"], context[OURS] = address_each(entries, lambda place, entry: _addressed(place, entry, room))
 
 
-def _addressed(place: int, entry: Entry, room: Room) -> tuple[Entry, list[Leaving]]:
+def _addressed(place: int, entry: Message, room: Room) -> Addressed:
     if not isinstance(entry, dict):
-        return entry, []
-    bus, kind, detail = entry.get("EventBusName") or "default", entry.get("DetailType") or "", entry.get("Detail")
-    edge = aws.edge("out", "eventbridge", str(kind), f"exchange:{bus}")
+        return entry, None
+    edge, detail, size = _edge(entry), entry.get("Detail"), _size(entry)
     slot = slots.in_object(slots.encoded(detail)) if isinstance(detail, str) else None
-    needed = 0 if slot is None else slot.size + slots.WIRE_BYTES - aws.byte_count(detail)
-    if slot is None or slot.is_base64 or not room.holds(needed):
-        as_it_is = without_context(place, edge, _size(entry))
-        return entry, [as_it_is] if as_it_is else []
-    departure = checkpoint.prepare(edge, _size({**entry, "Detail": ""}) + slot.size, 0)
+    if slot is None or slot.is_base64:
+        return entry, without_context(place, edge, size, NO_OBJECT)
+    needed = slot.size + slots.WIRE_BYTES - aws.byte_count(detail)
+    if not room.holds(needed):
+        return entry, without_context(place, edge, size, NO_ROOM)
+    departure = checkpoint.prepare(edge, size - aws.byte_count(detail) + slot.size, 0)
     if departure is None:
-        return entry, []
+        return entry, None
     room.take(needed)
-    addressed = {**entry, "Detail": slot.filled(departure.wire).decode()}
-    return addressed, [Leaving(place, departure, has_context=True)]
+    return {**entry, "Detail": slot.filled(departure.wire).decode()}, Leaving(place, departure, has_context=True)
+
+
+def _edge(entry: Message) -> Edge:
+    bus, kind = entry.get("EventBusName") or "default", entry.get("DetailType") or ""
+    return aws.edge("out", "eventbridge", str(kind), f"exchange:{bus}")
 
 
 def _size(entry: Any) -> int:
     """Return an entry's size as AWS counts it, but for its time."""
     if not isinstance(entry, dict):
         return 0
-    resources = entry.get("Resources") or ()
-    return sum(aws.byte_count(entry.get(name)) for name in ("Source", "DetailType", "Detail")) + sum(
-        map(aws.byte_count, resources)
-    )
+    texts = [entry.get("Source"), entry.get("DetailType"), entry.get("Detail"), *(entry.get("Resources") or ())]
+    return sum(map(aws.byte_count, texts))

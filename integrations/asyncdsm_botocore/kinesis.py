@@ -9,8 +9,13 @@ from asyncdsm import aws, checkpoint
 from asyncdsm.edge import Edge
 from asyncdsm_botocore import slots
 from asyncdsm_botocore.departing import (
+    NO_OBJECT,
+    NO_ROOM,
     OURS,
+    Addressed,
     Leaving,
+    Message,
+    address_each,
     counting,
     failed_places,
     harmless,
@@ -20,8 +25,6 @@ from asyncdsm_botocore.departing import (
 )
 from asyncdsm_botocore.limits import RECORD, RECORDS, Room
 from asyncdsm_botocore.shards import Reader
-
-Record = dict[str, Any]
 
 
 def handlers() -> Mapping[str, Callable[..., None]]:
@@ -43,39 +46,38 @@ def handlers() -> Mapping[str, Callable[..., None]]:
 def _put_record(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     edge = _edge(params)
     if edge is not None and is_followed(context):
-        record, context[OURS] = _addressed(0, params, edge, Room(_size(params), RECORDS))
+        record, leaving = _addressed(0, params, edge, Room(_size(params), RECORDS))
         params.update(record)
+        context[OURS] = [leaving]
 
 
 @harmless
 def _put_records(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     edge, records = _edge(params), params.get("Records")
-    if edge is None or not isinstance(records, list | tuple) or not is_followed(context):
-        return
-    room = Room(sum(map(_size, records)), RECORDS)
-    addressed, leaving = list[Record](), list[Leaving]()
-    for place, record in enumerate(records):
-        sent, departing = _addressed(place, record, edge, room)
-        addressed.append(sent)
-        leaving += departing
-    params["Records"], context[OURS] = addressed, leaving
+    if edge is not None and isinstance(records, list | tuple) and is_followed(context):
+        room = Room(sum(map(_size, records)), RECORDS)
+        params["Records"], context[OURS] = address_each(
+            records, lambda place, record: _addressed(place, record, edge, room)
+        )
 
 
-def _addressed(place: int, record: Record, edge: Edge, room: Room) -> tuple[Record, list[Leaving]]:
+def _addressed(place: int, record: Message, edge: Edge, room: Room) -> Addressed:
     if not isinstance(record, dict):
-        return record, []
+        return record, None
     data, key_size = _data(record), aws.byte_count(record.get("PartitionKey"))
-    slot = None if data is None else slots.in_object(data)
-    needed = 0 if data is None or slot is None else slot.size + slots.WIRE_BYTES - len(data)
-    if data is None or slot is None or not (room.holds(needed) and Room(_size(record), RECORD).holds(needed)):
-        as_it_is = without_context(place, edge, None if data is None else len(data) + key_size)
-        return record, [as_it_is] if as_it_is else []
+    if data is None:
+        return record, without_context(place, edge, None, NO_OBJECT)
+    slot = slots.in_object(data)
+    if slot is None:
+        return record, without_context(place, edge, len(data) + key_size, NO_OBJECT)
+    needed = slot.size + slots.WIRE_BYTES - len(data)
+    if not (room.holds(needed) and Room(len(data) + key_size, RECORD).holds(needed)):
+        return record, without_context(place, edge, len(data) + key_size, NO_ROOM)
     departure = checkpoint.prepare(edge, slot.size + key_size, 0)
     if departure is None:
-        return record, []
+        return record, None
     room.take(needed)
-    addressed = {**record, "Data": slot.filled(departure.wire)}
-    return addressed, [Leaving(place, departure, has_context=True)]
+    return {**record, "Data": slot.filled(departure.wire)}, Leaving(place, departure, has_context=True)
 
 
 def _edge(params: dict[str, Any]) -> Edge | None:

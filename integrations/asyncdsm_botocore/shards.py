@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from time import monotonic
 from typing import Any, NamedTuple
 
 from asyncdsm import aws, checkpoint, lag
 from asyncdsm_botocore.departing import OURS, harmless, is_followed
 from asyncdsm_botocore.received import following, streamed
+
+ITERATOR_SECONDS = 300.0
+"""An iterator lives so long, says AWS: who has not read a shard since then reads it no more."""
 
 
 class Shard(NamedTuple):
@@ -47,15 +51,20 @@ _memory = Memory()
 
 
 class Reader:
-    """The handlers for what is read, and how far behind that is: they live as long as their client."""
+    """The handlers for what is read, and how far behind that is: they live as long as their client or session."""
 
     def __init__(self) -> None:
-        self._behind: dict[Shard, int] = {}
+        self._behind: dict[Shard, tuple[int, float]] = {}
+        """Milliseconds, and when that was."""
 
     def lags(self) -> Iterator[lag.Lag]:
-        """Return how many milliseconds the reading of each shard is behind."""
-        for shard, milliseconds in list(self._behind.items()):
-            yield lag.Lag(None, shard.stream, shard.number, milliseconds, "milliseconds")
+        """Return how many milliseconds the reading of each shard is behind, of those that are still read."""
+        now = monotonic()
+        for shard, (milliseconds, then) in list(self._behind.items()):
+            if now - then > ITERATOR_SECONDS:
+                self._behind.pop(shard, None)
+            else:
+                yield lag.Lag(None, shard.stream, shard.number, milliseconds, "milliseconds")
 
     @harmless
     def ask_iterator(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
@@ -84,10 +93,10 @@ class Reader:
             context[OURS] = shard
 
     @harmless
-    def received(self, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    def received(self, parsed: dict[str, Any], http_response: Any, context: dict[str, Any], **_: Any) -> None:
         """Record the records, and how far behind they leave the reader."""
         shard: Shard | None = context.pop(OURS, None)
-        if checkpoint.running() is None:
+        if checkpoint.running() is None or http_response.status_code >= 300:
             return
         if shard is not None:
             self._note(shard, parsed.get("NextShardIterator"), parsed.get("MillisBehindLatest"))
@@ -103,10 +112,10 @@ class Reader:
         parsed["Records"] = following(records, pathways)
 
     def _note(self, shard: Shard, next_iterator: Any, milliseconds: Any) -> None:
-        if next_iterator:
-            _memory.keep(next_iterator, shard)
         if not next_iterator:  # read to its end: the shard was closed
             self._behind.pop(shard, None)
-        elif isinstance(milliseconds, int) and shard.number >= 0:
+            return
+        _memory.keep(next_iterator, shard)
+        if isinstance(milliseconds, int) and shard.number >= 0:
             lag.add_source(self)
-            self._behind[shard] = milliseconds
+            self._behind[shard] = milliseconds, monotonic()

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from asyncdsm import aws
+from asyncdsm.aws import KEY
+from asyncdsm.json_text import decoded, members, object_text
 from asyncdsm.pathway import HEADER, LEGACY_HEADER
 
 WIRE_BYTES = 28
@@ -49,17 +50,17 @@ def in_carrier(existing: Any = None) -> Slot:
 
 def in_object(data: bytes) -> Slot | None:
     """Return the slot in data that is a JSON object, plainly or in base64; None for other data."""
-    text = aws.object_text(data)
-    members = aws.members(text)
-    if text is None or members is None:
+    text = object_text(data)
+    others = members(text)
+    if text is None or others is None:
         return None
     content = text.rstrip()
     behind = text[len(content) :]
-    existing = members.pop(aws.KEY, None)
+    existing = others.pop(KEY, None)
     if existing is not None:  # a forwarded one: ours takes its place
-        content = msgspec.json.encode(members)
-    carrier = in_carrier(aws.decoded(existing))
-    before = content[:-1] + (b"," if members else b"") + b'"%s":' % aws.KEY.encode() + carrier.before
+        content = msgspec.json.encode(others)
+    carrier = in_carrier(decoded(existing))
+    before = content[:-1] + (b"," if others else b"") + b'"%s":' % KEY.encode() + carrier.before
     return Slot(before, carrier.after + b"}" + behind, is_base64=text is not data)
 
 

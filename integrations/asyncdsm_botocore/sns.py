@@ -29,8 +29,9 @@ def handlers() -> Mapping[str, Callable[..., None]]:
 def _publish(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     topic = _topic(params.get("TopicArn") or params.get("TargetArn"))
     if topic and is_followed(context):
-        message, context[OURS] = attributes.address(params, _SENT, aws.edge("out", "sns", topic))
+        message, leaving = attributes.address(params, _SENT, aws.edge("out", "sns", topic))
         params.update(message)
+        context[OURS] = [leaving]
 
 
 @harmless

@@ -30,8 +30,9 @@ def handlers() -> Mapping[str, Callable[..., None]]:
 def _send_message(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     queue = _queue(params)
     if queue and is_followed(context):
-        message, context[OURS] = attributes.address(params, _SENT, aws.edge("out", "sqs", queue))
+        message, leaving = attributes.address(params, _SENT, aws.edge("out", "sqs", queue))
         params.update(message)
+        context[OURS] = [leaving]
 
 
 @harmless

@@ -1,0 +1,54 @@
+"""The shapes in which AWS Lambda hands messages on: the services' own, with other names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from asyncdsm import aws
+from asyncdsm.aws import Arrival
+from asyncdsm.edge import Edge
+from asyncdsm.json_text import from_base64
+
+
+def read(message: Any) -> tuple[Edge, Arrival] | None:
+    """Return the edge that a message has passed and what it says of itself, by the names that Lambda documents."""
+    if not isinstance(message, Mapping):
+        return None
+    source = message.get("eventSource") or message.get("EventSource")
+    if source == "aws:sqs":
+        return _of_sqs(message)
+    if source == "aws:sns":
+        return _of_sns(message)
+    if source == "aws:kinesis":
+        return _of_kinesis(message)
+    return _of_eventbridge(message) if "detail-type" in message and "detail" in message else None
+
+
+def _of_sqs(record: Mapping[str, Any]) -> tuple[Edge, Arrival]:
+    edge = aws.edge("in", "sqs", aws.queue_name(str(record.get("eventSourceARN"))))
+    return edge, aws.queued(record.get("messageAttributes"), record.get("body"), record.get("attributes"))
+
+
+def _of_sns(record: Mapping[str, Any]) -> tuple[Edge, Arrival] | None:
+    notification = record.get("Sns")
+    if not isinstance(notification, Mapping):
+        return None
+    return aws.edge("in", "sns", str(notification.get("TopicArn"))), aws.notified(notification)
+
+
+def _of_kinesis(record: Mapping[str, Any]) -> tuple[Edge, Arrival] | None:
+    content = record.get("kinesis")
+    data = content.get("data") if isinstance(content, Mapping) else None
+    if not isinstance(content, Mapping) or not isinstance(data, str):
+        return None
+    arrived = content.get("approximateArrivalTimestamp")
+    return aws.edge("in", "kinesis", str(record.get("eventSourceARN"))), aws.streamed(
+        from_base64(data) or b"",
+        content.get("partitionKey"),
+        arrived if isinstance(arrived, int | float) else None,
+    )
+
+
+def _of_eventbridge(event: Mapping[str, Any]) -> tuple[Edge, Arrival]:
+    return aws.edge("in", "eventbridge", str(event["detail-type"])), aws.happened(event)
