@@ -16,7 +16,7 @@ from botocore.session import Session
 
 from asyncdsm.hooks import Hooks, hook_failed
 from asyncdsm.integration import check_version
-from asyncdsm_botocore import events
+from asyncdsm_botocore import asking, events
 from asyncdsm_botocore.received import pathway_of
 
 __all__ = ["VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
@@ -31,11 +31,15 @@ def wrap(client: Any) -> Any | None:
 
     None for anything else.
     """
-    found = _followed(client)
-    if found is None:
+    session, inner = _session_in(client), _client_in(client)
+    if inner is not None:
+        events.follow(inner.meta.events, _service(inner))
+        asking.on_client(inner, _service(inner), lambda: True)
+    elif session is not None:
+        events.follow(session.get_component("event_emitter"), None)
+    else:
         return None
     check_version("botocore", botocore.__version__, VERSIONS)
-    events.follow(*found)
     return client
 
 
@@ -53,15 +57,16 @@ def uninstrument() -> None:
     events.instrumented.is_on = False
 
 
-def _followed(client: Any) -> tuple[Any, str | None] | None:
-    """Return an object's emitter of events, and its service unless it is a session."""
-    if isinstance(client, BaseClient):
-        return client.meta.events, _service(client)
-    session = getattr(client, "_session", client)  # a session of boto3 or aioboto3 has one of botocore inside
-    if isinstance(session, Session):
-        return session.get_component("event_emitter"), None
-    inner = getattr(getattr(client, "meta", None), "client", None)  # a resource of boto3
-    return (inner.meta.events, _service(inner)) if isinstance(inner, BaseClient) else None
+def _client_in(client: Any) -> Any | None:
+    """Return a client itself, or that of a resource of boto3."""
+    inner = client if isinstance(client, BaseClient) else getattr(getattr(client, "meta", None), "client", None)
+    return inner if isinstance(inner, BaseClient) else None
+
+
+def _session_in(client: Any) -> Any | None:
+    """Return a session of botocore or aiobotocore itself, or the one inside of boto3's or aioboto3's."""
+    session = getattr(client, "_session", client)
+    return session if isinstance(session, Session) else None
 
 
 def _service(client: Any) -> str:
@@ -73,6 +78,7 @@ def _init(original: Callable[..., None]) -> Callable[..., None]:
         original(self, *args, **kwargs)
         try:
             events.follow_while_instrumented(self.meta.events, _service(self))
+            asking.on_client(self, _service(self), lambda: events.instrumented.is_on)
         except Exception as error:
             hook_failed(error)
 

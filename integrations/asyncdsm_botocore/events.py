@@ -22,7 +22,7 @@ _SERVICES: Mapping[str, Callable[[], Mapping[str, Handler]]] = {
 class Switch:
     """Handlers that `instrument` has put on a client act while it is on."""
 
-    is_on = False
+    is_on: bool = False
 
     def act(self, handler: Handler, **event: Any) -> None:
         """Call a handler, or do not."""
@@ -30,7 +30,7 @@ class Switch:
             handler(**event)
 
 
-instrumented = Switch()
+instrumented: Switch = Switch()
 
 
 def follow(emitter: Any, service: str | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncdsm import aws, checkpoint
 from asyncdsm.edge import Edge
-from asyncdsm_botocore import slots
+from asyncdsm_botocore import asking, slots
 from asyncdsm_botocore.departing import (
     NO_OBJECT,
     NO_ROOM,
@@ -31,6 +31,7 @@ def handlers() -> Mapping[str, Callable[..., None]]:
     """Return the handlers, by their events."""
     reader = Reader()
     return {
+        "creating-client-class.kinesis": asking.on_class,
         "before-parameter-build.kinesis.PutRecord": _put_record,
         "after-call.kinesis.PutRecord": counting(none_failed),
         "before-parameter-build.kinesis.PutRecords": _put_records,

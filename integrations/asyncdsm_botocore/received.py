@@ -21,7 +21,7 @@ class ReceivedMessage(dict[str, Any]):
 
     def __init__(self, message: Mapping[str, Any], pathway: Pathway | None) -> None:
         super().__init__(message)
-        self.pathway = pathway
+        self.pathway: Pathway | None = pathway
 
     def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
         return dict, (dict(self),)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from asyncdsm import aws, checkpoint
-from asyncdsm_botocore import attributes
+from asyncdsm_botocore import asking, attributes
 from asyncdsm_botocore.departing import OURS, counting, failed_ids, harmless, is_followed, none_failed
 from asyncdsm_botocore.received import following
 
@@ -17,6 +17,7 @@ _MOST_NAMES = 10
 def handlers() -> Mapping[str, Callable[..., None]]:
     """Return the handlers, by their events."""
     return {
+        "creating-client-class.sqs": asking.on_class,
         "before-parameter-build.sqs.SendMessage": _send_message,
         "after-call.sqs.SendMessage": counting(none_failed),
         "before-parameter-build.sqs.SendMessageBatch": _send_batch,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from copy import deepcopy
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from boto3.session import Session
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, ParamValidationError
 
 import asyncdsm
@@ -117,6 +119,70 @@ def test_entries_that_failed_are_not_counted(ministack: Aws, sqs: Any, captured_
     assert [failed["Id"] for failed in answer["Failed"]] == ["bad", "full"]
     assert [made.size for made in captured_streams.produced()] == [1 + OURS]
     assert captured_streams.stats().not_propagated == 0
+
+
+ENTRY = {"Source": "s", "DetailType": "t", "Detail": "{}"}
+ANSWERS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    (
+        "sns",
+        "PublishBatch",
+        {"TopicArn": "arn:t", "PublishBatchRequestEntries": [{"Id": each, "Message": each} for each in ("a", "bb")]},
+        {"Successful": [{"Id": "bb"}], "Failed": [{"Id": "a", "Code": "InternalError", "SenderFault": False}]},
+    ),
+    (
+        "kinesis",
+        "PutRecords",
+        {"StreamName": "s", "Records": [{"Data": data, "PartitionKey": "p"} for data in (b"{}", b'{"a":1}')]},
+        {"FailedRecordCount": 1, "Records": [{"ErrorCode": "InternalFailure"}, {"SequenceNumber": "1"}]},
+    ),
+    (
+        "events",
+        "PutEvents",
+        {"Entries": [ENTRY, {**ENTRY, "Detail": '{"a":1}'}]},
+        {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "ThrottlingException"}, {"EventId": "1"}]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("service", "operation", "params", "answer"), ANSWERS, ids=[each[0] for each in ANSWERS])
+def test_only_what_the_answer_says_was_taken_is_counted(
+    ministack: Aws,
+    captured_streams: Captured,
+    *,
+    service: str,
+    operation: str,
+    params: dict[str, Any],
+    answer: dict[str, Any],
+) -> None:
+    """The fault is forced: no AWS of the tests fails so."""
+    failing, alone = client(ministack, service), client(ministack, service)
+    method = "_".join(re.findall("[A-Z][a-z]+", operation)).lower()
+    for each, forced in ((failing, answer), (alone, {})):
+        event = f"before-call.{each.meta.service_model.service_id.hyphenize()}.{operation}"
+        response = (AWSResponse("", 200, {}, None), forced)
+        each.meta.events.register(event, lambda response=response, **_: response)
+    getattr(alone, method)(**params)
+    first, second = captured_streams.checkpoints
+    captured_streams.clear()
+    getattr(failing, method)(**params)
+    assert [made.size for made in captured_streams.checkpoints] == [second.size] != [first.size]
+
+
+def test_a_throttled_read_says_nothing_of_the_lag(ministack: Aws, captured_streams: Captured) -> None:
+    name, _ = ministack.stream()
+    kinesis = client(ministack, "kinesis")
+    shard = kinesis.put_record(StreamName=name, Data=b"x", PartitionKey="p")["ShardId"]
+    place = {"StreamName": name, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+    iterator = kinesis.get_shard_iterator(**place)["ShardIterator"]
+    answer = kinesis.get_records(ShardIterator=iterator)
+    before = [lag for lag in current_lags() if lag.topic == name]
+    assert len(before) == 1
+    refusal = {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": "slow"}}
+    response = (AWSResponse("", 400, {}, None), refusal)
+    kinesis.meta.events.register("before-call.kinesis.GetRecords", lambda **_: response)
+    with pytest.raises(ClientError, match="slow"):
+        kinesis.get_records(ShardIterator=answer["NextShardIterator"])
+    assert [lag for lag in current_lags() if lag.topic == name] == before
 
 
 def test_a_call_that_failed_is_not_counted(sqs: Any, captured_streams: Captured) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from copy import copy, deepcopy
 from typing import Any
 
@@ -158,6 +160,46 @@ def test_who_asks_for_the_next_messages_is_done_with_the_last(ministack: Aws, ca
         assert message["Body"] == "v"
         assert asyncdsm.current_pathway() is not None
         sqs.receive_message(QueueUrl=queue)
+        assert asyncdsm.current_pathway() is None
+
+
+async def of_a_session(aws: Aws, service: str) -> AsyncIterator[Any]:
+    async with asyncdsm.wrap(async_session()).create_client(service, **aws.options) as client:
+        yield client
+
+
+async def of_a_client(aws: Aws, service: str) -> AsyncIterator[Any]:
+    async with async_session().create_client(service, **aws.options) as client:
+        yield asyncdsm.wrap(asyncdsm.wrap(client))
+
+
+async def of_all(aws: Aws, service: str) -> AsyncIterator[Any]:
+    asyncdsm.instrument("botocore")
+    try:
+        async with async_session().create_client(service, **aws.options) as client:
+            yield client
+    finally:
+        asyncdsm.uninstrument("botocore")
+
+
+@pytest.mark.parametrize("made", [of_a_session, of_a_client, of_all])
+async def test_wait_for_never_leaves_the_message_before(ministack: Aws, captured_streams: Captured, made: Any) -> None:
+    """Before Python 3.12 it receives in a task of its own: its caller has no pathway then, never a wrong one."""
+    queue, (stream, _) = ministack.queue(), ministack.stream()
+    async with asynccontextmanager(made)(ministack, "sqs") as sqs:
+        await sqs.send_message(QueueUrl=queue, MessageBody="v")
+        asyncdsm.consume_lambda_event({"detail-type": "before", "detail": {}})
+        assert asyncdsm.current_pathway() is not None
+        answer = await asyncio.wait_for(sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5), 10)
+        assert asyncdsm.current_pathway() is None
+        for _ in answer["Messages"]:
+            assert asyncdsm.current_pathway() is not None
+    async with asynccontextmanager(made)(ministack, "kinesis") as kinesis:
+        shard = (await kinesis.put_record(StreamName=stream, Data=b"{}", PartitionKey="p"))["ShardId"]
+        place = {"StreamName": stream, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+        iterator = (await kinesis.get_shard_iterator(**place))["ShardIterator"]
+        asyncdsm.consume_lambda_event({"detail-type": "before", "detail": {}})
+        await asyncio.wait_for(kinesis.get_records(ShardIterator=iterator), 10)
         assert asyncdsm.current_pathway() is None
 
 
