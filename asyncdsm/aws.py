@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
+from math import isfinite
 from typing import Any, NamedTuple
 
 from asyncdsm.edge import Edge
@@ -23,6 +24,8 @@ Header = str | bytes | None
 _VALUES = ("StringValue", "BinaryValue", "Value", "stringValue", "binaryValue")
 """Where an attribute has its value: SQS, SNS raw, SNS not raw; the last two in events that Lambda is given."""
 _NS_PER_MS = 1_000_000
+_LONGEST_TIME = 16
+"""Digits of milliseconds, with room for some 300,000 years."""
 
 
 class Arrival(NamedTuple):
@@ -39,8 +42,7 @@ def queued(attributes: Any, body: Any, system: Any = None) -> Arrival:
     if header is None and isinstance(body, str):
         header = in_body(body)
     sent = system.get("SentTimestamp") if isinstance(system, Mapping) else None
-    sent_ns = int(sent) * _NS_PER_MS if isinstance(sent, str) and sent.isdecimal() and sent.isascii() else None
-    return Arrival(header, byte_count(body) + attributes_size(attributes), sent_ns)
+    return Arrival(header, byte_count(body) + attributes_size(attributes), _ns_of_ms(sent))
 
 
 def notified(notification: Mapping[str, Any]) -> Arrival:
@@ -50,11 +52,10 @@ def notified(notification: Mapping[str, Any]) -> Arrival:
     return Arrival(_in_notification(notification), size, time_ns_of(notification.get("Timestamp")))
 
 
-def streamed(data: bytes, partition_key: Any, arrived: float | None) -> Arrival:
+def streamed(data: bytes, partition_key: Any, arrived: Any) -> Arrival:
     """Read a record of Kinesis; `arrived` is its time of arrival there, in seconds since the epoch."""
-    return Arrival(
-        in_data(data), len(data) + byte_count(partition_key), None if arrived is None else int(arrived * 1e9)
-    )
+    is_time = isinstance(arrived, int | float) and isfinite(arrived)
+    return Arrival(in_data(data), len(data) + byte_count(partition_key), int(arrived * 1e9) if is_time else None)
 
 
 def happened(event: Mapping[str, Any]) -> Arrival:
@@ -121,6 +122,11 @@ def time_ns_of(text: Any) -> int | None:
         return int(datetime.fromisoformat(text).timestamp() * 1e9)
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _ns_of_ms(text: Any) -> int | None:
+    is_number = isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < _LONGEST_TIME
+    return int(text) * _NS_PER_MS if is_number else None
 
 
 @lru_cache(4096)

@@ -28,6 +28,7 @@ def consume_lambda_event(event: Any) -> list[Any]:
     try:
         pathways = [_consumed(message) for message in messages]
     except Exception as error:
+        checkpoint.set_current(None)
         hook_failed(error)
         return messages
     checkpoint.set_current(pathways[0] if len(pathways) == 1 else None)

@@ -25,30 +25,29 @@ def read(message: Any) -> tuple[Edge, Arrival] | None:
     return _of_eventbridge(message) if "detail-type" in message and "detail" in message else None
 
 
-def _of_sqs(record: Mapping[str, Any]) -> tuple[Edge, Arrival]:
-    edge = aws.edge("in", "sqs", aws.queue_name(str(record.get("eventSourceARN"))))
-    return edge, aws.queued(record.get("messageAttributes"), record.get("body"), record.get("attributes"))
+def _of_sqs(record: Mapping[str, Any]) -> tuple[Edge, Arrival] | None:
+    arrival = aws.queued(record.get("messageAttributes"), record.get("body"), record.get("attributes"))
+    arn = record.get("eventSourceARN")
+    return (aws.edge("in", "sqs", aws.queue_name(arn)), arrival) if isinstance(arn, str) else None
 
 
 def _of_sns(record: Mapping[str, Any]) -> tuple[Edge, Arrival] | None:
     notification = record.get("Sns")
-    if not isinstance(notification, Mapping):
+    arn = notification.get("TopicArn") if isinstance(notification, Mapping) else None
+    if not isinstance(notification, Mapping) or not isinstance(arn, str):
         return None
-    return aws.edge("in", "sns", str(notification.get("TopicArn"))), aws.notified(notification)
+    return aws.edge("in", "sns", arn), aws.notified(notification)
 
 
 def _of_kinesis(record: Mapping[str, Any]) -> tuple[Edge, Arrival] | None:
-    content = record.get("kinesis")
+    content, arn = record.get("kinesis"), record.get("eventSourceARN")
     data = content.get("data") if isinstance(content, Mapping) else None
-    if not isinstance(content, Mapping) or not isinstance(data, str):
+    if not isinstance(content, Mapping) or not isinstance(data, str) or not isinstance(arn, str):
         return None
     arrived = content.get("approximateArrivalTimestamp")
-    return aws.edge("in", "kinesis", str(record.get("eventSourceARN"))), aws.streamed(
-        from_base64(data) or b"",
-        content.get("partitionKey"),
-        arrived if isinstance(arrived, int | float) else None,
-    )
+    return aws.edge("in", "kinesis", arn), aws.streamed(from_base64(data) or b"", content.get("partitionKey"), arrived)
 
 
-def _of_eventbridge(event: Mapping[str, Any]) -> tuple[Edge, Arrival]:
-    return aws.edge("in", "eventbridge", str(event["detail-type"])), aws.happened(event)
+def _of_eventbridge(event: Mapping[str, Any]) -> tuple[Edge, Arrival] | None:
+    kind = event["detail-type"]
+    return (aws.edge("in", "eventbridge", kind), aws.happened(event)) if isinstance(kind, str) else None

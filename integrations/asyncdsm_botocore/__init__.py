@@ -1,8 +1,9 @@
 """botocore, boto3, aiobotocore: `asyncdsm.wrap(session)`, `asyncdsm.wrap(client)`, `asyncdsm.instrument("botocore")`.
 
 All three make their calls through botocore's events, and so does all of this: `sqs`, `sns`, `kinesis` and
-`eventbridge` are handlers of the events of those operations that carry messages. `attributes` and `json_data` are the
-places where a context stands on its way out, `limits` says whether there is room, `departing` what has left.
+`eventbridge` are handlers of the events of those operations that carry messages. `attributes` and `slots` put a
+context where it stands on its way out, `limits` says whether there is room, `departing` counts what has left, and
+`received` is what comes back.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 
 from asyncdsm import aws, checkpoint
 from asyncdsm.batch import ConsumedList
+from asyncdsm.edge import Edge
 from asyncdsm.pathway import Pathway
 
 
@@ -27,10 +28,20 @@ class ReceivedMessage(dict[str, Any]):
         return dict, (dict(self),)
 
 
-def following(messages: Iterable[dict[str, Any]], pathways: Iterable[Pathway | None]) -> ConsumedList[ReceivedMessage]:
-    """Return the messages as a list that makes each current in turn; until it is iterated, none is."""
-    pathways = list(pathways)
-    checkpoint.set_current(None)
+def following(
+    messages: Iterable[dict[str, Any]], arrivals: Iterable[aws.Arrival], edge: Edge | None
+) -> ConsumedList[ReceivedMessage]:
+    """Record what was received, and return it as a list that makes each message current in turn.
+
+    Without an edge nothing is recorded, and pathways go on as they came. Until the list is iterated, none is current.
+    """
+    try:
+        if edge is None:
+            pathways = [checkpoint.carried_pathway(each.header, each.broker_ns) for each in arrivals]
+        else:
+            pathways = [checkpoint.consume(edge, *each) for each in arrivals]
+    finally:
+        checkpoint.set_current(None)
     return ConsumedList(map(ReceivedMessage, messages, pathways), pathways)
 
 
@@ -50,10 +61,15 @@ def pathway_of(message: Any) -> Pathway | None:
 
 def _arrival(message: dict[str, Any]) -> aws.Arrival | None:
     if message.keys() >= {"MessageId", "ReceiptHandle", "Body"}:
-        return aws.queued(message.get("MessageAttributes"), message["Body"], message.get("Attributes"))
+        return queued(message)
     if message.keys() >= {"SequenceNumber", "Data"}:
         return streamed(message)
     return None
+
+
+def queued(message: Mapping[str, Any]) -> aws.Arrival:
+    """Read a message of SQS."""
+    return aws.queued(message.get("MessageAttributes"), message.get("Body"), message.get("Attributes"))
 
 
 def streamed(record: Mapping[str, Any]) -> aws.Arrival:

@@ -103,13 +103,8 @@ class Reader:
         records = parsed.get("Records")
         if not records:
             return
-        arrivals = [streamed(record) for record in records]
-        if shard is None:  # nobody told us the stream: no checkpoint, and pathways go on as they came
-            pathways = [checkpoint.carried_pathway(each.header, each.broker_ns) for each in arrivals]
-        else:
-            edge = aws.edge("in", "kinesis", shard.stream)
-            pathways = [checkpoint.consume(edge, *each) for each in arrivals]
-        parsed["Records"] = following(records, pathways)
+        edge = None if shard is None else aws.edge("in", "kinesis", shard.stream)
+        parsed["Records"] = following(records, map(streamed, records), edge)
 
     def _note(self, shard: Shard, next_iterator: Any, milliseconds: Any) -> None:
         if not next_iterator:  # read to its end: the shard was closed

@@ -8,7 +8,7 @@ from typing import Any
 from asyncdsm import aws, checkpoint
 from asyncdsm_botocore import asking, attributes
 from asyncdsm_botocore.departing import OURS, counting, failed_ids, harmless, is_followed, none_failed
-from asyncdsm_botocore.received import following
+from asyncdsm_botocore.received import following, queued
 
 _SENT = attributes.Kind("MessageBody", "String")
 _MOST_NAMES = 10
@@ -68,14 +68,7 @@ def _received(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None
     queue, messages = context.pop(OURS, None), parsed.get("Messages")
     if not queue or not messages or checkpoint.running() is None:
         return
-    edge = aws.edge("in", "sqs", queue)
-    pathways = [
-        checkpoint.consume(
-            edge, *aws.queued(message.get("MessageAttributes"), message.get("Body"), message.get("Attributes"))
-        )
-        for message in messages
-    ]
-    parsed["Messages"] = following(messages, pathways)
+    parsed["Messages"] = following(messages, map(queued, messages), aws.edge("in", "sqs", queue))
 
 
 def _queue(params: dict[str, Any]) -> str | None:

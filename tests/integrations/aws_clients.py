@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import anyio
@@ -41,8 +42,7 @@ def botocore_session(aws: Aws, main: Main) -> None:
 
 def boto3_clients(aws: Aws, main: Main) -> None:
     """Clients that are wrapped one by one."""
-    session: Any = Session()
-    _drive(main, lambda service: asyncdsm.wrap(session.client(service, **aws.options)))
+    _drive(main, partial(wrapped_client, aws))
 
 
 CLIENTS: list[Drive] = [aiobotocore_on_asyncio, aiobotocore_on_trio, botocore_session, boto3_clients]
@@ -78,3 +78,9 @@ def _drive(main: Main, make: Callable[[str], Any]) -> None:
     except StopIteration:
         return
     raise AssertionError("a synchronous client has waited")
+
+
+def wrapped_client(aws: Aws, service: str) -> Any:
+    """Return a client of boto3 that is wrapped."""
+    session: Any = Session()
+    return asyncdsm.wrap(session.client(service, **aws.options))

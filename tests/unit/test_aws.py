@@ -164,7 +164,10 @@ def test_sizes_and_times() -> None:
     attributes = {"ü": {"DataType": "String", "StringValue": "☃"}, "b": {"DataType": "Binary", "BinaryValue": b"12345"}}
     arrival = aws.queued(attributes, "ß", {"SentTimestamp": "1700000000123"})
     assert arrival == (None, 2 + 2 + 3 + 1 + 5, 1_700_000_000_123_000_000)
-    assert aws.queued(None, "", {"SentTimestamp": "soon"}).broker_ns is None
+    for text in ("soon", "²", "1" * 5000, "", 5):
+        assert aws.queued(None, "", {"SentTimestamp": text}).broker_ns is None
+    for arrived in (None, "soon", float("nan"), float("inf")):
+        assert aws.streamed(b"data", "key", arrived).broker_ns is None
     assert aws.streamed(b"data", "key", 1.5) == (None, 7, 1_500_000_000)
 
 

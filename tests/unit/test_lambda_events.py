@@ -154,6 +154,7 @@ def test_several_records_are_current_in_turn(captured_streams: Captured) -> None
         {"Records": [{"eventSource": "aws:s3", "s3": {}}]}, {"Records": [{"eventSource": "aws:dynamodb"}]},
         {"Records": [{"EventSource": "aws:sns"}]}, {"Records": [{"eventSource": "aws:kinesis"}]},
         {"Records": [{"eventSource": "aws:kinesis", "kinesis": {"data": 3}}]},
+        {"Records": [{"eventSource": "aws:sqs"}]},
     ],
 )  # fmt: skip
 def test_other_events_are_handed_on_and_end_what_was_current(captured_streams: Captured, other: Any) -> None:
@@ -170,8 +171,8 @@ def test_with_nothing_running_the_records_come_as_they_are() -> None:
     assert type(consume_lambda_event({"Records": [SQS]})) is list
 
 
-def test_a_record_without_a_queue_is_malformed_not_an_error(captured_streams: Captured) -> None:
-    consume_lambda_event({"Records": [{"eventSource": "aws:sqs", "body": None, "messageAttributes": {"_datadog": 1}}]})
+def test_a_malformed_context_is_counted(captured_streams: Captured) -> None:
+    consume_lambda_event({"Records": [{**SQS, "body": None, "messageAttributes": {"_datadog": 1}}]})
     assert captured_streams.stats().malformed == 1
 
 
