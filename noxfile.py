@@ -12,7 +12,7 @@ import nox
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
-INTEGRATIONS = ["asyncdsm_aio_pika", "asyncdsm_aiokafka"]
+INTEGRATIONS = ["asyncdsm_aio_pika", "asyncdsm_aiokafka", "asyncdsm_botocore"]
 TYPED = ["asyncdsm", "integrations", "tests", "examples", "benchmarks", "noxfile.py"]
 
 nox.needs_version = ">=2025.5"

@@ -4,6 +4,7 @@ from asyncdsm._version import __version__
 from asyncdsm.checkpoint import current_pathway
 from asyncdsm.integration import UnknownClientError, instrument, uninstrument, using, wrap
 from asyncdsm.lag import Lag
+from asyncdsm.lambda_events import consume_lambda_event
 from asyncdsm.manual import (
     set_consume_checkpoint,
     set_produce_checkpoint,
@@ -25,6 +26,7 @@ __all__ = [
     "Stats",
     "UnknownClientError",
     "__version__",
+    "consume_lambda_event",
     "current_pathway",
     "instrument",
     "set_consume_checkpoint",

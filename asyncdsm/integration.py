@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-from asyncdsm import checkpoint
+from asyncdsm import checkpoint, lambda_events
 from asyncdsm.log import warn_once
 from asyncdsm.pathway import Pathway
 
@@ -91,6 +91,8 @@ def pathway_of(message: Any) -> Pathway | None:
     for integration in _loadable():
         if (pathway := integration.pathway_of(message)) is not None:
             return pathway
+    if (pathway := lambda_events.pathway_of(message)) is not None:
+        return pathway
     kind = type(message)
     raise UnknownClientError(f"not a consumed message: {kind.__module__}.{kind.__qualname__}; known: {_known()}")
 

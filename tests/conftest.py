@@ -13,8 +13,12 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
+from tests.brokers.aws import Aws
+from tests.brokers.aws import users_own as users_own_aws
 from tests.brokers.kafka import Kafka, users_own
+from tests.brokers.ministack import ministack as run_ministack
 from tests.brokers.mock_cluster import MockCluster, mock_cluster
+from tests.brokers.moto import moto as run_moto
 from tests.brokers.noida import noida
 from tests.brokers.process import running
 from tests.brokers.rabbitmq import RabbitMQ
@@ -56,6 +60,22 @@ def mock_kafka() -> Iterator[MockCluster]:
         yield kafka
 
 
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Aws]:
+    """The AWS for SNS that is not delivered raw: the one at AWS_ENDPOINT_URL where that is set, else moto."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    with users_own_aws(endpoint) if endpoint else run_moto() as aws:
+        yield aws
+
+
+@pytest.fixture(scope="session")
+def ministack() -> Iterator[Aws]:
+    """The AWS for all else: the one at AWS_ENDPOINT_URL where that is set, else ministack."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    with users_own_aws(endpoint) if endpoint else run_ministack() as aws:
+        yield aws
+
+
 @pytest.fixture
 def topic(kafka: Kafka) -> Callable[..., str]:
     """Create a fresh topic on `kafka` at each call: `topic(partitions=3)` returns its name."""
@@ -73,6 +93,10 @@ def blockbuster() -> Iterator[BlockBuster]:
             function.can_block_in("httpx2/_config.py", "create_ssl_context")
             # Integrations are looked up once, as a module is imported once.
             function.can_block_in("asyncdsm/integration.py", "_entry_points")
+            # aiobotocore reads its description of a service when a client is made.
+            function.can_block_in("aiobotocore/session.py", "_create_client")
+            # What tests create on their AWS, they create by a client that blocks.
+            function.can_block_in("tests/brokers/aws.py", {"queue", "topic", "stream", "rule", "on_queue"})
         blockbuster.functions["threading.Lock.acquire"].can_block_in("tests/brokers/kafka.py", "_apart")
         yield blockbuster
 

@@ -18,8 +18,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, UnknownError, UnsupportedForMessageFormatError
 
+from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka, users_own
+from tests.brokers.ministack import ministack as run_ministack
 from tests.brokers.mock_cluster import PRODUCE, MockCluster, mock_cluster
+from tests.brokers.moto import moto as run_moto
 from tests.brokers.noida import noida
 from tests.brokers.process import BrokerError, bundled, running, serving
 from tests.brokers.tansu import tansu as run_tansu
@@ -28,6 +31,7 @@ HEADERS = [("empty", b""), ("twice", b"\x00\xff"), ("twice", "ü".encode())]
 PROGRAM = """
 import os, sys
 from pathlib import Path
+from tests.brokers.moto import moto as run_moto
 from tests.brokers.noida import noida
 from tests.brokers.process import running
 with noida() as kafka:
@@ -130,6 +134,17 @@ def test_nothing_listens_behind_the_block(broker: Callable[[], AbstractContextMa
     with broker() as kafka:
         assert listens(kafka.bootstrap)
     assert not listens(kafka.bootstrap)
+
+
+@pytest.mark.parametrize("run", [run_ministack, run_moto])
+def test_each_aws_carries_a_message(run: Callable[[], AbstractContextManager[Aws]]) -> None:
+    with run() as aws:
+        queue = aws.queue()
+        aws.bare("sns").publish(TopicArn=aws.topic(queue, raw=True), Message="message")
+        assert [message["Body"] for message in aws.on_queue(queue)] == ["message"]
+        address = aws.endpoint.removeprefix("http://")
+        assert listens(address)
+    assert not listens(address)
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

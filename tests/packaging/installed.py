@@ -16,6 +16,7 @@ PARTS = {
     "aiokafka",
     "anyio",
     "asyncio",
+    "botocore",
     "ddsketch",
     "google.protobuf",
     "httpx2",

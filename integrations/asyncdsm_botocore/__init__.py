@@ -1,0 +1,86 @@
+"""botocore, boto3, aiobotocore: `asyncdsm.wrap(session)`, `asyncdsm.wrap(client)`, `asyncdsm.instrument("botocore")`.
+
+All three make their calls through botocore's events, and so does all of this: `sqs`, `sns`, `kinesis` and
+`eventbridge` are handlers of the events of those operations that carry messages. `attributes` and `slots` put a
+context where it stands on its way out, `limits` says whether there is room, `departing` counts what has left, and
+`received` is what comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import botocore
+from botocore.client import BaseClient
+from botocore.session import Session
+
+from asyncdsm.hooks import Hooks, hook_failed
+from asyncdsm.integration import check_version
+from asyncdsm_botocore import asking, events
+from asyncdsm_botocore.received import pathway_of
+
+__all__ = ["VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
+
+VERSIONS = ("1.29", "1.43")
+
+_hooks = Hooks()
+
+
+def wrap(client: Any) -> Any | None:
+    """Put the handlers on a client, a resource of boto3 or a session, whose later clients then have them.
+
+    None for anything else.
+    """
+    session, inner = _session_in(client), _client_in(client)
+    if inner is not None:
+        events.follow(inner.meta.events, _service(inner))
+        asking.on_client(inner, _service(inner), lambda: True)
+    elif session is not None:
+        events.follow(session.get_component("event_emitter"), None)
+    else:
+        return None
+    check_version("botocore", botocore.__version__, VERSIONS)
+    return client
+
+
+def instrument() -> None:
+    """Put the handlers on every client that is made from now on, in whichever session."""
+    check_version("botocore", botocore.__version__, VERSIONS)
+    # Not by an event: a session that is there already has none that would reach us.
+    _hooks.put(BaseClient, "__init__", _init)
+    events.instrumented.is_on = True
+
+
+def uninstrument() -> None:
+    """Take the handlers off again; clients and sessions that were wrapped one by one stay so."""
+    _hooks.remove()
+    events.instrumented.is_on = False
+
+
+def _client_in(client: Any) -> Any | None:
+    """Return a client itself, or that of a resource of boto3."""
+    inner = client if isinstance(client, BaseClient) else getattr(getattr(client, "meta", None), "client", None)
+    return inner if isinstance(inner, BaseClient) else None
+
+
+def _session_in(client: Any) -> Any | None:
+    """Return a session of botocore or aiobotocore itself, or the one inside of boto3's or aioboto3's."""
+    session = getattr(client, "_session", client)
+    return session if isinstance(session, Session) else None
+
+
+def _service(client: Any) -> str:
+    return str(client.meta.service_model.service_id.hyphenize())
+
+
+def _init(original: Callable[..., None]) -> Callable[..., None]:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        original(self, *args, **kwargs)
+        try:
+            events.follow_while_instrumented(self.meta.events, _service(self))
+            asking.on_client(self, _service(self), lambda: events.instrumented.is_on)
+        except Exception as error:
+            hook_failed(error)
+
+    return __init__

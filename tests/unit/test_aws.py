@@ -1,0 +1,184 @@
+"""Where a context stands in what AWS delivers: every shape, and every way in which one can be malformed."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncdsm import Pathway, aws, checkpoint
+from asyncdsm.aws import KEY, MALFORMED
+from asyncdsm.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.testing import Captured
+
+CONTEXT = Pathway(99, 1_700_000_000_000_000_000, 1_700_000_001_000_000_000)
+TEXT = CONTEXT.encode_base64()
+CARRIER = json.dumps({"x-datadog-trace-id": "1", HEADER: TEXT})
+IN_BASE64 = b64encode(CARRIER.encode()).decode()
+
+
+def notification(attribute: Any, message: str = "hey") -> str:
+    return json.dumps({"Type": "Notification", "Message": message, "MessageAttributes": {KEY: attribute}})
+
+
+def event(carrier: Any) -> dict[str, Any]:
+    return {"version": "0", "detail-type": "order", "source": "shop", "detail": {"order": 1, KEY: carrier}}
+
+
+ATTRIBUTES: list[dict[str, Any]] = [
+    {"DataType": "String", "StringValue": CARRIER},
+    {"DataType": "Binary", "BinaryValue": CARRIER.encode()},
+    {"DataType": "Binary", "BinaryValue": IN_BASE64},
+    {"DataType": "Binary", "BinaryValue": IN_BASE64.encode()},
+    {"Type": "Binary", "Value": IN_BASE64},
+    {"Type": "String", "Value": CARRIER},
+    {"dataType": "String", "stringValue": CARRIER, "stringListValues": [], "binaryListValues": []},
+    {"dataType": "Binary", "binaryValue": IN_BASE64, "stringListValues": [], "binaryListValues": []},
+]
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+def test_every_shape_of_an_attribute(attribute: dict[str, Any]) -> None:
+    assert aws.queued({KEY: attribute}, "body").header == TEXT
+    if "Type" in attribute:
+        assert aws.queued({}, notification(attribute)).header == TEXT
+        assert aws.notified(json.loads(notification(attribute))).header == TEXT
+
+
+def test_events_in_bodies() -> None:
+    body = json.dumps(event(json.loads(CARRIER)))
+    assert aws.queued(None, body).header == TEXT
+    assert aws.happened(json.loads(body)).header == TEXT
+    by_sns = json.dumps({"Type": "Notification", "Message": body})
+    assert aws.queued(None, by_sns).header == TEXT
+
+
+def test_numbers_of_the_users_that_are_too_large_for_a_float_do_not_hide_a_context() -> None:
+    body = '{"m": 1e999, "detail": {"n": 1e999, "_datadog": ' + CARRIER + "}}"
+    assert aws.queued(None, body).header == TEXT
+    assert aws.in_data(b'{"n": 1e999, "_datadog": %s}' % CARRIER.encode()) == TEXT
+
+
+def test_the_attribute_wins_over_the_body_and_the_legacy_key_is_read() -> None:
+    other = notification({"Type": "Binary", "Value": b64encode(b'{"dd-pathway-ctx-base64":"other"}').decode()})
+    assert aws.queued({KEY: ATTRIBUTES[0]}, other).header == TEXT
+    assert aws.queued({KEY: {"StringValue": json.dumps({LEGACY_HEADER: TEXT})}}, "").header == TEXT
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "text", "[1]", "null", '"_datadog"', '{"_datadog": {}}', '{"Type": "Notification"}', '{"detail": "_datadog"}',
+     '{"Type": "Notification", "MessageAttributes": ["_datadog"]}', '{"detail": ["_datadog"]}', "{" * 9999 + KEY],
+)  # fmt: skip
+def test_bodies_of_the_users_own(body: str) -> None:
+    assert aws.queued(None, body).header is None
+
+
+def test_another_tracers_object_is_no_malformed_context() -> None:
+    assert aws.queued({KEY: {"StringValue": '{"x-datadog-trace-id": "1"}'}}, "").header is None
+
+
+MALFORMED_VALUES: list[Any] = [
+    None, 1, "", "{", "[]", "null", "text", "\ud800", b"\xff", ["{}"], {}, '{"a":' * 5000,
+    json.dumps({HEADER: 5}), json.dumps({HEADER: []}), json.dumps({LEGACY_HEADER: 5}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", MALFORMED_VALUES, ids=repr)
+@pytest.mark.parametrize("name", ["StringValue", "BinaryValue", "Value", "stringValue"])
+def test_malformed_attributes(captured_streams: Captured, name: str, value: Any) -> None:
+    attributes = {KEY: {name: value}}
+    kept = deepcopy(attributes)
+    arrival = aws.queued(attributes, "body")
+    assert arrival.header == MALFORMED
+    pathway = checkpoint.consume(aws.edge("in", "sqs", "q"), *arrival)
+    assert pathway is not None
+    assert captured_streams.checkpoints[0].parent == 0
+    assert captured_streams.stats().malformed == 1
+    assert attributes == kept
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30) | st.binary(max_size=30),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    KEY,
+                    HEADER,
+                    "MessageAttributes",
+                    "Type",
+                    "Value",
+                    "StringValue",
+                    "BinaryValue",
+                    "detail",
+                    "Message",
+                    "a",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+LIKE_JSON = st.one_of(
+    st.text(max_size=60),
+    ANYTHING.map(lambda value: json.dumps(value, default=str)),
+    st.builds(lambda at, what: CARRIER[:at] + what + CARRIER[at + 1 :], st.integers(0, len(CARRIER)), st.characters()),
+)
+
+
+@settings(max_examples=2000)
+@given(attributes=ANYTHING, body=ANYTHING | LIKE_JSON, system=ANYTHING)
+def test_nothing_that_sqs_could_deliver_raises(attributes: Any, body: Any, system: Any) -> None:
+    header, size, broker_ns = aws.queued(attributes, body, system)
+    assert header is None or isinstance(header, str | bytes)
+    assert size is not None
+    assert size >= 0
+    assert broker_ns is None
+
+
+@settings(max_examples=2000)
+@given(
+    value=ANYTHING | LIKE_JSON,
+    data=st.binary(max_size=80) | LIKE_JSON.map(lambda text: text.encode("utf-8", "replace")),
+)
+def test_nothing_in_an_attribute_or_in_data_raises(value: Any, data: bytes) -> None:
+    for name in ("StringValue", "Value"):
+        for each in ({KEY: value}, {KEY: {name: value}}):
+            assert aws.in_attributes(each) is None or isinstance(aws.in_attributes(each), str | bytes)
+    aws.notified({"MessageAttributes": value, "Message": value, "Timestamp": value})
+    aws.happened({"detail": value, "time": value})
+    aws.streamed(data, value, None)
+    aws.streamed(b64encode(data), value, 1.5)
+
+
+def test_sizes_and_times() -> None:
+    attributes = {"ü": {"DataType": "String", "StringValue": "☃"}, "b": {"DataType": "Binary", "BinaryValue": b"12345"}}
+    arrival = aws.queued(attributes, "ß", {"SentTimestamp": "1700000000123"})
+    assert arrival == (None, 2 + 2 + 3 + 1 + 5, 1_700_000_000_123_000_000)
+    for text in ("soon", "²", "1" * 5000, "", 5):
+        assert aws.queued(None, "", {"SentTimestamp": text}).broker_ns is None
+    for arrived in (None, "soon", float("nan"), float("inf")):
+        assert aws.streamed(b"data", "key", arrived).broker_ns is None
+    assert aws.streamed(b"data", "key", 1.5) == (None, 7, 1_500_000_000)
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("https://sqs.eu-west-1.amazonaws.com/123456789012/orders", "orders"),
+        ("http://localhost:4566/000000000000/orders.fifo", "orders.fifo"),
+        ("arn:aws:sqs:eu-west-1:123456789012:orders", "orders"),
+        ("orders", "orders"),
+    ],
+)
+def test_the_name_of_a_queue(address: str, name: str) -> None:
+    assert aws.queue_name(address) == name
