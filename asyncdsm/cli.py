@@ -37,6 +37,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="a RabbitMQ for the second queue instead of the installed one, if there is one; off: Kafka for both",
     )
+    demo.add_argument(
+        "--aws",
+        metavar="URL",
+        help="the endpoint of an AWS, or of what stands in for one: a fourth service on SNS and SQS",
+    )
     demo.add_argument("--seconds", type=_seconds, help="stop after so long (default: at Ctrl-C)")
     demo.add_argument("--json", action="store_true", help="end with the map as JSON instead of the table")
     demo.set_defaults(run=_demo, extra="demo")
@@ -50,9 +55,10 @@ def _agent(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from asyncdsm.demo.run import run_demo  # noqa: PLC0415
+    from asyncdsm.demo.run import Brokers, run_demo  # noqa: PLC0415
 
-    return run_demo(options.bootstrap_servers, options.rabbitmq, options.seconds, as_json=options.json)
+    brokers = Brokers(options.bootstrap_servers, options.rabbitmq, options.aws)
+    return run_demo(brokers, options.seconds, as_json=options.json)
 
 
 def _port(text: str) -> int:

@@ -9,7 +9,8 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, NamedTuple
 
 import anyio
 import httpx2
@@ -33,23 +34,33 @@ LAST_BUCKET_SECONDS = 2.0
 MINUTES = 10
 
 
+class Brokers(NamedTuple):
+    """What the user named."""
+
+    kafka: str | None
+    """Bootstrap servers; without, a built-in one is started."""
+    rabbitmq: str | None
+    """A URL, or "off"; without, the server that is installed is started, if there is one."""
+    aws: str | None
+    """The endpoint of an AWS; without, there is no fourth service."""
+
+
 class ServiceEndedError(RuntimeError):
     """A service of the demo ended or did not start."""
 
 
-def run_demo(bootstrap: str | None, rabbitmq: str | None, seconds: float | None, *, as_json: bool) -> int:
-    """Run until Ctrl-C, or for so many seconds; end with the table, or the map as JSON. Returns the exit code.
-
-    Without `bootstrap` Kafka is a built-in one; without `rabbitmq`, which is a URL or "off", it is the server that is
-    installed, if there is one.
-    """
+def run_demo(brokers: Brokers, seconds: float | None, *, as_json: bool) -> int:
+    """Run until Ctrl-C, or for so many seconds; end with the table, or the map as JSON. Returns the exit code."""
     console = Console(stderr=as_json)
     shown: dict[str, Any] = {}
     code = 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # however it is asked to end, it ends in order
     try:
-        with _kafka(bootstrap) as kafka, _rabbitmq(rabbitmq, console) as brokers:
-            anyio.run(_run, {"ASYNCDSM_DEMO_KAFKA": kafka, **brokers}, seconds, console, shown)
+        if brokers.aws and find_spec("aiobotocore") is None:
+            raise ServiceEndedError("--aws needs aiobotocore: pip install 'asyncdsm[aiobotocore]'")
+        with _kafka(brokers.kafka) as kafka, _rabbitmq(brokers.rabbitmq, console) as rabbitmq:
+            where = {"ASYNCDSM_DEMO_KAFKA": kafka, "ASYNCDSM_DEMO_RABBITMQ": rabbitmq, "ASYNCDSM_DEMO_AWS": brokers.aws}
+            anyio.run(_run, {name: url for name, url in where.items() if url}, seconds, console, shown)
     except KeyboardInterrupt:
         pass
     except (ServiceEndedError, NoRabbitMQError) as error:
@@ -63,12 +74,13 @@ def run_demo(bootstrap: str | None, rabbitmq: str | None, seconds: float | None,
     return code
 
 
-async def _run(brokers: Mapping[str, str], seconds: float | None, console: Console, shown: dict[str, Any]) -> None:
+async def _run(where: Mapping[str, str], seconds: float | None, console: Console, shown: dict[str, Any]) -> None:
+    services = (*SERVICES, "mailing") if "ASYNCDSM_DEMO_AWS" in where else SERVICES
     async with running_agent() as agent:
         try:
             async with AsyncExitStack() as running:
-                console.print("starting three services …")
-                started = [await running.enter_async_context(_service(name, brokers, agent.url)) for name in SERVICES]
+                console.print(f"starting {len(services)} services …")
+                started = [await running.enter_async_context(_service(name, where, agent.url)) for name in services]
                 console.print(f"the map is at {agent.url}/api/topology · Ctrl-C ends the demo", markup=False)
                 with anyio.move_on_after(seconds):
                     await _send_orders(started[0], agent, console)
@@ -93,11 +105,11 @@ async def _send_orders(shop_url: str, agent: RunningAgent, console: Console) -> 
 
 
 @asynccontextmanager
-async def _service(name: str, brokers: Mapping[str, str], agent_url: str) -> AsyncIterator[str]:
+async def _service(name: str, where: Mapping[str, str], agent_url: str) -> AsyncIterator[str]:
     """Run one service as a process; yields what it announced. It stops when its standard input ends."""
     environment = {
         **os.environ,
-        **brokers,
+        **where,
         "DD_SERVICE": name,
         "DD_TRACE_AGENT_URL": agent_url,
         "DD_DATA_STREAMS_ENABLED": "true",
@@ -151,15 +163,14 @@ def _kafka(bootstrap: str | None) -> Iterator[str]:
 
 
 @contextmanager
-def _rabbitmq(url: str | None, console: Console) -> Iterator[dict[str, str]]:
-    """Yield what tells the services where RabbitMQ is: nothing if there is none."""
+def _rabbitmq(url: str | None, console: Console) -> Iterator[str | None]:
     server = installed_server() if url is None else None
     if server is not None:
         console.print("starting the RabbitMQ that is installed …")
         with own_rabbitmq(server) as own:
-            yield {"ASYNCDSM_DEMO_RABBITMQ": own}
+            yield own
     else:
-        yield {"ASYNCDSM_DEMO_RABBITMQ": url} if url and url != "off" else {}
+        yield None if url == "off" else url
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What the three services share: how they are told where things are, and when to stop."""
+"""What the services share: how they are told where things are, and when to stop."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def bootstrap_servers() -> str:
 def rabbitmq_url() -> str | None:
     """Return where RabbitMQ is, None without one."""
     return os.environ.get("ASYNCDSM_DEMO_RABBITMQ")
+
+
+def aws_url() -> str | None:
+    """Return where AWS, or what stands in for it, is; None without one."""
+    return os.environ.get("ASYNCDSM_DEMO_AWS")
 
 
 def consumer_of(topic: str, group: str) -> AIOKafkaConsumer:

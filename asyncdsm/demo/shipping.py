@@ -1,10 +1,10 @@
-"""The shipping: packs one invoice after the other."""
+"""The shipping: packs one invoice after the other, and says so where somebody listens."""
 
 from __future__ import annotations
 
 import anyio
 
-from asyncdsm.demo.invoices import incoming
+from asyncdsm.demo import invoices, shipments
 from asyncdsm.demo.service import announce, run_service
 
 PACKING_SECONDS = 0.002
@@ -12,10 +12,11 @@ PACKING_SECONDS = 0.002
 
 async def work() -> None:
     """Pack what comes."""
-    async with incoming() as invoices:
+    async with shipments.outgoing() as ship, invoices.incoming() as received:
         announce("ready")
-        async for _ in invoices:
+        async for invoice in received:
             await anyio.sleep(PACKING_SECONDS)
+            await ship(invoice)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from time import monotonic
 
 import pytest
 
+from tests.brokers.aws import Aws
 from tests.brokers.rabbitmq import RabbitMQ
 
 DEMO = [sys.executable, "-m", "asyncdsm", "demo"]
@@ -80,6 +81,31 @@ def test_the_slow_hop_is_found(options: tuple[str, ...], types: set[str], groups
     assert len(chain) == 4
     assert {group["group"] for group in shown["lag"]} == groups
     assert {edge["type"] for edge in shown["edges"]} == types
+
+
+def test_a_fourth_service_on_aws(moto: Aws, rabbitmq: RabbitMQ) -> None:
+    """From Kafka over RabbitMQ and SNS to SQS: one pathway."""
+    command = [*DEMO, "--seconds", "5", "--json", "--rabbitmq", rabbitmq.url, "--aws", moto.endpoint]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+    shown = json.loads(done.stdout)
+    edges = {(edge["service"], edge["direction"], edge["type"]): edge for edge in shown["edges"]}
+    chain = [
+        ("shop", "out", "kafka"),
+        ("billing", "in", "kafka"),
+        ("billing", "out", "rabbitmq"),
+        ("shipping", "in", "rabbitmq"),
+        ("shipping", "out", "sns"),
+        ("mailing", "in", "sqs"),
+    ]
+    assert sorted(edges) == sorted(chain)
+    assert len({edges[key]["count"] for key in chain[:4]}) == 1
+    assert edges["mailing", "in", "sqs"]["count"] > 0
+    hashes = {point["hash"]: point["parent"] for point in shown["pathways"]}
+    (last,) = hashes.keys() - hashes.values()
+    way = [last]
+    while hashes[way[-1]] != "0":
+        way.append(hashes[way[-1]])
+    assert len(way) == len(chain)
 
 
 def test_it_ends_with_the_table(rabbitmq: RabbitMQ) -> None:
