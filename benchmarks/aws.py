@@ -15,7 +15,7 @@ from benchmarks.contest import Benchmark, Claim, Contestant, Figures
 from benchmarks.sink import sink
 
 BODY = "x" * 200
-BLOCKS = 4
+BLOCKS = 10
 KEY = "_datadog"
 ATTRIBUTES = {KEY: {"DataType": "String", "StringValue": '{"dd-pathway-ctx-base64":"%s"}' % ("A" * 28)}}
 DDTRACE = {"DD_DATA_STREAMS_ENABLED": "true"}
@@ -150,7 +150,7 @@ def _share(name: str) -> Callable[[Figures], float]:
 BENCHMARK = Benchmark(
     title="Send a message to SQS and receive it, CPU",
     unit="µs",
-    count=200,
+    count=60,
     contestants=(
         Contestant("botocore, bare", "bare"),
         Contestant("botocore, bare, with an attribute of its own", "bare_with_attribute"),
