@@ -4,6 +4,7 @@ from asyncdsm._version import __version__
 from asyncdsm.checkpoint import current_pathway
 from asyncdsm.integration import UnknownClientError, instrument, uninstrument, using, wrap
 from asyncdsm.lag import Lag
+from asyncdsm.lifetime import lifespan
 from asyncdsm.manual import (
     set_consume_checkpoint,
     set_produce_checkpoint,
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "current_pathway",
     "instrument",
+    "lifespan",
     "set_consume_checkpoint",
     "set_produce_checkpoint",
     "track_kafka_commit",
