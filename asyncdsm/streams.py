@@ -84,7 +84,7 @@ class DataStreams:
         another does, nothing happens.
         """
         with _starting:
-            if self.settings.enabled and _standby is None:
+            if self.settings.enabled and _standby is None and _captured is None:
                 _set_standby(self)
                 _bring_to_front()
 

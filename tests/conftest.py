@@ -64,6 +64,8 @@ def blockbuster() -> Iterator[BlockBuster]:
             function.can_block_in("httpx2/_config.py", "create_ssl_context")
             # Integrations are looked up once, as a module is imported once.
             function.can_block_in("asyncdsm/integration.py", "_entry_points")
+            # In a thread of its own, the flush blocks nobody.
+            function.can_block_in("asyncdsm/flush.py", "_apart")
             # What stands in the environment is read once, and the Agent's socket looked for.
             function.can_block_in("asyncdsm/settings.py", "from_environ")
         blockbuster.functions["threading.Lock.acquire"].can_block_in("tests/brokers/kafka.py", "_apart")
