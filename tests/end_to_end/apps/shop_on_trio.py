@@ -65,4 +65,4 @@ async def order(request: Request) -> Response:
 app: Starlette = Starlette(
     lifespan=lifespan, routes=[Route("/ready", ready), Route("/orders/{number}", order, methods=["POST"])]
 )
-app.add_middleware(DataStreamsMiddleware)  # type: ignore[arg-type]
+app.add_middleware(DataStreamsMiddleware)
