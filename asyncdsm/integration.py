@@ -71,6 +71,16 @@ def uninstrument(name: str | None = None) -> None:
         integration.uninstrument()
 
 
+def names() -> list[str]:
+    """Return the packages that an integration is installed for, whether they are installed themselves or not."""
+    return list(_entry_points())
+
+
+def tested_versions(name: str) -> tuple[str, str]:
+    """Return the first and the last version of a client that its integration was tested with."""
+    return _load(name).VERSIONS
+
+
 @contextmanager
 def using(message: Any) -> Iterator[Pathway | None]:
     """Make this consumed message's pathway the current one inside the block: for gather, queues and worker pools.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from asyncdsm import checkpoint, forks, lag
 from asyncdsm.aggregate import Aggregator
+from asyncdsm.beside import silence_ddtrace
 from asyncdsm.lag import Lag
 from asyncdsm.settings import Settings
 from asyncdsm.stats import Accounts, Stats
@@ -83,8 +84,11 @@ class DataStreams:
         One that is started meanwhile takes the checkpoints for as long as it runs. At most one stands by: while
         another does, nothing happens.
         """
+        if not self.settings.enabled or _captured is not None:
+            return
+        silence_ddtrace(measuring=False)
         with _starting:
-            if self.settings.enabled and _standby is None and _captured is None:
+            if _standby is None:
                 _set_standby(self)
                 _bring_to_front()
 
@@ -145,6 +149,7 @@ class DataStreams:
     def _begin(self, host: Callable[[Host], Callable[[], bool]]) -> None:
         from asyncdsm.flush import Flusher  # noqa: PLC0415
 
+        silence_ddtrace()
         settings, self._accounts = self.settings, Accounts()
         self._aggregator = aggregator = Aggregator(
             settings.service,

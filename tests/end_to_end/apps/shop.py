@@ -9,10 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from asyncdsm_asgi import DataStreamsMiddleware
 from fastapi import FastAPI, Request
-
-import asyncdsm
 
 KAFKA, ORDERS, CONFIRMATIONS = (os.environ.get(name, "") for name in ("KAFKA", "ORDERS", "CONFIRMATIONS"))
 BARE = "BARE" in os.environ
@@ -20,7 +17,11 @@ BARE = "BARE" in os.environ
 
 
 def follow(client: Any) -> Any:
-    return client if BARE else asyncdsm.wrap(client)
+    if BARE:
+        return client
+    import asyncdsm
+
+    return asyncdsm.wrap(client)
 
 
 async def confirm(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
@@ -43,6 +44,8 @@ async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
 
 app: FastAPI = FastAPI(lifespan=lifespan)
 if not BARE:
+    from asyncdsm_asgi import DataStreamsMiddleware
+
     app.add_middleware(DataStreamsMiddleware)
 
 
