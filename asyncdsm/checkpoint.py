@@ -39,6 +39,12 @@ class Departure(NamedTuple):
         return self.wire.decode("ascii")
 
 
+class _Counted(Pathway):
+    """The current pathway while a message goes down through a client, below an integration that has counted it."""
+
+    __slots__ = ()
+
+
 def consume(
     edge: Edge, header: str | bytes | None = None, size: int | None = None, broker_ns: int | None = None
 ) -> Pathway | None:
@@ -70,14 +76,18 @@ def consume(
 def prepare(edge: Edge, size: int | None = None, key_bytes: int | None = None) -> Departure | None:
     """Make the context for a message about to be produced; `depart` counts it. None when nothing runs.
 
-    The parent is the last message *consumed* by this flow of execution (protocol §5). `size` is the message's in
-    bytes; with `key_bytes`, the length of the key that the context will stand under, both are added to it.
+    None too inside `counted_above`. The parent is the last message *consumed* by this flow of execution (protocol
+    §5). `size` is the message's in bytes; with `key_bytes`, the length of the key that the context will stand under,
+    both are added to it.
     """
     aggregator = _aggregator or _awake()
     if aggregator is None:
         return None
+    current = _current.get()
+    if current.__class__ is _Counted:
+        return None
     now = aggregator.now()
-    parent, start, previous = _current.get() or (0, now, now)
+    parent, start, previous = current or (0, now, now)
     point = edge.points.get(parent) if edge.owner is aggregator else None
     if point is None:
         point = edge.point(aggregator, parent)
@@ -120,6 +130,20 @@ def continuing(pathway: Pathway | None) -> Iterator[Pathway | None]:
     _current.set(pathway)
     try:
         yield pathway
+    finally:
+        _current.set(before)
+
+
+@contextmanager
+def counted_above() -> Iterator[None]:
+    """Let nothing below count or change what is produced inside the block: its checkpoint and its context are made.
+
+    For an integration of what stands above a message client, which may be followed itself.
+    """
+    before = _current.get()
+    _current.set(_new(_Counted, before or (0, 0, 0)))
+    try:
+        yield
     finally:
         _current.set(before)
 

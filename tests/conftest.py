@@ -17,6 +17,8 @@ from tests.brokers.kafka import Kafka, users_own
 from tests.brokers.mock_cluster import MockCluster, mock_cluster
 from tests.brokers.noida import noida
 from tests.brokers.process import running
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
 from tests.brokers.tansu import tansu as run_tansu
 
 # Brokers that a test starts take as long as they take; in CI, every run tries the same examples.
@@ -38,6 +40,13 @@ def tansu() -> Iterator[Kafka]:
     """The Kafka for rebalances and load."""
     with run_tansu() as kafka:
         yield kafka
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """The RabbitMQ of the tests."""
+    with run_rabbitmq() as broker:
+        yield broker
 
 
 @pytest.fixture

@@ -39,14 +39,22 @@ def bundled(package: str, *path: str) -> str:
 
 @contextmanager
 def serving(
-    command: Callable[[int], Sequence[str]], environ: Mapping[str, str] | None = None, patience: float = 20
+    command: Callable[[int], Sequence[str]],
+    environ: Mapping[str, str] | None = None,
+    patience: float = 20,
+    *,
+    folder: str | None = None,
+    port: int | None = None,
 ) -> Iterator[int]:
-    """Run `command(port)` in a fresh folder for as long as the block lasts; yield the port when it answers.
+    """Run `command(port)` for as long as the block lasts; yield the port when it answers.
 
-    `environ` is added to the environment; `patience` is in seconds.
+    `environ` is added to the environment; `patience` is in seconds. `folder` and `port` are fresh ones unless given,
+    which is for a broker that comes back.
     """
     with TemporaryFile() as log:
-        process, port = _started(command, {**os.environ, **(environ or {})}, patience, log)
+        process, port = _started(
+            command, log, {**os.environ, **(environ or {})}, patience, folder=folder, own_port=port
+        )
         try:
             yield port
         finally:
@@ -61,15 +69,26 @@ def free_port() -> int:
         return port
 
 
+def memory() -> str:
+    """Return the folder for what need not last: in memory where the machine has that."""
+    return str(MEMORY) if os.access(MEMORY, os.W_OK) else gettempdir()
+
+
 def _started(
-    command: Callable[[int], Sequence[str]], environ: Mapping[str, str], patience: float, log: IO[bytes]
+    command: Callable[[int], Sequence[str]],
+    log: IO[bytes],
+    environ: Mapping[str, str],
+    patience: float,
+    *,
+    folder: str | None,
+    own_port: int | None,
 ) -> tuple[subprocess.Popen[bytes], int]:
-    folder = str(MEMORY) if os.access(MEMORY, os.W_OK) else gettempdir()
+    where = [memory(), "new"] if folder is None else [folder, ""]
     for _ in range(ATTEMPTS):
-        port = free_port()
+        port = own_port or free_port()
         # A session of its own, so that Ctrl-C reaches pytest alone, which then stops the broker in its turn.
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(GUARD), folder, *command(port)],
+            [sys.executable, "-I", "-S", str(GUARD), *where, *command(port)],
             env=environ,
             stdin=subprocess.PIPE,
             stdout=log,
