@@ -47,7 +47,7 @@ def types(session: nox.Session) -> None:
     session.install("-e", ".[all]", *group("types"))
     session.run("mypy", *[path for path in TYPED if path.endswith(".py") or any(Path(path).rglob("*.py"))])
     session.run("pyright")
-    for package in ["asyncdsm", "asyncdsm_aiokafka", "asyncdsm_asgi", "asyncdsm_faststream"]:
+    for package in ["asyncdsm", "asyncdsm_aiokafka", "asyncdsm_asgi", "asyncdsm_faststream", "asyncdsm_taskiq"]:
         session.run("pyright", "--verifytypes", package, "--ignoreexternal")
 
 

@@ -40,9 +40,13 @@ class Departure(NamedTuple):
 
 
 class _Counted(Pathway):
-    """The current pathway while a message goes down through a client, below an integration that has counted it."""
+    """The current pathway while a message goes down through a client, below an integration that has counted it.
 
-    __slots__ = ()
+    Tasks made meanwhile copy it, and may live longer: behind the block it stands for what was current before.
+    """
+
+    before: Pathway | None
+    is_open: bool
 
 
 def consume(
@@ -85,7 +89,9 @@ def prepare(edge: Edge, size: int | None = None, key_bytes: int | None = None) -
         return None
     current = _current.get()
     if current.__class__ is _Counted:
-        return None
+        current = _behind(current)
+        if current.__class__ is _Counted:
+            return None
     now = aggregator.now()
     parent, start, previous = current or (0, now, now)
     point = edge.points.get(parent) if edge.owner is aggregator else None
@@ -115,7 +121,7 @@ def produce(edge: Edge, size: int | None = None) -> str | None:
 
 def current_pathway() -> Pathway | None:
     """Return the pathway of the message that this flow of execution consumed last, or None."""
-    return _current.get()
+    return _behind(_current.get())
 
 
 def set_current(pathway: Pathway | None) -> None:
@@ -140,11 +146,14 @@ def counted_above() -> Iterator[None]:
 
     For an integration of what stands above a message client, which may be followed itself.
     """
-    before = _current.get()
-    _current.set(_new(_Counted, before or (0, 0, 0)))
+    before = current_pathway()
+    counted: _Counted = _new(_Counted, before or (0, 0, 0))
+    counted.before, counted.is_open = before, True
+    _current.set(counted)
     try:
         yield
     finally:
+        counted.is_open = False
         _current.set(before)
 
 
@@ -178,6 +187,12 @@ def activate(aggregator: Aggregator | None, wake: Callable[[], Aggregator | None
 
 def _awake() -> Aggregator | None:
     return None if _wake is None else _wake()
+
+
+def _behind(current: Pathway | None) -> Pathway | None:
+    while isinstance(current, _Counted) and not current.is_open:
+        current = current.before
+    return current
 
 
 def _begun(broker_ns: int | None, now: int) -> Pathway:

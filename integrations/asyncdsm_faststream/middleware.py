@@ -43,7 +43,7 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
             msg._asyncdsm_pathway = self._pathway
         return await call_next(msg)
 
-    async def after_processed(self, *_: Any) -> bool:
+    async def after_processed(self, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None) -> bool:
         """Leave nothing behind for the next message: one task may take them all."""
         if self._subscriber is not None:
             checkpoint.set_current(self._before)

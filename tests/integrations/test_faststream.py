@@ -24,7 +24,7 @@ from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ
 
-TestKafkaBroker.__test__ = False  # type: ignore[attr-defined]
+TestKafkaBroker.__test__ = False
 ANOTHERS = Pathway(99, 1, 1)
 
 
