@@ -13,6 +13,14 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 TYPED = ["asyncdsm", "integrations", "tests", "examples", "benchmarks", "noxfile.py"]
+VERIFIED = [
+    "asyncdsm",
+    "asyncdsm_aiokafka",
+    "asyncdsm_asgi",
+    "asyncdsm_faststream",
+    "asyncdsm_httpx",
+    "asyncdsm_taskiq",
+]
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "virtualenv"
@@ -47,7 +55,14 @@ def types(session: nox.Session) -> None:
     session.install("-e", ".[all]", *group("types"))
     session.run("mypy", *[path for path in TYPED if path.endswith(".py") or any(Path(path).rglob("*.py"))])
     session.run("pyright")
-    for package in ["asyncdsm", "asyncdsm_aiokafka", "asyncdsm_asgi", "asyncdsm_faststream", "asyncdsm_taskiq"]:
+    for package in [
+        "asyncdsm",
+        "asyncdsm_aiokafka",
+        "asyncdsm_asgi",
+        "asyncdsm_faststream",
+        "asyncdsm_httpx",
+        "asyncdsm_taskiq",
+    ]:
         session.run("pyright", "--verifytypes", package, "--ignoreexternal")
 
 
