@@ -74,8 +74,10 @@ def package(session: nox.Session) -> None:
     rmtree(dist, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(dist))
     (wheel,) = dist.glob("*.whl")
-    check_installed(session, "wheel", str(wheel))
+    check_installed(session, "wheel", str(wheel), integrations=["asyncdsm_asgi", "asyncdsm_httpx"])
     check_installed(session, "extra", f"{wheel}[aiokafka]", integrations=["asyncdsm_aiokafka"])
+    above = ["asyncdsm_faststream", "asyncdsm_taskiq"]
+    check_installed(session, "above", f"{wheel}[faststream,taskiq]", integrations=above)
     check_installed(session, "editable", "-e", ".[aiokafka]", integrations=["asyncdsm_aiokafka"])
 
 

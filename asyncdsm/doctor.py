@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from asyncdsm._version import __version__
-from asyncdsm.integration import names, tested_versions
+from asyncdsm.integration import known, names
 from asyncdsm.settings import SettingError, Settings, sources, without_password
 
 PATIENCE_SECONDS = 3.0
@@ -47,14 +47,15 @@ def findings(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _client(name: str) -> dict[str, Any]:
     installed = _version_of(name)
-    followed = installed is not None and find_spec(name) is not None
-    tested = problem = None
-    if followed:
-        try:
-            tested = list(tested_versions(name))
-        except Exception as error:
-            problem = repr(error)
-    return {"name": name, "installed": installed, "tested": tested, "followed": tested is not None, "problem": problem}
+    found = {"name": name, "installed": installed, "tested": None, "followed": "no", "problem": None}
+    if installed is None or find_spec(name) is None:
+        return found
+    try:
+        integration = known(name)
+        followed = "where wrapped" if getattr(integration, "ONLY_WRAPPED", False) else "yes"
+        return {**found, "tested": list(integration.VERSIONS), "followed": followed}
+    except Exception as error:
+        return {**found, "problem": repr(error)}
 
 
 def _version_of(package: str) -> str | None:
@@ -106,10 +107,11 @@ def told(found: Mapping[str, Any]) -> list[str]:
 def _client_told(client: Mapping[str, Any]) -> str:
     if client["problem"]:
         return f"{client['installed']}, not followed: {client['problem']}"
-    if not client["followed"]:
+    if client["followed"] == "no":
         return "not installed"
+    followed = "followed where it is wrapped" if client["followed"] == "where wrapped" else "followed"
     first, last = client["tested"]
-    return f"{client['installed']}, followed; tested with {first} to {last}"
+    return f"{client['installed']}, {followed}; tested with {first} to {last}"
 
 
 def _agent_told(found: Mapping[str, Any]) -> str:

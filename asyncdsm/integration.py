@@ -76,9 +76,9 @@ def names() -> list[str]:
     return list(_entry_points())
 
 
-def tested_versions(name: str) -> tuple[str, str]:
-    """Return the first and the last version of a client that its integration was tested with."""
-    return _load(name).VERSIONS
+def known(name: str) -> Integration:
+    """Return the integration of a package, which must be installed itself. Raises what its import raises."""
+    return _load(name)
 
 
 @contextmanager

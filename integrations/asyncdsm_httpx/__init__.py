@@ -16,10 +16,13 @@ from asyncdsm.hooks import Hooks, hook_failed
 from asyncdsm.integration import check_version
 from asyncdsm.pathway import HEADER, Pathway
 
-__all__ = ["VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
+__all__ = ["ONLY_WRAPPED", "VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
 
 VERSIONS = ("0.27", "2.16")
 """Of httpx from the first, of httpx2 to the last."""
+
+ONLY_WRAPPED = True
+"""Told by `asyncdsm doctor`."""
 
 _OUT = Edge("direction:out", "type:http")
 

@@ -42,9 +42,9 @@ def test_all_is_well(intake: Intake, environ: pytest.MonkeyPatch, capsys: pytest
     assert said["settings"]["version"] == {"value": None, "from": "default"}
     assert said["settings"]["agent_url"] == {"value": intake.url, "from": "DD_TRACE_AGENT_URL"}
     assert said["agent"] == {"answers": True, "lists_endpoint": True, "problem": None}
-    (aiokafka,) = (client for client in said["clients"] if client["name"] == "aiokafka")
-    assert aiokafka["followed"]
-    assert (aiokafka["tested"], aiokafka["problem"]) == (["0.10", "0.14"], None)
+    clients = {client["name"]: client for client in said["clients"]}
+    assert (clients["aiokafka"]["followed"], clients["httpx2"]["followed"]) == ("yes", "where wrapped")
+    assert (clients["aiokafka"]["tested"], clients["aiokafka"]["problem"]) == (["0.10", "0.14"], None)
 
 
 def test_in_words(intake: Intake, environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
