@@ -157,15 +157,19 @@ def counted_above() -> Iterator[None]:
         _current.set(before)
 
 
+def carried_pathway(header: str | bytes | None, broker_ns: int | None = None) -> Pathway | None:
+    """Return the pathway that a message brings, before any checkpoint of its consumer; None when nothing runs."""
+    aggregator = _aggregator or _awake()
+    return None if aggregator is None else _carried(aggregator, header, broker_ns)
+
+
 def next_pathway(edge: Edge, header: str | bytes | None, broker_ns: int | None = None) -> Pathway | None:
     """Return the pathway that `consume` would make current, from the message alone, recording nothing."""
     aggregator = _aggregator or _awake()
     if aggregator is None:
         return None
-    now = aggregator.now()
-    carried = None if header is None else _readable(aggregator, header, now)
-    parent, start, _ = carried or _begun(broker_ns, now)
-    return Pathway(edge.point(aggregator, parent).hash, start, now)
+    parent, start, _ = _carried(aggregator, header, broker_ns)
+    return Pathway(edge.point(aggregator, parent).hash, start, aggregator.now())
 
 
 def not_propagated() -> None:
@@ -193,6 +197,12 @@ def _behind(current: Pathway | None) -> Pathway | None:
     while isinstance(current, _Counted) and not current.is_open:
         current = current.before
     return current
+
+
+def _carried(aggregator: Aggregator, header: str | bytes | None, broker_ns: int | None) -> Pathway:
+    now = aggregator.now()
+    carried = None if header is None else _readable(aggregator, header, now)
+    return carried or _begun(broker_ns, now)
 
 
 def _begun(broker_ns: int | None, now: int) -> Pathway:

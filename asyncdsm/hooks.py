@@ -20,7 +20,7 @@ class Hooks:
     """The hooks of one integration: each replaces a method of a class, or of one object, by one around it."""
 
     def __init__(self) -> None:
-        self._replaced: list[tuple[type, str, Function]] = []
+        self._replaced: list[tuple[type, str, Any, Function]] = []
 
     def put(self, owner: Any, name: str, hook: Hook) -> None:
         """Put a hook around `owner.name`, unless one is there. A method that is missing is one warning."""
@@ -30,28 +30,37 @@ class Hooks:
         if original is None:
             warn_once(f"no-{name}", "%s has no method %s in this version: not hooked", kind.__qualname__, name)
             return
-        if is_hook(vars(owner).get(name)) or (not of_class and _is_hooked_above(kind, name)):
+        if _leads_to_hook(vars(owner).get(name)) or (not of_class and _is_covered(kind, name)):
             return
         hooked = functools.wraps(original)(hook(original_of(original)))
         hooked.__asyncdsm_original__ = original_of(original)  # type: ignore[attr-defined]
+        hooked.__asyncdsm_hook__ = hooked  # type: ignore[attr-defined]
         if of_class:
-            self._replaced.append((owner, name, original))
+            self._replaced.append((owner, name, vars(owner).get(name), hooked))
             setattr(owner, name, hooked)
         else:
             setattr(owner, name, MethodType(hooked, owner))
 
     def remove(self) -> None:
         """Restore every class, but for methods that somebody else has replaced since."""
-        for owner, name, original in self._replaced:
-            if is_hook(vars(owner).get(name)):
-                setattr(owner, name, original)
-        self._replaced.clear()
+        covered = []
+        for owner, name, before, hooked in self._replaced:
+            if vars(owner).get(name) is not hooked:
+                covered.append((owner, name, before, hooked))
+            elif before is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+        self._replaced = covered
 
 
-def _is_hooked_above(kind: type, name: str) -> bool:
-    """Say whether a subclass's own method leads to a hooked one, where a second hook would count everything twice."""
+def _is_covered(kind: type, name: str) -> bool:
+    """Say whether a class's method leads to one of our hooks without being one: a second would count all twice.
+
+    Either a subclass's own method calls a hooked one, or somebody else's wrapper stands around it.
+    """
     found = [vars(base)[name] for base in kind.__mro__ if name in vars(base)]
-    return not is_hook(found[0]) and any(is_hook(function) for function in found)
+    return not is_hook(found[0]) and any(_leads_to_hook(function) for function in found)
 
 
 def marked_async(function: Function) -> Function:
@@ -67,14 +76,19 @@ def marked_async(function: Function) -> Function:
 
 
 def is_hook(function: Any) -> bool:
-    """Say whether a function is one of ours."""
+    """Say whether a function, or the function of a method, is one of ours itself."""
+    function = getattr(function, "__func__", function)
+    return function is not None and getattr(function, "__asyncdsm_hook__", None) is function
+
+
+def _leads_to_hook(function: Any) -> bool:
+    """Say whether a function is one of ours, or a wrapper around one (wrapt's and functools' show what they wrap)."""
     return hasattr(function, "__asyncdsm_original__")
 
 
 def original_of(function: Function) -> Function:
     """Return what a hook stands around, so that an object wrapped in an instrumented class is counted once."""
-    original: Function = getattr(function, "__asyncdsm_original__", function)
-    return original
+    return function.__asyncdsm_original__ if is_hook(function) else function  # type: ignore[attr-defined]
 
 
 def hook_failed(error: Exception) -> None:

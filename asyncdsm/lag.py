@@ -13,12 +13,16 @@ class Lag(NamedTuple):
 
     group: str | None
     topic: str
-    partition: int
+    partition: int | None
+    """None for a queue, which has no partitions."""
     behind: int
     unit: str = "messages"
+    """What `behind` counts: messages to read in a partition, messages "ready" in a queue."""
     cluster_id: str | None = None
     end: int | None = None
     """The offset that the next message will get, where the broker counts by offsets."""
+    seen_ns: int | None = None
+    """When the broker said so, in nanoseconds since the epoch, where that is not just now."""
 
 
 class LagSource(Protocol):

@@ -1,0 +1,164 @@
+"""Messages received: by a callback, by an iterator, by `get`.
+
+Counted when the user's code gets the message, in the task that gets it: what an iterator has fetched ahead may go back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import lru_cache
+from inspect import isawaitable
+from typing import Any
+
+from aio_pika import IncomingMessage, Message, tools
+from aio_pika.abc import AbstractQueueIterator
+from aio_pika.exceptions import QueueEmpty
+
+from asyncdsm import checkpoint
+from asyncdsm.edge import Edge
+from asyncdsm.hooks import hook_failed, marked_async
+from asyncdsm.pathway import Pathway
+from asyncdsm_aio_pika import depth
+from asyncdsm_aio_pika.headers import ConsumedHeaders, bytes_of, context_in
+
+_FOLLOWED = "__asyncdsm_followed__"
+_set_headers = vars(Message)["headers"].__set__  # past the lock of a message that needs no acknowledgement
+
+_decided: ContextVar[bool] = ContextVar("asyncdsm_callback_decided", default=False)
+"""True below the first of our hooks around `consume`: only that one sees the callback as it was given."""
+
+
+def consume(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `Queue.consume` and `RobustQueue.consume`."""
+
+    async def consume(self: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
+        if _decided.get():
+            return await original(self, callback, *args, **kwargs)
+        token = _decided.set(True)
+        try:
+            return await original(self, _following(callback, self.name), *args, **kwargs)
+        finally:
+            _decided.reset(token)
+
+    return marked_async(consume)
+
+
+def fetch_ahead(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `QueueIterator.consume`, whose callback only fetches ahead."""
+
+    async def consume(self: Any) -> Any:
+        token = _decided.set(True)
+        try:
+            return await original(self)
+        finally:
+            _decided.reset(token)
+
+    return marked_async(consume)
+
+
+def next_message(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `QueueIterator.__anext__`."""
+
+    async def received(self: Any) -> Any:
+        message = await original(self)
+        arrived(self._amqp_queue.name, message)
+        return message
+
+    def __anext__(self: Any) -> Any:  # noqa: N807
+        checkpoint.set_current(None)  # who asks for the next message is done with the last one
+        return received(self)
+
+    return marked_async(__anext__)
+
+
+def get(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `Queue.get`."""
+
+    async def received(self: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            message = await original(self, *args, **kwargs)
+        except QueueEmpty:
+            depth.note(self, 0)
+            raise
+        if message is None:
+            depth.note(self, 0)
+        else:
+            arrived(self.name, message)
+            depth.note(self, message.message_count)
+        return message
+
+    def get(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # Here and not behind the await: before Python 3.12 `wait_for` awaits in a task of its own.
+        checkpoint.set_current(None)
+        return received(self, args, kwargs)
+
+    return marked_async(get)
+
+
+def arrived(queue: str, message: Any) -> None:
+    """Record the consume checkpoint of one delivery, unless a hook further in has, and make its pathway current."""
+    try:
+        if not isinstance(message.headers, ConsumedHeaders):
+            _consumed(queue, message)
+    except Exception as error:
+        checkpoint.set_current(None)
+        hook_failed(error)
+
+
+def _consumed(queue: str, message: Any) -> None:
+    headers = message.headers or {}
+    header = context_in(headers)
+    size = len(message.body) + bytes_of(headers)
+    pathway = checkpoint.consume(in_edge(queue), header, size, _published_ns(message) if header is None else None)
+    if pathway is not None:
+        _set_headers(message, ConsumedHeaders(headers, pathway))
+
+
+def pathway_of(message: Any) -> Pathway | None:
+    """Return the pathway of a consumed message; None for anything else.
+
+    A message that was consumed before its queue was wrapped does not say from which queue: its pathway goes on as it
+    came, without this hop.
+    """
+    if not isinstance(message, IncomingMessage):
+        return None
+    if isinstance(message.headers, ConsumedHeaders):
+        return message.headers.pathway
+    return checkpoint.carried_pathway(context_in(message.headers or {}), _published_ns(message))
+
+
+@lru_cache(4096)
+def in_edge(queue: str) -> Edge:
+    """Return the edge of consuming from a queue."""
+    return Edge("direction:in", f"topic:{queue}", "type:rabbitmq")
+
+
+def _published_ns(message: Any) -> int | None:
+    """Return the publisher's time, to the second as AMQP has it."""
+    return None if message.timestamp is None else int(message.timestamp.timestamp()) * 1_000_000_000
+
+
+def _following(callback: Any, queue: str) -> Any:
+    """Return what to call instead of the user's callback; an iterator's, and one of ours, stay what they are."""
+    if isinstance(getattr(callback, "__self__", None), AbstractQueueIterator) or hasattr(callback, _FOLLOWED):
+        return callback
+    call = _awaitable(callback)
+
+    async def deliver(message: Any) -> Any:
+        arrived(queue, message)
+        return await call(message)
+
+    setattr(deliver, _FOLLOWED, True)
+    return deliver
+
+
+def _awaitable(callback: Any) -> Any:
+    if hasattr(tools, "ensure_awaitable"):  # since aio-pika 9.1: it warns of functions that are not coroutines
+        return tools.ensure_awaitable(callback)
+
+    async def call(message: Any) -> Any:
+        result = callback(message)
+        return await result if isawaitable(result) else result
+
+    return call

@@ -1,0 +1,58 @@
+"""How many messages wait in a queue: RabbitMQ's backlog, as the answers to `declare` and `get` tell it anyway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from asyncdsm import checkpoint, lag
+from asyncdsm.hooks import hook_failed, marked_async
+
+MOST_QUEUES = 1000
+"""Of one channel; beyond, the one declared or asked longest ago is forgotten."""
+
+
+class Depths:
+    """The depth of each queue as its channel heard it last."""
+
+    def __init__(self) -> None:
+        self._channels: WeakKeyDictionary[Any, dict[str, lag.Lag]] = WeakKeyDictionary()
+
+    def note(self, queue: Any, messages: int, now_ns: int) -> None:
+        """Take what the broker said."""
+        queues = self._channels.setdefault(queue.channel, {})
+        queues.pop(queue.name, None)
+        queues[queue.name] = lag.Lag(None, queue.name, None, messages, "ready", seen_ns=now_ns)
+        if len(queues) > MOST_QUEUES:
+            del queues[next(iter(queues))]
+
+    def lags(self) -> Iterator[lag.Lag]:
+        """Return every depth that is known."""
+        for queues in list(self._channels.values()):
+            yield from list(queues.values())
+
+
+_depths = Depths()
+lag.add_source(_depths)
+
+
+def note(queue: Any, messages: int | None) -> None:
+    """Note the depth of a queue, if the broker said it and something measures."""
+    try:
+        aggregator = checkpoint.running()
+        if aggregator is not None and messages is not None:
+            _depths.note(queue, messages, aggregator.now())
+    except Exception as error:
+        hook_failed(error)
+
+
+def declare(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `Queue.declare`, which `declare_queue` and a robust channel's restoring call."""
+
+    async def declare(self: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = await original(self, *args, **kwargs)
+        note(self, getattr(answer, "message_count", None))
+        return answer
+
+    return marked_async(declare)
