@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.kafka import Kafka
+from tests.brokers.rabbitmq import RabbitMQ
 from tests.intake import Intake, running_intake
 
 PRODUCE = """
@@ -113,6 +114,36 @@ def test_a_program_as_it_is(runner: Runner) -> None:
     }
     edges = runner.edges()
     assert (edges["direction:out"], edges["direction:in"]) == (0, out_hash)
+
+
+PIKA = """
+import asyncio, os
+import aio_pika
+
+async def main():
+    connection = await aio_pika.connect_robust(os.environ["AMQP"])
+    async with connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue("{topic}", auto_delete=True)
+        for number in range(3):
+            await channel.default_exchange.publish(aio_pika.Message(body=b"Hello %d" % number), routing_key="{topic}")
+        async with queue.iterator() as queue_iter:
+            async for message in queue_iter:
+                async with message.process():
+                    print(message.body.decode())
+                    if message.body == b"Hello 2":
+                        break
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_of_aio_pikas(runner: Runner, rabbitmq: RabbitMQ) -> None:
+    done = runner.run(sys.executable, runner.script(PIKA), AMQP=rabbitmq.url)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "Hello 0\nHello 1\nHello 2\n")
+    assert runner.intake.counted() == 6
+    assert runner.edges()["direction:out"] == 0
+    assert runner.edges()["direction:in"] != 0
 
 
 def test_a_module(runner: Runner) -> None:

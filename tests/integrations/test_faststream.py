@@ -288,6 +288,41 @@ async def test_with_the_client_below_followed_too_each_message_counts_once(
     assert captured_streams.produced(other)[0].follows(captured_streams.consumed(name)[0])
 
 
+async def test_with_aio_pika_followed_too_each_message_counts_once(
+    rabbitmq: RabbitMQ, captured_streams: Captured
+) -> None:
+    broker: Any = RabbitBroker(rabbitmq.url, middlewares=[DataStreamsMiddleware], logger=None)
+    names = [f"queue-{uuid4().hex[:12]}" for _ in range(3)]
+    count = Count()
+
+    @broker.subscriber(names[0])
+    @broker.publisher(names[1])
+    async def pass_on(number: int) -> int:
+        count.note((number, asyncdsm.current_pathway()))
+        return number
+
+    fetched = broker.subscriber(names[2])
+    asyncdsm.instrument("aio_pika")
+    try:
+        async with running(Setup(broker, str)):
+            for number in range(3):
+                with checkpoint.continuing(Pathway(1000 + number, 1, 1)):
+                    await broker.publish(number, names[0])
+            seen = await count.reached(3)
+            await broker.publish(1, names[2])
+            message = await fetched.get_one(timeout=5)
+            assert message.headers[HEADER]
+            checkpoint.set_current(None)
+    finally:
+        asyncdsm.uninstrument("aio_pika")
+    assert [len(captured_streams.produced(name)) for name in names] == [3, 3, 1]
+    assert [len(captured_streams.consumed(name)) for name in names] == [3, 0, 1]
+    sent = {made.hash: made.parent - 1000 for made in captured_streams.produced(names[0])}
+    came = {made.hash: sent[made.parent] for made in captured_streams.consumed(names[0])}
+    assert all(came[pathway.hash] == number for number, pathway in seen)
+    assert sorted(came[made.parent] for made in captured_streams.produced(names[1])) == [0, 1, 2]
+
+
 async def test_wrapped_and_instrumented(kafka: Kafka, captured_streams: Captured) -> None:
     count = Count()
 
