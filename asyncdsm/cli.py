@@ -67,7 +67,8 @@ def _run(options: argparse.Namespace) -> int:
     from asyncdsm.run.launch import ProgramError, environment, launch, module  # noqa: PLC0415
     from asyncdsm.settings import SettingError, Settings  # noqa: PLC0415
 
-    command = module(options.module) if options.module else options.program
+    program = options.program[1:] if options.program[:1] == ["--"] else options.program
+    command = module(options.module) if options.module else program
     if options.module == [] or not command:
         print(f"usage: asyncdsm run {_USAGE}", file=sys.stderr)
         return 2

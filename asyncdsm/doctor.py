@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from asyncdsm._version import __version__
-from asyncdsm.integration import known, names
+from asyncdsm.integration import integration_of, names
 from asyncdsm.settings import SettingError, Settings, sources, without_password
 
 PATIENCE_SECONDS = 3.0
@@ -51,7 +51,7 @@ def _client(name: str) -> dict[str, Any]:
     if installed is None or find_spec(name) is None:
         return found
     try:
-        integration = known(name)
+        integration = integration_of(name)
         followed = "where wrapped" if getattr(integration, "ONLY_WRAPPED", False) else "yes"
         return {**found, "tested": list(integration.VERSIONS), "followed": followed}
     except Exception as error:

@@ -76,7 +76,7 @@ def names() -> list[str]:
     return list(_entry_points())
 
 
-def known(name: str) -> Integration:
+def integration_of(name: str) -> Integration:
     """Return the integration of a package, which must be installed itself. Raises what its import raises."""
     return _load(name)
 

@@ -6,7 +6,7 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -211,7 +211,8 @@ class DataStreams:
 
         with self._lock:
             if self._aggregator is None and self in (_running, _standby):
-                self._begin(start_in_thread)
+                with suppress(RuntimeError):  # no thread can be started any more: what is recorded, `close` delivers
+                    self._begin(start_in_thread)
                 with _starting:
                     _bring_to_front()
             return self._aggregator

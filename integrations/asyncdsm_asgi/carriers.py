@@ -19,7 +19,8 @@ from asyncdsm.pathway import HEADER
 
 EXTENSION = HEADER.replace("-", "")
 """A CloudEvents extension attribute has no hyphens in its name."""
-_EXTENSIONS = (EXTENSION, f"kafkaheader{EXTENSION}")  # the second is what Knative makes of a Kafka header
+# Knative puts a prefix before the names of Kafka headers; older versions of it took the hyphens out, as is the rule.
+_EXTENSIONS = (EXTENSION, f"kafkaheader{EXTENSION}", f"kafkaheader{HEADER}")
 
 _LONGEST_NAME = 256
 

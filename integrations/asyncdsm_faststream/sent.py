@@ -13,7 +13,7 @@ SERVER_NAMED = "amq."
 
 def edge_of(command: Any) -> Edge | None:
     """Return the edge of a publish; None for a broker that is none of the three, and for a reply to one caller."""
-    family = type(command).__module__.split(".")[1]
+    family = _family(type(command))
     if family in {"kafka", "confluent"}:
         return _kafka_edge(command.destination)
     if family != "rabbit":
@@ -22,6 +22,13 @@ def edge_of(command: Any) -> Edge | None:
     if not exchange and command.destination.startswith(SERVER_NAMED):
         return None
     return _rabbit_edge(exchange, command.destination if not exchange else "", bool(command.destination))
+
+
+@lru_cache
+def _family(kind: Any) -> str | None:
+    """Return the broker that a command, or what it was derived from, is for: the package below FastStream's."""
+    modules = (parent.__module__.split(".") for parent in kind.__mro__)
+    return next((names[1] for names in modules if names[0] == "faststream" and len(names) > 1), None)
 
 
 @lru_cache(4096)

@@ -159,6 +159,11 @@ PUSHED: dict[str, tuple[dict[str, str], bytes, set[str]]] = {
         b"x",
         {"type:cloudevents", "topic:order.made"},
     ),
+    "a CloudEvent of newer Knative's": (
+        {**BINARY, "ce-kafkaheaderdd-pathway-ctx-base64": CONTEXT},
+        b"x",
+        {"type:cloudevents", "topic:order.made"},
+    ),
     "a CloudEvent, structured": (
         STRUCTURED,
         json.dumps({**EVENT, "ddpathwayctxbase64": CONTEXT}).encode(),
