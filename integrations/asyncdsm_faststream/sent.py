@@ -13,7 +13,8 @@ SERVER_NAMED = "amq."
 
 def edge_of(command: Any) -> Edge | None:
     """Return the edge of a publish; None for a broker that is none of the three, and for a reply to one caller."""
-    family = _family(type(command))
+    kind: Any = type(command)
+    family = _family(kind)
     if family in {"kafka", "confluent"}:
         return _kafka_edge(command.destination)
     if family != "rabbit":
