@@ -19,7 +19,7 @@ class _Conversation:
         self.asked = self.answered = False
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        message: Message = await self._receive()
         self.asked = True
         return message
 

@@ -24,7 +24,7 @@ def wrap(client: Any) -> Any | None:
         return None
     _check_version()
     if client.middleware_stack is None:
-        client.add_middleware(DataStreamsMiddleware)  # pyright: ignore[reportArgumentType]
+        client.add_middleware(DataStreamsMiddleware)
     else:  # it has started, and takes no more
         client.middleware_stack = DataStreamsMiddleware(client.middleware_stack)
     return client

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import litestar
 import pytest
 from asyncdsm_asgi import DataStreamsMiddleware
 from asyncdsm_asgi.body import LARGEST_BODY
@@ -447,6 +448,28 @@ async def test_disabled_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None
         await request(app, SNS, sns())
         assert running_streams() is None
     assert handler.pathways == [None]
+
+
+@litestar.get("/")
+async def handle() -> None:
+    checkpoint.produce(OUT)
+
+
+LITESTARS: dict[str, Callable[[], Any]] = {
+    "within": lambda: litestar.Litestar(
+        [handle], middleware=[DataStreamsMiddleware], lifespan=[asyncdsm.lifespan], logging_config=None
+    ),
+    "around": lambda: DataStreamsMiddleware(litestar.Litestar([handle], logging_config=None)),
+}
+
+
+@pytest.mark.parametrize("how", LITESTARS)
+async def test_litestar(how: str, intake: Intake) -> None:
+    app = LITESTARS[how]()
+    async with living(app):
+        (answer, *_) = await request(app, {HEADER: CONTEXT})
+        assert answer["status"] == 200
+    assert intake.counted() == 2
 
 
 # Without a line of the app's.

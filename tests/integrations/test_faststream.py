@@ -12,7 +12,7 @@ from uuid import uuid4
 import aiokafka
 import pytest
 from asyncdsm_faststream import DataStreamsMiddleware
-from faststream import AckPolicy
+from faststream import AckPolicy, FastStream
 from faststream.confluent import KafkaBroker as ConfluentBroker
 from faststream.kafka import KafkaBroker, TestKafkaBroker
 from faststream.rabbit import RabbitBroker, RabbitExchange
@@ -23,6 +23,7 @@ from asyncdsm.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ
+from tests.intake import running_intake
 
 TestKafkaBroker.__test__ = False
 ANOTHERS = Pathway(99, 1, 1)
@@ -348,6 +349,21 @@ async def test_wrapped_and_instrumented(kafka: Kafka, captured_streams: Captured
         await once(asyncdsm.wrap)
     finally:
         asyncdsm.uninstrument("faststream")
+
+
+async def test_an_app_measures_while_it_runs(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_intake() as intake:
+        monkeypatch.setenv("DD_TRACE_AGENT_URL", intake.url)
+        broker: Any = KafkaBroker(kafka.bootstrap, middlewares=[DataStreamsMiddleware], logger=None)
+        app = FastStream(broker, lifespan=asyncdsm.lifespan)
+
+        @app.after_startup
+        async def publish() -> None:
+            await broker.publish(1, kafka.topic())
+            app.exit()
+
+        await app.run()
+        assert intake.counted() == 1
 
 
 async def test_under_its_test_broker(captured_streams: Captured) -> None:
