@@ -12,7 +12,15 @@ import nox
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
-INTEGRATIONS = ["asyncdsm_aio_pika", "asyncdsm_aiokafka", "asyncdsm_botocore"]
+INTEGRATIONS = [
+    "asyncdsm_aio_pika",
+    "asyncdsm_aiokafka",
+    "asyncdsm_asgi",
+    "asyncdsm_botocore",
+    "asyncdsm_faststream",
+    "asyncdsm_httpx",
+    "asyncdsm_taskiq",
+]
 TYPED = ["asyncdsm", "integrations", "tests", "examples", "benchmarks", "noxfile.py"]
 
 nox.needs_version = ">=2025.5"
@@ -60,7 +68,7 @@ def package(session: nox.Session) -> None:
     rmtree(dist, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(dist))
     (wheel,) = dist.glob("*.whl")
-    check_installed(session, "wheel", str(wheel))
+    check_installed(session, "wheel", str(wheel), integrations=["asyncdsm_asgi", "asyncdsm_httpx"])
     check_installed(session, "extra", f"{wheel}[all]", integrations=INTEGRATIONS)
     check_installed(session, "editable", "-e", ".[all]", integrations=INTEGRATIONS)
 

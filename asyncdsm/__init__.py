@@ -5,6 +5,7 @@ from asyncdsm.checkpoint import current_pathway
 from asyncdsm.integration import UnknownClientError, instrument, uninstrument, using, wrap
 from asyncdsm.lag import Lag
 from asyncdsm.lambda_events import consume_lambda_event
+from asyncdsm.lifetime import lifespan
 from asyncdsm.manual import (
     set_consume_checkpoint,
     set_produce_checkpoint,
@@ -29,6 +30,7 @@ __all__ = [
     "consume_lambda_event",
     "current_pathway",
     "instrument",
+    "lifespan",
     "set_consume_checkpoint",
     "set_produce_checkpoint",
     "track_kafka_commit",

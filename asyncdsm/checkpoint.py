@@ -39,6 +39,16 @@ class Departure(NamedTuple):
         return self.wire.decode("ascii")
 
 
+class _Counted(Pathway):
+    """The current pathway while a message goes down through a client, below an integration that has counted it.
+
+    Tasks made meanwhile copy it, and may live longer: behind the block it stands for what was current before.
+    """
+
+    before: Pathway | None
+    is_open: bool
+
+
 def consume(
     edge: Edge, header: str | bytes | None = None, size: int | None = None, broker_ns: int | None = None
 ) -> Pathway | None:
@@ -70,14 +80,20 @@ def consume(
 def prepare(edge: Edge, size: int | None = None, key_bytes: int | None = None) -> Departure | None:
     """Make the context for a message about to be produced; `depart` counts it. None when nothing runs.
 
-    The parent is the last message *consumed* by this flow of execution (protocol §5). `size` is the message's in
-    bytes; with `key_bytes`, the length of the key that the context will stand under, both are added to it.
+    None too inside `counted_above`. The parent is the last message *consumed* by this flow of execution (protocol
+    §5). `size` is the message's in bytes; with `key_bytes`, the length of the key that the context will stand under,
+    both are added to it.
     """
     aggregator = _aggregator or _awake()
     if aggregator is None:
         return None
+    current = _current.get()
+    if current.__class__ is _Counted:
+        current = _behind(current)
+        if current.__class__ is _Counted:
+            return None
     now = aggregator.now()
-    parent, start, previous = _current.get() or (0, now, now)
+    parent, start, previous = current or (0, now, now)
     point = edge.points.get(parent) if edge.owner is aggregator else None
     if point is None:
         point = edge.point(aggregator, parent)
@@ -105,7 +121,7 @@ def produce(edge: Edge, size: int | None = None) -> str | None:
 
 def current_pathway() -> Pathway | None:
     """Return the pathway of the message that this flow of execution consumed last, or None."""
-    return _current.get()
+    return _behind(_current.get())
 
 
 def set_current(pathway: Pathway | None) -> None:
@@ -121,6 +137,23 @@ def continuing(pathway: Pathway | None) -> Iterator[Pathway | None]:
     try:
         yield pathway
     finally:
+        _current.set(before)
+
+
+@contextmanager
+def counted_above() -> Iterator[None]:
+    """Let nothing below count or change what is produced inside the block: its checkpoint and its context are made.
+
+    For an integration of what stands above a message client, which may be followed itself.
+    """
+    before = current_pathway()
+    counted: _Counted = _new(_Counted, before or (0, 0, 0))
+    counted.before, counted.is_open = before, True
+    _current.set(counted)
+    try:
+        yield
+    finally:
+        counted.is_open = False
         _current.set(before)
 
 
@@ -158,6 +191,12 @@ def activate(aggregator: Aggregator | None, wake: Callable[[], Aggregator | None
 
 def _awake() -> Aggregator | None:
     return None if _wake is None else _wake()
+
+
+def _behind(current: Pathway | None) -> Pathway | None:
+    while isinstance(current, _Counted) and not current.is_open:
+        current = current.before
+    return current
 
 
 def _carried(aggregator: Aggregator, header: str | bytes | None, broker_ns: int | None) -> Pathway:

@@ -1,8 +1,9 @@
-"""`asyncdsm`, `python -m asyncdsm`: the local agent and the demo."""
+"""`asyncdsm`, `python -m asyncdsm`: run a program, the local agent, the demo, and what is installed."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+_USAGE = "PROGRAM [ARGUMENT...] | -m MODULE [ARGUMENT...]"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("asyncdsm", description="Follow every message, and see where the time goes.")
     parser.add_argument("--version", action="version", version=f"asyncdsm {__version__}")
@@ -29,6 +33,15 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
     agent.add_argument("--port", type=_port, default=8126, help="default: %(default)s; 0 takes a free one")
     agent.set_defaults(run=_agent, extra="agent")
+
+    run = commands.add_parser("run", help="run a program with all its clients followed", usage="asyncdsm run " + _USAGE)
+    run.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module, as `python -m` does")
+    run.add_argument("program", nargs=argparse.REMAINDER, help="the program, and its own arguments")
+    run.set_defaults(run=_run, extra="all")
+
+    doctor = commands.add_parser("doctor", help="say what is installed, what is set, and whether the agent answers")
+    doctor.add_argument("--json", action="store_true", help="say it as JSON")
+    doctor.set_defaults(run=_doctor, extra="all")
 
     demo = commands.add_parser("demo", help="three services, two queues, something slow to find")
     demo.add_argument("--bootstrap-servers", metavar="HOST:PORT", help="a Kafka of your own instead of a built-in one")
@@ -59,6 +72,29 @@ def _demo(options: argparse.Namespace) -> int:
 
     brokers = Brokers(options.bootstrap_servers, options.rabbitmq, options.aws)
     return run_demo(brokers, options.seconds, as_json=options.json)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from asyncdsm.run.launch import ProgramError, environment, launch, module  # noqa: PLC0415
+    from asyncdsm.settings import SettingError, Settings  # noqa: PLC0415
+
+    program = options.program[1:] if options.program[:1] == ["--"] else options.program
+    command = module(options.module) if options.module else program
+    if options.module == [] or not command:
+        print(f"usage: asyncdsm run {_USAGE}", file=sys.stderr)
+        return 2
+    try:
+        enabled = Settings.from_environ(os.environ).enabled
+        launch(command, environment(os.environ) if enabled else os.environ)
+    except (ProgramError, SettingError, OSError) as error:
+        print(f"asyncdsm run: {error}", file=sys.stderr)
+        return 2
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from asyncdsm.doctor import examine  # noqa: PLC0415
+
+    return examine(os.environ, as_json=options.json)
 
 
 def _port(text: str) -> int:

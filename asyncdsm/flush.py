@@ -12,6 +12,7 @@ from anyio import CancelScope, CapacityLimiter, current_time, move_on_after, to_
 
 from asyncdsm import forks, lag
 from asyncdsm.aggregate import Aggregator, Bucket
+from asyncdsm.beside import silence_ddtrace
 from asyncdsm.delivery import Delivery, say_dropped
 from asyncdsm.edge import MOST_PATHWAYS
 from asyncdsm.hosts import Loop, current_loop
@@ -148,6 +149,7 @@ class Flusher:
             await anyio.sleep(DELAY_AT_EXIT * 2**tries)
 
     async def _collect(self, *, everything: bool) -> None:
+        silence_ddtrace()  # it may have been imported meanwhile
         self._note_high_watermarks()
         await self._apart(partial(self._pack_all, everything))
 

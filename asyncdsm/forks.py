@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 
-LONGEST_WAIT_SECONDS = 2.0
+LONGEST_WAIT_SECONDS = 10.0
 
 undisturbed: threading.Lock = threading.Lock()
 """Held while a thread of ours imports: a module half imported at a fork stays so in the child for ever. A fork waits

@@ -71,6 +71,16 @@ def uninstrument(name: str | None = None) -> None:
         integration.uninstrument()
 
 
+def names() -> list[str]:
+    """Return the packages that an integration is installed for, whether they are installed themselves or not."""
+    return list(_entry_points())
+
+
+def integration_of(name: str) -> Integration:
+    """Return the integration of a package, which must be installed itself. Raises what its import raises."""
+    return _load(name)
+
+
 @contextmanager
 def using(message: Any) -> Iterator[Pathway | None]:
     """Make this consumed message's pathway the current one inside the block: for gather, queues and worker pools.

@@ -69,7 +69,7 @@ class Settings(_Values):
         for name, allowed, is_allowed in _RULES:
             if not is_allowed(getattr(self, name)):
                 value = getattr(self, name)
-                raise SettingError(name, _without_password(value) if name == "agent_url" else value, allowed)
+                raise SettingError(name, without_password(value) if name == "agent_url" else value, allowed)
 
     @classmethod
     def from_environ(
@@ -84,38 +84,47 @@ class Settings(_Values):
 
         Empty variables count as not set, as they do for ddtrace. Raises SettingError naming the variable.
         """
-        found = dict(_read(environ, socket_exists))
+        found = {name: value for name, value, _ in _read(environ, socket_exists)}
         found.setdefault("hostname", (hostname or _hostname)())
         return cls(**{**found, **explicit})
 
 
-def _read(environ: Mapping[str, str], socket_exists: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
-    resource = _resource(environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))
-    aliases = {
-        "service": environ.get("OTEL_SERVICE_NAME") or resource.get("service.name"),
-        "env": resource.get("deployment.environment.name") or resource.get("deployment.environment"),
-        "version": resource.get("service.version"),
-    }
-    yield from ((name, value) for name, value in aliases.items() if value)
+def sources(environ: Mapping[str, str], *, socket_exists: Callable[[str], bool] = exists) -> dict[str, str]:
+    """Return where each setting that is not a default comes from: the variable's name. Raises SettingError."""
+    return {name: source for name, _, source in _read(environ, socket_exists)}
+
+
+def _read(environ: Mapping[str, str], socket_exists: Callable[[str], bool]) -> Iterator[tuple[str, Any, str]]:
+    """Yield each setting's name, its value and the variable it comes from; of two for one setting, the later wins."""
+    attributes = "OTEL_RESOURCE_ATTRIBUTES"
+    resource = _resource(environ.get(attributes, ""))
+    aliases = (
+        ("service", resource.get("service.name"), attributes),
+        ("service", environ.get("OTEL_SERVICE_NAME"), "OTEL_SERVICE_NAME"),
+        ("env", resource.get("deployment.environment.name") or resource.get("deployment.environment"), attributes),
+        ("version", resource.get("service.version"), attributes),
+    )
+    yield from (alias for alias in aliases if alias[1])
     for variable, (name, read) in _VARIABLES.items():
         if value := environ.get(variable):
-            yield name, read(variable, value)
+            yield name, read(variable, value), variable
     yield from _destination(environ, socket_exists)
 
 
-def _destination(environ: Mapping[str, str], socket_exists: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
-    host = environ.get("DD_AGENT_HOST") or environ.get("DD_TRACE_AGENT_HOSTNAME")
+def _destination(environ: Mapping[str, str], socket_exists: Callable[[str], bool]) -> Iterator[tuple[str, Any, str]]:
+    host_variable = next((name for name in ("DD_AGENT_HOST", "DD_TRACE_AGENT_HOSTNAME") if environ.get(name)), None)
     port = next((name for name in ("DD_TRACE_AGENT_PORT", "DD_AGENT_PORT") if environ.get(name)), None)
     if url := environ.get("DD_TRACE_AGENT_URL"):
-        yield "agent_url", _url("DD_TRACE_AGENT_URL", url)
-    elif host or port:
+        yield "agent_url", _url("DD_TRACE_AGENT_URL", url), "DD_TRACE_AGENT_URL"
+    elif host_variable or port:
         number = _port(port, environ[port]) if port else DEFAULT_PORT
-        yield "agent_url", _host_url(host or "localhost", number)
+        host = environ[host_variable] if host_variable else "localhost"
+        yield "agent_url", _host_url(host, number), ", ".join(filter(None, (host_variable, port)))
     elif socket_exists(DEFAULT_SOCKET):
-        yield "agent_url", f"unix://{DEFAULT_SOCKET}"
+        yield "agent_url", f"unix://{DEFAULT_SOCKET}", "the Agent's socket, which exists"
     elif environ.get("DD_API_KEY") and environ.get("DD_SITE"):
-        yield "agent_url", f"https://trace.agent.{_site('DD_SITE', environ['DD_SITE'])}"
-        yield "api_key", environ["DD_API_KEY"].strip()
+        yield "agent_url", f"https://trace.agent.{_site('DD_SITE', environ['DD_SITE'])}", "DD_SITE"
+        yield "api_key", environ["DD_API_KEY"].strip(), "DD_API_KEY"
 
 
 def _host_url(host: str, port: int) -> str:
@@ -169,7 +178,7 @@ def _site(variable: str, value: str) -> str:
 
 def _url(variable: str, value: str) -> str:
     if not _is_url(value):
-        raise SettingError(variable, _without_password(value), "an http://, https:// or unix:// URL")
+        raise SettingError(variable, without_password(value), "an http://, https:// or unix:// URL")
     return value
 
 
@@ -189,7 +198,8 @@ def _is_url(value: object) -> bool:
         return False
 
 
-def _without_password(url: object) -> object:
+def without_password(url: object) -> object:
+    """Return a URL as it may be shown."""
     before, at, after = url.rpartition("@") if isinstance(url, str) else ("", "", "")
     return f"{before.split('://')[0]}://…@{after}" if at else url
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from asyncdsm import checkpoint, forks, lag
 from asyncdsm.aggregate import Aggregator
+from asyncdsm.beside import silence_ddtrace
 from asyncdsm.lag import Lag
 from asyncdsm.settings import Settings
 from asyncdsm.stats import Accounts, Stats
@@ -76,6 +78,20 @@ class DataStreams:
             with CancelScope(shield=True):
                 await self._until(flusher.finished)
 
+    def stand_by(self) -> None:
+        """Start at the first checkpoint, in a thread of its own, whenever no other DataStreams runs.
+
+        One that is started meanwhile takes the checkpoints for as long as it runs. At most one stands by: while
+        another does, nothing happens.
+        """
+        if not self.settings.enabled or _captured is not None:
+            return
+        silence_ddtrace(measuring=False)
+        with _starting:
+            if _standby is None:
+                _set_standby(self)
+                _bring_to_front()
+
     def close(self) -> None:
         """Stop a synchronous program's DataStreams, and deliver what was recorded."""
         flusher = self._stop()
@@ -119,7 +135,7 @@ class DataStreams:
         return self.settings.shutdown_seconds + GRACE_SECONDS
 
     def _start(self, host: Callable[[Host], Callable[[], bool]]) -> None:
-        if not self.settings.enabled:
+        if not self.settings.enabled or _captured is not None:
             return
         with _starting:
             if _running is not None:
@@ -128,10 +144,12 @@ class DataStreams:
                 )
             self._begin(host)
             _set_running(self)
+            _bring_to_front()
 
     def _begin(self, host: Callable[[Host], Callable[[], bool]]) -> None:
         from asyncdsm.flush import Flusher  # noqa: PLC0415
 
+        silence_ddtrace()
         settings, self._accounts = self.settings, Accounts()
         self._aggregator = aggregator = Aggregator(
             settings.service,
@@ -143,14 +161,16 @@ class DataStreams:
         )
         self._flusher = flusher = Flusher(aggregator, settings, self._make_exporter, self._move)
         self._is_alive = host(flusher.run)
-        checkpoint.activate(aggregator)
 
     def _stop(self) -> Flusher | None:
         with _starting:
-            if _running is not self:
+            if self is _running:
+                _set_running(None)
+            elif self is _standby:
+                _set_standby(None)
+            else:
                 return None
-            _set_running(None)
-            checkpoint.activate(None)
+            _bring_to_front()
             flusher, self._flusher = self._flusher, None
         if flusher is not None:
             flusher.stop()
@@ -184,25 +204,29 @@ class DataStreams:
         self._aggregator = self._flusher = None
         self._accounts = Accounts()
         self._is_alive = lambda: False
-        checkpoint.activate(None, wake=self._wake_up)
 
     def _wake_up(self) -> Aggregator | None:
-        """Start again in a forked child, at its first checkpoint."""
+        """Start at the first checkpoint: of a forked child, or of one that stands by."""
         from asyncdsm.hosts import start_in_thread  # noqa: PLC0415
 
         with self._lock:
-            if self._aggregator is None and _running is self:
-                self._begin(start_in_thread)
+            if self._aggregator is None and self in (_running, _standby):
+                with suppress(RuntimeError):  # no thread can be started any more: what is recorded, `close` delivers
+                    self._begin(start_in_thread)
+                with _starting:
+                    _bring_to_front()
             return self._aggregator
 
 
 _running: DataStreams | None = None
+_standby: DataStreams | None = None
+_captured: Aggregator | None = None
 _starting = threading.Lock()
 
 
 def running_streams() -> DataStreams | None:
-    """Return the DataStreams that runs in this process."""
-    return _running
+    """Return the DataStreams that runs in this process, or stands by."""
+    return _running or _standby
 
 
 def _set_running(streams: DataStreams | None) -> None:
@@ -210,16 +234,54 @@ def _set_running(streams: DataStreams | None) -> None:
     _running = streams
 
 
+def _set_standby(streams: DataStreams | None) -> None:
+    global _standby  # noqa: PLW0603
+    _standby = streams
+
+
+@contextmanager
+def capturing(aggregator: Aggregator) -> Iterator[None]:
+    """Let all checkpoints go to this aggregator inside the block, where a DataStreams that is started does nothing.
+
+    Raises AlreadyRunningError when a DataStreams runs or something captures already.
+    """
+    global _captured  # noqa: PLW0603
+    with _starting:
+        if _running is not None or _captured is not None:
+            raise AlreadyRunningError("a DataStreams is running, or something captures already: one at a time")
+        _captured = aggregator
+        _bring_to_front()
+    try:
+        yield
+    finally:
+        _captured = None
+        _bring_to_front()
+
+
+def _bring_to_front() -> None:
+    """Let checkpoints go to what captures them, else to what runs, else to what stands by."""
+    front = _running or _standby
+    if _captured is not None:
+        checkpoint.activate(_captured)
+    elif front is not None:
+        checkpoint.activate(front._aggregator, front._wake_up)
+    else:
+        checkpoint.activate(None)
+
+
 def _after_fork() -> None:
     global _starting  # noqa: PLW0603
     _starting = threading.Lock()
-    if _running is not None:
-        _running._forget_parent()
+    for streams in (_running, _standby):
+        if streams is not None:
+            streams._forget_parent()
+    _bring_to_front()
 
 
 def _close_at_exit() -> None:
-    if _running is not None:
-        _running.close()
+    for streams in (_running, _standby):
+        if streams is not None:
+            streams.close()
 
 
 forks.on_fork(_after_fork)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from asyncdsm import checkpoint
 from asyncdsm.aggregate import Aggregator, Sample
-from asyncdsm.streams import AlreadyRunningError, running_streams
+from asyncdsm.streams import capturing
 
 
 class Checkpoint(NamedTuple):
@@ -111,15 +111,13 @@ class Captured(Aggregator):
 def capture(*, service: str = "test", env: str | None = None, now: Callable[[], int] = time_ns) -> Iterator[Captured]:
     """Capture every checkpoint made inside the block; nothing is sent. `now` may be a `ManualClock`.
 
-    Raises AlreadyRunningError when a DataStreams runs or something captures already.
+    A DataStreams that the program under test starts inside the block does nothing. Raises AlreadyRunningError when a
+    DataStreams runs or something captures already.
     """
-    if running_streams() is not None or checkpoint.running() is not None:
-        raise AlreadyRunningError("a DataStreams is running, or something captures already: one at a time")
     captured = Captured(service, env, now)
     before = checkpoint.current_pathway()
-    checkpoint.activate(captured)
     try:
-        yield captured
+        with capturing(captured):
+            yield captured
     finally:
-        checkpoint.activate(None)
         checkpoint.set_current(before)

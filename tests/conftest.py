@@ -97,6 +97,10 @@ def blockbuster() -> Iterator[BlockBuster]:
             function.can_block_in("aiobotocore/session.py", "_create_client")
             # What tests create on their AWS, they create by a client that blocks.
             function.can_block_in("tests/brokers/aws.py", {"queue", "topic", "stream", "rule", "on_queue"})
+            # In a thread of its own, the flush blocks nobody.
+            function.can_block_in("asyncdsm/flush.py", "_apart")
+            # What stands in the environment is read once, and the Agent's socket looked for.
+            function.can_block_in("asyncdsm/settings.py", "from_environ")
         blockbuster.functions["threading.Lock.acquire"].can_block_in("tests/brokers/kafka.py", "_apart")
         yield blockbuster
 

@@ -56,12 +56,19 @@ class AgentExporter:
 
     async def lists_endpoint(self) -> bool:
         """Say whether the Agent's `/info` lists the endpoint; False when it does not answer."""
+        return (await self.ask())[0]
+
+    async def ask(self) -> tuple[bool, str | None]:
+        """Ask for `/info`: whether it lists the endpoint, and why nothing answered, if nothing did."""
         try:
             answer = await self._client.get("/info")
+        except (httpx2.HTTPError, OSError) as error:
+            return False, _described(error)
+        try:
             endpoints = answer.json()["endpoints"]
-        except (httpx2.HTTPError, ValueError, KeyError, TypeError, OSError):
-            return False
-        return isinstance(endpoints, list) and PATH in endpoints
+        except (ValueError, KeyError, TypeError):
+            return False, None
+        return isinstance(endpoints, list) and PATH in endpoints, None
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -39,7 +39,8 @@ def wait_for(url: str) -> None:
             return
 
 
-async def test_fastapi_with_a_background_consumer(kafka: Kafka) -> None:
+@pytest.mark.parametrize("example", ["fastapi_orders", "fastapi_background"])
+async def test_fastapi_with_a_background_consumer(kafka: Kafka, example: str) -> None:
     import anyio
 
     async with running_agent() as agent:
@@ -47,7 +48,7 @@ async def test_fastapi_with_a_background_consumer(kafka: Kafka) -> None:
         environment = {**os.environ, "KAFKA": kafka.bootstrap, "DD_SERVICE": "shop", "DD_TRACE_AGENT_URL": agent.url}
         process = await anyio.to_thread.run_sync(
             lambda: subprocess.Popen(
-                [sys.executable, "-m", "uvicorn", "examples.fastapi_orders:app", "--port", str(port)],
+                [sys.executable, "-m", "uvicorn", f"examples.{example}:app", "--port", str(port)],
                 cwd=ROOT,
                 env=environment,
                 stderr=subprocess.DEVNULL,

@@ -169,3 +169,20 @@ async def test_a_task_made_before_does_not_see_it(captured_streams: Captured, an
     assert before.run(asyncdsm.current_pathway) is None
     if anyio_backend_name == "asyncio":
         assert await asyncio.to_thread(asyncdsm.current_pathway) == asyncdsm.current_pathway()
+
+
+async def test_what_is_counted_above_is_not_counted_below(captured_streams: Captured) -> None:
+    came = Pathway(77, 1, 1)
+    checkpoint.set_current(came)
+    with checkpoint.counted_above():
+        assert checkpoint.prepare(OUT) is None
+        assert checkpoint.produce(OUT) is None
+        with checkpoint.counted_above():
+            assert checkpoint.prepare(OUT) is None
+            later = copy_context()
+        assert checkpoint.prepare(OUT) is None
+    assert asyncdsm.current_pathway() is came
+    assert checkpoint.produce(OUT) is not None
+    assert later.run(asyncdsm.current_pathway) is came  # of a task that was made inside and lives on
+    later.run(checkpoint.produce, OUT)
+    assert [made.parent for made in captured_streams.produced()] == [came.hash] * 2

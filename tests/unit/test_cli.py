@@ -27,6 +27,10 @@ def test_version() -> None:
         (("fly",), "fly"),
         (("agent", "--port", "x"), "'x' is not a port"),
         (("agent", "--port", "65536"), "'65536' is not a port"),
+        (("run",), "PROGRAM"),
+        (("run", "-m"), "MODULE"),
+        (("run", "app.py"), "a script is started by `asyncdsm run python app.py`"),
+        (("run", "no-such-program"), "no program 'no-such-program'"),
         (("demo", "--seconds", "-1"), "'-1' is not a number of seconds"),
     ],
 )

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 import asyncdsm
+import asyncdsm.testing
 from asyncdsm import AlreadyRunningError, DataStreams, Lag, Settings, checkpoint, lag, log
 from asyncdsm.edge import Edge
 from asyncdsm.exporters.memory import MemoryExporter
@@ -248,3 +249,50 @@ def test_the_flush_never_closes_a_bucket_that_is_not_over() -> None:
         threading.Event().wait(0.2)
         assert exporter.bodies == []
     assert len(exporter.bodies) == 1
+
+
+async def test_standing_by_it_starts_at_the_first_checkpoint_and_delivers_on_the_way_out() -> None:
+    exporter = MemoryExporter()
+    streams = DataStreams(SETTINGS, exporter=exporter)
+    threads = set(threading.enumerate())
+    streams.stand_by()
+    assert set(threading.enumerate()) == threads
+    record(3)
+    await streams.aclose()
+    assert (streams.stats.delivered, running_streams()) == (3, None)
+
+
+async def test_what_stands_by_gives_way_and_comes_back() -> None:
+    standing, started = (DataStreams(SETTINGS, exporter=MemoryExporter()) for _ in range(2))
+    standing.stand_by()
+    record()
+    async with started:
+        record(2)
+        DataStreams(SETTINGS).stand_by()  # one stands by already
+    record(4)
+    await standing.aclose()
+    record(8)
+    assert (standing.stats.delivered, started.stats.delivered) == (5, 2)
+
+
+async def test_disabled_it_does_not_stand_by() -> None:
+    DataStreams(Settings(enabled=False)).stand_by()
+    assert running_streams() is None
+
+
+async def test_a_program_under_test_may_start_its_own() -> None:
+    with asyncdsm.testing.capture() as captured:
+        async with DataStreams(SETTINGS) as streams, asyncdsm.lifespan():
+            record()
+        record()
+        with pytest.raises(AlreadyRunningError), asyncdsm.testing.capture():
+            pass
+    assert (len(captured.produced()), streams.stats.recorded) == (2, 0)
+
+
+async def test_a_lifespan_delivers_what_another_one_measures(intake: Intake) -> None:
+    slow = Settings(service="s", flush_seconds=60, agent_url=intake.url)
+    async with DataStreams(slow):
+        async with asyncdsm.lifespan():
+            record()
+        assert intake.counted() == 1

@@ -1,0 +1,52 @@
+"""A FastAPI service with the middleware: requests produce orders, a background task consumes what billing answers.
+
+DD_SERVICE=shop KAFKA=localhost:9092 uvicorn examples.fastapi_background:app
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from asyncdsm_asgi import DataStreamsMiddleware
+from fastapi import FastAPI, Request
+
+import asyncdsm
+
+KAFKA = os.environ.get("KAFKA", "localhost:9092")
+
+
+async def confirm(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
+    """Confirm every invoice: what is produced hangs on the invoice, whatever requests run meanwhile."""
+    async for invoice in consumer:
+        await producer.send_and_wait("confirmations", invoice.value)
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    """Consume in the background for as long as the app lives."""
+    async with (
+        asyncdsm.wrap(AIOKafkaProducer(bootstrap_servers=KAFKA)) as producer,
+        asyncdsm.wrap(
+            AIOKafkaConsumer("invoices", bootstrap_servers=KAFKA, group_id="shop", auto_offset_reset="earliest")
+        ) as consumer,
+    ):
+        confirming = asyncio.create_task(confirm(consumer, producer))
+        yield {"producer": producer}
+        confirming.cancel()
+        await asyncio.gather(confirming, return_exceptions=True)
+
+
+app: FastAPI = FastAPI(lifespan=lifespan)
+app.add_middleware(DataStreamsMiddleware)
+
+
+@app.post("/orders/{number}", status_code=202)
+async def order(number: int, request: Request) -> dict[str, int]:
+    """Take an order: its pathway begins here, or goes on from the message that the request pushed."""
+    await request.state.producer.send_and_wait("orders", str(number).encode())
+    return {"order": number}

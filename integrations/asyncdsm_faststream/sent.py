@@ -1,0 +1,45 @@
+"""The commands with which FastStream publishes: where to, by protocol §4."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from asyncdsm.edge import Edge
+
+SERVER_NAMED = "amq."
+"""Queues that RabbitMQ names, a new one for each caller that waits for a reply: no edges of a map."""
+
+
+def edge_of(command: Any) -> Edge | None:
+    """Return the edge of a publish; None for a broker that is none of the three, and for a reply to one caller."""
+    kind: Any = type(command)
+    family = _family(kind)
+    if family in {"kafka", "confluent"}:
+        return _kafka_edge(command.destination)
+    if family != "rabbit":
+        return None
+    exchange = command.exchange.name
+    if not exchange and command.destination.startswith(SERVER_NAMED):
+        return None
+    return _rabbit_edge(exchange, command.destination if not exchange else "", bool(command.destination))
+
+
+@lru_cache
+def _family(kind: Any) -> str | None:
+    """Return the broker that a command, or what it was derived from, is for: the package below FastStream's."""
+    modules = (parent.__module__.split(".") for parent in kind.__mro__)
+    return next((names[1] for names in modules if names[0] == "faststream" and len(names) > 1), None)
+
+
+@lru_cache(4096)
+def _kafka_edge(topic: str) -> Edge:
+    return Edge("direction:out", f"topic:{topic}", "type:kafka")
+
+
+@lru_cache(4096)
+def _rabbit_edge(exchange: str, queue: str, has_routing_key: bool) -> Edge:
+    if not exchange:
+        return Edge("direction:out", f"topic:{queue}", "type:rabbitmq")
+    key = f"has_routing_key:{'true' if has_routing_key else 'false'}"
+    return Edge("direction:out", f"exchange:{exchange}", key, "type:rabbitmq")

@@ -1,0 +1,59 @@
+"""taskiq: `broker.with_middlewares(DataStreamsMiddleware())`, or `asyncdsm.wrap(broker)`.
+
+The context travels among a task's labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from taskiq import AsyncBroker, TaskiqMessage, __version__
+
+from asyncdsm.hooks import Hooks, hook_failed
+from asyncdsm.integration import check_version
+from asyncdsm.pathway import Pathway
+from asyncdsm_taskiq.middleware import DataStreamsMiddleware, pathway_in
+
+__all__ = ["VERSIONS", "DataStreamsMiddleware", "instrument", "pathway_of", "uninstrument", "wrap"]
+
+VERSIONS = ("0.12", "0.13")
+
+_hooks = Hooks()
+
+
+def wrap(client: Any) -> Any | None:
+    """Add the middleware to one broker, unless it has it; None for anything else."""
+    if not isinstance(client, AsyncBroker):
+        return None
+    check_version("taskiq", __version__, VERSIONS)
+    if not any(isinstance(middleware, DataStreamsMiddleware) for middleware in client.middlewares):
+        client.add_middlewares(DataStreamsMiddleware())
+    return client
+
+
+def instrument() -> None:
+    """Add the middleware to every broker that is made from here on."""
+    check_version("taskiq", __version__, VERSIONS)
+    _hooks.put(AsyncBroker, "__init__", _init)
+
+
+def uninstrument() -> None:
+    """Add it to no more brokers; those that have it keep it."""
+    _hooks.remove()
+
+
+def pathway_of(message: Any) -> Pathway | None:
+    """Return the pathway of a task that was taken from a queue; None for anything else."""
+    return pathway_in(message, "taskiq") if isinstance(message, TaskiqMessage) else None
+
+
+def _init(original: Callable[..., Any]) -> Callable[..., Any]:
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        try:
+            wrap(self)
+        except Exception as error:
+            hook_failed(error)
+
+    return init

@@ -1,0 +1,1 @@
+"""Apps that tests run under real servers."""
