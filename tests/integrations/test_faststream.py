@@ -53,8 +53,11 @@ def setup(request: pytest.FixtureRequest) -> Setup:
         rabbit = RabbitBroker(rabbitmq.url, middlewares=[DataStreamsMiddleware], logger=None)
         return Setup(rabbit, lambda: f"queue-{uuid4().hex[:12]}")
     kafka: Kafka = request.getfixturevalue("kafka")
-    kind: Any = KafkaBroker if request.param == "aiokafka" else ConfluentBroker
-    broker = kind(kafka.bootstrap, middlewares=[DataStreamsMiddleware], logger=None, allow_auto_create_topics=False)
+    options: dict[str, Any] = {"middlewares": [DataStreamsMiddleware], "logger": None}
+    if request.param == "aiokafka":
+        broker: Any = KafkaBroker(kafka.bootstrap, **options)
+    else:
+        broker = ConfluentBroker(kafka.bootstrap, allow_auto_create_topics=False, **options)
     return Setup(broker, kafka.topic, auto_offset_reset="earliest")
 
 
