@@ -6,7 +6,7 @@ Whatever a message holds, nothing here raises: a context that cannot be read is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from math import isfinite
 from typing import Any, NamedTuple
@@ -117,9 +117,10 @@ def byte_count(value: Any) -> int:
 
 
 def time_ns_of(text: Any) -> int | None:
-    """Read a time in ISO 8601; None where it is none."""
+    """Read a time in ISO 8601, in UTC unless it says otherwise; None where it is none."""
     try:
-        return int(datetime.fromisoformat(text).timestamp() * 1e9)
+        moment = datetime.fromisoformat(text)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e9)
     except (ValueError, TypeError, OverflowError):
         return None
 

@@ -68,7 +68,8 @@ def run_service(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 def run_quietly(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a service; what fails because the demo, and its broker with it, is gone is nobody's concern."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    for client in ("aiokafka", "aio_pika", "aiormq"):
+        logging.getLogger(client).setLevel(logging.CRITICAL)
     try:
         anyio.run(main)
     except Exception as error:

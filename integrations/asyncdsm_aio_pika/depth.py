@@ -28,9 +28,10 @@ class Depths:
             del queues[next(iter(queues))]
 
     def lags(self) -> Iterator[lag.Lag]:
-        """Return every depth that is known."""
-        for queues in list(self._channels.values()):
-            yield from list(queues.values())
+        """Return the depths that open channels know."""
+        for channel, queues in list(self._channels.items()):
+            if not channel.is_closed:
+                yield from list(queues.values())
 
 
 _depths = Depths()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.intake import Intake, running_intake
@@ -18,11 +19,11 @@ PRODUCE = """
 import asyncio, os
 from aiokafka import AIOKafkaProducer
 
-async def send_one(topic="{topic}"):
+async def send(topic="{topic}"):
     producer = AIOKafkaProducer(bootstrap_servers=os.environ["KAFKA"])
     await producer.start()
     try:
-        await producer.send_and_wait(topic, b"Super message")
+        await producer.send_and_wait(topic, b"an order")
     finally:
         await producer.stop()
 """
@@ -34,7 +35,7 @@ async def consume(count):
     await consumer.start()
     try:
         async for msg in consumer:
-            print("consumed:", msg.topic, msg.partition, msg.offset, msg.key, msg.value)
+            print("consumed", msg.topic, msg.partition, msg.offset, msg.value)
             count -= 1
             if not count:
                 break
@@ -100,10 +101,10 @@ def runner(intake: Intake, kafka: Kafka, tmp_path: Path) -> Runner:
 
 
 def test_a_program_as_it_is(runner: Runner) -> None:
-    script = runner.script(PRODUCE, CONSUME, "asyncio.run(send_one())\nasyncio.run(consume(1))\n")
+    script = runner.script(PRODUCE, CONSUME, "asyncio.run(send())\nasyncio.run(consume(1))\n")
     done = runner.run(sys.executable, script)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("b'Super message'\n")
+    assert done.stdout.endswith("b'an order'\n")
     assert runner.intake.counted() == 2
     (out_hash,) = {
         point.hash
@@ -146,8 +147,39 @@ def test_a_program_of_aio_pikas(runner: Runner, rabbitmq: RabbitMQ) -> None:
     assert runner.edges()["direction:in"] != 0
 
 
+BOTO = """
+import asyncio, os
+from aiobotocore.session import get_session
+
+async def main():
+    session = get_session()
+    async with session.create_client("sqs", region_name="us-east-1") as client:
+        queue = (await client.create_queue(QueueName="{topic}"))["QueueUrl"]
+        for number in range(3):
+            await client.send_message(QueueUrl=queue, MessageBody=f"order {number}")
+        left = 3
+        while left:
+            for message in (await client.receive_message(QueueUrl=queue, WaitTimeSeconds=1)).get("Messages", ()):
+                await client.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+                left -= 1
+        await client.delete_queue(QueueUrl=queue)
+        print("done")
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_of_aiobotocores(runner: Runner, ministack: Aws) -> None:
+    keys = {"AWS_ENDPOINT_URL": ministack.endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    done = runner.run(sys.executable, runner.script(BOTO), **keys)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "done\n")
+    assert runner.intake.counted() == 6
+    assert runner.edges()["direction:out"] == 0
+    assert runner.edges()["direction:in"] != 0
+
+
 def test_a_module(runner: Runner) -> None:
-    runner.script(PRODUCE, "asyncio.run(send_one())\n", "import sys; print(sys.argv[1:])\n")
+    runner.script(PRODUCE, "asyncio.run(send())\n", "import sys; print(sys.argv[1:])\n")
     done = runner.run("-m", "app", "-x", "--json")
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "['-x', '--json']\n")
     assert runner.intake.counted() == 1
@@ -155,7 +187,7 @@ def test_a_module(runner: Runner) -> None:
 
 @pytest.mark.parametrize(("value", "counted"), [("true", 1), ("1", 1), ("", 1), ("false", 0), ("0", 0)])
 def test_the_switch(runner: Runner, value: str, counted: int) -> None:
-    script = runner.script(PRODUCE, CONSUME, HEADERS, "asyncio.run(send_one())\n", "import sys\n")
+    script = runner.script(PRODUCE, CONSUME, HEADERS, "asyncio.run(send())\n", "import sys\n")
     with open(script, "a", encoding="utf-8") as file:
         file.write("asyncdsm = 'asyncdsm' in sys.modules\nasyncio.run(headers())\nprint(asyncdsm)\n")
     done = runner.run(sys.executable, script, DD_DATA_STREAMS_ENABLED=value)
@@ -172,7 +204,7 @@ def test_fork_and_spawn(runner: Runner) -> None:
 import multiprocessing, subprocess, sys
 
 def child():
-    asyncio.run(send_one())
+    asyncio.run(send())
 
 if __name__ == "__main__":
     child()
@@ -202,10 +234,10 @@ def test_a_program_with_its_own_data_streams(runner: Runner) -> None:
 import asyncdsm
 
 async def main():
-    await send_one()
+    await send()
     async with asyncdsm.DataStreams(asyncdsm.Settings(service="own", agent_url=os.environ["DD_TRACE_AGENT_URL"])):
-        await send_one()
-    await send_one()
+        await send()
+    await send()
 
 asyncio.run(main())
 """,
@@ -218,7 +250,7 @@ asyncio.run(main())
 
 def test_the_users_own_sitecustomize_runs_too(runner: Runner) -> None:
     (runner.folder / "sitecustomize.py").write_text("import os\nprint('mine', os.environ['DD_SERVICE'])\nown = 1\n")
-    script = runner.script(PRODUCE, "import sitecustomize\nprint(sitecustomize.own)\nasyncio.run(send_one())\n")
+    script = runner.script(PRODUCE, "import sitecustomize\nprint(sitecustomize.own)\nasyncio.run(send())\n")
     done = runner.run(sys.executable, script, PYTHONPATH=str(runner.folder))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "mine s\nmine s\n1\n"  # the first is the command's own Python
@@ -264,7 +296,7 @@ def test_beside_ddtrace_each_message_counts_once(runner: Runner, outer: str) -> 
         PRODUCE,
         CONSUME,
         HEADERS,
-        "asyncio.run(send_one())\nasyncio.run(send_one())\nasyncio.run(consume(2))\nasyncio.run(headers())\n",
+        "asyncio.run(send())\nasyncio.run(send())\nasyncio.run(consume(2))\nasyncio.run(headers())\n",
     )
     ddtrace_run = str(Path(sys.executable).with_name("ddtrace-run"))
     ours = [sys.executable, "-m", "asyncdsm", "run"]

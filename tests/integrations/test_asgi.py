@@ -198,7 +198,7 @@ async def test_what_is_pushed_is_consumed(case: str, captured_streams: Captured)
         (GOOGLE, json.dumps({**PUBSUB, "message": {"publishTime": "2026-01-02T03:04:05.678Z"}}).encode(), 10),
         ({**BINARY, "ce-time": "2026-01-02T03:04:05.678Z"}, b"", 10),
         (BINARY | {"ce-time": "yesterday"}, b"", 0),
-        (SNS, sns(MessageAttributes=None), 0),
+        (SNS, sns(MessageAttributes=None), 10),
         (SNS, b"\xff", 0),
         (SNS | {"x-amz-sns-rawdelivery": "true"}, sns(), 0),
     ],

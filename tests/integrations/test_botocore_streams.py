@@ -8,9 +8,12 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from copy import deepcopy
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from asyncdsm_botocore import shards
+from asyncdsm_botocore.departing import OURS as STATE
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
@@ -233,3 +236,27 @@ def test_a_throttled_read_says_nothing_of_the_lag(ministack: Aws, captured_strea
     with pytest.raises(ClientError, match="slow"):
         kinesis.get_records(ShardIterator=answer["NextShardIterator"])
     assert [lag for lag in current_lags() if lag.topic == name] == before
+
+
+def test_a_shard_that_is_read_no_more_is_not_behind(
+    captured_streams: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was closed gives no next iterator; one that nobody reads lets its iterator grow old."""
+    reader, answer = shards.Reader(), SimpleNamespace(status_code=200)
+
+    def read(name: str, **parsed: Any) -> None:
+        context = {STATE: shards.Shard("stream", name)}
+        reader.received(
+            parsed={"Records": [], "MillisBehindLatest": 5, **parsed}, http_response=answer, context=context
+        )
+
+    for name in ("shardId-000000000001", "shardId-000000000002"):
+        read(name, NextShardIterator=f"next of {name}")
+    assert [(lag.partition, lag.behind, lag.unit) for lag in reader.lags()] == [
+        (1, 5, "milliseconds"),
+        (2, 5, "milliseconds"),
+    ]
+    read("shardId-000000000001")
+    assert [lag.partition for lag in reader.lags()] == [2]
+    monkeypatch.setattr(shards, "ITERATOR_SECONDS", -1.0)
+    assert list(reader.lags()) == []
