@@ -1,0 +1,244 @@
+"""The middleware around an app's lifespan, and around apps that know nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import litestar
+import pytest
+from asyncdsm_asgi import DataStreamsMiddleware
+from fastapi import FastAPI
+from starlette.applications import Starlette
+
+import asyncdsm
+from asyncdsm import DataStreams, Settings, checkpoint
+from asyncdsm.exporters.memory import MemoryExporter
+from asyncdsm.pathway import HEADER
+from asyncdsm.streams import running_streams
+from asyncdsm.testing import Captured
+from tests.intake import Intake, running_intake
+from tests.integrations.asgi import CONTEXT, OUT, Handler, Messages, request
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+class Server:
+    """The server's side of the lifespan protocol."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.delivered: list[int] = []
+        self._asks, self._asked = anyio.create_memory_object_stream[dict[str, Any]](2)
+        self._tells, self._told = anyio.create_memory_object_stream[dict[str, Any]](2)
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await self._tells.send(message)
+
+    async def ask(self, what: str) -> str:
+        await self._asks.send({"type": f"lifespan.{what}"})
+        with anyio.fail_after(5):
+            return str((await self._told.receive())["type"])
+
+
+@asynccontextmanager
+async def living(app: Any) -> AsyncIterator[Server]:
+    server = Server()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(app, {"type": "lifespan", "state": {}}, server._asked.receive, server.send)
+            assert await server.ask("startup") == "lifespan.startup.complete"
+            yield server
+            assert await server.ask("shutdown") == "lifespan.shutdown.complete"
+    finally:
+        for stream in (server._asks, server._asked, server._tells, server._told):
+            stream.close()
+
+
+@pytest.fixture
+def intake(monkeypatch: pytest.MonkeyPatch) -> Any:
+    with running_intake() as intake:
+        monkeypatch.setenv("DD_TRACE_AGENT_URL", intake.url)
+        yield intake
+
+
+async def returns(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "http":
+        await Handler()(scope, receive, send)
+
+
+async def returns_after_asking(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        await receive()
+    else:
+        await Handler()(scope, receive, send)
+
+
+APPS: dict[str, Callable[[], Any]] = {
+    "that raises": Handler,
+    "that returns": lambda: returns,
+    "that asks and returns": lambda: returns_after_asking,
+    "Starlette": Starlette,
+    "FastAPI": FastAPI,
+}
+
+
+@pytest.mark.parametrize("kind", APPS)
+async def test_it_measures_from_startup_to_shutdown(kind: str, intake: Intake) -> None:
+    app = DataStreamsMiddleware(APPS[kind]())
+    async with living(app):
+        await request(app, {HEADER: CONTEXT})
+        checkpoint.produce(OUT)
+        assert intake.counted() == 0
+    assert intake.counted() >= 2
+    assert running_streams() is None
+
+
+async def test_it_delivers_before_it_says_that_all_is_over(intake: Intake) -> None:
+    counted = dict[str, int]()
+    asked = [{"type": "lifespan.shutdown"}, {"type": "lifespan.startup"}]
+
+    async def receive() -> Any:
+        checkpoint.produce(OUT)
+        return asked.pop()
+
+    async def send(message: Any) -> None:
+        counted[message["type"]] = intake.counted()
+
+    await DataStreamsMiddleware(Starlette())({"type": "lifespan", "app": None}, receive, send)
+    assert counted == {"lifespan.startup.complete": 0, "lifespan.shutdown.complete": 2}
+
+
+async def test_an_own_lifespan_with_its_own_data_streams_goes_first(intake: Intake) -> None:
+    own = DataStreams(Settings(service="own"), exporter=MemoryExporter())
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[dict[str, int]]:
+        async with own, asyncdsm.lifespan():
+            yield {"x": 1}
+
+    app = DataStreamsMiddleware(FastAPI(lifespan=lifespan))
+    async with living(app):
+        checkpoint.produce(OUT)
+        assert running_streams() is own
+    assert (own.stats.delivered, intake.counted()) == (1, 0)
+
+
+async def test_one_that_runs_already_goes_on(intake: Intake) -> None:
+    async with DataStreams(Settings(service="own"), exporter=MemoryExporter()) as own:
+        async with living(DataStreamsMiddleware(Starlette())):
+            checkpoint.produce(OUT)
+        assert own.stats.delivered == 1
+        checkpoint.produce(OUT)
+    assert (own.stats.delivered, intake.counted()) == (2, 0)
+
+
+async def test_lifespan_alone_and_around(intake: Intake) -> None:
+    async with living(FastAPI(lifespan=asyncdsm.lifespan)):
+        checkpoint.produce(OUT)
+    assert intake.counted() == 1
+
+
+async def test_an_app_that_fails_to_start_fails_as_before(intake: Intake) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        raise ZeroDivisionError
+
+    async def receive() -> Any:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    with pytest.raises(ZeroDivisionError):
+        await DataStreamsMiddleware(app)({"type": "lifespan"}, receive, send)
+    assert running_streams() is None
+
+
+async def test_a_wrong_setting_is_said_at_startup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DD_TRACE_AGENT_PORT", "http")
+    said: Messages = []
+
+    async def receive() -> Any:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    await DataStreamsMiddleware(Starlette())({"type": "lifespan"}, receive, send)
+    (failed,) = said
+    assert failed["type"] == "lifespan.startup.failed"
+    assert "DD_TRACE_AGENT_PORT is 'http'" in failed["message"]
+
+
+async def test_a_server_that_tells_of_no_lifespan(intake: Intake) -> None:
+    await request(DataStreamsMiddleware(Handler()), {HEADER: CONTEXT})
+    streams = running_streams()
+    assert streams is not None
+    await streams.aclose()
+    assert intake.counted() == 2
+
+
+async def test_disabled_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DD_DATA_STREAMS_ENABLED", "false")
+    handler = Handler()
+    app = DataStreamsMiddleware(handler)
+    async with living(app):
+        await request(app, {HEADER: CONTEXT})
+        assert running_streams() is None
+    assert handler.pathways == [None]
+
+
+@litestar.get("/")
+async def handle() -> None:
+    checkpoint.produce(OUT)
+
+
+LITESTARS: dict[str, Callable[[], Any]] = {
+    "within": lambda: litestar.Litestar(
+        [handle], middleware=[DataStreamsMiddleware], lifespan=[asyncdsm.lifespan], logging_config=None
+    ),
+    "around": lambda: DataStreamsMiddleware(litestar.Litestar([handle], logging_config=None)),
+}
+
+
+@pytest.mark.parametrize("how", LITESTARS)
+async def test_litestar(how: str, intake: Intake) -> None:
+    app = LITESTARS[how]()
+    async with living(app):
+        (answer, *_) = await request(app, {HEADER: CONTEXT})
+        assert answer["status"] == 200
+    assert intake.counted() == 2
+
+
+# Without a line of the app's.
+
+
+@pytest.mark.parametrize("kind", [Starlette, FastAPI])
+async def test_instrumented(kind: Any, captured_streams: Captured) -> None:
+    app = kind()
+    original = Starlette.__call__
+    asyncdsm.instrument("starlette")
+    asyncdsm.instrument("starlette")
+    try:
+        async with living(app):
+            await request(app, {HEADER: CONTEXT})
+        assert len(captured_streams.consumed()) == 1
+    finally:
+        asyncdsm.uninstrument("starlette")
+    assert Starlette.__call__ is original
+
+
+@pytest.mark.parametrize("started", [False, True])
+async def test_wrapped(started: bool, captured_streams: Captured) -> None:
+    app = FastAPI()
+    if started:
+        await request(app, {HEADER: CONTEXT})
+    assert asyncdsm.wrap(app) is app
+    await request(app, {HEADER: CONTEXT})
+    assert len(captured_streams.consumed()) == 1
