@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
 from faststream import BaseMiddleware
@@ -14,6 +15,9 @@ from asyncdsm.checkpoint import Departure
 from asyncdsm.hooks import hook_failed
 from asyncdsm.pathway import HEADER, Pathway
 from asyncdsm_faststream import received, sent
+
+_serving: ContextVar[Any] = ContextVar("asyncdsm_faststream_serving", default=None)
+"""The subscriber whose handler runs. What the handler itself receives, a reply or by `get_one`, is not its message."""
 
 
 class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
@@ -26,13 +30,16 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
 
     _before: Pathway | None = None
     _subscriber: Any = None
+    _around: Any = None
     _pathway: Pathway | None = None
 
     async def on_receive(self) -> None:
         """Record what a subscriber with handlers takes; what is set here, the reply's publisher sees too."""
-        self._before = checkpoint.current_pathway()
-        self._subscriber = self.context.get_local("handler_")
-        if self._subscriber is not None:
+        subscriber, serving = self.context.get_local("handler_"), _serving.get()
+        if subscriber is not None and subscriber is not serving:
+            self._subscriber, self._around = subscriber, serving
+            self._before = checkpoint.current_pathway()
+            _serving.set(subscriber)
             self._arrived()
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
@@ -46,6 +53,7 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
     async def after_processed(self, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None) -> bool:
         """Leave nothing behind for the next message: one task may take them all."""
         if self._subscriber is not None:
+            _serving.set(self._around)
             checkpoint.set_current(self._before)
         return False
 

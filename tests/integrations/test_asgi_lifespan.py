@@ -32,8 +32,6 @@ class Server:
     """The server's side of the lifespan protocol."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
-        self.delivered: list[int] = []
         self._asks, self._asked = anyio.create_memory_object_stream[dict[str, Any]](2)
         self._tells, self._told = anyio.create_memory_object_stream[dict[str, Any]](2)
 

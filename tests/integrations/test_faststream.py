@@ -237,6 +237,34 @@ async def test_replies(rabbitmq: RabbitMQ, captured_streams: Captured) -> None:
     assert len(captured_streams.checkpoints) == 6
 
 
+async def test_what_a_handler_receives_itself_is_not_its_message(
+    rabbitmq: RabbitMQ, captured_streams: Captured
+) -> None:
+    broker: Any = RabbitBroker(rabbitmq.url, middlewares=[DataStreamsMiddleware], logger=None)
+    names, count = [f"queue-{uuid4().hex[:12]}" for _ in range(3)], Count()
+
+    @broker.subscriber(names[0])
+    async def ask(number: int) -> None:
+        before = asyncdsm.current_pathway()
+        await broker.request(number, names[1], timeout=10)
+        asked = asyncdsm.current_pathway()
+        await fetched.get_one(timeout=10)
+        count.note((before, asked, asyncdsm.current_pathway()))
+
+    @broker.subscriber(names[1])
+    async def answer(number: int) -> int:
+        return number
+
+    fetched = broker.subscriber(names[2])
+    async with running(Setup(broker, str)):
+        await broker.publish(1, names[2])
+        await broker.publish(1, names[0])
+        ((before, asked, got),) = await count.reached(1)
+    assert [len(captured_streams.consumed(name)) for name in names] == [1, 1, 1]
+    assert before == asked
+    assert got.hash == captured_streams.consumed(names[2])[0].hash
+
+
 async def test_exchanges(rabbitmq: RabbitMQ, captured_streams: Captured) -> None:
     broker: Any = RabbitBroker(rabbitmq.url, middlewares=[DataStreamsMiddleware], logger=None)
     exchange, queue, count = RabbitExchange(f"exchange-{uuid4().hex[:8]}"), f"queue-{uuid4().hex[:8]}", Count()
