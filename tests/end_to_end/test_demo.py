@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
+from uuid import uuid4
 
 import pytest
 
@@ -19,26 +20,17 @@ from tests.brokers.rabbitmq import RabbitMQ
 DEMO = [sys.executable, "-m", "asyncdsm", "demo"]
 
 
-def processes(*signs: bytes) -> set[int]:
-    """Return the ids of the processes of this machine whose command line has one of these in it."""
+def processes(mark: str, part: str = "") -> set[int]:
+    """Return the ids of the processes that were given this mark, and have `part` in their command line."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = (process / "cmdline").read_bytes()
-            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-        except (OSError, IndexError):
+            command, environ = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+        except OSError:  # it has ended, or is somebody else's
             continue
-        if any(sign in command for sign in signs) and state != "Z":
+        if mark.encode() in environ and part.encode() in command:  # one that has ended has neither
             found.add(int(process.name))
     return found
-
-
-def services() -> set[int]:
-    return processes(b"asyncdsm.demo.")
-
-
-def all_of_the_demo() -> set[int]:
-    return processes(b"asyncdsm.demo.", b"demo/guard.py", b"asyncdsm-")
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -49,10 +41,13 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_of_it() -> object:
-    before = all_of_the_demo()
-    yield
-    wait_until(lambda: all_of_the_demo() <= before)
+def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Mark all processes that this test starts, and see that none is left behind."""
+    mark = f"TEST_OF_THE_DEMO={uuid4()}"
+    monkeypatch.setenv(*mark.split("="))
+    yield mark
+    monkeypatch.undo()
+    wait_until(lambda: not processes(mark))
 
 
 @pytest.mark.parametrize(
@@ -117,10 +112,9 @@ def test_it_ends_with_the_table(rabbitmq: RabbitMQ) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_stays_behind(number: signal.Signals) -> None:
-    before = services()
+def test_nothing_stays_behind(number: signal.Signals, mark: str) -> None:
     process = subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: len(services() - before) == 3)
+    wait_until(lambda: len(processes(mark, "asyncdsm.demo.")) == 3)
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert "Traceback" not in out + err
