@@ -13,6 +13,18 @@ undisturbed: threading.Lock = threading.Lock()
 for it, in nearly all programs not at all."""
 
 _held = False
+_waits = threading.Lock()  # taken once, and never let go
+
+
+def let_forks_wait() -> None:
+    """Have every fork from here on wait until nothing is imported by a thread of ours. Called before one starts."""
+    if not _waits.acquire(blocking=False):
+        return
+    # Before a fork the hook that was registered last runs first. logging's takes the lock that every import of a
+    # module with a logger needs: ours must wait before, or it waits in vain.
+    import logging  # noqa: F401, PLC0415
+
+    os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
 
 
 def on_fork(in_child: Callable[[], object]) -> None:
@@ -33,6 +45,3 @@ def _after_in_parent() -> None:
 def _after_in_child() -> None:
     global undisturbed  # noqa: PLW0603
     undisturbed = threading.Lock()
-
-
-os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

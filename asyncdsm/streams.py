@@ -150,6 +150,7 @@ class DataStreams:
         from asyncdsm.flush import Flusher  # noqa: PLC0415
 
         silence_ddtrace()
+        forks.let_forks_wait()
         settings, self._accounts = self.settings, Accounts()
         self._aggregator = aggregator = Aggregator(
             settings.service,

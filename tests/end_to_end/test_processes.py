@@ -207,6 +207,40 @@ asyncio.run(main())
     assert intake.counted() == 110
 
 
+def test_a_fork_waits_for_an_import_that_needs_the_lock_of_logging(intake: Intake) -> None:
+    """logging takes its lock before every fork: imported after asyncdsm it would do so before ours has waited."""
+    program = """
+import os, sys, threading, warnings
+import asyncdsm
+from asyncdsm import forks
+assert "logging" not in sys.modules
+streams = asyncdsm.DataStreams().__enter__()
+started, forking = threading.Event(), threading.Event()
+def load():
+    with forks.undisturbed:
+        started.set()
+        forking.wait(10)
+        import logging
+        logging.getLogger("a module's")
+loading = threading.Thread(target=load)
+loading.start()
+started.wait(10)
+threading.Timer(0.2, forking.set).start()
+warnings.simplefilter("ignore")
+child = os.fork()
+if child == 0:
+    os._exit(0 if forks._held else 1)
+assert os.waitpid(child, 0)[1] == 0, "it waited in vain"
+loading.join()
+streams.close()
+"""
+    environ = {**os.environ, "DD_TRACE_AGENT_URL": intake.url}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing(intake: Intake, method: str) -> None:
     record_in_child = "record(5)" if method == "fork" else "asyncdsm.DataStreams().__enter__(); record(5)"
