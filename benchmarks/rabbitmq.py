@@ -26,6 +26,12 @@ def bare(count: int) -> float:
     return asyncio.run(_microseconds(count, lambda connection: connection, carried=None))
 
 
+def bare_with_a_header(count: int) -> float:
+    """Nobody follows the messages, and each has a header of a context's size, as its program gave it."""
+    header = {"x" * len(CONTEXT): "x" * 28}
+    return asyncio.run(_microseconds(count, lambda connection: connection, carried=None, headers=header))
+
+
 def asyncdsm_wrapped(count: int) -> float:
     """A connection that is wrapped."""
     return asyncio.run(_wrapped(count))
@@ -49,7 +55,9 @@ async def _wrapped(count: int) -> float:
     return figure
 
 
-async def _microseconds(count: int, follow: Follow, *, carried: str | None) -> float:
+async def _microseconds(
+    count: int, follow: Follow, *, carried: str | None, headers: dict[str, Any] | None = None
+) -> float:
     """CPU time per message: the least of some blocks, behind one that warms up."""
     import aio_pika
 
@@ -57,11 +65,11 @@ async def _microseconds(count: int, follow: Follow, *, carried: str | None) -> f
         channel = await connection.channel(publisher_confirms=False)
         await channel.set_qos(prefetch_count=500)
         queue = await channel.declare_queue(QUEUE, auto_delete=False)
-        figures = [await _block(channel, queue, count, carried) for _ in range(BLOCKS + 1)]
+        figures = [await _block(channel, queue, count, carried, headers) for _ in range(BLOCKS + 1)]
     return min(figures[1:])
 
 
-async def _block(channel: Any, queue: Any, count: int, carried: str | None) -> float:
+async def _block(channel: Any, queue: Any, count: int, carried: str | None, headers: dict[str, Any] | None) -> float:
     from aio_pika import Message
 
     done, left, last = asyncio.Event(), count, dict[str, Any]()
@@ -75,7 +83,7 @@ async def _block(channel: Any, queue: Any, count: int, carried: str | None) -> f
 
     start = process_time()
     for _ in range(count):
-        await channel.default_exchange.publish(Message(BODY), QUEUE)
+        await channel.default_exchange.publish(Message(BODY, headers=headers), QUEUE)
     tag = await queue.consume(callback, no_ack=True)
     await done.wait()
     spent = process_time() - start
@@ -108,11 +116,13 @@ BENCHMARK = Benchmark(
     count=3_000,
     contestants=(
         Contestant("bare", "bare"),
+        Contestant("bare, with a header of that size", "bare_with_a_header"),
         Contestant("asyncdsm.wrap", "asyncdsm_wrapped"),
         Contestant("OpenTelemetry", "opentelemetry_instrumented"),
     ),
     claims=(
         Claim("what asyncdsm adds", _added("asyncdsm.wrap"), unit="µs"),
+        Claim("of that, aio-pika's own work on one more header", _added("bare, with a header of that size"), unit="µs"),
         Claim("what OpenTelemetry adds", _added("OpenTelemetry"), unit="µs"),
         Claim("what asyncdsm adds, of OpenTelemetry", _share),
         Claim("a message with asyncdsm, of one without", lambda figures: figures["asyncdsm.wrap"] / figures["bare"]),
