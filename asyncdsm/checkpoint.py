@@ -121,7 +121,10 @@ def produce(edge: Edge, size: int | None = None) -> str | None:
 
 def current_pathway() -> Pathway | None:
     """Return the pathway of the message that this flow of execution consumed last, or None."""
-    return _behind(_current.get())
+    current = _current.get()
+    while isinstance(current, _Counted):
+        current = current.before
+    return current
 
 
 def set_current(pathway: Pathway | None) -> None:
@@ -146,7 +149,7 @@ def counted_above() -> Iterator[None]:
 
     For an integration of what stands above a message client, which may be followed itself.
     """
-    before = current_pathway()
+    before = _behind(_current.get())
     counted: _Counted = _new(_Counted, before or (0, 0, 0))
     counted.before, counted.is_open = before, True
     _current.set(counted)

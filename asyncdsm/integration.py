@@ -139,7 +139,12 @@ def _load(name: str) -> Integration:
 
 def _loadable() -> Iterator[Integration]:
     """The integrations whose client is in use: no object exists of a client that was never imported."""
-    return (_load(name) for name in _entry_points() if name in sys.modules)
+    for name in _entry_points():
+        if name in sys.modules:
+            try:
+                yield _load(name)
+            except Exception as error:  # a version far outside of those it knows: the other clients go on
+                warn_once(f"load-{name}", "the integration of %s cannot be loaded: %r", name, error)
 
 
 def _named(name: str | None) -> list[Integration]:

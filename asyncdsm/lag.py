@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple, Protocol
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 
 class Lag(NamedTuple):
@@ -33,18 +33,20 @@ class LagSource(Protocol):
         ...
 
 
-_sources: WeakSet[LagSource] = WeakSet()
+_sources: WeakKeyDictionary[LagSource, None] = WeakKeyDictionary()
 
 
 def add_source(source: LagSource) -> None:
     """Let `streams.lag()` ask this client, for as long as it lives."""
-    _sources.add(source)
+    _sources[source] = None
 
 
 def current_lags() -> Iterator[Lag]:
     """Ask every living client."""
-    for source in list(_sources):
-        yield from source.lags()
+    for reference in _sources.keyrefs():  # a list made at once: other threads make clients meanwhile
+        source = reference()
+        if source is not None:
+            yield from source.lags()
 
 
 @lru_cache(4096)

@@ -51,7 +51,6 @@ class DataStreams:
         self._aggregator: Aggregator | None = None
         self._flusher: Flusher | None = None
         self._is_alive: Callable[[], bool] = lambda: False
-        self._lock = threading.Lock()
 
     @property
     def stats(self) -> Stats:
@@ -88,7 +87,8 @@ class DataStreams:
             return
         silence_ddtrace(measuring=False)
         with _starting:
-            if _standby is None:
+            if _standby is None and self is not _running:
+                self._aggregator = None  # of an earlier life, whose flush has ended
                 _set_standby(self)
                 _bring_to_front()
 
@@ -137,10 +137,11 @@ class DataStreams:
     def _start(self, host: Callable[[Host], Callable[[], bool]]) -> None:
         if not self.settings.enabled or _captured is not None:
             return
+        silence_ddtrace()  # before the lock: what it says may be sent by a client that is followed
         with _starting:
-            if _running is not None:
+            if _running is not None or self is _standby:
                 raise AlreadyRunningError(
-                    "a DataStreams is running in this process already: close it before another is started"
+                    "a DataStreams is running in this process already, or this one stands by: close it first"
                 )
             self._begin(host)
             _set_running(self)
@@ -149,7 +150,6 @@ class DataStreams:
     def _begin(self, host: Callable[[Host], Callable[[], bool]]) -> None:
         from asyncdsm.flush import Flusher  # noqa: PLC0415
 
-        silence_ddtrace()
         forks.let_forks_wait()
         settings, self._accounts = self.settings, Accounts()
         self._aggregator = aggregator = Aggregator(
@@ -199,7 +199,6 @@ class DataStreams:
 
     def _forget_parent(self) -> None:
         """In a forked child: nothing of the parent's, neither locks nor threads nor what it recorded."""
-        self._lock = threading.Lock()
         if self._flusher is not None:
             self._flusher.abandon()
         self._aggregator = self._flusher = None
@@ -210,12 +209,14 @@ class DataStreams:
         """Start at the first checkpoint: of a forked child, or of one that stands by."""
         from asyncdsm.hosts import start_in_thread  # noqa: PLC0415
 
-        with self._lock:
-            if self._aggregator is None and self in (_running, _standby):
+        silence_ddtrace()  # before the lock, as above
+        with _starting:
+            if self not in (_running, _standby):
+                return None
+            if self._aggregator is None:
                 with suppress(RuntimeError):  # no thread can be started any more: what is recorded, `close` delivers
                     self._begin(start_in_thread)
-                with _starting:
-                    _bring_to_front()
+                _bring_to_front()
             return self._aggregator
 
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir
@@ -70,7 +70,7 @@ def own_rabbitmq(server: str) -> Iterator[str]:
     port, node_port, epmd_port = _free_ports(3)
     process = subprocess.Popen(  # noqa: S603  (what is installed)
         [sys.executable, "-I", "-S", GUARD, gettempdir(), "new", *command_of(server)],
-        env={**os.environ, **environment(port, node_port, epmd_port)},
+        env={**_without_settings(os.environ), **environment(port, node_port, epmd_port)},
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -83,6 +83,11 @@ def own_rabbitmq(server: str) -> Iterator[str]:
         if process.stdin is not None:
             process.stdin.close()
         process.wait(STOP_SECONDS)
+
+
+def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without what is meant for another RabbitMQ: it may name that one's data."""
+    return {name: value for name, value in environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))}
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:

@@ -5,8 +5,10 @@ Counted when the user's code gets the message, in the task that gets it: what an
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from datetime import UTC
 from functools import lru_cache
 from inspect import isawaitable
 from typing import Any
@@ -20,26 +22,29 @@ from asyncdsm.edge import Edge
 from asyncdsm.hooks import hook_failed, marked_async
 from asyncdsm.pathway import Pathway
 from asyncdsm_aio_pika import depth
-from asyncdsm_aio_pika.headers import ConsumedHeaders, bytes_of, context_in
+from asyncdsm_aio_pika.headers import ConsumedHeaders, bytes_of, context_in, plain
 
 _FOLLOWED = "__asyncdsm_followed__"
+_WAITS_APART = sys.version_info < (3, 12)
+"""`wait_for` awaits in a task of its own: what is cleared there, the caller does not see."""
 _set_headers = vars(Message)["headers"].__set__  # past the lock of a message that needs no acknowledgement
 
-_decided: ContextVar[bool] = ContextVar("asyncdsm_callback_decided", default=False)
-"""True below the first of our hooks around `consume`: only that one sees the callback as it was given."""
+_decided: ContextVar[Any] = ContextVar("asyncdsm_callback_decided", default=None)
+"""The queue, below the first of our hooks around its `consume`: only that one sees the callback as it was given."""
 
 
 def consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Queue.consume` and `RobustQueue.consume`."""
 
     async def consume(self: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
-        if _decided.get():
+        before = _decided.get()
+        if before is self:
             return await original(self, callback, *args, **kwargs)
-        token = _decided.set(True)
+        _decided.set(self)
         try:
             return await original(self, _following(callback, self.name), *args, **kwargs)
         finally:
-            _decided.reset(token)
+            _decided.set(before)  # not by a token: a coroutine may be closed in another context
 
     return marked_async(consume)
 
@@ -48,11 +53,12 @@ def fetch_ahead(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `QueueIterator.consume`, whose callback only fetches ahead."""
 
     async def consume(self: Any) -> Any:
-        token = _decided.set(True)
+        before = _decided.get()
+        _decided.set(self._amqp_queue)
         try:
             return await original(self)
         finally:
-            _decided.reset(token)
+            _decided.set(before)
 
     return marked_async(consume)
 
@@ -61,12 +67,14 @@ def next_message(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `QueueIterator.__anext__`."""
 
     async def received(self: Any) -> Any:
+        _done_with_the_last()
         message = await original(self)
         arrived(self._amqp_queue.name, message)
         return message
 
     def __anext__(self: Any) -> Any:  # noqa: N807
-        checkpoint.set_current(None)  # who asks for the next message is done with the last one
+        if _WAITS_APART:
+            _done_with_the_last()
         return received(self)
 
     return marked_async(__anext__)
@@ -76,6 +84,7 @@ def get(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Queue.get`."""
 
     async def received(self: Any, args: Any, kwargs: Any) -> Any:
+        _done_with_the_last()
         try:
             message = await original(self, *args, **kwargs)
         except QueueEmpty:
@@ -89,11 +98,16 @@ def get(original: Callable[..., Any]) -> Callable[..., Any]:
         return message
 
     def get(self: Any, *args: Any, **kwargs: Any) -> Any:
-        # Here and not behind the await: before Python 3.12 `wait_for` awaits in a task of its own.
-        checkpoint.set_current(None)
+        if _WAITS_APART:
+            _done_with_the_last()
         return received(self, args, kwargs)
 
     return marked_async(get)
+
+
+def _done_with_the_last() -> None:
+    """Who asks for the next message is done with the last one: in the task that asks, which may be one of its own."""
+    checkpoint.set_current(None)
 
 
 def arrived(queue: str, message: Any) -> None:
@@ -131,17 +145,24 @@ def pathway_of(message: Any) -> Pathway | None:
 @lru_cache(4096)
 def in_edge(queue: str) -> Edge:
     """Return the edge of consuming from a queue."""
-    return Edge("direction:in", f"topic:{queue}", "type:rabbitmq")
+    return Edge("direction:in", f"topic:{plain(queue)}", "type:rabbitmq")
 
 
 def _published_ns(message: Any) -> int | None:
     """Return the publisher's time, to the second as AMQP has it."""
-    return None if message.timestamp is None else int(message.timestamp.timestamp()) * 1_000_000_000
+    published = message.timestamp
+    if published is None:
+        return None
+    if published.tzinfo is None:  # pamqp before 3.3 says UTC so, which Python would take for the local time
+        published = published.replace(tzinfo=UTC)
+    return int(published.timestamp()) * 1_000_000_000
 
 
 def _following(callback: Any, queue: str) -> Any:
     """Return what to call instead of the user's callback; an iterator's, and one of ours, stay what they are."""
-    if isinstance(getattr(callback, "__self__", None), AbstractQueueIterator) or hasattr(callback, _FOLLOWED):
+    if isinstance(getattr(callback, "__self__", None), AbstractQueueIterator):
+        return callback
+    if getattr(callback, _FOLLOWED, None) == queue:
         return callback
     call = _awaitable(callback)
 
@@ -149,7 +170,7 @@ def _following(callback: Any, queue: str) -> Any:
         arrived(queue, message)
         return await call(message)
 
-    setattr(deliver, _FOLLOWED, True)
+    setattr(deliver, _FOLLOWED, queue)
     return deliver
 
 

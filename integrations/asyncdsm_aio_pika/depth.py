@@ -29,9 +29,10 @@ class Depths:
 
     def lags(self) -> Iterator[lag.Lag]:
         """Return the depths that open channels know."""
-        for channel, queues in list(self._channels.items()):
-            if not channel.is_closed:
-                yield from list(queues.values())
+        for reference in self._channels.keyrefs():  # a list made at once: other threads open channels meanwhile
+            channel = reference()
+            if channel is not None and not channel.is_closed:
+                yield from list(self._channels.get(channel, {}).values())
 
 
 _depths = Depths()

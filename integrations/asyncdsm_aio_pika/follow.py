@@ -1,6 +1,7 @@
 """One object wrapped, and all that it makes: it becomes an instance of a subclass of its class that has our hooks.
 
 Not hooks on the classes themselves, for other connections stay as they are; nor on the object, for queues have slots.
+The hooks stand around aio-pika's own methods, below whatever a class of the user's own does before it calls them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractQueue, AbstractQueueIterator
 
-from asyncdsm.hooks import Hook
+from asyncdsm.hooks import Hook, hook_failed
+from asyncdsm.log import warn_once
 from asyncdsm_aio_pika import consume, depth, publish
 
 _HOOKS: dict[type, dict[str, Hook]] = {
@@ -35,8 +37,9 @@ def follow(client: Any) -> bool:
     kind: Any = type(client)
     if hooks_of(kind) is None:
         return False
-    if not _follows(kind):
-        client.__class__ = _following(kind)
+    followed = _followed(kind)
+    if followed is not kind:
+        client.__class__ = followed
     if isinstance(client, AbstractQueue):
         depth.note(client, getattr(getattr(client, "declaration_result", None), "message_count", None))
     if isinstance(client, AbstractChannel):
@@ -45,31 +48,47 @@ def follow(client: Any) -> bool:
     return True
 
 
-def _follows(kind: type) -> bool:
-    return "_asyncdsm_follows" in vars(kind)
+def _followed(kind: Any) -> Any:
+    """Return the subclass that has our hooks. A class that none can be made of, or what is no class, stays as it is."""
+    try:
+        return _following(kind)
+    except Exception as error:  # a metaclass or an `__init_subclass__` with wishes of its own
+        warn_once(f"not-followed-{kind!r}", "%r cannot be followed by wrap(), only by instrument(): %r", kind, error)
+        return kind
 
 
 @functools.cache
 def _following(kind: Any) -> Any:
-    """Return the subclass of a class that has our hooks, and makes what has them."""
-    if _follows(kind):
+    if "_asyncdsm_follows" in vars(kind):
         return kind
     names = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
-    made = {name: _following(getattr(kind, name)) for name in _FACTORIES if hasattr(kind, name)}
-    subclass = type(kind)(kind.__name__, (kind,), {"__slots__": (), "_asyncdsm_follows": True, **names, **made})
-    hooks = hooks_of(kind) or {}
-    if issubclass(kind, AbstractQueue):
+    made = {name: _followed(getattr(kind, name)) for name in _FACTORIES if isinstance(getattr(kind, name, None), type)}
+    own = next(base for base in kind.__mro__ if base.__module__.startswith("aio_pika."))
+    bases = (_hooked(own),) if kind is own else (kind, _hooked(own))
+    return _subclass(kind, bases, {"_asyncdsm_follows": True, **names, **made})
+
+
+@functools.cache
+def _hooked(own: Any) -> Any:
+    """Return a subclass of one of aio-pika's own classes that has our hooks around its methods."""
+    hooked = _subclass(own, (own,), {"__module__": __name__})
+    hooks = hooks_of(own) or {}
+    if issubclass(own, AbstractQueue):
         hooks = {**hooks, "iterator": _iterator}
     for name, hook in hooks.items():
-        setattr(subclass, name, functools.wraps(getattr(kind, name))(hook(_inherited(subclass, name))))
-    return subclass
+        setattr(hooked, name, functools.wraps(getattr(own, name))(hook(_inherited(hooked, name))))
+    return hooked
 
 
-def _inherited(subclass: type, name: str) -> Callable[..., Any]:
-    """Return the method above a subclass, looked up at each call: somebody else may put a patch there later."""
+def _subclass(kind: Any, bases: tuple[Any, ...], namespace: dict[str, Any]) -> Any:
+    return type(kind)(kind.__name__, bases, {"__slots__": (), **namespace})
+
+
+def _inherited(hooked: Any, name: str) -> Callable[..., Any]:
+    """Return the method above, looked up at each call: somebody else may put a patch there later."""
 
     def inherited(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return getattr(super(subclass, self), name)(*args, **kwargs)
+        return getattr(super(hooked, self), name)(*args, **kwargs)
 
     return inherited
 
@@ -77,7 +96,10 @@ def _inherited(subclass: type, name: str) -> Callable[..., Any]:
 def _iterator(original: Callable[..., Any]) -> Callable[..., Any]:
     def iterator(self: Any, **kwargs: Any) -> Any:
         made = original(self, **kwargs)
-        follow(made)
+        try:
+            follow(made)
+        except Exception as error:
+            hook_failed(error)
         return made
 
     return iterator

@@ -49,6 +49,11 @@ def bytes_of(headers: dict[str, Any]) -> int:
     return size
 
 
+def plain(name: Any) -> str:
+    """Return a name as it goes over the wire: the value of an enum's member that is a text."""
+    return str.__str__(name) if isinstance(name, str) else str(name)
+
+
 def has_room(headers: dict[str, Any], size: int) -> bool:
     """Say whether a table of so many bytes takes one more entry: one that is too large ends the connection."""
     return size + _FIELD_BYTES * len(headers) < MOST_BYTES

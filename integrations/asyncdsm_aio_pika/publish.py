@@ -18,7 +18,7 @@ from asyncdsm.checkpoint import Departure
 from asyncdsm.edge import Edge
 from asyncdsm.hooks import hook_failed, marked_async
 from asyncdsm.pathway import HEADER
-from asyncdsm_aio_pika.headers import KEY_BYTES, bytes_of, has_room
+from asyncdsm_aio_pika.headers import KEY_BYTES, bytes_of, has_room, plain
 
 
 class Addressed(Message):
@@ -86,6 +86,6 @@ def addressed(exchange: str, routing_key: str, message: Any) -> tuple[Departure 
 def out_edge(exchange: str, routing_key: str | bool) -> Edge:
     """Return the edge of publishing: by routing key to the default exchange, else by exchange (protocol §4)."""
     if exchange == "":
-        return Edge("direction:out", f"topic:{routing_key}", "type:rabbitmq")
+        return Edge("direction:out", f"topic:{plain(routing_key)}", "type:rabbitmq")
     has_key = "true" if routing_key else "false"
-    return Edge("direction:out", f"exchange:{exchange}", f"has_routing_key:{has_key}", "type:rabbitmq")
+    return Edge("direction:out", f"exchange:{plain(exchange)}", f"has_routing_key:{has_key}", "type:rabbitmq")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from time import time, time_ns
+from time import time, time_ns, tzset
 from typing import Any
 
 import aio_pika
@@ -18,6 +18,7 @@ import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import QueueEmpty
+from asyncdsm_aio_pika import consume
 
 import asyncdsm
 from asyncdsm import Pathway, checkpoint, current_pathway
@@ -246,6 +247,33 @@ async def test_without_a_context_a_pathway_begins_when_the_message_was_published
     assert timed.parent == untimed.parent == 0
     assert timed.pathway_latency == timed.edge_latency == pytest.approx(timed.time_ns / 1e9 - published)
     assert untimed.pathway_latency == 0
+
+
+def test_a_time_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pamqp says it before 3.3, under aio-pika 9.0 and 9.1."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    tzset()
+    try:
+        message = aio_pika.IncomingMessage.__new__(aio_pika.IncomingMessage)
+        object.__setattr__(message, "timestamp", datetime(2026, 1, 2))
+        assert consume._published_ns(message) == datetime(2026, 1, 2, tzinfo=UTC).timestamp() * 1e9
+    finally:
+        monkeypatch.undo()
+        tzset()
+
+
+async def test_asking_in_another_task_leaves_this_one_its_pathway(
+    channel: AbstractChannel, captured_streams: Captured, name: Name
+) -> None:
+    """Not so before Python 3.12, where that is done for the sake of `wait_for`: then none is current."""
+    queue, invoices = await channel.declare_queue(name()), await channel.declare_queue(name())
+    await publish(channel, queue, b"1", b"2")
+    await queue.get(no_ack=True)
+    following = asyncio.create_task(queue.get(no_ack=True))
+    await publish(channel, invoices)
+    await following
+    expected = captured_streams.consumed()[0].hash if sys.version_info >= (3, 12) else 0
+    assert captured_streams.produced(invoices.name)[0].parent == expected
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from enum import Enum
 from typing import Any
 
 import aio_pika
@@ -16,6 +17,8 @@ from opentelemetry.instrumentation.aio_pika import AioPikaInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 
 import asyncdsm
+from asyncdsm import Pathway
+from asyncdsm.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.test_aio_pika_consume import Seen
@@ -157,6 +160,80 @@ async def test_classes_of_the_users_own(rabbitmq: RabbitMQ, captured_streams: Ca
         assert isinstance(queue, OwnQueue)
         await there_and_back(channel, queue)
     assert sent_and_read(captured_streams) == (3, 3)
+
+
+@pytest.mark.parametrize("way", ["wrapped", "instrumented"])
+async def test_an_exchange_class_that_does_more(
+    rabbitmq: RabbitMQ, captured_streams: Captured, bare: AbstractChannel, name: Name, way: str
+) -> None:
+    """What it changes is sent and told, however it is followed; what it sends elsewhere has a context of its own."""
+    audit, orders = await bare.declare_queue(name()), await bare.declare_queue(f"prod.{name()}")
+
+    class OwnExchange(RobustExchange):
+        async def publish(self, message: Any, routing_key: str = "nowhere", **kwargs: Any) -> Any:
+            message.message_id = "own"
+            await super().publish(message, audit.name)
+            return await super().publish(message, f"prod.{routing_key}", **kwargs)
+
+    class OwnChannel(RobustChannel):
+        EXCHANGE_CLASS = OwnExchange
+
+    class OwnConnection(RobustConnection):
+        CHANNEL_CLASS = OwnChannel
+
+    follow: Any = asyncdsm.wrap if way == "wrapped" else lambda connection: connection
+    with instrumented() if way == "instrumented" else nullcontext():
+        async with follow(await aio_pika.connect_robust(rabbitmq.url, connection_class=OwnConnection)) as connection:
+            exchange: Any = (await connection.channel()).default_exchange
+            await exchange.publish(Message(b"body"), orders.name.removeprefix("prod."))
+            await exchange.publish(Message(b"body"))
+    assert [made.topic for made in captured_streams.produced()] == [
+        audit.name,
+        orders.name,
+        audit.name,
+        "prod.nowhere",
+    ]
+    for queue, sent in ((audit, 0), (orders, 1)):
+        message = await queue.get(no_ack=True)
+        assert message is not None
+        assert message.message_id == "own"
+        pathway = Pathway.decode_base64(str(message.headers[HEADER]))
+        assert pathway is not None
+        assert pathway.hash == captured_streams.produced()[sent].hash
+
+
+async def test_a_class_that_no_subclass_can_be_made_of(
+    rabbitmq: RabbitMQ, captured_streams: Captured, name: Name, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is left as it is, with a warning; the rest of the connection is followed."""
+
+    class Particular(RobustQueue):
+        def __init_subclass__(cls, *, reason: str) -> None:
+            """Ask for a reason."""
+
+    class OwnChannel(RobustChannel):
+        QUEUE_CLASS = Particular
+
+    class OwnConnection(RobustConnection):
+        CHANNEL_CLASS = OwnChannel
+
+    async with asyncdsm.wrap(await aio_pika.connect_robust(rabbitmq.url, connection_class=OwnConnection)) as connection:
+        channel = await connection.channel()
+        await there_and_back(channel, await channel.declare_queue(name(), exclusive=True))
+    assert sent_and_read(captured_streams) == (3, 0)
+    assert any("cannot be followed by wrap()" in record.getMessage() for record in caplog.records)
+
+
+async def test_names_that_are_members_of_an_enum(rabbitmq: RabbitMQ, captured_streams: Captured, name: Name) -> None:
+    class Names(str, Enum):  # noqa: UP042  # unlike a StrEnum's, its members format as their names
+        QUEUE = name()
+
+    async with asyncdsm.wrap(await aio_pika.connect_robust(rabbitmq.url)) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(Names.QUEUE, exclusive=True)
+        await channel.default_exchange.publish(Message(b"body"), Names.QUEUE)
+        await queue.get(no_ack=True)
+    assert [made.topic for made in captured_streams.checkpoints] == [Names.QUEUE.value] * 2
 
 
 async def test_all_of_them(plain: AbstractConnection, captured_streams: Captured, name: Name) -> None:

@@ -172,9 +172,12 @@ async def test_a_task_made_before_does_not_see_it(captured_streams: Captured, an
 
 
 async def test_what_is_counted_above_is_not_counted_below(captured_streams: Captured) -> None:
+    with checkpoint.counted_above():
+        assert asyncdsm.current_pathway() is None
     came = Pathway(77, 1, 1)
     checkpoint.set_current(came)
     with checkpoint.counted_above():
+        assert asyncdsm.current_pathway() is came
         assert checkpoint.prepare(OUT) is None
         assert checkpoint.produce(OUT) is None
         with checkpoint.counted_above():

@@ -275,6 +275,25 @@ async def test_what_stands_by_gives_way_and_comes_back() -> None:
     assert (standing.stats.delivered, started.stats.delivered) == (5, 2)
 
 
+async def test_one_that_stood_by_may_do_so_again() -> None:
+    streams = DataStreams(SETTINGS, exporter=MemoryExporter())
+    for lives in (1, 2):
+        streams.stand_by()
+        record(3)
+        await streams.aclose()
+        assert (streams.stats.delivered, streams.stats.pending) == (3, 0), lives
+
+
+async def test_one_that_stands_by_is_not_started_besides() -> None:
+    streams = DataStreams(SETTINGS, exporter=MemoryExporter())
+    streams.stand_by()
+    record(3)
+    with pytest.raises(AlreadyRunningError):
+        await streams.start()
+    await streams.aclose()
+    assert streams.stats.delivered == 3
+
+
 async def test_disabled_it_does_not_stand_by() -> None:
     DataStreams(Settings(enabled=False)).stand_by()
     assert running_streams() is None
