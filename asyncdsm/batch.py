@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
-from asyncdsm.checkpoint import current_pathway, set_current
+from asyncdsm.checkpoint import current_pathway, set_current, standing
 from asyncdsm.pathway import Pathway
 
 Message = TypeVar("Message")
@@ -38,7 +38,7 @@ class _Following(Iterator[Message]):
 
     def __init__(self, messages: Iterator[Message], pathways: dict[int, Pathway | None]) -> None:
         self._messages, self._pathways = messages, pathways
-        self._before = self._made_current = current_pathway()
+        self._before, self._made_current = standing(), current_pathway()
 
     def __next__(self) -> Message:
         try:

@@ -127,6 +127,11 @@ def current_pathway() -> Pathway | None:
     return current
 
 
+def standing() -> Pathway | None:
+    """Return what `continuing` needs to go on as here: the current pathway, or that all is `counted_above`."""
+    return _behind(_current.get())
+
+
 def set_current(pathway: Pathway | None) -> None:
     """Make a pathway the current one, or none."""
     _current.set(pathway)
@@ -149,7 +154,7 @@ def counted_above() -> Iterator[None]:
 
     For an integration of what stands above a message client, which may be followed itself.
     """
-    before = _behind(_current.get())
+    before = standing()
     counted: _Counted = _new(_Counted, before or (0, 0, 0))
     counted.before, counted.is_open = before, True
     _current.set(counted)

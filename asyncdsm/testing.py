@@ -115,7 +115,7 @@ def capture(*, service: str = "test", env: str | None = None, now: Callable[[], 
     DataStreams runs or something captures already.
     """
     captured = Captured(service, env, now)
-    before = checkpoint.current_pathway()
+    before = checkpoint.standing()
     try:
         with capturing(captured):
             yield captured

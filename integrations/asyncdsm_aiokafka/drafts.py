@@ -21,13 +21,13 @@ _PLACEHOLDER = (HEADER, b"A" * 28)
 
 
 class Record(NamedTuple):
-    """A record as it was appended, and what was current then."""
+    """A record as it was appended, and where the program stood then."""
 
     timestamp: int
     key: bytes | None
     value: bytes | None
     headers: list[Header]
-    current: Pathway | None
+    standing: Pathway | None
 
 
 class Draft:
@@ -66,8 +66,8 @@ class Draft:
             headers=[*without_ours(given), _PLACEHOLDER],
         )
         if metadata is not None:
-            current = checkpoint.current_pathway()
-            self.records.append(Record(metadata.timestamp, key_bytes, value_bytes, given, current))
+            standing = checkpoint.standing()
+            self.records.append(Record(metadata.timestamp, key_bytes, value_bytes, given, standing))
         return metadata
 
     def address(self, accumulator: Any, topic: str) -> list[Departure]:
@@ -75,7 +75,7 @@ class Draft:
         client, fresh = client_of(accumulator._cluster), accumulator.create_builder()
         departures = list[Departure]()
         for record in self.records:
-            with checkpoint.continuing(record.current):
+            with checkpoint.continuing(record.standing):
                 departure, headers = addressed(client, topic, record.key, record.value, record.headers)
             fresh.append(timestamp=record.timestamp, key=record.key, value=record.value, headers=headers)
             if departure is not None:

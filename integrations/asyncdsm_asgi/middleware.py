@@ -37,7 +37,7 @@ class DataStreamsMiddleware:
             return await lifetime.run(self.app, scope, receive, send)
         if not self._lives:
             self._stand_by()
-        before = checkpoint.current_pathway()
+        before = checkpoint.standing()
         checkpoint.set_current(None)
         try:
             if self.pushed and kind == "http":

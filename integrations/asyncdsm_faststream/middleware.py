@@ -38,7 +38,7 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
         subscriber, serving = self.context.get_local("handler_"), _serving.get()
         if subscriber is not None and subscriber is not serving:
             self._subscriber, self._around = subscriber, serving
-            self._before = checkpoint.current_pathway()
+            self._before = checkpoint.standing()
             _serving.set(subscriber)
             self._arrived()
 

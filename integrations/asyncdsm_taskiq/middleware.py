@@ -82,7 +82,7 @@ class DataStreamsMiddleware(TaskiqMiddleware):
         if executing is not None and executing.message is message:
             return message
         try:
-            _executing.set(_Executing(message, checkpoint.current_pathway(), _executing.get()))
+            _executing.set(_Executing(message, checkpoint.standing(), _executing.get()))
             checkpoint.consume(_edge("in", _queue_of(self.broker, message)), _context_in(message))
         except Exception as error:
             hook_failed(error)
