@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from shutil import rmtree
 
 import nox
+from nox.command import CommandFailed
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
@@ -21,6 +23,8 @@ INTEGRATIONS = [
     "asyncdsm_httpx",
     "asyncdsm_taskiq",
 ]
+RUN_AGAIN = 5
+"""How many failed tests are run once more; where more fail, something is broken."""
 TYPED = ["asyncdsm", "integrations", "tests", "examples", "benchmarks", "noxfile.py"]
 
 nox.needs_version = ">=2025.5"
@@ -38,7 +42,26 @@ def group(name: str) -> tuple[str, ...]:
 def tests(session: nox.Session) -> None:
     """Run all tests, on real brokers too; what follows `--` goes to pytest."""
     session.install("-e", ".[all]", *group("test"))
-    session.run("pytest", *session.posargs)
+    cache = Path(session.create_tmp(), "cache").resolve()
+    rmtree(cache, ignore_errors=True)
+    pytest = ["pytest", "-o", f"cache_dir={cache}", *session.posargs]
+    try:
+        session.run(*pytest)
+    except CommandFailed:
+        failed = failed_tests(cache)
+        if not 0 < len(failed) <= RUN_AGAIN:
+            raise
+        # Real brokers on a busy machine: a test may miss its moment once. It is named, and must pass by itself.
+        session.run(*pytest, "--last-failed", "--last-failed-no-failures=none")
+        session.warn("UNSTEADY: " + ", ".join(failed) + " passed only when run again")
+
+
+def failed_tests(cache: Path) -> list[str]:
+    """Return what failed in the run that left this cache; nothing where pytest itself came to no end."""
+    try:
+        return list(json.loads((cache / "v" / "cache" / "lastfailed").read_text()))
+    except FileNotFoundError:
+        return []
 
 
 @nox.session
