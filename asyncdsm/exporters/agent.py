@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import ssl
 from email.utils import parsedate_to_datetime
@@ -9,6 +10,7 @@ from http import HTTPStatus
 from time import time
 from urllib.parse import urlsplit
 
+import anyio
 import httpx2
 
 from asyncdsm._version import __version__
@@ -37,9 +39,10 @@ class AgentExporter:
                 uds=socket_path,
                 trust_env=False,
             ),
-            timeout=settings.request_seconds,
+            timeout=_timeout(settings.request_seconds),
             trust_env=False,
         )
+        self._request_seconds = settings.request_seconds
         self._path = f"/api{PATH}" if settings.api_key else PATH
         self._agentless = settings.api_key is not None
 
@@ -59,16 +62,24 @@ class AgentExporter:
         return (await self.ask())[0]
 
     async def ask(self) -> tuple[bool, str | None]:
-        """Ask for `/info`: whether it lists the endpoint, and why nothing answered, if nothing did."""
+        """Ask for `/info`: whether it lists the endpoint, and why nothing answered, if nothing did.
+
+        It waits for `request_seconds` in all, and reads no more than a bounded part of an answer.
+        """
         try:
-            answer = await self._client.get("/info")
-        except (httpx2.HTTPError, OSError) as error:
+            with anyio.fail_after(self._request_seconds):
+                info = await self._info()
+        except (httpx2.HTTPError, OSError) as error:  # a TimeoutError is an OSError
             return False, _described(error)
+        return isinstance(info, list) and PATH in info, None
+
+    async def _info(self) -> object:
+        async with self._client.stream("GET", "/info", headers={"Accept-Encoding": "identity"}) as answer:
+            text = await _beginning(answer)
         try:
-            endpoints = answer.json()["endpoints"]
-        except (ValueError, KeyError, TypeError):
-            return False, None
-        return isinstance(endpoints, list) and PATH in endpoints, None
+            return json.loads(text)["endpoints"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -77,14 +88,28 @@ class AgentExporter:
     async def _post(self, payload: bytes) -> tuple[int, str | None]:
         try:
             async with self._client.stream("POST", self._path, content=payload) as answer:
-                read = 0
-                async for part in answer.aiter_raw():  # a connection is used again only when read to its end
-                    read += len(part)
-                    if read > MAX_ANSWER_BYTES:
-                        break
+                await _beginning(answer)  # a connection is used again only when read to its end
                 return answer.status_code, answer.headers.get("Retry-After")
         except (httpx2.HTTPError, OSError) as error:
             raise TryAgain(_described(error)) from error
+
+
+async def _beginning(answer: httpx2.Response) -> bytes:
+    """Read an answer to its end, or as far as anything of it is wanted."""
+    text = b""
+    async for part in answer.aiter_raw():
+        text += part
+        if len(text) > MAX_ANSWER_BYTES:
+            break
+    return text
+
+
+def _timeout(seconds: float) -> httpx2.Timeout:
+    """Let connecting end by itself, before all of the request does.
+
+    Where a TLS handshake is cancelled from outside, httpcore2 leaves the connection open.
+    """
+    return httpx2.Timeout(seconds, connect=seconds / 2)
 
 
 def _headers(settings: Settings) -> dict[str, str]:
