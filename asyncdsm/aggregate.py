@@ -146,7 +146,7 @@ class Aggregator:
         pop, bucket, end = samples.popleft, Bucket(0), 0
         taken = dropped = 0
         try:
-            for taken in range(1, most + 1):
+            for taken in range(1, most + 1):  # noqa: B007  (used where it breaks off)
                 point, now, edge_ns, pathway_ns, size = pop()
                 if not bucket.start_ns <= now < end:
                     bucket = self._bucket(now)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import platform
 import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from time import time
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -39,7 +42,7 @@ class AgentExporter:
                 uds=socket_path,
                 trust_env=False,
             ),
-            timeout=_timeout(settings.request_seconds),
+            timeout=settings.request_seconds,
             trust_env=False,
         )
         self._request_seconds = settings.request_seconds
@@ -74,7 +77,7 @@ class AgentExporter:
         return isinstance(info, list) and PATH in info, None
 
     async def _info(self) -> object:
-        async with self._client.stream("GET", "/info", headers={"Accept-Encoding": "identity"}) as answer:
+        async with self._request("GET", "/info", headers={"Accept-Encoding": "identity"}) as answer:
             text = await _beginning(answer)
         try:
             return json.loads(text)["endpoints"]
@@ -85,9 +88,17 @@ class AgentExporter:
         """Close the connections."""
         await self._client.aclose()
 
+    @asynccontextmanager
+    async def _request(self, method: str, path: str, **more: Any) -> AsyncIterator[httpx2.Response]:
+        async with (
+            _Connecting() as connecting,
+            self._client.stream(method, path, extensions={"trace": connecting.trace}, **more) as answer,
+        ):
+            yield answer
+
     async def _post(self, payload: bytes) -> tuple[int, str | None]:
         try:
-            async with self._client.stream("POST", self._path, content=payload) as answer:
+            async with self._request("POST", self._path, content=payload) as answer:
                 await _beginning(answer)  # a connection is used again only when read to its end
                 return answer.status_code, answer.headers.get("Retry-After")
         except (httpx2.HTTPError, OSError) as error:
@@ -104,12 +115,25 @@ async def _beginning(answer: httpx2.Response) -> bytes:
     return text
 
 
-def _timeout(seconds: float) -> httpx2.Timeout:
-    """Let connecting end by itself, before all of the request does.
+class _Connecting:
+    """Closes the connection of a request that is cancelled in the middle of its TLS handshake: httpcore2 does not."""
 
-    Where a TLS handshake is cancelled from outside, httpcore2 leaves the connection open.
-    """
-    return httpx2.Timeout(seconds, connect=seconds / 2)
+    def __init__(self) -> None:
+        self._connection: Any = None
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take one event of httpcore2's `trace` extension."""
+        if event == "connection.connect_tcp.complete":
+            self._connection = info["return_value"]
+        elif event == "connection.start_tls.complete":
+            self._connection = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and self._connection is not None:
+            await self._connection.aclose()
 
 
 def _headers(settings: Settings) -> dict[str, str]:

@@ -23,7 +23,7 @@ _EXTENSIONS = (EXTENSION, f"kafkaheader{EXTENSION}", f"kafkaheader{HEADER}")
 
 _LONGEST_NAME = 256
 MOST_EVENTS = 1000
-"""A longer batch of CloudEvents is not looked into: an event may have two bytes, and its checkpoint takes as long as any."""
+"""A longer batch of CloudEvents is not looked into: an event may have two bytes, and takes as long as any."""
 
 
 class Pushed(NamedTuple):
