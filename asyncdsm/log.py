@@ -5,13 +5,15 @@ from __future__ import annotations
 from time import monotonic
 
 MINUTE = 60.0
+MOST_SAID = 1000
+"""Some keys have a topic's name in them, which may come from outside: beyond, nothing new is said once."""
 
 _said: dict[str, float] = {}
 
 
 def warn_once(key: str, message: str, *values: object) -> None:
     """Warn about something that will not change while the process lives."""
-    if key not in _said:
+    if key not in _said and len(_said) < MOST_SAID:
         _said[key] = monotonic()
         warn(message, *values)
 
@@ -28,16 +30,22 @@ def inform(message: str, *values: object) -> None:
     """Say that something is well again."""
     from logging import getLogger  # noqa: PLC0415
 
-    getLogger("asyncdsm").info(message, *values)
+    getLogger("asyncdsm").info(message, *map(_on_one_line, values))
 
 
 def warn(message: str, *values: object) -> None:
-    """Warn, every time."""
+    """Warn, every time. A text among the values, a topic's name for one, adds no line of its own to the log."""
     from logging import getLogger  # noqa: PLC0415  (a fifth of `import asyncdsm`, and needed only now)
 
-    getLogger("asyncdsm").warning(message, *values)
+    getLogger("asyncdsm").warning(message, *map(_on_one_line, values))
 
 
 def forget() -> None:
     """Let everything be said again."""
     _said.clear()
+
+
+def _on_one_line(value: object) -> object:
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in value)
