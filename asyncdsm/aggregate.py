@@ -1,55 +1,39 @@
 """What has been measured and not been sent yet: samples, folded into time buckets.
 
-A checkpoint appends one sample to a deque, which any thread may do without a lock. Whoever finds the deque long
-folds it: counts every sample into its bucket, under a lock that nobody waits for. So nothing is lost between
-threads, and no bucket is ever changed while it is sent.
+A checkpoint appends one sample to a list, which any thread may do without a lock. Whoever finds the list long folds
+it: counts every sample into its bucket, under a lock that nobody waits for. So nothing is lost between threads, and no
+bucket is ever changed while it is sent.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from functools import lru_cache
-from math import log
+from collections.abc import Callable, Iterator
+from math import e, floor, log2
 from threading import Lock
 from time import time_ns
 from typing import Final
 
-from asyncdsm.bins import MULTIPLIER, OFFSET, ZERO, bin_of
+from asyncdsm.bins import MULTIPLIER, OFFSET
+from asyncdsm.bucket import KEY_BITS, PATHWAY, SELDOM, Bucket, SizeKeys
 from asyncdsm.edge import Point
 from asyncdsm.log import warn_each_minute
 from asyncdsm.stats import Accounts, Stats
 
 FOLD_AT = 256
-"""Samples that are folded at once: about 0.3 ms of work."""
-
-# The three sketches of a point are one dict of counts: edge latencies as they are, the others shifted to ranges of
-# their own. It takes the memory of one dict, not of three.
-PATHWAY, SIZE = 1 << 22, 1 << 23
+"""Samples that are folded at once: about 0.1 ms of work."""
 
 Sample = tuple[Point, int, int, int, int | None]
 """Point, time of the checkpoint, edge latency, pathway latency (all ns), payload size in bytes if known."""
 Offset = tuple[tuple[str, ...], int, int]
 """Sorted tags of a backlog, time, offset."""
 
-_NS: Final = 1e-9
+# The bin of a latency in ns (`bins.bin_of` of its seconds) is floor(log2(ns) * SCALE + SHIFT), 1 or more: 37 ns, where
+# int(log(seconds) / log(gamma) + offset) takes 96.
+_SCALE: Final = MULTIPLIER / log2(e)
+_SHIFT: Final = OFFSET + log2(1e-9) * _SCALE
 
-
-@lru_cache(4096)
-def _size_key(size: int) -> int:
-    return SIZE + bin_of(size)
-
-
-class Bucket:
-    """Ten seconds of what passed, aligned to the epoch."""
-
-    __slots__ = ("backlogs", "points", "recorded", "start_ns")
-
-    def __init__(self, start_ns: int) -> None:
-        self.start_ns: int = start_ns
-        self.points: dict[Point, dict[int, int]] = {}
-        self.backlogs: dict[tuple[str, ...], int] = {}
-        self.recorded: int = 0
+_size_keys = SizeKeys()
 
 
 class Aggregator:
@@ -79,11 +63,12 @@ class Aggregator:
         self.now: Callable[[], int] = now
         self.strict: bool = False  # under test: errors of ours are raised, not kept from the program
         self.accounts: Accounts = accounts or Accounts()
-        self.samples: deque[Sample] = deque()
+        self.samples: list[Sample] = []
         self.offsets: deque[Offset] = deque()
         self._buckets: dict[int, Bucket] = {}
         self._alive: set[Point] = set()
         self._lock = Lock()
+        self._refused = 0
 
     def record(self, sample: Sample) -> None:
         """Take one sample. **Hot**: an append, and a fold every 256th time."""
@@ -121,9 +106,9 @@ class Aggregator:
             self._fold()
             ended = [start for start in self._buckets if before_ns is None or self._is_over(start, before_ns)]
             taken = [self._buckets.pop(start) for start in sorted(ended)]
-            if taken:
-                self._forget_idle(taken)
-            return taken
+        if taken:
+            self._forget_idle(taken[-1].start_ns)
+        return taken
 
     def _is_over(self, start_ns: int, now_ns: int) -> bool:
         return not now_ns - self.bucket_ns < start_ns <= now_ns + self.bucket_ns
@@ -135,51 +120,79 @@ class Aggregator:
             return self.accounts.snapshot(len(self.samples))
 
     def _fold(self) -> None:
-        left = len(self.samples)
-        while left > 0:
-            left -= self._count(left)
+        samples = self.samples[:]
+        del self.samples[: len(samples)]  # what other threads have appended meanwhile stands behind
+        waiting = iter(samples)
+        before, self._refused = self._counted(), 0
+        try:
+            self._count_each(waiting)
+        finally:  # a KeyboardInterrupt too may break it off: what it left waits again, the accounts stay even
+            left = list(waiting)
+            self.samples[:0] = left
+            self._level()
+            taken = len(samples) - len(left)
+            self.accounts.record(taken)
+            self.accounts.drop("points", self._refused)
+            self.accounts.drop("counting", taken - self._refused - (self._counted() - before))
         self._fold_offsets()
 
-    def _count(self, most: int) -> int:
-        """Count samples into their buckets; return how many. One that breaks it off is dropped, the rest goes on."""
-        samples, before = self.samples, self._counted()
-        pop, bucket, end = samples.popleft, Bucket(0), 0
-        taken = dropped = 0
-        try:
-            for taken in range(1, most + 1):  # noqa: B007  (used where it breaks off)
-                point, now, edge_ns, pathway_ns, size = pop()
-                if not bucket.start_ns <= now < end:
-                    bucket = self._bucket(now)
-                    end = bucket.start_ns + self.bucket_ns
-                counts = bucket.points.get(point)
-                if counts is None:
-                    if not point.kept or len(bucket.points) >= self.max_points:
-                        dropped += 1
-                        continue
-                    counts = bucket.points[point] = {}
-                key = int(log(edge_ns * _NS) * MULTIPLIER + OFFSET) if edge_ns > 0 else ZERO
-                counts[key] = counts.get(key, 0) + 1
-                if pathway_ns != edge_ns:  # the first hop of a pathway is all of it
-                    key = int(log(pathway_ns * _NS) * MULTIPLIER + OFFSET) if pathway_ns > 0 else ZERO
-                key += PATHWAY
-                counts[key] = counts.get(key, 0) + 1
-                if size is not None:
-                    key = _size_key(size)
-                    counts[key] = counts.get(key, 0) + 1
-                bucket.recorded += 1
-        except Exception as error:
-            if self.strict:
-                raise
-            self.accounts.note("errors")
-            warn_each_minute("counting", "a checkpoint could not be counted and is lost: %r", error)
-        finally:  # a KeyboardInterrupt too breaks it off anywhere: the accounts stay even
-            self.accounts.record(taken)
-            self.accounts.drop("points", dropped)
-            self.accounts.drop("counting", taken - dropped - (self._counted() - before))
-        return taken
+    def _count_each(self, samples: Iterator[Sample]) -> None:
+        """Count samples into their buckets; one that breaks it off is dropped, and the rest goes on."""
+        while True:
+            try:
+                return self._count(samples)
+            except Exception as error:
+                if self.strict:
+                    raise
+                self._level()
+                self.accounts.note("errors")
+                warn_each_minute("counting", "a checkpoint could not be counted and is lost: %r", error)
+
+    def _level(self) -> None:
+        for bucket in self._buckets.values():
+            bucket.level()
 
     def _counted(self) -> int:
         return sum(bucket.recorded for bucket in self._buckets.values())
+
+    def _meet(self, point: Point, bucket: Bucket) -> bool:
+        """Note in which bucket a point is counted from here on; False for one that there is no room for."""
+        if not point.kept:
+            self._refused += 1
+            return False
+        point.bucket_start, point.seen, point.counts = bucket.start_ns, 0, bucket.often.get(point)
+        return True
+
+    def _count(self, samples: Iterator[Sample]) -> None:
+        """Count samples into their buckets. **Hot**."""
+        bucket, start, end = Bucket(0), 0, 0
+        note_point, note_keys = bucket.seldom.append, bucket.seldom_keys.append
+        for point, now, edge_ns, pathway_ns, size in samples:
+            if not start <= now < end:
+                bucket = self._bucket(now)
+                start, end = bucket.start_ns, bucket.start_ns + self.bucket_ns
+                note_point, note_keys = bucket.seldom.append, bucket.seldom_keys.append
+            if point.bucket_start is not start and not self._meet(point, bucket):
+                continue
+            edge = floor(log2(edge_ns) * _SCALE + _SHIFT) if edge_ns > 0 else 0
+            if pathway_ns == edge_ns:  # the first hop of a pathway is all of it
+                pathway = edge + PATHWAY
+            else:
+                pathway = (floor(log2(pathway_ns) * _SCALE + _SHIFT) if pathway_ns > 0 else 0) + PATHWAY
+            size_key = _size_keys[size]
+            counts = point.counts
+            if counts is None:
+                note_point(point)
+                note_keys(edge | pathway << KEY_BITS | size_key << 2 * KEY_BITS)
+                point.seen += 1
+                if point.seen == SELDOM:
+                    point.counts = bucket.often[point] = {}
+            else:
+                counts[edge] = counts.get(edge, 0) + 1
+                counts[pathway] = counts.get(pathway, 0) + 1
+                if size_key:
+                    counts[size_key] = counts.get(size_key, 0) + 1
+            bucket.recorded += 1
 
     def _fold_offsets(self) -> None:
         for _ in range(len(self.offsets)):
@@ -195,10 +208,9 @@ class Aggregator:
             bucket = self._buckets[start] = Bucket(start)
         return bucket
 
-    def _forget_idle(self, taken: list[Bucket]) -> None:
+    def _forget_idle(self, before_ns: int) -> None:
         """Forget points that nothing passed lately, so that the bound is on those in use, not on those ever met."""
-        used = set().union(*(bucket.points for bucket in (*taken, *self._buckets.values())))
-        idle = self._alive - used
+        idle = [point for point in list(self._alive) if point.bucket_start < before_ns]
         for point in idle:
             point.edge.points.pop(point.parent, None)
-        self._alive -= idle
+        self._alive.difference_update(idle)

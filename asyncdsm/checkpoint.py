@@ -1,7 +1,8 @@
 """The hot path: the current pathway, and the checkpoints that make and follow it.
 
 Everything here is look-ups, arithmetic and one append: no hashing, no sorting, no string built beyond the header
-itself, no lock, no await. While no `DataStreams` runs, every function does nothing.
+itself, no lock, no await. While no `DataStreams` runs, every function does nothing. What is marked **hot** runs for
+every message; the figures beside its tricks are of CPython 3.11, where consume and produce together take about 2 µs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 from asyncdsm.aggregate import Aggregator, Sample
 from asyncdsm.edge import Edge
-from asyncdsm.pathway import Pathway
+from asyncdsm.pathway import Context, Pathway, context_in, wire_of
 
 # .NET ignores a context more than 60 s in the future (protocol §3): its latencies would be nonsense for everybody.
 _FUTURE_NS = 60_000_000_000
@@ -21,14 +22,12 @@ _FUTURE_NS = 60_000_000_000
 _current: ContextVar[Pathway | None] = ContextVar("asyncdsm_pathway", default=None)
 _aggregator: Aggregator | None = None
 _wake: Callable[[], Aggregator | None] | None = None
-_new = tuple.__new__
-_decode = Pathway.decode_base64
+_new = tuple.__new__  # 80 ns; by the class itself a named tuple takes 200
 
 
 class Departure(NamedTuple):
     """A produce checkpoint not counted yet: put the context on the message, `depart` when the client took it."""
 
-    pathway: Pathway
     wire: bytes
     """The context's base64 text, as ASCII bytes."""
     sample: Sample
@@ -37,6 +36,12 @@ class Departure(NamedTuple):
     def header(self) -> str:
         """The context's base64 text."""
         return self.wire.decode("ascii")
+
+    @property
+    def pathway(self) -> Pathway:
+        """The pathway of the message that is produced."""
+        point, now, _, pathway_ns, _ = self.sample
+        return Pathway(point.hash, now - pathway_ns, now)
 
 
 class _Counted(Pathway):
@@ -56,18 +61,16 @@ def consume(
 
     `header` is the context's base64 text; without one, or with one that cannot be read, a pathway starts here, at
     the broker's time of the message if there is one, and never on the message before (protocol §5). Returns the
-    pathway, or None when nothing runs.
+    pathway, or None when nothing runs. **Hot**.
     """
     aggregator = _aggregator or _awake()
     if aggregator is None:
         return None
     now = aggregator.now()
-    carried = None
-    if header is not None:
-        carried = _readable(aggregator, header, now)
-        if carried is None:
-            aggregator.accounts.note("malformed")
-    parent, start, previous = carried or _begun(broker_ns, now)
+    if header is None:
+        parent, start, previous = _begun(broker_ns, now)
+    else:
+        parent, start, previous = _readable(aggregator, header, now) or _unreadable(aggregator, broker_ns, now)
     point = edge.points.get(parent) if edge.owner is aggregator else None
     if point is None:
         point = edge.point(aggregator, parent)
@@ -84,24 +87,29 @@ def prepare(edge: Edge, size: int | None = None, key_bytes: int | None = None) -
     §5). `size` is the message's in bytes; with `key_bytes`, the length of the key that the context will stand under,
     both are added to it.
     """
+    departing = _departing(edge, size, key_bytes)
+    return None if departing is None else _new(Departure, departing)
+
+
+def _departing(edge: Edge, size: int | None, key_bytes: int | None) -> tuple[bytes, Sample] | None:
+    """Do what `prepare` says; return a Departure's fields. **Hot**."""
     aggregator = _aggregator or _awake()
     if aggregator is None:
         return None
     current = _current.get()
-    if current.__class__ is _Counted:
+    if isinstance(current, _Counted):
         current = _behind(current)
-        if current.__class__ is _Counted:
+        if isinstance(current, _Counted):
             return None
     now = aggregator.now()
     parent, start, previous = current or (0, now, now)
     point = edge.points.get(parent) if edge.owner is aggregator else None
     if point is None:
         point = edge.point(aggregator, parent)
-    pathway = _new(Pathway, (point.hash, start, now))
-    wire = pathway.wire()
+    wire = wire_of(point.hash, start, now)
     if size is not None and key_bytes is not None:
         size += key_bytes + len(wire)
-    return _new(Departure, (pathway, wire, (point, now, now - previous, now - start, size)))
+    return wire, (point, now, now - previous, now - start, size)
 
 
 def depart(departure: Departure) -> None:
@@ -112,11 +120,13 @@ def depart(departure: Departure) -> None:
 
 def produce(edge: Edge, size: int | None = None) -> str | None:
     """Record that a message is produced; return the base64 text to put on it, None when nothing runs."""
-    departure = prepare(edge, size)
-    if departure is None:
+    departing = _departing(edge, size, None)
+    if departing is None:
         return None
-    depart(departure)
-    return departure.header
+    wire, sample = departing
+    if _aggregator is not None:
+        _aggregator.record(sample)
+    return wire.decode("ascii")
 
 
 def current_pathway() -> Pathway | None:
@@ -168,7 +178,7 @@ def counted_above() -> Iterator[None]:
 def carried_pathway(header: str | bytes | None, broker_ns: int | None = None) -> Pathway | None:
     """Return the pathway that a message brings, before any checkpoint of its consumer; None when nothing runs."""
     aggregator = _aggregator or _awake()
-    return None if aggregator is None else _carried(aggregator, header, broker_ns)
+    return None if aggregator is None else Pathway(*_carried(aggregator, header, broker_ns))
 
 
 def next_pathway(edge: Edge, header: str | bytes | None, broker_ns: int | None = None) -> Pathway | None:
@@ -207,20 +217,25 @@ def _behind(current: Pathway | None) -> Pathway | None:
     return current
 
 
-def _carried(aggregator: Aggregator, header: str | bytes | None, broker_ns: int | None) -> Pathway:
+def _carried(aggregator: Aggregator, header: str | bytes | None, broker_ns: int | None) -> Context:
     now = aggregator.now()
     carried = None if header is None else _readable(aggregator, header, now)
     return carried or _begun(broker_ns, now)
 
 
-def _begun(broker_ns: int | None, now: int) -> Pathway:
+def _begun(broker_ns: int | None, now: int) -> Context:
     """Return what a message without a context carries: nothing before, since the broker's time of it if it has one."""
     start = broker_ns if broker_ns is not None and broker_ns > 0 else now
-    return Pathway(0, start, start)
+    return 0, start, start
 
 
-def _readable(aggregator: Aggregator, header: str | bytes, now: int) -> Pathway | None:
+def _readable(aggregator: Aggregator, header: str | bytes, now: int) -> Context | None:
     if len(header) > aggregator.max_header_bytes:
         return None
-    pathway = _decode(header)
-    return None if pathway is None or pathway[2] > now + _FUTURE_NS else pathway
+    context = context_in(header)
+    return None if context is None or context[2] > now + _FUTURE_NS else context
+
+
+def _unreadable(aggregator: Aggregator, broker_ns: int | None, now: int) -> Context:
+    aggregator.accounts.note("malformed")
+    return _begun(broker_ns, now)

@@ -16,7 +16,7 @@ MOST_PATHWAYS = 30
 class Point:
     """One pathway passing one edge: what a payload has a row for. Compared by identity."""
 
-    __slots__ = ("edge", "hash", "kept", "parent")
+    __slots__ = ("bucket_start", "counts", "edge", "hash", "kept", "parent", "seen")
 
     def __init__(self, edge: Edge, hash_: int, parent: int) -> None:
         """`hash_` is the pathway's hash behind the edge, `parent` the one before it (0 at the start)."""
@@ -24,6 +24,10 @@ class Point:
         self.hash: int = hash_
         self.parent: int = parent
         self.kept: bool = False
+        # What the fold knows of it in the bucket it was counted in last: spares a look-up, and a cache miss.
+        self.bucket_start: int = -1
+        self.counts: dict[int, int] | None = None
+        self.seen: int = 0
 
 
 class Edge:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,10 +11,11 @@ import anyio
 from anyio import CancelScope, CapacityLimiter, current_time, move_on_after, to_thread
 
 from asyncdsm import forks, lag
-from asyncdsm.aggregate import Aggregator, Bucket
+from asyncdsm.aggregate import Aggregator
 from asyncdsm.beside import silence_ddtrace
+from asyncdsm.bucket import Bucket
 from asyncdsm.delivery import Delivery, say_dropped
-from asyncdsm.edge import MOST_PATHWAYS
+from asyncdsm.edge import MOST_PATHWAYS, Point
 from asyncdsm.hosts import Loop, current_loop
 from asyncdsm.log import warn_each_minute, warn_once
 from asyncdsm.outbox import Outbox, Parcel
@@ -166,9 +167,10 @@ class Flusher:
                 say_dropped(self._outbox.put(parcel))
 
     def _pack(self, bucket: Bucket) -> Parcel | None:
-        _warn_of_many(bucket)
         try:
-            return Parcel(self._encode(bucket, self._aggregator.bucket_ns, self._settings), bucket.recorded)
+            parcel = Parcel(self._encode(bucket, self._aggregator.bucket_ns, self._settings), bucket.recorded)
+            _warn_of_many(bucket.points())
+            return parcel
         except Exception as error:
             self._aggregator.accounts.drop("encoding", bucket.recorded)
             warn_each_minute("encoding", "%d checkpoints lost to an error of ours: %r", bucket.recorded, error)
@@ -209,13 +211,13 @@ class Flusher:
                 self._loop = None
 
 
-def _warn_of_many(bucket: Bucket) -> None:
-    if len(bucket.points) > MOST_PATHWAYS:
-        edges = sorted({", ".join(point.edge.tags) for point in bucket.points})
+def _warn_of_many(points: Collection[Point]) -> None:
+    if len(points) > MOST_PATHWAYS:
+        edges = sorted({", ".join(point.edge.tags) for point in points})
         warn_once(
             "many-pathways",
             "this service has %d distinct pathways; Datadog drops payloads above about %d. Its edges: %s",
-            len(bucket.points),
+            len(points),
             MOST_PATHWAYS,
             "; ".join(edges[:10]) + (" …" if len(edges) > 10 else ""),
         )

@@ -6,7 +6,8 @@ Pure values and arithmetic. No clock, no environment, no I/O.
 from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
-from functools import lru_cache
+from struct import Struct
+from struct import error as StructError  # noqa: N812
 from typing import NamedTuple
 
 HEADER = "dd-pathway-ctx-base64"
@@ -16,11 +17,71 @@ _MASK = 0xFFFFFFFFFFFFFFFF
 _MAX_VARINT_BYTES = 9
 _NS_PER_MS = 1_000_000
 
-# Timestamps in ms repeat at the rates where time matters: remembered, a context is read in 0.5 µs and written in 0.5,
-# against 1.0 and 0.8 computed anew.
-_REMEMBERED = 4096
-_COMMON_SIZE = 20
-"""Bytes of a context whose timestamps lie between 1987 and 2039: a varint of each has six."""
+_COMMON = Struct("<Q6s6s")
+"""A context whose timestamps lie between 1987 and 2039, as all of today's do: the varint of each has six bytes.
+Taken apart in one step, 55 ns; by slices it took 190."""
+_COMMON_TEXT = 28
+_COMMON_ZIGZAG = range(1 << 35, 1 << 42)
+_MOST_REMEMBERED = 4096
+
+Context = tuple[int, int, int]
+"""A pathway's fields as a plain tuple: made in 17 ns, where a Pathway takes 80."""
+
+
+class _Times(dict[bytes, int]):
+    """Nanoseconds by the six bytes of their varint. At rates where time matters many messages share a millisecond:
+    remembered, a timestamp is read in 18 ns, computed in 400.
+    """
+
+    def __missing__(self, varint: bytes) -> int:
+        a, b, c, d, e, f = varint
+        if not a & b & c & d & e & 128 or f & 128 or a & 1:  # not six bytes, or before 1970 (odd is negative)
+            raise ValueError(varint)
+        zigzag = a & 127 | (b & 127) << 7 | (c & 127) << 14 | (d & 127) << 21 | (e & 127) << 28 | f << 35
+        if len(self) >= _MOST_REMEMBERED:
+            self.clear()
+        ns = self[varint] = zigzag // 2 * _NS_PER_MS
+        return ns
+
+
+class _WireTimes(dict[int, bytes]):
+    """The six bytes of a varint by its milliseconds."""
+
+    def __missing__(self, milliseconds: int) -> bytes:
+        z = milliseconds * 2
+        if z not in _COMMON_ZIGZAG:
+            raise ValueError(milliseconds)
+        if len(self) >= _MOST_REMEMBERED:
+            self.clear()
+        varint = bytes(
+            (z & 127 | 128, z >> 7 & 127 | 128, z >> 14 & 127 | 128, z >> 21 & 127 | 128, z >> 28 & 127 | 128, z >> 35)
+        )
+        self[milliseconds] = varint
+        return varint
+
+
+_times, _wire_times = _Times(), _WireTimes()
+_unpack, _pack = _COMMON.unpack, _COMMON.pack
+
+
+def context_in(text: str | bytes) -> Context | None:
+    """Read a context from its base64 text; None for anything malformed, never an exception. **Hot**."""
+    if len(text) == _COMMON_TEXT:
+        try:
+            hash_, origin, edge = _unpack(a2b_base64(text))
+            return hash_, _times[origin], _times[edge]
+        except (ValueError, TypeError, StructError):
+            pass  # malformed, or of timestamps far away
+    return _any_context_in(text)
+
+
+def wire_of(hash_: int, pathway_start_ns: int, edge_start_ns: int) -> bytes:
+    """Return the base64 text of a context, as ASCII bytes. **Hot**."""
+    try:
+        data = _pack(hash_, _wire_times[pathway_start_ns // _NS_PER_MS], _wire_times[edge_start_ns // _NS_PER_MS])
+    except ValueError:
+        data = _encode_any(hash_, pathway_start_ns, edge_start_ns)
+    return b2a_base64(data, newline=False)
 
 
 class Pathway(NamedTuple):
@@ -37,11 +98,7 @@ class Pathway(NamedTuple):
 
     def encode(self) -> bytes:
         """Return the context as it is put on the wire: 20 bytes for today's timestamps."""
-        return (
-            self.hash.to_bytes(8, "little")
-            + _wire_time(self.pathway_start_ns // _NS_PER_MS)
-            + _wire_time(self.edge_start_ns // _NS_PER_MS)
-        )
+        return _encode_any(*self)
 
     def encode_base64(self) -> str:
         """Return the text that goes under the key `dd-pathway-ctx-base64`."""
@@ -49,27 +106,22 @@ class Pathway(NamedTuple):
 
     def wire(self) -> bytes:
         """Return that text as ASCII bytes, as Kafka carries it."""
-        return b2a_base64(self.encode(), newline=False)
+        return wire_of(*self)
 
     @classmethod
     def decode(cls, data: bytes) -> Pathway | None:
         """Read a context from its bytes; None for anything malformed, never an exception."""
-        if len(data) == _COMMON_SIZE:
-            origin, edge = _time_of(data[8:14]), _time_of(data[14:])
-            if origin is not None and edge is not None:
-                return _new(cls, (int.from_bytes(data[:8], "little"), origin, edge))
-        return _decode_any(data)
+        context = _decode_any(data)
+        return None if context is None else cls(*context)
 
     @classmethod
     def decode_base64(cls, text: str | bytes) -> Pathway | None:
         """Read a context from its base64 text; None for anything malformed, never an exception."""
         try:
-            return cls.decode(a2b_base64(text, strict_mode=True))
-        except (ValueError, TypeError):
+            context = context_in(text)
+        except TypeError:
             return None
-
-
-_new = tuple.__new__
+        return None if context is None else cls(*context)
 
 
 def legacy_text(value: str | bytes) -> str | bytes:
@@ -79,22 +131,19 @@ def legacy_text(value: str | bytes) -> str | bytes:
     return b2a_base64(value, newline=False)
 
 
-@lru_cache(_REMEMBERED)
-def _wire_time(milliseconds: int) -> bytes:
-    return encode_varint(milliseconds * 2)
-
-
-@lru_cache(_REMEMBERED)
-def _time_of(varint: bytes) -> int | None:
-    """Return the nanoseconds of a varint of exactly these bytes; None for any other."""
+def _any_context_in(text: str | bytes) -> Context | None:
     try:
-        zigzag, end = decode_varint(varint, 0)
-    except IndexError:
+        return _decode_any(a2b_base64(text, strict_mode=True))
+    except (ValueError, TypeError):
         return None
-    return None if end != len(varint) or zigzag & 1 else zigzag // 2 * _NS_PER_MS
 
 
-def _decode_any(data: bytes) -> Pathway | None:
+def _encode_any(hash_: int, pathway_start_ns: int, edge_start_ns: int) -> bytes:
+    times = (encode_varint(ns // _NS_PER_MS * 2) for ns in (pathway_start_ns, edge_start_ns))
+    return b"".join((hash_.to_bytes(8, "little"), *times))
+
+
+def _decode_any(data: bytes) -> Context | None:
     try:
         origin, at = decode_varint(data, 8)
         edge, _ = decode_varint(data, at)
@@ -102,7 +151,7 @@ def _decode_any(data: bytes) -> Pathway | None:
         return None
     if origin & 1 or edge & 1:  # odd is negative in zig-zag: before 1970 there were no messages
         return None
-    return Pathway(int.from_bytes(data[:8], "little"), origin // 2 * _NS_PER_MS, edge // 2 * _NS_PER_MS)
+    return int.from_bytes(data[:8], "little"), origin // 2 * _NS_PER_MS, edge // 2 * _NS_PER_MS
 
 
 def encode_varint(value: int) -> bytes:

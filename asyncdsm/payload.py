@@ -11,8 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.msgpack import Decoder, Encoder
 
 from asyncdsm._version import __version__
-from asyncdsm.aggregate import PATHWAY, SIZE, Bucket
-from asyncdsm.bins import ZERO
+from asyncdsm.bucket import Bucket, split
 from asyncdsm.settings import Settings
 from asyncdsm.sketch import encode
 
@@ -77,8 +76,9 @@ _encoder, _decoder = Encoder(), Decoder(Payload)
 def pack(bucket: Bucket, bucket_ns: int, settings: Settings, pause: Callable[[float], None] = sleep) -> bytes:
     """Return the gzipped payload of one bucket. Slow work: call it in a worker thread."""
     points = list[WirePoint]()
-    for index, (point, counts) in enumerate(bucket.points.items(), start=1):
-        edge, pathway, size = _split(counts)
+    counted = bucket.points(lambda: pause(PAUSE_SECONDS))
+    for index, (point, counts) in enumerate(counted.items(), start=1):
+        edge, pathway, size = split(counts)
         points.append(
             WirePoint(
                 edge_tags=list(point.edge.tags),
@@ -118,15 +118,3 @@ def _described(settings: Settings, buckets: list[WireBucket]) -> Payload:
         version=settings.version or UNSET,
         primary_tag=settings.primary_tag or UNSET,
     )
-
-
-def _split(counts: dict[int, int]) -> tuple[dict[int, float], dict[int, float], dict[int, float]]:
-    edge, pathway, size = dict[int, float](), dict[int, float](), dict[int, float]()
-    for key, count in counts.items():
-        if key >= SIZE + ZERO:
-            size[key - SIZE] = count
-        elif key >= PATHWAY + ZERO:
-            pathway[key - PATHWAY] = count
-        else:
-            edge[key] = count
-    return edge, pathway, size

@@ -16,8 +16,8 @@ class Stats(NamedTuple):
     pending: int
     dropped_by: Mapping[str, int]
     """What was dropped, by cause: `points` (too many distinct ones), `outbox` (too many bytes undelivered),
-    `rejected` (the intake refused them), `shutdown` (not delivered by the deadline), `counting`, `encoding` (our
-    error)."""
+    `rejected` (the intake refused them), `shutdown` (not delivered by the deadline), `encoding` or `counting` (an error
+    of ours)."""
     malformed: int = 0
     """Consumed messages whose context could not be read."""
     not_propagated: int = 0

@@ -9,10 +9,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asyncdsm import checkpoint
-from asyncdsm.aggregate import FOLD_AT, PATHWAY, SIZE, Aggregator, Bucket
+from asyncdsm.aggregate import FOLD_AT, Aggregator
 from asyncdsm.bins import ZERO, bin_of
+from asyncdsm.bucket import SELDOM, Bucket, SizeKeys, split
 from asyncdsm.edge import Edge
 from asyncdsm.pathway import Pathway
 from asyncdsm.testing import ManualClock
@@ -38,10 +41,33 @@ def test_what_a_point_counts(manual_clock: ManualClock) -> None:
     record(target, edge)
     record(target, edge, latency=-1.0, size=None)
     (bucket,) = target.take()
-    (counts,) = bucket.points.values()
-    assert counts == {
-        bin_of(0.5): 1, PATHWAY + bin_of(1.0): 1, SIZE + bin_of(10): 1, ZERO: 1, PATHWAY + ZERO: 1,
-    }  # fmt: skip
+    (counts,) = bucket.points().values()
+    assert split(counts) == ({bin_of(0.5): 1, ZERO: 1}, {bin_of(1.0): 1, ZERO: 1}, {bin_of(10): 1})
+
+
+@given(ns=st.integers(1, 1 << 61))
+def test_latencies_fall_into_the_bins_of_the_protocol(ns: int) -> None:
+    target, edge = Aggregator("service", None), Edge("a:b")
+    target.record((edge.point(target, 0), 1, ns, 2 * ns, None))
+    (counts,) = target.take()[0].points().values()
+    assert split(counts) == ({bin_of(ns * 1e-9): 1}, {bin_of(2 * ns * 1e-9): 1}, {})
+
+
+@pytest.mark.parametrize("times", [1, SELDOM - 1, SELDOM, SELDOM + 1, 10 * SELDOM])
+def test_seldom_or_often_all_are_counted(manual_clock: ManualClock, times: int) -> None:
+    target, often, seldom = aggregator(manual_clock), Edge("a:often"), Edge("a:seldom")
+    record(target, seldom, latency=2)
+    for _ in range(times):
+        record(target, often, size=None)
+        record(target, often, parent=1)
+    record(target, seldom, latency=2)
+    (bucket,) = target.take()
+    assert bucket.recorded == 2 * times + 2
+    assert {(point.edge, point.parent): split(counts) for point, counts in bucket.points().items()} == {
+        (often, 0): ({bin_of(0.5): times}, {bin_of(1): times}, {}),
+        (often, 1): ({bin_of(0.5): times}, {bin_of(1): times}, {bin_of(10): times}),
+        (seldom, 0): ({bin_of(2): 2}, {bin_of(4): 2}, {bin_of(10): 2}),
+    }
 
 
 def test_only_finished_buckets_are_taken(manual_clock: ManualClock) -> None:
@@ -72,7 +98,7 @@ def test_points_are_bounded_and_what_is_dropped_is_counted(manual_clock: ManualC
         record(target, edge, parent)
     stats = target.stats()
     assert (stats.recorded, stats.pending, stats.dropped_by) == (25, 10, {"points": 15})
-    assert len(target.take()[0].points) == 10
+    assert len(target.take()[0].points()) == 10
 
 
 def test_points_that_nothing_passes_any_more_make_room(manual_clock: ManualClock) -> None:
@@ -121,8 +147,8 @@ def test_nothing_is_lost_between_threads() -> None:
     taker.join()
     by_parent = Counter[int]()
     for bucket in taken:
-        for point, counts in bucket.points.items():
-            by_parent[point.parent] += sum(count for key, count in counts.items() if key < PATHWAY + ZERO)
+        for point, counts in bucket.points().items():
+            by_parent[point.parent] += sum(split(counts)[0].values())
     assert by_parent == dict.fromkeys(range(threads), each)
     assert target.stats().recorded == each * threads
 
@@ -164,15 +190,18 @@ def test_what_cannot_be_counted_is_dropped_alone(manual_clock: ManualClock, capl
 def test_an_interrupt_in_the_middle_of_counting_leaves_the_accounts_even(
     manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(_: int) -> int:
-        raise KeyboardInterrupt
+    class Interrupting(SizeKeys):
+        def __missing__(self, size: int | None) -> int:
+            if size is not None:
+                raise KeyboardInterrupt
+            return super().__missing__(size)
 
     target, edge = aggregator(manual_clock), Edge("a:b")
     record(target, edge, size=None)
     record(target, edge, size=12_345)
     record(target, edge, size=None)
     with monkeypatch.context() as patched:
-        patched.setattr("asyncdsm.aggregate._size_key", interrupted)
+        patched.setattr("asyncdsm.aggregate._size_keys", Interrupting())
         with pytest.raises(KeyboardInterrupt):
             target.fold()
     stats = target.stats()
