@@ -73,7 +73,7 @@ class Delivery:
 
     def _refused(self, count: int, refusal: Refused) -> None:
         self._accounts.drop("rejected", count)
-        warn_each_minute("rejected", "a payload of %d checkpoints was refused and is lost: %s", count, refusal)
+        warn_each_minute("rejected", "a payload of %d checkpoints was refused and is lost: %s", count, str(refusal))
 
     def _postpone(self, error: Exception) -> None:
         now = anyio.current_time()
@@ -90,7 +90,7 @@ class Delivery:
         asked = error.after if isinstance(error, TryAgain) else None
         self.due = now + (self.delay() if asked is None else asked)
         known = isinstance(error, (DeliveryError, TimeoutError))
-        problem = error if known and str(error) else f"{type(error).__name__}: {error}"
+        problem = str(error) if known and str(error) else f"{type(error).__name__}: {error}"
         warn_each_minute("undelivered", "not delivered, will be tried again: %s", problem)
 
     def delay(self) -> float:

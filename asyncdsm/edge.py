@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sys import intern
 from typing import TYPE_CHECKING
 
 from asyncdsm.pathway import node_hash, pathway_hash
+from asyncdsm.text import wire_text
 
 if TYPE_CHECKING:
     from asyncdsm.aggregate import Aggregator
@@ -28,7 +28,7 @@ class Point:
 
 
 class Edge:
-    """The tags of protocol §4, sorted and interned once, and the points met so far.
+    """The tags of protocol §4, sorted once, and the points met so far.
 
     An adapter makes one for each (topic, group) it meets and keeps it. The hashes depend on the service that
     runs, so an edge belongs to one aggregator at a time and forgets its points when another takes over.
@@ -38,7 +38,7 @@ class Edge:
 
     def __init__(self, *tags: str) -> None:
         """`tags` are texts of the form `name:value`, in any order."""
-        self.tags: tuple[str, ...] = tuple(sorted(intern(tag) for tag in tags))
+        self.tags: tuple[str, ...] = tuple(sorted(map(wire_text, tags)))
         self.owner: Aggregator | None = None
         self.points: dict[int, Point] = {}
         self._node = 0

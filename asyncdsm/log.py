@@ -28,14 +28,24 @@ def inform(message: str, *values: object) -> None:
     """Say that something is well again."""
     from logging import getLogger  # noqa: PLC0415
 
-    getLogger("asyncdsm").info(message, *values)
+    getLogger("asyncdsm").info(message, *map(_on_one_line, values))
 
 
 def warn(message: str, *values: object) -> None:
     """Warn, every time."""
     from logging import getLogger  # noqa: PLC0415  (a fifth of `import asyncdsm`, and needed only now)
 
-    getLogger("asyncdsm").warning(message, *values)
+    getLogger("asyncdsm").warning(message, *map(_on_one_line, values))
+
+
+def _on_one_line(value: object) -> object:
+    """Return a text that adds no line to a log and no command to a terminal: topics are named by whoever may.
+
+    Only what is a text as such: pass an error as `%r`, or as `str(error)`.
+    """
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in value)
 
 
 def forget() -> None:

@@ -6,6 +6,7 @@ import platform
 import ssl
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from math import isnan
 from time import time
 from urllib.parse import urlsplit
 
@@ -66,7 +67,7 @@ class AgentExporter:
             return False, _described(error)
         try:
             endpoints = answer.json()["endpoints"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return False, None
         return isinstance(endpoints, list) and PATH in endpoints, None
 
@@ -121,6 +122,6 @@ def _seconds(retry_after: str | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(retry_after).timestamp() - time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+    return None if isnan(seconds) else min(max(seconds, 0.0), MAX_RETRY_AFTER)
