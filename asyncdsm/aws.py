@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from math import isfinite
 from typing import Any, NamedTuple
 
 from asyncdsm.edge import Edge
@@ -24,6 +23,7 @@ Header = str | bytes | None
 _VALUES = ("StringValue", "BinaryValue", "Value", "stringValue", "binaryValue")
 """Where an attribute has its value: SQS, SNS raw, SNS not raw; the last two in events that Lambda is given."""
 _NS_PER_MS = 1_000_000
+_LATEST_SECONDS = 1e12
 _LONGEST_TIME = 16
 """Digits of milliseconds, with room for some 300,000 years."""
 
@@ -54,7 +54,7 @@ def notified(notification: Mapping[str, Any]) -> Arrival:
 
 def streamed(data: bytes, partition_key: Any, arrived: Any) -> Arrival:
     """Read a record of Kinesis; `arrived` is its time of arrival there, in seconds since the epoch."""
-    is_time = isinstance(arrived, int | float) and isfinite(arrived)
+    is_time = isinstance(arrived, int | float) and 0 < arrived < _LATEST_SECONDS
     return Arrival(in_data(data), len(data) + byte_count(partition_key), int(arrived * 1e9) if is_time else None)
 
 

@@ -224,8 +224,11 @@ def _carried(aggregator: Aggregator, header: str | bytes | None, broker_ns: int 
 
 
 def _begun(broker_ns: int | None, now: int) -> Context:
-    """Return what a message without a context carries: nothing before, since the broker's time of it if it has one."""
-    start = broker_ns if broker_ns is not None and broker_ns > 0 else now
+    """Return what a message without a context carries: nothing before, since the broker's time of it if it has one.
+
+    A time far in the future, as a client may write, is none: it would not even fit into a context.
+    """
+    start = broker_ns if broker_ns is not None and 0 < broker_ns <= now + _FUTURE_NS else now
     return 0, start, start
 
 

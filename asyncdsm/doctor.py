@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncdsm._version import __version__
 from asyncdsm.integration import integration_of, names
-from asyncdsm.settings import SettingError, Settings, sources, without_password
+from asyncdsm.settings import SettingError, Settings, sources
 
 PATIENCE_SECONDS = 3.0
 
@@ -70,10 +70,7 @@ def _version_of(package: str) -> str | None:
 
 def _settings(settings: Settings, environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     from_where = sources(environ)
-    values = {**settings._asdict(), "agent_url": without_password(settings.agent_url)}
-    if settings.api_key:
-        values["api_key"] = "…"
-    return {name: {"value": value, "from": from_where.get(name, "default")} for name, value in values.items()}
+    return {name: {"value": value, "from": from_where.get(name, "default")} for name, value in settings.shown().items()}
 
 
 def _agent(settings: Settings) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncdsm.pathway import node_hash, pathway_hash
+from asyncdsm.text import wire_text
 
 if TYPE_CHECKING:
     from asyncdsm.aggregate import Aggregator
@@ -41,7 +42,7 @@ class Edge:
 
     def __init__(self, *tags: str) -> None:
         """`tags` are texts of the form `name:value`, in any order."""
-        self.tags: tuple[str, ...] = tuple(sorted(tags))
+        self.tags: tuple[str, ...] = tuple(sorted(map(wire_text, tags)))
         self.owner: Aggregator | None = None
         self.points: dict[int, Point] = {}
         self._node = 0

@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
+from asyncdsm.text import wire_text
+
 
 class Lag(NamedTuple):
     """How far one consumer is behind the end of what it reads, from what its client already holds."""
@@ -69,4 +71,5 @@ def high_watermark_tags(topic: str, partition: int, cluster_id: str | None = Non
 
 def _tags(kind: str, topic: str, partition: int, cluster_id: str | None, *more: str) -> tuple[str, ...]:
     cluster = (f"kafka_cluster_id:{cluster_id}",) if cluster_id else ()
-    return tuple(sorted((f"type:{kind}", f"topic:{topic}", f"partition:{partition}", *cluster, *more)))
+    tags = (f"type:{kind}", f"topic:{topic}", f"partition:{partition}", *cluster, *more)
+    return tuple(sorted(map(wire_text, tags)))

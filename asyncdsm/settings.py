@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from os.path import exists
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from asyncdsm.urls import ALLOWED, is_url, without_password
+
 DEFAULT_SOCKET = "/var/run/datadog/apm.socket"
 DEFAULT_SERVICE = "unnamed-python-service"
 DEFAULT_PORT = 8126
@@ -62,14 +64,16 @@ class Settings(_Values):
             return settings
 
     def __repr__(self) -> str:
-        shown = (f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True) if name != "api_key")
-        return f"Settings({', '.join(shown)})"
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
+
+    def shown(self) -> dict[str, Any]:
+        """Return each setting as it may be shown: without the key, and without a password in the URL."""
+        return {name: shown(name, value) for name, value in zip(self._fields, self, strict=True)}
 
     def _check(self) -> None:
         for name, allowed, is_allowed in _RULES:
             if not is_allowed(getattr(self, name)):
-                value = getattr(self, name)
-                raise SettingError(name, without_password(value) if name == "agent_url" else value, allowed)
+                raise SettingError(name, shown(name, getattr(self, name)), allowed)
 
     @classmethod
     def from_environ(
@@ -124,7 +128,7 @@ def _destination(environ: Mapping[str, str], socket_exists: Callable[[str], bool
         yield "agent_url", f"unix://{DEFAULT_SOCKET}", "the Agent's socket, which exists"
     elif environ.get("DD_API_KEY") and environ.get("DD_SITE"):
         yield "agent_url", f"https://trace.agent.{_site('DD_SITE', environ['DD_SITE'])}", "DD_SITE"
-        yield "api_key", environ["DD_API_KEY"].strip(), "DD_API_KEY"
+        yield "api_key", _key("DD_API_KEY", environ["DD_API_KEY"].strip()), "DD_API_KEY"
 
 
 def _host_url(host: str, port: int) -> str:
@@ -177,31 +181,34 @@ def _site(variable: str, value: str) -> str:
 
 
 def _url(variable: str, value: str) -> str:
-    if not _is_url(value):
-        raise SettingError(variable, without_password(value), "an http://, https:// or unix:// URL")
+    if not is_url(value):
+        raise SettingError(variable, without_password(value), ALLOWED)
     return value
 
 
-def _text(_: str, value: str) -> str:
+def _key(variable: str, value: str) -> str:
+    if not _is_header(value):
+        raise SettingError(variable, shown("api_key", value), _HEADER)
     return value
 
 
-def _is_url(value: object) -> bool:
-    from urllib.parse import urlsplit  # noqa: PLC0415
-
-    try:
-        parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
-        if parts.scheme == "unix":
-            return bool(parts.path) and not parts.netloc
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:  # a port that is no number, a broken IPv6 address
-        return False
+def _header(variable: str, value: str) -> str:
+    if not _is_header(value):
+        raise SettingError(variable, value, _HEADER)
+    return value
 
 
-def without_password(url: object) -> object:
-    """Return a URL as it may be shown."""
-    before, at, after = url.rpartition("@") if isinstance(url, str) else ("", "", "")
-    return f"{before.split('://')[0]}://…@{after}" if at else url
+def _text(variable: str, value: str) -> str:
+    if not _is_text(value):
+        raise SettingError(variable, value, _TEXT)
+    return value
+
+
+def shown(name: str, value: object) -> object:
+    """Return the value of a setting as it may be shown."""
+    if name == "api_key":
+        return None if value is None else "…"
+    return without_password(value) if name == "agent_url" else value
 
 
 def _is_positive(value: object) -> bool:
@@ -213,12 +220,30 @@ def _is_count(value: object) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+    """Say whether it is a text that has bytes in UTF-8, as not all have that stand in the environment."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_optional_text(value: object) -> bool:
-    return value is None or isinstance(value, str)
+    return value is None or _is_text(value)
 
+
+def _is_header(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable() and bool(value.strip())
+
+
+def _is_optional_header(value: object) -> bool:
+    return value is None or _is_header(value)
+
+
+_TEXT = "a text in UTF-8"
+_HEADER = "printable ASCII, as it becomes a header of HTTP"
 
 _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "DD_DATA_STREAMS_ENABLED": ("enabled", _flag),
@@ -227,7 +252,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "DD_VERSION": ("version", _text),
     "DD_HOSTNAME": ("hostname", _text),
     "DD_PRIMARY_TAG": ("primary_tag", _text),
-    "DD_EXTERNAL_ENV": ("external_env", _text),
+    "DD_EXTERNAL_ENV": ("external_env", _header),
     "DD_DATA_STREAMS_BUCKET_DURATION_SECONDS": ("bucket_seconds", _seconds),
     "_DD_TRACE_STATS_WRITER_INTERVAL": ("flush_seconds", _seconds),
 }
@@ -239,7 +264,9 @@ _RULES: tuple[tuple[str, str, Callable[[object], bool]], ...] = (
     ("version", "a text or None", _is_optional_text),
     ("hostname", "a text", _is_text),
     ("primary_tag", "a text or None", _is_optional_text),
-    ("agent_url", "an http://, https:// or unix:// URL", _is_url),
+    ("agent_url", ALLOWED, is_url),
+    ("api_key", f"None, or {_HEADER}", _is_optional_header),
+    ("external_env", f"None, or {_HEADER}", _is_optional_header),
     ("bucket_seconds", "a number of seconds above 0", _is_positive),
     ("flush_seconds", "a number of seconds above 0", _is_positive),
     ("request_seconds", "a number of seconds above 0", _is_positive),

@@ -65,7 +65,7 @@ def _text(value: Any) -> str | bytes:
 
 def _value_bytes(value: Any) -> int:
     if isinstance(value, str):
-        return len(value.encode())
+        return len(value.encode("utf-8", "surrogatepass"))
     if isinstance(value, bytes | bytearray):
         return len(value)
     if isinstance(value, dict):

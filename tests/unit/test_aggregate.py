@@ -226,7 +226,7 @@ def test_a_clock_set_back_holds_nothing_up(manual_clock: ManualClock) -> None:
 def test_names_from_outside_are_freed() -> None:
     """On Python 3.12 an interned text lives as long as the process."""
     before = sys.getallocatedblocks()
-    for number in range(10_000):
+    for number in range(40_000):
         Edge("direction:in", f"topic:{'of a kind that no other test has'}-{number}")
     gc.collect()
-    assert sys.getallocatedblocks() - before < 1000
+    assert sys.getallocatedblocks() - before < 20_000  # some thousands of names are remembered

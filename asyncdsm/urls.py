@@ -1,0 +1,44 @@
+"""The URL of an agent: which may be one, and how it may be shown."""
+
+from __future__ import annotations
+
+ALLOWED = "an http://, https:// or unix:// URL of a host, without a query"
+
+
+def is_url(value: object) -> bool:
+    """Say whether it is a URL that payloads can be sent to."""
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
+    # `urlsplit` passes over control characters, which the HTTP client refuses.
+    if not isinstance(value, str) or not value.isprintable():
+        return False
+    try:
+        parts = urlsplit(value)
+        if parts.query or parts.fragment:
+            return False
+        if parts.scheme == "unix":
+            return bool(parts.path) and not parts.netloc
+        return parts.scheme in {"http", "https"} and _is_host(parts.hostname or "") and parts.port != 0
+    except ValueError:  # a port that is no number, a broken address
+        return False
+
+
+def _is_host(name: str) -> bool:
+    """Say whether a host's name can be looked up, or raise ValueError."""
+    if name.count(".") == 3 and name.replace(".", "").isdecimal():
+        from ipaddress import IPv4Address  # noqa: PLC0415
+
+        return bool(IPv4Address(name))
+    return bool(name.encode("idna")) if not name.isascii() else bool(name) and " " not in name
+
+
+def without_password(url: object) -> object:
+    """Return a URL as it may be shown: without user, password, and what stands behind a `?` or a `#`."""
+    if not isinstance(url, str):
+        return url
+    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
+    address, *behind = rest.replace("#", "?").split("?", 1)
+    if behind and "@" in behind[0]:  # a password with a `?` in it
+        return f"{scheme}{separator}…"
+    _, at, host = address.rpartition("@")
+    return f"{scheme}{separator}{'…@' if at else ''}{host}{'?…' if behind else ''}"

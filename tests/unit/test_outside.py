@@ -1,0 +1,146 @@
+"""What others may write, and what became of it once: each found by fuzzing or by reading, and mended."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+from math import inf, nan
+from typing import Any
+
+import anyio
+import pytest
+from asyncdsm_aio_pika.headers import bytes_of
+from asyncdsm_asgi.carriers import READERS
+
+from asyncdsm import Pathway, SettingError, Settings, aws, checkpoint, consume_lambda_event, lag, log
+from asyncdsm.aggregate import Aggregator
+from asyncdsm.edge import Edge
+from asyncdsm.exporters.agent import AgentExporter, _seconds
+from asyncdsm.payload import pack, unpack
+from asyncdsm.testing import Captured
+from tests.intake import Intake, running_intake
+
+SURROGATE = "\ud800"
+
+
+@pytest.mark.parametrize("arrived", [1e300, 10**400, -1e300, inf, nan, -1, "soon"])
+def test_a_time_of_arrival_that_is_none(arrived: Any) -> None:
+    assert aws.streamed(b"", "", arrived).broker_ns is None
+
+
+def test_a_lambda_record_with_such_a_time_is_counted(captured_streams: Captured) -> None:
+    record = {
+        "eventSource": "aws:kinesis",
+        "eventSourceARN": "arn:aws:kinesis:eu-west-1:1:stream/s",
+        "kinesis": {"data": "", "approximateArrivalTimestamp": 1e300},
+    }
+    assert consume_lambda_event({"Records": [record]}) == [record]
+    assert len(captured_streams.checkpoints) == 1
+
+
+def test_a_brokers_time_in_the_far_future_is_no_beginning(captured_streams: Captured) -> None:
+    edge, far = Edge("direction:in", "topic:t", "type:kafka"), 10**30
+    pathway = checkpoint.consume(edge, None, broker_ns=far)
+    assert pathway is not None
+    assert pathway.pathway_start_ns < far
+    decoded = Pathway.decode(pathway.encode())
+    assert decoded is not None
+    assert decoded.pathway_start_ns == pathway.pathway_start_ns // 1_000_000 * 1_000_000
+
+
+def test_a_name_without_bytes_in_utf8_is_counted_and_sent(captured_streams: Captured) -> None:
+    record = {"eventSource": "aws:sqs", "eventSourceARN": f"arn:aws:sqs:eu-west-1:1:{SURROGATE}", "body": "x"}
+    consume_lambda_event({"Records": [record]})
+    assert captured_streams.consumed("?")
+
+
+def test_nor_does_one_in_a_backlog_cost_the_others_their_bucket() -> None:
+    aggregator = Aggregator("shop", None)
+    aggregator.record_offset(lag.committed_tags("g", SURROGATE, 0), 5)
+    (bucket,) = aggregator.take()
+    payload = unpack(gzip.decompress(pack(bucket, aggregator.bucket_ns, Settings())))
+    assert payload.stats is not None
+    assert payload.stats[0].backlogs is not None
+    assert "topic:?" in payload.stats[0].backlogs[0].tags
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("service", f"caf{SURROGATE}"),
+        ("env", SURROGATE),
+        ("hostname", SURROGATE),
+        ("external_env", "it-false\r\nX-Other: 1"),
+        ("external_env", "né"),
+        ("api_key", "né"),
+        ("api_key", "a\nb"),
+        ("api_key", ""),
+        ("agent_url", "http://agent/\n"),
+        ("agent_url", "http://a b:80"),
+        ("agent_url", "http://1.2.3.999"),
+        ("agent_url", f"http://{SURROGATE}"),
+        ("agent_url", f"http://agent/{SURROGATE}"),
+        ("agent_url", "http://agent:0"),
+        ("agent_url", "http://agent?debug=1"),
+        ("agent_url", "http://agent#top"),
+        ("agent_url", "unix:///run/a\0b"),
+        ("agent_url", f"http://{'é' * 70}"),
+    ],
+)
+def test_a_setting_that_no_request_can_be_made_of(name: str, value: str) -> None:
+    given: dict[str, Any] = {name: value}
+    with pytest.raises(SettingError, match=f"^{name} is"):
+        Settings(**given)
+
+
+@pytest.mark.parametrize("text", ["nan", "-nan", "NaN"])
+def test_retry_after_that_is_no_number(text: str) -> None:
+    assert _seconds(text) is None  # it made the next try never due
+
+
+def asked(url: str) -> tuple[bool, str | None]:
+    exporter = AgentExporter(Settings(agent_url=url))
+
+    async def ask() -> tuple[bool, str | None]:
+        try:
+            return await exporter.ask()
+        finally:
+            await exporter.aclose()
+
+    return anyio.run(ask)
+
+
+class Deep(str):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "[" * 200_000 + "]" * 200_000
+
+
+def test_an_info_that_is_nested_too_deep() -> None:
+    with running_intake(intake=Intake(endpoints=[Deep()])) as intake:
+        assert asked(intake.url) == (False, None)
+
+
+def test_a_host_that_cannot_be_looked_up() -> None:
+    lists_endpoint, problem = asked("http://a..b")
+    assert not lists_endpoint
+    assert problem
+
+
+def test_a_name_adds_no_line_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    log.warn("edges: %s", "topic:a\nERROR all is lost\x1b[2J")
+    log.inform("edges: %s, %d", "é", 7)
+    assert caplog.messages == ["edges: topic:a\\nERROR all is lost\\x1b[2J"]
+    with caplog.at_level(logging.INFO, "asyncdsm"):
+        log.inform("edges: %s, %d", "é", 7)
+    assert caplog.messages[-1] == "edges: é, 7"
+
+
+def test_a_body_of_countless_events_is_not_looked_into() -> None:
+    assert len(READERS["batch"](b"[" + b",".join([b"{}"] * 1000) + b"]")) == 1000
+    assert READERS["batch"](b"[" + b",".join([b"{}"] * 300_000) + b"]") == []
+
+
+def test_the_size_of_a_text_without_bytes() -> None:
+    assert bytes_of({"name": SURROGATE}) == 7
