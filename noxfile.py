@@ -19,8 +19,10 @@ INTEGRATIONS = [
     "asyncdsm_aiokafka",
     "asyncdsm_asgi",
     "asyncdsm_botocore",
+    "asyncdsm_celery",
     "asyncdsm_faststream",
     "asyncdsm_httpx",
+    "asyncdsm_kombu",
     "asyncdsm_taskiq",
 ]
 RUN_AGAIN = 5
