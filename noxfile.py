@@ -17,6 +17,7 @@ INTEGRATIONS = [
     "asyncdsm_aiokafka",
     "asyncdsm_asgi",
     "asyncdsm_botocore",
+    "asyncdsm_confluent",
     "asyncdsm_faststream",
     "asyncdsm_httpx",
     "asyncdsm_taskiq",
