@@ -42,6 +42,10 @@ class Behind:
             self.positions = {place: offset for place, offset in self.positions.items() if place in assigned}
             self._ends = {place: end for place in self.positions if (end := _end(consumer, *place)) is not None}
 
+    def forget(self) -> None:
+        """Have no lag any more."""
+        self.positions, self._ends = {}, {}
+
     def lags(self) -> Iterator[Lag]:
         """Return the lag of each partition whose end is known; nothing in a forked child, which reads nothing."""
         if os.getpid() != self._process:

@@ -69,6 +69,17 @@ def _consumed_all(client: Client, consumer: Any, messages: Any) -> Any:
     return following
 
 
+def close(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `Consumer.close`: who reads no more is not behind."""
+
+    def close(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, *args, **kwargs)
+        client_of(self).behind.forget()
+        return result
+
+    return close
+
+
 def poll_shared(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `ShareConsumer.poll`, which returns a sequence of its own, around a list."""
 

@@ -58,7 +58,7 @@ def _following(kind: Any) -> Any:
         return kind
     hooked = tuple(_hooked(own) for own, _ in _own_classes(kind))
     shown = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
-    bases = hooked if kind in c_kinds() or kind in asyncio_kinds() else (kind, *hooked)
+    bases = hooked if issubclass(hooked[0], kind) else (kind, *hooked)
     return type(kind)(kind.__name__, bases, {"__slots__": (), "_asyncdsm_follows": True, **shown})
 
 

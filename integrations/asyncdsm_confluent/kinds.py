@@ -30,6 +30,8 @@ _CONSUMER: HookSet = {
     "poll": consume.poll,
     "consume": consume.consume,
     "commit": offsets.commit,
+    "close": consume.close,
+    "__exit__": consume.close,
 }
 _SHARE_CONSUMER: HookSet = {"__init__": configuration.share_consumer, "poll": consume.poll_shared}
 

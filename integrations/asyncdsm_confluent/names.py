@@ -22,9 +22,9 @@ def shown(own: type) -> type:
 
 
 def subclass(own: type, metaclass: type = type) -> Any:
-    """Return a subclass that shows itself as C's class does."""
-    shown = {name: getattr(own, name) for name in ("__module__", "__qualname__", "__doc__")}
-    return metaclass(own.__name__, (own,), {**shown, "__slots__": (), "_asyncdsm": Beside(), "__del__": forget})
+    """Return a subclass, of what is in the place of C's class, that shows itself as that."""
+    names = {name: getattr(own, name) for name in ("__module__", "__qualname__", "__doc__")}
+    return metaclass(own.__name__, (shown(own),), {**names, "__slots__": (), "_asyncdsm": Beside(), "__del__": forget})
 
 
 def swap(own: type) -> type:
@@ -58,8 +58,13 @@ def _replace(one: Any, other: Any) -> None:
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == __name__.partition(".")[0]:
             continue
-        values = getattr(module, "__dict__", None)
-        if isinstance(values, dict):
-            for key, value in values.copy().items():
-                if value is one:
-                    values[key] = other
+        for key, value in _names_in(module):
+            if value is one:
+                module.__dict__[key] = other
+
+
+def _names_in(module: Any) -> list[tuple[str, Any]]:
+    try:
+        return list(module.__dict__.copy().items())
+    except Exception:  # anything may stand among the modules: None, what loads itself later, what refuses
+        return []
