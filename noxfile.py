@@ -20,6 +20,7 @@ INTEGRATIONS = [
     "asyncdsm_asgi",
     "asyncdsm_botocore",
     "asyncdsm_celery",
+    "asyncdsm_confluent",
     "asyncdsm_faststream",
     "asyncdsm_httpx",
     "asyncdsm_kombu",
