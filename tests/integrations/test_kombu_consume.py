@@ -149,8 +149,8 @@ class Worker(ConsumerMixin):
     def __init__(self, connection: Connection, queue: Queue, seen: Seen) -> None:
         self.connection, self.queue, self.seen = connection, queue, seen
 
-    def get_consumers(self, consumer: Any, channel: Any) -> list[Any]:
-        return [consumer([self.queue], callbacks=[self.task])]
+    def get_consumers(self, Consumer: Any, channel: Any) -> list[Any]:  # noqa: N803
+        return [Consumer([self.queue], callbacks=[self.task])]
 
     def task(self, body: Any, message: Any) -> None:
         self.seen.callback(body, message)
@@ -168,7 +168,8 @@ class Forwarder(Worker, ConsumerProducerMixin):
 @pytest.mark.parametrize("kind", [Worker, Forwarder])
 def test_mixins(connection: Connection, captured_streams: Captured, kind: type[Worker]) -> None:
     queue, seen = filled(connection, 1, 2, 3), Seen()
-    for _ in kind(connection, Queue(queue.name, expires=600), seen).consume(limit=None, timeout=30):
+    worker: Any = kind(connection, Queue(queue.name, expires=600), seen)
+    for _ in worker.consume(limit=None, timeout=30):
         pass
     (taken,) = {taken.hash for taken in captured_streams.consumed(queue.name)}
     assert seen.hashes == dict.fromkeys((1, 2, 3), taken)
