@@ -6,7 +6,7 @@ its header where it came from; only when it was consumed, and by whom, is then n
 
 from __future__ import annotations
 
-from itertools import count
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,18 +17,18 @@ ROOM = 8192
 _Kept = tuple[int, Any, "Pathway"]
 
 _by_id: dict[int, _Kept] = {}
-_in_order: list[_Kept | None] = [None] * ROOM
-_next = count().__next__
+_in_order: deque[_Kept] = deque()
 
 
 def remember(message: Any, place: Any, pathway: Pathway) -> None:
     """Keep the pathway of a message. Its place on the broker tells it from a later one that gets its id."""
     kept = (id(message), place, pathway)
-    at = _next() % ROOM
-    oldest, _in_order[at] = _in_order[at], kept
     _by_id[kept[0]] = kept
-    if oldest is not None and _by_id.get(oldest[0]) is oldest:
-        _by_id.pop(oldest[0], None)
+    _in_order.append(kept)
+    if len(_in_order) > ROOM:
+        oldest = _in_order.popleft()
+        if _by_id.get(oldest[0]) is oldest:
+            _by_id.pop(oldest[0], None)
 
 
 def recall(message: Any, place: Any) -> Pathway | None:

@@ -12,8 +12,8 @@ from typing import Any
 from weakref import WeakSet
 
 from asyncdsm_kombu.consume import ConsumedInfo
-from asyncdsm_kombu.follow import follow as follow_connection
-from asyncdsm_kombu.follow import follows_all
+from asyncdsm_kombu.followed import follow as follow_connection
+from asyncdsm_kombu.followed import follows_all
 from celery import signals
 
 from asyncdsm import checkpoint

@@ -30,11 +30,26 @@ def follow(client: Any) -> Any | None:
     kind = type(client)
     if not _own_classes(kind):
         return None
+    if _follow_inside(client):
+        return client
     followed = _followed(kind)
     if followed is not kind:
         client.__class__ = followed
     follow_below(client)
     return client
+
+
+def _follow_inside(client: Any) -> bool:
+    """Follow the client inside of one that only hands on to it, as OpenTelemetry's do: a shell without C's own part."""
+    for name in ("_producer", "_consumer"):
+        inside = (
+            vars(client).get(name) if isinstance(client, tuple(c_kinds())) and hasattr(client, "__dict__") else None
+        )
+        if type(inside) in c_kinds():
+            setattr(client, name, stand_in_for(inside))
+        if type(inside) in c_kinds() or is_stand_in(inside):
+            return True
+    return False
 
 
 def _own_classes(kind: type) -> list[tuple[type, HookSet]]:

@@ -1,6 +1,6 @@
 """Kombu: `asyncdsm.wrap` for a connection, or `asyncdsm.instrument("kombu")`. Celery stands on it: `asyncdsm_celery`.
 
-`publish` is how a message leaves, `consume` the ways one arrives, `follow` says whose messages are followed, `names`
+`publish` is how a message leaves, `consume` the ways one arrives, `followed` says whose messages are followed, `names`
 what things are called. Translation only.
 """
 
@@ -18,7 +18,7 @@ from asyncdsm.hooks import Hooks
 from asyncdsm.integration import check_version
 from asyncdsm_kombu import consume, publish
 from asyncdsm_kombu.consume import pathway_of
-from asyncdsm_kombu.follow import follow, follow_all, followed_one_by_one, hand_down
+from asyncdsm_kombu.followed import follow, follow_all, followed_one_by_one, hand_down
 
 __all__ = ["VERSIONS", "instrument", "pathway_of", "put_hooks", "uninstrument", "wrap"]
 

@@ -19,7 +19,7 @@ from asyncdsm.amqp import bytes_of, context_in, in_edge
 from asyncdsm.edge import Edge
 from asyncdsm.hooks import hook_failed
 from asyncdsm.pathway import Pathway
-from asyncdsm_kombu.follow import connection_of, is_followed
+from asyncdsm_kombu.followed import connection_of, is_followed
 from asyncdsm_kombu.names import is_internal_queue, type_of
 
 
@@ -94,7 +94,7 @@ def arrived(edge: Edge, message: Any) -> None:
 
 
 def _consumed(edge: Edge, message: Any) -> None:
-    headers = _headers_of(message)
+    headers = message.headers or {}  # amqp has None for none
     header = context_in(headers)
     size = len(message.body or b"") + bytes_of(headers)
     pathway = checkpoint.consume(edge, header, size, _published_ns(message) if header is None else None)
@@ -112,7 +112,7 @@ def pathway_of(message: Any) -> Pathway | None:
         return None
     if isinstance(message.delivery_info, ConsumedInfo):
         return message.delivery_info.pathway
-    return checkpoint.carried_pathway(context_in(_headers_of(message)), _published_ns(message))
+    return checkpoint.carried_pathway(context_in(message.headers), _published_ns(message))
 
 
 def _following(edge: Edge, callback: Any) -> Any:
@@ -142,12 +142,6 @@ def _edge_of(queue: Any) -> Edge | None:
     if connection is None or not is_followed(connection) or is_internal_queue(queue.name):
         return None
     return in_edge(queue.name, type_of(connection))
-
-
-def _headers_of(message: Any) -> dict[str, Any]:
-    """Return the headers, of Kombu's message and of amqp's; whatever a stranger put there instead is none."""
-    headers = message.headers
-    return headers if isinstance(headers, dict) else {}
 
 
 def _published_ns(message: Any) -> int | None:

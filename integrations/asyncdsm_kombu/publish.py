@@ -17,7 +17,7 @@ from asyncdsm.amqp import KEY_BYTES, RABBITMQ, bytes_of, has_room, out_edge
 from asyncdsm.checkpoint import Departure
 from asyncdsm.hooks import hook_failed
 from asyncdsm.pathway import HEADER
-from asyncdsm_kombu.follow import is_followed
+from asyncdsm_kombu.followed import is_followed
 from asyncdsm_kombu.names import is_internal, type_of
 
 _PLACES = {name: place for place, name in enumerate(list(signature(Producer.publish).parameters)[1:])}

@@ -93,6 +93,12 @@ def others(message: Any) -> list[tuple[str, Any]]:
     return [pair for pair in message.headers() or () if pair[0] != HEADER]
 
 
+def cluster_of(client: Any) -> str | None:
+    """Return the cluster's id as the client has it; older releases do not tell."""
+    ask = getattr(client, "cluster_id", None)
+    return None if ask is None else ask(0)
+
+
 def tags(kind: str, topic: str, cluster: str | None, group: str | None = None, partition: int = 0) -> tuple[str, ...]:
     """Return the tags of a backlog (protocol §6)."""
     named = [f"partition:{partition}", f"topic:{topic}", f"type:{kind}"]

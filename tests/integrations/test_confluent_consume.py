@@ -17,7 +17,7 @@ from asyncdsm.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster
-from tests.integrations.confluent import WAYS, bare_class, consumer_config, from_start, make, read, until
+from tests.integrations.confluent import WAYS, bare_class, cluster_of, consumer_config, from_start, make, read, until
 
 Topic = Callable[..., str]
 
@@ -68,9 +68,9 @@ def test_a_message_is_current_until_the_next(
     assert asyncdsm.current_pathway() is None
     from_start(consumer, empty)
     assert consumer.poll(0.01) is None
-    if hasattr(consumer, "cluster_id"):
-        place = [f"kafka_cluster_id:{consumer.cluster_id(0)}"]
-        assert made[0].tags == ("direction:in", "group:g", *place, f"topic:{name}", "type:kafka")
+    cluster = cluster_of(consumer)
+    place = [f"kafka_cluster_id:{cluster}"] if cluster else []
+    assert made[0].tags == ("direction:in", "group:g", *place, f"topic:{name}", "type:kafka")
 
 
 def test_a_batch_of_several_topics(kafka: Kafka, topic: Topic, consumer: Any, captured_streams: Captured) -> None:

@@ -14,7 +14,17 @@ from asyncdsm.lag import current_lags
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import OFFSET_COMMIT, MockCluster
-from tests.integrations.confluent import WAYS, bare_class, consumer_config, from_start, make, read, tags, until
+from tests.integrations.confluent import (
+    WAYS,
+    bare_class,
+    cluster_of,
+    consumer_config,
+    from_start,
+    make,
+    read,
+    tags,
+    until,
+)
 
 Topic = Callable[..., str]
 TOLD_ALL = ("wrap(class)", "instrument")
@@ -46,7 +56,7 @@ def test_commits_that_are_waited_for(kafka: Kafka, topic: Topic, way: str, captu
     consumer = from_start(make(way, kafka, "Consumer", **consumer_config(kafka, group)), name)
     messages = read(consumer, 6)
     assert commits(captured_streams) == []
-    expected = tags("kafka_commit", name, getattr(consumer, "cluster_id", lambda _: None)(0), group)
+    expected = tags("kafka_commit", name, cluster_of(consumer), group)
     assert consumer.commit(message=messages[1], asynchronous=False)[0].offset == 2
     assert captured_streams.backlogs == {expected: 2}
     consumer.commit(offsets=[TopicPartition(name, 0, 4)], asynchronous=False)

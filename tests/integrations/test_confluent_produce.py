@@ -16,7 +16,7 @@ from asyncdsm.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import PRODUCE, MockCluster
-from tests.integrations.confluent import WAYS, bare_class, contexts, make, on_broker, others, tags
+from tests.integrations.confluent import WAYS, bare_class, cluster_of, contexts, make, on_broker, others, tags
 
 Topic = Callable[..., str]
 
@@ -112,7 +112,7 @@ def test_offsets_are_those_of_the_reports(kafka: Kafka, topic: Topic, way: str, 
         producer.produce(name, b"v", partition=number % 2)
         assert not captured_streams.backlogs
     producer.flush(30)
-    cluster = producer.cluster_id(0)
+    cluster = cluster_of(producer)
     assert captured_streams.backlogs == {
         tags("kafka_produce", name, cluster, partition=partition): 14 for partition in (0, 1)
     }
@@ -283,4 +283,4 @@ def test_transactions(kafka: Kafka, topic: Topic, way: str, captured_streams: Ca
         else:
             producer.abort_transaction()
     consumer.close()
-    assert captured_streams.backlogs[tags("kafka_commit", source, producer.cluster_id(0), "workers")] == 5
+    assert captured_streams.backlogs[tags("kafka_commit", source, cluster_of(producer), "workers")] == 5

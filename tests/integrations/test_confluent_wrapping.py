@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import subprocess
 import sys
 from abc import ABC, ABCMeta
 from collections.abc import Callable, Iterator
@@ -203,32 +204,83 @@ def test_subclasses_of_the_programs(kafka: Kafka, topic: Topic, way: str, captur
 T = TypeVar("T")
 
 
-class Meta(type):
-    """A metaclass of the program's own."""
-
-
-@pytest.mark.parametrize("made_before", [False, True])
-def test_classes_with_bases_and_metaclasses_of_their_own(made_before: bool) -> None:
-    """One that is no ABCMeta fits as long as no client was made before."""
-    before = bare_class("Producer")(dict(list(NOBODY.items())[:2])) if made_before else None
+def test_classes_with_bases_of_their_own() -> None:
+    """Also where clients that were made before have to pass for those of the class in the place of theirs."""
+    before = bare_class("Producer")({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
     asyncdsm.instrument("confluent_kafka")
     base: Any = confluent_kafka.Producer
-    made: list[Any] = [
+    kinds: list[Any] = [
         type("Plain", (base,), {}),
         ABCMeta("WithABC", (base, ABC), {}),
         ABCMeta("AbcFirst", (ABC, base), {}),
     ]
-    if not made_before:
-        made.append(Meta("WithMeta", (base,), {}))
 
     class Typed(base, Generic[T]):  # type: ignore[misc]
         """Generic, as confluent-kafka's own."""
 
-    for kind in [*made, Typed]:
+    for kind in [*kinds, Typed]:
         client = kind({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
         assert isinstance(client, base)
         assert not isinstance(before, kind)
-    assert before is None or isinstance(before, base)
+    assert isinstance(before, base)
+
+
+WITH_A_METACLASS = """
+import asyncdsm, confluent_kafka
+class Meta(type):
+    pass
+asyncdsm.instrument("confluent_kafka")
+class Own(confluent_kafka.Producer, metaclass=Meta):
+    pass
+assert isinstance(Own({"bootstrap.servers": "127.0.0.1:9", "log_level": 0}), confluent_kafka.Producer)
+"""
+
+
+def test_a_metaclass_of_the_programs_own() -> None:
+    """It fits as long as no client was made before: in a process of its own."""
+    subprocess.run([sys.executable, "-c", WITH_A_METACLASS], check=True, timeout=60)
+
+
+def test_beside_opentelemetry_whoever_came_first(kafka: Kafka, topic: Topic) -> None:
+    """Both headers, one count; and ours alone when the other is taken off. In a process of its own."""
+    for order in ("ours, theirs", "theirs, ours"):
+        subprocess.run(
+            [sys.executable, "-c", BESIDE_OPENTELEMETRY, kafka.bootstrap, topic(), order], check=True, timeout=120
+        )
+
+
+BESIDE_OPENTELEMETRY = """
+import sys
+import asyncdsm, asyncdsm.testing, confluent_kafka
+from opentelemetry.instrumentation.confluent_kafka import ConfluentKafkaInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+
+bootstrap, topic, order = sys.argv[1:]
+def theirs():
+    ConfluentKafkaInstrumentor().instrument(skip_dep_check=True, tracer_provider=TracerProvider())
+def ours():
+    asyncdsm.instrument("confluent_kafka")
+for name in order.split(", "):
+    globals()[name]()
+conf = {"bootstrap.servers": bootstrap, "log_level": 0}
+with asyncdsm.testing.capture() as captured:
+    producer = confluent_kafka.Producer(conf)
+    producer.produce(topic, b"v")
+    assert producer.flush(60) == 0
+    consumer = confluent_kafka.Consumer({**conf, "group.id": "g", "enable.auto.commit": False})
+    consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
+    message = None
+    while message is None:
+        message = consumer.poll(1)
+    assert sorted(name for name, _ in message.headers()) == ["dd-pathway-ctx-base64", "traceparent"]
+    consumer.close()
+    assert [len(captured.produced()), len(captured.consumed())] == [1, 1]
+    proxy = ConfluentKafkaInstrumentor.instrument_producer(confluent_kafka.cimpl.Producer(conf), TracerProvider())
+    assert asyncdsm.wrap(proxy) is proxy
+    proxy.produce(topic, b"v")
+    proxy.flush(60)
+    assert len(captured.produced()) == 2
+"""
 
 
 def test_a_module_that_is_no_module_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
