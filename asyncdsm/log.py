@@ -7,11 +7,13 @@ from time import monotonic
 MINUTE = 60.0
 
 _said: dict[str, float] = {}
+_MOST_KEYS = 1000
+"""What there is one warning of for each queue, there is for so many queues."""
 
 
 def warn_once(key: str, message: str, *values: object) -> None:
     """Warn about something that will not change while the process lives."""
-    if key not in _said:
+    if key not in _said and len(_said) < _MOST_KEYS:
         _said[key] = monotonic()
         warn(message, *values)
 
