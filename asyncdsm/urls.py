@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+_SCHEMES = {"http", "https", "unix"}
 ALLOWED = "an http://, https:// or unix:// URL of a host, without a query"
 
 
@@ -14,7 +15,7 @@ def is_url(value: object) -> bool:
         return False
     try:
         parts = urlsplit(value)
-        if parts.query or parts.fragment:
+        if parts.query or parts.fragment or "@" in parts.path:  # a password that should have been written as %2F
             return False
         if parts.scheme == "unix":
             return bool(parts.path) and not parts.netloc
@@ -37,6 +38,8 @@ def without_password(url: object) -> object:
     if not isinstance(url, str):
         return url
     scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
+    if "@" in rest and scheme not in _SCHEMES:
+        scheme = separator = ""
     address, *behind = rest.replace("#", "?").split("?", 1)
     if behind and "@" in behind[0]:  # a password with a `?` in it
         return f"{scheme}{separator}…"
