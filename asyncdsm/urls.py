@@ -30,7 +30,14 @@ def _is_host(name: str) -> bool:
         from ipaddress import IPv4Address  # noqa: PLC0415
 
         return bool(IPv4Address(name))
-    return bool(name.encode("idna")) if not name.isascii() else bool(name) and " " not in name
+    if not name.isascii():
+        from httpx2 import URL, InvalidURL  # noqa: PLC0415  (it must like the name: ask it, where there is doubt)
+
+        try:
+            return bool(URL(f"http://{name}").host)
+        except InvalidURL:
+            return False
+    return bool(name) and " " not in name
 
 
 def without_password(url: object) -> object:
