@@ -28,6 +28,14 @@ INTEGRATIONS = [
 ]
 RUN_AGAIN = 5
 """How many failed tests are run once more; where more fail, something is broken."""
+OLDEST = PROJECT["tool"]["asyncdsm"]["oldest"]
+"""By client: its oldest release, the tests that speak for it, and those that the release itself cannot pass."""
+MODES = {
+    "uvloop": ["-m", "pytest", "--loop", "uvloop"],
+    "eager": ["-m", "pytest", "--loop", "eager"],
+    "debug": ["-m", "pytest"],
+    "dev": ["-X", "dev", "-W", "error", "-m", "pytest"],
+}
 TYPED = ["asyncdsm", "integrations", "tests", "examples", "benchmarks", "noxfile.py"]
 
 nox.needs_version = ">=2025.5"
@@ -113,6 +121,54 @@ def bench(session: nox.Session) -> None:
     """Run the benchmarks; what follows `--` goes to them."""
     session.install("-e", ".[all]", *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Run the decoders under a coverage-guided fuzzer for ten minutes; what follows `--` goes to it."""
+    session.install("-e", ".[all]", *group("fuzz"))
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run an hour of mixed load through real brokers; what follows `--` goes to it: `--minutes 5 --rate 50`."""
+    session.install("-e", ".[all]", *group("test"))
+    session.run("python", "-m", "tests.soak", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("client", list(OLDEST), ids=list(OLDEST))
+def compat(session: nox.Session, client: str) -> None:
+    """Run each client's tests on its oldest release that is supported: `nox -s "compat(aiokafka)"` for one."""
+    oldest = OLDEST[client]
+    session.install("-e", ".[all]", *group("test"))
+    # pip says that others wanted newer ones: they have no part in these tests.
+    session.install(*oldest["requirements"])
+    files = [f"tests/integrations/test_{name}.py" for name in oldest["tests"]]
+    session.run(
+        "pytest", *files, *(f"--deselect=tests/integrations/{name}" for name in oldest["but"]), *session.posargs
+    )
+
+
+@nox.session(python=PYTHONS[-1])
+@nox.parametrize("mode", list(MODES), ids=list(MODES))
+def modes(session: nox.Session, mode: str) -> None:
+    """Run the tests on uvloop, with eager tasks, in debug mode, under `-X dev -W error`; or those behind `--`."""
+    session.install("-e", ".[all]", *group("test"))
+    env = {"PYTHONASYNCIODEBUG": "1"} if mode == "debug" else {}
+    session.run("python", *MODES[mode], *(session.posargs or ["tests/unit", "tests/integrations"]), env=env)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Ask PyPI for known faults of all that is installed with every extra. Without an answer it fails."""
+    session.install("-e", ".[all]", "pip-audit")
+    installed = session.run("python", "-m", "pip", "freeze", "--exclude-editable", silent=True)
+    frozen = Path(session.create_tmp(), "installed.txt")
+    frozen.write_text(str(installed))
+    # Strict, and so of a file, since ours is not on PyPI: what PyPI does not know is otherwise passed over.
+    session.run("pip-audit", "--strict", "--no-deps", "--disable-pip", "--requirement", str(frozen))
 
 
 @nox.session

@@ -53,6 +53,7 @@ class Flusher:
         self._delivery = Delivery(self._outbox, aggregator.accounts, settings.request_seconds)
         self._requests: list[threading.Event] = []
         self._stopping = self._abandoned = False
+        self._beyond = 0
         self._loop: Loop | None = None
         self.finished: threading.Event = threading.Event()
 
@@ -165,6 +166,18 @@ class Flusher:
             parcel = self._pack(bucket)
             if parcel is not None:
                 say_dropped(self._outbox.put(parcel))
+        self._warn_of_too_many()
+
+    def _warn_of_too_many(self) -> None:
+        beyond = self._aggregator.accounts.snapshot().dropped_by.get("points", 0)
+        if beyond > self._beyond:
+            self._beyond = beyond
+            warn_each_minute(
+                "points",
+                "more than %d distinct edges and parents at a time (`max_points`): %d checkpoints dropped so far",
+                self._settings.max_points,
+                beyond,
+            )
 
     def _pack(self, bucket: Bucket) -> Parcel | None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+_SCHEMES = {"http", "https", "unix"}
 ALLOWED = "an http://, https:// or unix:// URL of a host, without a query"
 
 
@@ -14,7 +15,7 @@ def is_url(value: object) -> bool:
         return False
     try:
         parts = urlsplit(value)
-        if parts.query or parts.fragment:
+        if parts.query or parts.fragment or "@" in parts.path:  # a password that should have been written as %2F
             return False
         if parts.scheme == "unix":
             return bool(parts.path) and not parts.netloc
@@ -29,7 +30,14 @@ def _is_host(name: str) -> bool:
         from ipaddress import IPv4Address  # noqa: PLC0415
 
         return bool(IPv4Address(name))
-    return bool(name.encode("idna")) if not name.isascii() else bool(name) and " " not in name
+    if not name.isascii():
+        from httpx2 import URL, InvalidURL  # noqa: PLC0415  (it must like the name: ask it, where there is doubt)
+
+        try:
+            return bool(URL(f"http://{name}").host)
+        except InvalidURL:
+            return False
+    return bool(name) and " " not in name
 
 
 def without_password(url: object) -> object:
@@ -37,6 +45,8 @@ def without_password(url: object) -> object:
     if not isinstance(url, str):
         return url
     scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
+    if "@" in rest and scheme not in _SCHEMES:
+        scheme = separator = ""
     address, *behind = rest.replace("#", "?").split("?", 1)
     if behind and "@" in behind[0]:  # a password with a `?` in it
         return f"{scheme}{separator}…"

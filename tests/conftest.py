@@ -25,11 +25,23 @@ from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
 from tests.brokers.redis import redis as run_redis
 from tests.brokers.tansu import tansu as run_tansu
+from tests.loops import LOOPS, use
 
 # Brokers that a test starts take as long as they take; in CI, every run tries the same examples.
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run be on another event loop."""
+    parser.addoption("--loop", choices=LOOPS, help="run asyncio on another event loop")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the event loop that was asked for."""
+    if loop := config.getoption("--loop"):
+        use(loop)
 
 
 @pytest.fixture(scope="session")

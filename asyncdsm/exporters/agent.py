@@ -34,9 +34,11 @@ class AgentExporter:
     def __init__(self, settings: Settings) -> None:
         url = urlsplit(settings.agent_url)
         secure, socket_path = url.scheme == "https", url.path if url.scheme == "unix" else None
+        address, auth = _without_user("http://localhost" if socket_path else settings.agent_url)
         # No proxy from the environment: the Agent is local, and a proxy for the outside would hide it.
         self._client = httpx2.AsyncClient(
-            base_url="http://localhost" if socket_path else settings.agent_url,
+            base_url=address,
+            auth=auth,
             headers=_headers(settings),
             transport=httpx2.AsyncHTTPTransport(
                 verify=ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
@@ -135,6 +137,14 @@ class _Connecting:
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and self._connection is not None:
             await self._connection.aclose()
+
+
+def _without_user(url: str) -> tuple[httpx2.URL, httpx2.BasicAuth | None]:
+    """Take user and password out of a URL: the HTTP client writes the URLs it asks for to the log."""
+    parsed = httpx2.URL(url)
+    if not parsed.userinfo:
+        return parsed, None
+    return parsed.copy_with(userinfo=b""), httpx2.BasicAuth(parsed.username, parsed.password)
 
 
 def _headers(settings: Settings) -> dict[str, str]:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from asyncdsm_aiokafka.offsets import ConsumerLag
 
 DEFAULT_LARGEST_RECORD = 1 << 20
+MOST_TOPICS = 4096
+"""Whose edges are kept; beyond, the one met first is made anew when it comes again."""
 
 
 class Client:
@@ -31,7 +33,8 @@ class Client:
         """Return the edge of producing to a topic."""
         edge = self._out.get(topic)
         if edge is None:
-            edge = self._out[topic] = Edge("direction:out", f"topic:{topic}", "type:kafka", *self._cluster())
+            edge = Edge("direction:out", f"topic:{topic}", "type:kafka", *self._cluster())
+            _keep(self._out, topic, edge)
         return edge
 
     def in_edge(self, topic: str) -> Edge:
@@ -40,7 +43,8 @@ class Client:
         if edge is None:
             group = (f"group:{self.group}",) if self.group else ()
             edge = Edge("direction:in", f"topic:{topic}", "type:kafka", *group, *self._cluster())
-            self._in[topic] = last_in_edge[topic] = edge
+            _keep(self._in, topic, edge)
+            _keep(last_in_edge, topic, edge)
         return edge
 
     def learn_cluster_id(self, cluster_id: str | None) -> None:
@@ -55,6 +59,12 @@ class Client:
 
 last_in_edge: dict[str, Edge] = {}
 """By topic, for a record that does not say who consumed it."""
+
+
+def _keep(edges: dict[str, Edge], topic: str, edge: Edge) -> None:
+    if len(edges) >= MOST_TOPICS:
+        edges.pop(next(iter(edges), ""), None)
+    edges[topic] = edge
 
 
 def client_of(cluster: Any) -> Client:

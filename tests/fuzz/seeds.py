@@ -108,6 +108,7 @@ SEEDS: dict[str, list[bytes]] = {
         b"DD_AGENT_HOST=fe80::1\nDD_TRACE_AGENT_PORT=9126\nOTEL_RESOURCE_ATTRIBUTES=service.name=a%20b,x=y",
         b"DD_API_KEY=secret\nDD_SITE=datadoghq.eu\nDD_EXTERNAL_ENV=it-false\nDD_HOSTNAME=h\xe9",
         b"DD_TRACE_AGENT_URL=unix:///run/apm.socket\n_DD_TRACE_STATS_WRITER_INTERVAL=2.5",
+        b"DD_TRACE_AGENT_URL=http://agent\xc6\x8e_p://ageue",
     ],
     "answer": [b"120", b"nan", b"Wed, 21 Oct 2015 07:28:00 GMT", b"0::/docker/" + b"0123456789abcdef" * 4],
     "url": [b"", b"a:b", b"?", b"#", b"@", b"://", b"/", b"\xed\xa0\x80"],

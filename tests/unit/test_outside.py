@@ -85,6 +85,7 @@ def test_nor_does_one_in_a_backlog_cost_the_others_their_bucket() -> None:
         ("agent_url", "http://agent#top"),
         ("agent_url", "unix:///run/a\0b"),
         ("agent_url", f"http://{'é' * 70}"),
+        ("agent_url", "http://agentƎ_p"),
     ],
 )
 def test_a_setting_that_no_request_can_be_made_of(name: str, value: str) -> None:

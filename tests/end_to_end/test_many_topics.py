@@ -1,0 +1,98 @@
+"""200,000 topics that nobody has seen before: bounded, every checkpoint accounted for, and one warning of each kind."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+from asyncdsm_aio_pika.consume import in_edge
+from asyncdsm_aio_pika.publish import out_edge
+from asyncdsm_aiokafka.client import MOST_TOPICS, Client, last_in_edge
+from asyncdsm_asgi import carriers
+
+from asyncdsm import DataStreams, Settings, aws, log, set_produce_checkpoint
+from asyncdsm.edge import Edge
+from asyncdsm.text import wire_text
+from tests.intake import running_intake
+
+TOPICS = 200_000
+MOST_POINTS = Settings().max_points
+CACHES = {
+    "aws": aws.edge,
+    "aio-pika in": in_edge,
+    "aio-pika out": out_edge,
+    "asgi": carriers.edge,
+}
+
+
+def alive(kind: type) -> int:
+    gc.collect()
+    return sum(type(each) is kind for each in gc.get_objects())
+
+
+@pytest.fixture(autouse=True)
+def forget_what_was_said() -> None:
+    log.forget()
+
+
+def test_two_hundred_thousand_topics(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "MINUTE", 3600.0)  # on a busy machine it takes more than one
+    edges = alive(Edge)
+    with (
+        running_intake() as intake,
+        DataStreams(Settings(service="s", agent_url=intake.url, request_seconds=60, shutdown_seconds=120)) as streams,
+    ):
+        for number in range(TOPICS):
+            set_produce_checkpoint("kafka", f"topic-{number}", lambda *_: None)
+        stats = streams.stats
+        assert stats.recorded == TOPICS
+        assert stats.recorded == stats.delivered + stats.pending + stats.dropped
+        assert stats.dropped_by.keys() == {"points"}
+        assert alive(Edge) - edges <= 3 * MOST_POINTS  # in use, being sent, and remembered
+    stats = streams.stats
+    assert (stats.recorded, stats.pending, stats.delivered) == (TOPICS, 0, intake.counted())
+    assert stats.delivered + stats.dropped == TOPICS
+    assert stats.delivered >= MOST_POINTS
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len([text for text in warnings if "distinct pathways" in text]) == 1
+    assert len([text for text in warnings if "max_points" in text]) == 1
+    assert all(len(text) < 2_000 for text in warnings)
+
+
+@pytest.fixture
+def kafka_client() -> Iterator[Client]:
+    last_in_edge.clear()
+    yield Client()
+    last_in_edge.clear()
+
+
+def test_a_kafka_client_keeps_the_edges_of_some_thousand_topics(kafka_client: Client) -> None:
+    for number in range(3 * MOST_TOPICS):
+        topic = f"topic-{number}"
+        assert kafka_client.out_edge(topic) is kafka_client.out_edge(topic)
+        assert kafka_client.in_edge(topic) is kafka_client.in_edge(topic) is last_in_edge[topic]
+    kept = [edges for edges in (*vars(kafka_client).values(), last_in_edge) if isinstance(edges, dict)]
+    assert [len(edges) for edges in kept] == [MOST_TOPICS] * 3
+
+
+@pytest.mark.parametrize("name", CACHES)
+def test_other_edges_are_kept_by_the_thousand(name: str) -> None:
+    cache: Callable[..., Edge] = CACHES[name]
+    arguments = ("in", "sqs") if name == "aws" else ("",) if name == "aio-pika out" else ()
+    for number in range(10_000):
+        cache(*arguments, f"topic-{number}")
+    assert CACHES[name].cache_info().currsize <= 4096
+
+
+def test_names_are_forgotten_with_their_edges() -> None:
+    for number in range(3 * 4096):
+        Edge(f"topic:{number}")
+    assert wire_text.cache_info().currsize <= 4096
+
+
+def test_what_is_said_once_for_each_queue_is_said_for_a_thousand(caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(5_000):
+        log.warn_once(f"no-context-{number}", "no context")
+    assert len(caplog.records) == 1000
