@@ -35,13 +35,12 @@ class Departure(NamedTuple):
     @property
     def header(self) -> str:
         """The context's base64 text."""
-        return self.wire.decode("ascii")
+        return self.wire.decode()
 
     @property
     def pathway(self) -> Pathway:
         """The pathway of the message that is produced."""
-        point, now, _, pathway_ns, _ = self.sample
-        return Pathway(point.hash, now - pathway_ns, now)
+        return pathway_at(self.sample)
 
 
 class _Counted(Pathway):
@@ -87,12 +86,12 @@ def prepare(edge: Edge, size: int | None = None, key_bytes: int | None = None) -
     §5). `size` is the message's in bytes; with `key_bytes`, the length of the key that the context will stand under,
     both are added to it.
     """
-    departing = _departing(edge, size, key_bytes)
-    return None if departing is None else _new(Departure, departing)
+    parts = departing(edge, size, key_bytes)
+    return None if parts is None else _new(Departure, parts)
 
 
-def _departing(edge: Edge, size: int | None, key_bytes: int | None) -> tuple[bytes, Sample] | None:
-    """Do what `prepare` says; return a Departure's fields. **Hot**."""
+def departing(edge: Edge, size: int | None = None, key_bytes: int | None = None) -> tuple[bytes, Sample] | None:
+    """Do what `prepare` does, and return the Departure's fields, 60 ns sooner; `count` the sample. **Hot**."""
     aggregator = _aggregator or _awake()
     if aggregator is None:
         return None
@@ -114,19 +113,29 @@ def _departing(edge: Edge, size: int | None, key_bytes: int | None) -> tuple[byt
 
 def depart(departure: Departure) -> None:
     """Count a prepared checkpoint."""
+    count(departure.sample)
+
+
+def count(sample: Sample) -> None:
+    """Count the sample of a checkpoint that was `departing`."""
     if _aggregator is not None:
-        _aggregator.record(departure.sample)
+        _aggregator.record(sample)
+
+
+def pathway_at(sample: Sample) -> Pathway:
+    """Return the pathway behind a checkpoint."""
+    point, now, _, pathway_ns, _ = sample
+    return _new(Pathway, (point.hash, now - pathway_ns, now))
 
 
 def produce(edge: Edge, size: int | None = None) -> str | None:
     """Record that a message is produced; return the base64 text to put on it, None when nothing runs."""
-    departing = _departing(edge, size, None)
-    if departing is None:
+    parts = departing(edge, size)
+    if parts is None:
         return None
-    wire, sample = departing
-    if _aggregator is not None:
-        _aggregator.record(sample)
-    return wire.decode("ascii")
+    wire, sample = parts
+    count(sample)
+    return wire.decode()
 
 
 def current_pathway() -> Pathway | None:
