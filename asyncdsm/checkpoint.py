@@ -69,7 +69,10 @@ def consume(
     if header is None:
         parent, start, previous = _begun(broker_ns, now)
     else:
-        parent, start, previous = _readable(aggregator, header, now) or _unreadable(aggregator, broker_ns, now)
+        context = context_in(header, aggregator.max_header_bytes)
+        if context is None or context[2] > now + _FUTURE_NS:
+            context = _unreadable(aggregator, broker_ns, now)
+        parent, start, previous = context
     point = edge.points.get(parent) if edge.owner is aggregator else None
     if point is None:
         point = edge.point(aggregator, parent)
@@ -239,9 +242,7 @@ def _begun(broker_ns: int | None, now: int) -> Context:
 
 
 def _readable(aggregator: Aggregator, header: str | bytes, now: int) -> Context | None:
-    if len(header) > aggregator.max_header_bytes:
-        return None
-    context = context_in(header)
+    context = context_in(header, aggregator.max_header_bytes)
     return None if context is None or context[2] > now + _FUTURE_NS else context
 
 
