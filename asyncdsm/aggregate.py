@@ -16,7 +16,7 @@ from typing import Final
 
 from asyncdsm.bins import MULTIPLIER, OFFSET
 from asyncdsm.bucket import KEY_BITS, PATHWAY, SELDOM, Bucket, SizeKeys
-from asyncdsm.edge import Point
+from asyncdsm.edge import NOT_KEPT, Point
 from asyncdsm.log import warn_each_minute
 from asyncdsm.stats import Accounts, Stats
 
@@ -86,8 +86,8 @@ class Aggregator:
         """Keep one more point, if there is room; without, it still names the pathway, but its samples are dropped."""
         if len(self._alive) < self.max_points:
             self._alive.add(point)
-            point.kept = True
-        return point.kept
+            point.seen = 0
+        return point.seen != NOT_KEPT
 
     def fold(self) -> None:
         """Count the waiting samples into their buckets, unless another thread is at it."""
@@ -107,7 +107,7 @@ class Aggregator:
             ended = [start for start in self._buckets if before_ns is None or self._is_over(start, before_ns)]
             taken = [self._buckets.pop(start) for start in sorted(ended)]
         if taken:
-            self._forget_idle(taken[-1].start_ns)
+            self._forget_idle(taken)
         return taken
 
     def _is_over(self, start_ns: int, now_ns: int) -> bool:
@@ -155,43 +155,37 @@ class Aggregator:
     def _counted(self) -> int:
         return sum(bucket.recorded for bucket in self._buckets.values())
 
-    def _meet(self, point: Point, bucket: Bucket) -> bool:
-        """Note in which bucket a point is counted from here on; False for one that there is no room for."""
-        if not point.kept:
-            self._refused += 1
-            return False
-        point.bucket_start, point.seen, point.counts = bucket.start_ns, 0, bucket.often.get(point)
-        return True
-
     def _count(self, samples: Iterator[Sample]) -> None:
         """Count samples into their buckets. **Hot**."""
         bucket, start, end = Bucket(0), 0, 0
-        note_point, note_keys = bucket.seldom.append, bucket.seldom_keys.append
+        often, note_point, note_keys = bucket.often, bucket.seldom.append, bucket.seldom_keys.append
         for point, now, edge_ns, pathway_ns, size in samples:
             if not start <= now < end:
                 bucket = self._bucket(now)
                 start, end = bucket.start_ns, bucket.start_ns + self.bucket_ns
-                note_point, note_keys = bucket.seldom.append, bucket.seldom_keys.append
-            if point.bucket_start is not start and not self._meet(point, bucket):
-                continue
+                often, note_point, note_keys = bucket.often, bucket.seldom.append, bucket.seldom_keys.append
             edge = floor(log2(edge_ns) * _SCALE + _SHIFT) if edge_ns > 0 else 0
             if pathway_ns == edge_ns:  # the first hop of a pathway is all of it
                 pathway = edge + PATHWAY
             else:
                 pathway = (floor(log2(pathway_ns) * _SCALE + _SHIFT) if pathway_ns > 0 else 0) + PATHWAY
             size_key = _size_keys[size]
-            counts = point.counts
-            if counts is None:
-                note_point(point)
-                note_keys(edge | pathway << KEY_BITS | size_key << 2 * KEY_BITS)
-                point.seen += 1
-                if point.seen == SELDOM:
-                    point.counts = bucket.often[point] = {}
-            else:
+            counts = often.get(point)
+            if counts is not None:
                 counts[edge] = counts.get(edge, 0) + 1
                 counts[pathway] = counts.get(pathway, 0) + 1
                 if size_key:
                     counts[size_key] = counts.get(size_key, 0) + 1
+            elif (seen := point.seen) != NOT_KEPT:
+                note_point(point)
+                note_keys(edge | pathway << KEY_BITS | size_key << 2 * KEY_BITS)
+                if seen < SELDOM:
+                    point.seen = seen + 1
+                else:
+                    point.seen, often[point] = 0, {}
+            else:
+                self._refused += 1
+                continue
             bucket.recorded += 1
 
     def _fold_offsets(self) -> None:
@@ -208,9 +202,12 @@ class Aggregator:
             bucket = self._buckets[start] = Bucket(start)
         return bucket
 
-    def _forget_idle(self, before_ns: int) -> None:
+    def _forget_idle(self, taken: list[Bucket]) -> None:
         """Forget points that nothing passed lately, so that the bound is on those in use, not on those ever met."""
-        idle = [point for point in list(self._alive) if point.bucket_start < before_ns]
-        for point in idle:
-            point.edge.points.pop(point.parent, None)
-        self._alive.difference_update(idle)
+        used = set[Point]()
+        for bucket in (*taken, *self._buckets.copy().values()):
+            bucket.add_points(used)
+        for point in list(self._alive):
+            if point not in used:
+                point.edge.points.pop(point.parent, None)
+                self._alive.discard(point)

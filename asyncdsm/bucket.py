@@ -48,6 +48,11 @@ class Bucket:
         self.backlogs: dict[tuple[str, ...], int] = {}
         self.recorded: int = 0
 
+    def add_points(self, points: set[Point]) -> None:
+        """Add to a set the points that were counted here."""
+        points.update(self.often.copy())
+        points.update(self.seldom[:])
+
     def level(self) -> None:
         """Make the two halves of the log equally long, where something broke in between them."""
         shorter = min(len(self.seldom), len(self.seldom_keys))

@@ -35,13 +35,12 @@ class Departure(NamedTuple):
     @property
     def header(self) -> str:
         """The context's base64 text."""
-        return self.wire.decode("ascii")
+        return self.wire.decode()
 
     @property
     def pathway(self) -> Pathway:
         """The pathway of the message that is produced."""
-        point, now, _, pathway_ns, _ = self.sample
-        return Pathway(point.hash, now - pathway_ns, now)
+        return pathway_at(self.sample)
 
 
 class _Counted(Pathway):
@@ -70,7 +69,10 @@ def consume(
     if header is None:
         parent, start, previous = _begun(broker_ns, now)
     else:
-        parent, start, previous = _readable(aggregator, header, now) or _unreadable(aggregator, broker_ns, now)
+        context = context_in(header, aggregator.max_header_bytes)
+        if context is None or context[2] > now + _FUTURE_NS:
+            context = _unreadable(aggregator, broker_ns, now)
+        parent, start, previous = context
     point = edge.points.get(parent) if edge.owner is aggregator else None
     if point is None:
         point = edge.point(aggregator, parent)
@@ -87,12 +89,12 @@ def prepare(edge: Edge, size: int | None = None, key_bytes: int | None = None) -
     §5). `size` is the message's in bytes; with `key_bytes`, the length of the key that the context will stand under,
     both are added to it.
     """
-    departing = _departing(edge, size, key_bytes)
-    return None if departing is None else _new(Departure, departing)
+    parts = departing(edge, size, key_bytes)
+    return None if parts is None else _new(Departure, parts)
 
 
-def _departing(edge: Edge, size: int | None, key_bytes: int | None) -> tuple[bytes, Sample] | None:
-    """Do what `prepare` says; return a Departure's fields. **Hot**."""
+def departing(edge: Edge, size: int | None = None, key_bytes: int | None = None) -> tuple[bytes, Sample] | None:
+    """Do what `prepare` does, and return the Departure's fields, 60 ns sooner; `count` the sample. **Hot**."""
     aggregator = _aggregator or _awake()
     if aggregator is None:
         return None
@@ -114,19 +116,29 @@ def _departing(edge: Edge, size: int | None, key_bytes: int | None) -> tuple[byt
 
 def depart(departure: Departure) -> None:
     """Count a prepared checkpoint."""
+    count(departure.sample)
+
+
+def count(sample: Sample) -> None:
+    """Count the sample of a checkpoint that was `departing`."""
     if _aggregator is not None:
-        _aggregator.record(departure.sample)
+        _aggregator.record(sample)
+
+
+def pathway_at(sample: Sample) -> Pathway:
+    """Return the pathway behind a checkpoint."""
+    point, now, _, pathway_ns, _ = sample
+    return _new(Pathway, (point.hash, now - pathway_ns, now))
 
 
 def produce(edge: Edge, size: int | None = None) -> str | None:
     """Record that a message is produced; return the base64 text to put on it, None when nothing runs."""
-    departing = _departing(edge, size, None)
-    if departing is None:
+    parts = departing(edge, size)
+    if parts is None:
         return None
-    wire, sample = departing
-    if _aggregator is not None:
-        _aggregator.record(sample)
-    return wire.decode("ascii")
+    wire, sample = parts
+    count(sample)
+    return wire.decode()
 
 
 def current_pathway() -> Pathway | None:
@@ -233,9 +245,7 @@ def _begun(broker_ns: int | None, now: int) -> Context:
 
 
 def _readable(aggregator: Aggregator, header: str | bytes, now: int) -> Context | None:
-    if len(header) > aggregator.max_header_bytes:
-        return None
-    context = context_in(header)
+    context = context_in(header, aggregator.max_header_bytes)
     return None if context is None or context[2] > now + _FUTURE_NS else context
 
 

@@ -64,15 +64,15 @@ _times, _wire_times = _Times(), _WireTimes()
 _unpack, _pack = _COMMON.unpack, _COMMON.pack
 
 
-def context_in(text: str | bytes) -> Context | None:
-    """Read a context from its base64 text; None for anything malformed, never an exception. **Hot**."""
+def context_in(text: str | bytes, most_bytes: int = 1 << 30) -> Context | None:
+    """Read a context from its base64 text, unless that is longer; None for anything malformed. **Hot**."""
     if len(text) == _COMMON_TEXT:
         try:
             hash_, origin, edge = _unpack(a2b_base64(text))
             return hash_, _times[origin], _times[edge]
         except (ValueError, TypeError, StructError):
             pass  # malformed, or of timestamps far away
-    return _any_context_in(text)
+    return None if len(text) > most_bytes else _any_context_in(text)
 
 
 def wire_of(hash_: int, pathway_start_ns: int, edge_start_ns: int) -> bytes:

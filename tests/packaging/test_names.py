@@ -2,6 +2,8 @@
 
 from types import ModuleType
 
+import pytest
+
 import asyncdsm
 from tests.packaging.installed import PARTS, loaded_by
 
@@ -11,10 +13,17 @@ def test_all_is_sorted() -> None:
 
 
 def test_all_is_complete() -> None:
-    public = {
+    there = {
         name for name, value in vars(asyncdsm).items() if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    assert public | {"__version__"} == set(asyncdsm.__all__)
+    on_demand = {name for names in asyncdsm._HOMES.values() for name in names}
+    assert there | on_demand | {"__version__"} == {*asyncdsm.__all__, "TYPE_CHECKING"}
+    assert on_demand <= set(dir(asyncdsm))
+
+
+def test_a_name_that_is_none() -> None:
+    with pytest.raises(AttributeError, match="module 'asyncdsm' has no attribute 'datastreams'"):
+        asyncdsm.datastreams  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_every_name_says_what_it_is_for() -> None:

@@ -8,8 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from asyncdsm.aggregate import PATHWAY, SIZE, Aggregator, Bucket
-from asyncdsm.bins import ZERO, bin_of
+from asyncdsm.aggregate import Aggregator
+from asyncdsm.bins import bin_of
+from asyncdsm.bucket import Bucket, split
 from asyncdsm.edge import Edge
 from asyncdsm.testing import ManualClock
 
@@ -54,7 +55,8 @@ class CountingMachine(RuleBasedStateMachine):
         return self.buckets.setdefault(start, Modelled())
 
     def lose(self, cause: str, checkpoints: int) -> None:
-        self.dropped[cause] = self.dropped.get(cause, 0) + checkpoints
+        if checkpoints:
+            self.dropped[cause] = self.dropped.get(cause, 0) + checkpoints
 
     @rule(
         edge=st.integers(0, 2),
@@ -70,7 +72,7 @@ class CountingMachine(RuleBasedStateMachine):
         place, bucket = (edge, parent), self.bucket()
         if place not in self.alive and len(self.alive) < MOST_POINTS:
             self.alive.add(place)
-        if place not in self.alive or (place not in bucket.points and len(bucket.points) >= MOST_POINTS):
+        if place not in self.alive:
             self.lose("points", 1)
             return
         counts = bucket.points.setdefault(place, Counter())
@@ -101,7 +103,7 @@ class CountingMachine(RuleBasedStateMachine):
     def take(self, everything: bool) -> None:
         now = self.clock.now_ns
         taken = self.aggregator.take(None if everything else now)
-        ended = sorted(start for start in self.buckets if everything or start + BUCKET_NS <= now)
+        ended = sorted(start for start in self.buckets if everything or not now - BUCKET_NS < start <= now + BUCKET_NS)
         assert [bucket.start_ns for bucket in taken] == ended
         for bucket in taken:
             self.is_alike(bucket, self.buckets[bucket.start_ns])
@@ -115,7 +117,7 @@ class CountingMachine(RuleBasedStateMachine):
         assert bucket.recorded == model.recorded
         assert bucket.backlogs == model.offsets
         counted = {
-            (self.edges.index(point.edge), point.parent): named(counts) for point, counts in bucket.points.items()
+            (self.edges.index(point.edge), point.parent): named(counts) for point, counts in bucket.points().items()
         }
         assert counted == model.points
 
@@ -162,13 +164,8 @@ class CountingMachine(RuleBasedStateMachine):
 
 def named(counts: dict[int, int]) -> Counts:
     """Return a point's counts by the sketch that they are of."""
-    found: Counts = Counter()
-    for key, count in counts.items():
-        for name, first in (("size", SIZE), ("pathway", PATHWAY), ("edge", 0)):
-            if key >= first + ZERO:
-                found[name, key - first] += count
-                break
-    return found
+    sketches = zip(("edge", "pathway", "size"), split(counts), strict=True)
+    return Counter({(name, bin_): count for name, bins in sketches for bin_, count in bins.items()})
 
 
 TestCounting = CountingMachine.TestCase
