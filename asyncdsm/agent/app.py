@@ -63,7 +63,7 @@ class Agent:
             Route("/api/series", self._show_series),
             Route("/api/lag", self._show_lag),
             Route("/api/pathways", self._show_pathways),
-            Route("/api/live", self.live),
+            Route("/api/live", self.live.open),
             Route(HEALTH, self._show_health),
             Route("/api/metrics", self._show_metrics),
             Route("/api/openapi.json", describe),

@@ -24,7 +24,7 @@ class Live:
         self.closing: anyio.Event = anyio.Event()
         self.streams: int = 0
 
-    async def __call__(self, _: Request) -> Response:
+    async def open(self, _: Request) -> Response:
         """Open a stream. Raises IntakeError (503) where there are too many."""
         if self.streams >= MOST_STREAMS:
             raise IntakeError("streams", f"{MOST_STREAMS} are open already", 503)

@@ -111,7 +111,9 @@ async def _serving(
     store: Store, listener: socket.socket, forwarder: Forwarder | None, token: str | None, host: str
 ) -> AsyncIterator[None]:
     agent = Agent(store, forwarder)
-    config = uvicorn.Config(agent.app(token, host), log_config=None, lifespan="off")  # logging is the host's
+    config = uvicorn.Config(
+        agent.app(token, host), log_config=None, lifespan="off", proxy_headers=False, server_header=False
+    )  # logging is the host's
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     forwarding = asyncio.create_task(forwarder.run()) if forwarder else None
