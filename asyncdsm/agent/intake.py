@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import UNSET
@@ -133,30 +134,40 @@ class _PointReader(Reader):
             if point.timestamp_type != ORIGIN
         ]
         backlogs = [
-            (self._sorted(f"{path}.Backlogs[{index}].Tags", backlog.tags), backlog.value)
+            (_sorted(f"{path}.Backlogs[{index}]", "Tags", backlog.tags), backlog.value)
             for index, backlog in enumerate(bucket.backlogs or ())
         ]
         return BucketReport(bucket.start, bucket.duration, points, backlogs)
 
     def _point(self, path: str, point: WirePoint) -> PointReport:
         group, self._points = self._points, self._points + 1
-        self._sketch(path, "EdgeLatency", point.edge_latency, group, EDGE)
-        self._sketch(path, "PathwayLatency", point.pathway_latency, group, PATHWAY)
-        self._sketch(path, "PayloadSize", point.payload_size, group, SIZE)
-        return PointReport(self._sorted(f"{path}.EdgeTags", point.edge_tags or []), point.hash, point.parent_hash)
-
-    def _sketch(self, path: str, name: str, data: bytes, group: int, sketch: int) -> None:
+        at = "EdgeLatency"
         try:
-            self.read(data, group, sketch)
+            self.read(point.edge_latency, group, EDGE)
+            at = "PathwayLatency"
+            self.read(point.pathway_latency, group, PATHWAY)
+            at = "PayloadSize"
+            self.read(point.payload_size, group, SIZE)
         except SketchError as error:
-            raise IntakeError(f"{path}.{name}", str(error)) from None
+            raise IntakeError(f"{path}.{at}", str(error)) from None
+        return PointReport(_sorted(path, "EdgeTags", point.edge_tags or []), point.hash, point.parent_hash)
 
-    def _sorted(self, path: str, tags: list[str]) -> tuple[str, ...]:
-        if len(tags) > MAX_TAGS:
-            raise IntakeError(path, f"{len(tags)} tags; at most {MAX_TAGS} are taken")
-        for index, tag in enumerate(tags):
-            _check_length(f"{path}[{index}]", tag)
-        return tuple(sorted(tags))
+
+def _sorted(path: str, name: str, tags: list[str]) -> tuple[str, ...]:
+    try:
+        return _sorted_tags(tuple(tags))
+    except ValueError as error:
+        raise IntakeError(f"{path}.{name}", str(error)) from None
+
+
+@lru_cache(1 << 14)
+def _sorted_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    if len(tags) > MAX_TAGS:
+        raise ValueError(f"{len(tags)} tags; at most {MAX_TAGS} are taken")
+    longest = max(map(len, tags), default=0)
+    if longest > MAX_NAME:
+        raise ValueError(f"a tag of {longest} characters; at most {MAX_NAME} are taken")
+    return tuple(sorted(tags))
 
 
 def _check_length(path: str, name: str) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncdsm.agent.cells import NONE, Cells, Ints, joined, merged
+from asyncdsm.agent.cells import NONE, Cells, Ints, merged
 
 _TOGETHER = 1 << 21
 """Cells that wait to be merged: 32 MiB."""
@@ -59,5 +59,6 @@ class Merger:
         if not self._labels:
             return
         labels, group_of = np.unique(np.concatenate(self._labels), return_inverse=True)
-        cells = merged(joined(self._parts).regrouped(group_of.astype(np.int64)))
+        group_of = group_of.astype(np.int64)
+        cells = merged(*(part.regrouped(group_of) for part in self._parts))
         self._labels, self._parts, self._groups, self._waiting = [labels], [cells], len(labels), 0

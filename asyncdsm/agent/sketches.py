@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from struct import Struct
 
 import numpy as np
@@ -13,16 +14,18 @@ from asyncdsm.agent.cells import LARGEST_BIN, Cells, joined, key_of
 from asyncdsm.bins import GAMMA, OFFSET, ZERO
 from asyncdsm.sketch import Sketch
 
-_MAPPING = b"\x0a\x12\x09" + Struct("<d").pack(GAMMA) + b"\x11" + Struct("<d").pack(OFFSET)
+_double = Struct("<d")
+_MAPPING = b"\x0a\x12\x09" + _double.pack(GAMMA) + b"\x11" + _double.pack(OFFSET)
 """Field 1 of a DDSketch with the mapping of protocol §7; `interpolation` NONE is left out."""
-_POSITIVE = _MAPPING + b"\x12"
-_START = len(_POSITIVE)
-_NO_NEGATIVE, _ZERO_COUNT = b"\x1a\x00", b"\x21"
-_LARGEST_COUNT = 1e15
+_VARINT = rb"([\x80-\xff]{0,4}[\x00-\x7f])"
+_HEAD = re.compile(re.escape(_MAPPING) + rb"\x12" + _VARINT + rb"(?:\x12" + _VARINT + rb")?", re.DOTALL)
+"""Then field 2, the positive values: how long it is, and how long its run of counts is, where it has one."""
+_TAIL = re.compile(rb"(?:\x18" + _VARINT + rb")?(?:\x1a\x00)?(?:\x21(.{8}))?\Z", re.DOTALL)
+"""Behind the run: the first count's bin, the end of field 2; no negative values; how many zeros."""
 _ORDINARY = bytes(range(0x43))
+_LARGEST_COUNT = 1e15
 _TOGETHER = 1 << 19
 """Bins that are looked at at once: 4 MiB of counts."""
-_double = Struct("<d")
 
 
 class Reader:
@@ -57,24 +60,24 @@ class Reader:
         The sign and most of the exponent of a double are in its last byte: counts below 0, not numbers or above
         2^49 are left to `Sketch.decode`, which says what is wrong.
         """
-        if not data.startswith(_POSITIVE):
+        head = _HEAD.match(data)
+        if head is None:
             return False
-        try:
-            run, first, end = _run(data)
-        except (IndexError, ValueError):
+        length, size = head.groups()
+        begin = head.end()
+        end = begin + _number(size) if size else begin
+        tail = _TAIL.match(data, end)
+        if tail is None:
             return False
-        rest, zeros = data[end:].removeprefix(_NO_NEGATIVE), 0.0
-        if rest:
-            if len(rest) != 9 or not rest.startswith(_ZERO_COUNT):
-                return False
-            zeros = _double.unpack_from(rest, 1)[0]
-        count = len(run) >> 3
-        within = first >= -LARGEST_BIN and first + count <= LARGEST_BIN
-        if len(run) & 7 or run[7::8].translate(None, _ORDINARY) or not (within and 0 <= zeros <= _LARGEST_COUNT):
+        zigzag, zeros = tail.groups()
+        if head.end(1) + _number(length) != (tail.end(1) if zigzag else end) or end > len(data):
             return False
-        if zeros:
-            self._keys.append(key_of(group, sketch, ZERO))
-            self._counts.append(zeros)
+        run, bin_ = data[begin:end], _number(zigzag) if zigzag else 0
+        first, count = bin_ >> 1 ^ -(bin_ & 1), len(run) >> 3
+        if len(run) & 7 or run[7::8].translate(None, _ORDINARY) or not -LARGEST_BIN <= first <= LARGEST_BIN - count:
+            return False
+        if zeros and not self._keep_zeros(_double.unpack(zeros)[0], group, sketch):
+            return False
         if count:
             self._runs.append(run)
             self._starts.append(key_of(group, sketch, first))
@@ -84,48 +87,30 @@ class Reader:
                 self._look_at_runs()
         return True
 
+    def _keep_zeros(self, zeros: float, group: int, sketch: int) -> bool:
+        if not 0 <= zeros <= _LARGEST_COUNT:
+            return False
+        if zeros:
+            self._keys.append(key_of(group, sketch, ZERO))
+            self._counts.append(zeros)
+        return True
+
     def _look_at_runs(self) -> None:
         if not self._runs:
             return
         counts = np.frombuffer(b"".join(self._runs), "<f8")
         lengths = np.array(self._lengths, np.int64)
         begins = np.array(self._starts, np.int64) - (lengths.cumsum() - lengths)
-        used = np.flatnonzero(counts)
+        used = np.flatnonzero(counts != 0)  # of booleans, no branch is guessed wrong
         keys = (np.repeat(begins, lengths) + np.arange(self._waiting)).astype(np.int64, copy=False)
         self._parts.append(Cells(keys[used], counts[used].astype(np.float64)))
         self._runs, self._starts, self._lengths, self._waiting = [], [], [], 0
 
 
-def _run(data: bytes) -> tuple[bytes, int, int]:
-    """Return the positive values: counts, the first one's bin, where they end. Raises ValueError, IndexError."""
-    length, at = _varint(data, _START)
-    end = at + length
-    run, first = b"", 0
-    if length:
-        if data[at] != 0x12:  # contiguousBinCounts, packed
-            raise ValueError
-        size, at = _varint(data, at + 1)
-        run, at = data[at : at + size], at + size
-        if at < end:
-            if data[at] != 0x18:  # contiguousBinIndexOffset
-                raise ValueError
-            zigzag, at = _varint(data, at + 1)
-            first = zigzag >> 1 ^ -(zigzag & 1)
-    if at != end or end > len(data):
-        raise ValueError
-    return run, first, end
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return the number at `at`, and where it ends. Raises IndexError, ValueError."""
-    byte = data[at]
-    at += 1
-    number, shift = byte & 0x7F, 7
-    while byte & 0x80:
-        byte = data[at]
-        at += 1
-        number |= (byte & 0x7F) << shift
-        shift += 7
-        if shift > 63:
-            raise ValueError
-    return number, at
+def _number(varint: bytes) -> int:
+    if len(varint) == 2:  # most are
+        return varint[0] & 0x7F | varint[1] << 7
+    number = 0
+    for byte in reversed(varint):
+        number = number << 7 | byte & 0x7F
+    return number

@@ -65,7 +65,7 @@ class Pending:
     def rows(self) -> Rows:
         """Return what waits, merged."""
         if len(self._parts) > 1:
-            self._parts = [merged(joined(self._parts))]
+            self._parts = [merged(*self._parts)]
             self.cells = len(self._parts[0].keys)
         keys = np.array(list(self.slots), np.int64).reshape(-1, 2)
         return Rows(keys[:, 0], keys[:, 1], joined(self._parts))
