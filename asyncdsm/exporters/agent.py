@@ -87,6 +87,10 @@ class AgentExporter:
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
+    def headers_of(self, payload: bytes) -> list[tuple[str, str]] | None:
+        """Return headers of this one payload, besides those of all."""
+        return None
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.aclose()
@@ -101,7 +105,8 @@ class AgentExporter:
 
     async def _post(self, payload: bytes) -> tuple[int, str | None]:
         try:
-            async with self._request("POST", self._path, content=payload) as answer:
+            headers = self.headers_of(payload)
+            async with self._request("POST", self._path, content=payload, headers=headers) as answer:
                 await _beginning(answer)  # a connection is used again only when read to its end
                 return answer.status_code, answer.headers.get("Retry-After")
         except (httpx2.HTTPError, OSError) as error:
