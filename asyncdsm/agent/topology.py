@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from hashlib import blake2b
 from typing import Any
 
 from asyncdsm.agent.store import PointKey, Row, Store
@@ -90,6 +91,7 @@ def _edge(key: EdgeKey, row: Row, seconds: float, lags: list[dict[str, Any]]) ->
         and partition["cluster_id"] == named.get("kafka_cluster_id")
     ]
     return {
+        "id": edge_id(key),
         "service": service,
         "env": env,
         "direction": named.get("direction", ""),
@@ -104,6 +106,12 @@ def _edge(key: EdgeKey, row: Row, seconds: float, lags: list[dict[str, Any]]) ->
         "payload_size": quantiles(row.payload_size),
         "lag": sum(behind) if behind else None,
     }
+
+
+def edge_id(key: EdgeKey) -> str:
+    """Return a short name of an edge, the same in every run."""
+    service, env, tags = key
+    return blake2b("\0".join((service, env, *tags)).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def queue_of(named: Mapping[str, str]) -> str:
