@@ -12,7 +12,7 @@ const MOST_TOPICS = 6;
 const MOST_LINES = 8;
 
 export async function nodeDetails(node, map, range, act) {
-  const [lags, { pathways }] = await Promise.all([lagOf(node, range), ask("/api/pathways", { ...whatOf(node), ...range })]);
+  const [lags, { pathways }] = await Promise.all([lagOf(node, range), pathwaysOf(node, range)]);
   const hops = [...node.incoming, ...node.outgoing].map((link) => link.about).filter(Boolean);
   const longest = Math.max(0, ...hops.map((edge) => median(edge) ?? 0));
   const rows = (links) => links.filter((link) => link.about).map((link) => hopRow(link.about, longest, act));
@@ -26,8 +26,9 @@ export async function nodeDetails(node, map, range, act) {
   ].filter(Boolean);
 }
 
-function whatOf(node) {
-  return node.kind === "service" ? { service: node.name, env: node.where } : { type: node.where, queue: node.name };
+function pathwaysOf(node, range) {
+  if (node.kind === "service") return ask("/api/pathways", { service: node.name, env: node.where, ...range });
+  return node.name ? ask("/api/pathways", { type: node.where, queue: node.name, ...range }) : { pathways: [] };
 }
 
 // A queue has its own topic; a service those that it reads, with its groups.

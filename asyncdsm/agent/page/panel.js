@@ -1,7 +1,7 @@
 // The side of the map: what is known of what was chosen. Shows the newest question's answer, and no older one's.
 
-import { edgeDetails } from "./edge.js";
 import { html, replace } from "./dom.js";
+import { edgeDetails } from "./edge.js";
 import { nodeDetails } from "./node.js";
 import { overview } from "./overview.js";
 
@@ -14,12 +14,12 @@ export class Panel {
     this.shown = "";
   }
 
-  // Shows the details of a choice. Raises AgentError where they cannot be had.
+  // Shows the details of a choice. Raises AgentError where there is nobody to ask.
   async show(chosen, map, range) {
     const asked = ++this.asked;
     const what = JSON.stringify(chosen);
     if (what !== this.shown && (chosen.node || chosen.edge)) this.put(what, this.head(chosen, map), html("p", { class: "muted" }, "Asking …"));
-    const body = await this.body(chosen, map, range);
+    const body = await this.body(chosen, map, range).catch(refusal);
     if (asked === this.asked) this.put(what, this.head(chosen, map), ...body);
   }
 
@@ -31,7 +31,7 @@ export class Panel {
     this.shown = what;
   }
 
-  body(chosen, map, range) {
+  async body(chosen, map, range) {
     if (chosen.edge && map.linkOf.has(chosen.edge)) return edgeDetails(map.linkOf.get(chosen.edge), map, range, this.act);
     if (chosen.node && map.nodes.has(chosen.node)) return nodeDetails(map.nodes.get(chosen.node), map, range, this.act);
     if (chosen.edge || chosen.node) return [html("p", {}, "Nothing of this passed in the time that is shown.")];
@@ -49,6 +49,11 @@ export class Panel {
     const end = (each) => html("button", { type: "button", class: "name", "data-key": `end ${each.id}`, click: () => this.act.choose({ node: each.id }) }, each.label);
     return html("div", { class: "head" }, html("p", { class: "kind" }, hopOf(edge)), html("h2", {}, end(from), " → ", end(to)), close);
   }
+}
+
+function refusal(error) {
+  if (error.away !== false) throw error;
+  return [html("p", { class: "muted" }, `The agent says: ${error.message}.`)];
 }
 
 function kindOf(node) {
