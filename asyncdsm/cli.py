@@ -30,8 +30,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     agent = commands.add_parser("agent", help="take what tracers send to a Datadog Agent, and show it")
-    agent.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
+    agent.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
     agent.add_argument("--port", type=_port, default=8126, help="default: %(default)s; 0 takes a free one")
+    agent.add_argument("--store", metavar="PATH", help="keep it in this file (default: in memory, while it runs)")
+    agent.add_argument("--keep", type=_days, default="7d", help="for how long, as in 36h or 7d (default: %(default)s)")
+    agent.add_argument("--forward", metavar="URL", help="pass each payload on, unchanged, to another agent")
+    agent.add_argument(
+        "--token",
+        default=os.environ.get("ASYNCDSM_AGENT_TOKEN") or None,
+        help="what everybody has to show; needed where --host is beyond this machine (or ASYNCDSM_AGENT_TOKEN)",
+    )
     agent.set_defaults(run=_agent, extra="agent")
 
     map_ = commands.add_parser("map", help="print the map that an agent has, once")
@@ -79,9 +87,13 @@ def _asks_an_agent(parser: argparse.ArgumentParser) -> None:
 
 
 def _agent(options: argparse.Namespace) -> int:
-    from asyncdsm.agent.serve import run_agent  # noqa: PLC0415  (the extra may not be installed)
+    from pathlib import Path  # noqa: PLC0415
 
-    return run_agent(options.host, options.port, live=sys.stdout.isatty())
+    from asyncdsm.agent.serve import Options, run_agent  # noqa: PLC0415  (the extra may not be installed)
+
+    path = Path(options.store) if options.store else None
+    given = Options(options.host, options.port, path, options.keep, options.forward, options.token)
+    return run_agent(given, live=sys.stdout.isatty())
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -145,6 +157,13 @@ def _port(text: str) -> int:
     if not (text.isdecimal() and int(text) <= 65_535):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)
+
+
+def _days(text: str) -> int:
+    number, unit = text[:-1], {"h": 3600, "d": 86_400}.get(text[-1:], 0)
+    if not (number.isascii() and number.isdecimal() and len(number) < 6 and 3600 <= int(number) * unit <= 366 * 86_400):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 36h or 7d, a year at most")
+    return int(number) * unit
 
 
 def _seconds(text: str) -> float:

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from asyncdsm._version import __version__
-from asyncdsm.agent.intake import IntakeError, read_body, read_report
-from asyncdsm.agent.store import KEPT_MINUTES, Store
-from asyncdsm.agent.topology import topology
+from asyncdsm.agent.access import HEALTH, Access
+from asyncdsm.agent.forward import Forwarder
+from asyncdsm.agent.intake import IntakeError, read_body
+from asyncdsm.agent.lag import lag_over_time
+from asyncdsm.agent.live import Live
+from asyncdsm.agent.metrics import About, Answers, health, prometheus
+from asyncdsm.agent.openapi import DESCRIPTION
+from asyncdsm.agent.page_routes import page_routes
+from asyncdsm.agent.pathways import Node, at_queue, at_service, pathways
+from asyncdsm.agent.series import series
+from asyncdsm.agent.spans import read_span, read_step
+from asyncdsm.agent.store import Store
+from asyncdsm.agent.taking import Taking
+from asyncdsm.agent.topology import topology_of
+
+T = TypeVar("T")
 
 INTAKE = "/v0.1/pipeline_stats"
 OTHER_INTAKES = (
@@ -23,50 +41,108 @@ OTHER_INTAKES = (
     "/telemetry/proxy/{rest:path}",
 )
 """What a tracer sends besides: thanked for and forgotten, so that it does not complain."""
-DEFAULT_MINUTES = 10
+MSGPACK = "application/msgpack"
+PROMETHEUS = "text/plain; version=0.0.4"
 
 
-def create_app(store: Store) -> Starlette:
-    """Return the ASGI app around a store."""
-    limiter = CapacityLimiter(2)  # reading payloads is all computing: more threads would only hold more bodies
+class Agent:
+    """What answers, around a store."""
 
-    async def take(request: Request) -> JSONResponse:
-        kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind != "application/msgpack":
-            raise IntakeError("Content-Type", f"{kind[:40]!r} is not application/msgpack", 415)
-        body = await read_body(request.stream())
-        encoding = request.headers.get("Content-Encoding", "").strip().lower()
-        await to_thread.run_sync(lambda: store.add(read_report(body, encoding)), limiter=limiter)
-        return JSONResponse({"acknowledged": True}, 202)
+    def __init__(self, store: Store, forwarder: Forwarder | None = None) -> None:
+        self.live: Live = Live(store)
+        self._store, self._forwarder = store, forwarder
+        self._taking, self._answers = Taking(store), Answers()
+        self._limiter = CapacityLimiter(1)  # reading is all computing: more threads would only hold more of it
 
-    async def show(request: Request) -> JSONResponse:
-        minutes = _minutes(request.query_params.get("minutes", str(DEFAULT_MINUTES)))
-        return await to_thread.run_sync(lambda: JSONResponse(topology(store, minutes)), limiter=limiter)
-
-    async def health(_: Request) -> JSONResponse:
-        return JSONResponse(
-            {
-                "status": "ok",
-                "payloads": store.payloads,
-                "forgotten_rows": store.forgotten_rows,
-                "ignored_rows": store.ignored_rows,
-            }
-        )
-
-    return Starlette(
-        routes=[
+    def app(self, token: str | None = None, host: str = "localhost") -> ASGIApp:
+        """Return the ASGI app; `token` and `host` as `Access` takes them."""
+        routes = [
+            *page_routes(self.topology_for),
             Route("/info", info),
-            Route(INTAKE, take, methods=["POST", "PUT"]),
-            Route(f"/api{INTAKE}", take, methods=["POST", "PUT"]),
-            Route("/api/topology", show),
-            Route("/api/health", health),
+            Route(INTAKE, self._take, methods=["POST", "PUT"]),
+            Route(f"/api{INTAKE}", self._take, methods=["POST", "PUT"]),
+            Route("/api/topology", self._show_topology),
+            Route("/api/series", self._show_series),
+            Route("/api/lag", self._show_lag),
+            Route("/api/pathways", self._show_pathways),
+            Route("/api/live", self.live.open),
+            Route(HEALTH, self._show_health),
+            Route("/api/metrics", self._show_metrics),
+            Route("/api/openapi.json", describe),
             *(Route(path, thank, methods=["POST", "PUT"]) for path in OTHER_INTAKES),
-        ],
-        exception_handlers={IntakeError: refuse, ClientDisconnect: let_go, 404: unknown, 405: unknown},
-    )
+        ]
+        handlers = {
+            IntakeError: refuse,
+            ClientDisconnect: let_go,
+            sqlite3.Error: unavailable,
+            404: unknown,
+            405: unknown,
+        }
+        return Access(Starlette(routes=routes, exception_handlers=handlers), token, host)
+
+    async def topology_for(self, request: Request) -> dict[str, Any]:
+        """Return the map of the range that a request names. Raises IntakeError."""
+        span = read_span(self._store, _query(request))
+        return await self._apart(lambda: topology_of(self._store, span))
+
+    async def _take(self, request: Request) -> Response:
+        try:
+            await self._taken(request)
+        except IntakeError as error:
+            self._answers.by_status[error.status] += 1
+            raise
+        self._answers.by_status[202] += 1
+        return Response(_ACKNOWLEDGED, 202, media_type="application/json")
+
+    async def _taken(self, request: Request) -> None:
+        kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != MSGPACK:
+            raise IntakeError("Content-Type", f"{kind[:40]!r} is not {MSGPACK}", 415)
+        if self._forwarder is not None and self._forwarder.has_passed(request.headers):
+            raise IntakeError("Via", "this agent has passed it on already: the agents forward in a circle", 421)
+        body = await read_body(request.stream())
+        await self._taking.take(body, request.headers.get("Content-Encoding", "").strip().lower())
+        if self._forwarder is not None:
+            self._forwarder.put(body, request.headers.items())
+
+    async def _show_topology(self, request: Request) -> Response:
+        topology = await self.topology_for(request)
+        return await self._apart(lambda: JSONResponse(topology))
+
+    async def _show_series(self, request: Request) -> Response:
+        query = _query(request)
+        span = read_span(self._store, query)
+        edge, step = _needed(query, "edge"), read_step(self._store, query, span)
+        return await self._apart(lambda: JSONResponse(series(self._store, edge, span, step)))
+
+    async def _show_lag(self, request: Request) -> Response:
+        query = _query(request)
+        span, topic, group = read_span(self._store, query), _needed(query, "topic"), query.get("group")
+        return await self._apart(lambda: JSONResponse(lag_over_time(self._store, span, topic, group)))
+
+    async def _show_pathways(self, request: Request) -> Response:
+        query = _query(request)
+        span, node = read_span(self._store, query), _node(query)
+        return await self._apart(lambda: JSONResponse(pathways(self._store, node, span)))
+
+    async def _show_health(self, _: Request) -> Response:
+        return await self._apart(lambda: JSONResponse(health(self._about())))
+
+    async def _show_metrics(self, _: Request) -> Response:
+        return await self._apart(lambda: PlainTextResponse(prometheus(self._about()), media_type=PROMETHEUS))
+
+    def _about(self) -> About:
+        forwarded = self._forwarder.stats() if self._forwarder else None
+        return About(self._store, self._answers, forwarded, self.live.streams)
+
+    async def _apart(self, work: Callable[[], T]) -> T:
+        return await to_thread.run_sync(work, limiter=self._limiter)
 
 
-async def info(_: Request) -> JSONResponse:
+_ACKNOWLEDGED = b'{"acknowledged":true}'
+
+
+async def info(_: Request) -> Response:
     """Say what is taken here, as the Datadog Agent does."""
     return JSONResponse(
         {
@@ -78,15 +154,25 @@ async def info(_: Request) -> JSONResponse:
     )
 
 
-async def thank(_: Request) -> JSONResponse:
+async def describe(_: Request) -> Response:
+    """Describe the API, as OpenAPI does."""
+    return JSONResponse(DESCRIPTION)
+
+
+async def thank(_: Request) -> Response:
     """Take what is not ours to look at."""
     return JSONResponse({})
 
 
-async def refuse(_: Request, error: Exception) -> JSONResponse:
+async def refuse(_: Request, error: Exception) -> Response:
     """Answer a request that is wrong: which field, and what about it."""
     assert isinstance(error, IntakeError)  # noqa: S101  (what the route was registered for)
     return JSONResponse({"error": {"path": error.path, "problem": error.problem}}, error.status)
+
+
+async def unavailable(_: Request, error: Exception) -> Response:
+    """Answer when the store's file cannot be read."""
+    return JSONResponse({"error": {"path": "store", "problem": str(error)}}, 503)
 
 
 async def let_go(_: Request, __: Exception) -> Response:
@@ -94,14 +180,33 @@ async def let_go(_: Request, __: Exception) -> Response:
     return Response(status_code=400)
 
 
-async def unknown(request: Request, error: Exception) -> JSONResponse:
+async def unknown(request: Request, error: Exception) -> Response:
     """Answer for a path or a method that is not served."""
     assert isinstance(error, HTTPException)  # noqa: S101
     problem = f"{request.method} is not served here"
-    return JSONResponse({"error": {"path": request.url.path[:100], "problem": problem}}, error.status_code)
+    shown = {"error": {"path": request.url.path[:100], "problem": problem}}
+    return JSONResponse(shown, error.status_code, headers=error.headers)
 
 
-def _minutes(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= KEPT_MINUTES):
-        raise IntakeError("minutes", f"{text[:40]!r} is not a whole number from 1 to {KEPT_MINUTES}")
-    return int(text)
+def _query(request: Request) -> Mapping[str, str]:
+    """Return the query by name. Raises IntakeError where a name is given twice."""
+    items = request.query_params.multi_items()
+    query = dict(items)
+    for name, _ in items if len(query) < len(items) else ():
+        if len(request.query_params.getlist(name)) > 1:
+            raise IntakeError(name[:40], "given more than once")
+    return query
+
+
+def _needed(query: Mapping[str, str], name: str) -> str:
+    if not query.get(name):
+        raise IntakeError(name, "has to be given")
+    return query[name]
+
+
+def _node(query: Mapping[str, str]) -> Node:
+    if ("service" in query) == ("queue" in query):
+        raise IntakeError("service", "either service or queue has to be given")
+    if "service" in query:
+        return at_service(_needed(query, "service"), query.get("env"))
+    return at_queue(query.get("type", ""), _needed(query, "queue"))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import UNSET
 
+from asyncdsm.agent.cells import EDGE, PATHWAY, SIZE, Cells
+from asyncdsm.agent.sketches import Reader
 from asyncdsm.payload import Payload, PayloadError, WireBucket, WirePoint, unpack
-from asyncdsm.sketch import Sketch, SketchError
+from asyncdsm.sketch import SketchError
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_UNPACKED_BYTES = 64 * 1024 * 1024
@@ -17,6 +20,8 @@ MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 MAX_DURATION_NS = 3_600_000_000_000
 MAX_TIME_NS = (1 << 63) - 1
 MAX_TAGS = 64
+MAX_NAME = 1024
+"""Characters of a service, an env or a tag; Kafka's topics have 249 at most, an ARN is some hundred."""
 ORIGIN = "origin"
 """Rows that count again, by when the pathway began, what rows of type `current` count by when it passed."""
 
@@ -32,14 +37,11 @@ class IntakeError(ValueError):
 
 
 class PointReport(NamedTuple):
-    """One pathway at one edge, during one bucket."""
+    """One pathway at one edge, during one bucket. Its counts are in the report's `cells`."""
 
     tags: tuple[str, ...]
     hash: int
     parent: int
-    edge_latency: Sketch
-    pathway_latency: Sketch
-    payload_size: Sketch
 
 
 class BucketReport(NamedTuple):
@@ -52,13 +54,14 @@ class BucketReport(NamedTuple):
 
 
 class Report(NamedTuple):
-    """One payload, checked."""
+    """One payload, checked. The groups of `cells` are the points of all buckets, in their order, from 0."""
 
     service: str
     env: str
     lang: str
     hostname: str
     buckets: list[BucketReport]
+    cells: Cells
 
 
 async def read_body(parts: AsyncIterator[bytes]) -> bytes:
@@ -105,47 +108,68 @@ def _decompressed(body: bytes, encoding: str) -> bytes:
 
 
 def _report(payload: Payload) -> Report:
-    buckets = [_bucket(f"$.Stats[{index}]", bucket) for index, bucket in enumerate(payload.stats or ())]
     env = "" if payload.env is UNSET or payload.env is None else payload.env
-    return Report(payload.service, env, payload.lang, payload.hostname, buckets)
+    for path, name in (("$.Service", payload.service), ("$.Env", env)):
+        _check_length(path, name)
+    reader = _PointReader()
+    buckets = [reader.bucket(f"$.Stats[{index}]", bucket) for index, bucket in enumerate(payload.stats or ())]
+    return Report(payload.service, env, payload.lang, payload.hostname, buckets, reader.cells())
 
 
-def _bucket(path: str, bucket: WireBucket) -> BucketReport:
-    if not 0 < bucket.duration <= MAX_DURATION_NS:
-        raise IntakeError(f"{path}.Duration", f"{bucket.duration} ns; it must be above 0 and at most an hour")
-    if bucket.start > MAX_TIME_NS:
-        raise IntakeError(f"{path}.Start", f"{bucket.start} is not a time in ns since 1970")
-    points = [
-        _point(f"{path}.Stats[{index}]", point)
-        for index, point in enumerate(bucket.stats or ())
-        if point.timestamp_type != ORIGIN
-    ]
-    backlogs = [
-        (_tags(f"{path}.Backlogs[{index}].Tags", backlog.tags), backlog.value)
-        for index, backlog in enumerate(bucket.backlogs or ())
-    ]
-    return BucketReport(bucket.start, bucket.duration, points, backlogs)
+class _PointReader(Reader):
+    """Reads buckets, and numbers their points."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._points = 0
+
+    def bucket(self, path: str, bucket: WireBucket) -> BucketReport:
+        if not 0 < bucket.duration <= MAX_DURATION_NS:
+            raise IntakeError(f"{path}.Duration", f"{bucket.duration} ns; it must be above 0 and at most an hour")
+        if bucket.start > MAX_TIME_NS:
+            raise IntakeError(f"{path}.Start", f"{bucket.start} is not a time in ns since 1970")
+        points = [
+            self._point(f"{path}.Stats[{index}]", point)
+            for index, point in enumerate(bucket.stats or ())
+            if point.timestamp_type != ORIGIN
+        ]
+        backlogs = [
+            (_sorted(f"{path}.Backlogs[{index}]", "Tags", backlog.tags), backlog.value)
+            for index, backlog in enumerate(bucket.backlogs or ())
+        ]
+        return BucketReport(bucket.start, bucket.duration, points, backlogs)
+
+    def _point(self, path: str, point: WirePoint) -> PointReport:
+        group, self._points = self._points, self._points + 1
+        at = "EdgeLatency"
+        try:
+            self.read(point.edge_latency, group, EDGE)
+            at = "PathwayLatency"
+            self.read(point.pathway_latency, group, PATHWAY)
+            at = "PayloadSize"
+            self.read(point.payload_size, group, SIZE)
+        except SketchError as error:
+            raise IntakeError(f"{path}.{at}", str(error)) from None
+        return PointReport(_sorted(path, "EdgeTags", point.edge_tags or []), point.hash, point.parent_hash)
 
 
-def _point(path: str, point: WirePoint) -> PointReport:
-    return PointReport(
-        _tags(f"{path}.EdgeTags", point.edge_tags or []),
-        point.hash,
-        point.parent_hash,
-        _sketch(f"{path}.EdgeLatency", point.edge_latency),
-        _sketch(f"{path}.PathwayLatency", point.pathway_latency),
-        _sketch(f"{path}.PayloadSize", point.payload_size),
-    )
+def _sorted(path: str, name: str, tags: list[str]) -> tuple[str, ...]:
+    try:
+        return _sorted_tags(tuple(tags))
+    except ValueError as error:
+        raise IntakeError(f"{path}.{name}", str(error)) from None
 
 
-def _tags(path: str, tags: list[str]) -> tuple[str, ...]:
+@lru_cache(1 << 14)
+def _sorted_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
     if len(tags) > MAX_TAGS:
-        raise IntakeError(path, f"{len(tags)} tags; at most {MAX_TAGS} are taken")
+        raise ValueError(f"{len(tags)} tags; at most {MAX_TAGS} are taken")
+    longest = max(map(len, tags), default=0)
+    if longest > MAX_NAME:
+        raise ValueError(f"a tag of {longest} characters; at most {MAX_NAME} are taken")
     return tuple(sorted(tags))
 
 
-def _sketch(path: str, data: bytes) -> Sketch:
-    try:
-        return Sketch.decode(data) if data else Sketch()
-    except SketchError as error:
-        raise IntakeError(path, str(error)) from None
+def _check_length(path: str, name: str) -> None:
+    if len(name) > MAX_NAME:
+        raise IntakeError(path, f"{len(name)} characters; at most {MAX_NAME} are taken")

@@ -6,20 +6,30 @@ import asyncio
 import ipaddress
 import signal
 import socket
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import uvicorn
+from anyio import to_thread
 from rich.console import Console
 from rich.live import Live
 
-from asyncdsm.agent.app import DEFAULT_MINUTES, create_app
-from asyncdsm.agent.store import Store
+from asyncdsm.agent.access import check_token
+from asyncdsm.agent.app import Agent
+from asyncdsm.agent.forward import Forwarder, is_here
+from asyncdsm.agent.spans import DEFAULT_MINUTES
+from asyncdsm.agent.store import KEPT_SECONDS, Store
+from asyncdsm.agent.store_file import StoreError
 from asyncdsm.agent.table import render
 from asyncdsm.agent.topology import topology
+from asyncdsm.log import warn_each_minute
+from asyncdsm.settings import SettingError, Settings, without_password
 
+MAINTAIN_SECONDS = 10.0
 REFRESH_SECONDS = 1.0
 GRACE_SECONDS = 1
 """How long a request may still take when the agent ends."""
@@ -51,49 +61,126 @@ class _Server(uvicorn.Server):
             connection.transport.abort()
 
 
+class Options(NamedTuple):
+    """How an agent runs."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    path: Path | None = None
+    """The store's file; None keeps everything in memory."""
+    kept_seconds: int = KEPT_SECONDS
+    forward: str | None = None
+    """The URL of an agent that gets every payload too."""
+    token: str | None = None
+    """What everybody has to show; a must where other machines may ask."""
+
+
 @asynccontextmanager
 async def running_agent(
-    host: str = "127.0.0.1", port: int = 0, store: Store | None = None
+    host: str = "127.0.0.1",
+    port: int = 0,
+    store: Store | None = None,
+    *,
+    forward: str | None = None,
+    token: str | None = None,
 ) -> AsyncIterator[RunningAgent]:
-    """Run the agent inside the block; port 0 takes a free one.
+    """Run the agent inside the block; port 0 takes a free one. A store that is given stays open.
 
-    Raises ValueError for a host that is not a loopback address, OSError for a port that is taken.
+    Raises ValueError for a host or a token that cannot be, OSError for a port that is taken.
     """
-    store = store or Store()
-    listener = _listener(host, port)
-    config = uvicorn.Config(create_app(store), log_config=None, lifespan="off")  # logging is the host's
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    if token is not None:
+        check_token(token)
+    listener = _listener(host, port, token)
+    port = listener.getsockname()[1]
     address = f"[{host}]" if ":" in host else host
     try:
-        yield RunningAgent(f"http://{address}:{listener.getsockname()[1]}", store)
+        forwarder = await to_thread.run_sync(_forwarder, forward, port) if forward else None
+        kept: Store = store if store is not None else await to_thread.run_sync(Store)
+        try:
+            async with _serving(kept, listener, forwarder, token, host):
+                yield RunningAgent(f"http://{address}:{port}", kept)
+        finally:
+            if store is None:
+                await to_thread.run_sync(kept.close)
     finally:
-        server.should_exit = True
-        await serving
         listener.close()
 
 
-def run_agent(host: str, port: int, *, live: bool) -> int:
+@asynccontextmanager
+async def _serving(
+    store: Store, listener: socket.socket, forwarder: Forwarder | None, token: str | None, host: str
+) -> AsyncIterator[None]:
+    agent = Agent(store, forwarder)
+    config = uvicorn.Config(
+        agent.app(token, host), log_config=None, lifespan="off", proxy_headers=False, server_header=False
+    )  # logging is the host's
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    forwarding = asyncio.create_task(forwarder.run()) if forwarder else None
+    maintaining = asyncio.create_task(_maintain(store))
+    try:
+        yield
+    finally:
+        agent.live.close()
+        server.should_exit = True
+        await serving
+        maintaining.cancel()
+        if forwarder and forwarding:
+            forwarder.stop()
+            await forwarding
+        with suppress(asyncio.CancelledError):
+            await maintaining
+
+
+async def _maintain(store: Store) -> None:
+    """Write, roll up and forget in good time where nothing more comes."""
+    while True:
+        await asyncio.sleep(MAINTAIN_SECONDS)
+        try:
+            await to_thread.run_sync(store.maintain)
+        except sqlite3.Error as error:
+            warn_each_minute("store", "the store cannot be written, will be tried again: %s", error)
+
+
+def _forwarder(url: str, port: int) -> Forwarder:
+    try:
+        settings = Settings(agent_url=url)
+    except SettingError as error:
+        raise ValueError(f"--forward: {error}") from None
+    if is_here(url, port):
+        raise ValueError(f"--forward {without_password(url)} leads back to this agent")
+    return Forwarder(settings)
+
+
+def run_agent(options: Options, *, live: bool) -> int:
     """Run the agent until Ctrl-C or SIGTERM; return the exit code. `live` draws the table."""
     try:
-        asyncio.run(_run(host, port, live))
+        asyncio.run(_run(options, live))
     except (ValueError, OSError) as error:
-        print(f"asyncdsm agent: cannot listen on {host} port {port}: {error}", file=sys.stderr)
+        print(f"asyncdsm agent: cannot listen on {options.host} port {options.port}: {error}", file=sys.stderr)
+        return 1
+    except StoreError as error:
+        print(f"asyncdsm agent: cannot use the store {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         pass
     return 0
 
 
-async def _run(host: str, port: int, live: bool) -> None:
+async def _run(options: Options, live: bool) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with running_agent(host, port) as agent:
-        print(f"asyncdsm agent listens on {agent.url}", flush=True)
-        if live:
-            await _show(agent.store, stop)
-        else:
-            await stop.wait()
+    store = await to_thread.run_sync(lambda: Store(options.path, kept_seconds=options.kept_seconds))
+    try:
+        where = options.host, options.port
+        async with running_agent(*where, store, forward=options.forward, token=options.token) as agent:
+            print(f"asyncdsm agent listens on {agent.url}", flush=True)
+            if live:
+                await _show(agent.store, stop)
+            else:
+                await stop.wait()
+    finally:
+        await to_thread.run_sync(store.close)
 
 
 async def _show(store: Store, stop: asyncio.Event) -> None:
@@ -106,10 +193,10 @@ async def _show(store: Store, stop: asyncio.Event) -> None:
                 continue
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def _listener(host: str, port: int, token: str | None) -> socket.socket:
     address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
-    if not address.is_loopback:
-        raise ValueError("not a loopback address; this version serves its own machine only")
+    if not (address.is_loopback or token):
+        raise ValueError("not a loopback address: other machines are served with a --token only")
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     # The protocol by name: asyncio turns off Nagle's algorithm only then, and each answer would take 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

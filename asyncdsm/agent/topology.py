@@ -2,87 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from hashlib import blake2b
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from typing import Any
 
-from asyncdsm.agent.store import PointKey, Row, Store
-from asyncdsm.bins import value_of
-from asyncdsm.edge import MOST_PATHWAYS
-from asyncdsm.sketch import Sketch
+import numpy as np
 
-EdgeKey = tuple[str, str, tuple[str, ...]]
+from asyncdsm.agent.cells import Cells, merged
+from asyncdsm.agent.lag import lag_of, named_tags
+from asyncdsm.agent.points import EdgeKey, PointKey, edge_id
+from asyncdsm.agent.spans import covered_seconds, last_minutes
+from asyncdsm.agent.stats import Figures
+from asyncdsm.agent.store import Span, Store
+from asyncdsm.edge import MOST_PATHWAYS
+
+CLAMPED_SHARE = 0.05
+"""So many of an edge's latencies are exactly zero where the clocks of two machines disagree."""
 
 
 def topology(store: Store, minutes: int) -> dict[str, Any]:
     """Return the map of the last `minutes`. Latencies in seconds, sizes in bytes, hashes as decimal text."""
-    rows, seconds = store.rows(minutes)
-    edges = _merged_by_edge(rows)
-    lags = lag_of(store.backlogs())
+    return topology_of(store, last_minutes(store, minutes))
+
+
+def topology_of(store: Store, span: Span) -> dict[str, Any]:
+    """Return the map of a span."""
+    keys, cells = points_of(store, span)
+    seconds = covered_seconds(store, span) if keys else 0.0
+    lags = lag_of(store.backlogs() if span.last > store.now() else store.backlogs_at(span))
+    edges = _edges(keys, cells, seconds, lags)
+    now = store.now()
+    to = min(span.last, now)
     return {
-        "minutes": minutes,
+        "from": span.first,
+        "to": to,
+        "minutes": ceil((min(span.last, now // 60 * 60 + 60) - span.first) / 60),
         "seconds": round(seconds, 3),
-        "services": _services(store, rows),
+        "services": _services(store, span, keys, edges),
         "queues": _queues(edges),
-        "edges": [_edge(key, row, seconds, lags) for key, row in sorted(edges.items(), key=lambda item: item[0])],
-        "pathways": [_pathway(key, row) for key, row in sorted(rows.items(), key=lambda item: item[0])],
+        "edges": edges,
+        "pathways": _pathways(keys, cells),
         "lag": lags,
     }
 
 
-def lag_of(backlogs: Mapping[tuple[str, ...], int]) -> list[dict[str, Any]]:
-    """Return the messages behind, per group, topic and partition.
-
-    A partition ends at its high watermark, or one behind the highest acknowledged offset, whichever is further; a
-    commit is the next offset to read (protocol §6).
-    """
-    ends: dict[tuple[str, ...], int] = {}
-    commits: dict[tuple[str, ...], int] = {}
-    for tags, value in backlogs.items():
-        named = named_tags(tags)
-        if value < 0:  # librdkafka's -1001 and its like: no offset yet
-            continue
-        partition = tuple(named.get(name, "") for name in ("kafka_cluster_id", "topic", "partition"))
-        match named.get("type"):
-            case "kafka_produce":
-                ends[partition] = max(value + 1, ends.get(partition, 0))
-            case "kafka_high_watermark":
-                ends[partition] = max(value, ends.get(partition, 0))
-            case "kafka_commit":
-                commits[named.get("consumer_group", ""), *partition] = value
-            case _:
-                pass
-    return [
-        {
-            "group": group,
-            "topic": topic,
-            "partition": partition,
-            "cluster_id": cluster or None,
-            "behind": max(0, ends[cluster, topic, partition] - committed),
-            "unit": "messages",
-        }
-        for (group, cluster, topic, partition), committed in sorted(commits.items())
-        if (cluster, topic, partition) in ends
-    ]
+def points_of(store: Store, span: Span, service: int | None = None) -> tuple[list[PointKey], Cells]:
+    """Return the points of a span in order, and what they counted: group `i` is point `i`."""
+    labels, cells = store.merged(span, lambda rows: rows.points, service)
+    named = [(store.points.keys.get(label), group) for group, label in enumerate(labels.tolist())]
+    known = sorted((key, group) for key, group in named if key is not None)
+    place = np.full(len(labels), -1, np.int64)
+    place[[group for _, group in known]] = np.arange(len(known))
+    return [key for key, _ in known], merged(cells.of_groups(place >= 0).regrouped(place))
 
 
-def named_tags(tags: Iterable[str]) -> dict[str, str]:
-    """Return tags of the form `name:value` by name."""
-    return {name: value for name, _, value in (tag.partition(":") for tag in tags)}
-
-
-def _merged_by_edge(rows: Mapping[PointKey, Row]) -> dict[EdgeKey, Row]:
-    edges: dict[EdgeKey, Row] = {}
-    for key, row in rows.items():
-        edges.setdefault((key.service, key.env, key.tags), Row()).merge(row)
-    return edges
-
-
-def _edge(key: EdgeKey, row: Row, seconds: float, lags: list[dict[str, Any]]) -> dict[str, Any]:
-    service, env, tags = key
-    named = named_tags(tags)
+def edge_shown(edge: EdgeKey, count: float, seconds: float, lags: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return what names an edge, and how much passed there."""
+    named = named_tags(edge.tags)
     group = named.get("group")
-    count = row.edge_latency.count
     behind = [
         partition["behind"]
         for partition in lags
@@ -91,27 +68,18 @@ def _edge(key: EdgeKey, row: Row, seconds: float, lags: list[dict[str, Any]]) ->
         and partition["cluster_id"] == named.get("kafka_cluster_id")
     ]
     return {
-        "id": edge_id(key),
-        "service": service,
-        "env": env,
+        "id": edge_id(edge),
+        "service": edge.service,
+        "env": edge.env,
         "direction": named.get("direction", ""),
         "type": named.get("type", ""),
         "queue": queue_of(named),
         "group": group,
-        "tags": list(tags),
+        "tags": list(edge.tags),
         "count": count,
         "rate": count / seconds if seconds else 0.0,
-        "edge_latency": quantiles(row.edge_latency),
-        "pathway_latency": quantiles(row.pathway_latency),
-        "payload_size": quantiles(row.payload_size),
         "lag": sum(behind) if behind else None,
     }
-
-
-def edge_id(key: EdgeKey) -> str:
-    """Return a short name of an edge, the same in every run."""
-    service, env, tags = key
-    return blake2b("\0".join((service, env, *tags)).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def queue_of(named: Mapping[str, str]) -> str:
@@ -119,47 +87,61 @@ def queue_of(named: Mapping[str, str]) -> str:
     return named.get("topic") or named.get("exchange") or ""
 
 
-def quantiles(sketch: Sketch) -> dict[str, float | None]:
-    """Return p50, p95, p99 and max, each true within 0.8 %; None where nothing was counted."""
-    bins = sketch.bins()
-    return {
-        "p50": sketch.quantile(0.5),
-        "p95": sketch.quantile(0.95),
-        "p99": sketch.quantile(0.99),
-        "max": value_of(max(bins)) if bins else None,
-    }
+def _edges(keys: Sequence[PointKey], cells: Cells, seconds: float, lags: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    places: dict[EdgeKey, int] = {}
+    edge_of = np.array([places.setdefault(key.edge, len(places)) for key in keys], np.int64)
+    by_edge = merged(cells.regrouped(edge_of)) if keys else cells
+    shown = Figures.of(by_edge, len(places))
+    behind_another = np.array([key.parent != 0 for key in keys], np.bool_)
+    hops = Figures.of(merged(cells.of_groups(behind_another).regrouped(edge_of)), len(places)) if keys else shown
+    return [
+        {
+            **edge_shown(edge, float(shown.edge.counts[place]), seconds, lags),
+            **shown.stats(place),
+            "clamped": float(hops.edge.zeros[place] / hops.edge.counts[place]) if hops.edge.counts[place] else 0.0,
+        }
+        for edge, place in places.items()
+    ]
 
 
-def _services(store: Store, rows: Iterable[PointKey]) -> list[dict[str, Any]]:
+def _services(
+    store: Store, span: Span, keys: Iterable[PointKey], edges: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
     pathways: dict[tuple[str, str], set[tuple[int, int]]] = {}
-    for key in rows:
+    for key in keys:
         pathways.setdefault((key.service, key.env), set()).add((key.hash, key.parent))
+    disagreeing = {(edge["service"], edge["env"]) for edge in edges if edge["clamped"] > CLAMPED_SHARE}
+    seen = {service: last for service, last in store.services().items() if last >= span.first or service in pathways}
     return [
         {
             "name": name,
             "env": env,
-            "last_seen": last_seen,
+            "last_seen": seen.get((name, env)),
             "pathways": len(pathways.get((name, env), ())),
             "too_many_pathways": len(pathways.get((name, env), ())) > MOST_PATHWAYS,
+            "clocks_disagree": (name, env) in disagreeing,
         }
-        for (name, env), last_seen in sorted(store.services().items())
+        for name, env in sorted({*seen, *pathways})
     ]
 
 
-def _queues(edges: Iterable[EdgeKey]) -> list[dict[str, str]]:
-    named = [named_tags(tags) for _, _, tags in edges]
-    queues = {(tags.get("type", ""), queue_of(tags)) for tags in named if queue_of(tags)}
+def _queues(edges: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
+    queues = {(edge["type"], edge["queue"]) for edge in edges if edge["queue"]}
     return [{"type": type_, "name": name} for type_, name in sorted(queues)]
 
 
-def _pathway(key: PointKey, row: Row) -> dict[str, Any]:
-    return {
-        "service": key.service,
-        "env": key.env,
-        "tags": list(key.tags),
-        "hash": str(key.hash),
-        "parent": str(key.parent),
-        "count": row.edge_latency.count,
-        "edge_latency": quantiles(row.edge_latency),
-        "pathway_latency": quantiles(row.pathway_latency),
-    }
+def _pathways(keys: Sequence[PointKey], cells: Cells) -> list[dict[str, Any]]:
+    shown = Figures.of(cells, len(keys))
+    return [
+        {
+            "service": key.service,
+            "env": key.env,
+            "tags": list(key.tags),
+            "hash": str(key.hash),
+            "parent": str(key.parent),
+            "count": float(shown.edge.counts[place]),
+            "edge_latency": shown.edge.stats(place),
+            "pathway_latency": shown.pathway.stats(place),
+        }
+        for place, key in enumerate(keys)
+    ]

@@ -70,13 +70,18 @@ class AgentExporter:
             return False, None
         return isinstance(endpoints, list) and PATH in endpoints, None
 
+    def headers_of(self, payload: bytes) -> list[tuple[str, str]] | None:
+        """Return headers of this one payload, besides those of all."""
+        return None
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
     async def _post(self, payload: bytes) -> tuple[int, str | None]:
         try:
-            async with self._client.stream("POST", self._path, content=payload) as answer:
+            headers = self.headers_of(payload)
+            async with self._client.stream("POST", self._path, content=payload, headers=headers) as answer:
                 read = 0
                 async for part in answer.aiter_raw():  # a connection is used again only when read to its end
                     read += len(part)

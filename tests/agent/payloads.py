@@ -9,8 +9,10 @@ import httpx2
 from ddsketch.pb import ddsketch_pb2
 from msgspec.msgpack import encode as to_msgpack
 
+from asyncdsm.agent.cells import EDGE, LARGEST_BIN, key_of
+from asyncdsm.agent.intake import Report
 from asyncdsm.aggregate import Aggregator
-from asyncdsm.bins import GAMMA, OFFSET, bin_of
+from asyncdsm.bins import GAMMA, OFFSET, ZERO, bin_of
 from asyncdsm.edge import Edge
 from asyncdsm.payload import pack
 from asyncdsm.settings import Settings
@@ -62,6 +64,17 @@ def passed(
         nanoseconds = round(latency * SECOND_NS)
         aggregator.record((point, aggregator.now(), nanoseconds, 2 * nanoseconds, size))
     return point.hash
+
+
+def bins_of(report: Report, sketch: int = EDGE, group: int = 0) -> dict[int, float]:
+    """Return what a report counts in one of the sketches of one of its points."""
+    first, last = key_of(group, sketch, -LARGEST_BIN - 1), key_of(group, sketch, LARGEST_BIN)
+    counted = dict[int, float]()
+    for key, count in zip(report.cells.keys.tolist(), report.cells.counts.tolist(), strict=True):
+        if first <= key <= last:
+            bin_ = key - key_of(group, sketch, 0) if key > first else ZERO
+            counted[bin_] = counted.get(bin_, 0) + count
+    return counted
 
 
 def point(*leave_out: str, **changed: Any) -> dict[str, Any]:

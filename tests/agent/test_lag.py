@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdsm.agent.intake import read_report
+from asyncdsm.agent.lag import lag_of
 from asyncdsm.agent.store import Store
-from asyncdsm.agent.topology import lag_of, topology
+from asyncdsm.agent.topology import topology
 from tests.agent.payloads import NOW, bucket, payload, point
 
 Tags = tuple[str, ...]

@@ -94,7 +94,7 @@ def test_many_points_of_few_bytes_take_little_memory() -> None:
 
 def lines() -> Iterator[bytes]:
     yield f"POST {INTAKE} HTTP/1.1".encode()
-    yield b"Host: agent"
+    yield b"Host: localhost"
     yield b"Content-Type: application/msgpack"
     yield b"Content-Length: 100\r\n\r\nonly the beginning"
 

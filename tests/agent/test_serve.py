@@ -78,7 +78,7 @@ def test_a_request_without_an_end_does_not_keep_the_agent(signal_: signal.Signal
         parts = urlsplit(address(process))
         with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5) as client:
             client.sendall(
-                f"POST {INTAKE} HTTP/1.1\r\nHost: agent\r\nContent-Type: application/msgpack\r\n"
+                f"POST {INTAKE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/msgpack\r\n"
                 "Content-Length: 100\r\nExpect: 100-continue\r\n\r\n".encode()
             )
             assert client.recv(100).startswith(b"HTTP/1.1 100")  # it waits for the body

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from threading import Thread
 
+import numpy as np
 import pytest
 
 from asyncdsm.agent import store as store_module
+from asyncdsm.agent.cells import EDGE, PATHWAY, Cells, key_of
 from asyncdsm.agent.intake import BucketReport, PointReport, Report, read_report
-from asyncdsm.agent.store import Store
-from asyncdsm.sketch import Sketch
+from asyncdsm.agent.levels import FOREVER
+from asyncdsm.agent.spans import covered_seconds, last_minutes
+from asyncdsm.agent.stats import Figures
+from asyncdsm.agent.store import Span, Store
+from asyncdsm.agent.store_file import StoreFullError
+from asyncdsm.agent.topology import points_of
 from tests.agent.payloads import MINUTE_NS, NOW_NS, SECOND_NS, bucket, payload, point
 
 TAGS: tuple[str, ...] = ("partition:0", "topic:orders", "type:kafka_produce")
+EVER = Span(0, FOREVER)
 
 
 class Clock:
@@ -32,39 +39,76 @@ def clock() -> Clock:
 
 def report(clock: Clock, *hashes: int, minutes_ago: float = 0, service: str = "s", offset: int | None = None) -> Report:
     """Return a report of one message per hash, and of an offset."""
-    one = Sketch({1338: 1})
-    points = [PointReport(("type:kafka",), hash_, 0, one, one, Sketch()) for hash_ in hashes]
+    keys = [key_of(group, sketch, 1338) for group in range(len(hashes)) for sketch in (EDGE, PATHWAY)]
+    points = [PointReport(("type:kafka",), hash_, 0) for hash_ in hashes]
     start = round(clock.now * 1e9) - round(minutes_ago * MINUTE_NS)
     backlogs = [] if offset is None else [(TAGS, offset)]
-    return Report(service, "", "go", "", [BucketReport(start, 10 * SECOND_NS, points, backlogs)])
+    buckets = [BucketReport(start, 10 * SECOND_NS, points, backlogs)]
+    return Report(service, "", "go", "", buckets, Cells(np.array(keys, np.int64), np.ones(len(keys))))
 
 
-def kept(store: Store, minutes: int = 1440) -> dict[int, float]:
+def kept(store: Store, span: Span = EVER) -> dict[int, float]:
     """Return the messages by hash."""
-    return {key.hash: row.edge_latency.count for key, row in store.rows(minutes)[0].items()}
+    keys, cells = points_of(store, span)
+    counts = Figures.of(cells, len(keys)).edge.counts.tolist()
+    return {key.hash: count for key, count in zip(keys, counts, strict=True)}
 
 
-def test_minutes_are_forgotten(clock: Clock) -> None:
-    store = Store(now=clock, kept_minutes=3)
+def test_what_is_older_than_it_may_be_is_forgotten(clock: Clock) -> None:
+    store = Store(now=clock, kept_seconds=180)
     for hash_ in range(6):
         store.add(report(clock, hash_))
+        store.flush()
         clock.now += 60
     assert kept(store) == {3: 1, 4: 1, 5: 1}
-    clock.now += 3600
+    clock.now += 7200
     store.add(report(clock))
+    store.flush()
     assert kept(store) == {}
-    assert (store.forgotten_rows, store.ignored_rows) == (0, 0)
+    assert store.points.keys == {}
+    assert (store.counters()["forgotten_rows"], store.counters()["ignored_rows"]) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("minutes_ago", "taken"), [(0, True), (2, True), (3, False), (1e6, False), (-1, True), (-2, False)]
-)
-def test_too_old_or_too_early(clock: Clock, minutes_ago: float, taken: bool) -> None:
-    store = Store(now=clock, kept_minutes=3)
+@pytest.mark.parametrize(("minutes_ago", "taken"), [(0, True), (2, True), (3.2, False), (1e6, False)])
+def test_too_old(clock: Clock, minutes_ago: float, taken: bool) -> None:
+    store = Store(now=clock, kept_seconds=180)
+    store.add(report(clock, 3))
     store.add(report(clock, 1, 2, minutes_ago=minutes_ago, offset=5))
-    assert kept(store) == ({1: 1, 2: 1} if taken else {})
+    assert kept(store) == ({1: 1, 2: 1, 3: 1} if taken else {3: 1})
     assert store.backlogs() == ({TAGS: 5} if taken else {})
-    assert (store.payloads, store.ignored_rows) == (1, 0 if taken else 2)
+    assert (store.payloads, store.counters()["ignored_rows"]) == (2, 0 if taken else 2)
+
+
+@pytest.mark.parametrize("minutes_ahead", [0.5, 2, 60, 1e6])
+def test_from_a_clock_that_is_ahead(clock: Clock, minutes_ahead: float) -> None:
+    store = Store(now=clock)
+    store.add(report(clock, 1, minutes_ago=-minutes_ahead, offset=5))
+    assert kept(store, last_minutes(store, 1)) == {1: 1}
+    assert store.backlogs() == {TAGS: 5}
+    assert store.counters()["clamped_buckets"] == (minutes_ahead > 1)
+
+
+@pytest.mark.parametrize("wrong_by", [86_400 * 400, -86_400 * 400])
+def test_our_own_clock_is_set(clock: Clock, wrong_by: float) -> None:
+    """Whatever it says meanwhile, nothing that was acknowledged goes."""
+    store, right = Store(now=clock), clock.now
+    sender = Clock()
+    store.add(report(sender, 1))
+    store.flush()
+    clock.now = right + wrong_by
+    sender.now += 10
+    store.add(report(sender, 2))
+    store.flush()
+    clock.now = right + 20
+    sender.now += 10
+    store.add(report(sender, 3))
+    store.flush()
+    expected = {1: 1, 2: 1, 3: 1}
+    assert kept(store) == expected
+    clock.now = sender.now = right + 7200
+    store.add(report(sender, 4))
+    store.flush()
+    assert kept(store) == {**expected, 4: 1}
 
 
 def test_rows_are_bounded_and_the_oldest_go_first(clock: Clock) -> None:
@@ -72,12 +116,25 @@ def test_rows_are_bounded_and_the_oldest_go_first(clock: Clock) -> None:
     for minutes_ago in (3, 1, 2):
         store.add(report(clock, *range(minutes_ago * 10, minutes_ago * 10 + 4), minutes_ago=minutes_ago))
     assert sorted(kept(store)) == [10, 11, 12, 13, 20, 21, 22, 23]
-    assert store.forgotten_rows == 4
+    assert store.counters()["forgotten_rows"] == 4
     store.add(report(clock, *range(1000)))
     assert len(kept(store)) <= 10
     store.add(report(clock, 1))
     assert kept(store) == {1: 1}
-    assert store.forgotten_rows == 4 + 8 + 1000
+    assert store.counters()["forgotten_rows"] == 4 + 8 + 1000
+
+
+def test_bytes_are_bounded(clock: Clock) -> None:
+    store, chance = Store(now=clock, max_bytes=500_000), np.random.default_rng(1)
+    for _ in range(60):
+        one = report(clock, *range(100))
+        keys = np.concatenate([key_of(group, EDGE, 0) + chance.integers(0, 2_000, 50) for group in range(100)])
+        store.add(one._replace(cells=Cells(keys, chance.integers(1, 200, 5_000).astype(np.float64))))
+        store.flush()
+        clock.now += 10
+    assert store.used_bytes() <= 500_000
+    assert store.counters()["forgotten_rows"] > 0
+    assert kept(store, Span(clock.now - 60, FOREVER))
 
 
 def test_a_row_counts_once(clock: Clock) -> None:
@@ -85,7 +142,15 @@ def test_a_row_counts_once(clock: Clock) -> None:
     for _ in range(5):
         store.add(report(clock, 1, 2))
     assert kept(store) == {1: 5, 2: 5}
-    assert store.forgotten_rows == 0
+    assert store.counters()["forgotten_rows"] == 0
+
+
+def test_names_are_bounded(clock: Clock) -> None:
+    store = Store(now=clock, max_points=10)
+    store.add(report(clock, *range(10)))
+    with pytest.raises(StoreFullError, match="10 pathways"):
+        store.add(report(clock, 10))
+    assert sorted(kept(store)) == list(range(10))
 
 
 def test_the_newest_bucket_has_the_offset(clock: Clock) -> None:
@@ -100,6 +165,10 @@ def test_the_newest_bucket_has_the_offset(clock: Clock) -> None:
     ]:
         store.add(report(clock, minutes_ago=minutes_ago, offset=offset))
         assert store.backlogs() == {TAGS: expected}
+        store.flush()
+        assert store.backlogs() == {TAGS: expected}
+    ago = [round((clock.now - start) / 60) for _, start, _ in store.offsets(EVER)]
+    assert (ago, [value for _, _, value in store.offsets(EVER)]) == ([5, 4, 1], [120, 900, 7])
 
 
 def test_backlogs_and_services_are_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,19 +195,10 @@ def test_services_and_when_they_reported(clock: Clock) -> None:
 def test_rates_are_over_the_time_there_is_something_of(clock: Clock, minutes: int, seconds: float) -> None:
     store = Store(now=clock)
     clock.now = clock.now // 60 * 60
-    assert store.rows(minutes) == ({}, 0.0)
     store.add(report(clock, 1, minutes_ago=1.5))
     store.add(report(clock, 1, minutes_ago=1))
     store.add(report(clock, 1))
-    assert store.rows(minutes)[1] == pytest.approx(seconds)
-
-
-def test_what_is_returned_is_a_copy(clock: Clock) -> None:
-    store = Store(now=clock)
-    store.add(report(clock, 1))
-    for row in store.rows(1)[0].values():
-        row.merge(row)
-    assert kept(store) == {1: 1}
+    assert covered_seconds(store, last_minutes(store, minutes)) == pytest.approx(seconds)
 
 
 def test_threads(clock: Clock) -> None:

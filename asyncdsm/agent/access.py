@@ -1,0 +1,138 @@
+"""Who may ask, and what every answer carries: a token beyond this machine, and nothing for other web pages."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+from hashlib import blake2b
+from hmac import compare_digest
+from http.cookies import CookieError, SimpleCookie
+from socket import gethostname
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEALTH = "/api/health"
+COOKIE = "asyncdsm"
+SHORTEST_TOKEN = 16
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+SECURITY = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def check_token(token: str) -> str:
+    """Return a token that may be used. Raises ValueError saying what it must be."""
+    if len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
+        raise ValueError(f"a token has at least {SHORTEST_TOKEN} printable ASCII characters, and no space")
+    return token
+
+
+class Access:
+    """ASGI middleware around everything the agent answers."""
+
+    def __init__(self, app: ASGIApp, token: str | None, host: str) -> None:
+        """`token` is what to ask for, if anything; `host` the name that the agent was told to listen at."""
+        self._app, self._token = app, token
+        self._cookie = blake2b(b"cookie:" + token.encode(), digest_size=24).hexdigest() if token else ""
+        self._names = {"localhost", host.lower(), gethostname().lower()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or let the app answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        answer = self._refusal(scope, Headers(scope=scope))
+        await (answer or self._app)(scope, receive, send_secured)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        if self._token and scope["path"] == "/" and scope["method"] == "GET":
+            given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
+            if len(given) == 1 and _equal(given[0], self._token):
+                return self._signed_in()
+        known = bool(self._token) and self._knows(headers)
+        if not known and not self._is_ours(headers.get("host", "")):
+            return _problem("Host", "not a name of this agent; use localhost or an address", 403)
+        if _from_another_site(headers):
+            return _problem("Origin", "not for pages of other sites", 403)
+        if self._token and not known and scope["path"] != HEALTH:
+            answer = _problem("Authorization", "this agent asks for its token", 401)
+            answer.headers["WWW-Authenticate"] = 'Bearer realm="asyncdsm"'
+            return answer
+        return None
+
+    def _signed_in(self) -> Response:
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(COOKIE, self._cookie, max_age=30 * 86_400, httponly=True, samesite="strict", path="/")
+        return answer
+
+    def _knows(self, headers: Headers) -> bool:
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        match scheme.lower():
+            case "bearer":
+                return _equal(credentials.strip(), self._token or "")
+            case "basic":  # what a URL with a password sends
+                return _equal(_password(credentials.strip()), self._token or "")
+            case _:
+                return _equal(_cookie(headers.get("cookie", "")), self._cookie)
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether this is no name that somebody else may have pointed at us (DNS rebinding)."""
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() and not host.endswith("]") else host
+        if name.lower() in self._names:
+            return True
+        try:
+            ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+        except ValueError:
+            return False
+        return True
+
+
+def _from_another_site(headers: Headers) -> bool:
+    """Whether a page of another site asks; following a link from there to here is no asking."""
+    if headers.get("sec-fetch-site") in {"cross-site", "same-site"} and headers.get("sec-fetch-mode") != "navigate":
+        return True
+    origin = headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != headers.get("host")
+
+
+def _equal(given: str, expected: str) -> bool:
+    return compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode()) and bool(expected)
+
+
+def _password(credentials: str) -> str:
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return ""
+
+
+def _cookie(header: str) -> str:
+    try:
+        morsel = SimpleCookie(header).get(COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+def _problem(path: str, problem: str, status: int) -> Response:
+    return JSONResponse({"error": {"path": path, "problem": problem}}, status)

@@ -1,0 +1,76 @@
+"""What the agent says of itself: as JSON for `/api/health`, and as Prometheus reads it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from asyncdsm.agent.store import Store
+from asyncdsm.stats import Stats
+
+
+class Answers:
+    """Counts what the intake answered."""
+
+    def __init__(self) -> None:
+        self.by_status: Counter[int] = Counter()
+
+
+class About(NamedTuple):
+    """Where the figures come from."""
+
+    store: Store
+    answers: Answers
+    forwarded: Stats | None
+    streams: int
+
+
+def health(about: About) -> dict[str, Any]:
+    """Return the counts as plain data."""
+    shown: dict[str, Any] = {"status": "ok", **about.store.counters()}
+    if about.forwarded is not None:
+        shown["forwarded"] = {
+            "recorded": about.forwarded.recorded,
+            "delivered": about.forwarded.delivered,
+            "pending": about.forwarded.pending,
+            "dropped": dict(about.forwarded.dropped_by),
+        }
+    return shown
+
+
+def prometheus(about: About) -> str:
+    """Return the metrics as text (exposition format 0.0.4)."""
+    return "".join(f"{line}\n" for line in _lines(about))
+
+
+def _lines(about: About) -> Iterator[str]:
+    counters = about.store.counters()
+    yield from _metric("payloads_total", "counter", "Payloads stored.", {"": counters["payloads"]})
+    yield from _metric("rows", "gauge", "Points times stretches of time that are kept.", {"": counters["rows"]})
+    reasons = {
+        '{reason="room"}': counters["forgotten_rows"],
+        '{reason="too old"}': counters["ignored_rows"],
+    }
+    yield from _metric("rows_lost_total", "counter", "Rows forgotten before their time, or never kept.", reasons)
+    ahead = {"": counters["clamped_buckets"]}
+    yield from _metric("buckets_ahead_total", "counter", "Buckets of clocks that are ahead, taken as of now.", ahead)
+    yield from _metric("store_bytes", "gauge", "Bytes in use.", {"": about.store.used_bytes()})
+    answers = {f'{{status="{status}"}}': count for status, count in sorted(about.answers.by_status.items())}
+    yield from _metric("intake_answers_total", "counter", "What the intake answered.", answers)
+    yield from _metric("live_streams", "gauge", "Pages that listen.", {"": about.streams})
+    if (forwarded := about.forwarded) is not None:
+        states = {
+            '{state="recorded"}': forwarded.recorded,
+            '{state="delivered"}': forwarded.delivered,
+            '{state="pending"}': forwarded.pending,
+            **{f'{{state="dropped {cause}"}}': count for cause, count in forwarded.dropped_by.items()},
+        }
+        yield from _metric("forwarded_payloads", "gauge", "Payloads to pass on, and what became of them.", states)
+
+
+def _metric(name: str, kind: str, help_: str, values: dict[str, int]) -> Iterator[str]:
+    yield f"# HELP asyncdsm_agent_{name} {help_}"
+    yield f"# TYPE asyncdsm_agent_{name} {kind}"
+    for labels, value in values.items():
+        yield f"asyncdsm_agent_{name}{labels} {value}"

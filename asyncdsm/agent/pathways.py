@@ -1,0 +1,94 @@
+"""Every pathway through a service or a queue, from where messages begin to where they are seen last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from asyncdsm.agent.lag import named_tags
+from asyncdsm.agent.points import PointKey, edge_id
+from asyncdsm.agent.spans import covered_seconds
+from asyncdsm.agent.stats import Figures
+from asyncdsm.agent.store import Span, Store
+from asyncdsm.agent.topology import points_of, queue_of
+
+MOST_PATHWAYS = 200
+MOST_HOPS = 200
+Node = Callable[[PointKey], bool]
+"""Says whether a point is at the node that is looked at."""
+
+
+def at_service(name: str, env: str | None) -> Node:
+    """Return what knows the points of a service, in one env or all."""
+    return lambda point: point.service == name and env in (None, point.env)
+
+
+def at_queue(type_: str, name: str) -> Node:
+    """Return what knows the points that lead to a queue or come from it."""
+
+    def is_there(point: PointKey) -> bool:
+        named = named_tags(point.tags)
+        return named.get("type", "") == type_ and queue_of(named) == name
+
+    return is_there
+
+
+def pathways(store: Store, node: Node, span: Span) -> dict[str, Any]:
+    """Return the pathways through a node, those that take longest (in the median) first."""
+    keys, cells = points_of(store, span)
+    figures = Figures.of(cells, len(keys))
+    seconds = covered_seconds(store, span)
+    found = [chain for chain in _chains(keys) if any(node(keys[place]) for place in chain)]
+    found.sort(key=lambda chain: -_median(figures, chain[-1]))
+    return {"pathways": [_shown(keys, figures, chain, seconds) for chain in found[:MOST_PATHWAYS]]}
+
+
+def _chains(keys: Sequence[PointKey]) -> Iterator[list[int]]:
+    """Yield each pathway as places in `keys`, the first hop first. Where hashes go in a circle, it ends there."""
+    by_hash: dict[int, list[int]] = {}
+    for place, key in enumerate(keys):
+        by_hash.setdefault(key.hash, []).append(place)
+    parents = {key.parent for key in keys}
+    for place, key in enumerate(keys):
+        if key.hash in parents:
+            continue
+        chain, seen = [place], {key.hash}
+        while (parent := keys[chain[-1]].parent) in by_hash and parent not in seen and len(chain) < MOST_HOPS:
+            seen.add(parent)
+            chain.append(by_hash[parent][0])
+        yield chain[::-1]
+
+
+def _median(figures: Figures, place: int) -> float:
+    return float(figures.pathway.p50[place]) if figures.pathway.counts[place] else 0.0
+
+
+def _shown(keys: Sequence[PointKey], figures: Figures, chain: list[int], seconds: float) -> dict[str, Any]:
+    means = [float(figures.edge.mean[place]) if figures.edge.counts[place] else 0.0 for place in chain]
+    whole, last = sum(means), chain[-1]
+    count = float(figures.edge.counts[last])
+    return {
+        "hash": str(keys[last].hash),
+        "count": count,
+        "rate": count / seconds,
+        "end_to_end": figures.pathway.stats(last),
+        "hops": [
+            _hop(keys[place], figures.edge.stats(place), mean / whole if whole else 0.0)
+            for place, mean in zip(chain, means, strict=True)
+        ],
+    }
+
+
+def _hop(key: PointKey, latency: dict[str, float | None], share: float) -> dict[str, Any]:
+    named = named_tags(key.tags)
+    return {
+        "service": key.service,
+        "env": key.env,
+        "edge": edge_id(key.edge),
+        "direction": named.get("direction", ""),
+        "type": named.get("type", ""),
+        "queue": queue_of(named),
+        "group": named.get("group"),
+        "edge_latency": latency,
+        "share": share,
+    }

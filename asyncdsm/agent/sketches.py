@@ -1,0 +1,116 @@
+"""Sketches as they stand in payloads, read into cells: those of our own mapping without a message in between.
+
+`Sketch.decode` makes an object of each, with a dict; a thousand payloads a second have 150,000 of them.
+"""
+
+from __future__ import annotations
+
+import re
+from struct import Struct
+
+import numpy as np
+
+from asyncdsm.agent.cells import LARGEST_BIN, Cells, joined, key_of
+from asyncdsm.bins import GAMMA, OFFSET, ZERO
+from asyncdsm.sketch import Sketch
+
+_double = Struct("<d")
+_MAPPING = b"\x0a\x12\x09" + _double.pack(GAMMA) + b"\x11" + _double.pack(OFFSET)
+"""Field 1 of a DDSketch with the mapping of protocol §7; `interpolation` NONE is left out."""
+_VARINT = rb"([\x80-\xff]{0,4}[\x00-\x7f])"
+_HEAD = re.compile(re.escape(_MAPPING) + rb"\x12" + _VARINT + rb"(?:\x12" + _VARINT + rb")?", re.DOTALL)
+"""Then field 2, the positive values: how long it is, and how long its run of counts is, where it has one."""
+_TAIL = re.compile(rb"(?:\x18" + _VARINT + rb")?(?:\x1a\x00)?(?:\x21(.{8}))?\Z", re.DOTALL)
+"""Behind the run: the first count's bin, the end of field 2; no negative values; how many zeros."""
+_ORDINARY = bytes(range(0x43))
+_LARGEST_COUNT = 1e15
+_TOGETHER = 1 << 19
+"""Bins that are looked at at once: 4 MiB of counts."""
+
+
+class Reader:
+    """Reads sketches one by one, and gives out the cells of all of them."""
+
+    def __init__(self) -> None:
+        self._parts: list[Cells] = []
+        self._keys: list[int] = []
+        self._counts: list[float] = []
+        self._runs: list[bytes] = []
+        self._starts: list[int] = []
+        self._lengths: list[int] = []
+        self._waiting = 0
+
+    def read(self, data: bytes, group: int, sketch: int) -> None:
+        """Read one sketch of a group. Raises SketchError."""
+        if data and not self._read_run(data, group, sketch):
+            for bin_, count in Sketch.decode(data).bins().items():
+                self._keys.append(key_of(group, sketch, bin_))
+                self._counts.append(count)
+
+    def cells(self) -> Cells:
+        """Return everything read."""
+        self._look_at_runs()
+        self._parts.append(Cells(np.array(self._keys, np.int64), np.array(self._counts, np.float64)))
+        self._keys, self._counts = [], []
+        return joined(self._parts)
+
+    def _read_run(self, data: bytes, group: int, sketch: int) -> bool:
+        """Take a sketch that is one run of counts in our mapping, as most are; False for all others.
+
+        The sign and most of the exponent of a double are in its last byte: counts below 0, not numbers or above
+        2^49 are left to `Sketch.decode`, which says what is wrong.
+        """
+        head = _HEAD.match(data)
+        if head is None:
+            return False
+        length, size = head.groups()
+        begin = head.end()
+        end = begin + _number(size) if size else begin
+        tail = _TAIL.match(data, end)
+        if tail is None:
+            return False
+        zigzag, zeros = tail.groups()
+        if head.end(1) + _number(length) != (tail.end(1) if zigzag else end) or end > len(data):
+            return False
+        run, bin_ = data[begin:end], _number(zigzag) if zigzag else 0
+        first, count = bin_ >> 1 ^ -(bin_ & 1), len(run) >> 3
+        if len(run) & 7 or run[7::8].translate(None, _ORDINARY) or not -LARGEST_BIN <= first <= LARGEST_BIN - count:
+            return False
+        if zeros and not self._keep_zeros(_double.unpack(zeros)[0], group, sketch):
+            return False
+        if count:
+            self._runs.append(run)
+            self._starts.append(key_of(group, sketch, first))
+            self._lengths.append(count)
+            self._waiting += count
+            if self._waiting > _TOGETHER:
+                self._look_at_runs()
+        return True
+
+    def _keep_zeros(self, zeros: float, group: int, sketch: int) -> bool:
+        if not 0 <= zeros <= _LARGEST_COUNT:
+            return False
+        if zeros:
+            self._keys.append(key_of(group, sketch, ZERO))
+            self._counts.append(zeros)
+        return True
+
+    def _look_at_runs(self) -> None:
+        if not self._runs:
+            return
+        counts = np.frombuffer(b"".join(self._runs), "<f8")
+        lengths = np.array(self._lengths, np.int64)
+        begins = np.array(self._starts, np.int64) - (lengths.cumsum() - lengths)
+        used = np.flatnonzero(counts != 0)  # of booleans, no branch is guessed wrong
+        keys = (np.repeat(begins, lengths) + np.arange(self._waiting)).astype(np.int64, copy=False)
+        self._parts.append(Cells(keys[used], counts[used].astype(np.float64)))
+        self._runs, self._starts, self._lengths, self._waiting = [], [], [], 0
+
+
+def _number(varint: bytes) -> int:
+    if len(varint) == 2:  # most are
+        return varint[0] & 0x7F | varint[1] << 7
+    number = 0
+    for byte in reversed(varint):
+        number = number << 7 | byte & 0x7F
+    return number

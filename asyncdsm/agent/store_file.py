@@ -1,0 +1,247 @@
+"""The SQLite file: its tables, and one connection to it. Without a path, the same in memory.
+
+`segments` holds sketches: the points of one service during one stretch of time, whole, as `cells.packed` writes them.
+There may be several for the same service and stretch; whoever reads adds them up. `journal` holds payloads that were
+acknowledged and are not in `segments` yet, as they came. A file in WAL mode is whole after a kill at any moment.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from msgspec.msgpack import decode, encode
+
+from asyncdsm.agent.levels import FOREVER, WIDTHS, Extent, Piece
+from asyncdsm.agent.points import PointKey, Points
+
+APPLICATION_ID = 0x64736D31
+VERSION = 1
+_SCHEMA = """
+CREATE TABLE services (id INTEGER PRIMARY KEY, name TEXT, env TEXT, last_seen REAL);
+CREATE TABLE points (id INTEGER PRIMARY KEY, service INTEGER, tags BLOB, hash TEXT, parent TEXT, last INTEGER);
+CREATE TABLE segments (
+    id INTEGER PRIMARY KEY, width INTEGER, start INTEGER, service INTEGER, points INTEGER, data BLOB
+);
+CREATE INDEX segments_by_time ON segments (width, start);
+CREATE INDEX segments_by_service ON segments (service, width, start);
+CREATE TABLE levels (width INTEGER PRIMARY KEY, since INTEGER, until INTEGER) WITHOUT ROWID;
+CREATE TABLE backlogs (id INTEGER PRIMARY KEY, tags BLOB UNIQUE);
+CREATE TABLE offsets (backlog INTEGER, start INTEGER, value INTEGER, PRIMARY KEY (backlog, start)) WITHOUT ROWID;
+CREATE INDEX offsets_by_time ON offsets (start);
+CREATE TABLE journal (id INTEGER PRIMARY KEY, received REAL, encoding TEXT, body BLOB);
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
+"""
+
+
+class StoreError(Exception):
+    """The file cannot be used: the text says which, and why."""
+
+
+class StoreFullError(Exception):
+    """There is no room for more: on the disk, or within the store's bounds."""
+
+
+def told(error: sqlite3.Error) -> Exception:
+    """Return what to raise for an error of SQLite: whether the disk is full is worth knowing."""
+    return StoreFullError(str(error)) if error.sqlite_errorcode == sqlite3.SQLITE_FULL else error
+
+
+class StoreFile:
+    """One store's tables. One thread at a time may write; `reading` gives readers connections of their own."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open the file, or make it. Raises StoreError."""
+        self.path: Path | None = path
+        self._lock = _locked(path) if path else None
+        try:
+            self._connection = self._open()
+            self._prepare()
+        except (sqlite3.Error, StoreError) as error:
+            self._unlock()
+            raise StoreError(f"{path}: {error}") from None
+
+    def close(self) -> None:
+        """Close the file; what is committed is in it."""
+        self._connection.close()
+        self._unlock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit what is done inside the block, or nothing of it. Raises sqlite3.Error."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection that sees what is committed now, whatever is written meanwhile.
+
+        In memory there is one connection: keep others from writing until the block ends.
+        """
+        if self.path is None:
+            yield self._connection
+            return
+        with closing(self._open()) as connection:
+            connection.execute("BEGIN")
+            connection.execute("SELECT 1 FROM levels").fetchone()
+            yield connection
+
+    def used_bytes(self) -> int:
+        """Return how many bytes are in use; what was deleted does not count."""
+        names = "page_count", "freelist_count", "page_size"
+        pages, free, size = (self._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
+        return int((pages - free) * size)
+
+    def load_points(self) -> Points:
+        """Return all points and their numbers."""
+        points, names = Points(), dict[int, tuple[str, str]]()
+        for number, name, env in self._connection.execute("SELECT id, name, env FROM services"):
+            points.put_service(number, name, env)
+            names[number] = name, env
+        query = "SELECT id, service, tags, hash, parent FROM points"
+        for number, service, tags, hash_, parent in self._connection.execute(query):
+            points.put_point(number, PointKey(*names[service], tuple(decode(tags)), int(hash_), int(parent)))
+        return points
+
+    def last_seen(self) -> dict[tuple[str, str], float]:
+        """Return when each (service, env) last reported."""
+        query = "SELECT name, env, last_seen FROM services ORDER BY last_seen"
+        return {(name, env): seen for name, env, seen in self._connection.execute(query)}
+
+    def extents(self) -> dict[int, Extent]:
+        """Return from when to when each level has everything."""
+        query = "SELECT width, since, until FROM levels"
+        return {width: Extent(since, until) for width, since, until in self._connection.execute(query)}
+
+    def counters(self) -> dict[str, int]:
+        """Return the counters by name."""
+        return dict(self._connection.execute("SELECT name, value FROM counters"))
+
+    def journal(self) -> Iterator[tuple[float, str, bytes]]:
+        """Return what was acknowledged and is not in `segments` yet: when it came, its encoding, its body."""
+        return iter(self._connection.execute("SELECT received, encoding, body FROM journal ORDER BY id"))
+
+    def put_in_journal(self, entries: Iterable[tuple[float, str, bytes]]) -> None:
+        """Note what was taken; safe from a kill when this returns. Nothing to do in memory. Raises sqlite3.Error."""
+        if self.path is not None:
+            with self.transaction() as connection:
+                connection.executemany("INSERT INTO journal (received, encoding, body) VALUES (?, ?, ?)", entries)
+
+    def last_start(self) -> int:
+        """Return when the newest row starts; 0 without one."""
+        query = "SELECT max(start) FROM segments WHERE width = ?"
+        return max(self._connection.execute(query, (width,)).fetchone()[0] or 0 for width in WIDTHS)
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path or ":memory:", timeout=10, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        connection.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; a power cut some seconds
+        connection.execute("PRAGMA cache_size = -16000")
+        return connection
+
+    def _prepare(self) -> None:
+        run = self._connection.execute
+        (application,), (version,) = run("PRAGMA application_id").fetchone(), run("PRAGMA user_version").fetchone()
+        if not run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            self._create()
+        elif application != APPLICATION_ID:
+            raise StoreError("a database of another program")
+        elif version != VERSION:
+            raise StoreError(f"written by another version of asyncdsm (format {version}, this one reads {VERSION})")
+
+    def _create(self) -> None:
+        run = self._connection.execute
+        if self.path:
+            run("PRAGMA journal_mode = WAL")
+            run("PRAGMA journal_size_limit = 67108864")
+        with self.transaction():
+            for statement in _SCHEMA.split(";")[:-1]:
+                run(statement)
+            rows = [(width, 0, FOREVER if width == WIDTHS[0] else 0) for width in WIDTHS]
+            self._connection.executemany("INSERT INTO levels VALUES (?, ?, ?)", rows)
+            run(f"PRAGMA application_id = {APPLICATION_ID}")
+            run(f"PRAGMA user_version = {VERSION}")
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _locked(path: Path) -> int:
+    """Keep a second agent from the same file: its pending payloads would be taken twice."""
+    try:
+        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise StoreError(f"{path}: another agent has it open") from None
+    return lock
+
+
+def segments_of(
+    connection: sqlite3.Connection, pieces: Iterable[Piece], service: int | None
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the start and the data of the segments of some pieces, of all services or one."""
+    query = "SELECT start, data FROM segments WHERE width = ? AND start >= ? AND start < ?"
+    for piece in pieces:
+        if service is None:
+            yield from connection.execute(query, piece)
+        else:
+            yield from connection.execute(f"{query} AND service = ?", (*piece, service))
+
+
+def put_points(connection: sqlite3.Connection, points: Points, last: dict[int, int]) -> None:
+    """Note points, and when each was last seen."""
+    rows = [
+        (number, points.services[key.service, key.env], encode(key.tags), str(key.hash), str(key.parent), start)
+        for number, start in last.items()
+        for key in [points.keys[number]]
+    ]
+    query = (
+        "INSERT INTO points VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET last = max(last, excluded.last)"
+    )
+    connection.executemany(query, rows)
+
+
+def put_services(connection: sqlite3.Connection, points: Points, last_seen: dict[tuple[str, str], float]) -> None:
+    """Note services, and when each last reported."""
+    rows = [(points.services[service], *service, seen) for service, seen in last_seen.items()]
+    query = "INSERT INTO services VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET last_seen = excluded.last_seen"
+    connection.executemany(query, rows)
+
+
+def add_to_counters(connection: sqlite3.Connection, counted: dict[str, int]) -> None:
+    """Count."""
+    query = "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
+    connection.executemany(query, [(name, value) for name, value in counted.items() if value])
+
+
+def first_start(connection: sqlite3.Connection) -> int | None:
+    """Return when the oldest row starts; None where there is none."""
+    query = "SELECT min(start) FROM segments WHERE width = ?"
+    starts = [connection.execute(query, (width,)).fetchone()[0] for width in WIDTHS]
+    return min((start for start in starts if start is not None), default=None)
+
+
+def forget_points(connection: sqlite3.Connection, oldest: int) -> tuple[list[int], list[tuple[str, str]]]:
+    """Let go of points that have no rows any more, and of services without points; return which (name, env)."""
+    first = first_start(connection)
+    query = "DELETE FROM points WHERE last < ? RETURNING id"
+    points = [number for (number,) in connection.execute(query, (oldest if first is None else first,))]
+    query = "DELETE FROM services WHERE last_seen < ? AND id NOT IN (SELECT service FROM points) RETURNING name, env"
+    return points, list(connection.execute(query, (oldest,)))
