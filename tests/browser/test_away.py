@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
 from asyncdsm.agent.serve import running_agent
@@ -14,7 +15,9 @@ from tests.browser.reading import node, reading
 NO_AGENT = r"net::ERR_|status of 401"
 
 
-def shop() -> MapStore:
+@pytest.fixture
+def maps() -> MapStore:
+    """Return a map of two services."""
     maps = MapStore(now=now)
     maps.passed("shop", "out", "orders", parent=0)
     maps.passed("billing", "in", "orders", group="billing", seconds=[0.4])
@@ -27,8 +30,7 @@ async def says_away(page: Page) -> None:
     await expect(page.locator("main")).to_have_css("filter", re.compile("grayscale"))
 
 
-async def test_away_and_back(browser: Browser) -> None:
-    maps = shop()
+async def test_away_and_back(browser: Browser, maps: MapStore) -> None:
     async with running_agent(store=maps.store) as agent:
         url, port = agent.url, urlsplit(agent.url).port or 0
         page_of = reading(browser, url, may_fail=NO_AGENT)
@@ -46,11 +48,10 @@ async def test_away_and_back(browser: Browser) -> None:
         await page_of.__aexit__(None, None, None)
 
 
-async def test_without_events_it_asks_by_itself(browser: Browser) -> None:
+async def test_without_events_it_asks_by_itself(browser: Browser, maps: MapStore) -> None:
     async def refuse(route: Route) -> None:
         await route.fulfill(status=503)
 
-    maps = shop()
     async with running_agent(store=maps.store) as agent, reading(browser, agent.url, may_fail="503|MIME") as page:
         await page.route("**/api/live", refuse)
         await page.reload()
@@ -59,10 +60,10 @@ async def test_without_events_it_asks_by_itself(browser: Browser) -> None:
         await expect(node(page, "service", "shipping")).to_be_visible()
 
 
-async def test_a_token(browser: Browser) -> None:
+async def test_a_token(browser: Browser, maps: MapStore) -> None:
     token = "a-token-of-the-test"  # noqa: S105
     async with (
-        running_agent(store=shop().store, token=token) as agent,
+        running_agent(store=maps.store, token=token) as agent,
         reading(browser, f"{agent.url}/?token={token}", may_fail=NO_AGENT) as page,
     ):
         await expect(node(page, "service", "billing")).to_be_visible()

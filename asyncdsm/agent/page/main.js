@@ -70,14 +70,12 @@ async function moved() {
   graph.mark(now, map);
   if (now.node && map.nodes.has(now.node)) graph.view.reveal(map.nodes.get(now.node));
   const held = document.activeElement;
-  try {
-    await details(true);
-  } catch (error) {
-    tell("away", error);
-  }
+  const asked = details(true).catch((error) => tell("away", error));
+  // At once, and not when the answer is there: by then the reader may be somewhere else.
   if (now.node || now.edge) {
     if (!panel.element.contains(document.activeElement)) panel.element.focus({ preventScroll: true });
-  } else if (held === document.body || !held?.isConnected) graph.focus(before.node ?? before.edge);
+  } else if (held === document.body || !held.isConnected || panel.element.contains(held)) graph.focus(before.node ?? before.edge);
+  await asked;
 }
 
 function showEmpty() {
