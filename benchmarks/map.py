@@ -21,7 +21,9 @@ URL = "BENCHMARK_MAP_URL"
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 SERVICES, QUEUES, EDGES, TIERS, MINUTES = 200, 200, 1_000, 8, 1_440
-DRAWN = f"document.querySelectorAll('#graph .node').length === {SERVICES + QUEUES}"
+IN_A_TIER = QUEUES // TIERS
+MINUTES_A_PAYLOAD = 240
+DRAWN = f"#graph .links > :nth-child({EDGES})"
 FRAMES = """async () => {
   const graph = document.getElementById("graph"), frames = [];
   const at = (type, x) =>
@@ -62,7 +64,7 @@ def drawn(count: int) -> float:
             page = browser.new_page()
             began = perf_counter()
             page.goto(os.environ[URL])
-            page.wait_for_function(DRAWN)
+            page.locator(DRAWN).wait_for(state="attached")
             times.append(perf_counter() - began)
             page.close()
     return median(times) * 1e3
@@ -73,7 +75,7 @@ def frame(count: int) -> float:
     with _browser() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 760})
         page.goto(os.environ[URL])
-        page.wait_for_function(DRAWN)
+        page.locator(DRAWN).wait_for(state="attached")
         frames = sorted(time for _ in range(count) for time in page.evaluate(FRAMES))
     return float(frames[len(frames) * 19 // 20])
 
@@ -115,27 +117,39 @@ def _agent() -> Iterator[Mapping[str, str]]:
 
 
 def payloads(now: float) -> Iterator[bytes]:
-    """Yield a payload a service: a day, a minute a bucket, in each a point for every edge of it."""
-    chance = random.Random(5)
-    edges: list[list[dict[str, Any]]] = [[] for _ in range(SERVICES)]
-    for number in range(EDGES):
-        service, direction = number % SERVICES, "in" if number // SERVICES % 2 else "out"
-        tier = service * TIERS // SERVICES - (direction == "in")
-        queue = (chance.randrange(QUEUES // TIERS) + tier * QUEUES // TIERS) % QUEUES
-        tags = [f"direction:{direction}", f"topic:queue-{queue}", "type:kafka"]
-        tags += [f"group:service-{service}"] if direction == "in" else []
-        edges[service].append({"EdgeTags": tags, "Hash": number + 1, "ParentHash": max(0, number - SERVICES)})
+    """Yield a day of every service: a minute a bucket, in each a point for every edge of it."""
+    chance, edges = random.Random(5), _edges()
     for service, points in enumerate(edges):
         latencies = [_latencies(chance) for _ in range(10)]
-        buckets = [
-            {
-                "Start": int(now - 60 * minute) * 10**9,
-                "Duration": 10 * 10**9,
-                "Stats": [{**point, **chance.choice(latencies)} for point in points],
-            }
-            for minute in range(MINUTES)
-        ]
-        yield to_msgpack({"Service": f"service-{service}", "Env": "prod", "Lang": "python", "Stats": buckets})
+        for first in range(0, MINUTES, MINUTES_A_PAYLOAD):
+            buckets = [
+                {
+                    "Start": int(now - 60 * minute) * 10**9,
+                    "Duration": 10 * 10**9,
+                    "Stats": [{**point, **chance.choice(latencies)} for point in points],
+                }
+                for minute in range(first, first + MINUTES_A_PAYLOAD)
+            ]
+            yield to_msgpack({"Service": f"service-{service}", "Env": "prod", "Lang": "python", "Stats": buckets})
+
+
+def _edges() -> list[list[dict[str, Any]]]:
+    """Return the points of each service: it reads two queues of the tier before, and writes to three of its own."""
+    edges: list[list[dict[str, Any]]] = [[] for _ in range(SERVICES)]
+    written = dict[int, int]()
+    for number in range(EDGES):
+        turn, service = divmod(number, SERVICES)
+        tier, place = divmod(service, IN_A_TIER)
+        reads = turn >= 3
+        queue = (tier - reads) % TIERS * IN_A_TIER + (7 * place + 11 * turn) % IN_A_TIER
+        tags = [f"direction:{'in' if reads else 'out'}", f"topic:queue-{queue}", "type:kafka"]
+        parent = written.get(queue, 0) if tier and reads else (3 * SERVICES + service + 1) * (not reads)
+        if reads:
+            tags.append(f"group:service-{service}")
+        else:
+            written[queue] = number + 1
+        edges[service].append({"EdgeTags": tags, "Hash": number + 1, "ParentHash": parent})
+    return edges
 
 
 def _latencies(chance: random.Random) -> dict[str, bytes]:
@@ -143,8 +157,8 @@ def _latencies(chance: random.Random) -> dict[str, bytes]:
 
     sketches = [Sketch() for _ in range(3)]
     for sketch in sketches:
-        for _ in range(20):
-            sketch.add(chance.lognormvariate(-4, 1))
+        for _ in range(10):
+            sketch.add(chance.lognormvariate(-4, 0.2))
     edge, pathway, size = (sketch.encode() for sketch in sketches)
     return {"EdgeLatency": edge, "PathwayLatency": pathway, "PayloadSize": size}
 

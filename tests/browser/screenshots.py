@@ -9,9 +9,10 @@ from pathlib import Path
 from playwright.async_api import Page, async_playwright
 
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, running_demo
-from tests.browser.reading import DESKTOP, PHONE, node, reading
+from tests.browser.reading import PHONE, node, reading
 
 DOCS = Path(__file__).parents[2] / "docs"
+DESKTOP = {"width": 1280, "height": 620}
 SECONDS = 100
 """After so long, there is something to see over time."""
 

@@ -31,13 +31,15 @@ export class Graph {
     this.view.resize(map.width, map.height, `${map.flow} ${[...map.nodes.keys()].sort().join()}`);
   }
 
-  // Shows what is chosen, and what belongs to it; the rest steps back. `edges`: a pathway's.
-  mark({ node, edge, edges }, map) {
-    const links = map.links.filter((link) =>
-      edges ? edges.has(link.edge) : edge ? link.edge === edge : node && (link.from === node || link.to === node),
-    );
+  // Shows what is chosen, and what belongs to it; the rest steps back. `through`: the edges of all pathways through
+  // a node; `edges`: those of one that is pointed at.
+  mark({ node, edge, through, edges }, map) {
+    const wanted = edges ?? through;
+    const touches = (link) => node && (link.from === node || link.to === node);
+    const links = map.links.filter((link) => wanted?.has(link.id) || (!edges && (link.id === edge || touches(link))));
     const near = new Set([node, ...links.flatMap((link) => [link.from, link.to])]);
-    const lit = new Set(links.map((link) => link.id));
+    const carried = map.links.filter((link) => wanted && !link.about && near.has(link.from) && near.has(link.to));
+    const lit = new Set([...links, ...carried].map((link) => link.id));
     const chosen = Boolean(node || edge || edges);
     this.drawing.classList.toggle("chosen", chosen);
     this.drawing.classList.toggle("traced", Boolean(edges));

@@ -17,10 +17,11 @@ const MINUTES = "10";
 const [page, state, notice, range, pause] = ["map", "state", "notice", "range", "pause"].map((id) => document.getElementById(id));
 const narrow = matchMedia("(max-width: 719px)");
 const graph = new Graph(document.getElementById("graph"), choose);
-const panel = new Panel(document.getElementById("panel"), { choose, close: () => choose({}), trace });
+const panel = new Panel(document.getElementById("panel"), { choose, close: () => choose({}), trace, through });
 const live = new Live(refresh, tell);
 
 let map = null;
+let passing = {}; // the edges of all pathways through a node
 let detailsSince = -Infinity;
 
 function address() {
@@ -38,8 +39,19 @@ function choose({ node, edge }) {
   location.hash = new URLSearchParams(known);
 }
 
+function mark() {
+  const now = chosen();
+  graph.mark(now.node && now.node === passing.node ? { ...now, through: passing.edges } : now, map);
+}
+
 function trace(edges) {
-  if (map) graph.mark(edges ? { edges } : chosen(), map);
+  if (map && edges) graph.mark({ edges }, map);
+  else if (map) mark();
+}
+
+function through(node, edges) {
+  passing = { node, edges };
+  mark();
 }
 
 async function refresh(stillWanted) {
@@ -48,7 +60,7 @@ async function refresh(stillWanted) {
   if (!stillWanted()) return;
   map = modelOf(answer);
   graph.draw(map);
-  graph.mark(chosen(), map);
+  mark();
   search.over(map);
   showEmpty();
   await details(!chosen().node && !chosen().edge);
@@ -67,7 +79,7 @@ async function moved() {
   range.value = address().minutes ?? MINUTES;
   if (!map) return;
   const now = chosen();
-  graph.mark(now, map);
+  mark();
   if (now.node && map.nodes.has(now.node)) graph.view.reveal(map.nodes.get(now.node));
   const held = document.activeElement;
   const asked = details(true).catch((error) => tell("away", error));

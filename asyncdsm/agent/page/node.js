@@ -13,6 +13,7 @@ const MOST_LINES = 8;
 
 export async function nodeDetails(node, map, range, act) {
   const [lags, { pathways }] = await Promise.all([lagOf(node, range), pathwaysOf(node, range)]);
+  act.through(node.id, new Set(pathways.flatMap((pathway) => pathway.hops.map((hop) => hop.edge))));
   const hops = [...node.incoming, ...node.outgoing].map((link) => link.about).filter(Boolean);
   const longest = Math.max(0, ...hops.map((edge) => median(edge) ?? 0));
   const rows = (links) => links.filter((link) => link.about).map((link) => hopRow(link.about, longest, act));

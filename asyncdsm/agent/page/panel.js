@@ -6,7 +6,7 @@ import { nodeDetails } from "./node.js";
 import { overview } from "./overview.js";
 
 export class Panel {
-  // `act` has `choose({ node | edge })`, `close()` and `trace(edges or null)`.
+  // `act` has `choose({ node | edge })`, `close()`, `trace(edges or null)`, `through(node, edges)`.
   constructor(element, act) {
     this.element = element;
     this.act = act;
