@@ -42,6 +42,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     agent.set_defaults(run=_agent, extra="agent")
 
+    map_ = commands.add_parser("map", help="print the map that an agent has, once")
+    _asks_an_agent(map_)
+    map_.add_argument(
+        "--format", choices=("text", "dot", "mermaid", "json", "svg"), default="text", help="default: %(default)s"
+    )
+    map_.set_defaults(run=_map, extra="agent")
+
+    top = commands.add_parser("top", help="show the map that an agent has, live, until Ctrl-C")
+    _asks_an_agent(top)
+    top.set_defaults(run=_top, extra="agent")
+
     run = commands.add_parser("run", help="run a program with all its clients followed", usage="asyncdsm run " + _USAGE)
     run.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module, as `python -m` does")
     run.add_argument("program", nargs=argparse.REMAINDER, help="the program, and its own arguments")
@@ -69,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _asks_an_agent(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", type=_url, default="http://127.0.0.1:8126", help="default: %(default)s")
+    parser.add_argument("--minutes", type=_minutes, default=10, help="of so many minutes (default: %(default)s)")
+    parser.add_argument("--token", default=os.environ.get("ASYNCDSM_AGENT_TOKEN"), help="or ASYNCDSM_AGENT_TOKEN")
+
+
 def _agent(options: argparse.Namespace) -> int:
     from pathlib import Path  # noqa: PLC0415
 
@@ -84,6 +101,18 @@ def _demo(options: argparse.Namespace) -> int:
 
     brokers = Brokers(options.bootstrap_servers, options.rabbitmq, options.aws)
     return run_demo(brokers, options.seconds, as_json=options.json)
+
+
+def _map(options: argparse.Namespace) -> int:
+    from asyncdsm.map.command import print_map  # noqa: PLC0415
+
+    return print_map(options.url, options.token, options.minutes, options.format)
+
+
+def _top(options: argparse.Namespace) -> int:
+    from asyncdsm.map.top import run_top  # noqa: PLC0415
+
+    return run_top(options.url, options.token, options.minutes)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -107,6 +136,21 @@ def _doctor(options: argparse.Namespace) -> int:
     from asyncdsm.doctor import examine  # noqa: PLC0415
 
     return examine(os.environ, as_json=options.json)
+
+
+def _url(text: str) -> str:
+    from asyncdsm.map.ask import agent_url  # noqa: PLC0415
+
+    try:
+        return agent_url(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _minutes(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= 1440):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of minutes from 1 to 1440")
+    return int(text)
 
 
 def _port(text: str) -> int:

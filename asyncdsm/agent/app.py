@@ -22,6 +22,7 @@ from asyncdsm.agent.lag import lag_over_time
 from asyncdsm.agent.live import Live
 from asyncdsm.agent.metrics import About, Answers, health, prometheus
 from asyncdsm.agent.openapi import DESCRIPTION
+from asyncdsm.agent.page_routes import page_routes
 from asyncdsm.agent.pathways import Node, at_queue, at_service, pathways
 from asyncdsm.agent.series import series
 from asyncdsm.agent.spans import read_span, read_step
@@ -56,6 +57,7 @@ class Agent:
     def app(self, token: str | None = None, host: str = "localhost") -> ASGIApp:
         """Return the ASGI app; `token` and `host` as `Access` takes them."""
         routes = [
+            *page_routes(self.topology_for),
             Route("/info", info),
             Route(INTAKE, self._take, methods=["POST", "PUT"]),
             Route(f"/api{INTAKE}", self._take, methods=["POST", "PUT"]),

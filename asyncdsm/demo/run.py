@@ -81,7 +81,7 @@ async def _run(where: Mapping[str, str], seconds: float | None, console: Console
             async with AsyncExitStack() as running:
                 console.print(f"starting {len(services)} services …")
                 started = [await running.enter_async_context(_service(name, where, agent.url)) for name in services]
-                console.print(f"the map is at {agent.url}/api/topology · Ctrl-C ends the demo", markup=False)
+                console.print(f"the map is at {agent.url}/ · find what is slow · Ctrl-C ends the demo", markup=False)
                 with anyio.move_on_after(seconds):
                     await _send_orders(started[0], agent, console)
                 await anyio.sleep(LAST_BUCKET_SECONDS)

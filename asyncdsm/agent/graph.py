@@ -1,0 +1,77 @@
+"""The topology as a graph to draw: services and queues are its nodes, edges lead from one to the other."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+MOST_LINKS = 2_000
+"""Beyond so many nobody sees anything any more: the busiest are drawn."""
+
+
+class Node(NamedTuple):
+    """A service in an environment, or a queue of a type."""
+
+    kind: str
+    """`service` or `queue`."""
+    name: str
+    where: str
+    """The service's environment, the queue's type."""
+
+    @property
+    def id(self) -> str:
+        """A short name for this node that is safe everywhere, and the same in every run."""
+        return self.kind[0] + blake2b("\0".join(self).encode("utf-8", "replace"), digest_size=6).hexdigest()
+
+    @property
+    def label(self) -> str:
+        """What to call it: where a queue has no name, as that of HTTP, its type."""
+        return self.name or self.where or "?"
+
+
+class Link(NamedTuple):
+    """What leads from one node to another: an edge of the topology."""
+
+    source: Node
+    target: Node
+    edge: dict[str, Any] | None
+    """None where a broker carries messages on by itself: from an exchange to a queue, from SNS to SQS."""
+
+
+class Graph(NamedTuple):
+    """What is drawn; `left_out` says how many edges are not, for want of room."""
+
+    nodes: list[Node]
+    links: list[Link]
+    left_out: int
+
+
+def graph_of(topology: dict[str, Any]) -> Graph:
+    """Return the graph of a topology, its nodes and links in an order of their own."""
+    edges = sorted(topology["edges"], key=lambda edge: -edge["count"])
+    drawn = sorted((link_of(edge) for edge in edges[:MOST_LINKS]), key=_order)
+    nodes = {node for link in drawn for node in link[:2]}
+    drawn += [link for link in _carried(topology) if nodes.issuperset(link[:2])]
+    nodes |= {Node("service", service["name"], service["env"]) for service in topology["services"][:MOST_LINKS]}
+    return Graph(sorted(nodes), drawn, max(0, len(edges) - MOST_LINKS))
+
+
+def link_of(edge: dict[str, Any]) -> Link:
+    """Return the two ends of an edge: a service writes to a queue, or reads from one."""
+    service, queue = Node("service", edge["service"], edge["env"]), Node("queue", edge["queue"], edge["type"])
+    return Link(queue, service, edge) if edge["direction"] == "in" else Link(service, queue, edge)
+
+
+def _carried(topology: dict[str, Any]) -> list[Link]:
+    """Return where what was written to one queue is read from another, as the pathways say."""
+    ends = {(edge["service"], edge["env"], *edge["tags"]): link_of(edge) for edge in topology["edges"]}
+    found = [(point, ends.get((point["service"], point["env"], *point["tags"]))) for point in topology["pathways"]]
+    points = [(point, link) for point, link in found if link is not None]
+    written = {point["hash"]: link.target for point, link in points if link.target.kind == "queue"}
+    read = [(written[point["parent"]], link.source) for point, link in points if point["parent"] in written]
+    carried = {(source, target) for source, target in read if target.kind == "queue" and source != target}
+    return [Link(source, target, None) for source, target in sorted(carried)]
+
+
+def _order(link: Link) -> tuple[Node, Node, str]:
+    return link.source, link.target, link.edge["id"] if link.edge else ""

@@ -1,0 +1,187 @@
+// The drawing. It is kept and brought up to date, not made anew: what has the focus, or is looked at, stays.
+
+import { svg, set } from "./dom.js";
+import { arrow, count, duration, queueName, rate, warmth, width } from "./format.js";
+import { median, warnings } from "./model.js";
+import { View } from "./view.js";
+
+const LABELLED_LINKS = 60;
+const LONGEST_LABEL = { service: 18, queue: 16 };
+
+export class Graph {
+  // `choose` hears of `{ node: id }` or `{ edge: id }`.
+  constructor(drawing, choose) {
+    this.drawing = drawing;
+    this.choose = choose;
+    this.nodes = new Map();
+    this.links = new Map();
+    this.lines = svg("g", { class: "links" });
+    this.boxes = svg("g", { class: "nodes" });
+    this.content = svg("g", {}, this.lines, this.boxes);
+    drawing.append(svg("defs", {}, [0, 1, 2, 3, 4, 5, "carried"].map(arrowhead)), this.content);
+    this.view = new View(drawing, this.content);
+  }
+
+  draw(map) {
+    this.drawing.classList.toggle("many", map.links.length > LABELLED_LINKS);
+    keep(this.links, this.lines, map.links, (link) => this.newLink(link));
+    for (const link of map.links) updateLink(this.links.get(link.id), link, map.flow);
+    keep(this.nodes, this.boxes, [...map.nodes.values()], (node) => this.newNode(node));
+    for (const node of map.nodes.values()) updateNode(this.nodes.get(node.id), node, map);
+    this.view.resize(map.width, map.height, `${map.flow} ${[...map.nodes.keys()].sort().join()}`);
+  }
+
+  // Shows what is chosen, and what belongs to it; the rest steps back. `through`: the edges of all pathways through
+  // a node; `edges`: those of one that is pointed at.
+  mark({ node, edge, through, edges }, map) {
+    const wanted = edges ?? through;
+    const touches = (link) => node && (link.from === node || link.to === node);
+    const links = map.links.filter((link) => wanted?.has(link.id) || (!edges && (link.id === edge || touches(link))));
+    const near = new Set([node, ...links.flatMap((link) => [link.from, link.to])]);
+    const carried = map.links.filter((link) => wanted && !link.about && near.has(link.from) && near.has(link.to));
+    const lit = new Set([...links, ...carried].map((link) => link.id));
+    const chosen = Boolean(node || edge || edges);
+    this.drawing.classList.toggle("chosen", chosen);
+    this.drawing.classList.toggle("traced", Boolean(edges));
+    for (const [id, element] of this.links) {
+      element.classList.toggle("lit", lit.has(id));
+      set(element, "aria-current", id === edge && "true");
+    }
+    for (const [id, element] of this.nodes) {
+      element.classList.toggle("lit", near.has(id));
+      set(element, "aria-current", id === node && "true");
+    }
+  }
+
+  focus(id) {
+    (this.nodes.get(id) ?? this.links.get(id))?.focus({ preventScroll: true });
+  }
+
+  newNode(node) {
+    const choose = () => this.choose({ node: node.id });
+    return svg(
+      "g",
+      { tabindex: 0, role: "button", class: `node ${node.kind}`, "data-id": node.id, click: choose, keydown: onEnter(choose) },
+      svg("title"),
+      svg("rect", { rx: node.kind === "queue" ? node.height / 2 : 10 }),
+      svg("text", { class: "name", "text-anchor": "middle", y: node.kind === "queue" ? 0 : -3 }),
+      svg("text", { class: "about", "text-anchor": "middle", y: node.kind === "queue" ? 12 : 14 }),
+    );
+  }
+
+  newLink(link) {
+    if (!link.edge) return svg("g", { class: "link carried" }, svg("title"), svg("path", { class: "line", "marker-end": "url(#arrow-carried)" }));
+    const choose = () => this.choose({ edge: link.edge });
+    return svg(
+      "g",
+      { tabindex: 0, role: "button", "data-id": link.edge, click: choose, keydown: onEnter(choose) },
+      svg("title"),
+      svg("path", { class: "hit" }),
+      svg("path", { class: "line" }),
+      svg("text", { class: "label" }),
+    );
+  }
+}
+
+// Makes what is new and drops what is gone, in a map by id and on the page.
+function keep(known, parent, wanted, make) {
+  const ids = new Set(wanted.map((item) => item.id));
+  for (const [id, element] of known) {
+    if (ids.has(id)) continue;
+    element.remove();
+    known.delete(id);
+  }
+  for (const item of wanted) {
+    if (known.has(item.id)) continue;
+    const element = make(item);
+    known.set(item.id, element);
+    parent.append(element);
+  }
+}
+
+function updateNode(element, node, map) {
+  const [title, box, name, about] = element.children;
+  const warned = warnings(node, map).length > 0;
+  const says = node.kind === "service" ? aboutService(node, warned) : aboutQueue(node);
+  set(element, "transform", `translate(${node.x} ${node.y})`);
+  set(element, "aria-label", `${node.kind} ${node.label}${says ? `, ${says}` : ""}`);
+  element.classList.toggle("warned", warned);
+  element.classList.toggle("quiet", node.incoming.length + node.outgoing.length === 0);
+  for (const [attribute, value] of [["x", -node.width / 2], ["y", -node.height / 2], ["width", node.width], ["height", node.height]]) {
+    set(box, attribute, value);
+  }
+  write(title, [node.label, node.where, says].filter(Boolean).join(" · "));
+  write(name, cut(node.label, LONGEST_LABEL[node.kind]));
+  write(about, cut(says, 26));
+}
+
+function updateLink(element, link, flow) {
+  const edge = link.about;
+  const [title, ...paths] = element.children;
+  const path = curve(link.points, flow);
+  for (const drawn of paths) if (drawn.tagName === "path") set(drawn, "d", path);
+  if (!edge) return write(title, "carried on by the broker");
+  const warm = warmth(median(edge));
+  const [, line, label] = paths;
+  const says = `${edge.service} ${arrow(edge)} ${queueName(edge)}: ${duration(median(edge))}, ${rate(edge.rate)}`;
+  set(element, "class", `link warm-${warm}${element.classList.contains("lit") ? " lit" : ""}`);
+  set(element, "aria-label", says.replace("←", "reads").replace("→", "writes"));
+  set(line, "stroke-width", width(edge.rate));
+  set(line, "marker-end", `url(#arrow-${warm})`);
+  const [x, y] = middle(link.points);
+  set(label, "x", flow === "down" ? x + 9 : x);
+  set(label, "y", flow === "down" ? y + 4 : y - 7);
+  set(label, "text-anchor", flow === "down" ? "start" : "middle");
+  write(title, says);
+  write(label, duration(median(edge)));
+}
+
+function aboutService(node, warned) {
+  const total = (links) => links.reduce((sum, link) => sum + (link.about?.rate ?? 0), 0);
+  const [read, written] = [total(node.incoming), total(node.outgoing)];
+  const rates = [read && `${rate(read)} in`, written && `${rate(written)} out`].filter(Boolean).join(", ");
+  return `${warned ? "⚠ " : ""}${rates || "quiet"}`;
+}
+
+function aboutQueue(node) {
+  const behind = node.outgoing.reduce((sum, link) => sum + (link.about?.lag ?? 0), 0);
+  return [node.where, behind ? `${count(behind)} behind` : ""].filter(Boolean).join(", ");
+}
+
+// As `curve` of layout.py: level at each of its points.
+function curve(points, flow) {
+  let path = `M${points[0]}`;
+  for (let at = 1; at < points.length; at += 1) {
+    const [[x, y], [toX, toY]] = [points[at - 1], points[at]];
+    const [middleX, middleY] = [(x + toX) / 2, (y + toY) / 2];
+    path += flow === "down" ? `C${x} ${middleY} ${toX} ${middleY} ${toX} ${toY}` : `C${middleX} ${y} ${middleX} ${toY} ${toX} ${toY}`;
+  }
+  return path;
+}
+
+function middle(points) {
+  const at = Math.floor((points.length - 1) / 2);
+  return points.length % 2 ? points[at] : [(points[at][0] + points[at + 1][0]) / 2, (points[at][1] + points[at + 1][1]) / 2];
+}
+
+function arrowhead(warm) {
+  const size = { markerWidth: 9, markerHeight: 9, refX: 8, refY: 5, viewBox: "0 0 10 10" };
+  return svg("marker", { id: `arrow-${warm}`, orient: "auto", markerUnits: "userSpaceOnUse", ...size }, svg("path", { d: "M0 0.5L9 5L0 9.5Z", class: `arrow warm-${warm}` }));
+}
+
+function onEnter(act) {
+  return (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    act();
+  };
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function cut(text, most) {
+  const characters = [...text];
+  return characters.length > most ? `${characters.slice(0, most - 1).join("")}…` : text;
+}

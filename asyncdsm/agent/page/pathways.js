@@ -1,0 +1,48 @@
+// Whole pathways: how long each takes from end to end, and which hop has which share of it.
+
+import { html } from "./dom.js";
+import { arrow, duration, percent, queueName, rate, warmth } from "./format.js";
+import { bar } from "./parts.js";
+
+const MOST = 30;
+
+export function pathwayList(pathways, map, act) {
+  if (!pathways.length) return html("p", { class: "muted" }, "No whole pathway was seen in this time.");
+  const more = pathways.length - MOST;
+  return [
+    html("ol", { class: "pathways" }, pathways.slice(0, MOST).map((pathway) => pathwayItem(pathway, map, act))),
+    more > 0 && html("p", { class: "muted" }, `${more} faster ones are not shown.`),
+  ];
+}
+
+function pathwayItem(pathway, map, act) {
+  const edges = new Set(pathway.hops.map((hop) => hop.edge));
+  const trace = () => act.trace(edges);
+  const untrace = () => act.trace(null);
+  const largest = pathway.hops.reduce((most, hop) => (hop.share > most.share ? hop : most), pathway.hops[0]);
+  return html(
+    "li",
+    { pointerenter: trace, pointerleave: untrace, focusin: trace, focusout: untrace },
+    html("p", { class: "whole" }, html("b", {}, duration(pathway.end_to_end.p50)), ` end to end · p99 ${duration(pathway.end_to_end.p99)} · ${rate(pathway.rate)}`),
+    html("div", { class: "hops" }, pathway.hops.map((hop, at) => hopButton(hop, `${pathway.hash} ${at}`, hop === largest, map, act))),
+  );
+}
+
+function hopButton(hop, key, largest, map, act) {
+  const what = `${hop.service} ${arrow(hop)} ${queueName(hop)}`;
+  return html(
+    "button",
+    {
+      type: "button",
+      class: `hop warm-${warmth(hop.edge_latency.p50)}${largest ? " largest" : ""}`,
+      disabled: !map.edges.has(hop.edge),
+      "data-key": `pathway ${key}`,
+      "aria-label": `${what.replace("←", "reads").replace("→", "writes")}: ${percent(hop.share)} of the time, ${duration(hop.edge_latency.p50)} in the median`,
+      click: () => act.choose({ edge: hop.edge }),
+    },
+    html("span", { class: "what" }, what),
+    html("span", { class: "long" }, `${percent(hop.share)}`),
+    html("span", { class: "more" }, duration(hop.edge_latency.p50)),
+    bar(hop.share),
+  );
+}

@@ -1,0 +1,93 @@
+"""The page and its map over HTTP. All of the page's files are in memory: nothing is looked for on a disk."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from typing import Any
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from asyncdsm.agent.graph import Graph, Node, graph_of
+from asyncdsm.agent.intake import IntakeError
+from asyncdsm.agent.layout import FLOWS, SIZES, Layout, layout_of
+from asyncdsm.edge import MOST_PATHWAYS
+
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+INDEX = "index.html"
+
+
+FILES = {file.name: file.read_bytes() for file in files("asyncdsm.agent").joinpath("page").iterdir()}
+
+
+def page_routes(topology_of: Callable[[Request], Awaitable[dict[str, Any]]]) -> list[Route]:
+    """Return the routes of the page; `topology_of` answers for the range that a request names."""
+
+    async def show_map(request: Request) -> JSONResponse:
+        flow = request.query_params.get("flow", "right")
+        if flow not in FLOWS:
+            raise IntakeError("flow", f"{flow[:40]!r} is not one of {', '.join(FLOWS)}")
+        topology = await topology_of(request)
+        return await to_thread.run_sync(lambda: JSONResponse(drawn(topology, flow)))
+
+    return [Route("/", show_page), Route("/page/{file}", show_file), Route("/api/map", show_map)]
+
+
+async def show_page(_: Request) -> Response:
+    """Answer with the page."""
+    return _file(INDEX)
+
+
+async def show_file(request: Request) -> Response:
+    """Answer with a file that belongs to the page."""
+    name = request.path_params["file"]
+    if name not in FILES:
+        raise IntakeError("file", f"{name[:40]!r} is no file of the page", 404)
+    return _file(name)
+
+
+def _file(name: str) -> Response:
+    kind = TYPES[name[name.rindex(".") :]]
+    return Response(FILES[name], headers={"Content-Type": kind, "Cache-Control": "no-cache"})
+
+
+def drawn(topology: dict[str, Any], flow: str) -> dict[str, Any]:
+    """Return a topology with its layout, without single points of pathways: `/api/pathways` has whole ones."""
+    graph = graph_of(topology)
+    layout = layout_of(graph, flow)
+    return {
+        **{name: value for name, value in topology.items() if name != "pathways"},
+        "flow": flow,
+        "width": layout.width,
+        "height": layout.height,
+        "left_out": graph.left_out,
+        "most_pathways": MOST_PATHWAYS,
+        "nodes": [_node(node, layout) for node in graph.nodes],
+        "links": _links(graph, layout),
+    }
+
+
+def _node(node: Node, layout: Layout) -> dict[str, Any]:
+    (x, y), (width, height) = layout.nodes[node], SIZES[node.kind]
+    place = {"x": round(x, 1), "y": round(y, 1), "width": width, "height": height}
+    return {"id": node.id, "kind": node.kind, "name": node.name, "where": node.where, "label": node.label, **place}
+
+
+def _links(graph: Graph, layout: Layout) -> list[dict[str, Any]]:
+    return [
+        {
+            "edge": None if link.edge is None else link.edge["id"],
+            "from": link.source.id,
+            "to": link.target.id,
+            "points": [[round(x, 1), round(y, 1)] for x, y in points],
+        }
+        for link, points in zip(graph.links, layout.links, strict=True)
+    ]

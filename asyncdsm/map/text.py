@@ -1,0 +1,37 @@
+"""The map as plain text: the table of the terminal, and the warnings."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from asyncdsm.agent.table import render
+from asyncdsm.map.names import plain
+
+WIDTH = 120
+
+
+def text(topology: dict[str, Any], width: int = WIDTH) -> str:
+    """Return the table, without colours, and a line for each service that has something wrong."""
+    page = io.StringIO()
+    Console(file=page, width=width, color_system=None, force_terminal=False, legacy_windows=False).print(
+        render(topology)
+    )
+    lines = [line.rstrip() for line in page.getvalue().splitlines()] + warnings(topology)
+    return "\n".join(lines) + "\n"
+
+
+def warnings(topology: dict[str, Any]) -> list[str]:
+    """Return what is wrong at services, a line each."""
+    found = []
+    for service in topology["services"]:
+        name = plain(service["name"])
+        if service["too_many_pathways"]:
+            found.append(
+                f"{name} has {service['pathways']} distinct pathways: Datadog drops what such a service reports"
+            )
+        if service.get("clocks_disagree"):
+            found.append(f"{name}: clocks disagree, many messages seem to arrive before they were sent")
+    return found

@@ -1,0 +1,79 @@
+"""Maps to draw: a store that real payloads fill, one hop after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import time
+
+from asyncdsm.agent.intake import read_report
+from asyncdsm.agent.store import Store
+from asyncdsm.edge import Edge
+from tests.agent.payloads import NOW, SECOND_NS, ours, passed
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "</title></svg><script>alert(1)</script>",
+    '"]; evil [label="',
+    '\\" -> \\N \\l',
+    'a"] --> b["c',
+    "#quot;#59;",
+    "%%{init: {}}%%",
+    "`code` **bold** [link](http://evil.example)",
+    "end",
+    "&lt;b&gt; &amp; &#60;",
+    "javascript:alert(1)",
+    "{{x}} ${x} %s",
+    "\x1b[31m\x1b]0;title\x07\x1b[2J",
+    "\x9b31m",
+    "two\nlines\r\ttab",
+    "\u202eright to left",
+    "\x00\ufffe",
+    "[red]red[/red]",
+    ":smile:",
+    "宽" * 50,
+    "x" * 900,
+    " ",
+    "'; drop table edges; --",
+    "__proto__",
+    "../../etc/passwd",
+]
+
+
+class MapStore:
+    """A store, and what was the last hop: the next one follows it."""
+
+    def __init__(self, store: Store | None = None, now: Callable[[], float] = lambda: NOW) -> None:
+        self.now = now
+        self.store: Store = Store(now=now) if store is None else store
+        self.last: int = 0
+
+    def passed(
+        self,
+        service: str,
+        direction: str,
+        queue: str,
+        *,
+        kind: str = "kafka",
+        group: str | None = None,
+        seconds: Iterable[float] = (0.25,),
+        parent: int | None = None,
+        env: str | None = None,
+    ) -> int:
+        """Take a payload of one hop; return the pathway's hash behind it."""
+        tags = [f"direction:{direction}", f"type:{kind}"]
+        tags += [f"topic:{queue}"] if queue else []
+        tags += [f"group:{group}"] if group else []
+        came_from = self.last if parent is None else parent
+
+        def record(aggregator: object) -> None:
+            self.last = passed(aggregator, Edge(*tags), seconds, parent=came_from, size=100)  # type: ignore[arg-type]
+
+        for body in ours(record, service, env, at_ns=int(self.now() - 5) * SECOND_NS):
+            self.store.add(read_report(body, "gzip"))
+        return self.last
+
+
+def now() -> float:
+    """Return the time: for maps that a browser looks at."""
+    return time()

@@ -1,0 +1,148 @@
+"""The graph and where it stands: every node and link has its place, cycles and hundreds of services included."""
+
+from __future__ import annotations
+
+import random
+from itertools import combinations, pairwise
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from asyncdsm.agent.graph import MOST_LINKS, Graph, Link, Node, graph_of
+from asyncdsm.agent.layout import FLOWS, SIZES, Layout, curve, layout_of
+from asyncdsm.agent.topology import topology
+from tests.agent.maps import MapStore
+
+
+def service(name: str) -> Node:
+    return Node("service", name, "")
+
+
+def queue(name: str) -> Node:
+    return Node("queue", name, "kafka")
+
+
+def graph(*links: tuple[Node, Node]) -> Graph:
+    return Graph(sorted({node for link in links for node in link}), [Link(*link, None) for link in links], 0)
+
+
+CHAIN = [service("a"), queue("b"), service("c"), queue("d"), service("e")]
+
+
+def faults(graph: Graph, layout: Layout) -> list[str]:
+    """Return what is wrong with a layout: links that end elsewhere, nodes over each other, places outside."""
+    found = []
+    for link, points in zip(graph.links, layout.links, strict=True):
+        for node, (x, y) in ((link.source, points[0]), (link.target, points[-1])):
+            (at_x, at_y), (width, height) = layout.nodes[node], SIZES[node.kind]
+            if abs(x - at_x) > width / 2 + 0.1 or abs(y - at_y) > height / 2 + 0.1:
+                found.append(f"{link} does not touch {node}")
+    for one, other in combinations(graph.nodes, 2):
+        (x, y), (to_x, to_y) = layout.nodes[one], layout.nodes[other]
+        if abs(x - to_x) < 160 and abs(y - to_y) < 34:
+            found.append(f"{one} lies over {other}")
+    points = [*layout.nodes.values(), *(point for link in layout.links for point in link)]
+    return found + [
+        f"{point} is outside" for point in points if not (0 < point[0] < layout.width and 0 < point[1] < layout.height)
+    ]
+
+
+def test_along_the_flow() -> None:
+    chain = graph(*pairwise(CHAIN))
+    right, down = (layout_of(chain, flow) for flow in FLOWS)
+    assert [right.nodes[node][0] for node in CHAIN] == sorted({x for x, _ in right.nodes.values()})
+    assert len({y for _, y in right.nodes.values()}) == 1
+    assert [down.nodes[node][1] for node in CHAIN] == sorted({y for _, y in down.nodes.values()})
+    assert right.width > 4 * right.height
+    assert down.height > 2 * down.width
+    assert faults(chain, right) == faults(chain, down) == []
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_cycle(flow: str) -> None:
+    cycle = graph(*zip(CHAIN[:4], [*CHAIN[1:4], CHAIN[0]], strict=True))
+    layout = layout_of(cycle, flow)
+    assert faults(cycle, layout) == []
+    assert len({points[0] for points in layout.links}) == len(cycle.links)
+
+
+def test_there_and_back_lie_beside_each_other() -> None:
+    both = graph((CHAIN[0], CHAIN[1]), (CHAIN[1], CHAIN[0]), (CHAIN[1], CHAIN[0]))
+    layout = layout_of(both)
+    assert faults(both, layout) == []
+    assert len({frozenset(points) for points in layout.links}) == 3
+
+
+def test_what_is_alone_and_nothing_at_all() -> None:
+    alone = Graph([service("a"), service("b")], [], 0)
+    assert faults(alone, layout_of(alone)) == []
+    assert layout_of(Graph([], [], 0)).nodes == {}
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_two_hundred_services(flow: str) -> None:
+    chance = random.Random(7)
+    services, queues = [service(f"s{n}") for n in range(200)], [queue(f"q{n}") for n in range(200)]
+    pairs = [(chance.choice(services), chance.choice(queues)) for _ in range(1_000)]
+    large = graph(*(pair if chance.random() < 0.5 else pair[::-1] for pair in pairs))
+    assert faults(large, layout_of(large, flow)) == []
+
+
+def test_asked_again_it_is_the_same() -> None:
+    one, other = (graph((CHAIN[0], CHAIN[1])) for _ in range(2))
+    assert layout_of(one) is layout_of(other)
+
+
+def test_curves_are_paths() -> None:
+    assert curve([(0, 0), (10, 4)]) == "M0.0 0.0C5.0 0.0 5.0 4.0 10.0 4.0"
+    ElementTree.fromstring(f'<path d="{curve([(0.123, 4), (5, 6), (7, 8)])}"/>')  # noqa: S314
+
+
+def edges(shown: dict[str, Any]) -> set[tuple[str, str, str]]:
+    drawn = graph_of(shown)
+    return {(link.source.label, link.target.label, "" if link.edge else "carried") for link in drawn.links}
+
+
+def test_the_graph_of_a_topology() -> None:
+    maps = MapStore()
+    maps.passed("shop", "out", "orders", parent=0)
+    maps.passed("billing", "in", "orders", group="billing")
+    assert edges(topology(maps.store, 10)) == {("shop", "orders", ""), ("orders", "billing", "")}
+
+
+def test_what_a_broker_carries_on() -> None:
+    maps = MapStore()
+    maps.passed("shop", "out", "fanout", kind="rabbitmq", parent=0)
+    maps.passed("billing", "in", "invoices", kind="rabbitmq")
+    assert ("fanout", "invoices", "carried") in edges(topology(maps.store, 10))
+
+
+def test_a_queue_without_a_name_is_called_by_its_type() -> None:
+    maps = MapStore()
+    maps.passed("shop", "in", "", kind="http", parent=0)
+    assert edges(topology(maps.store, 10)) == {("http", "shop", "")}
+
+
+def test_the_busiest_are_drawn() -> None:
+    shown = {
+        "services": [],
+        "pathways": [],
+        "edges": [
+            {
+                "id": f"{n}",
+                "service": f"s{n}",
+                "env": "",
+                "direction": "out",
+                "type": "kafka",
+                "queue": "q",
+                "count": n,
+                "tags": [],
+            }
+            for n in range(MOST_LINKS + 5)
+        ],
+    }
+    drawn = graph_of(shown)
+    assert (len(drawn.links), drawn.left_out) == (MOST_LINKS, 5)
+    assert service("s4") not in drawn.nodes
+    assert service("s5") in drawn.nodes

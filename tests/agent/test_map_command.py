@@ -1,0 +1,218 @@
+"""`asyncdsm map`: five formats, of what a real agent knows; what names from outside can do to them; clear errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from asyncdsm.agent.topology import topology
+from asyncdsm.map import ask
+from asyncdsm.map.command import FORMATS
+from tests.agent.maps import HOSTILE, MapStore
+from tests.agent.running import agent
+
+NODE = r"[qs][0-9a-f]{12}"
+STRING = r'"(?:[^"\\]|\\.)*"'
+DOT = re.compile(
+    rf"  {NODE} (-> {NODE} )?\[(shape=\w+, )?(label={STRING}|style=dashed)\]"
+    r"|  (node|edge|rankdir).*|digraph asyncdsm {|}"
+)
+MERMAID = re.compile(
+    rf'flowchart LR|  {NODE}(\["[^"<>`]*"\]|\(\["[^"<>`]*"\]\))|  {NODE} (-->\|"[^"<>`]*"\||-\.->) {NODE}'
+)
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def shop() -> MapStore:
+    maps = MapStore()
+    maps.passed("shop", "out", "orders", parent=0, seconds=[0.0])
+    maps.passed("billing", "in", "orders", group="billing", seconds=[0.007])
+    maps.passed("billing", "out", "fanout", kind="rabbitmq", seconds=[0.4])
+    maps.passed("shipping", "in", "invoices", kind="rabbitmq", env="prod", seconds=[12.0])
+    return maps
+
+
+def hostile(name: str) -> dict[str, Any]:
+    maps = MapStore()
+    maps.passed(name, "out", name, kind=name, parent=0, env=name)
+    maps.passed(name, "in", name, kind=name, group=name, env=name)
+    return topology(maps.store, 10)
+
+
+def map_of(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "asyncdsm", "map", *arguments]
+    return subprocess.run(command, capture_output=True, timeout=60, check=False, env={**os.environ, **environment})
+
+
+def written(url: str, format_: str) -> str:
+    done = map_of("--url", url, "--format", format_)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode()
+
+
+def test_five_formats() -> None:
+    with agent(store=shop().store) as running:
+        texts = {format_: written(running.url, format_) for format_ in FORMATS}
+    assert "3 services, 3 queues" in texts["text"]
+    assert re.search(r"billing +→ +fanout .* 40\d ms", texts["text"])
+    assert json.loads(texts["json"])["edges"][0]["service"] == "billing"
+    assert len(re.findall(r" -> .*label=", texts["dot"])) == 4
+    assert texts["dot"].count("style=dashed") == texts["mermaid"].count("-.->") == 1
+    assert 'label="shipping (prod)"' in texts["dot"]
+    assert re.search(r'-->\|"[67][.\d]* ms, [\d.]+/s, group billing"\|', texts["mermaid"])
+    drawn = ElementTree.fromstring(texts["svg"])  # noqa: S314
+    assert len(drawn.findall(f"{SVG}g")) == 6
+    assert {path.get("class") for path in drawn.findall(f"{SVG}path")} == {
+        "link warm0",
+        "link warm1",
+        "link warm3",
+        "link warm5",
+        "link carried",
+    }
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_no_service_yet(format_: str) -> None:
+    assert FORMATS[format_](topology(MapStore().store, 10))
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_hostile_names_in_dot_and_mermaid(name: str) -> None:
+    shown = hostile(name)
+    for format_, line in (("dot", DOT), ("mermaid", MERMAID)):
+        lines = FORMATS[format_](shown).splitlines()
+        assert len(lines) == {"dot": 9, "mermaid": 5}[format_]
+        assert [each for each in lines if not line.fullmatch(each)] == []
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_hostile_names_in_an_image(name: str) -> None:
+    drawn = ElementTree.fromstring(FORMATS["svg"](hostile(name)))  # noqa: S314
+    assert {element.tag.removeprefix(SVG) for element in drawn.iter()} == {
+        "svg",
+        "style",
+        "marker",
+        "rect",
+        "path",
+        "title",
+        "text",
+        "g",
+    }
+    assert {
+        attribute for element in drawn.iter() for attribute in element.attrib if attribute.startswith("on")
+    } == set()
+    assert len({title.text for title in drawn.iterfind(f"{SVG}g/{SVG}title")}) == 1
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_hostile_names_in_a_terminal(name: str) -> None:
+    shown = hostile(name)
+    assert all(character.isprintable() for line in FORMATS["text"](shown).split("\n") for character in line)
+    written = FORMATS["json"](shown)
+    assert written.isascii()
+    assert all(character.isprintable() for line in written.split("\n") for character in line)
+    assert json.loads(written) == shown
+
+
+@contextmanager
+def answering(status: int, body: str, seen: list[str] | None = None) -> Iterator[str]:
+    """Serve one answer to everything; `seen` gets what came as Authorization."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if seen is not None:
+                seen.append(self.headers.get("Authorization", ""))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def failed(url: str) -> str:
+    done = map_of("--url", url)
+    assert (done.returncode, done.stdout) == (1, b"")
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith(f"asyncdsm map: the agent at {url} ")
+    return line
+
+
+def test_nobody_there() -> None:
+    assert "does not answer" in failed("http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (200, "<html>", "is no agent of asyncdsm"),
+        (200, "[]", "is no agent of asyncdsm"),
+        (200, '{"services": 1, "edges": 2}', "is no agent of asyncdsm"),
+        (200, "[" * 100_000, "is no agent of asyncdsm"),
+        (302, "", "answers with 302"),
+        (503, json.dumps({"error": {"problem": "busy\x1b[31m"}}), "answers with 503: busy[31m"),
+        (401, "{}", "asks for its token: give it by --token, or in ASYNCDSM_AGENT_TOKEN"),
+    ],
+)
+def test_what_is_no_answer(status: int, body: str, says: str) -> None:
+    with answering(status, body) as url:
+        assert says in failed(url)
+
+
+def test_an_answer_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "MAX_ANSWER_BYTES", 1_000)
+    with (
+        answering(200, " " * 1_001) as url,
+        ask.client_of(url, None) as client,
+        pytest.raises(ask.NoAnswerError, match="more than 1000 bytes"),
+    ):
+        ask.topology_from(client, 10)
+
+
+def test_the_token() -> None:
+    seen: list[str] = []
+
+    with answering(401, "{}", seen) as url:
+        map_of("--url", url)
+        map_of("--url", url, "--token", "t-1")
+        map_of("--url", url, ASYNCDSM_AGENT_TOKEN="t-2")  # noqa: S106
+    assert seen == ["", "Bearer t-1", "Bearer t-2"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("--url", "ftp://x"),
+        ("--url", "127.0.0.1:8126"),
+        ("--url", "http://a:99999"),
+        ("--minutes", "0"),
+        ("--minutes", "x"),
+        ("--format", "png"),
+    ],
+)
+def test_wrong_arguments(argument: str, value: str) -> None:
+    done = map_of(f"{argument}={value}")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert f"argument {argument}: " in done.stderr.decode()
+    assert value in done.stderr.decode()

@@ -1,0 +1,73 @@
+"""An agent that goes away: the page says so, shows nothing old as new, and is back when the agent is."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Browser, Page, Route, expect
+
+from asyncdsm.agent.serve import running_agent
+from tests.agent.maps import MapStore, now
+from tests.browser.reading import node, reading
+
+NO_AGENT = r"net::ERR_|status of 401"
+
+
+@pytest.fixture
+def maps() -> MapStore:
+    """Return a map of two services."""
+    maps = MapStore(now=now)
+    maps.passed("shop", "out", "orders", parent=0)
+    maps.passed("billing", "in", "orders", group="billing", seconds=[0.4])
+    return maps
+
+
+async def says_away(page: Page) -> None:
+    await expect(page.locator("#state")).to_have_text("Agent away")
+    await expect(page.get_by_role("alert")).to_contain_text("The agent does not answer. What you see is of ")
+    await expect(page.locator("main")).to_have_css("filter", re.compile("grayscale"))
+
+
+async def test_away_and_back(browser: Browser, maps: MapStore) -> None:
+    async with running_agent(store=maps.store) as agent:
+        url, port = agent.url, urlsplit(agent.url).port or 0
+        page_of = reading(browser, url, may_fail=NO_AGENT)
+        page = await page_of.__aenter__()
+        await expect(page.locator("#state")).to_have_text("Live")
+    try:
+        await says_away(page)
+        maps.passed("shipping", "out", "parcels")
+        async with running_agent(port=port, store=maps.store):
+            await expect(page.locator("#state")).to_have_text("Live")
+            await expect(page.get_by_role("alert")).to_be_hidden()
+            await expect(page.locator("main")).to_have_css("filter", "none")
+            await expect(node(page, "service", "shipping")).to_be_visible()
+    finally:
+        await page_of.__aexit__(None, None, None)
+
+
+async def test_without_events_it_asks_by_itself(browser: Browser, maps: MapStore) -> None:
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=503)
+
+    async with running_agent(store=maps.store) as agent, reading(browser, agent.url, may_fail="503|MIME") as page:
+        await page.route("**/api/live", refuse)
+        await page.reload()
+        await expect(page.locator("#state")).to_have_text("Live, every two seconds")
+        maps.passed("shipping", "out", "parcels")
+        await expect(node(page, "service", "shipping")).to_be_visible()
+
+
+async def test_a_token(browser: Browser, maps: MapStore) -> None:
+    token = "a-token-of-the-test"  # noqa: S105
+    async with (
+        running_agent(store=maps.store, token=token) as agent,
+        reading(browser, f"{agent.url}/?token={token}", may_fail=NO_AGENT) as page,
+    ):
+        await expect(node(page, "service", "billing")).to_be_visible()
+        await expect(page.locator("#state")).to_have_text("Live")
+        assert token not in page.url
+        await page.context.clear_cookies()
+        await expect(page.get_by_role("alert")).to_contain_text("The agent asks for its token")

@@ -1,0 +1,198 @@
+"""The page and its reader: search, keys, pause, range, colours, and names that mean harm."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from asyncdsm.agent.serve import RunningAgent, running_agent
+from tests.agent.maps import HOSTILE, MapStore, now
+from tests.browser.reading import heading, hop, node, reading
+
+
+class Shop:
+    """A map that grows as the test wants."""
+
+    def __init__(self) -> None:
+        self.maps: MapStore = MapStore(now=now)
+
+    def begin(self) -> None:
+        """Let an order pass."""
+        self.maps.passed("shop", "out", "orders", parent=0, seconds=[0.0] * 9)
+        self.maps.passed("billing", "in", "orders", group="billing", seconds=[0.004] * 9)
+        self.maps.passed("billing", "out", "invoices", seconds=[0.4] * 9)
+        self.maps.passed("shipping", "in", "invoices", group="shipping", seconds=[0.002] * 9)
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """Return a map with nothing on it."""
+    return Shop()
+
+
+@pytest.fixture
+async def agent(shop: Shop) -> AsyncIterator[RunningAgent]:
+    """Serve the map."""
+    async with running_agent(store=shop.maps.store) as agent:
+        yield agent
+
+
+@contextmanager
+def asked(page: Page, path: str) -> Iterator[list[str]]:
+    """Yield the requests for a path, as they come."""
+    found = list[str]()
+    page.on("request", lambda request: found.append(request.url) if path in request.url else None)
+    yield found
+
+
+async def test_nothing_yet_and_then_something(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
+    async with reading(browser, agent.url) as page:
+        await expect(page.get_by_role("heading", name="Nothing has passed yet")).to_be_visible()
+        await expect(page.locator("#empty")).to_contain_text(f"DD_TRACE_AGENT_URL={agent.url} asyncdsm run")
+        await expect(page.locator("#state")).to_have_text("Live")
+        shop.begin()
+        await expect(node(page, "service", "billing")).to_be_visible()
+        await expect(page.locator("#empty")).to_be_hidden()
+
+
+async def test_it_is_live(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
+    shop.begin()
+    async with reading(browser, agent.url) as page:
+        await expect(node(page, "service", "shipping")).to_be_visible()
+        shop.maps.passed("mailing", "in", "mails", parent=0)
+        await expect(node(page, "service", "mailing")).to_be_visible()
+
+
+async def test_a_pause_holds_still(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
+    shop.begin()
+    async with reading(browser, agent.url) as page:
+        await expect(node(page, "service", "shipping")).to_be_visible()
+        await page.get_by_role("button", name="Pause").click()
+        await expect(page.locator("#state")).to_have_text(re.compile(r"^Paused at \d\d:\d\d:\d\d$"))
+        shop.maps.passed("mailing", "in", "mails", parent=0)
+        with asked(page, "/api/") as requests:
+            await hop(page, "billing", "writes", "invoices").focus()
+            await page.keyboard.press("Enter")
+            await expect(page.get_by_role("img", name=re.compile("^This hop"))).to_be_visible()
+            assert all(re.search(r"[?&]from=.*&to=", request) for request in requests)
+        await expect(node(page, "service", "mailing")).to_have_count(0)
+        await page.get_by_role("button", name="Go on").click()
+        await expect(node(page, "service", "mailing")).to_be_visible()
+        await expect(page.locator("#state")).to_have_text("Live")
+
+
+async def test_a_range_of_time(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
+    shop.begin()
+    async with reading(browser, agent.url) as page:
+        await expect(node(page, "service", "shop")).to_be_visible()
+        async with page.expect_request(re.compile(r"/api/map\?minutes=60&")):
+            await page.get_by_label("Time range").select_option("60")
+        await node(page, "service", "shop").click()
+        await expect(page).to_have_url(re.compile(r"#node=s\w+&minutes=60$"))
+        async with page.expect_request(re.compile(r"/api/map\?minutes=60&")):
+            await page.reload()
+        await expect(page.get_by_label("Time range")).to_have_value("60")
+        await expect(heading(page)).to_have_text("shop")
+
+
+async def test_search(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
+    shop.begin()
+    async with reading(browser, agent.url) as page:
+        await expect(node(page, "service", "shop")).to_be_visible()
+        await page.keyboard.press("/")
+        await page.keyboard.type("IN")
+        await expect(page.locator("#found").get_by_role("option")).to_have_text(
+            ["invoicesqueue · kafka", "billingservice", "shippingservice"]
+        )
+        await page.keyboard.press("ArrowDown")
+        await expect(page.locator("#found").get_by_role("option", selected=True)).to_have_text("billingservice")
+        await page.keyboard.press("Enter")
+        await expect(heading(page)).to_have_text("billing")
+        await expect(page.locator("#found")).to_be_hidden()
+        await page.keyboard.press("/")
+        await page.keyboard.type("no such thing")
+        await expect(page.locator("#found")).to_have_text("Nothing of that name")
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("combobox", name="Search")).to_have_value("")
+        await expect(heading(page)).to_have_text("billing")
+
+
+async def test_by_keyboard_alone(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
+    shop.begin()
+    async with reading(browser, agent.url) as page:
+        await expect(node(page, "service", "shop")).to_be_visible()
+        focused = "document.activeElement.getAttribute('aria-label') ?? ''"
+        for _ in range(40):
+            await page.keyboard.press("Tab")
+            if (await page.evaluate(focused)).startswith("billing writes invoices"):
+                break
+        await page.keyboard.press("Enter")
+        await expect(heading(page)).to_have_text("billing → invoices")
+        await page.keyboard.press("Escape")
+        await expect(heading(page)).to_have_count(0)
+        await expect(hop(page, "billing", "writes", "invoices")).to_be_focused()
+        await node(page, "queue", "orders").focus()
+        await page.keyboard.press("Space")
+        await expect(heading(page)).to_have_text("orders")
+
+
+async def test_the_way_back(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
+    shop.begin()
+    async with reading(browser, agent.url) as page:
+        await node(page, "service", "billing").click()
+        await expect(heading(page)).to_have_text("billing")
+        await page.locator(".pathways .largest").first.click()
+        await expect(heading(page)).to_have_text("billing → invoices")
+        await page.go_back()
+        await expect(heading(page)).to_have_text("billing")
+        await page.get_by_role("button", name="Close").click()
+        await expect(page.get_by_role("heading", name="Where the time goes")).to_be_visible()
+
+
+@pytest.mark.parametrize(("scheme", "other"), [("light", "dark"), ("dark", "light")])
+async def test_light_and_dark(browser: Browser, agent: RunningAgent, shop: Shop, scheme: str, other: str) -> None:
+    shop.begin()
+    ground = {"light": "rgb(246, 247, 249)", "dark": "rgb(15, 19, 23)"}
+    async with reading(browser, agent.url, color_scheme=scheme) as page:
+        await expect(page.locator("body")).to_have_css("background-color", ground[scheme])
+        await page.get_by_role("button", name="Light or dark").click()
+        await expect(page.locator("body")).to_have_css("background-color", ground[other])
+        await page.reload()
+        await expect(page.locator("body")).to_have_css("background-color", ground[other])
+
+
+async def test_names_that_mean_harm_are_text(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
+    for name in HOSTILE:
+        shop.maps.passed(name, "out", f"q {name}", kind=name, parent=0, env=name)
+        shop.maps.passed(f"r {name}", "in", f"q {name}", kind=name, group=name)
+    async with reading(browser, agent.url) as page:
+        await expect(page.locator("#graph .node")).to_have_count(3 * len(HOSTILE))
+        assert await page.locator("main :is(script, img, b > b, a, style, iframe)").count() == 0
+        for name in ("<script>alert(1)</script>", "<img src=x onerror=alert(1)>"):
+            await page.locator(f'#graph .node[aria-label^="service r {name}"]').focus()
+            await page.keyboard.press("Enter")
+            await expect(heading(page)).to_have_text(f"r {name}")
+            await page.locator(".pathways .hop").first.click()
+            await expect(page.locator("figure").first).to_be_visible()
+            await page.keyboard.press("/")
+            await page.keyboard.type(name)
+            await expect(page.locator("#found").get_by_role("option").first).to_contain_text(name)
+            await page.keyboard.press("Escape")
+
+
+async def test_what_is_worth_a_look(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
+    for parent in range(26):
+        shop.maps.passed("busy", "in", "orders", parent=parent)
+    shop.maps.passed("shop", "out", "late", parent=0)
+    shop.maps.passed("clock", "in", "late", seconds=[0.0] * 50)
+    async with reading(browser, agent.url) as page:
+        worth = page.locator("section", has=page.get_by_role("heading", name="Worth a look"))
+        await expect(worth).to_contain_text("26 distinct pathways")
+        await expect(worth).to_contain_text("Clocks disagree")
+        await worth.get_by_role("button", name="busy").click()
+        await expect(heading(page)).to_have_text("busy")
+        await expect(page.locator("#panel .warning")).to_contain_text("26 distinct pathways")
