@@ -17,6 +17,7 @@ from typing import Final
 
 from asyncdsm.bins import MULTIPLIER, OFFSET, ZERO, bin_of
 from asyncdsm.edge import Point
+from asyncdsm.log import warn_each_minute
 from asyncdsm.stats import Accounts, Stats
 
 FOLD_AT = 256
@@ -112,14 +113,20 @@ class Aggregator:
                 self._lock.release()
 
     def take(self, before_ns: int | None = None) -> list[Bucket]:
-        """Return the buckets that ended at or before `before_ns` (None: all), oldest first, and forget them."""
+        """Return the buckets that ended at or before `before_ns` (None: all), oldest first, and forget them.
+
+        One from the future has ended too: the clock was set back, and may not come there again for hours.
+        """
         with self._lock:
             self._fold()
-            ended = [start for start in self._buckets if before_ns is None or start + self.bucket_ns <= before_ns]
+            ended = [start for start in self._buckets if before_ns is None or self._is_over(start, before_ns)]
             taken = [self._buckets.pop(start) for start in sorted(ended)]
             if taken:
                 self._forget_idle(taken)
             return taken
+
+    def _is_over(self, start_ns: int, now_ns: int) -> bool:
+        return not now_ns - self.bucket_ns < start_ns <= now_ns + self.bucket_ns
 
     def stats(self) -> Stats:
         """Return the accounts as they are now."""
@@ -128,35 +135,51 @@ class Aggregator:
             return self.accounts.snapshot(len(self.samples))
 
     def _fold(self) -> None:
-        samples, counted = self.samples, len(self.samples)
-        pop, bucket, end = samples.popleft, Bucket(0), 0
-        dropped = 0
-        for _ in range(counted):
-            point, now, edge_ns, pathway_ns, size = pop()
-            if not bucket.start_ns <= now < end:
-                bucket = self._bucket(now)
-                end = bucket.start_ns + self.bucket_ns
-            counts = bucket.points.get(point)
-            if counts is None:
-                if not point.kept or len(bucket.points) >= self.max_points:
-                    dropped += 1
-                    continue
-                counts = bucket.points[point] = {}
-            key = int(log(edge_ns * _NS) * MULTIPLIER + OFFSET) if edge_ns > 0 else ZERO
-            counts[key] = counts.get(key, 0) + 1
-            if pathway_ns != edge_ns:  # the first hop of a pathway is all of it
-                key = int(log(pathway_ns * _NS) * MULTIPLIER + OFFSET) if pathway_ns > 0 else ZERO
-            key += PATHWAY
-            counts[key] = counts.get(key, 0) + 1
-            if size is not None:
-                key = _size_key(size)
-                counts[key] = counts.get(key, 0) + 1
-            bucket.recorded += 1
-        if counted:
-            self.accounts.record(counted)
-        if dropped:
-            self.accounts.drop("points", dropped)
+        left = len(self.samples)
+        while left > 0:
+            left -= self._count(left)
         self._fold_offsets()
+
+    def _count(self, most: int) -> int:
+        """Count samples into their buckets; return how many. One that breaks it off is dropped, the rest goes on."""
+        samples, before = self.samples, self._counted()
+        pop, bucket, end = samples.popleft, Bucket(0), 0
+        taken = dropped = 0
+        try:
+            for taken in range(1, most + 1):  # noqa: B007  (used where it breaks off)
+                point, now, edge_ns, pathway_ns, size = pop()
+                if not bucket.start_ns <= now < end:
+                    bucket = self._bucket(now)
+                    end = bucket.start_ns + self.bucket_ns
+                counts = bucket.points.get(point)
+                if counts is None:
+                    if not point.kept or len(bucket.points) >= self.max_points:
+                        dropped += 1
+                        continue
+                    counts = bucket.points[point] = {}
+                key = int(log(edge_ns * _NS) * MULTIPLIER + OFFSET) if edge_ns > 0 else ZERO
+                counts[key] = counts.get(key, 0) + 1
+                if pathway_ns != edge_ns:  # the first hop of a pathway is all of it
+                    key = int(log(pathway_ns * _NS) * MULTIPLIER + OFFSET) if pathway_ns > 0 else ZERO
+                key += PATHWAY
+                counts[key] = counts.get(key, 0) + 1
+                if size is not None:
+                    key = _size_key(size)
+                    counts[key] = counts.get(key, 0) + 1
+                bucket.recorded += 1
+        except Exception as error:
+            if self.strict:
+                raise
+            self.accounts.note("errors")
+            warn_each_minute("counting", "a checkpoint could not be counted and is lost: %r", error)
+        finally:  # a KeyboardInterrupt too breaks it off anywhere: the accounts stay even
+            self.accounts.record(taken)
+            self.accounts.drop("points", dropped)
+            self.accounts.drop("counting", taken - dropped - (self._counted() - before))
+        return taken
+
+    def _counted(self) -> int:
+        return sum(bucket.recorded for bucket in self._buckets.values())
 
     def _fold_offsets(self) -> None:
         for _ in range(len(self.offsets)):

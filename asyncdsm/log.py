@@ -5,15 +5,15 @@ from __future__ import annotations
 from time import monotonic
 
 MINUTE = 60.0
+MOST_SAID = 1000
+"""Some keys have a topic's name in them, which may come from outside: beyond, nothing new is said once."""
 
 _said: dict[str, float] = {}
-_MOST_KEYS = 1000
-"""What there is one warning of for each queue, there is for so many queues."""
 
 
 def warn_once(key: str, message: str, *values: object) -> None:
     """Warn about something that will not change while the process lives."""
-    if key not in _said and len(_said) < _MOST_KEYS:
+    if key not in _said and len(_said) < MOST_SAID:
         _said[key] = monotonic()
         warn(message, *values)
 
@@ -34,22 +34,18 @@ def inform(message: str, *values: object) -> None:
 
 
 def warn(message: str, *values: object) -> None:
-    """Warn, every time."""
+    """Warn, every time. A text among the values, a topic's name for one, adds no line of its own to the log."""
     from logging import getLogger  # noqa: PLC0415  (a fifth of `import asyncdsm`, and needed only now)
 
     getLogger("asyncdsm").warning(message, *map(_on_one_line, values))
 
 
-def _on_one_line(value: object) -> object:
-    """Return a text that adds no line to a log and no command to a terminal: topics are named by whoever may.
-
-    Only what is a text as such: pass an error as `%r`, or as `str(error)`.
-    """
-    if not isinstance(value, str) or value.isprintable():
-        return value
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in value)
-
-
 def forget() -> None:
     """Let everything be said again."""
     _said.clear()
+
+
+def _on_one_line(value: object) -> object:
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in value)

@@ -16,7 +16,8 @@ class Stats(NamedTuple):
     pending: int
     dropped_by: Mapping[str, int]
     """What was dropped, by cause: `points` (too many distinct ones), `outbox` (too many bytes undelivered),
-    `rejected` (the intake refused them), `shutdown` (not delivered by the deadline), `encoding` (our error)."""
+    `rejected` (the intake refused them), `shutdown` (not delivered by the deadline), `counting`, `encoding` (our
+    error)."""
     malformed: int = 0
     """Consumed messages whose context could not be read."""
     not_propagated: int = 0
@@ -53,6 +54,8 @@ class Accounts:
 
     def drop(self, cause: str, count: int) -> None:
         """Count waiting checkpoints as lost."""
+        if not count:
+            return
         with self._lock:
             self._pending -= count
             self._dropped[cause] = self._dropped.get(cause, 0) + count

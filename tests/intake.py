@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -37,14 +37,11 @@ class Intake:
 
     def counted(self) -> int:
         """Return how many checkpoints the accepted sketches count."""
-        return round(
-            sum(
-                Sketch.decode(point.pathway_latency).count
-                for payload in self.payloads
-                for bucket in payload.stats or ()
-                for point in bucket.stats or ()
-            )
-        )
+        return counted(self.payloads)
+
+    def counted_once(self) -> int:
+        """Return the same without what came again: a payload whose answer was lost is sent again, byte for byte."""
+        return counted([unpack(gzip.decompress(body)) for body in set(self.accepted)])
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
@@ -83,9 +80,16 @@ class Intake:
         return True
 
 
+def counted(payloads: Iterable[Payload]) -> int:
+    """Return how many checkpoints the sketches of these payloads count."""
+    points = [point for payload in payloads for bucket in payload.stats or () for point in bucket.stats or ()]
+    return round(sum(Sketch.decode(point.pathway_latency).count for point in points))
+
+
 @contextmanager
 def running_intake(
     *,
+    host: str = "127.0.0.1",
     port: int = 0,
     socket_path: str | None = None,
     tls: ssl.SSLContext | None = None,
@@ -101,9 +105,9 @@ def running_intake(
             server = await asyncio.start_unix_server(intake.serve, socket_path)
             intake.url = f"unix://{socket_path}"
         else:
-            server = await asyncio.start_server(intake.serve, "127.0.0.1", port, ssl=tls, reuse_address=True)
-            name = server.sockets[0].getsockname()
-            intake.url = f"{'https' if tls else 'http'}://{'localhost' if tls else name[0]}:{name[1]}"
+            server = await asyncio.start_server(intake.serve, host, port, ssl=tls, reuse_address=True)
+            name = "localhost" if tls else f"[{host}]" if ":" in host else host
+            intake.url = f"{'https' if tls else 'http'}://{name}:{server.sockets[0].getsockname()[1]}"
         listening.set()
         await stop.wait()
         server.close()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from math import isnan
 from time import time
+from typing import Any, Self
 from urllib.parse import urlsplit
 
+import anyio
 import httpx2
 
 from asyncdsm._version import __version__
@@ -43,6 +48,7 @@ class AgentExporter:
             timeout=settings.request_seconds,
             trust_env=False,
         )
+        self._request_seconds = settings.request_seconds
         self._path = f"/api{PATH}" if settings.api_key else PATH
         self._agentless = settings.api_key is not None
 
@@ -62,29 +68,41 @@ class AgentExporter:
         return (await self.ask())[0]
 
     async def ask(self) -> tuple[bool, str | None]:
-        """Ask for `/info`: whether it lists the endpoint, and why nothing answered, if nothing did."""
+        """Ask for `/info`: whether it lists the endpoint, and why nothing answered, if nothing did.
+
+        It waits for `request_seconds` in all, and reads no more than a bounded part of an answer.
+        """
         try:
-            answer = await self._client.get("/info")
-        except (httpx2.HTTPError, OSError) as error:
+            with anyio.fail_after(self._request_seconds):
+                info = await self._info()
+        except (httpx2.HTTPError, OSError) as error:  # a TimeoutError is an OSError
             return False, _described(error)
+        return isinstance(info, list) and PATH in info, None
+
+    async def _info(self) -> object:
+        async with self._request("GET", "/info", headers={"Accept-Encoding": "identity"}) as answer:
+            text = await _beginning(answer)
         try:
-            endpoints = answer.json()["endpoints"]
+            return json.loads(text)["endpoints"]
         except (ValueError, KeyError, TypeError, RecursionError):
-            return False, None
-        return isinstance(endpoints, list) and PATH in endpoints, None
+            return None
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
+    @asynccontextmanager
+    async def _request(self, method: str, path: str, **more: Any) -> AsyncIterator[httpx2.Response]:
+        async with (
+            _Connecting() as connecting,
+            self._client.stream(method, path, extensions={"trace": connecting.trace}, **more) as answer,
+        ):
+            yield answer
+
     async def _post(self, payload: bytes) -> tuple[int, str | None]:
         try:
-            async with self._client.stream("POST", self._path, content=payload) as answer:
-                read = 0
-                async for part in answer.aiter_raw():  # a connection is used again only when read to its end
-                    read += len(part)
-                    if read > MAX_ANSWER_BYTES:
-                        break
+            async with self._request("POST", self._path, content=payload) as answer:
+                await _beginning(answer)  # a connection is used again only when read to its end
                 return answer.status_code, answer.headers.get("Retry-After")
         except (httpx2.HTTPError, OSError) as error:
             raise TryAgain(_described(error)) from error
@@ -96,6 +114,37 @@ def _without_user(url: str) -> tuple[httpx2.URL, httpx2.BasicAuth | None]:
     if not parsed.userinfo:
         return parsed, None
     return parsed.copy_with(userinfo=b""), httpx2.BasicAuth(parsed.username, parsed.password)
+
+
+async def _beginning(answer: httpx2.Response) -> bytes:
+    """Read an answer to its end, or as far as anything of it is wanted."""
+    text = b""
+    async for part in answer.aiter_raw():
+        text += part
+        if len(text) > MAX_ANSWER_BYTES:
+            break
+    return text
+
+
+class _Connecting:
+    """Closes the connection of a request that is cancelled in the middle of its TLS handshake: httpcore2 does not."""
+
+    def __init__(self) -> None:
+        self._connection: Any = None
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take one event of httpcore2's `trace` extension."""
+        if event == "connection.connect_tcp.complete":
+            self._connection = info["return_value"]
+        elif event == "connection.start_tls.complete":
+            self._connection = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and self._connection is not None:
+            await self._connection.aclose()
 
 
 def _headers(settings: Settings) -> dict[str, str]:

@@ -21,7 +21,7 @@ def begin(environ: Mapping[str, str]) -> None:
     try:
         settings = Settings.from_environ(environ)
     except SettingError as error:
-        warn_once("setting", "nothing is measured: %s", error)
+        warn_once("setting", "nothing is measured: %s", str(error))
         return
     if settings.enabled:
         DataStreams(settings).stand_by()

@@ -56,7 +56,7 @@ class DataStreamsMiddleware:
         try:
             DataStreams().stand_by()
         except SettingError as error:
-            warn_once("setting", "nothing is measured: %s", error)
+            warn_once("setting", "nothing is measured: %s", str(error))
 
 
 async def _arrived(scope: Scope, receive: Receive) -> Receive:

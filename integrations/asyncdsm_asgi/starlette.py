@@ -19,8 +19,9 @@ _hooks = Hooks()
 
 def wrap(client: Any) -> Any | None:
     """Add the middleware to one app, started or not; None for anything that is not Starlette's."""
-    applications = sys.modules.get("starlette.applications")
-    if applications is None or not isinstance(client, applications.Starlette):
+    # Not there yet while another thread is importing it.
+    application = getattr(sys.modules.get("starlette.applications"), "Starlette", None)
+    if application is None or not isinstance(client, application):
         return None
     _check_version()
     if client.middleware_stack is None:

@@ -29,15 +29,19 @@ _OUT = Edge("direction:out", "type:http")
 _hooks = Hooks()
 
 
+class _Missing:
+    """Stands for a class of a library that is not imported, or that another thread is just importing."""
+
+
 def wrap(client: Any) -> Any | None:
     """Follow the requests of one client, for asyncio and trio or synchronous; None for anything else."""
     for name in ("httpx2", "httpx"):
         library: Any = sys.modules.get(name)
-        if library is None or not isinstance(client, (library.AsyncClient, library.Client)):
-            continue
-        check_version(name, library.__version__, VERSIONS)
-        _hooks.put(client, "send", _send_async if isinstance(client, library.AsyncClient) else _send)
-        return client
+        kinds = tuple(getattr(library, kind, _Missing) for kind in ("AsyncClient", "Client"))
+        if isinstance(client, kinds):
+            check_version(name, library.__version__, VERSIONS)
+            _hooks.put(client, "send", _send_async if isinstance(client, kinds[0]) else _send)
+            return client
     return None
 
 

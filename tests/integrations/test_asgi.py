@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from asyncdsm_asgi import DataStreamsMiddleware
 from asyncdsm_asgi.body import LARGEST_BODY
+from asyncdsm_asgi.carriers import MOST_EVENTS
 
 import asyncdsm
 from asyncdsm import checkpoint
@@ -186,6 +187,15 @@ async def test_of_a_batch_every_event_counts_and_none_is_current(captured_stream
     *consumed, produced = captured_streams.checkpoints
     assert [made.parent for made in consumed] == [CAME.hash, 0, 0]
     assert produced.parent == 0
+
+
+async def test_a_body_of_many_tiny_events_holds_nobody_up(captured_streams: Captured) -> None:
+    handler, headers = Handler(), {"content-type": "application/cloudevents-batch+json"}
+    for count in (MOST_EVENTS, LARGEST_BODY // 3):
+        body = b"[" + b"{}," * (count - 1) + b"{}]"
+        await request(DataStreamsMiddleware(handler), headers, body)
+        assert handler.got[-1]["body"] == body
+    assert len(captured_streams.consumed()) == MOST_EVENTS
 
 
 @pytest.mark.parametrize("announced", [{}, {"content-length": str(LARGEST_BODY + 1)}])

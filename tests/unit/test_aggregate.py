@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 from collections import Counter
+from typing import Any
+
+import pytest
 
 from asyncdsm import checkpoint
 from asyncdsm.aggregate import FOLD_AT, PATHWAY, SIZE, Aggregator, Bucket
@@ -142,3 +147,57 @@ def test_the_hot_path_hashes_once_per_parent(manual_clock: ManualClock) -> None:
     finally:
         checkpoint.activate(None)
         checkpoint.set_current(None)
+
+
+def test_what_cannot_be_counted_is_dropped_alone(manual_clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
+    target, edge = aggregator(manual_clock), Edge("a:b")
+    hostile: Any = "no number"
+    for number in range(2 * FOLD_AT):
+        size = hostile if number % 100 == 7 else 10
+        record(target, edge, size=size)
+    stats = target.stats()
+    assert (stats.recorded, stats.errors, dict(stats.dropped_by)) == (2 * FOLD_AT, 6, {"counting": 6})
+    assert counted(target.take()) == stats.pending == 2 * FOLD_AT - 6
+    assert sum("could not be counted" in each.getMessage() for each in caplog.records) == 1
+
+
+def test_an_interrupt_in_the_middle_of_counting_leaves_the_accounts_even(
+    manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: int) -> int:
+        raise KeyboardInterrupt
+
+    target, edge = aggregator(manual_clock), Edge("a:b")
+    record(target, edge, size=None)
+    record(target, edge, size=12_345)
+    record(target, edge, size=None)
+    with monkeypatch.context() as patched:
+        patched.setattr("asyncdsm.aggregate._size_key", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            target.fold()
+    stats = target.stats()
+    assert (stats.recorded, stats.pending, dict(stats.dropped_by)) == (3, 2, {"counting": 1})
+    assert counted(target.take()) == 2
+
+
+def test_a_clock_set_back_holds_nothing_up(manual_clock: ManualClock) -> None:
+    target, edge = aggregator(manual_clock), Edge("a:b")
+    record(target, edge)
+    target.record_offset(("type:kafka_commit",), 7)
+    manual_clock.advance(-3600)
+    record(target, edge)
+    target.record_offset(("type:kafka_commit",), 8)
+    (future,) = target.take(manual_clock.now_ns)
+    assert (future.recorded, future.backlogs) == (1, {("type:kafka_commit",): 7})
+    manual_clock.advance(10)
+    (bucket,) = target.take(manual_clock.now_ns)
+    assert (bucket.recorded, bucket.backlogs) == (1, {("type:kafka_commit",): 8})
+
+
+def test_names_from_outside_are_freed() -> None:
+    """On Python 3.12 an interned text lives as long as the process."""
+    before = sys.getallocatedblocks()
+    for number in range(10_000):
+        Edge("direction:in", f"topic:{'of a kind that no other test has'}-{number}")
+    gc.collect()
+    assert sys.getallocatedblocks() - before < 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -160,3 +160,29 @@ async def test_nobody_there_and_cut_off(intake: Intake) -> None:
 )
 def test_container_id(line: str, expected: str | None) -> None:
     assert container_id([line]) == expected
+
+
+async def test_cancelled_in_the_middle_of_a_handshake_it_closes_the_connection() -> None:
+    accepted: list[anyio.abc.SocketStream] = []
+    closed = anyio.Event()
+
+    async def take_no_part(client: anyio.abc.SocketStream) -> None:
+        async with client:
+            accepted.append(client)
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                while True:
+                    await client.receive()
+            closed.set()
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, take_no_part)
+        async with exporter(f"https://127.0.0.1:{port}") as agent:
+            with anyio.move_on_after(0.3) as scope:
+                await agent.export(b"payload")
+            assert scope.cancelled_caught
+            assert len(accepted) == 1
+            with anyio.fail_after(30):
+                await closed.wait()
+        tasks.cancel_scope.cancel()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -117,3 +118,14 @@ def test_a_loader_that_is_a_class_is_left_alone(package: str) -> None:
     before = Built.exec_module
     importlib.import_module(package)
     assert (told, Built.exec_module) == ([], before)
+
+
+def test_wrap_while_another_thread_imports_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module stands in `sys.modules` before its names are there."""
+    import asyncdsm_asgi
+    import asyncdsm_httpx
+
+    for name in ("httpx", "httpx2", "starlette.applications"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    assert asyncdsm_httpx.wrap(object()) is None
+    assert asyncdsm_asgi.wrap(object()) is None

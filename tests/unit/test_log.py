@@ -1,0 +1,33 @@
+"""What is said to the user's log: never a flood, never a line that somebody outside has written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from asyncdsm import log
+
+
+@pytest.fixture(autouse=True)
+def forget_what_was_said() -> Iterator[None]:
+    log.forget()
+    yield
+    log.forget()
+
+
+@pytest.mark.parametrize("say", [log.warn, log.inform])
+def test_a_name_from_outside_adds_no_line(caplog: pytest.LogCaptureFixture, say: object) -> None:
+    caplog.set_level("INFO")
+    assert callable(say)
+    say("topic %s: %d, %r", "a\nERROR forged\x1b[2J\u2028é", 3, ValueError("b\nc"))
+    (record,) = caplog.records
+    assert record.getMessage() == "topic a\\nERROR forged\\x1b[2J\\u2028é: 3, ValueError('b\\nc')"
+
+
+def test_what_is_said_once_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(2 * log.MOST_SAID):
+        log.warn_once(f"no-context-{number}", "a message of topic %d carries none", number)
+    assert len(caplog.records) == log.MOST_SAID
+    log.warn_each_minute("flush", "an error")
+    assert len(caplog.records) == log.MOST_SAID + 1
