@@ -14,7 +14,6 @@ from asyncdsm_asgi import carriers
 
 from asyncdsm import DataStreams, Settings, aws, log, set_produce_checkpoint
 from asyncdsm.edge import Edge
-from asyncdsm.text import wire_text
 from tests.intake import running_intake
 
 TOPICS = 200_000
@@ -84,12 +83,6 @@ def test_other_edges_are_kept_by_the_thousand(name: str) -> None:
     for number in range(10_000):
         cache(*arguments, f"topic-{number}")
     assert CACHES[name].cache_info().currsize <= 4096
-
-
-def test_names_are_forgotten_with_their_edges() -> None:
-    for number in range(3 * 4096):
-        Edge(f"topic:{number}")
-    assert wire_text.cache_info().currsize <= 4096
 
 
 def test_what_is_said_once_for_each_queue_is_said_for_a_thousand(caplog: pytest.LogCaptureFixture) -> None:

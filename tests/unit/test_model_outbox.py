@@ -27,14 +27,14 @@ class OutboxMachine(RuleBasedStateMachine):
         self.number = 0
 
     def lose(self, cause: str, checkpoints: int) -> None:
-        self.dropped[cause] = self.dropped.get(cause, 0) + checkpoints
+        if checkpoints:
+            self.dropped[cause] = self.dropped.get(cause, 0) + checkpoints
 
     def make_room(self) -> int:
         lost = 0
         while sum(len(parcel.payload) for parcel in self.waiting) > LIMIT:
             lost += self.waiting.pop(0).checkpoints
-        if lost:
-            self.lose("outbox", lost)
+        self.lose("outbox", lost)
         return lost
 
     @rule(size=st.integers(0, LIMIT + 20), checkpoints=st.integers(1, 50))
@@ -80,8 +80,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule()
     def give_up(self) -> None:
         lost = sum(parcel.checkpoints for parcel in self.waiting)
-        if self.waiting:
-            self.lose("shutdown", lost)
+        self.lose("shutdown", lost)
         self.waiting = []
         assert self.outbox.drop_all("shutdown") == lost
 
