@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from asyncdsm import checkpoint, lambda_events
+from asyncdsm.hooks import hook_failed
 from asyncdsm.log import warn_once
 from asyncdsm.pathway import Pathway
 
@@ -48,9 +49,16 @@ def wrap(client: Client) -> Client:
 
     Raises UnknownClientError for an object that no installed integration knows.
     """
+    failed = False
     for integration in _loadable():
-        if integration.wrap(client) is not None:
-            return client
+        try:
+            if integration.wrap(client) is not None:
+                return client
+        except Exception as error:
+            failed = True
+            hook_failed(error)
+    if failed:  # perhaps by the one that knows it: it goes unfollowed
+        return client
     raise UnknownClientError(
         f"no integration for {type(client).__module__}.{type(client).__qualname__}; known: {_known()}"
     )
