@@ -65,8 +65,7 @@ async def aiokafka(kafka: Kafka, wrap: Wrap) -> Any:
             await in_transactions.send_and_wait(source, b"t")
             await in_transactions.send_offsets_to_transaction({TopicPartition(source, 0): 1}, group)
             await ends()
-        for number in (b"3", b"4"):
-            sent.append(await producer.send_and_wait(name, number))
+        sent += [await producer.send_and_wait(name, number) for number in (b"3", b"4")]
         records = [await consumer.getone()]
         while len(records) < 3:
             for several in (await consumer.getmany(timeout_ms=100, max_records=1)).values():
@@ -128,7 +127,9 @@ def boto3(aws: Aws, wrap: Wrap) -> Any:
         return _with_boto3(queue, topic, stream, source, *map(wrap, clients))
 
 
-def _with_boto3(queue: str, topic: str, stream: str, source: str, sqs: Any, sns: Any, kinesis: Any, events: Any) -> Any:
+def _with_boto3(  # noqa: PLR0917
+    queue: str, topic: str, stream: str, source: str, sqs: Any, sns: Any, kinesis: Any, events: Any
+) -> Any:
     attributes = {"own": {"DataType": "String", "StringValue": "1"}}
     sqs.send_message(QueueUrl=queue, MessageBody="1", MessageAttributes=attributes)
     sqs.send_message_batch(QueueUrl=queue, Entries=[{"Id": "a", "MessageBody": "2"}])
@@ -200,9 +201,11 @@ async def httpx_clients(_: None, wrap: Wrap) -> Any:
                 request: Any = client.build_request("POST", f"{server.url}/x", content=b"1")
                 statuses.append((await client.send(request)).status_code)
                 own.append(sorted(request.headers))
+        blocking: Any
         for blocking in (httpx.Client(), httpx2.Client()):
             with wrap(blocking):
-                statuses.append((await asyncio.to_thread(blocking.post, f"{server.url}/x", content=b"1")).status_code)
+                answer = await asyncio.to_thread(blocking.post, f"{server.url}/x", content=b"1")
+                statuses.append(answer.status_code)
         return statuses, own, server.accepted
 
 

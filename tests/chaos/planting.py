@@ -50,7 +50,7 @@ GUARDS = {
 """Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""
 
 
-class Planted(RuntimeError):
+class Planted(RuntimeError):  # noqa: N818
     """The error that is planted."""
 
 

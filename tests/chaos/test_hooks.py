@@ -28,9 +28,8 @@ SETTINGS = Settings(service="s")
 
 
 @pytest.fixture(autouse=True)
-def blockbuster() -> Iterator[None]:
+def blockbuster() -> None:
     """The clients look things up as they start."""
-    return
 
 
 class User(NamedTuple):
