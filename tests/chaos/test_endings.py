@@ -10,7 +10,8 @@ import pytest
 from tests.chaos.processes import ended, run, start
 from tests.intake import Intake, running_intake
 
-OURS = "asyncdsm"
+OURS = "name='asyncdsm'"
+"""Our task, in what asyncio complains of."""
 
 UNDER_LOAD = """
 async def work():
