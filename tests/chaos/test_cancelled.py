@@ -1,4 +1,4 @@
-"""Two thousand tasks cancelled at random points, always the same ones: each message that went or came is counted once."""
+"""Two thousand tasks cancelled at random points, seeded: each message that went or came is counted once."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ async def test_two_thousand_tasks(kafka: Kafka, intake: Intake) -> None:
         async def work(number: int) -> None:
             if number % 10 == 0:
                 await streams.flush()
-            asyncdsm.set_consume_checkpoint("nats", "source", {}.get)
+            asyncdsm.set_consume_checkpoint("nats", "source", nothing.get)
             consumed.append(number)
             await asyncio.sleep(0)
             await producer.send_and_wait(topic, b"%d" % number, headers=[("own", b"1")])
 
-        consumed = list[int]()
+        consumed, nothing = list[int](), dict[str, str]()
         for first in range(0, TASKS, AT_ONCE):
             tasks = [asyncio.create_task(work(number)) for number in range(first, first + AT_ONCE)]
             for task in tasks:
@@ -89,7 +89,7 @@ async def test_reading_is_cancelled(kafka: Kafka, intake: Intake) -> None:
 
 async def test_lives_that_are_cancelled(intake: Intake) -> None:
     """Starting, flushing, stopping: cancelled anywhere, what was recorded is delivered, and the next one starts."""
-    randomly, made, lives = Random(10), 0, list[DataStreams]()
+    randomly, made, lives, headers = Random(10), 0, list[DataStreams](), dict[str, str]()
     settings = Settings(service="s", agent_url=intake.url, flush_seconds=0.01, bucket_seconds=0.05)
 
     async def live() -> None:
@@ -97,7 +97,7 @@ async def test_lives_that_are_cancelled(intake: Intake) -> None:
         lives.append(DataStreams(settings))
         async with lives[-1] as streams:
             for _ in range(5):
-                asyncdsm.set_produce_checkpoint("nats", "t", {}.__setitem__)
+                asyncdsm.set_produce_checkpoint("nats", "t", headers.__setitem__)
                 made += 1
                 await asyncio.sleep(0)
                 await streams.flush()
