@@ -28,7 +28,7 @@ class Integration(Protocol):
     """The first and the last `major.minor` of the client that it was tested with."""
 
     def wrap(self, client: Any) -> Any | None:
-        """Put the hooks on one object and return it; None for an object that is not this client's."""
+        """Put the hooks on one object; return it, or what stands in for it. None for one that is not this client's."""
 
     def instrument(self) -> None:
         """Put the hooks on every object."""
@@ -47,13 +47,15 @@ class UnknownClientError(TypeError):
 def wrap(client: Client) -> Client:
     """Follow the messages of this one client, and return it. Wrapping it again does nothing more.
 
+    A client that takes no hooks, as C's objects do not, gets one that stands in for it: use what is returned.
+
     Raises UnknownClientError for an object that no installed integration knows.
     """
     failed = False
     for integration in _loadable():
         try:
-            if integration.wrap(client) is not None:
-                return client
+            if (wrapped := integration.wrap(client)) is not None:
+                return wrapped  # type: ignore[no-any-return]
         except Exception as error:
             failed = True
             hook_failed(error)
@@ -107,7 +109,12 @@ def pathway_of(message: Any) -> Pathway | None:
     if checkpoint.running() is None:
         return None
     for integration in _loadable():
-        if (pathway := integration.pathway_of(message)) is not None:
+        try:
+            pathway = integration.pathway_of(message)
+        except Exception as error:
+            hook_failed(error)
+            return None
+        if pathway is not None:
             return pathway
     if (pathway := lambda_events.pathway_of(message)) is not None:
         return pathway
