@@ -82,6 +82,13 @@ class Aggregator:
         if len(self.offsets) >= FOLD_AT:
             self.fold()
 
+    def failed(self, error: Exception, key: str, message: str) -> None:
+        """Keep an error of ours from the program: counted, and said once a minute. Under test it is raised."""
+        if self.strict:
+            raise error
+        self.accounts.note("errors")
+        warn_each_minute(key, message, error)
+
     def keep(self, point: Point) -> bool:
         """Keep one more point, if there is room; without, it still names the pathway, but its samples are dropped."""
         if len(self._alive) < self.max_points:
@@ -142,11 +149,8 @@ class Aggregator:
             try:
                 return self._count(samples)
             except Exception as error:
-                if self.strict:
-                    raise
                 self._level()
-                self.accounts.note("errors")
-                warn_each_minute("counting", "a checkpoint could not be counted and is lost: %r", error)
+                self.failed(error, "counting", "a checkpoint could not be counted and is lost: %r")
 
     def _level(self) -> None:
         for bucket in self._buckets.values():

@@ -19,6 +19,8 @@ from asyncdsm.pathway import Context, Pathway, context_in, wire_of
 # .NET ignores a context more than 60 s in the future (protocol §3): its latencies would be nonsense for everybody.
 _FUTURE_NS = 60_000_000_000
 
+HOOK_FAILED = "a hook failed; the message went on: %r"
+
 _current: ContextVar[Pathway | None] = ContextVar("asyncdsm_pathway", default=None)
 _aggregator: Aggregator | None = None
 _wake: Callable[[], Aggregator | None] | None = None
@@ -115,14 +117,18 @@ def departing(edge: Edge, size: int | None = None, key_bytes: int | None = None)
 
 
 def depart(departure: Departure) -> None:
-    """Count a prepared checkpoint."""
+    """Count a prepared checkpoint. Never raises: the message has gone."""
     count(departure.sample)
 
 
 def count(sample: Sample) -> None:
-    """Count the sample of a checkpoint that was `departing`."""
-    if _aggregator is not None:
-        _aggregator.record(sample)
+    """Count the sample of a checkpoint that was `departing`. Never raises: the message has gone."""
+    aggregator = _aggregator
+    if aggregator is not None:
+        try:
+            aggregator.record(sample)
+        except Exception as error:
+            aggregator.failed(error, "hook", HOOK_FAILED)
 
 
 def pathway_at(sample: Sample) -> Pathway:
@@ -211,6 +217,11 @@ def not_propagated() -> None:
 def running() -> Aggregator | None:
     """Return the aggregator that takes the checkpoints, None when nothing runs."""
     return _aggregator or _awake()
+
+
+def active() -> Aggregator | None:
+    """Return the aggregator that takes the checkpoints, and start nothing."""
+    return _aggregator
 
 
 def activate(aggregator: Aggregator | None, wake: Callable[[], Aggregator | None] | None = None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from asyncdsm import checkpoint, lag
 from asyncdsm.edge import Edge
+from asyncdsm.hooks import hook_failed
 from asyncdsm.pathway import HEADER, LEGACY_HEADER, Pathway
 
 CarrierGet = Callable[[str], str | bytes | None]
@@ -40,7 +41,11 @@ def set_produce_checkpoint(
     `typ` is the technology (`kafka`, `nats`), `tags` are further texts of the form `name:value` that become part of
     the edge. Returns the pathway, or None when nothing runs.
     """
-    parts = checkpoint.departing(_edges_out[typ, target, tuple(tags) if tags else (), True])
+    try:
+        parts = checkpoint.departing(_edges_out[typ, target, tuple(tags) if tags else (), True])
+    except Exception as error:
+        hook_failed(error)
+        return None
     if parts is None:
         return None
     wire, sample = parts
@@ -61,20 +66,40 @@ def set_consume_checkpoint(
     `carrier_get(key)` returns what the message carries under a key, or None. Returns the pathway, or None when
     nothing runs.
     """
-    if checkpoint.running() is None:
+    if not _is_running():
         return None
     header = carrier_get(HEADER) or carrier_get(LEGACY_HEADER)
-    edge = _edges_in[typ, source, tuple(tags) if tags else (), manual_checkpoint]
-    return checkpoint.consume(edge, header or None)
+    try:
+        edge = _edges_in[typ, source, tuple(tags) if tags else (), manual_checkpoint]
+        return checkpoint.consume(edge, header or None)
+    except Exception as error:
+        checkpoint.set_current(None)
+        hook_failed(error)
+        return None
 
 
 def track_kafka_produce(topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
     """Note the offset that the broker gave to a produced message."""
-    if (aggregator := checkpoint.running()) is not None:
-        aggregator.record_offset(lag.produced_tags(topic, partition, cluster_id), offset)
+    _note_offset(offset, lag.produced_tags, topic, partition, cluster_id)
 
 
 def track_kafka_commit(group: str, topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
     """Note the offset that a consumer group committed: the next one it will read."""
-    if (aggregator := checkpoint.running()) is not None:
-        aggregator.record_offset(lag.committed_tags(group, topic, partition, cluster_id), offset)
+    _note_offset(offset, lag.committed_tags, group, topic, partition, cluster_id)
+
+
+def _note_offset(offset: int, tags: Callable[..., tuple[str, ...]], *of: object) -> None:
+    try:
+        aggregator = checkpoint.running()
+        if aggregator is not None:
+            aggregator.record_offset(tags(*of), offset)
+    except Exception as error:
+        hook_failed(error)
+
+
+def _is_running() -> bool:
+    try:
+        return checkpoint.running() is not None
+    except Exception as error:
+        hook_failed(error)
+        return False
