@@ -40,6 +40,13 @@ async def listening(port: int = 0) -> AsyncIterator[Intake]:
     await to_thread.run_sync(intake.__exit__, None, None, None)
 
 
+@asynccontextmanager
+async def passing_on() -> AsyncIterator[tuple[Client, Intake]]:
+    """Run an agent that forwards to an intake, and a client of the agent."""
+    async with listening() as intake, running_agent(forward=intake.url) as agent, Client(base_url=agent.url) as client:
+        yield client, intake
+
+
 def body(number: int) -> bytes:
     return gzip.compress(payload(bucket(point(Hash=number))), mtime=number)
 
@@ -67,12 +74,11 @@ async def test_bytes_and_headers_are_unchanged() -> None:
         "User-Agent": "Go-http-client/1.1",
         "X-Own": "kept",
     }
-    async with listening() as intake:
-        async with running_agent(forward=intake.url) as agent, Client(base_url=agent.url) as client:
-            for number in range(5):
-                answer = await client.post(INTAKE, content=body(number), headers=sent)
-                assert answer.status_code == 202
-            await accounts(client, lambda shown: shown["delivered"] == 5)
+    async with passing_on() as (client, intake):
+        for number in range(5):
+            answer = await client.post(INTAKE, content=body(number), headers=sent)
+            assert answer.status_code == 202
+        await accounts(client, lambda shown: shown["delivered"] == 5)
     assert intake.accepted == [body(number) for number in range(5)]
     for method, path, headers, _ in intake.requests:
         assert (method, path) == ("POST", INTAKE)
@@ -81,20 +87,18 @@ async def test_bytes_and_headers_are_unchanged() -> None:
 
 
 async def test_what_was_not_compressed_is_not_said_to_be() -> None:
-    async with listening() as intake:
-        async with running_agent(forward=intake.url) as agent, Client(base_url=agent.url) as client:
-            await client.report(payload(bucket(point())))
-            await accounts(client, lambda shown: shown["delivered"] == 1)
+    async with passing_on() as (client, intake):
+        await client.report(payload(bucket(point())))
+        await accounts(client, lambda shown: shown["delivered"] == 1)
     assert intake.accepted == [payload(bucket(point()))]
     assert "content-encoding" not in intake.requests[0][2]
 
 
 async def test_what_is_wrong_is_not_passed_on() -> None:
-    async with listening() as intake:
-        async with running_agent(forward=intake.url) as agent, Client(base_url=agent.url) as client:
-            assert (await client.report(b"\xc1")).status_code == 400
-            await client.report(body(1), gzipped=True)
-            await accounts(client, lambda shown: shown["delivered"] == 1)
+    async with passing_on() as (client, intake):
+        assert (await client.report(b"\xc1")).status_code == 400
+        await client.report(body(1), gzipped=True)
+        await accounts(client, lambda shown: shown["delivered"] == 1)
     assert intake.accepted == [body(1)]
 
 
@@ -111,22 +115,20 @@ async def test_the_other_side_is_away_and_comes_back() -> None:
 
 
 async def test_the_other_side_flaps() -> None:
-    async with listening() as intake:
+    async with passing_on() as (client, intake):
         intake.answers = [503, RESET, 202, 429, 500, 202, RESET, RESET, 202]
-        async with running_agent(forward=intake.url) as agent, Client(base_url=agent.url) as client:
-            for number in range(6):
-                await client.report(body(number), gzipped=True)
-            await accounts(client, lambda shown: shown["delivered"] == 6)
+        for number in range(6):
+            await client.report(body(number), gzipped=True)
+        await accounts(client, lambda shown: shown["delivered"] == 6)
     assert intake.accepted == [body(number) for number in range(6)]
 
 
 async def test_the_other_side_refuses() -> None:
-    async with listening() as intake:
+    async with passing_on() as (client, intake):
         intake.answers = [400, 202, 413]
-        async with running_agent(forward=intake.url) as agent, Client(base_url=agent.url) as client:
-            for number in range(4):
-                await client.report(body(number), gzipped=True)
-            shown = await accounts(client, lambda shown: shown["pending"] == 0)
+        for number in range(4):
+            await client.report(body(number), gzipped=True)
+        shown = await accounts(client, lambda shown: shown["pending"] == 0)
     assert shown == {"recorded": 4, "delivered": 2, "pending": 0, "dropped": {"rejected": 2}}
     assert intake.accepted == [body(1), body(3)]
 
@@ -134,15 +136,14 @@ async def test_the_other_side_refuses() -> None:
 async def test_the_other_side_is_slow(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """What cannot be delivered by the end is counted, and said; who reports here waits for none of it."""
     monkeypatch.setattr(Settings, "shutdown_seconds", 0.2)
-    async with listening() as intake:
+    async with passing_on() as (client, intake):
         intake.answer = HANG
-        async with running_agent(forward=intake.url) as agent, Client(base_url=agent.url) as client:
-            for number in range(3):
-                assert (await client.report(body(number), gzipped=True)).status_code == 202
-            assert (await forwarded(client))["pending"] == 3
-            with anyio.fail_after(60):
-                while not intake.requests:
-                    await anyio.sleep(0.02)
+        for number in range(3):
+            assert (await client.report(body(number), gzipped=True)).status_code == 202
+        assert (await forwarded(client))["pending"] == 3
+        with anyio.fail_after(60):
+            while not intake.requests:
+                await anyio.sleep(0.02)
     assert "3 payloads could not be passed on before the end" in caplog.text
     assert intake.accepted == []
 
