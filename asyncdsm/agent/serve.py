@@ -27,7 +27,8 @@ from asyncdsm.agent.store_file import StoreError
 from asyncdsm.agent.table import render
 from asyncdsm.agent.topology import topology
 from asyncdsm.log import warn_each_minute
-from asyncdsm.settings import SettingError, Settings, without_password
+from asyncdsm.settings import SettingError, Settings
+from asyncdsm.urls import without_password
 
 MAINTAIN_SECONDS = 10.0
 REFRESH_SECONDS = 1.0

@@ -7,12 +7,11 @@ import logging
 from collections.abc import Callable, Iterator
 
 import pytest
-from asyncdsm_aio_pika.consume import in_edge
-from asyncdsm_aio_pika.publish import out_edge
 from asyncdsm_aiokafka.client import MOST_TOPICS, Client, last_in_edge
 from asyncdsm_asgi import carriers
 
 from asyncdsm import DataStreams, Settings, aws, log, set_produce_checkpoint
+from asyncdsm.amqp import in_edge, out_edge
 from asyncdsm.edge import Edge
 from tests.intake import running_intake
 
@@ -20,8 +19,8 @@ TOPICS = 200_000
 MOST_POINTS = Settings().max_points
 CACHES = {
     "aws": aws.edge,
-    "aio-pika in": in_edge,
-    "aio-pika out": out_edge,
+    "amqp in": in_edge,
+    "amqp out": out_edge,
     "asgi": carriers.edge,
 }
 
@@ -79,7 +78,7 @@ def test_a_kafka_client_keeps_the_edges_of_some_thousand_topics(kafka_client: Cl
 @pytest.mark.parametrize("name", CACHES)
 def test_other_edges_are_kept_by_the_thousand(name: str) -> None:
     cache: Callable[..., Edge] = CACHES[name]
-    arguments = ("in", "sqs") if name == "aws" else ("",) if name == "aio-pika out" else ()
+    arguments = ("in", "sqs") if name == "aws" else ("",) if name == "amqp out" else ()
     for number in range(10_000):
         cache(*arguments, f"topic-{number}")
     assert CACHES[name].cache_info().currsize <= 4096

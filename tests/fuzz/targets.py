@@ -147,9 +147,8 @@ def intake(data: bytes) -> None:
             assert error.path
             assert 400 <= error.status < 500
         else:
-            for bucket in report.buckets:
-                for point in bucket.points:
-                    _is_sketch(point.edge_latency)
+            assert len(report.cells.keys) == len(report.cells.counts)
+            assert all(0 < count < float("inf") for count in report.cells.counts)
 
 
 def sketch(data: bytes) -> None:
