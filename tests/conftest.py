@@ -32,6 +32,10 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+PATIENCE_SECONDS = 30.0
+"""A thread that ends may have to wait for its turn, on a busy machine."""
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Kafka]:
     """The Kafka of most tests: the one at KAFKA_BOOTSTRAP_SERVERS where that is set, else noida-db."""
@@ -118,7 +122,7 @@ def nothing_left() -> Iterator[None]:
     """Fail a test that leaves a thread or a child process behind."""
     threads, children = set(threading.enumerate()), child_processes()
     yield
-    deadline = monotonic() + 1
+    deadline = monotonic() + PATIENCE_SECONDS
     for thread in set(threading.enumerate()) - threads:
         if not thread.name.startswith("Trio thread"):  # trio keeps idle workers for ten seconds
             thread.join(max(0.0, deadline - monotonic()))
