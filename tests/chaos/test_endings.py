@@ -57,10 +57,10 @@ def work_on(number):
 threads = [threading.Thread(target=work_on, args=(number,)) for number in range(4)]
 try:
     with DataStreams():
-        for thread in threads:
-            thread.start()
-        say(ready=True)
         try:
+            for thread in threads:
+                thread.start()
+            say(ready=True)
             time.sleep(60)
         finally:
             stop.set()
