@@ -16,7 +16,7 @@ from asyncdsm.hooks import hook_failed, marked_async
 from asyncdsm_confluent.client import Client, client_of
 from asyncdsm_confluent.consume import pathway_of
 from asyncdsm_confluent.kinds import HookSet, c_kinds
-from asyncdsm_confluent.produce import addressed, departed, say_no_headers
+from asyncdsm_confluent.produce import addressed, bare, departed, say_no_headers
 from asyncdsm_confluent.standin import stand_in_for
 
 
@@ -84,13 +84,14 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `AIOProducer.produce`. Whether it takes headers, each producer is asked with its first message."""
 
     async def produce(self: Any, topic: Any, value: Any = None, key: Any = None, *args: Any, **kwargs: Any) -> Any:
-        departure, headers = None, kwargs.get("headers")
-        client, sent = _client_above(self), headers
+        client, departure, headers = None, None, kwargs.get("headers")
+        sent = headers
         try:
+            client = _client_above(self)
             departure, sent = addressed(client, topic, value, key, headers, injects=client.injects)
         except Exception as error:
             hook_failed(error)
-        if sent is headers:
+        if client is None or sent is headers:
             future = await original(self, topic, value, key, *args, **kwargs)
         else:
             try:
@@ -100,9 +101,9 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
                     raise
                 client.injects = False
                 say_no_headers("AIOProducer", "Producer")
-                departure, sent = addressed(client, topic, value, key, headers, injects=False)
+                departure, sent = bare(client, topic, value, key, headers)
                 future = await original(self, topic, value, key, *args, **kwargs)
-        if departure is not None:
+        if client is not None and departure is not None:
             departed(departure, carries=sent is not headers)
             future.add_done_callback(functools.partial(_delivered, client, self))
         return future

@@ -75,7 +75,10 @@ def close(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def close(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(self, *args, **kwargs)
-        client_of(self).behind.forget()
+        try:
+            client_of(self).behind.forget()
+        except Exception as error:
+            hook_failed(error)
         return result
 
     return close

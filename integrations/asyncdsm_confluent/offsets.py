@@ -19,7 +19,7 @@ def telling(client: Client, users: Callable[..., Any] | None) -> Callable[..., A
 
     def on_commit(error: Any, partitions: Any) -> Any:
         if error is None:
-            _committed(client, partitions)
+            _committed(lambda: client, partitions)
         return None if users is None else users(error, partitions)
 
     return on_commit
@@ -31,14 +31,15 @@ def commit(original: Callable[..., Any]) -> Callable[..., Any]:
     def commit(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(self, *args, **kwargs)
         if result is not None:
-            _committed(client_of(self), result)
+            _committed(lambda: client_of(self), result)
         return result
 
     return commit
 
 
-def _committed(client: Client, partitions: Iterable[Any]) -> None:
+def _committed(find: Callable[[], Client], partitions: Iterable[Any]) -> None:
     try:
+        client = find()
         record(client, client.group, partitions)
     except Exception as error:
         hook_failed(error)
@@ -90,7 +91,10 @@ def abort_transaction(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Producer.abort_transaction`."""
 
     def abort_transaction(self: Any, *args: Any, **kwargs: Any) -> Any:
-        client_of(self).transaction.clear()
+        try:
+            client_of(self).transaction.clear()
+        except Exception as error:
+            hook_failed(error)
         return original(self, *args, **kwargs)
 
     return abort_transaction

@@ -33,23 +33,23 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
         headers: Any = None,
         **more: Any,
     ) -> Any:
-        client, departure, sent = client_of(self), None, headers
+        client, departure, sent = None, None, headers
         if callback is None:
             callback = on_delivery
-        if client.is_below or checkpoint.running() is None:
-            return original(self, topic, value, key, partition, callback, None, timestamp, headers, **more)
         try:
-            departure, sent = addressed(client, topic, value, key, headers, injects=client.injects)
-            callback = reporting(client, callback)
+            client = client_of(self)
+            if not client.is_below and checkpoint.running() is not None:
+                departure, sent = addressed(client, topic, value, key, headers, injects=client.injects)
+                callback = reporting(client, callback)
         except Exception as error:
             hook_failed(error)
         try:
             result = original(self, topic, value, key, partition, callback, None, timestamp, sent, **more)
         except KafkaException as error:
-            if sent is headers or error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
+            if client is None or sent is headers or error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
                 raise
             # It was too large on our account.
-            departure, sent = addressed(client, topic, value, key, headers, injects=False)
+            departure, sent = bare(client, topic, value, key, headers)
             result = original(self, topic, value, key, partition, callback, None, timestamp, headers, **more)
         if departure is not None:
             departed(departure, carries=sent is not headers)
@@ -62,13 +62,14 @@ def produce_batch(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Producer.produce_batch`, whose messages take no headers: they are counted, and carry no context."""
 
     def produce_batch(self: Any, topic: Any, messages: Any, *args: Any, **kwargs: Any) -> Any:
-        client, departures = client_of(self), list[Departure | None]()
-        if not client.is_below and checkpoint.running() is not None and isinstance(messages, list):
-            try:
+        departures = list[Departure | None]()
+        try:
+            client = client_of(self)
+            if not client.is_below and checkpoint.running() is not None and isinstance(messages, list):
                 departures = [_without_headers(client, topic, message) for message in messages]
                 say_no_headers("Producer.produce_batch", "Producer.produce")
-            except Exception as error:
-                hook_failed(error)
+        except Exception as error:
+            hook_failed(error)
         result = original(self, topic, messages, *args, **kwargs)
         for departure, message in zip(departures, messages, strict=False):
             if departure is not None and "_error" not in message:  # C marks those that it did not take
@@ -123,6 +124,15 @@ def addressed(
         return None, headers
     sent.append((HEADER, departure.wire))
     return departure, sent
+
+
+def bare(client: Client, topic: str, value: Any, key: Any, headers: Any) -> tuple[Departure | None, Any]:
+    """Return the same for a message that has been refused with a context, and goes without."""
+    try:
+        return addressed(client, topic, value, key, headers, injects=False)
+    except Exception as error:
+        hook_failed(error)
+        return None, headers
 
 
 def size_of(part: Any) -> int:

@@ -19,6 +19,8 @@ from aiobotocore.session import get_session
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from asyncdsm_asgi import DataStreamsMiddleware
 from boto3.session import Session
+from kombu.connection import Connection
+from kombu.entity import Queue
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -32,6 +34,7 @@ from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.intake import Intake, running_intake
 from tests.integrations.asgi import CONTEXT, Handler, request
+from tests.integrations.confluent import PATIENCE_SECONDS, bare_class, consumer_config, from_start, others, read
 
 Wrap = Callable[[Any], Any]
 """`asyncdsm.wrap`, or what leaves a client as it is."""
@@ -209,6 +212,51 @@ async def httpx_clients(_: None, wrap: Wrap) -> Any:
         return statuses, own, server.accepted
 
 
+def confluent(kafka: Kafka, wrap: Wrap) -> Any:
+    """`produce` with a callback; `poll`, `consume`, commits."""
+    topic, delivered, records = kafka.topic(), list[Any](), list[Any]()
+    producer = wrap(bare_class("Producer")({"bootstrap.servers": kafka.bootstrap, "log_level": 0}))
+    consumer = wrap(bare_class("Consumer")(consumer_config(kafka, f"g-{topic}")))
+    headers: list[tuple[str, Any]] = [("own", b"1")]
+    for number in range(4):
+        producer.produce(topic, b"%d" % number, headers=headers, on_delivery=lambda *of: delivered.append(of))
+    while len(delivered) < 4:
+        producer.poll(0.1)
+    producer.flush()
+    from_start(consumer, topic)
+    records += read(consumer, 2)
+    while len(records) < 4:
+        records += [each for each in consumer.consume(2, timeout=0.2) if each.error() is None]
+    committed = [each.offset for each in consumer.commit(message=records[-1], asynchronous=False)]
+    consumer.close()
+    return headers, [error for error, _ in delivered], committed, [(each.value(), others(each)) for each in records]
+
+
+def kombu(rabbitmq: RabbitMQ, wrap: Wrap) -> Any:
+    """`publish`, `get`, a consumer with callbacks, a `SimpleQueue`."""
+    headers, got = {"own": "1"}, list[Any]()
+
+    def callback(body: Any, message: Any) -> None:
+        got.append(body)
+        message.ack()
+
+    with wrap(Connection(rabbitmq.url)) as connection:
+        queue = Queue(f"n{uuid4().hex[:10]}", expires=600)(connection.default_channel)
+        queue.declare()
+        producer = connection.Producer()
+        for number in range(3):
+            producer.publish(number, routing_key=queue.name, headers=headers)
+        asked = queue.get(no_ack=True)
+        with connection.Consumer(queue, callbacks=[callback]):
+            while len(got) < 2:
+                connection.drain_events(timeout=PATIENCE_SECONDS)
+        with connection.SimpleQueue(queue, no_ack=True) as simple:
+            producer.publish(3, routing_key=queue.name, headers=headers)
+            handed = simple.get(timeout=PATIENCE_SECONDS)
+        queue.delete()
+        return headers, got, asked.payload, asked.headers["own"], handed.payload, handed.headers["own"]
+
+
 async def faststream(kafka: Kafka, wrap: Wrap) -> Any:
     """A subscriber with a publisher, a batch, `get_one`."""
     from faststream.kafka import KafkaBroker
@@ -291,8 +339,10 @@ PROGRAMS: dict[str, Program] = {
     "asgi": Program(None, asgi),
     "boto3": Program("ministack", boto3),
     "by hand": Program(None, by_hand),
+    "confluent": Program("kafka", confluent),
     "faststream": Program("kafka", faststream),
     "httpx": Program(None, httpx_clients),
+    "kombu": Program("rabbitmq", kombu),
     "lambda": Program(None, aws_lambda),
     "starlette": Program(None, starlette),
     "taskiq": Program(None, taskiq),

@@ -19,6 +19,9 @@ import asyncdsm
 OURS = tuple(str(Path(asyncdsm.__file__).parents[1].joinpath(folder)) for folder in ("asyncdsm", "integrations"))
 
 CANNOT_FAIL = {
+    "asyncdsm_kombu.publish.Departing.below",
+    "asyncdsm_kombu.publish._with_headers",
+    "checkpoint.not_propagated",
     "asyncdsm_httpx.__init__._restore",
     "asyncdsm_aio_pika.consume._done_with_the_last",
     "batch._Following.__init__",
@@ -30,10 +33,20 @@ CANNOT_FAIL = {
     "checkpoint.standing",
     "hooks.hook_failed",
 }
-"""They read or set a context variable and nothing more, or put a header back; or they keep errors from the program."""
+"""They read or set a context variable, put an argument or a header in its place or add one to a counter, and nothing
+more; or they keep errors from the program."""
 USERS_OWN = {"integration.wrap", "lambda_events._messages", "lifetime.finish", "streams.DataStreams"}
 """What the user has asked for by name: to start, to stop, to follow a client."""
 GUARDS = {
+    "asyncdsm_confluent.offsets._committed",
+    "asyncdsm_confluent.produce.bare",
+    "asyncdsm_confluent.produce.departed",
+    "asyncdsm_confluent.reports._reported_to",
+    "asyncdsm_confluent.reports.reported",
+    "asyncdsm_confluent.standin._handing_on",
+    "asyncdsm_confluent.standin._meeting",
+    "asyncdsm_kombu.consume.arrived",
+    "asyncdsm_kombu.publish.Departing.depart",
     "asyncdsm_aio_pika.consume._following",
     "asyncdsm_aio_pika.consume.arrived",
     "asyncdsm_aio_pika.depth.note",

@@ -50,7 +50,7 @@ def start(intake: Intake, program: str, *, before: str = "", **environ: str) -> 
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT),
-            "PYTHONWARNINGS": "error,default:This process:DeprecationWarning",
+            "PYTHONWARNINGS": "error,ignore:This process:DeprecationWarning",
             "DD_TRACE_AGENT_URL": intake.url,
             "DD_SERVICE": "s",
             **environ,
@@ -63,11 +63,11 @@ def start(intake: Intake, program: str, *, before: str = "", **environ: str) -> 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]], str]:
     """Wait for a program; return its exit status, what it said, line by line, and its complaints."""
-    try:
-        out, complaints = process.communicate(timeout=PATIENCE_SECONDS)
-    finally:
-        process.kill()
-        process.wait()
+    with process:
+        try:
+            out, complaints = process.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            process.kill()
     return process.returncode, [json.loads(line) for line in out.splitlines()], complaints
 
 

@@ -57,11 +57,12 @@ def work_on(number):
 threads = [threading.Thread(target=work_on, args=(number,)) for number in range(4)]
 try:
     with DataStreams():
-        for thread in threads:
-            thread.start()
-        say(ready=True)
         try:
-            time.sleep(60)
+            for thread in threads:
+                thread.start()
+            say(ready=True)
+            while True:
+                time.sleep(0.05)  # a signal that comes right before a long one is not looked at until it is over
         finally:
             stop.set()
             for thread in threads:
