@@ -17,8 +17,11 @@ INTEGRATIONS = [
     "asyncdsm_aiokafka",
     "asyncdsm_asgi",
     "asyncdsm_botocore",
+    "asyncdsm_celery",
+    "asyncdsm_confluent",
     "asyncdsm_faststream",
     "asyncdsm_httpx",
+    "asyncdsm_kombu",
     "asyncdsm_taskiq",
 ]
 OLDEST = PROJECT["tool"]["asyncdsm"]["oldest"]

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 LONGEST_WAIT_SECONDS = 10.0
 
-undisturbed: threading.Lock = threading.Lock()
+undisturbed = threading.RLock()
 """Held while a thread of ours imports: a module half imported at a fork stays so in the child for ever. A fork waits
-for it, in nearly all programs not at all."""
+for it, in nearly all programs not at all; one that an import makes itself does not, as gevent's subprocesses do."""
 
 _held = False
 _waits = threading.Lock()  # taken once, and never let go
@@ -44,4 +44,4 @@ def _after_in_parent() -> None:
 
 def _after_in_child() -> None:
     global undisturbed  # noqa: PLW0603
-    undisturbed = threading.Lock()
+    undisturbed = threading.RLock()

@@ -7,10 +7,12 @@ task group, so that `start()` and `aclose()` may be called from different tasks 
 from __future__ import annotations
 
 import asyncio
+import selectors
 import socket
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from typing import Any, NamedTuple
 
@@ -56,17 +58,41 @@ def start_in_thread(function: Host) -> Callable[[], bool]:
 
 def run_here(function: Host) -> None:
     """Run an async function to its end in an event loop of its own, in this thread, which runs none."""
-    anyio.run(function, True, backend_options={"loop_factory": _OwnLoop})
+    _run(function, True)
 
 
 def _run_apart(function: Host) -> None:
     with forks.undisturbed:
-        anyio.run(anyio.sleep, 0)  # imports the backend
+        _run(anyio.sleep, 0)  # imports the backend
     run_here(function)
 
 
+def _run(function: Callable[..., Coroutine[Any, Any, None]], argument: Any) -> None:
+    loop = _OwnLoop()
+    asyncio._set_running_loop(None)
+    try:
+        anyio.run(function, argument, backend_options={"loop_factory": lambda: loop})
+    finally:
+        asyncio._set_running_loop(loop.others)
+
+
 class _OwnLoop(asyncio.SelectorEventLoop):
-    """Looks host names up right here: it may block, and needs no thread, which there may be none of at the end."""
+    """Looks host names up right here: it may block, and needs no thread, which there may be none of at the end.
+
+    Where gevent has made threads into greenlets, all of them share one thread, and asyncio knows one running loop a
+    thread. Whenever others may run, this loop is none, and what they run is left as it was.
+    """
+
+    def __init__(self) -> None:
+        self.others = asyncio._get_running_loop()
+        selector = selectors.DefaultSelector()
+        self._wait = selector.select
+        selector.select = self._select  # type: ignore[method-assign]
+        super().__init__(selector)
+
+    def _select(self, timeout: float | None = None) -> Any:
+        with self._letting_others():
+            return self._wait(timeout)
 
     async def getaddrinfo(
         self,
@@ -78,7 +104,17 @@ class _OwnLoop(asyncio.SelectorEventLoop):
         proto: int = 0,
         flags: int = 0,
     ) -> Any:
-        return socket.getaddrinfo(host, port, family, type, proto, flags)
+        with self._letting_others():
+            return socket.getaddrinfo(host, port, family, type, proto, flags)
+
+    @contextmanager
+    def _letting_others(self) -> Iterator[None]:
+        asyncio._set_running_loop(self.others)
+        try:
+            yield
+        finally:
+            self.others = asyncio._get_running_loop()
+            asyncio._set_running_loop(self)
 
 
 class Loop(NamedTuple):

@@ -27,7 +27,7 @@ class Integration(Protocol):
     """The first and the last `major.minor` of the client that it was tested with."""
 
     def wrap(self, client: Any) -> Any | None:
-        """Put the hooks on one object and return it; None for an object that is not this client's."""
+        """Put the hooks on one object; return it, or what stands in for it. None for one that is not this client's."""
 
     def instrument(self) -> None:
         """Put the hooks on every object."""
@@ -46,11 +46,13 @@ class UnknownClientError(TypeError):
 def wrap(client: Client) -> Client:
     """Follow the messages of this one client, and return it. Wrapping it again does nothing more.
 
+    A client that takes no hooks, as C's objects do not, gets one that stands in for it: use what is returned.
+
     Raises UnknownClientError for an object that no installed integration knows.
     """
     for integration in _loadable():
-        if integration.wrap(client) is not None:
-            return client
+        if (wrapped := integration.wrap(client)) is not None:
+            return wrapped  # type: ignore[no-any-return]
     raise UnknownClientError(
         f"no integration for {type(client).__module__}.{type(client).__qualname__}; known: {_known()}"
     )

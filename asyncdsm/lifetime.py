@@ -30,3 +30,10 @@ async def finish(streams: DataStreams) -> None:
     beyond = running_streams()
     if beyond is not None:
         await beyond.flush()
+
+
+def finish_process() -> None:
+    """Deliver what was recorded, in a process without exit hooks that ends now; what comes after is not measured."""
+    streams = running_streams()
+    if streams is not None:
+        streams.close()

@@ -23,6 +23,7 @@ from tests.brokers.noida import noida
 from tests.brokers.process import running
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
+from tests.brokers.redis import redis as run_redis
 from tests.brokers.tansu import tansu as run_tansu
 from tests.loops import LOOPS, use
 
@@ -63,6 +64,13 @@ def rabbitmq() -> Iterator[RabbitMQ]:
     """The RabbitMQ of the tests."""
     with run_rabbitmq() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[str]:
+    """The address of the tests' Redis."""
+    with run_redis() as url:
+        yield url
 
 
 @pytest.fixture

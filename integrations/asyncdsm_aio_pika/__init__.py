@@ -1,7 +1,7 @@
 """aio-pika: `asyncdsm.wrap` for a connection, channel, exchange or queue, or `asyncdsm.instrument("aio_pika")`.
 
-`publish` is how a message leaves, `consume` the ways one arrives, `depth` how many wait in a queue, `headers` what an
-AMQP headers table holds, `follow` how one object is wrapped with all that it makes. Translation only.
+`publish` is how a message leaves, `consume` the ways one arrives, `depth` how many wait in a queue, `headers` what a
+consumed message remembers, `follow` how one object is wrapped with all that it makes. Translation only.
 """
 
 from __future__ import annotations

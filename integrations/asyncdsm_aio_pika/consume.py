@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC
-from functools import lru_cache
 from inspect import isawaitable
 from typing import Any
 
@@ -18,11 +17,11 @@ from aio_pika.abc import AbstractQueueIterator
 from aio_pika.exceptions import QueueEmpty
 
 from asyncdsm import checkpoint
-from asyncdsm.edge import Edge
+from asyncdsm.amqp import bytes_of, context_in, in_edge
 from asyncdsm.hooks import hook_failed, marked_async
 from asyncdsm.pathway import Pathway
 from asyncdsm_aio_pika import depth
-from asyncdsm_aio_pika.headers import ConsumedHeaders, bytes_of, context_in, plain
+from asyncdsm_aio_pika.headers import ConsumedHeaders
 
 _FOLLOWED = "__asyncdsm_followed__"
 _WAITS_APART = sys.version_info < (3, 12)
@@ -140,12 +139,6 @@ def pathway_of(message: Any) -> Pathway | None:
     if isinstance(message.headers, ConsumedHeaders):
         return message.headers.pathway
     return checkpoint.carried_pathway(context_in(message.headers or {}), _published_ns(message))
-
-
-@lru_cache(4096)
-def in_edge(queue: str) -> Edge:
-    """Return the edge of consuming from a queue."""
-    return Edge("direction:in", f"topic:{plain(queue)}", "type:rabbitmq")
 
 
 def _published_ns(message: Any) -> int | None:

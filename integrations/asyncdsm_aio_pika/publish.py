@@ -7,18 +7,16 @@ refused is not counted; one that found no queue is: the exchange has taken it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from aio_pika import Message
 from aio_pika.abc import HeadersType
 
 from asyncdsm import checkpoint
+from asyncdsm.amqp import KEY_BYTES, bytes_of, has_room, out_edge
 from asyncdsm.checkpoint import Departure
-from asyncdsm.edge import Edge
 from asyncdsm.hooks import hook_failed, marked_async
 from asyncdsm.pathway import HEADER
-from asyncdsm_aio_pika.headers import KEY_BYTES, bytes_of, has_room, plain
 
 
 class Addressed(Message):
@@ -79,13 +77,3 @@ def addressed(exchange: str, routing_key: str, message: Any) -> tuple[Departure 
     headers[HEADER] = departure.header
     properties.headers = headers
     return departure, Addressed(message, properties)
-
-
-# Bounded: the routing keys of replies are the names of queues that live as long as their caller.
-@lru_cache(4096)
-def out_edge(exchange: str, routing_key: str | bool) -> Edge:
-    """Return the edge of publishing: by routing key to the default exchange, else by exchange (protocol §4)."""
-    if exchange == "":
-        return Edge("direction:out", f"topic:{plain(routing_key)}", "type:rabbitmq")
-    has_key = "true" if routing_key else "false"
-    return Edge("direction:out", f"exchange:{plain(exchange)}", f"has_routing_key:{has_key}", "type:rabbitmq")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from asyncdsm import checkpoint
 from asyncdsm.edge import Edge
 from asyncdsm.pathway import HEADER, LEGACY_HEADER, Pathway, legacy_text
+from asyncdsm.recall import recall
 
 _NS_PER_MS = 1_000_000
 _NS = 1_000_000_000
@@ -28,6 +29,8 @@ def counted_below(message: Any) -> Pathway | None:
     for marked in (getattr(message, "_asyncdsm_pathway", None), getattr(_headers(message), "pathway", None)):
         if isinstance(marked, Pathway):
             return marked
+    if _is_confluents(message):
+        return recall(message, (message.topic(), message.partition(), message.offset()))
     return None
 
 
@@ -38,7 +41,7 @@ def read(message: Any, subscriber: Any) -> Received | None:
     """
     if hasattr(message, "routing_key"):
         return _of_rabbit(message, subscriber)
-    if callable(getattr(message, "topic", None)):
+    if _is_confluents(message):
         return _of_confluent(message, subscriber)
     return _of_aiokafka(message, subscriber) if hasattr(message, "serialized_value_size") else None
 
@@ -50,6 +53,10 @@ def pathway_of(message: Any) -> Pathway | None:
         return counted
     found = read(message, None)
     return None if found is None else checkpoint.next_pathway(found.edge, found.header, found.broker_ns)
+
+
+def _is_confluents(message: Any) -> bool:
+    return callable(getattr(message, "topic", None))
 
 
 def _of_aiokafka(record: Any, subscriber: Any) -> Received:

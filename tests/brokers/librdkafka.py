@@ -24,7 +24,9 @@ for name, result, arguments in [
     ("rd_kafka_mock_broker_set_up", c_int, [c_void_p, c_int]),
     ("rd_kafka_mock_broker_set_rtt", c_int, [c_void_p, c_int, c_int]),
 ]:
-    function = getattr(library, name)
+    function = getattr(library, name, None)
+    if function is None:
+        continue  # a release before it
     function.restype, function.argtypes = result, arguments
 
 

@@ -62,7 +62,8 @@ def mock_cluster(brokers: int = 1) -> Iterator[MockCluster]:
         raise RuntimeError(reason.value.decode())
     handle = library.rd_kafka_mock_cluster_new(client, brokers)
     try:
-        library.rd_kafka_mock_group_initial_rebalance_delay_ms(handle, 0)
+        if hasattr(library, "rd_kafka_mock_group_initial_rebalance_delay_ms"):  # since confluent-kafka 2.5
+            library.rd_kafka_mock_group_initial_rebalance_delay_ms(handle, 0)
         yield MockCluster(library.rd_kafka_mock_cluster_bootstraps(handle).decode(), handle=handle)
     finally:
         library.rd_kafka_mock_cluster_destroy(handle)

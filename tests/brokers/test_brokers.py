@@ -12,11 +12,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from subprocess import PIPE
 from time import monotonic, sleep
+from urllib.parse import urlsplit
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, UnknownError, UnsupportedForMessageFormatError
+from kombu.connection import Connection
 
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka, users_own
@@ -25,6 +27,7 @@ from tests.brokers.mock_cluster import PRODUCE, MockCluster, mock_cluster
 from tests.brokers.moto import moto as run_moto
 from tests.brokers.noida import noida
 from tests.brokers.process import BrokerError, bundled, running, serving
+from tests.brokers.redis import redis as run_redis
 from tests.brokers.tansu import tansu as run_tansu
 
 HEADERS = [("empty", b""), ("twice", b"\x00\xff"), ("twice", "ü".encode())]
@@ -145,6 +148,17 @@ def test_each_aws_carries_a_message(run: Callable[[], AbstractContextManager[Aws
         address = aws.endpoint.removeprefix("http://")
         assert listens(address)
     assert not listens(address)
+
+
+def test_redis_carries_a_message() -> None:
+    with run_redis() as url, Connection(url) as connection:
+        queue = connection.SimpleQueue("queue")
+        queue.put("message", headers={"name": "value"})
+        message = queue.get(timeout=30)
+        message.ack()
+        assert (message.payload, message.headers) == ("message", {"name": "value"})
+        queue.close()
+    assert not listens(urlsplit(url).netloc)
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from uuid import uuid4
 
 import aio_pika
@@ -10,8 +10,10 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
 import asyncdsm
+from asyncdsm import checkpoint
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
+from tests.integrations import kombu_clients
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +47,28 @@ async def bare(rabbitmq: RabbitMQ) -> AsyncIterator[AbstractChannel]:
     """A channel of a connection that is not wrapped: what it says is what really stands on the broker."""
     async with await aio_pika.connect(rabbitmq.url) as connection:
         yield await connection.channel()
+
+
+@pytest.fixture(params=["memory", "redis", "rabbitmq"])
+def kombu_broker(request: pytest.FixtureRequest) -> kombu_clients.Broker:
+    """Each broker that Kombu is tested with, one after the other."""
+    if request.param == "memory":
+        return kombu_clients.Broker("memory://", "memory")
+    broker = request.getfixturevalue(request.param)
+    return kombu_clients.Broker(broker if isinstance(broker, str) else broker.url, request.param)
+
+
+@pytest.fixture(scope="module")
+def tidy_kombu() -> Iterator[None]:
+    """Leave nothing of Kombu's behind a module."""
+    yield
+    kombu_clients.tidy()
+
+
+@pytest.fixture
+def instrumented_kombu() -> Iterator[None]:
+    """Follow every connection of Kombu's."""
+    asyncdsm.instrument("kombu")
+    yield
+    asyncdsm.uninstrument("kombu")
+    checkpoint.set_current(None)  # what a test asked for last

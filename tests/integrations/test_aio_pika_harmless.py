@@ -14,13 +14,14 @@ import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel
 from asyncdsm_aio_pika.consume import arrived
-from asyncdsm_aio_pika.headers import ConsumedHeaders, bytes_of, context_in
+from asyncdsm_aio_pika.headers import ConsumedHeaders
 from asyncdsm_aio_pika.publish import addressed
 from hypothesis import given
 from hypothesis import strategies as st
 
 import asyncdsm
 from asyncdsm import DataStreams, Pathway, Settings, checkpoint, testing
+from asyncdsm.amqp import bytes_of, context_in
 from asyncdsm.pathway import HEADER, LEGACY_HEADER
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.test_aio_pika_consume import Seen

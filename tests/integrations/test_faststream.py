@@ -281,11 +281,13 @@ async def test_exchanges(rabbitmq: RabbitMQ, captured_streams: Captured) -> None
     assert into.follows(out)
 
 
+@pytest.mark.parametrize(
+    ("setup", "client"), [("aiokafka", "aiokafka"), ("confluent", "confluent_kafka")], indirect=["setup"]
+)
 async def test_with_the_client_below_followed_too_each_message_counts_once(
-    kafka: Kafka, captured_streams: Captured
+    kafka: Kafka, setup: Setup, client: str, captured_streams: Captured
 ) -> None:
-    broker: Any = KafkaBroker(kafka.bootstrap, middlewares=[DataStreamsMiddleware], logger=None)
-    setup, count = Setup(broker, kafka.topic, auto_offset_reset="earliest"), Count()
+    broker, count = setup.broker, Count()
     name, batches, other = setup.name(), setup.name(), setup.name()
 
     @setup.subscriber(name, grouped=True)
@@ -299,25 +301,31 @@ async def test_with_the_client_below_followed_too_each_message_counts_once(
         for number in numbers:
             count.note(number)
 
-    asyncdsm.instrument("aiokafka")
+    asyncdsm.instrument(client)
     try:
         async with running(setup):
             await broker.publish(1, name)
             await broker.publish_batch(1, 2, topic=batches)
-            await count.reached(3)
-        consumer = aiokafka.AIOKafkaConsumer(
-            name, batches, other, bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest"
-        )
-        async with consumer:
-            on_broker = [await consumer.getone() for _ in range(4)]
+            async with aiokafka.AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
+                with checkpoint.counted_above():  # as from somebody who is not followed: without a context
+                    await producer.send_and_wait(name, b"1")
+            await count.reached(4)
+            async with asyncio.timeout(20):
+                while len(captured_streams.produced(other)) < 2:
+                    await asyncio.sleep(0.01)
     finally:
-        asyncdsm.uninstrument("aiokafka")
-    assert [[key for key, _ in record.headers].count(HEADER) for record in on_broker] == [1] * 4
-    counted = {name: 1, batches: 2, other: 1}
-    assert {topic: len(captured_streams.produced(topic)) for topic in counted} == counted
-    read_again = {name: 2, batches: 4, other: 1}
-    assert {topic: len(captured_streams.consumed(topic)) for topic in counted} == read_again
-    assert captured_streams.produced(other)[0].follows(captured_streams.consumed(name)[0])
+        asyncdsm.uninstrument(client)
+    bare = aiokafka.AIOKafkaConsumer(
+        name, batches, other, bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest"
+    )
+    async with bare:
+        on_broker = [await bare.getone() for _ in range(6)]
+    assert sorted([key for key, _ in record.headers].count(HEADER) for record in on_broker) == [0, 1, 1, 1, 1, 1]
+    produced, consumed = {name: 1, batches: 2, other: 2}, {name: 2, batches: 2, other: 0}
+    assert {topic: len(captured_streams.produced(topic)) for topic in produced} == produced
+    assert {topic: len(captured_streams.consumed(topic)) for topic in consumed} == consumed
+    passed_on = {made.parent for made in captured_streams.produced(other)}
+    assert passed_on == {made.hash for made in captured_streams.consumed(name)}
 
 
 async def test_with_aio_pika_followed_too_each_message_counts_once(

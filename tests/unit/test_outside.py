@@ -9,11 +9,11 @@ from typing import Any
 
 import anyio
 import pytest
-from asyncdsm_aio_pika.headers import bytes_of
 from asyncdsm_asgi.carriers import READERS
 
 from asyncdsm import Pathway, SettingError, Settings, aws, checkpoint, consume_lambda_event, lag, log
 from asyncdsm.aggregate import Aggregator
+from asyncdsm.amqp import bytes_of
 from asyncdsm.edge import Edge
 from asyncdsm.exporters.agent import AgentExporter, _seconds
 from asyncdsm.payload import pack, unpack

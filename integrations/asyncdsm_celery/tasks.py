@@ -1,0 +1,115 @@
+"""Where a task runs: in the process that consumed it or in a child, in a thread or a greenlet, at once or later.
+
+The consuming process counts the message, and puts the pathway behind that checkpoint into the task's request, which
+goes wherever the task runs. There it is made current for the task, and for what Celery publishes on its behalf.
+By Celery's signals alone: nothing of its worker is imported before there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakSet
+
+from asyncdsm_kombu.consume import ConsumedInfo
+from asyncdsm_kombu.followed import follow as follow_connection
+from asyncdsm_kombu.followed import follows_all
+from celery import signals
+
+from asyncdsm import checkpoint
+from asyncdsm.hooks import Hooks, hook_failed
+from asyncdsm.lifetime import finish_process
+from asyncdsm.pathway import HEADER, Pathway
+
+_wrapped: WeakSet[Any] = WeakSet()
+
+
+def listen() -> None:
+    """Have Celery tell us of tasks, and of processes that end; once, however often it is called."""
+    for signal, receiver in _RECEIVERS:
+        signal.connect(receiver, weak=False, dispatch_uid=__name__)
+
+
+def listen_no_more() -> None:
+    """Undo it."""
+    for signal, _ in _RECEIVERS:
+        signal.disconnect(dispatch_uid=__name__)
+
+
+def follow(app: Any, hooks: Hooks) -> None:
+    """Follow the tasks of one app, and the connections that it makes from here on."""
+    _wrapped.add(app)
+    hooks.put(app, "_connection", _connection)
+
+
+def followed_one_by_one() -> bool:
+    """Say whether an app lives that was wrapped."""
+    return bool(_wrapped)
+
+
+def pathway_of(request: Any) -> Pathway | None:
+    """Return the pathway of `task.request`, of a task that a worker has; None for anything else."""
+    header = request.get(HEADER) if type(request).__module__ == "celery.app.task" and hasattr(request, "get") else None
+    return None if header is None else checkpoint.carried_pathway(header)
+
+
+def _connection(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook the `_connection` of an app, which makes all of its connections."""
+
+    def _connection(self: Any, *args: Any, **kwargs: Any) -> Any:
+        made = original(self, *args, **kwargs)
+        try:
+            follow_connection(made)
+        except Exception as error:
+            hook_failed(error)
+        return made
+
+    return _connection
+
+
+def _received(request: Any, **_: Any) -> None:
+    """Put the pathway into the request's own copy of the headers, in the place of the context that came."""
+    try:
+        info = request.message.delivery_info
+        if isinstance(info, ConsumedInfo):
+            request.request_dict[HEADER] = info.pathway.encode_base64()
+    except Exception as error:
+        hook_failed(error)
+
+
+def _begins(task: Any, **_: Any) -> None:
+    try:
+        if _is_delivered(task):
+            checkpoint.set_current(pathway_of(task.request))
+    except Exception as error:
+        checkpoint.set_current(None)
+        hook_failed(error)
+
+
+def _ended(task: Any, **_: Any) -> None:
+    try:
+        if _is_delivered(task):
+            checkpoint.set_current(None)
+    except Exception as error:
+        hook_failed(error)
+
+
+def _process_ends(**_: Any) -> None:
+    """A worker's child leaves by `os._exit`, which runs no exit hooks."""
+    try:
+        finish_process()
+    except Exception as error:
+        hook_failed(error)
+
+
+def _is_delivered(task: Any) -> bool:
+    """Say whether a task of a followed app came as a message; an eager one goes on with its caller's pathway."""
+    return (follows_all() or task.app in _wrapped) and not task.request.is_eager
+
+
+_RECEIVERS = (
+    (signals.task_received, _received),
+    (signals.task_prerun, _begins),
+    (signals.task_postrun, _ended),
+    (signals.worker_process_shutdown, _process_ends),
+)

@@ -1,0 +1,128 @@
+"""What is known of one client: its cluster, its group, its edges; and where that is kept."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+from confluent_kafka import KafkaException
+
+from asyncdsm.edge import Edge
+from asyncdsm.lag import add_source
+from asyncdsm_confluent.behind import Behind
+
+SECONDS_BETWEEN_ASKING = 0.1
+
+
+class Client:
+    """One producer or consumer."""
+
+    def __init__(self) -> None:
+        self.cluster_id: str | None = None
+        self.group: str | None = None
+        self.injects = True
+        """False once the broker refused a message with headers."""
+        self.is_below = False
+        """True for what an asyncio client drives in threads of its pool: that one counts and makes current."""
+        self.on_delivery: Callable[..., Any] | None = None
+        """The program's callback for messages without one of their own."""
+        self.reports_all = True
+        """False for a producer whose `on_delivery` we cannot know: one of ours would stand before it."""
+        self.acknowledged: dict[tuple[str, int], int] = {}
+        """The highest offsets that delivery reports told and that were not recorded yet."""
+        self.transaction: list[tuple[str | None, list[Any]]] = []
+        """Groups and offsets that the open transaction will commit."""
+        self.behind = Behind(self)
+        self._ask_at = 0.0
+        self._out: dict[str, Edge] = {}
+        self._in: dict[str, Edge] = {}
+
+    def out_edge(self, topic: str) -> Edge:
+        """Return the edge of producing to a topic."""
+        edge = self._out.get(topic)
+        if edge is None:
+            edge = self._out[topic] = Edge("direction:out", f"topic:{topic}", "type:kafka", *self._cluster())
+        return edge
+
+    def in_edge(self, topic: str) -> Edge:
+        """Return the edge of consuming from a topic."""
+        edge = self._in.get(topic)
+        if edge is None:
+            group = (f"group:{self.group}",) if self.group else ()
+            edge = Edge("direction:in", f"topic:{topic}", "type:kafka", *group, *self._cluster())
+            self._in[topic] = last_in_edge[topic] = edge
+        return edge
+
+    def learn_cluster_id(self, owner: Any, *, has_answered: bool) -> None:
+        """Take the cluster's id as far as the client has it: with no time to wait, it does not ask the broker.
+
+        Not from a delivery report: librdkafka's wrapper ends the process when it is called from its own callbacks.
+        """
+        if self.cluster_id is not None or not (has_answered or monotonic() >= self._ask_at):
+            return
+        self._ask_at = monotonic() + SECONDS_BETWEEN_ASKING
+        with suppress(AttributeError, KafkaException, RuntimeError):  # too old; not known yet; closed
+            self.cluster_id = owner.cluster_id(0)
+            self._out, self._in = {}, {}
+
+    def _cluster(self) -> tuple[str, ...]:
+        return (f"kafka_cluster_id:{self.cluster_id}",) if self.cluster_id else ()
+
+
+last_in_edge: dict[str, Edge] = {}
+"""By topic, for a message that does not say who consumed it."""
+
+_beside: dict[int, Client] = {}
+"""By the id of its object: those of C's own layout have no room for attributes."""
+
+
+class Beside:
+    """The attribute `_asyncdsm` of objects without room for one. Where there is room, the object's own wins."""
+
+    def __get__(self, owner: Any, kind: type) -> Client:
+        found = _beside.get(id(owner))
+        return found if found is not None else attach(owner, adopted(owner))
+
+
+def attach(owner: Any, client: Client) -> Client:
+    """Keep what is known of a client with it, or beside it."""
+    try:
+        owner._asyncdsm = client
+    except AttributeError:
+        _beside[id(owner)] = client
+    return client
+
+
+def forget(owner: Any) -> None:
+    """Forget an object that is no more: another may get its id."""
+    _beside.pop(id(owner), None)
+
+
+def client_of(owner: Any) -> Client:
+    """Return what is known of a client."""
+    client: Client = owner._asyncdsm
+    return client
+
+
+def adopted(owner: Any) -> Client:
+    """Return what can be found out of a client that was made before it was followed."""
+    client = Client()
+    with suppress(AttributeError, KafkaException, RuntimeError):
+        client.group = group_in(owner.consumer_group_metadata())
+        add_source(client.behind)
+    own = {id(value) for value in getattr(owner, "__dict__", {}).values()}
+    held = (held for held in gc.get_referents(owner) if id(held) not in own and not isinstance(held, type))
+    client.reports_all = not any(callable(one) for one in held)
+    return client
+
+
+def group_in(metadata: Any) -> str | None:
+    """Return the group that a consumer's metadata names: "CGMDv2:", four bytes of generation, the name, a zero byte."""
+    try:
+        group: str = metadata.partition(b":")[2][4:].partition(b"\0")[0].decode()
+    except (AttributeError, UnicodeDecodeError):
+        return None
+    return group or None

@@ -1,0 +1,88 @@
+"""Clients and classes that are followed: what they become instances of, or subclasses of.
+
+A class is followed by a subclass, and an object whose class is Python's can become an instance of one. The hooks stand
+right above the client's own methods, below what a class of the program's own does before it calls them.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from asyncdsm.hooks import Hooks
+from asyncdsm.log import warn_once
+from asyncdsm_confluent.aio import asyncio_kinds, follow_below
+from asyncdsm_confluent.kinds import HookSet, c_kinds, put
+from asyncdsm_confluent.names import subclass
+from asyncdsm_confluent.standin import is_stand_in, stand_in_for
+
+_hooks = Hooks()  # never taken off: what was wrapped stays so
+
+
+def follow(client: Any) -> Any | None:
+    """Return a followed client or class in the place of this one; None for what is not confluent-kafka's."""
+    if isinstance(client, type):
+        return _followed(client) if _own_classes(client) else None
+    if type(client) in c_kinds():
+        return stand_in_for(client)
+    if is_stand_in(client):
+        return client
+    kind = type(client)
+    if not _own_classes(kind):
+        return None
+    if _follow_inside(client):
+        return client
+    followed = _followed(kind)
+    if followed is not kind:
+        client.__class__ = followed
+    follow_below(client)
+    return client
+
+
+def _follow_inside(client: Any) -> bool:
+    """Follow the client inside of one that only hands on to it, as OpenTelemetry's do: a shell without C's own part."""
+    for name in ("_producer", "_consumer"):
+        inside = (
+            vars(client).get(name) if isinstance(client, tuple(c_kinds())) and hasattr(client, "__dict__") else None
+        )
+        if type(inside) in c_kinds():
+            setattr(client, name, stand_in_for(inside))
+        if type(inside) in c_kinds() or is_stand_in(inside):
+            return True
+    return False
+
+
+def _own_classes(kind: type) -> list[tuple[type, HookSet]]:
+    """Return the client's own classes that a class is derived from, the nearest first."""
+    known = {**c_kinds(), **asyncio_kinds()}
+    return [(base, known[base]) for base in kind.__mro__ if base in known]
+
+
+def _followed(kind: Any) -> Any:
+    """Return the subclass that has our hooks. A class that none can be made of stays as it is."""
+    try:
+        return _following(kind)
+    except Exception as error:  # a metaclass or an `__init_subclass__` with wishes of its own
+        warn_once(f"not-followed-{kind!r}", "%r cannot be followed by wrap(), only by instrument(): %r", kind, error)
+        return kind
+
+
+@functools.cache
+def _following(kind: Any) -> Any:
+    if "_asyncdsm_follows" in vars(kind):
+        return kind
+    hooked = tuple(_hooked(own) for own, _ in _own_classes(kind))
+    shown = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
+    bases = hooked if issubclass(hooked[0], kind) else (kind, *hooked)
+    return type(kind)(kind.__name__, bases, {"__slots__": (), "_asyncdsm_follows": True, **shown})
+
+
+@functools.cache
+def _hooked(own: Any) -> Any:
+    """Return a subclass of one of the client's own classes that has our hooks."""
+    if own in c_kinds():
+        hooked, hooks = subclass(own), c_kinds()[own]
+    else:
+        hooked, hooks = type(own)(own.__name__, (own,), {"__slots__": (), "__module__": __name__}), asyncio_kinds()[own]
+    put(_hooks, hooked, hooks)
+    return hooked

@@ -1,0 +1,133 @@
+"""Messages sent: hooked right above C, below what serializes. A message counts when the client has taken it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+
+from asyncdsm import checkpoint
+from asyncdsm.checkpoint import Departure
+from asyncdsm.hooks import hook_failed
+from asyncdsm.log import warn_once
+from asyncdsm.pathway import HEADER
+from asyncdsm_confluent.client import Client, client_of
+from asyncdsm_confluent.reports import reporting
+
+KEY_BYTES = len(HEADER)
+
+
+def produce(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `Producer.produce`."""
+
+    def produce(  # noqa: PLR0917  (as C has them)
+        self: Any,
+        topic: Any,
+        value: Any = None,
+        key: Any = None,
+        partition: Any = -1,
+        callback: Any = None,
+        on_delivery: Any = None,
+        timestamp: Any = 0,
+        headers: Any = None,
+        **more: Any,
+    ) -> Any:
+        client, departure, sent = client_of(self), None, headers
+        if callback is None:
+            callback = on_delivery
+        if client.is_below or checkpoint.running() is None:
+            return original(self, topic, value, key, partition, callback, None, timestamp, headers, **more)
+        try:
+            departure, sent = addressed(client, topic, value, key, headers, injects=client.injects)
+            callback = reporting(client, callback)
+        except Exception as error:
+            hook_failed(error)
+        try:
+            result = original(self, topic, value, key, partition, callback, None, timestamp, sent, **more)
+        except KafkaException as error:
+            if sent is headers or error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                raise
+            # It was too large on our account.
+            departure, sent = addressed(client, topic, value, key, headers, injects=False)
+            result = original(self, topic, value, key, partition, callback, None, timestamp, headers, **more)
+        if departure is not None:
+            departed(departure, carries=sent is not headers)
+        return result
+
+    return produce
+
+
+def produce_batch(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `Producer.produce_batch`, whose messages take no headers: they are counted, and carry no context."""
+
+    def produce_batch(self: Any, topic: Any, messages: Any, *args: Any, **kwargs: Any) -> Any:
+        client, departures = client_of(self), list[Departure | None]()
+        if not client.is_below and checkpoint.running() is not None and isinstance(messages, list):
+            try:
+                departures = [_without_headers(client, topic, message) for message in messages]
+                say_no_headers("Producer.produce_batch", "Producer.produce")
+            except Exception as error:
+                hook_failed(error)
+        result = original(self, topic, messages, *args, **kwargs)
+        for departure, message in zip(departures, messages, strict=False):
+            if departure is not None and "_error" not in message:  # C marks those that it did not take
+                departed(departure, carries=False)
+        return result
+
+    return produce_batch
+
+
+def say_no_headers(method: str, instead: str) -> None:
+    """Warn once of a way to send that has no room for a context."""
+    warn_once(
+        f"no-headers-{method}",
+        "confluent-kafka's %s takes no headers in this version: its messages are counted, and carry no context; use "
+        "%s for messages that are to be followed",
+        method,
+        instead,
+    )
+
+
+def departed(departure: Departure, *, carries: bool) -> None:
+    """Count a message that the client took, and that it carries no context where it does not."""
+    checkpoint.depart(departure)
+    if not carries:
+        checkpoint.not_propagated()
+
+
+def addressed(
+    client: Client, topic: str, value: Any, key: Any, headers: Any, *, injects: bool
+) -> tuple[Departure | None, Any]:
+    """Return a message's checkpoint, and the headers to send: a copy with ours in it, or those that were given.
+
+    What C would not take for headers stays as it is, for C to refuse.
+    """
+    if headers is not None and not isinstance(headers, (dict, list)):
+        return None, headers
+    sent, size = list[tuple[Any, Any]](), size_of(value) + size_of(key)
+    try:
+        for name, text in headers.items() if isinstance(headers, dict) else headers or ():
+            if name != HEADER:  # ours takes the place of one that was forwarded
+                sent.append((name, text))
+                size += size_of(name) + size_of(text)
+    except (TypeError, ValueError):  # no pairs
+        return None, headers
+    if not injects:
+        return checkpoint.prepare(client.out_edge(topic), size), headers
+    departure = checkpoint.prepare(client.out_edge(topic), size, KEY_BYTES)
+    if departure is None:
+        return None, headers
+    sent.append((HEADER, departure.wire))
+    return departure, sent
+
+
+def size_of(part: Any) -> int:
+    """Return the bytes of a key, a value or a part of a header on the wire; 0 for what C will refuse."""
+    if isinstance(part, str) and not part.isascii():
+        part = part.encode()
+    return len(part) if isinstance(part, (bytes, str)) else 0
+
+
+def _without_headers(client: Client, topic: str, message: Any) -> Departure | None:
+    return checkpoint.prepare(client.out_edge(topic), size_of(message.get("value")) + size_of(message.get("key")))

@@ -1,0 +1,74 @@
+"""What the tests of Kombu share: a connection to each broker, and what a consumer saw."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from kombu import pools
+from kombu.connection import Connection
+
+import asyncdsm
+from asyncdsm import Pathway
+
+PATIENCE = 60.0
+
+
+class Broker(NamedTuple):
+    """Where to connect, and the type that edges have there."""
+
+    url: str
+    type: str
+
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        """Connect for as long as the block lasts."""
+        with Connection(self.url) as connection:
+            yield connection
+
+
+class Seen:
+    """What callbacks got: the body, and the pathway that was current."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[Any, Pathway | None]] = []
+
+    def callback(self, body: Any, message: Any) -> None:
+        """Take a message as the callbacks of a consumer do."""
+        self.messages.append((body, asyncdsm.current_pathway()))
+        message.ack()
+
+    def on_message(self, message: Any) -> None:
+        """Take a message as Celery does."""
+        self.callback(message.decode(), message)
+
+    @property
+    def hashes(self) -> dict[Any, int]:
+        """The hash of the pathway that each body came with."""
+        return {body: pathway.hash for body, pathway in self.messages if pathway is not None}
+
+
+def drain(connection: Any, until: Callable[[], object]) -> None:
+    """Handle what arrives until a condition holds."""
+    deadline = monotonic() + PATIENCE
+    while not until():
+        assert monotonic() < deadline, "the messages did not come"
+        try:
+            connection.drain_events(timeout=1)
+        except TimeoutError:
+            continue
+
+
+def fresh() -> str:
+    """Return a name that no queue or exchange has."""
+    return f"n{uuid4().hex[:10]}"
+
+
+def tidy() -> None:
+    """Close Kombu's pools, and collect what it leaves to the garbage collector, which would warn at a later test."""
+    pools.reset()
+    gc.collect()
