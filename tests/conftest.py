@@ -111,6 +111,7 @@ def blockbuster() -> Iterator[BlockBuster]:
             function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
             # The tests' own HTTP clients look for certificates; the exporter does that in a worker thread.
             function.can_block_in("httpx2/_config.py", "create_ssl_context")
+            function.can_block_in("httpx/_config.py", {"create_ssl_context", "load_ssl_context_verify"})
             # Integrations are looked up once, as a module is imported once.
             function.can_block_in("asyncdsm/integration.py", "_entry_points")
             # aiobotocore reads its description of a service when a client is made.
