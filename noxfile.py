@@ -53,6 +53,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Let everything around a program fail, at length: the quick of these are among the tests too."""
+    session.install("-e", ".[all]", *group("test"))
+    session.run("pytest", "tests/chaos", "-m", "", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format, and that imports go down only."""
     session.install(*group("lint"))

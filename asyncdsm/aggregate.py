@@ -97,6 +97,13 @@ class Aggregator:
         if len(self.offsets) >= FOLD_AT:
             self.fold()
 
+    def failed(self, error: Exception, key: str, message: str) -> None:
+        """Keep an error of ours from the program: counted, and said once a minute. Under test it is raised."""
+        if self.strict:
+            raise error
+        self.accounts.note("errors")
+        warn_each_minute(key, message, error)
+
     def keep(self, point: Point) -> bool:
         """Keep one more point, if there is room; without, it still names the pathway, but its samples are dropped."""
         if len(self._alive) < self.max_points:
@@ -168,10 +175,7 @@ class Aggregator:
                     counts[key] = counts.get(key, 0) + 1
                 bucket.recorded += 1
         except Exception as error:
-            if self.strict:
-                raise
-            self.accounts.note("errors")
-            warn_each_minute("counting", "a checkpoint could not be counted and is lost: %r", error)
+            self.failed(error, "counting", "a checkpoint could not be counted and is lost: %r")
         finally:  # a KeyboardInterrupt too breaks it off anywhere: the accounts stay even
             self.accounts.record(taken)
             self.accounts.drop("points", dropped)

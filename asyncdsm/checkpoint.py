@@ -18,6 +18,8 @@ from asyncdsm.pathway import Pathway
 # .NET ignores a context more than 60 s in the future (protocol §3): its latencies would be nonsense for everybody.
 _FUTURE_NS = 60_000_000_000
 
+HOOK_FAILED = "a hook failed; the message went on: %r"
+
 _current: ContextVar[Pathway | None] = ContextVar("asyncdsm_pathway", default=None)
 _aggregator: Aggregator | None = None
 _wake: Callable[[], Aggregator | None] | None = None
@@ -105,9 +107,13 @@ def prepare(edge: Edge, size: int | None = None, key_bytes: int | None = None) -
 
 
 def depart(departure: Departure) -> None:
-    """Count a prepared checkpoint."""
-    if _aggregator is not None:
-        _aggregator.record(departure.sample)
+    """Count a prepared checkpoint. Never raises: the message has gone."""
+    aggregator = _aggregator
+    if aggregator is not None:
+        try:
+            aggregator.record(departure.sample)
+        except Exception as error:
+            aggregator.failed(error, "hook", HOOK_FAILED)
 
 
 def produce(edge: Edge, size: int | None = None) -> str | None:
@@ -189,6 +195,11 @@ def not_propagated() -> None:
 def running() -> Aggregator | None:
     """Return the aggregator that takes the checkpoints, None when nothing runs."""
     return _aggregator or _awake()
+
+
+def active() -> Aggregator | None:
+    """Return the aggregator that takes the checkpoints, and start nothing."""
+    return _aggregator
 
 
 def activate(aggregator: Aggregator | None, wake: Callable[[], Aggregator | None] | None = None) -> None:

@@ -93,9 +93,8 @@ def original_of(function: Function) -> Function:
 
 def hook_failed(error: Exception) -> None:
     """Keep an error of ours from the program: counted, and said once a minute. Under test it is raised."""
-    aggregator = checkpoint.running()
-    if aggregator is not None:
-        if aggregator.strict:
-            raise error
-        aggregator.accounts.note("errors")
-    warn_each_minute("hook", "a hook failed; the message went on: %r", error)
+    aggregator = checkpoint.active()
+    if aggregator is None:
+        warn_each_minute("hook", checkpoint.HOOK_FAILED, error)
+    else:
+        aggregator.failed(error, "hook", checkpoint.HOOK_FAILED)

@@ -42,8 +42,14 @@ def start_in_loop(function: Host) -> Callable[[], bool]:
     loop = asyncio.get_running_loop()
     task = loop.create_task(function(False), name="asyncdsm", context=Context())
     _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
+    task.add_done_callback(_done)
     return loop.is_running
+
+
+def _done(task: asyncio.Task[None]) -> None:
+    _tasks.discard(task)
+    if not task.cancelled():
+        task.exception()  # a signal handler's SystemExit, raised wherever the loop stood: the loop passes it on itself
 
 
 def start_in_thread(function: Host) -> Callable[[], bool]:

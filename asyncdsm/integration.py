@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from asyncdsm import checkpoint, lambda_events
+from asyncdsm.hooks import hook_failed
 from asyncdsm.log import warn_once
 from asyncdsm.pathway import Pathway
 
@@ -50,9 +51,16 @@ def wrap(client: Client) -> Client:
 
     Raises UnknownClientError for an object that no installed integration knows.
     """
+    failed = False
     for integration in _loadable():
-        if (wrapped := integration.wrap(client)) is not None:
-            return wrapped  # type: ignore[no-any-return]
+        try:
+            if (wrapped := integration.wrap(client)) is not None:
+                return wrapped  # type: ignore[no-any-return]
+        except Exception as error:
+            failed = True
+            hook_failed(error)
+    if failed:  # perhaps by the one that knows it: it goes unfollowed
+        return client
     raise UnknownClientError(
         f"no integration for {type(client).__module__}.{type(client).__qualname__}; known: {_known()}"
     )
@@ -101,7 +109,12 @@ def pathway_of(message: Any) -> Pathway | None:
     if checkpoint.running() is None:
         return None
     for integration in _loadable():
-        if (pathway := integration.pathway_of(message)) is not None:
+        try:
+            pathway = integration.pathway_of(message)
+        except Exception as error:
+            hook_failed(error)
+            return None
+        if pathway is not None:
             return pathway
     if (pathway := lambda_events.pathway_of(message)) is not None:
         return pathway

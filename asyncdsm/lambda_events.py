@@ -23,16 +23,17 @@ def consume_lambda_event(event: Any) -> list[Any]:
     """
     checkpoint.set_current(None)  # what was current belongs to the call before
     messages = _messages(event)
-    if checkpoint.running() is None:
-        return messages
     try:
+        if checkpoint.running() is None:
+            return messages
         pathways = [_consumed(message) for message in messages]
+        following = ConsumedList(messages, pathways)
     except Exception as error:
         checkpoint.set_current(None)
         hook_failed(error)
         return messages
     checkpoint.set_current(pathways[0] if len(pathways) == 1 else None)
-    return ConsumedList(messages, pathways)
+    return following
 
 
 def pathway_of(message: Any) -> Pathway | None:

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from asyncdsm import checkpoint, lag
 from asyncdsm.edge import Edge
+from asyncdsm.hooks import hook_failed
 from asyncdsm.pathway import HEADER, LEGACY_HEADER, Pathway
 
 CarrierGet = Callable[[str], str | bytes | None]
@@ -21,10 +22,15 @@ def set_produce_checkpoint(
     `typ` is the technology (`kafka`, `nats`), `tags` are further texts of the form `name:value` that become part of
     the edge. Returns the pathway, or None when nothing runs.
     """
-    departure = checkpoint.prepare(_edge("out", typ, target, True, tuple(tags or ())))
-    if departure is None:
+    try:
+        departure = checkpoint.prepare(_edge("out", typ, target, True, tuple(tags or ())))
+        context = None if departure is None else departure.header
+    except Exception as error:
+        hook_failed(error)
         return None
-    carrier_set(HEADER, departure.header)
+    if departure is None or context is None:
+        return None
+    carrier_set(HEADER, context)
     checkpoint.depart(departure)
     return departure.pathway
 
@@ -41,22 +47,42 @@ def set_consume_checkpoint(
     `carrier_get(key)` returns what the message carries under a key, or None. Returns the pathway, or None when
     nothing runs.
     """
-    if checkpoint.running() is None:
+    if not _is_running():
         return None
     header = carrier_get(HEADER) or carrier_get(LEGACY_HEADER)
-    return checkpoint.consume(_edge("in", typ, source, manual_checkpoint, tuple(tags or ())), header or None)
+    try:
+        return checkpoint.consume(_edge("in", typ, source, manual_checkpoint, tuple(tags or ())), header or None)
+    except Exception as error:
+        checkpoint.set_current(None)
+        hook_failed(error)
+        return None
 
 
 def track_kafka_produce(topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
     """Note the offset that the broker gave to a produced message."""
-    if (aggregator := checkpoint.running()) is not None:
-        aggregator.record_offset(lag.produced_tags(topic, partition, cluster_id), offset)
+    _note_offset(offset, lag.produced_tags, topic, partition, cluster_id)
 
 
 def track_kafka_commit(group: str, topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
     """Note the offset that a consumer group committed: the next one it will read."""
-    if (aggregator := checkpoint.running()) is not None:
-        aggregator.record_offset(lag.committed_tags(group, topic, partition, cluster_id), offset)
+    _note_offset(offset, lag.committed_tags, group, topic, partition, cluster_id)
+
+
+def _note_offset(offset: int, tags: Callable[..., tuple[str, ...]], *of: object) -> None:
+    try:
+        aggregator = checkpoint.running()
+        if aggregator is not None:
+            aggregator.record_offset(tags(*of), offset)
+    except Exception as error:
+        hook_failed(error)
+
+
+def _is_running() -> bool:
+    try:
+        return checkpoint.running() is not None
+    except Exception as error:
+        hook_failed(error)
+        return False
 
 
 @lru_cache(1024)

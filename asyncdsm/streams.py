@@ -14,6 +14,7 @@ from asyncdsm import checkpoint, forks, lag
 from asyncdsm.aggregate import Aggregator
 from asyncdsm.beside import silence_ddtrace
 from asyncdsm.lag import Lag
+from asyncdsm.log import warn_each_minute
 from asyncdsm.settings import Settings
 from asyncdsm.stats import Accounts, Stats
 
@@ -76,6 +77,8 @@ class DataStreams:
 
             with CancelScope(shield=True):
                 await self._until(flusher.finished)
+            if not flusher.finished.is_set():
+                self._say_undelivered()
 
     def stand_by(self) -> None:
         """Start at the first checkpoint, in a thread of its own, whenever no other DataStreams runs.
@@ -95,8 +98,8 @@ class DataStreams:
     def close(self) -> None:
         """Stop a synchronous program's DataStreams, and deliver what was recorded."""
         flusher = self._stop()
-        if flusher is not None:
-            flusher.finished.wait(self._patience)
+        if flusher is not None and not flusher.finished.wait(self._patience):
+            self._say_undelivered()
 
     async def flush(self) -> None:
         """Send all that was recorded up to now, unfinished buckets too; returns after one try."""
@@ -129,6 +132,12 @@ class DataStreams:
         from anyio import CapacityLimiter, to_thread  # noqa: PLC0415
 
         await to_thread.run_sync(event.wait, self._patience, abandon_on_cancel=True, limiter=CapacityLimiter(1))
+
+    def _say_undelivered(self) -> None:
+        """The flush did not come to its end in time: it had no turn, or waits for what cannot be cancelled."""
+        pending = self.stats.pending
+        if pending:
+            warn_each_minute("late", "%d checkpoints were not delivered in time, and may be lost", pending)
 
     @property
     def _patience(self) -> float:

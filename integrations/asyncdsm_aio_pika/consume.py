@@ -153,6 +153,14 @@ def _published_ns(message: Any) -> int | None:
 
 def _following(callback: Any, queue: str) -> Any:
     """Return what to call instead of the user's callback; an iterator's, and one of ours, stay what they are."""
+    try:
+        return _around(callback, queue)
+    except Exception as error:
+        hook_failed(error)
+        return callback
+
+
+def _around(callback: Any, queue: str) -> Any:
     if isinstance(getattr(callback, "__self__", None), AbstractQueueIterator):
         return callback
     if getattr(callback, _FOLLOWED, None) == queue:

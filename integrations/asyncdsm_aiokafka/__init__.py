@@ -15,7 +15,7 @@ from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import MessageAccumulator
 
-from asyncdsm.hooks import Hooks
+from asyncdsm.hooks import Hooks, hook_failed
 from asyncdsm.integration import check_version
 from asyncdsm_aiokafka import consume, drafts, offsets, produce
 from asyncdsm_aiokafka.consume import pathway_of
@@ -77,7 +77,10 @@ def _hook_consumer(consumer: Any, cluster: Any) -> None:
 def _start(original: Callable[..., Any]) -> Callable[..., Any]:
     async def start(self: Any) -> None:
         await original(self)
-        _hook_started(self)
+        try:
+            _hook_started(self)
+        except Exception as error:
+            hook_failed(error)
 
     return start
 

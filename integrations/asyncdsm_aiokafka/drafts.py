@@ -17,7 +17,8 @@ from asyncdsm.pathway import HEADER, Pathway
 from asyncdsm_aiokafka.client import client_of
 from asyncdsm_aiokafka.produce import Header, addressed, without_ours
 
-_PLACEHOLDER = (HEADER, b"A" * 28)
+_PLACEHOLDER = (HEADER, b"-" * 28)
+"""No context for anybody who reads it, should it ever stay."""
 
 
 class Record(NamedTuple):
@@ -63,7 +64,7 @@ class Draft:
             timestamp=timestamp,
             key=key_bytes,
             value=value_bytes,
-            headers=[*without_ours(given), _PLACEHOLDER],
+            headers=_with_room(given),
         )
         if metadata is not None:
             standing = checkpoint.standing()
@@ -89,6 +90,14 @@ class Draft:
             self._batch._key_serializer, self._batch._value_serializer = key, value
 
 
+def _with_room(headers: list[Header]) -> list[Header]:
+    try:
+        return [*without_ours(headers), _PLACEHOLDER]
+    except Exception as error:
+        hook_failed(error)
+        return headers
+
+
 def create_batch(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `AIOKafkaProducer.create_batch`."""
 
@@ -111,8 +120,8 @@ def send_batch(original: Callable[..., Any]) -> Callable[..., Any]:
         draft: Draft | None = getattr(batch, "_asyncdsm", None)
         departures: list[Departure] = []
         if draft is not None:
-            draft.step_aside()
             try:
+                draft.step_aside()
                 departures = draft.address(self._message_accumulator, topic)
             except Exception as error:
                 hook_failed(error)

@@ -36,7 +36,10 @@ def append_batch(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def append_batch(self: Any, builder: Any, tp: Any) -> Any:
         batch = original(self, builder, tp)
-        batch.future.add_done_callback(partial(_answered, client_of(self._cluster), batch))
+        try:
+            batch.future.add_done_callback(partial(_answered, client_of(self._cluster), batch))
+        except Exception as error:
+            hook_failed(error)
         return batch
 
     return append_batch
@@ -97,7 +100,10 @@ def send_offsets(original: Callable[..., Any]) -> Callable[..., Any]:
 
     async def send_offsets(self: Any, offsets: Any, group_id: str) -> Any:
         result = await original(self, offsets, group_id)
-        client_of(self.client.cluster).transaction.append((group_id, dict(offsets)))
+        try:
+            client_of(self.client.cluster).transaction.append((group_id, dict(offsets)))
+        except Exception as error:
+            hook_failed(error)
         return result
 
     return send_offsets
@@ -124,7 +130,10 @@ def abort_transaction(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `AIOKafkaProducer.abort_transaction`."""
 
     async def abort_transaction(self: Any) -> Any:
-        client_of(self.client.cluster).transaction.clear()
+        try:
+            client_of(self.client.cluster).transaction.clear()
+        except Exception as error:
+            hook_failed(error)
         return await original(self)
 
     return abort_transaction

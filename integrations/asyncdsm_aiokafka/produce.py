@@ -66,7 +66,10 @@ def start(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `AIOKafkaProducer.start`."""
 
     async def start(self: Any) -> None:
-        learn_limit(self)
+        try:
+            learn_limit(self)
+        except Exception as error:
+            hook_failed(error)
         await original(self)
 
     return start

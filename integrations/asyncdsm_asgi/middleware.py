@@ -57,19 +57,26 @@ class DataStreamsMiddleware:
             DataStreams().stand_by()
         except SettingError as error:
             warn_once("setting", "nothing is measured: %s", str(error))
+        except Exception as error:
+            hook_failed(error)
 
 
 async def _arrived(scope: Scope, receive: Receive) -> Receive:
     """Record the messages that a request pushes; return what hands its body on to the app."""
-    if checkpoint.running() is None:
+    headers, read = dict(scope["headers"]), None
+    try:
+        if checkpoint.running() is None:
+            return receive
+        length = requests.size_of(headers)
+        is_in_body = requests.is_in_body(headers)
+    except Exception as error:
+        hook_failed(error)
         return receive
-    headers = dict(scope["headers"])
-    read: bytes | None = None
-    if requests.is_in_body(headers):
-        read, receive = await body.read(receive, requests.size_of(headers))
+    if is_in_body:  # what `receive` raises is the server's, and the app's to see
+        read, receive = await body.read(receive, length)
     try:
         pushed = requests.pushed(headers, read)
-        size = requests.size_of(headers) if len(pushed) == 1 else None
+        size = length if len(pushed) == 1 else None
         for edge, header, broker_ns in pushed:
             checkpoint.consume(edge, header, size, broker_ns)
         if len(pushed) != 1:  # a batch: which of them something is done for, only the app knows

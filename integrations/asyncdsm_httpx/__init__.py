@@ -93,7 +93,10 @@ def _addressed(request: Any) -> Iterator[None]:
         yield
     finally:
         if departure is not None:
-            _restore(request, before)
+            try:
+                _restore(request, before)
+            except Exception as error:
+                hook_failed(error)
     if departure is not None:
         checkpoint.depart(departure)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
@@ -59,6 +60,24 @@ def serving(
             yield port
         finally:
             _stop(process)
+
+
+@contextmanager
+def paused(guards: Collection[int]) -> Iterator[None]:
+    """Stop the servers of these guards for as long as the block lasts, as a machine that swaps would."""
+    groups = [int(child) for guard in guards for child in _children(guard)]
+    assert groups, "nothing runs that could be paused"
+    for group in groups:
+        os.killpg(group, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for group in groups:
+            os.killpg(group, signal.SIGCONT)
+
+
+def _children(guard: int) -> list[str]:
+    return Path(f"/proc/{guard}/task/{guard}/children").read_text().split()
 
 
 def free_port() -> int:

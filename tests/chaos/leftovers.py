@@ -56,7 +56,8 @@ async def no_tasks_left_over() -> AsyncIterator[None]:
         if asyncio.all_tasks() <= before:
             return
         await asyncio.sleep(0.05)
-    assert [repr(task) for task in asyncio.all_tasks() - before] == []
+    left = asyncio.all_tasks() - before
+    assert not left, f"left over: {left}"
 
 
 @contextmanager
@@ -64,7 +65,8 @@ def nothing_left_over() -> Iterator[None]:
     """Fail when the block leaves a thread, a file descriptor or a child process behind."""
     before = belongings()
     yield
-    assert left_over(before) == []
+    left = left_over(before)
+    assert not left, f"left over: {left}"
 
 
 def _descriptors() -> Iterator[str]:

@@ -18,7 +18,8 @@ Messages = list[dict[str, Any]]
 class Handler:
     """An app that reads its body, produces once, and remembers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, produces: bool = True) -> None:
+        self.produces = produces
         self.got: Messages = []
         self.pathways: list[Pathway | None] = []
 
@@ -29,7 +30,8 @@ class Handler:
             self.got.append(await receive())
             if not self.got[-1].get("more_body"):
                 break
-        checkpoint.produce(OUT)
+        if self.produces:
+            checkpoint.produce(OUT)
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 

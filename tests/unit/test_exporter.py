@@ -175,7 +175,7 @@ async def test_cancelled_in_the_middle_of_a_handshake_it_closes_the_connection()
             closed.set()
 
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610  (no Django)
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, take_no_part)
         async with exporter(f"https://127.0.0.1:{port}") as agent:

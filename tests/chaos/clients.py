@@ -1,0 +1,299 @@
+"""The documented way of each client, once through all that is hooked: what the user gets back is plain data.
+
+A new integration is one function here, and one row in `PROGRAMS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import aio_pika
+import httpx
+import httpx2
+from aiobotocore.session import get_session
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from asyncdsm_asgi import DataStreamsMiddleware
+from boto3.session import Session
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from taskiq import InMemoryBroker
+
+import asyncdsm
+from asyncdsm.pathway import HEADER
+from tests.brokers.aws import Aws
+from tests.brokers.kafka import Kafka
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.intake import Intake, running_intake
+from tests.integrations.asgi import CONTEXT, Handler, request
+
+Wrap = Callable[[Any], Any]
+"""`asyncdsm.wrap`, or what leaves a client as it is."""
+
+
+class Program(NamedTuple):
+    """How a user works with one client."""
+
+    fixture: str | None
+    """The broker it needs."""
+    run: Callable[[Any, Wrap], Any]
+    """Called with that broker; returns what the user has got, or a coroutine that does."""
+
+
+async def aiokafka(kafka: Kafka, wrap: Wrap) -> Any:
+    """Single records, a batch, a transaction; `getone`, `getmany`, iteration; commits."""
+    source, name = await asyncio.to_thread(kafka.topic), await asyncio.to_thread(kafka.topic)
+    group = f"group-{name}"
+    producer = wrap(AIOKafkaProducer(bootstrap_servers=kafka.bootstrap))
+    in_transactions = wrap(AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=f"t-{name}"))
+    options: Any = {"bootstrap_servers": kafka.bootstrap, "auto_offset_reset": "earliest", "group_id": group}
+    consumer = wrap(AIOKafkaConsumer(name, max_poll_records=2, enable_auto_commit=False, **options, **kafka.group))
+    async with producer, in_transactions, consumer:
+        headers = [("own", b"1")]
+        sent = [await producer.send_and_wait(name, b"1", headers=headers)]
+        batch = producer.create_batch()
+        batch.append(key=b"k", value=b"2", timestamp=None, headers=[("own", b"2")])
+        sent.append(await (await producer.send_batch(batch, name, partition=0)))
+        for ends in (in_transactions.commit_transaction, in_transactions.abort_transaction):
+            await in_transactions.begin_transaction()
+            await in_transactions.send_and_wait(source, b"t")
+            await in_transactions.send_offsets_to_transaction({TopicPartition(source, 0): 1}, group)
+            await ends()
+        sent += [await producer.send_and_wait(name, number) for number in (b"3", b"4")]
+        records = [await consumer.getone()]
+        while len(records) < 3:
+            for several in (await consumer.getmany(timeout_ms=100, max_records=1)).values():
+                records.extend(several)
+        async for record in consumer:
+            records.append(record)
+            break
+        await consumer.commit()
+        committed = await consumer.committed(TopicPartition(name, 0))
+    return headers, [each.offset for each in sent], committed, [
+        (record.value, [header for header in record.headers if header[0] != HEADER]) for record in records
+    ]  # fmt: skip
+
+
+async def rabbitmq(rabbitmq: RabbitMQ, wrap: Wrap) -> Any:
+    """Both kinds of exchange; `get`, an iterator, a callback."""
+    name, got = f"n{uuid4().hex[:10]}", list[Any]()
+    called = asyncio.Event()
+
+    async def callback(message: Any) -> None:
+        got.append(message)
+        await message.ack()
+        called.set()
+
+    async with wrap(await aio_pika.connect_robust(rabbitmq.url)) as connection:
+        channel = await connection.channel()
+        await channel.set_qos(prefetch_count=1)
+        queue = await channel.declare_queue(name, auto_delete=False)
+        exchange = await channel.declare_exchange(f"{name}-exchange", auto_delete=True)
+        await queue.bind(exchange, "key")
+        sent = [aio_pika.Message(body, headers={"own": body.decode()}) for body in (b"1", b"2", b"3")]
+        for message in sent:
+            await exchange.publish(message, "key")
+        await channel.default_exchange.publish(aio_pika.Message(b"4"), name)
+        got.append(await queue.get(no_ack=True))
+        async with queue.iterator() as messages:
+            async for message in messages:
+                await message.ack()
+                got.append(message)
+                break
+        await queue.consume(callback)
+        while len(got) < 4:
+            called.clear()
+            await called.wait()
+        await queue.delete(if_unused=False, if_empty=False)
+    return [message.headers for message in sent], [
+        (message.body, {key: value for key, value in message.headers.items() if key != HEADER}) for message in got
+    ]
+
+
+def boto3(aws: Aws, wrap: Wrap) -> Any:
+    """SQS, SNS, Kinesis and EventBridge, one by one and in batches."""
+    queue, (stream, _) = aws.queue(), aws.stream()
+    topic, source = aws.topic(queue, raw=True), aws.rule(queue)
+    with ExitStack() as stack:
+        clients = [Session().client(service, **aws.options) for service in ("sqs", "sns", "kinesis", "events")]
+        for client in clients:
+            stack.callback(client.close)
+        return _with_boto3(queue, topic, stream, source, *map(wrap, clients))
+
+
+def _with_boto3(  # noqa: PLR0917
+    queue: str, topic: str, stream: str, source: str, sqs: Any, sns: Any, kinesis: Any, events: Any
+) -> Any:
+    attributes = {"own": {"DataType": "String", "StringValue": "1"}}
+    sqs.send_message(QueueUrl=queue, MessageBody="1", MessageAttributes=attributes)
+    sqs.send_message_batch(QueueUrl=queue, Entries=[{"Id": "a", "MessageBody": "2"}])
+    sns.publish(TopicArn=topic, Message="3")
+    sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=[{"Id": "a", "Message": "4"}])
+    events.put_events(Entries=[{"Source": source, "DetailType": "t", "Detail": '{"number": 5}'}])
+    put = kinesis.put_record(StreamName=stream, Data=b'{"number": 6}', PartitionKey="p")
+    kinesis.put_records(StreamName=stream, Records=[{"Data": b"7", "PartitionKey": "p"}])
+    bodies = list[str]()
+    while len(bodies) < 5:
+        answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        bodies += [message["Body"] for message in answer.get("Messages", [])]
+    place = {"StreamName": stream, "ShardId": put["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+    read = kinesis.get_records(ShardIterator=kinesis.get_shard_iterator(**place)["ShardIterator"])["Records"]
+    (event,) = [json.loads(body)["detail"] for body in bodies if "detail" in body]
+    data = [json.loads(record["Data"]) for record in read]
+    for each in (event, data[0]):
+        each.pop("_datadog", None)
+    return attributes, sorted(body for body in bodies if "detail" not in body), event, data
+
+
+async def aiobotocore(aws: Aws, wrap: Wrap) -> Any:
+    """SQS, from a session that is wrapped."""
+    queue = await asyncio.to_thread(aws.queue)
+    async with wrap(get_session()).create_client("sqs", **aws.options) as sqs:
+        await sqs.send_message(QueueUrl=queue, MessageBody="1")
+        answer = await sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5)
+        return [message["Body"] for message in answer["Messages"]]
+
+
+_SNS = {"x-amz-sns-message-type": "Notification", "content-type": "text/plain"}
+_EVENT = json.dumps({"specversion": "1.0", "type": "t", "ddpathwayctxbase64": CONTEXT}).encode()
+PUSHED: list[tuple[dict[str, str], bytes]] = [
+    ({}, b"plain"),
+    ({HEADER: CONTEXT}, b"by header"),
+    (_SNS, json.dumps({"TopicArn": "arn:aws:sns:us-east-1:1:t", "Message": "m"}).encode()),
+    ({"user-agent": "APIs-Google; x"}, b'{"message": {"attributes": {}}, "subscription": "s"}'),
+    ({"user-agent": "Amazon/EventBridge/ApiDestinations"}, b'{"detail-type": "t", "detail": {}}'),
+    ({"content-type": "application/cloudevents+json"}, _EVENT),
+    ({"content-type": "application/cloudevents-batch+json"}, b"[%s,%s]" % (_EVENT, _EVENT)),
+    ({"ce-specversion": "1.0", "ce-type": "t"}, b"binary"),
+]
+
+
+async def asgi(_: None, wrap: Wrap) -> Any:
+    """The middleware, and every kind of request that pushes a message."""
+    handler = Handler(produces=False)
+    app: Any = handler if wrap is bare else DataStreamsMiddleware(handler)
+    answers = [await request(app, headers, body) for headers, body in PUSHED]
+    return answers, handler.got
+
+
+async def starlette(_: None, wrap: Wrap) -> Any:
+    """An app that is wrapped."""
+
+    async def echo(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(await request.body())
+
+    app = wrap(Starlette(routes=[Route("/", echo)]))
+    return [await request(app, headers, body) for headers, body in PUSHED]
+
+
+async def httpx_clients(_: None, wrap: Wrap) -> Any:
+    """Both libraries, to a real server; the request is the user's own and stays so."""
+    statuses, own = list[int](), list[list[str]]()
+    with running_intake(intake=Intake(answer=200)) as server:
+        for client in (httpx.AsyncClient(), httpx2.AsyncClient()):
+            async with wrap(client):
+                request: Any = client.build_request("POST", f"{server.url}/x", content=b"1")
+                statuses.append((await client.send(request)).status_code)
+                own.append(sorted(request.headers))
+        blocking: Any
+        for blocking in (httpx.Client(), httpx2.Client()):
+            with wrap(blocking):
+                answer = await asyncio.to_thread(blocking.post, f"{server.url}/x", content=b"1")
+                statuses.append(answer.status_code)
+        return statuses, own, server.accepted
+
+
+async def faststream(kafka: Kafka, wrap: Wrap) -> Any:
+    """A subscriber with a publisher, a batch, `get_one`."""
+    from faststream.kafka import KafkaBroker
+
+    source, target, third = [await asyncio.to_thread(kafka.topic) for _ in range(3)]
+    broker = wrap(KafkaBroker(kafka.bootstrap, logger=None))
+    got, done = list[str](), asyncio.Event()
+
+    async def handle(body: str) -> str:
+        return body
+
+    async def finish(body: str) -> None:
+        got.append(body)
+        done.set()
+
+    options: Any = {"auto_offset_reset": "earliest"}
+    broker.publisher(target)(broker.subscriber(source, **options)(handle))
+    broker.subscriber(target, **options)(finish)
+    reader = broker.subscriber(third, **options)
+    await broker.start()
+    try:
+        await broker.publish("1", source, headers={"own": "1"})
+        await broker.publish_batch("2", "3", topic=third)
+        while not got:
+            await done.wait()
+        one = await reader.get_one(timeout=10)
+        return got, None if one is None else one.body
+    finally:
+        await broker.stop()
+
+
+async def taskiq(_: None, wrap: Wrap) -> Any:
+    """A task sent, and executed in memory."""
+    broker: Any = wrap(InMemoryBroker())
+
+    @broker.task  # type: ignore[untyped-decorator]
+    async def double(number: int) -> int:
+        return 2 * number
+
+    await broker.startup()
+    try:
+        task: Any = double
+        return (await (await task.kiq(21)).wait_result()).return_value
+    finally:
+        await broker.shutdown()
+
+
+def by_hand(_: None, wrap: Wrap) -> Any:
+    """`ddtrace.data_streams`' functions."""
+    message: dict[str, str] = {"own": "1"}
+    if wrap is not bare:
+        asyncdsm.set_produce_checkpoint("nats", "orders", message.__setitem__, tags=("a:b",))
+        asyncdsm.set_consume_checkpoint("nats", "orders", message.get)
+        asyncdsm.track_kafka_produce("t", 0, 1)
+        asyncdsm.track_kafka_commit("g", "t", 0, 1)
+    message.pop(HEADER, None)
+    return message
+
+
+def aws_lambda(_: None, wrap: Wrap) -> Any:
+    """Events of Lambda."""
+    records: list[Any] = [
+        {"eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:r:1:q", "body": "1", "messageAttributes": {}},
+        {"EventSource": "aws:sns", "Sns": {"TopicArn": "arn:aws:sns:r:1:t", "Message": "2"}},
+    ]
+    events: list[Any] = [{"Records": records}, {"detail-type": "t", "detail": {}}]
+    consume: Any = (lambda event: event.get("Records", [event])) if wrap is bare else asyncdsm.consume_lambda_event
+    return [list(consume(event)) for event in events]
+
+
+def bare(client: Any) -> Any:
+    """Leave a client as it is."""
+    return client
+
+
+PROGRAMS: dict[str, Program] = {
+    "aiobotocore": Program("ministack", aiobotocore),
+    "aiokafka": Program("kafka", aiokafka),
+    "aio_pika": Program("rabbitmq", rabbitmq),
+    "asgi": Program(None, asgi),
+    "boto3": Program("ministack", boto3),
+    "by hand": Program(None, by_hand),
+    "faststream": Program("kafka", faststream),
+    "httpx": Program(None, httpx_clients),
+    "lambda": Program(None, aws_lambda),
+    "starlette": Program(None, starlette),
+    "taskiq": Program(None, taskiq),
+}

@@ -1,0 +1,165 @@
+"""Errors planted in our own code: found are the functions that our hooks call, and each is made to raise in its turn.
+
+A hook is a function of ours that somebody else has called: a client, its event loop, the user's program.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+import asyncdsm
+
+OURS = tuple(str(Path(asyncdsm.__file__).parents[1].joinpath(folder)) for folder in ("asyncdsm", "integrations"))
+
+CANNOT_FAIL = {
+    "asyncdsm_httpx.__init__._restore",
+    "asyncdsm_aio_pika.consume._done_with_the_last",
+    "batch._Following.__init__",
+    "batch._Following._leave",
+    "checkpoint.continuing",
+    "checkpoint.counted_above",
+    "checkpoint.current_pathway",
+    "checkpoint.set_current",
+    "checkpoint.standing",
+    "hooks.hook_failed",
+}
+"""They read or set a context variable and nothing more, or put a header back; or they keep errors from the program."""
+USERS_OWN = {"integration.wrap", "lambda_events._messages", "lifetime.finish", "streams.DataStreams"}
+"""What the user has asked for by name: to start, to stop, to follow a client."""
+GUARDS = {
+    "asyncdsm_aio_pika.consume._following",
+    "asyncdsm_aio_pika.consume.arrived",
+    "asyncdsm_aio_pika.depth.note",
+    "asyncdsm_aio_pika.follow._inherited",
+    "asyncdsm_aiokafka.drafts._with_room",
+    "asyncdsm_asgi.body.read",
+    "asyncdsm_asgi.middleware.DataStreamsMiddleware._stand_by",
+    "asyncdsm_asgi.middleware._arrived",
+    "asyncdsm_faststream.middleware.DataStreamsMiddleware._arrived",
+    "checkpoint.depart",
+    "manual._is_running",
+    "manual._note_offset",
+}
+"""Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""
+
+
+class Planted(RuntimeError):  # noqa: N818
+    """The error that is planted."""
+
+
+def is_among(error: BaseException) -> bool:
+    """Say whether an error is the one that was planted, or comes of it."""
+    below = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    chained = (*below, error.__cause__, error.__context__)
+    return isinstance(error, Planted) or any(is_among(each) for each in chained if each is not None)
+
+
+hits = 0
+"""How often it was raised."""
+
+
+def strike() -> None:
+    """Raise it."""
+    global hits  # noqa: PLW0603
+    hits += 1
+    raise Planted("planted")
+
+
+def called_by_hooks(program: Callable[[], object]) -> dict[str, CodeType]:
+    """Run a program; return the functions of ours that our hooks have called in this thread, by their names."""
+    found = dict[str, CodeType]()
+
+    def look(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and _is_function(frame) and not _is_among(frame, GUARDS) and _is_hook(frame.f_back):
+            found[_name(frame.f_code)] = frame.f_code
+
+    sys.setprofile(look)
+    try:
+        program()
+    finally:
+        sys.setprofile(None)
+    return dict(sorted(found.items()))
+
+
+@contextmanager
+def planted(code: CodeType) -> Iterator[None]:
+    """Let every function with this code raise inside the block."""
+    raising = _raising(code)
+    changed = [(each, code, raising) for each in _functions_of(code)]
+    for maker in _makers_of(code):  # what it makes from here on raises too
+        parts = tuple(raising if part is code else part for part in maker.__code__.co_consts)
+        changed.append((maker, maker.__code__, maker.__code__.replace(co_consts=parts)))
+    assert changed, f"{code.co_qualname} is nobody's code any more"
+    for function, _, planted in changed:
+        for cached in gc.get_referrers(function):
+            if hasattr(cached, "cache_clear"):
+                cached.cache_clear()
+        function.__code__ = planted
+    try:
+        yield
+    finally:
+        for function, before, _ in changed:
+            function.__code__ = before
+
+
+def _functions_of(code: CodeType) -> list[FunctionType]:
+    return [each for each in gc.get_referrers(code) if isinstance(each, FunctionType) and each.__code__ is code]
+
+
+def _makers_of(code: CodeType) -> list[FunctionType]:
+    """Return the functions that a function stands in, if it does."""
+    if "<locals>" not in code.co_qualname:
+        return []
+    functions = (each for each in gc.get_objects() if isinstance(each, FunctionType))
+    return [each for each in functions if any(part is code for part in each.__code__.co_consts)]
+
+
+def _raising(code: CodeType) -> CodeType:
+    """Return code that raises, and that closes over the same variables as what it stands in for."""
+    names = code.co_freevars
+    outer = [f"    {name} = None" for name in names]
+    inner = [
+        "from tests.chaos.planting import strike",
+        "strike()",
+        f"return ({''.join(f'{name}, ' for name in names)})",
+    ]
+    lines = ["def outer():", *outer, "    def planted(*_, **__):", *(f"        {line}" for line in inner)]
+    made = dict[str, Any]()
+    exec("\n".join([*lines, "    return planted"]), made)  # noqa: S102
+    raising: CodeType = made["outer"]().__code__
+    return raising
+
+
+def _is_hook(frame: FrameType | None) -> bool:
+    """Say whether a frame is a function of ours that somebody else has called, or the part of one."""
+    if frame is None or not _is_function(frame):
+        return False
+    return not _is_ours(frame.f_back) or (_is_among(frame, GUARDS) and _is_hook(frame.f_back))
+
+
+def _is_function(frame: FrameType) -> bool:
+    """Say whether a frame is a function of ours that may fail: no module, no class's body, no part of a function."""
+    is_named = frame.f_code.co_flags & inspect.CO_OPTIMIZED and not frame.f_code.co_name.startswith("<")
+    return bool(is_named) and _is_ours(frame) and not _is_among(frame, CANNOT_FAIL | USERS_OWN)
+
+
+def _is_ours(frame: FrameType | None) -> bool:
+    return frame is not None and frame.f_code.co_filename.startswith(OURS)
+
+
+def _is_among(frame: FrameType, names: set[str]) -> bool:
+    name = _name(frame.f_code)
+    return any(name == each or name.startswith(f"{each}.") for each in names)
+
+
+def _name(code: CodeType) -> str:
+    folder = next(folder for folder in OURS if code.co_filename.startswith(folder))
+    path = Path(code.co_filename).relative_to(folder).with_suffix("")
+    return ".".join([*path.parts, code.co_qualname])
