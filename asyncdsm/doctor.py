@@ -8,11 +8,10 @@ import platform
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from importlib.util import find_spec
 from typing import Any
 
 from asyncdsm._version import __version__
-from asyncdsm.integration import integration_of, names
+from asyncdsm.integration import integration_of, is_installed, names
 from asyncdsm.settings import SettingError, Settings, sources
 
 PATIENCE_SECONDS = 3.0
@@ -49,7 +48,7 @@ def findings(environ: Mapping[str, str]) -> dict[str, Any]:
 def _client(name: str) -> dict[str, Any]:
     installed = _version_of(name)
     found = {"name": name, "installed": installed, "tested": None, "followed": "no", "problem": None}
-    if installed is None or find_spec(name) is None:
+    if installed is None or not is_installed(name):
         return found
     try:
         integration = integration_of(name)

@@ -36,7 +36,8 @@ def poll(original: Callable[..., Any]) -> Callable[..., Any]:
 def _polled(client: Client, consumer: Any, message: Any) -> None:
     if checkpoint.running() is None:
         return
-    client.learn_cluster_id(consumer, has_answered=message is not None)
+    if client.cluster_id is None:
+        client.learn_cluster_id(consumer, has_answered=message is not None)
     if message is not None:
         consumed(client, message)
     if client.is_below:
@@ -103,7 +104,7 @@ def consumed(client: Client, message: Any) -> Pathway | None:
     """Record the consume checkpoint of one message, and make its pathway current. What is an error is no message."""
     if message.error() is not None:
         return None
-    topic, place = message.topic(), _place_of(message)
+    topic, partition, offset = place = _place_of(message)
     header, size = None, len(message)
     key = message.key()
     if key:
@@ -115,7 +116,7 @@ def consumed(client: Client, message: Any) -> Pathway | None:
         elif name == LEGACY_HEADER and header is None and value is not None:
             header = legacy_text(value)
     pathway = checkpoint.consume(client.in_edge(topic), header, size, message.timestamp()[1] * _NS_PER_MS)
-    client.behind.positions[topic, place[1]] = place[2] + 1
+    client.behind.positions[topic, partition] = offset + 1
     if pathway is not None:
         remember(message, place, pathway)
     return pathway

@@ -105,14 +105,17 @@ def addressed(
     """
     if headers is not None and not isinstance(headers, (dict, list)):
         return None, headers
-    sent, size = list[tuple[Any, Any]](), size_of(value) + size_of(key)
-    try:
-        for name, text in headers.items() if isinstance(headers, dict) else headers or ():
-            if name != HEADER:  # ours takes the place of one that was forwarded
-                sent.append((name, text))
-                size += size_of(name) + size_of(text)
-    except (TypeError, ValueError):  # no pairs
-        return None, headers
+    sent, size = [], len(value) if value.__class__ is bytes else size_of(value)
+    if key is not None:
+        size += size_of(key)
+    if headers:
+        try:
+            for name, text in headers.items() if isinstance(headers, dict) else headers:
+                if name != HEADER:  # ours takes the place of one that was forwarded
+                    sent.append((name, text))
+                    size += size_of(name) + size_of(text)
+        except (TypeError, ValueError):  # no pairs
+            return None, headers
     if not injects:
         return checkpoint.prepare(client.out_edge(topic), size), headers
     departure = checkpoint.prepare(client.out_edge(topic), size, KEY_BYTES)

@@ -70,3 +70,11 @@ async def test_one_pathway(
     edges = sum(each.edge_latency for each in made)
     assert made[-1].pathway_latency == pytest.approx(edges, abs=len(made) * WIRE_SECONDS)
     assert made[-1].pathway_latency == pytest.approx((made[-1].time_ns - made[0].time_ns) / 1e9, abs=WIRE_SECONDS)
+
+
+def test_all_of_them_at_once() -> None:
+    asyncdsm.instrument()
+    try:
+        assert asyncdsm.wrap(Producer) is not None
+    finally:
+        asyncdsm.uninstrument()

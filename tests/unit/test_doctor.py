@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from asyncdsm.cli import main
+from asyncdsm.integration import is_installed
 from tests.brokers.process import free_port
 from tests.intake import Intake, running_intake
 
@@ -88,3 +91,9 @@ def test_no_key_and_no_password_is_shown(environ: pytest.MonkeyPatch, capsys: py
     main(["doctor"])
     main(["doctor", "--json"])
     assert "secret" not in capsys.readouterr().out
+
+
+def test_what_stands_in_its_modules_place_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "odd", ModuleType("odd"))
+    assert is_installed("odd")
+    assert not is_installed("nothing_like_it")
