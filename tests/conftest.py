@@ -115,10 +115,18 @@ def blockbuster() -> Iterator[BlockBuster]:
             function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
             # The tests' own HTTP clients look for certificates; the exporter does that in a worker thread.
             function.can_block_in("httpx2/_config.py", "create_ssl_context")
+            function.can_block_in("httpx/_config.py", {"create_ssl_context", "load_ssl_context_verify"})
             # Integrations are looked up once, as a module is imported once.
             function.can_block_in("asyncdsm/integration.py", "_entry_points")
             # aiobotocore reads its description of a service when a client is made.
             function.can_block_in("aiobotocore/session.py", "_create_client")
+            # FastStream's test broker reads the source of who calls it, taskiq's waits for its threads at the end.
+            function.can_block_in("faststream/_internal/testing/ast.py", "_read_source_ast")
+            function.can_block_in("taskiq/brokers/inmemory_broker.py", "shutdown")
+            # The tests' own intake lives in a thread.
+            function.can_block_in("tests/intake.py", "running_intake")
+            # A test that runs a process waits for it.
+            function.can_block_in("tests/integrations/test_taskiq.py", "test_a_worker_on_rabbitmq")
             # What tests create on their AWS, they create by a client that blocks.
             function.can_block_in("tests/brokers/aws.py", {"queue", "topic", "stream", "rule", "on_queue"})
             # In a thread of its own, the flush blocks nobody.

@@ -29,11 +29,6 @@ TestKafkaBroker.__test__ = False
 ANOTHERS = Pathway(99, 1, 1)
 
 
-@pytest.fixture(autouse=True)
-def blockbuster() -> None:
-    """FastStream and librdkafka look things up as they start."""
-
-
 class Setup:
     """A broker with the middleware, and names to use on it."""
 

@@ -24,11 +24,6 @@ LIBRARIES = [httpx2, httpx]
 CAME = Pathway(77, 1, 1)
 
 
-@pytest.fixture(autouse=True)
-def blockbuster() -> None:
-    """httpx looks for certificates as a client is made."""
-
-
 class Server:
     """Answers with what came, and sends `/there` on to `/here`."""
 

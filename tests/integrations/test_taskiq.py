@@ -29,11 +29,6 @@ from tests.intake import running_intake
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(autouse=True)
-def blockbuster() -> None:
-    """taskiq waits for its threads, and a test here for a process."""
-
-
 class Keeps(TaskiqMiddleware):
     """Keeps what is sent and what arrives."""
 

@@ -135,7 +135,7 @@ LIKE_JSON = st.one_of(
 )
 
 
-@settings(max_examples=2000)
+@settings(max_examples=300)
 @given(attributes=ANYTHING, body=ANYTHING | LIKE_JSON, system=ANYTHING)
 def test_nothing_that_sqs_could_deliver_raises(attributes: Any, body: Any, system: Any) -> None:
     header, size, broker_ns = aws.queued(attributes, body, system)
@@ -145,7 +145,7 @@ def test_nothing_that_sqs_could_deliver_raises(attributes: Any, body: Any, syste
     assert broker_ns is None
 
 
-@settings(max_examples=2000)
+@settings(max_examples=300)
 @given(
     value=ANYTHING | LIKE_JSON,
     data=st.binary(max_size=80) | LIKE_JSON.map(lambda text: text.encode("utf-8", "replace")),

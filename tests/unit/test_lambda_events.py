@@ -184,7 +184,7 @@ RECORD = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(records=st.lists(RECORD | ANYTHING, max_size=3), detail=ANYTHING)
 def test_nothing_raises_whatever_the_event(records: list[Any], detail: Any) -> None:
     with capture():
