@@ -107,7 +107,7 @@ SENDING: dict[str, Any] = {
     "retry": lambda _: stubborn.delay(),
     "eta": lambda n: add.apply_async(([n],), countdown=0.2),
     "add": lambda n: add.delay([n]),
-    "slow": lambda n: slow.delay(n),
+    "slow": slow.delay,
 }
 
 
