@@ -7,11 +7,10 @@ import json
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from importlib.util import find_spec
 from typing import Any
 
 from asyncdsm._version import __version__
-from asyncdsm.integration import integration_of, names
+from asyncdsm.integration import integration_of, is_installed, names
 from asyncdsm.settings import SettingError, Settings, sources, without_password
 
 PATIENCE_SECONDS = 3.0
@@ -48,7 +47,7 @@ def findings(environ: Mapping[str, str]) -> dict[str, Any]:
 def _client(name: str) -> dict[str, Any]:
     installed = _version_of(name)
     found = {"name": name, "installed": installed, "tested": None, "followed": "no", "problem": None}
-    if installed is None or find_spec(name) is None:
+    if installed is None or not is_installed(name):
         return found
     try:
         integration = integration_of(name)

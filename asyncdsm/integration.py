@@ -81,6 +81,14 @@ def integration_of(name: str) -> Integration:
     return _load(name)
 
 
+def is_installed(name: str) -> bool:
+    """Say whether a package can be imported, without importing it."""
+    from importlib.util import find_spec  # noqa: PLC0415
+
+    # Modules that replace themselves, as Kombu's and Celery's do, have no spec to be found.
+    return name in sys.modules or find_spec(name) is not None
+
+
 @contextmanager
 def using(message: Any) -> Iterator[Pathway | None]:
     """Make this consumed message's pathway the current one inside the block: for gather, queues and worker pools.
@@ -148,10 +156,8 @@ def _loadable() -> Iterator[Integration]:
 
 
 def _named(name: str | None) -> list[Integration]:
-    from importlib.util import find_spec  # noqa: PLC0415
-
     if name is None:
-        return [_load(known) for known in _entry_points() if find_spec(known) is not None]
+        return [_load(known) for known in _entry_points() if is_installed(known)]
     if name not in _entry_points():
         raise UnknownClientError(f"no integration named {name!r}; known: {_known()}")
     return [_load(name)]
