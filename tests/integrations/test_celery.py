@@ -23,7 +23,7 @@ LISTENED = (signals.task_received, signals.task_prerun, signals.task_postrun, si
 
 
 def listening() -> list[bool]:
-    return [any(key[0] == tasks.__name__ for key, _ in signal.receivers) for signal in LISTENED]
+    return [any(key[0] == tasks.__name__ for key, _ in signal.receivers or []) for signal in LISTENED]
 
 
 @pytest.fixture
