@@ -86,10 +86,10 @@ def _sugiyama(count: int, ends: Ends) -> tuple[list[Point], list[list[Point]]]:
     routed, layers = list(range(len(ends))), None
     if len(ends) > LARGE:
         against = set(Drawing(n=count, edges=ends, directed=True).feedback_arc_set(None, "eades"))
-        along = Drawing(n=count, edges=[end for at, end in enumerate(ends) if at not in against], directed=True)
+        along: Any = Drawing(n=count, edges=[end for at, end in enumerate(ends) if at not in against], directed=True)
         layers = [round(layer) for _, layer in along.layout_sugiyama().coords[:count]]
         routed = [at for at, (source, target) in enumerate(ends) if 0 < layers[target] - layers[source] <= LONG]
-    drawing = Drawing(n=count, edges=[ends[at] for at in routed], directed=True)
+    drawing: Any = Drawing(n=count, edges=[ends[at] for at in routed], directed=True)
     layout, extended = drawing.layout_sugiyama(layers=layers, return_extended_graph=True)
     places = _apart(layout.coords)
     bends: list[list[Point]] = [[] for _ in ends]
