@@ -19,6 +19,7 @@ from asyncdsm.stats import Accounts, Stats
 TRIES_AT_EXIT, DELAY_AT_EXIT = 3, 0.1
 _OURS = {
     "accept",
+    "accept-encoding",
     "authorization",
     "connection",
     "content-length",

@@ -26,30 +26,33 @@ class Piece(NamedTuple):
     last: int
 
 
-def pieces(first: int, last: int, extents: Mapping[int, Extent]) -> Iterator[Piece]:
+def pieces(first: int, last: int, extents: Mapping[int, Extent], widest: int = WIDTHS[-1]) -> Iterator[Piece]:
     """Yield what to read for [first, last), each moment once.
 
-    Where the finer rows are gone already, the ends move outwards to where a row of a wider level starts.
+    Rows are no wider than `widest`. Where the finer rows are gone already, wider ones stand in for them, and the ends
+    move outwards to where such a row starts.
     """
     for finer, width in pairwise(WIDTHS):
         if first < extents[finer].since:
             first = first // width * width
         if last < extents[finer].since:
             last = -(-last // width) * width
-    yield from _cover(first, last, len(WIDTHS) - 1, extents)
+    yield from _cover(first, last, len(WIDTHS) - 1, extents, widest)
 
 
-def _cover(first: int, last: int, level: int, extents: Mapping[int, Extent]) -> Iterator[Piece]:
+def _cover(first: int, last: int, level: int, extents: Mapping[int, Extent], widest: int) -> Iterator[Piece]:
     if first >= last:
         return
     width = WIDTHS[level]
     since, until = extents[width]
+    if width > widest:
+        until = min(until, extents[WIDTHS[level - 1]].since)
     begin, end = -(-max(first, since) // width) * width, min(last, until) // width * width
     if level == 0:
         yield Piece(width, begin, -(-last // width) * width)
     elif begin < end:
-        yield from _cover(first, begin, level - 1, extents)
+        yield from _cover(first, begin, level - 1, extents, widest)
         yield Piece(width, begin, end)
-        yield from _cover(end, last, level - 1, extents)
+        yield from _cover(end, last, level - 1, extents, widest)
     else:
-        yield from _cover(first, last, level - 1, extents)
+        yield from _cover(first, last, level - 1, extents, widest)

@@ -8,6 +8,7 @@ import numpy as np
 
 from asyncdsm.agent.intake import IntakeError
 from asyncdsm.agent.lag import lag_of
+from asyncdsm.agent.levels import WIDTHS
 from asyncdsm.agent.points import edge_id
 from asyncdsm.agent.spans import covered_seconds
 from asyncdsm.agent.stats import Figures
@@ -25,7 +26,8 @@ def series(store: Store, edge: str, span: Span, step: int) -> dict[str, Any]:
     labels, cells = store.merged(
         span,
         lambda rows: np.where(np.isin(rows.points, wanted), rows.starts // step, -1),
-        store.points.services[key.service, key.env],
+        service=store.points.services[key.service, key.env],
+        widest=max(width for width in WIDTHS if step % width == 0),
     )
     figures = Figures.of(cells, len(labels))
     total = float(figures.edge.counts.sum())

@@ -21,7 +21,7 @@ import numpy as np
 
 from asyncdsm.agent.cells import Ints, unpacked
 from asyncdsm.agent.intake import IntakeError, Report, read_report
-from asyncdsm.agent.levels import FOREVER, pieces
+from asyncdsm.agent.levels import FOREVER, WIDTHS, pieces
 from asyncdsm.agent.merger import Grouped, Merger, Rows
 from asyncdsm.agent.points import Points
 from asyncdsm.agent.store_file import (
@@ -151,8 +151,11 @@ class Store:
         with self._lock:
             self._flush()
 
-    def merged(self, span: Span, label: Label, service: int | None = None) -> Grouped:
-        """Return what was counted in a span under the reader's labels; of one service only, where one is given."""
+    def merged(self, span: Span, label: Label, *, service: int | None = None, widest: int = WIDTHS[-1]) -> Grouped:
+        """Return what was counted in a span under the reader's labels.
+
+        Of one service only, where one is given; from rows that are no wider than `widest`, as far as there are any.
+        """
         merger = Merger()
 
         def add(rows: Rows) -> None:
@@ -163,7 +166,7 @@ class Store:
         with self._reading() as (connection, pending, extents):
             first, last = self._bounded(span)
             add(pending.where((pending.starts >= first) & (pending.starts < last)))
-            for start, data in segments_of(connection, pieces(first, last, extents), service):
+            for start, data in segments_of(connection, pieces(first, last, extents, widest), service):
                 cells, points = unpacked(data)
                 add(Rows(np.full(len(points), start), points, cells))
         return merger.grouped()

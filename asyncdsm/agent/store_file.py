@@ -231,17 +231,26 @@ def add_to_counters(connection: sqlite3.Connection, counted: dict[str, int]) -> 
     connection.executemany(query, [(name, value) for name, value in counted.items() if value])
 
 
-def first_start(connection: sqlite3.Connection) -> int | None:
-    """Return when the oldest row starts; None where there is none."""
+def first_starts(connection: sqlite3.Connection) -> dict[int, int]:
+    """Return when the oldest row of each level starts, by width, for levels that have any."""
     query = "SELECT min(start) FROM segments WHERE width = ?"
-    starts = [connection.execute(query, (width,)).fetchone()[0] for width in WIDTHS]
-    return min((start for start in starts if start is not None), default=None)
+    found = ((width, connection.execute(query, (width,)).fetchone()[0]) for width in WIDTHS)
+    return {width: start for width, start in found if start is not None}
+
+
+def first_start(connection: sqlite3.Connection) -> int | None:
+    """Return since when there is something; a wide row that has finer ones in it may start earlier."""
+    first: int | None = None
+    for width, start in first_starts(connection).items():
+        if first is None or start + width <= first:
+            first = start
+    return first
 
 
 def forget_points(connection: sqlite3.Connection, oldest: int) -> tuple[list[int], list[tuple[str, str]]]:
     """Let go of points that have no rows any more, and of services without points; return which (name, env)."""
-    first = first_start(connection)
+    first = min(first_starts(connection).values(), default=oldest)
     query = "DELETE FROM points WHERE last < ? RETURNING id"
-    points = [number for (number,) in connection.execute(query, (oldest if first is None else first,))]
+    points = [number for (number,) in connection.execute(query, (first,))]
     query = "DELETE FROM services WHERE last_seen < ? AND id NOT IN (SELECT service FROM points) RETURNING name, env"
     return points, list(connection.execute(query, (oldest,)))

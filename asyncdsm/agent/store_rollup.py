@@ -11,7 +11,7 @@ import numpy as np
 from asyncdsm.agent.cells import Cells, merged, packed, unpacked
 from asyncdsm.agent.levels import WIDTHS, Extent, Piece
 from asyncdsm.agent.merger import Merger, Rows
-from asyncdsm.agent.store_file import segments_of
+from asyncdsm.agent.store_file import first_starts, segments_of
 
 GRACE_SECONDS = 60
 """How long after its end a stretch is rolled up; what comes later is added to each level by itself."""
@@ -75,19 +75,18 @@ def make_room(connection: sqlite3.Connection, extents: Extents) -> tuple[int, in
 
     Return how many rows went, and how many of them nothing covers.
     """
-    firsts = {width: _first_start(connection, width) for width in WIDTHS}
+    firsts = first_starts(connection)
     covered = [
         (first, finer, min(first + _SLICES[finer], extents[width].until) // width * width)
         for finer, width in pairwise(WIDTHS)
-        if (first := firsts[finer]) is not None and first < extents[width].until // width * width
+        if (first := firsts.get(finer)) is not None and first < extents[width].until // width * width
     ]
     if covered:
         _, width, before = min(covered)
         return _delete(connection, extents, width, before), 0
-    left = [(first, width) for width, first in firsts.items() if first is not None]
-    if not left:
+    if not firsts:
         return 0, 0
-    first, width = min(left)
+    first, width = min((first, width) for width, first in firsts.items())
     gone = _delete(connection, extents, width, first + width)
     return gone, gone
 
@@ -98,12 +97,6 @@ def _delete(connection: sqlite3.Connection, extents: Extents, width: int, before
     connection.execute(f"DELETE {where}", (width, before))
     _mark(connection, extents, width, since=max(before, extents[width].since))
     return int(gone)
-
-
-def _first_start(connection: sqlite3.Connection, width: int) -> int | None:
-    start: int | None
-    (start,) = connection.execute("SELECT min(start) FROM segments WHERE width = ?", (width,)).fetchone()
-    return start
 
 
 def _mark(connection: sqlite3.Connection, extents: Extents, width: int, **changed: int) -> None:

@@ -46,9 +46,9 @@ def topology_of(store: Store, span: Span) -> dict[str, Any]:
     }
 
 
-def points_of(store: Store, span: Span, service: int | None = None) -> tuple[list[PointKey], Cells]:
+def points_of(store: Store, span: Span) -> tuple[list[PointKey], Cells]:
     """Return the points of a span in order, and what they counted: group `i` is point `i`."""
-    labels, cells = store.merged(span, lambda rows: rows.points, service)
+    labels, cells = store.merged(span, lambda rows: rows.points)
     named = [(store.points.keys.get(label), group) for group, label in enumerate(labels.tolist())]
     known = sorted((key, group) for key, group in named if key is not None)
     place = np.full(len(labels), -1, np.int64)

@@ -1,0 +1,215 @@
+"""Passing payloads on: unchanged, and every one accounted for, whatever the other side does."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from typing import Any
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from asyncdsm import delivery, log
+from asyncdsm.agent.forward import is_here
+from asyncdsm.agent.serve import running_agent
+from asyncdsm.settings import Settings
+from tests.agent.payloads import GZIP, INTAKE, Client, bucket, payload, point
+from tests.intake import HANG, RESET, Intake, running_intake
+
+TOKEN = "a-token-for-the-tests"  # noqa: S105
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again soon, and say everything again."""
+    monkeypatch.setattr(delivery, "FIRST_DELAY", 0.02)
+    monkeypatch.setattr(delivery, "LONGEST_DELAY", 0.1)
+    log.forget()
+
+
+@asynccontextmanager
+async def listening(port: int = 0) -> AsyncIterator[Intake]:
+    """Run an intake inside the block."""
+    intake = running_intake(port=port)
+    yield await to_thread.run_sync(intake.__enter__)
+    await to_thread.run_sync(intake.__exit__, None, None, None)
+
+
+@asynccontextmanager
+async def passing_on() -> AsyncIterator[tuple[Client, Intake]]:
+    """Run an agent that forwards to an intake, and a client of the agent."""
+    async with listening() as intake, running_agent(forward=intake.url) as agent, Client(base_url=agent.url) as client:
+        yield client, intake
+
+
+def body(number: int) -> bytes:
+    return gzip.compress(payload(bucket(point(Hash=number))), mtime=number)
+
+
+async def forwarded(client: Client) -> dict[str, Any]:
+    """Return the accounts, which balance at any time."""
+    shown: dict[str, Any] = (await client.get("/api/health")).json()["forwarded"]
+    assert shown["recorded"] == shown["delivered"] + shown["pending"] + sum(shown["dropped"].values())
+    return shown
+
+
+async def accounts(client: Client, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    with anyio.fail_after(60):
+        while not is_so(shown := await forwarded(client)):
+            await anyio.sleep(0.02)
+        return shown
+
+
+async def test_bytes_and_headers_are_unchanged() -> None:
+    sent = {
+        **GZIP,
+        "Datadog-Meta-Lang": "go",
+        "Datadog-Meta-Tracer-Version": "v2.0.1",
+        "Datadog-Container-ID": "abc",
+        "User-Agent": "Go-http-client/1.1",
+        "X-Own": "kept",
+    }
+    async with passing_on() as (client, intake):
+        for number in range(5):
+            answer = await client.post(INTAKE, content=body(number), headers=sent)
+            assert answer.status_code == 202
+        await accounts(client, lambda shown: shown["delivered"] == 5)
+    assert intake.accepted == [body(number) for number in range(5)]
+    for method, path, headers, _ in intake.requests:
+        assert (method, path) == ("POST", INTAKE)
+        assert {name: headers.get(name.lower()) for name in sent} == sent
+        assert set(headers) - {name.lower() for name in sent} == {"host", "content-length", "via"}
+
+
+async def test_what_was_not_compressed_is_not_said_to_be() -> None:
+    async with passing_on() as (client, intake):
+        await client.report(payload(bucket(point())))
+        await accounts(client, lambda shown: shown["delivered"] == 1)
+    assert intake.accepted == [payload(bucket(point()))]
+    assert "content-encoding" not in intake.requests[0][2]
+
+
+async def test_what_is_wrong_is_not_passed_on() -> None:
+    async with passing_on() as (client, intake):
+        assert (await client.report(b"\xc1")).status_code == 400
+        await client.report(body(1), gzipped=True)
+        await accounts(client, lambda shown: shown["delivered"] == 1)
+    assert intake.accepted == [body(1)]
+
+
+async def test_the_other_side_is_away_and_comes_back() -> None:
+    async with listening() as intake:
+        port = int(intake.url.rpartition(":")[2])
+    async with running_agent(forward=intake.url) as agent, Client(base_url=agent.url) as client:
+        for number in range(4):
+            assert (await client.report(body(number), gzipped=True)).status_code == 202
+        assert (await forwarded(client))["pending"] == 4
+        async with listening(port) as intake:
+            await accounts(client, lambda shown: shown["delivered"] == 4)
+    assert intake.accepted == [body(number) for number in range(4)]
+
+
+async def test_the_other_side_flaps() -> None:
+    async with passing_on() as (client, intake):
+        intake.answers = [503, RESET, 202, 429, 500, 202, RESET, RESET, 202]
+        for number in range(6):
+            await client.report(body(number), gzipped=True)
+        await accounts(client, lambda shown: shown["delivered"] == 6)
+    assert intake.accepted == [body(number) for number in range(6)]
+
+
+async def test_the_other_side_refuses() -> None:
+    async with passing_on() as (client, intake):
+        intake.answers = [400, 202, 413]
+        for number in range(4):
+            await client.report(body(number), gzipped=True)
+        shown = await accounts(client, lambda shown: shown["pending"] == 0)
+    assert shown == {"recorded": 4, "delivered": 2, "pending": 0, "dropped": {"rejected": 2}}
+    assert intake.accepted == [body(1), body(3)]
+
+
+async def test_the_other_side_is_slow(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """What cannot be delivered by the end is counted, and said; who reports here waits for none of it."""
+    monkeypatch.setattr(Settings, "shutdown_seconds", 0.2)
+    async with passing_on() as (client, intake):
+        intake.answer = HANG
+        for number in range(3):
+            assert (await client.report(body(number), gzipped=True)).status_code == 202
+        assert (await forwarded(client))["pending"] == 3
+        with anyio.fail_after(60):
+            while not intake.requests:
+                await anyio.sleep(0.02)
+    assert "3 payloads could not be passed on before the end" in caplog.text
+    assert intake.accepted == []
+
+
+async def test_no_room_for_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Settings, "max_outbox_bytes", 2 * len(body(1)) + 10)
+    async with listening() as intake:
+        pass
+    async with running_agent(forward=intake.url) as agent, Client(base_url=agent.url) as client:
+        for number in range(5):
+            await client.report(body(number), gzipped=True)
+        shown = await forwarded(client)
+        assert shown["dropped"] == {"outbox": 3}
+        metrics = (await client.get("/api/metrics")).text
+        assert 'forwarded_payloads{state="dropped outbox"} 3' in metrics
+
+
+async def test_to_another_agent_that_asks_for_a_token() -> None:
+    async with running_agent(token=TOKEN) as far:
+        url = far.url.replace("http://", f"http://agent:{TOKEN}@")
+        async with running_agent(forward=url) as near, Client(base_url=near.url) as client:
+            await client.report(body(1), gzipped=True)
+            await accounts(client, lambda shown: shown["delivered"] == 1)
+        assert far.store.payloads == 1
+
+
+async def test_agents_that_forward_in_a_circle() -> None:
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with (
+        running_agent(forward=f"http://127.0.0.1:{port}") as one,
+        running_agent(port=port, forward=one.url) as other,
+        Client(base_url=one.url) as client,
+        Client(base_url=other.url) as far,
+    ):
+        await client.report(body(1), gzipped=True)
+        assert (await accounts(client, lambda shown: shown["pending"] == 0))["delivered"] == 1
+        assert (await accounts(far, lambda shown: shown["pending"] == 0))["dropped"] == {"rejected": 1}
+        assert (one.store.payloads, other.store.payloads) == (1, 1)
+
+
+def test_not_to_itself() -> None:
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for host in ("localhost", "127.0.0.1", "127.0.0.5", socket.gethostname()):
+        assert is_here(f"http://{host}:{port}", port)
+        assert not is_here(f"http://{host}:{port}", port + 1)
+    assert not is_here("http://192.0.2.1:80", 80)
+    assert not is_here("http://no-such-host.invalid", 80)
+    command = [sys.executable, "-m", "asyncdsm", "agent", "--port", str(port)]
+    done = subprocess.run(
+        [*command, "--forward", f"http://user:secret@localhost:{port}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "leads back to this agent" in done.stderr
+    assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize("url", ["ftp://agent", "agent:8126", "http://"])
+async def test_what_is_no_address(url: str) -> None:
+    with pytest.raises(ValueError, match=r"agent_url is .*; it must be an http"):
+        async with running_agent(forward=url):
+            raise AssertionError

@@ -1,0 +1,142 @@
+"""Roll-ups: whatever span is asked for, of whichever levels it is made, the figures are those of the exact data."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncdsm.agent.cells import EDGE, PATHWAY, SIZE, Cells, key_of, merged, packed, unpacked
+from asyncdsm.agent.intake import BucketReport, PointReport, Report
+from asyncdsm.agent.levels import FOREVER, WIDTHS, Extent, Piece, pieces
+from asyncdsm.agent.stats import Figures
+from asyncdsm.agent.store import Span, Store
+from asyncdsm.agent.topology import points_of
+from asyncdsm.bins import ZERO, bin_of
+from tests.agent.payloads import NOW
+from tests.agent.test_merging import exact
+
+HOUR, DAY = 3600, 86_400
+BEGAN = int(NOW) // DAY * DAY
+
+
+class Clock:
+    """The time, as the test sets it."""
+
+    def __init__(self) -> None:
+        self.now = float(BEGAN)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def report(start: int, latency: float) -> Report:
+    keys = [key_of(0, sketch, bin_of(latency)) for sketch in (EDGE, PATHWAY, SIZE)]
+    buckets = [BucketReport(start * 10**9, 10**10, [PointReport(("type:kafka",), 1, 0)], [])]
+    return Report("s", "", "go", "", buckets, Cells(np.array(keys, np.int64), np.ones(3)))
+
+
+def filled(chance: random.Random, days: int) -> tuple[Store, list[tuple[int, float]]]:
+    """Return a store of some days, and what went into it: when, and which latency."""
+    clock = Clock()
+    store, data = Store(now=clock), list[tuple[int, float]]()
+    while clock.now < BEGAN + days * DAY:
+        for _ in range(chance.randint(1, 3)):
+            late = chance.choice([0, 0, 0, 30, 90, 700, 5_000])  # a sender that was cut off
+            start, latency = max(int(clock.now) - late, BEGAN), round(chance.lognormvariate(-3, 2), 6) + 1e-6
+            data.append((start, latency))
+            store.add(report(start, latency))
+        store.flush()
+        clock.now += chance.choice([10, 10, 50, 600, 3_000, 9_000])
+    for _ in range(50):  # a turn rolls up some stretches only
+        store.flush()
+    return store, data
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**32), ends=st.lists(st.integers(0, 3 * DAY), min_size=8, max_size=8))
+def test_any_span_of_any_levels(seed: int, ends: list[int]) -> None:
+    store, data = filled(random.Random(seed), days=3)
+    extents = store._extents
+    assert extents[10].since > BEGAN
+    assert extents[HOUR].until > BEGAN + 2 * DAY
+    for one, other in zip(ends[::2], ends[1::2], strict=True):
+        first, last = BEGAN + min(one, other), BEGAN + max(one, other) + 10
+        read = sorted(piece[1:] for piece in pieces(first // 10 * 10, -(-last // 10) * 10, extents))
+        begin, end = read[0][0], read[-1][1]
+        assert all(before[1] == after[0] for before, after in pairwise(read))
+        assert first - HOUR < begin <= first
+        assert last <= end < last + HOUR
+        values = [latency for start, latency in data if begin <= start // 10 * 10 < end]
+        _, cells = points_of(store, Span(first, last))
+        figures = Figures.of(cells, 1)
+        assert figures.edge.counts.tolist() == [len(values)]
+        for summary in figures if values else ():
+            assert summary.stats(0) == pytest.approx(exact(values), rel=0.008)
+
+
+@given(
+    first=st.integers(0, 20_000),
+    length=st.integers(1, 20_000),
+    marks=st.lists(st.integers(0, 12), min_size=6, max_size=6),
+)
+def test_pieces_have_each_moment_once(first: int, length: int, marks: list[int]) -> None:
+    since = sorted((mark * HOUR // 2 for mark in marks[:3]), reverse=True)
+    until = sorted((max(mark * HOUR // 2, *since) for mark in marks[3:]), reverse=True)
+    extents = {10: Extent(min(since[0], until[0]), FOREVER)}
+    for width, begin, end in zip(WIDTHS[1:], [*since[1:], 0], until, strict=True):
+        extents[width] = Extent(begin // HOUR * HOUR, end // width * width)
+    first, last = first // 10 * 10, (first + length) // 10 * 10
+    found = sorted(pieces(first, last, extents), key=lambda piece: piece.first)
+    assert all(before.last == after.first for before, after in pairwise(found))
+    assert all(piece.first % piece.width == piece.last % piece.width == 0 for piece in found)
+    if last > first:
+        assert found[0].first <= first
+        assert found[-1].last >= last
+
+
+def test_the_widest_are_taken() -> None:
+    extents = {10: Extent(0, FOREVER), **dict.fromkeys(WIDTHS[1:], Extent(0, FOREVER))}
+    assert list(pieces(3590, 2 * HOUR + 70, extents)) == [
+        Piece(10, 3590, HOUR),
+        Piece(HOUR, HOUR, 2 * HOUR),
+        Piece(60, 2 * HOUR, 2 * HOUR + 60),
+        Piece(10, 2 * HOUR + 60, 2 * HOUR + 70),
+    ]
+
+
+BINS = st.one_of(st.just(ZERO), st.integers(-47_000, 47_000))
+CELLS = st.dictionaries(
+    st.tuples(st.integers(0, 5), st.sampled_from([EDGE, PATHWAY, SIZE]), BINS),
+    st.one_of(st.integers(1, 300), st.integers(1, 10**15), st.floats(0.25, 1e6)),
+    max_size=40,
+)
+
+
+@given(parts=st.lists(CELLS, min_size=1, max_size=4))
+def test_cells_add_up_and_are_packed_without_loss(parts: list[dict[tuple[int, int, int], float]]) -> None:
+    expected: dict[int, float] = {}
+    made = list[Cells]()
+    for part in parts:
+        keys = {key_of(*where): float(count) for where, count in part.items()}
+        made.append(Cells(np.array(list(keys), np.int64), np.array(list(keys.values()), np.float64)))
+        for key, count in keys.items():
+            expected[key] = expected.get(key, 0.0) + count
+    cells = merged(*made)
+    assert dict(zip(cells.keys.tolist(), cells.counts.tolist(), strict=True)) == expected
+    assert cells.keys.tolist() == sorted(expected)
+    again, points = unpacked(packed(cells, np.arange(100, 106)))
+    assert (again.keys.tolist(), again.counts.tolist()) == (cells.keys.tolist(), cells.counts.tolist())
+    assert points.tolist() == list(range(100, 106))
+
+
+def test_one_sender_cannot_spoil_the_figures_of_others() -> None:
+    keys = [key_of(0, EDGE, 5), key_of(0, EDGE, 6), *(key_of(1, EDGE, bin_) for bin_ in range(1000, 1100))]
+    counts = [1e15 * 9, 1e15 * 9, *[1.0] * 100]
+    figures = Figures.of(Cells(np.array(keys, np.int64), np.array(counts)), 2)
+    assert figures.edge.counts[1] == 100
+    assert figures.edge.p50[1] == pytest.approx(1.015625 ** (1049 - 1338.5), rel=0.008)

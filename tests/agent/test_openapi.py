@@ -1,0 +1,56 @@
+"""The API keeps to its description: schemathesis asks what it can think of, over real HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from anyio.from_thread import start_blocking_portal
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from asyncdsm.agent.openapi import DESCRIPTION, PATHS
+from asyncdsm.agent.serve import running_agent
+from asyncdsm.agent.store import Store
+from tests.agent.payloads import NOW, Client
+from tests.agent.test_api import edge_id, report, shop
+
+# A stream of events has no end, and schemathesis would wait for it.
+schema = schemathesis.openapi.from_dict(DESCRIPTION).exclude(path="/api/live")
+TAGS = "direction:out", "topic:orders", "type:kafka"
+
+
+async def fill(url: str) -> None:
+    async with Client(base_url=url, timeout=30) as client:
+        await shop(client)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Run an agent that has something to show."""
+    store = Store(now=lambda: NOW)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(running_agent(store=store)) as agent:
+        portal.call(fill, agent.url)
+        yield agent.url
+
+
+@schema.parametrize()
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_whatever_is_asked(case: Case, url: str) -> None:
+    # What parameters have to do with each other (minutes or from and to, service or queue), OpenAPI cannot say.
+    case.call_and_validate(base_url=url, excluded_checks=[positive_data_acceptance])
+
+
+async def test_what_is_described_is_served(client: Client) -> None:
+    answer = await client.get("/api/openapi.json")
+    assert answer.json() == DESCRIPTION
+    await report(client, "shop", TAGS, 1.0)
+    needed = {"/api/series": {"edge": await edge_id(client)}, "/api/lag": {"topic": "t"}}
+    for path in PATHS:
+        query = needed.get(path, {"service": "s"} if path == "/api/pathways" else {})
+        async with client.stream("GET", path, params=query) as response:
+            assert response.status_code == 200, path
+            media = response.headers["Content-Type"].partition(";")[0]
+            assert media in PATHS[path]["get"]["responses"]["200"]["content"]

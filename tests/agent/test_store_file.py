@@ -1,0 +1,175 @@
+"""The store's file: what is in it afterwards, and what happens where it cannot be written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from anyio import to_thread
+
+from asyncdsm.agent.intake import read_report
+from asyncdsm.agent.store import Store, Taken
+from asyncdsm.agent.store_file import StoreError, StoreFullError
+from tests.agent.payloads import NOW, Client, bucket, payload, point
+from tests.agent.test_store import EVER, kept
+
+OFFSETS = [{"Tags": ["type:kafka_produce", "topic:orders", "partition:0"], "Value": 41}]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Store]:
+    with closing(Store(path, now=lambda: NOW)) as store:
+        yield store
+
+
+def taken(*hashes: int, service: str = "foreign") -> Taken:
+    body = payload(bucket(*(point(Hash=hash_) for hash_ in hashes), Backlogs=OFFSETS), Service=service)
+    return Taken(read_report(body, ""), "", body)
+
+
+def everything(store: Store) -> tuple[object, ...]:
+    return kept(store), store.backlogs(), store.offsets(EVER), store.services(), store.counters()
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+def test_what_was_taken_is_there_again(path: Path, flushed: bool) -> None:
+    with opened(path) as store:
+        store.add_all([taken(1, 2**64 - 1), taken(1, service="other")])
+        if flushed:
+            store.flush()
+        store.add_all([taken(3)])
+        before = everything(store)
+    for _ in range(2):
+        with opened(path) as store:
+            assert everything(store) == before
+
+
+def test_what_was_not_written_is_read_from_the_journal(path: Path) -> None:
+    store = Store(path, now=lambda: NOW)
+    store.add_all([taken(1, 2)])
+    store.flush()
+    store.add_all([taken(2, 3), taken(3)])
+    before = everything(store)
+    store._closing()  # as a kill does: nothing is written any more
+    with opened(path) as store:
+        assert everything(store) == before
+        assert kept(store) == {1: 4, 2: 8, 3: 8}
+
+
+def test_numbers_of_points_are_not_used_again(path: Path) -> None:
+    for hash_ in range(5):
+        with opened(path) as store:
+            store.add_all([taken(hash_, hash_ + 1)])
+    with opened(path) as store:
+        assert kept(store) == {0: 4, 1: 8, 2: 8, 3: 8, 4: 8, 5: 4}
+
+
+def test_one_agent_at_a_time(path: Path) -> None:
+    with opened(path), pytest.raises(StoreError, match="another agent has it open"):
+        Store(path)
+    with opened(path):
+        pass
+
+
+def test_files_of_others(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (a)")
+    with pytest.raises(StoreError, match="database of another program"):
+        Store(path)
+    path.write_bytes(b"no database, but some text that is long enough" * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        Store(path)
+    with pytest.raises(StoreError, match="No such file or directory"):
+        Store(path.parent / "nowhere" / "store.db")
+
+
+def test_another_version(path: Path) -> None:
+    with opened(path):
+        pass
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match="format 99"):
+        Store(path)
+
+
+def fill(store: Store) -> None:
+    """Leave no room in the file, as a full disk does: SQLite says the same."""
+    connection = store._file._connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+
+def make_room(store: Store) -> None:
+    store._file._connection.execute("PRAGMA max_page_count = 1000000")
+
+
+def take_until_full(store: Store) -> None:
+    for hash_ in range(2, 1000):
+        store.add_all([taken(hash_)])
+
+
+def test_no_room(path: Path) -> None:
+    with opened(path) as store:
+        store.add_all([taken(1)])
+        fill(store)
+        with pytest.raises(StoreFullError, match="full"):
+            take_until_full(store)
+        counted = kept(store)
+        make_room(store)
+        store.add_all([taken(1000)])
+    with opened(path) as store:
+        assert kept(store) == {**counted, 1000: 4}
+
+
+def test_no_room_for_what_is_pending(path: Path) -> None:
+    with opened(path) as store:
+        store.add_all([taken(*range(300))])
+        fill(store)
+        with pytest.raises(sqlite3.Error, match="full"):
+            store.flush()
+        assert kept(store) == dict.fromkeys(range(300), 4)
+        make_room(store)
+        store.flush()
+        assert kept(store) == dict.fromkeys(range(300), 4)
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    """Give the agent of `client` a store with a file."""
+    with opened(path) as store:
+        yield store
+
+
+async def test_the_disk_is_full(client: Client, store: Store) -> None:
+    body = payload(bucket(*(point(Hash=hash_) for hash_ in range(200))))
+    assert (await client.report(body)).status_code == 202
+    await to_thread.run_sync(fill, store)
+    statuses = [(await client.report(body)).status_code for _ in range(5)]
+    assert statuses[-1] == 507
+    assert set(statuses) <= {202, 507}
+    assert (await client.topology())["edges"][0]["count"] == 200 * 4 * (1 + statuses.count(202))
+    await to_thread.run_sync(make_room, store)
+    assert (await client.report(body)).status_code == 202
+    metrics = (await client.get("/api/metrics")).text
+    assert f'intake_answers_total{{status="507"}} {statuses.count(507)}' in metrics
+
+
+def spoil(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE journal")
+
+
+async def test_the_file_cannot_be_written(client: Client, path: Path) -> None:
+    await to_thread.run_sync(spoil, path)
+    answer = await client.report(payload(bucket(point())))
+    assert (answer.status_code, answer.json()["error"]["path"]) == (503, "store")
+    assert "no such table" in answer.json()["error"]["problem"]
+    assert (await client.get("/api/health")).json()["payloads"] == 0
