@@ -12,7 +12,20 @@ from benchmarks.contest import Benchmark
 from benchmarks.report import Row, rows_of, table, write_json
 from benchmarks.rounds import run
 
-NAMES = ("asgi", "aws", "checkpoint", "confluent", "intake", "kafka", "kombu", "map", "rabbitmq", "stall", "startup")
+NAMES = (
+    "asgi",
+    "aws",
+    "checkpoint",
+    "confluent",
+    "day",
+    "intake",
+    "kafka",
+    "kombu",
+    "map",
+    "rabbitmq",
+    "stall",
+    "startup",
+)
 ROUNDS, QUICK_ROUNDS = 7, 2
 QUICK_SHARE = 10
 

@@ -134,13 +134,16 @@ def payloads(now: float) -> Iterator[bytes]:
 
 
 def _edges() -> list[list[dict[str, Any]]]:
-    """Return the points of each service: it reads two queues of the tier before, and writes to three of its own."""
+    """Return the points of each service: it reads two queues of the tier before, and writes to three of its own.
+
+    In the first tier one in five reads what the last one writes; the others only write.
+    """
     edges: list[list[dict[str, Any]]] = [[] for _ in range(SERVICES)]
     written = dict[int, int]()
     for number in range(EDGES):
         turn, service = divmod(number, SERVICES)
         tier, place = divmod(service, IN_A_TIER)
-        reads = turn >= 3
+        reads = turn >= 3 and (tier > 0 or place % 5 == 0)
         queue = (tier - reads) % TIERS * IN_A_TIER + (7 * place + 11 * turn) % IN_A_TIER
         tags = [f"direction:{'in' if reads else 'out'}", f"topic:queue-{queue}", "type:kafka"]
         parent = written.get(queue, 0) if tier and reads else (3 * SERVICES + service + 1) * (not reads)

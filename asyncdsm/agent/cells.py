@@ -196,4 +196,4 @@ def unpacked(data: bytes) -> tuple[Cells, Ints]:
     lengths = np.frombuffer(raw, "<u4", points, at := at + 8 * points)
     inner = np.frombuffer(raw, "<i4", total, at := at + 4 * points).cumsum(dtype=np.int64)
     counts = np.frombuffer(raw, _COUNT_TYPES[kind], total, at + 4 * total).astype(np.float64)
-    return Cells(np.repeat(np.arange(points) << _CELL_BITS, lengths) | inner, counts), named
+    return Cells(np.repeat(np.arange(points, dtype=np.int64) << _CELL_BITS, lengths) + inner, counts), named

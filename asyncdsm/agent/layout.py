@@ -6,9 +6,10 @@ By Sugiyama's method, of igraph below 1.0: that of 1.0.0 reads memory which is n
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from asyncdsm.agent.graph import Graph, Node
 
@@ -16,6 +17,10 @@ SIZES = {"service": (168.0, 48.0), "queue": (150.0, 36.0)}
 MARGIN = 24.0
 PORTS_APART = 12.0
 KEPT_LAYOUTS = 8
+LARGE = 100
+"""With more links than this, those against the stream and those over `LONG` layers go straight across the others:
+a way of their own around all of them would take more room than everything else."""
+LONG = 3
 
 Point = tuple[float, float]
 Ends = tuple[tuple[int, int], ...]
@@ -78,20 +83,42 @@ def _sugiyama(count: int, ends: Ends) -> tuple[list[Point], list[list[Point]]]:
     """Return (layer, place in it) of each node, and of what each link passes between, from its source on."""
     from igraph import Graph as Drawing  # noqa: PLC0415  (only what draws needs it)
 
-    layout, extended = Drawing(n=count, edges=ends, directed=True).layout_sugiyama(return_extended_graph=True)
-    first = min((place for place, _ in layout.coords), default=0.0)  # which may be far below zero
-    places = [(layer, place - first) for place, layer in layout.coords]
+    routed, layers = list(range(len(ends))), None
+    if len(ends) > LARGE:
+        against = set(Drawing(n=count, edges=ends, directed=True).feedback_arc_set(None, "eades"))
+        along: Any = Drawing(n=count, edges=[end for at, end in enumerate(ends) if at not in against], directed=True)
+        layers = [round(layer) for _, layer in along.layout_sugiyama().coords[:count]]
+        routed = [at for at, (source, target) in enumerate(ends) if 0 < layers[target] - layers[source] <= LONG]
+    drawing: Any = Drawing(n=count, edges=[ends[at] for at in routed], directed=True)
+    layout, extended = drawing.layout_sugiyama(layers=layers, return_extended_graph=True)
+    places = _apart(layout.coords)
+    bends: list[list[Point]] = [[] for _ in ends]
+    for at, passed in zip(routed, _passed(extended, [ends[at] for at in routed]), strict=True):
+        bends[at] = [places[number] for number in passed]
+    return places[:count], bends
+
+
+def _apart(coords: list[list[float]]) -> list[Point]:
+    """Return (layer, place) from zero on, no two at one place: where a graph has several parts, igraph puts some so."""
+    places, last = [(0.0, 0.0)] * len(coords), dict[float, float]()
+    first = min((place for place, _ in coords), default=0.0)
+    for place, layer, number in sorted((place, layer, number) for number, (place, layer) in enumerate(coords)):
+        last[layer] = max(place - first, last.get(layer, -1.0) + 1.0)
+        places[number] = (layer, last[layer])
+    return places
+
+
+def _passed(extended: Any, ends: list[tuple[int, int]]) -> Iterator[list[int]]:
+    """Yield the vertices that igraph put between the two ends of each link."""
     following: defaultdict[int, dict[int, int]] = defaultdict(dict)
     for (tail, head), original in zip(extended.get_edgelist(), extended.es["_original_eid"], strict=True):
         following[original][tail] = head
-    bends = []
     for index, (source, target) in enumerate(ends):
-        passed, at = list[Point](), following[index][source]
+        passed, at = list[int](), following[index][source]
         while at != target:
-            passed.append(places[at])
+            passed.append(at)
             at = following[index][at]
-        bends.append(passed)
-    return places[:count], bends
+        yield passed
 
 
 def _ports(nodes: tuple[Node, ...], ends: Ends, middles: list[Point], flow: Flow) -> dict[tuple[int, str], Point]:

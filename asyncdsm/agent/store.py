@@ -20,6 +20,7 @@ from weakref import finalize
 import numpy as np
 
 from asyncdsm.agent.cells import Ints, unpacked
+from asyncdsm.agent.hours import Hours
 from asyncdsm.agent.intake import IntakeError, Report, read_report
 from asyncdsm.agent.levels import FOREVER, WIDTHS, pieces
 from asyncdsm.agent.merger import Grouped, Merger, Rows
@@ -70,6 +71,11 @@ Label = Callable[[Rows], Ints]
 """Says of rows what to add them up under; -1 leaves one out."""
 
 
+def by_point(rows: Rows) -> Ints:
+    """Label every point by its number."""
+    return rows.points
+
+
 class Store:
     """Any thread may use it. What is older than `kept_seconds`, and the oldest beyond the bounds, is forgotten."""
 
@@ -99,7 +105,7 @@ class Store:
         self.points: Points = self._file.load_points()
         self._extents, self._written = self._file.extents(), self._file.counters()
         self._last_seen = OrderedDict(self._file.last_seen())
-        self._latest = Latest(MAX_BACKLOGS)
+        self._latest, self._hours = Latest(MAX_BACKLOGS), Hours()
         with self._file.snapshot() as connection:
             for tags, backlog in latest_offsets(connection):
                 self._latest.note(tags, backlog)
@@ -166,9 +172,13 @@ class Store:
         with self._reading() as (connection, pending, extents):
             first, last = self._bounded(span)
             add(pending.where((pending.starts >= first) & (pending.starts < last)))
-            for start, data in segments_of(connection, pieces(first, last, extents, widest), service):
-                cells, points = unpacked(data)
-                add(Rows(np.full(len(points), start), points, cells))
+            for piece in pieces(first, last, extents, widest):
+                if label is by_point and piece.width == WIDTHS[-1]:
+                    merger.add(*self._hours.by_point(connection, piece))
+                    continue
+                for start, data in segments_of(connection, [piece], service):
+                    cells, points = unpacked(data)
+                    add(Rows(np.full(len(points), start), points, cells))
         return merger.grouped()
 
     def offsets(self, span: Span) -> list[tuple[Tags, int, int]]:

@@ -25,7 +25,7 @@ _SCHEMA = """
 CREATE TABLE services (id INTEGER PRIMARY KEY, name TEXT, env TEXT, last_seen REAL);
 CREATE TABLE points (id INTEGER PRIMARY KEY, service INTEGER, tags BLOB, hash TEXT, parent TEXT, last INTEGER);
 CREATE TABLE segments (
-    id INTEGER PRIMARY KEY, width INTEGER, start INTEGER, service INTEGER, points INTEGER, data BLOB
+    id INTEGER PRIMARY KEY AUTOINCREMENT, width INTEGER, start INTEGER, service INTEGER, points INTEGER, data BLOB
 );
 CREATE INDEX segments_by_time ON segments (width, start);
 CREATE INDEX segments_by_service ON segments (service, width, start);

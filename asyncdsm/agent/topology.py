@@ -13,7 +13,7 @@ from asyncdsm.agent.lag import lag_of, named_tags
 from asyncdsm.agent.points import EdgeKey, PointKey, edge_id
 from asyncdsm.agent.spans import covered_seconds, last_minutes
 from asyncdsm.agent.stats import Figures
-from asyncdsm.agent.store import Span, Store
+from asyncdsm.agent.store import Span, Store, by_point
 from asyncdsm.edge import MOST_PATHWAYS
 
 CLAMPED_SHARE = 0.05
@@ -48,7 +48,7 @@ def topology_of(store: Store, span: Span) -> dict[str, Any]:
 
 def points_of(store: Store, span: Span) -> tuple[list[PointKey], Cells]:
     """Return the points of a span in order, and what they counted: group `i` is point `i`."""
-    labels, cells = store.merged(span, lambda rows: rows.points)
+    labels, cells = store.merged(span, by_point)
     named = [(store.points.keys.get(label), group) for group, label in enumerate(labels.tolist())]
     known = sorted((key, group) for key, group in named if key is not None)
     place = np.full(len(labels), -1, np.int64)

@@ -30,6 +30,12 @@ def agent_url(text: str) -> str:
     return parts.geturl()
 
 
+def without_password(url: str) -> str:
+    """Return an address as it may be shown."""
+    parts = urlsplit(url.rstrip("/"))
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def client_of(url: str, token: str | None) -> httpx2.Client:
     """Return a client that asks the agent at `url`, with its token if it wants one. Close it."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -38,7 +44,7 @@ def client_of(url: str, token: str | None) -> httpx2.Client:
 
 def topology_from(client: httpx2.Client, minutes: int) -> dict[str, Any]:
     """Return what the agent knows of the last `minutes`. Raises NoAnswerError."""
-    where = f"the agent at {str(client.base_url).rstrip('/')}"
+    where = f"the agent at {without_password(str(client.base_url))}"
     try:
         with client.stream("GET", "/api/topology", params={"minutes": minutes}) as response:
             body = _bounded(response, where)

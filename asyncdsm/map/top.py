@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from asyncdsm.agent.table import render
-from asyncdsm.map.ask import NoAnswerError, client_of, topology_from
+from asyncdsm.map.ask import NoAnswerError, client_of, topology_from, without_password
 from asyncdsm.map.text import warnings
 
 EVERY_SECONDS = 1.0
@@ -35,7 +35,7 @@ def run_top(url: str, token: str | None, minutes: int) -> int:
             with Live(console=console, screen=True, auto_refresh=False) as screen:
                 problem, since = "", _now()
                 while True:
-                    screen.update(page(shown, url, problem, since, console.height), refresh=True)
+                    screen.update(page(shown, without_password(url), problem, since, console.height), refresh=True)
                     if stop.wait(EVERY_SECONDS):
                         return 0
                     try:

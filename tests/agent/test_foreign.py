@@ -85,8 +85,8 @@ def java() -> bytes:
 
 def go() -> bytes:
     """Every field of its structs, the empty ones too; a mapping that says its interpolation."""
-    contiguous = {"contiguousBinCounts": [3.0, 0, 0]}
-    edge, pathway, size = (sketch(**contiguous, contiguousBinIndexOffset=bin_) + b"" for bin_ in (QUARTER, HALF, LARGE))
+    contiguous: dict[str, Any] = {"contiguousBinCounts": [3.0, 0, 0]}
+    edge, pathway, size = (sketch(**contiguous, contiguousBinIndexOffset=bin_) for bin_ in (QUARTER, HALF, LARGE))
     stats = {
         "EdgeTags": IN,
         "EdgeLatency": edge,
@@ -137,10 +137,10 @@ def js() -> bytes:
 
 def dotnet() -> bytes:
     """The same points in buckets of their own, once by the current time and once by the origin's."""
-    edge, pathway, size = (encode({bin_: 3.0}) for bin_ in (QUARTER, HALF, LARGE))
+    edge, pathway, size = (bin32(encode({bin_: 3.0})) for bin_ in (QUARTER, HALF, LARGE))
 
     def bucket(type_: str) -> bytes:
-        stats = point(*map(bin32, (pathway, edge, size)), ("TimestampType", to_msgpack(type_)))
+        stats = point(pathway, edge, size, ("TimestampType", to_msgpack(type_)))
         start, duration = (b"\xd3" + struct.pack(">q", number) for number in (START, 10 * SECOND_NS))
         return mapping(("Start", start), ("Duration", duration), ("Stats", listing(stats)))
 

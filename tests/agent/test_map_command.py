@@ -163,6 +163,14 @@ def test_nobody_there() -> None:
     assert "does not answer" in failed("http://127.0.0.1:1")
 
 
+def test_a_password_in_the_address_is_not_shown() -> None:
+    seen: list[str] = []
+    with answering(503, "{}", seen) as url:
+        done = map_of("--url", url.replace("//", "//agent:secret@"))
+    assert seen == ["Basic YWdlbnQ6c2VjcmV0"]
+    assert done.stderr.decode() == f"asyncdsm map: the agent at {url} answers with 503\n"
+
+
 @pytest.mark.parametrize(
     ("status", "body", "says"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
@@ -38,7 +39,7 @@ def url() -> Iterator[str]:
 
 @schema.parametrize()
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_whatever_is_asked(case: Case, url: str) -> None:
+def test_whatever_is_asked(case: Case[Any], url: str) -> None:
     # What parameters have to do with each other (minutes or from and to, service or queue), OpenAPI cannot say.
     case.call_and_validate(base_url=url, excluded_checks=[positive_data_acceptance])
 

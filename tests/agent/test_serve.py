@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -111,6 +112,36 @@ def test_the_live_table(signal_: signal.Signals) -> None:
     finally:
         os.close(master)
         os.close(terminal)
+
+
+def test_a_file_is_there_after_a_kill(tmp_path: Path) -> None:
+    path, counts = tmp_path / "dsm.db", list[int]()
+    for _ in range(3):
+        with agent("--store", str(path), "--keep", "2d") as process, httpx2.Client(base_url=address(process)) as client:
+            assert client.post(INTAKE, content=payload(bucket(point())), headers=MSGPACK).status_code == 202
+            counts.append(client.get("/api/health").json()["payloads"])
+            process.kill()
+            process.wait()
+    assert counts == [1, 2, 3]
+
+
+def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_text("no database\n" * 1000)
+    code, said = refused("--store", str(path), "--port", "0")
+    assert (code, said) == (1, f"asyncdsm agent: cannot use the store {path}: file is not a database\n")
+    with agent("--store", str(tmp_path / "dsm.db")) as process:
+        address(process)
+        code, said = refused("--store", str(tmp_path / "dsm.db"), "--port", "0")
+    assert (code, said.count("\n")) == (1, 1)
+    assert "another agent has it open" in said
+
+
+@pytest.mark.parametrize("keep", ["7", "0d", "x", "-1d", "10m", "367d", ""])
+def test_what_is_no_time_to_keep(keep: str) -> None:
+    code, said = refused(f"--keep={keep}")
+    assert code == 2
+    assert said.splitlines()[-1].endswith("is not a time such as 36h or 7d, a year at most")
 
 
 def test_a_port_that_is_taken() -> None:

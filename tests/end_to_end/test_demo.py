@@ -105,7 +105,7 @@ def test_a_fourth_service_on_aws(moto: Aws, rabbitmq: RabbitMQ) -> None:
 
 def test_it_ends_with_the_table(rabbitmq: RabbitMQ) -> None:
     """With a RabbitMQ of the user's own."""
-    command = [*DEMO, "--seconds", "2", "--rabbitmq", rabbitmq.url]
+    command = [*DEMO, "--seconds", "8", "--rabbitmq", rabbitmq.url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
     assert "3 services, 2 queues" in done.stdout
     assert "Most of the time goes here: billing" in done.stdout

@@ -43,6 +43,8 @@ def faults(*integrations: str) -> list[str]:
     announced = ours.entry_points
     found += [f"no entry point in the group {group}" for group in sorted(GROUPS - announced.groups)]
     found += [f"no module for the entry point {entry}" for entry in announced if not find_spec(entry.module)]
+    if not files("asyncdsm").joinpath("agent", "page", "index.html").is_file():
+        found.append("the agent has no page")
     roots = {file.parts[0] for file in ours.files or []}
     found += [f"{name} is installed as well" for name in ("benchmarks", "examples", "tests") if name in roots]
     for package in ["asyncdsm", *integrations]:

@@ -128,9 +128,9 @@ function updateLink(element, link, flow) {
   set(element, "aria-label", says.replace("←", "reads").replace("→", "writes"));
   set(line, "stroke-width", width(edge.rate));
   set(line, "marker-end", `url(#arrow-${warm})`);
-  const [x, y] = middle(link.points);
+  const { x, y, steep } = middle(link.points);
   set(label, "x", flow === "down" ? x + 9 : x);
-  set(label, "y", flow === "down" ? y + 4 : y - 7);
+  set(label, "y", flow === "down" || steep ? y + 4 : y - 7);
   set(label, "text-anchor", flow === "down" ? "start" : "middle");
   write(title, says);
   write(label, duration(median(edge)));
@@ -159,9 +159,11 @@ function curve(points, flow) {
   return path;
 }
 
+// Where a link's label stands: above the line, or on it where it is steep.
 function middle(points) {
   const at = Math.floor((points.length - 1) / 2);
-  return points.length % 2 ? points[at] : [(points[at][0] + points[at + 1][0]) / 2, (points[at][1] + points[at + 1][1]) / 2];
+  const [[x, y], [toX, toY]] = points.length % 2 ? [points[at], points[at]] : [points[at], points[at + 1]];
+  return { x: (x + toX) / 2, y: (y + toY) / 2, steep: Math.abs(toY - y) > 12 };
 }
 
 function arrowhead(warm) {

@@ -3,6 +3,7 @@
 const LARGEST = 2.5;
 const SMALLEST = 0.04;
 const FIT_AT_MOST = 1.15;
+const FAR = 0.3; // below, nobody reads a name
 const LEGEND = 44; // pixels at the bottom that are left to it
 const A_CLICK = 4; // pixels that a pointer may move and still click
 
@@ -103,6 +104,7 @@ export class View {
   show() {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = undefined;
+      this.drawing.classList.toggle("far", this.scale < FAR);
       this.content.setAttribute("transform", `translate(${this.x.toFixed(1)} ${this.y.toFixed(1)}) scale(${this.scale.toFixed(4)})`);
     });
   }

@@ -1,0 +1,74 @@
+"""The page and its map as the agent serves them: whole, by themselves, and with nothing that runs from a name."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from asyncdsm.agent.page_routes import FILES, TYPES
+from asyncdsm.agent.store import Store
+from tests.agent.maps import HOSTILE, MapStore
+from tests.agent.payloads import Client
+
+LOADS = re.compile(r"""(?:src|href|from|import)\s*=?\s*["']([^"']+)["']""")
+
+
+async def test_every_file_is_served(client: Client) -> None:
+    for name, content in FILES.items():
+        response = await client.get(f"/page/{name}")
+        assert (response.status_code, response.content) == (200, content)
+        assert response.headers["Content-Type"] == TYPES[name[name.rindex(".") :]]
+        assert "script-src 'self';" in response.headers["Content-Security-Policy"]
+    assert (await client.get("/")).content == FILES["index.html"]
+
+
+def test_what_the_page_loads_is_there() -> None:
+    for name, content in FILES.items():
+        for loaded in LOADS.findall(content.decode()):
+            assert loaded.removeprefix("/page/").removeprefix("./") in FILES, f"{name} loads {loaded}"
+
+
+def test_nothing_is_inline_and_nothing_becomes_html() -> None:
+    index = FILES["index.html"].decode()
+    assert re.findall(r"<style|style=|\son\w+=|<script(?![^>]*\ssrc=)", index) == []
+    scripts = "\n".join(content.decode() for name, content in FILES.items() if name.endswith(".js"))
+    assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", scripts) == []
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "..%2Fapp.py", "%2e%2e%2fapp.py", "index.html%00.js", "x" * 500])
+async def test_no_other_file(client: Client, name: str) -> None:
+    response = await client.get(f"/page/{name}")
+    assert response.status_code == 404
+    assert b"import" not in response.content
+
+
+async def test_the_map(client: Client, store: Store) -> None:
+    maps = MapStore(store)
+    maps.passed("shop", "out", "orders", parent=0)
+    maps.passed("billing", "in", "orders", group="billing")
+    right, down = [(await client.get("/api/map", params={"flow": flow})).json() for flow in ("right", "down")]
+    assert (right["width"] > right["height"], down["height"] > down["width"]) == (True, True)
+    assert [(node["kind"], node["name"]) for node in right["nodes"]] == [
+        ("queue", "orders"),
+        ("service", "billing"),
+        ("service", "shop"),
+    ]
+    ids = {edge["id"] for edge in right["edges"]}
+    nodes = {node["id"] for node in right["nodes"]}
+    assert {link["edge"] for link in right["links"]} == ids
+    assert all({link["from"], link["to"]} <= nodes and len(link["points"]) >= 2 for link in right["links"])
+    assert "pathways" not in right
+
+
+async def test_wrong_questions(client: Client) -> None:
+    for query, path in (("flow=up", "flow"), ("minutes=0", "minutes"), ("from=2&to=1", "from")):
+        response = await client.get(f"/api/map?{query}")
+        assert (response.status_code, response.json()["error"]["path"]) == (400, path)
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+async def test_names_come_as_they_are(client: Client, store: Store, name: str) -> None:
+    MapStore(store).passed(name, "out", name, kind=name, parent=0)
+    shown = (await client.get("/api/map")).json()
+    assert {node["name"] for node in shown["nodes"]} == {name}

@@ -1,0 +1,113 @@
+"""Payloads are taken in groups: each sender is told of its own, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from asyncdsm.agent.intake import IntakeError
+from asyncdsm.agent.store import Store, Taken
+from asyncdsm.agent.store_file import StoreFullError
+from asyncdsm.agent.taking import MOST_TOGETHER, Taking
+from tests.agent.payloads import NOW, bucket, payload, point
+
+
+class Watched(Store):
+    """Notes how many came at once, and fails when told to."""
+
+    def __init__(self) -> None:
+        super().__init__(now=lambda: NOW)
+        self.groups: list[int] = []
+        self.errors: list[Exception] = []
+
+    def add_all(self, taken: Sequence[Taken]) -> None:
+        self.groups.append(len(taken))
+        if self.errors:
+            raise self.errors.pop()
+        super().add_all(taken)
+
+
+@pytest.fixture
+def store() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def taking(store: Watched) -> Taking:
+    return Taking(store)
+
+
+def body(number: int) -> bytes:
+    return payload(bucket(point(Hash=number)))
+
+
+async def results(taking: Taking, bodies: list[bytes]) -> list[int]:
+    """Send all at once; return 202, or the status of the refusal, for each."""
+    statuses = [0] * len(bodies)
+
+    async def send(place: int) -> None:
+        try:
+            await taking.take(bodies[place], "")
+            statuses[place] = 202
+        except IntakeError as error:
+            statuses[place] = error.status
+
+    async with anyio.create_task_group() as group:
+        for place in range(len(bodies)):
+            group.start_soon(send, place)
+    return statuses
+
+
+async def test_those_that_wait_are_taken_together(taking: Taking, store: Watched) -> None:
+    assert await results(taking, [body(number) for number in range(200)]) == [202] * 200
+    assert sum(store.groups) == store.payloads == 200
+    assert max(store.groups) == MOST_TOGETHER
+    assert len(store.groups) < 10
+
+
+async def test_a_wrong_one_among_them(taking: Taking, store: Watched) -> None:
+    bodies = [b"\xc1" if number % 7 == 3 else body(number) for number in range(50)]
+    assert await results(taking, bodies) == [400 if number % 7 == 3 else 202 for number in range(50)]
+    assert store.payloads == 43
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(StoreFullError("no room"), 507), (sqlite3.OperationalError("disk I/O error"), 503), (KeyError("ours"), 500)],
+    ids=str,
+)
+async def test_what_cannot_be_stored_is_not_acknowledged(
+    taking: Taking, store: Watched, error: Exception, status: int
+) -> None:
+    store.errors = [error]
+    statuses = await results(taking, [body(number) for number in range(2 * MOST_TOGETHER)])
+    assert set(statuses) == {202, status}
+    assert store.payloads == statuses.count(202)
+    assert await results(taking, [body(1)]) == [202]
+
+
+async def test_a_sender_that_leaves(taking: Taking, store: Watched) -> None:
+    """Whoever works for all that wait may be cancelled: the others are told the truth all the same."""
+    for _ in range(20):
+        before = store.payloads
+        statuses = list[int]()
+
+        async def stay(number: int, told: list[int] = statuses) -> None:
+            await taking.take(body(number), "")
+            told.append(number)
+
+        async with anyio.create_task_group() as group:
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as leaving:
+                    leaving.start_soon(taking.take, body(1), "")
+                    await anyio.lowlevel.checkpoint()
+                    for number in range(5):
+                        group.start_soon(stay, number)
+                    await anyio.lowlevel.checkpoint()
+                    scope.cancel()
+        assert sorted(statuses) == list(range(5))
+        assert store.payloads - before in {5, 6}
