@@ -12,7 +12,19 @@ from benchmarks.contest import Benchmark
 from benchmarks.report import Row, rows_of, table, write_json
 from benchmarks.rounds import run
 
-NAMES = ("asgi", "aws", "checkpoint", "kafka", "rabbitmq", "stall", "startup")
+NAMES = (
+    "alive",
+    "asgi",
+    "aws",
+    "checkpoint",
+    "kafka",
+    "memory",
+    "rabbitmq",
+    "stall",
+    "startup",
+    "threads",
+    "wire",
+)
 ROUNDS, QUICK_ROUNDS = 7, 2
 QUICK_SHARE = 10
 
