@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from math import e, floor, log2
 from threading import Lock
 from time import time_ns
 from typing import Final
 
 from asyncdsm.bins import MULTIPLIER, OFFSET
-from asyncdsm.bucket import KEY_BITS, PATHWAY, SELDOM, Bucket, SizeKeys
+from asyncdsm.bucket import KEY_BITS, LOG_BETWEEN_PAUSES, PATHWAY, SELDOM, Bucket, SizeKeys
 from asyncdsm.edge import NOT_KEPT, Point
 from asyncdsm.log import warn_each_minute
 from asyncdsm.stats import Accounts, Stats
@@ -104,17 +105,18 @@ class Aggregator:
             finally:
                 self._lock.release()
 
-    def take(self, before_ns: int | None = None) -> list[Bucket]:
+    def take(self, before_ns: int | None = None, pause: Callable[[], object] = bool) -> list[Bucket]:
         """Return the buckets that ended at or before `before_ns` (None: all), oldest first, and forget them.
 
-        One from the future has ended too: the clock was set back, and may not come there again for hours.
+        One from the future has ended too: the clock was set back, and may not come there again for hours. With many
+        points that is slow work, which calls `pause` now and then.
         """
         with self._lock:
             self._fold()
             ended = [start for start in self._buckets if before_ns is None or self._is_over(start, before_ns)]
             taken = [self._buckets.pop(start) for start in sorted(ended)]
         if taken:
-            self._forget_idle(taken)
+            self._forget_idle(taken, pause)
         return taken
 
     def _is_over(self, start_ns: int, now_ns: int) -> bool:
@@ -206,12 +208,15 @@ class Aggregator:
             bucket = self._buckets[start] = Bucket(start)
         return bucket
 
-    def _forget_idle(self, taken: list[Bucket]) -> None:
+    def _forget_idle(self, taken: list[Bucket], pause: Callable[[], object]) -> None:
         """Forget points that nothing passed lately, so that the bound is on those in use, not on those ever met."""
         used = set[Point]()
         for bucket in (*taken, *self._buckets.copy().values()):
-            bucket.add_points(used)
-        for point in list(self._alive):
-            if point not in used:
-                point.edge.points.pop(point.parent, None)
-                self._alive.discard(point)
+            bucket.add_points(used, pause)
+        alive = iter(list(self._alive))
+        while some := list(islice(alive, LOG_BETWEEN_PAUSES)):
+            for point in some:
+                if point not in used:
+                    point.edge.points.pop(point.parent, None)
+                    self._alive.discard(point)
+            pause()

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 MOST_PATHWAYS = 30
 """Beyond about so many distinct (hash, parent) pairs a service, Datadog's back end drops payloads (protocol §2)."""
 
-
 NOT_KEPT = -1
+
+MOST_NAMES = 4096
+"""Whose edges an adapter keeps; beyond, the one met first is made anew when it comes again."""
 
 
 class Point:
@@ -61,3 +63,10 @@ class Edge:
             if aggregator.keep(point):
                 point = self.points.setdefault(parent, point)
         return point
+
+
+def keep(edges: dict[str, Edge], name: str, edge: Edge) -> None:
+    """Keep an edge by its topic's name, among `MOST_NAMES`: there may be any number of topics, some met only once."""
+    if len(edges) >= MOST_NAMES:
+        edges.pop(next(iter(edges), ""), None)
+    edges[name] = edge

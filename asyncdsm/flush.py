@@ -13,7 +13,7 @@ from anyio import CancelScope, CapacityLimiter, current_time, move_on_after, to_
 from asyncdsm import forks, lag
 from asyncdsm.aggregate import Aggregator
 from asyncdsm.beside import silence_ddtrace
-from asyncdsm.bucket import Bucket
+from asyncdsm.bucket import Bucket, let_others_run
 from asyncdsm.delivery import Delivery, say_dropped
 from asyncdsm.edge import MOST_PATHWAYS, Point
 from asyncdsm.hosts import Loop, current_loop
@@ -162,7 +162,7 @@ class Flusher:
     def _pack_all(self, everything: bool) -> None:
         # In the worker thread, and into the outbox from there: a cancelled wait for the thread loses nothing.
         before = None if everything else self._aggregator.now()
-        for bucket in self._aggregator.take(before):
+        for bucket in self._aggregator.take(before, let_others_run):
             parcel = self._pack(bucket)
             if parcel is not None:
                 say_dropped(self._outbox.put(parcel))
@@ -226,7 +226,7 @@ class Flusher:
 
 def _warn_of_many(points: Collection[Point]) -> None:
     if len(points) > MOST_PATHWAYS:
-        edges = sorted({", ".join(point.edge.tags) for point in points})
+        edges = sorted(", ".join(edge.tags) for edge in {point.edge for point in points})
         warn_once(
             "many-pathways",
             "this service has %d distinct pathways; Datadog drops payloads above about %d. Its edges: %s",

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--json FILE] [--quick] [NAME…]`."""
+"""`python -m benchmarks [--json FILE] [--quick] [--rounds N] [NAME…]`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from benchmarks.report import Row, rows_of, table, write_json
 from benchmarks.rounds import run
 
 NAMES = (
+    "alive",
     "asgi",
     "aws",
     "checkpoint",
@@ -22,9 +23,12 @@ NAMES = (
     "kafka",
     "kombu",
     "map",
+    "memory",
     "rabbitmq",
     "stall",
     "startup",
+    "threads",
+    "wire",
 )
 ROUNDS, QUICK_ROUNDS = 7, 2
 QUICK_SHARE = 10
@@ -36,20 +40,22 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}; all by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file too")
     parser.add_argument("--quick", action="store_true", help="few rounds, small loads: to see that it runs")
+    parser.add_argument("--rounds", type=int, metavar="N", help=f"instead of {ROUNDS}, or {QUICK_ROUNDS} with --quick")
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"no benchmark named {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    rows = [row for name in options.names or NAMES for row in _measured(name, options.quick)]
+    rows = [row for name in options.names or NAMES for row in _measured(name, options.quick, options.rounds)]
     print(table(rows))
     if options.json:
         about = {"python": platform.python_version(), "machine": platform.machine(), "cpus": os.cpu_count()}
         write_json(options.json, rows, about)
 
 
-def _measured(name: str, quick: bool) -> list[Row]:
+def _measured(name: str, quick: bool, rounds: int | None) -> list[Row]:
     benchmark: Benchmark = import_module(f"benchmarks.{name}").BENCHMARK
-    rounds, count = (QUICK_ROUNDS, max(2, benchmark.count // QUICK_SHARE)) if quick else (ROUNDS, benchmark.count)
-    return list(rows_of(benchmark, run(name, benchmark, rounds, count), count))
+    count = max(2, benchmark.count // QUICK_SHARE) if quick else benchmark.count
+    measured = run(name, benchmark, rounds or (QUICK_ROUNDS if quick else ROUNDS), count)
+    return list(rows_of(benchmark, measured, count))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from time import process_time
 from typing import Any
 
-from benchmarks.contest import Benchmark, Claim, Contestant
+from benchmarks.contest import Benchmark, Claim, Contestant, Figures
 from benchmarks.sink import sink
 
 BLOCKS = 9
@@ -29,6 +30,19 @@ HEADERS = [
     (b"cookie", b"session=0123456789abcdef"),
 ]
 
+SCOPE = {
+    "type": "http",
+    "http_version": "1.1",
+    "scheme": "https",
+    "method": "POST",
+    "path": "/orders",
+    "raw_path": b"/orders",
+    "query_string": b"",
+    "server": ("shop.example.com", 443),
+    "client": ("192.0.2.1", 50_000),
+    "headers": HEADERS,
+}
+
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
@@ -49,6 +63,19 @@ def with_middleware(count: int) -> float:
     from asyncdsm_asgi import DataStreamsMiddleware
 
     return asyncio.run(_running(DataStreamsMiddleware(app), count))
+
+
+def with_ddtrace(count: int) -> float:
+    """The app within ddtrace's middleware, which makes a span of each request."""
+    ddtrace: Any = import_module("ddtrace.contrib.asgi")
+    return asyncio.run(_microseconds(ddtrace.TraceMiddleware(app), count))
+
+
+def with_opentelemetry(count: int) -> float:
+    """The app within OpenTelemetry's middleware, every span recorded and none exported."""
+    sdk: Any = import_module("opentelemetry.sdk.trace")
+    package: Any = import_module("opentelemetry.instrumentation.asgi")
+    return asyncio.run(_microseconds(package.OpenTelemetryMiddleware(app, tracer_provider=sdk.TracerProvider()), count))
 
 
 async def _running(followed: App, count: int) -> float:
@@ -86,7 +113,7 @@ async def _microseconds(app: App, count: int) -> float:
 
     figures = list[float]()
     for _ in range(BLOCKS + 1):
-        scopes = [{"type": "http", "method": "POST", "path": "/orders", "headers": HEADERS} for _ in range(count)]
+        scopes = [{**SCOPE} for _ in range(count)]
         start = process_time()
         for scope in scopes:
             await app(scope, receive, send)
@@ -94,11 +121,28 @@ async def _microseconds(app: App, count: int) -> float:
     return min(figures[1:])
 
 
+def _added(name: str) -> Callable[[Figures], float]:
+    return lambda figures: figures[name] - figures["the app alone"]
+
+
+def _share(name: str) -> Callable[[Figures], float]:
+    return lambda figures: _added("within asyncdsm's middleware")(figures) / _added(name)(figures)
+
+
 BENCHMARK = Benchmark(
     title="A plain request, CPU",
     unit="µs",
-    count=20_000,
-    contestants=(Contestant("the app alone", "bare"), Contestant("within the middleware", "with_middleware")),
-    claims=(Claim("what the middleware adds", lambda f: f["within the middleware"] - f["the app alone"], 2, "µs"),),
+    count=5_000,
+    contestants=(
+        Contestant("the app alone", "bare"),
+        Contestant("within asyncdsm's middleware", "with_middleware"),
+        Contestant("within ddtrace's", "with_ddtrace"),
+        Contestant("within OpenTelemetry's", "with_opentelemetry"),
+    ),
+    claims=(
+        Claim("asyncdsm adds", _added("within asyncdsm's middleware"), 2, "µs"),
+        Claim("of what ddtrace adds", _share("within ddtrace's")),
+        Claim("of what OpenTelemetry adds", _share("within OpenTelemetry's")),
+    ),
     surroundings=sink,
 )

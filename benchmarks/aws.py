@@ -38,6 +38,7 @@ def asyncdsm_wrapped(count: int) -> float:
     import asyncdsm
 
     with asyncdsm.DataStreams() as streams:
+        asyncio.run(streams.flush())  # imports what encodes, which is no part of a message
         figure = _microseconds(count, asyncdsm.wrap, followed=True)
         _check(streams, count)
     return figure
@@ -48,6 +49,14 @@ def ddtrace_patched(count: int) -> float:
     ddtrace: Any = import_module("ddtrace")
     ddtrace.patch(botocore=True)
     return _microseconds(count, lambda client: client, followed=True)
+
+
+def opentelemetry_instrumented(count: int) -> float:
+    """What its instrumentor does to botocore, every span recorded and none exported."""
+    sdk: Any = import_module("opentelemetry.sdk.trace")
+    package: Any = import_module("opentelemetry.instrumentation.botocore")
+    package.BotocoreInstrumentor().instrument(skip_dep_check=True, tracer_provider=sdk.TracerProvider())
+    return _microseconds(count, lambda client: client, followed=False)
 
 
 def aio_bare(count: int) -> float:
@@ -62,11 +71,19 @@ def aio_wrapped(count: int) -> float:
         import asyncdsm
 
         async with asyncdsm.DataStreams() as streams:
+            await streams.flush()
             figure = await _aio_microseconds(count, asyncdsm.wrap, followed=True)
             _check(streams, count)
         return figure
 
     return asyncio.run(main())
+
+
+def aio_ddtrace(count: int) -> float:
+    """What `ddtrace.patch` does to aiobotocore: spans, no Data Streams."""
+    ddtrace: Any = import_module("ddtrace")
+    ddtrace.patch(aiobotocore=True)
+    return asyncio.run(_aio_microseconds(count, lambda client: client, followed=False))
 
 
 def _check(streams: Any, count: int) -> None:
@@ -156,8 +173,10 @@ BENCHMARK = Benchmark(
         Contestant("botocore, bare, with an attribute of its own", "bare_with_attribute"),
         Contestant("botocore, asyncdsm.wrap", "asyncdsm_wrapped"),
         Contestant("botocore, ddtrace, as it comes", "ddtrace_patched", DDTRACE),
+        Contestant("botocore, OpenTelemetry", "opentelemetry_instrumented"),
         Contestant("aiobotocore, bare", "aio_bare"),
         Contestant("aiobotocore, asyncdsm.wrap", "aio_wrapped"),
+        Contestant("aiobotocore, ddtrace", "aio_ddtrace", DDTRACE),
     ),
     claims=(
         Claim("what asyncdsm adds to botocore", _added("botocore, asyncdsm.wrap"), unit="µs"),
@@ -167,6 +186,7 @@ BENCHMARK = Benchmark(
             unit="µs",
         ),
         Claim("what ddtrace adds to botocore", _added("botocore, ddtrace, as it comes"), unit="µs"),
+        Claim("what OpenTelemetry adds to botocore", _added("botocore, OpenTelemetry"), unit="µs"),
         Claim("what asyncdsm adds, of what ddtrace adds", _share("botocore, ddtrace, as it comes")),
         Claim(
             "what asyncdsm adds to aiobotocore",

@@ -7,19 +7,26 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 Figures = Mapping[str, float]
-"""What each contestant measured in one round, by its name."""
+"""What the contestants measured in one round, by the names of their figures."""
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A function of the benchmark's module that takes a count and returns one figure.
+    """A function of the benchmark's module that takes a count and returns one figure, or one for each of its `parts`.
 
-    `environ` is what its process is started with.
+    `environ` is what its process is started with; `count` replaces the benchmark's, and is not cut for `--quick`.
     """
 
     name: str
     function: str
     environ: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
+    count: int | None = None
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The names of what it measures: its own, or "part: name"."""
+        return tuple(f"{part}: {self.name}" for part in self.parts) or (self.name,)
 
 
 @dataclass(frozen=True)

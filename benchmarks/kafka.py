@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from time import process_time
@@ -15,71 +15,137 @@ from benchmarks.sink import sink
 
 BODY = b"x" * 200
 BLOCKS = 4
-HEADER = "dd-pathway-ctx-base64"
+CONTEXT, TRACE = "dd-pathway-ctx-base64", "traceparent"
 DDTRACE = {"DD_DATA_STREAMS_ENABLED": "true"}
 
+SEND, LINGER, SEND_BATCH, GETONE, GETMANY = "send", "send, linger_ms=5", "send_batch", "getone", "getmany"
+PARTS = (SEND, LINGER, SEND_BATCH, GETONE, GETMANY)
+
 Follow = Callable[[Any], Any]
+Phase = tuple[Callable[..., Awaitable[Any]], str]
+"""What is done with a client, a topic and a count, and the name of its figure."""
 
 
-def bare(count: int) -> float:
+def bare(count: int) -> dict[str, float]:
     """Nobody follows the messages."""
-    return asyncio.run(_microseconds(_topic(), count, lambda client: client, followed=False))
+    return asyncio.run(_figures(_topics(), count, lambda client: client, carried=None))
 
 
-def asyncdsm_wrapped(count: int) -> float:
-    """A producer and a consumer, each wrapped."""
-    return asyncio.run(_wrapped(_topic(), count))
+def asyncdsm_wrapped(count: int) -> dict[str, float]:
+    """Producers and consumers, each wrapped."""
+    return asyncio.run(_wrapped(_topics(), count))
 
 
-def ddtrace_patched(count: int) -> float:
-    """What `ddtrace.patch` does to aiokafka."""
-    topic = _topic()
+def ddtrace_patched(count: int) -> dict[str, float]:
+    """What `ddtrace.patch` does to aiokafka. It does not see batches that the program builds."""
+    topics = _topics()
     ddtrace: Any = import_module("ddtrace")
     ddtrace.patch(aiokafka=True)
-    return asyncio.run(_microseconds(topic, count, lambda client: client, followed=True))
+    return asyncio.run(_figures(topics, count, lambda client: client, carried=CONTEXT, in_batches=False))
 
 
-async def _wrapped(topic: str, count: int) -> float:
+def opentelemetry_instrumented(count: int) -> dict[str, float]:
+    """What its instrumentor does to aiokafka, every span recorded and none exported. It does not see those batches."""
+    topics = _topics()
+    sdk: Any = import_module("opentelemetry.sdk.trace")
+    package: Any = import_module("opentelemetry.instrumentation.aiokafka")
+    package.AIOKafkaInstrumentor().instrument(skip_dep_check=True, tracer_provider=sdk.TracerProvider())
+    return asyncio.run(_figures(topics, count, lambda client: client, carried=TRACE, in_batches=False))
+
+
+async def _wrapped(topics: list[str], count: int) -> dict[str, float]:
     import asyncdsm
 
     async with asyncdsm.DataStreams() as streams:
-        figure = await _microseconds(topic, count, asyncdsm.wrap, followed=True)
-        assert streams.stats.recorded == 2 * (BLOCKS + 1) * count
+        await streams.flush()  # imports what encodes, which is no part of a message
+        figures = await _figures(topics, count, asyncdsm.wrap, carried=CONTEXT)
+        assert streams.stats.recorded == 2 * len(topics) * (BLOCKS + 1) * count
         assert not streams.stats.errors
-    return figure
+    return figures
 
 
-async def _microseconds(topic: str, count: int, follow: Follow, *, followed: bool) -> float:
-    """CPU time per message: the least of some blocks, behind one that warms up."""
+async def _figures(
+    topics: list[str], count: int, follow: Follow, *, carried: str | None, in_batches: bool = True
+) -> dict[str, float]:
+    one, lingering, batches = topics
+    return {
+        **await _measured(one, count, follow, (_send, SEND), (_getone, GETONE), carried=carried),
+        **await _measured(lingering, count, follow, (_send, LINGER), (_getmany, GETMANY), carried=carried, linger_ms=5),
+        **await _measured(
+            batches, count, follow, (_send_batch, SEND_BATCH), (_getmany, ""), carried=carried if in_batches else None
+        ),
+    }
+
+
+async def _measured(
+    topic: str,
+    count: int,
+    follow: Follow,
+    produce: Phase,
+    consume: Phase,
+    *,
+    carried: str | None,
+    linger_ms: int = 0,
+) -> dict[str, float]:
+    """CPU time per message of both phases: the least of some blocks, behind one that warms up."""
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
     broker = os.environ["BENCHMARK_KAFKA"]
-    producer: Any = follow(AIOKafkaProducer(bootstrap_servers=broker))
+    producer: Any = follow(AIOKafkaProducer(bootstrap_servers=broker, linger_ms=linger_ms))
     consumer: Any = follow(
         AIOKafkaConsumer(topic, bootstrap_servers=broker, group_id=topic, auto_offset_reset="earliest")
     )
+    spent: list[tuple[float, float]] = []
     async with producer, consumer:
-        figures = [await _block(producer, consumer, topic, count, followed) for _ in range(BLOCKS + 1)]
-    return min(figures[1:])
+        for _ in range(BLOCKS + 1):
+            start = process_time()
+            await produce[0](producer, topic, count)
+            between = process_time()
+            record = await consume[0](consumer, count)
+            spent.append((between - start, process_time() - between))
+            found = dict(record.headers).keys() & {CONTEXT, TRACE}
+            assert found == ({carried} if carried else set()), "followed by the wrong one, or by nobody"
+    least = [min(figures) / count * 1e6 for figures in zip(*spent[1:], strict=True)]
+    return {name: figure for (_, name), figure in zip((produce, consume), least, strict=True) if name}
 
 
-async def _block(producer: Any, consumer: Any, topic: str, count: int, followed: bool) -> float:
-    start = process_time()
+async def _send(producer: Any, topic: str, count: int) -> None:
     for _ in range(count):
         await producer.send(topic, BODY)
     await producer.flush()
+
+
+async def _send_batch(producer: Any, topic: str, count: int) -> None:
+    left = count
+    while left:
+        batch = producer.create_batch()
+        while left and batch.append(key=None, value=BODY, timestamp=None) is not None:
+            left -= 1
+        batch.close()
+        await (await producer.send_batch(batch, topic, partition=0))
+
+
+async def _getone(consumer: Any, count: int) -> Any:
     record: Any = None
     for _ in range(count):
         record = await consumer.getone()
-    spent = process_time() - start
-    assert (HEADER in dict(record.headers)) is followed, "followed by the wrong one, or by nobody"
-    return spent / count * 1e6
+    return record
 
 
-def _topic() -> str:
+async def _getmany(consumer: Any, count: int) -> Any:
+    record, left = None, count
+    while left:
+        for records in (await consumer.getmany(timeout_ms=1000)).values():
+            for record in records:  # noqa: B007  (a loop makes each message current)
+                left -= 1
+    return record
+
+
+def _topics() -> list[str]:
     from tests.brokers.kafka import Kafka
 
-    return Kafka(os.environ["BENCHMARK_KAFKA"]).topic()
+    kafka = Kafka(os.environ["BENCHMARK_KAFKA"])
+    return [kafka.topic() for _ in range(3)]
 
 
 @contextmanager
@@ -90,31 +156,37 @@ def _surroundings() -> Iterator[Mapping[str, str]]:
         yield {**environ, "BENCHMARK_KAFKA": kafka.bootstrap}
 
 
-def _added(name: str) -> Callable[[Figures], float]:
-    return lambda figures: figures[name] - figures["bare"]
+def _added(name: str, *parts: str) -> Callable[[Figures], float]:
+    return lambda figures: sum(figures[f"{part}: {name}"] - figures[f"{part}: bare"] for part in parts)
 
 
-def _share(name: str) -> Callable[[Figures], float]:
-    return lambda figures: _added("asyncdsm.wrap")(figures) / _added(name)(figures)
+def _share(name: str, *parts: str) -> Callable[[Figures], float]:
+    return lambda figures: _added(OURS, *parts)(figures) / _added(name, *parts)(figures)
 
+
+OURS, DD, DD_OFF, OTEL = "asyncdsm.wrap", "ddtrace", "ddtrace, DD_TRACE_ENABLED=false", "OpenTelemetry"
 
 BENCHMARK = Benchmark(
     title="Produce and consume a message through aiokafka, CPU",
     unit="µs",
     count=5_000,
     contestants=(
-        Contestant("bare", "bare"),
-        Contestant("asyncdsm.wrap", "asyncdsm_wrapped"),
-        Contestant("ddtrace, as it comes", "ddtrace_patched", DDTRACE),
-        Contestant("ddtrace, DD_TRACE_ENABLED=false", "ddtrace_patched", {**DDTRACE, "DD_TRACE_ENABLED": "false"}),
+        Contestant("bare", "bare", parts=PARTS),
+        Contestant(OURS, "asyncdsm_wrapped", parts=PARTS),
+        Contestant(DD, "ddtrace_patched", DDTRACE, parts=PARTS),
+        Contestant(DD_OFF, "ddtrace_patched", {**DDTRACE, "DD_TRACE_ENABLED": "false"}, parts=PARTS),
+        Contestant(OTEL, "opentelemetry_instrumented", parts=PARTS),
     ),
     claims=(
-        Claim("what asyncdsm adds", _added("asyncdsm.wrap"), unit="µs"),
-        Claim("what ddtrace adds, as it comes", _added("ddtrace, as it comes"), unit="µs"),
-        Claim("what asyncdsm adds, of ddtrace as it comes", _share("ddtrace, as it comes"), 1 / 30),
-        Claim(
-            "what asyncdsm adds, of ddtrace, DD_TRACE_ENABLED=false", _share("ddtrace, DD_TRACE_ENABLED=false"), 1 / 30
-        ),
+        *(Claim(f"{part}: asyncdsm adds", _added(OURS, part), unit="µs") for part in PARTS),
+        Claim("send and getone: asyncdsm adds", _added(OURS, SEND, GETONE), unit="µs"),
+        Claim("send and getone: ddtrace adds", _added(DD, SEND, GETONE), unit="µs"),
+        Claim("send and getone: OpenTelemetry adds", _added(OTEL, SEND, GETONE), unit="µs"),
+        Claim("what asyncdsm adds, of ddtrace", _share(DD, SEND, GETONE), 1 / 40),
+        Claim("what asyncdsm adds, of ddtrace, DD_TRACE_ENABLED=false", _share(DD_OFF, SEND, GETONE), 1 / 40),
+        Claim("what asyncdsm adds, of OpenTelemetry", _share(OTEL, SEND, GETONE), 1 / 18),
+        Claim("send with linger and getmany: of ddtrace", _share(DD, LINGER, GETMANY), 1 / 40),
+        Claim("send with linger and getmany: of OpenTelemetry", _share(OTEL, LINGER, GETMANY), 1 / 18),
     ),
     surroundings=_surroundings,
 )

@@ -24,11 +24,12 @@ class Row(NamedTuple):
 
 
 def rows_of(benchmark: Benchmark, rounds: list[dict[str, float]], count: int) -> Iterator[Row]:
-    """Return the contestants' figures, then the claims, each claim reckoned within its round."""
+    """Return the contestants' figures, part by part, then the claims, each claim reckoned within its round."""
     title = benchmark.title.format(count=count)
-    for contestant in benchmark.contestants:
-        figures = [figures[contestant.name] for figures in rounds]
-        yield _row(title, contestant.name, benchmark.unit, figures)
+    parts = dict.fromkeys(part for contestant in benchmark.contestants for part in contestant.parts or ("",))
+    names = [name for contestant in benchmark.contestants for name in contestant.figures]
+    for name in sorted(names, key=lambda name: list(parts).index(name.rpartition(": ")[0])):
+        yield _row(title, name, benchmark.unit, [figures[name] for figures in rounds])
     for claim in benchmark.claims:
         figures = [claim.of(figures) for figures in rounds]
         yield _row(title, claim.text, claim.unit, figures)._replace(target=claim.target)
@@ -36,14 +37,14 @@ def rows_of(benchmark: Benchmark, rounds: list[dict[str, float]], count: int) ->
 
 def table(rows: Iterable[Row]) -> str:
     """Return the table over the rounds; it is the median of a claim that meets its target or not."""
-    lines = [f"{'':62}{'min':>10}{'median':>10}{'max':>10}  target"]
+    lines = [f"{'':72}{'min':>10}{'median':>10}{'max':>10}  target"]
     title = ""
     for row in rows:
         if row.benchmark != title:
             title = row.benchmark
             lines += ["", title]
         numbers = "".join(f"{_number(value):>10}" for value in (row.least, row.median, row.most))
-        lines.append(f"  {row.what + (f' ({row.unit})' if row.unit else ''):60}{numbers}{_verdict(row)}")
+        lines.append(f"  {row.what + (f' ({row.unit})' if row.unit else ''):70}{numbers}{_verdict(row)}")
     return "\n".join(lines)
 
 
@@ -57,6 +58,8 @@ def _row(title: str, what: str, unit: str, figures: list[float]) -> Row:
 
 
 def _number(value: float) -> str:
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.4f}"
 
 

@@ -14,12 +14,13 @@ PATIENCE_SECONDS = 180
 
 
 def run(module: str, benchmark: Benchmark, rounds: int, count: int) -> list[dict[str, float]]:
-    """Return each round's figures, by the contestant's name."""
+    """Return each round's figures, by their names."""
     with benchmark.surroundings() as environ:
         return [
             {
-                contestant.name: figure_of(module, contestant, count, environ)
+                name: figure
                 for contestant in in_turn(benchmark.contestants, number)
+                for name, figure in figures_of(module, contestant, contestant.count or count, environ).items()
             }
             for number in range(rounds)
         ]
@@ -31,8 +32,8 @@ def in_turn(contestants: tuple[Contestant, ...], number: int) -> tuple[Contestan
     return contestants[first:] + contestants[:first]
 
 
-def figure_of(module: str, contestant: Contestant, count: int, environ: Mapping[str, str]) -> float:
-    """Run one contestant once; raises RuntimeError with its stderr when it fails."""
+def figures_of(module: str, contestant: Contestant, count: int, environ: Mapping[str, str]) -> dict[str, float]:
+    """Run one contestant once, and return its figures by name; raises RuntimeError with its stderr when it fails."""
     inherited = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith("DD_")}
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.contestant", module, contestant.function, str(count)],
@@ -44,5 +45,6 @@ def figure_of(module: str, contestant: Contestant, count: int, environ: Mapping[
     )
     if done.returncode:
         raise RuntimeError(f"{contestant.name} failed:\n{done.stderr}")
-    figure: float = json.loads(done.stdout.splitlines()[-1])
-    return figure
+    result = json.loads(done.stdout.splitlines()[-1])
+    measured = [result[part] for part in contestant.parts] or [result]
+    return dict(zip(contestant.figures, measured, strict=True))

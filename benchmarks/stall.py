@@ -53,7 +53,7 @@ async def _asyncdsm(count: int, *, flushes: bool, warm: bool) -> float:
     from asyncdsm.pathway import Pathway
 
     edge, ticks = (Edge("direction:out", f"topic:{topic}", "type:kafka") for topic in ("orders", "ticks"))
-    settings = Settings.from_environ(os.environ, flush_seconds=3600.0, max_points=count + 1)
+    settings = Settings.from_environ(os.environ, flush_seconds=3600.0, shutdown_seconds=60.0, max_points=count + 1)
     async with DataStreams(settings) as streams:
         await asyncio.sleep(SETTLE_SECONDS)
         if warm:
@@ -121,26 +121,44 @@ async def _longest_wait(tick: Tick, work: Callable[[], Awaitable[object]]) -> fl
 
 DDTRACE = {"DD_DATA_STREAMS_ENABLED": "true", "_DD_TRACE_STATS_WRITER_INTERVAL": "3600"}
 
+COUNTS = (1, 100, 10_000, 100_000)
+MANY = 10_000
+
+
+def _ours(what: str, count: int = MANY) -> str:
+    return f"asyncdsm, {what}, {count} points"
+
+
+def _adds(count: int, target: float | None) -> Claim:
+    return Claim(
+        f"asyncdsm adds, {count} points", lambda f: f[_ours("flushing", count)] - f[_ours("idle")], target, "ms"
+    )
+
+
 BENCHMARK = Benchmark(
-    title="Longest wait of the event loop while {count} points flush",
+    title="Longest wait of the event loop while points flush",
     unit="ms",
-    count=10_000,
+    count=MANY,
     contestants=(
-        Contestant("asyncdsm, idle", "asyncdsm_idle"),
-        Contestant("asyncdsm, flushing", "asyncdsm_flush"),
-        Contestant("asyncdsm, flushing for the first time", "asyncdsm_first_flush"),
-        Contestant("ddtrace, idle", "ddtrace_idle", DDTRACE),
-        Contestant("ddtrace, flushing", "ddtrace_flush", DDTRACE),
+        Contestant(_ours("idle"), "asyncdsm_idle", count=MANY),
+        *(Contestant(_ours("flushing", count), "asyncdsm_flush", count=count) for count in COUNTS),
+        Contestant(_ours("flushing for the first time"), "asyncdsm_first_flush", count=MANY),
+        Contestant("ddtrace, idle, 10000 points", "ddtrace_idle", DDTRACE, count=MANY),
+        Contestant("ddtrace, flushing, 10000 points", "ddtrace_flush", DDTRACE, count=MANY),
     ),
     claims=(
-        Claim("asyncdsm adds", lambda f: f["asyncdsm, flushing"] - f["asyncdsm, idle"], 5, "ms"),
+        *(_adds(count, 3 if count == MANY else None) for count in COUNTS),
         Claim(
             "asyncdsm adds, the first time",
-            lambda f: f["asyncdsm, flushing for the first time"] - f["asyncdsm, idle"],
-            5,
+            lambda f: f[_ours("flushing for the first time")] - f[_ours("idle")],
+            3,
             "ms",
         ),
-        Claim("ddtrace adds", lambda f: f["ddtrace, flushing"] - f["ddtrace, idle"], unit="ms"),
+        Claim(
+            "ddtrace adds",
+            lambda f: f["ddtrace, flushing, 10000 points"] - f["ddtrace, idle, 10000 points"],
+            unit="ms",
+        ),
     ),
     surroundings=sink,
 )

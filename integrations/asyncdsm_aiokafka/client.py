@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asyncdsm.edge import Edge
+from asyncdsm.edge import Edge, keep
 
 if TYPE_CHECKING:
     from asyncdsm_aiokafka.offsets import ConsumerLag
 
 DEFAULT_LARGEST_RECORD = 1 << 20
-MOST_TOPICS = 4096
-"""Whose edges are kept; beyond, the one met first is made anew when it comes again."""
 
 
 class Client:
@@ -26,45 +24,45 @@ class Client:
         self.lag_source: ConsumerLag | None = None
         self.transaction: list[tuple[str, Any]] = []
         """Groups and offsets that the open transaction will commit."""
-        self._out: dict[str, Edge] = {}
-        self._in: dict[str, Edge] = {}
-
-    def out_edge(self, topic: str) -> Edge:
-        """Return the edge of producing to a topic."""
-        edge = self._out.get(topic)
-        if edge is None:
-            edge = Edge("direction:out", f"topic:{topic}", "type:kafka", *self._cluster())
-            _keep(self._out, topic, edge)
-        return edge
-
-    def in_edge(self, topic: str) -> Edge:
-        """Return the edge of consuming from a topic; without a group it has no group tag (protocol §4)."""
-        edge = self._in.get(topic)
-        if edge is None:
-            group = (f"group:{self.group}",) if self.group else ()
-            edge = Edge("direction:in", f"topic:{topic}", "type:kafka", *group, *self._cluster())
-            _keep(self._in, topic, edge)
-            _keep(last_in_edge, topic, edge)
-        return edge
+        self.out, self.into = _OutEdges(self), _InEdges(self)
 
     def learn_cluster_id(self, cluster_id: str | None) -> None:
         """Take the id that a metadata response brought; edges named without it are named anew."""
         if cluster_id and cluster_id != self.cluster_id:
             self.cluster_id = cluster_id
-            self._out, self._in = {}, {}
+            self.out, self.into = _OutEdges(self), _InEdges(self)
 
-    def _cluster(self) -> tuple[str, ...]:
+    def cluster_tags(self) -> tuple[str, ...]:
+        """Return the tag that names the cluster, once it is known."""
         return (f"kafka_cluster_id:{self.cluster_id}",) if self.cluster_id else ()
+
+
+class _OutEdges(dict[str, Edge]):
+    """The edges of producing to a topic, by topic."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__()
+        self._client = client
+
+    def __missing__(self, topic: str) -> Edge:
+        edge = Edge("direction:out", f"topic:{topic}", "type:kafka", *self._client.cluster_tags())
+        keep(self, topic, edge)
+        return edge
+
+
+class _InEdges(_OutEdges):
+    """Those of consuming from a topic; without a group they have no group tag (protocol §4)."""
+
+    def __missing__(self, topic: str) -> Edge:
+        group = (f"group:{self._client.group}",) if self._client.group else ()
+        edge = Edge("direction:in", f"topic:{topic}", "type:kafka", *group, *self._client.cluster_tags())
+        keep(self, topic, edge)
+        keep(last_in_edge, topic, edge)
+        return edge
 
 
 last_in_edge: dict[str, Edge] = {}
 """By topic, for a record that does not say who consumed it."""
-
-
-def _keep(edges: dict[str, Edge], topic: str, edge: Edge) -> None:
-    if len(edges) >= MOST_TOPICS:
-        edges.pop(next(iter(edges), ""), None)
-    edges[topic] = edge
 
 
 def client_of(cluster: Any) -> Client:

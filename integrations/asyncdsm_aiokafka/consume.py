@@ -72,7 +72,7 @@ def consumed(client: Client, record: Any) -> Pathway | None:
             header = value
         elif name == LEGACY_HEADER and header is None and value is not None:
             header = legacy_text(value)
-    pathway = checkpoint.consume(client.in_edge(record.topic), header, size, (record.timestamp or 0) * _NS_PER_MS)
+    pathway = checkpoint.consume(client.into[record.topic], header, size, (record.timestamp or 0) * _NS_PER_MS)
     if pathway is not None:
         record._asyncdsm_pathway = pathway
     return pathway

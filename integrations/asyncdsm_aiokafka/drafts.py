@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from asyncdsm import checkpoint
-from asyncdsm.checkpoint import Departure
+from asyncdsm.aggregate import Sample
 from asyncdsm.hooks import hook_failed
 from asyncdsm.pathway import HEADER, Pathway
 from asyncdsm_aiokafka.client import client_of
@@ -71,19 +71,19 @@ class Draft:
             self.records.append(Record(metadata.timestamp, key_bytes, value_bytes, given, standing))
         return metadata
 
-    def address(self, accumulator: Any, topic: str) -> list[Departure]:
-        """Build the batch again for this topic, each record with its own context; return the checkpoints."""
+    def address(self, accumulator: Any, topic: str) -> list[Sample]:
+        """Build the batch again for this topic, each record with its own context; return the checkpoints to count."""
         client, fresh = client_of(accumulator._cluster), accumulator.create_builder()
-        departures = list[Departure]()
+        samples = list[Sample]()
         for record in self.records:
             with checkpoint.continuing(record.standing):
-                departure, headers = addressed(client, topic, record.key, record.value, record.headers)
+                sample, headers = addressed(client, topic, record.key, record.value, record.headers)
             fresh.append(timestamp=record.timestamp, key=record.key, value=record.value, headers=headers)
-            if departure is not None:
-                departures.append(departure)
+            if sample is not None:
+                samples.append(sample)
         if fresh.record_count() == self._batch.record_count():
             self._batch._builder = fresh._builder
-        return departures
+        return samples
 
     def _set_serializers(self, key: Any, value: Any) -> None:
         if hasattr(self._batch, "_key_serializer"):  # since aiokafka 0.11
@@ -118,11 +118,11 @@ def send_batch(original: Callable[..., Any]) -> Callable[..., Any]:
 
     async def send_batch(self: Any, batch: Any, topic: str, *args: Any, **kwargs: Any) -> Any:
         draft: Draft | None = getattr(batch, "_asyncdsm", None)
-        departures: list[Departure] = []
+        samples: list[Sample] = []
         if draft is not None:
             try:
                 draft.step_aside()
-                departures = draft.address(self._message_accumulator, topic)
+                samples = draft.address(self._message_accumulator, topic)
             except Exception as error:
                 hook_failed(error)
         try:
@@ -132,8 +132,8 @@ def send_batch(original: Callable[..., Any]) -> Callable[..., Any]:
                 draft.stand_in()  # it may be sent again, elsewhere
             raise
         batch.__dict__.pop("_asyncdsm", None)
-        for departure in departures:
-            checkpoint.depart(departure)
+        for sample in samples:
+            checkpoint.count(sample)
         return future
 
     return send_batch

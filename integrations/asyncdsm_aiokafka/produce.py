@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from asyncdsm import checkpoint
-from asyncdsm.checkpoint import Departure
+from asyncdsm.aggregate import Sample
 from asyncdsm.hooks import hook_failed
 from asyncdsm.pathway import HEADER
 from asyncdsm_aiokafka.client import DEFAULT_LARGEST_RECORD, Client, client_of
@@ -26,14 +26,14 @@ def add_message(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `MessageAccumulator.add_message`."""
 
     async def add_message(self: Any, tp: Any, key: Any, value: Any, *args: Any, headers: Any = (), **more: Any) -> Any:
-        departure = None
+        sample = None
         try:
-            departure, headers = addressed(client_of(self._cluster), tp.topic, key, value, headers)
+            sample, headers = addressed(client_of(self._cluster), tp.topic, key, value, headers)
         except Exception as error:
             hook_failed(error)
         future = await original(self, tp, key, value, *args, headers=headers, **more)
-        if departure is not None:
-            checkpoint.depart(departure)
+        if sample is not None:
+            checkpoint.count(sample)
         return future
 
     return add_message
@@ -41,20 +41,22 @@ def add_message(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def addressed(
     client: Client, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[Header]
-) -> tuple[Departure | None, list[Header]]:
-    """Return a record's checkpoint, and the headers to send: a copy, with ours in it where it may be."""
+) -> tuple[Sample | None, list[Header]]:
+    """Return a record's checkpoint, to be counted, and the headers to send: a copy, with ours in it where it may be."""
     sent = without_ours(headers) if headers else []
     size = (len(key) if key else 0) + (len(value) if value else 0)
     for name, text in sent:
         size += len(name) + (len(text) if text else 0)
-    if not client.injects or size + ROOM_FOR_HEADER > client.largest_record:
-        checkpoint.not_propagated()
-        return checkpoint.prepare(client.out_edge(topic), size), list(headers)
-    departure = checkpoint.prepare(client.out_edge(topic), size, KEY_BYTES)
-    if departure is None:
+    fits = client.injects and size + ROOM_FOR_HEADER <= client.largest_record
+    parts = checkpoint.departing(client.out[topic], size, KEY_BYTES if fits else None)
+    if parts is None:
         return None, list(headers)
-    sent.append((HEADER, departure.wire))
-    return departure, sent
+    wire, sample = parts
+    if not fits:
+        checkpoint.not_propagated()
+        return sample, list(headers)
+    sent.append((HEADER, wire))
+    return sample, sent
 
 
 def without_ours(headers: Sequence[Header]) -> list[Header]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from asyncdsm.edge import Edge
+from asyncdsm.edge import Edge, keep
 from asyncdsm.lag import add_source
 from asyncdsm_confluent.behind import Behind
 
@@ -44,7 +44,8 @@ class Client:
         """Return the edge of producing to a topic."""
         edge = self._out.get(topic)
         if edge is None:
-            edge = self._out[topic] = Edge("direction:out", f"topic:{topic}", "type:kafka", *self._cluster())
+            edge = Edge("direction:out", f"topic:{topic}", "type:kafka", *self._cluster())
+            keep(self._out, topic, edge)
         return edge
 
     def in_edge(self, topic: str) -> Edge:
@@ -53,7 +54,8 @@ class Client:
         if edge is None:
             group = (f"group:{self.group}",) if self.group else ()
             edge = Edge("direction:in", f"topic:{topic}", "type:kafka", *group, *self._cluster())
-            self._in[topic] = last_in_edge[topic] = edge
+            keep(self._in, topic, edge)
+            keep(last_in_edge, topic, edge)
         return edge
 
     def learn_cluster_id(self, owner: Any, *, has_answered: bool) -> None:

@@ -7,12 +7,12 @@ import logging
 from collections.abc import Callable, Iterator
 
 import pytest
-from asyncdsm_aiokafka.client import MOST_TOPICS, Client, last_in_edge
+from asyncdsm_aiokafka.client import Client, last_in_edge
 from asyncdsm_asgi import carriers
 
 from asyncdsm import DataStreams, Settings, aws, log, set_produce_checkpoint
 from asyncdsm.amqp import in_edge, out_edge
-from asyncdsm.edge import Edge
+from asyncdsm.edge import MOST_NAMES, Edge
 from tests.intake import running_intake
 
 TOPICS = 200_000
@@ -67,12 +67,12 @@ def kafka_client() -> Iterator[Client]:
 
 
 def test_a_kafka_client_keeps_the_edges_of_some_thousand_topics(kafka_client: Client) -> None:
-    for number in range(3 * MOST_TOPICS):
+    for number in range(3 * MOST_NAMES):
         topic = f"topic-{number}"
-        assert kafka_client.out_edge(topic) is kafka_client.out_edge(topic)
-        assert kafka_client.in_edge(topic) is kafka_client.in_edge(topic) is last_in_edge[topic]
+        assert kafka_client.out[topic] is kafka_client.out[topic]
+        assert kafka_client.into[topic] is kafka_client.into[topic] is last_in_edge[topic]
     kept = [edges for edges in (*vars(kafka_client).values(), last_in_edge) if isinstance(edges, dict)]
-    assert [len(edges) for edges in kept] == [MOST_TOPICS] * 3
+    assert [len(edges) for edges in kept] == [MOST_NAMES] * 3
 
 
 @pytest.mark.parametrize("name", CACHES)

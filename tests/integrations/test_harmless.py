@@ -163,7 +163,7 @@ async def test_an_error_of_ours_stays_ours(
             AIOKafkaConsumer(name, bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest")
         )
         async with producer, consumer:
-            monkeypatch.setattr(checkpoint, "prepare", broken)
+            monkeypatch.setattr(checkpoint, "departing", broken)
             monkeypatch.setattr(checkpoint, "consume", broken)
             await producer.send_and_wait(name, b"v", headers=[("a", b"b")])
             record = await consumer.getone()
