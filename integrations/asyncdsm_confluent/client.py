@@ -35,7 +35,7 @@ class Client:
         """The highest offsets that delivery reports told and that were not recorded yet."""
         self.transaction: list[tuple[str | None, list[Any]]] = []
         """Groups and offsets that the open transaction will commit."""
-        self.behind = Behind(self)
+        self.behind: Behind = Behind(self)
         self._ask_at = 0.0
         self._out: dict[str, Edge] = {}
         self._in: dict[str, Edge] = {}
