@@ -6,6 +6,7 @@ import asyncio
 import json
 import platform
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
@@ -57,9 +58,14 @@ def _client(name: str) -> dict[str, Any]:
         return {**found, "problem": repr(error)}
 
 
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()  # reads what every distribution says of itself: half a second, or more
+
+
 def _version_of(package: str) -> str | None:
     """Return the version of the distribution that brings a package."""
-    for distribution in packages_distributions().get(package, []):
+    for distribution in _distributions().get(package, []):
         try:
             return version(distribution)
         except PackageNotFoundError:

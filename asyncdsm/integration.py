@@ -84,10 +84,11 @@ def integration_of(name: str) -> Integration:
 
 
 def is_installed(name: str) -> bool:
-    """Say whether a package can be imported. What has put itself in its module's place, as Kombu has, has no spec."""
+    """Say whether a package can be imported, without importing it."""
     from importlib.util import find_spec  # noqa: PLC0415
 
-    return sys.modules.get(name) is not None or find_spec(name) is not None
+    # Modules that replace themselves, as Kombu's and Celery's do, have no spec to be found.
+    return name in sys.modules or find_spec(name) is not None
 
 
 @contextmanager

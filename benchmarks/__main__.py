@@ -12,7 +12,7 @@ from benchmarks.contest import Benchmark
 from benchmarks.report import Row, rows_of, table, write_json
 from benchmarks.rounds import run
 
-NAMES = ("asgi", "aws", "checkpoint", "confluent", "kafka", "rabbitmq", "stall", "startup")
+NAMES = ("asgi", "aws", "checkpoint", "confluent", "kafka", "kombu", "rabbitmq", "stall", "startup")
 ROUNDS, QUICK_ROUNDS = 7, 2
 QUICK_SHARE = 10
 

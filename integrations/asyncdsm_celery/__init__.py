@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import asyncdsm_kombu
+# Celery first, which imports Kombu: `asyncdsm run` instruments that as soon as it is there, not in the middle of ours.
 import celery
 from celery import Celery
+
+# isort: split
+import asyncdsm_kombu
 
 from asyncdsm.hooks import Hooks
 from asyncdsm.integration import check_version

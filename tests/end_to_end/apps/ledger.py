@@ -11,12 +11,17 @@ import sys
 from time import sleep
 from typing import Any
 
+from billiard import pool
 from celery import Celery, chain, chord, signals
 
 NAME = "tests.end_to_end.apps.ledger"  # of its tasks too, when this is the program that sends
 app: Any = Celery(NAME, broker=os.environ["BROKER"], backend=os.environ.get("BACKEND"))
 app.conf.update(broker_connection_retry_on_startup=True, worker_prefetch_multiplier=2)
 app.conf.task_routes = {f"{NAME}.{name}": {"queue": name} for name in ("first", "second", "third")}
+
+# Where a worker is told to end while its children are at work, one of them now and then waits, with and without us, for
+# the parent to count a result that it does not read any more: thirty seconds, of which one is enough.
+pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10
 
 if "WRAPPED" in os.environ:
     import asyncdsm
@@ -82,6 +87,13 @@ def last(number: int) -> int:
     return number
 
 
+@app.task
+def slow(number: int) -> None:
+    """Take its time, and send what comes of it."""
+    sleep(0.2)
+    last.delay(number)
+
+
 @app.task(bind=True, max_retries=2, default_retry_delay=0.1)
 def stubborn(self: Any) -> None:
     """Run three times."""
@@ -95,11 +107,12 @@ SENDING: dict[str, Any] = {
     "retry": lambda _: stubborn.delay(),
     "eta": lambda n: add.apply_async(([n],), countdown=0.2),
     "add": lambda n: add.delay([n]),
+    "slow": slow.delay,
 }
 
 
 def main(*wanted: str) -> None:
-    """Send some of each: `chain=1 add=20`."""
+    """Send some of each: `chain=1 add=2`."""
     for each in wanted:
         name, _, count = each.partition("=")
         for number in range(int(count)):

@@ -1,0 +1,82 @@
+"""Messages that ddtrace publishes through Kombu are read by us, and ours by ddtrace, with the same parents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
+
+import asyncdsm
+from asyncdsm import checkpoint
+from asyncdsm.testing import Captured
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.differential.process import VERSION, run
+from tests.integrations.kombu_clients import fresh, tidy
+
+SERVICE = "test"
+"""The name that `captured_streams` goes by."""
+
+Theirs = Callable[..., list[int]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tidied() -> Iterator[None]:
+    yield
+    tidy()
+
+
+@pytest.fixture
+def connection(rabbitmq: RabbitMQ, captured_streams: Captured) -> Iterator[Any]:
+    with Connection(rabbitmq.url) as connection:
+        yield asyncdsm.wrap(connection)
+    checkpoint.set_current(None)
+
+
+@pytest.fixture
+def theirs(rabbitmq: RabbitMQ) -> Theirs:
+    """Make steps under ddtrace; return the hash that is current behind each."""
+
+    def make(*steps: tuple[str, ...]) -> list[int]:
+        environ = {"BROKER": rabbitmq.url, "DD_DATA_STREAMS_ENABLED": "true", "DD_SERVICE": SERVICE}
+        answered = json.loads(run("kombu_calls.py", json.dumps(steps), **environ))
+        assert answered["version"] == VERSION
+        hashes: list[int] = answered["hashes"]
+        return hashes
+
+    return make
+
+
+def declared(connection: Any, exchange: str = "", key: str = "") -> Any:
+    queue = Queue(fresh(), Exchange(exchange, durable=False), key, expires=600)(connection.default_channel)
+    queue.declare()
+    return queue
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_we_read_what_ddtrace_writes(connection: Any, theirs: Theirs, captured_streams: Captured, named: bool) -> None:
+    exchange, key = (fresh(), "key") if named else ("", "")
+    queue = declared(connection, exchange, key)
+    (written,) = theirs(("publish", exchange, key or queue.name))
+    assert queue.get(no_ack=True) is not None
+    (read,) = captured_streams.checkpoints
+    assert read.parent == written
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_ddtrace_reads_what_we_write(connection: Any, theirs: Theirs, captured_streams: Captured, named: bool) -> None:
+    """And publishes the next hop, which we read in our turn: the numbers are those that we would have named."""
+    exchange, key = (fresh(), "key") if named else ("", "")
+    queue, onward = declared(connection, exchange, key), declared(connection)
+    for _ in range(2):  # one for them, one for us
+        connection.Producer().publish({"order": 1}, exchange=exchange, routing_key=key or queue.name)
+    read, sent = theirs(("consume", queue.name), ("publish", "", onward.name))
+    assert queue.get(no_ack=True) is not None
+    connection.Producer().publish({"order": 1}, routing_key=onward.name)
+    assert [made.hash for made in captured_streams.checkpoints[2:]] == [read, sent]
+    captured_streams.clear()
+    assert onward.get(no_ack=True) is not None
+    assert captured_streams.checkpoints[0].parent == sent
