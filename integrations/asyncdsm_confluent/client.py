@@ -82,7 +82,9 @@ _beside: dict[int, Client] = {}
 class Beside:
     """The attribute `_asyncdsm` of objects without room for one. Where there is room, the object's own wins."""
 
-    def __get__(self, owner: Any, kind: type) -> Client:
+    def __get__(self, owner: Any, kind: type) -> Client | None:
+        if owner is None:  # asked of the class
+            return None
         found = _beside.get(id(owner))
         return found if found is not None else attach(owner, adopted(owner))
 
