@@ -39,7 +39,8 @@ class Behind:
         self._look_at, self._seen_ns = now + SECONDS_BETWEEN_LOOKS, time_ns()
         with suppress(KafkaException, RuntimeError):  # closed meanwhile
             assigned = {(tp.topic, tp.partition) for tp in consumer.assignment()}
-            self.positions = {place: offset for place, offset in self.positions.items() if place in assigned}
+            positions = self.positions.copy()  # another thread may poll as well
+            self.positions = {place: offset for place, offset in positions.items() if place in assigned}
             self._ends = {place: end for place in self.positions if (end := _end(consumer, *place)) is not None}
 
     def forget(self) -> None:

@@ -35,7 +35,7 @@ class Client:
         """The highest offsets that delivery reports told and that were not recorded yet."""
         self.transaction: list[tuple[str | None, list[Any]]] = []
         """Groups and offsets that the open transaction will commit."""
-        self.behind = Behind(self)
+        self.behind: Behind = Behind(self)
         self._ask_at = 0.0
         self._out: dict[str, Edge] = {}
         self._in: dict[str, Edge] = {}
@@ -84,7 +84,9 @@ _beside: dict[int, Client] = {}
 class Beside:
     """The attribute `_asyncdsm` of objects without room for one. Where there is room, the object's own wins."""
 
-    def __get__(self, owner: Any, kind: type) -> Client:
+    def __get__(self, owner: Any, kind: type) -> Client | None:
+        if owner is None:  # asked of the class
+            return None
         found = _beside.get(id(owner))
         return found if found is not None else attach(owner, adopted(owner))
 

@@ -13,7 +13,7 @@ from asyncdsm.hooks import hook_failed
 from asyncdsm.log import warn
 from asyncdsm_confluent.client import Client, client_of
 
-REFUSALS = frozenset(
+REFUSALS: frozenset[int] = frozenset(
     {
         KafkaError.UNKNOWN,
         KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
