@@ -16,7 +16,7 @@ from asyncdsm.beside import silence_ddtrace
 from asyncdsm.bucket import Bucket, let_others_run
 from asyncdsm.delivery import Delivery, say_dropped
 from asyncdsm.edge import MOST_PATHWAYS, Point
-from asyncdsm.hosts import Loop, current_loop
+from asyncdsm.hosts import Loop, current_loop, do_here
 from asyncdsm.log import warn_each_minute, warn_once
 from asyncdsm.outbox import Outbox, Parcel
 from asyncdsm.settings import Settings
@@ -157,7 +157,7 @@ class Flusher:
 
     async def _apart(self, work: Callable[[], T]) -> T:
         """Do slow work away from the user's event loop."""
-        return work() if self._in_own_thread else await to_thread.run_sync(work, limiter=self._limiter)
+        return do_here(work) if self._in_own_thread else await to_thread.run_sync(work, limiter=self._limiter)
 
     def _pack_all(self, everything: bool) -> None:
         # In the worker thread, and into the outbox from there: a cancelled wait for the thread loses nothing.

@@ -12,13 +12,15 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import Context
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import anyio
 
 from asyncdsm import forks
+
+T = TypeVar("T")
 
 Host = Callable[[bool], Coroutine[Any, Any, None]]
 """An async function that is told whether it has a thread of its own, which it may block."""
@@ -67,6 +69,13 @@ def run_here(function: Host) -> None:
     _run(function, True)
 
 
+def do_here(work: Callable[[], T]) -> T:
+    """Do what may wait, in an event loop that `run_here` or `start_in_thread` has made."""
+    loop = asyncio.get_running_loop()
+    with loop.letting_others() if isinstance(loop, _OwnLoop) else nullcontext():
+        return work()
+
+
 def _run_apart(function: Host) -> None:
     with forks.undisturbed:
         _run(anyio.sleep, 0)  # imports the backend
@@ -97,7 +106,7 @@ class _OwnLoop(asyncio.SelectorEventLoop):
         super().__init__(selector)
 
     def _select(self, timeout: float | None = None) -> Any:
-        with self._letting_others():
+        with self.letting_others():
             return self._wait(timeout)
 
     async def getaddrinfo(
@@ -110,11 +119,12 @@ class _OwnLoop(asyncio.SelectorEventLoop):
         proto: int = 0,
         flags: int = 0,
     ) -> Any:
-        with self._letting_others():
+        with self.letting_others():
             return socket.getaddrinfo(host, port, family, type, proto, flags)
 
     @contextmanager
-    def _letting_others(self) -> Iterator[None]:
+    def letting_others(self) -> Iterator[None]:
+        """Be no running loop inside the block."""
         asyncio._set_running_loop(self.others)
         try:
             yield
