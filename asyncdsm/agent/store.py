@@ -26,6 +26,7 @@ from asyncdsm.agent.levels import FOREVER, WIDTHS, pieces
 from asyncdsm.agent.merger import Grouped, Merger, Rows
 from asyncdsm.agent.points import Points
 from asyncdsm.agent.store_file import (
+    StoreError,
     StoreFile,
     StoreFullError,
     add_to_counters,
@@ -36,7 +37,15 @@ from asyncdsm.agent.store_file import (
     segments_of,
     told,
 )
-from asyncdsm.agent.store_offsets import Latest, Tags, forget_offsets, latest_offsets, put_offsets, read_offsets
+from asyncdsm.agent.store_offsets import (
+    Latest,
+    Tags,
+    forget_offsets,
+    forget_oldest_offsets,
+    latest_offsets,
+    put_offsets,
+    read_offsets,
+)
 from asyncdsm.agent.store_pending import WIDTH, Pending
 from asyncdsm.agent.store_rollup import Extents, forget_old, make_room, put_rows, roll_up
 
@@ -102,6 +111,13 @@ class Store:
         self._lock = Lock()
         self._file = StoreFile(path)
         self._closing = finalize(self, self._file.close)
+        try:
+            self._load()
+        except sqlite3.Error as error:
+            self._closing()
+            raise StoreError(f"{path}: {error}") from None
+
+    def _load(self) -> None:
         self.points: Points = self._file.load_points()
         self._extents, self._written = self._file.extents(), self._file.counters()
         self._last_seen = OrderedDict(self._file.last_seen())
@@ -110,7 +126,7 @@ class Store:
             for tags, backlog in latest_offsets(connection):
                 self._latest.note(tags, backlog)
         self._pending = Pending(self._file.last_start(), self._latest)
-        self._flushed_at = ticks()
+        self._flushed_at = self._ticks()
         self.payloads: int = self._written.get("payloads", 0)
         """How many payloads were taken, ever. To be read without waiting for anything."""
         for received, encoding, body in self._file.journal():
@@ -290,7 +306,7 @@ class Store:
         forgotten, before = 0, self._written.get("rows", 0) + rows
         while before - gone > self._max_rows or self._file.used_bytes() > self._max_bytes:
             went, lost = make_room(connection, extents)
-            if not went:
+            if not (went or forget_oldest_offsets(connection)):
                 break
             gone, forgotten = gone + went, forgotten + lost
         return gone, forgotten

@@ -60,9 +60,13 @@ class StoreFile:
         self._lock = _locked(path) if path else None
         try:
             self._connection = self._open()
+        except sqlite3.Error as error:
+            self._unlock()
+            raise StoreError(f"{path}: {error}") from None
+        try:
             self._prepare()
         except (sqlite3.Error, StoreError) as error:
-            self._unlock()
+            self.close()
             raise StoreError(f"{path}: {error}") from None
 
     def close(self) -> None:
@@ -146,8 +150,12 @@ class StoreFile:
         connection = sqlite3.connect(
             self.path or ":memory:", timeout=10, isolation_level=None, check_same_thread=False, cached_statements=64
         )
-        connection.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; a power cut some seconds
-        connection.execute("PRAGMA cache_size = -16000")
+        try:
+            connection.execute("PRAGMA synchronous = NORMAL")  # a kill loses nothing; a power cut some seconds
+            connection.execute("PRAGMA cache_size = -16000")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def _prepare(self) -> None:

@@ -87,3 +87,9 @@ def forget_offsets(connection: sqlite3.Connection, oldest: int, now: float) -> N
         (detail // 60 * 60,),
     )
     connection.execute("DELETE FROM backlogs WHERE id NOT IN (SELECT backlog FROM offsets)")
+
+
+def forget_oldest_offsets(connection: sqlite3.Connection) -> int:
+    """Let go of the oldest hour; return how many went."""
+    query = "DELETE FROM offsets WHERE start < (SELECT min(start) FROM offsets) + 3600"
+    return connection.execute(query).rowcount

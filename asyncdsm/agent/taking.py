@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
+from contextlib import suppress
 
 from anyio import CapacityLimiter, Lock, to_thread
 
@@ -28,7 +30,7 @@ class Taking:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: list[_Waiting] = []
+        self._waiting: deque[_Waiting] = deque()
         self._turn, self._limiter = Lock(), CapacityLimiter(1)
 
     async def take(self, body: bytes, encoding: str) -> None:
@@ -39,15 +41,19 @@ class Taking:
             while not waiting.done:
                 async with self._turn:  # whoever has it works for all that wait by then
                     if not waiting.done:
-                        turn, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
-                        await to_thread.run_sync(self._take_all, turn, limiter=self._limiter)
+                        await to_thread.run_sync(self._take_turn, limiter=self._limiter)
         finally:
-            if not waiting.done and waiting in self._waiting:
-                self._waiting.remove(waiting)
+            if not waiting.done:  # its sender has left
+                with suppress(ValueError, IndexError):  # the worker thread is taking it right now
+                    self._waiting.remove(waiting)
         if waiting.error is not None:
             raise waiting.error
 
-    def _take_all(self, turn: list[_Waiting]) -> None:
+    def _take_turn(self) -> None:
+        # They are taken out here: had the event loop done it and been cancelled, nobody would work for them.
+        turn = list[_Waiting]()
+        while self._waiting and len(turn) < MOST_TOGETHER:
+            turn.append(self._waiting.popleft())
         taken = list[Taken]()
         read = list[_Waiting]()
         for waiting in turn:

@@ -57,7 +57,7 @@ def filled(chance: random.Random, days: int) -> tuple[Store, list[tuple[int, flo
     return store, data
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32), ends=st.lists(st.integers(0, 3 * DAY), min_size=8, max_size=8))
 def test_any_span_of_any_levels(seed: int, ends: list[int]) -> None:
     store, data = filled(random.Random(seed), days=3)
