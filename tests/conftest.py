@@ -129,6 +129,8 @@ def blockbuster() -> Iterator[BlockBuster]:
             function.can_block_in("tests/integrations/test_taskiq.py", "test_a_worker_on_rabbitmq")
             # What tests create on their AWS, they create by a client that blocks.
             function.can_block_in("tests/brokers/aws.py", {"queue", "topic", "stream", "rule", "on_queue"})
+            # What tests put on a map, they put there without a thread.
+            function.can_block_in("tests/agent/maps.py", "passed")
             # In a thread of its own, the flush blocks nobody.
             function.can_block_in("asyncdsm/flush.py", "_apart")
             # What stands in the environment is read once, and the Agent's socket looked for.

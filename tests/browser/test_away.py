@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
+import sys
 from urllib.parse import urlsplit
 
+import anyio
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
@@ -46,6 +49,22 @@ async def test_away_and_back(browser: Browser, maps: MapStore) -> None:
             await expect(node(page, "service", "shipping")).to_be_visible()
     finally:
         await page_of.__aexit__(None, None, None)
+
+
+async def test_an_agent_that_hangs_is_not_live(browser: Browser) -> None:
+    command = [sys.executable, "-m", "asyncdsm", "agent", "--port", "0"]
+    async with await anyio.open_process(command) as process:
+        try:
+            assert process.stdout is not None
+            url = (await process.stdout.receive()).decode().split()[-1]
+            async with reading(browser, url) as page:
+                await expect(page.locator("#state")).to_have_text("Live")
+                process.send_signal(signal.SIGSTOP)
+                await expect(page.locator("#state")).to_have_text("Waiting for the agent …")
+                process.send_signal(signal.SIGCONT)
+                await expect(page.locator("#state")).to_have_text("Live")
+        finally:
+            process.kill()
 
 
 async def test_without_events_it_asks_by_itself(browser: Browser, maps: MapStore) -> None:

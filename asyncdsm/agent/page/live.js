@@ -2,13 +2,14 @@
 
 const AT_MOST_EVERY = 1_000;
 const SHARE_OF_TIME = 4; // an answer that takes a second is not asked for more often than every four
-const WITH_EVENTS = 10_000;
+const WITH_EVENTS = 5_000;
+const SLOW = 3_000; // after so long without an answer, what is shown is not called live
 const WITHOUT_EVENTS = 2_000;
 const LONGEST_WAIT = 8_000;
 const REOPEN = 3_000;
 
 export class Live {
-  // `refresh` asks for everything; `tell` hears of `live`, `polling`, `paused`, and of `away` with the error.
+  // `refresh` asks for everything; `tell` hears of `live`, `polling`, `slow`, `paused`, and of `away` with the error.
   constructor(refresh, tell) {
     this.refresh = refresh;
     this.tell = tell;
@@ -42,6 +43,7 @@ export class Live {
     const began = performance.now();
     this.asking = true;
     this.changedMeanwhile = false;
+    const slow = setTimeout(() => turn === this.turn && this.tell("slow"), SLOW);
     let state = "away";
     let problem;
     try {
@@ -51,6 +53,8 @@ export class Live {
     } catch (error) {
       this.failures += 1;
       problem = error;
+    } finally {
+      clearTimeout(slow);
     }
     if (turn !== this.turn) return;
     this.asking = false;
@@ -86,6 +90,7 @@ export class Live {
     this.events.addEventListener("open", () => this.changed());
     this.events.addEventListener("change", () => this.changed());
     this.events.addEventListener("error", () => {
+      if (this.running && !this.asking && !this.failures) this.again(0); // is anybody there?
       // The browser tries again by itself, but gives up after an answer that it did not like.
       if (this.events.readyState !== EventSource.CLOSED) return;
       clearTimeout(this.reopening);

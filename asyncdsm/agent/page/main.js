@@ -100,7 +100,13 @@ function showEmpty() {
 
 function tell(now, error) {
   const at = map ? clock(map.to) : null;
-  const words = { live: "Live", polling: "Live, every two seconds", paused: at ? `Paused at ${at}` : "Paused", away: error?.away === false ? "Refused" : "Agent away" };
+  const words = {
+    live: "Live",
+    polling: "Live, every two seconds",
+    slow: "Waiting for the agent …",
+    paused: at ? `Paused at ${at}` : "Paused",
+    away: error?.away === false ? "Refused" : "Agent away",
+  };
   state.dataset.state = document.body.dataset.state = now;
   if (state.textContent !== words[now]) state.textContent = words[now];
   notice.hidden = now !== "away";
