@@ -7,12 +7,11 @@ import logging
 from collections.abc import Callable, Iterator
 
 import pytest
-from asyncdsm_aio_pika.consume import in_edge
-from asyncdsm_aio_pika.publish import out_edge
 from asyncdsm_aiokafka.client import MOST_TOPICS, Client, last_in_edge
 from asyncdsm_asgi import carriers
 
 from asyncdsm import DataStreams, Settings, aws, log, set_produce_checkpoint
+from asyncdsm.amqp import in_edge, out_edge
 from asyncdsm.edge import Edge
 from tests.intake import running_intake
 
