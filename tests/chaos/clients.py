@@ -246,8 +246,7 @@ def kombu(rabbitmq: RabbitMQ, wrap: Wrap) -> Any:
         producer = connection.Producer()
         for number in range(3):
             producer.publish(number, routing_key=queue.name, headers=headers)
-        asked = queue.get(no_ack=True)
-        assert asked is not None
+        asked: Any = queue.get(no_ack=True)
         with connection.Consumer(queue, callbacks=[callback]):
             while len(got) < 2:
                 connection.drain_events(timeout=PATIENCE_SECONDS)

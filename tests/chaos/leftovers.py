@@ -39,6 +39,7 @@ def belongings() -> Belongings:
 def left_over(before: Belongings, patience: float = PATIENCE_SECONDS) -> list[str]:
     """Return what is there beyond `before`, as soon as that is nothing, or when patience ends."""
     deadline = monotonic() + patience
+    gc.collect()  # what warns of being left to the collector warns here
     while left := belongings().beyond(before):
         if monotonic() > deadline:
             return left
