@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -65,7 +64,7 @@ async def running_demo(*options: str) -> AsyncIterator[str]:
             assert found, said
             yield found[1]
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # SIGINT is ignored by what a shell runs in the background
             with anyio.fail_after(START_SECONDS):
                 await process.wait()
 
