@@ -18,6 +18,7 @@ import asyncdsm
 from asyncdsm import DataStreams, Settings, log
 from asyncdsm.exporters.memory import MemoryExporter
 from asyncdsm.hooks import is_hook
+from asyncdsm.streams import running_streams
 from asyncdsm.testing import capture
 from tests.chaos import planting
 from tests.chaos.clients import PROGRAMS, Wrap, bare
@@ -50,6 +51,8 @@ def tidy() -> Iterator[None]:
     log.forget()
     yield
     log.forget()
+    if (standing := running_streams()) is not None:  # an app's, which stands by for as long as the process lives
+        standing.close()
     with warnings.catch_warnings(action="ignore"):
         gc.collect()
 
