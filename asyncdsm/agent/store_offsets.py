@@ -43,10 +43,12 @@ class Latest:
 
 def put_offsets(connection: sqlite3.Connection, offsets: Iterable[tuple[tuple[Tags, int], int]]) -> None:
     """Note offsets by tags and start; the highest wins."""
-    listed = [(encode(tags), start, min(value, (1 << 63) - 1)) for (tags, start), value in offsets]
-    connection.executemany("INSERT OR IGNORE INTO backlogs (tags) VALUES (?)", [(row[0],) for row in listed])
+    listed = [
+        {"tags": encode(tags), "start": start, "value": min(value, (1 << 63) - 1)} for (tags, start), value in offsets
+    ]
+    connection.executemany("INSERT OR IGNORE INTO backlogs (tags) VALUES (:tags)", listed)
     connection.executemany(
-        "INSERT INTO offsets SELECT id, ?2, ?3 FROM backlogs WHERE tags = ?1 "
+        "INSERT INTO offsets SELECT id, :start, :value FROM backlogs WHERE tags = :tags "
         "ON CONFLICT (backlog, start) DO UPDATE SET value = max(value, excluded.value)",
         listed,
     )
@@ -82,9 +84,10 @@ def forget_offsets(connection: sqlite3.Connection, oldest: int, now: float) -> N
     connection.execute("DELETE FROM offsets WHERE start < ?", (oldest,))
     detail = int(now) - _DETAIL_SECONDS
     connection.execute(
-        "DELETE FROM offsets AS o WHERE start >= ?1 - 3600 AND start < ?1 AND EXISTS (SELECT 1 FROM offsets AS later "
-        "WHERE later.backlog = o.backlog AND later.start > o.start AND later.start < (o.start / 60 + 1) * 60)",
-        (detail // 60 * 60,),
+        "DELETE FROM offsets AS o WHERE start >= :end - 3600 AND start < :end AND EXISTS ("
+        "SELECT 1 FROM offsets AS later WHERE later.backlog = o.backlog "
+        "AND later.start > o.start AND later.start < (o.start / 60 + 1) * 60)",
+        {"end": detail // 60 * 60},
     )
     connection.execute("DELETE FROM backlogs WHERE id NOT IN (SELECT backlog FROM offsets)")
 

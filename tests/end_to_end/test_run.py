@@ -317,6 +317,7 @@ def test_beside_ddtrace_each_message_counts_once(runner: Runner, outer: str) -> 
             "DD_KAFKA_PROPAGATION_ENABLED": "true",
             "DD_REMOTE_CONFIGURATION_ENABLED": "false",
             "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
+            "DD_UNLOAD_MODULES_FROM_SITECUSTOMIZE": "false",  # what ddtrace does where gevent is installed
         },
         capture_output=True,
         text=True,
