@@ -127,7 +127,8 @@ asyncio.run(main())
         """
 with asyncdsm.DataStreams():
     record(7); ready()
-    time.sleep(60)
+    while True:
+        time.sleep(0.05)  # a signal that comes right before a long one is not looked at until it is over
 """,
         """
 import trio
@@ -145,7 +146,11 @@ def test_ctrl_c(intake: Intake, program: str) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=15)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
     assert process.returncode == -signal.SIGINT
     assert err.rstrip().endswith("KeyboardInterrupt")
     assert intake.counted() == 7
