@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 LONGEST_WAIT_SECONDS = 10.0
 
-undisturbed = threading.RLock()
+undisturbed: threading.RLock = threading.RLock()
 """Held while a thread of ours imports: a module half imported at a fork stays so in the child for ever. A fork waits
 for it, in nearly all programs not at all; one that an import makes itself does not, as gevent's subprocesses do."""
 
