@@ -24,7 +24,10 @@ class Client:
         self.lag_source: ConsumerLag | None = None
         self.transaction: list[tuple[str, Any]] = []
         """Groups and offsets that the open transaction will commit."""
-        self.out, self.into = _OutEdges(self), _InEdges(self)
+        self.out: dict[str, Edge] = _OutEdges(self)
+        """The edges of producing to a topic, made when they are asked for."""
+        self.into: dict[str, Edge] = _InEdges(self)
+        """Those of consuming from a topic."""
 
     def learn_cluster_id(self, cluster_id: str | None) -> None:
         """Take the id that a metadata response brought; edges named without it are named anew."""
