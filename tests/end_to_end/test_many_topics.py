@@ -31,7 +31,9 @@ def alive(kind: type) -> int:
 
 
 @pytest.fixture(autouse=True)
-def forget_what_was_said() -> None:
+def forget_what_was_said() -> Iterator[None]:
+    log.forget()
+    yield
     log.forget()
 
 
