@@ -59,7 +59,7 @@ def _milliseconds(path: str, count: int) -> float:
     took = list[float]()
     with agent("--store", os.environ[PATH]) as url, httpx2.Client(base_url=url, timeout=60) as client:
         if "{edge}" in path:
-            path = path.format(edge=client.get("/api/topology?minutes=1").json()["edges"][0]["id"])
+            path = path.format(edge=client.get("/api/topology?minutes=1440").json()["edges"][0]["id"])
         for _ in range(count):
             began = perf_counter()
             answer = client.get(path)
