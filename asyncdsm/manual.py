@@ -43,15 +43,16 @@ def set_produce_checkpoint(
     """
     try:
         parts = checkpoint.departing(_edges_out[typ, target, tuple(tags) if tags else (), True])
+        if parts is None:
+            return None
+        wire, sample = parts
+        text, pathway = wire.decode(), checkpoint.pathway_at(sample)
     except Exception as error:
         hook_failed(error)
         return None
-    if parts is None:
-        return None
-    wire, sample = parts
-    carrier_set(HEADER, wire.decode())
+    carrier_set(HEADER, text)
     checkpoint.count(sample)
-    return checkpoint.pathway_at(sample)
+    return pathway
 
 
 def set_consume_checkpoint(

@@ -56,6 +56,7 @@ GUARDS = {
     "asyncdsm_asgi.middleware.DataStreamsMiddleware._stand_by",
     "asyncdsm_asgi.middleware._arrived",
     "asyncdsm_faststream.middleware.DataStreamsMiddleware._arrived",
+    "checkpoint.count",
     "checkpoint.depart",
     "manual._is_running",
     "manual._note_offset",
