@@ -14,6 +14,9 @@ from asyncdsm.outbox import Outbox
 from asyncdsm.stats import Accounts
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
+TRIES_AT_EXIT = 3
+"""An agent that never answered is not worth the whole deadline on the way out."""
+DELAY_AT_EXIT = 0.1
 LOOK_AGAIN_SECONDS = 300.0
 """How long an Agent without the endpoint is left alone (java: 5 min, protocol §6)."""
 
@@ -64,6 +67,15 @@ class Delivery:
                     say_dropped(self._outbox.put_back(parcel))
             self._delivered(parcel.checkpoints)
         return True
+
+    async def drain(self, exporter: Exporter) -> None:
+        """Deliver all that waits on the way out: at once and again, without the long waits of `due`."""
+        tries = 0
+        while not await self.run(exporter):
+            tries += 1
+            if tries >= TRIES_AT_EXIT and not self.reached:
+                return
+            await anyio.sleep(DELAY_AT_EXIT * 2**tries)
 
     def _delivered(self, count: int) -> None:
         self._accounts.deliver(count)

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TRIES_AT_EXIT = 3
-"""An agent that never answered is not worth the whole deadline on the way out."""
-DELAY_AT_EXIT = 0.1
 RESTART_SECONDS = 1.0
 
 
@@ -143,12 +140,7 @@ class Flusher:
 
     async def _drain(self, exporter: Exporter) -> None:
         await self._collect(everything=True)
-        tries = 0
-        while not await self._delivery.run(exporter):
-            tries += 1
-            if tries >= TRIES_AT_EXIT and not self._delivery.reached:
-                return
-            await anyio.sleep(DELAY_AT_EXIT * 2**tries)
+        await self._delivery.drain(exporter)
 
     async def _collect(self, *, everything: bool) -> None:
         silence_ddtrace()  # it may have been imported meanwhile

@@ -16,7 +16,6 @@ from asyncdsm.outbox import Outbox, Parcel
 from asyncdsm.settings import Settings
 from asyncdsm.stats import Accounts, Stats
 
-TRIES_AT_EXIT, DELAY_AT_EXIT = 3, 0.1
 _OURS = {
     "accept",
     "accept-encoding",
@@ -93,7 +92,7 @@ class Forwarder:
                 await self._delivery.run(exporter)
                 await self._rest()
             with anyio.move_on_after(self._settings.shutdown_seconds):
-                await self._drain(exporter)
+                await self._delivery.drain(exporter)
         finally:
             if lost := self._outbox.drop_all("shutdown"):
                 warn_each_minute("forward", "%d payloads could not be passed on before the end and are lost", lost)
@@ -109,14 +108,6 @@ class Forwarder:
             with anyio.move_on_after(wait):
                 await self._wake.wait()
             self._wake = anyio.Event()
-
-    async def _drain(self, exporter: _Exporter) -> None:
-        tries = 0
-        while not await self._delivery.run(exporter):
-            tries += 1
-            if tries >= TRIES_AT_EXIT and not self._delivery.reached:
-                return
-            await anyio.sleep(DELAY_AT_EXIT * 2**tries)
 
 
 class _Exporter(AgentExporter):
