@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
-from asyncdsm.checkpoint import current_pathway, set_current, standing
-from asyncdsm.pathway import Pathway
+from asyncdsm.checkpoint import set_current, standing
+from asyncdsm.pathway import Context
 
 Message = TypeVar("Message")
 
@@ -20,7 +20,7 @@ class ConsumedList(list[Message]):
 
     __slots__ = ("_pathways",)
 
-    def __init__(self, messages: Iterable[Message], pathways: Iterable[Pathway | None]) -> None:
+    def __init__(self, messages: Iterable[Message], pathways: Iterable[Context | None]) -> None:
         """`pathways` are those of the messages, in the same order."""
         super().__init__(messages)
         # By identity, not by place: a list may be sorted, cut and extended.
@@ -36,9 +36,9 @@ class ConsumedList(list[Message]):
 class _Following(Iterator[Message]):
     __slots__ = ("_before", "_made_current", "_messages", "_pathways")
 
-    def __init__(self, messages: Iterator[Message], pathways: dict[int, Pathway | None]) -> None:
+    def __init__(self, messages: Iterator[Message], pathways: dict[int, Context | None]) -> None:
         self._messages, self._pathways = messages, pathways
-        self._before, self._made_current = standing(), current_pathway()
+        self._before = self._made_current = standing()
 
     def __next__(self) -> Message:
         try:
@@ -55,5 +55,5 @@ class _Following(Iterator[Message]):
         self._leave()
 
     def _leave(self) -> None:
-        if current_pathway() is self._made_current:
+        if standing() is self._made_current:
             set_current(self._before)

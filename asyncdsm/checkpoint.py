@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 
-from asyncdsm.aggregate import Aggregator, Sample
+from asyncdsm.aggregate import FOLD_AT, Aggregator, Sample
 from asyncdsm.edge import Edge
 from asyncdsm.pathway import Context, Pathway, context_in, wire_of
 
@@ -21,7 +21,7 @@ _FUTURE_NS = 60_000_000_000
 
 HOOK_FAILED = "a hook failed; the message went on: %r"
 
-_current: ContextVar[Pathway | None] = ContextVar("asyncdsm_pathway", default=None)
+_current: ContextVar[Context | None] = ContextVar("asyncdsm_pathway", default=None)
 _aggregator: Aggregator | None = None
 _wake: Callable[[], Aggregator | None] | None = None
 _new = tuple.__new__  # 80 ns; by the class itself a named tuple takes 200
@@ -45,13 +45,13 @@ class Departure(NamedTuple):
         return pathway_at(self.sample)
 
 
-class _Counted(Pathway):
+class _Counted(Context):
     """The current pathway while a message goes down through a client, below an integration that has counted it.
 
     Tasks made meanwhile copy it, and may live longer: behind the block it stands for what was current before.
     """
 
-    before: Pathway | None
+    before: Context | None
     is_open: bool
 
 
@@ -62,8 +62,15 @@ def consume(
 
     `header` is the context's base64 text; without one, or with one that cannot be read, a pathway starts here, at
     the broker's time of the message if there is one, and never on the message before (protocol §5). Returns the
-    pathway, or None when nothing runs. **Hot**.
+    pathway, or None when nothing runs.
     """
+    return _pathway(arrived(edge, header, size, broker_ns))
+
+
+def arrived(
+    edge: Edge, header: str | bytes | None = None, size: int | None = None, broker_ns: int | None = None
+) -> Context | None:
+    """Do what `consume` does, and return the Pathway's fields, 80 ns sooner. **Hot**."""
     aggregator = _aggregator or _awake()
     if aggregator is None:
         return None
@@ -78,8 +85,11 @@ def consume(
     point = edge.points.get(parent) if edge.owner is aggregator else None
     if point is None:
         point = edge.point(aggregator, parent)
-    aggregator.record((point, now, now - previous, now - start, size))
-    pathway = _new(Pathway, (point.hash, start, now))
+    samples = aggregator.samples
+    samples.append((point, now, now - previous, now - start, size))  # as `record` does, 50 ns sooner
+    if len(samples) >= FOLD_AT:
+        aggregator.fold()
+    pathway = point.hash, start, now
     _current.set(pathway)
     return pathway
 
@@ -101,9 +111,9 @@ def departing(edge: Edge, size: int | None = None, key_bytes: int | None = None)
     if aggregator is None:
         return None
     current = _current.get()
-    if isinstance(current, _Counted):
+    if type(current) is _Counted:  # 20 ns, `isinstance` 50
         current = _behind(current)
-        if isinstance(current, _Counted):
+        if type(current) is _Counted:
             return None
     now = aggregator.now()
     parent, start, previous = current or (0, now, now)
@@ -126,7 +136,10 @@ def count(sample: Sample) -> None:
     aggregator = _aggregator
     if aggregator is not None:
         try:
-            aggregator.record(sample)
+            samples = aggregator.samples
+            samples.append(sample)
+            if len(samples) >= FOLD_AT:
+                aggregator.fold()
         except Exception as error:
             aggregator.failed(error, "hook", HOOK_FAILED)
 
@@ -152,26 +165,26 @@ def current_pathway() -> Pathway | None:
     current = _current.get()
     while isinstance(current, _Counted):
         current = current.before
-    return current
+    return _pathway(current)
 
 
-def standing() -> Pathway | None:
+def standing() -> Context | None:
     """Return what `continuing` needs to go on as here: the current pathway, or that all is `counted_above`."""
     return _behind(_current.get())
 
 
-def set_current(pathway: Pathway | None) -> None:
+def set_current(pathway: Context | None) -> None:
     """Make a pathway the current one, or none."""
     _current.set(pathway)
 
 
 @contextmanager
-def continuing(pathway: Pathway | None) -> Iterator[Pathway | None]:
+def continuing(pathway: Context | None) -> Iterator[None]:
     """Make a pathway the current one inside the block, and what was current before again behind it."""
     before = _current.get()
     _current.set(pathway)
     try:
-        yield pathway
+        yield
     finally:
         _current.set(before)
 
@@ -234,7 +247,11 @@ def _awake() -> Aggregator | None:
     return None if _wake is None else _wake()
 
 
-def _behind(current: Pathway | None) -> Pathway | None:
+def _pathway(context: Context | None) -> Pathway | None:
+    return None if context is None else _new(Pathway, context)
+
+
+def _behind(current: Context | None) -> Context | None:
     while isinstance(current, _Counted) and not current.is_open:
         current = current.before
     return current

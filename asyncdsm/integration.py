@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from asyncdsm import checkpoint, lambda_events
 from asyncdsm.hooks import hook_failed
 from asyncdsm.log import warn_once
-from asyncdsm.pathway import Pathway
+from asyncdsm.pathway import Context, Pathway
 
 ENTRY_POINTS = "asyncdsm.integrations"
 
@@ -36,7 +36,7 @@ class Integration(Protocol):
     def uninstrument(self) -> None:
         """Restore the classes to what they were."""
 
-    def pathway_of(self, message: Any) -> Pathway | None:
+    def pathway_of(self, message: Any) -> Context | None:
         """Return the pathway of a consumed message, from the message alone; None if it is not this client's."""
 
 
@@ -104,7 +104,8 @@ def using(message: Any) -> Iterator[Pathway | None]:
 
     Raises UnknownClientError for an object that is not a consumed message of a client known here.
     """
-    with checkpoint.continuing(pathway_of(message)) as pathway:
+    pathway = pathway_of(message)
+    with checkpoint.continuing(pathway):
         yield pathway
 
 
@@ -117,12 +118,12 @@ def pathway_of(message: Any) -> Pathway | None:
         return None
     for integration in _loadable():
         try:
-            pathway = integration.pathway_of(message)
+            context = integration.pathway_of(message)
         except Exception as error:
             hook_failed(error)
             return None
-        if pathway is not None:
-            return pathway
+        if context is not None:
+            return Pathway(*context)
     if (pathway := lambda_events.pathway_of(message)) is not None:
         return pathway
     kind = type(message)

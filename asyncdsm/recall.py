@@ -10,17 +10,17 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asyncdsm.pathway import Pathway
+    from asyncdsm.pathway import Context
 
 ROOM = 8192
 
-_Kept = tuple[int, Any, "Pathway"]
+_Kept = tuple[int, Any, "Context"]
 
 _by_id: dict[int, _Kept] = {}
 _in_order: deque[_Kept] = deque()
 
 
-def remember(message: Any, place: Any, pathway: Pathway) -> None:
+def remember(message: Any, place: Any, pathway: Context) -> None:
     """Keep the pathway of a message. Its place on the broker tells it from a later one that gets its id."""
     kept = (id(message), place, pathway)
     _by_id[kept[0]] = kept
@@ -31,7 +31,7 @@ def remember(message: Any, place: Any, pathway: Pathway) -> None:
             _by_id.pop(oldest[0], None)
 
 
-def recall(message: Any, place: Any) -> Pathway | None:
+def recall(message: Any, place: Any) -> Context | None:
     """Return the pathway of a message that was counted already, None when nothing is kept of it."""
     kept = _by_id.get(id(message))
     return kept[2] if kept is not None and kept[1] == place else None

@@ -67,24 +67,22 @@ class Captured(Aggregator):
     def __init__(self, service: str, env: str | None, now: Callable[[], int]) -> None:
         super().__init__(service, env, now=now)
         self.strict = True  # an error of ours is the test's to see
-        self.checkpoints: list[Checkpoint] = []
+        self._checkpoints: list[Checkpoint] = []
         self.backlogs: dict[tuple[str, ...], int] = {}
         """The highest offset by its sorted tags (protocol §6)."""
 
-    def record(self, sample: Sample) -> None:
-        """Keep one checkpoint, as a whole."""
-        point, now, edge_ns, pathway_ns, size = sample
-        self.checkpoints.append(
-            Checkpoint(
-                point.edge.tags,
-                point.hash,
-                point.parent,
-                now,
-                max(edge_ns, 0) / 1e9,
-                max(pathway_ns, 0) / 1e9,
-                size,
-            )
-        )
+    @property
+    def checkpoints(self) -> list[Checkpoint]:
+        """All checkpoints."""
+        with self._lock:
+            self._fold()
+        return self._checkpoints
+
+    def _fold(self) -> None:
+        """Keep each checkpoint as a whole, instead of counting it."""
+        taken = len(self.samples)
+        self._checkpoints += map(_checkpoint, self.samples[:taken])
+        del self.samples[:taken]
 
     def record_offset(self, tags: tuple[str, ...], offset: int) -> None:
         """Keep the highest offset."""
@@ -105,6 +103,12 @@ class Captured(Aggregator):
 
     def _of(self, direction: str, topic: str | None) -> list[Checkpoint]:
         return [made for made in self.checkpoints if made.tag("direction") == direction and topic in (None, made.topic)]
+
+
+def _checkpoint(sample: Sample) -> Checkpoint:
+    point, now, edge_ns, pathway_ns, size = sample
+    edge, pathway = max(edge_ns, 0) / 1e9, max(pathway_ns, 0) / 1e9
+    return Checkpoint(point.edge.tags, point.hash, point.parent, now, edge, pathway, size)
 
 
 @contextmanager

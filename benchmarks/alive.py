@@ -30,7 +30,7 @@ def consume(points: int) -> float:
         gc.collect()
         start = process_time()
         for message in messages:
-            checkpoint.consume(edge, message, 200)
+            checkpoint.arrived(edge, message, 200)
         figures.append((process_time() - start) / MESSAGES * 1e6)
     assert aggregator.stats().dropped == 0
     assert len(edge.points) == points

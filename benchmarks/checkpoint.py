@@ -31,9 +31,14 @@ def asyncdsm_adapter(count: int) -> dict[str, float]:
     messages = [text.encode() for text in contexts(count)]
 
     def arrive(header: bytes) -> None:
-        checkpoint.consume(into, header, 200)
+        checkpoint.arrived(into, header, 200)
 
-    return asyncio.run(_running(messages, arrive, lambda: checkpoint.produce(out, 200)))
+    def leave() -> None:
+        departing = checkpoint.departing(out, 200)
+        if departing is not None:
+            checkpoint.count(departing[1])
+
+    return asyncio.run(_running(messages, arrive, leave))
 
 
 def asyncdsm_manual(count: int) -> dict[str, float]:

@@ -19,7 +19,7 @@ from aio_pika.exceptions import QueueEmpty
 from asyncdsm import checkpoint
 from asyncdsm.amqp import bytes_of, context_in, in_edge
 from asyncdsm.hooks import hook_failed, marked_async
-from asyncdsm.pathway import Pathway
+from asyncdsm.pathway import Context
 from asyncdsm_aio_pika import depth
 from asyncdsm_aio_pika.headers import ConsumedHeaders
 
@@ -123,12 +123,12 @@ def _consumed(queue: str, message: Any) -> None:
     headers = message.headers or {}
     header = context_in(headers)
     size = len(message.body) + bytes_of(headers)
-    pathway = checkpoint.consume(in_edge(queue), header, size, _published_ns(message) if header is None else None)
+    pathway = checkpoint.arrived(in_edge(queue), header, size, _published_ns(message) if header is None else None)
     if pathway is not None:
         _set_headers(message, ConsumedHeaders(headers, pathway))
 
 
-def pathway_of(message: Any) -> Pathway | None:
+def pathway_of(message: Any) -> Context | None:
     """Return the pathway of a consumed message; None for anything else.
 
     A message that was consumed before its queue was wrapped does not say from which queue: its pathway goes on as it

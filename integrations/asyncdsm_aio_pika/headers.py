@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from asyncdsm.pathway import Pathway
+from asyncdsm.pathway import Context
 
 
 class ConsumedHeaders(dict[str, Any]):
@@ -16,10 +16,10 @@ class ConsumedHeaders(dict[str, Any]):
 
     __slots__ = ("pathway",)
 
-    def __init__(self, headers: dict[str, Any], pathway: Pathway) -> None:
+    def __init__(self, headers: dict[str, Any], pathway: Context) -> None:
         """Hold the same entries."""
         super().__init__(headers)
-        self.pathway: Pathway = pathway
+        self.pathway: Context = pathway
 
     def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
         return dict, (dict(self),)

@@ -11,8 +11,8 @@ from asyncdsm import checkpoint
 from asyncdsm.batch import ConsumedList
 from asyncdsm.edge import Edge
 from asyncdsm.hooks import hook_failed, marked_async
-from asyncdsm.pathway import HEADER, LEGACY_HEADER, Pathway, legacy_text
-from asyncdsm_aiokafka.client import Client, last_in_edge
+from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
+from asyncdsm_aiokafka.client import Client, client_of, last_in_edge
 from asyncdsm_aiokafka.offsets import adopt
 
 _NS_PER_MS = 1_000_000
@@ -25,9 +25,12 @@ def getone(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `AIOKafkaConsumer.getone`, which `async for` calls too."""
 
     async def received(self: Any, partitions: Any) -> Any:
-        record = await original(self, *partitions)
+        record = await (original(self, *partitions) if partitions else original(self))
         try:
-            consumed(adopt(self), record)
+            client = client_of(self._client.cluster)
+            if client.lag_source is None:
+                adopt(self)
+            consumed(client, record)
         except Exception as error:
             hook_failed(error)
         return record
@@ -59,7 +62,7 @@ def getmany(original: Callable[..., Any]) -> Callable[..., Any]:
     return marked_async(getmany)
 
 
-def consumed(client: Client, record: Any) -> Pathway | None:
+def consumed(client: Client, record: Any) -> Context | None:
     """Record the consume checkpoint of one record, and make its pathway current."""
     header, size = None, 0
     if record.serialized_key_size > 0:  # -1 is no key
@@ -72,7 +75,8 @@ def consumed(client: Client, record: Any) -> Pathway | None:
             header = value
         elif name == LEGACY_HEADER and header is None and value is not None:
             header = legacy_text(value)
-    pathway = checkpoint.consume(client.into[record.topic], header, size, (record.timestamp or 0) * _NS_PER_MS)
+    broker_ns = record.timestamp * _NS_PER_MS if header is None and record.timestamp else None
+    pathway = checkpoint.arrived(client.into[record.topic], header, size, broker_ns)
     if pathway is not None:
         record._asyncdsm_pathway = pathway
     return pathway
@@ -90,7 +94,7 @@ def consumed_batches(client: Client, batches: dict[Any, list[Any]]) -> dict[Any,
     return following
 
 
-def pathway_of(message: Any) -> Pathway | None:
+def pathway_of(message: Any) -> Context | None:
     """Return the pathway of a consumed record; None for anything else.
 
     A record that was consumed before its client was wrapped does not say by which group: the one that consumed its
@@ -98,7 +102,7 @@ def pathway_of(message: Any) -> Pathway | None:
     """
     if not isinstance(message, ConsumerRecord):
         return None
-    pathway: Pathway | None = getattr(message, _PATHWAY, None)
+    pathway: Context | None = getattr(message, _PATHWAY, None)
     if pathway is not None:
         return pathway
     headers = dict(message.headers)

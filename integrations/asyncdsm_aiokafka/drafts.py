@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from asyncdsm import checkpoint
 from asyncdsm.aggregate import Sample
 from asyncdsm.hooks import hook_failed
-from asyncdsm.pathway import HEADER, Pathway
+from asyncdsm.pathway import HEADER, Context
 from asyncdsm_aiokafka.client import client_of
 from asyncdsm_aiokafka.produce import Header, addressed, without_ours
 
@@ -28,7 +28,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[Header]
-    standing: Pathway | None
+    standing: Context | None
 
 
 class Draft:

@@ -25,13 +25,26 @@ ROOM_FOR_HEADER = 128
 def add_message(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `MessageAccumulator.add_message`."""
 
-    async def add_message(self: Any, tp: Any, key: Any, value: Any, *args: Any, headers: Any = (), **more: Any) -> Any:
+    async def add_message(  # noqa: PLR0917  (as the client has it)
+        self: Any,
+        tp: Any,
+        key: Any,
+        value: Any,
+        timeout: Any,  # noqa: ASYNC109
+        timestamp_ms: Any = None,
+        headers: Any = (),
+        *args: Any,
+        **more: Any,
+    ) -> Any:
         sample = None
         try:
             sample, headers = addressed(client_of(self._cluster), tp.topic, key, value, headers)
         except Exception as error:
             hook_failed(error)
-        future = await original(self, tp, key, value, *args, headers=headers, **more)
+        if args or more:  # of a version to come; to hand on whatever there is takes 0.4 µs
+            future = await original(self, tp, key, value, timeout, timestamp_ms, headers, *args, **more)
+        else:
+            future = await original(self, tp, key, value, timeout, timestamp_ms, headers)
         if sample is not None:
             checkpoint.count(sample)
         return future

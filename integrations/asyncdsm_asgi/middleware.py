@@ -78,7 +78,7 @@ async def _arrived(scope: Scope, receive: Receive) -> Receive:
         pushed = requests.pushed(headers, read)
         size = length if len(pushed) == 1 else None
         for edge, header, broker_ns in pushed:
-            checkpoint.consume(edge, header, size, broker_ns)
+            checkpoint.arrived(edge, header, size, broker_ns)
         if len(pushed) != 1:  # a batch: which of them something is done for, only the app knows
             checkpoint.set_current(None)
     except Exception as error:

@@ -9,7 +9,7 @@ from typing import Any
 from asyncdsm import aws, checkpoint
 from asyncdsm.batch import ConsumedList
 from asyncdsm.edge import Edge
-from asyncdsm.pathway import Pathway
+from asyncdsm.pathway import Context
 
 
 class ReceivedMessage(dict[str, Any]):
@@ -20,9 +20,9 @@ class ReceivedMessage(dict[str, Any]):
 
     __slots__ = ("pathway",)
 
-    def __init__(self, message: Mapping[str, Any], pathway: Pathway | None) -> None:
+    def __init__(self, message: Mapping[str, Any], pathway: Context | None) -> None:
         super().__init__(message)
-        self.pathway: Pathway | None = pathway
+        self.pathway: Context | None = pathway
 
     def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
         return dict, (dict(self),)
@@ -37,15 +37,17 @@ def following(
     """
     try:
         if edge is None:
-            pathways = [checkpoint.carried_pathway(each.header, each.broker_ns) for each in arrivals]
+            pathways: list[Context | None] = [
+                checkpoint.carried_pathway(each.header, each.broker_ns) for each in arrivals
+            ]
         else:
-            pathways = [checkpoint.consume(edge, *each) for each in arrivals]
+            pathways = [checkpoint.arrived(edge, *each) for each in arrivals]
     finally:
         checkpoint.set_current(None)
     return ConsumedList(map(ReceivedMessage, messages, pathways), pathways)
 
 
-def pathway_of(message: Any) -> Pathway | None:
+def pathway_of(message: Any) -> Context | None:
     """Return the pathway of a message of SQS or a record of Kinesis, of boto3's resource too; None for anything else.
 
     Of one that was received elsewhere, in another process or by a client without our handlers, or was copied, it is

@@ -72,7 +72,7 @@ def _received(request: Any, **_: Any) -> None:
     try:
         info = request.message.delivery_info
         if isinstance(info, ConsumedInfo):
-            request.request_dict[HEADER] = info.pathway.encode_base64()
+            request.request_dict[HEADER] = Pathway(*info.pathway).encode_base64()
     except Exception as error:
         hook_failed(error)
 

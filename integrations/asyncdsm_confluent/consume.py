@@ -11,7 +11,7 @@ from asyncdsm import checkpoint
 from asyncdsm.batch import ConsumedList
 from asyncdsm.edge import Edge
 from asyncdsm.hooks import hook_failed
-from asyncdsm.pathway import HEADER, LEGACY_HEADER, Pathway, legacy_text
+from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
 from asyncdsm.recall import recall, remember
 from asyncdsm_confluent.client import Client, client_of, last_in_edge
 
@@ -103,7 +103,7 @@ def poll_shared(original: Callable[..., Any]) -> Callable[..., Any]:
     return poll
 
 
-def consumed(client: Client, message: Any) -> Pathway | None:
+def consumed(client: Client, message: Any) -> Context | None:
     """Record the consume checkpoint of one message, and make its pathway current. What is an error is no message."""
     if message.error() is not None:
         return None
@@ -118,14 +118,14 @@ def consumed(client: Client, message: Any) -> Pathway | None:
             header = value
         elif name == LEGACY_HEADER and header is None and value is not None:
             header = legacy_text(value)
-    pathway = checkpoint.consume(client.in_edge(topic), header, size, message.timestamp()[1] * _NS_PER_MS)
+    pathway = checkpoint.arrived(client.in_edge(topic), header, size, message.timestamp()[1] * _NS_PER_MS)
     client.behind.positions[topic, partition] = offset + 1
     if pathway is not None:
         remember(message, place, pathway)
     return pathway
 
 
-def pathway_of(message: Any) -> Pathway | None:
+def pathway_of(message: Any) -> Context | None:
     """Return the pathway of a consumed message; None for anything else.
 
     One that was consumed before its client was wrapped, or thousands of messages ago, does not say by which group:

@@ -15,7 +15,7 @@ from faststream.message import StreamMessage
 
 from asyncdsm.hooks import Hooks, hook_failed
 from asyncdsm.integration import check_version
-from asyncdsm.pathway import Pathway
+from asyncdsm.pathway import Context
 from asyncdsm_faststream import received
 from asyncdsm_faststream.middleware import DataStreamsMiddleware
 
@@ -47,11 +47,11 @@ def uninstrument() -> None:
     _hooks.remove()
 
 
-def pathway_of(message: Any) -> Pathway | None:
+def pathway_of(message: Any) -> Context | None:
     """Return the pathway of a FastStream message; None for anything else, and for a batch."""
     if not isinstance(message, StreamMessage) or isinstance(message.raw_message, (list, tuple)):
         return None
-    pathway: Pathway | None = getattr(message, "_asyncdsm_pathway", None)
+    pathway: Context | None = getattr(message, "_asyncdsm_pathway", None)
     return pathway or received.pathway_of(message.raw_message)
 
 

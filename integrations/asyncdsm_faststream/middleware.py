@@ -13,7 +13,7 @@ from faststream.message import SourceType
 from asyncdsm import checkpoint
 from asyncdsm.checkpoint import Departure
 from asyncdsm.hooks import hook_failed
-from asyncdsm.pathway import HEADER, Pathway
+from asyncdsm.pathway import HEADER, Context
 from asyncdsm_faststream import received, sent
 
 _serving: ContextVar[Any] = ContextVar("asyncdsm_faststream_serving", default=None)
@@ -28,10 +28,10 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
     each message counts once.
     """
 
-    _before: Pathway | None = None
+    _before: Context | None = None
     _subscriber: Any = None
     _around: Any = None
-    _pathway: Pathway | None = None
+    _pathway: Context | None = None
 
     async def on_receive(self) -> None:
         """Record what a subscriber with handlers takes; what is set here, the reply's publisher sees too."""
@@ -83,12 +83,12 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
             hook_failed(error)
 
 
-def _consumed(message: Any, subscriber: Any) -> Pathway | None:
+def _consumed(message: Any, subscriber: Any) -> Context | None:
     counted = received.counted_below(message)
     if counted is not None:
         return counted
     found = received.read(message, subscriber)
-    return None if found is None else checkpoint.consume(*found)
+    return None if found is None else checkpoint.arrived(*found)
 
 
 def _addressed(command: Any) -> tuple[Departure | None, int]:

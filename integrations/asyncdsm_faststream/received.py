@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from asyncdsm import checkpoint
 from asyncdsm.edge import Edge
-from asyncdsm.pathway import HEADER, LEGACY_HEADER, Pathway, legacy_text
+from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
 from asyncdsm.recall import recall
 
 _NS_PER_MS = 1_000_000
@@ -24,10 +24,10 @@ class Received(NamedTuple):
     broker_ns: int | None
 
 
-def counted_below(message: Any) -> Pathway | None:
+def counted_below(message: Any) -> Context | None:
     """Return the pathway of a message that the client's own integration has counted already."""
     for marked in (getattr(message, "_asyncdsm_pathway", None), getattr(_headers(message), "pathway", None)):
-        if isinstance(marked, Pathway):
+        if isinstance(marked, tuple):
             return marked
     if _is_confluents(message):
         return recall(message, (message.topic(), message.partition(), message.offset()))
@@ -46,7 +46,7 @@ def read(message: Any, subscriber: Any) -> Received | None:
     return _of_aiokafka(message, subscriber) if hasattr(message, "serialized_value_size") else None
 
 
-def pathway_of(message: Any) -> Pathway | None:
+def pathway_of(message: Any) -> Context | None:
     """Return the pathway of a received message, from the message alone."""
     counted = counted_below(message)
     if counted is not None:

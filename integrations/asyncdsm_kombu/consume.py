@@ -18,7 +18,7 @@ from asyncdsm import checkpoint
 from asyncdsm.amqp import bytes_of, context_in, in_edge
 from asyncdsm.edge import Edge
 from asyncdsm.hooks import hook_failed
-from asyncdsm.pathway import Pathway
+from asyncdsm.pathway import Context
 from asyncdsm_kombu.followed import connection_of, is_followed
 from asyncdsm_kombu.names import is_internal_queue, type_of
 
@@ -32,10 +32,10 @@ class ConsumedInfo(dict[str, Any]):
 
     __slots__ = ("pathway",)
 
-    def __init__(self, info: dict[str, Any], pathway: Pathway) -> None:
+    def __init__(self, info: dict[str, Any], pathway: Context) -> None:
         """Hold the same entries."""
         super().__init__(info)
-        self.pathway: Pathway = pathway
+        self.pathway: Context = pathway
 
     def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
         return dict, (dict(self),)
@@ -97,12 +97,12 @@ def _consumed(edge: Edge, message: Any) -> None:
     headers = message.headers or {}  # amqp has None for none
     header = context_in(headers)
     size = len(message.body or b"") + bytes_of(headers)
-    pathway = checkpoint.consume(edge, header, size, _published_ns(message) if header is None else None)
+    pathway = checkpoint.arrived(edge, header, size, _published_ns(message) if header is None else None)
     if pathway is not None:
         message.delivery_info = ConsumedInfo(message.delivery_info or {}, pathway)
 
 
-def pathway_of(message: Any) -> Pathway | None:
+def pathway_of(message: Any) -> Context | None:
     """Return the pathway of a consumed message; None for anything else.
 
     A message that was consumed before its connection was followed does not say from which queue: its pathway goes on

@@ -13,7 +13,7 @@ from asyncdsm.checkpoint import Departure
 from asyncdsm.edge import Edge
 from asyncdsm.hooks import Hooks, hook_failed
 from asyncdsm.lifetime import finish
-from asyncdsm.pathway import HEADER, Pathway
+from asyncdsm.pathway import HEADER, Context, Pathway
 
 DEFAULT_QUEUE = "taskiq"
 
@@ -27,7 +27,7 @@ class _Sending(NamedTuple):
 
 class _Executing(NamedTuple):
     message: TaskiqMessage
-    before: Pathway | None
+    before: Context | None
     around: _Executing | None
     """A broker in memory may execute a task within the one that sends it."""
 

@@ -58,7 +58,6 @@ GUARDS = {
     "asyncdsm_faststream.middleware.DataStreamsMiddleware._arrived",
     "checkpoint.count",
     "checkpoint.depart",
-    "manual._is_running",
     "manual._note_offset",
 }
 """Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""

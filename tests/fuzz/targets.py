@@ -58,7 +58,7 @@ def kafka(data: bytes) -> None:
     with capture() as captured:
         result = consumed(Client(), record)
         assert result is not None
-        _is_whole(result)
+        _is_whole(Pathway(*result))
         assert len(captured.checkpoints) == 1
     found = read_faststream(record, None)
     assert found is not None
@@ -237,7 +237,7 @@ def _is_arrival(arrival: Arrival) -> None:
     with capture():
         result = checkpoint.consume(Edge("type:x"), *arrival)
         assert result is not None
-        _is_whole(result)
+        _is_whole(Pathway(*result))
 
 
 def _is_whole(result: Pathway) -> None:

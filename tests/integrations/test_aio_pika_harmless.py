@@ -39,7 +39,7 @@ async def test_an_error_of_ours_stays_ours(
     await bare.declare_queue(queue_name, auto_delete=False)
     async with DataStreams(Settings(service="s", enabled=True)) as streams:
         monkeypatch.setattr(checkpoint, "prepare", broken)
-        monkeypatch.setattr(checkpoint, "consume", broken)
+        monkeypatch.setattr(checkpoint, "arrived", broken)
         async with asyncdsm.wrap(await aio_pika.connect_robust(rabbitmq.url)) as connection:
             channel = await connection.channel()
             await channel.set_qos(prefetch_count=1)

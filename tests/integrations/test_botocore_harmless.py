@@ -250,7 +250,7 @@ def test_an_error_of_ours_stays_ours(ministack: Aws, moto: Aws, monkeypatch: pyt
             asyncdsm.wrap(boto3_client(ministack, service)) for service in ("sqs", "kinesis", "sns", "events")
         )
         monkeypatch.setattr(checkpoint, "prepare", broken)
-        monkeypatch.setattr(checkpoint, "consume", broken)
+        monkeypatch.setattr(checkpoint, "arrived", broken)
         (message,) = passed_on(sqs, queue)
         assert (message["Body"], type(message)) == ("v", dict)
         sqs.send_message_batch(QueueUrl=queue, Entries=[{"Id": "1", "MessageBody": "v"}])

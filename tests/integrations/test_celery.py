@@ -63,10 +63,11 @@ def test_a_task_that_runs_where_it_is_called_goes_on_with_the_callers_pathway(
         seen.append(asyncdsm.current_pathway())
 
     task = app.task(look)
-    with checkpoint.continuing(Pathway(1, 2, 3)) as pathway:
+    pathway = Pathway(1, 2, 3)
+    with checkpoint.continuing(pathway):
         task.apply()
         task()
-        assert asyncdsm.current_pathway() is pathway
+        assert asyncdsm.current_pathway() == pathway
     assert seen == [pathway, pathway]
     assert captured_streams.checkpoints == []
 

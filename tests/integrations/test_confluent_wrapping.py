@@ -314,7 +314,7 @@ def broken(*_: Any, **__: Any) -> None:
     "what",
     [
         "asyncdsm.checkpoint.prepare",
-        "asyncdsm.checkpoint.consume",
+        "asyncdsm.checkpoint.arrived",
         "asyncdsm_confluent.client.Client.out_edge",
         "asyncdsm_confluent.client.Client.in_edge",
         "asyncdsm_confluent.client.Client.learn_cluster_id",

@@ -164,7 +164,7 @@ async def test_an_error_of_ours_stays_ours(
         )
         async with producer, consumer:
             monkeypatch.setattr(checkpoint, "departing", broken)
-            monkeypatch.setattr(checkpoint, "consume", broken)
+            monkeypatch.setattr(checkpoint, "arrived", broken)
             await producer.send_and_wait(name, b"v", headers=[("a", b"b")])
             record = await consumer.getone()
             assert (record.value, record.headers) == (b"v", (("a", b"b"),))

@@ -32,7 +32,7 @@ def planted(*_: object, **__: object) -> None:
 
 HOOKS: dict[str, tuple[Any, str]] = {
     "what goes out": (checkpoint, "prepare"),
-    "what comes in": (checkpoint, "consume"),
+    "what comes in": (checkpoint, "arrived"),
     "whose it is, going out": (publish, "is_followed"),
     "whose it is, coming in": (consume, "is_followed"),
     "its type, going out": (publish, "type_of"),

@@ -177,15 +177,15 @@ async def test_what_is_counted_above_is_not_counted_below(captured_streams: Capt
     came = Pathway(77, 1, 1)
     checkpoint.set_current(came)
     with checkpoint.counted_above():
-        assert asyncdsm.current_pathway() is came
+        assert asyncdsm.current_pathway() == came
         assert checkpoint.prepare(OUT) is None
         assert checkpoint.produce(OUT) is None
         with checkpoint.counted_above():
             assert checkpoint.prepare(OUT) is None
             later = copy_context()
         assert checkpoint.prepare(OUT) is None
-    assert asyncdsm.current_pathway() is came
+    assert asyncdsm.current_pathway() == came
     assert checkpoint.produce(OUT) is not None
-    assert later.run(asyncdsm.current_pathway) is came  # of a task that was made inside and lives on
+    assert later.run(asyncdsm.current_pathway) == came  # of a task that was made inside and lives on
     later.run(checkpoint.produce, OUT)
     assert [made.parent for made in captured_streams.produced()] == [came.hash] * 2
