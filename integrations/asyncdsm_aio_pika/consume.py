@@ -125,7 +125,9 @@ def _consumed(queue: str, message: Any) -> None:
     size = len(message.body) + bytes_of(headers)
     pathway = checkpoint.arrived(in_edge(queue), header, size, _published_ns(message) if header is None else None)
     if pathway is not None:
-        _set_headers(message, ConsumedHeaders(headers, pathway))
+        known = ConsumedHeaders(headers)
+        known.pathway = pathway
+        _set_headers(message, known)
 
 
 def pathway_of(message: Any) -> Context | None:

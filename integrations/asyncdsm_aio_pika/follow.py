@@ -76,7 +76,7 @@ def _hooked(own: Any) -> Any:
     if issubclass(own, AbstractQueue):
         hooks = {**hooks, "iterator": _iterator}
     for name, hook in hooks.items():
-        setattr(hooked, name, functools.wraps(getattr(own, name))(hook(_inherited(hooked, name))))
+        setattr(hooked, name, functools.wraps(getattr(own, name))(hook(_inherited(own, name))))
     return hooked
 
 
@@ -84,11 +84,11 @@ def _subclass(kind: Any, bases: tuple[Any, ...], namespace: dict[str, Any]) -> A
     return type(kind)(kind.__name__, bases, {"__slots__": (), **namespace})
 
 
-def _inherited(hooked: Any, name: str) -> Callable[..., Any]:
-    """Return the method above, looked up at each call: somebody else may put a patch there later."""
+def _inherited(own: Any, name: str) -> Callable[..., Any]:
+    """Return aio-pika's method, looked up at each call: somebody else may put a patch there later."""
 
-    def inherited(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return getattr(super(hooked, self), name)(*args, **kwargs)
+    def inherited(*args: Any, **kwargs: Any) -> Any:
+        return getattr(own, name)(*args, **kwargs)
 
     return inherited
 

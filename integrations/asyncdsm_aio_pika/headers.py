@@ -16,10 +16,7 @@ class ConsumedHeaders(dict[str, Any]):
 
     __slots__ = ("pathway",)
 
-    def __init__(self, headers: dict[str, Any], pathway: Context) -> None:
-        """Hold the same entries."""
-        super().__init__(headers)
-        self.pathway: Context = pathway
+    pathway: Context
 
     def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
         return dict, (dict(self),)

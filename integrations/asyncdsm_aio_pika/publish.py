@@ -13,8 +13,8 @@ from aio_pika import Message
 from aio_pika.abc import HeadersType
 
 from asyncdsm import checkpoint
+from asyncdsm.aggregate import Sample
 from asyncdsm.amqp import KEY_BYTES, bytes_of, has_room, out_edge
-from asyncdsm.checkpoint import Departure
 from asyncdsm.hooks import hook_failed, marked_async
 from asyncdsm.pathway import HEADER
 
@@ -46,34 +46,41 @@ def publish(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Exchange.publish`."""
 
     async def publish(self: Any, message: Any, routing_key: str, *args: Any, **kwargs: Any) -> Any:
-        departure = None
+        sample = None
         try:
-            departure, message = addressed(self.name, routing_key, message)
+            sample, message = addressed(self.name, routing_key, message)
         except Exception as error:
             hook_failed(error)
-        result = await original(self, message, routing_key, *args, **kwargs)
-        if departure is not None:
-            checkpoint.depart(departure)
+        if args or kwargs:
+            result = await original(self, message, routing_key, *args, **kwargs)
+        else:  # 0.4 µs sooner
+            result = await original(self, message, routing_key)
+        if sample is not None:
+            checkpoint.count(sample)
         return result
 
     return marked_async(publish)
 
 
-def addressed(exchange: str, routing_key: str, message: Any) -> tuple[Departure | None, Any]:
-    """Return a message's checkpoint, and the message to send: ours, unless it has a hook behind it already."""
-    if checkpoint.running() is None or isinstance(message, Addressed):
+def addressed(exchange: str, routing_key: str, message: Any) -> tuple[Sample | None, Any]:
+    """Return a message's checkpoint, to be counted, and the message to send: ours, unless a hook is behind already."""
+    if checkpoint.running() is None or type(message) is Addressed:  # `isinstance` asks aio-pika's abstract classes
         return None, message
-    properties = message.properties
-    headers = dict(properties.headers or {})
-    headers.pop(HEADER, None)
-    size = bytes_of(headers)
+    properties, size, fits = message.properties, len(message.body), True
+    headers: dict[str, Any] = {}
+    if properties.headers:
+        headers.update(properties.headers)
+        headers.pop(HEADER, None)
+        of_headers = bytes_of(headers)
+        size, fits = size + of_headers, has_room(headers, of_headers)
     edge = out_edge(exchange, routing_key) if exchange == "" else out_edge(exchange, bool(routing_key))
-    if not has_room(headers, size):
-        checkpoint.not_propagated()
-        return checkpoint.prepare(edge, size + len(message.body)), message
-    departure = checkpoint.prepare(edge, size + len(message.body), KEY_BYTES)
-    if departure is None:
+    parts = checkpoint.departing(edge, size, KEY_BYTES if fits else None)
+    if parts is None:
         return None, message
-    headers[HEADER] = departure.header
+    wire, sample = parts
+    if not fits:
+        checkpoint.not_propagated()
+        return sample, message
+    headers[HEADER] = wire.decode()
     properties.headers = headers
-    return departure, Addressed(message, properties)
+    return sample, Addressed(message, properties)

@@ -38,7 +38,7 @@ async def test_an_error_of_ours_stays_ours(
     queue_name = name()
     await bare.declare_queue(queue_name, auto_delete=False)
     async with DataStreams(Settings(service="s", enabled=True)) as streams:
-        monkeypatch.setattr(checkpoint, "prepare", broken)
+        monkeypatch.setattr(checkpoint, "departing", broken)
         monkeypatch.setattr(checkpoint, "arrived", broken)
         async with asyncdsm.wrap(await aio_pika.connect_robust(rabbitmq.url)) as connection:
             channel = await connection.channel()
@@ -126,9 +126,9 @@ def reads_as_zero(headers: dict[str, Any]) -> bool:
 def test_any_table_is_sent_as_it_is_with_ours_in_place(headers: dict[str, Any]) -> None:
     message = Message(b"body", headers=dict(headers))
     with testing.capture():
-        departure, sent = addressed("", "queue", message)
-    assert departure is not None
-    assert sent.headers.pop(HEADER) == departure.header
+        sample, sent = addressed("", "queue", message)
+    assert sample is not None
+    assert sent.headers.pop(HEADER) == checkpoint.pathway_at(sample).encode_base64()
     headers.pop(HEADER, None)
     assert repr(sent.headers) == repr(headers)
 
