@@ -56,10 +56,12 @@ def addressed(
     client: Client, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[Header]
 ) -> tuple[Sample | None, list[Header]]:
     """Return a record's checkpoint, to be counted, and the headers to send: a copy, with ours in it where it may be."""
-    sent = without_ours(headers) if headers else []
+    sent: list[Header] = []
     size = (len(key) if key else 0) + (len(value) if value else 0)
-    for name, text in sent:
-        size += len(name) + (len(text) if text else 0)
+    if headers:
+        sent = without_ours(headers)
+        for name, text in sent:
+            size += len(name) + (len(text) if text else 0)
     fits = client.injects and size + ROOM_FOR_HEADER <= client.largest_record
     parts = checkpoint.departing(client.out[topic], size, KEY_BYTES if fits else None)
     if parts is None:
