@@ -54,6 +54,15 @@ class Hooks:
         self._replaced = covered
 
 
+def followed(kind: Any, following: Callable[[Any], Any]) -> Any:
+    """Return what `following` makes of a class: its subclass with our hooks. One that none can be made of stays it."""
+    try:
+        return following(kind)
+    except Exception as error:  # a metaclass or an `__init_subclass__` with wishes of its own
+        warn_once(f"not-followed-{kind!r}", "%r cannot be followed by wrap(), only by instrument(): %r", kind, error)
+        return kind
+
+
 def _is_covered(kind: type, name: str) -> bool:
     """Say whether a class's method leads to one of our hooks without being one: a second would count all twice.
 

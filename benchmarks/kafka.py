@@ -6,10 +6,13 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from time import process_time
 from typing import Any
 
+from benchmarks.checkpoint import CONSUME, ORIGIN, asyncdsm_adapter
+from benchmarks.checkpoint import PARTS as CHECKPOINTS
 from benchmarks.contest import Benchmark, Claim, Contestant, Figures
 from benchmarks.sink import sink
 
@@ -22,6 +25,7 @@ SEND, LINGER, SEND_BATCH, GETONE, GETMANY = "send", "send, linger_ms=5", "send_b
 PARTS = (SEND, LINGER, SEND_BATCH, GETONE, GETMANY)
 
 Follow = Callable[[Any], Any]
+Headers = list[tuple[str, bytes]] | None
 Phase = tuple[Callable[..., Awaitable[Any]], str]
 """What is done with a client, a topic and a count, and the name of its figure."""
 
@@ -29,6 +33,17 @@ Phase = tuple[Callable[..., Awaitable[Any]], str]
 def bare(count: int) -> dict[str, float]:
     """Nobody follows the messages."""
     return asyncio.run(_figures(_topics(), count, lambda client: client, carried=None))
+
+
+def bare_with_a_header(count: int) -> dict[str, float]:
+    """Nobody follows the messages, and each has a header of a context's size, as its program gave it."""
+    headers = [("x" * len(CONTEXT), b"x" * 28)]
+    return asyncio.run(_figures(_topics(), count, lambda client: client, carried=None, headers=headers))
+
+
+def checkpoints(count: int) -> dict[str, float]:
+    """What the two checkpoints of a message take by themselves."""
+    return asyncdsm_adapter(count)
 
 
 def asyncdsm_wrapped(count: int) -> dict[str, float]:
@@ -65,12 +80,19 @@ async def _wrapped(topics: list[str], count: int) -> dict[str, float]:
 
 
 async def _figures(
-    topics: list[str], count: int, follow: Follow, *, carried: str | None, in_batches: bool = True
+    topics: list[str],
+    count: int,
+    follow: Follow,
+    *,
+    carried: str | None,
+    in_batches: bool = True,
+    headers: Headers = None,
 ) -> dict[str, float]:
     one, lingering, batches = topics
+    send = partial(_send, headers=headers)
     return {
-        **await _measured(one, count, follow, (_send, SEND), (_getone, GETONE), carried=carried),
-        **await _measured(lingering, count, follow, (_send, LINGER), (_getmany, GETMANY), carried=carried, linger_ms=5),
+        **await _measured(one, count, follow, (send, SEND), (_getone, GETONE), carried=carried),
+        **await _measured(lingering, count, follow, (send, LINGER), (_getmany, GETMANY), carried=carried, linger_ms=5),
         **await _measured(
             batches, count, follow, (_send_batch, SEND_BATCH), (_getmany, ""), carried=carried if in_batches else None
         ),
@@ -109,9 +131,9 @@ async def _measured(
     return {name: figure for (_, name), figure in zip((produce, consume), least, strict=True) if name}
 
 
-async def _send(producer: Any, topic: str, count: int) -> None:
+async def _send(producer: Any, topic: str, count: int, headers: Headers) -> None:
     for _ in range(count):
-        await producer.send(topic, BODY)
+        await producer.send(topic, BODY, headers=headers)
     await producer.flush()
 
 
@@ -160,10 +182,16 @@ def _added(name: str, *parts: str) -> Callable[[Figures], float]:
     return lambda figures: sum(figures[f"{part}: {name}"] - figures[f"{part}: bare"] for part in parts)
 
 
+def _beyond(figures: Figures) -> float:
+    two = figures[f"{ORIGIN}: {OURS_ALONE}"] + figures[f"{CONSUME}: {OURS_ALONE}"]
+    return _added(OURS, SEND, GETONE)(figures) - _added(HEADER, SEND, GETONE)(figures) - two
+
+
 def _share(name: str, *parts: str) -> Callable[[Figures], float]:
     return lambda figures: _added(OURS, *parts)(figures) / _added(name, *parts)(figures)
 
 
+HEADER, OURS_ALONE = "bare, with a header of that size", "asyncdsm's checkpoints alone"
 OURS, DD, DD_OFF, OTEL = "asyncdsm.wrap", "ddtrace", "ddtrace, DD_TRACE_ENABLED=false", "OpenTelemetry"
 
 BENCHMARK = Benchmark(
@@ -172,6 +200,8 @@ BENCHMARK = Benchmark(
     count=5_000,
     contestants=(
         Contestant("bare", "bare", parts=PARTS),
+        Contestant(HEADER, "bare_with_a_header", parts=PARTS),
+        Contestant(OURS_ALONE, "checkpoints", parts=CHECKPOINTS),
         Contestant(OURS, "asyncdsm_wrapped", parts=PARTS),
         Contestant(DD, "ddtrace_patched", DDTRACE, parts=PARTS),
         Contestant(DD_OFF, "ddtrace_patched", {**DDTRACE, "DD_TRACE_ENABLED": "false"}, parts=PARTS),
@@ -180,6 +210,8 @@ BENCHMARK = Benchmark(
     claims=(
         *(Claim(f"{part}: asyncdsm adds", _added(OURS, part), unit="µs") for part in PARTS),
         Claim("send and getone: asyncdsm adds", _added(OURS, SEND, GETONE), unit="µs"),
+        Claim("of that, aiokafka's own work on one more header", _added(HEADER, SEND, GETONE), unit="µs"),
+        Claim("of that, what is neither header nor checkpoint", _beyond, 1.0, unit="µs"),
         Claim("send and getone: ddtrace adds", _added(DD, SEND, GETONE), unit="µs"),
         Claim("send and getone: OpenTelemetry adds", _added(OTEL, SEND, GETONE), unit="µs"),
         Claim("what asyncdsm adds, of ddtrace", _share(DD, SEND, GETONE), 1 / 40),

@@ -13,8 +13,7 @@ from typing import Any
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractQueue, AbstractQueueIterator
 
-from asyncdsm.hooks import Hook, hook_failed
-from asyncdsm.log import warn_once
+from asyncdsm.hooks import Hook, followed, hook_failed
 from asyncdsm_aio_pika import consume, depth, publish
 
 _HOOKS: dict[type, dict[str, Hook]] = {
@@ -37,9 +36,9 @@ def follow(client: Any) -> bool:
     kind: Any = type(client)
     if hooks_of(kind) is None:
         return False
-    followed = _followed(kind)
-    if followed is not kind:
-        client.__class__ = followed
+    subclassed = followed(kind, _following)
+    if subclassed is not kind:
+        client.__class__ = subclassed
     if isinstance(client, AbstractQueue):
         depth.note(client, getattr(getattr(client, "declaration_result", None), "message_count", None))
     if isinstance(client, AbstractChannel):
@@ -48,21 +47,16 @@ def follow(client: Any) -> bool:
     return True
 
 
-def _followed(kind: Any) -> Any:
-    """Return the subclass that has our hooks. A class that none can be made of, or what is no class, stays as it is."""
-    try:
-        return _following(kind)
-    except Exception as error:  # a metaclass or an `__init_subclass__` with wishes of its own
-        warn_once(f"not-followed-{kind!r}", "%r cannot be followed by wrap(), only by instrument(): %r", kind, error)
-        return kind
-
-
 @functools.cache
 def _following(kind: Any) -> Any:
     if "_asyncdsm_follows" in vars(kind):
         return kind
     names = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
-    made = {name: _followed(getattr(kind, name)) for name in _FACTORIES if isinstance(getattr(kind, name, None), type)}
+    made = {
+        name: followed(getattr(kind, name), _following)
+        for name in _FACTORIES
+        if isinstance(getattr(kind, name, None), type)
+    }
     own = next(base for base in kind.__mro__ if base.__module__.startswith("aio_pika."))
     bases = (_hooked(own),) if kind is own else (kind, _hooked(own))
     return _subclass(kind, bases, {"_asyncdsm_follows": True, **names, **made})

@@ -9,8 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from asyncdsm.hooks import Hooks
-from asyncdsm.log import warn_once
+from asyncdsm.hooks import Hooks, followed
 from asyncdsm_confluent.aio import asyncio_kinds, follow_below
 from asyncdsm_confluent.kinds import HookSet, c_kinds, put
 from asyncdsm_confluent.names import subclass
@@ -22,7 +21,7 @@ _hooks = Hooks()  # never taken off: what was wrapped stays so
 def follow(client: Any) -> Any | None:
     """Return a followed client or class in the place of this one; None for what is not confluent-kafka's."""
     if isinstance(client, type):
-        return _followed(client) if _own_classes(client) else None
+        return followed(client, _following) if _own_classes(client) else None
     if type(client) in c_kinds():
         return stand_in_for(client)
     if is_stand_in(client):
@@ -32,9 +31,9 @@ def follow(client: Any) -> Any | None:
         return None
     if _follow_inside(client):
         return client
-    followed = _followed(kind)
-    if followed is not kind:
-        client.__class__ = followed
+    subclassed = followed(kind, _following)
+    if subclassed is not kind:
+        client.__class__ = subclassed
     follow_below(client)
     return client
 
@@ -56,15 +55,6 @@ def _own_classes(kind: type) -> list[tuple[type, HookSet]]:
     """Return the client's own classes that a class is derived from, the nearest first."""
     known = {**c_kinds(), **asyncio_kinds()}
     return [(base, known[base]) for base in kind.__mro__ if base in known]
-
-
-def _followed(kind: Any) -> Any:
-    """Return the subclass that has our hooks. A class that none can be made of stays as it is."""
-    try:
-        return _following(kind)
-    except Exception as error:  # a metaclass or an `__init_subclass__` with wishes of its own
-        warn_once(f"not-followed-{kind!r}", "%r cannot be followed by wrap(), only by instrument(): %r", kind, error)
-        return kind
 
 
 @functools.cache

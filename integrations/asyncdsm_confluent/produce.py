@@ -80,14 +80,17 @@ def produce_batch(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def say_no_headers(method: str, instead: str) -> None:
-    """Warn once of a way to send that has no room for a context."""
-    warn_once(
-        f"no-headers-{method}",
-        "confluent-kafka's %s takes no headers in this version: its messages are counted, and carry no context; use "
-        "%s for messages that are to be followed",
-        method,
-        instead,
-    )
+    """Warn once of a way to send that has no room for a context. Never raises: the message has not gone yet."""
+    try:
+        warn_once(
+            f"no-headers-{method}",
+            "confluent-kafka's %s takes no headers in this version: its messages are counted, and carry no context; "
+            "use %s for messages that are to be followed",
+            method,
+            instead,
+        )
+    except Exception as error:
+        hook_failed(error)
 
 
 def departed(departure: Departure, *, carries: bool) -> None:

@@ -19,6 +19,10 @@ from aiobotocore.session import get_session
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from asyncdsm_asgi import DataStreamsMiddleware
 from boto3.session import Session
+from celery import Celery, signals
+from celery.contrib.testing.worker import start_worker
+from confluent_kafka import TopicPartition as ConfluentPartition
+from confluent_kafka.aio import AIOConsumer, AIOProducer
 from kombu.connection import Connection
 from kombu.entity import Queue
 from starlette.applications import Starlette
@@ -232,6 +236,45 @@ def confluent(kafka: Kafka, wrap: Wrap) -> Any:
     return headers, [error for error, _ in delivered], committed, [(each.value(), others(each)) for each in records]
 
 
+async def confluent_asyncio(kafka: Kafka, wrap: Wrap) -> Any:
+    """The asyncio clients: `produce`; `poll`, `consume`."""
+    topic = await asyncio.to_thread(kafka.topic)
+    producer = wrap(AIOProducer({"bootstrap.servers": kafka.bootstrap, "log_level": 0}, batch_size=1))
+    consumer = wrap(AIOConsumer(consumer_config(kafka, f"g-{topic}"), max_workers=2))
+    async with consumer:
+        delivered = [await producer.produce(topic, b"%d" % number, partition=0) for number in range(4)]
+        await producer.flush()
+        offsets = [(await each).offset() for each in delivered]
+        await producer.close()
+        await consumer.assign([ConfluentPartition(topic, 0, 0)])
+        records = list[Any]()
+        while len(records) < 2:
+            records += [each for each in [await consumer.poll(0.2)] if each is not None]
+        while len(records) < 4:
+            records += await consumer.consume(2, 0.2)
+    return offsets, [each.value() for each in records]
+
+
+def celery(_: None, wrap: Wrap) -> Any:
+    """A task sent, and worked on by a worker in this process."""
+    name = f"n{uuid4().hex[:10]}"
+    app: Any = Celery(name, broker="memory://", backend="cache+memory://", set_as_current=False)
+    app.conf.update(task_default_queue=name, worker_redirect_stdouts=False)
+    wrap(app)
+
+    @app.task(shared=False)  # type: ignore[untyped-decorator]
+    def double(number: int) -> int:
+        return 2 * number
+
+    def leave_logging_alone(**_: Any) -> None:
+        """A worker sets up no logging where somebody listens to this."""
+
+    task: Any = double
+    signals.setup_logging.connect(leave_logging_alone)
+    with app, start_worker(app, pool="solo", perform_ping_check=False):
+        return task.delay(21).get(timeout=PATIENCE_SECONDS)
+
+
 def kombu(rabbitmq: RabbitMQ, wrap: Wrap) -> Any:
     """`publish`, `get`, a consumer with callbacks, a `SimpleQueue`."""
     headers, got = {"own": "1"}, list[Any]()
@@ -340,7 +383,9 @@ PROGRAMS: dict[str, Program] = {
     "asgi": Program(None, asgi),
     "boto3": Program("ministack", boto3),
     "by hand": Program(None, by_hand),
+    "celery": Program(None, celery),
     "confluent": Program("kafka", confluent),
+    "confluent, asyncio": Program("kafka", confluent_asyncio),
     "faststream": Program("kafka", faststream),
     "httpx": Program(None, httpx_clients),
     "kombu": Program("rabbitmq", kombu),

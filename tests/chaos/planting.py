@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import inspect
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,9 +39,11 @@ more; or they keep errors from the program."""
 USERS_OWN = {"integration.wrap", "lambda_events._messages", "lifetime.finish", "streams.DataStreams"}
 """What the user has asked for by name: to start, to stop, to follow a client."""
 GUARDS = {
+    "asyncdsm_confluent.aio._begin",
     "asyncdsm_confluent.offsets._committed",
     "asyncdsm_confluent.produce.bare",
     "asyncdsm_confluent.produce.departed",
+    "asyncdsm_confluent.produce.say_no_headers",
     "asyncdsm_confluent.reports._reported_to",
     "asyncdsm_confluent.reports.reported",
     "asyncdsm_confluent.standin._handing_on",
@@ -86,18 +89,20 @@ def strike() -> None:
 
 
 def called_by_hooks(program: Callable[[], object]) -> dict[str, CodeType]:
-    """Run a program; return the functions of ours that our hooks have called in this thread, by their names."""
+    """Run a program; return the functions of ours that our hooks have called, by their names."""
     found = dict[str, CodeType]()
 
     def look(frame: FrameType, event: str, _: Any) -> None:
         if event == "call" and _is_function(frame) and not _is_among(frame, GUARDS) and _is_hook(frame.f_back):
             found[_name(frame.f_code)] = frame.f_code
 
+    threading.setprofile(look)  # a worker is another thread
     sys.setprofile(look)
     try:
         program()
     finally:
         sys.setprofile(None)
+        threading.setprofile(None)
     return dict(sorted(found.items()))
 
 

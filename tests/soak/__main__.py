@@ -26,7 +26,7 @@ def main() -> int:
     """Soak for as long as the arguments say."""
     parser = argparse.ArgumentParser("python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0, help="how long orders are sent (default: %(default)s)")
-    parser.add_argument("--rate", type=float, default=10.0, help="orders a second, of 8 checkpoints (default: 10)")
+    parser.add_argument("--rate", type=float, default=10.0, help="orders a second, of 12 checkpoints (default: 10)")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # brokers and program end first
     showing = run(options.minutes * 60, options.rate)
@@ -49,6 +49,7 @@ def run(seconds: float, rate: float) -> Showing:
             "SOAK_KAFKA": kafka.bootstrap,
             "SOAK_GROUP": json.dumps(dict(kafka.group)),
             "SOAK_TOPIC": kafka.topic(prefix="orders"),
+            "SOAK_BOOKINGS": kafka.topic(prefix="bookings"),
             "SOAK_AMQP": broker.url,
             "SOAK_AWS": aws.endpoint,
             "SOAK_QUEUE": aws.queue(),

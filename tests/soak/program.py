@@ -1,6 +1,6 @@
-"""The program that is soaked: an order comes by HTTP, goes through Kafka, RabbitMQ and SQS, and is mailed.
+"""The program that is soaked: an order comes by HTTP, goes through Kafka, RabbitMQ and SQS, is mailed and booked.
 
-It counts its checkpoints itself: eight for each order. Every tenth order comes with a pathway that nobody has seen
+It counts its checkpoints itself: twelve for each order. Every tenth order comes with a pathway that nobody has seen
 before, so that points are made and forgotten all the time.
 """
 
@@ -31,6 +31,7 @@ from starlette.routing import Route
 import asyncdsm
 from asyncdsm import Pathway, checkpoint
 from tests.brokers.aws import Aws
+from tests.soak.ledger import Ledger
 
 PATIENCE_SECONDS = 120.0
 """How long the last orders may take to their mails."""
@@ -108,14 +109,15 @@ async def ship(counts: Counts, queue: AbstractQueue, sqs: Any, url: str) -> None
     await queue.consume(take)
 
 
-async def mail(counts: Counts, sqs: Any, url: str) -> None:
-    """Take parcels from SQS and be done with them."""
+async def mail(counts: Counts, sqs: Any, url: str, ledger: Ledger) -> None:
+    """Take parcels from SQS, be done with them, and note it."""
     while True:
         answer = await sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
         messages = answer.get("Messages", [])
         counts.made += len(messages)
         for parcel in messages:
             await sqs.delete_message(QueueUrl=url, ReceiptHandle=parcel["ReceiptHandle"])
+            await asyncio.to_thread(ledger.note, parcel["MessageId"])
             counts.mails += 1
 
 
@@ -130,6 +132,7 @@ async def soak(seconds: float, rate: float) -> dict[str, Any]:
         **json.loads(os.environ["SOAK_GROUP"]),
     }
     async with asyncdsm.DataStreams() as streams:
+        ledger = Ledger(os.environ["SOAK_AMQP"], os.environ["SOAK_KAFKA"], os.environ["SOAK_BOOKINGS"])
         async with (
             asyncdsm.wrap(AIOKafkaProducer(**kafka)) as producer,
             asyncdsm.wrap(AIOKafkaConsumer(topic, **kafka, **group)) as consumer,
@@ -144,17 +147,20 @@ async def soak(seconds: float, rate: float) -> dict[str, Any]:
             await ship(counts, queue, sqs, url)
             stages = [
                 asyncio.create_task(bill(counts, consumer, channel.default_exchange)),
-                asyncio.create_task(mail(counts, receiving, url)),
+                asyncio.create_task(mail(counts, receiving, url, ledger)),
             ]
-            await order(counts, address, seconds, rate)
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while counts.mails < counts.orders and not any(stage.done() for stage in stages):
-                    await asyncio.sleep(0.2)
+            with ledger.running():
+                await order(counts, address, seconds, rate)
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while ledger.audited < counts.orders and not (
+                        ledger.failures or any(stage.done() for stage in stages)
+                    ):
+                        await asyncio.sleep(0.2)
             for stage in stages:
                 stage.cancel()
             ends = await asyncio.gather(*stages, return_exceptions=True)
-        stats = streams.stats
-    errors = [repr(end) for end in ends if not isinstance(end, asyncio.CancelledError)]
+    errors = [repr(end) for end in ends if not isinstance(end, asyncio.CancelledError)] + ledger.failures
+    counts.made += ledger.made
     stats = streams.stats
     accounts = {name: getattr(stats, name) for name in ("recorded", "delivered", "pending", "dropped", "malformed")}
     return {**vars(counts), "ends": errors, "accounts": {**accounts, "errors": stats.errors}}
