@@ -350,10 +350,10 @@ async def taskiq(_: None, wrap: Wrap) -> Any:
 def by_hand(_: None, wrap: Wrap) -> Any:
     """`ddtrace.data_streams`' functions."""
     message: dict[str, str] = {"own": "1"}
-    subject = uuid4().hex  # what is remembered of one is not made again
+    technology = uuid4().hex  # what is remembered of one is not made again
     if wrap is not bare:
-        asyncdsm.set_produce_checkpoint("nats", subject, message.__setitem__, tags=("a:b",))
-        asyncdsm.set_consume_checkpoint("nats", subject, message.get)
+        asyncdsm.set_produce_checkpoint(technology, "subject", message.__setitem__, tags=("a:b",))
+        asyncdsm.set_consume_checkpoint(technology, "subject", message.get)
         asyncdsm.track_kafka_produce("t", 0, 1)
         asyncdsm.track_kafka_commit("g", "t", 0, 1)
     message.pop(HEADER, None)
