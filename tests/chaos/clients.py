@@ -271,7 +271,8 @@ def celery(_: None, wrap: Wrap) -> Any:
 
     task: Any = double
     signals.setup_logging.connect(leave_logging_alone)
-    with app, start_worker(app, pool="solo", perform_ping_check=False):
+    worker: Any = start_worker(app, pool="solo", perform_ping_check=False)
+    with app, worker:
         return task.delay(21).get(timeout=PATIENCE_SECONDS)
 
 
