@@ -12,7 +12,7 @@ from asyncdsm.batch import ConsumedList
 from asyncdsm.edge import Edge
 from asyncdsm.hooks import hook_failed, marked_async
 from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
-from asyncdsm_aiokafka.client import Client, client_of, last_in_edge
+from asyncdsm_aiokafka.client import Client, last_in_edge
 from asyncdsm_aiokafka.offsets import adopt
 
 _NS_PER_MS = 1_000_000
@@ -27,10 +27,7 @@ def getone(original: Callable[..., Any]) -> Callable[..., Any]:
     async def received(self: Any, partitions: Any) -> Any:
         record = await (original(self, *partitions) if partitions else original(self))
         try:
-            client = client_of(self._client.cluster)
-            if client.lag_source is None:
-                adopt(self)
-            consumed(client, record)
+            consumed(adopt(self), record)
         except Exception as error:
             hook_failed(error)
         return record
