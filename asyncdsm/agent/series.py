@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from asyncdsm.agent.intake import IntakeError
-from asyncdsm.agent.lag import lag_of
+from asyncdsm.agent.lag import current_lags
 from asyncdsm.agent.levels import WIDTHS
 from asyncdsm.agent.points import edge_id
 from asyncdsm.agent.spans import covered_seconds
@@ -32,7 +32,7 @@ def series(store: Store, edge: str, span: Span, step: int) -> dict[str, Any]:
     figures = Figures.of(cells, len(labels))
     total = float(figures.edge.counts.sum())
     return {
-        "edge": edge_shown(key, total, covered_seconds(store, span), lag_of(store.backlogs())),
+        "edge": edge_shown(key, total, covered_seconds(store, span), current_lags(store, span)),
         "step": step,
         "points": [
             {

@@ -38,6 +38,7 @@ from asyncdsm.agent.store_file import (
     told,
 )
 from asyncdsm.agent.store_offsets import (
+    Backlog,
     Latest,
     Tags,
     forget_offsets,
@@ -205,14 +206,15 @@ class Store:
             kept = list(read_offsets(connection, first, last))
         return sorted({*kept, *waiting}, key=lambda offset: offset[1])
 
-    def backlogs_at(self, span: Span) -> dict[Tags, int]:
-        """Return the last offset by tags before the end of a span."""
-        return {tags: value for tags, _, value in self.offsets(Span(span.last - WIDTH, span.last))}
-
     def backlogs(self) -> dict[Tags, int]:
         """Return the latest offset by sorted tags."""
         with self._lock:
             return self._latest.values()
+
+    def recent_offsets(self) -> list[tuple[Tags, tuple[Backlog, ...]]]:
+        """Return the offsets of the last two minutes of each backlog by tags, in the order of their buckets."""
+        with self._lock:
+            return self._latest.recent()
 
     def services(self) -> dict[tuple[str, str], float]:
         """Return when each (service, env) last reported, in seconds since the epoch."""

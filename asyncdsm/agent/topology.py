@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from asyncdsm.agent.cells import Cells, merged
-from asyncdsm.agent.lag import lag_of, named_tags
+from asyncdsm.agent.lag import current_lags, named_tags
 from asyncdsm.agent.points import EdgeKey, PointKey, edge_id
 from asyncdsm.agent.spans import covered_seconds, last_minutes
 from asyncdsm.agent.stats import Figures
@@ -29,7 +29,7 @@ def topology_of(store: Store, span: Span) -> dict[str, Any]:
     """Return the map of a span."""
     keys, cells = points_of(store, span)
     seconds = covered_seconds(store, span) if keys else 0.0
-    lags = lag_of(store.backlogs() if span.last > store.now() else store.backlogs_at(span))
+    lags = current_lags(store, span)
     edges = _edges(keys, cells, seconds, lags)
     now = store.now()
     to = min(span.last, now)
