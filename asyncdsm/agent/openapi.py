@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from asyncdsm._version import __version__
+from asyncdsm.agent.changes import LEVELS
 
 Schema = dict[str, Any]
 
@@ -49,7 +50,32 @@ _BEHIND = _object(start=NUMBER, behind={"type": "integer", "minimum": 0})
 SCHEMAS: dict[str, Schema] = {
     "Stats": _object(p50=OPTIONAL_COUNT, p95=OPTIONAL_COUNT, p99=OPTIONAL_COUNT, max=OPTIONAL_COUNT),
     "Error": _object(error=_object(path=TEXT, problem=TEXT)),
-    "Edge": _object(**_NAMED, **_STATS, clamped={"type": "number", "minimum": 0, "maximum": 1}),
+    "Edge": _object(
+        **_NAMED, **_STATS, present=_ref("Present"), clamped={"type": "number", "minimum": 0, "maximum": 1}
+    ),
+    "Present": {
+        **_object(
+            from_={"type": ["number", "null"]},
+            count=COUNT,
+            rate=COUNT,
+            **_STATS,
+            slowness=COUNT,
+            level={"type": "integer", "minimum": 0, "maximum": LEVELS - 1},
+            label=TEXT,
+            state={"enum": ["steady", "slower", "faster", "idle"]},
+            since={"type": ["number", "null"]},
+            before=OPTIONAL_COUNT,
+        ),
+        "description": (
+            "What a hop is like now (at the end of the range), whichever range is asked for. The figures are those of "
+            "the last minute that the service has reported, or of the time since the hop changed if that is less. "
+            "`slowness` is the median in seconds, or a tenth of the 99th percentile if that is more; `level`, which "
+            "is the colour, is 0 below 1 ms, and one more for each power of ten up to 5 from 10 s on. `label` is the "
+            "median, followed by the 99th percentile where that is two levels above it. `state` and `since` say "
+            "whether and when the hop became slower or faster by a factor of three or more within the last ten "
+            "minutes, or idle: nothing passed for a minute; `before` is the median before that change."
+        ),
+    },
     "Service": _object(
         name=TEXT,
         env=TEXT,

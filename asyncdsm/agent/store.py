@@ -174,23 +174,33 @@ class Store:
         with self._lock:
             self._flush()
 
-    def merged(self, span: Span, label: Label, *, service: int | None = None, widest: int = WIDTHS[-1]) -> Grouped:
+    def merged(
+        self,
+        span: Span,
+        label: Label,
+        *,
+        service: int | None = None,
+        widest: int = WIDTHS[-1],
+        sketch: int | None = None,
+    ) -> Grouped:
         """Return what was counted in a span under the reader's labels.
 
-        Of one service only, where one is given; from rows that are no wider than `widest`, as far as there are any.
+        Of one service, or one of the sketches only, where one is given; from rows that are no wider than `widest`, as
+        far as there are any.
         """
         merger = Merger()
 
         def add(rows: Rows) -> None:
             labels = label(rows)
             wanted = labels >= 0
-            merger.add(labels[wanted], rows.cells if wanted.all() else rows.where(wanted).cells)
+            cells = rows.cells if wanted.all() else rows.where(wanted).cells
+            merger.add(labels[wanted], cells if sketch is None else cells.of_sketch(sketch))
 
         with self._reading() as (connection, pending, extents):
             first, last = self._bounded(span)
             add(pending.where((pending.starts >= first) & (pending.starts < last)))
             for piece in pieces(first, last, extents, widest):
-                if label is by_point and piece.width == WIDTHS[-1]:
+                if label is by_point and sketch is None and piece.width == WIDTHS[-1]:
                     merger.add(*self._hours.by_point(connection, piece))
                     continue
                 for start, data in segments_of(connection, [piece], service):

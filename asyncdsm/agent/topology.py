@@ -11,6 +11,7 @@ import numpy as np
 from asyncdsm.agent.cells import Cells, merged
 from asyncdsm.agent.lag import current_lags, named_tags
 from asyncdsm.agent.points import EdgeKey, PointKey, edge_id
+from asyncdsm.agent.present import IDLE, present_of
 from asyncdsm.agent.spans import covered_seconds, last_minutes
 from asyncdsm.agent.stats import Figures
 from asyncdsm.agent.store import Span, Store, by_point
@@ -30,7 +31,8 @@ def topology_of(store: Store, span: Span) -> dict[str, Any]:
     keys, cells = points_of(store, span)
     seconds = covered_seconds(store, span) if keys else 0.0
     lags = current_lags(store, span)
-    edges = _edges(keys, cells, seconds, lags)
+    present = present_of(store, span) if keys else {}
+    edges = _edges(keys, cells, seconds, lags, present)
     now = store.now()
     to = min(span.last, now)
     return {
@@ -87,7 +89,13 @@ def queue_of(named: Mapping[str, str]) -> str:
     return named.get("topic") or named.get("exchange") or ""
 
 
-def _edges(keys: Sequence[PointKey], cells: Cells, seconds: float, lags: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _edges(
+    keys: Sequence[PointKey],
+    cells: Cells,
+    seconds: float,
+    lags: list[dict[str, Any]],
+    present: Mapping[EdgeKey, dict[str, Any]],
+) -> list[dict[str, Any]]:
     places: dict[EdgeKey, int] = {}
     edge_of = np.array([places.setdefault(key.edge, len(places)) for key in keys], np.int64)
     by_edge = merged(cells.regrouped(edge_of)) if keys else cells
@@ -98,6 +106,7 @@ def _edges(keys: Sequence[PointKey], cells: Cells, seconds: float, lags: list[di
         {
             **edge_shown(edge, float(shown.edge.counts[place]), seconds, lags),
             **shown.stats(place),
+            "present": present.get(edge, IDLE),
             "clamped": float(hops.edge.zeros[place] / hops.edge.counts[place]) if hops.edge.counts[place] else 0.0,
         }
         for edge, place in places.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncdsm.agent.graph import Link, Node
-from asyncdsm.agent.table import duration
+from asyncdsm.agent.words import change_text
 
 LONGEST = 60
 
@@ -21,10 +21,11 @@ def label_of(node: Node) -> str:
 
 
 def says(link: Link) -> str:
-    """Return what there is to say of a link: how long its hop takes, how often, for whom, how far behind."""
+    """Return what a hop is like now: how long it takes, how often, since when, for which group, how far behind."""
     if link.edge is None:
         return ""
-    parts = [duration(link.edge["edge_latency"]["p50"]).plain, f"{link.edge['rate']:.3g}/s"]
+    present = link.edge["present"]
+    parts = [present["label"], f"{present['rate']:.3g}/s", change_text(present)]
     if link.edge["group"]:
         parts.append(f"group {plain(link.edge['group'])}")
     if link.edge["lag"]:

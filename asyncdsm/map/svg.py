@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import log10
-from typing import Any
 from xml.sax.saxutils import escape
 
 from asyncdsm.agent.graph import Graph, Link, Node
 from asyncdsm.agent.layout import SIZES, Layout, Point, curve, layout_of
-from asyncdsm.agent.table import duration
 from asyncdsm.map.names import plain, says
 
 LONGEST = {"service": 19, "queue": 17}
-WARMTHS = 6
 _STYLE = """
   text { font: 13px system-ui, sans-serif; text-anchor: middle; fill: #1b2330 }
   .what { font-size: 11px; fill: #5b6675 }
@@ -58,13 +55,14 @@ def _link(link: Link, points: list[Point]) -> Iterator[str]:
     if link.edge is None:
         yield f'<path class="link carried" marker-end="url(#to)" d="{curve(points)}"/>'
         return
-    width = min(11.0, 1.5 + 1.6 * log10(1 + 4 * link.edge["rate"]))
+    present = link.edge["present"]
+    width = min(11.0, 1.5 + 1.6 * log10(1 + 4 * present["rate"]))
     yield (
-        f'<path class="link warm{warmth(link.edge)}" stroke-width="{width:.1f}" marker-end="url(#to)" '
+        f'<path class="link warm{present["level"]}" stroke-width="{width:.1f}" marker-end="url(#to)" '
         f'd="{curve(points)}"><title>{_text(says(link))}</title></path>'
     )
     (x, y), (to_x, to_y) = points[(len(points) - 1) // 2], points[len(points) // 2]
-    said = _text(duration(link.edge["edge_latency"]["p50"]).plain)
+    said = _text(present["label"])
     yield f'<text class="what" x="{(x + to_x) / 2:.1f}" y="{(y + to_y) / 2 - 7:.1f}">{said}</text>'
 
 
@@ -77,12 +75,6 @@ def _node(node: Node, layout: Layout) -> str:
         f'<text x="{x:.1f}" y="{y:.1f}">{_text(node.label, LONGEST[node.kind])}</text>'
         f'<text class="what" x="{x:.1f}" y="{y + 13:.1f}">{_text(node.where, LONGEST[node.kind])}</text></g>'
     )
-
-
-def warmth(edge: dict[str, Any]) -> int:
-    """Return how warm an edge is drawn: 0 below a millisecond, a step for each power of ten, 5 from ten seconds on."""
-    seconds = edge["edge_latency"]["p50"] or 0.0
-    return 0 if seconds < 1e-3 else min(WARMTHS - 1, int(log10(seconds) + 4 + 1e-9))
 
 
 def _text(name: str, longest: int = 200) -> str:

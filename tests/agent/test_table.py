@@ -69,7 +69,7 @@ def test_widths(width: int) -> None:
     assert title.strip() == "3 services, 2 queues"
     assert head.split() == ["service", "queue", "group", "msg/s", "hop", "p50", "p99", "way", "p50", "p99", "lag"]
     assert set(rule) == {"─"}
-    assert caption.strip() == "hop: since the checkpoint before · way: since the message began"
+    assert caption.strip() == "last minute · hop: from checkpoint before · way: from beginning"
     assert [row.split()[0][:5] for row in rows] == ["order", "payme", "wareh"]
     assert ["→" in row for row in rows] == [True, False, False]
     assert ["←" in row for row in rows] == [False, True, True]
@@ -79,7 +79,8 @@ def test_widths(width: int) -> None:
 
 def test_numbers_stay_whole_where_there_is_no_room() -> None:
     topology = shown(edge("s" * 40, 0.123, "q" * 40, "g" * 40))
-    topology["edges"][0].update(rate=12_345.67, lag=1_234_567)
+    topology["edges"][0].update(lag=1_234_567)
+    topology["edges"][0]["present"].update(rate=12_345.67)
     (row,) = drawn(topology, 80)[3:-1]
     assert row.rstrip().endswith("1234567")
     assert " 12345.7 " in row
