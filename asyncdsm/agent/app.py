@@ -117,8 +117,9 @@ class Agent:
 
     async def _show_lag(self, request: Request) -> Response:
         query = _query(request)
-        span, topic, group = read_span(self._store, query), _needed(query, "topic"), query.get("group")
-        return await self._apart(lambda: JSONResponse(lag_over_time(self._store, span, topic, group)))
+        span, topic = read_span(self._store, query), _needed(query, "topic")
+        group, cluster = query.get("group"), query.get("cluster")
+        return await self._apart(lambda: JSONResponse(lag_over_time(self._store, span, topic, group, cluster)))
 
     async def _show_pathways(self, request: Request) -> Response:
         query = _query(request)
@@ -209,4 +210,4 @@ def _node(query: Mapping[str, str]) -> Node:
         raise IntakeError("service", "either service or queue has to be given")
     if "service" in query:
         return at_service(_needed(query, "service"), query.get("env"))
-    return at_queue(query.get("type", ""), _needed(query, "queue"))
+    return at_queue(query.get("type", ""), _needed(query, "queue"), query.get("cluster"))

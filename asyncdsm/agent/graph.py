@@ -10,18 +10,21 @@ MOST_LINKS = 2_000
 
 
 class Node(NamedTuple):
-    """A service in an environment, or a queue of a type."""
+    """A service in an environment, or a queue of a type in a cluster."""
 
     kind: str
     """`service` or `queue`."""
     name: str
     where: str
     """The service's environment, the queue's type."""
+    cluster: str = ""
+    """The id of the queue's cluster, if it is known."""
 
     @property
     def id(self) -> str:
         """A short name for this node that is safe everywhere, and the same in every run."""
-        return self.kind[0] + blake2b("\0".join(self).encode("utf-8", "replace"), digest_size=6).hexdigest()
+        parts = self if self.cluster else self[:3]
+        return self.kind[0] + blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=6).hexdigest()
 
     @property
     def label(self) -> str:
@@ -58,7 +61,8 @@ def graph_of(topology: dict[str, Any]) -> Graph:
 
 def link_of(edge: dict[str, Any]) -> Link:
     """Return the two ends of an edge: a service writes to a queue, or reads from one."""
-    service, queue = Node("service", edge["service"], edge["env"]), Node("queue", edge["queue"], edge["type"])
+    service = Node("service", edge["service"], edge["env"])
+    queue = Node("queue", edge["queue"], edge["type"], edge.get("cluster") or "")
     return Link(queue, service, edge) if edge["direction"] == "in" else Link(service, queue, edge)
 
 

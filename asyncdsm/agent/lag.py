@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from asyncdsm.agent.clusters import named_tags
 from asyncdsm.agent.spans import settled_until, step_for
 from asyncdsm.agent.store import Span, Store
 from asyncdsm.agent.store_offsets import RECENT_SECONDS
@@ -145,11 +146,6 @@ def lags_of(offsets: Offsets, settled: int) -> list[dict[str, Any]]:
 def _named(group: str, partition: Partition) -> dict[str, str | None]:
     cluster, topic, number = partition
     return {"group": group, "topic": topic, "partition": number, "cluster_id": cluster or None}
-
-
-def named_tags(tags: Iterable[str]) -> dict[str, str]:
-    """Return tags of the form `name:value` by name."""
-    return {name: value for name, _, value in (tag.partition(":") for tag in tags)}
 
 
 def lag_over_time(

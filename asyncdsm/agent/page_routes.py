@@ -14,6 +14,8 @@ from starlette.routing import Route
 from asyncdsm.agent.graph import Graph, Node, graph_of
 from asyncdsm.agent.intake import IntakeError
 from asyncdsm.agent.layout import FLOWS, SIZES, Layout, layout_of
+from asyncdsm.agent.naming import label_of, qualifiers
+from asyncdsm.agent.words import plain
 from asyncdsm.edge import MOST_PATHWAYS
 
 TYPES = {
@@ -70,15 +72,26 @@ def drawn(topology: dict[str, Any], flow: str) -> dict[str, Any]:
         "height": layout.height,
         "left_out": graph.left_out,
         "most_pathways": MOST_PATHWAYS,
-        "nodes": [_node(node, layout) for node in graph.nodes],
+        "nodes": [_node(node, qualifier, layout) for node, qualifier in qualifiers(graph.nodes).items()],
         "links": _links(graph, layout),
     }
 
 
-def _node(node: Node, layout: Layout) -> dict[str, Any]:
+def _node(node: Node, qualifier: str, layout: Layout) -> dict[str, Any]:
     (x, y), (width, height) = layout.nodes[node], SIZES[node.kind]
-    place = {"x": round(x, 1), "y": round(y, 1), "width": width, "height": height}
-    return {"id": node.id, "kind": node.kind, "name": node.name, "where": node.where, "label": node.label, **place}
+    return {
+        "id": node.id,
+        "kind": node.kind,
+        "name": node.name,
+        "where": node.where,
+        "cluster": node.cluster or None,
+        "label": label_of(node, qualifier),
+        "qualifier": plain(qualifier),
+        "x": round(x, 1),
+        "y": round(y, 1),
+        "width": width,
+        "height": height,
+    }
 
 
 def _links(graph: Graph, layout: Layout) -> list[dict[str, Any]]:

@@ -24,6 +24,8 @@ from asyncdsm.agent.words import duration_text
 
 WIDTH = WIDTHS[0]
 MINUTE = 60
+TAIL_LEVELS = 2
+"""So many levels above the median, the 99th percentile is shown beside it."""
 LOOKED_BACK = 600
 """Seconds in which a change is looked for."""
 _SLOTS = 1 << 10
@@ -37,6 +39,7 @@ IDLE: dict[str, Any] = {
     "slowness": 0.0,
     "level": 0,
     "label": "idle",
+    "tail": None,
     "state": "idle",
     "since": None,
     "before": None,
@@ -158,14 +161,9 @@ def _shown(window: Window, found: tuple[Figures, int] | None) -> dict[str, Any]:
         **figures.stats(place),
         "slowness": slowness,
         "level": level_of(slowness),
-        "label": _label(p50, p99),
+        "label": duration_text(p50),
+        "tail": duration_text(p99) if level_of(p99) >= level_of(p50) + TAIL_LEVELS else None,
         "state": "steady" if change is None else "slower" if slowness > change.slowness else "faster",
         "since": None if change is None else float(change.since),
         "before": None if change is None else change.p50,
     }
-
-
-def _label(p50: float, p99: float) -> str:
-    """Return the median, with the 99th percentile where that is two levels above it."""
-    stands_out = level_of(p99) >= level_of(p50) + 2
-    return f"{duration_text(p50)}-{duration_text(p99)}" if stands_out else duration_text(p50)

@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from asyncdsm.agent.words import change_text, duration_text
+from asyncdsm.agent.graph import Node, link_of
+from asyncdsm.agent.naming import qualifiers
+from asyncdsm.agent.words import change_text, duration_text, isolated, plain, without_isolation
 
 LONGEST_NAME = 40
+SHORTEST_NAME = 4
+"""Cells that are left to a name before what tells it from others is cut."""
 COLUMNS = ("service", "", "queue", "group", "msg/s", "hop p50", "p99", "way p50", "p99", "lag")
-CHANGE = "change"
+CHANGE = "since"
 NAMES = (0, 2, 3)
 
 
@@ -39,9 +46,10 @@ def render(topology: dict[str, Any]) -> Table:
     if changed:
         table.add_column(CHANGE, no_wrap=True)
     slowest = max(edges, key=slowness, default=None)
+    named = qualifiers(node for edge in edges for node in _ends(edge))
     for edge in edges:
         change = [Text(change_text(edge["present"]))] if changed else []
-        table.add_row(*_cells(edge), *change, style=_style(edge, is_slowest=edge is slowest))
+        table.add_row(*_cells(edge, named), *change, style=_style(edge, is_slowest=edge is slowest))
     return table
 
 
@@ -65,14 +73,21 @@ def _in_order_of_travel(edge: dict[str, Any]) -> tuple[float, str, str]:
     return (edge["pathway_latency"]["p50"] or 0.0, edge["service"], edge["queue"])
 
 
-def _cells(edge: dict[str, Any]) -> list[Text]:
+def _ends(edge: dict[str, Any]) -> tuple[Node, Node]:
+    """Return the service and the queue of an edge."""
+    link = link_of(edge)
+    return (link.source, link.target) if link.source.kind == "service" else (link.target, link.source)
+
+
+def _cells(edge: dict[str, Any], named: dict[Node, str]) -> list[RenderableType]:
     present = edge["present"]
     hop, way = present["edge_latency"], present["pathway_latency"]
+    service, queue = _ends(edge)
     return [
-        plain(edge["service"]),
+        Name(service.name, named[service]),
         Text({"in": "←", "out": "→"}.get(edge["direction"], "")),
-        plain(edge["queue"]),
-        plain(edge["group"] or ""),
+        Name(queue.name, named[queue]),
+        Name(edge["group"] or ""),
         Text(f"{present['rate']:.1f}"),
         *(duration(hop[name]) for name in ("p50", "p99")),
         *(duration(way[name]) for name in ("p50", "p99")),
@@ -80,10 +95,37 @@ def _cells(edge: dict[str, Any]) -> list[Text]:
     ]
 
 
-def plain(name: str) -> Text:
-    """Return a name from outside, cut, and with nothing in it that a terminal or rich would obey."""
-    shown = "".join(character if character.isprintable() else "�" for character in name[:LONGEST_NAME])
-    return Text(shown + ("…" if len(name) > LONGEST_NAME else ""), no_wrap=True, overflow="ellipsis")
+class Name:
+    """A cell with a name from outside, and what tells it from others of that name; cut to the width there is."""
+
+    def __init__(self, name: str, qualifier: str = "") -> None:
+        self._name: str = plain(name, LONGEST_NAME)
+        self._qualifiers: list[str] = [_bracketed(qualifier), _bracketed(qualifier.rpartition(", ")[2])]
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Say how wide it is, and that it can do with less."""
+        return Measurement(1, max(1, cell_len(self._name + self._qualifiers[0]))).with_maximum(options.max_width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Write it in one line. What tells the name from others stays as long as there is room for it."""
+        width = options.max_width
+        for qualifier, least in zip(self._qualifiers, (cell_len(self._name), SHORTEST_NAME), strict=True):
+            room = width - cell_len(qualifier)
+            if room >= least:
+                yield Text(_fitted(self._name, room) + qualifier, no_wrap=True, end="")
+                return
+        yield Text(_fitted(self._name + self._qualifiers[0], width), no_wrap=True, end="")
+
+
+def _bracketed(qualifier: str) -> str:
+    return f" ({plain(qualifier, LONGEST_NAME)})" if qualifier else ""
+
+
+def _fitted(shown: str, width: int) -> str:
+    """Return a string that is no wider than so many cells; one that is isolated stays so."""
+    if cell_len(shown) <= width:
+        return shown
+    return isolated(set_cell_size(without_isolation(shown), width - 1) + "…") if width > 0 else ""
 
 
 def duration(seconds: float | None) -> Text:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from asyncdsm.agent.cells import Cells, merged
-from asyncdsm.agent.lag import current_lags, named_tags
+from asyncdsm.agent.clusters import clusters_of, named_tags, queue_of
+from asyncdsm.agent.lag import current_lags
 from asyncdsm.agent.points import EdgeKey, PointKey, edge_id
 from asyncdsm.agent.present import IDLE, present_of
 from asyncdsm.agent.spans import covered_seconds, last_minutes
@@ -32,7 +33,7 @@ def topology_of(store: Store, span: Span) -> dict[str, Any]:
     seconds = covered_seconds(store, span) if keys else 0.0
     lags = current_lags(store, span)
     present = present_of(store, span) if keys else {}
-    edges = _edges(keys, cells, seconds, lags, present)
+    edges = _edges(keys, cells, seconds, summed(lags), present)
     now = store.now()
     to = min(span.last, now)
     return {
@@ -58,45 +59,49 @@ def points_of(store: Store, span: Span) -> tuple[list[PointKey], Cells]:
     return [key for key, _ in known], merged(cells.of_groups(place >= 0).regrouped(place))
 
 
-def edge_shown(edge: EdgeKey, count: float, seconds: float, lags: Iterable[dict[str, Any]]) -> dict[str, Any]:
+Lags = Mapping[tuple[str, str, str | None], int]
+"""Messages behind in all partitions, by group, topic and cluster id."""
+
+
+def summed(lags: Iterable[Mapping[str, Any]]) -> Lags:
+    """Return the lag of each group in a topic."""
+    sums: dict[tuple[str, str, str | None], int] = {}
+    for lag in lags:
+        key = lag["group"], lag["topic"], lag["cluster_id"]
+        sums[key] = sums.get(key, 0) + lag["behind"]
+    return sums
+
+
+def edge_shown(edge: EdgeKey, cluster: str, count: float, seconds: float, lags: Lags) -> dict[str, Any]:
     """Return what names an edge, and how much passed there."""
     named = named_tags(edge.tags)
-    group = named.get("group")
-    behind = [
-        partition["behind"]
-        for partition in lags
-        if group is not None
-        and (partition["group"], partition["topic"]) == (group, named.get("topic"))
-        and partition["cluster_id"] == named.get("kafka_cluster_id")
-    ]
+    group, is_kafka = named.get("group"), named.get("type") == "kafka"
+    reads = group or "", named.get("topic", ""), named.get("kafka_cluster_id")
     return {
         "id": edge_id(edge),
         "service": edge.service,
         "env": edge.env,
         "direction": named.get("direction", ""),
         "type": named.get("type", ""),
+        "cluster": cluster or None,
         "queue": queue_of(named),
         "group": group,
         "tags": list(edge.tags),
         "count": count,
         "rate": count / seconds if seconds else 0.0,
-        "lag": sum(behind) if behind else None,
+        "lag": lags.get(reads) if is_kafka and group is not None else None,
     }
-
-
-def queue_of(named: Mapping[str, str]) -> str:
-    """Return the name of what an edge leads to or comes from."""
-    return named.get("topic") or named.get("exchange") or ""
 
 
 def _edges(
     keys: Sequence[PointKey],
     cells: Cells,
     seconds: float,
-    lags: list[dict[str, Any]],
+    lags: Lags,
     present: Mapping[EdgeKey, dict[str, Any]],
 ) -> list[dict[str, Any]]:
     places: dict[EdgeKey, int] = {}
+    clusters = clusters_of(keys)
     edge_of = np.array([places.setdefault(key.edge, len(places)) for key in keys], np.int64)
     by_edge = merged(cells.regrouped(edge_of)) if keys else cells
     shown = Figures.of(by_edge, len(places))
@@ -104,7 +109,7 @@ def _edges(
     hops = Figures.of(merged(cells.of_groups(behind_another).regrouped(edge_of)), len(places)) if keys else shown
     return [
         {
-            **edge_shown(edge, float(shown.edge.counts[place]), seconds, lags),
+            **edge_shown(edge, clusters[edge], float(shown.edge.counts[place]), seconds, lags),
             **shown.stats(place),
             "present": present.get(edge, IDLE),
             "clamped": float(hops.edge.zeros[place] / hops.edge.counts[place]) if hops.edge.counts[place] else 0.0,
@@ -134,9 +139,9 @@ def _services(
     ]
 
 
-def _queues(edges: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
-    queues = {(edge["type"], edge["queue"]) for edge in edges if edge["queue"]}
-    return [{"type": type_, "name": name} for type_, name in sorted(queues)]
+def _queues(edges: Iterable[dict[str, Any]]) -> list[dict[str, str | None]]:
+    queues = {(edge["type"], edge["queue"], edge["cluster"] or "") for edge in edges if edge["queue"]}
+    return [{"type": type_, "name": name, "cluster": cluster or None} for type_, name, cluster in sorted(queues)]
 
 
 def _pathways(keys: Sequence[PointKey], cells: Cells) -> list[dict[str, Any]]:
