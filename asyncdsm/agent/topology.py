@@ -39,7 +39,7 @@ def topology_of(store: Store, span: Span) -> dict[str, Any]:
     return {
         "from": span.first,
         "to": to,
-        "minutes": ceil((min(span.last, now // 60 * 60 + 60) - span.first) / 60),
+        "minutes": max(0, ceil((min(span.last, now // 60 * 60 + 60) - span.first) / 60)),
         "seconds": round(seconds, 3),
         "services": _services(store, span, keys, edges),
         "queues": _queues(edges),

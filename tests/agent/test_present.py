@@ -125,6 +125,12 @@ def test_past_range_has_the_present_of_its_end(hop: Hop) -> None:
     assert hop.present()["level"] == 1
 
 
+def test_range_in_the_future_is_empty(hop: Hop) -> None:
+    hop.passed(FAST)
+    shown = topology_of(hop.store, Span(hop.now + 10_000, hop.now + 20_000))
+    assert (shown["minutes"], shown["edges"]) == (0, [])
+
+
 def test_figures_of_the_range_stay(hop: Hop) -> None:
     hop.passed(*[FAST] * 50, *[SLOW] * 6)
     (edge,) = topology(hop.store, 10)["edges"]
