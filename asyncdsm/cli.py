@@ -38,7 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_argument(
         "--token",
         default=os.environ.get("ASYNCDSM_AGENT_TOKEN") or None,
-        help="what everybody has to show; needed where --host is beyond this machine (or ASYNCDSM_AGENT_TOKEN)",
+        help="what everybody has to show, 16 characters or more; needed where --host is beyond this machine. "
+        "Default: ASYNCDSM_AGENT_TOKEN, which services read too. A browser is asked for it (or open /?token=TOKEN "
+        "once); tracers of Datadog get it as a password: DD_TRACE_AGENT_URL=http://agent:TOKEN@HOST:PORT",
     )
     agent.set_defaults(run=_agent, extra="agent")
 

@@ -174,5 +174,6 @@ document.querySelector(".zoom").addEventListener("click", (event) => {
 narrow.addEventListener("change", () => live.now());
 followTheme(document.getElementById("theme"));
 replace(document.getElementById("scale"), LEVELS.map((name, warm) => html("li", { class: `warm-${warm}` }, name)));
+if (location.search) history.replaceState(null, "", `/${location.hash}`);
 range.show(address().minutes);
 live.start();
