@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
 
-from anyio import to_thread
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from asyncdsm.agent.graph import Graph, Node, graph_of
@@ -30,15 +29,14 @@ INDEX = "index.html"
 FILES = {file.name: file.read_bytes() for file in files("asyncdsm.agent").joinpath("page").iterdir()}
 
 
-def page_routes(topology_of: Callable[[Request], Awaitable[dict[str, Any]]]) -> list[Route]:
-    """Return the routes of the page; `topology_of` answers for the range that a request names."""
+def page_routes(answer_map: Callable[[Request, str], Awaitable[Response]]) -> list[Route]:
+    """Return the routes of the page; `answer_map` answers with the map of a request's range, which flows that way."""
 
-    async def show_map(request: Request) -> JSONResponse:
+    async def show_map(request: Request) -> Response:
         flow = request.query_params.get("flow", "right")
         if flow not in FLOWS:
             raise IntakeError("flow", f"{flow[:40]!r} is not one of {', '.join(FLOWS)}")
-        topology = await topology_of(request)
-        return await to_thread.run_sync(lambda: JSONResponse(drawn(topology, flow)))
+        return await answer_map(request, flow)
 
     return [Route("/", show_page), Route("/page/{file}", show_file), Route("/api/map", show_map)]
 
