@@ -120,6 +120,8 @@ def _explained(error: Exception, typ: object, target: object, tags: object) -> E
             check_name("a tag of a checkpoint", tag)
     except MalformedValueError as malformed:
         return malformed
+    except Exception:  # such as tags that cannot be iterated to their end
+        return error
     return error
 
 
