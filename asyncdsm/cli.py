@@ -84,7 +84,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _asks_an_agent(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", type=_url, default="http://127.0.0.1:8126", help="default: %(default)s")
-    parser.add_argument("--minutes", type=_minutes, default=10, help="of so many minutes (default: %(default)s)")
+    parser.add_argument(
+        "--minutes",
+        type=_minutes,
+        default=10,
+        help="show the hops of so many minutes, as they are in the last one (default: %(default)s)",
+    )
     parser.add_argument("--token", default=os.environ.get("ASYNCDSM_AGENT_TOKEN"), help="or ASYNCDSM_AGENT_TOKEN")
 
 

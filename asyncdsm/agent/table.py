@@ -34,7 +34,7 @@ def render(topology: dict[str, Any]) -> Table:
         title=_title(topology),
         title_justify="left",
         title_style="bold",
-        caption="last minute · hop: from checkpoint before · way: from beginning",
+        caption="hop: since the checkpoint before · way: since the message began",
         caption_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

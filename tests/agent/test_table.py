@@ -70,7 +70,7 @@ def test_widths(width: int) -> None:
     assert title.strip() == "3 services, 2 queues"
     assert head.split() == ["service", "queue", "group", "msg/s", "hop", "p50", "p99", "way", "p50", "p99", "lag"]
     assert set(rule) == {"─"}
-    assert caption.strip() == "last minute · hop: from checkpoint before · way: from beginning"
+    assert caption.strip() == "hop: since the checkpoint before · way: since the message began"
     assert [row.split()[0][:5] for row in rows] == ["order", "payme", "wareh"]
     assert ["→" in row for row in rows] == [True, False, False]
     assert ["←" in row for row in rows] == [False, True, True]
