@@ -17,7 +17,7 @@ from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
 
 KEY = "_datadog"
 DETAIL_KEYS = (KEY, "_dsm")
-"""Where a context is in the detail of an event of EventBridge: Datadog documents both."""
+# Where a context is in the detail of an event of EventBridge: Datadog documents both.
 MALFORMED: Literal[""] = ""
 
 Header = str | bytes | None
@@ -213,8 +213,9 @@ def _in_members(found: Members | None, keys: Iterable[str]) -> Header:
 
 def _first_of(headers: Iterable[Header]) -> Header:
     """Return the first context that can be read; without one MALFORMED, if something was there, else None."""
-    found = [header for header in headers if header is not None]
-    return next(filter(None, found), MALFORMED if found else None)
+    found: list[str | bytes] = [header for header in headers if header is not None]
+    readable = [header for header in found if header]
+    return readable[0] if readable else _none_if(not found)
 
 
 def _in_carrier(carrier: Any) -> Header:

@@ -53,9 +53,7 @@ def follow_batches(
     return {key: ConsumedList(messages, pathways[key]) for key, messages in batches.items()}
 
 
-def follow_batch(
-    messages: list[Message], pathways: list[Context | None], asked_in: Any | None = None
-) -> list[Message]:
+def follow_batch(messages: list[Message], pathways: list[Context | None], asked_in: Any | None = None) -> list[Message]:
     """Return the list to hand to the program, and make its only message current, or none.
 
     `pathways` are those of the messages, in the same order. `asked_in` is explained at `reaches_caller`.
@@ -148,8 +146,8 @@ class ConsumedList(list[Message]):
         return ConsumedList(deepcopy(messages, memo), pathways)
 
     def __add__(self, other: Any, /) -> Any:
-        if not isinstance(other, list) and hasattr(other, "__radd__"):  # an array, say
-            return NotImplemented
+        if not isinstance(other, list):  # an array, say, or an error
+            return super().copy() + other
         return _with_pathways(super().__add__(other), _joined(self, other))
 
     def __radd__(self, other: Any, /) -> Any:

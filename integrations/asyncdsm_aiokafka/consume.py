@@ -83,9 +83,7 @@ def consumed_batches(client: Client, batches: dict[Any, list[Any]], asked_in: An
     """Record the checkpoints of every record, and return the lists that the program gets."""
     if checkpoint.running() is None:
         return batches
-    pathways = {
-        partition: [consumed(client, record) for record in records] for partition, records in batches.items()
-    }
+    pathways = {partition: [consumed(client, record) for record in records] for partition, records in batches.items()}
     return follow_batches(batches, pathways, asked_in)
 
 

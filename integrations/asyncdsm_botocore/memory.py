@@ -10,7 +10,7 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Key, Value]):
-    """At most `most` entries, of which at least the newest half is kept. From any thread: every step leaves it whole."""
+    """At most `most` entries, and at least the newest half of that. From any thread: every step leaves it whole."""
 
     def __init__(self, most: int) -> None:
         self._half = most // 2

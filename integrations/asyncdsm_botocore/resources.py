@@ -94,4 +94,3 @@ def _followed(messages: Any) -> Any:
     if pathways == [checkpoint.standing()] or not any(pathways):  # one that is current, or a client not followed
         return messages
     return ConsumedList(messages, pathways)
-
