@@ -14,6 +14,7 @@ from asyncdsm import checkpoint
 from asyncdsm.edge import Edge
 from asyncdsm.json_text import Members, decoded, from_base64, members, object_text
 from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
+from asyncdsm.values import MalformedValueError
 
 KEY = "_datadog"
 DETAIL_KEYS = (KEY, "_dsm")
@@ -54,7 +55,7 @@ def consume(edge: Edge, arrival: Arrival) -> Context | None:
     """Record that a message was consumed, as `checkpoint.arrived` does; a time that could not be read is counted."""
     aggregator = checkpoint.running()
     if aggregator is not None and isinstance(arrival, MisdatedArrival):
-        aggregator.accounts.note("malformed")
+        aggregator.report_malformed(MalformedValueError(f"the time of a message that passed {', '.join(edge.tags)}"))
     return checkpoint.arrived(edge, *arrival)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from asyncdsm import checkpoint
@@ -51,7 +52,7 @@ def pathway_of(message: Any) -> Pathway | None:
 
 
 def _messages(event: Any) -> list[Any]:
-    if isinstance(event, Iterator):  # the `records` of Powertools' classes
+    if isinstance(event, GeneratorType):  # the `records` of Powertools' classes
         return list(event)
     try:
         records = _records(event)

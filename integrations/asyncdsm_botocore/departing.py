@@ -49,13 +49,6 @@ def harmless(handler: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-def note_malformed() -> None:
-    """Count a value from outside that cannot be used."""
-    aggregator = checkpoint.active()
-    if aggregator is not None:
-        aggregator.accounts.note("malformed")
-
-
 def is_followed(context: dict[str, Any]) -> bool:
     """Say whether a call's messages are followed: not while nothing runs, nor in a URL that is signed for later."""
     return checkpoint.running() is not None and not context.get("is_presign_request")

@@ -15,6 +15,13 @@ from asyncdsm.aws import KEY
 _DIGEST = "MD5OfMessageAttributes"
 
 
+def hide_contexts(messages: Any) -> None:
+    """Take the attribute out of all messages of an answer."""
+    if isinstance(messages, list):
+        for message in list.copy(messages):
+            hide_context(message)
+
+
 def hide_context(message: Any) -> None:
     """Take the attribute out of a message, and out of the digest of its attributes."""
     attributes = message.get("MessageAttributes") if isinstance(message, dict) else None

@@ -7,7 +7,8 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from asyncdsm import aws, checkpoint, lag
-from asyncdsm_botocore.departing import OURS, harmless, is_followed, note_malformed
+from asyncdsm.values import MAX_INT64, MalformedValueError
+from asyncdsm_botocore.departing import OURS, harmless, is_followed
 from asyncdsm_botocore.memory import Recent
 from asyncdsm_botocore.received import follow_answer, read_streamed
 
@@ -30,7 +31,6 @@ class Shard(NamedTuple):
 
 _MOST_DIGITS = 18  # of a shard's number: it must fit into 64 bits
 _MOST_ITERATORS = 8192
-_LONGEST_MILLISECONDS = (1 << 63) - 1
 
 # Which shard an iterator belongs to. All clients share it: an iterator that one was given may be used by another.
 _shards: Recent[str, Shard] = Recent(_MOST_ITERATORS)
@@ -90,19 +90,19 @@ class Reader:
         if checkpoint.running() is None or http_response.status_code >= 300:
             return
         if shard is not None:
-            self._note(shard, parsed.get("NextShardIterator"), parsed.get("MillisBehindLatest"))
+            self._note_position(shard, parsed.get("NextShardIterator"), parsed.get("MillisBehindLatest"))
         edge = None if shard is None else aws.edge("in", "kinesis", shard.stream)
         follow_answer(parsed, "Records", http_response, read_streamed, edge)
 
-    def _note(self, shard: Shard, next_iterator: Any, milliseconds: Any) -> None:
+    @harmless
+    def _note_position(self, shard: Shard, next_iterator: Any, milliseconds: Any) -> None:
         if not next_iterator or not isinstance(next_iterator, str):  # read to its end: the shard was closed
             self._behind.pop(shard, None)
             return
         _shards.keep(next_iterator, shard)
         if milliseconds is None or shard.number < 0:
             return
-        if type(milliseconds) is int and 0 <= milliseconds <= _LONGEST_MILLISECONDS:
-            lag.add_source(self)
-            self._behind[shard] = milliseconds, monotonic()
-        else:
-            note_malformed()
+        if type(milliseconds) is not int or not 0 <= milliseconds <= MAX_INT64:
+            raise MalformedValueError("MillisBehindLatest must be a whole number from 0 to 2^63 - 1")
+        lag.add_source(self)
+        self._behind[shard] = milliseconds, monotonic()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from asyncdsm import aws, checkpoint
 from asyncdsm_botocore import asking, attributes
 from asyncdsm_botocore.departing import OURS, counting, failed_ids, harmless, is_followed, none_failed
-from asyncdsm_botocore.hiding import hide_context
+from asyncdsm_botocore.hiding import hide_contexts
 from asyncdsm_botocore.received import follow_answer, is_from_service, read_queued
 
 _SENT = attributes.Kind("MessageBody", "String")
@@ -83,8 +83,7 @@ def _received(parsed: dict[str, Any], http_response: Any, context: dict[str, Any
             follow_answer(parsed, "Messages", http_response, read_queued, aws.edge("in", "sqs", asked.queue))
     finally:
         if asked.is_for_us and is_from_service(http_response):
-            for message in list.copy(parsed.get("Messages") or []):
-                hide_context(message)
+            hide_contexts(parsed.get("Messages"))
 
 
 def _queue(params: dict[str, Any]) -> str | None:
