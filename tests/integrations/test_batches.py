@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -13,6 +14,7 @@ import confluent_kafka
 import pytest
 from aiobotocore.session import get_session
 from aiokafka import AIOKafkaConsumer
+from asyncdsm_faststream import DataStreamsMiddleware
 from blockbuster import BlockBuster
 
 import asyncdsm
@@ -371,3 +373,32 @@ def test_share_consumers(mock_kafka: MockCluster, captured_streams: Captured, co
         current = asyncdsm.current_pathway()
         assert current is not None
         assert current.hash == hashes[number]
+
+
+# FastStream -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("client", ["kafka", "confluent"])
+async def test_records_of_a_faststream_batch_with_using(kafka: Kafka, captured_streams: Captured, client: str) -> None:
+    """A handler gets the bodies; the records are in its message."""
+    topic, seen, done = fill_topic(kafka, 3), list[Any](), asyncio.Event()
+    module: Any = importlib.import_module(f"faststream.{client}")
+    broker = module.KafkaBroker(kafka.bootstrap, middlewares=[DataStreamsMiddleware], logger=None)
+
+    async def handle(bodies: list[Any]) -> None:
+        assert (asyncdsm.current_pathway() is not None) is (len(bodies) == 1)
+        for record in broker.context.get_local("message").raw_message:
+            with asyncdsm.using(record) as pathway:
+                seen.append(pathway)
+                send()
+        if len(seen) == 3:
+            done.set()
+
+    broker.subscriber(topic, batch=True, auto_offset_reset="earliest")(handle)
+    await broker.start()
+    try:
+        await asyncio.wait_for(done.wait(), PATIENCE_SECONDS)
+    finally:
+        await broker.stop()
+    assert [pathway.hash for pathway in seen] == [made.hash for made in captured_streams.consumed(topic)]
+    assert followed(captured_streams) == [0, 1, 2]
