@@ -262,7 +262,7 @@ def fill_topic(kafka: Kafka | MockCluster, count: int) -> str:
 async def getmany(kafka: Kafka, *counts: int) -> AsyncIterator[dict[Any, list[Any]]]:
     """Receive so many messages of each of some new topics, in one answer."""
     topics = [fill_topic(kafka, count) for count in counts]
-    options = {"bootstrap_servers": kafka.bootstrap, "auto_offset_reset": "earliest"}
+    options: dict[str, Any] = {"bootstrap_servers": kafka.bootstrap, "auto_offset_reset": "earliest"}
     consumer = asyncdsm.wrap(AIOKafkaConsumer(*topics, **options))
     async with consumer:
         deadline = monotonic() + PATIENCE_SECONDS

@@ -23,6 +23,7 @@ from aiobotocore.session import AioSession, get_session
 from asyncdsm_botocore import events
 from asyncdsm_botocore.hiding import hide_context
 from botocore.client import BaseClient
+from botocore.config import Config
 from botocore.exceptions import ParamValidationError
 from botocore.stub import ANY, Stubber
 
@@ -296,7 +297,7 @@ def test_objects_of_the_caller_stay_whatever_becomes_of_the_call(
     assert counted == (0 if method == "receive_message" else 1)
 
 
-NO_RETRIES = botocore.config.Config(retries={"max_attempts": 0}, connect_timeout=5)
+NO_RETRIES = Config(retries={"max_attempts": 0}, connect_timeout=5)
 
 
 def nested_ids(value: Any) -> list[int]:

@@ -54,7 +54,7 @@ class Order(BaseModel):
 class OpenEventBridgeModel(EventBridgeModel):
     """With a typed detail, which keeps what it does not name."""
 
-    detail: Order = Field()
+    detail: Order = Field()  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 CLASSES: list[tuple[dict[str, Any], Callable[[Any], Any], type, str]] = [
