@@ -2,8 +2,9 @@
 
 All three make their calls through botocore's events, and so does all of this: `sqs`, `sns`, `kinesis` and
 `eventbridge` are handlers of the events of those operations that carry messages. `attributes` and `slots` put a
-context where it stands on its way out, `limits` says whether there is room, `departing` counts what has left, and
-`received` is what comes back.
+context where it stands on its way out, `limits` says whether there is room, `departing` counts what has left.
+`received` records what comes back, `hiding` takes out what only asyncdsm asked for, and `resources` follows the lists
+that boto3's resources make of it.
 """
 
 from __future__ import annotations
@@ -104,6 +105,8 @@ def _init(original: Callable[..., None]) -> Callable[..., None]:
         try:
             events.follow_while_instrumented(self.meta.events, _service(self))
             asking.on_client(self, _service(self), lambda: events.instrumented.is_on)
+            if events.instrumented.is_on:  # boto3 makes a resource's client before its class
+                resources.instrument(_hooks)
         except Exception as error:
             hook_failed(error)
 

@@ -20,12 +20,10 @@ _hooks = Hooks()
 
 
 def instrument(hooks: Hooks) -> None:
-    """Follow the queues of every factory, where boto3 is installed."""
-    try:
-        from boto3.resources.factory import ResourceFactory  # noqa: PLC0415
-    except ImportError:
-        return
-    hooks.put(ResourceFactory, "load_from_definition", _follow_made)
+    """Follow the queues of every factory, if boto3 is in use: it is slow to import for whoever does not need it."""
+    kind = _factory_class()
+    if kind is not None:
+        hooks.put(kind, "load_from_definition", _follow_made)
 
 
 def follow_resource(resource: Any) -> None:
@@ -49,9 +47,13 @@ def _boto3_classes() -> Iterator[type]:
             yield found
 
 
+def _factory_class() -> Any | None:
+    return getattr(sys.modules.get("boto3.resources.factory"), "ResourceFactory", None)
+
+
 def _factory_of(resource: Any) -> Any | None:
     """Return the factory that made a resource's class, which the methods of that class refer to."""
-    kind = getattr(sys.modules.get("boto3.resources.factory"), "ResourceFactory", None)
+    kind = _factory_class()
     if kind is None:
         return None
     for function in vars(type(resource)).values():

@@ -122,9 +122,13 @@ def receive_by_resource(aws: Aws, asked: dict[str, Any], how: str) -> Any:
 
 @each_way
 async def test_aiobotocore(ministack: Aws, captured_streams: Captured, row: str) -> None:
-    async with asyncdsm.wrap(get_session()).create_client("sqs", **ministack.options) as sqs:
+    async with followed_session().create_client("sqs", **ministack.options) as sqs:
         answer = await sqs.receive_message(**fill_queue(ministack, 3))
         await check_way(row, answer["Messages"], captured_streams)
+
+
+def followed_session() -> Any:
+    return asyncdsm.wrap(get_session())
 
 
 def test_one_message_of_sqs_alone(ministack: Aws, captured_streams: Captured) -> None:
@@ -146,7 +150,7 @@ async def test_one_message_received_elsewhere_is_current_when_taken(ministack: A
         await asyncio.to_thread(lambda: sqs.receive_message(**fill_queue(ministack, 1))),
         await asyncio.get_running_loop().run_in_executor(None, lambda: sqs.receive_message(**fill_queue(ministack, 1))),
     ]
-    async with asyncdsm.wrap(get_session()).create_client("sqs", **ministack.options) as client:
+    async with followed_session().create_client("sqs", **ministack.options) as client:
         answers += [
             await asyncio.create_task(client.receive_message(**fill_queue(ministack, 1))),
             (await asyncio.gather(client.receive_message(**fill_queue(ministack, 1))))[0],

@@ -8,6 +8,8 @@ import hashlib
 import json
 import marshal
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -357,11 +359,12 @@ async def test_patch_of_a_class_after_wrap_is_called(captured_streams: Captured)
         aws_secret_access_key="x",  # noqa: S106
     ) as sqs:
         asyncdsm.wrap(sqs)
+        client: Any = sqs
         for owner in (type(sqs), sqs):
             with patch.object(owner, "receive_message", AsyncMock(return_value={"Messages": ["mine"]})):
-                assert await sqs.receive_message(QueueUrl=QUEUE) == {"Messages": ["mine"]}
+                assert await client.receive_message(QueueUrl=QUEUE) == {"Messages": ["mine"]}
         with patch.object(type(sqs), "_make_api_call", AsyncMock(return_value={"Messages": []})):
-            assert await sqs.receive_message(QueueUrl=QUEUE) == {"Messages": []}
+            assert await client.receive_message(QueueUrl=QUEUE) == {"Messages": []}
 
 
 def test_nothing_counts_after_uninstrument_below_somebody_elses_wrapper(captured_streams: Captured) -> None:
@@ -393,6 +396,16 @@ def answering_bare(service: str) -> Any:
     client = client_of(service)
     client.meta.events.register_first("before-call", lambda **_: (MagicMock(status_code=200), {}))
     return client
+
+
+def test_instrument_imports_no_boto3_and_follows_its_resources_all_the_same() -> None:
+    """It is slow to import, and a program may import it later."""
+    program = (
+        "import sys, asyncdsm; asyncdsm.instrument('botocore'); assert 'boto3' not in sys.modules; import boto3;"
+        "queue = boto3.resource('sqs', region_name='us-east-1').Queue('http://127.0.0.1/0/q');"
+        "assert hasattr(queue.receive_messages, '__asyncdsm_original__')"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 def test_contexts_key_is_the_one_of_the_protocol() -> None:
