@@ -36,14 +36,16 @@ from asyncdsm.agent.topology import topology_of
 T = TypeVar("T")
 
 INTAKE = "/v0.1/pipeline_stats"
-OTHER_INTAKES = (
+LISTED_INTAKES = (
     "/v0.4/traces",
     "/v0.5/traces",
     "/v0.6/stats",
-    "/v0.7/config",
-    "/telemetry/proxy/{rest:path}",
+    "/debugger/v1/diagnostics",
+    "/debugger/v1/input",
+    "/debugger/v2/input",
 )
-"""What a tracer sends besides: thanked for and forgotten, so that it does not complain."""
+OTHER_INTAKES = (*LISTED_INTAKES, "/v0.7/config", "/telemetry/proxy/{rest:path}")
+"""What a tracer sends besides: accepted and forgotten. ddtrace warns of an agent that does not list the debugger's."""
 MSGPACK = "application/msgpack"
 PROMETHEUS = "text/plain; version=0.0.4"
 
@@ -173,7 +175,7 @@ async def info(_: Request) -> Response:
     return JSONResponse(
         {
             "version": f"asyncdsm-{__version__}",
-            "endpoints": [INTAKE, "/v0.4/traces", "/v0.5/traces", "/v0.6/stats"],
+            "endpoints": [INTAKE, *LISTED_INTAKES],
             "client_drop_p0s": False,
             "config": {},
         }

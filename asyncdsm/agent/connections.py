@@ -47,13 +47,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def waits_for_client(self) -> int:
-        """What the client owes: 0 its first request, 1 the next one, 2 the rest of a body; 3 is nothing."""
+        """What the client owes: 0 its first request, 1 the rest of a body, 2 another request; 3 is nothing."""
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None:
             return 0
         if cycle.response_complete:
-            return 1
-        return 2 if cycle.more_body else 3
+            return 2
+        return 1 if cycle.more_body else 3
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, and close another one where there are too many."""
@@ -70,7 +70,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, within the limits."""
-        if self.waits_for_client <= 1:
+        if self.waits_for_client in {0, 2}:
             self._start_head_timer()
         self._overhead += len(data)
         super().data_received(data)
@@ -121,8 +121,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def _make_room(self) -> None:
-        connections = cast("set[BoundedProtocol]", self.connections)
-        longest = min(connections, key=lambda other: (other.waits_for_client, other.waiting_since))
+        others = cast("set[BoundedProtocol]", self.connections) - {self}
+        longest = min(others, key=lambda other: (other.waits_for_client, other.waiting_since), default=self)
         victim = self if longest.waits_for_client == 3 else longest
         self.connections.discard(victim)  # it must not be chosen again before the loop has closed it
         victim.transport.abort()

@@ -11,12 +11,12 @@ import sqlite3
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import uvicorn
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from rich.console import Console
 from rich.live import Live
 
@@ -29,7 +29,7 @@ from asyncdsm.agent.store import KEPT_SECONDS, Store
 from asyncdsm.agent.store_file import StoreError
 from asyncdsm.agent.table import render
 from asyncdsm.agent.topology import topology
-from asyncdsm.agent.unix_socket import UnixSocketError, listening_unix_socket
+from asyncdsm.agent.unix_socket import UnixListener, UnixSocketError
 from asyncdsm.log import warn_each_minute
 from asyncdsm.settings import SettingError, Settings
 from asyncdsm.urls import without_password
@@ -108,17 +108,30 @@ async def running_agent(
         forwarder = await to_thread.run_sync(_forwarder, forward, port) if forward else None
         kept: Store = store if store is not None else await to_thread.run_sync(Store)
         try:
-            with ExitStack() as sockets:
-                listeners = [listener]
-                if unix_socket is not None:
-                    listeners.append(sockets.enter_context(listening_unix_socket(unix_socket)))
-                async with _serving(kept, listeners, forwarder, token, host):
-                    yield RunningAgent(f"http://{address}:{port}", kept)
+            async with (
+                _unix_listener(unix_socket) as unix,
+                _serving(kept, [listener, *unix], forwarder, token, host),
+            ):
+                yield RunningAgent(f"http://{address}:{port}", kept)
         finally:
             if store is None:
                 await to_thread.run_sync(kept.close)
     finally:
         listener.close()
+
+
+@asynccontextmanager
+async def _unix_listener(path: Path | None) -> AsyncIterator[list[socket.socket]]:
+    """Listen at a path, if there is one, inside the block."""
+    if path is None:
+        yield []
+        return
+    listener = await to_thread.run_sync(UnixListener, path)
+    try:
+        yield [listener.socket]
+    finally:
+        with CancelScope(shield=True):
+            await to_thread.run_sync(listener.close)
 
 
 @asynccontextmanager

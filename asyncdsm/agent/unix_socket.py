@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import socket
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from asyncdsm.agent.connections import BACKLOG
@@ -18,25 +17,27 @@ class UnixSocketError(Exception):
     """The socket cannot be made: the message names the path and the reason."""
 
 
-@contextmanager
-def listening_unix_socket(path: Path) -> Iterator[socket.socket]:
-    """Listen at `path` inside the block and remove the file afterwards. Raises UnixSocketError.
+class UnixListener:
+    """A Unix socket that listens; the file is removed when it is closed. Blocks: use it in a worker thread."""
 
-    A socket that nobody listens at, such as one that a killed agent left, is replaced.
-    """
-    try:
-        _remove_stale(path)
-        listener = _listen(path)
-    except OSError as error:
-        raise UnixSocketError(f"{path}: {error.strerror or error}") from None
-    ours = _identity(path)
-    try:
-        yield listener
-    finally:
-        listener.close()
+    def __init__(self, path: Path) -> None:
+        """Listen at `path`. Raises UnixSocketError.
+
+        A socket that nobody listens at, such as one that a killed agent left, is replaced.
+        """
+        try:
+            _remove_stale(path)
+            self.socket: socket.socket = _listen(path)
+            self._path, self._identity = path, _identity(path)
+        except OSError as error:
+            raise UnixSocketError(f"{path}: {error.strerror or error}") from None
+
+    def close(self) -> None:
+        """Stop listening, and remove the file."""
+        self.socket.close()
         with suppress(OSError):
-            if _identity(path) == ours:  # another agent may have made its own in the meantime
-                path.unlink()
+            if _identity(self._path) == self._identity:  # another agent may have made its own in the meantime
+                self._path.unlink()
 
 
 def _listen(path: Path) -> socket.socket:

@@ -151,7 +151,7 @@ def test_numbers_written_as_doubles_or_signed_are_read() -> None:
 
 
 def test_keys_that_are_no_strings_are_ignored() -> None:
-    odd_keys: dict[Any, Any] = {1: 2, None: 3, 2.5: 1, True: 2}
+    odd_keys: dict[Any, Any] = {1: 2, None: 3, 2.5: 1}
     odd = {**bucket({**sane(), **odd_keys}), **odd_keys}
     report = read_report(payload(Stats=[odd]), "")
     assert sane_counts(report) == {bin_of(0.25): 4}
