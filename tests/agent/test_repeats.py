@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from threading import Event
+from time import monotonic, sleep
 
 import anyio
 import httpx2
@@ -19,6 +21,8 @@ from asyncdsm.edge import Edge
 from asyncdsm.payload import pack
 from asyncdsm.settings import Settings
 from tests.agent.payloads import INTAKE, MSGPACK, NOW, Client, bucket, ours, passed, payload, point
+from tests.agent.test_serve import address, agent
+from tests.differential.process import run
 
 BODY = payload(bucket(point()))
 
@@ -79,6 +83,23 @@ async def test_body_sent_again_by_a_sender_that_gave_up_is_counted_once(stalled:
     slow.may_store.set()
     assert (await stalled.report(BODY)).status_code == 202
     assert await shown(stalled) == (4, 1, 3)
+
+
+def test_real_ddtrace_that_gives_up_on_a_stalled_agent_is_counted_once() -> None:
+    with agent() as process:
+        url = address(process)
+        process.send_signal(signal.SIGSTOP)
+        settings = {"DD_DATA_STREAMS_ENABLED": "true", "DD_SERVICE": "theirs", "DD_TRACE_AGENT_URL": url}
+        run("sender.py", **settings)  # it gives up each time after 1 s; the kernel keeps what it sent
+        process.send_signal(signal.SIGCONT)
+        with httpx2.Client(base_url=url, timeout=30) as client:
+            until = monotonic() + 60
+            while not (health := client.get("/api/health").json())["repeated"] and monotonic() < until:
+                sleep(0.1)
+            edges = client.get("/api/topology").json()["edges"]
+    assert health["repeated"] >= 1
+    assert health["payloads"] == 1
+    assert [(edge["direction"], edge["count"]) for edge in edges] == [("in", 1), ("out", 1)]
 
 
 async def test_body_sent_again_while_it_is_taken_waits_for_the_outcome(stalled: Client, slow: Slow) -> None:
