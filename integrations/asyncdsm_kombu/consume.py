@@ -19,6 +19,7 @@ from asyncdsm.amqp import bytes_of, context_in, in_edge
 from asyncdsm.edge import Edge
 from asyncdsm.hooks import hook_failed
 from asyncdsm.pathway import Context
+from asyncdsm_kombu import transports
 from asyncdsm_kombu.followed import connection_of, is_followed
 from asyncdsm_kombu.names import is_internal_queue, type_of
 
@@ -137,11 +138,14 @@ def _fetches_ahead(callback: Any) -> bool:
 
 
 def _edge_of(queue: Any) -> Edge | None:
-    """Return the edge of consuming from a queue; None for one that is nobody's, or not followed."""
+    """Return the edge of consuming from a queue; None if its connection is not followed, or the queue is internal."""
     connection = connection_of(queue.channel)
-    if connection is None or not is_followed(connection) or is_internal_queue(queue.name):
+    if connection is None or not is_followed(connection):
         return None
-    return in_edge(queue.name, type_of(connection))
+    type_ = type_of(connection)
+    if type_ in transports.STAND_ON_CLIENTS:
+        transports.put_hooks(queue.channel)
+    return None if is_internal_queue(queue.name) else in_edge(queue.name, type_)
 
 
 def _published_ns(message: Any) -> int | None:

@@ -6,7 +6,6 @@ The context stands in a copy of the headers. The checkpoint counts when `publish
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from typing import Any
 
@@ -19,10 +18,9 @@ from asyncdsm.hooks import hook_failed
 from asyncdsm.pathway import HEADER
 from asyncdsm_kombu.followed import is_followed
 from asyncdsm_kombu.names import is_internal, type_of
+from asyncdsm_kombu.transports import below
 
 _PLACES = {name: place for place, name in enumerate(list(signature(Producer.publish).parameters)[1:])}
-_ON_CLIENTS = {"sqs", "kafka"}
-"""Transports that stand on a client which may be followed itself."""
 
 
 class Departing(dict[str, Any]):
@@ -41,10 +39,6 @@ class Departing(dict[str, Any]):
     def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
         return dict, (dict(self),)
 
-    def below(self) -> AbstractContextManager[None]:
-        """Let what the transport stands on count nothing."""
-        return checkpoint.counted_above() if self.type_ in _ON_CLIENTS else nullcontext()
-
     def depart(self) -> None:
         """Count the checkpoint, with the size of all that was sent, if the body's is known."""
         if self.departure is not None:
@@ -62,9 +56,9 @@ def publish(original: Callable[..., Any]) -> Callable[..., Any]:
             departing = addressed(self, args, kwargs)
         except Exception as error:
             hook_failed(error)
-        if departing is None:
-            return original(self, *args, **kwargs)
-        with departing.below():
+        with below(self):
+            if departing is None:
+                return original(self, *args, **kwargs)
             result = original(self, *_with_headers(departing, args, kwargs), **kwargs)
         departing.depart()
         return result
