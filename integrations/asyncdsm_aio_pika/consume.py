@@ -165,7 +165,7 @@ def _following(callback: Any, queue: str) -> Any:
 def _around(callback: Any, queue: str) -> Any:
     if isinstance(getattr(callback, "__self__", None), AbstractQueueIterator):
         return callback
-    if getattr(callback, _FOLLOWED, None) == queue:
+    if getattr(callback, _FOLLOWED, None) == queue or checkpoint.is_received_above():
         return callback
     call = _awaitable(callback)
 

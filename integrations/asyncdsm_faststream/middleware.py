@@ -44,6 +44,8 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
         """Record what `get_one` and iteration return; a reply to a request of ours is no message of the map."""
+        if hasattr(msg, "_asyncdsm_pathway"):  # by another DataStreamsMiddleware of this broker
+            return await call_next(msg)
         if self._subscriber is None and msg.source_type is not SourceType.RESPONSE:
             self._arrived()
         with suppress(AttributeError):  # a message class of the user's own may have slots
