@@ -7,12 +7,12 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from asyncdsm import checkpoint
+from asyncdsm.amqp import PATHWAY_SLOT, is_internal_queue, published_ns
 from asyncdsm.edge import Edge
 from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
 from asyncdsm.recall import recall
 
 _NS_PER_MS = 1_000_000
-_NS = 1_000_000_000
 
 
 class Received(NamedTuple):
@@ -26,7 +26,7 @@ class Received(NamedTuple):
 
 def counted_below(message: Any) -> Context | None:
     """Return the pathway of a message that the client's own integration has counted already."""
-    for marked in (getattr(message, "_asyncdsm_pathway", None), getattr(_headers(message), "pathway", None)):
+    for marked in (getattr(message, "_asyncdsm_pathway", None), getattr(message, PATHWAY_SLOT, None)):
         if isinstance(marked, tuple):
             return marked
     if _is_confluents(message):
@@ -74,12 +74,15 @@ def _of_confluent(message: Any, subscriber: Any) -> Received:
     return Received(edge, _context_in(pairs), size, (timestamp or 0) * _NS_PER_MS)
 
 
-def _of_rabbit(message: Any, subscriber: Any) -> Received:
+def _of_rabbit(message: Any, subscriber: Any) -> Received | None:
+    queue = _queue_of(subscriber)
+    if queue is None:
+        queue = message.routing_key or ""
+    if not queue or is_internal_queue(queue):  # named by the server
+        return None
     headers = list((message.headers or {}).items())
-    time = message.timestamp
     size = len(message.body) + _bytes_of(headers)
-    edge = _rabbit_edge(_queue_of(subscriber) or message.routing_key or "")
-    return Received(edge, _context_in(headers), size, int(time.timestamp()) * _NS if time else None)
+    return Received(_rabbit_edge(queue), _context_in(headers), size, published_ns(message.timestamp))
 
 
 def _queue_of(subscriber: Any) -> str | None:
@@ -88,10 +91,6 @@ def _queue_of(subscriber: Any) -> str | None:
         return None
     name: str = queue.add_prefix(subscriber._outer_config.prefix).name
     return name
-
-
-def _headers(message: Any) -> Any:
-    return getattr(message, "headers", None)
 
 
 def _context_in(headers: Iterable[tuple[str, Any]]) -> str | bytes | None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from asyncdsm.amqp import is_internal_queue
 from asyncdsm.edge import Edge
-
-SERVER_NAMED = "amq."
-"""Queues that RabbitMQ names, a new one for each caller that waits for a reply: no edges of a map."""
 
 
 def edge_of(command: Any) -> Edge | None:
@@ -20,7 +18,7 @@ def edge_of(command: Any) -> Edge | None:
     if family != "rabbit":
         return None
     exchange = command.exchange.name
-    if not exchange and command.destination.startswith(SERVER_NAMED):
+    if not exchange and is_internal_queue(command.destination):
         return None
     return _rabbit_edge(exchange, command.destination if not exchange else "", bool(command.destination))
 

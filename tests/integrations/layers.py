@@ -466,6 +466,7 @@ async def confluent_asyncio(kafka: Kafka, follow: Follow) -> Log:
     """confluent-kafka's asyncio consumer, on its synchronous one; its asyncio producer's messages take no headers."""
     from confluent_kafka import TopicPartition
     from confluent_kafka.aio import AIOConsumer
+
     from tests.integrations.confluent import consumer_config
 
     log, topic = Log(), await asyncio.to_thread(kafka.topic)

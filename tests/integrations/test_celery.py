@@ -92,7 +92,7 @@ def test_an_error_of_ours_stays_ours(app: Any, monkeypatch: pytest.MonkeyPatch) 
 
     asyncdsm.wrap(app)
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
-        for name in ("follow_connection", "_is_delivered", "ConsumedInfo"):
+        for name in ("follow_connection", "_is_delivered", "recall"):
             monkeypatch.setattr(tasks, name, planted)
         app.send_task("task", queue=fresh())
         assert app.task(work).apply().get() == "done"
