@@ -101,7 +101,7 @@ def get(original: Callable[..., Any]) -> Callable[..., Any]:
             depth.note(self, 0)
         else:
             arrived(self, message)
-            depth.note(self, message.message_count)
+            depth.note(self, getattr(message, "message_count", None))
         return message
 
     def get(self: Any, *args: Any, **kwargs: Any) -> Any:

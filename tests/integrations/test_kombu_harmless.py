@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncdsm_kombu
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from asyncdsm_kombu import consume, followed, publish
 from kombu.connection import Connection
 from kombu.entity import Queue
@@ -107,11 +107,13 @@ def test_what_a_producers_own_methods_see_is_plain(headers: Any, captured_stream
     class Own(Producer):
         def _prepare(self, *args: Any, **kwargs: Any) -> Any:
             seen.append(kwargs.get("headers", args[-1] if args else None))
-            return super()._prepare(*args, **kwargs)
+            prepare: Any = super()._prepare
+            return prepare(*args, **kwargs)
 
     with Connection("memory://") as connection:
         asyncdsm.wrap(connection)
-        Own(connection).publish("body", routing_key=fresh(), headers=headers)
+        producer: Any = Own
+        producer(connection).publish("body", routing_key=fresh(), headers=headers)
     (sent,) = seen
     assert type(sent) is dict
     assert captured_streams.produced()[0].size == len(b"body") + sum(len(str(each)) for each in sent) + sum(

@@ -27,7 +27,7 @@ def way(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def follow(row: Row, way: str) -> Iterator[Follow]:
     """Follow both libraries in one of the ways; afterwards none."""
-    names = {
+    names: list[str | None] = {
         "wrap": [],
         "wrap, on an instrumented one": [row.lower],
         "instrument from above": [row.upper, row.lower],

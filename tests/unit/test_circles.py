@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from asyncdsm import Pathway, checkpoint
 from asyncdsm.circles import MOST_ROUNDS, MOST_WATCHED
 from asyncdsm.edge import Edge
@@ -43,7 +45,7 @@ def test_a_pipeline_of_a_hundred_queues_in_one_process_is_one_pathway() -> None:
         for number in range(100):
             pass_on(*edges(str(number)), clock)
     made = captured.checkpoints
-    assert all(after.follows(before) for before, after in zip(made, made[1:], strict=False))
+    assert all(after.follows(before) for before, after in pairwise(made))
     assert made[-1].pathway_latency > 0.19
 
 
@@ -53,7 +55,7 @@ def test_a_retry_through_the_same_queue_keeps_its_parents() -> None:
         for _ in range(MOST_ROUNDS - 1):
             pass_on(*edges("jobs"), clock)
     made = captured.checkpoints
-    assert all(after.follows(before) for before, after in zip(made, made[1:], strict=False))
+    assert all(after.follows(before) for before, after in pairwise(made))
 
 
 def test_many_pathways_that_started_at_once_and_meet_on_an_edge_keep_their_parents() -> None:
