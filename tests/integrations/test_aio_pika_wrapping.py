@@ -311,15 +311,15 @@ async def test_uninstrumented_below_another_wrapper_counts_nothing(
 
         await consuming.consume(take, no_ack=True)
         asyncdsm.uninstrument("aio_pika")
-        await there_and_back(channel, await channel.declare_queue(name(), auto_delete=True))
+        await there_and_back(channel, await channel.declare_queue(name(), exclusive=True))
         await channel.default_exchange.publish(Message(b""), consuming.name)
         await came.wait()
         assert captured_streams.checkpoints == []
         asyncdsm.instrument("aio_pika")
-        await there_and_back(channel, await channel.declare_queue(name(), auto_delete=True))
+        await there_and_back(channel, await channel.declare_queue(name(), exclusive=True))
         assert sent_and_read(captured_streams) == (3, 3)
         asyncdsm.uninstrument("aio_pika")
-        await there_and_back(channel, await channel.declare_queue(name(), auto_delete=True))
+        await there_and_back(channel, await channel.declare_queue(name(), exclusive=True))
         assert sent_and_read(captured_streams) == (3, 3)
 
 

@@ -16,6 +16,7 @@ import pytest
 from asyncdsm_aio_pika.follow import _HOOKS as AIO_PIKA
 from asyncdsm_celery import tasks
 from asyncdsm_kombu import transports
+from asyncdsm_kombu.followed import hand_down
 from asyncdsm_taskiq import broker
 from celery import Celery
 from kombu.connection import Connection
@@ -40,7 +41,7 @@ HOOKS = [
     ("kombu", "consume", asyncdsm_kombu.consume.consume),
     ("kombu", "get", asyncdsm_kombu.consume.get),
     ("kombu", "simple get", asyncdsm_kombu.consume.simple_get),
-    ("kombu", "clone", asyncdsm_kombu.hand_down),
+    ("kombu", "clone", hand_down),
     ("kombu", "_get_bulk", transports.receive),
     ("kombu", "_deliver", transports.call_back),
     ("celery", "_connection", tasks._connection),

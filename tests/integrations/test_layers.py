@@ -27,14 +27,14 @@ def way(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def follow(row: Row, way: str) -> Iterator[Follow]:
     """Follow both libraries in one of the ways; afterwards none."""
-    names: list[str | None] = {
+    ways: dict[str, list[str | None]] = {
         "wrap": [],
         "wrap, on an instrumented one": [row.lower],
         "instrument from above": [row.upper, row.lower],
         "instrument from below": [row.lower, row.upper],
         "instrument all": [None],
-    }[way]
-    for name in names:
+    }
+    for name in ways[way]:
         if name is not None or way == "instrument all":
             asyncdsm.instrument(name)
     yield asyncdsm.wrap if way.startswith("wrap") else lambda client: client
