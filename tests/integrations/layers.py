@@ -192,11 +192,11 @@ def celery_on_redis(url: str, follow: Follow) -> Log:
     return _celery(url, follow, pool="threads")
 
 
-def celery_on_sqs(aws: Aws, follow: Follow) -> Log:
+def celery_on_sqs(aws: Aws, follow: Follow, pool: str = "solo") -> Log:
     """Celery on Kombu on boto3."""
     host = aws.endpoint.removeprefix("http://")
     options = {"region": "us-east-1", "is_secure": False, "wait_time_seconds": 1, "polling_interval": 0.1}
-    return _celery(f"sqs://test:test@{host}//", follow, pool="solo", broker_transport_options=options)
+    return _celery(f"sqs://test:test@{host}//", follow, pool=pool, broker_transport_options=options)
 
 
 def _celery(url: str, follow: Follow, pool: str, **options: Any) -> Log:

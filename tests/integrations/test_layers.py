@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +16,11 @@ import pytest
 import asyncdsm
 from asyncdsm import Pathway, checkpoint
 from asyncdsm.testing import Captured
+from tests.brokers.aws import Aws
 from tests.integrations.kombu_clients import tidy
 from tests.integrations.layers import COUNT, ROWS, SENDER, Follow, Row
 
+ROOT = Path(__file__).parents[2]
 WAYS = ("wrap", "wrap, on an instrumented one", "instrument from above", "instrument from below", "instrument all")
 
 
@@ -70,3 +76,31 @@ def test_layers_count_each_message_once(
 def decoded(context: str) -> int | None:
     pathway = Pathway.decode_base64(context)
     return None if pathway is None else pathway.hash
+
+
+GEVENT = """
+from gevent import monkey; monkey.patch_all()
+import json, sys
+sys.path.insert(0, ".")
+import asyncdsm
+from asyncdsm.testing import capture
+from tests.brokers.aws import Aws
+from tests.integrations import layers
+
+asyncdsm.instrument("kombu"), asyncdsm.instrument("botocore"), asyncdsm.instrument("celery")
+with capture() as captured:
+    layers.celery_on_sqs(Aws(sys.argv[1]), lambda app: app, pool="gevent")
+    print(json.dumps([[point.tag("direction"), point.hash, point.parent] for point in captured.checkpoints]))
+"""
+
+
+def test_celery_with_gevent_on_sqs_counts_each_message_once(ministack: Aws) -> None:
+    """In a process of its own: gevent patches all that there is. Its workers ask boto3, not Kombu's own client."""
+    command = [sys.executable, "-W", "ignore", "-c", GEVENT, ministack.endpoint]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout.splitlines()[-1])
+    (hash_sent,) = {hash_ for direction, hash_, parent in made if direction == "out" and parent == SENDER.hash}
+    received = [parent for direction, _, parent in made if direction == "in"]
+    assert received == [hash_sent] * COUNT
+    assert len(made) == 2 * COUNT
