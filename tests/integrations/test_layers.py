@@ -7,16 +7,21 @@ import inspect
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from asyncdsm_asgi import DataStreamsMiddleware
+from fastapi import FastAPI
+from starlette.applications import Starlette
 
 import asyncdsm
 from asyncdsm import Pathway, checkpoint
+from asyncdsm.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
+from tests.integrations.asgi import CAME, CONTEXT, Handler, request
 from tests.integrations.kombu_clients import tidy
 from tests.integrations.layers import COUNT, ROWS, SENDER, Follow, Row
 
@@ -104,3 +109,33 @@ def test_celery_with_gevent_on_sqs_counts_each_message_once(ministack: Aws) -> N
     received = [parent for direction, _, parent in made if direction == "in"]
     assert received == [hash_sent] * COUNT
     assert len(made) == 2 * COUNT
+
+
+class Twice(NamedTuple):
+    """An app that has the middleware more than once."""
+
+    name: str
+    make: Callable[[Any], Any]
+
+
+def in_fastapi(handler: Any) -> Any:
+    inner, outer = Starlette(), FastAPI()
+    inner.mount("/", handler)
+    outer.mount("/", asyncdsm.wrap(inner))
+    return asyncdsm.wrap(outer)
+
+
+TWICE = [
+    Twice("middleware in middleware", lambda handler: DataStreamsMiddleware(DataStreamsMiddleware(handler))),
+    Twice("Starlette in FastAPI, both wrapped", in_fastapi),
+]
+
+
+@pytest.mark.parametrize("twice", TWICE, ids=lambda twice: twice.name)
+def test_a_pushed_message_counts_once_in_an_app_within_an_app(twice: Twice, captured_streams: Captured) -> None:
+    handler = Handler()
+    asyncio.run(request(twice.make(handler), {HEADER: CONTEXT}, b"body"))
+    received, sent = captured_streams.checkpoints
+    assert received.parent == CAME.hash
+    assert sent.follows(received)
+    assert [pathway and pathway.hash for pathway in handler.pathways] == [received.hash]
