@@ -88,7 +88,7 @@ class Aggregator:
         if self.strict:
             raise error
         self.accounts.note("errors")
-        warn_each_minute(key, message, error)
+        warn_each_minute(key, message, error, error=error)
 
     def keep(self, point: Point) -> bool:
         """Keep one more point, if there is room; without, it still names the pathway, but its samples are dropped."""
