@@ -11,6 +11,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 
 from asyncdsm.edge import Edge, keep
+from asyncdsm.kafka import make_in_edge, make_out_edge, read_name
 from asyncdsm.lag import add_source
 from asyncdsm_confluent.behind import Behind
 
@@ -41,19 +42,18 @@ class Client:
         self._in: dict[str, Edge] = {}
 
     def out_edge(self, topic: str) -> Edge:
-        """Return the edge of producing to a topic."""
+        """Return the edge of producing to a topic. Raises TypeError for a topic that is no string."""
         edge = self._out.get(topic)
         if edge is None:
-            edge = Edge("direction:out", f"topic:{topic}", "type:kafka", *self._cluster())
+            edge = make_out_edge(topic, self.cluster_id)
             keep(self._out, topic, edge)
         return edge
 
     def in_edge(self, topic: str) -> Edge:
-        """Return the edge of consuming from a topic."""
+        """Return the edge of consuming from a topic. Raises TypeError for a topic that is no string."""
         edge = self._in.get(topic)
         if edge is None:
-            group = (f"group:{self.group}",) if self.group else ()
-            edge = Edge("direction:in", f"topic:{topic}", "type:kafka", *group, *self._cluster())
+            edge = make_in_edge(topic, self.group, self.cluster_id)
             keep(self._in, topic, edge)
             keep(last_in_edge, topic, edge)
         return edge
@@ -66,12 +66,11 @@ class Client:
         if self.cluster_id is not None or not (has_answered or monotonic() >= self._ask_at):
             return
         self._ask_at = monotonic() + SECONDS_BETWEEN_ASKING
-        with suppress(AttributeError, KafkaException, RuntimeError):  # too old; not known yet; closed
-            self.cluster_id = owner.cluster_id(0)
-            self._out, self._in = {}, {}
-
-    def _cluster(self) -> tuple[str, ...]:
-        return (f"kafka_cluster_id:{self.cluster_id}",) if self.cluster_id else ()
+        with suppress(Exception):  # not known yet; closed; a release that has no such method, or another one
+            name = read_name(owner.cluster_id(0))
+            if name is not None:
+                self.cluster_id = name
+                self._out, self._in = {}, {}
 
 
 last_in_edge: dict[str, Edge] = {}
