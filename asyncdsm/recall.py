@@ -17,25 +17,37 @@ if TYPE_CHECKING:
 ROOM = 8192
 """How many messages are kept at least; at most three times as many."""
 
-Kept = tuple[int, "Context", Any, Any, Any]
-"""A message's id and pathway, and its place on the broker: topic, partition, offset."""
+Kept = tuple[Any, ...]
+"""A message's id, the parts of its place on the broker, and its pathway: one tuple is 40 ns sooner than one in another."""
 
-# Every message is kept, few are asked for: so keeping one is a mere append (0.1 µs; into a dict it takes 0.3), and the
-# dicts are filled by whoever asks. Of these, the older one is dropped as a whole when the newer one is full.
+# Every message is kept, few are asked for: so to keep one is a mere append (0.1 µs; into a dict it takes 0.3), and the
+# dicts are filled by whoever asks. The older one is dropped as a whole when the newer one is full.
 _waiting: deque[Kept] = deque(maxlen=ROOM)
 _newer: dict[int, Kept] = {}
 _older: dict[int, Kept] = {}
 
-remember = _waiting.append
-"""Keep the pathway of a message. Its place tells it from a later message that gets its id. **Hot**."""
+keep = _waiting.append
+"""Do what `remember` does, 0.1 µs sooner. **Hot**."""
 
 
-def recall(message: Any, topic: Any, partition: Any, offset: Any) -> Context | None:
+def remember(message: Any, place: Any, pathway: Context) -> None:
+    """Keep the pathway of a message.
+
+    Its place on the broker, a tuple or one value, tells it from a later message that gets its id.
+    """
+    keep((id(message), *_parts(place), pathway))
+
+
+def recall(message: Any, place: Any) -> Context | None:
     """Return the pathway of a message that was kept, by the message and its place; None if it is not found."""
     _take_waiting()
     key = id(message)
     kept = _newer.get(key) or _older.get(key)
-    return kept[1] if kept is not None and kept[2:] == (topic, partition, offset) else None
+    return kept[-1] if kept is not None and kept[1:-1] == _parts(place) else None
+
+
+def _parts(place: Any) -> tuple[Any, ...]:
+    return place if isinstance(place, tuple) else (place,)
 
 
 def _take_waiting() -> None:

@@ -26,7 +26,9 @@ class Client:
         self.transaction: list[tuple[str, Any]] = []
         """Groups and offsets that the open transaction will commit."""
         self.out: dict[str, Edge] = _OutEdges(self)
-        """The edges of producing to a topic, made when they are asked for. TypeError for a topic that is no string."""
+        """The edges of producing to a topic, made when they are asked for.
+
+        A topic that is no string raises MalformedValueError, or TypeError where it has no hash."""
         self.into: dict[str, Edge] = _InEdges(self)
         """Those of consuming from a topic."""
 

@@ -10,9 +10,10 @@ from aiokafka import ConsumerRecord
 from asyncdsm import checkpoint
 from asyncdsm.batch import ConsumedList
 from asyncdsm.hooks import hook_failed, marked_async
-from asyncdsm.kafka import make_in_edge, note_malformed, read_context, read_time, unknown_size
+from asyncdsm.kafka import make_in_edge, read_context, read_time
 from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
-from asyncdsm.recall import recall, remember
+from asyncdsm.recall import keep, recall
+from asyncdsm.values import MalformedValueError, check_name
 from asyncdsm_aiokafka.client import Client, last_in_edge
 from asyncdsm_aiokafka.offsets import adopt
 
@@ -58,16 +59,16 @@ def getmany(original: Callable[..., Any]) -> Callable[..., Any]:
 def consumed(client: Client, record: Any) -> Context | None:
     """Record the consume checkpoint of one record, and make its pathway current. **Hot**.
 
-    A record without a topic that is a string is counted as malformed, and has no checkpoint.
+    One whose topic is no string is counted as malformed, and has no checkpoint.
     """
-    header, broker_ns = None, None
-    size: Any = 0
     try:
         topic = record.topic
         edge = client.into[topic]
-    except (AttributeError, TypeError):
-        note_malformed()
+    except (AttributeError, TypeError, MalformedValueError) as error:
+        hook_failed(MalformedValueError(f"a consumed record: {error}"))
         return None
+    header, broker_ns = None, None
+    size: Any = 0
     try:
         if (part := record.serialized_key_size) > 0:  # -1 is no key
             size += part
@@ -79,15 +80,14 @@ def consumed(client: Client, record: Any) -> Context | None:
                 header = value
             elif name == LEGACY_HEADER and header is None and value is not None:
                 header = legacy_text(value)
-        if size.__class__ is not int:
-            size = unknown_size()
-    except Exception:
-        header, size = read_context(record.headers), unknown_size()
+    except Exception as error:  # of a type that none of the clients has
+        hook_failed(MalformedValueError(f"a consumed record's headers or sizes: {error}"))
+        header, size = read_context(record.headers), None
     if header is None:
         broker_ns = read_time(record.timestamp)
     pathway = checkpoint.arrived(edge, header, size, broker_ns)
     if pathway is not None:
-        remember((id(record), pathway, topic, record.partition, record.offset))
+        keep((id(record), topic, record.partition, record.offset, pathway))
     return pathway
 
 
@@ -104,15 +104,16 @@ def consumed_batches(client: Client, batches: dict[Any, list[Any]]) -> dict[Any,
 
 
 def pathway_of(message: Any) -> Context | None:
-    """Return the pathway of a consumed record; None for anything else, and for a record without a topic.
+    """Return the pathway of a consumed record; None for anything else.
 
-    A record that was consumed before its client was wrapped, or many thousands of records ago, does not say by which
-    group: the one that consumed its topic last in this process is taken.
+    One that was consumed before its client was wrapped, or many thousands of records ago, does not say by which
+    group: the one that consumed its topic last in this process is taken. Raises MalformedValueError for a topic that
+    is no string.
     """
     if not isinstance(message, ConsumerRecord):
         return None
-    topic = message.topic
-    pathway = recall(message, topic, message.partition, message.offset)
+    topic = check_name("a topic", message.topic)
+    pathway = recall(message, (topic, message.partition, message.offset))
     if pathway is not None:
         return pathway
     edge = last_in_edge.get(topic) or make_in_edge(topic, None, None)

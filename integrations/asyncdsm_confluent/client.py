@@ -42,7 +42,7 @@ class Client:
         self._in: dict[str, Edge] = {}
 
     def out_edge(self, topic: str) -> Edge:
-        """Return the edge of producing to a topic. Raises TypeError for a topic that is no string."""
+        """Return the edge of producing to a topic. Raises MalformedValueError for a topic that is no string."""
         edge = self._out.get(topic)
         if edge is None:
             edge = make_out_edge(topic, self.cluster_id)
@@ -50,7 +50,7 @@ class Client:
         return edge
 
     def in_edge(self, topic: str) -> Edge:
-        """Return the edge of consuming from a topic. Raises TypeError for a topic that is no string."""
+        """Return the edge of consuming from a topic. Raises MalformedValueError for a topic that is no string."""
         edge = self._in.get(topic)
         if edge is None:
             edge = make_in_edge(topic, self.group, self.cluster_id)

@@ -15,8 +15,12 @@ def producer(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Producer.__init__`: the callback for all messages is given here."""
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        attach(self, Client()).on_delivery = _settings(args, kwargs).get("on_delivery")
-        _make(original, self, args, kwargs)
+        try:
+            attach(self, Client()).on_delivery = _settings(args, kwargs).get("on_delivery")
+        except Exception as error:
+            hook_failed(error)
+        # C takes an empty dict of keywords for a configuration, and no dict for a mistake.
+        original(self, *args, **kwargs) if kwargs else original(self, *args)
 
     return init
 
@@ -25,9 +29,8 @@ def consumer(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Consumer.__init__`: the group is given here, and who is told of commits."""
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        client = attach(self, Client())
         try:
-            settings = _settings(args, kwargs)
+            client, settings = attach(self, Client()), _settings(args, kwargs)
             client.group = _group(settings)
             add_source(client.behind)
             users = settings.get("on_commit")
@@ -35,7 +38,7 @@ def consumer(original: Callable[..., Any]) -> Callable[..., Any]:
                 kwargs = {**kwargs, "on_commit": telling(client, users)}
         except Exception as error:
             hook_failed(error)
-        _make(original, self, args, kwargs)
+        original(self, *args, **kwargs) if kwargs else original(self, *args)
 
     return init
 
@@ -44,18 +47,13 @@ def share_consumer(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `ShareConsumer.__init__`: it has a group, and commits no offsets."""
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        attach(self, Client()).group = _group(_settings(args, kwargs))
-        _make(original, self, args, kwargs)
+        try:
+            attach(self, Client()).group = _group(_settings(args, kwargs))
+        except Exception as error:
+            hook_failed(error)
+        original(self, *args, **kwargs) if kwargs else original(self, *args)
 
     return init
-
-
-def _make(original: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Call C's `__init__`, which takes an empty dict of keywords for a configuration, and none for a mistake."""
-    if kwargs:
-        original(client, *args, **kwargs)
-    else:
-        original(client, *args)
 
 
 def _settings(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, Any]:

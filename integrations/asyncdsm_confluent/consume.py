@@ -10,9 +10,10 @@ from confluent_kafka import Message
 from asyncdsm import checkpoint
 from asyncdsm.batch import ConsumedList
 from asyncdsm.hooks import after, before, hook_failed
-from asyncdsm.kafka import make_in_edge, note_malformed, read_context, read_time, unknown_size
+from asyncdsm.kafka import make_in_edge, read_context, read_time
 from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
 from asyncdsm.recall import recall, remember
+from asyncdsm.values import MalformedValueError, check_name
 from asyncdsm_confluent.client import Client, client_of, last_in_edge
 
 
@@ -108,15 +109,15 @@ def poll_shared(original: Callable[..., Any]) -> Callable[..., Any]:
 def consumed(client: Client, message: Any) -> Context | None:
     """Record the consume checkpoint of one message, and make its pathway current. What is an error is no message.
 
-    A message without a topic that is a string is counted as malformed, and has no checkpoint.
+    One whose topic is no string is counted as malformed, and has no checkpoint. **Hot**.
     """
     try:
         if message.error() is not None:
             return None
         topic = message.topic()
         edge = client.in_edge(topic)
-    except (AttributeError, TypeError):
-        note_malformed()
+    except (AttributeError, TypeError, MalformedValueError) as error:
+        hook_failed(MalformedValueError(f"a consumed message: {error}"))
         return None
     header, broker_ns = None, None
     size: Any = 0
@@ -131,36 +132,38 @@ def consumed(client: Client, message: Any) -> Context | None:
                 header = value
             elif name == LEGACY_HEADER and header is None and value is not None:
                 header = legacy_text(value)
-    except Exception:
-        header, size = read_context(message.headers()), unknown_size()
+    except Exception as error:  # of a type that C does not hand over
+        hook_failed(MalformedValueError(f"a consumed message's headers or sizes: {error}"))
+        header, size = read_context(message.headers()), None
     if header is None:
         broker_ns = _time_of(message)
     pathway = checkpoint.arrived(edge, header, size, broker_ns)
     if pathway is not None:
-        remember((id(message), pathway, topic, message.partition(), message.offset()))
+        remember(message, (topic, message.partition(), message.offset()), pathway)
     return pathway
 
 
 def pathway_of(message: Any) -> Context | None:
-    """Return the pathway of a consumed message; None for anything else.
+    """Return the pathway of a consumed message; None for anything else, and for an error.
 
     One that was consumed before its client was wrapped, or many thousands of messages ago, does not say by which
-    group: the one that consumed its topic last in this process is taken.
+    group: the one that consumed its topic last in this process is taken. Raises MalformedValueError for a topic that
+    is no string.
     """
-    if not isinstance(message, Message) or message.error() is not None or not isinstance(message.topic(), str):
+    if not isinstance(message, Message) or message.error() is not None:
         return None
-    topic = message.topic()
-    pathway = recall(message, topic, message.partition(), message.offset())
+    topic = check_name("a topic", message.topic())
+    pathway = recall(message, (topic, message.partition(), message.offset()))
     if pathway is not None:
         return pathway
-    edge = last_in_edge.get(topic or "") or make_in_edge(topic, None, None)
+    edge = last_in_edge.get(topic) or make_in_edge(topic, None, None)
     return checkpoint.next_pathway(edge, read_context(message.headers()), _time_of(message))
 
 
-def _time_of(message: Any) -> int | None:
+def _time_of(message: Any) -> Any:
     """Return the broker's time of a message in nanoseconds: `timestamp()` is a pair of its type and milliseconds."""
     match message.timestamp():
         case (_, milliseconds):
             return read_time(milliseconds)
-        case _:
-            return read_time(None)
+        case other:
+            return other

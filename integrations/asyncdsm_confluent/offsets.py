@@ -20,7 +20,7 @@ def telling(client: Client, users: Callable[..., Any] | None) -> Callable[..., A
     def on_commit(error: Any, partitions: Any, *more: Any, **named: Any) -> Any:
         try:
             if error is None:
-                record_commits(client, client.group, partitions)
+                record(client, client.group, partitions)
         except Exception as failure:
             hook_failed(failure)
         return None if users is None else users(error, partitions, *more, **named)
@@ -33,10 +33,10 @@ def note_commit(result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
     """Observe `Consumer.commit`: one that is waited for returns what was committed, and does not call `on_commit`."""
     if result is not None:
         client = client_of(consumer)
-        record_commits(client, client.group, result)
+        record(client, client.group, result)
 
 
-def record_commits(client: Client, group: str | None, partitions: Iterable[Any]) -> None:
+def record(client: Client, group: str | None, partitions: Iterable[Any]) -> None:
     """Record committed offsets, but for partitions that have none, or an error of their own."""
     if group:
         for tp in partitions:
@@ -59,7 +59,7 @@ def note_transaction(_result: Any, producer: Any, *_args: Any, **_more: Any) -> 
     settle(client, producer)
     committed, client.transaction = client.transaction, []
     for group, offsets in committed:
-        record_commits(client, group, offsets)
+        record(client, group, offsets)
 
 
 @before

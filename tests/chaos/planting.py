@@ -40,7 +40,7 @@ USERS_OWN = {"integration.wrap", "lambda_events._messages", "lifetime.finish", "
 """What the user has asked for by name: to start, to stop, to follow a client."""
 GUARDS = {
     "asyncdsm_confluent.aio._begin",
-    "asyncdsm_confluent.offsets._committed",
+    "asyncdsm_confluent.aio._await_delivery",
     "asyncdsm_confluent.produce.bare",
     "asyncdsm_confluent.produce.departed",
     "asyncdsm_confluent.produce.say_no_headers",
@@ -58,7 +58,6 @@ GUARDS = {
     "asyncdsm_asgi.body.read",
     "asyncdsm_asgi.middleware.DataStreamsMiddleware._stand_by",
     "asyncdsm_asgi.middleware._arrived",
-    "asyncdsm_faststream.middleware.DataStreamsMiddleware._arrived",
     "checkpoint.count",
     "checkpoint.depart",
     "manual._note_offset",
