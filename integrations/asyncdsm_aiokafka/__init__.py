@@ -54,6 +54,7 @@ def instrument() -> None:
 def uninstrument() -> None:
     """Restore aiokafka's classes; clients that were wrapped one by one stay so."""
     _hooks.remove()
+    offsets.forget_instrumented()
 
 
 def _hook_producer(producer: Any, accumulator: Any, cluster: Any) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
-from weakref import ref
+from weakref import WeakSet, ref
 
 from aiokafka.errors import UnknownError, UnsupportedForMessageFormatError, UnsupportedVersionError
 
 from asyncdsm import checkpoint, lag
-from asyncdsm.hooks import after, after_await, before, hook_failed
+from asyncdsm.hooks import after, after_await, before, hook_failed, is_hook
 from asyncdsm.kafka import read_name, read_offset, read_time, record_committed, record_produced
 from asyncdsm.log import warn
 from asyncdsm_aiokafka.client import Client, client_of
@@ -103,7 +103,14 @@ def adopt(consumer: Any) -> Client:
         client.group = read_name(consumer._group_id)
         client.lag_source = ConsumerLag(consumer)
         lag.add_source(client.lag_source)
+        _sources.add(client.lag_source)
     return client
+
+
+def forget_instrumented() -> None:
+    """Have no lag any more of consumers that were followed by their class alone: its hooks are gone."""
+    for source in list(_sources):
+        source.forget_unless_wrapped()
 
 
 class ConsumerLag:
@@ -111,6 +118,13 @@ class ConsumerLag:
 
     def __init__(self, consumer: Any) -> None:
         self._consumer, self._client = ref(consumer), client_of(consumer._client.cluster)
+
+    def forget_unless_wrapped(self) -> None:
+        """End, unless the consumer itself was wrapped."""
+        consumer = self._consumer()
+        if consumer is None or not is_hook(vars(consumer).get("getone")):
+            self._client.lag_source = None
+            lag.remove_source(self)
 
     def lags(self) -> Iterator[lag.Lag]:
         """Return the lag of each assigned partition whose end and position are known.
@@ -128,3 +142,6 @@ class ConsumerLag:
                 client = self._client
                 behind = max(0, end - state.position)
                 yield lag.Lag(client.group, tp.topic, tp.partition, behind, "messages", client.cluster_id, end, seen_ns)
+
+
+_sources: WeakSet[ConsumerLag] = WeakSet()

@@ -16,6 +16,7 @@ from asyncdsm.hooks import Hooks
 from asyncdsm.integration import check_version
 from asyncdsm_confluent import names
 from asyncdsm_confluent.aio import asyncio_kinds
+from asyncdsm_confluent.client import forget_instrumented
 from asyncdsm_confluent.consume import pathway_of
 from asyncdsm_confluent.follow import follow
 from asyncdsm_confluent.kinds import c_kinds, put
@@ -52,6 +53,7 @@ def instrument() -> None:
 def uninstrument() -> None:
     """Restore the classes and their names; clients that were wrapped one by one stay so."""
     _hooks.remove()
+    forget_instrumented()
     for own in c_kinds():
         names.restore(own)
 

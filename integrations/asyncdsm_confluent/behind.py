@@ -84,16 +84,14 @@ class Behind:
             place, position = (tp.topic, tp.partition), read_offset(tp.offset)
             end = _end(consumer, *place)
             if position is not None and end is not None:  # not known before a message, nor after a seek
-                seen_ns = self._seen_ns(place, end)
-                if seen_ns is not None:
-                    yield place, Seen(position, end, seen_ns)
+                yield place, Seen(position, end, self._seen_ns(place, position, end))
 
-    def _seen_ns(self, place: Place, end: int) -> int | None:
-        """Return when the broker told this end; None for one that is old, and it is not known how old."""
+    def _seen_ns(self, place: Place, position: int, end: int) -> int:
+        """Return when the broker told this end. Of a partition that is not fetched, neither end nor position moves."""
         before = self._seen.get(place)
-        if monotonic() < self._not_fetched.get(place, 0.0) and (before is None or before.end == end):
-            return None if before is None else before.seen_ns
-        return time_ns()
+        if before is None or before[:2] != (position, end) or monotonic() >= self._not_fetched.get(place, 0.0):
+            return time_ns()
+        return before.seen_ns
 
 
 def _places(partitions: Iterable[Any]) -> list[Place]:

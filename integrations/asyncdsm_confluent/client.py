@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any
+from weakref import WeakSet
 
 from confluent_kafka import KafkaException
 
@@ -24,6 +25,8 @@ class Client:
     def __init__(self) -> None:
         self.cluster_id: str | None = None
         self.group: str | None = None
+        self.is_followed = True
+        """False once the hooks of its class were taken off; the callbacks that it was made with stay."""
         self.injects = True
         """False once the broker refused a message with headers."""
         self.is_below = False
@@ -73,6 +76,9 @@ class Client:
                 self._out, self._in = {}, {}
 
 
+instrumented: WeakSet[Client] = WeakSet()
+"""Those that are followed by their class alone, until `uninstrument`."""
+
 last_in_edge: dict[str, Edge] = {}
 """By topic, for a message that does not say who consumed it."""
 
@@ -102,6 +108,14 @@ def attach(owner: Any, client: Client) -> Client:
 def forget(owner: Any) -> None:
     """Forget an object that is no more: another may get its id."""
     _beside.pop(id(owner), None)
+
+
+def forget_instrumented() -> None:
+    """Follow no more what was followed by `instrument` alone."""
+    for client in list(instrumented):
+        client.is_followed = False
+        client.behind.forget()
+    instrumented.clear()
 
 
 def client_of(owner: Any) -> Client:

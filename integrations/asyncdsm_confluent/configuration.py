@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncdsm.hooks import hook_failed
 from asyncdsm.lag import add_source
-from asyncdsm_confluent.client import Client, attach
+from asyncdsm_confluent.client import Client, attach, instrumented
 from asyncdsm_confluent.offsets import telling
 
 
@@ -16,7 +16,7 @@ def producer(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
-            attach(self, Client()).on_delivery = _settings(args, kwargs).get("on_delivery")
+            _new_client(self).on_delivery = _settings(args, kwargs).get("on_delivery")
         except Exception as error:
             hook_failed(error)
         # C takes an empty dict of keywords for a configuration, and no dict for a mistake.
@@ -30,7 +30,7 @@ def consumer(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
-            client, settings = attach(self, Client()), _settings(args, kwargs)
+            client, settings = _new_client(self), _settings(args, kwargs)
             client.group = _group(settings)
             add_source(client.behind)
             users = settings.get("on_commit")
@@ -48,12 +48,20 @@ def share_consumer(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
-            attach(self, Client()).group = _group(_settings(args, kwargs))
+            _new_client(self).group = _group(_settings(args, kwargs))
         except Exception as error:
             hook_failed(error)
         original(self, *args, **kwargs) if kwargs else original(self, *args)
 
     return init
+
+
+def _new_client(owner: Any) -> Client:
+    """Return a new object for what is known of a client."""
+    client = attach(owner, Client())
+    if not hasattr(type(owner), "_asyncdsm_follows"):  # wrapped classes have that
+        instrumented.add(client)
+    return client
 
 
 def _settings(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, Any]:

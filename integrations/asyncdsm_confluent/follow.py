@@ -11,6 +11,7 @@ from typing import Any
 
 from asyncdsm.hooks import Hooks, followed
 from asyncdsm_confluent.aio import asyncio_kinds, follow_below
+from asyncdsm_confluent.client import instrumented
 from asyncdsm_confluent.kinds import HookSet, c_kinds, put
 from asyncdsm_confluent.names import subclass
 from asyncdsm_confluent.standin import is_stand_in, stand_in_for
@@ -29,6 +30,8 @@ def follow(client: Any) -> Any | None:
     kind = type(client)
     if not _own_classes(kind):
         return None
+    if (known := getattr(client, "_asyncdsm", None)) is not None:
+        instrumented.discard(known)  # from here on it stays followed
     if _follow_inside(client):
         return client
     subclassed = followed(kind, _following)

@@ -19,7 +19,7 @@ def telling(client: Client, users: Callable[..., Any] | None) -> Callable[..., A
 
     def on_commit(error: Any, partitions: Any, *more: Any, **named: Any) -> Any:
         try:
-            if error is None:
+            if error is None and client.is_followed:
                 record(client, client.group, partitions)
         except Exception as failure:
             hook_failed(failure)
