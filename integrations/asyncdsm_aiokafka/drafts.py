@@ -67,7 +67,8 @@ class Draft:
                 part if serialize is None else serialize(part)
                 for serialize, part in zip(self._serializers, (key, value), strict=True)
             )
-            given, standing = list(headers or ()), checkpoint.standing()
+            given: list[Header] = list(headers or ())
+            standing = checkpoint.standing()
             metadata = original(batch, *args, key=key, value=value, headers=_with_room(given), **more)
             if metadata is not None:
                 more["timestamp"] = metadata.timestamp

@@ -51,8 +51,7 @@ def _answered(client: Client, batch: Any, answer: Any) -> None:
 
 
 def _acknowledged(client: Client, batch: Any, metadata: Any) -> None:
-    first = None if metadata is None else read_offset(metadata.offset)  # acks=0 tells no offset
-    if first is not None:
+    if metadata is not None and (first := read_offset(metadata.offset)) is not None:  # acks=0 tells no offset
         last = first + batch.record_count - 1
         record_produced(metadata.topic, metadata.partition, last, client.cluster_id)
 

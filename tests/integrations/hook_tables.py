@@ -52,12 +52,17 @@ async def _wrap_aiokafka() -> None:
     await consumer.stop()
 
 
+def _put_aiokafka() -> None:
+    asyncdsm_aiokafka.instrument()
+    asyncio.run(_wrap_aiokafka())
+
+
 def _put_confluent() -> None:
     asyncdsm_confluent.instrument()
     asyncdsm_confluent.uninstrument()
 
 
-OF_AIOKAFKA = puts_of(lambda: (asyncdsm_aiokafka.instrument(), asyncio.run(_wrap_aiokafka())))
+OF_AIOKAFKA = puts_of(_put_aiokafka)
 OF_CONFLUENT = puts_of(_put_confluent)
 
 

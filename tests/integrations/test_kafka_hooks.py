@@ -67,7 +67,7 @@ async def test_argument_of_a_later_release_reaches_the_client(
 ) -> None:
     fake = Fake()
     hooked = put.hook(fake.call_async if is_async(put) else fake.call)
-    args = [MagicMock() for _ in range(positions_of(put))]
+    args: list[Any] = [MagicMock() for _ in range(positions_of(put))]
     if put.name == "__init__":
         args = [{"group.id": "g"}]
     if not is_running:
@@ -105,17 +105,9 @@ def wrap_foreign(kind: Any, name: str) -> None:
     """Put another library's wrapper around what is there."""
     current = getattr(kind, name)
 
-    if asyncio.iscoroutinefunction(current):
-
-        @functools.wraps(current)
-        async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            return await current(*args, **kwargs)
-
-    else:
-
-        @functools.wraps(current)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            return current(*args, **kwargs)
+    @functools.wraps(current)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return current(*args, **kwargs)
 
     setattr(kind, name, wrapper)
 
