@@ -16,18 +16,22 @@ from aiokafka.producer.message_accumulator import MessageAccumulator
 
 from asyncdsm.hooks import Hooks, after_await
 from asyncdsm.integration import check_version
+from asyncdsm.mocks import is_mock
 from asyncdsm_aiokafka import consume, drafts, offsets, produce
 from asyncdsm_aiokafka.consume import pathway_of
 
-__all__ = ["VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
+__all__ = ["VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]
 
 VERSIONS = ("0.10", "0.14")
+WRAPS = "an AIOKafkaProducer or an AIOKafkaConsumer"
 
 _hooks = Hooks()
 
 
 def wrap(client: Any) -> Any | None:
     """Put the hooks on one producer or consumer, started or not; None for anything else."""
+    if isinstance(client, (AIOKafkaProducer, AIOKafkaConsumer)) and is_mock(client):
+        return client
     if isinstance(client, AIOKafkaProducer):
         _hook_producer(client, client._message_accumulator, client.client.cluster)
         produce.learn_limit(client)
@@ -60,7 +64,7 @@ def uninstrument() -> None:
 def _hook_producer(producer: Any, accumulator: Any, cluster: Any) -> None:
     _hooks.put(cluster, "update_metadata", offsets.note_cluster_id)
     _hooks.put(producer, "start", produce.note_start)
-    _hooks.put(accumulator, "add_message", produce.add_message)
+    _hooks.put(accumulator, "add_message", produce.add_message, hot=True)
     _hooks.put(accumulator, "_append_batch", offsets.follow_batch)
     _hooks.put(producer, "create_batch", drafts.note_batch)
     _hooks.put(producer, "send_batch", drafts.send_batch)

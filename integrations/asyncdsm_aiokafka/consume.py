@@ -93,7 +93,7 @@ def consumed(client: Client, record: Any) -> Context | None:
 
 def consumed_batches(client: Client, batches: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
     """Record the checkpoints of every record; none is current afterwards, until its list is iterated."""
-    if checkpoint.running() is None:
+    if checkpoint.running() is None or not isinstance(batches, dict):
         return batches
     following: dict[Any, list[Any]] = {
         partition: ConsumedList(records, [consumed(client, record) for record in records])

@@ -41,6 +41,11 @@ def follow(client: Any) -> Any | None:
     return client
 
 
+def is_client_class(kind: type) -> bool:
+    """Say whether a class is one of the clients, or derived from one."""
+    return bool(_own_classes(kind))
+
+
 def _follow_inside(client: Any) -> bool:
     """Follow the client inside of one that only hands on to it, as OpenTelemetry's do: a shell without C's own part."""
     for name in ("_producer", "_consumer"):

@@ -15,6 +15,7 @@ from faststream.message import StreamMessage
 
 from asyncdsm.hooks import Hooks, before
 from asyncdsm.integration import check_version
+from asyncdsm.mocks import is_mock
 from asyncdsm.pathway import Context
 from asyncdsm_faststream import received
 from asyncdsm_faststream.clusters import keep_cluster_ids
@@ -39,6 +40,8 @@ def wrap(client: Any) -> Any | None:
     """Add the middleware to one broker, unless it has it; None for anything else."""
     if not isinstance(client, BrokerUsecase):
         return None
+    if is_mock(client):
+        return client
     check_version("faststream", __version__, VERSIONS)
     _take_away(client)
     _add(client, DataStreamsMiddleware)

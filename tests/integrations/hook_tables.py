@@ -34,7 +34,7 @@ def puts_of(put_them: Callable[[], object]) -> list[Put]:
     """Return the hooks that are put meanwhile, of which none is really put."""
     found = dict[tuple[Any, str, Any], Put]()
 
-    def put(_: hooks.Hooks, owner: Any, name: str, hook: hooks.Hook) -> None:
+    def put(_: hooks.Hooks, owner: Any, name: str, hook: hooks.Hook, **_how: Any) -> None:
         kind = owner if isinstance(owner, type) else type(owner)
         found.setdefault((kind, name, hook), Put(kind, name, hook, getattr(kind, name)))
 
