@@ -7,9 +7,10 @@ right above the client's own methods, below what a class of the program's own do
 from __future__ import annotations
 
 import functools
+from inspect import getattr_static
 from typing import Any
 
-from asyncdsm.hooks import Hooks, followed
+from asyncdsm.hooks import Hook, Hooks, followed, original_of
 from asyncdsm_confluent.aio import asyncio_kinds, follow_below
 from asyncdsm_confluent.client import instrumented
 from asyncdsm_confluent.kinds import HookSet, c_kinds, put
@@ -81,6 +82,18 @@ def _hooked(own: Any) -> Any:
     if own in c_kinds():
         hooked, hooks = subclass(own), c_kinds()[own]
     else:
-        hooked, hooks = type(own)(own.__name__, (own,), {"__slots__": (), "__module__": __name__}), asyncio_kinds()[own]
+        hooked = type(own)(own.__name__, (own,), {"__slots__": (), "__module__": __name__})
+        hooks = {name: _looking_up(own, name, hook) for name, hook in asyncio_kinds()[own].items()}
     put(_hooks, hooked, hooks)
     return hooked
+
+
+def _looking_up(own: Any, name: str, hook: Hook) -> Hook:
+    """Return a hook that calls what a class of Python's has at each call: somebody may patch it later."""
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found = original_of(getattr_static(own, name))
+        bind = getattr(type(found), "__get__", None)  # a mock has none, and is called without the object
+        return (found if bind is None else bind(found, self, own))(*args, **kwargs)
+
+    return lambda _original: hook(call)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import MagicMock
+from unittest.mock import AsyncMock, MagicMock
 
 import confluent_kafka
 import pytest
@@ -293,3 +293,21 @@ async def test_batch_builder_patched_after_a_batch_was_made_is_called(kafka: Kaf
     assert batch.record_count() == 0
     assert batch.append(timestamp=None, key=None, value=b"v") is not None
     await producer.stop()
+
+
+async def test_asyncio_class_patched_after_wrap_is_called(captured_streams: Captured) -> None:
+    aio = pytest.importorskip("confluent_kafka.aio", reason="came with 2.13")
+    config = {"bootstrap.servers": "127.0.0.1:9", "group.id": "g", "log_level": 0}
+    for is_instrumented in (False, True):
+        if is_instrumented:
+            asyncdsm.instrument("confluent_kafka")
+        consumer = asyncdsm.wrap(aio.AIOConsumer(config, max_workers=1))
+        for name in ("poll", "consume"):
+            with pytest.MonkeyPatch.context() as patch:
+                mock = AsyncMock(return_value=None if name == "poll" else [])
+                patch.setattr(aio.AIOConsumer, name, mock)
+                assert await getattr(consumer, name)(1, timeout=2) == mock.return_value
+                mock.assert_awaited_once_with(1, timeout=2)
+        assert await consumer.poll(0) is None
+        await consumer.close()
+    asyncdsm.uninstrument("confluent_kafka")
