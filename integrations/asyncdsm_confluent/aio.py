@@ -11,9 +11,10 @@ from importlib import import_module
 from typing import Any
 
 from asyncdsm import checkpoint
-from asyncdsm.batch import ConsumedList
+from asyncdsm.batch import current_task, follow_batch
 from asyncdsm.hooks import hook_failed, marked_async
 from asyncdsm.kafka import record_produced
+from asyncdsm.values import MalformedValueError
 from asyncdsm_confluent.client import Client, client_of
 from asyncdsm_confluent.consume import pathway_of
 from asyncdsm_confluent.kinds import HookSet, c_kinds
@@ -42,19 +43,19 @@ def poll(original: Callable[..., Any]) -> Callable[..., Any]:
 def consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `consume` of AIOConsumer, and of those above it that return a list of their own."""
 
-    async def received(self: Any, args: Any, kwargs: Any) -> Any:
+    async def received(self: Any, args: Any, kwargs: Any, asked_in: Any) -> Any:
         messages = await original(self, *args, **kwargs)
         try:
-            if checkpoint.running() is None:
+            if checkpoint.running() is None or not isinstance(messages, list):
                 return messages
-            return ConsumedList(messages, [_pathway_of(message) for message in list.__iter__(messages)])
+            return follow_batch(messages, [_pathway_of(message) for message in messages], asked_in)
         except Exception as error:
             hook_failed(error)
             return messages
 
     def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
         _begin(self)
-        return received(self, args, kwargs)
+        return received(self, args, kwargs, current_task())
 
     return marked_async(consume)
 
@@ -69,7 +70,13 @@ def _begin(consumer: Any) -> None:
 
 
 def _pathway_of(message: Any) -> Any:
-    return None if message is None or checkpoint.running() is None else pathway_of(message)
+    if message is None or checkpoint.running() is None:
+        return None
+    try:
+        return pathway_of(message)
+    except MalformedValueError as error:  # the others of a batch are followed all the same
+        hook_failed(error)
+        return None
 
 
 def follow_below(client: Any) -> None:

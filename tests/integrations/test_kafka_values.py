@@ -111,7 +111,7 @@ def test_record_with_a_field_of_any_type_is_received(field: str, captured_stream
 
 def test_odd_record_costs_its_batch_nothing(captured_streams: Captured) -> None:
     records = [record(), record(topic=None), record(headers=5), "no record", record()]
-    batches = consumed_batches(asyncdsm_aiokafka.client.Client(), {TopicPartition("t", 0): records})
+    batches = consumed_batches(asyncdsm_aiokafka.client.Client(), {TopicPartition("t", 0): records}, None)
     assert list(batches[TopicPartition("t", 0)]) == records
     assert [made.parent for made in captured_streams.consumed("t")] == [5, 0, 5]
     assert captured_streams.stats().malformed == 3
