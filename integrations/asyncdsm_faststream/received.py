@@ -26,6 +26,12 @@ class Received(NamedTuple):
     broker_ns: Any
 
 
+class _TakenHere(tuple[int, int, int]):
+    """The pathway of a message that was counted here: a test's broker may hand the same one to a second group."""
+
+    __slots__ = ()
+
+
 Place = tuple[Any, Any, Any]
 
 
@@ -42,7 +48,7 @@ def take(message: Any, subscriber: Any, consumer: Any) -> Context | None:
     pathway = None if found is None else checkpoint.arrived(*found)
     place = _place_of(message)
     if pathway is not None and place is not None:
-        remember(message, _as_ours(place), pathway)
+        remember(message, place, _TakenHere(pathway))
     return pathway
 
 
@@ -50,7 +56,7 @@ def pathway_of(message: Any) -> Context | None:
     """Return the pathway of a received message, from the message alone."""
     counted, place = counted_below(message), _place_of(message)
     if counted is None and place is not None:
-        counted = recall(message, _as_ours(place))
+        counted = recall(message, place)
     if counted is not None:
         return counted
     found = read(message, None, None)
@@ -63,7 +69,8 @@ def counted_below(message: Any) -> Context | None:
     if isinstance(marked, tuple):
         return marked
     place = _place_of(message)
-    return None if place is None else recall(message, place)
+    found = None if place is None else recall(message, place)
+    return None if isinstance(found, _TakenHere) else found
 
 
 def read(message: Any, subscriber: Any, consumer: Any = None) -> Received | None:
@@ -90,11 +97,6 @@ def _place_of(message: Any) -> Place | None:
     if hasattr(message, "serialized_value_size"):
         return message.topic, message.partition, message.offset
     return None
-
-
-def _as_ours(place: Place) -> tuple[str, Place]:
-    """Return the place of a message that was counted here: a test's broker may hand the same one to a second group."""
-    return "faststream", place
 
 
 def _of_aiokafka(record: Any, group: str | None, cluster: str | None) -> Received:
