@@ -90,8 +90,12 @@ def _hooked(own: Any) -> Any:
 
 def _looking_up(own: Any, name: str, hook: Hook) -> Hook:
     """Return a hook that calls what a class of Python's has at each call: somebody may patch it later."""
+    at_wrap = getattr(own, name)
+    original = original_of(at_wrap)
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(own, name) is at_wrap:
+            return original(self, *args, **kwargs)
         found = original_of(getattr_static(own, name))
         bind = getattr(type(found), "__get__", None)  # a mock has none, and is called without the object
         return (found if bind is None else bind(found, self, own))(*args, **kwargs)

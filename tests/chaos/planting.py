@@ -26,6 +26,7 @@ CANNOT_FAIL = {
     "asyncdsm_httpx.__init__._restore",
     "asyncdsm_aio_pika.consume._done_with_the_last",
     "batch._Following.__init__",
+    "batch.current_task",
     "batch._Following._leave",
     "checkpoint.continuing",
     "checkpoint.counted_above",
@@ -65,7 +66,11 @@ GUARDS = {
 }
 """Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""
 
-HAND_ON = {"hooks._as_of_class.<locals>", "hooks._on_object.<locals>"}
+HAND_ON = {
+    "asyncdsm_confluent.follow._looking_up.<locals>",
+    "hooks._as_of_class.<locals>",
+    "hooks._on_object.<locals>",
+}
 """They call a hook with the arguments that they were given, and do nothing else."""
 
 
