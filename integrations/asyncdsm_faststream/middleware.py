@@ -17,6 +17,8 @@ from asyncdsm_faststream import received, sent
 
 _serving: ContextVar[Any] = ContextVar("asyncdsm_faststream_serving", default=None)
 """The subscriber whose handler runs. What the handler itself receives, a reply or by `get_one`, is not its message."""
+_taken: ContextVar[Any] = ContextVar("asyncdsm_faststream_taken", default=None)
+"""The message that another DataStreamsMiddleware of the same broker has recorded already."""
 
 
 class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
@@ -45,12 +47,17 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
 
     async def consume_scope(self, call_next: Callable[..., Awaitable[Any]], msg: Any, *args: Any, **more: Any) -> Any:
         """Record what `get_one` and iteration return; the reply to a request is no message of the map."""
+        taken = _taken.get()
         try:
-            if self._subscriber is None and msg.source_type is not SourceType.RESPONSE:
+            if self._subscriber is None and msg is not taken and msg.source_type is not SourceType.RESPONSE:
                 self._take(getattr(msg, "consumer", None))
         except Exception as error:
             hook_failed(error)
-        return await call_next(msg, *args, **more)
+        _taken.set(msg)
+        try:
+            return await call_next(msg, *args, **more)
+        finally:
+            _taken.set(taken)
 
     async def after_processed(
         self, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None, *_args: Any, **_more: Any

@@ -7,14 +7,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from asyncdsm import checkpoint
+from asyncdsm.amqp import PATHWAY_SLOT, is_internal_queue, published_ns
 from asyncdsm.edge import Edge
 from asyncdsm.kafka import make_in_edge, read_context, read_pairs, read_time
 from asyncdsm.pathway import Context
 from asyncdsm.recall import recall, remember
 from asyncdsm.values import check_name
 from asyncdsm_faststream.clusters import group_and_cluster_of
-
-_NS = 1_000_000_000
 
 
 class Received(NamedTuple):
@@ -65,7 +64,7 @@ def pathway_of(message: Any) -> Context | None:
 
 def counted_below(message: Any) -> Context | None:
     """Return the pathway of a message that its client's integration has counted already."""
-    marked = getattr(getattr(message, "headers", None), "pathway", None)
+    marked = getattr(message, PATHWAY_SLOT, None)
     if isinstance(marked, tuple):
         return marked
     place = _place_of(message)
@@ -117,12 +116,15 @@ def _of_confluent(message: Any, group: str | None, cluster: str | None) -> Recei
             return Received(edge, read_context(headers), size, other)
 
 
-def _of_rabbit(message: Any, subscriber: Any) -> Received:
-    headers, time = message.headers, message.timestamp
+def _of_rabbit(message: Any, subscriber: Any) -> Received | None:
+    queue = _queue_of(subscriber)
+    if queue is None:
+        queue = message.routing_key or ""
+    if not check_name("a queue", queue) or is_internal_queue(queue):  # named by the server
+        return None
+    headers = message.headers
     size = _length_of(message.body) + _bytes_of(read_pairs(headers))
-    edge = _rabbit_edge(check_name("a queue", _queue_of(subscriber) or message.routing_key or ""))
-    broker_ns = int(time.timestamp()) * _NS if hasattr(time, "timestamp") else time
-    return Received(edge, read_context(headers), size, broker_ns)
+    return Received(_rabbit_edge(queue), read_context(headers), size, published_ns(message.timestamp))
 
 
 def _queue_of(subscriber: Any) -> str | None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from asyncdsm.amqp import is_internal_queue
 from asyncdsm.edge import Edge
 from asyncdsm.kafka import make_out_edge
 from asyncdsm.values import check_name
 from asyncdsm_faststream.clusters import cluster_of_publish
-
-SERVER_NAMED = "amq."
-"""Queues that RabbitMQ names, a new one for each caller that waits for a reply: no edges of a map."""
 
 
 def edge_of(command: Any, call_next: Any) -> Edge | None:
@@ -27,7 +25,7 @@ def edge_of(command: Any, call_next: Any) -> Edge | None:
     if family != "rabbit":
         return None
     exchange, key = command.exchange.name, check_name("a routing key", command.destination)
-    if not exchange and key.startswith(SERVER_NAMED):
+    if not exchange and is_internal_queue(key):
         return None
     return _rabbit_edge(exchange, key if not exchange else "", bool(key))
 

@@ -20,7 +20,6 @@ import asyncdsm
 OURS = tuple(str(Path(asyncdsm.__file__).parents[1].joinpath(folder)) for folder in ("asyncdsm", "integrations"))
 
 CANNOT_FAIL = {
-    "asyncdsm_kombu.publish.Departing.below",
     "asyncdsm_kombu.publish._with_headers",
     "checkpoint.not_propagated",
     "asyncdsm_httpx.__init__._restore",
@@ -30,6 +29,7 @@ CANNOT_FAIL = {
     "batch._Following._leave",
     "checkpoint.continuing",
     "checkpoint.counted_above",
+    "checkpoint.counted_here",
     "checkpoint.current_pathway",
     "checkpoint.set_current",
     "checkpoint.standing",
@@ -49,9 +49,13 @@ GUARDS = {
     "asyncdsm_confluent.reports.reported",
     "asyncdsm_confluent.standin._handing_on",
     "asyncdsm_confluent.standin._meeting",
+    "asyncdsm_kombu.consume._counts",
     "asyncdsm_kombu.consume.arrived",
-    "asyncdsm_kombu.publish.Departing.depart",
+    "asyncdsm_kombu.transports._is_followed",
+    "asyncdsm_kombu.transports.below",
+    "asyncdsm_kombu.publish.Publishing.depart",
     "asyncdsm_aio_pika.consume._following",
+    "asyncdsm_aio_pika.consume._is_left_out",
     "asyncdsm_aio_pika.consume.arrived",
     "asyncdsm_aio_pika.depth.note",
     "asyncdsm_aio_pika.follow._inherited",
