@@ -25,6 +25,7 @@ CANNOT_FAIL = {
     "asyncdsm_httpx.__init__._restore",
     "asyncdsm_aio_pika.consume._done_with_the_last",
     "batch._Following.__init__",
+    "batch.current_task",
     "batch._Following._leave",
     "checkpoint.continuing",
     "checkpoint.counted_above",
@@ -40,7 +41,7 @@ USERS_OWN = {"integration.wrap", "lambda_events._messages", "lifetime.finish", "
 """What the user has asked for by name: to start, to stop, to follow a client."""
 GUARDS = {
     "asyncdsm_confluent.aio._begin",
-    "asyncdsm_confluent.offsets._committed",
+    "asyncdsm_confluent.aio._await_delivery",
     "asyncdsm_confluent.produce.bare",
     "asyncdsm_confluent.produce.departed",
     "asyncdsm_confluent.produce.say_no_headers",
@@ -62,7 +63,6 @@ GUARDS = {
     "asyncdsm_asgi.body.read",
     "asyncdsm_asgi.middleware.DataStreamsMiddleware._stand_by",
     "asyncdsm_asgi.middleware._arrived",
-    "asyncdsm_faststream.middleware.DataStreamsMiddleware._arrived",
     "checkpoint.count",
     "checkpoint.depart",
     "manual._explained",
@@ -70,7 +70,11 @@ GUARDS = {
 }
 """Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""
 
-HAND_ON = {"hooks._as_of_class.<locals>", "hooks._on_object.<locals>"}
+HAND_ON = {
+    "asyncdsm_confluent.follow._looking_up.<locals>",
+    "hooks._as_of_class.<locals>",
+    "hooks._on_object.<locals>",
+}
 """They call a hook with the arguments that they were given, and do nothing else."""
 
 
