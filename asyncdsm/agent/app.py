@@ -95,15 +95,37 @@ class Agent:
         return Response(_ACKNOWLEDGED, 202, media_type="application/json")
 
     async def _taken(self, request: Request) -> None:
-        kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind != MSGPACK:
-            raise IntakeError("Content-Type", f"{kind[:40]!r} is not {MSGPACK}", 415)
-        if self._forwarder is not None and self._forwarder.has_passed(request.headers):
+        if self._forwarder is not None and self._forwarder.has_passed(request.headers.getlist("Via")):
             raise IntakeError("Via", "this agent has passed it on already: the agents forward in a circle", 421)
-        body = await read_body(request.stream())
-        await self._taking.take(body, request.headers.get("Content-Encoding", "").strip().lower())
+        body = await self._body_forwarded(request)
+        kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        try:
+            if kind != MSGPACK:
+                raise IntakeError("Content-Type", f"{kind[:40]!r} is not {MSGPACK}", 415)
+            await self._taking.take(body, request.headers.get("Content-Encoding", "").strip().lower())
+        except IntakeError as error:
+            self._note_forwarded(body, error)
+            raise
+
+    async def _body_forwarded(self, request: Request) -> bytes:
+        """Read a request's body and hand it to the forwarder, before anything is known of it."""
+        # Whether Datadog wants it is for Datadog to say: this agent may know less, and its store may be in trouble.
+        try:
+            body = await read_body(request.stream())
+        except IntakeError:
+            if self._forwarder is not None:
+                self._forwarder.count_too_large()
+            raise
         if self._forwarder is not None:
-            self._forwarder.put(body, request.headers.items())
+            self._forwarder.put(body, request.headers.raw)
+        return body
+
+    def _note_forwarded(self, body: bytes, error: IntakeError) -> None:
+        if self._forwarder is None:
+            return
+        if error.status >= 500:
+            self._forwarder.expect_again(body)
+        self._forwarder.save_soon()
 
     async def _show_topology(self, request: Request) -> Response:
         topology = await self.topology_for(request)
