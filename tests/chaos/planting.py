@@ -65,6 +65,9 @@ GUARDS = {
 }
 """Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""
 
+HAND_ON = {"hooks._on_object.<locals>"}
+"""They call a hook with the arguments that they were given, and do nothing else."""
+
 
 class Planted(RuntimeError):  # noqa: N818
     """The error that is planted."""
@@ -169,7 +172,8 @@ def _is_function(frame: FrameType) -> bool:
 
 
 def _is_ours(frame: FrameType | None) -> bool:
-    return frame is not None and frame.f_code.co_filename.startswith(OURS)
+    """Say whether a frame is our code; what only hands a call on to a hook counts as its caller."""
+    return frame is not None and frame.f_code.co_filename.startswith(OURS) and not _is_among(frame, HAND_ON)
 
 
 def _is_among(frame: FrameType, names: set[str]) -> bool:
