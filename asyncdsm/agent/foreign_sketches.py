@@ -17,6 +17,8 @@ MAX_SKETCH_BYTES = 2 << 20
 """Every bin there is, each with a count of its own, takes 1.3 MB."""
 LARGEST_COUNT = 1e15
 _INTERPOLATION_NONE = 0
+_LOG_MIN_POSITIVE = log(MIN_POSITIVE)
+_NO_BINS, _NO_COUNTS = np.empty(0, np.int64), np.empty(0, np.float64)
 
 _pb: Any = ddsketch_pb2  # made at run time: no type checker sees what is in it
 
@@ -54,20 +56,32 @@ def decode_sketch(data: bytes, *, rounds_up: bool = False) -> Decoded:
 
 def _store(store: Any) -> tuple[Ints, Floats]:
     """Return the bins of a store that count something. Raises SketchError."""
-    dense = np.array(store.contiguousBinCounts, np.float64)
-    if len(dense) > 2 * LARGEST_BIN:
-        raise SketchError(f"{len(dense)} bins in a row: that many there are not")
-    sparse_bins = np.array(list(store.binCounts.keys()), np.int64)
-    sparse = np.array(list(store.binCounts.values()), np.float64)
-    bins = np.concatenate([np.arange(len(dense)) + store.contiguousBinIndexOffset, sparse_bins])
-    counts = np.concatenate([dense, sparse])
-    used = np.flatnonzero(counts != 0)  # NaN is used, too
-    bins, counts = bins[used], counts[used]
-    if len(wrong := np.flatnonzero(~((counts > 0) & (counts <= LARGEST_COUNT)))):
-        raise SketchError(f"the count of bin {bins[wrong[0]]} is {counts[wrong[0]]}: it must be a number of values")
-    if len(wrong := np.flatnonzero(np.abs(bins) > LARGEST_BIN)):
-        raise SketchError(f"bin {bins[wrong[0]]} is outside of ±{LARGEST_BIN}")
+    if not store.contiguousBinCounts and not store.binCounts:  # most stores of negative values
+        return _NO_BINS, _NO_COUNTS
+    counts = np.array(store.contiguousBinCounts, np.float64)
+    if len(counts) > 2 * LARGEST_BIN:
+        raise SketchError(f"{len(counts)} bins in a row: that many there are not")
+    bins = counts.nonzero()[0]  # NaN is not zero
+    counts = counts[bins]
+    bins += store.contiguousBinIndexOffset
+    if store.binCounts:
+        sparse = np.array([*store.binCounts.values()], np.float64)
+        used = sparse.nonzero()[0]
+        bins = np.concatenate([bins, np.array([*store.binCounts.keys()], np.int64)[used]])
+        counts = np.concatenate([counts, sparse[used]])
+    _check(bins, counts)
     return bins, counts
+
+
+def _check(bins: Ints, counts: Floats) -> None:
+    if not len(bins):
+        return
+    if not (counts.min() > 0 and counts.max() <= LARGEST_COUNT):  # false for NaN, too
+        wrong = np.flatnonzero(~((counts > 0) & (counts <= LARGEST_COUNT)))[0]
+        raise SketchError(f"the count of bin {bins[wrong]} is {counts[wrong]}: it must be a number of values")
+    if bins.min() < -LARGEST_BIN or bins.max() > LARGEST_BIN:
+        wrong = np.flatnonzero(np.abs(bins) > LARGEST_BIN)[0]
+        raise SketchError(f"bin {bins[wrong]} is outside of ±{LARGEST_BIN}")
 
 
 def _rebin(bins: Ints, counts: Floats, mapping: Any, rounds_up: bool) -> tuple[tuple[Ints, Floats], float]:
@@ -85,7 +99,9 @@ def _rebin(bins: Ints, counts: Floats, mapping: Any, rounds_up: bool) -> tuple[t
     with np.errstate(over="ignore"):
         log_values = (bins - above - offset) * log(gamma) + log(2 * gamma / (1 + gamma))
         ours = np.floor(log_values * MULTIPLIER + OFFSET)
-    if len(wrong := np.flatnonzero(ours > LARGEST_BIN)):
-        raise SketchError(f"bin {bins[wrong[0]]} stands for a number that is too large")
-    small = log_values < log(MIN_POSITIVE)
+    if ours.max() > LARGEST_BIN:
+        raise SketchError(f"bin {bins[ours.argmax()]} stands for a number that is too large")
+    if log_values.min() >= _LOG_MIN_POSITIVE:
+        return (ours.astype(np.int64), counts), 0.0
+    small = log_values < _LOG_MIN_POSITIVE
     return (ours[~small].astype(np.int64), counts[~small]), float(counts[small].sum())

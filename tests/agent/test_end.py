@@ -7,16 +7,15 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
-import pytest
-
 from asyncdsm.agent.serve import END_SECONDS
 from tests.agent.payloads import INTAKE, bucket, payload, point, sketch
-from tests.agent.test_serve import address, agent
+from tests.agent.test_serve import SIGNALS, address, agent
 
 HEAD = f"POST {INTAKE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/msgpack\r\n"
 SOON = END_SECONDS + 7
@@ -71,18 +70,36 @@ def test_agent_ends_while_it_reads_huge_bodies(tmp_path: Path) -> None:
         assert seconds_to_end(process) < SOON
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
-def test_agent_whose_store_is_busy_is_ended_and_says_so(tmp_path: Path, signal_: signal.Signals) -> None:
+@SIGNALS
+def test_agent_ends_while_its_store_is_busy(tmp_path: Path, signal_: signal.Signals) -> None:
     path = tmp_path / "store.db"
     with agent("--store", str(path)) as process, ExitStack() as stack:
         url = address(process)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")  # the agent waits for it for 10 s
+            other.execute("BEGIN IMMEDIATE")  # SQLite waits for it for some seconds
             body = payload(bucket(point()))
             for _ in range(3):
                 connected(stack, url).sendall(f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             sleep(0.5)
             assert seconds_to_end(process, signal_) < SOON
-            _, said = process.communicate()
-    assert process.returncode == 1
-    assert said.endswith(f"asyncdsm agent: did not end within {END_SECONDS:g} s, and is ended\n")
+
+
+STUCK = """
+import time
+from asyncdsm.agent import serve
+from asyncdsm.agent.store import Store
+Store.close = lambda self: time.sleep(600)
+serve.END_SECONDS = 1.5
+serve.run_agent(serve.Options(), live=False)
+"""
+
+
+@SIGNALS
+def test_agent_that_does_not_end_by_itself_is_ended_and_says_so(signal_: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        address(process)
+        process.send_signal(signal_)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (1, "asyncdsm agent: did not end within 1.5 s, and is ended\n")

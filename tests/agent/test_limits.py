@@ -159,22 +159,6 @@ def test_body_made_to_take_long_is_read_within_seconds(make: Callable[[], dict[s
     assert monotonic() - began < 20  # each takes a second at most on a machine that does nothing else
 
 
-async def test_small_bodies_do_not_wait_for_all_the_large_ones(client: Client) -> None:
-    order = list[str]()
-
-    async def send(name: str, body: bytes) -> None:
-        assert (await client.report(body)).status_code == 202
-        order.append(name)
-
-    async with anyio.create_task_group() as group:
-        for number in range(6):
-            heavy = payload(bucket(*[point(EdgeLatency=WIDE)] * 20), Hostname=str(number))
-            group.start_soon(send, "large", heavy)
-        await anyio.sleep(0.5)
-        group.start_soon(send, "small", payload(bucket(point())))
-    assert order.index("small") < 5
-
-
 async def test_bodies_beyond_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MAX_HELD_BYTES", 2 * MIB)
     memory = BodyMemory()

@@ -21,6 +21,7 @@ from asyncdsm.edge import Edge
 from asyncdsm.payload import pack
 from asyncdsm.settings import Settings
 from tests.agent.payloads import INTAKE, MSGPACK, NOW, Client, bucket, ours, passed, payload, point
+from tests.agent.test_forward import accounts, passing_on
 from tests.agent.test_serve import address, agent
 from tests.differential.process import run
 
@@ -201,3 +202,12 @@ async def test_repeated_body_gets_the_same_refusal() -> None:
     for _ in range(2):
         with pytest.raises(IntakeError, match="is missing"):
             await recent.take_once(b"a", refuse)
+
+
+async def test_body_sent_again_is_forwarded_once() -> None:
+    async with passing_on() as (client, intake):
+        for hash_ in (1, 1, 2, 1):
+            assert (await client.report(payload(bucket(point(Hash=hash_))))).status_code == 202
+        await accounts(client, lambda shown: shown["delivered"] == 2 and not shown["pending"])
+        assert len(intake.accepted) == 2
+        assert (await client.get("/api/health")).json()["repeated"] == 2
