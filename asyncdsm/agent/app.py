@@ -167,10 +167,11 @@ class Agent:
         return await self._apart(lambda: JSONResponse(pathways(self._store, node, span)))
 
     async def _show_health(self, _: Request) -> Response:
-        return await self._apart(lambda: JSONResponse(health(self._about())))
+        # Not in the thread of those that look at the map: they take seconds where there is much.
+        return await to_thread.run_sync(lambda: JSONResponse(health(self._about())))
 
     async def _show_metrics(self, _: Request) -> Response:
-        return await self._apart(lambda: PlainTextResponse(prometheus(self._about()), media_type=PROMETHEUS))
+        return await to_thread.run_sync(lambda: PlainTextResponse(prometheus(self._about()), media_type=PROMETHEUS))
 
     def _about(self) -> About:
         forwarded = self._forwarder.stats() if self._forwarder else None

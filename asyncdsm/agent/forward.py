@@ -10,7 +10,7 @@ import secrets
 import socket
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from time import monotonic
 from urllib.parse import urlsplit
@@ -49,6 +49,11 @@ _HOP_BY_HOP = {
 # Headers between a client and this agent only, its token among them (RFC 9110 §7.6.1).
 MAX_EXPECTED, EXPECTED_SECONDS = 10_000, 600.0
 # How many bodies are remembered, and for how long, that were forwarded and whose senders were told to try again.
+_WHY_DROPPED = {
+    "outbox": "too much waits to be forwarded, and the oldest is dropped",
+    "rejected": "payloads are refused where they are forwarded to",
+    "too large": "payloads are too large to be forwarded",
+}
 SECONDS_AT_END = 1.0
 # How long the agent still delivers while it ends, where the rest is kept in the store's file.
 
@@ -69,6 +74,8 @@ class Forwarder:
         self._scope: anyio.CancelScope | None = None
         self._stopping = False
         self._expected = OrderedDict[bytes, float]()
+        self._noted: Mapping[str, int] = {}
+        self._refusal = ""
         self.mark: str = f"1.1 asyncdsm-{secrets.token_hex(8)}"
         """How this agent signs what it forwards, so that it knows it when it comes back."""
         self._spool = store.open_spool(settings.max_outbox_bytes)
@@ -84,10 +91,8 @@ class Forwarder:
         if self._spool is not None:
             self._spool.add(parcel)
         self._accounts.record(1)
-        dropped = self._outbox.put(Parcel(parcel, 1))
-        if dropped:
-            say_dropped(dropped)
-            self._note_dropped("too much waits: the oldest are dropped", dropped)
+        say_dropped(self._outbox.put(Parcel(parcel, 1)))
+        self._note_drops()
         self._wake.set()
 
     def expect_again(self, body: bytes) -> None:
@@ -100,7 +105,7 @@ class Forwarder:
         """Count a payload that is too large to be held, and so is not forwarded."""
         self._accounts.record(1)
         self._accounts.drop("too large", 1)
-        self._note_dropped("a payload is too large to be forwarded")
+        self._note_drops()
 
     def save_soon(self) -> None:
         """Have what waits written to the store's file, where no payload that is stored takes it along."""
@@ -130,6 +135,7 @@ class Forwarder:
                 with anyio.CancelScope() as self._scope:
                     while not self._stopping:
                         await self._delivery.run(exporter)
+                        self._note_drops()
                         await self._rest()
                     self._scope.deadline = min(self._scope.deadline, anyio.current_time() + self._seconds_at_end())
                     await self._delivery.drain(exporter)
@@ -147,8 +153,13 @@ class Forwarder:
         seconds = self._settings.shutdown_seconds
         return seconds if self._spool is None else min(seconds, SECONDS_AT_END)
 
-    def _note_dropped(self, problem: str, count: int = 1) -> None:
-        self._store.conditions.note("forward_dropped", problem, count)
+    def _note_drops(self) -> None:
+        """Note what was dropped since the last time, for `/api/health`."""
+        dropped = self._accounts.snapshot().dropped_by
+        for cause, count in dropped.items():
+            if (more := count - self._noted.get(cause, 0)) > 0:
+                self._store.conditions.note("forward_dropped", _WHY_DROPPED.get(cause, cause) + self._refusal, more)
+        self._noted = dropped
 
     def _note_outcome(self, parcel: Spooled, error: DeliveryError | None) -> None:
         """Note what became of a parcel that was sent: delivered, refused, or to be sent again."""
@@ -156,8 +167,7 @@ class Forwarder:
             self._store.conditions.note("forward", f"payloads wait: {error}")
             return
         self._store.conditions.clear("forward")
-        if error is not None:
-            self._note_dropped(f"a payload was refused: {error}")
+        self._refusal = f"; the last refusal: {error}" if error is not None else self._refusal
         if self._spool is not None:
             self._spool.finish(parcel.number)
             self._changed.set()

@@ -53,7 +53,7 @@ class FairShares(Generic[Owner, Item]):
     def _evict(self) -> list[Item]:
         """Make room for a hundredth more than needed, so that it need not be done for each item."""
         keep = max(1, self._most - self._most // 100)
-        level = _equal_share((len(items) for items in self._items.values()), keep)
+        level = equal_share((len(items) for items in self._items.values()), keep)
         gone = list[Item]()
         for items in self._items.values():  # a level is a whole number: each owner keeps one more, as far as that goes
             gone += [items.popitem(last=False)[0] for _ in range(len(items) - level - 1)]
@@ -68,7 +68,7 @@ class FairShares(Generic[Owner, Item]):
         return gone
 
 
-def _equal_share(sizes: Iterable[int], keep: int) -> int:
+def equal_share(sizes: Iterable[int], keep: int) -> int:
     """Return the largest level for which sizes, none of which is above it, add up to `keep` at most."""
     left, ordered = keep, sorted(sizes)
     for place, size in enumerate(ordered):

@@ -20,7 +20,7 @@ import numpy as np
 
 from asyncdsm.agent.cells import Ints, unpacked
 from asyncdsm.agent.conditions import Conditions
-from asyncdsm.agent.hours import Hours
+from asyncdsm.agent.hours import Hours, Key
 from asyncdsm.agent.intake import IntakeError, Report, read_report
 from asyncdsm.agent.levels import FOREVER, WIDTHS, pieces
 from asyncdsm.agent.merger import Grouped, Merger, Rows
@@ -201,15 +201,25 @@ class Store:
             wanted = labels >= 0
             merger.add(labels[wanted], rows.cells if wanted.all() else rows.where(wanted).cells)
 
-        with self._reading() as (connection, unwritten, extents):
+        with ExitStack() as held:
+            connection, unwritten, extents = held.enter_context(self._reading())
             first, last = self._bounded(span)
+            read = list[tuple[Key | None, Iterable[tuple[int, bytes]]]]()
+            for piece in pieces(first, last, extents, widest):
+                is_kept = label is by_point and piece.width == WIDTHS[-1]
+                key = self._hours.key_of(connection, piece) if is_kept else None
+                found = [] if key and self._hours.lookup(key) else [piece]
+                segments = segments_of(connection, found, service)
+                read.append((key, segments if self._file.path else list(segments)))
+            if self._file.path is None:
+                held.close()  # what is in memory was copied: whoever reports need not wait for it to be added up
             for rows in unwritten:
                 add(rows.where((rows.starts >= first) & (rows.starts < last)))
-            for piece in pieces(first, last, extents, widest):
-                if label is by_point and piece.width == WIDTHS[-1]:
-                    merger.add(*self._hours.by_point(connection, piece))
+            for key, rest in read:
+                if key is not None:
+                    merger.add(*(self._hours.lookup(key) or self._hours.add_up(key, rest)))
                     continue
-                for start, data in segments_of(connection, [piece], service):
+                for start, data in rest:
                     cells, points = unpacked(data)
                     add(Rows(np.full(len(points), start), points, cells))
         return merger.grouped()

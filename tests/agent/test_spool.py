@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from itertools import count
 from pathlib import Path
+from threading import Timer
 from time import monotonic, sleep
 from typing import Any
 
@@ -90,6 +93,35 @@ def test_what_waits_at_the_end_is_forwarded_after_the_next_start_once(path: Path
             assert wait_for(client, pending=0)["recorded"] == 0
     assert intake.accepted == [body(number) for number in range(21)]
     assert [headers["x-number"] for _, _, headers, _ in intake.requests] == [str(number) for number in range(21)]
+
+
+def test_kills_while_payloads_are_forwarded_lose_nothing(path: Path) -> None:
+    acknowledged, kills, chance = set[bytes](), 4, random.Random(1)
+    with running_intake() as intake:
+        for kill in range(kills):
+            with forwarding(path, intake.url) as (process, client):
+                killing = Timer(0.05 + chance.random() * 0.3, process.kill)
+                killing.start()
+                with suppress(httpx2.HTTPError):
+                    for number in count(kill * 10_000):
+                        if client.post(INTAKE, content=body(number), headers=GZIP).status_code == 202:
+                            acknowledged.add(body(number))
+                killing.join()
+        with forwarding(path, intake.url) as (_, client):
+            wait_for(client, pending=0)
+    assert len(acknowledged) > kills
+    assert acknowledged <= set(intake.accepted)
+
+
+def test_payload_whose_headers_cannot_be_sent_keeps_back_no_other(path: Path) -> None:
+    store, spool = opened(path)
+    with closing(store):
+        spool.add(Spooled.of(body(1), [(b"X-Odd", b"a\x01b")]))
+        store.save_spool()
+    with running_intake() as intake, forwarding(path, intake.url) as (_, client):
+        send(client, 2)
+        assert wait_for(client, delivered=1, pending=0)["dropped"] == {"rejected": 1}
+    assert intake.accepted == [body(2)]
 
 
 def test_sigterm_ends_the_agent_while_the_other_side_hangs(path: Path) -> None:
