@@ -28,7 +28,7 @@ def digest_of(body: bytes, headers: Iterable[tuple[str, str]]) -> bytes:
     """
     digest = blake2b(body, digest_size=16)
     for name, value in sorted(headers):
-        if name.lower().startswith("datadog-"):
+        if name.lower().startswith(("datadog-", "content-")):  # a wrong encoding that is corrected is no repetition
             digest.update(f"\0{name}:{value}".encode("utf-8", "surrogateescape"))
     return digest.digest()
 

@@ -20,7 +20,7 @@ from asyncdsm.aggregate import Aggregator
 from asyncdsm.edge import Edge
 from asyncdsm.payload import pack
 from asyncdsm.settings import Settings
-from tests.agent.payloads import INTAKE, MSGPACK, NOW, Client, bucket, ours, passed, payload, point
+from tests.agent.payloads import GZIP, INTAKE, MSGPACK, NOW, Client, bucket, ours, passed, payload, point
 from tests.agent.test_forward import accounts, passing_on
 from tests.agent.test_serve import address, agent
 from tests.differential.process import run
@@ -140,6 +140,13 @@ async def test_body_that_could_not_be_stored_is_refused_every_time_and_then_take
 async def test_body_that_is_refused_is_refused_again(client: Client) -> None:
     assert [(await client.report(b"\xc1")).status_code for _ in range(2)] == [400, 400]
     assert (await shown(client))[2] == 0
+
+
+@pytest.mark.parametrize("wrong", [{}, {**MSGPACK, "Content-Encoding": "br"}, GZIP], ids=["type", "encoding", "gzip"])
+async def test_body_refused_for_its_headers_is_taken_with_the_right_ones(client: Client, wrong: dict[str, str]) -> None:
+    assert (await client.post(INTAKE, content=BODY, headers=wrong)).status_code in {400, 415}
+    assert (await client.report(BODY)).status_code == 202
+    assert await shown(client) == (4, 1, 0)
 
 
 @pytest.mark.parametrize("name", ["Datadog-Container-ID", "Datadog-Entity-ID"])
