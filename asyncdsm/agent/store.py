@@ -25,6 +25,7 @@ from asyncdsm.agent.intake import IntakeError, Report, read_report
 from asyncdsm.agent.levels import FOREVER, WIDTHS, pieces
 from asyncdsm.agent.merger import Grouped, Merger, Rows
 from asyncdsm.agent.points import Points
+from asyncdsm.agent.service_facts import ServiceFacts
 from asyncdsm.agent.store_core import Core
 from asyncdsm.agent.store_file import StoreError, StoreFile, first_start, put_in_journal, segments_of, told
 from asyncdsm.agent.store_offsets import Latest, Tags, latest_offsets, read_offsets
@@ -111,6 +112,7 @@ class Store:
 
     def _load(self) -> None:
         self._last_seen = OrderedDict(self._file.last_seen())
+        self.facts: ServiceFacts = ServiceFacts(MAX_SERVICES)
         with self._file.snapshot() as connection:
             for tags, backlog, service in latest_offsets(connection):
                 self._latest.note(tags, backlog, service)
@@ -288,6 +290,7 @@ class Store:
         if self.points.forgotten > known:
             problem = "there are too many pathways: those seen longest ago are forgotten"
             self.conditions.note("pathways", problem, self.points.forgotten - known)
+        self.facts.note(report, received)
         self._last_seen[report.service, report.env] = received
         self._last_seen.move_to_end((report.service, report.env))
         if len(self._last_seen) > MAX_SERVICES:
