@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, fail_after, to_thread
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -107,13 +106,14 @@ class Agent:
         body = await self._read_body(request)
         try:
             if await self._recent.take_once(
-                digest_of(body, request.headers.items()), lambda: self._forward_and_store(body, request.headers)
+                digest_of(body, request.headers.items()), lambda: self._forward_and_take(body, request)
             ):
                 self._answers.repeated += 1
         finally:
             self._memory.release(body)
 
     async def _read_body(self, request: Request) -> bytes:
+        """Read a body that is to be released from memory. Raises IntakeError."""
         try:
             _check_length(request.headers.get("Content-Length", ""))
             with fail_after(BODY_SECONDS):
@@ -125,12 +125,12 @@ class Agent:
                 self._forwarder.count_too_large()
             raise
 
-    async def _forward_and_store(self, body: bytes, headers: Headers) -> None:
-        """Hand a body to the forwarder, before anything is known of it, and take it. Raises IntakeError."""
+    async def _forward_and_take(self, body: bytes, request: Request) -> None:
+        """Forward a body, before anything is known of it, and take it. Raises IntakeError."""
         # Whether Datadog wants it is for Datadog to say: this agent may know less, and its store may be in trouble.
         if self._forwarder is not None:
-            self._forwarder.put(body, headers.raw)
-        kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            self._forwarder.put(body, request.headers.raw)
+        kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         try:
             if kind != MSGPACK:
                 raise IntakeError("Content-Type", f"{kind[:40]!r} is not {MSGPACK}", 415)

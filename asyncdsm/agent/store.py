@@ -285,12 +285,12 @@ class Store:
             self._spool.set_progress(progress)
 
     def _keep(self, report: Report, received: float) -> None:
-        self.facts.note(report, received)
         known = self.points.forgotten
         self._core.pending.add(report, received, self.kept_seconds, self.points)
         if self.points.forgotten > known:
             problem = "there are too many pathways: those seen longest ago are forgotten"
             self.conditions.note("pathways", problem, self.points.forgotten - known)
+        self.facts.note(report, received)
         self._last_seen[report.service, report.env] = received
         self._last_seen.move_to_end((report.service, report.env))
         if len(self._last_seen) > MAX_SERVICES:

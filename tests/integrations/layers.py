@@ -428,7 +428,9 @@ class _SqsBroker(AsyncBroker):
 
     async def listen(self) -> AsyncGenerator[bytes | AckableMessage, None]:
         while True:
-            answer = await self.client.receive_message(QueueUrl=self.url, WaitTimeSeconds=1)
+            answer = await self.client.receive_message(
+                QueueUrl=self.url, MessageAttributeNames=["All"], WaitTimeSeconds=1
+            )
             for message in answer.get("Messages", []):
                 assert "MessageAttributes" not in message, "two contexts on one message"
                 yield message["Body"].encode()
