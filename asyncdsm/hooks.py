@@ -181,17 +181,43 @@ def _disable(hooked: Any) -> None:
     Its code is replaced, so that no hook has to ask at each call whether it is still wanted.
     """
 
-    def pass_on(*args: Any, _original: Function, **kwargs: Any) -> Any:
-        return _original(*args, **kwargs)
-
-    async def pass_on_async(*args: Any, _original: Function, **kwargs: Any) -> Any:
-        return await _original(*args, **kwargs)
-
     original, code = hooked.__asyncdsm_original__, hooked.__code__
     del hooked.__asyncdsm_original__, hooked.__asyncdsm_hook__
     hooked.__defaults__, hooked.__kwdefaults__ = None, {"_original": original}
-    passing = pass_on_async if code.co_flags & CO_COROUTINE else pass_on
-    hooked.__code__ = passing.__code__.replace(co_freevars=code.co_freevars)
+    hooked.__code__ = _passing_code(code.co_freevars, is_async=bool(code.co_flags & CO_COROUTINE))
+
+
+def _passing_code(free_names: tuple[str, ...], *, is_async: bool) -> Any:
+    """Return the code of a function that calls its `_original`, and that closes over these names.
+
+    Its first instruction is told how many they are: where a code's names and its instructions disagree, whoever looks
+    at the frame, as debuggers and all that prints a traceback do, ends the process.
+    """
+    free = None
+
+    def pass_on(*args: Any, _original: Function, **kwargs: Any) -> Any:
+        if False:
+            return free  # never: for the instruction that a function with a closure begins with
+        return _original(*args, **kwargs)
+
+    async def pass_on_async(*args: Any, _original: Function, **kwargs: Any) -> Any:
+        if False:
+            return free
+        return await _original(*args, **kwargs)
+
+    if not free_names:
+        return (_pass_on_async if is_async else _pass_on).__code__
+    code = (pass_on_async if is_async else pass_on).__code__
+    instruction, _, *others = code.co_code  # COPY_FREE_VARS, their number
+    return code.replace(co_code=bytes([instruction, len(free_names), *others]), co_freevars=free_names)
+
+
+def _pass_on(*args: Any, _original: Function, **kwargs: Any) -> Any:
+    return _original(*args, **kwargs)
+
+
+async def _pass_on_async(*args: Any, _original: Function, **kwargs: Any) -> Any:
+    return await _original(*args, **kwargs)
 
 
 def _is_covered(kind: type, name: str) -> bool:

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from asyncdsm.agent.bounds import MOST_LAG_SERIES, Cut
 from asyncdsm.agent.clusters import named_tags
 from asyncdsm.agent.spans import settled_until, step_for
 from asyncdsm.agent.store import Span, Store
@@ -159,12 +160,14 @@ def lag_over_time(
     offsets = [each for each in store.offsets(span) if named_tags(each[0]).get("topic") == topic]
     steps = sorted({start // step * step for _, start, _ in offsets if start >= span.first})
     histories = Offsets.of(_by_tags(offsets))
-    series = [
+    series: list[dict[str, Any]] = [
         {**_named(name, partition), "points": _points(histories, name, partition, _ends_of(steps, step, until))}
         for name, partition, until in histories.known(settled_until(span, store.now()))
         if group in {None, name} and cluster in {None, partition[0]}
     ]
-    return {"series": [each for each in series if each["points"]]}
+    shown, cut = [each for each in series if each["points"]], Cut()
+    largest = cut.largest("series", shown, MOST_LAG_SERIES, lambda each: each["points"][-1]["behind"])
+    return {"series": largest, **cut.shown()}
 
 
 def _ends_of(steps: Iterable[int], step: int, until: int) -> Iterator[tuple[int, int]]:

@@ -103,7 +103,7 @@ class AgentExporter:
             return ": the token that is set is not the one that the agent was started with"
         return ": the agent asks for its token; set ASYNCDSM_AGENT_TOKEN to it"
 
-    def headers_of(self, payload: bytes) -> list[tuple[str, str]] | None:
+    def headers_of(self, payload: bytes) -> list[tuple[bytes, bytes]] | None:
         """Return headers of this one payload, besides those of all."""
         return None
 
