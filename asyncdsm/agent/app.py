@@ -134,7 +134,7 @@ class Agent:
         try:
             if kind != MSGPACK:
                 raise IntakeError("Content-Type", f"{kind[:40]!r} is not {MSGPACK}", 415)
-            await self._taking.take(body, headers.get("Content-Encoding", "").strip().lower())
+            await self._taking.take(body, request.headers.get("Content-Encoding", "").strip().lower())
         except IntakeError as error:
             self._note_forwarded(body, error)
             raise
