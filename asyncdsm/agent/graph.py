@@ -44,6 +44,8 @@ class Graph(NamedTuple):
     nodes: list[Node]
     links: list[Link]
     left_out: int
+    entries: frozenset[Node] = frozenset()
+    """Where pathways begin: services that send messages of their own accord, queues whose messages have no context."""
 
 
 def graph_of(topology: dict[str, Any]) -> Graph:
@@ -53,13 +55,21 @@ def graph_of(topology: dict[str, Any]) -> Graph:
     nodes = {node for link in drawn for node in link[:2]}
     drawn += [link for link in _carried(topology) if nodes.issuperset(link[:2])]
     nodes |= {Node("service", service["name"], service["env"]) for service in topology["services"][:MOST_LINKS]}
-    return Graph(sorted(nodes), drawn, max(0, len(edges) - MOST_LINKS))
+    return Graph(sorted(nodes), drawn, max(0, len(edges) - MOST_LINKS), _entries(topology))
 
 
 def link_of(edge: dict[str, Any]) -> Link:
     """Return the two ends of an edge: a service writes to a queue, or reads from one."""
     service, queue = Node("service", edge["service"], edge["env"]), Node("queue", edge["queue"], edge["type"])
     return Link(queue, service, edge) if edge["direction"] == "in" else Link(service, queue, edge)
+
+
+def _entries(topology: dict[str, Any]) -> frozenset[Node]:
+    """Return the sources of the first hops: of the checkpoints that have no parent."""
+    ends = {(edge["service"], edge["env"], *edge["tags"]): link_of(edge) for edge in topology["edges"]}
+    first = [point for point in topology["pathways"] if point["parent"] == "0"]
+    links = [ends.get((point["service"], point["env"], *point["tags"])) for point in first]
+    return frozenset(link.source for link in links if link is not None)
 
 
 def _carried(topology: dict[str, Any]) -> list[Link]:

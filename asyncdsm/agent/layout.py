@@ -1,33 +1,27 @@
-"""Where everything stands: in layers, as messages travel. One layout for the page and for the image.
-
-By Sugiyama's method, of igraph below 1.0: that of 1.0.0 reads memory which is not its own.
-"""
+"""Where everything is drawn: in layers, as messages travel. The page and the image have this layout in common."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from asyncdsm.agent.graph import Graph, Node
+from asyncdsm.agent.graph import Graph, Link, Node
+from asyncdsm.agent.layered import Place, draw_layered
 
 SIZES = {"service": (168.0, 48.0), "queue": (150.0, 36.0)}
 MARGIN = 24.0
 PORTS_APART = 12.0
 KEPT_LAYOUTS = 8
-LARGE = 100
-"""With more links than this, those against the stream and those over `LONG` layers go straight across the others:
-a way of their own around all of them would take more room than everything else."""
-LONG = 3
 
 Point = tuple[float, float]
 Ends = tuple[tuple[int, int], ...]
 
 
 class Flow(NamedTuple):
-    """Which way messages travel: how far apart, in pixels, the layers are, and what stands side by side in one."""
+    """Which way messages travel; how many pixels the layers are apart, and the nodes in a layer."""
 
     name: str
     layers: float
@@ -42,7 +36,7 @@ FLOWS = {flow.name: flow for flow in (Flow("right", 224.0, 72.0), Flow("down", 9
 
 
 class Layout(NamedTuple):
-    """Places in pixels: the middle of each node, and for each link, by its index, the points that it passes."""
+    """Places in pixels: the middle of each node, and the points that each link passes, by its index."""
 
     flow: Flow
     width: float
@@ -52,82 +46,73 @@ class Layout(NamedTuple):
 
 
 def layout_of(graph: Graph, flow: str = "right") -> Layout:
-    """Return the layout; asked again for nodes and links that have not changed, the one from before."""
-    numbers = {node: number for number, node in enumerate(graph.nodes)}
-    ends = tuple((numbers[link.source], numbers[link.target]) for link in graph.links)
-    return _layout(tuple(graph.nodes), ends, FLOWS[flow])
+    """Return the layout. It depends on nothing but the nodes, the links and the entries, whatever order they are in.
+
+    The last layouts are kept: for the same nodes, links and entries the same layout is returned again.
+    """
+    nodes = tuple(sorted(graph.nodes, key=lambda node: (node.kind != "service", node)))
+    numbers = {node: number for number, node in enumerate(nodes)}
+    order = sorted(range(len(graph.links)), key=lambda index: _name(graph.links[index]))
+    ends = tuple((numbers[graph.links[index].source], numbers[graph.links[index].target]) for index in order)
+    entries = frozenset(numbers[node] for node in graph.entries if node in numbers)
+    layout = _layout(nodes, ends, entries, FLOWS[flow])
+    if order == list(range(len(order))):
+        return layout
+    links = dict(zip(order, layout.links, strict=True))
+    return layout._replace(links=[links[index] for index in range(len(order))])
+
+
+def _name(link: Link) -> tuple[Node, Node, str]:
+    return link.source, link.target, link.edge["id"] if link.edge else ""
 
 
 @lru_cache(KEPT_LAYOUTS)
-def _layout(nodes: tuple[Node, ...], ends: Ends, flow: Flow) -> Layout:
-    steps, bends = _sugiyama(len(nodes), ends)
-    margin = flow.point(*SIZES["service"])
-    margin = (MARGIN + margin[0] / 2, MARGIN + margin[1] / 2)
+def _layout(nodes: tuple[Node, ...], ends: Ends, entries: frozenset[int], flow: Flow) -> Layout:
+    drawing = draw_layered(len(nodes), ends, entries)
+    length, breadth = flow.point(*SIZES["service"])
+    margin = (MARGIN + length / 2, MARGIN + breadth / 2)
 
-    def place(step: Point) -> Point:
-        return margin[0] + step[0] * flow.layers, margin[1] + step[1] * flow.beside
+    def point(place: Place) -> Point:
+        return margin[0] + place[0] * flow.layers, margin[1] + place[1] * flow.beside
 
-    middles = [place(step) for step in steps]
-    ports = _ports(nodes, ends, middles, flow)
+    middles = [point(place) for place in drawing.nodes]
+    bends = [[point(place) for place in places] for places in drawing.bends]
+    ports = _ports(nodes, ends, middles, bends, flow)
     links = [
-        _straightened([ports[index, "from"], *map(place, bends[index]), ports[index, "to"]])
-        for index in range(len(ends))
+        _straightened(
+            [ports[index, "from"], *_level(bends[index], length / 2 * _side(middles, link)), ports[index, "to"]]
+        )
+        for index, link in enumerate(ends)
     ]
-    reach = [max((point[axis] for line in (middles, *links) for point in line), default=0.0) for axis in (0, 1)]
+    reach = [max((at[axis] for line in (middles, *links) for at in line), default=0.0) for axis in (0, 1)]
     width, height = flow.point(reach[0] + margin[0], reach[1] + margin[1])
     named = {node: flow.point(*middles[number]) for number, node in enumerate(nodes)}
-    return Layout(flow, width, height, named, [[flow.point(*point) for point in link] for link in links])
+    return Layout(flow, width, height, named, [[flow.point(*at) for at in link] for link in links])
 
 
-def _sugiyama(count: int, ends: Ends) -> tuple[list[Point], list[list[Point]]]:
-    """Return (layer, place in it) of each node, and of what each link passes between, from its source on."""
-    from igraph import Graph as Drawing  # noqa: PLC0415  (only what draws needs it)
-
-    routed, layers = list(range(len(ends))), None
-    if len(ends) > LARGE:
-        against = set(Drawing(n=count, edges=ends, directed=True).feedback_arc_set(None, "eades"))
-        along: Any = Drawing(n=count, edges=[end for at, end in enumerate(ends) if at not in against], directed=True)
-        layers = [round(layer) for _, layer in along.layout_sugiyama().coords[:count]]
-        routed = [at for at, (source, target) in enumerate(ends) if 0 < layers[target] - layers[source] <= LONG]
-    drawing: Any = Drawing(n=count, edges=[ends[at] for at in routed], directed=True)
-    layout, extended = drawing.layout_sugiyama(layers=layers, return_extended_graph=True)
-    places = _apart(layout.coords)
-    bends: list[list[Point]] = [[] for _ in ends]
-    for at, passed in zip(routed, _passed(extended, [ends[at] for at in routed]), strict=True):
-        bends[at] = [places[number] for number in passed]
-    return places[:count], bends
+def _side(middles: list[Point], link: tuple[int, int]) -> int:
+    """Return from which side of its source a link leaves: 1 with the flow, -1 against it."""
+    source, target = link
+    return 1 if middles[source][0] <= middles[target][0] else -1
 
 
-def _apart(coords: list[list[float]]) -> list[Point]:
-    """Return (layer, place) from zero on, no two at one place: where a graph has several parts, igraph puts some so."""
-    places, last = [(0.0, 0.0)] * len(coords), dict[float, float]()
-    first = min((place for place, _ in coords), default=0.0)
-    for place, layer, number in sorted((place, layer, number) for number, (place, layer) in enumerate(coords)):
-        last[layer] = max(place - first, last.get(layer, -1.0) + 1.0)
-        places[number] = (layer, last[layer])
-    return places
+def _level(bends: Iterable[Point], half: float) -> Iterable[Point]:
+    """Yield two points for each bend: a link passes the nodes of a layer on a level, and turns between layers."""
+    for along, across in bends:
+        yield along - half, across
+        yield along + half, across
 
 
-def _passed(extended: Any, ends: list[tuple[int, int]]) -> Iterator[list[int]]:
-    """Yield the vertices that igraph put between the two ends of each link."""
-    following: defaultdict[int, dict[int, int]] = defaultdict(dict)
-    for (tail, head), original in zip(extended.get_edgelist(), extended.es["_original_eid"], strict=True):
-        following[original][tail] = head
-    for index, (source, target) in enumerate(ends):
-        passed, at = list[int](), following[index][source]
-        while at != target:
-            passed.append(at)
-            at = following[index][at]
-        yield passed
-
-
-def _ports(nodes: tuple[Node, ...], ends: Ends, middles: list[Point], flow: Flow) -> dict[tuple[int, str], Point]:
-    """Return where each link leaves its source and reaches its target, none where another one does."""
+def _ports(
+    nodes: tuple[Node, ...], ends: Ends, middles: list[Point], bends: list[list[Point]], flow: Flow
+) -> dict[tuple[int, str], Point]:
+    """Return where each link leaves its source and reaches its target. Each has a place of its own."""
     sides: defaultdict[tuple[int, int], list[tuple[float, int, str]]] = defaultdict(list)
     for index, (source, target) in enumerate(ends):
-        side = 1 if middles[source][0] <= middles[target][0] else -1  # against the stream, out of the other side
-        sides[source, side].append((middles[target][1], index, "from"))
-        sides[target, -side].append((middles[source][1], index, "to"))
+        side = _side(middles, (source, target))
+        passed = [middles[source], *bends[index], middles[target]]
+        sides[source, side].append((passed[1][1], index, "from"))
+        sides[target, -side].append((passed[-2][1], index, "to"))
     ports = dict[tuple[int, str], Point]()
     for (node, side), links in sides.items():
         along, across = middles[node]
@@ -139,7 +124,7 @@ def _ports(nodes: tuple[Node, ...], ends: Ends, middles: list[Point], flow: Flow
 
 
 def _straightened(points: list[Point]) -> list[Point]:
-    """Leave out the places between that lie on the straight way."""
+    """Return the points without those at which a link does not turn."""
     turns = [
         point
         for before, point, after in zip(points, points[1:], points[2:], strict=False)
@@ -149,7 +134,7 @@ def _straightened(points: list[Point]) -> list[Point]:
 
 
 def curve(points: list[Point]) -> str:
-    """Return the path of a link that flows to the right, in SVG's words: level at each of its points."""
+    """Return the SVG path of a link that flows to the right. It is level at each of its points."""
     parts = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
     for (x, y), (to_x, to_y) in pairwise(points):
         middle = (x + to_x) / 2

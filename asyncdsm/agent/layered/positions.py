@@ -1,0 +1,58 @@
+"""Where across the flow each vertex is: near its neighbours, in the order of its layer, at a distance from the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
+
+from asyncdsm.agent.layered.adjacency import Adjacency
+from asyncdsm.agent.layered.order import Layers
+
+SWEEPS = 4
+Positions = dict[int, float]
+
+
+def find_positions(graph: Adjacency, layers: Layers, widths: Sequence[float]) -> Positions:
+    """Return the position of each vertex's middle. Two of one layer never overlap: `widths` gives the room of each."""
+    positions: Positions = {}
+    around = [[*before, *after] for before, after in zip(graph.before, graph.after, strict=True)]
+    for layer in layers:
+        positions |= dict(zip(layer, _offsets([widths[vertex] for vertex in layer]), strict=True))
+    for neighbours in [graph.before, graph.after] * SWEEPS + [around] * SWEEPS:
+        for layer in reversed(layers) if neighbours is graph.after else layers:
+            _move_to_neighbours(layer, neighbours, positions, widths)
+    return positions
+
+
+def _move_to_neighbours(
+    layer: list[int], neighbours: list[list[int]], positions: Positions, widths: Sequence[float]
+) -> None:
+    """Move each vertex of a layer to the mean position of its neighbours, or as near to it as the others allow."""
+    near = [neighbours[vertex] or [vertex] for vertex in layer]
+    wanted = [sum([positions[other] for other in others]) / len(others) for others in near]
+    offsets = _offsets([widths[vertex] for vertex in layer])
+    free = [position - offset for position, offset in zip(wanted, offsets, strict=True)]
+    kept = ascending_fit(free, [len(others) for others in near])
+    positions.update(zip(layer, map(sum, zip(kept, offsets, strict=True)), strict=True))
+
+
+def _offsets(widths: list[float]) -> list[float]:
+    """Return where the middles of things of these widths are that are put side by side, counted from the first."""
+    return [0.0, *accumulate((one + other) / 2 for one, other in pairwise(widths))]
+
+
+def ascending_fit(wanted: Iterable[float], weights: Iterable[float]) -> list[float]:
+    """Return the ascending numbers that are nearest to the wanted ones: the sum of their squared errors is least.
+
+    Numbers in the wrong order are pooled, and get their common mean: isotonic regression, by the algorithm that is
+    known as "pool adjacent violators".
+    """
+    pools = list[tuple[float, float, int]]()
+    for value, weight in zip(wanted, weights, strict=True):
+        mean, total, size = value, weight, 1
+        while pools and pools[-1][0] > mean:
+            before, its_weight, its_size = pools.pop()
+            mean = (mean * total + before * its_weight) / (total + its_weight)
+            total, size = total + its_weight, size + its_size
+        pools.append((mean, total, size))
+    return [mean for mean, _, size in pools for _ in range(size)]
