@@ -18,7 +18,7 @@ from asyncdsm.agent.layered.cycles import links_against_flow
 from asyncdsm.agent.layered.order import order_layers
 from asyncdsm.agent.layered.positions import Positions, find_positions
 from asyncdsm.agent.layered.ranks import ranks_of
-from asyncdsm.agent.layered.straight import straighten_chains
+from asyncdsm.agent.layered.straight import straighten_paths
 
 BEND_WIDTH = 0.5
 Place = tuple[int, float]
@@ -50,11 +50,10 @@ def draw_layered(count: int, links: Sequence[Pair], entries: Collection[int]) ->
 def _stack_parts(bent: BentGraph, widths: list[float]) -> Positions:
     """Return the position of each vertex. Parts of the graph that no link connects are one below the other."""
     positions, top = Positions(), 0.0
-    chains = {chain[0]: chain for chain in bent.chains if chain}
     for part in connected_parts(bent.graph):
         layers = order_layers(bent.graph, bent.ranks, part)
         found = find_positions(bent.graph, layers, widths)
-        straighten_chains([chains[vertex] for vertex in part if vertex in chains], layers, found, widths)
+        straighten_paths(bent.graph, layers, found, widths)
         shift = top - min(position - widths[vertex] / 2 for vertex, position in found.items())
         positions |= {vertex: round(position + shift, 3) for vertex, position in found.items()}
         top = max(positions[vertex] + widths[vertex] / 2 for vertex in part)

@@ -6,7 +6,7 @@ was sorted before, forward and backward through the layers, as long as that help
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ Layers = list[list[int]]
 """The vertices of each layer in their order."""
 
 MOST_SWEEPS = 24
-MOST_SWEEPS_IN_VAIN = 4
+MOST_SWEEPS_IN_VAIN = 3
 
 
 def order_layers(graph: Adjacency, ranks: Sequence[int], part: Iterable[int]) -> Layers:
@@ -75,8 +75,8 @@ def _crossings_between(graph: Adjacency, layer: list[int], following: list[int])
     places = {vertex: place for place, vertex in enumerate(following)}
     passed, crossings = list[int](), 0
     for vertex in layer:
-        targets = [places[target] for target in graph.after[vertex]]
-        crossings += sum([len(passed) - bisect_right(passed, target) for target in targets])
-        for target in targets:
-            insort(passed, target)
+        for target in sorted([places[target] for target in graph.after[vertex]]):
+            place = bisect_right(passed, target)
+            crossings += len(passed) - place
+            passed.insert(place, target)
     return crossings

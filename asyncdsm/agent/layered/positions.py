@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
+from operator import add
 
 from asyncdsm.agent.layered.adjacency import Adjacency
 from asyncdsm.agent.layered.order import Layers
 
-SWEEPS = 4
+SWEEPS = 3
 Positions = dict[int, float]
 
 
 def find_positions(graph: Adjacency, layers: Layers, widths: Sequence[float]) -> Positions:
     """Return the position of each vertex's middle. Two of one layer never overlap: `widths` gives the room of each."""
-    positions: Positions = {}
+    offsets = [_offsets([widths[vertex] for vertex in layer]) for layer in layers]
+    rows = list(zip(layers, offsets, strict=True))
+    positions = {vertex: offset for row in rows for vertex, offset in zip(*row, strict=True)}
     around = [[*before, *after] for before, after in zip(graph.before, graph.after, strict=True)]
-    for layer in layers:
-        positions |= dict(zip(layer, _offsets([widths[vertex] for vertex in layer]), strict=True))
     for neighbours in [graph.before, graph.after] * SWEEPS + [around] * SWEEPS:
-        for layer in reversed(layers) if neighbours is graph.after else layers:
-            _move_to_neighbours(layer, neighbours, positions, widths)
+        for layer, its_offsets in reversed(rows) if neighbours is graph.after else rows:
+            _move_to_neighbours(layer, its_offsets, neighbours, positions)
     return positions
 
 
 def _move_to_neighbours(
-    layer: list[int], neighbours: list[list[int]], positions: Positions, widths: Sequence[float]
+    layer: list[int], offsets: list[float], neighbours: list[list[int]], positions: Positions
 ) -> None:
     """Move each vertex of a layer to the mean position of its neighbours, or as near to it as the others allow."""
     near = [neighbours[vertex] or [vertex] for vertex in layer]
     wanted = [sum([positions[other] for other in others]) / len(others) for others in near]
-    offsets = _offsets([widths[vertex] for vertex in layer])
     free = [position - offset for position, offset in zip(wanted, offsets, strict=True)]
-    kept = ascending_fit(free, [len(others) for others in near])
-    positions.update(zip(layer, map(sum, zip(kept, offsets, strict=True)), strict=True))
+    fitted = ascending_fit(free, [len(others) for others in near])
+    positions.update(zip(layer, map(add, fitted, offsets), strict=True))
 
 
 def _offsets(widths: list[float]) -> list[float]:
