@@ -9,6 +9,8 @@ from asyncdsm.agent.graph import Graph
 from asyncdsm.agent.layout import SIZES, Layout, Point
 
 STEPS = 24
+NEAREST = 8.0
+# How many pixels a link keeps from nodes that are not at its ends.
 
 
 def faults(graph: Graph, layout: Layout) -> list[str]:
@@ -30,17 +32,21 @@ def faults(graph: Graph, layout: Layout) -> list[str]:
 
 
 def links_through_nodes(graph: Graph, layout: Layout) -> list[str]:
-    """Return which links run through which nodes, those at their own ends included."""
+    """Return which links run through a node at one of their ends, or come too near to another one."""
     return [
         f"{link.source.name} to {link.target.name} runs through {node.name}"
         for link, points in zip(graph.links, layout.links, strict=True)
         for node in graph.nodes
-        if any(_is_inside(point, layout.nodes[node], SIZES[node.kind]) for point in drawn_points(layout, points))
+        for distance in [-1.0 if node in link[:2] else NEAREST]
+        if any(
+            _is_within(distance, point, layout.nodes[node], SIZES[node.kind]) for point in drawn_points(layout, points)
+        )
     ]
 
 
-def _is_inside(point: Point, middle: Point, size: tuple[float, float]) -> bool:
-    return all(abs(at - centre) < extent / 2 - 1 for at, centre, extent in zip(point, middle, size, strict=True))
+def _is_within(distance: float, point: Point, middle: Point, size: tuple[float, float]) -> bool:
+    """Tell whether a point is nearer to a box than the distance, across and along."""
+    return all(abs(at - centre) < extent / 2 + distance for at, centre, extent in zip(point, middle, size, strict=True))
 
 
 def drawn_points(layout: Layout, points: list[Point]) -> Iterator[Point]:

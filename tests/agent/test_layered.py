@@ -16,6 +16,7 @@ from asyncdsm.agent.layered.adjacency import Pair, adjacency_of
 from asyncdsm.agent.layered.cycles import links_against_flow
 from asyncdsm.agent.layered.order import count_crossings
 from asyncdsm.agent.layered.positions import ascending_fit
+from asyncdsm.agent.layered.straight import straighten_paths
 from asyncdsm.agent.layout import FLOWS, Layout, layout_of
 from asyncdsm.agent.topology import topology
 from tests.agent.drawings import crossings, faults, links_through_nodes
@@ -162,6 +163,13 @@ def test_a_link_over_several_layers_is_straight_where_there_is_room() -> None:
     graph = graph_with(named("a>q1>b>q2>c>q3>d", "a>q3"))
     long = layout_of(graph).links[-1]
     assert len({y for _, y in long[1:-1]}) == 1
+
+
+def test_a_path_becomes_straight_as_far_as_the_vertices_beside_it_allow() -> None:
+    graph, widths = adjacency_of(6, [(0, 1), (1, 2), (2, 3)]), [1.0] * 6
+    positions = {0: 0.0, 1: 2.0, 2: 4.0, 3: 6.0, 4: 2.5, 5: 9.0}
+    straighten_paths(graph, [[0, 4], [1], [2], [5, 3]], positions, widths)
+    assert positions == {0: 1.5, 1: 1.5, 2: 1.5, 3: 10.0, 4: 2.5, 5: 9.0}
 
 
 def test_a_tree_has_no_crossings() -> None:

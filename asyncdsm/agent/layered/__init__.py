@@ -36,7 +36,7 @@ def draw_layered(count: int, links: Sequence[Pair], entries: Collection[int]) ->
     """Return where to draw the nodes 0 to `count` - 1 and their links. `entries`: the nodes where pathways begin."""
     graph = adjacency_of(count, links)
     against = links_against_flow(graph, entries)
-    flowing = [link[::-1] if link in against else link for link in links]
+    flowing = [(target, source) if (source, target) in against else (source, target) for source, target in links]
     bent = bend_long_links(flowing, ranks_of(adjacency_of(count, flowing)))
     positions = _stack_parts(bent, [1.0] * count + [BEND_WIDTH] * (len(bent.ranks) - count))
     places = [(rank, positions[vertex]) for vertex, rank in enumerate(bent.ranks)]
