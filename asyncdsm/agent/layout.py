@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 from asyncdsm.agent.graph import Graph, Link, Node
+from asyncdsm.agent.labels import place_labels
 from asyncdsm.agent.layered import Place, draw_layered
+from asyncdsm.agent.routes import Box, Point, route_links
 
 SIZES = {"service": (168.0, 48.0), "queue": (150.0, 36.0)}
 MARGIN = 24.0
-PORTS_APART = 12.0
+LABEL_SIZE = (42.0, 22.0)
+"""The room of a link's label: one line and, where it is above its link, the distance to it."""
 KEPT_LAYOUTS = 8
-
-Point = tuple[float, float]
-Ends = tuple[tuple[int, int], ...]
 
 
 class Flow(NamedTuple):
-    """Which way messages travel; how many pixels the layers are apart, and the nodes in a layer."""
+    """Which way messages travel; how many pixels the layers are apart, the nodes in a layer, a label and its link."""
 
     name: str
     layers: float
     beside: float
+    label: float
 
     def point(self, along: float, across: float) -> Point:
         """Return (x, y) of a place given along the flow and across it."""
         return (along, across) if self.name == "right" else (across, along)
 
 
-FLOWS = {flow.name: flow for flow in (Flow("right", 224.0, 72.0), Flow("down", 92.0, 182.0))}
+FLOWS = {flow.name: flow for flow in (Flow("right", 224.0, 72.0, -6.0), Flow("down", 92.0, 182.0, 31.0))}
 
 
 class Layout(NamedTuple):
@@ -43,6 +42,8 @@ class Layout(NamedTuple):
     height: float
     nodes: dict[Node, Point]
     links: list[list[Point]]
+    labels: list[Point]
+    """The point of each link that its label is at: above it where messages travel to the right, else beside it."""
 
 
 def layout_of(graph: Graph, flow: str = "right") -> Layout:
@@ -58,8 +59,8 @@ def layout_of(graph: Graph, flow: str = "right") -> Layout:
     layout = _layout(nodes, ends, entries, FLOWS[flow])
     if order == list(range(len(order))):
         return layout
-    links = dict(zip(order, layout.links, strict=True))
-    return layout._replace(links=[links[index] for index in range(len(order))])
+    back = sorted(range(len(order)), key=order.__getitem__)
+    return layout._replace(links=[layout.links[at] for at in back], labels=[layout.labels[at] for at in back])
 
 
 def _name(link: Link) -> tuple[Node, Node, str]:
@@ -67,70 +68,23 @@ def _name(link: Link) -> tuple[Node, Node, str]:
 
 
 @lru_cache(KEPT_LAYOUTS)
-def _layout(nodes: tuple[Node, ...], ends: Ends, entries: frozenset[int], flow: Flow) -> Layout:
+def _layout(nodes: tuple[Node, ...], ends: tuple[tuple[int, int], ...], entries: frozenset[int], flow: Flow) -> Layout:
     drawing = draw_layered(len(nodes), ends, entries)
-    length, breadth = flow.point(*SIZES["service"])
-    margin = (MARGIN + length / 2, MARGIN + breadth / 2)
+    layer, row = flow.point(*SIZES["service"])
 
-    def point(place: Place) -> Point:
-        return margin[0] + place[0] * flow.layers, margin[1] + place[1] * flow.beside
+    def in_pixels(place: Place) -> Point:
+        return MARGIN + layer / 2 + place[0] * flow.layers, MARGIN + row / 2 + place[1] * flow.beside
 
-    middles = [point(place) for place in drawing.nodes]
-    bends = [[point(place) for place in places] for places in drawing.bends]
-    ports = _ports(nodes, ends, middles, bends, flow)
-    links = [
-        _straightened(
-            [ports[index, "from"], *_level(bends[index], length / 2 * _side(middles, link)), ports[index, "to"]]
-        )
-        for index, link in enumerate(ends)
-    ]
-    reach = [max((at[axis] for line in (middles, *links) for at in line), default=0.0) for axis in (0, 1)]
-    width, height = flow.point(reach[0] + margin[0], reach[1] + margin[1])
-    named = {node: flow.point(*middles[number]) for number, node in enumerate(nodes)}
-    return Layout(flow, width, height, named, [[flow.point(*at) for at in link] for link in links])
-
-
-def _side(middles: list[Point], link: tuple[int, int]) -> int:
-    """Return from which side of its source a link leaves: 1 with the flow, -1 against it."""
-    source, target = link
-    return 1 if middles[source][0] <= middles[target][0] else -1
-
-
-def _level(bends: Iterable[Point], half: float) -> Iterable[Point]:
-    """Yield two points for each bend: a link passes the nodes of a layer on a level, and turns between layers."""
-    for along, across in bends:
-        yield along - half, across
-        yield along + half, across
-
-
-def _ports(
-    nodes: tuple[Node, ...], ends: Ends, middles: list[Point], bends: list[list[Point]], flow: Flow
-) -> dict[tuple[int, str], Point]:
-    """Return where each link leaves its source and reaches its target. Each has a place of its own."""
-    sides: defaultdict[tuple[int, int], list[tuple[float, int, str]]] = defaultdict(list)
-    for index, (source, target) in enumerate(ends):
-        side = _side(middles, (source, target))
-        passed = [middles[source], *bends[index], middles[target]]
-        sides[source, side].append((passed[1][1], index, "from"))
-        sides[target, -side].append((passed[-2][1], index, "to"))
-    ports = dict[tuple[int, str], Point]()
-    for (node, side), links in sides.items():
-        along, across = middles[node]
-        length, breadth = flow.point(*SIZES[nodes[node].kind])
-        step = min(PORTS_APART, (breadth - PORTS_APART) / len(links))
-        for at, (_, index, end) in enumerate(sorted(links)):
-            ports[index, end] = (along + side * length / 2, across + (at - (len(links) - 1) / 2) * step)
-    return ports
-
-
-def _straightened(points: list[Point]) -> list[Point]:
-    """Return the points without those at which a link does not turn."""
-    turns = [
-        point
-        for before, point, after in zip(points, points[1:], points[2:], strict=False)
-        if not before[1] == point[1] == after[1]
-    ]
-    return [points[0], *turns, points[-1]]
+    sizes = [flow.point(*SIZES[node.kind]) for node in nodes]
+    boxes = [Box(*in_pixels(place), *size) for place, size in zip(drawing.nodes, sizes, strict=True)]
+    links = route_links(boxes, ends, [list(map(in_pixels, places)) for places in drawing.bends], layer)
+    labels = place_labels(boxes, links, flow.point(*LABEL_SIZE), flow.label)
+    points = [*(box[:2] for box in boxes), *(point for link in links for point in link)]
+    reach = [max((point[axis] for point in points), default=0.0) for axis in (0, 1)]
+    width, height = flow.point(reach[0] + MARGIN + layer / 2, reach[1] + MARGIN + row / 2)
+    middles = {node: flow.point(box.along, box.across) for node, box in zip(nodes, boxes, strict=True)}
+    drawn = [[flow.point(*at) for at in link] for link in links]
+    return Layout(flow, width, height, middles, drawn, [flow.point(*label) for label in labels])
 
 
 def curve(points: list[Point]) -> str:

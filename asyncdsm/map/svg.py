@@ -8,7 +8,8 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from asyncdsm.agent.graph import Graph, Link, Node
-from asyncdsm.agent.layout import SIZES, Layout, Point, curve, layout_of
+from asyncdsm.agent.layout import SIZES, Layout, curve, layout_of
+from asyncdsm.agent.routes import Point
 from asyncdsm.agent.table import duration
 from asyncdsm.map.names import plain, says
 
@@ -47,14 +48,14 @@ def svg(graph: Graph) -> str:
         f"<style>{_STYLE}</style>",
         _ARROW,
         f'<rect class="background" stroke="none" {size}/>',
-        *(part for link, points in zip(graph.links, layout.links, strict=True) for part in _link(link, points)),
+        *(part for drawn in zip(graph.links, layout.links, layout.labels, strict=True) for part in _link(*drawn)),
         *(_node(node, layout) for node in graph.nodes),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _link(link: Link, points: list[Point]) -> Iterator[str]:
+def _link(link: Link, points: list[Point], label: Point) -> Iterator[str]:
     if link.edge is None:
         yield f'<path class="link carried" marker-end="url(#to)" d="{curve(points)}"/>'
         return
@@ -63,9 +64,8 @@ def _link(link: Link, points: list[Point]) -> Iterator[str]:
         f'<path class="link warm{warmth(link.edge)}" stroke-width="{width:.1f}" marker-end="url(#to)" '
         f'd="{curve(points)}"><title>{_text(says(link))}</title></path>'
     )
-    (x, y), (to_x, to_y) = points[(len(points) - 1) // 2], points[len(points) // 2]
     said = _text(duration(link.edge["edge_latency"]["p50"]).plain)
-    yield f'<text class="what" x="{(x + to_x) / 2:.1f}" y="{(y + to_y) / 2 - 7:.1f}">{said}</text>'
+    yield f'<text class="what" x="{label[0]:.1f}" y="{label[1] - 7:.1f}">{said}</text>'
 
 
 def _node(node: Node, layout: Layout) -> str:

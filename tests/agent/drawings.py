@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import combinations, pairwise
 
 from asyncdsm.agent.graph import Graph
-from asyncdsm.agent.layout import SIZES, Layout, Point
+from asyncdsm.agent.layout import SIZES, Layout
+from asyncdsm.agent.routes import Point
 
 STEPS = 24
 NEAREST = 8.0
@@ -58,6 +59,21 @@ def drawn_points(layout: Layout, points: list[Point]) -> Iterator[Point]:
             across = share * share * (3 - 2 * share)
             at = (start[0] + (end[0] - start[0]) * along, start[1] + (end[1] - start[1]) * across)
             yield layout.flow.point(*at)
+
+
+def overlapping_labels(layout: Layout) -> int:
+    """Return how many pairs of labels are over each other, in an image that has them above their links."""
+    return sum(abs(x - to_x) < 40 and abs(y - to_y) < 11 for (x, y), (to_x, to_y) in combinations(layout.labels, 2))
+
+
+def labels_on_nodes(graph: Graph, layout: Layout) -> list[str]:
+    """Return which nodes the label of a link is over, in an image that has labels above their links."""
+    return [
+        f"the label of {link.source.name} to {link.target.name} is on {node.name}"
+        for link, (x, y) in zip(graph.links, layout.labels, strict=True)
+        for node, (at_x, at_y) in layout.nodes.items()
+        if abs(x - at_x) < SIZES[node.kind][0] / 2 + 20 and abs(y - 11 - at_y) < SIZES[node.kind][1] / 2 + 6
+    ]
 
 
 def crossings(layout: Layout) -> int:

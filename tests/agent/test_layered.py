@@ -19,7 +19,7 @@ from asyncdsm.agent.layered.positions import ascending_fit
 from asyncdsm.agent.layered.straight import straighten_paths
 from asyncdsm.agent.layout import FLOWS, Layout, layout_of
 from asyncdsm.agent.topology import topology
-from tests.agent.drawings import crossings, faults, links_through_nodes
+from tests.agent.drawings import crossings, faults, labels_on_nodes, links_through_nodes, overlapping_labels
 from tests.agent.maps import MapStore
 
 SERVICES = [Node("service", f"s{number}", "") for number in range(8)]
@@ -67,7 +67,8 @@ def leads_to(links: set[Pair], start: int) -> set[int]:
 
 def picture(graph: Graph, layout: Layout) -> tuple[dict[Node, Any], dict[str, Any]]:
     """Return a layout without the order in which nodes and links came."""
-    return layout.nodes, {link.edge["id"]: at for link, at in zip(graph.links, layout.links, strict=True) if link.edge}
+    drawn = zip(graph.links, layout.links, layout.labels, strict=True)
+    return layout.nodes, {link.edge["id"]: (points, label) for link, points, label in drawn if link.edge}
 
 
 @given(graphs, flows)
@@ -209,6 +210,22 @@ def pipeline(stages: int, width: int, loops: int, seed: int) -> Graph:
 def test_pipelines_have_few_crossings(stages: int, width: int, loops: int, most: int) -> None:
     layouts = [layout_of(pipeline(stages, width, loops, seed)) for seed in range(12)]
     assert sum(map(crossings, layouts)) <= most
+
+
+@given(graphs)
+def test_labels_are_on_no_node(graph: Graph) -> None:
+    assert labels_on_nodes(graph, layout_of(graph)) == []
+
+
+def test_labels_of_links_that_cross_are_not_on_each_other() -> None:
+    readers = [f"{queue}>{service}" for queue in ("q1", "q2") for service in ("a", "b")]
+    layout = layout_of(graph_with(named(*readers)))
+    assert overlapping_labels(layout) == 0
+
+
+def test_few_labels_of_pipelines_are_on_each_other() -> None:
+    layouts = [layout_of(pipeline(6, 5, 4, seed)) for seed in range(12)]
+    assert sum(map(overlapping_labels, layouts)) <= 8  # of 644 labels; in the middle of their links, 38 pairs are
 
 
 def test_one_more_consumer_leaves_the_order_of_the_others() -> None:
