@@ -25,10 +25,12 @@ class Hooks:
     def __init__(self) -> None:
         self._replaced: list[tuple[type, str, Any, Function]] = []
 
-    def put(self, owner: Any, name: str, hook: Hook) -> None:
+    def put(self, owner: Any, name: str, hook: Hook, *, hot: bool = False) -> None:
         """Put a hook around `owner.name`, unless one is there. A method that is missing is one warning.
 
-        Around an object's method, the hook calls what its class has under that name at each call.
+        Around an object's method, the hook calls what its class has under that name at each call. `hot` is for a
+        method that takes keywords for every message: 0.3 µs sooner, and counted twice where the class is hooked as
+        well and somebody else has wrapped that hook.
         """
         of_class = isinstance(owner, type)
         kind = owner if of_class else type(owner)
@@ -38,7 +40,10 @@ class Hooks:
             return
         if _leads_to_hook(vars(owner).get(name)) or (not of_class and _is_covered(kind, name)):
             return
-        hooked = hook(original_of(original)) if of_class else _on_object(kind, name, hook)
+        if of_class:
+            hooked = hook(original_of(original))
+        else:
+            hooked = hook(_as_of_class(kind, name)) if hot else _on_object(kind, name, hook)
         hooked = functools.wraps(original)(hooked)
         hooked.__asyncdsm_original__ = original_of(original)  # type: ignore[attr-defined]
         hooked.__asyncdsm_hook__ = hooked  # type: ignore[attr-defined]
@@ -136,19 +141,31 @@ def _on_object(kind: Any, name: str, hook: Hook) -> Function:
     Somebody may patch the class after this object was wrapped, and take the patch away again.
     """
     at_wrap, class_attribute = getattr(kind, name), attrgetter(name)
-    original = original_of(at_wrap)
-    hooked = hook(original)
-    patched = hook(lambda self, *args, **kwargs: _class_method(self, name)(*args, **kwargs))
+    hooked, patched = hook(original_of(at_wrap)), hook(_as_of_class(kind, name))
 
     def call(*args: Any, **kwargs: Any) -> Any:
         found = class_attribute(kind)
-        if found is at_wrap or original_of(found) is original:  # 0.1 µs
+        if found is at_wrap:  # 0.1 µs
             return hooked(*args, **kwargs)
         if _leads_to_hook(found) and not is_hook(found):  # a wrapper around a hook of the class, which counts
             return _class_method(args[0], name)(*args[1:], **kwargs)
         return patched(*args, **kwargs)
 
     return _marked_like(hooked, call)
+
+
+def _as_of_class(kind: Any, name: str) -> Function:
+    """Return a function that calls what a class has under a name at each call, but for a hook."""
+    at_wrap, class_attribute = getattr(kind, name), attrgetter(name)
+    original = original_of(at_wrap)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = class_attribute(kind)
+        if found is at_wrap or original_of(found) is original:
+            return original(*args, **kwargs)
+        return _class_method(args[0], name)(*args[1:], **kwargs)
+
+    return _marked_like(original, call)
 
 
 def _class_method(owner: Any, name: str) -> Any:

@@ -111,15 +111,19 @@ def set_consume_checkpoint(
         return None
 
 
-def _explained(error: Exception, typ: object, target: object, tags: object) -> Exception:
+def _explained(error: Exception, typ: object, target: object, tags: Iterable[object] | None) -> Exception:
     """Return what is wrong with the arguments of a checkpoint, or the error itself if nothing is."""
+    if isinstance(error, MalformedValueError):
+        return error
     try:
         check_name("the type of a checkpoint", typ)
         check_name("the target of a checkpoint", target)
-        for tag in check_tags(tags):
+        for tag in tags or ():
             check_name("a tag of a checkpoint", tag)
     except MalformedValueError as malformed:
         return malformed
+    except Exception:  # such as tags that cannot be iterated to their end
+        return error
     return error
 
 

@@ -61,11 +61,12 @@ GUARDS = {
     "asyncdsm_faststream.middleware.DataStreamsMiddleware._arrived",
     "checkpoint.count",
     "checkpoint.depart",
+    "manual._explained",
     "manual._note_offset",
 }
 """Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""
 
-HAND_ON = {"hooks._on_object.<locals>"}
+HAND_ON = {"hooks._as_of_class.<locals>", "hooks._on_object.<locals>"}
 """They call a hook with the arguments that they were given, and do nothing else."""
 
 
