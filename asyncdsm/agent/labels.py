@@ -15,6 +15,8 @@ MOST_PIECES = 5
 # How many pieces of a link are tried.
 CELL = 64.0
 # The side of a square of the grid, in pixels.
+MOST_IN_CELL = 12
+# More boxes do not fit side by side at one square. Where more are on each other, the others are not compared.
 
 
 class _Occupied:
@@ -27,7 +29,8 @@ class _Occupied:
 
     def add(self, box: Box) -> None:
         for cell in _cells(box):
-            self.cells[cell].append(box)
+            if len(self.cells[cell]) < MOST_IN_CELL:
+                self.cells[cell].append(box)
 
     def first_free(self, boxes: Iterable[Box]) -> Box:
         """Return the first box that overlaps none of those taken, or the first one with the least overlap."""

@@ -19,12 +19,15 @@ KEPT_LAYOUTS = 8
 
 
 class Flow(NamedTuple):
-    """Which way messages travel; how many pixels the layers are apart, the nodes in a layer, a label and its link."""
+    """Which way messages travel, and distances in pixels."""
 
     name: str
     layers: float
+    """From the middle of a layer to that of the next one."""
     beside: float
+    """From the middle of a node to that of the next one in its layer."""
     label: float
+    """From a link to the middle of its label."""
 
     def point(self, along: float, across: float) -> Point:
         """Return (x, y) of a place given along the flow and across it."""

@@ -250,6 +250,16 @@ def test_a_link_from_a_node_to_itself_is_drawn() -> None:
     assert faults(graph, layout_of(graph)) == []
 
 
+@pytest.mark.parametrize("count", [2, 60, 1_000])
+def test_many_links_between_the_same_services_are_laid_out_in_seconds(count: int) -> None:
+    nodes = [Node("service", f"s{number}", "") for number in range(count)]
+    ring = [*pairwise(nodes), (nodes[-1], nodes[0])]
+    graph = graph_with((ring * 2_000)[:2_000])
+    started = monotonic()
+    assert len(layout_of(graph).labels) == 2_000
+    assert monotonic() - started < 30  # each takes less than a second
+
+
 def test_two_thousand_links_are_laid_out_in_seconds() -> None:
     chance = random.Random(3)
     services = [Node("service", f"s{number}", "") for number in range(250)]

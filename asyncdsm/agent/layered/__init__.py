@@ -21,6 +21,8 @@ from asyncdsm.agent.layered.ranks import ranks_of
 from asyncdsm.agent.layered.straight import straighten_paths
 
 BEND_WIDTH = 0.5
+# How much room a bend gets, compared with a node: enough for the label above a link.
+
 Place = tuple[int, float]
 """The layer, and the position across the flow. Both are counted from 0 on; a node is 1 wide."""
 

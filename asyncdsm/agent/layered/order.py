@@ -17,6 +17,7 @@ Layers = list[list[int]]
 
 MOST_SWEEPS = 24
 MOST_SWEEPS_IN_VAIN = 3
+# The search ends after this number of sweeps in a row that left as many crossings as before, or more.
 
 
 def order_layers(graph: Adjacency, ranks: Sequence[int], part: Iterable[int]) -> Layers:

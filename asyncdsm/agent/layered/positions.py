@@ -9,8 +9,11 @@ from operator import add
 from asyncdsm.agent.layered.adjacency import Adjacency
 from asyncdsm.agent.layered.order import Layers
 
-SWEEPS = 3
 Positions = dict[int, float]
+Neighbours = list[list[int]] | dict[int, list[int]]
+
+SWEEPS = 3
+# How often all layers are moved to the layers before them, then to those after them; and at last to both.
 
 
 def find_positions(graph: Adjacency, layers: Layers, widths: Sequence[float]) -> Positions:
@@ -18,16 +21,15 @@ def find_positions(graph: Adjacency, layers: Layers, widths: Sequence[float]) ->
     offsets = [_offsets([widths[vertex] for vertex in layer]) for layer in layers]
     rows = list(zip(layers, offsets, strict=True))
     positions = {vertex: offset for row in rows for vertex, offset in zip(*row, strict=True)}
-    around = [[*before, *after] for before, after in zip(graph.before, graph.after, strict=True)]
-    for neighbours in [graph.before, graph.after] * SWEEPS + [around] * SWEEPS:
+    around = {vertex: [*graph.before[vertex], *graph.after[vertex]] for vertex in positions}
+    sides: list[Neighbours] = [graph.before, graph.after]
+    for neighbours in [*sides * SWEEPS, *[around] * SWEEPS]:
         for layer, its_offsets in reversed(rows) if neighbours is graph.after else rows:
             _move_to_neighbours(layer, its_offsets, neighbours, positions)
     return positions
 
 
-def _move_to_neighbours(
-    layer: list[int], offsets: list[float], neighbours: list[list[int]], positions: Positions
-) -> None:
+def _move_to_neighbours(layer: list[int], offsets: list[float], neighbours: Neighbours, positions: Positions) -> None:
     """Move each vertex of a layer to the mean position of its neighbours, or as near to it as the others allow."""
     near = [neighbours[vertex] or [vertex] for vertex in layer]
     wanted = [sum([positions[other] for other in others]) / len(others) for others in near]
