@@ -27,7 +27,7 @@ def warn_each_minute(key: str, message: str, *values: object) -> None:
 
 
 def error_once(key: str, message: str, *values: object) -> None:
-    """Log, at ERROR and once per process, why nothing is measured. Without a logging configuration it goes to stderr."""
+    """Log, at ERROR and once per process, why nothing is measured; to stderr where logging is not configured."""
     if key not in _said:
         _said[key] = monotonic()
         from logging import getLogger  # noqa: PLC0415

@@ -40,7 +40,8 @@ async def read(receive: Receive, announced: int | None) -> tuple[bytes | None, R
             return messages.popleft()
         if errors:
             raise errors.popleft()
-        return await receive()
+        message: Message = await receive()
+        return message
 
     is_whole = not more and size <= LARGEST_BODY
     return (b"".join(parts) if is_whole else None), handed_on

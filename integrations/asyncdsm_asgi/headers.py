@@ -52,7 +52,7 @@ def _read_again(scope: Scope, headers: Any) -> Iterable[Any]:
     iterator = iter(headers)
     try:
         for header in iterator:
-            read.append(header)  # noqa: PERF402  (what came before an error is kept)
+            read.append(header)
     except Exception as error:
         errors.append(error)
     if errors:

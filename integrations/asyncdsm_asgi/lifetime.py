@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asyncdsm import DataStreams
 from asyncdsm.hooks import hook_failed
-from asyncdsm.lifetime import finish, stand_by_in_loop
+from asyncdsm.lifetime import finish
 from asyncdsm_asgi.protocol import App, Message, Receive, Scope, Send
+
+StandBy = Callable[[], Awaitable[DataStreams | None]]
 
 _LAST = {"lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed"}
 """After one of these the server may end at once: what was recorded is delivered before."""
@@ -16,13 +19,18 @@ _LAST = {"lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shut
 class _Conversation:
     """What server and app tell each other about the lifespan, unchanged."""
 
-    def __init__(self, streams: DataStreams, receive: Receive, send: Send) -> None:
-        self._streams, self._receive, self._send = streams, receive, send
+    def __init__(self, stand_by: StandBy, receive: Receive, send: Send) -> None:
+        self._stand_by, self._receive, self._send = stand_by, receive, send
+        self._streams: DataStreams | None = None
         self.is_ending = False
 
     async def receive(self) -> Message:
         message: Message = await self._receive()
-        self.is_ending |= _type_of(message) == "lifespan.shutdown"
+        kind = _type_of(message)
+        if kind == "lifespan.startup" and self._streams is None:
+            self._streams = await self._stand_by()
+        elif kind == "lifespan.shutdown":
+            self.is_ending = True
         return message
 
     async def send(self, message: Message) -> None:
@@ -34,21 +42,20 @@ class _Conversation:
     async def finish(self) -> None:
         """Deliver what was recorded, and stop measuring."""
         try:
-            await finish(self._streams)
+            if self._streams is not None:
+                await finish(self._streams)
         except Exception as error:
             hook_failed(error)
 
 
-async def run(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+async def run(app: App, stand_by: StandBy, scope: Scope, receive: Receive, send: Send) -> None:
     """Call the app for its lifespan, and measure from its startup to its shutdown.
 
-    An app that raises or returns before the shutdown does what it does without us. The server may then go on with
+    `stand_by` is called when the server says "startup": until then nothing is awaited that the app does not await. An
+    app that raises or returns before its shutdown does what it does without us. The server may then go on with
     requests, so the measuring goes on too, until the interpreter exits.
     """
-    streams = await stand_by_in_loop()
-    if streams is None:
-        return await app(scope, receive, send)
-    conversation = _Conversation(streams, receive, send)
+    conversation = _Conversation(stand_by, receive, send)
     try:
         await app(scope, conversation.receive, conversation.send)
     except (Exception, GeneratorExit):

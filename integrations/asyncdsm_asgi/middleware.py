@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncdsm import checkpoint
+from asyncdsm import DataStreams, checkpoint
 from asyncdsm.hooks import hook_failed
 from asyncdsm.lifetime import stand_by_in_loop
 from asyncdsm_asgi import body, lifetime, requests
@@ -42,11 +42,9 @@ class DataStreamsMiddleware:
         before = checkpoint.standing()
         try:
             if kind == "lifespan":
-                self._lives = True
-                return await lifetime.run(self.app, scope, receive, send)
+                return await lifetime.run(self.app, self._stand_by, scope, receive, send)
             if not self._lives:  # the server told nothing of a lifespan: the interpreter's exit ends the measuring
-                await stand_by_in_loop()
-                self._lives = True
+                await self._stand_by()
             checkpoint.set_current(None)
             if self.pushed and kind == "http":
                 headers = scope.get("headers")
@@ -66,6 +64,11 @@ class DataStreamsMiddleware:
             checkpoint.set_current(before)  # what calls an app in its own task goes on with its own
             if is_marked:
                 scope.pop(_SEEN, None)  # the scope is what it was
+
+    async def _stand_by(self) -> DataStreams | None:
+        streams = await stand_by_in_loop()
+        self._lives = True
+        return streams
 
 
 async def _consume_push(headers: requests.Headers, receive: Receive) -> Receive:
