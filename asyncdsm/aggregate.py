@@ -20,6 +20,7 @@ from asyncdsm.bucket import KEY_BITS, LOG_BETWEEN_PAUSES, PATHWAY, SELDOM, Bucke
 from asyncdsm.edge import NOT_KEPT, Point
 from asyncdsm.log import warn_each_minute
 from asyncdsm.stats import Accounts, Stats
+from asyncdsm.values import MalformedValueError, check_offset
 
 FOLD_AT = 256
 """Samples that are folded at once: about 0.1 ms of work."""
@@ -77,18 +78,35 @@ class Aggregator:
         if len(self.samples) >= FOLD_AT:
             self.fold()
 
-    def record_offset(self, tags: tuple[str, ...], offset: int) -> None:
-        """Note a Kafka offset under the sorted tags of a backlog (protocol §6); the highest in a bucket wins."""
-        self.offsets.append((tags, self.now(), offset))
-        if len(self.offsets) >= FOLD_AT:
-            self.fold()
+    def record_offset(self, tags: tuple[str, ...], offset: object) -> None:
+        """Record a Kafka offset under the sorted tags of a backlog (protocol §6); the highest in a bucket wins.
+
+        What is no offset (`values.check_offset`) is counted as malformed. Never raises.
+        """
+        try:
+            number = check_offset(offset)
+        except MalformedValueError as error:
+            self.report_malformed(error)
+        else:
+            self._add_offset(tags, number)
+
+    def report_malformed(self, error: MalformedValueError) -> None:
+        """Count a value from outside that could not be used, and log it once a minute. Never raises."""
+        self.accounts.note("malformed")
+        warn_each_minute("malformed", "asyncdsm left out a value that it cannot use: %s", str(error), error=error)
 
     def failed(self, error: Exception, key: str, message: str) -> None:
-        """Keep an error of ours from the program: counted, and said once a minute. Under test it is raised."""
+        """Keep an error of ours from the program: counted, and said once a minute. Under test it is raised.
+
+        A malformed value is no error of ours, and is not raised under test either.
+        """
+        if isinstance(error, MalformedValueError):
+            self.report_malformed(error)
+            return
         if self.strict:
             raise error
         self.accounts.note("errors")
-        warn_each_minute(key, message, error)
+        warn_each_minute(key, message, error, error=error)
 
     def keep(self, point: Point) -> bool:
         """Keep one more point, if there is room; without, it still names the pathway, but its samples are dropped."""
@@ -143,6 +161,8 @@ class Aggregator:
             self.accounts.record(taken)
             self.accounts.drop("points", self._refused)
             self.accounts.drop("counting", taken - self._refused - (self._counted() - before))
+            malformed, _size_keys.malformed = _size_keys.malformed, 0
+            self.accounts.note("malformed", malformed)
         self._fold_offsets()
 
     def _count_each(self, samples: Iterator[Sample]) -> None:
@@ -194,12 +214,22 @@ class Aggregator:
                 continue
             bucket.recorded += 1
 
+    def _add_offset(self, tags: tuple[str, ...], offset: int) -> None:
+        self.offsets.append((tags, self.now(), offset))
+        if len(self.offsets) >= FOLD_AT:
+            self.fold()
+
     def _fold_offsets(self) -> None:
         for _ in range(len(self.offsets)):
-            tags, now, offset = self.offsets.popleft()
-            backlogs = self._bucket(now).backlogs
-            if tags in backlogs or len(backlogs) < self.max_points:
-                backlogs[tags] = max(offset, backlogs.get(tags, offset))
+            try:
+                self._fold_offset(*self.offsets.popleft())
+            except Exception as error:  # one entry is lost, the others are counted
+                self.failed(error, "offset", "an offset could not be counted and is lost: %r")
+
+    def _fold_offset(self, tags: tuple[str, ...], now: int, offset: int) -> None:
+        backlogs = self._bucket(now).backlogs
+        if tags in backlogs or len(backlogs) < self.max_points:
+            backlogs[tags] = max(offset, backlogs.get(tags, offset))
 
     def _bucket(self, now: int) -> Bucket:
         start = now - now % self.bucket_ns

@@ -35,13 +35,22 @@ def let_others_run() -> None:
     sleep(PAUSE_SECONDS)
 
 
-class SizeKeys(dict[int | None, int]):
-    """The key of a payload size, remembered; 0 for one that is not known."""
+class SizeKeys(dict[object, int]):
+    """The key of a payload size, remembered; 0 for one that is not known, or that is no size."""
 
-    def __missing__(self, size: int | None) -> int:
+    malformed: int = 0
+    """How often a value was no size: not a whole number, or negative."""
+
+    def __missing__(self, size: object) -> int:
         if len(self) >= 4096:
             self.clear()
-        key = self[size] = 0 if size is None else SIZE + _key_bin(bin_of(size))
+        if size is None:
+            key = self[size] = 0
+            return key
+        if not isinstance(size, int) or size < 0:
+            self.malformed += 1
+            return 0
+        key = self[size] = SIZE + _key_bin(bin_of(size))
         return key
 
 

@@ -76,7 +76,7 @@ def arrived(
         return None
     now = aggregator.now()
     if header is None:
-        parent, start, previous = _begun(broker_ns, now)
+        parent, start, previous = _begun(aggregator, broker_ns, now)
     else:
         context = context_in(header, aggregator.max_header_bytes)
         if context is None or context[2] > now + _FUTURE_NS:
@@ -260,15 +260,20 @@ def _behind(current: Context | None) -> Context | None:
 def _carried(aggregator: Aggregator, header: str | bytes | None, broker_ns: int | None) -> Context:
     now = aggregator.now()
     carried = None if header is None else _readable(aggregator, header, now)
-    return carried or _begun(broker_ns, now)
+    return carried or _begun(aggregator, broker_ns, now)
 
 
-def _begun(broker_ns: int | None, now: int) -> Context:
+def _begun(aggregator: Aggregator, broker_ns: int | None, now: int) -> Context:
     """Return what a message without a context carries: nothing before, since the broker's time of it if it has one.
 
-    A time far in the future, as a client may write, is none: it would not even fit into a context.
+    A time far in the future, as a client may write, is none: it would not even fit into a context. What is no whole
+    number is none either, and counted as malformed.
     """
-    start = broker_ns if broker_ns is not None and 0 < broker_ns <= now + _FUTURE_NS else now
+    if type(broker_ns) is not int:
+        if broker_ns is not None:
+            aggregator.accounts.note("malformed")
+        return 0, now, now
+    start = broker_ns if 0 < broker_ns <= now + _FUTURE_NS else now
     return 0, start, start
 
 
@@ -279,4 +284,4 @@ def _readable(aggregator: Aggregator, header: str | bytes, now: int) -> Context 
 
 def _unreadable(aggregator: Aggregator, broker_ns: int | None, now: int) -> Context:
     aggregator.accounts.note("malformed")
-    return _begun(broker_ns, now)
+    return _begun(aggregator, broker_ns, now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Callable
 from random import random
 from typing import Protocol, runtime_checkable
@@ -15,8 +17,12 @@ from asyncdsm.stats import Accounts
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 TRIES_AT_EXIT = 3
-"""An agent that never answered is not worth the whole deadline on the way out."""
-DELAY_AT_EXIT = 0.1
+"""An agent that is not there is not worth the whole deadline on the way out."""
+DELAY_AT_EXIT, LONGEST_DELAY_AT_EXIT = 0.1, 1.0
+TRIES_IN_REST = 3
+"""On the way out, one request takes at most a third of the time left: a second may find a connection that works."""
+NOT_THERE = (ConnectionRefusedError, FileNotFoundError, socket.gaierror, ssl.SSLCertVerificationError)
+"""What a few seconds do not change: nothing listens, there is no such host or socket, a certificate is not trusted."""
 LOOK_AGAIN_SECONDS = 300.0
 """How long an Agent without the endpoint is left alone (java: 5 min, protocol §6)."""
 
@@ -40,19 +46,23 @@ class Delivery:
         self._outbox, self._accounts = outbox, accounts
         self._request_seconds, self._jitter = request_seconds, jitter
         self._failures = 0
-        self._no_endpoint = False
+        self._no_endpoint = self._is_absent = False
+        self._asked: float | None = None
         self.reached: bool = False
         """Whether the other side ever took a payload."""
         self.due: float = 0.0
 
-    async def run(self, exporter: Exporter) -> bool:
-        """Deliver all that waits; False as soon as one parcel has to wait longer."""
+    async def run(self, exporter: Exporter, request_seconds: float | None = None) -> bool:
+        """Deliver all that waits; False as soon as one parcel has to wait longer.
+
+        `request_seconds` is how long one request may take, the setting by default.
+        """
         if self._no_endpoint and self._outbox:
             await self._look_again(exporter)
         while (parcel := self._outbox.take()) is not None:
             delivered = False
             try:
-                with anyio.fail_after(self._request_seconds):
+                with anyio.fail_after(self._request_seconds if request_seconds is None else request_seconds):
                     await exporter.export(parcel.payload)
                 delivered = True
             except Refused as refusal:
@@ -69,13 +79,17 @@ class Delivery:
         return True
 
     async def drain(self, exporter: Exporter) -> None:
-        """Deliver all that waits on the way out: at once and again, without the long waits of `due`."""
+        """Deliver all that waits on the way out, until the deadline of the cancel scope around it.
+
+        It tries at once and again, without the long waits of `due`, and gives up early only where no agent has ever
+        answered and none is there: nothing listens, or an Agent without the endpoint does.
+        """
         tries = 0
-        while not await self.run(exporter):
+        while not await self.run(exporter, min(self._request_seconds, _seconds_left() / TRIES_IN_REST)):
             tries += 1
-            if tries >= TRIES_AT_EXIT and not self.reached:
+            if tries >= TRIES_AT_EXIT and not self.reached and (self._is_absent or self._no_endpoint):
                 return
-            await anyio.sleep(DELAY_AT_EXIT * 2**tries)
+            await anyio.sleep(min(self._asked or DELAY_AT_EXIT * 2**tries, LONGEST_DELAY_AT_EXIT))
 
     def _delivered(self, count: int) -> None:
         self._accounts.deliver(count)
@@ -99,8 +113,9 @@ class Delivery:
             )
             return
         self._failures += 1
-        asked = error.after if isinstance(error, TryAgain) else None
-        self.due = now + (self.delay() if asked is None else asked)
+        self._is_absent = _is_absent(error)
+        self._asked = error.after if isinstance(error, TryAgain) else None
+        self.due = now + (self.delay() if self._asked is None else self._asked)
         known = isinstance(error, (DeliveryError, TimeoutError))
         problem = str(error) if known and str(error) else f"{type(error).__name__}: {error}"
         warn_each_minute("undelivered", "not delivered, will be tried again: %s", problem)
@@ -115,6 +130,19 @@ class Delivery:
         if isinstance(exporter, _KnowsEndpoints) and await exporter.lists_endpoint():
             self._no_endpoint = False
             inform("the Datadog Agent lists the Data Streams endpoint now")
+
+
+def _seconds_left() -> float:
+    return max(0.0, anyio.current_effective_deadline() - anyio.current_time())
+
+
+def _is_absent(error: BaseException | None) -> bool:
+    """Say whether an error, or each of those that it comes from, says that nothing is there to deliver to."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_absent, error.exceptions))
+    if error is None or isinstance(error, NOT_THERE):
+        return error is not None
+    return _is_absent(error.__cause__ or error.__context__)
 
 
 def say_dropped(count: int) -> None:

@@ -12,9 +12,9 @@ from anyio import CancelScope, CapacityLimiter, current_time, move_on_after, to_
 
 from asyncdsm import forks, lag
 from asyncdsm.aggregate import Aggregator
-from asyncdsm.beside import silence_ddtrace
 from asyncdsm.bucket import Bucket, let_others_run
-from asyncdsm.delivery import Delivery, say_dropped
+from asyncdsm.ddtrace_manual import take_over_from_ddtrace
+from asyncdsm.delivery import TRIES_IN_REST, Delivery, say_dropped
 from asyncdsm.edge import MOST_PATHWAYS, Point
 from asyncdsm.hosts import Loop, current_loop, do_here
 from asyncdsm.log import warn_each_minute, warn_once
@@ -58,6 +58,7 @@ class Flusher:
         """Flush until stopped; never raises but for cancellation. In a thread of its own it needs no worker thread."""
         self._in_own_thread = in_own_thread
         self._wake, self._scope, self._limiter = anyio.Event(), CancelScope(), CapacityLimiter(1)
+        self._delivering = CancelScope()
         self._loop = current_loop()
         self._delivery.due = 0.0  # another event loop, another clock
         try:
@@ -65,7 +66,10 @@ class Flusher:
                 if self._stopping:
                     self._hurry()
                 await self._run_on()
-            self._give_up_rest()
+            try:
+                self._give_up_rest()
+            except Exception as error:
+                self._report_error(error)
             self.finished.set()
         finally:
             if not (self.finished.is_set() or self._abandoned):
@@ -98,9 +102,12 @@ class Flusher:
             try:
                 return await self._run()
             except Exception as error:
-                self._aggregator.accounts.note("errors")
-                warn_each_minute("flush", "an error kept the flush from going on; it starts again: %r", error)
+                self._report_error(error)
             await anyio.sleep(RESTART_SECONDS)
+
+    def _report_error(self, error: Exception) -> None:
+        message = "an error kept the flush from going on; it starts again: %r"
+        self._aggregator.failed(error, "flush", message)
 
     async def _run(self) -> None:
         exporter = await self._apart(self._load)
@@ -115,7 +122,7 @@ class Flusher:
                     next_collect = current_time() + self._settings.flush_seconds
                     await self._collect(everything=bool(requests))
                 if requests or current_time() >= self._delivery.due:
-                    await self._delivery.run(exporter)
+                    await self._deliver(exporter)
                 for request in requests:
                     request.set()
             if not self._abandoned:
@@ -123,6 +130,11 @@ class Flusher:
         finally:
             with move_on_after(1, shield=True):
                 await exporter.aclose()
+
+    async def _deliver(self, exporter: Exporter) -> None:
+        with self._delivering:
+            await self._delivery.run(exporter)
+        self._delivering = CancelScope()
 
     def _load(self) -> Exporter:
         # Protobuf, MessagePack and HTTP take 0.2 s to import: in the worker thread, and once something runs.
@@ -143,7 +155,7 @@ class Flusher:
         await self._delivery.drain(exporter)
 
     async def _collect(self, *, everything: bool) -> None:
-        silence_ddtrace()  # it may have been imported meanwhile
+        take_over_from_ddtrace()  # it may have been imported meanwhile
         self._note_high_watermarks()
         await self._apart(partial(self._pack_all, everything))
 
@@ -173,13 +185,19 @@ class Flusher:
 
     def _pack(self, bucket: Bucket) -> Parcel | None:
         try:
-            parcel = Parcel(self._encode(bucket, self._aggregator.bucket_ns, self._settings), bucket.recorded)
+            packed = self._encode(bucket, self._aggregator.bucket_ns, self._settings)
             _warn_of_many(bucket.points())
-            return parcel
         except Exception as error:
-            self._aggregator.accounts.drop("encoding", bucket.recorded)
-            warn_each_minute("encoding", "%d checkpoints lost to an error of ours: %r", bucket.recorded, error)
+            self._report_lost(bucket.recorded, error)
             return None
+        if packed.errors:
+            self._report_lost(packed.lost, packed.errors[0])
+        return Parcel(packed.body, bucket.recorded - packed.lost)
+
+    def _report_lost(self, checkpoints: int, error: Exception) -> None:
+        self._aggregator.accounts.drop("encoding", checkpoints)
+        message = "%d checkpoints could not be encoded and are lost: %r"
+        warn_each_minute("encoding", message, checkpoints, error, error=error)
 
     def _give_up_rest(self) -> None:
         accounts = self._aggregator.accounts
@@ -191,21 +209,27 @@ class Flusher:
             warn_each_minute("shutdown", "%d checkpoints could not be delivered before the end and are lost", lost)
 
     def _note_high_watermarks(self) -> None:
-        try:
-            for partition in lag.current_lags():
-                if partition.end is not None:
-                    tags = lag.high_watermark_tags(partition.topic, partition.partition, partition.cluster_id)
-                    self._aggregator.record_offset(tags, partition.end)
-        except Exception as error:
-            self._aggregator.accounts.note("errors")
-            warn_each_minute("lag", "consumer lag could not be read: %r", error)
+        for partition in lag.current_lags(self._report_lag_error):
+            if partition.end is None:
+                continue
+            try:
+                tags = lag.high_watermark_tags(partition.topic, partition.partition, partition.cluster_id)
+            except Exception as error:
+                self._report_lag_error(error)
+            else:
+                self._aggregator.record_offset(tags, partition.end)
+
+    def _report_lag_error(self, error: Exception) -> None:
+        self._aggregator.failed(error, "lag", "consumer lag could not be read: %r")
 
     def _wake_up(self) -> None:
         self._wake.set()
 
     def _hurry(self) -> None:
         if self._loop is not None:
-            self._scope.deadline = self._loop.time() + self._settings.shutdown_seconds
+            now, seconds = self._loop.time(), self._settings.shutdown_seconds
+            self._scope.deadline = now + seconds
+            self._delivering.deadline = now + seconds / TRIES_IN_REST  # what is under way leaves time for another try
             self._wake.set()
 
     def _soon(self, function: Callable[[], object]) -> None:

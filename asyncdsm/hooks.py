@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from operator import attrgetter
 from types import MethodType
 from typing import Any
 
@@ -14,6 +15,8 @@ from asyncdsm.log import warn_each_minute, warn_once
 Function = Callable[..., Any]
 Hook = Callable[[Function], Function]
 """Takes the function that it stands around and returns what stands in for it."""
+CO_COROUTINE = 0x80
+"""The flag of a coroutine function's code, as `inspect` has it, which is slow to import."""
 
 
 class Hooks:
@@ -22,8 +25,13 @@ class Hooks:
     def __init__(self) -> None:
         self._replaced: list[tuple[type, str, Any, Function]] = []
 
-    def put(self, owner: Any, name: str, hook: Hook) -> None:
-        """Put a hook around `owner.name`, unless one is there. A method that is missing is one warning."""
+    def put(self, owner: Any, name: str, hook: Hook, *, hot: bool = False) -> None:
+        """Put a hook around `owner.name`, unless one is there. A method that is missing is one warning.
+
+        Around an object's method, the hook calls what its class has under that name at each call. `hot` is for a
+        method that takes keywords for every message: 0.3 µs sooner, and counted twice where the class is hooked as
+        well and somebody else has wrapped that hook.
+        """
         of_class = isinstance(owner, type)
         kind = owner if of_class else type(owner)
         original = getattr(kind, name, None)
@@ -32,7 +40,11 @@ class Hooks:
             return
         if _leads_to_hook(vars(owner).get(name)) or (not of_class and _is_covered(kind, name)):
             return
-        hooked = functools.wraps(original)(hook(original_of(original)))
+        if of_class:
+            hooked = hook(original_of(original))
+        else:
+            hooked = hook(_as_of_class(kind, name)) if hot else _on_object(kind, name, hook)
+        hooked = functools.wraps(original)(hooked)
         hooked.__asyncdsm_original__ = original_of(original)  # type: ignore[attr-defined]
         hooked.__asyncdsm_hook__ = hooked  # type: ignore[attr-defined]
         if of_class:
@@ -42,16 +54,76 @@ class Hooks:
             setattr(owner, name, MethodType(hooked, owner))
 
     def remove(self) -> None:
-        """Restore every class, but for methods that somebody else has replaced since."""
-        covered = []
-        for owner, name, before, hooked in self._replaced:
+        """Restore every class. A hook that somebody else has wrapped since stays in place and does nothing."""
+        for owner, name, own, hooked in self._replaced:
             if vars(owner).get(name) is not hooked:
-                covered.append((owner, name, before, hooked))
-            elif before is None:
+                _disable(hooked)
+            elif own is None:
                 delattr(owner, name)
             else:
-                setattr(owner, name, before)
-        self._replaced = covered
+                setattr(owner, name, own)
+        self._replaced = []
+
+
+def after(observe: Function) -> Hook:
+    """Make a hook that calls `observe(result, *args, **kwargs)` once the original has returned.
+
+    For plain functions. The arguments are those of the call, the object first; an `observe` that ends with
+    `*_args, **_more` works with arguments that a later release of the client adds. What the original raises goes to
+    the caller, and is not observed; what `observe` raises is counted and logged.
+    """
+
+    def hook(original: Function) -> Function:
+        def observed(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            try:
+                observe(result, *args, **kwargs)
+            except Exception as error:
+                hook_failed(error)
+            return result
+
+        return observed
+
+    return functools.wraps(observe)(hook)
+
+
+def after_await(observe: Function) -> Hook:
+    """Make a hook that calls `observe(result, *args, **kwargs)` once the original has returned: for coroutines.
+
+    As `after`; `observe` is a plain function, so that nothing is awaited between the client and its caller.
+    """
+
+    def hook(original: Function) -> Function:
+        async def observed(*args: Any, **kwargs: Any) -> Any:
+            result = await original(*args, **kwargs)
+            try:
+                observe(result, *args, **kwargs)
+            except Exception as error:
+                hook_failed(error)
+            return result
+
+        return observed
+
+    return functools.wraps(observe)(hook)
+
+
+def before(observe: Function) -> Hook:
+    """Make a hook that calls `observe(*args, **kwargs)`, then the original: for plain functions and coroutines.
+
+    As `after`; for a coroutine function, `observe` is called when the coroutine is made.
+    """
+
+    def hook(original: Function) -> Function:
+        def observed(*args: Any, **kwargs: Any) -> Any:
+            try:
+                observe(*args, **kwargs)
+            except Exception as error:
+                hook_failed(error)
+            return original(*args, **kwargs)
+
+        return _marked_like(original, observed)
+
+    return functools.wraps(observe)(hook)
 
 
 def followed(kind: Any, following: Callable[[Any], Any]) -> Any:
@@ -61,6 +133,65 @@ def followed(kind: Any, following: Callable[[Any], Any]) -> Any:
     except Exception as error:  # a metaclass or an `__init_subclass__` with wishes of its own
         warn_once(f"not-followed-{kind!r}", "%r cannot be followed by wrap(), only by instrument(): %r", kind, error)
         return kind
+
+
+def _on_object(kind: Any, name: str, hook: Hook) -> Function:
+    """Return a hook for one object of a class, around the method that the class has at each call.
+
+    Somebody may patch the class after this object was wrapped, and take the patch away again.
+    """
+    at_wrap, class_attribute = getattr(kind, name), attrgetter(name)
+    hooked, patched = hook(original_of(at_wrap)), hook(_as_of_class(kind, name))
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = class_attribute(kind)
+        if found is at_wrap:  # 0.1 µs
+            return hooked(*args, **kwargs)
+        if _leads_to_hook(found) and not is_hook(found):  # a wrapper around a hook of the class, which counts
+            return _class_method(args[0], name)(*args[1:], **kwargs)
+        return patched(*args, **kwargs)
+
+    return _marked_like(hooked, call)
+
+
+def _as_of_class(kind: Any, name: str) -> Function:
+    """Return a function that calls what a class has under a name at each call, but for a hook."""
+    at_wrap, class_attribute = getattr(kind, name), attrgetter(name)
+    original = original_of(at_wrap)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = class_attribute(kind)
+        if found is at_wrap or original_of(found) is original:
+            return original(*args, **kwargs)
+        return _class_method(args[0], name)(*args[1:], **kwargs)
+
+    return _marked_like(original, call)
+
+
+def _class_method(owner: Any, name: str) -> Any:
+    """Return what `owner.name` would be without an attribute of the object's own, and without a hook of the class."""
+    found = original_of(next(vars(base)[name] for base in type(owner).__mro__ if name in vars(base)))
+    bind = getattr(type(found), "__get__", None)  # a mock has none, and is called without the object
+    return found if bind is None else bind(found, owner, type(owner))
+
+
+def _disable(hooked: Any) -> None:
+    """Let a hook that cannot be taken off, since somebody else holds it, call its original and do nothing more.
+
+    Its code is replaced, so that no hook has to ask at each call whether it is still wanted.
+    """
+
+    def pass_on(*args: Any, _original: Function, **kwargs: Any) -> Any:
+        return _original(*args, **kwargs)
+
+    async def pass_on_async(*args: Any, _original: Function, **kwargs: Any) -> Any:
+        return await _original(*args, **kwargs)
+
+    original, code = hooked.__asyncdsm_original__, hooked.__code__
+    del hooked.__asyncdsm_original__, hooked.__asyncdsm_hook__
+    hooked.__defaults__, hooked.__kwdefaults__ = None, {"_original": original}
+    passing = pass_on_async if code.co_flags & CO_COROUTINE else pass_on
+    hooked.__code__ = passing.__code__.replace(co_freevars=code.co_freevars)
 
 
 def _is_covered(kind: type, name: str) -> bool:
@@ -84,6 +215,15 @@ def marked_async(function: Function) -> Function:
     return function
 
 
+def _marked_like(function: Function, made: Function) -> Function:
+    """Let `made` pass for a coroutine function if `function` does."""
+    import asyncio  # noqa: PLC0415
+    import inspect  # noqa: PLC0415
+
+    is_async = inspect.iscoroutinefunction if sys.version_info >= (3, 12) else asyncio.iscoroutinefunction
+    return marked_async(made) if is_async(function) else made
+
+
 def is_hook(function: Any) -> bool:
     """Say whether a function, or the function of a method, is one of ours itself."""
     function = getattr(function, "__func__", function)
@@ -91,8 +231,12 @@ def is_hook(function: Any) -> bool:
 
 
 def _leads_to_hook(function: Any) -> bool:
-    """Say whether a function is one of ours, or a wrapper around one (wrapt's and functools' show what they wrap)."""
-    return hasattr(function, "__asyncdsm_original__")
+    """Say whether a function is one of our hooks, or a wrapper around one that is in force.
+
+    The wrappers of functools and wrapt show the attributes of what they wrap.
+    """
+    hook = getattr(function, "__asyncdsm_hook__", None)
+    return hook is not None and is_hook(hook)
 
 
 def original_of(function: Function) -> Function:
@@ -104,6 +248,6 @@ def hook_failed(error: Exception) -> None:
     """Keep an error of ours from the program: counted, and said once a minute. Under test it is raised."""
     aggregator = checkpoint.active()
     if aggregator is None:
-        warn_each_minute("hook", checkpoint.HOOK_FAILED, error)
+        warn_each_minute("hook", checkpoint.HOOK_FAILED, error, error=error)
     else:
         aggregator.failed(error, "hook", checkpoint.HOOK_FAILED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -61,9 +61,7 @@ def wrap(client: Client) -> Client:
             hook_failed(error)
     if failed:  # perhaps by the one that knows it: it goes unfollowed
         return client
-    raise UnknownClientError(
-        f"no integration for {type(client).__module__}.{type(client).__qualname__}; known: {_known()}"
-    )
+    raise UnknownClientError(_why_unknown(client))
 
 
 def instrument(name: str | None = None) -> None:
@@ -102,7 +100,9 @@ def is_installed(name: str) -> bool:
 def using(message: Any) -> Iterator[Pathway | None]:
     """Make this consumed message's pathway the current one inside the block: for gather, queues and worker pools.
 
-    Raises UnknownClientError for an object that is not a consumed message of a client known here.
+    An object that is not a consumed message of a client known here has no pathway: none is current inside the block,
+    `streams.stats.malformed` counts it, and a warning names its type once. Under `asyncdsm.testing` it raises
+    UnknownClientError.
     """
     pathway = pathway_of(message)
     with checkpoint.continuing(pathway):
@@ -112,9 +112,10 @@ def using(message: Any) -> Iterator[Pathway | None]:
 def pathway_of(message: Any) -> Pathway | None:
     """Return the pathway of a consumed message, from the message alone. None while nothing runs.
 
-    Raises UnknownClientError for an object that is not a consumed message of a client known here.
+    None too for an object that is not a consumed message of a client known here: see `using`.
     """
-    if checkpoint.running() is None:
+    aggregator = checkpoint.running()
+    if aggregator is None:
         return None
     for integration in _loadable():
         try:
@@ -126,8 +127,12 @@ def pathway_of(message: Any) -> Pathway | None:
             return Pathway(*context)
     if (pathway := lambda_events.pathway_of(message)) is not None:
         return pathway
-    kind = type(message)
-    raise UnknownClientError(f"not a consumed message: {kind.__module__}.{kind.__qualname__}; known: {_known()}")
+    problem = f"not a consumed message: {_name_of(type(message))}; known: {_known()}"
+    if aggregator.strict:
+        raise UnknownClientError(problem)
+    aggregator.accounts.note("malformed")
+    warn_once(f"unknown-message-{_name_of(type(message))}", "asyncdsm.using() got %s", problem)
+    return None
 
 
 def check_version(name: str, installed: str, versions: tuple[str, str]) -> None:
@@ -141,6 +146,23 @@ def check_version(name: str, installed: str, versions: tuple[str, str]) -> None:
             installed,
             *versions,
         )
+
+
+def _why_unknown(client: object) -> str:
+    """Say why `wrap` cannot take an object, and what it takes instead."""
+    if isinstance(client, Awaitable):
+        return f"wrap() got {_name_of(type(client))}: await it first, as in asyncdsm.wrap(await connect(...))"
+    kind = client if isinstance(client, type) else type(client)
+    package = next((name for name in _entry_points() if f"{kind.__module__}.".startswith(f"{name}.")), None)
+    if package is None:
+        return f"no integration for {_name_of(kind)}; known: {_known()}"
+    taken = getattr(_load(package), "WRAPS", "a client object")
+    got = f"the class {_name_of(kind)}" if kind is client else _name_of(kind)
+    return f"wrap() got {got}: of {package} it takes {taken}; asyncdsm.instrument({package!r}) follows all of it"
+
+
+def _name_of(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

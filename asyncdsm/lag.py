@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 from asyncdsm.text import wire_text
+from asyncdsm.values import check_name, check_partition
 
 
 class Lag(NamedTuple):
@@ -43,33 +44,43 @@ def add_source(source: LagSource) -> None:
     _sources[source] = None
 
 
-def current_lags() -> Iterator[Lag]:
-    """Ask every living client."""
+def _reraise(error: Exception) -> None:
+    raise error
+
+
+def current_lags(report_error: Callable[[Exception], object] = _reraise) -> Iterator[Lag]:
+    """Ask every living client. The error of one goes to `report_error`, and the others are asked all the same."""
     for reference in _sources.keyrefs():  # a list made at once: other threads make clients meanwhile
         source = reference()
         if source is not None:
-            yield from source.lags()
+            try:
+                yield from list(source.lags())
+            except Exception as error:
+                report_error(error)
 
 
-@lru_cache(4096)
+@lru_cache(4096, typed=True)
 def produced_tags(topic: str, partition: int, cluster_id: str | None = None) -> tuple[str, ...]:
     """Return the backlog tags of the highest acknowledged offset (protocol §6)."""
     return _tags("kafka_produce", topic, partition, cluster_id)
 
 
-@lru_cache(4096)
+@lru_cache(4096, typed=True)
 def committed_tags(group: str, topic: str, partition: int, cluster_id: str | None = None) -> tuple[str, ...]:
     """Return the backlog tags of a committed offset: the next one the group will read."""
-    return _tags("kafka_commit", topic, partition, cluster_id, f"consumer_group:{group}")
+    group_tag = f"consumer_group:{check_name('a consumer group', group)}"
+    return _tags("kafka_commit", topic, partition, cluster_id, group_tag)
 
 
-@lru_cache(4096)
+@lru_cache(4096, typed=True)
 def high_watermark_tags(topic: str, partition: int, cluster_id: str | None = None) -> tuple[str, ...]:
     """Return the backlog tags of the end of a partition, as a consumer sees it."""
     return _tags("kafka_high_watermark", topic, partition, cluster_id)
 
 
 def _tags(kind: str, topic: str, partition: int, cluster_id: str | None, *more: str) -> tuple[str, ...]:
-    cluster = (f"kafka_cluster_id:{cluster_id}",) if cluster_id else ()
-    tags = (f"type:{kind}", f"topic:{topic}", f"partition:{partition}", *cluster, *more)
+    """Return sorted tags. Raises MalformedValueError for a name that is no string or a partition that is no number."""
+    cluster = (f"kafka_cluster_id:{check_name('a cluster id', cluster_id)}",) if cluster_id else ()
+    topic_tag = f"topic:{check_name('a topic', topic)}"
+    tags = (f"type:{kind}", topic_tag, f"partition:{check_partition(partition)}", *cluster, *more)
     return tuple(sorted(map(wire_text, tags)))

@@ -18,12 +18,19 @@ def warn_once(key: str, message: str, *values: object) -> None:
         warn(message, *values)
 
 
-def warn_each_minute(key: str, message: str, *values: object) -> None:
-    """Warn about something that goes on, at most once a minute for each key."""
+def warn_each_minute(key: str, message: str, *values: object, error: BaseException | None = None) -> None:
+    """Warn about something that goes on, at most once a minute for each key.
+
+    The traceback of `error` is logged at DEBUG, every time.
+    """
     now = monotonic()
     if now - _said.get(key, -MINUTE) >= MINUTE:
         _said[key] = now
         warn(message, *values)
+    if error is not None:
+        from logging import getLogger  # noqa: PLC0415
+
+        getLogger("asyncdsm").debug("Traceback of: %s", message, exc_info=error)
 
 
 def error_once(key: str, message: str, *values: object) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from asyncdsm import checkpoint, lag
 from asyncdsm.edge import Edge, keep
 from asyncdsm.hooks import hook_failed
-from asyncdsm.pathway import HEADER, LEGACY_HEADER, Pathway
+from asyncdsm.pathway import HEADER, LEGACY_HEADER, Pathway, legacy_text
+from asyncdsm.values import MalformedValueError, check_name, check_tags
 
 CarrierGet = Callable[[str], str | bytes | None]
 CarrierSet = Callable[[str, str], object]
@@ -21,7 +22,7 @@ class _Edges(dict[str, Edge]):
         self._tags = tags
 
     def __missing__(self, target: str) -> Edge:
-        edge = Edge(f"topic:{target}", *self._tags)
+        edge = Edge(f"topic:{check_name('the target of a checkpoint', target)}", *self._tags)
         keep(self, target, edge)
         return edge
 
@@ -40,7 +41,10 @@ class _Kinds(dict[_Kind, _Edges]):
         self._direction = direction
 
     def __missing__(self, kind: _Kind) -> _Edges:
-        typ, tags, is_manual = (kind, (), True) if isinstance(kind, str) else kind
+        typ, tags, is_manual = kind if isinstance(kind, tuple) else (kind, (), True)
+        check_name("the type of a checkpoint", typ)
+        for tag in tags:
+            check_name("a tag of a checkpoint", tag)
         if len(self) >= _MOST_KINDS:
             self.clear()
         manual = ("manual_checkpoint:true",) if is_manual else ()
@@ -61,14 +65,14 @@ def set_produce_checkpoint(
     the edge. Returns the pathway, or None when nothing runs.
     """
     try:
-        edges = _out[typ, tuple(tags), True] if tags else _out[typ]
+        edges = _out[typ, check_tags(tags), True] if tags else _out[typ]
         parts = checkpoint.departing(edges[target])
         if parts is None:
             return None
         wire, sample = parts
         text, pathway = wire.decode(), checkpoint.pathway_at(sample)
     except Exception as error:
-        hook_failed(error)
+        hook_failed(_explained(error, typ, target, tags))
         return None
     carrier_set(HEADER, text)
     checkpoint.count(sample)
@@ -93,14 +97,34 @@ def set_consume_checkpoint(
     except Exception as error:
         hook_failed(error)
         return None
-    header = carrier_get(HEADER) or carrier_get(LEGACY_HEADER)
+    header, legacy = carrier_get(HEADER), None
+    if not header:
+        legacy = carrier_get(LEGACY_HEADER)
     try:
-        edges = _into[typ, tuple(tags or ()), manual_checkpoint] if tags or not manual_checkpoint else _into[typ]
+        if legacy:
+            header = legacy_text(legacy)
+        edges = _into[typ, check_tags(tags), manual_checkpoint] if tags or not manual_checkpoint else _into[typ]
         return checkpoint.consume(edges[source], header or None)
     except Exception as error:
         checkpoint.set_current(None)
-        hook_failed(error)
+        hook_failed(_explained(error, typ, source, tags))
         return None
+
+
+def _explained(error: Exception, typ: object, target: object, tags: Iterable[object] | None) -> Exception:
+    """Return what is wrong with the arguments of a checkpoint, or the error itself if nothing is."""
+    if isinstance(error, MalformedValueError):
+        return error
+    try:
+        check_name("the type of a checkpoint", typ)
+        check_name("the target of a checkpoint", target)
+        for tag in tags or ():
+            check_name("a tag of a checkpoint", tag)
+    except MalformedValueError as malformed:
+        return malformed
+    except Exception:  # such as tags that cannot be iterated to their end
+        return error
+    return error
 
 
 def track_kafka_produce(topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
@@ -118,5 +142,7 @@ def _note_offset(offset: int, tags: Callable[..., tuple[str, ...]], *of: object)
         aggregator = checkpoint.running()
         if aggregator is not None:
             aggregator.record_offset(tags(*of), offset)
+    except TypeError as error:  # what cannot even be looked up is no name
+        hook_failed(MalformedValueError(f"an offset's topic, partition, group or cluster id: {error}"))
     except Exception as error:
         hook_failed(error)

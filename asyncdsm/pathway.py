@@ -66,13 +66,13 @@ _unpack, _pack = _COMMON.unpack, _COMMON.pack
 
 def context_in(text: str | bytes, most_bytes: int = 1 << 30) -> Context | None:
     """Read a context from its base64 text, unless that is longer; None for anything malformed. **Hot**."""
-    if len(text) == _COMMON_TEXT:
-        try:
+    try:
+        if len(text) == _COMMON_TEXT:
             hash_, origin, edge = _unpack(a2b_base64(text))
             return hash_, _times[origin], _times[edge]
-        except (ValueError, TypeError, StructError):
-            pass  # malformed, or of timestamps far away
-    return None if len(text) > most_bytes else _any_context_in(text)
+    except (ValueError, TypeError, StructError):
+        pass  # malformed, or of timestamps far away
+    return _any_context_in(text, most_bytes)
 
 
 def wire_of(hash_: int, pathway_start_ns: int, edge_start_ns: int) -> bytes:
@@ -117,23 +117,23 @@ class Pathway(NamedTuple):
     @classmethod
     def decode_base64(cls, text: str | bytes) -> Pathway | None:
         """Read a context from its base64 text; None for anything malformed, never an exception."""
-        try:
-            context = context_in(text)
-        except TypeError:
-            return None
+        context = context_in(text)
         return None if context is None else cls(*context)
 
 
 def legacy_text(value: str | bytes) -> str | bytes:
-    """Return the base64 text of what stands under the legacy key: that text already, or raw bytes (protocol §3)."""
-    if isinstance(value, str) or Pathway.decode_base64(value) is not None:
+    """Return the base64 text of the value of the legacy key: that text already, or raw bytes (protocol §3).
+
+    A value of another type is returned as it is: `context_in` does not read it.
+    """
+    if not isinstance(value, bytes | bytearray | memoryview) or Pathway.decode_base64(value) is not None:
         return value
     return b2a_base64(value, newline=False)
 
 
-def _any_context_in(text: str | bytes) -> Context | None:
+def _any_context_in(text: str | bytes, most_bytes: int) -> Context | None:
     try:
-        return _decode_any(a2b_base64(text, strict_mode=True))
+        return None if len(text) > most_bytes else _decode_any(a2b_base64(text, strict_mode=True))
     except (ValueError, TypeError):
         return None
 

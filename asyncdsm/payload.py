@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.msgpack import Decoder, Encoder
 
 from asyncdsm._version import __version__
-from asyncdsm.bucket import Bucket, Counts, let_others_run, split
+from asyncdsm.bucket import PATHWAY, Bucket, Counts, let_others_run, split
 from asyncdsm.edge import Point
 from asyncdsm.settings import Settings
 from asyncdsm.sketch import encode
@@ -60,7 +60,7 @@ class _PackedBucket(Struct, rename="pascal", omit_defaults=True):
     start: int
     duration: int
     stats: Raw
-    backlogs: list[WireBacklog] | None = None
+    backlogs: Raw | None = None
 
 
 class Payload(Struct, rename="pascal"):
@@ -80,16 +80,56 @@ class Payload(Struct, rename="pascal"):
 _encoder, _decoder = Encoder(), Decoder(Payload)
 
 
-def pack(bucket: Bucket, bucket_ns: int, settings: Settings, pause: Callable[[], object] = let_others_run) -> bytes:
-    """Return the gzipped payload of one bucket. Slow work: call it in a worker thread."""
-    counted, points = bucket.points(pause), list[bytes]()
+class Packed(NamedTuple):
+    """A bucket as it is sent, and what could not be encoded and was left out."""
+
+    body: bytes
+    """The gzipped payload."""
+    lost: int
+    """How many checkpoints were in the points that were left out."""
+    errors: list[Exception]
+    """Why, for each point and each offset that was left out."""
+
+
+def pack(bucket: Bucket, bucket_ns: int, settings: Settings, pause: Callable[[], object] = let_others_run) -> Packed:
+    """Encode one bucket. Slow work: call it in a worker thread.
+
+    A point or an offset that cannot be encoded is left out; the rest is sent.
+    """
+    errors = list[Exception]()
+    points, lost = _encoded_points(bucket.points(pause), pause, errors)
+    backlogs = [
+        encoded for tags, value in bucket.backlogs.items() if (encoded := _encoded(errors, _backlog, tags, value))
+    ]
+    wire = _PackedBucket(bucket.start_ns, bucket_ns, Raw(_array(points)), Raw(_array(backlogs)) if backlogs else None)
+    return Packed(gzip.compress(_encoder.encode(_described(settings, [wire])), 1, mtime=0), lost, errors)
+
+
+def _encoded_points(
+    counted: dict[Point, Counts], pause: Callable[[], object], errors: list[Exception]
+) -> tuple[list[bytes], int]:
+    points, lost = list[bytes](), 0
     for index, (point, counts) in enumerate(counted.items(), start=1):
-        points.append(_encoder.encode(_wire_point(point, counts)))
+        encoded = _encoded(errors, _wire_point, point, counts)
+        if encoded is None:
+            lost += sum(count for key, count in counts.items() if key < PATHWAY)
+        else:
+            points.append(encoded)
         if index % POINTS_BETWEEN_PAUSES == 0:
             pause()
-    backlogs = [WireBacklog(list(tags), value) for tags, value in bucket.backlogs.items()]
-    wire = _PackedBucket(bucket.start_ns, bucket_ns, Raw(_array(points)), backlogs or None)
-    return gzip.compress(_encoder.encode(_described(settings, [wire])), 1, mtime=0)
+    return points, lost
+
+
+def _encoded(errors: list[Exception], make: Callable[..., Struct], *parts: Any) -> bytes | None:
+    try:
+        return _encoder.encode(make(*parts))
+    except Exception as error:
+        errors.append(error)
+        return None
+
+
+def _backlog(tags: tuple[str, ...], value: int) -> WireBacklog:
+    return WireBacklog(list(tags), value)
 
 
 def _wire_point(point: Point, counts: Counts) -> WirePoint:

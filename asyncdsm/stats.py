@@ -19,7 +19,8 @@ class Stats(NamedTuple):
     `rejected` (the intake refused them), `shutdown` (not delivered by the deadline), `encoding` or `counting` (an error
     of ours)."""
     malformed: int = 0
-    """Consumed messages whose context could not be read."""
+    """Values that a client, a message or a call handed over and that could not be used: contexts, offsets, times,
+    names."""
     not_propagated: int = 0
     """Produced messages that could not carry a context."""
     errors: int = 0
@@ -60,10 +61,10 @@ class Accounts:
             self._pending -= count
             self._dropped[cause] = self._dropped.get(cause, 0) + count
 
-    def note(self, what: str) -> None:
+    def note(self, what: str, times: int = 1) -> None:
         """Count something that is worth knowing and loses nothing: a field of Stats."""
         with self._lock:
-            self._noted[what] += 1
+            self._noted[what] += times
 
     def snapshot(self, waiting: int = 0) -> Stats:
         """Return the accounts, with `waiting` checkpoints that were made and not counted yet."""

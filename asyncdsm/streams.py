@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Self
 from asyncdsm import checkpoint, forks, lag
 from asyncdsm.aggregate import Aggregator
 from asyncdsm.beside import silence_ddtrace
+from asyncdsm.ddtrace_manual import take_over_from_ddtrace
+from asyncdsm.hooks import hook_failed
 from asyncdsm.lag import Lag
 from asyncdsm.log import warn_each_minute
 from asyncdsm.settings import Settings
@@ -61,7 +63,7 @@ class DataStreams:
 
     def lag(self) -> list[Lag]:
         """Return how far behind each consumer is, per group, topic and partition, from what the clients know."""
-        return list(lag.current_lags())
+        return list(lag.current_lags(hook_failed))
 
     async def start(self) -> None:
         """Start, flushing in this event loop. Raises AlreadyRunningError."""
@@ -146,7 +148,7 @@ class DataStreams:
     def _start(self, host: Callable[[Host], Callable[[], bool]]) -> None:
         if not self.settings.enabled or _captured is not None:
             return
-        silence_ddtrace()  # before the lock: what it says may be sent by a client that is followed
+        take_over_from_ddtrace()  # before the lock: what it says may be sent by a client that is followed
         with _starting:
             if _running is not None or self is _standby:
                 raise AlreadyRunningError(
@@ -218,7 +220,7 @@ class DataStreams:
         """Start at the first checkpoint: of a forked child, or of one that stands by."""
         from asyncdsm.hosts import start_in_thread  # noqa: PLC0415
 
-        silence_ddtrace()  # before the lock, as above
+        take_over_from_ddtrace()  # before the lock, as above
         with _starting:
             if self not in (_running, _standby):
                 return None

@@ -84,7 +84,7 @@ class Captured(Aggregator):
         self._checkpoints += map(_checkpoint, self.samples[:taken])
         del self.samples[:taken]
 
-    def record_offset(self, tags: tuple[str, ...], offset: int) -> None:
+    def _add_offset(self, tags: tuple[str, ...], offset: int) -> None:
         """Keep the highest offset."""
         self.backlogs[tags] = max(offset, self.backlogs.get(tags, offset))
 

@@ -78,7 +78,7 @@ def _body(chance: random.Random, service: str, now: int) -> bytes:
             latency = round(chance.lognormvariate(17, 0.5))  # about 24 ms
             aggregator.record((point, now, latency, 3 * latency, chance.randrange(200, 2_000)))
     (bucket,) = aggregator.take()
-    return pack(bucket, aggregator.bucket_ns, Settings(service=service, env="bench"))
+    return pack(bucket, aggregator.bucket_ns, Settings(service=service, env="bench")).body
 
 
 async def _send_all(url: str, count: int) -> float:

@@ -58,7 +58,7 @@ def uninstrument() -> None:
 def _hook_producer(producer: Any, accumulator: Any, cluster: Any) -> None:
     _hooks.put(cluster, "update_metadata", offsets.update_metadata)
     _hooks.put(producer, "start", produce.start)
-    _hooks.put(accumulator, "add_message", produce.add_message)
+    _hooks.put(accumulator, "add_message", produce.add_message, hot=True)
     _hooks.put(accumulator, "_append_batch", offsets.append_batch)
     _hooks.put(producer, "create_batch", drafts.create_batch)
     _hooks.put(producer, "send_batch", drafts.send_batch)

@@ -52,7 +52,7 @@ def ours(
     aggregator = Aggregator(service, env, now=lambda: at_ns)
     record(aggregator)
     settings = Settings(service=service, env=env, hostname="host")
-    return [pack(bucket, aggregator.bucket_ns, settings) for bucket in aggregator.take()]
+    return [pack(bucket, aggregator.bucket_ns, settings).body for bucket in aggregator.take()]
 
 
 def passed(

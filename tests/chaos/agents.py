@@ -71,6 +71,13 @@ async def dripping(agent: FailingAgent, reader: StreamReader, writer: StreamWrit
         await asyncio.sleep(0.05)
 
 
+async def busy(agent: FailingAgent, reader: StreamReader, writer: StreamWriter) -> None:
+    """Answer that there is too much to do just now."""
+    await request(reader)
+    writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    await writer.drain()
+
+
 async def half_closing(agent: FailingAgent, reader: StreamReader, writer: StreamWriter) -> None:
     """Say at once that nothing will be answered, and go on reading."""
     writer.write_eof()

@@ -61,9 +61,13 @@ GUARDS = {
     "asyncdsm_faststream.middleware.DataStreamsMiddleware._arrived",
     "checkpoint.count",
     "checkpoint.depart",
+    "manual._explained",
     "manual._note_offset",
 }
 """Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""
+
+HAND_ON = {"hooks._as_of_class.<locals>", "hooks._on_object.<locals>"}
+"""They call a hook with the arguments that they were given, and do nothing else."""
 
 
 class Planted(RuntimeError):  # noqa: N818
@@ -169,7 +173,8 @@ def _is_function(frame: FrameType) -> bool:
 
 
 def _is_ours(frame: FrameType | None) -> bool:
-    return frame is not None and frame.f_code.co_filename.startswith(OURS)
+    """Say whether a frame is our code; what only hands a call on to a hook counts as its caller."""
+    return frame is not None and frame.f_code.co_filename.startswith(OURS) and not _is_among(frame, HAND_ON)
 
 
 def _is_among(frame: FrameType, names: set[str]) -> bool:

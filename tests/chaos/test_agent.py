@@ -8,13 +8,14 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Timer
 from time import sleep
 from typing import Any
 
 import pytest
 import trustme
 
-from asyncdsm import DataStreams, Settings
+from asyncdsm import DataStreams, Settings, set_produce_checkpoint
 from asyncdsm.cli import main
 from asyncdsm.exporters.agent import AgentExporter
 from tests.brokers.kafka import Kafka
@@ -97,6 +98,28 @@ async def test_an_agent_that_fails(kafka: Kafka, fault: Fault) -> None:
     assert agent.counted_once() == made
     if fault in NOT_TAKING or fault is agents.a_hundred_megabytes:
         assert agent.counted() == made
+
+
+AT_THE_END: list[Fault] = [agents.busy, agents.hung_after_accept, agents.garbage, agents.half_closing]
+
+
+@pytest.mark.parametrize("fault", AT_THE_END, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize("flushed_before", [False, True])
+def test_agent_that_recovers_before_the_deadline_gets_what_a_short_program_recorded(
+    fault: Fault, flushed_before: bool
+) -> None:
+    """The one request that is under way when the program ends may never be answered."""
+    agent = FailingAgent(fault=fault)
+    with running_intake(intake=agent):
+        streams = DataStreams(settings(agent.url, request_seconds=60, shutdown_seconds=12))
+        with streams:
+            set_produce_checkpoint("nats", "orders", dict[str, str]().__setitem__)
+            if flushed_before:
+                until(lambda: agent.failed > 0)()
+            recovery = Timer(2, lambda: setattr(agent, "fault", None))
+            recovery.start()
+        recovery.join()
+    assert (streams.stats.delivered, streams.stats.dropped, agent.counted()) == (1, 0, 1)
 
 
 async def test_an_agent_that_comes_and_goes_each_second(kafka: Kafka) -> None:

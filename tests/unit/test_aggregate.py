@@ -179,19 +179,52 @@ def test_what_cannot_be_counted_is_dropped_alone(manual_clock: ManualClock, capl
     target, edge = aggregator(manual_clock), Edge("a:b")
     hostile: Any = "no number"
     for number in range(2 * FOLD_AT):
-        size = hostile if number % 100 == 7 else 10
-        record(target, edge, size=size)
+        latency = hostile if number % 100 == 7 else SECOND
+        target.record((edge.point(target, 0), target.now(), latency, latency, 10))
     stats = target.stats()
     assert (stats.recorded, stats.errors, dict(stats.dropped_by)) == (2 * FOLD_AT, 6, {"counting": 6})
     assert counted(target.take()) == stats.pending == 2 * FOLD_AT - 6
     assert sum("could not be counted" in each.getMessage() for each in caplog.records) == 1
 
 
+@pytest.mark.parametrize("size", ["12", 1.5, float("nan"), -1, b"1", object()])
+def test_checkpoint_whose_size_is_no_size_counts_without_it(manual_clock: ManualClock, size: Any) -> None:
+    target, edge = aggregator(manual_clock), Edge("a:b")
+    record(target, edge, size=size)
+    record(target, edge)
+    stats = target.stats()
+    assert (stats.recorded, stats.errors, stats.malformed, stats.dropped) == (2, 0, 1, 0)
+    (counts,) = target.take()[0].points().values()
+    assert split(counts)[2] == {bin_of(10): 1}
+
+
+NO_OFFSETS: list[Any] = [None, True, 1.0, float("nan"), "7", b"7", -1, -1001, 1 << 63, 10**5000, [], object()]
+
+
+@pytest.mark.parametrize("offset", NO_OFFSETS, ids=lambda offset: type(offset).__name__)
+def test_what_is_no_offset_is_malformed_and_the_rest_is_kept(manual_clock: ManualClock, offset: Any) -> None:
+    target, tags = aggregator(manual_clock), ("type:kafka_commit",)
+    for number in (offset, 5, offset, 3):
+        target.record_offset(tags, number)
+    assert (target.stats().malformed, target.stats().errors) == (2, 0)
+    assert [bucket.backlogs for bucket in target.take()] == [{tags: 5}]
+
+
+def test_offset_that_is_wrong_all_the_same_is_lost_alone(manual_clock: ManualClock) -> None:
+    target, tags = aggregator(manual_clock), ("type:kafka_commit",)
+    wrong: Any = None
+    target.record_offset(tags, 5)
+    target.offsets.append((tags, manual_clock.now_ns, wrong))
+    target.record_offset(("type:kafka_produce",), 7)
+    assert target.stats().errors == 1
+    assert target.take()[0].backlogs == {tags: 5, ("type:kafka_produce",): 7}
+
+
 def test_an_interrupt_in_the_middle_of_counting_leaves_the_accounts_even(
     manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Interrupting(SizeKeys):
-        def __missing__(self, size: int | None) -> int:
+        def __missing__(self, size: object) -> int:
             if size is not None:
                 raise KeyboardInterrupt
             return super().__missing__(size)

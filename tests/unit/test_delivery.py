@@ -160,3 +160,74 @@ def test_the_outbox_never_exceeds_its_bytes_nor_loses_count(actions: list[tuple[
         waiting = outbox.size + sum(parcel.checkpoints for parcel in held)  # here a parcel has a byte per checkpoint
         assert stats.pending == waiting
         assert stats.recorded == stats.delivered + stats.pending + stats.dropped
+
+
+class Timed(Scripted):
+    """Fails until some seconds have passed since its first request."""
+
+    def __init__(self, failing_seconds: float, failure: Exception) -> None:
+        super().__init__()
+        self._failing, self._failure, self._since = failing_seconds, failure, 0.0
+        self.tries = 0
+
+    async def export(self, payload: bytes) -> None:
+        self.tries += 1
+        self._since = self._since or anyio.current_time()
+        if anyio.current_time() < self._since + self._failing:
+            raise self._failure
+        self.taken.append(payload)
+
+
+def refused(*, in_group: bool = False) -> TryAgain:
+    """Return the error of a port where nothing listens, as the HTTP client raises it."""
+    cause: BaseException = ConnectionRefusedError(111, "refused")
+    if in_group:
+        cause = OSError("all attempts failed")
+        cause.__cause__ = ExceptionGroup("", [ConnectionRefusedError(111, "refused"), ConnectionRefusedError(111, "")])
+    error = TryAgain("no connection")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize("failure", [TryAgain("HTTP status 503"), OSError("reset"), TryAgain("busy", after=0.2)])
+async def test_agent_that_is_busy_at_exit_gets_the_whole_deadline(failure: Exception) -> None:
+    outbox, accounts, delivery = filled(5, 6)
+    exporter = Timed(1.2, failure)
+    with anyio.fail_after(10):
+        await delivery.drain(exporter)
+    assert exporter.taken == [b"5", b"6"]
+    assert (len(outbox), accounts.snapshot().delivered) == (0, 11)
+
+
+@pytest.mark.parametrize("failure", [refused(), refused(in_group=True), NoEndpoint("404")])
+async def test_agent_that_is_not_there_at_exit_is_given_up_early(failure: Exception) -> None:
+    outbox, _, delivery = filled(5)
+    exporter = Timed(60, failure)
+    with anyio.fail_after(30):
+        await delivery.drain(exporter)
+    assert (exporter.tries, len(outbox)) == (3, 1)
+
+
+async def test_agent_that_answered_before_and_is_away_at_exit_gets_the_whole_deadline() -> None:
+    outbox, _, delivery = filled(5)
+    await delivery.run(Scripted())
+    outbox.put(Parcel(b"6", 6))
+    exporter = Timed(1.2, refused())
+    with anyio.fail_after(10):
+        await delivery.drain(exporter)
+    assert exporter.taken == [b"6"]
+
+
+async def test_request_without_an_answer_at_exit_leaves_time_for_another() -> None:
+    class Hanging(Scripted):
+        async def export(self, payload: bytes) -> None:
+            if not self.listed:
+                self.listed += 1
+                await anyio.sleep_forever()
+            await super().export(payload)
+
+    outbox, accounts = filled(5)[:2]
+    exporter = Hanging()
+    with anyio.fail_after(3):
+        await Delivery(outbox, accounts, 60).drain(exporter)
+    assert exporter.taken == [b"5"]

@@ -58,7 +58,7 @@ def test_nor_does_one_in_a_backlog_cost_the_others_their_bucket() -> None:
     aggregator = Aggregator("shop", None)
     aggregator.record_offset(lag.committed_tags("g", SURROGATE, 0), 5)
     (bucket,) = aggregator.take()
-    payload = unpack(gzip.decompress(pack(bucket, aggregator.bucket_ns, Settings())))
+    payload = unpack(gzip.decompress(pack(bucket, aggregator.bucket_ns, Settings()).body))
     assert payload.stats is not None
     assert payload.stats[0].backlogs is not None
     assert "topic:?" in payload.stats[0].backlogs[0].tags

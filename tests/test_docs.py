@@ -1,0 +1,44 @@
+"""The pages of `docs/develop`: what the code cites is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CITED = re.compile(r"protocol §(\d+)")
+SOURCES = [
+    path
+    for folder in ("asyncdsm", "integrations", "tests", "benchmarks")
+    for path in ROOT.joinpath(folder).rglob("*")
+    if path.suffix in {".py", ".js"} and path != Path(__file__)
+]
+
+
+def sections(page: str) -> set[str]:
+    """Return the numbers of a page's headings."""
+    return set(re.findall(r"^## (\d+)\.", ROOT.joinpath("docs", page).read_text(), re.MULTILINE))
+
+
+def test_each_cited_section_of_the_protocol_has_its_heading() -> None:
+    cited = {number for path in SOURCES for number in CITED.findall(path.read_text())}
+    assert cited
+    assert cited <= sections("develop/protocol.md")
+
+
+def test_page_of_the_protocol_cites_its_own_sections() -> None:
+    cited = set(re.findall(r"§(\d+)", ROOT.joinpath("docs", "develop", "protocol.md").read_text()))
+    assert cited <= sections("develop/protocol.md")
+
+
+def test_glossary_defines_each_word_once_and_in_order() -> None:
+    words = re.findall(r"^\| \*\*([^*]+)\*\*", ROOT.joinpath("docs", "glossary.md").read_text(), re.MULTILINE)
+    assert words == sorted(set(words))
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.joinpath("docs").rglob("*.md")), ids=lambda page: page.name)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+    assert [link for link in links if not page.parent.joinpath(link).exists()] == []

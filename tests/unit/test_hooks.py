@@ -1,0 +1,224 @@
+"""Hooks on classes and on single objects: patched around, taken off, and handed arguments they do not know."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import AsyncMock, MagicMock, patch
+
+import pytest
+
+from asyncdsm import DataStreams, Settings, log
+from asyncdsm.exporters.memory import MemoryExporter
+from asyncdsm.hooks import Hooks, after, after_await, before, is_hook
+
+counted: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    counted.clear()
+    log.forget()
+
+
+class Client:
+    """A client with one plain and one asynchronous method."""
+
+    def send(self, value: Any, *more: Any, **named: Any) -> Any:
+        return ("sent", value, *more, *named.items())
+
+    async def get(self, *more: Any, **named: Any) -> Any:
+        return ("got", *more, *named.items())
+
+
+def counting(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook a plain method."""
+
+    def hooked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        counted.append("call")
+        return original(self, *args, **kwargs)
+
+    return hooked
+
+
+def wrapper(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what another library's patch looks like."""
+
+    @functools.wraps(original)
+    def patched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return ("patched", *original(self, *args, **kwargs))
+
+    return patched
+
+
+@pytest.fixture
+def kind() -> type[Client]:
+    """A class of this test alone."""
+    return type("Own", (Client,), {name: vars(Client)[name] for name in ("send", "get")})
+
+
+@pytest.mark.parametrize("mock", [MagicMock(return_value="mocked"), lambda *_: "mocked"])
+def test_class_patched_after_wrap_is_called_and_restored(kind: type[Client], mock: Any) -> None:
+    client = kind()
+    Hooks().put(client, "send", counting)
+    with patch.object(kind, "send", mock):
+        assert client.send(1) == "mocked"
+        assert len(counted) == 1
+    assert client.send(1) == ("sent", 1)
+    assert len(counted) == 2
+
+
+def test_mock_on_a_class_is_called_as_without_the_hook(kind: type[Client]) -> None:
+    client = kind()
+    Hooks().put(client, "send", counting)
+    with patch.object(kind, "send") as mock:
+        client.send(1, a=2)
+    mock.assert_called_once_with(1, a=2)
+    with patch.object(kind, "send", autospec=True) as mock:
+        client.send(1, a=2)
+    mock.assert_called_once_with(client, 1, a=2)
+
+
+async def test_async_mock_on_a_class_is_awaited(kind: type[Client]) -> None:
+    client, awaited = kind(), []
+    Hooks().put(client, "get", after_await(lambda result, *_, **__: awaited.append(result)))
+    assert inspect.iscoroutinefunction(client.get) or asyncio.iscoroutinefunction(client.get)
+    with patch.object(kind, "get", AsyncMock(return_value="mocked")):
+        assert await client.get() == "mocked"
+    assert await client.get() == ("got",)
+    assert awaited == ["mocked", ("got",)]
+
+
+def test_patch_on_a_base_class_is_called() -> None:
+    class Derived(Client):
+        """Inherits all of it."""
+
+    client = Derived()
+    Hooks().put(client, "send", counting)
+    with patch.object(Client, "send", lambda *_: "mocked"):
+        assert client.send(1) == "mocked"
+
+
+def test_object_and_class_both_hooked_count_once(kind: type[Client]) -> None:
+    hooks, client = Hooks(), kind()
+    hooks.put(client, "send", counting)
+    hooks.put(kind, "send", counting)
+    assert client.send(1) == ("sent", 1)
+    hooks.remove()
+    assert client.send(1) == ("sent", 1)
+    assert len(counted) == 2
+
+
+@pytest.mark.parametrize("first", ["object", "class"])
+def test_wrapper_around_a_class_hook_counts_once(kind: type[Client], first: str) -> None:
+    hooks, client = Hooks(), kind()
+    for owner in (client, kind) if first == "object" else (kind, client):
+        hooks.put(owner, "send", counting)
+    kind.send = wrapper(kind.send)  # type: ignore[method-assign]
+    assert client.send(1) == ("patched", "sent", 1)
+    assert len(counted) == 1
+
+
+def test_class_patched_before_it_is_hooked_keeps_the_patch_for_a_wrapped_object(kind: type[Client]) -> None:
+    hooks, client = Hooks(), kind()
+    hooks.put(client, "send", counting)
+    kind.send = wrapper(kind.send)  # type: ignore[method-assign]
+    hooks.put(kind, "send", counting)
+    assert client.send(1) == ("patched", "sent", 1)
+    assert len(counted) == 1
+
+
+def test_hook_under_a_wrapper_counts_nothing_once_removed(kind: type[Client]) -> None:
+    hooks = Hooks()
+    hooks.put(kind, "send", counting)
+    kind.send = wrapper(kind.send)  # type: ignore[method-assign]
+    assert kind().send(1) == ("patched", "sent", 1)
+    hooks.remove()
+    assert kind().send(1, 2, a=3) == ("patched", "sent", 1, 2, ("a", 3))
+    assert len(counted) == 1
+
+
+async def test_asynchronous_hook_under_a_wrapper_counts_nothing_once_removed(kind: type[Client]) -> None:
+    hooks, awaited = Hooks(), []
+    hooks.put(kind, "get", after_await(lambda result, *_, **__: awaited.append(result)))
+    held = kind.get
+
+    async def patched(self: Client, *args: Any) -> Any:
+        return ("patched", *await held(self, *args))
+
+    kind.get = patched  # type: ignore[method-assign]
+    hooks.remove()
+    assert await kind().get(1) == ("patched", "got", 1)
+    assert awaited == []
+
+
+def test_class_can_be_hooked_again_above_a_wrapper_around_a_removed_hook(kind: type[Client]) -> None:
+    hooks = Hooks()
+    hooks.put(kind, "send", counting)
+    kind.send = wrapper(kind.send)  # type: ignore[method-assign]
+    hooks.remove()
+    hooks.put(kind, "send", counting)
+    assert kind().send(1) == ("patched", "sent", 1)
+    assert len(counted) == 1
+    hooks.remove()
+    assert not is_hook(kind.send)
+    kind().send(1)
+    assert len(counted) == 1
+
+
+def test_observers_see_results_and_arguments_that_they_do_not_name(kind: type[Client]) -> None:
+    seen = []
+
+    @after
+    def note(result: Any, client: Any, value: Any, *_args: Any, **_more: Any) -> None:
+        seen.append((result, type(client), value))
+
+    @before
+    def announce(client: Any, value: Any, *_args: Any, **_more: Any) -> None:
+        seen.append(("before", type(client), value))
+
+    client = kind()
+    Hooks().put(kind, "send", note)
+    Hooks().put(client, "send", announce)
+    result = client.send(1, 2, new=3)
+    assert result == ("sent", 1, 2, ("new", 3))
+    assert seen == [("before", kind, 1)]  # hooks of one object and of its class count once
+    assert kind().send(1, 2, new=3) == result
+    assert seen[1:] == [(result, kind, 1)]
+
+
+@pytest.mark.parametrize("make", [after, before])
+def test_error_of_an_observer_is_counted_and_kept_from_the_caller(
+    kind: type[Client], make: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "asyncdsm")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ValueError("of ours")
+
+    Hooks().put(kind, "send", make(fail))
+    with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
+        assert kind().send(1) == ("sent", 1)
+        assert kind().send(1) == ("sent", 1)
+    assert streams.stats.errors == 2
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    tracebacks = [record.exc_text for record in caplog.records if record.levelno == logging.DEBUG and record.exc_info]
+    assert len(warnings) == 1
+    assert len(tracebacks) == 2
+    assert all("in fail" in str(text) for text in tracebacks)
+
+
+async def test_error_of_the_original_is_not_observed(kind: type[Client]) -> None:
+    async def refuse(self: Any) -> None:
+        raise OSError("refused")
+
+    kind.get = refuse  # type: ignore[method-assign]
+    seen: list[Any] = []
+    Hooks().put(kind, "get", after_await(lambda *args: seen.append(args)))
+    with pytest.raises(OSError, match="refused"):
+        await kind().get()
+    assert seen == []
