@@ -126,8 +126,12 @@ def _run(options: argparse.Namespace) -> int:
         return 2
     try:
         enabled = Settings.from_environ(os.environ).enabled
+    except SettingError as error:  # the program is not to be stopped by it
+        print(f"asyncdsm run: nothing is measured, because a setting is wrong: {error}", file=sys.stderr)
+        enabled = False
+    try:
         launch(command, environment(os.environ) if enabled else os.environ)
-    except (ProgramError, SettingError, OSError) as error:
+    except (ProgramError, OSError) as error:
         print(f"asyncdsm run: {error}", file=sys.stderr)
         return 2
 

@@ -12,7 +12,7 @@ from asyncdsm import DataStreams, checkpoint
 from asyncdsm.checkpoint import Departure
 from asyncdsm.edge import Edge
 from asyncdsm.hooks import Hooks, hook_failed
-from asyncdsm.lifetime import finish
+from asyncdsm.lifetime import finish, stand_by_in_loop
 from asyncdsm.pathway import HEADER, Context, Pathway
 
 DEFAULT_QUEUE = "taskiq"
@@ -52,10 +52,9 @@ class DataStreamsMiddleware(TaskiqMiddleware):
         super().set_broker(broker)
         _hooks.put(broker, "kick", _kick)
 
-    def startup(self) -> None:
-        """Measure from here on. Raises SettingError when the environment holds a wrong value."""
-        self._streams = DataStreams()
-        self._streams.stand_by()
+    async def startup(self) -> None:
+        """Measure from here on. A wrong setting is logged as an error, and then nothing is measured."""
+        self._streams = await stand_by_in_loop()
 
     async def shutdown(self) -> None:
         """Deliver what was recorded."""
