@@ -140,8 +140,8 @@ def test_a_host_that_is_a_url_is_told_where_a_url_belongs() -> None:
     with pytest.raises(SettingError) as caught:
         read(DD_AGENT_HOST="http://me:hush@agent:8126")
     assert str(caught.value) == (
-        "DD_AGENT_HOST is 'http://…@agent:8126'; it must be a host name or an IP address, without scheme, port and path; "
-        "a URL is what DD_TRACE_AGENT_URL takes"
+        "DD_AGENT_HOST is 'http://…@agent:8126'; it must be a host name or an IP address, without scheme, port and "
+        "path; a URL is what DD_TRACE_AGENT_URL takes"
     )
 
 
