@@ -9,11 +9,23 @@ from collections.abc import Sequence
 
 from asyncdsm._version import __version__
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit code. A wrong argument is one line on stderr and code 2."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    """Run a command; return its exit code. A wrong argument is one line on stderr and code 2.
+
+    Ctrl-C ends it without a traceback, also while it imports what it needs.
+    """
+    try:
+        return _run_command(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
+    options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
     except ModuleNotFoundError as missing:

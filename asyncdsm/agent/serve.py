@@ -18,7 +18,7 @@ from anyio import to_thread
 from rich.console import Console
 from rich.live import Live
 
-from asyncdsm.agent.access import check_token
+from asyncdsm.agent.access import OptionError, check_token
 from asyncdsm.agent.app import Agent
 from asyncdsm.agent.forward import Forwarder, is_here
 from asyncdsm.agent.spans import DEFAULT_MINUTES
@@ -28,7 +28,7 @@ from asyncdsm.agent.table import render
 from asyncdsm.agent.topology import topology
 from asyncdsm.log import warn_each_minute
 from asyncdsm.settings import SettingError, Settings
-from asyncdsm.urls import without_password
+from asyncdsm.urls import ALLOWED, without_password
 
 MAINTAIN_SECONDS = 10.0
 REFRESH_SECONDS = 1.0
@@ -146,10 +146,10 @@ async def _maintain(store: Store) -> None:
 def _forwarder(url: str, port: int) -> Forwarder:
     try:
         settings = Settings(agent_url=url)
-    except SettingError as error:
-        raise ValueError(f"--forward: {error}") from None
+    except SettingError:
+        raise OptionError(f"--forward is {without_password(url)!r}; it must be {ALLOWED}") from None
     if is_here(url, port):
-        raise ValueError(f"--forward {without_password(url)} leads back to this agent")
+        raise OptionError(f"--forward {without_password(url)} leads back to this agent")
     return Forwarder(settings)
 
 
@@ -158,7 +158,8 @@ def run_agent(options: Options, *, live: bool) -> int:
     try:
         asyncio.run(_run(options, live))
     except (ValueError, OSError) as error:
-        print(f"asyncdsm agent: cannot listen on {options.host} port {options.port}: {error}", file=sys.stderr)
+        cause = "" if isinstance(error, OptionError) else f"cannot listen on {options.host} port {options.port}: "
+        print(f"asyncdsm agent: {cause}{error}", file=sys.stderr)
         return 1
     except StoreError as error:
         print(f"asyncdsm agent: cannot use the store {error}", file=sys.stderr)
