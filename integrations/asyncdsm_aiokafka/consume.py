@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka import ConsumerRecord
 
 from asyncdsm import checkpoint
-from asyncdsm.batch import ConsumedList
+from asyncdsm.batch import current_task, follow_batches
 from asyncdsm.edge import Edge
 from asyncdsm.hooks import hook_failed, marked_async
 from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
@@ -44,17 +44,17 @@ def getone(original: Callable[..., Any]) -> Callable[..., Any]:
 def getmany(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `AIOKafkaConsumer.getmany`."""
 
-    async def received(self: Any, args: Any, kwargs: Any) -> Any:
+    async def received(self: Any, args: Any, kwargs: Any, asked_in: Any) -> Any:
         batches = await original(self, *args, **kwargs)
         try:
-            return consumed_batches(adopt(self), batches)
+            return consumed_batches(adopt(self), batches, asked_in)
         except Exception as error:
             hook_failed(error)
             return batches
 
     def getmany(self: Any, *partitions: Any, **kwargs: Any) -> Any:
         checkpoint.set_current(None)
-        return received(self, partitions, kwargs)
+        return received(self, partitions, kwargs, current_task())
 
     return marked_async(getmany)
 
@@ -79,16 +79,12 @@ def consumed(client: Client, record: Any) -> Context | None:
     return pathway
 
 
-def consumed_batches(client: Client, batches: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
-    """Record the checkpoints of every record; none is current afterwards, until its list is iterated."""
+def consumed_batches(client: Client, batches: dict[Any, list[Any]], asked_in: Any) -> dict[Any, list[Any]]:
+    """Record the checkpoints of every record, and return the lists that the program gets."""
     if checkpoint.running() is None:
         return batches
-    following: dict[Any, list[Any]] = {
-        partition: ConsumedList(records, [consumed(client, record) for record in records])
-        for partition, records in batches.items()
-    }
-    checkpoint.set_current(None)
-    return following
+    pathways = {partition: [consumed(client, record) for record in records] for partition, records in batches.items()}
+    return follow_batches(batches, pathways, asked_in)
 
 
 def pathway_of(message: Any) -> Context | None:

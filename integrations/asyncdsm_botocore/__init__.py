@@ -2,12 +2,14 @@
 
 All three make their calls through botocore's events, and so does all of this: `sqs`, `sns`, `kinesis` and
 `eventbridge` are handlers of the events of those operations that carry messages. `attributes` and `slots` put a
-context where it stands on its way out, `limits` says whether there is room, `departing` counts what has left, and
-`received` is what comes back.
+context where it stands on its way out, `limits` says whether there is room, `departing` counts what has left.
+`received` records what comes back, `hiding` takes out what only asyncdsm asked for, and `resources` follows the lists
+that boto3's resources make of it.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +19,7 @@ from botocore.session import Session
 
 from asyncdsm.hooks import Hooks, hook_failed
 from asyncdsm.integration import check_version
-from asyncdsm_botocore import asking, events
+from asyncdsm_botocore import asking, events, resources
 from asyncdsm_botocore.received import pathway_of
 
 __all__ = ["VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
@@ -32,14 +34,16 @@ def wrap(client: Any) -> Any | None:
 
     None for anything else.
     """
+    is_resource = resources.is_resource(client)
     session, inner = _session_in(client), _client_in(client)
     if inner is not None:
-        events.follow(inner.meta.events, _service(inner))
-        asking.on_client(inner, _service(inner), lambda: True)
+        _wrap_client(inner)
     elif session is not None:
-        events.follow(session.get_component("event_emitter"), None)
-    else:
+        _wrap_session(session)
+    elif not is_resource:
         return None
+    if is_resource and not _is_mock(client):
+        resources.follow_resource(client)
     check_version("botocore", botocore.__version__, VERSIONS)
     return client
 
@@ -49,6 +53,7 @@ def instrument() -> None:
     check_version("botocore", botocore.__version__, VERSIONS)
     # Not by an event: a session that is there already has none that would reach us.
     _hooks.put(BaseClient, "__init__", _init)
+    resources.instrument(_hooks)
     events.instrumented.is_on = True
 
 
@@ -56,6 +61,26 @@ def uninstrument() -> None:
     """Take the handlers off again; clients and sessions that were wrapped one by one stay so."""
     _hooks.remove()
     events.instrumented.is_on = False
+
+
+def _wrap_client(client: Any) -> None:
+    if not _is_mock(client):
+        events.follow(client.meta.events, _service(client))
+        asking.on_client(client, _service(client), lambda: True)
+
+
+def _wrap_session(session: Any) -> None:
+    if not _is_mock(session):
+        events.follow(session.get_component("event_emitter"), None)
+
+
+def _is_mock(thing: Any) -> bool:
+    """Say whether this is a mock that passes for a client, a session or a resource, as one with a `spec` does.
+
+    It is left alone: calls of ours would be among those that its test looks at.
+    """
+    kind = getattr(sys.modules.get("unittest.mock"), "NonCallableMock", None)
+    return kind is not None and issubclass(type(thing), kind)
 
 
 def _client_in(client: Any) -> Any | None:
@@ -80,6 +105,8 @@ def _init(original: Callable[..., None]) -> Callable[..., None]:
         try:
             events.follow_while_instrumented(self.meta.events, _service(self))
             asking.on_client(self, _service(self), lambda: events.instrumented.is_on)
+            if events.instrumented.is_on:  # boto3 makes a resource's client before its class
+                resources.instrument(_hooks)
         except Exception as error:
             hook_failed(error)
 

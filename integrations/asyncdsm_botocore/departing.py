@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from typing import Any, NamedTuple
 
@@ -104,13 +104,21 @@ def none_failed(_: dict[str, Any]) -> Collection[Any]:
 
 def failed_ids(parsed: dict[str, Any]) -> Collection[Any]:
     """Read the answer of SQS and SNS to a batch."""
-    return {entry.get("Id") for entry in parsed.get("Failed", ())}
+    return [entry.get("Id") for entry in _entries(parsed, "Failed")]
 
 
 def failed_places(name: str) -> FailedKeys:
     """Return what reads the answer of Kinesis and EventBridge, whose entries stand in the order of the request's."""
 
     def failed(parsed: dict[str, Any]) -> Collection[Any]:
-        return {place for place, entry in enumerate(parsed.get(name, ())) if entry.get("ErrorCode")}
+        return {place for place, entry in enumerate(_entries(parsed, name)) if entry.get("ErrorCode")}
 
     return failed
+
+
+def _entries(parsed: dict[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Return the entries of an answer, whatever a stub has put there; what is no entry is an empty one."""
+    entries = parsed.get(name)
+    if not isinstance(entries, list | tuple):
+        return []
+    return [entry if isinstance(entry, Mapping) else {} for entry in entries]

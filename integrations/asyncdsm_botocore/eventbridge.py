@@ -67,5 +67,6 @@ def _size(entry: Any) -> int:
     """Return an entry's size as AWS counts it, but for its time."""
     if not isinstance(entry, dict):
         return 0
-    texts = [entry.get("Source"), entry.get("DetailType"), entry.get("Detail"), *(entry.get("Resources") or ())]
-    return sum(map(aws.byte_count, texts))
+    resources = entry.get("Resources")
+    texts = [entry.get("Source"), entry.get("DetailType"), entry.get("Detail")]
+    return sum(map(aws.byte_count, [*texts, *resources] if isinstance(resources, list | tuple) else texts))

@@ -7,8 +7,10 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from asyncdsm import aws, checkpoint, lag
+from asyncdsm.values import MAX_INT64, MalformedValueError
 from asyncdsm_botocore.departing import OURS, harmless, is_followed
-from asyncdsm_botocore.received import following, streamed
+from asyncdsm_botocore.memory import Recent
+from asyncdsm_botocore.received import follow_answer, read_streamed
 
 ITERATOR_SECONDS = 300.0
 """An iterator lives so long, says AWS: who has not read a shard since then reads it no more."""
@@ -24,30 +26,19 @@ class Shard(NamedTuple):
     def number(self) -> int:
         """The `3` of `shardId-000000000003`; -1 for a name of another form."""
         digits = self.name.rpartition("-")[2]
-        return int(digits) if digits.isdecimal() else -1
+        return int(digits) if digits.isdecimal() and len(digits) <= _MOST_DIGITS else -1
 
 
-class Memory:
-    """Which shard an iterator is of, for some thousands of iterators: the oldest half goes when there are too many."""
+_MOST_DIGITS = 18  # of a shard's number: it must fit into 64 bits
+_MOST_ITERATORS = 8192
 
-    def __init__(self, most: int = 8192) -> None:
-        self._half = most // 2
-        self._newer: dict[str, Shard] = {}
-        self._older: dict[str, Shard] = {}
-
-    def keep(self, iterator: str, shard: Shard) -> None:
-        """Remember an iterator's shard. From any thread: every step leaves the memory whole."""
-        if len(self._newer) >= self._half:
-            self._newer, self._older = {}, self._newer
-        self._newer[iterator] = shard
-
-    def shard(self, iterator: Any) -> Shard | None:
-        """Return an iterator's shard, if it is remembered."""
-        return self._newer.get(iterator) or self._older.get(iterator)
+# Which shard an iterator belongs to. All clients share it: an iterator that one was given may be used by another.
+_shards: Recent[str, Shard] = Recent(_MOST_ITERATORS)
 
 
-_memory = Memory()
-"""Of all clients: an iterator that one was given may be used by another."""
+def shard_of(iterator: Any) -> Shard | None:
+    """Return an iterator's shard, if it is remembered."""
+    return _shards.find(iterator) if isinstance(iterator, str) else None
 
 
 class Reader:
@@ -77,8 +68,8 @@ class Reader:
     def given_iterator(self, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         """Remember the iterator."""
         shard, iterator = context.pop(OURS, None), parsed.get("ShardIterator")
-        if shard is not None and iterator:
-            _memory.keep(iterator, shard)
+        if shard is not None and iterator and isinstance(iterator, str):
+            _shards.keep(iterator, shard)
 
     @harmless
     def ask(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
@@ -86,7 +77,7 @@ class Reader:
         if not is_followed(context):
             return
         checkpoint.set_current(None)
-        shard, arn = _memory.shard(params.get("ShardIterator")), params.get("StreamARN")
+        shard, arn = shard_of(params.get("ShardIterator")), params.get("StreamARN")
         if isinstance(arn, str):
             shard = Shard(arn, "" if shard is None else shard.name)
         if shard is not None:
@@ -99,18 +90,19 @@ class Reader:
         if checkpoint.running() is None or http_response.status_code >= 300:
             return
         if shard is not None:
-            self._note(shard, parsed.get("NextShardIterator"), parsed.get("MillisBehindLatest"))
-        records = parsed.get("Records")
-        if not records:
-            return
+            self._note_position(shard, parsed.get("NextShardIterator"), parsed.get("MillisBehindLatest"))
         edge = None if shard is None else aws.edge("in", "kinesis", shard.stream)
-        parsed["Records"] = following(records, map(streamed, records), edge)
+        follow_answer(parsed, "Records", http_response, read_streamed, edge)
 
-    def _note(self, shard: Shard, next_iterator: Any, milliseconds: Any) -> None:
-        if not next_iterator:  # read to its end: the shard was closed
+    @harmless
+    def _note_position(self, shard: Shard, next_iterator: Any, milliseconds: Any) -> None:
+        if not next_iterator or not isinstance(next_iterator, str):  # read to its end: the shard was closed
             self._behind.pop(shard, None)
             return
-        _memory.keep(next_iterator, shard)
-        if isinstance(milliseconds, int) and shard.number >= 0:
-            lag.add_source(self)
-            self._behind[shard] = milliseconds, monotonic()
+        _shards.keep(next_iterator, shard)
+        if milliseconds is None or shard.number < 0:
+            return
+        if type(milliseconds) is not int or not 0 <= milliseconds <= MAX_INT64:
+            raise MalformedValueError("MillisBehindLatest must be a whole number from 0 to 2^63 - 1")
+        lag.add_source(self)
+        self._behind[shard] = milliseconds, monotonic()

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from asyncdsm import aws, checkpoint
 from asyncdsm_botocore import asking, attributes
 from asyncdsm_botocore.departing import OURS, counting, failed_ids, harmless, is_followed, none_failed
-from asyncdsm_botocore.received import following, queued
+from asyncdsm_botocore.hiding import hide_contexts
+from asyncdsm_botocore.received import follow_answer, is_from_service, read_queued
 
 _SENT = attributes.Kind("MessageBody", "String")
 _MOST_NAMES = 10
+
+
+class _Asked(NamedTuple):
+    """What a call to ReceiveMessage was for."""
+
+    queue: str
+    is_for_us: bool
+    """Whether the program did not ask for our attribute, so that it must not see it."""
 
 
 def handlers() -> Mapping[str, Callable[..., None]]:
@@ -49,10 +58,11 @@ def _ask(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     if not queue or not is_followed(context):
         return
     checkpoint.set_current(None)  # who asks for the next messages is done with the last ones
-    context[OURS] = queue
     names = params.get("MessageAttributeNames", [])
-    if isinstance(names, list | tuple) and len(names) < _MOST_NAMES and not _asks(names):
+    asks = isinstance(names, list | tuple) and len(names) < _MOST_NAMES and not _asks(names)
+    if asks:
         params["MessageAttributeNames"] = [*names, aws.KEY]
+    context[OURS] = _Asked(queue, asks)
 
 
 def _asks(names: Sequence[Any]) -> bool:
@@ -64,11 +74,16 @@ def _asks(names: Sequence[Any]) -> bool:
 
 
 @harmless
-def _received(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    queue, messages = context.pop(OURS, None), parsed.get("Messages")
-    if not queue or not messages or checkpoint.running() is None:
+def _received(parsed: dict[str, Any], http_response: Any, context: dict[str, Any], **_: Any) -> None:
+    asked: _Asked | None = context.pop(OURS, None)
+    if asked is None:
         return
-    parsed["Messages"] = following(messages, map(queued, messages), aws.edge("in", "sqs", queue))
+    try:
+        if checkpoint.running() is not None:
+            follow_answer(parsed, "Messages", http_response, read_queued, aws.edge("in", "sqs", asked.queue))
+    finally:
+        if asked.is_for_us and is_from_service(http_response):
+            hide_contexts(parsed.get("Messages"))
 
 
 def _queue(params: dict[str, Any]) -> str | None:

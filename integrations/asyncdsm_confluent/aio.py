@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from asyncdsm import checkpoint, lag
-from asyncdsm.batch import ConsumedList
+from asyncdsm.batch import current_task, follow_batch
 from asyncdsm.hooks import hook_failed, marked_async
 from asyncdsm_confluent.client import Client, client_of
 from asyncdsm_confluent.consume import pathway_of
@@ -41,19 +41,19 @@ def poll(original: Callable[..., Any]) -> Callable[..., Any]:
 def consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `consume` of AIOConsumer, and of those above it that return a list of their own."""
 
-    async def received(self: Any, args: Any, kwargs: Any) -> Any:
+    async def received(self: Any, args: Any, kwargs: Any, asked_in: Any) -> Any:
         messages = await original(self, *args, **kwargs)
         try:
             if checkpoint.running() is None:
                 return messages
-            return ConsumedList(messages, [_pathway_of(message) for message in list.__iter__(messages)])
+            return follow_batch(messages, [_pathway_of(message) for message in messages], asked_in)
         except Exception as error:
             hook_failed(error)
             return messages
 
     def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
         _begin(self)
-        return received(self, args, kwargs)
+        return received(self, args, kwargs, current_task())
 
     return marked_async(consume)
 

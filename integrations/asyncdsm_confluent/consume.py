@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import Message
 
 from asyncdsm import checkpoint
-from asyncdsm.batch import ConsumedList
+from asyncdsm.batch import follow_batch
 from asyncdsm.edge import Edge
 from asyncdsm.hooks import hook_failed
 from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
@@ -46,7 +46,7 @@ def _polled(client: Client, consumer: Any, message: Any) -> None:
 
 
 def consume(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `Consumer.consume`: none of a batch is current until the list is iterated."""
+    """Hook `Consumer.consume`."""
 
     def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
         checkpoint.set_current(None)
@@ -64,10 +64,12 @@ def _consumed_all(client: Client, consumer: Any, messages: Any) -> Any:
     if checkpoint.running() is None:
         return messages
     client.learn_cluster_id(consumer, has_answered=bool(messages))
-    following = ConsumedList(messages, [consumed(client, message) for message in messages])
-    checkpoint.set_current(None)
+    pathways = [consumed(client, message) for message in messages]
     client.behind.look(consumer)
-    return following
+    if client.is_below:  # the client above follows them, in the thread or task of its caller
+        checkpoint.set_current(None)
+        return messages
+    return follow_batch(messages, pathways)
 
 
 def close(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -94,10 +96,10 @@ def poll_shared(original: Callable[..., Any]) -> Callable[..., Any]:
             if checkpoint.running() is not None:
                 client = client_of(self)
                 pathways = [consumed(client, message) for message in messages]
-                messages._records = ConsumedList(messages, pathways)
+                messages._records = follow_batch(messages._records, pathways)
         except Exception as error:
+            checkpoint.set_current(None)
             hook_failed(error)
-        checkpoint.set_current(None)
         return messages
 
     return poll

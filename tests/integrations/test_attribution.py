@@ -144,7 +144,7 @@ async def test_batches_with_using(line: Line) -> None:
         for index in range(len(records)):
             with asyncdsm.using(records[index]):
                 await line.forward(records[index])
-            assert asyncdsm.current_pathway() is None
+        assert asyncdsm.current_pathway() == pathway_of(records.pop())
     await line.check(60)
 
 
