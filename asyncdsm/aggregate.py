@@ -17,6 +17,7 @@ from typing import Final
 
 from asyncdsm.bins import MULTIPLIER, OFFSET
 from asyncdsm.bucket import KEY_BITS, LOG_BETWEEN_PAUSES, PATHWAY, SELDOM, Bucket, SizeKeys
+from asyncdsm.circles import Circles
 from asyncdsm.edge import NOT_KEPT, Point
 from asyncdsm.log import warn_each_minute
 from asyncdsm.stats import Accounts, Stats
@@ -65,6 +66,7 @@ class Aggregator:
         self.now: Callable[[], int] = now
         self.strict: bool = False  # under test: errors of ours are raised, not kept from the program
         self.accounts: Accounts = accounts or Accounts()
+        self.circles: Circles = Circles()
         self.samples: list[Sample] = []
         self.offsets: deque[Offset] = deque()
         self._buckets: dict[int, Bucket] = {}

@@ -44,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     agent = commands.add_parser("agent", help="take what tracers send to a Datadog Agent, and show it")
     agent.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
     agent.add_argument("--port", type=_port, default=8126, help="default: %(default)s; 0 takes a free one")
+    agent.add_argument(
+        "--unix-socket", metavar="PATH", help="listen here, too; tracers look for /var/run/datadog/apm.socket"
+    )
     agent.add_argument("--store", metavar="PATH", help="keep it in this file (default: in memory, while it runs)")
     agent.add_argument("--keep", type=_days, default="7d", help="for how long, as in 36h or 7d (default: %(default)s)")
     agent.add_argument("--forward", metavar="URL", help="pass each payload on, unchanged, to another agent")
@@ -104,7 +107,8 @@ def _agent(options: argparse.Namespace) -> int:
     from asyncdsm.agent.serve import Options, run_agent  # noqa: PLC0415  (the extra may not be installed)
 
     path = Path(options.store) if options.store else None
-    given = Options(options.host, options.port, path, options.keep, options.forward, options.token)
+    unix_socket = Path(options.unix_socket) if options.unix_socket else None
+    given = Options(options.host, options.port, path, options.keep, options.forward, options.token, unix_socket)
     return run_agent(given, live=sys.stdout.isatty())
 
 

@@ -210,7 +210,7 @@ class Flusher:
 
     def _note_high_watermarks(self) -> None:
         for partition in lag.current_lags(self._report_lag_error):
-            if partition.end is None:
+            if partition.end is None or self._is_old(partition):
                 continue
             try:
                 tags = lag.high_watermark_tags(partition.topic, partition.partition, partition.cluster_id)
@@ -218,6 +218,10 @@ class Flusher:
                 self._report_lag_error(error)
             else:
                 self._aggregator.record_offset(tags, partition.end)
+
+    def _is_old(self, partition: lag.Lag) -> bool:
+        """Say whether the end of a partition was told before the bucket that it would be counted in: one is paused."""
+        return partition.seen_ns is not None and self._aggregator.now() - partition.seen_ns > self._aggregator.bucket_ns
 
     def _report_lag_error(self, error: Exception) -> None:
         self._aggregator.failed(error, "lag", "consumer lag could not be read: %r")

@@ -181,17 +181,30 @@ def _disable(hooked: Any) -> None:
     Its code is replaced, so that no hook has to ask at each call whether it is still wanted.
     """
 
-    def pass_on(*args: Any, _original: Function, **kwargs: Any) -> Any:
-        return _original(*args, **kwargs)
-
-    async def pass_on_async(*args: Any, _original: Function, **kwargs: Any) -> Any:
-        return await _original(*args, **kwargs)
-
     original, code = hooked.__asyncdsm_original__, hooked.__code__
     del hooked.__asyncdsm_original__, hooked.__asyncdsm_hook__
     hooked.__defaults__, hooked.__kwdefaults__ = None, {"_original": original}
-    passing = pass_on_async if code.co_flags & CO_COROUTINE else pass_on
-    hooked.__code__ = passing.__code__.replace(co_freevars=code.co_freevars)
+    hooked.__code__ = _passing_code(code.co_freevars, is_async=bool(code.co_flags & CO_COROUTINE))
+
+
+def _passing_code(free_names: tuple[str, ...], *, is_async: bool) -> Any:
+    """Return the code of a function that calls its `_original`, and that closes over these names.
+
+    It is compiled with them: where a code's names and its instructions disagree, whoever looks at the frame, as
+    debuggers and whatever prints a traceback do, ends the process.
+    """
+    asynchronous, wait = ("async ", "await ") if is_async else ("", "")
+    lines = [
+        "def around():",
+        *(f"    {name} = None" for name in free_names),
+        f"    {asynchronous}def pass_on(*args, _original, **kwargs):",
+        f"        return {wait}_original(*args, **kwargs)",
+        *(f"        {name}" for name in free_names),
+        "    return pass_on",
+    ]
+    made: dict[str, Any] = {}
+    exec(compile("\n".join(lines), "<asyncdsm: a hook taken off>", "exec"), made)  # noqa: S102  # of names that are our own code's
+    return made["around"]().__code__
 
 
 def _is_covered(kind: type, name: str) -> bool:

@@ -44,6 +44,11 @@ def add_source(source: LagSource) -> None:
     _sources[source] = None
 
 
+def remove_source(source: LagSource) -> None:
+    """Ask this client no more."""
+    _sources.pop(source, None)
+
+
 def _reraise(error: Exception) -> None:
     raise error
 

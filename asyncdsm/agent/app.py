@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, fail_after, to_thread
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -16,14 +17,16 @@ from starlette.types import ASGIApp
 
 from asyncdsm._version import __version__
 from asyncdsm.agent.access import HEALTH, Access
+from asyncdsm.agent.connections import BODY_SECONDS
 from asyncdsm.agent.forward import Forwarder
-from asyncdsm.agent.intake import IntakeError, read_body
+from asyncdsm.agent.intake import MAX_BODY_BYTES, BodyMemory, IntakeError
 from asyncdsm.agent.lag import lag_over_time
 from asyncdsm.agent.live import Live
 from asyncdsm.agent.metrics import About, Answers, health, prometheus
 from asyncdsm.agent.openapi import DESCRIPTION
 from asyncdsm.agent.page_routes import page_routes
 from asyncdsm.agent.pathways import Node, at_queue, at_service, pathways
+from asyncdsm.agent.repeats import RecentBodies, digest_of
 from asyncdsm.agent.series import series
 from asyncdsm.agent.spans import read_span, read_step
 from asyncdsm.agent.store import Store
@@ -33,14 +36,16 @@ from asyncdsm.agent.topology import topology_of
 T = TypeVar("T")
 
 INTAKE = "/v0.1/pipeline_stats"
-OTHER_INTAKES = (
+LISTED_INTAKES = (
     "/v0.4/traces",
     "/v0.5/traces",
     "/v0.6/stats",
-    "/v0.7/config",
-    "/telemetry/proxy/{rest:path}",
+    "/debugger/v1/diagnostics",
+    "/debugger/v1/input",
+    "/debugger/v2/input",
 )
-"""What a tracer sends besides: thanked for and forgotten, so that it does not complain."""
+OTHER_INTAKES = (*LISTED_INTAKES, "/v0.7/config", "/telemetry/proxy/{rest:path}")
+"""What a tracer sends besides: accepted and forgotten. ddtrace warns of an agent that does not list the debugger's."""
 MSGPACK = "application/msgpack"
 PROMETHEUS = "text/plain; version=0.0.4"
 
@@ -51,7 +56,9 @@ class Agent:
     def __init__(self, store: Store, forwarder: Forwarder | None = None) -> None:
         self.live: Live = Live(store)
         self._store, self._forwarder = store, forwarder
-        self._taking, self._answers = Taking(store), Answers()
+        self._answers = Answers()
+        self._taking, self._recent = Taking(store, self._answers), RecentBodies()
+        self._memory = BodyMemory()
         self._limiter = CapacityLimiter(1)  # reading is all computing: more threads would only hold more of it
 
     def app(self, token: str | None = None, host: str = "localhost") -> ASGIApp:
@@ -87,23 +94,38 @@ class Agent:
 
     async def _take(self, request: Request) -> Response:
         try:
-            await self._taken(request)
+            await self._take_body(request)
         except IntakeError as error:
             self._answers.by_status[error.status] += 1
             raise
         self._answers.by_status[202] += 1
         return Response(_ACKNOWLEDGED, 202, media_type="application/json")
 
-    async def _taken(self, request: Request) -> None:
+    async def _take_body(self, request: Request) -> None:
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != MSGPACK:
             raise IntakeError("Content-Type", f"{kind[:40]!r} is not {MSGPACK}", 415)
         if self._forwarder is not None and self._forwarder.has_passed(request.headers):
             raise IntakeError("Via", "this agent has passed it on already: the agents forward in a circle", 421)
-        body = await read_body(request.stream())
-        await self._taking.take(body, request.headers.get("Content-Encoding", "").strip().lower())
-        if self._forwarder is not None:
-            self._forwarder.put(body, request.headers.items())
+        _check_length(request.headers.get("Content-Length", ""))
+        try:
+            with fail_after(BODY_SECONDS):
+                body = await self._memory.read(request.stream())
+        except TimeoutError:
+            raise IntakeError("body", f"did not arrive within {BODY_SECONDS:g} s", 408) from None
+        try:
+            await self._take_once(body, request.headers)
+        finally:
+            self._memory.release(body)
+
+    async def _take_once(self, body: bytes, headers: Headers) -> None:
+        async def take() -> None:
+            await self._taking.take(body, headers.get("Content-Encoding", "").strip().lower())
+            if self._forwarder is not None:
+                self._forwarder.put(body, headers.items())
+
+        if await self._recent.take_once(digest_of(body, headers.items()), take):
+            self._answers.repeated += 1
 
     async def _show_topology(self, request: Request) -> Response:
         topology = await self.topology_for(request)
@@ -142,12 +164,18 @@ class Agent:
 _ACKNOWLEDGED = b'{"acknowledged":true}'
 
 
+def _check_length(text: str) -> None:
+    """Refuse a body that is announced as too long, before any of it is read. Raises IntakeError (413)."""
+    if text.isascii() and text.isdecimal() and int(text[:20]) > MAX_BODY_BYTES:
+        raise IntakeError("body", f"larger than {MAX_BODY_BYTES} bytes", 413)
+
+
 async def info(_: Request) -> Response:
     """Say what is taken here, as the Datadog Agent does."""
     return JSONResponse(
         {
             "version": f"asyncdsm-{__version__}",
-            "endpoints": [INTAKE, "/v0.4/traces", "/v0.5/traces", "/v0.6/stats"],
+            "endpoints": [INTAKE, *LISTED_INTAKES],
             "client_drop_p0s": False,
             "config": {},
         }
@@ -167,6 +195,7 @@ async def thank(_: Request) -> Response:
 async def refuse(_: Request, error: Exception) -> Response:
     """Answer a request that is wrong: which field, and what about it."""
     assert isinstance(error, IntakeError)  # noqa: S101  (what the route was registered for)
+
     return JSONResponse({"error": {"path": error.path, "problem": error.problem}}, error.status)
 
 

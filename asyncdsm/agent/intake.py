@@ -1,29 +1,52 @@
-"""What arrives at `/v0.1/pipeline_stats`, from whichever tracer: unpacked within limits, and checked field by field."""
+"""What arrives at `/v0.1/pipeline_stats`, from whichever tracer: unpacked within limits, and read field by field.
+
+What is odd costs as little as possible: an unreadable sketch, backlog, point or bucket is left out and counted by
+cause, and the rest is taken. A body is refused only if nothing of it can be used, or if it is too large.
+"""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
-from msgspec import UNSET
+from msgspec import Raw
 
 from asyncdsm.agent.cells import EDGE, PATHWAY, SIZE, Cells
 from asyncdsm.agent.sketches import Reader
-from asyncdsm.payload import Payload, PayloadError, WireBucket, WirePoint, unpack
+from asyncdsm.agent.wire import (
+    ABSENT,
+    BUCKETS,
+    MAX_ITEMS,
+    MAX_NAME,
+    RAW_PAYLOAD,
+    TAGS,
+    TEXT,
+    UNKNOWN_START,
+    BucketFields,
+    FieldReader,
+    PointFields,
+    RawPayload,
+    Unread,
+    split_map,
+)
 from asyncdsm.sketch import SketchError
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_HELD_BYTES = 256 * 1024 * 1024
+"""All bodies together that are being read, or wait to be stored."""
 MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 """10,000 points of ours unpack to 15 MB."""
+MAX_GZIP_MEMBERS = 1_000
 MAX_DURATION_NS = 3_600_000_000_000
-MAX_TIME_NS = (1 << 63) - 1
-MAX_TAGS = 64
-MAX_NAME = 1024
-"""Characters of a service, an env or a tag; Kafka's topics have 249 at most, an ARN is some hundred."""
+UNNAMED = "unnamed-service"
+"""The service of a payload that does not name one, as the Datadog Agent calls it."""
 ORIGIN = "origin"
 """Rows that count again, by when the pathway began, what rows of type `current` count by when it passed."""
+_CHUNK_BYTES = 64 * 1024
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class IntakeError(ValueError):
@@ -62,6 +85,14 @@ class Report(NamedTuple):
     hostname: str
     buckets: list[BucketReport]
     cells: Cells
+    version: str = ""
+    process_tags: tuple[str, ...] = ()
+    negatives: float = 0.0
+    """How many latencies were below zero: the clocks of two machines disagree. They are counted as zeros."""
+    unread: Mapping[str, int] = _NOTHING
+    """What was left out, by cause, which is the name of a field in most cases."""
+    first_unread: str = ""
+    """Where something was left out first, and why."""
 
 
 async def read_body(parts: AsyncIterator[bytes]) -> bytes:
@@ -74,17 +105,53 @@ async def read_body(parts: AsyncIterator[bytes]) -> bytes:
     return bytes(body)
 
 
-def read_report(body: bytes, encoding: str) -> Report:
-    """Unpack and check a body. Slow work: call it in a worker thread.
+class BodyMemory:
+    """How many bytes of bodies are being read, or wait to be stored; for one event loop."""
 
-    `encoding` is the request's Content-Encoding. Raises IntakeError naming the field that is wrong.
+    def __init__(self) -> None:
+        self.held: int = 0
+
+    async def read(self, parts: AsyncIterator[bytes]) -> bytes:
+        """Collect a body, which is held until `release`. Raises IntakeError: 413, or 503 where too much is held."""
+        before = 0
+
+        async def counted() -> AsyncIterator[bytes]:
+            nonlocal before
+            async for part in parts:
+                before += len(part)
+                self.held += len(part)
+                if self.held > MAX_HELD_BYTES:
+                    raise IntakeError("body", f"{MAX_HELD_BYTES} bytes of bodies wait already; send it again", 503)
+                yield part
+
+        try:
+            return await read_body(counted())
+        except BaseException:
+            self.held -= before
+            raise
+
+    def release(self, body: bytes) -> None:
+        """Let go of a body that was read."""
+        self.held -= len(body)
+
+
+def read_report(body: bytes, encoding: str) -> Report:
+    """Unpack and read a body. Slow work: call it in a worker thread.
+
+    `encoding` is the request's Content-Encoding. Raises IntakeError for a body of which nothing can be used.
     """
     try:
-        payload = unpack(_decompressed(body, encoding))
-    except PayloadError as error:
-        problem, _, path = str(error).partition(" - at `")
-        raise IntakeError(path.rstrip("`") or "$", problem) from None
-    return _report(payload)
+        fields = split_map(_decompressed(body, encoding), RAW_PAYLOAD)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, IntakeError):
+            raise
+        raise _refusal("$", error) from None
+    return _ReportReader().report(fields)
+
+
+def _refusal(path: str, error: Exception, status: int = 400) -> IntakeError:
+    problem, _, below = str(error).partition(" - at `")
+    return IntakeError(path + below.rstrip("`").removeprefix("$"), problem, status)
 
 
 def _decompressed(body: bytes, encoding: str) -> bytes:
@@ -92,84 +159,117 @@ def _decompressed(body: bytes, encoding: str) -> bytes:
         return body
     if encoding != "gzip":
         raise IntakeError("Content-Encoding", f"{encoding[:40]!r} is not known; gzip or none is", 415)
-    unpacked = bytearray()
-    while body:  # a body may be several gzip members, one behind the other (RFC 1952 §2.2)
-        unpacker = zlib.decompressobj(wbits=31)
+    unpacked, rest, members = bytearray(), memoryview(body), 0
+    while rest:  # a body may be several gzip members, one after the other (RFC 1952 §2.2)
+        members += 1
+        if members > MAX_GZIP_MEMBERS:
+            raise IntakeError("body", f"more than {MAX_GZIP_MEMBERS} gzip members", 413)
+        rest = _unpack_member(rest, unpacked)
+    return bytes(unpacked)
+
+
+def _unpack_member(packed: memoryview, unpacked: bytearray) -> memoryview:
+    """Append what the first gzip member holds to `unpacked`, and return what follows it. Raises IntakeError."""
+    unpacker = zlib.decompressobj(wbits=31)
+    while not unpacker.eof:
+        if not packed:
+            raise IntakeError("body", "gzip ends too early")
+        chunk = packed[:_CHUNK_BYTES]  # `unused_data` is a copy: of all that follows, it would take quadratic time
         try:
-            unpacked += unpacker.decompress(body, MAX_UNPACKED_BYTES - len(unpacked) + 1)
+            unpacked += unpacker.decompress(chunk, MAX_UNPACKED_BYTES - len(unpacked) + 1)
         except zlib.error as error:
             raise IntakeError("body", f"not gzip: {error}") from None
         if len(unpacked) > MAX_UNPACKED_BYTES:
             raise IntakeError("body", f"unpacks to more than {MAX_UNPACKED_BYTES} bytes", 413)
-        if not unpacker.eof:
-            raise IntakeError("body", "gzip ends too early")
-        body = unpacker.unused_data
-    return bytes(unpacked)
+        packed = packed[len(chunk) - len(unpacker.unused_data) :]
+    return packed
 
 
-def _report(payload: Payload) -> Report:
-    env = "" if payload.env is UNSET or payload.env is None else payload.env
-    for path, name in (("$.Service", payload.service), ("$.Env", env)):
-        _check_length(path, name)
-    reader = _PointReader()
-    buckets = [reader.bucket(f"$.Stats[{index}]", bucket) for index, bucket in enumerate(payload.stats or ())]
-    return Report(payload.service, env, payload.lang, payload.hostname, buckets, reader.cells())
-
-
-class _PointReader(Reader):
-    """Reads buckets, and numbers their points."""
+class _ReportReader(FieldReader):
+    """Reads one payload, and numbers its points."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._points = 0
+        super().__init__(Unread())
+        self._item_count = self._point_count = 0
+        self._sketches = Reader()
 
-    def bucket(self, path: str, bucket: WireBucket) -> BucketReport:
+    def report(self, fields: RawPayload) -> Report:
+        """Read a payload. Raises IntakeError where nothing of it can be used."""
+        raw_buckets = _buckets_of(fields)
+        service = self._name(fields.service, "Service", needed=True)
+        if not service and "Service" in self.unread.causes and not raw_buckets:
+            raise IntakeError("$.Service", self.unread.first.removeprefix("$.Service: "))
+        env, version = self._name(fields.env, "Env"), self._name(fields.version, "Version")
+        lang, hostname = self._name(fields.lang, "Lang"), self._name(fields.hostname, "Hostname")
+        tags = tuple(self.field(fields.process_tags, TAGS, "$", "ProcessTags") or ())
+        self._sketches = Reader(lang)
+        if "Service" in self.unread.causes and not service:
+            service = UNNAMED
+        read = (self._bucket(f"$.Stats[{index}]", raw) for index, raw in enumerate(raw_buckets))
+        buckets = [bucket for bucket in read if bucket is not None]
+        cells, negatives = self._sketches.cells(), self._sketches.negatives
+        unread, first = self.unread.causes, self.unread.first
+        return Report(service, env, lang, hostname, buckets, cells, version, tags, negatives, unread, first)
+
+    def _name(self, raw: Raw, name: str, *, needed: bool = False) -> str:
+        """Return a string of the payload's own, cut to what is taken; an empty one where it is unreadable."""
+        text = self.field(raw, TEXT, "$", name, needed=needed)
+        if text is None:
+            return ""
+        if len(text) > MAX_NAME:
+            self.unread.add(name, f"$.{name}", f"{len(text)} characters; the first {MAX_NAME} are taken")
+        return text[:MAX_NAME]
+
+    def _bucket(self, path: str, raw: Raw) -> BucketReport | None:
+        if self._item_count + self.unread.causes.total() >= MAX_ITEMS:
+            self.unread.add("too many points and backlogs", path, f"more than {MAX_ITEMS} before")
+            return None
+        bucket = self.bucket(path, raw)
+        if bucket is None:
+            return None
+        self._item_count += len(bucket.stats or ()) + len(bucket.backlogs or ())
+        start = bucket.start
+        if start > UNKNOWN_START:
+            self.unread.add("Start", f"{path}.Start", f"{start} is not a time in ns since 1970")
+            start = UNKNOWN_START
         if not 0 < bucket.duration <= MAX_DURATION_NS:
-            raise IntakeError(f"{path}.Duration", f"{bucket.duration} ns; it must be above 0 and at most an hour")
-        if bucket.start > MAX_TIME_NS:
-            raise IntakeError(f"{path}.Start", f"{bucket.start} is not a time in ns since 1970")
-        points = [
-            self._point(f"{path}.Stats[{index}]", point)
-            for index, point in enumerate(bucket.stats or ())
+            problem = f"{bucket.duration} ns; it should be above 0 and at most an hour"
+            self.unread.add("Duration", f"{path}.Duration", problem)
+        backlogs = [(_sorted_tags(tuple(backlog.tags)), backlog.value) for backlog in bucket.backlogs or ()]
+        return BucketReport(start, bucket.duration, self._points_of(path, bucket), backlogs)
+
+    def _points_of(self, path: str, bucket: BucketFields) -> list[PointReport]:
+        points = enumerate(bucket.stats or ())
+        return [
+            self._point_report(f"{path}.Stats[{index}]", point)
+            for index, point in points
             if point.timestamp_type != ORIGIN
         ]
-        backlogs = [
-            (_sorted(f"{path}.Backlogs[{index}]", "Tags", backlog.tags), backlog.value)
-            for index, backlog in enumerate(bucket.backlogs or ())
-        ]
-        return BucketReport(bucket.start, bucket.duration, points, backlogs)
 
-    def _point(self, path: str, point: WirePoint) -> PointReport:
-        group, self._points = self._points, self._points + 1
-        at = "EdgeLatency"
+    def _point_report(self, path: str, point: PointFields) -> PointReport:
+        group, self._point_count = self._point_count, self._point_count + 1
+        self._read_sketch(point.edge_latency, group, EDGE, path, "EdgeLatency")
+        self._read_sketch(point.pathway_latency, group, PATHWAY, path, "PathwayLatency")
+        self._read_sketch(point.payload_size, group, SIZE, path, "PayloadSize")
+        return PointReport(_sorted_tags(tuple(point.edge_tags or ())), point.hash, point.parent_hash)
+
+    def _read_sketch(self, data: bytes, group: int, sketch: int, path: str, name: str) -> None:
         try:
-            self.read(point.edge_latency, group, EDGE)
-            at = "PathwayLatency"
-            self.read(point.pathway_latency, group, PATHWAY)
-            at = "PayloadSize"
-            self.read(point.payload_size, group, SIZE)
+            self._sketches.read(data, group, sketch)
         except SketchError as error:
-            raise IntakeError(f"{path}.{at}", str(error)) from None
-        return PointReport(_sorted(path, "EdgeTags", point.edge_tags or []), point.hash, point.parent_hash)
+            self.unread.add(name, f"{path}.{name}", str(error))
 
 
-def _sorted(path: str, name: str, tags: list[str]) -> tuple[str, ...]:
+def _buckets_of(fields: RawPayload) -> list[Raw]:
+    """Return the buckets, not decoded yet. Raises IntakeError where there is no list of them, or too long a one."""
+    if fields.stats is ABSENT:
+        raise IntakeError("$", "missing required field `Stats`")
     try:
-        return _sorted_tags(tuple(tags))
-    except ValueError as error:
-        raise IntakeError(f"{path}.{name}", str(error)) from None
+        return BUCKETS.decode(fields.stats) or []
+    except (ValueError, RecursionError) as error:
+        raise _refusal("$.Stats", error, 413 if "of length <=" in str(error) else 400) from None
 
 
 @lru_cache(1 << 14)
 def _sorted_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
-    if len(tags) > MAX_TAGS:
-        raise ValueError(f"{len(tags)} tags; at most {MAX_TAGS} are taken")
-    longest = max(map(len, tags), default=0)
-    if longest > MAX_NAME:
-        raise ValueError(f"a tag of {longest} characters; at most {MAX_NAME} are taken")
     return tuple(sorted(tags))
-
-
-def _check_length(path: str, name: str) -> None:
-    if len(name) > MAX_NAME:
-        raise IntakeError(path, f"{len(name)} characters; at most {MAX_NAME} are taken")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from asyncdsm.agent.store import Store
@@ -11,10 +11,20 @@ from asyncdsm.stats import Stats
 
 
 class Answers:
-    """Counts what the intake answered."""
+    """Counts what the intake answered since the agent began, and what it left out of the payloads that it took."""
 
     def __init__(self) -> None:
         self.by_status: Counter[int] = Counter()
+        self.repeated: int = 0
+        """Bodies that were sent again, and not taken again."""
+        self.unread: Counter[str] = Counter()
+        """What could not be read, by cause: the name of a field in most cases."""
+        self.negatives: float = 0
+        """Latencies below zero, which are counted as zeros."""
+
+    def refused(self) -> int:
+        """Return how many payloads were not taken."""
+        return sum(count for status, count in self.by_status.items() if status != 202)
 
 
 class About(NamedTuple):
@@ -28,7 +38,15 @@ class About(NamedTuple):
 
 def health(about: About) -> dict[str, Any]:
     """Return the counts as plain data."""
-    shown: dict[str, Any] = {"status": "ok", **about.store.counters()}
+    answers = about.answers
+    shown: dict[str, Any] = {
+        "status": "ok",
+        **about.store.counters(),
+        "refused": answers.refused(),
+        "repeated": answers.repeated,
+        "negative_latencies": answers.negatives,
+        "unread": dict(sorted(answers.unread.items())),
+    }
     if about.forwarded is not None:
         shown["forwarded"] = {
             "recorded": about.forwarded.recorded,
@@ -58,6 +76,14 @@ def _lines(about: About) -> Iterator[str]:
     yield from _metric("store_bytes", "gauge", "Bytes in use.", {"": about.store.used_bytes()})
     answers = {f'{{status="{status}"}}': count for status, count in sorted(about.answers.by_status.items())}
     yield from _metric("intake_answers_total", "counter", "What the intake answered.", answers)
+    repeated = {"": about.answers.repeated}
+    yield from _metric("repeated_total", "counter", "Payloads that were sent again, and counted once.", repeated)
+    unread = {f'{{cause="{cause}"}}': count for cause, count in sorted(about.answers.unread.items())}
+    yield from _metric("unread_total", "counter", "Parts of payloads that could not be read.", unread)
+    negative = {"": about.answers.negatives}
+    yield from _metric(
+        "negative_latencies_total", "counter", "Latencies below zero, of clocks that disagree.", negative
+    )
     yield from _metric("live_streams", "gauge", "Pages that listen.", {"": about.streams})
     if (forwarded := about.forwarded) is not None:
         states = {
@@ -69,7 +95,7 @@ def _lines(about: About) -> Iterator[str]:
         yield from _metric("forwarded_payloads", "gauge", "Payloads to pass on, and what became of them.", states)
 
 
-def _metric(name: str, kind: str, help_: str, values: dict[str, int]) -> Iterator[str]:
+def _metric(name: str, kind: str, help_: str, values: Mapping[str, float]) -> Iterator[str]:
     yield f"# HELP asyncdsm_agent_{name} {help_}"
     yield f"# TYPE asyncdsm_agent_{name} {kind}"
     for labels, value in values.items():

@@ -57,6 +57,9 @@ SCHEMAS: dict[str, Schema] = {
         pathways=COUNT,
         too_many_pathways=FLAG,
         clocks_disagree=FLAG,
+        version=TEXT,
+        process_tags=_list(TEXT),
+        lang=TEXT,
     ),
     "Point": _object(
         service=TEXT,

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import signal
 import socket
 import sqlite3
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import uvicorn
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from rich.console import Console
 from rich.live import Live
 
 from asyncdsm.agent.access import OptionError, check_token
 from asyncdsm.agent.app import Agent
+from asyncdsm.agent.connections import BACKLOG, KEEP_ALIVE_SECONDS, BoundedProtocol
 from asyncdsm.agent.forward import Forwarder, is_here
 from asyncdsm.agent.spans import DEFAULT_MINUTES
 from asyncdsm.agent.store import KEPT_SECONDS, Store
 from asyncdsm.agent.store_file import StoreError
 from asyncdsm.agent.table import render
 from asyncdsm.agent.topology import topology
+from asyncdsm.agent.unix_socket import UnixListener, UnixSocketError
 from asyncdsm.log import warn_each_minute
 from asyncdsm.settings import SettingError, Settings
 from asyncdsm.urls import ALLOWED, without_password
@@ -34,6 +38,8 @@ MAINTAIN_SECONDS = 10.0
 REFRESH_SECONDS = 1.0
 GRACE_SECONDS = 1
 """How long a request may still take when the agent ends."""
+END_SECONDS = 8.0
+"""From SIGTERM or Ctrl-C to the end of the process; Docker waits for 10 s."""
 
 
 class RunningAgent(NamedTuple):
@@ -74,6 +80,8 @@ class Options(NamedTuple):
     """The URL of an agent that gets every payload too."""
     token: str | None = None
     """What everybody has to show; a must where other machines may ask."""
+    unix_socket: Path | None = None
+    """Where to listen besides the port."""
 
 
 @asynccontextmanager
@@ -84,10 +92,12 @@ async def running_agent(
     *,
     forward: str | None = None,
     token: str | None = None,
+    unix_socket: Path | None = None,
 ) -> AsyncIterator[RunningAgent]:
     """Run the agent inside the block; port 0 takes a free one. A store that is given stays open.
 
-    Raises ValueError for a host or a token that cannot be, OSError for a port that is taken.
+    Raises ValueError for a host or a token that cannot be, OSError for a port that is taken, UnixSocketError for a
+    path where no socket can be made.
     """
     if token is not None:
         check_token(token)
@@ -98,7 +108,10 @@ async def running_agent(
         forwarder = await to_thread.run_sync(_forwarder, forward, port) if forward else None
         kept: Store = store if store is not None else await to_thread.run_sync(Store)
         try:
-            async with _serving(kept, listener, forwarder, token, host):
+            async with (
+                _unix_listener(unix_socket) as unix,
+                _serving(kept, [listener, *unix], forwarder, token, host),
+            ):
                 yield RunningAgent(f"http://{address}:{port}", kept)
         finally:
             if store is None:
@@ -108,15 +121,37 @@ async def running_agent(
 
 
 @asynccontextmanager
+async def _unix_listener(path: Path | None) -> AsyncIterator[list[socket.socket]]:
+    """Listen at a path, if there is one, inside the block."""
+    if path is None:
+        yield []
+        return
+    listener = await to_thread.run_sync(UnixListener, path)
+    try:
+        yield [listener.socket]
+    finally:
+        with CancelScope(shield=True):
+            await to_thread.run_sync(listener.close)
+
+
+@asynccontextmanager
 async def _serving(
-    store: Store, listener: socket.socket, forwarder: Forwarder | None, token: str | None, host: str
+    store: Store, listeners: list[socket.socket], forwarder: Forwarder | None, token: str | None, host: str
 ) -> AsyncIterator[None]:
     agent = Agent(store, forwarder)
     config = uvicorn.Config(
-        agent.app(token, host), log_config=None, lifespan="off", proxy_headers=False, server_header=False
-    )  # logging is the host's
+        agent.app(token, host),
+        http=BoundedProtocol,
+        ws="none",
+        log_config=None,  # logging is the host's
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
     server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    serving = asyncio.create_task(server.serve(sockets=listeners))
     forwarding = asyncio.create_task(forwarder.run()) if forwarder else None
     maintaining = asyncio.create_task(_maintain(store))
     try:
@@ -155,34 +190,63 @@ def _forwarder(url: str, port: int) -> Forwarder:
 
 def run_agent(options: Options, *, live: bool) -> int:
     """Run the agent until Ctrl-C or SIGTERM; return the exit code. `live` draws the table."""
+    ending = threading.Timer(END_SECONDS, _end_now)
+    ending.daemon = True
     try:
-        asyncio.run(_run(options, live))
+        asyncio.run(_run(options, live, ending))
     except (ValueError, OSError) as error:
         cause = "" if isinstance(error, OptionError) else f"cannot listen on {options.host} port {options.port}: "
         print(f"asyncdsm agent: {cause}{error}", file=sys.stderr)
+        return 1
+    except UnixSocketError as error:
+        print(f"asyncdsm agent: cannot listen on the Unix socket {error}", file=sys.stderr)
         return 1
     except StoreError as error:
         print(f"asyncdsm agent: cannot use the store {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         pass
+    finally:
+        ending.cancel()
     return 0
 
 
-async def _run(options: Options, live: bool) -> None:
+async def _run(options: Options, live: bool, ending: threading.Timer) -> None:
+    """Run the agent until a signal, which also starts `ending`."""
     stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+
+    def end() -> None:
+        stop.set()
+        if not ending.is_alive():
+            ending.start()
+
+    for signal_ in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_, end)
     store = await to_thread.run_sync(lambda: Store(options.path, kept_seconds=options.kept_seconds))
     try:
-        where = options.host, options.port
-        async with running_agent(*where, store, forward=options.forward, token=options.token) as agent:
+        async with running_agent(
+            options.host,
+            options.port,
+            store,
+            forward=options.forward,
+            token=options.token,
+            unix_socket=options.unix_socket,
+        ) as agent:
             print(f"asyncdsm agent listens on {agent.url}", flush=True)
+            if options.unix_socket is not None:
+                print(f"asyncdsm agent listens on unix://{options.unix_socket.absolute()}", flush=True)
             if live:
                 await _show(agent.store, stop)
             else:
                 await stop.wait()
     finally:
         await to_thread.run_sync(store.close)
+
+
+def _end_now() -> None:
+    """End the process, whatever it is doing. A store's file is whole at every moment."""
+    print(f"asyncdsm agent: did not end within {END_SECONDS:g} s, and is ended", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 async def _show(store: Store, stop: asyncio.Event) -> None:

@@ -1,6 +1,6 @@
-"""Sketches as they stand in payloads, read into cells: those of our own mapping without a message in between.
+"""The sketches of payloads, read into cells: those of our own mapping without a protobuf message in between.
 
-`Sketch.decode` makes an object of each, with a dict; a thousand payloads a second have 150,000 of them.
+`decode_sketch` makes a message of each; a thousand payloads a second have 150,000 of them.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from struct import Struct
 import numpy as np
 
 from asyncdsm.agent.cells import LARGEST_BIN, Cells, joined, key_of
+from asyncdsm.agent.foreign_sketches import LARGEST_COUNT, decode_sketch
 from asyncdsm.bins import GAMMA, OFFSET, ZERO
-from asyncdsm.sketch import Sketch
 
 _double = Struct("<d")
 _MAPPING = b"\x0a\x12\x09" + _double.pack(GAMMA) + b"\x11" + _double.pack(OFFSET)
@@ -23,15 +23,22 @@ _HEAD = re.compile(re.escape(_MAPPING) + rb"\x12" + _VARINT + rb"(?:\x12" + _VAR
 _TAIL = re.compile(rb"(?:\x18" + _VARINT + rb")?(?:\x1a\x00)?(?:\x21(.{8}))?\Z", re.DOTALL)
 """Behind the run: the first count's bin, the end of field 2; no negative values; how many zeros."""
 _ORDINARY = bytes(range(0x43))
-_LARGEST_COUNT = 1e15
+ROUNDING_UP = frozenset({"javascript", "python"})
+"""Whose tracers use a sketch library that rounds up: dd-trace-js, and ddtrace in the time of PyPI's `ddsketch`. Both
+leave the mapping's offset at 0; ddtrace's later, native sketches have offset 1338.5 and round down."""
 _TOGETHER = 1 << 19
 """Bins that are looked at at once: 4 MiB of counts."""
 
 
 class Reader:
-    """Reads sketches one by one, and gives out the cells of all of them."""
+    """Reads sketches one by one, and gives out the cells of all of them.
 
-    def __init__(self) -> None:
+    `lang` is the language of the tracer that wrote them. `negatives` counts values below zero, read as zeros.
+    """
+
+    def __init__(self, lang: str = "") -> None:
+        self.negatives: float = 0.0
+        self._rounds_up = lang in ROUNDING_UP
         self._parts: list[Cells] = []
         self._keys: list[int] = []
         self._counts: list[float] = []
@@ -43,9 +50,12 @@ class Reader:
     def read(self, data: bytes, group: int, sketch: int) -> None:
         """Read one sketch of a group. Raises SketchError."""
         if data and not self._read_run(data, group, sketch):
-            for bin_, count in Sketch.decode(data).bins().items():
-                self._keys.append(key_of(group, sketch, bin_))
-                self._counts.append(count)
+            decoded = decode_sketch(data, rounds_up=self._rounds_up)
+            self.negatives += decoded.negatives
+            self._parts.append(Cells(decoded.bins + key_of(group, sketch, 0), decoded.counts))
+            if decoded.zeros:
+                self._keys.append(key_of(group, sketch, ZERO))
+                self._counts.append(decoded.zeros)
 
     def cells(self) -> Cells:
         """Return everything read."""
@@ -58,7 +68,7 @@ class Reader:
         """Take a sketch that is one run of counts in our mapping, as most are; False for all others.
 
         The sign and most of the exponent of a double are in its last byte: counts below 0, not numbers or above
-        2^49 are left to `Sketch.decode`, which says what is wrong.
+        2^49 are left to `decode_sketch`, which says what is wrong.
         """
         head = _HEAD.match(data)
         if head is None:
@@ -88,7 +98,7 @@ class Reader:
         return True
 
     def _keep_zeros(self, zeros: float, group: int, sketch: int) -> bool:
-        if not 0 <= zeros <= _LARGEST_COUNT:
+        if not 0 <= zeros <= LARGEST_COUNT:
             return False
         if zeros:
             self._keys.append(key_of(group, sketch, ZERO))

@@ -25,6 +25,7 @@ from asyncdsm.agent.intake import IntakeError, Report, read_report
 from asyncdsm.agent.levels import FOREVER, WIDTHS, pieces
 from asyncdsm.agent.merger import Grouped, Merger, Rows
 from asyncdsm.agent.points import Points
+from asyncdsm.agent.service_facts import ServiceFacts
 from asyncdsm.agent.store_file import (
     StoreError,
     StoreFile,
@@ -122,6 +123,7 @@ class Store:
         self._extents, self._written = self._file.extents(), self._file.counters()
         self._last_seen = OrderedDict(self._file.last_seen())
         self._latest, self._hours = Latest(MAX_BACKLOGS), Hours()
+        self.facts: ServiceFacts = ServiceFacts(MAX_SERVICES)
         with self._file.snapshot() as connection:
             for tags, backlog in latest_offsets(connection):
                 self._latest.note(tags, backlog)
@@ -256,6 +258,7 @@ class Store:
 
     def _keep(self, report: Report, received: float) -> None:
         self._pending.add(report, received, self.kept_seconds, self.points)
+        self.facts.note(report, received)
         self._last_seen[report.service, report.env] = received
         self._last_seen.move_to_end((report.service, report.env))
         if len(self._last_seen) > MAX_SERVICES:

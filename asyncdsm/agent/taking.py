@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
+from time import monotonic
 
 from anyio import CapacityLimiter, Lock, to_thread
 
-from asyncdsm.agent.intake import IntakeError, read_report
+from asyncdsm.agent.intake import IntakeError, Report, read_report
+from asyncdsm.agent.metrics import Answers
 from asyncdsm.agent.store import Store, Taken
 from asyncdsm.agent.store_file import StoreFullError
 from asyncdsm.log import warn_each_minute
 
 MOST_TOGETHER = 64
+READ_SECONDS = 0.25
+"""A group is read for so long at most, and then stored: its senders wait for all of it."""
+LARGE_BYTES = 256 * 1024
+"""A body that is larger waits for the smaller ones: it can take a second to read."""
 
 
 class _Waiting:
@@ -28,15 +36,18 @@ class _Waiting:
 class Taking:
     """Reads payloads and stores them in a worker thread, one turn after the other, for one event loop."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, answers: Answers | None = None) -> None:
+        """`answers` counts what is left out of the payloads."""
         self._store = store
-        self._waiting: deque[_Waiting] = deque()
+        self._answers = answers if answers is not None else Answers()
+        self._small, self._large = deque[_Waiting](), deque[_Waiting]()
         self._turn, self._limiter = Lock(), CapacityLimiter(1)
 
     async def take(self, body: bytes, encoding: str) -> None:
         """Return once the payload is stored. Raises IntakeError: what is wrong with it, or why it cannot be stored."""
         waiting = _Waiting(body, encoding)
-        self._waiting.append(waiting)
+        queue = self._large if len(body) > LARGE_BYTES else self._small
+        queue.append(waiting)
         try:
             while not waiting.done:
                 async with self._turn:  # whoever has it works for all that wait by then
@@ -45,25 +56,32 @@ class Taking:
         finally:
             if not waiting.done:  # its sender has left
                 with suppress(ValueError, IndexError):  # the worker thread is taking it right now
-                    self._waiting.remove(waiting)
+                    queue.remove(waiting)
         if waiting.error is not None:
             raise waiting.error
 
     def _take_turn(self) -> None:
         # They are taken out here: had the event loop done it and been cancelled, nobody would work for them.
-        turn = list[_Waiting]()
-        while self._waiting and len(turn) < MOST_TOGETHER:
-            turn.append(self._waiting.popleft())
-        taken = list[Taken]()
-        read = list[_Waiting]()
-        for waiting in turn:
+        taken, read = list[Taken](), list[_Waiting]()
+        for waiting in chain(_take_out(self._small, MOST_TOGETHER), _take_out(self._large, 1)):
             try:
-                taken.append(Taken(read_report(waiting.body, waiting.encoding), waiting.encoding, waiting.body))
+                taken.append(Taken(self._read(waiting), waiting.encoding, waiting.body))
                 read.append(waiting)
             except IntakeError as error:
                 waiting.error, waiting.done = error, True
             except Exception as error:
                 self._give_up([waiting], error)
+        self._store_all(taken, read)
+
+    def _read(self, waiting: _Waiting) -> Report:
+        report = read_report(waiting.body, waiting.encoding)
+        self._answers.negatives += report.negatives
+        if report.unread:
+            self._answers.unread.update(report.unread)
+            warn_each_minute("unread", "a payload of %r is taken in part: %s", report.service, report.first_unread)
+        return report
+
+    def _store_all(self, taken: list[Taken], read: list[_Waiting]) -> None:
         try:
             if taken:
                 self._store.add_all(taken)
@@ -79,3 +97,15 @@ class Taking:
         problem = str(error) if known else f"an error of the agent: {type(error).__name__}"
         for waiting in read:
             waiting.error, waiting.done = IntakeError("store", problem, 507 if full else 503 if known else 500), True
+
+
+def _take_out(queue: deque[_Waiting], most: int) -> Iterator[_Waiting]:
+    """Yield what waits, until it takes too long to go on."""
+    until = monotonic() + READ_SECONDS
+    for _ in range(most):
+        try:
+            yield queue.popleft()
+        except IndexError:  # the event loop removes those whose sender has left
+            return
+        if monotonic() >= until:
+            return

@@ -119,9 +119,14 @@ def _services(
             "last_seen": seen.get((name, env)),
             "pathways": len(pathways.get((name, env), ())),
             "too_many_pathways": len(pathways.get((name, env), ())) > MOST_PATHWAYS,
-            "clocks_disagree": (name, env) in disagreeing,
+            # A latency below zero is proof; zeros have to be many.
+            "clocks_disagree": (name, env) in disagreeing or facts.negatives_at >= max(span.first, 1.0),
+            "version": facts.version,
+            "process_tags": list(facts.process_tags),
+            "lang": facts.lang,
         }
         for name, env in sorted({*seen, *pathways})
+        for facts in [store.facts.of(name, env)]
     ]
 
 

@@ -1,6 +1,6 @@
 """aio-pika: `asyncdsm.wrap` for a connection, channel, exchange or queue, or `asyncdsm.instrument("aio_pika")`.
 
-`publish` is how a message leaves, `consume` the ways one arrives, `depth` how many wait in a queue, `headers` what a
+`publish` is how a message leaves, `consume` the ways one arrives, `depth` how many wait in a queue, `memory` what a
 consumed message remembers, `follow` how one object is wrapped with all that it makes. Translation only.
 """
 
@@ -15,7 +15,7 @@ from aio_pika.robust_queue import RobustQueueIterator
 
 from asyncdsm.hooks import Hooks
 from asyncdsm.integration import check_version
-from asyncdsm_aio_pika.consume import pathway_of
+from asyncdsm_aio_pika.consume import instrumented, pathway_of
 from asyncdsm_aio_pika.follow import follow, hooks_of
 
 __all__ = ["VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
@@ -43,8 +43,10 @@ def instrument() -> None:
         for name, hook in (hooks_of(kind) or {}).items():
             if name in vars(kind):
                 _hooks.put(kind, name, hook)
+    instrumented.is_on = True
 
 
 def uninstrument() -> None:
     """Restore aio-pika's classes; objects that were wrapped one by one stay so."""
     _hooks.remove()
+    instrumented.is_on = False

@@ -1,6 +1,7 @@
 """Messages received: by a callback, by an iterator, by `get`.
 
 Counted when the user's code gets the message, in the task that gets it: what an iterator has fetched ahead may go back.
+Replies to one caller, and queues that live only as long as their process, are left out (`asyncdsm.amqp`).
 """
 
 from __future__ import annotations
@@ -8,25 +9,32 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
-from datetime import UTC
 from inspect import isawaitable
 from typing import Any
 
-from aio_pika import IncomingMessage, Message, tools
+from aio_pika import IncomingMessage, tools
 from aio_pika.abc import AbstractQueueIterator
 from aio_pika.exceptions import QueueEmpty
 
 from asyncdsm import checkpoint
-from asyncdsm.amqp import bytes_of, context_in, in_edge
+from asyncdsm.amqp import (
+    body_bytes,
+    bytes_of,
+    context_in,
+    in_edge,
+    is_internal_queue,
+    is_reply_queue,
+    plain,
+    published_ns,
+)
 from asyncdsm.hooks import hook_failed, marked_async
 from asyncdsm.pathway import Context
 from asyncdsm_aio_pika import depth
-from asyncdsm_aio_pika.headers import ConsumedHeaders
+from asyncdsm_aio_pika.memory import recall, remember
 
 _FOLLOWED = "__asyncdsm_followed__"
 _WAITS_APART = sys.version_info < (3, 12)
 """`wait_for` awaits in a task of its own: what is cleared there, the caller does not see."""
-_set_headers = vars(Message)["headers"].__set__  # past the lock of a message that needs no acknowledgement
 
 _decided: ContextVar[Any] = ContextVar("asyncdsm_callback_decided", default=None)
 """The queue, below the first of our hooks around its `consume`: only that one sees the callback as it was given."""
@@ -41,7 +49,7 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
             return await original(self, callback, *args, **kwargs)
         _decided.set(self)
         try:
-            return await original(self, _following(callback, self.name), *args, **kwargs)
+            return await original(self, _following(callback, self), *args, **kwargs)
         finally:
             _decided.set(before)  # not by a token: a coroutine may be closed in another context
 
@@ -51,11 +59,11 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
 def fetch_ahead(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `QueueIterator.consume`, whose callback only fetches ahead."""
 
-    async def consume(self: Any) -> Any:
+    async def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = _decided.get()
         _decided.set(self._amqp_queue)
         try:
-            return await original(self)
+            return await original(self, *args, **kwargs)
         finally:
             _decided.set(before)
 
@@ -65,16 +73,16 @@ def fetch_ahead(original: Callable[..., Any]) -> Callable[..., Any]:
 def next_message(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `QueueIterator.__anext__`."""
 
-    async def received(self: Any) -> Any:
-        _done_with_the_last()
-        message = await original(self)
-        arrived(self._amqp_queue.name, message)
+    async def received(self: Any, args: Any, kwargs: Any) -> Any:
+        _done_with_the_last(self._amqp_queue)
+        message = await original(self, *args, **kwargs)
+        arrived(self._amqp_queue, message)
         return message
 
-    def __anext__(self: Any) -> Any:  # noqa: N807
+    def __anext__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
         if _WAITS_APART:
-            _done_with_the_last()
-        return received(self)
+            _done_with_the_last(self._amqp_queue)
+        return received(self, args, kwargs)
 
     return marked_async(__anext__)
 
@@ -83,7 +91,7 @@ def get(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Queue.get`."""
 
     async def received(self: Any, args: Any, kwargs: Any) -> Any:
-        _done_with_the_last()
+        _done_with_the_last(self)
         try:
             message = await original(self, *args, **kwargs)
         except QueueEmpty:
@@ -92,28 +100,44 @@ def get(original: Callable[..., Any]) -> Callable[..., Any]:
         if message is None:
             depth.note(self, 0)
         else:
-            arrived(self.name, message)
-            depth.note(self, message.message_count)
+            arrived(self, message)
+            depth.note(self, getattr(message, "message_count", None))
         return message
 
     def get(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _WAITS_APART:
-            _done_with_the_last()
+            _done_with_the_last(self)
         return received(self, args, kwargs)
 
     return marked_async(get)
 
 
-def _done_with_the_last() -> None:
-    """Who asks for the next message is done with the last one: in the task that asks, which may be one of its own."""
-    checkpoint.set_current(None)
+def _done_with_the_last(queue: Any) -> None:
+    """Who asks for the next message is done with the last one: in the task that asks, which may be one of its own.
+
+    Not who waits for the reply to what that message made it ask.
+    """
+    if not _is_left_out(queue):
+        checkpoint.set_current(None)
 
 
-def arrived(queue: str, message: Any) -> None:
+def _is_left_out(queue: Any) -> bool:
+    try:
+        name = plain(queue.name)
+        return is_internal_queue(name) or is_reply_queue(name, is_exclusive=getattr(queue, "exclusive", None))
+    except Exception as error:
+        hook_failed(error)
+        return False
+
+
+def arrived(queue: Any, message: Any) -> None:
     """Record the consume checkpoint of one delivery, unless a hook further in has, and make its pathway current."""
     try:
-        if not isinstance(message.headers, ConsumedHeaders):
-            _consumed(queue, message)
+        if _is_left_out(queue):
+            if message.exchange != "":  # no reply: what was current before has nothing to do with it
+                checkpoint.set_current(None)
+        elif recall(message) is None:
+            _consumed(plain(queue.name), message)
     except Exception as error:
         checkpoint.set_current(None)
         hook_failed(error)
@@ -122,12 +146,13 @@ def arrived(queue: str, message: Any) -> None:
 def _consumed(queue: str, message: Any) -> None:
     headers = message.headers or {}
     header = context_in(headers)
-    size = len(message.body) + bytes_of(headers)
-    pathway = checkpoint.arrived(in_edge(queue), header, size, _published_ns(message) if header is None else None)
+    size = body_bytes(message.body)
+    size = None if size is None else size + bytes_of(headers)
+    pathway = checkpoint.arrived(
+        in_edge(queue), header, size, published_ns(message.timestamp) if header is None else None
+    )
     if pathway is not None:
-        known = ConsumedHeaders(headers)
-        known.pathway = pathway
-        _set_headers(message, known)
+        remember(message, pathway)
 
 
 def pathway_of(message: Any) -> Context | None:
@@ -138,22 +163,22 @@ def pathway_of(message: Any) -> Context | None:
     """
     if not isinstance(message, IncomingMessage):
         return None
-    if isinstance(message.headers, ConsumedHeaders):
-        return message.headers.pathway
-    return checkpoint.carried_pathway(context_in(message.headers or {}), _published_ns(message))
+    pathway = recall(message)
+    if pathway is not None:
+        return pathway
+    return checkpoint.carried_pathway(context_in(message.headers or {}), published_ns(message.timestamp))
 
 
-def _published_ns(message: Any) -> int | None:
-    """Return the publisher's time, to the second as AMQP has it."""
-    published = message.timestamp
-    if published is None:
-        return None
-    if published.tzinfo is None:  # pamqp before 3.3 says UTC so, which Python would take for the local time
-        published = published.replace(tzinfo=UTC)
-    return int(published.timestamp()) * 1_000_000_000
+class Switch:
+    """Whether the hooks on aio-pika's classes are in force: callbacks that were given meanwhile live longer."""
+
+    is_on: bool = False
 
 
-def _following(callback: Any, queue: str) -> Any:
+instrumented: Switch = Switch()
+
+
+def _following(callback: Any, queue: Any) -> Any:
     """Return what to call instead of the user's callback; an iterator's, and one of ours, stay what they are."""
     try:
         return _around(callback, queue)
@@ -162,18 +187,20 @@ def _following(callback: Any, queue: str) -> Any:
         return callback
 
 
-def _around(callback: Any, queue: str) -> Any:
+def _around(callback: Any, queue: Any) -> Any:
     if isinstance(getattr(callback, "__self__", None), AbstractQueueIterator):
         return callback
-    if getattr(callback, _FOLLOWED, None) == queue:
+    if getattr(callback, _FOLLOWED, None) == queue.name or checkpoint.is_received_above():
         return callback
-    call = _awaitable(callback)
+    call, is_wrapped = _awaitable(callback), hasattr(queue, "_asyncdsm_follows")
 
     async def deliver(message: Any) -> Any:
-        arrived(queue, message)
+        checkpoint.set_current(None)  # its task was made where its channel was opened
+        if is_wrapped or instrumented.is_on:
+            arrived(queue, message)
         return await call(message)
 
-    setattr(deliver, _FOLLOWED, queue)
+    setattr(deliver, _FOLLOWED, queue.name)
     return deliver
 
 

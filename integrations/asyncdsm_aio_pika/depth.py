@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from asyncdsm import checkpoint, lag
-from asyncdsm.hooks import hook_failed, marked_async
+from asyncdsm.hooks import after_await, hook_failed
+from asyncdsm.values import MalformedValueError
 
 MOST_QUEUES = 1000
 """Of one channel; beyond, the one declared or asked longest ago is forgotten."""
@@ -39,22 +40,21 @@ _depths = Depths()
 lag.add_source(_depths)
 
 
-def note(queue: Any, messages: int | None) -> None:
+def note(queue: Any, messages: Any) -> None:
     """Note the depth of a queue, if the broker said it and something measures."""
     try:
         aggregator = checkpoint.running()
-        if aggregator is not None and messages is not None:
+        if aggregator is None or messages is None:
+            return
+        if type(messages) is int and messages >= 0:
             _depths.note(queue, messages, aggregator.now())
+        else:
+            aggregator.report_malformed(MalformedValueError(f"a queue's depth must be a number, got {messages!r:.40}"))
     except Exception as error:
         hook_failed(error)
 
 
-def declare(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `Queue.declare`, which `declare_queue` and a robust channel's restoring call."""
-
-    async def declare(self: Any, *args: Any, **kwargs: Any) -> Any:
-        answer = await original(self, *args, **kwargs)
-        note(self, getattr(answer, "message_count", None))
-        return answer
-
-    return marked_async(declare)
+@after_await
+def declare(answer: Any, queue: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `Queue.declare`, which `declare_queue` and a robust channel's restoring call."""
+    note(queue, getattr(answer, "message_count", None))

@@ -13,7 +13,7 @@ from typing import Any
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractQueue, AbstractQueueIterator
 
-from asyncdsm.hooks import Hook, followed, hook_failed
+from asyncdsm.hooks import Hook, after, followed
 from asyncdsm_aio_pika import consume, depth, publish
 
 _HOOKS: dict[type, dict[str, Hook]] = {
@@ -31,11 +31,16 @@ def hooks_of(kind: type) -> dict[str, Hook] | None:
     return next((hooks for base, hooks in _HOOKS.items() if issubclass(kind, base)), None)
 
 
+def is_kind(client: Any) -> bool:
+    """Say whether an object passes for one of aio-pika's kinds, as a mock with a spec does."""
+    return isinstance(client, tuple(_HOOKS))
+
+
 def follow(client: Any) -> bool:
-    """Put the hooks on one object, once; False for an object that is not aio-pika's."""
+    """Put the hooks on one object, once; False for an object that is not aio-pika's, and does not say it is."""
     kind: Any = type(client)
     if hooks_of(kind) is None:
-        return False
+        return is_kind(client)  # a mock of one stays as it is
     subclassed = followed(kind, _following)
     if subclassed is not kind:
         client.__class__ = subclassed
@@ -68,7 +73,7 @@ def _hooked(own: Any) -> Any:
     hooked = _subclass(own, (own,), {"__module__": __name__})
     hooks = hooks_of(own) or {}
     if issubclass(own, AbstractQueue):
-        hooks = {**hooks, "iterator": _iterator}
+        hooks = {**hooks, "iterator": _follow_iterator}
     for name, hook in hooks.items():
         setattr(hooked, name, functools.wraps(getattr(own, name))(hook(_inherited(own, name))))
     return hooked
@@ -87,16 +92,10 @@ def _inherited(own: Any, name: str) -> Callable[..., Any]:
     return inherited
 
 
-def _iterator(original: Callable[..., Any]) -> Callable[..., Any]:
-    def iterator(self: Any, **kwargs: Any) -> Any:
-        made = original(self, **kwargs)
-        try:
-            follow(made)
-        except Exception as error:
-            hook_failed(error)
-        return made
-
-    return iterator
+@after
+def _follow_iterator(made: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `Queue.iterator`."""
+    follow(made)
 
 
 def _made_by(channel: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from aio_pika.abc import HeadersType
 
 from asyncdsm import checkpoint
 from asyncdsm.aggregate import Sample
-from asyncdsm.amqp import KEY_BYTES, bytes_of, has_room, out_edge
+from asyncdsm.amqp import KEY_BYTES, bytes_of, has_room, is_internal_queue, note_reply_queue, out_edge, plain
 from asyncdsm.hooks import hook_failed, marked_async
 from asyncdsm.pathway import HEADER
 
@@ -66,7 +66,13 @@ def addressed(exchange: str, routing_key: str, message: Any) -> tuple[Sample | N
     """Return a message's checkpoint, to be counted, and the message to send: ours, unless a hook is behind already."""
     if checkpoint.running() is None or type(message) is Addressed:  # `isinstance` asks aio-pika's abstract classes
         return None, message
+    if type(routing_key) is not str:
+        routing_key = plain(routing_key)
+    if exchange == "" and is_internal_queue(routing_key):  # a reply to one caller
+        return None, message
     properties, size, fits = message.properties, len(message.body), True
+    if properties.reply_to:
+        note_reply_queue(properties.reply_to)
     headers: dict[str, Any] = {}
     if properties.headers:
         headers.update(properties.headers)

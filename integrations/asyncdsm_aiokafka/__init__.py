@@ -6,7 +6,6 @@ arrives, `offsets` what was acknowledged, committed and is still to be read. Tra
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import aiokafka
@@ -15,25 +14,30 @@ from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import MessageAccumulator
 
-from asyncdsm.hooks import Hooks, hook_failed
+from asyncdsm.hooks import Hooks, after_await
 from asyncdsm.integration import check_version
+from asyncdsm.mocks import is_mock
 from asyncdsm_aiokafka import consume, drafts, offsets, produce
 from asyncdsm_aiokafka.consume import pathway_of
 
-__all__ = ["VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
+__all__ = ["VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]
 
 VERSIONS = ("0.10", "0.14")
+WRAPS = "an AIOKafkaProducer or an AIOKafkaConsumer"
 
 _hooks = Hooks()
 
 
 def wrap(client: Any) -> Any | None:
     """Put the hooks on one producer or consumer, started or not; None for anything else."""
+    if isinstance(client, (AIOKafkaProducer, AIOKafkaConsumer)) and is_mock(client):
+        return client
     if isinstance(client, AIOKafkaProducer):
         _hook_producer(client, client._message_accumulator, client.client.cluster)
         produce.learn_limit(client)
     elif isinstance(client, AIOKafkaConsumer):
         _hook_consumer(client, client._client.cluster)
+        _hooks.put(client, "start", hook_coordinator)
         if client._coordinator is not None:
             _hook_started(client)
     else:
@@ -47,45 +51,47 @@ def instrument() -> None:
     check_version("aiokafka", aiokafka.__version__, VERSIONS)
     _hook_producer(AIOKafkaProducer, MessageAccumulator, ClusterMetadata)
     _hook_consumer(AIOKafkaConsumer, ClusterMetadata)
-    _hooks.put(GroupCoordinator, "_do_commit_offsets", offsets.commit_offsets)
+    _hooks.put(AIOKafkaConsumer, "start", note_start)
+    _hooks.put(GroupCoordinator, "_do_commit_offsets", offsets.note_commit)
 
 
 def uninstrument() -> None:
     """Restore aiokafka's classes; clients that were wrapped one by one stay so."""
     _hooks.remove()
+    offsets.forget_instrumented()
 
 
 def _hook_producer(producer: Any, accumulator: Any, cluster: Any) -> None:
-    _hooks.put(cluster, "update_metadata", offsets.update_metadata)
-    _hooks.put(producer, "start", produce.start)
+    _hooks.put(cluster, "update_metadata", offsets.note_cluster_id)
+    _hooks.put(producer, "start", produce.note_start)
     _hooks.put(accumulator, "add_message", produce.add_message, hot=True)
-    _hooks.put(accumulator, "_append_batch", offsets.append_batch)
-    _hooks.put(producer, "create_batch", drafts.create_batch)
+    _hooks.put(accumulator, "_append_batch", offsets.follow_batch)
+    _hooks.put(producer, "create_batch", drafts.note_batch)
     _hooks.put(producer, "send_batch", drafts.send_batch)
-    _hooks.put(producer, "send_offsets_to_transaction", offsets.send_offsets)
-    _hooks.put(producer, "commit_transaction", offsets.commit_transaction)
-    _hooks.put(producer, "abort_transaction", offsets.abort_transaction)
+    _hooks.put(producer, "send_offsets_to_transaction", offsets.note_transaction_offsets)
+    _hooks.put(producer, "commit_transaction", offsets.note_transaction)
+    _hooks.put(producer, "abort_transaction", offsets.forget_transaction)
 
 
 def _hook_consumer(consumer: Any, cluster: Any) -> None:
-    _hooks.put(cluster, "update_metadata", offsets.update_metadata)
-    _hooks.put(consumer, "start", _start)
+    _hooks.put(cluster, "update_metadata", offsets.note_cluster_id)
     _hooks.put(consumer, "getone", consume.getone)
     _hooks.put(consumer, "getmany", consume.getmany)
 
 
-def _start(original: Callable[..., Any]) -> Callable[..., Any]:
-    async def start(self: Any) -> None:
-        await original(self)
-        try:
-            _hook_started(self)
-        except Exception as error:
-            hook_failed(error)
+@after_await
+def note_start(_result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `AIOKafkaConsumer.start`."""
+    offsets.adopt(consumer)
 
-    return start
+
+@after_await
+def hook_coordinator(_result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
+    """Observe the `start` of a consumer that was wrapped: it makes the coordinator, which commits offsets."""
+    _hook_started(consumer)
 
 
 def _hook_started(consumer: Any) -> None:
     offsets.adopt(consumer)
-    if isinstance(consumer._coordinator, GroupCoordinator):  # made by `start`; one without a group commits nothing
-        _hooks.put(consumer._coordinator, "_do_commit_offsets", offsets.commit_offsets)
+    if isinstance(consumer._coordinator, GroupCoordinator):  # one without a group commits nothing
+        _hooks.put(consumer._coordinator, "_do_commit_offsets", offsets.note_commit)

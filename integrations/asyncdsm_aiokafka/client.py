@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asyncdsm.edge import Edge, keep
+from asyncdsm.kafka import make_in_edge, make_out_edge, read_name
 
 if TYPE_CHECKING:
     from asyncdsm_aiokafka.offsets import ConsumerLag
@@ -25,19 +26,18 @@ class Client:
         self.transaction: list[tuple[str, Any]] = []
         """Groups and offsets that the open transaction will commit."""
         self.out: dict[str, Edge] = _OutEdges(self)
-        """The edges of producing to a topic, made when they are asked for."""
+        """The edges of producing to a topic, made when they are asked for.
+
+        A topic that is no string raises MalformedValueError, or TypeError where it has no hash."""
         self.into: dict[str, Edge] = _InEdges(self)
         """Those of consuming from a topic."""
 
-    def learn_cluster_id(self, cluster_id: str | None) -> None:
+    def learn_cluster_id(self, cluster_id: Any) -> None:
         """Take the id that a metadata response brought; edges named without it are named anew."""
-        if cluster_id and cluster_id != self.cluster_id:
-            self.cluster_id = cluster_id
+        name = read_name(cluster_id)
+        if name is not None and name != self.cluster_id:
+            self.cluster_id = name
             self.out, self.into = _OutEdges(self), _InEdges(self)
-
-    def cluster_tags(self) -> tuple[str, ...]:
-        """Return the tag that names the cluster, once it is known."""
-        return (f"kafka_cluster_id:{self.cluster_id}",) if self.cluster_id else ()
 
 
 class _OutEdges(dict[str, Edge]):
@@ -48,17 +48,16 @@ class _OutEdges(dict[str, Edge]):
         self._client = client
 
     def __missing__(self, topic: str) -> Edge:
-        edge = Edge("direction:out", f"topic:{topic}", "type:kafka", *self._client.cluster_tags())
+        edge = make_out_edge(topic, self._client.cluster_id)
         keep(self, topic, edge)
         return edge
 
 
 class _InEdges(_OutEdges):
-    """Those of consuming from a topic; without a group they have no group tag (protocol §4)."""
+    """Those of consuming from a topic."""
 
     def __missing__(self, topic: str) -> Edge:
-        group = (f"group:{self._client.group}",) if self._client.group else ()
-        edge = Edge("direction:in", f"topic:{topic}", "type:kafka", *group, *self._client.cluster_tags())
+        edge = make_in_edge(topic, self._client.group, self._client.cluster_id)
         keep(self, topic, edge)
         keep(last_in_edge, topic, edge)
         return edge

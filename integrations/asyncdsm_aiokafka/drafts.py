@@ -7,12 +7,12 @@ builds the batch again, with the contexts, and swaps the inside of the caller's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from asyncdsm import checkpoint
 from asyncdsm.aggregate import Sample
-from asyncdsm.hooks import hook_failed
+from asyncdsm.hooks import Hooks, after, hook_failed
 from asyncdsm.pathway import HEADER, Context
 from asyncdsm_aiokafka.client import client_of
 from asyncdsm_aiokafka.produce import Header, addressed, without_ours
@@ -22,63 +22,69 @@ _PLACEHOLDER = (HEADER, b"-" * 28)
 
 
 class Record(NamedTuple):
-    """A record as it was appended, and where the program stood then."""
+    """A record as it was appended, and what was current in the program then."""
 
-    timestamp: int
     key: bytes | None
     value: bytes | None
     headers: list[Header]
+    args: tuple[Any, ...]
+    more: dict[str, Any]
+    """The other arguments: the timestamp, and what a later release of the client takes."""
     standing: Context | None
 
 
 class Draft:
-    """Stands in for one batch's `append` until the batch is sent."""
+    """Remembers the records of one batch until the batch is sent."""
 
     def __init__(self, batch: Any) -> None:
         self.records: list[Record] = []
-        self._batch, self._append = batch, batch.append
+        self._batch = batch
         # Serialized here, once: the second building must not call the caller's serializers again.
         self._serializers = [getattr(batch, name, None) for name in ("_key_serializer", "_value_serializer")]
-        self.stand_in()
+        self.hook_batch()
 
-    def stand_in(self) -> None:
-        """Take the place of the batch's `append`."""
-        self._batch.append = self.append
+    def hook_batch(self) -> None:
+        """Put a hook around the batch's `append`."""
+        Hooks().put(self._batch, "append", self._append)
         self._set_serializers(None, None)
 
-    def step_aside(self) -> None:
+    def unhook_batch(self) -> None:
         """Give the batch its own `append` back."""
-        self._batch.__dict__.pop("append", None)
+        vars(self._batch).pop("append", None)
         self._set_serializers(*self._serializers)
 
-    def append(self, *, timestamp: Any, key: Any, value: Any, headers: Sequence[Header] | None = ()) -> Any:
-        """Do what `BatchBuilder.append` does, and remember the record."""
-        if self._batch._closed:  # `closed()` came with aiokafka 0.14
-            return None
-        key_bytes, value_bytes = (
-            part if serialize is None else serialize(part)
-            for serialize, part in zip(self._serializers, (key, value), strict=True)
-        )
-        given = list(headers or ())
-        metadata = self._append(
-            timestamp=timestamp,
-            key=key_bytes,
-            value=value_bytes,
-            headers=_with_room(given),
-        )
-        if metadata is not None:
+    def forget_batch(self) -> None:
+        """Leave nothing with a batch that was sent."""
+        vars(self._batch).pop("_asyncdsm", None)
+
+    def _append(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Hook `BatchBuilder.append`: leave room for the context, and remember the record."""
+
+        def append(batch: Any, *args: Any, key: Any, value: Any, headers: Any = None, **more: Any) -> Any:
+            if getattr(batch, "_closed", False):  # `closed()` came with aiokafka 0.14
+                return None
+            key, value = (
+                part if serialize is None else serialize(part)
+                for serialize, part in zip(self._serializers, (key, value), strict=True)
+            )
+            given: list[Header] = list(headers or ())
             standing = checkpoint.standing()
-            self.records.append(Record(metadata.timestamp, key_bytes, value_bytes, given, standing))
-        return metadata
+            metadata = original(batch, *args, key=key, value=value, headers=_with_room(given), **more)
+            if metadata is not None:
+                more["timestamp"] = metadata.timestamp
+                self.records.append(Record(key, value, given, args, more, standing))
+            return metadata
+
+        return append
 
     def address(self, accumulator: Any, topic: str) -> list[Sample]:
         """Build the batch again for this topic, each record with its own context; return the checkpoints to count."""
         client, fresh = client_of(accumulator._cluster), accumulator.create_builder()
         samples = list[Sample]()
-        for record in self.records:
-            with checkpoint.continuing(record.standing):
-                sample, headers = addressed(client, topic, record.key, record.value, record.headers)
-            fresh.append(timestamp=record.timestamp, key=record.key, value=record.value, headers=headers)
+        for key, value, given, args, more, standing in self.records:
+            with checkpoint.continuing(standing):
+                sample, headers = addressed(client, topic, key, value, given)
+            fresh.append(*args, key=key, value=value, headers=headers, **more)
             if sample is not None:
                 samples.append(sample)
         if fresh.record_count() == self._batch.record_count():
@@ -93,47 +99,44 @@ class Draft:
 def _with_room(headers: list[Header]) -> list[Header]:
     try:
         return [*without_ours(headers), _PLACEHOLDER]
-    except Exception as error:
-        hook_failed(error)
-        return headers
+    except (TypeError, LookupError):
+        return headers  # the client refuses them
 
 
-def create_batch(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `AIOKafkaProducer.create_batch`."""
-
-    def create_batch(self: Any) -> Any:
-        batch = original(self)
-        try:
-            if checkpoint.running() is not None:
-                batch._asyncdsm = Draft(batch)
-        except Exception as error:
-            hook_failed(error)
-        return batch
-
-    return create_batch
+@after
+def note_batch(batch: Any, _producer: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `AIOKafkaProducer.create_batch`."""
+    if checkpoint.running() is not None:
+        batch._asyncdsm = Draft(batch)
 
 
 def send_batch(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `AIOKafkaProducer.send_batch`."""
 
-    async def send_batch(self: Any, batch: Any, topic: str, *args: Any, **kwargs: Any) -> Any:
-        draft: Draft | None = getattr(batch, "_asyncdsm", None)
-        samples: list[Sample] = []
-        if draft is not None:
-            try:
-                draft.step_aside()
-                samples = draft.address(self._message_accumulator, topic)
-            except Exception as error:
-                hook_failed(error)
+    async def send_batch(self: Any, *args: Any, **kwargs: Any) -> Any:
+        draft, samples = None, list[Sample]()
         try:
-            future = await original(self, batch, topic, *args, **kwargs)
+            batch, topic = _batch_and_topic(*args, **kwargs)
+            draft = getattr(batch, "_asyncdsm", None)
+            if draft is not None:
+                draft.unhook_batch()
+                samples = draft.address(self._message_accumulator, topic)
+        except Exception as error:
+            hook_failed(error)
+        try:
+            future = await original(self, *args, **kwargs)
         except BaseException:
             if draft is not None:
-                draft.stand_in()  # it may be sent again, elsewhere
+                draft.hook_batch()  # it may be sent again, elsewhere
             raise
-        batch.__dict__.pop("_asyncdsm", None)
+        if draft is not None:
+            draft.forget_batch()
         for sample in samples:
             checkpoint.count(sample)
         return future
 
     return send_batch
+
+
+def _batch_and_topic(batch: Any = None, topic: Any = None, *_args: Any, **_more: Any) -> tuple[Any, Any]:
+    return batch, topic

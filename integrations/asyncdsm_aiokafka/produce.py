@@ -11,15 +11,15 @@ from typing import Any
 
 from asyncdsm import checkpoint
 from asyncdsm.aggregate import Sample
-from asyncdsm.hooks import hook_failed
+from asyncdsm.hooks import before, hook_failed
 from asyncdsm.pathway import HEADER
-from asyncdsm_aiokafka.client import DEFAULT_LARGEST_RECORD, Client, client_of
+from asyncdsm_aiokafka.client import Client, client_of
 
 Header = tuple[str, bytes | None]
 
 KEY_BYTES = len(HEADER)
 ROOM_FOR_HEADER = 128
-"""A record this near to the largest that may be sent gets no context: the broker would refuse it on our account."""
+"""A record this near to the largest that may be sent gets no context: with one, the broker would refuse it."""
 
 
 def add_message(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,18 +54,25 @@ def add_message(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def addressed(
     client: Client, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[Header]
-) -> tuple[Sample | None, list[Header]]:
-    """Return a record's checkpoint, to be counted, and the headers to send: a copy, with ours in it where it may be."""
+) -> tuple[Sample | None, Sequence[Header]]:
+    """Return a record's checkpoint, to be counted, and the headers to send: a copy, with ours in it where it may be.
+
+    What the client would not take stays as it is, for the client to refuse.
+    """
     sent: list[Header] = []
-    size = (len(key) if key else 0) + (len(value) if value else 0)
-    if headers:
-        sent = without_ours(headers)
-        for name, text in sent:
-            size += len(name) + (len(text) if text else 0)
+    try:
+        size = (len(key) if key else 0) + (len(value) if value else 0)
+        if headers:
+            sent = without_ours(headers)
+            for name, text in sent:
+                size += len(name) + (len(text) if text else 0)
+        edge = client.out[topic]
+    except (TypeError, ValueError, LookupError):
+        return None, headers
     fits = client.injects and size + ROOM_FOR_HEADER <= client.largest_record
-    parts = checkpoint.departing(client.out[topic], size, KEY_BYTES if fits else None)
+    parts = checkpoint.departing(edge, size, KEY_BYTES if fits else None)
     if parts is None:
-        return None, list(headers)
+        return None, headers
     wire, sample = parts
     if not fits:
         checkpoint.not_propagated()
@@ -79,19 +86,14 @@ def without_ours(headers: Sequence[Header]) -> list[Header]:
     return [header for header in headers if header[0] != HEADER]
 
 
-def start(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `AIOKafkaProducer.start`."""
-
-    async def start(self: Any) -> None:
-        try:
-            learn_limit(self)
-        except Exception as error:
-            hook_failed(error)
-        await original(self)
-
-    return start
+@before
+def note_start(producer: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `AIOKafkaProducer.start`."""
+    learn_limit(producer)
 
 
 def learn_limit(producer: Any) -> None:
     """Take the size of the largest record that this producer may send."""
-    client_of(producer.client.cluster).largest_record = getattr(producer, "_max_request_size", DEFAULT_LARGEST_RECORD)
+    limit = getattr(producer, "_max_request_size", None)
+    if isinstance(limit, int):
+        client_of(producer.client.cluster).largest_record = limit

@@ -74,7 +74,7 @@ class Reader:
     @harmless
     def ask(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         """Note which shard is read."""
-        if not is_followed(context):
+        if not is_followed(context) or checkpoint.is_received_above():
             return
         checkpoint.set_current(None)
         shard, arn = shard_of(params.get("ShardIterator")), params.get("StreamARN")

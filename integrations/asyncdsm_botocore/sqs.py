@@ -55,7 +55,7 @@ def _send_batch(params: dict[str, Any], context: dict[str, Any], **_: Any) -> No
 @harmless
 def _ask(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     queue = _queue(params)
-    if not queue or not is_followed(context):
+    if not queue or not is_followed(context) or checkpoint.is_received_above():
         return
     checkpoint.set_current(None)  # who asks for the next messages is done with the last ones
     names = params.get("MessageAttributeNames", [])

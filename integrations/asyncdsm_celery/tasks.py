@@ -7,17 +7,17 @@ By Celery's signals alone: nothing of its worker is imported before there is one
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
-from asyncdsm_kombu.consume import ConsumedInfo
+from asyncdsm_kombu.consume import recall
 from asyncdsm_kombu.followed import follow as follow_connection
 from asyncdsm_kombu.followed import follows_all
 from celery import signals
+from celery.app.task import Context
 
 from asyncdsm import checkpoint
-from asyncdsm.hooks import Hooks, hook_failed
+from asyncdsm.hooks import Hooks, after, hook_failed
 from asyncdsm.lifetime import finish_process
 from asyncdsm.pathway import HEADER, Pathway
 
@@ -25,15 +25,23 @@ _wrapped: WeakSet[Any] = WeakSet()
 
 
 def listen() -> None:
-    """Have Celery tell us of tasks, and of processes that end; once, however often it is called."""
+    """Have Celery tell us of tasks, and of processes that end; once, however often it is called.
+
+    A task's `request.headers` are the message's headers, but for names that its class has: so it gets ours, and a task
+    without headers of the user's own sees None there as ever.
+    """
     for signal, receiver in _RECEIVERS:
         signal.connect(receiver, weak=False, dispatch_uid=__name__)
+    if not hasattr(Context, HEADER):
+        setattr(Context, HEADER, None)
 
 
 def listen_no_more() -> None:
     """Undo it."""
     for signal, _ in _RECEIVERS:
         signal.disconnect(dispatch_uid=__name__)
+    if HEADER in vars(Context):
+        delattr(Context, HEADER)
 
 
 def follow(app: Any, hooks: Hooks) -> None:
@@ -53,26 +61,18 @@ def pathway_of(request: Any) -> Pathway | None:
     return None if header is None else checkpoint.carried_pathway(header)
 
 
-def _connection(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook the `_connection` of an app, which makes all of its connections."""
-
-    def _connection(self: Any, *args: Any, **kwargs: Any) -> Any:
-        made = original(self, *args, **kwargs)
-        try:
-            follow_connection(made)
-        except Exception as error:
-            hook_failed(error)
-        return made
-
-    return _connection
+@after
+def _connection(made: Any, *_args: Any, **_more: Any) -> None:
+    """Observe the `_connection` of an app, which makes all of its connections."""
+    follow_connection(made)
 
 
 def _received(request: Any, **_: Any) -> None:
     """Put the pathway into the request's own copy of the headers, in the place of the context that came."""
     try:
-        info = request.message.delivery_info
-        if isinstance(info, ConsumedInfo):
-            request.request_dict[HEADER] = Pathway(*info.pathway).encode_base64()
+        pathway = recall(request.message)
+        if pathway is not None:
+            request.request_dict[HEADER] = Pathway(*pathway).encode_base64()
     except Exception as error:
         hook_failed(error)
 

@@ -14,15 +14,18 @@ from confluent_kafka import cimpl
 
 from asyncdsm.hooks import Hooks
 from asyncdsm.integration import check_version
+from asyncdsm.mocks import is_mock
 from asyncdsm_confluent import names
 from asyncdsm_confluent.aio import asyncio_kinds
+from asyncdsm_confluent.client import forget_instrumented
 from asyncdsm_confluent.consume import pathway_of
-from asyncdsm_confluent.follow import follow
+from asyncdsm_confluent.follow import follow, is_client_class
 from asyncdsm_confluent.kinds import c_kinds, put
 
-__all__ = ["VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
+__all__ = ["VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]
 
 VERSIONS = ("2.3", "2.16")
+WRAPS = "a client of confluent_kafka or confluent_kafka.aio, or the class of one"
 
 _hooks = Hooks()
 
@@ -34,6 +37,8 @@ def wrap(client: Any) -> Any | None:
     nobody waits for are told only through `on_commit`, which is given to a consumer when it is made: to see them, wrap
     the class.
     """
+    if is_mock(client):
+        return client if is_client_class(client.__class__) else None
     followed = follow(client)
     if followed is not None:
         _check_version()
@@ -52,6 +57,7 @@ def instrument() -> None:
 def uninstrument() -> None:
     """Restore the classes and their names; clients that were wrapped one by one stay so."""
     _hooks.remove()
+    forget_instrumented()
     for own in c_kinds():
         names.restore(own)
 

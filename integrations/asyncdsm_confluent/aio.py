@@ -10,9 +10,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from asyncdsm import checkpoint, lag
+from asyncdsm import checkpoint
 from asyncdsm.batch import current_task, follow_batch
 from asyncdsm.hooks import hook_failed, marked_async
+from asyncdsm.kafka import record_produced
+from asyncdsm.values import MalformedValueError
 from asyncdsm_confluent.client import Client, client_of
 from asyncdsm_confluent.consume import pathway_of
 from asyncdsm_confluent.kinds import HookSet, c_kinds
@@ -44,7 +46,7 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
     async def received(self: Any, args: Any, kwargs: Any, asked_in: Any) -> Any:
         messages = await original(self, *args, **kwargs)
         try:
-            if checkpoint.running() is None:
+            if checkpoint.running() is None or not isinstance(messages, list):
                 return messages
             return follow_batch(messages, [_pathway_of(message) for message in messages], asked_in)
         except Exception as error:
@@ -68,7 +70,13 @@ def _begin(consumer: Any) -> None:
 
 
 def _pathway_of(message: Any) -> Any:
-    return None if message is None or checkpoint.running() is None else pathway_of(message)
+    if message is None or checkpoint.running() is None:
+        return None
+    try:
+        return pathway_of(message)
+    except MalformedValueError as error:  # the others of a batch are followed all the same
+        hook_failed(error)
+        return None
 
 
 def follow_below(client: Any) -> None:
@@ -105,7 +113,7 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
                 future = await original(self, topic, value, key, *args, **kwargs)
         if client is not None and departure is not None:
             departed(departure, carries=sent is not headers)
-            future.add_done_callback(functools.partial(_delivered, client, self))
+            _await_delivery(client, self, future)
         return future
 
     return produce
@@ -122,16 +130,22 @@ def _client_above(producer: Any) -> Client:
     return client
 
 
+def _await_delivery(client: Client, producer: Any, answer: Any) -> None:
+    """Have the offset recorded once the broker has acknowledged a message."""
+    try:
+        answer.add_done_callback(functools.partial(_delivered, client, producer))
+    except Exception as error:
+        hook_failed(error)
+
+
 def _delivered(client: Client, producer: Any, answer: Any) -> None:
     """Record the offset of a message that the broker acknowledged: in the event loop, which is no callback of C's."""
     try:
-        aggregator = checkpoint.running()
-        if aggregator is None or answer.cancelled() or answer.exception() is not None:
+        if checkpoint.running() is None or answer.cancelled() or answer.exception() is not None:
             return
         client.learn_cluster_id(producer._producer, has_answered=True)
         message = answer.result()
-        tags = lag.produced_tags(message.topic(), message.partition(), client.cluster_id)
-        aggregator.record_offset(tags, message.offset())
+        record_produced(message.topic(), message.partition(), message.offset(), client.cluster_id)
     except Exception as error:
         hook_failed(error)
 

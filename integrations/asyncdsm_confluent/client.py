@@ -7,10 +7,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any
+from weakref import WeakSet
 
 from confluent_kafka import KafkaException
 
 from asyncdsm.edge import Edge, keep
+from asyncdsm.kafka import make_in_edge, make_out_edge, read_name
 from asyncdsm.lag import add_source
 from asyncdsm_confluent.behind import Behind
 
@@ -23,6 +25,8 @@ class Client:
     def __init__(self) -> None:
         self.cluster_id: str | None = None
         self.group: str | None = None
+        self.is_followed = True
+        """False once the hooks of its class were taken off; the callbacks that it was made with stay."""
         self.injects = True
         """False once the broker refused a message with headers."""
         self.is_below = False
@@ -41,19 +45,18 @@ class Client:
         self._in: dict[str, Edge] = {}
 
     def out_edge(self, topic: str) -> Edge:
-        """Return the edge of producing to a topic."""
+        """Return the edge of producing to a topic. Raises MalformedValueError for a topic that is no string."""
         edge = self._out.get(topic)
         if edge is None:
-            edge = Edge("direction:out", f"topic:{topic}", "type:kafka", *self._cluster())
+            edge = make_out_edge(topic, self.cluster_id)
             keep(self._out, topic, edge)
         return edge
 
     def in_edge(self, topic: str) -> Edge:
-        """Return the edge of consuming from a topic."""
+        """Return the edge of consuming from a topic. Raises MalformedValueError for a topic that is no string."""
         edge = self._in.get(topic)
         if edge is None:
-            group = (f"group:{self.group}",) if self.group else ()
-            edge = Edge("direction:in", f"topic:{topic}", "type:kafka", *group, *self._cluster())
+            edge = make_in_edge(topic, self.group, self.cluster_id)
             keep(self._in, topic, edge)
             keep(last_in_edge, topic, edge)
         return edge
@@ -66,13 +69,15 @@ class Client:
         if self.cluster_id is not None or not (has_answered or monotonic() >= self._ask_at):
             return
         self._ask_at = monotonic() + SECONDS_BETWEEN_ASKING
-        with suppress(AttributeError, KafkaException, RuntimeError):  # too old; not known yet; closed
-            self.cluster_id = owner.cluster_id(0)
-            self._out, self._in = {}, {}
+        with suppress(Exception):  # not known yet; closed; a release that has no such method, or another one
+            name = read_name(owner.cluster_id(0))
+            if name is not None:
+                self.cluster_id = name
+                self._out, self._in = {}, {}
 
-    def _cluster(self) -> tuple[str, ...]:
-        return (f"kafka_cluster_id:{self.cluster_id}",) if self.cluster_id else ()
 
+instrumented: WeakSet[Client] = WeakSet()
+"""Those that are followed by their class alone, until `uninstrument`."""
 
 last_in_edge: dict[str, Edge] = {}
 """By topic, for a message that does not say who consumed it."""
@@ -103,6 +108,14 @@ def attach(owner: Any, client: Client) -> Client:
 def forget(owner: Any) -> None:
     """Forget an object that is no more: another may get its id."""
     _beside.pop(id(owner), None)
+
+
+def forget_instrumented() -> None:
+    """Follow no more what was followed by `instrument` alone."""
+    for client in list(instrumented):
+        client.is_followed = False
+        client.behind.forget()
+    instrumented.clear()
 
 
 def client_of(owner: Any) -> Client:

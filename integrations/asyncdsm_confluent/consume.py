@@ -9,13 +9,12 @@ from confluent_kafka import Message
 
 from asyncdsm import checkpoint
 from asyncdsm.batch import follow_batch
-from asyncdsm.edge import Edge
-from asyncdsm.hooks import hook_failed
+from asyncdsm.hooks import after, before, hook_failed
+from asyncdsm.kafka import make_in_edge, read_context, read_time
 from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
 from asyncdsm.recall import recall, remember
+from asyncdsm.values import MalformedValueError, check_name
 from asyncdsm_confluent.client import Client, client_of, last_in_edge
-
-_NS_PER_MS = 1_000_000
 
 
 def poll(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,7 +60,7 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _consumed_all(client: Client, consumer: Any, messages: Any) -> Any:
-    if checkpoint.running() is None:
+    if checkpoint.running() is None or not isinstance(messages, list):
         return messages
     client.learn_cluster_id(consumer, has_answered=bool(messages))
     pathways = [consumed(client, message) for message in messages]
@@ -72,18 +71,22 @@ def _consumed_all(client: Client, consumer: Any, messages: Any) -> Any:
     return follow_batch(messages, pathways)
 
 
-def close(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `Consumer.close`: who reads no more is not behind."""
+@after
+def forget_lag(_result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `Consumer.close`: who reads no more is not behind."""
+    client_of(consumer).behind.forget()
 
-    def close(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = original(self, *args, **kwargs)
-        try:
-            client_of(self).behind.forget()
-        except Exception as error:
-            hook_failed(error)
-        return result
 
-    return close
+@before
+def note_pause(consumer: Any, partitions: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `Consumer.pause`: before, since the end that is known now grows old from here on."""
+    client_of(consumer).behind.note_pause(consumer, partitions)
+
+
+@after
+def note_resume(_result: Any, consumer: Any, partitions: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `Consumer.resume`."""
+    client_of(consumer).behind.note_resume(partitions)
 
 
 def poll_shared(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,45 +109,63 @@ def poll_shared(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def consumed(client: Client, message: Any) -> Context | None:
-    """Record the consume checkpoint of one message, and make its pathway current. What is an error is no message."""
-    if message.error() is not None:
+    """Record the consume checkpoint of one message, and make its pathway current. What is an error is no message.
+
+    One whose topic is no string is counted as malformed, and has no checkpoint. **Hot**.
+    """
+    try:
+        if message.error() is not None:
+            return None
+        topic = message.topic()
+        edge = client.in_edge(topic)
+    except (AttributeError, TypeError, MalformedValueError) as error:
+        hook_failed(MalformedValueError(f"a consumed message: {error}"))
         return None
-    topic, partition, offset = place = _place_of(message)
-    header, size = None, len(message)
-    key = message.key()
-    if key:
-        size += len(key)
-    for name, value in message.headers() or ():
-        size += len(name) + (len(value) if value else 0)
-        if name == HEADER:
-            header = value
-        elif name == LEGACY_HEADER and header is None and value is not None:
-            header = legacy_text(value)
-    pathway = checkpoint.arrived(client.in_edge(topic), header, size, message.timestamp()[1] * _NS_PER_MS)
-    client.behind.positions[topic, partition] = offset + 1
+    header, broker_ns = None, None
+    size: Any = 0
+    try:
+        size = len(message)
+        key = message.key()
+        if key:
+            size += len(key)
+        for name, value in message.headers() or ():
+            size += len(name) + (len(value) if value else 0)
+            if name == HEADER:
+                header = value
+            elif name == LEGACY_HEADER and header is None and value is not None:
+                header = legacy_text(value)
+    except Exception as error:  # of a type that C does not hand over
+        hook_failed(MalformedValueError(f"a consumed message's headers or sizes: {error}"))
+        header, size = read_context(message.headers()), None
+    if header is None:
+        broker_ns = _time_of(message)
+    pathway = checkpoint.arrived(edge, header, size, broker_ns)
     if pathway is not None:
-        remember(message, place, pathway)
+        remember(message, (topic, message.partition(), message.offset()), pathway)
     return pathway
 
 
 def pathway_of(message: Any) -> Context | None:
-    """Return the pathway of a consumed message; None for anything else.
+    """Return the pathway of a consumed message; None for anything else, and for an error.
 
-    One that was consumed before its client was wrapped, or thousands of messages ago, does not say by which group:
-    the one that consumed its topic last in this process is taken.
+    One that was consumed before its client was wrapped, or many thousands of messages ago, does not say by which
+    group: the one that consumed its topic last in this process is taken. Raises MalformedValueError for a topic that
+    is no string.
     """
-    if not isinstance(message, Message) or message.error() is not None or message.topic() is None:
+    if not isinstance(message, Message) or message.error() is not None:
         return None
-    pathway = recall(message, _place_of(message))
+    topic = check_name("a topic", message.topic())
+    pathway = recall(message, (topic, message.partition(), message.offset()))
     if pathway is not None:
         return pathway
-    headers: dict[str, Any] = dict(message.headers() or ())
-    legacy = headers.get(LEGACY_HEADER)
-    header = headers.get(HEADER) or (legacy_text(legacy) if legacy else None)
-    topic = message.topic() or ""
-    edge = last_in_edge.get(topic) or Edge("direction:in", f"topic:{topic}", "type:kafka")
-    return checkpoint.next_pathway(edge, header, message.timestamp()[1] * _NS_PER_MS)
+    edge = last_in_edge.get(topic) or make_in_edge(topic, None, None)
+    return checkpoint.next_pathway(edge, read_context(message.headers()), _time_of(message))
 
 
-def _place_of(message: Any) -> tuple[str, int, int]:
-    return message.topic(), message.partition(), message.offset()
+def _time_of(message: Any) -> Any:
+    """Return the broker's time of a message in nanoseconds: `timestamp()` is a pair of its type and milliseconds."""
+    match message.timestamp():
+        case (_, milliseconds):
+            return read_time(milliseconds)
+        case other:
+            return other

@@ -7,10 +7,12 @@ right above the client's own methods, below what a class of the program's own do
 from __future__ import annotations
 
 import functools
+from inspect import getattr_static
 from typing import Any
 
-from asyncdsm.hooks import Hooks, followed
+from asyncdsm.hooks import Hook, Hooks, followed, original_of
 from asyncdsm_confluent.aio import asyncio_kinds, follow_below
+from asyncdsm_confluent.client import instrumented
 from asyncdsm_confluent.kinds import HookSet, c_kinds, put
 from asyncdsm_confluent.names import subclass
 from asyncdsm_confluent.standin import is_stand_in, stand_in_for
@@ -29,6 +31,8 @@ def follow(client: Any) -> Any | None:
     kind = type(client)
     if not _own_classes(kind):
         return None
+    if (known := getattr(client, "_asyncdsm", None)) is not None:
+        instrumented.discard(known)  # from here on it stays followed
     if _follow_inside(client):
         return client
     subclassed = followed(kind, _following)
@@ -36,6 +40,11 @@ def follow(client: Any) -> Any | None:
         client.__class__ = subclassed
     follow_below(client)
     return client
+
+
+def is_client_class(kind: type) -> bool:
+    """Say whether a class is one of the clients, or derived from one."""
+    return bool(_own_classes(kind))
 
 
 def _follow_inside(client: Any) -> bool:
@@ -73,6 +82,22 @@ def _hooked(own: Any) -> Any:
     if own in c_kinds():
         hooked, hooks = subclass(own), c_kinds()[own]
     else:
-        hooked, hooks = type(own)(own.__name__, (own,), {"__slots__": (), "__module__": __name__}), asyncio_kinds()[own]
+        hooked = type(own)(own.__name__, (own,), {"__slots__": (), "__module__": __name__})
+        hooks = {name: _looking_up(own, name, hook) for name, hook in asyncio_kinds()[own].items()}
     put(_hooks, hooked, hooks)
     return hooked
+
+
+def _looking_up(own: Any, name: str, hook: Hook) -> Hook:
+    """Return a hook that calls what a class of Python's has at each call: somebody may patch it later."""
+    at_wrap = getattr(own, name)
+    original = original_of(at_wrap)
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(own, name) is at_wrap:
+            return original(self, *args, **kwargs)
+        found = original_of(getattr_static(own, name))
+        bind = getattr(type(found), "__get__", None)  # a mock has none, and is called without the object
+        return (found if bind is None else bind(found, self, own))(*args, **kwargs)
+
+    return lambda _original: hook(call)

@@ -9,7 +9,7 @@ from confluent_kafka import cimpl
 
 from asyncdsm.hooks import Hook, Hooks
 from asyncdsm_confluent import configuration, consume, offsets, produce
-from asyncdsm_confluent.reports import serving
+from asyncdsm_confluent.reports import note_reports
 
 HookSet = dict[str, Hook]
 
@@ -17,21 +17,23 @@ _PRODUCER: HookSet = {
     "__init__": configuration.producer,
     "produce": produce.produce,
     "produce_batch": produce.produce_batch,
-    "poll": serving,
-    "flush": serving,
-    "close": serving,
-    "__exit__": serving,
-    "send_offsets_to_transaction": offsets.send_offsets,
-    "commit_transaction": offsets.commit_transaction,
-    "abort_transaction": offsets.abort_transaction,
+    "poll": note_reports,
+    "flush": note_reports,
+    "close": note_reports,
+    "__exit__": note_reports,
+    "send_offsets_to_transaction": offsets.note_transaction_offsets,
+    "commit_transaction": offsets.note_transaction,
+    "abort_transaction": offsets.forget_transaction,
 }
 _CONSUMER: HookSet = {
     "__init__": configuration.consumer,
     "poll": consume.poll,
     "consume": consume.consume,
-    "commit": offsets.commit,
-    "close": consume.close,
-    "__exit__": consume.close,
+    "pause": consume.note_pause,
+    "resume": consume.note_resume,
+    "commit": offsets.note_commit,
+    "close": consume.forget_lag,
+    "__exit__": consume.forget_lag,
 }
 _SHARE_CONSUMER: HookSet = {"__init__": configuration.share_consumer, "poll": consume.poll_shared}
 

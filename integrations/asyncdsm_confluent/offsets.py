@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from asyncdsm import checkpoint, lag
-from asyncdsm.hooks import hook_failed
+from asyncdsm.hooks import after, before, hook_failed
+from asyncdsm.kafka import record_committed
 from asyncdsm_confluent.client import Client, client_of, group_in
 from asyncdsm_confluent.reports import settle
 
@@ -17,84 +17,52 @@ def telling(client: Client, users: Callable[..., Any] | None) -> Callable[..., A
     Auto-commits and those that nobody waits for are told nowhere else.
     """
 
-    def on_commit(error: Any, partitions: Any) -> Any:
-        if error is None:
-            _committed(lambda: client, partitions)
-        return None if users is None else users(error, partitions)
+    def on_commit(error: Any, partitions: Any, *more: Any, **named: Any) -> Any:
+        try:
+            if error is None and client.is_followed:
+                record(client, client.group, partitions)
+        except Exception as failure:
+            hook_failed(failure)
+        return None if users is None else users(error, partitions, *more, **named)
 
     return on_commit
 
 
-def commit(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `Consumer.commit`: one that is waited for returns what was committed, and does not call `on_commit`."""
-
-    def commit(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = original(self, *args, **kwargs)
-        if result is not None:
-            _committed(lambda: client_of(self), result)
-        return result
-
-    return commit
-
-
-def _committed(find: Callable[[], Client], partitions: Iterable[Any]) -> None:
-    try:
-        client = find()
-        record(client, client.group, partitions)
-    except Exception as error:
-        hook_failed(error)
+@after
+def note_commit(result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `Consumer.commit`: one that is waited for returns what was committed, and does not call `on_commit`."""
+    if result is not None:
+        client = client_of(consumer)
+        record(client, client.group, result)
 
 
 def record(client: Client, group: str | None, partitions: Iterable[Any]) -> None:
     """Record committed offsets, but for partitions that have none, or an error of their own."""
-    aggregator = checkpoint.running()
-    if aggregator is None or not group:
-        return
-    for tp in partitions:
-        if tp.error is None and tp.offset >= 0:
-            aggregator.record_offset(lag.committed_tags(group, tp.topic, tp.partition, client.cluster_id), tp.offset)
+    if group:
+        for tp in partitions:
+            if tp.error is None:
+                record_committed(group, tp.topic, tp.partition, tp.offset, client.cluster_id)
 
 
-def send_offsets(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `Producer.send_offsets_to_transaction`: they count when the transaction is committed."""
-
-    def send_offsets(self: Any, offsets: Any, group_metadata: Any, *args: Any, **kwargs: Any) -> Any:
-        result = original(self, offsets, group_metadata, *args, **kwargs)
-        try:
-            client_of(self).transaction.append((group_in(group_metadata), list(offsets)))
-        except Exception as error:
-            hook_failed(error)
-        return result
-
-    return send_offsets
+@after
+def note_transaction_offsets(
+    _result: Any, producer: Any, offsets: Any, group_metadata: Any, *_args: Any, **_more: Any
+) -> None:
+    """Observe `Producer.send_offsets_to_transaction`: they count when the transaction is committed."""
+    client_of(producer).transaction.append((group_in(group_metadata), list(offsets)))
 
 
-def commit_transaction(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `Producer.commit_transaction`, which flushes too."""
-
-    def commit_transaction(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = original(self, *args, **kwargs)
-        try:
-            client = client_of(self)
-            settle(client, self)
-            for group, offsets in client.transaction:
-                record(client, group, offsets)
-            client.transaction.clear()
-        except Exception as error:
-            hook_failed(error)
-        return result
-
-    return commit_transaction
+@after
+def note_transaction(_result: Any, producer: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `Producer.commit_transaction`, which flushes too."""
+    client = client_of(producer)
+    settle(client, producer)
+    committed, client.transaction = client.transaction, []
+    for group, offsets in committed:
+        record(client, group, offsets)
 
 
-def abort_transaction(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `Producer.abort_transaction`."""
-
-    def abort_transaction(self: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            client_of(self).transaction.clear()
-        except Exception as error:
-            hook_failed(error)
-        return original(self, *args, **kwargs)
-
-    return abort_transaction
+@before
+def forget_transaction(producer: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `Producer.abort_transaction`."""
+    client_of(producer).transaction.clear()

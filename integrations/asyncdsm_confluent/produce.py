@@ -31,6 +31,7 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
         on_delivery: Any = None,
         timestamp: Any = 0,
         headers: Any = None,
+        *args: Any,
         **more: Any,
     ) -> Any:
         client, departure, sent = None, None, headers
@@ -44,13 +45,13 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             hook_failed(error)
         try:
-            result = original(self, topic, value, key, partition, callback, None, timestamp, sent, **more)
+            result = original(self, topic, value, key, partition, callback, None, timestamp, sent, *args, **more)
         except KafkaException as error:
             if client is None or sent is headers or error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
                 raise
-            # It was too large on our account.
+            # With our header it was too large.
             departure, sent = bare(client, topic, value, key, headers)
-            result = original(self, topic, value, key, partition, callback, None, timestamp, headers, **more)
+            result = original(self, topic, value, key, partition, callback, None, timestamp, headers, *args, **more)
         if departure is not None:
             departed(departure, carries=sent is not headers)
         return result
@@ -101,13 +102,13 @@ def departed(departure: Departure, *, carries: bool) -> None:
 
 
 def addressed(
-    client: Client, topic: str, value: Any, key: Any, headers: Any, *, injects: bool
+    client: Client, topic: Any, value: Any, key: Any, headers: Any, *, injects: bool
 ) -> tuple[Departure | None, Any]:
     """Return a message's checkpoint, and the headers to send: a copy with ours in it, or those that were given.
 
-    What C would not take for headers stays as it is, for C to refuse.
+    What C would not take for a topic or for headers stays as it is, for C to refuse.
     """
-    if headers is not None and not isinstance(headers, (dict, list)):
+    if not isinstance(topic, str) or (headers is not None and not isinstance(headers, (dict, list))):
         return None, headers
     sent, size = [], len(value) if value.__class__ is bytes else size_of(value)
     if key is not None:
@@ -145,5 +146,7 @@ def size_of(part: Any) -> int:
     return len(part) if isinstance(part, (bytes, str)) else 0
 
 
-def _without_headers(client: Client, topic: str, message: Any) -> Departure | None:
+def _without_headers(client: Client, topic: Any, message: Any) -> Departure | None:
+    if not isinstance(topic, str) or not isinstance(message, dict):
+        return None  # C refuses it
     return checkpoint.prepare(client.out_edge(topic), size_of(message.get("value")) + size_of(message.get("key")))

@@ -8,8 +8,9 @@ from typing import Any
 
 from confluent_kafka import KafkaError
 
-from asyncdsm import checkpoint, lag
-from asyncdsm.hooks import hook_failed
+from asyncdsm import checkpoint
+from asyncdsm.hooks import after, hook_failed
+from asyncdsm.kafka import read_offset, record_produced
 from asyncdsm.log import warn
 from asyncdsm_confluent.client import Client, client_of
 
@@ -35,12 +36,12 @@ def reporting(client: Client, users: Any) -> Any:
     return partial(_reported_to, client, users) if callable(users) else users
 
 
-def reported(client: Client, error: Any, message: Any) -> None:
+def reported(client: Client, error: Any, message: Any, *_args: Any, **_more: Any) -> None:
     """Take what the broker answered. C's callbacks must not call C's clients: what needs that waits for `serving`."""
     try:
         if error is not None:
             _failed(client, error, message)
-        elif (offset := message.offset()) is not None and offset >= 0:  # acks=0 tells none
+        elif (offset := read_offset(message.offset())) is not None:  # acks=0 tells none
             place = message.topic(), message.partition()
             if offset > client.acknowledged.get(place, -1):
                 client.acknowledged[place] = offset
@@ -48,9 +49,9 @@ def reported(client: Client, error: Any, message: Any) -> None:
         hook_failed(failure)
 
 
-def _reported_to(client: Client, users: Callable[..., Any], error: Any, message: Any) -> Any:
+def _reported_to(client: Client, users: Callable[..., Any], error: Any, message: Any, *more: Any, **named: Any) -> Any:
     reported(client, error, message)
-    return users(error, message)
+    return users(error, message, *more, **named)
 
 
 def _failed(client: Client, error: Any, message: Any) -> None:
@@ -64,26 +65,16 @@ def _failed(client: Client, error: Any, message: Any) -> None:
         )
 
 
-def serving(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook the methods that call delivery callbacks: `poll`, `flush` and those that flush on their way."""
-
-    def served(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = original(self, *args, **kwargs)
-        try:
-            settle(client_of(self), self)
-        except Exception as error:
-            hook_failed(error)
-        return result
-
-    return served
+@after
+def note_reports(_result: Any, producer: Any, *_args: Any, **_more: Any) -> None:
+    """Observe the methods that call delivery callbacks: `poll`, `flush` and those that flush on their way."""
+    settle(client_of(producer), producer)
 
 
 def settle(client: Client, producer: Any) -> None:
     """Record the offsets that were reported."""
     waiting = client.acknowledged
     client.learn_cluster_id(producer, has_answered=bool(waiting))
-    aggregator = checkpoint.running()
     for place in list(waiting):
         offset = waiting.pop(place, None)  # another thread may be at it
-        if offset is not None and aggregator is not None:
-            aggregator.record_offset(lag.produced_tags(*place, client.cluster_id), offset)
+        record_produced(*place, offset, client.cluster_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -18,12 +17,14 @@ from asyncdsm_faststream import received, sent
 
 _serving: ContextVar[Any] = ContextVar("asyncdsm_faststream_serving", default=None)
 """The subscriber whose handler runs. What the handler itself receives, a reply or by `get_one`, is not its message."""
+_taken: ContextVar[Any] = ContextVar("asyncdsm_faststream_taken", default=None)
+"""The message that another DataStreamsMiddleware of the same broker has recorded already."""
 
 
 class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
     """Follows the messages of a Kafka, Confluent or Rabbit broker: subscribers and publishers, batches and replies.
 
-    In a handler, its message's pathway is the current one. Of a batch of several, none is. Behind `get_one` and in
+    In a handler, its message's pathway is the current one. Of a batch of several, none is. After `get_one` and in
     `async for message in subscriber`, that of the message they returned is. Where the client below is followed too,
     each message counts once.
     """
@@ -31,69 +32,75 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
     _before: Context | None = None
     _subscriber: Any = None
     _around: Any = None
-    _pathway: Context | None = None
 
-    async def on_receive(self) -> None:
+    async def on_receive(self, *_args: Any, **_more: Any) -> None:
         """Record what a subscriber with handlers takes; what is set here, the reply's publisher sees too."""
-        subscriber, serving = self.context.get_local("handler_"), _serving.get()
-        if subscriber is not None and subscriber is not serving:
-            self._subscriber, self._around = subscriber, serving
-            self._before = checkpoint.standing()
-            _serving.set(subscriber)
-            self._arrived()
+        try:
+            subscriber, serving = self.context.get_local("handler_"), _serving.get()
+            if subscriber is not None and subscriber is not serving:
+                self._subscriber, self._around = subscriber, serving
+                self._before = checkpoint.standing()
+                _serving.set(subscriber)
+                self._take(None)
+        except Exception as error:
+            hook_failed(error)
 
-    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
-        """Record what `get_one` and iteration return; a reply to a request of ours is no message of the map."""
-        if self._subscriber is None and msg.source_type is not SourceType.RESPONSE:
-            self._arrived()
-        with suppress(AttributeError):  # a message class of the user's own may have slots
-            msg._asyncdsm_pathway = self._pathway
-        return await call_next(msg)
+    async def consume_scope(self, call_next: Callable[..., Awaitable[Any]], msg: Any, *args: Any, **more: Any) -> Any:
+        """Record what `get_one` and iteration return; the reply to a request is no message of the map."""
+        taken = _taken.get()
+        try:
+            if self._subscriber is None and msg is not taken and msg.source_type is not SourceType.RESPONSE:
+                self._take(getattr(msg, "consumer", None))
+        except Exception as error:
+            hook_failed(error)
+        _taken.set(msg)
+        try:
+            return await call_next(msg, *args, **more)
+        finally:
+            _taken.set(taken)
 
-    async def after_processed(self, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None) -> bool:
-        """Leave nothing behind for the next message: one task may take them all."""
+    async def after_processed(
+        self, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None, *_args: Any, **_more: Any
+    ) -> bool:
+        """Leave nothing current for the next message: one task may take them all."""
         if self._subscriber is not None:
             _serving.set(self._around)
             checkpoint.set_current(self._before)
         return False
 
-    async def publish_scope(self, call_next: Callable[[Any], Awaitable[Any]], cmd: Any) -> Any:
+    async def publish_scope(self, call_next: Callable[..., Awaitable[Any]], cmd: Any, *args: Any, **more: Any) -> Any:
         """Put the context on a message, or on every message of a batch, and count what was sent."""
         departure, count = None, 1
         try:
-            departure, count = _addressed(cmd)
+            departure, count = _addressed(cmd, call_next)
         except Exception as error:
             hook_failed(error)
         if departure is None:
-            return await call_next(cmd)
+            return await call_next(cmd, *args, **more)
         with checkpoint.counted_above():
-            result = await call_next(cmd)
+            result = await call_next(cmd, *args, **more)
         for _ in range(count):
             checkpoint.depart(departure)
         return result
 
-    def _arrived(self) -> None:
-        try:
-            messages = self.msg if isinstance(self.msg, (list, tuple)) else [self.msg]
-            pathways = [_consumed(message, self._subscriber) for message in messages]
-            self._pathway = pathways[0] if len(pathways) == 1 else None
-            checkpoint.set_current(self._pathway)
-        except Exception as error:
-            checkpoint.set_current(None)
-            hook_failed(error)
+    def _take(self, consumer: Any) -> None:
+        """Record each message, and make the pathway current where there is one only."""
+        messages = self.msg if isinstance(self.msg, (list, tuple)) else [self.msg]
+        pathways = [_pathway_of(message, self._subscriber, consumer) for message in messages]
+        checkpoint.set_current(pathways[0] if len(pathways) == 1 else None)
 
 
-def _consumed(message: Any, subscriber: Any) -> Context | None:
-    counted = received.counted_below(message)
-    if counted is not None:
-        return counted
-    found = received.read(message, subscriber)
-    return None if found is None else checkpoint.arrived(*found)
+def _pathway_of(message: Any, subscriber: Any, consumer: Any) -> Context | None:
+    try:
+        return received.take(message, subscriber, consumer)
+    except Exception as error:  # the others of a batch are recorded all the same
+        hook_failed(error)
+        return None
 
 
-def _addressed(command: Any) -> tuple[Departure | None, int]:
+def _addressed(command: Any, call_next: Any) -> tuple[Departure | None, int]:
     """Return the checkpoint of a publish, and how many messages it stands for; the context goes into its headers."""
-    edge = sent.edge_of(command)
+    edge = sent.edge_of(command, call_next)
     departure = None if edge is None else checkpoint.prepare(edge)
     if departure is not None:
         command.headers = {**(command.headers or {}), HEADER: departure.header}

@@ -7,79 +7,124 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from asyncdsm import checkpoint
+from asyncdsm.amqp import PATHWAY_SLOT, is_internal_queue, published_ns
 from asyncdsm.edge import Edge
-from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
-from asyncdsm.recall import recall
-
-_NS_PER_MS = 1_000_000
-_NS = 1_000_000_000
+from asyncdsm.kafka import make_in_edge, read_context, read_pairs, read_time
+from asyncdsm.pathway import Context
+from asyncdsm.recall import recall, remember
+from asyncdsm.values import check_name
+from asyncdsm_faststream.clusters import group_and_cluster_of
 
 
 class Received(NamedTuple):
     """What a checkpoint is made of."""
 
     edge: Edge
-    header: str | bytes | None
+    header: Any
     size: int
-    broker_ns: int | None
+    broker_ns: Any
 
 
-def counted_below(message: Any) -> Context | None:
-    """Return the pathway of a message that the client's own integration has counted already."""
-    for marked in (getattr(message, "_asyncdsm_pathway", None), getattr(_headers(message), "pathway", None)):
-        if isinstance(marked, tuple):
-            return marked
-    if _is_confluents(message):
-        return recall(message, (message.topic(), message.partition(), message.offset()))
-    return None
+class _TakenHere(tuple[int, int, int]):
+    """The pathway of a message that was counted here: a test's broker may hand the same one to a second group."""
+
+    __slots__ = ()
 
 
-def read(message: Any, subscriber: Any) -> Received | None:
-    """Read a message of aiokafka, confluent-kafka or aio-pika; None for any other.
+Place = tuple[Any, Any, Any]
 
-    `subscriber` is FastStream's, where one is known: it tells the consumer group, and the queue.
+
+def take(message: Any, subscriber: Any, consumer: Any) -> Context | None:
+    """Record the consume checkpoint of a received message, unless its client's integration has; return its pathway.
+
+    `subscriber` and `consumer` are FastStream's, where they are known: they tell the queue, the group and the cluster.
+    Raises MalformedValueError for a topic that is no string.
     """
-    if hasattr(message, "routing_key"):
-        return _of_rabbit(message, subscriber)
-    if _is_confluents(message):
-        return _of_confluent(message, subscriber)
-    return _of_aiokafka(message, subscriber) if hasattr(message, "serialized_value_size") else None
+    counted = counted_below(message)
+    if counted is not None:
+        return counted
+    found = read(message, subscriber, consumer)
+    pathway = None if found is None else checkpoint.arrived(*found)
+    place = _place_of(message)
+    if pathway is not None and place is not None:
+        remember(message, place, _TakenHere(pathway))
+    return pathway
 
 
 def pathway_of(message: Any) -> Context | None:
     """Return the pathway of a received message, from the message alone."""
-    counted = counted_below(message)
+    counted, place = counted_below(message), _place_of(message)
+    if counted is None and place is not None:
+        counted = recall(message, place)
     if counted is not None:
         return counted
-    found = read(message, None)
+    found = read(message, None, None)
     return None if found is None else checkpoint.next_pathway(found.edge, found.header, found.broker_ns)
+
+
+def counted_below(message: Any) -> Context | None:
+    """Return the pathway of a message that its client's integration has counted already."""
+    marked = getattr(message, PATHWAY_SLOT, None)
+    if isinstance(marked, tuple):
+        return marked
+    place = _place_of(message)
+    found = None if place is None else recall(message, place)
+    return None if isinstance(found, _TakenHere) else found
+
+
+def read(message: Any, subscriber: Any, consumer: Any = None) -> Received | None:
+    """Read a message of aiokafka, confluent-kafka or aio-pika; None for any other."""
+    if hasattr(message, "routing_key"):
+        return _of_rabbit(message, subscriber)
+    group, cluster = group_and_cluster_of(consumer or getattr(subscriber, "consumer", None))
+    group = group or getattr(subscriber, "group_id", None)
+    if _is_confluents(message):
+        return _of_confluent(message, group, cluster)
+    return _of_aiokafka(message, group, cluster) if hasattr(message, "serialized_value_size") else None
 
 
 def _is_confluents(message: Any) -> bool:
     return callable(getattr(message, "topic", None))
 
 
-def _of_aiokafka(record: Any, subscriber: Any) -> Received:
-    size = max(record.serialized_key_size, 0) + max(record.serialized_value_size, 0) + _bytes_of(record.headers)
-    edge = _kafka_edge(record.topic, getattr(subscriber, "group_id", None))
-    return Received(edge, _context_in(record.headers), size, (record.timestamp or 0) * _NS_PER_MS)
+def _place_of(message: Any) -> Place | None:
+    """Return what tells a message from a later one with its id: its place on the broker."""
+    if hasattr(message, "routing_key"):
+        return message.routing_key, getattr(message, "consumer_tag", None), getattr(message, "delivery_tag", None)
+    if _is_confluents(message):
+        return message.topic(), message.partition(), message.offset()
+    if hasattr(message, "serialized_value_size"):
+        return message.topic, message.partition, message.offset
+    return None
 
 
-def _of_confluent(message: Any, subscriber: Any) -> Received:
-    headers = message.headers() or []
-    pairs = list(headers.items() if isinstance(headers, dict) else headers)
-    _, timestamp = message.timestamp()
-    size = len(message.key() or b"") + len(message.value() or b"") + _bytes_of(pairs)
-    edge = _kafka_edge(message.topic(), getattr(subscriber, "group_id", None))
-    return Received(edge, _context_in(pairs), size, (timestamp or 0) * _NS_PER_MS)
+def _of_aiokafka(record: Any, group: str | None, cluster: str | None) -> Received:
+    size = sum(part for part in (record.serialized_key_size, record.serialized_value_size) if _is_size(part))
+    edge = _kafka_edge(check_name("a topic", record.topic), group, cluster)
+    headers = record.headers
+    return Received(edge, read_context(headers), size + _bytes_of(read_pairs(headers)), read_time(record.timestamp))
 
 
-def _of_rabbit(message: Any, subscriber: Any) -> Received:
-    headers = list((message.headers or {}).items())
-    time = message.timestamp
-    size = len(message.body) + _bytes_of(headers)
-    edge = _rabbit_edge(_queue_of(subscriber) or message.routing_key or "")
-    return Received(edge, _context_in(headers), size, int(time.timestamp()) * _NS if time else None)
+def _of_confluent(message: Any, group: str | None, cluster: str | None) -> Received:
+    headers = message.headers()
+    size = _length_of(message.key()) + _length_of(message.value()) + _bytes_of(read_pairs(headers))
+    edge = _kafka_edge(check_name("a topic", message.topic()), group, cluster)
+    match message.timestamp():
+        case (_, milliseconds):
+            return Received(edge, read_context(headers), size, read_time(milliseconds))
+        case other:
+            return Received(edge, read_context(headers), size, other)
+
+
+def _of_rabbit(message: Any, subscriber: Any) -> Received | None:
+    queue = _queue_of(subscriber)
+    if queue is None:
+        queue = message.routing_key or ""
+    if not check_name("a queue", queue) or is_internal_queue(queue):  # named by the server
+        return None
+    headers = message.headers
+    size = _length_of(message.body) + _bytes_of(read_pairs(headers))
+    return Received(_rabbit_edge(queue), read_context(headers), size, published_ns(message.timestamp))
 
 
 def _queue_of(subscriber: Any) -> str | None:
@@ -90,26 +135,21 @@ def _queue_of(subscriber: Any) -> str | None:
     return name
 
 
-def _headers(message: Any) -> Any:
-    return getattr(message, "headers", None)
-
-
-def _context_in(headers: Iterable[tuple[str, Any]]) -> str | bytes | None:
-    found = {name: value for name, value in headers if name in {HEADER, LEGACY_HEADER} and value is not None}
-    if HEADER in found:
-        value = found[HEADER]
-        return value if isinstance(value, (str, bytes)) else ""
-    legacy = found.get(LEGACY_HEADER)
-    return legacy_text(legacy) if isinstance(legacy, (str, bytes)) else None
-
-
 def _bytes_of(headers: Iterable[tuple[str, Any]]) -> int:
-    return sum(len(name) + (len(value) if isinstance(value, (str, bytes)) else 0) for name, value in headers)
+    return sum(len(name) + _length_of(value) for name, value in headers)
+
+
+def _length_of(value: Any) -> int:
+    return len(value) if isinstance(value, (str, bytes, bytearray)) else 0
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and value > 0  # -1 is no key
 
 
 @lru_cache(4096)
-def _kafka_edge(topic: str, group: str | None) -> Edge:
-    return Edge("direction:in", f"topic:{topic}", "type:kafka", *([f"group:{group}"] if group else []))
+def _kafka_edge(topic: str, group: str | None, cluster_id: str | None) -> Edge:
+    return make_in_edge(topic, group, cluster_id)
 
 
 @lru_cache(4096)

@@ -5,24 +5,29 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from asyncdsm.amqp import is_internal_queue
 from asyncdsm.edge import Edge
+from asyncdsm.kafka import make_out_edge
+from asyncdsm.values import check_name
+from asyncdsm_faststream.clusters import cluster_of_publish
 
-SERVER_NAMED = "amq."
-"""Queues that RabbitMQ names, a new one for each caller that waits for a reply: no edges of a map."""
 
+def edge_of(command: Any, call_next: Any) -> Edge | None:
+    """Return the edge of a publish; None for a broker that is none of the three, and for a reply to one caller.
 
-def edge_of(command: Any) -> Edge | None:
-    """Return the edge of a publish; None for a broker that is none of the three, and for a reply to one caller."""
+    `call_next` is what the middleware calls next: it leads to the client. Raises MalformedValueError for a topic that
+    is no string.
+    """
     kind: Any = type(command)
     family = _family(kind)
     if family in {"kafka", "confluent"}:
-        return _kafka_edge(command.destination)
+        return _kafka_edge(check_name("a topic", command.destination), cluster_of_publish(call_next))
     if family != "rabbit":
         return None
-    exchange = command.exchange.name
-    if not exchange and command.destination.startswith(SERVER_NAMED):
+    exchange, key = command.exchange.name, check_name("a routing key", command.destination)
+    if not exchange and is_internal_queue(key):
         return None
-    return _rabbit_edge(exchange, command.destination if not exchange else "", bool(command.destination))
+    return _rabbit_edge(exchange, key if not exchange else "", bool(key))
 
 
 @lru_cache
@@ -33,8 +38,8 @@ def _family(kind: Any) -> str | None:
 
 
 @lru_cache(4096)
-def _kafka_edge(topic: str) -> Edge:
-    return Edge("direction:out", f"topic:{topic}", "type:kafka")
+def _kafka_edge(topic: str, cluster_id: str | None) -> Edge:
+    return make_out_edge(topic, cluster_id)
 
 
 @lru_cache(4096)

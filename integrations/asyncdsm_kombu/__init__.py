@@ -1,7 +1,7 @@
 """Kombu: `asyncdsm.wrap` for a connection, or `asyncdsm.instrument("kombu")`. Celery stands on it: `asyncdsm_celery`.
 
-`publish` is how a message leaves, `consume` the ways one arrives, `followed` says whose messages are followed, `names`
-what things are called. Translation only.
+`publish` is how a message leaves, `consume` the ways one arrives, `transports` those that stand on another client,
+`followed` says whose messages are followed, `names` what things are called. Translation only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from kombu.simple import SimpleBase
 
 from asyncdsm.hooks import Hooks
 from asyncdsm.integration import check_version
-from asyncdsm_kombu import consume, publish
+from asyncdsm_kombu import consume, publish, transports
 from asyncdsm_kombu.consume import pathway_of
 from asyncdsm_kombu.followed import follow, follow_all, followed_one_by_one, hand_down
 
@@ -32,8 +32,8 @@ def wrap(client: Any) -> Any | None:
 
     What consumes already stays as it is.
     """
-    if not isinstance(client, Connection):
-        return None
+    if not issubclass(type(client), Connection):
+        return client if isinstance(client, Connection) else None  # a mock of one stays as it is
     put_hooks()
     follow(client)
     return client
@@ -50,6 +50,7 @@ def uninstrument() -> None:
     follow_all(False)
     if not followed_one_by_one():
         _hooks.remove()
+        transports.remove_hooks()
 
 
 def put_hooks() -> None:

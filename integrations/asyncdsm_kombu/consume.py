@@ -8,50 +8,51 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from datetime import UTC, datetime
+from inspect import signature
 from typing import Any
 
+from kombu.entity import Queue
 from kombu.message import Message
 from kombu.simple import SimpleBase
 
 from asyncdsm import checkpoint
-from asyncdsm.amqp import bytes_of, context_in, in_edge
+from asyncdsm import recall as beside
+from asyncdsm.amqp import (
+    body_bytes,
+    bytes_of,
+    context_in,
+    in_edge,
+    is_internal_queue,
+    is_reply_queue,
+    plain,
+    published_ns,
+)
 from asyncdsm.edge import Edge
 from asyncdsm.hooks import hook_failed
 from asyncdsm.pathway import Context
+from asyncdsm_kombu import transports
 from asyncdsm_kombu.followed import connection_of, is_followed
-from asyncdsm_kombu.names import is_internal_queue, type_of
+from asyncdsm_kombu.names import type_of
 
-
-class ConsumedInfo(dict[str, Any]):
-    """The delivery info of a message that was consumed, in every way a dict; it knows the message's pathway.
-
-    Kombu makes its message out of the transport's, and what it hands over is this. Copied and pickled, it is a plain
-    dict.
-    """
-
-    __slots__ = ("pathway",)
-
-    def __init__(self, info: dict[str, Any], pathway: Context) -> None:
-        """Hold the same entries."""
-        super().__init__(info)
-        self.pathway: Context = pathway
-
-    def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
-        return dict, (dict(self),)
+_CALLBACK = list(signature(Queue.consume).parameters).index("callback") - 1
 
 
 def consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Queue.consume`, which a `Consumer` calls for each of its queues."""
 
-    def consume(self: Any, consumer_tag: Any = "", callback: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            edge = _edge_of(self)
-            if edge is not None and callback is not None and not _fetches_ahead(callback):
-                callback = _following(edge, callback)
+            callback = args[_CALLBACK] if len(args) > _CALLBACK else kwargs.get("callback")
+            edge = None if callback is None else _edge_of(self)
+            if edge is not None and not _fetches_ahead(callback):
+                followed = _following(self, edge, callback)
+                if len(args) > _CALLBACK:
+                    args = (*args[:_CALLBACK], followed, *args[_CALLBACK + 1 :])
+                else:
+                    kwargs = {**kwargs, "callback": followed}
         except Exception as error:
             hook_failed(error)
-        return original(self, consumer_tag, callback, *args, **kwargs)
+        return original(self, *args, **kwargs)
 
     return consume
 
@@ -86,7 +87,7 @@ def _getting(original: Callable[..., Any], queue_of: Callable[[Any], Any]) -> Ca
 def arrived(edge: Edge, message: Any) -> None:
     """Record the consume checkpoint of one delivery, unless a hook further in has, and make its pathway current."""
     try:
-        if not isinstance(message.delivery_info, ConsumedInfo):
+        if recall(message) is None:
             _consumed(edge, message)
     except Exception as error:
         checkpoint.set_current(None)
@@ -96,10 +97,24 @@ def arrived(edge: Edge, message: Any) -> None:
 def _consumed(edge: Edge, message: Any) -> None:
     headers = message.headers or {}  # amqp has None for none
     header = context_in(headers)
-    size = len(message.body or b"") + bytes_of(headers)
-    pathway = checkpoint.arrived(edge, header, size, _published_ns(message) if header is None else None)
+    size = body_bytes(message.body)
+    size = None if size is None else size + bytes_of(headers)
+    published = published_ns(message.properties.get("timestamp")) if header is None else None
+    pathway = checkpoint.arrived(edge, header, size, published)
     if pathway is not None:
-        message.delivery_info = ConsumedInfo(message.delivery_info or {}, pathway)
+        info = message.delivery_info
+        if info is None:
+            info = message.delivery_info = {}
+        beside.remember(info, info, pathway)
+
+
+def recall(message: Any) -> Context | None:
+    """Return the pathway of a message that was counted already, None for any other.
+
+    It is kept beside the delivery info: Kombu makes its own message of the transport's, which has the same one.
+    """
+    info = message.delivery_info
+    return None if info is None else beside.recall(info, info)
 
 
 def pathway_of(message: Any) -> Context | None:
@@ -110,24 +125,43 @@ def pathway_of(message: Any) -> Context | None:
     """
     if not isinstance(message, Message):
         return None
-    if isinstance(message.delivery_info, ConsumedInfo):
-        return message.delivery_info.pathway
-    return checkpoint.carried_pathway(context_in(message.headers), _published_ns(message))
+    pathway = recall(message)
+    if pathway is not None:
+        return pathway
+    return checkpoint.carried_pathway(
+        context_in(message.headers or {}), published_ns(message.properties.get("timestamp"))
+    )
 
 
-def _following(edge: Edge, callback: Any) -> Any:
+def _following(queue: Any, edge: Edge, callback: Any) -> Any:
     """Return what to call instead of a consumer's callback."""
 
     @functools.wraps(callback)
-    def deliver(message: Any) -> Any:
+    def deliver(message: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _counts(queue):
+            return callback(message, *args, **kwargs)
         before = checkpoint.standing()
         arrived(edge, message)
         try:
-            return callback(message)
+            return callback(message, *args, **kwargs)
         finally:
             checkpoint.set_current(before)
 
     return deliver
+
+
+def _counts(queue: Any) -> bool:
+    """Say whether what a consumer gets is still counted: its connection is followed, and it waits for no reply."""
+    try:
+        return is_followed(connection_of(queue.channel)) and not _is_left_out(queue)
+    except Exception as error:
+        hook_failed(error)
+        return False
+
+
+def _is_left_out(queue: Any) -> bool:
+    name = plain(queue.name)
+    return is_internal_queue(name) or is_reply_queue(name, is_exclusive=queue.exclusive)
 
 
 def _fetches_ahead(callback: Any) -> bool:
@@ -137,16 +171,11 @@ def _fetches_ahead(callback: Any) -> bool:
 
 
 def _edge_of(queue: Any) -> Edge | None:
-    """Return the edge of consuming from a queue; None for one that is nobody's, or not followed."""
+    """Return the edge of consuming from a queue; None if its connection is not followed, or the queue is internal."""
     connection = connection_of(queue.channel)
-    if connection is None or not is_followed(connection) or is_internal_queue(queue.name):
+    if connection is None or not is_followed(connection):
         return None
-    return in_edge(queue.name, type_of(connection))
-
-
-def _published_ns(message: Any) -> int | None:
-    """Return the publisher's time, to the second as AMQP has it, if the message has one."""
-    published = message.properties.get("timestamp")
-    if isinstance(published, datetime):  # amqp's are of UTC and do not say so
-        published = (published if published.tzinfo else published.replace(tzinfo=UTC)).timestamp()
-    return int(published) * 1_000_000_000 if isinstance(published, int | float) else None
+    type_ = type_of(connection)
+    if type_ in transports.STAND_ON_CLIENTS:
+        transports.put_hooks(queue.channel)
+    return None if _is_left_out(queue) else in_edge(plain(queue.name), type_)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
 from kombu.connection import ConnectionPool
 
-from asyncdsm.hooks import hook_failed
+from asyncdsm.hooks import after
 
 _FOLLOWED = "_asyncdsm_followed"
 
@@ -48,17 +47,9 @@ def connection_of(channel: Any) -> Any | None:
     return getattr(getattr(channel, "connection", None), "client", None)
 
 
-def hand_down(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `Connection.clone` and `ConnectionPool.new`: what is made of a followed connection is followed."""
-
-    def hand_down(self: Any, *args: Any, **kwargs: Any) -> Any:
-        made = original(self, *args, **kwargs)
-        try:
-            parent = self.connection if isinstance(self, ConnectionPool) else self
-            if getattr(parent, _FOLLOWED, False):
-                follow(made)
-        except Exception as error:
-            hook_failed(error)
-        return made
-
-    return hand_down
+@after
+def hand_down(made: Any, maker: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `Connection.clone` and `ConnectionPool.new`: what is made of a followed connection is followed."""
+    parent = maker.connection if isinstance(maker, ConnectionPool) else maker
+    if getattr(parent, _FOLLOWED, False):
+        follow(made)

@@ -5,45 +5,45 @@ The context stands in a copy of the headers. The checkpoint counts when `publish
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from inspect import signature
 from typing import Any
 
 from kombu.messaging import Producer
 
 from asyncdsm import checkpoint
-from asyncdsm.amqp import KEY_BYTES, RABBITMQ, bytes_of, has_room, out_edge
+from asyncdsm.amqp import (
+    KEY_BYTES,
+    RABBITMQ,
+    body_bytes,
+    bytes_of,
+    has_room,
+    is_internal,
+    note_reply_queue,
+    out_edge,
+    plain,
+)
 from asyncdsm.checkpoint import Departure
-from asyncdsm.hooks import hook_failed
+from asyncdsm.hooks import after, hook_failed
 from asyncdsm.pathway import HEADER
 from asyncdsm_kombu.followed import is_followed
-from asyncdsm_kombu.names import is_internal, type_of
+from asyncdsm_kombu.names import type_of
+from asyncdsm_kombu.transports import below
 
 _PLACES = {name: place for place, name in enumerate(list(signature(Producer.publish).parameters)[1:])}
-_ON_CLIENTS = {"sqs", "kafka"}
-"""Transports that stand on a client which may be followed itself."""
 
 
-class Departing(dict[str, Any]):
-    """The headers of one publish: the caller's and the context. Kombu hands them on to where the body is serialized."""
+class Publishing:
+    """One call of `publish`."""
 
-    __slots__ = ("body_bytes", "departure", "type_")
+    __slots__ = ("body_bytes", "departure", "headers")
 
-    def __init__(self, headers: dict[str, Any], type_: str) -> None:
-        """Hold the same entries, but for a context that was there."""
-        super().__init__(headers)
-        self.pop(HEADER, None)
-        self.type_: str = type_
-        self.departure: Departure | None = None
+    def __init__(self, headers: dict[str, Any], departure: Departure | None) -> None:
+        """`headers` are those to send: the caller's, and the context."""
+        self.headers: dict[str, Any] = headers
+        self.departure: Departure | None = departure
         self.body_bytes: int | None = None
-
-    def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
-        return dict, (dict(self),)
-
-    def below(self) -> AbstractContextManager[None]:
-        """Let what the transport stands on count nothing."""
-        return checkpoint.counted_above() if self.type_ in _ON_CLIENTS else nullcontext()
 
     def depart(self) -> None:
         """Count the checkpoint, with the size of all that was sent, if the body's is known."""
@@ -53,43 +53,43 @@ class Departing(dict[str, Any]):
             checkpoint.depart(self.departure._replace(sample=(point, now, edge_ns, pathway_ns, whole)))
 
 
+_publishing: ContextVar[Publishing | None] = ContextVar("asyncdsm_kombu_publishing", default=None)
+
+
 def publish(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Producer.publish`."""
 
     def publish(self: Any, *args: Any, **kwargs: Any) -> Any:
-        departing = None
+        publishing = None
         try:
-            departing = addressed(self, args, kwargs)
+            publishing = addressed(self, args, kwargs)
         except Exception as error:
             hook_failed(error)
-        if departing is None:
-            return original(self, *args, **kwargs)
-        with departing.below():
-            result = original(self, *_with_headers(departing, args, kwargs), **kwargs)
-        departing.depart()
+        with below(self):
+            if publishing is None:
+                return original(self, *args, **kwargs)
+            around = _publishing.get()
+            _publishing.set(publishing)
+            try:
+                result = original(self, *_with_headers(publishing.headers, args, kwargs), **kwargs)
+            finally:
+                _publishing.set(around)
+        publishing.depart()
         return result
 
     return publish
 
 
-def prepare(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `Producer._prepare`, which serializes the body, once for all tries."""
-
-    def _prepare(self: Any, *args: Any, **kwargs: Any) -> Any:
-        prepared = original(self, *args, **kwargs)
-        headers = kwargs["headers"] if "headers" in kwargs else args[-1] if args else None
-        if isinstance(headers, Departing):
-            try:
-                headers.body_bytes = len(prepared[0])
-            except Exception as error:
-                hook_failed(error)
-        return prepared
-
-    return _prepare
+@after
+def prepare(prepared: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `Producer._prepare`, which serializes the body, once for all tries."""
+    publishing = _publishing.get()
+    if publishing is not None and publishing.body_bytes is None:
+        publishing.body_bytes = body_bytes(prepared[0])
 
 
-def addressed(producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Departing | None:
-    """Return the headers to send, with the message's checkpoint; None for a message that is nobody's or not followed.
+def addressed(producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Publishing | None:
+    """Return the headers to send, with the message's checkpoint; None for a message that is internal or not followed.
 
     `args` and `kwargs` are those of `Producer.publish`.
     """
@@ -99,22 +99,25 @@ def addressed(producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> D
     if connection is None or not is_followed(connection):
         return None
     exchange = _argument("exchange", args, kwargs) or producer.exchange
-    exchange = getattr(exchange, "name", exchange) or ""
+    exchange = plain(getattr(exchange, "name", exchange))
     routing_key = _argument("routing_key", args, kwargs)
-    routing_key = (producer.routing_key if routing_key is None else routing_key) or ""
-    if is_internal(exchange, routing_key):
+    routing_key = plain(producer.routing_key if routing_key is None else routing_key)
+    given = _argument("headers", args, kwargs) or {}
+    if is_internal(exchange, routing_key) or not isinstance(given, Mapping):  # Kombu refuses others in its own words
         return None
-    departing = Departing(_argument("headers", args, kwargs) or {}, type_of(connection))
-    edge = out_edge(exchange, routing_key if exchange == "" else bool(routing_key), departing.type_)
-    size = bytes_of(departing)
-    if departing.type_ == RABBITMQ and not has_room(departing, size):
+    if reply_to := kwargs.get("reply_to"):
+        note_reply_queue(plain(reply_to))
+    headers, type_ = dict(given), type_of(connection)
+    headers.pop(HEADER, None)
+    edge = out_edge(exchange, routing_key if exchange == "" else bool(routing_key), type_)
+    size = bytes_of(headers)
+    if type_ == RABBITMQ and not has_room(headers, size):
         checkpoint.not_propagated()
-        departing.departure = checkpoint.prepare(edge, size)
-        return departing
-    departing.departure = checkpoint.prepare(edge, size, KEY_BYTES)
-    if departing.departure is not None:
-        departing[HEADER] = departing.departure.header
-    return departing
+        return Publishing(headers, checkpoint.prepare(edge, size))
+    departure = checkpoint.prepare(edge, size, KEY_BYTES)
+    if departure is not None:
+        headers[HEADER] = departure.header
+    return Publishing(headers, departure)
 
 
 def _argument(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -122,7 +125,7 @@ def _argument(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return args[place] if place < len(args) else kwargs.get(name)
 
 
-def _with_headers(headers: Departing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+def _with_headers(headers: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
     """Return the positional arguments, with the headers in their place: there, or among the `kwargs`."""
     place = _PLACES["headers"]
     if place < len(args):

@@ -5,12 +5,11 @@ The context travels among a task's labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from taskiq import AsyncBroker, TaskiqMessage, __version__
 
-from asyncdsm.hooks import Hooks, hook_failed
+from asyncdsm.hooks import Hooks, after
 from asyncdsm.integration import check_version
 from asyncdsm.pathway import Pathway
 from asyncdsm_taskiq.middleware import DataStreamsMiddleware, pathway_in
@@ -24,8 +23,8 @@ _hooks = Hooks()
 
 def wrap(client: Any) -> Any | None:
     """Add the middleware to one broker, unless it has it; None for anything else."""
-    if not isinstance(client, AsyncBroker):
-        return None
+    if not issubclass(type(client), AsyncBroker):
+        return client if isinstance(client, AsyncBroker) else None  # a mock of one stays as it is
     check_version("taskiq", __version__, VERSIONS)
     if not any(isinstance(middleware, DataStreamsMiddleware) for middleware in client.middlewares):
         client.add_middlewares(DataStreamsMiddleware())
@@ -48,12 +47,7 @@ def pathway_of(message: Any) -> Pathway | None:
     return pathway_in(message, "taskiq") if isinstance(message, TaskiqMessage) else None
 
 
-def _init(original: Callable[..., Any]) -> Callable[..., Any]:
-    def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
-        try:
-            wrap(self)
-        except Exception as error:
-            hook_failed(error)
-
-    return init
+@after
+def _init(_: None, broker: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `AsyncBroker.__init__`."""
+    wrap(broker)

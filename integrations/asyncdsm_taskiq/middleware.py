@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from taskiq import AsyncBroker, TaskiqMessage, TaskiqMiddleware, TaskiqResult
 
 from asyncdsm import DataStreams, checkpoint
-from asyncdsm.checkpoint import Departure
-from asyncdsm.edge import Edge
-from asyncdsm.hooks import Hooks, hook_failed
+from asyncdsm.hooks import hook_failed
 from asyncdsm.lifetime import finish, stand_by_in_loop
 from asyncdsm.pathway import HEADER, Context, Pathway
-
-DEFAULT_QUEUE = "taskiq"
-
-_hooks = Hooks()
-
-
-class _Sending(NamedTuple):
-    task_id: str
-    departure: Departure
+from asyncdsm_taskiq.broker import Sending, edge, put_hooks, queue_of, sending
 
 
 class _Executing(NamedTuple):
-    message: TaskiqMessage
+    delivery: tuple[str, Any]
     before: Context | None
     around: _Executing | None
     """A broker in memory may execute a task within the one that sends it."""
 
 
-_sending: ContextVar[_Sending | None] = ContextVar("asyncdsm_taskiq_sending", default=None)
 _executing: ContextVar[_Executing | None] = ContextVar("asyncdsm_taskiq_executing", default=None)
 
 
@@ -48,9 +36,9 @@ class DataStreamsMiddleware(TaskiqMiddleware):
         self._streams: DataStreams | None = None
 
     def set_broker(self, broker: AsyncBroker) -> None:
-        """Take the broker, to count what it has sent, and to keep that from being counted again further down."""
+        """Take the broker, to count what it has sent, and to keep the client below from counting it again."""
         super().set_broker(broker)
-        _hooks.put(broker, "kick", _kick)
+        put_hooks(broker)
 
     async def startup(self) -> None:
         """Measure from here on. A wrong setting is logged as an error, and then nothing is measured."""
@@ -63,13 +51,13 @@ class DataStreamsMiddleware(TaskiqMiddleware):
 
     def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
         """Put the context among the labels."""
-        sending = _sending.get()
-        if sending is not None and sending.task_id == message.task_id:
-            return message  # by another one of us
+        prepared = sending.get()
+        if prepared is not None and prepared.task_id == message.task_id:
+            return message  # another DataStreamsMiddleware of this broker did it
         try:
-            departure = checkpoint.prepare(_edge("out", _queue_of(self.broker, message)))
+            departure = checkpoint.prepare(edge("out", queue_of(self.broker, message)))
             if departure is not None:
-                _sending.set(_Sending(message.task_id, departure))
+                sending.set(Sending(message.task_id, departure))
                 return message.model_copy(update={"labels": {**message.labels, HEADER: departure.header}})
         except Exception as error:
             hook_failed(error)
@@ -77,12 +65,12 @@ class DataStreamsMiddleware(TaskiqMiddleware):
 
     def pre_execute(self, message: TaskiqMessage) -> TaskiqMessage:
         """Record that a task was taken from its queue, and make its pathway current for the task."""
-        executing = _executing.get()
-        if executing is not None and executing.message is message:
-            return message
         try:
-            _executing.set(_Executing(message, checkpoint.standing(), _executing.get()))
-            checkpoint.consume(_edge("in", _queue_of(self.broker, message)), _context_in(message))
+            executing, delivery = _executing.get(), _delivery_of(message)
+            if executing is not None and executing.delivery == delivery:
+                return message
+            _executing.set(_Executing(delivery, checkpoint.standing(), executing))
+            checkpoint.consume(edge("in", queue_of(self.broker, message)), _context_in(message))
         except Exception as error:
             hook_failed(error)
         return message
@@ -91,41 +79,21 @@ class DataStreamsMiddleware(TaskiqMiddleware):
         """Go on as before the task."""
         del result
         executing = _executing.get()
-        if executing is not None and executing.message is message:
+        if executing is not None and executing.delivery == _delivery_of(message):
             _executing.set(executing.around)
             checkpoint.set_current(executing.before)
 
 
 def pathway_in(message: TaskiqMessage, queue: str) -> Pathway | None:
     """Return the pathway of a task, from its labels."""
-    return checkpoint.next_pathway(_edge("in", queue), _context_in(message))
+    return checkpoint.next_pathway(edge("in", queue), _context_in(message))
 
 
-def _kick(original: Any) -> Any:
-    async def kick(self: Any, message: Any) -> None:
-        sending = _sending.get()
-        _sending.set(None)
-        with checkpoint.counted_above():
-            await original(self, message)
-        if sending is not None and sending.task_id == message.task_id:
-            checkpoint.depart(sending.departure)
-
-    return kick
-
-
-def _queue_of(broker: Any, message: TaskiqMessage) -> str:
-    """Return the queue: the one that the task is labelled for, else the broker's."""
-    labelled = message.labels.get("queue_name")
-    queues = getattr(broker, "_task_queues", None)  # taskiq-aio-pika's, which has several
-    named = labelled or getattr(broker, "queue_name", None) or (getattr(queues[0], "name", None) if queues else None)
-    return str(named or DEFAULT_QUEUE)
+def _delivery_of(message: TaskiqMessage) -> tuple[str, Any]:
+    """Return what tells one delivery of a task from the next, also for a copy that another middleware made of it."""
+    return message.task_id, message.labels.get(HEADER)
 
 
 def _context_in(message: TaskiqMessage) -> str | None:
     header = message.labels.get(HEADER)
     return header if isinstance(header, str) else None
-
-
-@lru_cache(4096)
-def _edge(direction: str, queue: str) -> Edge:
-    return Edge(f"direction:{direction}", f"topic:{queue}", "type:taskiq")

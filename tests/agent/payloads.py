@@ -109,13 +109,14 @@ def sketch(
     interpolation: int = 0,
     zeros: float = 0.0,
     negative: dict[int, float] | None = None,
+    negative_run: list[float] | None = None,
     **positive: Any,
 ) -> bytes:
     """Return a sketch's bytes; `positive` are fields of its store of positive values."""
     message = _pb.DDSketch(
         mapping=_pb.IndexMapping(gamma=gamma, indexOffset=offset, interpolation=interpolation),
         positiveValues=_pb.Store(**positive),
-        negativeValues=_pb.Store(binCounts=negative or {}),
+        negativeValues=_pb.Store(binCounts=negative or {}, contiguousBinCounts=negative_run or []),
         zeroCount=zeros,
     )
     data: bytes = message.SerializeToString()

@@ -262,6 +262,10 @@ async def test_health_and_metrics(client: Client) -> None:
         "forgotten_rows": 0,
         "ignored_rows": 0,
         "clamped_buckets": 0,
+        "refused": 1,
+        "repeated": 0,
+        "negative_latencies": 0,
+        "unread": {},
     }
     answer = await client.get("/api/metrics")
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"

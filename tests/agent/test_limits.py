@@ -6,13 +6,19 @@ import asyncio
 import gzip
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from secrets import token_hex
+from time import monotonic
+from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
 import pytest
 
-from asyncdsm.agent.intake import MAX_BODY_BYTES, MAX_UNPACKED_BYTES, IntakeError, read_body, read_report
-from tests.agent.payloads import INTAKE, MSGPACK, Client, bucket, payload, point
+from asyncdsm.agent import intake
+from asyncdsm.agent.intake import MAX_BODY_BYTES, MAX_UNPACKED_BYTES, BodyMemory, IntakeError, read_body, read_report
+from asyncdsm.agent.wire import MAX_BUCKETS, MAX_ITEMS
+from tests.agent.payloads import INTAKE, MSGPACK, Client, bucket, payload, point, sketch
 
 MIB = 1 << 20
 
@@ -80,6 +86,101 @@ def test_bombs_one_behind_the_other() -> None:
     part = gzip.compress(bytes(MAX_UNPACKED_BYTES // 2 + 1))
     with pytest.raises(IntakeError, match="unpacks to more than"):
         read_report(part * 2, "gzip")
+
+
+def test_many_empty_gzip_members_are_refused_in_linear_time() -> None:
+    """16 MB of them took more than ten minutes."""
+    empty = gzip.compress(b"")
+    for body in (empty * (MAX_BODY_BYTES // len(empty)), empty * 100_000 + gzip.compress(payload())):
+        began = monotonic()
+        with pytest.raises(IntakeError, match="more than 1000 gzip members") as caught:
+            read_report(body, "gzip")
+        assert caught.value.status == 413
+        assert monotonic() - began < 30
+
+
+def test_payload_in_many_gzip_members_is_read() -> None:
+    body = payload(bucket(point()), Hostname="h" * 2_000)
+    packed = b"".join(gzip.compress(body[start : start + 5]) for start in range(0, len(body), 5))
+    assert len(read_report(packed, "gzip").buckets) == 1
+
+
+def test_member_that_is_larger_than_a_chunk_is_read_with_what_follows() -> None:
+    body = payload(bucket(point()), Hostname=token_hex(200_000))
+    packed = gzip.compress(body[:300_000]) + gzip.compress(b"") + gzip.compress(body[300_000:])
+    assert len(read_report(packed, "gzip").buckets) == 1
+
+
+def test_too_many_buckets_are_refused() -> None:
+    body = payload(*[{"Start": 1, "Duration": 1}] * (MAX_BUCKETS + 1))
+    with pytest.raises(IntakeError, match=f"of length <= {MAX_BUCKETS}") as caught:
+        read_report(body, "")
+    assert (caught.value.status, caught.value.path) == (413, "$.Stats")
+
+
+SMALL = {"Hash": 1, "ParentHash": 0, "PathwayLatency": b"", "EdgeLatency": b""}
+OFFSET = {"Tags": [], "Value": 1}
+
+
+@pytest.mark.parametrize("name", ["Stats", "Backlogs"])
+def test_too_long_a_list_in_a_bucket_costs_no_other_bucket(name: str) -> None:
+    items = [SMALL if name == "Stats" else OFFSET] * (MAX_ITEMS + 1)
+    report = read_report(payload(bucket(**{name: items}), bucket(point())), "")
+    assert len(report.buckets[1].points) == 1
+    assert dict(report.unread) == {name: 1}
+
+
+def test_buckets_beyond_so_many_points_are_left_out_and_counted() -> None:
+    half = bucket(*[SMALL] * (MAX_ITEMS // 2))
+    report = read_report(payload(half, half, half, half), "")
+    assert sum(len(bucket.points) for bucket in report.buckets) == MAX_ITEMS
+    assert dict(report.unread) == {"too many points and backlogs": 2}
+
+
+WIDE = sketch(gamma=1.02, offset=0, contiguousBinCounts=[1.0] * 70_000, contiguousBinIndexOffset=-35_000)
+SPARSE = sketch(gamma=1.02, offset=0, binCounts=dict.fromkeys(range(-30_000, 30_000), 1.0))
+HEAVY = {
+    "sketches as wide as can be": lambda: bucket(*[point(EdgeLatency=WIDE, PathwayLatency=WIDE)] * 55),
+    "sparse sketches": lambda: bucket(*[point(EdgeLatency=SPARSE, PathwayLatency=SPARSE)] * 34),
+    "unreadable sketches": lambda: bucket(*[point(EdgeLatency=b"\xff\xff")] * 90_000),
+    "odd points": lambda: bucket(*[{**SMALL, "Hash": None}] * MAX_ITEMS),
+    "signed hashes": lambda: bucket(*[{**SMALL, "Hash": -1}] * MAX_ITEMS),
+    "odd backlogs": lambda: bucket(Backlogs=[{**OFFSET, "Value": 1.0}] * MAX_ITEMS),
+    "tags": lambda: bucket(point(EdgeTags=[""] * 30_000_000)),
+}
+
+
+@pytest.mark.parametrize("make", HEAVY.values(), ids=HEAVY)
+def test_body_made_to_take_long_is_read_within_seconds(make: Callable[[], dict[str, Any]]) -> None:
+    body = payload(make())
+    assert len(body) < MAX_UNPACKED_BYTES
+    began = monotonic()
+    read_report(body, "")
+    assert monotonic() - began < 20  # each takes a second at most on a machine that does nothing else
+
+
+async def test_bodies_beyond_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "MAX_HELD_BYTES", 2 * MIB)
+    memory = BodyMemory()
+
+    async def body(size: int) -> AsyncIterator[bytes]:
+        yield bytes(size)
+
+    first = await memory.read(body(MIB))
+    with pytest.raises(IntakeError, match="send it again") as caught:
+        await memory.read(body(MIB + 1))
+    assert (caught.value.status, memory.held) == (503, MIB)
+    memory.release(first)
+    assert len(await memory.read(body(2 * MIB))) == 2 * MIB
+
+
+async def test_body_that_is_announced_as_too_long_is_refused_before_it_comes(client: Client) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(str(client.base_url)).port)
+    head = f"POST {INTAKE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/msgpack\r\n"
+    writer.write(f"{head}Content-Length: {MAX_BODY_BYTES + 1}\r\n\r\n".encode())
+    with anyio.fail_after(60):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+    writer.close()
 
 
 def test_many_points_of_few_bytes_take_little_memory() -> None:

@@ -12,7 +12,7 @@ import pytest
 from asyncdsm.agent.intake import IntakeError
 from asyncdsm.agent.store import Store, Taken
 from asyncdsm.agent.store_file import StoreFullError
-from asyncdsm.agent.taking import MOST_TOGETHER, Taking
+from asyncdsm.agent.taking import LARGE_BYTES, MOST_TOGETHER, Taking
 from tests.agent.payloads import NOW, bucket, payload, point
 
 
@@ -23,9 +23,11 @@ class Watched(Store):
         super().__init__(now=lambda: NOW)
         self.groups: list[int] = []
         self.errors: list[Exception] = []
+        self.hashes: list[int] = []
 
     def add_all(self, taken: Sequence[Taken]) -> None:
         self.groups.append(len(taken))
+        self.hashes += [one.report.buckets[0].points[0].hash for one in taken]
         if self.errors:
             raise self.errors.pop()
         super().add_all(taken)
@@ -73,6 +75,13 @@ async def test_a_wrong_one_among_them(taking: Taking, store: Watched) -> None:
     bodies = [b"\xc1" if number % 7 == 3 else body(number) for number in range(50)]
     assert await results(taking, bodies) == [400 if number % 7 == 3 else 202 for number in range(50)]
     assert store.payloads == 43
+
+
+async def test_small_body_does_not_wait_for_all_the_large_ones(taking: Taking, store: Watched) -> None:
+    large = [payload(bucket(point(Hash=number)), Hostname="h" * (LARGE_BYTES + 1)) for number in range(1, 7)]
+    assert await results(taking, [*large, body(99)]) == [202] * 7
+    assert store.hashes.index(99) <= 2
+    assert sorted(store.hashes) == [1, 2, 3, 4, 5, 6, 99]
 
 
 @pytest.mark.parametrize(

@@ -20,15 +20,16 @@ import asyncdsm
 OURS = tuple(str(Path(asyncdsm.__file__).parents[1].joinpath(folder)) for folder in ("asyncdsm", "integrations"))
 
 CANNOT_FAIL = {
-    "asyncdsm_kombu.publish.Departing.below",
     "asyncdsm_kombu.publish._with_headers",
     "checkpoint.not_propagated",
     "asyncdsm_httpx.__init__._restore",
     "asyncdsm_aio_pika.consume._done_with_the_last",
     "batch._Following.__init__",
+    "batch.current_task",
     "batch._Following._leave",
     "checkpoint.continuing",
     "checkpoint.counted_above",
+    "checkpoint.counted_here",
     "checkpoint.current_pathway",
     "checkpoint.set_current",
     "checkpoint.standing",
@@ -40,7 +41,7 @@ USERS_OWN = {"integration.wrap", "lambda_events._messages", "lifetime.finish", "
 """What the user has asked for by name: to start, to stop, to follow a client."""
 GUARDS = {
     "asyncdsm_confluent.aio._begin",
-    "asyncdsm_confluent.offsets._committed",
+    "asyncdsm_confluent.aio._await_delivery",
     "asyncdsm_confluent.produce.bare",
     "asyncdsm_confluent.produce.departed",
     "asyncdsm_confluent.produce.say_no_headers",
@@ -48,9 +49,13 @@ GUARDS = {
     "asyncdsm_confluent.reports.reported",
     "asyncdsm_confluent.standin._handing_on",
     "asyncdsm_confluent.standin._meeting",
+    "asyncdsm_kombu.consume._counts",
     "asyncdsm_kombu.consume.arrived",
-    "asyncdsm_kombu.publish.Departing.depart",
+    "asyncdsm_kombu.transports._is_followed",
+    "asyncdsm_kombu.transports.below",
+    "asyncdsm_kombu.publish.Publishing.depart",
     "asyncdsm_aio_pika.consume._following",
+    "asyncdsm_aio_pika.consume._is_left_out",
     "asyncdsm_aio_pika.consume.arrived",
     "asyncdsm_aio_pika.depth.note",
     "asyncdsm_aio_pika.follow._inherited",
@@ -58,7 +63,6 @@ GUARDS = {
     "asyncdsm_asgi.body.read",
     "asyncdsm_asgi.middleware.DataStreamsMiddleware._stand_by",
     "asyncdsm_asgi.middleware._arrived",
-    "asyncdsm_faststream.middleware.DataStreamsMiddleware._arrived",
     "checkpoint.count",
     "checkpoint.depart",
     "manual._explained",
@@ -66,7 +70,11 @@ GUARDS = {
 }
 """Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""
 
-HAND_ON = {"hooks._as_of_class.<locals>", "hooks._on_object.<locals>"}
+HAND_ON = {
+    "asyncdsm_confluent.follow._looking_up.<locals>",
+    "hooks._as_of_class.<locals>",
+    "hooks._on_object.<locals>",
+}
 """They call a hook with the arguments that they were given, and do nothing else."""
 
 

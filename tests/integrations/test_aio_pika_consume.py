@@ -8,9 +8,11 @@ import json
 import pickle
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from time import time, time_ns, tzset
+from types import SimpleNamespace
 from typing import Any
 
 import aio_pika
@@ -22,6 +24,7 @@ from asyncdsm_aio_pika import consume
 
 import asyncdsm
 from asyncdsm import Pathway, checkpoint, current_pathway
+from asyncdsm.amqp import published_ns
 from asyncdsm.integration import pathway_of
 from asyncdsm.lag import current_lags
 from asyncdsm.pathway import HEADER, LEGACY_HEADER
@@ -118,15 +121,76 @@ async def test_options_of_consume_go_through(channel: AbstractChannel, captured_
     assert [made.parent for made in captured_streams.consumed()] == [high.hash, low.hash]
 
 
-async def test_a_queue_that_the_server_names(rabbitmq: Any, captured_streams: Captured) -> None:
+async def test_a_queue_that_the_server_names_is_left_out(rabbitmq: Any, captured_streams: Captured) -> None:
     async with asyncdsm.wrap(await aio_pika.connect(rabbitmq.url)) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)
-        await publish(channel, queue)
-        await queue.get(no_ack=True)
-    sent, read = captured_streams.checkpoints
-    assert queue.name.startswith("amq.gen-")
-    assert sent.topic == read.topic == queue.name
+        assert queue.name.startswith("amq.gen-")
+        fan = await channel.declare_exchange(f"fan-{queue.name}", "fanout", auto_delete=True)
+        await queue.bind(fan)
+        with checkpoint.continuing(Pathway(9, 1, 1)):
+            await publish(channel, queue)
+            await queue.get(no_ack=True)
+            assert asyncdsm.current_pathway() == Pathway(9, 1, 1), "who waits for a reply goes on after it"
+            await fan.publish(Message(b"event"), "")
+            message = await queue.get(no_ack=True)
+            assert message is not None
+            assert asyncdsm.current_pathway() is None
+    (sent,) = captured_streams.checkpoints
+    assert (sent.tag("exchange"), sent.parent) == (fan.name, 9)
+    with asyncdsm.using(message) as pathway:  # it goes on as it came
+        assert pathway is not None
+        assert pathway.hash == sent.hash
+
+
+@pytest.mark.parametrize("way", ["get", "iterator", "callback"])
+async def test_replies_at_a_queue_of_ones_own_make_no_pathway_grow(
+    channel: AbstractChannel, captured_streams: Captured, name: Name, way: str
+) -> None:
+    jobs, replies = await channel.declare_queue(name(), auto_delete=True), await channel.declare_queue(
+        name(), exclusive=True
+    )  # fmt: skip
+    came = asyncio.Queue[Any]()
+
+    async def serve(message: Any) -> None:
+        await channel.default_exchange.publish(Message(message.body), message.reply_to)
+        await message.ack()
+
+    await jobs.consume(serve)
+    if way == "callback":
+        await replies.consume(came.put, no_ack=True)
+    before = Pathway(9, 1, 1)
+    with checkpoint.continuing(before):
+        async with replies.iterator(no_ack=True) if way == "iterator" else nullcontext() as messages:
+            for _ in range(20):
+                await channel.default_exchange.publish(Message(b"x", reply_to=replies.name), jobs.name)
+                if way == "get":
+                    while await replies.get(fail=False, no_ack=True) is None:
+                        await asyncio.sleep(0.001)
+                else:
+                    await (came.get() if messages is None else anext(messages))
+                assert asyncdsm.current_pathway() == before
+    made = captured_streams.checkpoints
+    assert len({(point.tags, point.hash) for point in made}) == 3
+    assert [len(of) for of in (captured_streams.produced(jobs.name), captured_streams.consumed(jobs.name))] == [20, 20]
+    assert captured_streams.consumed(replies.name) == []
+
+
+@pytest.mark.parametrize("published", [None, -1, 0, True, float("nan"), 1e30, "now", datetime.min, datetime.max])
+async def test_an_odd_time_of_a_message_is_no_time(published: Any, captured_streams: Captured) -> None:
+    message = Incoming(b"body")
+    object.__setattr__(message, "timestamp", published)
+    consume.arrived(SimpleNamespace(name="queue", exclusive=False), message)
+    (read,) = captured_streams.consumed()
+    assert 0 <= read.edge_latency < 60
+    assert captured_streams.stats().malformed == (published is not None)
+    checkpoint.set_current(None)
+
+
+class Incoming(aio_pika.IncomingMessage):
+    def __init__(self, body: bytes) -> None:
+        Message.__init__(self, body)
+        self.exchange = ""
 
 
 @pytest.mark.parametrize("kind", ["quorum", "stream"])
@@ -256,7 +320,7 @@ def test_a_time_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> Non
     try:
         message = aio_pika.IncomingMessage.__new__(aio_pika.IncomingMessage)
         object.__setattr__(message, "timestamp", datetime(2026, 1, 2))
-        assert consume._published_ns(message) == datetime(2026, 1, 2, tzinfo=UTC).timestamp() * 1e9
+        assert published_ns(message.timestamp) == datetime(2026, 1, 2, tzinfo=UTC).timestamp() * 1e9
     finally:
         monkeypatch.undo()
         tzset()

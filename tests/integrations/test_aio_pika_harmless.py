@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from datetime import UTC, datetime
 from time import time_ns
+from types import SimpleNamespace
 from typing import Any
 
 import aio_pika
@@ -14,7 +15,7 @@ import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel
 from asyncdsm_aio_pika.consume import arrived
-from asyncdsm_aio_pika.headers import ConsumedHeaders
+from asyncdsm_aio_pika.memory import recall
 from asyncdsm_aio_pika.publish import addressed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +102,7 @@ class Delivered(aio_pika.IncomingMessage):
 
     def __init__(self, headers: dict[str, Any]) -> None:
         Message.__init__(self, b"body", headers=headers)
+        self.exchange = "exchange"
 
 
 @given(TABLES)
@@ -108,10 +110,11 @@ def test_any_table_is_read_without_harm(headers: dict[str, Any]) -> None:
     message = Delivered(dict(headers))
     given = repr(headers)
     with testing.capture() as captured:  # raises what would be kept quiet
-        arrived("queue", message)
+        arrived(SimpleNamespace(name="queue", exclusive=False), message)
         (read,) = captured.consumed()
     assert repr(dict(message.headers)) == given  # by its text: a NaN is not equal to itself
-    assert isinstance(message.headers, ConsumedHeaders)
+    assert type(message.headers) is dict
+    assert recall(message) is not None
     unreadable = captured.stats().malformed
     assert unreadable == (context_in(headers) is not None and read.parent == 0 and not reads_as_zero(headers))
     assert read.size == 4 + bytes_of(headers)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from enum import Enum
 from typing import Any
+from unittest.mock import AsyncMock, MagicMock, create_autospec
 
 import aio_pika
 import pytest
 from aio_pika import Exchange, Message, Queue, RobustChannel, RobustConnection, RobustExchange, RobustQueue
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+    AbstractExchange,
+    AbstractIncomingMessage,
+    AbstractQueue,
+    AbstractRobustConnection,
+)
 from aio_pika.queue import QueueIterator
 from aio_pika.robust_queue import RobustQueueIterator
 from opentelemetry.instrumentation.aio_pika import AioPikaInstrumentor
@@ -25,6 +34,7 @@ from tests.integrations.test_aio_pika_consume import Seen
 
 Name = Callable[[], str]
 KINDS = (Exchange, RobustExchange, Queue, RobustQueue, QueueIterator, RobustQueueIterator)
+ABSTRACT: tuple[type, ...] = (AbstractRobustConnection, AbstractChannel, AbstractExchange, AbstractQueue)
 TRACES = TracerProvider()  # made here: it asks the machine about itself, which would block the loop
 
 
@@ -287,15 +297,52 @@ async def test_beside_opentelemetry(
     assert [dict(vars(kind)) for kind in KINDS] == before
 
 
-async def test_taken_off_in_the_other_order(plain: AbstractConnection, captured_streams: Captured, name: Name) -> None:
-    """Below somebody else's patch ours cannot be taken out; it goes when that one has gone."""
-    before = [dict(vars(kind)) for kind in KINDS]
+async def test_uninstrumented_below_another_wrapper_counts_nothing(
+    plain: AbstractConnection, captured_streams: Captured, name: Name, restored_classes: None
+) -> None:
     asyncdsm.instrument("aio_pika")
     with traced_by_opentelemetry():
-        asyncdsm.uninstrument("aio_pika")
-        asyncdsm.instrument("aio_pika")
         channel = await plain.channel()
-        await there_and_back(channel, await channel.declare_queue(name()))
+        consuming = await channel.declare_queue(name(), exclusive=True)
+        came = asyncio.Event()
+
+        async def take(_: Any) -> None:
+            came.set()
+
+        await consuming.consume(take, no_ack=True)
+        asyncdsm.uninstrument("aio_pika")
+        await there_and_back(channel, await channel.declare_queue(name(), exclusive=True))
+        await channel.default_exchange.publish(Message(b""), consuming.name)
+        await came.wait()
+        assert captured_streams.checkpoints == []
+        asyncdsm.instrument("aio_pika")
+        await there_and_back(channel, await channel.declare_queue(name(), exclusive=True))
         assert sent_and_read(captured_streams) == (3, 3)
-    asyncdsm.uninstrument("aio_pika")
-    assert [dict(vars(kind)) for kind in KINDS] == before
+        asyncdsm.uninstrument("aio_pika")
+        await there_and_back(channel, await channel.declare_queue(name(), exclusive=True))
+        assert sent_and_read(captured_streams) == (3, 3)
+
+
+@pytest.fixture
+def restored_classes() -> Iterator[None]:
+    """Restore aio-pika's classes, which keep what two libraries took off in an order of their own."""
+    before = [dict(vars(kind)) for kind in KINDS]
+    yield
+    for kind, own in zip(KINDS, before, strict=True):
+        for method, function in own.items():
+            if vars(kind).get(method) is not function:
+                setattr(kind, method, function)
+
+
+@pytest.mark.parametrize("make", [MagicMock, AsyncMock])
+@pytest.mark.parametrize(
+    "spec",
+    [aio_pika.RobustConnection, AbstractRobustConnection, AbstractChannel, AbstractQueue, AbstractExchange, *KINDS],
+    ids=lambda kind: kind.__name__,
+)
+def test_a_mock_comes_back_as_it_is(make: Any, spec: type, caplog: pytest.LogCaptureFixture) -> None:
+    for mock in (make(spec=spec), make(spec_set=spec), create_autospec(spec, instance=True)):
+        before = dict(vars(mock)), mock.mock_calls[:]
+        assert asyncdsm.wrap(mock) is mock
+        assert (dict(vars(mock)), mock.mock_calls[:]) == before
+    assert caplog.records == []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Event
 from typing import Any
 
 import asyncdsm_celery
 import pytest
 from asyncdsm_celery import tasks
 from celery import Celery, signals
+from celery.contrib.testing.worker import start_worker
 
 import asyncdsm
 from asyncdsm import DataStreams, Pathway, Settings, checkpoint
@@ -92,12 +94,44 @@ def test_an_error_of_ours_stays_ours(app: Any, monkeypatch: pytest.MonkeyPatch) 
 
     asyncdsm.wrap(app)
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
-        for name in ("follow_connection", "_is_delivered", "ConsumedInfo"):
+        for name in ("follow_connection", "_is_delivered", "recall"):
             monkeypatch.setattr(tasks, name, planted)
         app.send_task("task", queue=fresh())
         assert app.task(work).apply().get() == "done"
         signals.task_received.send(sender=None, request=object())
         assert streams.stats.errors >= 4  # of a connection, of a task's begin and end, of its receipt
+
+
+@pytest.mark.parametrize("headers", [None, {"tenant": "x"}])
+def test_a_tasks_headers_are_those_that_the_sender_gave(
+    app: Any, headers: Any, captured_streams: Captured, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = fresh()
+    app.conf.update(task_default_queue=name, worker_redirect_stdouts=False, worker_enable_remote_control=False)
+    asyncdsm.wrap(app)
+    seen, done = list[Any](), Event()
+
+    @app.task(bind=True, shared=False, ignore_result=True)  # type: ignore[untyped-decorator]
+    def look(self: Any) -> None:
+        seen.append((self.request.headers, asyncdsm.current_pathway(), asyncdsm_celery.pathway_of(self.request)))
+        if not self.request.retries:
+            self.retry(countdown=0)
+        done.set()
+
+    def leave_logging_alone(**_: Any) -> None:
+        """A worker sets up no logging where somebody listens to this."""
+
+    signals.setup_logging.connect(leave_logging_alone)
+    worker: Any = start_worker(app, pool="solo", perform_ping_check=False)
+    with worker:
+        look.apply_async(headers=headers)
+        assert done.wait(60)
+    first, second = seen
+    assert first[0] == second[0] == headers
+    assert all(current is not None and current.hash == own.hash for _, current, own in seen)
+    sent, received = captured_streams.produced(name), captured_streams.consumed(name)
+    assert (len(sent), len(received)) == (2, 2)
+    assert [received[0].follows(sent[0]), sent[1].follows(received[0]), received[1].follows(sent[1])] == [True] * 3
 
 
 def test_what_is_not_celerys_is_not_ours() -> None:

@@ -15,9 +15,11 @@ from kombu.mixins import ConsumerMixin, ConsumerProducerMixin
 from kombu.simple import SimpleBase
 
 import asyncdsm
+from asyncdsm import Pathway, checkpoint
 from asyncdsm.hooks import is_hook
 from asyncdsm.pathway import HEADER
 from asyncdsm.testing import Captured
+from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.kombu_clients import Broker, Seen, drain, fresh
 
 pytestmark = pytest.mark.usefixtures("tidy_kombu", "instrumented_kombu")
@@ -246,3 +248,30 @@ def test_uninstrument_restores_the_classes() -> None:
     gc.collect()  # connections that were wrapped one by one keep the hooks for as long as they live
     asyncdsm.uninstrument("kombu")
     assert not any(is_hook(vars(kind)[name]) for kind, name in hooked)
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_replies_at_a_queue_of_ones_own_make_no_pathway_grow(
+    rabbitmq: RabbitMQ, captured_streams: Captured, exclusive: bool
+) -> None:
+    with Connection(rabbitmq.url) as connection:
+        jobs, replies = Queue(fresh(), auto_delete=True), Queue(fresh(), exclusive=exclusive, auto_delete=True)
+        jobs, replies = jobs(connection.default_channel), replies(connection.default_channel)
+        jobs.declare()
+        replies.declare()
+        producer = connection.Producer()
+        with checkpoint.continuing(Pathway(9, 1, 1)):
+            for _ in range(5):
+                producer.publish("x", routing_key=jobs.name, reply_to=replies.name)
+                job: Any = jobs.get(no_ack=True)
+                producer.publish("y", routing_key=job.properties["reply_to"])
+                checkpoint.set_current(Pathway(9, 1, 1))
+                while replies.get(no_ack=True) is None:
+                    pass
+                if exclusive:
+                    assert asyncdsm.current_pathway() == Pathway(9, 1, 1)
+        replies.delete()
+        jobs.delete()
+    assert len(captured_streams.consumed(replies.name)) == (0 if exclusive else 5)
+    distinct = {(point.tags, point.hash) for point in captured_streams.checkpoints}
+    assert len(distinct) == (3 if exclusive else 4 * 5)

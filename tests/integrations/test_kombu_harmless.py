@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import pickle
 from typing import Any
 
 import asyncdsm_kombu
 import pytest
+import yaml  # type: ignore[import-untyped]
 from asyncdsm_kombu import consume, followed, publish
-from asyncdsm_kombu.consume import ConsumedInfo
 from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.messaging import Producer
 from kombu.simple import SimpleBase
 
 import asyncdsm
-from asyncdsm import DataStreams, Pathway, Settings, checkpoint
+from asyncdsm import DataStreams, Settings, checkpoint
 from asyncdsm.exporters.memory import MemoryExporter
 from asyncdsm.hooks import original_of
 from asyncdsm.testing import Captured
@@ -81,12 +82,43 @@ def test_hooks_look_like_what_they_stand_for() -> None:
         assert inspect.signature(hooked) == inspect.signature(original)
 
 
-def test_delivery_info_is_a_dict(captured_streams: Captured) -> None:
-    info = ConsumedInfo({"exchange": "", "routing_key": "k"}, Pathway(1, 2, 3))
-    assert info == {"exchange": "", "routing_key": "k"}
-    for copied in (copy.copy(info), copy.deepcopy(info), pickle.loads(pickle.dumps(info))):  # noqa: S301
-        assert type(copied) is dict
-        assert copied == info
+def test_what_a_consumer_sees_is_plain(captured_streams: Captured) -> None:
+    with Connection("memory://") as connection:
+        asyncdsm.wrap(connection)
+        given = {"tenant": "x"}
+        queue = Queue(fresh())(connection.default_channel)
+        queue.declare()
+        connection.Producer().publish("body", routing_key=queue.name, headers=given)
+        message: Any = queue.get()
+    assert given == {"tenant": "x"}
+    assert len(captured_streams.consumed()) == 1
+    assert asyncdsm_kombu.pathway_of(message) == asyncdsm.current_pathway()
+    checkpoint.set_current(None)
+    for seen in (message.headers, message.delivery_info, message.properties):
+        assert type(seen) is dict
+        assert yaml.safe_load(yaml.safe_dump(seen)) == json.loads(json.dumps(seen)) == seen
+        assert pickle.loads(pickle.dumps(seen)) == copy.deepcopy(seen) == seen  # noqa: S301
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"a": 1}])
+def test_what_a_producers_own_methods_see_is_plain(headers: Any, captured_streams: Captured) -> None:
+    seen = list[Any]()
+
+    class Own(Producer):
+        def _prepare(self, *args: Any, **kwargs: Any) -> Any:
+            seen.append(kwargs.get("headers", args[-1] if args else None))
+            prepare: Any = super()._prepare
+            return prepare(*args, **kwargs)
+
+    with Connection("memory://") as connection:
+        asyncdsm.wrap(connection)
+        producer: Any = Own
+        producer(connection).publish("body", routing_key=fresh(), headers=headers)
+    (sent,) = seen
+    assert type(sent) is dict
+    assert captured_streams.produced()[0].size == len(b"body") + sum(len(str(each)) for each in sent) + sum(
+        8 if isinstance(each, int) else len(each) for each in sent.values()
+    )
 
 
 def test_what_is_not_kombus_is_not_ours() -> None:

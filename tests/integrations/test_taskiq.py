@@ -8,13 +8,22 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from asyncdsm_taskiq import DataStreamsMiddleware
-from taskiq import InMemoryBroker, TaskiqMessage, TaskiqMiddleware
+from taskiq import (
+    BrokerMessage,
+    Context,
+    InMemoryBroker,
+    SimpleRetryMiddleware,
+    TaskiqDepends,
+    TaskiqMessage,
+    TaskiqMiddleware,
+)
 from taskiq.exceptions import SendTaskError
 
 import asyncdsm
@@ -124,6 +133,66 @@ async def test_what_could_not_be_sent_does_not_count(captured_streams: Captured)
     assert captured_streams.checkpoints == []
     checkpoint.produce(Edge("direction:out", "topic:t", "type:kafka"))
     assert len(captured_streams.checkpoints) == 1  # the flow that failed counts on
+
+
+@pytest.mark.parametrize("twice", [False, True])
+async def test_a_task_that_is_requeued_counts_each_time(captured_streams: Captured, twice: bool) -> None:
+    middlewares = [DataStreamsMiddleware() for _ in range(1 + twice)]
+    broker, labels = InMemoryBroker().with_middlewares(*middlewares), list[dict[str, Any]]()
+
+    @broker.task(mine="x")
+    async def again(context: Context = TaskiqDepends()) -> None:  # noqa: B008
+        labels.append(context.message.labels)
+        if len(labels) < 4:
+            await context.requeue()
+
+    await broker.startup()
+    await again.kiq()
+    async with asyncio.timeout(30):
+        while len(labels) < 4:
+            await asyncio.sleep(0.01)
+    await broker.wait_all()
+    await broker.shutdown()
+    made = captured_streams.checkpoints
+    assert len(captured_streams.produced()) == len(captured_streams.consumed()) == 4
+    assert all(after.follows(before) for before, after in pairwise(made))
+    assert [label["mine"] for label in labels] == ["x"] * 4
+
+
+async def test_a_task_that_is_tried_again_follows_the_try_before(captured_streams: Captured) -> None:
+    broker = InMemoryBroker().with_middlewares(SimpleRetryMiddleware(default_retry_count=3), DataStreamsMiddleware())
+    tries = list[int]()
+
+    @broker.task(retry_on_error=True)
+    async def fail() -> None:
+        tries.append(1)
+        raise ZeroDivisionError
+
+    await broker.startup()
+    await fail.kiq()
+    async with asyncio.timeout(30):
+        while len(tries) < 3:
+            await asyncio.sleep(0.01)
+    await broker.wait_all()
+    await broker.shutdown()
+    made = captured_streams.checkpoints
+    assert len(captured_streams.produced()) == len(captured_streams.consumed()) == 3
+    assert all(after.follows(before) for before, after in pairwise(made))
+
+
+async def test_what_this_brokers_formatter_cannot_read_is_sent_as_it_is(captured_streams: Captured) -> None:
+    sent = list[BrokerMessage]()
+
+    class Keeps(InMemoryBroker):
+        async def kick(self, message: BrokerMessage) -> None:
+            sent.append(message)
+
+    broker = Keeps().with_middlewares(DataStreamsMiddleware())
+    message = BrokerMessage(task_id="1", task_name="another's", message=b"\xff", labels={"a": "b"})
+    await broker.kick(message)
+    assert sent == [message]
+    assert message.labels == {"a": "b"}
+    assert len(captured_streams.produced()) == captured_streams.stats().not_propagated == 1
 
 
 async def test_a_failing_task_leaves_nothing_behind(captured_streams: Captured) -> None:

@@ -9,42 +9,63 @@ from typing import Any
 import pytest
 
 from asyncdsm import recall
-from asyncdsm.pathway import Pathway
+from asyncdsm.pathway import Context
+
+ROOM = 8
 
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recall, "ROOM", 8)
-    monkeypatch.setattr(recall, "_in_order", deque())
-    monkeypatch.setattr(recall, "_by_id", {})
+    waiting = deque[recall.Kept](maxlen=ROOM)
+    monkeypatch.setattr(recall, "ROOM", ROOM)
+    monkeypatch.setattr(recall, "_waiting", waiting)
+    monkeypatch.setattr(recall, "keep", waiting.append)
+    monkeypatch.setattr(recall, "_newer", {})
+    monkeypatch.setattr(recall, "_older", {})
 
 
-def test_the_last_ones_are_recalled() -> None:
-    messages = [object() for _ in range(12)]
+def remember(message: object, number: int, place: str = "topic") -> None:
+    recall.remember(message, (place, 0, number), (number, 1, 1))
+
+
+def recalled(message: object, number: int, place: str = "topic") -> Context | None:
+    return recall.recall(message, (place, 0, number))
+
+
+def test_last_messages_are_recalled_however_seldom_one_asks() -> None:
+    messages = [object() for _ in range(3 * ROOM)]
     for number, message in enumerate(messages):
-        recall.remember(message, number, Pathway(number, 1, 1))
-    recalled = [recall.recall(message, number) for number, message in enumerate(messages)]
-    assert recalled == [None] * 4 + [Pathway(number, 1, 1) for number in range(4, 12)]
-    assert len(recall._by_id) == 8
+        remember(message, number)
+    found = [recalled(message, number) for number, message in enumerate(messages)]
+    assert found[-ROOM:] == [(number, 1, 1) for number in range(2 * ROOM, 3 * ROOM)]
+    assert found[: 2 * ROOM] == [None] * 2 * ROOM
+
+
+def test_last_messages_are_recalled_by_one_who_asks_each_time() -> None:
+    messages = [object() for _ in range(10 * ROOM)]
+    for number, message in enumerate(messages):
+        remember(message, number)
+        for earlier in range(max(0, number - ROOM + 1), number + 1):
+            assert recalled(messages[earlier], earlier) == (earlier, 1, 1)
+    assert len(recall._newer) + len(recall._older) <= 2 * ROOM
 
 
 def test_another_object_with_the_same_id_is_not_taken_for_it() -> None:
     message = object()
-    recall.remember(message, "here", Pathway(1, 1, 1))
-    assert recall.recall(message, "there") is None
-    recall.remember(message, "there", Pathway(2, 1, 1))
-    assert recall.recall(message, "there") == Pathway(2, 1, 1)
-    for _ in range(7):
-        recall.remember(object, "elsewhere", Pathway(3, 1, 1))
-    assert recall.recall(message, "there") == Pathway(2, 1, 1)
+    remember(message, 1, "here")
+    assert recalled(message, 1, "there") is None
+    assert recalled(message, 2, "here") is None
+    remember(message, 1, "there")
+    assert recalled(message, 1, "there") == (1, 1, 1)
+    assert recalled(message, 1, "here") is None
 
 
 def test_threads_keep_no_more_than_there_is_room_for() -> None:
     def work() -> None:
         messages: list[Any] = [object() for _ in range(500)]
-        for message in messages:
-            recall.remember(message, 0, Pathway(id(message), 1, 1))
-            found = recall.recall(message, 0)
+        for number, message in enumerate(messages):
+            recall.remember(message, ("topic", 0, number), (id(message), 1, 1))
+            found = recalled(message, number)
             assert found is None or found[0] == id(message)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
@@ -52,4 +73,4 @@ def test_threads_keep_no_more_than_there_is_room_for() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(recall._by_id) <= len(recall._in_order) == 8
+    assert len(recall._newer) + len(recall._older) <= 3 * ROOM

@@ -1,0 +1,37 @@
+"""What a consumed message remembers: its pathway, for it does not say which queue it came from, nor when that was.
+
+Kept in a slot of aio-pika's messages that none of its versions uses: nothing of the message that a program can see is
+changed. Where a later version has none, it is kept beside the message.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aio_pika import Message
+
+from asyncdsm import recall as beside
+from asyncdsm.amqp import PATHWAY_SLOT
+from asyncdsm.pathway import Context
+
+_slot: Any = vars(Message).get(PATHWAY_SLOT)
+
+
+def remember(message: Any, pathway: Context) -> None:
+    """Keep the pathway of a message."""
+    if _slot is None:
+        beside.remember(message, _place_of(message), pathway)
+    else:
+        _slot.__set__(message, pathway)  # past the lock of a message that needs no acknowledgement
+
+
+def recall(message: Any) -> Context | None:
+    """Return the pathway of a message that was counted already, None for any other."""
+    if _slot is None:
+        return beside.recall(message, _place_of(message))
+    pathway: Context | None = getattr(message, PATHWAY_SLOT, None)
+    return pathway
+
+
+def _place_of(message: Any) -> tuple[Any, ...]:
+    return message.consumer_tag, message.delivery_tag, message.message_id

@@ -1,0 +1,123 @@
+"""Hooks on a broker: what it really sends is counted, and the client that it stands on counts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from asyncdsm import checkpoint
+from asyncdsm.checkpoint import Departure
+from asyncdsm.edge import Edge
+from asyncdsm.hooks import Hooks, hook_failed
+from asyncdsm.pathway import HEADER
+
+DEFAULT_QUEUE = "taskiq"
+
+_hooks = Hooks()
+
+
+class Sending(NamedTuple):
+    """A task that has its context among its labels, and that the broker was not given yet."""
+
+    task_id: str
+    departure: Departure
+
+
+sending: ContextVar[Sending | None] = ContextVar("asyncdsm_taskiq_sending", default=None)
+
+
+def put_hooks(broker: Any) -> None:
+    """Put the hooks on one broker, once."""
+    _hooks.put(broker, "kick", kick)
+    _hooks.put(broker, "listen", listen)
+
+
+def kick(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `AsyncBroker.kick`, which sends a task that `pre_send` has seen, or one that was taken from a queue."""
+
+    async def kick(self: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
+        departure = None
+        try:
+            departure, message = _addressed(self, message)
+        except Exception as error:
+            hook_failed(error)
+        with checkpoint.counted_above():
+            result = await original(self, message, *args, **kwargs)
+        if departure is not None:
+            checkpoint.depart(departure)
+        return result
+
+    return kick
+
+
+def listen(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `AsyncBroker.listen`, which yields what the client below receives."""
+
+    def listen(self: Any, *args: Any, **kwargs: Any) -> Any:
+        messages = original(self, *args, **kwargs)
+        return _below(messages) if hasattr(messages, "__anext__") else messages
+
+    return listen
+
+
+async def _below(messages: Any) -> AsyncIterator[Any]:
+    """Yield what an iterator yields; meanwhile, and in the tasks that it starts, no client counts what it receives."""
+    layer = checkpoint.open_layer()
+    try:
+        while True:
+            with checkpoint.continuing(layer):
+                try:
+                    message = await anext(messages)
+                except StopAsyncIteration:
+                    return
+            yield message
+    finally:
+        checkpoint.close_layer(layer)
+        if hasattr(messages, "aclose"):
+            await messages.aclose()
+
+
+def _addressed(broker: Any, message: Any) -> tuple[Departure | None, Any]:
+    """Return the checkpoint of a task, and the message to send.
+
+    `Context.requeue` and a program's own middleware hand over what they took from a queue: without `pre_send`, and with
+    the context of the time before. Those get one of their own.
+    """
+    prepared = sending.get()
+    sending.set(None)
+    if prepared is not None and prepared.task_id == message.task_id:
+        return prepared.departure, message
+    if checkpoint.running() is None:
+        return None, message
+    departure = checkpoint.prepare(edge("out", queue_of(broker, message)))
+    if departure is None:
+        return None, message
+    try:
+        return departure, _relabelled(broker, message, departure.header)
+    except Exception:  # bytes that this broker's formatter does not read, but perhaps the receiver's
+        checkpoint.not_propagated()
+        return departure, message
+
+
+def _relabelled(broker: Any, message: Any, header: str) -> Any:
+    """Return a copy of a serialized task that has the context among its labels."""
+    task = broker.formatter.loads(message=message.message)
+    labelled = task.model_copy(update={"labels": {**task.labels, HEADER: header}})
+    serialized = broker.formatter.dumps(labelled).message
+    return message.model_copy(update={"message": serialized, "labels": {**message.labels, HEADER: header}})
+
+
+def queue_of(broker: Any, message: Any) -> str:
+    """Return the queue of a task: the one that it is labelled for, else the broker's."""
+    labelled = message.labels.get("queue_name")
+    queues = getattr(broker, "_task_queues", None)  # taskiq-aio-pika's, which has several
+    named = labelled or getattr(broker, "queue_name", None) or (getattr(queues[0], "name", None) if queues else None)
+    return str(named or DEFAULT_QUEUE)
+
+
+@lru_cache(4096)
+def edge(direction: str, queue: str) -> Edge:
+    """Return the edge of sending to a queue or of taking from it."""
+    return Edge(f"direction:{direction}", f"topic:{queue}", "type:taskiq")

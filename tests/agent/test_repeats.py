@@ -1,0 +1,220 @@
+"""A body that is sent again is counted once, and one that could not be stored is taken when it comes again."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from threading import Event
+from time import monotonic, sleep
+
+import anyio
+import httpx2
+import pytest
+
+from asyncdsm.agent.intake import IntakeError
+from asyncdsm.agent.repeats import MAX_REMEMBERED, REMEMBERED_SECONDS, RecentBodies, digest_of
+from asyncdsm.agent.serve import running_agent
+from asyncdsm.agent.store import Store, Taken
+from asyncdsm.aggregate import Aggregator
+from asyncdsm.edge import Edge
+from asyncdsm.payload import pack
+from asyncdsm.settings import Settings
+from tests.agent.payloads import GZIP, INTAKE, MSGPACK, NOW, Client, bucket, ours, passed, payload, point
+from tests.agent.test_forward import accounts, passing_on
+from tests.agent.test_serve import address, agent
+from tests.differential.process import run
+
+BODY = payload(bucket(point()))
+
+
+class Slow(Store):
+    """Stores nothing until it is told to, and fails when told to."""
+
+    def __init__(self) -> None:
+        super().__init__(now=lambda: NOW)
+        self.may_store = Event()
+        self.entered = Event()
+        self.errors: list[Exception] = []
+
+    def add_all(self, taken: Sequence[Taken]) -> None:
+        self.entered.set()
+        assert self.may_store.wait(60)
+        if self.errors:
+            raise self.errors.pop()
+        super().add_all(taken)
+
+
+@pytest.fixture
+def slow() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+async def stalled(slow: Slow) -> AsyncIterator[Client]:
+    """Talk to an agent whose store is stalled."""
+    async with running_agent(store=slow) as agent, Client(base_url=agent.url, timeout=60) as client:
+        yield client
+        slow.may_store.set()
+
+
+async def shown(client: Client) -> tuple[float, int, int]:
+    """Return how many messages are counted, payloads stored and bodies repeated."""
+    health = (await client.get("/api/health")).json()
+    return sum(edge["count"] for edge in (await client.topology())["edges"]), health["payloads"], health["repeated"]
+
+
+async def entered(slow: Slow) -> None:
+    while not slow.entered.is_set():
+        await anyio.sleep(0.01)
+
+
+async def test_body_sent_again_is_accepted_and_counted_once(client: Client) -> None:
+    answers = [(await client.report(BODY)).status_code for _ in range(3)]
+    assert answers == [202, 202, 202]
+    assert await shown(client) == (4, 1, 2)
+    assert "asyncdsm_agent_repeated_total 2\n" in (await client.get("/api/metrics")).text
+
+
+async def test_body_sent_again_by_a_sender_that_gave_up_is_counted_once(stalled: Client, slow: Slow) -> None:
+    async with httpx2.AsyncClient(base_url=stalled.base_url, timeout=0.2) as impatient:
+        for _ in range(3):
+            with pytest.raises(httpx2.ReadTimeout):
+                await impatient.post(INTAKE, content=BODY, headers=MSGPACK)
+    slow.may_store.set()
+    assert (await stalled.report(BODY)).status_code == 202
+    assert await shown(stalled) == (4, 1, 3)
+
+
+def test_real_ddtrace_that_gives_up_on_a_stalled_agent_is_counted_once() -> None:
+    with agent() as process:
+        url = address(process)
+        process.send_signal(signal.SIGSTOP)
+        settings = {"DD_DATA_STREAMS_ENABLED": "true", "DD_SERVICE": "theirs", "DD_TRACE_AGENT_URL": url}
+        run("sender.py", **settings)  # it gives up each time after 1 s; the kernel keeps what it sent
+        process.send_signal(signal.SIGCONT)
+        with httpx2.Client(base_url=url, timeout=30) as client:
+            until = monotonic() + 60
+            while not (health := client.get("/api/health").json())["repeated"] and monotonic() < until:
+                sleep(0.1)
+            edges = client.get("/api/topology").json()["edges"]
+    assert health["repeated"] >= 1
+    assert health["payloads"] == 1
+    assert [(edge["direction"], edge["count"]) for edge in edges] == [("in", 1), ("out", 1)]
+
+
+async def test_body_sent_again_while_it_is_taken_waits_for_the_outcome(stalled: Client, slow: Slow) -> None:
+    answers = list[int]()
+
+    async def send() -> None:
+        answers.append((await stalled.report(BODY)).status_code)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(send)
+        await entered(slow)
+        assert answers == []
+        slow.may_store.set()
+    assert answers == [202] * 3
+    assert await shown(stalled) == (4, 1, 2)
+
+
+async def test_body_that_could_not_be_stored_is_refused_every_time_and_then_taken(stalled: Client, slow: Slow) -> None:
+    answers = list[int]()
+    slow.errors = [sqlite3.OperationalError("disk I/O error")]
+
+    async def send() -> None:
+        answers.append((await stalled.report(BODY)).status_code)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(send)
+        await entered(slow)
+        group.start_soon(send)
+        await anyio.sleep(0.1)  # it arrives while the first one is being stored
+        slow.may_store.set()
+    assert answers == [503, 503]
+    assert (await stalled.report(BODY)).status_code == 202
+    assert await shown(stalled) == (4, 1, 0)
+
+
+async def test_body_that_is_refused_is_refused_again(client: Client) -> None:
+    assert [(await client.report(b"\xc1")).status_code for _ in range(2)] == [400, 400]
+    assert (await shown(client))[2] == 0
+
+
+@pytest.mark.parametrize("wrong", [{}, {**MSGPACK, "Content-Encoding": "br"}, GZIP], ids=["type", "encoding", "gzip"])
+async def test_body_refused_for_its_headers_is_taken_with_the_right_ones(client: Client, wrong: dict[str, str]) -> None:
+    assert (await client.post(INTAKE, content=BODY, headers=wrong)).status_code in {400, 415}
+    assert (await client.report(BODY)).status_code == 202
+    assert await shown(client) == (4, 1, 0)
+
+
+@pytest.mark.parametrize("name", ["Datadog-Container-ID", "Datadog-Entity-ID"])
+async def test_same_body_of_two_containers_is_counted_twice(client: Client, name: str) -> None:
+    for container in ("in-1", "in-2", "in-2"):
+        await client.post(INTAKE, content=BODY, headers={**MSGPACK, name: container})
+    assert await shown(client) == (8, 2, 1)
+
+
+def test_two_processes_of_asyncdsm_send_different_bodies_for_the_same_counts() -> None:
+    def record(aggregator: Aggregator) -> None:
+        passed(aggregator, Edge("direction:out", "topic:t", "type:kafka"), [0.0])
+
+    bodies = ours(record) + ours(record)
+    assert len({digest_of(body, ()) for body in bodies}) == 2
+
+
+def test_each_payload_has_an_id() -> None:
+    aggregator = Aggregator("s", None, now=lambda: 0)
+    passed(aggregator, Edge("direction:out", "topic:t", "type:kafka"), [0.0])
+    (counted,) = aggregator.take()
+    assert pack(counted, aggregator.bucket_ns, Settings()) != pack(counted, aggregator.bucket_ns, Settings())
+
+
+async def nothing() -> None:
+    """Take a body at once."""
+
+
+async def test_bodies_are_forgotten_after_some_minutes() -> None:
+    now = 0.0
+    recent = RecentBodies(now=lambda: now)
+    assert not await recent.take_once(b"a", nothing)
+    now = REMEMBERED_SECONDS
+    assert await recent.take_once(b"a", nothing)
+    now += 1
+    assert not await recent.take_once(b"a", nothing)
+
+
+async def test_the_oldest_bodies_are_forgotten_beyond_the_bound() -> None:
+    recent = RecentBodies()
+    for number in range(MAX_REMEMBERED + 1):
+        await recent.take_once(b"%d" % number, nothing)
+    assert await recent.take_once(b"%d" % MAX_REMEMBERED, nothing)
+    assert not await recent.take_once(b"0", nothing)
+
+
+async def test_body_whose_request_was_given_up_is_taken_when_it_comes_again() -> None:
+    recent = RecentBodies()
+    with anyio.move_on_after(0.01):
+        await recent.take_once(b"a", lambda: anyio.sleep(60))
+    assert not await recent.take_once(b"a", nothing)
+
+
+async def test_repeated_body_gets_the_same_refusal() -> None:
+    recent = RecentBodies()
+
+    async def refuse() -> None:
+        raise IntakeError("$.Service", "is missing")
+
+    for _ in range(2):
+        with pytest.raises(IntakeError, match="is missing"):
+            await recent.take_once(b"a", refuse)
+
+
+async def test_body_sent_again_is_forwarded_once() -> None:
+    async with passing_on() as (client, intake):
+        for hash_ in (1, 1, 2, 1):
+            assert (await client.report(payload(bucket(point(Hash=hash_))))).status_code == 202
+        await accounts(client, lambda shown: shown["delivered"] == 2 and not shown["pending"])
+        assert len(intake.accepted) == 2
+        assert (await client.get("/api/health")).json()["repeated"] == 2

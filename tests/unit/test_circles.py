@@ -1,0 +1,106 @@
+"""A pathway that goes in circles ends; one that does not is as it was, however long it is."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from asyncdsm import Pathway, checkpoint
+from asyncdsm.circles import MOST_ROUNDS, MOST_WATCHED
+from asyncdsm.edge import Edge
+from asyncdsm.testing import Captured, ManualClock, capture
+
+
+def edges(name: str) -> tuple[Edge, Edge]:
+    return Edge("direction:out", f"topic:{name}", "type:t"), Edge("direction:in", f"topic:{name}", "type:t")
+
+
+def pass_on(out: Edge, into: Edge, clock: ManualClock, seconds: float = 0.002) -> None:
+    """Produce a message, and consume it later."""
+    header = checkpoint.produce(out)
+    clock.advance(seconds)
+    checkpoint.consume(into, header)
+
+
+def points(captured: Captured) -> int:
+    return len({(made.tags, made.hash) for made in captured.checkpoints})
+
+
+def test_request_and_reply_without_end_make_a_bounded_number_of_points() -> None:
+    clock, counts = ManualClock(), list[int]()
+    jobs, replies = edges("jobs"), edges("replies")
+    with capture(now=clock) as captured:
+        for rounds in range(300):
+            pass_on(*jobs, clock)
+            pass_on(*replies, clock)
+            if rounds >= 150:
+                counts.append(points(captured))
+    assert counts[0] <= 3 * 4 * (MOST_ROUNDS + 1)
+    assert len(set(counts)) == 1, "points are added for ever"
+    assert len(captured.checkpoints) == 1200
+
+
+def test_a_pipeline_of_a_hundred_queues_in_one_process_is_one_pathway() -> None:
+    clock = ManualClock()
+    with capture(now=clock) as captured:
+        for number in range(100):
+            pass_on(*edges(str(number)), clock)
+    made = captured.checkpoints
+    assert all(after.follows(before) for before, after in pairwise(made))
+    assert made[-1].pathway_latency > 0.19
+
+
+def test_a_retry_through_the_same_queue_keeps_its_parents() -> None:
+    clock = ManualClock()
+    with capture(now=clock) as captured:
+        for _ in range(MOST_ROUNDS - 1):
+            pass_on(*edges("jobs"), clock)
+    made = captured.checkpoints
+    assert all(after.follows(before) for before, after in pairwise(made))
+
+
+def test_many_pathways_that_started_at_once_and_meet_on_an_edge_keep_their_parents() -> None:
+    """As messages of one batch do, each of which came by a way of its own."""
+    clock, (out, into) = ManualClock(), edges("meeting")
+    sent = clock.now_ns
+    with capture(now=clock) as captured:
+        for number in range(1, 200):
+            clock.advance(0.002)
+            checkpoint.consume(into, Pathway(number, sent, sent).encode_base64())
+            checkpoint.produce(out)
+    assert [made.parent for made in captured.consumed()] == list(range(1, 200))
+
+
+def test_the_message_after_the_last_round_starts_a_pathway_when_it_was_sent() -> None:
+    clock, jobs = ManualClock(), edges("jobs")
+    with capture(now=clock) as captured:
+        for _ in range(MOST_ROUNDS + 1):
+            pass_on(*jobs, clock, 0.5)
+    last = captured.consumed()[-1]
+    assert (last.parent, last.edge_latency, last.pathway_latency) == (0, 0.5, 0.5)
+
+
+def test_only_so_many_pathways_are_watched() -> None:
+    clock, jobs = ManualClock(), edges("jobs")
+    with capture(now=clock) as captured:
+        for number in range(2 * MOST_WATCHED):
+            checkpoint.consume(jobs[1], Pathway(number + 1, clock.now_ns, clock.now_ns).encode_base64())
+            checkpoint.produce(jobs[0])
+            clock.advance(0.001)
+        circles = captured.circles
+        assert len(circles._left) == len(circles._ways) == MOST_WATCHED
+
+
+def test_another_services_replies_are_bounded_too() -> None:
+    """The other one measures for itself: what it sends has a parent that is not known here."""
+    clock, (jobs_out, _), (_, replies_in), number = ManualClock(), edges("jobs"), edges("replies"), 1000
+    with capture(now=clock) as captured:
+        for _ in range(300):
+            sent = Pathway.decode_base64(checkpoint.produce(jobs_out) or "")
+            assert sent is not None
+            clock.advance(0.003)
+            number = hash((number, sent.hash)) & 0xFFFF_FFFF
+            reply = Pathway(number, sent.pathway_start_ns, clock.now_ns)
+            clock.advance(0.003)
+            checkpoint.consume(replies_in, reply.encode_base64())
+    started = [made for made in captured.consumed() if made.parent == 0]
+    assert len(started) == 300 // (MOST_ROUNDS + 1)
