@@ -52,9 +52,10 @@ def wrap(client: Any) -> Any | None:
         library: Any = sys.modules.get(name)
         kinds = tuple(getattr(library, kind, _Missing) for kind in ("AsyncClient", "Client"))
         if isinstance(client, kinds):
-            check_version(name, library.__version__, VERSIONS)
-            _hooks.put(client, "send", _send_async if isinstance(client, kinds[0]) else _send)
-            _hooks.put(client, "_transport_for_url", _transport_for_url)
+            if issubclass(type(client), kinds):  # a mock with a client's spec is none
+                check_version(name, library.__version__, VERSIONS)
+                _hooks.put(client, "send", _send_async if isinstance(client, kinds[0]) else _send)
+                _hooks.put(client, "_transport_for_url", _transport_for_url)
             return client
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
-from unittest.mock import AsyncMock, Mock, patch
+from unittest.mock import AsyncMock, MagicMock, Mock, patch
 
 import anyio
 import httpx
@@ -313,3 +313,11 @@ async def test_a_stubbed_answer_is_as_before(library: Any, captured_streams: Cap
         assert (await client.send(request)) is stub
         assert HEADER not in stub.headers
         assert HEADER not in stub.request.headers
+
+
+@both_kinds
+async def test_a_mock_passes_in_silence(library: Any, is_async: bool, caplog: pytest.LogCaptureFixture) -> None:
+    mock = MagicMock(spec=library.AsyncClient if is_async else library.Client)
+    assert asyncdsm.wrap(mock) is mock
+    await sent(mock, "get", NOWHERE)
+    assert caplog.records == []
