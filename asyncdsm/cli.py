@@ -47,9 +47,18 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_argument(
         "--unix-socket", metavar="PATH", help="listen here, too; tracers look for /var/run/datadog/apm.socket"
     )
-    agent.add_argument("--store", metavar="PATH", help="keep it in this file (default: in memory, while it runs)")
+    agent.add_argument(
+        "--store",
+        metavar="PATH",
+        help="keep it, and what waits to be forwarded, in this file (default: in memory, while it runs)",
+    )
     agent.add_argument("--keep", type=_days, default="7d", help="for how long, as in 36h or 7d (default: %(default)s)")
-    agent.add_argument("--forward", metavar="URL", help="pass each payload on, unchanged, to another agent")
+    agent.add_argument(
+        "--forward",
+        metavar="URL",
+        help="pass each Data Streams payload on, unchanged and before anything else, to a Datadog Agent or another "
+        "asyncdsm agent; up to 32 MiB wait while it is away, and survive a restart only with --store",
+    )
     agent.add_argument(
         "--token",
         default=os.environ.get("ASYNCDSM_AGENT_TOKEN") or None,

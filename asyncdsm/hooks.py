@@ -190,21 +190,34 @@ def _disable(hooked: Any) -> None:
 def _passing_code(free_names: tuple[str, ...], *, is_async: bool) -> Any:
     """Return the code of a function that calls its `_original`, and that closes over these names.
 
-    It is compiled with them: where a code's names and its instructions disagree, whoever looks at the frame, as
-    debuggers and whatever prints a traceback do, ends the process.
+    Its first instruction is told how many they are: where a code's names and its instructions disagree, whoever looks
+    at the frame, as debuggers and all that prints a traceback do, ends the process.
     """
-    asynchronous, wait = ("async ", "await ") if is_async else ("", "")
-    lines = [
-        "def around():",
-        *(f"    {name} = None" for name in free_names),
-        f"    {asynchronous}def pass_on(*args, _original, **kwargs):",
-        f"        return {wait}_original(*args, **kwargs)",
-        *(f"        {name}" for name in free_names),
-        "    return pass_on",
-    ]
-    made: dict[str, Any] = {}
-    exec(compile("\n".join(lines), "<asyncdsm: a hook taken off>", "exec"), made)  # noqa: S102  # of names that are our own code's
-    return made["around"]().__code__
+    free = None
+
+    def pass_on(*args: Any, _original: Function, **kwargs: Any) -> Any:
+        if False:
+            return free  # never: for the instruction that a function with a closure begins with
+        return _original(*args, **kwargs)
+
+    async def pass_on_async(*args: Any, _original: Function, **kwargs: Any) -> Any:
+        if False:
+            return free
+        return await _original(*args, **kwargs)
+
+    if not free_names:
+        return (_pass_on_async if is_async else _pass_on).__code__
+    code = (pass_on_async if is_async else pass_on).__code__
+    instruction, _, *others = code.co_code  # COPY_FREE_VARS, their number
+    return code.replace(co_code=bytes([instruction, len(free_names), *others]), co_freevars=free_names)
+
+
+def _pass_on(*args: Any, _original: Function, **kwargs: Any) -> Any:
+    return _original(*args, **kwargs)
+
+
+async def _pass_on_async(*args: Any, _original: Function, **kwargs: Any) -> Any:
+    return await _original(*args, **kwargs)
 
 
 def _is_covered(kind: type, name: str) -> bool:

@@ -47,7 +47,7 @@ class Intake:
         """Answer the requests of one connection."""
         try:
             while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 if not await self._serve_one(head, reader, writer):
                     return
         except (asyncio.IncompleteReadError, ConnectionError):

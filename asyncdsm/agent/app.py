@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, fail_after, to_thread
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -102,30 +101,50 @@ class Agent:
         return Response(_ACKNOWLEDGED, 202, media_type="application/json")
 
     async def _take_body(self, request: Request) -> None:
-        kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind != MSGPACK:
-            raise IntakeError("Content-Type", f"{kind[:40]!r} is not {MSGPACK}", 415)
-        if self._forwarder is not None and self._forwarder.has_passed(request.headers):
+        if self._forwarder is not None and self._forwarder.has_passed(request.headers.getlist("Via")):
             raise IntakeError("Via", "this agent has passed it on already: the agents forward in a circle", 421)
-        _check_length(request.headers.get("Content-Length", ""))
+        body = await self._read_body(request)
         try:
-            with fail_after(BODY_SECONDS):
-                body = await self._memory.read(request.stream())
-        except TimeoutError:
-            raise IntakeError("body", f"did not arrive within {BODY_SECONDS:g} s", 408) from None
-        try:
-            await self._take_once(body, request.headers)
+            if await self._recent.take_once(
+                digest_of(body, request.headers.items()), lambda: self._forward_and_take(body, request)
+            ):
+                self._answers.repeated += 1
         finally:
             self._memory.release(body)
 
-    async def _take_once(self, body: bytes, headers: Headers) -> None:
-        async def take() -> None:
-            await self._taking.take(body, headers.get("Content-Encoding", "").strip().lower())
-            if self._forwarder is not None:
-                self._forwarder.put(body, headers.items())
+    async def _read_body(self, request: Request) -> bytes:
+        """Read a body that is to be released from memory. Raises IntakeError."""
+        try:
+            _check_length(request.headers.get("Content-Length", ""))
+            with fail_after(BODY_SECONDS):
+                return await self._memory.read(request.stream())
+        except TimeoutError:
+            raise IntakeError("body", f"did not arrive within {BODY_SECONDS:g} s", 408) from None
+        except IntakeError as error:
+            if self._forwarder is not None and error.status == 413:
+                self._forwarder.count_too_large()
+            raise
 
-        if await self._recent.take_once(digest_of(body, headers.items()), take):
-            self._answers.repeated += 1
+    async def _forward_and_take(self, body: bytes, request: Request) -> None:
+        """Forward a body, before anything is known of it, and take it. Raises IntakeError."""
+        # Whether Datadog wants it is for Datadog to say: this agent may know less, and its store may be in trouble.
+        if self._forwarder is not None:
+            self._forwarder.put(body, request.headers.raw)
+        kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        try:
+            if kind != MSGPACK:
+                raise IntakeError("Content-Type", f"{kind[:40]!r} is not {MSGPACK}", 415)
+            await self._taking.take(body, request.headers.get("Content-Encoding", "").strip().lower())
+        except IntakeError as error:
+            self._note_forwarded(body, error)
+            raise
+
+    def _note_forwarded(self, body: bytes, error: IntakeError) -> None:
+        if self._forwarder is None:
+            return
+        if error.status >= 500:
+            self._forwarder.expect_again(body)
+        self._forwarder.save_soon()
 
     async def _show_topology(self, request: Request) -> Response:
         topology = await self.topology_for(request)
@@ -148,10 +167,11 @@ class Agent:
         return await self._apart(lambda: JSONResponse(pathways(self._store, node, span)))
 
     async def _show_health(self, _: Request) -> Response:
-        return await self._apart(lambda: JSONResponse(health(self._about())))
+        # Not in the thread of those that look at the map: they take seconds where there is much.
+        return await to_thread.run_sync(lambda: JSONResponse(health(self._about())))
 
     async def _show_metrics(self, _: Request) -> Response:
-        return await self._apart(lambda: PlainTextResponse(prometheus(self._about()), media_type=PROMETHEUS))
+        return await to_thread.run_sync(lambda: PlainTextResponse(prometheus(self._about()), media_type=PROMETHEUS))
 
     def _about(self) -> About:
         forwarded = self._forwarder.stats() if self._forwarder else None

@@ -53,7 +53,8 @@ def graph_of(topology: dict[str, Any]) -> Graph:
     nodes = {node for link in drawn for node in link[:2]}
     drawn += [link for link in _carried(topology) if nodes.issuperset(link[:2])]
     nodes |= {Node("service", service["name"], service["env"]) for service in topology["services"][:MOST_LINKS]}
-    return Graph(sorted(nodes), drawn, max(0, len(edges) - MOST_LINKS))
+    left_out = max(0, len(edges) - MOST_LINKS) + topology.get("cut", {}).get("edges", 0)
+    return Graph(sorted(nodes), drawn, left_out)
 
 
 def link_of(edge: dict[str, Any]) -> Link:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from threading import Lock
 
 from asyncdsm.agent.cells import unpacked
 from asyncdsm.agent.levels import Piece
 from asyncdsm.agent.merger import Grouped, Merger
-from asyncdsm.agent.store_file import segments_of
 
 _MOST_CELLS = 1 << 22
 """64 MiB; a sum that is larger is not kept."""
+
+
+Key = tuple[Piece, tuple[int, int]]
 
 
 class Hours:
@@ -19,19 +22,24 @@ class Hours:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._key: tuple[Piece, tuple[int, int]] | None = None
+        self._key: Key | None = None
         self._grouped = Merger().grouped()
 
-    def by_point(self, connection: sqlite3.Connection, piece: Piece) -> Grouped:
-        """Return what was counted in a piece, by point."""
+    def key_of(self, connection: sqlite3.Connection, piece: Piece) -> Key:
+        """Return what is another as soon as a row of the piece comes or goes."""
         # Numbers of segments only grow: whatever was added or deleted, one of the two is another.
         query = "SELECT count(*), coalesce(max(id), 0) FROM segments WHERE width = ? AND start >= ? AND start < ?"
-        key = piece, connection.execute(query, piece).fetchone()
+        return piece, connection.execute(query, piece).fetchone()
+
+    def lookup(self, key: Key) -> Grouped | None:
+        """Return the sum that is kept under a key."""
         with self._lock:
-            if key == self._key:
-                return self._grouped
+            return self._grouped if key == self._key else None
+
+    def add_up(self, key: Key, segments: Iterable[tuple[int, bytes]]) -> Grouped:
+        """Return the sum of segments by point, and keep it under their key."""
         merger = Merger()
-        for _, data in segments_of(connection, [piece], None):
+        for _, data in segments:
             cells, points = unpacked(data)
             merger.add(points, cells)
         grouped = merger.grouped()

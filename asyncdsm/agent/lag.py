@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from asyncdsm.agent.bounds import MOST_LAG_SERIES, Cut
 from asyncdsm.agent.spans import step_for
 from asyncdsm.agent.store import Span, Store
 
@@ -76,9 +77,12 @@ def lag_over_time(store: Store, span: Span, topic: str, group: str | None) -> di
         known[tags] = value
     if at is not None:
         note(at)
+    shown = [
+        {"group": name, "topic": topic, "partition": partition, "cluster_id": cluster or None, "points": points}
+        for (name, partition, cluster), points in sorted(series.items())
+    ]
+    cut = Cut()
     return {
-        "series": [
-            {"group": name, "topic": topic, "partition": partition, "cluster_id": cluster or None, "points": points}
-            for (name, partition, cluster), points in sorted(series.items())
-        ]
+        "series": cut.largest("series", shown, MOST_LAG_SERIES, lambda one: one["points"][-1]["behind"]),
+        **cut.shown(),
     }

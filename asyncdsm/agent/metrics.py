@@ -37,16 +37,18 @@ class About(NamedTuple):
 
 
 def health(about: About) -> dict[str, Any]:
-    """Return the counts as plain data."""
-    answers = about.answers
+    """Return the counts as plain data, and what is wrong, where anything is: what, since when, how often."""
+    answers, problems = about.answers, about.store.conditions.present()
     shown: dict[str, Any] = {
-        "status": "ok",
+        "status": "degraded" if problems else "ok",
         **about.store.counters(),
         "refused": answers.refused(),
         "repeated": answers.repeated,
         "negative_latencies": answers.negatives,
         "unread": dict(sorted(answers.unread.items())),
     }
+    if problems:
+        shown["problems"] = problems
     if about.forwarded is not None:
         shown["forwarded"] = {
             "recorded": about.forwarded.recorded,
@@ -73,6 +75,10 @@ def _lines(about: About) -> Iterator[str]:
     yield from _metric("rows_lost_total", "counter", "Rows forgotten before their time, or never kept.", reasons)
     ahead = {"": counters["clamped_buckets"]}
     yield from _metric("buckets_ahead_total", "counter", "Buckets of clocks that are ahead, taken as of now.", ahead)
+    forgotten = {"": about.store.points.forgotten}
+    yield from _metric("pathways_forgotten_total", "counter", "Pathways forgotten for want of room.", forgotten)
+    present = {f'{{name="{problem["name"]}"}}': problem["count"] for problem in about.store.conditions.present()}
+    yield from _metric("problems", "gauge", "What is wrong at present, and how often it happened.", present)
     yield from _metric("store_bytes", "gauge", "Bytes in use.", {"": about.store.used_bytes()})
     answers = {f'{{status="{status}"}}': count for status, count in sorted(about.answers.by_status.items())}
     yield from _metric("intake_answers_total", "counter", "What the intake answered.", answers)

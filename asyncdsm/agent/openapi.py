@@ -25,6 +25,12 @@ def _object(**members: Schema) -> Schema:
     return {"type": "object", "properties": named, "required": list(named), "additionalProperties": False}
 
 
+def _may_be_cut(schema: Schema) -> Schema:
+    """Return an object that says in `cut`, where something is left out for want of room, how much of which list."""
+    cut = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}}
+    return {**schema, "properties": {**schema["properties"], "cut": cut}}
+
+
 def _list(of: Schema) -> Schema:
     return {"type": "array", "items": of}
 
@@ -71,23 +77,25 @@ SCHEMAS: dict[str, Schema] = {
         edge_latency=_ref("Stats"),
         pathway_latency=_ref("Stats"),
     ),
-    "Topology": _object(
-        from_=NUMBER,
-        to=NUMBER,
-        minutes=COUNT,
-        seconds=COUNT,
-        services=_list(_ref("Service")),
-        queues=_list(_object(type_=TEXT, name=TEXT)),
-        edges=_list(_ref("Edge")),
-        pathways=_list(_ref("Point")),
-        lag=_list(_object(**_LAG, behind={"type": "integer", "minimum": 0}, unit=TEXT)),
+    "Topology": _may_be_cut(
+        _object(
+            from_=NUMBER,
+            to=NUMBER,
+            minutes=COUNT,
+            seconds=COUNT,
+            services=_list(_ref("Service")),
+            queues=_list(_object(type_=TEXT, name=TEXT)),
+            edges=_list(_ref("Edge")),
+            pathways=_list(_ref("Point")),
+            lag=_list(_object(**_LAG, behind={"type": "integer", "minimum": 0}, unit=TEXT)),
+        )
     ),
     "Series": _object(
         edge=_object(**_NAMED),
         step={"type": "integer", "minimum": 10},
         points=_list(_object(start=NUMBER, count=COUNT, rate=COUNT, **_STATS)),
     ),
-    "LagOverTime": _object(series=_list(_object(**_LAG, points=_list(_BEHIND)))),
+    "LagOverTime": _may_be_cut(_object(series=_list(_object(**_LAG, points=_list(_BEHIND))))),
     "Hop": _object(
         service=TEXT,
         env=TEXT,
@@ -99,12 +107,23 @@ SCHEMAS: dict[str, Schema] = {
         edge_latency=_ref("Stats"),
         share={"type": "number", "minimum": 0, "maximum": 1},
     ),
-    "Pathways": _object(
-        pathways=_list(
-            _object(hash=TEXT, count=COUNT, rate=COUNT, end_to_end=_ref("Stats"), hops=_list(_ref("Hop"))),
+    "Pathways": _may_be_cut(
+        _object(
+            pathways=_list(
+                _object(hash=TEXT, count=COUNT, rate=COUNT, end_to_end=_ref("Stats"), hops=_list(_ref("Hop"))),
+            )
         )
     ),
-    "Health": {"type": "object", "properties": {"status": TEXT, "payloads": COUNT}, "required": ["status", "payloads"]},
+    "Problem": _object(name=TEXT, problem=TEXT, since=NUMBER, last=NUMBER, count={"type": "integer", "minimum": 1}),
+    "Health": {
+        "type": "object",
+        "properties": {
+            "status": {"enum": ["ok", "degraded"]},
+            "payloads": COUNT,
+            "problems": _list(_ref("Problem")),
+        },
+        "required": ["status", "payloads"],
+    },
 }
 
 

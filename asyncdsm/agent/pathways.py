@@ -40,7 +40,9 @@ def pathways(store: Store, node: Node, span: Span) -> dict[str, Any]:
     seconds = covered_seconds(store, span)
     found = [chain for chain in _chains(keys) if any(node(keys[place]) for place in chain)]
     found.sort(key=lambda chain: -_median(figures, chain[-1]))
-    return {"pathways": [_shown(keys, figures, chain, seconds) for chain in found[:MOST_PATHWAYS]]}
+    shown = [_shown(keys, figures, chain, seconds) for chain in found[:MOST_PATHWAYS]]
+    left_out = len(found) - len(shown)
+    return {"pathways": shown, **({"cut": {"pathways": left_out}} if left_out else {})}
 
 
 def _chains(keys: Sequence[PointKey]) -> Iterator[list[int]]:

@@ -26,7 +26,7 @@ def series(store: Store, edge: str, span: Span, step: int) -> dict[str, Any]:
     labels, cells = store.merged(
         span,
         lambda rows: np.where(np.isin(rows.points, wanted), rows.starts // step, -1),
-        service=store.points.services[key.service, key.env],
+        service=store.points.services.get((key.service, key.env), 0),
         widest=max(width for width in WIDTHS if step % width == 0),
     )
     figures = Figures.of(cells, len(labels))

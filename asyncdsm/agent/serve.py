@@ -34,7 +34,8 @@ from asyncdsm.log import warn_each_minute
 from asyncdsm.settings import SettingError, Settings
 from asyncdsm.urls import ALLOWED, without_password
 
-MAINTAIN_SECONDS = 10.0
+MAINTAIN_SECONDS = 1.0
+# How often the store is asked to do what is due.
 REFRESH_SECONDS = 1.0
 GRACE_SECONDS = 1
 """How long a request may still take when the agent ends."""
@@ -105,9 +106,9 @@ async def running_agent(
     port = listener.getsockname()[1]
     address = f"[{host}]" if ":" in host else host
     try:
-        forwarder = await to_thread.run_sync(_forwarder, forward, port) if forward else None
         kept: Store = store if store is not None else await to_thread.run_sync(Store)
         try:
+            forwarder = await to_thread.run_sync(_forwarder, forward, port, kept) if forward else None
             async with (
                 _unix_listener(unix_socket) as unix,
                 _serving(kept, [listener, *unix], forwarder, token, host),
@@ -178,14 +179,17 @@ async def _maintain(store: Store) -> None:
             warn_each_minute("store", "the store cannot be written, will be tried again: %s", error)
 
 
-def _forwarder(url: str, port: int) -> Forwarder:
+def _forwarder(url: str, port: int, store: Store) -> Forwarder:
     try:
         settings = Settings(agent_url=url)
     except SettingError:
         raise OptionError(f"--forward is {without_password(url)!r}; it must be {ALLOWED}") from None
     if is_here(url, port):
         raise OptionError(f"--forward {without_password(url)} leads back to this agent")
-    return Forwarder(settings)
+    try:
+        return Forwarder(settings, store)
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot be read: {error}") from None
 
 
 def run_agent(options: Options, *, live: bool) -> int:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from threading import Lock
 from time import monotonic, time
 from typing import NamedTuple
 from weakref import finalize
@@ -20,35 +19,20 @@ from weakref import finalize
 import numpy as np
 
 from asyncdsm.agent.cells import Ints, unpacked
-from asyncdsm.agent.hours import Hours
+from asyncdsm.agent.conditions import Conditions
+from asyncdsm.agent.hours import Hours, Key
 from asyncdsm.agent.intake import IntakeError, Report, read_report
 from asyncdsm.agent.levels import FOREVER, WIDTHS, pieces
 from asyncdsm.agent.merger import Grouped, Merger, Rows
 from asyncdsm.agent.points import Points
 from asyncdsm.agent.service_facts import ServiceFacts
-from asyncdsm.agent.store_file import (
-    StoreError,
-    StoreFile,
-    StoreFullError,
-    add_to_counters,
-    first_start,
-    forget_points,
-    put_points,
-    put_services,
-    segments_of,
-    told,
-)
-from asyncdsm.agent.store_offsets import (
-    Latest,
-    Tags,
-    forget_offsets,
-    forget_oldest_offsets,
-    latest_offsets,
-    put_offsets,
-    read_offsets,
-)
-from asyncdsm.agent.store_pending import WIDTH, Pending
-from asyncdsm.agent.store_rollup import Extents, forget_old, make_room, put_rows, roll_up
+from asyncdsm.agent.store_core import Core
+from asyncdsm.agent.store_file import StoreError, StoreFile, first_start, put_in_journal, segments_of, told
+from asyncdsm.agent.store_offsets import Latest, Tags, latest_offsets, read_offsets
+from asyncdsm.agent.store_pending import WIDTH
+from asyncdsm.agent.store_rollup import Extents
+from asyncdsm.agent.store_spool import Spool
+from asyncdsm.agent.store_upkeep import Bounds, Upkeep
 
 KEPT_SECONDS = 7 * 24 * 3600
 FILE_BYTES, MEMORY_BYTES = 4 << 30, 256 << 20
@@ -60,6 +44,9 @@ MAX_POINTS = 200_000
 FLUSH_SECONDS = 10.0
 MAX_PENDING_CELLS = 2_000_000
 """32 MiB; beyond it, what is pending is written before its time."""
+MAX_PENDING_SLOTS = 300_000
+"""The same for points and offsets, which may have few cells or none."""
+COUNTERS = ("payloads", "rows", "forgotten_rows", "ignored_rows", "clamped_buckets")
 
 
 class Taken(NamedTuple):
@@ -105,31 +92,32 @@ class Store:
         `now` gives seconds since the epoch, `ticks` seconds of a clock that nobody sets.
         """
         self.kept_seconds: int = kept_seconds
-        self._max_rows, self._max_points = max_rows, max_points
-        self._max_bytes = max_bytes or (FILE_BYTES if path else MEMORY_BYTES)
+        self._max_rows = max_rows
         self.now: Callable[[], float] = now
         self._ticks = ticks
-        self._lock = Lock()
+        max_bytes = max_bytes or (FILE_BYTES if path else MEMORY_BYTES)
         self._file = StoreFile(path)
         self._closing = finalize(self, self._file.close)
+        self._latest, self._hours = Latest(MAX_BACKLOGS), Hours()
+        self.points: Points = Points(max_points, MAX_NAMES)
+        self.conditions: Conditions = Conditions(now)
+        self._spool: Spool | None = None
         try:
+            self._core = Core(self._file, self.points, self._latest)
             self._load()
         except sqlite3.Error as error:
             self._closing()
             raise StoreError(f"{path}: {error}") from None
+        self._upkeep = Upkeep(self._core, Bounds(kept_seconds, max_rows, max_bytes))
 
     def _load(self) -> None:
-        self.points: Points = self._file.load_points()
-        self._extents, self._written = self._file.extents(), self._file.counters()
         self._last_seen = OrderedDict(self._file.last_seen())
-        self._latest, self._hours = Latest(MAX_BACKLOGS), Hours()
         self.facts: ServiceFacts = ServiceFacts(MAX_SERVICES)
         with self._file.snapshot() as connection:
-            for tags, backlog in latest_offsets(connection):
-                self._latest.note(tags, backlog)
-        self._pending = Pending(self._file.last_start(), self._latest)
+            for tags, backlog, service in latest_offsets(connection):
+                self._latest.note(tags, backlog, service)
         self._flushed_at = self._ticks()
-        self.payloads: int = self._written.get("payloads", 0)
+        self.payloads: int = self._core.counted["payloads"]
         """How many payloads were taken, ever. To be read without waiting for anything."""
         for received, encoding, body in self._file.journal():
             with suppress(IntakeError):  # a stricter version than the one that took it
@@ -137,10 +125,26 @@ class Store:
 
     def close(self) -> None:
         """Write what is pending, as far as that goes, and close the file."""
-        with self._lock, suppress(sqlite3.Error):
+        with self._core.upkeep_lock, suppress(sqlite3.Error):
             if self._closing.alive:
-                self._flush()
+                self._upkeep.write_pending()
         self._closing()
+
+    def open_spool(self, limit_bytes: int) -> Spool | None:
+        """Return what waits to be forwarded, of which the file has a copy from now on; None without a file.
+
+        Raises sqlite3.Error.
+        """
+        if self._file.path is not None:
+            with self._core.lock:
+                self._spool = Spool(self._file.connection, limit_bytes, self.now() - self.kept_seconds)
+        return self._spool
+
+    def save_spool(self) -> None:
+        """Write to the file what waits to be forwarded, and delete from it what does not. Raises sqlite3.Error."""
+        with self._core.lock:
+            if self._spool is not None and not self._spool.is_saved:
+                self._write_ahead(())
 
     def add(self, report: Report) -> None:
         """Add one report that nothing but memory has. Raises as `add_all`."""
@@ -151,29 +155,39 @@ class Store:
 
         Raises StoreFullError where there is no room, sqlite3.Error where the file cannot be written.
         """
-        with self._lock:
-            self._check_room()
-            received = self.now()
-            try:
-                self._file.put_in_journal((received, one.encoding, one.body) for one in taken if one.body)
-            except sqlite3.Error as error:
-                raise told(error) from error
-            for one in taken:
-                self._keep(one.report, received)
-            if self._is_due():
-                with suppress(sqlite3.Error):  # what is pending is in the journal, and tried again
-                    self._flush()
+        try:
+            self._relieve_memory()
+            with self._core.lock:
+                received = self.now()
+                self._write_ahead((received, one.encoding, one.body) for one in taken if one.body)
+                for one in taken:
+                    self._keep(one.report, received)
+        except sqlite3.Error as error:
+            self.conditions.note("store", str(error), len(taken))
+            raise told(error) from error
+        self.conditions.clear("store")
+        if self._has_much_pending():
+            with suppress(sqlite3.Error):  # what is pending is in the journal, and tried again
+                self.flush()
 
     def maintain(self) -> None:
         """Write what is due, roll up, forget: to be called now and then. Raises sqlite3.Error."""
-        with self._lock:
-            if self._is_due():
-                self._flush()
+        if self._ticks() - self._flushed_at >= FLUSH_SECONDS:
+            self.flush()
 
     def flush(self) -> None:
         """Write what is pending, roll up and forget. Raises sqlite3.Error."""
-        with self._lock:
-            self._flush()
+        with self._core.upkeep_lock:
+            self._flushed_at = self._ticks()
+            before = self._core.counted["forgotten_rows"]
+            try:
+                self._upkeep.run(self.now())
+            except sqlite3.Error as error:
+                self.conditions.note("upkeep", str(error))
+                raise
+            self.conditions.clear("upkeep")
+            if (lost := self._core.counted["forgotten_rows"] - before) > 0:
+                self.conditions.note("room", "the oldest rows are forgotten before their time", lost)
 
     def merged(self, span: Span, label: Label, *, service: int | None = None, widest: int = WIDTHS[-1]) -> Grouped:
         """Return what was counted in a span under the reader's labels.
@@ -187,14 +201,25 @@ class Store:
             wanted = labels >= 0
             merger.add(labels[wanted], rows.cells if wanted.all() else rows.where(wanted).cells)
 
-        with self._reading() as (connection, pending, extents):
+        with ExitStack() as held:
+            connection, unwritten, extents = held.enter_context(self._reading())
             first, last = self._bounded(span)
-            add(pending.where((pending.starts >= first) & (pending.starts < last)))
+            read = list[tuple[Key | None, Iterable[tuple[int, bytes]]]]()
             for piece in pieces(first, last, extents, widest):
-                if label is by_point and piece.width == WIDTHS[-1]:
-                    merger.add(*self._hours.by_point(connection, piece))
+                is_kept = label is by_point and piece.width == WIDTHS[-1]
+                key = self._hours.key_of(connection, piece) if is_kept else None
+                found = [] if key and self._hours.lookup(key) else [piece]
+                segments = segments_of(connection, found, service)
+                read.append((key, segments if self._file.path else list(segments)))
+            if self._file.path is None:
+                held.close()  # what is in memory was copied: whoever reports need not wait for it to be added up
+            for rows in unwritten:
+                add(rows.where((rows.starts >= first) & (rows.starts < last)))
+            for key, rest in read:
+                if key is not None:
+                    merger.add(*(self._hours.lookup(key) or self._hours.add_up(key, rest)))
                     continue
-                for start, data in segments_of(connection, [piece], service):
+                for start, data in rest:
                     cells, points = unpacked(data)
                     add(Rows(np.full(len(points), start), points, cells))
         return merger.grouped()
@@ -203,7 +228,8 @@ class Store:
         """Return tags, start and value of each backlog's offsets in a span, and of its last one before, by time."""
         with self._reading() as (connection, _, _):
             first, last = self._bounded(span)
-            waiting = [(tags, start, value) for (tags, start), value in self._pending.offsets.items() if start < last]
+            offsets = self._core.unwritten_offsets()
+            waiting = [(tags, start, value) for (tags, start), value in offsets.items() if start < last]
             kept = list(read_offsets(connection, first, last))
         return sorted({*kept, *waiting}, key=lambda offset: offset[1])
 
@@ -213,51 +239,57 @@ class Store:
 
     def backlogs(self) -> dict[Tags, int]:
         """Return the latest offset by sorted tags."""
-        with self._lock:
+        with self._core.lock:
             return self._latest.values()
 
     def services(self) -> dict[tuple[str, str], float]:
         """Return when each (service, env) last reported, in seconds since the epoch."""
-        with self._lock:
+        with self._core.lock:
             return dict(self._last_seen)
 
     def first_start(self) -> float | None:
         """Return when the oldest row starts; None where there is none."""
-        with self._reading() as (connection, pending, _):
-            starts = [*pending.starts.tolist(), *filter(None, [first_start(connection)])]
-            return min(starts, default=None)
+        with self._reading() as (connection, unwritten, _):
+            starts = [start for rows in unwritten for start in rows.starts.tolist()]
+            return min([*starts, *filter(None, [first_start(connection)])], default=None)
 
     def counters(self) -> dict[str, int]:
         """Return the counts of payloads taken, rows kept, rows forgotten for want of room, rows too old to be taken,
         and buckets of clocks that are ahead."""
-        with self._lock:
-            names = "payloads", "rows", "forgotten_rows", "ignored_rows", "clamped_buckets"
-            pending = {**self._pending.counted, "rows": len(self._pending.slots)}
-            return {name: self._written.get(name, 0) + pending.get(name, 0) for name in names}
+        with self._core.lock:
+            shown = {name: self._core.counted[name] for name in COUNTERS}
+            for pending in self._core.unwritten:
+                for name, value in {**pending.counted, "rows": len(pending.slots)}.items():
+                    shown[name] += value
+            return shown
 
     def used_bytes(self) -> int:
         """Return how many bytes of the file, or of memory, are in use."""
-        with self._lock:
+        with self._core.lock:
             return self._file.used_bytes()
 
     def _bounded(self, span: Span) -> tuple[int, int]:
         first = max(span.first, self.now() - self.kept_seconds)
         return int(first // WIDTH) * WIDTH, int(min(span.last, FOREVER) // -WIDTH) * -WIDTH
 
-    def _check_room(self) -> None:
-        if self._knows_too_much() or self._pending.cells > 2 * MAX_PENDING_CELLS:
-            try:
-                self._flush()
-            except sqlite3.Error as error:
-                raise told(error) from error
-            if self._knows_too_much():
-                raise StoreFullError(f"{self._max_points} pathways or {MAX_NAMES} services are known: no room for more")
-
-    def _knows_too_much(self) -> bool:
-        return len(self.points.keys) >= self._max_points or len(self.points.services) >= MAX_NAMES
+    def _write_ahead(self, entries: Iterable[tuple[float, str, bytes]]) -> None:
+        """Note in the file what is taken, and what waits to be forwarded. Nothing to do in memory."""
+        if self._file.path is None:
+            return
+        progress = None
+        with self._file.transaction() as connection:
+            put_in_journal(connection, entries)
+            if self._spool is not None:
+                progress = self._spool.save(connection, self.now())
+        if self._spool is not None and progress is not None:
+            self._spool.set_progress(progress)
 
     def _keep(self, report: Report, received: float) -> None:
-        self._pending.add(report, received, self.kept_seconds, self.points)
+        known = self.points.forgotten
+        self._core.pending.add(report, received, self.kept_seconds, self.points)
+        if self.points.forgotten > known:
+            problem = "there are too many pathways: those seen longest ago are forgotten"
+            self.conditions.note("pathways", problem, self.points.forgotten - known)
         self.facts.note(report, received)
         self._last_seen[report.service, report.env] = received
         self._last_seen.move_to_end((report.service, report.env))
@@ -265,67 +297,33 @@ class Store:
             self._last_seen.popitem(last=False)
         self.payloads += 1
 
-    def _is_due(self) -> bool:
-        rows = self._written.get("rows", 0) + len(self._pending.slots)
+    def _relieve_memory(self) -> None:
+        """Write what is pending where that is far too much, as after hours of a full disk. Raises sqlite3.Error."""
+        if sum(pending.cells for pending in self._core.unwritten) > 2 * MAX_PENDING_CELLS:
+            with self._core.upkeep_lock:
+                self._upkeep.write_pending()
+
+    def _has_much_pending(self) -> bool:
+        pending = self._core.pending
         return (
-            self._ticks() - self._flushed_at >= FLUSH_SECONDS
-            or self._pending.cells > MAX_PENDING_CELLS
-            or rows > self._max_rows
+            pending.cells > MAX_PENDING_CELLS
+            or len(pending.slots) + len(pending.offsets) > MAX_PENDING_SLOTS
+            or self._core.counted["rows"] + len(pending.slots) > self._max_rows
         )
 
-    def _flush(self) -> None:
-        self._flushed_at = self._ticks()
-        pending, extents = self._pending, dict(self._extents)
-        now = min(self.now(), pending.newest + 3600)  # a clock that is ahead must not make all of it old
-        counted = dict(pending.counted)
-        with self._file.transaction() as connection:
-            rows = 0
-            if pending:
-                rows = self._write(connection, pending, extents)
-            rows += roll_up(connection, extents, now, self._service_of)
-            oldest = int(now) - self.kept_seconds
-            gone = forget_old(connection, extents, oldest, now)
-            gone, counted["forgotten_rows"] = self._make_room(connection, extents, rows, gone)
-            forget_offsets(connection, oldest, now)
-            forgotten = forget_points(connection, oldest) if gone else ([], [])
-            counted["rows"] = rows - gone
-            add_to_counters(connection, counted)
-        for name, value in counted.items():
-            self._written[name] = self._written.get(name, 0) + value
-        self.points.forget(*forgotten)
-        self._extents, self._pending = extents, Pending(pending.newest, self._latest)
-
-    def _write(self, connection: sqlite3.Connection, pending: Pending, extents: Extents) -> int:
-        last = dict[int, int]()
-        for start, point in pending.slots:
-            last[point] = max(start, last.get(point, start))
-        put_services(connection, self.points, pending.last_seen)
-        put_points(connection, self.points, last)
-        put_offsets(connection, pending.offsets.items())
-        connection.execute("DELETE FROM journal")
-        return put_rows(connection, pending.rows(), self._service_of, extents)
-
-    def _make_room(self, connection: sqlite3.Connection, extents: Extents, rows: int, gone: int) -> tuple[int, int]:
-        forgotten, before = 0, self._written.get("rows", 0) + rows
-        while before - gone > self._max_rows or self._file.used_bytes() > self._max_bytes:
-            went, lost = make_room(connection, extents)
-            if not (went or forget_oldest_offsets(connection)):
-                break
-            gone, forgotten = gone + went, forgotten + lost
-        return gone, forgotten
-
-    def _service_of(self, point: int) -> int:
-        key = self.points.keys[point]
-        return self.points.services[key.service, key.env]
+    @property
+    def _extents(self) -> Extents:
+        return self._core.extents
 
     @contextmanager
-    def _reading(self) -> Iterator[tuple[sqlite3.Connection, Rows, Extents]]:
+    def _reading(self) -> Iterator[tuple[sqlite3.Connection, list[Rows], Extents]]:
         """See what is taken by now, each payload once. A file may be written meanwhile, memory not."""
+        lock = self._core.lock
         with ExitStack() as held:
-            held.enter_context(self._lock)
+            held.enter_context(lock)
             connection = held.enter_context(self._file.snapshot())
-            pending, extents = self._pending.rows(), dict(self._extents)
+            unwritten, extents = self._core.unwritten_rows(), dict(self._core.extents)
             if self._file.path is not None:
-                self._lock.release()
-                held.callback(self._lock.acquire)
-            yield connection, pending, extents
+                lock.release()
+                held.callback(lock.acquire)
+            yield connection, unwritten, extents

@@ -10,17 +10,20 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from msgspec.msgpack import decode, encode
 
 from asyncdsm.agent.levels import FOREVER, WIDTHS, Extent, Piece
 from asyncdsm.agent.points import PointKey, Points
+from asyncdsm.log import warn_each_minute
 
 APPLICATION_ID = 0x64736D31
 VERSION = 1
+BUSY_SECONDS = 1.0
+# How long to wait for another program that writes to the file: tracers wait for an answer for a second or two.
 _SCHEMA = """
 CREATE TABLE services (id INTEGER PRIMARY KEY, name TEXT, env TEXT, last_seen REAL);
 CREATE TABLE points (id INTEGER PRIMARY KEY, service INTEGER, tags BLOB, hash TEXT, parent TEXT, last INTEGER);
@@ -30,12 +33,15 @@ CREATE TABLE segments (
 CREATE INDEX segments_by_time ON segments (width, start);
 CREATE INDEX segments_by_service ON segments (service, width, start);
 CREATE TABLE levels (width INTEGER PRIMARY KEY, since INTEGER, until INTEGER) WITHOUT ROWID;
-CREATE TABLE backlogs (id INTEGER PRIMARY KEY, tags BLOB UNIQUE);
+CREATE TABLE backlogs (id INTEGER PRIMARY KEY, tags BLOB UNIQUE, service INTEGER);
 CREATE TABLE offsets (backlog INTEGER, start INTEGER, value INTEGER, PRIMARY KEY (backlog, start)) WITHOUT ROWID;
 CREATE INDEX offsets_by_time ON offsets (start);
 CREATE TABLE journal (id INTEGER PRIMARY KEY, received REAL, encoding TEXT, body BLOB);
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
+CREATE TABLE shares (service INTEGER PRIMARY KEY, rows INTEGER);
 """
+_NEXT_SERVICE, _NEXT_POINT = "next_service", "next_point"
+# Counters, too: numbers of what was forgotten may still be in segments, and are not given out again.
 
 
 class StoreError(Exception):
@@ -59,10 +65,12 @@ class StoreFile:
         self.path: Path | None = path
         self._lock = _locked(path) if path else None
         try:
+            if path:
+                _keep_private(path)
             self._connection = self._open()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._unlock()
-            raise StoreError(f"{path}: {error}") from None
+            raise StoreError(f"{path}: {error.strerror if isinstance(error, OSError) else error}") from None
         try:
             self._prepare()
         except (sqlite3.Error, StoreError) as error:
@@ -73,6 +81,11 @@ class StoreFile:
         """Close the file; what is committed is in it."""
         self._connection.close()
         self._unlock()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """What the store's threads share, one at a time."""
+        return self._connection
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -106,16 +119,19 @@ class StoreFile:
         pages, free, size = (self._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
         return int((pages - free) * size)
 
-    def load_points(self) -> Points:
-        """Return all points and their numbers."""
-        points, names = Points(), dict[int, tuple[str, str]]()
-        for number, name, env in self._connection.execute("SELECT id, name, env FROM services"):
+    def load_points(self, points: Points) -> None:
+        """Hand over all services and points with their numbers, those seen longest ago first."""
+        counters = self.counters()
+        points.next_service, points.next_point = counters.get(_NEXT_SERVICE, 1), counters.get(_NEXT_POINT, 1)
+        names = dict[int, tuple[str, str]]()
+        for number, name, env in self._connection.execute("SELECT id, name, env FROM services ORDER BY last_seen"):
             points.put_service(number, name, env)
             names[number] = name, env
-        query = "SELECT id, service, tags, hash, parent FROM points"
+        query = "SELECT id, service, tags, hash, parent FROM points ORDER BY last, id"
         for number, service, tags, hash_, parent in self._connection.execute(query):
-            points.put_point(number, PointKey(*names[service], tuple(decode(tags)), int(hash_), int(parent)))
-        return points
+            if service in names and names[service] in points.services:
+                key = PointKey(*names[service], tuple(decode(tags)), int(hash_), int(parent))
+                points.put_point(number, key, service)
 
     def last_seen(self) -> dict[tuple[str, str], float]:
         """Return when each (service, env) last reported."""
@@ -135,11 +151,13 @@ class StoreFile:
         """Return what was acknowledged and is not in `segments` yet: when it came, its encoding, its body."""
         return iter(self._connection.execute("SELECT received, encoding, body FROM journal ORDER BY id"))
 
-    def put_in_journal(self, entries: Iterable[tuple[float, str, bytes]]) -> None:
-        """Note what was taken; safe from a kill when this returns. Nothing to do in memory. Raises sqlite3.Error."""
-        if self.path is not None:
-            with self.transaction() as connection:
-                connection.executemany("INSERT INTO journal (received, encoding, body) VALUES (?, ?, ?)", entries)
+    def last_in_journal(self) -> int:
+        """Return the number of the journal's last entry; 0 without one."""
+        return int(self._connection.execute("SELECT coalesce(max(id), 0) FROM journal").fetchone()[0])
+
+    def shares(self) -> dict[int, int]:
+        """Return how many rows each service has, by its number; what an earlier version wrote is not counted."""
+        return dict(self._connection.execute("SELECT service, rows FROM shares"))
 
     def last_start(self) -> int:
         """Return when the newest row starts; 0 without one."""
@@ -148,7 +166,11 @@ class StoreFile:
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path or ":memory:", timeout=10, isolation_level=None, check_same_thread=False, cached_statements=64
+            self.path or ":memory:",
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=64,
         )
         try:
             connection.execute("PRAGMA synchronous = NORMAL")  # a kill loses nothing; a power cut some seconds
@@ -167,6 +189,15 @@ class StoreFile:
             raise StoreError("a database of another program")
         elif version != VERSION:
             raise StoreError(f"written by another version of asyncdsm (format {version}, this one reads {VERSION})")
+        else:
+            self._add_what_is_new()
+
+    def _add_what_is_new(self) -> None:
+        """Add what an earlier version's file lacks; that version still reads the file."""
+        run = self._connection.execute
+        run("CREATE TABLE IF NOT EXISTS shares (service INTEGER PRIMARY KEY, rows INTEGER)")
+        if "service" not in [column[1] for column in run("PRAGMA table_info(backlogs)")]:
+            run("ALTER TABLE backlogs ADD COLUMN service INTEGER")
 
     def _create(self) -> None:
         run = self._connection.execute
@@ -201,6 +232,22 @@ def _locked(path: Path) -> int:
     return lock
 
 
+def _keep_private(path: Path) -> None:
+    """Make the file, and what SQLite keeps beside it, readable by its owner only. Raises OSError where it cannot be."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    for suffix in ("", "-wal", "-shm", ".lock"):  # SQLite gives the two that it makes the permissions of the file
+        with suppress(FileNotFoundError):
+            _chmod(f"{path}{suffix}")
+
+
+def _chmod(path: str) -> None:
+    try:
+        if os.stat(path).st_mode & 0o077:
+            os.chmod(path, 0o600)
+    except PermissionError:
+        warn_each_minute("private", "%s belongs to somebody else, and others may read what is in it", path)
+
+
 def segments_of(
     connection: sqlite3.Connection, pieces: Iterable[Piece], service: int | None
 ) -> Iterator[tuple[int, bytes]]:
@@ -213,11 +260,17 @@ def segments_of(
             yield from connection.execute(f"{query} AND service = ?", (*piece, service))
 
 
-def put_points(connection: sqlite3.Connection, points: Points, last: dict[int, int]) -> None:
-    """Note points, and when each was last seen."""
+def put_in_journal(connection: sqlite3.Connection, entries: Iterable[tuple[float, str, bytes]]) -> None:
+    """Note what was taken: when it came, its encoding, its body."""
+    connection.executemany("INSERT INTO journal (received, encoding, body) VALUES (?, ?, ?)", entries)
+
+
+def put_points(connection: sqlite3.Connection, points: Points, last: Iterable[tuple[int, int]]) -> None:
+    """Note points by number, and when each was last seen; those that were forgotten meanwhile are left out."""
     rows = [
-        (number, points.services[key.service, key.env], encode(key.tags), str(key.hash), str(key.parent), start)
-        for number, start in last.items()
+        (number, service, encode(key.tags), str(key.hash), str(key.parent), start)
+        for number, start in last
+        if (service := points.service_of(number)) is not None
         for key in [points.keys[number]]
     ]
     query = (
@@ -226,17 +279,31 @@ def put_points(connection: sqlite3.Connection, points: Points, last: dict[int, i
     connection.executemany(query, rows)
 
 
-def put_services(connection: sqlite3.Connection, points: Points, last_seen: dict[tuple[str, str], float]) -> None:
-    """Note services, and when each last reported."""
-    rows = [(points.services[service], *service, seen) for service, seen in last_seen.items()]
+def put_services(
+    connection: sqlite3.Connection, points: Points, last_seen: Iterable[tuple[tuple[str, str], float]]
+) -> None:
+    """Note services, and when each last reported; those that were forgotten meanwhile are left out."""
+    rows = [(points.services[service], *service, seen) for service, seen in last_seen if service in points.services]
     query = "INSERT INTO services VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET last_seen = excluded.last_seen"
     connection.executemany(query, rows)
 
 
-def add_to_counters(connection: sqlite3.Connection, counted: dict[str, int]) -> None:
+def put_next_numbers(connection: sqlite3.Connection, points: Points) -> None:
+    """Note which numbers were given out."""
+    rows = [(_NEXT_SERVICE, points.next_service), (_NEXT_POINT, points.next_point)]
+    connection.executemany("INSERT OR REPLACE INTO counters VALUES (?, ?)", rows)
+
+
+def add_to_counters(connection: sqlite3.Connection, counted: Mapping[str, int]) -> None:
     """Count."""
     query = "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
     connection.executemany(query, [(name, value) for name, value in counted.items() if value])
+
+
+def add_to_shares(connection: sqlite3.Connection, rows: Mapping[int, int]) -> None:
+    """Add how many rows each service has more, or fewer."""
+    query = "INSERT INTO shares VALUES (?, ?) ON CONFLICT (service) DO UPDATE SET rows = rows + excluded.rows"
+    connection.executemany(query, rows.items())
 
 
 def first_starts(connection: sqlite3.Connection) -> dict[int, int]:
@@ -262,3 +329,9 @@ def forget_points(connection: sqlite3.Connection, oldest: int) -> tuple[list[int
     points = [number for (number,) in connection.execute(query, (first,))]
     query = "DELETE FROM services WHERE last_seen < ? AND id NOT IN (SELECT service FROM points) RETURNING name, env"
     return points, list(connection.execute(query, (oldest,)))
+
+
+def delete_names(connection: sqlite3.Connection, points: Iterable[int], services: Iterable[int]) -> None:
+    """Delete points and services by number."""
+    connection.executemany("DELETE FROM points WHERE id = ?", [(number,) for number in points])
+    connection.executemany("DELETE FROM services WHERE id = ?", [(number,) for number in services])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from msgspec.msgpack import decode, encode
 
+from asyncdsm.agent.shares import FairShares
+
 Tags = tuple[str, ...]
-_DETAIL_SECONDS = 24 * 3600
 
 
 class Backlog(NamedTuple):
@@ -21,37 +21,58 @@ class Backlog(NamedTuple):
 
 
 class Latest:
-    """The latest offset of each backlog, in memory; those heard of longest ago are let go of first."""
+    """The latest offset of each backlog, in memory. Each belongs to the service that reported it first.
+
+    Beyond `most`, those heard of longest ago go; only those of services that have more than an equal share.
+    """
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._backlogs: OrderedDict[Tags, Backlog] = OrderedDict()
+        self._backlogs: dict[Tags, Backlog] = {}
+        self._owners: dict[Tags, int] = {}
+        self._shares = FairShares[int, Tags](most)
+        self.evicted: list[Tags] = []
+        """Those that were let go of, and that the file may still have."""
 
-    def note(self, tags: Tags, backlog: Backlog) -> None:
+    def note(self, tags: Tags, backlog: Backlog, service: int) -> None:
         """Take what is newer: the newest bucket wins, not the highest value, for a topic made anew counts from 0."""
         known = self._backlogs.get(tags)
         if known is None or backlog >= known:
             self._backlogs[tags] = backlog
-            self._backlogs.move_to_end(tags)
-        if len(self._backlogs) > self._most:
-            self._backlogs.popitem(last=False)
+        for gone in self._shares.use(self._owners.setdefault(tags, service), tags):
+            del self._backlogs[gone], self._owners[gone]
+            self.evicted.append(gone)
+
+    def owner(self, tags: Tags) -> int | None:
+        """Return the number of the service that a backlog belongs to; None where it is not known any more."""
+        return self._owners.get(tags)
 
     def values(self) -> dict[Tags, int]:
         """Return the offsets by tags."""
         return {tags: backlog.value for tags, backlog in self._backlogs.items()}
 
 
-def put_offsets(connection: sqlite3.Connection, offsets: Iterable[tuple[tuple[Tags, int], int]]) -> None:
-    """Note offsets by tags and start; the highest wins."""
+def put_offsets(
+    connection: sqlite3.Connection, offsets: Iterable[tuple[tuple[Tags, int], int]], owner: Callable[[Tags], int | None]
+) -> None:
+    """Note offsets by tags and start; the highest wins. Those of backlogs without an owner are left out."""
     listed = [
-        {"tags": encode(tags), "start": start, "value": min(value, (1 << 63) - 1)} for (tags, start), value in offsets
+        {"tags": encode(tags), "start": start, "value": min(value, (1 << 63) - 1), "service": service}
+        for (tags, start), value in offsets
+        if (service := owner(tags)) is not None
     ]
-    connection.executemany("INSERT OR IGNORE INTO backlogs (tags) VALUES (:tags)", listed)
+    connection.executemany("INSERT OR IGNORE INTO backlogs (tags, service) VALUES (:tags, :service)", listed)
     connection.executemany(
         "INSERT INTO offsets SELECT id, :start, :value FROM backlogs WHERE tags = :tags "
         "ON CONFLICT (backlog, start) DO UPDATE SET value = max(value, excluded.value)",
         listed,
     )
+
+
+def forget_backlogs(connection: sqlite3.Connection, backlogs: Iterable[Tags]) -> None:
+    """Let go of backlogs and their offsets."""
+    named = [(encode(tags),) for tags in backlogs]
+    connection.executemany("DELETE FROM offsets WHERE backlog = (SELECT id FROM backlogs WHERE tags = ?)", named)
+    connection.executemany("DELETE FROM backlogs WHERE tags = ?", named)
 
 
 def read_offsets(connection: sqlite3.Connection, first: int, last: int) -> Iterator[tuple[Tags, int, int]]:
@@ -69,27 +90,31 @@ def read_offsets(connection: sqlite3.Connection, first: int, last: int) -> Itera
             yield tuple(decode(tags)), start, value
 
 
-def latest_offsets(connection: sqlite3.Connection) -> Iterator[tuple[Tags, Backlog]]:
-    """Yield the latest offset of each backlog, those heard of longest ago first."""
+def latest_offsets(connection: sqlite3.Connection) -> Iterator[tuple[Tags, Backlog, int]]:
+    """Yield the latest offset of each backlog and its service (0 where unknown), those heard of longest ago first."""
     query = (
-        "SELECT tags, start, value FROM (SELECT backlog, max(start) AS start, value FROM offsets GROUP BY backlog) "
+        "SELECT tags, start, value, coalesce(service, 0) FROM "
+        "(SELECT backlog, max(start) AS start, value FROM offsets GROUP BY backlog) "
         "JOIN backlogs ON id = backlog ORDER BY start"
     )
-    for tags, start, value in connection.execute(query):
-        yield tuple(decode(tags)), Backlog(start, value)
+    for tags, start, value, service in connection.execute(query):
+        yield tuple(decode(tags)), Backlog(start, value), service
 
 
-def forget_offsets(connection: sqlite3.Connection, oldest: int, now: float) -> None:
-    """Let go of what is older than `oldest`, and of all but the last of each minute that is a day ago."""
-    connection.execute("DELETE FROM offsets WHERE start < ?", (oldest,))
-    detail = int(now) - _DETAIL_SECONDS
+def forget_old_offsets(connection: sqlite3.Connection, oldest: int) -> None:
+    """Let go of offsets that are older than `oldest`, and of backlogs that have none any more."""
+    if connection.execute("DELETE FROM offsets WHERE start < ?", (oldest,)).rowcount:
+        connection.execute("DELETE FROM backlogs WHERE NOT EXISTS (SELECT 1 FROM offsets WHERE backlog = backlogs.id)")
+
+
+def thin_offsets(connection: sqlite3.Connection, first: int, last: int) -> None:
+    """Let go of all but the last offset of each minute in [first, last)."""
     connection.execute(
-        "DELETE FROM offsets AS o WHERE start >= :end - 3600 AND start < :end AND EXISTS ("
+        "DELETE FROM offsets AS o WHERE start >= ? AND start < ? AND EXISTS ("
         "SELECT 1 FROM offsets AS later WHERE later.backlog = o.backlog "
         "AND later.start > o.start AND later.start < (o.start / 60 + 1) * 60)",
-        {"end": detail // 60 * 60},
+        (first, last),
     )
-    connection.execute("DELETE FROM backlogs WHERE id NOT IN (SELECT backlog FROM offsets)")
 
 
 def forget_oldest_offsets(connection: sqlite3.Connection) -> int:

@@ -40,7 +40,7 @@ class Pending:
         """
         self.counted["payloads"] += 1
         self.last_seen[report.service, report.env] = received
-        points.service(report.service, report.env)
+        service = points.service(report.service, report.env)
         starts = [self._start(bucket.start_ns, received) for bucket in report.buckets]
         self.newest = max([self.newest, *starts])
         oldest = min(int(received), self.newest) - kept_seconds
@@ -51,11 +51,11 @@ class Pending:
                 slots += [-1] * len(bucket.points)
                 continue
             for point in bucket.points:
-                number = points.point(PointKey(report.service, report.env, *point))
+                number = points.point(PointKey(report.service, report.env, *point), service)
                 slots.append(self.slots.setdefault((start, number), len(self.slots)))
             for tags, value in bucket.backlogs:
                 self.offsets[tags, start] = max(value, self.offsets.get((tags, start), value))
-                self._latest.note(tags, Backlog(start, value))
+                self._latest.note(tags, Backlog(start, value), service)
         slot_of = np.array(slots, np.int64)
         cells = report.cells if -1 not in slots else report.cells.of_groups(slot_of >= 0)
         if len(cells.keys):

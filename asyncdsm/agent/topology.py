@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from asyncdsm.agent.bounds import MOST_EDGES, MOST_LAGS, MOST_PATHWAYS, MOST_SERVICES, Cut
 from asyncdsm.agent.cells import Cells, merged
 from asyncdsm.agent.lag import lag_of, named_tags
 from asyncdsm.agent.points import EdgeKey, PointKey, edge_id
 from asyncdsm.agent.spans import covered_seconds, last_minutes
 from asyncdsm.agent.stats import Figures
 from asyncdsm.agent.store import Span, Store, by_point
-from asyncdsm.edge import MOST_PATHWAYS
+from asyncdsm.edge import MOST_PATHWAYS as MOST_PATHWAYS_OF_SERVICE
 
 CLAMPED_SHARE = 0.05
 """So many of an edge's latencies are exactly zero where the clocks of two machines disagree."""
@@ -30,7 +31,9 @@ def topology_of(store: Store, span: Span) -> dict[str, Any]:
     keys, cells = points_of(store, span)
     seconds = covered_seconds(store, span) if keys else 0.0
     lags = lag_of(store.backlogs() if span.last > store.now() else store.backlogs_at(span))
-    edges = _edges(keys, cells, seconds, lags)
+    cut = Cut()
+    edges = _edges(keys, cells, seconds, lags, cut)
+    services = _services(store, span, keys, edges)
     now = store.now()
     to = min(span.last, now)
     return {
@@ -38,11 +41,12 @@ def topology_of(store: Store, span: Span) -> dict[str, Any]:
         "to": to,
         "minutes": ceil((min(span.last, now // 60 * 60 + 60) - span.first) / 60),
         "seconds": round(seconds, 3),
-        "services": _services(store, span, keys, edges),
+        "services": cut.largest("services", services, MOST_SERVICES, lambda service: service["last_seen"] or 0.0),
         "queues": _queues(edges),
         "edges": edges,
-        "pathways": _pathways(keys, cells),
-        "lag": lags,
+        "pathways": _pathways(keys, cells, cut),
+        "lag": cut.largest("lag", lags, MOST_LAGS, lambda lag: lag["behind"]),
+        **cut.shown(),
     }
 
 
@@ -87,11 +91,14 @@ def queue_of(named: Mapping[str, str]) -> str:
     return named.get("topic") or named.get("exchange") or ""
 
 
-def _edges(keys: Sequence[PointKey], cells: Cells, seconds: float, lags: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _edges(
+    keys: Sequence[PointKey], cells: Cells, seconds: float, lags: list[dict[str, Any]], cut: Cut
+) -> list[dict[str, Any]]:
     places: dict[EdgeKey, int] = {}
     edge_of = np.array([places.setdefault(key.edge, len(places)) for key in keys], np.int64)
     by_edge = merged(cells.regrouped(edge_of)) if keys else cells
     shown = Figures.of(by_edge, len(places))
+    listed = list(places)
     behind_another = np.array([key.parent != 0 for key in keys], np.bool_)
     hops = Figures.of(merged(cells.of_groups(behind_another).regrouped(edge_of)), len(places)) if keys else shown
     return [
@@ -100,7 +107,8 @@ def _edges(keys: Sequence[PointKey], cells: Cells, seconds: float, lags: list[di
             **shown.stats(place),
             "clamped": float(hops.edge.zeros[place] / hops.edge.counts[place]) if hops.edge.counts[place] else 0.0,
         }
-        for edge, place in places.items()
+        for place in cut.busiest("edges", shown.edge.counts, [edge[:2] for edge in listed], MOST_EDGES)
+        for edge in [listed[place]]
     ]
 
 
@@ -118,7 +126,7 @@ def _services(
             "env": env,
             "last_seen": seen.get((name, env)),
             "pathways": len(pathways.get((name, env), ())),
-            "too_many_pathways": len(pathways.get((name, env), ())) > MOST_PATHWAYS,
+            "too_many_pathways": len(pathways.get((name, env), ())) > MOST_PATHWAYS_OF_SERVICE,
             # A latency below zero is proof; zeros have to be many.
             "clocks_disagree": (name, env) in disagreeing or facts.negatives_at >= max(span.first, 1.0),
             "version": facts.version,
@@ -135,7 +143,7 @@ def _queues(edges: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
     return [{"type": type_, "name": name} for type_, name in sorted(queues)]
 
 
-def _pathways(keys: Sequence[PointKey], cells: Cells) -> list[dict[str, Any]]:
+def _pathways(keys: Sequence[PointKey], cells: Cells, cut: Cut) -> list[dict[str, Any]]:
     shown = Figures.of(cells, len(keys))
     return [
         {
@@ -148,5 +156,6 @@ def _pathways(keys: Sequence[PointKey], cells: Cells) -> list[dict[str, Any]]:
             "edge_latency": shown.edge.stats(place),
             "pathway_latency": shown.pathway.stats(place),
         }
-        for place, key in enumerate(keys)
+        for place in cut.busiest("pathways", shown.edge.counts, [key[:2] for key in keys], MOST_PATHWAYS)
+        for key in [keys[place]]
     ]

@@ -87,7 +87,7 @@ class AgentExporter:
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
-    def headers_of(self, payload: bytes) -> list[tuple[str, str]] | None:
+    def headers_of(self, payload: bytes) -> list[tuple[bytes, bytes]] | None:
         """Return headers of this one payload, besides those of all."""
         return None
 

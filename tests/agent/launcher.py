@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from asyncdsm.agent import serve as serve_module
 from asyncdsm.agent import store as store_module
 from asyncdsm.agent.serve import running_agent
 from asyncdsm.agent.store import Store
@@ -18,7 +19,7 @@ from tests.agent.payloads import NOW
 
 async def serve(path: Path) -> None:
     """Run an agent, which writes what is pending at every opportunity, until it is killed."""
-    store_module.FLUSH_SECONDS = 0.02
+    store_module.FLUSH_SECONDS = serve_module.MAINTAIN_SECONDS = 0.02
     store = await asyncio.to_thread(lambda: Store(path, now=lambda: NOW))
     async with running_agent(store=store) as agent:
         say(f"{os.getpid()} {agent.url}")

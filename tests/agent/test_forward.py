@@ -94,14 +94,6 @@ async def test_what_was_not_compressed_is_not_said_to_be() -> None:
     assert "content-encoding" not in intake.requests[0][2]
 
 
-async def test_what_is_wrong_is_not_passed_on() -> None:
-    async with passing_on() as (client, intake):
-        assert (await client.report(b"\xc1")).status_code == 400
-        await client.report(body(1), gzipped=True)
-        await accounts(client, lambda shown: shown["delivered"] == 1)
-    assert intake.accepted == [body(1)]
-
-
 async def test_the_other_side_is_away_and_comes_back() -> None:
     async with listening() as intake:
         port = int(intake.url.rpartition(":")[2])

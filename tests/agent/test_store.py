@@ -14,7 +14,6 @@ from asyncdsm.agent.levels import FOREVER
 from asyncdsm.agent.spans import covered_seconds, last_minutes
 from asyncdsm.agent.stats import Figures
 from asyncdsm.agent.store import Span, Store
-from asyncdsm.agent.store_file import StoreFullError
 from asyncdsm.agent.topology import points_of
 from tests.agent.payloads import MINUTE_NS, NOW_NS, SECOND_NS, bucket, payload, point
 
@@ -145,12 +144,13 @@ def test_a_row_counts_once(clock: Clock) -> None:
     assert store.counters()["forgotten_rows"] == 0
 
 
-def test_names_are_bounded(clock: Clock) -> None:
+def test_pathways_beyond_the_bound_push_out_the_oldest(clock: Clock) -> None:
     store = Store(now=clock, max_points=10)
     store.add(report(clock, *range(10)))
-    with pytest.raises(StoreFullError, match="10 pathways"):
-        store.add(report(clock, 10))
-    assert sorted(kept(store)) == list(range(10))
+    store.add(report(clock, 10))
+    assert sorted(kept(store)) == list(range(1, 11))
+    store.flush()
+    assert sorted(kept(store)) == list(range(1, 11))
 
 
 def test_the_newest_bucket_has_the_offset(clock: Clock) -> None:

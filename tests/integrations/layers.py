@@ -428,7 +428,9 @@ class _SqsBroker(AsyncBroker):
 
     async def listen(self) -> AsyncGenerator[bytes | AckableMessage, None]:
         while True:
-            answer = await self.client.receive_message(QueueUrl=self.url, WaitTimeSeconds=1)
+            answer = await self.client.receive_message(
+                QueueUrl=self.url, MessageAttributeNames=["All"], WaitTimeSeconds=1
+            )
             for message in answer.get("Messages", []):
                 assert "MessageAttributes" not in message, "two contexts on one message"
                 yield message["Body"].encode()
@@ -506,7 +508,7 @@ async def _sqs(aws: Aws, client: Any) -> Log:
         for number in range(COUNT):
             await client.send_message(QueueUrl=url, MessageBody=str(number))
     while len(log) < COUNT:
-        answer = await client.receive_message(QueueUrl=url, WaitTimeSeconds=1)
+        answer = await client.receive_message(QueueUrl=url, MessageAttributeNames=["_datadog"], WaitTimeSeconds=1)
         for message in answer.get("Messages", []):
             log.note(context_of_sqs(message))
     return log
@@ -524,7 +526,7 @@ def boto3_resource(aws: Aws, follow: Follow) -> Log:
             for number in range(COUNT):
                 queue.send_message(MessageBody=str(number))
         while len(log) < COUNT:
-            for message in queue.receive_messages(WaitTimeSeconds=1):
+            for message in queue.receive_messages(MessageAttributeNames=["_datadog"], WaitTimeSeconds=1):
                 with asyncdsm.using(message):
                     log.note(context_of_sqs(message.meta.data))
     return log

@@ -111,7 +111,7 @@ def test_a_tasks_headers_are_those_that_the_sender_gave(
     asyncdsm.wrap(app)
     seen, done = list[Any](), Event()
 
-    @app.task(bind=True, shared=False, ignore_result=True)  # type: ignore[untyped-decorator]
+    @app.task(bind=True, shared=False, ignore_result=True, name=f"look {name}")  # type: ignore[untyped-decorator]
     def look(self: Any) -> None:
         seen.append((self.request.headers, asyncdsm.current_pathway(), asyncdsm_celery.pathway_of(self.request)))
         if not self.request.retries:

@@ -1,0 +1,181 @@
+"""One service that reports too much takes no room, no history and no place in answers from the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncdsm.agent import pathways as pathways_module
+from asyncdsm.agent import store as store_module
+from asyncdsm.agent import topology as topology_module
+from asyncdsm.agent.bounds import Cut
+from asyncdsm.agent.intake import read_report
+from asyncdsm.agent.levels import WIDTHS
+from asyncdsm.agent.shares import FairShares
+from asyncdsm.agent.store import Store
+from tests.agent.payloads import NOW, Client, bucket, payload, point
+from tests.agent.test_store import EVER, Clock, clock, kept, report
+
+__all__ = ["clock"]
+
+
+def reported(store: Store, clock: Clock, service: str, *hashes: int, minutes_ago: float = 0) -> None:
+    store.add(report(clock, *hashes, service=service, minutes_ago=minutes_ago))
+
+
+def hashes_of(store: Store, service: str) -> list[int]:
+    return sorted(key.hash for key in store.points.keys.values() if key.service == service)
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_flood_of_one_service_pushes_out_its_own_oldest_pathways(clock: Clock, tmp_path: Path, in_file: bool) -> None:
+    path = tmp_path / "store.db" if in_file else None
+    with closing(Store(path, now=clock, max_points=100)) as store:
+        reported(store, clock, "shop", *range(20))
+        for first in range(1000, 2000, 90):
+            reported(store, clock, "flood", *range(first, first + 90))
+            reported(store, clock, "shop", 7)
+        reported(store, clock, "shop", 20, 21)
+        reported(store, clock, "new", 1)
+        store.flush()
+        assert hashes_of(store, "shop") == list(range(22))
+        assert hashes_of(store, "new") == [1]
+        flood = hashes_of(store, "flood")
+        assert flood[-1] == 2079
+        assert flood == list(range(flood[0], 2080))
+        assert len(store.points.keys) <= 100
+        counted = kept(store)
+        assert counted[7] == 1 + len(range(1000, 2000, 90))
+    if path:
+        with closing(Store(path, now=clock, max_points=100)) as store:
+            assert kept(store) == counted
+
+
+def test_numbers_of_forgotten_pathways_are_not_given_out_again(clock: Clock, tmp_path: Path) -> None:
+    path, seen = tmp_path / "store.db", set[int]()
+    for turn in range(4):
+        with closing(Store(path, now=clock, max_points=3)) as store:
+            for hash_ in range(10):
+                reported(store, clock, "s", 100 * turn + hash_)
+                seen.add(max(store.points.keys))
+            store.flush()
+    assert len(seen) == 40
+
+
+def test_flood_of_services_pushes_out_those_that_reported_longest_ago(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "MAX_NAMES", 10)
+    store = Store(now=clock)
+    for number in range(50):
+        reported(store, clock, f"s{number}", number)
+        reported(store, clock, "shop", 1000)
+    store.flush()
+    assert sorted(kept(store)) == [*range(41, 50), 1000]
+    assert len(store.points.services) == 10
+
+
+def test_rolled_up_rows_leave_out_forgotten_pathways(clock: Clock) -> None:
+    store = Store(now=clock, max_points=10)
+    for hash_ in range(40):
+        reported(store, clock, "s", hash_)
+        store.flush()
+        clock.now += 10
+    expected = kept(store)
+    clock.now += 7200
+    store.flush()
+    assert store._extents[WIDTHS[-1]].until > clock.now - 7200
+    assert kept(store) == expected
+
+
+def test_service_with_most_rows_makes_room_first(clock: Clock) -> None:
+    store = Store(now=clock, max_rows=500)
+    reported(store, clock, "shop", *range(5))
+    for _ in range(20):
+        clock.now += 10
+        reported(store, clock, "flood", *range(1000, 1100))
+        reported(store, clock, "shop", *range(5))
+        store.flush()
+    counted = kept(store)
+    assert [counted[hash_] for hash_ in range(5)] == [21] * 5
+    assert store.counters()["rows"] <= 500
+    assert store.counters()["forgotten_rows"] > 0
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_flood_of_backlogs_pushes_out_its_own(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, in_file: bool
+) -> None:
+    monkeypatch.setattr(store_module, "MAX_BACKLOGS", 20)
+    path = tmp_path / "store.db" if in_file else None
+
+    def offsets(service: str, *topics: object) -> None:
+        backlogs = [{"Tags": [f"topic:{topic}"], "Value": 1} for topic in topics]
+        store.add(read_report(payload(bucket(Backlogs=backlogs), Service=service), ""))
+
+    with closing(Store(path, now=lambda: NOW)) as store:
+        offsets("shop", "orders", "mails")
+        offsets("flood", *range(1000))
+        store.flush()
+        offsets("flood", *range(1000, 1500))
+        store.flush()
+        expected = {("topic:orders",), ("topic:mails",)}
+        assert expected < set(store.backlogs())
+        assert len(store.backlogs()) <= 20
+        assert {tags for tags, _, _ in store.offsets(EVER)} == set(store.backlogs())
+    if path:
+        with closing(Store(path, now=lambda: NOW)) as store:
+            offsets("flood", *range(2000, 2100))
+            assert expected < set(store.backlogs())
+
+
+@given(
+    uses=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30)), max_size=200),
+    most=st.integers(1, 20),
+)
+def test_shares_are_bounded_and_fair(uses: list[tuple[int, int]], most: int) -> None:
+    shares, present = FairShares[int, tuple[int, int]](most), dict[tuple[int, int], None]()
+    for owner, item in uses:
+        present.pop((owner, item), None)
+        present[owner, item] = None
+        before = Counter(owner for owner, _ in present)
+        for gone in shares.use(owner, (owner, item)):
+            del present[gone]
+            # Nobody is cut below what everybody may have.
+            assert Counter(owner for owner, _ in present)[gone[0]] >= min(before[gone[0]], most // len(before)) - 1
+        assert len(shares) == len(present) <= most
+    if uses:
+        assert uses[-1] in present
+
+
+def test_cut_lists_keep_the_busiest_of_each_owner() -> None:
+    cut = Cut()
+    counts = np.array([5.0, 1, 9, 2, 3, 7])
+    assert cut.busiest("edges", counts, list("aaaabb"), 4) == [0, 2, 4, 5]
+    assert cut.shown() == {"cut": {"edges": 2}}
+    assert Cut().shown() == {}
+
+
+async def test_answers_are_cut_and_say_how_much(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topology_module, "MOST_PATHWAYS", 10)
+    monkeypatch.setattr(topology_module, "MOST_EDGES", 5)
+    for service, count in (("flood", 40), ("shop", 3)):
+        points = [point(Hash=100 + hash_, EdgeTags=["type:kafka", f"topic:t{hash_ % 20}"]) for hash_ in range(count)]
+        await client.report(payload(bucket(*points), Service=service))
+    shown = await client.topology()
+    assert shown["cut"] == {"edges": 20 + 3 - 4, "pathways": 33}
+    assert Counter(one["service"] for one in shown["pathways"]) == {"flood": 7, "shop": 3}
+    assert Counter(one["service"] for one in shown["edges"]) == {"flood": 2, "shop": 2}
+    assert {service["name"]: service["pathways"] for service in shown["services"]} == {"flood": 40, "shop": 3}
+    assert (await client.get("/api/map")).json()["left_out"] == 19
+    pathways = (await client.get("/api/pathways", params={"service": "flood"})).json()
+    assert "cut" not in pathways
+    monkeypatch.setattr(pathways_module, "MOST_PATHWAYS", 4)
+    pathways = (await client.get("/api/pathways", params={"service": "flood"})).json()
+    assert (len(pathways["pathways"]), pathways["cut"]["pathways"]) == (4, 36)

@@ -1,0 +1,181 @@
+"""What the store does by itself keeps nobody waiting: its lock is held for short steps only."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from asyncdsm.agent import store as store_module
+from asyncdsm.agent import store_rollup, store_upkeep
+from asyncdsm.agent.cells import Cells, Ints, packed
+from asyncdsm.agent.levels import WIDTHS
+from asyncdsm.agent.merger import Rows
+from asyncdsm.agent.store import Store
+from asyncdsm.agent.store_core import Core
+from tests.agent.payloads import NOW
+from tests.agent.test_store import EVER, TAGS, Clock, clock, kept, report
+from tests.agent.test_store_file import fill, make_room, taken
+
+__all__ = ["clock"]
+SERVICES, POINTS = 30, 5
+
+
+@pytest.fixture(params=["file", "memory"])
+def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[Store]:
+    with closing(Store(tmp_path / "store.db" if request.param == "file" else None, now=clock)) as store:
+        yield store
+
+
+def fill_hours(store: Store, clock: Clock) -> dict[int, float]:
+    """Report for two hours; return the messages by hash."""
+    for _ in range(24):
+        for service in range(SERVICES):
+            hashes = range(service * POINTS, (service + 1) * POINTS)
+            store.add(report(clock, *hashes, service=f"s{service}", offset=service))
+        clock.now += 300
+    return dict.fromkeys(range(SERVICES * POINTS), 24.0)
+
+
+def test_lock_is_given_up_between_steps_and_while_computing(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, pauses, computed = fill_hours(store, clock), list[bool](), list[bool]()
+    pause = Core.pause
+
+    def note_pause(core: Core) -> None:
+        pauses.append(core.lock.locked())
+        pause(core)
+
+    def note_packing(cells: Cells, points: Ints) -> bytes:
+        computed.append(store._core.lock.locked())
+        return packed(cells, points)
+
+    monkeypatch.setattr(Core, "pause", note_pause)
+    monkeypatch.setattr(store_rollup, "packed", note_packing)
+    store.flush()
+    rolled_up = store_upkeep.MOST_STRETCHES
+    assert len(pauses) > rolled_up
+    assert len(computed) >= SERVICES * (24 + 12)
+    assert not any(pauses)
+    assert not any(computed)
+    assert kept(store) == expected
+
+
+def test_reports_are_taken_while_rows_are_rolled_up(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reports between two steps is answered, and counted once, at every step there is."""
+    expected, pause, reported = fill_hours(store, clock), Core.pause, [0]
+
+    def report_meanwhile(core: Core) -> None:
+        pause(core)
+        if reported[0] < 500:
+            reported[0] += 1
+            store.add(report(clock, 1, service="s0", minutes_ago=reported[0] % 150))
+            if reported[0] % 10 == 0:
+                assert kept(store) == {**expected, 1: expected[1] + reported[0]}
+
+    monkeypatch.setattr(Core, "pause", report_meanwhile)
+    for _ in range(12):
+        store.flush()
+        clock.now += 10
+    assert store._extents[WIDTHS[-1]].until > NOW
+    assert reported[0] > 50
+    assert kept(store) == {**expected, 1: expected[1] + reported[0]}
+
+
+def test_error_in_the_middle_of_the_upkeep_loses_nothing(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "store.db"
+    with closing(Store(path, now=clock)) as store:
+        expected = fill_hours(store, clock)
+        store.flush()
+        fill(store)
+        clock.now += 7200
+        store.add(report(clock, *range(1000, 1300), service="late"))
+        expected |= dict.fromkeys(range(1000, 1300), 1.0)
+        for _ in range(3):
+            with pytest.raises(sqlite3.Error, match="full"):
+                store.flush()
+            assert kept(store) == expected
+        assert [problem["name"] for problem in store.conditions.present()] == ["upkeep"]
+        make_room(store)
+        for _ in range(10):
+            store.flush()
+        assert store.conditions.present() == []
+        assert kept(store) == expected
+    with closing(Store(path, now=clock)) as store:
+        assert kept(store) == expected
+
+
+@contextmanager
+def killed(path: Path) -> Iterator[Store]:
+    """Open a store whose end writes nothing, as after a kill."""
+    store = Store(path, now=lambda: NOW)
+    yield store
+    store._closing()
+
+
+def test_kill_between_steps_counts_everything_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, pause = tmp_path / "store.db", Core.pause
+    for step in range(1, 8):
+        left = [step]
+
+        def die(core: Core, left: list[int] = left) -> None:
+            left[0] -= 1
+            if not left[0]:
+                raise KeyboardInterrupt
+            pause(core)
+
+        with killed(path) as store:
+            store.add_all([taken(*range(step * 10, step * 10 + 10))])
+            monkeypatch.setattr(Core, "pause", die)
+            with pytest.raises(KeyboardInterrupt):
+                store.flush()
+            monkeypatch.setattr(Core, "pause", pause)
+    with closing(Store(path, now=lambda: NOW)) as store:
+        assert kept(store) == dict.fromkeys(range(10, 80), 4)
+
+
+def test_offsets_are_thinned_to_one_a_minute_after_a_day(store: Store, clock: Clock) -> None:
+    for second in range(0, 600, 10):
+        store.add(report(clock, offset=second))
+        clock.now += 10
+    store.flush()
+    assert len(store.offsets(EVER)) == 60
+    clock.now += 86_400
+    store.add(report(clock, offset=1000))
+    store.flush()
+    offsets = [value for tags, _, value in store.offsets(EVER) if tags == TAGS]
+    assert 10 <= len(offsets) <= 13
+    assert offsets[-2:] == [590, 1000]
+
+
+@pytest.mark.parametrize("with_file", [True, False])
+def test_readers_of_the_map_do_not_hold_the_lock_while_they_add_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_file: bool
+) -> None:
+    with closing(Store(tmp_path / "store.db" if with_file else None, now=lambda: NOW)) as store:
+        store.add_all([taken(1, 2)])
+        store.flush()
+        store.add_all([taken(1)])
+        held = list[bool]()
+
+        def label(rows: Rows) -> Ints:
+            held.append(store._core.lock.locked())
+            return rows.points
+
+        store.merged(EVER, label)
+        assert held
+        assert not any(held)
+
+
+def test_what_waits_to_be_written_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MAX_PENDING_SLOTS", 10)
+    for first in range(0, 108, 9):
+        store.add_all([taken(*range(first, first + 9))])
+        assert len(store._core.pending.slots) <= 10
+    assert kept(store) == dict.fromkeys(range(108), 4)
