@@ -74,6 +74,7 @@ HAND_ON = {
     "asyncdsm_confluent.follow._looking_up.<locals>",
     "hooks._as_of_class.<locals>",
     "hooks._on_object.<locals>",
+    "hooks._switchable.<locals>",
 }
 """They call a hook with the arguments that they were given, and do nothing else."""
 
