@@ -62,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_argument(
         "--token",
         default=os.environ.get("ASYNCDSM_AGENT_TOKEN") or None,
-        help="what everybody has to show; needed where --host is beyond this machine (or ASYNCDSM_AGENT_TOKEN)",
+        help="what everybody has to show, 16 characters or more; needed where --host is beyond this machine. "
+        "Default: ASYNCDSM_AGENT_TOKEN, which services read too. A browser is asked for it (or open /?token=TOKEN "
+        "once); tracers of Datadog get it as a password: DD_TRACE_AGENT_URL=http://agent:TOKEN@HOST:PORT",
     )
     agent.set_defaults(run=_agent, extra="agent")
 
@@ -106,7 +108,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _asks_an_agent(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", type=_url, default="http://127.0.0.1:8126", help="default: %(default)s")
-    parser.add_argument("--minutes", type=_minutes, default=10, help="of so many minutes (default: %(default)s)")
+    parser.add_argument(
+        "--minutes",
+        type=_minutes,
+        default=10,
+        help="show the hops of so many minutes, as they are in the last one (default: %(default)s)",
+    )
     parser.add_argument("--token", default=os.environ.get("ASYNCDSM_AGENT_TOKEN"), help="or ASYNCDSM_AGENT_TOKEN")
 
 

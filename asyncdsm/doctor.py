@@ -1,4 +1,4 @@
-"""`asyncdsm doctor`: what is installed and followed, what is set and by what, whether the agent answers."""
+"""`asyncdsm doctor`: what is installed and followed, what is set and by what, whether the agent takes what is sent."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def findings(environ: Mapping[str, str]) -> dict[str, Any]:
     found["settings"] = _settings(settings, environ)
     if settings.enabled:
         found["agent"] = _agent(settings)
-    return {**found, "well": not settings.enabled or found["agent"]["answers"]}
+    return {**found, "well": not settings.enabled or found["agent"]["problem"] is None}
 
 
 def _client(name: str) -> dict[str, Any]:
@@ -79,18 +79,17 @@ def _settings(settings: Settings, environ: Mapping[str, str]) -> dict[str, dict[
 
 
 def _agent(settings: Settings) -> dict[str, Any]:
-    from asyncdsm.exporters.agent import AgentExporter  # noqa: PLC0415
+    from asyncdsm.exporters.agent import AgentExporter, Info  # noqa: PLC0415
 
     exporter = AgentExporter(settings._replace(request_seconds=PATIENCE_SECONDS))
 
-    async def ask() -> tuple[bool, str | None]:
+    async def ask() -> Info:
         try:
             return await exporter.ask()
         finally:
             await exporter.aclose()
 
-    lists_endpoint, problem = asyncio.run(ask())
-    return {"answers": problem is None, "lists_endpoint": lists_endpoint, "problem": problem}
+    return asyncio.run(ask())._asdict()
 
 
 def told(found: Mapping[str, Any]) -> list[str]:
@@ -122,5 +121,7 @@ def _agent_told(found: Mapping[str, Any]) -> str:
         return "DD_DATA_STREAMS_ENABLED is false: nothing is measured, no message is touched"
     if not agent["answers"]:
         return f"The agent at {url} does not answer: {agent['problem']}"
+    if agent["problem"]:
+        return f"The agent at {url} answers, but it refuses what services send: {agent['problem']}"
     lists = "lists" if agent["lists_endpoint"] else "does not list"
     return f"The agent at {url} answers, and {lists} the Data Streams endpoint"

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RESTART_SECONDS = 1.0
+BEFORE_BUCKET_ENDS_NS = 200_000_000
+"""How long before the end of a bucket the high watermarks are read: early enough to be counted in that bucket."""
 
 
 class Flusher:
@@ -113,10 +115,15 @@ class Flusher:
         exporter = await self._apart(self._load)
         try:
             next_collect = current_time() + self._settings.flush_seconds
+            bucket_ends = self._bucket_ends()
             while not self._stopping:
-                await self._sleep_until(min(next_collect, self._delivery.due if self._outbox else next_collect))
+                due = self._delivery.due if self._outbox else next_collect
+                await self._sleep_until(min(next_collect, bucket_ends, due))
                 if self._abandoned:
                     return
+                if current_time() >= bucket_ends:
+                    self._note_high_watermarks()
+                    bucket_ends = self._bucket_ends()
                 requests, self._requests = self._requests, []
                 if requests or current_time() >= next_collect:
                     next_collect = current_time() + self._settings.flush_seconds
@@ -143,6 +150,16 @@ class Flusher:
 
             self._encode = pack
             return self._make_exporter()
+
+    def _bucket_ends(self) -> float:
+        """Return the time, on the event loop's clock, just before the current bucket (or else the next) ends.
+
+        A commit in a bucket is the last one of its ten seconds. The high watermark to compare it with is of that time.
+        """
+        bucket_ns = self._aggregator.bucket_ns
+        before_ns = min(bucket_ns // 10, BEFORE_BUCKET_ENDS_NS)
+        left_ns = bucket_ns - (self._aggregator.now() + before_ns) % bucket_ns
+        return current_time() + left_ns / 1e9
 
     async def _sleep_until(self, due: float) -> None:
         if not self._requests:

@@ -35,6 +35,8 @@ class _Values(NamedTuple):
     """Where the Agent listens: `http://`, `https://` or `unix://`; the intake itself when `api_key` is set."""
     api_key: str | None = None
     """Set for delivery without an Agent."""
+    agent_token: str | None = None
+    """What an `asyncdsm agent --token` asks for. A password in `agent_url` comes before it."""
     external_env: str | None = None
     bucket_seconds: float = 10.0
     flush_seconds: float = 10.0
@@ -68,7 +70,7 @@ class Settings(_Values):
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
 
     def shown(self) -> dict[str, Any]:
-        """Return each setting as it may be shown: without the key, and without a password in the URL."""
+        """Return each setting as it may be shown: without the key, the token, and a password in the URL."""
         return {name: shown(name, value) for name, value in zip(self._fields, self, strict=True)}
 
     def _check(self) -> None:
@@ -203,6 +205,12 @@ def _key(variable: str, value: str) -> str:
     return value
 
 
+def _token(variable: str, value: str) -> str:
+    if not _is_header(value.strip()):
+        raise SettingError(variable, shown("agent_token", value), _HEADER)
+    return value.strip()
+
+
 def _header(variable: str, value: str) -> str:
     if not _is_header(value):
         raise SettingError(variable, value, _HEADER)
@@ -217,7 +225,7 @@ def _text(variable: str, value: str) -> str:
 
 def shown(name: str, value: object) -> object:
     """Return the value of a setting as it may be shown."""
-    if name == "api_key":
+    if name in {"api_key", "agent_token"}:
         return None if value is None else "…"
     return without_password(value) if name == "agent_url" else value
 
@@ -265,6 +273,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "DD_HOSTNAME": ("hostname", _text),
     "DD_PRIMARY_TAG": ("primary_tag", _text),
     "DD_EXTERNAL_ENV": ("external_env", _header),
+    "ASYNCDSM_AGENT_TOKEN": ("agent_token", _token),
     "DD_DATA_STREAMS_BUCKET_DURATION_SECONDS": ("bucket_seconds", _seconds),
     "_DD_TRACE_STATS_WRITER_INTERVAL": ("flush_seconds", _seconds),
 }
@@ -278,6 +287,7 @@ _RULES: tuple[tuple[str, str, Callable[[object], bool]], ...] = (
     ("primary_tag", "a text or None", _is_optional_text),
     ("agent_url", ALLOWED, is_url),
     ("api_key", f"None, or {_HEADER}", _is_optional_header),
+    ("agent_token", f"None, or {_HEADER}", _is_optional_header),
     ("external_env", f"None, or {_HEADER}", _is_optional_header),
     ("bucket_seconds", "a number of seconds above 0", _is_positive),
     ("flush_seconds", "a number of seconds above 0", _is_positive),

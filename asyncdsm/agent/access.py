@@ -5,19 +5,22 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
-from hashlib import blake2b
-from hmac import compare_digest
 from http.cookies import CookieError, SimpleCookie
 from socket import gethostname
-from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from asyncdsm.agent.login import COOKIE, WITHOUT_TOKEN, Login
+
 HEALTH = "/api/health"
-COOKIE = "asyncdsm"
 SHORTEST_TOKEN = 16
+HOW_TO_GET_IN = (
+    "this agent asks for its token: open / in a browser to log in, or send the header Authorization: Bearer TOKEN; "
+    "services of asyncdsm read the token from ASYNCDSM_AGENT_TOKEN"
+)
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -49,8 +52,7 @@ class Access:
 
     def __init__(self, app: ASGIApp, token: str | None, host: str) -> None:
         """`token` is what to ask for, if anything; `host` the name that the agent was told to listen at."""
-        self._app, self._token = app, token
-        self._cookie = blake2b(b"cookie:" + token.encode(), digest_size=24).hexdigest() if token else ""
+        self._app, self._login = app, Login(token) if token else None
         self._names = {"localhost", host.lower(), gethostname().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,39 +68,37 @@ class Access:
                     headers.setdefault(name, value)
             await send(message)
 
-        answer = self._refusal(scope, Headers(scope=scope))
+        headers = Headers(scope=scope)
+        known = self._login is not None and self._knows(headers)
+        if self._login is not None and _logs_in(scope, headers, known=known):
+            answer: Response | None = await self._login.answer(Request(scope, receive))
+            scope["query_string"] = b""  # the server may log it, and the token may be in it
+        else:
+            answer = self._refusal(scope, headers, known=known)
         await (answer or self._app)(scope, receive, send_secured)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        if self._token and scope["path"] == "/" and scope["method"] == "GET":
-            given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
-            if len(given) == 1 and _equal(given[0], self._token):
-                return self._signed_in()
-        known = bool(self._token) and self._knows(headers)
+    def _refusal(self, scope: Scope, headers: Headers, *, known: bool) -> Response | None:
         if not known and not _came_by_unix_socket(scope) and not self._is_ours(headers.get("host", "")):
             return _problem("Host", "not a name of this agent; use localhost or an address", 403)
         if _from_another_site(headers):
             return _problem("Origin", "not for pages of other sites", 403)
-        if self._token and not known and scope["path"] != HEALTH:
-            answer = _problem("Authorization", "this agent asks for its token", 401)
+        if self._login and not known and scope["path"] not in {HEALTH, *WITHOUT_TOKEN}:
+            answer = _problem("Authorization", HOW_TO_GET_IN, 401)
             answer.headers["WWW-Authenticate"] = 'Bearer realm="asyncdsm"'
             return answer
         return None
 
-    def _signed_in(self) -> Response:
-        answer = RedirectResponse("/", 303)
-        answer.set_cookie(COOKIE, self._cookie, max_age=30 * 86_400, httponly=True, samesite="strict", path="/")
-        return answer
-
     def _knows(self, headers: Headers) -> bool:
+        """Say whether a request shows the token, or comes from a browser that is logged in."""
+        assert self._login is not None  # noqa: S101
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         match scheme.lower():
             case "bearer":
-                return _equal(credentials.strip(), self._token or "")
+                return self._login.is_token(credentials.strip())
             case "basic":  # what a URL with a password sends
-                return _equal(_password(credentials.strip()), self._token or "")
+                return self._login.is_token(_password(credentials.strip()))
             case _:
-                return _equal(_cookie(headers.get("cookie", "")), self._cookie)
+                return self._login.is_session(_cookie(headers.get("cookie", "")))
 
     def _is_ours(self, host: str) -> bool:
         """Whether this is no name that somebody else may have pointed at us (DNS rebinding)."""
@@ -110,6 +110,19 @@ class Access:
         except ValueError:
             return False
         return True
+
+
+def _logs_in(scope: Scope, headers: Headers, *, known: bool) -> bool:
+    """Say whether a request is for the form, or brings a token, in it or in the address of the page.
+
+    The form is for browsers, under any name that leads here: it tells nothing. Whoever else asks gets JSON.
+    """
+    if scope["path"] != "/" or _from_another_site(headers):
+        return False
+    is_browser = "text/html" in headers.get("accept", "")
+    if scope["method"] == "GET":
+        return b"token=" in scope["query_string"] or (is_browser and not known)
+    return bool(scope["method"] == "POST") and is_browser
 
 
 def _came_by_unix_socket(scope: Scope) -> bool:
@@ -124,10 +137,6 @@ def _from_another_site(headers: Headers) -> bool:
         return True
     origin = headers.get("origin")
     return origin is not None and origin.partition("://")[2] != headers.get("host")
-
-
-def _equal(given: str, expected: str) -> bool:
-    return compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode()) and bool(expected)
 
 
 def _password(credentials: str) -> str:

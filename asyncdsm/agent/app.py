@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, fail_after, to_thread
@@ -23,10 +23,11 @@ from asyncdsm.agent.lag import lag_over_time
 from asyncdsm.agent.live import Live
 from asyncdsm.agent.metrics import About, Answers, health, prometheus
 from asyncdsm.agent.openapi import DESCRIPTION
-from asyncdsm.agent.page_routes import page_routes
+from asyncdsm.agent.page_routes import drawn, page_routes
 from asyncdsm.agent.pathways import Node, at_queue, at_service, pathways
 from asyncdsm.agent.repeats import RecentBodies, digest_of
 from asyncdsm.agent.series import series
+from asyncdsm.agent.shared import SharedAnswers
 from asyncdsm.agent.spans import read_span, read_step
 from asyncdsm.agent.store import Store
 from asyncdsm.agent.taking import Taking
@@ -58,12 +59,13 @@ class Agent:
         self._answers = Answers()
         self._taking, self._recent = Taking(store, self._answers), RecentBodies()
         self._memory = BodyMemory()
+        self._shared = SharedAnswers(store)
         self._limiter = CapacityLimiter(1)  # reading is all computing: more threads would only hold more of it
 
     def app(self, token: str | None = None, host: str = "localhost") -> ASGIApp:
         """Return the ASGI app; `token` and `host` as `Access` takes them."""
         routes = [
-            *page_routes(self.topology_for),
+            *page_routes(self.answer_map),
             Route("/info", info),
             Route(INTAKE, self._take, methods=["POST", "PUT"]),
             Route(f"/api{INTAKE}", self._take, methods=["POST", "PUT"]),
@@ -86,10 +88,10 @@ class Agent:
         }
         return Access(Starlette(routes=routes, exception_handlers=handlers), token, host)
 
-    async def topology_for(self, request: Request) -> dict[str, Any]:
-        """Return the map of the range that a request names. Raises IntakeError."""
+    async def answer_map(self, request: Request, flow: str) -> Response:
+        """Answer with the map of the range that a request names. Raises IntakeError."""
         span = read_span(self._store, _query(request))
-        return await self._apart(lambda: topology_of(self._store, span))
+        return await self._answer(("map", span, flow), lambda: drawn(topology_of(self._store, span), flow))
 
     async def _take(self, request: Request) -> Response:
         try:
@@ -147,24 +149,27 @@ class Agent:
         self._forwarder.save_soon()
 
     async def _show_topology(self, request: Request) -> Response:
-        topology = await self.topology_for(request)
-        return await self._apart(lambda: JSONResponse(topology))
+        span = read_span(self._store, _query(request))
+        return await self._answer(("topology", span), lambda: topology_of(self._store, span))
 
     async def _show_series(self, request: Request) -> Response:
         query = _query(request)
         span = read_span(self._store, query)
         edge, step = _needed(query, "edge"), read_step(self._store, query, span)
-        return await self._apart(lambda: JSONResponse(series(self._store, edge, span, step)))
+        return await self._answer(("series", span, edge, step), lambda: series(self._store, edge, span, step))
 
     async def _show_lag(self, request: Request) -> Response:
         query = _query(request)
-        span, topic, group = read_span(self._store, query), _needed(query, "topic"), query.get("group")
-        return await self._apart(lambda: JSONResponse(lag_over_time(self._store, span, topic, group)))
+        span, topic = read_span(self._store, query), _needed(query, "topic")
+        group, cluster = query.get("group"), query.get("cluster")
+        asked = "lag", span, topic, group, cluster
+        return await self._answer(asked, lambda: lag_over_time(self._store, span, topic, group, cluster))
 
     async def _show_pathways(self, request: Request) -> Response:
         query = _query(request)
         span, node = read_span(self._store, query), _node(query)
-        return await self._apart(lambda: JSONResponse(pathways(self._store, node, span)))
+        asked = "pathways", span, *(query.get(name) for name in ("service", "env", "queue", "type", "cluster"))
+        return await self._answer(asked, lambda: pathways(self._store, node, span))
 
     async def _show_health(self, _: Request) -> Response:
         # Not in the thread of those that look at the map: they take seconds where there is much.
@@ -176,6 +181,10 @@ class Agent:
     def _about(self) -> About:
         forwarded = self._forwarder.stats() if self._forwarder else None
         return About(self._store, self._answers, forwarded, self.live.streams)
+
+    async def _answer(self, asked: Hashable, compute: Callable[[], dict[str, Any]]) -> Response:
+        body = await self._shared.get(asked, lambda: bytes(JSONResponse(compute()).body))
+        return Response(body, media_type="application/json")
 
     async def _apart(self, work: Callable[[], T]) -> T:
         return await to_thread.run_sync(work, limiter=self._limiter)
@@ -258,4 +267,4 @@ def _node(query: Mapping[str, str]) -> Node:
         raise IntakeError("service", "either service or queue has to be given")
     if "service" in query:
         return at_service(_needed(query, "service"), query.get("env"))
-    return at_queue(query.get("type", ""), _needed(query, "queue"))
+    return at_queue(query.get("type", ""), _needed(query, "queue"), query.get("cluster"))

@@ -57,6 +57,11 @@ class Cells(NamedTuple):
         chosen = wanted[self.groups]
         return Cells(self.keys[chosen], self.counts[chosen])
 
+    def of_sketch(self, sketch: int) -> Cells:
+        """Return what belongs to one of the three sketches."""
+        chosen = (self.keys >> _BIN_BITS & 3) == sketch
+        return Cells(self.keys[chosen], self.counts[chosen])
+
 
 NONE = Cells(np.empty(0, np.int64), np.empty(0, np.float64))
 

@@ -10,18 +10,21 @@ MOST_LINKS = 2_000
 
 
 class Node(NamedTuple):
-    """A service in an environment, or a queue of a type."""
+    """A service in an environment, or a queue of a type in a cluster."""
 
     kind: str
     """`service` or `queue`."""
     name: str
     where: str
     """The service's environment, the queue's type."""
+    cluster: str = ""
+    """The id of the queue's cluster, if it is known."""
 
     @property
     def id(self) -> str:
         """A short name for this node that is safe everywhere, and the same in every run."""
-        return self.kind[0] + blake2b("\0".join(self).encode("utf-8", "replace"), digest_size=6).hexdigest()
+        parts = self if self.cluster else self[:3]
+        return self.kind[0] + blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=6).hexdigest()
 
     @property
     def label(self) -> str:
@@ -44,6 +47,8 @@ class Graph(NamedTuple):
     nodes: list[Node]
     links: list[Link]
     left_out: int
+    entries: frozenset[Node] = frozenset()
+    """Where pathways begin: services that send messages of their own accord, queues whose messages have no context."""
 
 
 def graph_of(topology: dict[str, Any]) -> Graph:
@@ -54,24 +59,35 @@ def graph_of(topology: dict[str, Any]) -> Graph:
     drawn += [link for link in _carried(topology) if nodes.issuperset(link[:2])]
     nodes |= {Node("service", service["name"], service["env"]) for service in topology["services"][:MOST_LINKS]}
     left_out = max(0, len(edges) - MOST_LINKS) + topology.get("cut", {}).get("edges", 0)
-    return Graph(sorted(nodes), drawn, left_out)
+    return Graph(sorted(nodes), drawn, left_out, _entries(topology))
 
 
 def link_of(edge: dict[str, Any]) -> Link:
     """Return the two ends of an edge: a service writes to a queue, or reads from one."""
-    service, queue = Node("service", edge["service"], edge["env"]), Node("queue", edge["queue"], edge["type"])
+    service = Node("service", edge["service"], edge["env"])
+    queue = Node("queue", edge["queue"], edge["type"], edge.get("cluster") or "")
     return Link(queue, service, edge) if edge["direction"] == "in" else Link(service, queue, edge)
+
+
+def _entries(topology: dict[str, Any]) -> frozenset[Node]:
+    """Return the sources of the first hops: those of the checkpoints that have no parent."""
+    return frozenset(link.source for point, link in _hops(topology) if point["parent"] == "0")
 
 
 def _carried(topology: dict[str, Any]) -> list[Link]:
     """Return where what was written to one queue is read from another, as the pathways say."""
-    ends = {(edge["service"], edge["env"], *edge["tags"]): link_of(edge) for edge in topology["edges"]}
-    found = [(point, ends.get((point["service"], point["env"], *point["tags"]))) for point in topology["pathways"]]
-    points = [(point, link) for point, link in found if link is not None]
+    points = _hops(topology)
     written = {point["hash"]: link.target for point, link in points if link.target.kind == "queue"}
     read = [(written[point["parent"]], link.source) for point, link in points if point["parent"] in written]
     carried = {(source, target) for source, target in read if target.kind == "queue" and source != target}
     return [Link(source, target, None) for source, target in sorted(carried)]
+
+
+def _hops(topology: dict[str, Any]) -> list[tuple[dict[str, Any], Link]]:
+    """Return the checkpoints of the pathways, each with the link that it counts."""
+    ends = {(edge["service"], edge["env"], *edge["tags"]): link_of(edge) for edge in topology["edges"]}
+    found = [(point, ends.get((point["service"], point["env"], *point["tags"]))) for point in topology["pathways"]]
+    return [(point, link) for point, link in found if link is not None]
 
 
 def _order(link: Link) -> tuple[Node, Node, str]:

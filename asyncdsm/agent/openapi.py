@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from asyncdsm._version import __version__
+from asyncdsm.agent.changes import LEVELS
 
 Schema = dict[str, Any]
 
@@ -42,6 +43,7 @@ _NAMED = {
     "env": TEXT,
     "direction": TEXT,
     "type_": TEXT,
+    "cluster": OPTIONAL_TEXT,
     "queue": TEXT,
     "group": OPTIONAL_TEXT,
     "tags": _list(TEXT),
@@ -49,13 +51,40 @@ _NAMED = {
     "rate": COUNT,
     "lag": OPTIONAL_COUNT,
 }
+_LEVEL: Schema = {"type": "integer", "minimum": 0, "maximum": LEVELS - 1}
 _LAG = {"group": TEXT, "topic": TEXT, "partition": TEXT, "cluster_id": OPTIONAL_TEXT}
 _BEHIND = _object(start=NUMBER, behind={"type": "integer", "minimum": 0})
 
 SCHEMAS: dict[str, Schema] = {
     "Stats": _object(p50=OPTIONAL_COUNT, p95=OPTIONAL_COUNT, p99=OPTIONAL_COUNT, max=OPTIONAL_COUNT),
     "Error": _object(error=_object(path=TEXT, problem=TEXT)),
-    "Edge": _object(**_NAMED, **_STATS, clamped={"type": "number", "minimum": 0, "maximum": 1}),
+    "Edge": _object(
+        **_NAMED, **_STATS, present=_ref("Present"), clamped={"type": "number", "minimum": 0, "maximum": 1}
+    ),
+    "Present": {
+        **_object(
+            from_={"type": ["number", "null"]},
+            count=COUNT,
+            rate=COUNT,
+            **_STATS,
+            slowness=COUNT,
+            level=_LEVEL,
+            label=TEXT,
+            tail=OPTIONAL_TEXT,
+            state={"enum": ["steady", "slower", "faster", "idle"]},
+            since={"type": ["number", "null"]},
+            before=OPTIONAL_COUNT,
+        ),
+        "description": (
+            "What a hop is like now (at the end of the range), whichever range is asked for. The figures are those of "
+            "the last minute that the service has reported, or of the time since the hop changed if that is less. "
+            "`slowness` is the median in seconds, or a tenth of the 99th percentile if that is more; `level`, which "
+            "is the colour, is 0 below 1 ms, and one more for each power of ten up to 5 from 10 s on. `label` is the "
+            "median, `tail` the 99th percentile where that is two levels above it. `state` and `since` say "
+            "whether and when the hop became slower or faster by a factor of three or more within the last ten "
+            "minutes, or idle: nothing passed for a minute; `before` is the median before that change."
+        ),
+    },
     "Service": _object(
         name=TEXT,
         env=TEXT,
@@ -84,7 +113,7 @@ SCHEMAS: dict[str, Schema] = {
             minutes=COUNT,
             seconds=COUNT,
             services=_list(_ref("Service")),
-            queues=_list(_object(type_=TEXT, name=TEXT)),
+            queues=_list(_object(type_=TEXT, name=TEXT, cluster=OPTIONAL_TEXT)),
             edges=_list(_ref("Edge")),
             pathways=_list(_ref("Point")),
             lag=_list(_object(**_LAG, behind={"type": "integer", "minimum": 0}, unit=TEXT)),
@@ -102,9 +131,11 @@ SCHEMAS: dict[str, Schema] = {
         edge=TEXT,
         direction=TEXT,
         type_=TEXT,
+        cluster=OPTIONAL_TEXT,
         queue=TEXT,
         group=OPTIONAL_TEXT,
         edge_latency=_ref("Stats"),
+        level=_LEVEL,
         share={"type": "number", "minimum": 0, "maximum": 1},
     ),
     "Pathways": _may_be_cut(
@@ -138,6 +169,7 @@ _RANGE = [
     _parameter("to", _SECONDS, "Seconds since 1970; now unless said."),
 ]
 _NAME: Schema = {"type": "string", "minLength": 1}
+_CLUSTER = _parameter("cluster", TEXT, "The id of the queue's cluster; empty for none, all of them unless said.")
 
 
 def _answer(what: str, media: str, schema: Schema) -> Schema:
@@ -176,6 +208,7 @@ PATHS: dict[str, Schema] = {
         "LagOverTime",
         _parameter("topic", _NAME, "The topic.", required=True),
         _parameter("group", TEXT, "One group only."),
+        _CLUSTER,
         *_RANGE,
         refusals=(400,),
     ),
@@ -186,6 +219,7 @@ PATHS: dict[str, Schema] = {
         _parameter("env", TEXT, "The service's env; all of them unless said."),
         _parameter("queue", _NAME, "The queue's name; this, or a service."),
         _parameter("type", TEXT, "The queue's type, such as kafka."),
+        _CLUSTER,
         *_RANGE,
         refusals=(400,),
     ),

@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
 
-from anyio import to_thread
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from asyncdsm.agent.graph import Graph, Node, graph_of
 from asyncdsm.agent.intake import IntakeError
 from asyncdsm.agent.layout import FLOWS, SIZES, Layout, layout_of
+from asyncdsm.agent.naming import label_of, qualifiers
+from asyncdsm.agent.words import plain
 from asyncdsm.edge import MOST_PATHWAYS
 
 TYPES = {
@@ -28,15 +29,14 @@ INDEX = "index.html"
 FILES = {file.name: file.read_bytes() for file in files("asyncdsm.agent").joinpath("page").iterdir()}
 
 
-def page_routes(topology_of: Callable[[Request], Awaitable[dict[str, Any]]]) -> list[Route]:
-    """Return the routes of the page; `topology_of` answers for the range that a request names."""
+def page_routes(answer_map: Callable[[Request, str], Awaitable[Response]]) -> list[Route]:
+    """Return the routes of the page; `answer_map` answers with the map of a request's range, which flows that way."""
 
-    async def show_map(request: Request) -> JSONResponse:
+    async def show_map(request: Request) -> Response:
         flow = request.query_params.get("flow", "right")
         if flow not in FLOWS:
             raise IntakeError("flow", f"{flow[:40]!r} is not one of {', '.join(FLOWS)}")
-        topology = await topology_of(request)
-        return await to_thread.run_sync(lambda: JSONResponse(drawn(topology, flow)))
+        return await answer_map(request, flow)
 
     return [Route("/", show_page), Route("/page/{file}", show_file), Route("/api/map", show_map)]
 
@@ -70,15 +70,26 @@ def drawn(topology: dict[str, Any], flow: str) -> dict[str, Any]:
         "height": layout.height,
         "left_out": graph.left_out,
         "most_pathways": MOST_PATHWAYS,
-        "nodes": [_node(node, layout) for node in graph.nodes],
+        "nodes": [_node(node, qualifier, layout) for node, qualifier in qualifiers(graph.nodes).items()],
         "links": _links(graph, layout),
     }
 
 
-def _node(node: Node, layout: Layout) -> dict[str, Any]:
+def _node(node: Node, qualifier: str, layout: Layout) -> dict[str, Any]:
     (x, y), (width, height) = layout.nodes[node], SIZES[node.kind]
-    place = {"x": round(x, 1), "y": round(y, 1), "width": width, "height": height}
-    return {"id": node.id, "kind": node.kind, "name": node.name, "where": node.where, "label": node.label, **place}
+    return {
+        "id": node.id,
+        "kind": node.kind,
+        "name": node.name,
+        "where": node.where,
+        "cluster": node.cluster or None,
+        "label": label_of(node, qualifier),
+        "qualifier": plain(qualifier),
+        "x": round(x, 1),
+        "y": round(y, 1),
+        "width": width,
+        "height": height,
+    }
 
 
 def _links(graph: Graph, layout: Layout) -> list[dict[str, Any]]:
@@ -88,6 +99,7 @@ def _links(graph: Graph, layout: Layout) -> list[dict[str, Any]]:
             "from": link.source.id,
             "to": link.target.id,
             "points": [[round(x, 1), round(y, 1)] for x, y in points],
+            "label": [round(place, 1) for place in label],
         }
-        for link, points in zip(graph.links, layout.links, strict=True)
+        for link, points, label in zip(graph.links, layout.links, layout.labels, strict=True)
     ]

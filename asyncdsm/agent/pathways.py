@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from asyncdsm.agent.lag import named_tags
-from asyncdsm.agent.points import PointKey, edge_id
+from asyncdsm.agent.changes import level_of, slowness_of
+from asyncdsm.agent.clusters import clusters_of, named_tags, queue_of
+from asyncdsm.agent.points import EdgeKey, PointKey, edge_id
 from asyncdsm.agent.spans import covered_seconds
 from asyncdsm.agent.stats import Figures
 from asyncdsm.agent.store import Span, Store
-from asyncdsm.agent.topology import points_of, queue_of
+from asyncdsm.agent.topology import points_of
 
 MOST_PATHWAYS = 200
 MOST_HOPS = 200
-Node = Callable[[PointKey], bool]
-"""Says whether a point is at the node that is looked at."""
+Node = Callable[[PointKey, str], bool]
+"""Says whether a point, whose queue is in a cluster (empty if unknown), is at the node that is looked at."""
 
 
 def at_service(name: str, env: str | None) -> Node:
     """Return what knows the points of a service, in one env or all."""
-    return lambda point: point.service == name and env in (None, point.env)
+    return lambda point, _: point.service == name and env in {None, point.env}
 
 
-def at_queue(type_: str, name: str) -> Node:
-    """Return what knows the points that lead to a queue or come from it."""
+def at_queue(type_: str, name: str, cluster: str | None = None) -> Node:
+    """Return what knows the points that lead to a queue or come from it, in one cluster or all."""
 
-    def is_there(point: PointKey) -> bool:
+    def is_there(point: PointKey, where: str) -> bool:
         named = named_tags(point.tags)
-        return named.get("type", "") == type_ and queue_of(named) == name
+        return named.get("type", "") == type_ and queue_of(named) == name and cluster in {None, where}
 
     return is_there
 
@@ -38,9 +39,11 @@ def pathways(store: Store, node: Node, span: Span) -> dict[str, Any]:
     keys, cells = points_of(store, span)
     figures = Figures.of(cells, len(keys))
     seconds = covered_seconds(store, span)
-    found = [chain for chain in _chains(keys) if any(node(keys[place]) for place in chain)]
+    clusters = clusters_of(keys)
+    there = {place for place, key in enumerate(keys) if node(key, clusters[key.edge])}
+    found = [chain for chain in _chains(keys) if not there.isdisjoint(chain)]
     found.sort(key=lambda chain: -_median(figures, chain[-1]))
-    shown = [_shown(keys, figures, chain, seconds) for chain in found[:MOST_PATHWAYS]]
+    shown = [_shown(keys, figures, chain, seconds, clusters) for chain in found[:MOST_PATHWAYS]]
     left_out = len(found) - len(shown)
     return {"pathways": shown, **({"cut": {"pathways": left_out}} if left_out else {})}
 
@@ -65,7 +68,9 @@ def _median(figures: Figures, place: int) -> float:
     return float(figures.pathway.p50[place]) if figures.pathway.counts[place] else 0.0
 
 
-def _shown(keys: Sequence[PointKey], figures: Figures, chain: list[int], seconds: float) -> dict[str, Any]:
+def _shown(
+    keys: Sequence[PointKey], figures: Figures, chain: list[int], seconds: float, clusters: Mapping[EdgeKey, str]
+) -> dict[str, Any]:
     means = [float(figures.edge.mean[place]) if figures.edge.counts[place] else 0.0 for place in chain]
     whole, last = sum(means), chain[-1]
     count = float(figures.edge.counts[last])
@@ -75,13 +80,13 @@ def _shown(keys: Sequence[PointKey], figures: Figures, chain: list[int], seconds
         "rate": count / seconds,
         "end_to_end": figures.pathway.stats(last),
         "hops": [
-            _hop(keys[place], figures.edge.stats(place), mean / whole if whole else 0.0)
+            _hop(keys[place], clusters[keys[place].edge], figures.edge.stats(place), mean / whole if whole else 0.0)
             for place, mean in zip(chain, means, strict=True)
         ],
     }
 
 
-def _hop(key: PointKey, latency: dict[str, float | None], share: float) -> dict[str, Any]:
+def _hop(key: PointKey, cluster: str, latency: dict[str, float | None], share: float) -> dict[str, Any]:
     named = named_tags(key.tags)
     return {
         "service": key.service,
@@ -89,8 +94,10 @@ def _hop(key: PointKey, latency: dict[str, float | None], share: float) -> dict[
         "edge": edge_id(key.edge),
         "direction": named.get("direction", ""),
         "type": named.get("type", ""),
+        "cluster": cluster or None,
         "queue": queue_of(named),
         "group": named.get("group"),
         "edge_latency": latency,
+        "level": level_of(slowness_of(latency["p50"] or 0.0, latency["p99"] or 0.0)),
         "share": share,
     }

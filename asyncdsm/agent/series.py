@@ -6,23 +6,25 @@ from typing import Any
 
 import numpy as np
 
+from asyncdsm.agent.clusters import clusters_of
 from asyncdsm.agent.intake import IntakeError
-from asyncdsm.agent.lag import lag_of
+from asyncdsm.agent.lag import current_lags
 from asyncdsm.agent.levels import WIDTHS
 from asyncdsm.agent.points import edge_id
 from asyncdsm.agent.spans import covered_seconds
 from asyncdsm.agent.stats import Figures
 from asyncdsm.agent.store import Span, Store
-from asyncdsm.agent.topology import edge_shown
+from asyncdsm.agent.topology import edge_shown, summed
 
 
 def series(store: Store, edge: str, span: Span, step: int) -> dict[str, Any]:
     """Return what passed an edge, named by its id, in each step of a span. Raises IntakeError (404)."""
-    numbers = {number: key for number, key in list(store.points.keys.items()) if edge_id(key.edge) == edge}
+    keys = dict(store.points.keys)
+    numbers = {number: key for number, key in keys.items() if edge_id(key.edge) == edge}
     if not numbers:
         raise IntakeError("edge", f"{edge[:40]!r} is no edge that is known here", 404)
     wanted = np.array(sorted(numbers), np.int64)
-    key = next(iter(numbers.values())).edge
+    key = next(iter(numbers.values()))
     labels, cells = store.merged(
         span,
         lambda rows: np.where(np.isin(rows.points, wanted), rows.starts // step, -1),
@@ -31,8 +33,10 @@ def series(store: Store, edge: str, span: Span, step: int) -> dict[str, Any]:
     )
     figures = Figures.of(cells, len(labels))
     total = float(figures.edge.counts.sum())
+    cluster = clusters_of(list(keys.values()))[key.edge]
+    lags = summed(current_lags(store, span))
     return {
-        "edge": edge_shown(key, total, covered_seconds(store, span), lag_of(store.backlogs())),
+        "edge": edge_shown(key.edge, cluster, total, covered_seconds(store, span), lags),
         "step": step,
         "points": [
             {

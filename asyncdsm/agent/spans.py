@@ -12,6 +12,11 @@ DEFAULT_MINUTES = 10
 MOST_STEPS = 200
 """So many steps a series has at most, where nobody says how long they are."""
 MOST_STEPS_ASKED = 2_000
+SETTLED_SECONDS = 30
+"""After so long from the start of a bucket, what has not been reported of it will not be.
+
+A tracer sends the ten seconds of a bucket within ten seconds of their end; ten more are for retries.
+"""
 _LATEST = 4_000_000_000.0
 
 
@@ -54,6 +59,11 @@ def step_for(span: Span, now: float) -> int:
     least = _length(span, now) / MOST_STEPS
     steps = (10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600)
     return next((step for step in steps if step >= least), 86_400)
+
+
+def settled_until(span: Span, now: float) -> int:
+    """Return the start of the last bucket of a span about which services that are silent have nothing to add."""
+    return min(int(now - SETTLED_SECONDS), int(min(span.last, FOREVER)) - WIDTHS[0]) // WIDTHS[0] * WIDTHS[0]
 
 
 def covered_seconds(store: Store, span: Span) -> float:

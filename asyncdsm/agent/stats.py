@@ -6,6 +6,10 @@ from typing import NamedTuple
 
 from asyncdsm.agent.cells import EDGE, PATHWAY, SIZE, Cells, Summary, summary
 
+SKETCHES = ("edge_latency", "pathway_latency", "payload_size")
+NOTHING: dict[str, float | None] = {"p50": None, "p95": None, "p99": None, "max": None}
+"""What is shown of a sketch that has counted nothing."""
+
 
 class Figures(NamedTuple):
     """The three sketches of some groups."""
@@ -21,8 +25,4 @@ class Figures(NamedTuple):
 
     def stats(self, group: int) -> dict[str, dict[str, float | None]]:
         """Return what is shown of one group."""
-        return {
-            "edge_latency": self.edge.stats(group),
-            "pathway_latency": self.pathway.stats(group),
-            "payload_size": self.size.stats(group),
-        }
+        return {name: sketch.stats(group) for name, sketch in zip(SKETCHES, self, strict=True)}

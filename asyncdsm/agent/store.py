@@ -28,7 +28,7 @@ from asyncdsm.agent.points import Points
 from asyncdsm.agent.service_facts import ServiceFacts
 from asyncdsm.agent.store_core import Core
 from asyncdsm.agent.store_file import StoreError, StoreFile, first_start, put_in_journal, segments_of, told
-from asyncdsm.agent.store_offsets import Latest, Tags, latest_offsets, read_offsets
+from asyncdsm.agent.store_offsets import Backlog, Latest, Tags, latest_offsets, read_offsets
 from asyncdsm.agent.store_pending import WIDTH
 from asyncdsm.agent.store_rollup import Extents
 from asyncdsm.agent.store_spool import Spool
@@ -189,24 +189,34 @@ class Store:
             if (lost := self._core.counted["forgotten_rows"] - before) > 0:
                 self.conditions.note("room", "the oldest rows are forgotten before their time", lost)
 
-    def merged(self, span: Span, label: Label, *, service: int | None = None, widest: int = WIDTHS[-1]) -> Grouped:
+    def merged(
+        self,
+        span: Span,
+        label: Label,
+        *,
+        service: int | None = None,
+        widest: int = WIDTHS[-1],
+        sketch: int | None = None,
+    ) -> Grouped:
         """Return what was counted in a span under the reader's labels.
 
-        Of one service only, where one is given; from rows that are no wider than `widest`, as far as there are any.
+        Of one service, or one of the sketches only, where one is given; from rows that are no wider than `widest`, as
+        far as there are any.
         """
         merger = Merger()
 
         def add(rows: Rows) -> None:
             labels = label(rows)
             wanted = labels >= 0
-            merger.add(labels[wanted], rows.cells if wanted.all() else rows.where(wanted).cells)
+            cells = rows.cells if wanted.all() else rows.where(wanted).cells
+            merger.add(labels[wanted], cells if sketch is None else cells.of_sketch(sketch))
 
         with ExitStack() as held:
             connection, unwritten, extents = held.enter_context(self._reading())
             first, last = self._bounded(span)
             read = list[tuple[Key | None, Iterable[tuple[int, bytes]]]]()
             for piece in pieces(first, last, extents, widest):
-                is_kept = label is by_point and piece.width == WIDTHS[-1]
+                is_kept = label is by_point and sketch is None and piece.width == WIDTHS[-1]
                 key = self._hours.key_of(connection, piece) if is_kept else None
                 found = [] if key and self._hours.lookup(key) else [piece]
                 segments = segments_of(connection, found, service)
@@ -233,14 +243,15 @@ class Store:
             kept = list(read_offsets(connection, first, last))
         return sorted({*kept, *waiting}, key=lambda offset: offset[1])
 
-    def backlogs_at(self, span: Span) -> dict[Tags, int]:
-        """Return the last offset by tags before the end of a span."""
-        return {tags: value for tags, _, value in self.offsets(Span(span.last - WIDTH, span.last))}
-
     def backlogs(self) -> dict[Tags, int]:
         """Return the latest offset by sorted tags."""
         with self._core.lock:
             return self._latest.values()
+
+    def recent_offsets(self) -> list[tuple[Tags, tuple[Backlog, ...]]]:
+        """Return the offsets of the last two minutes of each backlog by tags, in the order of their buckets."""
+        with self._core.lock:
+            return self._latest.recent()
 
     def services(self) -> dict[tuple[str, str], float]:
         """Return when each (service, env) last reported, in seconds since the epoch."""

@@ -11,6 +11,8 @@ from msgspec.msgpack import decode, encode
 from asyncdsm.agent.shares import FairShares
 
 Tags = tuple[str, ...]
+RECENT_SECONDS = 120
+"""For how long before the newest offset of a backlog those of earlier buckets stay in memory."""
 
 
 class Backlog(NamedTuple):
@@ -21,13 +23,13 @@ class Backlog(NamedTuple):
 
 
 class Latest:
-    """The latest offset of each backlog, in memory. Each belongs to the service that reported it first.
+    """The latest offsets of each backlog, in memory. Each belongs to the service that reported it first.
 
     Beyond `most`, those heard of longest ago go; only those of services that have more than an equal share.
     """
 
     def __init__(self, most: int) -> None:
-        self._backlogs: dict[Tags, Backlog] = {}
+        self._backlogs: dict[Tags, tuple[Backlog, ...]] = {}
         self._owners: dict[Tags, int] = {}
         self._shares = FairShares[int, Tags](most)
         self.evicted: list[Tags] = []
@@ -35,9 +37,9 @@ class Latest:
 
     def note(self, tags: Tags, backlog: Backlog, service: int) -> None:
         """Take what is newer: the newest bucket wins, not the highest value, for a topic made anew counts from 0."""
-        known = self._backlogs.get(tags)
-        if known is None or backlog >= known:
-            self._backlogs[tags] = backlog
+        known = self._backlogs.get(tags, ())
+        if not known or backlog.start > known[-1].start - RECENT_SECONDS:
+            self._backlogs[tags] = _with(known, backlog)
         for gone in self._shares.use(self._owners.setdefault(tags, service), tags):
             del self._backlogs[gone], self._owners[gone]
             self.evicted.append(gone)
@@ -48,7 +50,22 @@ class Latest:
 
     def values(self) -> dict[Tags, int]:
         """Return the offsets by tags."""
-        return {tags: backlog.value for tags, backlog in self._backlogs.items()}
+        return {tags: backlogs[-1].value for tags, backlogs in self._backlogs.items()}
+
+    def recent(self) -> list[tuple[Tags, tuple[Backlog, ...]]]:
+        """Return the offsets of recent buckets by tags, each backlog's in the order of their buckets."""
+        return list(self._backlogs.items())
+
+
+def _with(known: tuple[Backlog, ...], backlog: Backlog) -> tuple[Backlog, ...]:
+    """Return offsets in the order of their buckets with one more, without those that are too old to be recent."""
+    by_start = dict(known)
+    by_start[backlog.start] = max(backlog.value, by_start.get(backlog.start, backlog.value))
+    ordered = sorted(by_start.items())
+    oldest = ordered[-1][0] - RECENT_SECONDS
+    while len(ordered) > 1 and ordered[1][0] <= oldest:  # the last one before stays: it was valid until the next
+        del ordered[0]
+    return tuple(Backlog(*each) for each in ordered)
 
 
 def put_offsets(

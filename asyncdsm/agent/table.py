@@ -5,16 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from asyncdsm.agent.graph import Node, link_of
+from asyncdsm.agent.naming import qualifiers
+from asyncdsm.agent.words import change_text, duration_text, isolated, plain, without_isolation
+
 LONGEST_NAME = 40
+SHORTEST_NAME = 4
+"""Cells that are left to a name before what tells it from others is cut."""
 COLUMNS = ("service", "", "queue", "group", "msg/s", "hop p50", "p99", "way p50", "p99", "lag")
+CHANGE = "since"
 NAMES = (0, 2, 3)
 
 
 def render(topology: dict[str, Any]) -> Table:
-    """Return the table of a topology; the hop with the slowest median stands out."""
+    """Return the table of what hops are like now; the slowest one stands out.
+
+    A last column says since when hops are slower, faster or idle, if there are any such hops.
+    """
+    edges = sorted(topology["edges"], key=_in_order_of_travel)
+    changed = any(edge["present"]["since"] is not None for edge in edges)
     table = Table(
         title=_title(topology),
         title_justify="left",
@@ -28,11 +43,25 @@ def render(topology: dict[str, Any]) -> Table:
     for index, column in enumerate(COLUMNS):
         # Where there is no room, the names give way, and not the numbers.
         table.add_column(column, justify="right" if index > 3 else "left", no_wrap=index not in NAMES)
-    edges = sorted(topology["edges"], key=_in_order_of_travel)
-    slowest = max(edges, key=lambda edge: edge["edge_latency"]["p50"] or 0.0, default=None)
+    if changed:
+        table.add_column(CHANGE, no_wrap=True)
+    slowest = max(edges, key=slowness, default=None)
+    named = qualifiers(node for edge in edges for node in _ends(edge))
     for edge in edges:
-        table.add_row(*_cells(edge), style="bold red" if edge is slowest else None)
+        change = [Text(change_text(edge["present"]))] if changed else []
+        table.add_row(*_cells(edge, named), *change, style=_style(edge, is_slowest=edge is slowest))
     return table
+
+
+def slowness(edge: dict[str, Any]) -> float:
+    """Return how slow a hop is now, in seconds: what its colour and its place in lists are decided by."""
+    return float(edge["present"]["slowness"])
+
+
+def _style(edge: dict[str, Any], *, is_slowest: bool) -> str | None:
+    if edge["present"]["state"] == "idle":
+        return "dim"
+    return "bold red" if is_slowest else None
 
 
 def _title(topology: dict[str, Any]) -> str:
@@ -44,32 +73,61 @@ def _in_order_of_travel(edge: dict[str, Any]) -> tuple[float, str, str]:
     return (edge["pathway_latency"]["p50"] or 0.0, edge["service"], edge["queue"])
 
 
-def _cells(edge: dict[str, Any]) -> list[Text]:
-    hop, way = edge["edge_latency"], edge["pathway_latency"]
+def _ends(edge: dict[str, Any]) -> tuple[Node, Node]:
+    """Return the service and the queue of an edge."""
+    link = link_of(edge)
+    return (link.source, link.target) if link.source.kind == "service" else (link.target, link.source)
+
+
+def _cells(edge: dict[str, Any], named: dict[Node, str]) -> list[RenderableType]:
+    present = edge["present"]
+    hop, way = present["edge_latency"], present["pathway_latency"]
+    service, queue = _ends(edge)
     return [
-        plain(edge["service"]),
+        Name(service.name, named[service]),
         Text({"in": "←", "out": "→"}.get(edge["direction"], "")),
-        plain(edge["queue"]),
-        plain(edge["group"] or ""),
-        Text(f"{edge['rate']:.1f}"),
+        Name(queue.name, named[queue]),
+        Name(edge["group"] or ""),
+        Text(f"{present['rate']:.1f}"),
         *(duration(hop[name]) for name in ("p50", "p99")),
         *(duration(way[name]) for name in ("p50", "p99")),
         Text("" if edge["lag"] is None else str(edge["lag"])),
     ]
 
 
-def plain(name: str) -> Text:
-    """Return a name from outside, cut, and with nothing in it that a terminal or rich would obey."""
-    shown = "".join(character if character.isprintable() else "�" for character in name[:LONGEST_NAME])
-    return Text(shown + ("…" if len(name) > LONGEST_NAME else ""), no_wrap=True, overflow="ellipsis")
+class Name:
+    """A cell with a name from outside, and what tells it from others of that name; cut to the width there is."""
+
+    def __init__(self, name: str, qualifier: str = "") -> None:
+        self._name: str = plain(name, LONGEST_NAME)
+        self._qualifiers: list[str] = [_bracketed(qualifier), _bracketed(qualifier.rpartition(", ")[2])]
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Say how wide it is, and that it can do with less."""
+        return Measurement(1, max(1, cell_len(self._name + self._qualifiers[0]))).with_maximum(options.max_width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Write it in one line. What tells the name from others stays as long as there is room for it."""
+        width = options.max_width
+        for qualifier, least in zip(self._qualifiers, (cell_len(self._name), SHORTEST_NAME), strict=True):
+            room = width - cell_len(qualifier)
+            if room >= least:
+                yield Text(_fitted(self._name, room) + qualifier, no_wrap=True, end="")
+                return
+        yield Text(_fitted(self._name + self._qualifiers[0], width), no_wrap=True, end="")
+
+
+def _bracketed(qualifier: str) -> str:
+    return f" ({plain(qualifier, LONGEST_NAME)})" if qualifier else ""
+
+
+def _fitted(shown: str, width: int) -> str:
+    """Return a string that is no wider than so many cells; one that is isolated stays so."""
+    if cell_len(shown) <= width:
+        return shown
+    return isolated(set_cell_size(without_isolation(shown), width - 1) + "…") if width > 0 else ""
 
 
 def duration(seconds: float | None) -> Text:
-    """Return seconds as a person reads them: `850 µs`, `12 ms`, `3.1 s`, `4.2 min`, `7 h`."""
-    if seconds is None:
-        return Text("")
-    # Below each limit, three digits do not round up to 1000.
-    for limit, unit, length in ((999.5e-6, "µs", 1e-6), (0.9995, "ms", 1e-3), (120, "s", 1), (7200, "min", 60)):
-        if seconds < limit:
-            return Text(f"{seconds / length:.3g} {unit}")
-    return Text(f"{seconds / 3600:.3g} h")
+    """Return seconds as a person reads them; nothing for None."""
+    return Text(duration_text(seconds))

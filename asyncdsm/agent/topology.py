@@ -10,8 +10,10 @@ import numpy as np
 
 from asyncdsm.agent.bounds import MOST_EDGES, MOST_LAGS, MOST_PATHWAYS, MOST_SERVICES, Cut
 from asyncdsm.agent.cells import Cells, merged
-from asyncdsm.agent.lag import lag_of, named_tags
+from asyncdsm.agent.clusters import clusters_of, named_tags, queue_of
+from asyncdsm.agent.lag import current_lags
 from asyncdsm.agent.points import EdgeKey, PointKey, edge_id
+from asyncdsm.agent.present import IDLE, present_of
 from asyncdsm.agent.spans import covered_seconds, last_minutes
 from asyncdsm.agent.stats import Figures
 from asyncdsm.agent.store import Span, Store, by_point
@@ -30,16 +32,17 @@ def topology_of(store: Store, span: Span) -> dict[str, Any]:
     """Return the map of a span."""
     keys, cells = points_of(store, span)
     seconds = covered_seconds(store, span) if keys else 0.0
-    lags = lag_of(store.backlogs() if span.last > store.now() else store.backlogs_at(span))
+    lags = current_lags(store, span)
+    present = present_of(store, span) if keys else {}
     cut = Cut()
-    edges = _edges(keys, cells, seconds, lags, cut)
+    edges = _edges(keys, cells, seconds, summed(lags), present=present, cut=cut)
     services = _services(store, span, keys, edges)
     now = store.now()
     to = min(span.last, now)
     return {
         "from": span.first,
         "to": to,
-        "minutes": ceil((min(span.last, now // 60 * 60 + 60) - span.first) / 60),
+        "minutes": max(0, ceil((min(span.last, now // 60 * 60 + 60) - span.first) / 60)),
         "seconds": round(seconds, 3),
         "services": cut.largest("services", services, MOST_SERVICES, lambda service: service["last_seen"] or 0.0),
         "queues": _queues(edges),
@@ -60,41 +63,51 @@ def points_of(store: Store, span: Span) -> tuple[list[PointKey], Cells]:
     return [key for key, _ in known], merged(cells.of_groups(place >= 0).regrouped(place))
 
 
-def edge_shown(edge: EdgeKey, count: float, seconds: float, lags: Iterable[dict[str, Any]]) -> dict[str, Any]:
+Lags = Mapping[tuple[str, str, str | None], int]
+"""Messages behind in all partitions, by group, topic and cluster id."""
+
+
+def summed(lags: Iterable[Mapping[str, Any]]) -> Lags:
+    """Return the lag of each group in a topic."""
+    sums: dict[tuple[str, str, str | None], int] = {}
+    for lag in lags:
+        key = lag["group"], lag["topic"], lag["cluster_id"]
+        sums[key] = sums.get(key, 0) + lag["behind"]
+    return sums
+
+
+def edge_shown(edge: EdgeKey, cluster: str, count: float, seconds: float, lags: Lags) -> dict[str, Any]:
     """Return what names an edge, and how much passed there."""
     named = named_tags(edge.tags)
-    group = named.get("group")
-    behind = [
-        partition["behind"]
-        for partition in lags
-        if group is not None
-        and (partition["group"], partition["topic"]) == (group, named.get("topic"))
-        and partition["cluster_id"] == named.get("kafka_cluster_id")
-    ]
+    group, is_kafka = named.get("group"), named.get("type") == "kafka"
+    reads = group or "", named.get("topic", ""), named.get("kafka_cluster_id")
     return {
         "id": edge_id(edge),
         "service": edge.service,
         "env": edge.env,
         "direction": named.get("direction", ""),
         "type": named.get("type", ""),
+        "cluster": cluster or None,
         "queue": queue_of(named),
         "group": group,
         "tags": list(edge.tags),
         "count": count,
         "rate": count / seconds if seconds else 0.0,
-        "lag": sum(behind) if behind else None,
+        "lag": lags.get(reads) if is_kafka and group is not None else None,
     }
 
 
-def queue_of(named: Mapping[str, str]) -> str:
-    """Return the name of what an edge leads to or comes from."""
-    return named.get("topic") or named.get("exchange") or ""
-
-
 def _edges(
-    keys: Sequence[PointKey], cells: Cells, seconds: float, lags: list[dict[str, Any]], cut: Cut
+    keys: Sequence[PointKey],
+    cells: Cells,
+    seconds: float,
+    lags: Lags,
+    *,
+    present: Mapping[EdgeKey, dict[str, Any]],
+    cut: Cut,
 ) -> list[dict[str, Any]]:
     places: dict[EdgeKey, int] = {}
+    clusters = clusters_of(keys)
     edge_of = np.array([places.setdefault(key.edge, len(places)) for key in keys], np.int64)
     by_edge = merged(cells.regrouped(edge_of)) if keys else cells
     shown = Figures.of(by_edge, len(places))
@@ -103,8 +116,9 @@ def _edges(
     hops = Figures.of(merged(cells.of_groups(behind_another).regrouped(edge_of)), len(places)) if keys else shown
     return [
         {
-            **edge_shown(edge, float(shown.edge.counts[place]), seconds, lags),
+            **edge_shown(edge, clusters[edge], float(shown.edge.counts[place]), seconds, lags),
             **shown.stats(place),
+            "present": present.get(edge, IDLE),
             "clamped": float(hops.edge.zeros[place] / hops.edge.counts[place]) if hops.edge.counts[place] else 0.0,
         }
         for place in cut.busiest("edges", shown.edge.counts, [edge[:2] for edge in listed], MOST_EDGES)
@@ -138,9 +152,9 @@ def _services(
     ]
 
 
-def _queues(edges: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
-    queues = {(edge["type"], edge["queue"]) for edge in edges if edge["queue"]}
-    return [{"type": type_, "name": name} for type_, name in sorted(queues)]
+def _queues(edges: Iterable[dict[str, Any]]) -> list[dict[str, str | None]]:
+    queues = {(edge["type"], edge["queue"], edge["cluster"] or "") for edge in edges if edge["queue"]}
+    return [{"type": type_, "name": name, "cluster": cluster or None} for type_, name, cluster in sorted(queues)]
 
 
 def _pathways(keys: Sequence[PointKey], cells: Cells, cut: Cut) -> list[dict[str, Any]]:

@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.live import Live
 
 from asyncdsm.agent.serve import RunningAgent, running_agent
-from asyncdsm.agent.table import duration, plain, render
+from asyncdsm.agent.table import duration, render
 from asyncdsm.agent.topology import topology
+from asyncdsm.agent.words import plain
 from asyncdsm.demo.broker import built_in_broker
 from asyncdsm.demo.rabbitmq import NoRabbitMQError, installed_server, own_rabbitmq
 from asyncdsm.demo.reachable import NoBrokerError, check_listening

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from math import isnan
 from time import time
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -23,9 +23,19 @@ from asyncdsm.exporters.container import container_headers
 from asyncdsm.settings import Settings
 
 PATH = "/v0.1/pipeline_stats"
+REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 RETRIED = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_RETRY_AFTER = 300.0
+
+
+class Info(NamedTuple):
+    """What an agent says of itself."""
+
+    answers: bool
+    lists_endpoint: bool
+    problem: str | None
+    """Why it does not answer, or why it would refuse payloads."""
 
 
 class AgentExporter:
@@ -35,6 +45,7 @@ class AgentExporter:
         url = urlsplit(settings.agent_url)
         secure, socket_path = url.scheme == "https", url.path if url.scheme == "unix" else None
         address, auth = _without_user("http://localhost" if socket_path else settings.agent_url)
+        self._shows_token = auth is not None or settings.agent_token is not None
         # No proxy from the environment: the Agent is local, and a proxy for the outside would hide it.
         self._client = httpx2.AsyncClient(
             base_url=address,
@@ -61,31 +72,36 @@ class AgentExporter:
             raise TryAgain(f"HTTP status {status}", _seconds(retry_after))
         if status == HTTPStatus.NOT_FOUND and not self._agentless:
             raise NoEndpoint(f"HTTP status {status}")
-        raise Refused(f"HTTP status {status}")
+        raise Refused(f"HTTP status {status}{self._advice(status)}")
 
     async def lists_endpoint(self) -> bool:
         """Say whether the Agent's `/info` lists the endpoint; False when it does not answer."""
-        return (await self.ask())[0]
+        return (await self.ask()).lists_endpoint
 
-    async def ask(self) -> tuple[bool, str | None]:
-        """Ask for `/info`: whether it lists the endpoint, and why nothing answered, if nothing did.
+    async def ask(self) -> Info:
+        """Ask for `/info`.
 
         It waits for `request_seconds` in all, and reads no more than a bounded part of an answer.
         """
         try:
             with anyio.fail_after(self._request_seconds):
-                info = await self._info()
+                async with self._request("GET", "/info", headers={"Accept-Encoding": "identity"}) as answer:
+                    status, text = answer.status_code, await _beginning(answer)
         except (httpx2.HTTPError, OSError) as error:  # a TimeoutError is an OSError
-            return False, _described(error)
-        return isinstance(info, list) and PATH in info, None
+            return Info(answers=False, lists_endpoint=False, problem=_described(error))
+        if status in REFUSED and not self._agentless:
+            said = _member(_member(_decoded(text), "error"), "problem")
+            problem = f"HTTP status {status}{self._advice(status) or _quoted(said)}"
+            return Info(answers=True, lists_endpoint=False, problem=problem)
+        endpoints = _member(_decoded(text), "endpoints")
+        return Info(answers=True, lists_endpoint=isinstance(endpoints, list) and PATH in endpoints, problem=None)
 
-    async def _info(self) -> object:
-        async with self._request("GET", "/info", headers={"Accept-Encoding": "identity"}) as answer:
-            text = await _beginning(answer)
-        try:
-            return json.loads(text)["endpoints"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return None
+    def _advice(self, status: int) -> str:
+        if status != HTTPStatus.UNAUTHORIZED or self._agentless:
+            return ""
+        if self._shows_token:
+            return ": the token that is set is not the one that the agent was started with"
+        return ": the agent asks for its token; set ASYNCDSM_AGENT_TOKEN to it"
 
     def headers_of(self, payload: bytes) -> list[tuple[bytes, bytes]] | None:
         """Return headers of this one payload, besides those of all."""
@@ -111,6 +127,24 @@ class AgentExporter:
                 return answer.status_code, answer.headers.get("Retry-After")
         except (httpx2.HTTPError, OSError) as error:
             raise TryAgain(_described(error)) from error
+
+
+def _decoded(text: bytes) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _member(value: object, name: str) -> object:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _quoted(said: object) -> str:
+    """Return what an agent says is wrong, cut, in printable characters; empty if it says nothing."""
+    if not isinstance(said, str):
+        return ""
+    return ": " + "".join(character for character in said[:200] if character.isprintable())
 
 
 async def _beginning(answer: httpx2.Response) -> bytes:
@@ -165,6 +199,8 @@ def _headers(settings: Settings) -> dict[str, str]:
     }
     if settings.api_key:
         headers["DD-API-KEY"] = settings.api_key
+    elif settings.agent_token:
+        headers["Authorization"] = f"Bearer {settings.agent_token}"
     return headers
 
 

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from asyncdsm._version import __version__
+
 URL = "http://127.0.0.1:8126"
 TOKEN = "ASYNCDSM_AGENT_TOKEN"  # noqa: S105  (the variable's name)
 PATIENCE_SECONDS = 20.0
@@ -59,6 +61,8 @@ def topology_from(client: httpx2.Client, minutes: int) -> dict[str, Any]:
     answer = _decoded(body)
     if not isinstance(answer, dict) or not all(isinstance(answer.get(part), list) for part in ("services", "edges")):
         raise NoAnswerError(f"{where} is no agent of asyncdsm: what it answers is not a map")
+    if not all(isinstance(edge, dict) and "present" in edge for edge in answer["edges"]):
+        raise NoAnswerError(f"{where} is of an older asyncdsm than this one ({__version__}); update it")
     return answer
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncdsm.agent.graph import Graph, Link, Node
-from asyncdsm.map.names import label_of, says
+from asyncdsm.map.names import labels, says
 
 _HEAD = """digraph asyncdsm {
   rankdir=LR
@@ -14,12 +14,13 @@ _HEAD = """digraph asyncdsm {
 
 def dot(graph: Graph) -> str:
     """Return the graph; `dot -Tsvg` draws it."""
-    return _HEAD + "".join(map(_node, graph.nodes)) + "".join(map(_link, graph.links)) + "}\n"
+    nodes = [_node(node, label) for node, label in labels(graph.nodes).items()]
+    return _HEAD + "".join(nodes) + "".join(map(_link, graph.links)) + "}\n"
 
 
-def _node(node: Node) -> str:
+def _node(node: Node, label: str) -> str:
     shape = "box" if node.kind == "service" else "cylinder"
-    return f"  {node.id} [shape={shape}, label={quoted(label_of(node))}]\n"
+    return f"  {node.id} [shape={shape}, label={quoted(label)}]\n"
 
 
 def _link(link: Link) -> str:

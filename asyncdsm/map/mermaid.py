@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from asyncdsm.agent.graph import Graph, Link, Node
-from asyncdsm.map.names import label_of, says
+from asyncdsm.map.names import labels, says
 
 
 def mermaid(graph: Graph) -> str:
     """Return the graph as a flowchart."""
-    lines = ["flowchart LR", *map(_node, graph.nodes), *map(_link, graph.links)]
+    nodes = [_node(node, label) for node, label in labels(graph.nodes).items()]
+    lines = ["flowchart LR", *nodes, *map(_link, graph.links)]
     return "\n".join(lines) + "\n"
 
 
-def _node(node: Node) -> str:
+def _node(node: Node, label: str) -> str:
     left, right = ("[", "]") if node.kind == "service" else ("([", "])")
-    return f"  {node.id}{left}{quoted(label_of(node))}{right}"
+    return f"  {node.id}{left}{quoted(label)}{right}"
 
 
 def _link(link: Link) -> str:

@@ -1,32 +1,37 @@
-"""Names from outside, cut, and with nothing in them that a terminal or a reader of lines would obey."""
+"""What maps outside a browser say of nodes and links, in one line and with nothing in it that its reader obeys."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from asyncdsm.agent.graph import Link, Node
-from asyncdsm.agent.table import duration
+from asyncdsm.agent.naming import cluster_names
+from asyncdsm.agent.naming import label_of as named
+from asyncdsm.agent.words import plain, present_text
 
 LONGEST = 60
 
 
-def plain(name: str, longest: int = LONGEST) -> str:
-    """Return the name in one line of printable characters."""
-    shown = "".join(character if character.isprintable() else "�" for character in name[:longest])
-    return shown + ("…" if len(name) > longest else "")
+def about(nodes: Iterable[Node]) -> dict[Node, str]:
+    """Return what there is to say of each node besides its name: environment or type, and cluster if in doubt."""
+    return {
+        node: ", ".join(filter(None, (node.where if node.name else "", cluster)))
+        for node, cluster in cluster_names(nodes).items()
+    }
 
 
-def label_of(node: Node) -> str:
-    """Return what a node is called, with its environment or type where that says more."""
-    where = plain(node.where)
-    return f"{plain(node.label)} ({where})" if where and node.name else plain(node.label)
+def labels(nodes: Iterable[Node]) -> dict[Node, str]:
+    """Return what to call each node, with all that there is to say of it."""
+    return {node: named(node, what[:LONGEST], LONGEST) for node, what in about(nodes).items()}
 
 
 def says(link: Link) -> str:
-    """Return what there is to say of a link: how long its hop takes, how often, for whom, how far behind."""
+    """Return what a hop is like now: how long it takes, how often, since when, for which group, how far behind."""
     if link.edge is None:
         return ""
-    parts = [duration(link.edge["edge_latency"]["p50"]).plain, f"{link.edge['rate']:.3g}/s"]
+    parts = [present_text(link.edge["present"])]
     if link.edge["group"]:
-        parts.append(f"group {plain(link.edge['group'])}")
+        parts.append(f"group {plain(link.edge['group'], LONGEST)}")
     if link.edge["lag"]:
         parts.append(f"{link.edge['lag']} behind")
     return ", ".join(part for part in parts if part)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import log10
-from typing import Any
 from xml.sax.saxutils import escape
 
 from asyncdsm.agent.graph import Graph, Link, Node
-from asyncdsm.agent.layout import SIZES, Layout, Point, curve, layout_of
-from asyncdsm.agent.table import duration
-from asyncdsm.map.names import plain, says
+from asyncdsm.agent.layout import SIZES, Layout, curve, layout_of
+from asyncdsm.agent.routes import Point
+from asyncdsm.agent.words import cut_to_cells
+from asyncdsm.map.names import about, labels, says
 
 LONGEST = {"service": 19, "queue": 17}
-WARMTHS = 6
 _STYLE = """
   text { font: 13px system-ui, sans-serif; text-anchor: middle; fill: #1b2330 }
   .what { font-size: 11px; fill: #5b6675 }
@@ -41,49 +40,46 @@ _ARROW = (
 def svg(graph: Graph) -> str:
     """Return the image, laid out from left to right."""
     layout = layout_of(graph)
+    titles = labels(graph.nodes)
     size = f'width="{layout.width:.0f}" height="{layout.height:.0f}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {layout.width:.0f} {layout.height:.0f}">',
         f"<style>{_STYLE}</style>",
         _ARROW,
         f'<rect class="background" stroke="none" {size}/>',
-        *(part for link, points in zip(graph.links, layout.links, strict=True) for part in _link(link, points)),
-        *(_node(node, layout) for node in graph.nodes),
+        *(part for drawn in zip(graph.links, layout.links, layout.labels, strict=True) for part in _link(*drawn)),
+        *(_node(node, what, titles[node], layout) for node, what in about(graph.nodes).items()),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _link(link: Link, points: list[Point]) -> Iterator[str]:
+def _link(link: Link, points: list[Point], label: Point) -> Iterator[str]:
     if link.edge is None:
         yield f'<path class="link carried" marker-end="url(#to)" d="{curve(points)}"/>'
         return
-    width = min(11.0, 1.5 + 1.6 * log10(1 + 4 * link.edge["rate"]))
+    present = link.edge["present"]
+    width = min(11.0, 1.5 + 1.6 * log10(1 + 4 * present["rate"]))
     yield (
-        f'<path class="link warm{warmth(link.edge)}" stroke-width="{width:.1f}" marker-end="url(#to)" '
-        f'd="{curve(points)}"><title>{_text(says(link))}</title></path>'
+        f'<path class="link warm{present["level"]}" stroke-width="{width:.1f}" marker-end="url(#to)" '
+        f'd="{curve(points)}"><title>{escape(says(link))}</title></path>'
     )
-    (x, y), (to_x, to_y) = points[(len(points) - 1) // 2], points[len(points) // 2]
-    said = _text(duration(link.edge["edge_latency"]["p50"]).plain)
-    yield f'<text class="what" x="{(x + to_x) / 2:.1f}" y="{(y + to_y) / 2 - 7:.1f}">{said}</text>'
+    x, y = label
+    yield f'<text class="what" x="{x:.1f}" y="{y - 7:.1f}">{escape(present["label"])}</text>'
+    if present["tail"]:
+        yield f'<text class="what" x="{x:.1f}" y="{y + 16:.1f}">p99 {escape(present["tail"])}</text>'
 
 
-def _node(node: Node, layout: Layout) -> str:
+def _node(node: Node, what: str, title: str, layout: Layout) -> str:
     (x, y), (width, height) = layout.nodes[node], SIZES[node.kind]
     return (
-        f'<g class="{node.kind}"><title>{_text(node.label)}</title>'
+        f'<g class="{node.kind}"><title>{escape(title)}</title>'
         f'<rect x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" width="{width}" height="{height}" '
         f'rx="{height / 2 if node.kind == "queue" else 10}"/>'
         f'<text x="{x:.1f}" y="{y:.1f}">{_text(node.label, LONGEST[node.kind])}</text>'
-        f'<text class="what" x="{x:.1f}" y="{y + 13:.1f}">{_text(node.where, LONGEST[node.kind])}</text></g>'
+        f'<text class="what" x="{x:.1f}" y="{y + 13:.1f}">{_text(what, LONGEST[node.kind])}</text></g>'
     )
 
 
-def warmth(edge: dict[str, Any]) -> int:
-    """Return how warm an edge is drawn: 0 below a millisecond, a step for each power of ten, 5 from ten seconds on."""
-    seconds = edge["edge_latency"]["p50"] or 0.0
-    return 0 if seconds < 1e-3 else min(WARMTHS - 1, int(log10(seconds) + 4 + 1e-9))
-
-
-def _text(name: str, longest: int = 200) -> str:
-    return escape(plain(name, longest))
+def _text(name: str, cells: int) -> str:
+    return escape(cut_to_cells(name, cells))

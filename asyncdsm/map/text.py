@@ -7,10 +7,12 @@ from typing import Any
 
 from rich.console import Console
 
+from asyncdsm.agent.graph import Node
+from asyncdsm.agent.naming import label_of, qualifiers
 from asyncdsm.agent.table import render
-from asyncdsm.map.names import plain
 
 WIDTH = 120
+LONGEST = 60
 
 
 def text(topology: dict[str, Any], width: int = WIDTH) -> str:
@@ -25,9 +27,11 @@ def text(topology: dict[str, Any], width: int = WIDTH) -> str:
 
 def warnings(topology: dict[str, Any]) -> list[str]:
     """Return what is wrong at services, a line each."""
-    found = []
-    for service in topology["services"]:
-        name = plain(service["name"])
+    found: list[str] = []
+    nodes = [Node("service", service["name"], service["env"]) for service in topology["services"]]
+    named = qualifiers(nodes)
+    for service, node in zip(topology["services"], nodes, strict=True):
+        name = label_of(node, named[node], LONGEST)
         if service["too_many_pathways"]:
             found.append(
                 f"{name} has {service['pathways']} distinct pathways: Datadog drops what such a service reports"

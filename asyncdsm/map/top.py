@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from asyncdsm.agent.table import render
+from asyncdsm.agent.table import render, slowness
 from asyncdsm.map.ask import NoAnswerError, client_of, topology_from, without_password
 from asyncdsm.map.text import warnings
 
@@ -53,7 +53,7 @@ def page(topology: dict[str, Any], url: str, problem: str, since: str, height: i
     """Return what the terminal shows: the slowest hops that have room, and whether they are of now."""
     state = Text(f"{problem}; what you see is of {since}", style="bold red") if problem else Text(f"{url} · {since}")
     warned = [Text(f"⚠ {line}", style="yellow") for line in warnings(topology)][: max(0, height // 4)]
-    edges = sorted(topology["edges"], key=lambda edge: -(edge["edge_latency"]["p50"] or 0.0))
+    edges = sorted(topology["edges"], key=slowness, reverse=True)
     room = max(1, height - LINES_AROUND - len(warned))
     table = render({**topology, "edges": edges[:room]})
     if problem:

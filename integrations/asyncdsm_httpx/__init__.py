@@ -18,10 +18,11 @@ from asyncdsm.integration import check_version
 from asyncdsm.pathway import Pathway
 from asyncdsm_httpx.transport import ContextTransport
 
-__all__ = ["ONLY_WRAPPED", "VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
+__all__ = ["ONLY_WRAPPED", "VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]
 
 VERSIONS = ("0.27", "2.16")
 """Of httpx from the first, of httpx2 to the last."""
+WRAPS = "a Client or an AsyncClient"
 
 ONLY_WRAPPED = True
 """Told by `asyncdsm doctor`."""

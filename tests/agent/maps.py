@@ -59,9 +59,11 @@ class MapStore:
         seconds: Iterable[float] = (0.25,),
         parent: int | None = None,
         env: str | None = None,
+        tags: Iterable[str] = (),
+        ago: float = 5,
     ) -> int:
-        """Take a payload of one hop; return the pathway's hash behind it."""
-        tags = [f"direction:{direction}", f"type:{kind}"]
+        """Take a payload of one hop, of some seconds ago; return the pathway's hash after it."""
+        tags = [f"direction:{direction}", f"type:{kind}", *tags]
         tags += [f"topic:{queue}"] if queue else []
         tags += [f"group:{group}"] if group else []
         came_from = self.last if parent is None else parent
@@ -69,7 +71,7 @@ class MapStore:
         def record(aggregator: object) -> None:
             self.last = passed(aggregator, Edge(*tags), seconds, parent=came_from, size=100)  # type: ignore[arg-type]
 
-        for body in ours(record, service, env, at_ns=int(self.now() - 5) * SECOND_NS):
+        for body in ours(record, service, env, at_ns=int(self.now() - ago) * SECOND_NS):
             self.store.add(read_report(body, "gzip"))
         return self.last
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdsm.agent.intake import read_report
-from asyncdsm.agent.lag import lag_of
-from asyncdsm.agent.store import Store
-from asyncdsm.agent.topology import topology
+from asyncdsm.agent.lag import Offsets, lag_over_time, lags_of
+from asyncdsm.agent.store import Span, Store
+from asyncdsm.agent.topology import topology, topology_of
 from tests.agent.payloads import NOW, bucket, payload, point
 
 Tags = tuple[str, ...]
@@ -27,8 +28,13 @@ def tags(type_: str, group: str | None = None, topic: str = "orders", partition:
 PRODUCED, COMMITTED, WATERMARK = tags("kafka_produce"), tags("kafka_commit", "g"), tags("kafka_high_watermark")
 
 
+def lags(backlogs: Mapping[Tags, int]) -> list[dict[str, Any]]:
+    """Return the lags of offsets that all belong to one bucket."""
+    return lags_of(Offsets.of((tags, [(0, value)]) for tags, value in backlogs.items()), settled=0)
+
+
 def behind(backlogs: Mapping[Tags, int]) -> list[int]:
-    return [partition["behind"] for partition in lag_of(backlogs)]
+    return [partition["behind"] for partition in lags(backlogs)]
 
 
 @pytest.mark.parametrize(
@@ -46,28 +52,28 @@ def test_produced_and_committed(produced: int, committed: int, expected: int) ->
     assert behind({PRODUCED: produced, COMMITTED: committed}) == [expected]
 
 
-@pytest.mark.parametrize(("produced", "watermark", "expected"), [(99, 100, 10), (99, 120, 30), (120, 100, 31)])
-def test_the_high_watermark(produced: int, watermark: int, expected: int) -> None:
+@pytest.mark.parametrize(("produced", "watermark", "expected"), [(99, 100, 10), (99, 120, 30), (120, 100, 10)])
+def test_consumers_own_watermark_is_preferred(produced: int, watermark: int, expected: int) -> None:
     assert behind({PRODUCED: produced, WATERMARK: watermark, COMMITTED: 90}) == [expected]
     assert behind({COMMITTED: 90, WATERMARK: watermark}) == [max(0, watermark - 90)]
 
 
 def test_what_one_partition_says() -> None:
-    assert lag_of({PRODUCED: 9, COMMITTED: 4}) == [
+    assert lags({PRODUCED: 9, COMMITTED: 4}) == [
         {"group": "g", "topic": "orders", "partition": "0", "cluster_id": None, "behind": 6, "unit": "messages"}
     ]
 
 
 def test_an_end_is_unknown() -> None:
-    assert lag_of({COMMITTED: 5}) == []
-    assert lag_of({PRODUCED: 5}) == []
-    assert lag_of({tags("rabbitmq_something"): 5, ("no", "names"): 1, (): 0}) == []
+    assert lags({COMMITTED: 5}) == []
+    assert lags({PRODUCED: 5}) == []
+    assert lags({tags("rabbitmq_something"): 5, ("no", "names"): 1, (): 0}) == []
 
 
 @pytest.mark.parametrize("none_yet", [-1, -1001])
 def test_no_offset_yet(none_yet: int) -> None:
-    assert lag_of({PRODUCED: 5, COMMITTED: none_yet}) == []
-    assert lag_of({PRODUCED: none_yet, COMMITTED: 5}) == []
+    assert lags({PRODUCED: 5, COMMITTED: none_yet}) == []
+    assert lags({PRODUCED: none_yet, COMMITTED: 5}) == []
 
 
 def test_clusters_groups_and_partitions_are_kept_apart() -> None:
@@ -83,7 +89,7 @@ def test_clusters_groups_and_partitions_are_kept_apart() -> None:
     }
     found = {
         (partition["group"], partition["cluster_id"], partition["partition"]): partition["behind"]
-        for partition in lag_of(backlogs)
+        for partition in lags(backlogs)
     }
     assert found == {("g", "a", "0"): 10, ("g", "a", "1"): 0, ("g", "b", "0"): 1, ("h", "a", "0"): 100}
 
@@ -110,3 +116,131 @@ KEYS = st.builds(tags, TYPES, st.sampled_from(["g", "h"]), partition=st.integers
 @given(backlogs=st.dictionaries(KEYS, st.integers(-(2**63), 2**64 - 1)))
 def test_never_below_zero(backlogs: dict[Tags, int]) -> None:
     assert all(count >= 0 for count in behind(backlogs))
+
+
+RATE = 20
+"""Messages a second."""
+START = int(NOW) - 200
+
+
+class Clock:
+    """A store whose time the test sets, and services that report their buckets when the test says so."""
+
+    def __init__(self) -> None:
+        self.now: float = NOW
+        self.store: Store = Store(now=lambda: self.now)
+
+    def report(self, start: int, offsets: Mapping[Tags, int]) -> None:
+        """Take a payload with one bucket of offsets."""
+        backlogs = [{"Tags": tags, "Value": value} for tags, value in offsets.items()]
+        body = payload({"Start": start * 10**9, "Duration": 10**10, "Stats": [], "Backlogs": backlogs})
+        self.store.add(read_report(body, ""))
+
+    def behind(self) -> list[int]:
+        """Return the lag that the map shows."""
+        return [lag["behind"] for lag in topology(self.store, 10)["lag"]]
+
+
+def produced_by(moment: int) -> int:
+    """Return the offset of the last message that was produced before a moment, at `RATE` from `START` on."""
+    return (moment - START) * RATE - 1
+
+
+def test_group_that_keeps_up_is_not_behind_whichever_service_reports_first() -> None:
+    for producer_delay, consumer_delay in ((11, 19), (19, 11), (10, 20)):
+        clock = Clock()
+        seen = list[int]()
+        for second in range(START + 40, START + 160):
+            clock.now = float(second)
+            if (second - producer_delay) % 10 == 0:
+                start = second - producer_delay
+                clock.report(start, {PRODUCED: produced_by(start + 10)})
+            if (second - consumer_delay) % 10 == 0:
+                start = second - consumer_delay
+                clock.report(start, {COMMITTED: produced_by(start + 10) - 9})
+            if second > START + 80:
+                seen += clock.behind()
+        assert seen
+        assert set(seen) == {10}, (producer_delay, consumer_delay)
+
+
+def test_group_that_is_behind_is_seen_as_behind() -> None:
+    clock = Clock()
+    for start in range(START, START + 100, 10):
+        clock.now = start + 21.0
+        clock.report(start, {PRODUCED: produced_by(start + 10), COMMITTED: max(0, produced_by(start + 10) - 5_000)})
+    assert clock.behind() == [min(5_001, produced_by(START + 100) + 1)]
+
+
+def test_lag_of_a_group_that_died_grows() -> None:
+    clock, seen = Clock(), list[int]()
+    for start in range(START, START + 150, 10):
+        clock.now = start + 15.0
+        clock.report(start, {PRODUCED: produced_by(start + 10)})
+        if start < START + 50:
+            clock.report(start, {COMMITTED: produced_by(start + 10) + 1, WATERMARK: produced_by(start + 10) + 1})
+        seen.append(clock.behind()[0])
+    assert seen[:7] == [0] * 7  # the commit may still be under way
+    assert seen[-1] >= 7 * 10 * RATE
+    assert seen == sorted(seen)
+
+
+def test_group_that_caught_up_after_production_stopped_is_not_behind() -> None:
+    clock = Clock()
+    clock.report(START, {PRODUCED: 999, COMMITTED: 100})
+    for start in (START + 10, START + 20):
+        clock.report(start, {COMMITTED: 1_000})
+    clock.now = START + 60.0
+    assert clock.behind() == [0]
+
+
+def test_watermark_and_commit_of_one_payload_count_though_the_producer_is_ahead() -> None:
+    clock = Clock()
+    clock.now = START + 41.0
+    for start in (START, START + 10, START + 20):
+        clock.report(start, {WATERMARK: produced_by(start + 10) + 1, COMMITTED: produced_by(start + 10) + 1})
+    clock.report(START + 30, {PRODUCED: produced_by(START + 40)})
+    assert clock.behind() == [0]
+
+
+def test_old_watermark_of_a_paused_consumer_does_not_hide_lag() -> None:
+    clock = Clock()
+    for start in range(START, START + 100, 10):
+        clock.report(start, {PRODUCED: produced_by(start + 10), WATERMARK: 200, COMMITTED: 200})
+    clock.now = START + 115.0
+    assert clock.behind() == [produced_by(START + 90) + 1 - 200]
+
+
+def test_topic_that_was_made_anew_counts_from_zero() -> None:
+    clock = Clock()
+    clock.report(START, {PRODUCED: 9_999, COMMITTED: 10_000})
+    clock.report(START + 50, {PRODUCED: 49, COMMITTED: 40})
+    clock.now = START + 70.0
+    assert clock.behind() == [10]
+
+
+def test_lag_over_time_compares_offsets_of_one_bucket_and_ends_with_the_last_that_both_reported() -> None:
+    clock = Clock()
+    for start in range(START, START + 60, 10):
+        clock.report(start, {PRODUCED: produced_by(start + 10)})
+        if start < START + 50:
+            clock.report(start, {COMMITTED: produced_by(start + 10) + 1})
+    clock.now = START + 61.0
+    (series,) = lag_over_time(clock.store, Span(START, NOW), "orders", None)["series"]
+    assert [point["behind"] for point in series["points"]] == [0] * 5
+
+
+def test_lag_at_the_end_of_a_past_span_is_that_of_its_last_bucket() -> None:
+    clock = Clock()
+    for start in range(START, START + 60, 10):
+        clock.report(start, {PRODUCED: produced_by(start + 10), COMMITTED: 100})
+    past = topology_of(clock.store, Span(START, START + 30.0))
+    assert [lag["behind"] for lag in past["lag"]] == [produced_by(START + 30) + 1 - 100]
+
+
+def test_offsets_of_recent_buckets_are_bounded() -> None:
+    clock = Clock()
+    for start in range(START - 3_000, START, 10):
+        clock.report(start, {PRODUCED: start})
+    ((_, recent),) = clock.store.recent_offsets()
+    assert len(recent) == 13

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from asyncdsm.agent.intake import read_report
 from asyncdsm.agent.store import Store
-from asyncdsm.agent.table import LONGEST_NAME, duration, plain, render
+from asyncdsm.agent.table import LONGEST_NAME, duration, render
 from asyncdsm.agent.topology import topology
+from asyncdsm.agent.words import plain
 from asyncdsm.bins import bin_of
 from asyncdsm.sketch import encode
 from tests.agent.payloads import NOW, bucket, payload, point
@@ -79,7 +80,8 @@ def test_widths(width: int) -> None:
 
 def test_numbers_stay_whole_where_there_is_no_room() -> None:
     topology = shown(edge("s" * 40, 0.123, "q" * 40, "g" * 40))
-    topology["edges"][0].update(rate=12_345.67, lag=1_234_567)
+    topology["edges"][0].update(lag=1_234_567)
+    topology["edges"][0]["present"].update(rate=12_345.67)
     (row,) = drawn(topology, 80)[3:-1]
     assert row.rstrip().endswith("1234567")
     assert " 12345.7 " in row
@@ -141,8 +143,8 @@ def test_no_escape_of_a_name_gets_into_a_colored_table() -> None:
 
 
 def test_long_names_are_cut() -> None:
-    assert plain("x" * LONGEST_NAME).plain == "x" * LONGEST_NAME
-    assert plain("x" * (LONGEST_NAME + 1)).plain == "x" * LONGEST_NAME + "…"
+    assert plain("x" * LONGEST_NAME, LONGEST_NAME) == "x" * LONGEST_NAME
+    assert plain("x" * (LONGEST_NAME + 1), LONGEST_NAME) == "x" * LONGEST_NAME + "…"
 
 
 @pytest.mark.parametrize(

@@ -90,3 +90,38 @@ async def test_a_token(browser: Browser, maps: MapStore) -> None:
         assert token not in page.url
         await page.context.clear_cookies()
         await expect(page.get_by_role("alert")).to_contain_text("The agent asks for its token")
+        await page.get_by_role("button", name="Log in").click()
+        await page.get_by_label("Token of this agent").fill(token)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#state")).to_have_text("Live")
+
+
+async def test_login_with_a_wrong_token_and_then_with_the_right_one(browser: Browser, maps: MapStore) -> None:
+    token = "a-token-of-the-test"  # noqa: S105
+    async with (
+        running_agent(store=maps.store, token=token) as agent,
+        reading(browser, f"{agent.url}/#minutes=60", may_fail=NO_AGENT) as page,
+    ):
+        await page.get_by_label("Token of this agent").fill("not-the-token")
+        await page.get_by_role("button", name="Log in").click()
+        await expect(page.get_by_role("alert")).to_have_text("This is not the token of this agent.")
+        await page.get_by_label("Token of this agent").fill(token)
+        await page.get_by_role("button", name="Log in").click()
+        await expect(node(page, "service", "billing")).to_be_visible()
+        await expect(page).to_have_url(f"{agent.url}/#minutes=60")
+        await expect(page.get_by_label("Time range")).to_have_value("60")
+        assert await page.evaluate("document.cookie") == ""
+
+
+async def test_link_of_another_site_opens_the_page_of_who_is_logged_in(browser: Browser, maps: MapStore) -> None:
+    token = "a-token-of-the-test"  # noqa: S105
+    async with running_agent(store=maps.store, token=token) as agent, running_agent() as other:
+        context = await browser.new_context()
+        page = await context.new_page()
+        await page.goto(f"{agent.url}/?token={token}")
+        await expect(node(page, "service", "billing")).to_be_visible()
+        await page.goto(other.url.replace("127.0.0.1", "localhost"))
+        await page.evaluate("url => { location.href = url }", f"{agent.url}/#minutes=60")
+        await expect(node(page, "service", "billing")).to_be_visible()
+        await expect(page).to_have_url(f"{agent.url}/#minutes=60")
+        await context.close()

@@ -196,3 +196,95 @@ async def test_what_is_worth_a_look(browser: Browser, agent: RunningAgent, shop:
         await worth.get_by_role("button", name="busy").click()
         await expect(heading(page)).to_have_text("busy")
         await expect(page.locator("#panel .warning")).to_contain_text("26 distinct pathways")
+
+
+async def test_search_has_the_exact_name_first(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
+    for number in range(14):
+        shop.maps.passed("writer", "out", f"orders-{number}", parent=0)
+    shop.maps.passed("writer", "out", "re-orders", parent=0)
+    shop.maps.passed("writer", "out", "Orders", parent=0)
+    async with reading(browser, agent.url) as page:
+        await expect(node(page, "queue", "Orders")).to_be_visible()
+        await page.keyboard.press("/")
+        await page.keyboard.type("orders")
+        await expect(page.locator("#found").get_by_role("option").first).to_have_text("Ordersqueue · kafka")
+        await page.keyboard.press("Enter")
+        await expect(heading(page)).to_have_text("Orders")
+
+
+@pytest.mark.parametrize(
+    ("fragment", "value"),
+    [
+        ("minutes=7200", "7200"),
+        ("minutes=90", "90"),
+        ("minutes=999999", "10"),  # more than the agent keeps
+        ("minutes=0", "10"),
+        ("minutes=-5", "10"),
+        ("minutes=1e3", "10"),
+        ("minutes=abc", "10"),
+        ("minutes=", "10"),
+        ("minutes=5&minutes=60", "60"),
+        ("%E0%A4%A&node=%00&edge=<b>", "10"),
+        ("node=nowhere", "10"),
+        ("__proto__=1&constructor=2", "10"),
+    ],
+)
+async def test_whatever_the_address_says_the_page_is_live(
+    browser: Browser, agent: RunningAgent, shop: Shop, fragment: str, value: str
+) -> None:
+    shop.begin()
+    async with reading(browser, f"{agent.url}/#{fragment}", may_fail="status of 400") as page:
+        await expect(node(page, "service", "shop")).to_be_visible()
+        await expect(page.locator("#state")).to_have_text("Live")
+        await expect(page.get_by_label("Time range")).to_have_value(value)
+        await page.evaluate("location.hash = 'minutes=60'")
+        await expect(page.get_by_label("Time range")).to_have_value("60")
+        await expect(page.locator("#state")).to_have_text("Live")
+
+
+async def test_names_from_right_to_left_do_not_change_what_is_beside_them(
+    browser: Browser, agent: RunningAgent, shop: Shop
+) -> None:
+    service, queue = "שירות 1", "תור 2"
+    shop.maps.passed(service, "out", queue, parent=0)
+    shop.maps.passed("\u202eevil", "out", queue, parent=0)
+    async with reading(browser, agent.url) as page:
+        row = page.locator("#panel .hop .what", has_text="שירות").first
+        names = row.locator("bdi")
+        await expect(names).to_have_count(2)
+        first, second = await names.first.bounding_box(), await names.nth(1).bounding_box()
+        assert first
+        assert second
+        assert first["x"] < second["x"]  # the service stands first, though it is written from right to left
+        await expect(page.locator("#graph .node .name", has_text="evil")).to_have_text("�evil")
+        assert "\u202e" not in await page.locator("body").inner_html()
+
+
+async def test_topics_of_one_name_in_two_clusters_are_two_nodes(
+    browser: Browser, agent: RunningAgent, shop: Shop
+) -> None:
+    for number in (1, 2):
+        cluster = f"kafka_cluster_id:cluster-{number}"
+        shop.maps.passed("shop", "out", "events", tags=[cluster], parent=0, env=f"env-{number}")
+    async with reading(browser, agent.url) as page:
+        for number in (1, 2):
+            await node(page, "queue", f"events (cluster-{number})").focus()
+            await page.keyboard.press("Enter")
+            await expect(heading(page)).to_have_text(f"events (cluster-{number})")
+            await expect(page.locator("#panel .pathways .hop")).to_have_count(1)
+            await expect(page.locator("#panel .pathways .hop")).to_contain_text(f"shop (env-{number})")
+
+
+async def test_new_trouble_is_seen_and_told(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
+    for ago in range(20, -1, -1):
+        seconds = [30.0 if ago < 6 else 0.005] * 50
+        shop.maps.passed("billing", "in", "orders", group="g", parent=1, seconds=seconds, ago=10 * ago + 10)
+    async with reading(browser, agent.url) as page:
+        await expect(page.locator("#graph .link.warm-5.slower .label").first).to_have_text("29.8 s")
+        await expect(page.locator("#graph .link .since")).to_have_text(re.compile(r"^▲ \d\d:\d\d$"))
+        told = re.compile(r"^billing reads orders: 29\.8 s, 5/s, slower since \d\d:\d\d$")
+        await expect(page.locator("#graph .link")).to_have_attribute("aria-label", told)
+        changed = page.locator("section", has=page.get_by_role("heading", name="What changed"))
+        await expect(changed).to_contain_text("slower since")
+        await changed.locator(".hop").click()
+        await expect(page.locator("#panel .now")).to_contain_text("4.98 ms before")

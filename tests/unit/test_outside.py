@@ -104,7 +104,7 @@ def asked(url: str) -> tuple[bool, str | None]:
 
     async def ask() -> tuple[bool, str | None]:
         try:
-            return await exporter.ask()
+            return (await exporter.ask())[1:]
         finally:
             await exporter.aclose()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import time
 from collections.abc import Iterator
 
 import anyio
@@ -202,6 +203,31 @@ async def test_lag_is_told_and_the_ends_of_partitions_are_sent() -> None:
         ("kafka_cluster_id:c", "partition:0", "topic:orders", "type:kafka_high_watermark")
     }
     assert {backlog.value for backlog in backlogs} == {105}
+
+
+class Growing:
+    """A client of a partition that grows by a message each millisecond: its end is the time in milliseconds."""
+
+    def lags(self) -> list[Lag]:
+        return [Lag("g", "growing", 0, 5, end=time.time_ns() // 10**6)]
+
+
+async def test_end_of_a_partition_is_read_as_each_bucket_ends_and_not_only_at_the_flush() -> None:
+    source, exporter = Growing(), MemoryExporter()
+    lag.add_source(source)
+    settings = SETTINGS._replace(bucket_seconds=1.0, flush_seconds=100.0)
+    async with DataStreams(settings, exporter=exporter) as streams:
+        await anyio.sleep(3.2)
+        await streams.flush()
+    into = [
+        backlog.value - bucket.start // 10**6
+        for payload in exporter.payloads
+        for bucket in payload.stats or ()
+        for backlog in bucket.backlogs or ()
+        if "topic:growing" in backlog.tags
+    ]
+    assert len(into) >= 3
+    assert any(milliseconds >= 800 for milliseconds in into[:-1]), into
 
 
 async def test_many_pathways_are_said_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -22,6 +22,6 @@ export async function ask(path, parameters = {}) {
     throw new AgentError(error.name === "TimeoutError" ? "the agent takes too long to answer" : "the agent does not answer");
   }
   if (response.ok) return answer;
-  if (response.status === 401) throw new AgentError("the agent asks for its token: open this page as /?token=…", 401);
+  if (response.status === 401) throw new AgentError("the agent asks for its token", 401);
   throw new AgentError(answer?.error?.problem ?? `the agent answers with ${response.status}`, response.status);
 }

@@ -3,7 +3,8 @@
 import { ask } from "./agent.js";
 import { lineChart } from "./chart.js";
 import { html } from "./dom.js";
-import { bytes, count, duration, percent, rate } from "./format.js";
+import { bytes, count, duration, percent, presentText, rate } from "./format.js";
+import { bdi, namesOf } from "./names.js";
 import { figures, section, warning } from "./parts.js";
 
 const CLAMPED = 0.1;
@@ -16,7 +17,8 @@ export async function edgeDetails(link, map, range) {
   const chart = (title, of, format) => lineChart({ title, lines: quantiles(series.points, of), format, ...at });
   const rates = [{ name: "messages", shade: 0, points: series.points.map((point) => [point.start, point.rate]) }];
   return [
-    html("p", { class: "muted" }, meaning(edge)),
+    html("p", { class: "muted" }, meaning(edge, map)),
+    html("p", { class: `now warm-${edge.present.level}` }, html("b", {}, "Now: "), now(edge.present)),
     figures(["p50", duration(edge.edge_latency.p50)], ["p95", duration(edge.edge_latency.p95)], ["p99", duration(edge.edge_latency.p99)], ["longest", duration(edge.edge_latency.max)]),
     figures(["rate", rate(edge.rate)], ["messages", count(edge.count)], ["size p50", bytes(edge.payload_size.p50)], ["behind", count(edge.lag)]),
     edge.clamped > CLAMPED && warning(`${percent(edge.clamped)} of these latencies are exactly 0: clocks of the two hosts disagree.`),
@@ -29,8 +31,15 @@ function quantiles(points, of) {
   return QUANTILES.map(([name, shade]) => ({ name, shade, points: points.map((point) => [point.start, point[of][name]]) }));
 }
 
-function meaning(edge) {
+// The last minute, which the figures of the whole range may hide.
+function now(present) {
+  const before = present.before === null ? "" : ` (${duration(present.before)} before)`;
+  return `${presentText(present)}${before}`;
+}
+
+function meaning(edge, map) {
+  const service = bdi(namesOf(edge, map).service);
   return edge.direction === "in"
-    ? `From when a message was sent until ${edge.service} had it: the way through the broker, and the wait to be read.`
-    : `From when ${edge.service} had a message, or began, until it wrote the next: the work that is done there.`;
+    ? ["From when a message was sent until ", service, " had it: the way through the broker, and the wait to be read."]
+    : ["From when ", service, " had a message, or began, until it wrote the next: the work that is done there."];
 }

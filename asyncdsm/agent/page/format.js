@@ -43,12 +43,18 @@ export function clock(seconds, withSeconds = true) {
   return new Date(seconds * 1000).toLocaleTimeString(undefined, parts);
 }
 
-// How warm a latency is drawn: below a millisecond is 0, from ten seconds on is 5.
-export const WARMTHS = ["< 1 ms", "1 ms", "10 ms", "100 ms", "1 s", "≥ 10 s"];
+// The levels of a hop, which the agent decides: by its median, or a tenth of its 99th percentile if that is more.
+export const LEVELS = ["< 1 ms", "1 ms", "10 ms", "100 ms", "1 s", "≥ 10 s"];
 
-export function warmth(seconds) {
-  if (!known(seconds) || seconds < 1e-3) return 0;
-  return Math.min(5, Math.floor(Math.log10(seconds) + 4 + 1e-9));
+// What a hop is like now, in words.
+export function presentText(present) {
+  if (present.state === "idle") return change(present) || "idle";
+  return [present.label, present.tail && `p99 ${present.tail}`, rate(present.rate), change(present)].filter(Boolean).join(", ");
+}
+
+// Since when a hop is as it is now, if it was different within the last minutes.
+export function change(present) {
+  return present.since === null ? "" : `${present.state} since ${clock(present.since, false)}`;
 }
 
 // How wide an edge is drawn, in pixels.
@@ -58,8 +64,4 @@ export function width(perSecond) {
 
 export function arrow(edge) {
   return edge.direction === "in" ? "←" : "→";
-}
-
-export function queueName(edge) {
-  return edge.queue || edge.type || "?";
 }

@@ -1,12 +1,14 @@
 // The drawing. It is kept and brought up to date, not made anew: what has the focus, or is looked at, stays.
 
 import { svg, set } from "./dom.js";
-import { arrow, count, duration, queueName, rate, warmth, width } from "./format.js";
-import { median, warnings } from "./model.js";
+import { arrow, clock, count, presentText, rate, width } from "./format.js";
+import { warnings } from "./model.js";
+import { cutToCells, namesOf, plain } from "./names.js";
 import { View } from "./view.js";
 
 const LABELLED_LINKS = 60;
 const LONGEST_LABEL = { service: 18, queue: 16 };
+const MARKS = { slower: "▲", faster: "▼", idle: "since", steady: "" };
 
 export class Graph {
   // `choose` hears of `{ node: id }` or `{ edge: id }`.
@@ -25,7 +27,7 @@ export class Graph {
   draw(map) {
     this.drawing.classList.toggle("many", map.links.length > LABELLED_LINKS);
     keep(this.links, this.lines, map.links, (link) => this.newLink(link));
-    for (const link of map.links) updateLink(this.links.get(link.id), link, map.flow);
+    for (const link of map.links) updateLink(this.links.get(link.id), link, map);
     keep(this.nodes, this.boxes, [...map.nodes.values()], (node) => this.newNode(node));
     for (const node of map.nodes.values()) updateNode(this.nodes.get(node.id), node, map);
     this.view.resize(map.width, map.height, `${map.flow} ${[...map.nodes.keys()].sort().join()}`);
@@ -79,6 +81,8 @@ export class Graph {
       svg("path", { class: "hit" }),
       svg("path", { class: "line" }),
       svg("text", { class: "label" }),
+      svg("text", { class: "label tail" }),
+      svg("text", { class: "label since" }),
     );
   }
 }
@@ -103,6 +107,7 @@ function updateNode(element, node, map) {
   const [title, box, name, about] = element.children;
   const warned = warnings(node, map).length > 0;
   const says = node.kind === "service" ? aboutService(node, warned) : aboutQueue(node);
+  const where = node.kind === "service" && !node.qualifier ? plain(node.where) : "";
   set(element, "transform", `translate(${node.x} ${node.y})`);
   set(element, "aria-label", `${node.kind} ${node.label}${says ? `, ${says}` : ""}`);
   element.classList.toggle("warned", warned);
@@ -110,42 +115,55 @@ function updateNode(element, node, map) {
   for (const [attribute, value] of [["x", -node.width / 2], ["y", -node.height / 2], ["width", node.width], ["height", node.height]]) {
     set(box, attribute, value);
   }
-  write(title, [node.label, node.where, says].filter(Boolean).join(" · "));
-  write(name, cut(node.label, LONGEST_LABEL[node.kind]));
+  write(title, [node.label, where, says].filter(Boolean).join(" · "));
+  write(name, cutToCells(node.name || node.where || "?", LONGEST_LABEL[node.kind]));
   write(about, cut(says, 26));
 }
 
-function updateLink(element, link, flow) {
+function updateLink(element, link, map) {
+  const { flow } = map;
   const edge = link.about;
   const [title, ...paths] = element.children;
   const path = curve(link.points, flow);
   for (const drawn of paths) if (drawn.tagName === "path") set(drawn, "d", path);
   if (!edge) return write(title, "carried on by the broker");
-  const warm = warmth(median(edge));
-  const [, line, label] = paths;
-  const says = `${edge.service} ${arrow(edge)} ${queueName(edge)}: ${duration(median(edge))}, ${rate(edge.rate)}`;
-  set(element, "class", `link warm-${warm}${element.classList.contains("lit") ? " lit" : ""}`);
-  set(element, "aria-label", says.replace("←", "reads").replace("→", "writes"));
-  set(line, "stroke-width", width(edge.rate));
-  set(line, "marker-end", `url(#arrow-${warm})`);
-  const { x, y, steep } = middle(link.points);
-  set(label, "x", flow === "down" ? x + 9 : x);
-  set(label, "y", flow === "down" || steep ? y + 4 : y - 7);
-  set(label, "text-anchor", flow === "down" ? "start" : "middle");
-  write(title, says);
-  write(label, duration(median(edge)));
+  const { present } = edge;
+  const [, line, label, tail, since] = paths;
+  const { service, queue } = namesOf(edge, map);
+  const told = presentText(present);
+  const kept = element.classList.contains("lit") ? " lit" : "";
+  set(element, "class", `link warm-${present.level} ${present.state}${kept}`);
+  set(element, "aria-label", `${service} ${edge.direction === "in" ? "reads" : "writes"} ${queue}: ${told}`);
+  set(line, "stroke-width", width(present.rate));
+  set(line, "marker-end", `url(#arrow-${present.level})`);
+  const [x, y] = link.label;
+  const steep = isSteep(link.points);
+  const beside = flow === "down" || steep;
+  for (const text of [label, tail, since]) {
+    set(text, "x", flow === "down" ? x + 9 : x);
+    set(text, "text-anchor", flow === "down" ? "start" : "middle");
+  }
+  set(label, "y", beside ? y + 4 : y - 7);
+  set(tail, "y", beside ? y + 17 : y + 15);
+  set(since, "y", (beside ? y + 17 : y + 15) + (present.tail ? 13 : 0));
+  write(title, `${service} ${arrow(edge)} ${queue}: ${told}`);
+  write(label, present.label);
+  write(tail, present.tail ? `p99 ${present.tail}` : "");
+  write(since, present.since === null ? "" : `${MARKS[present.state]} ${clock(present.since, false)}`);
 }
 
 function aboutService(node, warned) {
-  const total = (links) => links.reduce((sum, link) => sum + (link.about?.rate ?? 0), 0);
+  const total = (links) => links.reduce((sum, link) => sum + (link.about?.present.rate ?? 0), 0);
   const [read, written] = [total(node.incoming), total(node.outgoing)];
   const rates = [read && `${rate(read)} in`, written && `${rate(written)} out`].filter(Boolean).join(", ");
-  return `${warned ? "⚠ " : ""}${rates || "quiet"}`;
+  return `${warned ? "⚠ " : ""}${[node.qualifier, rates || "quiet"].filter(Boolean).join(" · ")}`;
 }
 
 function aboutQueue(node) {
   const behind = node.outgoing.reduce((sum, link) => sum + (link.about?.lag ?? 0), 0);
-  return [node.where, behind ? `${count(behind)} behind` : ""].filter(Boolean).join(", ");
+  const where = node.qualifier || plain(node.where);
+  // There is no room for all of it: what is in a cluster is Kafka's.
+  return behind ? `${where.split(", ").at(-1)}, ${count(behind)} behind` : where;
 }
 
 // As `curve` of layout.py: level at each of its points.
@@ -159,11 +177,11 @@ function curve(points, flow) {
   return path;
 }
 
-// Where a link's label stands: above the line, or on it where it is steep.
-function middle(points) {
+// A label stands above its line, or on it where the line is steep.
+function isSteep(points) {
   const at = Math.floor((points.length - 1) / 2);
-  const [[x, y], [toX, toY]] = points.length % 2 ? [points[at], points[at]] : [points[at], points[at + 1]];
-  return { x: (x + toX) / 2, y: (y + toY) / 2, steep: Math.abs(toY - y) > 12 };
+  const [[, y], [, toY]] = points.length % 2 ? [points[at], points[at]] : [points[at], points[at + 1]];
+  return Math.abs(toY - y) > 12;
 }
 
 function arrowhead(warm) {

@@ -3,18 +3,19 @@
 import { ask } from "./agent.js";
 import { set, html, replace } from "./dom.js";
 import { firstSteps } from "./empty.js";
-import { clock, WARMTHS } from "./format.js";
+import { clock, LEVELS } from "./format.js";
 import { Graph } from "./graph.js";
 import { Live } from "./live.js";
 import { modelOf } from "./model.js";
 import { Panel } from "./panel.js";
+import { Range } from "./range.js";
 import { Search } from "./search.js";
 import { followTheme } from "./theme.js";
 
 const DETAILS_EVERY = 5_000;
-const MINUTES = "10";
 
-const [page, state, notice, range, pause] = ["map", "state", "notice", "range", "pause"].map((id) => document.getElementById(id));
+const [page, state, notice, pause] = ["map", "state", "notice", "pause"].map((id) => document.getElementById(id));
+const range = new Range(document.getElementById("range"));
 const narrow = matchMedia("(max-width: 719px)");
 const graph = new Graph(document.getElementById("graph"), choose);
 const panel = new Panel(document.getElementById("panel"), { choose, close: () => choose({}), trace, through });
@@ -56,7 +57,7 @@ function through(node, edges) {
 
 async function refresh(stillWanted) {
   const flow = narrow.matches ? "down" : "right";
-  const answer = await ask("/api/map", { minutes: range.value, flow });
+  const answer = await mapOf(flow);
   if (!stillWanted()) return;
   map = modelOf(answer);
   graph.draw(map);
@@ -66,17 +67,30 @@ async function refresh(stillWanted) {
   await details(!chosen().node && !chosen().edge);
 }
 
+// The map of the range. One that the agent does not keep gives way to the usual one.
+async function mapOf(flow) {
+  try {
+    return await ask("/api/map", { ...range.query(), flow });
+  } catch (error) {
+    if (error.status !== 400 || range.isUsual()) throw error;
+    range.show(null);
+    const { minutes, ...others } = address();
+    history.replaceState(null, "", `#${new URLSearchParams(others)}`);
+    return ask("/api/map", { ...range.query(), flow });
+  }
+}
+
 // The panel. Its charts are asked for less often than the map; `atOnce` for another choice.
 async function details(atOnce) {
   if (!map || (!atOnce && performance.now() - detailsSince < DETAILS_EVERY)) return;
   detailsSince = performance.now();
   // What is paused stays what it was: the details are of the time that the map shows.
-  const time = live.running ? { minutes: range.value } : { from: map.from, to: map.to };
+  const time = live.running ? range.query() : { from: map.from, to: map.to };
   await panel.show(chosen(), map, time);
 }
 
 async function moved() {
-  range.value = address().minutes ?? MINUTES;
+  range.show(address().minutes);
   if (!map) return;
   const now = chosen();
   mark();
@@ -112,7 +126,11 @@ function tell(now, error) {
   notice.hidden = now !== "away";
   const problem = error?.message ?? "";
   const told = `${problem.charAt(0).toUpperCase()}${problem.slice(1)}. ${at ? `What you see is of ${at}. ` : ""}Trying again …`;
-  if (now === "away" && notice.textContent !== told) notice.textContent = told;
+  if (now === "away" && notice.dataset.told !== told) {
+    notice.dataset.told = told;
+    const login = error?.status === 401 && html("button", { type: "button", click: () => location.reload() }, "Log in");
+    replace(notice, html("span", {}, told), login);
+  }
 }
 
 const search = new Search(document.getElementById("search"), document.getElementById("found"), choose);
@@ -121,13 +139,13 @@ let before = {};
 addEventListener("hashchange", (event) => {
   const old = Object.fromEntries(new URLSearchParams(new URL(event.oldURL).hash.slice(1)));
   before = { node: old.node, edge: old.edge };
-  const other = (old.minutes ?? MINUTES) !== (address().minutes ?? MINUTES);
+  const other = Range.minutesOf(old.minutes) !== Range.minutesOf(address().minutes);
   moved();
   if (other) live.now();
 });
 
-range.addEventListener("change", () => {
-  location.hash = new URLSearchParams({ ...address(), minutes: range.value });
+range.select.addEventListener("change", () => {
+  location.hash = new URLSearchParams({ ...address(), minutes: range.select.value });
   detailsSince = -Infinity;
 });
 
@@ -155,6 +173,7 @@ document.querySelector(".zoom").addEventListener("click", (event) => {
 
 narrow.addEventListener("change", () => live.now());
 followTheme(document.getElementById("theme"));
-replace(document.getElementById("scale"), WARMTHS.map((name, warm) => html("li", { class: `warm-${warm}` }, name)));
-range.value = address().minutes ?? MINUTES;
+replace(document.getElementById("scale"), LEVELS.map((name, warm) => html("li", { class: `warm-${warm}` }, name)));
+if (location.search) history.replaceState(null, "", `/${location.hash}`);
+range.show(address().minutes);
 live.start();

@@ -30,4 +30,5 @@ export function warnings(node, map) {
   return found;
 }
 
-export const median = (edge) => edge.edge_latency.p50;
+// What decides the order of hops: how slow each is now.
+export const slowness = (edge) => edge.present.slowness;

@@ -4,19 +4,21 @@ import { ask } from "./agent.js";
 import { lineChart } from "./chart.js";
 import { html } from "./dom.js";
 import { count } from "./format.js";
-import { median, warnings } from "./model.js";
+import { slowness, warnings } from "./model.js";
+import { bdi, plain } from "./names.js";
 import { hopRow, section, warning } from "./parts.js";
 import { pathwayList } from "./pathways.js";
 
 const MOST_TOPICS = 6;
 const MOST_LINES = 8;
+const KAFKA = "kafka";
 
 export async function nodeDetails(node, map, range, act) {
-  const [lags, { pathways }] = await Promise.all([lagOf(node, range), pathwaysOf(node, range)]);
+  const [lags, { pathways }] = await Promise.all([lagOf(node, range, map), pathwaysOf(node, range)]);
   act.through(node.id, new Set(pathways.flatMap((pathway) => pathway.hops.map((hop) => hop.edge))));
   const hops = [...node.incoming, ...node.outgoing].map((link) => link.about).filter(Boolean);
-  const longest = Math.max(0, ...hops.map((edge) => median(edge) ?? 0));
-  const rows = (links) => links.filter((link) => link.about).map((link) => hopRow(link.about, longest, act));
+  const slowest = Math.max(0, ...hops.map(slowness));
+  const rows = (links) => links.filter((link) => link.about).map((link) => hopRow(link.about, slowest, map, act));
   const [incoming, outgoing] = [rows(node.incoming), rows(node.outgoing)];
   return [
     ...warnings(node, map).map(warning),
@@ -29,12 +31,16 @@ export async function nodeDetails(node, map, range, act) {
 
 function pathwaysOf(node, range) {
   if (node.kind === "service") return ask("/api/pathways", { service: node.name, env: node.where, ...range });
-  return node.name ? ask("/api/pathways", { type: node.where, queue: node.name, ...range }) : { pathways: [] };
+  return node.name ? ask("/api/pathways", { type: node.where, queue: node.name, ...clusterOf(node), ...range }) : { pathways: [] };
 }
 
-// A queue has its own topic; a service those that it reads, with its groups.
-async function lagOf(node, range) {
-  const reads = node.kind === "queue" ? [{ topic: node.name }] : node.incoming.filter((link) => link.about?.group).map(({ about }) => ({ topic: about.queue, group: about.group }));
+// Which of the queues of one name in several clusters is meant; all that have the name where there is only one.
+const clusterOf = (node) => (node.qualifier ? { cluster: node.cluster ?? "" } : {});
+
+// A topic of Kafka has its own lag; a service that of the topics that it reads, with its groups.
+async function lagOf(node, range, map) {
+  const topics = node.kind === "queue" ? [{ queue: node }] : node.incoming.filter((link) => link.about?.group).map((link) => ({ queue: map.nodes.get(link.from), group: link.about.group }));
+  const reads = topics.filter(({ queue }) => queue.where === KAFKA).map(({ queue, group }) => ({ topic: queue.name, group, ...clusterOf(queue) }));
   const wanted = [...new Map(reads.map((read) => [JSON.stringify(read), read])).values()].filter((read) => read.topic).slice(0, MOST_TOPICS);
   const answers = await Promise.all(wanted.map((read) => ask("/api/lag", { ...read, ...range })));
   return answers.flatMap((answer) => answer.series);
@@ -47,13 +53,13 @@ function lagChart(lags, map) {
 }
 
 function lagTable(lags) {
-  const row = (each) => html("tr", {}, html("td", {}, each.group), html("td", {}, each.topic), html("td", {}, each.partition), html("td", {}, count(last(each))));
+  const row = (each) => html("tr", {}, html("td", {}, bdi(plain(each.group))), html("td", {}, bdi(plain(each.topic))), html("td", {}, plain(each.partition)), html("td", {}, count(last(each))));
   const head = html("tr", {}, ["group", "topic", "partition", "behind"].map((name) => html("th", { scope: "col" }, name)));
   return html("table", {}, html("thead", {}, head), html("tbody", {}, lags.map(row)));
 }
 
 const last = (each) => each.points.at(-1)?.behind ?? 0;
-const nameOf = (each) => `${each.group} ${each.partition}`;
+const nameOf = (each) => `${plain(each.group)} ${plain(each.partition)}`;
 
 function stepOf(lags) {
   const gaps = lags.flatMap(({ points }) => points.slice(1).map((point, at) => point.start - points[at].start));

@@ -1,28 +1,34 @@
 // Nothing chosen: where most of the time goes, and what is wrong.
 
 import { html } from "./dom.js";
-import { median, warnings } from "./model.js";
+import { slowness, warnings } from "./model.js";
+import { bdi } from "./names.js";
 import { hopRow, section, warning } from "./parts.js";
 
 const MOST = 8;
 
 export function overview(map, act) {
   if (!map.edges.size) return [];
-  const slowest = [...map.edges.values()].sort((one, other) => (median(other) ?? 0) - (median(one) ?? 0)).slice(0, MOST);
+  const edges = [...map.edges.values()];
+  const slowest = edges.filter(isBusy).sort((one, other) => slowness(other) - slowness(one)).slice(0, MOST);
+  const changed = edges.filter((edge) => edge.present.since !== null).sort((one, other) => other.present.since - one.present.since).slice(0, MOST);
   const wrong = [...map.nodes.values()].filter((node) => warnings(node, map).length);
   return [
     section(
       "Where the time goes",
-      html("p", { class: "muted" }, "The slowest hops, by their median. Choose a service or a queue to see whole pathways."),
-      slowest.map((edge) => hopRow(edge, median(slowest[0]), act)),
+      html("p", { class: "muted" }, "The slowest hops of the last minute. Choose a service or a queue to see whole pathways."),
+      slowest.length ? slowest.map((edge) => hopRow(edge, slowness(slowest[0]), map, act)) : html("p", { class: "muted" }, "Nothing passed in the last minute."),
     ),
+    changed.length && section("What changed", changed.map((edge) => hopRow(edge, 0, map, act))),
     wrong.length && section("Worth a look", wrong.slice(0, MOST).map((node) => notice(node, map, act))),
     html("p", { class: "muted" }, counted(map)),
   ].filter(Boolean);
 }
 
+const isBusy = (edge) => edge.present.state !== "idle";
+
 function notice(node, map, act) {
-  const choose = html("button", { type: "button", class: "name", "data-key": `wrong ${node.id}`, click: () => act.choose({ node: node.id }) }, node.label);
+  const choose = html("button", { type: "button", class: "name", "data-key": `wrong ${node.id}`, click: () => act.choose({ node: node.id }) }, bdi(node.label));
   return html("div", {}, choose, warnings(node, map).map(warning));
 }
 

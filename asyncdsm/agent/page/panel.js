@@ -2,6 +2,7 @@
 
 import { html, replace } from "./dom.js";
 import { edgeDetails } from "./edge.js";
+import { bdi, plain } from "./names.js";
 import { nodeDetails } from "./node.js";
 import { overview } from "./overview.js";
 
@@ -42,11 +43,11 @@ export class Panel {
     const node = map.nodes.get(chosen.node);
     const edge = map.linkOf.get(chosen.edge)?.about;
     const close = html("button", { type: "button", class: "close", "aria-label": "Close", "data-key": "close", click: () => this.act.close() }, "✕");
-    if (node) return html("div", { class: "head" }, html("p", { class: "kind" }, kindOf(node)), html("h2", {}, node.label), close);
+    if (node) return html("div", { class: "head" }, html("p", { class: "kind" }, kindOf(node)), html("h2", {}, bdi(node.label)), close);
     if (!edge) return chosen.node || chosen.edge ? html("div", { class: "head" }, html("h2", {}, "Not there"), close) : null;
     const ends = map.linkOf.get(chosen.edge);
     const [from, to] = [map.nodes.get(ends.from), map.nodes.get(ends.to)];
-    const end = (each) => html("button", { type: "button", class: "name", "data-key": `end ${each.id}`, click: () => this.act.choose({ node: each.id }) }, each.label);
+    const end = (each) => html("button", { type: "button", class: "name", "data-key": `end ${each.id}`, click: () => this.act.choose({ node: each.id }) }, bdi(each.label));
     return html("div", { class: "head" }, html("p", { class: "kind" }, hopOf(edge)), html("h2", {}, end(from), " → ", end(to)), close);
   }
 }
@@ -57,11 +58,11 @@ function refusal(error) {
 }
 
 function kindOf(node) {
-  const where = node.where ? ` · ${node.where}` : "";
-  return node.kind === "service" ? `Service${where}` : `Queue${where}`;
+  const parts = [node.kind === "service" ? "Service" : "Queue", plain(node.where), node.cluster && `cluster ${plain(node.cluster)}`];
+  return parts.filter(Boolean).join(" · ");
 }
 
 function hopOf(edge) {
-  const parts = [edge.direction === "in" ? "Hop: from the queue into the service" : "Hop: through the service, into the queue", edge.type, edge.group && `group ${edge.group}`];
+  const parts = [edge.direction === "in" ? "Hop: from the queue into the service" : "Hop: through the service, into the queue", plain(edge.type), edge.group && `group ${plain(edge.group)}`];
   return parts.filter(Boolean).join(" · ");
 }

@@ -1,8 +1,9 @@
 // Whole pathways: how long each takes from end to end, and which hop has which share of it.
 
 import { html } from "./dom.js";
-import { arrow, duration, percent, queueName, rate, warmth } from "./format.js";
-import { bar } from "./parts.js";
+import { duration, percent, rate } from "./format.js";
+import { namesOf } from "./names.js";
+import { bar, hopName } from "./parts.js";
 
 const MOST = 30;
 
@@ -29,18 +30,19 @@ function pathwayItem(pathway, map, act) {
 }
 
 function hopButton(hop, key, largest, map, act) {
-  const what = `${hop.service} ${arrow(hop)} ${queueName(hop)}`;
+  const { service, queue } = namesOf(hop, map);
+  const verb = hop.direction === "in" ? "reads" : "writes";
   return html(
     "button",
     {
       type: "button",
-      class: `hop warm-${warmth(hop.edge_latency.p50)}${largest ? " largest" : ""}`,
+      class: `hop warm-${hop.level}${largest ? " largest" : ""}`,
       disabled: !map.edges.has(hop.edge),
       "data-key": `pathway ${key}`,
-      "aria-label": `${what.replace("←", "reads").replace("→", "writes")}: ${percent(hop.share)} of the time, ${duration(hop.edge_latency.p50)} in the median`,
+      "aria-label": `${service} ${verb} ${queue}: ${percent(hop.share)} of the time, ${duration(hop.edge_latency.p50)} in the median`,
       click: () => act.choose({ edge: hop.edge }),
     },
-    html("span", { class: "what" }, what),
+    html("span", { class: "what" }, hopName(hop, map)),
     html("span", { class: "long" }, `${percent(hop.share)}`),
     html("span", { class: "more" }, duration(hop.edge_latency.p50)),
     bar(hop.share),

@@ -1,8 +1,10 @@
 // Search: a field with a list, as the combobox of the ARIA practices.
 
 import { html, replace, set } from "./dom.js";
+import { bdi, plain } from "./names.js";
 
 const MOST = 12;
+const FAR_BACK = 10_000;
 
 export class Search {
   constructor(field, list, choose) {
@@ -24,8 +26,9 @@ export class Search {
 
   look() {
     const words = this.field.value.trim().toLowerCase();
-    const rank = (node) => node.label.toLowerCase().indexOf(words);
-    this.found = words ? this.nodes.filter((node) => rank(node) >= 0).sort((one, other) => rank(one) - rank(other)).slice(0, MOST) : [];
+    const ranked = this.nodes.map((node) => ({ node, rank: rankOf(node, words) })).filter(({ rank }) => rank !== null);
+    ranked.sort((one, other) => one.rank - other.rank || one.node.name.length - other.node.name.length);
+    this.found = words ? ranked.slice(0, MOST).map(({ node }) => node) : [];
     this.at = 0;
     this.show(words);
   }
@@ -47,8 +50,8 @@ export class Search {
     return html(
       "li",
       { id: `found-${at}`, role: "option", "aria-selected": String(at === this.at), mousedown: pick },
-      html("b", {}, node.label),
-      html("span", { class: "muted" }, [node.kind, node.where].filter(Boolean).join(" · ")),
+      html("b", {}, bdi(node.label)),
+      html("span", { class: "muted" }, [node.kind, plain(node.where)].filter(Boolean).join(" · ")),
     );
   }
 
@@ -75,4 +78,13 @@ export class Search {
     this.found = [];
     this.show("");
   }
+}
+
+// The exact name comes first, then names that begin with the words, then those that have them further back. What else
+// the label says, an environment or a cluster, is found too. Null where nothing fits.
+function rankOf(node, words) {
+  const at = node.name.toLowerCase().indexOf(words);
+  if (at >= 0) return node.name.toLowerCase() === words ? -1 : at;
+  const beside = node.label.toLowerCase().indexOf(words);
+  return beside >= 0 ? FAR_BACK + beside : null;
 }

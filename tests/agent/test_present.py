@@ -1,0 +1,203 @@
+"""What the map shows of now: new trouble at once, no trouble that is over, and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+
+from asyncdsm.agent.changes import Change, Slot, last_change, level_of, slowness_of
+from asyncdsm.agent.intake import read_report
+from asyncdsm.agent.store import Span, Store
+from asyncdsm.agent.topology import topology, topology_of
+from asyncdsm.edge import Edge
+from asyncdsm.map.command import FORMATS
+from tests.agent.payloads import NOW, SECOND_NS, bucket, ours, passed, payload, point, sketch
+
+IN = Edge("direction:in", "group:g", "topic:orders", "type:kafka")
+FAST, SLOW = [0.005] * 50, [30.0] * 50
+START = int(NOW) - 600
+
+
+class Hop:
+    """A hop of which the test reports one bucket after the other; each arrives as late as a tracer sends it."""
+
+    def __init__(self) -> None:
+        self.now: float = START
+        self.store: Store = Store(now=lambda: self.now)
+        self.start: int = START
+
+    def passed(self, *buckets: Sequence[float], service: str = "billing") -> None:
+        """Report latencies in seconds, a bucket of ten seconds each."""
+        for latencies in buckets:
+            self.report(partial(passed, edge=IN, seconds=latencies, parent=1), service)
+            self.start += 10
+            self.now = self.start + 12.0
+
+    def report(self, record: Callable[[Any], object], service: str) -> None:
+        for body in ours(record, service, at_ns=self.start * SECOND_NS):
+            self.store.add(read_report(body, "gzip"))
+
+    def present(self, minutes: int = 10) -> dict[str, Any]:
+        """Return what the map of a range says of now."""
+        (edge,) = topology(self.store, minutes)["edges"]
+        present: dict[str, Any] = edge["present"]
+        return present
+
+
+@pytest.fixture
+def hop() -> Hop:
+    """Return a hop that nothing has passed yet."""
+    return Hop()
+
+
+def test_steady_hop_has_its_median_and_no_change(hop: Hop) -> None:
+    hop.passed(*[FAST] * 40)
+    present = hop.present()
+    assert (present["state"], present["since"], present["before"]) == ("steady", None, None)
+    assert (present["level"], present["label"]) == (1, "4.98 ms")
+    assert present["rate"] == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("minutes", [5, 10, 60])
+def test_new_trouble_shows_after_one_bucket_by_its_tail_and_then_by_its_median(hop: Hop, minutes: int) -> None:
+    hop.passed(*[FAST] * 54, SLOW)
+    assert hop.present(minutes)["level"] == 4
+    assert (hop.present(minutes)["label"], hop.present(minutes)["tail"]) == ("4.98 ms", "29.8 s")
+    hop.passed(SLOW)
+    present = hop.present(minutes)
+    assert (present["level"], present["label"], present["state"]) == (5, "29.8 s", "slower")
+    assert present["since"] == START + 540
+    assert present["before"] == pytest.approx(0.005, rel=0.01)
+
+
+def test_trouble_that_is_over_does_not_show_after_two_buckets(hop: Hop) -> None:
+    hop.passed(*[FAST] * 20, *[SLOW] * 30, FAST, FAST)
+    present = hop.present()
+    assert (present["level"], present["label"], present["state"]) == (1, "4.98 ms", "faster")
+    assert present["since"] == START + 500
+    assert present["before"] == pytest.approx(30, rel=0.01)
+
+
+def test_tail_alone_shows(hop: Hop) -> None:
+    hop.passed(*[FAST] * 40, *[[*FAST[:45], *SLOW[:5]]] * 6)
+    present = hop.present()
+    assert (present["level"], present["label"], present["tail"]) == (4, "4.98 ms", "29.8 s")
+    assert present["state"] == "slower"
+
+
+def test_one_slow_message_among_fifty_a_bucket_does_not_color_the_hop(hop: Hop) -> None:
+    hop.passed(*[FAST] * 30, [*FAST, 30.0], *[FAST] * 3)
+    assert hop.present()["level"] == 1
+    assert hop.present()["state"] == "steady"
+
+
+def test_change_of_long_ago_is_not_told(hop: Hop) -> None:
+    hop.passed(*[FAST] * 10, *[SLOW] * 80)
+    assert (hop.present()["level"], hop.present()["state"]) == (5, "steady")
+
+
+def test_hop_that_nothing_passes_is_idle_since_its_last_bucket(hop: Hop) -> None:
+    hop.passed(*[SLOW] * 10)
+    hop.now += 100
+    present = hop.present()
+    assert (present["state"], present["label"], present["level"], present["rate"]) == ("idle", "idle", 0, 0.0)
+    assert present["since"] == START + 100
+    hop.now += 3_000
+    assert (hop.present(60)["state"], hop.present(60)["since"]) == ("idle", None)
+
+
+def test_rate_is_that_of_the_time_that_was_reported(hop: Hop) -> None:
+    hop.passed(FAST, FAST)
+    assert hop.present()["rate"] == pytest.approx(5.0)
+    hop.passed(*[FAST] * 20)
+    for wait in range(20):  # until the next payload comes, nothing is known of the last seconds
+        hop.now = hop.start + float(wait)
+        assert hop.present()["rate"] == pytest.approx(5.0)
+
+
+def test_past_range_has_the_present_of_its_end(hop: Hop) -> None:
+    hop.passed(*[FAST] * 20, *[SLOW] * 20, *[FAST] * 20)
+    (edge,) = topology_of(hop.store, Span(START, START + 400.0))["edges"]
+    assert (edge["present"]["level"], edge["present"]["since"]) == (5, START + 200)
+    assert hop.present()["level"] == 1
+
+
+def test_range_in_the_future_is_empty(hop: Hop) -> None:
+    hop.passed(FAST)
+    shown = topology_of(hop.store, Span(hop.now + 10_000, hop.now + 20_000))
+    assert (shown["minutes"], shown["edges"]) == (0, [])
+
+
+def test_figures_of_the_range_stay(hop: Hop) -> None:
+    hop.passed(*[FAST] * 50, *[SLOW] * 6)
+    (edge,) = topology(hop.store, 10)["edges"]
+    assert edge["edge_latency"]["p50"] == pytest.approx(0.005, rel=0.01)
+    assert edge["count"] == 56 * 50
+
+
+def test_point_without_latencies_is_idle(hop: Hop) -> None:
+    nothing = point(EdgeLatency=sketch(), PathwayLatency=sketch())
+    hop.store.add(read_report(payload(bucket(nothing, Start=START * SECOND_NS)), ""))
+    assert topology(hop.store, 10)["edges"][0]["present"]["state"] == "idle"
+
+
+@pytest.mark.parametrize(("format_", "says"), [("text", "29.8 s"), ("dot", "29.8 s"), ("mermaid", "29.8 s")])
+def test_every_format_shows_the_present_and_since_when(hop: Hop, format_: str, says: str) -> None:
+    hop.passed(*[FAST] * 50, *[SLOW] * 6)
+    written = FORMATS[format_](topology(hop.store, 10))
+    assert says in written
+    assert "4.98 ms" not in written
+    assert ("slower " if format_ == "text" else "slower since ") in written
+
+
+def test_image_has_the_color_of_the_present(hop: Hop) -> None:
+    hop.passed(*[FAST] * 50, *[SLOW] * 6)
+    assert 'class="link warm5"' in FORMATS["svg"](topology(hop.store, 10))
+
+
+def slots(slownesses: Iterable[float]) -> list[Slot]:
+    return [Slot(10 * number, slowness, slowness) for number, slowness in enumerate(slownesses)]
+
+
+@pytest.mark.parametrize(
+    ("slownesses", "since"),
+    [
+        ([], None),
+        ([1.0], None),
+        ([1.0, 1.0], None),
+        ([1.0, 9.0], None),  # one slot is not enough
+        ([1.0, 9.0, 9.0], 10),
+        ([1.0, 1.0, 9.0, 8.0, 10.0], 20),
+        ([1.0, 9.0, 1.0, 1.0], None),  # an outlier
+        ([1.0, 9.0, 9.0, 1.0, 1.0], 30),
+        ([1.0, 9.0, 1.0, 9.0, 9.0], 10),
+        ([0.1, 0.2, 0.4, 0.8, 1.6, 1.7], 30),  # grows slowly: since it is about what it is now
+        ([1e-6, 1e-6, 5e-4, 5e-4], None),  # all below a millisecond
+    ],
+)
+def test_last_change(slownesses: list[float], since: int | None) -> None:
+    change = last_change(slots(slownesses))
+    assert (change and change.since) == since
+
+
+def test_change_tells_what_was_before() -> None:
+    assert last_change(slots([5.0, 0.1, 0.1, 0.1, 9.0, 9.0])) == Change(40, 0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("p50", "p99", "level"),
+    [
+        (0.0, 0.0, 0),
+        (9e-4, 9e-3, 0),
+        (1e-3, 1e-3, 1),
+        (0.005, 0.05, 1),
+        (0.005, 30.0, 4),
+        (10.0, 10.0, 5),
+        (1e9, 1e9, 5),
+    ],
+)
+def test_level(p50: float, p99: float, level: int) -> None:
+    assert level_of(slowness_of(p50, p99)) == level
