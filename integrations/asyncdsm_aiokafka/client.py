@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from asyncdsm.edge import Edge, keep
 from asyncdsm.kafka import make_in_edge, make_out_edge, read_name
@@ -23,6 +24,8 @@ class Client:
         """False once the broker refused a batch with headers."""
         self.largest_record = DEFAULT_LARGEST_RECORD
         self.lag_source: ConsumerLag | None = None
+        self.counted: WeakValueDictionary[int, Any] | None = None
+        """The records that were counted, by id, where the consumer's `getone` or `getmany` is not aiokafka's own."""
         self.transaction: list[tuple[str, Any]] = []
         """Groups and offsets that the open transaction will commit."""
         self.out: dict[str, Edge] = _OutEdges(self)

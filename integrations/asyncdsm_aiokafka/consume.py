@@ -24,7 +24,8 @@ def getone(original: Callable[..., Any]) -> Callable[..., Any]:
     async def received(self: Any, args: Any, kwargs: Any) -> Any:
         record = await (original(self, *args, **kwargs) if args or kwargs else original(self))
         try:
-            consumed(adopt(self), record)
+            client = adopt(self)
+            (consumed if client.counted is None else consumed_once)(client, record)
         except Exception as error:
             hook_failed(error)
         return record
@@ -91,11 +92,30 @@ def consumed(client: Client, record: Any) -> Context | None:
     return pathway
 
 
+def consumed_once(client: Client, record: Any) -> Context | None:
+    """Do what `consumed` does, unless this record was counted already: then only make its pathway current.
+
+    For a consumer whose `getone` calls `getmany`, or the other way round: both are hooked, and see the same record.
+    """
+    counted = client.counted
+    if counted is None or not isinstance(record, ConsumerRecord):
+        return consumed(client, record)
+    if counted.get(id(record)) is not record:
+        pathway = consumed(client, record)
+        if pathway is not None:
+            counted[id(record)] = record
+        return pathway
+    pathway = pathway_of(record)
+    checkpoint.set_current(pathway)
+    return pathway
+
+
 def consumed_batches(client: Client, batches: dict[Any, list[Any]], asked_in: Any) -> dict[Any, list[Any]]:
     """Record the checkpoints of every record, and return the lists that the program gets."""
     if checkpoint.running() is None or not isinstance(batches, dict):
         return batches
-    pathways = {partition: [consumed(client, record) for record in records] for partition, records in batches.items()}
+    record_one = consumed if client.counted is None else consumed_once
+    pathways = {partition: [record_one(client, record) for record in records] for partition, records in batches.items()}
     return follow_batches(batches, pathways, asked_in)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
-from weakref import WeakSet, ref
+from weakref import WeakSet, WeakValueDictionary, ref
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import UnknownError, UnsupportedForMessageFormatError, UnsupportedVersionError
 
 from asyncdsm import checkpoint, lag
@@ -100,10 +101,17 @@ def adopt(consumer: Any) -> Client:
         client = client_of(consumer._client.cluster)
     if client.lag_source is None:
         client.group = read_name(consumer._group_id)
+        if _receives_its_own_way(type(consumer)):
+            client.counted = WeakValueDictionary()
         client.lag_source = ConsumerLag(consumer)
         lag.add_source(client.lag_source)
         _sources.add(client.lag_source)
     return client
+
+
+def _receives_its_own_way(kind: type[AIOKafkaConsumer]) -> bool:
+    """Say whether a class has a `getone` or `getmany` of its own, which may call the other one or aiokafka's."""
+    return kind.getone is not AIOKafkaConsumer.getone or kind.getmany is not AIOKafkaConsumer.getmany
 
 
 def forget_instrumented() -> None:

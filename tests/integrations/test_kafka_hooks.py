@@ -261,6 +261,92 @@ async def test_faststream_hook_within_a_foreign_wrapper_counts_nothing_once_take
     assert captured_streams.checkpoints == []
 
 
+class OneByOne(AIOKafkaConsumer):
+    """Reads one record at a time with a time-out of its own."""
+
+    async def getone(self, *partitions: Any) -> Any:
+        while True:
+            for records in (await self.getmany(*partitions, timeout_ms=500, max_records=1)).values():
+                return records[0]
+
+
+class Ahead(AIOKafkaConsumer):
+    """Reads several records at once and hands them out one by one."""
+
+    async def getone(self, *partitions: Any) -> Any:
+        kept = self.__dict__.setdefault("kept", list[Any]())
+        while not kept:
+            for records in (await self.getmany(*partitions, timeout_ms=500)).values():
+                kept += records
+        return kept.pop(0)
+
+
+class Many(AIOKafkaConsumer):
+    """Makes its batches of single records."""
+
+    async def getmany(self, *partitions: Any, **_: Any) -> Any:
+        record = await self.getone(*partitions)
+        return {TopicPartition(record.topic, record.partition): [record]}
+
+    async def read(self) -> Any:
+        ((record,),) = (await self.getmany()).values()
+        return record
+
+
+class Upwards(AIOKafkaConsumer):
+    """Calls aiokafka's own method, which `instrument` hooks as well."""
+
+    async def getone(self, *partitions: Any) -> Any:
+        return await super().getone(*partitions)
+
+
+@pytest.mark.parametrize("kind", [OneByOne, Ahead, Many, Upwards])
+@pytest.mark.parametrize("how", ["wrap", "instrument", "both"])
+async def test_record_counts_once_where_a_subclass_receives_its_own_way(
+    kafka: Kafka, topic: Topic, captured_streams: Captured, kind: type[AIOKafkaConsumer], how: str
+) -> None:
+    name, hashes = topic(), list[int]()
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
+        for _ in range(3):
+            await producer.send_and_wait(name, b"v")
+    if how != "wrap":
+        asyncdsm.instrument("aiokafka")
+    try:
+        consumer: Any = kind(name, bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest")
+        async with consumer if how == "instrument" else asyncdsm.wrap(consumer):
+            read = consumer.read if kind is Many else consumer.getone
+            records = [await read() for _ in range(3)]
+            if kind is not Ahead:  # with `instrument` alone, what it keeps for later is current when it is received
+                current = asyncdsm.current_pathway()
+                hashes += [] if current is None else [current.hash]
+                await consumer.seek_to_beginning()
+                again = await read()
+                assert again.offset == records[0].offset
+    finally:
+        asyncdsm.uninstrument("aiokafka")
+    made = captured_streams.consumed(name)
+    assert len(made) == (3 if kind is Ahead else 4)
+    assert hashes == ([] if kind is Ahead else [made[2].hash])
+
+
+async def test_record_that_was_received_ahead_is_current_when_it_is_handed_out(
+    kafka: Kafka, topic: Topic, captured_streams: Captured
+) -> None:
+    name, hashes = topic(), list[int]()
+    async with asyncdsm.wrap(AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)) as producer:
+        for number in range(3):
+            asyncdsm.set_consume_checkpoint("test", str(number), lambda _: None)
+            await producer.send_and_wait(name, b"v")
+    async with asyncdsm.wrap(Ahead(name, bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest")) as consumer:
+        for _ in range(3):
+            await consumer.getone()
+            current = asyncdsm.current_pathway()
+            assert current is not None
+            hashes.append(current.hash)
+    assert hashes == [made.hash for made in captured_streams.consumed(name)]
+    assert len(set(hashes)) == 3
+
+
 async def test_class_patched_after_wrap_is_called_by_every_client(kafka: Kafka, topic: Topic) -> None:
     producer = asyncdsm.wrap(AIOKafkaProducer(bootstrap_servers=kafka.bootstrap))
     consumer = asyncdsm.wrap(AIOKafkaConsumer(topic(), bootstrap_servers=kafka.bootstrap))
