@@ -101,8 +101,8 @@ class ConsumedList(list[Message]):
 
     Iterating it makes each message's pathway the current one; after the loop, however it ends, the previous pathway is
     restored. A message taken by index, `pop`, `first, *rest = batch` or `next(iter(batch))` becomes current. Slices,
-    `copy`, `reversed` and sums of such lists do the same. What `sorted`, `list` or a comprehension make is a plain
-    list: there `asyncdsm.using(message)` makes a message current.
+    `copy`, `reversed` and sums that begin with such a list do the same. What `sorted`, `list`, a comprehension or
+    `plain + batch` make is a plain list: there `asyncdsm.using(message)` makes a message current.
     """
 
     __slots__ = ("_pathways",)
@@ -150,10 +150,7 @@ class ConsumedList(list[Message]):
             return super().copy() + other
         return _with_pathways(super().__add__(other), _joined(self, other))
 
-    def __radd__(self, other: Any, /) -> Any:
-        if not isinstance(other, list):
-            return NotImplemented
-        return _with_pathways(list.__add__(other, self), _joined(self, other))
+    # There is no `__radd__`: Python would call it for `plain += batch` too, and `plain` would not be extended.
 
     def __iadd__(self, other: Iterable[Message], /) -> ConsumedList[Message]:  # type: ignore[override,misc]
         self.extend(other)
@@ -226,8 +223,9 @@ class _Following(Iterator[Message]):
 
     def __del__(self) -> None:
         # `break`, `return` and exceptions drop the iterator where the loop was: the only sign that it ended. In
-        # `next(iter(batch))` it is dropped by the very instruction that took the message, which stays current.
-        if self._only_step is not None and self._only_step == _place():
+        # `next(iter(batch))` it is dropped by the very instruction that took the message, which stays current. Within a
+        # loop over the batch that is a look at a neighbour, and the loop's message stays so.
+        if self._only_step is not None and self._only_step == _place() and not self._is_within_loop():
             self._made_current[0] = _ENDED
         self._end()
 
@@ -242,6 +240,10 @@ class _Following(Iterator[Message]):
         self._only_step = place if is_first else None
         if is_first:
             self._loops[id(self)] = self._made_current
+
+    def _is_within_loop(self) -> bool:
+        others = [made_current for made_current in list(self._loops.values()) if made_current is not self._made_current]
+        return any(self._before is made_current[0] for made_current in others)
 
     def _end(self) -> None:
         self._loops.pop(id(self), None)

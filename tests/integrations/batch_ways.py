@@ -86,10 +86,26 @@ async def _(batch: Any, send: Send) -> None:
         send()
 
 
-@way("`batch[i - 1]` inside a loop over the batch", [0, 1, 2])
+@way("`batch[i - 1]` or `next(iter(batch))` inside a loop over the batch", [0, 1, 2, 0, 1, 2])
 async def _(batch: Any, send: Send) -> None:
     for index, _ in enumerate(batch):
         assert batch[index - 1] is not None
+        send()
+    for _ in batch:
+        assert next(iter(batch)) is not None
+        send()
+
+
+@way(
+    "`while chunk := list(islice(it, 2)):`, `zip(it, it)` with `it = iter(batch)`; `itertools.batched`", [1, 1, None, 1]
+)
+async def _(batch: Any, send: Send) -> None:
+    iterator = iter(batch)
+    while chunk := list(itertools.islice(iterator, 2)):
+        for _ in chunk:
+            send()
+    iterator = iter(batch)
+    for _ in zip(iterator, iterator, strict=False):
         send()
 
 
@@ -147,11 +163,9 @@ async def _(batch: Any, send: Send) -> None:
         send()
 
 
-@way("`batch + other`, `batch += other`", [0, 1, 2, 1, 0, 0, 1, 2, 0])
+@way("`batch + other`, `batch += other`", [0, 1, 2, 1, 0, 1, 2, 0])
 async def _(batch: Any, send: Send) -> None:
     for _ in batch + batch[1:2]:
-        send()
-    for _ in [] + batch[:1]:  # noqa: RUF005  # a list of another kind would not follow
         send()
     batch = batch.copy()
     batch += batch[:1]
@@ -208,9 +222,12 @@ async def _(batch: Any, send: Send) -> None:
         await handle(queue.popleft())
 
 
-@way("`list(batch)`, `tuple(batch)`, `sorted(batch)`, a comprehension", [None] * 9)
+@way("`list(batch)`, `tuple(batch)`, `sorted(batch)`, a comprehension, `plain + batch`, `plain += batch`", [None] * 13)
 async def _(batch: Any, send: Send) -> None:
-    for plain in (list(batch), tuple(batch), sorted(batch, key=id), [message for message in batch]):  # noqa: C416
+    extended = list[Any]()
+    extended += batch
+    made = (list(batch), tuple(batch), sorted(batch, key=id), [message for message in batch])  # noqa: C416
+    for plain in (*made, [] + batch, extended):  # noqa: RUF005
         assert type(plain) in {list, tuple}
         for _ in plain[:2]:
             send()

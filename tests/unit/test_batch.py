@@ -154,6 +154,28 @@ def test_operand_with_a_sum_of_its_own_makes_it() -> None:
     assert batch_of(["a", "b"]) + Array() == "2 and an array"
 
 
+def test_plain_list_is_extended_in_place() -> None:
+    plain = ["a"]
+    same = plain
+    same += batch_of(["b", "c"])
+    assert same is plain
+    assert plain == ["a", "b", "c"]
+    assert type(plain + batch_of(["d"])) is list
+    assert current() is None
+
+
+def test_first_message_looked_at_within_a_loop_leaves_the_loops_current() -> None:
+    batch, seen = batch_of(["a", "b", "c"]), list[int | None]()
+    for _ in batch:
+        first = next(iter(batch))  # not within `assert`: pytest would keep the iterator in a variable
+        seen.append(current())
+    assert seen == [0, 1, 2]
+    assert current() is None
+    first = next(iter(batch))
+    assert first == "a"
+    assert current() == 0
+
+
 def test_iterators_are_copied_and_pickled_where_they_are() -> None:
     iterator = iter(batch_of([1, 2, 3]))
     next(iterator)
