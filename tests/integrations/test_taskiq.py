@@ -195,6 +195,31 @@ async def test_what_this_brokers_formatter_cannot_read_is_sent_as_it_is(captured
     assert len(captured_streams.produced()) == captured_streams.stats().not_propagated == 1
 
 
+@pytest.mark.parametrize("label", [5, 1.5, True, b"b", "x"], ids=repr)
+@pytest.mark.parametrize("times", [1, 2], ids=["sent", "requeued"])
+async def test_label_of_the_contexts_name_of_any_type_is_replaced(
+    captured_streams: Captured, label: Any, times: int
+) -> None:
+    broker, seen = InMemoryBroker().with_middlewares(DataStreamsMiddleware()), list[Any]()
+
+    @broker.task
+    async def task(context: Context = TaskiqDepends()) -> None:  # noqa: B008
+        seen.append(context.message.labels[HEADER])
+        if len(seen) < times:
+            context.message.labels_types = {**(context.message.labels_types or {}), HEADER: 2}  # an int, to taskiq
+            await context.requeue()
+
+    sent = await task.kicker().with_labels(**{HEADER: label, "mine": 3}).kiq()
+    if times == 1:
+        await sent.wait_result(timeout=10)
+    async with asyncio.timeout(10):
+        while len(seen) < times:
+            await asyncio.sleep(0.01)
+    await broker.wait_all()
+    assert all(isinstance(each, str) and Pathway.decode_base64(each) for each in seen)
+    assert len(captured_streams.produced()) == len(captured_streams.consumed()) == times
+
+
 async def test_a_failing_task_leaves_nothing_behind(captured_streams: Captured) -> None:
     broker = InMemoryBroker(await_inplace=True).with_middlewares(DataStreamsMiddleware())
 
