@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +40,19 @@ def test_wrong_arguments(arguments: tuple[str, ...], said: str) -> None:
     code, _, err = run(*arguments)
     assert code == 2
     assert said in err
+
+
+def test_program_beside_python_is_run_where_the_environment_is_not_activated(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "asyncdsm", "run", "uvicorn", "--version"]
+    environ = {**os.environ, "PATH": str(tmp_path)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "uvicorn" in done.stdout
+    uvicorn = tmp_path / "uvicorn"
+    uvicorn.write_text("#!/bin/sh\necho $PATH\n")
+    uvicorn.chmod(0o755)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path))  # PATH is first, and stays as it was
 
 
 def test_a_missing_extra_is_named() -> None:
