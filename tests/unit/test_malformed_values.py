@@ -96,6 +96,48 @@ def test_tags_that_are_no_list_of_strings_are_malformed(tags: Any) -> None:
     ends_well(streams, malformed=2, recorded=0)
 
 
+class Array:
+    """Has no truth of its own and equals nothing in whole, as an array of numpy."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("the truth value of an array is ambiguous")
+
+    def __len__(self) -> int:
+        return 28
+
+
+@pytest.mark.parametrize("key", [HEADER, LEGACY_HEADER])
+def test_context_whose_truth_raises_is_malformed(key: str) -> None:
+    headers: dict[str, Any] = {key: Array()}
+    with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
+        assert asyncdsm.set_consume_checkpoint("nats", "t", headers.get) is not None
+    ends_well(streams, malformed=1, recorded=1)
+
+
+@pytest.mark.parametrize("carrier", [{}, [], None, 5], ids=type_of)
+def test_carrier_that_is_no_function_is_malformed_and_said(carrier: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
+        assert asyncdsm.set_produce_checkpoint("nats", "t", carrier) is None
+        assert asyncdsm.set_consume_checkpoint("nats", "t", Carrier().get) is not None
+        assert asyncdsm.set_consume_checkpoint("nats", "t", carrier) is None
+        assert asyncdsm.current_pathway() is None
+    ends_well(streams, malformed=2, recorded=1)
+    assert f"carrier_set must be a function, got {type_of(carrier)}: pass `headers.__setitem__`" in caplog.text
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError, KeyError])
+def test_what_the_users_carrier_raises_reaches_the_user(error: type[Exception]) -> None:
+    def carrier(*_: str) -> Any:
+        raise error("mine")
+
+    with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
+        with pytest.raises(error, match="mine"):
+            asyncdsm.set_produce_checkpoint("nats", "t", carrier)
+        with pytest.raises(error, match="mine"):
+            asyncdsm.set_consume_checkpoint("nats", "t", carrier)
+    ends_well(streams, malformed=0, recorded=0)
+
+
 def test_malformed_values_are_not_raised_under_test_either(captured_streams: Captured) -> None:
     nothing: Any = None
     asyncdsm.track_kafka_commit("g", "t", 0, nothing)
