@@ -261,7 +261,7 @@ async def test_faststream_hook_within_a_foreign_wrapper_counts_nothing_once_take
     assert captured_streams.checkpoints == []
 
 
-class OneByOne(AIOKafkaConsumer):
+class OneByOne(AIOKafkaConsumer):  # type: ignore[misc]
     """Reads one record at a time with a time-out of its own."""
 
     async def getone(self, *partitions: Any) -> Any:
@@ -270,7 +270,7 @@ class OneByOne(AIOKafkaConsumer):
                 return records[0]
 
 
-class Ahead(AIOKafkaConsumer):
+class Ahead(AIOKafkaConsumer):  # type: ignore[misc]
     """Reads several records at once and hands them out one by one."""
 
     async def getone(self, *partitions: Any) -> Any:
@@ -281,7 +281,7 @@ class Ahead(AIOKafkaConsumer):
         return kept.pop(0)
 
 
-class Many(AIOKafkaConsumer):
+class Many(AIOKafkaConsumer):  # type: ignore[misc]
     """Makes its batches of single records."""
 
     async def getmany(self, *partitions: Any, **_: Any) -> Any:
@@ -293,7 +293,7 @@ class Many(AIOKafkaConsumer):
         return record
 
 
-class Upwards(AIOKafkaConsumer):
+class Upwards(AIOKafkaConsumer):  # type: ignore[misc]
     """Calls aiokafka's own method, which `instrument` hooks as well."""
 
     async def getone(self, *partitions: Any) -> Any:
