@@ -80,6 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._in_head, self._overhead, self._body_bytes = True, 0, 0
+        self.waiting_since = self.loop.time()  # the connection may have been idle for long
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -122,7 +123,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _make_room(self) -> None:
         others = cast("set[BoundedProtocol]", self.connections) - {self}
-        longest = min(others, key=lambda other: (other.waits_for_client, other.waiting_since), default=self)
+        # By time alone: were idle connections kept rather than new ones, enough of them would shut everybody out.
+        longest = min(others, key=lambda other: (other.waits_for_client == 3, other.waiting_since), default=self)
         victim = self if longest.waits_for_client == 3 else longest
         self.connections.discard(victim)  # it must not be chosen again before the loop has closed it
         victim.transport.abort()
