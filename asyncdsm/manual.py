@@ -74,7 +74,13 @@ def set_produce_checkpoint(
     except Exception as error:
         hook_failed(_explained(error, typ, target, tags))
         return None
-    carrier_set(HEADER, text)
+    try:
+        carrier_set(HEADER, text)
+    except TypeError:
+        if callable(carrier_set):  # what the user's own function raises is the user's
+            raise
+        hook_failed(_not_callable("carrier_set", carrier_set, "headers.__setitem__"))
+        return None
     checkpoint.count(sample)
     return pathway
 
@@ -97,18 +103,38 @@ def set_consume_checkpoint(
     except Exception as error:
         hook_failed(error)
         return None
-    header, legacy = carrier_get(HEADER), None
-    if not header:
-        legacy = carrier_get(LEGACY_HEADER)
     try:
-        if legacy:
+        header, legacy = carrier_get(HEADER), None
+        if (header.__class__ is not str or not header) and _is_missing(header):
+            header, legacy = None, carrier_get(LEGACY_HEADER)
+    except TypeError:
+        if callable(carrier_get):
+            raise
+        checkpoint.set_current(None)
+        hook_failed(_not_callable("carrier_get", carrier_get, "headers.get"))
+        return None
+    try:
+        if legacy is not None and not _is_missing(legacy):
             header = legacy_text(legacy)
         edges = _into[typ, check_tags(tags), manual_checkpoint] if tags or not manual_checkpoint else _into[typ]
-        return checkpoint.consume(edges[source], header or None)
+        return checkpoint.consume(edges[source], header)
     except Exception as error:
         checkpoint.set_current(None)
         hook_failed(_explained(error, typ, source, tags))
         return None
+
+
+def _is_missing(value: object) -> bool:
+    """Say whether what a carrier holds is none or empty. A value that cannot be asked, such as an array, is there."""
+    try:
+        return not value
+    except Exception:
+        return False
+
+
+def _not_callable(name: str, carrier: object, example: str) -> MalformedValueError:
+    kind = type(carrier).__name__
+    return MalformedValueError(f"{name} must be a function, got {kind}: pass `{example}`, not the headers themselves")
 
 
 def _explained(error: Exception, typ: object, target: object, tags: Iterable[object] | None) -> Exception:

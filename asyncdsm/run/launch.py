@@ -20,8 +20,12 @@ class ProgramError(ValueError):
 
 
 def launch(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
-    """Become this program, in this environment. Raises ProgramError when there is none of this name."""
-    program = shutil.which(command[0], path=environ.get("PATH"))
+    """Become this program, in this environment. Raises ProgramError when there is none of this name.
+
+    It is searched for in PATH, then beside this Python: there a virtual environment that is not activated has it.
+    """
+    beside_python = str(Path(sys.executable).parent)
+    program = shutil.which(command[0], path=environ.get("PATH")) or shutil.which(command[0], path=beside_python)
     if program is None:
         hint = f"; a script is started by `asyncdsm run python {command[0]}`" if command[0].endswith(".py") else ""
         raise ProgramError(f"no program {command[0]!r} can be found and run{hint}")

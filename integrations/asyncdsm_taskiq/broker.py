@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from taskiq import TaskiqMessage
+
 from asyncdsm import checkpoint
 from asyncdsm.checkpoint import Departure
 from asyncdsm.edge import Edge
@@ -104,9 +106,18 @@ def _addressed(broker: Any, message: Any) -> tuple[Departure | None, Any]:
 def _relabelled(broker: Any, message: Any, header: str) -> Any:
     """Return a copy of a serialized task that has the context among its labels."""
     task = broker.formatter.loads(message=message.message)
-    labelled = task.model_copy(update={"labels": {**task.labels, HEADER: header}})
-    serialized = broker.formatter.dumps(labelled).message
+    serialized = broker.formatter.dumps(with_context(task, header)).message
     return message.model_copy(update={"message": serialized, "labels": {**message.labels, HEADER: header}})
+
+
+def with_context(task: TaskiqMessage, header: str) -> TaskiqMessage:
+    """Return a copy of a task that has the context among its labels.
+
+    Without the type of a label that the program gave this name: taskiq would read the context as a number.
+    """
+    types = {name: kind for name, kind in (task.labels_types or {}).items() if name != HEADER}
+    labels = {**task.labels, HEADER: header}
+    return task.model_copy(update={"labels": labels, "labels_types": task.labels_types and types})
 
 
 def queue_of(broker: Any, message: Any) -> str:

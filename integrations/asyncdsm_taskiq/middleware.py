@@ -11,7 +11,7 @@ from asyncdsm import DataStreams, checkpoint
 from asyncdsm.hooks import hook_failed
 from asyncdsm.lifetime import finish, stand_by_in_loop
 from asyncdsm.pathway import HEADER, Context, Pathway
-from asyncdsm_taskiq.broker import Sending, edge, put_hooks, queue_of, sending
+from asyncdsm_taskiq.broker import Sending, edge, put_hooks, queue_of, sending, with_context
 
 
 class _Executing(NamedTuple):
@@ -58,7 +58,7 @@ class DataStreamsMiddleware(TaskiqMiddleware):
             departure = checkpoint.prepare(edge("out", queue_of(self.broker, message)))
             if departure is not None:
                 sending.set(Sending(message.task_id, departure))
-                return message.model_copy(update={"labels": {**message.labels, HEADER: departure.header}})
+                return with_context(message, departure.header)
         except Exception as error:
             hook_failed(error)
         return message
