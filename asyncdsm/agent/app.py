@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from asyncdsm._version import __version__
 from asyncdsm.agent.access import HEALTH, Access
-from asyncdsm.agent.connections import BODY_SECONDS
+from asyncdsm.agent.connections import BODY_SECONDS, has_hung_up
 from asyncdsm.agent.forward import Forwarder
 from asyncdsm.agent.intake import MAX_BODY_BYTES, BodyMemory, IntakeError
 from asyncdsm.agent.lag import lag_over_time
@@ -108,7 +108,9 @@ class Agent:
         body = await self._read_body(request)
         try:
             if await self._recent.take_once(
-                digest_of(body, request.headers.items()), lambda: self._forward_and_take(body, request)
+                digest_of(body, request.headers.items()),
+                lambda: self._forward_and_take(body, request),
+                lambda: _will_answer(request),
             ):
                 self._answers.repeated += 1
         finally:
@@ -197,6 +199,14 @@ def _check_length(text: str) -> None:
     """Refuse a body that is announced as too long, before any of it is read. Raises IntakeError (413)."""
     if text.isascii() and text.isdecimal() and int(text[:20]) > MAX_BODY_BYTES:
         raise IntakeError("body", f"larger than {MAX_BODY_BYTES} bytes", 413)
+
+
+async def _will_answer(request: Request) -> bool:
+    """Say whether the answer to a payload ends its sender's interest in it, so that the same bytes are another one.
+
+    A payload of asyncdsm has an id of its own: the same bytes are always the same payload.
+    """
+    return not request.headers.get("User-Agent", "").startswith("asyncdsm/") and not await has_hung_up(request)
 
 
 async def info(_: Request) -> Response:

@@ -10,6 +10,7 @@ import asyncio
 import resource
 from typing import Any, cast
 
+from starlette.requests import Request
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_CONNECTIONS = 512
@@ -26,6 +27,9 @@ KEEP_ALIVE_SECONDS = 75
 MAX_HEAD_BYTES = 64 * 1024
 _CHUNK_OVERHEAD = 8
 """A chunk of one byte has five bytes around it."""
+_TURNS_TO_CLOSE = 4
+# What the event loop needs to learn that a connection is closed: to poll the socket, to read its end, to tell the
+# protocol. An agent that was stopped finds both a request and the end of its connection.
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -33,6 +37,15 @@ def max_connections() -> int:
     """Return how many connections are kept: half of the files that this process may open, at most 512."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else max(1, min(MAX_CONNECTIONS, files // 2))
+
+
+async def has_hung_up(request: Request) -> bool:
+    """Say whether the client has closed its connection by now. The request's body has to be read."""
+    for _ in range(_TURNS_TO_CLOSE):
+        if await request.is_disconnected():  # lets the connection be read, too, which a large body had stopped
+            return True
+        await asyncio.sleep(0)
+    return False
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -80,6 +93,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._in_head, self._overhead, self._body_bytes = True, 0, 0
+        self.waiting_since = self.loop.time()  # the connection may have been idle for long
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -122,7 +136,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _make_room(self) -> None:
         others = cast("set[BoundedProtocol]", self.connections) - {self}
-        longest = min(others, key=lambda other: (other.waits_for_client, other.waiting_since), default=self)
+        # By time alone: were idle connections kept rather than new ones, enough of them would shut everybody out.
+        longest = min(others, key=lambda other: (other.waits_for_client == 3, other.waiting_since), default=self)
         victim = self if longest.waits_for_client == 3 else longest
         self.connections.discard(victim)  # it must not be chosen again before the loop has closed it
         victim.transport.abort()

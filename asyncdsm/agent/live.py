@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import anyio
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from asyncdsm.agent.intake import IntakeError
 from asyncdsm.agent.store import Store
@@ -28,27 +29,41 @@ class Live:
         """Open a stream. Raises IntakeError (503) where there are too many."""
         if self.streams >= MOST_STREAMS:
             raise IntakeError("streams", f"{MOST_STREAMS} are open already", 503)
-        return StreamingResponse(self._events(), media_type="text/event-stream")
+        self.streams += 1  # here, and not once it starts: many may be opened at the same time
+        return _Stream(self._events(), self._note_end)
 
     def close(self) -> None:
         """End all streams."""
         self.closing.set()
 
+    def _note_end(self) -> None:
+        self.streams -= 1
+
     async def _events(self) -> AsyncIterator[str]:
-        self.streams += 1
+        yield ": asyncdsm\n\n"
+        seen, said = self._store.payloads, anyio.current_time()
+        while not self.closing.is_set():
+            with anyio.move_on_after(EVERY_SECONDS):
+                await self.closing.wait()
+            taken, now = self._store.payloads, anyio.current_time()
+            if taken != seen:
+                seen, said = taken, now
+                data = json.dumps({"payloads": taken, "now": self._store.now()})
+                yield f"event: change\ndata: {data}\n\n"
+            elif now - said >= HEARTBEAT_SECONDS:
+                said = now
+                yield ": still here\n\n"
+
+
+class _Stream(StreamingResponse):
+    """A stream that says when it ends, even where its client left before it began."""
+
+    def __init__(self, events: AsyncIterator[str], note_end: Callable[[], None]) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._note_end = note_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            yield ": asyncdsm\n\n"
-            seen, said = self._store.payloads, anyio.current_time()
-            while not self.closing.is_set():
-                with anyio.move_on_after(EVERY_SECONDS):
-                    await self.closing.wait()
-                taken, now = self._store.payloads, anyio.current_time()
-                if taken != seen:
-                    seen, said = taken, now
-                    data = json.dumps({"payloads": taken, "now": self._store.now()})
-                    yield f"event: change\ndata: {data}\n\n"
-                elif now - said >= HEARTBEAT_SECONDS:
-                    said = now
-                    yield ": still here\n\n"
+            await super().__call__(scope, receive, send)
         finally:
-            self.streams -= 1
+            self._note_end()

@@ -1,7 +1,10 @@
 """Bodies that are sent again: taken once, and answered every time.
 
-A tracer that gets no answer in time sends the same bytes again: ddtrace after 1 s, dd-trace-js after 2 s. The first
-request may have been taken all the same, or may still be waiting for the store.
+A tracer that gets no answer in time closes its connection and sends the same bytes again: ddtrace after 1 s,
+dd-trace-js after 2 s. The first request may have been taken all the same, or may still be waiting for the store.
+
+A sender that has its answer has no reason to send the body again. The same bytes after that come from another process
+that counted the same, and are taken too.
 """
 
 from __future__ import annotations
@@ -21,11 +24,7 @@ MAX_REMEMBERED = 50_000
 
 
 def digest_of(body: bytes, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Return what tells a body from others.
-
-    A payload names its service, host and buckets, and the tracers' headers its container. Two processes of one service
-    on one host can count the same in the same ten seconds; asyncdsm and dd-trace-js add an id of the process.
-    """
+    """Return what tells a body from others: its bytes, and the headers that name its container and its encoding."""
     digest = blake2b(body, digest_size=16)
     for name, value in sorted(headers):
         if name.lower().startswith(("datadog-", "content-")):  # a wrong encoding that is corrected is no repetition
@@ -39,7 +38,14 @@ class _Outcome:
     def __init__(self, now: float) -> None:
         self.since = now
         self.known = anyio.Event()
-        self.error: IntakeError | None = None
+        self.error: IntakeError | None = IntakeError("body", "was not taken: the request was given up", 503)
+        self.is_answered = False
+        """Whether its sender was there to get the answer."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the agent could not take the body, so that it has to come again."""
+        return self.error is not None and self.error.status >= 500
 
 
 class RecentBodies:
@@ -50,36 +56,48 @@ class RecentBodies:
         self._now = now
         self._outcomes: OrderedDict[bytes, _Outcome] = OrderedDict()
 
-    async def take_once(self, digest: bytes, take: Callable[[], Awaitable[None]]) -> bool:
-        """Await `take()`, unless the same body was taken before. Return whether it was.
+    async def take_once(
+        self, digest: bytes, take: Callable[[], Awaitable[None]], will_answer: Callable[[], Awaitable[bool]]
+    ) -> bool:
+        """Await `take()`, unless the same body was taken before, and its sender got no answer. Return whether it was.
 
-        A body that comes while the same one is being taken waits for the outcome. Raises the IntakeError that `take`
-        raised, for a repeated body too. After an error of the agent's own (status 500 and above) the body is forgotten,
-        so that the next one is taken.
+        `will_answer` says, once the outcome is known, whether the sender is still there to get it: if so, the body is
+        forgotten. A body that comes while the same one is being taken waits for the outcome. Raises the IntakeError
+        that `take` raised, for a repeated body too. After an error of the agent's own (status 500 and above) the body
+        is forgotten, so that the next one is taken.
         """
         self._forget_old()
-        outcome = self._outcomes.get(digest)
-        if outcome is None:
-            await self._take(digest, take)
-            return False
-        await outcome.known.wait()
+        while (outcome := self._outcomes.get(digest)) is not None:
+            await outcome.known.wait()
+            if not outcome.is_answered:
+                return await self._repeat(digest, outcome, will_answer)
+        await self._take(digest, take, will_answer)
+        return False
+
+    async def _take(
+        self, digest: bytes, take: Callable[[], Awaitable[None]], will_answer: Callable[[], Awaitable[bool]]
+    ) -> None:
+        outcome = self._outcomes[digest] = _Outcome(self._now())
+        try:
+            outcome.error = await _error_of(take)
+            outcome.is_answered = not outcome.has_failed and await will_answer()
+        finally:
+            outcome.known.set()
+            if outcome.is_answered or outcome.has_failed:
+                self._forget(digest, outcome)
+        if outcome.error is not None:
+            raise outcome.error
+
+    async def _repeat(self, digest: bytes, outcome: _Outcome, will_answer: Callable[[], Awaitable[bool]]) -> bool:
+        if await will_answer():
+            self._forget(digest, outcome)
         if (error := outcome.error) is not None:
             raise IntakeError(error.path, error.problem, error.status)
         return True
 
-    async def _take(self, digest: bytes, take: Callable[[], Awaitable[None]]) -> None:
-        outcome = self._outcomes[digest] = _Outcome(self._now())
-        outcome.error = IntakeError("body", "was not taken: the request was given up", 503)  # unless `take` returns
-        try:
-            await take()
-            outcome.error = None
-        except IntakeError as error:
-            outcome.error = error
-            raise
-        finally:
-            outcome.known.set()
-            if outcome.error is not None and outcome.error.status >= 500 and self._outcomes.get(digest) is outcome:
-                del self._outcomes[digest]
+    def _forget(self, digest: bytes, outcome: _Outcome) -> None:
+        if self._outcomes.get(digest) is outcome:
+            del self._outcomes[digest]
 
     def _forget_old(self) -> None:
         oldest = self._now() - REMEMBERED_SECONDS
@@ -88,3 +106,11 @@ class RecentBodies:
             if len(self._outcomes) < MAX_REMEMBERED and first.since >= oldest:
                 return
             self._outcomes.popitem(last=False)
+
+
+async def _error_of(take: Callable[[], Awaitable[None]]) -> IntakeError | None:
+    try:
+        await take()
+    except IntakeError as error:
+        return error
+    return None

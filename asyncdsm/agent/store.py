@@ -28,6 +28,7 @@ from asyncdsm.agent.points import Points
 from asyncdsm.agent.service_facts import ServiceFacts
 from asyncdsm.agent.store_core import Core
 from asyncdsm.agent.store_file import StoreError, StoreFile, first_start, put_in_journal, segments_of, told
+from asyncdsm.agent.store_mark import FinishedMark
 from asyncdsm.agent.store_offsets import Backlog, Latest, Tags, latest_offsets, read_offsets
 from asyncdsm.agent.store_pending import WIDTH
 from asyncdsm.agent.store_rollup import Extents
@@ -135,9 +136,10 @@ class Store:
 
         Raises sqlite3.Error.
         """
-        if self._file.path is not None:
+        if self._file.lock_file is not None:
+            mark = FinishedMark(self._file.lock_file, self.now)
             with self._core.lock:
-                self._spool = Spool(self._file.connection, limit_bytes, self.now() - self.kept_seconds)
+                self._spool = Spool(self._file.connection, limit_bytes, self.now() - self.kept_seconds, mark)
         return self._spool
 
     def save_spool(self) -> None:

@@ -87,6 +87,11 @@ class StoreFile:
         """What the store's threads share, one at a time."""
         return self._connection
 
+    @property
+    def lock_file(self) -> int | None:
+        """The descriptor of the file that only one agent has open, until the store is closed; None in memory."""
+        return self._lock
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Commit what is done inside the block, or nothing of it. Raises sqlite3.Error."""

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
+from contextlib import suppress
 from threading import Lock
 from typing import NamedTuple, Self
 
 from msgspec.msgpack import decode, encode
+
+from asyncdsm.agent.store_mark import FinishedMark
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -42,18 +45,24 @@ class Progress(NamedTuple):
 class Spool:
     """What waits, at most `limit_bytes` of bodies: beyond, the oldest go first. Any thread may use it."""
 
-    def __init__(self, connection: sqlite3.Connection, limit_bytes: int, oldest: float) -> None:
+    def __init__(self, connection: sqlite3.Connection, limit_bytes: int, oldest: float, mark: FinishedMark) -> None:
         """Read what waits in the file; what came before `oldest` (seconds since the epoch) is let go of.
 
-        Raises sqlite3.Error.
+        `mark` says what is done with and may still be in the file. Raises sqlite3.Error.
         """
-        self._limit, self._lock = limit_bytes, Lock()
+        self._limit, self._lock, self._mark = limit_bytes, Lock(), mark
         self._waiting, self._bytes = deque[Spooled](), 0
-        connection.execute(SCHEMA)
-        connection.execute("DELETE FROM forwards WHERE received < ?", (oldest,))
         self._last = self._finished = 0
-        for number, headers, body in connection.execute("SELECT id, headers, body FROM forwards ORDER BY id"):
+        connection.execute(SCHEMA)
+        # A time, too: an agent of an earlier version sets no mark, and numbers from 1.
+        gone = "received < ? OR (id <= ? AND received <= ?)"
+        bounds = oldest, *mark.last
+        with suppress(sqlite3.Error):  # the disk may be full
+            connection.execute(f"DELETE FROM forwards WHERE {gone}", bounds)  # noqa: S608
+        query = f"SELECT id, headers, body FROM forwards WHERE NOT ({gone}) ORDER BY id"  # noqa: S608
+        for number, headers, body in connection.execute(query, bounds):
             self._append(Spooled.of(body, [(name, value) for name, value in decode(headers)], number))
+        self._last = max(self._last, mark.last.number)
         self._progress = Progress(self._last, 0)
 
     def waiting(self) -> list[Spooled]:
@@ -72,6 +81,7 @@ class Spool:
         with self._lock:
             while self._waiting and self._waiting[0].number <= number:
                 self._pop_oldest()
+            self._mark.set(self._finished)
 
     def save(self, connection: sqlite3.Connection, received: float) -> Progress:
         """Bring the file up to date, within a transaction; once that is committed, call `set_progress`.

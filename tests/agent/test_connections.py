@@ -14,6 +14,7 @@ import pytest
 
 from asyncdsm.agent import app, connections
 from asyncdsm.agent.connections import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, max_connections
+from asyncdsm.agent.live import MOST_STREAMS
 from asyncdsm.agent.store import Store
 from tests.agent.payloads import INTAKE, Client, bucket, payload, point
 
@@ -173,6 +174,62 @@ async def test_half_open_connections_shut_nobody_out(
     assert monotonic() - began < 30
     async with Client(base_url=client.base_url, timeout=20) as another:
         assert (await another.get("/info")).status_code == 200
+
+
+ASKED = b"GET /info HTTP/1.1\r\nHost: localhost\r\n\r\n"
+IN_BODY = HEAD + b"Content-Length: 100\r\n\r\nx"
+
+
+@pytest.mark.parametrize("sent", [ASKED, IN_BODY], ids=["idle", "in body"])
+async def test_connections_that_wait_shut_no_new_ones_out(
+    client: Client, connect: Connect, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 20)
+    for _ in range(40):
+        reader, writer = await connect()
+        writer.write(sent)
+        if sent == ASKED:
+            await reader.readuntil(b"}")
+    opened = [await connect() for _ in range(10)]
+    for _, writer in opened:
+        writer.write(ASKED)
+    with anyio.fail_after(60):
+        for reader, _ in opened:
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_connection_that_starts_another_request_is_not_the_one_that_waits_longest(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 5)
+    pairs = [await connect() for _ in range(5)]
+    for reader, writer in pairs:
+        writer.write(ASKED)
+        await reader.readuntil(b"{}}")
+    reader, writer = pairs[0]  # the oldest
+    writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY))
+    await anyio.sleep(0.1)
+    for _ in range(4):
+        await connect()
+    await anyio.sleep(0.1)
+    writer.write(BODY)
+    with anyio.fail_after(60):
+        while not (line := await reader.readline()).startswith(b"HTTP/1.1 "):
+            assert line, "was closed"
+    assert line.startswith(b"HTTP/1.1 202 ")
+
+
+async def test_live_streams_opened_at_once_are_bounded(client: Client, connect: Connect) -> None:
+    pairs = [await connect() for _ in range(MOST_STREAMS * 2)]
+    for _, writer in pairs:
+        writer.write(b"GET /api/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    with anyio.fail_after(60):
+        statuses = [(await reader.readline()).split()[1] for reader, _ in pairs]
+        assert statuses.count(b"200") == MOST_STREAMS
+        for _, writer in pairs:
+            writer.close()
+        while "asyncdsm_agent_live_streams 0\n" not in (await client.get("/api/metrics")).text:
+            await anyio.sleep(0.05)
 
 
 async def test_live_streams_outlive_half_open_connections(

@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -32,7 +33,7 @@ async def guarded() -> AsyncIterator[Client]:
         yield client
 
 
-async def posted(client: Client, token: str, **headers: str) -> httpx2.Response:
+async def posted(client: httpx2.AsyncClient, token: str, **headers: str) -> httpx2.Response:
     return await client.post("/", data={"token": token}, headers={**HTML, **headers})
 
 
@@ -67,6 +68,30 @@ async def test_wrong_token_is_told_and_opens_nothing(guarded: Client, token: str
         assert (WRONG in answer.text) or not token
         assert "<script>" not in answer.text
     assert (await guarded.get("/api/topology")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("token", "shown"),
+    [
+        ("plus+plus+plus+plus", "plus+plus+plus+plus"),
+        ("plus+plus+plus+plus", "plus%2Bplus%2Bplus%2Bplus"),
+        ("all=of&them%#;/?+aaa", quote("all=of&them%#;/?+aaa")),
+    ],
+)
+async def test_token_with_signs_opens_the_page_by_address_and_form(token: str, shown: str) -> None:
+    async with running_agent(token=token) as running, httpx2.AsyncClient(base_url=running.url) as client:
+        answer = await client.get(f"/?token={shown}", headers=HTML)
+        assert (answer.status_code, "Set-Cookie" in answer.headers) == (303, True)
+        assert (await posted(client, token)).status_code == 303
+
+
+@pytest.mark.parametrize("other", ['a="b c', "[x]=1", "a{b}=1; x", "=", "a=\u00fc", "$Version=1; p=(q)"])
+async def test_cookie_of_another_program_does_not_lock_the_browser_out(guarded: Client, other: str) -> None:
+    session = (await posted(guarded, TOKEN)).headers["Set-Cookie"].partition(";")[0]
+    guarded.cookies.clear()
+    for cookies in (f"{other}; {session}", f"{session}; {other}", f"{other};{session}"):
+        answer = await guarded.get("/api/topology", headers={b"Cookie": cookies.encode()})
+        assert answer.status_code == 200, cookies
 
 
 async def test_form_that_is_no_form_opens_nothing(guarded: Client) -> None:

@@ -198,6 +198,15 @@ def test_an_answer_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
         ask.topology_from(client, 10)
 
 
+def test_wrong_token_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    says = "was started with another token than the one given by --token, in ASYNCDSM_AGENT_TOKEN, or in the URL"
+    with answering(401, "{}") as url:
+        monkeypatch.setenv("ASYNCDSM_AGENT_TOKEN", "wrong-token-of-16-characters")
+        said = failed(url)
+    assert says in said
+    assert "wrong-token" not in said
+
+
 def test_the_token() -> None:
     seen: list[str] = []
 

@@ -1,4 +1,4 @@
-"""A body that is sent again is counted once, and one that could not be stored is taken when it comes again."""
+"""A body that is sent again is counted once; the same bytes of another sender, or after an error, are taken."""
 
 from __future__ import annotations
 
@@ -64,23 +64,63 @@ async def shown(client: Client) -> tuple[float, int, int]:
     return sum(edge["count"] for edge in (await client.topology())["edges"]), health["payloads"], health["repeated"]
 
 
+async def give_up(client: Client, times: int, body: bytes = BODY) -> None:
+    """Send a body, do not wait for the answer, and close the connection."""
+    async with httpx2.AsyncClient(base_url=client.base_url, timeout=0.3) as impatient:
+        for _ in range(times):
+            with pytest.raises(httpx2.ReadTimeout):
+                await impatient.post(INTAKE, content=body, headers=MSGPACK)
+
+
 async def entered(slow: Slow) -> None:
     while not slow.entered.is_set():
         await anyio.sleep(0.01)
 
 
-async def test_body_sent_again_is_accepted_and_counted_once(client: Client) -> None:
-    answers = [(await client.report(BODY)).status_code for _ in range(3)]
+OURS = {**MSGPACK, "User-Agent": "asyncdsm/0.1"}
+
+
+async def test_body_of_asyncdsm_sent_again_is_accepted_and_counted_once(client: Client) -> None:
+    answers = [(await client.post(INTAKE, content=BODY, headers=OURS)).status_code for _ in range(3)]
     assert answers == [202, 202, 202]
     assert await shown(client) == (4, 1, 2)
     assert "asyncdsm_agent_repeated_total 2\n" in (await client.get("/api/metrics")).text
 
 
+async def test_same_body_of_two_senders_that_get_their_answers_is_counted_and_forwarded_twice() -> None:
+    async with passing_on() as (client, intake):
+        assert [(await client.report(BODY)).status_code for _ in range(2)] == [202, 202]
+        await accounts(client, lambda shown: shown["delivered"] == 2 and not shown["pending"])
+        assert intake.accepted == [BODY, BODY]
+        assert (await shown(client))[1:] == (2, 0)
+
+
+async def test_same_body_of_senders_at_the_same_time_is_counted_for_each(client: Client) -> None:
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(client.report, BODY)
+    assert await shown(client) == (80, 20, 0)
+
+
+async def test_same_body_after_the_repetition_was_answered_is_counted(stalled: Client, slow: Slow) -> None:
+    await give_up(stalled, 1)
+    slow.may_store.set()
+    answers = [(await stalled.report(BODY)).status_code for _ in range(2)]
+    assert answers == [202, 202]
+    assert await shown(stalled) == (8, 2, 1)
+
+
+async def test_large_body_sent_again_by_a_sender_that_gave_up_is_counted_once(stalled: Client, slow: Slow) -> None:
+    large = payload(bucket(*(point(Hash=number) for number in range(2_000))))
+    assert len(large) > 4 * 65_536  # uvicorn stops reading where so much waits to be taken
+    await give_up(stalled, 2, large)
+    slow.may_store.set()
+    assert (await stalled.report(large)).status_code == 202
+    assert (await shown(stalled))[1:] == (1, 2)
+
+
 async def test_body_sent_again_by_a_sender_that_gave_up_is_counted_once(stalled: Client, slow: Slow) -> None:
-    async with httpx2.AsyncClient(base_url=stalled.base_url, timeout=0.2) as impatient:
-        for _ in range(3):
-            with pytest.raises(httpx2.ReadTimeout):
-                await impatient.post(INTAKE, content=BODY, headers=MSGPACK)
+    await give_up(stalled, 3)
     slow.may_store.set()
     assert (await stalled.report(BODY)).status_code == 202
     assert await shown(stalled) == (4, 1, 3)
@@ -107,7 +147,7 @@ async def test_body_sent_again_while_it_is_taken_waits_for_the_outcome(stalled: 
     answers = list[int]()
 
     async def send() -> None:
-        answers.append((await stalled.report(BODY)).status_code)
+        answers.append((await stalled.post(INTAKE, content=BODY, headers=OURS)).status_code)
 
     async with anyio.create_task_group() as group:
         for _ in range(3):
@@ -152,7 +192,7 @@ async def test_body_refused_for_its_headers_is_taken_with_the_right_ones(client:
 @pytest.mark.parametrize("name", ["Datadog-Container-ID", "Datadog-Entity-ID"])
 async def test_same_body_of_two_containers_is_counted_twice(client: Client, name: str) -> None:
     for container in ("in-1", "in-2", "in-2"):
-        await client.post(INTAKE, content=BODY, headers={**MSGPACK, name: container})
+        await client.post(INTAKE, content=BODY, headers={**OURS, name: container})
     assert await shown(client) == (8, 2, 1)
 
 
@@ -175,29 +215,51 @@ async def nothing() -> None:
     """Take a body at once."""
 
 
+async def gone() -> bool:
+    """Answer a sender that has left."""
+    return False
+
+
+async def there() -> bool:
+    """Answer a sender that waits."""
+    return True
+
+
+async def test_body_is_forgotten_once_its_sender_has_the_answer() -> None:
+    recent = RecentBodies()
+    assert [await recent.take_once(b"a", nothing, answer) for answer in (gone, gone, there, there, gone, there)] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
 async def test_bodies_are_forgotten_after_some_minutes() -> None:
     now = 0.0
     recent = RecentBodies(now=lambda: now)
-    assert not await recent.take_once(b"a", nothing)
+    assert not await recent.take_once(b"a", nothing, gone)
     now = REMEMBERED_SECONDS
-    assert await recent.take_once(b"a", nothing)
+    assert await recent.take_once(b"a", nothing, gone)
     now += 1
-    assert not await recent.take_once(b"a", nothing)
+    assert not await recent.take_once(b"a", nothing, gone)
 
 
 async def test_the_oldest_bodies_are_forgotten_beyond_the_bound() -> None:
     recent = RecentBodies()
     for number in range(MAX_REMEMBERED + 1):
-        await recent.take_once(b"%d" % number, nothing)
-    assert await recent.take_once(b"%d" % MAX_REMEMBERED, nothing)
-    assert not await recent.take_once(b"0", nothing)
+        await recent.take_once(b"%d" % number, nothing, gone)
+    assert await recent.take_once(b"%d" % MAX_REMEMBERED, nothing, gone)
+    assert not await recent.take_once(b"0", nothing, gone)
 
 
 async def test_body_whose_request_was_given_up_is_taken_when_it_comes_again() -> None:
     recent = RecentBodies()
     with anyio.move_on_after(0.01):
-        await recent.take_once(b"a", lambda: anyio.sleep(60))
-    assert not await recent.take_once(b"a", nothing)
+        await recent.take_once(b"a", lambda: anyio.sleep(60), gone)
+    assert not await recent.take_once(b"a", nothing, gone)
 
 
 async def test_repeated_body_gets_the_same_refusal() -> None:
@@ -208,13 +270,14 @@ async def test_repeated_body_gets_the_same_refusal() -> None:
 
     for _ in range(2):
         with pytest.raises(IntakeError, match="is missing"):
-            await recent.take_once(b"a", refuse)
+            await recent.take_once(b"a", refuse, gone)
 
 
 async def test_body_sent_again_is_forwarded_once() -> None:
     async with passing_on() as (client, intake):
         for hash_ in (1, 1, 2, 1):
-            assert (await client.report(payload(bucket(point(Hash=hash_))))).status_code == 202
+            body = payload(bucket(point(Hash=hash_)))
+            assert (await client.post(INTAKE, content=body, headers=OURS)).status_code == 202
         await accounts(client, lambda shown: shown["delivered"] == 2 and not shown["pending"])
         assert len(intake.accepted) == 2
         assert (await client.get("/api/health")).json()["repeated"] == 2

@@ -7,10 +7,11 @@ import os
 import pty
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ import httpx2
 import pytest
 
 from asyncdsm.agent.serve import running_agent
+from asyncdsm.agent.store import Store
 from tests.agent.payloads import INTAKE, MSGPACK, bucket, payload, point
 
 AGENT = [sys.executable, "-m", "asyncdsm", "agent"]
@@ -135,6 +137,16 @@ def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
         code, said = refused("--store", str(tmp_path / "dsm.db"), "--port", "0")
     assert (code, said.count("\n")) == (1, 1)
     assert "another agent has it open" in said
+
+
+def test_file_that_another_program_has_locked_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "dsm.db"
+    with closing(Store(path)):  # without a forwarder, and so without its table
+        pass
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        code, said = refused("--store", str(path), "--port", "0", "--forward", "http://127.0.0.1:1")
+    assert (code, said) == (1, f"asyncdsm agent: cannot use the store {path}: database is locked\n")
 
 
 @pytest.mark.parametrize("keep", ["7", "0d", "x", "-1d", "10m", "367d", ""])

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from msgspec.msgpack import encode
 
 from asyncdsm.agent.store import Store
 from asyncdsm.agent.store_spool import Spool, Spooled
@@ -250,3 +251,82 @@ def test_file_of_an_earlier_version_gets_what_it_lacks(path: Path) -> None:
         spool.add(parcel(1))
         store.save_spool()
     assert waiting(path) == [bytes([1]) * 10]
+
+
+@contextmanager
+def full_disk(store: Store) -> Iterator[None]:
+    """Let the file not grow, and nothing be deleted from it, inside the block: as with a disk that is full."""
+    connection = store._file._connection
+
+    def refuse(action: int, table: str | None, *_: object) -> int:
+        is_refused = action in {sqlite3.SQLITE_DELETE, sqlite3.SQLITE_INSERT} and table == "forwards"
+        return sqlite3.SQLITE_DENY if is_refused else sqlite3.SQLITE_OK
+
+    connection.set_authorizer(refuse)
+    try:
+        yield
+    finally:
+        connection.set_authorizer(None)
+
+
+def test_what_was_delivered_while_the_disk_was_full_is_not_delivered_again(path: Path) -> None:
+    store, spool = opened(path)
+    with closing(store):
+        payloads = [parcel(number) for number in range(3)]
+        for payload in payloads:
+            spool.add(payload)
+        store.save_spool()
+        with full_disk(store):
+            spool.finish(payloads[1].number)
+            with pytest.raises(sqlite3.Error):
+                store.save_spool()
+    assert waiting(path) == [bytes([2]) * 10]
+
+
+def test_spool_opens_while_the_disk_is_full(path: Path) -> None:
+    store, spool = opened(path)
+    with closing(store):
+        payloads = [parcel(number) for number in range(3)]
+        for payload in payloads:
+            spool.add(payload)
+        store.save_spool()
+        spool.finish(payloads[0].number)
+    store = Store(path, now=lambda: NOW)
+    with closing(store):
+        with full_disk(store):
+            again = store.open_spool(1000)
+        assert again is not None
+        assert [payload[0] for payload in again.waiting()] == [1, 2]
+        again.finish(payloads[1].number)
+        store.save_spool()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT id FROM forwards").fetchall() == [(3,)]
+
+
+def test_numbers_go_on_after_a_restart_with_an_empty_file(path: Path) -> None:
+    store, spool = opened(path)
+    with closing(store):
+        spool.add(parcel(0))
+        store.save_spool()
+        spool.finish(1)
+        store.save_spool()
+    store, spool = opened(path)
+    with closing(store):
+        spool.add(parcel(1))
+        store.save_spool()
+    assert waiting(path) == [bytes([1]) * 10]
+
+
+def test_what_an_earlier_version_wrote_after_the_mark_waits(path: Path) -> None:
+    store, spool = opened(path)
+    with closing(store):
+        for number in range(9):
+            spool.add(parcel(number))
+        spool.finish(9)
+        store.save_spool()
+    with closing(sqlite3.connect(path)) as connection:  # it numbers from 1 again
+        row = 1, NOW + 1, encode([(b"X-Number", b"1")]), b"body"
+        connection.execute("INSERT INTO forwards VALUES (?, ?, ?, ?)", row)
+        connection.commit()
+    assert waiting(path) == [b"body"]
+    assert waiting(path) == [b"body"]

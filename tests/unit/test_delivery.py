@@ -72,6 +72,16 @@ async def test_a_failure_keeps_the_order_and_waits_longer_each_time() -> None:
     assert accounts.snapshot().pending == 0
 
 
+async def test_agent_that_took_payloads_and_answers_404_is_tried_again_soon() -> None:
+    _, _, delivery = filled(1, 2)
+    exporter = Scripted(None, NoEndpoint("HTTP status 404"), NoEndpoint("HTTP status 404"))
+    for wait in (0.5, 1.0):
+        assert not await delivery.run(exporter)
+        assert round(delivery.due - anyio.current_time(), 1) == wait
+    assert await delivery.run(exporter)
+    assert (exporter.taken, exporter.listed) == ([b"1", b"2"], 0)
+
+
 async def test_delays_grow_to_half_a_minute() -> None:
     _, _, delivery = filled(1)
     exporter = Scripted(*[TryAgain("no")] * 20)
