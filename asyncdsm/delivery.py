@@ -107,7 +107,7 @@ class Delivery:
 
     def _postpone(self, error: Exception) -> None:
         now = anyio.current_time()
-        if isinstance(error, NoEndpoint):
+        if isinstance(error, NoEndpoint) and not self.reached:  # one that took payloads is restarting, say
             self._no_endpoint = True
             self.due = now + LOOK_AGAIN_SECONDS
             warn_once(

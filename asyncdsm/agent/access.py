@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
-from http.cookies import CookieError, SimpleCookie
 from socket import gethostname
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -147,11 +146,12 @@ def _password(credentials: str) -> str:
 
 
 def _cookie(header: str) -> str:
-    try:
-        morsel = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
+    """Return the session cookie. A host's other programs set cookies, too, and SimpleCookie stops at an odd one."""
+    for part in header.split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == COOKIE:
+            return value
+    return ""
 
 
 def _problem(path: str, problem: str, status: int) -> Response:

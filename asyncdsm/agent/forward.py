@@ -64,7 +64,7 @@ class Forwarder:
     def __init__(self, settings: Settings, store: Store) -> None:
         """`settings.agent_url` is where to, with a password where that one asks for its token.
 
-        What waits is kept in the file of `store`, where it has one. Raises sqlite3.Error when that cannot be read.
+        What waits is kept in the file of `store`, where it has one. Raises StoreError when that cannot be used.
         """
         self._settings, self._store = settings, store
         self._accounts = Accounts()

@@ -50,7 +50,8 @@ class Login:
         if request.method == "POST":
             given = await _posted_token(request)
         else:
-            given = parse_qs(request.scope["query_string"].decode("latin-1")).get("token", [])
+            query = request.scope["query_string"].decode("latin-1").replace("+", "%2B")  # a token has no space
+            given = parse_qs(query).get("token", [])
         if len(given) == 1 and self.is_token(given[0]):
             return self._logged_in()
         if request.method == "GET" and not given and request.headers.get("sec-fetch-site") == "cross-site":

@@ -186,10 +186,7 @@ def _forwarder(url: str, port: int, store: Store) -> Forwarder:
         raise OptionError(f"--forward is {without_password(url)!r}; it must be {ALLOWED}") from None
     if is_here(url, port):
         raise OptionError(f"--forward {without_password(url)} leads back to this agent")
-    try:
-        return Forwarder(settings, store)
-    except sqlite3.Error as error:
-        raise StoreError(f"cannot be read: {error}") from None
+    return Forwarder(settings, store)
 
 
 def run_agent(options: Options, *, live: bool) -> int:

@@ -134,12 +134,16 @@ class Store:
     def open_spool(self, limit_bytes: int) -> Spool | None:
         """Return what waits to be forwarded, of which the file has a copy from now on; None without a file.
 
-        Raises sqlite3.Error.
+        Raises StoreError.
         """
-        if self._file.lock_file is not None:
+        if self._file.lock_file is None:
+            return None
+        try:
             mark = FinishedMark(self._file.lock_file, self.now)
             with self._core.lock:
                 self._spool = Spool(self._file.connection, limit_bytes, self.now() - self.kept_seconds, mark)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"{self._file.path}: {error}") from None
         return self._spool
 
     def save_spool(self) -> None:

@@ -55,7 +55,7 @@ def topology_from(client: httpx2.Client, minutes: int) -> dict[str, Any]:
     except (httpx2.HTTPError, OSError) as error:
         raise NoAnswerError(f"{where} does not answer ({str(error) or type(error).__name__}); is it running?") from None
     if response.status_code == 401:
-        raise NoAnswerError(f"{where} asks for its token: give it by --token, or in {TOKEN}")
+        raise NoAnswerError(f"{where} {_why_unauthorized(response.request)}")
     if response.status_code != 200:
         raise NoAnswerError(f"{where} answers with {response.status_code}{_problem(body)}")
     answer = _decoded(body)
@@ -64,6 +64,12 @@ def topology_from(client: httpx2.Client, minutes: int) -> dict[str, Any]:
     if not all(isinstance(edge, dict) and "present" in edge for edge in answer["edges"]):
         raise NoAnswerError(f"{where} is of an older asyncdsm than this one ({__version__}); update it")
     return answer
+
+
+def _why_unauthorized(request: httpx2.Request) -> str:
+    if "Authorization" in request.headers:
+        return f"was started with another token than the one given by --token, in {TOKEN}, or in the URL"
+    return f"asks for its token: give it by --token, or in {TOKEN}"
 
 
 def _bounded(response: httpx2.Response, where: str) -> bytes:
