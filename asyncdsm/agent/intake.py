@@ -45,6 +45,8 @@ UNNAMED = "unnamed-service"
 """The service of a payload that does not name one, as the Datadog Agent calls it."""
 ORIGIN = "origin"
 """Rows that count again, by when the pathway began, what rows of type `current` count by when it passed."""
+_MAX_KEPT_CHARACTERS, _MAX_KEPT_TAGS = 512, 16
+"""Of tags that are kept sorted: 16,384 of them take some 50 MB at the very most."""
 _CHUNK_BYTES = 64 * 1024
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
@@ -202,6 +204,7 @@ class _ReportReader(FieldReader):
         env, version = self._name(fields.env, "Env"), self._name(fields.version, "Version")
         lang, hostname = self._name(fields.lang, "Lang"), self._name(fields.hostname, "Hostname")
         tags = tuple(self.field(fields.process_tags, TAGS, "$", "ProcessTags") or ())
+        tags = tags if self.are_short(tags, "$", "ProcessTags") else ()
         self._sketches = Reader(lang)
         if "Service" in self.unread.causes and not service:
             service = UNNAMED
@@ -235,8 +238,14 @@ class _ReportReader(FieldReader):
         if not 0 < bucket.duration <= MAX_DURATION_NS:
             problem = f"{bucket.duration} ns; it should be above 0 and at most an hour"
             self.unread.add("Duration", f"{path}.Duration", problem)
-        backlogs = [(_sorted_tags(tuple(backlog.tags)), backlog.value) for backlog in bucket.backlogs or ()]
-        return BucketReport(start, bucket.duration, self._points_of(path, bucket), backlogs)
+        return BucketReport(start, bucket.duration, self._points_of(path, bucket), self._backlogs_of(path, bucket))
+
+    def _backlogs_of(self, path: str, bucket: BucketFields) -> list[tuple[tuple[str, ...], int]]:
+        return [
+            (_sorted_tags(tuple(backlog.tags)), backlog.value)
+            for index, backlog in enumerate(bucket.backlogs or ())
+            if self.are_short(backlog.tags, f"{path}.Backlogs[{index}]", "Tags")
+        ]
 
     def _points_of(self, path: str, bucket: BucketFields) -> list[PointReport]:
         points = enumerate(bucket.stats or ())
@@ -244,6 +253,7 @@ class _ReportReader(FieldReader):
             self._point_report(f"{path}.Stats[{index}]", point)
             for index, point in points
             if point.timestamp_type != ORIGIN
+            and self.are_short(point.edge_tags or (), f"{path}.Stats[{index}]", "EdgeTags")
         ]
 
     def _point_report(self, path: str, point: PointFields) -> PointReport:
@@ -270,6 +280,13 @@ def _buckets_of(fields: RawPayload) -> list[Raw]:
         raise _refusal("$.Stats", error, 413 if "of length <=" in str(error) else 400) from None
 
 
-@lru_cache(1 << 14)
 def _sorted_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """Return sorted tags; of short ones the same tuple each time, which saves memory."""
+    if sum(map(len, tags)) <= _MAX_KEPT_CHARACTERS and len(tags) <= _MAX_KEPT_TAGS:
+        return _kept_sorted_tags(tags)
+    return tuple(sorted(tags))
+
+
+@lru_cache(1 << 14)
+def _kept_sorted_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(tags))

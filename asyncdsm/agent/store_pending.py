@@ -10,6 +10,7 @@ from asyncdsm.agent.levels import WIDTHS
 from asyncdsm.agent.merger import Rows
 from asyncdsm.agent.points import PointKey, Points
 from asyncdsm.agent.store_offsets import Backlog, Latest, Tags
+from asyncdsm.agent.weights import weight_of
 
 WIDTH = WIDTHS[0]
 SECOND_NS = 1_000_000_000
@@ -28,6 +29,8 @@ class Pending:
         self.last_seen: dict[tuple[str, str], float] = {}
         self.counted: dict[str, int] = {"payloads": 0, "ignored_rows": 0, "clamped_buckets": 0}
         self.cells: int = 0
+        self.offsets_weight: int = 0
+        """What the tags of `offsets` weigh."""
         self._latest, self._parts = latest, list[Cells]()
 
     def __bool__(self) -> bool:
@@ -54,6 +57,8 @@ class Pending:
                 number = points.point(PointKey(report.service, report.env, *point), service)
                 slots.append(self.slots.setdefault((start, number), len(self.slots)))
             for tags, value in bucket.backlogs:
+                if (tags, start) not in self.offsets:
+                    self.offsets_weight += weight_of(tags)
                 self.offsets[tags, start] = max(value, self.offsets.get((tags, start), value))
                 self._latest.note(tags, Backlog(start, value), service)
         slot_of = np.array(slots, np.int64)
