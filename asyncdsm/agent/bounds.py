@@ -1,4 +1,7 @@
-"""How long the lists of an answer may be, how many bytes their names may take, and what an answer says of what it leaves out."""
+"""How long the lists of an answer may be, and how many bytes their names may take.
+
+An answer says what it leaves out.
+"""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 MAX_GZIP_MEMBERS = 1_000
 MAX_DURATION_NS = 3_600_000_000_000
 UNNAMED = "unnamed-service"
-"""The service of a payload that does not name one, as the Datadog Agent calls it."""
+"""The service of a payload that names none, or an empty one, as the Datadog Agent calls it."""
 ORIGIN = "origin"
 """Rows that count again, by when the pathway began, what rows of type `current` count by when it passed."""
 _MAX_KEPT_CHARACTERS, _MAX_KEPT_TAGS = 512, 16
@@ -143,7 +143,7 @@ def read_report(body: bytes, encoding: str) -> Report:
     `encoding` is the request's Content-Encoding. Raises IntakeError for a body of which nothing can be used.
     """
     try:
-        fields = split_map(_decompressed(body, encoding), RAW_PAYLOAD)
+        fields = split_map(decompressed(body, encoding), RAW_PAYLOAD)
     except (ValueError, RecursionError) as error:
         if isinstance(error, IntakeError):
             raise
@@ -156,7 +156,8 @@ def _refusal(path: str, error: Exception, status: int = 400) -> IntakeError:
     return IntakeError(path + below.rstrip("`").removeprefix("$"), problem, status)
 
 
-def _decompressed(body: bytes, encoding: str) -> bytes:
+def decompressed(body: bytes, encoding: str) -> bytes:
+    """Return what a body holds, by its Content-Encoding. Raises IntakeError: 400, 413 where it is too large, or 415."""
     if encoding in {"", "identity"}:
         return body
     if encoding != "gzip":
@@ -206,8 +207,7 @@ class _ReportReader(FieldReader):
         tags = tuple(self.field(fields.process_tags, TAGS, "$", "ProcessTags") or ())
         tags = tags if self.are_short(tags, "$", "ProcessTags") else ()
         self._sketches = Reader(lang)
-        if "Service" in self.unread.causes and not service:
-            service = UNNAMED
+        service = service or UNNAMED
         read = (self._bucket(f"$.Stats[{index}]", raw) for index, raw in enumerate(raw_buckets))
         buckets = [bucket for bucket in read if bucket is not None]
         cells, negatives = self._sketches.cells(), self._sketches.negatives

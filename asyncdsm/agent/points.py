@@ -54,7 +54,8 @@ class Points:
     """Numbers for services and points, and back. Numbers are never used again.
 
     Beyond `max_points` and `max_services` those used longest ago are forgotten; of points, only those of services that
-    have more than an equal share of the room. A point with long names counts as several (`weight_of`). One thread at a time changes it; any thread may look names up.
+    have more than an equal share of the room. A point with long names counts as several (`weight_of`).
+    One thread at a time changes it; any thread may look names up.
     """
 
     def __init__(self, max_points: int, max_services: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from asyncdsm.agent.cells import Cells, joined, merged
@@ -45,7 +47,7 @@ class Pending:
         self.last_seen[report.service, report.env] = received
         service = points.service(report.service, report.env)
         starts = [self._start(bucket.start_ns, received) for bucket in report.buckets]
-        self.newest = max([self.newest, *starts])
+        self._raise_newest(starts, report, received)
         oldest = min(int(received), self.newest) - kept_seconds
         slots = list[int]()
         for start, bucket in zip(starts, report.buckets, strict=True):
@@ -74,6 +76,11 @@ class Pending:
             self.cells = len(self._parts[0].keys)
         keys = np.array(list(self.slots), np.int64).reshape(-1, 2)
         return Rows(keys[:, 0], keys[:, 1], joined(self._parts))
+
+    def _raise_newest(self, starts: Iterable[int], report: Report, received: float) -> None:
+        # Buckets that creep ahead, each a little, or that have nothing in them must not move the clock of all others.
+        used = (start for start, bucket in zip(starts, report.buckets, strict=True) if bucket.points or bucket.backlogs)
+        self.newest = max(self.newest, min(max(used, default=0), int(received) + AHEAD_SECONDS))
 
     def _start(self, start_ns: int, received: float) -> int:
         start, latest = start_ns // SECOND_NS, max(int(received), self.newest)
