@@ -92,7 +92,7 @@ def arrived(
         parent, start, previous = context
     point = edge.points.get(parent) if edge.owner is aggregator else None
     if point is None:
-        point = aggregator.circles.arrival(aggregator, edge, parent, start, previous)
+        point = aggregator.circles.arrival(aggregator, edge, parent)
         if point.parent != parent:  # the pathway went in circles: another one starts
             start = previous
     samples = aggregator.samples
@@ -129,7 +129,7 @@ def departing(edge: Edge, size: int | None = None, key_bytes: int | None = None)
     parent, start, previous = current or (0, now, now)
     point = edge.points.get(parent) if edge.owner is aggregator else None
     if point is None:
-        point = aggregator.circles.departure(aggregator, edge, parent, start, now)
+        point = aggregator.circles.departure(aggregator, edge, parent)
     wire = wire_of(point.hash, start, now)
     if size is not None and key_bytes is not None:
         size += key_bytes + len(wire)

@@ -3,9 +3,9 @@
 Each round gives a message another parent, so its pathway would never end, and each round would be a point of its own
 on the map. Here it ends after `MOST_ROUNDS`: the next message that arrives starts a pathway, as one without context.
 
-All that a context carries is a hash and two times. A message that this process sent itself is told by its hash; one of
-another process belongs to a pathway that left this process before if both started in the same millisecond and the
-message was sent later. Asked only for parents that an edge has not met: what only passes through is never looked at.
+All that a context carries is a hash and two times, so only what passed through this process itself is known: a circle
+that leads through another process, which counts for itself, cannot be told from a fan-out, and is not bounded. Asked
+only for parents that an edge has not met: what only passes through is never looked at.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 MOST_ROUNDS = 30
 """About as many distinct pathways as Datadog's back end takes of one service (protocol §2)."""
 MOST_WATCHED = 4096
-"""Points, and pathways, that are remembered. Beyond, the oldest is forgotten."""
-
-_NS_PER_MS = 1_000_000
+"""Points that are remembered. Beyond, the oldest is forgotten."""
 
 
 class _Way(NamedTuple):
@@ -29,7 +27,7 @@ class _Way(NamedTuple):
 
     edge: Edge
     before: int
-    """The hash of the point that it passed before, in this process too."""
+    """The hash of the point that it passed before."""
 
 
 class Circles:
@@ -38,37 +36,24 @@ class Circles:
     def __init__(self) -> None:
         self._ways: dict[int, _Way] = {}
         """By the hash of a point."""
-        self._left: dict[int, tuple[int, int]] = {}
-        """The time when a pathway last left, in milliseconds, and the hash it left with, by the time it started at."""
         self._ended: dict[int, None] = {}
         """The parents at which a pathway has ended: from then on, all that come with them do."""
 
-    def departure(self, aggregator: Aggregator, edge: Edge, parent: int, start_ns: int, now_ns: int) -> Point:
+    def departure(self, aggregator: Aggregator, edge: Edge, parent: int) -> Point:
         """Return the point of a message that leaves on an edge that has not met this `parent`."""
         point = edge.point(aggregator, parent)
         _store(self._ways, point.hash, _Way(edge, parent))
-        _store(self._left, start_ns // _NS_PER_MS, (now_ns // _NS_PER_MS, point.hash))
         return point
 
-    def arrival(self, aggregator: Aggregator, edge: Edge, parent: int, start_ns: int, sent_ns: int) -> Point:
+    def arrival(self, aggregator: Aggregator, edge: Edge, parent: int) -> Point:
         """Return the point of a message that arrives on an edge that has not met this `parent`.
 
         It is that of no parent, 0, if the pathway ends here.
         """
-        before = self._before(parent, start_ns, sent_ns)
-        if parent in self._ended or self._rounds(edge, before) >= MOST_ROUNDS:
+        if parent in self._ended or self._rounds(edge, parent) >= MOST_ROUNDS:
             _store(self._ended, parent, None)
             return edge.point(aggregator, 0)
-        point = edge.point(aggregator, parent)
-        _store(self._ways, point.hash, _Way(edge, before))
-        return point
-
-    def _before(self, parent: int, start_ns: int, sent_ns: int) -> int:
-        if parent not in self._ways:
-            left = self._left.get(start_ns // _NS_PER_MS)
-            if left is not None and sent_ns // _NS_PER_MS > left[0]:
-                return left[1]
-        return parent
+        return self.departure(aggregator, edge, parent)
 
     def _rounds(self, edge: Edge, before: int) -> int:
         """Count how often a pathway has passed an edge."""

@@ -19,8 +19,9 @@ FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 TRIES_AT_EXIT = 3
 """An agent that is not there is not worth the whole deadline on the way out."""
 DELAY_AT_EXIT, LONGEST_DELAY_AT_EXIT = 0.1, 1.0
-TRIES_IN_REST = 3
-"""On the way out, one request takes at most a third of the time left: a second may find a connection that works."""
+HEDGE_AFTER = 0.5
+"""On the way out, a request without an answer gets a second one beside it after this part of the time that is left: it
+may find a connection that works, and the first may still be answered."""
 NOT_THERE = (ConnectionRefusedError, FileNotFoundError, socket.gaierror, ssl.SSLCertVerificationError)
 """What a few seconds do not change: nothing listens, there is no such host or socket, a certificate is not trusted."""
 LOOK_AGAIN_SECONDS = 300.0
@@ -52,18 +53,21 @@ class Delivery:
         """Whether the other side ever took a payload."""
         self.due: float = 0.0
 
-    async def run(self, exporter: Exporter, request_seconds: float | None = None) -> bool:
+    async def run(self, exporter: Exporter, hedge_seconds: float | None = None) -> bool:
         """Deliver all that waits; False as soon as one parcel has to wait longer.
 
-        `request_seconds` is how long one request may take, the setting by default.
+        With `hedge_seconds`, a request that has no answer by then gets a second one beside it.
         """
         if self._no_endpoint and self._outbox:
             await self._look_again(exporter)
         while (parcel := self._outbox.take()) is not None:
             delivered = False
             try:
-                with anyio.fail_after(self._request_seconds if request_seconds is None else request_seconds):
-                    await exporter.export(parcel.payload)
+                with anyio.fail_after(self._request_seconds):
+                    if hedge_seconds is None:
+                        await exporter.export(parcel.payload)
+                    else:
+                        await _export_hedged(exporter, parcel.payload, hedge_seconds)
                 delivered = True
             except Refused as refusal:
                 delivered = True  # for the outbox: it is done with
@@ -85,7 +89,7 @@ class Delivery:
         answered and none is there: nothing listens, or an Agent without the endpoint does.
         """
         tries = 0
-        while not await self.run(exporter, min(self._request_seconds, _seconds_left() / TRIES_IN_REST)):
+        while not await self.run(exporter, _seconds_left() * HEDGE_AFTER):
             tries += 1
             if tries >= TRIES_AT_EXIT and not self.reached and (self._is_absent or self._no_endpoint):
                 return
@@ -130,6 +134,34 @@ class Delivery:
         if isinstance(exporter, _KnowsEndpoints) and await exporter.lists_endpoint():
             self._no_endpoint = False
             inform("the Datadog Agent lists the Data Streams endpoint now")
+
+
+async def _export_hedged(exporter: Exporter, payload: bytes, hedge_seconds: float) -> None:
+    """Deliver a payload by a request, and by a second one beside it if the first has no answer after some seconds.
+
+    Returns with the first that is taken. Raises what the last of them raised, without waiting to begin the second.
+    """
+    errors, under_way = list[Exception](), 0
+
+    async def attempt(delay: float) -> None:
+        nonlocal under_way
+        await anyio.sleep(delay)
+        under_way += 1
+        try:
+            await exporter.export(payload)
+            errors.clear()
+        except Exception as error:
+            errors.append(error)
+            under_way -= 1
+            if under_way:
+                return  # the other may still be taken
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(attempt, 0)
+        tasks.start_soon(attempt, hedge_seconds)
+    if errors:
+        raise errors[-1]
 
 
 def _seconds_left() -> float:

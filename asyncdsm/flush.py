@@ -14,7 +14,7 @@ from asyncdsm import forks, lag
 from asyncdsm.aggregate import Aggregator
 from asyncdsm.bucket import Bucket, let_others_run
 from asyncdsm.ddtrace_manual import take_over_from_ddtrace
-from asyncdsm.delivery import TRIES_IN_REST, Delivery, say_dropped
+from asyncdsm.delivery import HEDGE_AFTER, Delivery, say_dropped
 from asyncdsm.edge import MOST_PATHWAYS, Point
 from asyncdsm.hosts import Loop, current_loop, do_here
 from asyncdsm.log import warn_each_minute, warn_once
@@ -250,7 +250,7 @@ class Flusher:
         if self._loop is not None:
             now, seconds = self._loop.time(), self._settings.shutdown_seconds
             self._scope.deadline = now + seconds
-            self._delivering.deadline = now + seconds / TRIES_IN_REST  # what is under way leaves time for another try
+            self._delivering.deadline = now + seconds * HEDGE_AFTER  # what is under way leaves time for another try
             self._wake.set()
 
     def _soon(self, function: Callable[[], object]) -> None:

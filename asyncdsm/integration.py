@@ -128,7 +128,12 @@ def pathway_of(message: Any) -> Pathway | None:
             return None
         if context is not None:
             return Pathway(*context)
-    if (pathway := lambda_events.pathway_of(message)) is not None:
+    try:
+        pathway = lambda_events.pathway_of(message)
+    except Exception as error:  # such as a proxy that leads to nothing here
+        hook_failed(error)
+        return None
+    if pathway is not None:
         return pathway
     problem = f"not a consumed message: {_name_of(type(message))}; known: {_known()}"
     if aggregator.strict:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from asyncdsm import checkpoint, forks, lag
 from asyncdsm.aggregate import Aggregator
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from asyncdsm.exporters import Exporter
     from asyncdsm.flush import Flusher
     from asyncdsm.hosts import Host
+
+T = TypeVar("T")
 
 GRACE_SECONDS = 2.0
 """Beyond the deadline for delivery, for closing connections and for a worker thread to come back."""
@@ -46,9 +48,11 @@ class DataStreams:
     ) -> None:
         """`settings` come from the environment by default; `exporter`, or what makes one, replaces the Agent.
 
-        Raises SettingError when the environment holds a wrong value.
+        Raises SettingError when the environment holds a wrong value, TypeError for settings that are none.
         """
         self.settings: Settings = Settings.from_environ(os.environ) if settings is None else settings
+        if not isinstance(self.settings, Settings):
+            raise TypeError(f"settings must be an asyncdsm.Settings, got {type(settings).__name__}")
         self._exporter = exporter
         self._accounts = Accounts()
         self._aggregator: Aggregator | None = None
@@ -78,7 +82,7 @@ class DataStreams:
             from anyio import CancelScope  # noqa: PLC0415
 
             with CancelScope(shield=True):
-                await self._until(flusher.finished)
+                await self._in_thread(self._wait_for_end, flusher)
             if not flusher.finished.is_set():
                 self._say_undelivered()
 
@@ -100,14 +104,16 @@ class DataStreams:
     def close(self) -> None:
         """Stop a synchronous program's DataStreams, and deliver what was recorded."""
         flusher = self._stop()
-        if flusher is not None and not flusher.finished.wait(self._patience):
-            self._say_undelivered()
+        if flusher is not None:
+            self._wait_for_end(flusher)
+            if not flusher.finished.is_set():
+                self._say_undelivered()
 
     async def flush(self) -> None:
         """Send all that was recorded up to now, unfinished buckets too; returns after one try."""
         flusher = self._flusher
         if flusher is not None:
-            await self._until(flusher.request())
+            await self._in_thread(flusher.request().wait, self._patience)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -129,11 +135,17 @@ class DataStreams:
     ) -> None:
         self.close()
 
-    async def _until(self, event: threading.Event) -> None:
+    async def _in_thread(self, wait: Callable[[T], object], argument: T) -> None:
         """Wait for what the flush does, wherever it lives."""
         from anyio import CapacityLimiter, to_thread  # noqa: PLC0415
 
-        await to_thread.run_sync(event.wait, self._patience, abandon_on_cancel=True, limiter=CapacityLimiter(1))
+        await to_thread.run_sync(wait, argument, abandon_on_cancel=True, limiter=CapacityLimiter(1))
+
+    def _wait_for_end(self, flusher: Flusher) -> None:
+        """Wait until the flush has ended, and its thread with it, if it has one: a test suite may look for threads."""
+        thread = getattr(self._is_alive, "__self__", None)
+        if flusher.finished.wait(self._patience) and isinstance(thread, threading.Thread):
+            thread.join(GRACE_SECONDS)
 
     def _say_undelivered(self) -> None:
         """The flush did not come to its end in time: it had no turn, or waits for what cannot be cancelled."""

@@ -7,8 +7,10 @@ import platform
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from logging import LogRecord, getLogger
 from math import isnan
 from time import time
 from typing import Any, NamedTuple, Self
@@ -36,6 +38,17 @@ class Info(NamedTuple):
     lists_endpoint: bool
     problem: str | None
     """Why it does not answer, or why it would refuse payloads."""
+
+
+_is_ours: ContextVar[bool] = ContextVar("asyncdsm_request", default=False)
+
+
+def _is_programs_own(_: LogRecord) -> bool:
+    """Keep the HTTP client's line about each delivery out of the program's log, where it would come every 10 s."""
+    return not _is_ours.get()
+
+
+getLogger("httpx2").addFilter(_is_programs_own)
 
 
 class AgentExporter:
@@ -113,11 +126,16 @@ class AgentExporter:
 
     @asynccontextmanager
     async def _request(self, method: str, path: str, **more: Any) -> AsyncIterator[httpx2.Response]:
-        async with (
-            _Connecting() as connecting,
-            self._client.stream(method, path, extensions={"trace": connecting.trace}, **more) as answer,
-        ):
-            yield answer
+        before = _is_ours.get()
+        _is_ours.set(True)
+        try:
+            async with (
+                _Connecting() as connecting,
+                self._client.stream(method, path, extensions={"trace": connecting.trace}, **more) as answer,
+            ):
+                yield answer
+        finally:
+            _is_ours.set(before)
 
     async def _post(self, payload: bytes) -> tuple[int, str | None]:
         try:

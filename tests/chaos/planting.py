@@ -72,6 +72,7 @@ GUARDS = {
 HAND_ON = {
     "asyncdsm_confluent.follow._looking_up.<locals>",
     "hooks._as_of_class.<locals>",
+    "hooks._of_object.<locals>",
     "hooks._on_object.<locals>",
     "hooks._switchable.<locals>",
 }

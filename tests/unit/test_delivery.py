@@ -231,3 +231,25 @@ async def test_request_without_an_answer_at_exit_leaves_time_for_another() -> No
     with anyio.fail_after(3):
         await Delivery(outbox, accounts, 60).drain(exporter)
     assert exporter.taken == [b"5"]
+
+
+async def test_slow_answer_at_exit_is_waited_for_beside_a_second_request() -> None:
+    class Slow(Scripted):
+        async def export(self, payload: bytes) -> None:
+            self.listed += 1
+            await anyio.sleep(0.9 if self.listed == 1 else 60)
+            await super().export(payload)
+
+    outbox, accounts = filled(5)[:2]
+    exporter = Slow()
+    with anyio.fail_after(1.5):
+        await Delivery(outbox, accounts, 60).drain(exporter)
+    assert (exporter.taken, exporter.listed) == ([b"5"], 2)
+    assert accounts.snapshot().delivered == 5
+
+
+async def test_refusal_at_exit_is_not_hedged() -> None:
+    _, accounts, delivery = filled(5)
+    with anyio.fail_after(60):
+        await delivery.drain(Scripted(Refused("HTTP status 400")))
+    assert accounts.snapshot().dropped_by == {"rejected": 5}

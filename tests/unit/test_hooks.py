@@ -222,3 +222,33 @@ async def test_error_of_the_original_is_not_observed(kind: type[Client]) -> None
     with pytest.raises(OSError, match="refused"):
         await kind().get()
     assert seen == []
+
+
+@pytest.mark.parametrize("first", ["object", "class"])
+def test_wrapper_that_does_not_show_the_hook_below_counts_once(kind: type[Client], first: str) -> None:
+    hooks, others, client = Hooks(), Hooks(), kind()
+    for owner in (client, kind) if first == "object" else (kind, client):
+        hooks.put(owner, "send", counting)
+    held = kind.send
+    kind.send = lambda self, *args: ("patched", *held(self, *args))  # type: ignore[method-assign]
+    others.put(kind, "send", counting)
+    late = kind()
+    others.put(late, "send", counting)
+    assert client.send(1) == late.send(1) == ("patched", "sent", 1)
+    assert len(counted) == 2
+    hooks.remove()
+    assert kind().send(1) == ("patched", "sent", 1)
+    assert len(counted) == 2
+
+
+async def test_attribute_of_the_object_itself_is_called_as_before(kind: type[Client]) -> None:
+    client, awaited = kind(), []
+    client.send = MagicMock(return_value="mocked")  # type: ignore[method-assign]
+    client.get = AsyncMock(return_value="mocked")  # type: ignore[method-assign]
+    sent, got = client.send, client.get
+    Hooks().put(client, "send", counting)
+    Hooks().put(client, "get", after_await(lambda result, *_, **__: awaited.append(result)))
+    assert client.send(1, a=2) == await client.get() == "mocked"
+    sent.assert_called_once_with(1, a=2)
+    got.assert_awaited_once_with()
+    assert (len(counted), awaited) == (1, ["mocked"])

@@ -181,7 +181,7 @@ def test_client_that_cannot_tell_its_lag_takes_no_other_with_it() -> None:
         assert Lag("g", "t", 0, 3, end=9) in streams.lag()
     assert streams.stats.errors >= 1
     values = [each.value for payload in exporter.payloads for each in (payload.stats or [])[0].backlogs or []]
-    assert values == [9]
+    assert set(values) == {9}  # of one bucket or of two
 
 
 @pytest.mark.parametrize("message", [3, None, "text", object(), {"Body": "3"}], ids=type_of)

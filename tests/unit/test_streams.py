@@ -7,6 +7,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import anyio
 import pytest
@@ -341,3 +342,27 @@ async def test_a_lifespan_delivers_what_another_one_measures(intake: Intake) -> 
         async with asyncdsm.lifespan():
             record()
         assert intake.counted() == 1
+
+
+@pytest.mark.parametrize("ending", ["with", "close", "aclose"])
+def test_no_thread_is_left_after_the_end(ending: str) -> None:
+    before = threading.enumerate()
+    streams = DataStreams(Settings(service="s"), exporter=MemoryExporter())
+    if ending == "with":
+        with streams:
+            asyncdsm.set_consume_checkpoint("nats", "t", dict[str, str]().get)
+    else:
+        streams.stand_by()
+        asyncdsm.set_consume_checkpoint("nats", "t", dict[str, str]().get)
+        if ending == "close":
+            streams.close()
+        else:
+            anyio.run(streams.aclose)
+    assert [thread for thread in threading.enumerate() if thread not in before and thread.name == "asyncdsm"] == []
+    assert streams.stats.delivered == 1
+
+
+def test_settings_that_are_none_are_a_clear_error() -> None:
+    wrong: Any = "shop"
+    with pytest.raises(TypeError, match=r"settings must be an asyncdsm\.Settings, got str"):
+        DataStreams(wrong)
