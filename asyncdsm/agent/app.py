@@ -267,7 +267,7 @@ def _query(request: Request) -> Mapping[str, str]:
 
 
 def _needed(query: Mapping[str, str], name: str) -> str:
-    if not query.get(name):
+    if name not in query:  # an empty name is one, too: a topic may have it
         raise IntakeError(name, "has to be given")
     return query[name]
 
@@ -276,5 +276,5 @@ def _node(query: Mapping[str, str]) -> Node:
     if ("service" in query) == ("queue" in query):
         raise IntakeError("service", "either service or queue has to be given")
     if "service" in query:
-        return at_service(_needed(query, "service"), query.get("env"))
-    return at_queue(query.get("type", ""), _needed(query, "queue"), query.get("cluster"))
+        return at_service(query["service"], query.get("env"))
+    return at_queue(query.get("type", ""), query["queue"], query.get("cluster"))  # a queue may have no name, as HTTP's

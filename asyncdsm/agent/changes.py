@@ -58,6 +58,18 @@ def last_change(slots: Sequence[Slot]) -> Change | None:
     return Change(newest_first[length - 1].start, slowness, p50)
 
 
+def state_of(slowness: float, change: Change | None) -> str:
+    """Return `slower` or `faster` for a hop that changed and is this slow now (seconds), `steady` for all others.
+
+    A hop is faster only if its level fell: one that has outliers again and again has the color that it had before.
+    """
+    if change is None:
+        return "steady"
+    if slowness > change.slowness:
+        return "slower"
+    return "faster" if level_of(slowness) < level_of(change.slowness) else "steady"
+
+
 def _length_of_run(newest_first: Sequence[Slot]) -> int:
     """Return how many slots, from the newest on, are like the newest; outliers between them are passed over."""
     now, length = newest_first[0], 0

@@ -42,9 +42,11 @@ MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 MAX_GZIP_MEMBERS = 1_000
 MAX_DURATION_NS = 3_600_000_000_000
 UNNAMED = "unnamed-service"
-"""The service of a payload that does not name one, as the Datadog Agent calls it."""
+"""The service of a payload that names none, or an empty one, as the Datadog Agent calls it."""
 ORIGIN = "origin"
 """Rows that count again, by when the pathway began, what rows of type `current` count by when it passed."""
+_MAX_KEPT_CHARACTERS, _MAX_KEPT_TAGS = 512, 16
+"""Of tags that are kept sorted: 16,384 of them take some 50 MB at the very most."""
 _CHUNK_BYTES = 64 * 1024
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
@@ -141,7 +143,7 @@ def read_report(body: bytes, encoding: str) -> Report:
     `encoding` is the request's Content-Encoding. Raises IntakeError for a body of which nothing can be used.
     """
     try:
-        fields = split_map(_decompressed(body, encoding), RAW_PAYLOAD)
+        fields = split_map(decompressed(body, encoding), RAW_PAYLOAD)
     except (ValueError, RecursionError) as error:
         if isinstance(error, IntakeError):
             raise
@@ -154,7 +156,8 @@ def _refusal(path: str, error: Exception, status: int = 400) -> IntakeError:
     return IntakeError(path + below.rstrip("`").removeprefix("$"), problem, status)
 
 
-def _decompressed(body: bytes, encoding: str) -> bytes:
+def decompressed(body: bytes, encoding: str) -> bytes:
+    """Return what a body holds, by its Content-Encoding. Raises IntakeError: 400, 413 where it is too large, or 415."""
     if encoding in {"", "identity"}:
         return body
     if encoding != "gzip":
@@ -202,9 +205,9 @@ class _ReportReader(FieldReader):
         env, version = self._name(fields.env, "Env"), self._name(fields.version, "Version")
         lang, hostname = self._name(fields.lang, "Lang"), self._name(fields.hostname, "Hostname")
         tags = tuple(self.field(fields.process_tags, TAGS, "$", "ProcessTags") or ())
+        tags = tags if self.are_short(tags, "$", "ProcessTags") else ()
         self._sketches = Reader(lang)
-        if "Service" in self.unread.causes and not service:
-            service = UNNAMED
+        service = service or UNNAMED
         read = (self._bucket(f"$.Stats[{index}]", raw) for index, raw in enumerate(raw_buckets))
         buckets = [bucket for bucket in read if bucket is not None]
         cells, negatives = self._sketches.cells(), self._sketches.negatives
@@ -235,8 +238,14 @@ class _ReportReader(FieldReader):
         if not 0 < bucket.duration <= MAX_DURATION_NS:
             problem = f"{bucket.duration} ns; it should be above 0 and at most an hour"
             self.unread.add("Duration", f"{path}.Duration", problem)
-        backlogs = [(_sorted_tags(tuple(backlog.tags)), backlog.value) for backlog in bucket.backlogs or ()]
-        return BucketReport(start, bucket.duration, self._points_of(path, bucket), backlogs)
+        return BucketReport(start, bucket.duration, self._points_of(path, bucket), self._backlogs_of(path, bucket))
+
+    def _backlogs_of(self, path: str, bucket: BucketFields) -> list[tuple[tuple[str, ...], int]]:
+        return [
+            (_sorted_tags(tuple(backlog.tags)), backlog.value)
+            for index, backlog in enumerate(bucket.backlogs or ())
+            if self.are_short(backlog.tags, f"{path}.Backlogs[{index}]", "Tags")
+        ]
 
     def _points_of(self, path: str, bucket: BucketFields) -> list[PointReport]:
         points = enumerate(bucket.stats or ())
@@ -244,6 +253,7 @@ class _ReportReader(FieldReader):
             self._point_report(f"{path}.Stats[{index}]", point)
             for index, point in points
             if point.timestamp_type != ORIGIN
+            and self.are_short(point.edge_tags or (), f"{path}.Stats[{index}]", "EdgeTags")
         ]
 
     def _point_report(self, path: str, point: PointFields) -> PointReport:
@@ -270,6 +280,13 @@ def _buckets_of(fields: RawPayload) -> list[Raw]:
         raise _refusal("$.Stats", error, 413 if "of length <=" in str(error) else 400) from None
 
 
-@lru_cache(1 << 14)
 def _sorted_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """Return sorted tags; of short ones the same tuple each time, which saves memory."""
+    if sum(map(len, tags)) <= _MAX_KEPT_CHARACTERS and len(tags) <= _MAX_KEPT_TAGS:
+        return _kept_sorted_tags(tags)
+    return tuple(sorted(tags))
+
+
+@lru_cache(1 << 14)
+def _kept_sorted_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(tags))

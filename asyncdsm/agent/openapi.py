@@ -206,7 +206,7 @@ PATHS: dict[str, Schema] = {
     "/api/lag": _get(
         "How far behind consumers of a topic are, over time.",
         "LagOverTime",
-        _parameter("topic", _NAME, "The topic.", required=True),
+        _parameter("topic", TEXT, "The topic.", required=True),
         _parameter("group", TEXT, "One group only."),
         _CLUSTER,
         *_RANGE,
@@ -215,9 +215,9 @@ PATHS: dict[str, Schema] = {
     "/api/pathways": _get(
         "Every pathway through a service, or a queue, the slowest first.",
         "Pathways",
-        _parameter("service", _NAME, "The service's name; this, or a queue."),
+        _parameter("service", TEXT, "The service's name; this, or a queue."),
         _parameter("env", TEXT, "The service's env; all of them unless said."),
-        _parameter("queue", _NAME, "The queue's name; this, or a service."),
+        _parameter("queue", TEXT, "The queue's name; this, or a service."),
         _parameter("type", TEXT, "The queue's type, such as kafka."),
         _CLUSTER,
         *_RANGE,

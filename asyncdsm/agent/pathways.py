@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from asyncdsm.agent.bounds import within_bytes
 from asyncdsm.agent.changes import level_of, slowness_of
 from asyncdsm.agent.clusters import clusters_of, named_tags, queue_of
 from asyncdsm.agent.points import EdgeKey, PointKey, edge_id
@@ -43,7 +44,7 @@ def pathways(store: Store, node: Node, span: Span) -> dict[str, Any]:
     there = {place for place, key in enumerate(keys) if node(key, clusters[key.edge])}
     found = [chain for chain in _chains(keys) if not there.isdisjoint(chain)]
     found.sort(key=lambda chain: -_median(figures, chain[-1]))
-    shown = [_shown(keys, figures, chain, seconds, clusters) for chain in found[:MOST_PATHWAYS]]
+    shown = list(within_bytes(_shown(keys, figures, chain, seconds, clusters) for chain in found[:MOST_PATHWAYS]))
     left_out = len(found) - len(shown)
     return {"pathways": shown, **({"cut": {"pathways": left_out}} if left_out else {})}
 

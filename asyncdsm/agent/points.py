@@ -11,6 +11,7 @@ from typing import NamedTuple
 from msgspec.msgpack import encode
 
 from asyncdsm.agent.shares import FairShares
+from asyncdsm.agent.weights import weight_of
 
 
 class PointKey(NamedTuple):
@@ -36,17 +37,25 @@ class EdgeKey(NamedTuple):
     tags: tuple[str, ...]
 
 
-@lru_cache(1 << 16)
 def edge_id(edge: EdgeKey) -> str:
     """Return the edge's name in addresses: the same in every agent, for ever."""
+    # Only light edges are kept: 65,536 heavy ones would take more than a gigabyte.
+    return _kept_edge_id(edge) if weight_of((edge.service, edge.env, *edge.tags)) == 1 else _edge_id(edge)
+
+
+def _edge_id(edge: EdgeKey) -> str:
     return blake2b(encode(edge), digest_size=8).hexdigest()
+
+
+_kept_edge_id = lru_cache(1 << 16)(_edge_id)
 
 
 class Points:
     """Numbers for services and points, and back. Numbers are never used again.
 
     Beyond `max_points` and `max_services` those used longest ago are forgotten; of points, only those of services that
-    have more than an equal share of the room. One thread at a time changes it; any thread may look names up.
+    have more than an equal share of the room. A point with long names counts as several (`weight_of`).
+    One thread at a time changes it; any thread may look names up.
     """
 
     def __init__(self, max_points: int, max_services: int) -> None:
@@ -95,7 +104,7 @@ class Points:
         """Note a point that has a number."""
         self.numbers[key], self.keys[number] = number, key
         self.next_point = max(self.next_point, number + 1)
-        self._evict(self._shares.use(service, number))
+        self._evict(self._shares.use(service, number, weight_of((key.service, key.env, *key.tags))))
 
     def service_of(self, point: int) -> int | None:
         """Return the number of a point's service; None for a point that was forgotten."""

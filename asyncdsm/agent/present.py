@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asyncdsm.agent.cells import EDGE, Ints, summary
-from asyncdsm.agent.changes import Change, Slot, last_change, level_of, slowness_of
+from asyncdsm.agent.changes import Change, Slot, last_change, level_of, slowness_of, state_of
 from asyncdsm.agent.levels import WIDTHS
 from asyncdsm.agent.merger import Rows
 from asyncdsm.agent.points import EdgeKey
@@ -153,7 +153,9 @@ def _shown(window: Window, found: tuple[Figures, int] | None) -> dict[str, Any]:
     figures, place = found
     count, latency = float(figures.edge.counts[place]), figures.edge.stats(place)
     p50, p99 = latency["p50"] or 0.0, latency["p99"] or 0.0
-    slowness, change = slowness_of(p50, p99), window.change
+    slowness = slowness_of(p50, p99)
+    state = state_of(slowness, window.change)
+    change = None if state == "steady" else window.change
     return {
         "from": float(window.first),
         "count": count,
@@ -163,7 +165,7 @@ def _shown(window: Window, found: tuple[Figures, int] | None) -> dict[str, Any]:
         "level": level_of(slowness),
         "label": duration_text(p50),
         "tail": duration_text(p99) if level_of(p99) >= level_of(p50) + TAIL_LEVELS else None,
-        "state": "steady" if change is None else "slower" if slowness > change.slowness else "faster",
+        "state": state,
         "since": None if change is None else float(change.since),
         "before": None if change is None else change.p50,
     }

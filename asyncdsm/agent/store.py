@@ -42,11 +42,13 @@ MAX_SERVICES, MAX_NAMES = 1_000, 10_000
 """How many services are shown, those that reported last, and how many may have rows."""
 MAX_BACKLOGS = 100_000
 MAX_POINTS = 200_000
+POINT_BYTES, BACKLOG_BYTES = 2048, 4096
+"""Bytes of the store per point and per backlog: the names of as many as may be take half of the store at most."""
 FLUSH_SECONDS = 10.0
 MAX_PENDING_CELLS = 2_000_000
 """32 MiB; beyond it, what is pending is written before its time."""
 MAX_PENDING_SLOTS = 300_000
-"""The same for points and offsets, which may have few cells or none."""
+"""The same for points and offsets, which may have few cells or none. Offsets count by weight."""
 COUNTERS = ("payloads", "rows", "forgotten_rows", "ignored_rows", "clamped_buckets")
 
 
@@ -99,8 +101,8 @@ class Store:
         max_bytes = max_bytes or (FILE_BYTES if path else MEMORY_BYTES)
         self._file = StoreFile(path)
         self._closing = finalize(self, self._file.close)
-        self._latest, self._hours = Latest(MAX_BACKLOGS), Hours()
-        self.points: Points = Points(max_points, MAX_NAMES)
+        self._latest, self._hours = Latest(min(MAX_BACKLOGS, max_bytes // BACKLOG_BYTES)), Hours()
+        self.points: Points = Points(min(max_points, max_bytes // POINT_BYTES), MAX_NAMES)
         self.conditions: Conditions = Conditions(now)
         self._spool: Spool | None = None
         try:
@@ -316,7 +318,11 @@ class Store:
 
     def _relieve_memory(self) -> None:
         """Write what is pending where that is far too much, as after hours of a full disk. Raises sqlite3.Error."""
-        if sum(pending.cells for pending in self._core.unwritten) > 2 * MAX_PENDING_CELLS:
+        unwritten = self._core.unwritten
+        if (
+            sum(pending.cells for pending in unwritten) > 2 * MAX_PENDING_CELLS
+            or sum(len(pending.slots) + pending.offsets_weight for pending in unwritten) > 2 * MAX_PENDING_SLOTS
+        ):
             with self._core.upkeep_lock:
                 self._upkeep.write_pending()
 
@@ -324,7 +330,7 @@ class Store:
         pending = self._core.pending
         return (
             pending.cells > MAX_PENDING_CELLS
-            or len(pending.slots) + len(pending.offsets) > MAX_PENDING_SLOTS
+            or len(pending.slots) + pending.offsets_weight > MAX_PENDING_SLOTS
             or self._core.counted["rows"] + len(pending.slots) > self._max_rows
         )
 

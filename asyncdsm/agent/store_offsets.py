@@ -9,6 +9,7 @@ from typing import NamedTuple
 from msgspec.msgpack import decode, encode
 
 from asyncdsm.agent.shares import FairShares
+from asyncdsm.agent.weights import weight_of
 
 Tags = tuple[str, ...]
 RECENT_SECONDS = 120
@@ -26,6 +27,7 @@ class Latest:
     """The latest offsets of each backlog, in memory. Each belongs to the service that reported it first.
 
     Beyond `most`, those heard of longest ago go; only those of services that have more than an equal share.
+    A backlog with long tags counts as several (`weight_of`).
     """
 
     def __init__(self, most: int) -> None:
@@ -40,7 +42,8 @@ class Latest:
         known = self._backlogs.get(tags, ())
         if not known or backlog.start > known[-1].start - RECENT_SECONDS:
             self._backlogs[tags] = _with(known, backlog)
-        for gone in self._shares.use(self._owners.setdefault(tags, service), tags):
+        weight = 1 if tags in self._owners else weight_of(tags)
+        for gone in self._shares.use(self._owners.setdefault(tags, service), tags, weight):
             del self._backlogs[gone], self._owners[gone]
             self.evicted.append(gone)
 

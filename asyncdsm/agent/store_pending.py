@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from asyncdsm.agent.cells import Cells, joined, merged
@@ -10,6 +12,7 @@ from asyncdsm.agent.levels import WIDTHS
 from asyncdsm.agent.merger import Rows
 from asyncdsm.agent.points import PointKey, Points
 from asyncdsm.agent.store_offsets import Backlog, Latest, Tags
+from asyncdsm.agent.weights import weight_of
 
 WIDTH = WIDTHS[0]
 SECOND_NS = 1_000_000_000
@@ -28,6 +31,8 @@ class Pending:
         self.last_seen: dict[tuple[str, str], float] = {}
         self.counted: dict[str, int] = {"payloads": 0, "ignored_rows": 0, "clamped_buckets": 0}
         self.cells: int = 0
+        self.offsets_weight: int = 0
+        """What the tags of `offsets` weigh."""
         self._latest, self._parts = latest, list[Cells]()
 
     def __bool__(self) -> bool:
@@ -42,7 +47,7 @@ class Pending:
         self.last_seen[report.service, report.env] = received
         service = points.service(report.service, report.env)
         starts = [self._start(bucket.start_ns, received) for bucket in report.buckets]
-        self.newest = max([self.newest, *starts])
+        self._raise_newest(starts, report, received)
         oldest = min(int(received), self.newest) - kept_seconds
         slots = list[int]()
         for start, bucket in zip(starts, report.buckets, strict=True):
@@ -54,6 +59,8 @@ class Pending:
                 number = points.point(PointKey(report.service, report.env, *point), service)
                 slots.append(self.slots.setdefault((start, number), len(self.slots)))
             for tags, value in bucket.backlogs:
+                if (tags, start) not in self.offsets:
+                    self.offsets_weight += weight_of(tags)
                 self.offsets[tags, start] = max(value, self.offsets.get((tags, start), value))
                 self._latest.note(tags, Backlog(start, value), service)
         slot_of = np.array(slots, np.int64)
@@ -69,6 +76,11 @@ class Pending:
             self.cells = len(self._parts[0].keys)
         keys = np.array(list(self.slots), np.int64).reshape(-1, 2)
         return Rows(keys[:, 0], keys[:, 1], joined(self._parts))
+
+    def _raise_newest(self, starts: Iterable[int], report: Report, received: float) -> None:
+        # Buckets that creep ahead, each a little, or that have nothing in them must not move the clock of all others.
+        used = (start for start, bucket in zip(starts, report.buckets, strict=True) if bucket.points or bucket.backlogs)
+        self.newest = max(self.newest, min(max(used, default=0), int(received) + AHEAD_SECONDS))
 
     def _start(self, start_ns: int, received: float) -> int:
         start, latest = start_ns // SECOND_NS, max(int(received), self.newest)

@@ -60,12 +60,14 @@ class Upkeep:
     def run(self, now: float) -> None:
         """Do all that is due, some of it only where there is much. Raises sqlite3.Error."""
         self.write_pending()
+        self._forget_evicted()  # before the store is measured: rows of others need not go for these names
         now = min(now, self._core.pending.newest + 3600)  # a clock that is ahead must not make all of it old
         oldest = int(now) - self._bounds.kept_seconds
         self._roll_up(now)
         gone = self._forget_old(oldest, now) + self._make_room()
         self._forget_offsets(oldest, now)
-        self._forget_names(oldest if gone else None)
+        if gone:
+            self._forget_names(oldest)
 
     def write_pending(self) -> None:
         """Write what is pending. What fails is kept in memory and in the journal. Raises sqlite3.Error."""
@@ -172,23 +174,25 @@ class Upkeep:
             with self._core.step() as change:
                 thin_offsets(change.connection, first, detail)
             self._thinned = detail
-        for backlogs in _batches(_taken(self._core.latest.evicted)):
-            with self._core.step() as change:
-                forget_backlogs(change.connection, backlogs)
 
-    def _forget_names(self, oldest: int | None) -> None:
-        """Let go of names that were forgotten for want of room, and of those without rows where rows went."""
+    def _forget_names(self, oldest: int) -> None:
+        """Let go of names that have no rows any more."""
+        with self._core.step() as change:
+            forgotten = forget_points(change.connection, oldest)
+            self._core.points.forget(*forgotten)
+
+    def _forget_evicted(self) -> None:
+        """Let go of names that were forgotten for want of room."""
         points = self._core.points
-        if oldest is not None:
-            with self._core.step() as change:
-                forgotten = forget_points(change.connection, oldest)
-                points.forget(*forgotten)
         for numbers in _batches(_taken(points.evicted_points)):
             with self._core.step() as change:
                 delete_names(change.connection, numbers, ())
         for numbers in _batches(_taken(points.evicted_services)):
             with self._core.step() as change:
                 delete_names(change.connection, (), numbers)
+        for backlogs in _batches(_taken(self._core.latest.evicted)):
+            with self._core.step() as change:
+                forget_backlogs(change.connection, backlogs)
 
 
 def _taken(listed: list[T]) -> list[T]:

@@ -6,12 +6,11 @@ import sqlite3
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import chain
 from time import monotonic
 
 from anyio import CapacityLimiter, Lock, to_thread
 
-from asyncdsm.agent.intake import IntakeError, Report, read_report
+from asyncdsm.agent.intake import IntakeError, Report, decompressed, read_report
 from asyncdsm.agent.metrics import Answers
 from asyncdsm.agent.store import Store, Taken
 from asyncdsm.agent.store_file import StoreFullError
@@ -20,8 +19,8 @@ from asyncdsm.log import warn_each_minute
 MOST_TOGETHER = 64
 READ_SECONDS = 0.25
 """A group is read for so long at most, and then stored: its senders wait for all of it."""
-LARGE_BYTES = 256 * 1024
-"""A body that is larger waits for the smaller ones: it can take a second to read."""
+LARGE_BYTES, LARGE_UNPACKED_BYTES = 256 * 1024, 1024 * 1024
+"""A body that is larger, packed or unpacked, waits for the smaller ones: it can take a second or two to read."""
 
 
 class _Waiting:
@@ -29,6 +28,7 @@ class _Waiting:
 
     def __init__(self, body: bytes, encoding: str) -> None:
         self.body, self.encoding = body, encoding
+        self.is_large = len(body) > LARGE_BYTES
         self.done = False
         self.error: IntakeError | None = None
 
@@ -41,13 +41,13 @@ class Taking:
         self._store = store
         self._answers = answers if answers is not None else Answers()
         self._small, self._large = deque[_Waiting](), deque[_Waiting]()
+        self._had_small = False
         self._turn, self._limiter = Lock(), CapacityLimiter(1)
 
     async def take(self, body: bytes, encoding: str) -> None:
         """Return once the payload is stored. Raises IntakeError: what is wrong with it, or why it cannot be stored."""
         waiting = _Waiting(body, encoding)
-        queue = self._large if len(body) > LARGE_BYTES else self._small
-        queue.append(waiting)
+        (self._large if waiting.is_large else self._small).append(waiting)
         try:
             while not waiting.done:
                 async with self._turn:  # whoever has it works for all that wait by then
@@ -55,17 +55,23 @@ class Taking:
                         await to_thread.run_sync(self._take_turn, limiter=self._limiter)
         finally:
             if not waiting.done:  # its sender has left
-                with suppress(ValueError, IndexError):  # the worker thread is taking it right now
-                    queue.remove(waiting)
+                for queue in (self._small, self._large):
+                    with suppress(ValueError, IndexError):  # the worker thread is taking it right now
+                        queue.remove(waiting)
         if waiting.error is not None:
             raise waiting.error
 
     def _take_turn(self) -> None:
         # They are taken out here: had the event loop done it and been cancelled, nobody would work for them.
         taken, read = list[Taken](), list[_Waiting]()
-        for waiting in chain(_take_out(self._small, MOST_TOGETHER), _take_out(self._large, 1)):
+        for waiting in self._next_group():
             try:
-                taken.append(Taken(self._read(waiting), waiting.encoding, waiting.body))
+                unpacked = decompressed(waiting.body, waiting.encoding)
+                if len(unpacked) > LARGE_UNPACKED_BYTES and not waiting.is_large:
+                    waiting.is_large = True  # known only now: what a gzip body says of its own size can be a lie
+                    self._large.append(waiting)
+                    continue
+                taken.append(Taken(self._read(unpacked), waiting.encoding, waiting.body))
                 read.append(waiting)
             except IntakeError as error:
                 waiting.error, waiting.done = error, True
@@ -73,8 +79,14 @@ class Taking:
                 self._give_up([waiting], error)
         self._store_all(taken, read)
 
-    def _read(self, waiting: _Waiting) -> Report:
-        report = read_report(waiting.body, waiting.encoding)
+    def _next_group(self) -> Iterator[_Waiting]:
+        """Yield small ones, or a large one: in turns, as far as there are any of both."""
+        is_large_turn = bool(self._large) and (self._had_small or not self._small)
+        self._had_small = not is_large_turn
+        return _take_out(self._large, 1) if is_large_turn else _take_out(self._small, MOST_TOGETHER)
+
+    def _read(self, unpacked: bytes) -> Report:
+        report = read_report(unpacked, "")
         self._answers.negatives += report.negatives
         if report.unread:
             self._answers.unread.update(report.unread)

@@ -121,7 +121,9 @@ def _edges(
             "present": present.get(edge, IDLE),
             "clamped": float(hops.edge.zeros[place] / hops.edge.counts[place]) if hops.edge.counts[place] else 0.0,
         }
-        for place in cut.busiest("edges", shown.edge.counts, [edge[:2] for edge in listed], MOST_EDGES)
+        for place in cut.busiest(
+            "edges", shown.edge.counts, [edge[:2] for edge in listed], MOST_EDGES, listed.__getitem__
+        )
         for edge in [listed[place]]
     ]
 
@@ -170,6 +172,8 @@ def _pathways(keys: Sequence[PointKey], cells: Cells, cut: Cut) -> list[dict[str
             "edge_latency": shown.edge.stats(place),
             "pathway_latency": shown.pathway.stats(place),
         }
-        for place in cut.busiest("pathways", shown.edge.counts, [key[:2] for key in keys], MOST_PATHWAYS)
+        for place in cut.busiest(
+            "pathways", shown.edge.counts, [key[:2] for key in keys], MOST_PATHWAYS, keys.__getitem__
+        )
         for key in [keys[place]]
     ]

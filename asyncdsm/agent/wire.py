@@ -7,7 +7,7 @@ cannot be read is counted in `Unread` by the name of its field.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from msgspec import Meta, Raw, Struct
@@ -23,6 +23,8 @@ MAX_UNREAD = 10_000
 MAX_TAGS = 64
 MAX_NAME = 1024
 """Characters of a service, an env or a tag. Kafka's topics have at most 249, an ARN has some hundred."""
+MAX_TAG_CHARACTERS = 4096
+"""Characters of all tags of a point, a backlog or a process. Those of a Kafka edge have some hundred."""
 MAX_UINT64, MAX_INT64 = (1 << 64) - 1, (1 << 63) - 1
 _EXACT = 1 << 53
 UNKNOWN_START = MAX_INT64
@@ -160,6 +162,15 @@ class FieldReader:
         if needed and value is None:
             self.unread.add(name, f"{path}.{name}", "is missing")
         return value
+
+    def are_short(self, tags: Sequence[str], path: str, name: str) -> bool:
+        """Say whether tags have at most `MAX_TAG_CHARACTERS` in all, and count them as unread where they have more."""
+        characters = sum(map(len, tags))
+        if characters <= MAX_TAG_CHARACTERS:
+            return True
+        problem = f"the tags have {characters} characters in all; at most {MAX_TAG_CHARACTERS} are taken"
+        self.unread.add(name, f"{path}.{name}", problem)
+        return False
 
     def bucket(self, path: str, raw: Raw) -> BucketFields | None:
         """Return what can be read of a bucket; None where it is no map."""

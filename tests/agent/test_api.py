@@ -198,7 +198,6 @@ async def test_pathways_through_a_service(client: Client) -> None:
 async def test_no_node_or_two(client: Client) -> None:
     assert await refusal(client, "/api/pathways") == (400, "service")
     assert await refusal(client, "/api/pathways", service="a", queue="b") == (400, "service")
-    assert await refusal(client, "/api/pathways", service="") == (400, "service")
 
 
 async def test_pathways_that_go_in_a_circle_or_begin_elsewhere(client: Client) -> None:
@@ -273,3 +272,22 @@ async def test_health_and_metrics(client: Client) -> None:
     assert "asyncdsm_agent_payloads_total 1" in lines
     assert 'asyncdsm_agent_intake_answers_total{status="202"} 1' in lines
     assert 'asyncdsm_agent_intake_answers_total{status="400"} 1' in lines
+
+
+@pytest.mark.parametrize("service", ["", None], ids=["empty", "null"])
+async def test_service_without_a_name_gets_one_and_can_be_looked_at(client: Client, service: str | None) -> None:
+    assert (await client.report(payload(bucket(point()), Service=service))).status_code == 202
+    assert [edge["service"] for edge in (await client.topology())["edges"]] == ["unnamed-service"]
+    assert len((await get(client, "/api/pathways", service="unnamed-service"))["pathways"]) == 1
+
+
+async def test_queue_and_topic_with_an_empty_name_can_be_looked_at(client: Client) -> None:
+    tags = ["topic:", "partition:0"]
+    backlogs = [
+        {"Tags": ["type:kafka_produce", *tags], "Value": 9},
+        {"Tags": ["type:kafka_commit", "consumer_group:g", *tags], "Value": 1},
+    ]
+    await client.report(payload(bucket(point(EdgeTags=["type:kafka", "topic:", "direction:out"]), Backlogs=backlogs)))
+    assert len((await get(client, "/api/pathways", queue="", type="kafka"))["pathways"]) == 1
+    assert len((await get(client, "/api/lag", topic=""))["series"]) == 1
+    assert (await get(client, "/api/pathways", service=""))["pathways"] == []

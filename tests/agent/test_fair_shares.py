@@ -149,7 +149,7 @@ def test_shares_are_bounded_and_fair(uses: list[tuple[int, int]], most: int) -> 
             del present[gone]
             # Nobody is cut below what everybody may have.
             assert Counter(owner for owner, _ in present)[gone[0]] >= min(before[gone[0]], most // len(before)) - 1
-        assert len(shares) == len(present) <= most
+        assert shares.weight == len(present) <= most
     if uses:
         assert uses[-1] in present
 

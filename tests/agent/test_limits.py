@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import anyio
 import pytest
 
-from asyncdsm.agent import intake
+from asyncdsm.agent import intake, sketches
 from asyncdsm.agent.intake import MAX_BODY_BYTES, MAX_UNPACKED_BYTES, BodyMemory, IntakeError, read_body, read_report
 from asyncdsm.agent.wire import MAX_BUCKETS, MAX_ITEMS
-from tests.agent.payloads import INTAKE, MSGPACK, Client, bucket, payload, point, sketch
+from tests.agent.payloads import INTAKE, MSGPACK, Client, bins_of, bucket, payload, point, sketch
 
 MIB = 1 << 20
 
@@ -138,10 +138,12 @@ def test_buckets_beyond_so_many_points_are_left_out_and_counted() -> None:
 
 
 WIDE = sketch(gamma=1.02, offset=0, contiguousBinCounts=[1.0] * 70_000, contiguousBinIndexOffset=-35_000)
+TINY = sketch(gamma=1.02, offset=0, contiguousBinCounts=[1.0])
 SPARSE = sketch(gamma=1.02, offset=0, binCounts=dict.fromkeys(range(-30_000, 30_000), 1.0))
 HEAVY = {
     "sketches as wide as can be": lambda: bucket(*[point(EdgeLatency=WIDE, PathwayLatency=WIDE)] * 55),
     "sparse sketches": lambda: bucket(*[point(EdgeLatency=SPARSE, PathwayLatency=SPARSE)] * 34),
+    "foreign sketches": lambda: bucket(*[{**SMALL, "PathwayLatency": TINY, "EdgeLatency": TINY}] * MAX_ITEMS),
     "unreadable sketches": lambda: bucket(*[point(EdgeLatency=b"\xff\xff")] * 90_000),
     "odd points": lambda: bucket(*[{**SMALL, "Hash": None}] * MAX_ITEMS),
     "signed hashes": lambda: bucket(*[{**SMALL, "Hash": -1}] * MAX_ITEMS),
@@ -211,3 +213,12 @@ async def test_a_client_that_hangs_up(client: Client, caplog: pytest.LogCaptureF
     for _ in range(5):
         assert (await client.get("/info")).status_code == 200
     assert caplog.text == ""
+
+
+def test_foreign_sketches_beyond_so_many_are_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sketches, "MAX_FOREIGN_SKETCHES", 5)
+    points = [point(Hash=number, PathwayLatency=TINY, EdgeLatency=TINY) for number in range(4)]
+    report = read_report(payload(bucket(*points, point(Hash=9))), "")
+    assert [one.hash for one in report.buckets[0].points] == [0, 1, 2, 3, 9]
+    assert report.unread == {"EdgeLatency": 1, "PathwayLatency": 2}
+    assert bins_of(report, group=4)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asyncdsm.agent.changes import Change, Slot, last_change, level_of, slowness_of
+from asyncdsm.agent.changes import Change, Slot, last_change, level_of, slowness_of, state_of
 from asyncdsm.agent.intake import read_report
 from asyncdsm.agent.store import Span, Store
 from asyncdsm.agent.topology import topology, topology_of
@@ -185,6 +185,29 @@ def test_last_change(slownesses: list[float], since: int | None) -> None:
 
 def test_change_tells_what_was_before() -> None:
     assert last_change(slots([5.0, 0.1, 0.1, 0.1, 9.0, 9.0])) == Change(40, 0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "state"),
+    [
+        (0.005, 3.0, "slower"),
+        (3.0, 0.005, "faster"),
+        (30.0, 3.0, "faster"),
+        (2.98, 2.98, "steady"),
+        (9.0, 2.9, "steady"),
+    ],
+)
+def test_hop_is_faster_only_if_its_level_fell(before: float, now: float, state: str) -> None:
+    assert state_of(now, Change(0, before, before)) == state
+
+
+def test_hop_whose_every_third_bucket_is_slow_is_never_faster(hop: Hop) -> None:
+    for latency in [FAST, FAST, SLOW] * 16:
+        hop.passed(latency)
+        hop.store.flush()
+        present = hop.present()
+        if present["level"] >= 4:
+            assert present["state"] != "faster", hop.now
 
 
 @pytest.mark.parametrize(

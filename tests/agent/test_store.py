@@ -216,3 +216,16 @@ def test_threads(clock: Clock) -> None:
         thread.join()
     assert kept(store) == dict.fromkeys(range(20), 4 * 20 * 4)
     assert store.payloads == 80
+
+
+@pytest.mark.parametrize("has_points", [True, False])
+def test_buckets_that_creep_ahead_do_not_move_the_clock_of_others(clock: Clock, has_points: bool) -> None:
+    store, now = Store(now=clock), int(clock.now)
+    for number in range(1, 100):
+        points = [point(Hash=number)] if has_points else []
+        store.add(read_report(payload(bucket(*points, Start=NOW_NS + number * 50 * SECOND_NS), Service="creeping"), ""))
+    assert store._core.pending.newest <= now + 60
+    store.add(read_report(payload({"Stats": [point(Hash=1000)]}), ""))  # it does not say when it was
+    assert kept(store, Span(now - 60, now + 120))[1000] == 4
+    store.add(read_report(payload(bucket(point(Hash=1001), Start=NOW_NS + 3600 * SECOND_NS)), ""))
+    assert kept(store, Span(now - 60, now + 120))[1001] == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ import pytest
 from asyncdsm.agent.intake import IntakeError
 from asyncdsm.agent.store import Store, Taken
 from asyncdsm.agent.store_file import StoreFullError
-from asyncdsm.agent.taking import LARGE_BYTES, MOST_TOGETHER, Taking
+from asyncdsm.agent.taking import LARGE_BYTES, LARGE_UNPACKED_BYTES, MOST_TOGETHER, Taking
 from tests.agent.payloads import NOW, bucket, payload, point
 
 
@@ -47,13 +48,13 @@ def body(number: int) -> bytes:
     return payload(bucket(point(Hash=number)))
 
 
-async def results(taking: Taking, bodies: list[bytes]) -> list[int]:
+async def results(taking: Taking, bodies: list[bytes], encoding: str = "") -> list[int]:
     """Send all at once; return 202, or the status of the refusal, for each."""
     statuses = [0] * len(bodies)
 
     async def send(place: int) -> None:
         try:
-            await taking.take(bodies[place], "")
+            await taking.take(bodies[place], encoding)
             statuses[place] = 202
         except IntakeError as error:
             statuses[place] = error.status
@@ -80,6 +81,16 @@ async def test_a_wrong_one_among_them(taking: Taking, store: Watched) -> None:
 async def test_small_body_does_not_wait_for_all_the_large_ones(taking: Taking, store: Watched) -> None:
     large = [payload(bucket(point(Hash=number)), Hostname="h" * (LARGE_BYTES + 1)) for number in range(1, 7)]
     assert await results(taking, [*large, body(99)]) == [202] * 7
+    assert store.hashes.index(99) <= 2
+    assert sorted(store.hashes) == [1, 2, 3, 4, 5, 6, 99]
+
+
+async def test_small_body_does_not_wait_for_those_that_are_large_unpacked(taking: Taking, store: Watched) -> None:
+    padding = "h" * (LARGE_UNPACKED_BYTES + 1)
+    large = [gzip.compress(payload(bucket(point(Hash=number)), Hostname=padding)) for number in range(1, 7)]
+    large = [first + gzip.compress(b"") for first in large]  # the last member says that it has 0 bytes
+    assert max(map(len, large)) < LARGE_BYTES
+    assert await results(taking, [*large, gzip.compress(body(99))], "gzip") == [202] * 7
     assert store.hashes.index(99) <= 2
     assert sorted(store.hashes) == [1, 2, 3, 4, 5, 6, 99]
 
