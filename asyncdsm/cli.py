@@ -9,11 +9,23 @@ from collections.abc import Sequence
 
 from asyncdsm._version import __version__
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit code. A wrong argument is one line on stderr and code 2."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    """Run a command; return its exit code. A wrong argument is one line on stderr and code 2.
+
+    Ctrl-C ends it without a traceback, also while it imports what it needs.
+    """
+    try:
+        return _run_command(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
+    options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
     except ModuleNotFoundError as missing:
@@ -146,8 +158,12 @@ def _run(options: argparse.Namespace) -> int:
         return 2
     try:
         enabled = Settings.from_environ(os.environ).enabled
+    except SettingError as error:  # the program is not to be stopped by it
+        print(f"asyncdsm run: nothing is measured, because a setting is wrong: {error}", file=sys.stderr)
+        enabled = False
+    try:
         launch(command, environment(os.environ) if enabled else os.environ)
-    except (ProgramError, SettingError, OSError) as error:
+    except (ProgramError, OSError) as error:
         print(f"asyncdsm run: {error}", file=sys.stderr)
         return 2
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import Context
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import anyio
@@ -42,6 +43,8 @@ def start_in_loop(function: Host) -> Callable[[], bool]:
         trio.lowlevel.spawn_system_task(function, False, name="asyncdsm", context=Context())
         return lambda: True  # trio cancels system tasks before it ends: `run` sees that
     loop = asyncio.get_running_loop()
+    if _is_imported_twice(loop):  # what is cancelled in it does not end as anyio expects
+        return start_in_thread(function)
     task = loop.create_task(function(False), name="asyncdsm", context=Context())
     _tasks.add(task)
     task.add_done_callback(_done)
@@ -91,6 +94,31 @@ def _run(function: Callable[..., Coroutine[Any, Any, None]], argument: Any) -> N
         asyncio._set_running_loop(loop.others)
 
 
+# asyncio's tasks and futures in Python; those in C are preferred.
+_PythonTask: Any = getattr(asyncio.tasks, "_PyTask")  # noqa: B009
+_PythonFuture: Any = getattr(asyncio.futures, "_PyFuture")  # noqa: B009
+
+
+def _python_task(loop: Any, coroutine: Any, **more: Any) -> Any:
+    return _PythonTask(coroutine, loop=loop, **more)
+
+
+def _is_imported_twice(loop: asyncio.AbstractEventLoop) -> bool:
+    """Say whether asyncio's part in C is that of an earlier import, and cancels by an exception that nobody catches.
+
+    ddtrace removes asyncio from the imported modules when gevent is installed. On Python 3.11 the part in C stays.
+    """
+    future = loop.create_future()
+    future.cancel()
+    try:
+        future.result()
+    except asyncio.CancelledError:
+        return False
+    except BaseException:
+        return True
+    return False
+
+
 class _OwnLoop(asyncio.SelectorEventLoop):
     """Looks host names up right here: it may block, and needs no thread, which there may be none of at the end.
 
@@ -104,6 +132,9 @@ class _OwnLoop(asyncio.SelectorEventLoop):
         self._wait = selector.select
         selector.select = self._select  # type: ignore[method-assign]
         super().__init__(selector)
+        if _is_imported_twice(self):
+            self.set_task_factory(_python_task)
+            self.create_future = partial(_PythonFuture, loop=self)  # type: ignore[method-assign]
 
     def _select(self, timeout: float | None = None) -> Any:
         with self.letting_others():

@@ -27,6 +27,9 @@ class Integration(Protocol):
     VERSIONS: tuple[str, str]
     """The first and the last `major.minor` of the client that it was tested with."""
 
+    WRAPS: str
+    """What `wrap` takes, for the error that says so: "a client object"."""
+
     def wrap(self, client: Any) -> Any | None:
         """Put the hooks on one object; return it, or what stands in for it. None for one that is not this client's."""
 
@@ -153,12 +156,15 @@ def _why_unknown(client: object) -> str:
     if isinstance(client, Awaitable):
         return f"wrap() got {_name_of(type(client))}: await it first, as in asyncdsm.wrap(await connect(...))"
     kind = client if isinstance(client, type) else type(client)
-    package = next((name for name in _entry_points() if f"{kind.__module__}.".startswith(f"{name}.")), None)
+    roots = {base.__module__.partition(".")[0] for base in kind.__mro__}
+    package = next((name for name in _entry_points() if name in roots), None)
     if package is None:
         return f"no integration for {_name_of(kind)}; known: {_known()}"
-    taken = getattr(_load(package), "WRAPS", "a client object")
-    got = f"the class {_name_of(kind)}" if kind is client else _name_of(kind)
-    return f"wrap() got {got}: of {package} it takes {taken}; asyncdsm.instrument({package!r}) follows all of it"
+    integration = _load(package)
+    taken = getattr(integration, "WRAPS", "a client object")  # somebody else's integration may lack it
+    got = f"the class {_name_of(kind)}, not an object of it" if kind is client else _name_of(kind)
+    all_of_it = "" if getattr(integration, "ONLY_WRAPPED", False) else f"; instrument({package!r}) follows all of it"
+    return f"wrap() got {got}: of {package} it takes {taken}{all_of_it}"
 
 
 def _name_of(kind: type) -> str:

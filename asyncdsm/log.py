@@ -33,6 +33,15 @@ def warn_each_minute(key: str, message: str, *values: object, error: BaseExcepti
         getLogger("asyncdsm").debug("Traceback of: %s", message, exc_info=error)
 
 
+def error_once(key: str, message: str, *values: object) -> None:
+    """Log, at ERROR and once per process, why nothing is measured; to stderr where logging is not configured."""
+    if key not in _said:
+        _said[key] = monotonic()
+        from logging import getLogger  # noqa: PLC0415
+
+        getLogger("asyncdsm").error(message, *map(_on_one_line, values))
+
+
 def inform(message: str, *values: object) -> None:
     """Say that something is well again."""
     from logging import getLogger  # noqa: PLC0415

@@ -104,14 +104,15 @@ def sources(environ: Mapping[str, str], *, socket_exists: Callable[[str], bool] 
 def _read(environ: Mapping[str, str], socket_exists: Callable[[str], bool]) -> Iterator[tuple[str, Any, str]]:
     """Yield each setting's name, its value and the variable it comes from; of two for one setting, the later wins."""
     attributes = "OTEL_RESOURCE_ATTRIBUTES"
-    resource = _resource(environ.get(attributes, ""))
-    aliases = (
+    resource, tags = _resource(environ.get(attributes, "")), _tags(environ.get("DD_TAGS", ""))
+    aliases = (  # in the order in which ddtrace prefers the later
         ("service", resource.get("service.name"), attributes),
-        ("service", environ.get("OTEL_SERVICE_NAME"), "OTEL_SERVICE_NAME"),
         ("env", resource.get("deployment.environment.name") or resource.get("deployment.environment"), attributes),
         ("version", resource.get("service.version"), attributes),
+        *((name, tags.get(name), "DD_TAGS") for name in ("service", "env", "version")),
+        ("service", environ.get("OTEL_SERVICE_NAME"), "OTEL_SERVICE_NAME"),
     )
-    yield from (alias for alias in aliases if alias[1])
+    yield from ((name, _text(variable, value), variable) for name, value, variable in aliases if value)
     for variable, (name, read) in _VARIABLES.items():
         if value := environ.get(variable):
             yield name, read(variable, value), variable
@@ -125,18 +126,13 @@ def _destination(environ: Mapping[str, str], socket_exists: Callable[[str], bool
         yield "agent_url", _url("DD_TRACE_AGENT_URL", url), "DD_TRACE_AGENT_URL"
     elif host_variable or port:
         number = _port(port, environ[port]) if port else DEFAULT_PORT
-        host = environ[host_variable] if host_variable else "localhost"
-        yield "agent_url", _host_url(host, number), ", ".join(filter(None, (host_variable, port)))
+        host = _host(host_variable, environ[host_variable]) if host_variable else "localhost"
+        yield "agent_url", f"http://{host}:{number}", ", ".join(filter(None, (host_variable, port)))
     elif socket_exists(DEFAULT_SOCKET):
         yield "agent_url", f"unix://{DEFAULT_SOCKET}", "the Agent's socket, which exists"
     elif environ.get("DD_API_KEY") and environ.get("DD_SITE"):
         yield "agent_url", f"https://trace.agent.{_site('DD_SITE', environ['DD_SITE'])}", "DD_SITE"
         yield "api_key", _key("DD_API_KEY", environ["DD_API_KEY"].strip()), "DD_API_KEY"
-
-
-def _host_url(host: str, port: int) -> str:
-    bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    return _url("DD_AGENT_HOST", f"http://{bracketed}:{port}")
 
 
 def _hostname() -> str:
@@ -150,6 +146,12 @@ def _resource(text: str) -> dict[str, str]:
 
     pairs = (pair.split("=", 1) for pair in text.split(",") if "=" in pair)
     return {key.strip(): unquote(value.strip()) for key, value in pairs}
+
+
+def _tags(text: str) -> dict[str, str]:
+    """Return the pairs of DD_TAGS: `key:value`, separated by commas, or by spaces where there is no comma."""
+    pairs = (pair.split(":", 1) for pair in text.split("," if "," in text else None) if ":" in pair)
+    return {key.strip(): value.strip() for key, value in pairs}
 
 
 def _flag(variable: str, value: str) -> bool:
@@ -172,9 +174,17 @@ def _seconds(variable: str, value: str) -> float:
 
 
 def _port(variable: str, value: str) -> int:
-    if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= 65_535):
+    if not (value.isascii() and value.isdecimal() and len(value) < 10 and 1 <= int(value) <= 65_535):
         raise SettingError(variable, value, "a port from 1 to 65535")
     return int(value)
+
+
+def _host(variable: str, value: str) -> str:
+    """Return a host as it stands in a URL: an IPv6 address in brackets."""
+    bracketed = f"[{value}]" if ":" in value and not value.startswith("[") else value
+    if any(character in value for character in "/?#@\\") or not is_url(f"http://{bracketed}:{DEFAULT_PORT}"):
+        raise SettingError(variable, without_password(value), _HOST)
+    return bracketed
 
 
 def _site(variable: str, value: str) -> str:
@@ -252,6 +262,7 @@ def _is_optional_header(value: object) -> bool:
 
 
 _TEXT = "a text in UTF-8"
+_HOST = "a host name or an IP address, without scheme, port and path; a URL is what DD_TRACE_AGENT_URL takes"
 _HEADER = "printable ASCII, as it becomes a header of HTTP"
 
 _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {

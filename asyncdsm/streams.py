@@ -301,3 +301,5 @@ forks.on_fork(_after_fork)
 # `threading`'s own hook runs in the children of multiprocessing too, which `atexit` does not. It is private, and
 # `concurrent.futures` stands on it.
 getattr(threading, "_register_atexit", atexit.register)(_close_at_exit)
+# Where gevent is installed, ddtrace removes `threading` from the imported modules, and the hook is in the old one.
+atexit.register(_close_at_exit)

@@ -35,10 +35,15 @@ SECURITY = {
 }
 
 
+class OptionError(ValueError):
+    """An option of the agent has a value that it cannot have. The text names the option."""
+
+
 def check_token(token: str) -> str:
-    """Return a token that may be used. Raises ValueError saying what it must be."""
+    """Return a token that may be used. Raises OptionError saying what it must be."""
     if len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
-        raise ValueError(f"a token has at least {SHORTEST_TOKEN} printable ASCII characters, and no space")
+        allowed = f"at least {SHORTEST_TOKEN} printable ASCII characters, and no space"
+        raise OptionError(f"--token, or ASYNCDSM_AGENT_TOKEN, must have {allowed}")
     return token
 
 

@@ -47,6 +47,8 @@ class Graph(NamedTuple):
     nodes: list[Node]
     links: list[Link]
     left_out: int
+    entries: frozenset[Node] = frozenset()
+    """Where pathways begin: services that send messages of their own accord, queues whose messages have no context."""
 
 
 def graph_of(topology: dict[str, Any]) -> Graph:
@@ -57,7 +59,7 @@ def graph_of(topology: dict[str, Any]) -> Graph:
     drawn += [link for link in _carried(topology) if nodes.issuperset(link[:2])]
     nodes |= {Node("service", service["name"], service["env"]) for service in topology["services"][:MOST_LINKS]}
     left_out = max(0, len(edges) - MOST_LINKS) + topology.get("cut", {}).get("edges", 0)
-    return Graph(sorted(nodes), drawn, left_out)
+    return Graph(sorted(nodes), drawn, left_out, _entries(topology))
 
 
 def link_of(edge: dict[str, Any]) -> Link:
@@ -67,15 +69,25 @@ def link_of(edge: dict[str, Any]) -> Link:
     return Link(queue, service, edge) if edge["direction"] == "in" else Link(service, queue, edge)
 
 
+def _entries(topology: dict[str, Any]) -> frozenset[Node]:
+    """Return the sources of the first hops: those of the checkpoints that have no parent."""
+    return frozenset(link.source for point, link in _hops(topology) if point["parent"] == "0")
+
+
 def _carried(topology: dict[str, Any]) -> list[Link]:
     """Return where what was written to one queue is read from another, as the pathways say."""
-    ends = {(edge["service"], edge["env"], *edge["tags"]): link_of(edge) for edge in topology["edges"]}
-    found = [(point, ends.get((point["service"], point["env"], *point["tags"]))) for point in topology["pathways"]]
-    points = [(point, link) for point, link in found if link is not None]
+    points = _hops(topology)
     written = {point["hash"]: link.target for point, link in points if link.target.kind == "queue"}
     read = [(written[point["parent"]], link.source) for point, link in points if point["parent"] in written]
     carried = {(source, target) for source, target in read if target.kind == "queue" and source != target}
     return [Link(source, target, None) for source, target in sorted(carried)]
+
+
+def _hops(topology: dict[str, Any]) -> list[tuple[dict[str, Any], Link]]:
+    """Return the checkpoints of the pathways, each with the link that it counts."""
+    ends = {(edge["service"], edge["env"], *edge["tags"]): link_of(edge) for edge in topology["edges"]}
+    found = [(point, ends.get((point["service"], point["env"], *point["tags"]))) for point in topology["pathways"]]
+    return [(point, link) for point, link in found if link is not None]
 
 
 def _order(link: Link) -> tuple[Node, Node, str]:

@@ -20,7 +20,7 @@ from anyio import CancelScope, to_thread
 from rich.console import Console
 from rich.live import Live
 
-from asyncdsm.agent.access import check_token
+from asyncdsm.agent.access import OptionError, check_token
 from asyncdsm.agent.app import Agent
 from asyncdsm.agent.connections import BACKLOG, KEEP_ALIVE_SECONDS, BoundedProtocol
 from asyncdsm.agent.forward import Forwarder, is_here
@@ -32,7 +32,7 @@ from asyncdsm.agent.topology import topology
 from asyncdsm.agent.unix_socket import UnixListener, UnixSocketError
 from asyncdsm.log import warn_each_minute
 from asyncdsm.settings import SettingError, Settings
-from asyncdsm.urls import without_password
+from asyncdsm.urls import ALLOWED, without_password
 
 MAINTAIN_SECONDS = 1.0
 # How often the store is asked to do what is due.
@@ -182,10 +182,10 @@ async def _maintain(store: Store) -> None:
 def _forwarder(url: str, port: int, store: Store) -> Forwarder:
     try:
         settings = Settings(agent_url=url)
-    except SettingError as error:
-        raise ValueError(f"--forward: {error}") from None
+    except SettingError:
+        raise OptionError(f"--forward is {without_password(url)!r}; it must be {ALLOWED}") from None
     if is_here(url, port):
-        raise ValueError(f"--forward {without_password(url)} leads back to this agent")
+        raise OptionError(f"--forward {without_password(url)} leads back to this agent")
     try:
         return Forwarder(settings, store)
     except sqlite3.Error as error:
@@ -199,7 +199,8 @@ def run_agent(options: Options, *, live: bool) -> int:
     try:
         asyncio.run(_run(options, live, ending))
     except (ValueError, OSError) as error:
-        print(f"asyncdsm agent: cannot listen on {options.host} port {options.port}: {error}", file=sys.stderr)
+        cause = "" if isinstance(error, OptionError) else f"cannot listen on {options.host} port {options.port}: "
+        print(f"asyncdsm agent: {cause}{error}", file=sys.stderr)
         return 1
     except UnixSocketError as error:
         print(f"asyncdsm agent: cannot listen on the Unix socket {error}", file=sys.stderr)

@@ -25,6 +25,7 @@ from asyncdsm.agent.topology import topology
 from asyncdsm.agent.words import plain
 from asyncdsm.demo.broker import built_in_broker
 from asyncdsm.demo.rabbitmq import NoRabbitMQError, installed_server, own_rabbitmq
+from asyncdsm.demo.reachable import NoBrokerError, check_listening
 from asyncdsm.demo.service import INVOICES, ORDERS
 
 SERVICES = ("shop", "billing", "shipping")
@@ -59,13 +60,14 @@ def run_demo(brokers: Brokers, seconds: float | None, *, as_json: bool) -> int:
     try:
         if brokers.aws and find_spec("aiobotocore") is None:
             raise ServiceEndedError("--aws needs aiobotocore: pip install 'asyncdsm[aiobotocore]'")
+        _check_brokers(brokers)
         with _kafka(brokers.kafka) as kafka, _rabbitmq(brokers.rabbitmq, console) as rabbitmq:
             where = {"ASYNCDSM_DEMO_KAFKA": kafka, "ASYNCDSM_DEMO_RABBITMQ": rabbitmq, "ASYNCDSM_DEMO_AWS": brokers.aws}
             anyio.run(_run, {name: url for name, url in where.items() if url}, seconds, console, shown)
     except KeyboardInterrupt:
         pass
-    except (ServiceEndedError, NoRabbitMQError) as error:
-        console.print(f"asyncdsm demo: {error}", markup=False, style="red")
+    except (ServiceEndedError, NoRabbitMQError, NoBrokerError) as error:
+        console.print(f"asyncdsm demo: {error}", markup=False, emoji=False, soft_wrap=True, style="red")
         code = 1
     if as_json:
         print(json.dumps(shown, indent=2))
@@ -73,6 +75,15 @@ def run_demo(brokers: Brokers, seconds: float | None, *, as_json: bool) -> int:
         console.print(render(shown))
         _say_what_is_slow(console, shown)
     return code
+
+
+def _check_brokers(brokers: Brokers) -> None:
+    if brokers.kafka:
+        check_listening("Kafka", brokers.kafka, 9092)
+    if brokers.rabbitmq and brokers.rabbitmq != "off":
+        check_listening("RabbitMQ", brokers.rabbitmq, 5671 if brokers.rabbitmq.startswith("amqps:") else 5672)
+    if brokers.aws:
+        check_listening("AWS", brokers.aws, 443 if brokers.aws.startswith("https:") else 80)
 
 
 async def _run(where: Mapping[str, str], seconds: float | None, console: Console, shown: dict[str, Any]) -> None:
@@ -141,7 +152,9 @@ async def _announced(name: str, process: Process) -> str:
             text += part
             if "\n" in text:
                 return text.splitlines()[0]
-    raise ServiceEndedError(f"{name} did not start (exit code {process.returncode})")
+        await process.wait()
+    how = "in time" if process.returncode is None else f"and ended with exit code {process.returncode}"
+    raise ServiceEndedError(f"{name} did not start {how}")
 
 
 async def _stop(process: Process) -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from select import select
 from typing import Any
 
@@ -74,7 +75,7 @@ def run_quietly(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         anyio.run(main)
     except Exception as error:
         if not select([sys.stdin], [], [], 1)[0]:
-            sys.exit(f"{sys.argv[0]}: {_innermost(error)!r}")
+            sys.exit(f"asyncdsm demo: {Path(sys.argv[0]).stem}: {_innermost(error)!r}")
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -7,7 +7,7 @@ import json
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import uvicorn
 from aiokafka import AIOKafkaProducer
@@ -41,14 +41,19 @@ class _Server(uvicorn.Server):
         yield
 
 
+async def _serve(server: _Server, listener: socket.socket) -> None:
+    with suppress(SystemExit):  # how uvicorn ends where an app does not start
+        await server.serve(sockets=[listener])
+
+
 async def main() -> None:
     """Serve on a free port until the demo leaves."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = _Server(uvicorn.Config(app, log_level="warning", access_log=False))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    serving = asyncio.create_task(_serve(server, listener))
     while not server.started:
         if serving.done():
-            sys.exit("the shop did not start: is Kafka there?")
+            sys.exit("asyncdsm demo: shop: the app did not start; uvicorn says why above")
         await asyncio.sleep(0.05)
     announce(f"http://127.0.0.1:{listener.getsockname()[1]}")
     await until_parent_leaves()

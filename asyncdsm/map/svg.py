@@ -7,7 +7,8 @@ from math import log10
 from xml.sax.saxutils import escape
 
 from asyncdsm.agent.graph import Graph, Link, Node
-from asyncdsm.agent.layout import SIZES, Layout, Point, curve, layout_of
+from asyncdsm.agent.layout import SIZES, Layout, curve, layout_of
+from asyncdsm.agent.routes import Point
 from asyncdsm.agent.words import cut_to_cells
 from asyncdsm.map.names import about, labels, says
 
@@ -46,14 +47,14 @@ def svg(graph: Graph) -> str:
         f"<style>{_STYLE}</style>",
         _ARROW,
         f'<rect class="background" stroke="none" {size}/>',
-        *(part for link, points in zip(graph.links, layout.links, strict=True) for part in _link(link, points)),
+        *(part for drawn in zip(graph.links, layout.links, layout.labels, strict=True) for part in _link(*drawn)),
         *(_node(node, what, titles[node], layout) for node, what in about(graph.nodes).items()),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _link(link: Link, points: list[Point]) -> Iterator[str]:
+def _link(link: Link, points: list[Point], label: Point) -> Iterator[str]:
     if link.edge is None:
         yield f'<path class="link carried" marker-end="url(#to)" d="{curve(points)}"/>'
         return
@@ -63,11 +64,10 @@ def _link(link: Link, points: list[Point]) -> Iterator[str]:
         f'<path class="link warm{present["level"]}" stroke-width="{width:.1f}" marker-end="url(#to)" '
         f'd="{curve(points)}"><title>{escape(says(link))}</title></path>'
     )
-    (x, y), (to_x, to_y) = points[(len(points) - 1) // 2], points[len(points) // 2]
-    middle, height = (x + to_x) / 2, (y + to_y) / 2
-    yield f'<text class="what" x="{middle:.1f}" y="{height - 7:.1f}">{escape(present["label"])}</text>'
+    x, y = label
+    yield f'<text class="what" x="{x:.1f}" y="{y - 7:.1f}">{escape(present["label"])}</text>'
     if present["tail"]:
-        yield f'<text class="what" x="{middle:.1f}" y="{height + 16:.1f}">p99 {escape(present["tail"])}</text>'
+        yield f'<text class="what" x="{x:.1f}" y="{y + 16:.1f}">p99 {escape(present["tail"])}</text>'
 
 
 def _node(node: Node, what: str, title: str, layout: Layout) -> str:

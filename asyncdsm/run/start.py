@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 from asyncdsm.beside import silence_ddtrace
 from asyncdsm.integration import instrument
-from asyncdsm.log import warn, warn_once
+from asyncdsm.lifetime import stand_by
+from asyncdsm.log import warn
 from asyncdsm.run.imports import when_imported
-from asyncdsm.settings import SettingError, Settings
-from asyncdsm.streams import DataStreams
 
 CLIENTS = "_ASYNCDSM_RUN_CLIENTS"
 """The environment variable that lists the packages to instrument. Looked up once, when a program is launched: no
@@ -17,14 +16,11 @@ process below waits for that."""
 
 
 def begin(environ: Mapping[str, str]) -> None:
-    """Stand by, and instrument each client when it is imported; with DD_DATA_STREAMS_ENABLED=false, nothing."""
-    try:
-        settings = Settings.from_environ(environ)
-    except SettingError as error:
-        warn_once("setting", "nothing is measured: %s", str(error))
-        return
-    if settings.enabled:
-        DataStreams(settings).stand_by()
+    """Stand by, and instrument each client when it is imported.
+
+    Nothing happens with DD_DATA_STREAMS_ENABLED=false, or, once the error is logged, with a wrong setting.
+    """
+    if stand_by(environ) is not None:
         for name in filter(None, environ.get(CLIENTS, "").split(",")):
             when_imported(name, _imported)
 

@@ -18,9 +18,10 @@ from asyncdsm.integration import check_version
 from asyncdsm_aio_pika.consume import instrumented, pathway_of
 from asyncdsm_aio_pika.follow import follow, hooks_of
 
-__all__ = ["VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
+__all__ = ["VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]
 
 VERSIONS = ("9.0", "10.2")
+WRAPS = "a connection, channel, exchange, queue or queue iterator"
 
 _hooks = Hooks()
 

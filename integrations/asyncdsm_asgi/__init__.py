@@ -14,7 +14,9 @@ from asyncdsm_asgi import starlette
 from asyncdsm_asgi.middleware import DataStreamsMiddleware
 from asyncdsm_asgi.starlette import VERSIONS
 
-__all__ = ["VERSIONS", "DataStreamsMiddleware", "instrument", "pathway_of", "uninstrument", "wrap"]
+__all__ = ["VERSIONS", "WRAPS", "DataStreamsMiddleware", "instrument", "pathway_of", "uninstrument", "wrap"]
+
+WRAPS = "a Starlette or FastAPI app that has not started"
 
 
 def wrap(client: Any) -> Any | None:

@@ -47,8 +47,8 @@ def uninstrument() -> None:
 def _call(original: Callable[..., Any]) -> Callable[..., Any]:
     async def call(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
         middleware = vars(self).get("_asyncdsm")
-        if middleware is None:
-            middleware = self._asyncdsm = DataStreamsMiddleware(partial(original, self))
+        if middleware is None or middleware.app.args[0] is not self:  # the first call, or a copy of another app
+            middleware = vars(self)["_asyncdsm"] = DataStreamsMiddleware(partial(original, self))
         await middleware(scope, receive, send)
 
     return call

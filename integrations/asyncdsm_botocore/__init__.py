@@ -22,9 +22,10 @@ from asyncdsm.integration import check_version
 from asyncdsm_botocore import asking, events, resources
 from asyncdsm_botocore.received import pathway_of
 
-__all__ = ["VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
+__all__ = ["VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]
 
 VERSIONS = ("1.29", "1.43")
+WRAPS = "a client, a session or a resource of boto3"
 
 _hooks = Hooks()
 

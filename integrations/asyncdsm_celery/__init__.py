@@ -20,9 +20,10 @@ from asyncdsm.integration import check_version
 from asyncdsm_celery import tasks
 from asyncdsm_celery.tasks import pathway_of
 
-__all__ = ["VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
+__all__ = ["VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]
 
 VERSIONS = ("5.2", "5.7")
+WRAPS = "an app"
 
 _hooks = Hooks()
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 from asyncdsm import checkpoint
 from asyncdsm.edge import Edge
 from asyncdsm.hooks import Hooks, hook_failed
 from asyncdsm.integration import check_version
-from asyncdsm.pathway import HEADER, Pathway
+from asyncdsm.pathway import Pathway
+from asyncdsm_httpx.transport import ContextTransport
 
-__all__ = ["ONLY_WRAPPED", "VERSIONS", "instrument", "pathway_of", "uninstrument", "wrap"]
+__all__ = ["ONLY_WRAPPED", "VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]
 
 VERSIONS = ("0.27", "2.16")
 """Of httpx from the first, of httpx2 to the last."""
+WRAPS = "a Client or an AsyncClient"
 
 ONLY_WRAPPED = True
 """Told by `asyncdsm doctor`."""
@@ -33,14 +36,27 @@ class _Missing:
     """Stands for a class of a library that is not imported, or that another thread is just importing."""
 
 
+class _Sending(NamedTuple):
+    """A call of a wrapped client's `send` that has not returned."""
+
+    header: str
+    url: Any
+    """Where the caller's request goes. The context goes to no other origin."""
+
+
+_sending: ContextVar[_Sending | None] = ContextVar("asyncdsm_httpx_sending", default=None)
+
+
 def wrap(client: Any) -> Any | None:
     """Follow the requests of one client, for asyncio and trio or synchronous; None for anything else."""
     for name in ("httpx2", "httpx"):
         library: Any = sys.modules.get(name)
         kinds = tuple(getattr(library, kind, _Missing) for kind in ("AsyncClient", "Client"))
         if isinstance(client, kinds):
-            check_version(name, library.__version__, VERSIONS)
-            _hooks.put(client, "send", _send_async if isinstance(client, kinds[0]) else _send)
+            if issubclass(type(client), kinds):  # a mock with a client's spec is none
+                check_version(name, library.__version__, VERSIONS)
+                _hooks.put(client, "send", _send_async if isinstance(client, kinds[0]) else _send)
+                _hooks.put(client, "_transport_for_url", _transport_for_url)
             return client
     return None
 
@@ -60,49 +76,56 @@ def pathway_of(message: Any) -> Pathway | None:
 
 
 def _send_async(original: Callable[..., Any]) -> Callable[..., Any]:
-    async def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        with _addressed(request):
-            return await original(self, request, *args, **kwargs)
+    async def send(*args: Any, **kwargs: Any) -> Any:
+        with _count_answered(*args, **kwargs):
+            return await original(*args, **kwargs)
 
     return send
 
 
 def _send(original: Callable[..., Any]) -> Callable[..., Any]:
-    def send(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        with _addressed(request):
-            return original(self, request, *args, **kwargs)
+    def send(*args: Any, **kwargs: Any) -> Any:
+        with _count_answered(*args, **kwargs):
+            return original(*args, **kwargs)
 
     return send
 
 
 @contextmanager
-def _addressed(request: Any) -> Iterator[None]:
-    """Have the context among a request's headers while it is sent, and count it if an answer came.
-
-    Then the headers are what they were: the request may be the caller's own, and sent again.
-    """
-    departure, before = None, None
+def _count_answered(_client: Any = None, request: Any = None, *_args: Any, **_more: Any) -> Iterator[None]:
+    """Have a context ready while a request is sent, and count the request if an answer came."""
+    departure, before = None, _sending.get()
     try:
         departure = checkpoint.prepare(_OUT)
-        if departure is not None:
-            before = request.headers.get(HEADER)
-            request.headers[HEADER] = departure.header
+        _sending.set(departure and _Sending(departure.header, getattr(request, "url", None)))
     except Exception as error:
         hook_failed(error)
     try:
         yield
     finally:
-        if departure is not None:
-            try:
-                _restore(request, before)
-            except Exception as error:
-                hook_failed(error)
+        _sending.set(before)
     if departure is not None:
         checkpoint.depart(departure)
 
 
-def _restore(request: Any, before: str | None) -> None:
-    if before is None:
-        request.headers.pop(HEADER, None)
-    else:
-        request.headers[HEADER] = before
+def _transport_for_url(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook what chooses the transport of each single request: the caller's, those of redirects and of logins."""
+
+    def transport_for_url(client: Any, url: Any, *args: Any, **kwargs: Any) -> Any:
+        transport, sending = original(client, url, *args, **kwargs), _sending.get()
+        try:
+            if sending is not None and _is_same_origin(sending.url, url):
+                return ContextTransport(transport, sending.header)
+        except Exception as error:
+            hook_failed(error)
+        return transport
+
+    return transport_for_url
+
+
+def _is_same_origin(url: Any, other: Any) -> bool:
+    """Say whether a context for one URL may go to another: to the same origin, or to its HTTPS."""
+    if url.host != other.host:
+        return False
+    ports = (url.scheme, url.port), (other.scheme, other.port)  # a default port is None
+    return ports[0] == ports[1] or ports == (("http", None), ("https", None))

@@ -20,9 +20,10 @@ from asyncdsm_kombu import consume, publish, transports
 from asyncdsm_kombu.consume import pathway_of
 from asyncdsm_kombu.followed import follow, follow_all, followed_one_by_one, hand_down
 
-__all__ = ["VERSIONS", "instrument", "pathway_of", "put_hooks", "uninstrument", "wrap"]
+__all__ = ["VERSIONS", "WRAPS", "instrument", "pathway_of", "put_hooks", "uninstrument", "wrap"]
 
 VERSIONS = ("5.2", "5.7")
+WRAPS = "a Connection"
 
 _hooks = Hooks()
 

@@ -14,9 +14,10 @@ from asyncdsm.integration import check_version
 from asyncdsm.pathway import Pathway
 from asyncdsm_taskiq.middleware import DataStreamsMiddleware, pathway_in
 
-__all__ = ["VERSIONS", "DataStreamsMiddleware", "instrument", "pathway_of", "uninstrument", "wrap"]
+__all__ = ["VERSIONS", "WRAPS", "DataStreamsMiddleware", "instrument", "pathway_of", "uninstrument", "wrap"]
 
 VERSIONS = ("0.12", "0.13")
+WRAPS = "a broker"
 
 _hooks = Hooks()
 

@@ -9,7 +9,7 @@ from taskiq import AsyncBroker, TaskiqMessage, TaskiqMiddleware, TaskiqResult
 
 from asyncdsm import DataStreams, checkpoint
 from asyncdsm.hooks import hook_failed
-from asyncdsm.lifetime import finish
+from asyncdsm.lifetime import finish, stand_by_in_loop
 from asyncdsm.pathway import HEADER, Context, Pathway
 from asyncdsm_taskiq.broker import Sending, edge, put_hooks, queue_of, sending
 
@@ -40,10 +40,9 @@ class DataStreamsMiddleware(TaskiqMiddleware):
         super().set_broker(broker)
         put_hooks(broker)
 
-    def startup(self) -> None:
-        """Measure from here on. Raises SettingError when the environment holds a wrong value."""
-        self._streams = DataStreams()
-        self._streams.stand_by()
+    async def startup(self) -> None:
+        """Measure from here on. A wrong setting is logged as an error, and then nothing is measured."""
+        self._streams = await stand_by_in_loop()
 
     async def shutdown(self) -> None:
         """Deliver what was recorded."""

@@ -188,5 +188,5 @@ def test_the_token_from_the_environment() -> None:
 def test_what_is_no_token(token: str) -> None:
     code, said = refused("--token", token, "--port", "0")
     assert code == 1
-    assert "at least 16 printable ASCII characters" in said
+    assert said.startswith("asyncdsm agent: --token, or ASYNCDSM_AGENT_TOKEN, must have at least 16 printable ASCII")
     assert token not in said

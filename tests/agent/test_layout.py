@@ -1,17 +1,18 @@
-"""The graph and where it stands: every node and link has its place, cycles and hundreds of services included."""
+"""The graph and its layout: every node and link has its place, cycles and hundreds of services included."""
 
 from __future__ import annotations
 
 import random
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from asyncdsm.agent.graph import MOST_LINKS, Graph, Link, Node, graph_of
-from asyncdsm.agent.layout import FLOWS, SIZES, Layout, curve, layout_of
+from asyncdsm.agent.layout import FLOWS, curve, layout_of
 from asyncdsm.agent.topology import topology
+from tests.agent.drawings import faults
 from tests.agent.maps import MapStore
 
 
@@ -28,24 +29,6 @@ def graph(*links: tuple[Node, Node]) -> Graph:
 
 
 CHAIN = [service("a"), queue("b"), service("c"), queue("d"), service("e")]
-
-
-def faults(graph: Graph, layout: Layout) -> list[str]:
-    """Return what is wrong with a layout: links that end elsewhere, nodes over each other, places outside."""
-    found = []
-    for link, points in zip(graph.links, layout.links, strict=True):
-        for node, (x, y) in ((link.source, points[0]), (link.target, points[-1])):
-            (at_x, at_y), (width, height) = layout.nodes[node], SIZES[node.kind]
-            if abs(x - at_x) > width / 2 + 0.1 or abs(y - at_y) > height / 2 + 0.1:
-                found.append(f"{link} does not touch {node}")
-    for one, other in combinations(graph.nodes, 2):
-        (x, y), (to_x, to_y) = layout.nodes[one], layout.nodes[other]
-        if abs(x - to_x) < 160 and abs(y - to_y) < 34:
-            found.append(f"{one} lies over {other}")
-    points = [*layout.nodes.values(), *(point for link in layout.links for point in link)]
-    return found + [
-        f"{point} is outside" for point in points if not (0 < point[0] < layout.width and 0 < point[1] < layout.height)
-    ]
 
 
 def test_along_the_flow() -> None:
@@ -146,3 +129,11 @@ def test_the_busiest_are_drawn() -> None:
     assert (len(drawn.links), drawn.left_out) == (MOST_LINKS, 5)
     assert service("s4") not in drawn.nodes
     assert service("s5") in drawn.nodes
+
+
+def test_the_entries_of_a_graph_are_the_sources_of_the_checkpoints_without_a_parent() -> None:
+    maps = MapStore()
+    maps.passed("shop", "out", "orders", parent=0)
+    maps.passed("billing", "in", "orders", group="billing")
+    maps.passed("mailing", "in", "mails", group="mailing", parent=0)
+    assert graph_of(topology(maps.store, 10)).entries == {service("shop"), queue("mails")}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from uuid import uuid4
@@ -111,6 +113,30 @@ def test_it_ends_with_the_table(rabbitmq: RabbitMQ) -> None:
     assert "Most of the time goes here: billing" in done.stdout
 
 
+@contextmanager
+def hanging_up() -> Iterator[str]:
+    """Run a server that closes each connection at once; yields its address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def hang_up() -> None:
+        while True:
+            connection, _ = listener.accept()
+            connection.close()
+            if stopping.is_set():
+                return
+
+    stopping = threading.Event()
+    thread = threading.Thread(target=hang_up)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        stopping.set()
+        socket.create_connection(listener.getsockname()).close()
+        thread.join()
+        listener.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_stays_behind(number: signal.Signals, mark: str) -> None:
     process = subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -123,9 +149,15 @@ def test_nothing_stays_behind(number: signal.Signals, mark: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [("--bootstrap-servers", "127.0.0.1:1", "--rabbitmq", "off"), ("--rabbitmq", "amqp://127.0.0.1:1/")]
+    ("option", "said"),
+    [
+        (("--bootstrap-servers", "127.0.0.1:1", "--rabbitmq", "off"), "no Kafka listens at 127.0.0.1:1: "),
+        (("--bootstrap-servers", "127.0.0.1:x"), "no Kafka listens at 127.0.0.1:x: "),
+        (("--rabbitmq", "amqp://me:secret@127.0.0.1:1/"), "no RabbitMQ listens at 127.0.0.1:1: "),
+        (("--aws", "http://127.0.0.1:1", "--rabbitmq", "off"), "no AWS listens at 127.0.0.1:1: "),
+    ],
 )
-def test_a_broker_that_is_not_there_is_one_clear_line(option: tuple[str, ...]) -> None:
+def test_a_broker_that_is_not_there_is_one_clear_line(option: tuple[str, ...], said: str) -> None:
     done = subprocess.run(
         [*DEMO, *option, "--seconds", "2"],
         capture_output=True,
@@ -133,5 +165,15 @@ def test_a_broker_that_is_not_there_is_one_clear_line(option: tuple[str, ...]) -
         timeout=90,
         check=False,
     )
+    assert (done.returncode, done.stderr) == (1, "")
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"asyncdsm demo: {said}")
+    assert "secret" not in line
+
+
+def test_a_service_that_cannot_start_is_named_without_a_traceback() -> None:
+    with hanging_up() as address:  # it is no Kafka
+        command = [*DEMO, "--bootstrap-servers", address, "--rabbitmq", "off", "--seconds", "2"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 1
-    assert "asyncdsm demo: " in done.stdout
+    assert "asyncdsm demo: shop did not start and ended with exit code 1" in done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +65,82 @@ def test_greenlets_keep_their_event_loop(order: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "worked\nno loop runs\nworked\n240 240\n"
     assert intake.counted() == 240
+
+
+SYNCHRONOUS = """
+with asyncdsm.DataStreams() as streams:
+    for _ in range(20):
+        asyncdsm.set_produce_checkpoint("nats", "orders", lambda key, text: None)
+        time.sleep(0.01)
+"""
+STANDING_BY = """
+asyncdsm.DataStreams().stand_by()
+for _ in range(20):
+    asyncdsm.set_produce_checkpoint("nats", "orders", lambda key, text: None)
+    time.sleep(0.01)
+"""
+ASYNCHRONOUS = """
+async def main():
+    async with asyncdsm.DataStreams():
+        for _ in range(20):
+            asyncdsm.set_produce_checkpoint("nats", "orders", lambda key, text: None)
+            await asyncio.sleep(0.01)
+
+asyncio.run(main())
+"""
+CLIENT = """
+import kombu
+with kombu.Connection("memory://") as connection, connection.SimpleQueue("orders") as queue:
+    for number in range(10):
+        queue.put(number)
+    for _ in range(10):
+        queue.get(timeout=1).ack()
+"""
+DDTRACE_RUN = str(Path(sys.executable).with_name("ddtrace-run"))
+RUN = [sys.executable, "-m", "asyncdsm", "run"]
+
+
+@pytest.mark.parametrize("patch", [PATCH, ""])
+@pytest.mark.parametrize(
+    ("front", "program"),
+    [
+        ([DDTRACE_RUN], "import asyncdsm, time\n" + SYNCHRONOUS),
+        ([DDTRACE_RUN], "import asyncdsm, time\n" + STANDING_BY),
+        ([DDTRACE_RUN], "import asyncdsm, asyncio\n" + ASYNCHRONOUS),
+        ([], "import ddtrace.auto, asyncdsm, time\n" + STANDING_BY),
+        ([*RUN, DDTRACE_RUN], CLIENT),
+        ([DDTRACE_RUN, *RUN], CLIENT),
+        (RUN, "import ddtrace.auto\n" + CLIENT),
+    ],
+    ids=["with", "stand_by", "async with", "ddtrace.auto", "run ddtrace-run", "ddtrace-run run", "run ddtrace.auto"],
+)
+def test_with_ddtrace_where_gevent_is_installed_all_is_delivered(front: list[str], program: str, patch: str) -> None:
+    """There, ddtrace imports asyncio and threading a second time."""
+    with running_intake() as intake:
+        done = subprocess.run(
+            [*front, sys.executable, "-c", patch + program if "ddtrace.auto" not in program else program],
+            env={
+                **os.environ,
+                "DD_TRACE_AGENT_URL": intake.url,
+                "DD_REMOTE_CONFIGURATION_ENABLED": "false",
+                "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    intake.accepted = [body for _, path, _, body in intake.requests if path.endswith("/pipeline_stats")]
+    assert intake.counted() == 20
+
+
+def test_an_exit_hook_of_threading_that_is_never_called_loses_nothing() -> None:
+    """As where eventlet has replaced `threading`."""
+    code = "import threading, time\nthreading._register_atexit = lambda function: None\nimport asyncdsm\n" + STANDING_BY
+    with running_intake() as intake:
+        environ = {**os.environ, "DD_TRACE_AGENT_URL": intake.url}
+        done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert intake.counted() == 20

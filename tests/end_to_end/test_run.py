@@ -280,6 +280,19 @@ def test_exit_codes_and_signals_are_the_programs(runner: Runner) -> None:
     assert runner.run("--", "sh", "-c", "exit 3").returncode == 3
 
 
+@pytest.mark.parametrize("program", ["import", "uvicorn"])
+def test_a_wrong_setting_is_said_once_and_the_program_runs(runner: Runner, program: str) -> None:
+    code = {
+        "import": "import aiokafka, starlette; print('ran')",
+        "uvicorn": "from fastapi import FastAPI\nfrom fastapi.testclient import TestClient\n"
+        "with TestClient(FastAPI()) as client: print('ran', client.get('/').status_code)",
+    }[program]
+    done = runner.run(sys.executable, "-c", code, DD_AGENT_HOST="http://agent:8126", DD_TRACE_AGENT_URL="")
+    assert (done.returncode, done.stdout.split()[0]) == (0, "ran")
+    assert done.stderr.count("DD_AGENT_HOST is 'http://agent:8126'") == 1
+    assert "Traceback" not in done.stderr
+
+
 def test_a_wrong_setting_in_a_child_is_said_once_and_harms_nothing(runner: Runner) -> None:
     code = "import os, subprocess, sys; os.environ['DD_TRACE_AGENT_PORT'] = 'x'; del os.environ['DD_TRACE_AGENT_URL']\n"
     code += "subprocess.run([sys.executable, '-c', 'print(1)'], check=True)"

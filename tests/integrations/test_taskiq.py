@@ -27,7 +27,7 @@ from taskiq import (
 from taskiq.exceptions import SendTaskError
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint
+from asyncdsm import Pathway, checkpoint, log
 from asyncdsm.edge import Edge
 from asyncdsm.pathway import HEADER
 from asyncdsm.streams import running_streams
@@ -278,3 +278,23 @@ async def test_a_worker_on_rabbitmq(rabbitmq: RabbitMQ, monkeypatch: pytest.Monk
         assert ("direction:in", passed) in points
         assert len(points) == 4
         assert running_streams() is None
+
+
+async def test_a_wrong_setting_is_logged_and_the_broker_runs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("DD_AGENT_HOST", "http://agent:8126")
+    monkeypatch.delenv("DD_TRACE_AGENT_URL", raising=False)
+    log.forget()
+    broker = InMemoryBroker(await_inplace=True).with_middlewares(DataStreamsMiddleware())
+
+    @broker.task
+    async def answer() -> int:
+        return 42
+
+    await broker.startup()
+    assert (await (await answer.kiq()).wait_result()).return_value == 42
+    await broker.shutdown()
+    (said,) = [record for record in caplog.records if record.name == "asyncdsm"]
+    assert said.levelname == "ERROR"
+    assert "DD_AGENT_HOST is 'http://agent:8126'" in said.getMessage()

@@ -46,3 +46,44 @@ def test_a_missing_extra_is_named() -> None:
     assert done.returncode == 1
     assert "pip install 'asyncdsm[agent]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+CTRL_C_AT_IMPORT = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+
+module, sys.argv = sys.argv[1], sys.argv[1:]
+sys.meta_path.insert(0, Finder())
+from asyncdsm.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("asyncdsm.cli", ("doctor",)),
+        ("argparse", ("doctor",)),
+        ("asyncdsm.agent.serve", ("agent", "--port", "0")),
+        ("uvicorn", ("agent", "--port", "0")),
+        ("asyncdsm.demo.run", ("demo",)),
+        ("confluent_kafka", ("demo",)),
+        ("asyncdsm.map.command", ("map",)),
+        ("rich.live", ("top",)),
+        ("asyncdsm.run.launch", ("run", sys.executable, "-c", "print('ran')")),
+        ("asyncdsm.doctor", ("doctor",)),
+    ],
+)
+def test_ctrl_c_while_it_imports_ends_it_without_a_traceback(module: str, arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CTRL_C_AT_IMPORT, module, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

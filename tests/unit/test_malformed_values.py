@@ -221,9 +221,7 @@ def test_wrapping_what_is_not_known_says_what_is_taken() -> None:
     from kombu.connection import Connection
     from kombu.messaging import Producer
 
-    with pytest.raises(
-        UnknownClientError, match=r"got the class aiokafka\.\S+AIOKafkaProducer.*instrument\('aiokafka'\)"
-    ):
+    with pytest.raises(UnknownClientError, match=r"got the class aiokafka\.\S+AIOKafkaProducer, not an object"):
         asyncdsm.wrap(aiokafka.AIOKafkaProducer)
     with Connection("memory://") as connection:
         producer = Producer(connection)

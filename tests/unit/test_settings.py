@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from asyncdsm import SettingError, Settings
+from asyncdsm.settings import sources
 
 
 def read(**environ: str) -> Settings:
@@ -47,6 +48,11 @@ def test_defaults() -> None:
         ("OTEL_SERVICE_NAME", "shop", "service", "shop"),
         ("OTEL_RESOURCE_ATTRIBUTES", "service.name=a%20b,x=y", "service", "a b"),
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=prod", "env", "prod"),
+        ("DD_TAGS", "team:a,service:shop,env:prod", "service", "shop"),
+        ("DD_TAGS", "team:a, env:prod , version:2", "env", "prod"),
+        ("DD_TAGS", "service:shop version:1:2 x", "version", "1:2"),
+        ("DD_TAGS", "service:,:,,x", "service", "unnamed-python-service"),
+        ("DD_TRACE_AGENT_HOSTNAME", "127.0.0.1", "agent_url", "http://127.0.0.1:8126"),
     ],
 )
 def test_variable(variable: str, text: str, name: str, value: object) -> None:
@@ -61,6 +67,16 @@ def test_datadogs_variables_win_over_their_aliases() -> None:
         OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=b",
     )
     assert (settings.service, settings.env) == ("ours", "a")
+
+
+def test_tags_win_over_resource_attributes_and_lose_against_variables() -> None:
+    attributes = "service.name=a,deployment.environment=a,service.version=a"
+    tags = "service:tags,env:tags,version:tags"
+    settings = read(OTEL_RESOURCE_ATTRIBUTES=attributes, DD_TAGS=tags, OTEL_SERVICE_NAME="otel", DD_ENV="variable")
+    assert (settings.service, settings.env, settings.version) == ("otel", "variable", "tags")
+    settings = read(DD_TAGS=tags, DD_SERVICE="s", DD_VERSION="v")
+    assert (settings.service, settings.env, settings.version) == ("s", "tags", "v")
+    assert sources({"DD_TAGS": tags}, socket_exists=lambda _: False)["service"] == "DD_TAGS"
 
 
 def test_what_is_given_wins_over_the_environment() -> None:
@@ -96,6 +112,18 @@ def test_the_api_key_is_never_shown() -> None:
         ("DD_TRACE_AGENT_PORT", "70000"),
         ("DD_AGENT_PORT", "x"),
         ("DD_AGENT_HOST", "a b:c"),
+        ("DD_AGENT_HOST", "http://agent:8126"),
+        ("DD_AGENT_HOST", "agent:8126"),
+        ("DD_AGENT_HOST", "agent/"),
+        ("DD_AGENT_HOST", "/var/run/datadog/apm.socket"),
+        ("DD_AGENT_HOST", "unix:///var/run/datadog/apm.socket"),
+        ("DD_AGENT_HOST", "999.1.1.1"),
+        ("DD_TRACE_AGENT_HOSTNAME", "http://agent"),
+        ("DD_TRACE_AGENT_PORT", "9" * 5000),
+        ("DD_SERVICE", "\udcff"),
+        ("DD_TAGS", "service:\udcff"),
+        ("OTEL_SERVICE_NAME", "\udcff"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.version=\udcff"),
         ("DD_DATA_STREAMS_BUCKET_DURATION_SECONDS", "0"),
         ("DD_DATA_STREAMS_BUCKET_DURATION_SECONDS", "nan"),
         ("_DD_TRACE_STATS_WRITER_INTERVAL", "-1"),
@@ -105,7 +133,16 @@ def test_a_wrong_variable_is_named_with_its_value_and_what_is_allowed(variable: 
     with pytest.raises(SettingError, match="must be") as caught:
         read(**{variable: text})
     assert str(caught.value).startswith(variable)
-    assert text in str(caught.value)
+    assert repr(text)[1:-1].rpartition(":" if variable == "DD_TAGS" else "=")[2] in str(caught.value)
+
+
+def test_a_host_that_is_a_url_is_told_where_a_url_belongs() -> None:
+    with pytest.raises(SettingError) as caught:
+        read(DD_AGENT_HOST="http://me:hush@agent:8126")
+    assert str(caught.value) == (
+        "DD_AGENT_HOST is 'http://…@agent:8126'; it must be a host name or an IP address, without scheme, port and "
+        "path; a URL is what DD_TRACE_AGENT_URL takes"
+    )
 
 
 def test_a_password_in_a_wrong_url_is_not_shown() -> None:

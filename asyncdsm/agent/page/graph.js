@@ -136,7 +136,8 @@ function updateLink(element, link, map) {
   set(element, "aria-label", `${service} ${edge.direction === "in" ? "reads" : "writes"} ${queue}: ${told}`);
   set(line, "stroke-width", width(present.rate));
   set(line, "marker-end", `url(#arrow-${present.level})`);
-  const { x, y, steep } = middle(link.points);
+  const [x, y] = link.label;
+  const steep = isSteep(link.points);
   const beside = flow === "down" || steep;
   for (const text of [label, tail, since]) {
     set(text, "x", flow === "down" ? x + 9 : x);
@@ -176,11 +177,11 @@ function curve(points, flow) {
   return path;
 }
 
-// Where a link's label stands: above the line, or on it where it is steep.
-function middle(points) {
+// A label stands above its line, or on it where the line is steep.
+function isSteep(points) {
   const at = Math.floor((points.length - 1) / 2);
-  const [[x, y], [toX, toY]] = points.length % 2 ? [points[at], points[at]] : [points[at], points[at + 1]];
-  return { x: (x + toX) / 2, y: (y + toY) / 2, steep: Math.abs(toY - y) > 12 };
+  const [[, y], [, toY]] = points.length % 2 ? [points[at], points[at]] : [points[at], points[at + 1]];
+  return Math.abs(toY - y) > 12;
 }
 
 function arrowhead(warm) {
