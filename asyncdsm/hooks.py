@@ -15,15 +15,13 @@ from asyncdsm.log import warn_each_minute, warn_once
 Function = Callable[..., Any]
 Hook = Callable[[Function], Function]
 """Takes the function that it stands around and returns what stands in for it."""
-CO_COROUTINE = 0x80
-"""The flag of a coroutine function's code, as `inspect` has it, which is slow to import."""
 
 
 class Hooks:
     """The hooks of one integration: each replaces a method of a class, or of one object, by one around it."""
 
     def __init__(self) -> None:
-        self._replaced: list[tuple[type, str, Any, Function]] = []
+        self._replaced: list[tuple[type, str, Any, Function, Callable[[], None]]] = []
 
     def put(self, owner: Any, name: str, hook: Hook, *, hot: bool = False) -> None:
         """Put a hook around `owner.name`, unless one is there. A method that is missing is one warning.
@@ -40,29 +38,28 @@ class Hooks:
             return
         if _leads_to_hook(vars(owner).get(name)) or (not of_class and _is_covered(kind, name)):
             return
-        if of_class:
-            hooked = hook(original_of(original))
-        else:
+        if not of_class:
             hooked = hook(_as_of_class(kind, name)) if hot else _on_object(kind, name, hook)
-        hooked = functools.wraps(original)(hooked)
-        hooked.__asyncdsm_original__ = original_of(original)  # type: ignore[attr-defined]
-        hooked.__asyncdsm_hook__ = hooked  # type: ignore[attr-defined]
-        if of_class:
-            self._replaced.append((owner, name, vars(owner).get(name), hooked))
-            setattr(owner, name, hooked)
-        else:
-            setattr(owner, name, MethodType(hooked, owner))
+            setattr(owner, name, MethodType(_named_as(original, hooked), owner))
+            return
+        hooked, turn_off = _switchable(hook(original_of(original)), original_of(original))
+        self._replaced.append((owner, name, vars(owner).get(name), hooked, turn_off))
+        setattr(owner, name, _named_as(original, hooked))
 
     def remove(self) -> None:
         """Restore every class. A hook that somebody else has wrapped since stays in place and does nothing."""
-        for owner, name, own, hooked in self._replaced:
-            if vars(owner).get(name) is not hooked:
-                _disable(hooked)
-            elif own is None:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, own)
+        for owner, name, own, hooked, turn_off in self._replaced:
+            if vars(owner).get(name) is hooked:
+                _restore(owner, name, own)
+            turn_off()
         self._replaced = []
+
+
+def _restore(owner: type, name: str, own: Any) -> None:
+    if own is None:
+        delattr(owner, name)
+    else:
+        setattr(owner, name, own)
 
 
 def after(observe: Function) -> Hook:
@@ -175,49 +172,30 @@ def _class_method(owner: Any, name: str) -> Any:
     return found if bind is None else bind(found, owner, type(owner))
 
 
-def _disable(hooked: Any) -> None:
-    """Let a hook that cannot be taken off, since somebody else holds it, call its original and do nothing more.
+def _named_as(original: Function, hooked: Function) -> Function:
+    """Let a hook look like what it is around, and be known as a hook."""
+    hooked = functools.wraps(original)(hooked)
+    hooked.__asyncdsm_original__ = original_of(original)  # type: ignore[attr-defined]
+    hooked.__asyncdsm_hook__ = hooked  # type: ignore[attr-defined]
+    return hooked
 
-    Its code is replaced, so that no hook has to ask at each call whether it is still wanted.
+
+def _switchable(hooked: Function, original: Function) -> tuple[Function, Callable[[], None]]:
+    """Return a function that calls `hooked`, and what makes it call `original` from then on.
+
+    Somebody else may hold a hook that was taken off its class: their wrapper goes on calling it.
     """
+    called = hooked
 
-    original, code = hooked.__asyncdsm_original__, hooked.__code__
-    del hooked.__asyncdsm_original__, hooked.__asyncdsm_hook__
-    hooked.__defaults__, hooked.__kwdefaults__ = None, {"_original": original}
-    hooked.__code__ = _passing_code(code.co_freevars, is_async=bool(code.co_flags & CO_COROUTINE))
+    def call(*args: Any, **kwargs: Any) -> Any:  # 0.1 µs, and 0.3 with keywords
+        return called(*args, **kwargs)
 
+    def turn_off() -> None:
+        nonlocal called
+        called = original
+        del call.__asyncdsm_original__, call.__asyncdsm_hook__  # type: ignore[attr-defined]
 
-def _passing_code(free_names: tuple[str, ...], *, is_async: bool) -> Any:
-    """Return the code of a function that calls its `_original`, and that closes over these names.
-
-    Its first instruction is told how many they are: where a code's names and its instructions disagree, whoever looks
-    at the frame, as debuggers and all that prints a traceback do, ends the process.
-    """
-    free = None
-
-    def pass_on(*args: Any, _original: Function, **kwargs: Any) -> Any:
-        if False:
-            return free  # never: for the instruction that a function with a closure begins with
-        return _original(*args, **kwargs)
-
-    async def pass_on_async(*args: Any, _original: Function, **kwargs: Any) -> Any:
-        if False:
-            return free
-        return await _original(*args, **kwargs)
-
-    if not free_names:
-        return (_pass_on_async if is_async else _pass_on).__code__
-    code = (pass_on_async if is_async else pass_on).__code__
-    instruction, _, *others = code.co_code  # COPY_FREE_VARS, their number
-    return code.replace(co_code=bytes([instruction, len(free_names), *others]), co_freevars=free_names)
-
-
-def _pass_on(*args: Any, _original: Function, **kwargs: Any) -> Any:
-    return _original(*args, **kwargs)
-
-
-async def _pass_on_async(*args: Any, _original: Function, **kwargs: Any) -> Any:
-    return await _original(*args, **kwargs)
+    return _marked_like(hooked, call), turn_off
 
 
 def _is_covered(kind: type, name: str) -> bool:

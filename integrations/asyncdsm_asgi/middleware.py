@@ -57,8 +57,8 @@ class DataStreamsMiddleware:
                             break
                 except Exception:  # one of them is not a pair of bytes
                     is_plain = False
-                if not is_plain and (found := push_headers(scope)) is not None:
-                    receive = await _consume_push(found, receive)
+                if not is_plain:
+                    receive = await _consume_push(scope, receive)
             await self.app(scope, receive, send)
         finally:
             checkpoint.set_current(before)  # what calls an app in its own task goes on with its own
@@ -66,16 +66,21 @@ class DataStreamsMiddleware:
                 scope.pop(_SEEN, None)  # the scope is what it was
 
     async def _stand_by(self) -> DataStreams | None:
-        streams = await stand_by_in_loop()
+        streams = None
+        try:
+            streams = await stand_by_in_loop()
+        except Exception as error:
+            hook_failed(error)
         self._lives = True
         return streams
 
 
-async def _consume_push(headers: requests.Headers, receive: Receive) -> Receive:
-    """Record the messages that a request pushes; return what hands its body on to the app."""
+async def _consume_push(scope: Scope, receive: Receive) -> Receive:
+    """Record the messages that a request pushes, if it does; return what hands its body on to the app."""
     read = None
     try:
-        if checkpoint.running() is None:
+        headers = push_headers(scope)
+        if headers is None or checkpoint.running() is None:
             return receive
         length = requests.size_of(headers)
         is_in_body = requests.is_in_body(headers)

@@ -22,7 +22,6 @@ OURS = tuple(str(Path(asyncdsm.__file__).parents[1].joinpath(folder)) for folder
 CANNOT_FAIL = {
     "asyncdsm_kombu.publish._with_headers",
     "checkpoint.not_propagated",
-    "asyncdsm_httpx.__init__._restore",
     "asyncdsm_aio_pika.consume._done_with_the_last",
     "batch._Following.__init__",
     "batch.current_task",
@@ -62,7 +61,7 @@ GUARDS = {
     "asyncdsm_aiokafka.drafts._with_room",
     "asyncdsm_asgi.body.read",
     "asyncdsm_asgi.middleware.DataStreamsMiddleware._stand_by",
-    "asyncdsm_asgi.middleware._arrived",
+    "asyncdsm_asgi.middleware._consume_push",
     "checkpoint.count",
     "checkpoint.depart",
     "manual._explained",
@@ -74,6 +73,7 @@ HAND_ON = {
     "asyncdsm_confluent.follow._looking_up.<locals>",
     "hooks._as_of_class.<locals>",
     "hooks._on_object.<locals>",
+    "hooks._switchable.<locals>",
 }
 """They call a hook with the arguments that they were given, and do nothing else."""
 

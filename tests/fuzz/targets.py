@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -74,7 +75,7 @@ def amqp(data: bytes) -> None:
         message = IncomingMessage(DeliveredMessage(Basic.Deliver("c", 1, False, "", "q"), header, data, cast("Any", 0)))
         message.headers = headers
         with capture() as captured:
-            arrived("q", message)
+            arrived(SimpleNamespace(name="q"), message)
             assert len(captured.checkpoints) == 1
         assert message.headers == headers or "nan" in repr(headers)
 

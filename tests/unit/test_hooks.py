@@ -6,7 +6,6 @@ import asyncio
 import functools
 import inspect
 import logging
-import sys
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock, patch
@@ -223,42 +222,3 @@ async def test_error_of_the_original_is_not_observed(kind: type[Client]) -> None
     with pytest.raises(OSError, match="refused"):
         await kind().get()
     assert seen == []
-
-
-@pytest.mark.parametrize("is_async", [False, True])
-def test_the_frame_of_a_hook_that_was_disabled_can_be_looked_at(is_async: bool) -> None:
-    """As tracebacks and debuggers do."""
-    frames = list[Any]()
-
-    class Client:
-        def call(self) -> None:
-            frames.append(sys._getframe(1).f_locals)
-
-        async def call_async(self) -> None:
-            frames.append(sys._getframe(1).f_locals)
-
-    name = "call_async" if is_async else "call"
-    hooks, first, second = Hooks(), object(), object()
-
-    def hook(original: Any) -> Any:
-        async def hooked_async(*args: Any) -> Any:
-            return first, second, await original(*args)
-
-        def hooked(*args: Any) -> Any:
-            return first, second, original(*args)
-
-        return hooked_async if is_async else hooked
-
-    hooks.put(Client, name, hook)
-    inner = vars(Client)[name]
-
-    @functools.wraps(inner)
-    def wrapper(self: Client) -> Any:
-        return inner(self)
-
-    setattr(Client, name, wrapper)
-    hooks.remove()
-    result = getattr(Client(), name)()
-    if is_async:
-        asyncio.run(result)
-    assert "_original" in frames[0]
