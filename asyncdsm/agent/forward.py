@@ -224,6 +224,9 @@ def _digest(body: bytes) -> bytes:
 class _Exporter(AgentExporter):
     """Sends each payload with the headers it came with, and no others; says what became of it."""
 
+    # ASYNCDSM_AGENT_TOKEN would set the token of the agent that forwards.
+    how_to_give_token: str = "give it in the address: --forward http://agent:TOKEN@HOST:PORT"  # noqa: S105
+
     def __init__(self, settings: Settings, note_outcome: Callable[[Spooled, DeliveryError | None], None]) -> None:
         super().__init__(settings)
         self._note_outcome = note_outcome
