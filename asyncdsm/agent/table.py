@@ -13,7 +13,8 @@ from rich.text import Text
 
 from asyncdsm.agent.graph import Node, link_of
 from asyncdsm.agent.naming import qualifiers
-from asyncdsm.agent.words import change_text, counting, duration_text, isolated, plain, without_isolation
+from asyncdsm.agent.words import change_text, duration_text, isolated, plain, without_isolation
+from asyncdsm.log import counting
 
 LONGEST_NAME = 40
 SHORTEST_NAME = 4
@@ -54,11 +55,12 @@ class MapTable:
         yield self._table(rows, shown)
 
     def _table(self, rows: list[list[RenderableType]], shown: list[int]) -> Table:
+        way = " · way: since the message began" if WAY_P50 in shown else ""
         table = Table(
             title=_title(self._topology),
             title_justify="left",
             title_style="bold",
-            caption="hop: since the checkpoint before · way: since the message began",
+            caption="hop: since the checkpoint before" + way,
             caption_justify="left",
             box=SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
@@ -80,14 +82,14 @@ def _qualifiers(edges: list[dict[str, Any]]) -> dict[Node, str]:
 
 
 def _width_needed(rows: list[list[RenderableType]], shown: list[int], console: Console, options: ConsoleOptions) -> int:
-    """Return how many cells the columns take, the names as far as they must be seen."""
+    """Return how many cells the columns take, with two after each; names count as far as they must be seen."""
     wide = options.update(width=10_000)
     widths = [
         [cell_len(COLUMNS[column]), *(Measurement.get(console, wide, row[column]).maximum for row in rows)]
         for column in shown
     ]
     least = dict.fromkeys(NAMES, SHORTEST_CELLS)
-    return sum(min(max(each), least.get(column, 1000)) + 1 for column, each in zip(shown, widths, strict=True))
+    return sum(min(max(each), least.get(column, 1000)) + 2 for column, each in zip(shown, widths, strict=True)) - 1
 
 
 def slowness(edge: dict[str, Any]) -> float:

@@ -66,11 +66,6 @@ def change_text(present: Mapping[str, Any]) -> str:
     return "" if present["since"] is None else f"{present['state']} {clock_text(present['since'])}"
 
 
-def counting(number: int, what: str) -> str:
-    """Return how many there are of something, as in `1 queue` and `2 queues`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def cut_to_cells(name: str, cells: int) -> str:
     """Return a name, cut to what has room in so many cells: Chinese, Japanese and Korean characters take two."""
     used = 0

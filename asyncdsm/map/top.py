@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from asyncdsm.agent.table import render, slowness
-from asyncdsm.agent.words import counting
+from asyncdsm.log import counting
 from asyncdsm.map.ask import NoAnswerError, client_of, topology_from, without_password
 from asyncdsm.map.text import warnings
 
