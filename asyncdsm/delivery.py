@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import anyio
 
 from asyncdsm.exporters import DeliveryError, Exporter, NoEndpoint, Refused, TryAgain
-from asyncdsm.log import inform, warn_each_minute, warn_once
+from asyncdsm.log import counting, inform, warn_each_minute, warn_once
 from asyncdsm.outbox import Outbox
 from asyncdsm.stats import Accounts
 
@@ -98,12 +98,14 @@ class Delivery:
     def _delivered(self, count: int) -> None:
         self._accounts.deliver(count)
         if self._failures:
-            inform("the agent answers again: %d parcels wait", len(self._outbox))
+            inform("the agent answers again, with %s waiting", counting(len(self._outbox), "parcel"))
         self._failures, self.due, self.reached, self._no_endpoint = 0, 0.0, True, False
 
     def _refused(self, count: int, refusal: Refused) -> None:
         self._accounts.drop("rejected", count)
-        warn_each_minute("rejected", "a payload of %d checkpoints was refused and is lost: %s", count, str(refusal))
+        warn_each_minute(
+            "rejected", "a payload of %s was refused and is lost: %s", counting(count, "checkpoint"), str(refusal)
+        )
 
     def _postpone(self, error: Exception) -> None:
         now = anyio.current_time()
@@ -180,4 +182,4 @@ def _is_absent(error: BaseException | None) -> bool:
 def say_dropped(count: int) -> None:
     """Warn that the outbox overflowed, once a minute."""
     if count:
-        warn_each_minute("outbox", "the outbox is full: the oldest %d checkpoints are lost", count)
+        warn_each_minute("outbox", "the outbox is full: lost the oldest %s", counting(count, "checkpoint"))

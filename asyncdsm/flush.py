@@ -17,7 +17,7 @@ from asyncdsm.ddtrace_manual import take_over_from_ddtrace
 from asyncdsm.delivery import HEDGE_AFTER, Delivery, say_dropped
 from asyncdsm.edge import MOST_PATHWAYS, Point
 from asyncdsm.hosts import Loop, current_loop, do_here
-from asyncdsm.log import warn_each_minute, warn_once
+from asyncdsm.log import counting, warn_each_minute, warn_once
 from asyncdsm.outbox import Outbox, Parcel
 from asyncdsm.settings import Settings
 
@@ -213,8 +213,8 @@ class Flusher:
 
     def _report_lost(self, checkpoints: int, error: Exception) -> None:
         self._aggregator.accounts.drop("encoding", checkpoints)
-        message = "%d checkpoints could not be encoded and are lost: %r"
-        warn_each_minute("encoding", message, checkpoints, error, error=error)
+        message = "lost %s, which could not be encoded: %r"
+        warn_each_minute("encoding", message, counting(checkpoints, "checkpoint"), error, error=error)
 
     def _give_up_rest(self) -> None:
         accounts = self._aggregator.accounts
@@ -223,7 +223,7 @@ class Flusher:
             accounts.drop("shutdown", bucket.recorded)
             lost += bucket.recorded
         if lost:
-            warn_each_minute("shutdown", "%d checkpoints could not be delivered before the end and are lost", lost)
+            warn_each_minute("shutdown", "lost %s, not delivered before the end", counting(lost, "checkpoint"))
 
     def _note_high_watermarks(self) -> None:
         for partition in lag.current_lags(self._report_lag_error):

@@ -56,6 +56,11 @@ def warn(message: str, *values: object) -> None:
     getLogger("asyncdsm").warning(message, *map(_on_one_line, values))
 
 
+def counting(number: int, what: str) -> str:
+    """Return how many there are of something, as in `1 queue` and `2 queues`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def forget() -> None:
     """Let everything be said again."""
     _said.clear()

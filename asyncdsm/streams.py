@@ -16,7 +16,7 @@ from asyncdsm.beside import silence_ddtrace
 from asyncdsm.ddtrace_manual import take_over_from_ddtrace
 from asyncdsm.hooks import hook_failed
 from asyncdsm.lag import Lag
-from asyncdsm.log import warn_each_minute
+from asyncdsm.log import counting, warn_each_minute
 from asyncdsm.settings import Settings
 from asyncdsm.stats import Accounts, Stats
 
@@ -151,7 +151,7 @@ class DataStreams:
         """The flush did not come to its end in time: it had no turn, or waits for what cannot be cancelled."""
         pending = self.stats.pending
         if pending:
-            warn_each_minute("late", "%d checkpoints were not delivered in time, and may be lost", pending)
+            warn_each_minute("late", "not delivered in time, and perhaps lost: %s", counting(pending, "checkpoint"))
 
     @property
     def _patience(self) -> float:

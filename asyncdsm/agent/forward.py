@@ -23,7 +23,7 @@ from asyncdsm.agent.store_spool import RawHeaders, Spooled
 from asyncdsm.delivery import Delivery, say_dropped
 from asyncdsm.exporters import DeliveryError, Refused, TryAgain
 from asyncdsm.exporters.agent import AgentExporter
-from asyncdsm.log import inform, warn_each_minute
+from asyncdsm.log import counting, inform, warn_each_minute
 from asyncdsm.outbox import Outbox, Parcel
 from asyncdsm.settings import Settings
 from asyncdsm.stats import Accounts, Stats
@@ -192,9 +192,12 @@ class Forwarder:
     async def _end(self) -> None:
         saved = await self._save()
         if saved and self._outbox:
-            inform("%d payloads wait in the store's file and are forwarded after the next start", len(self._outbox))
+            inform(
+                "%s left in the store's file, to forward after the next start", counting(len(self._outbox), "payload")
+            )
         elif lost := self._outbox.drop_all("shutdown"):
-            warn_each_minute("forward", "%d payloads could not be passed on before the end and are lost", lost)
+            message = "%s could not be passed on before the end and %s lost"
+            warn_each_minute("forward", message, counting(lost, "payload"), "is" if lost == 1 else "are")
 
     async def _rest(self) -> None:
         """Wait for a payload; after a failure, until it is worth trying again."""
@@ -223,6 +226,9 @@ def _digest(body: bytes) -> bytes:
 
 class _Exporter(AgentExporter):
     """Sends each payload with the headers it came with, and no others; says what became of it."""
+
+    # ASYNCDSM_AGENT_TOKEN would set the token of the agent that forwards.
+    how_to_give_token: str = "give it in the address: --forward http://agent:TOKEN@HOST:PORT"  # noqa: S105
 
     def __init__(self, settings: Settings, note_outcome: Callable[[Spooled, DeliveryError | None], None]) -> None:
         super().__init__(settings)

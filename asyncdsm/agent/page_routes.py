@@ -99,7 +99,7 @@ def _links(graph: Graph, layout: Layout) -> list[dict[str, Any]]:
             "from": link.source.id,
             "to": link.target.id,
             "points": [[round(x, 1), round(y, 1)] for x, y in points],
-            "label": [round(place, 1) for place in label],
+            "label": {**label._asdict(), "x": round(label.x, 1), "y": round(label.y, 1)},
         }
         for link, points, label in zip(graph.links, layout.links, layout.labels, strict=True)
     ]

@@ -14,43 +14,82 @@ from rich.text import Text
 from asyncdsm.agent.graph import Node, link_of
 from asyncdsm.agent.naming import qualifiers
 from asyncdsm.agent.words import change_text, duration_text, isolated, plain, without_isolation
+from asyncdsm.log import counting
 
 LONGEST_NAME = 40
 SHORTEST_NAME = 4
 """Cells that are left to a name before what tells it from others is cut."""
-COLUMNS = ("service", "", "queue", "group", "msg/s", "hop p50", "p99", "way p50", "p99", "lag")
-CHANGE = "since"
+COLUMNS = ("service", "", "queue", "group", "msg/s", "hop p50", "p99", "way p50", "p99", "lag", "since")
 NAMES = (0, 2, 3)
+GROUP, WAY_P50, WAY_P99, CHANGE = 3, 7, 8, 10
+LEFT_OUT_FIRST = (CHANGE, WAY_P99, WAY_P50, GROUP)
+SHORTEST_CELLS = 12
+"""Cells of a name that are shown before other columns are, or all of it where it is shorter."""
 
 
-def render(topology: dict[str, Any]) -> Table:
+def render(topology: dict[str, Any]) -> MapTable:
     """Return the table of what hops are like now; the slowest one stands out.
 
     A last column says since when hops are slower, faster or idle, if there are any such hops.
     """
-    edges = sorted(topology["edges"], key=_in_order_of_travel)
-    changed = any(edge["present"]["since"] is not None for edge in edges)
-    table = Table(
-        title=_title(topology),
-        title_justify="left",
-        title_style="bold",
-        caption="hop: since the checkpoint before · way: since the message began",
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
-    for index, column in enumerate(COLUMNS):
-        # Where there is no room, the names give way, and not the numbers.
-        table.add_column(column, justify="right" if index > 3 else "left", no_wrap=index not in NAMES)
-    if changed:
-        table.add_column(CHANGE, no_wrap=True)
-    slowest = max(edges, key=slowness, default=None)
-    named = qualifiers(node for edge in edges for node in _ends(edge))
-    for edge in edges:
-        change = [Text(change_text(edge["present"]))] if changed else []
-        table.add_row(*_cells(edge, named), *change, style=_style(edge, is_slowest=edge is slowest))
-    return table
+    return MapTable(topology)
+
+
+class MapTable:
+    """The table, with the columns that have room: services and queues must be told apart."""
+
+    def __init__(self, topology: dict[str, Any]) -> None:
+        self._topology = topology
+        self._edges: list[dict[str, Any]] = sorted(topology["edges"], key=_in_order_of_travel)
+        self.style: str = "none"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the table without the first columns of `LEFT_OUT_FIRST`, as many as it takes to give names room."""
+        changed = any(edge["present"]["since"] is not None for edge in self._edges)
+        shown = [*range(len(COLUMNS) - (not changed))]
+        rows = [_cells(edge, named) for named in [_qualifiers(self._edges)] for edge in self._edges]
+        for column in LEFT_OUT_FIRST:
+            if _width_needed(rows, shown, console, options) <= options.max_width:
+                break
+            shown = [each for each in shown if each != column]
+        yield self._table(rows, shown)
+
+    def _table(self, rows: list[list[RenderableType]], shown: list[int]) -> Table:
+        way = " · way: since the message began" if WAY_P50 in shown else ""
+        table = Table(
+            title=_title(self._topology),
+            title_justify="left",
+            title_style="bold",
+            caption="hop: since the checkpoint before" + way,
+            caption_justify="left",
+            box=SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            show_edge=False,
+            style=self.style,
+        )
+        for column in shown:
+            # Where there is still no room, the names give way, and not the numbers.
+            is_right = 3 < column < CHANGE
+            table.add_column(COLUMNS[column], justify="right" if is_right else "left", no_wrap=column not in NAMES)
+        slowest = max(self._edges, key=slowness, default=None)
+        for edge, cells in zip(self._edges, rows, strict=True):
+            table.add_row(*(cells[column] for column in shown), style=_style(edge, is_slowest=edge is slowest))
+        return table
+
+
+def _qualifiers(edges: list[dict[str, Any]]) -> dict[Node, str]:
+    return qualifiers(node for edge in edges for node in _ends(edge))
+
+
+def _width_needed(rows: list[list[RenderableType]], shown: list[int], console: Console, options: ConsoleOptions) -> int:
+    """Return how many cells the columns take, with two after each; names count as far as they must be seen."""
+    wide = options.update(width=10_000)
+    widths = [
+        [cell_len(COLUMNS[column]), *(Measurement.get(console, wide, row[column]).maximum for row in rows)]
+        for column in shown
+    ]
+    least = dict.fromkeys(NAMES, SHORTEST_CELLS)
+    return sum(min(max(each), least.get(column, 1000)) + 2 for column, each in zip(shown, widths, strict=True)) - 1
 
 
 def slowness(edge: dict[str, Any]) -> float:
@@ -65,7 +104,7 @@ def _style(edge: dict[str, Any], *, is_slowest: bool) -> str | None:
 
 
 def _title(topology: dict[str, Any]) -> str:
-    return f"{len(topology['services'])} services, {len(topology['queues'])} queues"
+    return f"{counting(len(topology['services']), 'service')}, {counting(len(topology['queues']), 'queue')}"
 
 
 def _in_order_of_travel(edge: dict[str, Any]) -> tuple[float, str, str]:
@@ -92,6 +131,7 @@ def _cells(edge: dict[str, Any], named: dict[Node, str]) -> list[RenderableType]
         *(duration(hop[name]) for name in ("p50", "p99")),
         *(duration(way[name]) for name in ("p50", "p99")),
         Text("" if edge["lag"] is None else str(edge["lag"])),
+        Text(change_text(present)),
     ]
 
 

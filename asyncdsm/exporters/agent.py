@@ -54,6 +54,8 @@ getLogger("httpx2").addFilter(_is_programs_own)
 class AgentExporter:
     """Posts payloads to `settings.agent_url`. Make it in a worker thread: it may load certificates."""
 
+    how_to_give_token: str = "set ASYNCDSM_AGENT_TOKEN to it"  # noqa: S105  (an advice)
+
     def __init__(self, settings: Settings) -> None:
         url = urlsplit(settings.agent_url)
         secure, socket_path = url.scheme == "https", url.path if url.scheme == "unix" else None
@@ -114,7 +116,7 @@ class AgentExporter:
             return ""
         if self._shows_token:
             return ": the token that is set is not the one that the agent was started with"
-        return ": the agent asks for its token; set ASYNCDSM_AGENT_TOKEN to it"
+        return f": the agent asks for its token; {self.how_to_give_token}"
 
     def headers_of(self, payload: bytes) -> list[tuple[bytes, bytes]] | None:
         """Return headers of this one payload, besides those of all."""

@@ -7,15 +7,17 @@ from math import log10
 from xml.sax.saxutils import escape
 
 from asyncdsm.agent.graph import Graph, Link, Node
-from asyncdsm.agent.layout import SIZES, Layout, curve, layout_of
+from asyncdsm.agent.layout import LINE, SIZES, Layout, PlacedLabel, curve, label_origin, layout_of
 from asyncdsm.agent.routes import Point
 from asyncdsm.agent.words import cut_to_cells
 from asyncdsm.map.names import about, labels, says
 
-LONGEST = {"service": 19, "queue": 17}
+LONGEST = {"service": 18, "queue": 15}
+# Cells of a name of 13 px at 8.5 px each, which is wide: an image does not know the fonts of its reader.
 _STYLE = """
   text { font: 13px system-ui, sans-serif; text-anchor: middle; fill: #1b2330 }
   .what { font-size: 11px; fill: #5b6675 }
+  .label { paint-order: stroke; stroke: #ffffff; stroke-width: 4; stroke-linejoin: round }
   .background { fill: #ffffff }
   rect { fill: #ffffff; stroke: #b9c1cc; stroke-width: 1.5 }
   .queue rect { fill: #f1f3f6 }
@@ -25,7 +27,7 @@ _STYLE = """
   .warm1 { stroke: #7f9dc4 } .warm2 { stroke: #c5a243 } .warm3 { stroke: #e08a26 }
   .warm4 { stroke: #dc5a2b } .warm5 { stroke: #c0263c }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e7eaef } .what { fill: #95a0ae } .background { fill: #0f1317 }
+    text { fill: #e7eaef } .what { fill: #95a0ae } .background { fill: #0f1317 } .label { stroke: #0f1317 }
     rect { fill: #171c22; stroke: #465260 } .queue rect { fill: #1f262e }
   }
 """
@@ -47,27 +49,35 @@ def svg(graph: Graph) -> str:
         f"<style>{_STYLE}</style>",
         _ARROW,
         f'<rect class="background" stroke="none" {size}/>',
-        *(part for drawn in zip(graph.links, layout.links, layout.labels, strict=True) for part in _link(*drawn)),
+        *(_link(link, points) for link, points in zip(graph.links, layout.links, strict=True)),
+        *(text for link, label in zip(graph.links, layout.labels, strict=True) for text in _label(link, label)),
         *(_node(node, what, titles[node], layout) for node, what in about(graph.nodes).items()),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _link(link: Link, points: list[Point], label: Point) -> Iterator[str]:
+def _link(link: Link, points: list[Point]) -> str:
     if link.edge is None:
-        yield f'<path class="link carried" marker-end="url(#to)" d="{curve(points)}"/>'
-        return
+        return f'<path class="link carried" marker-end="url(#to)" d="{curve(points)}"/>'
     present = link.edge["present"]
     width = min(11.0, 1.5 + 1.6 * log10(1 + 4 * present["rate"]))
-    yield (
+    return (
         f'<path class="link warm{present["level"]}" stroke-width="{width:.1f}" marker-end="url(#to)" '
         f'd="{curve(points)}"><title>{escape(says(link))}</title></path>'
     )
-    x, y = label
-    yield f'<text class="what" x="{x:.1f}" y="{y - 7:.1f}">{escape(present["label"])}</text>'
-    if present["tail"]:
-        yield f'<text class="what" x="{x:.1f}" y="{y + 16:.1f}">p99 {escape(present["tail"])}</text>'
+
+
+def _label(link: Link, label: PlacedLabel) -> Iterator[str]:
+    """Yield the lines of a link's label, as many as have room."""
+    if link.edge is None:
+        return
+    present = link.edge["present"]
+    lines = [present["label"], f"p99 {present['tail']}" if present["tail"] else ""][: label.lines]
+    shown = [line for line in lines if line]
+    x, y, _ = label_origin(label, len(shown))
+    for at, line in enumerate(shown):
+        yield f'<text class="what label" x="{x:.1f}" y="{y + LINE * at:.1f}">{escape(line)}</text>'
 
 
 def _node(node: Node, what: str, title: str, layout: Layout) -> str:

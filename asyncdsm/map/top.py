@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from asyncdsm.agent.table import render, slowness
+from asyncdsm.log import counting
 from asyncdsm.map.ask import NoAnswerError, client_of, topology_from, without_password
 from asyncdsm.map.text import warnings
 
@@ -58,7 +59,7 @@ def page(topology: dict[str, Any], url: str, problem: str, since: str, height: i
     table = render({**topology, "edges": edges[:room]})
     if problem:
         table.style = "dim"
-    left_out = [Text(f"and {len(edges) - room} faster hops", style="dim")] if len(edges) > room else []
+    left_out = [Text(f"and {counting(len(edges) - room, 'faster hop')}", style="dim")] if len(edges) > room else []
     return Group(state, table, *left_out, *warned)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import combinations, pairwise
 
 from asyncdsm.agent.graph import Graph
-from asyncdsm.agent.layout import SIZES, Layout
-from asyncdsm.agent.routes import Point
+from asyncdsm.agent.layout import LABEL_SIZES, LINE, SIZES, Layout, PlacedLabel, label_origin
+from asyncdsm.agent.routes import Box, Point
 
 STEPS = 24
 NEAREST = 8.0
@@ -61,18 +61,45 @@ def drawn_points(layout: Layout, points: list[Point]) -> Iterator[Point]:
             yield layout.flow.point(*at)
 
 
+def label_box(label: PlacedLabel) -> Box:
+    """Return the box of a label that has all the lines it has room for, by its middle (x, y), width and height."""
+    width, height = LABEL_SIZES[label.lines - 1]
+    x, y, anchor = label_origin(label, label.lines)
+    middle = {"start": x + width / 2, "middle": x, "end": x - width / 2}[anchor]
+    return Box(middle, y - 4 + LINE / 2 * (label.lines - 1), width, height)
+
+
+def _touch(one: Box, other: Box) -> bool:
+    return (
+        abs(one.along - other.along) < (one.length + other.length) / 2 - 1.5
+        and abs(one.across - other.across) < (one.breadth + other.breadth) / 2 - 1.5
+    )
+
+
 def overlapping_labels(layout: Layout) -> int:
-    """Return how many pairs of labels are over each other, in an image that has them above their links."""
-    return sum(abs(x - to_x) < 40 and abs(y - to_y) < 11 for (x, y), (to_x, to_y) in combinations(layout.labels, 2))
+    """Return how many pairs of labels are over each other, each with all the lines it has room for."""
+    boxes = [label_box(label) for label in layout.labels]
+    return sum(_touch(one, other) for one, other in combinations(boxes, 2))
 
 
 def labels_on_nodes(graph: Graph, layout: Layout) -> list[str]:
-    """Return which nodes the label of a link is over, in an image that has labels above their links."""
+    """Return which nodes the label of a link is over, with all the lines it has room for."""
     return [
         f"the label of {link.source.name} to {link.target.name} is on {node.name}"
-        for link, (x, y) in zip(graph.links, layout.labels, strict=True)
-        for node, (at_x, at_y) in layout.nodes.items()
-        if abs(x - at_x) < SIZES[node.kind][0] / 2 + 20 and abs(y - 11 - at_y) < SIZES[node.kind][1] / 2 + 6
+        for link, label in zip(graph.links, layout.labels, strict=True)
+        for node, middle in layout.nodes.items()
+        if _touch(label_box(label), Box(*middle, *SIZES[node.kind]))
+    ]
+
+
+def labels_on_links(graph: Graph, layout: Layout) -> list[str]:
+    """Return which labels are over another link than their own."""
+    return [
+        f"the label of {link.source.name} to {link.target.name} is on a link of {other.source.name}"
+        for link, label in zip(graph.links, layout.labels, strict=True)
+        for other, points in zip(graph.links, layout.links, strict=True)
+        if other is not link
+        if any(_touch(label_box(label), Box(*point, 2, 2)) for point in drawn_points(layout, points))
     ]
 
 

@@ -125,6 +125,21 @@ async def test_the_other_side_refuses() -> None:
     assert intake.accepted == [body(1), body(3)]
 
 
+async def test_agent_that_asks_for_a_token_is_answered_with_how_to_forward_to_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with (
+        running_agent(token=TOKEN) as far,
+        running_agent(forward=far.url) as near,
+        Client(base_url=near.url) as client,
+    ):
+        await client.report(body(1), gzipped=True)
+        await accounts(client, lambda shown: shown["pending"] == 0)
+        assert "--forward http://agent:TOKEN@HOST:PORT" in (await client.get("/api/health")).text
+    assert "give it in the address: --forward http://agent:TOKEN@HOST:PORT" in caplog.text
+    assert "ASYNCDSM_AGENT_TOKEN" not in caplog.text
+
+
 async def test_the_other_side_is_slow(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """What cannot be delivered by the end is counted, and said; who reports here waits for none of it."""
     monkeypatch.setattr(Settings, "shutdown_seconds", 0.2)

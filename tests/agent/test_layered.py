@@ -19,7 +19,14 @@ from asyncdsm.agent.layered.positions import ascending_fit
 from asyncdsm.agent.layered.straight import straighten_paths
 from asyncdsm.agent.layout import FLOWS, Layout, layout_of
 from asyncdsm.agent.topology import topology
-from tests.agent.drawings import crossings, faults, labels_on_nodes, links_through_nodes, overlapping_labels
+from tests.agent.drawings import (
+    crossings,
+    faults,
+    labels_on_links,
+    labels_on_nodes,
+    links_through_nodes,
+    overlapping_labels,
+)
 from tests.agent.maps import MapStore
 
 SERVICES = [Node("service", f"s{number}", "") for number in range(8)]
@@ -212,9 +219,27 @@ def test_pipelines_have_few_crossings(stages: int, width: int, loops: int, most:
     assert sum(map(crossings, layouts)) <= most
 
 
-@given(graphs)
-def test_labels_are_on_no_node(graph: Graph) -> None:
-    assert labels_on_nodes(graph, layout_of(graph)) == []
+@given(graphs, flows)
+def test_labels_are_on_no_node(graph: Graph, flow: str) -> None:
+    assert labels_on_nodes(graph, layout_of(graph, flow)) == []
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize(
+    ("paths", "whole"),
+    [
+        (["a>q1", "q1>a"], True),
+        (["web>q1>worker>q2>done"], True),
+        (["b>q1>a", "a>q1", "a>q2", "b>q2"], False),
+        (["a>q1", "a>q2", "a>q3", "a>q4", "a>q5"], False),
+    ],
+)
+def test_labels_of_small_maps_are_on_nothing_else(paths: list[str], whole: bool, flow: str) -> None:
+    graph = graph_with(named(*paths))
+    layout = layout_of(graph, flow)
+    assert (overlapping_labels(layout), labels_on_nodes(graph, layout), labels_on_links(graph, layout)) == (0, [], [])
+    if whole:
+        assert {label.lines for label in layout.labels} == {3}
 
 
 def test_labels_of_links_that_cross_are_not_on_each_other() -> None:

@@ -83,7 +83,7 @@ def shop() -> MapStore:
 def test_live_to_the_end(number: signal.Signals) -> None:
     maps = shop()
     with agent(store=maps.store) as running, top("--url", running.url) as terminal:
-        terminal.wait_for("2 services, 1 queues")
+        terminal.wait_for("2 services, 1 queue")
         maps.passed("shipping", "out", "parcels")
         terminal.wait_for("3 services, 2 queues")
         assert terminal.end(number) == 0

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, expect
 
 from asyncdsm.agent.serve import RunningAgent, running_agent
 from tests.agent.maps import HOSTILE, MapStore, now
-from tests.browser.reading import heading, hop, node, reading
+from tests.browser.reading import DESKTOP, PHONE, heading, hop, node, reading
 
 
 class Shop:
@@ -288,3 +288,53 @@ async def test_new_trouble_is_seen_and_told(browser: Browser, agent: RunningAgen
         await expect(changed).to_contain_text("slower since")
         await changed.locator(".hop").click()
         await expect(page.locator("#panel .now")).to_contain_text("4.98 ms before")
+
+
+FITS = """() => [...document.querySelectorAll("#graph .node")].map((node) => {
+  const [box, name] = ["rect", ".name"].map((each) => node.querySelector(each).getBoundingClientRect());
+  return [box.left <= name.left && name.right <= box.right, name.height];
+})"""
+
+
+async def test_names_of_nodes_fit_into_their_boxes(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
+    for name in ("unnamed-python-service", "W" * 40, "宽" * 40, "i" * 40):
+        shop.maps.passed(name, "out", name, parent=0)
+    async with reading(browser, agent.url) as page:
+        named = node(page, "service", "unnamed-python-service")
+        await expect(named.locator(".name")).to_have_text(re.compile("^unnamed-.*…$"))
+        await expect(named.locator("title")).to_have_text(re.compile("^unnamed-python-service"))
+        assert [fits for fits, _ in await page.evaluate(FITS)] == [True] * 8
+
+
+async def test_names_can_be_read_on_a_phone_where_the_map_has_many_parts(
+    browser: Browser, agent: RunningAgent, shop: Shop
+) -> None:
+    for number in range(9):
+        shop.maps.passed(f"s{number}", "out", f"q{number}", parent=0)
+    async with reading(browser, agent.url, viewport=PHONE, color_scheme="dark") as page:
+        await expect(node(page, "service", "s0").locator(".name")).to_be_in_viewport()
+        assert min(height for _, height in await page.evaluate(FITS)) >= 8
+
+
+LABELS = """() => {
+  const lines = [...document.querySelectorAll("#graph .label")].filter((line) => line.textContent);
+  const drawn = [...document.querySelectorAll("#graph .node rect"), ...lines];
+  const boxes = drawn.map((each) => each.getBoundingClientRect());
+  const within = (one, other) =>
+    Math.min(one.right, other.right) - Math.max(one.left, other.left) > 1 &&
+    Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > 4;
+  return boxes.flatMap((one, at) => boxes.slice(at + 1).filter((other) => within(one, other))).length;
+}"""
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+async def test_labels_of_a_queue_that_its_writer_reads_cover_nothing(
+    browser: Browser, agent: RunningAgent, shop: Shop, viewport: dict[str, int]
+) -> None:
+    shop.maps.passed("worker", "out", "celery", parent=0, seconds=[0.0] * 99)
+    shop.maps.passed("worker", "in", "celery", group="celery", seconds=[0.4] * 95 + [120.6] * 5)
+    shop.maps.passed("old", "out", "celery", parent=0, ago=200)
+    shop.maps.passed("old", "in", "celery", group="old", ago=200)
+    async with reading(browser, agent.url, viewport=viewport) as page:
+        await expect(page.get_by_text("p99 2.01 min", exact=True)).to_be_visible()
+        assert await page.evaluate(LABELS) == 0

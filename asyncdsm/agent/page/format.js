@@ -28,6 +28,10 @@ export function count(value) {
   return value < 999.5e6 ? `${short(value / 1e6)} M` : `${short(value / 1e9)} G`;
 }
 
+export function counting(number, what) {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
+}
+
 export function bytes(value) {
   if (!known(value)) return NOTHING;
   if (value < 1000) return `${short(value)} B`;

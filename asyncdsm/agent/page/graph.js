@@ -3,11 +3,14 @@
 import { svg, set } from "./dom.js";
 import { arrow, clock, count, presentText, rate, width } from "./format.js";
 import { warnings } from "./model.js";
-import { cutToCells, namesOf, plain } from "./names.js";
+import { cutToWidth, namesOf, plain } from "./names.js";
 import { View } from "./view.js";
 
 const LABELLED_LINKS = 60;
-const LONGEST_LABEL = { service: 18, queue: 16 };
+const ROOM = { service: 14, queue: 22 }; // pixels of a box that are left free beside its name
+// As in layout.py: from a line of a label to the next one, and from a link to its label, in pixels.
+const LINE = 13;
+const BESIDE = 5;
 const MARKS = { slower: "▲", faster: "▼", idle: "since", steady: "" };
 
 export class Graph {
@@ -116,8 +119,9 @@ function updateNode(element, node, map) {
     set(box, attribute, value);
   }
   write(title, [node.label, where, says].filter(Boolean).join(" · "));
-  write(name, cutToCells(node.name || node.where || "?", LONGEST_LABEL[node.kind]));
-  write(about, cut(says, 26));
+  const room = node.width - ROOM[node.kind];
+  writeFitted(name, node.name || node.where || "?", room);
+  writeFitted(about, says, room);
 }
 
 function updateLink(element, link, map) {
@@ -136,20 +140,34 @@ function updateLink(element, link, map) {
   set(element, "aria-label", `${service} ${edge.direction === "in" ? "reads" : "writes"} ${queue}: ${told}`);
   set(line, "stroke-width", width(present.rate));
   set(line, "marker-end", `url(#arrow-${present.level})`);
-  const [x, y] = link.label;
-  const steep = isSteep(link.points);
-  const beside = flow === "down" || steep;
-  for (const text of [label, tail, since]) {
-    set(text, "x", flow === "down" ? x + 9 : x);
-    set(text, "text-anchor", flow === "down" ? "start" : "middle");
-  }
-  set(label, "y", beside ? y + 4 : y - 7);
-  set(tail, "y", beside ? y + 17 : y + 15);
-  set(since, "y", (beside ? y + 17 : y + 15) + (present.tail ? 13 : 0));
   write(title, `${service} ${arrow(edge)} ${queue}: ${told}`);
-  write(label, present.label);
-  write(tail, present.tail ? `p99 ${present.tail}` : "");
-  write(since, present.since === null ? "" : `${MARKS[present.state]} ${clock(present.since, false)}`);
+  const lines = [
+    [label, present.label],
+    [tail, present.tail ? `p99 ${present.tail}` : ""],
+    [since, present.since === null ? "" : `${MARKS[present.state]} ${clock(present.since, false)}`],
+  ];
+  writeLabel(link.label, lines);
+}
+
+// Writes the lines of a label: as many as have room, the first ones first. The others are in the title.
+function writeLabel(place, lines) {
+  const shown = lines.filter(([, text]) => text).slice(0, place.lines);
+  const [x, y, anchor] = labelOrigin(place, shown.length);
+  for (const [element, text] of lines) {
+    const at = shown.findIndex(([each]) => each === element);
+    write(element, at < 0 ? "" : text);
+    set(element, "x", x);
+    set(element, "y", y + LINE * Math.max(at, 0));
+    set(element, "text-anchor", anchor);
+  }
+}
+
+// As `label_origin` of layout.py: x and baseline of the first of some lines, and their anchor.
+function labelOrigin({ x, y, side }, lines) {
+  if (side === "above") return [x, y - BESIDE - 3 - LINE * (lines - 1), "middle"];
+  if (side === "below") return [x, y + BESIDE + 11, "middle"];
+  const middle = y + 4 - (LINE / 2) * (lines - 1);
+  return side === "right" ? [x + BESIDE, middle, "start"] : [x - BESIDE, middle, "end"];
 }
 
 function aboutService(node, warned) {
@@ -177,13 +195,6 @@ function curve(points, flow) {
   return path;
 }
 
-// A label stands above its line, or on it where the line is steep.
-function isSteep(points) {
-  const at = Math.floor((points.length - 1) / 2);
-  const [[, y], [, toY]] = points.length % 2 ? [points[at], points[at]] : [points[at], points[at + 1]];
-  return Math.abs(toY - y) > 12;
-}
-
 function arrowhead(warm) {
   const size = { markerWidth: 9, markerHeight: 9, refX: 8, refY: 5, viewBox: "0 0 10 10" };
   return svg("marker", { id: `arrow-${warm}`, orient: "auto", markerUnits: "userSpaceOnUse", ...size }, svg("path", { d: "M0 0.5L9 5L0 9.5Z", class: `arrow warm-${warm}` }));
@@ -201,7 +212,12 @@ function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-function cut(text, most) {
-  const characters = [...text];
-  return characters.length > most ? `${characters.slice(0, most - 1).join("")}…` : text;
+const whole = new WeakMap(); // what was written, before it was cut
+
+// Cuts by what the browser measures: how wide a name is depends on its letters and on the fonts that there are.
+function writeFitted(element, text, room) {
+  if (whole.get(element) === text) return;
+  whole.set(element, text);
+  const style = getComputedStyle(element);
+  write(element, cutToWidth(text, room, `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`));
 }

@@ -167,7 +167,7 @@ addEventListener("keydown", (event) => {
 
 document.querySelector(".zoom").addEventListener("click", (event) => {
   const how = event.target.closest("button")?.dataset.zoom;
-  if (how === "fit") graph.view.fit();
+  if (how === "fit") graph.view.showAll();
   else if (how) graph.view.zoom(how === "in" ? 1.3 : 1 / 1.3);
 });
 

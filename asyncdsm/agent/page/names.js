@@ -15,14 +15,21 @@ export function plain(name, longest = LONGEST) {
   return isolated(characters.length > longest ? `${shown}…` : shown);
 }
 
-const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+const measuring = document.createElement("canvas").getContext("2d");
 
-// A name, cut to what has room in a box: Chinese, Japanese and Korean characters take twice as much as others.
-export function cutToCells(name, cells) {
-  const characters = [...name];
-  let used = 0;
-  const over = characters.findIndex((character) => (used += WIDE.test(character) ? 2 : 1) > cells);
-  return over < 0 ? plain(name) : plain(name, Math.max(1, over - 1));
+// A name, cut to what has room in so many pixels of a font.
+export function cutToWidth(name, room, font) {
+  measuring.font = font;
+  const fits = (text) => measuring.measureText(text).width <= room;
+  const characters = [...name].slice(0, LONGEST);
+  let [length, most] = [1, characters.length];
+  if (fits(plain(name))) return plain(name);
+  while (length < most) {
+    const middle = Math.ceil((length + most) / 2);
+    if (fits(plain(name, middle))) length = middle;
+    else most = middle - 1;
+  }
+  return plain(name, Math.min(length, characters.length - 1) || 1);
 }
 
 function isolated(text) {

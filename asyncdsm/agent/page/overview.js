@@ -1,5 +1,6 @@
 // Nothing chosen: where most of the time goes, and what is wrong.
 
+import { counting } from "./format.js";
 import { html } from "./dom.js";
 import { slowness, warnings } from "./model.js";
 import { bdi } from "./names.js";
@@ -33,6 +34,6 @@ function notice(node, map, act) {
 }
 
 function counted(map) {
-  const leftOut = map.left_out ? ` ${map.left_out} quieter hops are not drawn.` : "";
-  return `${map.services.length} services, ${map.queues.length} queues, ${map.edges.size} hops.${leftOut}`;
+  const leftOut = map.left_out ? ` ${counting(map.left_out, "quieter hop")} ${map.left_out === 1 ? "is" : "are"} not drawn.` : "";
+  return `${counting(map.services.length, "service")}, ${counting(map.queues.length, "queue")}, ${counting(map.edges.size, "hop")}.${leftOut}`;
 }

@@ -4,6 +4,7 @@ const LARGEST = 2.5;
 const SMALLEST = 0.04;
 const FIT_AT_MOST = 1.15;
 const FAR = 0.3; // below, nobody reads a name
+const READABLE = 0.55; // a map that has no room at this scale is shown from its beginning on
 const LEGEND = 44; // pixels at the bottom that are left to it
 const A_CLICK = 4; // pixels that a pointer may move and still click
 
@@ -15,6 +16,7 @@ export class View {
     this.moved = false;
     this.dragged = 0;
     this.shape = "";
+    this.whole = false; // somebody asked for the whole map
     drawing.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     drawing.addEventListener("pointerdown", (event) => {
       if (this.pointers.size === 0) this.dragged = 0;
@@ -26,14 +28,28 @@ export class View {
     }
     // The end of a drag is not a click on what happens to be there.
     drawing.addEventListener("click", (event) => this.dragged > A_CLICK && event.stopPropagation(), { capture: true });
-    new ResizeObserver(() => this.moved || this.fit()).observe(drawing);
+    new ResizeObserver(() => this.moved || (this.whole ? this.fit() : this.begin())).observe(drawing);
   }
 
   // Fits what has another shape than before, unless somebody has chosen what to look at.
   resize(width, height, shape) {
     const changed = shape !== this.shape;
     [this.width, this.height, this.shape] = [width, height, shape];
-    if (changed && !this.moved) this.fit();
+    if (changed && !this.moved) this.whole ? this.fit() : this.begin();
+  }
+
+  // Fits the whole map, if its names can be read then; else its beginning. The rest is a drag, or a fit, away.
+  begin() {
+    this.fit();
+    if (!(this.scale < READABLE)) return;
+    this.scale = READABLE;
+    this.x = Math.max(0, (this.drawing.clientWidth - this.width * READABLE) / 2);
+    this.y = Math.max(0, (this.drawing.clientHeight - LEGEND - this.height * READABLE) / 2);
+  }
+
+  showAll() {
+    this.whole = true;
+    this.fit();
   }
 
   fit() {
