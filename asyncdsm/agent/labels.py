@@ -90,8 +90,9 @@ def _place_label(
     points: list[Point], sizes: Sequence[tuple[float, float]], beside: float, cost: Callable[[Box], float]
 ) -> tuple[Label, Box]:
     """Return the first place that costs nothing, with as many lines as possible, or the cheapest one for one line."""
+    found = list[tuple[float, Label, Box]]()
     for lines in range(len(sizes), 0, -1):
-        found = list[tuple[float, Label, Box]]()
+        found.clear()
         for label, box in _candidates(points, lines, sizes[lines - 1], beside):
             found.append((cost(box), label, box))
             if not found[-1][0]:

@@ -88,8 +88,13 @@ def _width_needed(rows: list[list[RenderableType]], shown: list[int], console: C
         [cell_len(COLUMNS[column]), *(Measurement.get(console, wide, row[column]).maximum for row in rows)]
         for column in shown
     ]
-    least = dict.fromkeys(NAMES, SHORTEST_CELLS)
-    return sum(min(max(each), least.get(column, 1000)) + 2 for column, each in zip(shown, widths, strict=True)) - 1
+    return (
+        sum(
+            min(max(each), SHORTEST_CELLS if column in NAMES else max(each)) + 2
+            for column, each in zip(shown, widths, strict=True)
+        )
+        - 1
+    )
 
 
 def slowness(edge: dict[str, Any]) -> float:
