@@ -42,10 +42,12 @@ class Delivery:
         accounts: Accounts,
         request_seconds: float,
         *,
+        hedges: bool = True,
         jitter: Callable[[], float] = random,
     ) -> None:
+        """`hedges` says whether a payload may be sent twice at once on the way out: not what has no id of its own."""
         self._outbox, self._accounts = outbox, accounts
-        self._request_seconds, self._jitter = request_seconds, jitter
+        self._request_seconds, self._hedges, self._jitter = request_seconds, hedges, jitter
         self._failures = 0
         self._no_endpoint = self._is_absent = False
         self._asked: float | None = None
@@ -89,7 +91,7 @@ class Delivery:
         answered and none is there: nothing listens, or an Agent without the endpoint does.
         """
         tries = 0
-        while not await self.run(exporter, _seconds_left() * HEDGE_AFTER):
+        while not await self.run(exporter, _seconds_left() * HEDGE_AFTER if self._hedges else None):
             tries += 1
             if tries >= TRIES_AT_EXIT and not self.reached and (self._is_absent or self._no_endpoint):
                 return

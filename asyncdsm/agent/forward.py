@@ -69,7 +69,7 @@ class Forwarder:
         self._settings, self._store = settings, store
         self._accounts = Accounts()
         self._outbox = Outbox(settings.max_outbox_bytes, self._accounts)
-        self._delivery = Delivery(self._outbox, self._accounts, settings.request_seconds)
+        self._delivery = Delivery(self._outbox, self._accounts, settings.request_seconds, hedges=False)
         self._wake, self._changed = anyio.Event(), anyio.Event()
         self._scope: anyio.CancelScope | None = None
         self._stopping = False
