@@ -360,7 +360,7 @@ async def test_class_patched_after_wrap_is_called_by_every_client(kafka: Kafka, 
     with pytest.MonkeyPatch.context() as patch:
         for kind, methods in names.items():
             for name in methods:
-                patch.setattr(kind, name, functools.partial(patched, name))
+                patch.setattr(kind, name, staticmethod(functools.partial(patched, name)))
         await producer.send_batch(producer.create_batch(), "t", partition=0)
         await producer.commit_transaction()
         await consumer.getone()
