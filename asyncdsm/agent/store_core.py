@@ -38,13 +38,16 @@ class Core:
 
     def __init__(self, file: StoreFile, points: Points, latest: Latest) -> None:
         """Read what the file has. Raises sqlite3.Error."""
-        self.lock, self.upkeep_lock = Lock(), Lock()
-        self.file, self.points, self.latest = file, points, latest
+        self.lock: Lock = Lock()
+        self.upkeep_lock: Lock = Lock()
+        self.file: StoreFile = file
+        self.points: Points = points
+        self.latest: Latest = latest
         file.load_points(points)
         self.extents: Extents = file.extents()
-        self.counted = Counter(file.counters())
-        self.rows = Counter(file.shares())
-        self.pending = Pending(file.last_start(), latest)
+        self.counted: Counter[str] = Counter(file.counters())
+        self.rows: Counter[int] = Counter(file.shares())
+        self.pending: Pending = Pending(file.last_start(), latest)
         self.writing: Pending | None = None
         """What is being written to the file's segments, and is not in them yet."""
 
