@@ -98,9 +98,9 @@ class Aggregator:
         warn_each_minute("malformed", "asyncdsm left out a value that it cannot use: %s", str(error), error=error)
 
     def failed(self, error: Exception, key: str, message: str) -> None:
-        """Keep an error of ours from the program: counted, and said once a minute. Under test it is raised.
+        """Keep an error of asyncdsm from the program: it is counted and logged once a minute. Under test it is raised.
 
-        A malformed value is no error of ours, and is not raised under test either.
+        A malformed value is no such error, and is not raised under test either.
         """
         if isinstance(error, MalformedValueError):
             self.report_malformed(error)

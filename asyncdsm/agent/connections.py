@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 MAX_CONNECTIONS = 512
 BACKLOG = 128
-"""Connections that the kernel keeps for us. asyncio accepts up to so many before anything else runs."""
+"""Connections that the kernel keeps waiting. asyncio accepts up to this number before anything else runs."""
 HEAD_SECONDS = 10.0
 """From the first byte of a request, or from the connection's beginning, to the end of the headers."""
 BODY_SECONDS = 30.0

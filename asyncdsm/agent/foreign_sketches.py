@@ -1,4 +1,4 @@
-"""DDSketch protobufs of any mapping, decoded into the bins of ours. Only what is no sketch is an error."""
+"""DDSketch protobufs of any mapping, decoded into the bins of asyncdsm's. Only what is no sketch is an error."""
 
 from __future__ import annotations
 

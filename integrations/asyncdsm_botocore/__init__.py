@@ -19,6 +19,7 @@ from botocore.session import Session
 
 from asyncdsm.hooks import Hooks, hook_failed
 from asyncdsm.integration import check_version
+from asyncdsm.mocks import is_mock
 from asyncdsm_botocore import asking, events, resources
 from asyncdsm_botocore.received import pathway_of
 
@@ -43,7 +44,7 @@ def wrap(client: Any) -> Any | None:
         _wrap_session(session)
     elif not is_resource:
         return None
-    if is_resource and not _is_mock(client):
+    if is_resource and not is_mock(client):
         resources.follow_resource(client)
     check_version("botocore", botocore.__version__, VERSIONS)
     return client
@@ -65,23 +66,14 @@ def uninstrument() -> None:
 
 
 def _wrap_client(client: Any) -> None:
-    if not _is_mock(client):
+    if not is_mock(client):
         events.follow(client.meta.events, _service(client))
         asking.on_client(client, _service(client), lambda: True)
 
 
 def _wrap_session(session: Any) -> None:
-    if not _is_mock(session):
+    if not is_mock(session):
         events.follow(session.get_component("event_emitter"), None)
-
-
-def _is_mock(thing: Any) -> bool:
-    """Say whether this is a mock that passes for a client, a session or a resource, as one with a `spec` does.
-
-    It is left alone: calls of ours would be among those that its test looks at.
-    """
-    kind = getattr(sys.modules.get("unittest.mock"), "NonCallableMock", None)
-    return kind is not None and issubclass(type(thing), kind)
 
 
 def _client_in(client: Any) -> Any | None:
