@@ -9,7 +9,6 @@ that boto3's resources make of it.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
