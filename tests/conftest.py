@@ -13,6 +13,7 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
+from asyncdsm import checkpoint
 from tests.brokers.aws import Aws
 from tests.brokers.aws import users_own as users_own_aws
 from tests.brokers.kafka import Kafka, users_own
@@ -104,6 +105,12 @@ def ministack() -> Iterator[Aws]:
 def topic(kafka: Kafka) -> Callable[..., str]:
     """Create a fresh topic on `kafka` at each call: `topic(partitions=3)` returns its name."""
     return kafka.topic
+
+
+@pytest.fixture(autouse=True)
+def no_pathway_of_another_test() -> None:
+    """Begin without a pathway: a test that is no coroutine leaves its last one current in this thread."""
+    checkpoint.set_current(None)
 
 
 @pytest.fixture(autouse=True)

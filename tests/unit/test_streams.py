@@ -358,6 +358,7 @@ def test_no_thread_is_left_after_the_end(ending: str) -> None:
             streams.close()
         else:
             anyio.run(streams.aclose)
+    checkpoint.set_current(None)
     assert [thread for thread in threading.enumerate() if thread not in before and thread.name == "asyncdsm"] == []
     assert streams.stats.delivered == 1
 
