@@ -213,7 +213,7 @@ async def test_tls_that_does_not_come_about(
         {"shutdown": program.checkpoints},
     )
     assert agent.accepted == []
-    undelivered = [record.getMessage() for record in caplog.records if "not delivered" in record.getMessage()]
+    undelivered = [record.getMessage() for record in caplog.records if "not delivered, will" in record.getMessage()]
     assert len(undelivered) == 1
     assert ("certificate" in undelivered[0]) == (agent.failed == 0)
 

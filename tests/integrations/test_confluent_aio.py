@@ -96,8 +96,9 @@ async def test_consume_returns_a_batch(kafka: Kafka, topic: Topic, consumer: Any
     async with asyncio.timeout(60):
         while len(seen) < 20:
             messages = await consumer.consume(500, 0.2)
-            assert type(messages) is ConsumedList
-            assert asyncdsm.current_pathway() is None
+            if len(messages) > 1:
+                assert type(messages) is ConsumedList
+                assert asyncdsm.current_pathway() is None
             seen.extend((message.value(), asyncdsm.current_pathway()) for message in messages)
     made = captured_streams.consumed(name)
     assert [pathway and pathway.hash for _, pathway in seen] == [each.hash for each in made]
