@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakSet
 
 import pytest
+from asyncdsm_kombu import followed
 from kombu import pools
 from kombu.connection import Connection
 from kombu.entity import Queue
@@ -242,10 +243,11 @@ def test_only_what_is_wrapped_is_followed(captured_streams: Captured) -> None:
     pools.reset()
 
 
-def test_uninstrument_restores_the_classes() -> None:
+def test_uninstrument_restores_the_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     hooked = [(Producer, "publish"), (Queue, "consume"), (Queue, "get"), (SimpleBase, "get"), (Connection, "clone")]
     assert all(is_hook(vars(kind)[name]) for kind, name in hooked)
-    gc.collect()  # connections that were wrapped one by one keep the hooks for as long as they live
+    # Connections that were wrapped one by one keep the hooks for as long as they live: other tests' may live in pools.
+    monkeypatch.setattr(followed, "_wrapped", WeakSet[Any]())
     asyncdsm.uninstrument("kombu")
     assert not any(is_hook(vars(kind)[name]) for kind, name in hooked)
 
