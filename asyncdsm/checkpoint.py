@@ -172,10 +172,7 @@ def produce(edge: Edge, size: int | None = None) -> str | None:
 
 def current_pathway() -> Pathway | None:
     """Return the pathway of the message that this flow of execution consumed last, or None."""
-    current = _current.get()
-    while isinstance(current, _Counted):
-        current = current.before
-    return _pathway(current)
+    return _pathway(_under_layers(_current.get()))
 
 
 def standing() -> Context | None:
@@ -220,10 +217,8 @@ def counted_above(*, is_receiving: bool = False) -> Iterator[None]:
 @contextmanager
 def counted_here() -> Iterator[None]:
     """Undo a `counted_above` inside the block, where a client below calls the program back."""
-    layer = current = _current.get()
-    while isinstance(current, _Counted):
-        current = current.before
-    _current.set(current)
+    layer = _current.get()
+    _current.set(_under_layers(layer))
     try:
         yield
     finally:
@@ -298,6 +293,13 @@ def _awake() -> Aggregator | None:
 
 def _pathway(context: Context | None) -> Pathway | None:
     return None if context is None else _new(Pathway, context)
+
+
+def _under_layers(current: Context | None) -> Context | None:
+    """Return the pathway that was current before all layers, open ones included."""
+    while isinstance(current, _Counted):
+        current = current.before
+    return current
 
 
 def _is_receiving(current: Context | None) -> bool:

@@ -167,7 +167,7 @@ def _bracketed(qualifier: str) -> str:
 
 
 def _fitted(shown: str, width: int) -> str:
-    """Return a string that is no wider than so many cells; one that is isolated stays so."""
+    """Return a string cut to a width in cells; an isolated one stays isolated."""
     if cell_len(shown) <= width:
         return shown
     return isolated(set_cell_size(without_isolation(shown), width - 1) + "…") if width > 0 else ""

@@ -67,7 +67,7 @@ def change_text(present: Mapping[str, Any]) -> str:
 
 
 def cut_to_cells(name: str, cells: int) -> str:
-    """Return a name, cut to what has room in so many cells: Chinese, Japanese and Korean characters take two."""
+    """Return a name cut to a width in cells: Chinese, Japanese and Korean characters take two cells each."""
     used = 0
     for at, character in enumerate(name):
         used += 2 if east_asian_width(character) in "WF" else 1

@@ -32,7 +32,7 @@ from tests.integrations.confluent import bare_class, consumer_config, from_start
 PATIENCE_SECONDS = 60.0
 
 Receive = Callable[[int], Any]
-"""Fills a queue or topic with so many messages of different pathways and receives them in one batch."""
+"""Fills a queue or topic with a number of messages of different pathways and receives them in one batch."""
 
 each_way = pytest.mark.parametrize("row", WAYS)
 
@@ -264,7 +264,7 @@ def fill_topic(kafka: Kafka | MockCluster, count: int) -> str:
 
 @asynccontextmanager
 async def getmany(kafka: Kafka, *counts: int) -> AsyncIterator[dict[Any, list[Any]]]:
-    """Receive so many messages of each of some new topics, in one answer."""
+    """Receive a number of messages of each of some new topics, in one answer."""
     topics = [fill_topic(kafka, count) for count in counts]
     options: dict[str, Any] = {"bootstrap_servers": kafka.bootstrap, "auto_offset_reset": "earliest"}
     consumer = asyncdsm.wrap(AIOKafkaConsumer(*topics, **options))
@@ -304,7 +304,7 @@ async def test_two_partitions_of_one_record_each_are_a_batch_of_two(kafka: Kafka
 
 
 def consume(consumer: Any, count: int) -> Any:
-    """Receive so many messages in one batch: librdkafka fetches them before it is asked for them."""
+    """Receive a number of messages in one batch: librdkafka fetches them before it is asked for them."""
     deadline, messages = monotonic() + PATIENCE_SECONDS, list[Any]()
     while len(messages) < count and monotonic() < deadline:
         messages = consumer.consume(count, 5)

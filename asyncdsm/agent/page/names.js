@@ -17,7 +17,7 @@ export function plain(name, longest = LONGEST) {
 
 const measuring = document.createElement("canvas").getContext("2d");
 
-// A name, cut to what has room in so many pixels of a font.
+// A name, cut to fit a width in pixels, in a font.
 export function cutToWidth(name, room, font) {
   measuring.font = font;
   const fits = (text) => measuring.measureText(text).width <= room;
