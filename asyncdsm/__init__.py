@@ -4,20 +4,20 @@ from asyncdsm._version import __version__
 
 TYPE_CHECKING = False  # to import typing's would take twenty times as long as all that happens here
 if TYPE_CHECKING:
-    from asyncdsm.checkpoint import current_pathway
-    from asyncdsm.integration import UnknownClientError, instrument, uninstrument, using, wrap
-    from asyncdsm.lag import Lag
-    from asyncdsm.lambda_events import consume_lambda_event
-    from asyncdsm.lifetime import lifespan
-    from asyncdsm.manual import (
+    from asyncdsm.core.checkpoint import current_pathway
+    from asyncdsm.core.counters import Stats
+    from asyncdsm.core.lag import Lag
+    from asyncdsm.core.pathway import Pathway
+    from asyncdsm.integration.formats.lambda_events import consume_lambda_event
+    from asyncdsm.integration.lifetime import lifespan
+    from asyncdsm.integration.manual import (
         set_consume_checkpoint,
         set_produce_checkpoint,
         track_kafka_commit,
         track_kafka_produce,
     )
-    from asyncdsm.pathway import Pathway
+    from asyncdsm.integration.registry import UnknownClientError, instrument, uninstrument, using, wrap
     from asyncdsm.settings import SettingError, Settings
-    from asyncdsm.stats import Stats
     from asyncdsm.streams import AlreadyRunningError, DataStreams
 
 __all__ = [
@@ -44,15 +44,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "checkpoint": ("current_pathway",),
-    "integration": ("UnknownClientError", "instrument", "uninstrument", "using", "wrap"),
-    "lag": ("Lag",),
-    "lambda_events": ("consume_lambda_event",),
-    "lifetime": ("lifespan",),
-    "manual": ("set_consume_checkpoint", "set_produce_checkpoint", "track_kafka_commit", "track_kafka_produce"),
-    "pathway": ("Pathway",),
+    "core.checkpoint": ("current_pathway",),
+    "core.counters": ("Stats",),
+    "core.lag": ("Lag",),
+    "core.pathway": ("Pathway",),
+    "integration.formats.lambda_events": ("consume_lambda_event",),
+    "integration.lifetime": ("lifespan",),
+    "integration.manual": (
+        "set_consume_checkpoint",
+        "set_produce_checkpoint",
+        "track_kafka_commit",
+        "track_kafka_produce",
+    ),
+    "integration.registry": ("UnknownClientError", "instrument", "uninstrument", "using", "wrap"),
     "settings": ("SettingError", "Settings"),
-    "stats": ("Stats",),
     "streams": ("AlreadyRunningError", "DataStreams"),
 }
 """The modules of the public names. Each is imported when one of its names is first asked for."""

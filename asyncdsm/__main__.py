@@ -6,10 +6,10 @@ import sys
 def main() -> int:
     """Run the command line; return its exit code."""
     try:
-        from asyncdsm import cli  # noqa: PLC0415  (Ctrl-C may come while it is imported)
+        from asyncdsm.cli import main  # noqa: PLC0415
     except KeyboardInterrupt:
         return 130
-    return cli.main()
+    return main.main()
 
 
 if __name__ == "__main__":

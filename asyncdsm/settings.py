@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from os.path import exists
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from asyncdsm.urls import ALLOWED, is_url
-from asyncdsm.urls import without_password as without_password  # noqa: PLC0414  (where others look for it)
+from asyncdsm._internal.urls import ALLOWED, is_url
+from asyncdsm._internal.urls import without_password as without_password  # noqa: PLC0414  (where others look for it)
 
 DEFAULT_SOCKET = "/var/run/datadog/apm.socket"
 DEFAULT_SERVICE = "unnamed-python-service"

@@ -10,20 +10,21 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from asyncdsm import checkpoint, forks, lag
-from asyncdsm.aggregate import Aggregator
-from asyncdsm.beside import silence_ddtrace
-from asyncdsm.ddtrace_manual import take_over_from_ddtrace
-from asyncdsm.hooks import hook_failed
-from asyncdsm.lag import Lag
-from asyncdsm.log import counting, warn_each_minute
+from asyncdsm._internal import forks
+from asyncdsm._internal.ddtrace_compat import silence_ddtrace
+from asyncdsm._internal.log import counting, warn_each_minute
+from asyncdsm.core import checkpoint, lag
+from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.counters import Accounts, Stats
+from asyncdsm.core.ddtrace_manual import take_over_from_ddtrace
+from asyncdsm.core.lag import Lag
 from asyncdsm.settings import Settings
-from asyncdsm.stats import Accounts, Stats
 
 if TYPE_CHECKING:
-    from asyncdsm.exporters import Exporter
-    from asyncdsm.flush import Flusher
-    from asyncdsm.hosts import Host
+    from asyncdsm.delivery.event_loops import Host
+    from asyncdsm.delivery.exporters import Exporter
+    from asyncdsm.delivery.flusher import Flusher
 
 T = TypeVar("T")
 
@@ -67,13 +68,13 @@ class DataStreams:
 
     def lag(self) -> list[Lag]:
         """Return how far behind each consumer is, per group, topic and partition, from what the clients know."""
-        return list(lag.current_lags(hook_failed))
+        return list(lag.current_lags(report_hook_error))
 
     async def start(self) -> None:
         """Start, flushing in this event loop. Raises AlreadyRunningError."""
-        from asyncdsm import hosts  # noqa: PLC0415  (anyio and asyncio: not before something starts)
+        from asyncdsm.delivery import event_loops  # noqa: PLC0415
 
-        self._start(hosts.start_in_loop)
+        self._start(event_loops.start_in_loop)
 
     async def aclose(self) -> None:
         """Stop, and deliver what was recorded, also when this task is being cancelled."""
@@ -125,9 +126,9 @@ class DataStreams:
         await self.aclose()
 
     def __enter__(self) -> Self:
-        from asyncdsm import hosts  # noqa: PLC0415
+        from asyncdsm.delivery import event_loops  # noqa: PLC0415
 
-        self._start(hosts.start_in_thread)
+        self._start(event_loops.start_in_thread)
         return self
 
     def __exit__(
@@ -171,7 +172,7 @@ class DataStreams:
             _bring_to_front()
 
     def _begin(self, host: Callable[[Host], Callable[[], bool]]) -> None:
-        from asyncdsm.flush import Flusher  # noqa: PLC0415
+        from asyncdsm.delivery.flusher import Flusher  # noqa: PLC0415
 
         forks.let_forks_wait()
         settings, self._accounts = self.settings, Accounts()
@@ -204,7 +205,7 @@ class DataStreams:
 
     def _move(self, flusher: Flusher) -> None:
         """Let the flush go on in a thread, when its event loop ended with it; at the interpreter's end, finish here."""
-        from asyncdsm.hosts import run_here, start_in_thread  # noqa: PLC0415
+        from asyncdsm.delivery.event_loops import run_here, start_in_thread  # noqa: PLC0415
 
         try:
             self._is_alive = start_in_thread(flusher.run)
@@ -215,7 +216,7 @@ class DataStreams:
 
     def _make_exporter(self) -> Exporter:
         if self._exporter is None:
-            from asyncdsm.exporters.agent import AgentExporter  # noqa: PLC0415
+            from asyncdsm.delivery.exporters.agent import AgentExporter  # noqa: PLC0415
 
             return AgentExporter(self.settings)
         return self._exporter() if callable(self._exporter) else self._exporter
@@ -230,7 +231,7 @@ class DataStreams:
 
     def _wake_up(self) -> Aggregator | None:
         """Start at the first checkpoint: of a forked child, or of one that stands by."""
-        from asyncdsm.hosts import start_in_thread  # noqa: PLC0415
+        from asyncdsm.delivery.event_loops import start_in_thread  # noqa: PLC0415
 
         take_over_from_ddtrace()  # before the lock, as above
         with _starting:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from time import time_ns
 from typing import NamedTuple
 
-from asyncdsm import checkpoint
-from asyncdsm.aggregate import Aggregator, Sample
+from asyncdsm.core import checkpoint
+from asyncdsm.core.aggregator import Aggregator, Sample
 from asyncdsm.streams import capturing
 
 

@@ -15,9 +15,9 @@ COUNTS = (1, 100, 10_000, 100_000)
 
 def consume(points: int) -> float:
     """CPU time of one, in µs: the least of some blocks, behind those that make the points."""
-    from asyncdsm import checkpoint
-    from asyncdsm.aggregate import Aggregator
-    from asyncdsm.edge import Edge
+    from asyncdsm.core import checkpoint
+    from asyncdsm.core.aggregator import Aggregator
+    from asyncdsm.core.edge import Edge
 
     aggregator, edge = Aggregator("bench", None, max_points=points), Edge("direction:in", "topic:a", "type:kafka")
     checkpoint.activate(aggregator)

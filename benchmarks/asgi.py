@@ -79,7 +79,8 @@ def with_opentelemetry(count: int) -> float:
 
 
 async def _running(followed: App, count: int) -> float:
-    from asyncdsm import DataStreams, checkpoint
+    from asyncdsm import DataStreams
+    from asyncdsm.core import checkpoint
 
     async with DataStreams() as streams:
         figure = await _microseconds(followed, count)

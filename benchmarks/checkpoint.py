@@ -24,8 +24,8 @@ Leave = Callable[[], object]
 
 def asyncdsm_adapter(count: int) -> dict[str, float]:
     """The functions that an integration calls."""
-    from asyncdsm import checkpoint
-    from asyncdsm.edge import Edge
+    from asyncdsm.core import checkpoint
+    from asyncdsm.core.edge import Edge
 
     out, into = Edge("direction:out", "topic:a", "type:kafka"), Edge("direction:in", "topic:b", "type:kafka")
     messages = [text.encode() for text in contexts(count)]
@@ -94,7 +94,8 @@ def opentelemetry_propagation(count: int) -> dict[str, float]:
 
 
 async def _running(messages: list[Any], arrive: Arrive, leave: Leave) -> dict[str, float]:
-    from asyncdsm import DataStreams, checkpoint
+    from asyncdsm import DataStreams
+    from asyncdsm.core import checkpoint
 
     async with DataStreams() as streams:
         await streams.flush()  # imports what encodes, which is no part of a checkpoint

@@ -17,10 +17,10 @@ from time import perf_counter, time
 import httpx2
 import numpy as np
 
-from asyncdsm.agent.cells import EDGE, PATHWAY, SIZE, Cells, key_of
-from asyncdsm.agent.intake import BucketReport, PointReport, Report
-from asyncdsm.agent.store import Store
-from asyncdsm.bins import MULTIPLIER, OFFSET
+from asyncdsm.agent.intake.payload import BucketReport, PointReport, Report
+from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Cells, key_of
+from asyncdsm.agent.store.store import Store
+from asyncdsm.core.histogram import MULTIPLIER, OFFSET
 from benchmarks.contest import Benchmark, Claim, Contestant
 from benchmarks.intake import agent
 

@@ -19,9 +19,9 @@ from tempfile import TemporaryDirectory
 from time import perf_counter, time_ns
 from urllib.parse import urlsplit
 
-from asyncdsm.aggregate import Aggregator
-from asyncdsm.edge import Edge
-from asyncdsm.payload import pack
+from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.edge import Edge
+from asyncdsm.delivery.payload import pack
 from asyncdsm.settings import Settings
 from benchmarks.contest import Benchmark, Claim, Contestant
 

@@ -152,7 +152,7 @@ def _edges() -> list[list[dict[str, Any]]]:
 
 
 def _latencies(chance: random.Random) -> dict[str, bytes]:
-    from asyncdsm.sketch import Sketch
+    from asyncdsm.delivery.sketch import Sketch
 
     sketches = [Sketch() for _ in range(3)]
     for sketch in sketches:

@@ -17,10 +17,10 @@ TAGS = ("direction:out", "topic:orders", "type:kafka")
 
 def asyncdsm_points(count: int) -> float:
     """An aggregator's."""
-    from asyncdsm import checkpoint
-    from asyncdsm.aggregate import Aggregator
-    from asyncdsm.edge import Edge
-    from asyncdsm.pathway import Pathway
+    from asyncdsm.core import checkpoint
+    from asyncdsm.core.aggregator import Aggregator
+    from asyncdsm.core.edge import Edge
+    from asyncdsm.core.pathway import Pathway
 
     aggregator, edge = Aggregator("bench", None, max_points=count), Edge(*TAGS)
     checkpoint.activate(aggregator)

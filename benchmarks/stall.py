@@ -48,9 +48,10 @@ def ddtrace_flush(count: int) -> float:
 
 
 async def _asyncdsm(count: int, *, flushes: bool, warm: bool) -> float:
-    from asyncdsm import DataStreams, Settings, checkpoint
-    from asyncdsm.edge import Edge
-    from asyncdsm.pathway import Pathway
+    from asyncdsm import DataStreams, Settings
+    from asyncdsm.core import checkpoint
+    from asyncdsm.core.edge import Edge
+    from asyncdsm.core.pathway import Pathway
 
     edge, ticks = (Edge("direction:out", f"topic:{topic}", "type:kafka") for topic in ("orders", "ticks"))
     settings = Settings.from_environ(os.environ, flush_seconds=3600.0, shutdown_seconds=60.0, max_points=count + 1)

@@ -14,9 +14,9 @@ COUNTS = (1, 2, 8)
 
 def pairs(threads: int) -> float:
     """CPU time of a pair, in µs: the least of some blocks, behind one that warms up."""
-    from asyncdsm import checkpoint
-    from asyncdsm.aggregate import Aggregator
-    from asyncdsm.edge import Edge
+    from asyncdsm.core import checkpoint
+    from asyncdsm.core.aggregator import Aggregator
+    from asyncdsm.core.edge import Edge
 
     aggregator = Aggregator("bench", None)
     checkpoint.activate(aggregator)

@@ -17,9 +17,9 @@ TAGS = ("direction:out", "topic:orders", "type:kafka")
 def asyncdsm_payload(count: int) -> int:
     """What is sent, headers of HTTP aside."""
     from asyncdsm import Settings
-    from asyncdsm.aggregate import Aggregator
-    from asyncdsm.edge import Edge
-    from asyncdsm.payload import pack
+    from asyncdsm.core.aggregator import Aggregator
+    from asyncdsm.core.edge import Edge
+    from asyncdsm.delivery.payload import pack
 
     random, edge = Random(count), Edge(*TAGS)
     aggregator = Aggregator("bench", None, max_points=count, now=lambda: 1_700_000_000_000_000_000)

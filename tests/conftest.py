@@ -13,7 +13,7 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
-from asyncdsm import checkpoint
+from asyncdsm.core import checkpoint
 from tests.brokers.aws import Aws
 from tests.brokers.aws import users_own as users_own_aws
 from tests.brokers.kafka import Kafka, users_own

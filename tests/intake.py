@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from asyncdsm.payload import Payload, unpack
-from asyncdsm.sketch import Sketch
+from asyncdsm.delivery.payload import Payload, unpack
+from asyncdsm.delivery.sketch import Sketch
 
 RESET, HANG = "reset", "hang"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from asyncdsm.agent.graph import Graph, Link, Node
-from asyncdsm.map.names import labels, says
+from asyncdsm.map.escaping import labels, says
+from asyncdsm.map.graph import Graph, Link, Node
 
 
 def mermaid(graph: Graph) -> str:

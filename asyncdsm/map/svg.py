@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from math import log10
 from xml.sax.saxutils import escape
 
-from asyncdsm.agent.graph import Graph, Link, Node
-from asyncdsm.agent.layout import LINE, SIZES, Layout, PlacedLabel, curve, label_origin, layout_of
-from asyncdsm.agent.routes import Point
-from asyncdsm.agent.words import cut_to_cells
-from asyncdsm.map.names import about, labels, says
+from asyncdsm.map.escaping import about, labels, says
+from asyncdsm.map.graph import Graph, Link, Node
+from asyncdsm.map.layout import LINE, SIZES, Layout, PlacedLabel, curve, label_origin, layout_of
+from asyncdsm.map.routes import Point
+from asyncdsm.map.words import cut_to_cells
 
 LONGEST = {"service": 18, "queue": 15}
 # Cells of a name of 13 px at 8.5 px each, which is wide: an image does not know the fonts of its reader.

@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from asyncdsm.agent.graph import Node
-from asyncdsm.agent.naming import label_of, qualifiers
-from asyncdsm.agent.table import render
+from asyncdsm.map.graph import Node
+from asyncdsm.map.naming import label_of, qualifiers
+from asyncdsm.map.terminal import render
 
 WIDTH = 120
 LONGEST = 60

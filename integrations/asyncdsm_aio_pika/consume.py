@@ -1,7 +1,7 @@
 """Messages received: by a callback, by an iterator, by `get`.
 
 Counted when the user's code gets the message, in the task that gets it: what an iterator has fetched ahead may go back.
-Replies to one caller, and queues that live only as long as their process, are left out (`asyncdsm.amqp`).
+Replies to one caller, and queues that live only as long as their process, are left out (`formats.amqp`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from aio_pika import IncomingMessage, tools
 from aio_pika.abc import AbstractQueueIterator
 from aio_pika.exceptions import QueueEmpty
 
-from asyncdsm import checkpoint
-from asyncdsm.amqp import (
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.pathway import Context
+from asyncdsm.integration.formats.amqp import (
     body_bytes,
     bytes_of,
     context_in,
@@ -27,8 +29,7 @@ from asyncdsm.amqp import (
     plain,
     published_ns,
 )
-from asyncdsm.hooks import hook_failed, marked_async
-from asyncdsm.pathway import Context
+from asyncdsm.integration.hooks import marked_async
 from asyncdsm_aio_pika import depth
 from asyncdsm_aio_pika.memory import recall, remember
 
@@ -126,7 +127,7 @@ def _is_left_out(queue: Any) -> bool:
         name = plain(queue.name)
         return is_internal_queue(name) or is_reply_queue(name, is_exclusive=getattr(queue, "exclusive", None))
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
         return False
 
 
@@ -140,7 +141,7 @@ def arrived(queue: Any, message: Any) -> None:
             _consumed(plain(queue.name), message)
     except Exception as error:
         checkpoint.set_current(None)
-        hook_failed(error)
+        report_hook_error(error)
 
 
 def _consumed(queue: str, message: Any) -> None:
@@ -183,7 +184,7 @@ def _following(callback: Any, queue: Any) -> Any:
     try:
         return _around(callback, queue)
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
         return callback
 
 

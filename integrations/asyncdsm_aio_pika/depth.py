@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from asyncdsm import checkpoint, lag
-from asyncdsm.hooks import after_await, hook_failed
-from asyncdsm.values import MalformedValueError
+from asyncdsm.core import checkpoint, lag
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.values import MalformedValueError
+from asyncdsm.integration.hooks import after_await
 
 MOST_QUEUES = 1000
 """Of one channel; beyond, the one declared or asked longest ago is forgotten."""
@@ -51,7 +52,7 @@ def note(queue: Any, messages: Any) -> None:
         else:
             aggregator.report_malformed(MalformedValueError(f"a queue's depth must be a number, got {messages!r:.40}"))
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
 
 
 @after_await

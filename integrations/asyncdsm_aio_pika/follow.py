@@ -13,7 +13,7 @@ from typing import Any
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractQueue, AbstractQueueIterator
 
-from asyncdsm.hooks import Hook, after, followed
+from asyncdsm.integration.hooks import Hook, after, followed
 from asyncdsm_aio_pika import consume, depth, publish
 
 _HOOKS: dict[type, dict[str, Hook]] = {

@@ -10,9 +10,9 @@ from typing import Any
 
 from aio_pika import Message
 
-from asyncdsm import recall as beside
-from asyncdsm.amqp import PATHWAY_SLOT
-from asyncdsm.pathway import Context
+from asyncdsm.core.pathway import Context
+from asyncdsm.integration import pathway_cache as beside
+from asyncdsm.integration.formats.amqp import PATHWAY_SLOT
 
 _slot: Any = vars(Message).get(PATHWAY_SLOT)
 

@@ -12,11 +12,20 @@ from typing import Any
 from aio_pika import Message
 from aio_pika.abc import HeadersType
 
-from asyncdsm import checkpoint
-from asyncdsm.aggregate import Sample
-from asyncdsm.amqp import KEY_BYTES, bytes_of, has_room, is_internal_queue, note_reply_queue, out_edge, plain
-from asyncdsm.hooks import hook_failed, marked_async
-from asyncdsm.pathway import HEADER
+from asyncdsm.core import checkpoint
+from asyncdsm.core.aggregator import Sample
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration.formats.amqp import (
+    KEY_BYTES,
+    bytes_of,
+    has_room,
+    is_internal_queue,
+    note_reply_queue,
+    out_edge,
+    plain,
+)
+from asyncdsm.integration.hooks import marked_async
 
 
 class Addressed(Message):
@@ -50,7 +59,7 @@ def publish(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             sample, message = addressed(self.name, routing_key, message)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         if args or kwargs:
             result = await original(self, message, routing_key, *args, **kwargs)
         else:  # 0.4 µs sooner

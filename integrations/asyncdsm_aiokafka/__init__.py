@@ -14,9 +14,9 @@ from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import MessageAccumulator
 
-from asyncdsm.hooks import Hooks, after_await
-from asyncdsm.integration import check_version
-from asyncdsm.mocks import is_mock
+from asyncdsm._internal.mocks import is_mock
+from asyncdsm.integration.hooks import Hooks, after_await
+from asyncdsm.integration.registry import check_version
 from asyncdsm_aiokafka import consume, drafts, offsets, produce
 from asyncdsm_aiokafka.consume import pathway_of
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from asyncdsm.edge import Edge, keep
-from asyncdsm.kafka import make_in_edge, make_out_edge, read_name
+from asyncdsm.core.edge import Edge, keep
+from asyncdsm.integration.formats.kafka import make_in_edge, make_out_edge, read_name
 
 if TYPE_CHECKING:
     from asyncdsm_aiokafka.offsets import ConsumerLag

@@ -7,13 +7,14 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from asyncdsm import checkpoint
-from asyncdsm.batch import current_task, follow_batches
-from asyncdsm.hooks import hook_failed, marked_async
-from asyncdsm.kafka import make_in_edge, read_context, read_time
-from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
-from asyncdsm.recall import keep, recall
-from asyncdsm.values import MalformedValueError, check_name
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
+from asyncdsm.core.values import MalformedValueError, check_name
+from asyncdsm.integration.batch import current_task, follow_batches
+from asyncdsm.integration.formats.kafka import make_in_edge, read_context, read_time
+from asyncdsm.integration.hooks import marked_async
+from asyncdsm.integration.pathway_cache import keep, recall
 from asyncdsm_aiokafka.client import Client, last_in_edge
 from asyncdsm_aiokafka.offsets import adopt
 
@@ -27,7 +28,7 @@ def getone(original: Callable[..., Any]) -> Callable[..., Any]:
             client = adopt(self)
             (consumed if client.counted is None else consumed_once)(client, record)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         return record
 
     def getone(self: Any, *partitions: Any, **more: Any) -> Any:
@@ -47,7 +48,7 @@ def getmany(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return consumed_batches(adopt(self), batches, asked_in)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
             return batches
 
     def getmany(self: Any, *partitions: Any, **kwargs: Any) -> Any:
@@ -66,7 +67,7 @@ def consumed(client: Client, record: Any) -> Context | None:
         topic = record.topic
         edge = client.into[topic]
     except (AttributeError, TypeError, MalformedValueError) as error:
-        hook_failed(MalformedValueError(f"a consumed record: {error}"))
+        report_hook_error(MalformedValueError(f"a consumed record: {error}"))
         return None
     header, broker_ns = None, None
     size: Any = 0
@@ -82,7 +83,7 @@ def consumed(client: Client, record: Any) -> Context | None:
             elif name == LEGACY_HEADER and header is None and value is not None:
                 header = legacy_text(value)
     except Exception as error:  # of a type that none of the clients has
-        hook_failed(MalformedValueError(f"a consumed record's headers or sizes: {error}"))
+        report_hook_error(MalformedValueError(f"a consumed record's headers or sizes: {error}"))
         header, size = read_context(record.headers), None
     if header is None:
         broker_ns = read_time(record.timestamp)

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from asyncdsm import checkpoint
-from asyncdsm.aggregate import Sample
-from asyncdsm.hooks import Hooks, after, hook_failed
-from asyncdsm.pathway import HEADER, Context
+from asyncdsm.core import checkpoint
+from asyncdsm.core.aggregator import Sample
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.pathway import HEADER, Context
+from asyncdsm.integration.hooks import Hooks, after
 from asyncdsm_aiokafka.client import client_of
 from asyncdsm_aiokafka.produce import Header, addressed, without_ours
 
@@ -122,7 +123,7 @@ def send_batch(original: Callable[..., Any]) -> Callable[..., Any]:
                 draft.unhook_batch()
                 samples = draft.address(self._message_accumulator, topic)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         try:
             future = await original(self, *args, **kwargs)
         except BaseException:

@@ -10,10 +10,11 @@ from weakref import WeakSet, WeakValueDictionary, ref
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import UnknownError, UnsupportedForMessageFormatError, UnsupportedVersionError
 
-from asyncdsm import checkpoint, lag
-from asyncdsm.hooks import after, after_await, before, hook_failed, is_hook
-from asyncdsm.kafka import read_name, read_offset, read_time, record_committed, record_produced
-from asyncdsm.log import warn
+from asyncdsm._internal.log import warn
+from asyncdsm.core import checkpoint, lag
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.integration.formats.kafka import read_name, read_offset, read_time, record_committed, record_produced
+from asyncdsm.integration.hooks import after, after_await, before, is_hook
 from asyncdsm_aiokafka.client import Client, client_of
 
 REFUSALS: tuple[type[Exception], ...] = (UnknownError, UnsupportedForMessageFormatError, UnsupportedVersionError)
@@ -48,7 +49,7 @@ def _answered(client: Client, batch: Any, answer: Any) -> None:
                 error,
             )
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
 
 
 def _acknowledged(client: Client, batch: Any, metadata: Any) -> None:

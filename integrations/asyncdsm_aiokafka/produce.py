@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from asyncdsm import checkpoint
-from asyncdsm.aggregate import Sample
-from asyncdsm.hooks import before, hook_failed
-from asyncdsm.pathway import HEADER
+from asyncdsm.core import checkpoint
+from asyncdsm.core.aggregator import Sample
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration.hooks import before
 from asyncdsm_aiokafka.client import Client, client_of
 
 Header = tuple[str, bytes | None]
@@ -40,7 +41,7 @@ def add_message(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             sample, headers = addressed(client_of(self._cluster), tp.topic, key, value, headers)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         if args or more:  # of a version to come; to hand on whatever there is takes 0.4 µs
             future = await original(self, tp, key, value, timeout, timestamp_ms, headers, *args, **more)
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from asyncdsm.pathway import Pathway
+from asyncdsm.core.pathway import Pathway
 from asyncdsm_asgi import starlette
 from asyncdsm_asgi.middleware import DataStreamsMiddleware
 from asyncdsm_asgi.starlette import VERSIONS

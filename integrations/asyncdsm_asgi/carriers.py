@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from asyncdsm import aws
-from asyncdsm.edge import Edge
-from asyncdsm.pathway import HEADER
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration.formats import aws
 
 EXTENSION = HEADER.replace("-", "")
 """A CloudEvents extension attribute has no hyphens in its name."""

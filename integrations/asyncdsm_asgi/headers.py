@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from asyncdsm import checkpoint
+from asyncdsm.core import checkpoint
 from asyncdsm_asgi.protocol import Scope
 from asyncdsm_asgi.requests import TELLING, Headers
 

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asyncdsm import DataStreams
-from asyncdsm.hooks import hook_failed
-from asyncdsm.lifetime import finish
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.integration.lifetime import finish
 from asyncdsm_asgi.protocol import App, Message, Receive, Scope, Send
 
 StandBy = Callable[[], Awaitable[DataStreams | None]]
@@ -45,7 +45,7 @@ class _Conversation:
             if self._streams is not None:
                 await finish(self._streams)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
 
 
 async def run(app: App, stand_by: StandBy, scope: Scope, receive: Receive, send: Send) -> None:

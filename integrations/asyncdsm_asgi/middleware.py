@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from asyncdsm import DataStreams, checkpoint
-from asyncdsm.hooks import hook_failed
-from asyncdsm.lifetime import stand_by_in_loop
+from asyncdsm import DataStreams
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.integration.lifetime import stand_by_in_loop
 from asyncdsm_asgi import body, lifetime, requests
 from asyncdsm_asgi.headers import push_headers
 from asyncdsm_asgi.protocol import App, Receive, Scope, Send
@@ -70,7 +71,7 @@ class DataStreamsMiddleware:
         try:
             streams = await stand_by_in_loop()
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         self._lives = True
         return streams
 
@@ -85,7 +86,7 @@ async def _consume_push(scope: Scope, receive: Receive) -> Receive:
         length = requests.size_of(headers)
         is_in_body = requests.is_in_body(headers)
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
         return receive
     if is_in_body:
         read, receive = await body.read(receive, length)
@@ -97,5 +98,5 @@ async def _consume_push(scope: Scope, receive: Receive) -> Receive:
         if len(pushed) != 1:  # a batch: which of them something is done for, only the app knows
             checkpoint.set_current(None)
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
     return receive

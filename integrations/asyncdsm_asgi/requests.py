@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
-from asyncdsm.pathway import HEADER
+from asyncdsm.core.pathway import HEADER
 from asyncdsm_asgi.carriers import READERS, Pushed, cloud_event, edge
 
 Headers = Mapping[bytes, bytes]

@@ -16,9 +16,10 @@ import botocore
 from botocore.client import BaseClient
 from botocore.session import Session
 
-from asyncdsm.hooks import Hooks, hook_failed
-from asyncdsm.integration import check_version
-from asyncdsm.mocks import is_mock
+from asyncdsm._internal.mocks import is_mock
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.integration.hooks import Hooks
+from asyncdsm.integration.registry import check_version
 from asyncdsm_botocore import asking, events, resources
 from asyncdsm_botocore.received import pathway_of
 
@@ -100,6 +101,6 @@ def _init(original: Callable[..., None]) -> Callable[..., None]:
             if events.instrumented.is_on:  # boto3 makes a resource's client before its class
                 resources.instrument(_hooks)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
 
     return __init__

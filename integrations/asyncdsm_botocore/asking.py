@@ -14,9 +14,9 @@ from inspect import iscoroutinefunction
 from typing import Any
 from weakref import ReferenceType, ref
 
-from asyncdsm import checkpoint
-from asyncdsm.batch import current_task
-from asyncdsm.hooks import Hook, Hooks, before
+from asyncdsm.core import checkpoint
+from asyncdsm.integration.batch import current_task
+from asyncdsm.integration.hooks import Hook, Hooks, before
 from asyncdsm_botocore.departing import harmless
 
 _METHODS = {"sqs": "receive_message", "kinesis": "get_records"}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from asyncdsm import aws, checkpoint
-from asyncdsm.aws import KEY
-from asyncdsm.edge import Edge
-from asyncdsm.json_text import decoded
+from asyncdsm.core import checkpoint
+from asyncdsm.core.edge import Edge
+from asyncdsm.integration.formats import aws
+from asyncdsm.integration.formats.aws import KEY
+from asyncdsm.integration.formats.json_context import decoded
 from asyncdsm_botocore import slots
 from asyncdsm_botocore.departing import NO_ROOM, Addressed, Leaving, Message, address_each, without_context
 from asyncdsm_botocore.limits import MESSAGE, MOST_ATTRIBUTES, Room

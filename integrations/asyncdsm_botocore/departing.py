@@ -6,11 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from typing import Any, NamedTuple
 
-from asyncdsm import checkpoint
-from asyncdsm.checkpoint import Departure
-from asyncdsm.edge import Edge
-from asyncdsm.hooks import hook_failed
-from asyncdsm.log import warn_once
+from asyncdsm._internal.log import warn_once
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import Departure, report_hook_error
+from asyncdsm.core.edge import Edge
 
 OURS = "asyncdsm"
 """Where a call's state stands in botocore's context of it, which all of its events share."""
@@ -44,7 +43,7 @@ def harmless(handler: Callable[..., None]) -> Callable[..., None]:
         try:
             handler(*args, **event)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
 
     return guarded
 

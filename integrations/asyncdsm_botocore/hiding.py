@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from asyncdsm.aws import KEY
+from asyncdsm.integration.formats.aws import KEY
 
 _DIGEST = "MD5OfMessageAttributes"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asyncdsm import aws, checkpoint
-from asyncdsm.edge import Edge
+from asyncdsm.core import checkpoint
+from asyncdsm.core.edge import Edge
+from asyncdsm.integration.formats import aws
 from asyncdsm_botocore import asking, slots
 from asyncdsm_botocore.departing import (
     NO_OBJECT,

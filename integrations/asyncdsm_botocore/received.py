@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from asyncdsm import aws, checkpoint
-from asyncdsm.aws import Arrival
-from asyncdsm.batch import follow_batch
-from asyncdsm.edge import Edge
-from asyncdsm.pathway import Context
+from asyncdsm.core import checkpoint
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.pathway import Context
+from asyncdsm.integration.batch import follow_batch
+from asyncdsm.integration.formats import aws
+from asyncdsm.integration.formats.aws import Arrival
 from asyncdsm_botocore import asking
 from asyncdsm_botocore.memory import Recent
 

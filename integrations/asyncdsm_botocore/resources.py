@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from asyncdsm import checkpoint
-from asyncdsm.batch import ConsumedList
-from asyncdsm.hooks import Hooks, after, hook_failed
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.integration.batch import ConsumedList
+from asyncdsm.integration.hooks import Hooks, after
 from asyncdsm_botocore.received import recall
 
 _METHOD = "receive_messages"
@@ -83,7 +84,7 @@ def _receive_messages(original: Any) -> Any:
         try:
             return _followed(messages)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
             return messages
 
     return receive_messages

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Any, NamedTuple
 
-from asyncdsm import aws, checkpoint, lag
-from asyncdsm.values import MAX_INT64, MalformedValueError
+from asyncdsm.core import checkpoint, lag
+from asyncdsm.core.values import MAX_INT64, MalformedValueError
+from asyncdsm.integration.formats import aws
 from asyncdsm_botocore.departing import OURS, harmless, is_followed
 from asyncdsm_botocore.memory import Recent
 from asyncdsm_botocore.received import follow_answer, read_streamed

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from asyncdsm.aws import KEY
-from asyncdsm.json_text import decoded, members, object_text
-from asyncdsm.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.integration.formats.aws import KEY
+from asyncdsm.integration.formats.json_context import decoded, members, object_text
 
 WIRE_BYTES = 28
 """Of a context's base64 text, for today's timestamps."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from asyncdsm import aws, checkpoint
+from asyncdsm.core import checkpoint
+from asyncdsm.integration.formats import aws
 from asyncdsm_botocore import asking, attributes
 from asyncdsm_botocore.departing import OURS, counting, failed_ids, harmless, is_followed, none_failed
 from asyncdsm_botocore.hiding import hide_contexts

@@ -16,10 +16,11 @@ from asyncdsm_kombu.followed import follows_all
 from celery import signals
 from celery.app.task import Context
 
-from asyncdsm import checkpoint
-from asyncdsm.hooks import Hooks, after, hook_failed
-from asyncdsm.lifetime import finish_process
-from asyncdsm.pathway import HEADER, Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.pathway import HEADER, Pathway
+from asyncdsm.integration.hooks import Hooks, after
+from asyncdsm.integration.lifetime import finish_process
 
 _wrapped: WeakSet[Any] = WeakSet()
 
@@ -74,7 +75,7 @@ def _received(request: Any, **_: Any) -> None:
         if pathway is not None:
             request.request_dict[HEADER] = Pathway(*pathway).encode_base64()
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
 
 
 def _begins(task: Any, **_: Any) -> None:
@@ -83,7 +84,7 @@ def _begins(task: Any, **_: Any) -> None:
             checkpoint.set_current(pathway_of(task.request))
     except Exception as error:
         checkpoint.set_current(None)
-        hook_failed(error)
+        report_hook_error(error)
 
 
 def _ended(task: Any, **_: Any) -> None:
@@ -91,7 +92,7 @@ def _ended(task: Any, **_: Any) -> None:
         if _is_delivered(task):
             checkpoint.set_current(None)
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
 
 
 def _process_ends(**_: Any) -> None:
@@ -99,7 +100,7 @@ def _process_ends(**_: Any) -> None:
     try:
         finish_process()
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
 
 
 def _is_delivered(task: Any) -> bool:

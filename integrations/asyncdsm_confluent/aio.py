@@ -10,11 +10,12 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from asyncdsm import checkpoint
-from asyncdsm.batch import current_task, follow_batch
-from asyncdsm.hooks import hook_failed, marked_async
-from asyncdsm.kafka import record_produced
-from asyncdsm.values import MalformedValueError
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.values import MalformedValueError
+from asyncdsm.integration.batch import current_task, follow_batch
+from asyncdsm.integration.formats.kafka import record_produced
+from asyncdsm.integration.hooks import marked_async
 from asyncdsm_confluent.client import Client, client_of
 from asyncdsm_confluent.consume import pathway_of
 from asyncdsm_confluent.kinds import HookSet, c_kinds
@@ -30,7 +31,7 @@ def poll(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             checkpoint.set_current(_pathway_of(message))
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         return message
 
     def poll(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -50,7 +51,7 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
                 return messages
             return follow_batch(messages, [_pathway_of(message) for message in messages], asked_in)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
             return messages
 
     def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -66,7 +67,7 @@ def _begin(consumer: Any) -> None:
     try:
         follow_below(consumer)
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
 
 
 def _pathway_of(message: Any) -> Any:
@@ -75,7 +76,7 @@ def _pathway_of(message: Any) -> Any:
     try:
         return pathway_of(message)
     except MalformedValueError as error:  # the others of a batch are followed all the same
-        hook_failed(error)
+        report_hook_error(error)
         return None
 
 
@@ -98,7 +99,7 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
             client = _client_above(self)
             departure, sent = addressed(client, topic, value, key, headers, injects=client.injects)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         if client is None or sent is headers:
             future = await original(self, topic, value, key, *args, **kwargs)
         else:
@@ -135,7 +136,7 @@ def _await_delivery(client: Client, producer: Any, answer: Any) -> None:
     try:
         answer.add_done_callback(functools.partial(_delivered, client, producer))
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
 
 
 def _delivered(client: Client, producer: Any, answer: Any) -> None:
@@ -147,7 +148,7 @@ def _delivered(client: Client, producer: Any, answer: Any) -> None:
         message = answer.result()
         record_produced(message.topic(), message.partition(), message.offset(), client.cluster_id)
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
 
 
 @functools.cache

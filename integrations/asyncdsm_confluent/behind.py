@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from asyncdsm.kafka import read_offset
-from asyncdsm.lag import Lag
+from asyncdsm.core.lag import Lag
+from asyncdsm.integration.formats.kafka import read_offset
 
 if TYPE_CHECKING:
     from asyncdsm_confluent.client import Client

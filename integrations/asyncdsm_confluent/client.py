@@ -11,9 +11,9 @@ from weakref import WeakSet
 
 from confluent_kafka import KafkaException
 
-from asyncdsm.edge import Edge, keep
-from asyncdsm.kafka import make_in_edge, make_out_edge, read_name
-from asyncdsm.lag import add_source
+from asyncdsm.core.edge import Edge, keep
+from asyncdsm.core.lag import add_source
+from asyncdsm.integration.formats.kafka import make_in_edge, make_out_edge, read_name
 from asyncdsm_confluent.behind import Behind
 
 SECONDS_BETWEEN_ASKING = 0.1

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asyncdsm.hooks import hook_failed
-from asyncdsm.lag import add_source
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.lag import add_source
 from asyncdsm_confluent.client import Client, attach, instrumented
 from asyncdsm_confluent.offsets import telling
 
@@ -18,7 +18,7 @@ def producer(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             _new_client(self).on_delivery = _settings(args, kwargs).get("on_delivery")
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         # C takes an empty dict of keywords for a configuration, and no dict for a mistake.
         original(self, *args, **kwargs) if kwargs else original(self, *args)
 
@@ -37,7 +37,7 @@ def consumer(original: Callable[..., Any]) -> Callable[..., Any]:
             if callable(users) or (settings and "on_commit" not in settings):  # anything else, C refuses
                 kwargs = {**kwargs, "on_commit": telling(client, users)}
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         original(self, *args, **kwargs) if kwargs else original(self, *args)
 
     return init
@@ -50,7 +50,7 @@ def share_consumer(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             _new_client(self).group = _group(_settings(args, kwargs))
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         original(self, *args, **kwargs) if kwargs else original(self, *args)
 
     return init

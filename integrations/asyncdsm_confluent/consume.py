@@ -7,13 +7,14 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from asyncdsm import checkpoint
-from asyncdsm.batch import follow_batch
-from asyncdsm.hooks import after, before, hook_failed
-from asyncdsm.kafka import make_in_edge, read_context, read_time
-from asyncdsm.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
-from asyncdsm.recall import recall, remember
-from asyncdsm.values import MalformedValueError, check_name
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
+from asyncdsm.core.values import MalformedValueError, check_name
+from asyncdsm.integration.batch import follow_batch
+from asyncdsm.integration.formats.kafka import make_in_edge, read_context, read_time
+from asyncdsm.integration.hooks import after, before
+from asyncdsm.integration.pathway_cache import recall, remember
 from asyncdsm_confluent.client import Client, client_of, last_in_edge
 
 
@@ -26,7 +27,7 @@ def poll(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             _polled(client_of(self), self, message)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         return message
 
     return poll
@@ -53,7 +54,7 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return _consumed_all(client_of(self), self, messages)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
             return messages
 
     return consume
@@ -102,7 +103,7 @@ def poll_shared(original: Callable[..., Any]) -> Callable[..., Any]:
                 messages._records = follow_batch(messages._records, pathways)
         except Exception as error:
             checkpoint.set_current(None)
-            hook_failed(error)
+            report_hook_error(error)
         return messages
 
     return poll
@@ -119,7 +120,7 @@ def consumed(client: Client, message: Any) -> Context | None:
         topic = message.topic()
         edge = client.in_edge(topic)
     except (AttributeError, TypeError, MalformedValueError) as error:
-        hook_failed(MalformedValueError(f"a consumed message: {error}"))
+        report_hook_error(MalformedValueError(f"a consumed message: {error}"))
         return None
     header, broker_ns = None, None
     size: Any = 0
@@ -135,7 +136,7 @@ def consumed(client: Client, message: Any) -> Context | None:
             elif name == LEGACY_HEADER and header is None and value is not None:
                 header = legacy_text(value)
     except Exception as error:  # of a type that C does not hand over
-        hook_failed(MalformedValueError(f"a consumed message's headers or sizes: {error}"))
+        report_hook_error(MalformedValueError(f"a consumed message's headers or sizes: {error}"))
         header, size = read_context(message.headers()), None
     if header is None:
         broker_ns = _time_of(message)

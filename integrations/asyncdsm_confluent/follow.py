@@ -10,7 +10,7 @@ import functools
 from inspect import getattr_static
 from typing import Any
 
-from asyncdsm.hooks import Hook, Hooks, followed, original_of
+from asyncdsm.integration.hooks import Hook, Hooks, followed, original_of
 from asyncdsm_confluent.aio import asyncio_kinds, follow_below
 from asyncdsm_confluent.client import instrumented
 from asyncdsm_confluent.kinds import HookSet, c_kinds, put

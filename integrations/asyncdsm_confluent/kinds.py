@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import cimpl
 
-from asyncdsm.hooks import Hook, Hooks
+from asyncdsm.integration.hooks import Hook, Hooks
 from asyncdsm_confluent import configuration, consume, offsets, produce
 from asyncdsm_confluent.reports import note_reports
 

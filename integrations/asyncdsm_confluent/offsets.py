@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from asyncdsm.hooks import after, before, hook_failed
-from asyncdsm.kafka import record_committed
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.integration.formats.kafka import record_committed
+from asyncdsm.integration.hooks import after, before
 from asyncdsm_confluent.client import Client, client_of, group_in
 from asyncdsm_confluent.reports import settle
 
@@ -22,7 +23,7 @@ def telling(client: Client, users: Callable[..., Any] | None) -> Callable[..., A
             if error is None and client.is_followed:
                 record(client, client.group, partitions)
         except Exception as failure:
-            hook_failed(failure)
+            report_hook_error(failure)
         return None if users is None else users(error, partitions, *more, **named)
 
     return on_commit

@@ -7,11 +7,10 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from asyncdsm import checkpoint
-from asyncdsm.checkpoint import Departure
-from asyncdsm.hooks import hook_failed
-from asyncdsm.log import warn_once
-from asyncdsm.pathway import HEADER
+from asyncdsm._internal.log import warn_once
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import Departure, report_hook_error
+from asyncdsm.core.pathway import HEADER
 from asyncdsm_confluent.client import Client, client_of
 from asyncdsm_confluent.reports import reporting
 
@@ -43,7 +42,7 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
                 departure, sent = addressed(client, topic, value, key, headers, injects=client.injects)
                 callback = reporting(client, callback)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         try:
             result = original(self, topic, value, key, partition, callback, None, timestamp, sent, *args, **more)
         except KafkaException as error:
@@ -70,7 +69,7 @@ def produce_batch(original: Callable[..., Any]) -> Callable[..., Any]:
                 departures = [_without_headers(client, topic, message) for message in messages]
                 say_no_headers("Producer.produce_batch", "Producer.produce")
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         result = original(self, topic, messages, *args, **kwargs)
         for departure, message in zip(departures, messages, strict=False):
             if departure is not None and "_error" not in message:  # C marks those that it did not take
@@ -91,7 +90,7 @@ def say_no_headers(method: str, instead: str) -> None:
             instead,
         )
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
 
 
 def departed(departure: Departure, *, carries: bool) -> None:
@@ -135,7 +134,7 @@ def bare(client: Client, topic: str, value: Any, key: Any, headers: Any) -> tupl
     try:
         return addressed(client, topic, value, key, headers, injects=False)
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
         return None, headers
 
 

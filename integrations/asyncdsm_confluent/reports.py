@@ -8,10 +8,11 @@ from typing import Any
 
 from confluent_kafka import KafkaError
 
-from asyncdsm import checkpoint
-from asyncdsm.hooks import after, hook_failed
-from asyncdsm.kafka import read_offset, record_produced
-from asyncdsm.log import warn
+from asyncdsm._internal.log import warn
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.integration.formats.kafka import read_offset, record_produced
+from asyncdsm.integration.hooks import after
 from asyncdsm_confluent.client import Client, client_of
 
 REFUSALS: frozenset[int] = frozenset(
@@ -46,7 +47,7 @@ def reported(client: Client, error: Any, message: Any, *_args: Any, **_more: Any
             if offset > client.acknowledged.get(place, -1):
                 client.acknowledged[place] = offset
     except Exception as failure:
-        hook_failed(failure)
+        report_hook_error(failure)
 
 
 def _reported_to(client: Client, users: Callable[..., Any], error: Any, message: Any, *more: Any, **named: Any) -> Any:

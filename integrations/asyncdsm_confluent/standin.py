@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
-from asyncdsm.hooks import Hooks
+from asyncdsm.integration.hooks import Hooks
 from asyncdsm_confluent import names
 from asyncdsm_confluent.client import adopted
 from asyncdsm_confluent.kinds import c_kinds, put

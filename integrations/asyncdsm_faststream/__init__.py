@@ -13,10 +13,10 @@ from faststream.__about__ import __version__
 from faststream._internal.broker import BrokerUsecase
 from faststream.message import StreamMessage
 
-from asyncdsm.hooks import Hooks, before
-from asyncdsm.integration import check_version
-from asyncdsm.mocks import is_mock
-from asyncdsm.pathway import Context
+from asyncdsm._internal.mocks import is_mock
+from asyncdsm.core.pathway import Context
+from asyncdsm.integration.hooks import Hooks, before
+from asyncdsm.integration.registry import check_version
 from asyncdsm_faststream import received
 from asyncdsm_faststream.clusters import keep_cluster_ids
 from asyncdsm_faststream.middleware import DataStreamsMiddleware

@@ -11,8 +11,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from asyncdsm.hooks import Hooks
-from asyncdsm.kafka import read_name
+from asyncdsm.integration.formats.kafka import read_name
+from asyncdsm.integration.hooks import Hooks
 
 _hooks = Hooks()  # never taken off: brokers that have the middleware keep it
 

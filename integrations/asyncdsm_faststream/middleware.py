@@ -9,10 +9,9 @@ from typing import Any
 from faststream import BaseMiddleware
 from faststream.message import SourceType
 
-from asyncdsm import checkpoint
-from asyncdsm.checkpoint import Departure
-from asyncdsm.hooks import hook_failed
-from asyncdsm.pathway import HEADER, Context
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import Departure, report_hook_error
+from asyncdsm.core.pathway import HEADER, Context
 from asyncdsm_faststream import received, sent
 
 _serving: ContextVar[Any] = ContextVar("asyncdsm_faststream_serving", default=None)
@@ -43,7 +42,7 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
                 _serving.set(subscriber)
                 self._take(None)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
 
     async def consume_scope(self, call_next: Callable[..., Awaitable[Any]], msg: Any, *args: Any, **more: Any) -> Any:
         """Record what `get_one` and iteration return; the reply to a request is no message of the map."""
@@ -52,7 +51,7 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
             if self._subscriber is None and msg is not taken and msg.source_type is not SourceType.RESPONSE:
                 self._take(getattr(msg, "consumer", None))
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         _taken.set(msg)
         try:
             return await call_next(msg, *args, **more)
@@ -74,7 +73,7 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
         try:
             departure, count = _addressed(cmd, call_next)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         if departure is None:
             return await call_next(cmd, *args, **more)
         with checkpoint.counted_above():
@@ -94,7 +93,7 @@ def _pathway_of(message: Any, subscriber: Any, consumer: Any) -> Context | None:
     try:
         return received.take(message, subscriber, consumer)
     except Exception as error:  # the others of a batch are recorded all the same
-        hook_failed(error)
+        report_hook_error(error)
         return None
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from asyncdsm import checkpoint
-from asyncdsm.amqp import PATHWAY_SLOT, is_internal_queue, published_ns
-from asyncdsm.edge import Edge
-from asyncdsm.kafka import make_in_edge, read_context, read_pairs, read_time
-from asyncdsm.pathway import Context
-from asyncdsm.recall import recall, remember
-from asyncdsm.values import check_name
+from asyncdsm.core import checkpoint
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.pathway import Context
+from asyncdsm.core.values import check_name
+from asyncdsm.integration.formats.amqp import PATHWAY_SLOT, is_internal_queue, published_ns
+from asyncdsm.integration.formats.kafka import make_in_edge, read_context, read_pairs, read_time
+from asyncdsm.integration.pathway_cache import recall, remember
 from asyncdsm_faststream.clusters import group_and_cluster_of
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from asyncdsm.amqp import is_internal_queue
-from asyncdsm.edge import Edge
-from asyncdsm.kafka import make_out_edge
-from asyncdsm.values import check_name
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.values import check_name
+from asyncdsm.integration.formats.amqp import is_internal_queue
+from asyncdsm.integration.formats.kafka import make_out_edge
 from asyncdsm_faststream.clusters import cluster_of_publish
 
 

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from asyncdsm import checkpoint
-from asyncdsm.edge import Edge
-from asyncdsm.hooks import Hooks, hook_failed
-from asyncdsm.integration import check_version
-from asyncdsm.pathway import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.pathway import Pathway
+from asyncdsm.integration.hooks import Hooks
+from asyncdsm.integration.registry import check_version
 from asyncdsm_httpx.transport import ContextTransport
 
 __all__ = ["ONLY_WRAPPED", "VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]
@@ -99,7 +100,7 @@ def _count_answered(_client: Any = None, request: Any = None, *_args: Any, **_mo
         departure = checkpoint.prepare(_OUT)
         _sending.set(departure and _Sending(departure.header, getattr(request, "url", None)))
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
     try:
         yield
     finally:
@@ -117,7 +118,7 @@ def _transport_for_url(original: Callable[..., Any]) -> Callable[..., Any]:
             if sending is not None and _is_same_origin(sending.url, url):
                 return ContextTransport(transport, sending.header)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         return transport
 
     return transport_for_url

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from asyncdsm.hooks import hook_failed
-from asyncdsm.pathway import HEADER
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.pathway import HEADER
 
 
 class ContextTransport:
@@ -37,7 +37,7 @@ def _copied(request: Any, header: str) -> Iterator[Any]:
     try:
         copied = _copy_with(request, header)
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
     try:
         yield request if copied is None else copied
     finally:
@@ -45,7 +45,7 @@ def _copied(request: Any, header: str) -> Iterator[Any]:
             try:
                 _write_back(request, copied)
             except Exception as error:
-                hook_failed(error)
+                report_hook_error(error)
 
 
 def _copy_with(request: Any, header: str) -> Any:

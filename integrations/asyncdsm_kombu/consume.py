@@ -15,9 +15,12 @@ from kombu.entity import Queue
 from kombu.message import Message
 from kombu.simple import SimpleBase
 
-from asyncdsm import checkpoint
-from asyncdsm import recall as beside
-from asyncdsm.amqp import (
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.pathway import Context
+from asyncdsm.integration import pathway_cache as beside
+from asyncdsm.integration.formats.amqp import (
     body_bytes,
     bytes_of,
     context_in,
@@ -27,9 +30,6 @@ from asyncdsm.amqp import (
     plain,
     published_ns,
 )
-from asyncdsm.edge import Edge
-from asyncdsm.hooks import hook_failed
-from asyncdsm.pathway import Context
 from asyncdsm_kombu import transports
 from asyncdsm_kombu.followed import connection_of, is_followed
 from asyncdsm_kombu.names import type_of
@@ -51,7 +51,7 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
                 else:
                     kwargs = {**kwargs, "callback": followed}
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         return original(self, *args, **kwargs)
 
     return consume
@@ -75,7 +75,7 @@ def _getting(original: Callable[..., Any], queue_of: Callable[[Any], Any]) -> Ca
             if edge is not None:
                 checkpoint.set_current(None)  # who asks for the next message is done with the last one
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         message = original(self, *args, **kwargs)
         if edge is not None and message is not None:
             arrived(edge, message)
@@ -91,7 +91,7 @@ def arrived(edge: Edge, message: Any) -> None:
             _consumed(edge, message)
     except Exception as error:
         checkpoint.set_current(None)
-        hook_failed(error)
+        report_hook_error(error)
 
 
 def _consumed(edge: Edge, message: Any) -> None:
@@ -155,7 +155,7 @@ def _counts(queue: Any) -> bool:
     try:
         return is_followed(connection_of(queue.channel)) and not _is_left_out(queue)
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
         return False
 
 

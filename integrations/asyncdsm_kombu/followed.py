@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 from kombu.connection import ConnectionPool
 
-from asyncdsm.hooks import after
+from asyncdsm.integration.hooks import after
 
 _FOLLOWED = "_asyncdsm_followed"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from asyncdsm.amqp import RABBITMQ
+from asyncdsm.integration.formats.amqp import RABBITMQ
 
 
 def type_of(connection: Any) -> str:

@@ -12,8 +12,10 @@ from typing import Any
 
 from kombu.messaging import Producer
 
-from asyncdsm import checkpoint
-from asyncdsm.amqp import (
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import Departure, report_hook_error
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration.formats.amqp import (
     KEY_BYTES,
     RABBITMQ,
     body_bytes,
@@ -24,9 +26,7 @@ from asyncdsm.amqp import (
     out_edge,
     plain,
 )
-from asyncdsm.checkpoint import Departure
-from asyncdsm.hooks import after, hook_failed
-from asyncdsm.pathway import HEADER
+from asyncdsm.integration.hooks import after
 from asyncdsm_kombu.followed import is_followed
 from asyncdsm_kombu.names import type_of
 from asyncdsm_kombu.transports import below
@@ -64,7 +64,7 @@ def publish(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             publishing = addressed(self, args, kwargs)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         with below(self):
             if publishing is None:
                 return original(self, *args, **kwargs)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from asyncdsm import checkpoint
-from asyncdsm.hooks import Hooks, hook_failed
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.integration.hooks import Hooks
 from asyncdsm_kombu.followed import connection_of, is_followed
 
 STAND_ON_CLIENTS = {"sqs", "kafka"}
@@ -45,7 +46,7 @@ def below(producer: Any) -> AbstractContextManager[None]:
         if is_followed(connection) and connection.transport.driver_type in STAND_ON_CLIENTS:
             return checkpoint.counted_above()
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
     return _NOTHING
 
 
@@ -75,5 +76,5 @@ def _is_followed(channel: Any) -> bool:
     try:
         return is_followed(connection_of(channel))
     except Exception as error:
-        hook_failed(error)
+        report_hook_error(error)
         return False

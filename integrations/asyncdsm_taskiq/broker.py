@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from taskiq import TaskiqMessage
 
-from asyncdsm import checkpoint
-from asyncdsm.checkpoint import Departure
-from asyncdsm.edge import Edge
-from asyncdsm.hooks import Hooks, hook_failed
-from asyncdsm.pathway import HEADER
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import Departure, report_hook_error
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration.hooks import Hooks
 
 DEFAULT_QUEUE = "taskiq"
 
@@ -44,7 +44,7 @@ def kick(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             departure, message = _addressed(self, message)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         with checkpoint.counted_above():
             result = await original(self, message, *args, **kwargs)
         if departure is not None:

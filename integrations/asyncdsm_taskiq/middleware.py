@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from taskiq import AsyncBroker, TaskiqMessage, TaskiqMiddleware, TaskiqResult
 
-from asyncdsm import DataStreams, checkpoint
-from asyncdsm.hooks import hook_failed
-from asyncdsm.lifetime import finish, stand_by_in_loop
-from asyncdsm.pathway import HEADER, Context, Pathway
+from asyncdsm import DataStreams
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.pathway import HEADER, Context, Pathway
+from asyncdsm.integration.lifetime import finish, stand_by_in_loop
 from asyncdsm_taskiq.broker import Sending, edge, put_hooks, queue_of, sending, with_context
 
 
@@ -60,7 +61,7 @@ class DataStreamsMiddleware(TaskiqMiddleware):
                 sending.set(Sending(message.task_id, departure))
                 return with_context(message, departure.header)
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         return message
 
     def pre_execute(self, message: TaskiqMessage) -> TaskiqMessage:
@@ -72,7 +73,7 @@ class DataStreamsMiddleware(TaskiqMiddleware):
             _executing.set(_Executing(delivery, checkpoint.standing(), executing))
             checkpoint.consume(edge("in", queue_of(self.broker, message)), _context_in(message))
         except Exception as error:
-            hook_failed(error)
+            report_hook_error(error)
         return message
 
     def post_execute(self, message: TaskiqMessage, result: TaskiqResult[Any]) -> None:

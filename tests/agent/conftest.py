@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from asyncdsm.agent.serve import running_agent
-from asyncdsm.agent.store import Store
+from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import NOW, Client
 
 

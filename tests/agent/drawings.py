@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations, pairwise
 
-from asyncdsm.agent.graph import Graph
-from asyncdsm.agent.layout import LABEL_SIZES, LINE, SIZES, Layout, PlacedLabel, label_origin
-from asyncdsm.agent.routes import Box, Point
+from asyncdsm.map.graph import Graph
+from asyncdsm.map.layout import LABEL_SIZES, LINE, SIZES, Layout, PlacedLabel, label_origin
+from asyncdsm.map.routes import Box, Point
 
 STEPS = 24
 NEAREST = 8.0

@@ -10,10 +10,10 @@ import os
 import sys
 from pathlib import Path
 
-from asyncdsm.agent import serve as serve_module
-from asyncdsm.agent import store as store_module
-from asyncdsm.agent.serve import running_agent
-from asyncdsm.agent.store import Store
+from asyncdsm.agent.http import serve as serve_module
+from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.store import store as store_module
+from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import NOW
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from time import time
 
-from asyncdsm.agent.intake import read_report
-from asyncdsm.agent.store import Store
-from asyncdsm.edge import Edge
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.store.store import Store
+from asyncdsm.core.edge import Edge
 from tests.agent.payloads import NOW, SECOND_NS, ours, passed
 
 HOSTILE = [

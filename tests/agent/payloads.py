@@ -9,14 +9,14 @@ import httpx2
 from ddsketch.pb import ddsketch_pb2
 from msgspec.msgpack import encode as to_msgpack
 
-from asyncdsm.agent.cells import EDGE, LARGEST_BIN, key_of
-from asyncdsm.agent.intake import Report
-from asyncdsm.aggregate import Aggregator
-from asyncdsm.bins import GAMMA, OFFSET, ZERO, bin_of
-from asyncdsm.edge import Edge
-from asyncdsm.payload import pack
+from asyncdsm.agent.intake.payload import Report
+from asyncdsm.agent.store.histograms import EDGE, LARGEST_BIN, key_of
+from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO, bin_of
+from asyncdsm.delivery.payload import pack
+from asyncdsm.delivery.sketch import encode
 from asyncdsm.settings import Settings
-from asyncdsm.sketch import encode
 
 NOW = 1_700_000_040.0
 """Seconds since the epoch, and the 20th of its minute."""

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from asyncdsm.agent.access import POLICY
-from asyncdsm.agent.app import OTHER_INTAKES
-from asyncdsm.agent.openapi import PATHS
-from asyncdsm.agent.serve import running_agent
+from asyncdsm.agent.http.app import OTHER_INTAKES
+from asyncdsm.agent.http.authentication import POLICY
+from asyncdsm.agent.http.openapi import PATHS
+from asyncdsm.agent.http.serve import running_agent
 from tests.agent.payloads import GZIP, INTAKE, Client, payload
 from tests.agent.test_serve import AGENT, address, agent, refused
 

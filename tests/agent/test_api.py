@@ -9,12 +9,12 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from asyncdsm.agent import live
-from asyncdsm.agent.store import Store
-from asyncdsm.aggregate import Aggregator
-from asyncdsm.bins import ZERO
-from asyncdsm.edge import Edge
-from asyncdsm.sketch import encode
+from asyncdsm.agent.http import live_events
+from asyncdsm.agent.store.store import Store
+from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.histogram import ZERO
+from asyncdsm.delivery.sketch import encode
 from tests.agent.payloads import MINUTE_NS, NOW, NOW_NS, SECOND_NS, Client, bucket, ours, passed, payload, point
 
 ORDERS = "direction:out", "topic:orders", "type:kafka"
@@ -228,8 +228,8 @@ async def test_services_that_were_silent_for_long_are_not_drawn(client: Client) 
 
 
 async def test_live(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "EVERY_SECONDS", 0.02)
-    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(live_events, "EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(live_events, "HEARTBEAT_SECONDS", 0.1)
     with anyio.fail_after(60):
         async with client.stream("GET", "/api/live") as answer:
             assert answer.headers["Content-Type"].startswith("text/event-stream")
@@ -247,7 +247,7 @@ async def test_live(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_streams_are_bounded(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "MOST_STREAMS", 0)
+    monkeypatch.setattr(live_events, "MOST_STREAMS", 0)
     assert await refusal(client, "/api/live") == (503, "streams")
 
 

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import anyio
 import pytest
 
-from asyncdsm.agent import app, connections
-from asyncdsm.agent.connections import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, max_connections
-from asyncdsm.agent.live import MOST_STREAMS
-from asyncdsm.agent.store import Store
+from asyncdsm.agent.http import app, connections
+from asyncdsm.agent.http.connections import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, max_connections
+from asyncdsm.agent.http.live_events import MOST_STREAMS
+from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import INTAKE, Client, bucket, payload, point
 
 HEAD = f"POST {INTAKE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/msgpack\r\n".encode()

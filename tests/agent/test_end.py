@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
-from asyncdsm.agent.serve import END_SECONDS
+from asyncdsm.agent.http.serve import END_SECONDS
 from tests.agent.payloads import INTAKE, bucket, payload, point, sketch
 from tests.agent.test_serve import SIGNALS, address, agent
 
@@ -86,8 +86,8 @@ def test_agent_ends_while_its_store_is_busy(tmp_path: Path, signal_: signal.Sign
 
 STUCK = """
 import time
-from asyncdsm.agent import serve
-from asyncdsm.agent.store import Store
+from asyncdsm.agent.http import serve
+from asyncdsm.agent.store.store import Store
 Store.close = lambda self: time.sleep(600)
 serve.END_SECONDS = 1.5
 serve.run_agent(serve.Options(), live=False)

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdsm.agent import pathways as pathways_module
-from asyncdsm.agent import store as store_module
-from asyncdsm.agent import topology as topology_module
-from asyncdsm.agent.bounds import Cut
-from asyncdsm.agent.intake import read_report
-from asyncdsm.agent.levels import WIDTHS
-from asyncdsm.agent.shares import FairShares
-from asyncdsm.agent.store import Store
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.queries import pathways as pathways_module
+from asyncdsm.agent.queries import topology as topology_module
+from asyncdsm.agent.queries.limits import Cut
+from asyncdsm.agent.store import store as store_module
+from asyncdsm.agent.store.resolutions import WIDTHS
+from asyncdsm.agent.store.shares import FairShares
+from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 from tests.agent.test_store import EVER, Clock, clock, kept, report
 

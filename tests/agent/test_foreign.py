@@ -10,11 +10,11 @@ import pytest
 from anyio import to_thread
 from msgspec.msgpack import encode as to_msgpack
 
-from asyncdsm.agent.cells import PATHWAY, SIZE
-from asyncdsm.agent.intake import read_report
-from asyncdsm.agent.serve import running_agent
-from asyncdsm.bins import GAMMA, OFFSET, bin_of
-from asyncdsm.sketch import encode
+from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.store.histograms import PATHWAY, SIZE
+from asyncdsm.core.histogram import GAMMA, OFFSET, bin_of
+from asyncdsm.delivery.sketch import encode
 from tests.agent.payloads import NOW_NS, SECOND_NS, Client, bins_of, sketch
 from tests.differential.process import run
 

@@ -14,9 +14,10 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from asyncdsm import delivery, log
-from asyncdsm.agent.forward import is_here
-from asyncdsm.agent.serve import running_agent
+from asyncdsm._internal import log
+from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.intake.forwarder import is_here
+from asyncdsm.delivery import retry
 from asyncdsm.settings import Settings
 from tests.agent.payloads import GZIP, INTAKE, Client, bucket, payload, point
 from tests.intake import HANG, RESET, Intake, running_intake
@@ -27,8 +28,8 @@ TOKEN = "a-token-for-the-tests"  # noqa: S105
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again soon, and say everything again."""
-    monkeypatch.setattr(delivery, "FIRST_DELAY", 0.02)
-    monkeypatch.setattr(delivery, "LONGEST_DELAY", 0.1)
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.02)
+    monkeypatch.setattr(retry, "LONGEST_DELAY", 0.1)
     log.forget()
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from anyio import to_thread
 
-from asyncdsm.agent import intake as intake_module
-from asyncdsm.agent import taking
-from asyncdsm.agent.serve import running_agent
-from asyncdsm.agent.store import Store
+from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.intake import ingest_queue
+from asyncdsm.agent.intake import payload as intake_module
+from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import GZIP, INTAKE, MSGPACK, NOW, Client, bucket, payload, point, sketch
 from tests.agent.test_forward import accounts, body, listening, passing_on
 from tests.agent.test_store_file import fill, make_room
@@ -77,7 +77,7 @@ async def test_payload_that_the_decoder_fails_on_is_forwarded(monkeypatch: pytes
     def fail(*_: object) -> None:
         raise KeyError("a fault of the decoder")
 
-    monkeypatch.setattr(taking, "read_report", fail)
+    monkeypatch.setattr(ingest_queue, "read_report", fail)
     async with passing_on() as (client, intake):
         assert (await client.report(body(1), gzipped=True)).status_code == 500
         await accounts(client, lambda shown: shown["delivered"] == 1)

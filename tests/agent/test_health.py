@@ -15,11 +15,11 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from asyncdsm import delivery
-from asyncdsm.agent import conditions as conditions_module
-from asyncdsm.agent.conditions import Conditions
-from asyncdsm.agent.serve import running_agent
-from asyncdsm.agent.store import Store
+from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.store import conditions as conditions_module
+from asyncdsm.agent.store.conditions import Conditions
+from asyncdsm.agent.store.store import Store
+from asyncdsm.delivery import retry
 from asyncdsm.settings import Settings
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 from tests.agent.test_forward import body, listening
@@ -29,8 +29,8 @@ from tests.agent.test_store_file import fill, make_room
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "FIRST_DELAY", 0.02)
-    monkeypatch.setattr(delivery, "LONGEST_DELAY", 0.1)
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.02)
+    monkeypatch.setattr(retry, "LONGEST_DELAY", 0.1)
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_files_of_the_store_are_private(path: Path) -> None:
 def test_files_that_others_could_read_become_private(path: Path) -> None:
     # As a kill leaves them: with what SQLite keeps beside the file.
     script = (
-        "import os, pathlib, sys; from asyncdsm.agent.store import Store; "
+        "import os, pathlib, sys; from asyncdsm.agent.store.store import Store; "
         "store = Store(pathlib.Path(sys.argv[1])); os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", script, str(path)], check=True, timeout=60)

@@ -7,11 +7,11 @@ import random
 import pytest
 from msgspec.msgpack import encode as to_msgpack
 
-from asyncdsm.agent.intake import UNNAMED
-from asyncdsm.agent.store import Store
-from asyncdsm.agent.wire import MAX_NAME
-from asyncdsm.bins import ZERO
-from asyncdsm.sketch import encode
+from asyncdsm.agent.intake.fields import MAX_NAME
+from asyncdsm.agent.intake.payload import UNNAMED
+from asyncdsm.agent.store.store import Store
+from asyncdsm.core.histogram import ZERO
+from asyncdsm.delivery.sketch import encode
 from tests.agent.payloads import MSGPACK, NOW_NS, SECOND_NS, Client, bucket, payload, point, sketch
 
 MARKUP = [

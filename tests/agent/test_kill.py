@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from asyncdsm.agent.store import Store
+from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import INTAKE, MSGPACK, NOW, bucket, payload, point
 from tests.agent.test_store import kept
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdsm.agent.intake import read_report
-from asyncdsm.agent.lag import Offsets, lag_over_time, lags_of
-from asyncdsm.agent.store import Span, Store
-from asyncdsm.agent.topology import topology, topology_of
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.queries.lag import Offsets, lag_over_time, lags_of
+from asyncdsm.agent.queries.topology import topology, topology_of
+from asyncdsm.agent.store.store import Span, Store
 from tests.agent.payloads import NOW, bucket, payload, point
 
 Tags = tuple[str, ...]

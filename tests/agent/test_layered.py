@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdsm.agent.graph import Graph, Link, Node, graph_of
-from asyncdsm.agent.layered.adjacency import Pair, adjacency_of
-from asyncdsm.agent.layered.cycles import links_against_flow
-from asyncdsm.agent.layered.order import count_crossings
-from asyncdsm.agent.layered.positions import ascending_fit
-from asyncdsm.agent.layered.straight import straighten_paths
-from asyncdsm.agent.layout import FLOWS, Layout, layout_of
-from asyncdsm.agent.topology import topology
+from asyncdsm.agent.queries.topology import topology
+from asyncdsm.map.graph import Graph, Link, Node, graph_of
+from asyncdsm.map.layered.adjacency import Pair, adjacency_of
+from asyncdsm.map.layered.cycles import links_against_flow
+from asyncdsm.map.layered.order import count_crossings
+from asyncdsm.map.layered.positions import ascending_fit
+from asyncdsm.map.layered.straight import straighten_paths
+from asyncdsm.map.layout import FLOWS, Layout, layout_of
 from tests.agent.drawings import (
     crossings,
     faults,

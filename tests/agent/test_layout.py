@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from asyncdsm.agent.graph import MOST_LINKS, Graph, Link, Node, graph_of
-from asyncdsm.agent.layout import FLOWS, curve, layout_of
-from asyncdsm.agent.topology import topology
+from asyncdsm.agent.queries.topology import topology
+from asyncdsm.map.graph import MOST_LINKS, Graph, Link, Node, graph_of
+from asyncdsm.map.layout import FLOWS, curve, layout_of
 from tests.agent.drawings import faults
 from tests.agent.maps import MapStore
 

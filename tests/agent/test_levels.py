@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncdsm.agent.cells import EDGE, PATHWAY, SIZE, Cells, key_of, merged, packed, unpacked
-from asyncdsm.agent.intake import BucketReport, PointReport, Report
-from asyncdsm.agent.levels import FOREVER, WIDTHS, Extent, Piece, pieces
-from asyncdsm.agent.stats import Figures
-from asyncdsm.agent.store import Span, Store
-from asyncdsm.agent.topology import points_of
-from asyncdsm.bins import ZERO, bin_of
+from asyncdsm.agent.intake.payload import BucketReport, PointReport, Report
+from asyncdsm.agent.queries.figures import Figures
+from asyncdsm.agent.queries.topology import points_of
+from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Cells, key_of, merged, packed, unpacked
+from asyncdsm.agent.store.resolutions import FOREVER, WIDTHS, Extent, Piece, pieces
+from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.core.histogram import ZERO, bin_of
 from tests.agent.payloads import NOW
 from tests.agent.test_merging import exact
 

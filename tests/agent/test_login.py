@@ -13,11 +13,12 @@ import httpx2
 import pytest
 
 import asyncdsm
-from asyncdsm import DataStreams, SettingError, Settings, log
-from asyncdsm.agent.login import MAX_FORM_BYTES, WRONG
-from asyncdsm.agent.serve import RunningAgent, running_agent
-from asyncdsm.cli import main
-from asyncdsm.exporters.agent import _headers
+from asyncdsm import DataStreams, SettingError, Settings
+from asyncdsm._internal import log
+from asyncdsm.agent.http.login import MAX_FORM_BYTES, WRONG
+from asyncdsm.agent.http.serve import RunningAgent, running_agent
+from asyncdsm.cli.main import main
+from asyncdsm.delivery.exporters.agent import _headers
 from tests.agent.payloads import Client
 from tests.agent.running import agent as agent_in_thread
 

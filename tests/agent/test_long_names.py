@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdsm.agent import bounds as bounds_module
-from asyncdsm.agent import store as store_module
-from asyncdsm.agent.intake import read_report
-from asyncdsm.agent.shares import FairShares
-from asyncdsm.agent.store import Store
-from asyncdsm.agent.weights import UNIT_BYTES, bytes_of, weight_of
-from asyncdsm.agent.wire import MAX_TAG_CHARACTERS
+from asyncdsm.agent.intake.fields import MAX_TAG_CHARACTERS
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.queries import limits as bounds_module
+from asyncdsm.agent.store import store as store_module
+from asyncdsm.agent.store.shares import FairShares
+from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.weights import UNIT_BYTES, bytes_of, weight_of
 from tests.agent.payloads import NOW_NS, SECOND_NS, Client, bucket, payload, point
 from tests.agent.test_store import Clock, clock, kept
 

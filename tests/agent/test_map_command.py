@@ -16,9 +16,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from asyncdsm.agent.topology import topology
-from asyncdsm.map import ask
-from asyncdsm.map.command import FORMATS
+from asyncdsm.agent.queries.topology import topology
+from asyncdsm.cli import agent_client
+from asyncdsm.cli.map import FORMATS
 from tests.agent.maps import HOSTILE, MapStore
 from tests.agent.running import agent
 
@@ -189,13 +189,13 @@ def test_what_is_no_answer(status: int, body: str, says: str) -> None:
 
 
 def test_an_answer_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ask, "MAX_ANSWER_BYTES", 1_000)
+    monkeypatch.setattr(agent_client, "MAX_ANSWER_BYTES", 1_000)
     with (
         answering(200, " " * 1_001) as url,
-        ask.client_of(url, None) as client,
-        pytest.raises(ask.NoAnswerError, match="more than 1000 bytes"),
+        agent_client.client_of(url, None) as client,
+        pytest.raises(agent_client.NoAnswerError, match="more than 1000 bytes"),
     ):
-        ask.topology_from(client, 10)
+        agent_client.topology_from(client, 10)
 
 
 def test_wrong_token_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

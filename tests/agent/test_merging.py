@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncdsm.agent.intake import read_report
-from asyncdsm.agent.store import Store
-from asyncdsm.agent.topology import topology
-from asyncdsm.bins import MAX_BINS, bin_of, value_of
-from asyncdsm.edge import Edge
-from asyncdsm.sketch import Sketch
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.queries.topology import topology
+from asyncdsm.agent.store.store import Store
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.histogram import MAX_BINS, bin_of, value_of
+from asyncdsm.delivery.sketch import Sketch
 from tests.agent.payloads import MINUTE_NS, NOW, NOW_NS, bins_of, bucket, ours, passed, payload, point, sketch
 
 OUT = Edge("direction:out", "topic:orders", "type:kafka")

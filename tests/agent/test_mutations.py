@@ -8,11 +8,11 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncdsm.agent.intake import IntakeError, read_report
-from asyncdsm.agent.store import Store
-from asyncdsm.agent.topology import topology
-from asyncdsm.aggregate import Aggregator
-from asyncdsm.edge import Edge
+from asyncdsm.agent.intake.payload import IntakeError, read_report
+from asyncdsm.agent.queries.topology import topology
+from asyncdsm.agent.store.store import Store
+from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.edge import Edge
 from tests.agent.payloads import NOW, Client, ours, passed
 
 

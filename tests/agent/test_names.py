@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from asyncdsm.agent.graph import Node, graph_of
-from asyncdsm.agent.intake import read_report
-from asyncdsm.agent.naming import NO_CLUSTER, NO_ENV, qualifiers
-from asyncdsm.agent.page_routes import drawn
-from asyncdsm.agent.store import Store
-from asyncdsm.agent.topology import topology
-from asyncdsm.agent.words import cut_to_cells, plain
-from asyncdsm.map.command import FORMATS
+from asyncdsm.agent.http.page_routes import drawn
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.queries.topology import topology
+from asyncdsm.agent.store.store import Store
+from asyncdsm.cli.map import FORMATS
+from asyncdsm.map.graph import Node, graph_of
+from asyncdsm.map.naming import NO_CLUSTER, NO_ENV, qualifiers
+from asyncdsm.map.words import cut_to_cells, plain
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 
 ONE, OTHER = "MkU3OEVBNTcwNTJENDM2Qk", "MkU3OXZZNTcwNTJENDM2Qk"

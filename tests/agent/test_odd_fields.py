@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from msgspec.msgpack import Ext
 
-from asyncdsm.agent import wire
-from asyncdsm.agent.cells import PATHWAY, SIZE
-from asyncdsm.agent.intake import UNNAMED, Report, read_report
-from asyncdsm.agent.store import Store
-from asyncdsm.agent.wire import MAX_NAME
-from asyncdsm.bins import GAMMA, OFFSET, ZERO, bin_of
-from asyncdsm.sketch import encode
+from asyncdsm.agent.intake import fields
+from asyncdsm.agent.intake.fields import MAX_NAME
+from asyncdsm.agent.intake.payload import UNNAMED, Report, read_report
+from asyncdsm.agent.store.histograms import PATHWAY, SIZE
+from asyncdsm.agent.store.store import Store
+from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO, bin_of
+from asyncdsm.delivery.sketch import encode
 from tests.agent.payloads import NOW_NS, Client, bins_of, bucket, payload, point, sketch
 
 SANE = ["type:kafka", "topic:sane", "direction:out"]
@@ -234,7 +234,7 @@ async def test_what_is_left_out_is_shown(client: Client) -> None:
 
 
 def test_reading_gives_up_after_many_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "MAX_UNREAD", 10)
+    monkeypatch.setattr(fields, "MAX_UNREAD", 10)
     report = read_report(payload(bucket(*[point(Hash="x")] * 100, sane())), "")
     assert dict(report.unread) == {"Hash": 10, "given up": 91}
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from asyncdsm.agent.openapi import DESCRIPTION, PATHS
-from asyncdsm.agent.serve import running_agent
-from asyncdsm.agent.store import Store
+from asyncdsm.agent.http.openapi import DESCRIPTION, PATHS
+from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import NOW, Client
 from tests.agent.test_api import edge_id, report, shop
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from asyncdsm.agent.page_routes import FILES, TYPES
-from asyncdsm.agent.store import Store
+from asyncdsm.agent.http.page_routes import FILES, TYPES
+from asyncdsm.agent.store.store import Store
 from tests.agent.maps import HOSTILE, MapStore
 from tests.agent.payloads import Client
 

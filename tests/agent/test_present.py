@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from asyncdsm.agent.changes import Change, Slot, last_change, level_of, slowness_of, state_of
-from asyncdsm.agent.intake import read_report
-from asyncdsm.agent.store import Span, Store
-from asyncdsm.agent.topology import topology, topology_of
-from asyncdsm.edge import Edge
-from asyncdsm.map.command import FORMATS
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.queries.changes import Change, Slot, last_change, level_of, slowness_of, state_of
+from asyncdsm.agent.queries.topology import topology, topology_of
+from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.cli.map import FORMATS
+from asyncdsm.core.edge import Edge
 from tests.agent.payloads import NOW, SECOND_NS, bucket, ours, passed, payload, point, sketch
 
 IN = Edge("direction:in", "group:g", "topic:orders", "type:kafka")

@@ -12,13 +12,13 @@ import anyio
 import httpx2
 import pytest
 
-from asyncdsm.agent.intake import IntakeError
-from asyncdsm.agent.repeats import MAX_REMEMBERED, REMEMBERED_SECONDS, RecentBodies, digest_of
-from asyncdsm.agent.serve import running_agent
-from asyncdsm.agent.store import Store, Taken
-from asyncdsm.aggregate import Aggregator
-from asyncdsm.edge import Edge
-from asyncdsm.payload import pack
+from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.intake.payload import IntakeError
+from asyncdsm.agent.intake.repeated_bodies import MAX_REMEMBERED, REMEMBERED_SECONDS, RecentBodies, digest_of
+from asyncdsm.agent.store.store import Store, Taken
+from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.edge import Edge
+from asyncdsm.delivery.payload import pack
 from asyncdsm.settings import Settings
 from tests.agent.payloads import GZIP, INTAKE, MSGPACK, NOW, Client, bucket, ours, passed, payload, point
 from tests.agent.test_forward import accounts, passing_on

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from asyncdsm.agent.serve import running_agent
-from asyncdsm.agent.store import Store
+from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import INTAKE, MSGPACK, bucket, payload, point
 
 AGENT = [sys.executable, "-m", "asyncdsm", "agent"]

@@ -12,13 +12,13 @@ from typing import Any
 import anyio
 import pytest
 
-import asyncdsm.agent.app
-from asyncdsm.agent import shared
-from asyncdsm.agent.intake import read_report
-from asyncdsm.agent.serve import running_agent
-from asyncdsm.agent.shared import SharedAnswers
-from asyncdsm.agent.store import Store
-from asyncdsm.agent.topology import topology_of
+import asyncdsm.agent.http.app
+from asyncdsm.agent.http import shared_answers
+from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http.shared_answers import SharedAnswers
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.queries.topology import topology_of
+from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 
 
@@ -70,7 +70,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
                 running[0] -= 1
 
     with monkeypatch.context() as patched:
-        patched.setattr(asyncdsm.agent.app, "topology_of", counted)
+        patched.setattr(asyncdsm.agent.http.app, "topology_of", counted)
         yield seen
 
 
@@ -108,11 +108,11 @@ async def test_time_that_passes_is_seen(client: Client, clock: Clock) -> None:
 async def test_costly_answer_is_given_again_for_a_while_though_there_is_news(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared, "PAUSES", 1_000)
+    monkeypatch.setattr(shared_answers, "PAUSES", 1_000)
     made = list[int]()
 
     def compute() -> bytes:
-        until = thread_time() + shared.COSTLY_SECONDS
+        until = thread_time() + shared_answers.COSTLY_SECONDS
         while thread_time() < until:
             pass
         made.append(1)
@@ -122,7 +122,7 @@ async def test_costly_answer_is_given_again_for_a_while_though_there_is_news(
     assert await answers.get("asked", compute) == b"1"
     report(store, "other")
     assert await answers.get("asked", compute) == b"1"
-    monkeypatch.setattr(shared, "PAUSES", 0)
+    monkeypatch.setattr(shared_answers, "PAUSES", 0)
     assert await answers.get("asked", compute) == b"2"
 
 
@@ -141,8 +141,8 @@ async def test_answers_are_bounded_in_number_and_bytes(store: Store, monkeypatch
     answers = SharedAnswers(store)
     for number in range(200):
         await answers.get(number, lambda: b"x")
-    assert (len(answers._answers), answers._bytes) == (shared.MOST_ANSWERS, shared.MOST_ANSWERS)
-    monkeypatch.setattr(shared, "MOST_BYTES", 10)
+    assert (len(answers._answers), answers._bytes) == (shared_answers.MOST_ANSWERS, shared_answers.MOST_ANSWERS)
+    monkeypatch.setattr(shared_answers, "MOST_BYTES", 10)
     assert await answers.get("large", lambda: b"x" * 11) == b"x" * 11
     assert (len(answers._answers), answers._bytes) == (0, 0)
 

@@ -19,8 +19,8 @@ import httpx2
 import pytest
 from msgspec.msgpack import encode
 
-from asyncdsm.agent.store import Store
-from asyncdsm.agent.store_spool import Spool, Spooled
+from asyncdsm.agent.store.spool import Spool, Spooled
+from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import GZIP, INTAKE, NOW
 from tests.agent.test_forward import body
 from tests.agent.test_serve import address, agent

@@ -7,14 +7,14 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from asyncdsm.agent import store as store_module
-from asyncdsm.agent.cells import EDGE, PATHWAY, Cells, key_of
-from asyncdsm.agent.intake import BucketReport, PointReport, Report, read_report
-from asyncdsm.agent.levels import FOREVER
-from asyncdsm.agent.spans import covered_seconds, last_minutes
-from asyncdsm.agent.stats import Figures
-from asyncdsm.agent.store import Span, Store
-from asyncdsm.agent.topology import points_of
+from asyncdsm.agent.intake.payload import BucketReport, PointReport, Report, read_report
+from asyncdsm.agent.queries.figures import Figures
+from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
+from asyncdsm.agent.queries.topology import points_of
+from asyncdsm.agent.store import store as store_module
+from asyncdsm.agent.store.histograms import EDGE, PATHWAY, Cells, key_of
+from asyncdsm.agent.store.resolutions import FOREVER
+from asyncdsm.agent.store.store import Span, Store
 from tests.agent.payloads import MINUTE_NS, NOW_NS, SECOND_NS, bucket, payload, point
 
 TAGS: tuple[str, ...] = ("partition:0", "topic:orders", "type:kafka_produce")

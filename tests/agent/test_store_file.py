@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from anyio import to_thread
 
-from asyncdsm.agent.intake import read_report
-from asyncdsm.agent.store import Store, Taken
-from asyncdsm.agent.store_file import StoreError, StoreFullError
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.store.file import StoreError, StoreFullError
+from asyncdsm.agent.store.store import Store, Taken
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 from tests.agent.test_store import EVER, kept
 

@@ -10,13 +10,13 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from asyncdsm.agent.intake import read_report
-from asyncdsm.agent.store import Store
-from asyncdsm.agent.table import LONGEST_NAME, duration, render
-from asyncdsm.agent.topology import topology
-from asyncdsm.agent.words import plain
-from asyncdsm.bins import bin_of
-from asyncdsm.sketch import encode
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.queries.topology import topology
+from asyncdsm.agent.store.store import Store
+from asyncdsm.core.histogram import bin_of
+from asyncdsm.delivery.sketch import encode
+from asyncdsm.map.terminal import LONGEST_NAME, duration, render
+from asyncdsm.map.words import plain
 from tests.agent.payloads import NOW, bucket, payload, point
 
 BOLD_RED = "\x1b[1;31m"

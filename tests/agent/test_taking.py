@@ -10,10 +10,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asyncdsm.agent.intake import IntakeError
-from asyncdsm.agent.store import Store, Taken
-from asyncdsm.agent.store_file import StoreFullError
-from asyncdsm.agent.taking import LARGE_BYTES, LARGE_UNPACKED_BYTES, MOST_TOGETHER, Taking
+from asyncdsm.agent.intake.ingest_queue import LARGE_BYTES, LARGE_UNPACKED_BYTES, MOST_TOGETHER, Taking
+from asyncdsm.agent.intake.payload import IntakeError
+from asyncdsm.agent.store.file import StoreFullError
+from asyncdsm.agent.store.store import Store, Taken
 from tests.agent.payloads import NOW, bucket, payload, point
 
 

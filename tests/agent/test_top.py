@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 import pytest
 from rich.console import Console
 
-from asyncdsm.agent.topology import topology
-from asyncdsm.map.top import page
+from asyncdsm.agent.queries.topology import topology
+from asyncdsm.cli.top import page
 from tests.agent.maps import HOSTILE, MapStore
 from tests.agent.running import agent
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from asyncdsm.aggregate import Aggregator
-from asyncdsm.edge import MOST_PATHWAYS, Edge
+from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.edge import MOST_PATHWAYS, Edge
 from tests.agent.payloads import NOW, Client, bucket, ours, passed, payload, point, sketch
 
 OUT = Edge("direction:out", "topic:orders", "type:kafka")

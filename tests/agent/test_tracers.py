@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.msgpack import decode, encode
 
-from asyncdsm.agent.intake import read_report
-from asyncdsm.agent.serve import running_agent
-from asyncdsm.agent.store import Store
-from asyncdsm.agent.topology import topology
-from asyncdsm.bins import bin_of
+from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.queries.topology import topology
+from asyncdsm.agent.store.store import Store
+from asyncdsm.core.histogram import bin_of
 from tests.agent.payloads import GZIP, INTAKE, Client, bins_of, bucket, payload, point, sketch
 from tests.agent.test_foreign import TRACERS
 from tests.agent.test_mutations import UNPACKED

@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 import httpx2
 import pytest
 
-from asyncdsm.agent.serve import RunningAgent
-from asyncdsm.agent.unix_socket import UnixSocketError
+from asyncdsm.agent.http.serve import RunningAgent
+from asyncdsm.agent.http.unix_socket import UnixSocketError
 from tests.agent.payloads import INTAKE, MSGPACK, bucket, payload, point
 from tests.agent.running import agent as running_agent
 from tests.agent.test_serve import address, agent, refused

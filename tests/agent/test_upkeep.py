@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from asyncdsm.agent import store as store_module
-from asyncdsm.agent import store_rollup, store_upkeep
-from asyncdsm.agent.cells import Cells, Ints, packed
-from asyncdsm.agent.levels import WIDTHS
-from asyncdsm.agent.merger import Rows
-from asyncdsm.agent.store import Store
-from asyncdsm.agent.store_core import Core
+from asyncdsm.agent.store import rollup, upkeep
+from asyncdsm.agent.store import store as store_module
+from asyncdsm.agent.store.core import Core
+from asyncdsm.agent.store.histograms import Cells, Ints, packed
+from asyncdsm.agent.store.merger import Rows
+from asyncdsm.agent.store.resolutions import WIDTHS
+from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import NOW
 from tests.agent.test_store import EVER, TAGS, Clock, clock, kept, report
 from tests.agent.test_store_file import fill, make_room, taken
@@ -55,9 +55,9 @@ def test_lock_is_given_up_between_steps_and_while_computing(
         return packed(cells, points)
 
     monkeypatch.setattr(Core, "pause", note_pause)
-    monkeypatch.setattr(store_rollup, "packed", note_packing)
+    monkeypatch.setattr(rollup, "packed", note_packing)
     store.flush()
-    rolled_up = store_upkeep.MOST_STRETCHES
+    rolled_up = upkeep.MOST_STRETCHES
     assert len(pauses) > rolled_up
     assert len(computed) >= SERVICES * (24 + 12)
     assert not any(pauses)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory
 
-from asyncdsm.demo.rabbitmq import START_SECONDS, command_of, environment, installed_server
+from asyncdsm.cli.demo.rabbitmq import START_SECONDS, command_of, environment, installed_server
 from tests.brokers.process import BrokerError, free_port, memory, serving
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import BlockBuster
 
-from asyncdsm import log
+from asyncdsm._internal import log
 from tests.chaos.leftovers import nothing_left_over
 
 

@@ -32,7 +32,7 @@ CANNOT_FAIL = {
     "checkpoint.current_pathway",
     "checkpoint.set_current",
     "checkpoint.standing",
-    "hooks.hook_failed",
+    "hooks.report_hook_error",
 }
 """They read or set a context variable, put an argument or a header in its place or add one to a counter, and nothing
 more; or they keep errors from the program."""

@@ -17,8 +17,8 @@ PATIENCE_SECONDS = 120.0
 PREAMBLE = """
 import asyncio, json, multiprocessing, os, random, signal, sys, threading, time
 import asyncdsm
-from asyncdsm import checkpoint
-from asyncdsm.edge import Edge
+from asyncdsm.core import checkpoint
+from asyncdsm.core.edge import Edge
 from tests.chaos.leftovers import belongings, left_over
 EDGES = [Edge("direction:out", f"topic:{number}", "type:kafka") for number in range(5)]
 made = 0

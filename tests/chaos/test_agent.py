@@ -16,8 +16,8 @@ import pytest
 import trustme
 
 from asyncdsm import DataStreams, Settings, set_produce_checkpoint
-from asyncdsm.cli import main
-from asyncdsm.exporters.agent import AgentExporter
+from asyncdsm.cli.main import main
+from asyncdsm.delivery.exporters.agent import AgentExporter
 from tests.brokers.kafka import Kafka
 from tests.brokers.process import free_port
 from tests.chaos import agents

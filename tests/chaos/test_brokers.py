@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 import asyncdsm
 from asyncdsm import DataStreams, Settings
-from asyncdsm.pathway import HEADER
+from asyncdsm.core.pathway import HEADER
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster
 from tests.brokers.noida import noida

@@ -15,9 +15,10 @@ import httpx
 import pytest
 
 import asyncdsm
-from asyncdsm import DataStreams, Settings, log
-from asyncdsm.exporters.memory import MemoryExporter
-from asyncdsm.hooks import is_hook
+from asyncdsm import DataStreams, Settings
+from asyncdsm._internal import log
+from asyncdsm.delivery.exporters.memory import MemoryExporter
+from asyncdsm.integration.hooks import is_hook
 from asyncdsm.streams import running_streams
 from asyncdsm.testing import capture
 from tests.chaos import planting

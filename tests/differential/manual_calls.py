@@ -10,7 +10,7 @@ import ddtrace.auto  # noqa: F401
 from ddtrace import data_streams
 
 import asyncdsm
-from asyncdsm.exporters.memory import MemoryExporter
+from asyncdsm.delivery.exporters.memory import MemoryExporter
 
 theirs: Any = data_streams
 set_consume_checkpoint, set_produce_checkpoint = theirs.set_consume_checkpoint, theirs.set_produce_checkpoint

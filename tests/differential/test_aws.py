@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from boto3.session import Session
 
 import asyncdsm
-from asyncdsm.aws import queue_name
-from asyncdsm.pathway import node_hash, pathway_hash
+from asyncdsm.core.pathway import node_hash, pathway_hash
+from asyncdsm.integration.formats.aws import queue_name
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
 from tests.differential.aws_calls import call

@@ -7,9 +7,9 @@ from collections import Counter
 from random import Random
 from typing import Any
 
-from asyncdsm.bins import bin_of
-from asyncdsm.pathway import Pathway, node_hash, pathway_hash
-from asyncdsm.sketch import encode
+from asyncdsm.core.histogram import bin_of
+from asyncdsm.core.pathway import Pathway, node_hash, pathway_hash
+from asyncdsm.delivery.sketch import encode
 from tests.differential.process import ask
 
 SEED = 20260801

@@ -17,8 +17,8 @@ import httpx2
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from asyncdsm import Pathway
-from asyncdsm.pathway import HEADER
-from asyncdsm.sketch import Sketch
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.delivery.sketch import Sketch
 from tests.brokers.kafka import Kafka
 from tests.brokers.process import free_port
 from tests.intake import Intake, running_intake

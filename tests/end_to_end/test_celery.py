@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from asyncdsm.payload import WirePoint
+from asyncdsm.delivery.payload import WirePoint
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.intake import Intake, running_intake
 

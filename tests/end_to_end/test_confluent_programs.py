@@ -237,7 +237,7 @@ def send(value):
     p.flush()
 
 def child():
-    from asyncdsm.lag import current_lags
+    from asyncdsm.core.lag import current_lags
     assert not list(current_lags()), "the parent's consumer is the parent's"
     send("from the child")
 

@@ -9,8 +9,9 @@ from time import monotonic
 
 import pytest
 
-from asyncdsm import DataStreams, Settings, Stats, checkpoint
-from asyncdsm.edge import Edge
+from asyncdsm import DataStreams, Settings, Stats
+from asyncdsm.core import checkpoint
+from asyncdsm.core.edge import Edge
 from tests.brokers.process import free_port
 from tests.intake import HANG, RESET, Intake, running_intake
 

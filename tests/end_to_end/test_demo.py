@@ -140,7 +140,7 @@ def hanging_up() -> Iterator[str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_stays_behind(number: signal.Signals, mark: str) -> None:
     process = subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: len(processes(mark, "asyncdsm.demo.")) == 3)
+    wait_until(lambda: len(processes(mark, "asyncdsm.cli.demo.")) == 3)
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert "Traceback" not in out + err

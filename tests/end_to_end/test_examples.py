@@ -14,8 +14,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from asyncdsm import Pathway
-from asyncdsm.agent.serve import running_agent
-from asyncdsm.pathway import HEADER
+from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.core.pathway import HEADER
 from tests.brokers.kafka import Kafka
 from tests.brokers.process import free_port
 

@@ -10,9 +10,11 @@ import pytest
 from asyncdsm_aiokafka.client import Client, last_in_edge
 from asyncdsm_asgi import carriers
 
-from asyncdsm import DataStreams, Settings, aws, log, set_produce_checkpoint
-from asyncdsm.amqp import in_edge, out_edge
-from asyncdsm.edge import MOST_NAMES, Edge
+from asyncdsm import DataStreams, Settings, set_produce_checkpoint
+from asyncdsm._internal import log
+from asyncdsm.core.edge import MOST_NAMES, Edge
+from asyncdsm.integration.formats import aws
+from asyncdsm.integration.formats.amqp import in_edge, out_edge
 from tests.intake import running_intake
 
 TOPICS = 200_000

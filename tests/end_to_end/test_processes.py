@@ -16,8 +16,8 @@ from tests.intake import Intake, running_intake
 PREAMBLE = """
 import asyncio, json, multiprocessing, os, sys, time, threading
 import asyncdsm
-from asyncdsm import checkpoint
-from asyncdsm.edge import Edge
+from asyncdsm.core import checkpoint
+from asyncdsm.core.edge import Edge
 edge = Edge("direction:out", "topic:t", "type:kafka")
 def record(times):
     for _ in range(times):
@@ -217,7 +217,7 @@ def test_a_fork_waits_for_an_import_that_needs_the_lock_of_logging(intake: Intak
     program = """
 import os, sys, threading, warnings
 import asyncdsm
-from asyncdsm import forks
+from asyncdsm._internal import forks
 assert "logging" not in sys.modules
 streams = asyncdsm.DataStreams().__enter__()
 started, forking = threading.Event(), threading.Event()

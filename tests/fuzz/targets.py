@@ -20,17 +20,19 @@ from asyncdsm_faststream.received import read as read_faststream
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from asyncdsm import Pathway, SettingError, Settings, aws, checkpoint, consume_lambda_event
-from asyncdsm.agent.intake import IntakeError, read_report
-from asyncdsm.aws import Arrival
-from asyncdsm.edge import Edge
-from asyncdsm.exporters.agent import AgentExporter, _seconds
-from asyncdsm.exporters.container import container_id
-from asyncdsm.json_text import object_text
-from asyncdsm.pathway import HEADER, LEGACY_HEADER
-from asyncdsm.sketch import Sketch, SketchError
+from asyncdsm import Pathway, SettingError, Settings, consume_lambda_event
+from asyncdsm._internal.urls import without_password
+from asyncdsm.agent.intake.payload import IntakeError, read_report
+from asyncdsm.core import checkpoint
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.delivery.exporters.agent import AgentExporter, _seconds
+from asyncdsm.delivery.exporters.container import container_id
+from asyncdsm.delivery.sketch import Sketch, SketchError
+from asyncdsm.integration.formats import aws
+from asyncdsm.integration.formats.aws import Arrival
+from asyncdsm.integration.formats.json_context import object_text
 from asyncdsm.testing import capture
-from asyncdsm.urls import without_password
 
 Target = Callable[[bytes], None]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint
-from asyncdsm.edge import Edge
+from asyncdsm import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.edge import Edge
 
 OUT = Edge("direction:out", "topic:orders", "type:kafka")
 CAME = Pathway(77, 1_700_000_000_000_000_000, 1_700_000_000_500_000_000)

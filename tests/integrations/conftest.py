@@ -10,7 +10,7 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
 import asyncdsm
-from asyncdsm import checkpoint
+from asyncdsm.core import checkpoint
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations import kombu_clients

@@ -15,7 +15,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from asyncdsm_aiokafka.drafts import Draft
 from asyncdsm_confluent.kinds import c_kinds
 
-from asyncdsm import hooks
+from asyncdsm.integration import hooks
 
 
 class Put(NamedTuple):

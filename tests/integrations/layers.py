@@ -29,8 +29,9 @@ from taskiq import AckableMessage, AsyncBroker, BrokerMessage, TaskiqMessage, Ta
 from taskiq.api import run_receiver_task
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint
-from asyncdsm.pathway import HEADER
+from asyncdsm import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ

@@ -16,8 +16,8 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 import asyncdsm
 from asyncdsm import DataStreams, Pathway, Settings
-from asyncdsm.agent.serve import RunningAgent, running_agent
-from asyncdsm.pathway import HEADER, node_hash, pathway_hash
+from asyncdsm.agent.http.serve import RunningAgent, running_agent
+from asyncdsm.core.pathway import HEADER, node_hash, pathway_hash
 from asyncdsm.streams import running_streams
 from tests.brokers.rabbitmq import RabbitMQ
 

@@ -23,11 +23,12 @@ from aio_pika.exceptions import QueueEmpty
 from asyncdsm_aio_pika import consume
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint, current_pathway
-from asyncdsm.amqp import published_ns
-from asyncdsm.integration import pathway_of
-from asyncdsm.lag import current_lags
-from asyncdsm.pathway import HEADER, LEGACY_HEADER
+from asyncdsm import Pathway, current_pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.lag import current_lags
+from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.integration.formats.amqp import published_ns
+from asyncdsm.integration.registry import pathway_of
 from asyncdsm.testing import Captured
 
 Name = Callable[[], str]

@@ -21,9 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asyncdsm
-from asyncdsm import DataStreams, Pathway, Settings, checkpoint, testing
-from asyncdsm.amqp import bytes_of, context_in
-from asyncdsm.pathway import HEADER, LEGACY_HEADER
+from asyncdsm import DataStreams, Pathway, Settings, testing
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.integration.formats.amqp import bytes_of, context_in
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.test_aio_pika_consume import Seen
 

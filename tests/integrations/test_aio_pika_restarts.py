@@ -16,7 +16,7 @@ from aiormq.exceptions import AMQPError
 
 import asyncdsm
 from asyncdsm import DataStreams, Settings
-from asyncdsm.sketch import Sketch
+from asyncdsm.delivery.sketch import Sketch
 from tests.brokers.rabbitmq import RabbitMQ, rabbitmq
 from tests.intake import Intake, running_intake
 

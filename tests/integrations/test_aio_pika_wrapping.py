@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.pathway import HEADER
+from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.test_aio_pika_consume import Seen

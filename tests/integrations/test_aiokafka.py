@@ -13,8 +13,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.lag import current_lags
-from asyncdsm.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.core.lag import current_lags
+from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 

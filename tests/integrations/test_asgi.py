@@ -12,8 +12,8 @@ from asyncdsm_asgi.body import LARGEST_BODY
 from asyncdsm_asgi.carriers import MOST_EVENTS
 
 import asyncdsm
-from asyncdsm import checkpoint
-from asyncdsm.pathway import HEADER
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.integrations.asgi import CAME, CONTEXT, Handler, request
 

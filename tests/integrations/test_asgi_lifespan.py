@@ -16,9 +16,11 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 
 import asyncdsm
-from asyncdsm import DataStreams, Settings, checkpoint, log
-from asyncdsm.exporters.memory import MemoryExporter
-from asyncdsm.pathway import HEADER
+from asyncdsm import DataStreams, Settings
+from asyncdsm._internal import log
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.streams import running_streams
 from asyncdsm.testing import Captured
 from tests.intake import Intake, running_intake

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import asyncdsm
-from asyncdsm.aws import queue_name
+from asyncdsm.integration.formats.aws import queue_name
 from asyncdsm.testing import Captured, Checkpoint
 from tests.brokers.aws import Aws
 from tests.integrations.aws_clients import CLIENTS, Call, Drive

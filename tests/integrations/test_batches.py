@@ -19,8 +19,8 @@ from blockbuster import BlockBuster
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.aws import KEY
-from asyncdsm.pathway import HEADER
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration.formats.aws import KEY
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka

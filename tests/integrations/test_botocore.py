@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 
 from asyncdsm import Pathway
-from asyncdsm.aws import KEY, queue_name
-from asyncdsm.pathway import HEADER
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration.formats.aws import KEY, queue_name
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
 from tests.integrations.aws_clients import wrapped_client

@@ -20,8 +20,9 @@ from boto3.session import Session
 from botocore.client import BaseClient
 
 import asyncdsm
-from asyncdsm import UnknownClientError, checkpoint
-from asyncdsm.aws import KEY, queue_name
+from asyncdsm import UnknownClientError
+from asyncdsm.core import checkpoint
+from asyncdsm.integration.formats.aws import KEY, queue_name
 from asyncdsm.testing import Captured, capture
 from tests.brokers.aws import Aws
 

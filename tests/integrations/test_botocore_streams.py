@@ -18,9 +18,9 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 import asyncdsm
-from asyncdsm.aws import KEY
-from asyncdsm.lag import current_lags
-from asyncdsm.pathway import HEADER
+from asyncdsm.core.lag import current_lags
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration.formats.aws import KEY
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
 from tests.integrations.aws_clients import wrapped_client

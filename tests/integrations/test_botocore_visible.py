@@ -30,9 +30,9 @@ from botocore.exceptions import ParamValidationError
 from botocore.stub import ANY, Stubber
 
 import asyncdsm
-from asyncdsm.aws import KEY
-from asyncdsm.lag import current_lags
-from asyncdsm.pathway import HEADER
+from asyncdsm.core.lag import current_lags
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration.formats.aws import KEY
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
 from tests.integrations.aws_clients import wrapped_client

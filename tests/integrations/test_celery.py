@@ -13,9 +13,10 @@ from celery import Celery, signals
 from celery.contrib.testing.worker import start_worker
 
 import asyncdsm
-from asyncdsm import DataStreams, Pathway, Settings, checkpoint
-from asyncdsm.exporters.memory import MemoryExporter
-from asyncdsm.pathway import HEADER
+from asyncdsm import DataStreams, Pathway, Settings
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.testing import Captured
 from tests.integrations.kombu_clients import fresh, tidy
 

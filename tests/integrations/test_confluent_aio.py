@@ -10,9 +10,11 @@ import confluent_kafka
 import pytest
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint, log
-from asyncdsm.batch import ConsumedList
-from asyncdsm.pathway import HEADER
+from asyncdsm import Pathway
+from asyncdsm._internal import log
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration.batch import ConsumedList
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent import bare_class, consumer_config, contexts, on_broker, tags

@@ -11,9 +11,10 @@ import pytest
 from confluent_kafka.serialization import StringDeserializer
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint
-from asyncdsm.batch import ConsumedList
-from asyncdsm.pathway import HEADER, LEGACY_HEADER
+from asyncdsm import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.integration.batch import ConsumedList
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster

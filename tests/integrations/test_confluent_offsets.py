@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import KafkaException, TopicPartition
 
 import asyncdsm
-from asyncdsm.lag import current_lags
+from asyncdsm.core.lag import current_lags
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import OFFSET_COMMIT, MockCluster

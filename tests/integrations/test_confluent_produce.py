@@ -11,8 +11,10 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.serialization import StringSerializer
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint, log
-from asyncdsm.pathway import HEADER
+from asyncdsm import Pathway
+from asyncdsm._internal import log
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import PRODUCE, MockCluster

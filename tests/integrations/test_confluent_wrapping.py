@@ -19,7 +19,7 @@ from confluent_kafka import Consumer as ImportedBefore
 from confluent_kafka import KafkaException, Producer
 
 import asyncdsm
-from asyncdsm import checkpoint
+from asyncdsm.core import checkpoint
 from asyncdsm.testing import Captured, capture
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent import (
@@ -313,8 +313,8 @@ def broken(*_: Any, **__: Any) -> None:
 @pytest.mark.parametrize(
     "what",
     [
-        "asyncdsm.checkpoint.prepare",
-        "asyncdsm.checkpoint.arrived",
+        "asyncdsm.core.checkpoint.prepare",
+        "asyncdsm.core.checkpoint.arrived",
         "asyncdsm_confluent.client.Client.out_edge",
         "asyncdsm_confluent.client.Client.in_edge",
         "asyncdsm_confluent.client.Client.learn_cluster_id",

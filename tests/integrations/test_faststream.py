@@ -18,8 +18,9 @@ from faststream.kafka import KafkaBroker, TestKafkaBroker
 from faststream.rabbit import RabbitBroker, RabbitExchange
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint
-from asyncdsm.pathway import HEADER
+from asyncdsm import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ

@@ -20,9 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import asyncdsm
-from asyncdsm import UnknownClientError, checkpoint
-from asyncdsm.hooks import is_hook
-from asyncdsm.pathway import HEADER, Pathway
+from asyncdsm import UnknownClientError
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER, Pathway
+from asyncdsm.integration.hooks import is_hook
 from asyncdsm.testing import Captured, capture
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import PRODUCE, MockCluster

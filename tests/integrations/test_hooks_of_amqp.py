@@ -26,8 +26,9 @@ from taskiq import AsyncBroker, InMemoryBroker
 
 import asyncdsm
 import asyncdsm.testing
-from asyncdsm import Settings, checkpoint
-from asyncdsm.exporters.memory import MemoryExporter
+from asyncdsm import Settings
+from asyncdsm.core import checkpoint
+from asyncdsm.delivery.exporters.memory import MemoryExporter
 from tests.integrations.kombu_clients import fresh, tidy
 
 INTEGRATIONS: tuple[Any, ...] = (asyncdsm_aio_pika, asyncdsm_kombu, asyncdsm_taskiq)

@@ -16,8 +16,9 @@ import uvicorn
 from asyncdsm_asgi import DataStreamsMiddleware
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint
-from asyncdsm.pathway import HEADER
+from asyncdsm import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 
 LIBRARIES = [httpx2, httpx]

@@ -11,8 +11,9 @@ import httpx2
 import pytest
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint
-from asyncdsm.pathway import HEADER
+from asyncdsm import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.intake import Intake, running_intake
 

@@ -20,8 +20,8 @@ from faststream._internal.broker import BrokerUsecase
 from faststream.kafka import KafkaBroker
 
 import asyncdsm
-from asyncdsm import checkpoint
-from asyncdsm.lag import current_lags
+from asyncdsm.core import checkpoint
+from asyncdsm.core.lag import current_lags
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent import consumer_config, from_start, read

@@ -16,8 +16,8 @@ from confluent_kafka import TopicPartition
 
 import asyncdsm
 from asyncdsm import DataStreams, Lag, Settings
-from asyncdsm.exporters.memory import MemoryExporter
-from asyncdsm.lag import add_source, current_lags
+from asyncdsm.core.lag import add_source, current_lags
+from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent import WAYS, bare_class, consumer_config, from_start, make, read, until

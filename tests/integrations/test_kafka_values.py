@@ -25,9 +25,12 @@ from asyncdsm_confluent.consume import consumed as consumed_by_confluent
 from asyncdsm_faststream import received
 
 import asyncdsm
-from asyncdsm import DataStreams, Settings, checkpoint, kafka, recall
-from asyncdsm.exporters.memory import MemoryExporter
-from asyncdsm.pathway import HEADER, LEGACY_HEADER, Pathway
+from asyncdsm import DataStreams, Settings
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Pathway
+from asyncdsm.delivery.exporters.memory import MemoryExporter
+from asyncdsm.integration import pathway_cache
+from asyncdsm.integration.formats import kafka
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent import bare_class
@@ -48,9 +51,9 @@ HEADERS = ((HEADER, Pathway(5, 1, 1).encode_base64().encode()),)
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint.set_current(None)
-    recall._waiting.clear()  # all messages of these tests have one place
-    monkeypatch.setattr(recall, "_newer", {})
-    monkeypatch.setattr(recall, "_older", {})
+    pathway_cache._waiting.clear()  # all messages of these tests have one place
+    monkeypatch.setattr(pathway_cache, "_newer", {})
+    monkeypatch.setattr(pathway_cache, "_older", {})
 
 
 def record(**odd: Any) -> Any:

@@ -16,8 +16,9 @@ from faststream.confluent import KafkaBroker as ConfluentBroker
 from faststream.kafka import KafkaBroker
 
 import asyncdsm
-from asyncdsm import Pathway, recall
-from asyncdsm.pathway import HEADER
+from asyncdsm import Pathway
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration import pathway_cache
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 
@@ -66,9 +67,9 @@ async def test_record_is_usable_after_thousands_of_others(
     async with consumer_of(kafka, name) as consumer:
         record = await consumer.getone()
     (made,) = captured_streams.consumed(name)
-    others = [object() for _ in range(4 * recall.ROOM)]
+    others = [object() for _ in range(4 * pathway_cache.ROOM)]
     for number, other in enumerate(others):
-        recall.remember(other, number, (1, 1, 1))
+        pathway_cache.remember(other, number, (1, 1, 1))
     with asyncdsm.using(record) as pathway:
         assert pathway is not None
         assert (pathway.hash, pathway.pathway_start_ns) == (made.hash, 1_700_000_000_000_000_000)

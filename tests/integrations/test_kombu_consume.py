@@ -16,9 +16,10 @@ from kombu.mixins import ConsumerMixin, ConsumerProducerMixin
 from kombu.simple import SimpleBase
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint
-from asyncdsm.hooks import is_hook
-from asyncdsm.pathway import HEADER
+from asyncdsm import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration.hooks import is_hook
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.kombu_clients import Broker, Seen, drain, fresh

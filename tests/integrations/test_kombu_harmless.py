@@ -18,9 +18,10 @@ from kombu.messaging import Producer
 from kombu.simple import SimpleBase
 
 import asyncdsm
-from asyncdsm import DataStreams, Settings, checkpoint
-from asyncdsm.exporters.memory import MemoryExporter
-from asyncdsm.hooks import original_of
+from asyncdsm import DataStreams, Settings
+from asyncdsm.core import checkpoint
+from asyncdsm.delivery.exporters.memory import MemoryExporter
+from asyncdsm.integration.hooks import original_of
 from asyncdsm.testing import Captured
 from tests.integrations.kombu_clients import Broker, Seen, drain, fresh
 

@@ -13,8 +13,8 @@ from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from asyncdsm import Pathway
-from asyncdsm.amqp import MOST_BYTES
-from asyncdsm.pathway import HEADER
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration.formats.amqp import MOST_BYTES
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.kombu_clients import Broker, fresh

@@ -17,8 +17,9 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint
-from asyncdsm.pathway import HEADER
+from asyncdsm import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
 from tests.integrations.asgi import CAME, CONTEXT, Handler, request

@@ -27,9 +27,11 @@ from taskiq import (
 from taskiq.exceptions import SendTaskError
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint, log
-from asyncdsm.edge import Edge
-from asyncdsm.pathway import HEADER
+from asyncdsm import Pathway
+from asyncdsm._internal import log
+from asyncdsm.core import checkpoint
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.pathway import HEADER
 from asyncdsm.streams import running_streams
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ

@@ -29,7 +29,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint
+from asyncdsm import Pathway
+from asyncdsm.core import checkpoint
 from tests.brokers.aws import Aws
 from tests.soak.ledger import Ledger
 

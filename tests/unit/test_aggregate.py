@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdsm import checkpoint
-from asyncdsm.aggregate import FOLD_AT, Aggregator
-from asyncdsm.bins import ZERO, bin_of
-from asyncdsm.bucket import SELDOM, Bucket, SizeKeys, split
-from asyncdsm.edge import Edge
-from asyncdsm.pathway import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.aggregator import FOLD_AT, Aggregator
+from asyncdsm.core.bucket import SELDOM, Bucket, SizeKeys, split
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.histogram import ZERO, bin_of
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.testing import ManualClock
 
 SECOND = 1_000_000_000
@@ -234,7 +234,7 @@ def test_an_interrupt_in_the_middle_of_counting_leaves_the_accounts_even(
     record(target, edge, size=12_345)
     record(target, edge, size=None)
     with monkeypatch.context() as patched:
-        patched.setattr("asyncdsm.aggregate._size_keys", Interrupting())
+        patched.setattr("asyncdsm.core.aggregator._size_keys", Interrupting())
         with pytest.raises(KeyboardInterrupt):
             target.fold()
     stats = target.stats()

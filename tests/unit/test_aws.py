@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncdsm import Pathway, aws, checkpoint
-from asyncdsm.aws import KEY, MALFORMED
-from asyncdsm.pathway import HEADER, LEGACY_HEADER
+from asyncdsm import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.integration.formats import aws
+from asyncdsm.integration.formats.aws import KEY, MALFORMED
 from asyncdsm.testing import Captured
 
 CONTEXT = Pathway(99, 1_700_000_000_000_000_000, 1_700_000_001_000_000_000)

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from asyncdsm import checkpoint
-from asyncdsm.batch import ConsumedList, current_task, follow_batch, follow_batches, reaches_caller
-from asyncdsm.checkpoint import current_pathway
-from asyncdsm.pathway import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.checkpoint import current_pathway
+from asyncdsm.core.pathway import Pathway
+from asyncdsm.integration.batch import ConsumedList, current_task, follow_batch, follow_batches, reaches_caller
 
 PATHWAYS = [Pathway(number, 1, 1) for number in range(4)]
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asyncdsm
-from asyncdsm import Pathway, checkpoint
-from asyncdsm.edge import Edge
+from asyncdsm import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.edge import Edge
 from asyncdsm.testing import Captured, ManualClock, capture
 
 IN = Edge("direction:in", "group:g", "topic:orders", "type:kafka")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from asyncdsm import Pathway, checkpoint
-from asyncdsm.circles import MOST_ROUNDS, MOST_WATCHED
-from asyncdsm.edge import Edge
+from asyncdsm import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.cycles import MOST_ROUNDS, MOST_WATCHED
+from asyncdsm.core.edge import Edge
 from asyncdsm.testing import Captured, ManualClock, capture
 
 

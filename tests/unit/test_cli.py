@@ -56,7 +56,7 @@ def test_program_beside_python_is_run_where_the_environment_is_not_activated(tmp
 
 
 def test_a_missing_extra_is_named() -> None:
-    code = "import sys; sys.modules['uvicorn'] = None; from asyncdsm.cli import main; sys.exit(main(['agent']))"
+    code = "import sys; sys.modules['uvicorn'] = None; from asyncdsm.cli.main import main; sys.exit(main(['agent']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "pip install 'asyncdsm[agent]'" in done.stderr
@@ -81,16 +81,16 @@ sys.exit(main())
 @pytest.mark.parametrize(
     ("module", "arguments"),
     [
-        ("asyncdsm.cli", ("doctor",)),
+        ("asyncdsm.cli.main", ("doctor",)),
         ("argparse", ("doctor",)),
-        ("asyncdsm.agent.serve", ("agent", "--port", "0")),
+        ("asyncdsm.agent.http.serve", ("agent", "--port", "0")),
         ("uvicorn", ("agent", "--port", "0")),
-        ("asyncdsm.demo.run", ("demo",)),
+        ("asyncdsm.cli.demo.run", ("demo",)),
         ("confluent_kafka", ("demo",)),
-        ("asyncdsm.map.command", ("map",)),
+        ("asyncdsm.cli.map", ("map",)),
         ("rich.live", ("top",)),
-        ("asyncdsm.run.launch", ("run", sys.executable, "-c", "print('ran')")),
-        ("asyncdsm.doctor", ("doctor",)),
+        ("asyncdsm.cli.run.launch", ("run", sys.executable, "-c", "print('ran')")),
+        ("asyncdsm.cli.doctor", ("doctor",)),
     ],
 )
 def test_ctrl_c_while_it_imports_ends_it_without_a_traceback(module: str, arguments: tuple[str, ...]) -> None:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdsm import log
-from asyncdsm.delivery import LOOK_AGAIN_SECONDS, Delivery
-from asyncdsm.exporters import NoEndpoint, Refused, TryAgain
-from asyncdsm.outbox import Outbox, Parcel
-from asyncdsm.stats import Accounts
+from asyncdsm._internal import log
+from asyncdsm.core.counters import Accounts
+from asyncdsm.delivery.exporters import NoEndpoint, Refused, TryAgain
+from asyncdsm.delivery.outbox import Outbox, Parcel
+from asyncdsm.delivery.retry import LOOK_AGAIN_SECONDS, Delivery
 
 
 @pytest.fixture(autouse=True)

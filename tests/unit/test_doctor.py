@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from asyncdsm.cli import main
-from asyncdsm.integration import is_installed
+from asyncdsm.cli.main import main
+from asyncdsm.integration.registry import is_installed
 from tests.brokers.process import free_port
 from tests.intake import Intake, running_intake
 

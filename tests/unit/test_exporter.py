@@ -14,9 +14,9 @@ import pytest
 import trustme
 
 from asyncdsm import Settings
-from asyncdsm.exporters import NoEndpoint, Refused, TryAgain
-from asyncdsm.exporters.agent import AgentExporter
-from asyncdsm.exporters.container import container_id
+from asyncdsm.delivery.exporters import NoEndpoint, Refused, TryAgain
+from asyncdsm.delivery.exporters.agent import AgentExporter
+from asyncdsm.delivery.exporters.container import container_id
 from tests.brokers.process import free_port
 from tests.intake import RESET, Intake, running_intake
 

@@ -12,9 +12,10 @@ from unittest.mock import AsyncMock, MagicMock, patch
 
 import pytest
 
-from asyncdsm import DataStreams, Settings, log
-from asyncdsm.exporters.memory import MemoryExporter
-from asyncdsm.hooks import Hooks, after, after_await, before, is_hook
+from asyncdsm import DataStreams, Settings
+from asyncdsm._internal import log
+from asyncdsm.delivery.exporters.memory import MemoryExporter
+from asyncdsm.integration.hooks import Hooks, after, after_await, before, is_hook
 
 counted: list[str] = []
 

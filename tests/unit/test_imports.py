@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from asyncdsm.run import imports
-from asyncdsm.run.imports import when_imported
+from asyncdsm.cli.run import imports
+from asyncdsm.cli.run.imports import when_imported
 
 
 @pytest.fixture

@@ -32,8 +32,10 @@ from aws_lambda_powertools.utilities.parser.models import (
 from pydantic import BaseModel, ConfigDict, Field
 
 import asyncdsm
-from asyncdsm import aws, consume_lambda_event, log
-from asyncdsm.integration import pathway_of
+from asyncdsm import consume_lambda_event
+from asyncdsm._internal import log
+from asyncdsm.integration.formats import aws
+from asyncdsm.integration.registry import pathway_of
 from asyncdsm.testing import Captured
 from tests.unit.test_aws import CARRIER, event
 from tests.unit.test_lambda_events import EVENT, KINESIS, ORIGIN_NS, SNS, SQS, with_context

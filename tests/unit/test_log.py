@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from asyncdsm import log
+from asyncdsm._internal import log
 
 
 @pytest.fixture(autouse=True)

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 import asyncdsm
-from asyncdsm import DataStreams, Lag, Settings, UnknownClientError, checkpoint, lag, log
-from asyncdsm.aggregate import Aggregator
-from asyncdsm.edge import Edge
-from asyncdsm.exporters.memory import MemoryExporter
-from asyncdsm.pathway import HEADER, LEGACY_HEADER, Pathway
-from asyncdsm.payload import pack, unpack
+from asyncdsm import DataStreams, Lag, Settings, UnknownClientError
+from asyncdsm._internal import log
+from asyncdsm.core import checkpoint, lag
+from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Pathway
+from asyncdsm.delivery.exporters.memory import MemoryExporter
+from asyncdsm.delivery.payload import pack, unpack
 from asyncdsm.testing import Captured, ManualClock
 from tests.unit.test_aggregate import NO_OFFSETS
 

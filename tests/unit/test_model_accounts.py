@@ -8,10 +8,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from asyncdsm.aggregate import Aggregator
-from asyncdsm.bins import bin_of
-from asyncdsm.bucket import Bucket, split
-from asyncdsm.edge import Edge
+from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.bucket import Bucket, split
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.histogram import bin_of
 from asyncdsm.testing import ManualClock
 
 SECOND = 1_000_000_000

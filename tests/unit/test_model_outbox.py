@@ -6,8 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from asyncdsm.outbox import Outbox, Parcel
-from asyncdsm.stats import Accounts
+from asyncdsm.core.counters import Accounts
+from asyncdsm.delivery.outbox import Outbox, Parcel
 
 LIMIT = 100
 

@@ -11,12 +11,15 @@ import anyio
 import pytest
 from asyncdsm_asgi.carriers import READERS
 
-from asyncdsm import Pathway, SettingError, Settings, aws, checkpoint, consume_lambda_event, lag, log
-from asyncdsm.aggregate import Aggregator
-from asyncdsm.amqp import bytes_of
-from asyncdsm.edge import Edge
-from asyncdsm.exporters.agent import AgentExporter, _seconds
-from asyncdsm.payload import pack, unpack
+from asyncdsm import Pathway, SettingError, Settings, consume_lambda_event
+from asyncdsm._internal import log
+from asyncdsm.core import checkpoint, lag
+from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.edge import Edge
+from asyncdsm.delivery.exporters.agent import AgentExporter, _seconds
+from asyncdsm.delivery.payload import pack, unpack
+from asyncdsm.integration.formats import aws
+from asyncdsm.integration.formats.amqp import bytes_of
 from asyncdsm.testing import Captured
 from tests.intake import Intake, running_intake
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdsm import Pathway
-from asyncdsm.pathway import decode_varint, encode_varint, legacy_text, node_hash, pathway_hash
+from asyncdsm.core.pathway import decode_varint, encode_varint, legacy_text, node_hash, pathway_hash
 
 HERE = Path(__file__).parent
 VECTORS: dict[str, Any] = json.loads((HERE / "vectors.json").read_text())

@@ -8,28 +8,28 @@ from typing import Any
 
 import pytest
 
-from asyncdsm import recall
-from asyncdsm.pathway import Context
+from asyncdsm.core.pathway import Context
+from asyncdsm.integration import pathway_cache
 
 ROOM = 8
 
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting = deque[recall.Kept](maxlen=ROOM)
-    monkeypatch.setattr(recall, "ROOM", ROOM)
-    monkeypatch.setattr(recall, "_waiting", waiting)
-    monkeypatch.setattr(recall, "keep", waiting.append)
-    monkeypatch.setattr(recall, "_newer", {})
-    monkeypatch.setattr(recall, "_older", {})
+    waiting = deque[pathway_cache.Kept](maxlen=ROOM)
+    monkeypatch.setattr(pathway_cache, "ROOM", ROOM)
+    monkeypatch.setattr(pathway_cache, "_waiting", waiting)
+    monkeypatch.setattr(pathway_cache, "keep", waiting.append)
+    monkeypatch.setattr(pathway_cache, "_newer", {})
+    monkeypatch.setattr(pathway_cache, "_older", {})
 
 
 def remember(message: object, number: int, place: str = "topic") -> None:
-    recall.remember(message, (place, 0, number), (number, 1, 1))
+    pathway_cache.remember(message, (place, 0, number), (number, 1, 1))
 
 
 def recalled(message: object, number: int, place: str = "topic") -> Context | None:
-    return recall.recall(message, (place, 0, number))
+    return pathway_cache.recall(message, (place, 0, number))
 
 
 def test_last_messages_are_recalled_however_seldom_one_asks() -> None:
@@ -47,7 +47,7 @@ def test_last_messages_are_recalled_by_one_who_asks_each_time() -> None:
         remember(message, number)
         for earlier in range(max(0, number - ROOM + 1), number + 1):
             assert recalled(messages[earlier], earlier) == (earlier, 1, 1)
-    assert len(recall._newer) + len(recall._older) <= 2 * ROOM
+    assert len(pathway_cache._newer) + len(pathway_cache._older) <= 2 * ROOM
 
 
 def test_another_object_with_the_same_id_is_not_taken_for_it() -> None:
@@ -64,7 +64,7 @@ def test_threads_keep_no_more_than_there_is_room_for() -> None:
     def work() -> None:
         messages: list[Any] = [object() for _ in range(500)]
         for number, message in enumerate(messages):
-            recall.remember(message, ("topic", 0, number), (id(message), 1, 1))
+            pathway_cache.remember(message, ("topic", 0, number), (id(message), 1, 1))
             found = recalled(message, number)
             assert found is None or found[0] == id(message)
 
@@ -73,4 +73,4 @@ def test_threads_keep_no_more_than_there_is_room_for() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(recall._newer) + len(recall._older) <= 3 * ROOM
+    assert len(pathway_cache._newer) + len(pathway_cache._older) <= 3 * ROOM

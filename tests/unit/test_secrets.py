@@ -17,12 +17,14 @@ from urllib.parse import quote
 import anyio
 import pytest
 
-from asyncdsm import DataStreams, SettingError, Settings, checkpoint, log
-from asyncdsm.doctor import findings, told
-from asyncdsm.edge import Edge
-from asyncdsm.exporters import DeliveryError
-from asyncdsm.exporters.agent import AgentExporter
-from asyncdsm.urls import without_password
+from asyncdsm import DataStreams, SettingError, Settings
+from asyncdsm._internal import log
+from asyncdsm._internal.urls import without_password
+from asyncdsm.cli.doctor import findings, told
+from asyncdsm.core import checkpoint
+from asyncdsm.core.edge import Edge
+from asyncdsm.delivery.exporters import DeliveryError
+from asyncdsm.delivery.exporters.agent import AgentExporter
 from tests.brokers.process import free_port
 from tests.intake import RESET, Intake, running_intake
 
@@ -158,7 +160,7 @@ def test_the_doctor(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_program_that_is_run(name: str) -> None:
     program = (
         "import logging; logging.basicConfig(level=logging.DEBUG)\n"
-        "from asyncdsm import checkpoint; from asyncdsm.edge import Edge\n"
+        "from asyncdsm import checkpoint; from asyncdsm.core.edge import Edge\n"
         "checkpoint.produce(Edge('direction:out', 'topic:t'))\n"
     )
     command = [sys.executable, "-m", "asyncdsm", "run", sys.executable, "-c", program]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdsm.bins import MAX_BINS, ZERO, bin_of, value_of
-from asyncdsm.sketch import Sketch, SketchError, encode
+from asyncdsm.core.histogram import MAX_BINS, ZERO, bin_of, value_of
+from asyncdsm.delivery.sketch import Sketch, SketchError, encode
 from tests.unit.test_pathway import VECTORS
 
 VALUES = st.floats(1e-6, 1e6) | st.just(0.0)  # 1783 bins: nothing collapses

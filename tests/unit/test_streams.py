@@ -14,9 +14,11 @@ import pytest
 
 import asyncdsm
 import asyncdsm.testing
-from asyncdsm import AlreadyRunningError, DataStreams, Lag, Settings, checkpoint, lag, log
-from asyncdsm.edge import Edge
-from asyncdsm.exporters.memory import MemoryExporter
+from asyncdsm import AlreadyRunningError, DataStreams, Lag, Settings
+from asyncdsm._internal import log
+from asyncdsm.core import checkpoint, lag
+from asyncdsm.core.edge import Edge
+from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.streams import running_streams
 from tests.brokers.process import free_port
 from tests.intake import HANG, Intake, running_intake

@@ -1,0 +1,1 @@
+"""What the agent keeps: histograms and offsets over time, in a file or in memory."""

@@ -1,0 +1,1 @@
+"""The command `asyncdsm`: one module or package for each subcommand."""

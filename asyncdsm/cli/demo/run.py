@@ -1,0 +1,208 @@
+"""Starts the broker, the agent and the services, sends orders, shows the map, and ends everything."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import anyio
+import httpx2
+from anyio.abc import Process
+from anyio.streams.text import TextReceiveStream
+from rich.console import Console
+from rich.live import Live
+
+from asyncdsm.agent.http.serve import RunningAgent, running_agent
+from asyncdsm.agent.queries.topology import topology
+from asyncdsm.cli.demo.broker import built_in_broker
+from asyncdsm.cli.demo.rabbitmq import NoRabbitMQError, installed_server, own_rabbitmq
+from asyncdsm.cli.demo.reachable import NoBrokerError, check_listening
+from asyncdsm.cli.demo.service import INVOICES, ORDERS
+from asyncdsm.map.terminal import duration, render
+from asyncdsm.map.words import plain
+
+SERVICES = ("shop", "billing", "shipping")
+ORDERS_PER_SECOND = 25.0
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+LAST_BUCKET_SECONDS = 2.0
+MINUTES = 10
+
+
+class Brokers(NamedTuple):
+    """What the user named."""
+
+    kafka: str | None
+    """Bootstrap servers; without, a built-in one is started."""
+    rabbitmq: str | None
+    """A URL, or "off"; without, the server that is installed is started, if there is one."""
+    aws: str | None
+    """The endpoint of an AWS; without, there is no fourth service."""
+
+
+class ServiceEndedError(RuntimeError):
+    """A service of the demo ended or did not start."""
+
+
+def run_demo(brokers: Brokers, seconds: float | None, *, as_json: bool) -> int:
+    """Run until Ctrl-C, or for so many seconds; end with the table, or the map as JSON. Returns the exit code."""
+    console = Console(stderr=as_json)
+    shown: dict[str, Any] = {}
+    code = 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # however it is asked to end, it ends in order
+    try:
+        if brokers.aws and find_spec("aiobotocore") is None:
+            raise ServiceEndedError("--aws needs aiobotocore: pip install 'asyncdsm[aiobotocore]'")
+        _check_brokers(brokers)
+        with _kafka(brokers.kafka) as kafka, _rabbitmq(brokers.rabbitmq, console) as rabbitmq:
+            where = {"ASYNCDSM_DEMO_KAFKA": kafka, "ASYNCDSM_DEMO_RABBITMQ": rabbitmq, "ASYNCDSM_DEMO_AWS": brokers.aws}
+            anyio.run(_run, {name: url for name, url in where.items() if url}, seconds, console, shown)
+    except KeyboardInterrupt:
+        pass
+    except (ServiceEndedError, NoRabbitMQError, NoBrokerError) as error:
+        console.print(f"asyncdsm demo: {error}", markup=False, emoji=False, soft_wrap=True, style="red")
+        code = 1
+    if as_json:
+        print(json.dumps(shown, indent=2))
+    elif shown.get("services"):
+        console.print(render(shown))
+        _say_what_is_slow(console, shown)
+    return code
+
+
+def _check_brokers(brokers: Brokers) -> None:
+    if brokers.kafka:
+        check_listening("Kafka", brokers.kafka, 9092)
+    if brokers.rabbitmq and brokers.rabbitmq != "off":
+        check_listening("RabbitMQ", brokers.rabbitmq, 5671 if brokers.rabbitmq.startswith("amqps:") else 5672)
+    if brokers.aws:
+        check_listening("AWS", brokers.aws, 443 if brokers.aws.startswith("https:") else 80)
+
+
+async def _run(where: Mapping[str, str], seconds: float | None, console: Console, shown: dict[str, Any]) -> None:
+    services = (*SERVICES, "mailing") if "ASYNCDSM_DEMO_AWS" in where else SERVICES
+    async with running_agent() as agent:
+        try:
+            async with AsyncExitStack() as running:
+                console.print(f"starting {len(services)} services …")
+                started = [await running.enter_async_context(_service(name, where, agent.url)) for name in services]
+                console.print(f"the map is at {agent.url}/ · find what is slow · Ctrl-C ends the demo", markup=False)
+                with anyio.move_on_after(seconds):
+                    await _send_orders(started[0], agent, console)
+                await anyio.sleep(LAST_BUCKET_SECONDS)
+        finally:
+            shown.update(topology(agent.store, MINUTES))
+
+
+async def _send_orders(shop_url: str, agent: RunningAgent, console: Console) -> None:
+    number = 0
+    with _live(console) as live:
+        async with httpx2.AsyncClient(base_url=shop_url, timeout=10, trust_env=False) as client:
+            while True:
+                number += 1
+                try:
+                    (await client.post(f"/orders/{number}")).raise_for_status()
+                except httpx2.HTTPError as error:
+                    raise ServiceEndedError(f"the shop took no order: {error!r}") from error
+                if live is not None and number % ORDERS_PER_SECOND == 0:
+                    live.update(render(topology(agent.store, MINUTES)), refresh=True)
+                await anyio.sleep(1 / ORDERS_PER_SECOND)
+
+
+@asynccontextmanager
+async def _service(name: str, where: Mapping[str, str], agent_url: str) -> AsyncIterator[str]:
+    """Run one service as a process; yields what it announced. It stops when its standard input ends."""
+    environment = {
+        **os.environ,
+        **where,
+        "DD_SERVICE": name,
+        "DD_TRACE_AGENT_URL": agent_url,
+        "DD_DATA_STREAMS_ENABLED": "true",
+        "DD_DATA_STREAMS_BUCKET_DURATION_SECONDS": "1",
+        "_DD_TRACE_STATS_WRITER_INTERVAL": "1",
+    }
+    process = await anyio.open_process(
+        [sys.executable, "-m", f"asyncdsm.cli.demo.{name}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=None,
+        env=environment,
+        start_new_session=True,  # Ctrl-C is for the demo, which then ends its services in order
+    )
+    try:
+        yield await _announced(name, process)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _stop(process)
+
+
+async def _announced(name: str, process: Process) -> str:
+    if process.stdout is None:
+        raise ServiceEndedError(f"{name} has no standard output")
+    text = ""
+    with anyio.move_on_after(START_SECONDS):
+        async for part in TextReceiveStream(process.stdout):
+            text += part
+            if "\n" in text:
+                return text.splitlines()[0]
+        await process.wait()
+    how = "in time" if process.returncode is None else f"and ended with exit code {process.returncode}"
+    raise ServiceEndedError(f"{name} did not start {how}")
+
+
+async def _stop(process: Process) -> None:
+    if process.stdin is not None:
+        await process.stdin.aclose()
+    with anyio.move_on_after(STOP_SECONDS) as patience:
+        await process.wait()
+    if patience.cancelled_caught:
+        process.kill()
+        await process.wait()
+
+
+@contextmanager
+def _kafka(bootstrap: str | None) -> Iterator[str]:
+    if bootstrap:
+        yield bootstrap
+    else:
+        with built_in_broker((ORDERS, INVOICES)) as address:
+            yield address
+
+
+@contextmanager
+def _rabbitmq(url: str | None, console: Console) -> Iterator[str | None]:
+    server = installed_server() if url is None else None
+    if server is not None:
+        console.print("starting the RabbitMQ that is installed …")
+        with own_rabbitmq(server) as own:
+            yield own
+    else:
+        yield None if url == "off" else url
+
+
+@contextmanager
+def _live(console: Console) -> Iterator[Live | None]:
+    if not console.is_terminal:
+        yield None
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield live
+
+
+def _say_what_is_slow(console: Console, shown: dict[str, Any]) -> None:
+    measured = [edge for edge in shown["edges"] if edge["edge_latency"]["p50"] is not None]
+    if measured:
+        slowest = max(measured, key=lambda edge: edge["edge_latency"]["p50"])
+        verb = "from reading to writing" if slowest["direction"] == "out" else "waiting to be read from"
+        console.print(
+            f"Most of the time goes here: {plain(slowest['service'])}, {verb} {plain(slowest['queue'])}, "
+            f"{duration(slowest['edge_latency']['p50'])} in the median",
+            markup=False,
+        )

@@ -1,0 +1,92 @@
+"""ddtrace's manual checkpoints, taken here while asyncdsm measures.
+
+A program that calls `ddtrace.data_streams.set_produce_checkpoint` keeps working when asyncdsm turns ddtrace's own Data
+Streams off: the module's functions ask for a processor at each call (seen in ddtrace 4.16), and get this one.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from typing import Any
+
+from asyncdsm._internal.ddtrace_compat import silence_ddtrace
+from asyncdsm._internal.log import warn_once
+from asyncdsm.core import checkpoint
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.pathway import Pathway
+
+
+def take_over_from_ddtrace() -> None:
+    """Turn ddtrace's Data Streams off in this process, and let its manual checkpoints reach asyncdsm."""
+    silence_ddtrace()
+    module: Any = sys.modules.get("ddtrace.data_streams")
+    if module is None:
+        return
+    original = getattr(module, "data_streams_processor", None)
+    if original is None:
+        warn_once("ddtrace-manual", "this release of ddtrace keeps its manual checkpoints to itself: they are lost")
+    elif not isinstance(original, _Processor):
+        module.data_streams_processor = _Processor(original)
+
+
+class _Processor:
+    """What ddtrace's manual functions ask for a processor; ddtrace's own answers while asyncdsm does not measure."""
+
+    def __init__(self, original: Any) -> None:
+        self._original = original
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._original(*args, **kwargs) if checkpoint.running() is None else _Call()
+
+
+class _Call:
+    """One manual checkpoint: the methods of ddtrace's processor that its manual functions use."""
+
+    def __init__(self) -> None:
+        self._header: Any = None
+
+    def decode_pathway_b64(self, header: Any) -> None:
+        """Take the context that a consumed message carries, if it carries one."""
+        self._header = header
+
+    def set_checkpoint(self, tags: list[str], *_args: Any, **_more: Any) -> Context | None:
+        """Record the checkpoint of these edge tags; return its pathway, or None after an error of asyncdsm."""
+        try:
+            edge = _edge(tuple(tags))
+            if "direction:out" in tags:
+                parts = checkpoint.departing(edge)
+                if parts is None:
+                    return None
+                checkpoint.count(parts[1])
+                return Context(checkpoint.pathway_at(parts[1]))
+            pathway = checkpoint.consume(edge, self._header or None)
+            return None if pathway is None else Context(pathway)
+        except Exception as error:
+            aggregator = checkpoint.active()
+            if aggregator is not None:
+                aggregator.failed(error, "hook", checkpoint.HOOK_FAILED)
+            return None
+
+
+class Context:
+    """A pathway with the attributes of ddtrace's `DataStreamsCtx` that a program may read. Times in seconds."""
+
+    def __init__(self, pathway: Pathway) -> None:
+        self._pathway = pathway
+        self.hash: int = pathway.hash
+        self.pathway_start_sec: float = pathway.pathway_start_ns / 1e9
+        self.current_edge_start_sec: float = pathway.edge_start_ns / 1e9
+
+    def encode(self) -> bytes:
+        """Return the context as bytes (protocol §3)."""
+        return self._pathway.encode()
+
+    def encode_b64(self) -> str:
+        """Return the context's base64 text, as a message carries it."""
+        return self._pathway.encode_base64()
+
+
+@lru_cache(1024)
+def _edge(tags: tuple[str, ...]) -> Edge:
+    return Edge(*tags)

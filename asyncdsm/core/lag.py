@@ -1,0 +1,90 @@
+"""How far behind consumers are, and the offsets that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+from weakref import WeakKeyDictionary
+
+from asyncdsm.core.values import check_name, check_partition, wire_text
+
+
+class Lag(NamedTuple):
+    """How far one consumer is behind the end of what it reads, from what its client already holds."""
+
+    group: str | None
+    topic: str
+    partition: int | None
+    """None for a queue, which has no partitions."""
+    behind: int
+    unit: str = "messages"
+    """What `behind` counts: messages to read in a partition, messages "ready" in a queue."""
+    cluster_id: str | None = None
+    end: int | None = None
+    """The offset that the next message will get, where the broker counts by offsets."""
+    seen_ns: int | None = None
+    """When the broker said so, in nanoseconds since the epoch, where that is not just now."""
+
+
+class LagSource(Protocol):
+    """A client that knows how far behind it is."""
+
+    def lags(self) -> Iterable[Lag]:
+        """Return the lag of each partition it reads, without asking the broker."""
+        ...
+
+
+_sources: WeakKeyDictionary[LagSource, None] = WeakKeyDictionary()
+
+
+def add_source(source: LagSource) -> None:
+    """Let `streams.lag()` ask this client, for as long as it lives."""
+    _sources[source] = None
+
+
+def remove_source(source: LagSource) -> None:
+    """Ask this client no more."""
+    _sources.pop(source, None)
+
+
+def _reraise(error: Exception) -> None:
+    raise error
+
+
+def current_lags(report_error: Callable[[Exception], object] = _reraise) -> Iterator[Lag]:
+    """Ask every living client. The error of one goes to `report_error`, and the others are asked all the same."""
+    for reference in _sources.keyrefs():  # a list made at once: other threads make clients meanwhile
+        source = reference()
+        if source is not None:
+            try:
+                yield from list(source.lags())
+            except Exception as error:
+                report_error(error)
+
+
+@lru_cache(4096, typed=True)
+def produced_tags(topic: str, partition: int, cluster_id: str | None = None) -> tuple[str, ...]:
+    """Return the backlog tags of the highest acknowledged offset (protocol §6)."""
+    return _tags("kafka_produce", topic, partition, cluster_id)
+
+
+@lru_cache(4096, typed=True)
+def committed_tags(group: str, topic: str, partition: int, cluster_id: str | None = None) -> tuple[str, ...]:
+    """Return the backlog tags of a committed offset: the next one the group will read."""
+    group_tag = f"consumer_group:{check_name('a consumer group', group)}"
+    return _tags("kafka_commit", topic, partition, cluster_id, group_tag)
+
+
+@lru_cache(4096, typed=True)
+def high_watermark_tags(topic: str, partition: int, cluster_id: str | None = None) -> tuple[str, ...]:
+    """Return the backlog tags of the end of a partition, as a consumer sees it."""
+    return _tags("kafka_high_watermark", topic, partition, cluster_id)
+
+
+def _tags(kind: str, topic: str, partition: int, cluster_id: str | None, *more: str) -> tuple[str, ...]:
+    """Return sorted tags. Raises MalformedValueError for a name that is no string or a partition that is no number."""
+    cluster = (f"kafka_cluster_id:{check_name('a cluster id', cluster_id)}",) if cluster_id else ()
+    topic_tag = f"topic:{check_name('a topic', topic)}"
+    tags = (f"type:{kind}", topic_tag, f"partition:{check_partition(partition)}", *cluster, *more)
+    return tuple(sorted(map(wire_text, tags)))

@@ -1,0 +1,1 @@
+"""What an integration of a message client stands on."""
