@@ -14,7 +14,7 @@ from asyncdsm._internal import forks
 from asyncdsm._internal.log import counting, warn_each_minute, warn_once
 from asyncdsm.core import lag
 from asyncdsm.core.aggregator import Aggregator
-from asyncdsm.core.bucket import Bucket, let_others_run
+from asyncdsm.core.bucket import Bucket, yield_gil
 from asyncdsm.core.ddtrace_manual import take_over_from_ddtrace
 from asyncdsm.core.edge import MOST_PATHWAYS, Point
 from asyncdsm.delivery.event_loops import Loop, current_loop, do_here
@@ -49,8 +49,8 @@ class Flusher:
         """`on_lost` is called when the event loop ends `run` that nobody stopped."""
         self._aggregator, self._settings = aggregator, settings
         self._make_exporter, self._on_lost = make_exporter, on_lost
-        self._outbox = Outbox(settings.max_outbox_bytes, aggregator.accounts)
-        self._delivery = Delivery(self._outbox, aggregator.accounts, settings.request_seconds)
+        self._outbox = Outbox(settings.max_outbox_bytes, aggregator.counters)
+        self._delivery = Delivery(self._outbox, aggregator.counters, settings.request_seconds)
         self._requests: list[threading.Event] = []
         self._stopping = self._abandoned = False
         self._beyond = 0
@@ -110,7 +110,7 @@ class Flusher:
 
     def _report_error(self, error: Exception) -> None:
         message = "an error kept the flush from going on; it starts again: %r"
-        self._aggregator.failed(error, "flush", message)
+        self._aggregator.report_error(error, "flush", message)
 
     async def _run(self) -> None:
         exporter = await self._apart(self._load)
@@ -184,14 +184,14 @@ class Flusher:
     def _pack_all(self, everything: bool) -> None:
         # In the worker thread, and into the outbox from there: a cancelled wait for the thread loses nothing.
         before = None if everything else self._aggregator.now()
-        for bucket in self._aggregator.take(before, let_others_run):
+        for bucket in self._aggregator.take(before, yield_gil):
             parcel = self._pack(bucket)
             if parcel is not None:
                 say_dropped(self._outbox.put(parcel))
         self._warn_of_too_many()
 
     def _warn_of_too_many(self) -> None:
-        beyond = self._aggregator.accounts.snapshot().dropped_by.get("points", 0)
+        beyond = self._aggregator.counters.snapshot().dropped_by.get("points", 0)
         if beyond > self._beyond:
             self._beyond = beyond
             warn_each_minute(
@@ -213,15 +213,15 @@ class Flusher:
         return Parcel(packed.body, bucket.recorded - packed.lost)
 
     def _report_lost(self, checkpoints: int, error: Exception) -> None:
-        self._aggregator.accounts.drop("encoding", checkpoints)
+        self._aggregator.counters.drop("encoding", checkpoints)
         message = "lost %s, which could not be encoded: %r"
         warn_each_minute("encoding", message, counting(checkpoints, "checkpoint"), error, error=error)
 
     def _give_up_rest(self) -> None:
-        accounts = self._aggregator.accounts
+        counters = self._aggregator.counters
         lost = self._outbox.drop_all("shutdown")
         for bucket in [] if self._abandoned else self._aggregator.take():
-            accounts.drop("shutdown", bucket.recorded)
+            counters.drop("shutdown", bucket.recorded)
             lost += bucket.recorded
         if lost:
             warn_each_minute("shutdown", "lost %s, not delivered before the end", counting(lost, "checkpoint"))
@@ -242,7 +242,7 @@ class Flusher:
         return partition.seen_ns is not None and self._aggregator.now() - partition.seen_ns > self._aggregator.bucket_ns
 
     def _report_lag_error(self, error: Exception) -> None:
-        self._aggregator.failed(error, "lag", "consumer lag could not be read: %r")
+        self._aggregator.report_error(error, "lag", "consumer lag could not be read: %r")
 
     def _wake_up(self) -> None:
         self._wake.set()

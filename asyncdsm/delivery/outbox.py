@@ -6,7 +6,7 @@ from collections import deque
 from threading import Lock
 from typing import NamedTuple
 
-from asyncdsm.core.counters import Accounts
+from asyncdsm.core.counters import Counters
 
 
 class Parcel(NamedTuple):
@@ -19,8 +19,8 @@ class Parcel(NamedTuple):
 class Outbox:
     """First in, first out. Any thread may put; one task takes."""
 
-    def __init__(self, limit_bytes: int, accounts: Accounts) -> None:
-        self._limit, self._accounts = limit_bytes, accounts
+    def __init__(self, limit_bytes: int, counters: Counters) -> None:
+        self._limit, self._counters = limit_bytes, counters
         self._parcels: deque[Parcel] = deque()
         self._bytes = 0
         self._lock = Lock()
@@ -58,7 +58,7 @@ class Outbox:
         """Give up on everything; return how many checkpoints that were."""
         dropped = 0
         while (parcel := self.take()) is not None:
-            self._accounts.drop(cause, parcel.checkpoints)
+            self._counters.drop(cause, parcel.checkpoints)
             dropped += parcel.checkpoints
         return dropped
 
@@ -68,6 +68,6 @@ class Outbox:
         while self._bytes > self._limit:
             oldest = self._parcels.popleft()
             self._bytes -= len(oldest.payload)
-            self._accounts.drop("outbox", oldest.checkpoints)
+            self._counters.drop("outbox", oldest.checkpoints)
             dropped += oldest.checkpoints
         return dropped

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import anyio
 
 from asyncdsm._internal.log import counting, inform, warn_each_minute, warn_once
-from asyncdsm.core.counters import Accounts
+from asyncdsm.core.counters import Counters
 from asyncdsm.delivery.exporters import DeliveryError, Exporter, NoEndpoint, Refused, TryAgain
 from asyncdsm.delivery.outbox import Outbox
 
@@ -39,14 +39,14 @@ class Delivery:
     def __init__(
         self,
         outbox: Outbox,
-        accounts: Accounts,
+        counters: Counters,
         request_seconds: float,
         *,
         hedges: bool = True,
         jitter: Callable[[], float] = random,
     ) -> None:
         """`hedges` says whether a payload may be sent twice at once on the way out: not what has no id of its own."""
-        self._outbox, self._accounts = outbox, accounts
+        self._outbox, self._counters = outbox, counters
         self._request_seconds, self._hedges, self._jitter = request_seconds, hedges, jitter
         self._failures = 0
         self._no_endpoint = self._is_absent = False
@@ -98,13 +98,13 @@ class Delivery:
             await anyio.sleep(min(self._asked or DELAY_AT_EXIT * 2**tries, LONGEST_DELAY_AT_EXIT))
 
     def _delivered(self, count: int) -> None:
-        self._accounts.deliver(count)
+        self._counters.deliver(count)
         if self._failures:
             inform("the agent answers again, with %s waiting", counting(len(self._outbox), "parcel"))
         self._failures, self.due, self.reached, self._no_endpoint = 0, 0.0, True, False
 
     def _refused(self, count: int, refusal: Refused) -> None:
-        self._accounts.drop("rejected", count)
+        self._counters.drop("rejected", count)
         warn_each_minute(
             "rejected", "a payload of %s was refused and is lost: %s", counting(count, "checkpoint"), str(refusal)
         )

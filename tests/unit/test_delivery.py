@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdsm._internal import log
-from asyncdsm.core.counters import Accounts
+from asyncdsm.core.counters import Counters
 from asyncdsm.delivery.exporters import NoEndpoint, Refused, TryAgain
 from asyncdsm.delivery.outbox import Outbox, Parcel
 from asyncdsm.delivery.retry import LOOK_AGAIN_SECONDS, Delivery
@@ -42,25 +42,25 @@ class Scripted:
         pass
 
 
-def filled(*counts: int, limit: int = 1 << 20) -> tuple[Outbox, Accounts, Delivery]:
-    accounts = Accounts()
-    outbox = Outbox(limit, accounts)
+def filled(*counts: int, limit: int = 1 << 20) -> tuple[Outbox, Counters, Delivery]:
+    counters = Counters()
+    outbox = Outbox(limit, counters)
     for count in counts:
-        accounts.record(count)
+        counters.record(count)
         outbox.put(Parcel(str(count).encode(), count))
-    return outbox, accounts, Delivery(outbox, accounts, 0.2, jitter=lambda: 1.0)
+    return outbox, counters, Delivery(outbox, counters, 0.2, jitter=lambda: 1.0)
 
 
 async def test_oldest_first() -> None:
-    outbox, accounts, delivery = filled(1, 2, 3)
+    outbox, counters, delivery = filled(1, 2, 3)
     exporter = Scripted()
     assert await delivery.run(exporter)
     assert exporter.taken == [b"1", b"2", b"3"]
-    assert (len(outbox), accounts.snapshot().delivered) == (0, 6)
+    assert (len(outbox), counters.snapshot().delivered) == (0, 6)
 
 
 async def test_a_failure_keeps_the_order_and_waits_longer_each_time() -> None:
-    outbox, accounts, delivery = filled(1, 2)
+    outbox, counters, delivery = filled(1, 2)
     exporter = Scripted(TryAgain("no"), None, OSError("no"), TryAgain("no"))
     waits = []
     for _ in range(3):
@@ -69,7 +69,7 @@ async def test_a_failure_keeps_the_order_and_waits_longer_each_time() -> None:
     assert await delivery.run(exporter)
     assert exporter.taken == [b"1", b"2"]
     assert waits == [0.5, 0.5, 1.0]  # the second failure follows a delivery
-    assert accounts.snapshot().pending == 0
+    assert counters.snapshot().pending == 0
 
 
 async def test_agent_that_took_payloads_and_answers_404_is_tried_again_soon() -> None:
@@ -99,16 +99,16 @@ async def test_retry_after_is_honoured() -> None:
 
 
 async def test_a_refusal_is_counted_said_once_and_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    outbox, accounts, delivery = filled(5, 6, 7)
+    outbox, counters, delivery = filled(5, 6, 7)
     exporter = Scripted(Refused("HTTP status 400"), Refused("HTTP status 400"))
     assert await delivery.run(exporter)
     assert exporter.taken == [b"7"]
-    assert accounts.snapshot().dropped_by == {"rejected": 11}
+    assert counters.snapshot().dropped_by == {"rejected": 11}
     assert len(caplog.records) == 1
 
 
 async def test_an_agent_without_the_endpoint(caplog: pytest.LogCaptureFixture) -> None:
-    outbox, accounts, delivery = filled(5)
+    outbox, counters, delivery = filled(5)
     exporter = Scripted(NoEndpoint("404"), NoEndpoint("404"))
     for _ in range(2):
         assert not await delivery.run(exporter)
@@ -117,9 +117,9 @@ async def test_an_agent_without_the_endpoint(caplog: pytest.LogCaptureFixture) -
     assert len(warnings) == 1
     assert "7.34" in warnings[0].getMessage()
     assert exporter.listed == 1
-    assert accounts.snapshot().pending == 5
+    assert counters.snapshot().pending == 5
     assert await delivery.run(exporter)
-    assert accounts.snapshot().delivered == 5
+    assert counters.snapshot().delivered == 5
 
 
 async def test_a_request_that_takes_too_long_is_tried_again() -> None:
@@ -127,9 +127,9 @@ async def test_a_request_that_takes_too_long_is_tried_again() -> None:
         async def export(self, payload: bytes) -> None:
             await anyio.sleep_forever()
 
-    outbox, accounts, delivery = filled(5)
+    outbox, counters, delivery = filled(5)
     assert not await delivery.run(Hanging())
-    assert (len(outbox), accounts.snapshot().pending) == (1, 5)
+    assert (len(outbox), counters.snapshot().pending) == (1, 5)
 
 
 async def test_cancelled_in_the_middle_loses_nothing() -> None:
@@ -137,15 +137,15 @@ async def test_cancelled_in_the_middle_loses_nothing() -> None:
         async def export(self, payload: bytes) -> None:
             await anyio.sleep_forever()
 
-    outbox, accounts, delivery = filled(5)
+    outbox, counters, delivery = filled(5)
     with anyio.move_on_after(0.05):
         await delivery.run(Hanging())
-    assert (len(outbox), accounts.snapshot().pending) == (1, 5)
+    assert (len(outbox), counters.snapshot().pending) == (1, 5)
 
 
 async def test_the_oldest_goes_first_when_there_is_no_room() -> None:
-    outbox, accounts, delivery = filled(100, 200, 300, limit=7)
-    assert accounts.snapshot().dropped_by == {"outbox": 100}
+    outbox, counters, delivery = filled(100, 200, 300, limit=7)
+    assert counters.snapshot().dropped_by == {"outbox": 100}
     exporter = Scripted()
     await delivery.run(exporter)
     assert exporter.taken == [b"200", b"300"]
@@ -153,11 +153,11 @@ async def test_the_oldest_goes_first_when_there_is_no_room() -> None:
 
 @given(actions=st.lists(st.tuples(st.sampled_from(["put", "take", "back", "drop"]), st.integers(1, 60))))
 def test_the_outbox_never_exceeds_its_bytes_nor_loses_count(actions: list[tuple[str, int]]) -> None:
-    accounts = Accounts()
-    outbox, held = Outbox(100, accounts), list[Parcel]()
+    counters = Counters()
+    outbox, held = Outbox(100, counters), list[Parcel]()
     for action, size in actions:
         if action == "put":
-            accounts.record(size)
+            counters.record(size)
             outbox.put(Parcel(bytes(size), size))
         elif action == "take" and (parcel := outbox.take()):
             held.append(parcel)
@@ -166,7 +166,7 @@ def test_the_outbox_never_exceeds_its_bytes_nor_loses_count(actions: list[tuple[
         elif action == "drop":
             outbox.drop_all("shutdown")
         assert outbox.size <= 100
-        stats = accounts.snapshot()
+        stats = counters.snapshot()
         waiting = outbox.size + sum(parcel.checkpoints for parcel in held)  # here a parcel has a byte per checkpoint
         assert stats.pending == waiting
         assert stats.recorded == stats.delivered + stats.pending + stats.dropped
@@ -201,12 +201,12 @@ def refused(*, in_group: bool = False) -> TryAgain:
 
 @pytest.mark.parametrize("failure", [TryAgain("HTTP status 503"), OSError("reset"), TryAgain("busy", after=0.2)])
 async def test_agent_that_is_busy_at_exit_gets_the_whole_deadline(failure: Exception) -> None:
-    outbox, accounts, delivery = filled(5, 6)
+    outbox, counters, delivery = filled(5, 6)
     exporter = Timed(1.2, failure)
     with anyio.fail_after(10):
         await delivery.drain(exporter)
     assert exporter.taken == [b"5", b"6"]
-    assert (len(outbox), accounts.snapshot().delivered) == (0, 11)
+    assert (len(outbox), counters.snapshot().delivered) == (0, 11)
 
 
 @pytest.mark.parametrize("failure", [refused(), refused(in_group=True), NoEndpoint("404")])
@@ -236,10 +236,10 @@ async def test_request_without_an_answer_at_exit_leaves_time_for_another() -> No
                 await anyio.sleep_forever()
             await super().export(payload)
 
-    outbox, accounts = filled(5)[:2]
+    outbox, counters = filled(5)[:2]
     exporter = Hanging()
     with anyio.fail_after(3):
-        await Delivery(outbox, accounts, 60).drain(exporter)
+        await Delivery(outbox, counters, 60).drain(exporter)
     assert exporter.taken == [b"5"]
 
 
@@ -250,16 +250,16 @@ async def test_slow_answer_at_exit_is_waited_for_beside_a_second_request() -> No
             await anyio.sleep(0.9 if self.listed == 1 else 60)
             await super().export(payload)
 
-    outbox, accounts = filled(5)[:2]
+    outbox, counters = filled(5)[:2]
     exporter = Slow()
     with anyio.fail_after(1.5):
-        await Delivery(outbox, accounts, 60).drain(exporter)
+        await Delivery(outbox, counters, 60).drain(exporter)
     assert (exporter.taken, exporter.listed) == ([b"5"], 2)
-    assert accounts.snapshot().delivered == 5
+    assert counters.snapshot().delivered == 5
 
 
 async def test_refusal_at_exit_is_not_hedged() -> None:
-    _, accounts, delivery = filled(5)
+    _, counters, delivery = filled(5)
     with anyio.fail_after(60):
         await delivery.drain(Scripted(Refused("HTTP status 400")))
-    assert accounts.snapshot().dropped_by == {"rejected": 5}
+    assert counters.snapshot().dropped_by == {"rejected": 5}

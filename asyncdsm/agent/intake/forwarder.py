@@ -21,7 +21,7 @@ import httpx2
 from asyncdsm._internal.log import counting, inform, warn_each_minute
 from asyncdsm.agent.store.spool import RawHeaders, Spooled
 from asyncdsm.agent.store.store import Store
-from asyncdsm.core.counters import Accounts, Stats
+from asyncdsm.core.counters import Counters, Stats
 from asyncdsm.delivery.exporters import DeliveryError, Refused, TryAgain
 from asyncdsm.delivery.exporters.agent import AgentExporter
 from asyncdsm.delivery.outbox import Outbox, Parcel
@@ -67,9 +67,9 @@ class Forwarder:
         What waits is kept in the file of `store`, where it has one. Raises StoreError when that cannot be used.
         """
         self._settings, self._store = settings, store
-        self._accounts = Accounts()
-        self._outbox = Outbox(settings.max_outbox_bytes, self._accounts)
-        self._delivery = Delivery(self._outbox, self._accounts, settings.request_seconds, hedges=False)
+        self._counters = Counters()
+        self._outbox = Outbox(settings.max_outbox_bytes, self._counters)
+        self._delivery = Delivery(self._outbox, self._counters, settings.request_seconds, hedges=False)
         self._wake, self._changed = anyio.Event(), anyio.Event()
         self._scope: anyio.CancelScope | None = None
         self._stopping = False
@@ -80,7 +80,7 @@ class Forwarder:
         """How this agent signs what it forwards, so that it knows it when it comes back."""
         self._spool = store.open_spool(settings.max_outbox_bytes)
         for waiting in self._spool.waiting() if self._spool else ():
-            self._accounts.record(1)
+            self._counters.record(1)
             self._outbox.put(Parcel(waiting, 1))
 
     def put(self, body: bytes, headers: RawHeaders) -> None:
@@ -90,7 +90,7 @@ class Forwarder:
         parcel = Spooled.of(body, _forwarded_headers(headers, self.mark))
         if self._spool is not None:
             self._spool.add(parcel)
-        self._accounts.record(1)
+        self._counters.record(1)
         say_dropped(self._outbox.put(Parcel(parcel, 1)))
         self._note_drops()
         self._wake.set()
@@ -103,8 +103,8 @@ class Forwarder:
 
     def count_too_large(self) -> None:
         """Count a payload that is too large to be held, and so is not forwarded."""
-        self._accounts.record(1)
-        self._accounts.drop("too large", 1)
+        self._counters.record(1)
+        self._counters.drop("too large", 1)
         self._note_drops()
 
     def save_soon(self) -> None:
@@ -117,7 +117,7 @@ class Forwarder:
 
     def stats(self) -> Stats:
         """Return the accounts, in payloads."""
-        return self._accounts.snapshot()
+        return self._counters.snapshot()
 
     def stop(self) -> None:
         """Deliver what waits, for at most `shutdown_seconds` (a second where the rest is kept in a file), and end."""
@@ -155,7 +155,7 @@ class Forwarder:
 
     def _note_drops(self) -> None:
         """Note what was dropped since the last time, for `/api/health`."""
-        dropped = self._accounts.snapshot().dropped_by
+        dropped = self._counters.snapshot().dropped_by
         for cause, count in dropped.items():
             if (more := count - self._noted.get(cause, 0)) > 0:
                 self._store.conditions.note("forward_dropped", _WHY_DROPPED.get(cause, cause) + self._refusal, more)
