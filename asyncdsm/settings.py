@@ -9,18 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from asyncdsm._internal.urls import ALLOWED, is_url
 from asyncdsm._internal.urls import without_password as without_password  # noqa: PLC0414  (where others look for it)
+from asyncdsm.errors import SettingError
 
 DEFAULT_SOCKET = "/var/run/datadog/apm.socket"
 DEFAULT_SERVICE = "unnamed-python-service"
 DEFAULT_PORT = 8126
 DEFAULT_SITE = "datadoghq.com"
-
-
-class SettingError(ValueError):
-    """A setting has a value it cannot have: the text names it, the value, and what is allowed."""
-
-    def __init__(self, name: str, value: object, allowed: str) -> None:
-        super().__init__(f"{name} is {value!r}; it must be {allowed}")
 
 
 class _Values(NamedTuple):

@@ -19,6 +19,7 @@ from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.counters import Accounts, Stats
 from asyncdsm.core.ddtrace_manual import take_over_from_ddtrace
 from asyncdsm.core.lag import Lag
+from asyncdsm.errors import AlreadyRunningError
 from asyncdsm.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ T = TypeVar("T")
 
 GRACE_SECONDS = 2.0
 """Beyond the deadline for delivery, for closing connections and for a worker thread to come back."""
-
-
-class AlreadyRunningError(RuntimeError):
-    """A second DataStreams was started while one runs."""
 
 
 class DataStreams:

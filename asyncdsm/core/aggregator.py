@@ -21,7 +21,8 @@ from asyncdsm.core.counters import Accounts, Stats
 from asyncdsm.core.cycles import Circles
 from asyncdsm.core.edge import NOT_KEPT, Point
 from asyncdsm.core.histogram import MULTIPLIER, OFFSET
-from asyncdsm.core.values import MalformedValueError, check_offset
+from asyncdsm.core.values import check_offset
+from asyncdsm.errors import MalformedValueError
 
 FOLD_AT = 256
 """Samples that are folded at once: about 0.1 ms of work."""

@@ -12,8 +12,9 @@ import anyio
 
 from asyncdsm._internal.log import counting, inform, warn_each_minute, warn_once
 from asyncdsm.core.counters import Accounts
-from asyncdsm.delivery.exporters import DeliveryError, Exporter, NoEndpoint, Refused, TryAgain
+from asyncdsm.delivery.exporters import Exporter
 from asyncdsm.delivery.outbox import Outbox
+from asyncdsm.errors import DeliveryError, NoEndpointError, PayloadRefusedError, TemporaryDeliveryError
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 TRIES_AT_EXIT = 3
@@ -71,7 +72,7 @@ class Delivery:
                     else:
                         await _export_hedged(exporter, parcel.payload, hedge_seconds)
                 delivered = True
-            except Refused as refusal:
+            except PayloadRefusedError as refusal:
                 delivered = True  # for the outbox: it is done with
                 self._refused(parcel.checkpoints, refusal)
                 continue
@@ -103,7 +104,7 @@ class Delivery:
             inform("the agent answers again, with %s waiting", counting(len(self._outbox), "parcel"))
         self._failures, self.due, self.reached, self._no_endpoint = 0, 0.0, True, False
 
-    def _refused(self, count: int, refusal: Refused) -> None:
+    def _refused(self, count: int, refusal: PayloadRefusedError) -> None:
         self._accounts.drop("rejected", count)
         warn_each_minute(
             "rejected", "a payload of %s was refused and is lost: %s", counting(count, "checkpoint"), str(refusal)
@@ -111,7 +112,7 @@ class Delivery:
 
     def _postpone(self, error: Exception) -> None:
         now = anyio.current_time()
-        if isinstance(error, NoEndpoint) and not self.reached:  # one that took payloads is restarting, say
+        if isinstance(error, NoEndpointError) and not self.reached:  # one that took payloads is restarting, say
             self._no_endpoint = True
             self.due = now + LOOK_AGAIN_SECONDS
             warn_once(
@@ -122,7 +123,7 @@ class Delivery:
             return
         self._failures += 1
         self._is_absent = _is_absent(error)
-        self._asked = error.after if isinstance(error, TryAgain) else None
+        self._asked = error.retry_after if isinstance(error, TemporaryDeliveryError) else None
         self.due = now + (self.delay() if self._asked is None else self._asked)
         known = isinstance(error, (DeliveryError, TimeoutError))
         problem = str(error) if known and str(error) else f"{type(error).__name__}: {error}"

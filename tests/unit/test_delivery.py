@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from asyncdsm._internal import log
 from asyncdsm.core.counters import Accounts
-from asyncdsm.delivery.exporters import NoEndpoint, Refused, TryAgain
 from asyncdsm.delivery.outbox import Outbox, Parcel
 from asyncdsm.delivery.retry import LOOK_AGAIN_SECONDS, Delivery
+from asyncdsm.errors import NoEndpointError, PayloadRefusedError, TemporaryDeliveryError
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ async def test_oldest_first() -> None:
 
 async def test_a_failure_keeps_the_order_and_waits_longer_each_time() -> None:
     outbox, accounts, delivery = filled(1, 2)
-    exporter = Scripted(TryAgain("no"), None, OSError("no"), TryAgain("no"))
+    exporter = Scripted(TemporaryDeliveryError("no"), None, OSError("no"), TemporaryDeliveryError("no"))
     waits = []
     for _ in range(3):
         assert not await delivery.run(exporter)
@@ -74,7 +74,7 @@ async def test_a_failure_keeps_the_order_and_waits_longer_each_time() -> None:
 
 async def test_agent_that_took_payloads_and_answers_404_is_tried_again_soon() -> None:
     _, _, delivery = filled(1, 2)
-    exporter = Scripted(None, NoEndpoint("HTTP status 404"), NoEndpoint("HTTP status 404"))
+    exporter = Scripted(None, NoEndpointError("HTTP status 404"), NoEndpointError("HTTP status 404"))
     for wait in (0.5, 1.0):
         assert not await delivery.run(exporter)
         assert round(delivery.due - anyio.current_time(), 1) == wait
@@ -84,7 +84,7 @@ async def test_agent_that_took_payloads_and_answers_404_is_tried_again_soon() ->
 
 async def test_delays_grow_to_half_a_minute() -> None:
     _, _, delivery = filled(1)
-    exporter = Scripted(*[TryAgain("no")] * 20)
+    exporter = Scripted(*[TemporaryDeliveryError("no")] * 20)
     delays = []
     for _ in range(10):
         await delivery.run(exporter)
@@ -94,13 +94,13 @@ async def test_delays_grow_to_half_a_minute() -> None:
 
 async def test_retry_after_is_honoured() -> None:
     _, _, delivery = filled(1)
-    await delivery.run(Scripted(TryAgain("busy", after=42)))
+    await delivery.run(Scripted(TemporaryDeliveryError("busy", retry_after=42)))
     assert delivery.due - anyio.current_time() == pytest.approx(42, abs=1)
 
 
 async def test_a_refusal_is_counted_said_once_and_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     outbox, accounts, delivery = filled(5, 6, 7)
-    exporter = Scripted(Refused("HTTP status 400"), Refused("HTTP status 400"))
+    exporter = Scripted(PayloadRefusedError("HTTP status 400"), PayloadRefusedError("HTTP status 400"))
     assert await delivery.run(exporter)
     assert exporter.taken == [b"7"]
     assert accounts.snapshot().dropped_by == {"rejected": 11}
@@ -109,7 +109,7 @@ async def test_a_refusal_is_counted_said_once_and_not_tried_again(caplog: pytest
 
 async def test_an_agent_without_the_endpoint(caplog: pytest.LogCaptureFixture) -> None:
     outbox, accounts, delivery = filled(5)
-    exporter = Scripted(NoEndpoint("404"), NoEndpoint("404"))
+    exporter = Scripted(NoEndpointError("404"), NoEndpointError("404"))
     for _ in range(2):
         assert not await delivery.run(exporter)
         assert delivery.due - anyio.current_time() == pytest.approx(LOOK_AGAIN_SECONDS, abs=1)
@@ -188,18 +188,21 @@ class Timed(Scripted):
         self.taken.append(payload)
 
 
-def refused(*, in_group: bool = False) -> TryAgain:
+def refused(*, in_group: bool = False) -> TemporaryDeliveryError:
     """Return the error of a port where nothing listens, as the HTTP client raises it."""
     cause: BaseException = ConnectionRefusedError(111, "refused")
     if in_group:
         cause = OSError("all attempts failed")
         cause.__cause__ = ExceptionGroup("", [ConnectionRefusedError(111, "refused"), ConnectionRefusedError(111, "")])
-    error = TryAgain("no connection")
+    error = TemporaryDeliveryError("no connection")
     error.__cause__ = cause
     return error
 
 
-@pytest.mark.parametrize("failure", [TryAgain("HTTP status 503"), OSError("reset"), TryAgain("busy", after=0.2)])
+@pytest.mark.parametrize(
+    "failure",
+    [TemporaryDeliveryError("HTTP status 503"), OSError("reset"), TemporaryDeliveryError("busy", retry_after=0.2)],
+)
 async def test_agent_that_is_busy_at_exit_gets_the_whole_deadline(failure: Exception) -> None:
     outbox, accounts, delivery = filled(5, 6)
     exporter = Timed(1.2, failure)
@@ -209,7 +212,7 @@ async def test_agent_that_is_busy_at_exit_gets_the_whole_deadline(failure: Excep
     assert (len(outbox), accounts.snapshot().delivered) == (0, 11)
 
 
-@pytest.mark.parametrize("failure", [refused(), refused(in_group=True), NoEndpoint("404")])
+@pytest.mark.parametrize("failure", [refused(), refused(in_group=True), NoEndpointError("404")])
 async def test_agent_that_is_not_there_at_exit_is_given_up_early(failure: Exception) -> None:
     outbox, _, delivery = filled(5)
     exporter = Timed(60, failure)
@@ -261,5 +264,5 @@ async def test_slow_answer_at_exit_is_waited_for_beside_a_second_request() -> No
 async def test_refusal_at_exit_is_not_hedged() -> None:
     _, accounts, delivery = filled(5)
     with anyio.fail_after(60):
-        await delivery.drain(Scripted(Refused("HTTP status 400")))
+        await delivery.drain(Scripted(PayloadRefusedError("HTTP status 400")))
     assert accounts.snapshot().dropped_by == {"rejected": 5}

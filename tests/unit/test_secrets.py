@@ -23,8 +23,8 @@ from asyncdsm._internal.urls import without_password
 from asyncdsm.cli.doctor import findings, told
 from asyncdsm.core import checkpoint
 from asyncdsm.core.edge import Edge
-from asyncdsm.delivery.exporters import DeliveryError
 from asyncdsm.delivery.exporters.agent import AgentExporter
+from asyncdsm.errors import DeliveryError
 from tests.brokers.process import free_port
 from tests.intake import RESET, Intake, running_intake
 

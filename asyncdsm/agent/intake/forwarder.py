@@ -22,10 +22,10 @@ from asyncdsm._internal.log import counting, inform, warn_each_minute
 from asyncdsm.agent.store.spool import RawHeaders, Spooled
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.counters import Accounts, Stats
-from asyncdsm.delivery.exporters import DeliveryError, Refused, TryAgain
 from asyncdsm.delivery.exporters.agent import AgentExporter
 from asyncdsm.delivery.outbox import Outbox, Parcel
 from asyncdsm.delivery.retry import Delivery, say_dropped
+from asyncdsm.errors import DeliveryError, PayloadRefusedError, TemporaryDeliveryError
 from asyncdsm.settings import Settings
 
 _HOP_BY_HOP = {
@@ -163,7 +163,7 @@ class Forwarder:
 
     def _note_outcome(self, parcel: Spooled, error: DeliveryError | None) -> None:
         """Note what became of a parcel that was sent: delivered, refused, or to be sent again."""
-        if error is not None and not isinstance(error, Refused):
+        if error is not None and not isinstance(error, PayloadRefusedError):
             self._store.conditions.note("forward", f"payloads wait: {error}")
             return
         self._store.conditions.clear("forward")
@@ -237,17 +237,17 @@ class _Exporter(AgentExporter):
             del self._client.headers[name]
 
     async def export(self, payload: bytes) -> None:
-        """Post one payload. Raises TryAgain, NoEndpoint or Refused."""
+        """Post one payload. Raises TemporaryDeliveryError, NoEndpointError or PayloadRefusedError."""
         assert isinstance(payload, Spooled)  # noqa: S101  (what the forwarder puts into the outbox)
-        outcome: DeliveryError | None = TryAgain(f"no answer within {self._request_seconds:g} s")
+        outcome: DeliveryError | None = TemporaryDeliveryError(f"no answer within {self._request_seconds:g} s")
         try:
             await super().export(payload)
             outcome = None
-        except TryAgain as error:
+        except TemporaryDeliveryError as error:
             outcome = error
             if isinstance(error.__cause__, httpx2.LocalProtocolError):
                 # Its headers cannot be sent: tried again and again, it would keep back all that come after it.
-                outcome = Refused(str(error))
+                outcome = PayloadRefusedError(str(error))
                 raise outcome from error
             raise
         except DeliveryError as error:
