@@ -31,7 +31,7 @@ class SettingError(AsyncDSMError, ValueError):
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
         """`name` is a field of `Settings` or an environment variable; `value` must not show a secret."""
-        super().__init__(f"{name} is {value!r}; it must be {allowed}")
+        super().__init__(f"{name} must be {allowed}, got {value!r}")
 
 
 class AlreadyRunningError(AsyncDSMError, RuntimeError):

@@ -206,7 +206,7 @@ async def test_a_wrong_setting_is_logged_once_and_the_app_runs(
         asyncdsm.uninstrument("starlette")
     (said,) = [record for record in caplog.records if record.name == "asyncdsm"]
     assert said.levelname == "ERROR"
-    assert "DD_TRACE_AGENT_PORT is 'http'" in said.getMessage()
+    assert "DD_TRACE_AGENT_PORT must be a port from 1 to 65535, got 'http'" in said.getMessage()
 
 
 async def test_a_server_that_tells_of_no_lifespan(intake: Intake) -> None:

@@ -324,4 +324,5 @@ async def test_a_wrong_setting_is_logged_and_the_broker_runs(
     await broker.shutdown()
     (said,) = [record for record in caplog.records if record.name == "asyncdsm"]
     assert said.levelname == "ERROR"
-    assert "DD_AGENT_HOST is 'http://agent:8126'" in said.getMessage()
+    assert "DD_AGENT_HOST must be a host name or an IP address" in said.getMessage()
+    assert "got 'http://agent:8126'" in said.getMessage()

@@ -93,7 +93,7 @@ def test_nor_does_one_in_a_backlog_cost_the_others_their_bucket() -> None:
 )
 def test_a_setting_that_no_request_can_be_made_of(name: str, value: str) -> None:
     given: dict[str, Any] = {name: value}
-    with pytest.raises(SettingError, match=f"^{name} is"):
+    with pytest.raises(SettingError, match=f"^{name} must be"):
         Settings(**given)
 
 

@@ -114,7 +114,7 @@ def test_a_url_that_is_refused(url: str, user: str) -> None:
         "DD_TRACE_AGENT_URL": lambda: Settings.from_environ({"DD_TRACE_AGENT_URL": url}),
     }
     for name, read in reads.items():
-        with pytest.raises(SettingError, match=f"^{name} is") as caught:
+        with pytest.raises(SettingError, match=f"^{name} must be") as caught:
             read()
         assert shows("".join(traceback.format_exception(caught.value))) == []
         assert shows(str(caught.value)) == []
