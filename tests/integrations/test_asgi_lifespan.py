@@ -190,7 +190,7 @@ async def test_a_wrong_setting_is_logged_once_and_the_app_runs(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("DD_TRACE_AGENT_PORT", "http")
-    log.forget()
+    log.forget_warnings()
     app: Any = FastAPI(lifespan=asyncdsm.lifespan) if how == "lifespan" else FastAPI()
     if how == "middleware":
         app = DataStreamsMiddleware(app)

@@ -312,7 +312,7 @@ async def test_a_wrong_setting_is_logged_and_the_broker_runs(
 ) -> None:
     monkeypatch.setenv("DD_AGENT_HOST", "http://agent:8126")
     monkeypatch.delenv("DD_TRACE_AGENT_URL", raising=False)
-    log.forget()
+    log.forget_warnings()
     broker = InMemoryBroker(await_inplace=True).with_middlewares(DataStreamsMiddleware())
 
     @broker.task

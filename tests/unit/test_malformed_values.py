@@ -34,7 +34,7 @@ def type_of(value: object) -> str:
 
 @pytest.fixture(autouse=True)
 def forget() -> Iterator[None]:
-    log.forget()
+    log.forget_warnings()
     yield
     checkpoint.set_current(None)
 

@@ -134,10 +134,10 @@ def test_a_host_that_cannot_be_looked_up() -> None:
 
 def test_a_name_adds_no_line_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     log.warn("edges: %s", "topic:a\nERROR all is lost\x1b[2J")
-    log.inform("edges: %s, %d", "é", 7)
+    log.info("edges: %s, %d", "é", 7)
     assert caplog.messages == ["edges: topic:a\\nERROR all is lost\\x1b[2J"]
     with caplog.at_level(logging.INFO, "asyncdsm"):
-        log.inform("edges: %s, %d", "é", 7)
+        log.info("edges: %s, %d", "é", 7)
     assert caplog.messages[-1] == "edges: é, 7"
 
 

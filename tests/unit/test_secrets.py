@@ -43,7 +43,7 @@ def with_user(url: str) -> str:
 
 @pytest.fixture(autouse=True)
 def everything_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    log.forget()
+    log.forget_warnings()
     with caplog.at_level(logging.DEBUG):
         yield
 

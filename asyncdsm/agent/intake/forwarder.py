@@ -18,13 +18,13 @@ from urllib.parse import urlsplit
 import anyio
 import httpx2
 
-from asyncdsm._internal.log import counting, inform, warn_each_minute
+from asyncdsm._internal.log import info, pluralize, warn_each_minute
 from asyncdsm.agent.store.spool import RawHeaders, Spooled
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.counters import Accounts, Stats
 from asyncdsm.delivery.exporters.agent import AgentExporter
 from asyncdsm.delivery.outbox import Outbox, Parcel
-from asyncdsm.delivery.retry import Delivery, say_dropped
+from asyncdsm.delivery.retry import Delivery, warn_of_dropped_checkpoints
 from asyncdsm.errors import DeliveryError, PayloadRefusedError, TemporaryDeliveryError
 from asyncdsm.settings import Settings
 
@@ -81,7 +81,7 @@ class Forwarder:
         self._spool = store.open_spool(settings.max_outbox_bytes)
         for waiting in self._spool.waiting() if self._spool else ():
             self._accounts.record(1)
-            self._outbox.put(Parcel(waiting, 1))
+            self._outbox.enqueue(Parcel(waiting, 1))
 
     def put(self, body: bytes, headers: RawHeaders) -> None:
         """Take one payload, whatever it is. One that its sender was told to send again is not forwarded again."""
@@ -91,7 +91,7 @@ class Forwarder:
         if self._spool is not None:
             self._spool.add(parcel)
         self._accounts.record(1)
-        say_dropped(self._outbox.put(Parcel(parcel, 1)))
+        warn_of_dropped_checkpoints(self._outbox.enqueue(Parcel(parcel, 1)))
         self._note_drops()
         self._wake.set()
 
@@ -134,7 +134,7 @@ class Forwarder:
                 tasks.start_soon(self._keep_saving)
                 with anyio.CancelScope() as self._scope:
                     while not self._stopping:
-                        await self._delivery.run(exporter)
+                        await self._delivery.deliver_waiting(exporter)
                         self._note_drops()
                         await self._rest()
                     self._scope.deadline = min(self._scope.deadline, anyio.current_time() + self._seconds_at_end())
@@ -192,17 +192,17 @@ class Forwarder:
     async def _end(self) -> None:
         saved = await self._save()
         if saved and self._outbox:
-            inform(
-                "%s left in the store's file, to forward after the next start", counting(len(self._outbox), "payload")
+            info(
+                "%s left in the store's file, to forward after the next start", pluralize(len(self._outbox), "payload")
             )
         elif lost := self._outbox.drop_all("shutdown"):
             message = "%s could not be passed on before the end and %s lost"
-            warn_each_minute("forward", message, counting(lost, "payload"), "is" if lost == 1 else "are")
+            warn_each_minute("forward", message, pluralize(lost, "payload"), "is" if lost == 1 else "are")
 
     async def _rest(self) -> None:
         """Wait for a payload; after a failure, until it is worth trying again."""
         while not self._stopping:
-            wait = self._delivery.due - anyio.current_time() if self._outbox else float("inf")
+            wait = self._delivery.next_attempt_at - anyio.current_time() if self._outbox else float("inf")
             if wait <= 0:
                 return
             with anyio.move_on_after(wait):
