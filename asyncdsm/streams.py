@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from asyncdsm._internal import forks
-from asyncdsm._internal.ddtrace_compat import silence_ddtrace
-from asyncdsm._internal.log import counting, warn_each_minute
+from asyncdsm._internal.ddtrace_compat import disable_ddtrace_streams
+from asyncdsm._internal.log import pluralize, warn_each_minute
 from asyncdsm.core import checkpoint, lag
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.checkpoint import report_hook_error
@@ -20,10 +20,11 @@ from asyncdsm.core.counters import Counters, Stats
 from asyncdsm.core.ddtrace_manual import take_over_from_ddtrace
 from asyncdsm.core.lag import Lag
 from asyncdsm.core.recorder import Recorder
+from asyncdsm.errors import AlreadyRunningError
 from asyncdsm.settings import Settings
 
 if TYPE_CHECKING:
-    from asyncdsm.delivery.event_loops import Host
+    from asyncdsm.delivery.event_loops import LoopMain
     from asyncdsm.delivery.exporters import Exporter
     from asyncdsm.delivery.flusher import Flusher
 
@@ -31,10 +32,6 @@ T = TypeVar("T")
 
 GRACE_SECONDS = 2.0
 """Beyond the deadline for delivery, for closing connections and for a worker thread to come back."""
-
-
-class AlreadyRunningError(RuntimeError):
-    """A second DataStreams was started while one runs."""
 
 
 class DataStreams:
@@ -75,7 +72,7 @@ class DataStreams:
         """Start, flushing in this event loop. Raises AlreadyRunningError."""
         from asyncdsm.delivery import event_loops  # noqa: PLC0415
 
-        self._start(event_loops.start_in_loop)
+        self._start(event_loops.start_in_current_loop)
 
     async def aclose(self) -> None:
         """Stop, and deliver what was recorded, also when this task is being cancelled."""
@@ -96,7 +93,7 @@ class DataStreams:
         """
         if not self.settings.enabled or _captured is not None:
             return
-        silence_ddtrace(measuring=False)
+        disable_ddtrace_streams(measuring=False)
         with _starting:
             if _standby is None and self is not _running:
                 self._aggregator = None  # of an earlier life, whose flush has ended
@@ -115,7 +112,7 @@ class DataStreams:
         """Send all that was recorded up to now, unfinished buckets too; returns after one try."""
         flusher = self._flusher
         if flusher is not None:
-            await self._in_thread(flusher.request().wait, self._patience)
+            await self._in_thread(flusher.request_flush().wait, self._patience)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -153,13 +150,13 @@ class DataStreams:
         """The flush did not come to its end in time: it had no turn, or waits for what cannot be cancelled."""
         pending = self.stats.pending
         if pending:
-            warn_each_minute("late", "not delivered in time, and perhaps lost: %s", counting(pending, "checkpoint"))
+            warn_each_minute("late", "not delivered in time, and perhaps lost: %s", pluralize(pending, "checkpoint"))
 
     @property
     def _patience(self) -> float:
         return self.settings.shutdown_seconds + GRACE_SECONDS
 
-    def _start(self, host: Callable[[Host], Callable[[], bool]]) -> None:
+    def _start(self, host: Callable[[LoopMain], Callable[[], bool]]) -> None:
         if not self.settings.enabled or _captured is not None:
             return
         take_over_from_ddtrace()  # before the lock: what it says may be sent by a client that is followed
@@ -172,10 +169,10 @@ class DataStreams:
             _set_running(self)
             _bring_to_front()
 
-    def _begin(self, host: Callable[[Host], Callable[[], bool]]) -> None:
+    def _begin(self, host: Callable[[LoopMain], Callable[[], bool]]) -> None:
         from asyncdsm.delivery.flusher import Flusher  # noqa: PLC0415
 
-        forks.let_forks_wait()
+        forks.make_forks_wait_for_imports()
         settings, self._counters = self.settings, Counters()
         self._aggregator = aggregator = Aggregator(
             settings.service,
@@ -206,14 +203,14 @@ class DataStreams:
 
     def _move(self, flusher: Flusher) -> None:
         """Let the flush go on in a thread, when its event loop ended with it; at the interpreter's end, finish here."""
-        from asyncdsm.delivery.event_loops import run_here, start_in_thread  # noqa: PLC0415
+        from asyncdsm.delivery.event_loops import run_in_own_loop, start_in_thread  # noqa: PLC0415
 
         try:
             self._is_alive = start_in_thread(flusher.run)
         except RuntimeError:
             self._is_alive = lambda: False
             if flusher.is_stopping:
-                run_here(flusher.run)
+                run_in_own_loop(flusher.run)
 
     def _make_exporter(self) -> Exporter:
         if self._exporter is None:
@@ -311,7 +308,7 @@ def _close_at_exit() -> None:
             streams.close()
 
 
-forks.on_fork(_after_fork)
+forks.call_in_forked_child(_after_fork)
 # `threading`'s own hook runs in the children of multiprocessing too, which `atexit` does not. It is private, and
 # `concurrent.futures` stands on it.
 getattr(threading, "_register_atexit", atexit.register)(_close_at_exit)

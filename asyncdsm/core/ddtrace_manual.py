@@ -10,7 +10,7 @@ import sys
 from functools import lru_cache
 from typing import Any
 
-from asyncdsm._internal.ddtrace_compat import silence_ddtrace
+from asyncdsm._internal.ddtrace_compat import disable_ddtrace_streams
 from asyncdsm._internal.log import warn_once
 from asyncdsm.core import checkpoint
 from asyncdsm.core.edge import Edge
@@ -19,7 +19,7 @@ from asyncdsm.core.pathway import Pathway
 
 def take_over_from_ddtrace() -> None:
     """Turn ddtrace's Data Streams off in this process, and let its manual checkpoints reach asyncdsm."""
-    silence_ddtrace()
+    disable_ddtrace_streams()
     module: Any = sys.modules.get("ddtrace.data_streams")
     if module is None:
         return

@@ -15,7 +15,8 @@ from asyncdsm.core.counters import Counters, Stats
 from asyncdsm.core.cycles import PathwayCycles
 from asyncdsm.core.edge import Edge, Point
 from asyncdsm.core.pathway import node_hash, pathway_hash
-from asyncdsm.core.values import MalformedValueError, check_offset
+from asyncdsm.core.values import check_offset
+from asyncdsm.errors import MalformedValueError
 
 FOLD_AT = 256
 """How many samples are folded at once: about 0.1 ms of work."""

@@ -33,13 +33,13 @@ class Outbox:
         """How many bytes wait."""
         return self._bytes
 
-    def put(self, parcel: Parcel) -> int:
+    def enqueue(self, parcel: Parcel) -> int:
         """Add the newest parcel; return how many checkpoints were dropped to make room."""
         with self._lock:
             self._parcels.append(parcel)
             return self._trim(len(parcel.payload))
 
-    def take(self) -> Parcel | None:
+    def dequeue(self) -> Parcel | None:
         """Take the oldest parcel out, to deliver it or to put it back."""
         with self._lock:
             if not self._parcels:
@@ -48,7 +48,7 @@ class Outbox:
             self._bytes -= len(parcel.payload)
             return parcel
 
-    def put_back(self, parcel: Parcel) -> int:
+    def requeue(self, parcel: Parcel) -> int:
         """Return a parcel that was not delivered to the front; return how many checkpoints were dropped."""
         with self._lock:
             self._parcels.appendleft(parcel)
@@ -57,7 +57,7 @@ class Outbox:
     def drop_all(self, cause: str) -> int:
         """Give up on everything; return how many checkpoints that were."""
         dropped = 0
-        while (parcel := self.take()) is not None:
+        while (parcel := self.dequeue()) is not None:
             self._counters.drop(cause, parcel.checkpoints)
             dropped += parcel.checkpoints
         return dropped

@@ -14,16 +14,13 @@ from asyncdsm._version import __version__
 from asyncdsm.core.bucket import PATHWAY, Bucket, Counts, split, yield_gil
 from asyncdsm.core.edge import Point
 from asyncdsm.delivery.sketch import encode
+from asyncdsm.errors import PayloadError
 from asyncdsm.settings import Settings
 
 UInt64 = Annotated[int, Meta(ge=0)]  # MessagePack itself has no number above 64 bits
 
 POINTS_BETWEEN_PAUSES = 32
 """Encoded in about 1 ms."""
-
-
-class PayloadError(ValueError):
-    """Bytes that are not a payload of protocol §6: the text names the field's path and what was wrong."""
 
 
 class WirePoint(Struct, rename="pascal", omit_defaults=True):

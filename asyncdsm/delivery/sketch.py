@@ -13,6 +13,7 @@ from ddsketch.pb import ddsketch_pb2
 from google.protobuf.message import DecodeError
 
 from asyncdsm.core.histogram import GAMMA, MAX_BINS, OFFSET, ZERO, bin_index, bin_value
+from asyncdsm.errors import SketchError
 
 _pb: Any = ddsketch_pb2  # made at run time: no type checker sees what is in it
 _WIRE_MAPPING = _pb.IndexMapping(gamma=GAMMA, indexOffset=OFFSET)
@@ -20,10 +21,6 @@ _LARGEST_BIN = 47_000
 """Stands for 1e307; what is further would be no number any more."""
 _LARGEST_COUNT = 1e15
 _INTERPOLATION_NONE = 0
-
-
-class SketchError(ValueError):
-    """Bytes that are not a sketch this library can read; the text says what was wrong."""
 
 
 class Sketch:

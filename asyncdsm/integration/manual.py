@@ -9,7 +9,8 @@ from asyncdsm.core import checkpoint, current, lag
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.edge import Edge, EdgeCache
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Pathway, legacy_text
-from asyncdsm.core.values import MalformedValueError, check_name, check_tags
+from asyncdsm.core.values import check_name, check_tags
+from asyncdsm.errors import MalformedValueError
 
 CarrierGet = Callable[[str], str | bytes | None]
 CarrierSet = Callable[[str, str], object]

@@ -12,6 +12,7 @@ from asyncdsm._internal.log import warn_once
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.pathway import Context, Pathway
+from asyncdsm.errors import UnknownClientError
 from asyncdsm.integration.formats import lambda_events
 
 ENTRY_POINTS = "asyncdsm.integrations"
@@ -42,10 +43,6 @@ class Integration(Protocol):
 
     def pathway_of(self, message: Any) -> Context | None:
         """Return the pathway of a consumed message, from the message alone; None if it is not this client's."""
-
-
-class UnknownClientError(TypeError):
-    """No integration knows this object, or none has this name."""
 
 
 def wrap(client: Client) -> Client:

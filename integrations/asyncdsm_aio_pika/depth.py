@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from asyncdsm.core import checkpoint, lag
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.values import MalformedValueError
+from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.hooks import after_await
 
 MOST_QUEUES = 1000

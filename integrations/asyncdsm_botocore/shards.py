@@ -7,7 +7,8 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from asyncdsm.core import checkpoint, current, lag
-from asyncdsm.core.values import MAX_INT64, MalformedValueError
+from asyncdsm.core.values import MAX_INT64
+from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.formats import aws
 from asyncdsm_botocore.departing import OURS, harmless, is_followed
 from asyncdsm_botocore.memory import Recent

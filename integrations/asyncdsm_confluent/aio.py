@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.values import MalformedValueError
+from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.batch import current_task, follow_batch
 from asyncdsm.integration.formats.kafka import record_produced
 from asyncdsm.integration.hooks import marked_async

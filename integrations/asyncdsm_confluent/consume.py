@@ -10,7 +10,8 @@ from confluent_kafka import Message
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
-from asyncdsm.core.values import MalformedValueError, check_name
+from asyncdsm.core.values import check_name
+from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.batch import follow_batch
 from asyncdsm.integration.formats.kafka import read_context, read_time
 from asyncdsm.integration.hooks import after, before

@@ -12,8 +12,8 @@ import pytest
 
 from asyncdsm.agent.intake.ingest_queue import LARGE_BYTES, LARGE_UNPACKED_BYTES, MOST_TOGETHER, Taking
 from asyncdsm.agent.intake.payload import IntakeError
-from asyncdsm.agent.store.file import StoreFullError
 from asyncdsm.agent.store.store import Store, Taken
+from asyncdsm.errors import StoreFullError
 from tests.agent.payloads import NOW, bucket, payload, point
 
 

@@ -34,9 +34,9 @@ def alive(kind: type) -> int:
 
 @pytest.fixture(autouse=True)
 def forget_what_was_said() -> Iterator[None]:
-    log.forget()
+    log.forget_warnings()
     yield
-    log.forget()
+    log.forget_warnings()
 
 
 def test_two_hundred_thousand_topics(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,7 +223,7 @@ assert "logging" not in sys.modules
 streams = asyncdsm.DataStreams().__enter__()
 started, forking = threading.Event(), threading.Event()
 def load():
-    with forks.undisturbed:
+    with forks.import_lock:
         started.set()
         forking.wait(10)
         import logging

@@ -27,7 +27,8 @@ from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.delivery.exporters.agent import AgentExporter, _seconds
 from asyncdsm.delivery.exporters.container import container_id
-from asyncdsm.delivery.sketch import Sketch, SketchError
+from asyncdsm.delivery.sketch import Sketch
+from asyncdsm.errors import SketchError
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.aws import Arrival
 from asyncdsm.integration.formats.json_context import object_text

@@ -166,7 +166,7 @@ async def test_producers_have_no_room_for_headers(
     kafka: Kafka, topic: Topic, way: str, captured_streams: Captured, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = topic()
-    log.forget()
+    log.forget_warnings()
     producer = followed(way, aio.AIOProducer({"bootstrap.servers": kafka.bootstrap, "log_level": 0}, batch_size=2))
     delivered = list[Any]()
     for number in range(3):

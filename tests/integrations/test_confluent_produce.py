@@ -202,7 +202,7 @@ def test_batches_have_no_room_for_headers(
     name, producer = topic(), make(way, kafka, "Producer")
     if not hasattr(producer, "produce_batch"):
         return  # came with 2.12
-    log.forget()
+    log.forget_warnings()
     messages: list[dict[str, Any]] = [{"value": b"v"}, {"value": b"x" * 2_000_000}, {"value": b"w", "key": b"k"}]
     assert producer.produce_batch(name, messages) == 2
     producer.produce_batch(name, [{"value": b"v"}])

@@ -35,7 +35,7 @@ def type_of(value: object) -> str:
 
 @pytest.fixture(autouse=True)
 def forget() -> Iterator[None]:
-    log.forget()
+    log.forget_warnings()
     yield
     current.set_current(None)
 

@@ -44,13 +44,13 @@ class OutboxMachine(RuleBasedStateMachine):
         self.counters.record(checkpoints)
         self.recorded += checkpoints
         self.waiting.append(parcel)
-        assert self.outbox.put(parcel) == self.make_room()
+        assert self.outbox.enqueue(parcel) == self.make_room()
 
     @precondition(lambda self: self.held is None)
     @rule()
     def take(self) -> None:
         expected = self.waiting.pop(0) if self.waiting else None
-        self.held = self.outbox.take()
+        self.held = self.outbox.dequeue()
         assert self.held == expected
 
     @precondition(lambda self: self.held is not None)
@@ -74,7 +74,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def put_back(self) -> None:
         assert self.held is not None
         self.waiting.insert(0, self.held)
-        assert self.outbox.put_back(self.held) == self.make_room()
+        assert self.outbox.requeue(self.held) == self.make_room()
         self.held = None
 
     @rule()

@@ -94,7 +94,7 @@ def test_nor_does_one_in_a_backlog_cost_the_others_their_bucket() -> None:
 )
 def test_a_setting_that_no_request_can_be_made_of(name: str, value: str) -> None:
     given: dict[str, Any] = {name: value}
-    with pytest.raises(SettingError, match=f"^{name} is"):
+    with pytest.raises(SettingError, match=f"^{name} must be"):
         Settings(**given)
 
 
@@ -135,10 +135,10 @@ def test_a_host_that_cannot_be_looked_up() -> None:
 
 def test_a_name_adds_no_line_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     log.warn("edges: %s", "topic:a\nERROR all is lost\x1b[2J")
-    log.inform("edges: %s, %d", "é", 7)
+    log.info("edges: %s, %d", "é", 7)
     assert caplog.messages == ["edges: topic:a\\nERROR all is lost\\x1b[2J"]
     with caplog.at_level(logging.INFO, "asyncdsm"):
-        log.inform("edges: %s, %d", "é", 7)
+        log.info("edges: %s, %d", "é", 7)
     assert caplog.messages[-1] == "edges: é, 7"
 
 

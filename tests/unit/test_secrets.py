@@ -22,8 +22,8 @@ from asyncdsm._internal import log
 from asyncdsm._internal.urls import without_password
 from asyncdsm.cli.doctor import findings, told
 from asyncdsm.core.edge import Edge
-from asyncdsm.delivery.exporters import DeliveryError
 from asyncdsm.delivery.exporters.agent import AgentExporter
+from asyncdsm.errors import DeliveryError
 from tests import by_hand
 from tests.brokers.process import free_port
 from tests.intake import RESET, Intake, running_intake
@@ -43,7 +43,7 @@ def with_user(url: str) -> str:
 
 @pytest.fixture(autouse=True)
 def everything_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    log.forget()
+    log.forget_warnings()
     with caplog.at_level(logging.DEBUG):
         yield
 
@@ -114,7 +114,7 @@ def test_a_url_that_is_refused(url: str, user: str) -> None:
         "DD_TRACE_AGENT_URL": lambda: Settings.from_environ({"DD_TRACE_AGENT_URL": url}),
     }
     for name, read in reads.items():
-        with pytest.raises(SettingError, match=f"^{name} is") as caught:
+        with pytest.raises(SettingError, match=f"^{name} must be") as caught:
             read()
         assert shows("".join(traceback.format_exception(caught.value))) == []
         assert shows(str(caught.value)) == []

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdsm.core.histogram import MAX_BINS, ZERO, bin_index, bin_value
-from asyncdsm.delivery.sketch import Sketch, SketchError, encode
+from asyncdsm.delivery.sketch import Sketch, encode
+from asyncdsm.errors import SketchError
 from tests.unit.test_pathway import VECTORS
 
 VALUES = st.floats(1e-6, 1e6) | st.just(0.0)  # 1783 bins: nothing collapses

@@ -235,7 +235,7 @@ async def test_end_of_a_partition_is_read_as_each_bucket_ends_and_not_only_at_th
 
 
 async def test_many_pathways_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    log.forget()
+    log.forget_warnings()
     async with DataStreams(SETTINGS, exporter=MemoryExporter()) as streams:
         for _ in range(2):
             for parent in range(31):

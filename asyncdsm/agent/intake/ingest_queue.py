@@ -13,8 +13,8 @@ from anyio import CapacityLimiter, Lock, to_thread
 from asyncdsm._internal.log import warn_each_minute
 from asyncdsm.agent.http.metrics import Answers
 from asyncdsm.agent.intake.payload import IntakeError, Report, decompressed, read_report
-from asyncdsm.agent.store.file import StoreFullError
 from asyncdsm.agent.store.store import Store, Taken
+from asyncdsm.errors import StoreFullError
 
 MOST_TOGETHER = 64
 READ_SECONDS = 0.25

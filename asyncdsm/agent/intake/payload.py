@@ -32,7 +32,7 @@ from asyncdsm.agent.intake.fields import (
 )
 from asyncdsm.agent.intake.sketches import Reader
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Cells
-from asyncdsm.delivery.sketch import SketchError
+from asyncdsm.errors import AsyncDSMError, SketchError
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_HELD_BYTES = 256 * 1024 * 1024
@@ -51,7 +51,7 @@ _CHUNK_BYTES = 64 * 1024
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
-class IntakeError(ValueError):
+class IntakeError(AsyncDSMError, ValueError):
     """A body that is not taken: `path` names the field, `status` is the HTTP status to answer with."""
 
     def __init__(self, path: str, problem: str, status: int = 400) -> None:

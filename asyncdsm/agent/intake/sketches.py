@@ -13,7 +13,7 @@ import numpy as np
 from asyncdsm.agent.intake.foreign_sketches import LARGEST_COUNT, decode_sketch
 from asyncdsm.agent.store.histograms import LARGEST_BIN, Cells, joined, key_of
 from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO
-from asyncdsm.delivery.sketch import SketchError
+from asyncdsm.errors import SketchError
 
 _double = Struct("<d")
 _MAPPING = b"\x0a\x12\x09" + _double.pack(GAMMA) + b"\x11" + _double.pack(OFFSET)

@@ -19,6 +19,7 @@ from msgspec.msgpack import decode, encode
 from asyncdsm._internal.log import warn_each_minute
 from asyncdsm.agent.store.registry import PointKey, Points
 from asyncdsm.agent.store.resolutions import FOREVER, WIDTHS, Extent, Piece
+from asyncdsm.errors import StoreError, StoreFullError
 
 APPLICATION_ID = 0x64736D31
 VERSION = 1
@@ -42,14 +43,6 @@ CREATE TABLE shares (service INTEGER PRIMARY KEY, rows INTEGER);
 """
 _NEXT_SERVICE, _NEXT_POINT = "next_service", "next_point"
 # Counters, too: numbers of what was forgotten may still be in segments, and are not given out again.
-
-
-class StoreError(Exception):
-    """The file cannot be used: the text says which, and why."""
-
-
-class StoreFullError(Exception):
-    """There is no room for more: on the disk, or within the store's bounds."""
 
 
 def told(error: sqlite3.Error) -> Exception:

@@ -21,7 +21,7 @@ import numpy as np
 from asyncdsm.agent.intake.payload import IntakeError, Report, read_report
 from asyncdsm.agent.store.conditions import Conditions
 from asyncdsm.agent.store.core import Core
-from asyncdsm.agent.store.file import StoreError, StoreFile, first_start, put_in_journal, segments_of, told
+from asyncdsm.agent.store.file import StoreFile, first_start, put_in_journal, segments_of, told
 from asyncdsm.agent.store.forward_mark import FinishedMark
 from asyncdsm.agent.store.histograms import Ints, unpacked
 from asyncdsm.agent.store.hourly_cache import Hours, Key
@@ -34,6 +34,7 @@ from asyncdsm.agent.store.rollup import Extents
 from asyncdsm.agent.store.service_facts import ServiceFacts
 from asyncdsm.agent.store.spool import Spool
 from asyncdsm.agent.store.upkeep import Bounds, Upkeep
+from asyncdsm.errors import StoreError
 
 KEPT_SECONDS = 7 * 24 * 3600
 FILE_BYTES, MEMORY_BYTES = 4 << 30, 256 << 20

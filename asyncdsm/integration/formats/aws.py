@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from asyncdsm.core import checkpoint
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
-from asyncdsm.core.values import MalformedValueError
+from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.formats.json_context import Members, decoded, from_base64, members, object_text
 
 KEY = "_datadog"

@@ -11,7 +11,8 @@ from typing import Any
 from asyncdsm.core import checkpoint, lag
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, legacy_text
-from asyncdsm.core.values import MalformedValueError, check_name, check_offset
+from asyncdsm.core.values import check_name, check_offset
+from asyncdsm.errors import MalformedValueError
 
 _NS_PER_MS = 1_000_000
 
