@@ -10,7 +10,7 @@ from ddsketch.pb import ddsketch_pb2
 from msgspec.msgpack import encode as to_msgpack
 
 from asyncdsm.agent.intake.payload import Report
-from asyncdsm.agent.store.histograms import EDGE, LARGEST_BIN, key_of
+from asyncdsm.agent.store.histograms import EDGE, LARGEST_BIN, encode_key
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO, bin_index
@@ -68,11 +68,11 @@ def passed(
 
 def bins_of(report: Report, sketch: int = EDGE, group: int = 0) -> dict[int, float]:
     """Return what a report counts in one of the sketches of one of its points."""
-    first, last = key_of(group, sketch, -LARGEST_BIN - 1), key_of(group, sketch, LARGEST_BIN)
+    first, last = encode_key(group, sketch, -LARGEST_BIN - 1), encode_key(group, sketch, LARGEST_BIN)
     counted = dict[int, float]()
     for key, count in zip(report.cells.keys.tolist(), report.cells.counts.tolist(), strict=True):
         if first <= key <= last:
-            bin_ = key - key_of(group, sketch, 0) if key > first else ZERO
+            bin_ = key - encode_key(group, sketch, 0) if key > first else ZERO
             counted[bin_] = counted.get(bin_, 0) + count
     return counted
 

@@ -83,7 +83,7 @@ class Forwarder:
             self._counters.record(1)
             self._outbox.enqueue(Parcel(waiting, 1))
 
-    def put(self, body: bytes, headers: RawHeaders) -> None:
+    def enqueue_payload(self, body: bytes, headers: RawHeaders) -> None:
         """Take one payload, whatever it is. One that its sender was told to send again is not forwarded again."""
         if self._is_expected(body):
             return
@@ -95,7 +95,7 @@ class Forwarder:
         self._note_drops()
         self._wake.set()
 
-    def expect_again(self, body: bytes) -> None:
+    def expect_resend(self, body: bytes) -> None:
         """Note that a payload was forwarded, and that its sender was told to send it again, since it is not stored."""
         self._expected[_digest(body)] = monotonic() + EXPECTED_SECONDS
         if len(self._expected) > MAX_EXPECTED:
@@ -107,11 +107,11 @@ class Forwarder:
         self._counters.drop("too large", 1)
         self._note_drops()
 
-    def save_soon(self) -> None:
+    def request_save(self) -> None:
         """Have what waits written to the store's file, where no payload that is stored takes it along."""
         self._changed.set()
 
-    def has_passed(self, via: Iterable[str]) -> bool:
+    def has_forwarded(self, via: Iterable[str]) -> bool:
         """Whether this agent forwarded a payload before; `via` are the values of its Via headers."""
         return any(self.mark in value for value in via)
 
@@ -261,7 +261,7 @@ class _Exporter(AgentExporter):
         return payload.headers if isinstance(payload, Spooled) else None
 
 
-def is_here(url: str, port: int) -> bool:
+def is_own_address(url: str, port: int) -> bool:
     """Whether a URL leads to a port of this very machine."""
     parts = urlsplit(url)
     if parts.scheme == "unix" or (parts.port or {"http": 80, "https": 443}[parts.scheme]) != port:
