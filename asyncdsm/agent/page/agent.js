@@ -19,7 +19,9 @@ export async function ask(path, parameters = {}) {
     response = await fetch(`${path}?${new URLSearchParams(known)}`, { signal: AbortSignal.timeout(PATIENCE) });
     answer = await response.json();
   } catch (error) {
-    throw new AgentError(error.name === "TimeoutError" ? "the agent takes too long to answer" : "the agent does not answer");
+    throw new AgentError(
+      error.name === "TimeoutError" ? "the agent takes too long to answer" : "the agent does not answer",
+    );
   }
   if (response.ok) return answer;
   if (response.status === 401) throw new AgentError("the agent asks for its token", 401);

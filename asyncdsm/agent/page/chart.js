@@ -12,12 +12,20 @@ export function lineChart({ title, lines, format, from, to, step }) {
   const highest = niceAbove(Math.max(0, ...lines.flatMap((line) => line.points.map(([, value]) => value ?? 0))));
   const x = (time) => LEFT + ((time - from) / Math.max(1, to - from)) * (WIDTH - LEFT - RIGHT);
   const y = (value) => HEIGHT - BOTTOM - (value / highest) * (HEIGHT - TOP - BOTTOM);
-  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": summary(title, lines, format) });
+  const drawing = svg("svg", {
+    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+    role: "img",
+    "aria-label": summary(title, lines, format),
+  });
   drawing.append(...axes(highest, format, from, to, x, y));
   for (const line of lines) {
     drawing.append(svg("path", { class: `curve shade-${line.shade}`, d: pathOf(line.points, step * GAP, x, y) }));
   }
-  const legend = html("figcaption", {}, lines.map((line) => legendOf(line, format)));
+  const legend = html(
+    "figcaption",
+    {},
+    lines.map((line) => legendOf(line, format)),
+  );
   follow(drawing, legend, { lines, format, x, y });
   return html("figure", { class: "chart" }, html("h4", {}, title), drawing, legend);
 }
@@ -27,8 +35,17 @@ function axes(highest, format, from, to, x, y) {
     svg("path", { class: "grid", d: `M${LEFT} ${y(value)}H${WIDTH - RIGHT}` }),
     svg("text", { x: LEFT - 6, y: y(value) + 3.5, "text-anchor": "end" }, format(value)),
   ]);
-  const anchors = [[from, "start"], [(from + to) / 2, "middle"], [to, "end"]];
-  return [...levels, ...anchors.map(([time, anchor]) => svg("text", { x: x(time), y: HEIGHT - 5, "text-anchor": anchor }, clock(time, to - from < 900)))];
+  const anchors = [
+    [from, "start"],
+    [(from + to) / 2, "middle"],
+    [to, "end"],
+  ];
+  return [
+    ...levels,
+    ...anchors.map(([time, anchor]) =>
+      svg("text", { x: x(time), y: HEIGHT - 5, "text-anchor": anchor }, clock(time, to - from < 900)),
+    ),
+  ];
 }
 
 function pathOf(points, longest, x, y) {
@@ -37,14 +54,23 @@ function pathOf(points, longest, x, y) {
   for (const [time, value] of points) {
     if (value === null || value === undefined) continue;
     // A point by itself is a dot: a line of no length with round ends.
-    path += time - last > longest ? `M${x(time).toFixed(1)} ${y(value).toFixed(1)}h0` : `L${x(time).toFixed(1)} ${y(value).toFixed(1)}`;
+    path +=
+      time - last > longest
+        ? `M${x(time).toFixed(1)} ${y(value).toFixed(1)}h0`
+        : `L${x(time).toFixed(1)} ${y(value).toFixed(1)}`;
     last = time;
   }
   return path;
 }
 
 function legendOf(line, format) {
-  return html("span", { class: `key shade-${line.shade}` }, html("i"), `${line.name} `, html("b", {}, format(latest(line)?.[1])));
+  return html(
+    "span",
+    { class: `key shade-${line.shade}` },
+    html("i"),
+    `${line.name} `,
+    html("b", {}, format(latest(line)?.[1])),
+  );
 }
 
 function latest(line) {
@@ -54,7 +80,9 @@ function latest(line) {
 function summary(title, lines, format) {
   const parts = lines.map((line) => {
     const values = line.points.map(([, value]) => value).filter((value) => value !== null && value !== undefined);
-    return values.length ? `${line.name} ${format(values.at(-1))}, at most ${format(Math.max(...values))}` : `${line.name}: nothing`;
+    return values.length
+      ? `${line.name} ${format(values.at(-1))}, at most ${format(Math.max(...values))}`
+      : `${line.name}: nothing`;
   });
   return `${title}: ${parts.join("; ")}`;
 }

@@ -15,7 +15,9 @@ function filled(element, attributes, children) {
     if (typeof value === "function") element.addEventListener(name, value);
     else set(element, name, value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -32,6 +34,8 @@ export function replace(container, ...children) {
   const key = container.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   container.replaceChildren(...children.flat(Infinity).filter(Boolean));
   if (key !== undefined) {
-    [...container.querySelectorAll("[data-key]")].find((found) => found.dataset.key === key)?.focus({ preventScroll: true });
+    [...container.querySelectorAll("[data-key]")]
+      .find((found) => found.dataset.key === key)
+      ?.focus({ preventScroll: true });
   }
 }

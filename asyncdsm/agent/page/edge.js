@@ -8,7 +8,11 @@ import { bdi, namesOf } from "./names.js";
 import { figures, section, warning } from "./parts.js";
 
 const CLAMPED = 0.1;
-const QUANTILES = [["p50", 0], ["p95", 1], ["p99", 2]];
+const QUANTILES = [
+  ["p50", 0],
+  ["p95", 1],
+  ["p99", 2],
+];
 
 export async function edgeDetails(link, map, range) {
   const edge = link.about;
@@ -19,16 +23,36 @@ export async function edgeDetails(link, map, range) {
   return [
     html("p", { class: "muted" }, meaning(edge, map)),
     html("p", { class: `now warm-${edge.present.level}` }, html("b", {}, "Now: "), now(edge.present)),
-    figures(["p50", duration(edge.edge_latency.p50)], ["p95", duration(edge.edge_latency.p95)], ["p99", duration(edge.edge_latency.p99)], ["longest", duration(edge.edge_latency.max)]),
-    figures(["rate", rate(edge.rate)], ["messages", count(edge.count)], ["size p50", bytes(edge.payload_size.p50)], ["behind", count(edge.lag)]),
-    edge.clamped > CLAMPED && warning(`${percent(edge.clamped)} of these latencies are exactly 0: clocks of the two hosts disagree.`),
-    section("Over time", chart("This hop", "edge_latency", duration), chart("The whole way up to here", "pathway_latency", duration), lineChart({ title: "Messages a second", lines: rates, format: rate, ...at })),
+    figures(
+      ["p50", duration(edge.edge_latency.p50)],
+      ["p95", duration(edge.edge_latency.p95)],
+      ["p99", duration(edge.edge_latency.p99)],
+      ["longest", duration(edge.edge_latency.max)],
+    ),
+    figures(
+      ["rate", rate(edge.rate)],
+      ["messages", count(edge.count)],
+      ["size p50", bytes(edge.payload_size.p50)],
+      ["behind", count(edge.lag)],
+    ),
+    edge.clamped > CLAMPED &&
+      warning(`${percent(edge.clamped)} of these latencies are exactly 0: clocks of the two hosts disagree.`),
+    section(
+      "Over time",
+      chart("This hop", "edge_latency", duration),
+      chart("The whole way up to here", "pathway_latency", duration),
+      lineChart({ title: "Messages a second", lines: rates, format: rate, ...at }),
+    ),
     edge.payload_size.p50 !== null && section("Size of a message", chart("Payload", "payload_size", bytes)),
   ].filter(Boolean);
 }
 
 function quantiles(points, of) {
-  return QUANTILES.map(([name, shade]) => ({ name, shade, points: points.map((point) => [point.start, point[of][name]]) }));
+  return QUANTILES.map(([name, shade]) => ({
+    name,
+    shade,
+    points: points.map((point) => [point.start, point[of][name]]),
+  }));
 }
 
 // The last minute, which the figures of the whole range may hide.

@@ -53,7 +53,9 @@ export const LEVELS = ["< 1 ms", "1 ms", "10 ms", "100 ms", "1 s", "≥ 10 s"];
 // What a hop is like now, in words.
 export function presentText(present) {
   if (present.state === "idle") return change(present) || "idle";
-  return [present.label, present.tail && `p99 ${present.tail}`, rate(present.rate), change(present)].filter(Boolean).join(", ");
+  return [present.label, present.tail && `p99 ${present.tail}`, rate(present.rate), change(present)]
+    .filter(Boolean)
+    .join(", ");
 }
 
 // Since when a hop is as it is now, if it was different within the last minutes.

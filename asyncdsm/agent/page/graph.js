@@ -66,7 +66,14 @@ export class Graph {
     const choose = () => this.choose({ node: node.id });
     return svg(
       "g",
-      { tabindex: 0, role: "button", class: `node ${node.kind}`, "data-id": node.id, click: choose, keydown: onEnter(choose) },
+      {
+        tabindex: 0,
+        role: "button",
+        class: `node ${node.kind}`,
+        "data-id": node.id,
+        click: choose,
+        keydown: onEnter(choose),
+      },
       svg("title"),
       svg("rect", { rx: node.kind === "queue" ? node.height / 2 : 10 }),
       svg("text", { class: "name", "text-anchor": "middle", y: node.kind === "queue" ? 0 : -3 }),
@@ -75,7 +82,13 @@ export class Graph {
   }
 
   newLink(link) {
-    if (!link.edge) return svg("g", { class: "link carried" }, svg("title"), svg("path", { class: "line", "marker-end": "url(#arrow-carried)" }));
+    if (!link.edge)
+      return svg(
+        "g",
+        { class: "link carried" },
+        svg("title"),
+        svg("path", { class: "line", "marker-end": "url(#arrow-carried)" }),
+      );
     const choose = () => this.choose({ edge: link.edge });
     return svg(
       "g",
@@ -115,7 +128,12 @@ function updateNode(element, node, map) {
   set(element, "aria-label", `${node.kind} ${node.label}${says ? `, ${says}` : ""}`);
   element.classList.toggle("warned", warned);
   element.classList.toggle("quiet", node.incoming.length + node.outgoing.length === 0);
-  for (const [attribute, value] of [["x", -node.width / 2], ["y", -node.height / 2], ["width", node.width], ["height", node.height]]) {
+  for (const [attribute, value] of [
+    ["x", -node.width / 2],
+    ["y", -node.height / 2],
+    ["width", node.width],
+    ["height", node.height],
+  ]) {
     set(box, attribute, value);
   }
   write(title, [node.label, where, says].filter(Boolean).join(" · "));
@@ -190,14 +208,21 @@ function curve(points, flow) {
   for (let at = 1; at < points.length; at += 1) {
     const [[x, y], [toX, toY]] = [points[at - 1], points[at]];
     const [middleX, middleY] = [(x + toX) / 2, (y + toY) / 2];
-    path += flow === "down" ? `C${x} ${middleY} ${toX} ${middleY} ${toX} ${toY}` : `C${middleX} ${y} ${middleX} ${toY} ${toX} ${toY}`;
+    path +=
+      flow === "down"
+        ? `C${x} ${middleY} ${toX} ${middleY} ${toX} ${toY}`
+        : `C${middleX} ${y} ${middleX} ${toY} ${toX} ${toY}`;
   }
   return path;
 }
 
 function arrowhead(warm) {
   const size = { markerWidth: 9, markerHeight: 9, refX: 8, refY: 5, viewBox: "0 0 10 10" };
-  return svg("marker", { id: `arrow-${warm}`, orient: "auto", markerUnits: "userSpaceOnUse", ...size }, svg("path", { d: "M0 0.5L9 5L0 9.5Z", class: `arrow warm-${warm}` }));
+  return svg(
+    "marker",
+    { id: `arrow-${warm}`, orient: "auto", markerUnits: "userSpaceOnUse", ...size },
+    svg("path", { d: "M0 0.5L9 5L0 9.5Z", class: `arrow warm-${warm}` }),
+  );
 }
 
 function onEnter(act) {

@@ -100,7 +100,8 @@ async function moved() {
   // At once, and not when the answer is there: by then the reader may be somewhere else.
   if (now.node || now.edge) {
     if (!panel.element.contains(document.activeElement)) panel.element.focus({ preventScroll: true });
-  } else if (held === document.body || !held.isConnected || panel.element.contains(held)) graph.focus(before.node ?? before.edge);
+  } else if (held === document.body || !held.isConnected || panel.element.contains(held))
+    graph.focus(before.node ?? before.edge);
   await asked;
 }
 
@@ -173,7 +174,10 @@ document.querySelector(".zoom").addEventListener("click", (event) => {
 
 narrow.addEventListener("change", () => live.now());
 followTheme(document.getElementById("theme"));
-replace(document.getElementById("scale"), LEVELS.map((name, warm) => html("li", { class: `warm-${warm}` }, name)));
+replace(
+  document.getElementById("scale"),
+  LEVELS.map((name, warm) => html("li", { class: `warm-${warm}` }, name)),
+);
 if (location.search) history.replaceState(null, "", `/${location.hash}`);
 range.show(address().minutes);
 live.start();

@@ -4,7 +4,8 @@ import { html } from "./dom.js";
 
 // Neither control and format characters, which include those of writing direction, nor other spaces than the usual one.
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
-const RIGHT_TO_LEFT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Samaritan}\p{Script=Mandaic}\p{Script=Adlam}]/u;
+const RIGHT_TO_LEFT =
+  /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Samaritan}\p{Script=Mandaic}\p{Script=Adlam}]/u;
 const [ISOLATE, END] = ["\u2068", "\u2069"];
 const LONGEST = 200;
 
@@ -44,6 +45,10 @@ export function bdi(name) {
 // What an edge's ends are called: as the nodes of the map, which are told apart where two have one name.
 export function namesOf(edge, map) {
   const ends = map.linkOf.get(edge.edge ?? edge.id);
-  const label = (kind) => [ends?.from, ends?.to].map((id) => map.nodes.get(id)).find((node) => node?.kind === kind)?.label;
-  return { service: label("service") ?? plain(edge.service), queue: label("queue") ?? (plain(edge.queue || edge.type) || "?") };
+  const label = (kind) =>
+    [ends?.from, ends?.to].map((id) => map.nodes.get(id)).find((node) => node?.kind === kind)?.label;
+  return {
+    service: label("service") ?? plain(edge.service),
+    queue: label("queue") ?? (plain(edge.queue || edge.type) || "?"),
+  };
 }

@@ -31,7 +31,9 @@ export async function nodeDetails(node, map, range, act) {
 
 function pathwaysOf(node, range) {
   if (node.kind === "service") return ask("/api/pathways", { service: node.name, env: node.where, ...range });
-  return node.name ? ask("/api/pathways", { type: node.where, queue: node.name, ...clusterOf(node), ...range }) : { pathways: [] };
+  return node.name
+    ? ask("/api/pathways", { type: node.where, queue: node.name, ...clusterOf(node), ...range })
+    : { pathways: [] };
 }
 
 // Which of the queues of one name in several clusters is meant; all that have the name where there is only one.
@@ -39,22 +41,47 @@ const clusterOf = (node) => (node.qualifier ? { cluster: node.cluster ?? "" } : 
 
 // A topic of Kafka has its own lag; a service that of the topics that it reads, with its groups.
 async function lagOf(node, range, map) {
-  const topics = node.kind === "queue" ? [{ queue: node }] : node.incoming.filter((link) => link.about?.group).map((link) => ({ queue: map.nodes.get(link.from), group: link.about.group }));
-  const reads = topics.filter(({ queue }) => queue.where === KAFKA).map(({ queue, group }) => ({ topic: queue.name, group, ...clusterOf(queue) }));
-  const wanted = [...new Map(reads.map((read) => [JSON.stringify(read), read])).values()].filter((read) => read.topic).slice(0, MOST_TOPICS);
+  const topics =
+    node.kind === "queue"
+      ? [{ queue: node }]
+      : node.incoming
+          .filter((link) => link.about?.group)
+          .map((link) => ({ queue: map.nodes.get(link.from), group: link.about.group }));
+  const reads = topics
+    .filter(({ queue }) => queue.where === KAFKA)
+    .map(({ queue, group }) => ({ topic: queue.name, group, ...clusterOf(queue) }));
+  const wanted = [...new Map(reads.map((read) => [JSON.stringify(read), read])).values()]
+    .filter((read) => read.topic)
+    .slice(0, MOST_TOPICS);
   const answers = await Promise.all(wanted.map((read) => ask("/api/lag", { ...read, ...range })));
   return answers.flatMap((answer) => answer.series);
 }
 
 function lagChart(lags, map) {
   const worst = [...lags].sort((one, other) => last(other) - last(one)).slice(0, MOST_LINES);
-  const lines = worst.map((each, shade) => ({ name: nameOf(each), shade: shade % 3, points: each.points.map((point) => [point.start, point.behind]) }));
+  const lines = worst.map((each, shade) => ({
+    name: nameOf(each),
+    shade: shade % 3,
+    points: each.points.map((point) => [point.start, point.behind]),
+  }));
   return lineChart({ title: "Messages behind", lines, format: count, from: map.from, to: map.to, step: stepOf(lags) });
 }
 
 function lagTable(lags) {
-  const row = (each) => html("tr", {}, html("td", {}, bdi(plain(each.group))), html("td", {}, bdi(plain(each.topic))), html("td", {}, plain(each.partition)), html("td", {}, count(last(each))));
-  const head = html("tr", {}, ["group", "topic", "partition", "behind"].map((name) => html("th", { scope: "col" }, name)));
+  const row = (each) =>
+    html(
+      "tr",
+      {},
+      html("td", {}, bdi(plain(each.group))),
+      html("td", {}, bdi(plain(each.topic))),
+      html("td", {}, plain(each.partition)),
+      html("td", {}, count(last(each))),
+    );
+  const head = html(
+    "tr",
+    {},
+    ["group", "topic", "partition", "behind"].map((name) => html("th", { scope: "col" }, name)),
+  );
   return html("table", {}, html("thead", {}, head), html("tbody", {}, lags.map(row)));
 }
 

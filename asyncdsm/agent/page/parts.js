@@ -10,7 +10,11 @@ export function section(title, ...children) {
 }
 
 export function figures(...pairs) {
-  return html("dl", { class: "figures" }, pairs.map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, value))));
+  return html(
+    "dl",
+    { class: "figures" },
+    pairs.map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, value))),
+  );
 }
 
 export function warning(text) {
@@ -23,10 +27,26 @@ export function hopRow(edge, slowest, map, act) {
   const { present } = edge;
   return html(
     "button",
-    { type: "button", class: `hop warm-${present.level} ${present.state}`, "data-key": `hop ${edge.id}`, click: () => act.choose({ edge: edge.id }) },
+    {
+      type: "button",
+      class: `hop warm-${present.level} ${present.state}`,
+      "data-key": `hop ${edge.id}`,
+      click: () => act.choose({ edge: edge.id }),
+    },
     html("span", { class: "what" }, hopName(edge, map)),
     html("span", { class: "long" }, present.label),
-    html("span", { class: "more" }, [rate(present.rate), present.edge_latency.p99 !== null && `p99 ${duration(present.edge_latency.p99)}`, change(present), edge.lag ? `${edge.lag} behind` : ""].filter(Boolean).join(" · ")),
+    html(
+      "span",
+      { class: "more" },
+      [
+        rate(present.rate),
+        present.edge_latency.p99 !== null && `p99 ${duration(present.edge_latency.p99)}`,
+        change(present),
+        edge.lag ? `${edge.lag} behind` : "",
+      ]
+        .filter(Boolean)
+        .join(" · "),
+    ),
     bar(share),
   );
 }
@@ -39,5 +59,9 @@ export function hopName(edge, map) {
 
 // Attributes of SVG say how long: the page allows no style in an element.
 export function bar(share) {
-  return svg("svg", { class: "bar", "aria-hidden": "true" }, svg("rect", { width: `${(100 * Math.min(1, share)).toFixed(1)}%`, height: "100%", rx: 1.5 }));
+  return svg(
+    "svg",
+    { class: "bar", "aria-hidden": "true" },
+    svg("rect", { width: `${(100 * Math.min(1, share)).toFixed(1)}%`, height: "100%", rx: 1.5 }),
+  );
 }

@@ -11,7 +11,11 @@ export function pathwayList(pathways, map, act) {
   if (!pathways.length) return html("p", { class: "muted" }, "No whole pathway was seen in this time.");
   const more = pathways.length - MOST;
   return [
-    html("ol", { class: "pathways" }, pathways.slice(0, MOST).map((pathway) => pathwayItem(pathway, map, act))),
+    html(
+      "ol",
+      { class: "pathways" },
+      pathways.slice(0, MOST).map((pathway) => pathwayItem(pathway, map, act)),
+    ),
     more > 0 && html("p", { class: "muted" }, `${more} faster ones are not shown.`),
   ];
 }
@@ -24,8 +28,17 @@ function pathwayItem(pathway, map, act) {
   return html(
     "li",
     { pointerenter: trace, pointerleave: untrace, focusin: trace, focusout: untrace },
-    html("p", { class: "whole" }, html("b", {}, duration(pathway.end_to_end.p50)), ` end to end · p99 ${duration(pathway.end_to_end.p99)} · ${rate(pathway.rate)}`),
-    html("div", { class: "hops" }, pathway.hops.map((hop, at) => hopButton(hop, `${pathway.hash} ${at}`, hop === largest, map, act))),
+    html(
+      "p",
+      { class: "whole" },
+      html("b", {}, duration(pathway.end_to_end.p50)),
+      ` end to end · p99 ${duration(pathway.end_to_end.p99)} · ${rate(pathway.rate)}`,
+    ),
+    html(
+      "div",
+      { class: "hops" },
+      pathway.hops.map((hop, at) => hopButton(hop, `${pathway.hash} ${at}`, hop === largest, map, act)),
+    ),
   );
 }
 

@@ -35,7 +35,11 @@ export class Search {
 
   show(words) {
     const nothing = words && !this.found.length ? [html("li", { class: "muted" }, "Nothing of that name")] : [];
-    replace(this.list, this.found.map((node, at) => this.option(node, at)), nothing);
+    replace(
+      this.list,
+      this.found.map((node, at) => this.option(node, at)),
+      nothing,
+    );
     this.list.hidden = !words;
     set(this.field, "aria-expanded", String(Boolean(words)));
     set(this.field, "aria-activedescendant", this.found.length ? `found-${this.at}` : null);

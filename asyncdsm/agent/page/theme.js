@@ -6,7 +6,9 @@ const root = document.documentElement;
 export function followTheme(button) {
   if (["light", "dark"].includes(kept())) root.dataset.theme = kept();
   button.addEventListener("click", () => {
-    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    const dark = root.dataset.theme
+      ? root.dataset.theme === "dark"
+      : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
     keep(root.dataset.theme);
   });

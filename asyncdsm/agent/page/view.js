@@ -87,7 +87,11 @@ export class View {
   wheel(event) {
     event.preventDefault();
     const box = this.drawing.getBoundingClientRect();
-    this.zoom(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0015)), event.clientX - box.left, event.clientY - box.top);
+    this.zoom(
+      Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0015)),
+      event.clientX - box.left,
+      event.clientY - box.top,
+    );
   }
 
   move(event) {
@@ -106,7 +110,11 @@ export class View {
     const apart = (one) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY) || 1;
     const box = this.drawing.getBoundingClientRect();
     this.dragged = A_CLICK + 1;
-    this.zoom(apart(event) / apart(before), (event.clientX + other.clientX) / 2 - box.left, (event.clientY + other.clientY) / 2 - box.top);
+    this.zoom(
+      apart(event) / apart(before),
+      (event.clientX + other.clientX) / 2 - box.left,
+      (event.clientY + other.clientY) / 2 - box.top,
+    );
   }
 
   shift(byX, byY) {
@@ -121,7 +129,10 @@ export class View {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = undefined;
       this.drawing.classList.toggle("far", this.scale < FAR);
-      this.content.setAttribute("transform", `translate(${this.x.toFixed(1)} ${this.y.toFixed(1)}) scale(${this.scale.toFixed(4)})`);
+      this.content.setAttribute(
+        "transform",
+        `translate(${this.x.toFixed(1)} ${this.y.toFixed(1)}) scale(${this.scale.toFixed(4)})`,
+      );
     });
   }
 }
