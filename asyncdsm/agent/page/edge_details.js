@@ -1,69 +1,129 @@
-// An edge: how long the hop takes, and the whole way up to here; how many messages, and how large.
+// The details of a hop: its latency, its messages and their size, now and over time.
 
-import { ask } from "./agent.js";
-import { lineChart } from "./chart.js";
-import { html } from "./dom.js";
-import { bytes, count, duration, percent, presentText, rate } from "./format.js";
-import { bdi, namesOf } from "./names.js";
-import { figures, section, warning } from "./parts.js";
+import { fetchSeries } from "./api.js";
+import { createChart } from "./chart.js";
+import { createFigures, createHint, createHtml, createSection, createWarning } from "./dom.js";
+import { describePresent, formatBytes, formatCount, formatDuration, formatPercent, formatRate } from "./format.js";
+import { nameHopEnds } from "./map_model.js";
+import { createName } from "./names.js";
 
-const CLAMPED = 0.1;
-const QUANTILES = [
-  ["p50", 0],
-  ["p95", 1],
-  ["p99", 2],
-];
+/** @import { RangeQuery } from "./api.js" */
+/** @import { Edge, Present, Series, SeriesPoint } from "./api_types.js" */
+/** @import { ChartLine } from "./chart.js" */
+/** @import { MapModel } from "./map_model.js" */
 
-export async function edgeDetails(link, map, range) {
-  const edge = link.about;
-  const series = await ask("/api/series", { edge: edge.id, ...range });
-  const at = { from: map.from, to: map.to, step: series.step };
-  const chart = (title, of, format) => lineChart({ title, lines: quantiles(series.points, of), format, ...at });
-  const rates = [{ name: "messages", shade: 0, points: series.points.map((point) => [point.start, point.rate]) }];
+// From this share of latencies that are exactly 0 on, the page says that the clocks disagree.
+const CLAMPED_SHARE = 0.1;
+
+/**
+ * @param {Edge} edge
+ * @param {MapModel} map
+ * @param {RangeQuery} range
+ */
+export async function createEdgeDetails(edge, map, range) {
+  const series = await fetchSeries({ edge: edge.id, ...range });
   return [
-    html("p", { class: "muted" }, meaning(edge, map)),
-    html("p", { class: `now warm-${edge.present.level}` }, html("b", {}, "Now: "), now(edge.present)),
-    figures(
-      ["p50", duration(edge.edge_latency.p50)],
-      ["p95", duration(edge.edge_latency.p95)],
-      ["p99", duration(edge.edge_latency.p99)],
-      ["longest", duration(edge.edge_latency.max)],
+    createHint(...explainHop(edge, map)),
+    createHtml(
+      "p",
+      { class: `now warm-${edge.present.level}` },
+      createHtml("b", {}, "Now: "),
+      describeNow(edge.present),
     ),
-    figures(
-      ["rate", rate(edge.rate)],
-      ["messages", count(edge.count)],
-      ["size p50", bytes(edge.payload_size.p50)],
-      ["behind", count(edge.lag)],
-    ),
-    edge.clamped > CLAMPED &&
-      warning(`${percent(edge.clamped)} of these latencies are exactly 0: clocks of the two hosts disagree.`),
-    section(
-      "Over time",
-      chart("This hop", "edge_latency", duration),
-      chart("The whole way up to here", "pathway_latency", duration),
-      lineChart({ title: "Messages a second", lines: rates, format: rate, ...at }),
-    ),
-    edge.payload_size.p50 !== null && section("Size of a message", chart("Payload", "payload_size", bytes)),
-  ].filter(Boolean);
+    createLatencyFigures(edge),
+    createTrafficFigures(edge),
+    edge.clamped > CLAMPED_SHARE && createWarning(explainClamped(edge)),
+    ...createCharts(edge, series, map),
+  ];
 }
 
-function quantiles(points, of) {
-  return QUANTILES.map(([name, shade]) => ({
+/** @param {Edge} edge */
+function createLatencyFigures({ edge_latency: latency }) {
+  return createFigures(
+    ["p50", formatDuration(latency.p50)],
+    ["p95", formatDuration(latency.p95)],
+    ["p99", formatDuration(latency.p99)],
+    ["longest", formatDuration(latency.max)],
+  );
+}
+
+/** @param {Edge} edge */
+function createTrafficFigures({ rate, count, payload_size: size, lag }) {
+  return createFigures(
+    ["rate", formatRate(rate)],
+    ["messages", formatCount(count)],
+    ["size p50", formatBytes(size.p50)],
+    ["lag", formatCount(lag)],
+  );
+}
+
+/** @param {Edge} edge */
+function explainClamped(edge) {
+  return `${formatPercent(edge.clamped)} of these latencies are exactly 0. The clocks of the two hosts disagree.`;
+}
+
+/**
+ * @param {Edge} edge
+ * @param {Series} series
+ * @param {MapModel} map
+ */
+function createCharts(edge, { step, points }, map) {
+  const time = { from: map.from, to: map.to, step };
+  const rates = [{ name: "messages", shade: 0, points: points.map(({ start, rate }) => pointAt(start, rate)) }];
+  const latency = { format: formatDuration, ...time };
+  return [
+    createSection(
+      "Over time",
+      createChart({ title: "This hop", lines: quantileLines(points, "edge_latency"), ...latency }),
+      createChart({ title: "The pathway up to here", lines: quantileLines(points, "pathway_latency"), ...latency }),
+      createChart({ title: "Messages per second", lines: rates, format: formatRate, ...time }),
+    ),
+    edge.payload_size.p50 !== null &&
+      createSection(
+        "Message size",
+        createChart({ title: "Payload", lines: quantileLines(points, "payload_size"), format: formatBytes, ...time }),
+      ),
+  ];
+}
+
+/**
+ * @param {SeriesPoint[]} points
+ * @param {"edge_latency" | "pathway_latency" | "payload_size"} figure
+ * @returns {ChartLine[]}
+ */
+export function quantileLines(points, figure) {
+  const quantiles = /** @type {const} */ (["p50", "p95", "p99"]);
+  return quantiles.map((name, shade) => ({
     name,
     shade,
-    points: points.map((point) => [point.start, point[of][name]]),
+    points: points.map((point) => pointAt(point.start, point[figure][name])),
   }));
 }
 
-// The last minute, which the figures of the whole range may hide.
-function now(present) {
-  const before = present.before === null ? "" : ` (${duration(present.before)} before)`;
-  return `${presentText(present)}${before}`;
+/**
+ * @param {number} time
+ * @param {number | null} value
+ * @returns {[number, number | null]}
+ */
+const pointAt = (time, value) => [time, value];
+
+/**
+ * Describe the last minute, which the figures of the whole range may hide.
+ * @param {Present} present
+ */
+function describeNow(present) {
+  const before = present.before === null ? "" : ` (${formatDuration(present.before)} before)`;
+  return `${describePresent(present)}${before}`;
 }
 
-function meaning(edge, map) {
-  const service = bdi(namesOf(edge, map).service);
+/**
+ * Say what the latency of a hop measures.
+ * @param {Edge} edge
+ * @param {MapModel} map
+ */
+function explainHop(edge, map) {
+  const service = createName(nameHopEnds(edge, map).service);
   return edge.direction === "in"
-    ? ["From when a message was sent until ", service, " had it: the way through the broker, and the wait to be read."]
-    : ["From when ", service, " had a message, or began, until it wrote the next: the work that is done there."];
+    ? ["The time from when a message is sent until ", service, " receives it."]
+    : ["The time from when ", service, " receives a message, or starts a pathway, until it sends the next message."];
 }

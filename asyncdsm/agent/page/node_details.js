@@ -1,94 +1,166 @@
-// A service or a queue: what goes in and out, how far its readers are behind, and the pathways through it.
+// The details of a service or a queue: the pathways through it, its hops, and how far its readers lag behind.
 
-import { ask } from "./agent.js";
-import { lineChart } from "./chart.js";
-import { html } from "./dom.js";
-import { count } from "./format.js";
-import { slowness, warnings } from "./model.js";
-import { bdi, plain } from "./names.js";
-import { hopRow, section, warning } from "./parts.js";
-import { pathwayList } from "./pathways.js";
+import { fetchLag, fetchPathways } from "./api.js";
+import { createChart } from "./chart.js";
+import { createHtml, createSection, createWarning } from "./dom.js";
+import { formatCount } from "./format.js";
+import { createHopButton, createPathwayList } from "./hops.js";
+import { listEdges, listWarnings } from "./map_model.js";
+import { cleanName, createName } from "./names.js";
 
-const MOST_TOPICS = 6;
-const MOST_LINES = 8;
-const KAFKA = "kafka";
+/** @import { Parameters, RangeQuery } from "./api.js" */
+/** @import { LagSeries, Pathway } from "./api_types.js" */
+/** @import { LinkedNode, MapModel } from "./map_model.js" */
+/** @import { PanelActions } from "./panel.js" */
 
-export async function nodeDetails(node, map, range, act) {
-  const [lags, { pathways }] = await Promise.all([lagOf(node, range, map), pathwaysOf(node, range)]);
-  act.through(node.id, new Set(pathways.flatMap((pathway) => pathway.hops.map((hop) => hop.edge))));
-  const hops = [...node.incoming, ...node.outgoing].map((link) => link.about).filter(Boolean);
-  const slowest = Math.max(0, ...hops.map(slowness));
-  const rows = (links) => links.filter((link) => link.about).map((link) => hopRow(link.about, slowest, map, act));
-  const [incoming, outgoing] = [rows(node.incoming), rows(node.outgoing)];
+const MAX_TOPICS = 6;
+const MAX_LINES = 8;
+const SHADES = 3;
+const DEFAULT_STEP_SECONDS = 60;
+
+/**
+ * @param {LinkedNode} node
+ * @param {MapModel} map
+ * @param {RangeQuery} range
+ * @param {PanelActions} actions
+ */
+export async function createNodeDetails(node, map, range, actions) {
+  const [lags, pathways] = await Promise.all([fetchLagsOf(node, map, range), fetchPathwaysThrough(node, range)]);
+  actions.highlightPathwaysThrough(node.id, new Set(pathways.flatMap(({ hops }) => hops.map((hop) => hop.edge))));
+  const isService = node.kind === "service";
+  const [incoming, outgoing] = createHopLists(node, map, actions);
   return [
-    ...warnings(node, map).map(warning),
-    section("Pathways, slowest first", pathwayList(pathways, map, act)),
-    incoming.length && section(node.kind === "service" ? "Reads" : "Written by", incoming),
-    outgoing.length && section(node.kind === "service" ? "Writes" : "Read by", outgoing),
-    lags.length && section("Behind", lagChart(lags, map), lagTable(lags)),
-  ].filter(Boolean);
+    ...listWarnings(node, map).map(createWarning),
+    createSection("Pathways, slowest first", createPathwayList(pathways, map, actions)),
+    incoming.length > 0 && createSection(isService ? "Reads" : "Written by", incoming),
+    outgoing.length > 0 && createSection(isService ? "Writes" : "Read by", outgoing),
+    lags.length > 0 && createSection("Lag", createLagChart(lags, map), createLagTable(lags)),
+  ];
 }
 
-function pathwaysOf(node, range) {
-  if (node.kind === "service") return ask("/api/pathways", { service: node.name, env: node.where, ...range });
-  return node.name
-    ? ask("/api/pathways", { type: node.where, queue: node.name, ...clusterOf(node), ...range })
-    : { pathways: [] };
+/**
+ * @param {LinkedNode} node
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ * @returns {[incoming: HTMLElement[], outgoing: HTMLElement[]]}
+ */
+function createHopLists(node, map, actions) {
+  const [incoming, outgoing] = [listEdges(node.incoming), listEdges(node.outgoing)];
+  const slowest = Math.max(0, ...[...incoming, ...outgoing].map((edge) => edge.present.slowness));
+  const create = (/** @type {typeof incoming} */ edges) =>
+    edges.map((edge) => createHopButton(edge, slowest, map, actions));
+  return [create(incoming), create(outgoing)];
 }
 
-// Which of the queues of one name in several clusters is meant; all that have the name where there is only one.
-const clusterOf = (node) => (node.qualifier ? { cluster: node.cluster ?? "" } : {});
+/**
+ * @param {LinkedNode} node
+ * @param {RangeQuery} range
+ * @returns {Promise<Pathway[]>}
+ */
+async function fetchPathwaysThrough(node, range) {
+  const { kind, name, where } = node;
+  if (kind === "queue" && !name) return [];
+  const parameters = kind === "service" ? { service: name, env: where } : { type: where, queue: name };
+  const { pathways } = await fetchPathways({ ...parameters, ...clusterParameters(node), ...range });
+  return pathways;
+}
 
-// A topic of Kafka has its own lag; a service that of the topics that it reads, with its groups.
-async function lagOf(node, range, map) {
-  const topics =
-    node.kind === "queue"
-      ? [{ queue: node }]
-      : node.incoming
-          .filter((link) => link.about?.group)
-          .map((link) => ({ queue: map.nodes.get(link.from), group: link.about.group }));
-  const reads = topics
-    .filter(({ queue }) => queue.where === KAFKA)
-    .map(({ queue, group }) => ({ topic: queue.name, group, ...clusterOf(queue) }));
-  const wanted = [...new Map(reads.map((read) => [JSON.stringify(read), read])).values()]
-    .filter((read) => read.topic)
-    .slice(0, MOST_TOPICS);
-  const answers = await Promise.all(wanted.map((read) => ask("/api/lag", { ...read, ...range })));
+/**
+ * Say which queue is meant if several clusters have a queue of this name. Otherwise, all queues of the name are meant.
+ * @param {LinkedNode} node
+ * @returns {{ cluster?: string }}
+ */
+function clusterParameters({ kind, qualifier, cluster }) {
+  return kind === "queue" && qualifier ? { cluster: cluster ?? "" } : {};
+}
+
+/**
+ * @param {LinkedNode} node
+ * @param {MapModel} map
+ * @param {RangeQuery} range
+ * @returns {Promise<LagSeries[]>}
+ */
+async function fetchLagsOf(node, map, range) {
+  const reads = listReads(node, map).slice(0, MAX_TOPICS);
+  const answers = await Promise.all(reads.map((read) => fetchLag({ ...read, ...range })));
   return answers.flatMap((answer) => answer.series);
 }
 
-function lagChart(lags, map) {
-  const worst = [...lags].sort((one, other) => last(other) - last(one)).slice(0, MOST_LINES);
-  const lines = worst.map((each, shade) => ({
-    name: nameOf(each),
-    shade: shade % 3,
-    points: each.points.map((point) => [point.start, point.behind]),
-  }));
-  return lineChart({ title: "Messages behind", lines, format: count, from: map.from, to: map.to, step: stepOf(lags) });
+/**
+ * Return the parameters of requests for a node's lag: a Kafka topic has that of all groups that read it; a service has
+ * that of the topics that it reads, for its own groups.
+ * @param {LinkedNode} node
+ * @param {Pick<MapModel, "nodes">} map
+ * @returns {Parameters[]}
+ */
+export function listReads(node, map) {
+  if (node.kind === "queue") return readParameters(node);
+  const reads = node.incoming.flatMap(({ edge, from }) => {
+    const queue = map.nodes.get(from);
+    return queue && edge?.group ? readParameters(queue, edge.group) : [];
+  });
+  return [...new Map(reads.map((read) => [JSON.stringify(read), read])).values()];
 }
 
-function lagTable(lags) {
-  const row = (each) =>
-    html(
-      "tr",
-      {},
-      html("td", {}, bdi(plain(each.group))),
-      html("td", {}, bdi(plain(each.topic))),
-      html("td", {}, plain(each.partition)),
-      html("td", {}, count(last(each))),
-    );
-  const head = html(
+/**
+ * @param {LinkedNode} queue
+ * @param {string} [group]
+ * @returns {Parameters[]}
+ */
+function readParameters(queue, group) {
+  if (queue.where !== "kafka" || !queue.name) return [];
+  return [{ topic: queue.name, group, ...clusterParameters(queue) }];
+}
+
+/**
+ * @param {LagSeries[]} lags
+ * @param {MapModel} map
+ */
+function createLagChart(lags, map) {
+  const worst = lags.toSorted((one, other) => latestLag(other) - latestLag(one)).slice(0, MAX_LINES);
+  const lines = worst.map((lag, index) => ({
+    name: `${cleanName(lag.group)} ${cleanName(lag.partition)}`,
+    shade: index % SHADES,
+    points: lag.points.map(({ start, behind }) => /** @type {[number, number]} */ ([start, behind])),
+  }));
+  const time = { from: map.from, to: map.to, step: findStep(lags) };
+  return createChart({ title: "Messages behind", lines, format: formatCount, ...time });
+}
+
+/** @param {LagSeries[]} lags */
+function createLagTable(lags) {
+  const names = ["group", "topic", "partition", "messages"];
+  const head = names.map((name) => createHtml("th", { scope: "col" }, name));
+  return createHtml(
+    "table",
+    {},
+    createHtml("thead", {}, createHtml("tr", {}, head)),
+    createHtml("tbody", {}, lags.map(createLagRow)),
+  );
+}
+
+/** @param {LagSeries} lag */
+function createLagRow(lag) {
+  const cells = [createName(cleanName(lag.group)), createName(cleanName(lag.topic)), cleanName(lag.partition)];
+  return createHtml(
     "tr",
     {},
-    ["group", "topic", "partition", "behind"].map((name) => html("th", { scope: "col" }, name)),
+    [...cells, formatCount(latestLag(lag))].map((cell) => createHtml("td", {}, cell)),
   );
-  return html("table", {}, html("thead", {}, head), html("tbody", {}, lags.map(row)));
 }
 
-const last = (each) => each.points.at(-1)?.behind ?? 0;
-const nameOf = (each) => `${plain(each.group)} ${plain(each.partition)}`;
+/** @param {LagSeries} lag */
+function latestLag(lag) {
+  return lag.points.at(-1)?.behind ?? 0;
+}
 
-function stepOf(lags) {
-  const gaps = lags.flatMap(({ points }) => points.slice(1).map((point, at) => point.start - points[at].start));
-  return gaps.length ? 2 * Math.min(...gaps) : 60;
+/**
+ * Return how many seconds may lie between two points of a line; where there are more, the line is broken.
+ * @param {Pick<LagSeries, "points">[]} lags
+ */
+export function findStep(lags) {
+  const gaps = lags.flatMap(({ points }) =>
+    points.slice(1).map((point, index) => point.start - (points[index]?.start ?? 0)),
+  );
+  return gaps.length ? 2 * Math.min(...gaps) : DEFAULT_STEP_SECONDS;
 }
