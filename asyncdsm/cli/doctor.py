@@ -80,13 +80,13 @@ def _settings(settings: Settings, environ: Mapping[str, str]) -> dict[str, dict[
 
 
 def _agent(settings: Settings) -> dict[str, Any]:
-    from asyncdsm.delivery.exporters.agent import AgentExporter, Info  # noqa: PLC0415
+    from asyncdsm.delivery.exporters.agent import AgentExporter, AgentInfo  # noqa: PLC0415
 
     exporter = AgentExporter(settings._replace(request_seconds=PATIENCE_SECONDS))
 
-    async def ask() -> Info:
+    async def ask() -> AgentInfo:
         try:
-            return await exporter.ask()
+            return await exporter.request_info()
         finally:
             await exporter.aclose()
 

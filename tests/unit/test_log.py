@@ -26,8 +26,8 @@ def test_a_name_from_outside_adds_no_line(caplog: pytest.LogCaptureFixture, say:
 
 
 def test_what_is_said_once_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
-    for number in range(2 * log.MOST_SAID):
+    for number in range(2 * log.MAX_KEYS):
         log.warn_once(f"no-context-{number}", "a message of topic %d carries none", number)
-    assert len(caplog.records) == log.MOST_SAID
+    assert len(caplog.records) == log.MAX_KEYS
     log.warn_each_minute("flush", "an error")
-    assert len(caplog.records) == log.MOST_SAID + 1
+    assert len(caplog.records) == log.MAX_KEYS + 1
