@@ -4,8 +4,8 @@ from asyncdsm._version import __version__
 
 TYPE_CHECKING = False  # to import typing's would take twenty times as long as all that happens here
 if TYPE_CHECKING:
-    from asyncdsm.core.checkpoint import current_pathway
     from asyncdsm.core.counters import Stats
+    from asyncdsm.core.current import current_pathway
     from asyncdsm.core.lag import Lag
     from asyncdsm.core.pathway import Pathway
     from asyncdsm.errors import AlreadyRunningError, AsyncDSMError, SettingError, UnknownClientError
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "core.checkpoint": ("current_pathway",),
+    "core.current": ("current_pathway",),
     "core.counters": ("Stats",),
     "core.lag": ("Lag",),
     "core.pathway": ("Pathway",),

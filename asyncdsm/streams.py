@@ -16,9 +16,10 @@ from asyncdsm._internal.log import pluralize, warn_each_minute
 from asyncdsm.core import checkpoint, lag
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.counters import Accounts, Stats
+from asyncdsm.core.counters import Counters, Stats
 from asyncdsm.core.ddtrace_manual import take_over_from_ddtrace
 from asyncdsm.core.lag import Lag
+from asyncdsm.core.recorder import Recorder
 from asyncdsm.errors import AlreadyRunningError
 from asyncdsm.settings import Settings
 
@@ -52,16 +53,16 @@ class DataStreams:
         if not isinstance(self.settings, Settings):
             raise TypeError(f"settings must be an asyncdsm.Settings, got {type(settings).__name__}")
         self._exporter = exporter
-        self._accounts = Accounts()
+        self._counters = Counters()
         self._aggregator: Aggregator | None = None
         self._flusher: Flusher | None = None
         self._is_alive: Callable[[], bool] = lambda: False
 
     @property
     def stats(self) -> Stats:
-        """The accounts of this process: `recorded == delivered + pending + dropped`, at every moment."""
+        """The counters of this process: `recorded == delivered + pending + dropped`, at every moment."""
         aggregator = self._aggregator
-        return self._accounts.snapshot() if aggregator is None else aggregator.stats()
+        return self._counters.snapshot() if aggregator is None else aggregator.stats()
 
     def lag(self) -> list[Lag]:
         """Return how far behind each consumer is, per group, topic and partition, from what the clients know."""
@@ -172,14 +173,14 @@ class DataStreams:
         from asyncdsm.delivery.flusher import Flusher  # noqa: PLC0415
 
         forks.make_forks_wait_for_imports()
-        settings, self._accounts = self.settings, Accounts()
+        settings, self._counters = self.settings, Counters()
         self._aggregator = aggregator = Aggregator(
             settings.service,
             settings.env,
             bucket_ns=round(settings.bucket_seconds * 1e9),
             max_points=settings.max_points,
             max_header_bytes=settings.max_header_bytes,
-            accounts=self._accounts,
+            counters=self._counters,
         )
         self._flusher = flusher = Flusher(aggregator, settings, self._make_exporter, self._move)
         self._is_alive = host(flusher.run)
@@ -223,7 +224,7 @@ class DataStreams:
         if self._flusher is not None:
             self._flusher.abandon()
         self._aggregator = self._flusher = None
-        self._accounts = Accounts()
+        self._counters = Counters()
         self._is_alive = lambda: False
 
     def _wake_up(self) -> Aggregator | None:
@@ -243,7 +244,7 @@ class DataStreams:
 
 _running: DataStreams | None = None
 _standby: DataStreams | None = None
-_captured: Aggregator | None = None
+_captured: Recorder | None = None
 _starting = threading.Lock()
 
 
@@ -263,8 +264,8 @@ def _set_standby(streams: DataStreams | None) -> None:
 
 
 @contextmanager
-def capturing(aggregator: Aggregator) -> Iterator[None]:
-    """Let all checkpoints go to this aggregator inside the block, where a DataStreams that is started does nothing.
+def capturing(recorder: Recorder) -> Iterator[None]:
+    """Let all checkpoints go to this recorder inside the block, where a DataStreams that is started does nothing.
 
     Raises AlreadyRunningError when a DataStreams runs or something captures already.
     """
@@ -272,7 +273,7 @@ def capturing(aggregator: Aggregator) -> Iterator[None]:
     with _starting:
         if _running is not None or _captured is not None:
             raise AlreadyRunningError("a DataStreams is running, or something captures already: one at a time")
-        _captured = aggregator
+        _captured = recorder
         _bring_to_front()
     try:
         yield
@@ -285,11 +286,11 @@ def _bring_to_front() -> None:
     """Let checkpoints go to what captures them, else to what runs, else to what stands by."""
     front = _running or _standby
     if _captured is not None:
-        checkpoint.activate(_captured)
+        checkpoint.set_recorder(_captured)
     elif front is not None:
-        checkpoint.activate(front._aggregator, front._wake_up)
+        checkpoint.set_recorder(front._aggregator, front._wake_up)
     else:
-        checkpoint.activate(None)
+        checkpoint.set_recorder(None)
 
 
 def _after_fork() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from asyncdsm._internal.log import pluralize, warn_each_minute, warn_once
 from asyncdsm.core.aggregator import Aggregator
-from asyncdsm.core.bucket import Bucket, let_others_run
+from asyncdsm.core.bucket import Bucket, yield_gil
 from asyncdsm.core.edge import MOST_PATHWAYS, Point
 from asyncdsm.delivery.outbox import Outbox, Parcel
 from asyncdsm.delivery.retry import warn_of_dropped_checkpoints
@@ -34,7 +34,7 @@ class BucketPacker:
         The worker thread itself puts them into the outbox, so nothing is lost if the wait for it is cancelled.
         """
         before_ns = None if unfinished else self._aggregator.now()
-        for bucket in self._aggregator.take(before_ns, let_others_run):
+        for bucket in self._aggregator.take(before_ns, yield_gil):
             parcel = self._pack_bucket(bucket)
             if parcel is not None:
                 warn_of_dropped_checkpoints(self._outbox.enqueue(parcel))
@@ -52,12 +52,12 @@ class BucketPacker:
         return Parcel(packed.body, bucket.recorded - packed.lost)
 
     def _drop_checkpoints(self, count: int, error: Exception) -> None:
-        self._aggregator.accounts.drop("encoding", count)
+        self._aggregator.counters.drop("encoding", count)
         message = "asyncdsm could not encode %s, which are lost: %r"
         warn_each_minute("encoding", message, pluralize(count, "checkpoint"), error, error=error)
 
     def _warn_of_dropped_points(self) -> None:
-        dropped = self._aggregator.accounts.snapshot().dropped_by.get("points", 0)
+        dropped = self._aggregator.counters.snapshot().dropped_by.get("points", 0)
         if dropped > self._points_dropped:
             self._points_dropped = dropped
             warn_each_minute(

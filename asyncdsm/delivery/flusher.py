@@ -46,10 +46,10 @@ class Flusher:
         """`on_interrupted` is called if `run` ends before it is finished, because its event loop ends."""
         self._aggregator, self._settings = aggregator, settings
         self._make_exporter, self._on_interrupted = make_exporter, on_interrupted
-        self._outbox = Outbox(settings.max_outbox_bytes, aggregator.accounts)
+        self._outbox = Outbox(settings.max_outbox_bytes, aggregator.counters)
         self._packer = BucketPacker(aggregator, settings, self._outbox)
         self._high_watermarks = HighWatermarkRecorder(aggregator)
-        self._delivery = Delivery(self._outbox, aggregator.accounts, settings.request_seconds)
+        self._delivery = Delivery(self._outbox, aggregator.counters, settings.request_seconds)
         self._requests: list[threading.Event] = []
         self._stopping = self._abandoned = False
         self._loop: LoopHandle | None = None
@@ -110,7 +110,7 @@ class Flusher:
             await anyio.sleep(RESTART_SECONDS)
 
     def _report_error(self, error: Exception) -> None:
-        self._aggregator.failed(error, "flush", "the flush loop of asyncdsm failed and starts again: %r")
+        self._aggregator.report_error(error, "flush", "the flush loop of asyncdsm failed and starts again: %r")
 
     async def _run_flush_loop(self) -> None:
         exporter = await self._run_in_worker(self._load_exporter)
@@ -172,10 +172,10 @@ class Flusher:
         self._delivery_scope = CancelScope()
 
     def _drop_undelivered(self) -> None:
-        accounts = self._aggregator.accounts
+        counters = self._aggregator.counters
         lost = self._outbox.drop_all("shutdown")
         for bucket in [] if self._abandoned else self._aggregator.take():
-            accounts.drop("shutdown", bucket.recorded)
+            counters.drop("shutdown", bucket.recorded)
             lost += bucket.recorded
         if lost:
             message = "lost %s, which could not be delivered before the program ended"

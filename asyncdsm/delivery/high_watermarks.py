@@ -41,4 +41,4 @@ class HighWatermarkRecorder:
         return partition.seen_ns is not None and self._aggregator.now() - partition.seen_ns > self._aggregator.bucket_ns
 
     def _report_error(self, error: Exception) -> None:
-        self._aggregator.failed(error, "lag", "asyncdsm could not read the consumer lag: %r")
+        self._aggregator.report_error(error, "lag", "asyncdsm could not read the consumer lag: %r")

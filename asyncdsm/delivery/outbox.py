@@ -6,7 +6,7 @@ from collections import deque
 from threading import Lock
 from typing import NamedTuple
 
-from asyncdsm.core.counters import Accounts
+from asyncdsm.core.counters import Counters
 
 
 class Parcel(NamedTuple):
@@ -19,9 +19,9 @@ class Parcel(NamedTuple):
 class Outbox:
     """A first-in, first-out queue. Any thread may enqueue; one task dequeues."""
 
-    def __init__(self, limit_bytes: int, accounts: Accounts) -> None:
-        """Hold at most `limit_bytes` of payloads; count drops in `accounts`."""
-        self._limit, self._accounts = limit_bytes, accounts
+    def __init__(self, limit_bytes: int, counters: Counters) -> None:
+        """Hold at most `limit_bytes` of payloads; count drops in `counters`."""
+        self._limit, self._counters = limit_bytes, counters
         self._parcels: deque[Parcel] = deque()
         self._bytes = 0
         self._lock = Lock()
@@ -59,7 +59,7 @@ class Outbox:
         """Drop all parcels, counted under this cause; return how many checkpoints were in them."""
         dropped = 0
         while (parcel := self.dequeue()) is not None:
-            self._accounts.drop(cause, parcel.checkpoints)
+            self._counters.drop(cause, parcel.checkpoints)
             dropped += parcel.checkpoints
         return dropped
 
@@ -69,6 +69,6 @@ class Outbox:
         while self._bytes > self._limit:
             oldest = self._parcels.popleft()
             self._bytes -= len(oldest.payload)
-            self._accounts.drop("outbox", oldest.checkpoints)
+            self._counters.drop("outbox", oldest.checkpoints)
             dropped += oldest.checkpoints
         return dropped

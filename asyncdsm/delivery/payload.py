@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.msgpack import Decoder, Encoder
 
 from asyncdsm._version import __version__
-from asyncdsm.core.bucket import PATHWAY, Bucket, Counts, let_others_run, split
+from asyncdsm.core.bucket import PATHWAY, Bucket, Counts, split, yield_gil
 from asyncdsm.core.edge import Point
 from asyncdsm.delivery.sketch import encode
 from asyncdsm.errors import PayloadError
@@ -92,7 +92,7 @@ class Packed(NamedTuple):
     """The errors, one for each point and each offset that was left out."""
 
 
-def pack(bucket: Bucket, bucket_ns: int, settings: Settings, pause: Callable[[], object] = let_others_run) -> Packed:
+def pack(bucket: Bucket, bucket_ns: int, settings: Settings, pause: Callable[[], object] = yield_gil) -> Packed:
     """Encode one bucket, which is `bucket_ns` long. Slow work: call it in a worker thread.
 
     A point or an offset that cannot be encoded is left out. `pause` is called now and then, to let other threads run.

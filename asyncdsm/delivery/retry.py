@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import anyio
 
 from asyncdsm._internal.log import info, pluralize, warn_each_minute, warn_once
-from asyncdsm.core.counters import Accounts
+from asyncdsm.core.counters import Counters
 from asyncdsm.delivery.exporters import Exporter
 from asyncdsm.delivery.outbox import Outbox
 from asyncdsm.errors import DeliveryError, NoEndpointError, PayloadRefusedError, TemporaryDeliveryError
@@ -42,7 +42,7 @@ class Delivery:
     def __init__(
         self,
         outbox: Outbox,
-        accounts: Accounts,
+        counters: Counters,
         request_seconds: float,
         *,
         hedges: bool = True,
@@ -53,7 +53,7 @@ class Delivery:
         `hedges` allows a second request for the same payload at exit. Payloads need an id for that, by which the
         receiver drops the second one. `jitter` returns a random number from 0 to 1.
         """
-        self._outbox, self._accounts = outbox, accounts
+        self._outbox, self._counters = outbox, counters
         self._request_seconds, self._hedges, self._jitter = request_seconds, hedges, jitter
         self._failures = 0
         self._no_endpoint = self._is_absent = False
@@ -106,13 +106,13 @@ class Delivery:
             await anyio.sleep(min(self._retry_after or DELAY_AT_EXIT * 2**attempts, LONGEST_DELAY_AT_EXIT))
 
     def _count_delivered(self, count: int) -> None:
-        self._accounts.deliver(count)
+        self._counters.deliver(count)
         if self._failures:
             info("the agent answers again, with %s waiting", pluralize(len(self._outbox), "parcel"))
         self._failures, self.next_attempt_at, self.ever_delivered, self._no_endpoint = 0, 0.0, True, False
 
     def _count_refused(self, count: int, refusal: PayloadRefusedError) -> None:
-        self._accounts.drop("rejected", count)
+        self._counters.drop("rejected", count)
         warn_each_minute(
             "rejected",
             "the agent refused a payload of %s, which are lost: %s",

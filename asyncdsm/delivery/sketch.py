@@ -13,7 +13,7 @@ from typing import Any
 from ddsketch.pb import ddsketch_pb2
 from google.protobuf.message import DecodeError
 
-from asyncdsm.core.histogram import GAMMA, MAX_BINS, OFFSET, ZERO, bin_of, value_of
+from asyncdsm.core.histogram import GAMMA, MAX_BINS, OFFSET, ZERO, bin_index, bin_value
 from asyncdsm.errors import SketchError
 
 _pb: Any = ddsketch_pb2  # protobuf creates its classes at run time, so type checkers do not know them
@@ -38,7 +38,7 @@ class Sketch:
 
     def add(self, value: float, count: float = 1) -> None:
         """Count a value, in seconds or bytes, which must not be negative."""
-        bin_ = bin_of(value)
+        bin_ = bin_index(value)
         self._bins[bin_] = self._bins.get(bin_, 0.0) + count
 
     def merge(self, other: Sketch) -> None:
@@ -58,8 +58,8 @@ class Sketch:
         for bin_ in sorted(self._bins):
             below += self._bins[bin_]
             if below > rank:
-                return value_of(bin_)
-        return value_of(max(self._bins)) if self._bins else None
+                return bin_value(bin_)
+        return bin_value(max(self._bins)) if self._bins else None
 
     def bins(self) -> dict[int, float]:
         """Return `{bin: count}` without empty bins; values of zero are in the bin `histogram.ZERO`."""
@@ -137,7 +137,7 @@ def _convert_bins(counts: dict[int, float], mapping: Any) -> dict[int, float]:
     gamma, bins = mapping.gamma, dict[int, float]()
     for foreign, count in counts.items():
         try:
-            bin_ = bin_of(gamma ** (foreign - mapping.indexOffset) * 2 * gamma / (1 + gamma))
+            bin_ = bin_index(gamma ** (foreign - mapping.indexOffset) * 2 * gamma / (1 + gamma))
         except OverflowError:
             bin_ = _LARGEST_BIN + 1
         if bin_ > _LARGEST_BIN:

@@ -13,7 +13,7 @@ from confluent_kafka.serialization import StringSerializer
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm._internal import log
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
@@ -148,9 +148,9 @@ def test_a_callback_may_produce(kafka: Kafka, topic: Topic, way: str, captured_s
 def test_it_is_parented_on_what_is_current(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
     name, producer = topic(), make(way, kafka, "Producer")
     for parent in (5, 6):
-        with checkpoint.continuing(Pathway(parent, 1, 1)):
+        with current.restored(Pathway(parent, 1, 1)):
             producer.produce(name, b"v")
-    with checkpoint.counted_above():
+    with current.suppress_nested_checkpoints():
         producer.produce(name, b"v", headers=[("a", b"b")])
     producer.flush(30)
     assert [made.parent for made in captured_streams.produced(name)] == [5, 6]

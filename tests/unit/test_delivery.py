@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdsm._internal import log
-from asyncdsm.core.counters import Accounts
+from asyncdsm.core.counters import Counters
 from asyncdsm.delivery.outbox import Outbox, Parcel
 from asyncdsm.delivery.retry import ENDPOINT_CHECK_SECONDS, Delivery
 from asyncdsm.errors import NoEndpointError, PayloadRefusedError, TemporaryDeliveryError
@@ -42,25 +42,25 @@ class Scripted:
         pass
 
 
-def filled(*counts: int, limit: int = 1 << 20) -> tuple[Outbox, Accounts, Delivery]:
-    accounts = Accounts()
-    outbox = Outbox(limit, accounts)
+def filled(*counts: int, limit: int = 1 << 20) -> tuple[Outbox, Counters, Delivery]:
+    counters = Counters()
+    outbox = Outbox(limit, counters)
     for count in counts:
-        accounts.record(count)
+        counters.record(count)
         outbox.enqueue(Parcel(str(count).encode(), count))
-    return outbox, accounts, Delivery(outbox, accounts, 0.2, jitter=lambda: 1.0)
+    return outbox, counters, Delivery(outbox, counters, 0.2, jitter=lambda: 1.0)
 
 
 async def test_parcels_are_delivered_oldest_first() -> None:
-    outbox, accounts, delivery = filled(1, 2, 3)
+    outbox, counters, delivery = filled(1, 2, 3)
     exporter = Scripted()
     assert await delivery.deliver_waiting(exporter)
     assert exporter.taken == [b"1", b"2", b"3"]
-    assert (len(outbox), accounts.snapshot().delivered) == (0, 6)
+    assert (len(outbox), counters.snapshot().delivered) == (0, 6)
 
 
 async def test_failure_keeps_the_order_and_doubles_the_delay() -> None:
-    outbox, accounts, delivery = filled(1, 2)
+    outbox, counters, delivery = filled(1, 2)
     exporter = Scripted(TemporaryDeliveryError("no"), None, OSError("no"), TemporaryDeliveryError("no"))
     waits = []
     for _ in range(3):
@@ -69,7 +69,7 @@ async def test_failure_keeps_the_order_and_doubles_the_delay() -> None:
     assert await delivery.deliver_waiting(exporter)
     assert exporter.taken == [b"1", b"2"]
     assert waits == [0.5, 0.5, 1.0]  # the second failure follows a delivery
-    assert accounts.snapshot().pending == 0
+    assert counters.snapshot().pending == 0
 
 
 async def test_404_after_a_delivery_is_retried_soon() -> None:
@@ -99,16 +99,16 @@ async def test_retry_after_sets_the_next_attempt() -> None:
 
 
 async def test_refused_payload_is_counted_logged_once_and_not_retried(caplog: pytest.LogCaptureFixture) -> None:
-    outbox, accounts, delivery = filled(5, 6, 7)
+    outbox, counters, delivery = filled(5, 6, 7)
     exporter = Scripted(PayloadRefusedError("HTTP status 400"), PayloadRefusedError("HTTP status 400"))
     assert await delivery.deliver_waiting(exporter)
     assert exporter.taken == [b"7"]
-    assert accounts.snapshot().dropped_by == {"rejected": 11}
+    assert counters.snapshot().dropped_by == {"rejected": 11}
     assert len(caplog.records) == 1
 
 
 async def test_agent_without_the_endpoint_is_tried_again_after_five_minutes(caplog: pytest.LogCaptureFixture) -> None:
-    outbox, accounts, delivery = filled(5)
+    outbox, counters, delivery = filled(5)
     exporter = Scripted(NoEndpointError("404"), NoEndpointError("404"))
     for _ in range(2):
         assert not await delivery.deliver_waiting(exporter)
@@ -117,9 +117,9 @@ async def test_agent_without_the_endpoint_is_tried_again_after_five_minutes(capl
     assert len(warnings) == 1
     assert "7.34" in warnings[0].getMessage()
     assert exporter.listed == 1
-    assert accounts.snapshot().pending == 5
+    assert counters.snapshot().pending == 5
     assert await delivery.deliver_waiting(exporter)
-    assert accounts.snapshot().delivered == 5
+    assert counters.snapshot().delivered == 5
 
 
 async def test_request_that_times_out_keeps_its_parcel() -> None:
@@ -127,9 +127,9 @@ async def test_request_that_times_out_keeps_its_parcel() -> None:
         async def export(self, payload: bytes) -> None:
             await anyio.sleep_forever()
 
-    outbox, accounts, delivery = filled(5)
+    outbox, counters, delivery = filled(5)
     assert not await delivery.deliver_waiting(Hanging())
-    assert (len(outbox), accounts.snapshot().pending) == (1, 5)
+    assert (len(outbox), counters.snapshot().pending) == (1, 5)
 
 
 async def test_cancelled_delivery_keeps_its_parcel() -> None:
@@ -137,15 +137,15 @@ async def test_cancelled_delivery_keeps_its_parcel() -> None:
         async def export(self, payload: bytes) -> None:
             await anyio.sleep_forever()
 
-    outbox, accounts, delivery = filled(5)
+    outbox, counters, delivery = filled(5)
     with anyio.move_on_after(0.05):
         await delivery.deliver_waiting(Hanging())
-    assert (len(outbox), accounts.snapshot().pending) == (1, 5)
+    assert (len(outbox), counters.snapshot().pending) == (1, 5)
 
 
 async def test_full_outbox_drops_the_oldest_parcel() -> None:
-    outbox, accounts, delivery = filled(100, 200, 300, limit=7)
-    assert accounts.snapshot().dropped_by == {"outbox": 100}
+    outbox, counters, delivery = filled(100, 200, 300, limit=7)
+    assert counters.snapshot().dropped_by == {"outbox": 100}
     exporter = Scripted()
     await delivery.deliver_waiting(exporter)
     assert exporter.taken == [b"200", b"300"]
@@ -155,11 +155,11 @@ async def test_full_outbox_drops_the_oldest_parcel() -> None:
 def test_outbox_after_any_actions_is_within_its_limit_and_counts_every_checkpoint(
     actions: list[tuple[str, int]],
 ) -> None:
-    accounts = Accounts()
-    outbox, held = Outbox(100, accounts), list[Parcel]()
+    counters = Counters()
+    outbox, held = Outbox(100, counters), list[Parcel]()
     for action, size in actions:
         if action == "put":
-            accounts.record(size)
+            counters.record(size)
             outbox.enqueue(Parcel(bytes(size), size))
         elif action == "take" and (parcel := outbox.dequeue()):
             held.append(parcel)
@@ -168,7 +168,7 @@ def test_outbox_after_any_actions_is_within_its_limit_and_counts_every_checkpoin
         elif action == "drop":
             outbox.drop_all("shutdown")
         assert outbox.size <= 100
-        stats = accounts.snapshot()
+        stats = counters.snapshot()
         waiting = outbox.size + sum(parcel.checkpoints for parcel in held)  # here a parcel has a byte per checkpoint
         assert stats.pending == waiting
         assert stats.recorded == stats.delivered + stats.pending + stats.dropped
@@ -206,12 +206,12 @@ def refused(*, in_group: bool = False) -> TemporaryDeliveryError:
     [TemporaryDeliveryError("HTTP status 503"), OSError("reset"), TemporaryDeliveryError("busy", retry_after=0.2)],
 )
 async def test_busy_agent_at_exit_is_retried_until_the_deadline(failure: Exception) -> None:
-    outbox, accounts, delivery = filled(5, 6)
+    outbox, counters, delivery = filled(5, 6)
     exporter = Timed(1.2, failure)
     with anyio.fail_after(10):
         await delivery.drain(exporter)
     assert exporter.taken == [b"5", b"6"]
-    assert (len(outbox), accounts.snapshot().delivered) == (0, 11)
+    assert (len(outbox), counters.snapshot().delivered) == (0, 11)
 
 
 @pytest.mark.parametrize("failure", [refused(), refused(in_group=True), NoEndpointError("404")])
@@ -241,10 +241,10 @@ async def test_request_without_an_answer_at_exit_is_hedged_by_another() -> None:
                 await anyio.sleep_forever()
             await super().export(payload)
 
-    outbox, accounts = filled(5)[:2]
+    outbox, counters = filled(5)[:2]
     exporter = Hanging()
     with anyio.fail_after(3):
-        await Delivery(outbox, accounts, 60).drain(exporter)
+        await Delivery(outbox, counters, 60).drain(exporter)
     assert exporter.taken == [b"5"]
 
 
@@ -255,16 +255,16 @@ async def test_slow_answer_at_exit_counts_while_a_second_request_runs() -> None:
             await anyio.sleep(0.9 if self.listed == 1 else 60)
             await super().export(payload)
 
-    outbox, accounts = filled(5)[:2]
+    outbox, counters = filled(5)[:2]
     exporter = Slow()
     with anyio.fail_after(1.5):
-        await Delivery(outbox, accounts, 60).drain(exporter)
+        await Delivery(outbox, counters, 60).drain(exporter)
     assert (exporter.taken, exporter.listed) == ([b"5"], 2)
-    assert accounts.snapshot().delivered == 5
+    assert counters.snapshot().delivered == 5
 
 
 async def test_refused_payload_at_exit_is_not_sent_again() -> None:
-    _, accounts, delivery = filled(5)
+    _, counters, delivery = filled(5)
     with anyio.fail_after(60):
         await delivery.drain(Scripted(PayloadRefusedError("HTTP status 400")))
-    assert accounts.snapshot().dropped_by == {"rejected": 5}
+    assert counters.snapshot().dropped_by == {"rejected": 5}

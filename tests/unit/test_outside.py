@@ -13,7 +13,7 @@ from asyncdsm_asgi.carriers import READERS
 
 from asyncdsm import Pathway, SettingError, Settings, consume_lambda_event
 from asyncdsm._internal import log
-from asyncdsm.core import checkpoint, lag
+from asyncdsm.core import lag
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
 from asyncdsm.delivery.exporters.agent import AgentExporter
@@ -22,6 +22,7 @@ from asyncdsm.delivery.payload import pack, unpack
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.amqp import bytes_of
 from asyncdsm.testing import Captured
+from tests import by_hand
 from tests.intake import Intake, running_intake
 
 SURROGATE = "\ud800"
@@ -44,7 +45,7 @@ def test_a_lambda_record_with_such_a_time_is_counted(captured_streams: Captured)
 
 def test_a_brokers_time_in_the_far_future_is_no_beginning(captured_streams: Captured) -> None:
     edge, far = Edge("direction:in", "topic:t", "type:kafka"), 10**30
-    pathway = checkpoint.consume(edge, None, broker_ns=far)
+    pathway = by_hand.consume(edge, None, broker_ns=far)
     assert pathway is not None
     assert pathway.pathway_start_ns < far
     decoded = Pathway.decode(pathway.encode())

@@ -21,10 +21,10 @@ from asyncdsm import DataStreams, SettingError, Settings
 from asyncdsm._internal import log
 from asyncdsm._internal.urls import without_password
 from asyncdsm.cli.doctor import findings, told
-from asyncdsm.core import checkpoint
 from asyncdsm.core.edge import Edge
 from asyncdsm.delivery.exporters.agent import AgentExporter
 from asyncdsm.errors import DeliveryError
+from tests import by_hand
 from tests.brokers.process import free_port
 from tests.intake import RESET, Intake, running_intake
 
@@ -64,7 +64,7 @@ def test_delivery_logs_no_secret(answer: str, key: str | None, caplog: pytest.Lo
         ANSWERS[answer](intake)
         settings = Settings(service="s", agent_url=with_user(intake.url), api_key=key, shutdown_seconds=30)
         with DataStreams(settings) as streams:
-            checkpoint.produce(Edge("direction:out", "topic:t", "type:kafka"))
+            by_hand.produce(Edge("direction:out", "topic:t", "type:kafka"))
         said = "\n".join([caplog.text, repr(streams), str(streams.stats), repr(vars(streams)), repr(settings)])
     assert intake.requests[0][2]["authorization"].startswith("Basic ")
     assert intake.requests[0][2].get("dd-api-key") == key
@@ -161,7 +161,7 @@ def test_run_command_logs_no_secret(name: str) -> None:
     program = (
         "import logging; logging.basicConfig(level=logging.DEBUG)\n"
         "from asyncdsm import checkpoint; from asyncdsm.core.edge import Edge\n"
-        "checkpoint.produce(Edge('direction:out', 'topic:t'))\n"
+        "by_hand.produce(Edge('direction:out', 'topic:t'))\n"
     )
     command = [sys.executable, "-m", "asyncdsm", "run", sys.executable, "-c", program]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DD_")}

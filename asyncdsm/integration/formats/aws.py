@@ -52,11 +52,11 @@ Time = int | Literal[""] | None
 
 
 def consume(edge: Edge, arrival: Arrival) -> Context | None:
-    """Record that a message was consumed, as `checkpoint.arrived` does; a time that could not be read is counted."""
-    aggregator = checkpoint.running()
+    """Record that a message was consumed, as `checkpoint.consume` does; a time that could not be read is counted."""
+    aggregator = checkpoint.ensure_recorder()
     if aggregator is not None and isinstance(arrival, MisdatedArrival):
         aggregator.report_malformed(MalformedValueError(f"the time of a message that passed {', '.join(edge.tags)}"))
-    return checkpoint.arrived(edge, *arrival)
+    return checkpoint.consume(edge, *arrival)
 
 
 def queued(attributes: Any, body: Any, system: Any = None) -> Arrival:

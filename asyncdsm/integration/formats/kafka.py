@@ -86,7 +86,7 @@ def record_committed(group: Any, topic: Any, partition: Any, offset: Any, cluste
 
 
 def _record_offset(offset: Any, make_tags: Callable[..., tuple[str, ...]], *of: Any) -> None:
-    aggregator = checkpoint.running()
+    aggregator = checkpoint.ensure_recorder()
     if aggregator is None:
         return
     try:
