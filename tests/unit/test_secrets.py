@@ -20,7 +20,7 @@ import pytest
 from asyncdsm import DataStreams, SettingError, Settings
 from asyncdsm._internal import log
 from asyncdsm._internal.urls import without_password
-from asyncdsm.cli.doctor import findings, told
+from asyncdsm.cli.doctor import collect_report, format_report
 from asyncdsm.core.edge import Edge
 from asyncdsm.delivery.exporters.agent import AgentExporter
 from asyncdsm.errors import DeliveryError
@@ -149,9 +149,9 @@ def test_doctor_shows_no_secret(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.delenv(variable, raising=False)
     for variable, value in environments()[name].items():
         monkeypatch.setenv(variable, value)
-    found = findings(os.environ)
+    found = collect_report(os.environ)
     assert not found["well"]
-    said = "\n".join([json.dumps(found), *told(found)])
+    said = "\n".join([json.dumps(found), *format_report(found)])
     assert "Clients" in said
     assert shows(said) == []
 

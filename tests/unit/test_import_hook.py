@@ -1,4 +1,4 @@
-"""Being told of imports: once, after the package, whoever else looks for it."""
+"""The import hook: it calls back once, after the whole package, whoever else looks for it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from asyncdsm.cli.run import imports
-from asyncdsm.cli.run.imports import when_imported
+from asyncdsm.cli.run import import_hook
+from asyncdsm.cli.run.import_hook import call_after_import
 
 
 @pytest.fixture
@@ -27,12 +27,12 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     yield "somebodys"
     for name in ("somebodys", "somebodys.part"):
         sys.modules.pop(name, None)
-    imports._finder.waiting.clear()
+    import_hook._finder.waiting.clear()
 
 
 def record_imports(name: str) -> list[bool]:
     told = list[bool]()
-    when_imported(name, lambda name: told.append(sys.modules[name].ready))
+    call_after_import(name, lambda name: told.append(sys.modules[name].ready))
     return told
 
 
@@ -114,14 +114,14 @@ def test_loader_that_is_a_class_is_not_changed(package: str) -> None:
 
     told = record_imports(package)
     sys.meta_path.insert(0, Finding())
-    sys.meta_path.insert(0, imports._finder)
+    sys.meta_path.insert(0, import_hook._finder)
     before = Built.exec_module
     importlib.import_module(package)
     assert (told, Built.exec_module) == ([], before)
 
 
 def test_wrap_during_the_import_of_a_client_returns_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module stands in `sys.modules` before its names are there."""
+    """A module is in `sys.modules` before it has all its names."""
     import asyncdsm_asgi
     import asyncdsm_httpx
 
