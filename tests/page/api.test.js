@@ -71,6 +71,6 @@ test("the notice says how old the map is, if there is one", () => {
   assert.equal(describeError(error, null), "The agent does not answer. Trying again …");
   assert.equal(
     describeError(error, "14:05:20"),
-    "The agent does not answer. The map shows what was known at 14:05:20. Trying again …",
+    "The agent does not answer. The map is from 14:05:20. Trying again …",
   );
 });

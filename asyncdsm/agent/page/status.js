@@ -29,7 +29,7 @@ export function describeState(state, time, error) {
  */
 export function describeError(error, time) {
   const problem = error instanceof Error ? error.message : String(error);
-  const age = time ? ` The map shows what was known at ${time}.` : "";
+  const age = time ? ` The map is from ${time}.` : "";
   return `${problem}.${age} Trying again …`;
 }
 
