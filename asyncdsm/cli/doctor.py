@@ -11,8 +11,9 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from typing import Any
 
 from asyncdsm._version import __version__
+from asyncdsm.errors import SettingError
 from asyncdsm.integration.registry import integration_of, is_installed, names
-from asyncdsm.settings import SettingError, Settings, sources
+from asyncdsm.settings import Settings, sources
 
 PATIENCE_SECONDS = 3.0
 
@@ -52,8 +53,8 @@ def _client(name: str) -> dict[str, Any]:
         return found
     try:
         integration = integration_of(name)
-        followed = "where wrapped" if getattr(integration, "ONLY_WRAPPED", False) else "yes"
-        return {**found, "tested": list(integration.VERSIONS), "followed": followed}
+        followed = "where wrapped" if integration.is_wrapped_only else "yes"
+        return {**found, "tested": list(integration.versions), "followed": followed}
     except Exception as error:
         return {**found, "problem": repr(error)}
 

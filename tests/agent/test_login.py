@@ -192,7 +192,7 @@ def running() -> Iterator[RunningAgent]:
 
 
 async def deliver(settings: Settings) -> DataStreams:
-    log.forget()
+    log.forget_warnings()
     async with DataStreams(settings) as streams:
         asyncdsm.set_produce_checkpoint("kafka", "orders", lambda _name, _value: None)
     return streams

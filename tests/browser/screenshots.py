@@ -1,4 +1,4 @@
-"""`python -m tests.browser.screenshots` takes the pictures of `docs/`: the demo's map, wide and narrow, in both themes."""
+"""`python -m tests.browser.screenshots` takes the pictures of `docs/`: the demo's map, wide and narrow, both themes."""
 
 from __future__ import annotations
 

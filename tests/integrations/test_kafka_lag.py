@@ -16,7 +16,7 @@ from confluent_kafka import TopicPartition
 
 import asyncdsm
 from asyncdsm import DataStreams, Lag, Settings
-from asyncdsm.core.lag import add_source, current_lags
+from asyncdsm.core.lag import add_lag_source, current_lags
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
@@ -219,7 +219,7 @@ class Consumer:
 
 def test_end_of_a_paused_partition_is_not_sent_as_a_new_one() -> None:
     consumer, exporter = Consumer(), MemoryExporter()
-    add_source(consumer)
+    add_lag_source(consumer)
     with DataStreams(Settings(service="s"), exporter=exporter):
         asyncdsm.track_kafka_commit("g", "fresh", 0, 5)
     backlogs = [

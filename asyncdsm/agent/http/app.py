@@ -18,14 +18,14 @@ from asyncdsm._version import __version__
 from asyncdsm.agent.http.authentication import HEALTH, Access
 from asyncdsm.agent.http.connections import BODY_SECONDS, has_hung_up
 from asyncdsm.agent.http.live_events import Live
-from asyncdsm.agent.http.metrics import About, Answers, health, prometheus
+from asyncdsm.agent.http.metrics import About, health, prometheus
 from asyncdsm.agent.http.openapi import DESCRIPTION
 from asyncdsm.agent.http.page_routes import drawn, page_routes
 from asyncdsm.agent.http.shared_answers import SharedAnswers
 from asyncdsm.agent.intake.forwarder import Forwarder
-from asyncdsm.agent.intake.ingest_queue import Taking
+from asyncdsm.agent.intake.ingest_queue import IngestQueue, IntakeCounters
 from asyncdsm.agent.intake.payload import MAX_BODY_BYTES, BodyMemory, IntakeError
-from asyncdsm.agent.intake.repeated_bodies import RecentBodies, digest_of
+from asyncdsm.agent.intake.repeated_bodies import RecentBodies, hash_body
 from asyncdsm.agent.queries.lag import lag_over_time
 from asyncdsm.agent.queries.pathways import Node, at_queue, at_service, pathways
 from asyncdsm.agent.queries.series import series
@@ -56,8 +56,8 @@ class Agent:
     def __init__(self, store: Store, forwarder: Forwarder | None = None) -> None:
         self.live: Live = Live(store)
         self._store, self._forwarder = store, forwarder
-        self._answers = Answers()
-        self._taking, self._recent = Taking(store, self._answers), RecentBodies()
+        self._answers = IntakeCounters()
+        self._taking, self._recent = IngestQueue(store, self._answers), RecentBodies()
         self._memory = BodyMemory()
         self._shared = SharedAnswers(store)
         self._limiter = CapacityLimiter(1)  # reading is all computing: more threads would only hold more of it
@@ -103,12 +103,12 @@ class Agent:
         return Response(_ACKNOWLEDGED, 202, media_type="application/json")
 
     async def _take_body(self, request: Request) -> None:
-        if self._forwarder is not None and self._forwarder.has_passed(request.headers.getlist("Via")):
+        if self._forwarder is not None and self._forwarder.has_forwarded(request.headers.getlist("Via")):
             raise IntakeError("Via", "this agent has passed it on already: the agents forward in a circle", 421)
         body = await self._read_body(request)
         try:
-            if await self._recent.take_once(
-                digest_of(body, request.headers.items()),
+            if await self._recent.ingest_once(
+                hash_body(body, request.headers.items()),
                 lambda: self._forward_and_take(body, request),
                 lambda: _will_answer(request),
             ):
@@ -133,12 +133,12 @@ class Agent:
         """Forward a body, before anything is known of it, and take it. Raises IntakeError."""
         # Whether Datadog wants it is for Datadog to say: this agent may know less, and its store may be in trouble.
         if self._forwarder is not None:
-            self._forwarder.put(body, request.headers.raw)
+            self._forwarder.enqueue_payload(body, request.headers.raw)
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         try:
             if kind != MSGPACK:
                 raise IntakeError("Content-Type", f"{kind[:40]!r} is not {MSGPACK}", 415)
-            await self._taking.take(body, request.headers.get("Content-Encoding", "").strip().lower())
+            await self._taking.ingest_payload(body, request.headers.get("Content-Encoding", "").strip().lower())
         except IntakeError as error:
             self._note_forwarded(body, error)
             raise
@@ -147,8 +147,8 @@ class Agent:
         if self._forwarder is None:
             return
         if error.status >= 500:
-            self._forwarder.expect_again(body)
-        self._forwarder.save_soon()
+            self._forwarder.expect_resend(body)
+        self._forwarder.request_save()
 
     async def _show_topology(self, request: Request) -> Response:
         span = read_span(self._store, _query(request))

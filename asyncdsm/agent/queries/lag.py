@@ -15,8 +15,8 @@ from asyncdsm.agent.queries.clusters import named_tags
 from asyncdsm.agent.queries.limits import MOST_LAG_SERIES, Cut
 from asyncdsm.agent.queries.time_ranges import settled_until, step_for
 from asyncdsm.agent.store.offsets import RECENT_SECONDS
-from asyncdsm.agent.store.pending import WIDTH
-from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
+from asyncdsm.agent.store.store import Store
 
 Tags = tuple[str, ...]
 Partition = tuple[str, str, str]
@@ -69,9 +69,9 @@ class Ends(NamedTuple):
         watermark, produced = self.watermarks.at(moment), self.produced.at(moment)
         if watermark is None or produced is None:
             return (watermark or produced or (0, None))[1]
-        if produced[0] > watermark[0] + WIDTH:
+        if produced[0] > watermark[0] + BUCKET_SECONDS:
             return produced[1]
-        earlier = self.produced.at(moment - WIDTH)
+        earlier = self.produced.at(moment - BUCKET_SECONDS)
         return max(watermark[1], earlier[1]) if earlier else watermark[1]
 
 
@@ -118,12 +118,12 @@ class Offsets:
         return None if end is None or committed is None else max(0, end - committed[1])
 
 
-def current_lags(store: Store, span: Span) -> list[dict[str, Any]]:
+def current_lags(store: Store, span: TimeRange) -> list[dict[str, Any]]:
     """Return the messages behind, per group, topic and partition, at the end of a span (now, if it has no end)."""
     if span.last > store.now():
         backlogs: Iterable[tuple[Tags, Iterable[tuple[int, int]]]] = store.recent_offsets()
     else:
-        backlogs = _by_tags(store.offsets(Span(span.last - RECENT_SECONDS, span.last)))
+        backlogs = _by_tags(store.offsets(TimeRange(span.last - RECENT_SECONDS, span.last)))
     return lags_of(Offsets.of(backlogs), settled_until(span, store.now()))
 
 
@@ -150,7 +150,7 @@ def _named(group: str, partition: Partition) -> dict[str, str | None]:
 
 
 def lag_over_time(
-    store: Store, span: Span, topic: str, group: str | None, cluster: str | None = None
+    store: Store, span: TimeRange, topic: str, group: str | None, cluster: str | None = None
 ) -> dict[str, Any]:
     """Return the messages behind at each step of a span, per group and partition of a topic.
 
@@ -172,7 +172,7 @@ def lag_over_time(
 
 def _ends_of(steps: Iterable[int], step: int, until: int) -> Iterator[tuple[int, int]]:
     """Yield each step's start, and the last of its buckets that is known."""
-    return ((start, min(start + step - WIDTH, until)) for start in steps if start <= until)
+    return ((start, min(start + step - BUCKET_SECONDS, until)) for start in steps if start <= until)
 
 
 def _points(

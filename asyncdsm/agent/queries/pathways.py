@@ -12,7 +12,8 @@ from asyncdsm.agent.queries.limits import within_bytes
 from asyncdsm.agent.queries.time_ranges import covered_seconds
 from asyncdsm.agent.queries.topology import points_of
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, edge_id
-from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.agent.store.store import Store
 
 MOST_PATHWAYS = 200
 MOST_HOPS = 200
@@ -35,7 +36,7 @@ def at_queue(type_: str, name: str, cluster: str | None = None) -> Node:
     return is_there
 
 
-def pathways(store: Store, node: Node, span: Span) -> dict[str, Any]:
+def pathways(store: Store, node: Node, span: TimeRange) -> dict[str, Any]:
     """Return the pathways through a node, those that take longest (in the median) first."""
     keys, cells = points_of(store, span)
     figures = Figures.of(cells, len(keys))

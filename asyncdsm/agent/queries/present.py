@@ -15,14 +15,14 @@ import numpy as np
 from asyncdsm.agent.queries.changes import Change, Slot, last_change, level_of, slowness_of, state_of
 from asyncdsm.agent.queries.figures import NOTHING, SKETCHES, Figures
 from asyncdsm.agent.queries.time_ranges import settled_until
-from asyncdsm.agent.store.histograms import EDGE, Ints, summary
+from asyncdsm.agent.store.histograms import EDGE, Ints, quantiles
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.registry import EdgeKey
-from asyncdsm.agent.store.resolutions import WIDTHS
-from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange
+from asyncdsm.agent.store.store import Store
 from asyncdsm.map.words import duration_text
 
-WIDTH = WIDTHS[0]
+WIDTH = RESOLUTIONS[0]
 MINUTE = 60
 TAIL_LEVELS = 2
 """So many levels above the median, the 99th percentile is shown beside it."""
@@ -58,12 +58,14 @@ class Window(NamedTuple):
     change: Change | None
 
 
-def present_of(store: Store, span: Span) -> dict[EdgeKey, dict[str, Any]]:
+def present_of(store: Store, span: TimeRange) -> dict[EdgeKey, dict[str, Any]]:
     """Return what each edge is like at the end of a span; edges that nothing passed in ten minutes are left out."""
     last = int(min(span.last, store.now())) // WIDTH * WIDTH
     edges = _EdgeNumbers(store)
-    windows = _windows(store, Span(last - LOOKED_BACK - MINUTE, span.last), edges, settled_until(span, store.now()))
-    figures = _figures(store, Span(last - 2 * MINUTE, span.last), edges, windows)
+    windows = _windows(
+        store, TimeRange(last - LOOKED_BACK - MINUTE, span.last), edges, settled_until(span, store.now())
+    )
+    figures = _figures(store, TimeRange(last - 2 * MINUTE, span.last), edges, windows)
     return {edge: _shown(window, figures.get(edge)) for edge, window in windows.items()}
 
 
@@ -89,7 +91,7 @@ class _EdgeNumbers:
         return number
 
 
-def _windows(store: Store, span: Span, edges: _EdgeNumbers, settled: int) -> dict[EdgeKey, Window]:
+def _windows(store: Store, span: TimeRange, edges: _EdgeNumbers, settled: int) -> dict[EdgeKey, Window]:
     """Return the window of each edge that anything passed in a span, and its slots."""
     origin = int(span.first) // MINUTE * MINUTE
 
@@ -98,8 +100,8 @@ def _windows(store: Store, span: Span, edges: _EdgeNumbers, settled: int) -> dic
         numbers = edges.of(rows.points)
         return np.where(numbers >= 0, numbers * _SLOTS + slots, -1)
 
-    labels, cells = store.merged(span, label, widest=MINUTE, sketch=EDGE)
-    latencies = summary(cells, len(labels), EDGE)
+    labels, cells = store.merge_rows(span, label, coarsest=MINUTE, sketch=EDGE)
+    latencies = quantiles(cells, len(labels), EDGE)
     named = list(edges.edges)
     slots: dict[EdgeKey, list[Slot]] = {}
     for group in np.flatnonzero(latencies.counts).tolist():
@@ -128,7 +130,7 @@ def _window(slots: list[Slot], began: int, newest: int, settled: int) -> Window:
 
 
 def _figures(
-    store: Store, span: Span, edges: _EdgeNumbers, windows: Mapping[EdgeKey, Window]
+    store: Store, span: TimeRange, edges: _EdgeNumbers, windows: Mapping[EdgeKey, Window]
 ) -> dict[EdgeKey, tuple[Figures, int]]:
     """Return the figures of each edge in its window, and the place of the edge in them."""
     never = 1 << 60
@@ -142,7 +144,7 @@ def _figures(
         numbers[numbers >= len(firsts) - 1] = -1  # an edge that was first met after the windows were made
         return np.where((rows.starts >= firsts[numbers]) & (rows.starts <= lasts[numbers]), numbers, -1)
 
-    labels, cells = store.merged(span, label, widest=WIDTH)
+    labels, cells = store.merge_rows(span, label, coarsest=WIDTH)
     figures, named = Figures.of(cells, len(labels)), list(edges.edges)
     return {named[number]: (figures, place) for place, number in enumerate(labels.tolist())}
 

@@ -14,9 +14,10 @@ from asyncdsm.agent.queries.lag import current_lags
 from asyncdsm.agent.queries.limits import MOST_EDGES, MOST_LAGS, MOST_PATHWAYS, MOST_SERVICES, Cut
 from asyncdsm.agent.queries.present import IDLE, present_of
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
-from asyncdsm.agent.store.histograms import Cells, merged
+from asyncdsm.agent.store.histograms import Histograms, merge
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, edge_id
-from asyncdsm.agent.store.store import Span, Store, by_point
+from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.agent.store.store import Store, by_point
 from asyncdsm.core.edge import MOST_PATHWAYS as MOST_PATHWAYS_OF_SERVICE
 
 CLAMPED_SHARE = 0.05
@@ -28,7 +29,7 @@ def topology(store: Store, minutes: int) -> dict[str, Any]:
     return topology_of(store, last_minutes(store, minutes))
 
 
-def topology_of(store: Store, span: Span) -> dict[str, Any]:
+def topology_of(store: Store, span: TimeRange) -> dict[str, Any]:
     """Return the map of a span."""
     keys, cells = points_of(store, span)
     seconds = covered_seconds(store, span) if keys else 0.0
@@ -53,14 +54,14 @@ def topology_of(store: Store, span: Span) -> dict[str, Any]:
     }
 
 
-def points_of(store: Store, span: Span) -> tuple[list[PointKey], Cells]:
+def points_of(store: Store, span: TimeRange) -> tuple[list[PointKey], Histograms]:
     """Return the points of a span in order, and what they counted: group `i` is point `i`."""
-    labels, cells = store.merged(span, by_point)
+    labels, cells = store.merge_rows(span, by_point)
     named = [(store.points.keys.get(label), group) for group, label in enumerate(labels.tolist())]
     known = sorted((key, group) for key, group in named if key is not None)
     place = np.full(len(labels), -1, np.int64)
     place[[group for _, group in known]] = np.arange(len(known))
-    return [key for key, _ in known], merged(cells.of_groups(place >= 0).regrouped(place))
+    return [key for key, _ in known], merge(cells.select_groups(place >= 0).relabel(place))
 
 
 Lags = Mapping[tuple[str, str, str | None], int]
@@ -99,7 +100,7 @@ def edge_shown(edge: EdgeKey, cluster: str, count: float, seconds: float, lags: 
 
 def _edges(
     keys: Sequence[PointKey],
-    cells: Cells,
+    cells: Histograms,
     seconds: float,
     lags: Lags,
     *,
@@ -109,11 +110,11 @@ def _edges(
     places: dict[EdgeKey, int] = {}
     clusters = clusters_of(keys)
     edge_of = np.array([places.setdefault(key.edge, len(places)) for key in keys], np.int64)
-    by_edge = merged(cells.regrouped(edge_of)) if keys else cells
+    by_edge = merge(cells.relabel(edge_of)) if keys else cells
     shown = Figures.of(by_edge, len(places))
     listed = list(places)
     behind_another = np.array([key.parent != 0 for key in keys], np.bool_)
-    hops = Figures.of(merged(cells.of_groups(behind_another).regrouped(edge_of)), len(places)) if keys else shown
+    hops = Figures.of(merge(cells.select_groups(behind_another).relabel(edge_of)), len(places)) if keys else shown
     return [
         {
             **edge_shown(edge, clusters[edge], float(shown.edge.counts[place]), seconds, lags),
@@ -129,7 +130,7 @@ def _edges(
 
 
 def _services(
-    store: Store, span: Span, keys: Iterable[PointKey], edges: Iterable[dict[str, Any]]
+    store: Store, span: TimeRange, keys: Iterable[PointKey], edges: Iterable[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     pathways: dict[tuple[str, str], set[tuple[int, int]]] = {}
     for key in keys:
@@ -150,7 +151,7 @@ def _services(
             "lang": facts.lang,
         }
         for name, env in sorted({*seen, *pathways})
-        for facts in [store.facts.of(name, env)]
+        for facts in [store.facts.lookup(name, env)]
     ]
 
 
@@ -159,7 +160,7 @@ def _queues(edges: Iterable[dict[str, Any]]) -> list[dict[str, str | None]]:
     return [{"type": type_, "name": name, "cluster": cluster or None} for type_, name, cluster in sorted(queues)]
 
 
-def _pathways(keys: Sequence[PointKey], cells: Cells, cut: Cut) -> list[dict[str, Any]]:
+def _pathways(keys: Sequence[PointKey], cells: Histograms, cut: Cut) -> list[dict[str, Any]]:
     shown = Figures.of(cells, len(keys))
     return [
         {

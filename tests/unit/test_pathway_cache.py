@@ -16,20 +16,20 @@ ROOM = 8
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting = deque[pathway_cache.Kept](maxlen=ROOM)
+    waiting = deque[pathway_cache.Entry](maxlen=ROOM)
     monkeypatch.setattr(pathway_cache, "ROOM", ROOM)
     monkeypatch.setattr(pathway_cache, "_waiting", waiting)
-    monkeypatch.setattr(pathway_cache, "keep", waiting.append)
+    monkeypatch.setattr(pathway_cache, "store_entry", waiting.append)
     monkeypatch.setattr(pathway_cache, "_newer", {})
     monkeypatch.setattr(pathway_cache, "_older", {})
 
 
 def remember(message: object, number: int, place: str = "topic") -> None:
-    pathway_cache.remember(message, (place, 0, number), (number, 1, 1))
+    pathway_cache.store_pathway(message, (place, 0, number), (number, 1, 1))
 
 
 def recalled(message: object, number: int, place: str = "topic") -> Context | None:
-    return pathway_cache.recall(message, (place, 0, number))
+    return pathway_cache.lookup_pathway(message, (place, 0, number))
 
 
 def test_last_messages_are_recalled_however_seldom_one_asks() -> None:
@@ -64,7 +64,7 @@ def test_threads_keep_no_more_than_there_is_room_for() -> None:
     def work() -> None:
         messages: list[Any] = [object() for _ in range(500)]
         for number, message in enumerate(messages):
-            pathway_cache.remember(message, ("topic", 0, number), (id(message), 1, 1))
+            pathway_cache.store_pathway(message, ("topic", 0, number), (id(message), 1, 1))
             found = recalled(message, number)
             assert found is None or found[0] == id(message)
 
