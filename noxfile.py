@@ -98,8 +98,8 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check")
     session.run("lint-imports", "--no-logo", "--no-cache", env={"PYTHONPATH": "integrations"})
     tools = install_page_tools(session)
-    session.run(str(tools / ".bin" / "biome"), "check", "--error-on-warnings")
-    session.run(str(tools / ".bin" / "tsc"), "--project", ".", "--typeRoots", str(tools / "@types"))
+    session.run(str(tools / ".bin" / "biome"), "check", "--error-on-warnings", external=True)
+    session.run(str(tools / ".bin" / "tsc"), "--project", ".", "--typeRoots", str(tools / "@types"), external=True)
 
 
 def install_page_tools(session: nox.Session) -> Path:

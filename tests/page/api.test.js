@@ -69,8 +69,5 @@ test("the status says what the page is doing", () => {
 test("the notice says how old the map is, if there is one", () => {
   const error = new AgentError("The agent does not answer");
   assert.equal(describeError(error, null), "The agent does not answer. Trying again …");
-  assert.equal(
-    describeError(error, "14:05:20"),
-    "The agent does not answer. The map is from 14:05:20. Trying again …",
-  );
+  assert.equal(describeError(error, "14:05:20"), "The agent does not answer. The map is from 14:05:20. Trying again …");
 });
