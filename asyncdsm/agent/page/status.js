@@ -15,7 +15,7 @@ export function describeState(state, time, error) {
   const isRejected = error instanceof AgentError && !error.unreachable;
   const texts = {
     live: "Live",
-    polling: "Live, updated every 2 seconds",
+    polling: "Live, every 2 seconds",
     slow: "Waiting for the agent …",
     paused: time ? `Paused at ${time}` : "Paused",
     away: isRejected ? "Request rejected" : "Agent unreachable",
