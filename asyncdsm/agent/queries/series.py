@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from asyncdsm.agent.intake.payload import IntakeError
-from asyncdsm.agent.queries.clusters import clusters_of
-from asyncdsm.agent.queries.figures import Figures
+from asyncdsm.agent.queries.answers import Series, SeriesPoint
+from asyncdsm.agent.queries.kafka_clusters import clusters_of
 from asyncdsm.agent.queries.lag import current_lags
+from asyncdsm.agent.queries.parameters import ApiError
+from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import covered_seconds
-from asyncdsm.agent.queries.topology import edge_shown, summed
+from asyncdsm.agent.queries.topology import edge_traffic, sum_lags
 from asyncdsm.agent.store.registry import edge_id
 from asyncdsm.agent.store.resolutions import WIDTHS
 from asyncdsm.agent.store.store import Span, Store
 
 
-def series(store: Store, edge: str, span: Span, step: int) -> dict[str, Any]:
-    """Return what passed an edge, named by its id, in each step of a span. Raises IntakeError (404)."""
+def edge_series(store: Store, edge: str, span: Span, step: int) -> Series:
+    """Return what passed an edge, given by its id, in each step of a time range. Raises ApiError (404)."""
     keys = dict(store.points.keys)
     numbers = {number: key for number, key in keys.items() if edge_id(key.edge) == edge}
     if not numbers:
-        raise IntakeError("edge", f"{edge[:40]!r} is no edge that is known here", 404)
+        raise ApiError(404, "edge", f"must be the id of a known edge, got {edge[:40]!r}")
     wanted = np.array(sorted(numbers), np.int64)
     key = next(iter(numbers.values()))
     labels, cells = store.merged(
@@ -31,20 +30,25 @@ def series(store: Store, edge: str, span: Span, step: int) -> dict[str, Any]:
         service=store.points.services.get((key.service, key.env), 0),
         widest=max(width for width in WIDTHS if step % width == 0),
     )
-    figures = Figures.of(cells, len(labels))
-    total = float(figures.edge.counts.sum())
+    quantiles = GroupQuantiles.of(cells, len(labels))
+    total = float(quantiles.edge.counts.sum())
     cluster = clusters_of(list(keys.values()))[key.edge]
-    lags = summed(current_lags(store, span))
-    return {
-        "edge": edge_shown(key.edge, cluster, total, covered_seconds(store, span), lags),
-        "step": step,
-        "points": [
-            {
-                "start": float(start * step),
-                "count": float(figures.edge.counts[place]),
-                "rate": float(figures.edge.counts[place]) / step,
-                **figures.stats(place),
-            }
-            for place, start in enumerate(labels.tolist())
-        ],
-    }
+    lags = sum_lags(current_lags(store, span))
+    return Series(
+        edge=edge_traffic(key.edge, cluster, total, covered_seconds(store, span), lags),
+        step=step,
+        points=[_point(quantiles, group, start * step, step) for group, start in enumerate(labels.tolist())],
+    )
+
+
+def _point(quantiles: GroupQuantiles, group: int, start: int, step: int) -> SeriesPoint:
+    edge_latency, pathway_latency, payload_size = quantiles.of_group(group)
+    count = float(quantiles.edge.counts[group])
+    return SeriesPoint(
+        start=float(start),
+        count=count,
+        rate=count / step,
+        edge_latency=edge_latency,
+        pathway_latency=pathway_latency,
+        payload_size=payload_size,
+    )

@@ -1,82 +1,70 @@
 """What each hop is like now: the one rule for colour, label and order, on the page and everywhere else.
 
-The present is the last minute that a service has reported, or less where the hop changed within that minute. The
-colour is that of the median, or of a tenth of the 99th percentile if that is more: a long tail shows too. `since` says
+"Now" is the last minute that a service has reported, or less if the hop changed within that minute. The colour is
+that of the median, or of a tenth of the 99th percentile if that is more, so that a long tail shows too. `since` says
 when the hop became slower, faster or idle, if that was within the last ten minutes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from asyncdsm.agent.queries.changes import Change, Slot, last_change, level_of, slowness_of, state_of
-from asyncdsm.agent.queries.figures import NOTHING, SKETCHES, Figures
+from asyncdsm.agent.queries.latency_changes import Change, Slot, last_change, state_of
+from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import settled_until
 from asyncdsm.agent.store.histograms import EDGE, Ints, summary
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import WIDTHS
 from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.map.levels import TAIL_LEVELS, level_of, slowness_of
+from asyncdsm.map.topology import NO_QUANTILES, Present
 from asyncdsm.map.words import duration_text
 
 WIDTH = WIDTHS[0]
 MINUTE = 60
-TAIL_LEVELS = 2
-"""So many levels above the median, the 99th percentile is shown beside it."""
-LOOKED_BACK = 600
-"""Seconds in which a change is looked for."""
+SECONDS_BEFORE = 600
+"""For how many seconds before the last minute changes are looked for."""
 _SLOTS = 1 << 10
-"""More than there are stretches of ten seconds in what is looked at."""
-
-IDLE: dict[str, Any] = {
-    "from": None,
-    "count": 0.0,
-    "rate": 0.0,
-    **dict.fromkeys(SKETCHES, NOTHING),
-    "slowness": 0.0,
-    "level": 0,
-    "label": "idle",
-    "tail": None,
-    "state": "idle",
-    "since": None,
-    "before": None,
-}
-"""What is said of a hop that nothing passed for at least ten minutes."""
+# More than there are slots of ten seconds in what is read.
 
 
 class Window(NamedTuple):
-    """Which buckets of an edge are the present: those that start in [first, last]."""
+    """The buckets of an edge that are its present: those that start in [first, last]."""
 
     first: int
     last: int
     began: int
-    """When the first bucket starts that was looked at and has anything of this edge's service."""
+    """The start of the first bucket that was read and has anything of this edge's service."""
     slots: list[Slot]
     change: Change | None
 
 
-def present_of(store: Store, span: Span) -> dict[EdgeKey, dict[str, Any]]:
-    """Return what each edge is like at the end of a span; edges that nothing passed in ten minutes are left out."""
+def current_states(store: Store, span: Span) -> dict[EdgeKey, Present]:
+    """Return what each edge is like at the end of a time range.
+
+    Edges that nothing passed for ten minutes are left out: they are `IDLE`.
+    """
     last = int(min(span.last, store.now())) // WIDTH * WIDTH
     edges = _EdgeNumbers(store)
-    windows = _windows(store, Span(last - LOOKED_BACK - MINUTE, span.last), edges, settled_until(span, store.now()))
-    figures = _figures(store, Span(last - 2 * MINUTE, span.last), edges, windows)
-    return {edge: _shown(window, figures.get(edge)) for edge, window in windows.items()}
+    windows = _windows(store, Span(last - SECONDS_BEFORE - MINUTE, span.last), edges, settled_until(span, store.now()))
+    quantiles = _quantiles_in_windows(store, Span(last - 2 * MINUTE, span.last), edges, windows)
+    return {edge: _state(window, quantiles.get(edge)) for edge, window in windows.items()}
 
 
 class _EdgeNumbers:
-    """Numbers the edges that are met, from 0 on."""
+    """Numbers the edges in the order in which they are met, from 0 on."""
 
     def __init__(self, store: Store) -> None:
         self._keys = store.points.keys
         self._of_point: dict[int, int] = {}
         self.edges: dict[EdgeKey, int] = {}
 
-    def of(self, points: Ints) -> Ints:
-        """Return the edge of each point; -1 for a point that is forgotten meanwhile."""
+    def of_points(self, points: Ints) -> Ints:
+        """Return the number of each point's edge; -1 for a point that was forgotten in the meantime."""
         found, place = np.unique(points, return_inverse=True)
         return np.array([self._number(point) for point in found.tolist()], np.int64)[place.reshape(-1)]
 
@@ -90,28 +78,28 @@ class _EdgeNumbers:
 
 
 def _windows(store: Store, span: Span, edges: _EdgeNumbers, settled: int) -> dict[EdgeKey, Window]:
-    """Return the window of each edge that anything passed in a span, and its slots."""
+    """Return the window of each edge that anything passed in a time range, and its slots."""
     origin = int(span.first) // MINUTE * MINUTE
 
     def label(rows: Rows) -> Ints:
         slots = np.clip((rows.starts - origin) // WIDTH, 0, _SLOTS - 1)
-        numbers = edges.of(rows.points)
+        numbers = edges.of_points(rows.points)
         return np.where(numbers >= 0, numbers * _SLOTS + slots, -1)
 
     labels, cells = store.merged(span, label, widest=MINUTE, sketch=EDGE)
     latencies = summary(cells, len(labels), EDGE)
-    named = list(edges.edges)
+    listed = list(edges.edges)
     slots: dict[EdgeKey, list[Slot]] = {}
     for group in np.flatnonzero(latencies.counts).tolist():
         number = int(labels[group])
         p50, p99 = float(latencies.p50[group]), float(latencies.p99[group])
         start = origin + number % _SLOTS * WIDTH
-        slots.setdefault(named[number // _SLOTS], []).append(Slot(start, slowness_of(p50, p99), p50))
-    reported = _reported(slots)
+        slots.setdefault(listed[number // _SLOTS], []).append(Slot(start, slowness_of(p50, p99), p50))
+    reported = _reported_buckets(slots)
     return {edge: _window(each, *reported[edge.service, edge.env], settled) for edge, each in slots.items()}
 
 
-def _reported(slots: Mapping[EdgeKey, list[Slot]]) -> dict[tuple[str, str], tuple[int, int]]:
+def _reported_buckets(slots: Mapping[EdgeKey, list[Slot]]) -> dict[tuple[str, str], tuple[int, int]]:
     """Return the first and the last bucket of each service."""
     reported: dict[tuple[str, str], tuple[int, int]] = {}
     for edge, each in slots.items():
@@ -127,10 +115,10 @@ def _window(slots: list[Slot], began: int, newest: int, settled: int) -> Window:
     return Window(max(first, change.since) if change else first, last, began, slots, change)
 
 
-def _figures(
+def _quantiles_in_windows(
     store: Store, span: Span, edges: _EdgeNumbers, windows: Mapping[EdgeKey, Window]
-) -> dict[EdgeKey, tuple[Figures, int]]:
-    """Return the figures of each edge in its window, and the place of the edge in them."""
+) -> dict[EdgeKey, tuple[GroupQuantiles, int]]:
+    """Return the quantiles of each edge in its window, and the edge's group in them."""
     never = 1 << 60
     firsts = np.full(len(edges.edges) + 1, never)
     lasts = np.full(len(edges.edges) + 1, -never)
@@ -138,34 +126,59 @@ def _figures(
         firsts[edges.edges[edge]], lasts[edges.edges[edge]] = window.first, window.last
 
     def label(rows: Rows) -> Ints:
-        numbers = edges.of(rows.points)
+        numbers = edges.of_points(rows.points)
         numbers[numbers >= len(firsts) - 1] = -1  # an edge that was first met after the windows were made
         return np.where((rows.starts >= firsts[numbers]) & (rows.starts <= lasts[numbers]), numbers, -1)
 
     labels, cells = store.merged(span, label, widest=WIDTH)
-    figures, named = Figures.of(cells, len(labels)), list(edges.edges)
-    return {named[number]: (figures, place) for place, number in enumerate(labels.tolist())}
+    quantiles, listed = GroupQuantiles.of(cells, len(labels)), list(edges.edges)
+    return {listed[number]: (quantiles, group) for group, number in enumerate(labels.tolist())}
 
 
-def _shown(window: Window, found: tuple[Figures, int] | None) -> dict[str, Any]:
+def _state(window: Window, found: tuple[GroupQuantiles, int] | None) -> Present:
     if found is None or not found[0].edge.counts[found[1]]:
-        return {**IDLE, "since": window.slots[-1].start + WIDTH}
-    figures, place = found
-    count, latency = float(figures.edge.counts[place]), figures.edge.stats(place)
-    p50, p99 = latency["p50"] or 0.0, latency["p99"] or 0.0
+        return _idle(window.slots[-1].start + WIDTH)
+    quantiles, group = found
+    count = float(quantiles.edge.counts[group])
+    edge_latency, pathway_latency, payload_size = quantiles.of_group(group)
+    p50, p99 = edge_latency.p50 or 0.0, edge_latency.p99 or 0.0
     slowness = slowness_of(p50, p99)
     state = state_of(slowness, window.change)
     change = None if state == "steady" else window.change
-    return {
-        "from": float(window.first),
-        "count": count,
-        "rate": count / (window.last + WIDTH - max(window.first, window.began)),
-        **figures.stats(place),
-        "slowness": slowness,
-        "level": level_of(slowness),
-        "label": duration_text(p50),
-        "tail": duration_text(p99) if level_of(p99) >= level_of(p50) + TAIL_LEVELS else None,
-        "state": state,
-        "since": None if change is None else float(change.since),
-        "before": None if change is None else change.p50,
-    }
+    return Present(
+        from_=float(window.first),
+        count=count,
+        rate=count / (window.last + WIDTH - max(window.first, window.began)),
+        edge_latency=edge_latency,
+        pathway_latency=pathway_latency,
+        payload_size=payload_size,
+        slowness=slowness,
+        level=level_of(slowness),
+        label=duration_text(p50),
+        tail=duration_text(p99) if level_of(p99) >= level_of(p50) + TAIL_LEVELS else None,
+        state=state,
+        since=None if change is None else float(change.since),
+        before=None if change is None else change.p50,
+    )
+
+
+def _idle(since: float | None) -> Present:
+    return Present(
+        from_=None,
+        count=0.0,
+        rate=0.0,
+        edge_latency=NO_QUANTILES,
+        pathway_latency=NO_QUANTILES,
+        payload_size=NO_QUANTILES,
+        slowness=0.0,
+        level=0,
+        label="idle",
+        tail=None,
+        state="idle",
+        since=since,
+        before=None,
+    )
+
+
+IDLE = _idle(None)
+"""The state of a hop that nothing passed for at least ten minutes."""
