@@ -49,7 +49,7 @@ TYPED = ["asyncdsm", "integrations", "tests", "examples", "benchmarks", "noxfile
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = True
-nox.options.sessions = ["lint", "types", "package", f"tests-{THIS}"]
+nox.options.sessions = ["lint", "types", "package", "page", f"tests-{THIS}"]
 
 
 def group(name: str) -> tuple[str, ...]:
@@ -92,11 +92,34 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format, and that imports go down only."""
-    session.install(*group("lint"))
+    """Check style, format, and that imports go down only; of the page, style, format and types."""
+    session.install(*group("lint"), *group("page"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports", "--no-logo", "--no-cache", env={"PYTHONPATH": "integrations"})
+    tools = install_page_tools(session)
+    session.run(str(tools / ".bin" / "biome"), "check", "--error-on-warnings")
+    session.run(str(tools / ".bin" / "tsc"), "--project", ".", "--typeRoots", str(tools / "@types"))
+
+
+def install_page_tools(session: nox.Session) -> Path:
+    """Install what checks the page, in the versions of `package.json`, and return the folder of the npm packages.
+
+    node and npm themselves come from PyPI, with the dependency group `page`.
+    """
+    folder = Path(session.create_tmp(), "npm").resolve()
+    versions = json.loads(Path("package.json").read_text())["devDependencies"]
+    options = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel", "error"]
+    packages = [f"{name}@{version}" for name, version in versions.items()]
+    session.run("npm", "install", "--prefix", str(folder), *options, *packages)
+    return folder / "node_modules"
+
+
+@nox.session
+def page(session: nox.Session) -> None:
+    """Run the unit tests of the page's JavaScript; what follows `--` goes to node."""
+    session.install(*group("page"))
+    session.run("node", "--test", *(session.posargs or ["tests/page/*.test.js"]))
 
 
 @nox.session

@@ -11,18 +11,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from asyncdsm._internal import forks
-from asyncdsm._internal.ddtrace_compat import silence_ddtrace
-from asyncdsm._internal.log import counting, warn_each_minute
+from asyncdsm._internal.ddtrace_compat import disable_ddtrace_streams
+from asyncdsm._internal.log import pluralize, warn_each_minute
 from asyncdsm.core import checkpoint, lag
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.counters import Accounts, Stats
+from asyncdsm.core.counters import Counters, Stats
 from asyncdsm.core.ddtrace_manual import take_over_from_ddtrace
 from asyncdsm.core.lag import Lag
+from asyncdsm.core.recorder import Recorder
+from asyncdsm.errors import AlreadyRunningError
 from asyncdsm.settings import Settings
 
 if TYPE_CHECKING:
-    from asyncdsm.delivery.event_loops import Host
+    from asyncdsm.delivery.event_loops import LoopMain
     from asyncdsm.delivery.exporters import Exporter
     from asyncdsm.delivery.flusher import Flusher
 
@@ -30,10 +32,6 @@ T = TypeVar("T")
 
 GRACE_SECONDS = 2.0
 """Beyond the deadline for delivery, for closing connections and for a worker thread to come back."""
-
-
-class AlreadyRunningError(RuntimeError):
-    """A second DataStreams was started while one runs."""
 
 
 class DataStreams:
@@ -55,16 +53,16 @@ class DataStreams:
         if not isinstance(self.settings, Settings):
             raise TypeError(f"settings must be an asyncdsm.Settings, got {type(settings).__name__}")
         self._exporter = exporter
-        self._accounts = Accounts()
+        self._counters = Counters()
         self._aggregator: Aggregator | None = None
         self._flusher: Flusher | None = None
         self._is_alive: Callable[[], bool] = lambda: False
 
     @property
     def stats(self) -> Stats:
-        """The accounts of this process: `recorded == delivered + pending + dropped`, at every moment."""
+        """The counters of this process: `recorded == delivered + pending + dropped`, at every moment."""
         aggregator = self._aggregator
-        return self._accounts.snapshot() if aggregator is None else aggregator.stats()
+        return self._counters.snapshot() if aggregator is None else aggregator.stats()
 
     def lag(self) -> list[Lag]:
         """Return how far behind each consumer is, per group, topic and partition, from what the clients know."""
@@ -74,7 +72,7 @@ class DataStreams:
         """Start, flushing in this event loop. Raises AlreadyRunningError."""
         from asyncdsm.delivery import event_loops  # noqa: PLC0415
 
-        self._start(event_loops.start_in_loop)
+        self._start(event_loops.start_in_current_loop)
 
     async def aclose(self) -> None:
         """Stop, and deliver what was recorded, also when this task is being cancelled."""
@@ -95,7 +93,7 @@ class DataStreams:
         """
         if not self.settings.enabled or _captured is not None:
             return
-        silence_ddtrace(measuring=False)
+        disable_ddtrace_streams(measuring=False)
         with _starting:
             if _standby is None and self is not _running:
                 self._aggregator = None  # of an earlier life, whose flush has ended
@@ -114,7 +112,7 @@ class DataStreams:
         """Send all that was recorded up to now, unfinished buckets too; returns after one try."""
         flusher = self._flusher
         if flusher is not None:
-            await self._in_thread(flusher.request().wait, self._patience)
+            await self._in_thread(flusher.request_flush().wait, self._patience)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -152,13 +150,13 @@ class DataStreams:
         """The flush did not come to its end in time: it had no turn, or waits for what cannot be cancelled."""
         pending = self.stats.pending
         if pending:
-            warn_each_minute("late", "not delivered in time, and perhaps lost: %s", counting(pending, "checkpoint"))
+            warn_each_minute("late", "not delivered in time, and perhaps lost: %s", pluralize(pending, "checkpoint"))
 
     @property
     def _patience(self) -> float:
         return self.settings.shutdown_seconds + GRACE_SECONDS
 
-    def _start(self, host: Callable[[Host], Callable[[], bool]]) -> None:
+    def _start(self, host: Callable[[LoopMain], Callable[[], bool]]) -> None:
         if not self.settings.enabled or _captured is not None:
             return
         take_over_from_ddtrace()  # before the lock: what it says may be sent by a client that is followed
@@ -171,18 +169,18 @@ class DataStreams:
             _set_running(self)
             _bring_to_front()
 
-    def _begin(self, host: Callable[[Host], Callable[[], bool]]) -> None:
+    def _begin(self, host: Callable[[LoopMain], Callable[[], bool]]) -> None:
         from asyncdsm.delivery.flusher import Flusher  # noqa: PLC0415
 
-        forks.let_forks_wait()
-        settings, self._accounts = self.settings, Accounts()
+        forks.make_forks_wait_for_imports()
+        settings, self._counters = self.settings, Counters()
         self._aggregator = aggregator = Aggregator(
             settings.service,
             settings.env,
             bucket_ns=round(settings.bucket_seconds * 1e9),
             max_points=settings.max_points,
             max_header_bytes=settings.max_header_bytes,
-            accounts=self._accounts,
+            counters=self._counters,
         )
         self._flusher = flusher = Flusher(aggregator, settings, self._make_exporter, self._move)
         self._is_alive = host(flusher.run)
@@ -205,14 +203,14 @@ class DataStreams:
 
     def _move(self, flusher: Flusher) -> None:
         """Let the flush go on in a thread, when its event loop ended with it; at the interpreter's end, finish here."""
-        from asyncdsm.delivery.event_loops import run_here, start_in_thread  # noqa: PLC0415
+        from asyncdsm.delivery.event_loops import run_in_own_loop, start_in_thread  # noqa: PLC0415
 
         try:
             self._is_alive = start_in_thread(flusher.run)
         except RuntimeError:
             self._is_alive = lambda: False
             if flusher.is_stopping:
-                run_here(flusher.run)
+                run_in_own_loop(flusher.run)
 
     def _make_exporter(self) -> Exporter:
         if self._exporter is None:
@@ -226,7 +224,7 @@ class DataStreams:
         if self._flusher is not None:
             self._flusher.abandon()
         self._aggregator = self._flusher = None
-        self._accounts = Accounts()
+        self._counters = Counters()
         self._is_alive = lambda: False
 
     def _wake_up(self) -> Aggregator | None:
@@ -246,7 +244,7 @@ class DataStreams:
 
 _running: DataStreams | None = None
 _standby: DataStreams | None = None
-_captured: Aggregator | None = None
+_captured: Recorder | None = None
 _starting = threading.Lock()
 
 
@@ -266,8 +264,8 @@ def _set_standby(streams: DataStreams | None) -> None:
 
 
 @contextmanager
-def capturing(aggregator: Aggregator) -> Iterator[None]:
-    """Let all checkpoints go to this aggregator inside the block, where a DataStreams that is started does nothing.
+def capturing(recorder: Recorder) -> Iterator[None]:
+    """Let all checkpoints go to this recorder inside the block, where a DataStreams that is started does nothing.
 
     Raises AlreadyRunningError when a DataStreams runs or something captures already.
     """
@@ -275,7 +273,7 @@ def capturing(aggregator: Aggregator) -> Iterator[None]:
     with _starting:
         if _running is not None or _captured is not None:
             raise AlreadyRunningError("a DataStreams is running, or something captures already: one at a time")
-        _captured = aggregator
+        _captured = recorder
         _bring_to_front()
     try:
         yield
@@ -288,11 +286,11 @@ def _bring_to_front() -> None:
     """Let checkpoints go to what captures them, else to what runs, else to what stands by."""
     front = _running or _standby
     if _captured is not None:
-        checkpoint.activate(_captured)
+        checkpoint.set_recorder(_captured)
     elif front is not None:
-        checkpoint.activate(front._aggregator, front._wake_up)
+        checkpoint.set_recorder(front._aggregator, front._wake_up)
     else:
-        checkpoint.activate(None)
+        checkpoint.set_recorder(None)
 
 
 def _after_fork() -> None:
@@ -310,7 +308,7 @@ def _close_at_exit() -> None:
             streams.close()
 
 
-forks.on_fork(_after_fork)
+forks.call_in_forked_child(_after_fork)
 # `threading`'s own hook runs in the children of multiprocessing too, which `atexit` does not. It is private, and
 # `concurrent.futures` stands on it.
 getattr(threading, "_register_atexit", atexit.register)(_close_at_exit)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from time import time_ns
 from typing import NamedTuple
 
-from asyncdsm.core import checkpoint
-from asyncdsm.core.aggregator import Aggregator, Sample
+from asyncdsm.core import current
+from asyncdsm.core.edge import Point
+from asyncdsm.core.recorder import BaseRecorder, Sample
 from asyncdsm.streams import capturing
 
 
@@ -61,12 +63,13 @@ class ManualClock:
         self.now_ns += round(seconds * 1e9)
 
 
-class Captured(Aggregator):
+class Captured(BaseRecorder):
     """What was captured so far, in the order it happened."""
 
     def __init__(self, service: str, env: str | None, now: Callable[[], int]) -> None:
         super().__init__(service, env, now=now)
         self.strict = True  # an error of ours is the test's to see
+        self._lock = Lock()
         self._checkpoints: list[Checkpoint] = []
         self.backlogs: dict[tuple[str, ...], int] = {}
         """The highest offset by its sorted tags (protocol §6)."""
@@ -74,17 +77,21 @@ class Captured(Aggregator):
     @property
     def checkpoints(self) -> list[Checkpoint]:
         """All checkpoints."""
-        with self._lock:
-            self._fold()
+        self.fold()
         return self._checkpoints
 
-    def _fold(self) -> None:
-        """Keep each checkpoint as a whole, instead of counting it."""
-        taken = len(self.samples)
-        self._checkpoints += map(_checkpoint, self.samples[:taken])
-        del self.samples[:taken]
+    def fold(self) -> None:
+        """Keep each checkpoint as a whole."""
+        with self._lock:
+            samples = self.samples[:]
+            del self.samples[: len(samples)]  # what other threads appended meanwhile stays
+            self._checkpoints += map(_checkpoint, samples)
 
-    def _add_offset(self, tags: tuple[str, ...], offset: int) -> None:
+    def admit(self, _point: Point) -> bool:
+        """Admit every point."""
+        return True
+
+    def add_offset(self, tags: tuple[str, ...], offset: int) -> None:
         """Keep the highest offset."""
         self.backlogs[tags] = max(offset, self.backlogs.get(tags, offset))
 
@@ -119,9 +126,9 @@ def capture(*, service: str = "test", env: str | None = None, now: Callable[[], 
     DataStreams runs or something captures already.
     """
     captured = Captured(service, env, now)
-    before = checkpoint.standing()
+    before = current.snapshot()
     try:
         with capturing(captured):
             yield captured
     finally:
-        checkpoint.set_current(before)
+        current.set_current(before)

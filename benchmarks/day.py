@@ -18,7 +18,7 @@ import httpx2
 import numpy as np
 
 from asyncdsm.agent.intake.payload import BucketReport, PointReport, Report
-from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Cells, key_of
+from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, encode_key
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.histogram import MULTIPLIER, OFFSET
 from benchmarks.contest import Benchmark, Claim, Contestant
@@ -96,7 +96,7 @@ def _fill(path: Path) -> None:
 
 
 def _report(chance: np.random.Generator, service: int, start: int, messages: int) -> Report:
-    parts, points = list[Cells](), list[PointReport]()
+    parts, points = list[Histograms](), list[PointReport]()
     for edge in range(EDGES):
         number = service * EDGES + edge
         tags = f"direction:{'in' if edge else 'out'}", f"topic:topic-{number}", "type:kafka"
@@ -104,8 +104,8 @@ def _report(chance: np.random.Generator, service: int, start: int, messages: int
         latency = np.exp(chance.normal(-4 + edge, 0.5, messages))
         for sketch, values in ((EDGE, latency), (PATHWAY, 3 * latency), (SIZE, chance.integers(200, 2_000, messages))):
             bins, counts = np.unique(np.floor(np.log(values) * MULTIPLIER + OFFSET), return_counts=True)
-            parts.append(Cells(bins.astype(np.int64) + key_of(edge, sketch, 0), counts.astype(np.float64)))
-    cells = Cells(np.concatenate([part.keys for part in parts]), np.concatenate([part.counts for part in parts]))
+            parts.append(Histograms(bins.astype(np.int64) + encode_key(edge, sketch, 0), counts.astype(np.float64)))
+    cells = Histograms(np.concatenate([part.keys for part in parts]), np.concatenate([part.counts for part in parts]))
     buckets = [BucketReport(start * 10**9, 10**10, points, [])]
     return Report(f"service-{service}", "bench", "python", "", buckets, cells)
 

@@ -11,6 +11,7 @@ from msgspec import DecodeError, ValidationError
 from msgspec.json import decode
 
 from asyncdsm._version import __version__
+from asyncdsm.errors import AsyncDSMError
 from asyncdsm.map.topology import Topology
 
 URL = "http://127.0.0.1:8126"
@@ -19,7 +20,7 @@ PATIENCE_SECONDS = 20.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
-class NoAnswerError(RuntimeError):
+class NoAnswerError(AsyncDSMError, RuntimeError):
     """There is no topology to be had: one line that says where from, and why."""
 
 

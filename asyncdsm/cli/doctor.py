@@ -11,8 +11,9 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from typing import Any
 
 from asyncdsm._version import __version__
+from asyncdsm.errors import SettingError
 from asyncdsm.integration.registry import integration_of, is_installed, names
-from asyncdsm.settings import SettingError, Settings, sources
+from asyncdsm.settings import Settings, sources
 
 PATIENCE_SECONDS = 3.0
 

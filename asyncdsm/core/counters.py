@@ -1,4 +1,4 @@
-"""The accounts: what was recorded, and what became of it."""
+"""The counters: what was recorded, and what became of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Stats(NamedTuple):
-    """A moment's accounts, in checkpoints: `recorded == delivered + pending + dropped`."""
+    """A moment's counters, in checkpoints: `recorded == delivered + pending + dropped`."""
 
     recorded: int
     delivered: int
@@ -32,7 +32,7 @@ class Stats(NamedTuple):
         return sum(self.dropped_by.values())
 
 
-class Accounts:
+class Counters:
     """Counters that any thread may change; each change leaves the balance even."""
 
     def __init__(self) -> None:
@@ -61,13 +61,13 @@ class Accounts:
             self._pending -= count
             self._dropped[cause] = self._dropped.get(cause, 0) + count
 
-    def note(self, what: str, times: int = 1) -> None:
+    def increment(self, what: str, times: int = 1) -> None:
         """Count something that is worth knowing and loses nothing: a field of Stats."""
         with self._lock:
             self._noted[what] += times
 
     def snapshot(self, waiting: int = 0) -> Stats:
-        """Return the accounts, with `waiting` checkpoints that were made and not counted yet."""
+        """Return the counters, with `waiting` checkpoints that were made and not counted yet."""
         with self._lock:
             return Stats(
                 self._recorded + waiting,

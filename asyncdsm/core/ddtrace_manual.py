@@ -10,7 +10,7 @@ import sys
 from functools import lru_cache
 from typing import Any
 
-from asyncdsm._internal.ddtrace_compat import silence_ddtrace
+from asyncdsm._internal.ddtrace_compat import disable_ddtrace_streams
 from asyncdsm._internal.log import warn_once
 from asyncdsm.core import checkpoint
 from asyncdsm.core.edge import Edge
@@ -19,7 +19,7 @@ from asyncdsm.core.pathway import Pathway
 
 def take_over_from_ddtrace() -> None:
     """Turn ddtrace's Data Streams off in this process, and let its manual checkpoints reach asyncdsm."""
-    silence_ddtrace()
+    disable_ddtrace_streams()
     module: Any = sys.modules.get("ddtrace.data_streams")
     if module is None:
         return
@@ -37,7 +37,7 @@ class _Processor:
         self._original = original
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._original(*args, **kwargs) if checkpoint.running() is None else _Call()
+        return self._original(*args, **kwargs) if checkpoint.ensure_recorder() is None else _Call()
 
 
 class _Call:
@@ -55,17 +55,15 @@ class _Call:
         try:
             edge = _edge(tuple(tags))
             if "direction:out" in tags:
-                parts = checkpoint.departing(edge)
+                parts = checkpoint.begin_produce(edge)
                 if parts is None:
                     return None
-                checkpoint.count(parts[1])
-                return Context(checkpoint.pathway_at(parts[1]))
-            pathway = checkpoint.consume(edge, self._header or None)
-            return None if pathway is None else Context(pathway)
+                checkpoint.finish_produce(parts[1])
+                return Context(checkpoint.pathway_after(parts[1]))
+            consumed = checkpoint.consume(edge, self._header or None)
+            return None if consumed is None else Context(Pathway(*consumed))
         except Exception as error:
-            aggregator = checkpoint.active()
-            if aggregator is not None:
-                aggregator.failed(error, "hook", checkpoint.HOOK_FAILED)
+            checkpoint.report_hook_error(error)
             return None
 
 

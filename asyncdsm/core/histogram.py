@@ -15,11 +15,11 @@ ZERO = -(1 << 20)
 """Where values too small for a bin are counted: below every real bin."""
 
 
-def bin_of(value: float) -> int:
+def bin_index(value: float) -> int:
     """Return the bin of a latency in seconds or a size in bytes; `ZERO` below the smallest normal number."""
     return floor(log(value) * MULTIPLIER + OFFSET) if value >= MIN_POSITIVE else ZERO
 
 
-def value_of(bin_: int) -> float:
+def bin_value(bin_: int) -> float:
     """Return the value that stands for a bin: no value of the bin is further from it than 0.8 %."""
     return 0.0 if bin_ == ZERO else float(GAMMA ** (bin_ - OFFSET) * 2 * GAMMA / (1 + GAMMA))

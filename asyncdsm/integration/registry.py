@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from asyncdsm._internal.log import warn_once
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.pathway import Context, Pathway
+from asyncdsm.errors import UnknownClientError
 from asyncdsm.integration.formats import lambda_events
 
 ENTRY_POINTS = "asyncdsm.integrations"
@@ -42,10 +43,6 @@ class Integration(Protocol):
 
     def pathway_of(self, message: Any) -> Context | None:
         """Return the pathway of a consumed message, from the message alone; None if it is not this client's."""
-
-
-class UnknownClientError(TypeError):
-    """No integration knows this object, or none has this name."""
 
 
 def wrap(client: Client) -> Client:
@@ -109,7 +106,7 @@ def using(message: Any) -> Iterator[Pathway | None]:
     UnknownClientError.
     """
     pathway = pathway_of(message)
-    with checkpoint.continuing(pathway):
+    with current.restored(pathway):
         yield pathway
 
 
@@ -118,7 +115,7 @@ def pathway_of(message: Any) -> Pathway | None:
 
     None too for an object that is not a consumed message of a client known here: see `using`.
     """
-    aggregator = checkpoint.running()
+    aggregator = checkpoint.ensure_recorder()
     if aggregator is None:
         return None
     for integration in _loadable():
@@ -130,16 +127,16 @@ def pathway_of(message: Any) -> Pathway | None:
         if context is not None:
             return Pathway(*context)
     try:
-        pathway = lambda_events.pathway_of(message)
+        context = lambda_events.pathway_of(message)
     except Exception as error:  # such as a proxy that leads to nothing here
         report_hook_error(error)
         return None
-    if pathway is not None:
-        return pathway
+    if context is not None:
+        return Pathway(*context)
     problem = f"not a consumed message: {_name_of(type(message))}; known: {_known()}"
     if aggregator.strict:
         raise UnknownClientError(problem)
-    aggregator.accounts.note("malformed")
+    aggregator.counters.increment("malformed")
     warn_once(f"unknown-message-{_name_of(type(message))}", "asyncdsm.using() got %s", problem)
     return None
 

@@ -40,7 +40,7 @@ def _answered(client: Client, batch: Any, answer: Any) -> None:
         error = answer.exception()
         if error is None:
             _acknowledged(client, batch, answer.result())
-        elif client.injects and isinstance(error, REFUSALS) and checkpoint.running() is not None:
+        elif client.injects and isinstance(error, REFUSALS) and checkpoint.ensure_recorder() is not None:
             client.injects = False
             warn(
                 "the broker refused a batch for topic %s (%r): this producer's messages carry no context from now on, "

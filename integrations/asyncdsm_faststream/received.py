@@ -44,7 +44,7 @@ def take(message: Any, subscriber: Any, consumer: Any) -> Context | None:
     if counted is not None:
         return counted
     found = read(message, subscriber, consumer)
-    pathway = None if found is None else checkpoint.arrived(*found)
+    pathway = None if found is None else checkpoint.consume(*found)
     place = _place_of(message)
     if pathway is not None and place is not None:
         remember(message, place, _TakenHere(pathway))
@@ -59,7 +59,7 @@ def pathway_of(message: Any) -> Context | None:
     if counted is not None:
         return counted
     found = read(message, None, None)
-    return None if found is None else checkpoint.next_pathway(found.edge, found.header, found.broker_ns)
+    return None if found is None else checkpoint.peek_consume(found.edge, found.header, found.broker_ns)
 
 
 def counted_below(message: Any) -> Context | None:

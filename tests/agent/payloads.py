@@ -10,10 +10,10 @@ from ddsketch.pb import ddsketch_pb2
 from msgspec.msgpack import encode as to_msgpack
 
 from asyncdsm.agent.intake.payload import Report
-from asyncdsm.agent.store.histograms import EDGE, LARGEST_BIN, key_of
+from asyncdsm.agent.store.histograms import EDGE, LARGEST_BIN, encode_key
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
-from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO, bin_of
+from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO, bin_index
 from asyncdsm.delivery.payload import pack
 from asyncdsm.delivery.sketch import encode
 from asyncdsm.settings import Settings
@@ -59,7 +59,7 @@ def passed(
     aggregator: Aggregator, edge: Edge, seconds: Iterable[float], *, parent: int = 0, size: int | None = None
 ) -> int:
     """Record a message per latency (its pathway took twice as long); return the pathway's hash behind the edge."""
-    point = edge.point(aggregator, parent)
+    point = aggregator.point(edge, parent)
     for latency in seconds:
         nanoseconds = round(latency * SECOND_NS)
         aggregator.record((point, aggregator.now(), nanoseconds, 2 * nanoseconds, size))
@@ -68,18 +68,18 @@ def passed(
 
 def bins_of(report: Report, sketch: int = EDGE, group: int = 0) -> dict[int, float]:
     """Return what a report counts in one of the sketches of one of its points."""
-    first, last = key_of(group, sketch, -LARGEST_BIN - 1), key_of(group, sketch, LARGEST_BIN)
+    first, last = encode_key(group, sketch, -LARGEST_BIN - 1), encode_key(group, sketch, LARGEST_BIN)
     counted = dict[int, float]()
     for key, count in zip(report.cells.keys.tolist(), report.cells.counts.tolist(), strict=True):
         if first <= key <= last:
-            bin_ = key - key_of(group, sketch, 0) if key > first else ZERO
+            bin_ = key - encode_key(group, sketch, 0) if key > first else ZERO
             counted[bin_] = counted.get(bin_, 0) + count
     return counted
 
 
 def point(*leave_out: str, **changed: Any) -> dict[str, Any]:
     """Return a point as a tracer writes it, with `changed` fields."""
-    latency = encode({bin_of(0.25): 4})
+    latency = encode({bin_index(0.25): 4})
     fields = {
         "EdgeTags": ["type:kafka", "topic:orders", "direction:out"],
         "Hash": 7,

@@ -16,7 +16,7 @@ from asyncdsm.agent.queries import pathways as pathways_module
 from asyncdsm.agent.queries import topology as topology_module
 from asyncdsm.agent.queries.answer_limits import AnswerLimits
 from asyncdsm.agent.store import store as store_module
-from asyncdsm.agent.store.resolutions import WIDTHS
+from asyncdsm.agent.store.resolutions import RESOLUTIONS
 from asyncdsm.agent.store.shares import FairShares
 from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import NOW, Client, bucket, payload, point
@@ -90,7 +90,7 @@ def test_rolled_up_rows_leave_out_forgotten_pathways(clock: Clock) -> None:
     expected = kept(store)
     clock.now += 7200
     store.flush()
-    assert store._extents[WIDTHS[-1]].until > clock.now - 7200
+    assert store._extents[RESOLUTIONS[-1]].until > clock.now - 7200
     assert kept(store) == expected
 
 

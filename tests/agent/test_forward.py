@@ -16,7 +16,7 @@ from anyio import to_thread
 
 from asyncdsm._internal import log
 from asyncdsm.agent.http.serve import running_agent
-from asyncdsm.agent.intake.forwarder import is_here
+from asyncdsm.agent.intake.forwarder import is_own_address
 from asyncdsm.delivery import retry
 from asyncdsm.settings import Settings
 from tests.agent.payloads import GZIP, INTAKE, Client, bucket, payload, point
@@ -30,7 +30,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again soon, and say everything again."""
     monkeypatch.setattr(retry, "FIRST_DELAY", 0.02)
     monkeypatch.setattr(retry, "LONGEST_DELAY", 0.1)
-    log.forget()
+    log.forget_warnings()
 
 
 @asynccontextmanager
@@ -53,7 +53,7 @@ def body(number: int) -> bytes:
 
 
 async def forwarded(client: Client) -> dict[str, Any]:
-    """Return the accounts, which balance at any time."""
+    """Return the counters, which balance at any time."""
     shown: dict[str, Any] = (await client.get("/api/health")).json()["forwarded"]
     assert shown["recorded"] == shown["delivered"] + shown["pending"] + sum(shown["dropped"].values())
     return shown
@@ -199,10 +199,10 @@ def test_not_to_itself() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     for host in ("localhost", "127.0.0.1", "127.0.0.5", socket.gethostname()):
-        assert is_here(f"http://{host}:{port}", port)
-        assert not is_here(f"http://{host}:{port}", port + 1)
-    assert not is_here("http://192.0.2.1:80", 80)
-    assert not is_here("http://no-such-host.invalid", 80)
+        assert is_own_address(f"http://{host}:{port}", port)
+        assert not is_own_address(f"http://{host}:{port}", port + 1)
+    assert not is_own_address("http://192.0.2.1:80", 80)
+    assert not is_own_address("http://no-such-host.invalid", 80)
     command = [sys.executable, "-m", "asyncdsm", "agent", "--port", str(port)]
     done = subprocess.run(
         [*command, "--forward", f"http://user:secret@localhost:{port}"],

@@ -12,7 +12,8 @@ from msgspec import to_builtins
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.lag import KafkaOffsets, lag_over_time, lags_of
 from asyncdsm.agent.queries.topology import topology, topology_of
-from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.agent.store.store import Store
 from asyncdsm.map.topology import PartitionLag
 from tests.agent.payloads import NOW, bucket, payload, point
 
@@ -226,7 +227,7 @@ def test_lag_over_time_compares_offsets_of_one_bucket_and_ends_with_the_last_tha
         if start < START + 50:
             clock.report(start, {COMMITTED: produced_by(start + 10) + 1})
     clock.now = START + 61.0
-    (series,) = lag_over_time(clock.store, Span(START, NOW), "orders", None).series
+    (series,) = lag_over_time(clock.store, TimeRange(START, NOW), "orders", None).series
     assert [point.behind for point in series.points] == [0] * 5
 
 
@@ -234,7 +235,7 @@ def test_lag_at_the_end_of_a_past_span_is_that_of_its_last_bucket() -> None:
     clock = Clock()
     for start in range(START, START + 60, 10):
         clock.report(start, {PRODUCED: produced_by(start + 10), COMMITTED: 100})
-    past = topology_of(clock.store, Span(START, START + 30.0))
+    past = topology_of(clock.store, TimeRange(START, START + 30.0))
     assert [lag.behind for lag in past.lag] == [produced_by(START + 30) + 1 - 100]
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from asyncdsm.agent.intake.payload import BucketReport, PointReport, Report
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.topology import points_of
-from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Cells, key_of, merged, packed, unpacked
-from asyncdsm.agent.store.resolutions import FOREVER, WIDTHS, Extent, Piece, pieces
-from asyncdsm.agent.store.store import Span, Store
-from asyncdsm.core.histogram import ZERO, bin_of
+from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, encode_key, merge, pack, unpack
+from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS, Coverage, Slice, TimeRange, plan_slices
+from asyncdsm.agent.store.store import Store
+from asyncdsm.core.histogram import ZERO, bin_index
 from tests.agent.payloads import NOW
 from tests.agent.test_merging import exact
 
@@ -35,9 +35,9 @@ class Clock:
 
 
 def report(start: int, latency: float) -> Report:
-    keys = [key_of(0, sketch, bin_of(latency)) for sketch in (EDGE, PATHWAY, SIZE)]
+    keys = [encode_key(0, sketch, bin_index(latency)) for sketch in (EDGE, PATHWAY, SIZE)]
     buckets = [BucketReport(start * 10**9, 10**10, [PointReport(("type:kafka",), 1, 0)], [])]
-    return Report("s", "", "go", "", buckets, Cells(np.array(keys, np.int64), np.ones(3)))
+    return Report("s", "", "go", "", buckets, Histograms(np.array(keys, np.int64), np.ones(3)))
 
 
 def filled(chance: random.Random, days: int) -> tuple[Store, list[tuple[int, float]]]:
@@ -66,13 +66,13 @@ def test_any_span_of_any_levels(seed: int, ends: list[int]) -> None:
     assert extents[HOUR].until > BEGAN + 2 * DAY
     for one, other in zip(ends[::2], ends[1::2], strict=True):
         first, last = BEGAN + min(one, other), BEGAN + max(one, other) + 10
-        read = sorted(piece[1:] for piece in pieces(first // 10 * 10, -(-last // 10) * 10, extents))
+        read = sorted(piece[1:] for piece in plan_slices(first // 10 * 10, -(-last // 10) * 10, extents))
         begin, end = read[0][0], read[-1][1]
         assert all(before[1] == after[0] for before, after in pairwise(read))
         assert first - HOUR < begin <= first
         assert last <= end < last + HOUR
         values = [latency for start, latency in data if begin <= start // 10 * 10 < end]
-        _, cells = points_of(store, Span(first, last))
+        _, cells = points_of(store, TimeRange(first, last))
         figures = GroupQuantiles.of(cells, 1)
         assert figures.edge.counts.tolist() == [len(values)]
         for summary in figures if values else ():
@@ -87,11 +87,11 @@ def test_any_span_of_any_levels(seed: int, ends: list[int]) -> None:
 def test_pieces_have_each_moment_once(first: int, length: int, marks: list[int]) -> None:
     since = sorted((mark * HOUR // 2 for mark in marks[:3]), reverse=True)
     until = sorted((max(mark * HOUR // 2, *since) for mark in marks[3:]), reverse=True)
-    extents = {10: Extent(min(since[0], until[0]), FOREVER)}
-    for width, begin, end in zip(WIDTHS[1:], [*since[1:], 0], until, strict=True):
-        extents[width] = Extent(begin // HOUR * HOUR, end // width * width)
+    extents = {10: Coverage(min(since[0], until[0]), FOREVER)}
+    for width, begin, end in zip(RESOLUTIONS[1:], [*since[1:], 0], until, strict=True):
+        extents[width] = Coverage(begin // HOUR * HOUR, end // width * width)
     first, last = first // 10 * 10, (first + length) // 10 * 10
-    found = sorted(pieces(first, last, extents), key=lambda piece: piece.first)
+    found = sorted(plan_slices(first, last, extents), key=lambda piece: piece.first)
     assert all(before.last == after.first for before, after in pairwise(found))
     assert all(piece.first % piece.width == piece.last % piece.width == 0 for piece in found)
     if last > first:
@@ -100,12 +100,12 @@ def test_pieces_have_each_moment_once(first: int, length: int, marks: list[int])
 
 
 def test_the_widest_are_taken() -> None:
-    extents = {10: Extent(0, FOREVER), **dict.fromkeys(WIDTHS[1:], Extent(0, FOREVER))}
-    assert list(pieces(3590, 2 * HOUR + 70, extents)) == [
-        Piece(10, 3590, HOUR),
-        Piece(HOUR, HOUR, 2 * HOUR),
-        Piece(60, 2 * HOUR, 2 * HOUR + 60),
-        Piece(10, 2 * HOUR + 60, 2 * HOUR + 70),
+    extents = {10: Coverage(0, FOREVER), **dict.fromkeys(RESOLUTIONS[1:], Coverage(0, FOREVER))}
+    assert list(plan_slices(3590, 2 * HOUR + 70, extents)) == [
+        Slice(10, 3590, HOUR),
+        Slice(HOUR, HOUR, 2 * HOUR),
+        Slice(60, 2 * HOUR, 2 * HOUR + 60),
+        Slice(10, 2 * HOUR + 60, 2 * HOUR + 70),
     ]
 
 
@@ -120,23 +120,23 @@ CELLS = st.dictionaries(
 @given(parts=st.lists(CELLS, min_size=1, max_size=4))
 def test_cells_add_up_and_are_packed_without_loss(parts: list[dict[tuple[int, int, int], float]]) -> None:
     expected: dict[int, float] = {}
-    made = list[Cells]()
+    made = list[Histograms]()
     for part in parts:
-        keys = {key_of(*where): float(count) for where, count in part.items()}
-        made.append(Cells(np.array(list(keys), np.int64), np.array(list(keys.values()), np.float64)))
+        keys = {encode_key(*where): float(count) for where, count in part.items()}
+        made.append(Histograms(np.array(list(keys), np.int64), np.array(list(keys.values()), np.float64)))
         for key, count in keys.items():
             expected[key] = expected.get(key, 0.0) + count
-    cells = merged(*made)
+    cells = merge(*made)
     assert dict(zip(cells.keys.tolist(), cells.counts.tolist(), strict=True)) == expected
     assert cells.keys.tolist() == sorted(expected)
-    again, points = unpacked(packed(cells, np.arange(100, 106)))
+    again, points = unpack(pack(cells, np.arange(100, 106)))
     assert (again.keys.tolist(), again.counts.tolist()) == (cells.keys.tolist(), cells.counts.tolist())
     assert points.tolist() == list(range(100, 106))
 
 
 def test_one_sender_cannot_spoil_the_figures_of_others() -> None:
-    keys = [key_of(0, EDGE, 5), key_of(0, EDGE, 6), *(key_of(1, EDGE, bin_) for bin_ in range(1000, 1100))]
+    keys = [encode_key(0, EDGE, 5), encode_key(0, EDGE, 6), *(encode_key(1, EDGE, bin_) for bin_ in range(1000, 1100))]
     counts = [1e15 * 9, 1e15 * 9, *[1.0] * 100]
-    figures = GroupQuantiles.of(Cells(np.array(keys, np.int64), np.array(counts)), 2)
+    figures = GroupQuantiles.of(Histograms(np.array(keys, np.int64), np.array(counts)), 2)
     assert figures.edge.counts[1] == 100
     assert figures.edge.p50[1] == pytest.approx(1.015625 ** (1049 - 1338.5), rel=0.008)

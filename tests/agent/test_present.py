@@ -11,7 +11,8 @@ import pytest
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.latency_changes import Change, Slot, last_change, state_of
 from asyncdsm.agent.queries.topology import topology, topology_of
-from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.agent.store.store import Store
 from asyncdsm.cli.map import FORMATS
 from asyncdsm.core.edge import Edge
 from asyncdsm.map.levels import level_of, slowness_of
@@ -121,14 +122,14 @@ def test_rate_is_that_of_the_time_that_was_reported(hop: Hop) -> None:
 
 def test_past_range_has_the_present_of_its_end(hop: Hop) -> None:
     hop.passed(*[FAST] * 20, *[SLOW] * 20, *[FAST] * 20)
-    (edge,) = topology_of(hop.store, Span(START, START + 400.0)).edges
+    (edge,) = topology_of(hop.store, TimeRange(START, START + 400.0)).edges
     assert (edge.present.level, edge.present.since) == (5, START + 200)
     assert hop.present().level == 1
 
 
 def test_range_in_the_future_is_empty(hop: Hop) -> None:
     hop.passed(FAST)
-    shown = topology_of(hop.store, Span(hop.now + 10_000, hop.now + 20_000))
+    shown = topology_of(hop.store, TimeRange(hop.now + 10_000, hop.now + 20_000))
     assert (shown.minutes, shown.edges) == (0, [])
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from asyncdsm.agent.http.serve import running_agent
 from asyncdsm.agent.intake.payload import IntakeError
-from asyncdsm.agent.intake.repeated_bodies import MAX_REMEMBERED, REMEMBERED_SECONDS, RecentBodies, digest_of
-from asyncdsm.agent.store.store import Store, Taken
+from asyncdsm.agent.intake.repeated_bodies import MAX_REMEMBERED, REMEMBERED_SECONDS, RecentBodies, hash_body
+from asyncdsm.agent.store.store import AcceptedPayload, Store
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
 from asyncdsm.delivery.payload import pack
@@ -37,7 +37,7 @@ class Slow(Store):
         self.entered = Event()
         self.errors: list[Exception] = []
 
-    def add_all(self, taken: Sequence[Taken]) -> None:
+    def add_all(self, taken: Sequence[AcceptedPayload]) -> None:
         self.entered.set()
         assert self.may_store.wait(60)
         if self.errors:
@@ -201,7 +201,7 @@ def test_two_processes_of_asyncdsm_send_different_bodies_for_the_same_counts() -
         passed(aggregator, Edge("direction:out", "topic:t", "type:kafka"), [0.0])
 
     bodies = ours(record) + ours(record)
-    assert len({digest_of(body, ()) for body in bodies}) == 2
+    assert len({hash_body(body, ()) for body in bodies}) == 2
 
 
 def test_each_payload_has_an_id() -> None:
@@ -227,7 +227,7 @@ async def there() -> bool:
 
 async def test_body_is_forgotten_once_its_sender_has_the_answer() -> None:
     recent = RecentBodies()
-    assert [await recent.take_once(b"a", nothing, answer) for answer in (gone, gone, there, there, gone, there)] == [
+    assert [await recent.ingest_once(b"a", nothing, answer) for answer in (gone, gone, there, there, gone, there)] == [
         False,
         True,
         True,
@@ -240,26 +240,26 @@ async def test_body_is_forgotten_once_its_sender_has_the_answer() -> None:
 async def test_bodies_are_forgotten_after_some_minutes() -> None:
     now = 0.0
     recent = RecentBodies(now=lambda: now)
-    assert not await recent.take_once(b"a", nothing, gone)
+    assert not await recent.ingest_once(b"a", nothing, gone)
     now = REMEMBERED_SECONDS
-    assert await recent.take_once(b"a", nothing, gone)
+    assert await recent.ingest_once(b"a", nothing, gone)
     now += 1
-    assert not await recent.take_once(b"a", nothing, gone)
+    assert not await recent.ingest_once(b"a", nothing, gone)
 
 
 async def test_the_oldest_bodies_are_forgotten_beyond_the_bound() -> None:
     recent = RecentBodies()
     for number in range(MAX_REMEMBERED + 1):
-        await recent.take_once(b"%d" % number, nothing, gone)
-    assert await recent.take_once(b"%d" % MAX_REMEMBERED, nothing, gone)
-    assert not await recent.take_once(b"0", nothing, gone)
+        await recent.ingest_once(b"%d" % number, nothing, gone)
+    assert await recent.ingest_once(b"%d" % MAX_REMEMBERED, nothing, gone)
+    assert not await recent.ingest_once(b"0", nothing, gone)
 
 
 async def test_body_whose_request_was_given_up_is_taken_when_it_comes_again() -> None:
     recent = RecentBodies()
     with anyio.move_on_after(0.01):
-        await recent.take_once(b"a", lambda: anyio.sleep(60), gone)
-    assert not await recent.take_once(b"a", nothing, gone)
+        await recent.ingest_once(b"a", lambda: anyio.sleep(60), gone)
+    assert not await recent.ingest_once(b"a", nothing, gone)
 
 
 async def test_repeated_body_gets_the_same_refusal() -> None:
@@ -270,7 +270,7 @@ async def test_repeated_body_gets_the_same_refusal() -> None:
 
     for _ in range(2):
         with pytest.raises(IntakeError, match="is missing"):
-            await recent.take_once(b"a", refuse, gone)
+            await recent.ingest_once(b"a", refuse, gone)
 
 
 async def test_body_sent_again_is_forwarded_once() -> None:

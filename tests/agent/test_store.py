@@ -12,13 +12,13 @@ from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.queries.topology import points_of
 from asyncdsm.agent.store import store as store_module
-from asyncdsm.agent.store.histograms import EDGE, PATHWAY, Cells, key_of
-from asyncdsm.agent.store.resolutions import FOREVER
-from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.agent.store.histograms import EDGE, PATHWAY, Histograms, encode_key
+from asyncdsm.agent.store.resolutions import FOREVER, TimeRange
+from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import MINUTE_NS, NOW_NS, SECOND_NS, bucket, payload, point
 
 TAGS: tuple[str, ...] = ("partition:0", "topic:orders", "type:kafka_produce")
-EVER = Span(0, FOREVER)
+EVER = TimeRange(0, FOREVER)
 
 
 class Clock:
@@ -38,15 +38,15 @@ def clock() -> Clock:
 
 def report(clock: Clock, *hashes: int, minutes_ago: float = 0, service: str = "s", offset: int | None = None) -> Report:
     """Return a report of one message per hash, and of an offset."""
-    keys = [key_of(group, sketch, 1338) for group in range(len(hashes)) for sketch in (EDGE, PATHWAY)]
+    keys = [encode_key(group, sketch, 1338) for group in range(len(hashes)) for sketch in (EDGE, PATHWAY)]
     points = [PointReport(("type:kafka",), hash_, 0) for hash_ in hashes]
     start = round(clock.now * 1e9) - round(minutes_ago * MINUTE_NS)
     backlogs = [] if offset is None else [(TAGS, offset)]
     buckets = [BucketReport(start, 10 * SECOND_NS, points, backlogs)]
-    return Report(service, "", "go", "", buckets, Cells(np.array(keys, np.int64), np.ones(len(keys))))
+    return Report(service, "", "go", "", buckets, Histograms(np.array(keys, np.int64), np.ones(len(keys))))
 
 
-def kept(store: Store, span: Span = EVER) -> dict[int, float]:
+def kept(store: Store, span: TimeRange = EVER) -> dict[int, float]:
     """Return the messages by hash."""
     keys, cells = points_of(store, span)
     counts = GroupQuantiles.of(cells, len(keys)).edge.counts.tolist()
@@ -127,13 +127,13 @@ def test_bytes_are_bounded(clock: Clock) -> None:
     store, chance = Store(now=clock, max_bytes=500_000), np.random.default_rng(1)
     for _ in range(60):
         one = report(clock, *range(100))
-        keys = np.concatenate([key_of(group, EDGE, 0) + chance.integers(0, 2_000, 50) for group in range(100)])
-        store.add(one._replace(cells=Cells(keys, chance.integers(1, 200, 5_000).astype(np.float64))))
+        keys = np.concatenate([encode_key(group, EDGE, 0) + chance.integers(0, 2_000, 50) for group in range(100)])
+        store.add(one._replace(cells=Histograms(keys, chance.integers(1, 200, 5_000).astype(np.float64))))
         store.flush()
         clock.now += 10
     assert store.used_bytes() <= 500_000
     assert store.counters()["forgotten_rows"] > 0
-    assert kept(store, Span(clock.now - 60, FOREVER))
+    assert kept(store, TimeRange(clock.now - 60, FOREVER))
 
 
 def test_a_row_counts_once(clock: Clock) -> None:
@@ -226,6 +226,6 @@ def test_buckets_that_creep_ahead_do_not_move_the_clock_of_others(clock: Clock, 
         store.add(read_report(payload(bucket(*points, Start=NOW_NS + number * 50 * SECOND_NS), Service="creeping"), ""))
     assert store._core.pending.newest <= now + 60
     store.add(read_report(payload({"Stats": [point(Hash=1000)]}), ""))  # it does not say when it was
-    assert kept(store, Span(now - 60, now + 120))[1000] == 4
+    assert kept(store, TimeRange(now - 60, now + 120))[1000] == 4
     store.add(read_report(payload(bucket(point(Hash=1001), Start=NOW_NS + 3600 * SECOND_NS)), ""))
-    assert kept(store, Span(now - 60, now + 120))[1001] == 4
+    assert kept(store, TimeRange(now - 60, now + 120))[1001] == 4

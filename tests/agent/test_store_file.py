@@ -11,8 +11,8 @@ import pytest
 from anyio import to_thread
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store.file import StoreError, StoreFullError
-from asyncdsm.agent.store.store import Store, Taken
+from asyncdsm.agent.store.store import AcceptedPayload, Store
+from asyncdsm.errors import StoreError, StoreFullError
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 from tests.agent.test_store import EVER, kept
 
@@ -30,9 +30,9 @@ def opened(path: Path) -> Iterator[Store]:
         yield store
 
 
-def taken(*hashes: int, service: str = "foreign") -> Taken:
+def taken(*hashes: int, service: str = "foreign") -> AcceptedPayload:
     body = payload(bucket(*(point(Hash=hash_) for hash_ in hashes), Backlogs=OFFSETS), Service=service)
-    return Taken(read_report(body, ""), "", body)
+    return AcceptedPayload(read_report(body, ""), "", body)
 
 
 def everything(store: Store) -> tuple[object, ...]:

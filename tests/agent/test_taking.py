@@ -10,10 +10,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asyncdsm.agent.intake.ingest_queue import LARGE_BYTES, LARGE_UNPACKED_BYTES, MOST_TOGETHER, Taking
+from asyncdsm.agent.intake.ingest_queue import LARGE_BYTES, LARGE_UNPACKED_BYTES, MOST_TOGETHER, IngestQueue
 from asyncdsm.agent.intake.payload import IntakeError
-from asyncdsm.agent.store.file import StoreFullError
-from asyncdsm.agent.store.store import Store, Taken
+from asyncdsm.agent.store.store import AcceptedPayload, Store
+from asyncdsm.errors import StoreFullError
 from tests.agent.payloads import NOW, bucket, payload, point
 
 
@@ -26,7 +26,7 @@ class Watched(Store):
         self.errors: list[Exception] = []
         self.hashes: list[int] = []
 
-    def add_all(self, taken: Sequence[Taken]) -> None:
+    def add_all(self, taken: Sequence[AcceptedPayload]) -> None:
         self.groups.append(len(taken))
         self.hashes += [one.report.buckets[0].points[0].hash for one in taken]
         if self.errors:
@@ -40,21 +40,21 @@ def store() -> Watched:
 
 
 @pytest.fixture
-def taking(store: Watched) -> Taking:
-    return Taking(store)
+def taking(store: Watched) -> IngestQueue:
+    return IngestQueue(store)
 
 
 def body(number: int) -> bytes:
     return payload(bucket(point(Hash=number)))
 
 
-async def results(taking: Taking, bodies: list[bytes], encoding: str = "") -> list[int]:
+async def results(taking: IngestQueue, bodies: list[bytes], encoding: str = "") -> list[int]:
     """Send all at once; return 202, or the status of the refusal, for each."""
     statuses = [0] * len(bodies)
 
     async def send(place: int) -> None:
         try:
-            await taking.take(bodies[place], encoding)
+            await taking.ingest_payload(bodies[place], encoding)
             statuses[place] = 202
         except IntakeError as error:
             statuses[place] = error.status
@@ -65,27 +65,27 @@ async def results(taking: Taking, bodies: list[bytes], encoding: str = "") -> li
     return statuses
 
 
-async def test_those_that_wait_are_taken_together(taking: Taking, store: Watched) -> None:
+async def test_those_that_wait_are_taken_together(taking: IngestQueue, store: Watched) -> None:
     assert await results(taking, [body(number) for number in range(200)]) == [202] * 200
     assert sum(store.groups) == store.payloads == 200
     assert max(store.groups) == MOST_TOGETHER
     assert len(store.groups) < 10
 
 
-async def test_a_wrong_one_among_them(taking: Taking, store: Watched) -> None:
+async def test_a_wrong_one_among_them(taking: IngestQueue, store: Watched) -> None:
     bodies = [b"\xc1" if number % 7 == 3 else body(number) for number in range(50)]
     assert await results(taking, bodies) == [400 if number % 7 == 3 else 202 for number in range(50)]
     assert store.payloads == 43
 
 
-async def test_small_body_does_not_wait_for_all_the_large_ones(taking: Taking, store: Watched) -> None:
+async def test_small_body_does_not_wait_for_all_the_large_ones(taking: IngestQueue, store: Watched) -> None:
     large = [payload(bucket(point(Hash=number)), Hostname="h" * (LARGE_BYTES + 1)) for number in range(1, 7)]
     assert await results(taking, [*large, body(99)]) == [202] * 7
     assert store.hashes.index(99) <= 2
     assert sorted(store.hashes) == [1, 2, 3, 4, 5, 6, 99]
 
 
-async def test_small_body_does_not_wait_for_those_that_are_large_unpacked(taking: Taking, store: Watched) -> None:
+async def test_small_body_does_not_wait_for_those_that_are_large_unpacked(taking: IngestQueue, store: Watched) -> None:
     padding = "h" * (LARGE_UNPACKED_BYTES + 1)
     large = [gzip.compress(payload(bucket(point(Hash=number)), Hostname=padding)) for number in range(1, 7)]
     large = [first + gzip.compress(b"") for first in large]  # the last member says that it has 0 bytes
@@ -101,7 +101,7 @@ async def test_small_body_does_not_wait_for_those_that_are_large_unpacked(taking
     ids=str,
 )
 async def test_what_cannot_be_stored_is_not_acknowledged(
-    taking: Taking, store: Watched, error: Exception, status: int
+    taking: IngestQueue, store: Watched, error: Exception, status: int
 ) -> None:
     store.errors = [error]
     statuses = await results(taking, [body(number) for number in range(2 * MOST_TOGETHER)])
@@ -110,20 +110,20 @@ async def test_what_cannot_be_stored_is_not_acknowledged(
     assert await results(taking, [body(1)]) == [202]
 
 
-async def test_a_sender_that_leaves(taking: Taking, store: Watched) -> None:
+async def test_a_sender_that_leaves(taking: IngestQueue, store: Watched) -> None:
     """Whoever works for all that wait may be cancelled: the others are told the truth all the same."""
     for _ in range(20):
         before = store.payloads
         statuses = list[int]()
 
         async def stay(number: int, told: list[int] = statuses) -> None:
-            await taking.take(body(number), "")
+            await taking.ingest_payload(body(number), "")
             told.append(number)
 
         async with anyio.create_task_group() as group:
             with anyio.CancelScope() as scope:
                 async with anyio.create_task_group() as leaving:
-                    leaving.start_soon(taking.take, body(1), "")
+                    leaving.start_soon(taking.ingest_payload, body(1), "")
                     await anyio.lowlevel.checkpoint()
                     for number in range(5):
                         group.start_soon(stay, number)

@@ -12,9 +12,9 @@ import pytest
 from asyncdsm.agent.store import rollup, upkeep
 from asyncdsm.agent.store import store as store_module
 from asyncdsm.agent.store.core import Core
-from asyncdsm.agent.store.histograms import Cells, Ints, packed
+from asyncdsm.agent.store.histograms import Histograms, Ints, pack
 from asyncdsm.agent.store.merger import Rows
-from asyncdsm.agent.store.resolutions import WIDTHS
+from asyncdsm.agent.store.resolutions import RESOLUTIONS
 from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import NOW
 from tests.agent.test_store import EVER, TAGS, Clock, clock, kept, report
@@ -50,12 +50,12 @@ def test_lock_is_given_up_between_steps_and_while_computing(
         pauses.append(core.lock.locked())
         pause(core)
 
-    def note_packing(cells: Cells, points: Ints) -> bytes:
+    def note_packing(cells: Histograms, points: Ints) -> bytes:
         computed.append(store._core.lock.locked())
-        return packed(cells, points)
+        return pack(cells, points)
 
     monkeypatch.setattr(Core, "pause", note_pause)
-    monkeypatch.setattr(rollup, "packed", note_packing)
+    monkeypatch.setattr(rollup, "pack", note_packing)
     store.flush()
     rolled_up = upkeep.MOST_STRETCHES
     assert len(pauses) > rolled_up
@@ -83,7 +83,7 @@ def test_reports_are_taken_while_rows_are_rolled_up(
     for _ in range(12):
         store.flush()
         clock.now += 10
-    assert store._extents[WIDTHS[-1]].until > NOW
+    assert store._extents[RESOLUTIONS[-1]].until > NOW
     assert reported[0] > 50
     assert kept(store) == {**expected, 1: expected[1] + reported[0]}
 
@@ -168,7 +168,7 @@ def test_readers_of_the_map_do_not_hold_the_lock_while_they_add_up(
             held.append(store._core.lock.locked())
             return rows.points
 
-        store.merged(EVER, label)
+        store.merge_rows(EVER, label)
         assert held
         assert not any(held)
 

@@ -11,7 +11,7 @@ from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 
 import asyncdsm
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.differential.process import VERSION, run
@@ -33,7 +33,7 @@ def tidied() -> Iterator[None]:
 def connection(rabbitmq: RabbitMQ, captured_streams: Captured) -> Iterator[Any]:
     with Connection(rabbitmq.url) as connection:
         yield asyncdsm.wrap(connection)
-    checkpoint.set_current(None)
+    current.set_current(None)
 
 
 @pytest.fixture

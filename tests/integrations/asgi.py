@@ -6,8 +6,8 @@ from typing import Any
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core import checkpoint
 from asyncdsm.core.edge import Edge
+from tests import by_hand
 
 OUT = Edge("direction:out", "topic:orders", "type:kafka")
 CAME = Pathway(77, 1_700_000_000_000_000_000, 1_700_000_000_500_000_000)
@@ -32,7 +32,7 @@ class Handler:
             if not self.got[-1].get("more_body"):
                 break
         if self.produces:
-            checkpoint.produce(OUT)
+            by_hand.produce(OUT)
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 

@@ -30,7 +30,7 @@ from taskiq.api import run_receiver_task
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
@@ -121,7 +121,7 @@ def _kombu(connection: Any, receive: Callable[[Any, Any, Log], None]) -> Log:
     unique = name()
     queue = Queue(unique, Exchange(unique, "direct"), routing_key=unique)(channel)
     queue.declare()
-    with checkpoint.continuing(SENDER):
+    with current.restored(SENDER):
         for number in range(COUNT):
             Producer(channel, exchange=queue.exchange).publish(number, routing_key=unique)
     receive(connection, queue, log)
@@ -158,7 +158,7 @@ def _gets(connection: Any, queue: Any, log: Log) -> None:
             message = simple.get(timeout=PATIENCE_SECONDS)
             log.note(message.headers[HEADER])
             message.ack()
-    checkpoint.set_current(None)
+    current.set_current(None)
 
 
 def _hub(connection: Any, queue: Any, log: Log) -> None:
@@ -223,7 +223,7 @@ def _celery(url: str, follow: Follow, pool: str, **options: Any) -> Log:
     worker: Any = start_worker(app, pool=pool, perform_ping_check=False, concurrency=2)
     try:
         with app, worker:
-            with checkpoint.continuing(SENDER):
+            with current.restored(SENDER):
                 for _ in range(COUNT):
                     task.delay()
             deadline = monotonic() + PATIENCE_SECONDS
@@ -288,7 +288,7 @@ async def _faststream(kafka: Kafka | None, broker: Any) -> Log:
     broker.subscriber(topic, **options)(handle_any)
     await broker.start()
     try:
-        with checkpoint.continuing(SENDER):
+        with current.restored(SENDER):
             for number in range(COUNT):
                 await broker.publish(str(number), topic)
         return await log.wait()
@@ -453,7 +453,7 @@ async def _taskiq(broker: Any) -> Log:
     await broker.startup()
     receiver = asyncio.create_task(run_receiver_task(broker))
     try:
-        with checkpoint.continuing(SENDER):
+        with current.restored(SENDER):
             for number in range(COUNT):
                 await task.kiq(number)
         await log.wait()
@@ -476,7 +476,7 @@ async def confluent_asyncio(kafka: Kafka, follow: Follow) -> Log:
     producer = follow(confluent_kafka.Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0}))
     consumer: Any = follow(AIOConsumer(consumer_config(kafka, f"g-{topic}"), max_workers=2))
     async with consumer:
-        with checkpoint.continuing(SENDER):
+        with current.restored(SENDER):
             for number in range(COUNT):
                 producer.produce(topic, b"%d" % number, partition=0)
         await asyncio.to_thread(producer.flush)
@@ -505,7 +505,7 @@ async def aiobotocore_on_httpx(aws: Aws, follow: Follow) -> Log:
 
 async def _sqs(aws: Aws, client: Any) -> Log:
     log, url = Log(), await asyncio.to_thread(aws.queue)
-    with checkpoint.continuing(SENDER):
+    with current.restored(SENDER):
         for number in range(COUNT):
             await client.send_message(QueueUrl=url, MessageBody=str(number))
     while len(log) < COUNT:
@@ -523,7 +523,7 @@ def boto3_resource(aws: Aws, follow: Follow) -> Log:
         stack.callback(resource.meta.client.close)
         follow(resource.meta.client)
         queue = resource.Queue(url)
-        with checkpoint.continuing(SENDER):
+        with current.restored(SENDER):
             for number in range(COUNT):
                 queue.send_message(MessageBody=str(number))
         while len(log) < COUNT:

@@ -24,7 +24,7 @@ from asyncdsm_aio_pika import consume
 
 import asyncdsm
 from asyncdsm import Pathway, current_pathway
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.lag import current_lags
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.integration.formats.amqp import published_ns
@@ -129,7 +129,7 @@ async def test_a_queue_that_the_server_names_is_left_out(rabbitmq: Any, captured
         assert queue.name.startswith("amq.gen-")
         fan = await channel.declare_exchange(f"fan-{queue.name}", "fanout", auto_delete=True)
         await queue.bind(fan)
-        with checkpoint.continuing(Pathway(9, 1, 1)):
+        with current.restored(Pathway(9, 1, 1)):
             await publish(channel, queue)
             await queue.get(no_ack=True)
             assert asyncdsm.current_pathway() == Pathway(9, 1, 1), "who waits for a reply goes on after it"
@@ -161,7 +161,7 @@ async def test_replies_at_a_queue_of_ones_own_make_no_pathway_grow(
     if way == "callback":
         await replies.consume(came.put, no_ack=True)
     before = Pathway(9, 1, 1)
-    with checkpoint.continuing(before):
+    with current.restored(before):
         async with replies.iterator(no_ack=True) if way == "iterator" else nullcontext() as messages:
             for _ in range(20):
                 await channel.default_exchange.publish(Message(b"x", reply_to=replies.name), jobs.name)
@@ -185,7 +185,7 @@ async def test_an_odd_time_of_a_message_is_no_time(published: Any, captured_stre
     (read,) = captured_streams.consumed()
     assert 0 <= read.edge_latency < 60
     assert captured_streams.stats().malformed == (published is not None)
-    checkpoint.set_current(None)
+    current.set_current(None)
 
 
 class Incoming(aio_pika.IncomingMessage):
@@ -286,7 +286,7 @@ async def test_nothing_stale_from_whoever_opened_the_channel(
 ) -> None:
     """Callbacks run in tasks that descend from the one that connected: here it had a pathway of its own."""
     stale = Pathway(1, time_ns(), time_ns())
-    with checkpoint.continuing(stale):
+    with current.restored(stale):
         connection = asyncdsm.wrap(await aio_pika.connect_robust(rabbitmq.url))
         channel = await connection.channel()
         queue, seen = await channel.declare_queue(name()), Seen()

@@ -132,7 +132,7 @@ def test_any_table_is_sent_as_it_is_with_ours_in_place(headers: dict[str, Any]) 
     with testing.capture():
         sample, sent = addressed("", "queue", message)
     assert sample is not None
-    assert sent.headers.pop(HEADER) == checkpoint.pathway_at(sample).encode_base64()
+    assert sent.headers.pop(HEADER) == checkpoint.pathway_after(sample).encode_base64()
     headers.pop(HEADER, None)
     assert repr(sent.headers) == repr(headers)
 

@@ -12,7 +12,7 @@ from asyncdsm_asgi.body import LARGEST_BODY
 from asyncdsm_asgi.carriers import MOST_EVENTS
 
 import asyncdsm
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.integrations.asgi import CAME, CONTEXT, Handler, request
@@ -28,7 +28,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 async def test_each_request_starts_clean_and_leaves_its_caller_alone(captured_streams: Captured) -> None:
     handler = Handler()
     app = DataStreamsMiddleware(handler)
-    checkpoint.set_current(CAME)
+    current.set_current(CAME)
     await request(app, {"content-type": "application/json", "user-agent": "curl/8"})
     assert asyncdsm.current_pathway() == CAME
     assert handler.pathways == [None]
@@ -42,7 +42,7 @@ async def test_websockets_start_clean_too(captured_streams: Captured) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append(asyncdsm.current_pathway())
 
-    checkpoint.set_current(CAME)
+    current.set_current(CAME)
     await DataStreamsMiddleware(app)({"type": "websocket", "headers": [(HEADER.encode(), b"x")]}, None, None)  # type: ignore[arg-type]
     assert seen == [None]
     assert captured_streams.checkpoints == []

@@ -18,11 +18,11 @@ from starlette.applications import Starlette
 import asyncdsm
 from asyncdsm import DataStreams, Settings
 from asyncdsm._internal import log
-from asyncdsm.core import checkpoint
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.streams import running_streams
 from asyncdsm.testing import Captured
+from tests import by_hand
 from tests.intake import Intake, running_intake
 from tests.integrations.asgi import CONTEXT, OUT, Handler, request
 
@@ -76,7 +76,7 @@ async def test_it_measures_from_startup_to_shutdown(kind: Any, intake: Intake) -
     app = DataStreamsMiddleware(kind())
     async with living(app):
         await request(app, {HEADER: CONTEXT})
-        checkpoint.produce(OUT)
+        by_hand.produce(OUT)
         assert intake.counted() == 0
     assert intake.counted() >= 2
     assert running_streams() is None
@@ -123,7 +123,7 @@ async def test_an_app_whose_lifespan_ends_early_is_measured_on(app: Any, intake:
 async def test_a_lifespan_that_is_cancelled_delivers(intake: Intake) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
-        checkpoint.produce(OUT)
+        by_hand.produce(OUT)
         started.set()
         await anyio.sleep_forever()
 
@@ -145,7 +145,7 @@ async def test_it_delivers_before_it_says_that_all_is_over(intake: Intake) -> No
     asked = [{"type": "lifespan.shutdown"}, {"type": "lifespan.startup"}]
 
     async def receive() -> Any:
-        checkpoint.produce(OUT)  # the first time, nothing is measured yet
+        by_hand.produce(OUT)  # the first time, nothing is measured yet
         return asked.pop()
 
     async def send(message: Any) -> None:
@@ -165,7 +165,7 @@ async def test_an_own_lifespan_with_its_own_data_streams_goes_first(intake: Inta
 
     app = DataStreamsMiddleware(FastAPI(lifespan=lifespan))
     async with living(app):
-        checkpoint.produce(OUT)
+        by_hand.produce(OUT)
         assert running_streams() is own
     assert (own.stats.delivered, intake.counted()) == (1, 0)
 
@@ -173,15 +173,15 @@ async def test_an_own_lifespan_with_its_own_data_streams_goes_first(intake: Inta
 async def test_one_that_runs_already_goes_on(intake: Intake) -> None:
     async with DataStreams(Settings(service="own"), exporter=MemoryExporter()) as own:
         async with living(DataStreamsMiddleware(Starlette())):
-            checkpoint.produce(OUT)
+            by_hand.produce(OUT)
         assert own.stats.delivered == 1
-        checkpoint.produce(OUT)
+        by_hand.produce(OUT)
     assert (own.stats.delivered, intake.counted()) == (2, 0)
 
 
 async def test_lifespan_alone_and_around(intake: Intake) -> None:
     async with living(FastAPI(lifespan=asyncdsm.lifespan)):
-        checkpoint.produce(OUT)
+        by_hand.produce(OUT)
     assert intake.counted() == 1
 
 
@@ -190,7 +190,7 @@ async def test_a_wrong_setting_is_logged_once_and_the_app_runs(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("DD_TRACE_AGENT_PORT", "http")
-    log.forget()
+    log.forget_warnings()
     app: Any = FastAPI(lifespan=asyncdsm.lifespan) if how == "lifespan" else FastAPI()
     if how == "middleware":
         app = DataStreamsMiddleware(app)
@@ -206,7 +206,7 @@ async def test_a_wrong_setting_is_logged_once_and_the_app_runs(
         asyncdsm.uninstrument("starlette")
     (said,) = [record for record in caplog.records if record.name == "asyncdsm"]
     assert said.levelname == "ERROR"
-    assert "DD_TRACE_AGENT_PORT is 'http'" in said.getMessage()
+    assert "DD_TRACE_AGENT_PORT must be a port from 1 to 65535, got 'http'" in said.getMessage()
 
 
 async def test_a_server_that_tells_of_no_lifespan(intake: Intake) -> None:
@@ -230,7 +230,7 @@ async def test_disabled_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None
 
 @litestar.get("/")
 async def handle() -> None:
-    checkpoint.produce(OUT)
+    by_hand.produce(OUT)
 
 
 LITESTARS: dict[str, Callable[[], Any]] = {
@@ -266,7 +266,7 @@ async def test_nothing_blocks_the_event_loop(
     try:
         async with living(app) if has_lifespan else nullcontext():
             await request(app, {HEADER: CONTEXT})
-            checkpoint.produce(OUT)
+            by_hand.produce(OUT)
     finally:
         asyncdsm.uninstrument("starlette")
     assert caplog.records == []

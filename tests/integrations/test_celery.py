@@ -14,7 +14,7 @@ from celery.contrib.testing.worker import start_worker
 
 import asyncdsm
 from asyncdsm import DataStreams, Pathway, Settings
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.testing import Captured
@@ -52,7 +52,7 @@ def test_wrap_returns_the_app_and_follows_what_it_sends(app: Any, captured_strea
     assert message.headers["a"] == "b"
     assert HEADER in message.headers
     assert [taken.topic for taken in captured_streams.consumed()] == [queue]
-    checkpoint.set_current(None)
+    current.set_current(None)
     other.close()
 
 
@@ -67,7 +67,7 @@ def test_a_task_that_runs_where_it_is_called_goes_on_with_the_callers_pathway(
 
     task = app.task(look)
     pathway = Pathway(1, 2, 3)
-    with checkpoint.continuing(pathway):
+    with current.restored(pathway):
         task.apply()
         task()
         assert asyncdsm.current_pathway() == pathway

@@ -12,7 +12,7 @@ import pytest
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm._internal import log
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.integration.batch import ConsumedList
 from asyncdsm.testing import Captured
@@ -166,11 +166,11 @@ async def test_producers_have_no_room_for_headers(
     kafka: Kafka, topic: Topic, way: str, captured_streams: Captured, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = topic()
-    log.forget()
+    log.forget_warnings()
     producer = followed(way, aio.AIOProducer({"bootstrap.servers": kafka.bootstrap, "log_level": 0}, batch_size=2))
     delivered = list[Any]()
     for number in range(3):
-        with checkpoint.continuing(Pathway(number + 1, 1, 1)):
+        with current.restored(Pathway(number + 1, 1, 1)):
             delivered.append(await producer.produce(name, b"v%d" % number, key=b"k", partition=0))
     await producer.flush()
     assert [(await one).offset() for one in delivered] == [0, 1, 2]

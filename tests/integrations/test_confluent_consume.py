@@ -12,7 +12,7 @@ from confluent_kafka.serialization import StringDeserializer
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.integration.batch import ConsumedList
 from asyncdsm.testing import Captured
@@ -209,7 +209,7 @@ def test_a_pathway_through_two_services(
     assert read_.follows(sent)
     assert invoiced.follows(read_)
     assert shipped.follows(invoiced)
-    checkpoint.set_current(None)
+    current.set_current(None)
 
 
 def test_rebalance_callbacks_meet_the_consumer_they_know(

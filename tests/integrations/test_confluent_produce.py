@@ -13,7 +13,7 @@ from confluent_kafka.serialization import StringSerializer
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm._internal import log
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
@@ -148,9 +148,9 @@ def test_a_callback_may_produce(kafka: Kafka, topic: Topic, way: str, captured_s
 def test_it_is_parented_on_what_is_current(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
     name, producer = topic(), make(way, kafka, "Producer")
     for parent in (5, 6):
-        with checkpoint.continuing(Pathway(parent, 1, 1)):
+        with current.restored(Pathway(parent, 1, 1)):
             producer.produce(name, b"v")
-    with checkpoint.counted_above():
+    with current.suppress_nested_checkpoints():
         producer.produce(name, b"v", headers=[("a", b"b")])
     producer.flush(30)
     assert [made.parent for made in captured_streams.produced(name)] == [5, 6]
@@ -202,7 +202,7 @@ def test_batches_have_no_room_for_headers(
     name, producer = topic(), make(way, kafka, "Producer")
     if not hasattr(producer, "produce_batch"):
         return  # came with 2.12
-    log.forget()
+    log.forget_warnings()
     messages: list[dict[str, Any]] = [{"value": b"v"}, {"value": b"x" * 2_000_000}, {"value": b"w", "key": b"k"}]
     assert producer.produce_batch(name, messages) == 2
     producer.produce_batch(name, [{"value": b"v"}])

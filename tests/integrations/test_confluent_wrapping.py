@@ -19,7 +19,7 @@ from confluent_kafka import Consumer as ImportedBefore
 from confluent_kafka import KafkaException, Producer
 
 import asyncdsm
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.testing import Captured, capture
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent import (
@@ -348,7 +348,7 @@ def test_an_error_of_ours_stays_ours(
         ]
         assert told == [None]
         assert captured.stats().errors > 0
-    checkpoint.set_current(None)
+    current.set_current(None)
 
 
 def test_with_nothing_running_it_is_as_bare(kafka: Kafka, topic: Topic, way: str) -> None:

@@ -19,7 +19,7 @@ from faststream.rabbit import RabbitBroker, RabbitExchange
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
@@ -137,7 +137,7 @@ async def test_each_message_of_many_at_once_has_its_own_pathway(setup: Setup, ca
 
     async with running(setup):
         for number in range(many):
-            with checkpoint.continuing(Pathway(1000 + number, 1, 1)):
+            with current.restored(Pathway(1000 + number, 1, 1)):
                 await setup.broker.publish(number, name)
         seen = await count.reached(many)
     sent = {made.parent - 1000: made.hash for made in captured_streams.produced(name)}
@@ -160,7 +160,7 @@ async def test_a_handler_leaves_nothing_behind(setup: Setup, captured_streams: C
         await setup.broker.publish(0, name)
         await setup.broker.publish(1, name)
         seen = await count.reached(2)
-        checkpoint.set_current(None)
+        current.set_current(None)
         await setup.broker.publish(2, other)
     assert len(seen) == 2
     assert captured_streams.produced(other)[0].parent == 0
@@ -196,7 +196,7 @@ async def test_batches(setup: Setup, captured_streams: Captured) -> None:
         await setup.broker.publish_batch(*numbers, topic=other)
 
     async with running(setup):
-        checkpoint.set_current(ANOTHERS)
+        current.set_current(ANOTHERS)
         await setup.broker.publish_batch(1, 2, 3, topic=name)
         seen = await count.reached(1)
         async with asyncio.timeout(20):
@@ -303,7 +303,7 @@ async def test_with_the_client_below_followed_too_each_message_counts_once(
             await broker.publish(1, name)
             await broker.publish_batch(1, 2, topic=batches)
             async with aiokafka.AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
-                with checkpoint.counted_above():  # as from somebody who is not followed: without a context
+                with current.suppress_nested_checkpoints():  # as from somebody who is not followed: without a context
                     await producer.send_and_wait(name, b"1")
             await count.reached(4)
             async with asyncio.timeout(20):
@@ -342,13 +342,13 @@ async def test_with_aio_pika_followed_too_each_message_counts_once(
     try:
         async with running(Setup(broker, str)):
             for number in range(3):
-                with checkpoint.continuing(Pathway(1000 + number, 1, 1)):
+                with current.restored(Pathway(1000 + number, 1, 1)):
                     await broker.publish(number, names[0])
             seen = await count.reached(3)
             await broker.publish(1, names[2])
             message = await fetched.get_one(timeout=5)
             assert message.headers[HEADER]
-            checkpoint.set_current(None)
+            current.set_current(None)
     finally:
         asyncdsm.uninstrument("aio_pika")
     assert [len(captured_streams.produced(name)) for name in names] == [3, 3, 1]

@@ -27,7 +27,7 @@ from taskiq import AsyncBroker, InMemoryBroker
 import asyncdsm
 import asyncdsm.testing
 from asyncdsm import Settings
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from tests.integrations.kombu_clients import fresh, tidy
 
@@ -97,7 +97,7 @@ def test_an_argument_of_a_later_release_reaches_the_client(client: str, name: st
     assert args[0] is owner
     assert args[2:] == ("second", "third")
     assert kwargs == {"later": 1}
-    checkpoint.set_current(None)
+    current.set_current(None)
 
 
 @pytest.mark.parametrize("make", [MagicMock, AsyncMock])

@@ -17,7 +17,7 @@ from asyncdsm_asgi import DataStreamsMiddleware
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 
@@ -58,7 +58,7 @@ async def served() -> AsyncIterator[Server]:
 @pytest.mark.parametrize("library", LIBRARIES)
 async def test_from_one_service_to_the_next(library: Any, captured_streams: Captured) -> None:
     async with served() as server, asyncdsm.wrap(library.AsyncClient(base_url=server.url)) as client:
-        checkpoint.set_current(CAME)
+        current.set_current(CAME)
         for _ in range(2):
             assert (await client.get("/")).status_code == 204
         async with client.stream("POST", "/", content=b"x", headers={HEADER: "stale", "mine": "x"}) as answer:

@@ -13,7 +13,7 @@ import pytest
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 
@@ -162,7 +162,7 @@ async def test_one_request_sent_many_times_at_once_is_as_before(library: Any, ca
     before = request.headers.multi_items()
 
     async def send(number: int) -> None:
-        checkpoint.set_current(Pathway(number, 1, 1))
+        current.set_current(Pathway(number, 1, 1))
         assert (await client.send(request)).request is request
 
     async with anyio.create_task_group() as tasks:

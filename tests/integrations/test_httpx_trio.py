@@ -12,7 +12,7 @@ import pytest
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.intake import Intake, running_intake
@@ -36,7 +36,7 @@ async def test_each_request_has_its_own_tasks_context(library: Any, server: Inta
     async with asyncdsm.wrap(library.AsyncClient(base_url=server.url, timeout=30, trust_env=False)) as client:
 
         async def ask(number: int) -> None:
-            checkpoint.set_current(Pathway(number, 1, 1))
+            current.set_current(Pathway(number, 1, 1))
             await anyio.sleep(0.001)
             (await client.post(f"/{number}")).raise_for_status()
 

@@ -71,7 +71,7 @@ async def test_argument_of_a_later_release_reaches_the_client(
     if put.name == "__init__":
         args = [{"group.id": "g"}]
     if not is_running:
-        checkpoint.activate(None)
+        checkpoint.set_recorder(None)
     result = hooked(MagicMock(_closed=False), *args, "one more", later="another", **dict.fromkeys(keywords_of(put)))
     if is_async(put):
         await result

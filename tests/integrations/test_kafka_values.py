@@ -26,7 +26,7 @@ from asyncdsm_faststream import received
 
 import asyncdsm
 from asyncdsm import DataStreams, Settings
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Pathway
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.integration import pathway_cache
@@ -50,7 +50,7 @@ HEADERS = ((HEADER, Pathway(5, 1, 1).encode_base64().encode()),)
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoint.set_current(None)
+    current.set_current(None)
     pathway_cache._waiting.clear()  # all messages of these tests have one place
     monkeypatch.setattr(pathway_cache, "_newer", {})
     monkeypatch.setattr(pathway_cache, "_older", {})
@@ -108,7 +108,7 @@ def test_record_with_a_field_of_any_type_is_received(field: str, captured_stream
         assert getattr(odd, field) is value
         with asyncdsm.using(odd) as used:
             assert used == pathway
-        checkpoint.set_current(None)
+        current.set_current(None)
     assert captured_streams.stats().errors == 0
 
 
@@ -132,7 +132,7 @@ def test_message_with_a_value_of_any_type_is_received(method: str, captured_stre
         if method != "error":
             with asyncdsm.using(odd) as used:
                 assert used == pathway
-        checkpoint.set_current(None)
+        current.set_current(None)
     assert captured_streams.stats().errors == 0
 
 

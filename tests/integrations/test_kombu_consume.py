@@ -17,7 +17,7 @@ from kombu.simple import SimpleBase
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.integration.hooks import is_hook
 from asyncdsm.testing import Captured
@@ -263,12 +263,12 @@ def test_replies_at_a_queue_of_ones_own_make_no_pathway_grow(
         jobs.declare()
         replies.declare()
         producer = connection.Producer()
-        with checkpoint.continuing(Pathway(9, 1, 1)):
+        with current.restored(Pathway(9, 1, 1)):
             for _ in range(5):
                 producer.publish("x", routing_key=jobs.name, reply_to=replies.name)
                 job: Any = jobs.get(no_ack=True)
                 producer.publish("y", routing_key=job.properties["reply_to"])
-                checkpoint.set_current(Pathway(9, 1, 1))
+                current.set_current(Pathway(9, 1, 1))
                 while replies.get(no_ack=True) is None:
                     pass
                 if exclusive:

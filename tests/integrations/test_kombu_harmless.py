@@ -19,7 +19,7 @@ from kombu.simple import SimpleBase
 
 import asyncdsm
 from asyncdsm import DataStreams, Settings
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.integration.hooks import original_of
 from asyncdsm.testing import Captured
@@ -94,7 +94,7 @@ def test_what_a_consumer_sees_is_plain(captured_streams: Captured) -> None:
     assert given == {"tenant": "x"}
     assert len(captured_streams.consumed()) == 1
     assert asyncdsm_kombu.pathway_of(message) == asyncdsm.current_pathway()
-    checkpoint.set_current(None)
+    current.set_current(None)
     for seen in (message.headers, message.delivery_info, message.properties):
         assert type(seen) is dict
         assert yaml.safe_load(yaml.safe_dump(seen)) == json.loads(json.dumps(seen)) == seen

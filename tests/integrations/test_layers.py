@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
@@ -76,7 +76,7 @@ def test_layers_count_each_message_once(
     assert {point.parent for point in received} == {hash_sent}
     assert [decoded(context) for _, context in seen] == [hash_sent] * COUNT
     assert [current and current.hash for current, _ in seen] == [hash_received] * COUNT
-    assert checkpoint.standing() is None or checkpoint.standing() == seen[-1].current
+    assert current.snapshot() is None or current.snapshot() == seen[-1].current
 
 
 def decoded(context: str) -> int | None:

@@ -29,11 +29,12 @@ from taskiq.exceptions import SendTaskError
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm._internal import log
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.streams import running_streams
 from asyncdsm.testing import Captured
+from tests import by_hand
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.intake import running_intake
 
@@ -107,7 +108,7 @@ async def test_each_of_many_at_once_has_its_own_pathway(captured_streams: Captur
 
     await broker.startup()
     for number in range(100):
-        with checkpoint.continuing(Pathway(1000 + number, 1, 1)):
+        with current.restored(Pathway(1000 + number, 1, 1)):
             await (task if number % 2 else in_a_thread).kiq(number)
     await broker.wait_all()
     await broker.shutdown()
@@ -133,7 +134,7 @@ async def test_what_could_not_be_sent_does_not_count(captured_streams: Captured)
         await task.kiq()
     assert isinstance(raised.value.__cause__, ConnectionError)
     assert captured_streams.checkpoints == []
-    checkpoint.produce(Edge("direction:out", "topic:t", "type:kafka"))
+    by_hand.produce(Edge("direction:out", "topic:t", "type:kafka"))
     assert len(captured_streams.checkpoints) == 1  # the flow that failed counts on
 
 
@@ -230,7 +231,7 @@ async def test_a_failing_task_leaves_nothing_behind(captured_streams: Captured) 
         raise ZeroDivisionError
 
     came = Pathway(5, 1, 1)
-    checkpoint.set_current(came)
+    current.set_current(came)
     await task.kiq()
     assert asyncdsm.current_pathway() == came
 
@@ -312,7 +313,7 @@ async def test_a_wrong_setting_is_logged_and_the_broker_runs(
 ) -> None:
     monkeypatch.setenv("DD_AGENT_HOST", "http://agent:8126")
     monkeypatch.delenv("DD_TRACE_AGENT_URL", raising=False)
-    log.forget()
+    log.forget_warnings()
     broker = InMemoryBroker(await_inplace=True).with_middlewares(DataStreamsMiddleware())
 
     @broker.task
@@ -324,4 +325,5 @@ async def test_a_wrong_setting_is_logged_and_the_broker_runs(
     await broker.shutdown()
     (said,) = [record for record in caplog.records if record.name == "asyncdsm"]
     assert said.levelname == "ERROR"
-    assert "DD_AGENT_HOST is 'http://agent:8126'" in said.getMessage()
+    assert "DD_AGENT_HOST must be a host name or an IP address" in said.getMessage()
+    assert "got 'http://agent:8126'" in said.getMessage()

@@ -19,14 +19,14 @@ from asyncdsm._version import __version__
 from asyncdsm.agent.http.authentication import HEALTH, Access
 from asyncdsm.agent.http.connections import BODY_SECONDS, has_hung_up
 from asyncdsm.agent.http.live_events import Live
-from asyncdsm.agent.http.metrics import About, Answers, health, prometheus
+from asyncdsm.agent.http.metrics import About, health, prometheus
 from asyncdsm.agent.http.openapi import DESCRIPTION
 from asyncdsm.agent.http.page_routes import page_routes
 from asyncdsm.agent.http.shared_answers import SharedAnswers
 from asyncdsm.agent.intake.forwarder import Forwarder
-from asyncdsm.agent.intake.ingest_queue import Taking
+from asyncdsm.agent.intake.ingest_queue import IngestQueue, IntakeCounters
 from asyncdsm.agent.intake.payload import MAX_BODY_BYTES, BodyMemory, IntakeError
-from asyncdsm.agent.intake.repeated_bodies import RecentBodies, digest_of
+from asyncdsm.agent.intake.repeated_bodies import RecentBodies, hash_body
 from asyncdsm.agent.queries.answers import ErrorAnswer, ErrorDetail
 from asyncdsm.agent.queries.drawn_map import draw_map
 from asyncdsm.agent.queries.lag import lag_over_time
@@ -64,8 +64,8 @@ class Agent:
     def __init__(self, store: Store, forwarder: Forwarder | None = None) -> None:
         self.live: Live = Live(store)
         self._store, self._forwarder = store, forwarder
-        self._answers = Answers()
-        self._taking, self._recent = Taking(store, self._answers), RecentBodies()
+        self._answers = IntakeCounters()
+        self._taking, self._recent = IngestQueue(store, self._answers), RecentBodies()
         self._memory = BodyMemory()
         self._shared = SharedAnswers(store)
 
@@ -98,8 +98,10 @@ class Agent:
 
     async def answer_map(self, request: Request, flow: FlowName) -> Response:
         """Answer with the map of the range that a request names. Raises IntakeError."""
-        span = read_time_range(self._store, _parameters(request))
-        return await self._answer(("map", span, flow), lambda: draw_map(topology_of(self._store, span), flow))
+        time_range = read_time_range(self._store, _parameters(request))
+        return await self._answer(
+            ("map", time_range, flow), lambda: draw_map(topology_of(self._store, time_range), flow)
+        )
 
     async def _take(self, request: Request) -> Response:
         try:
@@ -111,12 +113,12 @@ class Agent:
         return Response(_ACKNOWLEDGED, 202, media_type="application/json")
 
     async def _take_body(self, request: Request) -> None:
-        if self._forwarder is not None and self._forwarder.has_passed(request.headers.getlist("Via")):
+        if self._forwarder is not None and self._forwarder.has_forwarded(request.headers.getlist("Via")):
             raise IntakeError("Via", "this agent has passed it on already: the agents forward in a circle", 421)
         body = await self._read_body(request)
         try:
-            if await self._recent.take_once(
-                digest_of(body, request.headers.items()),
+            if await self._recent.ingest_once(
+                hash_body(body, request.headers.items()),
                 lambda: self._forward_and_take(body, request),
                 lambda: _will_answer(request),
             ):
@@ -141,12 +143,12 @@ class Agent:
         """Forward a body, before anything is known of it, and take it. Raises IntakeError."""
         # Whether Datadog wants it is for Datadog to say: this agent may know less, and its store may be in trouble.
         if self._forwarder is not None:
-            self._forwarder.put(body, request.headers.raw)
+            self._forwarder.enqueue_payload(body, request.headers.raw)
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         try:
             if kind != MSGPACK:
                 raise IntakeError("Content-Type", f"{kind[:40]!r} is not {MSGPACK}", 415)
-            await self._taking.take(body, request.headers.get("Content-Encoding", "").strip().lower())
+            await self._taking.ingest_payload(body, request.headers.get("Content-Encoding", "").strip().lower())
         except IntakeError as error:
             self._note_forwarded(body, error)
             raise
@@ -155,31 +157,33 @@ class Agent:
         if self._forwarder is None:
             return
         if error.status >= 500:
-            self._forwarder.expect_again(body)
-        self._forwarder.save_soon()
+            self._forwarder.expect_resend(body)
+        self._forwarder.request_save()
 
     async def _show_topology(self, request: Request) -> Response:
-        span = read_time_range(self._store, _parameters(request))
-        return await self._answer(("topology", span), lambda: topology_of(self._store, span))
+        time_range = read_time_range(self._store, _parameters(request))
+        return await self._answer(("topology", time_range), lambda: topology_of(self._store, time_range))
 
     async def _show_series(self, request: Request) -> Response:
         query = _parameters(request)
-        span = read_time_range(self._store, query)
-        edge, step = required_parameter(query, "edge"), read_step(self._store, query, span)
-        return await self._answer(("series", span, edge, step), lambda: edge_series(self._store, edge, span, step))
+        time_range = read_time_range(self._store, query)
+        edge, step = required_parameter(query, "edge"), read_step(self._store, query, time_range)
+        return await self._answer(
+            ("series", time_range, edge, step), lambda: edge_series(self._store, edge, time_range, step)
+        )
 
     async def _show_lag(self, request: Request) -> Response:
         query = _parameters(request)
-        span, topic = read_time_range(self._store, query), required_parameter(query, "topic")
+        time_range, topic = read_time_range(self._store, query), required_parameter(query, "topic")
         group, cluster = query.get("group"), query.get("cluster")
-        asked = "lag", span, topic, group, cluster
-        return await self._answer(asked, lambda: lag_over_time(self._store, span, topic, group, cluster))
+        asked = "lag", time_range, topic, group, cluster
+        return await self._answer(asked, lambda: lag_over_time(self._store, time_range, topic, group, cluster))
 
     async def _show_pathways(self, request: Request) -> Response:
         query = _parameters(request)
-        span, node = read_time_range(self._store, query), _node(query)
-        asked = "pathways", span, *(query.get(name) for name in ("service", "env", "queue", "type", "cluster"))
-        return await self._answer(asked, lambda: pathways_through(self._store, node, span))
+        time_range, node = read_time_range(self._store, query), _node(query)
+        asked = "pathways", time_range, *(query.get(name) for name in ("service", "env", "queue", "type", "cluster"))
+        return await self._answer(asked, lambda: pathways_through(self._store, node, time_range))
 
     async def _show_health(self, _: Request) -> Response:
         # Not in the thread of those that look at the map: they take seconds where there is much.

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from asyncdsm.agent.intake.ingest_queue import IntakeCounters
 from asyncdsm.agent.queries.answers import Forwarded, Health, Problem
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.counters import Stats
-
-
-class Answers:
-    """Counts what the intake answered since the agent began, and what it left out of the payloads that it took."""
-
-    def __init__(self) -> None:
-        self.by_status: Counter[int] = Counter()
-        self.repeated: int = 0
-        """Bodies that were sent again, and not taken again."""
-        self.unread: Counter[str] = Counter()
-        """What could not be read, by cause: the name of a field in most cases."""
-        self.negatives: float = 0
-        """Latencies below zero, which are counted as zeros."""
-
-    def refused(self) -> int:
-        """Return how many payloads were not taken."""
-        return sum(count for status, count in self.by_status.items() if status != 202)
 
 
 class About(NamedTuple):
     """Where the figures come from."""
 
     store: Store
-    answers: Answers
+    answers: IntakeCounters
     forwarded: Stats | None
     streams: int
 
@@ -43,7 +26,7 @@ def health(about: About) -> Health:
     return Health(
         status="degraded" if problems else "ok",
         **about.store.counters(),
-        refused=answers.refused(),
+        refused=answers.rejected(),
         repeated=answers.repeated,
         negative_latencies=answers.negatives,
         unread=dict(sorted(answers.unread.items())),

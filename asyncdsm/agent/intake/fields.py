@@ -17,7 +17,7 @@ from msgspec.structs import fields as struct_fields
 MAX_BUCKETS = 20_000
 """Two days of buckets of ten seconds."""
 MAX_ITEMS = 100_000
-"""Points in one bucket, or backlogs; asyncdsm itself sends at most 10,000 points."""
+"""PointRegistry in one bucket, or backlogs; asyncdsm itself sends at most 10,000 points."""
 MAX_UNREAD = 10_000
 """Errors in one payload. Each takes some time to find."""
 MAX_TAGS = 64

@@ -18,14 +18,14 @@ from urllib.parse import urlsplit
 import anyio
 import httpx2
 
-from asyncdsm._internal.log import counting, inform, warn_each_minute
+from asyncdsm._internal.log import info, pluralize, warn_each_minute
 from asyncdsm.agent.store.spool import RawHeaders, Spooled
 from asyncdsm.agent.store.store import Store
-from asyncdsm.core.counters import Accounts, Stats
-from asyncdsm.delivery.exporters import DeliveryError, Refused, TryAgain
+from asyncdsm.core.counters import Counters, Stats
 from asyncdsm.delivery.exporters.agent import AgentExporter
 from asyncdsm.delivery.outbox import Outbox, Parcel
-from asyncdsm.delivery.retry import Delivery, say_dropped
+from asyncdsm.delivery.retry import Delivery, warn_of_dropped_checkpoints
+from asyncdsm.errors import DeliveryError, PayloadRefusedError, TemporaryDeliveryError
 from asyncdsm.settings import Settings
 
 _HOP_BY_HOP = {
@@ -67,9 +67,9 @@ class Forwarder:
         What waits is kept in the file of `store`, where it has one. Raises StoreError when that cannot be used.
         """
         self._settings, self._store = settings, store
-        self._accounts = Accounts()
-        self._outbox = Outbox(settings.max_outbox_bytes, self._accounts)
-        self._delivery = Delivery(self._outbox, self._accounts, settings.request_seconds, hedges=False)
+        self._counters = Counters()
+        self._outbox = Outbox(settings.max_outbox_bytes, self._counters)
+        self._delivery = Delivery(self._outbox, self._counters, settings.request_seconds, hedges=False)
         self._wake, self._changed = anyio.Event(), anyio.Event()
         self._scope: anyio.CancelScope | None = None
         self._stopping = False
@@ -80,22 +80,22 @@ class Forwarder:
         """How this agent signs what it forwards, so that it knows it when it comes back."""
         self._spool = store.open_spool(settings.max_outbox_bytes)
         for waiting in self._spool.waiting() if self._spool else ():
-            self._accounts.record(1)
-            self._outbox.put(Parcel(waiting, 1))
+            self._counters.record(1)
+            self._outbox.enqueue(Parcel(waiting, 1))
 
-    def put(self, body: bytes, headers: RawHeaders) -> None:
+    def enqueue_payload(self, body: bytes, headers: RawHeaders) -> None:
         """Take one payload, whatever it is. One that its sender was told to send again is not forwarded again."""
         if self._is_expected(body):
             return
         parcel = Spooled.of(body, _forwarded_headers(headers, self.mark))
         if self._spool is not None:
             self._spool.add(parcel)
-        self._accounts.record(1)
-        say_dropped(self._outbox.put(Parcel(parcel, 1)))
+        self._counters.record(1)
+        warn_of_dropped_checkpoints(self._outbox.enqueue(Parcel(parcel, 1)))
         self._note_drops()
         self._wake.set()
 
-    def expect_again(self, body: bytes) -> None:
+    def expect_resend(self, body: bytes) -> None:
         """Note that a payload was forwarded, and that its sender was told to send it again, since it is not stored."""
         self._expected[_digest(body)] = monotonic() + EXPECTED_SECONDS
         if len(self._expected) > MAX_EXPECTED:
@@ -103,21 +103,21 @@ class Forwarder:
 
     def count_too_large(self) -> None:
         """Count a payload that is too large to be held, and so is not forwarded."""
-        self._accounts.record(1)
-        self._accounts.drop("too large", 1)
+        self._counters.record(1)
+        self._counters.drop("too large", 1)
         self._note_drops()
 
-    def save_soon(self) -> None:
+    def request_save(self) -> None:
         """Have what waits written to the store's file, where no payload that is stored takes it along."""
         self._changed.set()
 
-    def has_passed(self, via: Iterable[str]) -> bool:
+    def has_forwarded(self, via: Iterable[str]) -> bool:
         """Whether this agent forwarded a payload before; `via` are the values of its Via headers."""
         return any(self.mark in value for value in via)
 
     def stats(self) -> Stats:
-        """Return the accounts, in payloads."""
-        return self._accounts.snapshot()
+        """Return the counters, in payloads."""
+        return self._counters.snapshot()
 
     def stop(self) -> None:
         """Deliver what waits, for at most `shutdown_seconds` (a second where the rest is kept in a file), and end."""
@@ -134,7 +134,7 @@ class Forwarder:
                 tasks.start_soon(self._keep_saving)
                 with anyio.CancelScope() as self._scope:
                     while not self._stopping:
-                        await self._delivery.run(exporter)
+                        await self._delivery.deliver_waiting(exporter)
                         self._note_drops()
                         await self._rest()
                     self._scope.deadline = min(self._scope.deadline, anyio.current_time() + self._seconds_at_end())
@@ -155,7 +155,7 @@ class Forwarder:
 
     def _note_drops(self) -> None:
         """Note what was dropped since the last time, for `/api/health`."""
-        dropped = self._accounts.snapshot().dropped_by
+        dropped = self._counters.snapshot().dropped_by
         for cause, count in dropped.items():
             if (more := count - self._noted.get(cause, 0)) > 0:
                 self._store.conditions.note("forward_dropped", _WHY_DROPPED.get(cause, cause) + self._refusal, more)
@@ -163,7 +163,7 @@ class Forwarder:
 
     def _note_outcome(self, parcel: Spooled, error: DeliveryError | None) -> None:
         """Note what became of a parcel that was sent: delivered, refused, or to be sent again."""
-        if error is not None and not isinstance(error, Refused):
+        if error is not None and not isinstance(error, PayloadRefusedError):
             self._store.conditions.note("forward", f"payloads wait: {error}")
             return
         self._store.conditions.clear("forward")
@@ -192,17 +192,17 @@ class Forwarder:
     async def _end(self) -> None:
         saved = await self._save()
         if saved and self._outbox:
-            inform(
-                "%s left in the store's file, to forward after the next start", counting(len(self._outbox), "payload")
+            info(
+                "%s left in the store's file, to forward after the next start", pluralize(len(self._outbox), "payload")
             )
         elif lost := self._outbox.drop_all("shutdown"):
             message = "%s could not be passed on before the end and %s lost"
-            warn_each_minute("forward", message, counting(lost, "payload"), "is" if lost == 1 else "are")
+            warn_each_minute("forward", message, pluralize(lost, "payload"), "is" if lost == 1 else "are")
 
     async def _rest(self) -> None:
         """Wait for a payload; after a failure, until it is worth trying again."""
         while not self._stopping:
-            wait = self._delivery.due - anyio.current_time() if self._outbox else float("inf")
+            wait = self._delivery.next_attempt_at - anyio.current_time() if self._outbox else float("inf")
             if wait <= 0:
                 return
             with anyio.move_on_after(wait):
@@ -237,17 +237,17 @@ class _Exporter(AgentExporter):
             del self._client.headers[name]
 
     async def export(self, payload: bytes) -> None:
-        """Post one payload. Raises TryAgain, NoEndpoint or Refused."""
+        """Post one payload. Raises TemporaryDeliveryError, NoEndpointError or PayloadRefusedError."""
         assert isinstance(payload, Spooled)  # noqa: S101  (what the forwarder puts into the outbox)
-        outcome: DeliveryError | None = TryAgain(f"no answer within {self._request_seconds:g} s")
+        outcome: DeliveryError | None = TemporaryDeliveryError(f"no answer within {self._request_seconds:g} s")
         try:
             await super().export(payload)
             outcome = None
-        except TryAgain as error:
+        except TemporaryDeliveryError as error:
             outcome = error
             if isinstance(error.__cause__, httpx2.LocalProtocolError):
                 # Its headers cannot be sent: tried again and again, it would keep back all that come after it.
-                outcome = Refused(str(error))
+                outcome = PayloadRefusedError(str(error))
                 raise outcome from error
             raise
         except DeliveryError as error:
@@ -261,7 +261,7 @@ class _Exporter(AgentExporter):
         return payload.headers if isinstance(payload, Spooled) else None
 
 
-def is_here(url: str, port: int) -> bool:
+def is_own_address(url: str, port: int) -> bool:
     """Whether a URL leads to a port of this very machine."""
     parts = urlsplit(url)
     if parts.scheme == "unix" or (parts.port or {"http": 80, "https": 443}[parts.scheme]) != port:

@@ -1,9 +1,9 @@
-"""Taking payloads in groups: one transaction for all that came while the one before was written."""
+"""IngestQueue payloads in groups: one transaction for all that came while the one before was written."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from time import monotonic
@@ -11,16 +11,33 @@ from time import monotonic
 from anyio import CapacityLimiter, Lock, to_thread
 
 from asyncdsm._internal.log import warn_each_minute
-from asyncdsm.agent.http.metrics import Answers
-from asyncdsm.agent.intake.payload import IntakeError, Report, decompressed, read_report
-from asyncdsm.agent.store.file import StoreFullError
-from asyncdsm.agent.store.store import Store, Taken
+from asyncdsm.agent.intake.payload import IntakeError, Report, decompress_body, read_report
+from asyncdsm.agent.store.store import AcceptedPayload, Store
+from asyncdsm.errors import StoreFullError
 
 MOST_TOGETHER = 64
 READ_SECONDS = 0.25
 """A group is read for so long at most, and then stored: its senders wait for all of it."""
 LARGE_BYTES, LARGE_UNPACKED_BYTES = 256 * 1024, 1024 * 1024
 """A body that is larger, packed or unpacked, waits for the smaller ones: it can take a second or two to read."""
+
+
+class IntakeCounters:
+    """Counts the answers of the intake since the agent started, and what it left out of the payloads it accepted."""
+
+    def __init__(self) -> None:
+        self.by_status: Counter[int] = Counter()
+        """How many payloads were answered with each HTTP status."""
+        self.repeated: int = 0
+        """How many bodies were sent again and were not counted again."""
+        self.unread: Counter[str] = Counter()
+        """How many parts of payloads could not be read, by cause: in most cases the name of a field."""
+        self.negatives: float = 0
+        """How many latencies were below zero; they are counted as zeros."""
+
+    def rejected(self) -> int:
+        """Return how many payloads were not accepted."""
+        return sum(count for status, count in self.by_status.items() if status != 202)
 
 
 class _Waiting:
@@ -33,18 +50,18 @@ class _Waiting:
         self.error: IntakeError | None = None
 
 
-class Taking:
+class IngestQueue:
     """Reads payloads and stores them in a worker thread, one turn after the other, for one event loop."""
 
-    def __init__(self, store: Store, answers: Answers | None = None) -> None:
-        """`answers` counts what is left out of the payloads."""
+    def __init__(self, store: Store, counters: IntakeCounters | None = None) -> None:
+        """`counters` counts what is left out of the payloads."""
         self._store = store
-        self._answers = answers if answers is not None else Answers()
+        self._counters = counters if counters is not None else IntakeCounters()
         self._small, self._large = deque[_Waiting](), deque[_Waiting]()
         self._had_small = False
         self._turn, self._limiter = Lock(), CapacityLimiter(1)
 
-    async def take(self, body: bytes, encoding: str) -> None:
+    async def ingest_payload(self, body: bytes, encoding: str) -> None:
         """Return once the payload is stored. Raises IntakeError: what is wrong with it, or why it cannot be stored."""
         waiting = _Waiting(body, encoding)
         (self._large if waiting.is_large else self._small).append(waiting)
@@ -63,15 +80,15 @@ class Taking:
 
     def _take_turn(self) -> None:
         # They are taken out here: had the event loop done it and been cancelled, nobody would work for them.
-        taken, read = list[Taken](), list[_Waiting]()
+        taken, read = list[AcceptedPayload](), list[_Waiting]()
         for waiting in self._next_group():
             try:
-                unpacked = decompressed(waiting.body, waiting.encoding)
+                unpacked = decompress_body(waiting.body, waiting.encoding)
                 if len(unpacked) > LARGE_UNPACKED_BYTES and not waiting.is_large:
                     waiting.is_large = True  # known only now: what a gzip body says of its own size can be a lie
                     self._large.append(waiting)
                     continue
-                taken.append(Taken(self._read(unpacked), waiting.encoding, waiting.body))
+                taken.append(AcceptedPayload(self._read(unpacked), waiting.encoding, waiting.body))
                 read.append(waiting)
             except IntakeError as error:
                 waiting.error, waiting.done = error, True
@@ -87,13 +104,13 @@ class Taking:
 
     def _read(self, unpacked: bytes) -> Report:
         report = read_report(unpacked, "")
-        self._answers.negatives += report.negatives
+        self._counters.negatives += report.negatives
         if report.unread:
-            self._answers.unread.update(report.unread)
+            self._counters.unread.update(report.unread)
             warn_each_minute("unread", "a payload of %r is taken in part: %s", report.service, report.first_unread)
         return report
 
-    def _store_all(self, taken: list[Taken], read: list[_Waiting]) -> None:
+    def _store_all(self, taken: list[AcceptedPayload], read: list[_Waiting]) -> None:
         try:
             if taken:
                 self._store.add_all(taken)

@@ -30,9 +30,9 @@ from asyncdsm.agent.intake.fields import (
     Unread,
     split_map,
 )
-from asyncdsm.agent.intake.sketches import Reader
-from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Cells
-from asyncdsm.delivery.sketch import SketchError
+from asyncdsm.agent.intake.sketches import SketchReader
+from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms
+from asyncdsm.errors import AsyncDSMError, SketchError
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_HELD_BYTES = 256 * 1024 * 1024
@@ -51,7 +51,7 @@ _CHUNK_BYTES = 64 * 1024
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
-class IntakeError(ValueError):
+class IntakeError(AsyncDSMError, ValueError):
     """A body that is not taken: `path` names the field, `status` is the HTTP status to answer with."""
 
     def __init__(self, path: str, problem: str, status: int = 400) -> None:
@@ -86,7 +86,7 @@ class Report(NamedTuple):
     lang: str
     hostname: str
     buckets: list[BucketReport]
-    cells: Cells
+    cells: Histograms
     version: str = ""
     process_tags: tuple[str, ...] = ()
     negatives: float = 0.0
@@ -143,7 +143,7 @@ def read_report(body: bytes, encoding: str) -> Report:
     `encoding` is the request's Content-Encoding. Raises IntakeError for a body of which nothing can be used.
     """
     try:
-        fields = split_map(decompressed(body, encoding), RAW_PAYLOAD)
+        fields = split_map(decompress_body(body, encoding), RAW_PAYLOAD)
     except (ValueError, RecursionError) as error:
         if isinstance(error, IntakeError):
             raise
@@ -156,7 +156,7 @@ def _refusal(path: str, error: Exception, status: int = 400) -> IntakeError:
     return IntakeError(path + below.rstrip("`").removeprefix("$"), problem, status)
 
 
-def decompressed(body: bytes, encoding: str) -> bytes:
+def decompress_body(body: bytes, encoding: str) -> bytes:
     """Return what a body holds, by its Content-Encoding. Raises IntakeError: 400, 413 where it is too large, or 415."""
     if encoding in {"", "identity"}:
         return body
@@ -194,7 +194,7 @@ class _ReportReader(FieldReader):
     def __init__(self) -> None:
         super().__init__(Unread())
         self._item_count = self._point_count = 0
-        self._sketches = Reader()
+        self._sketches = SketchReader()
 
     def report(self, fields: RawPayload) -> Report:
         """Read a payload. Raises IntakeError where nothing of it can be used."""
@@ -206,7 +206,7 @@ class _ReportReader(FieldReader):
         lang, hostname = self._name(fields.lang, "Lang"), self._name(fields.hostname, "Hostname")
         tags = tuple(self.field(fields.process_tags, TAGS, "$", "ProcessTags") or ())
         tags = tags if self.are_short(tags, "$", "ProcessTags") else ()
-        self._sketches = Reader(lang)
+        self._sketches = SketchReader(lang)
         service = service or UNNAMED
         read = (self._bucket(f"$.Stats[{index}]", raw) for index, raw in enumerate(raw_buckets))
         buckets = [bucket for bucket in read if bucket is not None]

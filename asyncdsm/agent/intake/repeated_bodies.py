@@ -23,7 +23,7 @@ MAX_REMEMBERED = 50_000
 """Some 15 MB. Beyond it, the oldest are forgotten early."""
 
 
-def digest_of(body: bytes, headers: Iterable[tuple[str, str]]) -> bytes:
+def hash_body(body: bytes, headers: Iterable[tuple[str, str]]) -> bytes:
     """Return what tells a body from others: its bytes, and the headers that name its container and its encoding."""
     digest = blake2b(body, digest_size=16)
     for name, value in sorted(headers):
@@ -56,7 +56,7 @@ class RecentBodies:
         self._now = now
         self._outcomes: OrderedDict[bytes, _Outcome] = OrderedDict()
 
-    async def take_once(
+    async def ingest_once(
         self, digest: bytes, take: Callable[[], Awaitable[None]], will_answer: Callable[[], Awaitable[bool]]
     ) -> bool:
         """Await `take()`, unless the same body was taken before, and its sender got no answer. Return whether it was.

@@ -11,9 +11,9 @@ from struct import Struct
 import numpy as np
 
 from asyncdsm.agent.intake.foreign_sketches import LARGEST_COUNT, decode_sketch
-from asyncdsm.agent.store.histograms import LARGEST_BIN, Cells, joined, key_of
+from asyncdsm.agent.store.histograms import LARGEST_BIN, Histograms, concat, encode_key
 from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO
-from asyncdsm.delivery.sketch import SketchError
+from asyncdsm.errors import SketchError
 
 _double = Struct("<d")
 _MAPPING = b"\x0a\x12\x09" + _double.pack(GAMMA) + b"\x11" + _double.pack(OFFSET)
@@ -33,7 +33,7 @@ _TOGETHER = 1 << 19
 """Bins that are looked at at once: 4 MiB of counts."""
 
 
-class Reader:
+class SketchReader:
     """Reads sketches one by one, and gives out the cells of all of them.
 
     `lang` is the language of the tracer that wrote them. `negatives` counts values below zero, read as zeros.
@@ -42,7 +42,7 @@ class Reader:
     def __init__(self, lang: str = "") -> None:
         self.negatives: float = 0.0
         self._rounds_up = lang in ROUNDING_UP
-        self._parts: list[Cells] = []
+        self._parts: list[Histograms] = []
         self._keys: list[int] = []
         self._counts: list[float] = []
         self._runs: list[bytes] = []
@@ -58,17 +58,17 @@ class Reader:
                 raise SketchError(f"more than {MAX_FOREIGN_SKETCHES} sketches of another mapping, or of an odd form")
             decoded = decode_sketch(data, rounds_up=self._rounds_up)
             self.negatives += decoded.negatives
-            self._parts.append(Cells(decoded.bins + key_of(group, sketch, 0), decoded.counts))
+            self._parts.append(Histograms(decoded.bins + encode_key(group, sketch, 0), decoded.counts))
             if decoded.zeros:
-                self._keys.append(key_of(group, sketch, ZERO))
+                self._keys.append(encode_key(group, sketch, ZERO))
                 self._counts.append(decoded.zeros)
 
-    def cells(self) -> Cells:
+    def cells(self) -> Histograms:
         """Return everything read."""
         self._look_at_runs()
-        self._parts.append(Cells(np.array(self._keys, np.int64), np.array(self._counts, np.float64)))
+        self._parts.append(Histograms(np.array(self._keys, np.int64), np.array(self._counts, np.float64)))
         self._keys, self._counts = [], []
-        return joined(self._parts)
+        return concat(self._parts)
 
     def _read_run(self, data: bytes, group: int, sketch: int) -> bool:
         """Take a sketch that is one run of counts in our mapping, as most are; False for all others.
@@ -96,7 +96,7 @@ class Reader:
             return False
         if count:
             self._runs.append(run)
-            self._starts.append(key_of(group, sketch, first))
+            self._starts.append(encode_key(group, sketch, first))
             self._lengths.append(count)
             self._waiting += count
             if self._waiting > _TOGETHER:
@@ -107,7 +107,7 @@ class Reader:
         if not 0 <= zeros <= LARGEST_COUNT:
             return False
         if zeros:
-            self._keys.append(key_of(group, sketch, ZERO))
+            self._keys.append(encode_key(group, sketch, ZERO))
             self._counts.append(zeros)
         return True
 
@@ -119,7 +119,7 @@ class Reader:
         begins = np.array(self._starts, np.int64) - (lengths.cumsum() - lengths)
         used = np.flatnonzero(counts != 0)  # of booleans, no branch is guessed wrong
         keys = (np.repeat(begins, lengths) + np.arange(self._waiting)).astype(np.int64, copy=False)
-        self._parts.append(Cells(keys[used], counts[used].astype(np.float64)))
+        self._parts.append(Histograms(keys[used], counts[used].astype(np.float64)))
         self._runs, self._starts, self._lengths, self._waiting = [], [], [], 0
 
 

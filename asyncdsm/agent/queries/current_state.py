@@ -15,16 +15,15 @@ import numpy as np
 from asyncdsm.agent.queries.latency_changes import Change, Slot, last_change, state_of
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import settled_until
-from asyncdsm.agent.store.histograms import EDGE, Ints, summary
+from asyncdsm.agent.store.histograms import EDGE, Ints, quantiles
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.registry import EdgeKey
-from asyncdsm.agent.store.resolutions import WIDTHS
-from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
+from asyncdsm.agent.store.store import Store
 from asyncdsm.map.levels import TAIL_LEVELS, level_of, slowness_of
 from asyncdsm.map.topology import NO_QUANTILES, Present
 from asyncdsm.map.words import duration_text
 
-WIDTH = WIDTHS[0]
 MINUTE = 60
 SECONDS_BEFORE = 600
 """For how many seconds before the last minute changes are looked for."""
@@ -43,16 +42,18 @@ class Window(NamedTuple):
     change: Change | None
 
 
-def current_states(store: Store, span: Span) -> dict[EdgeKey, Present]:
+def current_states(store: Store, time_range: TimeRange) -> dict[EdgeKey, Present]:
     """Return what each edge is like at the end of a time range.
 
     Edges that nothing passed for ten minutes are left out: they are `IDLE`.
     """
-    last = int(min(span.last, store.now())) // WIDTH * WIDTH
+    last = int(min(time_range.last, store.now())) // BUCKET_SECONDS * BUCKET_SECONDS
     edges = _EdgeNumbers(store)
-    windows = _windows(store, Span(last - SECONDS_BEFORE - MINUTE, span.last), edges, settled_until(span, store.now()))
-    quantiles = _quantiles_in_windows(store, Span(last - 2 * MINUTE, span.last), edges, windows)
-    return {edge: _state(window, quantiles.get(edge)) for edge, window in windows.items()}
+    windows = _windows(
+        store, TimeRange(last - SECONDS_BEFORE - MINUTE, time_range.last), edges, settled_until(time_range, store.now())
+    )
+    by_group = _quantiles_in_windows(store, TimeRange(last - 2 * MINUTE, time_range.last), edges, windows)
+    return {edge: _state(window, by_group.get(edge)) for edge, window in windows.items()}
 
 
 class _EdgeNumbers:
@@ -77,23 +78,23 @@ class _EdgeNumbers:
         return number
 
 
-def _windows(store: Store, span: Span, edges: _EdgeNumbers, settled: int) -> dict[EdgeKey, Window]:
+def _windows(store: Store, time_range: TimeRange, edges: _EdgeNumbers, settled: int) -> dict[EdgeKey, Window]:
     """Return the window of each edge that anything passed in a time range, and its slots."""
-    origin = int(span.first) // MINUTE * MINUTE
+    origin = int(time_range.first) // MINUTE * MINUTE
 
     def label(rows: Rows) -> Ints:
-        slots = np.clip((rows.starts - origin) // WIDTH, 0, _SLOTS - 1)
+        slots = np.clip((rows.starts - origin) // BUCKET_SECONDS, 0, _SLOTS - 1)
         numbers = edges.of_points(rows.points)
         return np.where(numbers >= 0, numbers * _SLOTS + slots, -1)
 
-    labels, cells = store.merged(span, label, widest=MINUTE, sketch=EDGE)
-    latencies = summary(cells, len(labels), EDGE)
+    labels, histograms = store.merge_rows(time_range, label, coarsest=MINUTE, sketch=EDGE)
+    latencies = quantiles(histograms, len(labels), EDGE)
     listed = list(edges.edges)
     slots: dict[EdgeKey, list[Slot]] = {}
     for group in np.flatnonzero(latencies.counts).tolist():
         number = int(labels[group])
         p50, p99 = float(latencies.p50[group]), float(latencies.p99[group])
-        start = origin + number % _SLOTS * WIDTH
+        start = origin + number % _SLOTS * BUCKET_SECONDS
         slots.setdefault(listed[number // _SLOTS], []).append(Slot(start, slowness_of(p50, p99), p50))
     reported = _reported_buckets(slots)
     return {edge: _window(each, *reported[edge.service, edge.env], settled) for edge, each in slots.items()}
@@ -110,15 +111,15 @@ def _reported_buckets(slots: Mapping[EdgeKey, list[Slot]]) -> dict[tuple[str, st
 
 def _window(slots: list[Slot], began: int, newest: int, settled: int) -> Window:
     last = max(newest, settled)
-    first = last - MINUTE + WIDTH
+    first = last - MINUTE + BUCKET_SECONDS
     change = last_change(slots)
     return Window(max(first, change.since) if change else first, last, began, slots, change)
 
 
 def _quantiles_in_windows(
-    store: Store, span: Span, edges: _EdgeNumbers, windows: Mapping[EdgeKey, Window]
+    store: Store, time_range: TimeRange, edges: _EdgeNumbers, windows: Mapping[EdgeKey, Window]
 ) -> dict[EdgeKey, tuple[GroupQuantiles, int]]:
-    """Return the quantiles of each edge in its window, and the edge's group in them."""
+    """Return the by_group of each edge in its window, and the edge's group in them."""
     never = 1 << 60
     firsts = np.full(len(edges.edges) + 1, never)
     lasts = np.full(len(edges.edges) + 1, -never)
@@ -130,17 +131,17 @@ def _quantiles_in_windows(
         numbers[numbers >= len(firsts) - 1] = -1  # an edge that was first met after the windows were made
         return np.where((rows.starts >= firsts[numbers]) & (rows.starts <= lasts[numbers]), numbers, -1)
 
-    labels, cells = store.merged(span, label, widest=WIDTH)
-    quantiles, listed = GroupQuantiles.of(cells, len(labels)), list(edges.edges)
-    return {listed[number]: (quantiles, group) for group, number in enumerate(labels.tolist())}
+    labels, histograms = store.merge_rows(time_range, label, coarsest=BUCKET_SECONDS)
+    by_group, listed = GroupQuantiles.of(histograms, len(labels)), list(edges.edges)
+    return {listed[number]: (by_group, group) for group, number in enumerate(labels.tolist())}
 
 
 def _state(window: Window, found: tuple[GroupQuantiles, int] | None) -> Present:
     if found is None or not found[0].edge.counts[found[1]]:
-        return _idle(window.slots[-1].start + WIDTH)
-    quantiles, group = found
-    count = float(quantiles.edge.counts[group])
-    edge_latency, pathway_latency, payload_size = quantiles.of_group(group)
+        return _idle(window.slots[-1].start + BUCKET_SECONDS)
+    by_group, group = found
+    count = float(by_group.edge.counts[group])
+    edge_latency, pathway_latency, payload_size = by_group.of_group(group)
     p50, p99 = edge_latency.p50 or 0.0, edge_latency.p99 or 0.0
     slowness = slowness_of(p50, p99)
     state = state_of(slowness, window.change)
@@ -148,7 +149,7 @@ def _state(window: Window, found: tuple[GroupQuantiles, int] | None) -> Present:
     return Present(
         from_=float(window.first),
         count=count,
-        rate=count / (window.last + WIDTH - max(window.first, window.began)),
+        rate=count / (window.last + BUCKET_SECONDS - max(window.first, window.began)),
         edge_latency=edge_latency,
         pathway_latency=pathway_latency,
         payload_size=payload_size,

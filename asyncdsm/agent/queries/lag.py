@@ -16,8 +16,8 @@ from asyncdsm.agent.queries.answers import LagOverTime, LagPoint, LagSeries
 from asyncdsm.agent.queries.kafka_clusters import split_tags
 from asyncdsm.agent.queries.time_ranges import settled_until, step_for
 from asyncdsm.agent.store.offsets import RECENT_SECONDS
-from asyncdsm.agent.store.pending import WIDTH
-from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
+from asyncdsm.agent.store.store import Store
 from asyncdsm.map.topology import PartitionLag
 
 Tags = tuple[str, ...]
@@ -71,9 +71,9 @@ class PartitionEnds(NamedTuple):
         watermark, produced = self.watermarks.at(moment), self.produced.at(moment)
         if watermark is None or produced is None:
             return (watermark or produced or (0, None))[1]
-        if produced[0] > watermark[0] + WIDTH:
+        if produced[0] > watermark[0] + BUCKET_SECONDS:
             return produced[1]
-        earlier = self.produced.at(moment - WIDTH)
+        earlier = self.produced.at(moment - BUCKET_SECONDS)
         return max(watermark[1], earlier[1]) if earlier else watermark[1]
 
 
@@ -120,13 +120,13 @@ class KafkaOffsets:
         return None if end is None or committed is None else max(0, end - committed[1])
 
 
-def current_lags(store: Store, span: Span) -> list[PartitionLag]:
+def current_lags(store: Store, time_range: TimeRange) -> list[PartitionLag]:
     """Return the lag per group, topic and partition at the end of a time range (now, if it has no end)."""
-    if span.last > store.now():
+    if time_range.last > store.now():
         backlogs: Iterable[tuple[Tags, Iterable[tuple[int, int]]]] = store.recent_offsets()
     else:
-        backlogs = _group_by_tags(store.offsets(Span(span.last - RECENT_SECONDS, span.last)))
-    return lags_of(KafkaOffsets.of(backlogs), settled_until(span, store.now()))
+        backlogs = _group_by_tags(store.offsets(TimeRange(time_range.last - RECENT_SECONDS, time_range.last)))
+    return lags_of(KafkaOffsets.of(backlogs), settled_until(time_range, store.now()))
 
 
 def _group_by_tags(offsets: Iterable[tuple[Tags, int, int]]) -> Iterable[tuple[Tags, list[tuple[int, int]]]]:
@@ -148,14 +148,16 @@ def lags_of(offsets: KafkaOffsets, settled: int) -> list[PartitionLag]:
     ]
 
 
-def lag_over_time(store: Store, span: Span, topic: str, group: str | None, cluster: str | None = None) -> LagOverTime:
+def lag_over_time(
+    store: Store, time_range: TimeRange, topic: str, group: str | None, cluster: str | None = None
+) -> LagOverTime:
     """Return the lag at each step of a time range, per group and partition of a topic.
 
     If a group or a cluster is given, only theirs. A series ends where one side has not reported yet.
     """
-    step = step_for(span, store.now())
-    offsets = [each for each in store.offsets(span) if split_tags(each[0]).get("topic") == topic]
-    steps = sorted({start // step * step for _, start, _ in offsets if start >= span.first})
+    step = step_for(time_range, store.now())
+    offsets = [each for each in store.offsets(time_range) if split_tags(each[0]).get("topic") == topic]
+    steps = sorted({start // step * step for _, start, _ in offsets if start >= time_range.first})
     histories = KafkaOffsets.of(_group_by_tags(offsets))
     series = [
         LagSeries(
@@ -165,7 +167,7 @@ def lag_over_time(store: Store, span: Span, topic: str, group: str | None, clust
             cluster_id=partition[0] or None,
             points=_points(histories, name, partition, _last_buckets(steps, step, until)),
         )
-        for name, partition, until in histories.complete_buckets(settled_until(span, store.now()))
+        for name, partition, until in histories.complete_buckets(settled_until(time_range, store.now()))
         if group in {None, name} and cluster in {None, partition[0]}
     ]
     not_empty, limits = [each for each in series if each.points], AnswerLimits()
@@ -175,7 +177,7 @@ def lag_over_time(store: Store, span: Span, topic: str, group: str | None, clust
 
 def _last_buckets(steps: Iterable[int], step: int, until: int) -> Iterator[tuple[int, int]]:
     """Yield each step's start, and the last of its buckets that is complete."""
-    return ((start, min(start + step - WIDTH, until)) for start in steps if start <= until)
+    return ((start, min(start + step - BUCKET_SECONDS, until)) for start in steps if start <= until)
 
 
 def _points(

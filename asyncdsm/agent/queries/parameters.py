@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES, last_minutes, length_of, step_for
-from asyncdsm.agent.store.resolutions import WIDTHS
-from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
+from asyncdsm.agent.store.store import Store
 
 MOST_REQUESTED_STEPS = 2_000
 _LATEST = 4_000_000_000.0
@@ -43,7 +43,7 @@ def required_parameter(parameters: Mapping[str, str], name: str) -> str:
     return parameters[name]
 
 
-def read_time_range(store: Store, parameters: Mapping[str, str]) -> Span:
+def read_time_range(store: Store, parameters: Mapping[str, str]) -> TimeRange:
     """Return the time range of `minutes`, or of `from` and `to`. Raises ApiError (400)."""
     if "from" in parameters or "to" in parameters:
         if "minutes" in parameters:
@@ -52,7 +52,7 @@ def read_time_range(store: Store, parameters: Mapping[str, str]) -> Span:
         last = _read_time(parameters, "to", store.now())
         if first >= last:
             raise ApiError(400, "from", f"{first:.15g} must be before to, which is {last:.15g}")
-        return Span(first, last)
+        return TimeRange(first, last)
     most = store.kept_seconds // 60
     text = parameters.get("minutes", str(min(DEFAULT_MINUTES, most)))
     if not (_is_whole_number(text) and 1 <= int(text) <= most):
@@ -60,14 +60,14 @@ def read_time_range(store: Store, parameters: Mapping[str, str]) -> Span:
     return last_minutes(store, int(text))
 
 
-def read_step(store: Store, parameters: Mapping[str, str], span: Span) -> int:
+def read_step(store: Store, parameters: Mapping[str, str], time_range: TimeRange) -> int:
     """Return the length of a step in seconds, a multiple of ten. Raises ApiError (400)."""
     text = parameters.get("step")
     if text is None:
-        return step_for(span, store.now())
-    if not (_is_whole_number(text) and int(text) and int(text) % WIDTHS[0] == 0):
+        return step_for(time_range, store.now())
+    if not (_is_whole_number(text) and int(text) and int(text) % BUCKET_SECONDS == 0):
         raise ApiError(400, "step", f"must be a number of seconds that is a multiple of ten, got {text[:40]!r}")
-    if length_of(span, store.now()) / int(text) > MOST_REQUESTED_STEPS:
+    if length_of(time_range, store.now()) / int(text) > MOST_REQUESTED_STEPS:
         raise ApiError(400, "step", f"{text} s divide this time range into more than {MOST_REQUESTED_STEPS} steps")
     return int(text)
 

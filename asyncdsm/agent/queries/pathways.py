@@ -11,7 +11,8 @@ from asyncdsm.agent.queries.quantiles import GroupQuantiles, quantiles_of
 from asyncdsm.agent.queries.time_ranges import covered_seconds
 from asyncdsm.agent.queries.topology import points_of
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, edge_id
-from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.agent.store.store import Store
 from asyncdsm.map.levels import level_of, slowness_of
 from asyncdsm.map.topology import Quantiles
 
@@ -36,16 +37,16 @@ def queue_filter(type_: str, name: str, cluster: str | None = None) -> NodeFilte
     return is_at_queue
 
 
-def pathways_through(store: Store, is_at_node: NodeFilter, span: Span) -> Pathways:
+def pathways_through(store: Store, is_at_node: NodeFilter, time_range: TimeRange) -> Pathways:
     """Return the pathways through a node, those that take longest (in the median) first."""
-    keys, cells = points_of(store, span)
-    quantiles = GroupQuantiles.of(cells, len(keys))
-    seconds = covered_seconds(store, span)
+    keys, histograms = points_of(store, time_range)
+    by_group = GroupQuantiles.of(histograms, len(keys))
+    seconds = covered_seconds(store, time_range)
     clusters = clusters_of(keys)
     at_node = {index for index, key in enumerate(keys) if is_at_node(key, clusters[key.edge])}
     found = [chain for chain in _chains(keys) if not at_node.isdisjoint(chain)]
-    found.sort(key=lambda chain: -_median(quantiles, chain[-1]))
-    listed = list(within_bytes(_pathway(keys, quantiles, chain, seconds, clusters) for chain in found[:MOST_PATHWAYS]))
+    found.sort(key=lambda chain: -_median(by_group, chain[-1]))
+    listed = list(within_bytes(_pathway(keys, by_group, chain, seconds, clusters) for chain in found[:MOST_PATHWAYS]))
     left_out = len(found) - len(listed)
     return Pathways(pathways=listed, cut={"pathways": left_out} if left_out else {})
 
@@ -66,30 +67,30 @@ def _chains(keys: Sequence[PointKey]) -> Iterator[list[int]]:
         yield chain[::-1]
 
 
-def _median(quantiles: GroupQuantiles, group: int) -> float:
-    return float(quantiles.pathway.p50[group]) if quantiles.pathway.counts[group] else 0.0
+def _median(by_group: GroupQuantiles, group: int) -> float:
+    return float(by_group.pathway.p50[group]) if by_group.pathway.counts[group] else 0.0
 
 
 def _pathway(
     keys: Sequence[PointKey],
-    quantiles: GroupQuantiles,
+    by_group: GroupQuantiles,
     chain: list[int],
     seconds: float,
     clusters: Mapping[EdgeKey, str],
 ) -> WholePathway:
-    means = [float(quantiles.edge.mean[group]) if quantiles.edge.counts[group] else 0.0 for group in chain]
+    means = [float(by_group.edge.mean[group]) if by_group.edge.counts[group] else 0.0 for group in chain]
     total, last = sum(means), chain[-1]
-    count = float(quantiles.edge.counts[last])
+    count = float(by_group.edge.counts[last])
     return WholePathway(
         hash=str(keys[last].hash),
         count=count,
         rate=count / seconds,
-        end_to_end=quantiles_of(quantiles.pathway, last),
+        end_to_end=quantiles_of(by_group.pathway, last),
         hops=[
             _hop(
                 keys[group],
                 clusters[keys[group].edge],
-                quantiles_of(quantiles.edge, group),
+                quantiles_of(by_group.edge, group),
                 mean / total if total else 0.0,
             )
             for group, mean in zip(chain, means, strict=True)

@@ -12,11 +12,11 @@ from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import covered_seconds
 from asyncdsm.agent.queries.topology import edge_traffic, sum_lags
 from asyncdsm.agent.store.registry import edge_id
-from asyncdsm.agent.store.resolutions import WIDTHS
-from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange
+from asyncdsm.agent.store.store import Store
 
 
-def edge_series(store: Store, edge: str, span: Span, step: int) -> Series:
+def edge_series(store: Store, edge: str, time_range: TimeRange, step: int) -> Series:
     """Return what passed an edge, given by its id, in each step of a time range. Raises ApiError (404)."""
     keys = dict(store.points.keys)
     numbers = {number: key for number, key in keys.items() if edge_id(key.edge) == edge}
@@ -24,26 +24,26 @@ def edge_series(store: Store, edge: str, span: Span, step: int) -> Series:
         raise ApiError(404, "edge", f"must be the id of a known edge, got {edge[:40]!r}")
     wanted = np.array(sorted(numbers), np.int64)
     key = next(iter(numbers.values()))
-    labels, cells = store.merged(
-        span,
+    labels, histograms = store.merge_rows(
+        time_range,
         lambda rows: np.where(np.isin(rows.points, wanted), rows.starts // step, -1),
         service=store.points.services.get((key.service, key.env), 0),
-        widest=max(width for width in WIDTHS if step % width == 0),
+        coarsest=max(width for width in RESOLUTIONS if step % width == 0),
     )
-    quantiles = GroupQuantiles.of(cells, len(labels))
-    total = float(quantiles.edge.counts.sum())
+    by_group = GroupQuantiles.of(histograms, len(labels))
+    total = float(by_group.edge.counts.sum())
     cluster = clusters_of(list(keys.values()))[key.edge]
-    lags = sum_lags(current_lags(store, span))
+    lags = sum_lags(current_lags(store, time_range))
     return Series(
-        edge=edge_traffic(key.edge, cluster, total, covered_seconds(store, span), lags),
+        edge=edge_traffic(key.edge, cluster, total, covered_seconds(store, time_range), lags),
         step=step,
-        points=[_point(quantiles, group, start * step, step) for group, start in enumerate(labels.tolist())],
+        points=[_point(by_group, group, start * step, step) for group, start in enumerate(labels.tolist())],
     )
 
 
-def _point(quantiles: GroupQuantiles, group: int, start: int, step: int) -> SeriesPoint:
-    edge_latency, pathway_latency, payload_size = quantiles.of_group(group)
-    count = float(quantiles.edge.counts[group])
+def _point(by_group: GroupQuantiles, group: int, start: int, step: int) -> SeriesPoint:
+    edge_latency, pathway_latency, payload_size = by_group.of_group(group)
+    count = float(by_group.edge.counts[group])
     return SeriesPoint(
         start=float(start),
         count=count,

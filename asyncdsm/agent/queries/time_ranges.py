@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from asyncdsm.agent.store.resolutions import FOREVER, WIDTHS
-from asyncdsm.agent.store.store import Span, Store
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, TimeRange
+from asyncdsm.agent.store.store import Store
 
 DEFAULT_MINUTES = 10
 MOST_STEPS = 200
@@ -15,29 +15,33 @@ A tracer sends the ten seconds of a bucket within ten seconds of their end; ten 
 """
 
 
-def last_minutes(store: Store, minutes: int) -> Span:
+def last_minutes(store: Store, minutes: int) -> TimeRange:
     """Return the current minute and those before it, `minutes` in all. It has no end: what comes next is in it."""
-    return Span((store.now() // 60 - minutes + 1) * 60, FOREVER)
+    return TimeRange((store.now() // 60 - minutes + 1) * 60, FOREVER)
 
 
-def step_for(span: Span, now: float) -> int:
+def step_for(time_range: TimeRange, now: float) -> int:
     """Return a length of steps, in seconds, that divides a time range into at most `MOST_STEPS`."""
-    shortest = length_of(span, now) / MOST_STEPS
+    shortest = length_of(time_range, now) / MOST_STEPS
     steps = (10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600)
     return next((step for step in steps if step >= shortest), 86_400)
 
 
-def settled_until(span: Span, now: float) -> int:
+def settled_until(time_range: TimeRange, now: float) -> int:
     """Return the start of the last bucket of a time range to which silent services have nothing to add."""
-    return min(int(now - SETTLED_SECONDS), int(min(span.last, FOREVER)) - WIDTHS[0]) // WIDTHS[0] * WIDTHS[0]
+    return (
+        min(int(now - SETTLED_SECONDS), int(min(time_range.last, FOREVER)) - BUCKET_SECONDS)
+        // BUCKET_SECONDS
+        * BUCKET_SECONDS
+    )
 
 
-def covered_seconds(store: Store, span: Span) -> float:
+def covered_seconds(store: Store, time_range: TimeRange) -> float:
     """Return for how many seconds of a time range there is data; at least 1."""
-    began = max(span.first, store.first_start() or span.first)
-    return max(min(span.last, store.now()) - began, 1.0)
+    began = max(time_range.first, store.oldest_start() or time_range.first)
+    return max(min(time_range.last, store.now()) - began, 1.0)
 
 
-def length_of(span: Span, now: float) -> float:
+def length_of(time_range: TimeRange, now: float) -> float:
     """Return the length of a time range up to now, in seconds; at least 1."""
-    return max(min(span.last, now) - span.first, 1.0)
+    return max(min(time_range.last, now) - time_range.first, 1.0)

@@ -14,9 +14,10 @@ from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_t
 from asyncdsm.agent.queries.lag import current_lags
 from asyncdsm.agent.queries.quantiles import GroupQuantiles, quantiles_of
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
-from asyncdsm.agent.store.histograms import EDGE, Cells, Ints, merged, summary
+from asyncdsm.agent.store.histograms import EDGE, Histograms, Ints, merge, quantiles
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, edge_id
-from asyncdsm.agent.store.store import Span, Store, by_point
+from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.agent.store.store import Store, by_point
 from asyncdsm.core.edge import MOST_PATHWAYS as MOST_PATHWAYS_OF_SERVICE
 from asyncdsm.map.topology import Edge, EdgeTraffic, PartitionLag, PathwayPoint, Present, Queue, Service, Topology
 
@@ -34,38 +35,38 @@ def topology(store: Store, minutes: int) -> Topology:
     return topology_of(store, last_minutes(store, minutes))
 
 
-def topology_of(store: Store, span: Span) -> Topology:
+def topology_of(store: Store, time_range: TimeRange) -> Topology:
     """Return the topology of a time range."""
-    keys, cells = points_of(store, span)
-    seconds = covered_seconds(store, span) if keys else 0.0
-    lags = current_lags(store, span)
-    states = current_states(store, span) if keys else {}
+    keys, histograms = points_of(store, time_range)
+    seconds = covered_seconds(store, time_range) if keys else 0.0
+    lags = current_lags(store, time_range)
+    states = current_states(store, time_range) if keys else {}
     limits = AnswerLimits()
-    edges = _edges(keys, cells, seconds, sum_lags(lags), states=states, limits=limits)
-    services = _services(store, span, keys, edges)
+    edges = _edges(keys, histograms, seconds, sum_lags(lags), states=states, limits=limits)
+    services = _services(store, time_range, keys, edges)
     now = store.now()
     return Topology(
-        from_=span.first,
-        to=min(span.last, now),
-        minutes=max(0, ceil((min(span.last, now // 60 * 60 + 60) - span.first) / 60)),
+        from_=time_range.first,
+        to=min(time_range.last, now),
+        minutes=max(0, ceil((min(time_range.last, now // 60 * 60 + 60) - time_range.first) / 60)),
         seconds=round(seconds, 3),
         services=limits.keep_largest("services", services, MOST_SERVICES, lambda service: service.last_seen or 0.0),
         queues=_queues(edges),
         edges=edges,
-        pathways=_pathway_points(keys, cells, limits),
+        pathways=_pathway_points(keys, histograms, limits),
         lag=limits.keep_largest("lag", lags, MOST_LAGS, lambda lag: lag.behind),
         cut=limits.left_out,
     )
 
 
-def points_of(store: Store, span: Span) -> tuple[list[PointKey], Cells]:
+def points_of(store: Store, time_range: TimeRange) -> tuple[list[PointKey], Histograms]:
     """Return the points of a time range in order, and what they counted: group `i` is point `i`."""
-    labels, cells = store.merged(span, by_point)
+    labels, histograms = store.merge_rows(time_range, by_point)
     looked_up = [(store.points.keys.get(label), group) for group, label in enumerate(labels.tolist())]
     known = sorted((key, group) for key, group in looked_up if key is not None)
     place = np.full(len(labels), -1, np.int64)
     place[[group for _, group in known]] = np.arange(len(known))
-    return [key for key, _ in known], merged(cells.of_groups(place >= 0).regrouped(place))
+    return [key for key, _ in known], merge(histograms.select_groups(place >= 0).relabel(place))
 
 
 def sum_lags(lags: Iterable[PartitionLag]) -> Lags:
@@ -100,7 +101,7 @@ def edge_traffic(edge: EdgeKey, cluster: str, count: float, seconds: float, lags
 
 def _edges(
     keys: Sequence[PointKey],
-    cells: Cells,
+    histograms: Histograms,
     seconds: float,
     lags: Lags,
     *,
@@ -110,16 +111,16 @@ def _edges(
     groups: dict[EdgeKey, int] = {}
     clusters = clusters_of(keys)
     edge_of = np.array([groups.setdefault(key.edge, len(groups)) for key in keys], np.int64)
-    by_edge = merged(cells.regrouped(edge_of)) if keys else cells
-    quantiles = GroupQuantiles.of(by_edge, len(groups))
+    by_edge = merge(histograms.relabel(edge_of)) if keys else histograms
+    by_group = GroupQuantiles.of(by_edge, len(groups))
     edges = list(groups)
-    clamped = _clamped_shares(keys, cells, edge_of, len(groups))
-    counts = quantiles.edge.counts
+    clamped = _clamped_shares(keys, histograms, edge_of, len(groups))
+    counts = by_group.edge.counts
     owners = [edge[:2] for edge in edges]
     return [
         _edge(
             edge_traffic(edges[group], clusters[edges[group]], float(counts[group]), seconds, lags),
-            quantiles,
+            by_group,
             group,
             states.get(edges[group], IDLE),
             clamped[group],
@@ -128,8 +129,8 @@ def _edges(
     ]
 
 
-def _edge(traffic: EdgeTraffic, quantiles: GroupQuantiles, group: int, state: Present, clamped: float) -> Edge:
-    edge_latency, pathway_latency, payload_size = quantiles.of_group(group)
+def _edge(traffic: EdgeTraffic, by_group: GroupQuantiles, group: int, state: Present, clamped: float) -> Edge:
+    edge_latency, pathway_latency, payload_size = by_group.of_group(group)
     return Edge(
         **asdict(traffic),
         edge_latency=edge_latency,
@@ -141,20 +142,22 @@ def _edge(traffic: EdgeTraffic, quantiles: GroupQuantiles, group: int, state: Pr
     )
 
 
-def _clamped_shares(keys: Sequence[PointKey], cells: Cells, edge_of: Ints, count: int) -> list[float]:
+def _clamped_shares(keys: Sequence[PointKey], histograms: Histograms, edge_of: Ints, count: int) -> list[float]:
     """Return which share of each edge's latencies is zero, without those of pathways that begin there."""
     has_parent = np.array([key.parent != 0 for key in keys], np.bool_)
-    hops = summary(merged(cells.of_groups(has_parent).regrouped(edge_of)) if keys else cells, count, EDGE)
+    hops = quantiles(merge(histograms.select_groups(has_parent).relabel(edge_of)) if keys else histograms, count, EDGE)
     shares: list[float] = np.divide(hops.zeros, hops.counts, out=np.zeros(count), where=hops.counts > 0).tolist()
     return shares
 
 
-def _services(store: Store, span: Span, keys: Iterable[PointKey], edges: Iterable[Edge]) -> list[Service]:
+def _services(store: Store, time_range: TimeRange, keys: Iterable[PointKey], edges: Iterable[Edge]) -> list[Service]:
     pathways: dict[tuple[str, str], set[tuple[int, int]]] = {}
     for key in keys:
         pathways.setdefault((key.service, key.env), set()).add((key.hash, key.parent))
     disagreeing = {(edge.service, edge.env) for edge in edges if edge.clocks_disagree}
-    seen = {service: last for service, last in store.services().items() if last >= span.first or service in pathways}
+    seen = {
+        service: last for service, last in store.services().items() if last >= time_range.first or service in pathways
+    }
     return [
         Service(
             name=name,
@@ -164,13 +167,13 @@ def _services(store: Store, span: Span, keys: Iterable[PointKey], edges: Iterabl
             many_pathways=count >= MANY_PATHWAYS,
             too_many_pathways=count > MOST_PATHWAYS_OF_SERVICE,
             # A latency below zero is proof; zeros have to be many.
-            clocks_disagree=(name, env) in disagreeing or facts.negatives_at >= max(span.first, 1.0),
+            clocks_disagree=(name, env) in disagreeing or facts.negatives_at >= max(time_range.first, 1.0),
             version=facts.version,
             process_tags=list(facts.process_tags),
             lang=facts.lang,
         )
         for name, env in sorted({*seen, *pathways})
-        for facts, count in [(store.facts.of(name, env), len(pathways.get((name, env), ())))]
+        for facts, count in [(store.facts.lookup(name, env), len(pathways.get((name, env), ())))]
     ]
 
 
@@ -179,9 +182,9 @@ def _queues(edges: Iterable[Edge]) -> list[Queue]:
     return [Queue(type=type_, name=name, cluster=cluster or None) for type_, name, cluster in sorted(queues)]
 
 
-def _pathway_points(keys: Sequence[PointKey], cells: Cells, limits: AnswerLimits) -> list[PathwayPoint]:
-    quantiles = GroupQuantiles.of(cells, len(keys))
-    counts, owners = quantiles.edge.counts, [key[:2] for key in keys]
+def _pathway_points(keys: Sequence[PointKey], histograms: Histograms, limits: AnswerLimits) -> list[PathwayPoint]:
+    by_group = GroupQuantiles.of(histograms, len(keys))
+    counts, owners = by_group.edge.counts, [key[:2] for key in keys]
     return [
         PathwayPoint(
             service=key.service,
@@ -190,8 +193,8 @@ def _pathway_points(keys: Sequence[PointKey], cells: Cells, limits: AnswerLimits
             hash=str(key.hash),
             parent=str(key.parent),
             count=float(counts[group]),
-            edge_latency=quantiles_of(quantiles.edge, group),
-            pathway_latency=quantiles_of(quantiles.pathway, group),
+            edge_latency=quantiles_of(by_group.edge, group),
+            pathway_latency=quantiles_of(by_group.pathway, group),
         )
         for group in limits.keep_busiest("pathways", counts, owners, MOST_PATHWAYS, keys.__getitem__)
         for key in [keys[group]]

@@ -14,8 +14,8 @@ from asyncdsm.agent.store.file import StoreFile, add_to_counters, add_to_shares
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.offsets import Latest, Tags
 from asyncdsm.agent.store.pending import Pending
-from asyncdsm.agent.store.registry import Points
-from asyncdsm.agent.store.rollup import Extents
+from asyncdsm.agent.store.registry import PointRegistry
+from asyncdsm.agent.store.rollup import Coverages
 
 PAUSE_SECONDS = 0.001
 
@@ -24,7 +24,7 @@ class Change(NamedTuple):
     """What one transaction changes besides segments; in force once it is committed."""
 
     connection: sqlite3.Connection
-    extents: Extents
+    extents: Coverages
     counted: Counter[str]
     rows: Counter[int]
     """How many rows each service has more, or fewer, by its number."""
@@ -36,15 +36,15 @@ class Core:
     Whoever writes segments holds `upkeep_lock`, for as long as that takes.
     """
 
-    def __init__(self, file: StoreFile, points: Points, latest: Latest) -> None:
+    def __init__(self, file: StoreFile, points: PointRegistry, latest: Latest) -> None:
         """Read what the file has. Raises sqlite3.Error."""
         self.lock: Lock = Lock()
         self.upkeep_lock: Lock = Lock()
         self.file: StoreFile = file
-        self.points: Points = points
+        self.points: PointRegistry = points
         self.latest: Latest = latest
         file.load_points(points)
-        self.extents: Extents = file.extents()
+        self.extents: Coverages = file.extents()
         self.counted: Counter[str] = Counter(file.counters())
         self.rows: Counter[int] = Counter(file.shares())
         self.pending: Pending = Pending(file.last_start(), latest)

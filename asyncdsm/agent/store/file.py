@@ -17,8 +17,9 @@ from pathlib import Path
 from msgspec.msgpack import decode, encode
 
 from asyncdsm._internal.log import warn_each_minute
-from asyncdsm.agent.store.registry import PointKey, Points
-from asyncdsm.agent.store.resolutions import FOREVER, WIDTHS, Extent, Piece
+from asyncdsm.agent.store.registry import PointKey, PointRegistry
+from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS, Coverage, Slice
+from asyncdsm.errors import StoreError, StoreFullError
 
 APPLICATION_ID = 0x64736D31
 VERSION = 1
@@ -44,15 +45,7 @@ _NEXT_SERVICE, _NEXT_POINT = "next_service", "next_point"
 # Counters, too: numbers of what was forgotten may still be in segments, and are not given out again.
 
 
-class StoreError(Exception):
-    """The file cannot be used: the text says which, and why."""
-
-
-class StoreFullError(Exception):
-    """There is no room for more: on the disk, or within the store's bounds."""
-
-
-def told(error: sqlite3.Error) -> Exception:
+def translate_error(error: sqlite3.Error) -> Exception:
     """Return what to raise for an error of SQLite: whether the disk is full is worth knowing."""
     return StoreFullError(str(error)) if error.sqlite_errorcode == sqlite3.SQLITE_FULL else error
 
@@ -124,7 +117,7 @@ class StoreFile:
         pages, free, size = (self._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
         return int((pages - free) * size)
 
-    def load_points(self, points: Points) -> None:
+    def load_points(self, points: PointRegistry) -> None:
         """Hand over all services and points with their numbers, those seen longest ago first."""
         counters = self.counters()
         points.next_service, points.next_point = counters.get(_NEXT_SERVICE, 1), counters.get(_NEXT_POINT, 1)
@@ -143,10 +136,10 @@ class StoreFile:
         query = "SELECT name, env, last_seen FROM services ORDER BY last_seen"
         return {(name, env): seen for name, env, seen in self._connection.execute(query)}
 
-    def extents(self) -> dict[int, Extent]:
+    def extents(self) -> dict[int, Coverage]:
         """Return from when to when each level has everything."""
         query = "SELECT width, since, until FROM levels"
-        return {width: Extent(since, until) for width, since, until in self._connection.execute(query)}
+        return {width: Coverage(since, until) for width, since, until in self._connection.execute(query)}
 
     def counters(self) -> dict[str, int]:
         """Return the counters by name."""
@@ -167,7 +160,7 @@ class StoreFile:
     def last_start(self) -> int:
         """Return when the newest row starts; 0 without one."""
         query = "SELECT max(start) FROM segments WHERE width = ?"
-        return max(self._connection.execute(query, (width,)).fetchone()[0] or 0 for width in WIDTHS)
+        return max(self._connection.execute(query, (width,)).fetchone()[0] or 0 for width in RESOLUTIONS)
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -212,7 +205,7 @@ class StoreFile:
         with self.transaction():
             for statement in _SCHEMA.split(";")[:-1]:
                 run(statement)
-            rows = [(width, 0, FOREVER if width == WIDTHS[0] else 0) for width in WIDTHS]
+            rows = [(width, 0, FOREVER if width == RESOLUTIONS[0] else 0) for width in RESOLUTIONS]
             self._connection.executemany("INSERT INTO levels VALUES (?, ?, ?)", rows)
             run(f"PRAGMA application_id = {APPLICATION_ID}")
             run(f"PRAGMA user_version = {VERSION}")
@@ -253,12 +246,12 @@ def _chmod(path: str) -> None:
         warn_each_minute("private", "%s belongs to somebody else, and others may read what is in it", path)
 
 
-def segments_of(
-    connection: sqlite3.Connection, pieces: Iterable[Piece], service: int | None
+def read_segments(
+    connection: sqlite3.Connection, slices: Iterable[Slice], service: int | None
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield the start and the data of the segments of some pieces, of all services or one."""
+    """Yield the start and the data of the segments of some plan_slices, of all services or one."""
     query = "SELECT start, data FROM segments WHERE width = ? AND start >= ? AND start < ?"
-    for piece in pieces:
+    for piece in slices:
         if service is None:
             yield from connection.execute(query, piece)
         else:
@@ -270,7 +263,7 @@ def put_in_journal(connection: sqlite3.Connection, entries: Iterable[tuple[float
     connection.executemany("INSERT INTO journal (received, encoding, body) VALUES (?, ?, ?)", entries)
 
 
-def put_points(connection: sqlite3.Connection, points: Points, last: Iterable[tuple[int, int]]) -> None:
+def put_points(connection: sqlite3.Connection, points: PointRegistry, last: Iterable[tuple[int, int]]) -> None:
     """Note points by number, and when each was last seen; those that were forgotten meanwhile are left out."""
     rows = [
         (number, service, encode(key.tags), str(key.hash), str(key.parent), start)
@@ -285,7 +278,7 @@ def put_points(connection: sqlite3.Connection, points: Points, last: Iterable[tu
 
 
 def put_services(
-    connection: sqlite3.Connection, points: Points, last_seen: Iterable[tuple[tuple[str, str], float]]
+    connection: sqlite3.Connection, points: PointRegistry, last_seen: Iterable[tuple[tuple[str, str], float]]
 ) -> None:
     """Note services, and when each last reported; those that were forgotten meanwhile are left out."""
     rows = [(points.services[service], *service, seen) for service, seen in last_seen if service in points.services]
@@ -293,7 +286,7 @@ def put_services(
     connection.executemany(query, rows)
 
 
-def put_next_numbers(connection: sqlite3.Connection, points: Points) -> None:
+def put_next_numbers(connection: sqlite3.Connection, points: PointRegistry) -> None:
     """Note which numbers were given out."""
     rows = [(_NEXT_SERVICE, points.next_service), (_NEXT_POINT, points.next_point)]
     connection.executemany("INSERT OR REPLACE INTO counters VALUES (?, ?)", rows)
@@ -311,17 +304,17 @@ def add_to_shares(connection: sqlite3.Connection, rows: Mapping[int, int]) -> No
     connection.executemany(query, rows.items())
 
 
-def first_starts(connection: sqlite3.Connection) -> dict[int, int]:
+def oldest_starts(connection: sqlite3.Connection) -> dict[int, int]:
     """Return when the oldest row of each level starts, by width, for levels that have any."""
     query = "SELECT min(start) FROM segments WHERE width = ?"
-    found = ((width, connection.execute(query, (width,)).fetchone()[0]) for width in WIDTHS)
+    found = ((width, connection.execute(query, (width,)).fetchone()[0]) for width in RESOLUTIONS)
     return {width: start for width, start in found if start is not None}
 
 
-def first_start(connection: sqlite3.Connection) -> int | None:
+def oldest_start(connection: sqlite3.Connection) -> int | None:
     """Return since when there is something; a wide row that has finer ones in it may start earlier."""
     first: int | None = None
-    for width, start in first_starts(connection).items():
+    for width, start in oldest_starts(connection).items():
         if first is None or start + width <= first:
             first = start
     return first
@@ -329,7 +322,7 @@ def first_start(connection: sqlite3.Connection) -> int | None:
 
 def forget_points(connection: sqlite3.Connection, oldest: int) -> tuple[list[int], list[tuple[str, str]]]:
     """Let go of points that have no rows any more, and of services without points; return which (name, env)."""
-    first = min(first_starts(connection).values(), default=oldest)
+    first = min(oldest_starts(connection).values(), default=oldest)
     query = "DELETE FROM points WHERE last < ? RETURNING id"
     points = [number for (number,) in connection.execute(query, (first,))]
     query = "DELETE FROM services WHERE last_seen < ? AND id NOT IN (SELECT service FROM points) RETURNING name, env"

@@ -1,8 +1,8 @@
 """Sketches in bulk: the counts of many points in two arrays, merged and read at once.
 
 A *cell* is one bin of one of a point's three sketches, a number of 19 bits: which sketch (`EDGE`, `PATHWAY`, `SIZE`),
-and which bin. A *key* is the number of a group (whatever is to be told apart) above the cell's. `Cells` are keys, and
-the count of each; a key may occur again, until `merged`.
+and which bin. A *key* is the number of a group (whatever is to be told apart) above the cell's. `Histograms` are keys,
+and the count of each; a key may occur again, until `merge`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _IN_CACHE = 1 << 14
 _COUNT_TYPES = ("<u1", "<u2", "<u4", "<f8")
 
 
-class Cells(NamedTuple):
+class Histograms(NamedTuple):
     """Keys and counts, of the same length."""
 
     keys: Ints
@@ -44,53 +44,53 @@ class Cells(NamedTuple):
         """The group of each."""
         return self.keys >> _CELL_BITS
 
-    def shifted(self, by: int) -> Cells:
+    def shift_groups(self, by: int) -> Histograms:
         """Return the same counts, each group's number higher by so much."""
-        return Cells(self.keys + (by << _CELL_BITS), self.counts)
+        return Histograms(self.keys + (by << _CELL_BITS), self.counts)
 
-    def regrouped(self, group_of: Ints) -> Cells:
+    def relabel(self, group_of: Ints) -> Histograms:
         """Return the same counts under other groups: group `g` becomes `group_of[g]`."""
-        return Cells(group_of[self.groups] << _CELL_BITS | self.keys & _CELL, self.counts)
+        return Histograms(group_of[self.groups] << _CELL_BITS | self.keys & _CELL, self.counts)
 
-    def of_groups(self, wanted: NDArray[np.bool_]) -> Cells:
+    def select_groups(self, wanted: NDArray[np.bool_]) -> Histograms:
         """Return what belongs to the groups that are marked."""
         chosen = wanted[self.groups]
-        return Cells(self.keys[chosen], self.counts[chosen])
+        return Histograms(self.keys[chosen], self.counts[chosen])
 
-    def of_sketch(self, sketch: int) -> Cells:
+    def select_sketch(self, sketch: int) -> Histograms:
         """Return what belongs to one of the three sketches."""
         chosen = (self.keys >> _BIN_BITS & 3) == sketch
-        return Cells(self.keys[chosen], self.counts[chosen])
+        return Histograms(self.keys[chosen], self.counts[chosen])
 
 
-NONE = Cells(np.empty(0, np.int64), np.empty(0, np.float64))
+EMPTY = Histograms(np.empty(0, np.int64), np.empty(0, np.float64))
 
 
-def key_of(group: int, sketch: int, bin_: int) -> int:
+def encode_key(group: int, sketch: int, bin_: int) -> int:
     """Return the key of a bin, `bins.ZERO` included."""
     return (group << 2 | sketch) << _BIN_BITS | (bin_ if bin_ != ZERO else _ZERO_AT) - _ZERO_AT
 
 
-def joined(parts: Iterable[Cells]) -> Cells:
+def concat(parts: Iterable[Histograms]) -> Histograms:
     """Return all of them, one behind the other."""
     listed = list(parts)
     if not listed:
-        return NONE
-    return Cells(np.concatenate([part.keys for part in listed]), np.concatenate([part.counts for part in listed]))
+        return EMPTY
+    return Histograms(np.concatenate([part.keys for part in listed]), np.concatenate([part.counts for part in listed]))
 
 
-def merged(*parts: Cells) -> Cells:
+def merge(*parts: Histograms) -> Histograms:
     """Return each key once, in ascending order, with the sum of its counts."""
     parts = tuple(part for part in parts if len(part.keys))
     if not parts:
-        return NONE
+        return EMPTY
     used = np.zeros(_CELL + 1, np.bool_)
     for part in parts:
         used[part.keys & _CELL] = True
     columns = np.flatnonzero(used)
     width, height = len(columns), max(int(part.keys.max()) >> _CELL_BITS for part in parts) + 1
     if height * width > _MOST_DENSE:
-        return _merged_by_sorting(joined(parts))
+        return _merge_by_sorting(concat(parts))
     place = np.zeros(_CELL + 1, np.int64)
     place[columns] = np.arange(width)
     sums = np.zeros(height * width)
@@ -100,17 +100,17 @@ def merged(*parts: Cells) -> Cells:
             np.add.at(sums, (keys >> _CELL_BITS) * width + place[keys & _CELL], counts)
     at = np.flatnonzero(sums != 0)
     group, column = np.divmod(at, width)
-    return Cells(group << _CELL_BITS | columns[column], sums[at])
+    return Histograms(group << _CELL_BITS | columns[column], sums[at])
 
 
-def _merged_by_sorting(cells: Cells) -> Cells:
+def _merge_by_sorting(cells: Histograms) -> Histograms:
     order = np.argsort(cells.keys)
     keys = cells.keys[order]
     first = np.flatnonzero(np.diff(keys, prepend=-1))
-    return Cells(keys[first], np.add.reduceat(cells.counts[order], first))
+    return Histograms(keys[first], np.add.reduceat(cells.counts[order], first))
 
 
-class Summary(NamedTuple):
+class Quantiles(NamedTuple):
     """What one of the sketches says about each group: arrays as long as there are groups, NaN where it is empty."""
 
     counts: Floats
@@ -133,7 +133,7 @@ class Summary(NamedTuple):
         }
 
 
-def summary(cells: Cells, groups: int, sketch: int) -> Summary:
+def quantiles(cells: Histograms, groups: int, sketch: int) -> Quantiles:
     """Return the figures of one sketch for the groups 0 to `groups`; quantiles are true within 0.8 %.
 
     `cells` are merged.
@@ -158,7 +158,7 @@ def summary(cells: Cells, groups: int, sketch: int) -> Summary:
 
     most = np.where(empty, np.nan, values[last] if len(values) else np.nan)
     mean = np.divide(total, count, out=np.full(groups, np.nan), where=~empty)
-    return Summary(count, zeros, mean, at(0.5), at(0.95), at(0.99), most)
+    return Quantiles(count, zeros, mean, at(0.5), at(0.95), at(0.99), most)
 
 
 def _summed(group: Ints, weights: NDArray[np.float64 | np.bool_], groups: int) -> Floats:
@@ -174,8 +174,8 @@ def _running(counts: Floats, group: Ints, first: Ints) -> Floats:
     return np.concatenate([np.cumsum(part) for part in np.split(counts, first[1:])])
 
 
-def packed(cells: Cells, points: Ints) -> bytes:
-    """Return merged cells as bytes, for `unpacked`; `points` names each group by a number of the caller's."""
+def pack(cells: Histograms, points: Ints) -> bytes:
+    """Return merged cells as bytes, for `unpack`; `points` names each group by a number of the caller's."""
     lengths = np.bincount(cells.groups, minlength=len(points))
     inner = cells.keys & _CELL
     most = cells.counts.max(initial=0.0)
@@ -192,8 +192,8 @@ def packed(cells: Cells, points: Ints) -> bytes:
     return zlib.compress(b"".join(parts), 1)
 
 
-def unpacked(data: bytes) -> tuple[Cells, Ints]:
-    """Return cells and the points that name their groups, as `packed` took them."""
+def unpack(data: bytes) -> tuple[Histograms, Ints]:
+    """Return cells and the points that name their groups, as `pack` took them."""
     raw = zlib.decompress(data)
     kind, points, total = np.frombuffer(raw, "<u4", 3).tolist()
     at = 12
@@ -201,4 +201,4 @@ def unpacked(data: bytes) -> tuple[Cells, Ints]:
     lengths = np.frombuffer(raw, "<u4", points, at := at + 8 * points)
     inner = np.frombuffer(raw, "<i4", total, at := at + 4 * points).cumsum(dtype=np.int64)
     counts = np.frombuffer(raw, _COUNT_TYPES[kind], total, at + 4 * total).astype(np.float64)
-    return Cells(np.repeat(np.arange(points, dtype=np.int64) << _CELL_BITS, lengths) + inner, counts), named
+    return Histograms(np.repeat(np.arange(points, dtype=np.int64) << _CELL_BITS, lengths) + inner, counts), named

@@ -6,18 +6,18 @@ import sqlite3
 from collections.abc import Iterable
 from threading import Lock
 
-from asyncdsm.agent.store.histograms import unpacked
+from asyncdsm.agent.store.histograms import unpack
 from asyncdsm.agent.store.merger import Grouped, Merger
-from asyncdsm.agent.store.resolutions import Piece
+from asyncdsm.agent.store.resolutions import Slice
 
 _MOST_CELLS = 1 << 22
 """64 MiB; a sum that is larger is not kept."""
 
 
-Key = tuple[Piece, tuple[int, int]]
+Key = tuple[Slice, tuple[int, int]]
 
 
-class Hours:
+class HourlyCache:
     """Keeps the last sum by point, as long as no row of it comes or goes."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Hours:
         self._key: Key | None = None
         self._grouped = Merger().grouped()
 
-    def key_of(self, connection: sqlite3.Connection, piece: Piece) -> Key:
+    def make_key(self, connection: sqlite3.Connection, piece: Slice) -> Key:
         """Return what is another as soon as a row of the piece comes or goes."""
         # Numbers of segments only grow: whatever was added or deleted, one of the two is another.
         query = "SELECT count(*), coalesce(max(id), 0) FROM segments WHERE width = ? AND start >= ? AND start < ?"
@@ -40,7 +40,7 @@ class Hours:
         """Return the sum of segments by point, and keep it under their key."""
         merger = Merger()
         for _, data in segments:
-            cells, points = unpacked(data)
+            cells, points = unpack(data)
             merger.add(points, cells)
         grouped = merger.grouped()
         if len(grouped.cells.keys) <= _MOST_CELLS:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncdsm.agent.store.histograms import NONE, Cells, Ints, merged
+from asyncdsm.agent.store.histograms import EMPTY, Histograms, Ints, merge
 
 _TOGETHER = 1 << 21
-"""Cells that wait to be merged: 32 MiB."""
+"""Histograms that wait to be merge: 32 MiB."""
 
 
 class Rows(NamedTuple):
@@ -18,19 +18,19 @@ class Rows(NamedTuple):
 
     starts: Ints
     points: Ints
-    cells: Cells
+    cells: Histograms
 
     def where(self, chosen: NDArray[np.bool_]) -> Rows:
         """Return the rows that are marked."""
         place = np.cumsum(chosen) - 1
-        return Rows(self.starts[chosen], self.points[chosen], self.cells.of_groups(chosen).regrouped(place))
+        return Rows(self.starts[chosen], self.points[chosen], self.cells.select_groups(chosen).relabel(place))
 
 
 class Grouped(NamedTuple):
     """Merged cells: group `g` is what has the label `labels[g]`; labels ascend."""
 
     labels: Ints
-    cells: Cells
+    cells: Histograms
 
 
 class Merger:
@@ -38,13 +38,13 @@ class Merger:
 
     def __init__(self) -> None:
         self._labels: list[Ints] = []
-        self._parts: list[Cells] = []
+        self._parts: list[Histograms] = []
         self._groups = self._waiting = 0
 
-    def add(self, labels: Ints, cells: Cells) -> None:
+    def add(self, labels: Ints, cells: Histograms) -> None:
         """Add cells, whose group `g` has the label `labels[g]`."""
         self._labels.append(labels)
-        self._parts.append(cells.shifted(self._groups))
+        self._parts.append(cells.shift_groups(self._groups))
         self._groups += len(labels)
         self._waiting += len(cells.keys)
         if self._waiting > _TOGETHER:
@@ -53,12 +53,12 @@ class Merger:
     def grouped(self) -> Grouped:
         """Return the sums."""
         self._fold()
-        return Grouped(self._labels[0], self._parts[0]) if self._labels else Grouped(np.empty(0, np.int64), NONE)
+        return Grouped(self._labels[0], self._parts[0]) if self._labels else Grouped(np.empty(0, np.int64), EMPTY)
 
     def _fold(self) -> None:
         if not self._labels:
             return
         labels, group_of = np.unique(np.concatenate(self._labels), return_inverse=True)
         group_of = group_of.astype(np.int64)
-        cells = merged(*(part.regrouped(group_of) for part in self._parts))
+        cells = merge(*(part.relabel(group_of) for part in self._parts))
         self._labels, self._parts, self._groups, self._waiting = [labels], [cells], len(labels), 0

@@ -7,21 +7,20 @@ from collections.abc import Iterable
 import numpy as np
 
 from asyncdsm.agent.intake.payload import Report
-from asyncdsm.agent.store.histograms import Cells, joined, merged
+from asyncdsm.agent.store.histograms import Histograms, concat, merge
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.offsets import Backlog, Latest, Tags
-from asyncdsm.agent.store.registry import PointKey, Points
-from asyncdsm.agent.store.resolutions import WIDTHS
+from asyncdsm.agent.store.registry import PointKey, PointRegistry
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS
 from asyncdsm.agent.store.weights import weight_of
 
-WIDTH = WIDTHS[0]
 SECOND_NS = 1_000_000_000
 AHEAD_SECONDS = 60
 """A bucket that starts further ahead of now, and of all others, comes from a clock that is wrong: taken as of now."""
 
 
 class Pending:
-    """Cells by slot, which is a point during ten seconds; and the highest offset of each backlog during them."""
+    """Histograms by slot, which is a point during ten seconds; and the highest offset of each backlog during them."""
 
     def __init__(self, newest: int, latest: Latest) -> None:
         """`newest` is when the newest row so far starts; `latest` learns of each offset at once."""
@@ -33,12 +32,12 @@ class Pending:
         self.cells: int = 0
         self.offsets_weight: int = 0
         """What the tags of `offsets` weigh."""
-        self._latest, self._parts = latest, list[Cells]()
+        self._latest, self._parts = latest, list[Histograms]()
 
     def __bool__(self) -> bool:
         return bool(self.counted["payloads"])
 
-    def add(self, report: Report, received: float, kept_seconds: int, points: Points) -> None:
+    def add(self, report: Report, received: float, kept_seconds: int, points: PointRegistry) -> None:
         """Add what was received at a time (seconds). Buckets that are too old are ignored, and counted.
 
         Old is what is far from the newest row, too: a clock of ours that is ahead makes nothing old.
@@ -64,18 +63,18 @@ class Pending:
                 self.offsets[tags, start] = max(value, self.offsets.get((tags, start), value))
                 self._latest.note(tags, Backlog(start, value), service)
         slot_of = np.array(slots, np.int64)
-        cells = report.cells if -1 not in slots else report.cells.of_groups(slot_of >= 0)
+        cells = report.cells if -1 not in slots else report.cells.select_groups(slot_of >= 0)
         if len(cells.keys):
-            self._parts.append(cells.regrouped(slot_of))
+            self._parts.append(cells.relabel(slot_of))
             self.cells += len(cells.keys)
 
     def rows(self) -> Rows:
-        """Return what waits, merged."""
+        """Return what waits, merge."""
         if len(self._parts) > 1:
-            self._parts = [merged(*self._parts)]
+            self._parts = [merge(*self._parts)]
             self.cells = len(self._parts[0].keys)
         keys = np.array(list(self.slots), np.int64).reshape(-1, 2)
-        return Rows(keys[:, 0], keys[:, 1], joined(self._parts))
+        return Rows(keys[:, 0], keys[:, 1], concat(self._parts))
 
     def _raise_newest(self, starts: Iterable[int], report: Report, received: float) -> None:
         # Buckets that creep ahead, each a little, or that have nothing in them must not move the clock of all others.
@@ -87,4 +86,4 @@ class Pending:
         if start > latest + AHEAD_SECONDS:
             self.counted["clamped_buckets"] += 1
             start = latest
-        return start // WIDTH * WIDTH
+        return start // BUCKET_SECONDS * BUCKET_SECONDS

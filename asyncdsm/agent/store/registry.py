@@ -50,7 +50,7 @@ def _edge_id(edge: EdgeKey) -> str:
 _kept_edge_id = lru_cache(1 << 16)(_edge_id)
 
 
-class Points:
+class PointRegistry:
     """Numbers for services and points, and back. Numbers are never used again.
 
     Beyond `max_points` and `max_services` those used longest ago are forgotten; of points, only those of services that

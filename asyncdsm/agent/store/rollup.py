@@ -1,4 +1,4 @@
-"""Segments of sketches: packed, rolled up and let go of, in steps that are short transactions each.
+"""Segments of sketches: pack, rolled up and let go of, in steps that are short transactions each.
 
 Packing and rolling up are computing, and need no lock: only one thread at a time writes segments (`store_upkeep`).
 """
@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asyncdsm.agent.store.file import first_starts
-from asyncdsm.agent.store.histograms import Cells, Ints, merged, packed, unpacked
+from asyncdsm.agent.store.file import oldest_starts
+from asyncdsm.agent.store.histograms import Histograms, Ints, merge, pack, unpack
 from asyncdsm.agent.store.merger import Merger, Rows
-from asyncdsm.agent.store.resolutions import WIDTHS, Extent
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverage
 
 GRACE_SECONDS = 60
 """How long after its end a stretch is rolled up; what comes later is added to each level by itself."""
@@ -28,13 +28,13 @@ _SLICES = {10: 600, 60: 3600, 600: 6 * 3600, 3600: 24 * 3600}
 _OWN_SLICE = 600
 # How much of one service goes at once where there is no room.
 
-Extents = dict[int, Extent]
+Coverages = dict[int, Coverage]
 ServiceOf = Callable[[int], int | None]
 """The number of a point's service; None for a point that was forgotten."""
 
 
 class Segment(NamedTuple):
-    """The points of one service during one stretch of time, as `cells.packed` writes them."""
+    """The points of one service during one stretch of time, as `cells.pack` writes them."""
 
     width: int
     start: int
@@ -71,14 +71,14 @@ def segments_from(rows: Rows, width: int, service_of: ServiceOf) -> Iterator[Seg
     if not len(named):
         return
     named, group_of = np.unique(named, axis=0, return_inverse=True)
-    cells = merged(rows.cells.regrouped(group_of.reshape(-1).astype(np.int64)))
+    cells = merge(rows.cells.relabel(group_of.reshape(-1).astype(np.int64)))
     begins = np.flatnonzero(np.concatenate([[True], (np.diff(named[:, :2], axis=0) != 0).any(axis=1)]))
     ends = np.append(begins[1:], len(named))
     at, until = (np.searchsorted(cells.groups, place).tolist() for place in (begins, ends))
     for begin, end, first, last in zip(begins.tolist(), ends.tolist(), at, until, strict=True):
-        part = Cells(cells.keys[first:last], cells.counts[first:last])
+        part = Histograms(cells.keys[first:last], cells.counts[first:last])
         start, service = named[begin, :2].tolist()
-        yield Segment(width, start, service, end - begin, packed(part.shifted(-begin), named[begin:end, 2]))
+        yield Segment(width, start, service, end - begin, pack(part.shift_groups(-begin), named[begin:end, 2]))
 
 
 def put_segments(connection: sqlite3.Connection, segments: Iterable[Segment]) -> Counter[int]:
@@ -91,9 +91,9 @@ def put_segments(connection: sqlite3.Connection, segments: Iterable[Segment]) ->
     return rows
 
 
-def next_stretch(connection: sqlite3.Connection, extents: Extents, now: float) -> Stretch | None:
+def next_stretch(connection: sqlite3.Connection, extents: Coverages, now: float) -> Stretch | None:
     """Return what ended by now and is rolled up next, the finest level first; None where nothing is due."""
-    for finer, width in pairwise(WIDTHS):
+    for finer, width in pairwise(RESOLUTIONS):
         due = min(int(now - GRACE_SECONDS), extents[finer].until) // width * width
         until = extents[width].until
         if until >= due:
@@ -118,27 +118,27 @@ def rolled_up(
     for service, listed in groupby(parts, itemgetter(0)):
         merger = Merger()
         for _, data in listed:
-            cells, points = unpacked(data)
+            cells, points = unpack(data)
             merger.add(points, cells)
         points, cells = _only_known(*merger.grouped(), is_known)
         if len(points):
-            yield Segment(stretch.width, stretch.start, service, len(points), packed(cells, points))
+            yield Segment(stretch.width, stretch.start, service, len(points), pack(cells, points))
 
 
-def _only_known(points: Ints, cells: Cells, is_known: Callable[[int], bool]) -> tuple[Ints, Cells]:
+def _only_known(points: Ints, cells: Histograms, is_known: Callable[[int], bool]) -> tuple[Ints, Histograms]:
     known = np.array([is_known(point) for point in points.tolist()], np.bool_)
     if known.all():
         return points, cells
-    return points[known], cells.of_groups(known).regrouped(np.cumsum(known) - 1)
+    return points[known], cells.select_groups(known).relabel(np.cumsum(known) - 1)
 
 
-def forget_old(connection: sqlite3.Connection, extents: Extents, oldest: int, now: float) -> Gone | None:
+def forget_old(connection: sqlite3.Connection, extents: Coverages, oldest: int, now: float) -> Gone | None:
     """Let go of some of what is older than `oldest`, and of details older than a day; None where nothing is left."""
-    firsts = first_starts(connection)
-    for index, width in enumerate(WIDTHS):
-        wider = WIDTHS[min(index + 1, len(WIDTHS) - 1)]
+    firsts = oldest_starts(connection)
+    for index, width in enumerate(RESOLUTIONS):
+        wider = RESOLUTIONS[min(index + 1, len(RESOLUTIONS) - 1)]
         before = oldest
-        if width == WIDTHS[0]:
+        if width == RESOLUTIONS[0]:
             before = max(oldest, min(int(now) - DETAIL_SECONDS, extents[wider].until))
         before = before // wider * wider
         first = firsts.get(width)
@@ -149,12 +149,12 @@ def forget_old(connection: sqlite3.Connection, extents: Extents, oldest: int, no
     return None
 
 
-def make_room(connection: sqlite3.Connection, extents: Extents) -> Gone:
+def make_room(connection: sqlite3.Connection, extents: Coverages) -> Gone:
     """Let go of the oldest rows that a wider level covers, else of the oldest at all."""
-    firsts = first_starts(connection)
+    firsts = oldest_starts(connection)
     covered = [
         (first, finer, min(first + _SLICES[finer], extents[width].until) // width * width)
-        for finer, width in pairwise(WIDTHS)
+        for finer, width in pairwise(RESOLUTIONS)
         if (first := firsts.get(finer)) is not None and first < extents[width].until // width * width
     ]
     if covered:
@@ -170,19 +170,19 @@ def make_room(connection: sqlite3.Connection, extents: Extents) -> Gone:
 def make_room_of(connection: sqlite3.Connection, service: int) -> Gone:
     """Let go of the oldest rows of one service, in all levels."""
     query = "SELECT min(start) FROM segments WHERE service = ? AND width = ?"
-    starts = [connection.execute(query, (service, width)).fetchone()[0] for width in WIDTHS]
+    starts = [connection.execute(query, (service, width)).fetchone()[0] for width in RESOLUTIONS]
     first = min((start for start in starts if start is not None), default=0)
     before = (first // _OWN_SLICE + 1) * _OWN_SLICE
     where = "FROM segments WHERE service = ? AND width = ? AND start < ?"
     gone = 0
-    for width in WIDTHS:
+    for width in RESOLUTIONS:
         values = (service, width, before)
         gone += connection.execute(f"SELECT coalesce(sum(points), 0) {where}", values).fetchone()[0]
         connection.execute(f"DELETE {where}", values)
     return Gone(Counter({service: gone}), gone)
 
 
-def _delete(connection: sqlite3.Connection, extents: Extents, width: int, before: int) -> Gone:
+def _delete(connection: sqlite3.Connection, extents: Coverages, width: int, before: int) -> Gone:
     where = "FROM segments WHERE width = ? AND start < ?"
     rows = dict(connection.execute(f"SELECT service, sum(points) {where} GROUP BY service", (width, before)))
     connection.execute(f"DELETE {where}", (width, before))
@@ -190,7 +190,7 @@ def _delete(connection: sqlite3.Connection, extents: Extents, width: int, before
     return Gone(Counter(rows))
 
 
-def mark(connection: sqlite3.Connection, extents: Extents, width: int, **changed: int) -> None:
+def mark(connection: sqlite3.Connection, extents: Coverages, width: int, **changed: int) -> None:
     """Note from when (`since`) or up to when (`until`) a level has everything."""
     extents[width] = extents[width]._replace(**changed)
     connection.execute("UPDATE levels SET since = ?, until = ? WHERE width = ?", (*extents[width], width))

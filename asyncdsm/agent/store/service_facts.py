@@ -27,12 +27,12 @@ class ServiceFacts:
     def note(self, report: Report, received: float) -> None:
         """Take what a payload says that was received at a time (seconds since the epoch)."""
         key = report.service, report.env
-        negatives_at = received if report.negatives else self.of(*key).negatives_at
+        negatives_at = received if report.negatives else self.lookup(*key).negatives_at
         self._facts[key] = Facts(report.version, report.process_tags, report.lang, negatives_at)
         self._facts.move_to_end(key)
         if len(self._facts) > self._most:
             self._facts.popitem(last=False)
 
-    def of(self, service: str, env: str) -> Facts:
+    def lookup(self, service: str, env: str) -> Facts:
         """Return the facts of a service; empty ones of a service that is not known."""
         return self._facts.get((service, env)) or Facts()

@@ -21,19 +21,25 @@ import numpy as np
 from asyncdsm.agent.intake.payload import IntakeError, Report, read_report
 from asyncdsm.agent.store.conditions import Conditions
 from asyncdsm.agent.store.core import Core
-from asyncdsm.agent.store.file import StoreError, StoreFile, first_start, put_in_journal, segments_of, told
+from asyncdsm.agent.store.file import (
+    StoreFile,
+    oldest_start,
+    put_in_journal,
+    read_segments,
+    translate_error,
+)
 from asyncdsm.agent.store.forward_mark import FinishedMark
-from asyncdsm.agent.store.histograms import Ints, unpacked
-from asyncdsm.agent.store.hourly_cache import Hours, Key
+from asyncdsm.agent.store.histograms import Ints, unpack
+from asyncdsm.agent.store.hourly_cache import HourlyCache, Key
 from asyncdsm.agent.store.merger import Grouped, Merger, Rows
 from asyncdsm.agent.store.offsets import Backlog, Latest, Tags, latest_offsets, read_offsets
-from asyncdsm.agent.store.pending import WIDTH
-from asyncdsm.agent.store.registry import Points
-from asyncdsm.agent.store.resolutions import FOREVER, WIDTHS, pieces
-from asyncdsm.agent.store.rollup import Extents
+from asyncdsm.agent.store.registry import PointRegistry
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, RESOLUTIONS, TimeRange, plan_slices
+from asyncdsm.agent.store.rollup import Coverages
 from asyncdsm.agent.store.service_facts import ServiceFacts
 from asyncdsm.agent.store.spool import Spool
 from asyncdsm.agent.store.upkeep import Bounds, Upkeep
+from asyncdsm.errors import StoreError
 
 KEPT_SECONDS = 7 * 24 * 3600
 FILE_BYTES, MEMORY_BYTES = 4 << 30, 256 << 20
@@ -52,19 +58,12 @@ MAX_PENDING_SLOTS = 300_000
 COUNTERS = ("payloads", "rows", "forgotten_rows", "ignored_rows", "clamped_buckets")
 
 
-class Taken(NamedTuple):
+class AcceptedPayload(NamedTuple):
     """A payload that was read, and how it came: for the journal."""
 
     report: Report
     encoding: str = ""
     body: bytes = b""
-
-
-class Span(NamedTuple):
-    """A stretch of time in seconds since the epoch, `last` not in it."""
-
-    first: float
-    last: float
 
 
 Label = Callable[[Rows], Ints]
@@ -101,8 +100,8 @@ class Store:
         max_bytes = max_bytes or (FILE_BYTES if path else MEMORY_BYTES)
         self._file = StoreFile(path)
         self._closing = finalize(self, self._file.close)
-        self._latest, self._hours = Latest(min(MAX_BACKLOGS, max_bytes // BACKLOG_BYTES)), Hours()
-        self.points: Points = Points(min(max_points, max_bytes // POINT_BYTES), MAX_NAMES)
+        self._latest, self._hourly_cache = Latest(min(MAX_BACKLOGS, max_bytes // BACKLOG_BYTES)), HourlyCache()
+        self.points: PointRegistry = PointRegistry(min(max_points, max_bytes // POINT_BYTES), MAX_NAMES)
         self.conditions: Conditions = Conditions(now)
         self._spool: Spool | None = None
         try:
@@ -156,9 +155,9 @@ class Store:
 
     def add(self, report: Report) -> None:
         """Add one report that nothing but memory has. Raises as `add_all`."""
-        self.add_all([Taken(report)])
+        self.add_all([AcceptedPayload(report)])
 
-    def add_all(self, taken: Sequence[Taken]) -> None:
+    def add_all(self, taken: Sequence[AcceptedPayload]) -> None:
         """Add reports: all of them are safe from a kill when this returns, or none was added.
 
         Raises StoreFullError where there is no room, sqlite3.Error where the file cannot be written.
@@ -172,7 +171,7 @@ class Store:
                     self._keep(one.report, received)
         except sqlite3.Error as error:
             self.conditions.note("store", str(error), len(taken))
-            raise told(error) from error
+            raise translate_error(error) from error
         self.conditions.clear("store")
         if self._has_much_pending():
             with suppress(sqlite3.Error):  # what is pending is in the journal, and tried again
@@ -197,18 +196,18 @@ class Store:
             if (lost := self._core.counted["forgotten_rows"] - before) > 0:
                 self.conditions.note("room", "the oldest rows are forgotten before their time", lost)
 
-    def merged(
+    def merge_rows(
         self,
-        span: Span,
+        span: TimeRange,
         label: Label,
         *,
         service: int | None = None,
-        widest: int = WIDTHS[-1],
+        coarsest: int = RESOLUTIONS[-1],
         sketch: int | None = None,
     ) -> Grouped:
         """Return what was counted in a span under the reader's labels.
 
-        Of one service, or one of the sketches only, where one is given; from rows that are no wider than `widest`, as
+        Of one service, or one of the sketches only, where one is given; from rows that are no wider than `coarsest`, as
         far as there are any.
         """
         merger = Merger()
@@ -217,17 +216,17 @@ class Store:
             labels = label(rows)
             wanted = labels >= 0
             cells = rows.cells if wanted.all() else rows.where(wanted).cells
-            merger.add(labels[wanted], cells if sketch is None else cells.of_sketch(sketch))
+            merger.add(labels[wanted], cells if sketch is None else cells.select_sketch(sketch))
 
         with ExitStack() as held:
             connection, unwritten, extents = held.enter_context(self._reading())
             first, last = self._bounded(span)
             read = list[tuple[Key | None, Iterable[tuple[int, bytes]]]]()
-            for piece in pieces(first, last, extents, widest):
-                is_kept = label is by_point and sketch is None and piece.width == WIDTHS[-1]
-                key = self._hours.key_of(connection, piece) if is_kept else None
-                found = [] if key and self._hours.lookup(key) else [piece]
-                segments = segments_of(connection, found, service)
+            for piece in plan_slices(first, last, extents, coarsest):
+                is_kept = label is by_point and sketch is None and piece.width == RESOLUTIONS[-1]
+                key = self._hourly_cache.make_key(connection, piece) if is_kept else None
+                found = [] if key and self._hourly_cache.lookup(key) else [piece]
+                segments = read_segments(connection, found, service)
                 read.append((key, segments if self._file.path else list(segments)))
             if self._file.path is None:
                 held.close()  # what is in memory was copied: whoever reports need not wait for it to be added up
@@ -235,14 +234,14 @@ class Store:
                 add(rows.where((rows.starts >= first) & (rows.starts < last)))
             for key, rest in read:
                 if key is not None:
-                    merger.add(*(self._hours.lookup(key) or self._hours.add_up(key, rest)))
+                    merger.add(*(self._hourly_cache.lookup(key) or self._hourly_cache.add_up(key, rest)))
                     continue
                 for start, data in rest:
-                    cells, points = unpacked(data)
+                    cells, points = unpack(data)
                     add(Rows(np.full(len(points), start), points, cells))
         return merger.grouped()
 
-    def offsets(self, span: Span) -> list[tuple[Tags, int, int]]:
+    def offsets(self, span: TimeRange) -> list[tuple[Tags, int, int]]:
         """Return tags, start and value of each backlog's offsets in a span, and of its last one before, by time."""
         with self._reading() as (connection, _, _):
             first, last = self._bounded(span)
@@ -266,11 +265,11 @@ class Store:
         with self._core.lock:
             return dict(self._last_seen)
 
-    def first_start(self) -> float | None:
+    def oldest_start(self) -> float | None:
         """Return when the oldest row starts; None where there is none."""
         with self._reading() as (connection, unwritten, _):
             starts = [start for rows in unwritten for start in rows.starts.tolist()]
-            return min([*starts, *filter(None, [first_start(connection)])], default=None)
+            return min([*starts, *filter(None, [oldest_start(connection)])], default=None)
 
     def counters(self) -> dict[str, int]:
         """Return the counts of payloads taken, rows kept, rows forgotten for want of room, rows too old to be taken,
@@ -287,9 +286,11 @@ class Store:
         with self._core.lock:
             return self._file.used_bytes()
 
-    def _bounded(self, span: Span) -> tuple[int, int]:
+    def _bounded(self, span: TimeRange) -> tuple[int, int]:
         first = max(span.first, self.now() - self.kept_seconds)
-        return int(first // WIDTH) * WIDTH, int(min(span.last, FOREVER) // -WIDTH) * -WIDTH
+        return int(first // BUCKET_SECONDS) * BUCKET_SECONDS, int(
+            min(span.last, FOREVER) // -BUCKET_SECONDS
+        ) * -BUCKET_SECONDS
 
     def _write_ahead(self, entries: Iterable[tuple[float, str, bytes]]) -> None:
         """Note in the file what is taken, and what waits to be forwarded. Nothing to do in memory."""
@@ -335,11 +336,11 @@ class Store:
         )
 
     @property
-    def _extents(self) -> Extents:
+    def _extents(self) -> Coverages:
         return self._core.extents
 
     @contextmanager
-    def _reading(self) -> Iterator[tuple[sqlite3.Connection, list[Rows], Extents]]:
+    def _reading(self) -> Iterator[tuple[sqlite3.Connection, list[Rows], Coverages]]:
         """See what is taken by now, each payload once. A file may be written meanwhile, memory not."""
         lock = self._core.lock
         with ExitStack() as held:

@@ -20,7 +20,7 @@ from asyncdsm.agent.store.offsets import (
     thin_offsets,
 )
 from asyncdsm.agent.store.pending import Pending
-from asyncdsm.agent.store.resolutions import WIDTHS
+from asyncdsm.agent.store.resolutions import RESOLUTIONS
 from asyncdsm.agent.store.rollup import (
     DETAIL_SECONDS,
     Gone,
@@ -84,8 +84,8 @@ class Upkeep:
         self._write_names(writing)
         segments = [
             segment
-            for width in WIDTHS
-            for late in [rows if width == WIDTHS[0] else rows.where(rows.starts < core.extents[width].until)]
+            for width in RESOLUTIONS
+            for late in [rows if width == RESOLUTIONS[0] else rows.where(rows.starts < core.extents[width].until)]
             for segment in segments_from(late, width, core.points.service_of)
         ]
         with core.lock:
@@ -93,7 +93,7 @@ class Upkeep:
                 change.rows.update(put_segments(change.connection, segments))
                 change.counted.update(writing.counted)
                 change.counted["forgotten_rows"] += len(rows.points) - sum(
-                    segment.points for segment in segments if segment.width == WIDTHS[0]
+                    segment.points for segment in segments if segment.width == RESOLUTIONS[0]
                 )
                 change.connection.execute("DELETE FROM journal WHERE id <= ?", (self._journaled,))
             core.writing = None

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from asyncdsm.cli.run.start import CLIENTS
+from asyncdsm.errors import AsyncDSMError
 from asyncdsm.integration.registry import names
 
 BOOTSTRAP = str(Path(__file__).with_name("bootstrap"))
 
 
-class ProgramError(ValueError):
+class ProgramError(AsyncDSMError, ValueError):
     """There is no such program."""
 
 
