@@ -30,7 +30,14 @@ RUN_AGAIN = 5
 """How many failed tests are run once more; where more fail, something is broken."""
 OLDEST = PROJECT["tool"]["asyncdsm"]["oldest"]
 """By client: its oldest release, and the tests that speak for it."""
-IN_GROUPS = ["aiokafka", "attribution", "faststream", "harmless", "kafka_to_rabbitmq", "pipeline"]
+IN_GROUPS = [
+    "aiokafka/test_aiokafka",
+    "aiokafka/test_attribution",
+    "aiokafka/test_harmless",
+    "faststream/test_faststream",
+    "pipelines/test_kafka_to_rabbitmq",
+    "pipelines/test_pipeline",
+]
 MODES = {
     "uvloop": ["-m", "pytest", "--loop", "uvloop"],
     # aiokafka's consumers in a group do not start with eager tasks: their coordinator's task runs before it is made.
@@ -39,7 +46,7 @@ MODES = {
         "pytest",
         "--loop",
         "eager",
-        *(f"--ignore=tests/integrations/test_{name}.py" for name in IN_GROUPS),
+        *(f"--ignore=tests/integrations/{name}.py" for name in IN_GROUPS),
     ],
     "debug": ["-m", "pytest"],
     "dev": ["-X", "dev", "-W", "error", "-m", "pytest"],
@@ -183,7 +190,7 @@ def compat(session: nox.Session, client: str) -> None:
     session.install("-e", ".[all]", *group("test"))
     # pip says that others wanted newer ones: they have no part in these tests.
     session.install(*oldest["requirements"])
-    files = [f"tests/integrations/test_{name}.py" for name in oldest["tests"]]
+    files = [f"tests/integrations/{name}.py" for name in oldest["tests"]]
     session.run("pytest", *files, *oldest.get("options", []), *session.posargs)
 
 

@@ -53,8 +53,8 @@ def _client(name: str) -> dict[str, Any]:
         return found
     try:
         integration = integration_of(name)
-        followed = "where wrapped" if getattr(integration, "ONLY_WRAPPED", False) else "yes"
-        return {**found, "tested": list(integration.VERSIONS), "followed": followed}
+        followed = "where wrapped" if integration.is_wrapped_only else "yes"
+        return {**found, "tested": list(integration.versions), "followed": followed}
     except Exception as error:
         return {**found, "problem": repr(error)}
 

@@ -38,12 +38,12 @@ class LagSource(Protocol):
 _sources: WeakKeyDictionary[LagSource, None] = WeakKeyDictionary()
 
 
-def add_source(source: LagSource) -> None:
+def add_lag_source(source: LagSource) -> None:
     """Let `streams.lag()` ask this client, for as long as it lives."""
     _sources[source] = None
 
 
-def remove_source(source: LagSource) -> None:
+def remove_lag_source(source: LagSource) -> None:
     """Ask this client no more."""
     _sources.pop(source, None)
 

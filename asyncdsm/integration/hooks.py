@@ -7,10 +7,13 @@ import sys
 from collections.abc import Callable
 from operator import attrgetter
 from types import MethodType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from asyncdsm._internal.log import warn_once
 from asyncdsm.core.checkpoint import report_hook_error
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Function = Callable[..., Any]
 Hook = Callable[[Function], Function]
@@ -136,13 +139,33 @@ def before(observe: Function) -> Hook:
     return functools.wraps(observe)(hook)
 
 
-def followed(kind: Any, following: Callable[[Any], Any]) -> Any:
-    """Return what `following` makes of a class: its subclass with our hooks. One that none can be made of stays it."""
+def guarded(function: Callable[P, T]) -> Callable[P, T | None]:
+    """Return a function that does the same, and returns None where `function` raises: the error is counted and logged.
+
+    For the part of a hook that is asyncdsm's own, never for a call of the client, whose errors are the program's.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T | None:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            report_hook_error(error)
+            return None
+
+    return call
+
+
+def subclass_or_same(cls: Any, make_subclass: Callable[[Any], Any]) -> Any:
+    """Return the instrumented subclass that `make_subclass` makes of `cls`, or `cls` itself if it cannot be subclassed.
+
+    A metaclass or an `__init_subclass__` may refuse: that is logged once.
+    """
     try:
-        return following(kind)
-    except Exception as error:  # a metaclass or an `__init_subclass__` with wishes of its own
-        warn_once(f"not-followed-{kind!r}", "%r cannot be followed by wrap(), only by instrument(): %r", kind, error)
-        return kind
+        return make_subclass(cls)
+    except Exception as error:
+        warn_once(f"not-followed-{cls!r}", "%r cannot be followed by wrap(), only by instrument(): %r", cls, error)
+        return cls
 
 
 def _on_object(kind: Any, name: str, hook: Hook) -> Function:

@@ -1,4 +1,4 @@
-"""What an integration is, how one is found, and what a user calls: wrap, instrument, using."""
+"""How an installed integration is found, and what a user calls: wrap, instrument, uninstrument, using."""
 
 from __future__ import annotations
 
@@ -6,43 +6,19 @@ import functools
 import sys
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from asyncdsm._internal.log import warn_once
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.pathway import Context, Pathway
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.errors import UnknownClientError
+from asyncdsm.integration.base import Integration
 from asyncdsm.integration.formats import lambda_events
 
 ENTRY_POINTS = "asyncdsm.integrations"
 
 Client = TypeVar("Client")
-
-
-class Integration(Protocol):
-    """A module that knows one client, found through the entry-point group `asyncdsm.integrations`.
-
-    The entry point is named after the package that it hooks.
-    """
-
-    VERSIONS: tuple[str, str]
-    """The first and the last `major.minor` of the client that it was tested with."""
-
-    WRAPS: str
-    """What `wrap` takes, for the error that says so: "a client object"."""
-
-    def wrap(self, client: Any) -> Any | None:
-        """Put the hooks on one object; return it, or what stands in for it. None for one that is not this client's."""
-
-    def instrument(self) -> None:
-        """Put the hooks on every object."""
-
-    def uninstrument(self) -> None:
-        """Restore the classes to what they were."""
-
-    def pathway_of(self, message: Any) -> Context | None:
-        """Return the pathway of a consumed message, from the message alone; None if it is not this client's."""
 
 
 def wrap(client: Client) -> Client:
@@ -141,19 +117,6 @@ def pathway_of(message: Any) -> Pathway | None:
     return None
 
 
-def check_version(name: str, installed: str, versions: tuple[str, str]) -> None:
-    """Warn once about a client outside of the versions that an integration was tested with."""
-    first, last = (_numbers(version) for version in versions)
-    if not first <= _numbers(installed) <= last:
-        warn_once(
-            f"version-{name}",
-            "%s %s is outside of %s to %s, the versions tested: hooked as far as it fits",
-            name,
-            installed,
-            *versions,
-        )
-
-
 def _why_unknown(client: object) -> str:
     """Say why `wrap` cannot take an object, and what it takes instead."""
     if isinstance(client, Awaitable):
@@ -164,18 +127,13 @@ def _why_unknown(client: object) -> str:
     if package is None:
         return f"no integration for {_name_of(kind)}; known: {_known()}"
     integration = _load(package)
-    taken = getattr(integration, "WRAPS", "a client object")  # somebody else's integration may lack it
     got = f"the class {_name_of(kind)}, not an object of it" if kind is client else _name_of(kind)
-    all_of_it = "" if getattr(integration, "ONLY_WRAPPED", False) else f"; instrument({package!r}) follows all of it"
-    return f"wrap() got {got}: of {package} it takes {taken}{all_of_it}"
+    all_of_it = "" if integration.is_wrapped_only else f"; instrument({package!r}) follows all of it"
+    return f"wrap() got {got}: of {package} it takes {integration.wraps}{all_of_it}"
 
 
 def _name_of(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
 
 
 @functools.lru_cache(1)
@@ -187,8 +145,8 @@ def _entry_points() -> dict[str, Any]:
 
 @functools.lru_cache
 def _load(name: str) -> Integration:
-    integration: Integration = _entry_points()[name].load()
-    return integration
+    loaded: Any = _entry_points()[name].load()
+    return loaded if isinstance(loaded, Integration) else _OfModule(loaded, name)
 
 
 def _loadable() -> Iterator[Integration]:
@@ -211,3 +169,16 @@ def _named(name: str | None) -> list[Integration]:
 
 def _known() -> str:
     return ", ".join(sorted(_entry_points())) or "none"
+
+
+class _OfModule(Integration):
+    def __init__(self, module: Any, name: str) -> None:
+        super().__init__()
+        self.module, self.package = module, name
+        self.versions = module.VERSIONS
+        self.wraps = module.WRAPS
+        self.is_wrapped_only = getattr(module, "ONLY_WRAPPED", False)
+        self.wrap = module.wrap  # type: ignore[method-assign]
+        self.instrument = module.instrument  # type: ignore[method-assign]
+        self.uninstrument = module.uninstrument  # type: ignore[method-assign]
+        self.pathway_of = module.pathway_of  # type: ignore[method-assign]

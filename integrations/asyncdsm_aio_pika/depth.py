@@ -38,7 +38,7 @@ class Depths:
 
 
 _depths = Depths()
-lag.add_source(_depths)
+lag.add_lag_source(_depths)
 
 
 def note(queue: Any, messages: Any) -> None:

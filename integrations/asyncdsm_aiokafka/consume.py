@@ -15,7 +15,7 @@ from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.batch import current_task, follow_batches
 from asyncdsm.integration.formats.kafka import read_context, read_time
 from asyncdsm.integration.hooks import marked_async
-from asyncdsm.integration.pathway_cache import keep, recall
+from asyncdsm.integration.pathway_cache import lookup_pathway, store_entry
 from asyncdsm_aiokafka.client import Client, last_in_edge
 from asyncdsm_aiokafka.offsets import adopt
 
@@ -90,7 +90,7 @@ def consumed(client: Client, record: Any) -> Context | None:
         broker_ns = read_time(record.timestamp)
     pathway = checkpoint.consume(edge, header, size, broker_ns)
     if pathway is not None:
-        keep((id(record), topic, record.partition, record.offset, pathway))
+        store_entry((id(record), topic, record.partition, record.offset, pathway))
     return pathway
 
 
@@ -131,7 +131,7 @@ def pathway_of(message: Any) -> Context | None:
     if not isinstance(message, ConsumerRecord):
         return None
     topic = check_name("a topic", message.topic)
-    pathway = recall(message, (topic, message.partition, message.offset))
+    pathway = lookup_pathway(message, (topic, message.partition, message.offset))
     if pathway is not None:
         return pathway
     edge = last_in_edge[topic]

@@ -105,7 +105,7 @@ def adopt(consumer: Any) -> Client:
         if _receives_its_own_way(type(consumer)):
             client.counted = WeakValueDictionary()
         client.lag_source = ConsumerLag(consumer)
-        lag.add_source(client.lag_source)
+        lag.add_lag_source(client.lag_source)
         _sources.add(client.lag_source)
     return client
 
@@ -132,7 +132,7 @@ class ConsumerLag:
         consumer = self._consumer()
         if consumer is None or not is_hook(vars(consumer).get("getone")):
             self._client.lag_source = None
-            lag.remove_source(self)
+            lag.remove_lag_source(self)
 
     def lags(self) -> Iterator[lag.Lag]:
         """Return the lag of each assigned partition whose end and position are known.

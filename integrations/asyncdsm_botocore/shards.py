@@ -106,5 +106,5 @@ class Reader:
             return
         if type(milliseconds) is not int or not 0 <= milliseconds <= MAX_INT64:
             raise MalformedValueError("MillisBehindLatest must be a whole number from 0 to 2^63 - 1")
-        lag.add_source(self)
+        lag.add_lag_source(self)
         self._behind[shard] = milliseconds, monotonic()

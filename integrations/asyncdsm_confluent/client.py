@@ -12,7 +12,7 @@ from weakref import WeakSet
 from confluent_kafka import KafkaException
 
 from asyncdsm.core.edge import Edge, EdgeCache
-from asyncdsm.core.lag import add_source
+from asyncdsm.core.lag import add_lag_source
 from asyncdsm.integration.formats.kafka import make_in_edge, make_out_edge, read_name
 from asyncdsm_confluent.behind import Behind
 
@@ -129,7 +129,7 @@ def adopted(owner: Any) -> Client:
     client = Client()
     with suppress(AttributeError, KafkaException, RuntimeError):
         client.group = group_in(owner.consumer_group_metadata())
-        add_source(client.behind)
+        add_lag_source(client.behind)
     own = {id(value) for value in getattr(owner, "__dict__", {}).values()}
     held = (held for held in gc.get_referents(owner) if id(held) not in own and not isinstance(held, type))
     client.reports_all = not any(callable(one) for one in held)

@@ -15,7 +15,7 @@ from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.batch import follow_batch
 from asyncdsm.integration.formats.kafka import read_context, read_time
 from asyncdsm.integration.hooks import after, before
-from asyncdsm.integration.pathway_cache import recall, remember
+from asyncdsm.integration.pathway_cache import lookup_pathway, store_pathway
 from asyncdsm_confluent.client import Client, client_of, last_in_edge
 
 
@@ -143,7 +143,7 @@ def consumed(client: Client, message: Any) -> Context | None:
         broker_ns = _time_of(message)
     pathway = checkpoint.consume(edge, header, size, broker_ns)
     if pathway is not None:
-        remember(message, (topic, message.partition(), message.offset()), pathway)
+        store_pathway(message, (topic, message.partition(), message.offset()), pathway)
     return pathway
 
 
@@ -157,7 +157,7 @@ def pathway_of(message: Any) -> Context | None:
     if not isinstance(message, Message) or message.error() is not None:
         return None
     topic = check_name("a topic", message.topic())
-    pathway = recall(message, (topic, message.partition(), message.offset()))
+    pathway = lookup_pathway(message, (topic, message.partition(), message.offset()))
     if pathway is not None:
         return pathway
     edge = last_in_edge[topic]

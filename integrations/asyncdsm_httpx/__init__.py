@@ -15,8 +15,8 @@ from asyncdsm.core import checkpoint
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import Pathway
+from asyncdsm.integration.base import check_version
 from asyncdsm.integration.hooks import Hooks
-from asyncdsm.integration.registry import check_version
 from asyncdsm_httpx.transport import ContextTransport
 
 __all__ = ["ONLY_WRAPPED", "VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]

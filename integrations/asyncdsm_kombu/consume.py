@@ -19,7 +19,7 @@ from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import Context
-from asyncdsm.integration import pathway_cache as beside
+from asyncdsm.integration import pathway_cache
 from asyncdsm.integration.formats.amqp import (
     body_bytes,
     bytes_of,
@@ -105,7 +105,7 @@ def _consumed(edge: Edge, message: Any) -> None:
         info = message.delivery_info
         if info is None:
             info = message.delivery_info = {}
-        beside.remember(info, info, pathway)
+        pathway_cache.store_pathway(info, info, pathway)
 
 
 def recall(message: Any) -> Context | None:
@@ -114,7 +114,7 @@ def recall(message: Any) -> Context | None:
     It is kept beside the delivery info: Kombu makes its own message of the transport's, which has the same one.
     """
     info = message.delivery_info
-    return None if info is None else beside.recall(info, info)
+    return None if info is None else pathway_cache.lookup_pathway(info, info)
 
 
 def pathway_of(message: Any) -> Context | None:

@@ -10,8 +10,8 @@ from typing import Any
 from taskiq import AsyncBroker, TaskiqMessage, __version__
 
 from asyncdsm.core.pathway import Context
+from asyncdsm.integration.base import check_version
 from asyncdsm.integration.hooks import Hooks, after
-from asyncdsm.integration.registry import check_version
 from asyncdsm_taskiq.middleware import DataStreamsMiddleware, pathway_in
 
 __all__ = ["VERSIONS", "WRAPS", "DataStreamsMiddleware", "instrument", "pathway_of", "uninstrument", "wrap"]

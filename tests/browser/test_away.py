@@ -29,7 +29,9 @@ def maps() -> MapStore:
 
 async def says_away(page: Page) -> None:
     await expect(page.locator("#state")).to_have_text("Agent unreachable")
-    await expect(page.get_by_role("alert")).to_contain_text("The agent does not answer. The map shows what was known at ")
+    await expect(page.get_by_role("alert")).to_contain_text(
+        "The agent does not answer. The map shows what was known at "
+    )
     await expect(page.locator("main")).to_have_css("filter", re.compile("grayscale"))
 
 

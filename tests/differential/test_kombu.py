@@ -15,7 +15,7 @@ from asyncdsm.core import current
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.differential.process import VERSION, run
-from tests.integrations.kombu_clients import fresh, tidy
+from tests.integrations.kombu.clients import fresh, tidy
 
 SERVICE = "test"
 """The name that `captured_streams` goes by."""

@@ -13,7 +13,7 @@ import asyncdsm
 from asyncdsm.core import current
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
-from tests.integrations import kombu_clients
+from tests.integrations.kombu import clients as kombu_clients
 
 
 @pytest.fixture(scope="session")

@@ -222,7 +222,7 @@ def test_client_that_cannot_tell_its_lag_takes_no_other_with_it() -> None:
     exporter = MemoryExporter()
     with DataStreams(Settings(service="s"), exporter=exporter) as streams:
         for source in sources:
-            lag.add_source(source)
+            lag.add_lag_source(source)
         assert Lag("g", "t", 0, 3, end=9) in streams.lag()
     assert streams.stats.errors >= 1
     values = [each.value for payload in exporter.payloads for each in (payload.stats or [])[0].backlogs or []]

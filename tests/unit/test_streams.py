@@ -196,7 +196,7 @@ class Behind:
 
 async def test_lag_is_told_and_the_ends_of_partitions_are_sent() -> None:
     source, exporter = Behind(), MemoryExporter()
-    lag.add_source(source)
+    lag.add_lag_source(source)
     async with DataStreams(SETTINGS, exporter=exporter) as streams:
         assert streams.lag() == source.lags()
         await streams.flush()
@@ -218,7 +218,7 @@ class Growing:
 
 async def test_end_of_a_partition_is_read_as_each_bucket_ends_and_not_only_at_the_flush() -> None:
     source, exporter = Growing(), MemoryExporter()
-    lag.add_source(source)
+    lag.add_lag_source(source)
     settings = SETTINGS._replace(bucket_seconds=1.0, flush_seconds=100.0)
     async with DataStreams(settings, exporter=exporter) as streams:
         await anyio.sleep(3.2)
