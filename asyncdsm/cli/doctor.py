@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncdsm._version import __version__
 from asyncdsm.errors import SettingError
-from asyncdsm.integration.registry import integration_of, is_installed, names
+from asyncdsm.integration.registry import is_installed, list_packages, load_integration
 from asyncdsm.settings import Settings, sources
 
 PATIENCE_SECONDS = 3.0
@@ -30,7 +30,7 @@ def findings(environ: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "asyncdsm": __version__,
         "python": platform.python_version(),
-        "clients": [_client(name) for name in sorted(names())],
+        "clients": [_client(name) for name in sorted(list_packages())],
         "ddtrace": _version_of("ddtrace"),
         "settings": {},
         "agent": None,
@@ -52,7 +52,7 @@ def _client(name: str) -> dict[str, Any]:
     if installed is None or not is_installed(name):
         return found
     try:
-        integration = integration_of(name)
+        integration = load_integration(name)
         followed = "where wrapped" if integration.is_wrapped_only else "yes"
         return {**found, "tested": list(integration.versions), "followed": followed}
     except Exception as error:

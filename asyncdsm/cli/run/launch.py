@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from asyncdsm.cli.run.start import CLIENTS
 from asyncdsm.errors import AsyncDSMError
-from asyncdsm.integration.registry import names
+from asyncdsm.integration.registry import list_packages
 
 BOOTSTRAP = str(Path(__file__).with_name("bootstrap"))
 
@@ -41,4 +41,4 @@ def module(arguments: Sequence[str]) -> list[str]:
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment in which every Python begins with our `sitecustomize`."""
     paths = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", BOOTSTRAP)]
-    return {**environ, "PYTHONPATH": os.pathsep.join([BOOTSTRAP, *paths]), CLIENTS: ",".join(sorted(names()))}
+    return {**environ, "PYTHONPATH": os.pathsep.join([BOOTSTRAP, *paths]), CLIENTS: ",".join(sorted(list_packages()))}
