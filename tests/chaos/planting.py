@@ -63,17 +63,17 @@ GUARDS = {
     "asyncdsm_asgi.middleware.DataStreamsMiddleware._stand_by",
     "asyncdsm_asgi.middleware._consume_push",
     "checkpoint.finish_produce",
-    "manual._explained",
-    "manual._note_offset",
+    "manual._explain",
+    "manual._record_offset",
 }
 """Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""
 
 HAND_ON = {
     "asyncdsm_confluent.follow._looking_up.<locals>",
-    "hooks._as_of_class.<locals>",
-    "hooks._of_object.<locals>",
-    "hooks._on_object.<locals>",
-    "hooks._switchable.<locals>",
+    "hooks._look_up_in_class.<locals>",
+    "hooks._call_own_attribute.<locals>",
+    "hooks._hook_for_object.<locals>",
+    "hooks._make_switchable.<locals>",
 }
 """They call a hook with the arguments that they were given, and do nothing else."""
 
