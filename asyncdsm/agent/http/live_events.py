@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from asyncdsm.agent.intake.payload import IntakeError
+from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.store.store import Store
 
 EVERY_SECONDS, HEARTBEAT_SECONDS = 1.0, 15.0

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from asyncdsm.agent.intake.payload import IntakeError
+from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.core.edge import MOST_PATHWAYS
 from asyncdsm.map.graph import Graph, Node, graph_of
 from asyncdsm.map.layout import FLOWS, SIZES, Layout, layout_of

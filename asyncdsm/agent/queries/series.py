@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from asyncdsm.agent.intake.payload import IntakeError
+from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.queries.clusters import clusters_of
 from asyncdsm.agent.queries.figures import Figures
 from asyncdsm.agent.queries.lag import current_lags

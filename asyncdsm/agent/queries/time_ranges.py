@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from asyncdsm.agent.intake.payload import IntakeError
+from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, TimeRange
 from asyncdsm.agent.store.store import Store
 

@@ -15,9 +15,10 @@ from asyncdsm.agent.queries.limits import MOST_EDGES, MOST_LAGS, MOST_PATHWAYS, 
 from asyncdsm.agent.queries.present import IDLE, present_of
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.store.histograms import Histograms, merge
+from asyncdsm.agent.store.merger import by_point
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, edge_id
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store, by_point
+from asyncdsm.agent.store.store import Store
 from asyncdsm.core.edge import MOST_PATHWAYS as MOST_PATHWAYS_OF_SERVICE
 
 CLAMPED_SHARE = 0.05
