@@ -30,7 +30,14 @@ RUN_AGAIN = 5
 """How many failed tests are run once more; where more fail, something is broken."""
 OLDEST = PROJECT["tool"]["asyncdsm"]["oldest"]
 """By client: its oldest release, and the tests that speak for it."""
-IN_GROUPS = ["aiokafka", "attribution", "faststream", "harmless", "kafka_to_rabbitmq", "pipeline"]
+IN_GROUPS = [
+    "aiokafka/test_aiokafka",
+    "aiokafka/test_attribution",
+    "aiokafka/test_harmless",
+    "faststream/test_faststream",
+    "pipelines/test_kafka_to_rabbitmq",
+    "pipelines/test_pipeline",
+]
 MODES = {
     "uvloop": ["-m", "pytest", "--loop", "uvloop"],
     # aiokafka's consumers in a group do not start with eager tasks: their coordinator's task runs before it is made.
@@ -39,7 +46,7 @@ MODES = {
         "pytest",
         "--loop",
         "eager",
-        *(f"--ignore=tests/integrations/test_{name}.py" for name in IN_GROUPS),
+        *(f"--ignore=tests/integrations/{name}.py" for name in IN_GROUPS),
     ],
     "debug": ["-m", "pytest"],
     "dev": ["-X", "dev", "-W", "error", "-m", "pytest"],
@@ -49,7 +56,7 @@ TYPED = ["asyncdsm", "integrations", "tests", "examples", "benchmarks", "noxfile
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = True
-nox.options.sessions = ["lint", "types", "package", f"tests-{THIS}"]
+nox.options.sessions = ["lint", "types", "package", "page", f"tests-{THIS}"]
 
 
 def group(name: str) -> tuple[str, ...]:
@@ -92,11 +99,34 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format, and that imports go down only."""
-    session.install(*group("lint"))
+    """Check style, format, and that imports go down only; of the page, style, format and types."""
+    session.install(*group("lint"), *group("page"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports", "--no-logo", "--no-cache", env={"PYTHONPATH": "integrations"})
+    tools = install_page_tools(session)
+    session.run(str(tools / ".bin" / "biome"), "check", "--error-on-warnings")
+    session.run(str(tools / ".bin" / "tsc"), "--project", ".", "--typeRoots", str(tools / "@types"))
+
+
+def install_page_tools(session: nox.Session) -> Path:
+    """Install what checks the page, in the versions of `package.json`, and return the folder of the npm packages.
+
+    node and npm themselves come from PyPI, with the dependency group `page`.
+    """
+    folder = Path(session.create_tmp(), "npm").resolve()
+    versions = json.loads(Path("package.json").read_text())["devDependencies"]
+    options = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel", "error"]
+    packages = [f"{name}@{version}" for name, version in versions.items()]
+    session.run("npm", "install", "--prefix", str(folder), *options, *packages)
+    return folder / "node_modules"
+
+
+@nox.session
+def page(session: nox.Session) -> None:
+    """Run the unit tests of the page's JavaScript; what follows `--` goes to node."""
+    session.install(*group("page"))
+    session.run("node", "--test", *(session.posargs or ["tests/page/*.test.js"]))
 
 
 @nox.session
@@ -160,7 +190,7 @@ def compat(session: nox.Session, client: str) -> None:
     session.install("-e", ".[all]", *group("test"))
     # pip says that others wanted newer ones: they have no part in these tests.
     session.install(*oldest["requirements"])
-    files = [f"tests/integrations/test_{name}.py" for name in oldest["tests"]]
+    files = [f"tests/integrations/{name}.py" for name in oldest["tests"]]
     session.run("pytest", *files, *oldest.get("options", []), *session.posargs)
 
 

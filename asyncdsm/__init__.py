@@ -4,10 +4,11 @@ from asyncdsm._version import __version__
 
 TYPE_CHECKING = False  # to import typing's would take twenty times as long as all that happens here
 if TYPE_CHECKING:
-    from asyncdsm.core.checkpoint import current_pathway
     from asyncdsm.core.counters import Stats
+    from asyncdsm.core.current import current_pathway
     from asyncdsm.core.lag import Lag
     from asyncdsm.core.pathway import Pathway
+    from asyncdsm.errors import AlreadyRunningError, AsyncDSMError, SettingError, UnknownClientError
     from asyncdsm.integration.formats.lambda_events import consume_lambda_event
     from asyncdsm.integration.lifetime import lifespan
     from asyncdsm.integration.manual import (
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
         track_kafka_commit,
         track_kafka_produce,
     )
-    from asyncdsm.integration.registry import UnknownClientError, instrument, uninstrument, using, wrap
-    from asyncdsm.settings import SettingError, Settings
-    from asyncdsm.streams import AlreadyRunningError, DataStreams
+    from asyncdsm.integration.registry import instrument, uninstrument, using, wrap
+    from asyncdsm.settings import Settings
+    from asyncdsm.streams import DataStreams
 
 __all__ = [
     "AlreadyRunningError",
+    "AsyncDSMError",
     "DataStreams",
     "Lag",
     "Pathway",
@@ -44,10 +46,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "core.checkpoint": ("current_pathway",),
+    "core.current": ("current_pathway",),
     "core.counters": ("Stats",),
     "core.lag": ("Lag",),
     "core.pathway": ("Pathway",),
+    "errors": ("AlreadyRunningError", "AsyncDSMError", "SettingError", "UnknownClientError"),
     "integration.formats.lambda_events": ("consume_lambda_event",),
     "integration.lifetime": ("lifespan",),
     "integration.manual": (
@@ -56,9 +59,9 @@ _HOMES = {
         "track_kafka_commit",
         "track_kafka_produce",
     ),
-    "integration.registry": ("UnknownClientError", "instrument", "uninstrument", "using", "wrap"),
-    "settings": ("SettingError", "Settings"),
-    "streams": ("AlreadyRunningError", "DataStreams"),
+    "integration.registry": ("instrument", "uninstrument", "using", "wrap"),
+    "settings": ("Settings",),
+    "streams": ("DataStreams",),
 }
 """The modules of the public names. Each is imported when one of its names is first asked for."""
 

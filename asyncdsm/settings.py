@@ -1,60 +1,199 @@
-"""What can be set, from the environment (protocol §8) or in code. Every wrong value is one clear error."""
+"""The settings of asyncdsm, from environment variables (protocol §8) or from code.
 
-from __future__ import annotations
+Each setting is declared once, in `_Fields`. The class `Settings`, what the environment means, the errors,
+`asyncdsm doctor` and the page `docs/settings.md` follow from the declarations.
+"""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from os.path import exists
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
-from asyncdsm._internal.urls import ALLOWED, is_url
-from asyncdsm._internal.urls import without_password as without_password  # noqa: PLC0414  (where others look for it)
+from asyncdsm._internal import environment
+from asyncdsm._internal.setting_kinds import (
+    AGENT_URL,
+    COUNT,
+    FLAG,
+    HEADER,
+    NON_EMPTY_STRING,
+    SECONDS,
+    SECRET,
+    STRING,
+    Kind,
+)
+from asyncdsm.errors import SettingError as SettingError  # noqa: PLC0414  (some programs import it from here)
 
-DEFAULT_SOCKET = "/var/run/datadog/apm.socket"
 DEFAULT_SERVICE = "unnamed-python-service"
-DEFAULT_PORT = 8126
-DEFAULT_SITE = "datadoghq.com"
+
+Environ = Mapping[str, str]
+SocketExists = Callable[[str], bool]
+Find = Callable[[Environ, SocketExists], tuple[Any, str] | None]
 
 
-class SettingError(ValueError):
-    """A setting has a value it cannot have: the text names it, the value, and what is allowed."""
+class Setting:
+    """The declaration of one setting."""
 
-    def __init__(self, name: str, value: object, allowed: str) -> None:
-        super().__init__(f"{name} is {value!r}; it must be {allowed}")
+    def __init__(
+        self, kind: Kind, sentence: str, *variables: str, optional: bool = False, find: Find | None = None
+    ) -> None:
+        """Declare a setting.
 
+        The first of the environment variables that is not empty wins. `DD_TAGS:env` is the pair `env` in the value of
+        `DD_TAGS`. `find`, if given, reads the variables instead, and returns the value and what it comes from.
+        `optional` says that None is allowed.
+        """
+        self.kind, self.sentence, self.variables, self.optional = kind, sentence, variables, optional
+        self.find: Find = find or self._find_first
 
-class _Values(NamedTuple):
-    # A named tuple, since a dataclass would make `import asyncdsm` a quarter longer.
-    enabled: bool = True
-    service: str = DEFAULT_SERVICE
-    env: str | None = None
-    version: str | None = None
-    hostname: str = ""
-    primary_tag: str | None = None
-    agent_url: str = f"http://localhost:{DEFAULT_PORT}"
-    """Where the Agent listens: `http://`, `https://` or `unix://`; the intake itself when `api_key` is set."""
-    api_key: str | None = None
-    """Set for delivery without an Agent."""
-    agent_token: str | None = None
-    """What an `asyncdsm agent --token` asks for. A password in `agent_url` comes before it."""
-    external_env: str | None = None
-    bucket_seconds: float = 10.0
-    flush_seconds: float = 10.0
-    request_seconds: float = 10.0
-    """How long one delivery may take before it is tried again."""
-    shutdown_seconds: float = 5.0
-    """How long the last delivery may take on the way out."""
-    max_points: int = 10_000
-    """Distinct (edge, parent) pairs and offsets kept per bucket; beyond it checkpoints are counted as dropped."""
-    max_outbox_bytes: int = 32 * 1024 * 1024
-    max_header_bytes: int = 256
-    """A longer context header is not read (today's have 28)."""
+    def _find_first(self, environ: Environ, _: SocketExists) -> tuple[Any, str] | None:
+        if found := environment.first_text(environ, self.variables):
+            text, variable = found
+            return self.kind.parse(variable, text), variable
+        return None
 
 
-class Settings(_Values):
-    """Everything that can be set. `Settings()` is the default; `Settings.from_environ(os.environ)` reads protocol §8.
+class _Fields(NamedTuple):
+    # A named tuple, because `dataclasses` would make `import asyncdsm` a quarter slower.
+    enabled: Annotated[
+        bool,
+        Setting(FLAG, "Whether messages are followed. If not, asyncdsm touches no message.", "DD_DATA_STREAMS_ENABLED"),
+    ] = True
+    service: Annotated[
+        str,
+        Setting(
+            NON_EMPTY_STRING,
+            "The name of this service on the map.",
+            "DD_SERVICE",
+            "OTEL_SERVICE_NAME",
+            "DD_TAGS:service",
+            "OTEL_RESOURCE_ATTRIBUTES:service.name",
+        ),
+    ] = DEFAULT_SERVICE
+    env: Annotated[
+        str | None,
+        Setting(
+            STRING,
+            "The environment of this service, such as `prod`. It is part of a pathway's hash.",
+            "DD_ENV",
+            "DD_TAGS:env",
+            "OTEL_RESOURCE_ATTRIBUTES:deployment.environment.name",
+            "OTEL_RESOURCE_ATTRIBUTES:deployment.environment",
+            optional=True,
+        ),
+    ] = None
+    version: Annotated[
+        str | None,
+        Setting(
+            STRING,
+            "The version of this service.",
+            "DD_VERSION",
+            "DD_TAGS:version",
+            "OTEL_RESOURCE_ATTRIBUTES:service.version",
+            optional=True,
+        ),
+    ] = None
+    hostname: Annotated[
+        str,
+        Setting(
+            STRING,
+            "The name of this host, which payloads carry. `Settings.from_environ` asks the system for it.",
+            "DD_HOSTNAME",
+        ),
+    ] = ""
+    primary_tag: Annotated[
+        str | None,
+        Setting(STRING, "A tag of your choice that payloads carry.", "DD_PRIMARY_TAG", optional=True),
+    ] = None
+    agent_url: Annotated[
+        str,
+        Setting(
+            AGENT_URL,
+            "Where payloads are sent to: the URL of an Agent, or of Datadog's intake if `api_key` is set.",
+            environment.URL_VARIABLE,
+            *environment.HOST_VARIABLES,
+            *environment.PORT_VARIABLES,
+            environment.SITE_VARIABLE,
+            find=environment.find_agent_url,
+        ),
+    ] = f"http://localhost:{environment.DEFAULT_PORT}"
+    api_key: Annotated[
+        str | None,
+        Setting(
+            SECRET,
+            "The key for delivery to Datadog without an Agent.",
+            environment.KEY_VARIABLE,
+            optional=True,
+            find=environment.find_api_key,
+        ),
+    ] = None
+    agent_token: Annotated[
+        str | None,
+        Setting(
+            SECRET,
+            "The token that `asyncdsm agent --token` requires. A password in `agent_url` is used instead, if there is "
+            "one.",
+            "ASYNCDSM_AGENT_TOKEN",
+            optional=True,
+        ),
+    ] = None
+    external_env: Annotated[
+        str | None,
+        Setting(
+            HEADER,
+            "What Datadog's admission controller tells this container about itself, for the Agent.",
+            "DD_EXTERNAL_ENV",
+            optional=True,
+        ),
+    ] = None
+    bucket_seconds: Annotated[
+        float,
+        Setting(
+            SECONDS,
+            "The length of a bucket: the shortest time range that can be told apart.",
+            "DD_DATA_STREAMS_BUCKET_DURATION_SECONDS",
+        ),
+    ] = 10.0
+    flush_seconds: Annotated[
+        float,
+        Setting(SECONDS, "How often finished buckets are delivered.", "_DD_TRACE_STATS_WRITER_INTERVAL"),
+    ] = 10.0
+    request_seconds: Annotated[
+        float,
+        Setting(SECONDS, "How long one request to the Agent may take before it is tried again."),
+    ] = 10.0
+    shutdown_seconds: Annotated[
+        float,
+        Setting(SECONDS, "How long the last delivery may take when the program ends."),
+    ] = 5.0
+    max_points: Annotated[
+        int,
+        Setting(
+            COUNT,
+            "How many distinct pairs of an edge and its parent, and how many offsets, a bucket keeps. Further "
+            "checkpoints are counted as dropped.",
+        ),
+    ] = 10_000
+    max_outbox_bytes: Annotated[
+        int,
+        Setting(
+            COUNT, "How many bytes of payloads may wait for delivery. If there are more, the oldest ones are dropped."
+        ),
+    ] = 32 * 1024 * 1024
+    max_header_bytes: Annotated[
+        int,
+        Setting(COUNT, "The longest context header that is read, in bytes. Those of today have 28."),
+    ] = 256
 
-    Raises SettingError where a value is not one the setting can have.
+
+SETTINGS: Mapping[str, Setting] = {
+    name: annotation.__metadata__[0] for name, annotation in _Fields.__annotations__.items()
+}
+"""The declarations, by the name of the field."""
+
+
+class Settings(_Fields):
+    """All settings. `Settings()` has the defaults; `Settings.from_environ(os.environ)` reads the environment.
+
+    Raises SettingError if a value is not allowed.
     """
 
     __slots__ = ()
@@ -63,20 +202,16 @@ class Settings(_Values):
 
         def __new__(cls, *values: Any, **given: Any) -> Self:  # values: when it is copied or unpickled
             settings = super().__new__(cls, *values, **given)
-            settings._check()
+            for (name, setting), value in zip(SETTINGS.items(), settings, strict=True):
+                setting.kind.check(name, value, optional=setting.optional)
             return settings
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
 
     def shown(self) -> dict[str, Any]:
-        """Return each setting as it may be shown: without the key, the token, and a password in the URL."""
-        return {name: shown(name, value) for name, value in zip(self._fields, self, strict=True)}
-
-    def _check(self) -> None:
-        for name, allowed, is_allowed in _RULES:
-            if not is_allowed(getattr(self, name)):
-                raise SettingError(name, shown(name, getattr(self, name)), allowed)
+        """Return the settings by name, without secrets: no key, no token, no password in a URL."""
+        return {name: SETTINGS[name].kind.show(value) for name, value in zip(self._fields, self, strict=True)}
 
     @classmethod
     def from_environ(
@@ -87,9 +222,9 @@ class Settings(_Values):
         socket_exists: Callable[[str], bool] = exists,
         **explicit: Any,
     ) -> Self:
-        """Read the environment of protocol §8; whatever is given by name wins.
+        """Return the settings that the environment variables give (protocol §8); keyword arguments win over them.
 
-        Empty variables count as not set, as they do for ddtrace. Raises SettingError naming the variable.
+        An empty variable counts as not set, as it does for ddtrace. Raises SettingError, which names the variable.
         """
         found = {name: value for name, value, _ in _read(environ, socket_exists)}
         found.setdefault("hostname", (hostname or _hostname)())
@@ -97,203 +232,21 @@ class Settings(_Values):
 
 
 def sources(environ: Mapping[str, str], *, socket_exists: Callable[[str], bool] = exists) -> dict[str, str]:
-    """Return where each setting that is not a default comes from: the variable's name. Raises SettingError."""
+    """Return, for each setting that is not a default, the environment variables that it comes from.
+
+    Raises SettingError.
+    """
     return {name: source for name, _, source in _read(environ, socket_exists)}
 
 
-def _read(environ: Mapping[str, str], socket_exists: Callable[[str], bool]) -> Iterator[tuple[str, Any, str]]:
-    """Yield each setting's name, its value and the variable it comes from; of two for one setting, the later wins."""
-    attributes = "OTEL_RESOURCE_ATTRIBUTES"
-    resource, tags = _resource(environ.get(attributes, "")), _tags(environ.get("DD_TAGS", ""))
-    aliases = (  # in the order in which ddtrace prefers the later
-        ("service", resource.get("service.name"), attributes),
-        ("env", resource.get("deployment.environment.name") or resource.get("deployment.environment"), attributes),
-        ("version", resource.get("service.version"), attributes),
-        *((name, tags.get(name), "DD_TAGS") for name in ("service", "env", "version")),
-        ("service", environ.get("OTEL_SERVICE_NAME"), "OTEL_SERVICE_NAME"),
-    )
-    yield from ((name, _text(variable, value), variable) for name, value, variable in aliases if value)
-    for variable, (name, read) in _VARIABLES.items():
-        if value := environ.get(variable):
-            yield name, read(variable, value), variable
-    yield from _destination(environ, socket_exists)
-
-
-def _destination(environ: Mapping[str, str], socket_exists: Callable[[str], bool]) -> Iterator[tuple[str, Any, str]]:
-    host_variable = next((name for name in ("DD_AGENT_HOST", "DD_TRACE_AGENT_HOSTNAME") if environ.get(name)), None)
-    port = next((name for name in ("DD_TRACE_AGENT_PORT", "DD_AGENT_PORT") if environ.get(name)), None)
-    if url := environ.get("DD_TRACE_AGENT_URL"):
-        yield "agent_url", _url("DD_TRACE_AGENT_URL", url), "DD_TRACE_AGENT_URL"
-    elif host_variable or port:
-        number = _port(port, environ[port]) if port else DEFAULT_PORT
-        host = _host(host_variable, environ[host_variable]) if host_variable else "localhost"
-        yield "agent_url", f"http://{host}:{number}", ", ".join(filter(None, (host_variable, port)))
-    elif socket_exists(DEFAULT_SOCKET):
-        yield "agent_url", f"unix://{DEFAULT_SOCKET}", "the Agent's socket, which exists"
-    elif environ.get("DD_API_KEY") and environ.get("DD_SITE"):
-        yield "agent_url", f"https://trace.agent.{_site('DD_SITE', environ['DD_SITE'])}", "DD_SITE"
-        yield "api_key", _key("DD_API_KEY", environ["DD_API_KEY"].strip()), "DD_API_KEY"
+def _read(environ: Environ, socket_exists: SocketExists) -> Iterator[tuple[str, Any, str]]:
+    """Yield the name, the value and the source of each setting that the environment gives."""
+    for name, setting in SETTINGS.items():
+        if found := setting.find(environ, socket_exists):
+            yield name, *found
 
 
 def _hostname() -> str:
-    from socket import gethostname  # noqa: PLC0415  (what a start can wait for, an import should not)
+    from socket import gethostname  # noqa: PLC0415  (slow to import; not needed before a start)
 
     return gethostname()
-
-
-def _resource(text: str) -> dict[str, str]:
-    from urllib.parse import unquote  # noqa: PLC0415
-
-    pairs = (pair.split("=", 1) for pair in text.split(",") if "=" in pair)
-    return {key.strip(): unquote(value.strip()) for key, value in pairs}
-
-
-def _tags(text: str) -> dict[str, str]:
-    """Return the pairs of DD_TAGS: `key:value`, separated by commas, or by spaces where there is no comma."""
-    pairs = (pair.split(":", 1) for pair in text.split("," if "," in text else None) if ":" in pair)
-    return {key.strip(): value.strip() for key, value in pairs}
-
-
-def _flag(variable: str, value: str) -> bool:
-    lowered = value.strip().lower()
-    if lowered in {"true", "1", "yes", "on"}:
-        return True
-    if lowered in {"false", "0", "no", "off"}:
-        return False
-    raise SettingError(variable, value, "true or false")
-
-
-def _seconds(variable: str, value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if not 0 < number <= 86_400:
-        raise SettingError(variable, value, "a number of seconds above 0 and at most 86400")
-    return number
-
-
-def _port(variable: str, value: str) -> int:
-    if not (value.isascii() and value.isdecimal() and len(value) < 10 and 1 <= int(value) <= 65_535):
-        raise SettingError(variable, value, "a port from 1 to 65535")
-    return int(value)
-
-
-def _host(variable: str, value: str) -> str:
-    """Return a host as it stands in a URL: an IPv6 address in brackets."""
-    bracketed = f"[{value}]" if ":" in value and not value.startswith("[") else value
-    if any(character in value for character in "/?#@\\") or not is_url(f"http://{bracketed}:{DEFAULT_PORT}"):
-        raise SettingError(variable, without_password(value), _HOST)
-    return bracketed
-
-
-def _site(variable: str, value: str) -> str:
-    if not value.replace(".", "").replace("-", "").isalnum():
-        raise SettingError(variable, value, f"a host name such as {DEFAULT_SITE}")
-    return value
-
-
-def _url(variable: str, value: str) -> str:
-    if not is_url(value):
-        raise SettingError(variable, without_password(value), ALLOWED)
-    return value
-
-
-def _key(variable: str, value: str) -> str:
-    if not _is_header(value):
-        raise SettingError(variable, shown("api_key", value), _HEADER)
-    return value
-
-
-def _token(variable: str, value: str) -> str:
-    if not _is_header(value.strip()):
-        raise SettingError(variable, shown("agent_token", value), _HEADER)
-    return value.strip()
-
-
-def _header(variable: str, value: str) -> str:
-    if not _is_header(value):
-        raise SettingError(variable, value, _HEADER)
-    return value
-
-
-def _text(variable: str, value: str) -> str:
-    if not _is_text(value):
-        raise SettingError(variable, value, _TEXT)
-    return value
-
-
-def shown(name: str, value: object) -> object:
-    """Return the value of a setting as it may be shown."""
-    if name in {"api_key", "agent_token"}:
-        return None if value is None else "…"
-    return without_password(value) if name == "agent_url" else value
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= sys.maxsize
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and _is_positive(value)
-
-
-def _is_text(value: object) -> bool:
-    """Say whether it is a text that has bytes in UTF-8, as not all have that stand in the environment."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_optional_text(value: object) -> bool:
-    return value is None or _is_text(value)
-
-
-def _is_header(value: object) -> bool:
-    return isinstance(value, str) and value.isascii() and value.isprintable() and bool(value.strip())
-
-
-def _is_optional_header(value: object) -> bool:
-    return value is None or _is_header(value)
-
-
-_TEXT = "a text in UTF-8"
-_HOST = "a host name or an IP address, without scheme, port and path; a URL is what DD_TRACE_AGENT_URL takes"
-_HEADER = "printable ASCII, as it becomes a header of HTTP"
-
-_VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
-    "DD_DATA_STREAMS_ENABLED": ("enabled", _flag),
-    "DD_SERVICE": ("service", _text),
-    "DD_ENV": ("env", _text),
-    "DD_VERSION": ("version", _text),
-    "DD_HOSTNAME": ("hostname", _text),
-    "DD_PRIMARY_TAG": ("primary_tag", _text),
-    "DD_EXTERNAL_ENV": ("external_env", _header),
-    "ASYNCDSM_AGENT_TOKEN": ("agent_token", _token),
-    "DD_DATA_STREAMS_BUCKET_DURATION_SECONDS": ("bucket_seconds", _seconds),
-    "_DD_TRACE_STATS_WRITER_INTERVAL": ("flush_seconds", _seconds),
-}
-
-_RULES: tuple[tuple[str, str, Callable[[object], bool]], ...] = (
-    ("enabled", "True or False", lambda value: isinstance(value, bool)),
-    ("service", "a text that is not empty", lambda value: _is_text(value) and bool(value)),
-    ("env", "a text or None", _is_optional_text),
-    ("version", "a text or None", _is_optional_text),
-    ("hostname", "a text", _is_text),
-    ("primary_tag", "a text or None", _is_optional_text),
-    ("agent_url", ALLOWED, is_url),
-    ("api_key", f"None, or {_HEADER}", _is_optional_header),
-    ("agent_token", f"None, or {_HEADER}", _is_optional_header),
-    ("external_env", f"None, or {_HEADER}", _is_optional_header),
-    ("bucket_seconds", "a number of seconds above 0", _is_positive),
-    ("flush_seconds", "a number of seconds above 0", _is_positive),
-    ("request_seconds", "a number of seconds above 0", _is_positive),
-    ("shutdown_seconds", "a number of seconds above 0", _is_positive),
-    ("max_points", "a whole number above 0", _is_count),
-    ("max_outbox_bytes", "a whole number above 0", _is_count),
-    ("max_header_bytes", "a whole number above 0", _is_count),
-)

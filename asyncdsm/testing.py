@@ -1,4 +1,4 @@
-"""For users' tests: what was produced and consumed, in memory, with no agent and no network.
+"""Capture what a program produces and consumes, for its tests: in memory, with no agent and no network.
 
 with asyncdsm.testing.capture() as captured:
     ...
@@ -9,25 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from time import time_ns
 from typing import NamedTuple
 
-from asyncdsm.core import checkpoint
-from asyncdsm.core.aggregator import Aggregator, Sample
+from asyncdsm.core import current
+from asyncdsm.core.edge import Point
+from asyncdsm.core.recorder import BaseRecorder, Sample
 from asyncdsm.streams import capturing
 
 
 class Checkpoint(NamedTuple):
-    """One checkpoint as it was made."""
+    """One checkpoint."""
 
     tags: tuple[str, ...]
     """The edge's tags (protocol §4), sorted."""
     hash: int
     parent: int
-    """The hash of the pathway before, 0 where it starts."""
+    """The hash of the pathway before this checkpoint, 0 if the pathway starts here."""
     time_ns: int
     edge_latency: float
-    """Seconds since the checkpoint before."""
+    """Seconds since the previous checkpoint."""
     pathway_latency: float
     """Seconds since the pathway began."""
     size: int | None
@@ -43,12 +45,12 @@ class Checkpoint(NamedTuple):
         return next((tag.removeprefix(f"{name}:") for tag in self.tags if tag.startswith(f"{name}:")), None)
 
     def follows(self, other: Checkpoint) -> bool:
-        """Say whether this checkpoint is the next of the other's pathway."""
+        """Say whether this checkpoint comes directly after the other one in a pathway."""
         return self.parent == other.hash
 
 
 class ManualClock:
-    """Nanoseconds that pass when they are told to."""
+    """A clock in nanoseconds that moves only when `advance` is called."""
 
     def __init__(self, start_ns: int = 1_700_000_000_000_000_000) -> None:
         self.now_ns: int = start_ns
@@ -57,16 +59,17 @@ class ManualClock:
         return self.now_ns
 
     def advance(self, seconds: float) -> None:
-        """Let seconds pass."""
+        """Move the clock forward."""
         self.now_ns += round(seconds * 1e9)
 
 
-class Captured(Aggregator):
-    """What was captured so far, in the order it happened."""
+class Captured(BaseRecorder):
+    """The checkpoints and offsets captured so far, in the order in which they were made."""
 
     def __init__(self, service: str, env: str | None, now: Callable[[], int]) -> None:
         super().__init__(service, env, now=now)
-        self.strict = True  # an error of ours is the test's to see
+        self.strict = True  # a test should see the errors of asyncdsm
+        self._lock = Lock()
         self._checkpoints: list[Checkpoint] = []
         self.backlogs: dict[tuple[str, ...], int] = {}
         """The highest offset by its sorted tags (protocol §6)."""
@@ -74,34 +77,38 @@ class Captured(Aggregator):
     @property
     def checkpoints(self) -> list[Checkpoint]:
         """All checkpoints."""
-        with self._lock:
-            self._fold()
+        self.fold()
         return self._checkpoints
 
-    def _fold(self) -> None:
-        """Keep each checkpoint as a whole, instead of counting it."""
-        taken = len(self.samples)
-        self._checkpoints += map(_checkpoint, self.samples[:taken])
-        del self.samples[:taken]
+    def fold(self) -> None:
+        """Keep each checkpoint as a whole."""
+        with self._lock:
+            samples = self.samples[:]
+            del self.samples[: len(samples)]  # what other threads appended meanwhile stays
+            self._checkpoints += map(_checkpoint, samples)
 
-    def _add_offset(self, tags: tuple[str, ...], offset: int) -> None:
-        """Keep the highest offset."""
+    def admit(self, _point: Point) -> bool:
+        """Admit every point."""
+        return True
+
+    def add_offset(self, tags: tuple[str, ...], offset: int) -> None:
+        """Keep the highest offset of each backlog."""
         self.backlogs[tags] = max(offset, self.backlogs.get(tags, offset))
 
     def produced(self, topic: str | None = None) -> list[Checkpoint]:
         """Return the produce checkpoints, of one topic or of all."""
-        return self._of("out", topic)
+        return self._select("out", topic)
 
     def consumed(self, topic: str | None = None) -> list[Checkpoint]:
         """Return the consume checkpoints, of one topic or of all."""
-        return self._of("in", topic)
+        return self._select("in", topic)
 
     def clear(self) -> None:
-        """Forget what was captured."""
+        """Forget everything captured so far."""
         self.checkpoints.clear()
         self.backlogs.clear()
 
-    def _of(self, direction: str, topic: str | None) -> list[Checkpoint]:
+    def _select(self, direction: str, topic: str | None) -> list[Checkpoint]:
         return [made for made in self.checkpoints if made.tag("direction") == direction and topic in (None, made.topic)]
 
 
@@ -116,12 +123,12 @@ def capture(*, service: str = "test", env: str | None = None, now: Callable[[], 
     """Capture every checkpoint made inside the block; nothing is sent. `now` may be a `ManualClock`.
 
     A DataStreams that the program under test starts inside the block does nothing. Raises AlreadyRunningError when a
-    DataStreams runs or something captures already.
+    DataStreams runs, and inside another `capture`.
     """
     captured = Captured(service, env, now)
-    before = checkpoint.standing()
+    before = current.snapshot()
     try:
         with capturing(captured):
             yield captured
     finally:
-        checkpoint.set_current(before)
+        current.set_current(before)

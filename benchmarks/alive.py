@@ -6,6 +6,7 @@ import gc
 import random
 from time import process_time
 
+from benchmarks import by_hand
 from benchmarks.contest import Benchmark, Claim, Contestant
 from benchmarks.messages import contexts
 
@@ -20,17 +21,17 @@ def consume(points: int) -> float:
     from asyncdsm.core.edge import Edge
 
     aggregator, edge = Aggregator("bench", None, max_points=points), Edge("direction:in", "topic:a", "type:kafka")
-    checkpoint.activate(aggregator)
+    checkpoint.set_recorder(aggregator)
     parents = [random.getrandbits(64) for _ in range(points)]
     figures = list[float]()
     for parent in parents:
-        checkpoint.consume(edge, contexts(1, [parent])[0], 200)
+        by_hand.consume(edge, contexts(1, [parent])[0], 200)
     for _ in range(BLOCKS):
         messages = contexts(MESSAGES, parents)
         gc.collect()
         start = process_time()
         for message in messages:
-            checkpoint.arrived(edge, message, 200)
+            checkpoint.consume(edge, message, 200)
         figures.append((process_time() - start) / MESSAGES * 1e6)
     assert aggregator.stats().dropped == 0
     assert len(edge.points) == points

@@ -80,13 +80,13 @@ def with_opentelemetry(count: int) -> float:
 
 async def _running(followed: App, count: int) -> float:
     from asyncdsm import DataStreams
-    from asyncdsm.core import checkpoint
+    from asyncdsm.core import current
 
     async with DataStreams() as streams:
         figure = await _microseconds(followed, count)
         (header,) = await _answered(followed, (b"dd-pathway-ctx-base64", b"AAAAAAAAAAAAAAAA"))
         assert header["status"] == 204
-        assert (streams.stats.recorded, checkpoint.current_pathway()) == (1, None), "it does not look at requests"
+        assert (streams.stats.recorded, current.current_pathway()) == (1, None), "it does not look at requests"
     return figure
 
 

@@ -31,12 +31,12 @@ def asyncdsm_adapter(count: int) -> dict[str, float]:
     messages = [text.encode() for text in contexts(count)]
 
     def arrive(header: bytes) -> None:
-        checkpoint.arrived(into, header, 200)
+        checkpoint.consume(into, header, 200)
 
     def leave() -> None:
-        departing = checkpoint.departing(out, 200)
+        departing = checkpoint.begin_produce(out, 200)
         if departing is not None:
-            checkpoint.count(departing[1])
+            checkpoint.finish_produce(departing[1])
 
     return asyncio.run(_running(messages, arrive, leave))
 
@@ -95,11 +95,11 @@ def opentelemetry_propagation(count: int) -> dict[str, float]:
 
 async def _running(messages: list[Any], arrive: Arrive, leave: Leave) -> dict[str, float]:
     from asyncdsm import DataStreams
-    from asyncdsm.core import checkpoint
+    from asyncdsm.core import current
 
     async with DataStreams() as streams:
         await streams.flush()  # imports what encodes, which is no part of a checkpoint
-        figures = _figures(messages, arrive, leave, lambda: checkpoint.set_current(None))
+        figures = _figures(messages, arrive, leave, lambda: current.set_current(None))
         assert streams.stats.recorded == 4 * (BLOCKS + 1) * len(messages)
         assert not streams.stats.malformed
     return figures

@@ -73,7 +73,7 @@ def bodies() -> list[bytes]:
 def _body(chance: random.Random, service: str, now: int) -> bytes:
     aggregator = Aggregator(service, "bench", now=lambda: now)
     for number in range(POINTS):
-        point = Edge("direction:out", f"topic:topic-{number}", "type:kafka").point(aggregator, 0)
+        point = aggregator.point(Edge("direction:out", f"topic:topic-{number}", "type:kafka"), 0)
         for _ in range(MESSAGES):
             latency = round(chance.lognormvariate(17, 0.5))  # about 24 ms
             aggregator.record((point, now, latency, 3 * latency, chance.randrange(200, 2_000)))

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from benchmarks import by_hand
 from benchmarks.contest import Benchmark, Claim, Contestant
 from benchmarks.sink import sink
 
@@ -17,19 +18,19 @@ TAGS = ("direction:out", "topic:orders", "type:kafka")
 
 def asyncdsm_points(count: int) -> float:
     """An aggregator's."""
-    from asyncdsm.core import checkpoint
+    from asyncdsm.core import checkpoint, current
     from asyncdsm.core.aggregator import Aggregator
     from asyncdsm.core.edge import Edge
     from asyncdsm.core.pathway import Pathway
 
     aggregator, edge = Aggregator("bench", None, max_points=count), Edge(*TAGS)
-    checkpoint.activate(aggregator)
+    checkpoint.set_recorder(aggregator)
 
     def work(parents: range) -> None:
         for _ in range(TIMES):
             for parent in parents:
-                checkpoint.set_current(Pathway(parent * 0x9E3779B97F4A7C15 % 2**64, 1_000_000_000, 1_000_000_000))
-                checkpoint.produce(edge, 200)
+                current.set_current(Pathway(parent * 0x9E3779B97F4A7C15 % 2**64, 1_000_000_000, 1_000_000_000))
+                by_hand.produce(edge, 200)
 
     work(range(1, 2))
     before = _megabytes()

@@ -13,6 +13,7 @@ from importlib import import_module
 from time import perf_counter
 from typing import Any
 
+from benchmarks import by_hand
 from benchmarks.contest import Benchmark, Claim, Contestant
 from benchmarks.sink import sink
 
@@ -49,7 +50,7 @@ def ddtrace_flush(count: int) -> float:
 
 async def _asyncdsm(count: int, *, flushes: bool, warm: bool) -> float:
     from asyncdsm import DataStreams, Settings
-    from asyncdsm.core import checkpoint
+    from asyncdsm.core import current
     from asyncdsm.core.edge import Edge
     from asyncdsm.core.pathway import Pathway
 
@@ -58,13 +59,13 @@ async def _asyncdsm(count: int, *, flushes: bool, warm: bool) -> float:
     async with DataStreams(settings) as streams:
         await asyncio.sleep(SETTLE_SECONDS)
         if warm:
-            checkpoint.produce(ticks, 200)
+            by_hand.produce(ticks, 200)
             await streams.flush()
         for parent in range(1, count + 1):
-            checkpoint.set_current(Pathway(parent, 1, 1))
-            checkpoint.produce(edge, 200)
-        checkpoint.set_current(None)
-        longest = await _longest_wait(lambda: checkpoint.produce(ticks, 200), streams.flush if flushes else _pause)
+            current.set_current(Pathway(parent, 1, 1))
+            by_hand.produce(edge, 200)
+        current.set_current(None)
+        longest = await _longest_wait(lambda: by_hand.produce(ticks, 200), streams.flush if flushes else _pause)
         assert not flushes or streams.stats.delivered >= count
     return longest
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from time import process_time
 
+from benchmarks import by_hand
 from benchmarks.contest import Benchmark, Claim, Contestant
 from benchmarks.messages import contexts
 
@@ -19,14 +20,14 @@ def pairs(threads: int) -> float:
     from asyncdsm.core.edge import Edge
 
     aggregator = Aggregator("bench", None)
-    checkpoint.activate(aggregator)
+    checkpoint.set_recorder(aggregator)
     out, into = Edge("direction:out", "topic:a", "type:kafka"), Edge("direction:in", "topic:b", "type:kafka")
     messages = contexts(MESSAGES // threads)
 
     def work() -> None:
         for message in messages:
-            checkpoint.consume(into, message, 200)
-            checkpoint.produce(out, 200)
+            by_hand.consume(into, message, 200)
+            by_hand.produce(out, 200)
 
     figures = list[float]()
     for _ in range(BLOCKS + 1):

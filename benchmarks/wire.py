@@ -24,7 +24,7 @@ def asyncdsm_payload(count: int) -> int:
     random, edge = Random(count), Edge(*TAGS)
     aggregator = Aggregator("bench", None, max_points=count, now=lambda: 1_700_000_000_000_000_000)
     for parent in range(count):
-        point = edge.point(aggregator, parent)
+        point = aggregator.point(edge, parent)
         for _ in range(TIMES):
             hop, way = round(random.expovariate(100) * 1e9), round(random.expovariate(10) * 1e9)
             aggregator.record((point, aggregator.now(), hop, way, 200))

@@ -13,7 +13,7 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from tests.brokers.aws import Aws
 from tests.brokers.aws import users_own as users_own_aws
 from tests.brokers.kafka import Kafka, users_own
@@ -110,7 +110,7 @@ def topic(kafka: Kafka) -> Callable[..., str]:
 @pytest.fixture(autouse=True)
 def no_pathway_of_another_test() -> None:
     """Begin without a pathway: a test that is no coroutine leaves its last one current in this thread."""
-    checkpoint.set_current(None)
+    current.set_current(None)
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,7 @@ def blockbuster() -> Iterator[BlockBuster]:
             # The tests' own intake lives in a thread.
             function.can_block_in("tests/intake.py", "running_intake")
             # A test that runs a process waits for it.
-            function.can_block_in("tests/integrations/test_taskiq.py", "test_a_worker_on_rabbitmq")
+            function.can_block_in("tests/integrations/taskiq/test_taskiq.py", "test_a_worker_on_rabbitmq")
             # What tests create on their AWS, they create by a client that blocks.
             function.can_block_in("tests/brokers/aws.py", {"queue", "topic", "stream", "rule", "on_queue"})
             # What tests put on a map, they put there without a thread.

@@ -10,7 +10,7 @@ from asyncdsm._internal.log import warn_once
 _silenced = False
 
 
-def silence_ddtrace(*, measuring: bool = True) -> None:
+def disable_ddtrace_streams(*, measuring: bool = True) -> None:
     """Turn ddtrace's Data Streams off in this process if it is on; one warning, once something is `measuring`.
 
     Both at once would count every message twice and write one context over the other. What ddtrace has counted up to

@@ -42,7 +42,7 @@ def error_once(key: str, message: str, *values: object) -> None:
         getLogger("asyncdsm").error(message, *map(_on_one_line, values))
 
 
-def inform(message: str, *values: object) -> None:
+def info(message: str, *values: object) -> None:
     """Say that something is well again."""
     from logging import getLogger  # noqa: PLC0415
 
@@ -56,12 +56,12 @@ def warn(message: str, *values: object) -> None:
     getLogger("asyncdsm").warning(message, *map(_on_one_line, values))
 
 
-def counting(number: int, what: str) -> str:
+def pluralize(number: int, what: str) -> str:
     """Return how many there are of something, as in `1 queue` and `2 queues`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def forget() -> None:
+def forget_warnings() -> None:
     """Let everything be said again."""
     _said.clear()
 

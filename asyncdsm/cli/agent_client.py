@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from asyncdsm._version import __version__
+from asyncdsm.errors import AsyncDSMError
 
 URL = "http://127.0.0.1:8126"
 TOKEN = "ASYNCDSM_AGENT_TOKEN"  # noqa: S105  (the variable's name)
@@ -16,7 +17,7 @@ PATIENCE_SECONDS = 20.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
-class NoAnswerError(RuntimeError):
+class NoAnswerError(AsyncDSMError, RuntimeError):
     """There is no topology to be had: one line that says where from, and why."""
 
 

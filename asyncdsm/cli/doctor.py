@@ -11,8 +11,9 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from typing import Any
 
 from asyncdsm._version import __version__
-from asyncdsm.integration.registry import integration_of, is_installed, names
-from asyncdsm.settings import SettingError, Settings, sources
+from asyncdsm.errors import SettingError
+from asyncdsm.integration.registry import is_installed, list_packages, load_integration
+from asyncdsm.settings import Settings, sources
 
 PATIENCE_SECONDS = 3.0
 
@@ -29,7 +30,7 @@ def findings(environ: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "asyncdsm": __version__,
         "python": platform.python_version(),
-        "clients": [_client(name) for name in sorted(names())],
+        "clients": [_client(name) for name in sorted(list_packages())],
         "ddtrace": _version_of("ddtrace"),
         "settings": {},
         "agent": None,
@@ -51,9 +52,9 @@ def _client(name: str) -> dict[str, Any]:
     if installed is None or not is_installed(name):
         return found
     try:
-        integration = integration_of(name)
-        followed = "where wrapped" if getattr(integration, "ONLY_WRAPPED", False) else "yes"
-        return {**found, "tested": list(integration.VERSIONS), "followed": followed}
+        integration = load_integration(name)
+        followed = "where wrapped" if integration.is_wrapped_only else "yes"
+        return {**found, "tested": list(integration.versions), "followed": followed}
     except Exception as error:
         return {**found, "problem": repr(error)}
 

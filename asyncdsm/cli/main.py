@@ -149,7 +149,8 @@ def _top(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from asyncdsm.cli.run.launch import ProgramError, environment, launch, module  # noqa: PLC0415
-    from asyncdsm.settings import SettingError, Settings  # noqa: PLC0415
+    from asyncdsm.errors import SettingError  # noqa: PLC0415
+    from asyncdsm.settings import Settings  # noqa: PLC0415
 
     program = options.program[1:] if options.program[:1] == ["--"] else options.program
     command = module(options.module) if options.module else program

@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from asyncdsm._internal.log import counting
+from asyncdsm._internal.log import pluralize
 from asyncdsm.cli.agent_client import NoAnswerError, client_of, topology_from, without_password
 from asyncdsm.map.terminal import render, slowness
 from asyncdsm.map.text import warnings
@@ -59,7 +59,7 @@ def page(topology: dict[str, Any], url: str, problem: str, since: str, height: i
     table = render({**topology, "edges": edges[:room]})
     if problem:
         table.style = "dim"
-    left_out = [Text(f"and {counting(len(edges) - room, 'faster hop')}", style="dim")] if len(edges) > room else []
+    left_out = [Text(f"and {pluralize(len(edges) - room, 'faster hop')}", style="dim")] if len(edges) > room else []
     return Group(state, table, *left_out, *warned)
 
 

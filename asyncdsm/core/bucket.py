@@ -1,4 +1,4 @@
-"""Ten seconds of what passed: how counts are kept until they are sent."""
+"""A bucket: the counts of ten seconds, until they are sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import islice
 from time import sleep
 
 from asyncdsm.core.edge import Point
-from asyncdsm.core.histogram import ZERO, bin_of
+from asyncdsm.core.histogram import ZERO, bin_index
 
 # The three sketches of a point are one dict of counts: the bins of edge latencies as they are, those of pathway
 # latencies and sizes shifted to ranges of their own. Bins of ns and bytes are 1 to 4095; 0 is for values of zero.
@@ -16,30 +16,35 @@ PATHWAY, SIZE = 1 << 12, 1 << 13
 KEY_BITS = 14
 _KEY = (1 << KEY_BITS) - 1
 
-SELDOM = 32
-"""A point passed less often within a bucket has no dict: its checkpoints stand in one log, among those of others, 16
-bytes each. Three of them in a dict take 350; and with 100,000 points, nothing far apart is touched to count one."""
+SPARSE_LIMIT = 32
+"""A point with fewer checkpoints in a bucket has no dict of its own: its checkpoints are entries of a log that all
+such points share, 16 bytes each. Three of them in a dict take 350; and with 100,000 points, counting one touches no
+memory far away."""
 
 LOG_BETWEEN_PAUSES = 512
-"""Checkpoints that are looked at in about 0.1 ms."""
+"""How many entries of a log take about 0.1 ms."""
 PAUSE_SECONDS = 50e-6
 
 Counts = dict[int, int]
 
 
-def let_others_run() -> None:
-    """Pause between two pieces of slow work in a worker thread.
+def no_pause() -> None:
+    """Do nothing, where `yield_gil` is not needed."""
 
-    A thread that computes keeps the interpreter for 5 ms at a time from the event loop, unless it lets go by itself.
+
+def yield_gil() -> None:
+    """Let other threads run, between two pieces of slow work in a worker thread.
+
+    A thread that computes holds the interpreter lock for 5 ms at a time, and the event loop waits, unless it yields.
     """
     sleep(PAUSE_SECONDS)
 
 
 class SizeKeys(dict[object, int]):
-    """The key of a payload size, remembered; 0 for one that is not known, or that is no size."""
+    """The keys of payload sizes, cached; 0 for an unknown or malformed size."""
 
     malformed: int = 0
-    """How often a value was no size: not a whole number, or negative."""
+    """How many sizes were malformed: not a whole number, or negative."""
 
     def __missing__(self, size: object) -> int:
         if len(self) >= 4096:
@@ -50,48 +55,48 @@ class SizeKeys(dict[object, int]):
         if not isinstance(size, int) or size < 0:
             self.malformed += 1
             return 0
-        key = self[size] = SIZE + _key_bin(bin_of(size))
+        key = self[size] = SIZE + _key_bin(bin_index(size))
         return key
 
 
 class Bucket:
-    """What passed within some seconds, aligned to the epoch."""
+    """The checkpoints and offsets of a few seconds, aligned to the epoch."""
 
-    __slots__ = ("backlogs", "often", "recorded", "seldom", "seldom_keys", "start_ns")
+    __slots__ = ("backlogs", "dense", "recorded", "sparse_keys", "sparse_points", "start_ns")
 
     def __init__(self, start_ns: int) -> None:
         self.start_ns: int = start_ns
-        self.often: dict[Point, Counts] = {}
-        self.seldom: list[Point] = []
-        self.seldom_keys: array[int] = array("q")
-        """The three keys of each checkpoint in `seldom`, packed into one number."""
+        self.dense: dict[Point, Counts] = {}
+        self.sparse_points: list[Point] = []
+        self.sparse_keys: array[int] = array("q")
+        """The three keys of each checkpoint in `sparse_points`, packed into one number."""
         self.backlogs: dict[tuple[str, ...], int] = {}
         self.recorded: int = 0
 
     def add_points(self, points: set[Point], pause: Callable[[], object]) -> None:
         """Add to a set the points that were counted here. Slow work, which calls `pause` now and then."""
-        points.update(self.often.copy())
-        for start in range(0, len(self.seldom), LOG_BETWEEN_PAUSES):
-            points.update(self.seldom[start : start + LOG_BETWEEN_PAUSES])
+        points.update(self.dense.copy())
+        for start in range(0, len(self.sparse_points), LOG_BETWEEN_PAUSES):
+            points.update(self.sparse_points[start : start + LOG_BETWEEN_PAUSES])
             pause()
 
-    def level(self) -> None:
-        """Make the two halves of the log equally long, where something broke in between them."""
-        shorter = min(len(self.seldom), len(self.seldom_keys))
-        del self.seldom[shorter:], self.seldom_keys[shorter:]
+    def truncate_log(self) -> None:
+        """Make the two lists of the log equally long, after an error between the two appends."""
+        shorter = min(len(self.sparse_points), len(self.sparse_keys))
+        del self.sparse_points[shorter:], self.sparse_keys[shorter:]
 
-    def points(self, pause: Callable[[], object] = bool) -> dict[Point, Counts]:
+    def points(self, pause: Callable[[], object] = no_pause) -> dict[Point, Counts]:
         """Return the counts of all points. Slow work, which calls `pause` now and then."""
-        log = zip(self.seldom, self.seldom_keys, strict=True)
+        log = zip(self.sparse_points, self.sparse_keys, strict=True)
         while entries := list(islice(log, LOG_BETWEEN_PAUSES)):
             for point, packed in entries:
-                counts = self.often.setdefault(point, {})
+                counts = self.dense.setdefault(point, {})
                 edge, pathway, size = packed & _KEY, packed >> KEY_BITS & _KEY, packed >> 2 * KEY_BITS
                 for key in (edge, pathway, size) if size else (edge, pathway):
                     counts[key] = counts.get(key, 0) + 1
             pause()
-        self.seldom, self.seldom_keys = [], array("q")
-        return self.often
+        self.sparse_points, self.sparse_keys = [], array("q")
+        return self.dense
 
 
 def split(counts: Counts) -> tuple[Counts, Counts, Counts]:

@@ -1,7 +1,7 @@
-"""ddtrace's manual checkpoints, taken here while asyncdsm measures.
+"""The manual checkpoints of ddtrace, which asyncdsm records while it measures.
 
-A program that calls `ddtrace.data_streams.set_produce_checkpoint` keeps working when asyncdsm turns ddtrace's own Data
-Streams off: the module's functions ask for a processor at each call (seen in ddtrace 4.16), and get this one.
+A program that calls `ddtrace.data_streams.set_produce_checkpoint` keeps working when asyncdsm turns off ddtrace's own
+Data Streams: those functions ask for a processor at each call (seen in ddtrace 4.16), and get the one in this module.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from functools import lru_cache
 from typing import Any
 
-from asyncdsm._internal.ddtrace_compat import silence_ddtrace
+from asyncdsm._internal.ddtrace_compat import disable_ddtrace_streams
 from asyncdsm._internal.log import warn_once
 from asyncdsm.core import checkpoint
 from asyncdsm.core.edge import Edge
@@ -19,35 +19,38 @@ from asyncdsm.core.pathway import Pathway
 
 def take_over_from_ddtrace() -> None:
     """Turn ddtrace's Data Streams off in this process, and let its manual checkpoints reach asyncdsm."""
-    silence_ddtrace()
+    disable_ddtrace_streams()
     module: Any = sys.modules.get("ddtrace.data_streams")
     if module is None:
         return
     original = getattr(module, "data_streams_processor", None)
     if original is None:
-        warn_once("ddtrace-manual", "this release of ddtrace keeps its manual checkpoints to itself: they are lost")
+        warn_once(
+            "ddtrace-manual",
+            "this release of ddtrace keeps asyncdsm from recording its manual checkpoints: they are lost",
+        )
     elif not isinstance(original, _Processor):
         module.data_streams_processor = _Processor(original)
 
 
 class _Processor:
-    """What ddtrace's manual functions ask for a processor; ddtrace's own answers while asyncdsm does not measure."""
+    """Replaces the function that returns ddtrace's processor. It calls the original while nothing is measured."""
 
     def __init__(self, original: Any) -> None:
         self._original = original
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._original(*args, **kwargs) if checkpoint.running() is None else _Call()
+        return self._original(*args, **kwargs) if checkpoint.ensure_recorder() is None else _Call()
 
 
 class _Call:
-    """One manual checkpoint: the methods of ddtrace's processor that its manual functions use."""
+    """Records one manual checkpoint: it has those methods of ddtrace's processor that the manual functions call."""
 
     def __init__(self) -> None:
         self._header: Any = None
 
     def decode_pathway_b64(self, header: Any) -> None:
-        """Take the context that a consumed message carries, if it carries one."""
+        """Take the header of a consumed message, if it has one."""
         self._header = header
 
     def set_checkpoint(self, tags: list[str], *_args: Any, **_more: Any) -> Context | None:
@@ -55,17 +58,15 @@ class _Call:
         try:
             edge = _edge(tuple(tags))
             if "direction:out" in tags:
-                parts = checkpoint.departing(edge)
+                parts = checkpoint.begin_produce(edge)
                 if parts is None:
                     return None
-                checkpoint.count(parts[1])
-                return Context(checkpoint.pathway_at(parts[1]))
-            pathway = checkpoint.consume(edge, self._header or None)
-            return None if pathway is None else Context(pathway)
+                checkpoint.finish_produce(parts[1])
+                return Context(checkpoint.pathway_after(parts[1]))
+            consumed = checkpoint.consume(edge, self._header or None)
+            return None if consumed is None else Context(Pathway(*consumed))
         except Exception as error:
-            aggregator = checkpoint.active()
-            if aggregator is not None:
-                aggregator.failed(error, "hook", checkpoint.HOOK_FAILED)
+            checkpoint.report_hook_error(error)
             return None
 
 

@@ -1,72 +1,78 @@
-"""Where checkpoints of one kind pass, and the points on it: one for each pathway that arrives."""
+"""Edges: where checkpoints of one kind are made; and their points, one for each pathway that arrives."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
-from asyncdsm.core.pathway import node_hash, pathway_hash
 from asyncdsm.core.values import wire_text
 
-if TYPE_CHECKING:
-    from asyncdsm.core.aggregator import Aggregator
-
 MOST_PATHWAYS = 30
-"""Beyond about so many distinct (hash, parent) pairs a service, Datadog's back end drops payloads (protocol §2)."""
+"""Beyond about this many distinct (hash, parent) pairs a service, Datadog's back end drops payloads (protocol §2)."""
 
-NOT_KEPT = -1
+NOT_ADMITTED = -1
 
-MOST_NAMES = 4096
-"""Whose edges an adapter keeps; beyond, the one met first is made anew when it comes again."""
+MOST_EDGES = 4096
+"""How many edges an adapter caches. The oldest is evicted and rebuilt on its next use."""
+
+Key = TypeVar("Key")
 
 
 class Point:
-    """One pathway passing one edge: what a payload has a row for. Compared by identity."""
+    """One pathway at one edge: a payload has a row for each. Compared by identity."""
 
     __slots__ = ("edge", "hash", "parent", "seen")  # four fit a cache line: with 100,000 points, a sixth of the time
 
     def __init__(self, edge: Edge, hash_: int, parent: int) -> None:
-        """`hash_` is the pathway's hash behind the edge, `parent` the one before it (0 at the start)."""
+        """`hash_` is the pathway's hash after the edge, `parent` the one before it (0 at the start)."""
         self.edge: Edge = edge
         self.hash: int = hash_
         self.parent: int = parent
-        self.seen: int = NOT_KEPT
-        """How often it stands in a bucket's log, since it passed often last; `NOT_KEPT` if there is no room for it."""
+        self.seen: int = NOT_ADMITTED
+        """How many entries it has in the log of a bucket; `NOT_ADMITTED` if there is no room for it."""
 
 
 class Edge:
-    """The tags of protocol §4, sorted once, and the points met so far.
+    """The tags of an edge (protocol §4), sorted once, and its points so far.
 
-    An adapter makes one for each (topic, group) it meets and keeps it. The hashes depend on the service that
-    runs, so an edge belongs to one aggregator at a time and forgets its points when another takes over.
+    An adapter makes one for each (topic, group) and caches it. `Recorder.point` finds its points: their hashes depend
+    on the service, so an edge belongs to one recorder at a time.
     """
 
-    __slots__ = ("_node", "owner", "points", "tags")
+    __slots__ = ("node", "owner", "points", "tags")
 
     def __init__(self, *tags: str) -> None:
-        """`tags` are texts of the form `name:value`, in any order."""
+        """`tags` are strings of the form `name:value`, in any order."""
         self.tags: tuple[str, ...] = tuple(sorted(map(wire_text, tags)))
-        self.owner: Aggregator | None = None
+        self.owner: object | None = None
+        """The recorder whose points these are."""
         self.points: dict[int, Point] = {}
-        self._node = 0
+        """By the hash of the parent."""
+        self.node: int = 0
+        """The hash of service, environment and tags (protocol §2), once there is an owner."""
 
     def __repr__(self) -> str:
         return f"Edge({', '.join(self.tags)})"
 
-    def point(self, aggregator: Aggregator, parent: int) -> Point:
-        """Return the point of `parent` for this aggregator: the way for one met for the first time."""
-        if self.owner is not aggregator:
-            self._node = node_hash(aggregator.service, aggregator.env, self.tags)
-            self.points, self.owner = {}, aggregator
-        point = self.points.get(parent)
-        if point is None:
-            point = Point(self, pathway_hash(self._node, parent), parent)
-            if aggregator.keep(point):
-                point = self.points.setdefault(parent, point)
-        return point
 
+class EdgeCache(dict[Key, Edge], Generic[Key]):
+    """Edges by what distinguishes them, such as a topic's name: made when they are first asked for, and bounded.
 
-def keep(edges: dict[str, Edge], name: str, edge: Edge) -> None:
-    """Keep an edge by its topic's name, among `MOST_NAMES`: there may be any number of topics, some met only once."""
-    if len(edges) >= MOST_NAMES:
-        edges.pop(next(iter(edges), ""), None)
-    edges[name] = edge
+    There may be any number of topics, some seen only once: beyond `MOST_EDGES` the oldest is evicted.
+    """
+
+    def __init__(self, make_edge: Callable[[Key], Edge]) -> None:
+        """`make_edge` makes the edge of a key. What it raises, `cache[key]` raises."""
+        super().__init__()
+        self._make_edge = make_edge
+
+    def __missing__(self, key: Key) -> Edge:
+        edge = self._make_edge(key)
+        self.store(key, edge)
+        return edge
+
+    def store(self, key: Key, edge: Edge) -> None:
+        """Store an edge under a key, in the place of the one that was there."""
+        if len(self) >= MOST_EDGES:
+            self.pop(next(iter(self), key), None)
+        self[key] = edge

@@ -1,15 +1,13 @@
-"""Values that clients, messages and calls hand over: checked before anything is made of them."""
+"""Checks of values that clients, messages and calls hand over, before asyncdsm uses them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from operator import index
 
+from asyncdsm.errors import MalformedValueError
+
 MAX_INT64 = (1 << 63) - 1
-
-
-class MalformedValueError(ValueError):
-    """A value from outside that cannot be used. It is counted as malformed, and never raised into the program."""
 
 
 def check_offset(value: object) -> int:

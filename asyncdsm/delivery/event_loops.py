@@ -23,7 +23,7 @@ from asyncdsm._internal import forks
 
 T = TypeVar("T")
 
-Host = Callable[[bool], Coroutine[Any, Any, None]]
+LoopMain = Callable[[bool], Coroutine[Any, Any, None]]
 """An async function that is told whether it has a thread of its own, which it may block."""
 
 _tasks: set[asyncio.Task[None]] = set()  # an event loop itself holds its tasks only weakly
@@ -35,7 +35,7 @@ def in_trio() -> bool:
     return trio is not None and bool(trio.lowlevel.in_trio_task())
 
 
-def start_in_loop(function: Host) -> Callable[[], bool]:
+def start_in_current_loop(function: LoopMain) -> Callable[[], bool]:
     """Run an async function in this event loop. Returns what tells whether that loop still runs."""
     if in_trio():
         import trio  # noqa: PLC0415  (only where it is already in use)
@@ -57,7 +57,7 @@ def _done(task: asyncio.Task[None]) -> None:
         task.exception()  # a signal handler's SystemExit, raised wherever the loop stood: the loop passes it on itself
 
 
-def start_in_thread(function: Host) -> Callable[[], bool]:
+def start_in_thread(function: LoopMain) -> Callable[[], bool]:
     """Run an async function in an event loop of its own, in a daemon thread. Returns what tells whether it runs.
 
     Raises RuntimeError while the interpreter ends: from Python 3.12 on no thread can be started then.
@@ -67,22 +67,22 @@ def start_in_thread(function: Host) -> Callable[[], bool]:
     return thread.is_alive
 
 
-def run_here(function: Host) -> None:
+def run_in_own_loop(function: LoopMain) -> None:
     """Run an async function to its end in an event loop of its own, in this thread, which runs none."""
     _run(function, True)
 
 
-def do_here(work: Callable[[], T]) -> T:
-    """Do what may wait, in an event loop that `run_here` or `start_in_thread` has made."""
+def run_blocking(work: Callable[[], T]) -> T:
+    """Do what may wait, in an event loop that `run_in_own_loop` or `start_in_thread` has made."""
     loop = asyncio.get_running_loop()
-    with loop.letting_others() if isinstance(loop, _OwnLoop) else nullcontext():
+    with loop.released_thread() if isinstance(loop, _OwnLoop) else nullcontext():
         return work()
 
 
-def _run_apart(function: Host) -> None:
-    with forks.undisturbed:
+def _run_apart(function: LoopMain) -> None:
+    with forks.import_lock:
         _run(anyio.sleep, 0)  # imports the backend
-    run_here(function)
+    run_in_own_loop(function)
 
 
 def _run(function: Callable[..., Coroutine[Any, Any, None]], argument: Any) -> None:
@@ -137,7 +137,7 @@ class _OwnLoop(asyncio.SelectorEventLoop):
             self.create_future = partial(_PythonFuture, loop=self)  # type: ignore[method-assign]
 
     def _select(self, timeout: float | None = None) -> Any:
-        with self.letting_others():
+        with self.released_thread():
             return self._wait(timeout)
 
     async def getaddrinfo(
@@ -150,11 +150,11 @@ class _OwnLoop(asyncio.SelectorEventLoop):
         proto: int = 0,
         flags: int = 0,
     ) -> Any:
-        with self.letting_others():
+        with self.released_thread():
             return socket.getaddrinfo(host, port, family, type, proto, flags)
 
     @contextmanager
-    def letting_others(self) -> Iterator[None]:
+    def released_thread(self) -> Iterator[None]:
         """Be no running loop inside the block."""
         asyncio._set_running_loop(self.others)
         try:

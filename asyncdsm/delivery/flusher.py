@@ -11,15 +11,15 @@ import anyio
 from anyio import CancelScope, CapacityLimiter, current_time, move_on_after, to_thread
 
 from asyncdsm._internal import forks
-from asyncdsm._internal.log import counting, warn_each_minute, warn_once
+from asyncdsm._internal.log import pluralize, warn_each_minute, warn_once
 from asyncdsm.core import lag
 from asyncdsm.core.aggregator import Aggregator
-from asyncdsm.core.bucket import Bucket, let_others_run
+from asyncdsm.core.bucket import Bucket, yield_gil
 from asyncdsm.core.ddtrace_manual import take_over_from_ddtrace
 from asyncdsm.core.edge import MOST_PATHWAYS, Point
-from asyncdsm.delivery.event_loops import Loop, current_loop, do_here
+from asyncdsm.delivery.event_loops import Loop, current_loop, run_blocking
 from asyncdsm.delivery.outbox import Outbox, Parcel
-from asyncdsm.delivery.retry import HEDGE_AFTER, Delivery, say_dropped
+from asyncdsm.delivery.retry import HEDGE_AFTER, Delivery, warn_of_dropped_checkpoints
 from asyncdsm.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class Flusher:
         """`on_lost` is called when the event loop ends `run` that nobody stopped."""
         self._aggregator, self._settings = aggregator, settings
         self._make_exporter, self._on_lost = make_exporter, on_lost
-        self._outbox = Outbox(settings.max_outbox_bytes, aggregator.accounts)
-        self._delivery = Delivery(self._outbox, aggregator.accounts, settings.request_seconds)
+        self._outbox = Outbox(settings.max_outbox_bytes, aggregator.counters)
+        self._delivery = Delivery(self._outbox, aggregator.counters, settings.request_seconds)
         self._requests: list[threading.Event] = []
         self._stopping = self._abandoned = False
         self._beyond = 0
@@ -63,7 +63,7 @@ class Flusher:
         self._wake, self._scope, self._limiter = anyio.Event(), CancelScope(), CapacityLimiter(1)
         self._delivering = CancelScope()
         self._loop = current_loop()
-        self._delivery.due = 0.0  # another event loop, another clock
+        self._delivery.next_attempt_at = 0.0  # another event loop, another clock
         try:
             with self._scope:
                 if self._stopping:
@@ -92,7 +92,7 @@ class Flusher:
         """Do nothing more: this is the copy in a forked child of a loop that lives on in the parent."""
         self._abandoned = self._stopping = True
 
-    def request(self) -> threading.Event:
+    def request_flush(self) -> threading.Event:
         """Have everything recorded so far delivered now, unfinished buckets too; the event is set after one try."""
         done = threading.Event()
         self._requests.append(done)
@@ -110,7 +110,7 @@ class Flusher:
 
     def _report_error(self, error: Exception) -> None:
         message = "an error kept the flush from going on; it starts again: %r"
-        self._aggregator.failed(error, "flush", message)
+        self._aggregator.report_error(error, "flush", message)
 
     async def _run(self) -> None:
         exporter = await self._apart(self._load)
@@ -118,7 +118,7 @@ class Flusher:
             next_collect = current_time() + self._settings.flush_seconds
             bucket_ends = self._bucket_ends()
             while not self._stopping:
-                due = self._delivery.due if self._outbox else next_collect
+                due = self._delivery.next_attempt_at if self._outbox else next_collect
                 await self._sleep_until(min(next_collect, bucket_ends, due))
                 if self._abandoned:
                     return
@@ -129,7 +129,7 @@ class Flusher:
                 if requests or current_time() >= next_collect:
                     next_collect = current_time() + self._settings.flush_seconds
                     await self._collect(everything=bool(requests))
-                if requests or current_time() >= self._delivery.due:
+                if requests or current_time() >= self._delivery.next_attempt_at:
                     await self._deliver(exporter)
                 for request in requests:
                     request.set()
@@ -141,12 +141,12 @@ class Flusher:
 
     async def _deliver(self, exporter: Exporter) -> None:
         with self._delivering:
-            await self._delivery.run(exporter)
+            await self._delivery.deliver_waiting(exporter)
         self._delivering = CancelScope()
 
     def _load(self) -> Exporter:
         # Protobuf, MessagePack and HTTP take 0.2 s to import: in the worker thread, and once something runs.
-        with forks.undisturbed:
+        with forks.import_lock:
             from asyncdsm.delivery.payload import pack  # noqa: PLC0415
 
             self._encode = pack
@@ -179,19 +179,19 @@ class Flusher:
 
     async def _apart(self, work: Callable[[], T]) -> T:
         """Do slow work away from the user's event loop."""
-        return do_here(work) if self._in_own_thread else await to_thread.run_sync(work, limiter=self._limiter)
+        return run_blocking(work) if self._in_own_thread else await to_thread.run_sync(work, limiter=self._limiter)
 
     def _pack_all(self, everything: bool) -> None:
         # In the worker thread, and into the outbox from there: a cancelled wait for the thread loses nothing.
         before = None if everything else self._aggregator.now()
-        for bucket in self._aggregator.take(before, let_others_run):
+        for bucket in self._aggregator.take(before, yield_gil):
             parcel = self._pack(bucket)
             if parcel is not None:
-                say_dropped(self._outbox.put(parcel))
+                warn_of_dropped_checkpoints(self._outbox.enqueue(parcel))
         self._warn_of_too_many()
 
     def _warn_of_too_many(self) -> None:
-        beyond = self._aggregator.accounts.snapshot().dropped_by.get("points", 0)
+        beyond = self._aggregator.counters.snapshot().dropped_by.get("points", 0)
         if beyond > self._beyond:
             self._beyond = beyond
             warn_each_minute(
@@ -213,18 +213,18 @@ class Flusher:
         return Parcel(packed.body, bucket.recorded - packed.lost)
 
     def _report_lost(self, checkpoints: int, error: Exception) -> None:
-        self._aggregator.accounts.drop("encoding", checkpoints)
+        self._aggregator.counters.drop("encoding", checkpoints)
         message = "lost %s, which could not be encoded: %r"
-        warn_each_minute("encoding", message, counting(checkpoints, "checkpoint"), error, error=error)
+        warn_each_minute("encoding", message, pluralize(checkpoints, "checkpoint"), error, error=error)
 
     def _give_up_rest(self) -> None:
-        accounts = self._aggregator.accounts
+        counters = self._aggregator.counters
         lost = self._outbox.drop_all("shutdown")
         for bucket in [] if self._abandoned else self._aggregator.take():
-            accounts.drop("shutdown", bucket.recorded)
+            counters.drop("shutdown", bucket.recorded)
             lost += bucket.recorded
         if lost:
-            warn_each_minute("shutdown", "lost %s, not delivered before the end", counting(lost, "checkpoint"))
+            warn_each_minute("shutdown", "lost %s, not delivered before the end", pluralize(lost, "checkpoint"))
 
     def _note_high_watermarks(self) -> None:
         for partition in lag.current_lags(self._report_lag_error):
@@ -242,7 +242,7 @@ class Flusher:
         return partition.seen_ns is not None and self._aggregator.now() - partition.seen_ns > self._aggregator.bucket_ns
 
     def _report_lag_error(self, error: Exception) -> None:
-        self._aggregator.failed(error, "lag", "consumer lag could not be read: %r")
+        self._aggregator.report_error(error, "lag", "consumer lag could not be read: %r")
 
     def _wake_up(self) -> None:
         self._wake.set()

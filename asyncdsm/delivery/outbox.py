@@ -6,7 +6,7 @@ from collections import deque
 from threading import Lock
 from typing import NamedTuple
 
-from asyncdsm.core.counters import Accounts
+from asyncdsm.core.counters import Counters
 
 
 class Parcel(NamedTuple):
@@ -19,8 +19,8 @@ class Parcel(NamedTuple):
 class Outbox:
     """First in, first out. Any thread may put; one task takes."""
 
-    def __init__(self, limit_bytes: int, accounts: Accounts) -> None:
-        self._limit, self._accounts = limit_bytes, accounts
+    def __init__(self, limit_bytes: int, counters: Counters) -> None:
+        self._limit, self._counters = limit_bytes, counters
         self._parcels: deque[Parcel] = deque()
         self._bytes = 0
         self._lock = Lock()
@@ -33,13 +33,13 @@ class Outbox:
         """How many bytes wait."""
         return self._bytes
 
-    def put(self, parcel: Parcel) -> int:
+    def enqueue(self, parcel: Parcel) -> int:
         """Add the newest parcel; return how many checkpoints were dropped to make room."""
         with self._lock:
             self._parcels.append(parcel)
             return self._trim(len(parcel.payload))
 
-    def take(self) -> Parcel | None:
+    def dequeue(self) -> Parcel | None:
         """Take the oldest parcel out, to deliver it or to put it back."""
         with self._lock:
             if not self._parcels:
@@ -48,7 +48,7 @@ class Outbox:
             self._bytes -= len(parcel.payload)
             return parcel
 
-    def put_back(self, parcel: Parcel) -> int:
+    def requeue(self, parcel: Parcel) -> int:
         """Return a parcel that was not delivered to the front; return how many checkpoints were dropped."""
         with self._lock:
             self._parcels.appendleft(parcel)
@@ -57,8 +57,8 @@ class Outbox:
     def drop_all(self, cause: str) -> int:
         """Give up on everything; return how many checkpoints that were."""
         dropped = 0
-        while (parcel := self.take()) is not None:
-            self._accounts.drop(cause, parcel.checkpoints)
+        while (parcel := self.dequeue()) is not None:
+            self._counters.drop(cause, parcel.checkpoints)
             dropped += parcel.checkpoints
         return dropped
 
@@ -68,6 +68,6 @@ class Outbox:
         while self._bytes > self._limit:
             oldest = self._parcels.popleft()
             self._bytes -= len(oldest.payload)
-            self._accounts.drop("outbox", oldest.checkpoints)
+            self._counters.drop("outbox", oldest.checkpoints)
             dropped += oldest.checkpoints
         return dropped

@@ -11,19 +11,16 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.msgpack import Decoder, Encoder
 
 from asyncdsm._version import __version__
-from asyncdsm.core.bucket import PATHWAY, Bucket, Counts, let_others_run, split
+from asyncdsm.core.bucket import PATHWAY, Bucket, Counts, split, yield_gil
 from asyncdsm.core.edge import Point
 from asyncdsm.delivery.sketch import encode
+from asyncdsm.errors import PayloadError
 from asyncdsm.settings import Settings
 
 UInt64 = Annotated[int, Meta(ge=0)]  # MessagePack itself has no number above 64 bits
 
 POINTS_BETWEEN_PAUSES = 32
 """Encoded in about 1 ms."""
-
-
-class PayloadError(ValueError):
-    """Bytes that are not a payload of protocol §6: the text names the field's path and what was wrong."""
 
 
 class WirePoint(Struct, rename="pascal", omit_defaults=True):
@@ -94,7 +91,7 @@ class Packed(NamedTuple):
     """Why, for each point and each offset that was left out."""
 
 
-def pack(bucket: Bucket, bucket_ns: int, settings: Settings, pause: Callable[[], object] = let_others_run) -> Packed:
+def pack(bucket: Bucket, bucket_ns: int, settings: Settings, pause: Callable[[], object] = yield_gil) -> Packed:
     """Encode one bucket. Slow work: call it in a worker thread.
 
     A point or an offset that cannot be encoded is left out; the rest is sent.

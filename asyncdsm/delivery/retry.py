@@ -10,10 +10,11 @@ from typing import Protocol, runtime_checkable
 
 import anyio
 
-from asyncdsm._internal.log import counting, inform, warn_each_minute, warn_once
-from asyncdsm.core.counters import Accounts
-from asyncdsm.delivery.exporters import DeliveryError, Exporter, NoEndpoint, Refused, TryAgain
+from asyncdsm._internal.log import info, pluralize, warn_each_minute, warn_once
+from asyncdsm.core.counters import Counters
+from asyncdsm.delivery.exporters import Exporter
 from asyncdsm.delivery.outbox import Outbox
+from asyncdsm.errors import DeliveryError, NoEndpointError, PayloadRefusedError, TemporaryDeliveryError
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 TRIES_AT_EXIT = 3
@@ -24,7 +25,7 @@ HEDGE_AFTER = 0.5
 may find a connection that works, and the first may still be answered."""
 NOT_THERE = (ConnectionRefusedError, FileNotFoundError, socket.gaierror, ssl.SSLCertVerificationError)
 """What a few seconds do not change: nothing listens, there is no such host or socket, a certificate is not trusted."""
-LOOK_AGAIN_SECONDS = 300.0
+ENDPOINT_CHECK_SECONDS = 300.0
 """How long an Agent without the endpoint is left alone (java: 5 min, protocol §6)."""
 
 
@@ -39,30 +40,30 @@ class Delivery:
     def __init__(
         self,
         outbox: Outbox,
-        accounts: Accounts,
+        counters: Counters,
         request_seconds: float,
         *,
         hedges: bool = True,
         jitter: Callable[[], float] = random,
     ) -> None:
         """`hedges` says whether a payload may be sent twice at once on the way out: not what has no id of its own."""
-        self._outbox, self._accounts = outbox, accounts
+        self._outbox, self._counters = outbox, counters
         self._request_seconds, self._hedges, self._jitter = request_seconds, hedges, jitter
         self._failures = 0
         self._no_endpoint = self._is_absent = False
         self._asked: float | None = None
-        self.reached: bool = False
+        self.ever_delivered: bool = False
         """Whether the other side ever took a payload."""
-        self.due: float = 0.0
+        self.next_attempt_at: float = 0.0
 
-    async def run(self, exporter: Exporter, hedge_seconds: float | None = None) -> bool:
+    async def deliver_waiting(self, exporter: Exporter, hedge_seconds: float | None = None) -> bool:
         """Deliver all that waits; False as soon as one parcel has to wait longer.
 
         With `hedge_seconds`, a request that has no answer by then gets a second one beside it.
         """
         if self._no_endpoint and self._outbox:
             await self._look_again(exporter)
-        while (parcel := self._outbox.take()) is not None:
+        while (parcel := self._outbox.dequeue()) is not None:
             delivered = False
             try:
                 with anyio.fail_after(self._request_seconds):
@@ -71,7 +72,7 @@ class Delivery:
                     else:
                         await _export_hedged(exporter, parcel.payload, hedge_seconds)
                 delivered = True
-            except Refused as refusal:
+            except PayloadRefusedError as refusal:
                 delivered = True  # for the outbox: it is done with
                 self._refused(parcel.checkpoints, refusal)
                 continue
@@ -80,7 +81,7 @@ class Delivery:
                 return False
             finally:
                 if not delivered:
-                    say_dropped(self._outbox.put_back(parcel))
+                    warn_of_dropped_checkpoints(self._outbox.requeue(parcel))
             self._delivered(parcel.checkpoints)
         return True
 
@@ -91,29 +92,29 @@ class Delivery:
         answered and none is there: nothing listens, or an Agent without the endpoint does.
         """
         tries = 0
-        while not await self.run(exporter, _seconds_left() * HEDGE_AFTER if self._hedges else None):
+        while not await self.deliver_waiting(exporter, _seconds_left() * HEDGE_AFTER if self._hedges else None):
             tries += 1
-            if tries >= TRIES_AT_EXIT and not self.reached and (self._is_absent or self._no_endpoint):
+            if tries >= TRIES_AT_EXIT and not self.ever_delivered and (self._is_absent or self._no_endpoint):
                 return
             await anyio.sleep(min(self._asked or DELAY_AT_EXIT * 2**tries, LONGEST_DELAY_AT_EXIT))
 
     def _delivered(self, count: int) -> None:
-        self._accounts.deliver(count)
+        self._counters.deliver(count)
         if self._failures:
-            inform("the agent answers again, with %s waiting", counting(len(self._outbox), "parcel"))
-        self._failures, self.due, self.reached, self._no_endpoint = 0, 0.0, True, False
+            info("the agent answers again, with %s waiting", pluralize(len(self._outbox), "parcel"))
+        self._failures, self.next_attempt_at, self.ever_delivered, self._no_endpoint = 0, 0.0, True, False
 
-    def _refused(self, count: int, refusal: Refused) -> None:
-        self._accounts.drop("rejected", count)
+    def _refused(self, count: int, refusal: PayloadRefusedError) -> None:
+        self._counters.drop("rejected", count)
         warn_each_minute(
-            "rejected", "a payload of %s was refused and is lost: %s", counting(count, "checkpoint"), str(refusal)
+            "rejected", "a payload of %s was refused and is lost: %s", pluralize(count, "checkpoint"), str(refusal)
         )
 
     def _postpone(self, error: Exception) -> None:
         now = anyio.current_time()
-        if isinstance(error, NoEndpoint) and not self.reached:  # one that took payloads is restarting, say
+        if isinstance(error, NoEndpointError) and not self.ever_delivered:  # one that took payloads is restarting, say
             self._no_endpoint = True
-            self.due = now + LOOK_AGAIN_SECONDS
+            self.next_attempt_at = now + ENDPOINT_CHECK_SECONDS
             warn_once(
                 "no-endpoint",
                 "the Datadog Agent has no Data Streams endpoint (HTTP status 404): it needs Agent 7.34 or newer. "
@@ -122,13 +123,13 @@ class Delivery:
             return
         self._failures += 1
         self._is_absent = _is_absent(error)
-        self._asked = error.after if isinstance(error, TryAgain) else None
-        self.due = now + (self.delay() if self._asked is None else self._asked)
+        self._asked = error.retry_after if isinstance(error, TemporaryDeliveryError) else None
+        self.next_attempt_at = now + (self.backoff_seconds() if self._asked is None else self._asked)
         known = isinstance(error, (DeliveryError, TimeoutError))
         problem = str(error) if known and str(error) else f"{type(error).__name__}: {error}"
         warn_each_minute("undelivered", "not delivered, will be tried again: %s", problem)
 
-    def delay(self) -> float:
+    def backoff_seconds(self) -> float:
         """Return how long to wait after this many failures: exponential, with jitter, at most 30 s."""
         longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures - 1, 16))
         return longest * (0.5 + self._jitter() / 2)
@@ -137,7 +138,7 @@ class Delivery:
         """Say what `/info` says. It only explains: an Agent may take payloads and not list the endpoint."""
         if isinstance(exporter, _KnowsEndpoints) and await exporter.lists_endpoint():
             self._no_endpoint = False
-            inform("the Datadog Agent lists the Data Streams endpoint now")
+            info("the Datadog Agent lists the Data Streams endpoint now")
 
 
 async def _export_hedged(exporter: Exporter, payload: bytes, hedge_seconds: float) -> None:
@@ -181,7 +182,7 @@ def _is_absent(error: BaseException | None) -> bool:
     return _is_absent(error.__cause__ or error.__context__)
 
 
-def say_dropped(count: int) -> None:
+def warn_of_dropped_checkpoints(count: int) -> None:
     """Warn that the outbox overflowed, once a minute."""
     if count:
-        warn_each_minute("outbox", "the outbox is full: lost the oldest %s", counting(count, "checkpoint"))
+        warn_each_minute("outbox", "the outbox is full: lost the oldest %s", pluralize(count, "checkpoint"))

@@ -12,7 +12,8 @@ from typing import Any
 from ddsketch.pb import ddsketch_pb2
 from google.protobuf.message import DecodeError
 
-from asyncdsm.core.histogram import GAMMA, MAX_BINS, OFFSET, ZERO, bin_of, value_of
+from asyncdsm.core.histogram import GAMMA, MAX_BINS, OFFSET, ZERO, bin_index, bin_value
+from asyncdsm.errors import SketchError
 
 _pb: Any = ddsketch_pb2  # made at run time: no type checker sees what is in it
 _WIRE_MAPPING = _pb.IndexMapping(gamma=GAMMA, indexOffset=OFFSET)
@@ -20,10 +21,6 @@ _LARGEST_BIN = 47_000
 """Stands for 1e307; what is further would be no number any more."""
 _LARGEST_COUNT = 1e15
 _INTERPOLATION_NONE = 0
-
-
-class SketchError(ValueError):
-    """Bytes that are not a sketch this library can read; the text says what was wrong."""
 
 
 class Sketch:
@@ -41,7 +38,7 @@ class Sketch:
 
     def add(self, value: float, count: float = 1) -> None:
         """Count a value (seconds or bytes, not negative)."""
-        bin_ = bin_of(value)
+        bin_ = bin_index(value)
         self._bins[bin_] = self._bins.get(bin_, 0.0) + count
 
     def merge(self, other: Sketch) -> None:
@@ -61,8 +58,8 @@ class Sketch:
         for bin_ in sorted(self._bins):
             below += self._bins[bin_]
             if below > rank:
-                return value_of(bin_)
-        return value_of(max(self._bins)) if self._bins else None
+                return bin_value(bin_)
+        return bin_value(max(self._bins)) if self._bins else None
 
     def bins(self) -> dict[int, float]:
         """Return `{bin: count}` of every bin that holds something; values of zero under `bins.ZERO`."""
@@ -137,7 +134,7 @@ def _rebinned(counts: dict[int, float], mapping: Any) -> dict[int, float]:
     gamma, bins = mapping.gamma, dict[int, float]()
     for foreign, count in counts.items():
         try:
-            bin_ = bin_of(gamma ** (foreign - mapping.indexOffset) * 2 * gamma / (1 + gamma))
+            bin_ = bin_index(gamma ** (foreign - mapping.indexOffset) * 2 * gamma / (1 + gamma))
         except OverflowError:
             bin_ = _LARGEST_BIN + 1
         if bin_ > _LARGEST_BIN:

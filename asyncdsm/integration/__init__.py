@@ -1,1 +1,169 @@
-"""What an integration of a message client stands on."""
+"""The public namespace for authors of an integration: everything that one needs, and nothing else.
+
+`docs/develop/integrations.md` shows a whole integration. What a user calls (`wrap`, `instrument`, `using`) is in
+`asyncdsm` itself.
+"""
+
+TYPE_CHECKING = False  # as in `asyncdsm` itself: importing this package costs nothing
+if TYPE_CHECKING:
+    from asyncdsm.core.checkpoint import (
+        PendingProduce,
+        begin_produce,
+        consume,
+        ensure_recorder,
+        finish_produce,
+        incoming_pathway,
+        peek_consume,
+        record_not_propagated,
+        report_hook_error,
+    )
+    from asyncdsm.core.current import (
+        allow_nested_checkpoints,
+        close_layer,
+        current_pathway,
+        open_layer,
+        restored,
+        set_current,
+        snapshot,
+        suppress_nested_checkpoints,
+    )
+    from asyncdsm.core.edge import Edge, EdgeCache
+    from asyncdsm.core.lag import Lag, LagSource, add_lag_source, remove_lag_source
+    from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, Pathway
+    from asyncdsm.core.values import check_name, check_offset, check_partition, check_tags
+    from asyncdsm.errors import MalformedValueError
+    from asyncdsm.integration.base import Integration
+    from asyncdsm.integration.batch import ConsumedList, follow_batch, follow_batches
+    from asyncdsm.integration.hooks import Hook, Hooks, after, after_await, before, guarded, subclass_or_same
+    from asyncdsm.integration.pathway_cache import lookup_pathway, store_pathway
+
+__all__ = [
+    "HEADER",
+    "LEGACY_HEADER",
+    "ConsumedList",
+    "Context",
+    "Edge",
+    "EdgeCache",
+    "Hook",
+    "Hooks",
+    "Integration",
+    "Lag",
+    "LagSource",
+    "MalformedValueError",
+    "Pathway",
+    "PendingProduce",
+    "add_lag_source",
+    "after",
+    "after_await",
+    "allow_nested_checkpoints",
+    "before",
+    "begin_produce",
+    "check_name",
+    "check_offset",
+    "check_partition",
+    "check_tags",
+    "close_layer",
+    "consume",
+    "current_pathway",
+    "ensure_recorder",
+    "finish_produce",
+    "follow_batch",
+    "follow_batches",
+    "guarded",
+    "incoming_pathway",
+    "lookup_pathway",
+    "open_layer",
+    "peek_consume",
+    "record_not_propagated",
+    "remove_lag_source",
+    "report_hook_error",
+    "restored",
+    "set_current",
+    "snapshot",
+    "store_pathway",
+    "subclass_or_same",
+    "suppress_nested_checkpoints",
+]
+
+_HOMES = {
+    "core.checkpoint": (
+        "PendingProduce",
+        "begin_produce",
+        "consume",
+        "ensure_recorder",
+        "finish_produce",
+        "incoming_pathway",
+        "peek_consume",
+        "record_not_propagated",
+        "report_hook_error",
+    ),
+    "core.current": (
+        "allow_nested_checkpoints",
+        "close_layer",
+        "current_pathway",
+        "open_layer",
+        "restored",
+        "set_current",
+        "snapshot",
+        "suppress_nested_checkpoints",
+    ),
+    "core.edge": (
+        "Edge",
+        "EdgeCache",
+    ),
+    "core.lag": (
+        "Lag",
+        "LagSource",
+        "add_lag_source",
+        "remove_lag_source",
+    ),
+    "core.pathway": (
+        "HEADER",
+        "LEGACY_HEADER",
+        "Context",
+        "Pathway",
+    ),
+    "core.values": (
+        "check_name",
+        "check_offset",
+        "check_partition",
+        "check_tags",
+    ),
+    "errors": ("MalformedValueError",),
+    "integration.base": ("Integration",),
+    "integration.batch": (
+        "ConsumedList",
+        "follow_batch",
+        "follow_batches",
+    ),
+    "integration.hooks": (
+        "Hook",
+        "Hooks",
+        "after",
+        "after_await",
+        "before",
+        "guarded",
+        "subclass_or_same",
+    ),
+    "integration.pathway_cache": (
+        "lookup_pathway",
+        "store_pathway",
+    ),
+}
+# The modules of the public names. Each is imported when one of its names is first asked for.
+
+
+if not TYPE_CHECKING:  # a type checker knows the names, and that there are no others
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module  # noqa: PLC0415
+
+        home = next((home for home, names in _HOMES.items() if name in names), None)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"asyncdsm.{home}"), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -12,7 +12,7 @@ from copy import deepcopy
 from threading import current_thread, main_thread
 from typing import Any, SupportsIndex, TypeVar, overload
 
-from asyncdsm.core.checkpoint import set_current, standing
+from asyncdsm.core.current import set_current, snapshot
 from asyncdsm.core.pathway import Context
 
 Message = TypeVar("Message")
@@ -91,7 +91,7 @@ class _Pathways:
 
         A look at a neighbour, `batch[i - 1]`, must not change the parent of what the loop's message leads to.
         """
-        current = standing()
+        current = snapshot()
         if not any(current is made_current[0] for made_current in list(self.loops.values())):
             set_current(self.by_id.get(id(message)))
 
@@ -197,7 +197,7 @@ class _Following(Iterator[Message]):
 
     def __init__(self, messages: Iterator[Message], pathways: _Pathways) -> None:
         self._messages, self._by_id, self._loops = messages, pathways.by_id, pathways.loops
-        self._before = standing()
+        self._before = snapshot()
         self._made_current: list[Any] = [self._before]
         self._only_step: tuple[int, int] | None = _NOWHERE
 
@@ -216,7 +216,7 @@ class _Following(Iterator[Message]):
     def __length_hint__(self) -> int:
         # `first, *rest = batch` takes one message and collects the others into a list, which asks for this (a loop
         # never does): the first one is the message that was taken, and stays current.
-        if standing() is self._made_current[0]:
+        if snapshot() is self._made_current[0]:
             self._before = self._made_current[0]
         hint: int = self._messages.__length_hint__()  # type: ignore[attr-defined]
         return hint
@@ -247,7 +247,7 @@ class _Following(Iterator[Message]):
 
     def _end(self) -> None:
         self._loops.pop(id(self), None)
-        if standing() is self._made_current[0]:
+        if snapshot() is self._made_current[0]:
             set_current(self._before)
         self._made_current[0] = _ENDED
 

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 from asyncdsm._internal.log import error_once
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.settings import SettingError, Settings
+from asyncdsm.errors import SettingError
+from asyncdsm.settings import Settings
 from asyncdsm.streams import DataStreams, running_streams
 
 

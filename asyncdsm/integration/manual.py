@@ -1,46 +1,35 @@
-"""Checkpoints by hand, for brokers without an adapter: `ddtrace.data_streams`' signatures (change the import only)."""
+"""Manual checkpoints, for brokers without an integration. The signatures are those of `ddtrace.data_streams`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
-from asyncdsm.core import checkpoint, lag
+from asyncdsm.core import checkpoint, current, lag
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.edge import Edge, keep
+from asyncdsm.core.edge import Edge, EdgeCache
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Pathway, legacy_text
-from asyncdsm.core.values import MalformedValueError, check_name, check_tags
+from asyncdsm.core.values import check_name, check_tags
+from asyncdsm.errors import MalformedValueError
 
 CarrierGet = Callable[[str], str | bytes | None]
 CarrierSet = Callable[[str, str], object]
 
 
-class _Edges(dict[str, Edge]):
-    """Edges that differ in their target only, by that."""
-
-    def __init__(self, *tags: str) -> None:
-        super().__init__()
-        self._tags = tags
-
-    def __missing__(self, target: str) -> Edge:
-        edge = Edge(f"topic:{check_name('the target of a checkpoint', target)}", *self._tags)
-        keep(self, target, edge)
-        return edge
-
-
 _Kind = str | tuple[str, tuple[str, ...], bool]
-"""A technology, where an edge has no further tags; else with those, and whether it is made by hand.
+"""A technology, where an edge has no further tags; else with those tags, and whether it is made by hand.
 
-Two look-ups by a text each take 50 ns, one by a tuple of all 115."""
+Two look-ups by a string each take 50 ns, one by a tuple of all 115."""
 
 
-class _Kinds(dict[_Kind, _Edges]):
-    """Edges by what they have in common."""
+class _Kinds(dict[_Kind, EdgeCache[str]]):
+    """Edges by kind, then by target."""
 
     def __init__(self, direction: str) -> None:
         super().__init__()
         self._direction = direction
 
-    def __missing__(self, kind: _Kind) -> _Edges:
+    def __missing__(self, kind: _Kind) -> EdgeCache[str]:
         typ, tags, is_manual = kind if isinstance(kind, tuple) else (kind, (), True)
         check_name("the type of a checkpoint", typ)
         for tag in tags:
@@ -48,7 +37,9 @@ class _Kinds(dict[_Kind, _Edges]):
         if len(self) >= _MOST_KINDS:
             self.clear()
         manual = ("manual_checkpoint:true",) if is_manual else ()
-        edges = self[kind] = _Edges(f"direction:{self._direction}", f"type:{typ}", *manual, *tags)
+        edges = self[kind] = EdgeCache(
+            partial(_make_edge, (f"direction:{self._direction}", f"type:{typ}", *manual, *tags))
+        )
         return edges
 
 
@@ -56,32 +47,36 @@ _MOST_KINDS = 256
 _out, _into = _Kinds("out"), _Kinds("in")
 
 
+def _make_edge(tags: tuple[str, ...], target: str) -> Edge:
+    return Edge(f"topic:{check_name('the target of a checkpoint', target)}", *tags)
+
+
 def set_produce_checkpoint(
     typ: str, target: str, carrier_set: CarrierSet, tags: Iterable[str] | None = None
 ) -> Pathway | None:
     """Record that a message is produced to `target`, and call `carrier_set(key, text)` to put its context on it.
 
-    `typ` is the technology (`kafka`, `nats`), `tags` are further texts of the form `name:value` that become part of
+    `typ` is the technology (`kafka`, `nats`), `tags` are further strings of the form `name:value` that become part of
     the edge. Returns the pathway, or None when nothing runs.
     """
     try:
         edges = _out[typ, check_tags(tags), True] if tags else _out[typ]
-        parts = checkpoint.departing(edges[target])
+        parts = checkpoint.begin_produce(edges[target])
         if parts is None:
             return None
         wire, sample = parts
-        text, pathway = wire.decode(), checkpoint.pathway_at(sample)
+        text, pathway = wire.decode(), checkpoint.pathway_after(sample)
     except Exception as error:
-        report_hook_error(_explained(error, typ, target, tags))
+        report_hook_error(_explain(error, typ, target, tags))
         return None
     try:
         carrier_set(HEADER, text)
     except TypeError:
-        if callable(carrier_set):  # what the user's own function raises is the user's
+        if callable(carrier_set):  # an error of the user's own function goes to the user
             raise
         report_hook_error(_not_callable("carrier_set", carrier_set, "headers.__setitem__"))
         return None
-    checkpoint.count(sample)
+    checkpoint.finish_produce(sample)
     return pathway
 
 
@@ -98,7 +93,7 @@ def set_consume_checkpoint(
     nothing runs.
     """
     try:
-        if checkpoint.running() is None:
+        if checkpoint.ensure_recorder() is None:
             return None
     except Exception as error:
         report_hook_error(error)
@@ -110,22 +105,23 @@ def set_consume_checkpoint(
     except TypeError:
         if callable(carrier_get):
             raise
-        checkpoint.set_current(None)
+        current.set_current(None)
         report_hook_error(_not_callable("carrier_get", carrier_get, "headers.get"))
         return None
     try:
         if legacy is not None and not _is_missing(legacy):
             header = legacy_text(legacy)
         edges = _into[typ, check_tags(tags), manual_checkpoint] if tags or not manual_checkpoint else _into[typ]
-        return checkpoint.consume(edges[source], header)
+        context = checkpoint.consume(edges[source], header)
+        return None if context is None else Pathway(*context)
     except Exception as error:
-        checkpoint.set_current(None)
-        report_hook_error(_explained(error, typ, source, tags))
+        current.set_current(None)
+        report_hook_error(_explain(error, typ, source, tags))
         return None
 
 
 def _is_missing(value: object) -> bool:
-    """Say whether what a carrier holds is none or empty. A value that cannot be asked, such as an array, is there."""
+    """Say whether a value of a carrier is None or empty. An array, which has no truth value, counts as present."""
     try:
         return not value
     except Exception:
@@ -137,8 +133,8 @@ def _not_callable(name: str, carrier: object, example: str) -> MalformedValueErr
     return MalformedValueError(f"{name} must be a function, got {kind}: pass `{example}`, not the headers themselves")
 
 
-def _explained(error: Exception, typ: object, target: object, tags: Iterable[object] | None) -> Exception:
-    """Return what is wrong with the arguments of a checkpoint, or the error itself if nothing is."""
+def _explain(error: Exception, typ: object, target: object, tags: Iterable[object] | None) -> Exception:
+    """Return an error that names the wrong argument of a checkpoint, or `error` itself if no argument is wrong."""
     if isinstance(error, MalformedValueError):
         return error
     try:
@@ -148,27 +144,27 @@ def _explained(error: Exception, typ: object, target: object, tags: Iterable[obj
             check_name("a tag of a checkpoint", tag)
     except MalformedValueError as malformed:
         return malformed
-    except Exception:  # such as tags that cannot be iterated to their end
+    except Exception:  # such as tags whose iterator raises
         return error
     return error
 
 
 def track_kafka_produce(topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
-    """Note the offset that the broker gave to a produced message."""
-    _note_offset(offset, lag.produced_tags, topic, partition, cluster_id)
+    """Record the offset that the broker gave to a produced message."""
+    _record_offset(offset, lag.produced_tags, topic, partition, cluster_id)
 
 
 def track_kafka_commit(group: str, topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
-    """Note the offset that a consumer group committed: the next one it will read."""
-    _note_offset(offset, lag.committed_tags, group, topic, partition, cluster_id)
+    """Record the offset that a consumer group committed: the next one it will read."""
+    _record_offset(offset, lag.committed_tags, group, topic, partition, cluster_id)
 
 
-def _note_offset(offset: int, tags: Callable[..., tuple[str, ...]], *of: object) -> None:
+def _record_offset(offset: int, tags: Callable[..., tuple[str, ...]], *of: object) -> None:
     try:
-        aggregator = checkpoint.running()
+        aggregator = checkpoint.ensure_recorder()
         if aggregator is not None:
             aggregator.record_offset(tags(*of), offset)
-    except TypeError as error:  # what cannot even be looked up is no name
+    except TypeError as error:  # an unhashable value is not a name
         report_hook_error(MalformedValueError(f"an offset's topic, partition, group or cluster id: {error}"))
     except Exception as error:
         report_hook_error(error)

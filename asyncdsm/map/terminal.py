@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from asyncdsm._internal.log import counting
+from asyncdsm._internal.log import pluralize
 from asyncdsm.map.graph import Node, link_of
 from asyncdsm.map.naming import qualifiers
 from asyncdsm.map.words import change_text, duration_text, isolated, plain, without_isolation
@@ -109,7 +109,7 @@ def _style(edge: dict[str, Any], *, is_slowest: bool) -> str | None:
 
 
 def _title(topology: dict[str, Any]) -> str:
-    return f"{counting(len(topology['services']), 'service')}, {counting(len(topology['queues']), 'queue')}"
+    return f"{pluralize(len(topology['services']), 'service')}, {pluralize(len(topology['queues']), 'queue')}"
 
 
 def _in_order_of_travel(edge: dict[str, Any]) -> tuple[float, str, str]:

@@ -13,8 +13,8 @@ from aio_pika import Exchange, Queue, RobustQueue
 from aio_pika.queue import QueueIterator
 from aio_pika.robust_queue import RobustQueueIterator
 
+from asyncdsm.integration.base import check_version
 from asyncdsm.integration.hooks import Hooks
-from asyncdsm.integration.registry import check_version
 from asyncdsm_aio_pika.consume import instrumented, pathway_of
 from asyncdsm_aio_pika.follow import follow, hooks_of
 

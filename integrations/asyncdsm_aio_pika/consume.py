@@ -16,7 +16,7 @@ from aio_pika import IncomingMessage, tools
 from aio_pika.abc import AbstractQueueIterator
 from aio_pika.exceptions import QueueEmpty
 
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.pathway import Context
 from asyncdsm.integration.formats.amqp import (
@@ -29,7 +29,7 @@ from asyncdsm.integration.formats.amqp import (
     plain,
     published_ns,
 )
-from asyncdsm.integration.hooks import marked_async
+from asyncdsm.integration.hooks import mark_async
 from asyncdsm_aio_pika import depth
 from asyncdsm_aio_pika.memory import recall, remember
 
@@ -54,7 +54,7 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _decided.set(before)  # not by a token: a coroutine may be closed in another context
 
-    return marked_async(consume)
+    return mark_async(consume)
 
 
 def fetch_ahead(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,7 +68,7 @@ def fetch_ahead(original: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _decided.set(before)
 
-    return marked_async(consume)
+    return mark_async(consume)
 
 
 def next_message(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,7 +85,7 @@ def next_message(original: Callable[..., Any]) -> Callable[..., Any]:
             _done_with_the_last(self._amqp_queue)
         return received(self, args, kwargs)
 
-    return marked_async(__anext__)
+    return mark_async(__anext__)
 
 
 def get(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,7 +110,7 @@ def get(original: Callable[..., Any]) -> Callable[..., Any]:
             _done_with_the_last(self)
         return received(self, args, kwargs)
 
-    return marked_async(get)
+    return mark_async(get)
 
 
 def _done_with_the_last(queue: Any) -> None:
@@ -119,7 +119,7 @@ def _done_with_the_last(queue: Any) -> None:
     Not who waits for the reply to what that message made it ask.
     """
     if not _is_left_out(queue):
-        checkpoint.set_current(None)
+        current.set_current(None)
 
 
 def _is_left_out(queue: Any) -> bool:
@@ -136,11 +136,11 @@ def arrived(queue: Any, message: Any) -> None:
     try:
         if _is_left_out(queue):
             if message.exchange != "":  # no reply: what was current before has nothing to do with it
-                checkpoint.set_current(None)
+                current.set_current(None)
         elif recall(message) is None:
             _consumed(plain(queue.name), message)
     except Exception as error:
-        checkpoint.set_current(None)
+        current.set_current(None)
         report_hook_error(error)
 
 
@@ -149,7 +149,7 @@ def _consumed(queue: str, message: Any) -> None:
     header = context_in(headers)
     size = body_bytes(message.body)
     size = None if size is None else size + bytes_of(headers)
-    pathway = checkpoint.arrived(
+    pathway = checkpoint.consume(
         in_edge(queue), header, size, published_ns(message.timestamp) if header is None else None
     )
     if pathway is not None:
@@ -167,7 +167,7 @@ def pathway_of(message: Any) -> Context | None:
     pathway = recall(message)
     if pathway is not None:
         return pathway
-    return checkpoint.carried_pathway(context_in(message.headers or {}), published_ns(message.timestamp))
+    return checkpoint.incoming_pathway(context_in(message.headers or {}), published_ns(message.timestamp))
 
 
 class Switch:
@@ -191,12 +191,12 @@ def _following(callback: Any, queue: Any) -> Any:
 def _around(callback: Any, queue: Any) -> Any:
     if isinstance(getattr(callback, "__self__", None), AbstractQueueIterator):
         return callback
-    if getattr(callback, _FOLLOWED, None) == queue.name or checkpoint.is_received_above():
+    if getattr(callback, _FOLLOWED, None) == queue.name or current.is_consume_suppressed():
         return callback
     call, is_wrapped = _awaitable(callback), hasattr(queue, "_asyncdsm_follows")
 
     async def deliver(message: Any) -> Any:
-        checkpoint.set_current(None)  # its task was made where its channel was opened
+        current.set_current(None)  # its task was made where its channel was opened
         if is_wrapped or instrumented.is_on:
             arrived(queue, message)
         return await call(message)

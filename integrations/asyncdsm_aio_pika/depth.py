@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from asyncdsm.core import checkpoint, lag
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.values import MalformedValueError
+from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.hooks import after_await
 
 MOST_QUEUES = 1000
@@ -38,13 +38,13 @@ class Depths:
 
 
 _depths = Depths()
-lag.add_source(_depths)
+lag.add_lag_source(_depths)
 
 
 def note(queue: Any, messages: Any) -> None:
     """Note the depth of a queue, if the broker said it and something measures."""
     try:
-        aggregator = checkpoint.running()
+        aggregator = checkpoint.ensure_recorder()
         if aggregator is None or messages is None:
             return
         if type(messages) is int and messages >= 0:

@@ -13,7 +13,7 @@ from typing import Any
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractQueue, AbstractQueueIterator
 
-from asyncdsm.integration.hooks import Hook, after, followed
+from asyncdsm.integration.hooks import Hook, after, subclass_or_same
 from asyncdsm_aio_pika import consume, depth, publish
 
 _HOOKS: dict[type, dict[str, Hook]] = {
@@ -41,7 +41,7 @@ def follow(client: Any) -> bool:
     kind: Any = type(client)
     if hooks_of(kind) is None:
         return is_kind(client)  # a mock of one stays as it is
-    subclassed = followed(kind, _following)
+    subclassed = subclass_or_same(kind, _following)
     if subclassed is not kind:
         client.__class__ = subclassed
     if isinstance(client, AbstractQueue):
@@ -58,7 +58,7 @@ def _following(kind: Any) -> Any:
         return kind
     names = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
     made = {
-        name: followed(getattr(kind, name), _following)
+        name: subclass_or_same(getattr(kind, name), _following)
         for name in _FACTORIES
         if isinstance(getattr(kind, name, None), type)
     }

@@ -11,7 +11,7 @@ from typing import Any
 from aio_pika import Message
 
 from asyncdsm.core.pathway import Context
-from asyncdsm.integration import pathway_cache as beside
+from asyncdsm.integration import pathway_cache
 from asyncdsm.integration.formats.amqp import PATHWAY_SLOT
 
 _slot: Any = vars(Message).get(PATHWAY_SLOT)
@@ -20,7 +20,7 @@ _slot: Any = vars(Message).get(PATHWAY_SLOT)
 def remember(message: Any, pathway: Context) -> None:
     """Keep the pathway of a message."""
     if _slot is None:
-        beside.remember(message, _place_of(message), pathway)
+        pathway_cache.store_pathway(message, _place_of(message), pathway)
     else:
         _slot.__set__(message, pathway)  # past the lock of a message that needs no acknowledgement
 
@@ -28,7 +28,7 @@ def remember(message: Any, pathway: Context) -> None:
 def recall(message: Any) -> Context | None:
     """Return the pathway of a message that was counted already, None for any other."""
     if _slot is None:
-        return beside.recall(message, _place_of(message))
+        return pathway_cache.lookup_pathway(message, _place_of(message))
     pathway: Context | None = getattr(message, PATHWAY_SLOT, None)
     return pathway
 

@@ -13,9 +13,9 @@ from aio_pika import Message
 from aio_pika.abc import HeadersType
 
 from asyncdsm.core import checkpoint
-from asyncdsm.core.aggregator import Sample
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.recorder import Sample
 from asyncdsm.integration.formats.amqp import (
     KEY_BYTES,
     bytes_of,
@@ -25,7 +25,7 @@ from asyncdsm.integration.formats.amqp import (
     out_edge,
     plain,
 )
-from asyncdsm.integration.hooks import marked_async
+from asyncdsm.integration.hooks import mark_async
 
 
 class Addressed(Message):
@@ -65,15 +65,17 @@ def publish(original: Callable[..., Any]) -> Callable[..., Any]:
         else:  # 0.4 µs sooner
             result = await original(self, message, routing_key)
         if sample is not None:
-            checkpoint.count(sample)
+            checkpoint.finish_produce(sample)
         return result
 
-    return marked_async(publish)
+    return mark_async(publish)
 
 
 def addressed(exchange: str, routing_key: str, message: Any) -> tuple[Sample | None, Any]:
     """Return a message's checkpoint, to be counted, and the message to send: ours, unless a hook is behind already."""
-    if checkpoint.running() is None or type(message) is Addressed:  # `isinstance` asks aio-pika's abstract classes
+    if (
+        checkpoint.ensure_recorder() is None or type(message) is Addressed
+    ):  # `isinstance` asks aio-pika's abstract classes
         return None, message
     if type(routing_key) is not str:
         routing_key = plain(routing_key)
@@ -89,12 +91,12 @@ def addressed(exchange: str, routing_key: str, message: Any) -> tuple[Sample | N
         of_headers = bytes_of(headers)
         size, fits = size + of_headers, has_room(headers, of_headers)
     edge = out_edge(exchange, routing_key) if exchange == "" else out_edge(exchange, bool(routing_key))
-    parts = checkpoint.departing(edge, size, KEY_BYTES if fits else None)
+    parts = checkpoint.begin_produce(edge, size, KEY_BYTES if fits else None)
     if parts is None:
         return None, message
     wire, sample = parts
     if not fits:
-        checkpoint.not_propagated()
+        checkpoint.record_not_propagated()
         return sample, message
     headers[HEADER] = wire.decode()
     properties.headers = headers

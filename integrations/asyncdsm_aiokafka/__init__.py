@@ -15,8 +15,8 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import MessageAccumulator
 
 from asyncdsm._internal.mocks import is_mock
+from asyncdsm.integration.base import check_version
 from asyncdsm.integration.hooks import Hooks, after_await
-from asyncdsm.integration.registry import check_version
 from asyncdsm_aiokafka import consume, drafts, offsets, produce
 from asyncdsm_aiokafka.consume import pathway_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from asyncdsm.core.edge import Edge, keep
+from asyncdsm.core.edge import Edge, EdgeCache
 from asyncdsm.integration.formats.kafka import make_in_edge, make_out_edge, read_name
 
 if TYPE_CHECKING:
@@ -28,45 +28,31 @@ class Client:
         """The records that were counted, by id, where the consumer's `getone` or `getmany` is not aiokafka's own."""
         self.transaction: list[tuple[str, Any]] = []
         """Groups and offsets that the open transaction will commit."""
-        self.out: dict[str, Edge] = _OutEdges(self)
-        """The edges of producing to a topic, made when they are asked for.
+        self.out = EdgeCache[str](self._make_out_edge)
+        """The edges of producing to a topic.
 
-        A topic that is no string raises MalformedValueError, or TypeError where it has no hash."""
-        self.into: dict[str, Edge] = _InEdges(self)
-        """Those of consuming from a topic."""
+        A topic that is not a string raises MalformedValueError, or TypeError if it has no hash."""
+        self.into = EdgeCache[str](self._make_in_edge)
+        """The edges of consuming from a topic."""
 
     def learn_cluster_id(self, cluster_id: Any) -> None:
         """Take the id that a metadata response brought; edges named without it are named anew."""
         name = read_name(cluster_id)
         if name is not None and name != self.cluster_id:
             self.cluster_id = name
-            self.out, self.into = _OutEdges(self), _InEdges(self)
+            self.out.clear()
+            self.into.clear()
 
+    def _make_out_edge(self, topic: str) -> Edge:
+        return make_out_edge(topic, self.cluster_id)
 
-class _OutEdges(dict[str, Edge]):
-    """The edges of producing to a topic, by topic."""
-
-    def __init__(self, client: Client) -> None:
-        super().__init__()
-        self._client = client
-
-    def __missing__(self, topic: str) -> Edge:
-        edge = make_out_edge(topic, self._client.cluster_id)
-        keep(self, topic, edge)
+    def _make_in_edge(self, topic: str) -> Edge:
+        edge = make_in_edge(topic, self.group, self.cluster_id)
+        last_in_edge.store(topic, edge)
         return edge
 
 
-class _InEdges(_OutEdges):
-    """Those of consuming from a topic."""
-
-    def __missing__(self, topic: str) -> Edge:
-        edge = make_in_edge(topic, self._client.group, self._client.cluster_id)
-        keep(self, topic, edge)
-        keep(last_in_edge, topic, edge)
-        return edge
-
-
-last_in_edge: dict[str, Edge] = {}
+last_in_edge = EdgeCache[str](lambda topic: make_in_edge(topic, None, None))
 """By topic, for a record that does not say who consumed it."""
 
 

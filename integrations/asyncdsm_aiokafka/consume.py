@@ -7,14 +7,15 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
-from asyncdsm.core.values import MalformedValueError, check_name
+from asyncdsm.core.values import check_name
+from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.batch import current_task, follow_batches
-from asyncdsm.integration.formats.kafka import make_in_edge, read_context, read_time
-from asyncdsm.integration.hooks import marked_async
-from asyncdsm.integration.pathway_cache import keep, recall
+from asyncdsm.integration.formats.kafka import read_context, read_time
+from asyncdsm.integration.hooks import mark_async
+from asyncdsm.integration.pathway_cache import lookup_pathway, store_entry
 from asyncdsm_aiokafka.client import Client, last_in_edge
 from asyncdsm_aiokafka.offsets import adopt
 
@@ -34,10 +35,10 @@ def getone(original: Callable[..., Any]) -> Callable[..., Any]:
     def getone(self: Any, *partitions: Any, **more: Any) -> Any:
         # Who asks for the next message is done with the last one. Cleared here, not after the await: before Python
         # 3.12 `asyncio.wait_for` awaits in a task of its own, and what is set there never reaches the caller.
-        checkpoint.set_current(None)
+        current.set_current(None)
         return received(self, partitions, more)
 
-    return marked_async(getone)
+    return mark_async(getone)
 
 
 def getmany(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,10 +53,10 @@ def getmany(original: Callable[..., Any]) -> Callable[..., Any]:
             return batches
 
     def getmany(self: Any, *partitions: Any, **kwargs: Any) -> Any:
-        checkpoint.set_current(None)
+        current.set_current(None)
         return received(self, partitions, kwargs, current_task())
 
-    return marked_async(getmany)
+    return mark_async(getmany)
 
 
 def consumed(client: Client, record: Any) -> Context | None:
@@ -87,9 +88,9 @@ def consumed(client: Client, record: Any) -> Context | None:
         header, size = read_context(record.headers), None
     if header is None:
         broker_ns = read_time(record.timestamp)
-    pathway = checkpoint.arrived(edge, header, size, broker_ns)
+    pathway = checkpoint.consume(edge, header, size, broker_ns)
     if pathway is not None:
-        keep((id(record), topic, record.partition, record.offset, pathway))
+        store_entry((id(record), topic, record.partition, record.offset, pathway))
     return pathway
 
 
@@ -107,13 +108,13 @@ def consumed_once(client: Client, record: Any) -> Context | None:
             counted[id(record)] = record
         return pathway
     pathway = pathway_of(record)
-    checkpoint.set_current(pathway)
+    current.set_current(pathway)
     return pathway
 
 
 def consumed_batches(client: Client, batches: dict[Any, list[Any]], asked_in: Any) -> dict[Any, list[Any]]:
     """Record the checkpoints of every record, and return the lists that the program gets."""
-    if checkpoint.running() is None or not isinstance(batches, dict):
+    if checkpoint.ensure_recorder() is None or not isinstance(batches, dict):
         return batches
     record_one = consumed if client.counted is None else consumed_once
     pathways = {partition: [record_one(client, record) for record in records] for partition, records in batches.items()}
@@ -130,8 +131,8 @@ def pathway_of(message: Any) -> Context | None:
     if not isinstance(message, ConsumerRecord):
         return None
     topic = check_name("a topic", message.topic)
-    pathway = recall(message, (topic, message.partition, message.offset))
+    pathway = lookup_pathway(message, (topic, message.partition, message.offset))
     if pathway is not None:
         return pathway
-    edge = last_in_edge.get(topic) or make_in_edge(topic, None, None)
-    return checkpoint.next_pathway(edge, read_context(message.headers), read_time(message.timestamp))
+    edge = last_in_edge[topic]
+    return checkpoint.peek_consume(edge, read_context(message.headers), read_time(message.timestamp))

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from asyncdsm.core import checkpoint
-from asyncdsm.core.aggregator import Sample
+from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.pathway import HEADER, Context
+from asyncdsm.core.recorder import Sample
 from asyncdsm.integration.hooks import Hooks, after
 from asyncdsm_aiokafka.client import client_of
 from asyncdsm_aiokafka.produce import Header, addressed, without_ours
@@ -69,7 +69,7 @@ class Draft:
                 for serialize, part in zip(self._serializers, (key, value), strict=True)
             )
             given: list[Header] = list(headers or ())
-            standing = checkpoint.standing()
+            standing = current.snapshot()
             metadata = original(batch, *args, key=key, value=value, headers=_with_room(given), **more)
             if metadata is not None:
                 more["timestamp"] = metadata.timestamp
@@ -83,7 +83,7 @@ class Draft:
         client, fresh = client_of(accumulator._cluster), accumulator.create_builder()
         samples = list[Sample]()
         for key, value, given, args, more, standing in self.records:
-            with checkpoint.continuing(standing):
+            with current.restored(standing):
                 sample, headers = addressed(client, topic, key, value, given)
             fresh.append(*args, key=key, value=value, headers=headers, **more)
             if sample is not None:
@@ -107,7 +107,7 @@ def _with_room(headers: list[Header]) -> list[Header]:
 @after
 def note_batch(batch: Any, _producer: Any, *_args: Any, **_more: Any) -> None:
     """Observe `AIOKafkaProducer.create_batch`."""
-    if checkpoint.running() is not None:
+    if checkpoint.ensure_recorder() is not None:
         batch._asyncdsm = Draft(batch)
 
 
@@ -133,7 +133,7 @@ def send_batch(original: Callable[..., Any]) -> Callable[..., Any]:
         if draft is not None:
             draft.forget_batch()
         for sample in samples:
-            checkpoint.count(sample)
+            checkpoint.finish_produce(sample)
         return future
 
     return send_batch

@@ -40,7 +40,7 @@ def _answered(client: Client, batch: Any, answer: Any) -> None:
         error = answer.exception()
         if error is None:
             _acknowledged(client, batch, answer.result())
-        elif client.injects and isinstance(error, REFUSALS) and checkpoint.running() is not None:
+        elif client.injects and isinstance(error, REFUSALS) and checkpoint.ensure_recorder() is not None:
             client.injects = False
             warn(
                 "the broker refused a batch for topic %s (%r): this producer's messages carry no context from now on, "
@@ -105,7 +105,7 @@ def adopt(consumer: Any) -> Client:
         if _receives_its_own_way(type(consumer)):
             client.counted = WeakValueDictionary()
         client.lag_source = ConsumerLag(consumer)
-        lag.add_source(client.lag_source)
+        lag.add_lag_source(client.lag_source)
         _sources.add(client.lag_source)
     return client
 
@@ -132,7 +132,7 @@ class ConsumerLag:
         consumer = self._consumer()
         if consumer is None or not is_hook(vars(consumer).get("getone")):
             self._client.lag_source = None
-            lag.remove_source(self)
+            lag.remove_lag_source(self)
 
     def lags(self) -> Iterator[lag.Lag]:
         """Return the lag of each assigned partition whose end and position are known.

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from asyncdsm.core import checkpoint
-from asyncdsm.core.aggregator import Sample
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.recorder import Sample
 from asyncdsm.integration.hooks import before
 from asyncdsm_aiokafka.client import Client, client_of
 
@@ -47,7 +47,7 @@ def add_message(original: Callable[..., Any]) -> Callable[..., Any]:
         else:
             future = await original(self, tp, key, value, timeout, timestamp_ms, headers)
         if sample is not None:
-            checkpoint.count(sample)
+            checkpoint.finish_produce(sample)
         return future
 
     return add_message
@@ -71,12 +71,12 @@ def addressed(
     except (TypeError, ValueError, LookupError):
         return None, headers
     fits = client.injects and size + ROOM_FOR_HEADER <= client.largest_record
-    parts = checkpoint.departing(edge, size, KEY_BYTES if fits else None)
+    parts = checkpoint.begin_produce(edge, size, KEY_BYTES if fits else None)
     if parts is None:
         return None, headers
     wire, sample = parts
     if not fits:
-        checkpoint.not_propagated()
+        checkpoint.record_not_propagated()
         return sample, list(headers)
     sent.append((HEADER, wire))
     return sample, sent

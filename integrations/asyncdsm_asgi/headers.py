@@ -45,7 +45,7 @@ def _read_again(scope: Scope, headers: Any) -> Iterable[Any]:
     """
     if headers is None or isinstance(headers, Collection):
         return headers or ()
-    if checkpoint.running() is None:  # nothing is measured, so nothing is touched
+    if checkpoint.ensure_recorder() is None:  # nothing is measured, so nothing is touched
         return ()
     scope["headers"] = headers
     read, errors = list[Any](), list[Exception]()

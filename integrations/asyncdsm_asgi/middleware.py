@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncdsm import DataStreams
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.integration.lifetime import stand_by_in_loop
 from asyncdsm_asgi import body, lifetime, requests
@@ -40,13 +40,13 @@ class DataStreamsMiddleware:
             scope[_SEEN] = is_marked = True
         except Exception:  # it is read-only
             is_marked = False
-        before = checkpoint.standing()
+        before = current.snapshot()
         try:
             if kind == "lifespan":
                 return await lifetime.run(self.app, self._stand_by, scope, receive, send)
             if not self._lives:  # the server told nothing of a lifespan: the interpreter's exit ends the measuring
                 await self._stand_by()
-            checkpoint.set_current(None)
+            current.set_current(None)
             if self.pushed and kind == "http":
                 headers = scope.get("headers")
                 is_plain, telling = type(headers) is list, requests.TELLING.get
@@ -62,7 +62,7 @@ class DataStreamsMiddleware:
                     receive = await _consume_push(scope, receive)
             await self.app(scope, receive, send)
         finally:
-            checkpoint.set_current(before)  # what calls an app in its own task goes on with its own
+            current.set_current(before)  # what calls an app in its own task goes on with its own
             if is_marked:
                 scope.pop(_SEEN, None)  # the scope is what it was
 
@@ -81,7 +81,7 @@ async def _consume_push(scope: Scope, receive: Receive) -> Receive:
     read = None
     try:
         headers = push_headers(scope)
-        if headers is None or checkpoint.running() is None:
+        if headers is None or checkpoint.ensure_recorder() is None:
             return receive
         length = requests.size_of(headers)
         is_in_body = requests.is_in_body(headers)
@@ -94,9 +94,9 @@ async def _consume_push(scope: Scope, receive: Receive) -> Receive:
         pushed = requests.pushed(headers, read)
         size = length if len(pushed) == 1 else None
         for edge, header, broker_ns in pushed:
-            checkpoint.arrived(edge, header, size, broker_ns)
+            checkpoint.consume(edge, header, size, broker_ns)
         if len(pushed) != 1:  # a batch: which of them something is done for, only the app knows
-            checkpoint.set_current(None)
+            current.set_current(None)
     except Exception as error:
         report_hook_error(error)
     return receive

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from asyncdsm.integration.base import check_version
 from asyncdsm.integration.hooks import Hooks
-from asyncdsm.integration.registry import check_version
 from asyncdsm_asgi.middleware import DataStreamsMiddleware
 from asyncdsm_asgi.protocol import Receive, Scope, Send
 

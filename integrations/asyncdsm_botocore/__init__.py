@@ -18,8 +18,8 @@ from botocore.session import Session
 
 from asyncdsm._internal.mocks import is_mock
 from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.integration.base import check_version
 from asyncdsm.integration.hooks import Hooks
-from asyncdsm.integration.registry import check_version
 from asyncdsm_botocore import asking, events, resources
 from asyncdsm_botocore.received import pathway_of
 

@@ -14,7 +14,7 @@ from inspect import iscoroutinefunction
 from typing import Any
 from weakref import ReferenceType, ref
 
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.integration.batch import current_task
 from asyncdsm.integration.hooks import Hook, Hooks, before
 from asyncdsm_botocore.departing import harmless
@@ -56,7 +56,7 @@ def _is_async(client: Any) -> bool:
 def _clearing(is_on: Callable[[], bool]) -> Hook:
     def ask(*_args: Any, **_more: Any) -> None:
         if is_on():
-            checkpoint.set_current(None)
+            current.set_current(None)
             task = current_task()
             _asked_in.set(None if task is None else ref(task))
 

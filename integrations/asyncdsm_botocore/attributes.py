@@ -50,13 +50,13 @@ def _addressed(message: Message, kind: Kind, edge: Edge, room: Room) -> Addresse
     body_size = aws.byte_count(message.get(kind.body))
     if len(others) >= MOST_ATTRIBUTES or not has_room:
         return message, without_context(key, edge, body_size + aws.attributes_size(attributes), NO_ROOM)
-    departure = checkpoint.prepare(edge, body_size + aws.attributes_size(others) + slot.size, len(KEY))
-    if departure is None:
+    pending = checkpoint.begin_produce(edge, body_size + aws.attributes_size(others) + slot.size, len(KEY))
+    if pending is None:
         return message, None
     room.take(needed)
-    value = slot.filled(departure.wire)
+    value = slot.filled(pending[0])
     attribute = {"DataType": kind.data_type, f"{kind.data_type}Value": value.decode() if kind.is_text else value}
-    return {**message, "MessageAttributes": {**others, KEY: attribute}}, Leaving(key, departure, has_context=True)
+    return {**message, "MessageAttributes": {**others, KEY: attribute}}, Leaving(key, pending, has_context=True)
 
 
 def _counted(message: Message, kind: Kind) -> int:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from asyncdsm._internal.log import warn_once
 from asyncdsm.core import checkpoint
-from asyncdsm.core.checkpoint import Departure, report_hook_error
+from asyncdsm.core.checkpoint import PendingProduce, report_hook_error
 from asyncdsm.core.edge import Edge
 
 OURS = "asyncdsm"
@@ -26,7 +26,7 @@ class Leaving(NamedTuple):
 
     key: Any
     """What a failure would name it by: the Id of a batch's entry, or its place."""
-    departure: Departure
+    pending: PendingProduce
     has_context: bool
 
 
@@ -50,13 +50,13 @@ def harmless(handler: Callable[..., None]) -> Callable[..., None]:
 
 def is_followed(context: dict[str, Any]) -> bool:
     """Say whether a call's messages are followed: not while nothing runs, nor in a URL that is signed for later."""
-    return checkpoint.running() is not None and not context.get("is_presign_request")
+    return checkpoint.ensure_recorder() is not None and not context.get("is_presign_request")
 
 
 def without_context(key: Any, edge: Edge, size: int | None, why: str) -> Leaving | None:
     """Return the checkpoint of a message that goes as it is, with one warning for each place it goes to."""
-    departure = checkpoint.prepare(edge, size)
-    if departure is None:
+    pending = checkpoint.begin_produce(edge, size)
+    if pending is None:
         return None
     warn_once(
         f"no-context-{edge.tags}",
@@ -64,7 +64,7 @@ def without_context(key: Any, edge: Edge, size: int | None, why: str) -> Leaving
         why,
         ", ".join(edge.tags),
     )
-    return Leaving(key, departure, has_context=False)
+    return Leaving(key, pending, has_context=False)
 
 
 def address_each(
@@ -91,9 +91,9 @@ def count(leaving: list[Leaving | None], failed: Collection[Any]) -> None:
     """Count those that did not fail."""
     for each in leaving:
         if each is not None and each.key not in failed:
-            checkpoint.depart(each.departure)
+            checkpoint.finish_produce(each.pending[1])
             if not each.has_context:
-                checkpoint.not_propagated()
+                checkpoint.record_not_propagated()
 
 
 def none_failed(_: dict[str, Any]) -> Collection[Any]:

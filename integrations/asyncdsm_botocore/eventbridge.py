@@ -52,11 +52,11 @@ def _addressed(place: int, entry: Message, room: Room) -> Addressed:
     needed = slot.size + slots.WIRE_BYTES - aws.byte_count(detail)
     if not room.holds(needed):
         return entry, without_context(place, edge, size, NO_ROOM)
-    departure = checkpoint.prepare(edge, size - aws.byte_count(detail) + slot.size, 0)
-    if departure is None:
+    pending = checkpoint.begin_produce(edge, size - aws.byte_count(detail) + slot.size, 0)
+    if pending is None:
         return entry, None
     room.take(needed)
-    return {**entry, "Detail": slot.filled(departure.wire).decode()}, Leaving(place, departure, has_context=True)
+    return {**entry, "Detail": slot.filled(pending[0]).decode()}, Leaving(place, pending, has_context=True)
 
 
 def _edge(entry: Message) -> Edge:

@@ -75,11 +75,11 @@ def _addressed(place: int, record: Message, edge: Edge, room: Room) -> Addressed
     needed = slot.size + slots.WIRE_BYTES - len(data)
     if not (room.holds(needed) and Room(len(data) + key_size, RECORD).holds(needed)):
         return record, without_context(place, edge, len(data) + key_size, NO_ROOM)
-    departure = checkpoint.prepare(edge, slot.size + key_size, 0)
-    if departure is None:
+    pending = checkpoint.begin_produce(edge, slot.size + key_size, 0)
+    if pending is None:
         return record, None
     room.take(needed)
-    return {**record, "Data": slot.filled(departure.wire)}, Leaving(place, departure, has_context=True)
+    return {**record, "Data": slot.filled(pending[0])}, Leaving(place, pending, has_context=True)
 
 
 def _edge(params: dict[str, Any]) -> Edge | None:

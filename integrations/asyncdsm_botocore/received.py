@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import Context
 from asyncdsm.integration.batch import follow_batch
@@ -41,7 +41,7 @@ def follow_answer(answer: dict[str, Any], name: str, http_response: Any, read: R
             if key is not None and pathway is not None:
                 _pathways.keep(key, pathway)
     except BaseException:
-        checkpoint.set_current(None)
+        current.set_current(None)
         raise
     following = follow_batch(messages, pathways, asking.take_asker())
     if is_from_service(http_response):
@@ -64,7 +64,7 @@ def pathway_of(message: Any) -> Context | None:
         return None
     known = recall(message)
     arrival = _arrival(message) if known is None else None
-    return known if arrival is None else checkpoint.carried_pathway(arrival.header, arrival.broker_ns)
+    return known if arrival is None else checkpoint.incoming_pathway(arrival.header, arrival.broker_ns)
 
 
 def recall(message: Any) -> Context | None:
@@ -89,7 +89,7 @@ def read_streamed(record: Any) -> Arrival:
 
 def _record(edge: Edge | None, arrival: Arrival) -> Context | None:
     if edge is None:
-        return checkpoint.carried_pathway(arrival.header, arrival.broker_ns)
+        return checkpoint.incoming_pathway(arrival.header, arrival.broker_ns)
     return aws.consume(edge, arrival)
 
 

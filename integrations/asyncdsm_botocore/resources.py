@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.integration.batch import ConsumedList
 from asyncdsm.integration.hooks import Hooks, after
@@ -91,9 +91,9 @@ def _receive_messages(original: Any) -> Any:
 
 
 def _followed(messages: Any) -> Any:
-    if type(messages) is not list or not messages or checkpoint.running() is None:
+    if type(messages) is not list or not messages or checkpoint.ensure_recorder() is None:
         return messages
     pathways = [recall(message) for message in messages]
-    if pathways == [checkpoint.standing()] or not any(pathways):  # one that is current, or a client not followed
+    if pathways == [current.snapshot()] or not any(pathways):  # one that is current, or a client not followed
         return messages
     return ConsumedList(messages, pathways)

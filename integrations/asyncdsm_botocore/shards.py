@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Any, NamedTuple
 
-from asyncdsm.core import checkpoint, lag
-from asyncdsm.core.values import MAX_INT64, MalformedValueError
+from asyncdsm.core import checkpoint, current, lag
+from asyncdsm.core.values import MAX_INT64
+from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.formats import aws
 from asyncdsm_botocore.departing import OURS, harmless, is_followed
 from asyncdsm_botocore.memory import Recent
@@ -75,9 +76,9 @@ class Reader:
     @harmless
     def ask(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         """Note which shard is read."""
-        if not is_followed(context) or checkpoint.is_received_above():
+        if not is_followed(context) or current.is_consume_suppressed():
             return
-        checkpoint.set_current(None)
+        current.set_current(None)
         shard, arn = shard_of(params.get("ShardIterator")), params.get("StreamARN")
         if isinstance(arn, str):
             shard = Shard(arn, "" if shard is None else shard.name)
@@ -88,7 +89,7 @@ class Reader:
     def received(self, parsed: dict[str, Any], http_response: Any, context: dict[str, Any], **_: Any) -> None:
         """Record the records, and how far behind they leave the reader."""
         shard: Shard | None = context.pop(OURS, None)
-        if checkpoint.running() is None or http_response.status_code >= 300:
+        if checkpoint.ensure_recorder() is None or http_response.status_code >= 300:
             return
         if shard is not None:
             self._note_position(shard, parsed.get("NextShardIterator"), parsed.get("MillisBehindLatest"))
@@ -105,5 +106,5 @@ class Reader:
             return
         if type(milliseconds) is not int or not 0 <= milliseconds <= MAX_INT64:
             raise MalformedValueError("MillisBehindLatest must be a whole number from 0 to 2^63 - 1")
-        lag.add_source(self)
+        lag.add_lag_source(self)
         self._behind[shard] = milliseconds, monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
 from asyncdsm.integration.formats import aws
 from asyncdsm_botocore import asking, attributes
 from asyncdsm_botocore.departing import OURS, counting, failed_ids, harmless, is_followed, none_failed
@@ -56,9 +56,9 @@ def _send_batch(params: dict[str, Any], context: dict[str, Any], **_: Any) -> No
 @harmless
 def _ask(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     queue = _queue(params)
-    if not queue or not is_followed(context) or checkpoint.is_received_above():
+    if not queue or not is_followed(context) or current.is_consume_suppressed():
         return
-    checkpoint.set_current(None)  # who asks for the next messages is done with the last ones
+    current.set_current(None)  # who asks for the next messages is done with the last ones
     names = params.get("MessageAttributeNames", [])
     asks = isinstance(names, list | tuple) and len(names) < _MOST_NAMES and not _asks(names)
     if asks:
@@ -80,7 +80,7 @@ def _received(parsed: dict[str, Any], http_response: Any, context: dict[str, Any
     if asked is None:
         return
     try:
-        if checkpoint.running() is not None:
+        if checkpoint.ensure_recorder() is not None:
             follow_answer(parsed, "Messages", http_response, read_queued, aws.edge("in", "sqs", asked.queue))
     finally:
         if asked.is_for_us and is_from_service(http_response):

@@ -15,8 +15,8 @@ from celery import Celery
 # isort: split
 import asyncdsm_kombu
 
+from asyncdsm.integration.base import check_version
 from asyncdsm.integration.hooks import Hooks
-from asyncdsm.integration.registry import check_version
 from asyncdsm_celery import tasks
 from asyncdsm_celery.tasks import pathway_of
 

@@ -16,7 +16,8 @@ from asyncdsm_kombu.followed import follows_all
 from celery import signals
 from celery.app.task import Context
 
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
+from asyncdsm.core import pathway as pathways
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.pathway import HEADER, Pathway
 from asyncdsm.integration.hooks import Hooks, after
@@ -56,10 +57,10 @@ def followed_one_by_one() -> bool:
     return bool(_wrapped)
 
 
-def pathway_of(request: Any) -> Pathway | None:
+def pathway_of(request: Any) -> pathways.Context | None:
     """Return the pathway of `task.request`, of a task that a worker has; None for anything else."""
     header = request.get(HEADER) if type(request).__module__ == "celery.app.task" and hasattr(request, "get") else None
-    return None if header is None else checkpoint.carried_pathway(header)
+    return None if header is None else checkpoint.incoming_pathway(header)
 
 
 @after
@@ -81,16 +82,16 @@ def _received(request: Any, **_: Any) -> None:
 def _begins(task: Any, **_: Any) -> None:
     try:
         if _is_delivered(task):
-            checkpoint.set_current(pathway_of(task.request))
+            current.set_current(pathway_of(task.request))
     except Exception as error:
-        checkpoint.set_current(None)
+        current.set_current(None)
         report_hook_error(error)
 
 
 def _ended(task: Any, **_: Any) -> None:
     try:
         if _is_delivered(task):
-            checkpoint.set_current(None)
+            current.set_current(None)
     except Exception as error:
         report_hook_error(error)
 

@@ -13,8 +13,8 @@ from typing import Any
 from confluent_kafka import cimpl
 
 from asyncdsm._internal.mocks import is_mock
+from asyncdsm.integration.base import check_version
 from asyncdsm.integration.hooks import Hooks
-from asyncdsm.integration.registry import check_version
 from asyncdsm_confluent import names
 from asyncdsm_confluent.aio import asyncio_kinds
 from asyncdsm_confluent.client import forget_instrumented

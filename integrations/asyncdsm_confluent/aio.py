@@ -10,12 +10,12 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.values import MalformedValueError
+from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.batch import current_task, follow_batch
 from asyncdsm.integration.formats.kafka import record_produced
-from asyncdsm.integration.hooks import marked_async
+from asyncdsm.integration.hooks import mark_async
 from asyncdsm_confluent.client import Client, client_of
 from asyncdsm_confluent.consume import pathway_of
 from asyncdsm_confluent.kinds import HookSet, c_kinds
@@ -29,7 +29,7 @@ def poll(original: Callable[..., Any]) -> Callable[..., Any]:
     async def received(self: Any, args: Any, kwargs: Any) -> Any:
         message = await original(self, *args, **kwargs)
         try:
-            checkpoint.set_current(_pathway_of(message))
+            current.set_current(_pathway_of(message))
         except Exception as error:
             report_hook_error(error)
         return message
@@ -38,7 +38,7 @@ def poll(original: Callable[..., Any]) -> Callable[..., Any]:
         _begin(self)
         return received(self, args, kwargs)
 
-    return marked_async(poll)
+    return mark_async(poll)
 
 
 def consume(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,7 +47,7 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
     async def received(self: Any, args: Any, kwargs: Any, asked_in: Any) -> Any:
         messages = await original(self, *args, **kwargs)
         try:
-            if checkpoint.running() is None or not isinstance(messages, list):
+            if checkpoint.ensure_recorder() is None or not isinstance(messages, list):
                 return messages
             return follow_batch(messages, [_pathway_of(message) for message in messages], asked_in)
         except Exception as error:
@@ -58,12 +58,12 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
         _begin(self)
         return received(self, args, kwargs, current_task())
 
-    return marked_async(consume)
+    return mark_async(consume)
 
 
 def _begin(consumer: Any) -> None:
     # Cleared here, not behind the await: before Python 3.12 `asyncio.wait_for` awaits in a task of its own.
-    checkpoint.set_current(None)
+    current.set_current(None)
     try:
         follow_below(consumer)
     except Exception as error:
@@ -71,7 +71,7 @@ def _begin(consumer: Any) -> None:
 
 
 def _pathway_of(message: Any) -> Any:
-    if message is None or checkpoint.running() is None:
+    if message is None or checkpoint.ensure_recorder() is None:
         return None
     try:
         return pathway_of(message)
@@ -93,11 +93,11 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `AIOProducer.produce`. Whether it takes headers, each producer is asked with its first message."""
 
     async def produce(self: Any, topic: Any, value: Any = None, key: Any = None, *args: Any, **kwargs: Any) -> Any:
-        client, departure, headers = None, None, kwargs.get("headers")
+        client, pending, headers = None, None, kwargs.get("headers")
         sent = headers
         try:
             client = _client_above(self)
-            departure, sent = addressed(client, topic, value, key, headers, injects=client.injects)
+            pending, sent = addressed(client, topic, value, key, headers, injects=client.injects)
         except Exception as error:
             report_hook_error(error)
         if client is None or sent is headers:
@@ -110,10 +110,10 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
                     raise
                 client.injects = False
                 say_no_headers("AIOProducer", "Producer")
-                departure, sent = bare(client, topic, value, key, headers)
+                pending, sent = bare(client, topic, value, key, headers)
                 future = await original(self, topic, value, key, *args, **kwargs)
-        if client is not None and departure is not None:
-            departed(departure, carries=sent is not headers)
+        if client is not None and pending is not None:
+            departed(pending, carries=sent is not headers)
             _await_delivery(client, self, future)
         return future
 
@@ -142,7 +142,7 @@ def _await_delivery(client: Client, producer: Any, answer: Any) -> None:
 def _delivered(client: Client, producer: Any, answer: Any) -> None:
     """Record the offset of a message that the broker acknowledged: in the event loop, which is no callback of C's."""
     try:
-        if checkpoint.running() is None or answer.cancelled() or answer.exception() is not None:
+        if checkpoint.ensure_recorder() is None or answer.cancelled() or answer.exception() is not None:
             return
         client.learn_cluster_id(producer._producer, has_answered=True)
         message = answer.result()

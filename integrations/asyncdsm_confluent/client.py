@@ -11,8 +11,8 @@ from weakref import WeakSet
 
 from confluent_kafka import KafkaException
 
-from asyncdsm.core.edge import Edge, keep
-from asyncdsm.core.lag import add_source
+from asyncdsm.core.edge import Edge, EdgeCache
+from asyncdsm.core.lag import add_lag_source
 from asyncdsm.integration.formats.kafka import make_in_edge, make_out_edge, read_name
 from asyncdsm_confluent.behind import Behind
 
@@ -41,24 +41,23 @@ class Client:
         """Groups and offsets that the open transaction will commit."""
         self.behind: Behind = Behind(self)
         self._ask_at = 0.0
-        self._out: dict[str, Edge] = {}
-        self._in: dict[str, Edge] = {}
+        self._out = EdgeCache[str](self._make_out_edge)
+        self._in = EdgeCache[str](self._make_in_edge)
 
     def out_edge(self, topic: str) -> Edge:
         """Return the edge of producing to a topic. Raises MalformedValueError for a topic that is no string."""
-        edge = self._out.get(topic)
-        if edge is None:
-            edge = make_out_edge(topic, self.cluster_id)
-            keep(self._out, topic, edge)
-        return edge
+        return self._out[topic]
 
     def in_edge(self, topic: str) -> Edge:
         """Return the edge of consuming from a topic. Raises MalformedValueError for a topic that is no string."""
-        edge = self._in.get(topic)
-        if edge is None:
-            edge = make_in_edge(topic, self.group, self.cluster_id)
-            keep(self._in, topic, edge)
-            keep(last_in_edge, topic, edge)
+        return self._in[topic]
+
+    def _make_out_edge(self, topic: str) -> Edge:
+        return make_out_edge(topic, self.cluster_id)
+
+    def _make_in_edge(self, topic: str) -> Edge:
+        edge = make_in_edge(topic, self.group, self.cluster_id)
+        last_in_edge.store(topic, edge)
         return edge
 
     def learn_cluster_id(self, owner: Any, *, has_answered: bool) -> None:
@@ -73,13 +72,14 @@ class Client:
             name = read_name(owner.cluster_id(0))
             if name is not None:
                 self.cluster_id = name
-                self._out, self._in = {}, {}
+                self._out.clear()
+                self._in.clear()
 
 
 instrumented: WeakSet[Client] = WeakSet()
 """Those that are followed by their class alone, until `uninstrument`."""
 
-last_in_edge: dict[str, Edge] = {}
+last_in_edge = EdgeCache[str](lambda topic: make_in_edge(topic, None, None))
 """By topic, for a message that does not say who consumed it."""
 
 _beside: dict[int, Client] = {}
@@ -129,7 +129,7 @@ def adopted(owner: Any) -> Client:
     client = Client()
     with suppress(AttributeError, KafkaException, RuntimeError):
         client.group = group_in(owner.consumer_group_metadata())
-        add_source(client.behind)
+        add_lag_source(client.behind)
     own = {id(value) for value in getattr(owner, "__dict__", {}).values()}
     held = (held for held in gc.get_referents(owner) if id(held) not in own and not isinstance(held, type))
     client.reports_all = not any(callable(one) for one in held)

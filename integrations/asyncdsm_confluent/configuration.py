@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.lag import add_source
+from asyncdsm.core.lag import add_lag_source
 from asyncdsm_confluent.client import Client, attach, instrumented
 from asyncdsm_confluent.offsets import telling
 
@@ -32,7 +32,7 @@ def consumer(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             client, settings = _new_client(self), _settings(args, kwargs)
             client.group = _group(settings)
-            add_source(client.behind)
+            add_lag_source(client.behind)
             users = settings.get("on_commit")
             if callable(users) or (settings and "on_commit" not in settings):  # anything else, C refuses
                 kwargs = {**kwargs, "on_commit": telling(client, users)}

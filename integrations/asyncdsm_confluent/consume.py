@@ -7,14 +7,15 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
-from asyncdsm.core.values import MalformedValueError, check_name
+from asyncdsm.core.values import check_name
+from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.batch import follow_batch
-from asyncdsm.integration.formats.kafka import make_in_edge, read_context, read_time
+from asyncdsm.integration.formats.kafka import read_context, read_time
 from asyncdsm.integration.hooks import after, before
-from asyncdsm.integration.pathway_cache import recall, remember
+from asyncdsm.integration.pathway_cache import lookup_pathway, store_pathway
 from asyncdsm_confluent.client import Client, client_of, last_in_edge
 
 
@@ -22,7 +23,7 @@ def poll(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Consumer.poll`. Who asks for the next message is done with the last one."""
 
     def poll(self: Any, *args: Any, **kwargs: Any) -> Any:
-        checkpoint.set_current(None)
+        current.set_current(None)
         message = original(self, *args, **kwargs)
         try:
             _polled(client_of(self), self, message)
@@ -34,14 +35,14 @@ def poll(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _polled(client: Client, consumer: Any, message: Any) -> None:
-    if checkpoint.running() is None:
+    if checkpoint.ensure_recorder() is None:
         return
     if client.cluster_id is None:
         client.learn_cluster_id(consumer, has_answered=message is not None)
     if message is not None:
         consumed(client, message)
     if client.is_below:
-        checkpoint.set_current(None)
+        current.set_current(None)
     client.behind.look(consumer)
 
 
@@ -49,7 +50,7 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Consumer.consume`."""
 
     def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
-        checkpoint.set_current(None)
+        current.set_current(None)
         messages = original(self, *args, **kwargs)
         try:
             return _consumed_all(client_of(self), self, messages)
@@ -61,13 +62,13 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _consumed_all(client: Client, consumer: Any, messages: Any) -> Any:
-    if checkpoint.running() is None or not isinstance(messages, list):
+    if checkpoint.ensure_recorder() is None or not isinstance(messages, list):
         return messages
     client.learn_cluster_id(consumer, has_answered=bool(messages))
     pathways = [consumed(client, message) for message in messages]
     client.behind.look(consumer)
     if client.is_below:  # the client above follows them, in the thread or task of its caller
-        checkpoint.set_current(None)
+        current.set_current(None)
         return messages
     return follow_batch(messages, pathways)
 
@@ -94,15 +95,15 @@ def poll_shared(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `ShareConsumer.poll`, which returns a sequence of its own, around a list."""
 
     def poll(self: Any, *args: Any, **kwargs: Any) -> Any:
-        checkpoint.set_current(None)
+        current.set_current(None)
         messages = original(self, *args, **kwargs)
         try:
-            if checkpoint.running() is not None:
+            if checkpoint.ensure_recorder() is not None:
                 client = client_of(self)
                 pathways = [consumed(client, message) for message in messages]
                 messages._records = follow_batch(messages._records, pathways)
         except Exception as error:
-            checkpoint.set_current(None)
+            current.set_current(None)
             report_hook_error(error)
         return messages
 
@@ -140,9 +141,9 @@ def consumed(client: Client, message: Any) -> Context | None:
         header, size = read_context(message.headers()), None
     if header is None:
         broker_ns = _time_of(message)
-    pathway = checkpoint.arrived(edge, header, size, broker_ns)
+    pathway = checkpoint.consume(edge, header, size, broker_ns)
     if pathway is not None:
-        remember(message, (topic, message.partition(), message.offset()), pathway)
+        store_pathway(message, (topic, message.partition(), message.offset()), pathway)
     return pathway
 
 
@@ -156,11 +157,11 @@ def pathway_of(message: Any) -> Context | None:
     if not isinstance(message, Message) or message.error() is not None:
         return None
     topic = check_name("a topic", message.topic())
-    pathway = recall(message, (topic, message.partition(), message.offset()))
+    pathway = lookup_pathway(message, (topic, message.partition(), message.offset()))
     if pathway is not None:
         return pathway
-    edge = last_in_edge.get(topic) or make_in_edge(topic, None, None)
-    return checkpoint.next_pathway(edge, read_context(message.headers()), _time_of(message))
+    edge = last_in_edge[topic]
+    return checkpoint.peek_consume(edge, read_context(message.headers()), _time_of(message))
 
 
 def _time_of(message: Any) -> Any:

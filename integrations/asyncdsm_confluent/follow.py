@@ -10,7 +10,7 @@ import functools
 from inspect import getattr_static
 from typing import Any
 
-from asyncdsm.integration.hooks import Hook, Hooks, followed, original_of
+from asyncdsm.integration.hooks import Hook, Hooks, original_of, subclass_or_same
 from asyncdsm_confluent.aio import asyncio_kinds, follow_below
 from asyncdsm_confluent.client import instrumented
 from asyncdsm_confluent.kinds import HookSet, c_kinds, put
@@ -23,7 +23,7 @@ _hooks = Hooks()  # never taken off: what was wrapped stays so
 def follow(client: Any) -> Any | None:
     """Return a followed client or class in the place of this one; None for what is not confluent-kafka's."""
     if isinstance(client, type):
-        return followed(client, _following) if _own_classes(client) else None
+        return subclass_or_same(client, _following) if _own_classes(client) else None
     if type(client) in c_kinds():
         return stand_in_for(client)
     if is_stand_in(client):
@@ -32,10 +32,10 @@ def follow(client: Any) -> Any | None:
     if not _own_classes(kind):
         return None
     if (known := getattr(client, "_asyncdsm", None)) is not None:
-        instrumented.discard(known)  # from here on it stays followed
+        instrumented.discard(known)  # from here on it stays subclass_or_same
     if _follow_inside(client):
         return client
-    subclassed = followed(kind, _following)
+    subclassed = subclass_or_same(kind, _following)
     if subclassed is not kind:
         client.__class__ = subclassed
     follow_below(client)

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from asyncdsm._internal.log import warn_once
 from asyncdsm.core import checkpoint
-from asyncdsm.core.checkpoint import Departure, report_hook_error
+from asyncdsm.core.checkpoint import PendingProduce, report_hook_error
 from asyncdsm.core.pathway import HEADER
 from asyncdsm_confluent.client import Client, client_of
 from asyncdsm_confluent.reports import reporting
@@ -33,13 +33,13 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
         *args: Any,
         **more: Any,
     ) -> Any:
-        client, departure, sent = None, None, headers
+        client, pending, sent = None, None, headers
         if callback is None:
             callback = on_delivery
         try:
             client = client_of(self)
-            if not client.is_below and checkpoint.running() is not None:
-                departure, sent = addressed(client, topic, value, key, headers, injects=client.injects)
+            if not client.is_below and checkpoint.ensure_recorder() is not None:
+                pending, sent = addressed(client, topic, value, key, headers, injects=client.injects)
                 callback = reporting(client, callback)
         except Exception as error:
             report_hook_error(error)
@@ -49,10 +49,10 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
             if client is None or sent is headers or error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
                 raise
             # With our header it was too large.
-            departure, sent = bare(client, topic, value, key, headers)
+            pending, sent = bare(client, topic, value, key, headers)
             result = original(self, topic, value, key, partition, callback, None, timestamp, headers, *args, **more)
-        if departure is not None:
-            departed(departure, carries=sent is not headers)
+        if pending is not None:
+            departed(pending, carries=sent is not headers)
         return result
 
     return produce
@@ -62,18 +62,18 @@ def produce_batch(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Producer.produce_batch`, whose messages take no headers: they are counted, and carry no context."""
 
     def produce_batch(self: Any, topic: Any, messages: Any, *args: Any, **kwargs: Any) -> Any:
-        departures = list[Departure | None]()
+        all_pending = list[PendingProduce | None]()
         try:
             client = client_of(self)
-            if not client.is_below and checkpoint.running() is not None and isinstance(messages, list):
-                departures = [_without_headers(client, topic, message) for message in messages]
+            if not client.is_below and checkpoint.ensure_recorder() is not None and isinstance(messages, list):
+                all_pending = [_without_headers(client, topic, message) for message in messages]
                 say_no_headers("Producer.produce_batch", "Producer.produce")
         except Exception as error:
             report_hook_error(error)
         result = original(self, topic, messages, *args, **kwargs)
-        for departure, message in zip(departures, messages, strict=False):
-            if departure is not None and "_error" not in message:  # C marks those that it did not take
-                departed(departure, carries=False)
+        for pending, message in zip(all_pending, messages, strict=False):
+            if pending is not None and "_error" not in message:  # C marks those that it did not take
+                departed(pending, carries=False)
         return result
 
     return produce_batch
@@ -93,16 +93,16 @@ def say_no_headers(method: str, instead: str) -> None:
         report_hook_error(error)
 
 
-def departed(departure: Departure, *, carries: bool) -> None:
+def departed(pending: PendingProduce, *, carries: bool) -> None:
     """Count a message that the client took, and that it carries no context where it does not."""
-    checkpoint.depart(departure)
+    checkpoint.finish_produce(pending[1])
     if not carries:
-        checkpoint.not_propagated()
+        checkpoint.record_not_propagated()
 
 
 def addressed(
     client: Client, topic: Any, value: Any, key: Any, headers: Any, *, injects: bool
-) -> tuple[Departure | None, Any]:
+) -> tuple[PendingProduce | None, Any]:
     """Return a message's checkpoint, and the headers to send: a copy with ours in it, or those that were given.
 
     What C would not take for a topic or for headers stays as it is, for C to refuse.
@@ -121,15 +121,15 @@ def addressed(
         except (TypeError, ValueError):  # no pairs
             return None, headers
     if not injects:
-        return checkpoint.prepare(client.out_edge(topic), size), headers
-    departure = checkpoint.prepare(client.out_edge(topic), size, KEY_BYTES)
-    if departure is None:
+        return checkpoint.begin_produce(client.out_edge(topic), size), headers
+    pending = checkpoint.begin_produce(client.out_edge(topic), size, KEY_BYTES)
+    if pending is None:
         return None, headers
-    sent.append((HEADER, departure.wire))
-    return departure, sent
+    sent.append((HEADER, pending[0]))
+    return pending, sent
 
 
-def bare(client: Client, topic: str, value: Any, key: Any, headers: Any) -> tuple[Departure | None, Any]:
+def bare(client: Client, topic: str, value: Any, key: Any, headers: Any) -> tuple[PendingProduce | None, Any]:
     """Return the same for a message that has been refused with a context, and goes without."""
     try:
         return addressed(client, topic, value, key, headers, injects=False)
@@ -145,7 +145,7 @@ def size_of(part: Any) -> int:
     return len(part) if isinstance(part, (bytes, str)) else 0
 
 
-def _without_headers(client: Client, topic: Any, message: Any) -> Departure | None:
+def _without_headers(client: Client, topic: Any, message: Any) -> PendingProduce | None:
     if not isinstance(topic, str) or not isinstance(message, dict):
         return None  # C refuses it
-    return checkpoint.prepare(client.out_edge(topic), size_of(message.get("value")) + size_of(message.get("key")))
+    return checkpoint.begin_produce(client.out_edge(topic), size_of(message.get("value")) + size_of(message.get("key")))

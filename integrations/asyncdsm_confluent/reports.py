@@ -56,7 +56,7 @@ def _reported_to(client: Client, users: Callable[..., Any], error: Any, message:
 
 
 def _failed(client: Client, error: Any, message: Any) -> None:
-    if client.injects and error.code() in REFUSALS and checkpoint.running() is not None:
+    if client.injects and error.code() in REFUSALS and checkpoint.ensure_recorder() is not None:
         client.injects = False
         warn(
             "the broker refused a message for topic %s (%r): this producer's messages carry no context from now on, in "

@@ -15,8 +15,8 @@ from faststream.message import StreamMessage
 
 from asyncdsm._internal.mocks import is_mock
 from asyncdsm.core.pathway import Context
+from asyncdsm.integration.base import check_version
 from asyncdsm.integration.hooks import Hooks, before
-from asyncdsm.integration.registry import check_version
 from asyncdsm_faststream import received
 from asyncdsm_faststream.clusters import keep_cluster_ids
 from asyncdsm_faststream.middleware import DataStreamsMiddleware

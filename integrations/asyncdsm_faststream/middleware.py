@@ -9,8 +9,8 @@ from typing import Any
 from faststream import BaseMiddleware
 from faststream.message import SourceType
 
-from asyncdsm.core import checkpoint
-from asyncdsm.core.checkpoint import Departure, report_hook_error
+from asyncdsm.core import checkpoint, current
+from asyncdsm.core.checkpoint import PendingProduce, report_hook_error
 from asyncdsm.core.pathway import HEADER, Context
 from asyncdsm_faststream import received, sent
 
@@ -38,7 +38,7 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
             subscriber, serving = self.context.get_local("handler_"), _serving.get()
             if subscriber is not None and subscriber is not serving:
                 self._subscriber, self._around = subscriber, serving
-                self._before = checkpoint.standing()
+                self._before = current.snapshot()
                 _serving.set(subscriber)
                 self._take(None)
         except Exception as error:
@@ -64,29 +64,29 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
         """Leave nothing current for the next message: one task may take them all."""
         if self._subscriber is not None:
             _serving.set(self._around)
-            checkpoint.set_current(self._before)
+            current.set_current(self._before)
         return False
 
     async def publish_scope(self, call_next: Callable[..., Awaitable[Any]], cmd: Any, *args: Any, **more: Any) -> Any:
         """Put the context on a message, or on every message of a batch, and count what was sent."""
-        departure, count = None, 1
+        pending, count = None, 1
         try:
-            departure, count = _addressed(cmd, call_next)
+            pending, count = _addressed(cmd, call_next)
         except Exception as error:
             report_hook_error(error)
-        if departure is None:
+        if pending is None:
             return await call_next(cmd, *args, **more)
-        with checkpoint.counted_above():
+        with current.suppress_nested_checkpoints():
             result = await call_next(cmd, *args, **more)
         for _ in range(count):
-            checkpoint.depart(departure)
+            checkpoint.finish_produce(pending[1])
         return result
 
     def _take(self, consumer: Any) -> None:
         """Record each message, and make the pathway current where there is one only."""
         messages = self.msg if isinstance(self.msg, (list, tuple)) else [self.msg]
         pathways = [_pathway_of(message, self._subscriber, consumer) for message in messages]
-        checkpoint.set_current(pathways[0] if len(pathways) == 1 else None)
+        current.set_current(pathways[0] if len(pathways) == 1 else None)
 
 
 def _pathway_of(message: Any, subscriber: Any, consumer: Any) -> Context | None:
@@ -97,10 +97,10 @@ def _pathway_of(message: Any, subscriber: Any, consumer: Any) -> Context | None:
         return None
 
 
-def _addressed(command: Any, call_next: Any) -> tuple[Departure | None, int]:
+def _addressed(command: Any, call_next: Any) -> tuple[PendingProduce | None, int]:
     """Return the checkpoint of a publish, and how many messages it stands for; the context goes into its headers."""
     edge = sent.edge_of(command, call_next)
-    departure = None if edge is None else checkpoint.prepare(edge)
-    if departure is not None:
-        command.headers = {**(command.headers or {}), HEADER: departure.header}
-    return departure, len(command.batch_bodies)
+    pending = None if edge is None else checkpoint.begin_produce(edge)
+    if pending is not None:
+        command.headers = {**(command.headers or {}), HEADER: pending[0].decode()}
+    return pending, len(command.batch_bodies)

@@ -12,7 +12,7 @@ from asyncdsm.core.pathway import Context
 from asyncdsm.core.values import check_name
 from asyncdsm.integration.formats.amqp import PATHWAY_SLOT, is_internal_queue, published_ns
 from asyncdsm.integration.formats.kafka import make_in_edge, read_context, read_pairs, read_time
-from asyncdsm.integration.pathway_cache import recall, remember
+from asyncdsm.integration.pathway_cache import lookup_pathway, store_pathway
 from asyncdsm_faststream.clusters import group_and_cluster_of
 
 
@@ -44,10 +44,10 @@ def take(message: Any, subscriber: Any, consumer: Any) -> Context | None:
     if counted is not None:
         return counted
     found = read(message, subscriber, consumer)
-    pathway = None if found is None else checkpoint.arrived(*found)
+    pathway = None if found is None else checkpoint.consume(*found)
     place = _place_of(message)
     if pathway is not None and place is not None:
-        remember(message, place, _TakenHere(pathway))
+        store_pathway(message, place, _TakenHere(pathway))
     return pathway
 
 
@@ -55,11 +55,11 @@ def pathway_of(message: Any) -> Context | None:
     """Return the pathway of a received message, from the message alone."""
     counted, place = counted_below(message), _place_of(message)
     if counted is None and place is not None:
-        counted = recall(message, place)
+        counted = lookup_pathway(message, place)
     if counted is not None:
         return counted
     found = read(message, None, None)
-    return None if found is None else checkpoint.next_pathway(found.edge, found.header, found.broker_ns)
+    return None if found is None else checkpoint.peek_consume(found.edge, found.header, found.broker_ns)
 
 
 def counted_below(message: Any) -> Context | None:
@@ -68,7 +68,7 @@ def counted_below(message: Any) -> Context | None:
     if isinstance(marked, tuple):
         return marked
     place = _place_of(message)
-    found = None if place is None else recall(message, place)
+    found = None if place is None else lookup_pathway(message, place)
     return None if isinstance(found, _TakenHere) else found
 
 

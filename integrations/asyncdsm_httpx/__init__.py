@@ -15,8 +15,8 @@ from asyncdsm.core import checkpoint
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import Pathway
+from asyncdsm.integration.base import check_version
 from asyncdsm.integration.hooks import Hooks
-from asyncdsm.integration.registry import check_version
 from asyncdsm_httpx.transport import ContextTransport
 
 __all__ = ["ONLY_WRAPPED", "VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]
@@ -95,18 +95,18 @@ def _send(original: Callable[..., Any]) -> Callable[..., Any]:
 @contextmanager
 def _count_answered(_client: Any = None, request: Any = None, *_args: Any, **_more: Any) -> Iterator[None]:
     """Have a context ready while a request is sent, and count the request if an answer came."""
-    departure, before = None, _sending.get()
+    pending, before = None, _sending.get()
     try:
-        departure = checkpoint.prepare(_OUT)
-        _sending.set(departure and _Sending(departure.header, getattr(request, "url", None)))
+        pending = checkpoint.begin_produce(_OUT)
+        _sending.set(pending and _Sending(pending[0].decode(), getattr(request, "url", None)))
     except Exception as error:
         report_hook_error(error)
     try:
         yield
     finally:
         _sending.set(before)
-    if departure is not None:
-        checkpoint.depart(departure)
+    if pending is not None:
+        checkpoint.finish_produce(pending[1])
 
 
 def _transport_for_url(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,8 +14,8 @@ from kombu.entity import Queue
 from kombu.messaging import Producer
 from kombu.simple import SimpleBase
 
+from asyncdsm.integration.base import check_version
 from asyncdsm.integration.hooks import Hooks
-from asyncdsm.integration.registry import check_version
 from asyncdsm_kombu import consume, publish, transports
 from asyncdsm_kombu.consume import pathway_of
 from asyncdsm_kombu.followed import follow, follow_all, followed_one_by_one, hand_down

@@ -15,11 +15,11 @@ from kombu.entity import Queue
 from kombu.message import Message
 from kombu.simple import SimpleBase
 
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import Context
-from asyncdsm.integration import pathway_cache as beside
+from asyncdsm.integration import pathway_cache
 from asyncdsm.integration.formats.amqp import (
     body_bytes,
     bytes_of,
@@ -73,7 +73,7 @@ def _getting(original: Callable[..., Any], queue_of: Callable[[Any], Any]) -> Ca
         try:
             edge = _edge_of(queue_of(self))
             if edge is not None:
-                checkpoint.set_current(None)  # who asks for the next message is done with the last one
+                current.set_current(None)  # who asks for the next message is done with the last one
         except Exception as error:
             report_hook_error(error)
         message = original(self, *args, **kwargs)
@@ -90,7 +90,7 @@ def arrived(edge: Edge, message: Any) -> None:
         if recall(message) is None:
             _consumed(edge, message)
     except Exception as error:
-        checkpoint.set_current(None)
+        current.set_current(None)
         report_hook_error(error)
 
 
@@ -100,12 +100,12 @@ def _consumed(edge: Edge, message: Any) -> None:
     size = body_bytes(message.body)
     size = None if size is None else size + bytes_of(headers)
     published = published_ns(message.properties.get("timestamp")) if header is None else None
-    pathway = checkpoint.arrived(edge, header, size, published)
+    pathway = checkpoint.consume(edge, header, size, published)
     if pathway is not None:
         info = message.delivery_info
         if info is None:
             info = message.delivery_info = {}
-        beside.remember(info, info, pathway)
+        pathway_cache.store_pathway(info, info, pathway)
 
 
 def recall(message: Any) -> Context | None:
@@ -114,7 +114,7 @@ def recall(message: Any) -> Context | None:
     It is kept beside the delivery info: Kombu makes its own message of the transport's, which has the same one.
     """
     info = message.delivery_info
-    return None if info is None else beside.recall(info, info)
+    return None if info is None else pathway_cache.lookup_pathway(info, info)
 
 
 def pathway_of(message: Any) -> Context | None:
@@ -128,7 +128,7 @@ def pathway_of(message: Any) -> Context | None:
     pathway = recall(message)
     if pathway is not None:
         return pathway
-    return checkpoint.carried_pathway(
+    return checkpoint.incoming_pathway(
         context_in(message.headers or {}), published_ns(message.properties.get("timestamp"))
     )
 
@@ -140,12 +140,12 @@ def _following(queue: Any, edge: Edge, callback: Any) -> Any:
     def deliver(message: Any, *args: Any, **kwargs: Any) -> Any:
         if not _counts(queue):
             return callback(message, *args, **kwargs)
-        before = checkpoint.standing()
+        before = current.snapshot()
         arrived(edge, message)
         try:
             return callback(message, *args, **kwargs)
         finally:
-            checkpoint.set_current(before)
+            current.set_current(before)
 
     return deliver
 

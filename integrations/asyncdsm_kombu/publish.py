@@ -13,7 +13,7 @@ from typing import Any
 from kombu.messaging import Producer
 
 from asyncdsm.core import checkpoint
-from asyncdsm.core.checkpoint import Departure, report_hook_error
+from asyncdsm.core.checkpoint import PendingProduce, report_hook_error
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.integration.formats.amqp import (
     KEY_BYTES,
@@ -37,20 +37,20 @@ _PLACES = {name: place for place, name in enumerate(list(signature(Producer.publ
 class Publishing:
     """One call of `publish`."""
 
-    __slots__ = ("body_bytes", "departure", "headers")
+    __slots__ = ("body_bytes", "headers", "pending")
 
-    def __init__(self, headers: dict[str, Any], departure: Departure | None) -> None:
+    def __init__(self, headers: dict[str, Any], pending: PendingProduce | None) -> None:
         """`headers` are those to send: the caller's, and the context."""
         self.headers: dict[str, Any] = headers
-        self.departure: Departure | None = departure
+        self.pending: PendingProduce | None = pending
         self.body_bytes: int | None = None
 
     def depart(self) -> None:
         """Count the checkpoint, with the size of all that was sent, if the body's is known."""
-        if self.departure is not None:
-            point, now, edge_ns, pathway_ns, size = self.departure.sample
+        if self.pending is not None:
+            point, now, edge_ns, pathway_ns, size = self.pending[1]
             whole = None if size is None or self.body_bytes is None else size + self.body_bytes
-            checkpoint.depart(self.departure._replace(sample=(point, now, edge_ns, pathway_ns, whole)))
+            checkpoint.finish_produce((point, now, edge_ns, pathway_ns, whole))
 
 
 _publishing: ContextVar[Publishing | None] = ContextVar("asyncdsm_kombu_publishing", default=None)
@@ -93,7 +93,7 @@ def addressed(producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> P
 
     `args` and `kwargs` are those of `Producer.publish`.
     """
-    if checkpoint.running() is None:
+    if checkpoint.ensure_recorder() is None:
         return None
     connection = producer.connection
     if connection is None or not is_followed(connection):
@@ -112,12 +112,12 @@ def addressed(producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> P
     edge = out_edge(exchange, routing_key if exchange == "" else bool(routing_key), type_)
     size = bytes_of(headers)
     if type_ == RABBITMQ and not has_room(headers, size):
-        checkpoint.not_propagated()
-        return Publishing(headers, checkpoint.prepare(edge, size))
-    departure = checkpoint.prepare(edge, size, KEY_BYTES)
-    if departure is not None:
-        headers[HEADER] = departure.header
-    return Publishing(headers, departure)
+        checkpoint.record_not_propagated()
+        return Publishing(headers, checkpoint.begin_produce(edge, size))
+    pending = checkpoint.begin_produce(edge, size, KEY_BYTES)
+    if pending is not None:
+        headers[HEADER] = pending[0].decode()
+    return Publishing(headers, pending)
 
 
 def _argument(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

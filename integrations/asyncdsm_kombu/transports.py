@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.integration.hooks import Hooks
 from asyncdsm_kombu.followed import connection_of, is_followed
@@ -44,7 +44,7 @@ def below(producer: Any) -> AbstractContextManager[None]:
     try:
         connection = producer.connection
         if is_followed(connection) and connection.transport.driver_type in STAND_ON_CLIENTS:
-            return checkpoint.counted_above()
+            return current.suppress_nested_checkpoints()
     except Exception as error:
         report_hook_error(error)
     return _NOTHING
@@ -56,7 +56,7 @@ def receive(original: Callable[..., Any]) -> Callable[..., Any]:
     def receive(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not _is_followed(self):
             return original(self, *args, **kwargs)
-        with checkpoint.counted_above(is_receiving=True):
+        with current.suppress_nested_checkpoints(consumes=True):
             return original(self, *args, **kwargs)
 
     return receive
@@ -66,7 +66,7 @@ def call_back(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Transport._deliver`, by which `_get_bulk` calls the program's consumers."""
 
     def call_back(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with checkpoint.counted_here():
+        with current.allow_nested_checkpoints():
             return original(self, *args, **kwargs)
 
     return call_back

@@ -9,9 +9,9 @@ from typing import Any
 
 from taskiq import AsyncBroker, TaskiqMessage, __version__
 
-from asyncdsm.core.pathway import Pathway
+from asyncdsm.core.pathway import Context
+from asyncdsm.integration.base import check_version
 from asyncdsm.integration.hooks import Hooks, after
-from asyncdsm.integration.registry import check_version
 from asyncdsm_taskiq.middleware import DataStreamsMiddleware, pathway_in
 
 __all__ = ["VERSIONS", "WRAPS", "DataStreamsMiddleware", "instrument", "pathway_of", "uninstrument", "wrap"]
@@ -43,7 +43,7 @@ def uninstrument() -> None:
     _hooks.remove()
 
 
-def pathway_of(message: Any) -> Pathway | None:
+def pathway_of(message: Any) -> Context | None:
     """Return the pathway of a task that was taken from a queue; None for anything else."""
     return pathway_in(message, "taskiq") if isinstance(message, TaskiqMessage) else None
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from taskiq import TaskiqMessage
 
-from asyncdsm.core import checkpoint
-from asyncdsm.core.checkpoint import Departure, report_hook_error
+from asyncdsm.core import checkpoint, current
+from asyncdsm.core.checkpoint import PendingProduce, report_hook_error
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.integration.hooks import Hooks
@@ -24,7 +24,7 @@ class Sending(NamedTuple):
     """A task that has its context among its labels, and that the broker was not given yet."""
 
     task_id: str
-    departure: Departure
+    pending: PendingProduce
 
 
 sending: ContextVar[Sending | None] = ContextVar("asyncdsm_taskiq_sending", default=None)
@@ -40,15 +40,15 @@ def kick(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `AsyncBroker.kick`, which sends a task that `pre_send` has seen, or one that was taken from a queue."""
 
     async def kick(self: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
-        departure = None
+        pending = None
         try:
-            departure, message = _addressed(self, message)
+            pending, message = _addressed(self, message)
         except Exception as error:
             report_hook_error(error)
-        with checkpoint.counted_above():
+        with current.suppress_nested_checkpoints():
             result = await original(self, message, *args, **kwargs)
-        if departure is not None:
-            checkpoint.depart(departure)
+        if pending is not None:
+            checkpoint.finish_produce(pending[1])
         return result
 
     return kick
@@ -66,22 +66,22 @@ def listen(original: Callable[..., Any]) -> Callable[..., Any]:
 
 async def _below(messages: Any) -> AsyncIterator[Any]:
     """Yield what an iterator yields; meanwhile, and in the tasks that it starts, no client counts what it receives."""
-    layer = checkpoint.open_layer()
+    layer = current.open_layer()
     try:
         while True:
-            with checkpoint.continuing(layer):
+            with current.restored(layer):
                 try:
                     message = await anext(messages)
                 except StopAsyncIteration:
                     return
             yield message
     finally:
-        checkpoint.close_layer(layer)
+        current.close_layer(layer)
         if hasattr(messages, "aclose"):
             await messages.aclose()
 
 
-def _addressed(broker: Any, message: Any) -> tuple[Departure | None, Any]:
+def _addressed(broker: Any, message: Any) -> tuple[PendingProduce | None, Any]:
     """Return the checkpoint of a task, and the message to send.
 
     `Context.requeue` and a program's own middleware hand over what they took from a queue: without `pre_send`, and with
@@ -90,17 +90,17 @@ def _addressed(broker: Any, message: Any) -> tuple[Departure | None, Any]:
     prepared = sending.get()
     sending.set(None)
     if prepared is not None and prepared.task_id == message.task_id:
-        return prepared.departure, message
-    if checkpoint.running() is None:
+        return prepared.pending, message
+    if checkpoint.ensure_recorder() is None:
         return None, message
-    departure = checkpoint.prepare(edge("out", queue_of(broker, message)))
-    if departure is None:
+    pending = checkpoint.begin_produce(edge("out", queue_of(broker, message)))
+    if pending is None:
         return None, message
     try:
-        return departure, _relabelled(broker, message, departure.header)
+        return pending, _relabelled(broker, message, pending[0].decode())
     except Exception:  # bytes that this broker's formatter does not read, but perhaps the receiver's
-        checkpoint.not_propagated()
-        return departure, message
+        checkpoint.record_not_propagated()
+        return pending, message
 
 
 def _relabelled(broker: Any, message: Any, header: str) -> Any:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from taskiq import AsyncBroker, TaskiqMessage, TaskiqMiddleware, TaskiqResult
 
 from asyncdsm import DataStreams
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.pathway import HEADER, Context, Pathway
+from asyncdsm.core.pathway import HEADER, Context
 from asyncdsm.integration.lifetime import finish, stand_by_in_loop
 from asyncdsm_taskiq.broker import Sending, edge, put_hooks, queue_of, sending, with_context
 
@@ -56,10 +56,10 @@ class DataStreamsMiddleware(TaskiqMiddleware):
         if prepared is not None and prepared.task_id == message.task_id:
             return message  # another DataStreamsMiddleware of this broker did it
         try:
-            departure = checkpoint.prepare(edge("out", queue_of(self.broker, message)))
-            if departure is not None:
-                sending.set(Sending(message.task_id, departure))
-                return with_context(message, departure.header)
+            pending = checkpoint.begin_produce(edge("out", queue_of(self.broker, message)))
+            if pending is not None:
+                sending.set(Sending(message.task_id, pending))
+                return with_context(message, pending[0].decode())
         except Exception as error:
             report_hook_error(error)
         return message
@@ -70,7 +70,7 @@ class DataStreamsMiddleware(TaskiqMiddleware):
             executing, delivery = _executing.get(), _delivery_of(message)
             if executing is not None and executing.delivery == delivery:
                 return message
-            _executing.set(_Executing(delivery, checkpoint.standing(), executing))
+            _executing.set(_Executing(delivery, current.snapshot(), executing))
             checkpoint.consume(edge("in", queue_of(self.broker, message)), _context_in(message))
         except Exception as error:
             report_hook_error(error)
@@ -82,12 +82,12 @@ class DataStreamsMiddleware(TaskiqMiddleware):
         executing = _executing.get()
         if executing is not None and executing.delivery == _delivery_of(message):
             _executing.set(executing.around)
-            checkpoint.set_current(executing.before)
+            current.set_current(executing.before)
 
 
-def pathway_in(message: TaskiqMessage, queue: str) -> Pathway | None:
+def pathway_in(message: TaskiqMessage, queue: str) -> Context | None:
     """Return the pathway of a task, from its labels."""
-    return checkpoint.next_pathway(edge("in", queue), _context_in(message))
+    return checkpoint.peek_consume(edge("in", queue), _context_in(message))
 
 
 def _delivery_of(message: TaskiqMessage) -> tuple[str, Any]:

@@ -13,7 +13,7 @@ from asyncdsm.agent.store.histograms import EDGE, LARGEST_BIN, encode_key
 from asyncdsm.agent.store.reports import Report
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
-from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO, bin_of
+from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO, bin_index
 from asyncdsm.delivery.payload import pack
 from asyncdsm.delivery.sketch import encode
 from asyncdsm.settings import Settings
@@ -59,7 +59,7 @@ def passed(
     aggregator: Aggregator, edge: Edge, seconds: Iterable[float], *, parent: int = 0, size: int | None = None
 ) -> int:
     """Record a message per latency (its pathway took twice as long); return the pathway's hash behind the edge."""
-    point = edge.point(aggregator, parent)
+    point = aggregator.point(edge, parent)
     for latency in seconds:
         nanoseconds = round(latency * SECOND_NS)
         aggregator.record((point, aggregator.now(), nanoseconds, 2 * nanoseconds, size))
@@ -79,7 +79,7 @@ def bins_of(report: Report, sketch: int = EDGE, group: int = 0) -> dict[int, flo
 
 def point(*leave_out: str, **changed: Any) -> dict[str, Any]:
     """Return a point as a tracer writes it, with `changed` fields."""
-    latency = encode({bin_of(0.25): 4})
+    latency = encode({bin_index(0.25): 4})
     fields = {
         "EdgeTags": ["type:kafka", "topic:orders", "direction:out"],
         "Hash": 7,

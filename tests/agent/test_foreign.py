@@ -13,13 +13,13 @@ from msgspec.msgpack import encode as to_msgpack
 from asyncdsm.agent.http.serve import running_agent
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.histograms import PATHWAY, SIZE
-from asyncdsm.core.histogram import GAMMA, OFFSET, bin_of
+from asyncdsm.core.histogram import GAMMA, OFFSET, bin_index
 from asyncdsm.delivery.sketch import encode
 from tests.agent.payloads import NOW_NS, SECOND_NS, Client, bins_of, sketch
 from tests.differential.process import run
 
 START = NOW_NS - 20 * SECOND_NS
-QUARTER, HALF, LARGE = bin_of(0.25), bin_of(0.5), bin_of(512)
+QUARTER, HALF, LARGE = bin_index(0.25), bin_index(0.5), bin_index(512)
 IN = ["direction:in", "group:g", "topic:orders", "type:kafka"]
 HASH, PARENT = 2**64 - 1, 2**63 + 5
 

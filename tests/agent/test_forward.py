@@ -30,7 +30,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again soon, and say everything again."""
     monkeypatch.setattr(retry, "FIRST_DELAY", 0.02)
     monkeypatch.setattr(retry, "LONGEST_DELAY", 0.1)
-    log.forget()
+    log.forget_warnings()
 
 
 @asynccontextmanager
@@ -53,7 +53,7 @@ def body(number: int) -> bytes:
 
 
 async def forwarded(client: Client) -> dict[str, Any]:
-    """Return the accounts, which balance at any time."""
+    """Return the counters, which balance at any time."""
     shown: dict[str, Any] = (await client.get("/api/health")).json()["forwarded"]
     assert shown["recorded"] == shown["delivered"] + shown["pending"] + sum(shown["dropped"].values())
     return shown

@@ -16,7 +16,7 @@ from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, enc
 from asyncdsm.agent.store.reports import BucketReport, PointReport, Report
 from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS, Coverage, Slice, TimeRange, plan_slices
 from asyncdsm.agent.store.store import Store
-from asyncdsm.core.histogram import ZERO, bin_of
+from asyncdsm.core.histogram import ZERO, bin_index
 from tests.agent.payloads import NOW
 from tests.agent.test_merging import exact
 
@@ -35,7 +35,7 @@ class Clock:
 
 
 def report(start: int, latency: float) -> Report:
-    keys = [encode_key(0, sketch, bin_of(latency)) for sketch in (EDGE, PATHWAY, SIZE)]
+    keys = [encode_key(0, sketch, bin_index(latency)) for sketch in (EDGE, PATHWAY, SIZE)]
     buckets = [BucketReport(start * 10**9, 10**10, [PointReport(("type:kafka",), 1, 0)], [])]
     return Report("s", "", "go", "", buckets, Histograms(np.array(keys, np.int64), np.ones(3)))
 

@@ -14,7 +14,7 @@ from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.edge import Edge
-from asyncdsm.core.histogram import MAX_BINS, bin_of, value_of
+from asyncdsm.core.histogram import MAX_BINS, bin_index, bin_value
 from asyncdsm.delivery.sketch import Sketch
 from tests.agent.payloads import MINUTE_NS, NOW, NOW_NS, bins_of, bucket, ours, passed, payload, point, sketch
 
@@ -87,7 +87,7 @@ def test_another_gamma_is_carried_over(gamma: float, offset: float) -> None:
 def test_another_gamma_is_merged_with_ours() -> None:
     store = Store(now=lambda: NOW)
     foreign = sketch(gamma=1.02, offset=0, contiguousBinCounts=[9], contiguousBinIndexOffset=0)
-    ours_ = sketch(binCounts={bin_of(3.0): 9})
+    ours_ = sketch(binCounts={bin_index(3.0): 9})
     for latency in (foreign, ours_, foreign):
         store.add(read_report(payload(bucket(point(EdgeLatency=latency))), ""))
     (edge,) = topology(store, 10)["edges"]
@@ -100,7 +100,7 @@ def test_compression_changes_nothing() -> None:
     (body,) = ours(lambda aggregator: passed(aggregator, OUT, [0.5, 1.5]))
     for encoding in ("", "identity"):
         plain, packed = read_report(gzip.decompress(body), encoding), read_report(body, "gzip")
-        assert bins_of(plain) == bins_of(packed) == {bin_of(0.5): 1, bin_of(1.5): 1}
+        assert bins_of(plain) == bins_of(packed) == {bin_index(0.5): 1, bin_index(1.5): 1}
 
 
 @given(parts=st.lists(st.dictionaries(st.integers(-40_000, 40_000), st.integers(1, 9), min_size=1), min_size=1))
@@ -109,6 +109,6 @@ def test_the_farthest_bins_are_merged_without_loss(parts: list[dict[int, int]]) 
     for part in parts:
         merged.merge(Sketch(part))
     assert merged.count == sum(count for part in parts for count in part.values())
-    assert merged.quantile(1.0) == value_of(max(bin_ for part in parts for bin_ in part))
+    assert merged.quantile(1.0) == bin_value(max(bin_ for part in parts for bin_ in part))
     assert Sketch.decode(merged.encode()).count == merged.count
     assert len(Sketch.decode(merged.encode()).bins()) <= MAX_BINS

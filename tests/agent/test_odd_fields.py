@@ -14,7 +14,7 @@ from asyncdsm.agent.intake.payload import UNNAMED, read_report
 from asyncdsm.agent.store.histograms import PATHWAY, SIZE
 from asyncdsm.agent.store.reports import Report
 from asyncdsm.agent.store.store import Store
-from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO, bin_of
+from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO, bin_index
 from asyncdsm.delivery.sketch import encode
 from tests.agent.payloads import NOW_NS, Client, bins_of, bucket, payload, point, sketch
 
@@ -57,7 +57,7 @@ def sane_counts(report: Report) -> dict[int, float]:
 @pytest.mark.parametrize("name", [*point(), "TimestampType", "Unknown"])
 def test_odd_field_of_a_point_costs_no_other_point(name: str, junk: Any) -> None:
     report = read_report(payload(bucket(sane(), point(**{name: junk}), Backlogs=[backlog()])), "")
-    assert sane_counts(report) == {bin_of(0.25): 4}
+    assert sane_counts(report) == {bin_index(0.25): 4}
     assert [value for _, value in report.buckets[0].backlogs] == [7]
     assert set(report.unread) <= {name}
 
@@ -66,7 +66,7 @@ def test_odd_field_of_a_point_costs_no_other_point(name: str, junk: Any) -> None
 @pytest.mark.parametrize("name", ["Tags", "Value", "Unknown"])
 def test_odd_field_of_a_backlog_costs_no_other_backlog(name: str, junk: Any) -> None:
     report = read_report(payload(bucket(sane(), Backlogs=[backlog(**{name: junk}), backlog(Value=8)])), "")
-    assert sane_counts(report) == {bin_of(0.25): 4}
+    assert sane_counts(report) == {bin_index(0.25): 4}
     assert [value for _, value in report.buckets[0].backlogs][-1] == 8
     assert set(report.unread) <= {name}
 
@@ -75,7 +75,7 @@ def test_odd_field_of_a_backlog_costs_no_other_backlog(name: str, junk: Any) -> 
 @pytest.mark.parametrize("name", [*bucket(), "Backlogs", "Unknown"])
 def test_odd_field_of_a_bucket_costs_no_other_bucket(name: str, junk: Any) -> None:
     report = read_report(payload(bucket(point(), **{name: junk}), bucket(sane())), "")
-    assert sane_counts(report) == {bin_of(0.25): 4}
+    assert sane_counts(report) == {bin_index(0.25): 4}
     if name not in {"Start", "Stats", "Unknown", "Duration"}:
         assert len(report.buckets[0].points) == 1
     assert set(report.unread) <= {name, "point", "backlog"}
@@ -87,7 +87,7 @@ def test_odd_field_of_a_bucket_costs_no_other_bucket(name: str, junk: Any) -> No
 )
 def test_odd_field_of_a_payload_costs_no_bucket(name: str, junk: Any) -> None:
     report = read_report(payload(bucket(sane()), **{name: junk}), "")
-    assert sane_counts(report) == {bin_of(0.25): 4}
+    assert sane_counts(report) == {bin_index(0.25): 4}
     assert set(report.unread) <= {name}
 
 
@@ -97,7 +97,7 @@ def test_item_that_is_no_map_costs_no_other(where: str, junk: Any) -> None:
     inner = {"Stats": [junk, sane()]} if where == "point" else {"Backlogs": [junk, backlog()], "Stats": [sane()]}
     buckets = [junk, bucket(sane())] if where == "bucket" else [bucket(**inner)]
     report = read_report(payload(Stats=buckets), "")
-    assert sane_counts(report) == {bin_of(0.25): 4}
+    assert sane_counts(report) == {bin_index(0.25): 4}
     assert report.unread.get(where) or isinstance(junk, dict)
 
 
@@ -122,7 +122,7 @@ def test_what_is_left_out_is_counted_by_its_field(changed: dict[str, Any], cause
 def test_point_whose_edge_latency_is_missing_keeps_the_other_sketches() -> None:
     report = read_report(payload(bucket(point("EdgeLatency"))), "")
     assert dict(report.unread) == {"EdgeLatency": 1}
-    assert bins_of(report, PATHWAY) == {bin_of(0.25): 4}
+    assert bins_of(report, PATHWAY) == {bin_index(0.25): 4}
 
 
 @pytest.mark.parametrize("start", [-1, 2**63, 2**64 - 1, "now", None, nan])
@@ -155,7 +155,7 @@ def test_keys_that_are_no_strings_are_ignored() -> None:
     odd_keys: dict[Any, Any] = {1: 2, None: 3, 2.5: 1}
     odd = {**bucket({**sane(), **odd_keys}), **odd_keys}
     report = read_report(payload(Stats=[odd]), "")
-    assert sane_counts(report) == {bin_of(0.25): 4}
+    assert sane_counts(report) == {bin_index(0.25): 4}
     assert not report.unread
 
 
@@ -217,17 +217,17 @@ def test_unreadable_sketch_costs_no_other_sketch(data: bytes, problem: str, name
 
 @pytest.mark.parametrize("negative", [{"negative": {5: 2, 900: 1}}, {"negative_run": [0, 2, 0, 1]}], ids=str)
 def test_values_below_zero_count_as_zeros(negative: dict[str, Any]) -> None:
-    data = sketch(binCounts={bin_of(0.5): 4}, zeros=2, **negative)
+    data = sketch(binCounts={bin_index(0.5): 4}, zeros=2, **negative)
     report = read_report(payload(bucket(point(EdgeLatency=data))), "")
-    assert (bins_of(report), report.negatives) == ({bin_of(0.5): 4, ZERO: 5}, 3)
+    assert (bins_of(report), report.negatives) == ({bin_index(0.5): 4, ZERO: 5}, 3)
     assert not report.unread
 
 
 async def test_values_below_zero_are_shown_as_clocks_that_disagree(client: Client) -> None:
     """A single one among a thousand is proof enough, while zeros have to be many."""
-    latency = sketch(binCounts={bin_of(0.5): 1_000}, negative={5: 1})
+    latency = sketch(binCounts={bin_index(0.5): 1_000}, negative={5: 1})
     await client.report(payload(bucket(point(EdgeLatency=latency, ParentHash=3)), Service="skewed"))
-    await client.report(payload(bucket(point(EdgeLatency=encode({bin_of(0.5): 1_000, ZERO: 1}))), Service="fine"))
+    await client.report(payload(bucket(point(EdgeLatency=encode({bin_index(0.5): 1_000, ZERO: 1}))), Service="fine"))
     shown = await client.topology()
     assert {row["name"]: row["clocks_disagree"] for row in shown["services"]} == {"skewed": True, "fine": False}
     health = (await client.get("/api/health")).json()

@@ -11,9 +11,9 @@ import pytest
 from anyio import to_thread
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store.file import StoreError, StoreFullError
 from asyncdsm.agent.store.reports import AcceptedPayload
 from asyncdsm.agent.store.store import Store
+from asyncdsm.errors import StoreError, StoreFullError
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 from tests.agent.test_store import EVER, kept
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import Store
-from asyncdsm.core.histogram import bin_of
+from asyncdsm.core.histogram import bin_index
 from asyncdsm.delivery.sketch import encode
 from asyncdsm.map.terminal import LONGEST_NAME, duration, render
 from asyncdsm.map.words import plain
@@ -30,7 +30,7 @@ def edge(service: str, seconds: float, queue: str = "orders", group: str | None 
         f"direction:{'in' if group else 'out'}",
         *([f"group:{group}"] if group else []),
     ]
-    latency, way = encode({bin_of(seconds): 4}), encode({bin_of(2 * seconds): 4})
+    latency, way = encode({bin_index(seconds): 4}), encode({bin_index(2 * seconds): 4})
     return payload(bucket(point(EdgeTags=tags, EdgeLatency=latency, PathwayLatency=way)), Service=service)
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.ingest_queue import LARGE_BYTES, LARGE_UNPACKED_BYTES, MAX_GROUP_SIZE, IngestQueue
-from asyncdsm.agent.store.file import StoreFullError
 from asyncdsm.agent.store.reports import AcceptedPayload
 from asyncdsm.agent.store.store import Store
+from asyncdsm.errors import StoreFullError
 from tests.agent.payloads import NOW, bucket, payload, point
 
 

@@ -21,7 +21,7 @@ from asyncdsm.agent.http.serve import running_agent
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import Store
-from asyncdsm.core.histogram import bin_of
+from asyncdsm.core.histogram import bin_index
 from tests.agent.payloads import GZIP, INTAKE, Client, bins_of, bucket, payload, point, sketch
 from tests.agent.test_foreign import TRACERS
 from tests.agent.test_mutations import UNPACKED
@@ -172,7 +172,7 @@ def test_sketch_that_rounds_up_is_read_one_bin_lower(lang: str) -> None:
 
 
 def test_sketch_of_our_mapping_is_read_as_it_is_in_every_language() -> None:
-    data = sketch(binCounts={bin_of(0.25): 3})
+    data = sketch(binCounts={bin_index(0.25): 3})
     for lang in ("javascript", "python", "go", "java"):
         assert stands_for(lang, data) == pytest.approx(0.25, rel=0.008)
 

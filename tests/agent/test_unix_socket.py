@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from asyncdsm.agent.http.serve import RunningAgent
-from asyncdsm.agent.http.unix_socket import UnixSocketError
+from asyncdsm.errors import UnixSocketError
 from tests.agent.payloads import INTAKE, MSGPACK, bucket, payload, point
 from tests.agent.running import agent as running_agent
 from tests.agent.test_serve import address, agent, refused

@@ -28,8 +28,10 @@ def maps() -> MapStore:
 
 
 async def says_away(page: Page) -> None:
-    await expect(page.locator("#state")).to_have_text("Agent away")
-    await expect(page.get_by_role("alert")).to_contain_text("The agent does not answer. What you see is of ")
+    await expect(page.locator("#state")).to_have_text("Agent unreachable")
+    await expect(page.get_by_role("alert")).to_contain_text(
+        "The agent does not answer. The map shows what was known at "
+    )
     await expect(page.locator("main")).to_have_css("filter", re.compile("grayscale"))
 
 
@@ -74,7 +76,7 @@ async def test_without_events_it_asks_by_itself(browser: Browser, maps: MapStore
     async with running_agent(store=maps.store) as agent, reading(browser, agent.url, may_fail="503|MIME") as page:
         await page.route("**/api/live", refuse)
         await page.reload()
-        await expect(page.locator("#state")).to_have_text("Live, every two seconds")
+        await expect(page.locator("#state")).to_have_text("Live, updated every 2 seconds")
         maps.passed("shipping", "out", "parcels")
         await expect(node(page, "service", "shipping")).to_be_visible()
 
@@ -89,9 +91,9 @@ async def test_a_token(browser: Browser, maps: MapStore) -> None:
         await expect(page.locator("#state")).to_have_text("Live")
         assert token not in page.url
         await page.context.clear_cookies()
-        await expect(page.get_by_role("alert")).to_contain_text("The agent asks for its token")
+        await expect(page.get_by_role("alert")).to_contain_text("The agent requires its token")
         await page.get_by_role("button", name="Log in").click()
-        await page.get_by_label("Token of this agent").fill(token)
+        await page.get_by_label("Agent token").fill(token)
         await page.keyboard.press("Enter")
         await expect(page.locator("#state")).to_have_text("Live")
 
@@ -102,10 +104,10 @@ async def test_login_with_a_wrong_token_and_then_with_the_right_one(browser: Bro
         running_agent(store=maps.store, token=token) as agent,
         reading(browser, f"{agent.url}/#minutes=60", may_fail=NO_AGENT) as page,
     ):
-        await page.get_by_label("Token of this agent").fill("not-the-token")
+        await page.get_by_label("Agent token").fill("not-the-token")
         await page.get_by_role("button", name="Log in").click()
         await expect(page.get_by_role("alert")).to_have_text("This is not the token of this agent.")
-        await page.get_by_label("Token of this agent").fill(token)
+        await page.get_by_label("Agent token").fill(token)
         await page.get_by_role("button", name="Log in").click()
         await expect(node(page, "service", "billing")).to_be_visible()
         await expect(page).to_have_url(f"{agent.url}/#minutes=60")

@@ -51,7 +51,7 @@ def asked(page: Page, path: str) -> Iterator[list[str]]:
 
 async def test_nothing_yet_and_then_something(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
     async with reading(browser, agent.url) as page:
-        await expect(page.get_by_role("heading", name="Nothing has passed yet")).to_be_visible()
+        await expect(page.get_by_role("heading", name="No messages yet")).to_be_visible()
         await expect(page.locator("#empty")).to_contain_text(f"DD_TRACE_AGENT_URL={agent.url} asyncdsm run")
         await expect(page.locator("#state")).to_have_text("Live")
         shop.begin()
@@ -80,7 +80,7 @@ async def test_a_pause_holds_still(browser: Browser, agent: RunningAgent, shop: 
             await expect(page.get_by_role("img", name=re.compile("^This hop"))).to_be_visible()
             assert all(re.search(r"[?&]from=.*&to=", request) for request in requests)
         await expect(node(page, "service", "mailing")).to_have_count(0)
-        await page.get_by_role("button", name="Go on").click()
+        await page.get_by_role("button", name="Resume").click()
         await expect(node(page, "service", "mailing")).to_be_visible()
         await expect(page.locator("#state")).to_have_text("Live")
 
@@ -115,7 +115,7 @@ async def test_search(browser: Browser, agent: RunningAgent, shop: Shop) -> None
         await expect(page.locator("#found")).to_be_hidden()
         await page.keyboard.press("/")
         await page.keyboard.type("no such thing")
-        await expect(page.locator("#found")).to_have_text("Nothing of that name")
+        await expect(page.locator("#found")).to_have_text("No service or queue with this name")
         await page.keyboard.press("Escape")
         await expect(page.get_by_role("combobox", name="Search")).to_have_value("")
         await expect(heading(page)).to_have_text("billing")
@@ -159,7 +159,7 @@ async def test_light_and_dark(browser: Browser, agent: RunningAgent, shop: Shop,
     ground = {"light": "rgb(246, 247, 249)", "dark": "rgb(15, 19, 23)"}
     async with reading(browser, agent.url, color_scheme=scheme) as page:
         await expect(page.locator("body")).to_have_css("background-color", ground[scheme])
-        await page.get_by_role("button", name="Light or dark").click()
+        await page.get_by_role("button", name="Switch between light and dark").click()
         await expect(page.locator("body")).to_have_css("background-color", ground[other])
         await page.reload()
         await expect(page.locator("body")).to_have_css("background-color", ground[other])
@@ -190,7 +190,7 @@ async def test_what_is_worth_a_look(browser: Browser, agent: RunningAgent, shop:
     shop.maps.passed("shop", "out", "late", parent=0)
     shop.maps.passed("clock", "in", "late", seconds=[0.0] * 50)
     async with reading(browser, agent.url) as page:
-        worth = page.locator("section", has=page.get_by_role("heading", name="Worth a look"))
+        worth = page.locator("section", has=page.get_by_role("heading", name="Needs attention"))
         await expect(worth).to_contain_text("26 distinct pathways")
         await expect(worth).to_contain_text("Clocks disagree")
         await worth.get_by_role("button", name="busy").click()

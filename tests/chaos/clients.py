@@ -37,8 +37,8 @@ from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.intake import Intake, running_intake
-from tests.integrations.asgi import CONTEXT, Handler, request
-from tests.integrations.confluent import PATIENCE_SECONDS, bare_class, consumer_config, from_start, others, read
+from tests.integrations.asgi.apps import CONTEXT, Handler, request
+from tests.integrations.confluent.clients import PATIENCE_SECONDS, bare_class, consumer_config, from_start, others, read
 
 Wrap = Callable[[Any], Any]
 """`asyncdsm.wrap`, or what leaves a client as it is."""

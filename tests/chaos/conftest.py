@@ -24,7 +24,7 @@ def tidy(blockbuster: BlockBuster | None) -> Iterator[None]:
         blockbuster.functions["io.TextIOWrapper.read"].can_block_in("tests/brokers/process.py", "_children")
         # An intake has a thread and an event loop of its own: a test may wait for it.
         blockbuster.functions["threading.Lock.acquire"].can_block_in("tests/intake.py", "running_intake")
-    log.forget()
+    log.forget_warnings()
     with nothing_left_over():
         yield
-    log.forget()
+    log.forget_warnings()

@@ -21,22 +21,22 @@ OURS = tuple(str(Path(asyncdsm.__file__).parents[1].joinpath(folder)) for folder
 
 CANNOT_FAIL = {
     "asyncdsm_kombu.publish._with_headers",
-    "checkpoint.not_propagated",
+    "checkpoint.record_not_propagated",
     "asyncdsm_aio_pika.consume._done_with_the_last",
     "batch._Following.__init__",
     "batch.current_task",
     "batch._Following._leave",
-    "checkpoint.continuing",
-    "checkpoint.counted_above",
-    "checkpoint.counted_here",
-    "checkpoint.current_pathway",
-    "checkpoint.set_current",
-    "checkpoint.standing",
-    "hooks.report_hook_error",
+    "current.restored",
+    "current.suppress_nested_checkpoints",
+    "current.allow_nested_checkpoints",
+    "current.current_pathway",
+    "current.set_current",
+    "current.snapshot",
+    "checkpoint.report_hook_error",
 }
 """They read or set a context variable, put an argument or a header in its place or add one to a counter, and nothing
 more; or they keep errors from the program."""
-USERS_OWN = {"integration.wrap", "lambda_events._messages", "lifetime.finish", "streams.DataStreams"}
+USERS_OWN = {"registry.wrap", "lambda_events._messages", "lifetime.finish", "streams.DataStreams"}
 """What the user has asked for by name: to start, to stop, to follow a client."""
 GUARDS = {
     "asyncdsm_confluent.aio._begin",
@@ -62,19 +62,18 @@ GUARDS = {
     "asyncdsm_asgi.body.read",
     "asyncdsm_asgi.middleware.DataStreamsMiddleware._stand_by",
     "asyncdsm_asgi.middleware._consume_push",
-    "checkpoint.count",
-    "checkpoint.depart",
-    "manual._explained",
-    "manual._note_offset",
+    "checkpoint.finish_produce",
+    "manual._explain",
+    "manual._record_offset",
 }
 """Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""
 
 HAND_ON = {
     "asyncdsm_confluent.follow._looking_up.<locals>",
-    "hooks._as_of_class.<locals>",
-    "hooks._of_object.<locals>",
-    "hooks._on_object.<locals>",
-    "hooks._switchable.<locals>",
+    "hooks._look_up_in_class.<locals>",
+    "hooks._call_own_attribute.<locals>",
+    "hooks._hook_for_object.<locals>",
+    "hooks._make_switchable.<locals>",
 }
 """They call a hook with the arguments that they were given, and do nothing else."""
 

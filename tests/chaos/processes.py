@@ -16,6 +16,7 @@ PATIENCE_SECONDS = 120.0
 
 PREAMBLE = """
 import asyncio, json, multiprocessing, os, random, signal, sys, threading, time
+from tests import by_hand
 import asyncdsm
 from asyncdsm.core import checkpoint
 from asyncdsm.core.edge import Edge
@@ -27,7 +28,7 @@ def DataStreams(**more):
 def record(times=1):
     global made
     for number in range(times):
-        checkpoint.produce(EDGES[number % 5], 100)
+        by_hand.produce(EDGES[number % 5], 100)
         made += 1
 def say(**what):
     sys.stdout.write(json.dumps(what) + "\\n")

@@ -17,7 +17,7 @@ from tests.brokers.kafka import Kafka
 
 
 def balanced(stats: Stats) -> bool:
-    """Say whether the accounts are even."""
+    """Say whether the counters are even."""
     return stats.recorded == stats.delivered + stats.pending + stats.dropped
 
 

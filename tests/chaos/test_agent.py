@@ -65,7 +65,7 @@ async def run(kafka: Kafka, streams: DataStreams, fail: Callable[[], Any], recov
 
 
 async def watch(streams: DataStreams, program: Program) -> None:
-    """Look all the time: the accounts are even, and nothing that was made is missing."""
+    """Look all the time: the counters are even, and nothing that was made is missing."""
     while True:
         made, stats = program.checkpoints, streams.stats
         assert balanced(stats)

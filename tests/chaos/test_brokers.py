@@ -1,6 +1,6 @@
 """Brokers that stand still, or go and come back, under load.
 
-RabbitMQ is killed and started again in tests/integrations/test_aio_pika_restarts.py.
+RabbitMQ is killed and started again in tests/integrations/aio_pika/test_restarts.py.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ async def main():
             stop = time.monotonic() + 0.6
             messages = 0
             while time.monotonic() < stop:
-                checkpoint.set_current(None)
-                header = checkpoint.produce(EDGES[0], 100)
+                current.set_current(None)
+                header = by_hand.produce(EDGES[0], 100)
                 clock.offset += 1_000  # a microsecond at least: no two payloads are the same
-                checkpoint.consume(EDGES[1], header, 100)
+                by_hand.consume(EDGES[1], header, 100)
                 messages += 2
                 asyncdsm.track_kafka_commit("g", "t", 0, messages)
                 await asyncio.sleep(0.001)
@@ -40,6 +40,7 @@ run_main(main)
 
 PATCH = """
 import time
+from tests import by_hand
 class Clock:
     offset = 0
     real = time.time_ns

@@ -51,7 +51,7 @@ stop = threading.Event()
 counts = [0] * 4
 def work_on(number):
     while not stop.is_set():
-        checkpoint.produce(EDGES[number])
+        by_hand.produce(EDGES[number])
         counts[number] += 1
         time.sleep(0.001)
 threads = [threading.Thread(target=work_on, args=(number,)) for number in range(4)]
@@ -171,7 +171,7 @@ stop = threading.Event()
 counts = [0] * 4
 def work_on(number):
     while not stop.is_set():
-        checkpoint.produce(EDGES[number])
+        by_hand.produce(EDGES[number])
         counts[number] += 1
         time.sleep(0.0005)
 threads = [threading.Thread(target=work_on, args=(number,)) for number in range(4)]
@@ -217,6 +217,7 @@ say(made=made)
 """,
     "an exception nobody catches": """
 import atexit
+from tests import by_hand
 sys.excepthook = lambda *_: None
 atexit.register(lambda: os._exit(0))
 async def main():

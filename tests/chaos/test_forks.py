@@ -16,7 +16,7 @@ stop = threading.Event()
 counts = [0] * 4
 def work_on(number):
     while not stop.is_set():
-        checkpoint.produce(EDGES[number])
+        by_hand.produce(EDGES[number])
         counts[number] += 1
         if counts[number] % 20 == 0:
             time.sleep(0.002)

@@ -49,9 +49,9 @@ class User(NamedTuple):
 @pytest.fixture(autouse=True)
 def tidy() -> Iterator[None]:
     """Clients that fail in the middle leave things to the garbage collector, and so does a broker's own client."""
-    log.forget()
+    log.forget_warnings()
     yield
-    log.forget()
+    log.forget_warnings()
     if (standing := running_streams()) is not None:  # an app's, which stands by for as long as the process lives
         standing.close()
     with warnings.catch_warnings(action="ignore"):
@@ -80,7 +80,7 @@ _hooked: dict[str, dict[str, CodeType]] = {}
 
 def hits_of(user: User, expected: Any, functions: Iterable[CodeType], caplog: pytest.LogCaptureFixture) -> int:
     """Run the program with errors planted: it does what it does without us. Return how many of them were met."""
-    log.forget()
+    log.forget_warnings()
     caplog.clear()
     planting.hits = 0
     with DataStreams(SETTINGS, exporter=MemoryExporter()) as streams, ExitStack() as stack:

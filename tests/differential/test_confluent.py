@@ -14,7 +14,7 @@ from asyncdsm.core.pathway import node_hash, pathway_hash
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.differential.process import VERSION, run
-from tests.integrations.confluent import consumer_config, from_start, read
+from tests.integrations.confluent.clients import consumer_config, from_start, read
 
 SERVICE = "test"
 """The name that `captured_streams` goes by."""

@@ -7,7 +7,7 @@ from collections import Counter
 from random import Random
 from typing import Any
 
-from asyncdsm.core.histogram import bin_of
+from asyncdsm.core.histogram import bin_index
 from asyncdsm.core.pathway import Pathway, node_hash, pathway_hash
 from asyncdsm.delivery.sketch import encode
 from tests.differential.process import ask
@@ -85,7 +85,7 @@ def test_sketches_are_byte_for_byte_those_of_ddtrace() -> None:
     """One value in each: its bin, and how a sketch is written."""
     random = Random(SEED)
     values = [0.0, 1e-9, 1.0, 1e9, *(random_value(random) for _ in range(2000))]
-    ours = [encode({bin_of(value): 1.0}).hex() for value in values]
+    ours = [encode({bin_index(value): 1.0}).hex() for value in values]
     assert ours == ask(sketches=[[value] for value in values])["sketches"]
 
 
@@ -93,7 +93,7 @@ def test_sketches_of_many_values_are_byte_for_byte_those_of_ddtrace() -> None:
     """Counts add up, gaps between bins are written alike, and beyond 2048 bins the same ones collapse."""
     random = Random(SEED)
     samples = [[random_value(random) for _ in range(random.randint(2, 200))] for _ in range(200)]
-    ours = [encode(Counter(map(bin_of, sample))).hex() for sample in samples]
+    ours = [encode(Counter(map(bin_index, sample))).hex() for sample in samples]
     assert ours == ask(sketches=samples)["sketches"]
 
 

@@ -11,11 +11,11 @@ from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 
 import asyncdsm
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.differential.process import VERSION, run
-from tests.integrations.kombu_clients import fresh, tidy
+from tests.integrations.kombu.clients import fresh, tidy
 
 SERVICE = "test"
 """The name that `captured_streams` goes by."""
@@ -33,7 +33,7 @@ def tidied() -> Iterator[None]:
 def connection(rabbitmq: RabbitMQ, captured_streams: Captured) -> Iterator[Any]:
     with Connection(rabbitmq.url) as connection:
         yield asyncdsm.wrap(connection)
-    checkpoint.set_current(None)
+    current.set_current(None)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from time import monotonic
 import pytest
 
 from asyncdsm import DataStreams, Settings, Stats
-from asyncdsm.core import checkpoint
 from asyncdsm.core.edge import Edge
+from tests import by_hand
 from tests.brokers.process import free_port
 from tests.intake import HANG, RESET, Intake, running_intake
 
@@ -33,14 +33,14 @@ class Load:
 
     def in_a_thread(self, number: int) -> None:
         while not self.stop:
-            checkpoint.produce(EDGES[self.made[number] % 20], 100)
+            by_hand.produce(EDGES[self.made[number] % 20], 100)
             self.made[number] += 1
             if self.made[number] % 50 == 0:
                 threading.Event().wait(0.01)
 
     async def in_a_task(self, number: int) -> None:
         while not self.stop:
-            checkpoint.consume(EDGES[number % 20], None, 100)
+            by_hand.consume(EDGES[number % 20], None, 100)
             self.by_tasks += 1
             await asyncio.sleep(0.02)
 
@@ -90,7 +90,7 @@ async def test_nothing_is_lost_whatever_the_agent_does() -> None:
 
 
 async def watch(streams: DataStreams, load: Load) -> None:
-    """Look at the accounts all the time: the balance holds, and nothing that was made is missing."""
+    """Look at the counters all the time: the balance holds, and nothing that was made is missing."""
     while True:
         made_before = load.total
         stats = streams.stats

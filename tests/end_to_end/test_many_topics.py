@@ -12,7 +12,7 @@ from asyncdsm_asgi import carriers
 
 from asyncdsm import DataStreams, Settings, set_produce_checkpoint
 from asyncdsm._internal import log
-from asyncdsm.core.edge import MOST_NAMES, Edge
+from asyncdsm.core.edge import MOST_EDGES, Edge
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.amqp import in_edge, out_edge
 from tests.intake import running_intake
@@ -34,9 +34,9 @@ def alive(kind: type) -> int:
 
 @pytest.fixture(autouse=True)
 def forget_what_was_said() -> Iterator[None]:
-    log.forget()
+    log.forget_warnings()
     yield
-    log.forget()
+    log.forget_warnings()
 
 
 def test_two_hundred_thousand_topics(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,12 +71,12 @@ def kafka_client() -> Iterator[Client]:
 
 
 def test_a_kafka_client_keeps_the_edges_of_some_thousand_topics(kafka_client: Client) -> None:
-    for number in range(3 * MOST_NAMES):
+    for number in range(3 * MOST_EDGES):
         topic = f"topic-{number}"
         assert kafka_client.out[topic] is kafka_client.out[topic]
         assert kafka_client.into[topic] is kafka_client.into[topic] is last_in_edge[topic]
     kept = [edges for edges in (*vars(kafka_client).values(), last_in_edge) if isinstance(edges, dict)]
-    assert [len(edges) for edges in kept] == [MOST_NAMES] * 3
+    assert [len(edges) for edges in kept] == [MOST_EDGES] * 3
 
 
 @pytest.mark.parametrize("name", CACHES)

@@ -15,13 +15,14 @@ from tests.intake import Intake, running_intake
 
 PREAMBLE = """
 import asyncio, json, multiprocessing, os, sys, time, threading
+from tests import by_hand
 import asyncdsm
 from asyncdsm.core import checkpoint
 from asyncdsm.core.edge import Edge
 edge = Edge("direction:out", "topic:t", "type:kafka")
 def record(times):
     for _ in range(times):
-        checkpoint.produce(edge)
+        by_hand.produce(edge)
 def ready():
     print("ready", flush=True)
 """
@@ -222,7 +223,7 @@ assert "logging" not in sys.modules
 streams = asyncdsm.DataStreams().__enter__()
 started, forking = threading.Event(), threading.Event()
 def load():
-    with forks.undisturbed:
+    with forks.import_lock:
         started.set()
         forking.wait(10)
         import logging

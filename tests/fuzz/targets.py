@@ -24,16 +24,17 @@ from asyncdsm import Pathway, SettingError, Settings, consume_lambda_event
 from asyncdsm._internal.urls import without_password
 from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.core import checkpoint
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.delivery.exporters.agent import AgentExporter, _seconds
 from asyncdsm.delivery.exporters.container import container_id
-from asyncdsm.delivery.sketch import Sketch, SketchError
+from asyncdsm.delivery.sketch import Sketch
+from asyncdsm.errors import SketchError
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.aws import Arrival
 from asyncdsm.integration.formats.json_context import object_text
 from asyncdsm.testing import capture
+from tests import by_hand
 
 Target = Callable[[bytes], None]
 
@@ -130,7 +131,7 @@ def http(data: bytes) -> None:
     for one in requests.pushed(header, body):
         _is_arrival(Arrival(one.header, None, one.broker_ns))
         with capture():
-            assert checkpoint.consume(one.edge, one.header, size, one.broker_ns) is not None
+            assert by_hand.consume(one.edge, one.header, size, one.broker_ns) is not None
 
 
 def lambda_event(data: bytes) -> None:
@@ -239,7 +240,7 @@ def _is_arrival(arrival: Arrival) -> None:
     assert arrival.size is None or arrival.size >= 0
     assert arrival.broker_ns is None or isinstance(arrival.broker_ns, int)
     with capture():
-        result = checkpoint.consume(Edge("type:x"), *arrival)
+        result = by_hand.consume(Edge("type:x"), *arrival)
         assert result is not None
         _is_whole(Pathway(*result))
 

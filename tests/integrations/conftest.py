@@ -10,10 +10,10 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
 import asyncdsm
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
-from tests.integrations import kombu_clients
+from tests.integrations.kombu import clients as kombu_clients
 
 
 @pytest.fixture(scope="session")
@@ -71,4 +71,4 @@ def instrumented_kombu() -> Iterator[None]:
     asyncdsm.instrument("kombu")
     yield
     asyncdsm.uninstrument("kombu")
-    checkpoint.set_current(None)  # what a test asked for last
+    current.set_current(None)  # what a test asked for last

@@ -32,7 +32,7 @@ def main() -> int:
     showing = run(options.minutes * 60, options.rate)
     wrong = list(faults(showing))
     print(
-        f"{showing.orders} orders, {showing.mails} mails; {showing.made} checkpoints made, {dict(showing.accounts)}, "
+        f"{showing.orders} orders, {showing.mails} mails; {showing.made} checkpoints made, {dict(showing.counters)}, "
         f"{showing.counted} counted by the agent; resident size {growth(showing.samples):+.2%} over the second half, "
         f"{showing.samples[-1][1] / 1e6:.1f} MB at the end"
     )

@@ -30,7 +30,7 @@ from starlette.routing import Route
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from tests.brokers.aws import Aws
 from tests.soak.ledger import Ledger
 
@@ -54,7 +54,7 @@ async def order(counts: Counts, url: str, seconds: float, rate: float) -> None:
         due = monotonic()
         while due < end:
             fresh = counts.orders % FRESH_EVERY == 0
-            checkpoint.set_current(Pathway(chance.getrandbits(64), time_ns(), time_ns()) if fresh else None)
+            current.set_current(Pathway(chance.getrandbits(64), time_ns(), time_ns()) if fresh else None)
             (await client.post(f"/orders/{counts.orders}")).raise_for_status()
             counts.made += 1
             counts.orders += 1
@@ -163,8 +163,8 @@ async def soak(seconds: float, rate: float) -> dict[str, Any]:
     errors = [repr(end) for end in ends if not isinstance(end, asyncio.CancelledError)] + ledger.failures
     counts.made += ledger.made
     stats = streams.stats
-    accounts = {name: getattr(stats, name) for name in ("recorded", "delivered", "pending", "dropped", "malformed")}
-    return {**vars(counts), "ends": errors, "accounts": {**accounts, "errors": stats.errors}}
+    counters = {name: getattr(stats, name) for name in ("recorded", "delivered", "pending", "dropped", "malformed")}
+    return {**vars(counts), "ends": errors, "accounts": {**counters, "errors": stats.errors}}
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ class Showing(NamedTuple):
     orders: int
     mails: int
     """Orders that came out at the far end."""
-    accounts: Mapping[str, int]
+    counters: Mapping[str, int]
     """`stats`: recorded, delivered, pending, dropped, malformed, errors."""
     counted: int
     """Checkpoints in the sketches that the agent took."""
@@ -38,11 +38,11 @@ def growth(samples: Sequence[Sample]) -> float:
 
 def faults(showing: Showing) -> Iterator[str]:
     """Return what is wrong, in words."""
-    stats, grown = showing.accounts, growth(showing.samples)
+    stats, grown = showing.counters, growth(showing.samples)
     if grown >= MOST_GROWTH:
         yield f"resident size grew by {grown:.2%} over the second half; less than {MOST_GROWTH:.0%} is allowed"
     if stats["recorded"] != stats["delivered"] + stats["pending"] + stats["dropped"]:
-        yield f"the accounts do not balance: {dict(stats)}"
+        yield f"the counters do not balance: {dict(stats)}"
     if stats["recorded"] != showing.made:
         yield f"{stats['recorded']} checkpoints recorded, {showing.made} made"
     if stats["delivered"] != showing.counted:

@@ -12,13 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdsm.core import checkpoint
-from asyncdsm.core.aggregator import FOLD_AT, Aggregator
-from asyncdsm.core.bucket import SELDOM, Bucket, SizeKeys, split
+from asyncdsm.core import checkpoint, current
+from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.bucket import SPARSE_LIMIT, Bucket, SizeKeys, split
 from asyncdsm.core.edge import Edge
-from asyncdsm.core.histogram import ZERO, bin_of
+from asyncdsm.core.histogram import ZERO, bin_index
 from asyncdsm.core.pathway import Pathway
+from asyncdsm.core.recorder import FOLD_AT
 from asyncdsm.testing import ManualClock
+from tests import by_hand
 
 SECOND = 1_000_000_000
 
@@ -29,7 +31,7 @@ def aggregator(clock: ManualClock, max_points: int = 100) -> Aggregator:
 
 def record(target: Aggregator, edge: Edge, parent: int = 0, latency: float = 0.5, size: int | None = 10) -> None:
     ns = round(latency * SECOND)
-    target.record((edge.point(target, parent), target.now(), ns, 2 * ns, size))
+    target.record((target.point(edge, parent), target.now(), ns, 2 * ns, size))
 
 
 def counted(buckets: list[Bucket]) -> int:
@@ -42,31 +44,31 @@ def test_what_a_point_counts(manual_clock: ManualClock) -> None:
     record(target, edge, latency=-1.0, size=None)
     (bucket,) = target.take()
     (counts,) = bucket.points().values()
-    assert split(counts) == ({bin_of(0.5): 1, ZERO: 1}, {bin_of(1.0): 1, ZERO: 1}, {bin_of(10): 1})
+    assert split(counts) == ({bin_index(0.5): 1, ZERO: 1}, {bin_index(1.0): 1, ZERO: 1}, {bin_index(10): 1})
 
 
 @given(ns=st.integers(1, 1 << 61))
 def test_latencies_fall_into_the_bins_of_the_protocol(ns: int) -> None:
     target, edge = Aggregator("service", None), Edge("a:b")
-    target.record((edge.point(target, 0), 1, ns, 2 * ns, None))
+    target.record((target.point(edge, 0), 1, ns, 2 * ns, None))
     (counts,) = target.take()[0].points().values()
-    assert split(counts) == ({bin_of(ns * 1e-9): 1}, {bin_of(2 * ns * 1e-9): 1}, {})
+    assert split(counts) == ({bin_index(ns * 1e-9): 1}, {bin_index(2 * ns * 1e-9): 1}, {})
 
 
-@pytest.mark.parametrize("times", [1, SELDOM - 1, SELDOM, SELDOM + 1, 10 * SELDOM])
+@pytest.mark.parametrize("times", [1, SPARSE_LIMIT - 1, SPARSE_LIMIT, SPARSE_LIMIT + 1, 10 * SPARSE_LIMIT])
 def test_seldom_or_often_all_are_counted(manual_clock: ManualClock, times: int) -> None:
-    target, often, seldom = aggregator(manual_clock), Edge("a:often"), Edge("a:seldom")
-    record(target, seldom, latency=2)
+    target, often, sparse_points = aggregator(manual_clock), Edge("a:often"), Edge("a:sparse_points")
+    record(target, sparse_points, latency=2)
     for _ in range(times):
         record(target, often, size=None)
         record(target, often, parent=1)
-    record(target, seldom, latency=2)
+    record(target, sparse_points, latency=2)
     (bucket,) = target.take()
     assert bucket.recorded == 2 * times + 2
     assert {(point.edge, point.parent): split(counts) for point, counts in bucket.points().items()} == {
-        (often, 0): ({bin_of(0.5): times}, {bin_of(1): times}, {}),
-        (often, 1): ({bin_of(0.5): times}, {bin_of(1): times}, {bin_of(10): times}),
-        (seldom, 0): ({bin_of(2): 2}, {bin_of(4): 2}, {bin_of(10): 2}),
+        (often, 0): ({bin_index(0.5): times}, {bin_index(1): times}, {}),
+        (often, 1): ({bin_index(0.5): times}, {bin_index(1): times}, {bin_index(10): times}),
+        (sparse_points, 0): ({bin_index(2): 2}, {bin_index(4): 2}, {bin_index(10): 2}),
     }
 
 
@@ -84,7 +86,7 @@ def test_only_finished_buckets_are_taken(manual_clock: ManualClock) -> None:
 
 def test_a_late_sample_is_not_lost(manual_clock: ManualClock) -> None:
     target, edge = aggregator(manual_clock), Edge("a:b")
-    late = (edge.point(target, 0), manual_clock.now_ns, 1, 1, None)
+    late = (target.point(edge, 0), manual_clock.now_ns, 1, 1, None)
     manual_clock.advance(60)
     record(target, edge)
     assert counted(target.take()) == 1
@@ -162,17 +164,17 @@ def test_the_deque_stays_short(manual_clock: ManualClock) -> None:
 
 def test_the_hot_path_hashes_once_per_parent(manual_clock: ManualClock) -> None:
     target, edge = aggregator(manual_clock), Edge("a:b")
-    checkpoint.activate(target)
+    checkpoint.set_recorder(target)
     try:
         header = Pathway(9, manual_clock.now_ns, manual_clock.now_ns).encode_base64()
-        checkpoint.consume(edge, header)
+        by_hand.consume(edge, header)
         point = edge.points[9]
         for _ in range(3):
-            checkpoint.consume(edge, header)
+            by_hand.consume(edge, header)
         assert edge.points == {9: point}
     finally:
-        checkpoint.activate(None)
-        checkpoint.set_current(None)
+        checkpoint.set_recorder(None)
+        current.set_current(None)
 
 
 def test_what_cannot_be_counted_is_dropped_alone(manual_clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
@@ -180,7 +182,7 @@ def test_what_cannot_be_counted_is_dropped_alone(manual_clock: ManualClock, capl
     hostile: Any = "no number"
     for number in range(2 * FOLD_AT):
         latency = hostile if number % 100 == 7 else SECOND
-        target.record((edge.point(target, 0), target.now(), latency, latency, 10))
+        target.record((target.point(edge, 0), target.now(), latency, latency, 10))
     stats = target.stats()
     assert (stats.recorded, stats.errors, dict(stats.dropped_by)) == (2 * FOLD_AT, 6, {"counting": 6})
     assert counted(target.take()) == stats.pending == 2 * FOLD_AT - 6
@@ -195,7 +197,7 @@ def test_checkpoint_whose_size_is_no_size_counts_without_it(manual_clock: Manual
     stats = target.stats()
     assert (stats.recorded, stats.errors, stats.malformed, stats.dropped) == (2, 0, 1, 0)
     (counts,) = target.take()[0].points().values()
-    assert split(counts)[2] == {bin_of(10): 1}
+    assert split(counts)[2] == {bin_index(10): 1}
 
 
 NO_OFFSETS: list[Any] = [None, True, 1.0, float("nan"), "7", b"7", -1, -1001, 1 << 63, 10**5000, [], object()]

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncdsm import Pathway
-from asyncdsm.core import checkpoint
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.aws import KEY, MALFORMED
 from asyncdsm.testing import Captured
+from tests import by_hand
 
 CONTEXT = Pathway(99, 1_700_000_000_000_000_000, 1_700_000_001_000_000_000)
 TEXT = CONTEXT.encode_base64()
@@ -98,7 +98,7 @@ def test_malformed_attributes(captured_streams: Captured, name: str, value: Any)
     kept = deepcopy(attributes)
     arrival = aws.queued(attributes, "body")
     assert arrival.header == MALFORMED
-    pathway = checkpoint.consume(aws.edge("in", "sqs", "q"), *arrival)
+    pathway = by_hand.consume(aws.edge("in", "sqs", "q"), *arrival)
     assert pathway is not None
     assert captured_streams.checkpoints[0].parent == 0
     assert captured_streams.stats().malformed == 1

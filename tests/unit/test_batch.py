@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from asyncdsm.core import checkpoint
-from asyncdsm.core.checkpoint import current_pathway
+from asyncdsm.core.current import current_pathway, set_current
 from asyncdsm.core.pathway import Pathway
 from asyncdsm.integration.batch import ConsumedList, current_task, follow_batch, follow_batches, reaches_caller
 
@@ -31,7 +30,7 @@ class Message:
 
 @pytest.fixture(autouse=True)
 def nothing_current() -> None:
-    checkpoint.set_current(None)
+    set_current(None)
 
 
 def batch_of(messages: list[Any]) -> ConsumedList[Any]:
@@ -50,7 +49,7 @@ def test_batch_of_one_is_the_clients_own_list_and_is_current() -> None:
 
 
 def test_empty_batch_is_the_clients_own_list_and_leaves_nothing_current() -> None:
-    checkpoint.set_current(PATHWAYS[1])
+    set_current(PATHWAYS[1])
     messages = list[str]()
     assert follow_batch(messages, []) is messages
     assert current() is None
@@ -211,7 +210,7 @@ def test_threads_take_from_one_batch() -> None:
                     wrong.append((message, current()))
             if batch[3] != 3 or current() not in {None, 3}:
                 wrong.append(current())
-            checkpoint.set_current(None)
+            set_current(None)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
 from asyncdsm.core.edge import Edge
 from asyncdsm.testing import Captured, ManualClock, capture
+from tests import by_hand
 
 IN = Edge("direction:in", "group:g", "topic:orders", "type:kafka")
 OUT = Edge("direction:out", "topic:invoices", "type:kafka")
@@ -31,18 +32,18 @@ def header_of(clock: ManualClock, hash_: int = 77, began: float = 5.0, sent: flo
 
 
 def test_a_consume_follows_its_message(captured_streams: Captured, clock: ManualClock) -> None:
-    pathway = checkpoint.consume(IN, header_of(clock), 200)
+    pathway = by_hand.consume(IN, header_of(clock), 200)
     (made,) = captured_streams.consumed("orders")
     assert (made.parent, made.edge_latency, made.pathway_latency, made.size) == (77, 2.0, 5.0, 200)
     assert asyncdsm.current_pathway() == pathway == Pathway(made.hash, clock.now_ns - 5 * SECOND, clock.now_ns)
 
 
 def test_a_produce_hangs_on_the_last_consume(captured_streams: Captured, clock: ManualClock) -> None:
-    consumed = checkpoint.consume(IN, header_of(clock))
+    consumed = by_hand.consume(IN, header_of(clock))
     clock.advance(0.5)
-    first = checkpoint.produce(OUT)
+    first = by_hand.produce(OUT)
     clock.advance(0.25)
-    checkpoint.produce(OUT)
+    by_hand.produce(OUT)
     one, two = captured_streams.produced("invoices")
     assert consumed is not None
     assert one.parent == two.parent == consumed.hash
@@ -53,7 +54,7 @@ def test_a_produce_hangs_on_the_last_consume(captured_streams: Captured, clock: 
 
 
 def test_a_produce_with_nothing_consumed_begins_a_pathway(captured_streams: Captured) -> None:
-    checkpoint.produce(OUT)
+    by_hand.produce(OUT)
     (made,) = captured_streams.produced()
     assert (made.parent, made.edge_latency, made.pathway_latency) == (0, 0.0, 0.0)
 
@@ -61,20 +62,20 @@ def test_a_produce_with_nothing_consumed_begins_a_pathway(captured_streams: Capt
 def test_a_message_without_context_begins_anew_at_the_brokers_time(
     captured_streams: Captured, clock: ManualClock
 ) -> None:
-    checkpoint.consume(IN, header_of(clock))
-    checkpoint.consume(IN, None, broker_ns=clock.now_ns - 3 * SECOND)
+    by_hand.consume(IN, header_of(clock))
+    by_hand.consume(IN, None, broker_ns=clock.now_ns - 3 * SECOND)
     made = captured_streams.consumed()[-1]
     assert (made.parent, made.edge_latency, made.pathway_latency) == (0, 3.0, 3.0)
 
 
 def test_a_context_from_the_future_is_malformed(captured_streams: Captured, clock: ManualClock) -> None:
-    checkpoint.consume(IN, header_of(clock, began=0, sent=-61))
+    by_hand.consume(IN, header_of(clock, began=0, sent=-61))
     assert captured_streams.consumed()[0].parent == 0
     assert captured_streams.stats().malformed == 1
 
 
 def test_a_clock_that_is_a_little_ahead_measures_zero(captured_streams: Captured, clock: ManualClock) -> None:
-    checkpoint.consume(IN, header_of(clock, began=-1, sent=-1))
+    by_hand.consume(IN, header_of(clock, began=-1, sent=-1))
     made = captured_streams.consumed()[0]
     assert (made.parent, made.edge_latency, made.pathway_latency) == (77, 0.0, 0.0)
 
@@ -82,21 +83,21 @@ def test_a_clock_that_is_a_little_ahead_measures_zero(captured_streams: Captured
 @given(header=st.one_of(st.binary(max_size=300), st.text(max_size=300)))
 def test_no_header_raises(header: str | bytes) -> None:
     with capture() as captured:
-        assert checkpoint.consume(IN, header) is not None
+        assert by_hand.consume(IN, header) is not None
         assert len(captured.consumed()) == 1
 
 
 def test_using_leaves_nothing_behind(captured_streams: Captured) -> None:
     inside = Pathway(5, 1, 1)
-    with checkpoint.continuing(inside):
-        checkpoint.produce(OUT)
+    with current.restored(inside):
+        by_hand.produce(OUT)
     assert asyncdsm.current_pathway() is None
     assert captured_streams.produced()[0].parent == 5
 
 
 def test_nothing_runs_nothing_happens() -> None:
-    assert checkpoint.consume(IN, "x") is None
-    assert checkpoint.produce(OUT) is None
+    assert by_hand.consume(IN, "x") is None
+    assert by_hand.produce(OUT) is None
     assert asyncdsm.set_produce_checkpoint("kafka", "t", lambda *_: pytest.fail("called")) is None
     assert asyncdsm.set_consume_checkpoint("kafka", "t", lambda _: pytest.fail("called")) is None
 
@@ -108,10 +109,10 @@ async def test_every_task_has_its_own_pathway(
     import anyio
 
     async def follow(number: int) -> None:
-        consumed = checkpoint.consume(IN, header_of(clock, hash_=number))
+        consumed = by_hand.consume(IN, header_of(clock, hash_=number))
         for _ in range(number % 4 + 1):
             await anyio.lowlevel.checkpoint()
-        header = checkpoint.produce(OUT)
+        header = by_hand.produce(OUT)
         assert header is not None
         assert consumed is not None
         sent[Pathway.decode_base64(header)] = consumed.hash  # type: ignore[index]
@@ -159,34 +160,34 @@ def test_an_edge_starts_over_with_another_service() -> None:
     hashes = set()
     for service in ("one", "two"):
         with capture(service=service) as captured:
-            checkpoint.produce(edge)
+            by_hand.produce(edge)
             hashes.add(captured.checkpoints[0].hash)
     assert len(hashes) == 2
 
 
 async def test_a_task_made_before_does_not_see_it(captured_streams: Captured, anyio_backend_name: str) -> None:
     before = copy_context()
-    checkpoint.consume(IN, None)
+    by_hand.consume(IN, None)
     assert before.run(asyncdsm.current_pathway) is None
     if anyio_backend_name == "asyncio":
         assert await asyncio.to_thread(asyncdsm.current_pathway) == asyncdsm.current_pathway()
 
 
 async def test_what_is_counted_above_is_not_counted_below(captured_streams: Captured) -> None:
-    with checkpoint.counted_above():
+    with current.suppress_nested_checkpoints():
         assert asyncdsm.current_pathway() is None
     came = Pathway(77, 1, 1)
-    checkpoint.set_current(came)
-    with checkpoint.counted_above():
+    current.set_current(came)
+    with current.suppress_nested_checkpoints():
         assert asyncdsm.current_pathway() == came
-        assert checkpoint.prepare(OUT) is None
-        assert checkpoint.produce(OUT) is None
-        with checkpoint.counted_above():
-            assert checkpoint.prepare(OUT) is None
+        assert checkpoint.begin_produce(OUT) is None
+        assert by_hand.produce(OUT) is None
+        with current.suppress_nested_checkpoints():
+            assert checkpoint.begin_produce(OUT) is None
             later = copy_context()
-        assert checkpoint.prepare(OUT) is None
+        assert checkpoint.begin_produce(OUT) is None
     assert asyncdsm.current_pathway() == came
-    assert checkpoint.produce(OUT) is not None
+    assert by_hand.produce(OUT) is not None
     assert later.run(asyncdsm.current_pathway) == came  # of a task that was made inside and lives on
-    later.run(checkpoint.produce, OUT)
+    later.run(by_hand.produce, OUT)
     assert [made.parent for made in captured_streams.produced()] == [came.hash] * 2

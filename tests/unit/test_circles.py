@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 from asyncdsm import Pathway
-from asyncdsm.core import checkpoint
 from asyncdsm.core.cycles import MOST_ROUNDS, MOST_WATCHED
 from asyncdsm.core.edge import Edge
 from asyncdsm.testing import Captured, ManualClock, capture
+from tests import by_hand
 
 
 def edges(name: str) -> tuple[Edge, Edge]:
@@ -17,9 +17,9 @@ def edges(name: str) -> tuple[Edge, Edge]:
 
 def pass_on(out: Edge, into: Edge, clock: ManualClock, seconds: float = 0.002) -> None:
     """Produce a message, and consume it later."""
-    header = checkpoint.produce(out)
+    header = by_hand.produce(out)
     clock.advance(seconds)
-    checkpoint.consume(into, header)
+    by_hand.consume(into, header)
 
 
 def points(captured: Captured) -> int:
@@ -66,8 +66,8 @@ def test_many_pathways_that_started_at_once_and_meet_on_an_edge_keep_their_paren
     with capture(now=clock) as captured:
         for number in range(1, 200):
             clock.advance(0.002)
-            checkpoint.consume(into, Pathway(number, sent, sent).encode_base64())
-            checkpoint.produce(out)
+            by_hand.consume(into, Pathway(number, sent, sent).encode_base64())
+            by_hand.produce(out)
     assert [made.parent for made in captured.consumed()] == list(range(1, 200))
 
 
@@ -84,11 +84,11 @@ def test_only_so_many_pathways_are_watched() -> None:
     clock, jobs = ManualClock(), edges("jobs")
     with capture(now=clock) as captured:
         for number in range(2 * MOST_WATCHED):
-            checkpoint.consume(jobs[1], Pathway(number + 1, clock.now_ns, clock.now_ns).encode_base64())
-            checkpoint.produce(jobs[0])
+            by_hand.consume(jobs[1], Pathway(number + 1, clock.now_ns, clock.now_ns).encode_base64())
+            by_hand.produce(jobs[0])
             clock.advance(0.001)
-        circles = captured.circles
-        assert len(circles._ways) == MOST_WATCHED
+        cycles = captured._cycles
+        assert len(cycles._steps) == MOST_WATCHED
 
 
 def test_answers_of_a_hundred_branches_that_come_back_on_one_queue_keep_their_parents() -> None:
@@ -98,10 +98,10 @@ def test_answers_of_a_hundred_branches_that_come_back_on_one_queue_keep_their_pa
     with capture(now=clock) as captured:
         for number in range(100):
             clock.advance(0.003)
-            checkpoint.produce(tasks)
+            by_hand.produce(tasks)
             answer = Pathway(1000 + number, started, clock.now_ns)
             clock.advance(0.003)
-            checkpoint.consume(answers, answer.encode_base64())
-            checkpoint.produce(done)
+            by_hand.consume(answers, answer.encode_base64())
+            by_hand.produce(done)
     assert [made.parent for made in captured.consumed()] == list(range(1000, 1100))
     assert all(made.pathway_latency > 0 for made in captured.consumed())

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdsm._internal import log
-from asyncdsm.core.counters import Accounts
-from asyncdsm.delivery.exporters import NoEndpoint, Refused, TryAgain
+from asyncdsm.core.counters import Counters
 from asyncdsm.delivery.outbox import Outbox, Parcel
-from asyncdsm.delivery.retry import LOOK_AGAIN_SECONDS, Delivery
+from asyncdsm.delivery.retry import ENDPOINT_CHECK_SECONDS, Delivery
+from asyncdsm.errors import NoEndpointError, PayloadRefusedError, TemporaryDeliveryError
 
 
 @pytest.fixture(autouse=True)
 def forget_what_was_said() -> None:
-    log.forget()
+    log.forget_warnings()
 
 
 class Scripted:
@@ -42,84 +42,84 @@ class Scripted:
         pass
 
 
-def filled(*counts: int, limit: int = 1 << 20) -> tuple[Outbox, Accounts, Delivery]:
-    accounts = Accounts()
-    outbox = Outbox(limit, accounts)
+def filled(*counts: int, limit: int = 1 << 20) -> tuple[Outbox, Counters, Delivery]:
+    counters = Counters()
+    outbox = Outbox(limit, counters)
     for count in counts:
-        accounts.record(count)
-        outbox.put(Parcel(str(count).encode(), count))
-    return outbox, accounts, Delivery(outbox, accounts, 0.2, jitter=lambda: 1.0)
+        counters.record(count)
+        outbox.enqueue(Parcel(str(count).encode(), count))
+    return outbox, counters, Delivery(outbox, counters, 0.2, jitter=lambda: 1.0)
 
 
 async def test_oldest_first() -> None:
-    outbox, accounts, delivery = filled(1, 2, 3)
+    outbox, counters, delivery = filled(1, 2, 3)
     exporter = Scripted()
-    assert await delivery.run(exporter)
+    assert await delivery.deliver_waiting(exporter)
     assert exporter.taken == [b"1", b"2", b"3"]
-    assert (len(outbox), accounts.snapshot().delivered) == (0, 6)
+    assert (len(outbox), counters.snapshot().delivered) == (0, 6)
 
 
 async def test_a_failure_keeps_the_order_and_waits_longer_each_time() -> None:
-    outbox, accounts, delivery = filled(1, 2)
-    exporter = Scripted(TryAgain("no"), None, OSError("no"), TryAgain("no"))
+    outbox, counters, delivery = filled(1, 2)
+    exporter = Scripted(TemporaryDeliveryError("no"), None, OSError("no"), TemporaryDeliveryError("no"))
     waits = []
     for _ in range(3):
-        assert not await delivery.run(exporter)
-        waits.append(round(delivery.due - anyio.current_time(), 1))
-    assert await delivery.run(exporter)
+        assert not await delivery.deliver_waiting(exporter)
+        waits.append(round(delivery.next_attempt_at - anyio.current_time(), 1))
+    assert await delivery.deliver_waiting(exporter)
     assert exporter.taken == [b"1", b"2"]
     assert waits == [0.5, 0.5, 1.0]  # the second failure follows a delivery
-    assert accounts.snapshot().pending == 0
+    assert counters.snapshot().pending == 0
 
 
 async def test_agent_that_took_payloads_and_answers_404_is_tried_again_soon() -> None:
     _, _, delivery = filled(1, 2)
-    exporter = Scripted(None, NoEndpoint("HTTP status 404"), NoEndpoint("HTTP status 404"))
+    exporter = Scripted(None, NoEndpointError("HTTP status 404"), NoEndpointError("HTTP status 404"))
     for wait in (0.5, 1.0):
-        assert not await delivery.run(exporter)
-        assert round(delivery.due - anyio.current_time(), 1) == wait
-    assert await delivery.run(exporter)
+        assert not await delivery.deliver_waiting(exporter)
+        assert round(delivery.next_attempt_at - anyio.current_time(), 1) == wait
+    assert await delivery.deliver_waiting(exporter)
     assert (exporter.taken, exporter.listed) == ([b"1", b"2"], 0)
 
 
 async def test_delays_grow_to_half_a_minute() -> None:
     _, _, delivery = filled(1)
-    exporter = Scripted(*[TryAgain("no")] * 20)
+    exporter = Scripted(*[TemporaryDeliveryError("no")] * 20)
     delays = []
     for _ in range(10):
-        await delivery.run(exporter)
-        delays.append(delivery.delay())
+        await delivery.deliver_waiting(exporter)
+        delays.append(delivery.backoff_seconds())
     assert delays == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
 
 
 async def test_retry_after_is_honoured() -> None:
     _, _, delivery = filled(1)
-    await delivery.run(Scripted(TryAgain("busy", after=42)))
-    assert delivery.due - anyio.current_time() == pytest.approx(42, abs=1)
+    await delivery.deliver_waiting(Scripted(TemporaryDeliveryError("busy", retry_after=42)))
+    assert delivery.next_attempt_at - anyio.current_time() == pytest.approx(42, abs=1)
 
 
 async def test_a_refusal_is_counted_said_once_and_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    outbox, accounts, delivery = filled(5, 6, 7)
-    exporter = Scripted(Refused("HTTP status 400"), Refused("HTTP status 400"))
-    assert await delivery.run(exporter)
+    outbox, counters, delivery = filled(5, 6, 7)
+    exporter = Scripted(PayloadRefusedError("HTTP status 400"), PayloadRefusedError("HTTP status 400"))
+    assert await delivery.deliver_waiting(exporter)
     assert exporter.taken == [b"7"]
-    assert accounts.snapshot().dropped_by == {"rejected": 11}
+    assert counters.snapshot().dropped_by == {"rejected": 11}
     assert len(caplog.records) == 1
 
 
 async def test_an_agent_without_the_endpoint(caplog: pytest.LogCaptureFixture) -> None:
-    outbox, accounts, delivery = filled(5)
-    exporter = Scripted(NoEndpoint("404"), NoEndpoint("404"))
+    outbox, counters, delivery = filled(5)
+    exporter = Scripted(NoEndpointError("404"), NoEndpointError("404"))
     for _ in range(2):
-        assert not await delivery.run(exporter)
-        assert delivery.due - anyio.current_time() == pytest.approx(LOOK_AGAIN_SECONDS, abs=1)
+        assert not await delivery.deliver_waiting(exporter)
+        assert delivery.next_attempt_at - anyio.current_time() == pytest.approx(ENDPOINT_CHECK_SECONDS, abs=1)
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert "7.34" in warnings[0].getMessage()
     assert exporter.listed == 1
-    assert accounts.snapshot().pending == 5
-    assert await delivery.run(exporter)
-    assert accounts.snapshot().delivered == 5
+    assert counters.snapshot().pending == 5
+    assert await delivery.deliver_waiting(exporter)
+    assert counters.snapshot().delivered == 5
 
 
 async def test_a_request_that_takes_too_long_is_tried_again() -> None:
@@ -127,9 +127,9 @@ async def test_a_request_that_takes_too_long_is_tried_again() -> None:
         async def export(self, payload: bytes) -> None:
             await anyio.sleep_forever()
 
-    outbox, accounts, delivery = filled(5)
-    assert not await delivery.run(Hanging())
-    assert (len(outbox), accounts.snapshot().pending) == (1, 5)
+    outbox, counters, delivery = filled(5)
+    assert not await delivery.deliver_waiting(Hanging())
+    assert (len(outbox), counters.snapshot().pending) == (1, 5)
 
 
 async def test_cancelled_in_the_middle_loses_nothing() -> None:
@@ -137,36 +137,36 @@ async def test_cancelled_in_the_middle_loses_nothing() -> None:
         async def export(self, payload: bytes) -> None:
             await anyio.sleep_forever()
 
-    outbox, accounts, delivery = filled(5)
+    outbox, counters, delivery = filled(5)
     with anyio.move_on_after(0.05):
-        await delivery.run(Hanging())
-    assert (len(outbox), accounts.snapshot().pending) == (1, 5)
+        await delivery.deliver_waiting(Hanging())
+    assert (len(outbox), counters.snapshot().pending) == (1, 5)
 
 
 async def test_the_oldest_goes_first_when_there_is_no_room() -> None:
-    outbox, accounts, delivery = filled(100, 200, 300, limit=7)
-    assert accounts.snapshot().dropped_by == {"outbox": 100}
+    outbox, counters, delivery = filled(100, 200, 300, limit=7)
+    assert counters.snapshot().dropped_by == {"outbox": 100}
     exporter = Scripted()
-    await delivery.run(exporter)
+    await delivery.deliver_waiting(exporter)
     assert exporter.taken == [b"200", b"300"]
 
 
 @given(actions=st.lists(st.tuples(st.sampled_from(["put", "take", "back", "drop"]), st.integers(1, 60))))
 def test_the_outbox_never_exceeds_its_bytes_nor_loses_count(actions: list[tuple[str, int]]) -> None:
-    accounts = Accounts()
-    outbox, held = Outbox(100, accounts), list[Parcel]()
+    counters = Counters()
+    outbox, held = Outbox(100, counters), list[Parcel]()
     for action, size in actions:
         if action == "put":
-            accounts.record(size)
-            outbox.put(Parcel(bytes(size), size))
-        elif action == "take" and (parcel := outbox.take()):
+            counters.record(size)
+            outbox.enqueue(Parcel(bytes(size), size))
+        elif action == "take" and (parcel := outbox.dequeue()):
             held.append(parcel)
         elif action == "back" and held:
-            outbox.put_back(held.pop())
+            outbox.requeue(held.pop())
         elif action == "drop":
             outbox.drop_all("shutdown")
         assert outbox.size <= 100
-        stats = accounts.snapshot()
+        stats = counters.snapshot()
         waiting = outbox.size + sum(parcel.checkpoints for parcel in held)  # here a parcel has a byte per checkpoint
         assert stats.pending == waiting
         assert stats.recorded == stats.delivered + stats.pending + stats.dropped
@@ -188,28 +188,31 @@ class Timed(Scripted):
         self.taken.append(payload)
 
 
-def refused(*, in_group: bool = False) -> TryAgain:
+def refused(*, in_group: bool = False) -> TemporaryDeliveryError:
     """Return the error of a port where nothing listens, as the HTTP client raises it."""
     cause: BaseException = ConnectionRefusedError(111, "refused")
     if in_group:
         cause = OSError("all attempts failed")
         cause.__cause__ = ExceptionGroup("", [ConnectionRefusedError(111, "refused"), ConnectionRefusedError(111, "")])
-    error = TryAgain("no connection")
+    error = TemporaryDeliveryError("no connection")
     error.__cause__ = cause
     return error
 
 
-@pytest.mark.parametrize("failure", [TryAgain("HTTP status 503"), OSError("reset"), TryAgain("busy", after=0.2)])
+@pytest.mark.parametrize(
+    "failure",
+    [TemporaryDeliveryError("HTTP status 503"), OSError("reset"), TemporaryDeliveryError("busy", retry_after=0.2)],
+)
 async def test_agent_that_is_busy_at_exit_gets_the_whole_deadline(failure: Exception) -> None:
-    outbox, accounts, delivery = filled(5, 6)
+    outbox, counters, delivery = filled(5, 6)
     exporter = Timed(1.2, failure)
     with anyio.fail_after(10):
         await delivery.drain(exporter)
     assert exporter.taken == [b"5", b"6"]
-    assert (len(outbox), accounts.snapshot().delivered) == (0, 11)
+    assert (len(outbox), counters.snapshot().delivered) == (0, 11)
 
 
-@pytest.mark.parametrize("failure", [refused(), refused(in_group=True), NoEndpoint("404")])
+@pytest.mark.parametrize("failure", [refused(), refused(in_group=True), NoEndpointError("404")])
 async def test_agent_that_is_not_there_at_exit_is_given_up_early(failure: Exception) -> None:
     outbox, _, delivery = filled(5)
     exporter = Timed(60, failure)
@@ -220,8 +223,8 @@ async def test_agent_that_is_not_there_at_exit_is_given_up_early(failure: Except
 
 async def test_agent_that_answered_before_and_is_away_at_exit_gets_the_whole_deadline() -> None:
     outbox, _, delivery = filled(5)
-    await delivery.run(Scripted())
-    outbox.put(Parcel(b"6", 6))
+    await delivery.deliver_waiting(Scripted())
+    outbox.enqueue(Parcel(b"6", 6))
     exporter = Timed(1.2, refused())
     with anyio.fail_after(10):
         await delivery.drain(exporter)
@@ -236,10 +239,10 @@ async def test_request_without_an_answer_at_exit_leaves_time_for_another() -> No
                 await anyio.sleep_forever()
             await super().export(payload)
 
-    outbox, accounts = filled(5)[:2]
+    outbox, counters = filled(5)[:2]
     exporter = Hanging()
     with anyio.fail_after(3):
-        await Delivery(outbox, accounts, 60).drain(exporter)
+        await Delivery(outbox, counters, 60).drain(exporter)
     assert exporter.taken == [b"5"]
 
 
@@ -250,16 +253,16 @@ async def test_slow_answer_at_exit_is_waited_for_beside_a_second_request() -> No
             await anyio.sleep(0.9 if self.listed == 1 else 60)
             await super().export(payload)
 
-    outbox, accounts = filled(5)[:2]
+    outbox, counters = filled(5)[:2]
     exporter = Slow()
     with anyio.fail_after(1.5):
-        await Delivery(outbox, accounts, 60).drain(exporter)
+        await Delivery(outbox, counters, 60).drain(exporter)
     assert (exporter.taken, exporter.listed) == ([b"5"], 2)
-    assert accounts.snapshot().delivered == 5
+    assert counters.snapshot().delivered == 5
 
 
 async def test_refusal_at_exit_is_not_hedged() -> None:
-    _, accounts, delivery = filled(5)
+    _, counters, delivery = filled(5)
     with anyio.fail_after(60):
-        await delivery.drain(Scripted(Refused("HTTP status 400")))
-    assert accounts.snapshot().dropped_by == {"rejected": 5}
+        await delivery.drain(Scripted(PayloadRefusedError("HTTP status 400")))
+    assert counters.snapshot().dropped_by == {"rejected": 5}

@@ -73,7 +73,7 @@ def test_a_wrong_setting(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     environ.setenv("DD_DATA_STREAMS_ENABLED", "maybe")
     code, said = found(capsys)
     assert (code, said["well"]) == (1, False)
-    assert "DD_DATA_STREAMS_ENABLED is 'maybe'" in said["problem"]
+    assert "DD_DATA_STREAMS_ENABLED must be true or false, got 'maybe'" in said["problem"]
     assert main(["doctor"]) == 1
     assert "Nothing is measured: DD_DATA_STREAMS_ENABLED" in capsys.readouterr().out
 

@@ -14,9 +14,9 @@ import pytest
 import trustme
 
 from asyncdsm import Settings
-from asyncdsm.delivery.exporters import NoEndpoint, Refused, TryAgain
 from asyncdsm.delivery.exporters.agent import AgentExporter
 from asyncdsm.delivery.exporters.container import container_id
+from asyncdsm.errors import NoEndpointError, PayloadRefusedError, TemporaryDeliveryError
 from tests.brokers.process import free_port
 from tests.intake import RESET, Intake, running_intake
 
@@ -78,7 +78,7 @@ def intake_with_tls(tmp_path: Path) -> Iterator[Intake]:
 
 async def test_over_tls(intake_with_tls: Intake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async with exporter(intake_with_tls.url) as stranger:
-        with pytest.raises(TryAgain, match="certificate"):
+        with pytest.raises(TemporaryDeliveryError, match="certificate"):
             await stranger.export(b"payload")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     async with exporter(intake_with_tls.url) as agent:
@@ -90,7 +90,7 @@ async def test_without_an_agent(intake: Intake) -> None:
     async with exporter(intake.url, api_key="secret") as direct:
         await direct.export(b"payload")
         intake.answer = 404
-        with pytest.raises(Refused):
+        with pytest.raises(PayloadRefusedError):
             await direct.export(b"payload")
     _, path, headers, _ = intake.requests[0]
     assert (path, headers["dd-api-key"]) == ("/api/v0.1/pipeline_stats", "secret")
@@ -100,7 +100,7 @@ async def test_without_an_agent(intake: Intake) -> None:
 async def test_worth_another_try(intake: Intake, status: int) -> None:
     intake.answer = status
     async with exporter(intake.url) as agent:
-        with pytest.raises(TryAgain, match=str(status)):
+        with pytest.raises(TemporaryDeliveryError, match=str(status)):
             await agent.export(b"payload")
 
 
@@ -108,14 +108,14 @@ async def test_worth_another_try(intake: Intake, status: int) -> None:
 async def test_refused(intake: Intake, status: int) -> None:
     intake.answer = status
     async with exporter(intake.url) as agent:
-        with pytest.raises(Refused, match=str(status)):
+        with pytest.raises(PayloadRefusedError, match=str(status)):
             await agent.export(b"payload")
 
 
 async def test_an_old_agent(intake: Intake) -> None:
     intake.answer = 404
     async with exporter(intake.url) as agent:
-        with pytest.raises(NoEndpoint):
+        with pytest.raises(NoEndpointError):
             await agent.export(b"payload")
         assert not await agent.lists_endpoint()
         intake.endpoints.append("/v0.1/pipeline_stats")
@@ -128,19 +128,19 @@ async def test_retry_after(intake: Intake, in_seconds: bool) -> None:
     when = datetime.now(UTC) + timedelta(seconds=100)
     intake.headers["Retry-After"] = "100" if in_seconds else format_datetime(when, usegmt=True)
     async with exporter(intake.url) as agent:
-        with pytest.raises(TryAgain) as caught:
+        with pytest.raises(TemporaryDeliveryError) as caught:
             await agent.export(b"payload")
-    assert caught.value.after == pytest.approx(100, abs=2)
+    assert caught.value.retry_after == pytest.approx(100, abs=2)
 
 
 async def test_nobody_there_and_cut_off(intake: Intake) -> None:
     async with exporter(f"http://127.0.0.1:{free_port()}") as nobody:
-        with pytest.raises(TryAgain):
+        with pytest.raises(TemporaryDeliveryError):
             await nobody.export(b"payload")
         assert not await nobody.lists_endpoint()
     intake.answer = RESET
     async with exporter(intake.url) as agent:
-        with pytest.raises(TryAgain):
+        with pytest.raises(TemporaryDeliveryError):
             await agent.export(b"payload")
 
 

@@ -23,7 +23,7 @@ counted: list[str] = []
 @pytest.fixture(autouse=True)
 def forget() -> None:
     counted.clear()
-    log.forget()
+    log.forget_warnings()
 
 
 class Client:

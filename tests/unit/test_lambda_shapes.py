@@ -194,7 +194,7 @@ class Raising:
 def test_unknown_shape_goes_through_is_counted_and_said_once(
     captured_streams: Captured, caplog: pytest.LogCaptureFixture, unknown: Any
 ) -> None:
-    log.forget()
+    log.forget_warnings()
     for _ in range(2):
         (message,) = consume_lambda_event(unknown)
         assert message is unknown
@@ -217,7 +217,7 @@ def test_class_whose_members_raise_goes_through(captured_streams: Captured) -> N
 def test_event_of_another_source_is_no_error(
     captured_streams: Captured, caplog: pytest.LogCaptureFixture, other: Any
 ) -> None:
-    log.forget()
+    log.forget_warnings()
     assert len(consume_lambda_event(other)) == 1
     assert captured_streams.stats().malformed == 0
     assert caplog.records == []

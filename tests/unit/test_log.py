@@ -11,12 +11,12 @@ from asyncdsm._internal import log
 
 @pytest.fixture(autouse=True)
 def forget_what_was_said() -> Iterator[None]:
-    log.forget()
+    log.forget_warnings()
     yield
-    log.forget()
+    log.forget_warnings()
 
 
-@pytest.mark.parametrize("say", [log.warn, log.inform])
+@pytest.mark.parametrize("say", [log.warn, log.info])
 def test_a_name_from_outside_adds_no_line(caplog: pytest.LogCaptureFixture, say: object) -> None:
     caplog.set_level("INFO")
     assert callable(say)

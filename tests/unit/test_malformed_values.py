@@ -12,13 +12,14 @@ import pytest
 import asyncdsm
 from asyncdsm import DataStreams, Lag, Settings, UnknownClientError
 from asyncdsm._internal import log
-from asyncdsm.core import checkpoint, lag
+from asyncdsm.core import current, lag
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Pathway
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.delivery.payload import pack, unpack
 from asyncdsm.testing import Captured, ManualClock
+from tests import by_hand
 from tests.unit.test_aggregate import NO_OFFSETS
 
 Carrier = dict[str, str]
@@ -34,13 +35,13 @@ def type_of(value: object) -> str:
 
 @pytest.fixture(autouse=True)
 def forget() -> Iterator[None]:
-    log.forget()
+    log.forget_warnings()
     yield
-    checkpoint.set_current(None)
+    current.set_current(None)
 
 
 def ends_well(streams: DataStreams, malformed: int, recorded: int) -> None:
-    """Check the accounts of a DataStreams that was closed."""
+    """Check the counters of a DataStreams that was closed."""
     stats = streams.stats
     assert (stats.malformed, stats.errors) == (malformed, 0)
     assert stats.recorded == stats.delivered == recorded
@@ -144,7 +145,7 @@ def test_malformed_values_are_not_raised_under_test_either(captured_streams: Cap
     nothing: Any = None
     asyncdsm.track_kafka_commit("g", "t", 0, nothing)
     asyncdsm.set_produce_checkpoint("nats", nothing, Carrier().__setitem__)
-    assert captured_streams.accounts.snapshot().malformed == 2
+    assert captured_streams.counters.snapshot().malformed == 2
     assert captured_streams.checkpoints == []
 
 
@@ -162,7 +163,7 @@ def test_context_of_any_type_is_read_as_none(header: Any) -> None:
 @pytest.mark.parametrize("broker_ns", ["1", 1.5, float("nan"), True, b"1", [], object()], ids=type_of)
 def test_broker_time_that_is_no_number_is_no_beginning(broker_ns: Any) -> None:
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
-        pathway = checkpoint.consume(Edge("direction:in", "topic:t"), None, 5, broker_ns)
+        pathway = by_hand.consume(Edge("direction:in", "topic:t"), None, 5, broker_ns)
         assert pathway is not None
         assert pathway.pathway_start_ns == pathway.edge_start_ns
     ends_well(streams, malformed=1, recorded=1)
@@ -180,7 +181,7 @@ def test_wrong_entry_in_a_bucket_is_lost_alone(manual_clock: ManualClock) -> Non
     aggregator = Aggregator("s", None, now=manual_clock)
     good, wrong = Edge("a:good"), Edge("a:wrong")
     for edge in (good, wrong, wrong):
-        aggregator.record((edge.point(aggregator, 0), manual_clock.now_ns, 5, 5, 7))
+        aggregator.record((aggregator.point(edge, 0), manual_clock.now_ns, 5, 5, 7))
     wrong.tags = ("topic:\ud800",)  # no bytes in UTF-8
     aggregator.record_offset(("type:kafka_commit",), 5)
     (bucket,) = aggregator.take()
@@ -195,8 +196,8 @@ def test_wrong_entry_in_a_bucket_is_lost_alone(manual_clock: ManualClock) -> Non
 def test_what_cannot_be_encoded_is_counted_as_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = Edge("a:wrong")
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
-        checkpoint.consume(Edge("a:good"))
-        checkpoint.consume(wrong)
+        by_hand.consume(Edge("a:good"))
+        by_hand.consume(wrong)
         monkeypatch.setattr(wrong, "tags", ("topic:\ud800",))
     stats = streams.stats
     assert (stats.recorded, stats.delivered, dict(stats.dropped_by)) == (2, 1, {"encoding": 1})
@@ -221,7 +222,7 @@ def test_client_that_cannot_tell_its_lag_takes_no_other_with_it() -> None:
     exporter = MemoryExporter()
     with DataStreams(Settings(service="s"), exporter=exporter) as streams:
         for source in sources:
-            lag.add_source(source)
+            lag.add_lag_source(source)
         assert Lag("g", "t", 0, 3, end=9) in streams.lag()
     assert streams.stats.errors >= 1
     values = [each.value for payload in exporter.payloads for each in (payload.stats or [])[0].backlogs or []]

@@ -1,4 +1,4 @@
-"""The counting as a state machine, against plain dicts: samples, buckets, points, offsets and the accounts."""
+"""The counting as a state machine, against plain dicts: samples, buckets, points, offsets and the counters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.bucket import Bucket, split
 from asyncdsm.core.edge import Edge
-from asyncdsm.core.histogram import bin_of
+from asyncdsm.core.histogram import bin_index
 from asyncdsm.testing import ManualClock
 
 SECOND = 1_000_000_000
@@ -66,7 +66,7 @@ class CountingMachine(RuleBasedStateMachine):
         size=st.none() | st.integers(0, 10**9),
     )
     def record(self, edge: int, parent: int, edge_ns: int, pathway_ns: int, size: int | None) -> None:
-        point = self.edges[edge].point(self.aggregator, parent)
+        point = self.aggregator.point(self.edges[edge], parent)
         self.aggregator.record((point, self.clock.now_ns, edge_ns, pathway_ns, size))
         self.recorded += 1
         place, bucket = (edge, parent), self.bucket()
@@ -76,10 +76,10 @@ class CountingMachine(RuleBasedStateMachine):
             self.lose("points", 1)
             return
         counts = bucket.points.setdefault(place, Counter())
-        counts["edge", bin_of(edge_ns / SECOND)] += 1
-        counts["pathway", bin_of(pathway_ns / SECOND)] += 1
+        counts["edge", bin_index(edge_ns / SECOND)] += 1
+        counts["pathway", bin_index(pathway_ns / SECOND)] += 1
         if size is not None:
-            counts["size", bin_of(size)] += 1
+            counts["size", bin_index(size)] += 1
         bucket.recorded += 1
 
     @rule(committed=st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 1000)), max_size=8))
@@ -125,19 +125,19 @@ class CountingMachine(RuleBasedStateMachine):
     @rule()
     def deliver(self) -> None:
         bucket = self.away.pop(0)
-        self.aggregator.accounts.deliver(bucket.recorded)
+        self.aggregator.counters.deliver(bucket.recorded)
         self.delivered += bucket.recorded
 
     @precondition(lambda self: self.away)
     @rule(cause=st.sampled_from(["outbox", "rejected", "shutdown", "encoding"]))
     def lose_a_bucket(self, cause: str) -> None:
         bucket = self.away.pop(0)
-        self.aggregator.accounts.drop(cause, bucket.recorded)
+        self.aggregator.counters.drop(cause, bucket.recorded)
         self.lose(cause, bucket.recorded)
 
     @rule(what=st.sampled_from(["malformed", "not_propagated", "errors"]))
     def note(self, what: str) -> None:
-        self.aggregator.accounts.note(what)
+        self.aggregator.counters.increment(what)
         self.noted[what] += 1
 
     @rule()

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from asyncdsm.core.counters import Accounts
+from asyncdsm.core.counters import Counters
 from asyncdsm.delivery.outbox import Outbox, Parcel
 
 LIMIT = 100
@@ -17,8 +17,8 @@ class OutboxMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.accounts = Accounts()
-        self.outbox = Outbox(LIMIT, self.accounts)
+        self.counters = Counters()
+        self.outbox = Outbox(LIMIT, self.counters)
         self.held: Parcel | None = None
         # The model: what waits, oldest first, and what became of the rest.
         self.waiting: list[Parcel] = []
@@ -41,23 +41,23 @@ class OutboxMachine(RuleBasedStateMachine):
     def put(self, size: int, checkpoints: int) -> None:
         self.number += 1
         parcel = Parcel(bytes([self.number % 256]) * size, checkpoints)
-        self.accounts.record(checkpoints)
+        self.counters.record(checkpoints)
         self.recorded += checkpoints
         self.waiting.append(parcel)
-        assert self.outbox.put(parcel) == self.make_room()
+        assert self.outbox.enqueue(parcel) == self.make_room()
 
     @precondition(lambda self: self.held is None)
     @rule()
     def take(self) -> None:
         expected = self.waiting.pop(0) if self.waiting else None
-        self.held = self.outbox.take()
+        self.held = self.outbox.dequeue()
         assert self.held == expected
 
     @precondition(lambda self: self.held is not None)
     @rule()
     def deliver(self) -> None:
         assert self.held is not None
-        self.accounts.deliver(self.held.checkpoints)
+        self.counters.deliver(self.held.checkpoints)
         self.delivered += self.held.checkpoints
         self.held = None
 
@@ -65,7 +65,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule()
     def be_refused(self) -> None:
         assert self.held is not None
-        self.accounts.drop("rejected", self.held.checkpoints)
+        self.counters.drop("rejected", self.held.checkpoints)
         self.lose("rejected", self.held.checkpoints)
         self.held = None
 
@@ -74,7 +74,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def put_back(self) -> None:
         assert self.held is not None
         self.waiting.insert(0, self.held)
-        assert self.outbox.put_back(self.held) == self.make_room()
+        assert self.outbox.requeue(self.held) == self.make_room()
         self.held = None
 
     @rule()
@@ -91,7 +91,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @invariant()
     def accounts_are_even(self) -> None:
-        stats = self.accounts.snapshot()
+        stats = self.counters.snapshot()
         waiting = sum(parcel.checkpoints for parcel in self.waiting) + (self.held.checkpoints if self.held else 0)
         assert (stats.recorded, stats.delivered, stats.pending) == (self.recorded, self.delivered, waiting)
         assert {**stats.dropped_by} == self.dropped

@@ -13,7 +13,7 @@ from asyncdsm_asgi.carriers import READERS
 
 from asyncdsm import Pathway, SettingError, Settings, consume_lambda_event
 from asyncdsm._internal import log
-from asyncdsm.core import checkpoint, lag
+from asyncdsm.core import lag
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
 from asyncdsm.delivery.exporters.agent import AgentExporter, _seconds
@@ -21,6 +21,7 @@ from asyncdsm.delivery.payload import pack, unpack
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.amqp import bytes_of
 from asyncdsm.testing import Captured
+from tests import by_hand
 from tests.intake import Intake, running_intake
 
 SURROGATE = "\ud800"
@@ -43,7 +44,7 @@ def test_a_lambda_record_with_such_a_time_is_counted(captured_streams: Captured)
 
 def test_a_brokers_time_in_the_far_future_is_no_beginning(captured_streams: Captured) -> None:
     edge, far = Edge("direction:in", "topic:t", "type:kafka"), 10**30
-    pathway = checkpoint.consume(edge, None, broker_ns=far)
+    pathway = by_hand.consume(edge, None, broker_ns=far)
     assert pathway is not None
     assert pathway.pathway_start_ns < far
     decoded = Pathway.decode(pathway.encode())
@@ -93,7 +94,7 @@ def test_nor_does_one_in_a_backlog_cost_the_others_their_bucket() -> None:
 )
 def test_a_setting_that_no_request_can_be_made_of(name: str, value: str) -> None:
     given: dict[str, Any] = {name: value}
-    with pytest.raises(SettingError, match=f"^{name} is"):
+    with pytest.raises(SettingError, match=f"^{name} must be"):
         Settings(**given)
 
 
@@ -134,10 +135,10 @@ def test_a_host_that_cannot_be_looked_up() -> None:
 
 def test_a_name_adds_no_line_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     log.warn("edges: %s", "topic:a\nERROR all is lost\x1b[2J")
-    log.inform("edges: %s, %d", "é", 7)
+    log.info("edges: %s, %d", "é", 7)
     assert caplog.messages == ["edges: topic:a\\nERROR all is lost\\x1b[2J"]
     with caplog.at_level(logging.INFO, "asyncdsm"):
-        log.inform("edges: %s, %d", "é", 7)
+        log.info("edges: %s, %d", "é", 7)
     assert caplog.messages[-1] == "edges: é, 7"
 
 

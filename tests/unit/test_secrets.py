@@ -21,10 +21,10 @@ from asyncdsm import DataStreams, SettingError, Settings
 from asyncdsm._internal import log
 from asyncdsm._internal.urls import without_password
 from asyncdsm.cli.doctor import findings, told
-from asyncdsm.core import checkpoint
 from asyncdsm.core.edge import Edge
-from asyncdsm.delivery.exporters import DeliveryError
 from asyncdsm.delivery.exporters.agent import AgentExporter
+from asyncdsm.errors import DeliveryError
+from tests import by_hand
 from tests.brokers.process import free_port
 from tests.intake import RESET, Intake, running_intake
 
@@ -43,7 +43,7 @@ def with_user(url: str) -> str:
 
 @pytest.fixture(autouse=True)
 def everything_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    log.forget()
+    log.forget_warnings()
     with caplog.at_level(logging.DEBUG):
         yield
 
@@ -64,7 +64,7 @@ def test_while_it_is_delivered(answer: str, key: str | None, caplog: pytest.LogC
         ANSWERS[answer](intake)
         settings = Settings(service="s", agent_url=with_user(intake.url), api_key=key, shutdown_seconds=30)
         with DataStreams(settings) as streams:
-            checkpoint.produce(Edge("direction:out", "topic:t", "type:kafka"))
+            by_hand.produce(Edge("direction:out", "topic:t", "type:kafka"))
         said = "\n".join([caplog.text, repr(streams), str(streams.stats), repr(vars(streams)), repr(settings)])
     assert intake.requests[0][2]["authorization"].startswith("Basic ")
     assert intake.requests[0][2].get("dd-api-key") == key
@@ -114,7 +114,7 @@ def test_a_url_that_is_refused(url: str, user: str) -> None:
         "DD_TRACE_AGENT_URL": lambda: Settings.from_environ({"DD_TRACE_AGENT_URL": url}),
     }
     for name, read in reads.items():
-        with pytest.raises(SettingError, match=f"^{name} is") as caught:
+        with pytest.raises(SettingError, match=f"^{name} must be") as caught:
             read()
         assert shows("".join(traceback.format_exception(caught.value))) == []
         assert shows(str(caught.value)) == []
@@ -161,7 +161,7 @@ def test_a_program_that_is_run(name: str) -> None:
     program = (
         "import logging; logging.basicConfig(level=logging.DEBUG)\n"
         "from asyncdsm import checkpoint; from asyncdsm.core.edge import Edge\n"
-        "checkpoint.produce(Edge('direction:out', 'topic:t'))\n"
+        "by_hand.produce(Edge('direction:out', 'topic:t'))\n"
     )
     command = [sys.executable, "-m", "asyncdsm", "run", sys.executable, "-c", program]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DD_")}

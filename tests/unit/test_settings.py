@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 
 from asyncdsm import SettingError, Settings
-from asyncdsm.settings import sources
+from asyncdsm.settings import SETTINGS, sources
+from tests.unit import settings_page
 
 
 def read(**environ: str) -> Settings:
     return Settings.from_environ(environ, hostname=lambda: "here", socket_exists=lambda _: False)
 
 
-def read_beside_a_socket(**environ: str) -> Settings:
+def read_with_agent_socket(**environ: str) -> Settings:
     return Settings.from_environ(environ, hostname=lambda: "here", socket_exists=lambda _: True)
 
 
-def test_defaults() -> None:
+def test_empty_environment_gives_the_defaults() -> None:
     settings = read()
     assert settings == Settings(hostname="here")
     assert (settings.agent_url, settings.env, settings.enabled) == ("http://localhost:8126", None, True)
@@ -55,11 +56,11 @@ def test_defaults() -> None:
         ("DD_TRACE_AGENT_HOSTNAME", "127.0.0.1", "agent_url", "http://127.0.0.1:8126"),
     ],
 )
-def test_variable(variable: str, text: str, name: str, value: object) -> None:
+def test_variable_sets_its_setting(variable: str, text: str, name: str, value: object) -> None:
     assert getattr(read(**{variable: text}), name) == value
 
 
-def test_datadogs_variables_win_over_their_aliases() -> None:
+def test_dd_variables_win_over_opentelemetry_variables() -> None:
     settings = read(
         DD_SERVICE="ours",
         OTEL_SERVICE_NAME="theirs",
@@ -69,7 +70,7 @@ def test_datadogs_variables_win_over_their_aliases() -> None:
     assert (settings.service, settings.env) == ("ours", "a")
 
 
-def test_tags_win_over_resource_attributes_and_lose_against_variables() -> None:
+def test_dd_tags_win_over_resource_attributes_and_lose_to_variables() -> None:
     attributes = "service.name=a,deployment.environment=a,service.version=a"
     tags = "service:tags,env:tags,version:tags"
     settings = read(OTEL_RESOURCE_ATTRIBUTES=attributes, DD_TAGS=tags, OTEL_SERVICE_NAME="otel", DD_ENV="variable")
@@ -79,17 +80,17 @@ def test_tags_win_over_resource_attributes_and_lose_against_variables() -> None:
     assert sources({"DD_TAGS": tags}, socket_exists=lambda _: False)["service"] == "DD_TAGS"
 
 
-def test_what_is_given_wins_over_the_environment() -> None:
+def test_keyword_argument_wins_over_the_environment() -> None:
     settings = Settings.from_environ({"DD_SERVICE": "from there"}, service="given")
     assert settings.service == "given"
 
 
-def test_the_socket_is_taken_only_where_nothing_else_is_said() -> None:
-    assert read_beside_a_socket().agent_url == "unix:///var/run/datadog/apm.socket"
-    assert read_beside_a_socket(DD_AGENT_HOST="agent").agent_url == "http://agent:8126"
+def test_agent_socket_is_used_only_if_no_address_is_set() -> None:
+    assert read_with_agent_socket().agent_url == "unix:///var/run/datadog/apm.socket"
+    assert read_with_agent_socket(DD_AGENT_HOST="agent").agent_url == "http://agent:8126"
 
 
-def test_agentless_needs_key_and_site_and_no_agent() -> None:
+def test_api_key_is_read_only_with_a_site_and_without_an_agent() -> None:
     keys = {"DD_API_KEY": "secret", "DD_SITE": "datadoghq.eu"}
     assert read(**keys).agent_url == "https://trace.agent.datadoghq.eu"
     assert read(**keys).api_key == "secret"
@@ -97,7 +98,7 @@ def test_agentless_needs_key_and_site_and_no_agent() -> None:
     assert read(DD_API_KEY="secret").api_key is None
 
 
-def test_the_api_key_is_never_shown() -> None:
+def test_repr_hides_the_api_key() -> None:
     assert "secret" not in repr(read(DD_API_KEY="secret", DD_SITE="datadoghq.eu"))
 
 
@@ -129,23 +130,23 @@ def test_the_api_key_is_never_shown() -> None:
         ("_DD_TRACE_STATS_WRITER_INTERVAL", "-1"),
     ],
 )
-def test_a_wrong_variable_is_named_with_its_value_and_what_is_allowed(variable: str, text: str) -> None:
+def test_wrong_variable_raises_error_with_name_value_and_what_is_allowed(variable: str, text: str) -> None:
     with pytest.raises(SettingError, match="must be") as caught:
         read(**{variable: text})
     assert str(caught.value).startswith(variable)
     assert repr(text)[1:-1].rpartition(":" if variable == "DD_TAGS" else "=")[2] in str(caught.value)
 
 
-def test_a_host_that_is_a_url_is_told_where_a_url_belongs() -> None:
+def test_error_for_a_host_that_is_a_url_names_the_variable_for_urls() -> None:
     with pytest.raises(SettingError) as caught:
         read(DD_AGENT_HOST="http://me:hush@agent:8126")
     assert str(caught.value) == (
-        "DD_AGENT_HOST is 'http://…@agent:8126'; it must be a host name or an IP address, without scheme, port and "
-        "path; a URL is what DD_TRACE_AGENT_URL takes"
+        "DD_AGENT_HOST must be a host name or an IP address, without scheme, port and path (DD_TRACE_AGENT_URL takes a "
+        "URL), got 'http://…@agent:8126'"
     )
 
 
-def test_a_password_in_a_wrong_url_is_not_shown() -> None:
+def test_error_for_a_wrong_url_hides_its_password() -> None:
     with pytest.raises(SettingError) as caught:
         read(DD_TRACE_AGENT_URL="ftp://me:hush@agent")
     assert "hush" not in str(caught.value)
@@ -163,11 +164,40 @@ def test_a_password_in_a_wrong_url_is_not_shown() -> None:
         ("env", 1),
     ],
 )
-def test_a_wrong_argument_is_named(name: str, value: Any) -> None:
-    with pytest.raises(SettingError, match=f"^{name} is"):
+def test_wrong_argument_raises_error_with_its_name(name: str, value: Any) -> None:
+    with pytest.raises(SettingError, match=f"^{name} must be"):
         Settings(**{name: value})
 
 
-def test_settings_are_copied_and_pickled_whole() -> None:
+def test_settings_survive_copying_and_pickling() -> None:
     settings = read(DD_SERVICE="shop")
     assert copy.copy(settings) == pickle.loads(pickle.dumps(settings)) == settings  # noqa: S301
+
+
+def test_every_field_has_one_declaration_with_a_sentence() -> None:
+    assert tuple(SETTINGS) == Settings._fields
+    assert all(setting.sentence.endswith(".") for setting in SETTINGS.values())
+    assert {name for name, setting in SETTINGS.items() if setting.optional} == {
+        name for name, default in Settings._field_defaults.items() if default is None
+    }
+
+
+def test_settings_page_is_up_to_date() -> None:
+    hint = "run `python -m tests.unit.settings_page`"
+    assert settings_page.PAGE.read_text() == settings_page.page(), hint
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("service", "", "service must be a non-empty string, got ''"),
+        ("service", "\udcff", r"service must be a string that can be encoded as UTF-8, got '\udcff'"),
+        ("env", 1, "env must be None or a string, got 1"),
+        ("api_key", "a\nb", "api_key must be None or printable ASCII (it is sent as an HTTP header), got '…'"),
+        ("max_points", 0, "max_points must be a whole number above 0, got 0"),
+    ],
+)
+def test_error_names_the_setting_what_is_allowed_and_the_value(name: str, value: Any, message: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        Settings(**{name: value})
+    assert str(caught.value) == message

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdsm.core.histogram import MAX_BINS, ZERO, bin_of, value_of
-from asyncdsm.delivery.sketch import Sketch, SketchError, encode
+from asyncdsm.core.histogram import MAX_BINS, ZERO, bin_index, bin_value
+from asyncdsm.delivery.sketch import Sketch, encode
+from asyncdsm.errors import SketchError
 from tests.unit.test_pathway import VECTORS
 
 VALUES = st.floats(1e-6, 1e6) | st.just(0.0)  # 1783 bins: nothing collapses
@@ -18,12 +19,12 @@ VALUES = st.floats(1e-6, 1e6) | st.just(0.0)  # 1783 bins: nothing collapses
 
 @pytest.mark.parametrize(("value", "bin_"), VECTORS["sketch_bins"])
 def test_bin(value: float, bin_: int) -> None:
-    assert bin_of(value) == bin_
+    assert bin_index(value) == bin_
 
 
 @pytest.mark.parametrize("vector", VECTORS["sketches"], ids=lambda vector: str(vector["values"]))
 def test_bytes(vector: dict[str, Any]) -> None:
-    assert encode(Counter(map(bin_of, vector["values"]))).hex() == vector["hex"]
+    assert encode(Counter(map(bin_index, vector["values"]))).hex() == vector["hex"]
     sketch = Sketch()
     for value in vector["values"]:
         sketch.add(value)
@@ -32,12 +33,12 @@ def test_bytes(vector: dict[str, Any]) -> None:
 
 @given(value=st.floats(1e-9, 1e12))
 def test_a_bin_stands_for_its_values_within_a_hundredth(value: float) -> None:
-    assert value_of(bin_of(value)) == pytest.approx(value, rel=0.008)
+    assert bin_value(bin_index(value)) == pytest.approx(value, rel=0.008)
 
 
 @given(values=st.lists(VALUES, max_size=50))
 def test_sketches_come_back(values: list[float]) -> None:
-    counts = dict(Counter(map(bin_of, values)))
+    counts = dict(Counter(map(bin_index, values)))
     assert Sketch.decode(encode(counts)).bins() == counts
 
 
@@ -45,14 +46,14 @@ def test_sketches_come_back(values: list[float]) -> None:
 def test_merged_is_counted_together(parts: list[list[float]]) -> None:
     merged = Sketch()
     for part in parts:
-        merged.merge(Sketch(Counter(map(bin_of, part))))
-    assert merged.bins() == dict(Counter(bin_of(value) for part in parts for value in part))
+        merged.merge(Sketch(Counter(map(bin_index, part))))
+    assert merged.bins() == dict(Counter(bin_index(value) for part in parts for value in part))
     assert merged.count == sum(map(len, parts))
 
 
 @given(values=st.lists(st.floats(1e-6, 1e4), min_size=1, max_size=200), fraction=st.floats(0, 1))
 def test_quantile(values: list[float], fraction: float) -> None:
-    sketch = Sketch(Counter(map(bin_of, values)))
+    sketch = Sketch(Counter(map(bin_index, values)))
     exact = sorted(values)[int(fraction * (len(values) - 1))]
     assert sketch.quantile(fraction) == pytest.approx(exact, rel=0.008)
 

@@ -8,7 +8,7 @@ from tests.soak.verdict import Showing, faults, growth
 
 ACCOUNTS = {"recorded": 80, "delivered": 80, "pending": 0, "dropped": 0, "malformed": 0, "errors": 0}
 FLAT = [(5.0 * index, 100_000_000 + index % 3 * 100_000) for index in range(100)]
-WELL = Showing(FLAT, made=80, orders=10, mails=10, accounts=ACCOUNTS, counted=80)
+WELL = Showing(FLAT, made=80, orders=10, mails=10, counters=ACCOUNTS, counted=80)
 
 
 def test_what_is_well() -> None:
@@ -25,10 +25,10 @@ def test_growth_is_that_of_the_second_half() -> None:
     ("wrong", "said"),
     [
         ({"samples": [(at, size + 20_000 * at) for at, size in FLAT]}, "grew by"),
-        ({"accounts": {**ACCOUNTS, "delivered": 79}, "counted": 79}, "do not balance"),
-        ({"accounts": {**ACCOUNTS, "delivered": 79, "dropped": 1}, "counted": 79}, "1 dropped"),
-        ({"accounts": {**ACCOUNTS, "delivered": 79, "pending": 1}, "counted": 79}, "1 pending"),
-        ({"accounts": {**ACCOUNTS, "errors": 2}}, "2 errors"),
+        ({"counters": {**ACCOUNTS, "delivered": 79}, "counted": 79}, "do not balance"),
+        ({"counters": {**ACCOUNTS, "delivered": 79, "dropped": 1}, "counted": 79}, "1 dropped"),
+        ({"counters": {**ACCOUNTS, "delivered": 79, "pending": 1}, "counted": 79}, "1 pending"),
+        ({"counters": {**ACCOUNTS, "errors": 2}}, "2 errors"),
         ({"made": 81}, "80 checkpoints recorded, 81 made"),
         ({"counted": 81}, "80 checkpoints delivered, 81 counted"),
         ({"mails": 9}, "10 orders, and only 9 mails"),

@@ -16,10 +16,11 @@ import asyncdsm
 import asyncdsm.testing
 from asyncdsm import AlreadyRunningError, DataStreams, Lag, Settings
 from asyncdsm._internal import log
-from asyncdsm.core import checkpoint, lag
+from asyncdsm.core import current, lag
 from asyncdsm.core.edge import Edge
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.streams import running_streams
+from tests import by_hand
 from tests.brokers.process import free_port
 from tests.intake import HANG, Intake, running_intake
 
@@ -48,7 +49,7 @@ def intake() -> Iterator[Intake]:
 
 def record(times: int = 1) -> None:
     for _ in range(times):
-        checkpoint.produce(EDGE)
+        by_hand.produce(EDGE)
 
 
 async def test_what_is_recorded_is_delivered_on_the_way_out() -> None:
@@ -79,7 +80,7 @@ async def test_flush_delivers_now() -> None:
 async def test_flushes_run_in_an_empty_context() -> None:
     exporter = Noting()
     variable.set("the user's")
-    checkpoint.set_current(asyncdsm.Pathway(1, 1, 1))
+    current.set_current(asyncdsm.Pathway(1, 1, 1))
     async with DataStreams(SETTINGS, exporter=exporter) as streams:
         record()
         await streams.flush()
@@ -123,7 +124,7 @@ async def test_cancelled_from_outside_it_still_delivers() -> None:
 
 async def test_disabled_it_does_nothing() -> None:
     async with DataStreams(Settings(enabled=False), exporter=MemoryExporter()) as streams:
-        assert checkpoint.produce(EDGE) is None
+        assert by_hand.produce(EDGE) is None
         await streams.flush()
     assert streams.stats.recorded == 0
 
@@ -195,7 +196,7 @@ class Behind:
 
 async def test_lag_is_told_and_the_ends_of_partitions_are_sent() -> None:
     source, exporter = Behind(), MemoryExporter()
-    lag.add_source(source)
+    lag.add_lag_source(source)
     async with DataStreams(SETTINGS, exporter=exporter) as streams:
         assert streams.lag() == source.lags()
         await streams.flush()
@@ -217,7 +218,7 @@ class Growing:
 
 async def test_end_of_a_partition_is_read_as_each_bucket_ends_and_not_only_at_the_flush() -> None:
     source, exporter = Growing(), MemoryExporter()
-    lag.add_source(source)
+    lag.add_lag_source(source)
     settings = SETTINGS._replace(bucket_seconds=1.0, flush_seconds=100.0)
     async with DataStreams(settings, exporter=exporter) as streams:
         await anyio.sleep(3.2)
@@ -234,11 +235,11 @@ async def test_end_of_a_partition_is_read_as_each_bucket_ends_and_not_only_at_th
 
 
 async def test_many_pathways_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    log.forget()
+    log.forget_warnings()
     async with DataStreams(SETTINGS, exporter=MemoryExporter()) as streams:
         for _ in range(2):
             for parent in range(31):
-                with checkpoint.continuing(asyncdsm.Pathway(parent + 1, 1, 1)):
+                with current.restored(asyncdsm.Pathway(parent + 1, 1, 1)):
                     record()
             await streams.flush()
     (said,) = [record.getMessage() for record in caplog.records if "distinct pathways" in record.getMessage()]
@@ -360,7 +361,7 @@ def test_no_thread_is_left_after_the_end(ending: str) -> None:
             streams.close()
         else:
             anyio.run(streams.aclose)
-    checkpoint.set_current(None)
+    current.set_current(None)
     assert [thread for thread in threading.enumerate() if thread not in before and thread.name == "asyncdsm"] == []
     assert streams.stats.delivered == 1
 

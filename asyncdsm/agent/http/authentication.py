@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asyncdsm.agent.http.login import COOKIE, WITHOUT_TOKEN, Login
+from asyncdsm.errors import OptionError
 
 HEALTH = "/api/health"
 SHORTEST_TOKEN = 16
@@ -32,10 +33,6 @@ SECURITY = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-
-
-class OptionError(ValueError):
-    """An option of the agent has a value that it cannot have. The text names the option."""
 
 
 def check_token(token: str) -> str:

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 COOKIE = "asyncdsm"
 COOKIE_SECONDS = 30 * 86_400
-WITHOUT_TOKEN = {"/page/login.css", "/page/icon.svg", "/page/again.js"}
+WITHOUT_TOKEN = {"/page/login.css", "/page/icon.svg", "/page/reload.js"}
 """What is needed before somebody is logged in."""
 WRONG = "This is not the token of this agent."
 MAX_FORM_BYTES = 4_096
@@ -24,7 +24,7 @@ _POLICY = (
     "frame-ancestors 'none'"
 )
 _FORM = files("asyncdsm.agent").joinpath("page", "login.html").read_text("utf-8")
-_AGAIN = '<!doctype html><meta charset="utf-8"><title>asyncdsm</title><script src="/page/again.js"></script>'
+_AGAIN = '<!doctype html><meta charset="utf-8"><title>asyncdsm</title><script src="/page/reload.js"></script>'
 
 
 class Login:

@@ -23,18 +23,18 @@ from rich.live import Live
 from asyncdsm._internal.log import warn_each_minute
 from asyncdsm._internal.urls import ALLOWED, without_password
 from asyncdsm.agent.http.app import Agent
-from asyncdsm.agent.http.authentication import OptionError, check_token
+from asyncdsm.agent.http.authentication import check_token
 from asyncdsm.agent.http.connections import BACKLOG, KEEP_ALIVE_SECONDS, BoundedProtocol
-from asyncdsm.agent.http.unix_socket import UnixListener, UnixSocketError
+from asyncdsm.agent.http.unix_socket import UnixListener
 from asyncdsm.agent.intake.forward_exporter import is_own_address
 from asyncdsm.agent.intake.forwarder import Forwarder
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES
 from asyncdsm.agent.queries.topology import topology
-from asyncdsm.agent.store.file import StoreError
 from asyncdsm.agent.store.store import KEPT_SECONDS, Store
+from asyncdsm.errors import OptionError, SettingError, StoreError, UnixSocketError
 from asyncdsm.map.terminal import render
-from asyncdsm.settings import SettingError, Settings
+from asyncdsm.settings import Settings
 
 MAINTAIN_SECONDS = 1.0
 # How often the store is asked to do what is due.

@@ -8,13 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from asyncdsm.agent.http.connections import BACKLOG
+from asyncdsm.errors import UnixSocketError
 
 PERMISSIONS = 0o666
 """Every user of this machine may connect, as to a port of 127.0.0.1: services run as other users than the agent."""
-
-
-class UnixSocketError(Exception):
-    """The socket cannot be made: the message names the path and the reason."""
 
 
 class UnixListener:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from asyncdsm.errors import AsyncDSMError
 
-class IntakeError(ValueError):
+
+class IntakeError(AsyncDSMError, ValueError):
     """A payload is refused: `path` names the part of the request, and `status` is the HTTP status of the answer."""
 
     def __init__(self, path: str, problem: str, status: int = 400) -> None:

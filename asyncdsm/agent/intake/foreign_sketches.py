@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from asyncdsm.agent.store.histograms import LARGEST_BIN, Floats, Ints
 from asyncdsm.core.histogram import GAMMA, MIN_POSITIVE, MULTIPLIER, OFFSET
-from asyncdsm.delivery.sketch import SketchError
+from asyncdsm.errors import SketchError
 
 MAX_SKETCH_BYTES = 2 << 20
 """All bins that exist, each with its own count, take 1.3 MB."""

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import httpx2
 
 from asyncdsm.agent.store.spool import RawHeaders, SpooledPayload
-from asyncdsm.delivery.exporters import DeliveryError, Refused, TryAgain
 from asyncdsm.delivery.exporters.agent import AgentExporter
+from asyncdsm.errors import DeliveryError, PayloadRefusedError, TemporaryDeliveryError
 from asyncdsm.settings import Settings
 
 # Headers that are between a client and this agent only, such as its token (RFC 9110 §7.6.1).
@@ -53,17 +53,17 @@ class ForwardExporter(AgentExporter):
             del self._client.headers[name]
 
     async def export(self, payload: bytes) -> None:
-        """Post one payload. Raises TryAgain, NoEndpoint or Refused."""
+        """Post one payload. Raises TemporaryDeliveryError, NoEndpointError or PayloadRefusedError."""
         assert isinstance(payload, SpooledPayload)  # noqa: S101  (the forwarder puts nothing else into the outbox)
-        outcome: DeliveryError | None = TryAgain(f"no answer within {self._request_seconds:g} s")
+        outcome: DeliveryError | None = TemporaryDeliveryError(f"no answer within {self._request_seconds:g} s")
         try:
             await super().export(payload)
             outcome = None
-        except TryAgain as error:
+        except TemporaryDeliveryError as error:
             outcome = error
             if isinstance(error.__cause__, httpx2.LocalProtocolError):
                 # Its headers cannot be sent. If it was tried again, all payloads after it would wait forever.
-                outcome = Refused(str(error))
+                outcome = PayloadRefusedError(str(error))
                 raise outcome from error
             raise
         except DeliveryError as error:

@@ -15,14 +15,14 @@ from time import monotonic
 
 import anyio
 
-from asyncdsm._internal.log import counting, inform, warn_each_minute
+from asyncdsm._internal.log import info, pluralize, warn_each_minute
 from asyncdsm.agent.intake.forward_exporter import ForwardExporter, select_headers
 from asyncdsm.agent.store.spool import RawHeaders, SpooledPayload
 from asyncdsm.agent.store.store import Store
-from asyncdsm.core.counters import Accounts, Stats
-from asyncdsm.delivery.exporters import DeliveryError, Refused
+from asyncdsm.core.counters import Counters, Stats
 from asyncdsm.delivery.outbox import Outbox, Parcel
-from asyncdsm.delivery.retry import Delivery, say_dropped
+from asyncdsm.delivery.retry import Delivery, warn_of_dropped_checkpoints
+from asyncdsm.errors import DeliveryError, PayloadRefusedError
 from asyncdsm.settings import Settings
 
 MAX_EXPECTED, EXPECTED_SECONDS = 10_000, 600.0
@@ -45,9 +45,9 @@ class Forwarder:
         Payloads that wait are kept in the file of `store`, if it has one. Raises StoreError if that cannot be used.
         """
         self._settings, self._store = settings, store
-        self._accounts = Accounts()
-        self._outbox = Outbox(settings.max_outbox_bytes, self._accounts)
-        self._delivery = Delivery(self._outbox, self._accounts, settings.request_seconds, hedges=False)
+        self._counters = Counters()
+        self._outbox = Outbox(settings.max_outbox_bytes, self._counters)
+        self._delivery = Delivery(self._outbox, self._counters, settings.request_seconds, hedges=False)
         self._wake, self._changed = anyio.Event(), anyio.Event()
         self._scope: anyio.CancelScope | None = None
         self._stopping = False
@@ -58,8 +58,8 @@ class Forwarder:
         """What this agent adds to the Via header of each payload, so that it recognizes a payload that comes back."""
         self._spool = store.open_spool(settings.max_outbox_bytes)
         for waiting in self._spool.waiting() if self._spool else ():
-            self._accounts.record(1)
-            self._outbox.put(Parcel(waiting, 1))
+            self._counters.record(1)
+            self._outbox.enqueue(Parcel(waiting, 1))
 
     def enqueue_payload(self, body: bytes, headers: RawHeaders) -> None:
         """Enqueue a payload, unless it was forwarded before and its sender was told to send it again."""
@@ -68,8 +68,8 @@ class Forwarder:
         parcel = SpooledPayload.create(body, select_headers(headers, self.mark))
         if self._spool is not None:
             self._spool.add(parcel)
-        self._accounts.record(1)
-        say_dropped(self._outbox.put(Parcel(parcel, 1)))
+        self._counters.record(1)
+        warn_of_dropped_checkpoints(self._outbox.enqueue(Parcel(parcel, 1)))
         self._report_drops()
         self._wake.set()
 
@@ -81,8 +81,8 @@ class Forwarder:
 
     def count_too_large(self) -> None:
         """Count a payload that is not forwarded because it is too large."""
-        self._accounts.record(1)
-        self._accounts.drop("too large", 1)
+        self._counters.record(1)
+        self._counters.drop("too large", 1)
         self._report_drops()
 
     def request_save(self) -> None:
@@ -95,7 +95,7 @@ class Forwarder:
 
     def stats(self) -> Stats:
         """Return how many payloads were recorded and delivered, are pending, and were dropped."""
-        return self._accounts.snapshot()
+        return self._counters.snapshot()
 
     def stop(self) -> None:
         """End after forwarding for at most `shutdown_seconds`, or one second if a file keeps the rest."""
@@ -112,7 +112,7 @@ class Forwarder:
                 tasks.start_soon(self._keep_saving)
                 with anyio.CancelScope() as self._scope:
                     while not self._stopping:
-                        await self._delivery.run(exporter)
+                        await self._delivery.deliver_waiting(exporter)
                         self._report_drops()
                         await self._wait_for_work()
                     self._scope.deadline = min(self._scope.deadline, anyio.current_time() + self._shutdown_seconds())
@@ -133,7 +133,7 @@ class Forwarder:
 
     def _report_drops(self) -> None:
         """Report to `/api/health` what was dropped since the last call."""
-        dropped = self._accounts.snapshot().dropped_by
+        dropped = self._counters.snapshot().dropped_by
         for cause, count in dropped.items():
             if (more := count - self._reported_drops.get(cause, 0)) > 0:
                 self._store.conditions.note("forward_dropped", _DROP_REASONS.get(cause, cause) + self._refusal, more)
@@ -141,7 +141,7 @@ class Forwarder:
 
     def _note_outcome(self, parcel: SpooledPayload, error: DeliveryError | None) -> None:
         """Record whether a payload that was sent was delivered, refused, or has to be sent again."""
-        if error is not None and not isinstance(error, Refused):
+        if error is not None and not isinstance(error, PayloadRefusedError):
             self._store.conditions.note("forward", f"payloads wait to be forwarded: {error}")
             return
         self._store.conditions.clear("forward")
@@ -170,18 +170,18 @@ class Forwarder:
     async def _end(self) -> None:
         saved = await self._save()
         if saved and self._outbox:
-            inform(
+            info(
                 "%s left in the store's file will be forwarded after the next start",
-                counting(len(self._outbox), "payload"),
+                pluralize(len(self._outbox), "payload"),
             )
         elif lost := self._outbox.drop_all("shutdown"):
             message = "%s could not be forwarded before the agent ended, and %s lost"
-            warn_each_minute("forward", message, counting(lost, "payload"), "is" if lost == 1 else "are")
+            warn_each_minute("forward", message, pluralize(lost, "payload"), "is" if lost == 1 else "are")
 
     async def _wait_for_work(self) -> None:
         """Wait for a payload, or after a failure until the next attempt."""
         while not self._stopping:
-            wait = self._delivery.due - anyio.current_time() if self._outbox else float("inf")
+            wait = self._delivery.next_attempt_at - anyio.current_time() if self._outbox else float("inf")
             if wait <= 0:
                 return
             with anyio.move_on_after(wait):

@@ -14,9 +14,9 @@ from asyncdsm._internal.log import warn_each_minute
 from asyncdsm.agent.intake.body import decompress_body
 from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store.file import StoreFullError
 from asyncdsm.agent.store.reports import AcceptedPayload, Report
 from asyncdsm.agent.store.store import Store
+from asyncdsm.errors import StoreFullError
 
 MAX_GROUP_SIZE = 64
 READ_SECONDS = 0.25

@@ -30,7 +30,7 @@ from asyncdsm.agent.intake.fields import (
 from asyncdsm.agent.intake.sketches import SketchReader
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE
 from asyncdsm.agent.store.reports import BucketReport, PointReport, Report
-from asyncdsm.delivery.sketch import SketchError
+from asyncdsm.errors import SketchError
 
 MAX_DURATION_NS = 3_600_000_000_000
 UNNAMED = "unnamed-service"

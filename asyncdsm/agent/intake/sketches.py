@@ -14,7 +14,7 @@ import numpy as np
 from asyncdsm.agent.intake.foreign_sketches import LARGEST_COUNT, decode_sketch
 from asyncdsm.agent.store.histograms import LARGEST_BIN, Histograms, concat, encode_key
 from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO
-from asyncdsm.delivery.sketch import SketchError
+from asyncdsm.errors import SketchError
 
 _double = Struct("<d")
 # Field 1 of a DDSketch with the mapping of protocol §7; its `interpolation` NONE is not written.

@@ -1,90 +1,192 @@
 // A small line chart: values over time, from zero up, with a gap where nothing was counted.
 
-import { html, svg } from "./dom.js";
-import { clock } from "./format.js";
+import { createHtml, createSvg, setText } from "./dom.js";
+import { formatClock } from "./format.js";
+
+/**
+ * @typedef {[time: number, value: number | null]} ChartPoint The time is in seconds since the epoch.
+ * @typedef {{ name: string, shade: number, points: ChartPoint[] }} ChartLine The shade is a colour, from 0 to 2.
+ *
+ * @typedef {object} Chart
+ * @property {string} title
+ * @property {ChartLine[]} lines
+ * @property {(value: number | null | undefined) => string} format
+ * @property {number} from Seconds since the epoch.
+ * @property {number} to Seconds since the epoch.
+ * @property {number} step Seconds from one point of a line to the next.
+ *
+ * @typedef {{ x: (time: number) => number, y: (value: number) => number, highest: number }} Scales
+ */
 
 const [WIDTH, HEIGHT] = [380, 132];
 const [LEFT, RIGHT, TOP, BOTTOM] = [54, 8, 10, 20];
-const GAP = 1.5; // steps without a point that break the line
+// A line is broken where the next point is more steps away than this.
+const MAX_STEPS_BETWEEN_POINTS = 1.5;
+// A shorter chart shows seconds on its time axis.
+const SECONDS_SHOWN_BELOW = 900;
 
-// `lines`: [{ name, shade, points: [[time, value or null], …] }]; `format` writes a value; times in seconds.
-export function lineChart({ title, lines, format, from, to, step }) {
-  const highest = niceAbove(Math.max(0, ...lines.flatMap((line) => line.points.map(([, value]) => value ?? 0))));
-  const x = (time) => LEFT + ((time - from) / Math.max(1, to - from)) * (WIDTH - LEFT - RIGHT);
-  const y = (value) => HEIGHT - BOTTOM - (value / highest) * (HEIGHT - TOP - BOTTOM);
-  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": summary(title, lines, format) });
-  drawing.append(...axes(highest, format, from, to, x, y));
-  for (const line of lines) {
-    drawing.append(svg("path", { class: `curve shade-${line.shade}`, d: pathOf(line.points, step * GAP, x, y) }));
-  }
-  const legend = html("figcaption", {}, lines.map((line) => legendOf(line, format)));
-  follow(drawing, legend, { lines, format, x, y });
-  return html("figure", { class: "chart" }, html("h4", {}, title), drawing, legend);
+/** @param {Chart} chart */
+export function createChart(chart) {
+  const { title, lines, format, step } = chart;
+  const scales = computeScales(chart);
+  const drawing = createSvg(
+    "svg",
+    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": describeChart(chart) },
+    createValueAxis(scales, format),
+    createTimeAxis(scales, chart),
+    lines.map(({ shade, points }) =>
+      createSvg("path", { class: `curve shade-${shade}`, d: formatLine(points, step, scales) }),
+    ),
+  );
+  const keys = lines.map((line) => createKey(line, format));
+  const legend = createHtml("figcaption", {}, keys);
+  followPointer(chart, scales, drawing, legend);
+  return createHtml("figure", { class: "chart" }, createHtml("h4", {}, title), drawing, legend);
 }
 
-function axes(highest, format, from, to, x, y) {
-  const levels = [0, highest / 2, highest].flatMap((value) => [
-    svg("path", { class: "grid", d: `M${LEFT} ${y(value)}H${WIDTH - RIGHT}` }),
-    svg("text", { x: LEFT - 6, y: y(value) + 3.5, "text-anchor": "end" }, format(value)),
+/**
+ * @param {Pick<Chart, "lines" | "from" | "to">} chart
+ * @returns {Scales}
+ */
+function computeScales({ lines, from, to }) {
+  const values = lines.flatMap((line) => line.points.map(([, value]) => value ?? 0));
+  const highest = roundUpForAxis(values.reduce((most, value) => Math.max(most, value), 0));
+  return {
+    highest,
+    x: (time) => LEFT + ((time - from) / Math.max(1, to - from)) * (WIDTH - LEFT - RIGHT),
+    y: (value) => HEIGHT - BOTTOM - (value / highest) * (HEIGHT - TOP - BOTTOM),
+  };
+}
+
+/**
+ * Round a value up to 1, 2, 4, 6 or 8 times a power of ten.
+ * @param {number} value
+ */
+export function roundUpForAxis(value) {
+  if (value <= 0) return 1;
+  const power = 10 ** Math.floor(Math.log10(value));
+  const factor = [1, 2, 4, 6, 8].find((each) => each * power >= value * 0.999) ?? 10;
+  return factor * power;
+}
+
+/**
+ * @param {Scales} scales
+ * @param {Chart["format"]} format
+ */
+function createValueAxis({ y, highest }, format) {
+  return [0, highest / 2, highest].map((value) => [
+    createSvg("path", { class: "grid", d: `M${LEFT} ${y(value)}H${WIDTH - RIGHT}` }),
+    createSvg("text", { x: LEFT - 6, y: y(value) + 3.5, "text-anchor": "end" }, format(value)),
   ]);
-  const anchors = [[from, "start"], [(from + to) / 2, "middle"], [to, "end"]];
-  return [...levels, ...anchors.map(([time, anchor]) => svg("text", { x: x(time), y: HEIGHT - 5, "text-anchor": anchor }, clock(time, to - from < 900)))];
 }
 
-function pathOf(points, longest, x, y) {
+/**
+ * @param {Scales} scales
+ * @param {Chart} chart
+ */
+function createTimeAxis({ x }, { from, to }) {
+  /** @type {[number, string][]} */
+  const anchors = [
+    [from, "start"],
+    [(from + to) / 2, "middle"],
+    [to, "end"],
+  ];
+  return anchors.map(([time, anchor]) => {
+    const text = formatClock(time, to - from < SECONDS_SHOWN_BELOW);
+    return createSvg("text", { x: x(time), y: HEIGHT - 5, "text-anchor": anchor }, text);
+  });
+}
+
+/**
+ * Return the SVG path of a line. A single point becomes a line without length, which is drawn as a dot.
+ * @param {ChartPoint[]} points
+ * @param {number} step
+ * @param {Pick<Scales, "x" | "y">} scales
+ */
+export function formatLine(points, step, { x, y }) {
   let path = "";
-  let last = -Infinity;
+  let last = Number.NEGATIVE_INFINITY;
   for (const [time, value] of points) {
-    if (value === null || value === undefined) continue;
-    // A point by itself is a dot: a line of no length with round ends.
-    path += time - last > longest ? `M${x(time).toFixed(1)} ${y(value).toFixed(1)}h0` : `L${x(time).toFixed(1)} ${y(value).toFixed(1)}`;
+    if (value === null) continue;
+    const place = `${x(time).toFixed(1)} ${y(value).toFixed(1)}`;
+    path += time - last > step * MAX_STEPS_BETWEEN_POINTS ? `M${place}h0` : `L${place}`;
     last = time;
   }
   return path;
 }
 
-function legendOf(line, format) {
-  return html("span", { class: `key shade-${line.shade}` }, html("i"), `${line.name} `, html("b", {}, format(latest(line)?.[1])));
+/**
+ * @param {ChartLine} line
+ * @param {Chart["format"]} format
+ */
+function createKey(line, format) {
+  const value = createHtml("b", {}, format(findLatest(line)?.[1]));
+  return createHtml("span", { class: `key shade-${line.shade}` }, createHtml("i"), `${line.name} `, value);
 }
 
-function latest(line) {
-  return line.points.findLast(([, value]) => value !== null && value !== undefined);
+/** @param {ChartLine} line */
+function findLatest(line) {
+  return line.points.findLast(([, value]) => value !== null);
 }
 
-function summary(title, lines, format) {
+/**
+ * Describe a chart for a reader who does not see it.
+ * @param {Pick<Chart, "title" | "lines" | "format">} chart
+ */
+export function describeChart({ title, lines, format }) {
   const parts = lines.map((line) => {
-    const values = line.points.map(([, value]) => value).filter((value) => value !== null && value !== undefined);
-    return values.length ? `${line.name} ${format(values.at(-1))}, at most ${format(Math.max(...values))}` : `${line.name}: nothing`;
+    const values = line.points.flatMap(([, value]) => value ?? []);
+    if (!values.length) return `${line.name}: no data`;
+    const highest = values.reduce((most, value) => Math.max(most, value));
+    return `${line.name} ${format(values.at(-1))}, at most ${format(highest)}`;
   });
   return `${title}: ${parts.join("; ")}`;
 }
 
-// Under the pointer, the legend tells the values of that moment.
-function follow(drawing, legend, { lines, format, x, y }) {
-  const times = [...new Set(lines.flatMap((line) => line.points.map(([time]) => time)))];
+/**
+ * While the pointer is over the chart, show the values of that moment in the legend.
+ * @param {Chart} chart
+ * @param {Scales} scales
+ * @param {SVGSVGElement} drawing
+ * @param {HTMLElement} legend
+ */
+function followPointer(chart, scales, drawing, legend) {
+  const times = [...new Set(chart.lines.flatMap((line) => line.points.map(([time]) => time)))];
   if (!times.length) return;
-  const cross = svg("path", { class: "cross" });
+  const cross = createSvg("path", { class: "cross" });
   drawing.append(cross);
-  const tell = (time) => {
-    lines.forEach((line, index) => {
-      const point = time === null ? latest(line) : line.points.find(([each]) => each === time);
-      legend.children[index].querySelector("b").textContent = format(point?.[1]);
-    });
+  const showTime = (/** @type {number | null} */ time) => {
+    showValues(chart, legend, time);
     drawing.classList.toggle("followed", time !== null);
-    if (time !== null) cross.setAttribute("d", `M${x(time)} ${y(0)}V${TOP}`);
-    legend.dataset.at = time === null ? "" : clock(time);
+    if (time !== null) cross.setAttribute("d", `M${scales.x(time)} ${scales.y(0)}V${TOP}`);
   };
-  drawing.addEventListener("pointermove", (event) => {
+  drawing.addEventListener("pointermove", ({ clientX }) => {
     const box = drawing.getBoundingClientRect();
-    const at = ((event.clientX - box.left) / box.width) * WIDTH;
-    tell(times.reduce((best, time) => (Math.abs(x(time) - at) < Math.abs(x(best) - at) ? time : best)));
+    showTime(findNearest(times, ((clientX - box.left) / box.width) * WIDTH, scales));
   });
-  drawing.addEventListener("pointerleave", () => tell(null));
+  drawing.addEventListener("pointerleave", () => showTime(null));
 }
 
-// The next of 1, 2, 5 times a power of ten.
-function niceAbove(value) {
-  if (value <= 0) return 1;
-  const power = 10 ** Math.floor(Math.log10(value));
-  return power * [1, 2, 4, 6, 8, 10].find((nice) => nice * power >= value * 0.999);
+/**
+ * @param {number[]} times At least one.
+ * @param {number} x
+ * @param {Pick<Scales, "x">} scales
+ */
+function findNearest(times, x, scales) {
+  const distance = (/** @type {number} */ time) => Math.abs(scales.x(time) - x);
+  return times.reduce((best, time) => (distance(time) < distance(best) ? time : best));
+}
+
+/**
+ * @param {Chart} chart
+ * @param {HTMLElement} legend
+ * @param {number | null} time Null for the latest values.
+ */
+function showValues({ lines, format }, legend, time) {
+  lines.forEach((line, index) => {
+    const point = time === null ? findLatest(line) : line.points.find(([each]) => each === time);
+    const value = legend.children[index]?.querySelector("b");
+    if (value) setText(value, format(point?.[1]));
+  });
+  legend.dataset.at = time === null ? "" : formatClock(time);
 }

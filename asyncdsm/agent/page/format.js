@@ -1,71 +1,115 @@
-// Numbers as a person reads them. "–" where nothing was counted.
+// Numbers, times and states as text for a person. Where nothing was counted, the text is "–".
+
+/** @import { Present } from "./api_types.js" */
 
 const NOTHING = "–";
-const known = (value) => value !== null && value !== undefined;
-const short = (value) => String(Number(value.toPrecision(3)));
 
-export function duration(seconds) {
-  if (!known(seconds)) return NOTHING;
-  // Below each limit, three digits do not round up to 1000.
-  if (seconds < 999.5e-6) return `${short(seconds * 1e6)} µs`;
-  if (seconds < 0.9995) return `${short(seconds * 1e3)} ms`;
-  if (seconds < 120) return `${short(seconds)} s`;
-  if (seconds < 7200) return `${short(seconds / 60)} min`;
-  return `${short(seconds / 3600)} h`;
+/** @typedef {number | null | undefined} Figure A number; null or undefined if nothing was counted. */
+
+/** @param {number} value */
+const roundToThreeDigits = (value) => String(Number(value.toPrecision(3)));
+
+/**
+ * Format a number in the largest unit that it reaches.
+ * @param {number} value
+ * @param {[limit: number, length: number, unit: string][]} units Units in ascending order: a value below the limit is
+ *   shown in the unit, which is as long as `length`. Limits are such that three digits are never rounded up to 1000.
+ */
+function formatInUnits(value, units) {
+  const [, length, unit] = units.find(([limit]) => value < limit) ?? [0, 1, ""];
+  return `${roundToThreeDigits(value / length)}${unit}`;
 }
 
-export function rate(perSecond) {
-  if (!known(perSecond)) return NOTHING;
-  if (perSecond === 0) return "0/s";
-  if (perSecond < 0.1) return `${short(perSecond * 60)}/min`;
-  return `${count(perSecond)}/s`;
+/** @param {Figure} seconds */
+export function formatDuration(seconds) {
+  if (seconds === null || seconds === undefined) return NOTHING;
+  return formatInUnits(seconds, [
+    [999.5e-6, 1e-6, " µs"],
+    [0.9995, 1e-3, " ms"],
+    [120, 1, " s"],
+    [7200, 60, " min"],
+    [Number.POSITIVE_INFINITY, 3600, " h"],
+  ]);
 }
 
-export function count(value) {
-  if (!known(value)) return NOTHING;
-  if (value < 999.5) return short(value);
-  if (value < 999.5e3) return `${short(value / 1e3)} k`;
-  return value < 999.5e6 ? `${short(value / 1e6)} M` : `${short(value / 1e9)} G`;
+/** @param {Figure} perSecond */
+export function formatRate(perSecond) {
+  if (perSecond === null || perSecond === undefined) return NOTHING;
+  if (perSecond > 0 && perSecond < 0.1) return `${roundToThreeDigits(perSecond * 60)}/min`;
+  return `${formatCount(perSecond)}/s`;
 }
 
-export function counting(number, what) {
-  return `${number} ${what}${number === 1 ? "" : "s"}`;
+/** @param {Figure} value */
+export function formatCount(value) {
+  if (value === null || value === undefined) return NOTHING;
+  return formatInUnits(value, [
+    [999.5, 1, ""],
+    [999.5e3, 1e3, " k"],
+    [999.5e6, 1e6, " M"],
+    [Number.POSITIVE_INFINITY, 1e9, " G"],
+  ]);
 }
 
-export function bytes(value) {
-  if (!known(value)) return NOTHING;
-  if (value < 1000) return `${short(value)} B`;
-  return value < 1e6 ? `${short(value / 1e3)} kB` : `${short(value / 1e6)} MB`;
+/** @param {Figure} value */
+export function formatBytes(value) {
+  if (value === null || value === undefined) return NOTHING;
+  return formatInUnits(value, [
+    [1000, 1, " B"],
+    [1e6, 1e3, " kB"],
+    [Number.POSITIVE_INFINITY, 1e6, " MB"],
+  ]);
 }
 
-export function percent(share) {
-  return known(share) ? `${share > 0 && share < 0.01 ? "<1" : Math.round(share * 100)} %` : NOTHING;
+/** @param {Figure} share From 0 to 1. */
+export function formatPercent(share) {
+  if (share === null || share === undefined) return NOTHING;
+  return `${share > 0 && share < 0.01 ? "<1" : Math.round(share * 100)} %`;
 }
 
-export function clock(seconds, withSeconds = true) {
-  const parts = { hour: "2-digit", minute: "2-digit", ...(withSeconds && { second: "2-digit" }), hourCycle: "h23" };
+/**
+ * Format a number of things, as in "1 service" and "2 services".
+ * @param {number} number
+ * @param {string} noun A noun in the singular.
+ */
+export function formatQuantity(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+/**
+ * Format the local time of day.
+ * @param {number} seconds Seconds since the epoch.
+ * @param {boolean} [withSeconds]
+ */
+export function formatClock(seconds, withSeconds = true) {
+  /** @type {Intl.DateTimeFormatOptions} */
+  const parts = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  if (withSeconds) parts.second = "2-digit";
   return new Date(seconds * 1000).toLocaleTimeString(undefined, parts);
 }
 
-// The levels of a hop, which the agent decides: by its median, or a tenth of its 99th percentile if that is more.
-export const LEVELS = ["< 1 ms", "1 ms", "10 ms", "100 ms", "1 s", "≥ 10 s"];
-
-// What a hop is like now, in words.
-export function presentText(present) {
-  if (present.state === "idle") return change(present) || "idle";
-  return [present.label, present.tail && `p99 ${present.tail}`, rate(present.rate), change(present)].filter(Boolean).join(", ");
+/**
+ * Join the parts of a text that are not empty.
+ * @param {string} separator
+ * @param {(string | false | null | undefined)[]} parts
+ */
+export function joinTexts(separator, parts) {
+  return parts.filter(Boolean).join(separator);
 }
 
-// Since when a hop is as it is now, if it was different within the last minutes.
-export function change(present) {
-  return present.since === null ? "" : `${present.state} since ${clock(present.since, false)}`;
+/**
+ * Describe what a hop is like now, as in "5 ms, p99 30 s, 12/s, slower since 14:05".
+ * @param {Present} present
+ */
+export function describePresent(present) {
+  const change = describeChange(present);
+  if (present.state === "idle") return change || "idle";
+  return joinTexts(", ", [present.label, present.tail && `p99 ${present.tail}`, formatRate(present.rate), change]);
 }
 
-// How wide an edge is drawn, in pixels.
-export function width(perSecond) {
-  return Math.min(11, 1.5 + 1.6 * Math.log10(1 + 4 * perSecond)).toFixed(1);
-}
-
-export function arrow(edge) {
-  return edge.direction === "in" ? "←" : "→";
+/**
+ * Describe since when a hop is as it is now; empty if it has not changed lately.
+ * @param {Present} present
+ */
+export function describeChange(present) {
+  return present.since === null ? "" : `${present.state} since ${formatClock(present.since, false)}`;
 }

@@ -1,100 +1,141 @@
-// Keeps the map fresh: when the agent says that something changed, and by an interval where it cannot.
+// Updates of the map: when the agent announces a change, and in regular intervals if it cannot.
 
-const AT_MOST_EVERY = 1_000;
-const SHARE_OF_TIME = 4; // an answer that takes a second is not asked for more often than every four
-const WITH_EVENTS = 5_000;
-const SLOW = 3_000; // after so long without an answer, what is shown is not called live
-const WITHOUT_EVENTS = 2_000;
-const LONGEST_WAIT = 8_000;
-const REOPEN = 3_000;
+const [SHORTEST_INTERVAL_MS, LONGEST_RETRY_MS] = [1_000, 8_000];
+const [INTERVAL_WITH_EVENTS_MS, INTERVAL_WITHOUT_EVENTS_MS] = [5_000, 2_000];
+// A request that takes a second is repeated every four seconds at most.
+const MAX_SHARE_OF_TIME = 1 / 4;
+// If an answer takes longer, the map is no longer called live.
+const SLOW_MS = 3_000;
+const FIRST_RETRY_MS = 500;
+const REOPEN_EVENTS_MS = 3_000;
 
-export class Live {
-  // `refresh` asks for everything; `tell` hears of `live`, `polling`, `slow`, `paused`, and of `away` with the error.
-  constructor(refresh, tell) {
+/**
+ * @typedef {"live" | "polling" | "slow" | "paused" | "away"} LiveState
+ * `polling` is live without the agent's events; `away` is a request that failed.
+ */
+
+export class LiveUpdates {
+  /**
+   * @param {(isWanted: () => boolean) => Promise<void>} refresh Request everything and show it, unless `isWanted` says
+   *   that a later request has begun meanwhile.
+   * @param {(state: LiveState, error?: unknown) => void} report Show the state; `away` comes with an error.
+   */
+  constructor(refresh, report) {
     this.refresh = refresh;
-    this.tell = tell;
+    this.report = report;
     this.running = false;
+    this.requesting = false;
+    this.changed = false;
     this.failures = 0;
     this.turn = 0;
-    this.soonest = 0;
-    document.addEventListener("visibilitychange", () => !document.hidden && this.running && this.now());
+    this.earliest = 0;
+    this.due = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.reopenTimer = undefined;
+    /** @type {EventSource | undefined} */
+    this.events = undefined;
+    document.addEventListener("visibilitychange", () => !document.hidden && this.running && this.requestNow());
   }
 
   start() {
     this.running = true;
-    this.listen();
-    return this.now();
+    this.openEvents();
+    return this.requestNow();
   }
 
   stop() {
     this.running = false;
     clearTimeout(this.timer);
-    clearTimeout(this.reopening);
+    clearTimeout(this.reopenTimer);
     this.events?.close();
-    this.turn += 1; // what is still under way is not shown any more
-    this.asking = false;
-    this.tell("paused");
+    this.turn += 1; // the answer to a request that is under way is not shown
+    this.requesting = false;
+    this.report("paused");
   }
 
-  // Asks at once, even while paused: for another range, say.
-  async now() {
+  /** Request at once, even while the updates are stopped: for another time range, for example. */
+  async requestNow() {
     clearTimeout(this.timer);
     const turn = ++this.turn;
     const began = performance.now();
-    this.asking = true;
-    this.changedMeanwhile = false;
-    const slow = setTimeout(() => turn === this.turn && this.tell("slow"), SLOW);
-    let state = "away";
-    let problem;
+    this.requesting = true;
+    this.changed = false;
+    const error = await this.refreshInTurn(turn);
+    if (turn !== this.turn) return;
+    this.requesting = false;
+    const ended = performance.now();
+    this.earliest = began + Math.max(SHORTEST_INTERVAL_MS, (ended - began) / MAX_SHARE_OF_TIME);
+    this.report(error ? "away" : this.describeState(), error);
+    if (this.running) this.schedule(this.nextInterval());
+  }
+
+  /**
+   * @param {number} turn
+   * @returns {Promise<unknown>} The error, if the request failed.
+   */
+  async refreshInTurn(turn) {
+    const slow = setTimeout(() => turn === this.turn && this.report("slow"), SLOW_MS);
     try {
       await this.refresh(() => turn === this.turn);
       this.failures = 0;
-      state = !this.running ? "paused" : this.hears() ? "live" : "polling";
     } catch (error) {
       this.failures += 1;
-      problem = error;
+      return error;
     } finally {
       clearTimeout(slow);
     }
-    if (turn !== this.turn) return;
-    this.asking = false;
-    this.soonest = began + Math.max(AT_MOST_EVERY, SHARE_OF_TIME * (performance.now() - began));
-    this.tell(state, problem);
-    if (this.running) this.again(this.wait());
   }
 
-  wait() {
-    if (this.failures) return Math.min(LONGEST_WAIT, 500 * 2 ** this.failures);
-    if (this.changedMeanwhile) return this.soonest - performance.now();
-    return this.hears() ? WITH_EVENTS : WITHOUT_EVENTS;
+  /** @returns {LiveState} */
+  describeState() {
+    if (!this.running) return "paused";
+    return this.hasEvents() ? "live" : "polling";
   }
 
-  again(milliseconds) {
+  nextInterval() {
+    if (this.failures) return Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.failures);
+    if (this.changed) return this.earliest - performance.now();
+    return this.hasEvents() ? INTERVAL_WITH_EVENTS_MS : INTERVAL_WITHOUT_EVENTS_MS;
+  }
+
+  /** @param {number} milliseconds */
+  schedule(milliseconds) {
     clearTimeout(this.timer);
     this.due = performance.now() + Math.max(0, milliseconds);
-    this.timer = setTimeout(() => (document.hidden ? this.again(WITH_EVENTS) : this.now()), milliseconds);
+    this.timer = setTimeout(() => {
+      if (document.hidden) this.schedule(INTERVAL_WITH_EVENTS_MS);
+      else this.requestNow();
+    }, milliseconds);
   }
 
-  changed() {
-    this.changedMeanwhile = true;
-    if (this.running && !this.asking && this.due > this.soonest) this.again(this.soonest - performance.now());
+  handleChange() {
+    this.changed = true;
+    const waiting = this.running && !this.requesting;
+    if (waiting && this.due > this.earliest) this.schedule(this.earliest - performance.now());
   }
 
-  hears() {
+  hasEvents() {
     return this.events?.readyState === EventSource.OPEN;
   }
 
-  listen() {
+  openEvents() {
     this.events?.close();
-    this.events = new EventSource("/api/live");
-    this.events.addEventListener("open", () => this.changed());
-    this.events.addEventListener("change", () => this.changed());
-    this.events.addEventListener("error", () => {
-      if (this.running && !this.asking && !this.failures) this.again(0); // is anybody there?
-      // The browser tries again by itself, but gives up after an answer that it did not like.
-      if (this.events.readyState !== EventSource.CLOSED) return;
-      clearTimeout(this.reopening);
-      this.reopening = setTimeout(() => this.running && this.listen(), REOPEN);
-    });
+    const events = new EventSource("/api/live");
+    this.events = events;
+    events.addEventListener("open", () => this.handleChange());
+    events.addEventListener("change", () => this.handleChange());
+    events.addEventListener("error", () => this.handleLostEvents(events));
+  }
+
+  /** @param {EventSource} events */
+  handleLostEvents(events) {
+    // Find out at once whether the agent still answers.
+    if (this.running && !this.requesting && !this.failures) this.schedule(0);
+    // The browser reopens the events by itself, except after an answer that is not a stream of events.
+    if (events.readyState !== EventSource.CLOSED) return;
+    clearTimeout(this.reopenTimer);
+    this.reopenTimer = setTimeout(() => this.running && this.openEvents(), REOPEN_EVENTS_MS);
   }
 }

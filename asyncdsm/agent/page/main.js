@@ -1,179 +1,185 @@
-// The page: what is chosen stands in the address, so that it can be shared, and the way back works.
+// The page: joins the map, the panel, the search and the status, and keeps them up to date.
 
-import { ask } from "./agent.js";
-import { set, html, replace } from "./dom.js";
-import { firstSteps } from "./empty.js";
-import { clock, LEVELS } from "./format.js";
+import { parseFragment, readAddress, readSelection, removeMinutes, select, writeMinutes } from "./address.js";
+import { AgentError, fetchMap } from "./api.js";
+import { connectPauseButton, connectShortcuts, connectThemeButton, connectZoomButtons } from "./controls.js";
+import { createHtml, getElement, replaceContent } from "./dom.js";
 import { Graph } from "./graph.js";
-import { Live } from "./live.js";
-import { modelOf } from "./model.js";
+import { LiveUpdates } from "./live.js";
+import { buildMapModel } from "./map_model.js";
+import { createFirstSteps } from "./overview.js";
 import { Panel } from "./panel.js";
-import { Range } from "./range.js";
 import { Search } from "./search.js";
-import { followTheme } from "./theme.js";
+import { Status } from "./status.js";
+import { parseMinutes, TimeRange } from "./time_range.js";
 
-const DETAILS_EVERY = 5_000;
+/** @import { Selection } from "./address.js" */
+/** @import { MapAnswer } from "./api_types.js" */
+/** @import { LiveState } from "./live.js" */
+/** @import { MapModel } from "./map_model.js" */
 
-const [page, state, notice, pause] = ["map", "state", "notice", "pause"].map((id) => document.getElementById(id));
-const range = new Range(document.getElementById("range"));
-const narrow = matchMedia("(max-width: 719px)");
-const graph = new Graph(document.getElementById("graph"), choose);
-const panel = new Panel(document.getElementById("panel"), { choose, close: () => choose({}), trace, through });
-const live = new Live(refresh, tell);
+// The panel's charts are requested less often than the map.
+const DETAILS_INTERVAL_MS = 5_000;
+// The colours of hops, from fast to slow. The agent decides which of them a hop has.
+const LEVEL_LABELS = ["< 1 ms", "1 ms", "10 ms", "100 ms", "1 s", "≥ 10 s"];
 
-let map = null;
-let passing = {}; // the edges of all pathways through a node
-let detailsSince = -Infinity;
+class Page {
+  constructor() {
+    this.range = new TimeRange(getElement("range", HTMLSelectElement));
+    this.graph = new Graph(getElement("graph", SVGSVGElement), select);
+    this.search = new Search(getElement("search", HTMLInputElement), getElement("found", HTMLElement), select);
+    this.status = new Status(getElement("state", HTMLElement), getElement("notice", HTMLElement));
+    this.live = new LiveUpdates(
+      (isWanted) => this.refresh(isWanted),
+      (state, error) => this.showState(state, error),
+    );
+    this.panel = new Panel(getElement("panel", HTMLElement), {
+      select,
+      highlightPathway: (edges) => this.highlight(edges ?? undefined),
+      highlightPathwaysThrough: (node, edges) => {
+        this.through = { node, edges };
+        this.highlight();
+      },
+    });
+    this.isNarrow = matchMedia("(max-width: 719px)");
+    /** @type {MapModel | null} */
+    this.map = null;
+    /** @type {{ node: string, edges: Set<string> } | null} The edges of all pathways through a node. */
+    this.through = null;
+    this.detailsRequestedAt = Number.NEGATIVE_INFINITY;
+  }
 
-function address() {
-  return Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-}
+  start() {
+    addEventListener("hashchange", (event) => this.handleAddressChange(new URL(event.oldURL).hash));
+    this.range.select.addEventListener("change", () => this.handleRangeChange());
+    this.isNarrow.addEventListener("change", () => this.live.requestNow());
+    connectPauseButton(this.live);
+    connectZoomButtons(this.graph.view);
+    connectShortcuts(this.search.field, () => select({}));
+    connectThemeButton();
+    showLevels();
+    this.range.selectMinutes(readAddress().minutes);
+    this.live.start();
+  }
 
-function chosen() {
-  const { node, edge } = address();
-  return node ? { node } : edge ? { edge } : {};
-}
+  /**
+   * Request the map and the details of the selection, and show them.
+   * @param {() => boolean} isWanted
+   */
+  async refresh(isWanted) {
+    const answer = await this.requestMap();
+    if (!isWanted()) return;
+    this.map = buildMapModel(answer);
+    this.graph.draw(this.map);
+    this.highlight();
+    this.search.useMap(this.map);
+    this.showFirstSteps(this.map.services.length === 0);
+    const { node, edge } = readSelection();
+    const isDue = performance.now() - this.detailsRequestedAt >= DETAILS_INTERVAL_MS;
+    if (isDue || (!node && !edge)) await this.showDetails(this.map);
+  }
 
-function choose({ node, edge }) {
-  const { minutes } = address();
-  const known = Object.entries({ node, edge, minutes }).filter(([, value]) => value);
-  location.hash = new URLSearchParams(known);
-}
+  /**
+   * Request the map of the selected time range. If the agent rejects the range, because it keeps less, the default range
+   * takes its place.
+   * @returns {Promise<MapAnswer>}
+   */
+  async requestMap() {
+    const flow = this.isNarrow.matches ? "down" : "right";
+    try {
+      return await fetchMap({ ...this.range.toQuery(), flow });
+    } catch (error) {
+      if (!(error instanceof AgentError) || error.status !== 400 || this.range.isDefault()) throw error;
+      this.range.selectMinutes(undefined);
+      removeMinutes();
+      return fetchMap({ ...this.range.toQuery(), flow });
+    }
+  }
 
-function mark() {
-  const now = chosen();
-  graph.mark(now.node && now.node === passing.node ? { ...now, through: passing.edges } : now, map);
-}
+  /**
+   * Show the panel. While the page is paused, its details are of the time that the map shows.
+   * @param {MapModel} map
+   */
+  async showDetails(map) {
+    this.detailsRequestedAt = performance.now();
+    const range = this.live.running ? this.range.toQuery() : { from: map.from, to: map.to };
+    await this.panel.show(readSelection(), map, range);
+  }
 
-function trace(edges) {
-  if (map && edges) graph.mark({ edges }, map);
-  else if (map) mark();
-}
+  /** @param {Set<string>} [pathway] The edges of the pathway under the pointer. */
+  highlight(pathway) {
+    if (!this.map) return;
+    const selection = readSelection();
+    const through = selection.node === this.through?.node ? this.through?.edges : undefined;
+    this.graph.highlight(pathway ? { pathway } : { ...selection, through }, this.map);
+  }
 
-function through(node, edges) {
-  passing = { node, edges };
-  mark();
-}
+  /** @param {string} before The fragment of the address before. */
+  handleAddressChange(before) {
+    const { minutes, ...selection } = parseFragment(before);
+    this.range.selectMinutes(readAddress().minutes);
+    if (this.map) this.showSelection(this.map, selection);
+    if (parseMinutes(minutes) !== parseMinutes(readAddress().minutes)) this.live.requestNow();
+  }
 
-async function refresh(stillWanted) {
-  const flow = narrow.matches ? "down" : "right";
-  const answer = await mapOf(flow);
-  if (!stillWanted()) return;
-  map = modelOf(answer);
-  graph.draw(map);
-  mark();
-  search.over(map);
-  showEmpty();
-  await details(!chosen().node && !chosen().edge);
-}
+  handleRangeChange() {
+    this.detailsRequestedAt = Number.NEGATIVE_INFINITY;
+    writeMinutes(this.range.select.value);
+  }
 
-// The map of the range. One that the agent does not keep gives way to the usual one.
-async function mapOf(flow) {
-  try {
-    return await ask("/api/map", { ...range.query(), flow });
-  } catch (error) {
-    if (error.status !== 400 || range.isUsual()) throw error;
-    range.show(null);
-    const { minutes, ...others } = address();
-    history.replaceState(null, "", `#${new URLSearchParams(others)}`);
-    return ask("/api/map", { ...range.query(), flow });
+  /**
+   * @param {MapModel} map
+   * @param {Selection} before What was selected before.
+   */
+  showSelection(map, before) {
+    const selection = readSelection();
+    this.highlight();
+    const node = map.nodes.get(selection.node ?? "");
+    if (node) this.graph.view.reveal(node);
+    const focused = document.activeElement;
+    this.showDetails(map).catch((error) => this.showState("away", error));
+    // At once, not when the answer arrives: by then, the user may be somewhere else.
+    if (selection.node || selection.edge) this.focusPanel();
+    else this.focusGraph(focused, before);
+  }
+
+  focusPanel() {
+    const { element } = this.panel;
+    if (!element.contains(document.activeElement)) element.focus({ preventScroll: true });
+  }
+
+  /**
+   * Return the focus to the map when the panel is closed, unless it is somewhere else on the page.
+   * @param {Element | null} focused What had the focus before the panel was closed.
+   * @param {Selection} before What was selected then.
+   */
+  focusGraph(focused, before) {
+    const isFree = !focused?.isConnected || focused === document.body || this.panel.element.contains(focused);
+    if (isFree) this.graph.focus(before.node ?? before.edge ?? "");
+  }
+
+  /** @param {boolean} isEmpty Whether there is nothing to draw. */
+  showFirstSteps(isEmpty) {
+    const empty = getElement("empty", HTMLElement);
+    if (isEmpty && empty.hidden) replaceContent(empty, createFirstSteps());
+    empty.hidden = !isEmpty;
+    getElement("map", HTMLElement).classList.toggle("nothing", isEmpty);
+  }
+
+  /**
+   * @param {LiveState} state
+   * @param {unknown} [error]
+   */
+  showState(state, error) {
+    this.status.show(state, this.map?.to, error);
   }
 }
 
-// The panel. Its charts are asked for less often than the map; `atOnce` for another choice.
-async function details(atOnce) {
-  if (!map || (!atOnce && performance.now() - detailsSince < DETAILS_EVERY)) return;
-  detailsSince = performance.now();
-  // What is paused stays what it was: the details are of the time that the map shows.
-  const time = live.running ? range.query() : { from: map.from, to: map.to };
-  await panel.show(chosen(), map, time);
+function showLevels() {
+  const labels = LEVEL_LABELS.map((label, level) => createHtml("li", { class: `warm-${level}` }, label));
+  replaceContent(getElement("scale", HTMLElement), labels);
 }
 
-async function moved() {
-  range.show(address().minutes);
-  if (!map) return;
-  const now = chosen();
-  mark();
-  if (now.node && map.nodes.has(now.node)) graph.view.reveal(map.nodes.get(now.node));
-  const held = document.activeElement;
-  const asked = details(true).catch((error) => tell("away", error));
-  // At once, and not when the answer is there: by then the reader may be somewhere else.
-  if (now.node || now.edge) {
-    if (!panel.element.contains(document.activeElement)) panel.element.focus({ preventScroll: true });
-  } else if (held === document.body || !held.isConnected || panel.element.contains(held)) graph.focus(before.node ?? before.edge);
-  await asked;
-}
-
-function showEmpty() {
-  const empty = document.getElementById("empty");
-  const nothing = map.services.length === 0;
-  if (nothing && empty.hidden) replace(empty, firstSteps());
-  empty.hidden = !nothing;
-  page.classList.toggle("nothing", nothing);
-}
-
-function tell(now, error) {
-  const at = map ? clock(map.to) : null;
-  const words = {
-    live: "Live",
-    polling: "Live, every two seconds",
-    slow: "Waiting for the agent …",
-    paused: at ? `Paused at ${at}` : "Paused",
-    away: error?.away === false ? "Refused" : "Agent away",
-  };
-  state.dataset.state = document.body.dataset.state = now;
-  if (state.textContent !== words[now]) state.textContent = words[now];
-  notice.hidden = now !== "away";
-  const problem = error?.message ?? "";
-  const told = `${problem.charAt(0).toUpperCase()}${problem.slice(1)}. ${at ? `What you see is of ${at}. ` : ""}Trying again …`;
-  if (now === "away" && notice.dataset.told !== told) {
-    notice.dataset.told = told;
-    const login = error?.status === 401 && html("button", { type: "button", click: () => location.reload() }, "Log in");
-    replace(notice, html("span", {}, told), login);
-  }
-}
-
-const search = new Search(document.getElementById("search"), document.getElementById("found"), choose);
-let before = {};
-
-addEventListener("hashchange", (event) => {
-  const old = Object.fromEntries(new URLSearchParams(new URL(event.oldURL).hash.slice(1)));
-  before = { node: old.node, edge: old.edge };
-  const other = Range.minutesOf(old.minutes) !== Range.minutesOf(address().minutes);
-  moved();
-  if (other) live.now();
-});
-
-range.select.addEventListener("change", () => {
-  location.hash = new URLSearchParams({ ...address(), minutes: range.select.value });
-  detailsSince = -Infinity;
-});
-
-pause.addEventListener("click", () => {
-  const pausing = live.running;
-  set(pause, "aria-pressed", String(pausing));
-  pause.textContent = pausing ? "Go on" : "Pause";
-  if (pausing) live.stop();
-  else live.start();
-});
-
-addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !event.defaultPrevented) choose({});
-  const typing = event.target.closest?.("input, select, textarea");
-  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  event.preventDefault();
-  search.field.focus();
-});
-
-document.querySelector(".zoom").addEventListener("click", (event) => {
-  const how = event.target.closest("button")?.dataset.zoom;
-  if (how === "fit") graph.view.showAll();
-  else if (how) graph.view.zoom(how === "in" ? 1.3 : 1 / 1.3);
-});
-
-narrow.addEventListener("change", () => live.now());
-followTheme(document.getElementById("theme"));
-replace(document.getElementById("scale"), LEVELS.map((name, warm) => html("li", { class: `warm-${warm}` }, name)));
+// After a login or a link from another site, the address has a query that nobody needs any more.
 if (location.search) history.replaceState(null, "", `/${location.hash}`);
-range.show(address().minutes);
-live.start();
+new Page().start();

@@ -1,49 +1,73 @@
-// Names from outside, as words.py shows them: in one line, and with no say over what stands beside them.
+// Names from outside, made safe to show: on one line, and without characters that change the text around them.
 
-import { html } from "./dom.js";
+import { createHtml } from "./dom.js";
 
-// Neither control and format characters, which include those of writing direction, nor other spaces than the usual one.
+// Control and format characters, which include those of the writing direction, and every space except the usual one.
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
-const RIGHT_TO_LEFT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Samaritan}\p{Script=Mandaic}\p{Script=Adlam}]/u;
-const [ISOLATE, END] = ["\u2068", "\u2069"];
-const LONGEST = 200;
+const RIGHT_TO_LEFT = new RegExp(
+  `[${["Hebrew", "Arabic", "Syriac", "Thaana", "Nko", "Samaritan", "Mandaic", "Adlam"]
+    .map((script) => `\\p{Script=${script}}`)
+    .join("")}]`,
+  "u",
+);
+const ISOLATE = "\u2068";
+const END_OF_ISOLATE = "\u2069";
+const MAX_CHARACTERS = 200;
 
-export function plain(name, longest = LONGEST) {
+/**
+ * Return a name as the page shows it, like `plain` in words.py. A name of spaces only is quoted; a name that is written
+ * from right to left is isolated, so that it does not change the order of the text beside it.
+ * @param {string} name
+ * @param {number} [maxCharacters] A longer name is cut.
+ */
+export function cleanName(name, maxCharacters = MAX_CHARACTERS) {
   const characters = [...name];
-  const cut = characters.slice(0, longest).join("").replace(UNPRINTABLE, "\ufffd");
+  const cut = characters.slice(0, maxCharacters).join("").replace(UNPRINTABLE, "\ufffd");
   const shown = cut && !cut.trim() ? `"${cut}"` : cut;
-  return isolated(characters.length > longest ? `${shown}…` : shown);
+  return isolateDirection(characters.length > maxCharacters ? `${shown}…` : shown);
 }
 
-const measuring = document.createElement("canvas").getContext("2d");
+/** @param {string} text */
+function isolateDirection(text) {
+  return RIGHT_TO_LEFT.test(text) ? `${ISOLATE}${text}${END_OF_ISOLATE}` : text;
+}
 
-// A name, cut to fit a width in pixels, in a font.
-export function cutToWidth(name, room, font) {
-  measuring.font = font;
-  const fits = (text) => measuring.measureText(text).width <= room;
-  const characters = [...name].slice(0, LONGEST);
-  let [length, most] = [1, characters.length];
-  if (fits(plain(name))) return plain(name);
-  while (length < most) {
-    const middle = Math.ceil((length + most) / 2);
-    if (fits(plain(name, middle))) length = middle;
-    else most = middle - 1;
+/**
+ * Cut a name to the longest beginning that fits.
+ * @param {string} name
+ * @param {(text: string) => boolean} fits
+ */
+export function cutName(name, fits) {
+  if (fits(cleanName(name))) return cleanName(name);
+  const length = Math.min([...name].length, MAX_CHARACTERS);
+  let [shortest, longest] = [1, length];
+  while (shortest < longest) {
+    const middle = Math.ceil((shortest + longest) / 2);
+    if (fits(cleanName(name, middle))) shortest = middle;
+    else longest = middle - 1;
   }
-  return plain(name, Math.min(length, characters.length - 1) || 1);
+  return cleanName(name, Math.max(1, Math.min(shortest, length - 1)));
 }
 
-function isolated(text) {
-  return RIGHT_TO_LEFT.test(text) ? `${ISOLATE}${text}${END}` : text;
+/** @type {CanvasRenderingContext2D | null} */
+let canvas = null;
+
+/**
+ * Measure how wide a text is in pixels. This depends on its letters and on the fonts that the browser has.
+ * @param {string} text
+ * @param {string} font A CSS font.
+ */
+export function measureText(text, font) {
+  canvas ??= document.createElement("canvas").getContext("2d");
+  if (!canvas) return 0;
+  canvas.font = font;
+  return canvas.measureText(text).width;
 }
 
-// A name in the middle of other text.
-export function bdi(name) {
-  return html("bdi", {}, name);
-}
-
-// What an edge's ends are called: as the nodes of the map, which are told apart where two have one name.
-export function namesOf(edge, map) {
-  const ends = map.linkOf.get(edge.edge ?? edge.id);
-  const label = (kind) => [ends?.from, ends?.to].map((id) => map.nodes.get(id)).find((node) => node?.kind === kind)?.label;
-  return { service: label("service") ?? plain(edge.service), queue: label("queue") ?? (plain(edge.queue || edge.type) || "?") };
+/**
+ * Create an element for a name in the middle of other text.
+ * @param {string} name
+ */
+export function createName(name) {
+  return createHtml("bdi", {}, name);
 }

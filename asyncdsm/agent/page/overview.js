@@ -1,39 +1,123 @@
-// Nothing chosen: where most of the time goes, and what is wrong.
+// What the page shows if nothing is selected: where the time goes and what is wrong; or first steps, before any data.
 
-import { counting } from "./format.js";
-import { html } from "./dom.js";
-import { slowness, warnings } from "./model.js";
-import { bdi } from "./names.js";
-import { hopRow, section, warning } from "./parts.js";
+import { createHint, createHtml, createSection, createWarning } from "./dom.js";
+import { formatQuantity } from "./format.js";
+import { createHopButton } from "./hops.js";
+import { listWarnings } from "./map_model.js";
+import { createName } from "./names.js";
 
-const MOST = 8;
+/** @import { Child } from "./dom.js" */
+/** @import { LinkedNode, MapModel } from "./map_model.js" */
+/** @import { PanelActions } from "./panel.js" */
 
-export function overview(map, act) {
+const MAX_ROWS = 8;
+
+/**
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ * @returns {Child[]}
+ */
+export function createOverview(map, actions) {
   if (!map.edges.size) return [];
-  const edges = [...map.edges.values()];
-  const slowest = edges.filter(isBusy).sort((one, other) => slowness(other) - slowness(one)).slice(0, MOST);
-  const changed = edges.filter((edge) => edge.present.since !== null).sort((one, other) => other.present.since - one.present.since).slice(0, MOST);
-  const wrong = [...map.nodes.values()].filter((node) => warnings(node, map).length);
   return [
-    section(
-      "Where the time goes",
-      html("p", { class: "muted" }, "The slowest hops of the last minute. Choose a service or a queue to see whole pathways."),
-      slowest.length ? slowest.map((edge) => hopRow(edge, slowness(slowest[0]), map, act)) : html("p", { class: "muted" }, "Nothing passed in the last minute."),
+    createSlowestSection(map, actions),
+    createChangesSection(map, actions),
+    createWarningsSection(map, actions),
+    createHint(describeSize(map)),
+  ];
+}
+
+/**
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+function createSlowestSection(map, actions) {
+  const busy = [...map.edges.values()].filter((edge) => edge.present.state !== "idle");
+  const slowest = busy.sort((one, other) => other.present.slowness - one.present.slowness).slice(0, MAX_ROWS);
+  const most = slowest[0]?.present.slowness ?? 0;
+  return createSection(
+    "Where the time goes",
+    createHint("The slowest hops of the last minute. Select a service or a queue to see complete pathways."),
+    slowest.length > 0
+      ? slowest.map((edge) => createHopButton(edge, most, map, actions))
+      : createHint("No messages in the last minute."),
+  );
+}
+
+/**
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+function createChangesSection(map, actions) {
+  const changed = [...map.edges.values()].filter((edge) => edge.present.since !== null);
+  const latest = changed.sort((one, other) => Number(other.present.since) - Number(one.present.since));
+  const rows = latest.slice(0, MAX_ROWS).map((edge) => createHopButton(edge, 0, map, actions));
+  return rows.length > 0 && createSection("What changed", rows);
+}
+
+/**
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+function createWarningsSection(map, actions) {
+  const warned = [...map.nodes.values()].filter((node) => listWarnings(node, map).length > 0);
+  const rows = warned.slice(0, MAX_ROWS).map((node) => createWarningRow(node, map, actions));
+  return rows.length > 0 && createSection("Needs attention", rows);
+}
+
+/**
+ * @param {LinkedNode} node
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+function createWarningRow(node, map, actions) {
+  const button = createHtml(
+    "button",
+    { type: "button", class: "name", "data-key": `wrong ${node.id}`, click: () => actions.select({ node: node.id }) },
+    createName(node.label),
+  );
+  return createHtml("div", {}, button, listWarnings(node, map).map(createWarning));
+}
+
+/** @param {Pick<MapModel, "services" | "queueCount" | "edges" | "leftOut">} map */
+export function describeSize({ services, queueCount, edges, leftOut }) {
+  const things = [
+    formatQuantity(services.length, "service"),
+    formatQuantity(queueCount, "queue"),
+    formatQuantity(edges.size, "hop"),
+  ];
+  const hidden = `${formatQuantity(leftOut, "hop")} with fewer messages ${leftOut === 1 ? "is" : "are"} not drawn.`;
+  return `${things.join(", ")}.${leftOut ? ` ${hidden}` : ""}`;
+}
+
+/** Create what is shown instead of the map as long as no service has reported anything. */
+export function createFirstSteps() {
+  const command = `DD_SERVICE=shop DD_TRACE_AGENT_URL=${location.origin} asyncdsm run python shop.py`;
+  const code = "async with asyncdsm.DataStreams():\n    client = asyncdsm.wrap(client)";
+  return createHtml(
+    "div",
+    { class: "card" },
+    createHtml("h2", {}, "No messages yet"),
+    createHtml(
+      "p",
+      {},
+      "The agent is running, but no service has reported anything so far. The map appears with the first report.",
     ),
-    changed.length && section("What changed", changed.map((edge) => hopRow(edge, 0, map, act))),
-    wrong.length && section("Worth a look", wrong.slice(0, MOST).map((node) => notice(node, map, act))),
-    html("p", { class: "muted" }, counted(map)),
-  ].filter(Boolean);
+    createStep("Start the demo, which has a map of its own:", "asyncdsm demo"),
+    createStep("Or run your program, without changing its code:", command),
+    createStep("Or wrap a client in your code:", code),
+    createHint(
+      "Services that use one of Datadog's own tracers appear here too. " +
+        `Set DD_DATA_STREAMS_ENABLED=true and DD_TRACE_AGENT_URL=${location.origin} for them. ` +
+        "Each service reports every ten seconds.",
+    ),
+  );
 }
 
-const isBusy = (edge) => edge.present.state !== "idle";
-
-function notice(node, map, act) {
-  const choose = html("button", { type: "button", class: "name", "data-key": `wrong ${node.id}`, click: () => act.choose({ node: node.id }) }, bdi(node.label));
-  return html("div", {}, choose, warnings(node, map).map(warning));
-}
-
-function counted(map) {
-  const leftOut = map.left_out ? ` ${counting(map.left_out, "quieter hop")} ${map.left_out === 1 ? "is" : "are"} not drawn.` : "";
-  return `${counting(map.services.length, "service")}, ${counting(map.queues.length, "queue")}, ${counting(map.edges.size, "hop")}.${leftOut}`;
+/**
+ * @param {string} title
+ * @param {string} code
+ */
+function createStep(title, code) {
+  return createHtml("div", { class: "step" }, createHtml("p", {}, title), createHtml("pre", { tabindex: 0 }, code));
 }

@@ -1,68 +1,151 @@
-// The side of the map: what is known of what was chosen. Shows the newest question's answer, and no older one's.
+// The panel beside the map: the details of what is selected, or an overview.
 
-import { html, replace } from "./dom.js";
-import { edgeDetails } from "./edge.js";
-import { bdi, plain } from "./names.js";
-import { nodeDetails } from "./node.js";
-import { overview } from "./overview.js";
+import { AgentError } from "./api.js";
+import { createHint, createHtml, replaceContent } from "./dom.js";
+import { createEdgeDetails } from "./edge_details.js";
+import { joinTexts } from "./format.js";
+import { cleanName, createName } from "./names.js";
+import { createNodeDetails } from "./node_details.js";
+import { createOverview } from "./overview.js";
+
+/** @import { Selection } from "./address.js" */
+/** @import { RangeQuery } from "./api.js" */
+/** @import { Edge } from "./api_types.js" */
+/** @import { Child } from "./dom.js" */
+/** @import { Link, LinkedNode, MapModel } from "./map_model.js" */
+
+/**
+ * What the panel does to the rest of the page.
+ * @typedef {object} PanelActions
+ * @property {(selection: Selection) => void} select
+ * @property {(edges: Set<string> | null) => void} highlightPathway Highlight the edges of a pathway; with null, the
+ *   selection again.
+ * @property {(node: string, edges: Set<string>) => void} highlightPathwaysThrough Highlight the edges of all pathways
+ *   through a node while it is selected.
+ */
+
+const NOTHING_SELECTED = "{}";
 
 export class Panel {
-  // `act` has `choose({ node | edge })`, `close()`, `trace(edges or null)`, `through(node, edges)`.
-  constructor(element, act) {
+  /**
+   * @param {HTMLElement} element
+   * @param {PanelActions} actions
+   */
+  constructor(element, actions) {
     this.element = element;
-    this.act = act;
-    this.asked = 0;
+    this.actions = actions;
+    this.requests = 0;
     this.shown = "";
   }
 
-  // Shows the details of a choice. Raises AgentError where there is nobody to ask.
-  async show(chosen, map, range) {
-    const asked = ++this.asked;
-    const what = JSON.stringify(chosen);
-    if (what !== this.shown && (chosen.node || chosen.edge)) this.put(what, this.head(chosen, map), html("p", { class: "muted" }, "Asking …"));
-    const body = await this.body(chosen, map, range).catch(refusal);
-    if (asked === this.asked) this.put(what, this.head(chosen, map), ...body);
+  /**
+   * Show the details of a selection. Of several calls, only the last one shows its answer.
+   * @param {Selection} selection
+   * @param {MapModel} map
+   * @param {RangeQuery} range
+   * @throws {AgentError} If the agent cannot be reached.
+   */
+  async show(selection, map, range) {
+    const request = ++this.requests;
+    const key = JSON.stringify(selection);
+    const head = () => this.createHead(selection, map);
+    if (key !== this.shown && key !== NOTHING_SELECTED) this.showContent(key, head(), createHint("Loading …"));
+    const body = await this.createBody(selection, map, range).catch(explainRejection);
+    if (request === this.requests) this.showContent(key, head(), body);
   }
 
-  put(what, ...children) {
-    const top = what === this.shown ? this.element.scrollTop : 0;
-    replace(this.element, ...children);
-    this.element.scrollTop = top;
-    this.element.classList.toggle("open", what !== "{}");
-    this.shown = what;
+  /**
+   * @param {string} key
+   * @param {...Child} children
+   */
+  showContent(key, ...children) {
+    const scrollTop = key === this.shown ? this.element.scrollTop : 0;
+    replaceContent(this.element, ...children);
+    this.element.scrollTop = scrollTop;
+    this.element.classList.toggle("open", key !== NOTHING_SELECTED);
+    this.shown = key;
   }
 
-  async body(chosen, map, range) {
-    if (chosen.edge && map.linkOf.has(chosen.edge)) return edgeDetails(map.linkOf.get(chosen.edge), map, range, this.act);
-    if (chosen.node && map.nodes.has(chosen.node)) return nodeDetails(map.nodes.get(chosen.node), map, range, this.act);
-    if (chosen.edge || chosen.node) return [html("p", {}, "Nothing of this passed in the time that is shown.")];
-    return overview(map, this.act);
+  /**
+   * @param {Selection} selection
+   * @param {MapModel} map
+   * @param {RangeQuery} range
+   * @returns {Promise<Child[]>}
+   */
+  async createBody(selection, map, range) {
+    const edge = map.links.get(selection.edge ?? "")?.edge;
+    const node = map.nodes.get(selection.node ?? "");
+    if (edge) return createEdgeDetails(edge, map, range);
+    if (node) return createNodeDetails(node, map, range, this.actions);
+    if (!selection.edge && !selection.node) return createOverview(map, this.actions);
+    return [createHtml("p", {}, "No message passed here in the selected time range.")];
   }
 
-  head(chosen, map) {
-    const node = map.nodes.get(chosen.node);
-    const edge = map.linkOf.get(chosen.edge)?.about;
-    const close = html("button", { type: "button", class: "close", "aria-label": "Close", "data-key": "close", click: () => this.act.close() }, "✕");
-    if (node) return html("div", { class: "head" }, html("p", { class: "kind" }, kindOf(node)), html("h2", {}, bdi(node.label)), close);
-    if (!edge) return chosen.node || chosen.edge ? html("div", { class: "head" }, html("h2", {}, "Not there"), close) : null;
-    const ends = map.linkOf.get(chosen.edge);
-    const [from, to] = [map.nodes.get(ends.from), map.nodes.get(ends.to)];
-    const end = (each) => html("button", { type: "button", class: "name", "data-key": `end ${each.id}`, click: () => this.act.choose({ node: each.id }) }, bdi(each.label));
-    return html("div", { class: "head" }, html("p", { class: "kind" }, hopOf(edge)), html("h2", {}, end(from), " → ", end(to)), close);
+  /**
+   * @param {Selection} selection
+   * @param {MapModel} map
+   */
+  createHead(selection, map) {
+    const node = map.nodes.get(selection.node ?? "");
+    const link = map.links.get(selection.edge ?? "");
+    if (node) return this.wrapHead(describeNodeKind(node), createName(node.label));
+    if (link?.edge) return this.wrapHead(describeHopKind(link.edge), this.createEnds(link, map));
+    return selection.node || selection.edge ? this.wrapHead("", "Not found") : null;
+  }
+
+  /**
+   * @param {string} kind
+   * @param {...Child} title
+   */
+  wrapHead(kind, ...title) {
+    const close = createHtml(
+      "button",
+      {
+        type: "button",
+        class: "close",
+        "aria-label": "Close",
+        "data-key": "close",
+        click: () => this.actions.select({}),
+      },
+      "✕",
+    );
+    const kindLine = kind !== "" && createHtml("p", { class: "kind" }, kind);
+    return createHtml("div", { class: "head" }, kindLine, createHtml("h2", {}, ...title), close);
+  }
+
+  /**
+   * Create the buttons that select the ends of a hop.
+   * @param {Link} link
+   * @param {MapModel} map
+   */
+  createEnds(link, map) {
+    const createEnd = (/** @type {string} */ id) =>
+      createHtml(
+        "button",
+        { type: "button", class: "name", "data-key": `end ${id}`, click: () => this.actions.select({ node: id }) },
+        createName(map.nodes.get(id)?.label ?? ""),
+      );
+    return [createEnd(link.from), " → ", createEnd(link.to)];
   }
 }
 
-function refusal(error) {
-  if (error.away !== false) throw error;
-  return [html("p", { class: "muted" }, `The agent says: ${error.message}.`)];
+/**
+ * @param {unknown} error
+ * @returns {Child[]}
+ */
+function explainRejection(error) {
+  if (!(error instanceof AgentError) || error.unreachable) throw error;
+  return [createHint(`${error.message}.`)];
 }
 
-function kindOf(node) {
-  const parts = [node.kind === "service" ? "Service" : "Queue", plain(node.where), node.cluster && `cluster ${plain(node.cluster)}`];
-  return parts.filter(Boolean).join(" · ");
+/** @param {LinkedNode} node */
+function describeNodeKind(node) {
+  const kind = node.kind === "service" ? "Service" : "Queue";
+  return joinTexts(" · ", [kind, cleanName(node.where), node.cluster && `cluster ${cleanName(node.cluster)}`]);
 }
 
-function hopOf(edge) {
-  const parts = [edge.direction === "in" ? "Hop: from the queue into the service" : "Hop: through the service, into the queue", plain(edge.type), edge.group && `group ${plain(edge.group)}`];
-  return parts.filter(Boolean).join(" · ");
+/** @param {Edge} edge */
+function describeHopKind(edge) {
+  const kind = edge.direction === "in" ? "Hop from a queue to a service" : "Hop through a service to a queue";
+  return joinTexts(" · ", [kind, cleanName(edge.type), edge.group && `group ${cleanName(edge.group)}`]);
 }

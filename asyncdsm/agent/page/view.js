@@ -1,127 +1,181 @@
-// Which part of the drawing is seen, and how large: fitted, moved by dragging, zoomed by wheel, pinch and buttons.
+// Moving and zooming the map: by dragging, wheel, pinch and buttons.
 
-const LARGEST = 2.5;
-const SMALLEST = 0.04;
-const FIT_AT_MOST = 1.15;
-const FAR = 0.3; // below, nobody reads a name
-const READABLE = 0.55; // a map that has no room at this scale is shown from its beginning on
-const LEGEND = 44; // pixels at the bottom that are left to it
-const A_CLICK = 4; // pixels that a pointer may move and still click
+import { fitMap, fitReadable, formatTransform, isTooSmallForText, revealPoint, zoomAt } from "./viewport.js";
+
+/** @import { Point, Size, Viewport } from "./viewport.js" */
+
+// How many pixels a pointer may move in a click.
+const CLICK_PIXELS = 4;
+const ZOOM_PER_WHEEL_PIXEL = 0.0015;
+// A pinch on a touchpad is a wheel event with ctrlKey.
+const ZOOM_PER_PINCH_PIXEL = 0.01;
 
 export class View {
+  /**
+   * @param {SVGSVGElement} drawing
+   * @param {SVGGElement} content What is moved and scaled.
+   */
   constructor(drawing, content) {
     this.drawing = drawing;
     this.content = content;
-    this.pointers = new Map();
-    this.moved = false;
-    this.dragged = 0;
+    /** @type {Viewport} */
+    this.viewport = { x: 0, y: 0, scale: 1 };
+    /** @type {Size} */
+    this.map = { width: 0, height: 0 };
     this.shape = "";
-    this.whole = false; // somebody asked for the whole map
-    drawing.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
-    drawing.addEventListener("pointerdown", (event) => {
-      if (this.pointers.size === 0) this.dragged = 0;
+    this.showsAll = false;
+    this.movedByUser = false;
+    /** @type {Map<number, PointerEvent>} */
+    this.pointers = new Map();
+    this.draggedPixels = 0;
+    /** @type {number | undefined} */
+    this.frame = undefined;
+    this.listenToPointers();
+    drawing.addEventListener("wheel", (event) => this.handleWheel(event), { passive: false });
+    new ResizeObserver(() => this.fit()).observe(drawing);
+  }
+
+  listenToPointers() {
+    this.drawing.addEventListener("pointerdown", (event) => {
+      if (this.pointers.size === 0) this.draggedPixels = 0;
       this.pointers.set(event.pointerId, event);
     });
-    drawing.addEventListener("pointermove", (event) => this.move(event));
-    for (const end of ["pointerup", "pointercancel", "pointerleave"]) {
-      drawing.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
+    this.drawing.addEventListener("pointermove", (event) => this.handlePointerMove(event));
+    for (const end of /** @type {const} */ (["pointerup", "pointercancel", "pointerleave"])) {
+      this.drawing.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
     }
-    // The end of a drag is not a click on what happens to be there.
-    drawing.addEventListener("click", (event) => this.dragged > A_CLICK && event.stopPropagation(), { capture: true });
-    new ResizeObserver(() => this.moved || (this.whole ? this.fit() : this.begin())).observe(drawing);
+    this.drawing.addEventListener("click", (event) => this.suppressClickOfDrag(event), { capture: true });
   }
 
-  // Fits what has another shape than before, unless somebody has chosen what to look at.
-  resize(width, height, shape) {
+  /** @returns {Size} */
+  get screen() {
+    return { width: this.drawing.clientWidth, height: this.drawing.clientHeight };
+  }
+
+  /**
+   * Set the size of the map. A map of another shape is fitted, unless the user has moved the map.
+   * @param {Size} map
+   * @param {string} shape Names the nodes and the direction.
+   */
+  resize(map, shape) {
     const changed = shape !== this.shape;
-    [this.width, this.height, this.shape] = [width, height, shape];
-    if (changed && !this.moved) this.whole ? this.fit() : this.begin();
+    this.map = map;
+    this.shape = shape;
+    if (changed) this.fit();
   }
 
-  // Fits the whole map, if its names can be read then; else its beginning. The rest is a drag, or a fit, away.
-  begin() {
-    this.fit();
-    if (!(this.scale < READABLE)) return;
-    this.scale = READABLE;
-    this.x = Math.max(0, (this.drawing.clientWidth - this.width * READABLE) / 2);
-    this.y = Math.max(0, (this.drawing.clientHeight - LEGEND - this.height * READABLE) / 2);
+  /** Fit the map, unless the user has moved it. */
+  fit() {
+    if (this.movedByUser) return;
+    const fitted = this.showsAll ? fitMap(this.map, this.screen) : fitReadable(this.map, this.screen);
+    if (fitted) this.show(fitted);
   }
 
   showAll() {
-    this.whole = true;
+    this.showsAll = true;
+    this.movedByUser = false;
     this.fit();
   }
 
-  fit() {
-    const width = this.drawing.clientWidth;
-    const height = this.drawing.clientHeight - LEGEND;
-    if (!this.width || width <= 0 || height <= 0) return;
-    this.moved = false;
-    this.scale = Math.max(SMALLEST, Math.min(FIT_AT_MOST, width / this.width, height / this.height));
-    this.x = (width - this.width * this.scale) / 2;
-    this.y = Math.max(0, (height - this.height * this.scale) / 2);
-    this.show();
+  /**
+   * @param {number} factor
+   * @param {Point} [at] The point of the screen that stays where it is; the middle by default.
+   */
+  zoom(factor, at = { x: this.screen.width / 2, y: this.screen.height / 2 }) {
+    this.moveTo(zoomAt(this.viewport, factor, at));
   }
 
-  zoom(factor, x = this.drawing.clientWidth / 2, y = this.drawing.clientHeight / 2) {
-    const scale = Math.max(SMALLEST, Math.min(LARGEST, this.scale * factor));
-    this.x = x - ((x - this.x) * scale) / this.scale;
-    this.y = y - ((y - this.y) * scale) / this.scale;
-    this.scale = scale;
-    this.moved = true;
-    this.show();
-  }
-
-  // Moves a node into sight, if it is outside.
+  /**
+   * Move a node into sight if it is outside.
+   * @param {Point} node
+   */
   reveal(node) {
-    const { clientWidth, clientHeight } = this.drawing;
-    const [x, y] = [node.x * this.scale + this.x, node.y * this.scale + this.y];
-    if (x > 0 && x < clientWidth && y > 0 && y < clientHeight && this.scale > 0.35) return;
-    this.scale = Math.max(this.scale, 0.8);
-    this.x = clientWidth / 2 - node.x * this.scale;
-    this.y = clientHeight / 2 - node.y * this.scale;
-    this.moved = true;
-    this.show();
+    const revealed = revealPoint(this.viewport, node, this.screen);
+    if (revealed) this.moveTo(revealed);
   }
 
-  wheel(event) {
+  /** @param {Viewport} viewport */
+  moveTo(viewport) {
+    this.movedByUser = true;
+    this.show(viewport);
+  }
+
+  /** @param {WheelEvent} event */
+  handleWheel(event) {
     event.preventDefault();
-    const box = this.drawing.getBoundingClientRect();
-    this.zoom(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0015)), event.clientX - box.left, event.clientY - box.top);
+    const speed = event.ctrlKey ? ZOOM_PER_PINCH_PIXEL : ZOOM_PER_WHEEL_PIXEL;
+    this.zoom(Math.exp(-event.deltaY * speed), this.toScreen(event.clientX, event.clientY));
   }
 
-  move(event) {
+  /** @param {PointerEvent} event */
+  handlePointerMove(event) {
     const before = this.pointers.get(event.pointerId);
     if (!before) return;
-    if (this.pointers.size === 1) {
-      const [byX, byY] = [event.clientX - before.clientX, event.clientY - before.clientY];
-      this.dragged += Math.abs(byX) + Math.abs(byY);
-      if (this.dragged > A_CLICK) this.shift(byX, byY);
-    } else this.pinch(event, before);
+    const other = [...this.pointers.values()].find((each) => each.pointerId !== event.pointerId);
+    if (other) this.pinch(before, event, other);
+    else this.drag(event.clientX - before.clientX, event.clientY - before.clientY);
     this.pointers.set(event.pointerId, event);
   }
 
-  pinch(event, before) {
-    const other = [...this.pointers.values()].find((each) => each.pointerId !== event.pointerId);
-    const apart = (one) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY) || 1;
+  /**
+   * @param {number} byX
+   * @param {number} byY
+   */
+  drag(byX, byY) {
+    this.draggedPixels += Math.abs(byX) + Math.abs(byY);
+    if (this.draggedPixels <= CLICK_PIXELS) return;
+    const { x, y, scale } = this.viewport;
+    this.moveTo({ x: x + byX, y: y + byY, scale });
+  }
+
+  /**
+   * @param {PointerEvent} before
+   * @param {PointerEvent} after
+   * @param {PointerEvent} other The pointer that rests.
+   */
+  pinch(before, after, other) {
+    this.draggedPixels = CLICK_PIXELS + 1;
+    const middle = this.toScreen((after.clientX + other.clientX) / 2, (after.clientY + other.clientY) / 2);
+    this.zoom(measureDistance(after, other) / measureDistance(before, other), middle);
+  }
+
+  /**
+   * The end of a drag must not be a click on what happens to be there.
+   * @param {MouseEvent} event
+   */
+  suppressClickOfDrag(event) {
+    if (this.draggedPixels > CLICK_PIXELS) event.stopPropagation();
+  }
+
+  /**
+   * @param {number} clientX
+   * @param {number} clientY
+   * @returns {Point} The point relative to the drawing.
+   */
+  toScreen(clientX, clientY) {
     const box = this.drawing.getBoundingClientRect();
-    this.dragged = A_CLICK + 1;
-    this.zoom(apart(event) / apart(before), (event.clientX + other.clientX) / 2 - box.left, (event.clientY + other.clientY) / 2 - box.top);
+    return { x: clientX - box.left, y: clientY - box.top };
   }
 
-  shift(byX, byY) {
-    this.x += byX;
-    this.y += byY;
-    this.moved = true;
-    this.show();
-  }
-
-  // Once a frame is enough.
-  show() {
+  /**
+   * Show a part of the map, with the browser's next frame.
+   * @param {Viewport} viewport
+   */
+  show(viewport) {
+    this.viewport = viewport;
     this.frame ??= requestAnimationFrame(() => {
       this.frame = undefined;
-      this.drawing.classList.toggle("far", this.scale < FAR);
-      this.content.setAttribute("transform", `translate(${this.x.toFixed(1)} ${this.y.toFixed(1)}) scale(${this.scale.toFixed(4)})`);
+      this.drawing.classList.toggle("far", isTooSmallForText(this.viewport));
+      this.content.setAttribute("transform", formatTransform(this.viewport));
     });
   }
+}
+
+/**
+ * @param {PointerEvent} one
+ * @param {PointerEvent} other
+ * @returns {number} Pixels, at least a fraction of one.
+ */
+function measureDistance(one, other) {
+  return Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY) || 1;
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from asyncdsm.agent.store.file_lock import lock_store_file, restrict_permissions
 from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS
+from asyncdsm.errors import StoreError, StoreFullError
 
 APPLICATION_ID = 0x64736D31
 VERSION = 1
@@ -35,14 +36,6 @@ CREATE TABLE journal (id INTEGER PRIMARY KEY, received REAL, encoding TEXT, body
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
 CREATE TABLE shares (service INTEGER PRIMARY KEY, rows INTEGER);
 """
-
-
-class StoreError(Exception):
-    """The store's file cannot be used. The message says which file, and why."""
-
-
-class StoreFullError(Exception):
-    """The disk, or the store's file, has no room for more."""
 
 
 def translate_error(error: sqlite3.Error) -> Exception:

@@ -16,7 +16,7 @@ from time import monotonic, time
 from weakref import finalize
 
 from asyncdsm.agent.store.conditions import Conditions
-from asyncdsm.agent.store.file import StoreError, StoreFile, append_to_journal, translate_error
+from asyncdsm.agent.store.file import StoreFile, append_to_journal, translate_error
 from asyncdsm.agent.store.merger import Label, LabeledHistograms
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
 from asyncdsm.agent.store.reader import StoreReader
@@ -28,6 +28,7 @@ from asyncdsm.agent.store.spool import ForwardMarkFile, Spool
 from asyncdsm.agent.store.state import StoreState
 from asyncdsm.agent.store.upkeep import Bounds, Upkeep
 from asyncdsm.agent.store.write_buffer import measure_fullness
+from asyncdsm.errors import StoreError
 
 KEPT_SECONDS = 7 * 24 * 3600
 FILE_BYTES, MEMORY_BYTES = 4 << 30, 256 << 20

@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import gettempdir
 from time import monotonic
 
+from asyncdsm.errors import AsyncDSMError
+
 GUARD = str(Path(__file__).with_name("guard.py"))
 START_SECONDS, STOP_SECONDS = 60.0, 10.0
 
@@ -20,7 +22,7 @@ START_SECONDS, STOP_SECONDS = 60.0, 10.0
 _START = 'epmd -port "$ERL_EPMD_PORT" & exec "$0" -noinput'
 
 
-class NoRabbitMQError(RuntimeError):
+class NoRabbitMQError(AsyncDSMError, RuntimeError):
     """The server that is installed does not start."""
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 from urllib.parse import urlsplit
 
+from asyncdsm.errors import AsyncDSMError
+
 PATIENCE_SECONDS = 5.0
 
 
-class NoBrokerError(RuntimeError):
+class NoBrokerError(AsyncDSMError, RuntimeError):
     """Nothing listens where the user says that a broker is."""
 
 

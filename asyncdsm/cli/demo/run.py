@@ -25,6 +25,7 @@ from asyncdsm.cli.demo.broker import built_in_broker
 from asyncdsm.cli.demo.rabbitmq import NoRabbitMQError, installed_server, own_rabbitmq
 from asyncdsm.cli.demo.reachable import NoBrokerError, check_listening
 from asyncdsm.cli.demo.service import INVOICES, ORDERS
+from asyncdsm.errors import AsyncDSMError
 from asyncdsm.map.terminal import duration, render
 from asyncdsm.map.words import plain
 
@@ -47,7 +48,7 @@ class Brokers(NamedTuple):
     """The endpoint of an AWS; without, there is no fourth service."""
 
 
-class ServiceEndedError(RuntimeError):
+class ServiceEndedError(AsyncDSMError, RuntimeError):
     """A service of the demo ended or did not start."""
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from asyncdsm.cli.run.start import CLIENTS
-from asyncdsm.integration.registry import names
+from asyncdsm.errors import AsyncDSMError
+from asyncdsm.integration.registry import list_packages
 
 BOOTSTRAP = str(Path(__file__).with_name("bootstrap"))
 
 
-class ProgramError(ValueError):
+class ProgramError(AsyncDSMError, ValueError):
     """There is no such program."""
 
 
@@ -40,4 +41,4 @@ def module(arguments: Sequence[str]) -> list[str]:
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment in which every Python begins with our `sitecustomize`."""
     paths = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", BOOTSTRAP)]
-    return {**environ, "PYTHONPATH": os.pathsep.join([BOOTSTRAP, *paths]), CLIENTS: ",".join(sorted(names()))}
+    return {**environ, "PYTHONPATH": os.pathsep.join([BOOTSTRAP, *paths]), CLIENTS: ",".join(sorted(list_packages()))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from asyncdsm._internal.ddtrace_compat import silence_ddtrace
+from asyncdsm._internal.ddtrace_compat import disable_ddtrace_streams
 from asyncdsm._internal.log import warn
 from asyncdsm.cli.run.imports import when_imported
 from asyncdsm.integration.lifetime import stand_by
@@ -27,7 +27,7 @@ def begin(environ: Mapping[str, str]) -> None:
 
 def _imported(name: str) -> None:
     try:
-        silence_ddtrace(measuring=False)
+        disable_ddtrace_streams(measuring=False)
         instrument(name)
     except Exception as error:
         warn("%s is not followed: %r", name, error)

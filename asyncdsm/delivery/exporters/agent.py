@@ -20,8 +20,8 @@ import anyio
 import httpx2
 
 from asyncdsm._version import __version__
-from asyncdsm.delivery.exporters import NoEndpoint, Refused, TryAgain
 from asyncdsm.delivery.exporters.container import container_headers
+from asyncdsm.errors import NoEndpointError, PayloadRefusedError, TemporaryDeliveryError
 from asyncdsm.settings import Settings
 
 PATH = "/v0.1/pipeline_stats"
@@ -79,15 +79,15 @@ class AgentExporter:
         self._agentless = settings.api_key is not None
 
     async def export(self, payload: bytes) -> None:
-        """Post one payload. Raises TryAgain, NoEndpoint or Refused."""
+        """Post one payload. Raises TemporaryDeliveryError, NoEndpointError or PayloadRefusedError."""
         status, retry_after = await self._post(payload)
         if 200 <= status < 300:
             return
         if status >= 500 or status in RETRIED:
-            raise TryAgain(f"HTTP status {status}", _seconds(retry_after))
+            raise TemporaryDeliveryError(f"HTTP status {status}", _seconds(retry_after))
         if status == HTTPStatus.NOT_FOUND and not self._agentless:
-            raise NoEndpoint(f"HTTP status {status}")
-        raise Refused(f"HTTP status {status}{self._advice(status)}")
+            raise NoEndpointError(f"HTTP status {status}")
+        raise PayloadRefusedError(f"HTTP status {status}{self._advice(status)}")
 
     async def lists_endpoint(self) -> bool:
         """Say whether the Agent's `/info` lists the endpoint; False when it does not answer."""
@@ -146,7 +146,7 @@ class AgentExporter:
                 await _beginning(answer)  # a connection is used again only when read to its end
                 return answer.status_code, answer.headers.get("Retry-After")
         except (httpx2.HTTPError, OSError) as error:
-            raise TryAgain(_described(error)) from error
+            raise TemporaryDeliveryError(_described(error)) from error
 
 
 def _decoded(text: bytes) -> object:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from asyncdsm.core import checkpoint
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
-from asyncdsm.core.values import MalformedValueError
+from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.formats.json_context import Members, decoded, from_base64, members, object_text
 
 KEY = "_datadog"
@@ -52,11 +52,11 @@ Time = int | Literal[""] | None
 
 
 def consume(edge: Edge, arrival: Arrival) -> Context | None:
-    """Record that a message was consumed, as `checkpoint.arrived` does; a time that could not be read is counted."""
-    aggregator = checkpoint.running()
+    """Record that a message was consumed, as `checkpoint.consume` does; a time that could not be read is counted."""
+    aggregator = checkpoint.ensure_recorder()
     if aggregator is not None and isinstance(arrival, MisdatedArrival):
         aggregator.report_malformed(MalformedValueError(f"the time of a message that passed {', '.join(edge.tags)}"))
-    return checkpoint.arrived(edge, *arrival)
+    return checkpoint.consume(edge, *arrival)
 
 
 def queued(attributes: Any, body: Any, system: Any = None) -> Arrival:

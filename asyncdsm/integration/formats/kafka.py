@@ -11,7 +11,8 @@ from typing import Any
 from asyncdsm.core import checkpoint, lag
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, legacy_text
-from asyncdsm.core.values import MalformedValueError, check_name, check_offset
+from asyncdsm.core.values import check_name, check_offset
+from asyncdsm.errors import MalformedValueError
 
 _NS_PER_MS = 1_000_000
 
@@ -85,7 +86,7 @@ def record_committed(group: Any, topic: Any, partition: Any, offset: Any, cluste
 
 
 def _record_offset(offset: Any, make_tags: Callable[..., tuple[str, ...]], *of: Any) -> None:
-    aggregator = checkpoint.running()
+    aggregator = checkpoint.ensure_recorder()
     if aggregator is None:
         return
     try:

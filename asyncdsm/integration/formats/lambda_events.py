@@ -7,9 +7,9 @@ from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from asyncdsm._internal.log import warn_once
-from asyncdsm.core import checkpoint
+from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.pathway import Context, Pathway
+from asyncdsm.core.pathway import Context
 from asyncdsm.integration.batch import ConsumedList
 
 if TYPE_CHECKING:
@@ -25,30 +25,30 @@ def consume_lambda_event(event: Any) -> list[Any]:
     event itself, of EventBridge or anything else, which is not recorded. A message that comes alone is current at
     once; of several, each is while the list is iterated. What is no message is said once and counted as malformed.
     """
-    checkpoint.set_current(None)  # what was current belongs to the call before
+    current.set_current(None)  # what was current belongs to the call before
     messages = _messages(event)
     try:
-        if checkpoint.running() is None:
+        if checkpoint.ensure_recorder() is None:
             return messages
         pathways = [_consumed(message) for message in messages]
     except Exception as error:
-        checkpoint.set_current(None)
+        current.set_current(None)
         report_hook_error(error)
         return messages
     if len(messages) == 1:  # called by the program itself: no other task or thread waits for it
-        checkpoint.set_current(pathways[0])
+        current.set_current(pathways[0])
         return messages
-    checkpoint.set_current(None)
+    current.set_current(None)
     return ConsumedList(messages, pathways) if messages else messages
 
 
-def pathway_of(message: Any) -> Pathway | None:
+def pathway_of(message: Any) -> Context | None:
     """Return the pathway of one of those messages, from itself alone; None for anything else."""
     known = _read(message)
     if known is None:
         return None
     edge, arrival = known
-    return checkpoint.next_pathway(edge, arrival.header, arrival.broker_ns)
+    return checkpoint.peek_consume(edge, arrival.header, arrival.broker_ns)
 
 
 def _messages(event: Any) -> list[Any]:
@@ -105,9 +105,9 @@ def _say_unknown(message: Any) -> None:
 
     if lambda_records.is_of_other_source(message):
         return
-    aggregator = checkpoint.running()
+    aggregator = checkpoint.ensure_recorder()
     if aggregator is not None:
-        aggregator.accounts.note("malformed")
+        aggregator.counters.increment("malformed")
     kind = type(message)
     warn_once(
         f"lambda-{kind.__module__}.{kind.__qualname__}",

@@ -1,0 +1,126 @@
+"""The kinds of settings: which values each one allows, how it is read from the environment, and how it is shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from asyncdsm._internal.urls import ALLOWED, is_url, without_password
+from asyncdsm.errors import SettingError
+
+LONGEST_SECONDS = 86_400
+
+
+def _return_as_is(value: Any) -> Any:
+    return value
+
+
+class Kind:
+    """One kind of value, such as a number of seconds."""
+
+    def __init__(
+        self,
+        allowed: str,
+        is_allowed: Callable[[Any], bool],
+        *,
+        parse: Callable[[str], Any] = _return_as_is,
+        allowed_text: str | None = None,
+        show: Callable[[Any], Any] = _return_as_is,
+    ) -> None:
+        """Describe a kind.
+
+        `allowed` completes the sentence "NAME must be …"; `allowed_text` does so for environment variables, if that
+        differs. `parse` makes a value of the string in an environment variable and raises ValueError if it cannot.
+        `show` returns a value as it may be shown, without secrets.
+        """
+        self.allowed = allowed
+        self.allowed_text = allowed_text or allowed
+        self._is_allowed, self._parse, self.show = is_allowed, parse, show
+
+    def check(self, name: str, value: object, *, optional: bool = False) -> None:
+        """Raise SettingError, which names the setting, unless the value is allowed. `optional` allows None too."""
+        if optional and value is None:
+            return
+        if isinstance(value, str) and not _is_encodable(value):
+            raise SettingError(name, self.show(value), "a string that can be encoded as UTF-8")
+        if not self._is_allowed(value):
+            raise SettingError(name, self.show(value), f"None or {self.allowed}" if optional else self.allowed)
+
+    def parse(self, variable: str, text: str) -> Any:
+        """Return the value of an environment variable. Raises SettingError, which names the variable."""
+        try:
+            value = self._parse(text)
+        except ValueError:
+            raise SettingError(variable, self.show(text), self.allowed_text) from None
+        self.check(variable, value)
+        return value
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()  # bytes of the environment that are not UTF-8 become surrogates, which cannot be encoded
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_string(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_non_empty_string(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_header(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable() and bool(value.strip())
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= sys.maxsize
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and _is_positive(value)
+
+
+def _parse_flag(text: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered in {"true", "1", "yes", "on"}:
+        return True
+    if lowered in {"false", "0", "no", "off"}:
+        return False
+    raise ValueError
+
+
+def _parse_seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= LONGEST_SECONDS:
+        raise ValueError
+    return seconds
+
+
+def _hide(value: object) -> object:
+    return None if value is None else "…"
+
+
+_HEADER = "printable ASCII (it is sent as an HTTP header)"
+
+FLAG = Kind("True or False", _is_flag, parse=_parse_flag, allowed_text="true or false")
+STRING = Kind("a string", _is_string)
+NON_EMPTY_STRING = Kind("a non-empty string", _is_non_empty_string)
+HEADER = Kind(_HEADER, _is_header)
+SECRET = Kind(_HEADER, _is_header, parse=str.strip, show=_hide)
+AGENT_URL = Kind(ALLOWED, is_url, show=without_password)
+COUNT = Kind("a whole number above 0", _is_count)
+SECONDS = Kind(
+    "a number of seconds above 0",
+    _is_positive,
+    parse=_parse_seconds,
+    allowed_text=f"a number of seconds above 0 and at most {LONGEST_SECONDS}",
+)

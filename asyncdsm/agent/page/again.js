@@ -1,3 +1,0 @@
-// Asks for the page again, from a page of this site: only then does the browser send a strict cookie.
-
-location.replace(`/?again${location.hash}`);

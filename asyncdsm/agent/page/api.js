@@ -1,0 +1,88 @@
+// Requests to the agent's HTTP API.
+
+/** @import { Lag, MapAnswer, Pathways, Series } from "./api_types.js" */
+
+const TIMEOUT_SECONDS = 15;
+
+/**
+ * @typedef {Record<string, string | number | null | undefined>} Parameters
+ *
+ * The time range of a request: the last minutes, or from and to in seconds since the epoch. Without any of them, the
+ * agent answers for its usual range.
+ * @typedef {{ minutes?: string, from?: number, to?: number }} RangeQuery
+ */
+
+/** The agent did not answer, or it rejected the request. */
+export class AgentError extends Error {
+  /**
+   * @param {string} message A sentence without its full stop.
+   * @param {number} [status] The HTTP status; 0 if there was no answer.
+   */
+  constructor(message, status = 0) {
+    super(message);
+    this.status = status;
+    /** Whether the agent cannot be reached. If not, it answered and rejected the request. */
+    this.unreachable = status === 0 || status >= 500;
+  }
+}
+
+/** @param {RangeQuery & { flow: "down" | "right" }} parameters @returns {Promise<MapAnswer>} */
+export const fetchMap = (parameters) => fetchAnswer("/api/map", parameters);
+
+/** @param {RangeQuery & { edge: string }} parameters @returns {Promise<Series>} */
+export const fetchSeries = (parameters) => fetchAnswer("/api/series", parameters);
+
+/** @param {RangeQuery & Parameters} parameters @returns {Promise<Pathways>} */
+export const fetchPathways = (parameters) => fetchAnswer("/api/pathways", parameters);
+
+/** @param {RangeQuery & Parameters} parameters @returns {Promise<Lag>} */
+export const fetchLag = (parameters) => fetchAnswer("/api/lag", parameters);
+
+/**
+ * @param {string} path
+ * @param {Parameters} parameters Those that are null or undefined are not sent.
+ * @returns {Promise<any>} The answer's JSON.
+ * @throws {AgentError}
+ */
+async function fetchAnswer(path, parameters) {
+  let response;
+  let answer;
+  try {
+    response = await fetch(`${path}?${encodeParameters(parameters)}`, {
+      signal: AbortSignal.timeout(TIMEOUT_SECONDS * 1000),
+    });
+    answer = await response.json();
+  } catch (error) {
+    throw new AgentError(describeFailure(error));
+  }
+  if (!response.ok) throw rejectionError(response.status, answer?.error?.problem);
+  return answer;
+}
+
+/**
+ * @param {Parameters} parameters
+ * @returns {URLSearchParams}
+ */
+export function encodeParameters(parameters) {
+  const encoded = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== null && value !== undefined) encoded.set(name, String(value));
+  }
+  return encoded;
+}
+
+/** @param {unknown} error */
+function describeFailure(error) {
+  const timedOut = error instanceof Error && error.name === "TimeoutError";
+  return timedOut ? `The agent did not answer within ${TIMEOUT_SECONDS} seconds` : "The agent does not answer";
+}
+
+/**
+ * @param {number} status
+ * @param {string | undefined} problem What the agent says is wrong with the request.
+ */
+export function rejectionError(status, problem) {
+  if (status === 401) return new AgentError("The agent requires its token", status);
+  const reason = problem ?? `HTTP status ${status}`;
+  return new AgentError(`The agent rejected the request: ${reason}`, status);
+}

@@ -1,0 +1,129 @@
+// The details of a hop: its latency, its messages and their size, now and over time.
+
+import { fetchSeries } from "./api.js";
+import { createChart } from "./chart.js";
+import { createFigures, createHint, createHtml, createSection, createWarning } from "./dom.js";
+import { describePresent, formatBytes, formatCount, formatDuration, formatPercent, formatRate } from "./format.js";
+import { nameHopEnds } from "./map_model.js";
+import { createName } from "./names.js";
+
+/** @import { RangeQuery } from "./api.js" */
+/** @import { Edge, Present, Series, SeriesPoint } from "./api_types.js" */
+/** @import { ChartLine } from "./chart.js" */
+/** @import { MapModel } from "./map_model.js" */
+
+// From this share of latencies that are exactly 0 on, the page says that the clocks disagree.
+const CLAMPED_SHARE = 0.1;
+
+/**
+ * @param {Edge} edge
+ * @param {MapModel} map
+ * @param {RangeQuery} range
+ */
+export async function createEdgeDetails(edge, map, range) {
+  const series = await fetchSeries({ edge: edge.id, ...range });
+  return [
+    createHint(...explainHop(edge, map)),
+    createHtml(
+      "p",
+      { class: `now warm-${edge.present.level}` },
+      createHtml("b", {}, "Now: "),
+      describeNow(edge.present),
+    ),
+    createLatencyFigures(edge),
+    createTrafficFigures(edge),
+    edge.clamped > CLAMPED_SHARE && createWarning(explainClamped(edge)),
+    ...createCharts(edge, series, map),
+  ];
+}
+
+/** @param {Edge} edge */
+function createLatencyFigures({ edge_latency: latency }) {
+  return createFigures(
+    ["p50", formatDuration(latency.p50)],
+    ["p95", formatDuration(latency.p95)],
+    ["p99", formatDuration(latency.p99)],
+    ["longest", formatDuration(latency.max)],
+  );
+}
+
+/** @param {Edge} edge */
+function createTrafficFigures({ rate, count, payload_size: size, lag }) {
+  return createFigures(
+    ["rate", formatRate(rate)],
+    ["messages", formatCount(count)],
+    ["size p50", formatBytes(size.p50)],
+    ["lag", formatCount(lag)],
+  );
+}
+
+/** @param {Edge} edge */
+function explainClamped(edge) {
+  return `${formatPercent(edge.clamped)} of these latencies are exactly 0. The clocks of the two hosts disagree.`;
+}
+
+/**
+ * @param {Edge} edge
+ * @param {Series} series
+ * @param {MapModel} map
+ */
+function createCharts(edge, { step, points }, map) {
+  const time = { from: map.from, to: map.to, step };
+  const rates = [{ name: "messages", shade: 0, points: points.map(({ start, rate }) => pointAt(start, rate)) }];
+  const latency = { format: formatDuration, ...time };
+  return [
+    createSection(
+      "Over time",
+      createChart({ title: "This hop", lines: quantileLines(points, "edge_latency"), ...latency }),
+      createChart({ title: "The pathway up to here", lines: quantileLines(points, "pathway_latency"), ...latency }),
+      createChart({ title: "Messages per second", lines: rates, format: formatRate, ...time }),
+    ),
+    edge.payload_size.p50 !== null &&
+      createSection(
+        "Message size",
+        createChart({ title: "Payload", lines: quantileLines(points, "payload_size"), format: formatBytes, ...time }),
+      ),
+  ];
+}
+
+/**
+ * @param {SeriesPoint[]} points
+ * @param {"edge_latency" | "pathway_latency" | "payload_size"} figure
+ * @returns {ChartLine[]}
+ */
+export function quantileLines(points, figure) {
+  const quantiles = /** @type {const} */ (["p50", "p95", "p99"]);
+  return quantiles.map((name, shade) => ({
+    name,
+    shade,
+    points: points.map((point) => pointAt(point.start, point[figure][name])),
+  }));
+}
+
+/**
+ * @param {number} time
+ * @param {number | null} value
+ * @returns {[number, number | null]}
+ */
+const pointAt = (time, value) => [time, value];
+
+/**
+ * Describe the last minute, which the figures of the whole range may hide.
+ * @param {Present} present
+ */
+function describeNow(present) {
+  const before = present.before === null ? "" : ` (${formatDuration(present.before)} before)`;
+  return `${describePresent(present)}${before}`;
+}
+
+/**
+ * Say what the latency of a hop measures.
+ * @param {Edge} edge
+ * @param {MapModel} map
+ */
+function explainHop(edge, map) {
+  const service = createName(nameHopEnds(edge, map).service);
+  return edge.direction === "in"
+    ? ["The time from when a message is sent until ", service, " receives it."]
+    : ["The time from when ", service, " receives a message, or starts a pathway, until it sends the next message."];
+}

@@ -1,0 +1,154 @@
+// The lines of the map: one for each hop, with its arrow and its label.
+
+import { createSvg, setAttribute, setText } from "./dom.js";
+import { describePresent, formatClock, joinTexts } from "./format.js";
+import { nameHopEnds } from "./map_model.js";
+
+/** @import { Edge, MapLabel, PathwayHop, Present } from "./api_types.js" */
+/** @import { Link, MapModel } from "./map_model.js" */
+/** @typedef {{ edge: Edge } & Omit<Link, "edge">} Hop */
+
+// The distances of layout.py, in pixels: from one line of a label to the next, and from a link to its label.
+const LINE_HEIGHT = 13;
+const LABEL_DISTANCE = 5;
+/** @type {Record<string, string>} */
+const STATE_MARKS = { slower: "▲", faster: "▼", idle: "since", steady: "" };
+
+/**
+ * Create the element of a link; `updateLink` fills it.
+ * @param {Link} link
+ * @param {import("./dom.js").Attributes} buttonAttributes
+ */
+export function createLink(link, buttonAttributes) {
+  if (!link.edge) {
+    const line = createSvg("path", { class: "line", "marker-end": "url(#arrow-carried)" });
+    return createSvg("g", { class: "link carried" }, createSvg("title"), line);
+  }
+  return createSvg(
+    "g",
+    { ...buttonAttributes, class: "link" },
+    createSvg("title"),
+    createSvg("path", { class: "hit" }),
+    createSvg("path", { class: "line" }),
+    createSvg("text", { class: "label" }),
+    createSvg("text", { class: "label tail" }),
+    createSvg("text", { class: "label since" }),
+  );
+}
+
+/**
+ * @param {SVGElement} element
+ * @param {Link} link
+ * @param {MapModel} map
+ */
+export function updateLink(element, link, map) {
+  const path = formatCurve(link.points, map.flow);
+  for (const drawn of element.querySelectorAll("path")) setAttribute(drawn, "d", path);
+  const title = element.querySelector("title");
+  if (!link.edge && title) setText(title, "Forwarded by the broker");
+  if (link.edge) updateHop(element, { ...link, edge: link.edge }, map);
+}
+
+/**
+ * @param {SVGElement} element
+ * @param {Hop} hop
+ * @param {MapModel} map
+ */
+function updateHop(element, { edge, label }, map) {
+  const [title, , line, ...labelLines] = element.children;
+  const { present } = edge;
+  const { service, queue } = nameHopEnds(edge, map);
+  const text = describePresent(present);
+  const lit = element.classList.contains("lit") ? " lit" : "";
+  setAttribute(element, "class", `link warm-${present.level} ${present.state}${lit}`);
+  setAttribute(element, "aria-label", `${service} ${hopVerb(edge)} ${queue}: ${text}`);
+  if (title) setText(title, `${service} ${hopArrow(edge)} ${queue}: ${text}`);
+  if (line) setAttribute(line, "stroke-width", lineWidth(present.rate));
+  if (line) setAttribute(line, "marker-end", `url(#arrow-${present.level})`);
+  updateLabel(labelLines, labelTexts(present), label);
+}
+
+/**
+ * Return the lines of a label: the median, the 99th percentile, and since when the hop is as it is now. A line that has
+ * nothing to say is empty.
+ * @param {Present} present
+ */
+export function labelTexts(present) {
+  const since = present.since === null ? "" : formatClock(present.since, false);
+  const mark = STATE_MARKS[present.state];
+  return [present.label, present.tail ? `p99 ${present.tail}` : "", since && joinTexts(" ", [mark, since])];
+}
+
+/**
+ * Write as many lines of a label as there is room for, the first ones first. The link's title has them all.
+ * @param {Element[]} elements
+ * @param {string[]} texts
+ * @param {MapLabel} label
+ */
+function updateLabel(elements, texts, label) {
+  const shown = texts.flatMap((text, index) => (text ? [index] : [])).slice(0, label.lines);
+  const origin = labelOrigin(label, shown.length);
+  elements.forEach((element, index) => {
+    const line = shown.indexOf(index);
+    setText(element, line < 0 ? "" : (texts[index] ?? ""));
+    setAttribute(element, "x", origin.x);
+    setAttribute(element, "y", origin.y + LINE_HEIGHT * Math.max(line, 0));
+    setAttribute(element, "text-anchor", origin.anchor);
+  });
+}
+
+/**
+ * Return where the first line of a label is: x, the baseline y, and the text anchor. Like `label_origin` in layout.py.
+ * @param {MapLabel} label
+ * @param {number} lines How many lines are shown.
+ */
+export function labelOrigin({ x, y, side }, lines) {
+  const others = LINE_HEIGHT * (lines - 1);
+  if (side === "above") return { x, y: y - LABEL_DISTANCE - 3 - others, anchor: "middle" };
+  if (side === "below") return { x, y: y + LABEL_DISTANCE + 11, anchor: "middle" };
+  const middle = y + 4 - others / 2;
+  return side === "right"
+    ? { x: x + LABEL_DISTANCE, y: middle, anchor: "start" }
+    : { x: x - LABEL_DISTANCE, y: middle, anchor: "end" };
+}
+
+/**
+ * Return the SVG path of a curve that is parallel to the flow at each of its points. Like `curve` in layout.py.
+ * @param {[number, number][]} points
+ * @param {"down" | "right"} flow
+ */
+export function formatCurve(points, flow) {
+  const parts = points.map(([x, y], index) => {
+    const before = points[index - 1];
+    if (!before) return `M${x} ${y}`;
+    const [middleX, middleY] = [(before[0] + x) / 2, (before[1] + y) / 2];
+    if (flow === "down") return `C${before[0]} ${middleY} ${x} ${middleY} ${x} ${y}`;
+    return `C${middleX} ${before[1]} ${middleX} ${y} ${x} ${y}`;
+  });
+  return parts.join("");
+}
+
+/**
+ * Return how wide a hop is drawn, in pixels.
+ * @param {number} perSecond Messages per second.
+ */
+export function lineWidth(perSecond) {
+  return Math.min(11, 1.5 + 1.6 * Math.log10(1 + 4 * perSecond)).toFixed(1);
+}
+
+/** @param {Edge | PathwayHop} hop */
+export function hopArrow(hop) {
+  return hop.direction === "in" ? "←" : "→";
+}
+
+/** @param {Edge | PathwayHop} hop */
+export function hopVerb(hop) {
+  return hop.direction === "in" ? "reads" : "writes";
+}
+
+/** @param {number | "carried"} level */
+export function createArrowhead(level) {
+  const size = { markerWidth: 9, markerHeight: 9, refX: 8, refY: 5, viewBox: "0 0 10 10" };
+  const head = createSvg("path", { d: "M0 0.5L9 5L0 9.5Z", class: `arrow warm-${level}` });
+  return createSvg("marker", { id: `arrow-${level}`, orient: "auto", markerUnits: "userSpaceOnUse", ...size }, head);
+}

@@ -1,0 +1,130 @@
+// Lists of hops: single hops as buttons, and whole pathways with the share of each of their hops.
+
+import { createBar, createHint, createHtml } from "./dom.js";
+import { describeChange, formatCount, formatDuration, formatPercent, formatRate, joinTexts } from "./format.js";
+import { hopArrow, hopVerb } from "./graph_link.js";
+import { nameHopEnds } from "./map_model.js";
+import { createName } from "./names.js";
+
+/** @import { Edge, Pathway, PathwayHop } from "./api_types.js" */
+/** @import { MapModel } from "./map_model.js" */
+/** @import { PanelActions } from "./panel.js" */
+
+const MAX_PATHWAYS = 30;
+
+/**
+ * Create a button that selects a hop: its two ends, what it is like now, and a bar.
+ * @param {Edge} edge
+ * @param {number} slowest The slowness of which the bar shows the hop's share, in seconds; 0 for no bar.
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+export function createHopButton(edge, slowest, map, actions) {
+  const { present } = edge;
+  return createHtml(
+    "button",
+    {
+      type: "button",
+      class: `hop warm-${present.level} ${present.state}`,
+      "data-key": `hop ${edge.id}`,
+      click: () => actions.select({ edge: edge.id }),
+    },
+    createHtml("span", { class: "what" }, createHopName(edge, map)),
+    createHtml("span", { class: "long" }, present.label),
+    createHtml("span", { class: "more" }, describeHop(edge)),
+    createBar(slowest > 0 ? present.slowness / slowest : 0),
+  );
+}
+
+/** @param {Edge} edge */
+export function describeHop({ present, lag }) {
+  const { p99 } = present.edge_latency;
+  return joinTexts(" · ", [
+    formatRate(present.rate),
+    p99 !== null && `p99 ${formatDuration(p99)}`,
+    describeChange(present),
+    lag ? `lag ${formatCount(lag)}` : "",
+  ]);
+}
+
+/**
+ * Create the name of a hop. Each of its ends is an element of its own, so that a name that is written from right to
+ * left does not change their order.
+ * @param {Edge | PathwayHop} hop
+ * @param {MapModel} map
+ */
+export function createHopName(hop, map) {
+  const { service, queue } = nameHopEnds(hop, map);
+  return [createName(service), ` ${hopArrow(hop)} `, createName(queue)];
+}
+
+/**
+ * @param {Pathway[]} pathways The slowest first.
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+export function createPathwayList(pathways, map, actions) {
+  if (!pathways.length) return [createHint("No complete pathway in the selected time range.")];
+  const items = pathways.slice(0, MAX_PATHWAYS).map((pathway) => createPathwayItem(pathway, map, actions));
+  const more = pathways.length - MAX_PATHWAYS;
+  return [
+    createHtml("ol", { class: "pathways" }, items),
+    more > 0 && createHint(`${more} faster ${more === 1 ? "pathway is" : "pathways are"} not shown.`),
+  ];
+}
+
+/**
+ * @param {Pathway} pathway
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+function createPathwayItem(pathway, map, actions) {
+  const highlight = () => actions.highlightPathway(new Set(pathway.hops.map((hop) => hop.edge)));
+  const restore = () => actions.highlightPathway(null);
+  const largest = Math.max(...pathway.hops.map((hop) => hop.share));
+  const largestIndex = pathway.hops.findIndex((hop) => hop.share === largest);
+  const steps = pathway.hops.map((hop, index) =>
+    createStepButton(hop, { key: `${pathway.hash} ${index}`, isLargest: index === largestIndex }, map, actions),
+  );
+  return createHtml(
+    "li",
+    { pointerenter: highlight, pointerleave: restore, focusin: highlight, focusout: restore },
+    createPathwaySummary(pathway),
+    createHtml("div", { class: "hops" }, steps),
+  );
+}
+
+/** @param {Pathway} pathway */
+function createPathwaySummary({ end_to_end: latency, rate }) {
+  const median = createHtml("b", {}, formatDuration(latency.p50));
+  const others = ` end to end · p99 ${formatDuration(latency.p99)} · ${formatRate(rate)}`;
+  return createHtml("p", { class: "whole" }, median, others);
+}
+
+/**
+ * Create a button for one hop of a pathway.
+ * @param {PathwayHop} hop
+ * @param {{ key: string, isLargest: boolean }} step What tells this button from all others, and whether no other hop of
+ *   the pathway takes more time.
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+function createStepButton(hop, { key, isLargest }, map, actions) {
+  const [share, median] = [formatPercent(hop.share), formatDuration(hop.edge_latency.p50)];
+  const { service, queue } = nameHopEnds(hop, map);
+  return createHtml(
+    "button",
+    {
+      type: "button",
+      class: `hop warm-${hop.level}${isLargest ? " largest" : ""}`,
+      disabled: !map.edges.has(hop.edge),
+      "data-key": `pathway ${key}`,
+      "aria-label": `${service} ${hopVerb(hop)} ${queue}: ${share} of the total time, median ${median}`,
+      click: () => actions.select({ edge: hop.edge }),
+    },
+    createHtml("span", { class: "what" }, createHopName(hop, map)),
+    createHtml("span", { class: "long" }, share),
+    createHtml("span", { class: "more" }, median),
+    createBar(hop.share),
+  );
+}

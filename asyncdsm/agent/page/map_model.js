@@ -1,0 +1,144 @@
+// The map in memory: the agent's answer, with its services, queues and hops joined to each other.
+
+import { cleanName } from "./names.js";
+
+/** @import { Edge, MapAnswer, MapLabel, MapNode, PathwayHop, Service } from "./api_types.js" */
+
+/**
+ * @typedef {object} Link A line of the map.
+ * @property {string} id
+ * @property {Edge | null} edge The hop; null if the broker itself forwards the messages.
+ * @property {string} from The id of a node.
+ * @property {string} to The id of a node.
+ * @property {[number, number][]} points
+ * @property {MapLabel} label
+ *
+ * @typedef {MapNode & { incoming: Link[], outgoing: Link[], service: Service | null }} LinkedNode
+ * A service or a queue; `service` is null for a queue.
+ *
+ * @typedef {object} MapModel
+ * @property {Map<string, Edge>} edges
+ * @property {Map<string, LinkedNode>} nodes
+ * @property {Map<string, Link>} links
+ * @property {Service[]} services
+ * @property {number} queueCount
+ * @property {number} leftOut How many hops are not drawn.
+ * @property {number} pathwayLimit Above this number, Datadog drops the data of a service.
+ * @property {"down" | "right"} flow
+ * @property {number} width
+ * @property {number} height
+ * @property {number} from Seconds since the epoch.
+ * @property {number} to Seconds since the epoch.
+ */
+
+// From this share of the limit on, the page warns about a service's pathways.
+const NEAR_LIMIT = 0.8;
+
+/**
+ * @param {MapAnswer} answer
+ * @returns {MapModel}
+ */
+export function buildMapModel(answer) {
+  const edges = new Map(answer.edges.map((edge) => [edge.id, edge]));
+  const links = linkEdges(answer, edges);
+  return {
+    edges,
+    links,
+    nodes: linkNodes(answer, links),
+    services: answer.services,
+    queueCount: answer.queues.length,
+    leftOut: answer.left_out,
+    pathwayLimit: answer.most_pathways,
+    flow: answer.flow === "down" ? "down" : "right",
+    width: answer.width,
+    height: answer.height,
+    from: answer.from,
+    to: answer.to,
+  };
+}
+
+/**
+ * @param {MapAnswer} answer
+ * @param {Map<string, Edge>} edges
+ * @returns {Map<string, Link>}
+ */
+function linkEdges(answer, edges) {
+  const links = answer.links.map((link) => ({
+    ...link,
+    id: link.edge ?? `${link.from}-${link.to}`,
+    edge: edges.get(link.edge ?? "") ?? null,
+  }));
+  return new Map(links.map((link) => [link.id, link]));
+}
+
+/**
+ * @param {MapAnswer} answer
+ * @param {Map<string, Link>} links
+ * @returns {Map<string, LinkedNode>}
+ */
+function linkNodes(answer, links) {
+  const services = new Map(answer.services.map((service) => [serviceKey(service.name, service.env), service]));
+  /** @type {Map<string, LinkedNode>} */
+  const nodes = new Map();
+  for (const node of answer.nodes) {
+    const service = (node.kind === "service" && services.get(serviceKey(node.name, node.where))) || null;
+    nodes.set(node.id, { ...node, incoming: [], outgoing: [], service });
+  }
+  for (const link of links.values()) {
+    nodes.get(link.from)?.outgoing.push(link);
+    nodes.get(link.to)?.incoming.push(link);
+  }
+  return nodes;
+}
+
+/**
+ * @param {string} name
+ * @param {string} env
+ */
+const serviceKey = (name, env) => JSON.stringify([name, env]);
+
+/**
+ * Return the hops that lead into a node or out of it.
+ * @param {Link[]} links
+ * @returns {Edge[]}
+ */
+export function listEdges(links) {
+  return links.flatMap((link) => link.edge ?? []);
+}
+
+/**
+ * Return what is wrong at a service, in sentences.
+ * @param {LinkedNode} node
+ * @param {MapModel} map
+ */
+export function listWarnings({ service }, map) {
+  const warnings = [];
+  if (service && service.pathways >= NEAR_LIMIT * map.pathwayLimit) {
+    warnings.push(
+      `This service reports ${service.pathways} distinct pathways. ` +
+        `If it reports more than about ${map.pathwayLimit}, Datadog drops its data.`,
+    );
+  }
+  if (service?.clocks_disagree) {
+    warnings.push(
+      "Clocks disagree: many messages seem to arrive before they were sent, so their latency is counted as 0. " +
+        "Check the clock of this host and of the hosts that send to it.",
+    );
+  }
+  return warnings;
+}
+
+/**
+ * Return the names of both ends of a hop. They are the labels of the map, which differ even if two nodes have one name.
+ * @param {Edge | PathwayHop} hop
+ * @param {MapModel} map
+ */
+export function nameHopEnds(hop, map) {
+  const link = map.links.get("edge" in hop ? hop.edge : hop.id);
+  const nodes = [link?.from, link?.to].map((id) => map.nodes.get(id ?? ""));
+  const labelOf = (/** @type {string} */ kind) => nodes.find((node) => node?.kind === kind)?.label;
+  return {
+    service: labelOf("service") ?? cleanName(hop.service),
+    queue: labelOf("queue") ?? (cleanName(hop.queue || hop.type) || "?"),
+  };
+}

@@ -1,0 +1,71 @@
+// The status in the header, and the notice below the header while the agent does not answer.
+
+import { AgentError } from "./api.js";
+import { createHtml, replaceContent, setText } from "./dom.js";
+import { formatClock } from "./format.js";
+
+/** @import { LiveState } from "./live.js" */
+
+/**
+ * @param {LiveState} state
+ * @param {string | null} time When the map was as it is shown; null if there is no map yet.
+ * @param {unknown} [error]
+ */
+export function describeState(state, time, error) {
+  const isRejected = error instanceof AgentError && !error.unreachable;
+  const texts = {
+    live: "Live",
+    polling: "Live, updated every 2 seconds",
+    slow: "Waiting for the agent …",
+    paused: time ? `Paused at ${time}` : "Paused",
+    away: isRejected ? "Request rejected" : "Agent unreachable",
+  };
+  return texts[state];
+}
+
+/**
+ * @param {unknown} error
+ * @param {string | null} time When the map was as it is shown; null if there is no map yet.
+ */
+export function describeError(error, time) {
+  const problem = error instanceof Error ? error.message : String(error);
+  const age = time ? ` The map shows what was known at ${time}.` : "";
+  return `${problem}.${age} Trying again …`;
+}
+
+export class Status {
+  /**
+   * @param {HTMLElement} line
+   * @param {HTMLElement} notice
+   */
+  constructor(line, notice) {
+    this.line = line;
+    this.notice = notice;
+  }
+
+  /**
+   * @param {LiveState} state
+   * @param {number | undefined} mapTime Until when the map shows data, in seconds since the epoch.
+   * @param {unknown} [error]
+   */
+  show(state, mapTime, error) {
+    const time = mapTime === undefined ? null : formatClock(mapTime);
+    this.line.dataset.state = document.body.dataset.state = state;
+    setText(this.line, describeState(state, time, error));
+    this.notice.hidden = state !== "away";
+    if (state === "away") this.showNotice(describeError(error, time), error);
+  }
+
+  /**
+   * Show a notice, unless it is shown already: a screen reader would read it out again.
+   * @param {string} text
+   * @param {unknown} error
+   */
+  showNotice(text, error) {
+    if (this.notice.dataset.text === text) return;
+    this.notice.dataset.text = text;
+    const needsLogin = error instanceof AgentError && error.status === 401;
+    const login = createHtml("button", { type: "button", click: () => location.reload() }, "Log in");
+    replaceContent(this.notice, createHtml("span", {}, text), needsLogin && login);
+  }
+}

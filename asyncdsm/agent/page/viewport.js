@@ -1,0 +1,95 @@
+// Which part of the map is visible, and how large: the arithmetic, without a browser.
+
+/**
+ * @typedef {{ x: number, y: number, scale: number }} Viewport
+ * Where the map's origin is on the screen, in pixels, and how many pixels of the screen are one of the map.
+ * @typedef {{ x: number, y: number }} Point
+ * @typedef {{ width: number, height: number }} Size
+ */
+
+const [MIN_SCALE, MAX_SCALE] = [0.04, 2.5];
+const MAX_FITTED_SCALE = 1.15;
+// Below this scale, nobody can read a name.
+const MIN_LABELLED_SCALE = 0.3;
+// A map that would need a smaller scale than this is not fitted: its beginning is shown instead.
+const MIN_READABLE_SCALE = 0.55;
+const [MIN_REVEALED_SCALE, REVEALED_SCALE] = [0.35, 0.8];
+const LEGEND_HEIGHT = 44;
+
+/**
+ * Fit the whole map into the screen, above the legend.
+ * @param {Size} map
+ * @param {Size} screen
+ * @returns {Viewport | null} Null if the map or the screen has no size.
+ */
+export function fitMap(map, screen) {
+  const height = screen.height - LEGEND_HEIGHT;
+  if (!map.width || screen.width <= 0 || height <= 0) return null;
+  const fitted = Math.min(MAX_FITTED_SCALE, screen.width / map.width, height / map.height);
+  return placeMap(map, { width: screen.width, height }, Math.max(MIN_SCALE, fitted));
+}
+
+/**
+ * Fit the whole map if its names can be read then; otherwise show its beginning at a scale at which they can.
+ * @param {Size} map
+ * @param {Size} screen
+ * @returns {Viewport | null} Null if the map or the screen has no size.
+ */
+export function fitReadable(map, screen) {
+  const fitted = fitMap(map, screen);
+  if (!fitted || fitted.scale >= MIN_READABLE_SCALE) return fitted;
+  const placed = placeMap(map, { ...screen, height: screen.height - LEGEND_HEIGHT }, MIN_READABLE_SCALE);
+  return { ...placed, x: Math.max(0, placed.x) };
+}
+
+/**
+ * Place the map in the middle of a screen; a map that is higher than the screen begins at its top.
+ * @param {Size} map
+ * @param {Size} screen
+ * @param {number} scale
+ * @returns {Viewport}
+ */
+function placeMap(map, screen, scale) {
+  const x = (screen.width - map.width * scale) / 2;
+  const y = Math.max(0, (screen.height - map.height * scale) / 2);
+  return { x, y, scale };
+}
+
+/**
+ * Change the scale so that the point of the map that is at a point of the screen stays there.
+ * @param {Viewport} viewport
+ * @param {number} factor
+ * @param {Point} at
+ * @returns {Viewport}
+ */
+export function zoomAt(viewport, factor, at) {
+  const scale = Math.max(MIN_SCALE, Math.min(MAX_SCALE, viewport.scale * factor));
+  const x = at.x - ((at.x - viewport.x) * scale) / viewport.scale;
+  const y = at.y - ((at.y - viewport.y) * scale) / viewport.scale;
+  return { x, y, scale };
+}
+
+/**
+ * Move a point of the map to the middle of the screen, if it is outside the screen or too small to be seen.
+ * @param {Viewport} viewport
+ * @param {Point} point In pixels of the map.
+ * @param {Size} screen
+ * @returns {Viewport | null} Null if the point can be seen already.
+ */
+export function revealPoint(viewport, point, screen) {
+  const [x, y] = [point.x * viewport.scale + viewport.x, point.y * viewport.scale + viewport.y];
+  const isInside = x > 0 && x < screen.width && y > 0 && y < screen.height;
+  if (isInside && viewport.scale > MIN_REVEALED_SCALE) return null;
+  const scale = Math.max(viewport.scale, REVEALED_SCALE);
+  return { x: screen.width / 2 - point.x * scale, y: screen.height / 2 - point.y * scale, scale };
+}
+
+/** @param {Viewport} viewport */
+export function isTooSmallForText(viewport) {
+  return viewport.scale < MIN_LABELLED_SCALE;
+}
+
+/** @param {Viewport} viewport */
+export function formatTransform({ x, y, scale }) {
+  return `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${scale.toFixed(4)})`;
+}

@@ -1,0 +1,25 @@
+"""Checkpoints without a client."""
+
+from __future__ import annotations
+
+from asyncdsm import Pathway
+from asyncdsm.core import checkpoint
+from asyncdsm.core.edge import Edge
+
+
+def consume(
+    edge: Edge, header: str | bytes | None = None, size: int | None = None, broker_ns: int | None = None
+) -> Pathway | None:
+    """Record that a message was consumed; return its pathway, None when nothing measures."""
+    context = checkpoint.consume(edge, header, size, broker_ns)
+    return None if context is None else Pathway(*context)
+
+
+def produce(edge: Edge, size: int | None = None) -> str | None:
+    """Record that a message is produced; return its header, None when nothing measures."""
+    begun = checkpoint.begin_produce(edge, size)
+    if begun is None:
+        return None
+    header, sample = begun
+    checkpoint.finish_produce(sample)
+    return header.decode()

@@ -1,0 +1,152 @@
+"""aio-pika: an error of ours stays ours, and no table of a message is beyond us."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import time_ns
+from types import SimpleNamespace
+from typing import Any
+
+import aio_pika
+import pytest
+from aio_pika import Message
+from aio_pika.abc import AbstractChannel
+from asyncdsm_aio_pika.consume import arrived
+from asyncdsm_aio_pika.memory import recall
+from asyncdsm_aio_pika.publish import addressed
+from hypothesis import given
+from hypothesis import strategies as st
+
+import asyncdsm
+from asyncdsm import DataStreams, Pathway, Settings, testing
+from asyncdsm.core import checkpoint
+from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.integration.formats.amqp import bytes_of, context_in
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.integrations.aio_pika.test_consume import Seen
+
+Name = Callable[[], str]
+
+
+async def test_an_error_of_ours_stays_ours(
+    rabbitmq: RabbitMQ, bare: AbstractChannel, name: Name, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("planted")
+
+    queue_name = name()
+    await bare.declare_queue(queue_name, auto_delete=False)
+    async with DataStreams(Settings(service="s", enabled=True)) as streams:
+        monkeypatch.setattr(checkpoint, "departing", broken)
+        monkeypatch.setattr(checkpoint, "arrived", broken)
+        async with asyncdsm.wrap(await aio_pika.connect_robust(rabbitmq.url)) as connection:
+            channel = await connection.channel()
+            await channel.set_qos(prefetch_count=1)
+            queue, seen = await channel.get_queue(queue_name), Seen()
+            for body in (b"1", b"2", b"3"):
+                await channel.default_exchange.publish(Message(body, headers={"h": body.decode()}), queue_name)
+            read: list[Any] = [await queue.get(no_ack=True)]
+            async with queue.iterator() as messages:
+                async for message in messages:
+                    await message.ack()
+                    read.append(message)
+                    break
+            await queue.consume(seen.callback)
+            assert await seen.first(1) == [None]
+        assert [(message.body, message.headers) for message in read] == [
+            (b"1", {"h": "1"}),
+            (b"2", {"h": "2"}),
+        ]
+        assert [body for body, _ in seen.messages] == [b"3"]
+        assert streams.stats.errors == 6
+        assert streams.stats.recorded == 0
+
+
+async def test_hooks_look_like_what_they_stand_for(channel: AbstractChannel, name: Name) -> None:
+    queue = await channel.declare_queue(name())
+    plain = aio_pika.RobustQueue
+    for method in ("consume", "get", "declare"):
+        hooked, original = getattr(queue, method), getattr(plain, method)
+        assert asyncio.iscoroutinefunction(hooked)
+        assert hooked.__doc__ == original.__doc__
+        assert list(inspect.signature(hooked).parameters) == list(inspect.signature(original).parameters)[1:]
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(),
+    st.text(max_size=40),
+    st.binary(max_size=40),
+    st.builds(bytearray, st.binary(max_size=40)),
+    st.just(datetime.now(UTC)),
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+)
+OURS = st.one_of(
+    VALUES, st.builds(lambda hash_: Pathway(hash_, time_ns(), time_ns()).encode_base64(), st.integers(0, 2**64 - 1))
+)
+TABLES = st.dictionaries(st.text(max_size=10), VALUES, max_size=4).flatmap(
+    lambda table: st.fixed_dictionaries(
+        {name: st.just(value) for name, value in table.items()}, optional={HEADER: OURS, LEGACY_HEADER: OURS}
+    )
+)
+
+
+class Delivered(aio_pika.IncomingMessage):
+    """An incoming message with any table, without a broker that would refuse some of them."""
+
+    def __init__(self, headers: dict[str, Any]) -> None:
+        Message.__init__(self, b"body", headers=headers)
+        self.exchange = "exchange"
+
+
+@given(TABLES)
+def test_any_table_is_read_without_harm(headers: dict[str, Any]) -> None:
+    message = Delivered(dict(headers))
+    given = repr(headers)
+    with testing.capture() as captured:  # raises what would be kept quiet
+        arrived(SimpleNamespace(name="queue", exclusive=False), message)
+        (read,) = captured.consumed()
+    assert repr(dict(message.headers)) == given  # by its text: a NaN is not equal to itself
+    assert type(message.headers) is dict
+    assert recall(message) is not None
+    unreadable = captured.stats().malformed
+    assert unreadable == (context_in(headers) is not None and read.parent == 0 and not reads_as_zero(headers))
+    assert read.size == 4 + bytes_of(headers)
+
+
+def reads_as_zero(headers: dict[str, Any]) -> bool:
+    pathway = Pathway.decode_base64(context_in(headers) or "")
+    return pathway is not None and pathway.hash == 0
+
+
+@given(TABLES)
+def test_any_table_is_sent_as_it_is_with_ours_in_place(headers: dict[str, Any]) -> None:
+    message = Message(b"body", headers=dict(headers))
+    with testing.capture():
+        sample, sent = addressed("", "queue", message)
+    assert sample is not None
+    assert sent.headers.pop(HEADER) == checkpoint.pathway_after(sample).encode_base64()
+    headers.pop(HEADER, None)
+    assert repr(sent.headers) == repr(headers)
+
+
+def test_a_message_class_of_the_users_own_is_asked(captured_streams: testing.Captured) -> None:
+    class Own(Message):
+        @property
+        def own(self) -> str:
+            return "mine"
+
+    message = Own(b"body", headers={"h": "v"}, correlation_id="c")
+    message.lock()
+    _, sent = addressed("exchange", "key", message)
+    assert (sent.own, sent.correlation_id, sent.body, sent.locked) == ("mine", "c", b"body", True)
+    assert sent.headers.keys() == {"h", HEADER}
+    assert message.headers == {"h": "v"}
+    assert isinstance(sent, Message)
