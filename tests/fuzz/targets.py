@@ -22,7 +22,8 @@ from pamqp.header import ContentHeader
 
 from asyncdsm import Pathway, SettingError, Settings, consume_lambda_event
 from asyncdsm._internal.urls import without_password
-from asyncdsm.agent.intake.payload import IntakeError, read_report
+from asyncdsm.agent.intake.errors import IntakeError
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.delivery.exporters.agent import AgentExporter
@@ -152,8 +153,8 @@ def intake(data: bytes) -> None:
             assert error.path
             assert 400 <= error.status < 500
         else:
-            assert len(report.cells.keys) == len(report.cells.counts)
-            assert all(0 < count < float("inf") for count in report.cells.counts)
+            assert len(report.histograms.keys) == len(report.histograms.counts)
+            assert all(0 < count < float("inf") for count in report.histograms.counts)
 
 
 def sketch(data: bytes) -> None:
