@@ -29,9 +29,9 @@ def says(link: Link) -> str:
     """Return what a hop is like now: how long it takes, how often, since when, for which group, how far behind."""
     if link.edge is None:
         return ""
-    parts = [present_text(link.edge["present"])]
-    if link.edge["group"]:
-        parts.append(f"group {plain(link.edge['group'], LONGEST)}")
-    if link.edge["lag"]:
-        parts.append(f"{link.edge['lag']} behind")
+    parts = [present_text(link.edge.present)]
+    if link.edge.group:
+        parts.append(f"group {plain(link.edge.group, LONGEST)}")
+    if link.edge.lag:
+        parts.append(f"{link.edge.lag} behind")
     return ", ".join(part for part in parts if part)

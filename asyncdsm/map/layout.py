@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from asyncdsm.map.graph import Graph, Link, Node
 from asyncdsm.map.labels import Label, place_labels
@@ -22,10 +22,13 @@ BESIDE = 5.0
 KEPT_LAYOUTS = 8
 
 
+FlowName = Literal["right", "down"]
+
+
 class Flow(NamedTuple):
     """Which way messages travel, and distances in pixels."""
 
-    name: str
+    name: FlowName
     layers: float
     """From the middle of a layer to that of the next one."""
     beside: float
@@ -36,7 +39,7 @@ class Flow(NamedTuple):
         return (along, across) if self.name == "right" else (across, along)
 
 
-FLOWS = {flow.name: flow for flow in (Flow("right", 256.0, 84.0), Flow("down", 96.0, 190.0))}
+FLOWS: dict[str, Flow] = {flow.name: flow for flow in (Flow("right", 256.0, 84.0), Flow("down", 96.0, 190.0))}
 
 
 class PlacedLabel(NamedTuple):
@@ -44,12 +47,18 @@ class PlacedLabel(NamedTuple):
 
     x: float
     y: float
-    side: str
+    side: Literal["above", "below", "left", "right"]
     """Where the label is: `above` or `below` the point, or `left` or `right` of it."""
     lines: int
 
 
-SIDES = {("right", -1): "above", ("right", 1): "below", ("down", -1): "left", ("down", 1): "right"}
+Side = Literal["above", "below", "left", "right"]
+SIDES: dict[tuple[FlowName, int], Side] = {
+    ("right", -1): "above",
+    ("right", 1): "below",
+    ("down", -1): "left",
+    ("down", 1): "right",
+}
 
 
 class Layout(NamedTuple):
@@ -82,15 +91,15 @@ def layout_of(graph: Graph, flow: str = "right") -> Layout:
 
 
 def _name(link: Link) -> tuple[Node, Node, str]:
-    return link.source, link.target, link.edge["id"] if link.edge else ""
+    return link.source, link.target, link.edge.id if link.edge else ""
 
 
 def _lines_of(link: Link) -> int:
-    """Return how many lines a label has: median, 99th percentile, since when; three if nothing is known."""
+    """Return how many lines a label has: median, 99th percentile, since when; 0 without an edge."""
     if link.edge is None:
         return 0
-    present = link.edge.get("present")
-    return 3 if present is None else 1 + (present["tail"] is not None) + (present["since"] is not None)
+    present = link.edge.present
+    return 1 + (present.tail is not None) + (present.since is not None)
 
 
 class _Drawing(NamedTuple):

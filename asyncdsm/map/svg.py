@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import log10
 from xml.sax.saxutils import escape
 
 from asyncdsm.map.escaping import about, labels, says
 from asyncdsm.map.graph import Graph, Link, Node
 from asyncdsm.map.layout import LINE, SIZES, Layout, PlacedLabel, curve, label_origin, layout_of
+from asyncdsm.map.levels import stroke_width
 from asyncdsm.map.routes import Point
 from asyncdsm.map.words import cut_to_cells
 
@@ -60,10 +60,10 @@ def svg(graph: Graph) -> str:
 def _link(link: Link, points: list[Point]) -> str:
     if link.edge is None:
         return f'<path class="link carried" marker-end="url(#to)" d="{curve(points)}"/>'
-    present = link.edge["present"]
-    width = min(11.0, 1.5 + 1.6 * log10(1 + 4 * present["rate"]))
+    present = link.edge.present
+    width = stroke_width(present.rate)
     return (
-        f'<path class="link warm{present["level"]}" stroke-width="{width:.1f}" marker-end="url(#to)" '
+        f'<path class="link warm{present.level}" stroke-width="{width:.1f}" marker-end="url(#to)" '
         f'd="{curve(points)}"><title>{escape(says(link))}</title></path>'
     )
 
@@ -72,8 +72,8 @@ def _label(link: Link, label: PlacedLabel) -> Iterator[str]:
     """Yield the lines of a link's label, as many as have room."""
     if link.edge is None:
         return
-    present = link.edge["present"]
-    lines = [present["label"], f"p99 {present['tail']}" if present["tail"] else ""][: label.lines]
+    present = link.edge.present
+    lines = [present.label, f"p99 {present.tail}" if present.tail else ""][: label.lines]
     shown = [line for line in lines if line]
     x, y, _ = label_origin(label, len(shown))
     for at, line in enumerate(shown):

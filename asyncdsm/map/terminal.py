@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -14,6 +12,7 @@ from rich.text import Text
 from asyncdsm._internal.log import pluralize
 from asyncdsm.map.graph import Node, link_of
 from asyncdsm.map.naming import qualifiers
+from asyncdsm.map.topology import Edge, Topology
 from asyncdsm.map.words import change_text, duration_text, isolated, plain, without_isolation
 
 LONGEST_NAME = 40
@@ -27,7 +26,7 @@ SHORTEST_CELLS = 12
 """Cells of a name that are shown before other columns are, or all of it where it is shorter."""
 
 
-def render(topology: dict[str, Any]) -> MapTable:
+def render(topology: Topology) -> MapTable:
     """Return the table of what hops are like now; the slowest one stands out.
 
     A last column says since when hops are slower, faster or idle, if there are any such hops.
@@ -38,14 +37,14 @@ def render(topology: dict[str, Any]) -> MapTable:
 class MapTable:
     """The table, with the columns that have room: services and queues must be told apart."""
 
-    def __init__(self, topology: dict[str, Any]) -> None:
+    def __init__(self, topology: Topology) -> None:
         self._topology = topology
-        self._edges: list[dict[str, Any]] = sorted(topology["edges"], key=_in_order_of_travel)
+        self._edges: list[Edge] = sorted(topology.edges, key=_in_order_of_travel)
         self.style: str = "none"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the table without the first columns of `LEFT_OUT_FIRST`, as many as it takes to give names room."""
-        changed = any(edge["present"]["since"] is not None for edge in self._edges)
+        changed = any(edge.present.since is not None for edge in self._edges)
         shown = [*range(len(COLUMNS) - (not changed))]
         rows = [_cells(edge, named) for named in [_qualifiers(self._edges)] for edge in self._edges]
         for column in LEFT_OUT_FIRST:
@@ -77,7 +76,7 @@ class MapTable:
         return table
 
 
-def _qualifiers(edges: list[dict[str, Any]]) -> dict[Node, str]:
+def _qualifiers(edges: list[Edge]) -> dict[Node, str]:
     return qualifiers(node for edge in edges for node in _ends(edge))
 
 
@@ -97,45 +96,44 @@ def _width_needed(rows: list[list[RenderableType]], shown: list[int], console: C
     )
 
 
-def slowness(edge: dict[str, Any]) -> float:
+def slowness(edge: Edge) -> float:
     """Return how slow a hop is now, in seconds: what its colour and its place in lists are decided by."""
-    return float(edge["present"]["slowness"])
+    return edge.present.slowness
 
 
-def _style(edge: dict[str, Any], *, is_slowest: bool) -> str | None:
-    if edge["present"]["state"] == "idle":
+def _style(edge: Edge, *, is_slowest: bool) -> str | None:
+    if edge.present.state == "idle":
         return "dim"
     return "bold red" if is_slowest else None
 
 
-def _title(topology: dict[str, Any]) -> str:
-    return f"{pluralize(len(topology['services']), 'service')}, {pluralize(len(topology['queues']), 'queue')}"
+def _title(topology: Topology) -> str:
+    return f"{pluralize(len(topology.services), 'service')}, {pluralize(len(topology.queues), 'queue')}"
 
 
-def _in_order_of_travel(edge: dict[str, Any]) -> tuple[float, str, str]:
+def _in_order_of_travel(edge: Edge) -> tuple[float, str, str]:
     # The further a message has come, the longer it has been on its way.
-    return (edge["pathway_latency"]["p50"] or 0.0, edge["service"], edge["queue"])
+    return (edge.pathway_latency.p50 or 0.0, edge.service, edge.queue)
 
 
-def _ends(edge: dict[str, Any]) -> tuple[Node, Node]:
+def _ends(edge: Edge) -> tuple[Node, Node]:
     """Return the service and the queue of an edge."""
     link = link_of(edge)
     return (link.source, link.target) if link.source.kind == "service" else (link.target, link.source)
 
 
-def _cells(edge: dict[str, Any], named: dict[Node, str]) -> list[RenderableType]:
-    present = edge["present"]
-    hop, way = present["edge_latency"], present["pathway_latency"]
+def _cells(edge: Edge, named: dict[Node, str]) -> list[RenderableType]:
+    present = edge.present
+    hop, way = present.edge_latency, present.pathway_latency
     service, queue = _ends(edge)
     return [
         Name(service.name, named[service]),
-        Text({"in": "←", "out": "→"}.get(edge["direction"], "")),
+        Text({"in": "←", "out": "→"}.get(edge.direction, "")),
         Name(queue.name, named[queue]),
-        Name(edge["group"] or ""),
-        Text(f"{present['rate']:.1f}"),
-        *(duration(hop[name]) for name in ("p50", "p99")),
-        *(duration(way[name]) for name in ("p50", "p99")),
-        Text("" if edge["lag"] is None else str(edge["lag"])),
+        Name(edge.group or ""),
+        Text(f"{present.rate:.1f}"),
+        *(duration(value) for value in (hop.p50, hop.p99, way.p50, way.p99)),
+        Text("" if edge.lag is None else str(edge.lag)),
         Text(change_text(present)),
     ]
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 from rich.console import Console
 
 from asyncdsm.map.graph import Node
 from asyncdsm.map.naming import label_of, qualifiers
 from asyncdsm.map.terminal import render
+from asyncdsm.map.topology import Topology
 
 WIDTH = 120
 LONGEST = 60
 
 
-def text(topology: dict[str, Any], width: int = WIDTH) -> str:
+def text(topology: Topology, width: int = WIDTH) -> str:
     """Return the table, without colours, and a line for each service that has something wrong."""
     page = io.StringIO()
     Console(file=page, width=width, color_system=None, force_terminal=False, legacy_windows=False).print(
@@ -25,17 +25,15 @@ def text(topology: dict[str, Any], width: int = WIDTH) -> str:
     return "\n".join(lines) + "\n"
 
 
-def warnings(topology: dict[str, Any]) -> list[str]:
+def warnings(topology: Topology) -> list[str]:
     """Return what is wrong at services, a line each."""
     found: list[str] = []
-    nodes = [Node("service", service["name"], service["env"]) for service in topology["services"]]
+    nodes = [Node("service", service.name, service.env) for service in topology.services]
     named = qualifiers(nodes)
-    for service, node in zip(topology["services"], nodes, strict=True):
+    for service, node in zip(topology.services, nodes, strict=True):
         name = label_of(node, named[node], LONGEST)
-        if service["too_many_pathways"]:
-            found.append(
-                f"{name} has {service['pathways']} distinct pathways: Datadog drops what such a service reports"
-            )
-        if service.get("clocks_disagree"):
+        if service.too_many_pathways:
+            found.append(f"{name} has {service.pathways} distinct pathways: Datadog drops what such a service reports")
+        if service.clocks_disagree:
             found.append(f"{name}: clocks disagree, many messages seem to arrive before they were sent")
     return found

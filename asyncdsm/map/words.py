@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from time import localtime, strftime
-from typing import Any
 from unicodedata import bidirectional, east_asian_width
+
+from asyncdsm.map.topology import Present
 
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
 _ISOLATE, _END = "\u2068", "\u2069"
@@ -51,19 +51,19 @@ def clock_text(seconds: float) -> str:
     return strftime("%H:%M:%S", localtime(seconds))
 
 
-def present_text(present: Mapping[str, Any]) -> str:
+def present_text(present: Present) -> str:
     """Return what a hop is like now, as in `5 ms, p99 30 s, 12/s, slower since 14:05:20`."""
-    since = "" if present["since"] is None else f" since {clock_text(present['since'])}"
-    if present["state"] == "idle":
+    since = "" if present.since is None else f" since {clock_text(present.since)}"
+    if present.state == "idle":
         return f"idle{since}"
-    tail = f"p99 {present['tail']}" if present["tail"] else ""
-    change = f"{present['state']}{since}" if since else ""
-    return ", ".join(filter(None, (present["label"], tail, f"{present['rate']:.3g}/s", change)))
+    tail = f"p99 {present.tail}" if present.tail else ""
+    change = f"{present.state}{since}" if since else ""
+    return ", ".join(filter(None, (present.label, tail, f"{present.rate:.3g}/s", change)))
 
 
-def change_text(present: Mapping[str, Any]) -> str:
+def change_text(present: Present) -> str:
     """Return since when a hop is slower, faster or idle, as in `slower 14:05:20`; empty if it is steady."""
-    return "" if present["since"] is None else f"{present['state']} {clock_text(present['since'])}"
+    return "" if present.since is None else f"{present.state} {clock_text(present.since)}"
 
 
 def cut_to_cells(name: str, cells: int) -> str:

@@ -27,14 +27,14 @@ from tests.agent.drawings import (
     links_through_nodes,
     overlapping_labels,
 )
-from tests.agent.maps import MapStore
+from tests.agent.maps import MapStore, edge_with
 
 SERVICES = [Node("service", f"s{number}", "") for number in range(8)]
 QUEUES = [Node("queue", f"q{number}", "kafka") for number in range(8)]
 
 
 def graph_with(pairs: list[tuple[Node, Node]], entries: frozenset[Node] = frozenset(), *alone: Node) -> Graph:
-    links = [Link(*pair, {"id": f"{number}"}) for number, pair in enumerate(pairs)]
+    links = [Link(*pair, edge_with(f"{number}")) for number, pair in enumerate(pairs)]
     return Graph(sorted({*alone, *(node for pair in pairs for node in pair)}), links, 0, entries)
 
 
@@ -75,7 +75,7 @@ def leads_to(links: set[Pair], start: int) -> set[int]:
 def picture(graph: Graph, layout: Layout) -> tuple[dict[Node, Any], dict[str, Any]]:
     """Return a layout without the order in which nodes and links came."""
     drawn = zip(graph.links, layout.links, layout.labels, strict=True)
-    return layout.nodes, {link.edge["id"]: (points, label) for link, points, label in drawn if link.edge}
+    return layout.nodes, {link.edge.id: (points, label) for link, points, label in drawn if link.edge}
 
 
 @given(graphs, flows)

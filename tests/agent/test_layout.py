@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from msgspec.structs import replace
 
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.map.graph import MOST_LINKS, Graph, Link, Node, graph_of
 from asyncdsm.map.layout import FLOWS, curve, layout_of
+from asyncdsm.map.topology import Topology
 from tests.agent.drawings import faults
-from tests.agent.maps import MapStore
+from tests.agent.maps import MapStore, edge_with
 
 
 def service(name: str) -> Node:
@@ -82,7 +83,7 @@ def test_curves_are_paths() -> None:
     ElementTree.fromstring(f'<path d="{curve([(0.123, 4), (5, 6), (7, 8)])}"/>')  # noqa: S314
 
 
-def edges(shown: dict[str, Any]) -> set[tuple[str, str, str]]:
+def edges(shown: Topology) -> set[tuple[str, str, str]]:
     drawn = graph_of(shown)
     return {(link.source.label, link.target.label, "" if link.edge else "carried") for link in drawn.links}
 
@@ -108,23 +109,8 @@ def test_a_queue_without_a_name_is_called_by_its_type() -> None:
 
 
 def test_the_busiest_are_drawn() -> None:
-    shown = {
-        "services": [],
-        "pathways": [],
-        "edges": [
-            {
-                "id": f"{n}",
-                "service": f"s{n}",
-                "env": "",
-                "direction": "out",
-                "type": "kafka",
-                "queue": "q",
-                "count": n,
-                "tags": [],
-            }
-            for n in range(MOST_LINKS + 5)
-        ],
-    }
+    busiest = [edge_with(f"{n}", service=f"s{n}", queue="q", count=n) for n in range(MOST_LINKS + 5)]
+    shown = replace(topology(MapStore().store, 10), edges=busiest)
     drawn = graph_of(shown)
     assert (len(drawn.links), drawn.left_out) == (MOST_LINKS, 5)
     assert service("s4") not in drawn.nodes

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 import pytest
+from msgspec.json import encode
 
-from asyncdsm.agent.http.page_routes import drawn
 from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.queries.drawn_map import draw_map
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import Store
 from asyncdsm.cli.map import FORMATS
 from asyncdsm.map.graph import Node, graph_of
 from asyncdsm.map.naming import NO_CLUSTER, NO_ENV, qualifiers
+from asyncdsm.map.topology import Topology
 from asyncdsm.map.words import cut_to_cells, plain
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 
@@ -57,12 +58,12 @@ def store_of(*payloads: bytes) -> Store:
     return store
 
 
-def shown(*payloads: bytes) -> dict[str, Any]:
+def shown(*payloads: bytes) -> Topology:
     return topology(store_of(*payloads), 10)
 
 
-def labels(topology: dict[str, Any], kind: str = "queue") -> set[str]:
-    return {node["label"] for node in drawn(topology, "right")["nodes"] if node["kind"] == kind}
+def labels(topology: Topology, kind: str = "queue") -> set[str]:
+    return {node.label for node in draw_map(topology, "right").nodes if node.kind == kind}
 
 
 THREE = [
@@ -77,13 +78,13 @@ THREE = [
 
 def test_topic_in_two_clusters_and_a_queue_of_its_name_are_three_nodes() -> None:
     map_ = shown(*THREE)
-    assert {(queue["type"], queue["cluster"]) for queue in map_["queues"]} == {
+    assert {(queue.type, queue.cluster) for queue in map_.queues} == {
         ("kafka", ONE),
         ("kafka", OTHER),
         ("rabbitmq", None),
     }
     assert labels(map_) == {"events (kafka, MkU3OE…)", "events (kafka, MkU3OX…)", "events (rabbitmq)"}
-    assert {(edge["cluster"], edge["lag"]) for edge in map_["edges"] if edge["direction"] == "in"} == {
+    assert {(edge.cluster, edge.lag) for edge in map_.edges if edge.direction == "in"} == {
         (ONE, 10),
         (OTHER, 20),
         (None, None),  # a queue of RabbitMQ has no lag of Kafka, though its reader has that group's name
@@ -147,7 +148,7 @@ def test_edge_without_a_cluster_id_is_in_the_cluster_of_its_pathway() -> None:
         passed("billing", "in", "events", cluster=ONE, group="g", hashes=(2, 1)),
         passed("other", "in", "events", cluster=OTHER, group="g", hashes=(4, 3)),
     )
-    assert {edge["service"]: edge["cluster"] for edge in map_["edges"]} == {"js": ONE, "billing": ONE, "other": OTHER}
+    assert {edge.service: edge.cluster for edge in map_.edges} == {"js": ONE, "billing": ONE, "other": OTHER}
 
 
 def test_edge_without_a_cluster_id_is_in_the_only_cluster_of_its_environment() -> None:
@@ -156,7 +157,7 @@ def test_edge_without_a_cluster_id_is_in_the_only_cluster_of_its_environment() -
         passed("billing", "in", "events", cluster=ONE, env="prod", hashes=(2, 7)),
         passed("billing", "in", "events", cluster=OTHER, env="staging", hashes=(3, 7)),
     )
-    assert [edge["cluster"] for edge in map_["edges"] if edge["service"] == "js"] == [ONE]
+    assert [edge.cluster for edge in map_.edges if edge.service == "js"] == [ONE]
 
 
 def test_edge_that_leads_to_two_clusters_is_in_none() -> None:
@@ -165,7 +166,7 @@ def test_edge_that_leads_to_two_clusters_is_in_none() -> None:
         passed("a", "in", "events", cluster=ONE, group="g", hashes=(2, 1)),
         passed("b", "in", "events", cluster=OTHER, group="g", hashes=(3, 1)),
     )
-    assert [edge["cluster"] for edge in map_["edges"] if edge["service"] == "js"] == [None]
+    assert [edge.cluster for edge in map_.edges if edge.service == "js"] == [None]
     assert len([link for link in graph_of(map_).links if link.edge is None]) == 2  # carried on to both
 
 
@@ -225,4 +226,4 @@ def test_wide_characters_take_two_cells() -> None:
 def test_map_of_hostile_names_is_json() -> None:
     map_ = shown(passed("\u202e<b>", "out", "\u202e</script>"))
     assert labels(map_, "service") == {"�<b>"}
-    assert json.loads(json.dumps(drawn(map_, "right")))
+    assert json.loads(encode(draw_map(map_, "right")))
