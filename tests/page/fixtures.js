@@ -1,6 +1,7 @@
 // Answers of the agent for the tests of the page, as small as its types allow.
 
-/** @import { DrawnMap, Edge, MapLink, MapNode, Present, Quantiles, Service } from "../../asyncdsm/agent/page/api_types.d.ts" */
+/** @import { DrawnMap, Edge, MapLink, MapNode } from "../../asyncdsm/agent/page/api_types.d.ts" */
+/** @import { Present, Quantiles, Service } from "../../asyncdsm/agent/page/api_types.d.ts" */
 
 /** @type {Quantiles} */
 export const NO_QUANTILES = { p50: null, p95: null, p99: null, max: null };

@@ -78,8 +78,8 @@ class Page {
   }
 
   /**
-   * Request the map of the selected time range. If the agent rejects the range, because it keeps less, the default range
-   * takes its place.
+   * Request the map of the selected time range. If the agent rejects the range, because it keeps less, request that of
+   * the default range.
    * @returns {Promise<DrawnMap>}
    */
   async requestMap() {
