@@ -14,7 +14,7 @@ from asyncdsm.core.values import check_name
 from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.batch import current_task, follow_batches
 from asyncdsm.integration.formats.kafka import read_context, read_time
-from asyncdsm.integration.hooks import marked_async
+from asyncdsm.integration.hooks import mark_async
 from asyncdsm.integration.pathway_cache import lookup_pathway, store_entry
 from asyncdsm_aiokafka.client import Client, last_in_edge
 from asyncdsm_aiokafka.offsets import adopt
@@ -38,7 +38,7 @@ def getone(original: Callable[..., Any]) -> Callable[..., Any]:
         current.set_current(None)
         return received(self, partitions, more)
 
-    return marked_async(getone)
+    return mark_async(getone)
 
 
 def getmany(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,7 +56,7 @@ def getmany(original: Callable[..., Any]) -> Callable[..., Any]:
         current.set_current(None)
         return received(self, partitions, kwargs, current_task())
 
-    return marked_async(getmany)
+    return mark_async(getmany)
 
 
 def consumed(client: Client, record: Any) -> Context | None:

@@ -15,9 +15,9 @@ from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.histogram import bin_index
 from asyncdsm.delivery.sketch import encode
-from asyncdsm.map.terminal import LONGEST_NAME, duration, render
+from asyncdsm.map.strings import plain_text
+from asyncdsm.map.terminal import LONGEST_NAME, MapTable, duration_cell
 from asyncdsm.map.topology import Topology
-from asyncdsm.map.words import plain
 from tests.agent.payloads import NOW, bucket, payload, point
 
 BOLD_RED = "\x1b[1;31m"
@@ -51,7 +51,7 @@ def drawn(topology: Topology, width: int = 160, *, color: bool = False) -> list[
         color_system="standard" if color else None,
         legacy_windows=False,
     )
-    console.print(render(topology))
+    console.print(MapTable(topology))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
@@ -183,8 +183,8 @@ def test_no_escape_of_a_name_gets_into_a_colored_table() -> None:
 
 
 def test_long_names_are_cut() -> None:
-    assert plain("x" * LONGEST_NAME, LONGEST_NAME) == "x" * LONGEST_NAME
-    assert plain("x" * (LONGEST_NAME + 1), LONGEST_NAME) == "x" * LONGEST_NAME + "…"
+    assert plain_text("x" * LONGEST_NAME, LONGEST_NAME) == "x" * LONGEST_NAME
+    assert plain_text("x" * (LONGEST_NAME + 1), LONGEST_NAME) == "x" * LONGEST_NAME + "…"
 
 
 @pytest.mark.parametrize(
@@ -206,4 +206,4 @@ def test_long_names_are_cut() -> None:
     ],
 )
 def test_duration(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == Text(text)
+    assert duration_cell(seconds) == Text(text)

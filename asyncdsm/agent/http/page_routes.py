@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from importlib.resources import files
 
 from starlette.requests import Request
@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from asyncdsm.agent.queries.parameters import ApiError
 from asyncdsm.map.layout import FLOWS, FlowName
+from asyncdsm.map.levels import LEVELS
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -19,12 +20,21 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 INDEX = "index.html"
+LEVEL_STYLES = "levels.css"
+"""The colours of the levels, as CSS variables `--warm-0` to `--warm-5`. Not a file: generated from `LEVELS`."""
+
+
+def _level_variables() -> Iterator[str]:
+    for number, level in enumerate(LEVELS):
+        yield f" --warm-{number}: light-dark({level.light}, {level.dark});"
+
 
 FILES = {
     file.name: file.read_bytes()
     for file in files("asyncdsm.agent").joinpath("page").iterdir()
     if file.name.endswith(tuple(TYPES))  # not the type declarations, which browsers do not read
 }
+FILES[LEVEL_STYLES] = f":root {{{''.join(_level_variables())}}}\n".encode()
 
 
 def page_routes(answer_map: Callable[[Request, FlowName], Awaitable[Response]]) -> list[Route]:

@@ -16,7 +16,7 @@ export interface DrawnMap {
   height: number;
   left_out: number;
   most_pathways: number;
-  levels: MapLevel[];
+  levels: string[];
   line_height: number;
   label_distance: number;
   nodes: MapNode[];
@@ -138,13 +138,6 @@ export interface MapLabel {
   y: number;
   side: "above" | "below" | "left" | "right";
   lines: number;
-}
-
-/** A level of slowness: the text of the legend, and the colours on a light and a dark ground. */
-export interface MapLevel {
-  label: string;
-  light: string;
-  dark: string;
 }
 
 /** A link on the drawn map, from one node's id to another's, through points (x, y) in pixels. */

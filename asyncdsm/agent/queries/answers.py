@@ -65,14 +65,6 @@ class MapLink(Struct, frozen=True, gc=False, kw_only=True):
     """How wide the link is drawn, in pixels."""
 
 
-class MapLevel(Struct, frozen=True, gc=False, kw_only=True):
-    """A level of slowness: the text of the legend, and the colours on a light and a dark ground."""
-
-    label: str
-    light: str
-    dark: str
-
-
 class DrawnMap(MapContent, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What passed in a time range, and where it is drawn. `left_out` edges are not drawn: the quietest ones."""
 
@@ -82,7 +74,8 @@ class DrawnMap(MapContent, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     left_out: Count
     most_pathways: Count
     """How many distinct pathways of a service Datadog accepts."""
-    levels: list[MapLevel]
+    levels: list[str]
+    """The legend: from which latency on a hop has each level."""
     line_height: Amount
     """From a line of a label to the next one, in pixels."""
     label_distance: Amount

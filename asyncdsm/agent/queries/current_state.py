@@ -21,8 +21,8 @@ from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
 from asyncdsm.agent.store.store import Store
 from asyncdsm.map.levels import TAIL_LEVELS, level_of, slowness_of
+from asyncdsm.map.strings import format_duration
 from asyncdsm.map.topology import NO_QUANTILES, Present
-from asyncdsm.map.words import duration_text
 
 MINUTE = 60
 SECONDS_BEFORE = 600
@@ -155,8 +155,8 @@ def _state(window: Window, found: tuple[GroupQuantiles, int] | None) -> Present:
         payload_size=payload_size,
         slowness=slowness,
         level=level_of(slowness),
-        label=duration_text(p50),
-        tail=duration_text(p99) if level_of(p99) >= level_of(p50) + TAIL_LEVELS else None,
+        label=format_duration(p50),
+        tail=format_duration(p99) if level_of(p99) >= level_of(p50) + TAIL_LEVELS else None,
         state=state,
         since=None if change is None else float(change.since),
         before=None if change is None else change.p50,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from asyncdsm.agent.queries.answers import DrawnMap, MapLabel, MapLevel, MapLink, MapNode
+from asyncdsm.agent.queries.answers import DrawnMap, MapLabel, MapLink, MapNode
 from asyncdsm.core.edge import MOST_PATHWAYS
-from asyncdsm.map.graph import Graph, Node, graph_of
-from asyncdsm.map.layout import BESIDE, LINE, SIZES, FlowName, Layout, layout_of
+from asyncdsm.map.descriptions import label_node, qualify_nodes
+from asyncdsm.map.graph import Graph, Node, build_graph
+from asyncdsm.map.layout import LABEL_DISTANCE, LINE_HEIGHT, SIZES, FlowName, Layout, lay_out_graph
 from asyncdsm.map.levels import LEVELS, stroke_width
-from asyncdsm.map.naming import label_of, qualifiers
+from asyncdsm.map.strings import plain_text
 from asyncdsm.map.topology import Topology
-from asyncdsm.map.words import plain
 
 
 def draw_map(topology: Topology, flow: FlowName) -> DrawnMap:
     """Return a topology with its layout, without the points of pathways: `/api/pathways` has whole pathways."""
-    graph = graph_of(topology)
-    layout = layout_of(graph, flow)
+    graph = build_graph(topology)
+    layout = lay_out_graph(graph, flow)
     return DrawnMap(
         from_=topology.from_,
         to=topology.to,
@@ -31,10 +31,10 @@ def draw_map(topology: Topology, flow: FlowName) -> DrawnMap:
         height=layout.height,
         left_out=graph.left_out,
         most_pathways=MOST_PATHWAYS,
-        levels=[MapLevel(label=level.label, light=level.light, dark=level.dark) for level in LEVELS],
-        line_height=LINE,
-        label_distance=BESIDE,
-        nodes=[_node(node, qualifier, layout) for node, qualifier in qualifiers(graph.nodes).items()],
+        levels=[level.label for level in LEVELS],
+        line_height=LINE_HEIGHT,
+        label_distance=LABEL_DISTANCE,
+        nodes=[_node(node, qualifier, layout) for node, qualifier in qualify_nodes(graph.nodes).items()],
         links=_links(graph, layout),
     )
 
@@ -47,8 +47,8 @@ def _node(node: Node, qualifier: str, layout: Layout) -> MapNode:
         name=node.name,
         where=node.where,
         cluster=node.cluster or None,
-        label=label_of(node, qualifier),
-        qualifier=plain(qualifier),
+        label=label_node(node, qualifier),
+        qualifier=plain_text(qualifier),
         x=round(x, 1),
         y=round(y, 1),
         width=width,

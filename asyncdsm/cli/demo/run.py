@@ -27,9 +27,9 @@ from asyncdsm.cli.demo.rabbitmq import NoRabbitMQError, installed_server, own_ra
 from asyncdsm.cli.demo.reachable import NoBrokerError, check_listening
 from asyncdsm.cli.demo.service import INVOICES, ORDERS
 from asyncdsm.errors import AsyncDSMError
-from asyncdsm.map.terminal import duration, render
+from asyncdsm.map.strings import plain_text
+from asyncdsm.map.terminal import MapTable, duration_cell
 from asyncdsm.map.topology import Topology
-from asyncdsm.map.words import plain
 
 SERVICES = ("shop", "billing", "shipping")
 ORDERS_PER_SECOND = 25.0
@@ -75,7 +75,7 @@ def run_demo(brokers: Brokers, seconds: float | None, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(to_builtins(maps[-1]) if maps else {}, indent=2))
     elif maps and maps[-1].services:
-        console.print(render(maps[-1]))
+        console.print(MapTable(maps[-1]))
         _say_what_is_slow(console, maps[-1])
     return code
 
@@ -115,7 +115,7 @@ async def _send_orders(shop_url: str, agent: RunningAgent, console: Console) -> 
                 except httpx2.HTTPError as error:
                     raise ServiceEndedError(f"the shop took no order: {error!r}") from error
                 if live is not None and number % ORDERS_PER_SECOND == 0:
-                    live.update(render(topology(agent.store, MINUTES)), refresh=True)
+                    live.update(MapTable(topology(agent.store, MINUTES)), refresh=True)
                 await anyio.sleep(1 / ORDERS_PER_SECOND)
 
 
@@ -205,7 +205,7 @@ def _say_what_is_slow(console: Console, topology: Topology) -> None:
         slowest = max(measured, key=lambda edge: edge.edge_latency.p50 or 0.0)
         verb = "from reading to writing" if slowest.direction == "out" else "waiting to be read from"
         console.print(
-            f"Most of the time goes here: {plain(slowest.service)}, {verb} {plain(slowest.queue)}, "
-            f"{duration(slowest.edge_latency.p50)} in the median",
+            f"Most of the time goes here: {plain_text(slowest.service)}, {verb} {plain_text(slowest.queue)}, "
+            f"{duration_cell(slowest.edge_latency.p50)} in the median",
             markup=False,
         )

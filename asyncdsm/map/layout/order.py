@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from asyncdsm.map.layered.adjacency import Adjacency
+from asyncdsm.map.layout.adjacency import Adjacency
 
 Layers = list[list[int]]
 """The vertices of each layer in their order."""

@@ -1,10 +1,10 @@
 """A layered layout of a directed graph, by the method of Sugiyama. Each step has a module of its own.
 
-1. `cycles`: links that close a cycle are turned round.
-2. `ranks`: each node gets a layer, and links lead from lower layers to higher ones.
-3. `bends`: a link over several layers gets a bend in each layer between. Nodes and bends together are the vertices.
-4. `order`: the vertices of each layer get an order, so that few links cross.
-5. `positions` and `straight`: each vertex gets its position across the flow.
+1. `cycles`: links that close a cycle are reversed.
+2. `layers`: each node gets a layer, and links lead from lower layers to higher ones. A link over several layers gets
+   a bend in each layer between. Nodes and bends together are the vertices.
+3. `order`: the vertices of each layer get an order, so that few links cross.
+4. `positions`: each vertex gets its position across the flow.
 """
 
 from __future__ import annotations
@@ -12,16 +12,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from asyncdsm.map.layered.adjacency import Pair, adjacency_of, connected_parts
-from asyncdsm.map.layered.bends import BentGraph, bend_long_links
-from asyncdsm.map.layered.cycles import links_against_flow
-from asyncdsm.map.layered.order import order_layers
-from asyncdsm.map.layered.positions import Positions, find_positions
-from asyncdsm.map.layered.ranks import ranks_of
-from asyncdsm.map.layered.straight import straighten_paths
+from asyncdsm.map.layout.adjacency import Pair, adjacency_of, connected_parts
+from asyncdsm.map.layout.cycles import links_against_flow
+from asyncdsm.map.layout.layers import BentGraph, bend_long_links, ranks_of
+from asyncdsm.map.layout.order import order_layers
+from asyncdsm.map.layout.positions import Positions, find_positions, straighten_paths
 
 BEND_WIDTH = 0.5
-# How much room a bend gets, compared with a node: enough for the label above a link.
+# How much room a bend gets, compared with a node: enough for a label above its link.
 
 Place = tuple[int, float]
 """The layer, and the position across the flow. Both are counted from 0 on; a node is 1 wide."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from asyncdsm.map.layered.adjacency import Adjacency, Pair
+from asyncdsm.map.layout.adjacency import Adjacency, Pair
 
 
 def links_against_flow(graph: Adjacency, entries: Collection[int]) -> set[Pair]:

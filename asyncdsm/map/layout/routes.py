@@ -34,7 +34,7 @@ def route_links(boxes: Sequence[Box], ends: Ends, bends: Sequence[Sequence[Point
     for index, (source, target) in enumerate(ends):
         half = layer / 2 * _side(boxes, source, target)
         level = [point for along, across in bends[index] for point in ((along - half, across), (along + half, across))]
-        routes.append(list(_without_idle_points([ports[index, "from"], *level, ports[index, "to"]])))
+        routes.append(list(_without_straight_points([ports[index, "from"], *level, ports[index, "to"]])))
     return routes
 
 
@@ -68,7 +68,7 @@ def _ports_of(box: Box, side: int, count: int) -> Iterator[Point]:
         yield box.along + side * box.length / 2, box.across + (place - (count - 1) / 2) * step
 
 
-def _without_idle_points(points: Sequence[Point]) -> Iterable[Point]:
+def _without_straight_points(points: Sequence[Point]) -> Iterable[Point]:
     """Yield the points without those at which a link does not turn."""
     yield points[0]
     for before, point, after in zip(points, points[1:], points[2:], strict=False):

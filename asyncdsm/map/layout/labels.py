@@ -1,4 +1,4 @@
-"""Where the labels of links are: beside their links, near the middle, where no node, label or other link is."""
+"""Where the labels of links are: next to their links, near the middle, where no node, label or other link is."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from asyncdsm.map.routes import Box, Point
+from asyncdsm.map.layout.routes import Box, Point
 
 SHARES = (0.5, 0.44, 0.56, 0.38, 0.62, 0.3, 0.7, 0.24, 0.76)
-# Where on a piece of a link, between two of its points, a label can be.
+# Where a label can be on a piece of a link, between two of its points.
 MOST_PIECES = 5
 # How many pieces of a link are tried.
 CELL = 64.0
 # The side of a square of the grid, in pixels.
 MOST_IN_CELL = 24
-# Where more boxes are at one square, the others are not compared.
+# How many boxes are compared at one square.
 MOST_SPACIOUS = 200
-# With more links, labels get the room of one line and may cover links: there is no room, and the search takes long.
+# With more links, labels get one line and may cover links: there is no room, and the search would take too long.
 DOTS = 12
 # A piece of a link is compared with labels at this many points,
 DOT = 6.0
@@ -28,7 +28,7 @@ NODE_WEIGHT = 1000.0
 
 
 class Label(NamedTuple):
-    """A label's place: the point of its link that it is beside, the side (-1: before it, 1: after it) and its room."""
+    """A label's place: the point of its link that it is next to, the side (-1: before it, 1: after it) and its room."""
 
     along: float
     across: float
@@ -37,8 +37,8 @@ class Label(NamedTuple):
     """How many lines of text have room."""
 
 
-class _Occupied:
-    """The boxes that are taken, to be found by the squares of a grid that they touch. Each box has an owner."""
+class _OccupiedBoxes:
+    """The boxes that are occupied, by the squares of a grid that they touch. Each box has an owner."""
 
     def __init__(self, boxes: Iterable[tuple[Box, int]]) -> None:
         self.cells: defaultdict[tuple[int, int], list[tuple[Box, int]]] = defaultdict(list)
@@ -51,7 +51,7 @@ class _Occupied:
                 self.cells[cell].append((box, owner))
 
     def overlap(self, box: Box, owner: int) -> float:
-        """Return the area of a box that other owners have taken, in square pixels."""
+        """Return the area of a box that other owners occupy, in square pixels."""
         near = {taken for cell in _cells(box) for taken in self.cells.get(cell, ())}
         return sum(_common_area(box, other) for other, whose in near if whose != owner)
 
@@ -59,41 +59,42 @@ class _Occupied:
 def place_labels(
     nodes: Iterable[Box],
     links: Sequence[list[Point]],
-    wanted: Sequence[int],
+    lines: Sequence[int],
     sizes: Sequence[tuple[float, float]],
-    beside: float,
+    distance: float,
 ) -> list[Label]:
-    """Return the place of each link's label, as near to the middle of the link as there is room.
+    """Return the place of each link's label, as close to the middle of the link as there is room.
 
-    `links` are the points that each link passes; `wanted` says how many lines each label has. `sizes` has the size of
-    a label of one line, of two and so on; each label gets room for as many of its lines as are free. `beside` is the
-    distance in pixels from a link to its label.
+    `links` are the points that each link passes; `lines` is how many lines each label has. `sizes` has the size of a
+    label of one line, of two and so on; each label gets room for as many of its lines as possible. `distance` is from
+    a link to its label, in pixels.
     """
-    few = len(links) <= MOST_SPACIOUS
-    taken = _Occupied((node, -1) for node in nodes)
-    drawn = _Occupied((dot, at) for at, points in enumerate(links) for dot in _dots(points)) if few else _Occupied(())
+    is_spacious = len(links) <= MOST_SPACIOUS
+    occupied = _OccupiedBoxes((node, -1) for node in nodes)
+    dots = ((dot, at) for at, points in enumerate(links) for dot in _dots(points)) if is_spacious else ()
+    drawn = _OccupiedBoxes(dots)
     chosen = list[Label]()
     for at, points in enumerate(links):
 
         def cost(box: Box, owner: int = at) -> float:
-            return NODE_WEIGHT * taken.overlap(box, -2) + drawn.overlap(box, owner)
+            return NODE_WEIGHT * occupied.overlap(box, -2) + drawn.overlap(box, owner)
 
-        most = max(1, wanted[at] if few else 1)
-        label, box = _place_label(points, sizes[:most], beside, cost)
-        if wanted[at]:
-            taken.add(box, at)
+        most = max(1, lines[at] if is_spacious else 1)
+        label, box = _place_label(points, sizes[:most], distance, cost)
+        if lines[at]:
+            occupied.add(box, at)
         chosen.append(label)
     return chosen
 
 
 def _place_label(
-    points: list[Point], sizes: Sequence[tuple[float, float]], beside: float, cost: Callable[[Box], float]
+    points: list[Point], sizes: Sequence[tuple[float, float]], distance: float, cost: Callable[[Box], float]
 ) -> tuple[Label, Box]:
-    """Return the first place that costs nothing, with as many lines as possible, or the cheapest one for one line."""
+    """Return the first free place, with as many lines as possible, or the cheapest place for one line."""
     found = list[tuple[float, Label, Box]]()
     for lines in range(len(sizes), 0, -1):
         found.clear()
-        for label, box in _candidates(points, lines, sizes[lines - 1], beside):
+        for label, box in _candidates(points, lines, sizes[lines - 1], distance):
             found.append((cost(box), label, box))
             if not found[-1][0]:
                 return label, box
@@ -101,12 +102,12 @@ def _place_label(
 
 
 def _candidates(
-    points: list[Point], lines: int, size: tuple[float, float], beside: float
+    points: list[Point], lines: int, size: tuple[float, float], distance: float
 ) -> Iterator[tuple[Label, Box]]:
-    """Yield places for a label, on either side of its link, and the box that it takes; none is outside the image."""
+    """Yield places for a label, on either side of its link, and the box that it needs; none is outside the image."""
     for along, across in _places(points):
         for side in (-1, 1):
-            box = Box(along, across + side * (beside + size[1] / 2), *size)
+            box = Box(along, across + side * (distance + size[1] / 2), *size)
             if box.across >= size[1] / 2:
                 yield Label(along, across, side, lines), box
 
@@ -128,7 +129,7 @@ def _places(points: list[Point]) -> Iterator[Point]:
 
 
 def _on_curve(start: Point, end: Point, share: float) -> Point:
-    """Return the point of a piece of a curve, to which both ends are level, by the share of the way."""
+    """Return the point of a piece of a curve, which is level at both ends, at a share of the way from start to end."""
     along, across = 1.5 * share * (1 - share) + share**3, share * share * (3 - 2 * share)
     return start[0] + (end[0] - start[0]) * along, start[1] + (end[1] - start[1]) * across
 
