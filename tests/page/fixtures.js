@@ -115,7 +115,7 @@ export function makeMap() {
     height: 200,
     left_out: 0,
     most_pathways: 20,
-    levels: [{ label: "< 1 ms", light: "#999999", dark: "#444444" }],
+    levels: ["< 1 ms", "1 ms"],
     line_height: 13,
     label_distance: 5,
     nodes: [

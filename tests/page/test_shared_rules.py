@@ -10,19 +10,19 @@ import pytest
 
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES
 from asyncdsm.map.layout import PlacedLabel, label_origin
-from asyncdsm.map.words import duration_text, plain
+from asyncdsm.map.strings import format_duration, plain_text
 
 RULES: dict[str, Any] = json.loads(Path(__file__).with_name("shared_rules.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize(("seconds", "text"), RULES["durations"])
 def test_duration_is_written_as_on_the_page(seconds: float | None, text: str) -> None:
-    assert duration_text(seconds) == text
+    assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(("name", "shown"), RULES["names"], ids=ascii)
 def test_name_from_outside_is_shown_as_on_the_page(name: str, shown: str) -> None:
-    assert plain(name) == shown
+    assert plain_text(name) == shown
 
 
 @pytest.mark.parametrize(("label", "lines", "origin"), RULES["labelOrigins"])

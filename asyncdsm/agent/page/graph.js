@@ -38,7 +38,7 @@ export class Graph {
 
   /** @param {MapModel} map */
   draw(map) {
-    if (!this.arrowheads.childElementCount) this.drawArrowheads(map.levels.length);
+    if (!this.arrowheads.childElementCount) this.drawArrowheads(map.levelCount);
     this.drawing.classList.toggle("many", map.links.size > MAX_LABELLED_LINKS);
     syncElements(this.links, map.links, this.linkLayer, (link) =>
       createLink(link, this.buttonAttributes({ edge: link.id })),
@@ -54,7 +54,7 @@ export class Graph {
     this.view.resize(map, `${map.flow} ${[...map.nodes.keys()].sort().join()}`);
   }
 
-  /** @param {number} levels How many levels of hops there are. */
+  /** @param {number} levels How many levels of slowness there are. */
   drawArrowheads(levels) {
     const numbers = Array.from({ length: levels }, (_, level) => level);
     this.arrowheads.replaceChildren(...[...numbers, /** @type {const} */ ("carried")].map(createArrowhead));

@@ -96,7 +96,7 @@ function updateLabel(elements, texts, label, sizes) {
 }
 
 /**
- * Return where the first line of a label is: x, the baseline y, and the text anchor. Like `label_origin` in layout.py.
+ * Return where the first line of a label is: x, the baseline y, and the text anchor. Like `label_origin` in Python.
  * @param {MapLabel} label
  * @param {number} lines How many lines are shown.
  * @param {LabelSizes} sizes
@@ -112,7 +112,7 @@ export function labelOrigin({ x, y, side }, lines, { lineHeight, distance }) {
 }
 
 /**
- * Return the SVG path of a curve that is parallel to the flow at each of its points. Like `curve` in layout.py.
+ * Return the SVG path of a curve that is parallel to the flow at each of its points. Like `curve_path` in Python.
  * @param {[number, number][]} points
  * @param {"down" | "right"} flow
  */

@@ -14,7 +14,7 @@ import { Status } from "./status.js";
 import { parseMinutes, TimeRange } from "./time_range.js";
 
 /** @import { Selection } from "./address.js" */
-/** @import { DrawnMap, MapLevel } from "./api_types.d.ts" */
+/** @import { DrawnMap } from "./api_types.d.ts" */
 /** @import { LiveState } from "./live.js" */
 /** @import { MapModel } from "./map_model.js" */
 
@@ -173,16 +173,9 @@ class Page {
   }
 }
 
-/**
- * Define the colours of the levels, as the agent decides them, and show them in the legend.
- * @param {MapLevel[]} levels From the fastest to the slowest.
- */
+/** @param {string[]} levels The labels of the levels, from the fastest to the slowest. */
 function showLegend(levels) {
-  const { style } = document.documentElement;
-  levels.forEach(({ light, dark }, level) => {
-    style.setProperty(`--warm-${level}`, `light-dark(${light}, ${dark})`);
-  });
-  const labels = levels.map(({ label }, level) => createHtml("li", { class: `warm-${level}` }, label));
+  const labels = levels.map((label, level) => createHtml("li", { class: `warm-${level}` }, label));
   replaceContent(getElement("scale", HTMLElement), labels);
 }
 

@@ -2,7 +2,7 @@
 
 import { cleanName } from "./names.js";
 
-/** @import { DrawnMap, Edge, Hop, MapLabel, MapLevel, MapNode, Service } from "./api_types.d.ts" */
+/** @import { DrawnMap, Edge, Hop, MapLabel, MapNode, Service } from "./api_types.d.ts" */
 
 /**
  * @typedef {object} Link A line of the map.
@@ -28,7 +28,7 @@ import { cleanName } from "./names.js";
  * @property {number} queueCount
  * @property {number} leftOut How many hops are not drawn.
  * @property {number} pathwayLimit Above this number, Datadog drops the data of a service.
- * @property {MapLevel[]} levels How hops are shown, from the fastest to the slowest.
+ * @property {number} levelCount How many levels of slowness there are.
  * @property {LabelSizes} labelSizes
  * @property {"down" | "right"} flow
  * @property {number} width
@@ -52,7 +52,7 @@ export function buildMapModel(answer) {
     queueCount: answer.queues.length,
     leftOut: answer.left_out,
     pathwayLimit: answer.most_pathways,
-    levels: answer.levels,
+    levelCount: answer.levels.length,
     labelSizes: { lineHeight: answer.line_height, distance: answer.label_distance },
     flow: answer.flow,
     width: answer.width,
