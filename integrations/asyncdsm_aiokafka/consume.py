@@ -119,7 +119,9 @@ def consume_batches(client: Client, batches: dict[Any, list[Any]], asked_in: Any
     if ensure_recorder() is None or not isinstance(batches, dict):
         return batches
     consume_one = consume_record if client.counted is None else consume_record_once
-    pathways = {partition: [consume_one(client, record) for record in records] for partition, records in batches.items()}
+    pathways = {
+        partition: [consume_one(client, record) for record in records] for partition, records in batches.items()
+    }
     return follow_batches(batches, pathways, asked_in)
 
 
@@ -127,5 +129,5 @@ def find_record_pathway(message: Any) -> Context | None:
     """Return the pathway of a consumed record (`find_pathway`); None for anything else."""
     if not isinstance(message, ConsumerRecord):
         return None
-    time = read_time(message.timestamp)
-    return find_pathway(message, message.topic, message.partition, message.offset, message.headers, time)
+    place = message.topic, message.partition, message.offset
+    return find_pathway(message, place, message.headers, read_time(message.timestamp))
