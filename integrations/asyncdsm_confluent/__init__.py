@@ -2,9 +2,10 @@
 
 Its clients are classes in C, whose methods cannot be replaced. So `subclasses` makes subclasses with hooks, and lets a
 class or an object become one; `proxy` replaces an object of one of C's classes, which cannot; `class_swap` puts
-subclasses in the place of C's classes everywhere. `classes` lists the classes and their hooks, `client` is what is known
-of one client. `produce` and `delivery_reports` follow what is sent and what the broker answers, `consume`, `offsets` and
-`lag` what is received, committed and still to be read; `aio` follows the asyncio clients.
+subclasses in the place of C's classes everywhere. `classes` lists the classes and their hooks.
+
+`client` is what is known of one client. `produce` and `delivery_reports` follow what is sent and what the broker
+answers; `consume`, `offsets` and `lag` what is received, committed and still to be read; `aio` the asyncio clients.
 """
 
 from __future__ import annotations

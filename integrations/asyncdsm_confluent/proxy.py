@@ -1,7 +1,7 @@
-"""What stands in for an object of C's own classes, which can neither take hooks nor become something else.
+"""A proxy for an object of one of C's own classes, which takes no hooks and cannot change its class.
 
-It is no subclass: C's methods would look for a client in it, and up to 2.12 they crash when they find none. It has
-every method that the object has, and says that it is of its class.
+It is not an instance of a subclass: C's methods would expect a client inside it, and up to release 2.12 they crash when
+there is none. It has every method of its object, and `isinstance` takes it for an instance of the object's class.
 """
 
 from __future__ import annotations
@@ -11,91 +11,89 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
-from asyncdsm.integration.hooks import Hooks
-from asyncdsm_confluent import names
-from asyncdsm_confluent.client import adopted
-from asyncdsm_confluent.kinds import c_kinds, put
+from asyncdsm.integration import Hooks
+from asyncdsm_confluent.class_swap import public_class
+from asyncdsm_confluent.classes import c_classes, put_hooks
+from asyncdsm_confluent.client import recover_client
 
-_CALLBACKS = ("on_assign", "on_revoke", "on_lost")
-
-_hooks = Hooks()
+_hooks = Hooks()  # never removed: a client that was wrapped stays wrapped
 
 
-class StandIn:
-    """Stands in for one object; its subclasses have the methods of one class."""
+class Proxy:
+    """Represents one object. Its subclasses have the methods of one C class each."""
 
     __slots__ = ("__weakref__", "_asyncdsm", "_object")
 
     _own: type
 
     def __init__(self, client: Any) -> None:
-        self._object, self._asyncdsm = client, adopted(client)
+        self._object, self._asyncdsm = client, recover_client(client)
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The class that `isinstance` asks for."""
-        return names.shown(self._own)
+        """The class that `isinstance` looks at."""
+        return public_class(self._own)
 
     def __repr__(self) -> str:
         return repr(self._object)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return self._object.__reduce_ex__(protocol)  # C's objects cannot be pickled: in their own words
+        return self._object.__reduce_ex__(protocol)  # C's objects cannot be pickled: they raise their own error
 
     def __dir__(self) -> list[str]:
         return dir(self._object)
 
 
-def stand_in_for(client: Any) -> Any:
-    """Return what stands in for an object of one of C's own classes."""
-    kind: Any = type(client)
-    return _stand_ins(kind)(client)
+def make_proxy(client: Any) -> Any:
+    """Return a proxy for an object of one of C's own classes."""
+    cls: Any = type(client)
+    return _make_proxy_class(cls)(client)
 
 
-def is_stand_in(client: Any) -> bool:
-    """Say whether this is one."""
-    return issubclass(type(client), StandIn)
+def is_proxy(client: Any) -> bool:
+    """Say whether an object is such a proxy."""
+    return issubclass(type(client), Proxy)
 
 
 @functools.cache
-def _stand_ins(own: Any) -> Any:
+def _make_proxy_class(own: Any) -> Any:
     shown = {name: getattr(own, name) for name in ("__module__", "__qualname__", "__doc__")}
-    methods = {name: _handing_on(name, getattr(own, name)) for name in dir(own) if name not in vars(object)}
-    kind = type(own.__name__, (StandIn,), {**shown, "__slots__": (), "_own": own, **methods})
-    put(_hooks, kind, {name: hook for name, hook in c_kinds()[own].items() if name != "__init__"})
-    return kind
+    methods = {name: _forward_method(name, getattr(own, name)) for name in dir(own) if name not in vars(object)}
+    cls = type(own.__name__, (Proxy,), {**shown, "__slots__": (), "_own": own, **methods})
+    put_hooks(_hooks, cls, {name: hook for name, hook in c_classes()[own].items() if name != "__init__"})
+    return cls
 
 
-def _handing_on(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+def _forward_method(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     if name == "__enter__":
 
-        def handing_on(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
             method(self._object, *args, **kwargs)
             return self
 
     elif name == "subscribe":
 
-        def handing_on(self: Any, *args: Any, **kwargs: Any) -> Any:
-            args = tuple(_meeting(self, given) for given in args)
-            kwargs = {key: _meeting(self, given) for key, given in kwargs.items()}
+        def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+            args = tuple(_wrap_callback(self, given) for given in args)
+            kwargs = {key: _wrap_callback(self, given) for key, given in kwargs.items()}
             return method(self._object, *args, **kwargs)
 
     else:
 
-        def handing_on(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
             return method(self._object, *args, **kwargs)
 
-    return functools.wraps(method)(handing_on)
+    return functools.wraps(method)(forward)
 
 
-def _meeting(stand_in: Any, given: Any) -> Any:
-    """Return a rebalance callback that gets the stand-in for its consumer; what is no callback stays as it is."""
+def _wrap_callback(proxy: Any, given: Any) -> Any:
+    """Return a rebalance callback that gets the proxy as its consumer. Other arguments stay as they are."""
     if not callable(given):
         return given
-    standing = ref(stand_in)
+    proxy_ref = ref(proxy)
 
     @functools.wraps(given)
     def callback(consumer: Any, *rest: Any) -> Any:
-        return given(standing() or consumer, *rest)
+        return given(proxy_ref() or consumer, *rest)
 
     return callback

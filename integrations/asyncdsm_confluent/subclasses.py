@@ -1,103 +1,91 @@
-"""Clients and classes that are followed: what they become instances of, or subclasses of.
+"""Subclasses with hooks, for clients and classes that are wrapped.
 
-A class is followed by a subclass, and an object whose class is Python's can become an instance of one. The hooks stand
-right above the client's own methods, below what a class of the program's own does before it calls them.
+A class is replaced by a subclass, and an object whose class is written in Python becomes an instance of one. The hooks
+are right above the client's own methods, below what a class of the program does before it calls them.
 """
 
 from __future__ import annotations
 
 import functools
-from inspect import getattr_static
 from typing import Any
 
-from asyncdsm.integration.hooks import Hook, Hooks, original_of, subclass_or_same
-from asyncdsm_confluent.aio import asyncio_kinds, follow_below
+from asyncdsm.integration import Hooks, look_up_in_class, subclass_or_same
+from asyncdsm_confluent.aio import asyncio_classes, follow_inner_consumer
+from asyncdsm_confluent.class_swap import derive_class
+from asyncdsm_confluent.classes import HookSet, c_classes, put_hooks
 from asyncdsm_confluent.client import instrumented
-from asyncdsm_confluent.kinds import HookSet, c_kinds, put
-from asyncdsm_confluent.names import subclass
-from asyncdsm_confluent.standin import is_stand_in, stand_in_for
+from asyncdsm_confluent.proxy import is_proxy, make_proxy
 
-_hooks = Hooks()  # never taken off: what was wrapped stays so
+_hooks = Hooks()  # never removed: a client that was wrapped stays wrapped
 
 
-def follow(client: Any) -> Any | None:
-    """Return a followed client or class in the place of this one; None for what is not confluent-kafka's."""
+def follow_client(client: Any) -> Any | None:
+    """Return what replaces a client or a class of clients; None for anything that is not confluent-kafka's."""
     if isinstance(client, type):
-        return subclass_or_same(client, _following) if _own_classes(client) else None
-    if type(client) in c_kinds():
-        return stand_in_for(client)
-    if is_stand_in(client):
+        return subclass_or_same(client, _follow_class) if is_client_class(client) else None
+    if type(client) in c_classes():
+        return make_proxy(client)
+    if is_proxy(client):
         return client
-    kind = type(client)
-    if not _own_classes(kind):
+    cls = type(client)
+    if not is_client_class(cls):
         return None
     if (known := getattr(client, "_asyncdsm", None)) is not None:
-        instrumented.discard(known)  # from here on it stays subclass_or_same
+        instrumented.discard(known)  # from now on it stays followed
     if _follow_inside(client):
         return client
-    subclassed = subclass_or_same(kind, _following)
-    if subclassed is not kind:
-        client.__class__ = subclassed
-    follow_below(client)
+    followed = subclass_or_same(cls, _follow_class)
+    if followed is not cls:
+        client.__class__ = followed
+    follow_inner_consumer(client)
     return client
 
 
-def is_client_class(kind: type) -> bool:
+def is_client_class(cls: type) -> bool:
     """Say whether a class is one of the clients, or derived from one."""
-    return bool(_own_classes(kind))
+    return bool(_own_classes(cls))
 
 
 def _follow_inside(client: Any) -> bool:
-    """Follow the client inside of one that only hands on to it, as OpenTelemetry's do: a shell without C's own part."""
+    """Follow the client inside an object that only forwards calls to it, as OpenTelemetry's do, and has no C part."""
+    if not isinstance(client, tuple(c_classes())) or not hasattr(client, "__dict__"):
+        return False
     for name in ("_producer", "_consumer"):
-        inside = (
-            vars(client).get(name) if isinstance(client, tuple(c_kinds())) and hasattr(client, "__dict__") else None
-        )
-        if type(inside) in c_kinds():
-            setattr(client, name, stand_in_for(inside))
-        if type(inside) in c_kinds() or is_stand_in(inside):
+        inside = vars(client).get(name)
+        if type(inside) in c_classes():
+            setattr(client, name, make_proxy(inside))
+        if type(inside) in c_classes() or is_proxy(inside):
             return True
     return False
 
 
-def _own_classes(kind: type) -> list[tuple[type, HookSet]]:
-    """Return the client's own classes that a class is derived from, the nearest first."""
-    known = {**c_kinds(), **asyncio_kinds()}
-    return [(base, known[base]) for base in kind.__mro__ if base in known]
+def _own_classes(cls: type) -> list[tuple[type, HookSet]]:
+    """Return the classes of confluent-kafka that a class is derived from, the nearest first, with their hooks."""
+    known = {**c_classes(), **asyncio_classes()}
+    return [(base, known[base]) for base in cls.__mro__ if base in known]
 
 
 @functools.cache
-def _following(kind: Any) -> Any:
-    if "_asyncdsm_follows" in vars(kind):
-        return kind
-    hooked = tuple(_hooked(own) for own, _ in _own_classes(kind))
-    shown = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
-    bases = hooked if issubclass(hooked[0], kind) else (kind, *hooked)
-    return type(kind)(kind.__name__, bases, {"__slots__": (), "_asyncdsm_follows": True, **shown})
+def _follow_class(cls: Any) -> Any:
+    if "_asyncdsm_follows" in vars(cls):
+        return cls
+    hooked = tuple(_hook_class(own) for own, _ in _own_classes(cls))
+    shown = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
+    bases = hooked if issubclass(hooked[0], cls) else (cls, *hooked)
+    return type(cls)(cls.__name__, bases, {"__slots__": (), "_asyncdsm_follows": True, **shown})
 
 
 @functools.cache
-def _hooked(own: Any) -> Any:
-    """Return a subclass of one of the client's own classes that has our hooks."""
-    if own in c_kinds():
-        hooked, hooks = subclass(own), c_kinds()[own]
-    else:
+def _hook_class(own: Any) -> Any:
+    """Return a subclass of one of confluent-kafka's classes, with hooks."""
+    if own in c_classes():
+        hooked, hooks = derive_class(own), c_classes()[own]
+    else:  # a class in Python: somebody may patch it later, so each call looks its method up
         hooked = type(own)(own.__name__, (own,), {"__slots__": (), "__module__": __name__})
-        hooks = {name: _looking_up(own, name, hook) for name, hook in asyncio_kinds()[own].items()}
-    put(_hooks, hooked, hooks)
+        hooks = {name: _hook_patchable(hook, own, name) for name, hook in asyncio_classes()[own].items()}
+    put_hooks(_hooks, hooked, hooks)
     return hooked
 
 
-def _looking_up(own: Any, name: str, hook: Hook) -> Hook:
-    """Return a hook that calls what a class of Python's has at each call: somebody may patch it later."""
-    at_wrap = getattr(own, name)
-    original = original_of(at_wrap)
-
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if getattr(own, name) is at_wrap:
-            return original(self, *args, **kwargs)
-        found = original_of(getattr_static(own, name))
-        bind = getattr(type(found), "__get__", None)  # a mock has none, and is called without the object
-        return (found if bind is None else bind(found, self, own))(*args, **kwargs)
-
-    return lambda _original: hook(call)
+def _hook_patchable(hook: Any, own: Any, name: str) -> Any:
+    return lambda _original: hook(look_up_in_class(own, name))
