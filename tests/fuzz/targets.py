@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord
 from aiormq.abc import DeliveredMessage
 from asyncdsm_aio_pika.consume import arrived
 from asyncdsm_aiokafka.client import Client
-from asyncdsm_aiokafka.consume import consumed
+from asyncdsm_aiokafka.consume import consume_record
 from asyncdsm_asgi import requests
 from asyncdsm_botocore import received, slots
 from asyncdsm_faststream.received import read as read_faststream
@@ -62,7 +62,7 @@ def kafka(data: bytes) -> None:
     stamp = int.from_bytes(when, "little", signed=True)
     record = ConsumerRecord("t", 0, 1, stamp, 0, None, cast("Any", values), None, -1, len(values), cast("Any", headers))
     with capture() as captured:
-        result = consumed(Client(), record)
+        result = consume_record(Client(), record)
         assert result is not None
         _is_whole(Pathway(*result))
         assert len(captured.checkpoints) == 1
