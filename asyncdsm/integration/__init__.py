@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         allow_nested_checkpoints,
         close_layer,
         current_pathway,
+        is_consume_suppressed,
         open_layer,
         restored,
         set_current,
@@ -34,7 +35,16 @@ if TYPE_CHECKING:
     from asyncdsm.errors import MalformedValueError
     from asyncdsm.integration.base import Integration
     from asyncdsm.integration.batch import ConsumedList, follow_batch, follow_batches
-    from asyncdsm.integration.hooks import Hook, Hooks, after, after_await, before, guarded, subclass_or_same
+    from asyncdsm.integration.hooks import (
+        Hook,
+        Hooks,
+        after,
+        after_await,
+        before,
+        guarded,
+        mark_async,
+        subclass_or_same,
+    )
     from asyncdsm.integration.pathway_cache import lookup_pathway, store_pathway
 
 __all__ = [
@@ -71,7 +81,9 @@ __all__ = [
     "follow_batches",
     "guarded",
     "incoming_pathway",
+    "is_consume_suppressed",
     "lookup_pathway",
+    "mark_async",
     "open_layer",
     "peek_consume",
     "record_not_propagated",
@@ -101,6 +113,7 @@ _HOMES = {
         "allow_nested_checkpoints",
         "close_layer",
         "current_pathway",
+        "is_consume_suppressed",
         "open_layer",
         "restored",
         "set_current",
@@ -143,6 +156,7 @@ _HOMES = {
         "after_await",
         "before",
         "guarded",
+        "mark_async",
         "subclass_or_same",
     ),
     "integration.pathway_cache": (

@@ -27,7 +27,7 @@ from asyncdsm import Pathway, current_pathway
 from asyncdsm.core import current
 from asyncdsm.core.lag import current_lags
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
-from asyncdsm.integration.formats.amqp import published_ns
+from asyncdsm.integration.formats.amqp import read_timestamp
 from asyncdsm.integration.registry import pathway_of
 from asyncdsm.testing import Captured
 
@@ -181,7 +181,7 @@ async def test_replies_at_a_queue_of_ones_own_make_no_pathway_grow(
 async def test_an_odd_time_of_a_message_is_no_time(published: Any, captured_streams: Captured) -> None:
     message = Incoming(b"body")
     object.__setattr__(message, "timestamp", published)
-    consume.arrived(SimpleNamespace(name="queue", exclusive=False), message)
+    consume.record_delivery(SimpleNamespace(name="queue", exclusive=False), message)
     (read,) = captured_streams.consumed()
     assert 0 <= read.edge_latency < 60
     assert captured_streams.stats().malformed == (published is not None)
@@ -321,7 +321,7 @@ def test_a_time_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> Non
     try:
         message = aio_pika.IncomingMessage.__new__(aio_pika.IncomingMessage)
         object.__setattr__(message, "timestamp", datetime(2026, 1, 2))
-        assert published_ns(message.timestamp) == datetime(2026, 1, 2, tzinfo=UTC).timestamp() * 1e9
+        assert read_timestamp(message.timestamp) == datetime(2026, 1, 2, tzinfo=UTC).timestamp() * 1e9
     finally:
         monkeypatch.undo()
         tzset()

@@ -17,6 +17,7 @@ from asyncdsm import DataStreams, Pathway, Settings
 from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.delivery.exporters.memory import MemoryExporter
+from asyncdsm.integration.registry import pathway_of
 from asyncdsm.testing import Captured
 from tests.integrations.kombu.clients import fresh, tidy
 
@@ -83,7 +84,7 @@ def test_instrument_and_uninstrument(captured_streams: Captured) -> None:
     assert len(captured_streams.produced()) == 1
     tidy()  # apps that were wrapped one by one are told of their tasks for as long as they live
     asyncdsm.uninstrument("celery")
-    assert any(listening()) == tasks.followed_one_by_one()
+    assert any(listening()) == tasks.is_any_app_wrapped()
 
 
 def test_an_error_of_ours_stays_ours(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +96,7 @@ def test_an_error_of_ours_stays_ours(app: Any, monkeypatch: pytest.MonkeyPatch) 
 
     asyncdsm.wrap(app)
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
-        for name in ("follow_connection", "_is_delivered", "recall"):
+        for name in ("follow_connection", "_is_delivered", "find_pathway"):
             monkeypatch.setattr(tasks, name, planted)
         app.send_task("task", queue=fresh())
         assert app.task(work).apply().get() == "done"
@@ -114,7 +115,7 @@ def test_a_tasks_headers_are_those_that_the_sender_gave(
 
     @app.task(bind=True, shared=False, ignore_result=True, name=f"look {name}")  # type: ignore[untyped-decorator]
     def look(self: Any) -> None:
-        seen.append((self.request.headers, asyncdsm.current_pathway(), asyncdsm_celery.pathway_of(self.request)))
+        seen.append((self.request.headers, asyncdsm.current_pathway(), pathway_of(self.request)))
         if not self.request.retries:
             self.retry(countdown=0)
         done.set()
@@ -136,5 +137,5 @@ def test_a_tasks_headers_are_those_that_the_sender_gave(
 
 
 def test_what_is_not_celerys_is_not_ours() -> None:
-    assert asyncdsm_celery.wrap(object()) is None
-    assert asyncdsm_celery.pathway_of(object()) is None
+    assert asyncdsm_celery.integration.wrap(object()) is None
+    assert asyncdsm_celery.integration.pathway_of(object()) is None

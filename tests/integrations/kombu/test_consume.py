@@ -7,7 +7,7 @@ from typing import Any
 from weakref import WeakSet
 
 import pytest
-from asyncdsm_kombu import followed
+from asyncdsm_kombu import tracking
 from kombu import pools
 from kombu.connection import Connection
 from kombu.entity import Queue
@@ -248,7 +248,7 @@ def test_uninstrument_restores_the_classes(monkeypatch: pytest.MonkeyPatch) -> N
     hooked = [(Producer, "publish"), (Queue, "consume"), (Queue, "get"), (SimpleBase, "get"), (Connection, "clone")]
     assert all(is_hook(vars(kind)[name]) for kind, name in hooked)
     # Connections that were wrapped one by one keep the hooks for as long as they live: other tests' may live in pools.
-    monkeypatch.setattr(followed, "_wrapped", WeakSet[Any]())
+    monkeypatch.setattr(tracking, "_wrapped", WeakSet[Any]())
     asyncdsm.uninstrument("kombu")
     assert not any(is_hook(vars(kind)[name]) for kind, name in hooked)
 

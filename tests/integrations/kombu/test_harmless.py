@@ -11,7 +11,7 @@ from typing import Any
 import asyncdsm_kombu
 import pytest
 import yaml  # type: ignore[import-untyped]
-from asyncdsm_kombu import consume, followed, publish
+from asyncdsm_kombu import consume, produce, tracking
 from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.messaging import Producer
@@ -19,8 +19,9 @@ from kombu.simple import SimpleBase
 
 import asyncdsm
 from asyncdsm import DataStreams, Settings
-from asyncdsm.core import checkpoint, current
+from asyncdsm.core import current
 from asyncdsm.delivery.exporters.memory import MemoryExporter
+from asyncdsm.integration.formats import amqp
 from asyncdsm.integration.hooks import original_of
 from asyncdsm.testing import Captured
 from tests.integrations.kombu.clients import Broker, Seen, drain, fresh
@@ -33,13 +34,13 @@ def planted(*_: object, **__: object) -> None:
 
 
 HOOKS: dict[str, tuple[Any, str]] = {
-    "what goes out": (checkpoint, "prepare"),
-    "what comes in": (checkpoint, "arrived"),
-    "whose it is, going out": (publish, "is_followed"),
+    "what goes out": (amqp, "begin_produce"),
+    "what comes in": (amqp, "consume"),
+    "whose it is, going out": (produce, "is_followed"),
     "whose it is, coming in": (consume, "is_followed"),
-    "its type, going out": (publish, "type_of"),
+    "its type, going out": (produce, "type_of"),
     "its type, coming in": (consume, "type_of"),
-    "its size": (publish, "bytes_of"),
+    "its size": (amqp, "count_headers_bytes"),
     "its callback": (consume, "_fetches_ahead"),
 }
 
@@ -68,7 +69,7 @@ def test_an_error_of_ours_stays_ours(kombu_broker: Broker, monkeypatch: pytest.M
 def test_an_error_at_a_clone_stays_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams, Connection("memory://") as client:
         asyncdsm.wrap(client)
-        monkeypatch.setattr(followed, "follow", planted)
+        monkeypatch.setattr(tracking, "follow_connection", planted)
         with client.clone() as clone:
             assert clone.as_uri() == client.as_uri()
         assert streams.stats.errors == 1
@@ -93,7 +94,7 @@ def test_what_a_consumer_sees_is_plain(captured_streams: Captured) -> None:
         message: Any = queue.get()
     assert given == {"tenant": "x"}
     assert len(captured_streams.consumed()) == 1
-    assert asyncdsm_kombu.pathway_of(message) == asyncdsm.current_pathway()
+    assert asyncdsm_kombu.integration.pathway_of(message) == asyncdsm.current_pathway()
     current.set_current(None)
     for seen in (message.headers, message.delivery_info, message.properties):
         assert type(seen) is dict
@@ -123,5 +124,5 @@ def test_what_a_producers_own_methods_see_is_plain(headers: Any, captured_stream
 
 
 def test_what_is_not_kombus_is_not_ours() -> None:
-    assert asyncdsm_kombu.wrap(object()) is None
-    assert asyncdsm_kombu.pathway_of(object()) is None
+    assert asyncdsm_kombu.integration.wrap(object()) is None
+    assert asyncdsm_kombu.integration.pathway_of(object()) is None

@@ -14,7 +14,7 @@ from kombu.exceptions import OperationalError
 
 from asyncdsm import Pathway
 from asyncdsm.core.pathway import HEADER
-from asyncdsm.integration.formats.amqp import MOST_BYTES
+from asyncdsm.integration.formats.amqp import MAX_HEADERS_BYTES
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.kombu.clients import Broker, fresh
@@ -156,7 +156,7 @@ def test_what_libraries_tell_themselves_is_nobodys(
 
 
 def test_headers_without_room_go_as_they_are(rabbitmq: RabbitMQ, captured_streams: Captured) -> None:
-    name, headers = fresh(), {"large": "x" * (MOST_BYTES - 10)}
+    name, headers = fresh(), {"large": "x" * (MAX_HEADERS_BYTES - 10)}
     with Connection(rabbitmq.url) as connection:
         queue = Queue(name, durable=False, auto_delete=True)(connection.default_channel)
         queue.declare()

@@ -13,10 +13,9 @@ import asyncdsm_aio_pika
 import asyncdsm_kombu
 import asyncdsm_taskiq
 import pytest
-from asyncdsm_aio_pika.follow import _HOOKS as AIO_PIKA
+from asyncdsm_aio_pika.client import HOOKS as AIO_PIKA
 from asyncdsm_celery import tasks
-from asyncdsm_kombu import transports
-from asyncdsm_kombu.followed import hand_down
+from asyncdsm_kombu import consume, produce, tracking, transports
 from asyncdsm_taskiq import broker
 from celery import Celery
 from kombu.connection import Connection
@@ -31,21 +30,21 @@ from asyncdsm.core import current
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from tests.integrations.kombu.clients import fresh, tidy
 
-INTEGRATIONS: tuple[Any, ...] = (asyncdsm_aio_pika, asyncdsm_kombu, asyncdsm_taskiq)
+INTEGRATIONS: tuple[Any, ...] = (asyncdsm_aio_pika.integration, asyncdsm_kombu.integration, asyncdsm_taskiq)
 
 
 HOOKS = [
     ("aio_pika", name, hook) for hooks in AIO_PIKA.values() for name, hook in hooks.items()
 ] + [
-    ("kombu", "publish", asyncdsm_kombu.publish.publish),
-    ("kombu", "_prepare", asyncdsm_kombu.publish.prepare),
-    ("kombu", "consume", asyncdsm_kombu.consume.consume),
-    ("kombu", "get", asyncdsm_kombu.consume.get),
-    ("kombu", "simple get", asyncdsm_kombu.consume.simple_get),
-    ("kombu", "clone", hand_down),
-    ("kombu", "_get_bulk", transports.receive),
-    ("kombu", "_deliver", transports.call_back),
-    ("celery", "_connection", tasks._connection),
+    ("kombu", "publish", produce.hook_publish),
+    ("kombu", "_prepare", produce.hook_prepare),
+    ("kombu", "consume", consume.hook_consume),
+    ("kombu", "get", consume.hook_get),
+    ("kombu", "simple get", consume.hook_get),
+    ("kombu", "clone", tracking.hook_copy),
+    ("kombu", "_get_bulk", transports.hook_receive),
+    ("kombu", "_deliver", transports.hook_deliver),
+    ("celery", "_connection", tasks.hook_connection),
     ("taskiq", "kick", broker.kick),
     ("taskiq", "listen", broker.listen),
     ("taskiq", "__init__", asyncdsm_taskiq._init),
@@ -57,10 +56,14 @@ def test_the_table_has_every_hook_that_is_put() -> None:
     for integration in INTEGRATIONS:
         integration.instrument()
         try:
-            assert integration._hooks._replaced
-            assert all(code(hooked) in known for _, _, _, hooked, _ in integration._hooks._replaced)
+            assert hooks_of(integration)._replaced
+            assert all(code(hooked) in known for _, _, _, hooked, _ in hooks_of(integration)._replaced)
         finally:
             integration.uninstrument()
+
+
+def hooks_of(integration: Any) -> Any:
+    return getattr(integration, "hooks", None) or integration._hooks
 
 
 def code(hooked: Any) -> Any:
