@@ -26,12 +26,12 @@ from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.integration.formats import amqp
 from asyncdsm.integration.formats.amqp import count_headers_bytes, find_context
 from tests.brokers.rabbitmq import RabbitMQ
-from tests.integrations.aio_pika.test_consume import Seen
+from tests.integrations.aio_pika.clients import Seen
 
 Name = Callable[[], str]
 
 
-async def test_an_error_of_ours_stays_ours(
+async def test_error_in_a_hook_does_not_reach_the_program(
     rabbitmq: RabbitMQ, bare: AbstractChannel, name: Name, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -65,7 +65,7 @@ async def test_an_error_of_ours_stays_ours(
         assert streams.stats.recorded == 0
 
 
-async def test_hooks_look_like_what_they_stand_for(channel: AbstractChannel, name: Name) -> None:
+async def test_hooks_keep_signature_and_docstring(channel: AbstractChannel, name: Name) -> None:
     queue = await channel.declare_queue(name())
     plain = aio_pika.RobustQueue
     for method in ("consume", "get", "declare"):
@@ -107,7 +107,7 @@ class Delivered(aio_pika.IncomingMessage):
 
 
 @given(TABLES)
-def test_any_table_is_read_without_harm(headers: dict[str, Any]) -> None:
+def test_any_headers_table_is_read_unchanged(headers: dict[str, Any]) -> None:
     message = Delivered(dict(headers))
     given = repr(headers)
     with testing.capture() as captured:  # raises what would be kept quiet
@@ -127,7 +127,7 @@ def reads_as_zero(headers: dict[str, Any]) -> bool:
 
 
 @given(TABLES)
-def test_any_table_is_sent_as_it_is_with_ours_in_place(headers: dict[str, Any]) -> None:
+def test_any_headers_table_is_sent_with_the_context_added(headers: dict[str, Any]) -> None:
     message = Message(b"body", headers=dict(headers))
     with testing.capture():
         sample, sent = add_context("", "queue", message)
@@ -137,7 +137,7 @@ def test_any_table_is_sent_as_it_is_with_ours_in_place(headers: dict[str, Any]) 
     assert repr(sent.headers) == repr(headers)
 
 
-def test_a_message_class_of_the_users_own_is_asked(captured_streams: testing.Captured) -> None:
+def test_users_message_class_keeps_its_attributes(captured_streams: testing.Captured) -> None:
     class Own(Message):
         @property
         def own(self) -> str:

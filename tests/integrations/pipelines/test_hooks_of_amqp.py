@@ -51,7 +51,7 @@ HOOKS = [
 ]  # fmt: skip
 
 
-def test_the_table_has_every_hook_that_is_put() -> None:
+def test_table_has_every_hook() -> None:
     known = {code(hook(lambda *_: None)) for _, _, hook in HOOKS}
     for integration in INTEGRATIONS:
         integration.instrument()
@@ -72,7 +72,7 @@ def code(hooked: Any) -> Any:
 
 
 @pytest.mark.parametrize(("client", "name", "hook"), HOOKS, ids=lambda each: each if isinstance(each, str) else "")
-def test_an_argument_of_a_later_release_reaches_the_client(client: str, name: str, hook: Any) -> None:
+def test_unknown_argument_reaches_the_client(client: str, name: str, hook: Any) -> None:
     """By position and by name; while something measures, an error of ours may be counted, and is not raised."""
     got = list[Any]()
 
@@ -105,7 +105,7 @@ def test_an_argument_of_a_later_release_reaches_the_client(client: str, name: st
 
 @pytest.mark.parametrize("make", [MagicMock, AsyncMock])
 @pytest.mark.parametrize("spec", [Connection, Celery, AsyncBroker, InMemoryBroker], ids=lambda kind: kind.__name__)
-def test_a_mock_comes_back_as_it_is(make: Any, spec: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_wrap_returns_a_mock_unchanged(make: Any, spec: Any, caplog: pytest.LogCaptureFixture) -> None:
     for mock in (make(spec=spec), make(spec_set=spec), create_autospec(spec, instance=True)):
         before = list(mock.mock_calls)
         assert asyncdsm.wrap(mock) is mock
@@ -134,7 +134,7 @@ def patched() -> Iterator[Callable[[Any, str], list[Any]]]:
         setattr(owner, name, own)
 
 
-def test_a_class_patched_after_wrap_is_called(patched: Callable[[Any, str], list[Any]]) -> None:
+def test_class_patched_after_wrap_is_called(patched: Callable[[Any, str], list[Any]]) -> None:
     app: Any = Celery(fresh(), broker="memory://", set_as_current=False)
     asyncdsm.wrap(app)
     calls = patched(Celery, "_connection")
@@ -146,7 +146,7 @@ def test_a_class_patched_after_wrap_is_called(patched: Callable[[Any, str], list
     tidy()
 
 
-async def test_a_broker_class_patched_after_wrap_is_called(patched: Callable[[Any, str], list[Any]]) -> None:
+async def test_broker_class_patched_after_wrap_is_called(patched: Callable[[Any, str], list[Any]]) -> None:
     task_broker: Any = asyncdsm.wrap(InMemoryBroker())
     calls = patched(InMemoryBroker, "kick")
 
@@ -173,7 +173,7 @@ def restored_kombu() -> Iterator[None]:
     tidy()
 
 
-def test_nothing_is_counted_after_uninstrument_under_another_wrapper(
+def test_uninstrument_under_another_wrapper_counts_nothing(
     restored_kombu: None, patched: Callable[[Any, str], list[Any]]
 ) -> None:
     asyncdsm.instrument("kombu")
