@@ -11,7 +11,7 @@ import msgspec
 from aio_pika import IncomingMessage
 from aiokafka import ConsumerRecord
 from aiormq.abc import DeliveredMessage
-from asyncdsm_aio_pika.consume import arrived
+from asyncdsm_aio_pika.consume import record_delivery
 from asyncdsm_aiokafka.client import Client
 from asyncdsm_aiokafka.consume import consume_record
 from asyncdsm_asgi import requests
@@ -80,7 +80,7 @@ def amqp(data: bytes) -> None:
         message = IncomingMessage(DeliveredMessage(Basic.Deliver("c", 1, False, "", "q"), header, data, cast("Any", 0)))
         message.headers = headers
         with capture() as captured:
-            arrived(SimpleNamespace(name="q"), message)
+            record_delivery(SimpleNamespace(name="q"), message)
             assert len(captured.checkpoints) == 1
         assert message.headers == headers or "nan" in repr(headers)
 
