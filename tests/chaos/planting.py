@@ -36,7 +36,7 @@ CANNOT_FAIL = {
 }
 """They read or set a context variable, put an argument or a header in its place or add one to a counter, and nothing
 more; or they keep errors from the program."""
-USERS_OWN = {"registry.wrap", "lambda_events._messages", "lifetime.finish", "streams.DataStreams"}
+USERS_OWN = {"registry.wrap", "lambda_events._list_messages", "lifetime.finish", "streams.DataStreams"}
 """What the user has asked for by name: to start, to stop, to follow a client."""
 GUARDS = {
     "asyncdsm_confluent.aio._begin",

@@ -20,7 +20,6 @@ from tests.intake import running_intake
 TOPICS = 200_000
 MOST_POINTS = Settings().max_points
 CACHES = {
-    "aws": aws.edge,
     "amqp in": in_edge,
     "amqp out": out_edge,
     "asgi": carriers.edge,
@@ -82,10 +81,16 @@ def test_a_kafka_client_keeps_the_edges_of_some_thousand_topics(kafka_client: Cl
 @pytest.mark.parametrize("name", CACHES)
 def test_other_edges_are_kept_by_the_thousand(name: str) -> None:
     cache: Callable[..., Edge] = CACHES[name]
-    arguments = ("in", "sqs") if name == "aws" else ("",) if name == "amqp out" else ()
+    arguments = ("",) if name == "amqp out" else ()
     for number in range(10_000):
         cache(*arguments, f"topic-{number}")
     assert CACHES[name].cache_info().currsize <= 4096
+
+
+def test_cache_of_aws_edges_is_bounded() -> None:
+    for number in range(10_000):
+        assert aws.edges["in", "sqs", f"topic-{number}"].tags[1] == f"topic:topic-{number}"
+    assert len(aws.edges) <= 4096
 
 
 def test_what_is_said_once_for_each_queue_is_said_for_a_thousand(caplog: pytest.LogCaptureFixture) -> None:

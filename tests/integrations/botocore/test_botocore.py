@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from asyncdsm import Pathway
 from asyncdsm.core.pathway import HEADER
-from asyncdsm.integration.formats.aws import KEY, queue_name
+from asyncdsm.integration.formats.aws import queue_name
+from asyncdsm.integration.formats.json_context import KEY
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
 from tests.integrations.botocore.clients import wrapped_client

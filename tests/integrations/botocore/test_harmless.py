@@ -14,15 +14,15 @@ from typing import Any
 import botocore.session
 import pytest
 from aiobotocore.session import AioSession
-from asyncdsm_botocore.memory import Recent
-from asyncdsm_botocore.shards import Shard
+from asyncdsm_botocore.consume import RecentEntries
+from asyncdsm_botocore.kinesis_reader import Shard
 from boto3.session import Session
 from botocore.client import BaseClient
 
 import asyncdsm
 from asyncdsm import UnknownClientError
-from asyncdsm.core import checkpoint
-from asyncdsm.integration.formats.aws import KEY, queue_name
+from asyncdsm.integration.formats.aws import queue_name
+from asyncdsm.integration.formats.json_context import KEY
 from asyncdsm.testing import Captured, capture
 from tests.brokers.aws import Aws
 
@@ -256,8 +256,7 @@ def test_an_error_of_ours_stays_ours(ministack: Aws, moto: Aws, monkeypatch: pyt
         sqs, kinesis, sns, events = (
             asyncdsm.wrap(boto3_client(ministack, service)) for service in ("sqs", "kinesis", "sns", "events")
         )
-        monkeypatch.setattr(checkpoint, "prepare", broken)
-        monkeypatch.setattr(checkpoint, "arrived", broken)
+        monkeypatch.setattr(captured, "now", broken)  # every checkpoint asks for the time
         (message,) = passed_on(sqs, queue)
         assert (message["Body"], type(message)) == ("v", dict)
         sqs.send_message_batch(QueueUrl=queue, Entries=[{"Id": "1", "MessageBody": "v"}])
@@ -273,10 +272,10 @@ def test_an_error_of_ours_stays_ours(ministack: Aws, moto: Aws, monkeypatch: pyt
 
 
 def test_iterators_are_remembered_within_bounds() -> None:
-    memory, shard = Recent[str, Shard](100), Shard("stream", "shardId-000000000003")
+    memory, shard = RecentEntries[str, Shard](100), Shard("stream", "shardId-000000000003")
     for number in range(1000):
-        memory.keep(str(number), shard)
-    remembered = [number for number in range(1000) if memory.find(str(number))]
+        memory.put(str(number), shard)
+    remembered = [number for number in range(1000) if memory.get(str(number))]
     assert 50 <= len(remembered) <= 100
     assert remembered[-1] == 999
     assert shard.number == 3

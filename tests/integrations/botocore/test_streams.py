@@ -12,15 +12,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from asyncdsm_botocore import shards
-from asyncdsm_botocore.departing import OURS as STATE
+from asyncdsm_botocore import kinesis_reader
+from asyncdsm_botocore.produce import STATE_KEY
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 import asyncdsm
 from asyncdsm.core.lag import current_lags
 from asyncdsm.core.pathway import HEADER
-from asyncdsm.integration.formats.aws import KEY
+from asyncdsm.integration.formats.json_context import KEY
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
 from tests.integrations.botocore.clients import wrapped_client
@@ -242,11 +242,11 @@ def test_a_shard_that_is_read_no_more_is_not_behind(
     captured_streams: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that was closed gives no next iterator; one that nobody reads lets its iterator grow old."""
-    reader, answer = shards.Reader(), SimpleNamespace(status_code=200)
+    reader, answer = kinesis_reader.KinesisReader(), SimpleNamespace(status_code=200)
 
     def read(name: str, **parsed: Any) -> None:
-        context = {STATE: shards.Shard("stream", name)}
-        reader.received(
+        context = {STATE_KEY: kinesis_reader.Shard("stream", name)}
+        reader.after_get_records(
             parsed={"Records": [], "MillisBehindLatest": 5, **parsed}, http_response=answer, context=context
         )
 
@@ -258,5 +258,5 @@ def test_a_shard_that_is_read_no_more_is_not_behind(
     ]
     read("shardId-000000000001")
     assert [lag.partition for lag in reader.lags()] == [2]
-    monkeypatch.setattr(shards, "ITERATOR_SECONDS", -1.0)
+    monkeypatch.setattr(kinesis_reader, "ITERATOR_SECONDS", -1.0)
     assert list(reader.lags()) == []

@@ -22,8 +22,8 @@ import botocore.session
 import pytest
 from aiobotocore.client import AioBaseClient
 from aiobotocore.session import AioSession, get_session
-from asyncdsm_botocore import events
-from asyncdsm_botocore.hiding import hide_context
+from asyncdsm_botocore import client as botocore_client
+from asyncdsm_botocore.attributes import hide_context
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import ParamValidationError
@@ -32,7 +32,7 @@ from botocore.stub import ANY, Stubber
 import asyncdsm
 from asyncdsm.core.lag import current_lags
 from asyncdsm.core.pathway import HEADER
-from asyncdsm.integration.formats.aws import KEY
+from asyncdsm.integration.formats.json_context import KEY
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
 from tests.integrations.botocore.clients import wrapped_client
@@ -342,7 +342,7 @@ def test_mock_that_is_no_client_is_not_known(captured_streams: Captured) -> None
 
 
 def test_handlers_take_what_a_later_release_hands_over(captured_streams: Captured) -> None:
-    for event, handler in events._handlers(None):
+    for event, handler in botocore_client._make_handlers(None):
         handler(
             params={}, parsed={}, http_response=MagicMock(status_code=200), context={}, class_attributes={},
             base_classes=[], event_name=event, model=None, later=1,
