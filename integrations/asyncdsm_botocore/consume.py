@@ -44,7 +44,9 @@ _pathways: RecentEntries[int, Context] = RecentEntries(_MOST_PATHWAYS)
 ReadMessage = Callable[[Any], MessageInfo]
 
 
-def follow_response(response: dict[str, Any], name: str, http_response: Any, read: ReadMessage, edge: Edge | None) -> None:
+def follow_response(
+    response: dict[str, Any], name: str, http_response: Any, read: ReadMessage, edge: Edge | None
+) -> None:
     """Record the messages in `response[name]`, and put the list there that the program gets.
 
     Without an edge nothing is recorded, and each message's pathway is the one that it carries. A response that no

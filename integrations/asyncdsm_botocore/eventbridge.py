@@ -43,9 +43,9 @@ def _put_events(params: dict[str, Any], context: dict[str, Any], **_: Any) -> No
 def _prepare_entry(position: int, entry: Message, room: Room) -> PreparedMessage:
     if not isinstance(entry, dict):
         return entry, None
-    detail = entry.get("Detail")
-    is_object = isinstance(detail, str) and detail.lstrip().startswith("{")  # and not an object in base64
-    data = encode_or_empty(detail) if is_object else None
+    data, detail = None, entry.get("Detail")
+    if isinstance(detail, str) and detail.lstrip().startswith("{"):  # not an object in base64
+        data = encode_or_empty(detail)
     changed, pending = begin_json_message(position, _event_edge(entry), data, _entry_size(entry), room)
     return (entry if changed is None else {**entry, "Detail": changed.decode()}), pending
 

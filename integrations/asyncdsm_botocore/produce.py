@@ -25,7 +25,7 @@ NO_OBJECT = "its data is not a JSON object"
 
 KIB, MIB = 1 << 10, 1 << 20
 MESSAGE_LIMITS = (256 * KIB, MIB)
-"""The largest message, or batch, of SQS, SNS and EventBridge: the former limit, still set on many queues, and today's."""
+"""The largest message or batch of SQS, SNS and EventBridge: the former limit, which many queues have, and today's."""
 RECORD_LIMITS = (MIB - 1,)
 """The largest record of Kinesis: below 1 MiB including the context (protocol §3), though a stream may take more."""
 REQUEST_LIMITS = (5 * MIB, 10 * MIB)
