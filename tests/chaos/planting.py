@@ -38,7 +38,7 @@ CANNOT_FAIL = {
 more; or they keep errors from the program."""
 USERS_OWN = {
     "integration.registry.wrap",
-    "integration.formats.lambda_events._messages",
+    "integration.formats.lambda_events._list_messages",
     "integration.lifetime.finish",
     "streams.DataStreams",
 }
@@ -146,7 +146,7 @@ def _makers_of(code: CodeType) -> list[FunctionType]:
     """Return the functions that a function stands in, if it does."""
     if "<locals>" not in code.co_qualname:
         return []
-    functions = (each for each in gc.get_objects() if isinstance(each, FunctionType))
+    functions = [each for each in gc.get_objects() if type(each) is FunctionType]  # a dead weak proxy has no class
     return [each for each in functions if any(part is code for part in each.__code__.co_consts)]
 
 

@@ -30,7 +30,7 @@ SURROGATE = "\ud800"
 
 @pytest.mark.parametrize("arrived", [1e300, 10**400, -1e300, inf, nan, -1, "soon"])
 def test_a_time_of_arrival_that_is_none(arrived: Any) -> None:
-    assert aws.streamed(b"", "", arrived).broker_ns is None
+    assert aws.read_kinesis_record(b"", "", arrived).broker_ns is None
 
 
 def test_a_lambda_record_with_such_a_time_is_counted(captured_streams: Captured) -> None:
