@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from asyncdsm.agent.intake.fields import MAX_TAG_CHARACTERS
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.queries import limits as bounds_module
+from asyncdsm.agent.queries import answer_limits as bounds_module
 from asyncdsm.agent.store import write_buffer
 from asyncdsm.agent.store.shares import UNIT_BYTES, FairShares, measure_names, weigh_names
 from asyncdsm.agent.store.store import Store

@@ -41,7 +41,7 @@ class ForwardExporter(AgentExporter):
     """Posts each payload with the headers that it came with, and no others, and reports what happened to it."""
 
     # ASYNCDSM_AGENT_TOKEN is no help: it is the token of the agent that forwards.
-    how_to_give_token: str = "give it in the address: --forward http://agent:TOKEN@HOST:PORT"  # noqa: S105
+    token_hint: str = "give it in the address: --forward http://agent:TOKEN@HOST:PORT"  # noqa: S105
 
     def __init__(
         self, settings: Settings, note_outcome: Callable[[SpooledPayload, DeliveryError | None], None]
@@ -72,7 +72,7 @@ class ForwardExporter(AgentExporter):
         finally:
             self._note_outcome(payload, outcome)
 
-    def headers_of(self, payload: bytes) -> RawHeaders | None:
+    def payload_headers(self, payload: bytes) -> RawHeaders | None:
         """Return the headers to send with a payload."""
         return payload.headers if isinstance(payload, SpooledPayload) else None
 
