@@ -15,7 +15,7 @@ import pytest
 from anyio import to_thread
 
 from asyncdsm._internal import log
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.forwarder import is_own_address
 from asyncdsm.delivery import retry
 from asyncdsm.settings import Settings
@@ -212,12 +212,14 @@ def test_not_to_itself() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"asyncdsm agent: --forward http://…@localhost:{port} leads back to this agent")
+    assert done.stderr.startswith(
+        f"asyncdsm agent: --forward must not be the URL of this agent itself, got 'http://…@localhost:{port}'"
+    )
     assert "secret" not in done.stderr
 
 
 @pytest.mark.parametrize("url", ["ftp://agent", "agent:8126", "http://"])
 async def test_what_is_no_address(url: str) -> None:
-    with pytest.raises(ValueError, match=r"--forward is .*; it must be an http"):
+    with pytest.raises(ValueError, match=r"--forward must be an http.*, got "):
         async with running_agent(forward=url):
             raise AssertionError

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from anyio import to_thread
 
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake import ingest_queue
 from asyncdsm.agent.intake import payload as intake_module
 from asyncdsm.agent.store.store import Store

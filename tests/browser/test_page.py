@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from asyncdsm.agent.http.serve import RunningAgent, running_agent
+from asyncdsm.agent.http.server import RunningAgent, running_agent
 from tests.agent.maps import HOSTILE, MapStore, now
 from tests.browser.reading import DESKTOP, PHONE, heading, hop, node, reading
 

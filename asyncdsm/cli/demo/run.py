@@ -20,7 +20,7 @@ from msgspec import to_builtins
 from rich.console import Console
 from rich.live import Live
 
-from asyncdsm.agent.http.serve import RunningAgent, running_agent
+from asyncdsm.agent.http.server import RunningAgent, running_agent
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.cli.demo.broker import built_in_broker
 from asyncdsm.cli.demo.rabbitmq import NoRabbitMQError, installed_server, own_rabbitmq
