@@ -6,6 +6,7 @@
 
 TYPE_CHECKING = False  # as in `asyncdsm` itself: importing this package costs nothing
 if TYPE_CHECKING:
+    from asyncdsm._internal.log import warn_once
     from asyncdsm.core.checkpoint import (
         PendingProduce,
         begin_produce,
@@ -30,12 +31,23 @@ if TYPE_CHECKING:
     from asyncdsm.core.edge import Edge, EdgeCache
     from asyncdsm.core.lag import Lag, LagSource, add_lag_source, remove_lag_source
     from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, Pathway
+    from asyncdsm.core.recorder import Sample
     from asyncdsm.core.values import check_name, check_offset, check_partition, check_tags
     from asyncdsm.errors import MalformedValueError
     from asyncdsm.integration.base import Integration
-    from asyncdsm.integration.batch import ConsumedList, follow_batch, follow_batches
-    from asyncdsm.integration.hooks import Hook, Hooks, after, after_await, before, guarded, subclass_or_same
-    from asyncdsm.integration.pathway_cache import lookup_pathway, store_pathway
+    from asyncdsm.integration.batch import ConsumedList, current_task, follow_batch, follow_batches
+    from asyncdsm.integration.hooks import (
+        Hook,
+        Hooks,
+        after,
+        after_await,
+        before,
+        guarded,
+        is_hook,
+        mark_async,
+        subclass_or_same,
+    )
+    from asyncdsm.integration.pathway_cache import lookup_pathway, store_entry, store_pathway
 
 __all__ = [
     "HEADER",
@@ -52,6 +64,7 @@ __all__ = [
     "MalformedValueError",
     "Pathway",
     "PendingProduce",
+    "Sample",
     "add_lag_source",
     "after",
     "after_await",
@@ -65,13 +78,16 @@ __all__ = [
     "close_layer",
     "consume",
     "current_pathway",
+    "current_task",
     "ensure_recorder",
     "finish_produce",
     "follow_batch",
     "follow_batches",
     "guarded",
     "incoming_pathway",
+    "is_hook",
     "lookup_pathway",
+    "mark_async",
     "open_layer",
     "peek_consume",
     "record_not_propagated",
@@ -80,12 +96,15 @@ __all__ = [
     "restored",
     "set_current",
     "snapshot",
+    "store_entry",
     "store_pathway",
     "subclass_or_same",
     "suppress_nested_checkpoints",
+    "warn_once",
 ]
 
 _HOMES = {
+    "_internal.log": ("warn_once",),
     "core.checkpoint": (
         "PendingProduce",
         "begin_produce",
@@ -123,6 +142,7 @@ _HOMES = {
         "Context",
         "Pathway",
     ),
+    "core.recorder": ("Sample",),
     "core.values": (
         "check_name",
         "check_offset",
@@ -133,6 +153,7 @@ _HOMES = {
     "integration.base": ("Integration",),
     "integration.batch": (
         "ConsumedList",
+        "current_task",
         "follow_batch",
         "follow_batches",
     ),
@@ -143,10 +164,13 @@ _HOMES = {
         "after_await",
         "before",
         "guarded",
+        "is_hook",
+        "mark_async",
         "subclass_or_same",
     ),
     "integration.pathway_cache": (
         "lookup_pathway",
+        "store_entry",
         "store_pathway",
     ),
 }

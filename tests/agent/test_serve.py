@@ -153,7 +153,7 @@ def test_locked_store_file_is_named(tmp_path: Path) -> None:
 def test_wrong_keep_time_exits_with_2(keep: str) -> None:
     code, said = refused(f"--keep={keep}")
     assert code == 2
-    assert said.splitlines()[-1].endswith("is not a time such as 36h or 7d, a year at most")
+    assert said.splitlines()[-1].endswith(f"must be a duration from 1h to 366d, such as 36h or 7d, got {keep!r}")
 
 
 def test_port_in_use_is_one_line_on_stderr() -> None:
@@ -179,7 +179,7 @@ def test_public_host_without_token_is_not_served(host: str) -> None:
 def test_wrong_port_exits_with_2(port: str) -> None:
     code, said = refused(f"--port={port}")
     assert code == 2
-    assert said.splitlines()[-1].endswith("is not a port from 0 to 65535")
+    assert said.splitlines()[-1].endswith(f"must be a port from 0 to 65535, got {port!r}")
 
 
 async def test_agent_runs_inside_another_program() -> None:

@@ -21,22 +21,27 @@ OURS = tuple(str(Path(asyncdsm.__file__).parents[1].joinpath(folder)) for folder
 
 CANNOT_FAIL = {
     "asyncdsm_kombu.publish._with_headers",
-    "checkpoint.record_not_propagated",
+    "core.checkpoint.record_not_propagated",
     "asyncdsm_aio_pika.consume._done_with_the_last",
-    "batch._Following.__init__",
-    "batch.current_task",
-    "batch._Following._leave",
-    "current.restored",
-    "current.suppress_nested_checkpoints",
-    "current.allow_nested_checkpoints",
-    "current.current_pathway",
-    "current.set_current",
-    "current.snapshot",
-    "checkpoint.report_hook_error",
+    "integration.batch._Following.__init__",
+    "integration.batch.current_task",
+    "integration.batch._Following._end",
+    "core.current.restored",
+    "core.current.suppress_nested_checkpoints",
+    "core.current.allow_nested_checkpoints",
+    "core.current.current_pathway",
+    "core.current.set_current",
+    "core.current.snapshot",
+    "core.checkpoint.report_hook_error",
 }
 """They read or set a context variable, put an argument or a header in its place or add one to a counter, and nothing
 more; or they keep errors from the program."""
-USERS_OWN = {"registry.wrap", "lambda_events._messages", "lifetime.finish", "streams.DataStreams"}
+USERS_OWN = {
+    "integration.registry.wrap",
+    "integration.formats.lambda_events._messages",
+    "integration.lifetime.finish",
+    "streams.DataStreams",
+}
 """What the user has asked for by name: to start, to stop, to follow a client."""
 GUARDS = {
     "asyncdsm_confluent.aio._begin",
@@ -62,18 +67,19 @@ GUARDS = {
     "asyncdsm_asgi.body.read",
     "asyncdsm_asgi.middleware.DataStreamsMiddleware._stand_by",
     "asyncdsm_asgi.middleware._consume_push",
-    "checkpoint.finish_produce",
-    "manual._explained",
-    "manual._note_offset",
+    "core.checkpoint.finish_produce",
+    "integration.hooks.guarded.<locals>",
+    "integration.manual._explain",
+    "integration.manual._record_offset",
 }
 """Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""
 
 HAND_ON = {
     "asyncdsm_confluent.follow._looking_up.<locals>",
-    "hooks._as_of_class.<locals>",
-    "hooks._of_object.<locals>",
-    "hooks._on_object.<locals>",
-    "hooks._switchable.<locals>",
+    "integration.hooks._look_up_in_class.<locals>",
+    "integration.hooks._call_own_attribute.<locals>",
+    "integration.hooks._hook_for_object.<locals>",
+    "integration.hooks._make_switchable.<locals>",
 }
 """They call a hook with the arguments that they were given, and do nothing else."""
 

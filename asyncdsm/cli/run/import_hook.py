@@ -1,8 +1,7 @@
-"""Being told when a package has been imported.
+"""Calls back when a package has been imported.
 
-wrapt's import hooks do the same, and take 50 ms to import, in every Python process that a program starts; and they put
-a proxy in the place of a module's loader. Here the loader stays what it is: only its `exec_module` is shadowed, until
-it is called.
+wrapt has such import hooks too. It takes 50 ms to import, in every Python process of a program, and it replaces the
+loader of a module by a proxy. Here the loader stays the same object: its `exec_module` is shadowed until it is called.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from types import ModuleType
 Action = Callable[[str], object]
 
 
-def when_imported(name: str, action: Action) -> None:
-    """Call `action(name)` when the package has been imported: at once if it has been already."""
+def call_after_import(name: str, action: Action) -> None:
+    """Call `action(name)` once the package is imported; at once if it already is."""
     if name in sys.modules:
         action(name)
         return
@@ -27,38 +26,41 @@ def when_imported(name: str, action: Action) -> None:
 
 
 class _Finder:
-    """Lets the others find, and has itself told when what they found has been executed."""
+    """Lets the other finders find a module, and calls back after the module was executed."""
 
     def __init__(self) -> None:
         self.waiting: dict[str, Action] = {}
-        self._looking = set[tuple[int, str]]()
+        self._searches = set[tuple[int, str]]()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname not in self.waiting:
             return None
-        looking = threading.get_ident(), fullname
-        if looking in self._looking:  # somebody whom we asked asks us
+        search = threading.get_ident(), fullname
+        if search in self._searches:  # another finder, which this one asked, asks this one
             return None
-        self._looking.add(looking)
+        self._searches.add(search)
         try:
-            spec = self._found(fullname, path, target)
+            spec = self._ask_other_finders(fullname, path, target)
         finally:
-            self._looking.discard(looking)
+            self._searches.discard(search)
         if spec is not None:
-            self._shadow(fullname, spec)
+            self._shadow_exec_module(fullname, spec)
         return spec
 
-    def _found(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+    def _ask_other_finders(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
         others = (finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec"))
-        found = (finder.find_spec(fullname, path, target) for finder in others)
-        return next((spec for spec in found if spec is not None), None)
+        specs = (finder.find_spec(fullname, path, target) for finder in others)
+        return next((spec for spec in specs if spec is not None), None)
 
-    def _shadow(self, fullname: str, spec: ModuleSpec) -> None:
+    def _shadow_exec_module(self, fullname: str, spec: ModuleSpec) -> None:
         loader = spec.loader
         execute = getattr(loader, "exec_module", None)
-        # Loaders that are classes, of built-in and frozen modules, are everybody's; one with slots takes no attribute.
+        # Loaders of built-in and frozen modules are classes, which all modules share. A loader with slots has no place
+        # for an attribute.
         if loader is None or execute is None or isinstance(loader, type) or not hasattr(loader, "__dict__"):
             return
 

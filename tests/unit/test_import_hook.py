@@ -1,4 +1,4 @@
-"""Being told of imports: once, after the package, whoever else looks for it."""
+"""The import hook: it calls back once, after the whole package, whoever else looks for it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from asyncdsm.cli.run import imports
-from asyncdsm.cli.run.imports import when_imported
+from asyncdsm.cli.run import import_hook
+from asyncdsm.cli.run.import_hook import call_after_import
 
 
 @pytest.fixture
@@ -27,17 +27,17 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     yield "somebodys"
     for name in ("somebodys", "somebodys.part"):
         sys.modules.pop(name, None)
-    imports._finder.waiting.clear()
+    import_hook._finder.waiting.clear()
 
 
-def noted(name: str) -> list[bool]:
+def record_imports(name: str) -> list[bool]:
     told = list[bool]()
-    when_imported(name, lambda name: told.append(sys.modules[name].ready))
+    call_after_import(name, lambda name: told.append(sys.modules[name].ready))
     return told
 
 
-def test_it_is_told_when_the_package_is_whole(package: str) -> None:
-    told = noted(package)
+def test_callback_is_called_once_after_the_whole_package(package: str) -> None:
+    told = record_imports(package)
     module = importlib.import_module("somebodys.part")
     assert told == [True]
     importlib.import_module(package)
@@ -46,38 +46,38 @@ def test_it_is_told_when_the_package_is_whole(package: str) -> None:
     assert module.__name__ == "somebodys.part"
 
 
-def test_the_loader_is_what_it_was(package: str) -> None:
-    noted(package)
+def test_loader_of_the_package_is_restored(package: str) -> None:
+    record_imports(package)
     loader: Any = importlib.import_module(package).__loader__
     assert type(loader).__name__ == "SourceFileLoader"
     assert "exec_module" not in vars(loader)
 
 
-def test_looking_is_not_importing(package: str) -> None:
-    told = noted(package)
+def test_find_spec_does_not_call_back(package: str) -> None:
+    told = record_imports(package)
     assert find_spec(package) is not None
     assert told == []
     importlib.import_module(package)
     assert told == [True]
 
 
-def test_one_that_is_there_already(package: str) -> None:
+def test_imported_package_calls_back_at_once(package: str) -> None:
     importlib.import_module(package)
-    assert noted(package) == [True]
+    assert record_imports(package) == [True]
 
 
-def test_one_that_is_not_there(package: str) -> None:
-    told = noted("somebodys_else")
+def test_missing_package_raises_and_never_calls_back(package: str) -> None:
+    told = record_imports("somebodys_else")
     with pytest.raises(ModuleNotFoundError, match="somebodys_else"):
         importlib.import_module("somebodys_else")
     assert told == []
 
 
-def test_one_that_fails_may_be_tried_again(package: str, tmp_path: Path) -> None:
+def test_failed_import_calls_back_when_it_succeeds_later(package: str, tmp_path: Path) -> None:
     file = tmp_path / "somebodys" / "__init__.py"
     text = file.read_text()
     file.write_text("1 / 0")
-    told = noted(package)
+    told = record_imports(package)
     with pytest.raises(ZeroDivisionError):
         importlib.import_module(package)
     file.write_text(text + "\n# again")
@@ -86,19 +86,19 @@ def test_one_that_fails_may_be_tried_again(package: str, tmp_path: Path) -> None
     assert told == [True]
 
 
-def test_another_finder_that_asks_all_the_others(package: str) -> None:
+def test_finder_that_asks_all_others_calls_back_once(package: str) -> None:
     class Asking:
         def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
             others = [finder for finder in sys.meta_path if finder is not self]
             return next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
 
-    told = noted(package)
+    told = record_imports(package)
     sys.meta_path.insert(0, Asking())
     importlib.import_module(package)
     assert told == [True]
 
 
-def test_a_loader_that_is_a_class_is_left_alone(package: str) -> None:
+def test_loader_that_is_a_class_is_not_changed(package: str) -> None:
     class Built:
         @staticmethod
         def create_module(spec: ModuleSpec) -> None:
@@ -112,16 +112,16 @@ def test_a_loader_that_is_a_class_is_left_alone(package: str) -> None:
         def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
             return ModuleSpec(name, Built) if name == package else None  # type: ignore[arg-type]
 
-    told = noted(package)
+    told = record_imports(package)
     sys.meta_path.insert(0, Finding())
-    sys.meta_path.insert(0, imports._finder)
+    sys.meta_path.insert(0, import_hook._finder)
     before = Built.exec_module
     importlib.import_module(package)
     assert (told, Built.exec_module) == ([], before)
 
 
-def test_wrap_while_another_thread_imports_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module stands in `sys.modules` before its names are there."""
+def test_wrap_during_the_import_of_a_client_returns_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module is in `sys.modules` before it has all its names."""
     import asyncdsm_asgi
     import asyncdsm_httpx
 
