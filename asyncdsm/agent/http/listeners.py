@@ -43,7 +43,7 @@ class UnixListener:
     def __init__(self, path: Path) -> None:
         """Listen on a new socket at `path`. Raises UnixSocketError.
 
-        A socket that no process listens on, such as one that a killed agent left behind, is replaced.
+        A socket that no process listens on, such as that of an agent that was killed, is replaced.
         """
         try:
             _remove_stale(path)
