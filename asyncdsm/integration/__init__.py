@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         before,
         guarded,
         is_hook,
+        look_up_in_class,
         mark_async,
         subclass_or_same,
     )
@@ -86,6 +87,7 @@ __all__ = [
     "guarded",
     "incoming_pathway",
     "is_hook",
+    "look_up_in_class",
     "lookup_pathway",
     "mark_async",
     "open_layer",
@@ -165,6 +167,7 @@ _HOMES = {
         "before",
         "guarded",
         "is_hook",
+        "look_up_in_class",
         "mark_async",
         "subclass_or_same",
     ),

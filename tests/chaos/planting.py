@@ -44,15 +44,11 @@ USERS_OWN = {
 }
 """What the user has asked for by name: to start, to stop, to follow a client."""
 GUARDS = {
-    "asyncdsm_confluent.aio._begin",
-    "asyncdsm_confluent.aio._await_delivery",
-    "asyncdsm_confluent.produce.bare",
-    "asyncdsm_confluent.produce.departed",
-    "asyncdsm_confluent.produce.say_no_headers",
-    "asyncdsm_confluent.reports._reported_to",
-    "asyncdsm_confluent.reports.reported",
-    "asyncdsm_confluent.standin._handing_on",
-    "asyncdsm_confluent.standin._meeting",
+    "asyncdsm_confluent.delivery_reports._take_report_and_call",
+    "asyncdsm_confluent.delivery_reports.take_report",
+    "asyncdsm_confluent.produce.count_produced",
+    "asyncdsm_confluent.proxy._forward_method",
+    "asyncdsm_confluent.proxy._wrap_callback",
     "asyncdsm_kombu.consume._counts",
     "asyncdsm_kombu.consume.arrived",
     "asyncdsm_kombu.transports._is_followed",
@@ -63,7 +59,7 @@ GUARDS = {
     "asyncdsm_aio_pika.consume.arrived",
     "asyncdsm_aio_pika.depth.note",
     "asyncdsm_aio_pika.follow._inherited",
-    "asyncdsm_aiokafka.drafts._with_room",
+    "asyncdsm_aiokafka.batches._reserve_room",
     "asyncdsm_asgi.body.read",
     "asyncdsm_asgi.middleware.DataStreamsMiddleware._stand_by",
     "asyncdsm_asgi.middleware._consume_push",
@@ -75,8 +71,7 @@ GUARDS = {
 """Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""
 
 HAND_ON = {
-    "asyncdsm_confluent.follow._looking_up.<locals>",
-    "integration.hooks._look_up_in_class.<locals>",
+    "integration.hooks.look_up_in_class.<locals>",
     "integration.hooks._call_own_attribute.<locals>",
     "integration.hooks._hook_for_object.<locals>",
     "integration.hooks._make_switchable.<locals>",

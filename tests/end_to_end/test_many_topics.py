@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 import pytest
-from asyncdsm_aiokafka.client import Client, last_in_edge
+from asyncdsm_aiokafka.client import Client
 from asyncdsm_asgi import carriers
 
 from asyncdsm import DataStreams, Settings, set_produce_checkpoint
@@ -15,6 +15,7 @@ from asyncdsm._internal import log
 from asyncdsm.core.edge import MOST_EDGES, Edge
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.amqp import in_edge, out_edge
+from asyncdsm.integration.formats.kafka import last_in_edges
 from tests.intake import running_intake
 
 TOPICS = 200_000
@@ -65,17 +66,17 @@ def test_two_hundred_thousand_topics(caplog: pytest.LogCaptureFixture, monkeypat
 
 @pytest.fixture
 def kafka_client() -> Iterator[Client]:
-    last_in_edge.clear()
+    last_in_edges.clear()
     yield Client()
-    last_in_edge.clear()
+    last_in_edges.clear()
 
 
 def test_a_kafka_client_keeps_the_edges_of_some_thousand_topics(kafka_client: Client) -> None:
     for number in range(3 * MOST_EDGES):
         topic = f"topic-{number}"
-        assert kafka_client.out[topic] is kafka_client.out[topic]
-        assert kafka_client.into[topic] is kafka_client.into[topic] is last_in_edge[topic]
-    kept = [edges for edges in (*vars(kafka_client).values(), last_in_edge) if isinstance(edges, dict)]
+        assert kafka_client.out_edges[topic] is kafka_client.out_edges[topic]
+        assert kafka_client.in_edges[topic] is kafka_client.in_edges[topic] is last_in_edges[topic]
+    kept = [edges for edges in (*vars(kafka_client).values(), last_in_edges) if isinstance(edges, dict)]
     assert [len(edges) for edges in kept] == [MOST_EDGES] * 3
 
 

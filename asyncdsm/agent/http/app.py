@@ -21,8 +21,8 @@ from asyncdsm.agent.http.live_events import LiveEvents
 from asyncdsm.agent.http.openapi import DESCRIPTION
 from asyncdsm.agent.http.page_routes import PAGE_ROUTES
 from asyncdsm.agent.http.query_endpoints import QueryEndpoints
+from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.forwarder import Forwarder
-from asyncdsm.agent.intake.payload import IntakeError
 from asyncdsm.agent.queries.parameters import ApiError
 from asyncdsm.agent.store.store import Store
 

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from asyncdsm.agent.intake.payload import IntakeError
+from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.queries.answers import ErrorAnswer, ErrorDetail
 from asyncdsm.agent.queries.parameters import ApiError
 

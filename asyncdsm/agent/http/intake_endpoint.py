@@ -7,9 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from asyncdsm.agent.http.connections import BODY_SECONDS, has_hung_up
+from asyncdsm.agent.intake.body import MAX_BODY_BYTES, BodyMemory
+from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.forwarder import Forwarder
 from asyncdsm.agent.intake.ingest_queue import IngestQueue, IntakeCounters
-from asyncdsm.agent.intake.payload import MAX_BODY_BYTES, BodyMemory, IntakeError
 from asyncdsm.agent.intake.repeated_bodies import RecentBodies, hash_body
 from asyncdsm.agent.store.store import Store
 

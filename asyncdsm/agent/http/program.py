@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from asyncdsm.agent.http.server import running_agent
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import KEPT_SECONDS, Store
@@ -82,7 +83,7 @@ async def _run(options: Options, live: bool, deadline: threading.Timer) -> None:
 
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_, end)
-    store = await to_thread.run_sync(lambda: Store(options.path, kept_seconds=options.kept_seconds))
+    store = await to_thread.run_sync(lambda: Store(options.path, decode=read_report, kept_seconds=options.kept_seconds))
     try:
         async with running_agent(
             options.host,

@@ -19,7 +19,8 @@ from asyncdsm.agent.http.app import Agent
 from asyncdsm.agent.http.authentication import check_token
 from asyncdsm.agent.http.connections import BACKLOG, KEEP_ALIVE_SECONDS, BoundedProtocol
 from asyncdsm.agent.http.listeners import UnixListener, open_tcp_listener
-from asyncdsm.agent.intake.forwarder import Forwarder, is_own_address
+from asyncdsm.agent.intake.forward_exporter import is_own_address
+from asyncdsm.agent.intake.forwarder import Forwarder
 from asyncdsm.agent.store.store import Store
 from asyncdsm.errors import OptionError, SettingError
 from asyncdsm.settings import Settings

@@ -15,9 +15,10 @@ from asyncdsm.agent.queries.lag import current_lags
 from asyncdsm.agent.queries.quantiles import GroupQuantiles, quantiles_of
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.store.histograms import EDGE, Histograms, Ints, merge, quantiles
+from asyncdsm.agent.store.merger import by_point
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, edge_id
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store, by_point
+from asyncdsm.agent.store.store import Store
 from asyncdsm.core.edge import MOST_PATHWAYS as MOST_PATHWAYS_OF_SERVICE
 from asyncdsm.map.topology import Edge, EdgeTraffic, PartitionLag, PathwayPoint, Present, Queue, Service, Topology
 
@@ -79,7 +80,7 @@ def sum_lags(lags: Iterable[PartitionLag]) -> Lags:
 
 
 def edge_traffic(edge: EdgeKey, cluster: str, count: float, seconds: float, lags: Lags) -> EdgeTraffic:
-    """Return an edge, whose queue is in a cluster (empty if unknown), and its traffic: `count` messages in `seconds`."""
+    """Return an edge with its traffic: `count` messages in `seconds`. `cluster` is empty if it is unknown."""
     tags = split_tags(edge.tags)
     group, is_kafka = tags.get("group"), tags.get("type") == "kafka"
     key = group or "", tags.get("topic", ""), tags.get("kafka_cluster_id")
