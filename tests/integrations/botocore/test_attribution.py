@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from boto3.session import Session
 
 import asyncdsm
 from asyncdsm.integration.formats.aws import queue_name
+from asyncdsm.integration.formats.json_context import KEY
 from asyncdsm.testing import Captured, Checkpoint
 from tests.brokers.aws import Aws
-from tests.integrations.botocore.clients import CLIENTS, Call, Drive
+from tests.integrations.botocore.clients import CLIENTS, Call, Drive, async_session
 
 MOST_POLLS = 20
+
+
 NS_PER_MS = 1_000_000
 
 
@@ -244,6 +251,8 @@ async def eventbridge_to_sqs(aws: Aws, call: Call, captured: Captured) -> None:
 
 
 Path = Callable[[Aws, Call, Captured], Awaitable[None]]
+
+
 PATHS = [
     ("ministack", sqs_to_sqs),
     ("ministack", sqs_fifo),
@@ -262,7 +271,7 @@ PATHS = [
 
 @pytest.mark.parametrize("drive", CLIENTS, ids=lambda drive: drive.__name__)
 @pytest.mark.parametrize(("broker", "path"), PATHS, ids=[path.__name__ for _, path in PATHS])
-def test_each_client_on_each_path(
+def test_each_client_makes_the_chain_of_each_path(
     request: pytest.FixtureRequest, captured_streams: Captured, broker: str, path: Path, drive: Drive
 ) -> None:
     aws: Aws = request.getfixturevalue(broker)
@@ -272,3 +281,97 @@ def test_each_client_on_each_path(
 
     drive(aws, main)
     assert captured_streams.stats().malformed == 0
+
+
+async def client_of_wrapped_session(aws: Aws, service: str) -> AsyncIterator[Any]:
+    async with asyncdsm.wrap(async_session()).create_client(service, **aws.options) as client:
+        yield client
+
+
+async def wrapped_async_client(aws: Aws, service: str) -> AsyncIterator[Any]:
+    async with async_session().create_client(service, **aws.options) as client:
+        yield asyncdsm.wrap(asyncdsm.wrap(client))
+
+
+async def client_of_instrumented_package(aws: Aws, service: str) -> AsyncIterator[Any]:
+    asyncdsm.instrument("botocore")
+    try:
+        async with async_session().create_client(service, **aws.options) as client:
+            yield client
+    finally:
+        asyncdsm.uninstrument("botocore")
+
+
+@pytest.mark.parametrize("made", [client_of_wrapped_session, wrapped_async_client, client_of_instrumented_package])
+async def test_wait_for_never_leaves_the_previous_message_current(
+    ministack: Aws, captured_streams: Captured, made: Any
+) -> None:
+    """Before Python 3.12 it receives in a task of its own: its caller has no pathway then, never a wrong one."""
+    queue, (stream, _) = ministack.queue(), ministack.stream()
+    async with asynccontextmanager(made)(ministack, "sqs") as sqs:
+        await sqs.send_message(QueueUrl=queue, MessageBody="v")
+        asyncdsm.consume_lambda_event({"detail-type": "before", "detail": {}})
+        assert asyncdsm.current_pathway() is not None
+        answer = await asyncio.wait_for(sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5), 10)
+        with asyncdsm.using(list.copy(answer["Messages"])[0]) as expected:
+            pass
+        assert asyncdsm.current_pathway() == (expected if sys.version_info >= (3, 12) else None)
+        for _ in answer["Messages"]:
+            assert asyncdsm.current_pathway() == expected
+    async with asynccontextmanager(made)(ministack, "kinesis") as kinesis:
+        shard = (await kinesis.put_record(StreamName=stream, Data=b"{}", PartitionKey="p"))["ShardId"]
+        place = {"StreamName": stream, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+        iterator = (await kinesis.get_shard_iterator(**place))["ShardIterator"]
+        asyncdsm.consume_lambda_event({"detail-type": "before", "detail": {}})
+        answer = await asyncio.wait_for(kinesis.get_records(ShardIterator=iterator), 10)
+        with asyncdsm.using(list.copy(answer["Records"])[0]) as expected:
+            pass
+        assert asyncdsm.current_pathway() == (expected if sys.version_info >= (3, 12) else None)
+
+
+async def test_hundred_tasks_each_have_the_parent_of_their_message(ministack: Aws, captured_streams: Captured) -> None:
+    source, target = ministack.queue(), ministack.queue()
+    async with asyncdsm.wrap(async_session()).create_client("sqs", **ministack.options) as sqs:
+
+        async def forward(message: dict[str, Any]) -> None:
+            with asyncdsm.using(message) as pathway:
+                await asyncio.sleep(0)
+                expected[message["Body"]] = 0 if pathway is None else pathway.hash
+                await sqs.send_message(QueueUrl=target, MessageBody=message["Body"])
+
+        expected, seen = dict[str, int](), 0
+        for number in range(10):  # ten pathways that differ, of ten messages each
+            queue = ministack.queue()
+            await sqs.send_message(QueueUrl=queue, MessageBody="v")
+            for _ in (await sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5))["Messages"]:
+                entries = [{"Id": str(each), "MessageBody": f"{number}-{each}"} for each in range(10)]
+                await sqs.send_message_batch(QueueUrl=source, Entries=entries)
+        for _ in range(50):
+            answer = await sqs.receive_message(QueueUrl=source, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            await asyncio.gather(*map(forward, answer.get("Messages", [])))
+            seen += len(answer.get("Messages", []))
+            if seen == 100:
+                break
+    assert len(expected) == 100
+    assert len(set(expected.values())) == 10
+    by_body = {message["Body"]: message for message in ministack.on_queue(target, 100)}
+    assert by_body.keys() == expected.keys()
+    made = {each.hash: each.parent for each in captured_streams.produced(queue_name(target))}
+    for body, message in by_body.items():
+        text = json.loads(message["MessageAttributes"][KEY]["StringValue"])["dd-pathway-ctx-base64"]
+        context = asyncdsm.Pathway.decode_base64(text)
+        assert context is not None
+        assert made[context.hash] == expected[body]
+
+
+def test_message_of_a_boto3_resource_has_its_pathway(ministack: Aws, captured_streams: Captured) -> None:
+    resource: Any = Session().resource("sqs", **ministack.options)
+    queue = asyncdsm.wrap(resource.Queue(ministack.queue()))
+    queue.send_message(MessageBody="v")
+    (message,) = queue.receive_messages(WaitTimeSeconds=5)
+    sent, read = captured_streams.checkpoints
+    assert read.follows(sent)
+    assert message.body == "v"
+    with asyncdsm.using(message) as pathway:
+        assert pathway is not None
+        assert pathway.hash == read.hash

@@ -1,29 +1,23 @@
-"""SQS: what stands on a real queue after a wrapped client's call, what is counted, and what stays the caller's."""
+"""SQS and SNS: what is on a real queue after a wrapped client's call, what is counted, what remains the caller's."""
 
 from __future__ import annotations
 
 import json
+import re
 from copy import deepcopy
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ParamValidationError
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError
 
 from asyncdsm import Pathway
 from asyncdsm.core.pathway import HEADER
-from asyncdsm.integration.formats.aws import KEY, queue_name
+from asyncdsm.integration.formats.aws import queue_name
+from asyncdsm.integration.formats.json_context import KEY
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
-from tests.integrations.botocore.clients import wrapped_client
-
-KIB, MIB = 1 << 10, 1 << 20
-WIRE = 28
-OURS = len(KEY) + len(json.dumps({HEADER: ""}, separators=(",", ":"))) + WIRE
-
-
-@pytest.fixture
-def sqs(ministack: Aws, captured_streams: Captured) -> Any:
-    return wrapped_client(ministack, "sqs")
+from tests.integrations.botocore.clients import CONTEXT_BYTES, KIB, MIB, wrapped_client
 
 
 def attributes(count: int) -> dict[str, Any]:
@@ -37,7 +31,7 @@ def context_of(message: dict[str, Any]) -> Pathway | None:
 
 @pytest.mark.parametrize("count", [0, 1, 9, 10])
 @pytest.mark.parametrize("body", ["v", "ünï☃\U0001f600 \t\n", '{"order": 1}', "x" * (256 * KIB - 600)])
-def test_attributes_of_the_callers_stay(
+def test_callers_attributes_stay_when_a_context_is_added(
     ministack: Aws,
     sqs: Any,
     captured_streams: Captured,
@@ -67,10 +61,10 @@ def test_attributes_of_the_callers_stay(
     else:
         assert [context.hash for context in map(context_of, messages) if context] == [each.hash for each in made]
         assert captured_streams.stats().not_propagated == 0
-        assert [each.size for each in made] == [size + OURS] * 2
+        assert [each.size for each in made] == [size + CONTEXT_BYTES] * 2
 
 
-def test_a_batch_of_ten_with_mixed_room(ministack: Aws, sqs: Any, captured_streams: Captured) -> None:
+def test_batch_entries_without_room_carry_no_context(ministack: Aws, sqs: Any, captured_streams: Captured) -> None:
     queue, counts = ministack.queue(), [0, 10, 1, 9, 10, 0, 3, 10, 9, 1]
     given = {count: attributes(count) for count in counts}  # some entries share theirs
     entries = [
@@ -91,7 +85,7 @@ def test_a_batch_of_ten_with_mixed_room(ministack: Aws, sqs: Any, captured_strea
     assert captured_streams.stats().not_propagated == 3
 
 
-def test_entries_that_failed_are_not_counted(ministack: Aws, sqs: Any, captured_streams: Captured) -> None:
+def test_failed_batch_entries_are_not_counted(ministack: Aws, sqs: Any, captured_streams: Captured) -> None:
     queue = ministack.queue()
     entries = [
         {"Id": "good", "MessageBody": "x"},
@@ -100,11 +94,11 @@ def test_entries_that_failed_are_not_counted(ministack: Aws, sqs: Any, captured_
     ]
     answer = sqs.send_message_batch(QueueUrl=queue, Entries=entries)
     assert [failed["Id"] for failed in answer["Failed"]] == ["bad", "full"]
-    assert [made.size for made in captured_streams.produced()] == [1 + OURS]
+    assert [made.size for made in captured_streams.produced()] == [1 + CONTEXT_BYTES]
     assert captured_streams.stats().not_propagated == 0
 
 
-def test_a_call_that_failed_is_not_counted(sqs: Any, captured_streams: Captured) -> None:
+def test_failed_call_is_not_counted(sqs: Any, captured_streams: Captured) -> None:
     with pytest.raises(ClientError):
         sqs.send_message(QueueUrl="http://127.0.0.1/0/none", MessageBody="x", MessageAttributes=attributes(10))
     assert captured_streams.checkpoints == []
@@ -115,14 +109,14 @@ def test_a_call_that_failed_is_not_counted(sqs: Any, captured_streams: Captured)
     ("size", "has_context"),
     [
         (256 * KIB, False),  # would be too large for a queue with the limit that was
-        (256 * KIB - OURS, False),
-        (256 * KIB - 2 * OURS, True),
+        (256 * KIB - CONTEXT_BYTES, False),
+        (256 * KIB - 2 * CONTEXT_BYTES, True),
         (256 * KIB + 1, True),  # this queue takes 1 MiB, then
-        (MIB - OURS, False),
+        (MIB - CONTEXT_BYTES, False),
         (MIB, False),
     ],
 )
-def test_a_context_makes_no_message_too_large(
+def test_context_is_left_out_when_it_would_make_a_message_too_large(
     moto: Aws, captured_streams: Captured, size: int, has_context: bool
 ) -> None:
     queue, body = moto.queue(), "x" * size
@@ -133,7 +127,7 @@ def test_a_context_makes_no_message_too_large(
     assert captured_streams.stats().not_propagated == (not has_context)
 
 
-def test_a_context_makes_no_batch_too_large(moto: Aws, captured_streams: Captured) -> None:
+def test_contexts_are_left_out_when_they_would_make_a_batch_too_large(moto: Aws, captured_streams: Captured) -> None:
     queue = moto.queue()
     entries = [{"Id": str(number), "MessageBody": "x" * (64 * KIB - 40)} for number in range(4)]
     wrapped_client(moto, "sqs").send_message_batch(QueueUrl=queue, Entries=entries)
@@ -142,7 +136,7 @@ def test_a_context_makes_no_batch_too_large(moto: Aws, captured_streams: Capture
     assert captured_streams.stats().not_propagated == 2
 
 
-def test_a_forwarded_context_is_replaced_and_other_tracers_parts_stay(
+def test_forwarded_context_is_replaced_and_parts_of_other_tracers_stay(
     ministack: Aws, sqs: Any, captured_streams: Captured
 ) -> None:
     queue, stale = ministack.queue(), Pathway(1, 2, 3).encode_base64()
@@ -157,57 +151,74 @@ def test_a_forwarded_context_is_replaced_and_other_tracers_parts_stay(
     (hash_,) = {made.hash for made in captured_streams.produced()}
     assert {context.hash for context in map(context_of, messages) if context} == {hash_}
     assert {made.size for made in captured_streams.produced()} == {
-        1 + 9 * 11 + OURS,
-        1 + 9 * 11 + OURS + len('"x-datadog-trace-id":"77",'),
+        1 + 9 * 11 + CONTEXT_BYTES,
+        1 + 9 * 11 + CONTEXT_BYTES + len('"x-datadog-trace-id":"77",'),
     }
 
 
-@pytest.mark.parametrize(
-    ("names", "asked"),
-    [
-        (None, [KEY]),
-        ([], [KEY]),
-        (["a"], ["a", KEY]),
-        ([KEY], [KEY]),
-        (["All"], ["All"]),
-        ([".*"], [".*"]),
-        (["_data.*"], ["_data.*"]),
-        (["other.*"], ["other.*", KEY]),
-        ([str(number) for number in range(10)], [str(number) for number in range(10)]),
-    ],
-)
-def test_the_context_is_asked_for(ministack: Aws, sqs: Any, names: list[str] | None, asked: list[str]) -> None:
-    queue, seen = ministack.queue(), list[Any]()
-    event = "before-parameter-build.sqs.ReceiveMessage"
-    sqs.meta.events.register_last(event, lambda params, **_: seen.append(params["MessageAttributeNames"]))
-    given = {"QueueUrl": queue} if names is None else {"QueueUrl": queue, "MessageAttributeNames": names}
-    kept = deepcopy(given)
-    sqs.receive_message(**given)
-    assert seen == [asked]
-    assert given == kept
-
-
-def test_what_botocore_refuses_it_refuses_as_before(sqs: Any, moto: Aws) -> None:
-    wrong: list[tuple[Any, str, dict[str, Any]]] = [
-        (sqs, "send_message", {}),
-        (sqs, "send_message", {"QueueUrl": 1, "MessageBody": "x"}),
-        (sqs, "send_message", {"QueueUrl": "q", "MessageBody": None}),
-        (sqs, "send_message", {"QueueUrl": "q", "MessageBody": "x", "MessageAttributes": "x"}),
-        (sqs, "send_message", {"QueueUrl": "q", "MessageBody": "x", "MessageAttributes": {"a": 1}}),
-        (sqs, "send_message_batch", {"QueueUrl": "q", "Entries": None}),
-        (sqs, "send_message_batch", {"QueueUrl": "q", "Entries": [None, 1, {"MessageAttributes": 3}]}),
-        (sqs, "receive_message", {"QueueUrl": "q", "MessageAttributeNames": "All"}),
-        (wrapped_client(moto, "sns"), "publish_batch", {"TopicArn": "t", "PublishBatchRequestEntries": [3]}),
-        (wrapped_client(moto, "kinesis"), "put_record", {"StreamName": "s", "Data": 3}),
-        (wrapped_client(moto, "kinesis"), "put_records", {"StreamName": "s", "Records": [3, {"Data": None}]}),
-        (wrapped_client(moto, "events"), "put_events", {"Entries": [3, {"Detail": 3}]}),
-    ]
-    for each, operation, params in wrong:
-        with pytest.raises(ParamValidationError):
-            getattr(each, operation)(**params)
-
-
-def test_a_signed_url_is_for_nobody(sqs: Any, captured_streams: Captured) -> None:
+def test_presigned_url_has_no_context_and_is_not_counted(sqs: Any, captured_streams: Captured) -> None:
     params = {"QueueUrl": "http://127.0.0.1/0/queue", "MessageBody": "x"}
     assert KEY not in sqs.generate_presigned_url("send_message", Params=params)
     assert captured_streams.checkpoints == []
+
+
+ENTRY = {"Source": "s", "DetailType": "t", "Detail": "{}"}
+
+
+ANSWERS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    (
+        "sns",
+        "PublishBatch",
+        {"TopicArn": "arn:t", "PublishBatchRequestEntries": [{"Id": each, "Message": each} for each in ("a", "bb")]},
+        {"Successful": [{"Id": "bb"}], "Failed": [{"Id": "a", "Code": "InternalError", "SenderFault": False}]},
+    ),
+    (
+        "kinesis",
+        "PutRecords",
+        {"StreamName": "s", "Records": [{"Data": data, "PartitionKey": "p"} for data in (b"{}", b'{"a":1}')]},
+        {"FailedRecordCount": 1, "Records": [{"ErrorCode": "InternalFailure"}, {"SequenceNumber": "1"}]},
+    ),
+    (
+        "events",
+        "PutEvents",
+        {"Entries": [ENTRY, {**ENTRY, "Detail": '{"a":1}'}]},
+        {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "ThrottlingException"}, {"EventId": "1"}]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("service", "operation", "params", "answer"), ANSWERS, ids=[each[0] for each in ANSWERS])
+def test_entries_that_the_response_reports_as_failed_are_not_counted(
+    ministack: Aws,
+    captured_streams: Captured,
+    *,
+    service: str,
+    operation: str,
+    params: dict[str, Any],
+    answer: dict[str, Any],
+) -> None:
+    """The fault is forced: no AWS of the tests fails so."""
+    failing, alone = wrapped_client(ministack, service), wrapped_client(ministack, service)
+    method = "_".join(re.findall("[A-Z][a-z]+", operation)).lower()
+    for each, forced in ((failing, answer), (alone, {})):
+        event = f"before-call.{each.meta.service_model.service_id.hyphenize()}.{operation}"
+        response = (AWSResponse("", 200, {}, None), forced)
+        each.meta.events.register(event, lambda response=response, **_: response)
+    getattr(alone, method)(**params)
+    first, second = captured_streams.checkpoints
+    captured_streams.clear()
+    getattr(failing, method)(**params)
+    assert [made.size for made in captured_streams.checkpoints] == [second.size] != [first.size]
+
+
+def test_sns_topics_are_followed_but_phones_and_devices_are_not(moto: Aws, captured_streams: Captured) -> None:
+    """A topic under either name is followed; a telephone and a device are not: nobody reads a context there."""
+    sns, topic = wrapped_client(moto, "sns"), moto.topic()
+    application = sns.create_platform_application(Name="a", Platform="GCM", Attributes={})["PlatformApplicationArn"]
+    device = sns.create_platform_endpoint(PlatformApplicationArn=application, Token="t")["EndpointArn"]  # noqa: S106
+    sns.publish(TopicArn=topic, Message="m")
+    sns.publish(TargetArn=topic, Message="m")
+    sns.publish(TargetArn=device, Message="m")
+    sns.publish(PhoneNumber="+15005550006", Message="m")
+    assert [made.topic for made in captured_streams.checkpoints] == [topic] * 2
+    assert captured_streams.stats().not_propagated == 0
