@@ -152,7 +152,7 @@ def test_shares_are_bounded_and_fair(uses: list[tuple[int, int]], most: int) -> 
         assert uses[-1] in present
 
 
-def test_cut_lists_keep_the_busiest_of_each_owner() -> None:
+def test_answer_limits_keep_the_busiest_of_each_owner() -> None:
     cut = AnswerLimits()
     counts = np.array([5.0, 1, 9, 2, 3, 7])
     assert cut.keep_busiest("edges", counts, list("aaaabb"), 4) == [0, 2, 4, 5]
@@ -160,7 +160,7 @@ def test_cut_lists_keep_the_busiest_of_each_owner() -> None:
     assert AnswerLimits().left_out == {}
 
 
-async def test_answers_are_cut_and_say_how_much(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_answers_are_cut_and_report_how_much(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topology_module, "MOST_PATHWAYS", 10)
     monkeypatch.setattr(topology_module, "MOST_EDGES", 5)
     for service, count in (("flood", 40), ("shop", 3)):

@@ -10,7 +10,7 @@ import pytest
 from anyio import to_thread
 from msgspec.msgpack import encode as to_msgpack
 
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.histograms import PATHWAY, SIZE
 from asyncdsm.core.histogram import GAMMA, OFFSET, bin_index

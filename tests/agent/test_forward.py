@@ -15,7 +15,7 @@ import pytest
 from anyio import to_thread
 
 from asyncdsm._internal import log
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.forward_exporter import is_own_address
 from asyncdsm.delivery import retry
 from asyncdsm.settings import Settings
@@ -214,12 +214,14 @@ def test_addresses_of_the_agent_itself_are_recognized() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"asyncdsm agent: --forward http://…@localhost:{port} leads back to this agent")
+    assert done.stderr.startswith(
+        f"asyncdsm agent: --forward must not be the URL of this agent itself, got 'http://…@localhost:{port}'"
+    )
     assert "secret" not in done.stderr
 
 
 @pytest.mark.parametrize("url", ["ftp://agent", "agent:8126", "http://"])
 async def test_invalid_forward_address_is_rejected(url: str) -> None:
-    with pytest.raises(ValueError, match=r"--forward is .*; it must be an http"):
+    with pytest.raises(ValueError, match=r"--forward must be an http.*, got "):
         async with running_agent(forward=url):
             raise AssertionError

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from anyio import to_thread
 
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake import body as body_module
 from asyncdsm.agent.intake import ingest_queue
 from asyncdsm.agent.intake.payload import read_report

@@ -127,7 +127,7 @@ def weights_by_owner(present: dict[tuple[int, int], int]) -> dict[int, int]:
     return found
 
 
-async def test_answers_are_cut_by_bytes_and_keep_the_other_services(
+async def test_answers_are_cut_by_bytes_and_keep_other_services(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounds_module, "MOST_NAME_BYTES", 64_000)

@@ -12,7 +12,7 @@ import anyio
 import httpx2
 import pytest
 
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.repeated_bodies import MAX_REMEMBERED, REMEMBERED_SECONDS, RecentBodies, hash_body
 from asyncdsm.agent.store.reports import AcceptedPayload

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 from anyio import to_thread
 
-from asyncdsm.agent.http.serve import RunningAgent, running_agent
+from asyncdsm.agent.http.server import RunningAgent, running_agent
 from asyncdsm.integration.formats.aws import queue_name
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
