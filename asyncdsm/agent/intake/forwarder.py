@@ -23,8 +23,8 @@ from asyncdsm.agent.store.spool import RawHeaders, Spooled
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.counters import Counters, Stats
 from asyncdsm.delivery.exporters.agent import AgentExporter
-from asyncdsm.delivery.outbox import Outbox, Parcel
-from asyncdsm.delivery.retry import Delivery, warn_of_dropped_checkpoints
+from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_dropped_checkpoints
+from asyncdsm.delivery.retry import Delivery
 from asyncdsm.errors import DeliveryError, PayloadRefusedError, TemporaryDeliveryError
 from asyncdsm.settings import Settings
 
