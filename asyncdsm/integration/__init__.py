@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         before,
         guarded,
         is_hook,
+        look_up_in_class,
         mark_async,
         subclass_or_same,
     )
@@ -88,6 +89,7 @@ __all__ = [
     "incoming_pathway",
     "is_consume_suppressed",
     "is_hook",
+    "look_up_in_class",
     "lookup_pathway",
     "mark_async",
     "open_layer",
@@ -168,6 +170,7 @@ _HOMES = {
         "before",
         "guarded",
         "is_hook",
+        "look_up_in_class",
         "mark_async",
         "subclass_or_same",
     ),

@@ -21,9 +21,9 @@ def keep_cluster_ids() -> None:
     """Have aiokafka's clients keep the id of their cluster, if that client is in use."""
     if "aiokafka" in sys.modules:
         from aiokafka.cluster import ClusterMetadata  # noqa: PLC0415  (where it is not installed, nobody needs it)
-        from asyncdsm_aiokafka.offsets import note_cluster_id  # noqa: PLC0415
+        from asyncdsm_aiokafka.client import observe_metadata  # noqa: PLC0415
 
-        _hooks.put(ClusterMetadata, "update_metadata", note_cluster_id)
+        _hooks.put(ClusterMetadata, "update_metadata", observe_metadata)
 
 
 def cluster_of_publish(call_next: Any) -> str | None:

@@ -11,9 +11,9 @@ import msgspec
 from aio_pika import IncomingMessage
 from aiokafka import ConsumerRecord
 from aiormq.abc import DeliveredMessage
-from asyncdsm_aio_pika.consume import arrived
+from asyncdsm_aio_pika.consume import record_delivery
 from asyncdsm_aiokafka.client import Client
-from asyncdsm_aiokafka.consume import consumed
+from asyncdsm_aiokafka.consume import consume_record
 from asyncdsm_asgi import requests
 from asyncdsm_botocore.consume import find_message_pathway
 from asyncdsm_faststream.received import read as read_faststream
@@ -22,7 +22,8 @@ from pamqp.header import ContentHeader
 
 from asyncdsm import Pathway, SettingError, Settings, consume_lambda_event
 from asyncdsm._internal.urls import without_password
-from asyncdsm.agent.intake.payload import IntakeError, read_report
+from asyncdsm.agent.intake.errors import IntakeError
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.delivery.exporters.agent import AgentExporter
@@ -60,7 +61,7 @@ def kafka(data: bytes) -> None:
     stamp = int.from_bytes(when, "little", signed=True)
     record = ConsumerRecord("t", 0, 1, stamp, 0, None, cast("Any", values), None, -1, len(values), cast("Any", headers))
     with capture() as captured:
-        result = consumed(Client(), record)
+        result = consume_record(Client(), record)
         assert result is not None
         _is_whole(Pathway(*result))
         assert len(captured.checkpoints) == 1
@@ -78,7 +79,7 @@ def amqp(data: bytes) -> None:
         message = IncomingMessage(DeliveredMessage(Basic.Deliver("c", 1, False, "", "q"), header, data, cast("Any", 0)))
         message.headers = headers
         with capture() as captured:
-            arrived(SimpleNamespace(name="q"), message)
+            record_delivery(SimpleNamespace(name="q"), message)
             assert len(captured.checkpoints) == 1
         assert message.headers == headers or "nan" in repr(headers)
 
@@ -151,8 +152,8 @@ def intake(data: bytes) -> None:
             assert error.path
             assert 400 <= error.status < 500
         else:
-            assert len(report.cells.keys) == len(report.cells.counts)
-            assert all(0 < count < float("inf") for count in report.cells.counts)
+            assert len(report.histograms.keys) == len(report.histograms.counts)
+            assert all(0 < count < float("inf") for count in report.histograms.counts)
 
 
 def sketch(data: bytes) -> None:

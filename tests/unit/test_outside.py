@@ -20,7 +20,7 @@ from asyncdsm.delivery.exporters.agent import AgentExporter
 from asyncdsm.delivery.exporters.http import parse_retry_after
 from asyncdsm.delivery.payload import pack, unpack
 from asyncdsm.integration.formats import aws
-from asyncdsm.integration.formats.amqp import bytes_of
+from asyncdsm.integration.formats.amqp import count_headers_bytes
 from asyncdsm.testing import Captured
 from tests import by_hand
 from tests.intake import Intake, running_intake
@@ -149,4 +149,4 @@ def test_a_body_of_countless_events_is_not_looked_into() -> None:
 
 
 def test_the_size_of_a_text_without_bytes() -> None:
-    assert bytes_of({"name": SURROGATE}) == 7
+    assert count_headers_bytes({"name": SURROGATE}) == 7
