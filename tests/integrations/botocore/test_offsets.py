@@ -83,7 +83,7 @@ def test_cache_of_iterators_is_bounded() -> None:
     memory, shard = RecentEntries[str, Shard](100), Shard("stream", "shardId-000000000003")
     for number in range(1000):
         memory.put(str(number), shard)
-    remembered = [number for number in range(1000) if memory.get(str(number))]
+    remembered = [number for number in range(1000) if memory.lookup(str(number))]
     assert 50 <= len(remembered) <= 100
     assert remembered[-1] == 999
     assert shard.number == 3
