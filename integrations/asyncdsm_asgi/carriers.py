@@ -52,7 +52,7 @@ class _PubSub(msgspec.Struct):
 def _sns(body: bytes) -> list[Pushed]:
     """A notification of SNS."""
     notification = msgspec.json.decode(body, type=dict[str, Any])
-    header, _, broker_ns = aws.notified(notification)
+    header, _, broker_ns = aws.read_sns_notification(notification)
     return [Pushed(edge("sns", _if_text(notification.get("TopicArn")) or ""), header, broker_ns)]
 
 
@@ -60,13 +60,13 @@ def _pubsub(body: bytes) -> list[Pushed]:
     """A Pub/Sub message, wrapped, as Eventarc pushes it too."""
     push = msgspec.json.decode(body, type=_PubSub)
     header = push.message.attributes.get(HEADER)
-    return [Pushed(edge("google-pubsub", push.subscription), header, aws.time_ns_of(push.message.time))]
+    return [Pushed(edge("google-pubsub", push.subscription), header, aws.parse_time_ns(push.message.time))]
 
 
 def _eventbridge(body: bytes) -> list[Pushed]:
     """An event of EventBridge, as it was put."""
     event = msgspec.json.decode(body, type=dict[str, Any])
-    header, _, broker_ns = aws.happened(event)
+    header, _, broker_ns = aws.read_eventbridge_event(event)
     return [Pushed(edge("eventbridge", _if_text(event.get("detail-type")) or ""), header, broker_ns)]
 
 
@@ -95,7 +95,7 @@ def cloud_event(attributes: Mapping[str, Any]) -> Pushed:
     """Return a CloudEvent, by its attributes: `type` names it."""
     header = next((attributes[name] for name in _EXTENSIONS if name in attributes), None)
     kind, time = _if_text(attributes.get("type")), _if_text(attributes.get("time"))
-    return Pushed(edge("cloudevents", kind or ""), _if_text(header), aws.time_ns_of(time or ""))
+    return Pushed(edge("cloudevents", kind or ""), _if_text(header), aws.parse_time_ns(time or ""))
 
 
 @lru_cache(1024)

@@ -10,7 +10,7 @@ from asyncdsm.core import checkpoint
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import Context
 from asyncdsm.core.values import check_name
-from asyncdsm.integration.formats.amqp import PATHWAY_SLOT, is_internal_queue, published_ns
+from asyncdsm.integration.formats.amqp import PATHWAY_SLOT, is_internal_queue, read_timestamp
 from asyncdsm.integration.formats.kafka import make_in_edge, read_context, read_pairs, read_time
 from asyncdsm.integration.pathway_cache import lookup_pathway, store_pathway
 from asyncdsm_faststream.clusters import group_and_cluster_of
@@ -124,7 +124,7 @@ def _of_rabbit(message: Any, subscriber: Any) -> Received | None:
         return None
     headers = message.headers
     size = _length_of(message.body) + _bytes_of(read_pairs(headers))
-    return Received(_rabbit_edge(queue), read_context(headers), size, published_ns(message.timestamp))
+    return Received(_rabbit_edge(queue), read_context(headers), size, read_timestamp(message.timestamp))
 
 
 def _queue_of(subscriber: Any) -> str | None:

@@ -14,16 +14,13 @@ from asyncdsm import DataStreams, Settings, set_produce_checkpoint
 from asyncdsm._internal import log
 from asyncdsm.core.edge import MOST_EDGES, Edge
 from asyncdsm.integration.formats import aws
-from asyncdsm.integration.formats.amqp import in_edge, out_edge
+from asyncdsm.integration.formats.amqp import RABBITMQ, in_edges, out_edges
 from asyncdsm.integration.formats.kafka import last_in_edges
 from tests.intake import running_intake
 
 TOPICS = 200_000
 MOST_POINTS = Settings().max_points
 CACHES = {
-    "aws": aws.edge,
-    "amqp in": in_edge,
-    "amqp out": out_edge,
     "asgi": carriers.edge,
 }
 
@@ -83,10 +80,21 @@ def test_a_kafka_client_keeps_the_edges_of_some_thousand_topics(kafka_client: Cl
 @pytest.mark.parametrize("name", CACHES)
 def test_other_edges_are_kept_by_the_thousand(name: str) -> None:
     cache: Callable[..., Edge] = CACHES[name]
-    arguments = ("in", "sqs") if name == "aws" else ("",) if name == "amqp out" else ()
     for number in range(10_000):
-        cache(*arguments, f"topic-{number}")
+        cache(f"topic-{number}")
     assert CACHES[name].cache_info().currsize <= 4096
+
+
+def test_amqp_edges_are_kept_up_to_a_limit() -> None:
+    for number in range(2 * MOST_EDGES):
+        in_edges[f"topic-{number}", RABBITMQ], out_edges["", f"topic-{number}", RABBITMQ]
+    assert len(in_edges) == len(out_edges) == MOST_EDGES
+
+
+def test_cache_of_aws_edges_is_bounded() -> None:
+    for number in range(10_000):
+        assert aws.edges["in", "sqs", f"topic-{number}"].tags[1] == f"topic:topic-{number}"
+    assert len(aws.edges) <= 4096
 
 
 def test_what_is_said_once_for_each_queue_is_said_for_a_thousand(caplog: pytest.LogCaptureFixture) -> None:
