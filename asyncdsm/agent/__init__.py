@@ -1,5 +1,5 @@
-"""The local agent: takes what tracers send to a Datadog Agent, and shows it. Extra `agent`.
+"""The local agent: accepts what tracers send to a Datadog Agent, and shows it. Needs the extra `agent`.
 
-`intake` reads and checks, `store` merges and keeps, `topology` says what it means, `app` speaks HTTP, `table` draws,
-`serve` runs it.
+`intake` reads and checks payloads, `store` merges and keeps them, `queries` answers questions about them, `http` serves
+the API and the page, `page` is what runs in the browser.
 """

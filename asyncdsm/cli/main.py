@@ -172,7 +172,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
 def _run_agent(options: argparse.Namespace) -> int:
     from pathlib import Path  # noqa: PLC0415
 
-    from asyncdsm.agent.http.serve import Options, run_agent  # noqa: PLC0415  (the extra may not be installed)
+    from asyncdsm.agent.http.program import Options, run_agent  # noqa: PLC0415  (the extra may not be installed)
 
     path = Path(options.store) if options.store else None
     unix_socket = Path(options.unix_socket) if options.unix_socket else None

@@ -1,4 +1,4 @@
-"""`asyncdsm map`: the map once, for pipelines and READMEs."""
+"""`asyncdsm map`: prints the map once, for scripts and README files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from msgspec import to_builtins
 
-from asyncdsm.cli.agent_client import NoAnswerError, client_of, topology_from
+from asyncdsm.cli.agent_client import NoAnswerError, fetch_topology, open_client
 from asyncdsm.map.dot import write_dot
 from asyncdsm.map.graph import build_graph
 from asyncdsm.map.mermaid import write_mermaid
@@ -18,12 +18,12 @@ from asyncdsm.map.text import WIDTH, write_text
 from asyncdsm.map.topology import Topology
 
 
-def _table(topology: Topology) -> str:
+def _write_table(topology: Topology) -> str:
     return write_text(topology, shutil.get_terminal_size((WIDTH, 0)).columns)
 
 
 FORMATS: dict[str, Callable[[Topology], str]] = {
-    "text": _table,
+    "text": _write_table,
     "dot": lambda topology: write_dot(build_graph(topology)),
     "mermaid": lambda topology: write_mermaid(build_graph(topology)),
     "json": lambda topology: json.dumps(to_builtins(topology), indent=2) + "\n",
@@ -32,10 +32,10 @@ FORMATS: dict[str, Callable[[Topology], str]] = {
 
 
 def print_map(url: str, token: str | None, minutes: int, format_: str) -> int:
-    """Print the map; return the exit code."""
+    """Print the map in a format; return the exit code."""
     try:
-        with client_of(url, token) as client:
-            topology = topology_from(client, minutes)
+        with open_client(url, token) as client:
+            topology = fetch_topology(client, minutes)
     except NoAnswerError as error:
         print(f"asyncdsm map: {error}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""`asyncdsm top`: the map in a terminal, live."""
+"""`asyncdsm top`: shows the map live in a terminal."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from rich.live import Live
 from rich.text import Text
 
 from asyncdsm._internal.log import pluralize
-from asyncdsm.cli.agent_client import NoAnswerError, client_of, topology_from, without_password
+from asyncdsm.cli.agent_client import NoAnswerError, fetch_topology, open_client, without_password
 from asyncdsm.map.terminal import MapTable
 from asyncdsm.map.text import list_warnings
 from asyncdsm.map.topology import Topology
 
-EVERY_SECONDS = 1.0
+REFRESH_SECONDS = 1.0
 LINES_AROUND = 7
-"""What is no row of the table: its title, head and caption, the state above it and what is left out below."""
+"""Lines that are not rows of the table: its title, head and caption, the state above, and what is left out below."""
 
 
 def run_top(url: str, token: str | None, minutes: int) -> int:
-    """Show the map until Ctrl-C; return the exit code. An agent that goes away is waited for."""
+    """Show the map until Ctrl-C; return the exit code. If the agent stops answering, wait for it to come back."""
     console = Console()
     if not console.is_terminal:
-        print("asyncdsm top: standard output is no terminal; asyncdsm map prints the map once", file=sys.stderr)
+        print("asyncdsm top: standard output is not a terminal; asyncdsm map prints the map once", file=sys.stderr)
         return 1
     stop = Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        with client_of(url, token) as client:
-            shown = topology_from(client, minutes)  # who asks for an agent that is not there wants to know at once
+        with open_client(url, token) as client:
+            shown = fetch_topology(client, minutes)  # if there is no agent at all, say so at once
             with Live(console=console, screen=True, auto_refresh=False) as screen:
                 problem, since = "", _now()
                 while True:
-                    screen.update(page(shown, without_password(url), problem, since, console.height), refresh=True)
-                    if stop.wait(EVERY_SECONDS):
+                    screen.update(draw_page(shown, without_password(url), problem, since, console.height), refresh=True)
+                    if stop.wait(REFRESH_SECONDS):
                         return 0
                     try:
-                        shown, problem, since = topology_from(client, minutes), "", _now()
+                        shown, problem, since = fetch_topology(client, minutes), "", _now()
                     except NoAnswerError as error:
                         problem = str(error)
     except NoAnswerError as error:
@@ -51,9 +51,9 @@ def run_top(url: str, token: str | None, minutes: int) -> int:
         return 0
 
 
-def page(topology: Topology, url: str, problem: str, since: str, height: int) -> RenderableType:
-    """Return what the terminal shows: the slowest hops that have room, and whether they are of now."""
-    state = Text(f"{problem}; what you see is of {since}", style="bold red") if problem else Text(f"{url} · {since}")
+def draw_page(topology: Topology, url: str, problem: str, since: str, height: int) -> RenderableType:
+    """Return what the terminal shows: as many of the slowest hops as have room, and whether they are up to date."""
+    state = Text(f"{problem}; the map is from {since}", style="bold red") if problem else Text(f"{url} · {since}")
     warned = [Text(f"⚠ {line}", style="yellow") for line in list_warnings(topology)][: max(0, height // 4)]
     edges = sorted(topology.edges, key=lambda edge: edge.present.slowness, reverse=True)
     room = max(1, height - LINES_AROUND - len(warned))

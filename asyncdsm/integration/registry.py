@@ -104,7 +104,7 @@ def pathway_of(message: Any) -> Pathway | None:
     from asyncdsm.integration.formats import lambda_events  # noqa: PLC0415  (msgspec and datetime: not without need)
 
     try:
-        context = lambda_events.pathway_of(message)
+        context = lambda_events.find_lambda_pathway(message)
     except Exception as error:  # such as a proxy whose target is gone
         report_hook_error(error)
         return None

@@ -99,7 +99,7 @@ class Service(Struct, frozen=True, gc=False, kw_only=True):
     last_seen: float | None
     pathways: Count
     many_pathways: bool
-    """Whether it has so many distinct pathways that it is close to the limit, or beyond it."""
+    """Whether its number of distinct pathways is close to the limit, or beyond it."""
     too_many_pathways: bool
     """Whether it has more distinct pathways than Datadog accepts."""
     clocks_disagree: bool

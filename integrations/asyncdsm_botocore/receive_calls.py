@@ -50,10 +50,10 @@ def _is_async(client: Any) -> bool:
 
 def _clear_before_call(is_on: Callable[[], bool]) -> Hook:
     @before
-    def clear(*_args: Any, **_more: Any) -> None:
+    def clear_current(*_args: Any, **_more: Any) -> None:
         if is_on():
             set_current(None)
             task = current_task()
             _calling_task.set(None if task is None else ref(task))
 
-    return clear
+    return clear_current

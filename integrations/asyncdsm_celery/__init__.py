@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-# Celery first. It imports Kombu, which `asyncdsm run` instruments as soon as it is there: not in the middle of ours.
+# Celery is imported first. It imports Kombu, which `asyncdsm run` instruments at once: that must not happen while
+# `asyncdsm_kombu` is half imported.
 import celery
 
 # isort: split

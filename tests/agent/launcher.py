@@ -10,8 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from asyncdsm.agent.http import serve as serve_module
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http import server
+from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store import store as store_module
 from asyncdsm.agent.store.store import Store
@@ -20,7 +20,7 @@ from tests.agent.payloads import NOW
 
 async def serve(path: Path) -> None:
     """Run an agent, which writes what is pending at every opportunity, until it is killed."""
-    store_module.FLUSH_SECONDS = serve_module.MAINTAIN_SECONDS = 0.02
+    store_module.FLUSH_SECONDS = server.MAINTAIN_SECONDS = 0.02
     store = await asyncio.to_thread(lambda: Store(path, decode=read_report, now=lambda: NOW))
     async with running_agent(store=store) as agent:
         say(f"{os.getpid()} {agent.url}")

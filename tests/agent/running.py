@@ -8,7 +8,7 @@ from typing import Any
 
 from anyio.from_thread import start_blocking_portal
 
-from asyncdsm.agent.http.serve import RunningAgent, running_agent
+from asyncdsm.agent.http.server import RunningAgent, running_agent
 
 
 @contextmanager

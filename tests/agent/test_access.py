@@ -13,7 +13,7 @@ import pytest
 from asyncdsm.agent.http.app import OTHER_INTAKES
 from asyncdsm.agent.http.authentication import POLICY
 from asyncdsm.agent.http.openapi import PATHS
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http.server import running_agent
 from tests.agent.payloads import GZIP, INTAKE, Client, payload
 from tests.agent.test_serve import AGENT, address, agent, refused
 
@@ -36,7 +36,7 @@ async def status(client: Client, path: str, headers: dict[str, str] | None = Non
         return answer.status_code
 
 
-async def test_every_route_but_health_asks_for_the_token(guarded: Client) -> None:
+async def test_every_route_except_health_requires_the_token(guarded: Client) -> None:
     for path in ASKED:
         expected = 200 if path == "/api/health" else 401
         assert await status(guarded, path) == expected, path
@@ -60,7 +60,7 @@ async def test_every_route_but_health_asks_for_the_token(guarded: Client) -> Non
         "Bearer é",
     ],
 )
-async def test_what_is_not_the_token(guarded: Client, given: str) -> None:
+async def test_wrong_token_is_rejected_with_401(guarded: Client, given: str) -> None:
     answer = await guarded.get("/api/topology", headers={b"Authorization": given.encode()})
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="asyncdsm"'
@@ -68,11 +68,11 @@ async def test_what_is_not_the_token(guarded: Client, given: str) -> None:
     assert TOKEN not in answer.text
 
 
-async def test_the_token_as_a_password(guarded: Client) -> None:
+async def test_token_as_basic_auth_password_is_accepted(guarded: Client) -> None:
     assert (await guarded.get("/api/topology", auth=("anybody", TOKEN))).status_code == 200
 
 
-async def test_the_cookie(guarded: Client) -> None:
+async def test_login_sets_a_strict_session_cookie(guarded: Client) -> None:
     assert (await guarded.get("/", params={"token": "wrong"})).status_code == 401
     answer = await guarded.get("/", params={"token": TOKEN})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/")
@@ -85,7 +85,7 @@ async def test_the_cookie(guarded: Client) -> None:
     assert (await guarded.get("/api/topology")).status_code == 401
 
 
-async def test_the_token_in_the_address_opens_the_page_only(guarded: Client) -> None:
+async def test_token_in_the_address_opens_only_the_page(guarded: Client) -> None:
     assert (await guarded.get("/api/topology", params={"token": TOKEN})).status_code == 401
     assert (await guarded.post("/", params={"token": TOKEN})).status_code == 401
 
@@ -106,7 +106,7 @@ async def test_the_token_in_the_address_opens_the_page_only(guarded: Client) -> 
         ("", False),
     ],
 )
-async def test_names_that_lead_here(client: Client, host: str, allowed: bool) -> None:
+async def test_only_own_host_names_are_served(client: Client, host: str, allowed: bool) -> None:
     for path in ("/api/topology", "/api/health"):
         answer = await client.get(path, headers={"Host": host})
         assert answer.status_code == (200 if allowed else 403)
@@ -114,13 +114,13 @@ async def test_names_that_lead_here(client: Client, host: str, allowed: bool) ->
     assert answer.status_code == (400 if allowed else 403)
 
 
-async def test_any_name_with_the_token(guarded: Client) -> None:
+async def test_any_host_name_is_served_with_the_token(guarded: Client) -> None:
     assert await status(guarded, "/api/topology", {**BEARER, "Host": "agent.example"}) == 200
     assert await status(guarded, "/api/health", {"Host": "agent.example"}) == 403
 
 
 @pytest.mark.parametrize("path", ["/api/live", "/api/topology", "/api/health"])
-async def test_pages_of_other_sites_read_nothing(client: Client, path: str) -> None:
+async def test_cross_site_reads_are_rejected_with_403(client: Client, path: str) -> None:
     own = str(client.base_url).rstrip("/")
     for headers in (
         {"Origin": "http://evil.example"},
@@ -138,13 +138,13 @@ async def test_pages_of_other_sites_read_nothing(client: Client, path: str) -> N
         assert await status(client, path, headers) == 200
 
 
-async def test_pages_of_other_sites_send_nothing(client: Client) -> None:
+async def test_cross_site_posts_are_rejected_with_403(client: Client) -> None:
     answer = await client.post(INTAKE, content=payload(), headers={**GZIP, "Origin": "http://evil.example"})
     assert answer.status_code == 403
     assert (await client.get("/api/health")).json()["payloads"] == 0
 
 
-async def test_what_every_answer_carries(client: Client, guarded: Client) -> None:
+async def test_every_answer_has_security_headers(client: Client, guarded: Client) -> None:
     answers = [await client.get(path) for path in ASKED if path != "/api/live"]
     answers += [
         await client.post(INTAKE, content=b"x"),
@@ -164,7 +164,7 @@ async def test_what_every_answer_carries(client: Client, guarded: Client) -> Non
         assert "Server" not in answer.headers
 
 
-def test_other_machines_need_a_token() -> None:
+def test_public_host_without_token_is_rejected() -> None:
     with agent("--host", "0.0.0.0", "--token", TOKEN) as process:  # noqa: S104
         port = address(process).rpartition(":")[2]
         url = f"http://127.0.0.1:{port}"
@@ -172,7 +172,7 @@ def test_other_machines_need_a_token() -> None:
         assert httpx2.get(f"{url}/api/topology", headers=BEARER).status_code == 200
 
 
-def test_the_token_from_the_environment() -> None:
+def test_token_is_read_from_the_environment() -> None:
     command = [*AGENT, "--port", "0"]
     environ = {"ASYNCDSM_AGENT_TOKEN": TOKEN}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as process:
@@ -185,7 +185,7 @@ def test_the_token_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("token", ["short", "x" * 15, "with a space in it", "ünicode-" * 4])
-def test_what_is_no_token(token: str) -> None:
+def test_short_or_unprintable_token_is_rejected(token: str) -> None:
     code, said = refused("--token", token, "--port", "0")
     assert code == 1
     assert said.startswith("asyncdsm agent: --token, or ASYNCDSM_AGENT_TOKEN, must have at least 16 printable ASCII")

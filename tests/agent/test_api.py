@@ -53,7 +53,7 @@ async def edge_id(client: Client) -> str:
     return found
 
 
-async def test_a_range_by_its_ends(client: Client, store: Store) -> None:
+async def test_topology_covers_range_given_by_from_and_to(client: Client, store: Store) -> None:
     for seconds_ago, latency in ((0, 1.0), (100, 2.0), (200, 4.0)):
         await report(client, "shop", ORDERS, latency, seconds_ago=seconds_ago)
     for first, last, count in ((NOW - 300, NOW, 20), (NOW - 110, NOW + 10, 20), (NOW - 210, NOW - 190, 10)):
@@ -75,7 +75,7 @@ RANGED = [
 
 
 @pytest.mark.parametrize(("path", "needed"), RANGED)
-async def test_what_is_no_range(client: Client, path: str, needed: dict[str, str]) -> None:
+async def test_wrong_time_range_is_rejected_with_400(client: Client, path: str, needed: dict[str, str]) -> None:
     for query, wrong in (
         ({"minutes": "0"}, "minutes"),
         ({"minutes": "5", "from": "1"}, "minutes"),
@@ -91,7 +91,7 @@ async def test_what_is_no_range(client: Client, path: str, needed: dict[str, str
     assert (answer.status_code, answer.json()["error"]["path"]) == (400, "minutes")
 
 
-async def test_one_edge_over_time(client: Client, store: Store) -> None:
+async def test_series_of_edge_has_a_point_per_step(client: Client, store: Store) -> None:
     for seconds_ago, latency in ((90, 1.0), (90, 1.0), (60, 2.0), (0, 4.0)):
         await report(client, "shop", ORDERS, latency, seconds_ago=seconds_ago, size=100)
     await report(client, "other", ORDERS, 9.0)
@@ -111,7 +111,7 @@ async def test_one_edge_over_time(client: Client, store: Store) -> None:
         await to_thread.run_sync(store.flush)
 
 
-async def test_steps(client: Client) -> None:
+async def test_step_sets_the_length_of_series_points(client: Client) -> None:
     for seconds_ago in (0, 10, 70):
         await report(client, "shop", ORDERS, 1.0, seconds_ago=seconds_ago)
     edge = await edge_id(client)
@@ -125,12 +125,12 @@ async def test_steps(client: Client) -> None:
     assert await refusal(client, "/api/series") == (400, "edge")
 
 
-async def test_the_id_of_an_edge_is_the_same_everywhere(client: Client) -> None:
+async def test_edge_id_is_the_same_in_every_agent(client: Client) -> None:
     await report(client, "shop", ORDERS, 1.0)
     assert await edge_id(client) == "d538c8babf4f7d2a"
 
 
-async def test_lag_over_time(client: Client, store: Store) -> None:
+async def test_lag_over_time_is_answered_per_group_and_partition(client: Client, store: Store) -> None:
     for seconds_ago, produced, committed in ((40, 99, 90), (20, 199, 150), (0, 199, 200)):
         backlogs = [
             {"Tags": [f"type:{kind}", "topic:orders", "partition:0", *more], "Value": value}
@@ -170,7 +170,7 @@ async def shop(client: Client) -> None:
     await report(client, "archive", ("direction:in", "topic:invoices", "type:kafka"), 0.5, parent=billed)
 
 
-async def test_pathways_through_a_service(client: Client) -> None:
+async def test_pathways_through_service_are_listed_slowest_first(client: Client) -> None:
     await shop(client)
     slowest, other = (await get(client, "/api/pathways", service="billing", env=""))["pathways"]
     assert [hop["service"] for hop in slowest["hops"]] == ["shop", "billing", "billing", "shipping"]
@@ -195,12 +195,12 @@ async def test_pathways_through_a_service(client: Client) -> None:
     assert found == [2, 1, 0, 0, 2, 0]
 
 
-async def test_no_node_or_two(client: Client) -> None:
+async def test_pathways_without_node_or_with_two_are_rejected(client: Client) -> None:
     assert await refusal(client, "/api/pathways") == (400, "service")
     assert await refusal(client, "/api/pathways", service="a", queue="b") == (400, "service")
 
 
-async def test_pathways_that_go_in_a_circle_or_begin_elsewhere(client: Client) -> None:
+async def test_circular_and_truncated_pathways_are_answered(client: Client) -> None:
     around = [point(Hash=1, ParentHash=2), point(Hash=2, ParentHash=1), point(Hash=3, ParentHash=2)]
     body = payload(bucket(*around, point(Hash=4, ParentHash=99)))
     assert (await client.report(body)).status_code == 202
@@ -208,17 +208,19 @@ async def test_pathways_that_go_in_a_circle_or_begin_elsewhere(client: Client) -
     assert sorted((row["hash"], len(row["hops"])) for row in shown) == [("3", 3), ("4", 1)]
 
 
-async def test_clocks_that_disagree(client: Client) -> None:
+async def test_many_zero_latencies_mark_clocks_that_disagree(client: Client) -> None:
     half = encode({ZERO: 2, 1338: 2})
     zeros = {"EdgeLatency": half, "EdgeTags": list(FROM_ORDERS)}
     for service, parent in (("origin", 0), ("ahead", 7)):
         await client.report(payload(bucket(point(ParentHash=parent, **zeros)), Service=service))
     shown = await client.topology()
     assert {edge["service"]: edge["clamped"] for edge in shown["edges"]} == {"origin": 0, "ahead": 0.5}
-    assert {row["name"]: row["clocks_disagree"] for row in shown["services"]} == {"origin": False, "ahead": True}
+    expected = {"origin": False, "ahead": True}
+    assert {edge["service"]: edge["clocks_disagree"] for edge in shown["edges"]} == expected
+    assert {row["name"]: row["clocks_disagree"] for row in shown["services"]} == expected
 
 
-async def test_services_that_were_silent_for_long_are_not_drawn(client: Client) -> None:
+async def test_services_silent_for_long_are_left_out(client: Client) -> None:
     at = NOW_NS - 30 * MINUTE_NS
     await client.report(payload(bucket(point(), Start=at)))
     names = [row["name"] for row in (await client.topology(60))["services"]]
@@ -227,7 +229,7 @@ async def test_services_that_were_silent_for_long_are_not_drawn(client: Client) 
     assert past["services"] == []
 
 
-async def test_live(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stored_payload_sends_a_live_event(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_events, "EVERY_SECONDS", 0.02)
     monkeypatch.setattr(live_events, "HEARTBEAT_SECONDS", 0.1)
     with anyio.fail_after(60):
@@ -246,12 +248,12 @@ async def test_live(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
             await anyio.sleep(0.02)
 
 
-async def test_streams_are_bounded(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stream_beyond_the_limit_is_rejected_with_503(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_events, "MOST_STREAMS", 0)
     assert await refusal(client, "/api/live") == (503, "streams")
 
 
-async def test_health_and_metrics(client: Client) -> None:
+async def test_health_and_metrics_count_payloads(client: Client) -> None:
     await report(client, "shop", ORDERS, 1.0)
     await client.report(b"\xc1")
     assert (await get(client, "/api/health")) == {
@@ -275,13 +277,13 @@ async def test_health_and_metrics(client: Client) -> None:
 
 
 @pytest.mark.parametrize("service", ["", None], ids=["empty", "null"])
-async def test_service_without_a_name_gets_one_and_can_be_looked_at(client: Client, service: str | None) -> None:
+async def test_service_without_name_gets_a_default_name(client: Client, service: str | None) -> None:
     assert (await client.report(payload(bucket(point()), Service=service))).status_code == 202
     assert [edge["service"] for edge in (await client.topology())["edges"]] == ["unnamed-service"]
     assert len((await get(client, "/api/pathways", service="unnamed-service"))["pathways"]) == 1
 
 
-async def test_queue_and_topic_with_an_empty_name_can_be_looked_at(client: Client) -> None:
+async def test_queue_and_topic_with_empty_name_can_be_queried(client: Client) -> None:
     tags = ["topic:", "partition:0"]
     backlogs = [
         {"Tags": ["type:kafka_produce", *tags], "Value": 9},

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import anyio
 import pytest
 
-from asyncdsm.agent.http import app, connections
+from asyncdsm.agent.http import connections, intake_endpoint
 from asyncdsm.agent.http.connections import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, max_connections
 from asyncdsm.agent.http.live_events import MOST_STREAMS
 from asyncdsm.agent.store.store import Store
@@ -95,7 +95,7 @@ async def test_headers_that_trickle_in_the_second_request_are_cut_off(
 async def test_body_that_trickles_is_refused_and_cut_off(
     client: Client, connect: Connect, monkeypatch: pytest.MonkeyPatch, headers: bytes, body: bytes
 ) -> None:
-    monkeypatch.setattr(app, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(intake_endpoint, "BODY_SECONDS", 0.3)
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
     reader, writer = await connect()
     writer.write(HEAD + headers)
@@ -106,9 +106,7 @@ async def test_body_that_trickles_is_refused_and_cut_off(
     assert 'intake_answers_total{status="408"} 1' in answers
 
 
-async def test_body_of_a_request_that_is_answered_already_is_cut_off(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_body_after_the_answer_is_cut_off(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
     reader, writer = await connect()
     writer.write(b"POST /v0.4/traces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
@@ -128,7 +126,7 @@ async def test_headers_without_an_end_are_refused(client: Client, connect: Conne
     assert (await client.get("/info")).status_code == 200
 
 
-async def test_large_body_in_small_chunks_is_taken(client: Client) -> None:
+async def test_large_body_in_small_chunks_is_accepted(client: Client) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for byte in BODY:
             yield bytes([byte])
@@ -138,7 +136,7 @@ async def test_large_body_in_small_chunks_is_taken(client: Client) -> None:
     assert answer.status_code == 202
 
 
-async def test_answer_that_nobody_reads_is_cut_off(
+async def test_answer_that_the_client_does_not_read_is_cut_off(
     client: Client, store: Store, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "WRITE_SECONDS", 0.3)
@@ -160,7 +158,7 @@ async def test_answer_that_nobody_reads_is_cut_off(
     assert store.payloads == 1
 
 
-async def test_half_open_connections_shut_nobody_out(
+async def test_half_open_connections_shut_out_no_client(
     client: Client, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 50)
@@ -181,7 +179,7 @@ IN_BODY = HEAD + b"Content-Length: 100\r\n\r\nx"
 
 
 @pytest.mark.parametrize("sent", [ASKED, IN_BODY], ids=["idle", "in body"])
-async def test_connections_that_wait_shut_no_new_ones_out(
+async def test_idle_connections_shut_out_no_new_ones(
     client: Client, connect: Connect, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 20)
@@ -198,7 +196,7 @@ async def test_connections_that_wait_shut_no_new_ones_out(
             assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_connection_that_starts_another_request_is_not_the_one_that_waits_longest(
+async def test_connection_with_a_new_request_is_not_closed_as_the_oldest(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 5)
@@ -248,7 +246,7 @@ async def test_live_streams_outlive_half_open_connections(
                 pass
 
 
-def test_bound_leaves_files_for_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_limit_leaves_half_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = {(256, 4096): 128, (1024, 4096): MAX_CONNECTIONS, (-1, -1): MAX_CONNECTIONS, (1 << 20, 1 << 20): 512}
     for limit, most in limits.items():
         monkeypatch.setattr("resource.getrlimit", lambda _, limit=limit: limit)
@@ -259,7 +257,7 @@ def test_idle_connections_outlive_the_interval_of_tracers() -> None:
     assert KEEP_ALIVE_SECONDS > 60  # they send every 10 s, and telemetry every 60 s
 
 
-async def test_connection_is_kept_between_two_reports(connect: Connect) -> None:
+async def test_connection_is_kept_open_between_two_reports(connect: Connect) -> None:
     reader, writer = await connect()
     for seconds in (6, 0):  # uvicorn's own limit is 5 s
         writer.write(b"GET /info HTTP/1.1\r\nHost: localhost\r\n\r\n")

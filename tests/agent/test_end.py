@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
-from asyncdsm.agent.http.serve import END_SECONDS
+from asyncdsm.agent.http.program import END_SECONDS
 from tests.agent.payloads import INTAKE, bucket, payload, point, sketch
 from tests.agent.test_serve import SIGNALS, address, agent
 
@@ -86,20 +86,20 @@ def test_agent_ends_while_its_store_is_busy(tmp_path: Path, signal_: signal.Sign
 
 STUCK = """
 import time
-from asyncdsm.agent.http import serve
+from asyncdsm.agent.http import program
 from asyncdsm.agent.store.store import Store
 Store.close = lambda self: time.sleep(600)
-serve.END_SECONDS = 1.5
-serve.run_agent(serve.Options(), live=False)
+program.END_SECONDS = 1.5
+program.run_agent(program.Options(), live=False)
 """
 
 
 @SIGNALS
-def test_agent_that_does_not_end_by_itself_is_ended_and_says_so(signal_: signal.Signals) -> None:
+def test_agent_that_hangs_is_ended_by_force_with_a_message(signal_: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         address(process)
         process.send_signal(signal_)
         _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (1, "asyncdsm agent: did not end within 1.5 s, and is ended\n")
+    assert (process.returncode, said) == (1, "asyncdsm agent: ended by force, because it did not end within 1.5 s\n")

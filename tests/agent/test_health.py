@@ -15,7 +15,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store import conditions as conditions_module
 from asyncdsm.agent.store.conditions import Conditions
@@ -60,7 +60,7 @@ async def until(client: Client, is_so: Callable[[dict[str, dict[str, Any]]], boo
         return found
 
 
-async def test_full_disk_is_told_until_there_is_room(client: Client, store: Store) -> None:
+async def test_full_disk_is_reported_until_there_is_room(client: Client, store: Store) -> None:
     assert await problems(client) == {}
     await to_thread.run_sync(fill, store)
     large = [payload(bucket(*(point(Hash=hash_) for hash_ in range(n, 200)))) for n in range(4)]
@@ -80,7 +80,7 @@ async def test_full_disk_is_told_until_there_is_room(client: Client, store: Stor
     assert await problems(client) == {}
 
 
-async def test_too_many_pathways_are_told(client: Client) -> None:
+async def test_too_many_pathways_are_reported(client: Client) -> None:
     for first in range(0, 600, 100):
         await client.report(payload(bucket(*(point(Hash=hash_) for hash_ in range(first, first + 100)))))
     found = await problems(client)
@@ -98,7 +98,7 @@ async def forwarding_to(url: str) -> AsyncIterator[Client]:
         yield client
 
 
-async def test_forwarding_that_waits_is_told_until_it_works() -> None:
+async def test_forwarding_that_waits_is_reported_until_it_works() -> None:
     async with listening() as intake:
         port = int(intake.url.rpartition(":")[2])
     async with forwarding_to(intake.url) as client:
@@ -109,7 +109,7 @@ async def test_forwarding_that_waits_is_told_until_it_works() -> None:
             assert await until(client, lambda found: not found) == {}
 
 
-async def test_forwarding_that_drops_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_forwarding_that_drops_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Settings, "max_outbox_bytes", 2 * len(body(1)) + 10)
     async with listening() as intake:
         pass
@@ -120,7 +120,7 @@ async def test_forwarding_that_drops_is_told(monkeypatch: pytest.MonkeyPatch) ->
         assert "too many payloads wait" in found["forward_dropped"]["problem"]
 
 
-async def test_forwarding_that_is_refused_is_told() -> None:
+async def test_forwarding_that_is_refused_is_reported() -> None:
     async with listening() as intake, forwarding_to(intake.url) as client:
         intake.answer = 403
         await client.report(body(1), gzipped=True)
@@ -129,7 +129,7 @@ async def test_forwarding_that_is_refused_is_told() -> None:
         assert "forward" not in found
 
 
-def test_conditions_have_a_beginning_and_an_end() -> None:
+def test_conditions_begin_and_end() -> None:
     clock = Clock()
     conditions, began = Conditions(clock), clock.now
     conditions.note("room", "no room", 3)

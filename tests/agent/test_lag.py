@@ -50,30 +50,30 @@ def behind(backlogs: Mapping[Tags, int]) -> list[int]:
         (2**63 - 1, 0, 2**63),
     ],
 )
-def test_produced_and_committed(produced: int, committed: int, expected: int) -> None:
+def test_lag_is_produced_minus_committed(produced: int, committed: int, expected: int) -> None:
     assert behind({PRODUCED: produced, COMMITTED: committed}) == [expected]
 
 
 @pytest.mark.parametrize(("produced", "watermark", "expected"), [(99, 100, 10), (99, 120, 30), (120, 100, 10)])
-def test_consumers_own_watermark_is_preferred(produced: int, watermark: int, expected: int) -> None:
+def test_watermark_of_the_consumer_is_preferred(produced: int, watermark: int, expected: int) -> None:
     assert behind({PRODUCED: produced, WATERMARK: watermark, COMMITTED: 90}) == [expected]
     assert behind({COMMITTED: 90, WATERMARK: watermark}) == [max(0, watermark - 90)]
 
 
-def test_what_one_partition_says() -> None:
+def test_lag_of_one_partition_has_all_fields() -> None:
     assert to_builtins(lags({PRODUCED: 9, COMMITTED: 4})) == [
         {"group": "g", "topic": "orders", "partition": "0", "cluster_id": None, "behind": 6, "unit": "messages"}
     ]
 
 
-def test_an_end_is_unknown() -> None:
+def test_commit_without_known_end_has_no_lag() -> None:
     assert lags({COMMITTED: 5}) == []
     assert lags({PRODUCED: 5}) == []
     assert lags({tags("rabbitmq_something"): 5, ("no", "names"): 1, (): 0}) == []
 
 
 @pytest.mark.parametrize("none_yet", [-1, -1001])
-def test_no_offset_yet(none_yet: int) -> None:
+def test_negative_offset_counts_as_none(none_yet: int) -> None:
     assert lags({PRODUCED: 5, COMMITTED: none_yet}) == []
     assert lags({PRODUCED: none_yet, COMMITTED: 5}) == []
 
@@ -95,7 +95,7 @@ def test_clusters_groups_and_partitions_are_kept_apart() -> None:
     assert found == {("g", "a", "0"): 10, ("g", "a", "1"): 0, ("g", "b", "0"): 1, ("h", "a", "0"): 100}
 
 
-def test_an_edge_has_the_lag_of_its_own_cluster() -> None:
+def test_edge_has_the_lag_of_its_own_cluster() -> None:
     backlogs = [
         {"Tags": tags(type_, group, cluster=cluster), "Value": value}
         for cluster, ahead in (("a", 10), ("b", 20))
@@ -115,7 +115,7 @@ KEYS = st.builds(tags, TYPES, st.sampled_from(["g", "h"]), partition=st.integers
 
 
 @given(backlogs=st.dictionaries(KEYS, st.integers(-(2**63), 2**64 - 1)))
-def test_never_below_zero(backlogs: dict[Tags, int]) -> None:
+def test_lag_is_never_below_zero(backlogs: dict[Tags, int]) -> None:
     assert all(count >= 0 for count in behind(backlogs))
 
 
@@ -165,7 +165,7 @@ def test_group_that_keeps_up_is_not_behind_whichever_service_reports_first() -> 
         assert set(seen) == {10}, (producer_delay, consumer_delay)
 
 
-def test_group_that_is_behind_is_seen_as_behind() -> None:
+def test_group_that_is_behind_has_lag() -> None:
     clock = Clock()
     for start in range(START, START + 100, 10):
         clock.now = start + 21.0
@@ -195,7 +195,7 @@ def test_group_that_caught_up_after_production_stopped_is_not_behind() -> None:
     assert clock.behind() == [0]
 
 
-def test_watermark_and_commit_of_one_payload_count_though_the_producer_is_ahead() -> None:
+def test_watermark_and_commit_of_one_payload_count_when_producer_is_ahead() -> None:
     clock = Clock()
     clock.now = START + 41.0
     for start in (START, START + 10, START + 20):
@@ -212,7 +212,7 @@ def test_old_watermark_of_a_paused_consumer_does_not_hide_lag() -> None:
     assert clock.behind() == [produced_by(START + 90) + 1 - 200]
 
 
-def test_topic_that_was_made_anew_counts_from_zero() -> None:
+def test_recreated_topic_counts_from_zero() -> None:
     clock = Clock()
     clock.report(START, {PRODUCED: 9_999, COMMITTED: 10_000})
     clock.report(START + 50, {PRODUCED: 49, COMMITTED: 40})
@@ -220,7 +220,7 @@ def test_topic_that_was_made_anew_counts_from_zero() -> None:
     assert clock.behind() == [10]
 
 
-def test_lag_over_time_compares_offsets_of_one_bucket_and_ends_with_the_last_that_both_reported() -> None:
+def test_lag_over_time_ends_with_the_last_bucket_of_both_sides() -> None:
     clock = Clock()
     for start in range(START, START + 60, 10):
         clock.report(start, {PRODUCED: produced_by(start + 10)})
@@ -231,7 +231,7 @@ def test_lag_over_time_compares_offsets_of_one_bucket_and_ends_with_the_last_tha
     assert [point.behind for point in series.points] == [0] * 5
 
 
-def test_lag_at_the_end_of_a_past_span_is_that_of_its_last_bucket() -> None:
+def test_lag_of_a_past_range_is_that_of_its_last_bucket() -> None:
     clock = Clock()
     for start in range(START, START + 60, 10):
         clock.report(start, {PRODUCED: produced_by(start + 10), COMMITTED: 100})

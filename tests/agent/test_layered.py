@@ -91,7 +91,7 @@ def test_links_run_through_no_node(graph: Graph, flow: str) -> None:
 
 
 @given(graphs, flows)
-def test_no_two_links_have_the_same_way(graph: Graph, flow: str) -> None:
+def test_no_two_links_have_the_same_points(graph: Graph, flow: str) -> None:
     ways = [frozenset(points) for points in lay_out_graph(graph, flow).links]
     assert len(set(ways)) == len(ways)
 
@@ -105,7 +105,7 @@ def test_nodes_without_incoming_links_are_in_the_first_layer(graph: Graph, flow:
 
 
 @given(graphs, flows)
-def test_links_that_close_no_cycle_lead_with_the_flow(graph: Graph, flow: str) -> None:
+def test_links_outside_cycles_lead_with_the_flow(graph: Graph, flow: str) -> None:
     layout = lay_out_graph(graph, flow)
     number = {node: at for at, node in enumerate(graph.nodes)}
     links = {(number[link.source], number[link.target]) for link in graph.links}
@@ -115,14 +115,14 @@ def test_links_that_close_no_cycle_lead_with_the_flow(graph: Graph, flow: str) -
 
 
 @given(graphs, flows, st.randoms(use_true_random=False))
-def test_the_order_of_nodes_and_links_makes_no_difference(graph: Graph, flow: str, chance: random.Random) -> None:
+def test_layout_does_not_depend_on_order_of_nodes_and_links(graph: Graph, flow: str, chance: random.Random) -> None:
     nodes, links = chance.sample(graph.nodes, len(graph.nodes)), chance.sample(graph.links, len(graph.links))
     shuffled = Graph(nodes, links, 0, graph.entries)
     assert picture(graph, lay_out_graph(graph, flow)) == picture(shuffled, lay_out_graph(shuffled, flow))
 
 
 @given(pairs, st.frozensets(st.integers(0, 9)))
-def test_turned_links_leave_no_cycle_and_each_closed_one(links: list[Pair], entries: frozenset[int]) -> None:
+def test_reversed_links_leave_no_cycle_and_each_closed_one(links: list[Pair], entries: frozenset[int]) -> None:
     graph = adjacency_of(10, links)
     against = links_against_flow(graph, entries)
     kept = set(graph.pairs()) - against
@@ -149,7 +149,7 @@ def test_cycles_are_cut_where_messages_enter_them(paths: list[str]) -> None:
 
 
 @pytest.mark.parametrize("asking", ["a", "z"])
-def test_request_and_reply_begin_at_the_service_that_asks(asking: str) -> None:
+def test_request_and_reply_begin_at_the_requesting_service(asking: str) -> None:
     maps, answering = MapStore(), {"a": "z", "z": "a"}[asking]
     maps.passed(asking, "out", "requests", parent=0)
     maps.passed(answering, "in", "requests", group="answering")
@@ -161,25 +161,25 @@ def test_request_and_reply_begin_at_the_service_that_asks(asking: str) -> None:
     assert [node.name for node in ranked] == [asking, "requests", answering, "replies"]
 
 
-def test_a_cycle_that_nothing_enters_begins_at_a_service() -> None:
+def test_cycle_without_entry_begins_at_a_service() -> None:
     layout = lay_out_graph(graph_with(named("b>q1>c>q0>b")))
     assert min(layout.nodes, key=lambda node: layer(layout, node)).name == "b"
 
 
-def test_a_link_over_several_layers_is_straight_where_there_is_room() -> None:
+def test_link_over_several_layers_is_straight_where_there_is_room() -> None:
     graph = graph_with(named("a>q1>b>q2>c>q3>d", "a>q3"))
     long = lay_out_graph(graph).links[-1]
     assert len({y for _, y in long[1:-1]}) == 1
 
 
-def test_a_path_becomes_straight_as_far_as_the_vertices_beside_it_allow() -> None:
+def test_path_becomes_straight_as_far_as_its_neighbours_allow() -> None:
     graph, widths = adjacency_of(6, [(0, 1), (1, 2), (2, 3)]), [1.0] * 6
     positions = {0: 0.0, 1: 2.0, 2: 4.0, 3: 6.0, 4: 2.5, 5: 9.0}
     straighten_paths(graph, [[0, 4], [1], [2], [5, 3]], positions, widths)
     assert positions == {0: 1.5, 1: 1.5, 2: 1.5, 3: 10.0, 4: 2.5, 5: 9.0}
 
 
-def test_a_tree_has_no_crossings() -> None:
+def test_tree_has_no_crossings() -> None:
     chance = random.Random(5)
     nodes = [Node("service", "s", "")]
     links = []
@@ -219,7 +219,7 @@ def test_pipelines_have_few_crossings(stages: int, width: int, loops: int, most:
 
 
 @given(graphs, flows)
-def test_labels_are_on_no_node(graph: Graph, flow: str) -> None:
+def test_labels_cover_no_node(graph: Graph, flow: str) -> None:
     assert labels_on_nodes(graph, lay_out_graph(graph, flow)) == []
 
 
@@ -233,7 +233,7 @@ def test_labels_are_on_no_node(graph: Graph, flow: str) -> None:
         (["a>q1", "a>q2", "a>q3", "a>q4", "a>q5"], False),
     ],
 )
-def test_labels_of_small_maps_are_on_nothing_else(paths: list[str], whole: bool, flow: str) -> None:
+def test_labels_of_small_maps_cover_nothing(paths: list[str], whole: bool, flow: str) -> None:
     graph = graph_with(named(*paths))
     layout = lay_out_graph(graph, flow)
     assert (overlapping_labels(layout), labels_on_nodes(graph, layout), labels_on_links(graph, layout)) == (0, [], [])
@@ -241,18 +241,18 @@ def test_labels_of_small_maps_are_on_nothing_else(paths: list[str], whole: bool,
         assert {label.lines for label in layout.labels} == {3}
 
 
-def test_labels_of_links_that_cross_are_not_on_each_other() -> None:
+def test_labels_of_crossing_links_do_not_overlap() -> None:
     readers = [f"{queue}>{service}" for queue in ("q1", "q2") for service in ("a", "b")]
     layout = lay_out_graph(graph_with(named(*readers)))
     assert overlapping_labels(layout) == 0
 
 
-def test_few_labels_of_pipelines_are_on_each_other() -> None:
+def test_few_labels_of_pipelines_overlap() -> None:
     layouts = [lay_out_graph(pipeline(6, 5, 4, seed)) for seed in range(12)]
     assert sum(map(overlapping_labels, layouts)) <= 8  # of 644 labels; in the middle of their links, 38 pairs are
 
 
-def test_one_more_consumer_leaves_the_order_of_the_others() -> None:
+def test_one_more_consumer_keeps_the_order_of_the_others() -> None:
     links = named("a>q1>b>q2>c>q3>d", "a>q4>e>q5>f", "e>q6>g", "b>q7>h")
     before = lay_out_graph(graph_with(links))
     for queue in [node for node in before.nodes if node.kind == "queue"]:
@@ -262,14 +262,14 @@ def test_one_more_consumer_leaves_the_order_of_the_others() -> None:
             assert after.nodes[one] < after.nodes[other]
 
 
-def test_another_part_of_the_map_leaves_a_part_as_it_is() -> None:
+def test_unconnected_part_does_not_change_the_others() -> None:
     alone = lay_out_graph(graph_with(named("b>q1>c>q2>d", "c>q3>e")))
     together = lay_out_graph(graph_with(named("b>q1>c>q2>d", "c>q3>e", "a>q0>z")))
     moved = {(together.nodes[node][0] - x, together.nodes[node][1] - y) for node, (x, y) in alone.nodes.items()}
     assert len(moved) == 1
 
 
-def test_a_link_from_a_node_to_itself_is_drawn() -> None:
+def test_link_from_a_node_to_itself_is_drawn() -> None:
     graph = graph_with(named("a>a", "a>q1"))
     assert faults(graph, lay_out_graph(graph)) == []
 
@@ -296,7 +296,7 @@ def test_two_thousand_links_are_laid_out_in_seconds() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(6, 11)), max_size=20), st.randoms(use_true_random=False))
-def test_crossings_are_counted_as_by_comparing_all_pairs(links: list[Pair], chance: random.Random) -> None:
+def test_crossings_match_a_comparison_of_all_pairs(links: list[Pair], chance: random.Random) -> None:
     above, below = chance.sample(range(6), 6), chance.sample(range(6, 12), 6)
     ends = [(above.index(source), below.index(target)) for source, target in set(links)]
     expected = sum(a < c and b > d for a, b in ends for c, d in ends)
@@ -304,7 +304,7 @@ def test_crossings_are_counted_as_by_comparing_all_pairs(links: list[Pair], chan
 
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(1, 3)), max_size=8))
-def test_the_ascending_fit_is_the_best_one(values: list[tuple[int, int]]) -> None:
+def test_ascending_fit_has_the_least_squared_error(values: list[tuple[int, int]]) -> None:
     def mean(start: int, end: int) -> float:
         part = values[start : end + 1]
         return sum(value * weight for value, weight in part) / sum(weight for _, weight in part)

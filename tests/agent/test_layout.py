@@ -32,7 +32,7 @@ def graph(*links: tuple[Node, Node]) -> Graph:
 CHAIN = [service("a"), queue("b"), service("c"), queue("d"), service("e")]
 
 
-def test_along_the_flow() -> None:
+def test_chain_is_laid_out_along_the_flow() -> None:
     chain = graph(*pairwise(CHAIN))
     right, down = (lay_out_graph(chain, flow) for flow in FLOWS)
     assert [right.nodes[node][0] for node in CHAIN] == sorted({x for x, _ in right.nodes.values()})
@@ -44,28 +44,28 @@ def test_along_the_flow() -> None:
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-def test_a_cycle(flow: str) -> None:
+def test_cycle_is_laid_out_without_faults(flow: str) -> None:
     cycle = graph(*zip(CHAIN[:4], [*CHAIN[1:4], CHAIN[0]], strict=True))
     layout = lay_out_graph(cycle, flow)
     assert faults(cycle, layout) == []
     assert len({points[0] for points in layout.links}) == len(cycle.links)
 
 
-def test_there_and_back_lie_beside_each_other() -> None:
+def test_links_there_and_back_are_drawn_next_to_each_other() -> None:
     both = graph((CHAIN[0], CHAIN[1]), (CHAIN[1], CHAIN[0]), (CHAIN[1], CHAIN[0]))
     layout = lay_out_graph(both)
     assert faults(both, layout) == []
     assert len({frozenset(points) for points in layout.links}) == 3
 
 
-def test_what_is_alone_and_nothing_at_all() -> None:
+def test_graph_without_links_or_nodes_is_laid_out() -> None:
     alone = Graph([service("a"), service("b")], [], 0)
     assert faults(alone, lay_out_graph(alone)) == []
     assert lay_out_graph(Graph([], [], 0)).nodes == {}
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-def test_two_hundred_services(flow: str) -> None:
+def test_two_hundred_services_are_laid_out_without_faults(flow: str) -> None:
     chance = random.Random(7)
     services, queues = [service(f"s{n}") for n in range(200)], [queue(f"q{n}") for n in range(200)]
     pairs = [(chance.choice(services), chance.choice(queues)) for _ in range(1_000)]
@@ -73,12 +73,12 @@ def test_two_hundred_services(flow: str) -> None:
     assert faults(large, lay_out_graph(large, flow)) == []
 
 
-def test_asked_again_it_is_the_same() -> None:
+def test_layout_of_an_equal_graph_is_cached() -> None:
     one, other = (graph((CHAIN[0], CHAIN[1])) for _ in range(2))
     assert lay_out_graph(one) is lay_out_graph(other)
 
 
-def test_curves_are_paths() -> None:
+def test_curve_path_is_valid_svg() -> None:
     assert curve_path([(0, 0), (10, 4)]) == "M0.0 0.0C5.0 0.0 5.0 4.0 10.0 4.0"
     ElementTree.fromstring(f'<path d="{curve_path([(0.123, 4), (5, 6), (7, 8)])}"/>')  # noqa: S314
 
@@ -88,27 +88,27 @@ def edges(shown: Topology) -> set[tuple[str, str, str]]:
     return {(link.source.label, link.target.label, "" if link.edge else "carried") for link in drawn.links}
 
 
-def test_the_graph_of_a_topology() -> None:
+def test_graph_has_a_link_per_edge() -> None:
     maps = MapStore()
     maps.passed("shop", "out", "orders", parent=0)
     maps.passed("billing", "in", "orders", group="billing")
     assert edges(topology(maps.store, 10)) == {("shop", "orders", ""), ("orders", "billing", "")}
 
 
-def test_what_a_broker_carries_on() -> None:
+def test_graph_links_queues_between_which_a_broker_carries_messages() -> None:
     maps = MapStore()
     maps.passed("shop", "out", "fanout", kind="rabbitmq", parent=0)
     maps.passed("billing", "in", "invoices", kind="rabbitmq")
     assert ("fanout", "invoices", "carried") in edges(topology(maps.store, 10))
 
 
-def test_a_queue_without_a_name_is_called_by_its_type() -> None:
+def test_queue_without_name_is_labelled_by_its_type() -> None:
     maps = MapStore()
     maps.passed("shop", "in", "", kind="http", parent=0)
     assert edges(topology(maps.store, 10)) == {("http", "shop", "")}
 
 
-def test_the_busiest_are_drawn() -> None:
+def test_only_the_busiest_links_are_drawn() -> None:
     busiest = [edge_with(f"{n}", service=f"s{n}", queue="q", count=n) for n in range(MOST_LINKS + 5)]
     shown = replace(topology(MapStore().store, 10), edges=busiest)
     drawn = build_graph(shown)
@@ -117,7 +117,7 @@ def test_the_busiest_are_drawn() -> None:
     assert service("s5") in drawn.nodes
 
 
-def test_the_entries_of_a_graph_are_the_sources_of_the_checkpoints_without_a_parent() -> None:
+def test_entries_are_the_sources_of_points_without_parent() -> None:
     maps = MapStore()
     maps.passed("shop", "out", "orders", parent=0)
     maps.passed("billing", "in", "orders", group="billing")

@@ -16,7 +16,7 @@ import asyncdsm
 from asyncdsm import DataStreams, SettingError, Settings
 from asyncdsm._internal import log
 from asyncdsm.agent.http.login import MAX_FORM_BYTES, WRONG
-from asyncdsm.agent.http.serve import RunningAgent, running_agent
+from asyncdsm.agent.http.server import RunningAgent, running_agent
 from asyncdsm.cli.main import main
 from asyncdsm.delivery.exporters.http import request_headers
 from tests.agent.payloads import Client
@@ -62,7 +62,7 @@ async def test_token_in_the_form_opens_the_page(guarded: Client) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], f"{TOKEN}x", f" {TOKEN}", "<script>", "é" * 20])
-async def test_wrong_token_is_told_and_opens_nothing(guarded: Client, token: str) -> None:
+async def test_wrong_token_is_reported_and_opens_nothing(guarded: Client, token: str) -> None:
     for answer in (await posted(guarded, token), await guarded.get("/", params={"token": token}, headers=HTML)):
         assert answer.status_code == 401
         assert "Set-Cookie" not in answer.headers
@@ -87,7 +87,7 @@ async def test_token_with_signs_opens_the_page_by_address_and_form(token: str, s
 
 
 @pytest.mark.parametrize("other", ['a="b c', "[x]=1", "a{b}=1; x", "=", "a=\u00fc", "$Version=1; p=(q)"])
-async def test_cookie_of_another_program_does_not_lock_the_browser_out(guarded: Client, other: str) -> None:
+async def test_cookie_of_another_program_does_not_lock_out_the_browser(guarded: Client, other: str) -> None:
     session = (await posted(guarded, TOKEN)).headers["Set-Cookie"].partition(";")[0]
     guarded.cookies.clear()
     for cookies in (f"{other}; {session}", f"{session}; {other}", f"{other};{session}"):
@@ -95,7 +95,7 @@ async def test_cookie_of_another_program_does_not_lock_the_browser_out(guarded: 
         assert answer.status_code == 200, cookies
 
 
-async def test_form_that_is_no_form_opens_nothing(guarded: Client) -> None:
+async def test_malformed_form_opens_nothing(guarded: Client) -> None:
     for body in (
         b"",
         b"\xff\x00",
@@ -107,7 +107,7 @@ async def test_form_that_is_no_form_opens_nothing(guarded: Client) -> None:
         assert (answer.status_code, WRONG in answer.text) == (401, True)
 
 
-async def test_token_in_the_address_is_taken_out_of_it_each_time(guarded: Client) -> None:
+async def test_token_in_the_address_is_always_removed(guarded: Client) -> None:
     for _ in range(2):  # the second time from a browser that is logged in
         answer = await guarded.get("/", params={"token": TOKEN}, headers=HTML)
         assert (answer.status_code, answer.headers["Location"]) == (303, "/")
@@ -115,7 +115,7 @@ async def test_token_in_the_address_is_taken_out_of_it_each_time(guarded: Client
 
 
 @pytest.mark.parametrize("target", ["//evil.example", "https://evil.example/", "/\\evil.example"])
-async def test_login_leads_nowhere_else(guarded: Client, target: str) -> None:
+async def test_login_redirects_only_to_the_page(guarded: Client, target: str) -> None:
     query = {"token": TOKEN, "next": target, "url": target, "redirect": target}
     answers = [
         await guarded.get("/", params=query, headers=HTML),
@@ -124,7 +124,7 @@ async def test_login_leads_nowhere_else(guarded: Client, target: str) -> None:
     assert [(answer.status_code, answer.headers["Location"]) for answer in answers] == [(303, "/")] * 2
 
 
-async def test_form_of_another_site_is_refused(guarded: Client) -> None:
+async def test_form_of_another_site_is_rejected_with_403(guarded: Client) -> None:
     for headers in (
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
@@ -136,7 +136,7 @@ async def test_form_of_another_site_is_refused(guarded: Client) -> None:
     assert (await posted(guarded, TOKEN, Origin=own)).status_code == 303
 
 
-async def test_link_of_another_site_asks_again_as_the_cookie_is_kept_back(guarded: Client) -> None:
+async def test_link_of_another_site_reloads_because_the_cookie_is_withheld(guarded: Client) -> None:
     link = {**HTML, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     answer = await guarded.get("/", headers=link)
     assert answer.status_code == 401
@@ -146,7 +146,7 @@ async def test_link_of_another_site_asks_again_as_the_cookie_is_kept_back(guarde
     assert "<form" in again.text
 
 
-async def test_form_is_served_under_any_name_but_nothing_else_is(guarded: Client) -> None:
+async def test_only_the_form_is_served_under_any_host_name(guarded: Client) -> None:
     other = {"Host": "agent.example"}
     assert "<form" in (await guarded.get("/", headers={**HTML, **other})).text
     assert (await guarded.get("/api/topology", headers=other)).status_code == 403
@@ -154,13 +154,13 @@ async def test_form_is_served_under_any_name_but_nothing_else_is(guarded: Client
     assert (await guarded.get("/api/topology", headers=other)).status_code == 200
 
 
-async def test_who_is_no_browser_is_told_how_to_get_in(guarded: Client) -> None:
+async def test_client_that_is_not_a_browser_is_told_how_to_authenticate(guarded: Client) -> None:
     for path in ("/", "/api/map"):
         problem = (await guarded.get(path)).json()["error"]["problem"]
         assert all(word in problem for word in ("Authorization: Bearer", "ASYNCDSM_AGENT_TOKEN", "log in"))
 
 
-async def test_token_is_in_no_log(guarded: Client, caplog: pytest.LogCaptureFixture) -> None:
+async def test_token_appears_in_no_log(guarded: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger="uvicorn"):
         for token in (TOKEN, "another-wrong-token"):
             await guarded.get("/", params={"token": token}, headers=HTML)
@@ -175,7 +175,7 @@ async def test_agent_without_a_token_has_no_form(client: Client) -> None:
     assert (await client.post("/", data={"token": TOKEN}, headers=HTML)).status_code == 405
 
 
-def test_help_says_how_to_get_in(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_says_how_to_log_in(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["agent", "--help"])
     said = " ".join(capsys.readouterr().out.split())
@@ -198,7 +198,7 @@ async def deliver(settings: Settings) -> DataStreams:
     return streams
 
 
-async def test_service_shows_the_token_of_the_variable(running: RunningAgent) -> None:
+async def test_service_sends_the_token_of_the_variable(running: RunningAgent) -> None:
     environ = {"DD_SERVICE": "shop", "DD_TRACE_AGENT_URL": running.url, "ASYNCDSM_AGENT_TOKEN": f"{TOKEN}\n"}
     streams = await deliver(Settings.from_environ(environ))
     assert (streams.stats.delivered, streams.stats.dropped) == (1, 0)
@@ -217,7 +217,7 @@ async def test_password_in_the_url_comes_before_the_variable(running: RunningAge
         ("another-token-of-16", "the token that is set is not the one that the agent was started with"),
     ],
 )
-async def test_service_that_is_refused_is_told_what_to_do(
+async def test_refused_service_is_told_what_to_do(
     running: RunningAgent, caplog: pytest.LogCaptureFixture, token: str | None, advice: str
 ) -> None:
     streams = await deliver(Settings(agent_url=running.url, agent_token=token))
@@ -248,7 +248,7 @@ def environ(monkeypatch: pytest.MonkeyPatch, running: RunningAgent) -> pytest.Mo
     return monkeypatch
 
 
-def test_doctor_says_what_is_refused_and_what_to_do(
+def test_doctor_reports_a_refusal_and_what_to_do(
     environ: pytest.MonkeyPatch, running: RunningAgent, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = f"The agent at {running.url} answers, but it refuses what services send: HTTP status 401: "
@@ -268,7 +268,7 @@ def test_doctor_says_what_is_refused_and_what_to_do(
     assert found["settings"]["agent_token"] == {"value": "…", "from": "ASYNCDSM_AGENT_TOKEN"}
 
 
-def test_doctor_says_why_an_agent_does_not_serve_a_name(
+def test_doctor_reports_why_a_host_name_is_not_served(
     environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     known = socket.getaddrinfo
@@ -280,4 +280,6 @@ def test_doctor_says_why_an_agent_does_not_serve_a_name(
         environ.setattr(socket, "getaddrinfo", resolve)
         environ.setenv("DD_TRACE_AGENT_URL", running.url.replace("127.0.0.1", "agent.example"))
         assert main(["doctor"]) == 1
-    assert "HTTP status 403: not a name of this agent; use localhost or an address" in capsys.readouterr().out
+    assert (
+        "HTTP status 403: the host must be localhost, or a name or an address of this agent" in capsys.readouterr().out
+    )

@@ -62,7 +62,7 @@ def written(url: str, format_: str) -> str:
     return done.stdout.decode()
 
 
-def test_five_formats() -> None:
+def test_every_format_shows_the_map_of_an_agent() -> None:
     with agent(store=shop().store) as running:
         texts = {format_: written(running.url, format_) for format_ in FORMATS}
     assert "3 services, 3 queues" in texts["text"]
@@ -84,12 +84,12 @@ def test_five_formats() -> None:
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_no_service_yet(format_: str) -> None:
+def test_every_format_writes_an_empty_map(format_: str) -> None:
     assert FORMATS[format_](topology(MapStore().store, 10))
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
-def test_hostile_names_in_dot_and_mermaid(name: str) -> None:
+def test_hostile_names_are_escaped_in_dot_and_mermaid(name: str) -> None:
     shown = hostile(name)
     for format_, line in (("dot", DOT), ("mermaid", MERMAID)):
         lines = FORMATS[format_](shown).splitlines()
@@ -98,7 +98,7 @@ def test_hostile_names_in_dot_and_mermaid(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
-def test_hostile_names_in_an_image(name: str) -> None:
+def test_hostile_names_are_escaped_in_svg(name: str) -> None:
     drawn = ElementTree.fromstring(FORMATS["svg"](hostile(name)))  # noqa: S314
     assert {element.tag.removeprefix(SVG) for element in drawn.iter()} == {
         "svg",
@@ -117,7 +117,7 @@ def test_hostile_names_in_an_image(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
-def test_hostile_names_in_a_terminal(name: str) -> None:
+def test_hostile_names_are_printable_in_text_and_json(name: str) -> None:
     shown = hostile(name)
     assert all(character.isprintable() for line in FORMATS["text"](shown).split("\n") for character in line)
     written = FORMATS["json"](shown)
@@ -160,11 +160,11 @@ def failed(url: str) -> str:
     return line
 
 
-def test_nobody_there() -> None:
+def test_map_without_agent_fails_with_one_line() -> None:
     assert "does not answer" in failed("http://127.0.0.1:1")
 
 
-def test_a_password_in_the_address_is_not_shown() -> None:
+def test_password_in_the_url_is_not_shown() -> None:
     seen: list[str] = []
     with answering(503, "{}", seen) as url:
         done = map_of("--url", url.replace("//", "//agent:secret@"))
@@ -179,27 +179,28 @@ def test_a_password_in_the_address_is_not_shown() -> None:
         (200, "[]", "is not an asyncdsm agent: its answer is not a map"),
         (200, '{"services": 1, "edges": 2}', "is not an asyncdsm agent: its answer is not a map"),
         (200, "[" * 100_000, "is not an asyncdsm agent: its answer is not a map"),
+        (200, '{"services": [], "edges": [{}]}', "is of another version of asyncdsm than this one"),
         (302, "", "answers with 302"),
         (503, json.dumps({"error": {"problem": "busy\x1b[31m"}}), "answers with 503: busy[31m"),
-        (401, "{}", "asks for its token: give it by --token, or in ASYNCDSM_AGENT_TOKEN"),
+        (401, "{}", "requires its token: give it by --token, or in ASYNCDSM_AGENT_TOKEN"),
     ],
 )
-def test_what_is_no_answer(status: int, body: str, says: str) -> None:
+def test_wrong_answer_is_one_line_on_stderr(status: int, body: str, says: str) -> None:
     with answering(status, body) as url:
         assert says in failed(url)
 
 
-def test_an_answer_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answer_that_is_too_long_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agent_client, "MAX_ANSWER_BYTES", 1_000)
     with (
         answering(200, " " * 1_001) as url,
-        agent_client.client_of(url, None) as client,
+        agent_client.open_client(url, None) as client,
         pytest.raises(agent_client.NoAnswerError, match="more than 1000 bytes"),
     ):
-        agent_client.topology_from(client, 10)
+        agent_client.fetch_topology(client, 10)
 
 
-def test_wrong_token_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_token_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     says = "was started with another token than the one given by --token, in ASYNCDSM_AGENT_TOKEN, or in the URL"
     with answering(401, "{}") as url:
         monkeypatch.setenv("ASYNCDSM_AGENT_TOKEN", "wrong-token-of-16-characters")
@@ -208,7 +209,7 @@ def test_wrong_token_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "wrong-token" not in said
 
 
-def test_the_token() -> None:
+def test_token_is_read_from_option_or_environment() -> None:
     seen: list[str] = []
 
     with answering(401, "{}", seen) as url:
@@ -229,7 +230,7 @@ def test_the_token() -> None:
         ("--format", "png"),
     ],
 )
-def test_wrong_arguments(argument: str, value: str) -> None:
+def test_wrong_arguments_exit_with_2(argument: str, value: str) -> None:
     done = map_of(f"{argument}={value}")
     assert (done.returncode, done.stdout) == (2, b"")
     assert f"argument {argument}: " in done.stderr.decode()

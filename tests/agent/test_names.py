@@ -76,7 +76,7 @@ THREE = [
 ]
 
 
-def test_topic_in_two_clusters_and_a_queue_of_its_name_are_three_nodes() -> None:
+def test_same_name_in_two_clusters_and_another_type_is_three_nodes() -> None:
     map_ = shown(*THREE)
     assert {(queue.type, queue.cluster) for queue in map_.queues} == {
         ("kafka", ONE),
@@ -107,14 +107,14 @@ def test_every_format_tells_environments_apart(format_: str) -> None:
     assert "staging" in written
 
 
-def test_names_stay_short_where_there_is_no_doubt() -> None:
+def test_unambiguous_names_have_no_qualifier() -> None:
     map_ = shown(passed("shop", "out", "events", cluster=ONE, env="prod"))
     assert labels(map_) == {"events"}
     assert labels(map_, "service") == {"shop"}
     assert re.search(r"^shop +→ +events +\d", FORMATS["text"](map_), re.MULTILINE)
 
 
-def test_qualifiers_are_what_differs() -> None:
+def test_qualifiers_are_the_parts_that_differ() -> None:
     nodes = [
         Node("service", "shop", "prod"),
         Node("service", "shop", ""),
@@ -137,12 +137,12 @@ def test_qualifiers_are_what_differs() -> None:
     ]
 
 
-def test_ids_of_nodes_differ_and_links_to_nodes_without_a_cluster_stay_valid() -> None:
+def test_node_ids_differ_by_cluster() -> None:
     nodes = [Node("queue", "events", "kafka", cluster) for cluster in ("", ONE, OTHER)]
     assert len({node.id for node in nodes}) == 3
 
 
-def test_edge_without_a_cluster_id_is_in_the_cluster_of_its_pathway() -> None:
+def test_edge_without_cluster_id_gets_the_cluster_of_its_pathway() -> None:
     map_ = shown(
         passed("js", "out", "events", hashes=(1, 0)),
         passed("billing", "in", "events", cluster=ONE, group="g", hashes=(2, 1)),
@@ -151,7 +151,7 @@ def test_edge_without_a_cluster_id_is_in_the_cluster_of_its_pathway() -> None:
     assert {edge.service: edge.cluster for edge in map_.edges} == {"js": ONE, "billing": ONE, "other": OTHER}
 
 
-def test_edge_without_a_cluster_id_is_in_the_only_cluster_of_its_environment() -> None:
+def test_edge_without_cluster_id_gets_the_only_cluster_of_its_environment() -> None:
     map_ = shown(
         passed("js", "out", "events", env="prod", hashes=(1, 0)),
         passed("billing", "in", "events", cluster=ONE, env="prod", hashes=(2, 7)),
@@ -160,7 +160,7 @@ def test_edge_without_a_cluster_id_is_in_the_only_cluster_of_its_environment() -
     assert [edge.cluster for edge in map_.edges if edge.service == "js"] == [ONE]
 
 
-def test_edge_that_leads_to_two_clusters_is_in_none() -> None:
+def test_edge_that_leads_to_two_clusters_gets_none() -> None:
     map_ = shown(
         passed("js", "out", "events", hashes=(1, 0)),
         passed("a", "in", "events", cluster=ONE, group="g", hashes=(2, 1)),
@@ -170,7 +170,7 @@ def test_edge_that_leads_to_two_clusters_is_in_none() -> None:
     assert len([link for link in build_graph(map_).links if link.edge is None]) == 2  # carried on to both
 
 
-async def test_pathways_and_lag_of_one_cluster_only(client: Client) -> None:
+async def test_pathways_and_lag_can_be_limited_to_one_cluster(client: Client) -> None:
     for body in THREE:
         await client.report(body)
 
@@ -190,7 +190,7 @@ HEBREW, ARABIC = "שירות הזמנות", "خدمة الطلبات"
 
 
 @pytest.mark.parametrize("name", [HEBREW, ARABIC, f"orders-{HEBREW}"])
-def test_name_that_is_written_from_right_to_left_is_isolated(name: str) -> None:
+def test_right_to_left_name_is_isolated(name: str) -> None:
     assert plain_text(name) == f"\u2068{name}\u2069"
     for format_ in ("text", "dot", "svg"):
         assert f"\u2068{name[:8]}" in FORMATS[format_](shown(passed(name, "out", name)))
@@ -203,7 +203,7 @@ def test_isolation_is_closed_where_a_table_cuts_the_name() -> None:
 
 
 @pytest.mark.parametrize("control", ["\u202e", "\u202d", "\u2066", "\u2069", "\u200f", "\u061c", "\x1b", "\u2028"])
-def test_controls_are_replaced(control: str) -> None:
+def test_control_characters_are_replaced(control: str) -> None:
     assert plain_text(f"a{control}b") == "a�b"
     for format_, write in FORMATS.items():
         written = write(shown(passed(f"a{control}b", "out", f"c{control}d", kind=f"e{control}f", env=f"g{control}h")))
@@ -213,7 +213,7 @@ def test_controls_are_replaced(control: str) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"), [("", ""), ("  ", '"  "'), ("x" * 200, "x" * 200), ("x" * 201, "x" * 200 + "…")]
 )
-def test_names_that_are_empty_blank_or_long(name: str, expected: str) -> None:
+def test_empty_blank_and_long_names_are_made_readable(name: str, expected: str) -> None:
     assert plain_text(name) == expected
 
 
@@ -223,7 +223,7 @@ def test_wide_characters_take_two_cells() -> None:
     assert cut_to_cells("x" * 19, 18) == "x" * 17 + "…"
 
 
-def test_map_of_hostile_names_is_json() -> None:
+def test_map_of_hostile_names_is_valid_json() -> None:
     map_ = shown(passed("\u202e<b>", "out", "\u202e</script>"))
     assert labels(map_, "service") == {"�<b>"}
     assert json.loads(encode(draw_map(map_, "right")))

@@ -13,7 +13,7 @@ from schemathesis import Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from asyncdsm.agent.http.openapi import DESCRIPTION, PATHS
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import NOW, Client
 from tests.agent.test_api import edge_id, report, shop
@@ -39,12 +39,12 @@ def url() -> Iterator[str]:
 
 @schema.parametrize()
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_whatever_is_asked(case: Case[Any], url: str) -> None:
+def test_every_request_gets_an_answer_of_the_schema(case: Case[Any], url: str) -> None:
     # What parameters have to do with each other (minutes or from and to, service or queue), OpenAPI cannot say.
     case.call_and_validate(base_url=url, excluded_checks=[positive_data_acceptance])
 
 
-async def test_what_is_described_is_served(client: Client) -> None:
+async def test_every_described_path_is_served(client: Client) -> None:
     answer = await client.get("/api/openapi.json")
     assert answer.json() == DESCRIPTION
     await report(client, "shop", TAGS, 1.0)

@@ -8,6 +8,7 @@ import pytest
 
 from asyncdsm.agent.http.page_routes import FILES, TYPES
 from asyncdsm.agent.store.store import Store
+from asyncdsm.map.levels import stroke_width
 from tests.agent.maps import HOSTILE, MapStore
 from tests.agent.payloads import Client
 
@@ -15,7 +16,7 @@ LOADS = re.compile(r"""(?:src|href|from|import)\s*=?\s*["']([^"']+)["']""")
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
-async def test_every_file_is_served(client: Client) -> None:
+async def test_every_page_file_is_served_with_its_type(client: Client) -> None:
     for name, content in FILES.items():
         response = await client.get(f"/page/{name}")
         assert (response.status_code, response.content) == (200, content)
@@ -24,13 +25,13 @@ async def test_every_file_is_served(client: Client) -> None:
     assert (await client.get("/")).content == FILES["index.html"]
 
 
-def test_what_the_page_loads_is_there() -> None:
+def test_every_file_that_the_page_loads_exists() -> None:
     for name, content in FILES.items():
         for loaded in LOADS.findall(COMMENT.sub("", content.decode())):
             assert loaded.removeprefix("/page/").removeprefix("./") in FILES, f"{name} loads {loaded}"
 
 
-def test_nothing_is_inline_and_nothing_becomes_html() -> None:
+def test_page_has_no_inline_code_and_writes_no_html() -> None:
     index = FILES["index.html"].decode()
     assert re.findall(r"<style|style=|\son\w+=|<script(?![^>]*\ssrc=)", index) == []
     scripts = "\n".join(content.decode() for name, content in FILES.items() if name.endswith(".js"))
@@ -38,13 +39,13 @@ def test_nothing_is_inline_and_nothing_becomes_html() -> None:
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "..%2Fapp.py", "%2e%2e%2fapp.py", "index.html%00.js", "x" * 500])
-async def test_no_other_file(client: Client, name: str) -> None:
+async def test_other_files_are_not_served(client: Client, name: str) -> None:
     response = await client.get(f"/page/{name}")
     assert response.status_code == 404
     assert b"import" not in response.content
 
 
-async def test_the_map(client: Client, store: Store) -> None:
+async def test_map_has_nodes_and_links_for_every_edge(client: Client, store: Store) -> None:
     maps = MapStore(store)
     maps.passed("shop", "out", "orders", parent=0)
     maps.passed("billing", "in", "orders", group="billing")
@@ -60,16 +61,19 @@ async def test_the_map(client: Client, store: Store) -> None:
     assert {link["edge"] for link in right["links"]} == ids
     assert all({link["from"], link["to"]} <= nodes and len(link["points"]) >= 2 for link in right["links"])
     assert "pathways" not in right
+    widths = {edge["id"]: round(stroke_width(edge["present"]["rate"]), 1) for edge in right["edges"]}
+    assert {link["edge"]: link["width"] for link in right["links"]} == widths
+    assert right["levels"] == ["< 1 ms", "1 ms", "10 ms", "100 ms", "1 s", "≥ 10 s"]
 
 
-async def test_wrong_questions(client: Client) -> None:
+async def test_wrong_map_parameters_are_rejected_with_400(client: Client) -> None:
     for query, path in (("flow=up", "flow"), ("minutes=0", "minutes"), ("from=2&to=1", "from")):
         response = await client.get(f"/api/map?{query}")
         assert (response.status_code, response.json()["error"]["path"]) == (400, path)
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
-async def test_names_come_as_they_are(client: Client, store: Store, name: str) -> None:
+async def test_map_has_hostile_names_unchanged(client: Client, store: Store, name: str) -> None:
     MapStore(store).passed(name, "out", name, kind=name, parent=0)
     shown = (await client.get("/api/map")).json()
     assert {node["name"] for node in shown["nodes"]} == {name}

@@ -64,7 +64,7 @@ def test_steady_hop_has_its_median_and_no_change(hop: Hop) -> None:
 
 
 @pytest.mark.parametrize("minutes", [5, 10, 60])
-def test_new_trouble_shows_after_one_bucket_by_its_tail_and_then_by_its_median(hop: Hop, minutes: int) -> None:
+def test_slow_messages_show_in_tail_after_one_bucket_then_in_median(hop: Hop, minutes: int) -> None:
     hop.passed(*[FAST] * 54, SLOW)
     assert hop.present(minutes).level == 4
     assert (hop.present(minutes).label, hop.present(minutes).tail) == ("4.98 ms", "29.8 s")
@@ -75,7 +75,7 @@ def test_new_trouble_shows_after_one_bucket_by_its_tail_and_then_by_its_median(h
     assert present.before == pytest.approx(0.005, rel=0.01)
 
 
-def test_trouble_that_is_over_does_not_show_after_two_buckets(hop: Hop) -> None:
+def test_past_slowness_is_gone_after_two_buckets(hop: Hop) -> None:
     hop.passed(*[FAST] * 20, *[SLOW] * 30, FAST, FAST)
     present = hop.present()
     assert (present.level, present.label, present.state) == (1, "4.98 ms", "faster")
@@ -83,25 +83,25 @@ def test_trouble_that_is_over_does_not_show_after_two_buckets(hop: Hop) -> None:
     assert present.before == pytest.approx(30, rel=0.01)
 
 
-def test_tail_alone_shows(hop: Hop) -> None:
+def test_slow_tail_alone_raises_the_level(hop: Hop) -> None:
     hop.passed(*[FAST] * 40, *[[*FAST[:45], *SLOW[:5]]] * 6)
     present = hop.present()
     assert (present.level, present.label, present.tail) == (4, "4.98 ms", "29.8 s")
     assert present.state == "slower"
 
 
-def test_one_slow_message_among_fifty_a_bucket_does_not_color_the_hop(hop: Hop) -> None:
+def test_one_slow_message_in_fifty_does_not_raise_the_level(hop: Hop) -> None:
     hop.passed(*[FAST] * 30, [*FAST, 30.0], *[FAST] * 3)
     assert hop.present().level == 1
     assert hop.present().state == "steady"
 
 
-def test_change_of_long_ago_is_not_told(hop: Hop) -> None:
+def test_change_of_long_ago_is_not_reported(hop: Hop) -> None:
     hop.passed(*[FAST] * 10, *[SLOW] * 80)
     assert (hop.present().level, hop.present().state) == (5, "steady")
 
 
-def test_hop_that_nothing_passes_is_idle_since_its_last_bucket(hop: Hop) -> None:
+def test_hop_without_messages_is_idle_since_its_last_bucket(hop: Hop) -> None:
     hop.passed(*[SLOW] * 10)
     hop.now += 100
     present = hop.present()
@@ -111,7 +111,7 @@ def test_hop_that_nothing_passes_is_idle_since_its_last_bucket(hop: Hop) -> None
     assert (hop.present(60).state, hop.present(60).since) == ("idle", None)
 
 
-def test_rate_is_that_of_the_time_that_was_reported(hop: Hop) -> None:
+def test_rate_covers_only_the_time_that_was_reported(hop: Hop) -> None:
     hop.passed(FAST, FAST)
     assert hop.present().rate == pytest.approx(5.0)
     hop.passed(*[FAST] * 20)
@@ -120,7 +120,7 @@ def test_rate_is_that_of_the_time_that_was_reported(hop: Hop) -> None:
         assert hop.present().rate == pytest.approx(5.0)
 
 
-def test_past_range_has_the_present_of_its_end(hop: Hop) -> None:
+def test_past_range_has_the_state_at_its_end(hop: Hop) -> None:
     hop.passed(*[FAST] * 20, *[SLOW] * 20, *[FAST] * 20)
     (edge,) = topology_of(hop.store, TimeRange(START, START + 400.0)).edges
     assert (edge.present.level, edge.present.since) == (5, START + 200)
@@ -133,7 +133,7 @@ def test_range_in_the_future_is_empty(hop: Hop) -> None:
     assert (shown.minutes, shown.edges) == (0, [])
 
 
-def test_figures_of_the_range_stay(hop: Hop) -> None:
+def test_figures_of_the_range_do_not_change_with_the_state(hop: Hop) -> None:
     hop.passed(*[FAST] * 50, *[SLOW] * 6)
     (edge,) = topology(hop.store, 10).edges
     assert edge.edge_latency.p50 == pytest.approx(0.005, rel=0.01)
@@ -147,7 +147,7 @@ def test_point_without_latencies_is_idle(hop: Hop) -> None:
 
 
 @pytest.mark.parametrize(("format_", "says"), [("text", "29.8 s"), ("dot", "29.8 s"), ("mermaid", "29.8 s")])
-def test_every_format_shows_the_present_and_since_when(hop: Hop, format_: str, says: str) -> None:
+def test_every_format_shows_the_state_and_since_when(hop: Hop, format_: str, says: str) -> None:
     hop.passed(*[FAST] * 50, *[SLOW] * 6)
     written = FORMATS[format_](topology(hop.store, 10))
     assert says in written
@@ -155,7 +155,7 @@ def test_every_format_shows_the_present_and_since_when(hop: Hop, format_: str, s
     assert ("slower " if format_ == "text" else "slower since ") in written
 
 
-def test_image_has_the_color_of_the_present(hop: Hop) -> None:
+def test_image_has_the_colour_of_the_current_level(hop: Hop) -> None:
     hop.passed(*[FAST] * 50, *[SLOW] * 6)
     assert 'class="link warm5"' in FORMATS["svg"](topology(hop.store, 10))
 
@@ -180,12 +180,12 @@ def slots(slownesses: Iterable[float]) -> list[Slot]:
         ([1e-6, 1e-6, 5e-4, 5e-4], None),  # all below a millisecond
     ],
 )
-def test_last_change(slownesses: list[float], since: int | None) -> None:
+def test_last_change_is_where_two_slots_agree(slownesses: list[float], since: int | None) -> None:
     change = last_change(slots(slownesses))
     assert (change and change.since) == since
 
 
-def test_change_tells_what_was_before() -> None:
+def test_change_has_the_median_before() -> None:
     assert last_change(slots([5.0, 0.1, 0.1, 0.1, 9.0, 9.0])) == Change(40, 0.1, 0.1)
 
 
@@ -224,5 +224,5 @@ def test_hop_whose_every_third_bucket_is_slow_is_never_faster(hop: Hop) -> None:
         (1e9, 1e9, 5),
     ],
 )
-def test_level(p50: float, p99: float, level: int) -> None:
+def test_level_rises_with_each_power_of_ten(p50: float, p99: float, level: int) -> None:
     assert level_of(slowness_of(p50, p99)) == level

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import INTAKE, MSGPACK, bucket, payload, point
@@ -64,7 +64,7 @@ def refused(*arguments: str) -> tuple[int, str]:
 
 
 @SIGNALS
-def test_from_the_start_to_the_end(signal_: signal.Signals) -> None:
+def test_agent_starts_answers_and_ends_on_signal(signal_: signal.Signals) -> None:
     with agent() as process:
         url = address(process)
         assert urlsplit(url).hostname == "127.0.0.1"
@@ -77,7 +77,7 @@ def test_from_the_start_to_the_end(signal_: signal.Signals) -> None:
 
 
 @SIGNALS
-def test_a_request_without_an_end_does_not_keep_the_agent(signal_: signal.Signals) -> None:
+def test_unfinished_request_does_not_keep_the_agent_running(signal_: signal.Signals) -> None:
     with agent() as process:
         parts = urlsplit(address(process))
         with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5) as client:
@@ -91,7 +91,7 @@ def test_a_request_without_an_end_does_not_keep_the_agent(signal_: signal.Signal
             assert monotonic() - began < 5
 
 
-def test_on_ipv6() -> None:
+def test_agent_listens_on_ipv6() -> None:
     with agent("--host", "::1") as process:
         url = address(process)
         assert url.startswith("http://[::1]:")
@@ -100,7 +100,7 @@ def test_on_ipv6() -> None:
 
 
 @SIGNALS
-def test_the_live_table(signal_: signal.Signals) -> None:
+def test_live_table_is_shown_until_a_signal(signal_: signal.Signals) -> None:
     master, terminal = pty.openpty()
     try:
         with agent(stdout=terminal) as process:
@@ -117,7 +117,7 @@ def test_the_live_table(signal_: signal.Signals) -> None:
         os.close(terminal)
 
 
-def test_a_file_is_there_after_a_kill(tmp_path: Path) -> None:
+def test_store_file_survives_a_kill(tmp_path: Path) -> None:
     path, counts = tmp_path / "dsm.db", list[int]()
     for _ in range(3):
         with agent("--store", str(path), "--keep", "2d") as process, httpx2.Client(base_url=address(process)) as client:
@@ -128,7 +128,7 @@ def test_a_file_is_there_after_a_kill(tmp_path: Path) -> None:
     assert counts == [1, 2, 3]
 
 
-def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
+def test_unusable_store_file_is_one_line_on_stderr(tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_text("no database\n" * 1000)
     code, said = refused("--store", str(path), "--port", "0")
@@ -140,7 +140,7 @@ def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
     assert "another agent has it open" in said
 
 
-def test_file_that_another_program_has_locked_is_named(tmp_path: Path) -> None:
+def test_locked_store_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "dsm.db"
     with closing(Store(path, decode=read_report)):  # without a forwarder, and so without its table
         pass
@@ -151,13 +151,13 @@ def test_file_that_another_program_has_locked_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", ["7", "0d", "x", "-1d", "10m", "367d", ""])
-def test_what_is_no_time_to_keep(keep: str) -> None:
+def test_wrong_keep_time_exits_with_2(keep: str) -> None:
     code, said = refused(f"--keep={keep}")
     assert code == 2
     assert said.splitlines()[-1].endswith(f"must be a duration from 1h to 366d, such as 36h or 7d, got {keep!r}")
 
 
-def test_a_port_that_is_taken() -> None:
+def test_port_in_use_is_one_line_on_stderr() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -169,7 +169,7 @@ def test_a_port_that_is_taken() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.org"])  # noqa: S104
-def test_other_machines_are_not_served(host: str) -> None:
+def test_public_host_without_token_is_not_served(host: str) -> None:
     code, said = refused("--host", host, "--port", "0")
     assert code == 1
     assert said.startswith(f"asyncdsm agent: cannot listen on {host} port 0: ")
@@ -177,13 +177,13 @@ def test_other_machines_are_not_served(host: str) -> None:
 
 
 @pytest.mark.parametrize("port", ["65536", "-1", "http"])
-def test_what_is_no_port(port: str) -> None:
+def test_wrong_port_exits_with_2(port: str) -> None:
     code, said = refused(f"--port={port}")
     assert code == 2
     assert said.splitlines()[-1].endswith(f"must be a port from 0 to 65535, got {port!r}")
 
 
-async def test_inside_another_program() -> None:
+async def test_agent_runs_inside_another_program() -> None:
     async with running_agent() as one, running_agent("localhost") as other:
         assert one.url != other.url
         async with httpx2.AsyncClient() as client:
@@ -191,14 +191,14 @@ async def test_inside_another_program() -> None:
         assert (one.store.payloads, other.store.payloads) == (1, 0)
 
 
-async def test_over_before_it_began() -> None:
+async def test_port_is_closed_after_the_block() -> None:
     async with running_agent() as agent:
         pass
     with pytest.raises(OSError, match="Connect"):
         await asyncio.open_connection("127.0.0.1", urlsplit(agent.url).port)
 
 
-async def test_the_port_of_another_agent() -> None:
+async def test_port_of_another_agent_is_rejected() -> None:
     async with running_agent() as agent:
         with pytest.raises(OSError, match="in use"):
             async with running_agent(port=urlsplit(agent.url).port or 0):
@@ -207,7 +207,7 @@ async def test_the_port_of_another_agent() -> None:
             assert (await client.get(f"{agent.url}/info")).status_code == 200
 
 
-async def test_answers_are_not_held_back() -> None:
+async def test_answers_are_sent_without_delay() -> None:
     """Without TCP_NODELAY, every answer but the first on a connection takes 40 ms."""
     async with running_agent() as agent, httpx2.AsyncClient(base_url=agent.url) as client:
         began = monotonic()

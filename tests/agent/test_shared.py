@@ -12,9 +12,8 @@ from typing import Any
 import anyio
 import pytest
 
-import asyncdsm.agent.http.app
-from asyncdsm.agent.http import shared_answers
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http import query_endpoints, shared_answers
+from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.http.shared_answers import SharedAnswers
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology_of
@@ -71,7 +70,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
                 running[0] -= 1
 
     with monkeypatch.context() as patched:
-        patched.setattr(asyncdsm.agent.http.app, "topology_of", counted)
+        patched.setattr(query_endpoints, "topology_of", counted)
         yield seen
 
 
@@ -93,20 +92,20 @@ async def test_one_answer_is_computed_at_a_time(client: Client, monkeypatch: pyt
         assert seen == [1] * 10
 
 
-async def test_what_was_reported_is_seen_at_once(client: Client) -> None:
+async def test_new_payload_shows_at_once(client: Client) -> None:
     for number in range(5):
         await client.report(payload(bucket(point()), Service=f"s{number}"))
         shown = await client.topology()
         assert len(shown["services"]) == 2 + number
 
 
-async def test_time_that_passes_is_seen(client: Client, clock: Clock) -> None:
+async def test_answer_is_recomputed_as_time_passes(client: Client, clock: Clock) -> None:
     assert (await client.topology())["edges"][0]["present"]["state"] == "steady"
     clock.now += 120
     assert (await client.topology())["edges"][0]["present"]["state"] == "idle"
 
 
-async def test_costly_answer_is_given_again_for_a_while_though_there_is_news(
+async def test_costly_answer_is_reused_for_a_while_despite_new_payloads(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_answers, "PAUSES", 1_000)

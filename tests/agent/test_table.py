@@ -70,7 +70,7 @@ SHOP = [
 
 
 @pytest.mark.parametrize("width", [80, 160])
-def test_widths(width: int) -> None:
+def test_table_fits_the_width(width: int) -> None:
     lines = drawn(shown(*SHOP), width)
     assert all(cell_len(line) <= width for line in lines)
     title, head, rule, *rows, caption = lines
@@ -97,7 +97,7 @@ def test_widths(width: int) -> None:
     assert rows[2].split()[-4 - 2 * len(way) :] == ["9.04", "s", "9.04", "s", *["17.9", "s"] * len(way)]
 
 
-def test_numbers_stay_whole_where_there_is_no_room() -> None:
+def test_numbers_are_never_cut() -> None:
     topology = shown(edge("s" * 40, 0.123, "q" * 40, "g" * 40))
     busy = replace(topology.edges[0], lag=1_234_567, present=replace(topology.edges[0].present, rate=12_345.67))
     (row,) = drawn(replace(topology, edges=[busy]), 80)[3:-1]
@@ -129,17 +129,17 @@ def test_one_service_and_one_queue_are_singular() -> None:
     assert drawn(shown(edge("shop", 1)))[0].strip() == "1 service, 1 queue"
 
 
-def test_names_are_whole_where_there_is_room() -> None:
+def test_names_are_not_cut_where_there_is_room() -> None:
     (row,) = drawn(shown(edge("payment-and-billing-service", 1, "orders.created.events.v1", "group-of-billing")))[3:-1]
     assert row.split()[:4] == ["payment-and-billing-service", "←", "orders.created.events.v1", "group-of-billing"]
 
 
 @pytest.mark.parametrize("width", [20, 80, 160])
-def test_nothing_yet(width: int) -> None:
+def test_empty_topology_is_an_empty_table(width: int) -> None:
     assert drawn(shown(), width)[0].strip()[:10] == "0 services"
 
 
-def test_the_slowest_hop_stands_out() -> None:
+def test_slowest_hop_is_bold_red() -> None:
     topology = shown(*SHOP, edge("fast", 1e-6))
     bold = [line for line in drawn(topology, color=True) if BOLD_RED in line]
     assert len(bold) == 1
@@ -163,7 +163,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 @pytest.mark.parametrize("width", [80, 160])
-def test_hostile_names_do_nothing(name: str, width: int) -> None:
+def test_hostile_names_are_printable(name: str, width: int) -> None:
     ordinary = len(drawn(shown(edge("a", 1, "b", "c")), width))
     lines = drawn(shown(edge(name, 1, name, name)), width)
     assert len(lines) == ordinary
@@ -171,12 +171,12 @@ def test_hostile_names_do_nothing(name: str, width: int) -> None:
     assert all(character.isprintable() for line in lines for character in line)
 
 
-def test_markup_is_shown_as_it_is() -> None:
+def test_markup_in_names_is_shown_literally() -> None:
     assert any("[red]red[/red]" in line for line in drawn(shown(edge("[red]red[/red]", 1))))
     assert any(":smile:" in line for line in drawn(shown(edge(":smile:", 1))))
 
 
-def test_no_escape_of_a_name_gets_into_a_colored_table() -> None:
+def test_escape_sequences_in_names_are_replaced_in_a_coloured_table() -> None:
     colored = "\n".join(drawn(shown(edge("\x1b[32mgreen", 1)), color=True))
     assert "\x1b[32m" not in colored
     assert "�[32mgreen" in colored
@@ -205,5 +205,5 @@ def test_long_names_are_cut() -> None:
         (25_200.0, "7 h"),
     ],
 )
-def test_duration(seconds: float | None, text: str) -> None:
+def test_duration_has_three_digits_and_a_unit(seconds: float | None, text: str) -> None:
     assert duration_cell(seconds) == Text(text)

@@ -22,7 +22,7 @@ import pytest
 from rich.console import Console
 
 from asyncdsm.agent.queries.topology import topology
-from asyncdsm.cli.top import page
+from asyncdsm.cli.top import draw_page
 from tests.agent.maps import HOSTILE, MapStore
 from tests.agent.running import agent
 
@@ -80,7 +80,7 @@ def shop() -> MapStore:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_live_to_the_end(number: signal.Signals) -> None:
+def test_top_follows_the_map_until_a_signal(number: signal.Signals) -> None:
     maps = shop()
     with agent(store=maps.store) as running, top("--url", running.url) as terminal:
         terminal.wait_for("2 services, 1 queue")
@@ -91,39 +91,39 @@ def test_live_to_the_end(number: signal.Signals) -> None:
     assert "Traceback" not in terminal.seen
 
 
-def test_an_agent_that_goes_away_and_comes_back() -> None:
+def test_top_waits_for_an_agent_that_comes_back() -> None:
     maps = shop()
     with agent(store=maps.store) as running:
         port = urlsplit(running.url).port or 0
         terminal = Terminal("--url", running.url)
         terminal.wait_for("2 services")
     with closing(terminal):
-        terminal.wait_for("what you see is of")
+        terminal.wait_for("the map is from")
         with agent(port=port, store=maps.store):
             terminal.wait_for(f"http://127.0.0.1:{port} · ")
             assert terminal.end(signal.SIGINT) == 0
 
 
-def test_no_agent_from_the_start() -> None:
+def test_top_without_agent_fails_with_one_line() -> None:
     with top("--url", "http://127.0.0.1:1") as terminal:
         terminal.wait_for("asyncdsm top: the agent at http://127.0.0.1:1 does not answer")
         assert terminal.process.wait(SECONDS) == 1
 
 
-def test_without_a_terminal() -> None:
+def test_top_without_terminal_exits_with_1() -> None:
     done = subprocess.run(TOP, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "is no terminal; asyncdsm map" in done.stderr
+    assert "is not a terminal; asyncdsm map" in done.stderr
 
 
 def drawn(maps: MapStore, height: int = 40, problem: str = "") -> list[str]:
     console = Console(file=StringIO(), width=120, height=height, color_system=None, legacy_windows=False)
-    console.print(page(topology(maps.store, 10), "http://agent", problem, "12:00:00", height))
+    console.print(draw_page(topology(maps.store, 10), "http://agent", problem, "12:00:00", height))
     assert isinstance(console.file, StringIO)
     return console.file.getvalue().split("\n")
 
 
-def test_what_has_no_room_is_counted() -> None:
+def test_hops_without_room_are_counted() -> None:
     maps = MapStore()
     for number in range(50):
         maps.passed(f"service-{number}", "out", "orders", seconds=[number + 1.0])
@@ -133,12 +133,12 @@ def test_what_has_no_room_is_counted() -> None:
     assert any(re.match(r"and 3\d faster hops", line) for line in lines)
 
 
-def test_old_numbers_say_so() -> None:
-    assert "gone; what you see is of 12:00:00" in drawn(shop(), problem="gone")[0]
+def test_outdated_map_is_marked() -> None:
+    assert "gone; the map is from 12:00:00" in drawn(shop(), problem="gone")[0]
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
-def test_hostile_names(name: str) -> None:
+def test_hostile_names_are_printable(name: str) -> None:
     maps = MapStore()
     maps.passed(name, "in", name, group=name, parent=0)
     assert all(character.isprintable() for line in drawn(maps) for character in line)

@@ -29,7 +29,7 @@ def consumed(aggregator: Aggregator) -> None:
         aggregator.record_offset(tags, offset)
 
 
-async def test_ours_is_shown(client: Client) -> None:
+async def test_payloads_of_asyncdsm_become_a_topology(client: Client) -> None:
     for body in [*ours(produced, "shop", "prod"), *ours(consumed, "bill")]:
         response = await client.report(body, gzipped=True)
         assert (response.status_code, response.json()) == (202, {"acknowledged": True})
@@ -53,7 +53,7 @@ async def test_ours_is_shown(client: Client) -> None:
     assert [(partition["partition"], partition["behind"]) for partition in shown["lag"]] == [("0", 10), ("1", 5)]
 
 
-async def test_hashes_are_text(client: Client) -> None:
+async def test_hashes_are_decimal_strings(client: Client) -> None:
     hashes = list[int]()
     for body in ours(lambda aggregator: hashes.append(passed(aggregator, IN, [0.1], parent=2**64 - 1))):
         await client.report(body, gzipped=True)
@@ -63,7 +63,7 @@ async def test_hashes_are_text(client: Client) -> None:
 
 @pytest.mark.parametrize("path", ["/v0.1/pipeline_stats", "/api/v0.1/pipeline_stats"])
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-async def test_both_addresses_of_the_intake(client: Client, method: str, path: str) -> None:
+async def test_both_intake_paths_accept_payloads(client: Client, method: str, path: str) -> None:
     headers = {"Content-Type": "application/msgpack"}
     response = await client.request(method, path, content=payload(bucket(point())), headers=headers)
     assert response.status_code == 202
@@ -79,7 +79,7 @@ FOREIGN: dict[str, dict[str, Any] | bytes] = {
 
 
 @pytest.mark.parametrize("written", FOREIGN.values(), ids=FOREIGN.keys())
-async def test_points_of_other_tracers(client: Client, written: dict[str, Any]) -> None:
+async def test_points_of_other_tracers_are_read(client: Client, written: dict[str, Any]) -> None:
     extra = {"ProductMask": 1, "ProcessTags": ["a:b"], "Version": None}
     response = await client.report(payload(bucket(written, Backlogs=None, Transactions=b"x"), **extra))
     assert response.status_code == 202, response.text
@@ -89,30 +89,31 @@ async def test_points_of_other_tracers(client: Client, written: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("buckets", [None, [], [bucket(Stats=None, Backlogs=None)]])
-async def test_payloads_with_nothing_in_them(client: Client, buckets: list[Any] | None) -> None:
+async def test_empty_payload_shows_the_service_only(client: Client, buckets: list[Any] | None) -> None:
     assert (await client.report(payload(Stats=buckets))).status_code == 202
     shown = await client.topology()
     assert [service["name"] for service in shown["services"]] == ["foreign"]
     assert shown["edges"] == []
 
 
-async def test_what_counts_the_same_messages_again_is_left_out(client: Client) -> None:
+async def test_points_of_type_origin_are_left_out(client: Client) -> None:
     points = point(TimestampType="current"), point(TimestampType="origin")
     await client.report(payload(bucket(points[0]), bucket(points[1])))
     assert [edge["count"] for edge in (await client.topology())["edges"]] == [4]
 
 
-async def test_services_with_too_many_pathways_are_marked(client: Client) -> None:
-    for name, pathways in (("many", MOST_PATHWAYS + 1), ("most", MOST_PATHWAYS)):
+async def test_service_with_too_many_pathways_is_marked(client: Client) -> None:
+    for name, pathways in (("few", MOST_PATHWAYS // 2), ("many", MOST_PATHWAYS + 1), ("most", MOST_PATHWAYS)):
         await client.report(payload(bucket(*(point(Hash=hash_) for hash_ in range(pathways))), Service=name))
     services = (await client.topology())["services"]
-    assert [(service["pathways"], service["too_many_pathways"]) for service in services] == [
-        (MOST_PATHWAYS + 1, True),
-        (MOST_PATHWAYS, False),
+    assert [(row["pathways"], row["many_pathways"], row["too_many_pathways"]) for row in services] == [
+        (MOST_PATHWAYS // 2, False, False),
+        (MOST_PATHWAYS + 1, True, True),
+        (MOST_PATHWAYS, True, False),
     ]
 
 
-async def test_what_else_a_tracer_asks_for(client: Client) -> None:
+async def test_other_tracer_endpoints_are_answered(client: Client) -> None:
     assert "/v0.1/pipeline_stats" in (await client.get("/info")).json()["endpoints"]
     for path in ("/v0.4/traces", "/v0.6/stats", "/telemetry/proxy/api/v2/apmtelemetry"):
         assert (await client.post(path, content=b"anything")).json() == {}

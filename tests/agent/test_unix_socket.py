@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import httpx2
 import pytest
 
-from asyncdsm.agent.http.serve import RunningAgent
+from asyncdsm.agent.http.server import RunningAgent
 from asyncdsm.errors import UnixSocketError
 from tests.agent.payloads import INTAKE, MSGPACK, bucket, payload, point
 from tests.agent.running import agent as running_agent
@@ -42,7 +42,7 @@ def services(running: RunningAgent) -> list[str]:
     return [service["name"] for service in topology["services"]]
 
 
-def test_port_and_socket_are_served_at_once(path: Path) -> None:
+def test_port_and_socket_are_served_together(path: Path) -> None:
     with running_agent(unix_socket=path) as running, at(path) as local:
         assert local.post(INTAKE, content=BODY, headers=MSGPACK).status_code == 202
         assert local.get("/api/health").json()["payloads"] == 1
@@ -50,20 +50,20 @@ def test_port_and_socket_are_served_at_once(path: Path) -> None:
     assert not path.exists()
 
 
-def test_every_user_may_connect(path: Path) -> None:
+def test_socket_is_open_to_every_user(path: Path) -> None:
     with running_agent(unix_socket=path):
         mode = path.stat().st_mode
         assert stat.S_ISSOCK(mode)
         assert stat.S_IMODE(mode) == 0o666
 
 
-def test_token_is_asked_for_at_the_socket_too(path: Path) -> None:
+def test_socket_requires_the_token_too(path: Path) -> None:
     with running_agent(unix_socket=path, token="a-token-for-the-tests") as running, at(path) as local:  # noqa: S106
         assert local.get("/api/topology").status_code == 401
         assert running.store.payloads == 0
 
 
-def test_socket_that_a_killed_agent_left_is_replaced(path: Path) -> None:
+def test_socket_of_a_killed_agent_is_replaced(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
     with running_agent(unix_socket=path), at(path) as local:
@@ -71,21 +71,24 @@ def test_socket_that_a_killed_agent_left_is_replaced(path: Path) -> None:
     assert not path.exists()
 
 
-def test_socket_of_another_agent_is_left_alone(path: Path) -> None:
+def test_socket_of_another_agent_is_not_replaced(path: Path) -> None:
     with running_agent(unix_socket=path), at(path) as local:
         with pytest.raises(UnixSocketError, match="another program listens there"), running_agent(unix_socket=path):
             raise AssertionError("two agents at one socket")
         assert local.get("/info").status_code == 200
 
 
-def test_file_of_another_kind_is_left_alone(path: Path) -> None:
+def test_file_that_is_not_a_socket_is_not_replaced(path: Path) -> None:
     path.write_text("mine")
-    with pytest.raises(UnixSocketError, match="a file of another kind"), running_agent(unix_socket=path):
+    with (
+        pytest.raises(UnixSocketError, match="a file that is not a socket"),
+        running_agent(unix_socket=path),
+    ):
         raise AssertionError("a socket in place of a file")
     assert path.read_text() == "mine"
 
 
-def test_socket_that_somebody_replaced_is_not_removed(path: Path) -> None:
+def test_replaced_socket_is_not_removed(path: Path) -> None:
     with running_agent(unix_socket=path), socket.socket(socket.AF_UNIX) as other:
         path.unlink()
         other.bind(str(path))
@@ -95,13 +98,13 @@ def test_socket_that_somebody_replaced_is_not_removed(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "problem"), [("none/apm.socket", "No such file or directory"), ("x" * 120, "AF_UNIX path too long")]
 )
-def test_path_that_cannot_be_used_is_told_in_one_line(path: Path, name: str, problem: str) -> None:
+def test_unusable_socket_path_is_one_line_on_stderr(path: Path, name: str, problem: str) -> None:
     wrong = path.parent / name
     code, said = refused("--port", "0", "--unix-socket", str(wrong))
     assert (code, said) == (1, f"asyncdsm agent: cannot listen on the Unix socket {wrong}: {problem}\n")
 
 
-def test_program_says_where_it_listens_and_cleans_up(path: Path) -> None:
+def test_program_prints_the_socket_and_removes_it(path: Path) -> None:
     with agent("--unix-socket", str(path)) as process:
         assert httpx2.get(f"{address(process)}/info").status_code == 200
         assert process.stdout is not None

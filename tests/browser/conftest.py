@@ -13,7 +13,7 @@ from anyio.streams.text import TextReceiveStream
 from blockbuster import BlockBuster
 from playwright.async_api import Browser, async_playwright
 
-from asyncdsm.agent.http.serve import RunningAgent, running_agent
+from asyncdsm.agent.http.server import RunningAgent, running_agent
 from tests.browser.shop import Shop
 
 CHROMIUM = "/usr/bin/chromium"

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http.server import running_agent
 from tests.agent.maps import MapStore, now
 from tests.browser.map_page import node_button, open_page
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from asyncdsm.agent.http.serve import RunningAgent
+from asyncdsm.agent.http.server import RunningAgent
 from tests.browser.map_page import hop_button, node_button, open_page, panel_heading
 from tests.browser.shop import Shop
 

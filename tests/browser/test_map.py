@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import Browser, expect
 
-from asyncdsm.agent.http.serve import RunningAgent
+from asyncdsm.agent.http.server import RunningAgent
 from tests.agent.maps import HOSTILE
 from tests.browser.map_page import DESKTOP, PHONE, node_button, open_page, panel_heading
 from tests.browser.shop import Shop

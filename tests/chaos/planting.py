@@ -57,7 +57,7 @@ GUARDS = {
     "asyncdsm_kombu.consume.record_delivery",
     "asyncdsm_kombu.transports._is_channel_followed",
     "asyncdsm_kombu.transports.suppress_client_produce",
-    "asyncdsm_kombu.produce.Publishing.finish",
+    "asyncdsm_kombu.produce.Publishing.finish_publishing",
     "asyncdsm_aio_pika.client._look_up_method",
     "asyncdsm_aio_pika.consume._clear_current",
     "asyncdsm_aio_pika.consume.record_delivery",

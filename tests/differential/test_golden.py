@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from anyio import to_thread
 
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http.server import running_agent
 from tests.differential.process import run
 
 

@@ -14,7 +14,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from asyncdsm import Pathway
-from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.http.server import running_agent
 from asyncdsm.core.pathway import HEADER
 from tests.brokers.kafka import Kafka
 from tests.brokers.process import free_port

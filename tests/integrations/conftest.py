@@ -24,6 +24,6 @@ def name() -> Callable[[], str]:
 
 @pytest.fixture(scope="module")
 def tidy_kombu() -> Iterator[None]:
-    """Leave nothing of Kombu's behind a module."""
+    """Close Kombu's pools after a module."""
     yield
     kombu_clients.tidy()

@@ -91,7 +91,7 @@ sys.exit(main())
     [
         ("asyncdsm.cli.main", ("doctor",)),
         ("argparse", ("doctor",)),
-        ("asyncdsm.agent.http.serve", ("agent", "--port", "0")),
+        ("asyncdsm.agent.http.server", ("agent", "--port", "0")),
         ("uvicorn", ("agent", "--port", "0")),
         ("asyncdsm.cli.demo.run", ("demo",)),
         ("confluent_kafka", ("demo",)),

@@ -1,1 +1,1 @@
-"""The agent over HTTP: routes, connections, tokens, and the program that runs them."""
+"""The agent over HTTP: endpoints, authentication, limits on connections, the server, and the program around it."""

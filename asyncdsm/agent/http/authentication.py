@@ -1,4 +1,7 @@
-"""Who may ask, and what every answer carries: a token beyond this machine, and nothing for other web pages."""
+"""Who may send requests, and the security headers of every answer.
+
+Clients need the token, if the agent has one. Pages of other sites get nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,19 @@ from socket import gethostname
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from asyncdsm.agent.http.error_responses import error_response
 from asyncdsm.agent.http.login import COOKIE, WITHOUT_TOKEN, Login
+from asyncdsm.agent.queries.parameters import ApiError
 from asyncdsm.errors import OptionError
 
 HEALTH = "/api/health"
 SHORTEST_TOKEN = 16
-HOW_TO_GET_IN = (
-    "this agent asks for its token: open / in a browser to log in, or send the header Authorization: Bearer TOKEN; "
-    "services of asyncdsm read the token from ASYNCDSM_AGENT_TOKEN"
+HOW_TO_AUTHENTICATE = (
+    "this agent requires its token: open / in a browser to log in, or send the header Authorization: Bearer TOKEN; "
+    "services that use asyncdsm read the token from ASYNCDSM_AGENT_TOKEN"
 )
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -36,23 +41,23 @@ SECURITY = {
 
 
 def check_token(token: str) -> str:
-    """Return a token that may be used. Raises OptionError saying what it must be."""
+    """Return the token if it may be used. Raises OptionError."""
     if len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
         allowed = f"at least {SHORTEST_TOKEN} printable ASCII characters, and no space"
         raise OptionError(f"--token, or ASYNCDSM_AGENT_TOKEN, must have {allowed}")
     return token
 
 
-class Access:
-    """ASGI middleware around everything the agent answers."""
+class Authentication:
+    """ASGI middleware around the whole app: lets requests through, refuses them, or answers with the login form."""
 
     def __init__(self, app: ASGIApp, token: str | None, host: str) -> None:
-        """`token` is what to ask for, if anything; `host` the name that the agent was told to listen at."""
+        """`token` is what clients must send, None if anybody may; `host` is the host name that the agent listens on."""
         self._app, self._login = app, Login(token) if token else None
         self._names = {"localhost", host.lower(), gethostname().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or let the app answer."""
+        """Answer a request, or let the app answer it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -65,39 +70,45 @@ class Access:
             await send(message)
 
         headers = Headers(scope=scope)
-        known = self._login is not None and self._knows(headers)
-        if self._login is not None and _logs_in(scope, headers, known=known):
+        is_known = self._login is not None and self._is_authenticated(headers)
+        if self._login is not None and _is_login(scope, headers, is_known=is_known):
             answer: Response | None = await self._login.answer(Request(scope, receive))
             scope["query_string"] = b""  # the server may log it, and the token may be in it
         else:
-            answer = self._refusal(scope, headers, known=known)
+            answer = self._refuse(scope, headers, is_known=is_known)
         await (answer or self._app)(scope, receive, send_secured)
 
-    def _refusal(self, scope: Scope, headers: Headers, *, known: bool) -> Response | None:
-        if not known and not _came_by_unix_socket(scope) and not self._is_ours(headers.get("host", "")):
-            return _problem("Host", "not a name of this agent; use localhost or an address", 403)
-        if _from_another_site(headers):
-            return _problem("Origin", "not for pages of other sites", 403)
-        if self._login and not known and scope["path"] not in {HEALTH, *WITHOUT_TOKEN}:
-            answer = _problem("Authorization", HOW_TO_GET_IN, 401)
+    def _refuse(self, scope: Scope, headers: Headers, *, is_known: bool) -> Response | None:
+        """Return the answer that refuses a request; None if the app may answer it."""
+        if not is_known and not _came_by_unix_socket(scope) and not self._is_own_host(headers.get("host", "")):
+            return error_response(
+                ApiError(403, "Host", "the host must be localhost, or a name or an address of this agent")
+            )
+        if _is_cross_site(headers):
+            return error_response(ApiError(403, "Origin", "pages of other sites may not send requests to this agent"))
+        if self._login and not is_known and scope["path"] not in {HEALTH, *WITHOUT_TOKEN}:
+            answer = error_response(ApiError(401, "Authorization", HOW_TO_AUTHENTICATE))
             answer.headers["WWW-Authenticate"] = 'Bearer realm="asyncdsm"'
             return answer
         return None
 
-    def _knows(self, headers: Headers) -> bool:
-        """Say whether a request shows the token, or comes from a browser that is logged in."""
+    def _is_authenticated(self, headers: Headers) -> bool:
+        """Tell whether a request has the token, or comes from a browser that is logged in."""
         assert self._login is not None  # noqa: S101
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         match scheme.lower():
             case "bearer":
                 return self._login.is_token(credentials.strip())
-            case "basic":  # what a URL with a password sends
+            case "basic":  # a URL with a password
                 return self._login.is_token(_password(credentials.strip()))
             case _:
                 return self._login.is_session(_cookie(headers.get("cookie", "")))
 
-    def _is_ours(self, host: str) -> bool:
-        """Whether this is no name that somebody else may have pointed at us (DNS rebinding)."""
+    def _is_own_host(self, host: str) -> bool:
+        """Tell whether a Host header is an address or a name of this agent.
+
+        Another name may be one that a foreign site points to this agent (DNS rebinding).
+        """
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() and not host.endswith("]") else host
         if name.lower() in self._names:
             return True
@@ -108,27 +119,27 @@ class Access:
         return True
 
 
-def _logs_in(scope: Scope, headers: Headers, *, known: bool) -> bool:
-    """Say whether a request is for the form, or brings a token, in it or in the address of the page.
+def _is_login(scope: Scope, headers: Headers, *, is_known: bool) -> bool:
+    """Tell whether a request is for the login form, or has a token in the form or in the address of the page.
 
-    The form is for browsers, under any name that leads here: it tells nothing. Whoever else asks gets JSON.
+    The form is for browsers, under any host name, since it reveals nothing. Other clients get JSON.
     """
-    if scope["path"] != "/" or _from_another_site(headers):
+    if scope["path"] != "/" or _is_cross_site(headers):
         return False
     is_browser = "text/html" in headers.get("accept", "")
     if scope["method"] == "GET":
-        return b"token=" in scope["query_string"] or (is_browser and not known)
+        return b"token=" in scope["query_string"] or (is_browser and not is_known)
     return bool(scope["method"] == "POST") and is_browser
 
 
 def _came_by_unix_socket(scope: Scope) -> bool:
-    """Whether the client is at a Unix socket, which no browser can reach. ddtrace sends its path as the host."""
+    """Tell whether a request came by the Unix socket, which no browser can use. ddtrace sends its path as the host."""
     server = scope.get("server", ("", 0))
     return server is None or server[1] is None
 
 
-def _from_another_site(headers: Headers) -> bool:
-    """Whether a page of another site asks; following a link from there to here is no asking."""
+def _is_cross_site(headers: Headers) -> bool:
+    """Tell whether a page of another site sent a request; to follow a link from there to the agent is allowed."""
     if headers.get("sec-fetch-site") in {"cross-site", "same-site"} and headers.get("sec-fetch-mode") != "navigate":
         return True
     origin = headers.get("origin")
@@ -143,13 +154,9 @@ def _password(credentials: str) -> str:
 
 
 def _cookie(header: str) -> str:
-    """Return the session cookie. A host's other programs set cookies, too, and SimpleCookie stops at an odd one."""
+    """Return the session cookie. Other programs set cookies too, and SimpleCookie fails at malformed ones."""
     for part in header.split(";"):
         name, _, value = part.strip().partition("=")
         if name == COOKIE:
             return value
     return ""
-
-
-def _problem(path: str, problem: str, status: int) -> Response:
-    return JSONResponse({"error": {"path": path, "problem": problem}}, status)

@@ -1,7 +1,7 @@
-"""HTTP connections within bounds: on how many there are, on how long a client may take, and on what it may send.
+"""HTTP connections within limits: how many there are, how long a client may take, and how much it may send.
 
-uvicorn has a time limit for idle connections only. A client that sends half a request, or does not read its answer,
-would hold its connection for ever, and a thousand of them shut everybody out.
+uvicorn has a time limit only for idle connections. A client that sends half a request, or does not read its answer,
+would keep its connection open for ever, and a thousand of them would shut out all others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 MAX_CONNECTIONS = 512
 BACKLOG = 128
-"""Connections that the kernel keeps waiting. asyncio accepts up to this number before anything else runs."""
+"""How many connections wait in the kernel. asyncio accepts up to this number before anything else runs."""
 HEAD_SECONDS = 10.0
 """From the first byte of a request, or from the connection's beginning, to the end of the headers."""
 BODY_SECONDS = 30.0
@@ -26,30 +26,30 @@ KEEP_ALIVE_SECONDS = 75
 """How long an idle connection stays open: tracers send every 10 s, and some of what they send every 60 s."""
 MAX_HEAD_BYTES = 64 * 1024
 _CHUNK_OVERHEAD = 8
-"""A chunk of one byte has five bytes around it."""
+"""How many bytes of framing are allowed per byte of the body: a chunk of one byte has five."""
 _TURNS_TO_CLOSE = 4
-# What the event loop needs to learn that a connection is closed: to poll the socket, to read its end, to tell the
-# protocol. An agent that was stopped finds both a request and the end of its connection.
+# How many turns the event loop needs to notice that a connection is closed: it polls the socket, reads its end, and
+# calls the protocol. After a pause of the process, a request and the end of its connection arrive together.
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 def max_connections() -> int:
-    """Return how many connections are kept: half of the files that this process may open, at most 512."""
+    """Return how many connections are allowed: half of the files that this process may open, at most 512."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else max(1, min(MAX_CONNECTIONS, files // 2))
 
 
 async def has_hung_up(request: Request) -> bool:
-    """Say whether the client has closed its connection by now. The request's body has to be read."""
+    """Tell whether the client has closed its connection by now. The request's body must have been read."""
     for _ in range(_TURNS_TO_CLOSE):
-        if await request.is_disconnected():  # lets the connection be read, too, which a large body had stopped
+        if await request.is_disconnected():  # this also resumes reading, which a large body had paused
             return True
         await asyncio.sleep(0)
     return False
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol. Where there are too many connections, the one that waits longest for its client is closed."""
+    """uvicorn's protocol with limits. If there are too many connections, the one that waits longest is closed."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -60,7 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def waits_for_client(self) -> int:
-        """What the client owes: 0 its first request, 1 the rest of a body, 2 another request; 3 is nothing."""
+        """What the client has to send: 0 the first request, 1 the rest of a body, 2 the next request, 3 nothing."""
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None:
             return 0
@@ -69,7 +69,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return 1 if cycle.more_body else 3
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, and close another one where there are too many."""
+        """Accept a connection, and close another one if there are too many."""
         super().connection_made(transport)
         self._start_head_timer()
         if len(self.connections) > max_connections():
@@ -82,7 +82,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, within the limits."""
+        """Parse data from the client, within the limits."""
         if self.waits_for_client in {0, 2}:
             self._start_head_timer()
         self._overhead += len(data)
@@ -97,7 +97,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; what follows the body is ignored."""
+        """Keep a header; trailers, which follow the body, are ignored."""
         if self._in_head:
             super().on_header(name, value)
 
@@ -108,13 +108,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
+        """Count and keep a part of the body."""
         self._overhead -= len(body)
         self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """End a request's body, that of a request that was answered before it ended included."""
+        """End the body of a request, which may have been answered already."""
         self._stop_head_timer()
         super().on_message_complete()
 
@@ -124,19 +124,19 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """Start the time that the client has to read on."""
+        """Start the time within which the client must read on."""
         super().pause_writing()
         if self._write_timer is None:
             self._write_timer = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Note that the client reads."""
+        """Stop that time: the client reads."""
         self._stop_write_timer()
         super().resume_writing()
 
     def _make_room(self) -> None:
         others = cast("set[BoundedProtocol]", self.connections) - {self}
-        # By time alone: were idle connections kept rather than new ones, enough of them would shut everybody out.
+        # Only time counts: if idle connections were preferred to new ones, enough of them would shut out all others.
         longest = min(others, key=lambda other: (other.waits_for_client == 3, other.waiting_since), default=self)
         victim = self if longest.waits_for_client == 3 else longest
         self.connections.discard(victim)  # it must not be chosen again before the loop has closed it

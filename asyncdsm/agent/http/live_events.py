@@ -1,4 +1,4 @@
-"""Server-sent events: that something was taken, at most once a second."""
+"""Server-sent events that tell the page that new payloads were stored, at most one per second."""
 
 from __future__ import annotations
 
@@ -17,19 +17,23 @@ EVERY_SECONDS, HEARTBEAT_SECONDS = 1.0, 15.0
 MOST_STREAMS = 50
 
 
-class Live:
-    """The streams that are open."""
+class LiveEvents:
+    """The open streams of events, `streams` in number. `closing` is set when all of them must end."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.closing: anyio.Event = anyio.Event()
         self.streams: int = 0
 
-    async def open(self, _: Request) -> Response:
-        """Open a stream. Raises ApiError (503) if there are too many."""
+    async def open_stream(self, _: Request) -> Response:
+        """Answer with a stream of events. Raises ApiError (503) if there are too many."""
         if self.streams >= MOST_STREAMS:
-            raise ApiError(503, "streams", f"there may be at most {MOST_STREAMS}, and all are open")
-        self.streams += 1  # here, and not once it starts: many may be opened at the same time
+            raise ApiError(
+                503,
+                "streams",
+                f"{MOST_STREAMS} streams are open, and there may be no more",
+            )
+        self.streams += 1  # here, and not when it starts: many may be opened at the same time
         return _Stream(self._events(), self._note_end)
 
     def close(self) -> None:
@@ -41,22 +45,22 @@ class Live:
 
     async def _events(self) -> AsyncIterator[str]:
         yield ": asyncdsm\n\n"
-        seen, said = self._store.payloads, anyio.current_time()
+        seen, sent_at = self._store.payloads, anyio.current_time()
         while not self.closing.is_set():
             with anyio.move_on_after(EVERY_SECONDS):
                 await self.closing.wait()
-            taken, now = self._store.payloads, anyio.current_time()
-            if taken != seen:
-                seen, said = taken, now
-                data = json.dumps({"payloads": taken, "now": self._store.now()})
+            payloads, now = self._store.payloads, anyio.current_time()
+            if payloads != seen:
+                seen, sent_at = payloads, now
+                data = json.dumps({"payloads": payloads, "now": self._store.now()})
                 yield f"event: change\ndata: {data}\n\n"
-            elif now - said >= HEARTBEAT_SECONDS:
-                said = now
+            elif now - sent_at >= HEARTBEAT_SECONDS:
+                sent_at = now
                 yield ": still here\n\n"
 
 
 class _Stream(StreamingResponse):
-    """A stream that says when it ends, even where its client left before it began."""
+    """A stream that reports its end, even if its client disconnected before it began."""
 
     def __init__(self, events: AsyncIterator[str], note_end: Callable[[], None]) -> None:
         super().__init__(events, media_type="text/event-stream")

@@ -1,4 +1,4 @@
-"""The way into an agent that has a token, for a browser: a form, and a session cookie in exchange for the token."""
+"""How a browser logs in to an agent that has a token: a form, and a session cookie in exchange for the token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 COOKIE = "asyncdsm"
 COOKIE_SECONDS = 30 * 86_400
 WITHOUT_TOKEN = {"/page/login.css", "/page/icon.svg", "/page/reload.js"}
-"""What is needed before somebody is logged in."""
+"""Files that are served before the login."""
 WRONG = "This is not the token of this agent."
 MAX_FORM_BYTES = 4_096
 FORM_SECONDS = 5.0
@@ -28,24 +28,24 @@ _AGAIN = '<!doctype html><meta charset="utf-8"><title>asyncdsm</title><script sr
 
 
 class Login:
-    """Compares tokens in constant time. The cookie is derived from the token, and another token makes it void."""
+    """Compares tokens in constant time. The cookie is derived from the token: if that changes, it becomes invalid."""
 
     def __init__(self, token: str) -> None:
         self._token = token
         self._cookie = blake2b(b"cookie:" + token.encode(), digest_size=24).hexdigest()
 
     def is_token(self, given: str) -> bool:
-        """Say whether this is the agent's token."""
+        """Tell whether this is the agent's token."""
         return _equal(given, self._token)
 
     def is_session(self, cookie: str) -> bool:
-        """Say whether this is the value of the session cookie."""
+        """Tell whether this is the value of the session cookie."""
         return _equal(cookie, self._cookie)
 
     async def answer(self, request: Request) -> Response:
-        """Answer a request for the page from somebody who is not logged in.
+        """Answer a request for the page from a browser that is not logged in.
 
-        The token may be in the form's body, or, once, in the address: it is taken out of there by the redirect.
+        The token may be in the form's body, or in the address, from which the redirect removes it.
         """
         if request.method == "POST":
             given = await _posted_token(request)
@@ -55,10 +55,10 @@ class Login:
         if len(given) == 1 and self.is_token(given[0]):
             return self._logged_in()
         if request.method == "GET" and not given and request.headers.get("sec-fetch-site") == "cross-site":
-            # A browser keeps a strict cookie back when a link of another site leads here. It sends it with a request
-            # of our own page, so this one asks again, and keeps the fragment, which only the browser knows.
+            # A browser does not send a strict cookie when it follows a link of another site. It sends the cookie with
+            # a request from a page of the agent, so this page requests the same address again, with its fragment.
             return _page(_AGAIN)
-        return form(WRONG if given else "")
+        return login_form(WRONG if given else "")
 
     def _logged_in(self) -> Response:
         answer = RedirectResponse("/", 303)
@@ -66,13 +66,13 @@ class Login:
         return answer
 
 
-def form(problem: str) -> Response:
-    """Return the form, with what was wrong the last time."""
+def login_form(problem: str) -> Response:
+    """Return the login form, with what was wrong with the last attempt."""
     return _page(_FORM.replace("<!-- problem -->", f'<p role="alert">{escape(problem)}</p>' if problem else ""))
 
 
 def _page(content: str) -> Response:
-    # Without a referrer, browsers send `Origin: null` with a form, and it looks like one of another site.
+    # Without a referrer, browsers send `Origin: null` with a form, as if it came from another site.
     headers = {
         "Content-Security-Policy": _POLICY,
         "Referrer-Policy": "same-origin",
@@ -82,7 +82,7 @@ def _page(content: str) -> Response:
 
 
 async def _posted_token(request: Request) -> list[str]:
-    """Return what a form says is the token; an empty string where there is no form, or too large or slow a one."""
+    """Return the token of a form; an empty string if there is no form, or if it is too large or too slow."""
     body = bytearray()
     with move_on_after(FORM_SECONDS) as waiting:
         try:

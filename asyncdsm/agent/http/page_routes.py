@@ -1,8 +1,8 @@
-"""The page and its map over HTTP. All of the page's files are in memory: nothing is looked for on a disk."""
+"""The files of the page over HTTP. All of them are in memory, so that no request reads from a disk."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from importlib.resources import files
 
 from starlette.requests import Request
@@ -10,7 +10,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from asyncdsm.agent.queries.parameters import ApiError
-from asyncdsm.map.layout import FLOWS, FlowName
 from asyncdsm.map.levels import LEVELS
 
 TYPES = {
@@ -21,47 +20,41 @@ TYPES = {
 }
 INDEX = "index.html"
 LEVEL_STYLES = "levels.css"
-"""The colours of the levels, as CSS variables `--warm-0` to `--warm-5`. Not a file: generated from `LEVELS`."""
+"""The colours of the levels, as CSS variables `--warm-0` to `--warm-5`. It is no file: `LEVELS` has the colours."""
 
 
-def _level_variables() -> Iterator[str]:
-    for number, level in enumerate(LEVELS):
-        yield f" --warm-{number}: light-dark({level.light}, {level.dark});"
+def _read_files() -> Iterator[tuple[str, bytes]]:
+    for file in files("asyncdsm.agent").joinpath("page").iterdir():
+        if file.name.endswith(tuple(TYPES)):  # type declarations are for developers, not for browsers
+            yield file.name, file.read_bytes()
 
 
-FILES = {
-    file.name: file.read_bytes()
-    for file in files("asyncdsm.agent").joinpath("page").iterdir()
-    if file.name.endswith(tuple(TYPES))  # not the type declarations, which browsers do not read
-}
-FILES[LEVEL_STYLES] = f":root {{{''.join(_level_variables())}}}\n".encode()
+def _level_styles() -> str:
+    variables = (
+        f"  --warm-{number}: light-dark({level.light}, {level.dark});\n" for number, level in enumerate(LEVELS)
+    )
+    return f":root {{\n{''.join(variables)}}}\n"
 
 
-def page_routes(answer_map: Callable[[Request, FlowName], Awaitable[Response]]) -> list[Route]:
-    """Return the routes of the page; `answer_map` answers with the map of a request's range, which flows that way."""
-
-    async def show_map(request: Request) -> Response:
-        flow = request.query_params.get("flow", "right")
-        if flow not in FLOWS:
-            raise ApiError(400, "flow", f"must be one of {', '.join(FLOWS)}, got {flow[:40]!r}")
-        return await answer_map(request, FLOWS[flow].name)
-
-    return [Route("/", show_page), Route("/page/{file}", show_file), Route("/api/map", show_map)]
+FILES = {**dict(_read_files()), LEVEL_STYLES: _level_styles().encode()}
 
 
 async def show_page(_: Request) -> Response:
     """Answer with the page."""
-    return _file(INDEX)
+    return _file_response(INDEX)
 
 
 async def show_file(request: Request) -> Response:
-    """Answer with a file that belongs to the page."""
+    """Answer with a file that belongs to the page. Raises ApiError (404)."""
     name = request.path_params["file"]
     if name not in FILES:
-        raise ApiError(404, "file", f"must be a file of the page, got {name[:40]!r}")
-    return _file(name)
+        raise ApiError(404, "file", f"file must be the name of a file of the page, got {name[:40]!r}")
+    return _file_response(name)
 
 
-def _file(name: str) -> Response:
+def _file_response(name: str) -> Response:
     kind = TYPES[name[name.rindex(".") :]]
     return Response(FILES[name], headers={"Content-Type": kind, "Cache-Control": "no-cache"})
+
+
+PAGE_ROUTES = [Route("/", show_page), Route("/page/{file}", show_file)]

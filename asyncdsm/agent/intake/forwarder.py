@@ -20,8 +20,8 @@ from asyncdsm.agent.intake.forward_exporter import ForwardExporter, select_heade
 from asyncdsm.agent.store.spool import RawHeaders, SpooledPayload
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.counters import Counters, Stats
-from asyncdsm.delivery.outbox import Outbox, Parcel
-from asyncdsm.delivery.retry import Delivery, warn_of_dropped_checkpoints
+from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_dropped_checkpoints
+from asyncdsm.delivery.retry import Delivery
 from asyncdsm.errors import DeliveryError, PayloadRefusedError
 from asyncdsm.settings import Settings
 

@@ -1,1 +1,1 @@
-"""What is read from the store for an answer: the topology, pathways, series and lag."""
+"""Queries to the store: the topology, the drawn map, pathways, series over time and lag."""

@@ -57,7 +57,7 @@ def current_states(store: Store, time_range: TimeRange) -> dict[EdgeKey, Present
 
 
 class _EdgeNumbers:
-    """Numbers the edges in the order in which they are met, from 0 on."""
+    """Gives the edges numbers from 0 on, in the order of their first use."""
 
     def __init__(self, store: Store) -> None:
         self._keys = store.points.keys
@@ -128,7 +128,7 @@ def _quantiles_in_windows(
 
     def label(rows: Rows) -> Ints:
         numbers = edges.of_points(rows.points)
-        numbers[numbers >= len(firsts) - 1] = -1  # an edge that was first met after the windows were made
+        numbers[numbers >= len(firsts) - 1] = -1  # an edge that is newer than the windows
         return np.where((rows.starts >= firsts[numbers]) & (rows.starts <= lasts[numbers]), numbers, -1)
 
     labels, histograms = store.merge_rows(time_range, label, coarsest=BUCKET_SECONDS)

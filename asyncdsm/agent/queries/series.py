@@ -21,7 +21,7 @@ def edge_series(store: Store, edge: str, time_range: TimeRange, step: int) -> Se
     keys = dict(store.points.keys)
     numbers = {number: key for number, key in keys.items() if edge_id(key.edge) == edge}
     if not numbers:
-        raise ApiError(404, "edge", f"must be the id of a known edge, got {edge[:40]!r}")
+        raise ApiError(404, "edge", f"edge must be the id of a known edge, got {edge[:40]!r}")
     wanted = np.array(sorted(numbers), np.int64)
     key = next(iter(numbers.values()))
     labels, histograms = store.merge_rows(

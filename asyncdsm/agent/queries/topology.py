@@ -80,7 +80,7 @@ def sum_lags(lags: Iterable[PartitionLag]) -> Lags:
 
 
 def edge_traffic(edge: EdgeKey, cluster: str, count: float, seconds: float, lags: Lags) -> EdgeTraffic:
-    """Return an edge, whose queue is in a cluster (empty if unknown), and how much passed it in so many seconds."""
+    """Return an edge with its traffic: `count` messages in `seconds`. `cluster` is empty if it is unknown."""
     tags = split_tags(edge.tags)
     group, is_kafka = tags.get("group"), tags.get("type") == "kafka"
     key = group or "", tags.get("topic", ""), tags.get("kafka_cluster_id")

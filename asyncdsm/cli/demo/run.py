@@ -20,7 +20,7 @@ from msgspec import to_builtins
 from rich.console import Console
 from rich.live import Live
 
-from asyncdsm.agent.http.serve import RunningAgent, running_agent
+from asyncdsm.agent.http.server import RunningAgent, running_agent
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.cli.demo.broker import NoBrokerError, check_listening, run_kafka
 from asyncdsm.cli.demo.rabbitmq import NoRabbitMQError, find_rabbitmq, run_rabbitmq

@@ -46,7 +46,7 @@ def consume_lambda_event(event: Any) -> list[Any]:
     return ConsumedList(messages, pathways) if messages else messages
 
 
-def pathway_of(message: Any) -> Context | None:
+def find_lambda_pathway(message: Any) -> Context | None:
     """Return the pathway of a message of such an event, and record nothing; None for any other object."""
     found = _read_record(_as_record(message))
     if found is None:

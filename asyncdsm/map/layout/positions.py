@@ -65,7 +65,7 @@ def ascending_fit(wanted: Iterable[float], weights: Iterable[float]) -> list[flo
 
 
 def straighten_paths(graph: Adjacency, layers: Layers, positions: Positions, widths: Sequence[float]) -> None:
-    """Move the vertices of each path to one position, or to as few as the vertices beside them allow."""
+    """Move the vertices of each path to one position, or to as few as their neighbours in the layers allow."""
     next_to = _neighbours_in_layers(layers)
 
     def room(vertex: int) -> tuple[float, float]:

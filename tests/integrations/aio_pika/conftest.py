@@ -32,7 +32,7 @@ async def channel(connection: AbstractConnection) -> AsyncIterator[AbstractChann
 
 @pytest.fixture
 async def bare(rabbitmq: RabbitMQ) -> AsyncIterator[AbstractChannel]:
-    """A channel of a connection that is not wrapped: what it says is what really stands on the broker."""
+    """A channel of a connection that is not wrapped: it shows what is really on the broker."""
     async with await aio_pika.connect(rabbitmq.url) as connection:
         yield await connection.channel()
 

@@ -1,7 +1,8 @@
-"""The agent's Unix socket: a file that services of this machine connect to, as with the Datadog Agent's."""
+"""The sockets that the agent listens on: a TCP port, and a Unix socket, which services of this machine connect to."""
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import stat
 from contextlib import suppress
@@ -11,16 +12,38 @@ from asyncdsm.agent.http.connections import BACKLOG
 from asyncdsm.errors import UnixSocketError
 
 PERMISSIONS = 0o666
-"""Every user of this machine may connect, as to a port of 127.0.0.1: services run as other users than the agent."""
+"""Every user of this machine may connect, as to a port of 127.0.0.1: services often run as other users."""
+
+
+def open_tcp_listener(host: str, port: int, token: str | None) -> socket.socket:
+    """Return a socket that listens on an address; port 0 takes a free port.
+
+    Raises ValueError for a host that is not an IP address, or that other machines can connect to without a token;
+    OSError for a port that is in use.
+    """
+    address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    if not (address.is_loopback or token):
+        raise ValueError("a --token is required, because other machines can connect to this address")
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    # asyncio turns off Nagle's algorithm only for a socket with this protocol; with it, each answer would take 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((str(address), port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 class UnixListener:
-    """A Unix socket that listens; the file is removed when it is closed. Blocks: use it in a worker thread."""
+    """A Unix socket that listens. Its file is removed when it is closed. It blocks: use it in a worker thread."""
 
     def __init__(self, path: Path) -> None:
-        """Listen at `path`. Raises UnixSocketError.
+        """Listen on a new socket at `path`. Raises UnixSocketError.
 
-        A socket that nobody listens at, such as one that a killed agent left, is replaced.
+        A socket that no process listens on, such as that of an agent that was killed, is replaced.
         """
         try:
             _remove_stale(path)
@@ -33,7 +56,7 @@ class UnixListener:
         """Stop listening, and remove the file."""
         self.socket.close()
         with suppress(OSError):
-            if _identity(self._path) == self._identity:  # another agent may have made its own in the meantime
+            if _identity(self._path) == self._identity:  # another agent may have created its own in the meantime
                 self._path.unlink()
 
 
@@ -55,7 +78,7 @@ def _remove_stale(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise UnixSocketError(f"{path}: there is a file of another kind")
+        raise UnixSocketError(f"{path}: there is already a file that is not a socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(1)
         try:

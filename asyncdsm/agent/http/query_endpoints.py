@@ -1,0 +1,102 @@
+"""The endpoints that answer questions about the store: topology, map, series, lag and pathways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+
+from msgspec import Struct
+from msgspec.json import encode
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from asyncdsm.agent.http.shared_answers import SharedAnswers
+from asyncdsm.agent.queries.drawn_map import draw_map
+from asyncdsm.agent.queries.lag import lag_over_time
+from asyncdsm.agent.queries.parameters import (
+    ApiError,
+    read_step,
+    read_time_range,
+    required_parameter,
+    unique_parameters,
+)
+from asyncdsm.agent.queries.pathways import NodeFilter, pathways_through, queue_filter, service_filter
+from asyncdsm.agent.queries.series import edge_series
+from asyncdsm.agent.queries.topology import topology_of
+from asyncdsm.agent.store.store import Store
+from asyncdsm.map.layout import FLOWS
+
+
+class QueryEndpoints:
+    """Reads the parameters of requests, and answers from the store. Equal questions share an answer."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._shared = SharedAnswers(store)
+
+    def routes(self) -> list[Route]:
+        """Return the routes of these endpoints."""
+        return [
+            Route("/api/topology", self.answer_topology),
+            Route("/api/map", self.answer_map),
+            Route("/api/series", self.answer_series),
+            Route("/api/lag", self.answer_lag),
+            Route("/api/pathways", self.answer_pathways),
+        ]
+
+    async def answer_topology(self, request: Request) -> Response:
+        """Answer with the topology of a time range. Raises ApiError."""
+        time_range = read_time_range(self._store, _parameters(request))
+        return await self._answer(("topology", time_range), lambda: topology_of(self._store, time_range))
+
+    async def answer_map(self, request: Request) -> Response:
+        """Answer with the drawn map of a time range. Raises ApiError."""
+        name = request.query_params.get("flow", "right")
+        if name not in FLOWS:
+            raise ApiError(400, "flow", f"flow must be one of {', '.join(FLOWS)}, got {name[:40]!r}")
+        flow, time_range = FLOWS[name].name, read_time_range(self._store, _parameters(request))
+        return await self._answer(
+            ("map", time_range, flow), lambda: draw_map(topology_of(self._store, time_range), flow)
+        )
+
+    async def answer_series(self, request: Request) -> Response:
+        """Answer with an edge over time. Raises ApiError."""
+        parameters = _parameters(request)
+        time_range = read_time_range(self._store, parameters)
+        edge, step = required_parameter(parameters, "edge"), read_step(self._store, parameters, time_range)
+        return await self._answer(
+            ("series", time_range, edge, step), lambda: edge_series(self._store, edge, time_range, step)
+        )
+
+    async def answer_lag(self, request: Request) -> Response:
+        """Answer with the lag in a topic over time. Raises ApiError."""
+        parameters = _parameters(request)
+        time_range, topic = read_time_range(self._store, parameters), required_parameter(parameters, "topic")
+        group, cluster = parameters.get("group"), parameters.get("cluster")
+        question = "lag", time_range, topic, group, cluster
+        return await self._answer(question, lambda: lag_over_time(self._store, time_range, topic, group, cluster))
+
+    async def answer_pathways(self, request: Request) -> Response:
+        """Answer with the pathways through a service or a queue. Raises ApiError."""
+        parameters = _parameters(request)
+        time_range, is_at_node = read_time_range(self._store, parameters), _node_filter(parameters)
+        names = "service", "env", "queue", "type", "cluster"
+        question = "pathways", time_range, *(parameters.get(name) for name in names)
+        return await self._answer(question, lambda: pathways_through(self._store, is_at_node, time_range))
+
+    async def _answer(self, question: Hashable, compute: Callable[[], Struct]) -> Response:
+        body = await self._shared.get(question, lambda: encode(compute()))
+        return Response(body, media_type="application/json")
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    return unique_parameters(request.query_params.multi_items())
+
+
+def _node_filter(parameters: Mapping[str, str]) -> NodeFilter:
+    if ("service" in parameters) == ("queue" in parameters):
+        raise ApiError(400, "service", "either service or queue must be given")
+    if "service" in parameters:
+        return service_filter(parameters["service"], parameters.get("env"))
+    # A queue may have an empty name, as that of HTTP has.
+    return queue_filter(parameters.get("type", ""), parameters["queue"], parameters.get("cluster"))

@@ -1,0 +1,162 @@
+"""The agent as a server on the event loop that runs: its listeners, its HTTP server, and its upkeep."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import uvicorn
+from anyio import CancelScope, to_thread
+
+from asyncdsm._internal.log import warn_each_minute
+from asyncdsm._internal.urls import ALLOWED, without_password
+from asyncdsm.agent.http.app import Agent
+from asyncdsm.agent.http.authentication import check_token
+from asyncdsm.agent.http.connections import BACKLOG, KEEP_ALIVE_SECONDS, BoundedProtocol
+from asyncdsm.agent.http.listeners import UnixListener, open_tcp_listener
+from asyncdsm.agent.intake.forward_exporter import is_own_address
+from asyncdsm.agent.intake.forwarder import Forwarder
+from asyncdsm.agent.store.store import Store
+from asyncdsm.errors import OptionError, SettingError
+from asyncdsm.settings import Settings
+
+MAINTAIN_SECONDS = 1.0
+# How often the store may write, roll up and forget.
+GRACE_SECONDS = 1
+"""How long a request may still take when the agent ends."""
+
+
+class RunningAgent(NamedTuple):
+    """An agent that listens: its URL and its store."""
+
+    url: str
+    store: Store
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its signal handlers: the program that runs the agent decides what a signal means."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        hanging_up = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._hang_up)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            hanging_up.cancel()
+
+    def _hang_up(self) -> None:
+        for connection in self.server_state.connections:
+            connection.transport.abort()
+
+
+@asynccontextmanager
+async def running_agent(
+    host: str = "127.0.0.1",
+    port: int = 0,
+    store: Store | None = None,
+    *,
+    forward: str | None = None,
+    token: str | None = None,
+    unix_socket: Path | None = None,
+) -> AsyncIterator[RunningAgent]:
+    """Run the agent inside the block; port 0 takes a free port. A store that is given stays open after the block.
+
+    Raises ValueError for a wrong host or token, OSError for a port that is in use, UnixSocketError for a path where no
+    socket can be created.
+    """
+    if token is not None:
+        check_token(token)
+    listener = open_tcp_listener(host, port, token)
+    port = listener.getsockname()[1]
+    address = f"[{host}]" if ":" in host else host
+    try:
+        used_store: Store = store if store is not None else await to_thread.run_sync(Store)
+        try:
+            forwarder = await to_thread.run_sync(_create_forwarder, forward, port, used_store) if forward else None
+            async with (
+                _unix_listener(unix_socket) as unix,
+                _serving(used_store, [listener, *unix], forwarder, token, host),
+            ):
+                yield RunningAgent(f"http://{address}:{port}", used_store)
+        finally:
+            if store is None:
+                await to_thread.run_sync(used_store.close)
+    finally:
+        listener.close()
+
+
+@asynccontextmanager
+async def _unix_listener(path: Path | None) -> AsyncIterator[list[socket.socket]]:
+    """Listen on the Unix socket at `path` inside the block; on nothing if it is None."""
+    if path is None:
+        yield []
+        return
+    listener = await to_thread.run_sync(UnixListener, path)
+    try:
+        yield [listener.socket]
+    finally:
+        with CancelScope(shield=True):
+            await to_thread.run_sync(listener.close)
+
+
+@asynccontextmanager
+async def _serving(
+    store: Store, listeners: list[socket.socket], forwarder: Forwarder | None, token: str | None, host: str
+) -> AsyncIterator[None]:
+    """Answer HTTP requests, forward payloads and maintain the store inside the block."""
+    agent = Agent(store, forwarder)
+    config = uvicorn.Config(
+        agent.app(token, host),
+        http=BoundedProtocol,
+        ws="none",
+        log_config=None,  # the program that runs the agent decides about logging
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=listeners))
+    forwarding = asyncio.create_task(forwarder.run()) if forwarder else None
+    maintaining = asyncio.create_task(_maintain(store))
+    try:
+        yield
+    finally:
+        agent.live.close()
+        server.should_exit = True
+        await serving
+        maintaining.cancel()
+        if forwarder and forwarding:
+            forwarder.stop()
+            await forwarding
+        with suppress(asyncio.CancelledError):
+            await maintaining
+
+
+async def _maintain(store: Store) -> None:
+    """Let the store write, roll up and forget, also when no more payloads come."""
+    while True:
+        await asyncio.sleep(MAINTAIN_SECONDS)
+        try:
+            await to_thread.run_sync(store.maintain)
+        except sqlite3.Error as error:
+            warn_each_minute("store", "the store cannot be written, asyncdsm will try again: %s", error)
+
+
+def _create_forwarder(url: str, port: int, store: Store) -> Forwarder:
+    try:
+        settings = Settings(agent_url=url)
+    except SettingError:
+        raise OptionError(f"--forward must be {ALLOWED}, got {without_password(url)!r}") from None
+    if is_own_address(url, port):
+        raise OptionError(f"--forward must not be the URL of this agent itself, got {without_password(url)!r}")
+    return Forwarder(settings, store)
