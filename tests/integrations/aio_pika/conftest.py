@@ -1,4 +1,4 @@
-"""Connections and channels of aio-pika, wrapped and not."""
+"""Connections and channels of aio-pika that are not wrapped."""
 
 from __future__ import annotations
 
@@ -11,23 +11,8 @@ from aio_pika.abc import (
     AbstractConnection,
 )
 
-import asyncdsm
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
-
-
-@pytest.fixture
-async def connection(rabbitmq: RabbitMQ, captured_streams: Captured) -> AsyncIterator[AbstractConnection]:
-    """A robust connection that is wrapped."""
-    async with await aio_pika.connect_robust(rabbitmq.url) as connection:
-        yield asyncdsm.wrap(connection)
-
-
-@pytest.fixture
-async def channel(connection: AbstractConnection) -> AsyncIterator[AbstractChannel]:
-    """A channel of the wrapped connection."""
-    async with connection.channel() as channel:
-        yield channel
 
 
 @pytest.fixture
