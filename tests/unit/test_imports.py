@@ -127,5 +127,5 @@ def test_wrap_while_another_thread_imports_a_client(monkeypatch: pytest.MonkeyPa
 
     for name in ("httpx", "httpx2", "starlette.applications"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    assert asyncdsm_httpx.wrap(object()) is None
+    assert asyncdsm_httpx.integration.wrap(object()) is None
     assert asyncdsm_asgi.wrap(object()) is None
