@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from asyncdsm.integration.base import Integration
     from asyncdsm.integration.batch import ConsumedList, follow_batch, follow_batches
     from asyncdsm.integration.hooks import Hook, Hooks, after, after_await, before, guarded, subclass_or_same
+    from asyncdsm.integration.lifetime import close_before_exit, close_standby, start_standby_async
     from asyncdsm.integration.pathway_cache import lookup_pathway, store_pathway
 
 __all__ = [
@@ -62,7 +63,9 @@ __all__ = [
     "check_offset",
     "check_partition",
     "check_tags",
+    "close_before_exit",
     "close_layer",
+    "close_standby",
     "consume",
     "current_pathway",
     "ensure_recorder",
@@ -80,6 +83,7 @@ __all__ = [
     "restored",
     "set_current",
     "snapshot",
+    "start_standby_async",
     "store_pathway",
     "subclass_or_same",
     "suppress_nested_checkpoints",
@@ -144,6 +148,11 @@ _HOMES = {
         "before",
         "guarded",
         "subclass_or_same",
+    ),
+    "integration.lifetime": (
+        "close_before_exit",
+        "close_standby",
+        "start_standby_async",
     ),
     "integration.pathway_cache": (
         "lookup_pathway",

@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncdsm import DataStreams
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.integration.lifetime import finish
+from asyncdsm.integration.lifetime import close_standby
 from asyncdsm_asgi.protocol import App, Message, Receive, Scope, Send
 
 StandBy = Callable[[], Awaitable[DataStreams | None]]
@@ -43,7 +43,7 @@ class _Conversation:
         """Deliver what was recorded, and stop measuring."""
         try:
             if self._streams is not None:
-                await finish(self._streams)
+                await close_standby(self._streams)
         except Exception as error:
             report_hook_error(error)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncdsm import DataStreams
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.integration.lifetime import stand_by_in_loop
+from asyncdsm.integration.lifetime import start_standby_async
 from asyncdsm_asgi import body, lifetime, requests
 from asyncdsm_asgi.headers import push_headers
 from asyncdsm_asgi.protocol import App, Receive, Scope, Send
@@ -69,7 +69,7 @@ class DataStreamsMiddleware:
     async def _stand_by(self) -> DataStreams | None:
         streams = None
         try:
-            streams = await stand_by_in_loop()
+            streams = await start_standby_async()
         except Exception as error:
             report_hook_error(error)
         self._lives = True

@@ -21,7 +21,7 @@ from asyncdsm.core import pathway as pathways
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.pathway import HEADER, Pathway
 from asyncdsm.integration.hooks import Hooks, after
-from asyncdsm.integration.lifetime import finish_process
+from asyncdsm.integration.lifetime import close_before_exit
 
 _wrapped: WeakSet[Any] = WeakSet()
 
@@ -99,7 +99,7 @@ def _ended(task: Any, **_: Any) -> None:
 def _process_ends(**_: Any) -> None:
     """A worker's child leaves by `os._exit`, which runs no exit hooks."""
     try:
-        finish_process()
+        close_before_exit()
     except Exception as error:
         report_hook_error(error)
 

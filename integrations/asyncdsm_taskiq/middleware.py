@@ -11,7 +11,7 @@ from asyncdsm import DataStreams
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.pathway import HEADER, Context
-from asyncdsm.integration.lifetime import finish, stand_by_in_loop
+from asyncdsm.integration.lifetime import close_standby, start_standby_async
 from asyncdsm_taskiq.broker import Sending, edge, put_hooks, queue_of, sending, with_context
 
 
@@ -43,12 +43,12 @@ class DataStreamsMiddleware(TaskiqMiddleware):
 
     async def startup(self) -> None:
         """Measure from here on. A wrong setting is logged as an error, and then nothing is measured."""
-        self._streams = await stand_by_in_loop()
+        self._streams = await start_standby_async()
 
     async def shutdown(self) -> None:
         """Deliver what was recorded."""
         if self._streams is not None:
-            await finish(self._streams)
+            await close_standby(self._streams)
 
     def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
         """Put the context among the labels."""

@@ -39,7 +39,7 @@ more; or they keep errors from the program."""
 USERS_OWN = {
     "integration.registry.wrap",
     "integration.formats.lambda_events._messages",
-    "integration.lifetime.finish",
+    "integration.lifetime.close_standby",
     "streams.DataStreams",
 }
 """What the user has asked for by name: to start, to stop, to follow a client."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from asyncdsm._internal.ddtrace_compat import disable_ddtrace_streams
 from asyncdsm._internal.log import warn
 from asyncdsm.cli.run.imports import when_imported
-from asyncdsm.integration.lifetime import stand_by
+from asyncdsm.integration.lifetime import start_standby
 from asyncdsm.integration.registry import instrument
 
 CLIENTS = "_ASYNCDSM_RUN_CLIENTS"
@@ -20,7 +20,7 @@ def begin(environ: Mapping[str, str]) -> None:
 
     Nothing happens with DD_DATA_STREAMS_ENABLED=false, or, once the error is logged, with a wrong setting.
     """
-    if stand_by(environ) is not None:
+    if start_standby(environ) is not None:
         for name in filter(None, environ.get(CLIENTS, "").split(",")):
             when_imported(name, _imported)
 
