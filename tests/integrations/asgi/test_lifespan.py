@@ -27,11 +27,6 @@ from tests.intake import Intake, running_intake
 from tests.integrations.asgi.apps import CONTEXT, OUT, Handler, request
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
 class Server:
     """The server's side of the lifespan protocol."""
 

@@ -20,11 +20,6 @@ from tests.integrations.asgi.apps import CAME, CONTEXT, Handler, request
 SECOND = 1_000_000_000
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
 async def test_each_request_starts_clean_and_leaves_its_caller_alone(captured_streams: Captured) -> None:
     handler = Handler()
     app = DataStreamsMiddleware(handler)

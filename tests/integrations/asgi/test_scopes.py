@@ -20,11 +20,6 @@ PUSHED = (NAME, VALUE)
 PLAIN = (b"x-mine", b"1")
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
 @pytest.fixture(params=["true", "false"])
 def enabled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("DD_DATA_STREAMS_ENABLED", request.param)
