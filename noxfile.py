@@ -99,14 +99,14 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format, and that imports go down only; of the page, style, format and types."""
+    """Check style, format, and that imports go down only; of the page, types too. `-- --write` formats the page."""
     session.install(*group("lint"), *group("page"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports", "--no-logo", "--no-cache", env={"PYTHONPATH": "integrations"})
     tools = install_page_tools(session)
-    session.run(str(tools / ".bin" / "biome"), "check", "--error-on-warnings")
-    session.run(str(tools / ".bin" / "tsc"), "--project", ".", "--typeRoots", str(tools / "@types"))
+    session.run(str(tools / ".bin" / "biome"), "check", "--error-on-warnings", *session.posargs, external=True)
+    session.run(str(tools / ".bin" / "tsc"), "--project", ".", "--typeRoots", str(tools / "@types"), external=True)
 
 
 def install_page_tools(session: nox.Session) -> Path:
@@ -126,7 +126,7 @@ def install_page_tools(session: nox.Session) -> Path:
 def page(session: nox.Session) -> None:
     """Run the unit tests of the page's JavaScript; what follows `--` goes to node."""
     session.install(*group("page"))
-    session.run("node", "--test", *(session.posargs or ["tests/page/*.test.js"]))
+    session.run("node", "--test", *session.posargs, "tests/page/*.test.js")
 
 
 @nox.session

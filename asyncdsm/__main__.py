@@ -1,4 +1,4 @@
-"""The command `asyncdsm`, and `python -m asyncdsm`."""
+"""The entry point of the command `asyncdsm` and of `python -m asyncdsm`."""
 
 import sys
 

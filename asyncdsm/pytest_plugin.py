@@ -1,4 +1,4 @@
-"""Fixtures that come with asyncdsm. Nothing of it is imported before a test asks for one."""
+"""The pytest fixtures of asyncdsm. They import it only when a test uses one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def manual_clock() -> ManualClock:
-    """A clock that stands still until `manual_clock.advance(seconds)`; `captured_streams` runs on it if asked for."""
+    """A clock that moves only by `manual_clock.advance(seconds)`. `captured_streams` then uses it, too."""
     from asyncdsm.testing import ManualClock  # noqa: PLC0415
 
     return ManualClock()

@@ -1,4 +1,4 @@
-"""`DataStreams`: the one object that owns what runs. Start, stop, fork, exit."""
+"""`DataStreams`: starts and stops the measuring, also across forks and at the end of the process."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 GRACE_SECONDS = 2.0
-"""Beyond the deadline for delivery, for closing connections and for a worker thread to come back."""
+"""How long, after the deadline for delivery, connections may take to close and a worker thread to return."""
 
 
 class DataStreams:
-    """Measures every message of the clients that are wrapped, from start to stop. One runs at a time.
+    """Measures the messages of all followed clients, from start to stop. Only one runs at a time.
 
     `async with DataStreams():` on asyncio or trio; `await start()` and `await aclose()`, from any tasks;
     `with DataStreams():` in a synchronous program. What is recorded is delivered on the way out, within
-    `settings.shutdown_seconds`; after a fork the child starts again by itself, with nothing of its parent's.
+    `settings.shutdown_seconds`. After a fork the child starts anew by itself, without its parent's checkpoints.
     """
 
     def __init__(
         self, settings: Settings | None = None, *, exporter: Callable[[], Exporter] | Exporter | None = None
     ) -> None:
-        """`settings` come from the environment by default; `exporter`, or what makes one, replaces the Agent.
+        """`settings` are the environment's by default. `exporter`, or a function that returns one, replaces the Agent.
 
-        Raises SettingError when the environment holds a wrong value, TypeError for settings that are none.
+        Raises SettingError for a wrong value in the environment, TypeError for settings of another type.
         """
         self.settings: Settings = Settings.from_environ(os.environ) if settings is None else settings
         if not isinstance(self.settings, Settings):
@@ -60,16 +60,16 @@ class DataStreams:
 
     @property
     def stats(self) -> Stats:
-        """The counters of this process: `recorded == delivered + pending + dropped`, at every moment."""
+        """The counters of this process. At every moment, `recorded == delivered + pending + dropped`."""
         aggregator = self._aggregator
         return self._counters.snapshot() if aggregator is None else aggregator.stats()
 
     def lag(self) -> list[Lag]:
-        """Return how far behind each consumer is, per group, topic and partition, from what the clients know."""
+        """Return the lag of each consumer, by group, topic and partition, as far as the clients know it."""
         return list(lag.current_lags(report_hook_error))
 
     async def start(self) -> None:
-        """Start, flushing in this event loop. Raises AlreadyRunningError."""
+        """Start measuring, with the flush task in this event loop. Raises AlreadyRunningError."""
         from asyncdsm.delivery import event_loops  # noqa: PLC0415
 
         self._start(event_loops.start_in_current_loop)
@@ -81,24 +81,24 @@ class DataStreams:
             from anyio import CancelScope  # noqa: PLC0415
 
             with CancelScope(shield=True):
-                await self._in_thread(self._wait_for_end, flusher)
+                await self._wait_in_thread(self._wait_for_end, flusher)
             if not flusher.finished.is_set():
-                self._say_undelivered()
+                self._warn_of_undelivered()
 
     def stand_by(self) -> None:
-        """Start at the first checkpoint, in a thread of its own, whenever no other DataStreams runs.
+        """Wait for the first checkpoint, then start with the flush in a thread, unless another DataStreams runs.
 
-        One that is started meanwhile takes the checkpoints for as long as it runs. At most one stands by: while
-        another does, nothing happens.
+        A DataStreams that is started meanwhile gets the checkpoints for as long as it runs. Only one waits at a time:
+        while another one does, this call does nothing.
         """
         if not self.settings.enabled or _captured is not None:
             return
         disable_ddtrace_streams(measuring=False)
         with _starting:
             if _standby is None and self is not _running:
-                self._aggregator = None  # of an earlier life, whose flush has ended
+                self._aggregator = None  # from an earlier run, whose flush has ended
                 _set_standby(self)
-                _bring_to_front()
+                _choose_recorder()
 
     def close(self) -> None:
         """Stop a synchronous program's DataStreams, and deliver what was recorded."""
@@ -106,13 +106,13 @@ class DataStreams:
         if flusher is not None:
             self._wait_for_end(flusher)
             if not flusher.finished.is_set():
-                self._say_undelivered()
+                self._warn_of_undelivered()
 
     async def flush(self) -> None:
-        """Send all that was recorded up to now, unfinished buckets too; returns after one try."""
+        """Send everything recorded so far, unfinished buckets too. Returns after one attempt."""
         flusher = self._flusher
         if flusher is not None:
-            await self._in_thread(flusher.request_flush().wait, self._patience)
+            await self._wait_in_thread(flusher.request_flush().wait, self._patience)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -134,23 +134,23 @@ class DataStreams:
     ) -> None:
         self.close()
 
-    async def _in_thread(self, wait: Callable[[T], object], argument: T) -> None:
-        """Wait for what the flush does, wherever it lives."""
+    async def _wait_in_thread(self, wait: Callable[[T], object], argument: T) -> None:
+        """Wait for the flush, in whichever event loop or thread it runs."""
         from anyio import CapacityLimiter, to_thread  # noqa: PLC0415
 
         await to_thread.run_sync(wait, argument, abandon_on_cancel=True, limiter=CapacityLimiter(1))
 
     def _wait_for_end(self, flusher: Flusher) -> None:
-        """Wait until the flush has ended, and its thread with it, if it has one: a test suite may look for threads."""
+        """Wait until the flush has ended, and its thread, if it has one: a test suite may check for threads."""
         thread = getattr(self._is_alive, "__self__", None)
         if flusher.finished.wait(self._patience) and isinstance(thread, threading.Thread):
             thread.join(GRACE_SECONDS)
 
-    def _say_undelivered(self) -> None:
-        """The flush did not come to its end in time: it had no turn, or waits for what cannot be cancelled."""
+    def _warn_of_undelivered(self) -> None:
+        """Warn that the flush did not end in time: it got no turn, or waits for something that cannot be cancelled."""
         pending = self.stats.pending
         if pending:
-            warn_each_minute("late", "not delivered in time, and perhaps lost: %s", pluralize(pending, "checkpoint"))
+            warn_each_minute("late", "%s not delivered in time, and perhaps lost", pluralize(pending, "checkpoint"))
 
     @property
     def _patience(self) -> float:
@@ -159,15 +159,15 @@ class DataStreams:
     def _start(self, host: Callable[[LoopMain], Callable[[], bool]]) -> None:
         if not self.settings.enabled or _captured is not None:
             return
-        take_over_from_ddtrace()  # before the lock: what it says may be sent by a client that is followed
+        take_over_from_ddtrace()  # before the lock: a log handler may send its warning through a followed client
         with _starting:
             if _running is not None or self is _standby:
                 raise AlreadyRunningError(
-                    "a DataStreams is running in this process already, or this one stands by: close it first"
+                    "a DataStreams runs in this process already, or stand_by() has started this one: close it first"
                 )
             self._begin(host)
             _set_running(self)
-            _bring_to_front()
+            _choose_recorder()
 
     def _begin(self, host: Callable[[LoopMain], Callable[[], bool]]) -> None:
         from asyncdsm.delivery.flusher import Flusher  # noqa: PLC0415
@@ -182,7 +182,7 @@ class DataStreams:
             max_header_bytes=settings.max_header_bytes,
             counters=self._counters,
         )
-        self._flusher = flusher = Flusher(aggregator, settings, self._make_exporter, self._move)
+        self._flusher = flusher = Flusher(aggregator, settings, self._make_exporter, self._continue_in_thread)
         self._is_alive = host(flusher.run)
 
     def _stop(self) -> Flusher | None:
@@ -193,16 +193,16 @@ class DataStreams:
                 _set_standby(None)
             else:
                 return None
-            _bring_to_front()
+            _choose_recorder()
             flusher, self._flusher = self._flusher, None
         if flusher is not None:
             flusher.stop()
             if not self._is_alive():
-                self._move(flusher)
+                self._continue_in_thread(flusher)
         return flusher
 
-    def _move(self, flusher: Flusher) -> None:
-        """Let the flush go on in a thread, when its event loop ended with it; at the interpreter's end, finish here."""
+    def _continue_in_thread(self, flusher: Flusher) -> None:
+        """Continue the flush in a thread, after its event loop has ended. At the interpreter's end, finish it here."""
         from asyncdsm.delivery.event_loops import run_in_own_loop, start_in_thread  # noqa: PLC0415
 
         try:
@@ -220,15 +220,15 @@ class DataStreams:
         return self._exporter() if callable(self._exporter) else self._exporter
 
     def _forget_parent(self) -> None:
-        """In a forked child: nothing of the parent's, neither locks nor threads nor what it recorded."""
+        """Keep nothing of the parent in a forked child: no locks, no threads, no checkpoints."""
         if self._flusher is not None:
             self._flusher.abandon()
         self._aggregator = self._flusher = None
         self._counters = Counters()
         self._is_alive = lambda: False
 
-    def _wake_up(self) -> Aggregator | None:
-        """Start at the first checkpoint: of a forked child, or of one that stands by."""
+    def _start_late(self) -> Aggregator | None:
+        """Start at the first checkpoint, in a forked child or after `stand_by`."""
         from asyncdsm.delivery.event_loops import start_in_thread  # noqa: PLC0415
 
         take_over_from_ddtrace()  # before the lock, as above
@@ -236,9 +236,9 @@ class DataStreams:
             if self not in (_running, _standby):
                 return None
             if self._aggregator is None:
-                with suppress(RuntimeError):  # no thread can be started any more: what is recorded, `close` delivers
+                with suppress(RuntimeError):  # no thread can be started any more: `close` delivers what is recorded
                     self._begin(start_in_thread)
-                _bring_to_front()
+                _choose_recorder()
             return self._aggregator
 
 
@@ -249,7 +249,7 @@ _starting = threading.Lock()
 
 
 def running_streams() -> DataStreams | None:
-    """Return the DataStreams that runs in this process, or stands by."""
+    """Return the DataStreams that runs in this process or waits for its first checkpoint."""
     return _running or _standby
 
 
@@ -265,30 +265,30 @@ def _set_standby(streams: DataStreams | None) -> None:
 
 @contextmanager
 def capturing(recorder: Recorder) -> Iterator[None]:
-    """Let all checkpoints go to this recorder inside the block, where a DataStreams that is started does nothing.
+    """Send all checkpoints inside the block to this recorder. A DataStreams that is started there does nothing.
 
-    Raises AlreadyRunningError when a DataStreams runs or something captures already.
+    Raises AlreadyRunningError while a DataStreams runs, and inside another such block.
     """
     global _captured  # noqa: PLW0603
     with _starting:
         if _running is not None or _captured is not None:
-            raise AlreadyRunningError("a DataStreams is running, or something captures already: one at a time")
+            raise AlreadyRunningError("a DataStreams is running, or another capture is active: only one can")
         _captured = recorder
-        _bring_to_front()
+        _choose_recorder()
     try:
         yield
     finally:
         _captured = None
-        _bring_to_front()
+        _choose_recorder()
 
 
-def _bring_to_front() -> None:
-    """Let checkpoints go to what captures them, else to what runs, else to what stands by."""
+def _choose_recorder() -> None:
+    """Send checkpoints to the capturing recorder, else to the running DataStreams, else to the one that waits."""
     front = _running or _standby
     if _captured is not None:
         checkpoint.set_recorder(_captured)
     elif front is not None:
-        checkpoint.set_recorder(front._aggregator, front._wake_up)
+        checkpoint.set_recorder(front._aggregator, front._start_late)
     else:
         checkpoint.set_recorder(None)
 
@@ -299,7 +299,7 @@ def _after_fork() -> None:
     for streams in (_running, _standby):
         if streams is not None:
             streams._forget_parent()
-    _bring_to_front()
+    _choose_recorder()
 
 
 def _close_at_exit() -> None:
@@ -309,8 +309,8 @@ def _close_at_exit() -> None:
 
 
 forks.call_in_forked_child(_after_fork)
-# `threading`'s own hook runs in the children of multiprocessing too, which `atexit` does not. It is private, and
-# `concurrent.futures` stands on it.
+# The hook of `threading` runs in the children of multiprocessing too, that of `atexit` does not. It is private, but
+# `concurrent.futures` relies on it.
 getattr(threading, "_register_atexit", atexit.register)(_close_at_exit)
 # Where gevent is installed, ddtrace removes `threading` from the imported modules, and the hook is in the old one.
 atexit.register(_close_at_exit)

@@ -1,4 +1,4 @@
-"""For users' tests: what was produced and consumed, in memory, with no agent and no network.
+"""Capture what a program produces and consumes, for its tests: in memory, with no agent and no network.
 
 with asyncdsm.testing.capture() as captured:
     ...
@@ -20,16 +20,16 @@ from asyncdsm.streams import capturing
 
 
 class Checkpoint(NamedTuple):
-    """One checkpoint as it was made."""
+    """One checkpoint."""
 
     tags: tuple[str, ...]
     """The edge's tags (protocol §4), sorted."""
     hash: int
     parent: int
-    """The hash of the pathway before, 0 where it starts."""
+    """The hash of the pathway before this checkpoint, 0 if the pathway starts here."""
     time_ns: int
     edge_latency: float
-    """Seconds since the checkpoint before."""
+    """Seconds since the previous checkpoint."""
     pathway_latency: float
     """Seconds since the pathway began."""
     size: int | None
@@ -45,12 +45,12 @@ class Checkpoint(NamedTuple):
         return next((tag.removeprefix(f"{name}:") for tag in self.tags if tag.startswith(f"{name}:")), None)
 
     def follows(self, other: Checkpoint) -> bool:
-        """Say whether this checkpoint is the next of the other's pathway."""
+        """Say whether this checkpoint comes directly after the other one in a pathway."""
         return self.parent == other.hash
 
 
 class ManualClock:
-    """Nanoseconds that pass when they are told to."""
+    """A clock in nanoseconds that moves only when `advance` is called."""
 
     def __init__(self, start_ns: int = 1_700_000_000_000_000_000) -> None:
         self.now_ns: int = start_ns
@@ -59,16 +59,16 @@ class ManualClock:
         return self.now_ns
 
     def advance(self, seconds: float) -> None:
-        """Let seconds pass."""
+        """Move the clock forward."""
         self.now_ns += round(seconds * 1e9)
 
 
 class Captured(BaseRecorder):
-    """What was captured so far, in the order it happened."""
+    """The checkpoints and offsets captured so far, in the order in which they were made."""
 
     def __init__(self, service: str, env: str | None, now: Callable[[], int]) -> None:
         super().__init__(service, env, now=now)
-        self.strict = True  # an error of ours is the test's to see
+        self.strict = True  # a test should see the errors of asyncdsm
         self._lock = Lock()
         self._checkpoints: list[Checkpoint] = []
         self.backlogs: dict[tuple[str, ...], int] = {}
@@ -92,23 +92,23 @@ class Captured(BaseRecorder):
         return True
 
     def add_offset(self, tags: tuple[str, ...], offset: int) -> None:
-        """Keep the highest offset."""
+        """Keep the highest offset of each backlog."""
         self.backlogs[tags] = max(offset, self.backlogs.get(tags, offset))
 
     def produced(self, topic: str | None = None) -> list[Checkpoint]:
         """Return the produce checkpoints, of one topic or of all."""
-        return self._of("out", topic)
+        return self._select("out", topic)
 
     def consumed(self, topic: str | None = None) -> list[Checkpoint]:
         """Return the consume checkpoints, of one topic or of all."""
-        return self._of("in", topic)
+        return self._select("in", topic)
 
     def clear(self) -> None:
-        """Forget what was captured."""
+        """Forget everything captured so far."""
         self.checkpoints.clear()
         self.backlogs.clear()
 
-    def _of(self, direction: str, topic: str | None) -> list[Checkpoint]:
+    def _select(self, direction: str, topic: str | None) -> list[Checkpoint]:
         return [made for made in self.checkpoints if made.tag("direction") == direction and topic in (None, made.topic)]
 
 
@@ -123,7 +123,7 @@ def capture(*, service: str = "test", env: str | None = None, now: Callable[[], 
     """Capture every checkpoint made inside the block; nothing is sent. `now` may be a `ManualClock`.
 
     A DataStreams that the program under test starts inside the block does nothing. Raises AlreadyRunningError when a
-    DataStreams runs or something captures already.
+    DataStreams runs, and inside another `capture`.
     """
     captured = Captured(service, env, now)
     before = current.snapshot()

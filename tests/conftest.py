@@ -124,7 +124,7 @@ def blockbuster() -> Iterator[BlockBuster]:
             function.can_block_in("httpx2/_config.py", "create_ssl_context")
             function.can_block_in("httpx/_config.py", {"create_ssl_context", "load_ssl_context_verify"})
             # Integrations are looked up once, as a module is imported once.
-            function.can_block_in("asyncdsm/integration.py", "_entry_points")
+            function.can_block_in("asyncdsm/integration/registry.py", "_entry_points")
             # aiobotocore reads its description of a service when a client is made.
             function.can_block_in("aiobotocore/session.py", "_create_client")
             # FastStream's test broker reads the source of who calls it, taskiq's waits for its threads at the end.
@@ -139,7 +139,7 @@ def blockbuster() -> Iterator[BlockBuster]:
             # What tests put on a map, they put there without a thread.
             function.can_block_in("tests/agent/maps.py", "passed")
             # In a thread of its own, the flush blocks nobody.
-            function.can_block_in("asyncdsm/flush.py", "_apart")
+            function.can_block_in("asyncdsm/delivery/flusher.py", "_apart")
             # What stands in the environment is read once, and the Agent's socket looked for.
             function.can_block_in("asyncdsm/settings.py", "from_environ")
         blockbuster.functions["threading.Lock.acquire"].can_block_in("tests/brokers/kafka.py", "_apart")

@@ -1,1 +1,1 @@
-"""What several rooms need and no user does: logging, forks, URLs, and ddtrace in the same process."""
+"""Helpers that several packages share and no user needs: settings, logging, forks, URLs, ddtrace in this process."""

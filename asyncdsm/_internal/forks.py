@@ -1,4 +1,4 @@
-"""Forks that other threads of ours are in the middle of: the child would keep what they had half done."""
+"""Makes forks safe: no fork happens while a thread of asyncdsm imports, and the child starts with fresh state."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from collections.abc import Callable
 LONGEST_WAIT_SECONDS = 10.0
 
 import_lock: threading.RLock = threading.RLock()
-"""Held while a thread of ours imports: a module half imported at a fork stays so in the child for ever. A fork waits
-for it, in nearly all programs not at all; one that an import makes itself does not, as gevent's subprocesses do."""
+"""Held while a thread of asyncdsm imports. A module that is half imported at a fork stays so in the child for ever, so
+a fork waits for the lock, which is nearly always free. The lock is reentrant: a fork during the import of gevent, which
+starts a subprocess, does not wait for itself."""
 
 _held = False
-_waits = threading.Lock()  # taken once, and never let go
+_registered = threading.Lock()  # acquired once, never released
 
 
 def make_forks_wait_for_imports() -> None:
-    """Have every fork from here on wait until nothing is imported by a thread of ours. Called before one starts."""
-    if not _waits.acquire(blocking=False):
+    """Make every later fork wait until no thread of asyncdsm imports. Called before the first such thread starts."""
+    if not _registered.acquire(blocking=False):
         return
-    # Before a fork the hook that was registered last runs first. logging's takes the lock that every import of a
-    # module with a logger needs: ours must wait before, or it waits in vain.
+    # Before a fork, the hook that was registered last runs first. The hook of `logging` takes a lock that the import of
+    # a module with a logger needs. So ours must run before it, and is registered after it: otherwise this fork and the
+    # import would wait for each other.
     import logging  # noqa: F401, PLC0415
 
     os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
 
 
 def call_in_forked_child(in_child: Callable[[], object]) -> None:
-    """Call `in_child` in every forked child."""
+    """Register a function to be called in every forked child."""
     os.register_at_fork(after_in_child=in_child)
 
 

@@ -1,31 +1,31 @@
-"""Messages to the user's log: each problem once, or once a minute, never a flood."""
+"""Writes to the log of the user's program: each problem once, or once a minute, so that nothing floods it."""
 
 from __future__ import annotations
 
 from time import monotonic
 
 MINUTE = 60.0
-MOST_SAID = 1000
-"""Some keys have a topic's name in them, which may come from outside: beyond, nothing new is said once."""
+MAX_KEYS = 1000
+"""How many different warnings are logged once. Some keys contain the name of a topic, which may come from outside."""
 
-_said: dict[str, float] = {}
+_logged_at: dict[str, float] = {}  # by key, in seconds of the monotonic clock
 
 
 def warn_once(key: str, message: str, *values: object) -> None:
-    """Warn about something that will not change while the process lives."""
-    if key not in _said and len(_said) < MOST_SAID:
-        _said[key] = monotonic()
+    """Log a warning once for each key: about something that will not change while the process runs."""
+    if key not in _logged_at and len(_logged_at) < MAX_KEYS:
+        _logged_at[key] = monotonic()
         warn(message, *values)
 
 
 def warn_each_minute(key: str, message: str, *values: object, error: BaseException | None = None) -> None:
-    """Warn about something that goes on, at most once a minute for each key.
+    """Log a warning at most once a minute for each key: about something that may go on.
 
-    The traceback of `error` is logged at DEBUG, every time.
+    The traceback of `error` is logged at DEBUG every time.
     """
     now = monotonic()
-    if now - _said.get(key, -MINUTE) >= MINUTE:
-        _said[key] = now
+    if now - _logged_at.get(key, -MINUTE) >= MINUTE:
+        _logged_at[key] = now
         warn(message, *values)
     if error is not None:
         from logging import getLogger  # noqa: PLC0415
@@ -34,39 +34,39 @@ def warn_each_minute(key: str, message: str, *values: object, error: BaseExcepti
 
 
 def error_once(key: str, message: str, *values: object) -> None:
-    """Log, at ERROR and once per process, why nothing is measured; to stderr where logging is not configured."""
-    if key not in _said:
-        _said[key] = monotonic()
+    """Log an error once for each key. If logging is not configured, it goes to stderr."""
+    if key not in _logged_at:
+        _logged_at[key] = monotonic()
         from logging import getLogger  # noqa: PLC0415
 
-        getLogger("asyncdsm").error(message, *map(_on_one_line, values))
+        getLogger("asyncdsm").error(message, *map(_escape_control_characters, values))
 
 
 def info(message: str, *values: object) -> None:
-    """Say that something is well again."""
+    """Log, at INFO, that a problem is over."""
     from logging import getLogger  # noqa: PLC0415
 
-    getLogger("asyncdsm").info(message, *map(_on_one_line, values))
+    getLogger("asyncdsm").info(message, *map(_escape_control_characters, values))
 
 
 def warn(message: str, *values: object) -> None:
-    """Warn, every time. A text among the values, a topic's name for one, adds no line of its own to the log."""
+    """Log a warning, every time. Strings among the values are escaped, so that none can add a line to the log."""
     from logging import getLogger  # noqa: PLC0415  (a fifth of `import asyncdsm`, and needed only now)
 
-    getLogger("asyncdsm").warning(message, *map(_on_one_line, values))
+    getLogger("asyncdsm").warning(message, *map(_escape_control_characters, values))
 
 
-def pluralize(number: int, what: str) -> str:
-    """Return how many there are of something, as in `1 queue` and `2 queues`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def pluralize(number: int, noun: str) -> str:
+    """Return a number with its noun, as in `1 queue` and `2 queues`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def forget_warnings() -> None:
-    """Let everything be said again."""
-    _said.clear()
+    """Forget what was logged once or this minute. For tests."""
+    _logged_at.clear()
 
 
-def _on_one_line(value: object) -> object:
+def _escape_control_characters(value: object) -> object:
     if not isinstance(value, str) or value.isprintable():
         return value
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in value)

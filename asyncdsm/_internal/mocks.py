@@ -1,4 +1,4 @@
-"""Mocks that pass for a client, as users' tests make them."""
+"""Recognises mocks of clients, as the tests of users create them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sys
 
 
 def is_mock(client: object) -> bool:
-    """Say whether an object is a mock of `unittest.mock`, whatever class it says that it is of.
+    """Return whether an object is a mock of `unittest.mock`, whatever its `__class__` says.
 
-    One with a `spec` passes for a client. It is left as it is: calls made on it would be among those that its test
-    looks at, and it has nothing to follow.
+    A mock with a `spec` looks like a client. asyncdsm leaves it alone: it carries no messages, and calls of ours would
+    be among those that its test checks.
     """
     mock = getattr(sys.modules.get("unittest.mock"), "NonCallableMock", None)
     return mock is not None and issubclass(type(client), mock)

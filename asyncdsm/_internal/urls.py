@@ -1,37 +1,38 @@
-"""The URL of an agent: which may be one, and how it may be shown."""
+"""Checks URLs of agents, and hides the passwords in them."""
 
 from __future__ import annotations
 
 _SCHEMES = {"http", "https", "unix"}
+# Completes "NAME must be …".
 ALLOWED = "an http://, https:// or unix:// URL of a host, without a query"
 
 
 def is_url(value: object) -> bool:
-    """Say whether it is a URL that payloads can be sent to."""
+    """Return whether a value is a URL that payloads can be sent to."""
     from urllib.parse import urlsplit  # noqa: PLC0415
 
-    # `urlsplit` passes over control characters, which the HTTP client refuses.
+    # `urlsplit` ignores control characters, which the HTTP client refuses.
     if not isinstance(value, str) or not value.isprintable():
         return False
     try:
         parts = urlsplit(value)
-        if parts.query or parts.fragment or "@" in parts.path:  # a password that should have been written as %2F
+        if parts.query or parts.fragment or "@" in parts.path:  # a password with a / that should be written as %2F
             return False
         if parts.scheme == "unix":
             return bool(parts.path) and not parts.netloc
         return parts.scheme in {"http", "https"} and _is_host(parts.hostname or "") and parts.port != 0
-    except ValueError:  # a port that is no number, a broken address
+    except ValueError:  # the port is not a number, or the address is not valid
         return False
 
 
 def _is_host(name: str) -> bool:
-    """Say whether a host's name can be looked up, or raise ValueError."""
+    """Return whether the name of a host is valid. May raise ValueError instead of returning False."""
     if name.count(".") == 3 and name.replace(".", "").isdecimal():
         from ipaddress import IPv4Address  # noqa: PLC0415
 
         return bool(IPv4Address(name))
     if not name.isascii():
-        from httpx2 import URL, InvalidURL  # noqa: PLC0415  (it must like the name: ask it, where there is doubt)
+        from httpx2 import URL, InvalidURL  # noqa: PLC0415  (slow; only it knows which names it accepts)
 
         try:
             return bool(URL(f"http://{name}").host)
@@ -41,14 +42,14 @@ def _is_host(name: str) -> bool:
 
 
 def without_password(url: object) -> object:
-    """Return a URL as it may be shown: without user, password, and what stands behind a `?` or a `#`."""
+    """Return a URL as it may be shown: without user, password, query and fragment. Other values are returned as is."""
     if not isinstance(url, str):
         return url
     scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
     if "@" in rest and scheme not in _SCHEMES:
         scheme = separator = ""
-    address, *behind = rest.replace("#", "?").split("?", 1)
-    if behind and "@" in behind[0]:  # a password with a `?` in it
+    address, *query = rest.replace("#", "?").split("?", 1)
+    if query and "@" in query[0]:  # a password with a `?` in it
         return f"{scheme}{separator}…"
     _, at, host = address.rpartition("@")
-    return f"{scheme}{separator}{'…@' if at else ''}{host}{'?…' if behind else ''}"
+    return f"{scheme}{separator}{'…@' if at else ''}{host}{'?…' if query else ''}"

@@ -1,1 +1,1 @@
-"""The command `asyncdsm`: one module or package for each subcommand."""
+"""The command `asyncdsm`: `main` parses the command line; each subcommand has a module or a package."""

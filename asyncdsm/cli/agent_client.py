@@ -7,9 +7,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
+from msgspec import DecodeError, ValidationError
+from msgspec.json import decode
 
 from asyncdsm._version import __version__
 from asyncdsm.errors import AsyncDSMError
+from asyncdsm.map.topology import Topology
 
 URL = "http://127.0.0.1:8126"
 TOKEN = "ASYNCDSM_AGENT_TOKEN"  # noqa: S105  (the variable's name)
@@ -45,8 +48,8 @@ def client_of(url: str, token: str | None) -> httpx2.Client:
     return httpx2.Client(base_url=url, headers=headers, timeout=PATIENCE_SECONDS, trust_env=False)
 
 
-def topology_from(client: httpx2.Client, minutes: int) -> dict[str, Any]:
-    """Return what the agent knows of the last `minutes`. Raises NoAnswerError."""
+def topology_from(client: httpx2.Client, minutes: int) -> Topology:
+    """Return the topology of the last `minutes`. Raises NoAnswerError."""
     where = f"the agent at {without_password(str(client.base_url))}"
     try:
         with client.stream("GET", "/api/topology", params={"minutes": minutes}) as response:
@@ -59,12 +62,20 @@ def topology_from(client: httpx2.Client, minutes: int) -> dict[str, Any]:
         raise NoAnswerError(f"{where} {_why_unauthorized(response.request)}")
     if response.status_code != 200:
         raise NoAnswerError(f"{where} answers with {response.status_code}{_problem(body)}")
-    answer = _decoded(body)
-    if not isinstance(answer, dict) or not all(isinstance(answer.get(part), list) for part in ("services", "edges")):
-        raise NoAnswerError(f"{where} is no agent of asyncdsm: what it answers is not a map")
-    if not all(isinstance(edge, dict) and "present" in edge for edge in answer["edges"]):
-        raise NoAnswerError(f"{where} is of an older asyncdsm than this one ({__version__}); update it")
-    return answer
+    return _read_topology(body, where)
+
+
+def _read_topology(body: bytes, where: str) -> Topology:
+    try:
+        return decode(body, type=Topology)
+    except (DecodeError, RecursionError, UnicodeDecodeError) as error:
+        answer = _decoded(body)
+        is_map = isinstance(answer, dict) and all(isinstance(answer.get(part), list) for part in ("services", "edges"))
+        if isinstance(error, ValidationError) and is_map:
+            raise NoAnswerError(
+                f"{where} is of another version of asyncdsm than this one ({__version__}), update it: {error}"
+            ) from None
+        raise NoAnswerError(f"{where} is not an asyncdsm agent: its answer is not a map") from None
 
 
 def _why_unauthorized(request: httpx2.Request) -> str:

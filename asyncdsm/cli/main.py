@@ -1,22 +1,26 @@
-"""`asyncdsm`, `python -m asyncdsm`: run a program, the local agent, the demo, and what is installed."""
+"""The command line: defines the subcommands of `asyncdsm`, checks their arguments, and runs the one that is named."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from asyncdsm._version import __version__
+from asyncdsm.cli.argument_types import parse_duration, parse_minutes, parse_port, parse_seconds, parse_url
 
 INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
+"""The exit code after Ctrl-C, as in a shell: 128 plus the number of the signal."""
+TOKEN_VARIABLE = "ASYNCDSM_AGENT_TOKEN"  # noqa: S105  (a name)
+
+_RUN_USAGE = "asyncdsm run PROGRAM [ARGUMENT...] | -m MODULE [ARGUMENT...]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit code. A wrong argument is one line on stderr and code 2.
+    """Run a command; return its exit code. A wrong argument prints one line to stderr, and the code is 2.
 
-    Ctrl-C ends it without a traceback, also while it imports what it needs.
+    Ctrl-C ends it without a traceback, also while it imports its modules.
     """
     try:
         return _run_command(arguments)
@@ -25,99 +29,147 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_command(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+    options = _make_parser().parse_args(arguments)
     try:
         return int(options.run(options))
     except ModuleNotFoundError as missing:
-        print(f"asyncdsm {options.command}: {missing}; pip install 'asyncdsm[{options.extra}]'", file=sys.stderr)
+        print(
+            f"asyncdsm {options.command}: {missing}; install it with: pip install 'asyncdsm[{options.extra}]'",
+            file=sys.stderr,
+        )
         return 1
 
 
-_USAGE = "PROGRAM [ARGUMENT...] | -m MODULE [ARGUMENT...]"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("asyncdsm", description="Follow every message, and see where the time goes.")
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "asyncdsm", description="Follow each message through producers and consumers, and see where the time goes."
+    )
     parser.add_argument("--version", action="version", version=f"asyncdsm {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    agent = commands.add_parser("agent", help="take what tracers send to a Datadog Agent, and show it")
-    agent.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
-    agent.add_argument("--port", type=_port, default=8126, help="default: %(default)s; 0 takes a free one")
-    agent.add_argument(
-        "--unix-socket", metavar="PATH", help="listen here, too; tracers look for /var/run/datadog/apm.socket"
-    )
-    agent.add_argument(
-        "--store",
-        metavar="PATH",
-        help="keep it, and what waits to be forwarded, in this file (default: in memory, while it runs)",
-    )
-    agent.add_argument("--keep", type=_days, default="7d", help="for how long, as in 36h or 7d (default: %(default)s)")
-    agent.add_argument(
-        "--forward",
-        metavar="URL",
-        help="pass each Data Streams payload on, unchanged and before anything else, to a Datadog Agent or another "
-        "asyncdsm agent; up to 32 MiB wait while it is away, and survive a restart only with --store",
-    )
-    agent.add_argument(
-        "--token",
-        default=os.environ.get("ASYNCDSM_AGENT_TOKEN") or None,
-        help="what everybody has to show, 16 characters or more; needed where --host is beyond this machine. "
-        "Default: ASYNCDSM_AGENT_TOKEN, which services read too. A browser is asked for it (or open /?token=TOKEN "
-        "once); tracers of Datadog get it as a password: DD_TRACE_AGENT_URL=http://agent:TOKEN@HOST:PORT",
-    )
-    agent.set_defaults(run=_agent, extra="agent")
-
-    map_ = commands.add_parser("map", help="print the map that an agent has, once")
-    _asks_an_agent(map_)
-    map_.add_argument(
-        "--format", choices=("text", "dot", "mermaid", "json", "svg"), default="text", help="default: %(default)s"
-    )
-    map_.set_defaults(run=_map, extra="agent")
-
-    top = commands.add_parser("top", help="show the map that an agent has, live, until Ctrl-C")
-    _asks_an_agent(top)
-    top.set_defaults(run=_top, extra="agent")
-
-    run = commands.add_parser("run", help="run a program with all its clients followed", usage="asyncdsm run " + _USAGE)
-    run.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module, as `python -m` does")
-    run.add_argument("program", nargs=argparse.REMAINDER, help="the program, and its own arguments")
-    run.set_defaults(run=_run, extra="all")
-
-    doctor = commands.add_parser("doctor", help="say what is installed, what is set, and whether the agent answers")
-    doctor.add_argument("--json", action="store_true", help="say it as JSON")
-    doctor.set_defaults(run=_doctor, extra="all")
-
-    demo = commands.add_parser("demo", help="three services, two queues, something slow to find")
-    demo.add_argument("--bootstrap-servers", metavar="HOST:PORT", help="a Kafka of your own instead of a built-in one")
-    demo.add_argument(
-        "--rabbitmq",
-        metavar="URL",
-        help="a RabbitMQ for the second queue instead of the installed one, if there is one; off: Kafka for both",
-    )
-    demo.add_argument(
-        "--aws",
-        metavar="URL",
-        help="the endpoint of an AWS, or of what stands in for one: a fourth service on SNS and SQS",
-    )
-    demo.add_argument("--seconds", type=_seconds, help="stop after so long (default: at Ctrl-C)")
-    demo.add_argument("--json", action="store_true", help="end with the map as JSON instead of the table")
-    demo.set_defaults(run=_demo, extra="demo")
+    for name, (summary, add_options) in _COMMANDS.items():
+        description = f"{summary[0].upper()}{summary[1:]}."
+        add_options(commands.add_parser(name, help=summary, description=description))
     return parser
 
 
-def _asks_an_agent(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", type=_url, default="http://127.0.0.1:8126", help="default: %(default)s")
+def _add_agent(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port",
+        type=parse_port,
+        default=8126,
+        help="the port to listen on; 0 for any free port (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--unix-socket",
+        metavar="PATH",
+        help="also listen on this Unix socket; Datadog's tracers look for /var/run/datadog/apm.socket",
+    )
+    parser.add_argument(
+        "--store",
+        metavar="PATH",
+        help="the file in which to keep the data, and payloads that wait to be forwarded (default: none; the data is "
+        "in memory and lost when the agent stops)",
+    )
+    parser.add_argument(
+        "--keep",
+        type=parse_duration,
+        default="7d",
+        help="how long to keep the data, such as 36h or 7d (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--forward",
+        metavar="URL",
+        help="forward each Data Streams payload, unchanged and before it is read, to this Datadog Agent or asyncdsm "
+        "agent. Up to 32 MiB wait while it cannot be reached; they survive a restart only with --store",
+    )
+    parser.add_argument(
+        "--token",
+        default=os.environ.get(TOKEN_VARIABLE) or None,
+        help="the token that every client must send, at least 16 characters; required if --host is not this machine. "
+        f"Default: the environment variable {TOKEN_VARIABLE}, which services use too. A browser asks for the token, or "
+        "open /?token=TOKEN once. Datadog's tracers send it as a password: "
+        "DD_TRACE_AGENT_URL=http://agent:TOKEN@HOST:PORT",
+    )
+    parser.set_defaults(run=_run_agent, extra="agent")
+
+
+def _add_map(parser: argparse.ArgumentParser) -> None:
+    _add_agent_options(parser)
+    parser.add_argument(
+        "--format",
+        choices=("text", "dot", "mermaid", "json", "svg"),
+        default="text",
+        help="the format to print (default: %(default)s)",
+    )
+    parser.set_defaults(run=_print_map, extra="agent")
+
+
+def _add_top(parser: argparse.ArgumentParser) -> None:
+    _add_agent_options(parser)
+    parser.set_defaults(run=_run_top, extra="agent")
+
+
+def _add_agent_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--url", type=parse_url, default="http://127.0.0.1:8126", help="the address of the agent (default: %(default)s)"
+    )
     parser.add_argument(
         "--minutes",
-        type=_minutes,
+        type=parse_minutes,
         default=10,
-        help="show the hops of so many minutes, as they are in the last one (default: %(default)s)",
+        help="show the hops of the last MINUTES minutes, with the latencies of the last minute (default: %(default)s)",
     )
-    parser.add_argument("--token", default=os.environ.get("ASYNCDSM_AGENT_TOKEN"), help="or ASYNCDSM_AGENT_TOKEN")
+    parser.add_argument(
+        "--token",
+        default=os.environ.get(TOKEN_VARIABLE),
+        help=f"the token of the agent (default: the environment variable {TOKEN_VARIABLE})",
+    )
 
 
-def _agent(options: argparse.Namespace) -> int:
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.usage = _RUN_USAGE
+    parser.add_argument(
+        "-m", dest="module", nargs=argparse.REMAINDER, help="run this module with its arguments, as `python -m` does"
+    )
+    parser.add_argument("program", nargs=argparse.REMAINDER, help="the program to run, and its arguments")
+    parser.set_defaults(run=_run_program, extra="all")
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=_run_doctor, extra="all")
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bootstrap-servers", metavar="HOST:PORT", help="use this Kafka (default: a Kafka that is built in)"
+    )
+    parser.add_argument(
+        "--rabbitmq",
+        metavar="URL",
+        help="use this RabbitMQ for the second queue, or `off` to use Kafka for both (default: start the installed "
+        "RabbitMQ; Kafka if there is none)",
+    )
+    parser.add_argument(
+        "--aws", metavar="URL", help="add a fourth service on SNS and SQS, at this endpoint of AWS or an emulator"
+    )
+    parser.add_argument("--seconds", type=parse_seconds, help="stop after this many seconds (default: at Ctrl-C)")
+    parser.add_argument("--json", action="store_true", help="print the map as JSON at the end, instead of a table")
+    parser.set_defaults(run=_run_demo, extra="demo")
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "agent": ("start a local agent, which collects what services send and draws a map", _add_agent),
+    "map": ("print the map of a local agent once", _add_map),
+    "top": ("show the map of a local agent in the terminal, live, until Ctrl-C", _add_top),
+    "run": ("run a program and follow its messages, without changing its code", _add_run),
+    "doctor": ("check the installed clients, the settings and the connection to the agent", _add_doctor),
+    "demo": ("start a demo: three services, two queues, and one slow step to find", _add_demo),
+}
+
+
+def _run_agent(options: argparse.Namespace) -> int:
     from pathlib import Path  # noqa: PLC0415
 
     from asyncdsm.agent.http.serve import Options, run_agent  # noqa: PLC0415  (the extra may not be installed)
@@ -128,86 +180,48 @@ def _agent(options: argparse.Namespace) -> int:
     return run_agent(given, live=sys.stdout.isatty())
 
 
-def _demo(options: argparse.Namespace) -> int:
+def _run_demo(options: argparse.Namespace) -> int:
     from asyncdsm.cli.demo.run import Brokers, run_demo  # noqa: PLC0415
 
     brokers = Brokers(options.bootstrap_servers, options.rabbitmq, options.aws)
     return run_demo(brokers, options.seconds, as_json=options.json)
 
 
-def _map(options: argparse.Namespace) -> int:
+def _print_map(options: argparse.Namespace) -> int:
     from asyncdsm.cli.map import print_map  # noqa: PLC0415
 
     return print_map(options.url, options.token, options.minutes, options.format)
 
 
-def _top(options: argparse.Namespace) -> int:
+def _run_top(options: argparse.Namespace) -> int:
     from asyncdsm.cli.top import run_top  # noqa: PLC0415
 
     return run_top(options.url, options.token, options.minutes)
 
 
-def _run(options: argparse.Namespace) -> int:
-    from asyncdsm.cli.run.launch import ProgramError, environment, launch, module  # noqa: PLC0415
+def _run_program(options: argparse.Namespace) -> int:
+    from asyncdsm.cli.run.launch import ProgramError, bootstrap_environ, launch, module_command  # noqa: PLC0415
     from asyncdsm.errors import SettingError  # noqa: PLC0415
     from asyncdsm.settings import Settings  # noqa: PLC0415
 
     program = options.program[1:] if options.program[:1] == ["--"] else options.program
-    command = module(options.module) if options.module else program
+    command = module_command(options.module) if options.module else program
     if options.module == [] or not command:
-        print(f"usage: asyncdsm run {_USAGE}", file=sys.stderr)
+        print(f"usage: {_RUN_USAGE}", file=sys.stderr)
         return 2
     try:
         enabled = Settings.from_environ(os.environ).enabled
-    except SettingError as error:  # the program is not to be stopped by it
+    except SettingError as error:  # a wrong setting must not stop the program
         print(f"asyncdsm run: nothing is measured, because a setting is wrong: {error}", file=sys.stderr)
         enabled = False
     try:
-        launch(command, environment(os.environ) if enabled else os.environ)
+        launch(command, bootstrap_environ(os.environ) if enabled else os.environ)
     except (ProgramError, OSError) as error:
         print(f"asyncdsm run: {error}", file=sys.stderr)
         return 2
 
 
-def _doctor(options: argparse.Namespace) -> int:
-    from asyncdsm.cli.doctor import examine  # noqa: PLC0415
+def _run_doctor(options: argparse.Namespace) -> int:
+    from asyncdsm.cli.doctor import run_doctor  # noqa: PLC0415
 
-    return examine(os.environ, as_json=options.json)
-
-
-def _url(text: str) -> str:
-    from asyncdsm.cli.agent_client import agent_url  # noqa: PLC0415
-
-    try:
-        return agent_url(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _minutes(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= 1440):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of minutes from 1 to 1440")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not (text.isdecimal() and int(text) <= 65_535):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
-    return int(text)
-
-
-def _days(text: str) -> int:
-    number, unit = text[:-1], {"h": 3600, "d": 86_400}.get(text[-1:], 0)
-    if not (number.isascii() and number.isdecimal() and len(number) < 6 and 3600 <= int(number) * unit <= 366 * 86_400):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 36h or 7d, a year at most")
-    return int(number) * unit
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return seconds
+    return run_doctor(os.environ, as_json=options.json)

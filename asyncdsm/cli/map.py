@@ -6,26 +6,28 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
-from typing import Any
+
+from msgspec import to_builtins
 
 from asyncdsm.cli.agent_client import NoAnswerError, client_of, topology_from
-from asyncdsm.map.dot import dot
-from asyncdsm.map.graph import graph_of
-from asyncdsm.map.mermaid import mermaid
-from asyncdsm.map.svg import svg
-from asyncdsm.map.text import WIDTH, text
+from asyncdsm.map.dot import write_dot
+from asyncdsm.map.graph import build_graph
+from asyncdsm.map.mermaid import write_mermaid
+from asyncdsm.map.svg import write_svg
+from asyncdsm.map.text import WIDTH, write_text
+from asyncdsm.map.topology import Topology
 
 
-def _table(topology: dict[str, Any]) -> str:
-    return text(topology, shutil.get_terminal_size((WIDTH, 0)).columns)
+def _table(topology: Topology) -> str:
+    return write_text(topology, shutil.get_terminal_size((WIDTH, 0)).columns)
 
 
-FORMATS: dict[str, Callable[[dict[str, Any]], str]] = {
+FORMATS: dict[str, Callable[[Topology], str]] = {
     "text": _table,
-    "dot": lambda topology: dot(graph_of(topology)),
-    "mermaid": lambda topology: mermaid(graph_of(topology)),
-    "json": lambda topology: json.dumps(topology, indent=2) + "\n",
-    "svg": lambda topology: svg(graph_of(topology)),
+    "dot": lambda topology: write_dot(build_graph(topology)),
+    "mermaid": lambda topology: write_mermaid(build_graph(topology)),
+    "json": lambda topology: json.dumps(to_builtins(topology), indent=2) + "\n",
+    "svg": lambda topology: write_svg(build_graph(topology)),
 }
 
 

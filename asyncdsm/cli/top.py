@@ -6,16 +6,17 @@ import signal
 import sys
 from threading import Event
 from time import localtime, strftime
-from typing import Any
 
+from msgspec.structs import replace
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from asyncdsm._internal.log import pluralize
 from asyncdsm.cli.agent_client import NoAnswerError, client_of, topology_from, without_password
-from asyncdsm.map.terminal import render, slowness
-from asyncdsm.map.text import warnings
+from asyncdsm.map.terminal import MapTable
+from asyncdsm.map.text import list_warnings
+from asyncdsm.map.topology import Topology
 
 EVERY_SECONDS = 1.0
 LINES_AROUND = 7
@@ -50,13 +51,13 @@ def run_top(url: str, token: str | None, minutes: int) -> int:
         return 0
 
 
-def page(topology: dict[str, Any], url: str, problem: str, since: str, height: int) -> RenderableType:
+def page(topology: Topology, url: str, problem: str, since: str, height: int) -> RenderableType:
     """Return what the terminal shows: the slowest hops that have room, and whether they are of now."""
     state = Text(f"{problem}; what you see is of {since}", style="bold red") if problem else Text(f"{url} · {since}")
-    warned = [Text(f"⚠ {line}", style="yellow") for line in warnings(topology)][: max(0, height // 4)]
-    edges = sorted(topology["edges"], key=slowness, reverse=True)
+    warned = [Text(f"⚠ {line}", style="yellow") for line in list_warnings(topology)][: max(0, height // 4)]
+    edges = sorted(topology.edges, key=lambda edge: edge.present.slowness, reverse=True)
     room = max(1, height - LINES_AROUND - len(warned))
-    table = render({**topology, "edges": edges[:room]})
+    table = MapTable(replace(topology, edges=edges[:room]))
     if problem:
         table.style = "dim"
     left_out = [Text(f"and {pluralize(len(edges) - room, 'faster hop')}", style="dim")] if len(edges) > room else []

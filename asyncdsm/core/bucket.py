@@ -1,4 +1,4 @@
-"""Ten seconds of what passed: how counts are kept until they are sent."""
+"""A bucket: the counts of ten seconds, until they are sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ such points share, 16 bytes each. Three of them in a dict take 350; and with 100
 memory far away."""
 
 LOG_BETWEEN_PAUSES = 512
-"""Checkpoints that are looked at in about 0.1 ms."""
+"""How many entries of a log take about 0.1 ms."""
 PAUSE_SECONDS = 50e-6
 
 Counts = dict[int, int]
@@ -33,18 +33,18 @@ def no_pause() -> None:
 
 
 def yield_gil() -> None:
-    """Pause between two pieces of slow work in a worker thread.
+    """Let other threads run, between two pieces of slow work in a worker thread.
 
-    A thread that computes keeps the interpreter for 5 ms at a time from the event loop, unless it lets go by itself.
+    A thread that computes holds the interpreter lock for 5 ms at a time, and the event loop waits, unless it yields.
     """
     sleep(PAUSE_SECONDS)
 
 
 class SizeKeys(dict[object, int]):
-    """The key of a payload size, remembered; 0 for one that is not known, or that is no size."""
+    """The keys of payload sizes, cached; 0 for an unknown or malformed size."""
 
     malformed: int = 0
-    """How dense a value was no size: not a whole number, or negative."""
+    """How many sizes were malformed: not a whole number, or negative."""
 
     def __missing__(self, size: object) -> int:
         if len(self) >= 4096:
@@ -60,7 +60,7 @@ class SizeKeys(dict[object, int]):
 
 
 class Bucket:
-    """What passed within some seconds, aligned to the epoch."""
+    """The checkpoints and offsets of a few seconds, aligned to the epoch."""
 
     __slots__ = ("backlogs", "dense", "recorded", "sparse_keys", "sparse_points", "start_ns")
 
@@ -81,7 +81,7 @@ class Bucket:
             pause()
 
     def truncate_log(self) -> None:
-        """Make the two halves of the log equally long, where something broke in between them."""
+        """Make the two lists of the log equally long, after an error between the two appends."""
         shorter = min(len(self.sparse_points), len(self.sparse_keys))
         del self.sparse_points[shorter:], self.sparse_keys[shorter:]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from asyncdsm._internal.log import warn_each_minute
 from asyncdsm.core.current import Layer, consume_layers, current_context, is_consume_suppressed, skip_closed_layers
 from asyncdsm.core.edge import Edge
-from asyncdsm.core.pathway import Context, Pathway, context_in, wire_of
+from asyncdsm.core.pathway import Context, Pathway, encode_header, read_context
 from asyncdsm.core.recorder import FOLD_AT, Recorder, Sample
 
 # .NET ignores a context more than 60 s in the future (protocol §3): its latencies would make no sense to anybody.
@@ -46,7 +46,7 @@ def consume(
     if header is None:
         parent, start, previous = _begin_pathway(recorder, broker_ns, now)
     else:
-        context = context_in(header, recorder.max_header_bytes)
+        context = read_context(header, recorder.max_header_bytes)
         if context is None or context[2] > now + _FUTURE_NS:
             recorder.counters.increment("malformed")
             context = _begin_pathway(recorder, broker_ns, now)
@@ -86,7 +86,7 @@ def begin_produce(edge: Edge, size: int | None = None, key_bytes: int | None = N
     point = edge.points.get(parent) if edge.owner is recorder else None
     if point is None:
         point = recorder.find_produce_point(edge, parent)
-    header = wire_of(point.hash, start, now)
+    header = encode_header(point.hash, start, now)
     if size is not None and key_bytes is not None:
         size += key_bytes + len(header)
     return header, (point, now, now - previous, now - start, size)
@@ -108,7 +108,7 @@ def finish_produce(sample: Sample) -> None:
 def incoming_pathway(header: str | bytes | None, broker_ns: int | None = None) -> Context | None:
     """Return the pathway that a message carries, without any checkpoint. None while nothing measures."""
     recorder = _ensure_recorder()
-    return None if recorder is None else _read_context(recorder, header, broker_ns)
+    return None if recorder is None else _context_or_start(recorder, header, broker_ns)
 
 
 def peek_consume(edge: Edge, header: str | bytes | None, broker_ns: int | None = None) -> Context | None:
@@ -116,7 +116,7 @@ def peek_consume(edge: Edge, header: str | bytes | None, broker_ns: int | None =
     recorder = _ensure_recorder()
     if recorder is None:
         return None
-    parent, start, _ = _read_context(recorder, header, broker_ns)
+    parent, start, _ = _context_or_start(recorder, header, broker_ns)
     return recorder.point(edge, parent).hash, start, recorder.now()
 
 
@@ -160,10 +160,10 @@ def _ensure_recorder() -> Recorder | None:
     return _recorder or (None if _start_recorder is None else _start_recorder())
 
 
-def _read_context(recorder: Recorder, header: str | bytes | None, broker_ns: int | None) -> Context:
+def _context_or_start(recorder: Recorder, header: str | bytes | None, broker_ns: int | None) -> Context:
     """Return the context of a header that can be read and is not far in the future; else a pathway begins."""
     now = recorder.now()
-    context = None if header is None else context_in(header, recorder.max_header_bytes)
+    context = None if header is None else read_context(header, recorder.max_header_bytes)
     if context is None or context[2] > now + _FUTURE_NS:
         return _begin_pathway(recorder, broker_ns, now)
     return context

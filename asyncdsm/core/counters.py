@@ -1,4 +1,4 @@
-"""The counters: what was recorded, and what became of it."""
+"""Counters: how many checkpoints were recorded, and what became of them."""
 
 from __future__ import annotations
 
@@ -9,31 +9,30 @@ from typing import NamedTuple
 
 
 class Stats(NamedTuple):
-    """A moment's counters, in checkpoints: `recorded == delivered + pending + dropped`."""
+    """The counters at one moment, in checkpoints: `recorded == delivered + pending + dropped`."""
 
     recorded: int
     delivered: int
     pending: int
     dropped_by: Mapping[str, int]
-    """What was dropped, by cause: `points` (too many distinct ones), `outbox` (too many bytes undelivered),
+    """How many were dropped, by cause: `points` (too many distinct points), `outbox` (too many bytes undelivered),
     `rejected` (the intake refused them), `shutdown` (not delivered by the deadline), `encoding` or `counting` (an error
-    of ours)."""
+    of asyncdsm)."""
     malformed: int = 0
-    """Values that a client, a message or a call handed over and that could not be used: contexts, offsets, times,
-    names."""
+    """How many unusable values a client, a message or a call handed over: contexts, offsets, times, names."""
     not_propagated: int = 0
-    """Produced messages that could not carry a context."""
+    """How many produced messages could not carry a context."""
     errors: int = 0
-    """Exceptions of our own that were kept from the program."""
+    """How many exceptions of asyncdsm were kept from the program."""
 
     @property
     def dropped(self) -> int:
-        """All that was dropped, whatever the cause."""
+        """How many were dropped, for any cause."""
         return sum(self.dropped_by.values())
 
 
 class Counters:
-    """Counters that any thread may change; each change leaves the balance even."""
+    """Counters that any thread may change. After each change, recorded is the sum of delivered, pending and dropped."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -62,7 +61,7 @@ class Counters:
             self._dropped[cause] = self._dropped.get(cause, 0) + count
 
     def increment(self, what: str, times: int = 1) -> None:
-        """Count something that is worth knowing and loses nothing: a field of Stats."""
+        """Count an event that loses no checkpoint. `what` is a field of Stats."""
         with self._lock:
             self._noted[what] += times
 

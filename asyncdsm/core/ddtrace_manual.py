@@ -1,7 +1,7 @@
-"""ddtrace's manual checkpoints, taken here while asyncdsm measures.
+"""The manual checkpoints of ddtrace, which asyncdsm records while it measures.
 
-A program that calls `ddtrace.data_streams.set_produce_checkpoint` keeps working when asyncdsm turns ddtrace's own Data
-Streams off: the module's functions ask for a processor at each call (seen in ddtrace 4.16), and get this one.
+A program that calls `ddtrace.data_streams.set_produce_checkpoint` keeps working when asyncdsm turns off ddtrace's own
+Data Streams: those functions ask for a processor at each call (seen in ddtrace 4.16), and get the one in this module.
 """
 
 from __future__ import annotations
@@ -25,13 +25,16 @@ def take_over_from_ddtrace() -> None:
         return
     original = getattr(module, "data_streams_processor", None)
     if original is None:
-        warn_once("ddtrace-manual", "this release of ddtrace keeps its manual checkpoints to itself: they are lost")
+        warn_once(
+            "ddtrace-manual",
+            "this release of ddtrace keeps asyncdsm from recording its manual checkpoints: they are lost",
+        )
     elif not isinstance(original, _Processor):
         module.data_streams_processor = _Processor(original)
 
 
 class _Processor:
-    """What ddtrace's manual functions ask for a processor; ddtrace's own answers while asyncdsm does not measure."""
+    """Replaces the function that returns ddtrace's processor. It calls the original while nothing is measured."""
 
     def __init__(self, original: Any) -> None:
         self._original = original
@@ -41,13 +44,13 @@ class _Processor:
 
 
 class _Call:
-    """One manual checkpoint: the methods of ddtrace's processor that its manual functions use."""
+    """Records one manual checkpoint: it has those methods of ddtrace's processor that the manual functions call."""
 
     def __init__(self) -> None:
         self._header: Any = None
 
     def decode_pathway_b64(self, header: Any) -> None:
-        """Take the context that a consumed message carries, if it carries one."""
+        """Take the header of a consumed message, if it has one."""
         self._header = header
 
     def set_checkpoint(self, tags: list[str], *_args: Any, **_more: Any) -> Context | None:

@@ -1,6 +1,6 @@
-"""Which bin of a sketch a value falls into: the mapping of protocol §7, and nothing of the sketch itself.
+"""The bins of a histogram: which bin a value falls into, by the mapping of protocol §7.
 
-Apart from `sketch.py` so that counting needs no sketch library.
+Separate from `delivery/sketch.py`, so that counting needs no sketch library.
 """
 
 from math import floor, log
@@ -12,7 +12,7 @@ MAX_BINS = 2048
 MIN_POSITIVE = 2.2250738585072014e-308
 
 ZERO = -(1 << 20)
-"""Where values too small for a bin are counted: below every real bin."""
+"""The bin of values that are too small for any other: below every real bin."""
 
 
 def bin_index(value: float) -> int:
@@ -21,5 +21,5 @@ def bin_index(value: float) -> int:
 
 
 def bin_value(bin_: int) -> float:
-    """Return the value that stands for a bin: no value of the bin is further from it than 0.8 %."""
+    """Return the value that represents a bin: no value in the bin differs from it by more than 0.8 %."""
     return 0.0 if bin_ == ZERO else float(GAMMA ** (bin_ - OFFSET) * 2 * GAMMA / (1 + GAMMA))

@@ -1,4 +1,4 @@
-"""How far behind consumers are, and the offsets that say so."""
+"""Consumer lag: how far behind consumers are, and the tags under which offsets are sent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Lag(NamedTuple):
     end: int | None = None
     """The offset that the next message will get, where the broker counts by offsets."""
     seen_ns: int | None = None
-    """When the broker said so, in nanoseconds since the epoch, where that is not just now."""
+    """When the broker reported `end`, in nanoseconds since the epoch; None if that was just now."""
 
 
 class LagSource(Protocol):
@@ -39,12 +39,12 @@ _sources: WeakKeyDictionary[LagSource, None] = WeakKeyDictionary()
 
 
 def add_lag_source(source: LagSource) -> None:
-    """Let `streams.lag()` ask this client, for as long as it lives."""
+    """Have `streams.lag()` ask this client, for as long as it is referenced elsewhere."""
     _sources[source] = None
 
 
 def remove_lag_source(source: LagSource) -> None:
-    """Ask this client no more."""
+    """Stop asking this client."""
     _sources.pop(source, None)
 
 
@@ -53,8 +53,8 @@ def _reraise(error: Exception) -> None:
 
 
 def current_lags(report_error: Callable[[Exception], object] = _reraise) -> Iterator[Lag]:
-    """Ask every living client. The error of one goes to `report_error`, and the others are asked all the same."""
-    for reference in _sources.keyrefs():  # a list made at once: other threads make clients meanwhile
+    """Ask every client that still exists. The error of one goes to `report_error`; the others are asked anyway."""
+    for reference in _sources.keyrefs():  # a copy: other threads may add clients meanwhile
         source = reference()
         if source is not None:
             try:
@@ -83,7 +83,7 @@ def high_watermark_tags(topic: str, partition: int, cluster_id: str | None = Non
 
 
 def _tags(kind: str, topic: str, partition: int, cluster_id: str | None, *more: str) -> tuple[str, ...]:
-    """Return sorted tags. Raises MalformedValueError for a name that is no string or a partition that is no number."""
+    """Return sorted tags. Raises MalformedValueError unless names are strings and the partition is a whole number."""
     cluster = (f"kafka_cluster_id:{check_name('a cluster id', cluster_id)}",) if cluster_id else ()
     topic_tag = f"topic:{check_name('a topic', topic)}"
     tags = (f"type:{kind}", topic_tag, f"partition:{check_partition(partition)}", *cluster, *more)

@@ -1,6 +1,6 @@
-"""What travels with a message: where it has been, as one number, and since when.
+"""The pathway of a message, as it travels in the message's header: one hash, and two times.
 
-Pure values and arithmetic. No clock, no environment, no I/O.
+Pure values and arithmetic: no clock, no environment, no I/O.
 """
 
 from __future__ import annotations
@@ -17,20 +17,22 @@ _MASK = 0xFFFFFFFFFFFFFFFF
 _MAX_VARINT_BYTES = 9
 _NS_PER_MS = 1_000_000
 
+# A context whose timestamps lie between 1987 and 2039, as all of today's do: the varint of each has six bytes.
+# Unpacked in one step it takes 55 ns, by slices 190.
 _COMMON = Struct("<Q6s6s")
-"""A context whose timestamps lie between 1987 and 2039, as all of today's do: the varint of each has six bytes.
-Taken apart in one step, 55 ns; by slices it took 190."""
 _COMMON_TEXT = 28
 _COMMON_ZIGZAG = range(1 << 35, 1 << 42)
-_MOST_REMEMBERED = 4096
+_MOST_CACHED = 4096
 
 Context = tuple[int, int, int]
 """A pathway's fields as a plain tuple: made in 17 ns, where a Pathway takes 80."""
 
 
 class _Times(dict[bytes, int]):
-    """Nanoseconds by the six bytes of their varint. At rates where time matters many messages share a millisecond:
-    remembered, a timestamp is read in 18 ns, computed in 400.
+    """Nanoseconds by the six bytes of their varint.
+
+    At rates where time matters, many messages share a millisecond: a cached timestamp is read in 18 ns, and computed in
+    400.
     """
 
     def __missing__(self, varint: bytes) -> int:
@@ -38,7 +40,7 @@ class _Times(dict[bytes, int]):
         if not a & b & c & d & e & 128 or f & 128 or a & 1:  # not six bytes, or before 1970 (odd is negative)
             raise ValueError(varint)
         zigzag = a & 127 | (b & 127) << 7 | (c & 127) << 14 | (d & 127) << 21 | (e & 127) << 28 | f << 35
-        if len(self) >= _MOST_REMEMBERED:
+        if len(self) >= _MOST_CACHED:
             self.clear()
         ns = self[varint] = zigzag // 2 * _NS_PER_MS
         return ns
@@ -51,7 +53,7 @@ class _WireTimes(dict[int, bytes]):
         z = milliseconds * 2
         if z not in _COMMON_ZIGZAG:
             raise ValueError(milliseconds)
-        if len(self) >= _MOST_REMEMBERED:
+        if len(self) >= _MOST_CACHED:
             self.clear()
         varint = bytes(
             (z & 127 | 128, z >> 7 & 127 | 128, z >> 14 & 127 | 128, z >> 21 & 127 | 128, z >> 28 & 127 | 128, z >> 35)
@@ -64,18 +66,18 @@ _times, _wire_times = _Times(), _WireTimes()
 _unpack, _pack = _COMMON.unpack, _COMMON.pack
 
 
-def context_in(text: str | bytes, most_bytes: int = 1 << 30) -> Context | None:
-    """Read a context from its base64 text, unless that is longer; None for anything malformed. **Hot**."""
+def read_context(text: str | bytes, most_bytes: int = 1 << 30) -> Context | None:
+    """Read a context from its base64 text of at most `most_bytes`; None for anything malformed. **Hot**."""
     try:
         if len(text) == _COMMON_TEXT:
             hash_, origin, edge = _unpack(a2b_base64(text))
             return hash_, _times[origin], _times[edge]
     except (ValueError, TypeError, StructError):
-        pass  # malformed, or of timestamps far away
-    return _any_context_in(text, most_bytes)
+        pass  # malformed, or with timestamps far from today
+    return _read_any_context(text, most_bytes)
 
 
-def wire_of(hash_: int, pathway_start_ns: int, edge_start_ns: int) -> bytes:
+def encode_header(hash_: int, pathway_start_ns: int, edge_start_ns: int) -> bytes:
     """Return the base64 text of a context, as ASCII bytes. **Hot**."""
     try:
         data = _pack(hash_, _wire_times[pathway_start_ns // _NS_PER_MS], _wire_times[edge_start_ns // _NS_PER_MS])
@@ -85,7 +87,7 @@ def wire_of(hash_: int, pathway_start_ns: int, edge_start_ns: int) -> bytes:
 
 
 class Pathway(NamedTuple):
-    """The chain of checkpoints behind a message.
+    """The chain of checkpoints that a message has passed.
 
     `hash` is an unsigned 64-bit number that names the chain; `pathway_start_ns` is when its first
     checkpoint was made, `edge_start_ns` when its last one was, both in nanoseconds since the epoch.
@@ -97,16 +99,16 @@ class Pathway(NamedTuple):
     edge_start_ns: int
 
     def encode(self) -> bytes:
-        """Return the context as it is put on the wire: 20 bytes for today's timestamps."""
+        """Return the context as bytes: 20 for today's timestamps."""
         return _encode_any(*self)
 
     def encode_base64(self) -> str:
-        """Return the text that goes under the key `dd-pathway-ctx-base64`."""
+        """Return the base64 text that a message carries under the key `dd-pathway-ctx-base64`."""
         return self.wire().decode("ascii")
 
     def wire(self) -> bytes:
         """Return that text as ASCII bytes, as Kafka carries it."""
-        return wire_of(*self)
+        return encode_header(*self)
 
     @classmethod
     def decode(cls, data: bytes) -> Pathway | None:
@@ -117,21 +119,21 @@ class Pathway(NamedTuple):
     @classmethod
     def decode_base64(cls, text: str | bytes) -> Pathway | None:
         """Read a context from its base64 text; None for anything malformed, never an exception."""
-        context = context_in(text)
+        context = read_context(text)
         return None if context is None else cls(*context)
 
 
 def legacy_text(value: str | bytes) -> str | bytes:
-    """Return the base64 text of the value of the legacy key: that text already, or raw bytes (protocol §3).
+    """Return the base64 text of a value of the legacy key, which is such a text or raw bytes (protocol §3).
 
-    A value of another type is returned as it is: `context_in` does not read it.
+    A value of another type is returned unchanged: `read_context` does not read it.
     """
     if not isinstance(value, bytes | bytearray | memoryview) or Pathway.decode_base64(value) is not None:
         return value
     return b2a_base64(value, newline=False)
 
 
-def _any_context_in(text: str | bytes, most_bytes: int) -> Context | None:
+def _read_any_context(text: str | bytes, most_bytes: int) -> Context | None:
     try:
         return None if len(text) > most_bytes else _decode_any(a2b_base64(text, strict_mode=True))
     except (ValueError, TypeError):
@@ -187,10 +189,10 @@ def fnv1(data: bytes) -> int:
 
 
 def node_hash(service: str, env: str | None, tags: tuple[str, ...]) -> int:
-    """Name an edge of one service: its tags sorted as text. No env counts as the text `none` (protocol §2)."""
+    """Return the hash of an edge of one service: its tags sorted as strings. No env counts as `none` (protocol §2)."""
     return fnv1("".join((service, env or "none", *sorted(tags))).encode())
 
 
 def pathway_hash(node: int, parent: int) -> int:
-    """Name the pathway that `parent` (0 at the start) becomes at `node` (protocol §2)."""
+    """Return the hash of the pathway that `parent` (0 at the start) becomes at `node` (protocol §2)."""
     return fnv1(node.to_bytes(8, "little") + parent.to_bytes(8, "little"))

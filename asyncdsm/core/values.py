@@ -1,4 +1,4 @@
-"""Values that clients, messages and calls hand over: checked before anything is made of them."""
+"""Checks of values that clients, messages and calls hand over, before asyncdsm uses them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Getting what was measured to an agent: encoded, buffered, sent again after a failure, and counted."""
+"""Delivers what was measured to an agent: encodes it, buffers it, sends it again after a failure, and counts it."""

@@ -1,7 +1,7 @@
-"""Where the flush loop lives: in the caller's event loop, or in a thread of its own.
+"""Runs the flush loop: in the caller's event loop, or in an event loop of its own in a thread.
 
-Either way in an empty context, so that no export carries a pathway or a span of the user's, and outside of every
-task group, so that `start()` and `aclose()` may be called from different tasks and no exception is ever grouped.
+Either way it runs in an empty context, so that no export carries a pathway or a span of the user's program. It belongs
+to no task group, so that `start()` and `aclose()` may be called from different tasks, and no exception is grouped.
 """
 
 from __future__ import annotations
@@ -24,62 +24,65 @@ from asyncdsm._internal import forks
 T = TypeVar("T")
 
 LoopMain = Callable[[bool], Coroutine[Any, Any, None]]
-"""An async function that is told whether it has a thread of its own, which it may block."""
+"""An async function to run in an event loop. Its argument says whether it has a thread of its own, and may block it."""
 
 _tasks: set[asyncio.Task[None]] = set()  # an event loop itself holds its tasks only weakly
 
 
 def in_trio() -> bool:
-    """Say whether this is a trio task, without importing trio."""
+    """Return whether a trio task is running, without importing trio."""
     trio = sys.modules.get("trio")
     return trio is not None and bool(trio.lowlevel.in_trio_task())
 
 
 def start_in_current_loop(function: LoopMain) -> Callable[[], bool]:
-    """Run an async function in this event loop. Returns what tells whether that loop still runs."""
+    """Run an async function in the current event loop. Returns a function that says whether the loop still runs."""
     if in_trio():
         import trio  # noqa: PLC0415  (only where it is already in use)
 
         trio.lowlevel.spawn_system_task(function, False, name="asyncdsm", context=Context())
-        return lambda: True  # trio cancels system tasks before it ends: `run` sees that
+        return lambda: True  # trio cancels system tasks before it ends, which `Flusher.run` notices
     loop = asyncio.get_running_loop()
-    if _is_imported_twice(loop):  # what is cancelled in it does not end as anyio expects
+    if _is_imported_twice(loop):  # a task that is cancelled in it does not end as anyio expects
         return start_in_thread(function)
     task = loop.create_task(function(False), name="asyncdsm", context=Context())
     _tasks.add(task)
-    task.add_done_callback(_done)
+    task.add_done_callback(_discard_task)
     return loop.is_running
 
 
-def _done(task: asyncio.Task[None]) -> None:
+def _discard_task(task: asyncio.Task[None]) -> None:
     _tasks.discard(task)
     if not task.cancelled():
-        task.exception()  # a signal handler's SystemExit, raised wherever the loop stood: the loop passes it on itself
+        # A signal handler may raise SystemExit inside the task. The event loop raises it again by itself; retrieving
+        # it here keeps asyncio from logging it as an exception that nobody retrieved.
+        task.exception()
 
 
 def start_in_thread(function: LoopMain) -> Callable[[], bool]:
-    """Run an async function in an event loop of its own, in a daemon thread. Returns what tells whether it runs.
+    """Run an async function in an event loop of its own, in a daemon thread.
 
-    Raises RuntimeError while the interpreter ends: from Python 3.12 on no thread can be started then.
+    Returns a function that says whether the thread still runs. Raises RuntimeError while the interpreter shuts down:
+    from Python 3.12 on, no thread can be started then.
     """
-    thread = threading.Thread(target=_run_apart, args=(function,), name="asyncdsm", daemon=True)
+    thread = threading.Thread(target=_run_in_thread, args=(function,), name="asyncdsm", daemon=True)
     thread.start()
     return thread.is_alive
 
 
 def run_in_own_loop(function: LoopMain) -> None:
-    """Run an async function to its end in an event loop of its own, in this thread, which runs none."""
+    """Run an async function to its end in an event loop of its own, in this thread, which must not be running one."""
     _run(function, True)
 
 
 def run_blocking(work: Callable[[], T]) -> T:
-    """Do what may wait, in an event loop that `run_in_own_loop` or `start_in_thread` has made."""
+    """Call a function that may block, from an event loop of `run_in_own_loop` or `start_in_thread`."""
     loop = asyncio.get_running_loop()
     with loop.released_thread() if isinstance(loop, _OwnLoop) else nullcontext():
         return work()
 
 
-def _run_apart(function: LoopMain) -> None:
+def _run_in_thread(function: LoopMain) -> None:
     with forks.import_lock:
         _run(anyio.sleep, 0)  # imports the backend
     run_in_own_loop(function)
@@ -91,22 +94,22 @@ def _run(function: Callable[..., Coroutine[Any, Any, None]], argument: Any) -> N
     try:
         anyio.run(function, argument, backend_options={"loop_factory": lambda: loop})
     finally:
-        asyncio._set_running_loop(loop.others)
+        asyncio._set_running_loop(loop.other_loop)
 
 
-# asyncio's tasks and futures in Python; those in C are preferred.
+# asyncio's tasks and futures that are written in Python; asyncio itself prefers those in C.
 _PythonTask: Any = getattr(asyncio.tasks, "_PyTask")  # noqa: B009
 _PythonFuture: Any = getattr(asyncio.futures, "_PyFuture")  # noqa: B009
 
 
-def _python_task(loop: Any, coroutine: Any, **more: Any) -> Any:
+def _make_python_task(loop: Any, coroutine: Any, **more: Any) -> Any:
     return _PythonTask(coroutine, loop=loop, **more)
 
 
 def _is_imported_twice(loop: asyncio.AbstractEventLoop) -> bool:
-    """Say whether asyncio's part in C is that of an earlier import, and cancels by an exception that nobody catches.
+    """Return whether asyncio's C code belongs to an earlier import and raises an exception class that nobody catches.
 
-    ddtrace removes asyncio from the imported modules when gevent is installed. On Python 3.11 the part in C stays.
+    If gevent is installed, ddtrace removes asyncio from the imported modules. On Python 3.11 its C code stays.
     """
     future = loop.create_future()
     future.cancel()
@@ -120,20 +123,21 @@ def _is_imported_twice(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 class _OwnLoop(asyncio.SelectorEventLoop):
-    """Looks host names up right here: it may block, and needs no thread, which there may be none of at the end.
+    """An event loop that looks up host names without a thread: it may block, and at exit no thread can be started.
 
-    Where gevent has made threads into greenlets, all of them share one thread, and asyncio knows one running loop a
-    thread. Whenever others may run, this loop is none, and what they run is left as it was.
+    It also works where gevent has patched threads into greenlets. All of them share one thread, and asyncio allows one
+    running loop for each thread. So whenever other greenlets may run, this loop is not the running one, and afterwards
+    the loop that they left running is remembered.
     """
 
     def __init__(self) -> None:
-        self.others = asyncio._get_running_loop()
+        self.other_loop = asyncio._get_running_loop()
         selector = selectors.DefaultSelector()
         self._wait = selector.select
         selector.select = self._select  # type: ignore[method-assign]
         super().__init__(selector)
         if _is_imported_twice(self):
-            self.set_task_factory(_python_task)
+            self.set_task_factory(_make_python_task)
             self.create_future = partial(_PythonFuture, loop=self)  # type: ignore[method-assign]
 
     def _select(self, timeout: float | None = None) -> Any:
@@ -155,29 +159,29 @@ class _OwnLoop(asyncio.SelectorEventLoop):
 
     @contextmanager
     def released_thread(self) -> Iterator[None]:
-        """Be no running loop inside the block."""
-        asyncio._set_running_loop(self.others)
+        """Inside the block, this loop is not the running loop of its thread, so that others may run there."""
+        asyncio._set_running_loop(self.other_loop)
         try:
             yield
         finally:
-            self.others = asyncio._get_running_loop()
+            self.other_loop = asyncio._get_running_loop()
             asyncio._set_running_loop(self)
 
 
-class Loop(NamedTuple):
-    """What can be asked of a running event loop outside of its tasks."""
+class LoopHandle(NamedTuple):
+    """What other threads and callbacks need of a running event loop."""
 
     call_soon: Callable[[Callable[[], object]], object]
     """Calls a function in the loop; may itself be called from any thread."""
     time: Callable[[], float]
-    """The loop's clock, in seconds; `anyio.current_time` would want a task."""
+    """The loop's clock, in seconds. Unlike `anyio.current_time`, it can be read outside of a task."""
 
 
-def current_loop() -> Loop:
-    """Return the event loop that runs this task."""
+def current_loop_handle() -> LoopHandle:
+    """Return the handle of the event loop that runs this task."""
     if in_trio():
         import trio  # noqa: PLC0415
 
-        return Loop(trio.lowlevel.current_trio_token().run_sync_soon, trio.current_time)
+        return LoopHandle(trio.lowlevel.current_trio_token().run_sync_soon, trio.current_time)
     loop = asyncio.get_running_loop()
-    return Loop(loop.call_soon_threadsafe, loop.time)
+    return LoopHandle(loop.call_soon_threadsafe, loop.time)

@@ -1,4 +1,4 @@
-"""Payloads that wait for delivery: bounded in bytes, oldest dropped first, every drop counted."""
+"""The outbox: a queue of payloads that wait for delivery. It is bounded in bytes, and counts what it drops."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from asyncdsm.core.counters import Counters
 
 
 class Parcel(NamedTuple):
-    """One payload, and how many checkpoints are in it."""
+    """One encoded payload, and the number of checkpoints in it."""
 
     payload: bytes
     checkpoints: int
 
 
 class Outbox:
-    """First in, first out. Any thread may put; one task takes."""
+    """A first-in, first-out queue. Any thread may enqueue; one task dequeues."""
 
     def __init__(self, limit_bytes: int, counters: Counters) -> None:
+        """Hold at most `limit_bytes` of payloads; count drops in `counters`."""
         self._limit, self._counters = limit_bytes, counters
         self._parcels: deque[Parcel] = deque()
         self._bytes = 0
@@ -30,17 +31,17 @@ class Outbox:
 
     @property
     def size(self) -> int:
-        """How many bytes wait."""
+        """The total length of the waiting payloads, in bytes."""
         return self._bytes
 
     def enqueue(self, parcel: Parcel) -> int:
-        """Add the newest parcel; return how many checkpoints were dropped to make room."""
+        """Append the newest parcel; return how many checkpoints were dropped to make room."""
         with self._lock:
             self._parcels.append(parcel)
-            return self._trim(len(parcel.payload))
+            return self._drop_excess(len(parcel.payload))
 
     def dequeue(self) -> Parcel | None:
-        """Take the oldest parcel out, to deliver it or to put it back."""
+        """Remove and return the oldest parcel, None if there is none."""
         with self._lock:
             if not self._parcels:
                 return None
@@ -49,21 +50,21 @@ class Outbox:
             return parcel
 
     def requeue(self, parcel: Parcel) -> int:
-        """Return a parcel that was not delivered to the front; return how many checkpoints were dropped."""
+        """Put a parcel that was not delivered back to the front; return how many checkpoints were dropped."""
         with self._lock:
             self._parcels.appendleft(parcel)
-            return self._trim(len(parcel.payload))
+            return self._drop_excess(len(parcel.payload))
 
     def drop_all(self, cause: str) -> int:
-        """Give up on everything; return how many checkpoints that were."""
+        """Drop all parcels, counted under this cause; return how many checkpoints were in them."""
         dropped = 0
         while (parcel := self.dequeue()) is not None:
             self._counters.drop(cause, parcel.checkpoints)
             dropped += parcel.checkpoints
         return dropped
 
-    def _trim(self, added: int) -> int:
-        self._bytes += added
+    def _drop_excess(self, added_bytes: int) -> int:
+        self._bytes += added_bytes
         dropped = 0
         while self._bytes > self._limit:
             oldest = self._parcels.popleft()

@@ -1,4 +1,4 @@
-"""Buckets to the bytes of `/v0.1/pipeline_stats` and back: the MessagePack of protocol §6."""
+"""Encodes buckets as payloads of `POST /v0.1/pipeline_stats`, and decodes payloads: MessagePack (protocol §6)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from asyncdsm.delivery.sketch import encode
 from asyncdsm.errors import PayloadError
 from asyncdsm.settings import Settings
 
-UInt64 = Annotated[int, Meta(ge=0)]  # MessagePack itself has no number above 64 bits
+UInt64 = Annotated[int, Meta(ge=0)]  # MessagePack itself has no numbers of more than 64 bits
 
 POINTS_BETWEEN_PAUSES = 32
-"""Encoded in about 1 ms."""
+"""How many points are encoded between two pauses, which takes about 1 ms."""
 
 
 class WirePoint(Struct, rename="pascal", omit_defaults=True):
@@ -33,18 +33,19 @@ class WirePoint(Struct, rename="pascal", omit_defaults=True):
     payload_size: bytes = b""
     edge_tags: list[str] | None = None
     timestamp_type: str = ""
-    """`origin` repeats what `current` counts, by the time the pathway began: java, .NET and go send both."""
+    """`current` or `origin`. The tracers for Java, .NET and Go report each point twice: once more, as `origin`, in the
+    bucket in which its pathway began."""
 
 
 class WireBacklog(Struct, rename="pascal"):
-    """The highest offset seen under these tags."""
+    """A backlog: the highest offset seen under these tags."""
 
     tags: list[str]
     value: int
 
 
 class WireBucket(Struct, rename="pascal", omit_defaults=True):
-    """What passed from `start` (ns since the epoch) for `duration` ns."""
+    """What passed from `start` (ns since the epoch) on, for `duration` ns."""
 
     start: UInt64
     duration: UInt64
@@ -53,7 +54,7 @@ class WireBucket(Struct, rename="pascal", omit_defaults=True):
 
 
 class _PackedBucket(Struct, rename="pascal", omit_defaults=True):
-    """The same to be sent, its points encoded one by one: all at once they would keep the interpreter too long."""
+    """A `WireBucket` to send. Its points are encoded one by one: all at once would block other threads too long."""
 
     start: int
     duration: int
@@ -62,7 +63,7 @@ class _PackedBucket(Struct, rename="pascal", omit_defaults=True):
 
 
 class Payload(Struct, rename="pascal"):
-    """What one service reports at once."""
+    """One report of one service."""
 
     service: str
     stats: list[WireBucket] | None
@@ -74,43 +75,45 @@ class Payload(Struct, rename="pascal"):
     primary_tag: str | UnsetType | None = UNSET
     process_tags: list[str] | UnsetType | None = UNSET
     tags: list[str] | UnsetType | None = UNSET
-    """What dd-trace-js says of the process here, in a list; asyncdsm gives each payload an id."""
+    """Tags of the payload: dd-trace-js describes its process here, asyncdsm gives each payload an id."""
 
 
 _encoder, _decoder = Encoder(), Decoder(Payload)
 
 
 class Packed(NamedTuple):
-    """A bucket as it is sent, and what could not be encoded and was left out."""
+    """An encoded bucket, and what was left out because it could not be encoded."""
 
     body: bytes
     """The gzipped payload."""
     lost: int
-    """How many checkpoints were in the points that were left out."""
+    """The number of checkpoints in the points that were left out."""
     errors: list[Exception]
-    """Why, for each point and each offset that was left out."""
+    """The errors, one for each point and each offset that was left out."""
 
 
 def pack(bucket: Bucket, bucket_ns: int, settings: Settings, pause: Callable[[], object] = yield_gil) -> Packed:
-    """Encode one bucket. Slow work: call it in a worker thread.
+    """Encode one bucket, which is `bucket_ns` long. Slow work: call it in a worker thread.
 
-    A point or an offset that cannot be encoded is left out; the rest is sent.
+    A point or an offset that cannot be encoded is left out. `pause` is called now and then, to let other threads run.
     """
     errors = list[Exception]()
-    points, lost = _encoded_points(bucket.points(pause), pause, errors)
+    points, lost = _encode_points(bucket.points(pause), pause, errors)
     backlogs = [
-        encoded for tags, value in bucket.backlogs.items() if (encoded := _encoded(errors, _backlog, tags, value))
+        encoded for tags, value in bucket.backlogs.items() if (encoded := _encode(errors, _wire_backlog, tags, value))
     ]
-    wire = _PackedBucket(bucket.start_ns, bucket_ns, Raw(_array(points)), Raw(_array(backlogs)) if backlogs else None)
-    return Packed(gzip.compress(_encoder.encode(_described(settings, [wire])), 1, mtime=0), lost, errors)
+    wire = _PackedBucket(
+        bucket.start_ns, bucket_ns, Raw(_encode_array(points)), Raw(_encode_array(backlogs)) if backlogs else None
+    )
+    return Packed(gzip.compress(_encoder.encode(_wire_payload(settings, [wire])), 1, mtime=0), lost, errors)
 
 
-def _encoded_points(
+def _encode_points(
     counted: dict[Point, Counts], pause: Callable[[], object], errors: list[Exception]
 ) -> tuple[list[bytes], int]:
     points, lost = list[bytes](), 0
     for index, (point, counts) in enumerate(counted.items(), start=1):
-        encoded = _encoded(errors, _wire_point, point, counts)
+        encoded = _encode(errors, _wire_point, point, counts)
         if encoded is None:
             lost += sum(count for key, count in counts.items() if key < PATHWAY)
         else:
@@ -120,7 +123,7 @@ def _encoded_points(
     return points, lost
 
 
-def _encoded(errors: list[Exception], make: Callable[..., Struct], *parts: Any) -> bytes | None:
+def _encode(errors: list[Exception], make: Callable[..., Struct], *parts: Any) -> bytes | None:
     try:
         return _encoder.encode(make(*parts))
     except Exception as error:
@@ -128,7 +131,7 @@ def _encoded(errors: list[Exception], make: Callable[..., Struct], *parts: Any) 
         return None
 
 
-def _backlog(tags: tuple[str, ...], value: int) -> WireBacklog:
+def _wire_backlog(tags: tuple[str, ...], value: int) -> WireBacklog:
     return WireBacklog(list(tags), value)
 
 
@@ -144,15 +147,15 @@ def _wire_point(point: Point, counts: Counts) -> WirePoint:
     )
 
 
-def _array(encoded: list[bytes]) -> bytes:
-    """Return the MessagePack of a list whose elements are encoded already."""
+def _encode_array(encoded: list[bytes]) -> bytes:
+    """Return the MessagePack of a list whose elements are already encoded."""
     return b"".join((b"\xdd", len(encoded).to_bytes(4, "big"), *encoded))
 
 
 def unpack(data: bytes) -> Payload:
-    """Read a payload that is no longer compressed.
+    """Decode an uncompressed payload.
 
-    Raises PayloadError naming the path of the field that is wrong, such as `$.Stats[0].Start`.
+    Raises PayloadError, whose message names the path of the wrong field, such as `$.Stats[0].Start`.
     """
     try:
         return _decoder.decode(data)
@@ -160,7 +163,7 @@ def unpack(data: bytes) -> Payload:
         raise PayloadError(str(error)) from None
 
 
-def _described(settings: Settings, buckets: list[Any]) -> Payload:
+def _wire_payload(settings: Settings, buckets: list[Any]) -> Payload:
     return Payload(
         service=settings.service,
         stats=buckets,
@@ -170,6 +173,6 @@ def _described(settings: Settings, buckets: list[Any]) -> Payload:
         env=settings.env or UNSET,
         version=settings.version or UNSET,
         primary_tag=settings.primary_tag or UNSET,
-        # Two processes can count the same. An agent that drops bodies which are sent again must tell them apart.
+        # An agent drops a body that was sent twice. Two processes may count the same, so the id tells them apart.
         tags=[f"payload-id:{os.urandom(8).hex()}"],
     )

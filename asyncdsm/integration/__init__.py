@@ -6,6 +6,7 @@
 
 TYPE_CHECKING = False  # as in `asyncdsm` itself: importing this package costs nothing
 if TYPE_CHECKING:
+    from asyncdsm._internal.log import warn_once
     from asyncdsm.core.checkpoint import (
         PendingProduce,
         begin_produce,
@@ -30,13 +31,24 @@ if TYPE_CHECKING:
     from asyncdsm.core.edge import Edge, EdgeCache
     from asyncdsm.core.lag import Lag, LagSource, add_lag_source, remove_lag_source
     from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, Pathway
+    from asyncdsm.core.recorder import Sample
     from asyncdsm.core.values import check_name, check_offset, check_partition, check_tags
     from asyncdsm.errors import MalformedValueError
     from asyncdsm.integration.base import Integration
-    from asyncdsm.integration.batch import ConsumedList, follow_batch, follow_batches
-    from asyncdsm.integration.hooks import Hook, Hooks, after, after_await, before, guarded, subclass_or_same
+    from asyncdsm.integration.batch import ConsumedList, current_task, follow_batch, follow_batches
+    from asyncdsm.integration.hooks import (
+        Hook,
+        Hooks,
+        after,
+        after_await,
+        before,
+        guarded,
+        is_hook,
+        mark_async,
+        subclass_or_same,
+    )
     from asyncdsm.integration.lifetime import close_before_exit, close_standby, start_standby_async
-    from asyncdsm.integration.pathway_cache import lookup_pathway, store_pathway
+    from asyncdsm.integration.pathway_cache import lookup_pathway, store_entry, store_pathway
 
 __all__ = [
     "HEADER",
@@ -53,6 +65,7 @@ __all__ = [
     "MalformedValueError",
     "Pathway",
     "PendingProduce",
+    "Sample",
     "add_lag_source",
     "after",
     "after_await",
@@ -68,13 +81,16 @@ __all__ = [
     "close_standby",
     "consume",
     "current_pathway",
+    "current_task",
     "ensure_recorder",
     "finish_produce",
     "follow_batch",
     "follow_batches",
     "guarded",
     "incoming_pathway",
+    "is_hook",
     "lookup_pathway",
+    "mark_async",
     "open_layer",
     "peek_consume",
     "record_not_propagated",
@@ -84,12 +100,15 @@ __all__ = [
     "set_current",
     "snapshot",
     "start_standby_async",
+    "store_entry",
     "store_pathway",
     "subclass_or_same",
     "suppress_nested_checkpoints",
+    "warn_once",
 ]
 
 _HOMES = {
+    "_internal.log": ("warn_once",),
     "core.checkpoint": (
         "PendingProduce",
         "begin_produce",
@@ -127,6 +146,7 @@ _HOMES = {
         "Context",
         "Pathway",
     ),
+    "core.recorder": ("Sample",),
     "core.values": (
         "check_name",
         "check_offset",
@@ -137,6 +157,7 @@ _HOMES = {
     "integration.base": ("Integration",),
     "integration.batch": (
         "ConsumedList",
+        "current_task",
         "follow_batch",
         "follow_batches",
     ),
@@ -147,6 +168,8 @@ _HOMES = {
         "after_await",
         "before",
         "guarded",
+        "is_hook",
+        "mark_async",
         "subclass_or_same",
     ),
     "integration.lifetime": (
@@ -156,6 +179,7 @@ _HOMES = {
     ),
     "integration.pathway_cache": (
         "lookup_pathway",
+        "store_entry",
         "store_pathway",
     ),
 }

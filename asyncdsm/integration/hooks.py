@@ -1,4 +1,4 @@
-"""How hooks are put on a client and taken off again, and how an error of theirs is kept from the program."""
+"""Hooks: putting them on a client, removing them, and keeping their errors from the program."""
 
 from __future__ import annotations
 
@@ -17,32 +17,37 @@ T = TypeVar("T")
 
 Function = Callable[..., Any]
 Hook = Callable[[Function], Function]
-"""Takes the function that it stands around and returns what stands in for it."""
+"""Takes the original function and returns the function to call in its place."""
 
 
 _in_force: set[tuple[type, str]] = set()
-"""The methods of classes that are hooked. Somebody else's wrapper around a hook need not show that it is there."""
+# The methods of classes that are hooked. A wrapper that somebody else put around a hook need not show the hook.
 
 
 class Hooks:
-    """The hooks of one integration: each replaces a method of a class, or of one object, by one around it."""
+    """The hooks of one integration. Each replaces a method of a class or of one object by a function that calls it."""
 
     def __init__(self) -> None:
         self._replaced: list[tuple[type, str, Any, Function, Callable[[], None]]] = []
 
     def put(self, owner: Any, name: str, hook: Hook, *, hot: bool = False) -> None:
-        """Put a hook around `owner.name`, unless one is there. A method that is missing is one warning.
+        """Put a hook around `owner.name`, unless it has one. A missing method is logged once.
 
-        Around an object's method, the hook calls what its class has under that name at each call; where the object has
-        an attribute of its own, as a test gives it, it calls that. `hot` is for a
-        method that takes keywords for every message: 0.3 µs sooner, and counted twice where the class is hooked as
-        well and somebody else has wrapped that hook.
+        The hook of an object looks its class's method up at each call, since somebody may patch the class. If the
+        object has an attribute of that name, as a test may give it, the hook calls that. `hot` is for methods that
+        take keywords for every message: it saves 0.3 µs, but a message is counted twice if the class is hooked as well
+        and somebody else has wrapped the hook of the class.
         """
         of_class = isinstance(owner, type)
         kind = owner if of_class else type(owner)
         original = getattr(kind, name, None)
         if original is None:
-            warn_once(f"no-{name}", "%s has no method %s in this version: not hooked", kind.__qualname__, name)
+            warn_once(
+                f"no-{name}",
+                "%s has no method %s in this version, so asyncdsm cannot follow it",
+                kind.__qualname__,
+                name,
+            )
             return
         own = vars(owner).get(name)
         if _leads_to_hook(own) or (of_class and (owner, name) in _in_force):
@@ -50,19 +55,19 @@ class Hooks:
         if of_class:
             self._put_on_class(owner, name, own, original, hook)
         elif own is not None:
-            setattr(owner, name, MethodType(_named_as(original, hook(_of_object(own))), owner))
+            setattr(owner, name, MethodType(_mark_hook(original, hook(_call_own_attribute(own))), owner))
         elif not _is_covered(kind, name):
-            hooked = hook(_as_of_class(kind, name)) if hot else _on_object(kind, name, hook)
-            setattr(owner, name, MethodType(_named_as(original, hooked), owner))
+            hooked = hook(_look_up_in_class(kind, name)) if hot else _hook_for_object(kind, name, hook)
+            setattr(owner, name, MethodType(_mark_hook(original, hooked), owner))
 
     def _put_on_class(self, owner: type, name: str, own: Any, original: Function, hook: Hook) -> None:
-        hooked, turn_off = _switchable(hook(original_of(original)), original_of(original))
+        hooked, turn_off = _make_switchable(hook(original_of(original)), original_of(original))
         self._replaced.append((owner, name, own, hooked, turn_off))
         _in_force.add((owner, name))
-        setattr(owner, name, _named_as(original, hooked))
+        setattr(owner, name, _mark_hook(original, hooked))
 
     def remove(self) -> None:
-        """Restore every class. A hook that somebody else has wrapped since stays in place and does nothing."""
+        """Restore every class. A hook that somebody else has wrapped meanwhile stays there, and does nothing."""
         for owner, name, own, hooked, turn_off in self._replaced:
             if vars(owner).get(name) is hooked:
                 _restore(owner, name, own)
@@ -134,7 +139,7 @@ def before(observe: Function) -> Hook:
                 report_hook_error(error)
             return original(*args, **kwargs)
 
-        return _marked_like(original, observed)
+        return _mark_async_like(original, observed)
 
     return functools.wraps(observe)(hook)
 
@@ -168,36 +173,36 @@ def subclass_or_same(cls: Any, make_subclass: Callable[[Any], Any]) -> Any:
         return cls
 
 
-def _on_object(kind: Any, name: str, hook: Hook) -> Function:
-    """Return a hook for one object of a class, around the method that the class has at each call.
+def _hook_for_object(kind: Any, name: str, hook: Hook) -> Function:
+    """Return a hook for one object, around the method that its class has at the time of each call.
 
-    Somebody may patch the class after this object was wrapped, and take the patch away again.
+    Somebody may patch the class after the object was wrapped, and remove the patch later.
     """
     at_wrap, class_attribute = getattr(kind, name), attrgetter(name)
-    hooked, patched = hook(original_of(at_wrap)), hook(_as_of_class(kind, name))
+    hooked, patched = hook(original_of(at_wrap)), hook(_look_up_in_class(kind, name))
 
     def call(*args: Any, **kwargs: Any) -> Any:
         found = class_attribute(kind)
         if found is at_wrap:  # 0.1 µs
             return hooked(*args, **kwargs)
-        if _is_covered(kind, name):  # a wrapper around a hook of the class, which counts
+        if _is_covered(kind, name):  # a wrapper around a hook of the class: that hook counts
             return _class_method(args[0], name)(*args[1:], **kwargs)
         return patched(*args, **kwargs)
 
-    return _marked_like(hooked, call)
+    return _mark_async_like(hooked, call)
 
 
-def _of_object(own: Any) -> Function:
-    """Return a function that calls an object's own attribute, which takes no object as its first argument."""
+def _call_own_attribute(own: Any) -> Function:
+    """Return a function that calls an object's own attribute, without the object as the first argument."""
 
     def call(_owner: Any, *args: Any, **kwargs: Any) -> Any:
         return own(*args, **kwargs)
 
-    return _marked_like(own, call)
+    return _mark_async_like(own, call)
 
 
-def _as_of_class(kind: Any, name: str) -> Function:
-    """Return a function that calls what a class has under a name at each call, but for a hook."""
+def _look_up_in_class(kind: Any, name: str) -> Function:
+    """Return a function that looks up a class's method at each call, and skips a hook of asyncdsm."""
     at_wrap, class_attribute = getattr(kind, name), attrgetter(name)
     original = original_of(at_wrap)
 
@@ -207,28 +212,28 @@ def _as_of_class(kind: Any, name: str) -> Function:
             return original(*args, **kwargs)
         return _class_method(args[0], name)(*args[1:], **kwargs)
 
-    return _marked_like(original, call)
+    return _mark_async_like(original, call)
 
 
 def _class_method(owner: Any, name: str) -> Any:
-    """Return what `owner.name` would be without an attribute of the object's own, and without a hook of the class."""
+    """Return what `owner.name` would be if neither the object nor asyncdsm had replaced it."""
     found = original_of(next(vars(base)[name] for base in type(owner).__mro__ if name in vars(base)))
-    bind = getattr(type(found), "__get__", None)  # a mock has none, and is called without the object
+    bind = getattr(type(found), "__get__", None)  # a mock has none, and takes no object
     return found if bind is None else bind(found, owner, type(owner))
 
 
-def _named_as(original: Function, hooked: Function) -> Function:
-    """Let a hook look like what it is around, and be known as a hook."""
+def _mark_hook(original: Function, hooked: Function) -> Function:
+    """Give a hook the name and docstring of the original, and mark it as a hook."""
     hooked = functools.wraps(original)(hooked)
     hooked.__asyncdsm_original__ = original_of(original)  # type: ignore[attr-defined]
     hooked.__asyncdsm_hook__ = hooked  # type: ignore[attr-defined]
     return hooked
 
 
-def _switchable(hooked: Function, original: Function) -> tuple[Function, Callable[[], None]]:
-    """Return a function that calls `hooked`, and what makes it call `original` from then on.
+def _make_switchable(hooked: Function, original: Function) -> tuple[Function, Callable[[], None]]:
+    """Return a function that calls `hooked`, and a function that makes it call `original` instead.
 
-    Somebody else may hold a hook that was taken off its class: their wrapper goes on calling it.
+    Somebody else's wrapper may still call a hook after it was removed from its class.
     """
     called = hooked
 
@@ -240,13 +245,13 @@ def _switchable(hooked: Function, original: Function) -> tuple[Function, Callabl
         called = original
         del call.__asyncdsm_original__, call.__asyncdsm_hook__  # type: ignore[attr-defined]
 
-    return _marked_like(hooked, call), turn_off
+    return _mark_async_like(hooked, call), turn_off
 
 
 def _is_covered(kind: type, name: str) -> bool:
-    """Say whether a class's method leads to one of our hooks without being one: a second would count all twice.
+    """Say whether a class's method calls a hook without being one: another hook would count everything twice.
 
-    Either a subclass's own method calls a hooked one, or somebody else's wrapper stands around it.
+    Either the method of a subclass calls a hooked one, or somebody else has wrapped the hook.
     """
     holders = [base for base in kind.__mro__ if name in vars(base)]
     if is_hook(vars(holders[0])[name]):
@@ -254,8 +259,8 @@ def _is_covered(kind: type, name: str) -> bool:
     return any((base, name) in _in_force or _leads_to_hook(vars(base)[name]) for base in holders)
 
 
-def marked_async(function: Function) -> Function:
-    """Let a plain function that returns a coroutine pass for a coroutine function, as what it stands for does."""
+def mark_async(function: Function) -> Function:
+    """Mark a plain function that returns a coroutine as a coroutine function, like the method that it replaces."""
     if sys.version_info >= (3, 12):
         import inspect  # noqa: PLC0415
 
@@ -266,30 +271,30 @@ def marked_async(function: Function) -> Function:
     return function
 
 
-def _marked_like(function: Function, made: Function) -> Function:
-    """Let `made` pass for a coroutine function if `function` does."""
+def _mark_async_like(function: Function, made: Function) -> Function:
+    """Mark `made` as a coroutine function if `function` is one."""
     import asyncio  # noqa: PLC0415
     import inspect  # noqa: PLC0415
 
     is_async = inspect.iscoroutinefunction if sys.version_info >= (3, 12) else asyncio.iscoroutinefunction
-    return marked_async(made) if is_async(function) else made
+    return mark_async(made) if is_async(function) else made
 
 
 def is_hook(function: Any) -> bool:
-    """Say whether a function, or the function of a method, is one of ours itself."""
+    """Say whether a function, or the function of a method, is a hook of asyncdsm."""
     function = getattr(function, "__func__", function)
     return function is not None and getattr(function, "__asyncdsm_hook__", None) is function
 
 
 def _leads_to_hook(function: Any) -> bool:
-    """Say whether a function is one of our hooks, or a wrapper around one that is in force.
+    """Say whether a function is a hook of asyncdsm, or a wrapper around one that is in force.
 
-    The wrappers of functools and wrapt show the attributes of what they wrap.
+    The wrappers of functools and wrapt have the attributes of what they wrap.
     """
     hook = getattr(function, "__asyncdsm_hook__", None)
     return hook is not None and is_hook(hook)
 
 
 def original_of(function: Function) -> Function:
-    """Return what a hook stands around, so that an object wrapped in an instrumented class is counted once."""
+    """Return the original of a hook, or the function itself. So an object of a hooked class is counted once."""
     return function.__asyncdsm_original__ if is_hook(function) else function  # type: ignore[attr-defined]

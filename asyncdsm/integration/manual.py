@@ -1,4 +1,4 @@
-"""Checkpoints by hand, for brokers without an adapter: `ddtrace.data_streams`' signatures (change the import only)."""
+"""Manual checkpoints, for brokers without an integration. The signatures are those of `ddtrace.data_streams`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def set_produce_checkpoint(
 ) -> Pathway | None:
     """Record that a message is produced to `target`, and call `carrier_set(key, text)` to put its context on it.
 
-    `typ` is the technology (`kafka`, `nats`), `tags` are further texts of the form `name:value` that become part of
+    `typ` is the technology (`kafka`, `nats`), `tags` are further strings of the form `name:value` that become part of
     the edge. Returns the pathway, or None when nothing runs.
     """
     try:
@@ -67,12 +67,12 @@ def set_produce_checkpoint(
         wire, sample = parts
         text, pathway = wire.decode(), checkpoint.pathway_after(sample)
     except Exception as error:
-        report_hook_error(_explained(error, typ, target, tags))
+        report_hook_error(_explain(error, typ, target, tags))
         return None
     try:
         carrier_set(HEADER, text)
     except TypeError:
-        if callable(carrier_set):  # what the user's own function raises is the user's
+        if callable(carrier_set):  # an error of the user's own function goes to the user
             raise
         report_hook_error(_not_callable("carrier_set", carrier_set, "headers.__setitem__"))
         return None
@@ -116,12 +116,12 @@ def set_consume_checkpoint(
         return None if context is None else Pathway(*context)
     except Exception as error:
         current.set_current(None)
-        report_hook_error(_explained(error, typ, source, tags))
+        report_hook_error(_explain(error, typ, source, tags))
         return None
 
 
 def _is_missing(value: object) -> bool:
-    """Say whether what a carrier holds is none or empty. A value that cannot be asked, such as an array, is there."""
+    """Say whether a value of a carrier is None or empty. An array, which has no truth value, counts as present."""
     try:
         return not value
     except Exception:
@@ -133,8 +133,8 @@ def _not_callable(name: str, carrier: object, example: str) -> MalformedValueErr
     return MalformedValueError(f"{name} must be a function, got {kind}: pass `{example}`, not the headers themselves")
 
 
-def _explained(error: Exception, typ: object, target: object, tags: Iterable[object] | None) -> Exception:
-    """Return what is wrong with the arguments of a checkpoint, or the error itself if nothing is."""
+def _explain(error: Exception, typ: object, target: object, tags: Iterable[object] | None) -> Exception:
+    """Return an error that names the wrong argument of a checkpoint, or `error` itself if no argument is wrong."""
     if isinstance(error, MalformedValueError):
         return error
     try:
@@ -144,27 +144,27 @@ def _explained(error: Exception, typ: object, target: object, tags: Iterable[obj
             check_name("a tag of a checkpoint", tag)
     except MalformedValueError as malformed:
         return malformed
-    except Exception:  # such as tags that cannot be iterated to their end
+    except Exception:  # such as tags whose iterator raises
         return error
     return error
 
 
 def track_kafka_produce(topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
-    """Note the offset that the broker gave to a produced message."""
-    _note_offset(offset, lag.produced_tags, topic, partition, cluster_id)
+    """Record the offset that the broker gave to a produced message."""
+    _record_offset(offset, lag.produced_tags, topic, partition, cluster_id)
 
 
 def track_kafka_commit(group: str, topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
-    """Note the offset that a consumer group committed: the next one it will read."""
-    _note_offset(offset, lag.committed_tags, group, topic, partition, cluster_id)
+    """Record the offset that a consumer group committed: the next one it will read."""
+    _record_offset(offset, lag.committed_tags, group, topic, partition, cluster_id)
 
 
-def _note_offset(offset: int, tags: Callable[..., tuple[str, ...]], *of: object) -> None:
+def _record_offset(offset: int, tags: Callable[..., tuple[str, ...]], *of: object) -> None:
     try:
         aggregator = checkpoint.ensure_recorder()
         if aggregator is not None:
             aggregator.record_offset(tags(*of), offset)
-    except TypeError as error:  # what cannot even be looked up is no name
+    except TypeError as error:  # an unhashable value is not a name
         report_hook_error(MalformedValueError(f"an offset's topic, partition, group or cluster id: {error}"))
     except Exception as error:
         report_hook_error(error)

@@ -22,52 +22,52 @@ Client = TypeVar("Client")
 
 
 def wrap(client: Client) -> Client:
-    """Follow the messages of this one client, and return it. Wrapping it again does nothing more.
+    """Follow the messages of this one client, and return it. Wrapping it again changes nothing.
 
-    A client that takes no hooks, as C's objects do not, gets one that stands in for it: use what is returned.
+    A client of a C extension takes no hooks. For such a client a proxy is returned: use that.
 
     Raises UnknownClientError for an object that no installed integration knows.
     """
     failed = False
-    for integration in _loadable():
+    for integration in _load_imported():
         try:
             if (wrapped := integration.wrap(client)) is not None:
                 return wrapped  # type: ignore[no-any-return]
         except Exception as error:
             failed = True
             report_hook_error(error)
-    if failed:  # perhaps by the one that knows it: it goes unfollowed
+    if failed:  # perhaps in the integration that knows it: the client is not followed
         return client
-    raise UnknownClientError(_why_unknown(client))
+    raise UnknownClientError(_explain_unknown(client))
 
 
 def instrument(name: str | None = None) -> None:
-    """Follow the messages of every client that is installed, or of one: `instrument("aiokafka")`.
+    """Follow the messages of every installed client, or of one package: `instrument("aiokafka")`.
 
     Raises UnknownClientError for a name without integration, ImportError for a client that is not installed.
     """
-    for integration in _named(name):
+    for integration in _load_named(name):
         integration.instrument()
 
 
 def uninstrument(name: str | None = None) -> None:
-    """Undo `instrument`: classes are what they were before."""
-    for integration in _named(name):
+    """Undo `instrument`: restore the classes."""
+    for integration in _load_named(name):
         integration.uninstrument()
 
 
-def names() -> list[str]:
-    """Return the packages that an integration is installed for, whether they are installed themselves or not."""
+def list_packages() -> list[str]:
+    """Return the packages that have an integration, whether the packages themselves are installed or not."""
     return list(_entry_points())
 
 
-def integration_of(name: str) -> Integration:
-    """Return the integration of a package, which must be installed itself. Raises what its import raises."""
+def load_integration(name: str) -> Integration:
+    """Return the integration of an installed package. Raises what importing it raises."""
     return _load(name)
 
 
 def is_installed(name: str) -> bool:
-    """Say whether a package can be imported. What has put itself in its module's place, as Kombu has, has no spec."""
+    """Say whether a package can be imported. Kombu replaces its own module, which then has no spec."""
     from importlib.util import find_spec  # noqa: PLC0415
 
     return sys.modules.get(name) is not None or find_spec(name) is not None
@@ -75,10 +75,10 @@ def is_installed(name: str) -> bool:
 
 @contextmanager
 def using(message: Any) -> Iterator[Pathway | None]:
-    """Make this consumed message's pathway the current one inside the block: for gather, queues and worker pools.
+    """Make the pathway of a consumed message the current one inside the block: for gather, queues and worker pools.
 
-    An object that is not a consumed message of a client known here has no pathway: none is current inside the block,
-    `streams.stats.malformed` counts it, and a warning names its type once. Under `asyncdsm.testing` it raises
+    An object that no integration knows as a consumed message has no pathway: inside the block none is current,
+    `streams.stats.malformed` counts the object, and a warning names its type once. Under `asyncdsm.testing` it raises
     UnknownClientError.
     """
     pathway = pathway_of(message)
@@ -87,14 +87,14 @@ def using(message: Any) -> Iterator[Pathway | None]:
 
 
 def pathway_of(message: Any) -> Pathway | None:
-    """Return the pathway of a consumed message, from the message alone. None while nothing runs.
+    """Return the pathway of a consumed message, from the message alone. None while nothing measures.
 
-    None too for an object that is not a consumed message of a client known here: see `using`.
+    None too for an object that no integration knows as a consumed message: see `using`.
     """
     aggregator = checkpoint.ensure_recorder()
     if aggregator is None:
         return None
-    for integration in _loadable():
+    for integration in _load_imported():
         try:
             context = integration.pathway_of(message)
         except Exception as error:
@@ -104,35 +104,35 @@ def pathway_of(message: Any) -> Pathway | None:
             return Pathway(*context)
     try:
         context = lambda_events.pathway_of(message)
-    except Exception as error:  # such as a proxy that leads to nothing here
+    except Exception as error:  # such as a proxy whose target is gone
         report_hook_error(error)
         return None
     if context is not None:
         return Pathway(*context)
-    problem = f"not a consumed message: {_name_of(type(message))}; known: {_known()}"
+    problem = f"not a consumed message: {_qualified_name(type(message))}; known: {_list_known()}"
     if aggregator.strict:
         raise UnknownClientError(problem)
     aggregator.counters.increment("malformed")
-    warn_once(f"unknown-message-{_name_of(type(message))}", "asyncdsm.using() got %s", problem)
+    warn_once(f"unknown-message-{_qualified_name(type(message))}", "asyncdsm.using() got an object that is %s", problem)
     return None
 
 
-def _why_unknown(client: object) -> str:
-    """Say why `wrap` cannot take an object, and what it takes instead."""
+def _explain_unknown(client: object) -> str:
+    """Explain why `wrap` cannot take an object, and what it takes instead."""
     if isinstance(client, Awaitable):
-        return f"wrap() got {_name_of(type(client))}: await it first, as in asyncdsm.wrap(await connect(...))"
+        return f"wrap() got {_qualified_name(type(client))}: await it first, as in asyncdsm.wrap(await connect(...))"
     kind = client if isinstance(client, type) else type(client)
     roots = {base.__module__.partition(".")[0] for base in kind.__mro__}
     package = next((name for name in _entry_points() if name in roots), None)
     if package is None:
-        return f"no integration for {_name_of(kind)}; known: {_known()}"
+        return f"no integration for {_qualified_name(kind)}; known: {_list_known()}"
     integration = _load(package)
-    got = f"the class {_name_of(kind)}, not an object of it" if kind is client else _name_of(kind)
+    got = f"the class {_qualified_name(kind)}, not an object of it" if kind is client else _qualified_name(kind)
     all_of_it = "" if integration.is_wrapped_only else f"; instrument({package!r}) follows all of it"
     return f"wrap() got {got}: of {package} it takes {integration.wraps}{all_of_it}"
 
 
-def _name_of(kind: type) -> str:
+def _qualified_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
@@ -149,25 +149,25 @@ def _load(name: str) -> Integration:
     return loaded if isinstance(loaded, Integration) else _OfModule(loaded, name)
 
 
-def _loadable() -> Iterator[Integration]:
-    """The integrations whose client is in use: no object exists of a client that was never imported."""
+def _load_imported() -> Iterator[Integration]:
+    """Yield the integrations of the packages that are imported: no object of any other package can exist."""
     for name in _entry_points():
         if name in sys.modules:
             try:
                 yield _load(name)
-            except Exception as error:  # a version far outside of those it knows: the other clients go on
-                warn_once(f"load-{name}", "the integration of %s cannot be loaded: %r", name, error)
+            except Exception as error:  # perhaps an untested version: the other clients are still followed
+                warn_once(f"load-{name}", "asyncdsm cannot load its integration of %s: %r", name, error)
 
 
-def _named(name: str | None) -> list[Integration]:
+def _load_named(name: str | None) -> list[Integration]:
     if name is None:
         return [_load(known) for known in _entry_points() if is_installed(known)]
     if name not in _entry_points():
-        raise UnknownClientError(f"no integration named {name!r}; known: {_known()}")
+        raise UnknownClientError(f"no integration named {name!r}; known: {_list_known()}")
     return [_load(name)]
 
 
-def _known() -> str:
+def _list_known() -> str:
     return ", ".join(sorted(_entry_points())) or "none"
 
 

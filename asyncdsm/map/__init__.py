@@ -1,5 +1,6 @@
-"""The map outside of a browser: `asyncdsm map` and `asyncdsm top`. Extra `agent`.
+"""The map outside a browser, for `asyncdsm map` and `asyncdsm top`. Needs the extra `agent`.
 
-`ask` gets the topology from an agent; `text`, `dot`, `mermaid` and `svg` write it, with `names` that are safe;
-`command` and `top` are the programs.
+`topology` describes what an agent answers, `graph` makes nodes and links of it, `layout` places them. `text`, `dot`,
+`mermaid` and `svg` write the map, `terminal` draws it as a table. `levels` decides the colours, `descriptions` and
+`strings` the words.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncdsm.map.escaping import labels, says
+from asyncdsm.map.descriptions import describe_link, label_nodes
 from asyncdsm.map.graph import Graph, Link, Node
 
 _HEAD = """digraph asyncdsm {
@@ -12,23 +12,23 @@ _HEAD = """digraph asyncdsm {
 """
 
 
-def dot(graph: Graph) -> str:
-    """Return the graph; `dot -Tsvg` draws it."""
-    nodes = [_node(node, label) for node, label in labels(graph.nodes).items()]
+def write_dot(graph: Graph) -> str:
+    """Return the graph in the language of Graphviz; `dot -Tsvg` draws it."""
+    nodes = [_node(node, label) for node, label in label_nodes(graph.nodes).items()]
     return _HEAD + "".join(nodes) + "".join(map(_link, graph.links)) + "}\n"
 
 
 def _node(node: Node, label: str) -> str:
     shape = "box" if node.kind == "service" else "cylinder"
-    return f"  {node.id} [shape={shape}, label={quoted(label)}]\n"
+    return f"  {node.id} [shape={shape}, label={_quote(label)}]\n"
 
 
 def _link(link: Link) -> str:
     if link.edge is None:
         return f"  {link.source.id} -> {link.target.id} [style=dashed]\n"
-    return f"  {link.source.id} -> {link.target.id} [label={quoted(says(link))}]\n"
+    return f"  {link.source.id} -> {link.target.id} [label={_quote(describe_link(link))}]\n"
 
 
-def quoted(text: str) -> str:
-    """Return a string of the language; a backslash in it stands for itself, and an entity of HTML too."""
+def _quote(text: str) -> str:
+    """Return a string literal of the language, with backslashes and HTML entities escaped."""
     return '"' + text.replace("\\", "\\\\").replace("&", "&amp;").replace('"', '\\"') + '"'

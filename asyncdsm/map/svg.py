@@ -1,19 +1,19 @@
-"""The map as one image by itself: light or dark as its reader is, nothing loaded from anywhere."""
+"""The map as one SVG image: light or dark as its reader prefers, with nothing to be loaded from elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import log10
 from xml.sax.saxutils import escape
 
-from asyncdsm.map.escaping import about, labels, says
+from asyncdsm.map.descriptions import describe_link, describe_nodes, label_nodes
 from asyncdsm.map.graph import Graph, Link, Node
-from asyncdsm.map.layout import LINE, SIZES, Layout, PlacedLabel, curve, label_origin, layout_of
-from asyncdsm.map.routes import Point
-from asyncdsm.map.words import cut_to_cells
+from asyncdsm.map.layout import LINE_HEIGHT, SIZES, Layout, PlacedLabel, curve_path, label_origin, lay_out_graph
+from asyncdsm.map.layout.routes import Point
+from asyncdsm.map.levels import LEVELS, stroke_width
+from asyncdsm.map.strings import cut_to_cells
 
 LONGEST = {"service": 18, "queue": 15}
-# Cells of a name of 13 px at 8.5 px each, which is wide: an image does not know the fonts of its reader.
+# Cells of a name, 8.5 px each, which is wide for 13 px: an image does not know the fonts of its reader.
 _STYLE = """
   text { font: 13px system-ui, sans-serif; text-anchor: middle; fill: #1b2330 }
   .what { font-size: 11px; fill: #5b6675 }
@@ -21,37 +21,38 @@ _STYLE = """
   .background { fill: #ffffff }
   rect { fill: #ffffff; stroke: #b9c1cc; stroke-width: 1.5 }
   .queue rect { fill: #f1f3f6 }
-  .link { fill: none; stroke-linecap: round; stroke: #9aacc1 }
+  .link { fill: none; stroke-linecap: round }
   marker path { fill: #8793a2 }
-  .carried { stroke-dasharray: 2 5 }
-  .warm1 { stroke: #7f9dc4 } .warm2 { stroke: #c5a243 } .warm3 { stroke: #e08a26 }
-  .warm4 { stroke: #dc5a2b } .warm5 { stroke: #c0263c }
+  .carried { stroke-dasharray: 2 5; stroke: #9aacc1 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e7eaef } .what { fill: #95a0ae } .background { fill: #0f1317 } .label { stroke: #0f1317 }
     rect { fill: #171c22; stroke: #465260 } .queue rect { fill: #1f262e }
   }
 """
-
-
+_LEVEL_STYLE = "".join(
+    f"  .warm{number} {{ stroke: {level.light} }}\n"
+    f"  @media (prefers-color-scheme: dark) {{ .warm{number} {{ stroke: {level.dark} }} }}\n"
+    for number, level in enumerate(LEVELS)
+)
 _ARROW = (
     '<marker id="to" orient="auto" markerUnits="userSpaceOnUse" markerWidth="9" markerHeight="9" refX="8" refY="5" '
     'viewBox="0 0 10 10"><path d="M0 0.5L9 5L0 9.5Z"/></marker>'
 )
 
 
-def svg(graph: Graph) -> str:
-    """Return the image, laid out from left to right."""
-    layout = layout_of(graph)
-    titles = labels(graph.nodes)
+def write_svg(graph: Graph) -> str:
+    """Return the graph as an SVG image, laid out from left to right."""
+    layout = lay_out_graph(graph)
+    titles = label_nodes(graph.nodes)
     size = f'width="{layout.width:.0f}" height="{layout.height:.0f}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {layout.width:.0f} {layout.height:.0f}">',
-        f"<style>{_STYLE}</style>",
+        f"<style>{_STYLE}{_LEVEL_STYLE}</style>",
         _ARROW,
         f'<rect class="background" stroke="none" {size}/>',
         *(_link(link, points) for link, points in zip(graph.links, layout.links, strict=True)),
         *(text for link, label in zip(graph.links, layout.labels, strict=True) for text in _label(link, label)),
-        *(_node(node, what, titles[node], layout) for node, what in about(graph.nodes).items()),
+        *(_node(node, description, titles[node], layout) for node, description in describe_nodes(graph.nodes).items()),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -59,12 +60,12 @@ def svg(graph: Graph) -> str:
 
 def _link(link: Link, points: list[Point]) -> str:
     if link.edge is None:
-        return f'<path class="link carried" marker-end="url(#to)" d="{curve(points)}"/>'
-    present = link.edge["present"]
-    width = min(11.0, 1.5 + 1.6 * log10(1 + 4 * present["rate"]))
+        return f'<path class="link carried" marker-end="url(#to)" d="{curve_path(points)}"/>'
+    present = link.edge.present
+    width = stroke_width(present.rate)
     return (
-        f'<path class="link warm{present["level"]}" stroke-width="{width:.1f}" marker-end="url(#to)" '
-        f'd="{curve(points)}"><title>{escape(says(link))}</title></path>'
+        f'<path class="link warm{present.level}" stroke-width="{width:.1f}" marker-end="url(#to)" '
+        f'd="{curve_path(points)}"><title>{escape(describe_link(link))}</title></path>'
     )
 
 
@@ -72,22 +73,21 @@ def _label(link: Link, label: PlacedLabel) -> Iterator[str]:
     """Yield the lines of a link's label, as many as have room."""
     if link.edge is None:
         return
-    present = link.edge["present"]
-    lines = [present["label"], f"p99 {present['tail']}" if present["tail"] else ""][: label.lines]
-    shown = [line for line in lines if line]
-    x, y, _ = label_origin(label, len(shown))
-    for at, line in enumerate(shown):
-        yield f'<text class="what label" x="{x:.1f}" y="{y + LINE * at:.1f}">{escape(line)}</text>'
+    present = link.edge.present
+    lines = [line for line in (present.label, present.tail and f"p99 {present.tail}") if line][: label.lines]
+    x, y, _ = label_origin(label, len(lines))
+    for index, line in enumerate(lines):
+        yield f'<text class="what label" x="{x:.1f}" y="{y + LINE_HEIGHT * index:.1f}">{escape(line)}</text>'
 
 
-def _node(node: Node, what: str, title: str, layout: Layout) -> str:
+def _node(node: Node, description: str, title: str, layout: Layout) -> str:
     (x, y), (width, height) = layout.nodes[node], SIZES[node.kind]
     return (
         f'<g class="{node.kind}"><title>{escape(title)}</title>'
         f'<rect x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" width="{width}" height="{height}" '
         f'rx="{height / 2 if node.kind == "queue" else 10}"/>'
         f'<text x="{x:.1f}" y="{y:.1f}">{_text(node.label, LONGEST[node.kind])}</text>'
-        f'<text class="what" x="{x:.1f}" y="{y + 13:.1f}">{_text(what, LONGEST[node.kind])}</text></g>'
+        f'<text class="what" x="{x:.1f}" y="{y + 13:.1f}">{_text(description, LONGEST[node.kind])}</text></g>'
     )
 
 

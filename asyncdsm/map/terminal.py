@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -12,40 +10,36 @@ from rich.table import Table
 from rich.text import Text
 
 from asyncdsm._internal.log import pluralize
-from asyncdsm.map.graph import Node, link_of
-from asyncdsm.map.naming import qualifiers
-from asyncdsm.map.words import change_text, duration_text, isolated, plain, without_isolation
+from asyncdsm.map.descriptions import describe_change, qualify_nodes
+from asyncdsm.map.graph import Node, build_link
+from asyncdsm.map.strings import format_duration, isolate_text, plain_text, remove_isolation
+from asyncdsm.map.topology import Edge, Topology
 
 LONGEST_NAME = 40
 SHORTEST_NAME = 4
-"""Cells that are left to a name before what tells it from others is cut."""
+"""Cells of a name that are shown before its qualifier is cut."""
 COLUMNS = ("service", "", "queue", "group", "msg/s", "hop p50", "p99", "way p50", "p99", "lag", "since")
 NAMES = (0, 2, 3)
 GROUP, WAY_P50, WAY_P99, CHANGE = 3, 7, 8, 10
 LEFT_OUT_FIRST = (CHANGE, WAY_P99, WAY_P50, GROUP)
-SHORTEST_CELLS = 12
-"""Cells of a name that are shown before other columns are, or all of it where it is shorter."""
-
-
-def render(topology: dict[str, Any]) -> MapTable:
-    """Return the table of what hops are like now; the slowest one stands out.
-
-    A last column says since when hops are slower, faster or idle, if there are any such hops.
-    """
-    return MapTable(topology)
+SHORTEST_SHOWN_NAME = 12
+"""Cells of a name that are shown before other columns are, or all of it if it is shorter."""
 
 
 class MapTable:
-    """The table, with the columns that have room: services and queues must be told apart."""
+    """The table of what hops are like now, with the columns that have room; the slowest hop stands out.
 
-    def __init__(self, topology: dict[str, Any]) -> None:
+    A last column says since when hops are slower, faster or idle, if there are any such hops.
+    """
+
+    def __init__(self, topology: Topology) -> None:
         self._topology = topology
-        self._edges: list[dict[str, Any]] = sorted(topology["edges"], key=_in_order_of_travel)
+        self._edges: list[Edge] = sorted(topology.edges, key=_in_order_of_travel)
         self.style: str = "none"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw the table without the first columns of `LEFT_OUT_FIRST`, as many as it takes to give names room."""
-        changed = any(edge["present"]["since"] is not None for edge in self._edges)
+        """Draw the table. As many columns of `LEFT_OUT_FIRST` are left out as it takes to give names room."""
+        changed = any(edge.present.since is not None for edge in self._edges)
         shown = [*range(len(COLUMNS) - (not changed))]
         rows = [_cells(edge, named) for named in [_qualifiers(self._edges)] for edge in self._edges]
         for column in LEFT_OUT_FIRST:
@@ -68,21 +62,21 @@ class MapTable:
             style=self.style,
         )
         for column in shown:
-            # Where there is still no room, the names give way, and not the numbers.
+            # If there is still no room, the names are cut, and not the numbers.
             is_right = 3 < column < CHANGE
             table.add_column(COLUMNS[column], justify="right" if is_right else "left", no_wrap=column not in NAMES)
-        slowest = max(self._edges, key=slowness, default=None)
+        slowest = max(self._edges, key=lambda edge: edge.present.slowness, default=None)
         for edge, cells in zip(self._edges, rows, strict=True):
             table.add_row(*(cells[column] for column in shown), style=_style(edge, is_slowest=edge is slowest))
         return table
 
 
-def _qualifiers(edges: list[dict[str, Any]]) -> dict[Node, str]:
-    return qualifiers(node for edge in edges for node in _ends(edge))
+def _qualifiers(edges: list[Edge]) -> dict[Node, str]:
+    return qualify_nodes(node for edge in edges for node in _ends(edge))
 
 
 def _width_needed(rows: list[list[RenderableType]], shown: list[int], console: Console, options: ConsoleOptions) -> int:
-    """Return how many cells the columns take, with two after each; names count as far as they must be seen."""
+    """Return how many cells the columns need, with two after each; of names, only what must be seen counts."""
     wide = options.update(width=10_000)
     widths = [
         [cell_len(COLUMNS[column]), *(Measurement.get(console, wide, row[column]).maximum for row in rows)]
@@ -90,69 +84,63 @@ def _width_needed(rows: list[list[RenderableType]], shown: list[int], console: C
     ]
     return (
         sum(
-            min(max(each), SHORTEST_CELLS if column in NAMES else max(each)) + 2
+            min(max(each), SHORTEST_SHOWN_NAME if column in NAMES else max(each)) + 2
             for column, each in zip(shown, widths, strict=True)
         )
         - 1
     )
 
 
-def slowness(edge: dict[str, Any]) -> float:
-    """Return how slow a hop is now, in seconds: what its colour and its place in lists are decided by."""
-    return float(edge["present"]["slowness"])
-
-
-def _style(edge: dict[str, Any], *, is_slowest: bool) -> str | None:
-    if edge["present"]["state"] == "idle":
+def _style(edge: Edge, *, is_slowest: bool) -> str | None:
+    if edge.present.state == "idle":
         return "dim"
     return "bold red" if is_slowest else None
 
 
-def _title(topology: dict[str, Any]) -> str:
-    return f"{pluralize(len(topology['services']), 'service')}, {pluralize(len(topology['queues']), 'queue')}"
+def _title(topology: Topology) -> str:
+    return f"{pluralize(len(topology.services), 'service')}, {pluralize(len(topology.queues), 'queue')}"
 
 
-def _in_order_of_travel(edge: dict[str, Any]) -> tuple[float, str, str]:
+def _in_order_of_travel(edge: Edge) -> tuple[float, str, str]:
     # The further a message has come, the longer it has been on its way.
-    return (edge["pathway_latency"]["p50"] or 0.0, edge["service"], edge["queue"])
+    return (edge.pathway_latency.p50 or 0.0, edge.service, edge.queue)
 
 
-def _ends(edge: dict[str, Any]) -> tuple[Node, Node]:
+def _ends(edge: Edge) -> tuple[Node, Node]:
     """Return the service and the queue of an edge."""
-    link = link_of(edge)
+    link = build_link(edge)
     return (link.source, link.target) if link.source.kind == "service" else (link.target, link.source)
 
 
-def _cells(edge: dict[str, Any], named: dict[Node, str]) -> list[RenderableType]:
-    present = edge["present"]
-    hop, way = present["edge_latency"], present["pathway_latency"]
+def _cells(edge: Edge, named: dict[Node, str]) -> list[RenderableType]:
+    present = edge.present
+    hop, way = present.edge_latency, present.pathway_latency
     service, queue = _ends(edge)
     return [
-        Name(service.name, named[service]),
-        Text({"in": "←", "out": "→"}.get(edge["direction"], "")),
-        Name(queue.name, named[queue]),
-        Name(edge["group"] or ""),
-        Text(f"{present['rate']:.1f}"),
-        *(duration(hop[name]) for name in ("p50", "p99")),
-        *(duration(way[name]) for name in ("p50", "p99")),
-        Text("" if edge["lag"] is None else str(edge["lag"])),
-        Text(change_text(present)),
+        NameCell(service.name, named[service]),
+        Text({"in": "←", "out": "→"}.get(edge.direction, "")),
+        NameCell(queue.name, named[queue]),
+        NameCell(edge.group or ""),
+        Text(f"{present.rate:.1f}"),
+        *(duration_cell(value) for value in (hop.p50, hop.p99, way.p50, way.p99)),
+        Text("" if edge.lag is None else str(edge.lag)),
+        Text(describe_change(present)),
     ]
 
 
-class Name:
-    """A cell with a name from outside, and what tells it from others of that name; cut to the width there is."""
+class NameCell:
+    """A cell with a name from outside and its qualifier, cut to the width of the column."""
 
     def __init__(self, name: str, qualifier: str = "") -> None:
-        self._name: str = plain(name, LONGEST_NAME)
+        self._name: str = plain_text(name, LONGEST_NAME)
         self._qualifiers: list[str] = [_bracketed(qualifier), _bracketed(qualifier.rpartition(", ")[2])]
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """Say how wide it is, and that it can do with less."""
+        """Return how wide the cell is; any smaller width is possible too."""
         return Measurement(1, max(1, cell_len(self._name + self._qualifiers[0]))).with_maximum(options.max_width)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Write it in one line. What tells the name from others stays as long as there is room for it."""
+        """Write the cell in one line. The qualifier stays as long as there is room for it."""
         width = options.max_width
         for qualifier, least in zip(self._qualifiers, (cell_len(self._name), SHORTEST_NAME), strict=True):
             room = width - cell_len(qualifier)
@@ -163,16 +151,16 @@ class Name:
 
 
 def _bracketed(qualifier: str) -> str:
-    return f" ({plain(qualifier, LONGEST_NAME)})" if qualifier else ""
+    return f" ({plain_text(qualifier, LONGEST_NAME)})" if qualifier else ""
 
 
 def _fitted(shown: str, width: int) -> str:
-    """Return a string cut to a width in cells; an isolated one stays isolated."""
+    """Return a string cut to a width in cells; if it is isolated, so is the result."""
     if cell_len(shown) <= width:
         return shown
-    return isolated(set_cell_size(without_isolation(shown), width - 1) + "…") if width > 0 else ""
+    return isolate_text(set_cell_size(remove_isolation(shown), width - 1) + "…") if width > 0 else ""
 
 
-def duration(seconds: float | None) -> Text:
-    """Return seconds as a person reads them; nothing for None."""
-    return Text(duration_text(seconds))
+def duration_cell(seconds: float | None) -> Text:
+    """Return a cell with a duration in seconds; an empty cell for None."""
+    return Text(format_duration(seconds))

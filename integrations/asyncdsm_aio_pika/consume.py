@@ -29,7 +29,7 @@ from asyncdsm.integration.formats.amqp import (
     plain,
     published_ns,
 )
-from asyncdsm.integration.hooks import marked_async
+from asyncdsm.integration.hooks import mark_async
 from asyncdsm_aio_pika import depth
 from asyncdsm_aio_pika.memory import recall, remember
 
@@ -54,7 +54,7 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _decided.set(before)  # not by a token: a coroutine may be closed in another context
 
-    return marked_async(consume)
+    return mark_async(consume)
 
 
 def fetch_ahead(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,7 +68,7 @@ def fetch_ahead(original: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _decided.set(before)
 
-    return marked_async(consume)
+    return mark_async(consume)
 
 
 def next_message(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,7 +85,7 @@ def next_message(original: Callable[..., Any]) -> Callable[..., Any]:
             _done_with_the_last(self._amqp_queue)
         return received(self, args, kwargs)
 
-    return marked_async(__anext__)
+    return mark_async(__anext__)
 
 
 def get(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,7 +110,7 @@ def get(original: Callable[..., Any]) -> Callable[..., Any]:
             _done_with_the_last(self)
         return received(self, args, kwargs)
 
-    return marked_async(get)
+    return mark_async(get)
 
 
 def _done_with_the_last(queue: Any) -> None:

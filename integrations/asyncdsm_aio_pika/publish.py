@@ -25,7 +25,7 @@ from asyncdsm.integration.formats.amqp import (
     out_edge,
     plain,
 )
-from asyncdsm.integration.hooks import marked_async
+from asyncdsm.integration.hooks import mark_async
 
 
 class Addressed(Message):
@@ -68,7 +68,7 @@ def publish(original: Callable[..., Any]) -> Callable[..., Any]:
             checkpoint.finish_produce(sample)
         return result
 
-    return marked_async(publish)
+    return mark_async(publish)
 
 
 def addressed(exchange: str, routing_key: str, message: Any) -> tuple[Sample | None, Any]:

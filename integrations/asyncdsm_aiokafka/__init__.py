@@ -1,97 +1,84 @@
 """aiokafka: `asyncdsm.wrap(producer)`, `asyncdsm.wrap(consumer)`, or `asyncdsm.instrument("aiokafka")`.
 
-`client` is what is known of one client, `produce` and `drafts` are the ways a record leaves, `consume` those it
-arrives, `offsets` what was acknowledged, committed and is still to be read. Translation only.
+`client` is what is known of one client; `produce` and `batches` follow the records that it sends, `consume` those that
+it receives; `offsets` records what was acknowledged and committed, `lag` how much is still to be read.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import aiokafka
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import MessageAccumulator
 
-from asyncdsm._internal.mocks import is_mock
-from asyncdsm.integration.base import check_version
-from asyncdsm.integration.hooks import Hooks, after_await
-from asyncdsm_aiokafka import consume, drafts, offsets, produce
-from asyncdsm_aiokafka.consume import pathway_of
+from asyncdsm.integration import Context, Integration, after_await
+from asyncdsm_aiokafka import batches, consume, lag, offsets, produce
+from asyncdsm_aiokafka.client import observe_metadata
 
-__all__ = ["VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]
-
-VERSIONS = ("0.10", "0.14")
-WRAPS = "an AIOKafkaProducer or an AIOKafkaConsumer"
-
-_hooks = Hooks()
+__all__ = ["AIOKafka", "integration"]
 
 
-def wrap(client: Any) -> Any | None:
-    """Put the hooks on one producer or consumer, started or not; None for anything else."""
-    if isinstance(client, (AIOKafkaProducer, AIOKafkaConsumer)) and is_mock(client):
+class AIOKafka(Integration):
+    """Follows producers and consumers, whether they were started or not."""
+
+    package, versions = "aiokafka", ("0.10", "0.14")
+    wraps = "an AIOKafkaProducer or an AIOKafkaConsumer"
+
+    def is_client(self, client: object) -> bool:
+        """Say whether an object is a producer or a consumer."""
+        return isinstance(client, (AIOKafkaProducer, AIOKafkaConsumer))
+
+    def follow(self, client: Any) -> Any:
+        """Put the hooks on one producer or consumer."""
+        if isinstance(client, AIOKafkaProducer):
+            self._hook_producer(client, client._message_accumulator, client.client.cluster)
+            produce.learn_size_limit(client)
+        else:
+            self._hook_consumer(client, client._client.cluster)
+            self.hooks.put(client, "start", after_await(self._hook_started))
+            if client._coordinator is not None:
+                self._hook_started(None, client)
         return client
-    if isinstance(client, AIOKafkaProducer):
-        _hook_producer(client, client._message_accumulator, client.client.cluster)
-        produce.learn_limit(client)
-    elif isinstance(client, AIOKafkaConsumer):
-        _hook_consumer(client, client._client.cluster)
-        _hooks.put(client, "start", hook_coordinator)
-        if client._coordinator is not None:
-            _hook_started(client)
-    else:
-        return None
-    check_version("aiokafka", aiokafka.__version__, VERSIONS)
-    return client
+
+    def hook_classes(self) -> None:
+        """Put the hooks on every producer and consumer, including those that exist already."""
+        self._hook_producer(AIOKafkaProducer, MessageAccumulator, ClusterMetadata)
+        self._hook_consumer(AIOKafkaConsumer, ClusterMetadata)
+        self.hooks.put(AIOKafkaConsumer, "start", lag.observe_consumer_start)
+        self.hooks.put(GroupCoordinator, "_do_commit_offsets", offsets.observe_commit)
+
+    def unhook_classes(self) -> None:
+        """Report no more lag of consumers that were not wrapped."""
+        lag.forget_instrumented()
+
+    def pathway_of(self, message: Any) -> Context | None:
+        """Return the pathway of a consumed record; None for anything else."""
+        return consume.find_record_pathway(message)
+
+    def _hook_producer(self, producer: Any, accumulator: Any, cluster: Any) -> None:
+        put = self.hooks.put
+        put(cluster, "update_metadata", observe_metadata)
+        put(producer, "start", produce.observe_producer_start)
+        put(accumulator, "add_message", produce.hook_add_message, hot=True)
+        put(accumulator, "_append_batch", offsets.observe_batch)
+        put(producer, "create_batch", batches.observe_create_batch)
+        put(producer, "send_batch", batches.hook_send_batch)
+        put(producer, "send_offsets_to_transaction", offsets.observe_transaction_offsets)
+        put(producer, "commit_transaction", offsets.observe_commit_transaction)
+        put(producer, "abort_transaction", offsets.observe_abort_transaction)
+
+    def _hook_consumer(self, consumer: Any, cluster: Any) -> None:
+        self.hooks.put(cluster, "update_metadata", observe_metadata)
+        self.hooks.put(consumer, "getone", consume.hook_getone)
+        self.hooks.put(consumer, "getmany", consume.hook_getmany)
+
+    def _hook_started(self, _result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
+        """Follow a wrapped consumer further, once its `start` has made its coordinator, which commits offsets."""
+        lag.follow_consumer(consumer)
+        if isinstance(consumer._coordinator, GroupCoordinator):  # one without a group commits nothing
+            self.hooks.put(consumer._coordinator, "_do_commit_offsets", offsets.observe_commit)
 
 
-def instrument() -> None:
-    """Put the hooks on every producer and consumer, those that exist already too."""
-    check_version("aiokafka", aiokafka.__version__, VERSIONS)
-    _hook_producer(AIOKafkaProducer, MessageAccumulator, ClusterMetadata)
-    _hook_consumer(AIOKafkaConsumer, ClusterMetadata)
-    _hooks.put(AIOKafkaConsumer, "start", note_start)
-    _hooks.put(GroupCoordinator, "_do_commit_offsets", offsets.note_commit)
-
-
-def uninstrument() -> None:
-    """Restore aiokafka's classes; clients that were wrapped one by one stay so."""
-    _hooks.remove()
-    offsets.forget_instrumented()
-
-
-def _hook_producer(producer: Any, accumulator: Any, cluster: Any) -> None:
-    _hooks.put(cluster, "update_metadata", offsets.note_cluster_id)
-    _hooks.put(producer, "start", produce.note_start)
-    _hooks.put(accumulator, "add_message", produce.add_message, hot=True)
-    _hooks.put(accumulator, "_append_batch", offsets.follow_batch)
-    _hooks.put(producer, "create_batch", drafts.note_batch)
-    _hooks.put(producer, "send_batch", drafts.send_batch)
-    _hooks.put(producer, "send_offsets_to_transaction", offsets.note_transaction_offsets)
-    _hooks.put(producer, "commit_transaction", offsets.note_transaction)
-    _hooks.put(producer, "abort_transaction", offsets.forget_transaction)
-
-
-def _hook_consumer(consumer: Any, cluster: Any) -> None:
-    _hooks.put(cluster, "update_metadata", offsets.note_cluster_id)
-    _hooks.put(consumer, "getone", consume.getone)
-    _hooks.put(consumer, "getmany", consume.getmany)
-
-
-@after_await
-def note_start(_result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
-    """Observe `AIOKafkaConsumer.start`."""
-    offsets.adopt(consumer)
-
-
-@after_await
-def hook_coordinator(_result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
-    """Observe the `start` of a consumer that was wrapped: it makes the coordinator, which commits offsets."""
-    _hook_started(consumer)
-
-
-def _hook_started(consumer: Any) -> None:
-    offsets.adopt(consumer)
-    if isinstance(consumer._coordinator, GroupCoordinator):  # one without a group commits nothing
-        _hooks.put(consumer._coordinator, "_do_commit_offsets", offsets.note_commit)
+integration = AIOKafka()

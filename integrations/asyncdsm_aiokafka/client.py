@@ -1,59 +1,27 @@
-"""What is known of one aiokafka client: its cluster, its group, its edges."""
+"""What is known of one aiokafka client."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary
 
-from asyncdsm.core.edge import Edge, EdgeCache
-from asyncdsm.integration.formats.kafka import make_in_edge, make_out_edge, read_name
-
-if TYPE_CHECKING:
-    from asyncdsm_aiokafka.offsets import ConsumerLag
+from asyncdsm.integration import LagSource, after
+from asyncdsm.integration.formats.kafka import KafkaClient
 
 DEFAULT_LARGEST_RECORD = 1 << 20
 
 
-class Client:
-    """Hangs on the client's cluster metadata, which all of its parts share."""
+class Client(KafkaClient):
+    """Kept on the client's cluster metadata, to which every part of the client has access."""
 
     def __init__(self) -> None:
-        self.cluster_id: str | None = None
-        self.group: str | None = None
-        self.injects = True
-        """False once the broker refused a batch with headers."""
-        self.largest_record = DEFAULT_LARGEST_RECORD
-        self.lag_source: ConsumerLag | None = None
+        super().__init__()
+        self.largest_record: int = DEFAULT_LARGEST_RECORD
+        """The bytes of the largest record that this producer may send."""
+        self.lag_source: LagSource | None = None
+        """Set once a consumer is followed."""
         self.counted: WeakValueDictionary[int, Any] | None = None
         """The records that were counted, by id, where the consumer's `getone` or `getmany` is not aiokafka's own."""
-        self.transaction: list[tuple[str, Any]] = []
-        """Groups and offsets that the open transaction will commit."""
-        self.out = EdgeCache[str](self._make_out_edge)
-        """The edges of producing to a topic.
-
-        A topic that is not a string raises MalformedValueError, or TypeError if it has no hash."""
-        self.into = EdgeCache[str](self._make_in_edge)
-        """The edges of consuming from a topic."""
-
-    def learn_cluster_id(self, cluster_id: Any) -> None:
-        """Take the id that a metadata response brought; edges named without it are named anew."""
-        name = read_name(cluster_id)
-        if name is not None and name != self.cluster_id:
-            self.cluster_id = name
-            self.out.clear()
-            self.into.clear()
-
-    def _make_out_edge(self, topic: str) -> Edge:
-        return make_out_edge(topic, self.cluster_id)
-
-    def _make_in_edge(self, topic: str) -> Edge:
-        edge = make_in_edge(topic, self.group, self.cluster_id)
-        last_in_edge.store(topic, edge)
-        return edge
-
-
-last_in_edge = EdgeCache[str](lambda topic: make_in_edge(topic, None, None))
-"""By topic, for a record that does not say who consumed it."""
 
 
 def client_of(cluster: Any) -> Client:
@@ -63,3 +31,9 @@ def client_of(cluster: Any) -> Client:
     except AttributeError:
         client = cluster._asyncdsm = Client()
         return client
+
+
+@after
+def observe_metadata(_result: Any, cluster: Any, metadata: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `ClusterMetadata.update_metadata`: aiokafka does not keep the cluster's id, which passes here."""
+    client_of(cluster).learn_cluster_id(getattr(metadata, "cluster_id", None))

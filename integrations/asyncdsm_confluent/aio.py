@@ -15,7 +15,7 @@ from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.batch import current_task, follow_batch
 from asyncdsm.integration.formats.kafka import record_produced
-from asyncdsm.integration.hooks import marked_async
+from asyncdsm.integration.hooks import mark_async
 from asyncdsm_confluent.client import Client, client_of
 from asyncdsm_confluent.consume import pathway_of
 from asyncdsm_confluent.kinds import HookSet, c_kinds
@@ -38,7 +38,7 @@ def poll(original: Callable[..., Any]) -> Callable[..., Any]:
         _begin(self)
         return received(self, args, kwargs)
 
-    return marked_async(poll)
+    return mark_async(poll)
 
 
 def consume(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,7 +58,7 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
         _begin(self)
         return received(self, args, kwargs, current_task())
 
-    return marked_async(consume)
+    return mark_async(consume)
 
 
 def _begin(consumer: Any) -> None:

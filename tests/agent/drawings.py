@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import combinations, pairwise
 
 from asyncdsm.map.graph import Graph
-from asyncdsm.map.layout import LABEL_SIZES, LINE, SIZES, Layout, PlacedLabel, label_origin
-from asyncdsm.map.routes import Box, Point
+from asyncdsm.map.layout import LABEL_SIZES, LINE_HEIGHT, SIZES, Layout, PlacedLabel, label_origin
+from asyncdsm.map.layout.routes import Box, Point
 
 STEPS = 24
 NEAREST = 8.0
@@ -66,7 +66,7 @@ def label_box(label: PlacedLabel) -> Box:
     width, height = LABEL_SIZES[label.lines - 1]
     x, y, anchor = label_origin(label, label.lines)
     middle = {"start": x + width / 2, "middle": x, "end": x - width / 2}[anchor]
-    return Box(middle, y - 4 + LINE / 2 * (label.lines - 1), width, height)
+    return Box(middle, y - 4 + LINE_HEIGHT / 2 * (label.lines - 1), width, height)
 
 
 def _touch(one: Box, other: Box) -> bool:

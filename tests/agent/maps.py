@@ -7,7 +7,8 @@ from time import time
 
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.store import Store
-from asyncdsm.core.edge import Edge
+from asyncdsm.core.edge import Edge as CheckpointEdge
+from asyncdsm.map.topology import NO_QUANTILES, Edge, Present
 from tests.agent.payloads import NOW, SECOND_NS, ours, passed
 
 HOSTILE = [
@@ -69,7 +70,7 @@ class MapStore:
         came_from = self.last if parent is None else parent
 
         def record(aggregator: object) -> None:
-            self.last = passed(aggregator, Edge(*tags), seconds, parent=came_from, size=100)  # type: ignore[arg-type]
+            self.last = passed(aggregator, CheckpointEdge(*tags), seconds, parent=came_from, size=100)  # type: ignore[arg-type]
 
         for body in ours(record, service, env, at_ns=int(self.now() - ago) * SECOND_NS):
             self.store.add(read_report(body, "gzip"))
@@ -79,3 +80,39 @@ class MapStore:
 def now() -> float:
     """Return the time: for maps that a browser looks at."""
     return time()
+
+
+def edge_with(id_: str, *, service: str = "shop", queue: str = "orders", count: float = 1.0) -> Edge:
+    """Return an edge of a topology whose label has three lines."""
+    latencies = dict.fromkeys(("edge_latency", "pathway_latency", "payload_size"), NO_QUANTILES)
+    present = Present(
+        from_=None,
+        count=count,
+        rate=0.0,
+        **latencies,
+        slowness=0.0,
+        level=0,
+        label="1 ms",
+        tail="1 s",
+        state="slower",
+        since=NOW,
+        before=0.0,
+    )
+    return Edge(
+        id=id_,
+        service=service,
+        env="",
+        direction="out",
+        type="kafka",
+        cluster=None,
+        queue=queue,
+        group=None,
+        tags=[],
+        count=count,
+        rate=0.0,
+        lag=None,
+        **latencies,
+        present=present,
+        clamped=0.0,
+        clocks_disagree=False,
+    )

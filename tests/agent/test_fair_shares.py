@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries import pathways as pathways_module
 from asyncdsm.agent.queries import topology as topology_module
-from asyncdsm.agent.queries.limits import Cut
+from asyncdsm.agent.queries.answer_limits import AnswerLimits
 from asyncdsm.agent.store import store as store_module
 from asyncdsm.agent.store.resolutions import RESOLUTIONS
 from asyncdsm.agent.store.shares import FairShares
@@ -155,11 +155,11 @@ def test_shares_are_bounded_and_fair(uses: list[tuple[int, int]], most: int) -> 
 
 
 def test_cut_lists_keep_the_busiest_of_each_owner() -> None:
-    cut = Cut()
+    cut = AnswerLimits()
     counts = np.array([5.0, 1, 9, 2, 3, 7])
-    assert cut.busiest("edges", counts, list("aaaabb"), 4) == [0, 2, 4, 5]
-    assert cut.shown() == {"cut": {"edges": 2}}
-    assert Cut().shown() == {}
+    assert cut.keep_busiest("edges", counts, list("aaaabb"), 4) == [0, 2, 4, 5]
+    assert cut.left_out == {"edges": 2}
+    assert AnswerLimits().left_out == {}
 
 
 async def test_answers_are_cut_and_say_how_much(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.queries.lag import Offsets, lag_over_time, lags_of
+from asyncdsm.agent.queries.lag import KafkaOffsets, lag_over_time, lags_of
 from asyncdsm.agent.queries.topology import topology, topology_of
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.store import Store
+from asyncdsm.map.topology import PartitionLag
 from tests.agent.payloads import NOW, bucket, payload, point
 
 Tags = tuple[str, ...]
@@ -29,13 +30,13 @@ def tags(type_: str, group: str | None = None, topic: str = "orders", partition:
 PRODUCED, COMMITTED, WATERMARK = tags("kafka_produce"), tags("kafka_commit", "g"), tags("kafka_high_watermark")
 
 
-def lags(backlogs: Mapping[Tags, int]) -> list[dict[str, Any]]:
+def lags(backlogs: Mapping[Tags, int]) -> list[PartitionLag]:
     """Return the lags of offsets that all belong to one bucket."""
-    return lags_of(Offsets.of((tags, [(0, value)]) for tags, value in backlogs.items()), settled=0)
+    return lags_of(KafkaOffsets.of((tags, [(0, value)]) for tags, value in backlogs.items()), settled=0)
 
 
 def behind(backlogs: Mapping[Tags, int]) -> list[int]:
-    return [partition["behind"] for partition in lags(backlogs)]
+    return [partition.behind for partition in lags(backlogs)]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_consumers_own_watermark_is_preferred(produced: int, watermark: int, exp
 
 
 def test_what_one_partition_says() -> None:
-    assert lags({PRODUCED: 9, COMMITTED: 4}) == [
+    assert to_builtins(lags({PRODUCED: 9, COMMITTED: 4})) == [
         {"group": "g", "topic": "orders", "partition": "0", "cluster_id": None, "behind": 6, "unit": "messages"}
     ]
 
@@ -89,8 +90,7 @@ def test_clusters_groups_and_partitions_are_kept_apart() -> None:
         tags("kafka_commit", "g", cluster="c"): 5,
     }
     found = {
-        (partition["group"], partition["cluster_id"], partition["partition"]): partition["behind"]
-        for partition in lags(backlogs)
+        (partition.group, partition.cluster_id, partition.partition): partition.behind for partition in lags(backlogs)
     }
     assert found == {("g", "a", "0"): 10, ("g", "a", "1"): 0, ("g", "b", "0"): 1, ("h", "a", "0"): 100}
 
@@ -107,7 +107,7 @@ def test_an_edge_has_the_lag_of_its_own_cluster() -> None:
     ]
     store = Store(now=lambda: NOW)
     store.add(read_report(payload(bucket(*edges, Backlogs=backlogs)), ""))
-    assert [edge["lag"] for edge in topology(store, 10)["edges"]] == [10, 20, None]
+    assert [edge.lag for edge in topology(store, 10).edges] == [10, 20, None]
 
 
 TYPES = st.sampled_from(["kafka_produce", "kafka_commit", "kafka_high_watermark"])
@@ -139,7 +139,7 @@ class Clock:
 
     def behind(self) -> list[int]:
         """Return the lag that the map shows."""
-        return [lag["behind"] for lag in topology(self.store, 10)["lag"]]
+        return [lag.behind for lag in topology(self.store, 10).lag]
 
 
 def produced_by(moment: int) -> int:
@@ -227,8 +227,8 @@ def test_lag_over_time_compares_offsets_of_one_bucket_and_ends_with_the_last_tha
         if start < START + 50:
             clock.report(start, {COMMITTED: produced_by(start + 10) + 1})
     clock.now = START + 61.0
-    (series,) = lag_over_time(clock.store, TimeRange(START, NOW), "orders", None)["series"]
-    assert [point["behind"] for point in series["points"]] == [0] * 5
+    (series,) = lag_over_time(clock.store, TimeRange(START, NOW), "orders", None).series
+    assert [point.behind for point in series.points] == [0] * 5
 
 
 def test_lag_at_the_end_of_a_past_span_is_that_of_its_last_bucket() -> None:
@@ -236,7 +236,7 @@ def test_lag_at_the_end_of_a_past_span_is_that_of_its_last_bucket() -> None:
     for start in range(START, START + 60, 10):
         clock.report(start, {PRODUCED: produced_by(start + 10), COMMITTED: 100})
     past = topology_of(clock.store, TimeRange(START, START + 30.0))
-    assert [lag["behind"] for lag in past["lag"]] == [produced_by(START + 30) + 1 - 100]
+    assert [lag.behind for lag in past.lag] == [produced_by(START + 30) + 1 - 100]
 
 
 def test_offsets_of_recent_buckets_are_bounded() -> None:

@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdsm.agent.queries.topology import topology
-from asyncdsm.map.graph import Graph, Link, Node, graph_of
-from asyncdsm.map.layered.adjacency import Pair, adjacency_of
-from asyncdsm.map.layered.cycles import links_against_flow
-from asyncdsm.map.layered.order import count_crossings
-from asyncdsm.map.layered.positions import ascending_fit
-from asyncdsm.map.layered.straight import straighten_paths
-from asyncdsm.map.layout import FLOWS, Layout, layout_of
+from asyncdsm.map.graph import Graph, Link, Node, build_graph
+from asyncdsm.map.layout import FLOWS, Layout, lay_out_graph
+from asyncdsm.map.layout.adjacency import Pair, adjacency_of
+from asyncdsm.map.layout.cycles import links_against_flow
+from asyncdsm.map.layout.order import count_crossings
+from asyncdsm.map.layout.positions import ascending_fit, straighten_paths
 from tests.agent.drawings import (
     crossings,
     faults,
@@ -27,14 +26,14 @@ from tests.agent.drawings import (
     links_through_nodes,
     overlapping_labels,
 )
-from tests.agent.maps import MapStore
+from tests.agent.maps import MapStore, edge_with
 
 SERVICES = [Node("service", f"s{number}", "") for number in range(8)]
 QUEUES = [Node("queue", f"q{number}", "kafka") for number in range(8)]
 
 
 def graph_with(pairs: list[tuple[Node, Node]], entries: frozenset[Node] = frozenset(), *alone: Node) -> Graph:
-    links = [Link(*pair, {"id": f"{number}"}) for number, pair in enumerate(pairs)]
+    links = [Link(*pair, edge_with(f"{number}")) for number, pair in enumerate(pairs)]
     return Graph(sorted({*alone, *(node for pair in pairs for node in pair)}), links, 0, entries)
 
 
@@ -75,12 +74,12 @@ def leads_to(links: set[Pair], start: int) -> set[int]:
 def picture(graph: Graph, layout: Layout) -> tuple[dict[Node, Any], dict[str, Any]]:
     """Return a layout without the order in which nodes and links came."""
     drawn = zip(graph.links, layout.links, layout.labels, strict=True)
-    return layout.nodes, {link.edge["id"]: (points, label) for link, points, label in drawn if link.edge}
+    return layout.nodes, {link.edge.id: (points, label) for link, points, label in drawn if link.edge}
 
 
 @given(graphs, flows)
 def test_any_graph_has_each_node_once_and_no_overlap(graph: Graph, flow: str) -> None:
-    layout = layout_of(graph, flow)
+    layout = lay_out_graph(graph, flow)
     assert sorted(layout.nodes) == graph.nodes
     assert len(layout.links) == len(graph.links)
     assert faults(graph, layout) == []
@@ -88,18 +87,18 @@ def test_any_graph_has_each_node_once_and_no_overlap(graph: Graph, flow: str) ->
 
 @given(graphs, flows)
 def test_links_run_through_no_node(graph: Graph, flow: str) -> None:
-    assert links_through_nodes(graph, layout_of(graph, flow)) == []
+    assert links_through_nodes(graph, lay_out_graph(graph, flow)) == []
 
 
 @given(graphs, flows)
 def test_no_two_links_have_the_same_way(graph: Graph, flow: str) -> None:
-    ways = [frozenset(points) for points in layout_of(graph, flow).links]
+    ways = [frozenset(points) for points in lay_out_graph(graph, flow).links]
     assert len(set(ways)) == len(ways)
 
 
 @given(graphs, flows)
 def test_nodes_without_incoming_links_are_in_the_first_layer(graph: Graph, flow: str) -> None:
-    layout = layout_of(graph, flow)
+    layout = lay_out_graph(graph, flow)
     first = min(layer(layout, node) for node in graph.nodes)
     targets = {link.target for link in graph.links}
     assert all(layer(layout, node) == first for node in graph.nodes if node not in targets)
@@ -107,7 +106,7 @@ def test_nodes_without_incoming_links_are_in_the_first_layer(graph: Graph, flow:
 
 @given(graphs, flows)
 def test_links_that_close_no_cycle_lead_with_the_flow(graph: Graph, flow: str) -> None:
-    layout = layout_of(graph, flow)
+    layout = lay_out_graph(graph, flow)
     number = {node: at for at, node in enumerate(graph.nodes)}
     links = {(number[link.source], number[link.target]) for link in graph.links}
     for link in graph.links:
@@ -119,7 +118,7 @@ def test_links_that_close_no_cycle_lead_with_the_flow(graph: Graph, flow: str) -
 def test_the_order_of_nodes_and_links_makes_no_difference(graph: Graph, flow: str, chance: random.Random) -> None:
     nodes, links = chance.sample(graph.nodes, len(graph.nodes)), chance.sample(graph.links, len(graph.links))
     shuffled = Graph(nodes, links, 0, graph.entries)
-    assert picture(graph, layout_of(graph, flow)) == picture(shuffled, layout_of(shuffled, flow))
+    assert picture(graph, lay_out_graph(graph, flow)) == picture(shuffled, lay_out_graph(shuffled, flow))
 
 
 @given(pairs, st.frozensets(st.integers(0, 9)))
@@ -143,7 +142,7 @@ def test_turned_links_leave_no_cycle_and_each_closed_one(links: list[Pair], entr
 )
 def test_cycles_are_cut_where_messages_enter_them(paths: list[str]) -> None:
     graph = graph_with(named(*paths))
-    layout = layout_of(graph)
+    layout = lay_out_graph(graph)
     back = {link.target.name for link in graph.links if layer(layout, link.target) < layer(layout, link.source)}
     assert layer(layout, Node("service", "web", "")) == min(layer(layout, node) for node in graph.nodes)
     assert back <= {"q1", "a", "b", "z", "y"}
@@ -156,20 +155,20 @@ def test_request_and_reply_begin_at_the_service_that_asks(asking: str) -> None:
     maps.passed(answering, "in", "requests", group="answering")
     maps.passed(answering, "out", "replies")
     maps.passed(asking, "in", "replies", group="asking")
-    graph = graph_of(topology(maps.store, 10))
-    layout = layout_of(graph)
+    graph = build_graph(topology(maps.store, 10))
+    layout = lay_out_graph(graph)
     ranked = sorted(graph.nodes, key=lambda node: layer(layout, node))
     assert [node.name for node in ranked] == [asking, "requests", answering, "replies"]
 
 
 def test_a_cycle_that_nothing_enters_begins_at_a_service() -> None:
-    layout = layout_of(graph_with(named("b>q1>c>q0>b")))
+    layout = lay_out_graph(graph_with(named("b>q1>c>q0>b")))
     assert min(layout.nodes, key=lambda node: layer(layout, node)).name == "b"
 
 
 def test_a_link_over_several_layers_is_straight_where_there_is_room() -> None:
     graph = graph_with(named("a>q1>b>q2>c>q3>d", "a>q3"))
-    long = layout_of(graph).links[-1]
+    long = lay_out_graph(graph).links[-1]
     assert len({y for _, y in long[1:-1]}) == 1
 
 
@@ -188,7 +187,7 @@ def test_a_tree_has_no_crossings() -> None:
         source = chance.choice(nodes)
         nodes.append(Node("queue" if source.kind == "service" else "service", f"n{number}", ""))
         links.append((source, nodes[-1]))
-    assert crossings(layout_of(graph_with(links))) == 0
+    assert crossings(lay_out_graph(graph_with(links))) == 0
 
 
 def pipeline(stages: int, width: int, loops: int, seed: int) -> Graph:
@@ -215,13 +214,13 @@ def pipeline(stages: int, width: int, loops: int, seed: int) -> Graph:
     ("stages", "width", "loops", "most"), [(4, 3, 0, 8), (6, 5, 0, 75), (4, 3, 2, 22), (6, 5, 4, 145)]
 )
 def test_pipelines_have_few_crossings(stages: int, width: int, loops: int, most: int) -> None:
-    layouts = [layout_of(pipeline(stages, width, loops, seed)) for seed in range(12)]
+    layouts = [lay_out_graph(pipeline(stages, width, loops, seed)) for seed in range(12)]
     assert sum(map(crossings, layouts)) <= most
 
 
 @given(graphs, flows)
 def test_labels_are_on_no_node(graph: Graph, flow: str) -> None:
-    assert labels_on_nodes(graph, layout_of(graph, flow)) == []
+    assert labels_on_nodes(graph, lay_out_graph(graph, flow)) == []
 
 
 @pytest.mark.parametrize("flow", FLOWS)
@@ -236,7 +235,7 @@ def test_labels_are_on_no_node(graph: Graph, flow: str) -> None:
 )
 def test_labels_of_small_maps_are_on_nothing_else(paths: list[str], whole: bool, flow: str) -> None:
     graph = graph_with(named(*paths))
-    layout = layout_of(graph, flow)
+    layout = lay_out_graph(graph, flow)
     assert (overlapping_labels(layout), labels_on_nodes(graph, layout), labels_on_links(graph, layout)) == (0, [], [])
     if whole:
         assert {label.lines for label in layout.labels} == {3}
@@ -244,35 +243,35 @@ def test_labels_of_small_maps_are_on_nothing_else(paths: list[str], whole: bool,
 
 def test_labels_of_links_that_cross_are_not_on_each_other() -> None:
     readers = [f"{queue}>{service}" for queue in ("q1", "q2") for service in ("a", "b")]
-    layout = layout_of(graph_with(named(*readers)))
+    layout = lay_out_graph(graph_with(named(*readers)))
     assert overlapping_labels(layout) == 0
 
 
 def test_few_labels_of_pipelines_are_on_each_other() -> None:
-    layouts = [layout_of(pipeline(6, 5, 4, seed)) for seed in range(12)]
+    layouts = [lay_out_graph(pipeline(6, 5, 4, seed)) for seed in range(12)]
     assert sum(map(overlapping_labels, layouts)) <= 8  # of 644 labels; in the middle of their links, 38 pairs are
 
 
 def test_one_more_consumer_leaves_the_order_of_the_others() -> None:
     links = named("a>q1>b>q2>c>q3>d", "a>q4>e>q5>f", "e>q6>g", "b>q7>h")
-    before = layout_of(graph_with(links))
+    before = lay_out_graph(graph_with(links))
     for queue in [node for node in before.nodes if node.kind == "queue"]:
-        after = layout_of(graph_with([*links, (queue, Node("service", "m", ""))]))
+        after = lay_out_graph(graph_with([*links, (queue, Node("service", "m", ""))]))
         for one, other in pairwise(sorted(before.nodes, key=lambda node: before.nodes[node])):
             assert layer(before, one) == layer(after, one)
             assert after.nodes[one] < after.nodes[other]
 
 
 def test_another_part_of_the_map_leaves_a_part_as_it_is() -> None:
-    alone = layout_of(graph_with(named("b>q1>c>q2>d", "c>q3>e")))
-    together = layout_of(graph_with(named("b>q1>c>q2>d", "c>q3>e", "a>q0>z")))
+    alone = lay_out_graph(graph_with(named("b>q1>c>q2>d", "c>q3>e")))
+    together = lay_out_graph(graph_with(named("b>q1>c>q2>d", "c>q3>e", "a>q0>z")))
     moved = {(together.nodes[node][0] - x, together.nodes[node][1] - y) for node, (x, y) in alone.nodes.items()}
     assert len(moved) == 1
 
 
 def test_a_link_from_a_node_to_itself_is_drawn() -> None:
     graph = graph_with(named("a>a", "a>q1"))
-    assert faults(graph, layout_of(graph)) == []
+    assert faults(graph, lay_out_graph(graph)) == []
 
 
 @pytest.mark.parametrize("count", [2, 60, 1_000])
@@ -281,7 +280,7 @@ def test_many_links_between_the_same_services_are_laid_out_in_seconds(count: int
     ring = [*pairwise(nodes), (nodes[-1], nodes[0])]
     graph = graph_with((ring * 2_000)[:2_000])
     started = monotonic()
-    assert len(layout_of(graph).labels) == 2_000
+    assert len(lay_out_graph(graph).labels) == 2_000
     assert monotonic() - started < 30  # each takes less than a second
 
 
@@ -292,7 +291,7 @@ def test_two_thousand_links_are_laid_out_in_seconds() -> None:
     ends = [(chance.choice(services), chance.choice(queues)) for _ in range(2_000)]
     graph = graph_with([(one, other) if chance.random() < 0.5 else (other, one) for one, other in ends])
     started = monotonic()
-    assert faults(graph, layout_of(graph)) == []
+    assert faults(graph, lay_out_graph(graph)) == []
     assert monotonic() - started < 30  # it takes 0.3 s; with a cost that is quadratic it would take minutes
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from msgspec.structs import replace
 
 from asyncdsm.agent.queries.topology import topology
-from asyncdsm.map.graph import MOST_LINKS, Graph, Link, Node, graph_of
-from asyncdsm.map.layout import FLOWS, curve, layout_of
+from asyncdsm.map.graph import MOST_LINKS, Graph, Link, Node, build_graph
+from asyncdsm.map.layout import FLOWS, curve_path, lay_out_graph
+from asyncdsm.map.topology import Topology
 from tests.agent.drawings import faults
-from tests.agent.maps import MapStore
+from tests.agent.maps import MapStore, edge_with
 
 
 def service(name: str) -> Node:
@@ -33,7 +34,7 @@ CHAIN = [service("a"), queue("b"), service("c"), queue("d"), service("e")]
 
 def test_along_the_flow() -> None:
     chain = graph(*pairwise(CHAIN))
-    right, down = (layout_of(chain, flow) for flow in FLOWS)
+    right, down = (lay_out_graph(chain, flow) for flow in FLOWS)
     assert [right.nodes[node][0] for node in CHAIN] == sorted({x for x, _ in right.nodes.values()})
     assert len({y for _, y in right.nodes.values()}) == 1
     assert [down.nodes[node][1] for node in CHAIN] == sorted({y for _, y in down.nodes.values()})
@@ -45,22 +46,22 @@ def test_along_the_flow() -> None:
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_cycle(flow: str) -> None:
     cycle = graph(*zip(CHAIN[:4], [*CHAIN[1:4], CHAIN[0]], strict=True))
-    layout = layout_of(cycle, flow)
+    layout = lay_out_graph(cycle, flow)
     assert faults(cycle, layout) == []
     assert len({points[0] for points in layout.links}) == len(cycle.links)
 
 
 def test_there_and_back_lie_beside_each_other() -> None:
     both = graph((CHAIN[0], CHAIN[1]), (CHAIN[1], CHAIN[0]), (CHAIN[1], CHAIN[0]))
-    layout = layout_of(both)
+    layout = lay_out_graph(both)
     assert faults(both, layout) == []
     assert len({frozenset(points) for points in layout.links}) == 3
 
 
 def test_what_is_alone_and_nothing_at_all() -> None:
     alone = Graph([service("a"), service("b")], [], 0)
-    assert faults(alone, layout_of(alone)) == []
-    assert layout_of(Graph([], [], 0)).nodes == {}
+    assert faults(alone, lay_out_graph(alone)) == []
+    assert lay_out_graph(Graph([], [], 0)).nodes == {}
 
 
 @pytest.mark.parametrize("flow", FLOWS)
@@ -69,21 +70,21 @@ def test_two_hundred_services(flow: str) -> None:
     services, queues = [service(f"s{n}") for n in range(200)], [queue(f"q{n}") for n in range(200)]
     pairs = [(chance.choice(services), chance.choice(queues)) for _ in range(1_000)]
     large = graph(*((one, other) if chance.random() < 0.5 else (other, one) for one, other in pairs))
-    assert faults(large, layout_of(large, flow)) == []
+    assert faults(large, lay_out_graph(large, flow)) == []
 
 
 def test_asked_again_it_is_the_same() -> None:
     one, other = (graph((CHAIN[0], CHAIN[1])) for _ in range(2))
-    assert layout_of(one) is layout_of(other)
+    assert lay_out_graph(one) is lay_out_graph(other)
 
 
 def test_curves_are_paths() -> None:
-    assert curve([(0, 0), (10, 4)]) == "M0.0 0.0C5.0 0.0 5.0 4.0 10.0 4.0"
-    ElementTree.fromstring(f'<path d="{curve([(0.123, 4), (5, 6), (7, 8)])}"/>')  # noqa: S314
+    assert curve_path([(0, 0), (10, 4)]) == "M0.0 0.0C5.0 0.0 5.0 4.0 10.0 4.0"
+    ElementTree.fromstring(f'<path d="{curve_path([(0.123, 4), (5, 6), (7, 8)])}"/>')  # noqa: S314
 
 
-def edges(shown: dict[str, Any]) -> set[tuple[str, str, str]]:
-    drawn = graph_of(shown)
+def edges(shown: Topology) -> set[tuple[str, str, str]]:
+    drawn = build_graph(shown)
     return {(link.source.label, link.target.label, "" if link.edge else "carried") for link in drawn.links}
 
 
@@ -108,24 +109,9 @@ def test_a_queue_without_a_name_is_called_by_its_type() -> None:
 
 
 def test_the_busiest_are_drawn() -> None:
-    shown = {
-        "services": [],
-        "pathways": [],
-        "edges": [
-            {
-                "id": f"{n}",
-                "service": f"s{n}",
-                "env": "",
-                "direction": "out",
-                "type": "kafka",
-                "queue": "q",
-                "count": n,
-                "tags": [],
-            }
-            for n in range(MOST_LINKS + 5)
-        ],
-    }
-    drawn = graph_of(shown)
+    busiest = [edge_with(f"{n}", service=f"s{n}", queue="q", count=n) for n in range(MOST_LINKS + 5)]
+    shown = replace(topology(MapStore().store, 10), edges=busiest)
+    drawn = build_graph(shown)
     assert (len(drawn.links), drawn.left_out) == (MOST_LINKS, 5)
     assert service("s4") not in drawn.nodes
     assert service("s5") in drawn.nodes
@@ -136,4 +122,4 @@ def test_the_entries_of_a_graph_are_the_sources_of_the_checkpoints_without_a_par
     maps.passed("shop", "out", "orders", parent=0)
     maps.passed("billing", "in", "orders", group="billing")
     maps.passed("mailing", "in", "mails", group="mailing", parent=0)
-    assert graph_of(topology(maps.store, 10)).entries == {service("shop"), queue("mails")}
+    assert build_graph(topology(maps.store, 10)).entries == {service("shop"), queue("mails")}

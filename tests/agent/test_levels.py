@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncdsm.agent.intake.payload import BucketReport, PointReport, Report
-from asyncdsm.agent.queries.figures import Figures
+from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.topology import points_of
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, encode_key, merge, pack, unpack
 from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS, Coverage, Slice, TimeRange, plan_slices
@@ -73,7 +73,7 @@ def test_any_span_of_any_levels(seed: int, ends: list[int]) -> None:
         assert last <= end < last + HOUR
         values = [latency for start, latency in data if begin <= start // 10 * 10 < end]
         _, cells = points_of(store, TimeRange(first, last))
-        figures = Figures.of(cells, 1)
+        figures = GroupQuantiles.of(cells, 1)
         assert figures.edge.counts.tolist() == [len(values)]
         for summary in figures if values else ():
             assert summary.stats(0) == pytest.approx(exact(values), rel=0.008)
@@ -137,6 +137,6 @@ def test_cells_add_up_and_are_packed_without_loss(parts: list[dict[tuple[int, in
 def test_one_sender_cannot_spoil_the_figures_of_others() -> None:
     keys = [encode_key(0, EDGE, 5), encode_key(0, EDGE, 6), *(encode_key(1, EDGE, bin_) for bin_ in range(1000, 1100))]
     counts = [1e15 * 9, 1e15 * 9, *[1.0] * 100]
-    figures = Figures.of(Histograms(np.array(keys, np.int64), np.array(counts)), 2)
+    figures = GroupQuantiles.of(Histograms(np.array(keys, np.int64), np.array(counts)), 2)
     assert figures.edge.counts[1] == 100
     assert figures.edge.p50[1] == pytest.approx(1.015625 ** (1049 - 1338.5), rel=0.008)

@@ -18,7 +18,7 @@ from asyncdsm._internal import log
 from asyncdsm.agent.http.login import MAX_FORM_BYTES, WRONG
 from asyncdsm.agent.http.serve import RunningAgent, running_agent
 from asyncdsm.cli.main import main
-from asyncdsm.delivery.exporters.agent import _headers
+from asyncdsm.delivery.exporters.http import request_headers
 from tests.agent.payloads import Client
 from tests.agent.running import agent as agent_in_thread
 
@@ -213,7 +213,7 @@ async def test_password_in_the_url_comes_before_the_variable(running: RunningAge
 @pytest.mark.parametrize(
     ("token", "advice"),
     [
-        (None, "the agent asks for its token; set ASYNCDSM_AGENT_TOKEN to it"),
+        (None, "the agent requires its token; set ASYNCDSM_AGENT_TOKEN to it"),
         ("another-token-of-16", "the token that is set is not the one that the agent was started with"),
     ],
 )
@@ -227,7 +227,7 @@ async def test_service_that_is_refused_is_told_what_to_do(
 
 
 def test_token_is_not_sent_with_an_api_key() -> None:
-    keyed = _headers(Settings(agent_url="https://intake.example", api_key="key", agent_token=TOKEN))
+    keyed = request_headers(Settings(agent_url="https://intake.example", api_key="key", agent_token=TOKEN))
     assert TOKEN not in "".join(keyed.values())
 
 
@@ -253,7 +253,7 @@ def test_doctor_says_what_is_refused_and_what_to_do(
 ) -> None:
     said = f"The agent at {running.url} answers, but it refuses what services send: HTTP status 401: "
     assert main(["doctor"]) == 1
-    assert f"{said}the agent asks for its token; set ASYNCDSM_AGENT_TOKEN to it" in capsys.readouterr().out
+    assert f"{said}the agent requires its token; set ASYNCDSM_AGENT_TOKEN to it" in capsys.readouterr().out
     environ.setenv("ASYNCDSM_AGENT_TOKEN", "another-token-of-16")
     assert main(["doctor"]) == 1
     out = capsys.readouterr().out

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from asyncdsm.agent.intake.fields import MAX_TAG_CHARACTERS
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.queries import limits as bounds_module
+from asyncdsm.agent.queries import answer_limits as bounds_module
 from asyncdsm.agent.store import store as store_module
 from asyncdsm.agent.store.shares import FairShares
 from asyncdsm.agent.store.store import Store

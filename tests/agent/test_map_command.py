@@ -11,14 +11,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from msgspec import to_builtins
 
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.cli import agent_client
 from asyncdsm.cli.map import FORMATS
+from asyncdsm.map.topology import Topology
 from tests.agent.maps import HOSTILE, MapStore
 from tests.agent.running import agent
 
@@ -43,7 +44,7 @@ def shop() -> MapStore:
     return maps
 
 
-def hostile(name: str) -> dict[str, Any]:
+def hostile(name: str) -> Topology:
     maps = MapStore()
     maps.passed(name, "out", name, kind=name, parent=0, env=name)
     maps.passed(name, "in", name, kind=name, group=name, env=name)
@@ -122,7 +123,7 @@ def test_hostile_names_in_a_terminal(name: str) -> None:
     written = FORMATS["json"](shown)
     assert written.isascii()
     assert all(character.isprintable() for line in written.split("\n") for character in line)
-    assert json.loads(written) == shown
+    assert json.loads(written) == to_builtins(shown)
 
 
 @contextmanager
@@ -174,10 +175,10 @@ def test_a_password_in_the_address_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "says"),
     [
-        (200, "<html>", "is no agent of asyncdsm"),
-        (200, "[]", "is no agent of asyncdsm"),
-        (200, '{"services": 1, "edges": 2}', "is no agent of asyncdsm"),
-        (200, "[" * 100_000, "is no agent of asyncdsm"),
+        (200, "<html>", "is not an asyncdsm agent: its answer is not a map"),
+        (200, "[]", "is not an asyncdsm agent: its answer is not a map"),
+        (200, '{"services": 1, "edges": 2}', "is not an asyncdsm agent: its answer is not a map"),
+        (200, "[" * 100_000, "is not an asyncdsm agent: its answer is not a map"),
         (302, "", "answers with 302"),
         (503, json.dumps({"error": {"problem": "busy\x1b[31m"}}), "answers with 503: busy[31m"),
         (401, "{}", "asks for its token: give it by --token, or in ASYNCDSM_AGENT_TOKEN"),

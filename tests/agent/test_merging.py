@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology
@@ -42,10 +43,10 @@ def test_quantiles_over_payloads_minutes_and_pathways(seed: int, payloads: int) 
         part = [round(chance.lognormvariate(-3, 3), 6) + 1e-6 for _ in range(chance.randint(1, 80))]
         add(store, part, minutes_ago=chance.randrange(10), parent=chance.randrange(3))
         values += part
-    (edge,) = topology(store, 10)["edges"]
-    assert edge["count"] == len(values)
-    assert edge["edge_latency"] == pytest.approx(exact(values), rel=0.008)
-    assert edge["pathway_latency"] == pytest.approx(exact([2 * value for value in values]), rel=0.008)
+    (edge,) = topology(store, 10).edges
+    assert edge.count == len(values)
+    assert asdict(edge.edge_latency) == pytest.approx(exact(values), rel=0.008)
+    assert asdict(edge.pathway_latency) == pytest.approx(exact([2 * value for value in values]), rel=0.008)
 
 
 def test_only_the_minutes_asked_for() -> None:
@@ -53,9 +54,9 @@ def test_only_the_minutes_asked_for() -> None:
     for minutes_ago in range(5):
         add(store, [10.0**-minutes_ago], minutes_ago, parent=0)
     for minutes in range(1, 6):
-        (edge,) = topology(store, minutes)["edges"]
-        assert edge["count"] == minutes
-        assert edge["edge_latency"] == pytest.approx(exact([10.0**-ago for ago in range(minutes)]), rel=0.008)
+        (edge,) = topology(store, minutes).edges
+        assert edge.count == minutes
+        assert asdict(edge.edge_latency) == pytest.approx(exact([10.0**-ago for ago in range(minutes)]), rel=0.008)
 
 
 def test_pathways_are_told_apart() -> None:
@@ -63,15 +64,15 @@ def test_pathways_are_told_apart() -> None:
     add(store, [0.1], 0, parent=1)
     add(store, [0.4] * 3, 0, parent=2)
     shown = topology(store, 1)
-    assert [edge["count"] for edge in shown["edges"]] == [4]
-    assert sorted((pathway["parent"], pathway["count"]) for pathway in shown["pathways"]) == [("1", 1), ("2", 3)]
+    assert [edge.count for edge in shown.edges] == [4]
+    assert sorted((pathway.parent, pathway.count) for pathway in shown.pathways) == [("1", 1), ("2", 3)]
 
 
 def test_zeros_count() -> None:
     store = Store(now=lambda: NOW)
     add(store, [0.0] * 3 + [1.0], 0, parent=0)
-    (edge,) = topology(store, 1)["edges"]
-    assert edge["edge_latency"] == {"p50": 0, "p95": 0, "p99": 0, "max": pytest.approx(1.0, rel=0.008)}
+    (edge,) = topology(store, 1).edges
+    assert asdict(edge.edge_latency) == {"p50": 0, "p95": 0, "p99": 0, "max": pytest.approx(1.0, rel=0.008)}
 
 
 @pytest.mark.parametrize(("gamma", "offset"), [(1.02, 0.0), (1.02020202, 12.5), (1.001, -4.25), (1.0202, 1e3)])
@@ -90,10 +91,10 @@ def test_another_gamma_is_merged_with_ours() -> None:
     ours_ = sketch(binCounts={bin_index(3.0): 9})
     for latency in (foreign, ours_, foreign):
         store.add(read_report(payload(bucket(point(EdgeLatency=latency))), ""))
-    (edge,) = topology(store, 10)["edges"]
-    assert edge["count"] == 27
-    assert edge["edge_latency"]["p50"] == pytest.approx(1.01, rel=0.01)
-    assert edge["edge_latency"]["p99"] == pytest.approx(3, rel=0.01)
+    (edge,) = topology(store, 10).edges
+    assert edge.count == 27
+    assert edge.edge_latency.p50 == pytest.approx(1.01, rel=0.01)
+    assert edge.edge_latency.p99 == pytest.approx(3, rel=0.01)
 
 
 def test_compression_changes_nothing() -> None:

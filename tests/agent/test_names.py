@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 import pytest
+from msgspec.json import encode
 
-from asyncdsm.agent.http.page_routes import drawn
 from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.queries.drawn_map import draw_map
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import Store
 from asyncdsm.cli.map import FORMATS
-from asyncdsm.map.graph import Node, graph_of
-from asyncdsm.map.naming import NO_CLUSTER, NO_ENV, qualifiers
-from asyncdsm.map.words import cut_to_cells, plain
+from asyncdsm.map.descriptions import NO_CLUSTER, NO_ENV, qualify_nodes
+from asyncdsm.map.graph import Node, build_graph
+from asyncdsm.map.strings import cut_to_cells, plain_text
+from asyncdsm.map.topology import Topology
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 
 ONE, OTHER = "MkU3OEVBNTcwNTJENDM2Qk", "MkU3OXZZNTcwNTJENDM2Qk"
@@ -57,12 +58,12 @@ def store_of(*payloads: bytes) -> Store:
     return store
 
 
-def shown(*payloads: bytes) -> dict[str, Any]:
+def shown(*payloads: bytes) -> Topology:
     return topology(store_of(*payloads), 10)
 
 
-def labels(topology: dict[str, Any], kind: str = "queue") -> set[str]:
-    return {node["label"] for node in drawn(topology, "right")["nodes"] if node["kind"] == kind}
+def labels(topology: Topology, kind: str = "queue") -> set[str]:
+    return {node.label for node in draw_map(topology, "right").nodes if node.kind == kind}
 
 
 THREE = [
@@ -77,18 +78,18 @@ THREE = [
 
 def test_topic_in_two_clusters_and_a_queue_of_its_name_are_three_nodes() -> None:
     map_ = shown(*THREE)
-    assert {(queue["type"], queue["cluster"]) for queue in map_["queues"]} == {
+    assert {(queue.type, queue.cluster) for queue in map_.queues} == {
         ("kafka", ONE),
         ("kafka", OTHER),
         ("rabbitmq", None),
     }
     assert labels(map_) == {"events (kafka, MkU3OE…)", "events (kafka, MkU3OX…)", "events (rabbitmq)"}
-    assert {(edge["cluster"], edge["lag"]) for edge in map_["edges"] if edge["direction"] == "in"} == {
+    assert {(edge.cluster, edge.lag) for edge in map_.edges if edge.direction == "in"} == {
         (ONE, 10),
         (OTHER, 20),
         (None, None),  # a queue of RabbitMQ has no lag of Kafka, though its reader has that group's name
     }
-    assert len([node for node in graph_of(map_).nodes if node.kind == "queue"]) == 3
+    assert len([node for node in build_graph(map_).nodes if node.kind == "queue"]) == 3
 
 
 @pytest.mark.parametrize("format_", ["text", "dot", "mermaid", "svg", "json"])
@@ -124,7 +125,7 @@ def test_qualifiers_are_what_differs() -> None:
         Node("queue", "events", "sqs"),
         Node("queue", "", "http"),
     ]
-    assert list(qualifiers(nodes).values()) == [
+    assert list(qualify_nodes(nodes).values()) == [
         "prod",
         NO_ENV,
         "",
@@ -147,7 +148,7 @@ def test_edge_without_a_cluster_id_is_in_the_cluster_of_its_pathway() -> None:
         passed("billing", "in", "events", cluster=ONE, group="g", hashes=(2, 1)),
         passed("other", "in", "events", cluster=OTHER, group="g", hashes=(4, 3)),
     )
-    assert {edge["service"]: edge["cluster"] for edge in map_["edges"]} == {"js": ONE, "billing": ONE, "other": OTHER}
+    assert {edge.service: edge.cluster for edge in map_.edges} == {"js": ONE, "billing": ONE, "other": OTHER}
 
 
 def test_edge_without_a_cluster_id_is_in_the_only_cluster_of_its_environment() -> None:
@@ -156,7 +157,7 @@ def test_edge_without_a_cluster_id_is_in_the_only_cluster_of_its_environment() -
         passed("billing", "in", "events", cluster=ONE, env="prod", hashes=(2, 7)),
         passed("billing", "in", "events", cluster=OTHER, env="staging", hashes=(3, 7)),
     )
-    assert [edge["cluster"] for edge in map_["edges"] if edge["service"] == "js"] == [ONE]
+    assert [edge.cluster for edge in map_.edges if edge.service == "js"] == [ONE]
 
 
 def test_edge_that_leads_to_two_clusters_is_in_none() -> None:
@@ -165,8 +166,8 @@ def test_edge_that_leads_to_two_clusters_is_in_none() -> None:
         passed("a", "in", "events", cluster=ONE, group="g", hashes=(2, 1)),
         passed("b", "in", "events", cluster=OTHER, group="g", hashes=(3, 1)),
     )
-    assert [edge["cluster"] for edge in map_["edges"] if edge["service"] == "js"] == [None]
-    assert len([link for link in graph_of(map_).links if link.edge is None]) == 2  # carried on to both
+    assert [edge.cluster for edge in map_.edges if edge.service == "js"] == [None]
+    assert len([link for link in build_graph(map_).links if link.edge is None]) == 2  # carried on to both
 
 
 async def test_pathways_and_lag_of_one_cluster_only(client: Client) -> None:
@@ -190,7 +191,7 @@ HEBREW, ARABIC = "שירות הזמנות", "خدمة الطلبات"
 
 @pytest.mark.parametrize("name", [HEBREW, ARABIC, f"orders-{HEBREW}"])
 def test_name_that_is_written_from_right_to_left_is_isolated(name: str) -> None:
-    assert plain(name) == f"\u2068{name}\u2069"
+    assert plain_text(name) == f"\u2068{name}\u2069"
     for format_ in ("text", "dot", "svg"):
         assert f"\u2068{name[:8]}" in FORMATS[format_](shown(passed(name, "out", name)))
 
@@ -203,7 +204,7 @@ def test_isolation_is_closed_where_a_table_cuts_the_name() -> None:
 
 @pytest.mark.parametrize("control", ["\u202e", "\u202d", "\u2066", "\u2069", "\u200f", "\u061c", "\x1b", "\u2028"])
 def test_controls_are_replaced(control: str) -> None:
-    assert plain(f"a{control}b") == "a�b"
+    assert plain_text(f"a{control}b") == "a�b"
     for format_, write in FORMATS.items():
         written = write(shown(passed(f"a{control}b", "out", f"c{control}d", kind=f"e{control}f", env=f"g{control}h")))
         assert control not in written.replace("\u2069", "" if format_ == "json" else "\u2069")
@@ -213,7 +214,7 @@ def test_controls_are_replaced(control: str) -> None:
     ("name", "expected"), [("", ""), ("  ", '"  "'), ("x" * 200, "x" * 200), ("x" * 201, "x" * 200 + "…")]
 )
 def test_names_that_are_empty_blank_or_long(name: str, expected: str) -> None:
-    assert plain(name) == expected
+    assert plain_text(name) == expected
 
 
 def test_wide_characters_take_two_cells() -> None:
@@ -225,4 +226,4 @@ def test_wide_characters_take_two_cells() -> None:
 def test_map_of_hostile_names_is_json() -> None:
     map_ = shown(passed("\u202e<b>", "out", "\u202e</script>"))
     assert labels(map_, "service") == {"�<b>"}
-    assert json.loads(json.dumps(drawn(map_, "right")))
+    assert json.loads(encode(draw_map(map_, "right")))

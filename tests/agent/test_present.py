@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.queries.changes import Change, Slot, last_change, level_of, slowness_of, state_of
+from asyncdsm.agent.queries.latency_changes import Change, Slot, last_change, state_of
 from asyncdsm.agent.queries.topology import topology, topology_of
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.store import Store
 from asyncdsm.cli.map import FORMATS
 from asyncdsm.core.edge import Edge
+from asyncdsm.map.levels import level_of, slowness_of
+from asyncdsm.map.topology import Present
 from tests.agent.payloads import NOW, SECOND_NS, bucket, ours, passed, payload, point, sketch
 
 IN = Edge("direction:in", "group:g", "topic:orders", "type:kafka")
@@ -41,11 +43,10 @@ class Hop:
         for body in ours(record, service, at_ns=self.start * SECOND_NS):
             self.store.add(read_report(body, "gzip"))
 
-    def present(self, minutes: int = 10) -> dict[str, Any]:
+    def present(self, minutes: int = 10) -> Present:
         """Return what the map of a range says of now."""
-        (edge,) = topology(self.store, minutes)["edges"]
-        present: dict[str, Any] = edge["present"]
-        return present
+        (edge,) = topology(self.store, minutes).edges
+        return edge.present
 
 
 @pytest.fixture
@@ -57,92 +58,92 @@ def hop() -> Hop:
 def test_steady_hop_has_its_median_and_no_change(hop: Hop) -> None:
     hop.passed(*[FAST] * 40)
     present = hop.present()
-    assert (present["state"], present["since"], present["before"]) == ("steady", None, None)
-    assert (present["level"], present["label"]) == (1, "4.98 ms")
-    assert present["rate"] == pytest.approx(5.0)
+    assert (present.state, present.since, present.before) == ("steady", None, None)
+    assert (present.level, present.label) == (1, "4.98 ms")
+    assert present.rate == pytest.approx(5.0)
 
 
 @pytest.mark.parametrize("minutes", [5, 10, 60])
 def test_new_trouble_shows_after_one_bucket_by_its_tail_and_then_by_its_median(hop: Hop, minutes: int) -> None:
     hop.passed(*[FAST] * 54, SLOW)
-    assert hop.present(minutes)["level"] == 4
-    assert (hop.present(minutes)["label"], hop.present(minutes)["tail"]) == ("4.98 ms", "29.8 s")
+    assert hop.present(minutes).level == 4
+    assert (hop.present(minutes).label, hop.present(minutes).tail) == ("4.98 ms", "29.8 s")
     hop.passed(SLOW)
     present = hop.present(minutes)
-    assert (present["level"], present["label"], present["state"]) == (5, "29.8 s", "slower")
-    assert present["since"] == START + 540
-    assert present["before"] == pytest.approx(0.005, rel=0.01)
+    assert (present.level, present.label, present.state) == (5, "29.8 s", "slower")
+    assert present.since == START + 540
+    assert present.before == pytest.approx(0.005, rel=0.01)
 
 
 def test_trouble_that_is_over_does_not_show_after_two_buckets(hop: Hop) -> None:
     hop.passed(*[FAST] * 20, *[SLOW] * 30, FAST, FAST)
     present = hop.present()
-    assert (present["level"], present["label"], present["state"]) == (1, "4.98 ms", "faster")
-    assert present["since"] == START + 500
-    assert present["before"] == pytest.approx(30, rel=0.01)
+    assert (present.level, present.label, present.state) == (1, "4.98 ms", "faster")
+    assert present.since == START + 500
+    assert present.before == pytest.approx(30, rel=0.01)
 
 
 def test_tail_alone_shows(hop: Hop) -> None:
     hop.passed(*[FAST] * 40, *[[*FAST[:45], *SLOW[:5]]] * 6)
     present = hop.present()
-    assert (present["level"], present["label"], present["tail"]) == (4, "4.98 ms", "29.8 s")
-    assert present["state"] == "slower"
+    assert (present.level, present.label, present.tail) == (4, "4.98 ms", "29.8 s")
+    assert present.state == "slower"
 
 
 def test_one_slow_message_among_fifty_a_bucket_does_not_color_the_hop(hop: Hop) -> None:
     hop.passed(*[FAST] * 30, [*FAST, 30.0], *[FAST] * 3)
-    assert hop.present()["level"] == 1
-    assert hop.present()["state"] == "steady"
+    assert hop.present().level == 1
+    assert hop.present().state == "steady"
 
 
 def test_change_of_long_ago_is_not_told(hop: Hop) -> None:
     hop.passed(*[FAST] * 10, *[SLOW] * 80)
-    assert (hop.present()["level"], hop.present()["state"]) == (5, "steady")
+    assert (hop.present().level, hop.present().state) == (5, "steady")
 
 
 def test_hop_that_nothing_passes_is_idle_since_its_last_bucket(hop: Hop) -> None:
     hop.passed(*[SLOW] * 10)
     hop.now += 100
     present = hop.present()
-    assert (present["state"], present["label"], present["level"], present["rate"]) == ("idle", "idle", 0, 0.0)
-    assert present["since"] == START + 100
+    assert (present.state, present.label, present.level, present.rate) == ("idle", "idle", 0, 0.0)
+    assert present.since == START + 100
     hop.now += 3_000
-    assert (hop.present(60)["state"], hop.present(60)["since"]) == ("idle", None)
+    assert (hop.present(60).state, hop.present(60).since) == ("idle", None)
 
 
 def test_rate_is_that_of_the_time_that_was_reported(hop: Hop) -> None:
     hop.passed(FAST, FAST)
-    assert hop.present()["rate"] == pytest.approx(5.0)
+    assert hop.present().rate == pytest.approx(5.0)
     hop.passed(*[FAST] * 20)
     for wait in range(20):  # until the next payload comes, nothing is known of the last seconds
         hop.now = hop.start + float(wait)
-        assert hop.present()["rate"] == pytest.approx(5.0)
+        assert hop.present().rate == pytest.approx(5.0)
 
 
 def test_past_range_has_the_present_of_its_end(hop: Hop) -> None:
     hop.passed(*[FAST] * 20, *[SLOW] * 20, *[FAST] * 20)
-    (edge,) = topology_of(hop.store, TimeRange(START, START + 400.0))["edges"]
-    assert (edge["present"]["level"], edge["present"]["since"]) == (5, START + 200)
-    assert hop.present()["level"] == 1
+    (edge,) = topology_of(hop.store, TimeRange(START, START + 400.0)).edges
+    assert (edge.present.level, edge.present.since) == (5, START + 200)
+    assert hop.present().level == 1
 
 
 def test_range_in_the_future_is_empty(hop: Hop) -> None:
     hop.passed(FAST)
     shown = topology_of(hop.store, TimeRange(hop.now + 10_000, hop.now + 20_000))
-    assert (shown["minutes"], shown["edges"]) == (0, [])
+    assert (shown.minutes, shown.edges) == (0, [])
 
 
 def test_figures_of_the_range_stay(hop: Hop) -> None:
     hop.passed(*[FAST] * 50, *[SLOW] * 6)
-    (edge,) = topology(hop.store, 10)["edges"]
-    assert edge["edge_latency"]["p50"] == pytest.approx(0.005, rel=0.01)
-    assert edge["count"] == 56 * 50
+    (edge,) = topology(hop.store, 10).edges
+    assert edge.edge_latency.p50 == pytest.approx(0.005, rel=0.01)
+    assert edge.count == 56 * 50
 
 
 def test_point_without_latencies_is_idle(hop: Hop) -> None:
     nothing = point(EdgeLatency=sketch(), PathwayLatency=sketch())
     hop.store.add(read_report(payload(bucket(nothing, Start=START * SECOND_NS)), ""))
-    assert topology(hop.store, 10)["edges"][0]["present"]["state"] == "idle"
+    assert topology(hop.store, 10).edges[0].present.state == "idle"
 
 
 @pytest.mark.parametrize(("format_", "says"), [("text", "29.8 s"), ("dot", "29.8 s"), ("mermaid", "29.8 s")])
@@ -207,8 +208,8 @@ def test_hop_whose_every_third_bucket_is_slow_is_never_faster(hop: Hop) -> None:
         hop.passed(latency)
         hop.store.flush()
         present = hop.present()
-        if present["level"] >= 4:
-            assert present["state"] != "faster", hop.now
+        if present.level >= 4:
+            assert present.state != "faster", hop.now
 
 
 @pytest.mark.parametrize(

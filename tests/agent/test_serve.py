@@ -153,7 +153,7 @@ def test_file_that_another_program_has_locked_is_named(tmp_path: Path) -> None:
 def test_what_is_no_time_to_keep(keep: str) -> None:
     code, said = refused(f"--keep={keep}")
     assert code == 2
-    assert said.splitlines()[-1].endswith("is not a time such as 36h or 7d, a year at most")
+    assert said.splitlines()[-1].endswith(f"must be a duration from 1h to 366d, such as 36h or 7d, got {keep!r}")
 
 
 def test_a_port_that_is_taken() -> None:
@@ -179,7 +179,7 @@ def test_other_machines_are_not_served(host: str) -> None:
 def test_what_is_no_port(port: str) -> None:
     code, said = refused(f"--port={port}")
     assert code == 2
-    assert said.splitlines()[-1].endswith("is not a port from 0 to 65535")
+    assert said.splitlines()[-1].endswith(f"must be a port from 0 to 65535, got {port!r}")
 
 
 async def test_inside_another_program() -> None:

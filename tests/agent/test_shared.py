@@ -19,6 +19,7 @@ from asyncdsm.agent.http.shared_answers import SharedAnswers
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology_of
 from asyncdsm.agent.store.store import Store
+from asyncdsm.map.topology import Topology
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 
 
@@ -59,7 +60,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Yield how many maps were computed at the same time, each time that one was."""
     running, seen, lock = [0], list[int](), Lock()
 
-    def counted(*arguments: Any) -> dict[str, Any]:
+    def counted(*arguments: Any) -> Topology:
         with lock:
             running[0] += 1
             seen.append(running[0])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from asyncdsm.agent.intake.payload import BucketReport, PointReport, Report, read_report
-from asyncdsm.agent.queries.figures import Figures
+from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.queries.topology import points_of
 from asyncdsm.agent.store import store as store_module
@@ -49,7 +49,7 @@ def report(clock: Clock, *hashes: int, minutes_ago: float = 0, service: str = "s
 def kept(store: Store, span: TimeRange = EVER) -> dict[int, float]:
     """Return the messages by hash."""
     keys, cells = points_of(store, span)
-    counts = Figures.of(cells, len(keys)).edge.counts.tolist()
+    counts = GroupQuantiles.of(cells, len(keys)).edge.counts.tolist()
     return {key.hash: count for key, count in zip(keys, counts, strict=True)}
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
@@ -15,8 +15,9 @@ from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.histogram import bin_index
 from asyncdsm.delivery.sketch import encode
-from asyncdsm.map.terminal import LONGEST_NAME, duration, render
-from asyncdsm.map.words import plain
+from asyncdsm.map.strings import plain_text
+from asyncdsm.map.terminal import LONGEST_NAME, MapTable, duration_cell
+from asyncdsm.map.topology import Topology
 from tests.agent.payloads import NOW, bucket, payload, point
 
 BOLD_RED = "\x1b[1;31m"
@@ -34,14 +35,14 @@ def edge(service: str, seconds: float, queue: str = "orders", group: str | None 
     return payload(bucket(point(EdgeTags=tags, EdgeLatency=latency, PathwayLatency=way)), Service=service)
 
 
-def shown(*payloads: bytes) -> dict[str, Any]:
+def shown(*payloads: bytes) -> Topology:
     store = Store(now=lambda: NOW)
     for body in payloads:
         store.add(read_report(body, ""))
     return topology(store, 10)
 
 
-def drawn(topology: dict[str, Any], width: int = 160, *, color: bool = False) -> list[str]:
+def drawn(topology: Topology, width: int = 160, *, color: bool = False) -> list[str]:
     """Return the lines of the table."""
     console = Console(
         file=io.StringIO(),
@@ -50,9 +51,15 @@ def drawn(topology: dict[str, Any], width: int = 160, *, color: bool = False) ->
         color_system="standard" if color else None,
         legacy_windows=False,
     )
-    console.print(render(topology))
+    console.print(MapTable(topology))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
+
+
+def with_slower_edges(topology: Topology) -> Topology:
+    """Return a topology whose hops all became slower just now."""
+    edges = [replace(edge, present=replace(edge.present, state="slower", since=NOW)) for edge in topology.edges]
+    return replace(topology, edges=edges)
 
 
 SHOP = [
@@ -92,9 +99,8 @@ def test_widths(width: int) -> None:
 
 def test_numbers_stay_whole_where_there_is_no_room() -> None:
     topology = shown(edge("s" * 40, 0.123, "q" * 40, "g" * 40))
-    topology["edges"][0].update(lag=1_234_567)
-    topology["edges"][0]["present"].update(rate=12_345.67)
-    (row,) = drawn(topology, 80)[3:-1]
+    busy = replace(topology.edges[0], lag=1_234_567, present=replace(topology.edges[0].present, rate=12_345.67))
+    (row,) = drawn(replace(topology, edges=[busy]), 80)[3:-1]
     assert row.rstrip().endswith("1234567")
     assert " 12345.7 " in row
     assert "sss…" in row
@@ -107,9 +113,7 @@ def test_numbers_stay_whole_where_there_is_no_room() -> None:
 )
 def test_columns_are_left_out_before_services_and_queues_are_cut(width: int, left_out: list[str]) -> None:
     topology = shown(edge("shop", 0.123, "orders-new", "g1"), edge("shipping", 0.123, "orders-old", "group-12"))
-    for each in topology["edges"]:
-        each["present"].update(state="slower", since=NOW)
-    _, head, _, *rows, _ = drawn(topology, width)
+    _, head, _, *rows, _ = drawn(with_slower_edges(topology), width)
     assert [name for name in ("since", "way", "group") if name not in head.split()] == left_out
     assert sorted(row.split()[0] for row in rows) == ["shipping", "shop"]
     assert sorted(row.split()[2] for row in rows) == ["orders-new", "orders-old"]
@@ -117,8 +121,7 @@ def test_columns_are_left_out_before_services_and_queues_are_cut(width: int, lef
 
 def test_long_names_have_twelve_cells_at_80_columns() -> None:
     topology = shown(edge("s" * 40, 0.123, "q" * 40, "g" * 40))
-    topology["edges"][0]["present"].update(state="slower", since=NOW)
-    (row,) = drawn(topology, 80)[3:-1]
+    (row,) = drawn(with_slower_edges(topology), 80)[3:-1]
     assert all(len(name) >= 12 for name in (row.split()[0], row.split()[2]))
 
 
@@ -180,8 +183,8 @@ def test_no_escape_of_a_name_gets_into_a_colored_table() -> None:
 
 
 def test_long_names_are_cut() -> None:
-    assert plain("x" * LONGEST_NAME, LONGEST_NAME) == "x" * LONGEST_NAME
-    assert plain("x" * (LONGEST_NAME + 1), LONGEST_NAME) == "x" * LONGEST_NAME + "…"
+    assert plain_text("x" * LONGEST_NAME, LONGEST_NAME) == "x" * LONGEST_NAME
+    assert plain_text("x" * (LONGEST_NAME + 1), LONGEST_NAME) == "x" * LONGEST_NAME + "…"
 
 
 @pytest.mark.parametrize(
@@ -203,4 +206,4 @@ def test_long_names_are_cut() -> None:
     ],
 )
 def test_duration(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == Text(text)
+    assert duration_cell(seconds) == Text(text)

@@ -159,8 +159,8 @@ def stands_for(lang: str, data: bytes) -> float:
     """Return the median that the agent shows for a sketch of one bin."""
     store = Store()
     store.add(read_report(payload(bucket(point(EdgeLatency=data), Start=int(store.now()) * 10**9), Lang=lang), ""))
-    (edge,) = topology(store, 10)["edges"]
-    return float(edge["edge_latency"]["p50"])
+    (edge,) = topology(store, 10).edges
+    return edge.edge_latency.p50 or 0.0
 
 
 @pytest.mark.parametrize("lang", ["javascript", "python"])

@@ -15,7 +15,7 @@ from tempfile import TemporaryFile, gettempdir
 from time import monotonic
 from typing import IO
 
-GUARD = str(files("asyncdsm").joinpath("cli", "demo", "guard.py"))
+GUARD = str(files("asyncdsm.cli.demo").joinpath("guard.py"))
 MEMORY = Path("/dev/shm")  # noqa: S108  # brokers write a lot, and nothing of it is to be kept
 ATTEMPTS = 3  # between looking for a free port and listening on it, somebody else may take it
 

@@ -1,4 +1,4 @@
-"""A browser for each module, and the map that `asyncdsm demo` draws."""
+"""Fixtures of the browser tests: the browser, an agent with a map, and `asyncdsm demo`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import pytest
 from anyio.streams.text import TextReceiveStream
 from blockbuster import BlockBuster
 from playwright.async_api import Browser, async_playwright
+
+from asyncdsm.agent.http.serve import RunningAgent, running_agent
+from tests.browser.shop import Shop
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -28,20 +31,20 @@ START_SECONDS = 120
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """Run the loop that uvicorn and playwright run on."""
+    """Return asyncio: uvicorn and playwright run on nothing else."""
     return "asyncio"
 
 
 @pytest.fixture(autouse=True)
-def playwright_may_read(blockbuster: BlockBuster) -> None:
-    """Let playwright look for itself where its exceptions came from."""
+def allow_playwright_to_block(blockbuster: BlockBuster) -> None:
+    """Allow playwright to read source files, for the traceback of its exceptions."""
     for function in blockbuster.functions.values():
         function.can_block_in("playwright/_impl/_connection.py", "_extract_stack_trace_information_from_stack")
 
 
 @pytest.fixture(scope="module")
 async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
-    """Run a browser without a screen. One that is missing is a failure."""
+    """Run a browser without a screen. A test fails, and is not skipped, if there is no browser."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -49,28 +52,41 @@ async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
 
 
 async def running_demo(*options: str) -> AsyncIterator[str]:
-    """Run `asyncdsm demo`; yield its page's address."""
+    """Run `asyncdsm demo` and yield the address of its page."""
     command = [sys.executable, "-m", "asyncdsm", "demo", *options]
     async with await anyio.open_process(command, stderr=subprocess.STDOUT) as process:
         try:
             assert process.stdout is not None
-            said = ""
+            output = ""
             with anyio.fail_after(START_SECONDS):
                 async for part in TextReceiveStream(process.stdout):
-                    said += part
-                    if "Ctrl-C" in said:
+                    output += part
+                    if "Ctrl-C" in output:
                         break
-            found = re.search(r"the map is at (http://127\.0\.0\.1:\d+/)", said)
-            assert found, said
+            found = re.search(r"the map is at (http://127\.0\.0\.1:\d+/)", output)
+            assert found, output
             yield found[1]
         finally:
-            process.terminate()  # SIGINT is ignored by what a shell runs in the background
+            process.terminate()  # not SIGINT, which a program in the background of a shell ignores
             with anyio.fail_after(START_SECONDS):
                 await process.wait()
 
 
 @pytest.fixture(scope="module")
 async def demo(anyio_backend: str) -> AsyncIterator[str]:
-    """Draw the map of the demo, all on Kafka."""
+    """Run the demo with Kafka only, and yield the address of its page."""
     async for url in running_demo("--rabbitmq", "off"):
         yield url
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """Return a map with nothing on it."""
+    return Shop()
+
+
+@pytest.fixture
+async def agent(shop: Shop) -> AsyncIterator[RunningAgent]:
+    """Run an agent that serves the map of the shop."""
+    async with running_agent(store=shop.maps.store) as agent:
+        yield agent

@@ -1,4 +1,4 @@
-"""`python -m tests.browser.screenshots`: the demo's map as `docs/` shows it, at two widths, light and dark."""
+"""`python -m tests.browser.screenshots` takes the pictures of `docs/`: the demo's map, wide and narrow, both themes."""
 
 from __future__ import annotations
 
@@ -9,42 +9,41 @@ from pathlib import Path
 from playwright.async_api import Page, async_playwright
 
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, running_demo
-from tests.browser.reading import PHONE, node, reading
+from tests.browser.map_page import PHONE, node_button, open_page
 
 DOCS = Path(__file__).parents[2] / "docs"
 DESKTOP = {"width": 1280, "height": 620}
-SECONDS = 100
-"""After so long, there is something to see over time."""
+SECONDS = 100  # until the charts have something to show
 
 
-async def service(page: Page) -> None:
-    """Choose the last service: whole pathways, slowest first."""
-    await node(page, "service", "shipping").click()
+async def select_service(page: Page) -> None:
+    """Select the last service, which shows complete pathways."""
+    await node_button(page, "service", "shipping").click()
     await page.locator(".pathways .largest").first.wait_for()
 
 
-async def slow_hop(page: Page) -> None:
-    """Choose the hop that takes most of the time."""
-    await service(page)
+async def select_slowest_hop(page: Page) -> None:
+    """Select the hop that takes most of the time."""
+    await select_service(page)
     await page.locator(".pathways .largest").first.click()
     await page.locator("figure").first.wait_for()
 
 
 SHOTS = {
-    "map": (DESKTOP, "light", service),
-    "map-dark": (DESKTOP, "dark", slow_hop),
-    "map-phone": (PHONE, "light", service),
-    "map-phone-dark": (PHONE, "dark", slow_hop),
+    "map": (DESKTOP, "light", select_service),
+    "map-dark": (DESKTOP, "dark", select_slowest_hop),
+    "map-phone": (PHONE, "light", select_service),
+    "map-phone-dark": (PHONE, "dark", select_slowest_hop),
 }
 
 
 async def main() -> None:
-    """Run the demo for a while and take the pictures."""
+    """Run the demo for a while, then take the pictures."""
     async with asynccontextmanager(running_demo)() as url, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         await asyncio.sleep(SECONDS)
         for name, (viewport, scheme, look) in SHOTS.items():
-            async with reading(browser, url, viewport=viewport, color_scheme=scheme) as page:
+            async with open_page(browser, url, viewport=viewport, color_scheme=scheme) as page:
                 await look(page)
                 await page.mouse.move(0, 0)
                 await page.get_by_text("Live", exact=True).wait_for()

@@ -69,17 +69,17 @@ GUARDS = {
     "asyncdsm_asgi.middleware._consume_push",
     "core.checkpoint.finish_produce",
     "integration.hooks.guarded.<locals>",
-    "integration.manual._explained",
-    "integration.manual._note_offset",
+    "integration.manual._explain",
+    "integration.manual._record_offset",
 }
 """Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""
 
 HAND_ON = {
     "asyncdsm_confluent.follow._looking_up.<locals>",
-    "integration.hooks._as_of_class.<locals>",
-    "integration.hooks._of_object.<locals>",
-    "integration.hooks._on_object.<locals>",
-    "integration.hooks._switchable.<locals>",
+    "integration.hooks._look_up_in_class.<locals>",
+    "integration.hooks._call_own_attribute.<locals>",
+    "integration.hooks._hook_for_object.<locals>",
+    "integration.hooks._make_switchable.<locals>",
 }
 """They call a hook with the arguments that they were given, and do nothing else."""
 

@@ -213,7 +213,8 @@ async def test_tls_that_does_not_come_about(
         {"shutdown": program.checkpoints},
     )
     assert agent.accepted == []
-    undelivered = [record.getMessage() for record in caplog.records if "not delivered, will" in record.getMessage()]
+    messages = [record.getMessage() for record in caplog.records]
+    undelivered = [message for message in messages if "could not deliver a payload and will try again" in message]
     assert len(undelivered) == 1
     assert ("certificate" in undelivered[0]) == (agent.failed == 0)
 

@@ -25,8 +25,9 @@ from asyncdsm._internal.urls import without_password
 from asyncdsm.agent.intake.payload import IntakeError, read_report
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
-from asyncdsm.delivery.exporters.agent import AgentExporter, _seconds
+from asyncdsm.delivery.exporters.agent import AgentExporter
 from asyncdsm.delivery.exporters.container import container_id
+from asyncdsm.delivery.exporters.http import parse_retry_after
 from asyncdsm.delivery.sketch import Sketch
 from asyncdsm.errors import SketchError
 from asyncdsm.integration.formats import aws
@@ -184,7 +185,7 @@ def settings(data: bytes) -> None:
 def answer(data: bytes) -> None:
     """What an agent answers, and what the kernel says of a container."""
     text = data.decode("latin-1")
-    seconds = _seconds(text)
+    seconds = parse_retry_after(text)
     assert seconds is None or 0 <= seconds <= 300
     found = container_id(text.splitlines())
     assert found is None or found.isascii()

@@ -1,4 +1,4 @@
-"""The command line: what is wrong is said in one line."""
+"""The command line: wrong arguments, missing extras, Ctrl-C, and texts of help."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_version() -> None:
+def test_version_option_prints_name_and_version() -> None:
     code, out, _ = run("--version")
     assert (code, out.split()[0]) == (0, "asyncdsm")
 
@@ -27,22 +27,22 @@ def test_version() -> None:
     [
         ((), "COMMAND"),
         (("fly",), "fly"),
-        (("agent", "--port", "x"), "'x' is not a port"),
-        (("agent", "--port", "65536"), "'65536' is not a port"),
+        (("agent", "--port", "x"), "must be a port from 0 to 65535, got 'x'"),
+        (("agent", "--port", "65536"), "must be a port from 0 to 65535, got '65536'"),
         (("run",), "PROGRAM"),
         (("run", "-m"), "MODULE"),
-        (("run", "app.py"), "a script is started by `asyncdsm run python app.py`"),
-        (("run", "no-such-program"), "no program 'no-such-program'"),
-        (("demo", "--seconds", "-1"), "'-1' is not a number of seconds"),
+        (("run", "app.py"), "to run a script, use `asyncdsm run python app.py`"),
+        (("run", "no-such-program"), "found no program 'no-such-program' in PATH"),
+        (("demo", "--seconds", "-1"), "must be a number of seconds above 0 and below 86400, got '-1'"),
     ],
 )
-def test_wrong_arguments(arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_argument_is_an_error_of_one_line_and_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
     code, _, err = run(*arguments)
     assert code == 2
     assert said in err
 
 
-def test_program_beside_python_is_run_where_the_environment_is_not_activated(tmp_path: Path) -> None:
+def test_program_of_a_virtualenv_that_is_not_activated_is_run(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "asyncdsm", "run", "uvicorn", "--version"]
     environ = {**os.environ, "PATH": str(tmp_path)}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
@@ -55,7 +55,15 @@ def test_program_beside_python_is_run_where_the_environment_is_not_activated(tmp
     assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path))  # PATH is first, and stays as it was
 
 
-def test_a_missing_extra_is_named() -> None:
+@pytest.mark.parametrize("command", ["agent", "map", "top", "run", "doctor", "demo"])
+def test_help_of_a_command_names_it_and_lists_its_options(command: str) -> None:
+    code, out, err = run(command, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"usage: asyncdsm {command}")
+    assert "--help" in out
+
+
+def test_missing_extra_is_named_in_the_error() -> None:
     code = "import sys; sys.modules['uvicorn'] = None; from asyncdsm.cli.main import main; sys.exit(main(['agent']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -93,7 +101,7 @@ sys.exit(main())
         ("asyncdsm.cli.doctor", ("doctor",)),
     ],
 )
-def test_ctrl_c_while_it_imports_ends_it_without_a_traceback(module: str, arguments: tuple[str, ...]) -> None:
+def test_ctrl_c_during_an_import_ends_without_a_traceback(module: str, arguments: tuple[str, ...]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CTRL_C_AT_IMPORT, module, *arguments],
         capture_output=True,

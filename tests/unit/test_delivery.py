@@ -17,7 +17,7 @@ from asyncdsm.errors import NoEndpointError, PayloadRefusedError, TemporaryDeliv
 
 
 @pytest.fixture(autouse=True)
-def forget_what_was_said() -> None:
+def forget_warnings() -> None:
     log.forget_warnings()
 
 
@@ -51,7 +51,7 @@ def filled(*counts: int, limit: int = 1 << 20) -> tuple[Outbox, Counters, Delive
     return outbox, counters, Delivery(outbox, counters, 0.2, jitter=lambda: 1.0)
 
 
-async def test_oldest_first() -> None:
+async def test_parcels_are_delivered_oldest_first() -> None:
     outbox, counters, delivery = filled(1, 2, 3)
     exporter = Scripted()
     assert await delivery.deliver_waiting(exporter)
@@ -59,7 +59,7 @@ async def test_oldest_first() -> None:
     assert (len(outbox), counters.snapshot().delivered) == (0, 6)
 
 
-async def test_a_failure_keeps_the_order_and_waits_longer_each_time() -> None:
+async def test_failure_keeps_the_order_and_doubles_the_delay() -> None:
     outbox, counters, delivery = filled(1, 2)
     exporter = Scripted(TemporaryDeliveryError("no"), None, OSError("no"), TemporaryDeliveryError("no"))
     waits = []
@@ -72,7 +72,7 @@ async def test_a_failure_keeps_the_order_and_waits_longer_each_time() -> None:
     assert counters.snapshot().pending == 0
 
 
-async def test_agent_that_took_payloads_and_answers_404_is_tried_again_soon() -> None:
+async def test_404_after_a_delivery_is_retried_soon() -> None:
     _, _, delivery = filled(1, 2)
     exporter = Scripted(None, NoEndpointError("HTTP status 404"), NoEndpointError("HTTP status 404"))
     for wait in (0.5, 1.0):
@@ -82,7 +82,7 @@ async def test_agent_that_took_payloads_and_answers_404_is_tried_again_soon() ->
     assert (exporter.taken, exporter.listed) == ([b"1", b"2"], 0)
 
 
-async def test_delays_grow_to_half_a_minute() -> None:
+async def test_repeated_failures_grow_the_delay_to_30_seconds() -> None:
     _, _, delivery = filled(1)
     exporter = Scripted(*[TemporaryDeliveryError("no")] * 20)
     delays = []
@@ -92,13 +92,13 @@ async def test_delays_grow_to_half_a_minute() -> None:
     assert delays == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
 
 
-async def test_retry_after_is_honoured() -> None:
+async def test_retry_after_sets_the_next_attempt() -> None:
     _, _, delivery = filled(1)
     await delivery.deliver_waiting(Scripted(TemporaryDeliveryError("busy", retry_after=42)))
     assert delivery.next_attempt_at - anyio.current_time() == pytest.approx(42, abs=1)
 
 
-async def test_a_refusal_is_counted_said_once_and_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+async def test_refused_payload_is_counted_logged_once_and_not_retried(caplog: pytest.LogCaptureFixture) -> None:
     outbox, counters, delivery = filled(5, 6, 7)
     exporter = Scripted(PayloadRefusedError("HTTP status 400"), PayloadRefusedError("HTTP status 400"))
     assert await delivery.deliver_waiting(exporter)
@@ -107,7 +107,7 @@ async def test_a_refusal_is_counted_said_once_and_not_tried_again(caplog: pytest
     assert len(caplog.records) == 1
 
 
-async def test_an_agent_without_the_endpoint(caplog: pytest.LogCaptureFixture) -> None:
+async def test_agent_without_the_endpoint_is_tried_again_after_five_minutes(caplog: pytest.LogCaptureFixture) -> None:
     outbox, counters, delivery = filled(5)
     exporter = Scripted(NoEndpointError("404"), NoEndpointError("404"))
     for _ in range(2):
@@ -122,7 +122,7 @@ async def test_an_agent_without_the_endpoint(caplog: pytest.LogCaptureFixture) -
     assert counters.snapshot().delivered == 5
 
 
-async def test_a_request_that_takes_too_long_is_tried_again() -> None:
+async def test_request_that_times_out_keeps_its_parcel() -> None:
     class Hanging(Scripted):
         async def export(self, payload: bytes) -> None:
             await anyio.sleep_forever()
@@ -132,7 +132,7 @@ async def test_a_request_that_takes_too_long_is_tried_again() -> None:
     assert (len(outbox), counters.snapshot().pending) == (1, 5)
 
 
-async def test_cancelled_in_the_middle_loses_nothing() -> None:
+async def test_cancelled_delivery_keeps_its_parcel() -> None:
     class Hanging(Scripted):
         async def export(self, payload: bytes) -> None:
             await anyio.sleep_forever()
@@ -143,7 +143,7 @@ async def test_cancelled_in_the_middle_loses_nothing() -> None:
     assert (len(outbox), counters.snapshot().pending) == (1, 5)
 
 
-async def test_the_oldest_goes_first_when_there_is_no_room() -> None:
+async def test_full_outbox_drops_the_oldest_parcel() -> None:
     outbox, counters, delivery = filled(100, 200, 300, limit=7)
     assert counters.snapshot().dropped_by == {"outbox": 100}
     exporter = Scripted()
@@ -152,7 +152,9 @@ async def test_the_oldest_goes_first_when_there_is_no_room() -> None:
 
 
 @given(actions=st.lists(st.tuples(st.sampled_from(["put", "take", "back", "drop"]), st.integers(1, 60))))
-def test_the_outbox_never_exceeds_its_bytes_nor_loses_count(actions: list[tuple[str, int]]) -> None:
+def test_outbox_after_any_actions_is_within_its_limit_and_counts_every_checkpoint(
+    actions: list[tuple[str, int]],
+) -> None:
     counters = Counters()
     outbox, held = Outbox(100, counters), list[Parcel]()
     for action, size in actions:
@@ -203,7 +205,7 @@ def refused(*, in_group: bool = False) -> TemporaryDeliveryError:
     "failure",
     [TemporaryDeliveryError("HTTP status 503"), OSError("reset"), TemporaryDeliveryError("busy", retry_after=0.2)],
 )
-async def test_agent_that_is_busy_at_exit_gets_the_whole_deadline(failure: Exception) -> None:
+async def test_busy_agent_at_exit_is_retried_until_the_deadline(failure: Exception) -> None:
     outbox, counters, delivery = filled(5, 6)
     exporter = Timed(1.2, failure)
     with anyio.fail_after(10):
@@ -213,7 +215,7 @@ async def test_agent_that_is_busy_at_exit_gets_the_whole_deadline(failure: Excep
 
 
 @pytest.mark.parametrize("failure", [refused(), refused(in_group=True), NoEndpointError("404")])
-async def test_agent_that_is_not_there_at_exit_is_given_up_early(failure: Exception) -> None:
+async def test_absent_agent_at_exit_is_given_up_after_three_attempts(failure: Exception) -> None:
     outbox, _, delivery = filled(5)
     exporter = Timed(60, failure)
     with anyio.fail_after(30):
@@ -221,7 +223,7 @@ async def test_agent_that_is_not_there_at_exit_is_given_up_early(failure: Except
     assert (exporter.tries, len(outbox)) == (3, 1)
 
 
-async def test_agent_that_answered_before_and_is_away_at_exit_gets_the_whole_deadline() -> None:
+async def test_absent_agent_that_accepted_before_is_retried_until_the_deadline() -> None:
     outbox, _, delivery = filled(5)
     await delivery.deliver_waiting(Scripted())
     outbox.enqueue(Parcel(b"6", 6))
@@ -231,7 +233,7 @@ async def test_agent_that_answered_before_and_is_away_at_exit_gets_the_whole_dea
     assert exporter.taken == [b"6"]
 
 
-async def test_request_without_an_answer_at_exit_leaves_time_for_another() -> None:
+async def test_request_without_an_answer_at_exit_is_hedged_by_another() -> None:
     class Hanging(Scripted):
         async def export(self, payload: bytes) -> None:
             if not self.listed:
@@ -246,7 +248,7 @@ async def test_request_without_an_answer_at_exit_leaves_time_for_another() -> No
     assert exporter.taken == [b"5"]
 
 
-async def test_slow_answer_at_exit_is_waited_for_beside_a_second_request() -> None:
+async def test_slow_answer_at_exit_counts_while_a_second_request_runs() -> None:
     class Slow(Scripted):
         async def export(self, payload: bytes) -> None:
             self.listed += 1
@@ -261,7 +263,7 @@ async def test_slow_answer_at_exit_is_waited_for_beside_a_second_request() -> No
     assert counters.snapshot().delivered == 5
 
 
-async def test_refusal_at_exit_is_not_hedged() -> None:
+async def test_refused_payload_at_exit_is_not_sent_again() -> None:
     _, counters, delivery = filled(5)
     with anyio.fail_after(60):
         await delivery.drain(Scripted(PayloadRefusedError("HTTP status 400")))

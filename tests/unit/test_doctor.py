@@ -35,7 +35,9 @@ def found(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
     return code, json.loads(capsys.readouterr().out)
 
 
-def test_all_is_well(intake: Intake, environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_lists_settings_with_sources_and_clients(
+    intake: Intake, environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     environ.setenv("OTEL_SERVICE_NAME", "shop")
     environ.setenv("DD_ENV", "test")
     code, said = found(capsys)
@@ -50,7 +52,9 @@ def test_all_is_well(intake: Intake, environ: pytest.MonkeyPatch, capsys: pytest
     assert (clients["aiokafka"]["tested"], clients["aiokafka"]["problem"]) == (["0.10", "0.14"], None)
 
 
-def test_in_words(intake: Intake, environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_as_text_has_a_line_for_each_finding(
+    intake: Intake, environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     environ.setenv("DD_SERVICE", "shop")
     assert main(["doctor"]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
@@ -58,7 +62,9 @@ def test_in_words(intake: Intake, environ: pytest.MonkeyPatch, capsys: pytest.Ca
     assert f"The agent at {intake.url} answers, and lists the Data Streams endpoint" in lines
 
 
-def test_an_agent_that_is_not_there(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_absent_agent_is_a_problem_and_exit_code_1(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     port = str(free_port())
     environ.delenv("DD_TRACE_AGENT_URL", raising=False)
     environ.setenv("DD_AGENT_HOST", "127.0.0.1")
@@ -69,7 +75,9 @@ def test_an_agent_that_is_not_there(environ: pytest.MonkeyPatch, capsys: pytest.
     assert said["settings"]["agent_url"]["from"] == "DD_AGENT_HOST, DD_TRACE_AGENT_PORT"
 
 
-def test_a_wrong_setting(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_setting_is_a_problem_and_exit_code_1(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     environ.setenv("DD_DATA_STREAMS_ENABLED", "maybe")
     code, said = found(capsys)
     assert (code, said["well"]) == (1, False)
@@ -78,7 +86,7 @@ def test_a_wrong_setting(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert "Nothing is measured: DD_DATA_STREAMS_ENABLED" in capsys.readouterr().out
 
 
-def test_disabled(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_disabled_asyncdsm_asks_no_agent(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     environ.setenv("DD_DATA_STREAMS_ENABLED", "false")
     code, said = found(capsys)
     assert (code, said["agent"]) == (0, None)
@@ -86,14 +94,14 @@ def test_disabled(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     assert "no message is touched" in capsys.readouterr().out
 
 
-def test_no_key_and_no_password_is_shown(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_shows_no_password(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     environ.setenv("DD_TRACE_AGENT_URL", f"http://me:secret@127.0.0.1:{free_port()}")
     main(["doctor"])
     main(["doctor", "--json"])
     assert "secret" not in capsys.readouterr().out
 
 
-def test_what_stands_in_its_modules_place_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_module_without_a_file_counts_as_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "odd", ModuleType("odd"))
     assert is_installed("odd")
     assert not is_installed("nothing_like_it")

@@ -38,7 +38,7 @@ async def exporter(url: str, **settings: object) -> AsyncIterator[AgentExporter]
         await exporter.aclose()
 
 
-async def test_over_tcp(intake: Intake) -> None:
+async def test_export_over_tcp_posts_the_payload_with_its_headers(intake: Intake) -> None:
     async with exporter(intake.url, external_env="it-false") as agent:
         await agent.export(b"payload")
         await agent.export(b"payload")
@@ -56,19 +56,19 @@ async def test_over_tcp(intake: Intake) -> None:
 
 
 @pytest.fixture
-def intake_on_a_socket(tmp_path: Path) -> Iterator[Intake]:
+def unix_socket_intake(tmp_path: Path) -> Iterator[Intake]:
     with running_intake(socket_path=str(tmp_path / "apm.socket")) as intake:
         yield intake
 
 
-async def test_over_a_unix_socket(intake_on_a_socket: Intake) -> None:
-    async with exporter(intake_on_a_socket.url) as agent:
+async def test_export_over_a_unix_socket_delivers_the_payload(unix_socket_intake: Intake) -> None:
+    async with exporter(unix_socket_intake.url) as agent:
         await agent.export(b"payload")
-    assert intake_on_a_socket.accepted == [b"payload"]
+    assert unix_socket_intake.accepted == [b"payload"]
 
 
 @pytest.fixture
-def intake_with_tls(tmp_path: Path) -> Iterator[Intake]:
+def tls_intake(tmp_path: Path) -> Iterator[Intake]:
     authority, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(server)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -76,17 +76,19 @@ def intake_with_tls(tmp_path: Path) -> Iterator[Intake]:
         yield intake
 
 
-async def test_over_tls(intake_with_tls: Intake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    async with exporter(intake_with_tls.url) as stranger:
+async def test_export_over_tls_needs_a_trusted_certificate(
+    tls_intake: Intake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with exporter(tls_intake.url) as stranger:
         with pytest.raises(TemporaryDeliveryError, match="certificate"):
             await stranger.export(b"payload")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    async with exporter(intake_with_tls.url) as agent:
+    async with exporter(tls_intake.url) as agent:
         await agent.export(b"payload")
-    assert intake_with_tls.accepted == [b"payload"]
+    assert tls_intake.accepted == [b"payload"]
 
 
-async def test_without_an_agent(intake: Intake) -> None:
+async def test_export_with_an_api_key_posts_to_the_intake(intake: Intake) -> None:
     async with exporter(intake.url, api_key="secret") as direct:
         await direct.export(b"payload")
         intake.answer = 404
@@ -97,7 +99,7 @@ async def test_without_an_agent(intake: Intake) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-async def test_worth_another_try(intake: Intake, status: int) -> None:
+async def test_temporary_status_raises_temporary_delivery_error(intake: Intake, status: int) -> None:
     intake.answer = status
     async with exporter(intake.url) as agent:
         with pytest.raises(TemporaryDeliveryError, match=str(status)):
@@ -105,14 +107,14 @@ async def test_worth_another_try(intake: Intake, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 413])
-async def test_refused(intake: Intake, status: int) -> None:
+async def test_refusing_status_raises_payload_refused_error(intake: Intake, status: int) -> None:
     intake.answer = status
     async with exporter(intake.url) as agent:
         with pytest.raises(PayloadRefusedError, match=str(status)):
             await agent.export(b"payload")
 
 
-async def test_an_old_agent(intake: Intake) -> None:
+async def test_status_404_raises_no_endpoint_error(intake: Intake) -> None:
     intake.answer = 404
     async with exporter(intake.url) as agent:
         with pytest.raises(NoEndpointError):
@@ -123,7 +125,7 @@ async def test_an_old_agent(intake: Intake) -> None:
 
 
 @pytest.mark.parametrize("in_seconds", [True, False])
-async def test_retry_after(intake: Intake, in_seconds: bool) -> None:
+async def test_retry_after_header_is_read_as_seconds_or_date(intake: Intake, in_seconds: bool) -> None:
     intake.answer = 429
     when = datetime.now(UTC) + timedelta(seconds=100)
     intake.headers["Retry-After"] = "100" if in_seconds else format_datetime(when, usegmt=True)
@@ -133,7 +135,7 @@ async def test_retry_after(intake: Intake, in_seconds: bool) -> None:
     assert caught.value.retry_after == pytest.approx(100, abs=2)
 
 
-async def test_nobody_there_and_cut_off(intake: Intake) -> None:
+async def test_absent_agent_and_reset_connection_raise_temporary_delivery_error(intake: Intake) -> None:
     async with exporter(f"http://127.0.0.1:{free_port()}") as nobody:
         with pytest.raises(TemporaryDeliveryError):
             await nobody.export(b"payload")
@@ -158,11 +160,11 @@ async def test_nobody_there_and_cut_off(intake: Intake) -> None:
         ("0::/user.slice/session-2.scope", None),
     ],
 )
-def test_container_id(line: str, expected: str | None) -> None:
+def test_container_id_is_found_in_a_cgroup_line(line: str, expected: str | None) -> None:
     assert container_id([line]) == expected
 
 
-async def test_cancelled_in_the_middle_of_a_handshake_it_closes_the_connection() -> None:
+async def test_export_cancelled_during_the_tls_handshake_closes_the_connection() -> None:
     accepted: list[anyio.abc.SocketStream] = []
     closed = anyio.Event()
 

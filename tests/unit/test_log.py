@@ -10,14 +10,14 @@ from asyncdsm._internal import log
 
 
 @pytest.fixture(autouse=True)
-def forget_what_was_said() -> Iterator[None]:
+def forget_warnings() -> Iterator[None]:
     log.forget_warnings()
     yield
     log.forget_warnings()
 
 
 @pytest.mark.parametrize("say", [log.warn, log.info])
-def test_a_name_from_outside_adds_no_line(caplog: pytest.LogCaptureFixture, say: object) -> None:
+def test_control_characters_in_a_value_are_escaped(caplog: pytest.LogCaptureFixture, say: object) -> None:
     caplog.set_level("INFO")
     assert callable(say)
     say("topic %s: %d, %r", "a\nERROR forged\x1b[2J\u2028é", 3, ValueError("b\nc"))
@@ -25,9 +25,9 @@ def test_a_name_from_outside_adds_no_line(caplog: pytest.LogCaptureFixture, say:
     assert record.getMessage() == "topic a\\nERROR forged\\x1b[2J\\u2028é: 3, ValueError('b\\nc')"
 
 
-def test_what_is_said_once_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
-    for number in range(2 * log.MOST_SAID):
+def test_warnings_logged_once_are_bounded_in_number(caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(2 * log.MAX_KEYS):
         log.warn_once(f"no-context-{number}", "a message of topic %d carries none", number)
-    assert len(caplog.records) == log.MOST_SAID
+    assert len(caplog.records) == log.MAX_KEYS
     log.warn_each_minute("flush", "an error")
-    assert len(caplog.records) == log.MOST_SAID + 1
+    assert len(caplog.records) == log.MAX_KEYS + 1

@@ -63,7 +63,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held is not None)
     @rule()
-    def be_refused(self) -> None:
+    def refuse(self) -> None:
         assert self.held is not None
         self.counters.drop("rejected", self.held.checkpoints)
         self.lose("rejected", self.held.checkpoints)
@@ -85,12 +85,12 @@ class OutboxMachine(RuleBasedStateMachine):
         assert self.outbox.drop_all("shutdown") == lost
 
     @invariant()
-    def is_as_the_model(self) -> None:
+    def equals_the_model(self) -> None:
         assert len(self.outbox) == len(self.waiting)
         assert self.outbox.size == sum(len(parcel.payload) for parcel in self.waiting) <= LIMIT
 
     @invariant()
-    def accounts_are_even(self) -> None:
+    def accounts_balance(self) -> None:
         stats = self.counters.snapshot()
         waiting = sum(parcel.checkpoints for parcel in self.waiting) + (self.held.checkpoints if self.held else 0)
         assert (stats.recorded, stats.delivered, stats.pending) == (self.recorded, self.delivered, waiting)

@@ -16,7 +16,8 @@ from asyncdsm._internal import log
 from asyncdsm.core import lag
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
-from asyncdsm.delivery.exporters.agent import AgentExporter, _seconds
+from asyncdsm.delivery.exporters.agent import AgentExporter
+from asyncdsm.delivery.exporters.http import parse_retry_after
 from asyncdsm.delivery.payload import pack, unpack
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.amqp import bytes_of
@@ -100,7 +101,7 @@ def test_a_setting_that_no_request_can_be_made_of(name: str, value: str) -> None
 
 @pytest.mark.parametrize("text", ["nan", "-nan", "NaN"])
 def test_retry_after_that_is_no_number(text: str) -> None:
-    assert _seconds(text) is None  # it made the next try never due
+    assert parse_retry_after(text) is None  # it made the next try never due
 
 
 def asked(url: str) -> tuple[bool, str | None]:
@@ -108,7 +109,7 @@ def asked(url: str) -> tuple[bool, str | None]:
 
     async def ask() -> tuple[bool, str | None]:
         try:
-            return (await exporter.ask())[1:]
+            return (await exporter.request_info())[1:]
         finally:
             await exporter.aclose()
 

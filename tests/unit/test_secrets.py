@@ -20,7 +20,7 @@ import pytest
 from asyncdsm import DataStreams, SettingError, Settings
 from asyncdsm._internal import log
 from asyncdsm._internal.urls import without_password
-from asyncdsm.cli.doctor import findings, told
+from asyncdsm.cli.doctor import collect_report, format_report
 from asyncdsm.core.edge import Edge
 from asyncdsm.delivery.exporters.agent import AgentExporter
 from asyncdsm.errors import DeliveryError
@@ -42,7 +42,7 @@ def with_user(url: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def everything_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def log_everything(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     log.forget_warnings()
     with caplog.at_level(logging.DEBUG):
         yield
@@ -59,7 +59,7 @@ ANSWERS: dict[str, Callable[[Intake], None]] = {
 
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("key", [KEY, None])
-def test_while_it_is_delivered(answer: str, key: str | None, caplog: pytest.LogCaptureFixture) -> None:
+def test_delivery_logs_no_secret(answer: str, key: str | None, caplog: pytest.LogCaptureFixture) -> None:
     with running_intake() as intake:
         ANSWERS[answer](intake)
         settings = Settings(service="s", agent_url=with_user(intake.url), api_key=key, shutdown_seconds=30)
@@ -74,7 +74,7 @@ def test_while_it_is_delivered(answer: str, key: str | None, caplog: pytest.LogC
 
 
 @pytest.mark.parametrize("status", [401, 404, 500, RESET, None])
-def test_errors_and_tracebacks_of_a_delivery(status: int | str | None) -> None:
+def test_delivery_error_and_traceback_show_no_secret(status: int | str | None) -> None:
     with running_intake() as intake:
         intake.answer = status or 202
         url = intake.url if status else f"http://127.0.0.1:{free_port()}"
@@ -94,7 +94,7 @@ def test_errors_and_tracebacks_of_a_delivery(status: int | str | None) -> None:
 
 
 @pytest.mark.parametrize("show", [repr, str, format, "{}".format, "{0!r}".format, lambda each: "%s %r" % (each, each)])  # noqa: UP031
-def test_settings(show: Callable[[object], str]) -> None:
+def test_shown_settings_contain_no_secret(show: Callable[[object], str]) -> None:
     settings = Settings(agent_url=with_user("http://agent"), api_key=KEY)
     assert shows(show(settings)) == []
     assert shows(show({"settings": settings, "shown": settings.shown()})) == []
@@ -107,7 +107,7 @@ WRITTEN = ["u5er-hush:pass-hush", "u5er-hush:a@hush", "u5er-hush:a?hush", "u5er-
 
 
 @pytest.mark.parametrize(("url", "user"), [*product(WRONG, WRITTEN)])
-def test_a_url_that_is_refused(url: str, user: str) -> None:
+def test_error_for_a_wrong_url_shows_no_secret(url: str, user: str) -> None:
     url = url.format(user)
     reads: dict[str, Callable[[], Settings]] = {
         "agent_url": lambda: Settings(agent_url=url),
@@ -122,7 +122,7 @@ def test_a_url_that_is_refused(url: str, user: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["hush-\n", "hüsh-hush", "hush\0"])
-def test_a_key_that_is_refused(key: str) -> None:
+def test_error_for_a_wrong_key_shows_no_secret(key: str) -> None:
     environ = {"DD_API_KEY": f"a{key}b", "DD_SITE": "datadoghq.eu"}
     reads: list[Callable[[], Settings]] = [
         lambda: Settings(api_key=key),
@@ -144,20 +144,20 @@ def environments() -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("name", environments())
-def test_the_doctor(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_shows_no_secret(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("DD_AGENT_HOST", "DD_TRACE_AGENT_URL", "DD_TRACE_AGENT_PORT", "DD_AGENT_PORT"):
         monkeypatch.delenv(variable, raising=False)
     for variable, value in environments()[name].items():
         monkeypatch.setenv(variable, value)
-    found = findings(os.environ)
+    found = collect_report(os.environ)
     assert not found["well"]
-    said = "\n".join([json.dumps(found), *told(found)])
+    said = "\n".join([json.dumps(found), *format_report(found)])
     assert "Clients" in said
     assert shows(said) == []
 
 
 @pytest.mark.parametrize("name", environments())
-def test_a_program_that_is_run(name: str) -> None:
+def test_run_command_logs_no_secret(name: str) -> None:
     program = (
         "import logging; logging.basicConfig(level=logging.DEBUG)\n"
         "from asyncdsm import checkpoint; from asyncdsm.core.edge import Edge\n"
@@ -193,7 +193,7 @@ def names_in(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("folder", ["asyncdsm", "integrations"])
-def test_nothing_from_outside_is_executed(folder: str) -> None:
+def test_sources_use_no_eval_and_no_unsafe_deserializer(folder: str) -> None:
     files = list(Path(ROOT, folder).rglob("*.py"))
     assert len(files) > 20
     for path in files:

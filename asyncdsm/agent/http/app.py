@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, TypeVar
 
-from anyio import CapacityLimiter, fail_after, to_thread
+from anyio import fail_after, to_thread
+from msgspec import Struct
+from msgspec.json import encode
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -20,20 +21,27 @@ from asyncdsm.agent.http.connections import BODY_SECONDS, has_hung_up
 from asyncdsm.agent.http.live_events import Live
 from asyncdsm.agent.http.metrics import About, health, prometheus
 from asyncdsm.agent.http.openapi import DESCRIPTION
-from asyncdsm.agent.http.page_routes import drawn, page_routes
+from asyncdsm.agent.http.page_routes import page_routes
 from asyncdsm.agent.http.shared_answers import SharedAnswers
 from asyncdsm.agent.intake.forwarder import Forwarder
 from asyncdsm.agent.intake.ingest_queue import IngestQueue, IntakeCounters
 from asyncdsm.agent.intake.payload import MAX_BODY_BYTES, BodyMemory, IntakeError
 from asyncdsm.agent.intake.repeated_bodies import RecentBodies, hash_body
+from asyncdsm.agent.queries.answers import ErrorAnswer, ErrorDetail
+from asyncdsm.agent.queries.drawn_map import draw_map
 from asyncdsm.agent.queries.lag import lag_over_time
-from asyncdsm.agent.queries.pathways import Node, at_queue, at_service, pathways
-from asyncdsm.agent.queries.series import series
-from asyncdsm.agent.queries.time_ranges import read_span, read_step
+from asyncdsm.agent.queries.parameters import (
+    ApiError,
+    read_step,
+    read_time_range,
+    required_parameter,
+    unique_parameters,
+)
+from asyncdsm.agent.queries.pathways import NodeFilter, pathways_through, queue_filter, service_filter
+from asyncdsm.agent.queries.series import edge_series
 from asyncdsm.agent.queries.topology import topology_of
 from asyncdsm.agent.store.store import Store
-
-T = TypeVar("T")
+from asyncdsm.map.layout import FlowName
 
 INTAKE = "/v0.1/pipeline_stats"
 LISTED_INTAKES = (
@@ -60,7 +68,6 @@ class Agent:
         self._taking, self._recent = IngestQueue(store, self._answers), RecentBodies()
         self._memory = BodyMemory()
         self._shared = SharedAnswers(store)
-        self._limiter = CapacityLimiter(1)  # reading is all computing: more threads would only hold more of it
 
     def app(self, token: str | None = None, host: str = "localhost") -> ASGIApp:
         """Return the ASGI app; `token` and `host` as `Access` takes them."""
@@ -77,21 +84,24 @@ class Agent:
             Route(HEALTH, self._show_health),
             Route("/api/metrics", self._show_metrics),
             Route("/api/openapi.json", describe),
-            *(Route(path, thank, methods=["POST", "PUT"]) for path in OTHER_INTAKES),
+            *(Route(path, accept_and_ignore, methods=["POST", "PUT"]) for path in OTHER_INTAKES),
         ]
         handlers = {
-            IntakeError: refuse,
-            ClientDisconnect: let_go,
+            IntakeError: bad_request,
+            ApiError: bad_request,
+            ClientDisconnect: client_disconnected,
             sqlite3.Error: unavailable,
-            404: unknown,
-            405: unknown,
+            404: not_found,
+            405: not_found,
         }
         return Access(Starlette(routes=routes, exception_handlers=handlers), token, host)
 
-    async def answer_map(self, request: Request, flow: str) -> Response:
+    async def answer_map(self, request: Request, flow: FlowName) -> Response:
         """Answer with the map of the range that a request names. Raises IntakeError."""
-        span = read_span(self._store, _query(request))
-        return await self._answer(("map", span, flow), lambda: drawn(topology_of(self._store, span), flow))
+        time_range = read_time_range(self._store, _parameters(request))
+        return await self._answer(
+            ("map", time_range, flow), lambda: draw_map(topology_of(self._store, time_range), flow)
+        )
 
     async def _take(self, request: Request) -> Response:
         try:
@@ -151,31 +161,33 @@ class Agent:
         self._forwarder.request_save()
 
     async def _show_topology(self, request: Request) -> Response:
-        span = read_span(self._store, _query(request))
-        return await self._answer(("topology", span), lambda: topology_of(self._store, span))
+        time_range = read_time_range(self._store, _parameters(request))
+        return await self._answer(("topology", time_range), lambda: topology_of(self._store, time_range))
 
     async def _show_series(self, request: Request) -> Response:
-        query = _query(request)
-        span = read_span(self._store, query)
-        edge, step = _needed(query, "edge"), read_step(self._store, query, span)
-        return await self._answer(("series", span, edge, step), lambda: series(self._store, edge, span, step))
+        query = _parameters(request)
+        time_range = read_time_range(self._store, query)
+        edge, step = required_parameter(query, "edge"), read_step(self._store, query, time_range)
+        return await self._answer(
+            ("series", time_range, edge, step), lambda: edge_series(self._store, edge, time_range, step)
+        )
 
     async def _show_lag(self, request: Request) -> Response:
-        query = _query(request)
-        span, topic = read_span(self._store, query), _needed(query, "topic")
+        query = _parameters(request)
+        time_range, topic = read_time_range(self._store, query), required_parameter(query, "topic")
         group, cluster = query.get("group"), query.get("cluster")
-        asked = "lag", span, topic, group, cluster
-        return await self._answer(asked, lambda: lag_over_time(self._store, span, topic, group, cluster))
+        asked = "lag", time_range, topic, group, cluster
+        return await self._answer(asked, lambda: lag_over_time(self._store, time_range, topic, group, cluster))
 
     async def _show_pathways(self, request: Request) -> Response:
-        query = _query(request)
-        span, node = read_span(self._store, query), _node(query)
-        asked = "pathways", span, *(query.get(name) for name in ("service", "env", "queue", "type", "cluster"))
-        return await self._answer(asked, lambda: pathways(self._store, node, span))
+        query = _parameters(request)
+        time_range, node = read_time_range(self._store, query), _node(query)
+        asked = "pathways", time_range, *(query.get(name) for name in ("service", "env", "queue", "type", "cluster"))
+        return await self._answer(asked, lambda: pathways_through(self._store, node, time_range))
 
     async def _show_health(self, _: Request) -> Response:
         # Not in the thread of those that look at the map: they take seconds where there is much.
-        return await to_thread.run_sync(lambda: JSONResponse(health(self._about())))
+        return await to_thread.run_sync(lambda: Response(encode(health(self._about())), media_type="application/json"))
 
     async def _show_metrics(self, _: Request) -> Response:
         return await to_thread.run_sync(lambda: PlainTextResponse(prometheus(self._about()), media_type=PROMETHEUS))
@@ -184,12 +196,9 @@ class Agent:
         forwarded = self._forwarder.stats() if self._forwarder else None
         return About(self._store, self._answers, forwarded, self.live.streams)
 
-    async def _answer(self, asked: Hashable, compute: Callable[[], dict[str, Any]]) -> Response:
-        body = await self._shared.get(asked, lambda: bytes(JSONResponse(compute()).body))
+    async def _answer(self, asked: Hashable, compute: Callable[[], Struct]) -> Response:
+        body = await self._shared.get(asked, lambda: encode(compute()))
         return Response(body, media_type="application/json")
-
-    async def _apart(self, work: Callable[[], T]) -> T:
-        return await to_thread.run_sync(work, limiter=self._limiter)
 
 
 _ACKNOWLEDGED = b'{"acknowledged":true}'
@@ -226,29 +235,39 @@ async def describe(_: Request) -> Response:
     return JSONResponse(DESCRIPTION)
 
 
-async def thank(_: Request) -> Response:
-    """Take what is not ours to look at."""
+async def accept_and_ignore(_: Request) -> Response:
+    """Accept what a tracer sends besides Data Streams, and ignore it."""
     return JSONResponse({})
 
 
-async def refuse(_: Request, error: Exception) -> Response:
-    """Answer a request that is wrong: which field, and what about it."""
-    assert isinstance(error, IntakeError)  # noqa: S101  (what the route was registered for)
+async def bad_request(_: Request, error: Exception) -> Response:
+    """Answer a request that is refused: what is wrong with it."""
+    match error:
+        case ApiError():
+            return error_response(error.status, error.code, error.message)
+        case IntakeError():
+            return error_response(error.status, error.path, error.problem)
+        case _:
+            raise error
 
-    return JSONResponse({"error": {"path": error.path, "problem": error.problem}}, error.status)
+
+def error_response(status: int, path: str, problem: str) -> Response:
+    """Return an answer that says what is wrong (`problem`) with which part of the request (`path`)."""
+    body = ErrorAnswer(error=ErrorDetail(path=path, problem=problem))
+    return Response(encode(body), status, media_type="application/json")
 
 
 async def unavailable(_: Request, error: Exception) -> Response:
     """Answer when the store's file cannot be read."""
-    return JSONResponse({"error": {"path": "store", "problem": str(error)}}, 503)
+    return error_response(503, "store", str(error))
 
 
-async def let_go(_: Request, __: Exception) -> Response:
+async def client_disconnected(_: Request, __: Exception) -> Response:
     """Make nothing of a client that hung up in the middle of its body: nobody reads this answer."""
     return Response(status_code=400)
 
 
-async def unknown(request: Request, error: Exception) -> Response:
+async def not_found(request: Request, error: Exception) -> Response:
     """Answer for a path or a method that is not served."""
     assert isinstance(error, HTTPException)  # noqa: S101
     problem = f"{request.method} is not served here"
@@ -256,25 +275,13 @@ async def unknown(request: Request, error: Exception) -> Response:
     return JSONResponse(shown, error.status_code, headers=error.headers)
 
 
-def _query(request: Request) -> Mapping[str, str]:
-    """Return the query by name. Raises IntakeError where a name is given twice."""
-    items = request.query_params.multi_items()
-    query = dict(items)
-    for name, _ in items if len(query) < len(items) else ():
-        if len(request.query_params.getlist(name)) > 1:
-            raise IntakeError(name[:40], "given more than once")
-    return query
+def _parameters(request: Request) -> Mapping[str, str]:
+    return unique_parameters(request.query_params.multi_items())
 
 
-def _needed(query: Mapping[str, str], name: str) -> str:
-    if name not in query:  # an empty name is one, too: a topic may have it
-        raise IntakeError(name, "has to be given")
-    return query[name]
-
-
-def _node(query: Mapping[str, str]) -> Node:
+def _node(query: Mapping[str, str]) -> NodeFilter:
     if ("service" in query) == ("queue" in query):
-        raise IntakeError("service", "either service or queue has to be given")
+        raise ApiError(400, "service", "must be given, or queue, but not both")
     if "service" in query:
-        return at_service(query["service"], query.get("env"))
-    return at_queue(query.get("type", ""), query["queue"], query.get("cluster"))  # a queue may have no name, as HTTP's
+        return service_filter(query["service"], query.get("env"))
+    return queue_filter(query.get("type", ""), query["queue"], query.get("cluster"))  # HTTP's has no name

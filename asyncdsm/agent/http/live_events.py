@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from asyncdsm.agent.intake.payload import IntakeError
+from asyncdsm.agent.queries.parameters import ApiError
 from asyncdsm.agent.store.store import Store
 
 EVERY_SECONDS, HEARTBEAT_SECONDS = 1.0, 15.0
@@ -26,9 +26,9 @@ class Live:
         self.streams: int = 0
 
     async def open(self, _: Request) -> Response:
-        """Open a stream. Raises IntakeError (503) where there are too many."""
+        """Open a stream. Raises ApiError (503) if there are too many."""
         if self.streams >= MOST_STREAMS:
-            raise IntakeError("streams", f"{MOST_STREAMS} are open already", 503)
+            raise ApiError(503, "streams", f"there may be at most {MOST_STREAMS}, and all are open")
         self.streams += 1  # here, and not once it starts: many may be opened at the same time
         return _Stream(self._events(), self._note_end)
 

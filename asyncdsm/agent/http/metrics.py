@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from asyncdsm.agent.intake.ingest_queue import IntakeCounters
+from asyncdsm.agent.queries.answers import Forwarded, Health, Problem
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.counters import Stats
 
@@ -19,27 +20,26 @@ class About(NamedTuple):
     streams: int
 
 
-def health(about: About) -> dict[str, Any]:
-    """Return the counts as plain data, and what is wrong, where anything is: what, since when, how often."""
-    answers, problems = about.answers, about.store.conditions.present()
-    shown: dict[str, Any] = {
-        "status": "degraded" if problems else "ok",
+def health(about: About) -> Health:
+    """Return what the agent has counted, and what is wrong with it, if anything is: what, since when, how often."""
+    answers, problems, forwarded = about.answers, about.store.conditions.present(), about.forwarded
+    return Health(
+        status="degraded" if problems else "ok",
         **about.store.counters(),
-        "refused": answers.rejected(),
-        "repeated": answers.repeated,
-        "negative_latencies": answers.negatives,
-        "unread": dict(sorted(answers.unread.items())),
-    }
-    if problems:
-        shown["problems"] = problems
-    if about.forwarded is not None:
-        shown["forwarded"] = {
-            "recorded": about.forwarded.recorded,
-            "delivered": about.forwarded.delivered,
-            "pending": about.forwarded.pending,
-            "dropped": dict(about.forwarded.dropped_by),
-        }
-    return shown
+        refused=answers.rejected(),
+        repeated=answers.repeated,
+        negative_latencies=answers.negatives,
+        unread=dict(sorted(answers.unread.items())),
+        problems=[Problem(**problem) for problem in problems],
+        forwarded=None
+        if forwarded is None
+        else Forwarded(
+            recorded=forwarded.recorded,
+            delivered=forwarded.delivered,
+            pending=forwarded.pending,
+            dropped=dict(forwarded.dropped_by),
+        ),
+    )
 
 
 def prometheus(about: About) -> str:

@@ -31,7 +31,7 @@ from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import KEPT_SECONDS, Store
 from asyncdsm.errors import OptionError, SettingError, StoreError, UnixSocketError
-from asyncdsm.map.terminal import render
+from asyncdsm.map.terminal import MapTable
 from asyncdsm.settings import Settings
 
 MAINTAIN_SECONDS = 1.0
@@ -253,7 +253,7 @@ def _end_now() -> None:
 async def _show(store: Store, stop: asyncio.Event) -> None:
     with Live(console=Console(), auto_refresh=False, transient=False) as screen:
         while not stop.is_set():
-            screen.update(render(await asyncio.to_thread(topology, store, DEFAULT_MINUTES)), refresh=True)
+            screen.update(MapTable(await asyncio.to_thread(topology, store, DEFAULT_MINUTES)), refresh=True)
             try:
                 await asyncio.wait_for(stop.wait(), REFRESH_SECONDS)
             except TimeoutError:

@@ -228,7 +228,7 @@ class _Exporter(AgentExporter):
     """Sends each payload with the headers it came with, and no others; says what became of it."""
 
     # ASYNCDSM_AGENT_TOKEN would set the token of the agent that forwards.
-    how_to_give_token: str = "give it in the address: --forward http://agent:TOKEN@HOST:PORT"  # noqa: S105
+    token_hint: str = "give it in the address: --forward http://agent:TOKEN@HOST:PORT"  # noqa: S105
 
     def __init__(self, settings: Settings, note_outcome: Callable[[Spooled, DeliveryError | None], None]) -> None:
         super().__init__(settings)
@@ -256,7 +256,7 @@ class _Exporter(AgentExporter):
         finally:
             self._note_outcome(payload, outcome)
 
-    def headers_of(self, payload: bytes) -> RawHeaders | None:
+    def payload_headers(self, payload: bytes) -> RawHeaders | None:
         """Return the headers that a payload came with."""
         return payload.headers if isinstance(payload, Spooled) else None
 

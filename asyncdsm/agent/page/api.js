@@ -1,6 +1,6 @@
 // Requests to the agent's HTTP API.
 
-/** @import { Lag, MapAnswer, Pathways, Series } from "./api_types.js" */
+/** @import { DrawnMap, LagOverTime, Pathways, Series } from "./api_types.js" */
 
 const TIMEOUT_SECONDS = 15;
 
@@ -26,7 +26,7 @@ export class AgentError extends Error {
   }
 }
 
-/** @param {RangeQuery & { flow: "down" | "right" }} parameters @returns {Promise<MapAnswer>} */
+/** @param {RangeQuery & { flow: "down" | "right" }} parameters @returns {Promise<DrawnMap>} */
 export const fetchMap = (parameters) => fetchAnswer("/api/map", parameters);
 
 /** @param {RangeQuery & { edge: string }} parameters @returns {Promise<Series>} */
@@ -35,7 +35,7 @@ export const fetchSeries = (parameters) => fetchAnswer("/api/series", parameters
 /** @param {RangeQuery & Parameters} parameters @returns {Promise<Pathways>} */
 export const fetchPathways = (parameters) => fetchAnswer("/api/pathways", parameters);
 
-/** @param {RangeQuery & Parameters} parameters @returns {Promise<Lag>} */
+/** @param {RangeQuery & Parameters} parameters @returns {Promise<LagOverTime>} */
 export const fetchLag = (parameters) => fetchAnswer("/api/lag", parameters);
 
 /**

@@ -60,7 +60,7 @@
  * @property {[number, number][]} points
  * @property {MapLabel} label
  *
- * @typedef {object} MapAnswer
+ * @typedef {object} DrawnMap
  * @property {number} from
  * @property {number} to
  * @property {Service[]} services
@@ -84,7 +84,7 @@
  *
  * @typedef {{ step: number, points: SeriesPoint[] }} Series
  *
- * @typedef {object} PathwayHop
+ * @typedef {object} Hop
  * @property {string} service
  * @property {string} edge
  * @property {string} direction
@@ -94,12 +94,12 @@
  * @property {number} level
  * @property {number} share
  *
- * @typedef {{ hash: string, rate: number, end_to_end: Quantiles, hops: PathwayHop[] }} Pathway
- * @typedef {{ pathways: Pathway[] }} Pathways
+ * @typedef {{ hash: string, rate: number, end_to_end: Quantiles, hops: Hop[] }} WholePathway
+ * @typedef {{ pathways: WholePathway[] }} Pathways
  *
  * @typedef {{ start: number, behind: number }} LagPoint
  * @typedef {{ group: string, topic: string, partition: string, points: LagPoint[] }} LagSeries
- * @typedef {{ series: LagSeries[] }} Lag
+ * @typedef {{ series: LagSeries[] }} LagOverTime
  */
 
 export {};

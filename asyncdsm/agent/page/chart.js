@@ -45,7 +45,7 @@ export function createChart(chart) {
 }
 
 /**
- * @param {Pick<Chart, "lines" | "from" | "to">} chart
+ * @param {{ lines: ChartLine[], from: number, to: number }} chart
  * @returns {Scales}
  */
 function computeScales({ lines, from, to }) {

@@ -4,9 +4,9 @@ import { createSvg, setAttribute, setText } from "./dom.js";
 import { describePresent, formatClock, joinTexts } from "./format.js";
 import { nameHopEnds } from "./map_model.js";
 
-/** @import { Edge, MapLabel, PathwayHop, Present } from "./api_types.js" */
+/** @import { Edge, MapLabel, Hop, Present } from "./api_types.js" */
 /** @import { Link, MapModel } from "./map_model.js" */
-/** @typedef {{ edge: Edge } & Omit<Link, "edge">} Hop */
+/** @typedef {{ edge: Edge } & Omit<Link, "edge">} HopLink */
 
 // The distances of layout.py, in pixels: from one line of a label to the next, and from a link to its label.
 const LINE_HEIGHT = 13;
@@ -51,7 +51,7 @@ export function updateLink(element, link, map) {
 
 /**
  * @param {SVGElement} element
- * @param {Hop} hop
+ * @param {HopLink} hop
  * @param {MapModel} map
  */
 function updateHop(element, { edge, label }, map) {
@@ -136,12 +136,12 @@ export function lineWidth(perSecond) {
   return Math.min(11, 1.5 + 1.6 * Math.log10(1 + 4 * perSecond)).toFixed(1);
 }
 
-/** @param {Edge | PathwayHop} hop */
+/** @param {Edge | Hop} hop */
 export function hopArrow(hop) {
   return hop.direction === "in" ? "←" : "→";
 }
 
-/** @param {Edge | PathwayHop} hop */
+/** @param {Edge | Hop} hop */
 export function hopVerb(hop) {
   return hop.direction === "in" ? "reads" : "writes";
 }

@@ -6,7 +6,7 @@ import { hopArrow, hopVerb } from "./graph_link.js";
 import { nameHopEnds } from "./map_model.js";
 import { createName } from "./names.js";
 
-/** @import { Edge, Pathway, PathwayHop } from "./api_types.js" */
+/** @import { Edge, Hop, WholePathway } from "./api_types.js" */
 /** @import { MapModel } from "./map_model.js" */
 /** @import { PanelActions } from "./panel.js" */
 
@@ -50,7 +50,7 @@ export function describeHop({ present, lag }) {
 /**
  * Create the name of a hop. Each of its ends is an element of its own, so that a name that is written from right to
  * left does not change their order.
- * @param {Edge | PathwayHop} hop
+ * @param {Edge | Hop} hop
  * @param {MapModel} map
  */
 export function createHopName(hop, map) {
@@ -59,7 +59,7 @@ export function createHopName(hop, map) {
 }
 
 /**
- * @param {Pathway[]} pathways The slowest first.
+ * @param {WholePathway[]} pathways The slowest first.
  * @param {MapModel} map
  * @param {PanelActions} actions
  */
@@ -74,7 +74,7 @@ export function createPathwayList(pathways, map, actions) {
 }
 
 /**
- * @param {Pathway} pathway
+ * @param {WholePathway} pathway
  * @param {MapModel} map
  * @param {PanelActions} actions
  */
@@ -94,7 +94,7 @@ function createPathwayItem(pathway, map, actions) {
   );
 }
 
-/** @param {Pathway} pathway */
+/** @param {WholePathway} pathway */
 function createPathwaySummary({ end_to_end: latency, rate }) {
   const median = createHtml("b", {}, formatDuration(latency.p50));
   const others = ` end to end · p99 ${formatDuration(latency.p99)} · ${formatRate(rate)}`;
@@ -103,7 +103,7 @@ function createPathwaySummary({ end_to_end: latency, rate }) {
 
 /**
  * Create a button for one hop of a pathway.
- * @param {PathwayHop} hop
+ * @param {Hop} hop
  * @param {{ key: string, isLargest: boolean }} step What tells this button from all others, and whether no other hop of
  *   the pathway takes more time.
  * @param {MapModel} map

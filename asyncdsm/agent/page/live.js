@@ -67,7 +67,7 @@ export class LiveUpdates {
     this.requesting = false;
     const ended = performance.now();
     this.earliest = began + Math.max(SHORTEST_INTERVAL_MS, (ended - began) / MAX_SHARE_OF_TIME);
-    this.report(error ? "away" : this.describeState(), error);
+    this.report(error ? "away" : this.findState(), error);
     if (this.running) this.schedule(this.nextInterval());
   }
 
@@ -89,7 +89,7 @@ export class LiveUpdates {
   }
 
   /** @returns {LiveState} */
-  describeState() {
+  findState() {
     if (!this.running) return "paused";
     return this.hasEvents() ? "live" : "polling";
   }

@@ -14,7 +14,7 @@ import { Status } from "./status.js";
 import { parseMinutes, TimeRange } from "./time_range.js";
 
 /** @import { Selection } from "./address.js" */
-/** @import { MapAnswer } from "./api_types.js" */
+/** @import { DrawnMap } from "./api_types.js" */
 /** @import { LiveState } from "./live.js" */
 /** @import { MapModel } from "./map_model.js" */
 
@@ -82,7 +82,7 @@ class Page {
   /**
    * Request the map of the selected time range. If the agent rejects the range, because it keeps less, the default range
    * takes its place.
-   * @returns {Promise<MapAnswer>}
+   * @returns {Promise<DrawnMap>}
    */
   async requestMap() {
     const flow = this.isNarrow.matches ? "down" : "right";

@@ -2,7 +2,7 @@
 
 import { cleanName } from "./names.js";
 
-/** @import { Edge, MapAnswer, MapLabel, MapNode, PathwayHop, Service } from "./api_types.js" */
+/** @import { Edge, DrawnMap, MapLabel, MapNode, Hop, Service } from "./api_types.js" */
 
 /**
  * @typedef {object} Link A line of the map.
@@ -35,7 +35,7 @@ import { cleanName } from "./names.js";
 const NEAR_LIMIT = 0.8;
 
 /**
- * @param {MapAnswer} answer
+ * @param {DrawnMap} answer
  * @returns {MapModel}
  */
 export function buildMapModel(answer) {
@@ -58,7 +58,7 @@ export function buildMapModel(answer) {
 }
 
 /**
- * @param {MapAnswer} answer
+ * @param {DrawnMap} answer
  * @param {Map<string, Edge>} edges
  * @returns {Map<string, Link>}
  */
@@ -72,7 +72,7 @@ function linkEdges(answer, edges) {
 }
 
 /**
- * @param {MapAnswer} answer
+ * @param {DrawnMap} answer
  * @param {Map<string, Link>} links
  * @returns {Map<string, LinkedNode>}
  */
@@ -130,7 +130,7 @@ export function listWarnings({ service }, map) {
 
 /**
  * Return the names of both ends of a hop. They are the labels of the map, which differ even if two nodes have one name.
- * @param {Edge | PathwayHop} hop
+ * @param {Edge | Hop} hop
  * @param {MapModel} map
  */
 export function nameHopEnds(hop, map) {

@@ -9,7 +9,7 @@ import { listEdges, listWarnings } from "./map_model.js";
 import { cleanName, createName } from "./names.js";
 
 /** @import { Parameters, RangeQuery } from "./api.js" */
-/** @import { LagSeries, Pathway } from "./api_types.js" */
+/** @import { LagSeries, WholePathway } from "./api_types.js" */
 /** @import { LinkedNode, MapModel } from "./map_model.js" */
 /** @import { PanelActions } from "./panel.js" */
 
@@ -55,7 +55,7 @@ function createHopLists(node, map, actions) {
 /**
  * @param {LinkedNode} node
  * @param {RangeQuery} range
- * @returns {Promise<Pathway[]>}
+ * @returns {Promise<WholePathway[]>}
  */
 async function fetchPathwaysThrough(node, range) {
   const { kind, name, where } = node;

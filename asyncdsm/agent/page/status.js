@@ -15,7 +15,7 @@ export function describeState(state, time, error) {
   const isRejected = error instanceof AgentError && !error.unreachable;
   const texts = {
     live: "Live",
-    polling: "Live, updated every 2 seconds",
+    polling: "Live, every 2 seconds",
     slow: "Waiting for the agent …",
     paused: time ? `Paused at ${time}` : "Paused",
     away: isRejected ? "Request rejected" : "Agent unreachable",
@@ -29,7 +29,7 @@ export function describeState(state, time, error) {
  */
 export function describeError(error, time) {
   const problem = error instanceof Error ? error.message : String(error);
-  const age = time ? ` The map shows what was known at ${time}.` : "";
+  const age = time ? ` The map is from ${time}.` : "";
   return `${problem}.${age} Trying again …`;
 }
 

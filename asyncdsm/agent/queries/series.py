@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from asyncdsm.agent.intake.payload import IntakeError
-from asyncdsm.agent.queries.clusters import clusters_of
-from asyncdsm.agent.queries.figures import Figures
+from asyncdsm.agent.queries.answers import Series, SeriesPoint
+from asyncdsm.agent.queries.kafka_clusters import clusters_of
 from asyncdsm.agent.queries.lag import current_lags
+from asyncdsm.agent.queries.parameters import ApiError
+from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import covered_seconds
-from asyncdsm.agent.queries.topology import edge_shown, summed
+from asyncdsm.agent.queries.topology import edge_traffic, sum_lags
 from asyncdsm.agent.store.registry import edge_id
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange
 from asyncdsm.agent.store.store import Store
 
 
-def series(store: Store, edge: str, span: TimeRange, step: int) -> dict[str, Any]:
-    """Return what passed an edge, named by its id, in each step of a span. Raises IntakeError (404)."""
+def edge_series(store: Store, edge: str, time_range: TimeRange, step: int) -> Series:
+    """Return what passed an edge, given by its id, in each step of a time range. Raises ApiError (404)."""
     keys = dict(store.points.keys)
     numbers = {number: key for number, key in keys.items() if edge_id(key.edge) == edge}
     if not numbers:
-        raise IntakeError("edge", f"{edge[:40]!r} is no edge that is known here", 404)
+        raise ApiError(404, "edge", f"must be the id of a known edge, got {edge[:40]!r}")
     wanted = np.array(sorted(numbers), np.int64)
     key = next(iter(numbers.values()))
-    labels, cells = store.merge_rows(
-        span,
+    labels, histograms = store.merge_rows(
+        time_range,
         lambda rows: np.where(np.isin(rows.points, wanted), rows.starts // step, -1),
         service=store.points.services.get((key.service, key.env), 0),
         coarsest=max(width for width in RESOLUTIONS if step % width == 0),
     )
-    figures = Figures.of(cells, len(labels))
-    total = float(figures.edge.counts.sum())
+    by_group = GroupQuantiles.of(histograms, len(labels))
+    total = float(by_group.edge.counts.sum())
     cluster = clusters_of(list(keys.values()))[key.edge]
-    lags = summed(current_lags(store, span))
-    return {
-        "edge": edge_shown(key.edge, cluster, total, covered_seconds(store, span), lags),
-        "step": step,
-        "points": [
-            {
-                "start": float(start * step),
-                "count": float(figures.edge.counts[place]),
-                "rate": float(figures.edge.counts[place]) / step,
-                **figures.stats(place),
-            }
-            for place, start in enumerate(labels.tolist())
-        ],
-    }
+    lags = sum_lags(current_lags(store, time_range))
+    return Series(
+        edge=edge_traffic(key.edge, cluster, total, covered_seconds(store, time_range), lags),
+        step=step,
+        points=[_point(by_group, group, start * step, step) for group, start in enumerate(labels.tolist())],
+    )
+
+
+def _point(by_group: GroupQuantiles, group: int, start: int, step: int) -> SeriesPoint:
+    edge_latency, pathway_latency, payload_size = by_group.of_group(group)
+    count = float(by_group.edge.counts[group])
+    return SeriesPoint(
+        start=float(start),
+        count=count,
+        rate=count / step,
+        edge_latency=edge_latency,
+        pathway_latency=pathway_latency,
+        payload_size=payload_size,
+    )

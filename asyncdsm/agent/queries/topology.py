@@ -1,180 +1,201 @@
-"""What the store means: services, queues, the edges between them, pathways and lag. Plain data for JSON."""
+"""Builds the topology from the store: services, queues, the edges between them, pathways and lag."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
-from typing import Any
 
 import numpy as np
+from msgspec.structs import asdict
 
-from asyncdsm.agent.queries.clusters import clusters_of, named_tags, queue_of
-from asyncdsm.agent.queries.figures import Figures
+from asyncdsm.agent.queries.answer_limits import MOST_EDGES, MOST_LAGS, MOST_PATHWAYS, MOST_SERVICES, AnswerLimits
+from asyncdsm.agent.queries.current_state import IDLE, current_states
+from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_tags
 from asyncdsm.agent.queries.lag import current_lags
-from asyncdsm.agent.queries.limits import MOST_EDGES, MOST_LAGS, MOST_PATHWAYS, MOST_SERVICES, Cut
-from asyncdsm.agent.queries.present import IDLE, present_of
+from asyncdsm.agent.queries.quantiles import GroupQuantiles, quantiles_of
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
-from asyncdsm.agent.store.histograms import Histograms, merge
+from asyncdsm.agent.store.histograms import EDGE, Histograms, Ints, merge, quantiles
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, edge_id
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.store import Store, by_point
 from asyncdsm.core.edge import MOST_PATHWAYS as MOST_PATHWAYS_OF_SERVICE
+from asyncdsm.map.topology import Edge, EdgeTraffic, PartitionLag, PathwayPoint, Present, Queue, Service, Topology
 
 CLAMPED_SHARE = 0.05
-"""So many of an edge's latencies are exactly zero where the clocks of two machines disagree."""
-
-
-def topology(store: Store, minutes: int) -> dict[str, Any]:
-    """Return the map of the last `minutes`. Latencies in seconds, sizes in bytes, hashes as decimal text."""
-    return topology_of(store, last_minutes(store, minutes))
-
-
-def topology_of(store: Store, span: TimeRange) -> dict[str, Any]:
-    """Return the map of a span."""
-    keys, cells = points_of(store, span)
-    seconds = covered_seconds(store, span) if keys else 0.0
-    lags = current_lags(store, span)
-    present = present_of(store, span) if keys else {}
-    cut = Cut()
-    edges = _edges(keys, cells, seconds, summed(lags), present=present, cut=cut)
-    services = _services(store, span, keys, edges)
-    now = store.now()
-    to = min(span.last, now)
-    return {
-        "from": span.first,
-        "to": to,
-        "minutes": max(0, ceil((min(span.last, now // 60 * 60 + 60) - span.first) / 60)),
-        "seconds": round(seconds, 3),
-        "services": cut.largest("services", services, MOST_SERVICES, lambda service: service["last_seen"] or 0.0),
-        "queues": _queues(edges),
-        "edges": edges,
-        "pathways": _pathways(keys, cells, cut),
-        "lag": cut.largest("lag", lags, MOST_LAGS, lambda lag: lag["behind"]),
-        **cut.shown(),
-    }
-
-
-def points_of(store: Store, span: TimeRange) -> tuple[list[PointKey], Histograms]:
-    """Return the points of a span in order, and what they counted: group `i` is point `i`."""
-    labels, cells = store.merge_rows(span, by_point)
-    named = [(store.points.keys.get(label), group) for group, label in enumerate(labels.tolist())]
-    known = sorted((key, group) for key, group in named if key is not None)
-    place = np.full(len(labels), -1, np.int64)
-    place[[group for _, group in known]] = np.arange(len(known))
-    return [key for key, _ in known], merge(cells.select_groups(place >= 0).relabel(place))
-
+"""If more than this share of an edge's latencies are exactly zero, the clocks of two hosts disagree."""
+MANY_PATHWAYS = 0.8 * MOST_PATHWAYS_OF_SERVICE
+"""From this number on, a service is close to having more pathways than Datadog accepts."""
 
 Lags = Mapping[tuple[str, str, str | None], int]
 """Messages behind in all partitions, by group, topic and cluster id."""
 
 
-def summed(lags: Iterable[Mapping[str, Any]]) -> Lags:
-    """Return the lag of each group in a topic."""
+def topology(store: Store, minutes: int) -> Topology:
+    """Return the topology of the last `minutes`."""
+    return topology_of(store, last_minutes(store, minutes))
+
+
+def topology_of(store: Store, time_range: TimeRange) -> Topology:
+    """Return the topology of a time range."""
+    keys, histograms = points_of(store, time_range)
+    seconds = covered_seconds(store, time_range) if keys else 0.0
+    lags = current_lags(store, time_range)
+    states = current_states(store, time_range) if keys else {}
+    limits = AnswerLimits()
+    edges = _edges(keys, histograms, seconds, sum_lags(lags), states=states, limits=limits)
+    services = _services(store, time_range, keys, edges)
+    now = store.now()
+    return Topology(
+        from_=time_range.first,
+        to=min(time_range.last, now),
+        minutes=max(0, ceil((min(time_range.last, now // 60 * 60 + 60) - time_range.first) / 60)),
+        seconds=round(seconds, 3),
+        services=limits.keep_largest("services", services, MOST_SERVICES, lambda service: service.last_seen or 0.0),
+        queues=_queues(edges),
+        edges=edges,
+        pathways=_pathway_points(keys, histograms, limits),
+        lag=limits.keep_largest("lag", lags, MOST_LAGS, lambda lag: lag.behind),
+        cut=limits.left_out,
+    )
+
+
+def points_of(store: Store, time_range: TimeRange) -> tuple[list[PointKey], Histograms]:
+    """Return the points of a time range in order, and what they counted: group `i` is point `i`."""
+    labels, histograms = store.merge_rows(time_range, by_point)
+    looked_up = [(store.points.keys.get(label), group) for group, label in enumerate(labels.tolist())]
+    known = sorted((key, group) for key, group in looked_up if key is not None)
+    place = np.full(len(labels), -1, np.int64)
+    place[[group for _, group in known]] = np.arange(len(known))
+    return [key for key, _ in known], merge(histograms.select_groups(place >= 0).relabel(place))
+
+
+def sum_lags(lags: Iterable[PartitionLag]) -> Lags:
+    """Return the lag of each group in a topic, over all partitions."""
     sums: dict[tuple[str, str, str | None], int] = {}
     for lag in lags:
-        key = lag["group"], lag["topic"], lag["cluster_id"]
-        sums[key] = sums.get(key, 0) + lag["behind"]
+        key = lag.group, lag.topic, lag.cluster_id
+        sums[key] = sums.get(key, 0) + lag.behind
     return sums
 
 
-def edge_shown(edge: EdgeKey, cluster: str, count: float, seconds: float, lags: Lags) -> dict[str, Any]:
-    """Return what names an edge, and how much passed there."""
-    named = named_tags(edge.tags)
-    group, is_kafka = named.get("group"), named.get("type") == "kafka"
-    reads = group or "", named.get("topic", ""), named.get("kafka_cluster_id")
-    return {
-        "id": edge_id(edge),
-        "service": edge.service,
-        "env": edge.env,
-        "direction": named.get("direction", ""),
-        "type": named.get("type", ""),
-        "cluster": cluster or None,
-        "queue": queue_of(named),
-        "group": group,
-        "tags": list(edge.tags),
-        "count": count,
-        "rate": count / seconds if seconds else 0.0,
-        "lag": lags.get(reads) if is_kafka and group is not None else None,
-    }
+def edge_traffic(edge: EdgeKey, cluster: str, count: float, seconds: float, lags: Lags) -> EdgeTraffic:
+    """Return an edge, whose queue is in a cluster (empty if unknown), and how much passed it in so many seconds."""
+    tags = split_tags(edge.tags)
+    group, is_kafka = tags.get("group"), tags.get("type") == "kafka"
+    key = group or "", tags.get("topic", ""), tags.get("kafka_cluster_id")
+    return EdgeTraffic(
+        id=edge_id(edge),
+        service=edge.service,
+        env=edge.env,
+        direction=tags.get("direction", ""),
+        type=tags.get("type", ""),
+        cluster=cluster or None,
+        queue=queue_of(tags),
+        group=group,
+        tags=list(edge.tags),
+        count=count,
+        rate=count / seconds if seconds else 0.0,
+        lag=lags.get(key) if is_kafka and group is not None else None,
+    )
 
 
 def _edges(
     keys: Sequence[PointKey],
-    cells: Histograms,
+    histograms: Histograms,
     seconds: float,
     lags: Lags,
     *,
-    present: Mapping[EdgeKey, dict[str, Any]],
-    cut: Cut,
-) -> list[dict[str, Any]]:
-    places: dict[EdgeKey, int] = {}
+    states: Mapping[EdgeKey, Present],
+    limits: AnswerLimits,
+) -> list[Edge]:
+    groups: dict[EdgeKey, int] = {}
     clusters = clusters_of(keys)
-    edge_of = np.array([places.setdefault(key.edge, len(places)) for key in keys], np.int64)
-    by_edge = merge(cells.relabel(edge_of)) if keys else cells
-    shown = Figures.of(by_edge, len(places))
-    listed = list(places)
-    behind_another = np.array([key.parent != 0 for key in keys], np.bool_)
-    hops = Figures.of(merge(cells.select_groups(behind_another).relabel(edge_of)), len(places)) if keys else shown
+    edge_of = np.array([groups.setdefault(key.edge, len(groups)) for key in keys], np.int64)
+    by_edge = merge(histograms.relabel(edge_of)) if keys else histograms
+    by_group = GroupQuantiles.of(by_edge, len(groups))
+    edges = list(groups)
+    clamped = _clamped_shares(keys, histograms, edge_of, len(groups))
+    counts = by_group.edge.counts
+    owners = [edge[:2] for edge in edges]
     return [
-        {
-            **edge_shown(edge, clusters[edge], float(shown.edge.counts[place]), seconds, lags),
-            **shown.stats(place),
-            "present": present.get(edge, IDLE),
-            "clamped": float(hops.edge.zeros[place] / hops.edge.counts[place]) if hops.edge.counts[place] else 0.0,
-        }
-        for place in cut.busiest(
-            "edges", shown.edge.counts, [edge[:2] for edge in listed], MOST_EDGES, listed.__getitem__
+        _edge(
+            edge_traffic(edges[group], clusters[edges[group]], float(counts[group]), seconds, lags),
+            by_group,
+            group,
+            states.get(edges[group], IDLE),
+            clamped[group],
         )
-        for edge in [listed[place]]
+        for group in limits.keep_busiest("edges", counts, owners, MOST_EDGES, edges.__getitem__)
     ]
 
 
-def _services(
-    store: Store, span: TimeRange, keys: Iterable[PointKey], edges: Iterable[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def _edge(traffic: EdgeTraffic, by_group: GroupQuantiles, group: int, state: Present, clamped: float) -> Edge:
+    edge_latency, pathway_latency, payload_size = by_group.of_group(group)
+    return Edge(
+        **asdict(traffic),
+        edge_latency=edge_latency,
+        pathway_latency=pathway_latency,
+        payload_size=payload_size,
+        present=state,
+        clamped=clamped,
+        clocks_disagree=clamped > CLAMPED_SHARE,
+    )
+
+
+def _clamped_shares(keys: Sequence[PointKey], histograms: Histograms, edge_of: Ints, count: int) -> list[float]:
+    """Return which share of each edge's latencies is zero, without those of pathways that begin there."""
+    has_parent = np.array([key.parent != 0 for key in keys], np.bool_)
+    hops = quantiles(merge(histograms.select_groups(has_parent).relabel(edge_of)) if keys else histograms, count, EDGE)
+    shares: list[float] = np.divide(hops.zeros, hops.counts, out=np.zeros(count), where=hops.counts > 0).tolist()
+    return shares
+
+
+def _services(store: Store, time_range: TimeRange, keys: Iterable[PointKey], edges: Iterable[Edge]) -> list[Service]:
     pathways: dict[tuple[str, str], set[tuple[int, int]]] = {}
     for key in keys:
         pathways.setdefault((key.service, key.env), set()).add((key.hash, key.parent))
-    disagreeing = {(edge["service"], edge["env"]) for edge in edges if edge["clamped"] > CLAMPED_SHARE}
-    seen = {service: last for service, last in store.services().items() if last >= span.first or service in pathways}
+    disagreeing = {(edge.service, edge.env) for edge in edges if edge.clocks_disagree}
+    seen = {
+        service: last for service, last in store.services().items() if last >= time_range.first or service in pathways
+    }
     return [
-        {
-            "name": name,
-            "env": env,
-            "last_seen": seen.get((name, env)),
-            "pathways": len(pathways.get((name, env), ())),
-            "too_many_pathways": len(pathways.get((name, env), ())) > MOST_PATHWAYS_OF_SERVICE,
+        Service(
+            name=name,
+            env=env,
+            last_seen=seen.get((name, env)),
+            pathways=count,
+            many_pathways=count >= MANY_PATHWAYS,
+            too_many_pathways=count > MOST_PATHWAYS_OF_SERVICE,
             # A latency below zero is proof; zeros have to be many.
-            "clocks_disagree": (name, env) in disagreeing or facts.negatives_at >= max(span.first, 1.0),
-            "version": facts.version,
-            "process_tags": list(facts.process_tags),
-            "lang": facts.lang,
-        }
+            clocks_disagree=(name, env) in disagreeing or facts.negatives_at >= max(time_range.first, 1.0),
+            version=facts.version,
+            process_tags=list(facts.process_tags),
+            lang=facts.lang,
+        )
         for name, env in sorted({*seen, *pathways})
-        for facts in [store.facts.lookup(name, env)]
+        for facts, count in [(store.facts.lookup(name, env), len(pathways.get((name, env), ())))]
     ]
 
 
-def _queues(edges: Iterable[dict[str, Any]]) -> list[dict[str, str | None]]:
-    queues = {(edge["type"], edge["queue"], edge["cluster"] or "") for edge in edges if edge["queue"]}
-    return [{"type": type_, "name": name, "cluster": cluster or None} for type_, name, cluster in sorted(queues)]
+def _queues(edges: Iterable[Edge]) -> list[Queue]:
+    queues = {(edge.type, edge.queue, edge.cluster or "") for edge in edges if edge.queue}
+    return [Queue(type=type_, name=name, cluster=cluster or None) for type_, name, cluster in sorted(queues)]
 
 
-def _pathways(keys: Sequence[PointKey], cells: Histograms, cut: Cut) -> list[dict[str, Any]]:
-    shown = Figures.of(cells, len(keys))
+def _pathway_points(keys: Sequence[PointKey], histograms: Histograms, limits: AnswerLimits) -> list[PathwayPoint]:
+    by_group = GroupQuantiles.of(histograms, len(keys))
+    counts, owners = by_group.edge.counts, [key[:2] for key in keys]
     return [
-        {
-            "service": key.service,
-            "env": key.env,
-            "tags": list(key.tags),
-            "hash": str(key.hash),
-            "parent": str(key.parent),
-            "count": float(shown.edge.counts[place]),
-            "edge_latency": shown.edge.stats(place),
-            "pathway_latency": shown.pathway.stats(place),
-        }
-        for place in cut.busiest(
-            "pathways", shown.edge.counts, [key[:2] for key in keys], MOST_PATHWAYS, keys.__getitem__
+        PathwayPoint(
+            service=key.service,
+            env=key.env,
+            tags=list(key.tags),
+            hash=str(key.hash),
+            parent=str(key.parent),
+            count=float(counts[group]),
+            edge_latency=quantiles_of(by_group.edge, group),
+            pathway_latency=quantiles_of(by_group.pathway, group),
         )
-        for key in [keys[place]]
+        for group in limits.keep_busiest("pathways", counts, owners, MOST_PATHWAYS, keys.__getitem__)
+        for key in [keys[group]]
     ]

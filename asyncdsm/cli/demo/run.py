@@ -10,12 +10,13 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import anyio
 import httpx2
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
+from msgspec import to_builtins
 from rich.console import Console
 from rich.live import Live
 
@@ -26,8 +27,9 @@ from asyncdsm.cli.demo.rabbitmq import NoRabbitMQError, installed_server, own_ra
 from asyncdsm.cli.demo.reachable import NoBrokerError, check_listening
 from asyncdsm.cli.demo.service import INVOICES, ORDERS
 from asyncdsm.errors import AsyncDSMError
-from asyncdsm.map.terminal import duration, render
-from asyncdsm.map.words import plain
+from asyncdsm.map.strings import plain_text
+from asyncdsm.map.terminal import MapTable, duration_cell
+from asyncdsm.map.topology import Topology
 
 SERVICES = ("shop", "billing", "shipping")
 ORDERS_PER_SECOND = 25.0
@@ -55,7 +57,7 @@ class ServiceEndedError(AsyncDSMError, RuntimeError):
 def run_demo(brokers: Brokers, seconds: float | None, *, as_json: bool) -> int:
     """Run until Ctrl-C, or for so many seconds; end with the table, or the map as JSON. Returns the exit code."""
     console = Console(stderr=as_json)
-    shown: dict[str, Any] = {}
+    maps: list[Topology] = []
     code = 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # however it is asked to end, it ends in order
     try:
@@ -64,17 +66,17 @@ def run_demo(brokers: Brokers, seconds: float | None, *, as_json: bool) -> int:
         _check_brokers(brokers)
         with _kafka(brokers.kafka) as kafka, _rabbitmq(brokers.rabbitmq, console) as rabbitmq:
             where = {"ASYNCDSM_DEMO_KAFKA": kafka, "ASYNCDSM_DEMO_RABBITMQ": rabbitmq, "ASYNCDSM_DEMO_AWS": brokers.aws}
-            anyio.run(_run, {name: url for name, url in where.items() if url}, seconds, console, shown)
+            anyio.run(_run, {name: url for name, url in where.items() if url}, seconds, console, maps)
     except KeyboardInterrupt:
         pass
     except (ServiceEndedError, NoRabbitMQError, NoBrokerError) as error:
         console.print(f"asyncdsm demo: {error}", markup=False, emoji=False, soft_wrap=True, style="red")
         code = 1
     if as_json:
-        print(json.dumps(shown, indent=2))
-    elif shown.get("services"):
-        console.print(render(shown))
-        _say_what_is_slow(console, shown)
+        print(json.dumps(to_builtins(maps[-1]) if maps else {}, indent=2))
+    elif maps and maps[-1].services:
+        console.print(MapTable(maps[-1]))
+        _say_what_is_slow(console, maps[-1])
     return code
 
 
@@ -87,7 +89,7 @@ def _check_brokers(brokers: Brokers) -> None:
         check_listening("AWS", brokers.aws, 443 if brokers.aws.startswith("https:") else 80)
 
 
-async def _run(where: Mapping[str, str], seconds: float | None, console: Console, shown: dict[str, Any]) -> None:
+async def _run(where: Mapping[str, str], seconds: float | None, console: Console, maps: list[Topology]) -> None:
     services = (*SERVICES, "mailing") if "ASYNCDSM_DEMO_AWS" in where else SERVICES
     async with running_agent() as agent:
         try:
@@ -99,7 +101,7 @@ async def _run(where: Mapping[str, str], seconds: float | None, console: Console
                     await _send_orders(started[0], agent, console)
                 await anyio.sleep(LAST_BUCKET_SECONDS)
         finally:
-            shown.update(topology(agent.store, MINUTES))
+            maps.append(topology(agent.store, MINUTES))
 
 
 async def _send_orders(shop_url: str, agent: RunningAgent, console: Console) -> None:
@@ -113,7 +115,7 @@ async def _send_orders(shop_url: str, agent: RunningAgent, console: Console) -> 
                 except httpx2.HTTPError as error:
                     raise ServiceEndedError(f"the shop took no order: {error!r}") from error
                 if live is not None and number % ORDERS_PER_SECOND == 0:
-                    live.update(render(topology(agent.store, MINUTES)), refresh=True)
+                    live.update(MapTable(topology(agent.store, MINUTES)), refresh=True)
                 await anyio.sleep(1 / ORDERS_PER_SECOND)
 
 
@@ -197,13 +199,13 @@ def _live(console: Console) -> Iterator[Live | None]:
         yield live
 
 
-def _say_what_is_slow(console: Console, shown: dict[str, Any]) -> None:
-    measured = [edge for edge in shown["edges"] if edge["edge_latency"]["p50"] is not None]
+def _say_what_is_slow(console: Console, topology: Topology) -> None:
+    measured = [edge for edge in topology.edges if edge.edge_latency.p50 is not None]
     if measured:
-        slowest = max(measured, key=lambda edge: edge["edge_latency"]["p50"])
-        verb = "from reading to writing" if slowest["direction"] == "out" else "waiting to be read from"
+        slowest = max(measured, key=lambda edge: edge.edge_latency.p50 or 0.0)
+        verb = "from reading to writing" if slowest.direction == "out" else "waiting to be read from"
         console.print(
-            f"Most of the time goes here: {plain(slowest['service'])}, {verb} {plain(slowest['queue'])}, "
-            f"{duration(slowest['edge_latency']['p50'])} in the median",
+            f"Most of the time goes here: {plain_text(slowest.service)}, {verb} {plain_text(slowest.queue)}, "
+            f"{duration_cell(slowest.edge_latency.p50)} in the median",
             markup=False,
         )

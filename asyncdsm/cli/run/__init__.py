@@ -1,5 +1,6 @@
-"""`asyncdsm run`: a program's clients followed without a line of its own.
+"""`asyncdsm run`: runs a program and follows the messages of its clients, without any change to the program.
 
-`launch` starts the program, with `bootstrap` on its PYTHONPATH: the `sitecustomize` there runs first in every Python
-process that comes of it. `start` is what it does, `imports` tells it when a client has been imported.
+`launch` replaces this process by the program, with the folder `bootstrap` on its PYTHONPATH. Every Python process of
+the program then first runs the `sitecustomize` in that folder, which calls `start`. `import_hook` calls back when the
+program has imported a client.
 """

@@ -1,4 +1,4 @@
-"""Starts the program in the place of this process."""
+"""Replaces this process by the program that `asyncdsm run` was asked to run."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from typing import NoReturn
 
 from asyncdsm.cli.run.start import CLIENTS
 from asyncdsm.errors import AsyncDSMError
-from asyncdsm.integration.registry import names
+from asyncdsm.integration.registry import list_packages
 
 BOOTSTRAP = str(Path(__file__).with_name("bootstrap"))
 
 
 class ProgramError(AsyncDSMError, ValueError):
-    """There is no such program."""
+    """The program was not found."""
 
 
 def launch(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
-    """Become this program, in this environment. Raises ProgramError when there is none of this name.
+    """Replace this process by a program, with these environment variables. Raises ProgramError if it is not found.
 
-    It is searched for in PATH, then beside this Python: there a virtual environment that is not activated has it.
+    It is searched for in PATH, then in the folder of this Python, which has the programs of a virtual environment that
+    is not activated.
     """
-    beside_python = str(Path(sys.executable).parent)
-    program = shutil.which(command[0], path=environ.get("PATH")) or shutil.which(command[0], path=beside_python)
+    python_folder = str(Path(sys.executable).parent)
+    program = shutil.which(command[0], path=environ.get("PATH")) or shutil.which(command[0], path=python_folder)
     if program is None:
-        hint = f"; a script is started by `asyncdsm run python {command[0]}`" if command[0].endswith(".py") else ""
-        raise ProgramError(f"no program {command[0]!r} can be found and run{hint}")
-    os.execve(program, list(command), dict(environ))  # noqa: S606  (to start what the user says is what it is for)
+        hint = f"; to run a script, use `asyncdsm run python {command[0]}`" if command[0].endswith(".py") else ""
+        raise ProgramError(f"found no program {command[0]!r} in PATH or in {python_folder}{hint}")
+    os.execve(program, list(command), dict(environ))  # noqa: S606  (the user names the program)
 
 
-def module(arguments: Sequence[str]) -> list[str]:
-    """Return the command that runs a module: `python -m`."""
+def module_command(arguments: Sequence[str]) -> list[str]:
+    """Return the command that runs a module with its arguments: `python -m`."""
     return [sys.executable, "-m", *arguments]
 
 
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment in which every Python begins with our `sitecustomize`."""
+def bootstrap_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return environment variables with which every Python process starts with the `sitecustomize` in `bootstrap`."""
     paths = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", BOOTSTRAP)]
-    return {**environ, "PYTHONPATH": os.pathsep.join([BOOTSTRAP, *paths]), CLIENTS: ",".join(sorted(names()))}
+    return {**environ, "PYTHONPATH": os.pathsep.join([BOOTSTRAP, *paths]), CLIENTS: ",".join(sorted(list_packages()))}

@@ -1,4 +1,4 @@
-"""What happens at the beginning of every Python process under `asyncdsm run`."""
+"""What `asyncdsm run` does at the start of every Python process of the program: it instruments the clients."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ from collections.abc import Mapping
 
 from asyncdsm._internal.ddtrace_compat import disable_ddtrace_streams
 from asyncdsm._internal.log import warn
-from asyncdsm.cli.run.imports import when_imported
+from asyncdsm.cli.run.import_hook import call_after_import
 from asyncdsm.integration.lifetime import start_standby
 from asyncdsm.integration.registry import instrument
 
 CLIENTS = "_ASYNCDSM_RUN_CLIENTS"
-"""The environment variable that lists the packages to instrument. Looked up once, when a program is launched: no
-process below waits for that."""
+"""The environment variable that lists the packages to instrument, with commas in between.
+
+Listing the integrations takes time, so `launch` does it once for all processes of the program.
+"""
 
 
-def begin(environ: Mapping[str, str]) -> None:
-    """Stand by, and instrument each client when it is imported.
+def start_following(environ: Mapping[str, str]) -> None:
+    """Prepare to measure, and instrument each client when it is imported.
 
-    Nothing happens with DD_DATA_STREAMS_ENABLED=false, or, once the error is logged, with a wrong setting.
+    Does nothing if DD_DATA_STREAMS_ENABLED is false; only logs the error if a setting is wrong.
     """
     if start_standby(environ) is not None:
         for name in filter(None, environ.get(CLIENTS, "").split(",")):
-            when_imported(name, _imported)
+            call_after_import(name, _instrument_client)
 
 
-def _imported(name: str) -> None:
+def _instrument_client(name: str) -> None:
     try:
         disable_ddtrace_streams(measuring=False)
         instrument(name)
     except Exception as error:
-        warn("%s is not followed: %r", name, error)
+        warn("asyncdsm does not follow %s, because it could not be instrumented: %r", name, error)

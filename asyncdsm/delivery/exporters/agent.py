@@ -1,38 +1,38 @@
-"""To a Datadog Agent or our own over TCP, TLS or a Unix socket; or, with an API key, straight to the intake."""
+"""Delivers payloads to an agent over TCP, TLS or a Unix socket, or with an API key to Datadog's intake."""
 
 from __future__ import annotations
 
-import json
-import platform
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from logging import LogRecord, getLogger
-from math import isnan
-from time import time
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import anyio
 import httpx2
 
-from asyncdsm._version import __version__
-from asyncdsm.delivery.exporters.container import container_headers
+from asyncdsm.delivery.exporters.http import (
+    HandshakeGuard,
+    describe_error,
+    json_member,
+    parse_retry_after,
+    quiet_requests,
+    quote_problem,
+    read_answer,
+    request_headers,
+    split_credentials,
+)
 from asyncdsm.errors import NoEndpointError, PayloadRefusedError, TemporaryDeliveryError
 from asyncdsm.settings import Settings
 
 PATH = "/v0.1/pipeline_stats"
-REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-RETRIED = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
-MAX_ANSWER_BYTES = 64 * 1024
-MAX_RETRY_AFTER = 300.0
+ACCESS_DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+TEMPORARY_FAILURES = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
-class Info(NamedTuple):
-    """What an agent says of itself."""
+class AgentInfo(NamedTuple):
+    """The answer of an agent to `GET /info`."""
 
     answers: bool
     lists_endpoint: bool
@@ -40,32 +40,21 @@ class Info(NamedTuple):
     """Why it does not answer, or why it would refuse payloads."""
 
 
-_is_ours: ContextVar[bool] = ContextVar("asyncdsm_request", default=False)
-
-
-def _is_programs_own(_: LogRecord) -> bool:
-    """Keep the HTTP client's line about each delivery out of the program's log, where it would come every 10 s."""
-    return not _is_ours.get()
-
-
-getLogger("httpx2").addFilter(_is_programs_own)
-
-
 class AgentExporter:
-    """Posts payloads to `settings.agent_url`. Make it in a worker thread: it may load certificates."""
+    """Posts payloads to `settings.agent_url`. Create it in a worker thread: it may load certificates from disk."""
 
-    how_to_give_token: str = "set ASYNCDSM_AGENT_TOKEN to it"  # noqa: S105  (an advice)
+    token_hint: str = "set ASYNCDSM_AGENT_TOKEN to it"  # noqa: S105  (what to do, no token)
 
     def __init__(self, settings: Settings) -> None:
         url = urlsplit(settings.agent_url)
         secure, socket_path = url.scheme == "https", url.path if url.scheme == "unix" else None
-        address, auth = _without_user("http://localhost" if socket_path else settings.agent_url)
-        self._shows_token = auth is not None or settings.agent_token is not None
-        # No proxy from the environment: the Agent is local, and a proxy for the outside would hide it.
+        address, auth = split_credentials("http://localhost" if socket_path else settings.agent_url)
+        self._has_token = auth is not None or settings.agent_token is not None
+        # No proxy from the environment: the Agent is local, and a proxy to the outside could not reach it.
         self._client = httpx2.AsyncClient(
             base_url=address,
             auth=auth,
-            headers=_headers(settings),
+            headers=request_headers(settings),
             transport=httpx2.AsyncHTTPTransport(
                 verify=ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
                 uds=socket_path,
@@ -83,43 +72,40 @@ class AgentExporter:
         status, retry_after = await self._post(payload)
         if 200 <= status < 300:
             return
-        if status >= 500 or status in RETRIED:
-            raise TemporaryDeliveryError(f"HTTP status {status}", _seconds(retry_after))
+        if status >= 500 or status in TEMPORARY_FAILURES:
+            raise TemporaryDeliveryError(f"HTTP status {status}", parse_retry_after(retry_after))
         if status == HTTPStatus.NOT_FOUND and not self._agentless:
             raise NoEndpointError(f"HTTP status {status}")
-        raise PayloadRefusedError(f"HTTP status {status}{self._advice(status)}")
+        raise PayloadRefusedError(f"HTTP status {status}{self._describe_status(status)}")
 
     async def lists_endpoint(self) -> bool:
-        """Say whether the Agent's `/info` lists the endpoint; False when it does not answer."""
-        return (await self.ask()).lists_endpoint
+        """Return whether the Agent's `/info` lists the Data Streams endpoint; False if it does not answer."""
+        return (await self.request_info()).lists_endpoint
 
-    async def ask(self) -> Info:
-        """Ask for `/info`.
-
-        It waits for `request_seconds` in all, and reads no more than a bounded part of an answer.
-        """
+    async def request_info(self) -> AgentInfo:
+        """Request `/info`, for at most `request_seconds`, and read a bounded part of the answer. Raises nothing."""
         try:
             with anyio.fail_after(self._request_seconds):
                 async with self._request("GET", "/info", headers={"Accept-Encoding": "identity"}) as answer:
-                    status, text = answer.status_code, await _beginning(answer)
+                    status, body = answer.status_code, await read_answer(answer)
         except (httpx2.HTTPError, OSError) as error:  # a TimeoutError is an OSError
-            return Info(answers=False, lists_endpoint=False, problem=_described(error))
-        if status in REFUSED and not self._agentless:
-            said = _member(_member(_decoded(text), "error"), "problem")
-            problem = f"HTTP status {status}{self._advice(status) or _quoted(said)}"
-            return Info(answers=True, lists_endpoint=False, problem=problem)
-        endpoints = _member(_decoded(text), "endpoints")
-        return Info(answers=True, lists_endpoint=isinstance(endpoints, list) and PATH in endpoints, problem=None)
+            return AgentInfo(answers=False, lists_endpoint=False, problem=describe_error(error))
+        if status in ACCESS_DENIED and not self._agentless:
+            said = self._describe_status(status) or quote_problem(json_member(body, "error", "problem"))
+            return AgentInfo(answers=True, lists_endpoint=False, problem=f"HTTP status {status}{said}")
+        endpoints = json_member(body, "endpoints")
+        lists_endpoint = isinstance(endpoints, list) and PATH in endpoints
+        return AgentInfo(answers=True, lists_endpoint=lists_endpoint, problem=None)
 
-    def _advice(self, status: int) -> str:
+    def _describe_status(self, status: int) -> str:
         if status != HTTPStatus.UNAUTHORIZED or self._agentless:
             return ""
-        if self._shows_token:
+        if self._has_token:
             return ": the token that is set is not the one that the agent was started with"
-        return f": the agent asks for its token; {self.how_to_give_token}"
+        return f": the agent requires its token; {self.token_hint}"
 
-    def headers_of(self, payload: bytes) -> list[tuple[bytes, bytes]] | None:
-        """Return headers of this one payload, besides those of all."""
+    def payload_headers(self, payload: bytes) -> list[tuple[bytes, bytes]] | None:
+        """Return further headers for this payload, None for none. For subclasses."""
         return None
 
     async def aclose(self) -> None:
@@ -128,120 +114,18 @@ class AgentExporter:
 
     @asynccontextmanager
     async def _request(self, method: str, path: str, **more: Any) -> AsyncIterator[httpx2.Response]:
-        before = _is_ours.get()
-        _is_ours.set(True)
-        try:
+        with quiet_requests():
             async with (
-                _Connecting() as connecting,
-                self._client.stream(method, path, extensions={"trace": connecting.trace}, **more) as answer,
+                HandshakeGuard() as guard,
+                self._client.stream(method, path, extensions={"trace": guard.trace}, **more) as answer,
             ):
                 yield answer
-        finally:
-            _is_ours.set(before)
 
     async def _post(self, payload: bytes) -> tuple[int, str | None]:
         try:
-            headers = self.headers_of(payload)
+            headers = self.payload_headers(payload)
             async with self._request("POST", self._path, content=payload, headers=headers) as answer:
-                await _beginning(answer)  # a connection is used again only when read to its end
+                await read_answer(answer)  # a connection is reused only if the answer was read to its end
                 return answer.status_code, answer.headers.get("Retry-After")
         except (httpx2.HTTPError, OSError) as error:
-            raise TemporaryDeliveryError(_described(error)) from error
-
-
-def _decoded(text: bytes) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _member(value: object, name: str) -> object:
-    return value.get(name) if isinstance(value, dict) else None
-
-
-def _quoted(said: object) -> str:
-    """Return what an agent says is wrong, cut, in printable characters; empty if it says nothing."""
-    if not isinstance(said, str):
-        return ""
-    return ": " + "".join(character for character in said[:200] if character.isprintable())
-
-
-async def _beginning(answer: httpx2.Response) -> bytes:
-    """Read an answer to its end, or as far as anything of it is wanted."""
-    text = b""
-    async for part in answer.aiter_raw():
-        text += part
-        if len(text) > MAX_ANSWER_BYTES:
-            break
-    return text
-
-
-class _Connecting:
-    """Closes the connection of a request that is cancelled in the middle of its TLS handshake: httpcore2 does not."""
-
-    def __init__(self) -> None:
-        self._connection: Any = None
-
-    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take one event of httpcore2's `trace` extension."""
-        if event == "connection.connect_tcp.complete":
-            self._connection = info["return_value"]
-        elif event == "connection.start_tls.complete":
-            self._connection = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and self._connection is not None:
-            await self._connection.aclose()
-
-
-def _without_user(url: str) -> tuple[httpx2.URL, httpx2.BasicAuth | None]:
-    """Take user and password out of a URL: the HTTP client writes the URLs it asks for to the log."""
-    parsed = httpx2.URL(url)
-    if not parsed.userinfo:
-        return parsed, None
-    return parsed.copy_with(userinfo=b""), httpx2.BasicAuth(parsed.username, parsed.password)
-
-
-def _headers(settings: Settings) -> dict[str, str]:
-    headers = {
-        "Content-Type": "application/msgpack",
-        "Content-Encoding": "gzip",
-        "Datadog-Meta-Lang": "python",
-        "Datadog-Meta-Lang-Version": platform.python_version(),
-        "Datadog-Meta-Lang-Interpreter": platform.python_implementation(),
-        "Datadog-Meta-Tracer-Version": __version__,
-        "User-Agent": f"asyncdsm/{__version__}",
-        **container_headers(settings.external_env),
-    }
-    if settings.api_key:
-        headers["DD-API-KEY"] = settings.api_key
-    elif settings.agent_token:
-        headers["Authorization"] = f"Bearer {settings.agent_token}"
-    return headers
-
-
-def _described(error: BaseException) -> str:
-    """Say what went wrong, with the cause that some backends keep to themselves."""
-    root = error
-    while (cause := root.__cause__ or root.__context__) is not None:
-        root = cause
-    parts = [f"{type(error).__name__}: {error}".rstrip(": "), str(root) if str(root) != str(error) else ""]
-    return " · ".join(filter(None, parts))
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Read `Retry-After`, seconds or a date (RFC 9110 §10.2.3); None when it is not there or not readable."""
-    if retry_after is None:
-        return None
-    try:
-        seconds = float(retry_after)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(retry_after).timestamp() - time()
-        except (ValueError, OverflowError):
-            return None
-    return None if isnan(seconds) else min(max(seconds, 0.0), MAX_RETRY_AFTER)
+            raise TemporaryDeliveryError(describe_error(error)) from error

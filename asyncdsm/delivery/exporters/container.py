@@ -1,4 +1,4 @@
-"""Which container this process runs in, for the Agent to add its tags (protocol §6, headers)."""
+"""Finds out in which container this process runs. The Agent adds the container's tags (protocol §6, headers)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CONTAINER_ID = re.compile(r"(?:.*[-/])?([0-9a-f]{64}|[0-9a-f]{32}-\d+|[0-9a-f]{
 
 
 def container_headers(external_env: str | None) -> dict[str, str]:
-    """Return the headers that name this process's container; none outside of one."""
+    """Return the headers that identify the container of this process; no header outside of a container."""
     headers = {"Datadog-External-Env": external_env} if external_env else {}
     try:
         with open(CGROUP_FILE, encoding="utf-8", errors="replace") as file:
@@ -28,7 +28,7 @@ def container_headers(external_env: str | None) -> dict[str, str]:
 
 
 def container_id(cgroup_lines: Iterable[str]) -> str | None:
-    """Return the container id that a line of `/proc/self/cgroup` ends with, if one does."""
+    """Return the first container id that a line of `/proc/self/cgroup` ends with, None if there is none."""
     for line in cgroup_lines:
         if found := _CONTAINER_ID.match(line.strip().rpartition(":")[2]):
             return found[1]
@@ -36,7 +36,7 @@ def container_id(cgroup_lines: Iterable[str]) -> str | None:
 
 
 def _cgroup_inode(cgroup_lines: Iterable[str]) -> int | None:
-    """Inside a private cgroup namespace the id is hidden, and the cgroup's inode stands for it."""
+    """Return the inode of the cgroup, which identifies the container if a private cgroup namespace hides its id."""
     try:
         if os.stat("/proc/self/ns/cgroup").st_ino == HOST_CGROUP_NAMESPACE:
             return None

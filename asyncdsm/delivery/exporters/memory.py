@@ -1,4 +1,4 @@
-"""An exporter that keeps what it is given, for tests and for looking at."""
+"""An exporter that keeps payloads in memory, for tests."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from asyncdsm.delivery.payload import Payload, unpack
 
 
 class MemoryExporter:
-    """Keeps every payload, as bytes and decoded."""
+    """Keeps every payload, in `bodies` as gzipped bytes, in `payloads` decoded."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
 
     @property
     def payloads(self) -> list[Payload]:
-        """What was delivered, oldest first."""
+        """The decoded payloads, oldest first."""
         return [unpack(gzip.decompress(body)) for body in self.bodies]
 
     async def export(self, payload: bytes) -> None:
@@ -23,4 +23,4 @@ class MemoryExporter:
         self.bodies.append(payload)
 
     async def aclose(self) -> None:
-        """Do nothing: there is nothing to let go of."""
+        """Do nothing: there is no connection to close."""

@@ -1,19 +1,19 @@
-"""Runs at the beginning of every Python process under `asyncdsm run`, and hands over to the user's own, if any."""
+"""Runs at the start of every Python process under `asyncdsm run`, then runs the `sitecustomize` of the user."""
 
 import importlib
 import os
 import sys
 
 
-def _begin() -> None:
+def _start_asyncdsm() -> None:
     try:
-        from asyncdsm.cli.run.start import begin  # noqa: PLC0415
-    except (ImportError, SyntaxError):  # another Python, or another environment: not ours to follow
+        from asyncdsm.cli.run.start import start_following  # noqa: PLC0415
+    except (ImportError, SyntaxError):  # another Python or another environment, without asyncdsm
         return
-    begin(os.environ)
+    start_following(os.environ)
 
 
-def _hand_over() -> None:
+def _run_own_sitecustomize() -> None:
     here, this = os.path.dirname(os.path.abspath(__file__)), sys.modules.pop(__name__)
     sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != here]
     try:
@@ -25,5 +25,5 @@ def _hand_over() -> None:
         sys.modules.setdefault(__name__, this)
 
 
-_begin()
-_hand_over()
+_start_asyncdsm()
+_run_own_sitecustomize()

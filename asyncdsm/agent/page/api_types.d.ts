@@ -1,0 +1,297 @@
+// What the agent answers. Generated from the structs in Python: run `python -m tests.agent.page_types`.
+
+/** What passed in a time range, and where it is drawn. `left_out` edges are not drawn: the quietest ones. */
+export interface DrawnMap {
+  from: number;
+  to: number;
+  minutes: number;
+  seconds: number;
+  services: Service[];
+  queues: Queue[];
+  edges: Edge[];
+  lag: PartitionLag[];
+  cut?: Record<string, number>;
+  flow: "down" | "right";
+  width: number;
+  height: number;
+  left_out: number;
+  most_pathways: number;
+  levels: string[];
+  line_height: number;
+  label_distance: number;
+  nodes: MapNode[];
+  links: MapLink[];
+}
+
+/** An edge: how much passed it in the range, how long that took, and what it is like now. */
+export interface Edge {
+  id: string;
+  service: string;
+  env: string;
+  direction: string;
+  type: string;
+  cluster: string | null;
+  queue: string;
+  group: string | null;
+  tags: string[];
+  count: number;
+  rate: number;
+  lag: number | null;
+  edge_latency: Quantiles;
+  pathway_latency: Quantiles;
+  payload_size: Quantiles;
+  present: Present;
+  clamped: number;
+  clocks_disagree: boolean;
+}
+
+/** An edge, and how much passed it in the range. */
+export interface EdgeTraffic {
+  id: string;
+  service: string;
+  env: string;
+  direction: string;
+  type: string;
+  cluster: string | null;
+  queue: string;
+  group: string | null;
+  tags: string[];
+  count: number;
+  rate: number;
+  lag: number | null;
+}
+
+/** The body of an answer that refuses a request. */
+export interface ErrorAnswer {
+  error: ErrorDetail;
+}
+
+/** What is wrong (`problem`) with which part of the request (`path`). */
+export interface ErrorDetail {
+  path: string;
+  problem: string;
+}
+
+/** Payloads to forward, and what became of them; `dropped` by cause. */
+export interface Forwarded {
+  recorded: number;
+  delivered: number;
+  pending: number;
+  dropped: Record<string, number>;
+}
+
+/** Whether the agent is well, and what it has counted. `forwarded` is there only if the agent forwards. */
+export interface Health {
+  status: "degraded" | "ok";
+  payloads: number;
+  rows: number;
+  forgotten_rows: number;
+  ignored_rows: number;
+  clamped_buckets: number;
+  refused: number;
+  repeated: number;
+  negative_latencies: number;
+  unread: Record<string, number>;
+  problems?: Problem[];
+  forwarded?: Forwarded | null;
+}
+
+/** One hop of a whole pathway, and its share of the time that the pathway takes. */
+export interface Hop {
+  service: string;
+  env: string;
+  edge: string;
+  direction: string;
+  type: string;
+  cluster: string | null;
+  queue: string;
+  group: string | null;
+  edge_latency: Quantiles;
+  level: number;
+  share: number;
+}
+
+/** The lag in a topic, per consumer group and partition. */
+export interface LagOverTime {
+  series: LagSeries[];
+  cut?: Record<string, number>;
+}
+
+/** How many messages a consumer group was behind at the end of a step. */
+export interface LagPoint {
+  start: number;
+  behind: number;
+}
+
+/** The lag of a consumer group in a partition, over time. */
+export interface LagSeries {
+  group: string;
+  topic: string;
+  partition: string;
+  cluster_id: string | null;
+  points: LagPoint[];
+}
+
+/** Where a link's label is: next to a point of the link, with room for some lines of text. */
+export interface MapLabel {
+  x: number;
+  y: number;
+  side: "above" | "below" | "left" | "right";
+  lines: number;
+}
+
+/** A link on the drawn map, from one node's id to another's, through points (x, y) in pixels. */
+export interface MapLink {
+  edge: string | null;
+  from: string;
+  to: string;
+  points: [number, number][];
+  label: MapLabel;
+  width: number;
+}
+
+/** A service or a queue on the drawn map. `x` and `y` are its middle, in pixels. */
+export interface MapNode {
+  id: string;
+  kind: "queue" | "service";
+  name: string;
+  where: string;
+  cluster: string | null;
+  label: string;
+  qualifier: string;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** How many messages a consumer group is behind in a partition. */
+export interface PartitionLag {
+  group: string;
+  topic: string;
+  partition: string;
+  cluster_id: string | null;
+  behind: number;
+  unit: string;
+}
+
+/** One pathway at one edge. `hash` is that of the pathway after this hop, `parent` the one before, 0 for none. */
+export interface PathwayPoint {
+  service: string;
+  env: string;
+  tags: string[];
+  hash: string;
+  parent: string;
+  count: number;
+  edge_latency: Quantiles;
+  pathway_latency: Quantiles;
+}
+
+/** The pathways through a service or a queue, the slowest first. */
+export interface Pathways {
+  pathways: WholePathway[];
+  cut?: Record<string, number>;
+}
+
+/**
+ * What a hop is like now (at the end of the range), whichever range is asked for.
+ * The figures are those of the last minute that the service has reported, or of the time since the hop changed if that
+ * is less. `slowness` is the median in seconds, or a tenth of the 99th percentile if that is more; `level`, which
+ * decides the colour, is 0 below 1 ms, and one more for each power of ten up to 5 from 10 s on. `label` is the median,
+ * `tail` the 99th percentile if it is at least two levels above it. `state` and `since` say whether and when the hop
+ * became slower or faster by a factor of three or more within the last ten minutes, or idle: nothing passed for a
+ * minute; `before` is the median before that change.
+ */
+export interface Present {
+  from: number | null;
+  count: number;
+  rate: number;
+  edge_latency: Quantiles;
+  pathway_latency: Quantiles;
+  payload_size: Quantiles;
+  slowness: number;
+  level: number;
+  label: string;
+  tail: string | null;
+  state: "faster" | "idle" | "slower" | "steady";
+  since: number | null;
+  before: number | null;
+}
+
+/** Something that is wrong with the agent: since when, when last, and how often it happened. */
+export interface Problem {
+  name: string;
+  problem: string;
+  since: number;
+  last: number;
+  count: number;
+}
+
+/** What a histogram says: latencies in seconds, or sizes in bytes; null where nothing was counted. */
+export interface Quantiles {
+  p50: number | null;
+  p95: number | null;
+  p99: number | null;
+  max: number | null;
+}
+
+/** A queue, topic or exchange; `cluster` is the id of its Kafka cluster, if that is known. */
+export interface Queue {
+  type: string;
+  name: string;
+  cluster: string | null;
+}
+
+/** One edge over time, in steps of `step` seconds. Steps in which nothing passed are left out. */
+export interface Series {
+  edge: EdgeTraffic;
+  step: number;
+  points: SeriesPoint[];
+}
+
+/** What passed an edge in one step. */
+export interface SeriesPoint {
+  start: number;
+  count: number;
+  rate: number;
+  edge_latency: Quantiles;
+  pathway_latency: Quantiles;
+  payload_size: Quantiles;
+}
+
+/** A service in an environment. `last_seen` is when it last reported, null if that is unknown. */
+export interface Service {
+  name: string;
+  env: string;
+  last_seen: number | null;
+  pathways: number;
+  many_pathways: boolean;
+  too_many_pathways: boolean;
+  clocks_disagree: boolean;
+  version: string;
+  process_tags: string[];
+  lang: string;
+}
+
+/** What passed in a time range, with the points of all pathways. */
+export interface Topology {
+  from: number;
+  to: number;
+  minutes: number;
+  seconds: number;
+  services: Service[];
+  queues: Queue[];
+  edges: Edge[];
+  lag: PartitionLag[];
+  cut?: Record<string, number>;
+  pathways: PathwayPoint[];
+}
+
+/** A pathway from where messages begin to where they are seen last, the first hop first. */
+export interface WholePathway {
+  hash: string;
+  count: number;
+  rate: number;
+  end_to_end: Quantiles;
+  hops: Hop[];
+}

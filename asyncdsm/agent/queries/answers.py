@@ -1,0 +1,205 @@
+"""What the agent answers besides the topology: the drawn map, series over time, pathways and its own health.
+
+Like `asyncdsm.map.topology`, these structs describe JSON, and OpenAPI and the page's types are generated from them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from asyncdsm.map.layout import FlowName, Side
+from asyncdsm.map.topology import (
+    Amount,
+    Count,
+    EdgeTraffic,
+    LeftOut,
+    LevelNumber,
+    MapContent,
+    PartitionOfGroup,
+    Quantiles,
+    Share,
+)
+
+Step = Annotated[int, Meta(ge=10)]
+
+
+class MapNode(Struct, frozen=True, gc=False, kw_only=True):
+    """A service or a queue on the drawn map. `x` and `y` are its middle, in pixels."""
+
+    id: str
+    kind: Literal["service", "queue"]
+    name: str
+    where: str
+    """The service's environment, or the queue's type."""
+    cluster: str | None
+    label: str
+    qualifier: str
+    """What tells it from other nodes of its name; empty if there are none."""
+    x: float
+    y: float
+    width: Amount
+    height: Amount
+
+
+class MapLabel(Struct, frozen=True, gc=False, kw_only=True):
+    """Where a link's label is: next to a point of the link, with room for some lines of text."""
+
+    x: float
+    y: float
+    side: Side
+    lines: Count
+
+
+class MapLink(Struct, frozen=True, gc=False, kw_only=True):
+    """A link on the drawn map, from one node's id to another's, through points (x, y) in pixels."""
+
+    edge: str | None
+    """The edge's id; null where a broker carries messages on by itself."""
+    from_: str = field(name="from")
+    to: str
+    points: list[tuple[float, float]]
+    label: MapLabel
+    width: Amount
+    """How wide the link is drawn, in pixels."""
+
+
+class DrawnMap(MapContent, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """What passed in a time range, and where it is drawn. `left_out` edges are not drawn: the quietest ones."""
+
+    flow: FlowName
+    width: Amount
+    height: Amount
+    left_out: Count
+    most_pathways: Count
+    """How many distinct pathways of a service Datadog accepts."""
+    levels: list[str]
+    """The legend: from which latency on a hop has each level."""
+    line_height: Amount
+    """From a line of a label to the next one, in pixels."""
+    label_distance: Amount
+    """From a link to its label, in pixels."""
+    nodes: list[MapNode]
+    links: list[MapLink]
+
+
+class SeriesPoint(Struct, frozen=True, gc=False, kw_only=True):
+    """What passed an edge in one step."""
+
+    start: float
+    count: Amount
+    rate: Amount
+    edge_latency: Quantiles
+    pathway_latency: Quantiles
+    payload_size: Quantiles
+
+
+class Series(Struct, frozen=True, gc=False, kw_only=True):
+    """One edge over time, in steps of `step` seconds. Steps in which nothing passed are left out."""
+
+    edge: EdgeTraffic
+    step: Step
+    points: list[SeriesPoint]
+
+
+class LagPoint(Struct, frozen=True, gc=False, kw_only=True):
+    """How many messages a consumer group was behind at the end of a step."""
+
+    start: float
+    behind: Count
+
+
+class LagSeries(PartitionOfGroup, frozen=True, gc=False, kw_only=True):
+    """The lag of a consumer group in a partition, over time."""
+
+    points: list[LagPoint]
+
+
+class LagOverTime(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """The lag in a topic, per consumer group and partition."""
+
+    series: list[LagSeries]
+    cut: LeftOut = {}
+
+
+class Hop(Struct, frozen=True, gc=False, kw_only=True):
+    """One hop of a whole pathway, and its share of the time that the pathway takes."""
+
+    service: str
+    env: str
+    edge: str
+    direction: str
+    type: str
+    cluster: str | None
+    queue: str
+    group: str | None
+    edge_latency: Quantiles
+    level: LevelNumber
+    share: Share
+
+
+class WholePathway(Struct, frozen=True, gc=False, kw_only=True):
+    """A pathway from where messages begin to where they are seen last, the first hop first."""
+
+    hash: str
+    count: Amount
+    rate: Amount
+    end_to_end: Quantiles
+    hops: list[Hop]
+
+
+class Pathways(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """The pathways through a service or a queue, the slowest first."""
+
+    pathways: list[WholePathway]
+    cut: LeftOut = {}
+
+
+class Problem(Struct, frozen=True, gc=False, kw_only=True):
+    """Something that is wrong with the agent: since when, when last, and how often it happened."""
+
+    name: str
+    problem: str
+    since: float
+    last: float
+    count: Annotated[int, Meta(ge=1)]
+
+
+class Forwarded(Struct, frozen=True, gc=False, kw_only=True):
+    """Payloads to forward, and what became of them; `dropped` by cause."""
+
+    recorded: Count
+    delivered: Count
+    pending: Count
+    dropped: dict[str, int]
+
+
+class Health(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """Whether the agent is well, and what it has counted. `forwarded` is there only if the agent forwards."""
+
+    status: Literal["ok", "degraded"]
+    payloads: Count
+    rows: Count
+    forgotten_rows: Count
+    ignored_rows: Count
+    clamped_buckets: Count
+    refused: Count
+    repeated: Count
+    negative_latencies: Amount
+    unread: dict[str, int]
+    problems: list[Problem] = []
+    forwarded: Forwarded | None = None
+
+
+class ErrorDetail(Struct, frozen=True, gc=False, kw_only=True):
+    """What is wrong (`problem`) with which part of the request (`path`)."""
+
+    path: str
+    problem: str
+
+
+class ErrorAnswer(Struct, frozen=True, gc=False, kw_only=True):
+    """The body of an answer that refuses a request."""
+
+    error: ErrorDetail

@@ -1,0 +1,185 @@
+"""What each hop is like now: the one rule for colour, label and order, on the page and everywhere else.
+
+"Now" is the last minute that a service has reported, or less if the hop changed within that minute. The colour is
+that of the median, or of a tenth of the 99th percentile if that is more, so that a long tail shows too. `since` says
+when the hop became slower, faster or idle, if that was within the last ten minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from asyncdsm.agent.queries.latency_changes import Change, Slot, last_change, state_of
+from asyncdsm.agent.queries.quantiles import GroupQuantiles
+from asyncdsm.agent.queries.time_ranges import settled_until
+from asyncdsm.agent.store.histograms import EDGE, Ints, quantiles
+from asyncdsm.agent.store.merger import Rows
+from asyncdsm.agent.store.registry import EdgeKey
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
+from asyncdsm.agent.store.store import Store
+from asyncdsm.map.levels import TAIL_LEVELS, level_of, slowness_of
+from asyncdsm.map.strings import format_duration
+from asyncdsm.map.topology import NO_QUANTILES, Present
+
+MINUTE = 60
+SECONDS_BEFORE = 600
+"""For how many seconds before the last minute changes are looked for."""
+_SLOTS = 1 << 10
+# More than there are slots of ten seconds in what is read.
+
+
+class Window(NamedTuple):
+    """The buckets of an edge that are its present: those that start in [first, last]."""
+
+    first: int
+    last: int
+    began: int
+    """The start of the first bucket that was read and has anything of this edge's service."""
+    slots: list[Slot]
+    change: Change | None
+
+
+def current_states(store: Store, time_range: TimeRange) -> dict[EdgeKey, Present]:
+    """Return what each edge is like at the end of a time range.
+
+    Edges that nothing passed for ten minutes are left out: they are `IDLE`.
+    """
+    last = int(min(time_range.last, store.now())) // BUCKET_SECONDS * BUCKET_SECONDS
+    edges = _EdgeNumbers(store)
+    windows = _windows(
+        store, TimeRange(last - SECONDS_BEFORE - MINUTE, time_range.last), edges, settled_until(time_range, store.now())
+    )
+    by_group = _quantiles_in_windows(store, TimeRange(last - 2 * MINUTE, time_range.last), edges, windows)
+    return {edge: _state(window, by_group.get(edge)) for edge, window in windows.items()}
+
+
+class _EdgeNumbers:
+    """Numbers the edges in the order in which they are met, from 0 on."""
+
+    def __init__(self, store: Store) -> None:
+        self._keys = store.points.keys
+        self._of_point: dict[int, int] = {}
+        self.edges: dict[EdgeKey, int] = {}
+
+    def of_points(self, points: Ints) -> Ints:
+        """Return the number of each point's edge; -1 for a point that was forgotten in the meantime."""
+        found, place = np.unique(points, return_inverse=True)
+        return np.array([self._number(point) for point in found.tolist()], np.int64)[place.reshape(-1)]
+
+    def _number(self, point: int) -> int:
+        number = self._of_point.get(point)
+        if number is None:
+            key = self._keys.get(point)
+            number = -1 if key is None else self.edges.setdefault(key.edge, len(self.edges))
+            self._of_point[point] = number
+        return number
+
+
+def _windows(store: Store, time_range: TimeRange, edges: _EdgeNumbers, settled: int) -> dict[EdgeKey, Window]:
+    """Return the window of each edge that anything passed in a time range, and its slots."""
+    origin = int(time_range.first) // MINUTE * MINUTE
+
+    def label(rows: Rows) -> Ints:
+        slots = np.clip((rows.starts - origin) // BUCKET_SECONDS, 0, _SLOTS - 1)
+        numbers = edges.of_points(rows.points)
+        return np.where(numbers >= 0, numbers * _SLOTS + slots, -1)
+
+    labels, histograms = store.merge_rows(time_range, label, coarsest=MINUTE, sketch=EDGE)
+    latencies = quantiles(histograms, len(labels), EDGE)
+    listed = list(edges.edges)
+    slots: dict[EdgeKey, list[Slot]] = {}
+    for group in np.flatnonzero(latencies.counts).tolist():
+        number = int(labels[group])
+        p50, p99 = float(latencies.p50[group]), float(latencies.p99[group])
+        start = origin + number % _SLOTS * BUCKET_SECONDS
+        slots.setdefault(listed[number // _SLOTS], []).append(Slot(start, slowness_of(p50, p99), p50))
+    reported = _reported_buckets(slots)
+    return {edge: _window(each, *reported[edge.service, edge.env], settled) for edge, each in slots.items()}
+
+
+def _reported_buckets(slots: Mapping[EdgeKey, list[Slot]]) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return the first and the last bucket of each service."""
+    reported: dict[tuple[str, str], tuple[int, int]] = {}
+    for edge, each in slots.items():
+        first, last = reported.get((edge.service, edge.env), (each[0].start, each[-1].start))
+        reported[edge.service, edge.env] = min(first, each[0].start), max(last, each[-1].start)
+    return reported
+
+
+def _window(slots: list[Slot], began: int, newest: int, settled: int) -> Window:
+    last = max(newest, settled)
+    first = last - MINUTE + BUCKET_SECONDS
+    change = last_change(slots)
+    return Window(max(first, change.since) if change else first, last, began, slots, change)
+
+
+def _quantiles_in_windows(
+    store: Store, time_range: TimeRange, edges: _EdgeNumbers, windows: Mapping[EdgeKey, Window]
+) -> dict[EdgeKey, tuple[GroupQuantiles, int]]:
+    """Return the by_group of each edge in its window, and the edge's group in them."""
+    never = 1 << 60
+    firsts = np.full(len(edges.edges) + 1, never)
+    lasts = np.full(len(edges.edges) + 1, -never)
+    for edge, window in windows.items():
+        firsts[edges.edges[edge]], lasts[edges.edges[edge]] = window.first, window.last
+
+    def label(rows: Rows) -> Ints:
+        numbers = edges.of_points(rows.points)
+        numbers[numbers >= len(firsts) - 1] = -1  # an edge that was first met after the windows were made
+        return np.where((rows.starts >= firsts[numbers]) & (rows.starts <= lasts[numbers]), numbers, -1)
+
+    labels, histograms = store.merge_rows(time_range, label, coarsest=BUCKET_SECONDS)
+    by_group, listed = GroupQuantiles.of(histograms, len(labels)), list(edges.edges)
+    return {listed[number]: (by_group, group) for group, number in enumerate(labels.tolist())}
+
+
+def _state(window: Window, found: tuple[GroupQuantiles, int] | None) -> Present:
+    if found is None or not found[0].edge.counts[found[1]]:
+        return _idle(window.slots[-1].start + BUCKET_SECONDS)
+    by_group, group = found
+    count = float(by_group.edge.counts[group])
+    edge_latency, pathway_latency, payload_size = by_group.of_group(group)
+    p50, p99 = edge_latency.p50 or 0.0, edge_latency.p99 or 0.0
+    slowness = slowness_of(p50, p99)
+    state = state_of(slowness, window.change)
+    change = None if state == "steady" else window.change
+    return Present(
+        from_=float(window.first),
+        count=count,
+        rate=count / (window.last + BUCKET_SECONDS - max(window.first, window.began)),
+        edge_latency=edge_latency,
+        pathway_latency=pathway_latency,
+        payload_size=payload_size,
+        slowness=slowness,
+        level=level_of(slowness),
+        label=format_duration(p50),
+        tail=format_duration(p99) if level_of(p99) >= level_of(p50) + TAIL_LEVELS else None,
+        state=state,
+        since=None if change is None else float(change.since),
+        before=None if change is None else change.p50,
+    )
+
+
+def _idle(since: float | None) -> Present:
+    return Present(
+        from_=None,
+        count=0.0,
+        rate=0.0,
+        edge_latency=NO_QUANTILES,
+        pathway_latency=NO_QUANTILES,
+        payload_size=NO_QUANTILES,
+        slowness=0.0,
+        level=0,
+        label="idle",
+        tail=None,
+        state="idle",
+        since=since,
+        before=None,
+    )
+
+
+IDLE = _idle(None)
+"""The state of a hop that nothing passed for at least ten minutes."""

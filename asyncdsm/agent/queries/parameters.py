@@ -1,0 +1,89 @@
+"""The parameters of a request, read and checked; and the error that says which one is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES, last_minutes, length_of, step_for
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
+from asyncdsm.agent.store.store import Store
+
+MOST_REQUESTED_STEPS = 2_000
+_LATEST = 4_000_000_000.0
+
+
+class ApiError(Exception):
+    """A request that the agent refuses.
+
+    `status` is the HTTP status of the answer; `code` names what is wrong, a parameter in most cases; `message` says
+    what is wrong with it and what is allowed.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.status: int = status
+        self.code: str = code
+        self.message: str = message
+
+
+def unique_parameters(items: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the parameters of a request by name. Raises ApiError (400) if a name is given twice."""
+    parameters: dict[str, str] = {}
+    for name, value in items:
+        if name in parameters:
+            raise ApiError(400, name[:40], "must not be given more than once")
+        parameters[name] = value
+    return parameters
+
+
+def required_parameter(parameters: Mapping[str, str], name: str) -> str:
+    """Return a parameter, which may be empty, as a topic's name may. Raises ApiError (400) if it is not given."""
+    if name not in parameters:
+        raise ApiError(400, name, "must be given")
+    return parameters[name]
+
+
+def read_time_range(store: Store, parameters: Mapping[str, str]) -> TimeRange:
+    """Return the time range of `minutes`, or of `from` and `to`. Raises ApiError (400)."""
+    if "from" in parameters or "to" in parameters:
+        if "minutes" in parameters:
+            raise ApiError(400, "minutes", "must not be given together with from or to")
+        first = _read_time(parameters, "from", store.now() - DEFAULT_MINUTES * 60)
+        last = _read_time(parameters, "to", store.now())
+        if first >= last:
+            raise ApiError(400, "from", f"{first:.15g} must be before to, which is {last:.15g}")
+        return TimeRange(first, last)
+    most = store.kept_seconds // 60
+    text = parameters.get("minutes", str(min(DEFAULT_MINUTES, most)))
+    if not (_is_whole_number(text) and 1 <= int(text) <= most):
+        raise ApiError(400, "minutes", f"must be a whole number from 1 to {most}, got {text[:40]!r}")
+    return last_minutes(store, int(text))
+
+
+def read_step(store: Store, parameters: Mapping[str, str], time_range: TimeRange) -> int:
+    """Return the length of a step in seconds, a multiple of ten. Raises ApiError (400)."""
+    text = parameters.get("step")
+    if text is None:
+        return step_for(time_range, store.now())
+    if not (_is_whole_number(text) and int(text) and int(text) % BUCKET_SECONDS == 0):
+        raise ApiError(400, "step", f"must be a number of seconds that is a multiple of ten, got {text[:40]!r}")
+    if length_of(time_range, store.now()) / int(text) > MOST_REQUESTED_STEPS:
+        raise ApiError(400, "step", f"{text} s divide this time range into more than {MOST_REQUESTED_STEPS} steps")
+    return int(text)
+
+
+def _is_whole_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 6
+
+
+def _read_time(parameters: Mapping[str, str], name: str, default: float) -> float:
+    text = parameters.get(name)
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (text.isascii() and len(text) <= 32 and 0 <= value <= _LATEST):
+        raise ApiError(400, name, f"must be a time in seconds since 1970, got {text[:40]!r}")
+    return value

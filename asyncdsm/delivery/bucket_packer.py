@@ -1,0 +1,81 @@
+"""Encodes finished buckets and puts them into the outbox. Slow work, for a worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from asyncdsm._internal.log import pluralize, warn_each_minute, warn_once
+from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.bucket import Bucket, yield_gil
+from asyncdsm.core.edge import MOST_PATHWAYS, Point
+from asyncdsm.delivery.outbox import Outbox, Parcel
+from asyncdsm.delivery.retry import warn_of_dropped_checkpoints
+from asyncdsm.settings import Settings
+
+EDGES_IN_WARNING = 10
+
+
+class BucketPacker:
+    """Takes buckets out of an aggregator, and puts each one into the outbox as a payload."""
+
+    def __init__(self, aggregator: Aggregator, settings: Settings, outbox: Outbox) -> None:
+        self._aggregator, self._settings, self._outbox = aggregator, settings, outbox
+        self._points_dropped = 0
+
+    def import_encoder(self) -> None:
+        """Import protobuf and MessagePack, which takes 0.1 s. Call it before `pack_buckets`."""
+        from asyncdsm.delivery.payload import pack  # noqa: PLC0415
+
+        self._encode = pack
+
+    def pack_buckets(self, *, unfinished: bool) -> None:
+        """Pack all buckets that have ended, and with `unfinished` the current one too.
+
+        The worker thread itself puts them into the outbox, so nothing is lost if the wait for it is cancelled.
+        """
+        before_ns = None if unfinished else self._aggregator.now()
+        for bucket in self._aggregator.take(before_ns, yield_gil):
+            parcel = self._pack_bucket(bucket)
+            if parcel is not None:
+                warn_of_dropped_checkpoints(self._outbox.enqueue(parcel))
+        self._warn_of_dropped_points()
+
+    def _pack_bucket(self, bucket: Bucket) -> Parcel | None:
+        try:
+            packed = self._encode(bucket, self._aggregator.bucket_ns, self._settings)
+            _warn_of_many_pathways(bucket.points())
+        except Exception as error:
+            self._drop_checkpoints(bucket.recorded, error)
+            return None
+        if packed.errors:
+            self._drop_checkpoints(packed.lost, packed.errors[0])
+        return Parcel(packed.body, bucket.recorded - packed.lost)
+
+    def _drop_checkpoints(self, count: int, error: Exception) -> None:
+        self._aggregator.counters.drop("encoding", count)
+        message = "asyncdsm could not encode %s, which are lost: %r"
+        warn_each_minute("encoding", message, pluralize(count, "checkpoint"), error, error=error)
+
+    def _warn_of_dropped_points(self) -> None:
+        dropped = self._aggregator.counters.snapshot().dropped_by.get("points", 0)
+        if dropped > self._points_dropped:
+            self._points_dropped = dropped
+            warn_each_minute(
+                "points",
+                "there are more than %d distinct pairs of an edge and its parent (`max_points`): %d checkpoints were "
+                "dropped so far",
+                self._settings.max_points,
+                dropped,
+            )
+
+
+def _warn_of_many_pathways(points: Collection[Point]) -> None:
+    if len(points) > MOST_PATHWAYS:
+        edges = sorted(", ".join(edge.tags) for edge in {point.edge for point in points})
+        warn_once(
+            "many-pathways",
+            "this service has %d distinct pathways; Datadog drops payloads with more than about %d. Its edges: %s",
+            len(points),
+            MOST_PATHWAYS,
+            "; ".join(edges[:EDGES_IN_WARNING]) + (" …" if len(edges) > EDGES_IN_WARNING else ""),
+        )

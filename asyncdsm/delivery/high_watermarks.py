@@ -1,0 +1,44 @@
+"""Records how many messages each partition holds, so that an agent can compute how far behind its consumers are."""
+
+from __future__ import annotations
+
+from asyncdsm.core import lag
+from asyncdsm.core.aggregator import Aggregator
+
+BEFORE_BUCKET_ENDS_NS = 200_000_000
+"""How long before the end of a bucket the high watermarks are read: early enough to be counted in that bucket."""
+
+
+class HighWatermarkRecorder:
+    """Records the high watermarks that the clients know, once just before each bucket ends.
+
+    A bucket reports the last commit of its ten seconds. The high watermark to compare it with is the one of that time.
+    """
+
+    def __init__(self, aggregator: Aggregator) -> None:
+        self._aggregator = aggregator
+
+    def seconds_until_due(self) -> float:
+        """Return the seconds until the current bucket is about to end; if that is now, until the next one is."""
+        bucket_ns = self._aggregator.bucket_ns
+        before_ns = min(bucket_ns // 10, BEFORE_BUCKET_ENDS_NS)
+        return (bucket_ns - (self._aggregator.now() + before_ns) % bucket_ns) / 1e9
+
+    def record_all(self) -> None:
+        """Record the high watermark of each partition. Errors of clients are counted and logged, never raised."""
+        for partition in lag.current_lags(self._report_error):
+            if partition.end is None or self._is_outdated(partition):
+                continue
+            try:
+                tags = lag.high_watermark_tags(partition.topic, partition.partition, partition.cluster_id)
+            except Exception as error:
+                self._report_error(error)
+            else:
+                self._aggregator.record_offset(tags, partition.end)
+
+    def _is_outdated(self, partition: lag.Lag) -> bool:
+        """Return whether the client learned the high watermark before this bucket, as if the partition is paused."""
+        return partition.seen_ns is not None and self._aggregator.now() - partition.seen_ns > self._aggregator.bucket_ns
+
+    def _report_error(self, error: Exception) -> None:
+        self._aggregator.report_error(error, "lag", "asyncdsm could not read the consumer lag: %r")

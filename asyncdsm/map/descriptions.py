@@ -1,0 +1,102 @@
+"""What a map says of its nodes and links: in one line, with nothing in it that a terminal or a browser would obey.
+
+A node is called by its name, and by what tells it from others of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from asyncdsm.map.graph import Link, Node
+from asyncdsm.map.strings import format_clock, plain_text
+from asyncdsm.map.topology import Present
+
+LONGEST = 60
+"""How many characters of a name `label_nodes` and `describe_link` show at most."""
+SHORTEST_ID = 6
+"""How many characters of a cluster's id are shown at least."""
+NO_ENV, NO_CLUSTER = "no env", "no cluster id"
+
+
+def qualify_nodes(nodes: Iterable[Node]) -> dict[Node, str]:
+    """Return what tells each node from others of its kind and name; an empty string if there are no others.
+
+    That is a service's environment, or a queue's type, its cluster, or both.
+    """
+    by_name: dict[tuple[str, str], list[Node]] = {}
+    listed = list(dict.fromkeys(nodes))
+    for node in listed:
+        by_name.setdefault((node.kind, node.label), []).append(node)
+    return {node: _qualifier(node, by_name[node.kind, node.label]) for node in listed}
+
+
+def _qualifier(node: Node, namesakes: list[Node]) -> str:
+    if len(namesakes) == 1:
+        return ""
+    if node.kind == "service":
+        return node.where or NO_ENV
+    where = node.where if len({other.where for other in namesakes}) > 1 else ""
+    cluster = _short_cluster(node, [other for other in namesakes if other.where == node.where])
+    return ", ".join(filter(None, (where, cluster)))
+
+
+def _short_cluster(node: Node, namesakes: list[Node]) -> str:
+    """Return a node's cluster id, cut to what tells it from the others'; an empty string if there are no others."""
+    if len(namesakes) == 1:
+        return ""
+    others = [other.cluster for other in namesakes if other is not node]
+    length = SHORTEST_ID
+    while length < len(node.cluster) and any(other.startswith(node.cluster[:length]) for other in others):
+        length += 1
+    return (node.cluster[:length] + ("…" if length < len(node.cluster) else "")) or NO_CLUSTER
+
+
+def label_node(node: Node, qualifier: str, longest: int = 200) -> str:
+    """Return what to call a node: its name, cut to `longest` characters, and its qualifier."""
+    return plain_text(node.label, longest) + (f" ({plain_text(qualifier)})" if qualifier else "")
+
+
+def describe_nodes(nodes: Iterable[Node]) -> dict[Node, str]:
+    """Return what there is to say of each node besides its name: environment or type, and cluster if in doubt."""
+    by_queue: dict[tuple[str, str, str], list[Node]] = {}
+    listed = list(dict.fromkeys(nodes))
+    for node in listed:
+        by_queue.setdefault((node.kind, node.where, node.name), []).append(node)
+    return {
+        node: ", ".join(filter(None, (node.where if node.name else "", _short_cluster(node, namesakes))))
+        for node in listed
+        for namesakes in [by_queue[node.kind, node.where, node.name]]
+    }
+
+
+def label_nodes(nodes: Iterable[Node]) -> dict[Node, str]:
+    """Return what to call each node, with all that there is to say of it."""
+    descriptions = describe_nodes(nodes)
+    return {node: label_node(node, description[:LONGEST], LONGEST) for node, description in descriptions.items()}
+
+
+def describe_link(link: Link) -> str:
+    """Return what a hop is like now, its consumer group, and how far that is behind; empty for a link without edge."""
+    if link.edge is None:
+        return ""
+    parts = [describe_present(link.edge.present)]
+    if link.edge.group:
+        parts.append(f"group {plain_text(link.edge.group, LONGEST)}")
+    if link.edge.lag:
+        parts.append(f"{link.edge.lag} behind")
+    return ", ".join(part for part in parts if part)
+
+
+def describe_present(present: Present) -> str:
+    """Return what a hop is like now, as in `5 ms, p99 30 s, 12/s, slower since 14:05:20`."""
+    since = "" if present.since is None else f" since {format_clock(present.since)}"
+    if present.state == "idle":
+        return f"idle{since}"
+    tail = f"p99 {present.tail}" if present.tail else ""
+    change = f"{present.state}{since}" if since else ""
+    return ", ".join(filter(None, (present.label, tail, f"{present.rate:.3g}/s", change)))
+
+
+def describe_change(present: Present) -> str:
+    """Return since when a hop is slower, faster or idle, as in `slower 14:05:20`; empty if it is steady."""
+    return "" if present.since is None else f"{present.state} {format_clock(present.since)}"

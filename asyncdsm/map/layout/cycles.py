@@ -1,0 +1,67 @@
+"""Which links lead against the flow: a graph whose links of this kind are turned round has no cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from asyncdsm.map.layout.adjacency import Adjacency, Pair
+
+
+def links_against_flow(graph: Adjacency, entries: Collection[int]) -> set[Pair]:
+    """Return the pairs to turn round so that the graph has no cycle; each of them is part of one.
+
+    A cycle is cut in front of the node where messages enter it. `entries` are the nodes where pathways begin.
+    """
+    against = set[Pair]()
+    parts = [set(range(len(graph.after)))]
+    while parts:
+        part = _without_ends(graph, parts.pop())
+        if not part:
+            continue
+        cycle = _strong_component(graph, part, min(part))
+        parts.append(part - cycle)
+        if len(cycle) > 1:
+            start = _start_of(graph, cycle, entries)
+            against |= {(source, start) for source in graph.before[start] if source in cycle}
+            parts.append(cycle - {start})
+    return against
+
+
+def _without_ends(graph: Adjacency, part: set[int]) -> set[int]:
+    """Return `part` without the nodes at its ends, to which nothing leads or which lead nowhere, again and again."""
+    rest, to_check = set(part), list(part)
+    while to_check:
+        node = to_check.pop()
+        if node in rest and (rest.isdisjoint(graph.before[node]) or rest.isdisjoint(graph.after[node])):
+            rest.remove(node)
+            to_check += rest.intersection((*graph.before[node], *graph.after[node]))
+    return rest
+
+
+def _strong_component(graph: Adjacency, part: set[int], node: int) -> set[int]:
+    """Return `node` and the nodes of `part` to which it leads and which lead back to it."""
+    return _reachable(graph.after, part, node) & _reachable(graph.before, part, node)
+
+
+def _reachable(neighbours: list[list[int]], part: set[int], node: int) -> set[int]:
+    found, to_visit = {node}, [node]
+    while to_visit:
+        new = part.intersection(neighbours[to_visit.pop()]) - found
+        found |= new
+        to_visit += new
+    return found
+
+
+def _start_of(graph: Adjacency, cycle: set[int], entries: Collection[int]) -> int:
+    """Return the node of a cycle that is to be its first.
+
+    It is a node to which others lead from outside, all of which come before the cycle. If there is none, it is a node
+    where pathways begin. Of several, it is the one that has the most links to the cycle, less those from it.
+    """
+
+    def preference(node: int) -> tuple[bool, bool, int, int]:
+        incoming = len(cycle.intersection(graph.before[node]))
+        outgoing = len(cycle.intersection(graph.after[node]))
+        return len(graph.before[node]) == incoming, node not in entries, incoming - outgoing, node
+
+    return min(cycle, key=preference)

@@ -1,0 +1,60 @@
+"""Strings that are safe to show and easy to read: names from outside, durations and times."""
+
+from __future__ import annotations
+
+from time import localtime, strftime
+from unicodedata import bidirectional, east_asian_width
+
+RIGHT_TO_LEFT = {"R", "AL", "AN"}
+_ISOLATE, _END = "\u2068", "\u2069"
+
+
+def plain_text(name: str, longest: int = 200) -> str:
+    """Return a name from outside in one line, with nothing in it that a terminal or a browser would obey.
+
+    Characters that cannot be printed, such as controls of the writing direction, are replaced by `�`. A name that is
+    longer than `longest` characters is cut, and one of spaces only is quoted. A name that is written from right to
+    left is isolated, so that it does not change the order of the text next to it (Unicode's bidirectional algorithm,
+    UAX #9).
+    """
+    cut = "".join(character if character.isprintable() else "�" for character in name[:longest])
+    shown = f'"{cut}"' if cut.isspace() else cut
+    return isolate_text(shown + ("…" if len(name) > longest else ""))
+
+
+def isolate_text(text: str) -> str:
+    """Return a string, put between isolating characters if any of it is written from right to left."""
+    if any(bidirectional(character) in RIGHT_TO_LEFT for character in text):
+        return f"{_ISOLATE}{text}{_END}"
+    return text
+
+
+def remove_isolation(text: str) -> str:
+    """Return a string without the characters that `isolate_text` adds."""
+    return text.replace(_ISOLATE, "").replace(_END, "")
+
+
+def cut_to_cells(name: str, cells: int) -> str:
+    """Return a name cut to a width in cells: Chinese, Japanese and Korean characters take two cells each."""
+    used = 0
+    for index, character in enumerate(name):
+        used += 2 if east_asian_width(character) in "WF" else 1
+        if used > cells:
+            return plain_text(name, max(1, index - 1))
+    return plain_text(name)
+
+
+def format_duration(seconds: float | None) -> str:
+    """Return a duration as a person reads it: `850 µs`, `12 ms`, `3.1 s`, `4.2 min`, `7 h`; empty for None."""
+    if seconds is None:
+        return ""
+    # Each limit is where three digits would be rounded up to 1000.
+    for limit, unit, length in ((999.5e-6, "µs", 1e-6), (0.9995, "ms", 1e-3), (120, "s", 1), (7200, "min", 60)):
+        if seconds < limit:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds / 3600:.3g} h"
+
+
+def format_clock(seconds: float) -> str:
+    """Return the local time of day of a moment in seconds since the epoch, as in `14:05:20`."""
+    return strftime("%H:%M:%S", localtime(seconds))

@@ -1,0 +1,165 @@
+"""The topology that an agent answers with: services, queues, the edges between them, pathways and lag.
+
+These structs describe the JSON of `/api/topology`. The agent builds them, the map and the commands read them, and the
+OpenAPI description and the page's types are generated from them. Times are seconds since the epoch, latencies are
+seconds, sizes are bytes, hashes are decimal strings.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from asyncdsm.map.levels import LEVELS
+
+Count = Annotated[int, Meta(ge=0)]
+Amount = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+LevelNumber = Annotated[int, Meta(ge=0, le=len(LEVELS) - 1)]
+LeftOut = dict[str, Annotated[int, Meta(ge=1)]]
+"""How many entries are left out of each list of an answer, by the list's name."""
+
+
+class Quantiles(Struct, frozen=True, gc=False):
+    """What a histogram says: latencies in seconds, or sizes in bytes; null where nothing was counted."""
+
+    p50: Amount | None
+    p95: Amount | None
+    p99: Amount | None
+    max: Amount | None
+
+
+NO_QUANTILES = Quantiles(None, None, None, None)
+
+
+class Present(Struct, frozen=True, gc=False, kw_only=True):
+    """What a hop is like now (at the end of the range), whichever range is asked for.
+
+    The figures are those of the last minute that the service has reported, or of the time since the hop changed if
+    that is less. `slowness` is the median in seconds, or a tenth of the 99th percentile if that is more; `level`,
+    which decides the colour, is 0 below 1 ms, and one more for each power of ten up to 5 from 10 s on. `label` is the
+    median, `tail` the 99th percentile if it is at least two levels above it. `state` and `since` say whether and when
+    the hop became slower or faster by a factor of three or more within the last ten minutes, or idle: nothing passed
+    for a minute; `before` is the median before that change.
+    """
+
+    from_: float | None = field(name="from")
+    count: Amount
+    rate: Amount
+    edge_latency: Quantiles
+    pathway_latency: Quantiles
+    payload_size: Quantiles
+    slowness: Amount
+    level: LevelNumber
+    label: str
+    tail: str | None
+    state: Literal["steady", "slower", "faster", "idle"]
+    since: float | None
+    before: Amount | None
+
+
+class EdgeTraffic(Struct, frozen=True, gc=False, kw_only=True):
+    """An edge, and how much passed it in the range."""
+
+    id: str
+    service: str
+    env: str
+    direction: str
+    """`in` if the service reads from the queue, `out` if it writes to it."""
+    type: str
+    cluster: str | None
+    queue: str
+    group: str | None
+    tags: list[str]
+    count: Amount
+    rate: Amount
+    lag: Count | None
+    """How many messages the consumer group is behind in all partitions; null where that is unknown."""
+
+
+class Edge(EdgeTraffic, frozen=True, gc=False, kw_only=True):
+    """An edge: how much passed it in the range, how long that took, and what it is like now."""
+
+    edge_latency: Quantiles
+    pathway_latency: Quantiles
+    payload_size: Quantiles
+    present: Present
+    clamped: Share
+    """The share of the latencies that are exactly zero although the message came from another service."""
+    clocks_disagree: bool
+    """Whether that share is so large that the clocks of two hosts must disagree."""
+
+
+class Service(Struct, frozen=True, gc=False, kw_only=True):
+    """A service in an environment. `last_seen` is when it last reported, null if that is unknown."""
+
+    name: str
+    env: str
+    last_seen: float | None
+    pathways: Count
+    many_pathways: bool
+    """Whether it has so many distinct pathways that it is close to the limit, or beyond it."""
+    too_many_pathways: bool
+    """Whether it has more distinct pathways than Datadog accepts."""
+    clocks_disagree: bool
+    version: str
+    process_tags: list[str]
+    lang: str
+
+
+class Queue(Struct, frozen=True, gc=False, kw_only=True):
+    """A queue, topic or exchange; `cluster` is the id of its Kafka cluster, if that is known."""
+
+    type: str
+    name: str
+    cluster: str | None
+
+
+class PathwayPoint(Struct, frozen=True, gc=False, kw_only=True):
+    """One pathway at one edge. `hash` is that of the pathway after this hop, `parent` the one before, 0 for none."""
+
+    service: str
+    env: str
+    tags: list[str]
+    hash: str
+    parent: str
+    count: Amount
+    edge_latency: Quantiles
+    pathway_latency: Quantiles
+
+
+class PartitionOfGroup(Struct, frozen=True, gc=False, kw_only=True):
+    """A partition of a topic, and a consumer group that reads it."""
+
+    group: str
+    topic: str
+    partition: str
+    cluster_id: str | None
+
+
+class PartitionLag(PartitionOfGroup, frozen=True, gc=False, kw_only=True):
+    """How many messages a consumer group is behind in a partition."""
+
+    behind: Count
+    unit: str
+
+
+class MapContent(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """What passed in a time range. `cut` is there only if something had to be left out."""
+
+    from_: float = field(name="from")
+    to: float
+    minutes: Count
+    seconds: Amount
+    services: list[Service]
+    queues: list[Queue]
+    edges: list[Edge]
+    lag: list[PartitionLag]
+    cut: LeftOut = {}
+
+
+class Topology(MapContent, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """What passed in a time range, with the points of all pathways."""
+
+    pathways: list[PathwayPoint]

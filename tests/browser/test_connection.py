@@ -1,0 +1,129 @@
+"""The page and its connection to the agent: an agent that does not answer, events, tokens, and logins."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from urllib.parse import urlsplit
+
+import anyio
+import pytest
+from playwright.async_api import Browser, Page, Route, expect
+
+from asyncdsm.agent.http.serve import running_agent
+from tests.agent.maps import MapStore, now
+from tests.browser.map_page import node_button, open_page
+
+NO_AGENT = r"net::ERR_|status of 401"
+
+
+@pytest.fixture
+def maps() -> MapStore:
+    """Return a map of two services."""
+    maps = MapStore(now=now)
+    maps.passed("shop", "out", "orders", parent=0)
+    maps.passed("billing", "in", "orders", group="billing", seconds=[0.4])
+    return maps
+
+
+async def expect_unreachable(page: Page) -> None:
+    await expect(page.locator("#state")).to_have_text("Agent unreachable")
+    await expect(page.get_by_role("alert")).to_contain_text("The agent does not answer. The map is from ")
+    await expect(page.locator("main")).to_have_css("filter", re.compile("grayscale"))
+
+
+async def test_page_recovers_when_an_agent_that_went_away_is_back(browser: Browser, maps: MapStore) -> None:
+    async with running_agent(store=maps.store) as agent:
+        url, port = agent.url, urlsplit(agent.url).port or 0
+        page_of = open_page(browser, url, may_fail=NO_AGENT)
+        page = await page_of.__aenter__()
+        await expect(page.locator("#state")).to_have_text("Live")
+    try:
+        await expect_unreachable(page)
+        maps.passed("shipping", "out", "parcels")
+        async with running_agent(port=port, store=maps.store):
+            await expect(page.locator("#state")).to_have_text("Live")
+            await expect(page.get_by_role("alert")).to_be_hidden()
+            await expect(page.locator("main")).to_have_css("filter", "none")
+            await expect(node_button(page, "service", "shipping")).to_be_visible()
+    finally:
+        await page_of.__aexit__(None, None, None)
+
+
+async def test_page_is_not_live_while_the_agent_hangs(browser: Browser) -> None:
+    command = [sys.executable, "-m", "asyncdsm", "agent", "--port", "0"]
+    async with await anyio.open_process(command) as process:
+        try:
+            assert process.stdout is not None
+            url = (await process.stdout.receive()).decode().split()[-1]
+            async with open_page(browser, url) as page:
+                await expect(page.locator("#state")).to_have_text("Live")
+                process.send_signal(signal.SIGSTOP)
+                await expect(page.locator("#state")).to_have_text("Waiting for the agent …")
+                process.send_signal(signal.SIGCONT)
+                await expect(page.locator("#state")).to_have_text("Live")
+        finally:
+            process.kill()
+
+
+async def test_page_updates_every_two_seconds_without_events(browser: Browser, maps: MapStore) -> None:
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=503)
+
+    async with running_agent(store=maps.store) as agent, open_page(browser, agent.url, may_fail="503|MIME") as page:
+        await page.route("**/api/live", refuse)
+        await page.reload()
+        await expect(page.locator("#state")).to_have_text("Live, every 2 seconds")
+        maps.passed("shipping", "out", "parcels")
+        await expect(node_button(page, "service", "shipping")).to_be_visible()
+
+
+async def test_token_in_the_address_logs_the_browser_in(browser: Browser, maps: MapStore) -> None:
+    token = "a-token-of-the-test"  # noqa: S105
+    async with (
+        running_agent(store=maps.store, token=token) as agent,
+        open_page(browser, f"{agent.url}/?token={token}", may_fail=NO_AGENT) as page,
+    ):
+        await expect(node_button(page, "service", "billing")).to_be_visible()
+        await expect(page.locator("#state")).to_have_text("Live")
+        assert token not in page.url
+        await page.context.clear_cookies()
+        await expect(page.get_by_role("alert")).to_contain_text("The agent requires its token")
+        await page.get_by_role("button", name="Log in").click()
+        await page.get_by_label("Agent token").fill(token)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#state")).to_have_text("Live")
+
+
+async def test_login_rejects_a_wrong_token_and_accepts_the_right_one(browser: Browser, maps: MapStore) -> None:
+    token = "a-token-of-the-test"  # noqa: S105
+    async with (
+        running_agent(store=maps.store, token=token) as agent,
+        open_page(browser, f"{agent.url}/#minutes=60", may_fail=NO_AGENT) as page,
+    ):
+        await page.get_by_label("Agent token").fill("not-the-token")
+        await page.get_by_role("button", name="Log in").click()
+        await expect(page.get_by_role("alert")).to_have_text("This is not the token of this agent.")
+        await page.get_by_label("Agent token").fill(token)
+        await page.get_by_role("button", name="Log in").click()
+        await expect(node_button(page, "service", "billing")).to_be_visible()
+        await expect(page).to_have_url(f"{agent.url}/#minutes=60")
+        await expect(page.get_by_label("Time range")).to_have_value("60")
+        assert await page.evaluate("document.cookie") == ""
+
+
+async def test_link_from_another_site_opens_the_map_if_the_browser_is_logged_in(
+    browser: Browser, maps: MapStore
+) -> None:
+    token = "a-token-of-the-test"  # noqa: S105
+    async with running_agent(store=maps.store, token=token) as agent, running_agent() as other:
+        context = await browser.new_context()
+        page = await context.new_page()
+        await page.goto(f"{agent.url}/?token={token}")
+        await expect(node_button(page, "service", "billing")).to_be_visible()
+        await page.goto(other.url.replace("127.0.0.1", "localhost"))
+        await page.evaluate("url => { location.href = url }", f"{agent.url}/#minutes=60")
+        await expect(node_button(page, "service", "billing")).to_be_visible()
+        await expect(page).to_have_url(f"{agent.url}/#minutes=60")
+        await context.close()

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeChart, formatLine, roundUpForAxis } from "../../asyncdsm/agent/page/chart.js";
+import { quantileLines } from "../../asyncdsm/agent/page/edge_details.js";
+import { NO_QUANTILES } from "./fixtures.js";
+
+const SCALES = { x: (/** @type {number} */ time) => time, y: (/** @type {number} */ value) => 100 - value };
+
+test("an axis ends at a round number above the highest value", () => {
+  const expected = [
+    [0, 1],
+    [1, 1],
+    [1.1, 2],
+    [35, 40],
+    [0.0072, 0.008],
+    [9.5, 10],
+  ];
+  for (const [value = 0, rounded = 0] of expected) {
+    assert.ok(Math.abs(roundUpForAxis(value) - rounded) < 1e-9, `${value} gives ${roundUpForAxis(value)}`);
+  }
+});
+
+test("a line joins points that are a step apart", () => {
+  assert.equal(
+    formatLine(
+      [
+        [0, 1],
+        [10, 2],
+        [20, 3],
+      ],
+      10,
+      SCALES,
+    ),
+    "M0.0 99.0h0L10.0 98.0L20.0 97.0",
+  );
+});
+
+test("a line is broken where nothing was counted", () => {
+  assert.equal(
+    formatLine(
+      [
+        [0, 1],
+        [10, null],
+        [20, 3],
+      ],
+      10,
+      SCALES,
+    ),
+    "M0.0 99.0h0M20.0 97.0h0",
+  );
+  assert.equal(formatLine([[0, null]], 10, SCALES), "");
+});
+
+test("a chart is described by the latest and the highest value of each line", () => {
+  const lines = [
+    {
+      name: "p50",
+      shade: 0,
+      points: /** @type {[number, number | null][]} */ ([
+        [0, 4],
+        [10, 2],
+        [20, null],
+      ]),
+    },
+    { name: "p99", shade: 1, points: [] },
+  ];
+  assert.equal(describeChart({ title: "This hop", lines, format: String }), "This hop: p50 2, at most 4; p99: no data");
+});
+
+test("quantiles over time make one line each", () => {
+  const figures = {
+    edge_latency: { ...NO_QUANTILES, p50: 1 },
+    pathway_latency: NO_QUANTILES,
+    payload_size: NO_QUANTILES,
+  };
+  const lines = quantileLines([{ start: 60, count: 1, rate: 1, ...figures }], "edge_latency");
+  assert.deepEqual(
+    lines.map(({ name, points }) => [name, points]),
+    [
+      ["p50", [[60, 1]]],
+      ["p95", [[60, null]]],
+      ["p99", [[60, null]]],
+    ],
+  );
+});

@@ -1,0 +1,105 @@
+// Answers of the agent for the tests of the page, as small as its types allow.
+
+/** @import { DrawnMap, Edge, MapLink, MapNode, Present, Quantiles, Service } from "../../asyncdsm/agent/page/api_types.js" */
+
+/** @type {Quantiles} */
+export const NO_QUANTILES = { p50: null, p95: null, p99: null, max: null };
+
+/**
+ * @param {Partial<Present>} [changes]
+ * @returns {Present}
+ */
+export function makePresent(changes) {
+  return {
+    rate: 2,
+    edge_latency: NO_QUANTILES,
+    slowness: 0.005,
+    level: 1,
+    label: "5 ms",
+    tail: null,
+    state: "steady",
+    since: null,
+    before: null,
+    ...changes,
+  };
+}
+
+/**
+ * @param {Partial<Edge>} [changes]
+ * @returns {Edge}
+ */
+export function makeEdge(changes) {
+  return {
+    id: "e1",
+    service: "shop",
+    env: "",
+    direction: "out",
+    type: "kafka",
+    cluster: null,
+    queue: "orders",
+    group: null,
+    count: 120,
+    rate: 2,
+    lag: null,
+    edge_latency: NO_QUANTILES,
+    pathway_latency: NO_QUANTILES,
+    payload_size: NO_QUANTILES,
+    clamped: 0,
+    ...changes,
+    present: makePresent(changes?.present),
+  };
+}
+
+/**
+ * @param {Partial<MapNode>} changes
+ * @returns {MapNode}
+ */
+export function makeNode(changes) {
+  const { name = "shop", kind = "service" } = changes;
+  const where = kind === "service" ? "" : "kafka";
+  const size = { x: 0, y: 0, width: 168, height: 48 };
+  return { id: name, kind, name, where, cluster: null, label: name, qualifier: "", ...size, ...changes };
+}
+
+/**
+ * @param {string} from
+ * @param {string} to
+ * @param {string | null} edge
+ * @returns {MapLink}
+ */
+export function makeLink(from, to, edge) {
+  return { edge, from, to, points: [], label: { x: 0, y: 0, side: "above", lines: 3 } };
+}
+
+/**
+ * @param {Partial<Service>} [changes]
+ * @returns {Service}
+ */
+export function makeService(changes) {
+  return { name: "shop", env: "", pathways: 1, clocks_disagree: false, ...changes };
+}
+
+/** A map of shop → orders → billing, and of a queue to which the broker forwards what is in orders. */
+export function makeMap() {
+  /** @type {DrawnMap} */
+  const map = {
+    from: 0,
+    to: 600,
+    services: [makeService(), makeService({ name: "billing" })],
+    queues: [{}, {}],
+    edges: [makeEdge(), makeEdge({ id: "e2", service: "billing", direction: "in", group: "billing", lag: 7 })],
+    flow: "right",
+    width: 800,
+    height: 200,
+    left_out: 0,
+    most_pathways: 20,
+    nodes: [
+      makeNode({ name: "shop" }),
+      makeNode({ name: "billing" }),
+      makeNode({ name: "orders", kind: "queue" }),
+      makeNode({ name: "archive", kind: "queue" }),
+    ],
+    links: [makeLink("shop", "orders", "e1"), makeLink("orders", "billing", "e2"), makeLink("orders", "archive", null)],
+  };
+  return map;
+}

@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { findHighlighted } from "../../asyncdsm/agent/page/graph.js";
+import {
+  formatCurve,
+  hopArrow,
+  hopVerb,
+  labelOrigin,
+  labelTexts,
+  lineWidth,
+} from "../../asyncdsm/agent/page/graph_link.js";
+import { describeNode } from "../../asyncdsm/agent/page/graph_node.js";
+import { buildMapModel } from "../../asyncdsm/agent/page/map_model.js";
+import { makeEdge, makeMap, makePresent } from "./fixtures.js";
+
+process.env.TZ = "UTC";
+const MAP = buildMapModel(makeMap());
+
+/** @param {import("../../asyncdsm/agent/page/graph.js").Highlight} highlight */
+function highlighted(highlight) {
+  const { links, nodes } = findHighlighted(highlight, MAP);
+  return { links: [...links], nodes: [...nodes].sort() };
+}
+
+/** @param {string} id */
+function nodeOf(id) {
+  const node = MAP.nodes.get(id);
+  assert.ok(node);
+  return node;
+}
+
+test("without a selection nothing is highlighted", () => {
+  assert.deepEqual(highlighted({}), { links: [], nodes: [] });
+});
+
+test("a selected node is highlighted with its links and its neighbours", () => {
+  assert.deepEqual(highlighted({ node: "shop" }), { links: ["e1"], nodes: ["orders", "shop"] });
+  assert.deepEqual(highlighted({ node: "orders" }).links, ["e1", "e2", "orders-archive"]);
+});
+
+test("a selected hop is highlighted with its two ends", () => {
+  assert.deepEqual(highlighted({ edge: "e2" }), { links: ["e2"], nodes: ["billing", "orders"] });
+});
+
+test("a selected node is highlighted with all pathways through it", () => {
+  const through = new Set(["e1", "e2"]);
+  assert.deepEqual(highlighted({ node: "shop", through }), {
+    links: ["e1", "e2"],
+    nodes: ["billing", "orders", "shop"],
+  });
+});
+
+test("a pathway under the pointer takes the place of the selection", () => {
+  assert.deepEqual(highlighted({ node: "billing", pathway: new Set(["e1"]) }).links, ["e1"]);
+});
+
+test("a link on which the broker forwards is highlighted between two hops of a pathway", () => {
+  const answer = makeMap();
+  const [first] = answer.links;
+  assert.ok(first);
+  answer.links.push({ ...first, edge: "e3", from: "archive", to: "billing" });
+  const map = buildMapModel(answer);
+  assert.deepEqual([...findHighlighted({ pathway: new Set(["e1", "e3"]) }, map).links], ["e1", "e3", "orders-archive"]);
+});
+
+test("a curve is parallel to the flow at each of its points", () => {
+  assert.equal(
+    formatCurve(
+      [
+        [0, 0],
+        [100, 50],
+      ],
+      "right",
+    ),
+    "M0 0C50 0 50 50 100 50",
+  );
+  assert.equal(
+    formatCurve(
+      [
+        [0, 0],
+        [100, 50],
+      ],
+      "down",
+    ),
+    "M0 0C0 25 100 25 100 50",
+  );
+  assert.equal(
+    formatCurve(
+      [
+        [0, 0],
+        [10, 0],
+        [20, 0],
+      ],
+      "right",
+    ).match(/C/g)?.length,
+    2,
+  );
+});
+
+test("a label has its lines beside the link on the side that the layout chose", () => {
+  const at = { x: 100, y: 100, lines: 3 };
+  assert.deepEqual(labelOrigin({ ...at, side: "above" }, 1), { x: 100, y: 92, anchor: "middle" });
+  assert.deepEqual(labelOrigin({ ...at, side: "above" }, 2), { x: 100, y: 79, anchor: "middle" });
+  assert.deepEqual(labelOrigin({ ...at, side: "below" }, 2), { x: 100, y: 116, anchor: "middle" });
+  assert.deepEqual(labelOrigin({ ...at, side: "right" }, 1), { x: 105, y: 104, anchor: "start" });
+  assert.deepEqual(labelOrigin({ ...at, side: "left" }, 3), { x: 95, y: 91, anchor: "end" });
+});
+
+test("a label of a steady hop has one line", () => {
+  assert.deepEqual(labelTexts(makePresent()), ["5 ms", "", ""]);
+});
+
+test("a label of a hop that changed says since when", () => {
+  const present = makePresent({ tail: "30 s", state: "slower", since: 3600 });
+  assert.deepEqual(labelTexts(present), ["5 ms", "p99 30 s", "▲ 01:00"]);
+  assert.equal(labelTexts({ ...present, state: "idle" })[2], "since 01:00");
+});
+
+test("a line is wider the more messages pass, up to a limit", () => {
+  assert.deepEqual([0, 1, 100, 1e9].map(lineWidth), ["1.5", "2.6", "5.7", "11.0"]);
+});
+
+test("a hop is written in the direction in which its messages travel", () => {
+  assert.deepEqual(
+    ["in", "out"].map((direction) => hopArrow(makeEdge({ direction }))),
+    ["←", "→"],
+  );
+  assert.deepEqual(
+    ["in", "out"].map((direction) => hopVerb(makeEdge({ direction }))),
+    ["reads", "writes"],
+  );
+});
+
+test("a service is described by what it reads and writes", () => {
+  assert.equal(describeNode(nodeOf("shop"), false), "2/s out");
+  assert.equal(describeNode(nodeOf("billing"), true), "⚠ 2/s in");
+  assert.equal(describeNode({ ...nodeOf("shop"), qualifier: "eu", outgoing: [] }, false), "eu · idle");
+});
+
+test("a queue is described by its broker and the lag of its readers", () => {
+  assert.equal(describeNode(nodeOf("orders"), false), "kafka, lag 7");
+  assert.equal(describeNode({ ...nodeOf("orders"), qualifier: "kafka, eu" }, false), "eu, lag 7");
+  assert.equal(describeNode(nodeOf("archive"), false), "kafka");
+});

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeHop } from "../../asyncdsm/agent/page/hops.js";
+import { buildMapModel } from "../../asyncdsm/agent/page/map_model.js";
+import { findStep, listReads } from "../../asyncdsm/agent/page/node_details.js";
+import { describeSize } from "../../asyncdsm/agent/page/overview.js";
+import { makeEdge, makeMap, makePresent, NO_QUANTILES } from "./fixtures.js";
+
+/** @param {string} id */
+function readsOf(id, answer = makeMap()) {
+  const map = buildMapModel(answer);
+  const node = map.nodes.get(id);
+  assert.ok(node);
+  return JSON.parse(JSON.stringify(listReads(node, map)));
+}
+
+test("a topic has the lag of all groups", () => {
+  assert.deepEqual(readsOf("orders"), [{ topic: "orders" }]);
+});
+
+test("a service has the lag of its groups in the topics that it reads", () => {
+  assert.deepEqual(readsOf("billing"), [{ topic: "orders", group: "billing" }]);
+  assert.deepEqual(readsOf("shop"), []);
+});
+
+test("a queue of another broker than Kafka has no lag", () => {
+  const answer = makeMap();
+  answer.nodes = answer.nodes.map((node) => ({ ...node, where: node.kind === "queue" ? "rabbitmq" : node.where }));
+  assert.deepEqual(readsOf("orders", answer), []);
+  assert.deepEqual(readsOf("billing", answer), []);
+});
+
+test("a topic whose name is in two clusters has the lag of its own cluster", () => {
+  const answer = makeMap();
+  answer.nodes = answer.nodes.map((node) => ({ ...node, qualifier: "eu", cluster: "c1" }));
+  assert.deepEqual(readsOf("orders", answer), [{ topic: "orders", cluster: "c1" }]);
+});
+
+test("a lag line is broken where more than two of its shortest steps are missing", () => {
+  const points = [0, 10, 40].map((start) => ({ start, behind: 0 }));
+  assert.equal(findStep([{ points }]), 20);
+  assert.equal(findStep([{ points: [] }]), 60);
+});
+
+test("a hop is described by its rate, its tail, its change and its lag", () => {
+  assert.equal(describeHop(makeEdge()), "2/s");
+  const present = makePresent({ edge_latency: { ...NO_QUANTILES, p99: 0.02 } });
+  assert.equal(describeHop(makeEdge({ present, lag: 1500 })), "2/s · p99 20 ms · lag 1.5 k");
+});
+
+test("the size of the map is described with what is not drawn", () => {
+  const map = buildMapModel(makeMap());
+  assert.equal(describeSize(map), "2 services, 2 queues, 2 hops.");
+  assert.match(describeSize({ ...map, leftOut: 1 }), / 1 hop with fewer messages is not drawn\.$/);
+  assert.match(describeSize({ ...map, leftOut: 3 }), / 3 hops with fewer messages are not drawn\.$/);
+});

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  fitMap,
+  fitReadable,
+  formatTransform,
+  isTooSmallForText,
+  revealPoint,
+  zoomAt,
+} from "../../asyncdsm/agent/page/viewport.js";
+
+const SCREEN = { width: 1000, height: 544 };
+
+test("a small map is enlarged a little and placed in the middle above the legend", () => {
+  assert.deepEqual(fitMap({ width: 200, height: 100 }, SCREEN), { x: 385, y: 192.5, scale: 1.15 });
+});
+
+test("a large map is made as small as it must be to be seen as a whole", () => {
+  assert.deepEqual(fitMap({ width: 4000, height: 1000 }, SCREEN), { x: 0, y: 125, scale: 0.25 });
+  assert.equal(fitMap({ width: 1e6, height: 1e6 }, SCREEN)?.scale, 0.04);
+});
+
+test("a map or a screen without a size is not fitted", () => {
+  assert.equal(fitMap({ width: 0, height: 0 }, SCREEN), null);
+  assert.equal(fitMap({ width: 100, height: 100 }, { width: 0, height: 0 }), null);
+  assert.equal(fitReadable({ width: 100, height: 100 }, { width: 100, height: 44 }), null);
+});
+
+test("a map whose names can be read is fitted as a whole", () => {
+  const map = { width: 1500, height: 500 };
+  assert.deepEqual(fitReadable(map, SCREEN), fitMap(map, SCREEN));
+});
+
+test("a map whose names could not be read is shown from its beginning", () => {
+  assert.deepEqual(fitReadable({ width: 4000, height: 2000 }, SCREEN), { x: 0, y: 0, scale: 0.55 });
+});
+
+test("zooming keeps the point under the pointer where it is", () => {
+  const at = { x: 300, y: 200 };
+  const viewport = zoomAt({ x: 100, y: 50, scale: 1 }, 2, at);
+  assert.deepEqual(viewport, { x: -100, y: -100, scale: 2 });
+  assert.deepEqual(zoomAt(viewport, 0.5, at), { x: 100, y: 50, scale: 1 });
+});
+
+test("zooming stops at the largest and the smallest scale", () => {
+  assert.equal(zoomAt({ x: 0, y: 0, scale: 1 }, 100, { x: 0, y: 0 }).scale, 2.5);
+  assert.equal(zoomAt({ x: 0, y: 0, scale: 1 }, 0.001, { x: 0, y: 0 }).scale, 0.04);
+});
+
+test("a point that can be seen stays where it is", () => {
+  assert.equal(revealPoint({ x: 0, y: 0, scale: 1 }, { x: 500, y: 200 }, SCREEN), null);
+});
+
+test("a point outside the screen, or too small, is moved to the middle", () => {
+  const centred = { x: 500 - 2000, y: 272 - 200, scale: 1 };
+  assert.deepEqual(revealPoint({ x: 0, y: 0, scale: 1 }, { x: 2000, y: 200 }, SCREEN), centred);
+  const enlarged = revealPoint({ x: 0, y: 0, scale: 0.1 }, { x: 500, y: 200 }, SCREEN);
+  assert.equal(enlarged?.scale, 0.8);
+});
+
+test("text is hidden below the scale at which it can be read", () => {
+  assert.equal(isTooSmallForText({ x: 0, y: 0, scale: 0.29 }), true);
+  assert.equal(isTooSmallForText({ x: 0, y: 0, scale: 0.3 }), false);
+});
+
+test("a transform has as many digits as a screen can show", () => {
+  assert.equal(formatTransform({ x: 1.23456, y: -2, scale: 1 / 3 }), "translate(1.2 -2.0) scale(0.3333)");
+});
