@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from asyncdsm_aiokafka.client import Client, last_in_edge
-from asyncdsm_asgi import carriers
+from asyncdsm_asgi.carriers import in_edges
 
 from asyncdsm import DataStreams, Settings, set_produce_checkpoint
 from asyncdsm._internal import log
@@ -23,7 +23,6 @@ CACHES = {
     "aws": aws.edge,
     "amqp in": in_edge,
     "amqp out": out_edge,
-    "asgi": carriers.edge,
 }
 
 
@@ -92,3 +91,9 @@ def test_what_is_said_once_for_each_queue_is_said_for_a_thousand(caplog: pytest.
     for number in range(5_000):
         log.warn_once(f"no-context-{number}", "no context")
     assert len(caplog.records) == 1000
+
+
+def test_edges_of_pushed_messages_are_cached_by_the_thousand() -> None:
+    for number in range(3 * MOST_EDGES):
+        assert in_edges["sns", f"topic-{number}"] is in_edges["sns", f"topic-{number}"]
+    assert len(in_edges) <= MOST_EDGES

@@ -126,9 +126,9 @@ def http(data: bytes) -> None:
         6: {b"x-goog-pubsub-subscription-name": lines, HEADER.encode(): body},
         7: {HEADER.encode(): lines + body, b"content-length": lines},
     }[kind[0] % 8 if kind else 0]
-    size = requests.size_of(header)
+    size = requests.read_content_length(header)
     assert size is None or size >= 0
-    for one in requests.pushed(header, body):
+    for one in requests.read_messages(header, body):
         _is_arrival(Arrival(one.header, None, one.broker_ns))
         with capture():
             assert by_hand.consume(one.edge, one.header, size, one.broker_ns) is not None

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from asyncdsm_asgi import DataStreamsMiddleware
-from asyncdsm_asgi.body import LARGEST_BODY
 from asyncdsm_asgi.carriers import MOST_EVENTS
+from asyncdsm_asgi.consume import LARGEST_BODY
 
 import asyncdsm
 from asyncdsm.core import current
@@ -227,6 +227,6 @@ async def test_one_around_the_other_counts_once(captured_streams: Captured) -> N
 async def test_while_nothing_runs_nothing_is_read() -> None:
     handler = Handler()
     app = DataStreamsMiddleware(handler)
-    app._lives = True  # pyright: ignore[reportPrivateUsage]
+    app._is_started = True  # pyright: ignore[reportPrivateUsage]
     await request(app, SNS, sns())
     assert handler.pathways == [None]
