@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory
 
-from asyncdsm.cli.demo.rabbitmq import START_SECONDS, command_of, environment, installed_server
+from asyncdsm.cli.demo.rabbitmq import START_SECONDS, find_rabbitmq, rabbitmq_command, rabbitmq_environ
 from tests.brokers.process import BrokerError, free_port, memory, serving
 
 
@@ -24,11 +24,11 @@ class RabbitMQ:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        server = installed_server()
+        server = find_rabbitmq()
         if server is None:
             raise BrokerError("RabbitMQ is missing: apt-get install -y --no-install-recommends rabbitmq-server")
-        environ = environment(self._port, self._node_port, self._epmd_port)
-        command = command_of(server)
+        environ = rabbitmq_environ(self._port, self._node_port, self._epmd_port)
+        command = rabbitmq_command(server)
         self._running.enter_context(
             serving(lambda _: command, environ, START_SECONDS, folder=self._folder, port=self._port)
         )

@@ -1,4 +1,4 @@
-"""`asyncdsm demo`, as a user runs it: what it shows, and that nothing stays behind however it ends."""
+"""`asyncdsm demo`, as a user runs it: the map that it shows, and that it leaves no process however it ends."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 @pytest.fixture(autouse=True)
 def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Mark all processes that this test starts, and see that none is left behind."""
+    """Mark all processes that this test starts, and check that none of them is left at its end."""
     mark = f"TEST_OF_THE_DEMO={uuid4()}"
     monkeypatch.setenv(*mark.split("="))
     yield mark
@@ -60,7 +60,7 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     ],
     ids=["Kafka and RabbitMQ", "Kafka alone"],
 )
-def test_the_slow_hop_is_found(options: tuple[str, ...], types: set[str], groups: set[str]) -> None:
+def test_demo_map_shows_billing_as_the_slowest_hop(options: tuple[str, ...], types: set[str], groups: set[str]) -> None:
     command = [*DEMO, "--seconds", "6", "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
     shown = json.loads(done.stdout)
@@ -80,8 +80,8 @@ def test_the_slow_hop_is_found(options: tuple[str, ...], types: set[str], groups
     assert {edge["type"] for edge in shown["edges"]} == types
 
 
-def test_a_fourth_service_on_aws(moto: Aws, rabbitmq: RabbitMQ) -> None:
-    """From Kafka over RabbitMQ and SNS to SQS: one pathway."""
+def test_demo_with_aws_has_one_pathway_through_four_services(moto: Aws, rabbitmq: RabbitMQ) -> None:
+    """The pathway leads from Kafka through RabbitMQ and SNS to SQS."""
     command = [*DEMO, "--seconds", "5", "--json", "--rabbitmq", rabbitmq.url, "--aws", moto.endpoint]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
     shown = json.loads(done.stdout)
@@ -105,8 +105,8 @@ def test_a_fourth_service_on_aws(moto: Aws, rabbitmq: RabbitMQ) -> None:
     assert len(way) == len(chain)
 
 
-def test_it_ends_with_the_table(rabbitmq: RabbitMQ) -> None:
-    """With a RabbitMQ of the user's own."""
+def test_demo_prints_the_table_at_the_end(rabbitmq: RabbitMQ) -> None:
+    """With a RabbitMQ that the user names."""
     command = [*DEMO, "--seconds", "8", "--rabbitmq", rabbitmq.url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
     assert "3 services, 2 queues" in done.stdout
@@ -114,7 +114,7 @@ def test_it_ends_with_the_table(rabbitmq: RabbitMQ) -> None:
 
 
 @contextmanager
-def hanging_up() -> Iterator[str]:
+def hanging_up_server() -> Iterator[str]:
     """Run a server that closes each connection at once; yields its address."""
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -138,7 +138,7 @@ def hanging_up() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_stays_behind(number: signal.Signals, mark: str) -> None:
+def test_demo_ended_by_a_signal_leaves_no_process(number: signal.Signals, mark: str) -> None:
     process = subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: len(processes(mark, "asyncdsm.cli.demo.")) == 3)
     process.send_signal(number)
@@ -157,7 +157,7 @@ def test_nothing_stays_behind(number: signal.Signals, mark: str) -> None:
         (("--aws", "http://127.0.0.1:1", "--rabbitmq", "off"), "no AWS listens at 127.0.0.1:1: "),
     ],
 )
-def test_a_broker_that_is_not_there_is_one_clear_line(option: tuple[str, ...], said: str) -> None:
+def test_absent_broker_is_an_error_of_one_line(option: tuple[str, ...], said: str) -> None:
     done = subprocess.run(
         [*DEMO, *option, "--seconds", "2"],
         capture_output=True,
@@ -171,8 +171,8 @@ def test_a_broker_that_is_not_there_is_one_clear_line(option: tuple[str, ...], s
     assert "secret" not in line
 
 
-def test_a_service_that_cannot_start_is_named_without_a_traceback() -> None:
-    with hanging_up() as address:  # it is no Kafka
+def test_service_that_cannot_start_is_named_without_a_traceback() -> None:
+    with hanging_up_server() as address:  # it is no Kafka
         command = [*DEMO, "--bootstrap-servers", address, "--rabbitmq", "off", "--seconds", "2"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 1

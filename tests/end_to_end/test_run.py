@@ -1,4 +1,4 @@
-"""`asyncdsm run`: programs without a word of asyncdsm, as clients' own documentation has them."""
+"""`asyncdsm run`: programs that do not mention asyncdsm, as in the documentation of the clients."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def runner(intake: Intake, kafka: Kafka, tmp_path: Path) -> Runner:
     return Runner(intake, kafka, tmp_path)
 
 
-def test_a_program_as_it_is(runner: Runner) -> None:
+def test_aiokafka_program_is_followed(runner: Runner) -> None:
     script = runner.script(PRODUCE, CONSUME, "asyncio.run(send())\nasyncio.run(consume(1))\n")
     done = runner.run(sys.executable, script)
     assert (done.returncode, done.stderr) == (0, "")
@@ -139,7 +139,7 @@ asyncio.run(main())
 """
 
 
-def test_a_program_of_aio_pikas(runner: Runner, rabbitmq: RabbitMQ) -> None:
+def test_aio_pika_program_is_followed(runner: Runner, rabbitmq: RabbitMQ) -> None:
     done = runner.run(sys.executable, runner.script(PIKA), AMQP=rabbitmq.url)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "Hello 0\nHello 1\nHello 2\n")
     assert runner.intake.counted() == 6
@@ -169,7 +169,7 @@ asyncio.run(main())
 """
 
 
-def test_a_program_of_aiobotocores(runner: Runner, ministack: Aws) -> None:
+def test_aiobotocore_program_is_followed(runner: Runner, ministack: Aws) -> None:
     keys = {"AWS_ENDPOINT_URL": ministack.endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     done = runner.run(sys.executable, runner.script(BOTO), **keys)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "done\n")
@@ -178,7 +178,7 @@ def test_a_program_of_aiobotocores(runner: Runner, ministack: Aws) -> None:
     assert runner.edges()["direction:in"] != 0
 
 
-def test_a_module(runner: Runner) -> None:
+def test_module_is_followed_and_gets_its_arguments(runner: Runner) -> None:
     runner.script(PRODUCE, "asyncio.run(send())\n", "import sys; print(sys.argv[1:])\n")
     done = runner.run("-m", "app", "-x", "--json")
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "['-x', '--json']\n")
@@ -186,7 +186,7 @@ def test_a_module(runner: Runner) -> None:
 
 
 @pytest.mark.parametrize(("value", "counted"), [("true", 1), ("1", 1), ("", 1), ("false", 0), ("0", 0)])
-def test_the_switch(runner: Runner, value: str, counted: int) -> None:
+def test_enabled_variable_decides_whether_the_program_is_followed(runner: Runner, value: str, counted: int) -> None:
     script = runner.script(PRODUCE, CONSUME, HEADERS, "asyncio.run(send())\n", "import sys\n")
     with open(script, "a", encoding="utf-8") as file:
         file.write("asyncdsm = 'asyncdsm' in sys.modules\nasyncio.run(headers())\nprint(asyncdsm)\n")
@@ -197,7 +197,7 @@ def test_the_switch(runner: Runner, value: str, counted: int) -> None:
     assert runner.intake.counted() == 2 * counted
 
 
-def test_fork_and_spawn(runner: Runner) -> None:
+def test_forked_and_spawned_children_are_followed(runner: Runner) -> None:
     script = runner.script(
         PRODUCE,
         """
@@ -227,7 +227,7 @@ if __name__ == "__main__":
     assert runner.intake.counted() == 7
 
 
-def test_a_program_with_its_own_data_streams(runner: Runner) -> None:
+def test_own_data_streams_of_the_program_counts_while_it_runs(runner: Runner) -> None:
     script = runner.script(
         PRODUCE,
         """
@@ -248,7 +248,7 @@ asyncio.run(main())
     assert runner.intake.counted() == 3
 
 
-def test_the_users_own_sitecustomize_runs_too(runner: Runner) -> None:
+def test_own_sitecustomize_of_the_user_runs_too(runner: Runner) -> None:
     (runner.folder / "sitecustomize.py").write_text("import os\nprint('mine', os.environ['DD_SERVICE'])\nown = 1\n")
     script = runner.script(PRODUCE, "import sitecustomize\nprint(sitecustomize.own)\nasyncio.run(send())\n")
     done = runner.run(sys.executable, script, PYTHONPATH=str(runner.folder))
@@ -257,7 +257,7 @@ def test_the_users_own_sitecustomize_runs_too(runner: Runner) -> None:
     assert runner.intake.counted() == 1
 
 
-def test_a_sitecustomize_that_fails_fails_as_before(runner: Runner) -> None:
+def test_failing_sitecustomize_fails_as_without_asyncdsm(runner: Runner) -> None:
     (runner.folder / "sitecustomize.py").write_text("import os\nif 'CHILD' in os.environ: import nothing_like_it\n")
     command = [sys.executable, "-c", "print('goes on')"]
     environ = {**os.environ, "PYTHONPATH": str(runner.folder), "CHILD": "1"}
@@ -267,21 +267,21 @@ def test_a_sitecustomize_that_fails_fails_as_before(runner: Runner) -> None:
     assert bare.stderr.splitlines()[-1] == done.stderr.splitlines()[-1]
 
 
-def test_a_python_that_has_no_asyncdsm(runner: Runner) -> None:
+def test_python_without_asyncdsm_runs_as_before(runner: Runner) -> None:
     code = "import sys; print('asyncdsm' in sys.modules)"
     inner = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {code!r}], check=True)"
     done = runner.run(sys.executable, "-c", inner)
     assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
 
 
-def test_exit_codes_and_signals_are_the_programs(runner: Runner) -> None:
+def test_exit_code_and_signal_of_the_program_are_returned(runner: Runner) -> None:
     assert runner.run(sys.executable, "-c", "import sys; sys.exit(7)").returncode == 7
     assert runner.run("sh", "-c", "kill -TERM $$").returncode == -15
     assert runner.run("--", "sh", "-c", "exit 3").returncode == 3
 
 
 @pytest.mark.parametrize("program", ["import", "uvicorn"])
-def test_a_wrong_setting_is_said_once_and_the_program_runs(runner: Runner, program: str) -> None:
+def test_wrong_setting_is_logged_once_and_the_program_runs(runner: Runner, program: str) -> None:
     code = {
         "import": "import aiokafka, starlette; print('ran')",
         "uvicorn": "from fastapi import FastAPI\nfrom fastapi.testclient import TestClient\n"
@@ -294,7 +294,7 @@ def test_a_wrong_setting_is_said_once_and_the_program_runs(runner: Runner, progr
     assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_setting_in_a_child_is_said_once_and_harms_nothing(runner: Runner) -> None:
+def test_wrong_setting_in_a_child_is_logged_once_and_the_child_runs(runner: Runner) -> None:
     code = "import os, subprocess, sys; os.environ['DD_TRACE_AGENT_PORT'] = 'x'; del os.environ['DD_TRACE_AGENT_URL']\n"
     code += "subprocess.run([sys.executable, '-c', 'print(1)'], check=True)"
     done = runner.run(sys.executable, "-c", code)
@@ -303,7 +303,7 @@ def test_a_wrong_setting_in_a_child_is_said_once_and_harms_nothing(runner: Runne
 
 
 @pytest.mark.parametrize("outer", ["asyncdsm run ddtrace-run", "ddtrace-run asyncdsm run", "an import in the program"])
-def test_beside_ddtrace_each_message_counts_once(runner: Runner, outer: str) -> None:
+def test_message_counts_once_with_ddtrace_in_the_same_process(runner: Runner, outer: str) -> None:
     first = "import ddtrace.auto\n" if outer.startswith("an import") else ""
     script = runner.script(
         first,

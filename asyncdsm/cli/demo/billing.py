@@ -1,4 +1,4 @@
-"""The billing: consumes orders one by one, works on many at a time, and sends an invoice for each."""
+"""The service billing: consumes orders, works on many of them at a time, and sends an invoice for each."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import anyio
 from aiokafka import ConsumerRecord
 
 import asyncdsm
-from asyncdsm.cli.demo.invoices import outgoing
-from asyncdsm.cli.demo.service import ORDERS, announce, consumer_of, run_service
+from asyncdsm.cli.demo.invoices import open_invoice_sender
+from asyncdsm.cli.demo.service import ORDERS, announce, make_consumer, run_service
 
 FRAUD_CHECK_SECONDS = 0.4
-"""What there is to find."""
+"""The slow step that the user of the demo is to find."""
 
 
 async def bill(send: Callable[[bytes], Awaitable[object]], order: ConsumerRecord[bytes, bytes]) -> None:
-    """Turn an order into an invoice, after a check that takes its time."""
+    """Send an invoice for an order, after a slow check for fraud."""
     await anyio.sleep(FRAUD_CHECK_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
     await send(order.value or b"")
 
 
 async def work() -> None:
-    """Bill every order in a task of its own, all on one event loop."""
+    """Bill each order in a task of its own."""
     async with (
-        outgoing() as send,
-        asyncdsm.wrap(consumer_of(ORDERS, group="billing")) as consumer,
+        open_invoice_sender() as send,
+        asyncdsm.wrap(make_consumer(ORDERS, group="billing")) as consumer,
         anyio.create_task_group() as tasks,
     ):
         announce("ready")

@@ -1,7 +1,7 @@
-"""Run a command in a fresh folder, or a given one, until standard input closes; then end it, and a fresh folder too.
+"""Runs a command until standard input closes, then kills it. The command may get a temporary folder to run in.
 
-A script of its own: the pipe on its standard input closes however the program that runs it ends, by SIGKILL too, so no
-server outlives who started it.
+This is a script for a process of its own. The pipe on its standard input closes however the program that started it
+ends, even by SIGKILL, so no server outlives that program.
 """
 
 import os
@@ -13,29 +13,32 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 
 
-def kill(child: subprocess.Popen[bytes]) -> None:
-    """Kill the child, and what it started: they are a process group of their own."""
+def kill_group(child: subprocess.Popen[bytes]) -> None:
+    """Kill the child and all processes that it started, which are in its process group."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def end_with_input(child: subprocess.Popen[bytes]) -> None:
-    """Wait until nobody holds the other end of standard input, then kill the child."""
+def kill_when_input_closes(child: subprocess.Popen[bytes]) -> None:
+    """Wait until standard input closes, then kill the child and all that it started."""
     sys.stdin.read()
-    kill(child)
+    kill_group(child)
 
 
 def main(folder: str, new: str, *command: str) -> int:
-    """Run in `folder`, or with `new` in one made there. Return the command's exit status, negative for a signal."""
+    """Run a command in `folder`, or if `new` is not empty, in a temporary folder that is created there.
+
+    Returns the exit status of the command, negative for a signal.
+    """
     with TemporaryDirectory(prefix="asyncdsm-", dir=folder) if new else nullcontext(folder) as here:
         child = subprocess.Popen(command, cwd=here, stdin=subprocess.DEVNULL, process_group=0)
         for ending in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-            signal.signal(ending, lambda *_: kill(child))
-        Thread(target=end_with_input, args=(child,), daemon=True).start()
+            signal.signal(ending, lambda *_: kill_group(child))
+        Thread(target=kill_when_input_closes, args=(child,), daemon=True).start()
         try:
             return child.wait()
         finally:
-            kill(child)  # what it left behind
+            kill_group(child)  # processes that the command left running
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The queue between billing and shipping: on RabbitMQ where there is one, else a second topic on Kafka."""
+"""The queue between billing and shipping: on RabbitMQ if there is one, otherwise a second topic on Kafka."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import aio_pika
 from aiokafka import AIOKafkaProducer
 
 import asyncdsm
-from asyncdsm.cli.demo.service import INVOICES, bootstrap_servers, consumer_of, rabbitmq_url
+from asyncdsm.cli.demo.service import INVOICES, bootstrap_servers, make_consumer, rabbitmq_url
 
 PREFETCH = 100
 
 
 @asynccontextmanager
-async def outgoing() -> AsyncIterator[Callable[[bytes], Awaitable[object]]]:
-    """Yield what sends an invoice."""
+async def open_invoice_sender() -> AsyncIterator[Callable[[bytes], Awaitable[object]]]:
+    """Yield an async function that sends an invoice."""
     url = rabbitmq_url()
     if url is None:
         async with asyncdsm.wrap(AIOKafkaProducer(bootstrap_servers=bootstrap_servers())) as producer:
@@ -29,11 +29,11 @@ async def outgoing() -> AsyncIterator[Callable[[bytes], Awaitable[object]]]:
 
 
 @asynccontextmanager
-async def incoming() -> AsyncIterator[AsyncIterator[bytes]]:
-    """Yield the invoices, each done with when the next is asked for."""
+async def open_invoice_receiver() -> AsyncIterator[AsyncIterator[bytes]]:
+    """Yield an async iterator of invoices. Each one is processed before the next is requested."""
     url = rabbitmq_url()
     if url is None:
-        async with asyncdsm.wrap(consumer_of(INVOICES, group="shipping")) as consumer:
+        async with asyncdsm.wrap(make_consumer(INVOICES, group="shipping")) as consumer:
             yield (record.value or b"" async for record in consumer)
     else:
         async with asyncdsm.wrap(await aio_pika.connect(url)) as connection:

@@ -1,4 +1,4 @@
-"""Starts the broker, the agent and the services, sends orders, shows the map, and ends everything."""
+"""Starts the brokers, the agent and the services of the demo, sends orders, shows the map, and stops everything."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ from rich.live import Live
 
 from asyncdsm.agent.http.serve import RunningAgent, running_agent
 from asyncdsm.agent.queries.topology import topology
-from asyncdsm.cli.demo.broker import built_in_broker
-from asyncdsm.cli.demo.rabbitmq import NoRabbitMQError, installed_server, own_rabbitmq
-from asyncdsm.cli.demo.reachable import NoBrokerError, check_listening
+from asyncdsm.cli.demo.broker import NoBrokerError, check_listening, run_kafka
+from asyncdsm.cli.demo.rabbitmq import NoRabbitMQError, find_rabbitmq, run_rabbitmq
 from asyncdsm.cli.demo.service import INVOICES, ORDERS
 from asyncdsm.errors import AsyncDSMError
 from asyncdsm.map.strings import plain_text
@@ -40,33 +39,33 @@ MINUTES = 10
 
 
 class Brokers(NamedTuple):
-    """What the user named."""
+    """The brokers that the user named."""
 
     kafka: str | None
-    """Bootstrap servers; without, a built-in one is started."""
+    """Bootstrap servers; None to start a built-in Kafka."""
     rabbitmq: str | None
-    """A URL, or "off"; without, the server that is installed is started, if there is one."""
+    """A URL, or "off" to use Kafka instead; None to start the installed server, if there is one."""
     aws: str | None
-    """The endpoint of an AWS; without, there is no fourth service."""
+    """The endpoint of an AWS; None for no fourth service."""
 
 
 class ServiceEndedError(AsyncDSMError, RuntimeError):
-    """A service of the demo ended or did not start."""
+    """A service of the demo did not start, or ended."""
 
 
 def run_demo(brokers: Brokers, seconds: float | None, *, as_json: bool) -> int:
-    """Run until Ctrl-C, or for so many seconds; end with the table, or the map as JSON. Returns the exit code."""
+    """Run until Ctrl-C, or for this many seconds; then print the map, as a table or as JSON. Returns the exit code."""
     console = Console(stderr=as_json)
     maps: list[Topology] = []
     code = 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # however it is asked to end, it ends in order
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop everything in order, as after Ctrl-C
     try:
         if brokers.aws and find_spec("aiobotocore") is None:
             raise ServiceEndedError("--aws needs aiobotocore: pip install 'asyncdsm[aiobotocore]'")
         _check_brokers(brokers)
-        with _kafka(brokers.kafka) as kafka, _rabbitmq(brokers.rabbitmq, console) as rabbitmq:
+        with _provide_kafka(brokers.kafka) as kafka, _provide_rabbitmq(brokers.rabbitmq, console) as rabbitmq:
             where = {"ASYNCDSM_DEMO_KAFKA": kafka, "ASYNCDSM_DEMO_RABBITMQ": rabbitmq, "ASYNCDSM_DEMO_AWS": brokers.aws}
-            anyio.run(_run, {name: url for name, url in where.items() if url}, seconds, console, maps)
+            anyio.run(_run_services, {name: url for name, url in where.items() if url}, seconds, console, maps)
     except KeyboardInterrupt:
         pass
     except (ServiceEndedError, NoRabbitMQError, NoBrokerError) as error:
@@ -76,7 +75,7 @@ def run_demo(brokers: Brokers, seconds: float | None, *, as_json: bool) -> int:
         print(json.dumps(to_builtins(maps[-1]) if maps else {}, indent=2))
     elif maps and maps[-1].services:
         console.print(MapTable(maps[-1]))
-        _say_what_is_slow(console, maps[-1])
+        _print_slowest_hop(console, maps[-1])
     return code
 
 
@@ -89,14 +88,16 @@ def _check_brokers(brokers: Brokers) -> None:
         check_listening("AWS", brokers.aws, 443 if brokers.aws.startswith("https:") else 80)
 
 
-async def _run(where: Mapping[str, str], seconds: float | None, console: Console, maps: list[Topology]) -> None:
+async def _run_services(
+    where: Mapping[str, str], seconds: float | None, console: Console, maps: list[Topology]
+) -> None:
     services = (*SERVICES, "mailing") if "ASYNCDSM_DEMO_AWS" in where else SERVICES
     async with running_agent() as agent:
         try:
             async with AsyncExitStack() as running:
                 console.print(f"starting {len(services)} services …")
-                started = [await running.enter_async_context(_service(name, where, agent.url)) for name in services]
-                console.print(f"the map is at {agent.url}/ · find what is slow · Ctrl-C ends the demo", markup=False)
+                started = [await running.enter_async_context(_run_service(name, where, agent.url)) for name in services]
+                console.print(f"the map is at {agent.url}/ · find the slow step · Ctrl-C stops the demo", markup=False)
                 with anyio.move_on_after(seconds):
                     await _send_orders(started[0], agent, console)
                 await anyio.sleep(LAST_BUCKET_SECONDS)
@@ -106,22 +107,22 @@ async def _run(where: Mapping[str, str], seconds: float | None, console: Console
 
 async def _send_orders(shop_url: str, agent: RunningAgent, console: Console) -> None:
     number = 0
-    with _live(console) as live:
+    with _open_live_table(console) as live:
         async with httpx2.AsyncClient(base_url=shop_url, timeout=10, trust_env=False) as client:
             while True:
                 number += 1
                 try:
                     (await client.post(f"/orders/{number}")).raise_for_status()
                 except httpx2.HTTPError as error:
-                    raise ServiceEndedError(f"the shop took no order: {error!r}") from error
+                    raise ServiceEndedError(f"the shop did not accept an order: {error!r}") from error
                 if live is not None and number % ORDERS_PER_SECOND == 0:
                     live.update(MapTable(topology(agent.store, MINUTES)), refresh=True)
                 await anyio.sleep(1 / ORDERS_PER_SECOND)
 
 
 @asynccontextmanager
-async def _service(name: str, where: Mapping[str, str], agent_url: str) -> AsyncIterator[str]:
-    """Run one service as a process; yields what it announced. It stops when its standard input ends."""
+async def _run_service(name: str, where: Mapping[str, str], agent_url: str) -> AsyncIterator[str]:
+    """Run one service in a process of its own; yields the line that it printed. Closing its standard input stops it."""
     environment = {
         **os.environ,
         **where,
@@ -137,16 +138,16 @@ async def _service(name: str, where: Mapping[str, str], agent_url: str) -> Async
         stdout=subprocess.PIPE,
         stderr=None,
         env=environment,
-        start_new_session=True,  # Ctrl-C is for the demo, which then ends its services in order
+        start_new_session=True,  # Ctrl-C must reach only the demo, which then stops its services
     )
     try:
-        yield await _announced(name, process)
+        yield await _read_announcement(name, process)
     finally:
         with anyio.CancelScope(shield=True):
-            await _stop(process)
+            await _stop_service(process)
 
 
-async def _announced(name: str, process: Process) -> str:
+async def _read_announcement(name: str, process: Process) -> str:
     if process.stdout is None:
         raise ServiceEndedError(f"{name} has no standard output")
     text = ""
@@ -156,11 +157,15 @@ async def _announced(name: str, process: Process) -> str:
             if "\n" in text:
                 return text.splitlines()[0]
         await process.wait()
-    how = "in time" if process.returncode is None else f"and ended with exit code {process.returncode}"
+    how = (
+        f"within {START_SECONDS:g} s"
+        if process.returncode is None
+        else f"and ended with exit code {process.returncode}"
+    )
     raise ServiceEndedError(f"{name} did not start {how}")
 
 
-async def _stop(process: Process) -> None:
+async def _stop_service(process: Process) -> None:
     if process.stdin is not None:
         await process.stdin.aclose()
     with anyio.move_on_after(STOP_SECONDS) as patience:
@@ -171,27 +176,27 @@ async def _stop(process: Process) -> None:
 
 
 @contextmanager
-def _kafka(bootstrap: str | None) -> Iterator[str]:
+def _provide_kafka(bootstrap: str | None) -> Iterator[str]:
     if bootstrap:
         yield bootstrap
     else:
-        with built_in_broker((ORDERS, INVOICES)) as address:
+        with run_kafka((ORDERS, INVOICES)) as address:
             yield address
 
 
 @contextmanager
-def _rabbitmq(url: str | None, console: Console) -> Iterator[str | None]:
-    server = installed_server() if url is None else None
+def _provide_rabbitmq(url: str | None, console: Console) -> Iterator[str | None]:
+    server = find_rabbitmq() if url is None else None
     if server is not None:
-        console.print("starting the RabbitMQ that is installed …")
-        with own_rabbitmq(server) as own:
+        console.print("starting the installed RabbitMQ …")
+        with run_rabbitmq(server) as own:
             yield own
     else:
         yield None if url == "off" else url
 
 
 @contextmanager
-def _live(console: Console) -> Iterator[Live | None]:
+def _open_live_table(console: Console) -> Iterator[Live | None]:
     if not console.is_terminal:
         yield None
         return
@@ -199,7 +204,7 @@ def _live(console: Console) -> Iterator[Live | None]:
         yield live
 
 
-def _say_what_is_slow(console: Console, topology: Topology) -> None:
+def _print_slowest_hop(console: Console, topology: Topology) -> None:
     measured = [edge for edge in topology.edges if edge.edge_latency.p50 is not None]
     if measured:
         slowest = max(measured, key=lambda edge: edge.edge_latency.p50 or 0.0)

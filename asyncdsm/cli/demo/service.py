@@ -1,4 +1,4 @@
-"""What the services share: how they are told where things are, and when to stop."""
+"""What the services share: the addresses of the brokers, consumers, and when to stop."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ ORDERS, INVOICES = "orders", "invoices"
 
 
 def bootstrap_servers() -> str:
-    """Return where Kafka is."""
+    """Return the address of Kafka."""
     return os.environ["ASYNCDSM_DEMO_KAFKA"]
 
 
 def rabbitmq_url() -> str | None:
-    """Return where RabbitMQ is, None without one."""
+    """Return the URL of RabbitMQ, None if there is none."""
     return os.environ.get("ASYNCDSM_DEMO_RABBITMQ")
 
 
 def aws_url() -> str | None:
-    """Return where AWS, or what stands in for it, is; None without one."""
+    """Return the endpoint of AWS or an emulator, None if there is none."""
     return os.environ.get("ASYNCDSM_DEMO_AWS")
 
 
-def consumer_of(topic: str, group: str) -> AIOKafkaConsumer:
-    """Return a consumer that looks for new messages often: the built-in broker does not wake one that waits."""
+def make_consumer(topic: str, group: str) -> AIOKafkaConsumer:
+    """Return a consumer that polls often, because the built-in broker does not wake consumers that wait."""
     return AIOKafkaConsumer(
         topic,
         bootstrap_servers=bootstrap_servers(),
@@ -46,37 +46,37 @@ def consumer_of(topic: str, group: str) -> AIOKafkaConsumer:
 
 
 def announce(line: str) -> None:
-    """Tell the demo that this service is ready, and what it must know to use it."""
+    """Print a line to tell the demo that this service is ready. The shop prints its URL."""
     print(line, flush=True)
 
 
-async def until_parent_leaves() -> None:
-    """Wait until standard input ends: the demo closed it, or is gone, killed or not. Nobody writes there."""
+async def wait_for_parent_exit() -> None:
+    """Wait until standard input closes: the demo closed it, or has ended. Nothing is ever written to it."""
     await anyio.wait_readable(sys.stdin)
 
 
 def run_service(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Do the work, measured, until the demo leaves."""
+    """Run a service under a DataStreams until the demo ends."""
 
     async def main() -> None:
         async with asyncdsm.DataStreams(), anyio.create_task_group() as tasks:
             tasks.start_soon(work)
-            await until_parent_leaves()
+            await wait_for_parent_exit()
             tasks.cancel_scope.cancel()
 
-    run_quietly(main)
+    run_main(main)
 
 
-def run_quietly(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a service; what fails because the demo, and its broker with it, is gone is nobody's concern."""
+def run_main(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a service. Errors are ignored if the demo has ended, because its broker has ended too."""
     for client in ("aiokafka", "aio_pika", "aiormq"):
         logging.getLogger(client).setLevel(logging.CRITICAL)
     try:
         anyio.run(main)
     except Exception as error:
         if not select([sys.stdin], [], [], 1)[0]:
-            sys.exit(f"asyncdsm demo: {Path(sys.argv[0]).stem}: {_innermost(error)!r}")
+            sys.exit(f"asyncdsm demo: {Path(sys.argv[0]).stem}: {_first_error(error)!r}")
 
 
-def _innermost(error: BaseException) -> BaseException:
-    return _innermost(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+def _first_error(error: BaseException) -> BaseException:
+    return _first_error(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

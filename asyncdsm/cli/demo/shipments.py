@@ -1,4 +1,4 @@
-"""From shipping to mailing, where there is an AWS: a topic of SNS that a queue of SQS has subscribed to."""
+"""The queue between shipping and mailing, if there is an AWS: a topic of SNS with a subscribed queue of SQS."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ MOST_MESSAGES = 10
 
 
 @asynccontextmanager
-async def outgoing() -> AsyncIterator[Callable[[bytes], Awaitable[object]]]:
-    """Yield what publishes a shipment: nothing, without an AWS."""
+async def open_shipment_sender() -> AsyncIterator[Callable[[bytes], Awaitable[object]]]:
+    """Yield an async function that publishes a shipment. Without an AWS, it does nothing."""
     if aws_url() is None:
-        yield _nowhere
+        yield _ignore_shipment
     else:
-        async with _client("sns") as sns:
+        async with _open_client("sns") as sns:
             topic = (await sns.create_topic(Name=SHIPMENTS))["TopicArn"]
             yield lambda shipment: sns.publish(TopicArn=topic, Message=shipment.decode())
 
 
 @asynccontextmanager
-async def incoming() -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-    """Yield the mails to write, each done with when the next is asked for."""
-    async with _client("sns") as sns, _client("sqs") as sqs:
+async def open_shipment_receiver() -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """Yield an async iterator of mails to write. Each one is processed before the next is requested."""
+    async with _open_client("sns") as sns, _open_client("sqs") as sqs:
         queue = (await sqs.create_queue(QueueName=MAILS))["QueueUrl"]
         answer = await sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
         await _subscribe(sns, queue, answer["Attributes"]["QueueArn"], sqs)
-        yield _received(sqs, queue)
+        yield _receive_messages(sqs, queue)
 
 
 async def _subscribe(sns: Any, queue: str, arn: str, sqs: Any) -> None:
-    """Subscribe the queue, and let the topic write to it, which an AWS that is real asks for."""
+    """Subscribe the queue to the topic, and permit the topic to write to it, which a real AWS requires."""
     topic = (await sns.create_topic(Name=SHIPMENTS))["TopicArn"]
     allowed = {
         "Effect": "Allow",
@@ -52,7 +52,7 @@ async def _subscribe(sns: Any, queue: str, arn: str, sqs: Any) -> None:
     await sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
 
-async def _received(sqs: Any, queue: str) -> AsyncIterator[dict[str, Any]]:
+async def _receive_messages(sqs: Any, queue: str) -> AsyncIterator[dict[str, Any]]:
     while True:
         answer = await sqs.receive_message(
             QueueUrl=queue, MaxNumberOfMessages=MOST_MESSAGES, WaitTimeSeconds=WAIT_SECONDS
@@ -62,15 +62,15 @@ async def _received(sqs: Any, queue: str) -> AsyncIterator[dict[str, Any]]:
             await sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
 
 
-def _client(service: str) -> Any:
-    from aiobotocore.session import get_session  # noqa: PLC0415  (an extra of its own)
+def _open_client(service: str) -> Any:
+    from aiobotocore.session import get_session  # noqa: PLC0415  (another extra, which may not be installed)
 
     region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
-    own = {"aws_access_key_id": "demo", "aws_secret_access_key": "demo"}  # a local AWS takes any
+    own = {"aws_access_key_id": "demo", "aws_secret_access_key": "demo"}  # an emulator accepts any key
     keys = {} if "AWS_ACCESS_KEY_ID" in os.environ else own
     session = asyncdsm.wrap(get_session())
     return session.create_client(service, endpoint_url=aws_url(), region_name=region, **keys)
 
 
-async def _nowhere(_: bytes) -> None:
+async def _ignore_shipment(_: bytes) -> None:
     return None

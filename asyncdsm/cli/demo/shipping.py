@@ -1,4 +1,4 @@
-"""The shipping: packs one invoice after the other, and says so where somebody listens."""
+"""The service shipping: packs one order after another, and announces each shipment if there is an AWS."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ PACKING_SECONDS = 0.002
 
 
 async def work() -> None:
-    """Pack what comes."""
-    async with shipments.outgoing() as ship, invoices.incoming() as received:
+    """Pack what was billed."""
+    async with shipments.open_shipment_sender() as ship, invoices.open_invoice_receiver() as received:
         announce("ready")
         async for invoice in received:
             await anyio.sleep(PACKING_SECONDS)

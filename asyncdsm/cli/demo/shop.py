@@ -1,4 +1,4 @@
-"""The shop: a FastAPI service that produces an order for each request."""
+"""The service shop: a FastAPI app that produces an order for each request."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from aiokafka import AIOKafkaProducer
 from fastapi import FastAPI, Request
 
 import asyncdsm
-from asyncdsm.cli.demo.service import ORDERS, announce, bootstrap_servers, run_quietly, until_parent_leaves
+from asyncdsm.cli.demo.service import ORDERS, announce, bootstrap_servers, run_main, wait_for_parent_exit
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, AIOKafkaProducer]]:
-    """Measure, and keep a producer, for as long as the app lives."""
+    """Run a DataStreams and a producer as long as the app runs."""
     producer = asyncdsm.wrap(AIOKafkaProducer(bootstrap_servers=bootstrap_servers()))
     async with asyncdsm.DataStreams(), producer:
         yield {"producer": producer}
@@ -30,7 +30,7 @@ app: FastAPI = FastAPI(lifespan=lifespan)
 
 @app.post("/orders/{number}", status_code=202)
 async def order(number: int, request: Request) -> dict[str, int]:
-    """Take an order."""
+    """Accept an order."""
     await request.state.producer.send_and_wait(ORDERS, json.dumps({"order": number}).encode())
     return {"order": number}
 
@@ -42,24 +42,24 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(server: _Server, listener: socket.socket) -> None:
-    with suppress(SystemExit):  # how uvicorn ends where an app does not start
+    with suppress(SystemExit):  # uvicorn exits so if the app does not start
         await server.serve(sockets=[listener])
 
 
 async def main() -> None:
-    """Serve on a free port until the demo leaves."""
+    """Serve on a free port until the demo ends."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = _Server(uvicorn.Config(app, log_level="warning", access_log=False))
     serving = asyncio.create_task(_serve(server, listener))
     while not server.started:
         if serving.done():
-            sys.exit("asyncdsm demo: shop: the app did not start; uvicorn says why above")
+            sys.exit("asyncdsm demo: shop: the app did not start; see the message of uvicorn above")
         await asyncio.sleep(0.05)
     announce(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    await until_parent_leaves()
+    await wait_for_parent_exit()
     server.should_exit = True
     await serving
 
 
 if __name__ == "__main__":
-    run_quietly(main)
+    run_main(main)
