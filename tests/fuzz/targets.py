@@ -16,7 +16,7 @@ from asyncdsm_aiokafka.client import Client
 from asyncdsm_aiokafka.consume import consumed
 from asyncdsm_asgi import requests
 from asyncdsm_botocore import received, slots
-from asyncdsm_faststream.received import read as read_faststream
+from asyncdsm_faststream.consume import read_message
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
@@ -65,7 +65,7 @@ def kafka(data: bytes) -> None:
         assert result is not None
         _is_whole(Pathway(*result))
         assert len(captured.checkpoints) == 1
-    found = read_faststream(record, None)
+    found = read_message(record, None)
     assert found is not None
     _is_arrival(Arrival(found.header, found.size, found.broker_ns))
 

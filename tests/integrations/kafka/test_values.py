@@ -22,7 +22,7 @@ from aiokafka.structs import RecordMetadata
 from asyncdsm_aiokafka.consume import consumed, consumed_batches
 from asyncdsm_confluent import reports
 from asyncdsm_confluent.consume import consumed as consumed_by_confluent
-from asyncdsm_faststream import received
+from asyncdsm_faststream.consume import consume_message, pathway_of_message
 
 import asyncdsm
 from asyncdsm import DataStreams, Settings
@@ -149,8 +149,8 @@ def test_faststream_receives_what_any_client_hands_over(odd: Any, captured_strea
     messages = [record(**{field: odd}) for field in FIELDS if field != "topic"]
     messages += [Message(**{method: odd}) for method in METHODS if method != "topic"]
     for message in messages:
-        assert received.take(message, None, None) is not None
-        assert received.pathway_of(message) is not None
+        assert consume_message(message, None, None) is not None
+        assert pathway_of_message(message) is not None
     assert len(captured_streams.checkpoints) == len(messages)
 
 
