@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from asyncdsm.core.values import check_name, check_offset, check_partition, check_tags
     from asyncdsm.errors import MalformedValueError
     from asyncdsm.integration.base import Integration
-    from asyncdsm.integration.batch import ConsumedList, current_task, follow_batch, follow_batches
+    from asyncdsm.integration.batch import current_task, follow_batch, follow_batches
+    from asyncdsm.integration.consumed_list import ConsumedList
     from asyncdsm.integration.hooks import (
         Hook,
         Hooks,
@@ -156,11 +157,11 @@ _HOMES = {
     "errors": ("MalformedValueError",),
     "integration.base": ("Integration",),
     "integration.batch": (
-        "ConsumedList",
         "current_task",
         "follow_batch",
         "follow_batches",
     ),
+    "integration.consumed_list": ("ConsumedList",),
     "integration.hooks": (
         "Hook",
         "Hooks",

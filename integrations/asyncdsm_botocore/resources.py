@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.integration.batch import ConsumedList
+from asyncdsm.integration.consumed_list import ConsumedList
 from asyncdsm.integration.hooks import Hooks, after
 from asyncdsm_botocore.received import recall
 

@@ -10,7 +10,7 @@ from asyncdsm._internal.log import warn_once
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.pathway import Context
-from asyncdsm.integration.batch import ConsumedList
+from asyncdsm.integration.consumed_list import ConsumedList
 
 if TYPE_CHECKING:
     from asyncdsm.core.edge import Edge
