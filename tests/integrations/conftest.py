@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
 from uuid import uuid4
 
 import aio_pika
@@ -12,17 +11,9 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 
 import asyncdsm
 from asyncdsm.core import current
-from asyncdsm.errors import UnknownClientError
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.kombu import clients as kombu_clients
-
-
-@pytest.fixture(scope="session", autouse=True)
-def loaded_integrations() -> None:
-    """Find and import the integrations, which blocks, before an event loop runs."""
-    with suppress(UnknownClientError):
-        asyncdsm.wrap(object())
 
 
 @pytest.fixture(scope="session")
