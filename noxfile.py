@@ -31,9 +31,12 @@ RUN_AGAIN = 5
 OLDEST = PROJECT["tool"]["asyncdsm"]["oldest"]
 """By client: its oldest release, and the tests that speak for it."""
 IN_GROUPS = [
-    "aiokafka/test_aiokafka",
     "aiokafka/test_attribution",
+    "aiokafka/test_consume",
     "aiokafka/test_harmless",
+    "aiokafka/test_offsets",
+    "aiokafka/test_produce",
+    "aiokafka/test_wrapping",
     "faststream/test_attribution",
     "faststream/test_consume",
     "faststream/test_harmless",

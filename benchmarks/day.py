@@ -17,8 +17,9 @@ from time import perf_counter, time
 import httpx2
 import numpy as np
 
-from asyncdsm.agent.intake.payload import BucketReport, PointReport, Report
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, encode_key
+from asyncdsm.agent.store.reports import BucketReport, PointReport, Report
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.histogram import MULTIPLIER, OFFSET
 from benchmarks.contest import Benchmark, Claim, Contestant
@@ -86,7 +87,7 @@ def _fill(path: Path) -> None:
         *range(now - 300, now, 10),
     ]
     clock = [0.0]
-    store = Store(path, now=lambda: clock[0])
+    store = Store(path, decode=read_report, now=lambda: clock[0])
     for start, end in zip(ends, [*ends[1:], now], strict=True):
         clock[0] = float(end)
         for service in range(SERVICES):
@@ -105,9 +106,11 @@ def _report(chance: np.random.Generator, service: int, start: int, messages: int
         for sketch, values in ((EDGE, latency), (PATHWAY, 3 * latency), (SIZE, chance.integers(200, 2_000, messages))):
             bins, counts = np.unique(np.floor(np.log(values) * MULTIPLIER + OFFSET), return_counts=True)
             parts.append(Histograms(bins.astype(np.int64) + encode_key(edge, sketch, 0), counts.astype(np.float64)))
-    cells = Histograms(np.concatenate([part.keys for part in parts]), np.concatenate([part.counts for part in parts]))
+    histograms = Histograms(
+        np.concatenate([part.keys for part in parts]), np.concatenate([part.counts for part in parts])
+    )
     buckets = [BucketReport(start * 10**9, 10**10, points, [])]
-    return Report(f"service-{service}", "bench", "python", "", buckets, cells)
+    return Report(f"service-{service}", "bench", "python", "", buckets, histograms)
 
 
 BENCHMARK = Benchmark(

@@ -57,7 +57,7 @@ class Hooks:
         elif own is not None:
             setattr(owner, name, MethodType(_mark_hook(original, hook(_call_own_attribute(own))), owner))
         elif not _is_covered(kind, name):
-            hooked = hook(_look_up_in_class(kind, name)) if hot else _hook_for_object(kind, name, hook)
+            hooked = hook(look_up_in_class(kind, name)) if hot else _hook_for_object(kind, name, hook)
             setattr(owner, name, MethodType(_mark_hook(original, hooked), owner))
 
     def _put_on_class(self, owner: type, name: str, own: Any, original: Function, hook: Hook) -> None:
@@ -179,14 +179,14 @@ def _hook_for_object(kind: Any, name: str, hook: Hook) -> Function:
     Somebody may patch the class after the object was wrapped, and remove the patch later.
     """
     at_wrap, class_attribute = getattr(kind, name), attrgetter(name)
-    hooked, patched = hook(original_of(at_wrap)), hook(_look_up_in_class(kind, name))
+    hooked, patched = hook(original_of(at_wrap)), hook(look_up_in_class(kind, name))
 
     def call(*args: Any, **kwargs: Any) -> Any:
         found = class_attribute(kind)
         if found is at_wrap:  # 0.1 µs
             return hooked(*args, **kwargs)
         if _is_covered(kind, name):  # a wrapper around a hook of the class: that hook counts
-            return _class_method(args[0], name)(*args[1:], **kwargs)
+            return _class_method(args[0], kind, name)(*args[1:], **kwargs)
         return patched(*args, **kwargs)
 
     return _mark_async_like(hooked, call)
@@ -201,7 +201,7 @@ def _call_own_attribute(own: Any) -> Function:
     return _mark_async_like(own, call)
 
 
-def _look_up_in_class(kind: Any, name: str) -> Function:
+def look_up_in_class(kind: Any, name: str) -> Function:
     """Return a function that looks up a class's method at each call, and skips a hook of asyncdsm."""
     at_wrap, class_attribute = getattr(kind, name), attrgetter(name)
     original = original_of(at_wrap)
@@ -210,14 +210,14 @@ def _look_up_in_class(kind: Any, name: str) -> Function:
         found = class_attribute(kind)
         if found is at_wrap or original_of(found) is original:
             return original(*args, **kwargs)
-        return _class_method(args[0], name)(*args[1:], **kwargs)
+        return _class_method(args[0], kind, name)(*args[1:], **kwargs)
 
     return _mark_async_like(original, call)
 
 
-def _class_method(owner: Any, name: str) -> Any:
-    """Return what `owner.name` would be if neither the object nor asyncdsm had replaced it."""
-    found = original_of(next(vars(base)[name] for base in type(owner).__mro__ if name in vars(base)))
+def _class_method(owner: Any, kind: Any, name: str) -> Any:
+    """Return what `owner.name` would be if it were found in the class `kind`, and asyncdsm had not replaced it."""
+    found = original_of(next(vars(base)[name] for base in kind.__mro__ if name in vars(base)))
     bind = getattr(type(found), "__get__", None)  # a mock has none, and takes no object
     return found if bind is None else bind(found, owner, type(owner))
 

@@ -14,7 +14,6 @@ from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.pathway import Pathway
 from asyncdsm.errors import UnknownClientError
 from asyncdsm.integration.base import Integration
-from asyncdsm.integration.formats import lambda_events
 
 ENTRY_POINTS = "asyncdsm.integrations"
 
@@ -102,6 +101,8 @@ def pathway_of(message: Any) -> Pathway | None:
             return None
         if context is not None:
             return Pathway(*context)
+    from asyncdsm.integration.formats import lambda_events  # noqa: PLC0415  (msgspec and datetime: not without need)
+
     try:
         context = lambda_events.pathway_of(message)
     except Exception as error:  # such as a proxy whose target is gone

@@ -1,211 +1,204 @@
-"""Messages received: by a callback, by an iterator, by `get`.
+"""Messages consumed by a callback, by an iterator, or by `get`.
 
-Counted when the user's code gets the message, in the task that gets it: what an iterator has fetched ahead may go back.
-Replies to one caller, and queues that live only as long as their process, are left out (`formats.amqp`).
+A message counts when the user's code gets it, in the task that gets it: what an iterator has fetched ahead may go back
+to the broker. Replies to one caller, and queues that live only as long as their process, are left out (`formats.amqp`).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from inspect import isawaitable
 from typing import Any
 
-from aio_pika import IncomingMessage, tools
+from aio_pika import Message, tools
 from aio_pika.abc import AbstractQueueIterator
 from aio_pika.exceptions import QueueEmpty
 
-from asyncdsm.core import checkpoint, current
-from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.pathway import Context
-from asyncdsm.integration.formats.amqp import (
-    body_bytes,
-    bytes_of,
-    context_in,
-    in_edge,
-    is_internal_queue,
-    is_reply_queue,
-    plain,
-    published_ns,
+from asyncdsm.integration import (
+    Context,
+    guarded,
+    is_consume_suppressed,
+    lookup_pathway,
+    mark_async,
+    report_hook_error,
+    set_current,
+    store_pathway,
 )
-from asyncdsm.integration.hooks import mark_async
-from asyncdsm_aio_pika import depth
-from asyncdsm_aio_pika.memory import recall, remember
+from asyncdsm.integration.formats.amqp import (
+    PATHWAY_SLOT,
+    RABBITMQ,
+    in_edges,
+    is_left_out,
+    record_consume,
+    to_wire_name,
+)
+from asyncdsm_aio_pika.queue_depth import note_depth
 
-_FOLLOWED = "__asyncdsm_followed__"
-_WAITS_APART = sys.version_info < (3, 12)
-"""`wait_for` awaits in a task of its own: what is cleared there, the caller does not see."""
+FOLLOWED = "_asyncdsm_follows"
+"""The attribute of the classes whose objects are followed one by one."""
+_CALLBACK_OF = "__asyncdsm_followed__"  # the attribute of a wrapped callback that holds the name of its queue
+_WAITS_APART = sys.version_info < (3, 12)  # `wait_for` awaits in another task: its caller would not see what is cleared
 
-_decided: ContextVar[Any] = ContextVar("asyncdsm_callback_decided", default=None)
-"""The queue, below the first of our hooks around its `consume`: only that one sees the callback as it was given."""
+_slot: Any = vars(Message).get(PATHWAY_SLOT)
+_is_instrumented = False
+# The queue whose `consume` is running, below the first hook around it: only that one sees the callback as it was given.
+_consuming: ContextVar[Any] = ContextVar("asyncdsm_consuming_queue", default=None)
 
 
-def consume(original: Callable[..., Any]) -> Callable[..., Any]:
+def set_instrumented(is_instrumented: bool) -> None:
+    """Say whether the hooks are on aio-pika's classes. A callback that was given meanwhile may live longer."""
+    global _is_instrumented  # noqa: PLW0603
+    _is_instrumented = is_instrumented
+
+
+def hook_consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Queue.consume` and `RobustQueue.consume`."""
 
     async def consume(self: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
-        before = _decided.get()
-        if before is self:
+        if _consuming.get() is self:
             return await original(self, callback, *args, **kwargs)
-        _decided.set(self)
-        try:
-            return await original(self, _following(callback, self), *args, **kwargs)
-        finally:
-            _decided.set(before)  # not by a token: a coroutine may be closed in another context
+        with _leave_callbacks_alone(self):
+            return await original(self, _wrap_callback(callback, self) or callback, *args, **kwargs)
 
     return mark_async(consume)
 
 
-def fetch_ahead(original: Callable[..., Any]) -> Callable[..., Any]:
+def hook_iterator_consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `QueueIterator.consume`, whose callback only fetches ahead."""
 
     async def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before = _decided.get()
-        _decided.set(self._amqp_queue)
-        try:
+        with _leave_callbacks_alone(self._amqp_queue):
             return await original(self, *args, **kwargs)
-        finally:
-            _decided.set(before)
 
     return mark_async(consume)
 
 
-def next_message(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `QueueIterator.__anext__`."""
+@contextmanager
+def _leave_callbacks_alone(queue: Any) -> Iterator[None]:
+    """Let hooks below leave the callback of this queue as it is."""
+    before = _consuming.get()
+    _consuming.set(queue)
+    try:
+        yield
+    finally:
+        _consuming.set(before)  # not by a token, since a coroutine may be closed in another context
 
-    async def received(self: Any, args: Any, kwargs: Any) -> Any:
-        _done_with_the_last(self._amqp_queue)
+
+def hook_next(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `QueueIterator.__anext__`. **Hot**."""
+
+    async def receive(self: Any, args: Any, kwargs: Any) -> Any:
+        _clear_current(self._amqp_queue)
         message = await original(self, *args, **kwargs)
-        arrived(self._amqp_queue, message)
+        record_delivery(self._amqp_queue, message)
         return message
 
     def __anext__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
         if _WAITS_APART:
-            _done_with_the_last(self._amqp_queue)
-        return received(self, args, kwargs)
+            _clear_current(self._amqp_queue)
+        return receive(self, args, kwargs)
 
     return mark_async(__anext__)
 
 
-def get(original: Callable[..., Any]) -> Callable[..., Any]:
+def hook_get(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Queue.get`."""
 
-    async def received(self: Any, args: Any, kwargs: Any) -> Any:
-        _done_with_the_last(self)
+    async def receive(self: Any, args: Any, kwargs: Any) -> Any:
+        _clear_current(self)
         try:
             message = await original(self, *args, **kwargs)
         except QueueEmpty:
-            depth.note(self, 0)
+            note_depth(self, 0)
             raise
-        if message is None:
-            depth.note(self, 0)
-        else:
-            arrived(self, message)
-            depth.note(self, getattr(message, "message_count", None))
+        if message is not None:
+            record_delivery(self, message)
+        note_depth(self, 0 if message is None else getattr(message, "message_count", None))
         return message
 
     def get(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _WAITS_APART:
-            _done_with_the_last(self)
-        return received(self, args, kwargs)
+            _clear_current(self)
+        return receive(self, args, kwargs)
 
     return mark_async(get)
 
 
-def _done_with_the_last(queue: Any) -> None:
-    """Who asks for the next message is done with the last one: in the task that asks, which may be one of its own.
+def _clear_current(queue: Any) -> None:
+    """Let no pathway be current: whoever asks for the next message has finished the last one.
 
-    Not who waits for the reply to what that message made it ask.
+    A queue that is left out changes nothing: whoever waits for a reply continues the message that made it ask.
     """
-    if not _is_left_out(queue):
-        current.set_current(None)
+    try:
+        if not _is_left_out(queue):
+            set_current(None)
+    except Exception as error:
+        set_current(None)
+        report_hook_error(error)
+
+
+def record_delivery(queue: Any, message: Any) -> None:
+    """Record the consume checkpoint of a message, unless a hook below has, and make its pathway current. **Hot**."""
+    try:
+        if _is_left_out(queue):
+            if message.exchange != "":  # not a reply, so it has nothing to do with what was current before
+                set_current(None)
+        elif find_pathway(message) is None:
+            edge = in_edges[to_wire_name(queue.name), RABBITMQ]
+            pathway = record_consume(edge, message.headers, message.body, message.timestamp)
+            if pathway is not None:
+                _keep_pathway(message, pathway)
+    except Exception as error:
+        set_current(None)
+        report_hook_error(error)
 
 
 def _is_left_out(queue: Any) -> bool:
-    try:
-        name = plain(queue.name)
-        return is_internal_queue(name) or is_reply_queue(name, is_exclusive=getattr(queue, "exclusive", None))
-    except Exception as error:
-        report_hook_error(error)
-        return False
+    return is_left_out(to_wire_name(queue.name), getattr(queue, "exclusive", None))
 
 
-def arrived(queue: Any, message: Any) -> None:
-    """Record the consume checkpoint of one delivery, unless a hook further in has, and make its pathway current."""
-    try:
-        if _is_left_out(queue):
-            if message.exchange != "":  # no reply: what was current before has nothing to do with it
-                current.set_current(None)
-        elif recall(message) is None:
-            _consumed(plain(queue.name), message)
-    except Exception as error:
-        current.set_current(None)
-        report_hook_error(error)
+def find_pathway(message: Any) -> Context | None:
+    """Return the pathway of a message that was counted, None for any other."""
+    if _slot is None:
+        return lookup_pathway(message, _place_of(message))
+    pathway: Context | None = getattr(message, PATHWAY_SLOT, None)
+    return pathway
 
 
-def _consumed(queue: str, message: Any) -> None:
-    headers = message.headers or {}
-    header = context_in(headers)
-    size = body_bytes(message.body)
-    size = None if size is None else size + bytes_of(headers)
-    pathway = checkpoint.consume(
-        in_edge(queue), header, size, published_ns(message.timestamp) if header is None else None
-    )
-    if pathway is not None:
-        remember(message, pathway)
+def _keep_pathway(message: Any, pathway: Context) -> None:
+    """Keep the pathway where a program does not see it: in a slot that aio-pika does not use, if the class has it."""
+    if _slot is None:
+        store_pathway(message, _place_of(message), pathway)
+    else:
+        _slot.__set__(message, pathway)  # a message that needs no acknowledgement is locked, but for this
 
 
-def pathway_of(message: Any) -> Context | None:
-    """Return the pathway of a consumed message; None for anything else.
+def _place_of(message: Any) -> tuple[Any, ...]:
+    return message.consumer_tag, message.delivery_tag, message.message_id
 
-    A message that was consumed before its queue was wrapped does not say from which queue: its pathway goes on as it
-    came, without this hop.
-    """
-    if not isinstance(message, IncomingMessage):
+
+@guarded
+def _wrap_callback(callback: Any, queue: Any) -> Any | None:
+    """Return the function to call in place of a callback, None for a callback that stays as it is."""
+    is_iterators = isinstance(getattr(callback, "__self__", None), AbstractQueueIterator)
+    if is_iterators or getattr(callback, _CALLBACK_OF, None) == queue.name or is_consume_suppressed():
         return None
-    pathway = recall(message)
-    if pathway is not None:
-        return pathway
-    return checkpoint.incoming_pathway(context_in(message.headers or {}), published_ns(message.timestamp))
-
-
-class Switch:
-    """Whether the hooks on aio-pika's classes are in force: callbacks that were given meanwhile live longer."""
-
-    is_on: bool = False
-
-
-instrumented: Switch = Switch()
-
-
-def _following(callback: Any, queue: Any) -> Any:
-    """Return what to call instead of the user's callback; an iterator's, and one of ours, stay what they are."""
-    try:
-        return _around(callback, queue)
-    except Exception as error:
-        report_hook_error(error)
-        return callback
-
-
-def _around(callback: Any, queue: Any) -> Any:
-    if isinstance(getattr(callback, "__self__", None), AbstractQueueIterator):
-        return callback
-    if getattr(callback, _FOLLOWED, None) == queue.name or current.is_consume_suppressed():
-        return callback
-    call, is_wrapped = _awaitable(callback), hasattr(queue, "_asyncdsm_follows")
+    call, is_wrapped = _make_awaitable(callback), hasattr(queue, FOLLOWED)
 
     async def deliver(message: Any) -> Any:
-        current.set_current(None)  # its task was made where its channel was opened
-        if is_wrapped or instrumented.is_on:
-            arrived(queue, message)
+        set_current(None)  # its task has the pathway of whoever opened the channel
+        if is_wrapped or _is_instrumented:
+            record_delivery(queue, message)
         return await call(message)
 
-    setattr(deliver, _FOLLOWED, queue.name)
+    setattr(deliver, _CALLBACK_OF, queue.name)
     return deliver
 
 
-def _awaitable(callback: Any) -> Any:
+def _make_awaitable(callback: Any) -> Any:
     if hasattr(tools, "ensure_awaitable"):  # since aio-pika 9.1: it warns of functions that are not coroutines
         return tools.ensure_awaitable(callback)
 

@@ -129,5 +129,5 @@ def find_record_pathway(message: Any) -> Context | None:
     """Return the pathway of a consumed record (`find_pathway`); None for anything else."""
     if not isinstance(message, ConsumerRecord):
         return None
-    time = read_time(message.timestamp)
-    return find_pathway(message, message.topic, message.partition, message.offset, message.headers, time)
+    place = message.topic, message.partition, message.offset
+    return find_pathway(message, place, message.headers, read_time(message.timestamp))

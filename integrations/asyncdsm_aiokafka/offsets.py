@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka.errors import UnknownError, UnsupportedForMessageFormatError, UnsupportedVersionError
 
 from asyncdsm.integration import after, after_await, before, guarded
-from asyncdsm.integration.formats.kafka import Commit, read_offset
+from asyncdsm.integration.formats.kafka import Place, read_offset
 from asyncdsm_aiokafka.client import Client, client_of
 
 HEADER_REJECTIONS: tuple[type[Exception], ...] = (
@@ -49,7 +49,7 @@ def observe_commit(_result: Any, coordinator: Any, _assignment: Any, offsets: An
     client_of(coordinator._client.cluster).record_commits(coordinator.group_id, read_commits(offsets))
 
 
-def read_commits(offsets: Mapping[Any, Any]) -> Iterator[Commit]:
+def read_commits(offsets: Mapping[Any, Any]) -> Iterator[Place]:
     """Return what is committed; an offset may be a number, or a tuple that begins with one."""
     for tp, offset in offsets.items():
         yield tp.topic, tp.partition, offset[0] if isinstance(offset, tuple) and offset else offset

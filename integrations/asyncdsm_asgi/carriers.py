@@ -50,21 +50,21 @@ class _PubSub(msgspec.Struct):
 def _read_sns(body: bytes) -> list[PushedMessage]:
     """Read a notification of SNS."""
     notification = msgspec.json.decode(body, type=dict[str, Any])
-    header, _, broker_ns = aws.notified(notification)
+    header, _, broker_ns = aws.read_sns_notification(notification)
     return [make_message("sns", notification.get("TopicArn"), header, broker_ns)]
 
 
 def _read_pubsub(body: bytes) -> list[PushedMessage]:
     """Read a Pub/Sub message that is wrapped, as Eventarc pushes it too."""
     push = msgspec.json.decode(body, type=_PubSub)
-    header, published = push.message.attributes.get(HEADER), aws.time_ns_of(push.message.time)
+    header, published = push.message.attributes.get(HEADER), aws.parse_time_ns(push.message.time)
     return [make_message("google-pubsub", push.subscription, header, published)]
 
 
 def _read_eventbridge(body: bytes) -> list[PushedMessage]:
     """Read an event of EventBridge in its original form."""
     event = msgspec.json.decode(body, type=dict[str, Any])
-    header, _, broker_ns = aws.happened(event)
+    header, _, broker_ns = aws.read_eventbridge_event(event)
     return [make_message("eventbridge", event.get("detail-type"), header, broker_ns)]
 
 
@@ -93,7 +93,7 @@ def read_cloud_event(attributes: Mapping[str, Any]) -> PushedMessage:
     """Return the message of a CloudEvent, from its attributes. Its `type` becomes the topic."""
     header = next((attributes[name] for name in _EXTENSIONS if name in attributes), None)
     time = _string_or_none(attributes.get("time"))
-    return make_message("cloudevents", attributes.get("type"), _string_or_none(header), aws.time_ns_of(time or ""))
+    return make_message("cloudevents", attributes.get("type"), _string_or_none(header), aws.parse_time_ns(time or ""))
 
 
 def make_message(

@@ -1,106 +1,78 @@
 """botocore, boto3, aiobotocore: `asyncdsm.wrap(session)`, `asyncdsm.wrap(client)`, `asyncdsm.instrument("botocore")`.
 
-All three make their calls through botocore's events, and so does all of this: `sqs`, `sns`, `kinesis` and
-`eventbridge` are handlers of the events of those operations that carry messages. `attributes` and `slots` put a
-context where it stands on its way out, `limits` says whether there is room, `departing` counts what has left.
-`received` records what comes back, `hiding` takes out what only asyncdsm asked for, and `resources` follows the lists
-that boto3's resources make of it.
+All three make their calls through botocore's events, so asyncdsm registers handlers of events. `client` registers
+them; `sqs`, `sns`, `kinesis` and `eventbridge` have the handlers of those operations that carry messages. `produce`
+counts what a call sends, `consume` records what it receives, `attributes` adds and hides the message attribute that
+holds a context, `kinesis_reader` measures how far behind a reader is. `receive_calls` hooks the coroutines of
+aiobotocore, `resources` the lists that boto3's resources make of a response.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import botocore
 from botocore.client import BaseClient
-from botocore.session import Session
 
 from asyncdsm._internal.mocks import is_mock
-from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.integration.base import check_version
-from asyncdsm.integration.hooks import Hooks
-from asyncdsm_botocore import asking, events, resources
-from asyncdsm_botocore.received import pathway_of
+from asyncdsm.integration import Context, Integration, after
+from asyncdsm_botocore import receive_calls, resources
+from asyncdsm_botocore.client import (
+    client_in,
+    instrumented,
+    register_handlers,
+    register_switched_handlers,
+    service_of,
+    session_in,
+)
+from asyncdsm_botocore.consume import find_message_pathway
 
-__all__ = ["VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]
-
-VERSIONS = ("1.29", "1.43")
-WRAPS = "a client, a session or a resource of boto3"
-
-_hooks = Hooks()
-
-
-def wrap(client: Any) -> Any | None:
-    """Put the handlers on a client, a resource of boto3 or a session, whose later clients then have them.
-
-    None for anything else.
-    """
-    is_resource = resources.is_resource(client)
-    session, inner = _session_in(client), _client_in(client)
-    if inner is not None:
-        _wrap_client(inner)
-    elif session is not None:
-        _wrap_session(session)
-    elif not is_resource:
-        return None
-    if is_resource and not is_mock(client):
-        resources.follow_resource(client)
-    check_version("botocore", botocore.__version__, VERSIONS)
-    return client
+__all__ = ["Botocore", "integration"]
 
 
-def instrument() -> None:
-    """Put the handlers on every client that is made from now on, in whichever session."""
-    check_version("botocore", botocore.__version__, VERSIONS)
-    # Not by an event: a session that is there already has none that would reach us.
-    _hooks.put(BaseClient, "__init__", _init)
-    resources.instrument(_hooks)
-    events.instrumented.is_on = True
+class Botocore(Integration):
+    """Follows clients, sessions and their later clients, and resources."""
+
+    package, versions = "botocore", ("1.29", "1.43")
+    wraps = "a client, a session or a resource of boto3"
+
+    def is_client(self, client: object) -> bool:
+        """Say whether an object is a client or a session of botocore or aiobotocore, or has one, as boto3's have."""
+        return client_in(client) is not None or session_in(client) is not None or resources.is_resource(client)
+
+    def follow(self, client: Any) -> Any:
+        """Register the handlers on one client; on a session for the clients that it makes from now on."""
+        inner, session = client_in(client), session_in(client)
+        if inner is not None and not is_mock(inner):
+            service = service_of(inner)
+            register_handlers(inner.meta.events, service)
+            receive_calls.hook_client(self.hooks, inner, service, lambda: True)
+        elif session is not None and not is_mock(session):
+            register_handlers(session.get_component("event_emitter"), None)
+        if resources.is_resource(client):
+            resources.follow_resource(self.hooks, client)
+        return client
+
+    def hook_classes(self) -> None:
+        """Register the handlers on every client that is made from now on, in any session."""
+        # A session that exists already has no event that would reach us.
+        self.hooks.put(BaseClient, "__init__", after(self._follow_new_client))
+        resources.hook_factories(self.hooks)
+        instrumented.is_on = True
+
+    def unhook_classes(self) -> None:
+        """Turn off the handlers of clients that were not wrapped."""
+        instrumented.is_on = False
+
+    def pathway_of(self, message: Any) -> Context | None:
+        """Return the pathway of a message of SQS or a record of Kinesis; None for anything else."""
+        return find_message_pathway(message)
+
+    def _follow_new_client(self, _result: None, client: Any, *_args: Any, **_more: Any) -> None:
+        service = service_of(client)
+        register_switched_handlers(client.meta.events, service)
+        receive_calls.hook_client(self.hooks, client, service, lambda: instrumented.is_on)
+        if instrumented.is_on:  # boto3 may have been imported since; a resource's client is made before its class
+            resources.hook_factories(self.hooks)
 
 
-def uninstrument() -> None:
-    """Take the handlers off again; clients and sessions that were wrapped one by one stay so."""
-    _hooks.remove()
-    events.instrumented.is_on = False
-
-
-def _wrap_client(client: Any) -> None:
-    if not is_mock(client):
-        events.follow(client.meta.events, _service(client))
-        asking.on_client(client, _service(client), lambda: True)
-
-
-def _wrap_session(session: Any) -> None:
-    if not is_mock(session):
-        events.follow(session.get_component("event_emitter"), None)
-
-
-def _client_in(client: Any) -> Any | None:
-    """Return a client itself, or that of a resource of boto3."""
-    inner = client if isinstance(client, BaseClient) else getattr(getattr(client, "meta", None), "client", None)
-    return inner if isinstance(inner, BaseClient) else None
-
-
-def _session_in(client: Any) -> Any | None:
-    """Return a session of botocore or aiobotocore itself, or the one inside of boto3's or aioboto3's."""
-    session = getattr(client, "_session", client)
-    return session if isinstance(session, Session) else None
-
-
-def _service(client: Any) -> str:
-    return str(client.meta.service_model.service_id.hyphenize())
-
-
-def _init(original: Callable[..., None]) -> Callable[..., None]:
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        original(self, *args, **kwargs)
-        try:
-            events.follow_while_instrumented(self.meta.events, _service(self))
-            asking.on_client(self, _service(self), lambda: events.instrumented.is_on)
-            if events.instrumented.is_on:  # boto3 makes a resource's client before its class
-                resources.instrument(_hooks)
-        except Exception as error:
-            report_hook_error(error)
-
-    return __init__
+integration = Botocore()

@@ -1,74 +1,128 @@
-"""Messages of SQS and SNS: a context is one of their attributes."""
+"""The attribute `_datadog` of messages of SQS and SNS: added when they are sent, hidden when they are received.
+
+To ask for the attribute is the only way to receive a context. A program that has not asked for it would see it all the
+same, and after raw delivery by SNS it has bytes, which cannot be written as JSON. So it is removed from such responses.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from asyncdsm.core import checkpoint
-from asyncdsm.core.edge import Edge
+from asyncdsm.integration import Edge, begin_produce
 from asyncdsm.integration.formats import aws
-from asyncdsm.integration.formats.aws import KEY
-from asyncdsm.integration.formats.json_context import decoded
-from asyncdsm_botocore import slots
-from asyncdsm_botocore.departing import NO_ROOM, Addressed, Leaving, Message, address_each, without_context
-from asyncdsm_botocore.limits import MESSAGE, MOST_ATTRIBUTES, Room
+from asyncdsm.integration.formats.json_context import KEY, WIRE_BYTES, make_carrier_slot, parse_json
+from asyncdsm_botocore.produce import (
+    MESSAGE_LIMITS,
+    NO_ROOM,
+    Message,
+    PendingMessage,
+    PreparedMessage,
+    Room,
+    begin_without_context,
+    prepare_each,
+)
+
+_MOST_ATTRIBUTES = 10
+_DIGEST = "MD5OfMessageAttributes"
 
 
-class Kind(NamedTuple):
-    """How a service has its messages."""
+class MessageShape(NamedTuple):
+    """How a service names the parts of a message."""
 
     body: str
     data_type: Literal["String", "Binary"]
-    """Of our attribute: SNS filter policies break on a String of JSON (protocol §3)."""
-
-    @property
-    def is_text(self) -> bool:
-        """Whether our attribute's value is text."""
-        return self.data_type == "String"
+    """The type of the attribute `_datadog`: filter policies of SNS fail on a String of JSON (protocol §3)."""
 
 
-def address(message: Message, kind: Kind, edge: Edge) -> Addressed:
-    """Return a message that goes alone, with its context where that may be; the caller's stays as it is."""
-    return _addressed(message, kind, edge, Room(_counted(message, kind), MESSAGE))
+def prepare_message(message: Message, shape: MessageShape, edge: Edge) -> PreparedMessage:
+    """Return a single message, with a context in a copy of it if there is room for one."""
+    return _prepare(message, shape, edge, Room(_message_size(message, shape), MESSAGE_LIMITS))
 
 
-def address_all(entries: Sequence[Message], kind: Kind, edge: Edge) -> tuple[list[Message], list[Leaving | None]]:
-    """Return the entries of a batch, likewise."""
-    room = Room(sum(_counted(entry, kind) for entry in entries), MESSAGE)
-    return address_each(entries, lambda _, entry: _addressed(entry, kind, edge, room))
+def prepare_entries(
+    entries: Sequence[Message], shape: MessageShape, edge: Edge
+) -> tuple[list[Message], list[PendingMessage | None]]:
+    """Return the entries of a batch, each as `prepare_message` does, and their checkpoints."""
+    room = Room(sum(_message_size(entry, shape) for entry in entries), MESSAGE_LIMITS)
+    return prepare_each(entries, lambda _, entry: _prepare(entry, shape, edge, room))
 
 
-def _addressed(message: Message, kind: Kind, edge: Edge, room: Room) -> Addressed:
+def _prepare(message: Message, shape: MessageShape, edge: Edge, room: Room) -> PreparedMessage:
     if not _is_message(message):
         return message, None
     key, attributes = message.get("Id"), message.get("MessageAttributes", {})
     others = {name: value for name, value in attributes.items() if name != KEY}
-    slot = slots.in_carrier(decoded(aws.attribute_value(attributes.get(KEY))))
-    needed = len(KEY) + len(kind.data_type) + slot.size + slots.WIRE_BYTES
-    has_room = room.holds(needed) and Room(_counted(message, kind), MESSAGE).holds(needed)
-    body_size = aws.byte_count(message.get(kind.body))
-    if len(others) >= MOST_ATTRIBUTES or not has_room:
-        return message, without_context(key, edge, body_size + aws.attributes_size(attributes), NO_ROOM)
-    pending = checkpoint.begin_produce(edge, body_size + aws.attributes_size(others) + slot.size, len(KEY))
+    slot = make_carrier_slot(parse_json(aws.attribute_value(attributes.get(KEY))))
+    needed = len(KEY) + len(shape.data_type) + slot.size + WIRE_BYTES
+    has_room = room.fits(needed) and Room(_message_size(message, shape), MESSAGE_LIMITS).fits(needed)
+    body_size = aws.byte_count(message.get(shape.body))
+    if len(others) >= _MOST_ATTRIBUTES or not has_room:
+        return message, begin_without_context(key, edge, body_size + aws.attributes_size(attributes), NO_ROOM)
+    pending = begin_produce(edge, body_size + aws.attributes_size(others) + slot.size, len(KEY))
     if pending is None:
         return message, None
     room.take(needed)
-    value = slot.filled(pending[0])
-    attribute = {"DataType": kind.data_type, f"{kind.data_type}Value": value.decode() if kind.is_text else value}
-    return {**message, "MessageAttributes": {**others, KEY: attribute}}, Leaving(key, pending, has_context=True)
+    value = slot.fill(pending[0])
+    attribute = {
+        "DataType": shape.data_type,
+        f"{shape.data_type}Value": value.decode() if shape.data_type == "String" else value,
+    }
+    return {**message, "MessageAttributes": {**others, KEY: attribute}}, PendingMessage(key, pending, has_context=True)
 
 
-def _counted(message: Message, kind: Kind) -> int:
-    """Return a message's size as AWS counts it: the types of its attributes too."""
+def _message_size(message: Message, shape: MessageShape) -> int:
+    """Return the size of a message as AWS counts it, which includes the types of its attributes."""
     if not _is_message(message):
         return 0
     attributes = message.get("MessageAttributes", {})
     types = sum(aws.byte_count(each.get("DataType")) for each in attributes.values() if isinstance(each, dict))
-    texts = aws.byte_count(message.get(kind.body)) + aws.byte_count(message.get("Subject"))
-    return texts + aws.attributes_size(attributes) + types
+    strings = aws.byte_count(message.get(shape.body)) + aws.byte_count(message.get("Subject"))
+    return strings + aws.attributes_size(attributes) + types
 
 
 def _is_message(message: Any) -> bool:
-    """Say whether a message has its shape: if not, botocore is about to say so."""
+    """Say whether an object has the shape of a message. If not, botocore will raise an error."""
     return isinstance(message, dict) and isinstance(message.get("MessageAttributes", {}), dict)
+
+
+def hide_contexts(messages: Any) -> None:
+    """Remove the attribute from all messages of a response."""
+    if isinstance(messages, list):
+        for message in list.copy(messages):
+            hide_context(message)
+
+
+def hide_context(message: Any) -> None:
+    """Remove the attribute from a message, and make the digest of its attributes right again."""
+    attributes = message.get("MessageAttributes") if isinstance(message, dict) else None
+    if not isinstance(attributes, dict) or KEY not in attributes:
+        return
+    others = {name: value for name, value in attributes.items() if name != KEY}
+    if not others:
+        message.pop("MessageAttributes")
+        message.pop(_DIGEST, None)
+        return
+    if _DIGEST in message and message[_DIGEST] == _digest(attributes):
+        message[_DIGEST] = _digest(others)
+    message["MessageAttributes"] = others
+
+
+def _digest(attributes: Mapping[str, Any]) -> str | None:
+    """Return the MD5 of attributes as SQS documents it; None if an attribute has an unknown shape."""
+    try:
+        content = b"".join(_digest_parts(attributes))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _digest_parts(attributes: Mapping[str, Any]) -> Iterator[bytes]:
+    for name in sorted(attributes):
+        attribute = attributes[name]
+        is_binary = attribute["DataType"].startswith("Binary")
+        value = attribute["BinaryValue"] if is_binary else attribute["StringValue"].encode()
+        for string in (name.encode(), attribute["DataType"].encode()):
+            yield len(string).to_bytes(4, "big") + string
+        yield (b"\x02" if is_binary else b"\x01") + len(value).to_bytes(4, "big") + value

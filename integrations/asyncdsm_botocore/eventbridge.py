@@ -1,73 +1,64 @@
-"""EventBridge: PutEvents. A context stands inside of the event's detail, where that is a JSON object."""
+"""EventBridge: PutEvents. A context is inside the event's detail, if that is a JSON object."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asyncdsm.core import checkpoint
-from asyncdsm.core.edge import Edge
+from asyncdsm.integration import Edge, guarded
 from asyncdsm.integration.formats import aws
-from asyncdsm_botocore import slots
-from asyncdsm_botocore.departing import (
-    NO_OBJECT,
-    NO_ROOM,
-    OURS,
-    Addressed,
-    Leaving,
+from asyncdsm_botocore.produce import (
+    MESSAGE_LIMITS,
+    STATE_KEY,
     Message,
-    address_each,
-    counting,
-    failed_places,
-    harmless,
-    is_followed,
-    without_context,
+    PreparedMessage,
+    Room,
+    begin_json_message,
+    count_accepted,
+    encode_or_empty,
+    failed_positions,
+    is_call_measured,
+    prepare_each,
 )
-from asyncdsm_botocore.limits import MESSAGE, Room
 
 
-def handlers() -> Mapping[str, Callable[..., None]]:
-    """Return the handlers, by their events."""
+def make_eventbridge_handlers() -> Mapping[str, Callable[..., None]]:
+    """Return the handlers, by the names of their events."""
     return {
         "before-parameter-build.eventbridge.PutEvents": _put_events,
-        "after-call.eventbridge.PutEvents": counting(failed_places("Entries")),
+        "after-call.eventbridge.PutEvents": count_accepted(failed_positions("Entries")),
     }
 
 
-@harmless
+@guarded
 def _put_events(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     entries = params.get("Entries")
-    if isinstance(entries, list | tuple) and is_followed(context):
-        room = Room(sum(map(_size, entries)), MESSAGE)
-        params["Entries"], context[OURS] = address_each(entries, lambda place, entry: _addressed(place, entry, room))
+    if isinstance(entries, list | tuple) and is_call_measured(context):
+        room = Room(sum(map(_entry_size, entries)), MESSAGE_LIMITS)
+        params["Entries"], context[STATE_KEY] = prepare_each(
+            entries, lambda position, entry: _prepare_entry(position, entry, room)
+        )
 
 
-def _addressed(place: int, entry: Message, room: Room) -> Addressed:
+def _prepare_entry(position: int, entry: Message, room: Room) -> PreparedMessage:
     if not isinstance(entry, dict):
         return entry, None
-    edge, detail, size = _edge(entry), entry.get("Detail"), _size(entry)
-    slot = slots.in_object(slots.encoded(detail)) if isinstance(detail, str) else None
-    if slot is None or slot.is_base64:
-        return entry, without_context(place, edge, size, NO_OBJECT)
-    needed = slot.size + slots.WIRE_BYTES - aws.byte_count(detail)
-    if not room.holds(needed):
-        return entry, without_context(place, edge, size, NO_ROOM)
-    pending = checkpoint.begin_produce(edge, size - aws.byte_count(detail) + slot.size, 0)
-    if pending is None:
-        return entry, None
-    room.take(needed)
-    return {**entry, "Detail": slot.filled(pending[0]).decode()}, Leaving(place, pending, has_context=True)
+    data, detail = None, entry.get("Detail")
+    if isinstance(detail, str) and detail.lstrip().startswith("{"):  # not an object in base64
+        data = encode_or_empty(detail)
+    changed, pending = begin_json_message(position, _event_edge(entry), data, _entry_size(entry), room)
+    return (entry if changed is None else {**entry, "Detail": changed.decode()}), pending
 
 
-def _edge(entry: Message) -> Edge:
+def _event_edge(entry: Message) -> Edge:
     bus, kind = entry.get("EventBusName") or "default", entry.get("DetailType") or ""
-    return aws.edge("out", "eventbridge", str(kind), f"exchange:{bus}")
+    return aws.edges["out", "eventbridge", str(kind), f"exchange:{bus}"]
 
 
-def _size(entry: Any) -> int:
-    """Return an entry's size as AWS counts it, but for its time."""
+def _entry_size(entry: Any) -> int:
+    """Return the size of an entry as AWS counts it, without its time."""
     if not isinstance(entry, dict):
         return 0
     resources = entry.get("Resources")
-    texts = [entry.get("Source"), entry.get("DetailType"), entry.get("Detail")]
-    return sum(map(aws.byte_count, [*texts, *resources] if isinstance(resources, list | tuple) else texts))
+    strings = [entry.get("Source"), entry.get("DetailType"), entry.get("Detail")]
+    return sum(map(aws.byte_count, [*strings, *resources] if isinstance(resources, list | tuple) else strings))

@@ -1,101 +1,89 @@
-"""Kinesis: PutRecord, PutRecords, and what a consumer reads. A context stands inside of data that is a JSON object."""
+"""Kinesis: PutRecord, PutRecords, GetRecords. A context is inside the record's data, if that is a JSON object."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asyncdsm.core import checkpoint
-from asyncdsm.core.edge import Edge
+from asyncdsm.integration import Edge, guarded
 from asyncdsm.integration.formats import aws
-from asyncdsm_botocore import asking, slots
-from asyncdsm_botocore.departing import (
-    NO_OBJECT,
-    NO_ROOM,
-    OURS,
-    Addressed,
-    Leaving,
+from asyncdsm_botocore import receive_calls
+from asyncdsm_botocore.kinesis_reader import KinesisReader
+from asyncdsm_botocore.produce import (
+    RECORD_LIMITS,
+    REQUEST_LIMITS,
+    STATE_KEY,
     Message,
-    address_each,
-    counting,
-    failed_places,
-    harmless,
-    is_followed,
-    none_failed,
-    without_context,
+    PreparedMessage,
+    Room,
+    begin_json_message,
+    count_accepted,
+    encode_or_empty,
+    failed_positions,
+    is_call_measured,
+    no_failures,
+    prepare_each,
 )
-from asyncdsm_botocore.limits import RECORD, RECORDS, Room
-from asyncdsm_botocore.shards import Reader
 
 
-def handlers() -> Mapping[str, Callable[..., None]]:
-    """Return the handlers, by their events."""
-    reader = Reader()
+def make_kinesis_handlers() -> Mapping[str, Callable[..., None]]:
+    """Return the handlers for one client or session, by the names of their events."""
+    reader = KinesisReader()
     return {
-        "creating-client-class.kinesis": asking.on_class,
+        "creating-client-class.kinesis": receive_calls.hook_new_class,
         "before-parameter-build.kinesis.PutRecord": _put_record,
-        "after-call.kinesis.PutRecord": counting(none_failed),
+        "after-call.kinesis.PutRecord": count_accepted(no_failures),
         "before-parameter-build.kinesis.PutRecords": _put_records,
-        "after-call.kinesis.PutRecords": counting(failed_places("Records")),
-        "before-parameter-build.kinesis.GetShardIterator": reader.ask_iterator,
-        "after-call.kinesis.GetShardIterator": reader.given_iterator,
-        "before-parameter-build.kinesis.GetRecords": reader.ask,
-        "after-call.kinesis.GetRecords": reader.received,
+        "after-call.kinesis.PutRecords": count_accepted(failed_positions("Records")),
+        "before-parameter-build.kinesis.GetShardIterator": reader.before_get_iterator,
+        "after-call.kinesis.GetShardIterator": reader.after_get_iterator,
+        "before-parameter-build.kinesis.GetRecords": reader.before_get_records,
+        "after-call.kinesis.GetRecords": reader.after_get_records,
     }
 
 
-@harmless
+@guarded
 def _put_record(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    edge = _edge(params)
-    if edge is not None and is_followed(context):
-        record, leaving = _addressed(0, params, edge, Room(_size(params), RECORDS))
+    edge = _stream_edge(params)
+    if edge is not None and is_call_measured(context):
+        record, pending = _prepare_record(0, params, edge, Room(_record_size(params), REQUEST_LIMITS))
         params.update(record)
-        context[OURS] = [leaving]
+        context[STATE_KEY] = [pending]
 
 
-@harmless
+@guarded
 def _put_records(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    edge, records = _edge(params), params.get("Records")
-    if edge is not None and isinstance(records, list | tuple) and is_followed(context):
-        room = Room(sum(map(_size, records)), RECORDS)
-        params["Records"], context[OURS] = address_each(
-            records, lambda place, record: _addressed(place, record, edge, room)
+    edge, records = _stream_edge(params), params.get("Records")
+    if edge is not None and isinstance(records, list | tuple) and is_call_measured(context):
+        room = Room(sum(map(_record_size, records)), REQUEST_LIMITS)
+        params["Records"], context[STATE_KEY] = prepare_each(
+            records, lambda position, record: _prepare_record(position, record, edge, room)
         )
 
 
-def _addressed(place: int, record: Message, edge: Edge, room: Room) -> Addressed:
+def _prepare_record(position: int, record: Message, edge: Edge, room: Room) -> PreparedMessage:
     if not isinstance(record, dict):
         return record, None
-    data, key_size = _data(record), aws.byte_count(record.get("PartitionKey"))
-    if data is None:
-        return record, without_context(place, edge, None, NO_OBJECT)
-    slot = slots.in_object(data)
-    if slot is None:
-        return record, without_context(place, edge, len(data) + key_size, NO_OBJECT)
-    needed = slot.size + slots.WIRE_BYTES - len(data)
-    if not (room.holds(needed) and Room(len(data) + key_size, RECORD).holds(needed)):
-        return record, without_context(place, edge, len(data) + key_size, NO_ROOM)
-    pending = checkpoint.begin_produce(edge, slot.size + key_size, 0)
-    if pending is None:
-        return record, None
-    room.take(needed)
-    return {**record, "Data": slot.filled(pending[0])}, Leaving(place, pending, has_context=True)
+    data = _data_of(record)
+    size = None if data is None else len(data) + aws.byte_count(record.get("PartitionKey"))
+    changed, pending = begin_json_message(position, edge, data, size, room, Room(size or 0, RECORD_LIMITS))
+    return (record if changed is None else {**record, "Data": changed}), pending
 
 
-def _edge(params: dict[str, Any]) -> Edge | None:
+def _stream_edge(params: dict[str, Any]) -> Edge | None:
     stream = params.get("StreamARN") or params.get("StreamName")
-    return aws.edge("out", "kinesis", stream) if isinstance(stream, str) else None
+    return aws.edges["out", "kinesis", stream] if isinstance(stream, str) else None
 
 
-def _data(record: Any) -> bytes | None:
-    """Return a record's data; None for what is still to be read, which stays unread."""
+def _data_of(record: Message) -> bytes | None:
+    """Return a record's data; None for a file or another stream, which must not be read here."""
     data = record.get("Data")
     if isinstance(data, str):
-        return slots.encoded(data)
+        return encode_or_empty(data)
     return bytes(data) if isinstance(data, bytes | bytearray) else None
 
 
-def _size(record: Any) -> int:
+def _record_size(record: Any) -> int:
     if not isinstance(record, dict):
         return 0
     return aws.byte_count(record.get("Data")) + aws.byte_count(record.get("PartitionKey"))

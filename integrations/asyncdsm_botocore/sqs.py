@@ -5,88 +5,89 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from asyncdsm.core import checkpoint, current
+from asyncdsm.integration import ensure_recorder, guarded, is_consume_suppressed, set_current
 from asyncdsm.integration.formats import aws
-from asyncdsm_botocore import asking, attributes
-from asyncdsm_botocore.departing import OURS, counting, failed_ids, harmless, is_followed, none_failed
-from asyncdsm_botocore.hiding import hide_contexts
-from asyncdsm_botocore.received import follow_answer, is_from_service, read_queued
+from asyncdsm.integration.formats.json_context import KEY
+from asyncdsm_botocore import attributes, receive_calls
+from asyncdsm_botocore.consume import follow_response, is_from_service, read_message
+from asyncdsm_botocore.produce import STATE_KEY, count_accepted, failed_ids, is_call_measured, no_failures
 
-_SENT = attributes.Kind("MessageBody", "String")
+_SHAPE = attributes.MessageShape("MessageBody", "String")
 _MOST_NAMES = 10
 
 
-class _Asked(NamedTuple):
-    """What a call to ReceiveMessage was for."""
+class _ReceiveCall(NamedTuple):
+    """What is known of a call to ReceiveMessage."""
 
     queue: str
-    is_for_us: bool
-    """Whether the program did not ask for our attribute, so that it must not see it."""
+    hides_context: bool
+    """Whether the program did not ask for the attribute with the context, and so must not see it."""
 
 
-def handlers() -> Mapping[str, Callable[..., None]]:
-    """Return the handlers, by their events."""
+def make_sqs_handlers() -> Mapping[str, Callable[..., None]]:
+    """Return the handlers, by the names of their events."""
     return {
-        "creating-client-class.sqs": asking.on_class,
+        "creating-client-class.sqs": receive_calls.hook_new_class,
         "before-parameter-build.sqs.SendMessage": _send_message,
-        "after-call.sqs.SendMessage": counting(none_failed),
+        "after-call.sqs.SendMessage": count_accepted(no_failures),
         "before-parameter-build.sqs.SendMessageBatch": _send_batch,
-        "after-call.sqs.SendMessageBatch": counting(failed_ids),
-        "before-parameter-build.sqs.ReceiveMessage": _ask,
-        "after-call.sqs.ReceiveMessage": _received,
+        "after-call.sqs.SendMessageBatch": count_accepted(failed_ids),
+        "before-parameter-build.sqs.ReceiveMessage": _before_receive,
+        "after-call.sqs.ReceiveMessage": _after_receive,
     }
 
 
-@harmless
+@guarded
 def _send_message(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    queue = _queue(params)
-    if queue and is_followed(context):
-        message, leaving = attributes.address(params, _SENT, aws.edge("out", "sqs", queue))
+    queue = _queue_of(params)
+    if queue and is_call_measured(context):
+        message, pending = attributes.prepare_message(params, _SHAPE, aws.edges["out", "sqs", queue])
         params.update(message)
-        context[OURS] = [leaving]
+        context[STATE_KEY] = [pending]
 
 
-@harmless
+@guarded
 def _send_batch(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    queue, entries = _queue(params), params.get("Entries")
-    if queue and isinstance(entries, list | tuple) and is_followed(context):
-        params["Entries"], context[OURS] = attributes.address_all(entries, _SENT, aws.edge("out", "sqs", queue))
+    queue, entries = _queue_of(params), params.get("Entries")
+    if queue and isinstance(entries, list | tuple) and is_call_measured(context):
+        edge = aws.edges["out", "sqs", queue]
+        params["Entries"], context[STATE_KEY] = attributes.prepare_entries(entries, _SHAPE, edge)
 
 
-@harmless
-def _ask(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    queue = _queue(params)
-    if not queue or not is_followed(context) or current.is_consume_suppressed():
+@guarded
+def _before_receive(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    queue = _queue_of(params)
+    if not queue or not is_call_measured(context) or is_consume_suppressed():
         return
-    current.set_current(None)  # who asks for the next messages is done with the last ones
+    set_current(None)  # a program that asks for more messages has finished the previous ones
     names = params.get("MessageAttributeNames", [])
-    asks = isinstance(names, list | tuple) and len(names) < _MOST_NAMES and not _asks(names)
-    if asks:
-        params["MessageAttributeNames"] = [*names, aws.KEY]
-    context[OURS] = _Asked(queue, asks)
+    is_added = isinstance(names, list | tuple) and len(names) < _MOST_NAMES and not _is_asked_for(names)
+    if is_added:
+        params["MessageAttributeNames"] = [*names, KEY]
+    context[STATE_KEY] = _ReceiveCall(queue, hides_context=is_added)
 
 
-def _asks(names: Sequence[Any]) -> bool:
-    """Say whether our attribute is among those asked for: by its name, by `All`, or by the beginning of a name."""
+def _is_asked_for(names: Sequence[Any]) -> bool:
+    """Say whether the names include the attribute with the context: by its name, by `All`, or by a prefix."""
     return any(
-        name in (aws.KEY, "All") or (isinstance(name, str) and name.endswith(".*") and aws.KEY.startswith(name[:-2]))
+        name in (KEY, "All") or (isinstance(name, str) and name.endswith(".*") and KEY.startswith(name[:-2]))
         for name in names
     )
 
 
-@harmless
-def _received(parsed: dict[str, Any], http_response: Any, context: dict[str, Any], **_: Any) -> None:
-    asked: _Asked | None = context.pop(OURS, None)
-    if asked is None:
+@guarded
+def _after_receive(parsed: dict[str, Any], http_response: Any, context: dict[str, Any], **_: Any) -> None:
+    call: _ReceiveCall | None = context.pop(STATE_KEY, None)
+    if call is None:
         return
     try:
-        if checkpoint.ensure_recorder() is not None:
-            follow_answer(parsed, "Messages", http_response, read_queued, aws.edge("in", "sqs", asked.queue))
+        if ensure_recorder() is not None:
+            follow_response(parsed, "Messages", http_response, read_message, aws.edges["in", "sqs", call.queue])
     finally:
-        if asked.is_for_us and is_from_service(http_response):
-            hide_contexts(parsed.get("Messages"))
+        if call.hides_context and is_from_service(http_response):
+            attributes.hide_contexts(parsed.get("Messages"))
 
 
-def _queue(params: dict[str, Any]) -> str | None:
+def _queue_of(params: dict[str, Any]) -> str | None:
     url = params.get("QueueUrl")
     return aws.queue_name(url) if isinstance(url, str) else None

@@ -1,56 +1,53 @@
-"""Celery, which stands on Kombu: `asyncdsm.wrap` for an app, or `asyncdsm.instrument("celery")`.
+"""Celery, which uses Kombu: `asyncdsm.wrap` for an app, or `asyncdsm.instrument("celery")`.
 
-Kombu's hooks count what is published and consumed; `tasks` makes the pathway current where a task runs. Translation
-only.
+The hooks on Kombu count what is published and consumed. `tasks` makes the pathway current where a task runs.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# Celery first, which imports Kombu: `asyncdsm run` instruments that as soon as it is there, not in the middle of ours.
+# Celery first. It imports Kombu, which `asyncdsm run` instruments as soon as it is there: not in the middle of ours.
 import celery
-from celery import Celery
 
 # isort: split
 import asyncdsm_kombu
 
-from asyncdsm.integration.base import check_version
-from asyncdsm.integration.hooks import Hooks
+from asyncdsm.integration import Context, Integration
 from asyncdsm_celery import tasks
-from asyncdsm_celery.tasks import pathway_of
 
-__all__ = ["VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]
-
-VERSIONS = ("5.2", "5.7")
-WRAPS = "an app"
-
-_hooks = Hooks()
+__all__ = ["Celery", "integration"]
 
 
-def wrap(client: Any) -> Any | None:
-    """Follow the messages and tasks of one app; None for anything else.
+class Celery(Integration):
+    """Follows an app's messages and tasks, or those of every app and of everything else that uses Kombu."""
 
-    The connections that it makes from here on are followed.
-    """
-    if not issubclass(type(client), Celery):
-        return client if isinstance(client, Celery) else None  # a mock of one stays as it is
-    check_version("celery", celery.__version__, VERSIONS)
-    asyncdsm_kombu.put_hooks()
-    tasks.listen()
-    tasks.follow(client, _hooks)
-    return client
+    package, versions = "celery", ("5.2", "5.7")
+    wraps = "an app"
+
+    def is_client(self, client: object) -> bool:
+        return isinstance(client, celery.Celery)
+
+    def follow(self, client: Any) -> Any:
+        """Follow the tasks of one app, and the connections that it makes from now on."""
+        if issubclass(type(client), celery.Celery):  # an object that only claims to be one stays as it is
+            asyncdsm_kombu.integration.put_hooks()
+            tasks.connect_signals()
+            tasks.follow_app(client, self.hooks)
+        return client
+
+    def hook_classes(self) -> None:
+        asyncdsm_kombu.integration.instrument()
+        tasks.connect_signals()
+
+    def unhook_classes(self) -> None:
+        """Follow only what was wrapped."""
+        asyncdsm_kombu.integration.uninstrument()
+        if not tasks.is_any_app_wrapped():
+            tasks.disconnect_signals()
+
+    def pathway_of(self, message: Any) -> Context | None:
+        return tasks.read_request_pathway(message)
 
 
-def instrument() -> None:
-    """Follow the messages of every app and of all else that uses Kombu, and the tasks."""
-    check_version("celery", celery.__version__, VERSIONS)
-    asyncdsm_kombu.instrument()
-    tasks.listen()
-
-
-def uninstrument() -> None:
-    """Follow only what was wrapped."""
-    asyncdsm_kombu.uninstrument()
-    if not tasks.followed_one_by_one():
-        tasks.listen_no_more()
+integration = Celery()

@@ -1,8 +1,8 @@
-"""Where a task runs: in the process that consumed it or in a child, in a thread or a greenlet, at once or later.
+"""The pathway of a task, wherever it runs: in the process that consumed it or a child, a thread or a greenlet.
 
-The consuming process counts the message, and puts the pathway behind that checkpoint into the task's request, which
-goes wherever the task runs. There it is made current for the task, and for what Celery publishes on its behalf.
-By Celery's signals alone: nothing of its worker is imported before there is one.
+The consuming process counts the message, and puts the pathway after that checkpoint into the task's request, which
+goes wherever the task runs. There it is current for the task, and for what Celery publishes on the task's behalf.
+All of it is done by Celery's signals, so nothing of its worker is imported before there is one.
 """
 
 from __future__ import annotations
@@ -10,108 +10,110 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakSet
 
-from asyncdsm_kombu.consume import recall
-from asyncdsm_kombu.followed import follow as follow_connection
-from asyncdsm_kombu.followed import follows_all
+from asyncdsm_kombu.consume import find_pathway
+from asyncdsm_kombu.tracking import follow_connection, follows_all
 from celery import signals
-from celery.app.task import Context
+from celery.app.task import Context as Request
 
-from asyncdsm.core import checkpoint, current
-from asyncdsm.core import pathway as pathways
-from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.pathway import HEADER, Pathway
-from asyncdsm.integration.hooks import Hooks, after
-from asyncdsm.integration.lifetime import close_before_exit
+from asyncdsm.integration import (
+    HEADER,
+    Context,
+    Hooks,
+    Pathway,
+    after,
+    close_before_exit,
+    guarded,
+    incoming_pathway,
+    report_hook_error,
+    set_current,
+)
 
 _wrapped: WeakSet[Any] = WeakSet()
 
 
-def listen() -> None:
-    """Have Celery tell us of tasks, and of processes that end; once, however often it is called.
+def connect_signals() -> None:
+    """Receive Celery's signals about tasks and ending processes; calling it again changes nothing.
 
-    A task's `request.headers` are the message's headers, but for names that its class has: so it gets ours, and a task
-    without headers of the user's own sees None there as ever.
+    The `headers` of a task's request are the message's headers without those that the request's class has as
+    attributes. The class gets one for the context, so that a task without headers of its own still sees None.
     """
     for signal, receiver in _RECEIVERS:
         signal.connect(receiver, weak=False, dispatch_uid=__name__)
-    if not hasattr(Context, HEADER):
-        setattr(Context, HEADER, None)
+    if not hasattr(Request, HEADER):
+        setattr(Request, HEADER, None)
 
 
-def listen_no_more() -> None:
-    """Undo it."""
+def disconnect_signals() -> None:
+    """Undo `connect_signals`."""
     for signal, _ in _RECEIVERS:
         signal.disconnect(dispatch_uid=__name__)
-    if HEADER in vars(Context):
-        delattr(Context, HEADER)
+    if HEADER in vars(Request):
+        delattr(Request, HEADER)
 
 
-def follow(app: Any, hooks: Hooks) -> None:
-    """Follow the tasks of one app, and the connections that it makes from here on."""
+def follow_app(app: Any, hooks: Hooks) -> None:
+    """Follow the tasks of one app, and the connections that it makes from now on."""
     _wrapped.add(app)
-    hooks.put(app, "_connection", _connection)
+    hooks.put(app, "_connection", hook_connection)
 
 
-def followed_one_by_one() -> bool:
-    """Say whether an app lives that was wrapped."""
+def is_any_app_wrapped() -> bool:
+    """Say whether an app is alive that was wrapped."""
     return bool(_wrapped)
 
 
-def pathway_of(request: Any) -> pathways.Context | None:
+def read_request_pathway(request: Any) -> Context | None:
     """Return the pathway of `task.request`, of a task that a worker has; None for anything else."""
-    header = request.get(HEADER) if type(request).__module__ == "celery.app.task" and hasattr(request, "get") else None
-    return None if header is None else checkpoint.incoming_pathway(header)
+    is_request = type(request).__module__ == "celery.app.task" and hasattr(request, "get")
+    header = request.get(HEADER) if is_request else None
+    return None if header is None else incoming_pathway(header)
 
 
 @after
-def _connection(made: Any, *_args: Any, **_more: Any) -> None:
+def hook_connection(made: Any, *_args: Any, **_more: Any) -> None:
     """Observe the `_connection` of an app, which makes all of its connections."""
     follow_connection(made)
 
 
-def _received(request: Any, **_: Any) -> None:
-    """Put the pathway into the request's own copy of the headers, in the place of the context that came."""
-    try:
-        pathway = recall(request.message)
-        if pathway is not None:
-            request.request_dict[HEADER] = Pathway(*pathway).encode_base64()
-    except Exception as error:
-        report_hook_error(error)
+@guarded
+def pass_pathway_on(request: Any, **_: Any) -> None:
+    """Put the pathway into the request's own copy of the headers, in the place of the context that the message had."""
+    pathway = find_pathway(request.message)
+    if pathway is not None:
+        request.request_dict[HEADER] = Pathway(*pathway).encode_base64()
 
 
-def _begins(task: Any, **_: Any) -> None:
-    try:
-        if _is_delivered(task):
-            current.set_current(pathway_of(task.request))
-    except Exception as error:
-        current.set_current(None)
-        report_hook_error(error)
-
-
-def _ended(task: Any, **_: Any) -> None:
+def make_task_current(task: Any, **_: Any) -> None:
+    """Make the pathway of a task current that is about to run."""
     try:
         if _is_delivered(task):
-            current.set_current(None)
+            set_current(read_request_pathway(task.request))
     except Exception as error:
+        set_current(None)
         report_hook_error(error)
 
 
-def _process_ends(**_: Any) -> None:
-    """A worker's child leaves by `os._exit`, which runs no exit hooks."""
-    try:
-        close_before_exit()
-    except Exception as error:
-        report_hook_error(error)
+@guarded
+def clear_after_task(task: Any, **_: Any) -> None:
+    """Let no pathway be current after a task."""
+    if _is_delivered(task):
+        set_current(None)
+
+
+@guarded
+def finish_worker_process(**_: Any) -> None:
+    """Deliver what a worker's child has recorded: it ends by `os._exit`, which runs no exit hooks."""
+    close_before_exit()
 
 
 def _is_delivered(task: Any) -> bool:
-    """Say whether a task of a followed app came as a message; an eager one goes on with its caller's pathway."""
+    """Say whether a task of a followed app came as a message. An eager task continues its caller's pathway."""
     return (follows_all() or task.app in _wrapped) and not task.request.is_eager
 
 
 _RECEIVERS = (
-    (signals.task_received, _received),
-    (signals.task_prerun, _begins),
-    (signals.task_postrun, _ended),
-    (signals.worker_process_shutdown, _process_ends),
+    (signals.task_received, pass_pathway_on),
+    (signals.task_prerun, make_task_current),
+    (signals.task_postrun, clear_after_task),
+    (signals.worker_process_shutdown, finish_worker_process),
 )

@@ -1,9 +1,11 @@
 """confluent-kafka: `asyncdsm.wrap(client)`, `asyncdsm.wrap(Consumer)`, or `asyncdsm.instrument("confluent_kafka")`.
 
-Its classes are C's and take no hook. So hooks stand on subclasses: `follow` makes them, and lets an object or a class
-become one; `standin` is for objects of C's own classes, which cannot; `names` puts subclasses in the classes' place.
-`client` is what is known of one client, `produce` and `reports` are what is sent and what the broker answered,
-`consume`, `offsets` and `behind` what is received, committed and still to be read, `aio` the asyncio clients.
+Its clients are classes in C, whose methods cannot be replaced. So `subclasses` makes subclasses with hooks, and lets a
+class or an object become one; `proxy` replaces an object of one of C's classes, which cannot; `class_swap` puts
+subclasses in the place of C's classes everywhere. `classes` lists the classes and their hooks.
+
+`client` is what is known of one client. `produce` and `delivery_reports` follow what is sent and what the broker
+answers; `consume`, `offsets` and `lag` what is received, committed and still to be read; `aio` the asyncio clients.
 """
 
 from __future__ import annotations
@@ -12,57 +14,56 @@ from typing import Any
 
 from confluent_kafka import cimpl
 
-from asyncdsm._internal.mocks import is_mock
-from asyncdsm.integration.base import check_version
-from asyncdsm.integration.hooks import Hooks
-from asyncdsm_confluent import names
-from asyncdsm_confluent.aio import asyncio_kinds
+from asyncdsm.integration import Context, Integration
+from asyncdsm_confluent import consume, subclasses
+from asyncdsm_confluent.aio import asyncio_classes
+from asyncdsm_confluent.class_swap import restore_class, swap_class
+from asyncdsm_confluent.classes import c_classes, put_hooks
 from asyncdsm_confluent.client import forget_instrumented
-from asyncdsm_confluent.consume import pathway_of
-from asyncdsm_confluent.follow import follow, is_client_class
-from asyncdsm_confluent.kinds import c_kinds, put
 
-__all__ = ["VERSIONS", "WRAPS", "instrument", "pathway_of", "uninstrument", "wrap"]
-
-VERSIONS = ("2.3", "2.16")
-WRAPS = "a client of confluent_kafka or confluent_kafka.aio, or the class of one"
-
-_hooks = Hooks()
+__all__ = ["ConfluentKafka", "integration"]
 
 
-def wrap(client: Any) -> Any | None:
-    """Return what to use in the place of a client or of a class of clients; None for anything else.
+class ConfluentKafka(Integration):
+    """Follows producers and consumers, the asyncio ones included, and classes of them."""
 
-    An object of one of C's own classes gets one that stands in for it, any other is returned itself. Commits that
-    nobody waits for are told only through `on_commit`, which is given to a consumer when it is made: to see them, wrap
-    the class.
-    """
-    if is_mock(client):
-        return client if is_client_class(client.__class__) else None
-    followed = follow(client)
-    if followed is not None:
-        _check_version()
-    return followed
+    package, versions = "confluent_kafka", ("2.3", "2.16")
+    wraps = "a client of confluent_kafka or confluent_kafka.aio, or the class of one"
+
+    def is_client(self, client: object) -> bool:
+        """Say whether an object is a client, or the class of one."""
+        return subclasses.is_client_class(client if isinstance(client, type) else client.__class__)
+
+    def follow(self, client: Any) -> Any:
+        """Return what to use in the place of a client or of a class of clients.
+
+        For an object of one of C's own classes that is a proxy; any other object is returned itself. Commits that
+        nobody waits for are reported only to `on_commit`, which a consumer gets when it is made: to see them, wrap the
+        class.
+        """
+        return subclasses.follow_client(client)
+
+    def hook_classes(self) -> None:
+        """Follow every client made from now on, even by modules that have imported its class already."""
+        for own, hooks in c_classes().items():
+            put_hooks(self.hooks, swap_class(own), hooks)
+        for own, hooks in asyncio_classes().items():
+            put_hooks(self.hooks, own, hooks)
+
+    def unhook_classes(self) -> None:
+        """Put C's classes back in their places, and stop following clients that were not wrapped."""
+        forget_instrumented()
+        for own in c_classes():
+            restore_class(own)
+
+    def pathway_of(self, message: Any) -> Context | None:
+        """Return the pathway of a consumed message; None for anything else."""
+        return consume.find_message_pathway(message)
+
+    def installed_version(self) -> str:
+        """Return the version of confluent-kafka: a string since 2.12, before that the first part of a tuple."""
+        version: Any = cimpl.version()
+        return version if isinstance(version, str) else str(version[0])
 
 
-def instrument() -> None:
-    """Let every client made from here on be followed, whichever module has imported its class already."""
-    _check_version()
-    for own, hooks in c_kinds().items():
-        put(_hooks, names.swap(own), hooks)
-    for own, hooks in asyncio_kinds().items():
-        put(_hooks, own, hooks)
-
-
-def uninstrument() -> None:
-    """Restore the classes and their names; clients that were wrapped one by one stay so."""
-    _hooks.remove()
-    forget_instrumented()
-    for own in c_kinds():
-        names.restore(own)
-
-
-def _check_version() -> None:
-    # A text since 2.12, before that a tuple that begins with one.
-    version: Any = cimpl.version()
-    check_version("confluent-kafka", version if isinstance(version, str) else version[0], VERSIONS)
+integration = ConfluentKafka()

@@ -1,6 +1,7 @@
-"""The asyncio clients: classes of Python's around one of C's, which they drive in threads of a pool.
+"""The asyncio clients: classes in Python around a C client, which they drive in the threads of a pool.
 
-What those threads receive, the client below counts and remembers; here it becomes current, in the task that awaits it.
+Messages that those threads receive are counted by the hooks of the C client. Here they become current, in the task that
+awaits them.
 """
 
 from __future__ import annotations
@@ -10,94 +11,85 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from asyncdsm.core import checkpoint, current
-from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.errors import MalformedValueError
-from asyncdsm.integration.batch import current_task, follow_batch
-from asyncdsm.integration.formats.kafka import record_produced
-from asyncdsm.integration.hooks import mark_async
+from asyncdsm.integration import (
+    Context,
+    Hook,
+    current_task,
+    ensure_recorder,
+    follow_batch,
+    guarded,
+    mark_async,
+    report_hook_error,
+    set_current,
+)
+from asyncdsm_confluent.classes import HookSet, c_classes
 from asyncdsm_confluent.client import Client, client_of
-from asyncdsm_confluent.consume import pathway_of
-from asyncdsm_confluent.kinds import HookSet, c_kinds
-from asyncdsm_confluent.produce import addressed, bare, departed, say_no_headers
-from asyncdsm_confluent.standin import stand_in_for
+from asyncdsm_confluent.consume import find_message_pathway
+from asyncdsm_confluent.produce import add_context, begin_without_context, count_produced, warn_no_headers
+from asyncdsm_confluent.proxy import make_proxy
 
 
-def poll(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `AIOConsumer.poll`."""
+def _hook_receive(make_current: Callable[[Any, Any], Any]) -> Hook:
+    """Return a hook of a method that receives.
 
-    async def received(self: Any, args: Any, kwargs: Any) -> Any:
-        message = await original(self, *args, **kwargs)
-        try:
-            current.set_current(_pathway_of(message))
-        except Exception as error:
-            report_hook_error(error)
-        return message
+    `make_current` takes what was received and the task of the caller, and returns what the program gets.
+    """
 
-    def poll(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _begin(self)
-        return received(self, args, kwargs)
+    def hook(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def receive(self: Any, args: Any, kwargs: Any, asked_in: Any) -> Any:
+            received = await original(self, *args, **kwargs)
+            try:
+                return make_current(received, asked_in)
+            except Exception as error:
+                report_hook_error(error)
+                return received
 
-    return mark_async(poll)
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            # Cleared here, not after the await: before Python 3.12 `asyncio.wait_for` awaits in a task of its own.
+            set_current(None)
+            follow_inner_consumer(self)
+            return receive(self, args, kwargs, current_task())
 
+        return mark_async(call)
 
-def consume(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `consume` of AIOConsumer, and of those above it that return a list of their own."""
-
-    async def received(self: Any, args: Any, kwargs: Any, asked_in: Any) -> Any:
-        messages = await original(self, *args, **kwargs)
-        try:
-            if checkpoint.ensure_recorder() is None or not isinstance(messages, list):
-                return messages
-            return follow_batch(messages, [_pathway_of(message) for message in messages], asked_in)
-        except Exception as error:
-            report_hook_error(error)
-            return messages
-
-    def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _begin(self)
-        return received(self, args, kwargs, current_task())
-
-    return mark_async(consume)
+    return hook
 
 
-def _begin(consumer: Any) -> None:
-    # Cleared here, not behind the await: before Python 3.12 `asyncio.wait_for` awaits in a task of its own.
-    current.set_current(None)
-    try:
-        follow_below(consumer)
-    except Exception as error:
-        report_hook_error(error)
+def _make_message_current(message: Any, _asked_in: Any) -> Any:
+    set_current(_find_pathway(message))
+    return message
 
 
-def _pathway_of(message: Any) -> Any:
-    if message is None or checkpoint.ensure_recorder() is None:
-        return None
-    try:
-        return pathway_of(message)
-    except MalformedValueError as error:  # the others of a batch are followed all the same
-        report_hook_error(error)
-        return None
+def _make_batch_current(messages: Any, asked_in: Any) -> Any:
+    if ensure_recorder() is None or not isinstance(messages, list):
+        return messages
+    return follow_batch(messages, [_find_pathway(message) for message in messages], asked_in)
 
 
-def follow_below(client: Any) -> None:
-    """Follow the consumer that an asyncio client drives, and let it leave to us what becomes current."""
-    below = getattr(client, "_consumer", None)
-    if type(below) in c_kinds():  # made before its class was followed
-        below = client._consumer = stand_in_for(below)
-    if below is not None:
-        client_of(below).is_below = True
+@guarded
+def _find_pathway(message: Any) -> Context | None:
+    return None if message is None or ensure_recorder() is None else find_message_pathway(message)
 
 
-def produce(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `AIOProducer.produce`. Whether it takes headers, each producer is asked with its first message."""
+@guarded
+def follow_inner_consumer(client: Any) -> None:
+    """Follow the consumer that an asyncio client drives, and let it make nothing current itself."""
+    inner = getattr(client, "_consumer", None)
+    if type(inner) in c_classes():  # made before its class was followed
+        inner = client._consumer = make_proxy(inner)
+    if inner is not None:
+        client_of(inner).is_inside_aio = True
+
+
+def hook_async_produce(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `AIOProducer.produce`. Whether a producer takes headers, its first message shows."""
 
     async def produce(self: Any, topic: Any, value: Any = None, key: Any = None, *args: Any, **kwargs: Any) -> Any:
         client, pending, headers = None, None, kwargs.get("headers")
         sent = headers
         try:
-            client = _client_above(self)
-            pending, sent = addressed(client, topic, value, key, headers, injects=client.injects)
+            client = _client_of_async(self)
+            pending, sent = add_context(client, topic, value, key, headers, adds_header=client.adds_headers)
         except Exception as error:
             report_hook_error(error)
         if client is None or sent is headers:
@@ -108,53 +100,49 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
             except (NotImplementedError, TypeError) as error:
                 if headers is not None or "eaders" not in str(error):
                     raise
-                client.injects = False
-                say_no_headers("AIOProducer", "Producer")
-                pending, sent = bare(client, topic, value, key, headers)
+                client.adds_headers = False
+                warn_no_headers("AIOProducer", "Producer")
+                pending, sent = begin_without_context(client, topic, value, key, headers), headers
                 future = await original(self, topic, value, key, *args, **kwargs)
         if client is not None and pending is not None:
-            departed(pending, carries=sent is not headers)
+            count_produced(pending, is_propagated=sent is not headers)
             _await_delivery(client, self, future)
         return future
 
     return produce
 
 
-def _client_above(producer: Any) -> Client:
-    """Return what is known of an asyncio producer; the one below it, if it is followed, counts nothing."""
+def _client_of_async(producer: Any) -> Client:
+    """Return what is known of an asyncio producer. The C producer inside it counts nothing from then on."""
     client: Client | None = vars(producer).get("_asyncdsm")
     if client is None:
         client = producer._asyncdsm = Client()
-        below = getattr(producer._producer, "_asyncdsm", None)
-        if below is not None:
-            below.is_below = True
+        inner = getattr(producer._producer, "_asyncdsm", None)
+        if inner is not None:
+            inner.is_inside_aio = True
     return client
 
 
+@guarded
 def _await_delivery(client: Client, producer: Any, answer: Any) -> None:
     """Have the offset recorded once the broker has acknowledged a message."""
-    try:
-        answer.add_done_callback(functools.partial(_delivered, client, producer))
-    except Exception as error:
-        report_hook_error(error)
+    answer.add_done_callback(functools.partial(_record_delivery, client, producer))
 
 
-def _delivered(client: Client, producer: Any, answer: Any) -> None:
-    """Record the offset of a message that the broker acknowledged: in the event loop, which is no callback of C's."""
-    try:
-        if checkpoint.ensure_recorder() is None or answer.cancelled() or answer.exception() is not None:
-            return
-        client.learn_cluster_id(producer._producer, has_answered=True)
-        message = answer.result()
-        record_produced(message.topic(), message.partition(), message.offset(), client.cluster_id)
-    except Exception as error:
-        report_hook_error(error)
+@guarded
+def _record_delivery(client: Client, producer: Any, answer: Any) -> None:
+    """Record the offset of a message. This runs in the event loop, not in a callback of C."""
+    if ensure_recorder() is None or answer.cancelled() or answer.exception() is not None:
+        return
+    client.ask_cluster_id(producer._producer, has_answered=True)
+    message = answer.result()
+    client.record_produced(message.topic(), message.partition(), message.offset())
 
 
 @functools.cache
-def asyncio_kinds() -> dict[type, HookSet]:
-    """Return the asyncio clients of this version, where it has some, and the hooks of their methods."""
-    kinds = dict[type, HookSet]()
+def asyncio_classes() -> dict[type, HookSet]:
+    """Return the asyncio clients of this release, if it has any, with their hooks."""
+    classes = dict[type, HookSet]()
     for path in ("confluent_kafka.aio", "confluent_kafka.experimental.aio"):
         try:
             module: Any = import_module(path)
@@ -162,12 +150,13 @@ def asyncio_kinds() -> dict[type, HookSet]:
             continue
         for name, hooks in _HOOKS.items():
             if isinstance(own := getattr(module, name, None), type):
-                kinds[own] = hooks
-    return kinds
+                classes[own] = hooks
+    return classes
 
 
+_hook_batch = _hook_receive(_make_batch_current)
 _HOOKS: dict[str, HookSet] = {
-    "AIOProducer": {"produce": produce},
-    "AIOConsumer": {"poll": poll, "consume": consume},
-    "AsyncDeserializingConsumer": {"consume": consume},
+    "AIOProducer": {"produce": hook_async_produce},
+    "AIOConsumer": {"poll": _hook_receive(_make_message_current), "consume": _hook_batch},
+    "AsyncDeserializingConsumer": {"consume": _hook_batch},
 }

@@ -1,75 +1,66 @@
-"""What a client is made with: a dict, keywords, or both, of which the keywords win."""
+"""The settings that a client is made with: a dict, keywords, or both, in which case the keywords win."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.lag import add_lag_source
-from asyncdsm_confluent.client import Client, attach, instrumented
-from asyncdsm_confluent.offsets import telling
+from asyncdsm.integration import Hook, add_lag_source, guarded
+from asyncdsm_confluent.client import Client, attach_client, instrumented
+from asyncdsm_confluent.offsets import wrap_on_commit
+
+Settings = Mapping[str, Any]
+Configure = Callable[[Client, Settings], dict[str, Any] | None]
+"""Takes what a client's settings tell, and returns settings to add."""
 
 
-def producer(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `Producer.__init__`: the callback for all messages is given here."""
+def _hook_init(configure: Configure) -> Hook:
+    """Return a hook of a client's `__init__`."""
 
-    def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            _new_client(self).on_delivery = _settings(args, kwargs).get("on_delivery")
-        except Exception as error:
-            report_hook_error(error)
-        # C takes an empty dict of keywords for a configuration, and no dict for a mistake.
-        original(self, *args, **kwargs) if kwargs else original(self, *args)
+    @guarded
+    def attach(owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+        client = attach_client(owner, Client())
+        if not hasattr(type(owner), "_asyncdsm_follows"):  # the mark of wrapped classes
+            instrumented.add(client)
+        return configure(client, _merge_settings(args, kwargs))
 
-    return init
+    def hook(original: Callable[..., Any]) -> Callable[..., Any]:
+        def init(self: Any, *args: Any, **kwargs: Any) -> None:
+            kwargs |= attach(self, args, kwargs) or {}
+            # C takes an empty dict of keywords for settings, and raises another error than without any.
+            original(self, *args, **kwargs) if kwargs else original(self, *args)
 
+        return init
 
-def consumer(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `Consumer.__init__`: the group is given here, and who is told of commits."""
-
-    def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            client, settings = _new_client(self), _settings(args, kwargs)
-            client.group = _group(settings)
-            add_lag_source(client.behind)
-            users = settings.get("on_commit")
-            if callable(users) or (settings and "on_commit" not in settings):  # anything else, C refuses
-                kwargs = {**kwargs, "on_commit": telling(client, users)}
-        except Exception as error:
-            report_hook_error(error)
-        original(self, *args, **kwargs) if kwargs else original(self, *args)
-
-    return init
+    return hook
 
 
-def share_consumer(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `ShareConsumer.__init__`: it has a group, and commits no offsets."""
-
-    def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            _new_client(self).group = _group(_settings(args, kwargs))
-        except Exception as error:
-            report_hook_error(error)
-        original(self, *args, **kwargs) if kwargs else original(self, *args)
-
-    return init
-
-
-def _new_client(owner: Any) -> Client:
-    """Return a new object for what is known of a client."""
-    client = attach(owner, Client())
-    if not hasattr(type(owner), "_asyncdsm_follows"):  # wrapped classes have that
-        instrumented.add(client)
-    return client
-
-
-def _settings(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, Any]:
-    """Return the whole configuration, as far as it can be read; C refuses the rest."""
+def _merge_settings(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Settings:
+    """Return all settings that can be read; C rejects the others."""
     return {**args[0], **kwargs} if args and isinstance(args[0], dict) else kwargs
 
 
-def _group(settings: Mapping[str, Any]) -> str | None:
-    """Return the name of the consumer group. C takes a number too, and makes a string of it."""
+def _configure_producer(client: Client, settings: Settings) -> None:
+    client.on_delivery = settings.get("on_delivery")
+
+
+def _configure_share_consumer(client: Client, settings: Settings) -> None:
     group = settings.get("group.id")
-    return str(group) if group is not None else None
+    client.group = str(group) if group is not None else None  # C accepts a number too, and makes a string of it
+
+
+def _configure_consumer(client: Client, settings: Settings) -> dict[str, Any] | None:
+    _configure_share_consumer(client, settings)
+    add_lag_source(client.lag)
+    on_commit = settings.get("on_commit")
+    if callable(on_commit) or (settings and "on_commit" not in settings):  # C rejects anything else
+        return {"on_commit": wrap_on_commit(client, on_commit)}
+    return None
+
+
+hook_producer_init = _hook_init(_configure_producer)
+"""Hook `Producer.__init__`: here it gets the callback for all messages."""
+hook_consumer_init = _hook_init(_configure_consumer)
+"""Hook `Consumer.__init__`: here it gets its group, and the callback for commits."""
+hook_share_consumer_init = _hook_init(_configure_share_consumer)
+"""Hook `ShareConsumer.__init__`: it has a group, and commits no offsets."""

@@ -1,4 +1,4 @@
-"""Messages received, singly and in batches: hooked right above C, below what deserializes."""
+"""Messages that a consumer receives, one at a time and in batches: hooked right above C, below deserializers."""
 
 from __future__ import annotations
 
@@ -7,26 +7,36 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from asyncdsm.core import checkpoint, current
-from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
-from asyncdsm.core.values import check_name
-from asyncdsm.errors import MalformedValueError
-from asyncdsm.integration.batch import follow_batch
-from asyncdsm.integration.formats.kafka import read_context, read_time
-from asyncdsm.integration.hooks import after, before
-from asyncdsm.integration.pathway_cache import lookup_pathway, store_pathway
-from asyncdsm_confluent.client import Client, client_of, last_in_edge
+from asyncdsm.integration import (
+    Context,
+    MalformedValueError,
+    after,
+    before,
+    consume,
+    ensure_recorder,
+    follow_batch,
+    report_hook_error,
+    set_current,
+    store_entry,
+)
+from asyncdsm.integration.formats.kafka import (
+    find_pathway,
+    read_context,
+    read_time,
+    report_malformed_message,
+    scan_headers,
+)
+from asyncdsm_confluent.client import Client, client_of
 
 
-def poll(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `Consumer.poll`. Who asks for the next message is done with the last one."""
+def hook_poll(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `Consumer.poll`. **Hot**."""
 
     def poll(self: Any, *args: Any, **kwargs: Any) -> Any:
-        current.set_current(None)
+        set_current(None)  # a program that asks for the next message has finished the last one
         message = original(self, *args, **kwargs)
         try:
-            _polled(client_of(self), self, message)
+            _consume_polled(client_of(self), self, message)
         except Exception as error:
             report_hook_error(error)
         return message
@@ -34,26 +44,26 @@ def poll(original: Callable[..., Any]) -> Callable[..., Any]:
     return poll
 
 
-def _polled(client: Client, consumer: Any, message: Any) -> None:
-    if checkpoint.ensure_recorder() is None:
+def _consume_polled(client: Client, consumer: Any, message: Any) -> None:
+    if ensure_recorder() is None:
         return
     if client.cluster_id is None:
-        client.learn_cluster_id(consumer, has_answered=message is not None)
+        client.ask_cluster_id(consumer, has_answered=message is not None)
     if message is not None:
-        consumed(client, message)
-    if client.is_below:
-        current.set_current(None)
-    client.behind.look(consumer)
+        consume_message(client, message)
+    if client.is_inside_aio:
+        set_current(None)
+    client.lag.update(consumer)
 
 
-def consume(original: Callable[..., Any]) -> Callable[..., Any]:
+def hook_consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Consumer.consume`."""
 
     def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
-        current.set_current(None)
+        set_current(None)
         messages = original(self, *args, **kwargs)
         try:
-            return _consumed_all(client_of(self), self, messages)
+            return _consume_batch(client_of(self), self, messages)
         except Exception as error:
             report_hook_error(error)
             return messages
@@ -61,110 +71,93 @@ def consume(original: Callable[..., Any]) -> Callable[..., Any]:
     return consume
 
 
-def _consumed_all(client: Client, consumer: Any, messages: Any) -> Any:
-    if checkpoint.ensure_recorder() is None or not isinstance(messages, list):
+def _consume_batch(client: Client, consumer: Any, messages: Any) -> Any:
+    if ensure_recorder() is None or not isinstance(messages, list):
         return messages
-    client.learn_cluster_id(consumer, has_answered=bool(messages))
-    pathways = [consumed(client, message) for message in messages]
-    client.behind.look(consumer)
-    if client.is_below:  # the client above follows them, in the thread or task of its caller
-        current.set_current(None)
+    client.ask_cluster_id(consumer, has_answered=bool(messages))
+    pathways = [consume_message(client, message) for message in messages]
+    client.lag.update(consumer)
+    if client.is_inside_aio:  # the asyncio client follows the batch, in the task of its caller
+        set_current(None)
         return messages
     return follow_batch(messages, pathways)
 
 
-@after
-def forget_lag(_result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
-    """Observe `Consumer.close`: who reads no more is not behind."""
-    client_of(consumer).behind.forget()
-
-
-@before
-def note_pause(consumer: Any, partitions: Any, *_args: Any, **_more: Any) -> None:
-    """Observe `Consumer.pause`: before, since the end that is known now grows old from here on."""
-    client_of(consumer).behind.note_pause(consumer, partitions)
-
-
-@after
-def note_resume(_result: Any, consumer: Any, partitions: Any, *_args: Any, **_more: Any) -> None:
-    """Observe `Consumer.resume`."""
-    client_of(consumer).behind.note_resume(partitions)
-
-
-def poll_shared(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `ShareConsumer.poll`, which returns a sequence of its own, around a list."""
+def hook_share_poll(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `ShareConsumer.poll`, which returns a sequence of its own class, with a list inside."""
 
     def poll(self: Any, *args: Any, **kwargs: Any) -> Any:
-        current.set_current(None)
+        set_current(None)
         messages = original(self, *args, **kwargs)
         try:
-            if checkpoint.ensure_recorder() is not None:
+            if ensure_recorder() is not None:
                 client = client_of(self)
-                pathways = [consumed(client, message) for message in messages]
+                pathways = [consume_message(client, message) for message in messages]
                 messages._records = follow_batch(messages._records, pathways)
         except Exception as error:
-            current.set_current(None)
+            set_current(None)
             report_hook_error(error)
         return messages
 
     return poll
 
 
-def consumed(client: Client, message: Any) -> Context | None:
-    """Record the consume checkpoint of one message, and make its pathway current. What is an error is no message.
+@after
+def observe_close(_result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `Consumer.close`: a closed consumer has no lag."""
+    client_of(consumer).lag.clear()
 
-    One whose topic is no string is counted as malformed, and has no checkpoint. **Hot**.
+
+@before
+def observe_pause(consumer: Any, partitions: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `Consumer.pause`: before it, since the end that is known then grows old."""
+    client_of(consumer).lag.note_pause(consumer, partitions)
+
+
+@after
+def observe_resume(_result: Any, consumer: Any, partitions: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `Consumer.resume`."""
+    client_of(consumer).lag.note_resume(partitions)
+
+
+def consume_message(client: Client, message: Any) -> Context | None:
+    """Record the consume checkpoint of one message, and make its pathway current. Nothing for an error event. **Hot**.
+
+    A message whose topic is not a string is counted as malformed, and has no checkpoint.
     """
     try:
         if message.error() is not None:
             return None
         topic = message.topic()
-        edge = client.in_edge(topic)
+        edge = client.in_edges[topic]
     except (AttributeError, TypeError, MalformedValueError) as error:
-        report_hook_error(MalformedValueError(f"a consumed message: {error}"))
+        report_malformed_message("the topic", error)
         return None
-    header, broker_ns = None, None
     size: Any = 0
     try:
         size = len(message)
         key = message.key()
         if key:
             size += len(key)
-        for name, value in message.headers() or ():
-            size += len(name) + (len(value) if value else 0)
-            if name == HEADER:
-                header = value
-            elif name == LEGACY_HEADER and header is None and value is not None:
-                header = legacy_text(value)
-    except Exception as error:  # of a type that C does not hand over
-        report_hook_error(MalformedValueError(f"a consumed message's headers or sizes: {error}"))
+        header, size = scan_headers(message.headers() or (), size)
+    except Exception as error:  # a type that C does not return
+        report_malformed_message("headers or sizes", error)
         header, size = read_context(message.headers()), None
-    if header is None:
-        broker_ns = _time_of(message)
-    pathway = checkpoint.consume(edge, header, size, broker_ns)
+    pathway = consume(edge, header, size, _read_broker_ns(message) if header is None else None)
     if pathway is not None:
-        store_pathway(message, (topic, message.partition(), message.offset()), pathway)
+        store_entry((id(message), topic, message.partition(), message.offset(), pathway))
     return pathway
 
 
-def pathway_of(message: Any) -> Context | None:
-    """Return the pathway of a consumed message; None for anything else, and for an error.
-
-    One that was consumed before its client was wrapped, or many thousands of messages ago, does not say by which
-    group: the one that consumed its topic last in this process is taken. Raises MalformedValueError for a topic that
-    is no string.
-    """
+def find_message_pathway(message: Any) -> Context | None:
+    """Return the pathway of a consumed message (`find_pathway`); None for anything else, and for an error event."""
     if not isinstance(message, Message) or message.error() is not None:
         return None
-    topic = check_name("a topic", message.topic())
-    pathway = lookup_pathway(message, (topic, message.partition(), message.offset()))
-    if pathway is not None:
-        return pathway
-    edge = last_in_edge[topic]
-    return checkpoint.peek_consume(edge, read_context(message.headers()), _time_of(message))
+    place = message.topic(), message.partition(), message.offset()
+    return find_pathway(message, place, message.headers(), _read_broker_ns(message))
 
 
-def _time_of(message: Any) -> Any:
+def _read_broker_ns(message: Any) -> Any:
     """Return the broker's time of a message in nanoseconds: `timestamp()` is a pair of its type and milliseconds."""
     match message.timestamp():
         case (_, milliseconds):

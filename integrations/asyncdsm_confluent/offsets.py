@@ -1,69 +1,64 @@
-"""Offsets that were really committed: awaited, told to `on_commit`, or in a transaction."""
+"""Offsets that were committed: by a call that waits, as reported to `on_commit`, or in a transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.integration.formats.kafka import record_committed
-from asyncdsm.integration.hooks import after, before
-from asyncdsm_confluent.client import Client, client_of, group_in
-from asyncdsm_confluent.reports import settle
+from asyncdsm.integration import after, before, guarded
+from asyncdsm.integration.formats.kafka import Place
+from asyncdsm_confluent.client import Client, client_of, read_group
+from asyncdsm_confluent.delivery_reports import record_acknowledged
 
 
-def telling(client: Client, users: Callable[..., Any] | None) -> Callable[..., Any]:
-    """Return an `on_commit` that records what was committed, then does what the program's own does.
+def wrap_on_commit(client: Client, on_commit: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Return a callback that records what was committed, then calls the program's own.
 
-    Auto-commits and those that nobody waits for are told nowhere else.
+    Automatic commits, and those that nobody waits for, are reported nowhere else.
     """
 
-    def on_commit(error: Any, partitions: Any, *more: Any, **named: Any) -> Any:
-        try:
-            if error is None and client.is_followed:
-                record(client, client.group, partitions)
-        except Exception as failure:
-            report_hook_error(failure)
-        return None if users is None else users(error, partitions, *more, **named)
+    def call(error: Any, partitions: Any, *more: Any, **named: Any) -> Any:
+        if error is None and client.is_followed:
+            _record_commits(client, partitions)
+        return None if on_commit is None else on_commit(error, partitions, *more, **named)
 
-    return on_commit
+    return call
 
 
 @after
-def note_commit(result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
-    """Observe `Consumer.commit`: one that is waited for returns what was committed, and does not call `on_commit`."""
+def observe_commit(result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `Consumer.commit`: one that waits returns what was committed, and does not call `on_commit`."""
     if result is not None:
-        client = client_of(consumer)
-        record(client, client.group, result)
+        _record_commits(client_of(consumer), result)
 
 
-def record(client: Client, group: str | None, partitions: Iterable[Any]) -> None:
-    """Record committed offsets, but for partitions that have none, or an error of their own."""
-    if group:
-        for tp in partitions:
-            if tp.error is None:
-                record_committed(group, tp.topic, tp.partition, tp.offset, client.cluster_id)
+@guarded
+def _record_commits(client: Client, partitions: Iterable[Any]) -> None:
+    client.record_commits(client.group, read_commits(partitions))
+
+
+def read_commits(partitions: Iterable[Any]) -> Iterator[Place]:
+    """Return committed offsets, without partitions that failed."""
+    return ((tp.topic, tp.partition, tp.offset) for tp in partitions if tp.error is None)
 
 
 @after
-def note_transaction_offsets(
+def observe_transaction_offsets(
     _result: Any, producer: Any, offsets: Any, group_metadata: Any, *_args: Any, **_more: Any
 ) -> None:
     """Observe `Producer.send_offsets_to_transaction`: they count when the transaction is committed."""
-    client_of(producer).transaction.append((group_in(group_metadata), list(offsets)))
+    client_of(producer).transaction.append((read_group(group_metadata), list(read_commits(offsets))))
 
 
 @after
-def note_transaction(_result: Any, producer: Any, *_args: Any, **_more: Any) -> None:
+def observe_commit_transaction(_result: Any, producer: Any, *_args: Any, **_more: Any) -> None:
     """Observe `Producer.commit_transaction`, which flushes too."""
     client = client_of(producer)
-    settle(client, producer)
-    committed, client.transaction = client.transaction, []
-    for group, offsets in committed:
-        record(client, group, offsets)
+    record_acknowledged(client, producer)
+    client.record_transaction()
 
 
 @before
-def forget_transaction(producer: Any, *_args: Any, **_more: Any) -> None:
+def observe_abort_transaction(producer: Any, *_args: Any, **_more: Any) -> None:
     """Observe `Producer.abort_transaction`."""
     client_of(producer).transaction.clear()

@@ -1,4 +1,4 @@
-"""Messages sent: hooked right above C, below what serializes. A message counts when the client has taken it."""
+"""Messages that a producer sends: hooked right above C, below serializers. A message counts once C has taken it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from asyncdsm._internal.log import warn_once
-from asyncdsm.core import checkpoint
-from asyncdsm.core.checkpoint import PendingProduce, report_hook_error
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration import (
+    HEADER,
+    PendingProduce,
+    begin_produce,
+    ensure_recorder,
+    finish_produce,
+    guarded,
+    record_not_propagated,
+    report_hook_error,
+    warn_once,
+)
+from asyncdsm.integration.formats.kafka import KEY_BYTES
 from asyncdsm_confluent.client import Client, client_of
-from asyncdsm_confluent.reports import reporting
-
-KEY_BYTES = len(HEADER)
+from asyncdsm_confluent.delivery_reports import wrap_on_delivery
 
 
-def produce(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `Producer.produce`."""
+def hook_produce(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `Producer.produce`. **Hot**."""
 
-    def produce(  # noqa: PLR0917  (as C has them)
+    def produce(  # noqa: PLR0917  (C's signature)
         self: Any,
         topic: Any,
         value: Any = None,
@@ -38,9 +44,9 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
             callback = on_delivery
         try:
             client = client_of(self)
-            if not client.is_below and checkpoint.ensure_recorder() is not None:
-                pending, sent = addressed(client, topic, value, key, headers, injects=client.injects)
-                callback = reporting(client, callback)
+            if not client.is_inside_aio and ensure_recorder() is not None:
+                pending, sent = add_context(client, topic, value, key, headers, adds_header=client.adds_headers)
+                callback = wrap_on_delivery(client, callback)
         except Exception as error:
             report_hook_error(error)
         try:
@@ -48,64 +54,69 @@ def produce(original: Callable[..., Any]) -> Callable[..., Any]:
         except KafkaException as error:
             if client is None or sent is headers or error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
                 raise
-            # With our header it was too large.
-            pending, sent = bare(client, topic, value, key, headers)
+            # The context made it too large.
+            pending, sent = begin_without_context(client, topic, value, key, headers), headers
             result = original(self, topic, value, key, partition, callback, None, timestamp, headers, *args, **more)
         if pending is not None:
-            departed(pending, carries=sent is not headers)
+            count_produced(pending, is_propagated=sent is not headers)
         return result
 
     return produce
 
 
-def produce_batch(original: Callable[..., Any]) -> Callable[..., Any]:
+def hook_produce_batch(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Producer.produce_batch`, whose messages take no headers: they are counted, and carry no context."""
 
     def produce_batch(self: Any, topic: Any, messages: Any, *args: Any, **kwargs: Any) -> Any:
-        all_pending = list[PendingProduce | None]()
-        try:
-            client = client_of(self)
-            if not client.is_below and checkpoint.ensure_recorder() is not None and isinstance(messages, list):
-                all_pending = [_without_headers(client, topic, message) for message in messages]
-                say_no_headers("Producer.produce_batch", "Producer.produce")
-        except Exception as error:
-            report_hook_error(error)
+        all_pending = _begin_batch(self, topic, messages) or []
         result = original(self, topic, messages, *args, **kwargs)
         for pending, message in zip(all_pending, messages, strict=False):
-            if pending is not None and "_error" not in message:  # C marks those that it did not take
-                departed(pending, carries=False)
+            if pending is not None and "_error" not in message:  # C's mark of a message that it did not take
+                count_produced(pending, is_propagated=False)
         return result
 
     return produce_batch
 
 
-def say_no_headers(method: str, instead: str) -> None:
-    """Warn once of a way to send that has no room for a context. Never raises: the message has not gone yet."""
-    try:
-        warn_once(
-            f"no-headers-{method}",
-            "confluent-kafka's %s takes no headers in this version: its messages are counted, and carry no context; "
-            "use %s for messages that are to be followed",
-            method,
-            instead,
-        )
-    except Exception as error:
-        report_hook_error(error)
+@guarded
+def _begin_batch(producer: Any, topic: Any, messages: Any) -> list[PendingProduce | None] | None:
+    client = client_of(producer)
+    if client.is_inside_aio or ensure_recorder() is None or not isinstance(messages, list):
+        return None
+    warn_no_headers("Producer.produce_batch", "Producer.produce")
+    return [
+        add_context(client, topic, message.get("value"), message.get("key"), None, adds_header=False)[0]
+        if isinstance(message, dict)
+        else None
+        for message in messages
+    ]
 
 
-def departed(pending: PendingProduce, *, carries: bool) -> None:
-    """Count a message that the client took, and that it carries no context where it does not."""
-    checkpoint.finish_produce(pending[1])
-    if not carries:
-        checkpoint.record_not_propagated()
+@guarded
+def warn_no_headers(method: str, instead: str) -> None:
+    """Warn once of a method that takes no headers."""
+    warn_once(
+        f"no-headers-{method}",
+        "confluent-kafka's %s takes no headers in this version: its messages are counted, but carry no context; use %s "
+        "for messages that are to be followed",
+        method,
+        instead,
+    )
 
 
-def addressed(
-    client: Client, topic: Any, value: Any, key: Any, headers: Any, *, injects: bool
+def count_produced(pending: PendingProduce, *, is_propagated: bool) -> None:
+    """Count a message that the client took, and whether it carries its context. Never raises."""
+    finish_produce(pending[1])
+    if not is_propagated:
+        record_not_propagated()
+
+
+def add_context(
+    client: Client, topic: Any, value: Any, key: Any, headers: Any, *, adds_header: bool
 ) -> tuple[PendingProduce | None, Any]:
-    """Return a message's checkpoint, and the headers to send: a copy with ours in it, or those that were given.
+    """Return a message's checkpoint, and the headers to send: a copy with the context, or the caller's own. **Hot**.
 
-    What C would not take for a topic or for headers stays as it is, for C to refuse.
+    For a topic or headers that C would reject, there is no checkpoint, and the headers are returned unchanged.
     """
     if not isinstance(topic, str) or (headers is not None and not isinstance(headers, (dict, list))):
         return None, headers
@@ -115,37 +126,26 @@ def addressed(
     if headers:
         try:
             for name, text in headers.items() if isinstance(headers, dict) else headers:
-                if name != HEADER:  # ours takes the place of one that was forwarded
+                if name != HEADER:  # a context that the caller forwarded is replaced
                     sent.append((name, text))
                     size += size_of(name) + size_of(text)
-        except (TypeError, ValueError):  # no pairs
+        except (TypeError, ValueError):  # not pairs
             return None, headers
-    if not injects:
-        return checkpoint.begin_produce(client.out_edge(topic), size), headers
-    pending = checkpoint.begin_produce(client.out_edge(topic), size, KEY_BYTES)
-    if pending is None:
-        return None, headers
+    pending = begin_produce(client.out_edges[topic], size, KEY_BYTES if adds_header else None)
+    if pending is None or not adds_header:
+        return pending, headers
     sent.append((HEADER, pending[0]))
     return pending, sent
 
 
-def bare(client: Client, topic: str, value: Any, key: Any, headers: Any) -> tuple[PendingProduce | None, Any]:
-    """Return the same for a message that has been refused with a context, and goes without."""
-    try:
-        return addressed(client, topic, value, key, headers, injects=False)
-    except Exception as error:
-        report_hook_error(error)
-        return None, headers
+@guarded
+def begin_without_context(client: Client, topic: str, value: Any, key: Any, headers: Any) -> PendingProduce | None:
+    """Return the checkpoint of a message that was rejected with a context, and is sent again without one."""
+    return add_context(client, topic, value, key, headers, adds_header=False)[0]
 
 
 def size_of(part: Any) -> int:
-    """Return the bytes of a key, a value or a part of a header on the wire; 0 for what C will refuse."""
+    """Return the bytes of a key, a value or a part of a header on the wire; 0 for a type that C will reject."""
     if isinstance(part, str) and not part.isascii():
         part = part.encode()
     return len(part) if isinstance(part, (bytes, str)) else 0
-
-
-def _without_headers(client: Client, topic: Any, message: Any) -> PendingProduce | None:
-    if not isinstance(topic, str) or not isinstance(message, dict):
-        return None  # C refuses it
-    return checkpoint.begin_produce(client.out_edge(topic), size_of(message.get("value")) + size_of(message.get("key")))

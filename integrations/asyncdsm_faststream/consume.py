@@ -15,7 +15,7 @@ from asyncdsm.integration import (
     peek_consume,
     store_pathway,
 )
-from asyncdsm.integration.formats.amqp import PATHWAY_SLOT, in_edge, is_internal_queue, published_ns
+from asyncdsm.integration.formats.amqp import PATHWAY_SLOT, RABBITMQ, in_edges, is_internal_queue, read_timestamp
 from asyncdsm.integration.formats.kafka import make_in_edge, read_context, read_pairs, read_time
 from asyncdsm_faststream.client import find_group_and_cluster
 
@@ -37,7 +37,7 @@ class _OwnPathway(tuple[int, int, int]):
     __slots__ = ()
 
 
-def consume_message(message: Any, subscriber: Any, consumer: Any) -> Context | None:
+def consume_client_message(message: Any, subscriber: Any, consumer: Any) -> Context | None:
     """Record the consume checkpoint of a message, unless its client's integration has. Return its pathway.
 
     `subscriber` and `consumer` are FastStream's, where they are known: they know the queue, the group and the cluster.
@@ -127,7 +127,7 @@ def _read_rabbit(message: Any, subscriber: Any) -> ReadMessage | None:
         return None
     headers = message.headers
     size = _length_or_zero(message.body) + _headers_bytes(read_pairs(headers))
-    return ReadMessage(in_edge(queue), read_context(headers), size, published_ns(message.timestamp))
+    return ReadMessage(in_edges[queue, RABBITMQ], read_context(headers), size, read_timestamp(message.timestamp))
 
 
 def _find_queue(subscriber: Any) -> str | None:

@@ -17,7 +17,7 @@ from asyncdsm.integration import (
     snapshot,
     suppress_nested_checkpoints,
 )
-from asyncdsm_faststream.consume import consume_message
+from asyncdsm_faststream.consume import consume_client_message
 from asyncdsm_faststream.produce import begin_publish
 
 _active_subscriber: ContextVar[Any] = ContextVar("asyncdsm_faststream_subscriber", default=None)
@@ -94,4 +94,4 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
         set_current(pathways[0] if len(pathways) == 1 else None)
 
 
-_consume_guarded = guarded(consume_message)  # an error with one message of a batch does not affect the others
+_consume_guarded = guarded(consume_client_message)  # an error with one message of a batch does not affect the others

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from asyncdsm.integration import HEADER, Edge, EdgeCache, Sample, begin_produce, check_name, guarded
-from asyncdsm.integration.formats.amqp import is_internal_queue, out_edge
+from asyncdsm.integration.formats.amqp import RABBITMQ, is_internal_queue, out_edges
 from asyncdsm.integration.formats.kafka import make_out_edge
 from asyncdsm_faststream.client import find_cluster
 
@@ -41,7 +41,7 @@ def _find_edge(command: Any, call_next: Any) -> Edge | None:
     exchange, key = command.exchange.name, check_name("a routing key", command.destination)
     if not exchange and is_internal_queue(key):
         return None
-    return out_edge(exchange, key if not exchange else bool(key))
+    return out_edges[exchange, key if not exchange else bool(key), RABBITMQ]
 
 
 @lru_cache

@@ -1,69 +1,71 @@
-"""Kombu: `asyncdsm.wrap` for a connection, or `asyncdsm.instrument("kombu")`. Celery stands on it: `asyncdsm_celery`.
-
-`publish` is how a message leaves, `consume` the ways one arrives, `transports` those that stand on another client,
-`followed` says whose messages are followed, `names` what things are called. Translation only.
-"""
+"""Kombu: `asyncdsm.wrap` for a connection, or `asyncdsm.instrument("kombu")`. `asyncdsm_celery` stands on it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import kombu
 from kombu.connection import Connection, ConnectionPool
 from kombu.entity import Queue
+from kombu.message import Message
 from kombu.messaging import Producer
 from kombu.simple import SimpleBase
 
-from asyncdsm.integration.base import check_version
-from asyncdsm.integration.hooks import Hooks
-from asyncdsm_kombu import consume, publish, transports
-from asyncdsm_kombu.consume import pathway_of
-from asyncdsm_kombu.followed import follow, follow_all, followed_one_by_one, hand_down
+from asyncdsm.integration import Context, Integration
+from asyncdsm.integration.formats.amqp import read_pathway
+from asyncdsm_kombu import tracking, transports
+from asyncdsm_kombu.consume import find_pathway, hook_consume, hook_get
+from asyncdsm_kombu.produce import hook_prepare, hook_publish
 
-__all__ = ["VERSIONS", "WRAPS", "instrument", "pathway_of", "put_hooks", "uninstrument", "wrap"]
-
-VERSIONS = ("5.2", "5.7")
-WRAPS = "a Connection"
-
-_hooks = Hooks()
+__all__ = ["Kombu", "integration"]
 
 
-def wrap(client: Any) -> Any | None:
-    """Follow the messages of one connection, with its clones and pools; None for anything else.
+class Kombu(Integration):
+    """Follows connections: of all of them, or of those that were wrapped. What consumes already stays as it is."""
 
-    What consumes already stays as it is.
-    """
-    if not issubclass(type(client), Connection):
-        return client if isinstance(client, Connection) else None  # a mock of one stays as it is
-    put_hooks()
-    follow(client)
-    return client
+    package, versions = "kombu", ("5.2", "5.7")
+    wraps = "a Connection"
 
+    def is_client(self, client: object) -> bool:
+        return isinstance(client, Connection)
 
-def instrument() -> None:
-    """Follow the messages of every connection. What consumes already stays as it is."""
-    put_hooks()
-    follow_all(True)
+    def follow(self, client: Any) -> Any:
+        """Follow one connection with its clones and pools."""
+        if issubclass(type(client), Connection):  # an object that only claims to be one stays as it is
+            self.put_hooks()
+            tracking.follow_connection(client)
+        return client
 
+    def hook_classes(self) -> None:
+        self.put_hooks()
+        tracking.follow_all(True)
 
-def uninstrument() -> None:
-    """Follow only what was wrapped; when nothing was, Kombu's classes are what they were before."""
-    follow_all(False)
-    if not followed_one_by_one():
-        _hooks.remove()
+    def uninstrument(self) -> None:
+        """Follow only what was wrapped. If nothing was, restore Kombu's classes."""
+        tracking.follow_all(False)
+        if not tracking.is_any_wrapped():
+            super().uninstrument()
+
+    def unhook_classes(self) -> None:
         transports.remove_hooks()
 
+    def put_hooks(self) -> None:
+        """Put the hooks on Kombu's classes, where they do nothing for a connection that is not followed.
 
-def put_hooks() -> None:
-    """Put the hooks on Kombu's classes, where they act for what is followed.
+        They are not on objects, since mixins and pools make connections of their own.
+        """
+        self.check_version()
+        self.hooks.put(Producer, "publish", hook_publish)
+        self.hooks.put(Producer, "_prepare", hook_prepare)
+        self.hooks.put(Queue, "consume", hook_consume)
+        self.hooks.put(Queue, "get", hook_get)
+        self.hooks.put(SimpleBase, "get", hook_get)
+        self.hooks.put(Connection, "clone", tracking.hook_copy)
+        self.hooks.put(ConnectionPool, "new", tracking.hook_copy)
 
-    Not on objects: mixins and pools make connections of their own.
-    """
-    check_version("kombu", kombu.__version__, VERSIONS)
-    _hooks.put(Producer, "publish", publish.publish)
-    _hooks.put(Producer, "_prepare", publish.prepare)
-    _hooks.put(Queue, "consume", consume.consume)
-    _hooks.put(Queue, "get", consume.get)
-    _hooks.put(SimpleBase, "get", consume.simple_get)
-    _hooks.put(Connection, "clone", hand_down)
-    _hooks.put(ConnectionPool, "new", hand_down)
+    def pathway_of(self, message: Any) -> Context | None:
+        if not isinstance(message, Message):
+            return None
+        return find_pathway(message) or read_pathway(message.headers, message.properties.get("timestamp"))
+
+
+integration = Kombu()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from asyncdsm.agent.http import serve as serve_module
 from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store import store as store_module
 from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import NOW
@@ -20,7 +21,7 @@ from tests.agent.payloads import NOW
 async def serve(path: Path) -> None:
     """Run an agent, which writes what is pending at every opportunity, until it is killed."""
     store_module.FLUSH_SECONDS = serve_module.MAINTAIN_SECONDS = 0.02
-    store = await asyncio.to_thread(lambda: Store(path, now=lambda: NOW))
+    store = await asyncio.to_thread(lambda: Store(path, decode=read_report, now=lambda: NOW))
     async with running_agent(store=store) as agent:
         say(f"{os.getpid()} {agent.url}")
         await asyncio.sleep(3600)

@@ -9,8 +9,8 @@ import httpx2
 from ddsketch.pb import ddsketch_pb2
 from msgspec.msgpack import encode as to_msgpack
 
-from asyncdsm.agent.intake.payload import Report
 from asyncdsm.agent.store.histograms import EDGE, LARGEST_BIN, encode_key
+from asyncdsm.agent.store.reports import Report
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO, bin_index
@@ -70,7 +70,7 @@ def bins_of(report: Report, sketch: int = EDGE, group: int = 0) -> dict[int, flo
     """Return what a report counts in one of the sketches of one of its points."""
     first, last = encode_key(group, sketch, -LARGEST_BIN - 1), encode_key(group, sketch, LARGEST_BIN)
     counted = dict[int, float]()
-    for key, count in zip(report.cells.keys.tolist(), report.cells.counts.tolist(), strict=True):
+    for key, count in zip(report.histograms.keys.tolist(), report.histograms.counts.tolist(), strict=True):
         if first <= key <= last:
             bin_ = key - encode_key(group, sketch, 0) if key > first else ZERO
             counted[bin_] = counted.get(bin_, 0) + count

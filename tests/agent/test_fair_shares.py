@@ -36,7 +36,7 @@ def hashes_of(store: Store, service: str) -> list[int]:
 @pytest.mark.parametrize("in_file", [True, False])
 def test_flood_of_one_service_pushes_out_its_own_oldest_pathways(clock: Clock, tmp_path: Path, in_file: bool) -> None:
     path = tmp_path / "store.db" if in_file else None
-    with closing(Store(path, now=clock, max_points=100)) as store:
+    with closing(Store(path, decode=read_report, now=clock, max_points=100)) as store:
         reported(store, clock, "shop", *range(20))
         for first in range(1000, 2000, 90):
             reported(store, clock, "flood", *range(first, first + 90))
@@ -53,14 +53,14 @@ def test_flood_of_one_service_pushes_out_its_own_oldest_pathways(clock: Clock, t
         counted = kept(store)
         assert counted[7] == 1 + len(range(1000, 2000, 90))
     if path:
-        with closing(Store(path, now=clock, max_points=100)) as store:
+        with closing(Store(path, decode=read_report, now=clock, max_points=100)) as store:
             assert kept(store) == counted
 
 
 def test_numbers_of_forgotten_pathways_are_not_given_out_again(clock: Clock, tmp_path: Path) -> None:
     path, seen = tmp_path / "store.db", set[int]()
     for turn in range(4):
-        with closing(Store(path, now=clock, max_points=3)) as store:
+        with closing(Store(path, decode=read_report, now=clock, max_points=3)) as store:
             for hash_ in range(10):
                 reported(store, clock, "s", 100 * turn + hash_)
                 seen.add(max(store.points.keys))
@@ -90,7 +90,7 @@ def test_rolled_up_rows_leave_out_forgotten_pathways(clock: Clock) -> None:
     expected = kept(store)
     clock.now += 7200
     store.flush()
-    assert store._extents[RESOLUTIONS[-1]].until > clock.now - 7200
+    assert store._coverages[RESOLUTIONS[-1]].until > clock.now - 7200
     assert kept(store) == expected
 
 
@@ -119,7 +119,7 @@ def test_flood_of_backlogs_pushes_out_its_own(
         backlogs = [{"Tags": [f"topic:{topic}"], "Value": 1} for topic in topics]
         store.add(read_report(payload(bucket(Backlogs=backlogs), Service=service), ""))
 
-    with closing(Store(path, now=lambda: NOW)) as store:
+    with closing(Store(path, decode=read_report, now=lambda: NOW)) as store:
         offsets("shop", "orders", "mails")
         offsets("flood", *range(1000))
         store.flush()
@@ -130,7 +130,7 @@ def test_flood_of_backlogs_pushes_out_its_own(
         assert len(store.backlogs()) <= 20
         assert {tags for tags, _, _ in store.offsets(EVER)} == set(store.backlogs())
     if path:
-        with closing(Store(path, now=lambda: NOW)) as store:
+        with closing(Store(path, decode=read_report, now=lambda: NOW)) as store:
             offsets("flood", *range(2000, 2100))
             assert expected < set(store.backlogs())
 

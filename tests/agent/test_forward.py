@@ -16,7 +16,7 @@ from anyio import to_thread
 
 from asyncdsm._internal import log
 from asyncdsm.agent.http.serve import running_agent
-from asyncdsm.agent.intake.forwarder import is_own_address
+from asyncdsm.agent.intake.forward_exporter import is_own_address
 from asyncdsm.delivery import retry
 from asyncdsm.settings import Settings
 from tests.agent.payloads import GZIP, INTAKE, Client, bucket, payload, point
@@ -152,7 +152,7 @@ async def test_the_other_side_is_slow(monkeypatch: pytest.MonkeyPatch, caplog: p
         with anyio.fail_after(60):
             while not intake.requests:
                 await anyio.sleep(0.02)
-    assert "3 payloads could not be passed on before the end" in caplog.text
+    assert "3 payloads could not be forwarded before the agent ended" in caplog.text
     assert intake.accepted == []
 
 

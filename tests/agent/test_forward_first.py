@@ -12,8 +12,9 @@ import pytest
 from anyio import to_thread
 
 from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.intake import body as body_module
 from asyncdsm.agent.intake import ingest_queue
-from asyncdsm.agent.intake import payload as intake_module
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import GZIP, INTAKE, MSGPACK, NOW, Client, bucket, payload, point, sketch
 from tests.agent.test_forward import accounts, body, listening, passing_on
@@ -28,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
-    with closing(Store(path, now=lambda: NOW)) as store:
+    with closing(Store(path, decode=read_report, now=lambda: NOW)) as store:
         yield store
 
 
@@ -85,7 +86,7 @@ async def test_payload_that_the_decoder_fails_on_is_forwarded(monkeypatch: pytes
 
 
 async def test_payload_too_large_to_be_held_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake_module, "MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr(body_module, "MAX_BODY_BYTES", 1000)
     async with passing_on() as (client, _):
         assert (await client.report(bytes(1001))).status_code == 413
         shown = await accounts(client, lambda shown: shown["recorded"] == 1)

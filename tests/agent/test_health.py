@@ -16,6 +16,7 @@ import pytest
 from anyio import to_thread
 
 from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store import conditions as conditions_module
 from asyncdsm.agent.store.conditions import Conditions
 from asyncdsm.agent.store.store import Store
@@ -41,7 +42,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
     """Give the agent of `client` a store with a file and few pathways."""
-    with closing(Store(path, now=lambda: NOW, max_points=250)) as store:
+    with closing(Store(path, decode=read_report, now=lambda: NOW, max_points=250)) as store:
         yield store
 
 
@@ -116,7 +117,7 @@ async def test_forwarding_that_drops_is_told(monkeypatch: pytest.MonkeyPatch) ->
         for number in range(5):
             await client.report(body(number), gzipped=True)
         found = await until(client, lambda found: found.get("forward_dropped", {}).get("count") == 3)
-        assert "too much waits" in found["forward_dropped"]["problem"]
+        assert "too many payloads wait" in found["forward_dropped"]["problem"]
 
 
 async def test_forwarding_that_is_refused_is_told() -> None:
@@ -155,7 +156,7 @@ def modes(path: Path) -> dict[str, int]:
 def test_files_of_the_store_are_private(path: Path) -> None:
     before = os.umask(0)
     try:
-        with closing(Store(path)):
+        with closing(Store(path, decode=read_report)):
             found = modes(path)
     finally:
         os.umask(before)
@@ -166,13 +167,14 @@ def test_files_that_others_could_read_become_private(path: Path) -> None:
     # As a kill leaves them: with what SQLite keeps beside the file.
     script = (
         "import os, pathlib, sys; from asyncdsm.agent.store.store import Store; "
-        "store = Store(pathlib.Path(sys.argv[1])); os._exit(0)"
+        "from asyncdsm.agent.intake.payload import read_report; "
+        "store = Store(pathlib.Path(sys.argv[1]), decode=read_report); os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", script, str(path)], check=True, timeout=60)
     assert len(modes(path)) == 4
     for file in path.parent.iterdir():
         file.chmod(0o666)
     path.parent.chmod(0o755)
-    with closing(Store(path)):
+    with closing(Store(path, decode=read_report)):
         assert set(modes(path).values()) == {0o600}
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o755

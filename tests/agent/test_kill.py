@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import INTAKE, MSGPACK, NOW, bucket, payload, point
 from tests.agent.test_store import kept
@@ -75,7 +76,7 @@ def test_nothing_acknowledged_is_missing_or_counted_twice(tmp_path: Path, seed: 
         process.stdin.close()
     tried = next(numbers)
 
-    store = Store(path, now=lambda: NOW)
+    store = Store(path, decode=read_report, now=lambda: NOW)
     try:
         counted = kept(store)
     finally:

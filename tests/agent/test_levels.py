@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncdsm.agent.intake.payload import BucketReport, PointReport, Report
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.topology import points_of
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, encode_key, merge, pack, unpack
+from asyncdsm.agent.store.reports import BucketReport, PointReport, Report
 from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS, Coverage, Slice, TimeRange, plan_slices
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.histogram import ZERO, bin_index
@@ -61,7 +61,7 @@ def filled(chance: random.Random, days: int) -> tuple[Store, list[tuple[int, flo
 @given(seed=st.integers(0, 2**32), ends=st.lists(st.integers(0, 3 * DAY), min_size=8, max_size=8))
 def test_any_span_of_any_levels(seed: int, ends: list[int]) -> None:
     store, data = filled(random.Random(seed), days=3)
-    extents = store._extents
+    extents = store._coverages
     assert extents[10].since > BEGAN
     assert extents[HOUR].until > BEGAN + 2 * DAY
     for one, other in zip(ends[::2], ends[1::2], strict=True):

@@ -15,17 +15,12 @@ from urllib.parse import urlsplit
 import anyio
 import pytest
 
-from asyncdsm.agent.intake import payload as intake_payload
+from asyncdsm.agent.intake import body as body_module
 from asyncdsm.agent.intake import sketches
+from asyncdsm.agent.intake.body import MAX_BODY_BYTES, MAX_UNPACKED_BYTES, BodyMemory, read_body
+from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.fields import MAX_BUCKETS, MAX_ITEMS
-from asyncdsm.agent.intake.payload import (
-    MAX_BODY_BYTES,
-    MAX_UNPACKED_BYTES,
-    BodyMemory,
-    IntakeError,
-    read_body,
-    read_report,
-)
+from asyncdsm.agent.intake.payload import read_report
 from tests.agent.payloads import INTAKE, MSGPACK, Client, bins_of, bucket, payload, point, sketch
 
 MIB = 1 << 20
@@ -170,7 +165,7 @@ def test_body_made_to_take_long_is_read_within_seconds(make: Callable[[], dict[s
 
 
 async def test_bodies_beyond_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake_payload, "MAX_HELD_BYTES", 2 * MIB)
+    monkeypatch.setattr(body_module, "MAX_HELD_BYTES", 2 * MIB)
     memory = BodyMemory()
 
     async def body(size: int) -> AsyncIterator[bytes]:

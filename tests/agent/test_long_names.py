@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from asyncdsm.agent.intake.fields import MAX_TAG_CHARACTERS
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries import answer_limits as bounds_module
-from asyncdsm.agent.store import store as store_module
-from asyncdsm.agent.store.shares import FairShares
+from asyncdsm.agent.store import write_buffer
+from asyncdsm.agent.store.shares import UNIT_BYTES, FairShares, measure_names, weigh_names
 from asyncdsm.agent.store.store import Store
-from asyncdsm.agent.store.weights import UNIT_BYTES, bytes_of, weight_of
 from tests.agent.payloads import NOW_NS, SECOND_NS, Client, bucket, payload, point
 from tests.agent.test_store import Clock, clock, kept
 
@@ -49,7 +48,7 @@ def test_tags_that_are_too_long_in_all_are_left_out_and_counted(tags: list[str])
     assert read.buckets[0].backlogs == [(("topic:t",), 2)]
     assert read.process_tags == ()
     assert dict(read.unread) == {"EdgeTags": 1, "Tags": 1, "ProcessTags": 1}
-    assert read.cells.keys.max() < read_report(payload(bucket(point(), point())), "").cells.keys.max()
+    assert read.histograms.keys.max() < read_report(payload(bucket(point(), point())), "").histograms.keys.max()
 
 
 def test_tags_that_are_as_long_as_they_may_be_are_taken() -> None:
@@ -66,7 +65,7 @@ def test_long_tags_of_one_service_are_bounded_and_cost_no_other_its_rows(
     clock: Clock, tmp_path: Path, in_file: bool, fat: Callable[[int, int, str], dict[str, Any]], letter: str
 ) -> None:
     path = tmp_path / "store.db" if in_file else None
-    with closing(Store(path, now=clock, max_bytes=SOME_BYTES)) as store:
+    with closing(Store(path, decode=read_report, now=clock, max_bytes=SOME_BYTES)) as store:
         for turn in range(6):
             started = (NOW_NS // SECOND_NS + 10 * turn) * SECOND_NS
             clock.now = started / SECOND_NS + 10
@@ -76,16 +75,18 @@ def test_long_tags_of_one_service_are_bounded_and_cost_no_other_its_rows(
             assert kept(store)[7] == 4 * (turn + 1)
             assert store.used_bytes() <= SOME_BYTES
         assert store.counters()["forgotten_rows"] == 0 or fat is fat_points
-        in_memory = sum(bytes_of(key.tags) for key in store.points.keys.values()) + sum(map(bytes_of, store.backlogs()))
+        in_memory = sum(measure_names(key.tags) for key in store.points.keys.values()) + sum(
+            map(measure_names, store.backlogs())
+        )
         assert in_memory <= SOME_BYTES / 2
 
 
 def test_offsets_with_long_tags_are_written_before_their_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "MAX_PENDING_SLOTS", 100)
+    monkeypatch.setattr(write_buffer, "MAX_BUFFERED_SLOTS", 100)
     store = Store(now=clock)
     for turn in range(20):
         store.add(read_report(payload(bucket(**fat_backlogs(5 * turn, 5))), ""))
-        assert sum(bytes_of(tags) for tags, _ in store._core.pending.offsets) <= 100 * UNIT_BYTES
+        assert sum(measure_names(tags) for tags, _ in store._state.buffer.offsets) <= 100 * UNIT_BYTES
     assert len(store.backlogs()) == 100
 
 
@@ -100,7 +101,7 @@ def test_offsets_with_long_tags_are_written_before_their_time(clock: Clock, monk
     ],
 )
 def test_names_weigh_what_they_take(names: list[str], weight: int) -> None:
-    assert weight_of(names) == weight
+    assert weigh_names(names) == weight
 
 
 @given(uses=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30)), max_size=200), most=st.integers(1, 60))

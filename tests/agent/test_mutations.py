@@ -8,7 +8,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncdsm.agent.intake.payload import IntakeError, read_report
+from asyncdsm.agent.intake.errors import IntakeError
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.aggregator import Aggregator

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from msgspec.msgpack import Ext
 
-from asyncdsm.agent.intake import fields
+from asyncdsm.agent.intake import field_reader
 from asyncdsm.agent.intake.fields import MAX_NAME
-from asyncdsm.agent.intake.payload import UNNAMED, Report, read_report
+from asyncdsm.agent.intake.payload import UNNAMED, read_report
 from asyncdsm.agent.store.histograms import PATHWAY, SIZE
+from asyncdsm.agent.store.reports import Report
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO, bin_index
 from asyncdsm.delivery.sketch import encode
@@ -167,14 +168,23 @@ async def test_odd_service_is_shown_under_a_name(client: Client, service: Any, s
 SKETCHES: dict[str, tuple[bytes, str]] = {
     "garbage": (b"\xff\xff", "not a DDSketch protobuf"),
     "cut off": (sketch(binCounts={1: 1})[:-3], "not a DDSketch protobuf"),
-    "a count below 0": (sketch(contiguousBinCounts=[1, -1]), "the count of bin 1 is -1.0"),
-    "a sparse count below 0": (sketch(binCounts={9: -2}), "the count of bin 9 is -2.0"),
-    "nan": (sketch(contiguousBinCounts=[nan]), "the count of bin 0 is nan"),
-    "infinitely many": (sketch(binCounts={9: inf}), "the count of bin 9 is inf"),
-    "nan zeros": (sketch(zeros=nan), "is nan"),
-    "zeros below 0": (sketch(zeros=-1), "is -1.0"),
-    "more than can be": (sketch(binCounts={9: 1e300}), "the count of bin 9 is 1e+300"),
-    "nan negatives": (sketch(negative={1: nan}), "the count of bin 1 is nan"),
+    "a count below 0": (
+        sketch(contiguousBinCounts=[1, -1]),
+        "the count of bin 1 must be above 0 and at most 1e+15, got -1.0",
+    ),
+    "a sparse count below 0": (
+        sketch(binCounts={9: -2}),
+        "the count of bin 9 must be above 0 and at most 1e+15, got -2.0",
+    ),
+    "nan": (sketch(contiguousBinCounts=[nan]), "the count of bin 0 must be above 0 and at most 1e+15, got nan"),
+    "infinitely many": (sketch(binCounts={9: inf}), "the count of bin 9 must be above 0 and at most 1e+15, got inf"),
+    "nan zeros": (sketch(zeros=nan), "the count of zeros must be from 0 to 1e+15, got nan"),
+    "zeros below 0": (sketch(zeros=-1), "the count of zeros must be from 0 to 1e+15, got -1.0"),
+    "more than can be": (
+        sketch(binCounts={9: 1e300}),
+        "the count of bin 9 must be above 0 and at most 1e+15, got 1e+300",
+    ),
+    "nan negatives": (sketch(negative={1: nan}), "the count of bin 1 must be above 0 and at most 1e+15, got nan"),
     "a huge bin": (sketch(binCounts={2**31 - 1: 1}), "bin 2147483647 is outside of"),
     "a huge negative bin": (sketch(binCounts={-(2**31): 1}), "bin -2147483648 is outside of"),
     "a huge offset of bins": (sketch(contiguousBinCounts=[1], contiguousBinIndexOffset=2**31 - 1), "outside of"),
@@ -234,7 +244,7 @@ async def test_what_is_left_out_is_shown(client: Client) -> None:
 
 
 def test_reading_gives_up_after_many_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fields, "MAX_UNREAD", 10)
+    monkeypatch.setattr(field_reader, "MAX_UNREAD", 10)
     report = read_report(payload(bucket(*[point(Hash="x")] * 100, sane())), "")
     assert dict(report.unread) == {"Hash": 10, "given up": 91}
 

@@ -7,7 +7,8 @@ import gzip
 import pytest
 from msgspec.msgpack import encode as to_msgpack
 
-from asyncdsm.agent.intake.payload import IntakeError, read_report
+from asyncdsm.agent.intake.errors import IntakeError
+from asyncdsm.agent.intake.payload import read_report
 from tests.agent.payloads import INTAKE, MSGPACK, Client, bucket, payload, point
 
 FIELDS: dict[str, tuple[bytes, str, str]] = {

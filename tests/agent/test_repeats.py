@@ -13,9 +13,10 @@ import httpx2
 import pytest
 
 from asyncdsm.agent.http.serve import running_agent
-from asyncdsm.agent.intake.payload import IntakeError
+from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.repeated_bodies import MAX_REMEMBERED, REMEMBERED_SECONDS, RecentBodies, hash_body
-from asyncdsm.agent.store.store import AcceptedPayload, Store
+from asyncdsm.agent.store.reports import AcceptedPayload
+from asyncdsm.agent.store.store import Store
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
 from asyncdsm.delivery.payload import pack

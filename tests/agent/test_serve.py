@@ -20,6 +20,7 @@ import httpx2
 import pytest
 
 from asyncdsm.agent.http.serve import running_agent
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import INTAKE, MSGPACK, bucket, payload, point
 
@@ -141,7 +142,7 @@ def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
 
 def test_file_that_another_program_has_locked_is_named(tmp_path: Path) -> None:
     path = tmp_path / "dsm.db"
-    with closing(Store(path)):  # without a forwarder, and so without its table
+    with closing(Store(path, decode=read_report)):  # without a forwarder, and so without its table
         pass
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN EXCLUSIVE")

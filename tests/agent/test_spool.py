@@ -19,7 +19,8 @@ import httpx2
 import pytest
 from msgspec.msgpack import encode
 
-from asyncdsm.agent.store.spool import Spool, Spooled
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.store.spool import Spool, SpooledPayload
 from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import GZIP, INTAKE, NOW
 from tests.agent.test_forward import body
@@ -115,10 +116,10 @@ def test_kills_while_payloads_are_forwarded_lose_nothing(path: Path) -> None:
 
 
 def test_payload_whose_headers_cannot_be_sent_keeps_back_no_other(path: Path) -> None:
-    with closing(Store(path)) as store:  # by the clock that the agent has, too
+    with closing(Store(path, decode=read_report)) as store:  # by the clock that the agent has, too
         spool = store.open_spool(1000)
         assert spool is not None
-        spool.add(Spooled.of(body(1), [(b"X-Odd", b"a\x00b")]))
+        spool.add(SpooledPayload.create(body(1), [(b"X-Odd", b"a\x00b")]))
         store.save_spool()
     with running_intake() as intake, forwarding(path, intake.url) as (_, client):
         send(client, 2)
@@ -147,7 +148,7 @@ def test_without_a_file_the_end_says_what_is_lost() -> None:
         send(client, 1, 2, 3)
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=20)
-    assert "3 payloads could not be passed on before the end and are lost" in said
+    assert "3 payloads could not be forwarded before the agent ended, and are lost" in said
 
 
 def test_what_was_refused_here_waits_in_the_file_too(path: Path) -> None:
@@ -166,12 +167,12 @@ def test_what_was_refused_here_waits_in_the_file_too(path: Path) -> None:
     assert intake.accepted == [b"\xc1"]
 
 
-def parcel(number: int, length: int = 10) -> Spooled:
-    return Spooled.of(bytes([number]) * length, [(b"X-Number", b"%d" % number)])
+def parcel(number: int, length: int = 10) -> SpooledPayload:
+    return SpooledPayload.create(bytes([number]) * length, [(b"X-Number", b"%d" % number)])
 
 
 def opened(path: Path, limit: int = 1000) -> tuple[Store, Spool]:
-    store = Store(path, now=lambda: NOW)
+    store = Store(path, decode=read_report, now=lambda: NOW)
     spool = store.open_spool(limit)
     assert spool is not None
     return store, spool
@@ -233,14 +234,14 @@ def test_what_is_older_than_what_is_kept_is_not_forwarded(path: Path) -> None:
     with closing(store):
         spool.add(parcel(1))
         store.save_spool()
-    with closing(Store(path, now=lambda: NOW + 1e6)) as store:
+    with closing(Store(path, decode=read_report, now=lambda: NOW + 1e6)) as store:
         spool_later = store.open_spool(1000)
         assert spool_later is not None
         assert spool_later.waiting() == []
 
 
 def test_file_of_an_earlier_version_gets_what_it_lacks(path: Path) -> None:
-    with closing(Store(path, now=lambda: NOW)):
+    with closing(Store(path, decode=read_report, now=lambda: NOW)):
         pass
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(
@@ -291,7 +292,7 @@ def test_spool_opens_while_the_disk_is_full(path: Path) -> None:
             spool.add(payload)
         store.save_spool()
         spool.finish(payloads[0].number)
-    store = Store(path, now=lambda: NOW)
+    store = Store(path, decode=read_report, now=lambda: NOW)
     with closing(store):
         with full_disk(store):
             again = store.open_spool(1000)

@@ -7,12 +7,13 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from asyncdsm.agent.intake.payload import BucketReport, PointReport, Report, read_report
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.queries.topology import points_of
 from asyncdsm.agent.store import store as store_module
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, Histograms, encode_key
+from asyncdsm.agent.store.reports import BucketReport, PointReport, Report
 from asyncdsm.agent.store.resolutions import FOREVER, TimeRange
 from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import MINUTE_NS, NOW_NS, SECOND_NS, bucket, payload, point
@@ -128,7 +129,7 @@ def test_bytes_are_bounded(clock: Clock) -> None:
     for _ in range(60):
         one = report(clock, *range(100))
         keys = np.concatenate([encode_key(group, EDGE, 0) + chance.integers(0, 2_000, 50) for group in range(100)])
-        store.add(one._replace(cells=Histograms(keys, chance.integers(1, 200, 5_000).astype(np.float64))))
+        store.add(one._replace(histograms=Histograms(keys, chance.integers(1, 200, 5_000).astype(np.float64))))
         store.flush()
         clock.now += 10
     assert store.used_bytes() <= 500_000
@@ -224,7 +225,7 @@ def test_buckets_that_creep_ahead_do_not_move_the_clock_of_others(clock: Clock, 
     for number in range(1, 100):
         points = [point(Hash=number)] if has_points else []
         store.add(read_report(payload(bucket(*points, Start=NOW_NS + number * 50 * SECOND_NS), Service="creeping"), ""))
-    assert store._core.pending.newest <= now + 60
+    assert store._state.buffer.newest <= now + 60
     store.add(read_report(payload({"Stats": [point(Hash=1000)]}), ""))  # it does not say when it was
     assert kept(store, TimeRange(now - 60, now + 120))[1000] == 4
     store.add(read_report(payload(bucket(point(Hash=1001), Start=NOW_NS + 3600 * SECOND_NS)), ""))

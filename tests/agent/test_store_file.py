@@ -11,7 +11,8 @@ import pytest
 from anyio import to_thread
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store.store import AcceptedPayload, Store
+from asyncdsm.agent.store.reports import AcceptedPayload
+from asyncdsm.agent.store.store import Store
 from asyncdsm.errors import StoreError, StoreFullError
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 from tests.agent.test_store import EVER, kept
@@ -26,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Store]:
-    with closing(Store(path, now=lambda: NOW)) as store:
+    with closing(Store(path, decode=read_report, now=lambda: NOW)) as store:
         yield store
 
 
@@ -53,7 +54,7 @@ def test_what_was_taken_is_there_again(path: Path, flushed: bool) -> None:
 
 
 def test_what_was_not_written_is_read_from_the_journal(path: Path) -> None:
-    store = Store(path, now=lambda: NOW)
+    store = Store(path, decode=read_report, now=lambda: NOW)
     store.add_all([taken(1, 2)])
     store.flush()
     store.add_all([taken(2, 3), taken(3)])
@@ -74,7 +75,7 @@ def test_numbers_of_points_are_not_used_again(path: Path) -> None:
 
 def test_one_agent_at_a_time(path: Path) -> None:
     with opened(path), pytest.raises(StoreError, match="another agent has it open"):
-        Store(path)
+        Store(path, decode=read_report)
     with opened(path):
         pass
 
@@ -83,12 +84,12 @@ def test_files_of_others(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE theirs (a)")
     with pytest.raises(StoreError, match="database of another program"):
-        Store(path)
+        Store(path, decode=read_report)
     path.write_bytes(b"no database, but some text that is long enough" * 100)
     with pytest.raises(StoreError, match="not a database"):
-        Store(path)
+        Store(path, decode=read_report)
     with pytest.raises(StoreError, match="No such file or directory"):
-        Store(path.parent / "nowhere" / "store.db")
+        Store(path.parent / "nowhere" / "store.db", decode=read_report)
 
 
 def test_another_version(path: Path) -> None:
@@ -97,7 +98,7 @@ def test_another_version(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="format 99"):
-        Store(path)
+        Store(path, decode=read_report)
 
 
 def fill(store: Store) -> None:

@@ -10,9 +10,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asyncdsm.agent.intake.ingest_queue import LARGE_BYTES, LARGE_UNPACKED_BYTES, MOST_TOGETHER, IngestQueue
-from asyncdsm.agent.intake.payload import IntakeError
-from asyncdsm.agent.store.store import AcceptedPayload, Store
+from asyncdsm.agent.intake.errors import IntakeError
+from asyncdsm.agent.intake.ingest_queue import LARGE_BYTES, LARGE_UNPACKED_BYTES, MAX_GROUP_SIZE, IngestQueue
+from asyncdsm.agent.store.reports import AcceptedPayload
+from asyncdsm.agent.store.store import Store
 from asyncdsm.errors import StoreFullError
 from tests.agent.payloads import NOW, bucket, payload, point
 
@@ -68,7 +69,7 @@ async def results(taking: IngestQueue, bodies: list[bytes], encoding: str = "") 
 async def test_those_that_wait_are_taken_together(taking: IngestQueue, store: Watched) -> None:
     assert await results(taking, [body(number) for number in range(200)]) == [202] * 200
     assert sum(store.groups) == store.payloads == 200
-    assert max(store.groups) == MOST_TOGETHER
+    assert max(store.groups) == MAX_GROUP_SIZE
     assert len(store.groups) < 10
 
 
@@ -104,7 +105,7 @@ async def test_what_cannot_be_stored_is_not_acknowledged(
     taking: IngestQueue, store: Watched, error: Exception, status: int
 ) -> None:
     store.errors = [error]
-    statuses = await results(taking, [body(number) for number in range(2 * MOST_TOGETHER)])
+    statuses = await results(taking, [body(number) for number in range(2 * MAX_GROUP_SIZE)])
     assert set(statuses) == {202, status}
     assert store.payloads == statuses.count(202)
     assert await results(taking, [body(1)]) == [202]

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from asyncdsm.agent.store import rollup, upkeep
-from asyncdsm.agent.store import store as store_module
-from asyncdsm.agent.store.core import Core
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.store import rollup, segments, upkeep, write_buffer
 from asyncdsm.agent.store.histograms import Histograms, Ints, pack
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.resolutions import RESOLUTIONS
+from asyncdsm.agent.store.state import StoreState
 from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import NOW
 from tests.agent.test_store import EVER, TAGS, Clock, clock, kept, report
@@ -26,7 +26,9 @@ SERVICES, POINTS = 30, 5
 
 @pytest.fixture(params=["file", "memory"])
 def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[Store]:
-    with closing(Store(tmp_path / "store.db" if request.param == "file" else None, now=clock)) as store:
+    with closing(
+        Store(tmp_path / "store.db" if request.param == "file" else None, decode=read_report, now=clock)
+    ) as store:
         yield store
 
 
@@ -44,20 +46,21 @@ def test_lock_is_given_up_between_steps_and_while_computing(
     store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, pauses, computed = fill_hours(store, clock), list[bool](), list[bool]()
-    pause = Core.pause
+    pause = StoreState.pause
 
-    def note_pause(core: Core) -> None:
-        pauses.append(core.lock.locked())
-        pause(core)
+    def note_pause(state: StoreState) -> None:
+        pauses.append(state.lock.locked())
+        pause(state)
 
-    def note_packing(cells: Histograms, points: Ints) -> bytes:
-        computed.append(store._core.lock.locked())
-        return pack(cells, points)
+    def note_packing(histograms: Histograms, points: Ints) -> bytes:
+        computed.append(store._state.lock.locked())
+        return pack(histograms, points)
 
-    monkeypatch.setattr(Core, "pause", note_pause)
+    monkeypatch.setattr(StoreState, "pause", note_pause)
+    monkeypatch.setattr(segments, "pack", note_packing)
     monkeypatch.setattr(rollup, "pack", note_packing)
     store.flush()
-    rolled_up = upkeep.MOST_STRETCHES
+    rolled_up = upkeep.MAX_ROLLUP_STEPS
     assert len(pauses) > rolled_up
     assert len(computed) >= SERVICES * (24 + 12)
     assert not any(pauses)
@@ -69,28 +72,28 @@ def test_reports_are_taken_while_rows_are_rolled_up(
     store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever reports between two steps is answered, and counted once, at every step there is."""
-    expected, pause, reported = fill_hours(store, clock), Core.pause, [0]
+    expected, pause, reported = fill_hours(store, clock), StoreState.pause, [0]
 
-    def report_meanwhile(core: Core) -> None:
-        pause(core)
+    def report_meanwhile(state: StoreState) -> None:
+        pause(state)
         if reported[0] < 500:
             reported[0] += 1
             store.add(report(clock, 1, service="s0", minutes_ago=reported[0] % 150))
             if reported[0] % 10 == 0:
                 assert kept(store) == {**expected, 1: expected[1] + reported[0]}
 
-    monkeypatch.setattr(Core, "pause", report_meanwhile)
+    monkeypatch.setattr(StoreState, "pause", report_meanwhile)
     for _ in range(12):
         store.flush()
         clock.now += 10
-    assert store._extents[RESOLUTIONS[-1]].until > NOW
+    assert store._coverages[RESOLUTIONS[-1]].until > NOW
     assert reported[0] > 50
     assert kept(store) == {**expected, 1: expected[1] + reported[0]}
 
 
 def test_error_in_the_middle_of_the_upkeep_loses_nothing(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "store.db"
-    with closing(Store(path, now=clock)) as store:
+    with closing(Store(path, decode=read_report, now=clock)) as store:
         expected = fill_hours(store, clock)
         store.flush()
         fill(store)
@@ -107,36 +110,36 @@ def test_error_in_the_middle_of_the_upkeep_loses_nothing(tmp_path: Path, clock: 
             store.flush()
         assert store.conditions.present() == []
         assert kept(store) == expected
-    with closing(Store(path, now=clock)) as store:
+    with closing(Store(path, decode=read_report, now=clock)) as store:
         assert kept(store) == expected
 
 
 @contextmanager
 def killed(path: Path) -> Iterator[Store]:
     """Open a store whose end writes nothing, as after a kill."""
-    store = Store(path, now=lambda: NOW)
+    store = Store(path, decode=read_report, now=lambda: NOW)
     yield store
     store._closing()
 
 
 def test_kill_between_steps_counts_everything_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, pause = tmp_path / "store.db", Core.pause
+    path, pause = tmp_path / "store.db", StoreState.pause
     for step in range(1, 8):
         left = [step]
 
-        def die(core: Core, left: list[int] = left) -> None:
+        def die(state: StoreState, left: list[int] = left) -> None:
             left[0] -= 1
             if not left[0]:
                 raise KeyboardInterrupt
-            pause(core)
+            pause(state)
 
         with killed(path) as store:
             store.add_all([taken(*range(step * 10, step * 10 + 10))])
-            monkeypatch.setattr(Core, "pause", die)
+            monkeypatch.setattr(StoreState, "pause", die)
             with pytest.raises(KeyboardInterrupt):
                 store.flush()
-            monkeypatch.setattr(Core, "pause", pause)
-    with closing(Store(path, now=lambda: NOW)) as store:
+            monkeypatch.setattr(StoreState, "pause", pause)
+    with closing(Store(path, decode=read_report, now=lambda: NOW)) as store:
         assert kept(store) == dict.fromkeys(range(10, 80), 4)
 
 
@@ -158,14 +161,14 @@ def test_offsets_are_thinned_to_one_a_minute_after_a_day(store: Store, clock: Cl
 def test_readers_of_the_map_do_not_hold_the_lock_while_they_add_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_file: bool
 ) -> None:
-    with closing(Store(tmp_path / "store.db" if with_file else None, now=lambda: NOW)) as store:
+    with closing(Store(tmp_path / "store.db" if with_file else None, decode=read_report, now=lambda: NOW)) as store:
         store.add_all([taken(1, 2)])
         store.flush()
         store.add_all([taken(1)])
         held = list[bool]()
 
         def label(rows: Rows) -> Ints:
-            held.append(store._core.lock.locked())
+            held.append(store._state.lock.locked())
             return rows.points
 
         store.merge_rows(EVER, label)
@@ -174,8 +177,8 @@ def test_readers_of_the_map_do_not_hold_the_lock_while_they_add_up(
 
 
 def test_what_waits_to_be_written_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "MAX_PENDING_SLOTS", 10)
+    monkeypatch.setattr(write_buffer, "MAX_BUFFERED_SLOTS", 10)
     for first in range(0, 108, 9):
         store.add_all([taken(*range(first, first + 9))])
-        assert len(store._core.pending.slots) <= 10
+        assert len(store._state.buffer.slots) <= 10
     assert kept(store) == dict.fromkeys(range(108), 4)

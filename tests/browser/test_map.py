@@ -61,7 +61,7 @@ async def test_names_from_right_to_left_do_not_change_the_text_beside_them(
         first, second = await names.first.bounding_box(), await names.nth(1).bounding_box()
         assert first
         assert second
-        assert first["x"] < second["x"]  # the service stands first, though it is written from right to left
+        assert first["x"] < second["x"]  # the service comes first, although it is written from right to left
         await expect(page.locator("#graph .node .name", has_text="evil")).to_have_text("�evil")
         assert "\u202e" not in await page.locator("body").inner_html()
 
@@ -90,8 +90,8 @@ async def test_hop_that_became_slower_is_marked_on_the_map_and_listed_in_the_pan
     async with open_page(browser, agent.url) as page:
         await expect(page.locator("#graph .link.warm-5.slower .label").first).to_have_text("29.8 s")
         await expect(page.locator("#graph .link .since")).to_have_text(re.compile(r"^▲ \d\d:\d\d$"))
-        told = re.compile(r"^billing reads orders: 29\.8 s, 5/s, slower since \d\d:\d\d$")
-        await expect(page.locator("#graph .link")).to_have_attribute("aria-label", told)
+        described = re.compile(r"^billing reads orders: 29\.8 s, 5/s, slower since \d\d:\d\d$")
+        await expect(page.locator("#graph .link")).to_have_attribute("aria-label", described)
         changed = page.locator("section", has=page.get_by_role("heading", name="What changed"))
         await expect(changed).to_contain_text("slower since")
         await changed.locator(".hop").click()

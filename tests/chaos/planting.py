@@ -20,9 +20,9 @@ import asyncdsm
 OURS = tuple(str(Path(asyncdsm.__file__).parents[1].joinpath(folder)) for folder in ("asyncdsm", "integrations"))
 
 CANNOT_FAIL = {
-    "asyncdsm_kombu.publish._with_headers",
     "core.checkpoint.record_not_propagated",
-    "asyncdsm_aio_pika.consume._done_with_the_last",
+    "asyncdsm_kombu.produce._replace_headers",
+    "asyncdsm_aio_pika.consume._leave_callbacks_alone",
     "integration.batch_iterator.BatchIterator.__init__",
     "integration.batch.current_task",
     "integration.batch_iterator.BatchIterator._restore_previous",
@@ -38,32 +38,26 @@ CANNOT_FAIL = {
 more; or they keep errors from the program."""
 USERS_OWN = {
     "integration.registry.wrap",
-    "integration.formats.lambda_events._messages",
+    "integration.formats.lambda_events._list_messages",
     "integration.lifetime.close_standby",
     "streams.DataStreams",
 }
 """What the user has asked for by name: to start, to stop, to follow a client."""
 GUARDS = {
-    "asyncdsm_confluent.aio._begin",
-    "asyncdsm_confluent.aio._await_delivery",
-    "asyncdsm_confluent.produce.bare",
-    "asyncdsm_confluent.produce.departed",
-    "asyncdsm_confluent.produce.say_no_headers",
-    "asyncdsm_confluent.reports._reported_to",
-    "asyncdsm_confluent.reports.reported",
-    "asyncdsm_confluent.standin._handing_on",
-    "asyncdsm_confluent.standin._meeting",
-    "asyncdsm_kombu.consume._counts",
-    "asyncdsm_kombu.consume.arrived",
-    "asyncdsm_kombu.transports._is_followed",
-    "asyncdsm_kombu.transports.below",
-    "asyncdsm_kombu.publish.Publishing.depart",
-    "asyncdsm_aio_pika.consume._following",
-    "asyncdsm_aio_pika.consume._is_left_out",
-    "asyncdsm_aio_pika.consume.arrived",
-    "asyncdsm_aio_pika.depth.note",
-    "asyncdsm_aio_pika.follow._inherited",
-    "asyncdsm_aiokafka.drafts._with_room",
+    "asyncdsm_confluent.delivery_reports._take_report_and_call",
+    "asyncdsm_confluent.delivery_reports.take_report",
+    "asyncdsm_confluent.produce.count_produced",
+    "asyncdsm_confluent.proxy._forward_method",
+    "asyncdsm_confluent.proxy._wrap_callback",
+    "asyncdsm_aiokafka.batches._reserve_room",
+    "asyncdsm_kombu.consume._is_counted",
+    "asyncdsm_kombu.consume.record_delivery",
+    "asyncdsm_kombu.transports._is_channel_followed",
+    "asyncdsm_kombu.transports.suppress_client_produce",
+    "asyncdsm_kombu.produce.Publishing.finish",
+    "asyncdsm_aio_pika.client._look_up_method",
+    "asyncdsm_aio_pika.consume._clear_current",
+    "asyncdsm_aio_pika.consume.record_delivery",
     "asyncdsm_asgi.consume.consume_push",
     "asyncdsm_asgi.consume.read_body",
     "asyncdsm_asgi.middleware.DataStreamsMiddleware._start",
@@ -75,8 +69,7 @@ GUARDS = {
 """Parts of hooks: they hold the guard themselves, or hand on what is somebody else's. What *they* call is planted."""
 
 HAND_ON = {
-    "asyncdsm_confluent.follow._looking_up.<locals>",
-    "integration.hooks._look_up_in_class.<locals>",
+    "integration.hooks.look_up_in_class.<locals>",
     "integration.hooks._call_own_attribute.<locals>",
     "integration.hooks._hook_for_object.<locals>",
     "integration.hooks._make_switchable.<locals>",
@@ -153,7 +146,7 @@ def _makers_of(code: CodeType) -> list[FunctionType]:
     """Return the functions that a function stands in, if it does."""
     if "<locals>" not in code.co_qualname:
         return []
-    functions = (each for each in gc.get_objects() if isinstance(each, FunctionType))
+    functions = [each for each in gc.get_objects() if type(each) is FunctionType]  # a dead weak proxy has no class
     return [each for each in functions if any(part is code for part in each.__code__.co_consts)]
 
 

@@ -126,7 +126,7 @@ def test_an_integration_that_fails_to_wrap(caplog: pytest.LogCaptureFixture) -> 
 
     client = httpx.Client()
     with client, DataStreams(SETTINGS, exporter=MemoryExporter()) as streams:
-        with planted(asyncdsm_aio_pika.wrap.__code__):
+        with planted(asyncdsm_aio_pika.AioPika.is_client.__code__):
             assert is_hook(asyncdsm.wrap(client).send)
         with planted(asyncdsm_httpx.HttpxIntegration.is_client.__code__):
             assert asyncdsm.wrap(client) is client

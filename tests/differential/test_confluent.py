@@ -43,7 +43,7 @@ def tags(direction: str, topic: str, cluster: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("way", ["poll", "consume"])
-def test_both_ways_in_one_pipeline(
+def test_messages_between_ddtrace_and_asyncdsm_continue_each_other(
     kafka: Kafka, topic: Callable[..., str], captured_streams: Captured, way: str
 ) -> None:
     """ddtrace sends, we read; we send, ddtrace reads and sends on, and we read that."""
@@ -67,7 +67,9 @@ def test_both_ways_in_one_pipeline(
     assert captured_streams.stats().malformed == 0
 
 
-def test_both_name_a_hop_alike(kafka: Kafka, topic: Callable[..., str], captured_streams: Captured) -> None:
+def test_hop_has_the_same_name_with_ddtrace_and_asyncdsm(
+    kafka: Kafka, topic: Callable[..., str], captured_streams: Captured
+) -> None:
     """Once the cluster is known: the hash of sending to a topic is the same, whoever sends."""
     name = topic()
     producer: Any = asyncdsm.wrap(Producer({"bootstrap.servers": kafka.bootstrap}))

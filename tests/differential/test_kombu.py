@@ -57,7 +57,9 @@ def declared(connection: Any, exchange: str = "", key: str = "") -> Any:
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_we_read_what_ddtrace_writes(connection: Any, theirs: Theirs, captured_streams: Captured, named: bool) -> None:
+def test_context_of_ddtrace_is_read_with_its_hash(
+    connection: Any, theirs: Theirs, captured_streams: Captured, named: bool
+) -> None:
     exchange, key = (fresh(), "key") if named else ("", "")
     queue = declared(connection, exchange, key)
     (written,) = theirs(("publish", exchange, key or queue.name))
@@ -67,7 +69,9 @@ def test_we_read_what_ddtrace_writes(connection: Any, theirs: Theirs, captured_s
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_ddtrace_reads_what_we_write(connection: Any, theirs: Theirs, captured_streams: Captured, named: bool) -> None:
+def test_context_of_asyncdsm_is_read_by_ddtrace_with_its_hash(
+    connection: Any, theirs: Theirs, captured_streams: Captured, named: bool
+) -> None:
     """And publishes the next hop, which we read in our turn: the numbers are those that we would have named."""
     exchange, key = (fresh(), "key") if named else ("", "")
     queue, onward = declared(connection, exchange, key), declared(connection)

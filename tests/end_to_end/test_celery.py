@@ -118,7 +118,7 @@ def on_rabbitmq(rabbitmq: RabbitMQ, tmp_path: Path) -> Iterator[Ledger]:
         yield ledger
 
 
-def test_a_chain_of_three_is_one_pathway(on_rabbitmq: Ledger) -> None:
+def test_chain_of_three_tasks_is_one_pathway(on_rabbitmq: Ledger) -> None:
     """With all that Celery tells itself on the same broker: events, gossip, remote control."""
     with on_rabbitmq.worker("-E", "-Q", "first,second,third") as worker:
         on_rabbitmq.send("chain=2")
@@ -138,7 +138,7 @@ def test_a_chain_of_three_is_one_pathway(on_rabbitmq: Ledger) -> None:
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo", "gevent"])
-def test_pools(on_redis: Ledger, pool: str) -> None:
+def test_every_pool_counts_what_it_ran(on_redis: Ledger, pool: str) -> None:
     with on_redis.worker("-P", pool, "-Q", "celery,first,second,third", *QUIET) as worker:
         on_redis.send("chain=1", "chord=1", "retry=1", "eta=1", "add=2")
         # 3 of the chain, 2 + 1 + 1 of the chord, 3 tries, and of the others two each
@@ -146,7 +146,7 @@ def test_pools(on_redis: Ledger, pool: str) -> None:
     on_redis.check()
 
 
-def test_an_app_that_is_wrapped(redis: str, tmp_path: Path) -> None:
+def test_wrapped_app_counts_what_it_ran(redis: str, tmp_path: Path) -> None:
     with ledger_of(redis, tmp_path, BACKEND=redis, WRAPPED="1") as ledger:
         with ledger.worker(*QUIET) as worker:
             ledger.send("add=3")
@@ -155,7 +155,7 @@ def test_an_app_that_is_wrapped(redis: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broker", ["on_redis", "on_rabbitmq"])
-def test_workers_that_are_recycled(broker: str, request: pytest.FixtureRequest) -> None:
+def test_recycled_workers_lose_nothing(broker: str, request: pytest.FixtureRequest) -> None:
     ledger: Ledger = request.getfixturevalue(broker)
     with ledger.worker("--max-tasks-per-child", "3", *QUIET) as worker:
         ledger.send("add=8")
@@ -164,7 +164,7 @@ def test_workers_that_are_recycled(broker: str, request: pytest.FixtureRequest) 
     ledger.check()
 
 
-def test_sigterm_in_the_middle(on_redis: Ledger) -> None:
+def test_sigterm_during_tasks_loses_nothing(on_redis: Ledger) -> None:
     on_redis.send("slow=60")
     with on_redis.worker(*QUIET) as worker:
         on_redis.wait_for(6, worker)

@@ -114,7 +114,7 @@ RUN = [sys.executable, "-m", "asyncdsm", "run"]
     ],
     ids=["with", "stand_by", "async with", "ddtrace.auto", "run ddtrace-run", "ddtrace-run run", "run ddtrace.auto"],
 )
-def test_with_ddtrace_where_gevent_is_installed_all_is_delivered(front: list[str], program: str, patch: str) -> None:
+def test_ddtrace_with_gevent_installed_loses_nothing(front: list[str], program: str, patch: str) -> None:
     """There, ddtrace imports asyncio and threading a second time."""
     with running_intake() as intake:
         done = subprocess.run(
@@ -136,7 +136,7 @@ def test_with_ddtrace_where_gevent_is_installed_all_is_delivered(front: list[str
     assert intake.counted() == 20
 
 
-def test_an_exit_hook_of_threading_that_is_never_called_loses_nothing() -> None:
+def test_missing_exit_hook_of_threading_loses_nothing() -> None:
     """As where eventlet has replaced `threading`."""
     code = "import threading, time\nthreading._register_atexit = lambda function: None\nimport asyncdsm\n" + STANDING_BY
     with running_intake() as intake:

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from asyncdsm_aiokafka.client import Client, last_in_edge
-from asyncdsm_asgi.carriers import in_edges
+from asyncdsm_aiokafka.client import Client
+from asyncdsm_asgi.carriers import in_edges as pushed_edges
 
 from asyncdsm import DataStreams, Settings, set_produce_checkpoint
 from asyncdsm._internal import log
 from asyncdsm.core.edge import MOST_EDGES, Edge
 from asyncdsm.integration.formats import aws
-from asyncdsm.integration.formats.amqp import in_edge, out_edge
+from asyncdsm.integration.formats.amqp import RABBITMQ, in_edges, out_edges
+from asyncdsm.integration.formats.kafka import last_in_edges
 from tests.intake import running_intake
 
 TOPICS = 200_000
 MOST_POINTS = Settings().max_points
-CACHES = {
-    "aws": aws.edge,
-    "amqp in": in_edge,
-    "amqp out": out_edge,
-}
 
 
 def alive(kind: type) -> int:
@@ -64,27 +60,30 @@ def test_two_hundred_thousand_topics(caplog: pytest.LogCaptureFixture, monkeypat
 
 @pytest.fixture
 def kafka_client() -> Iterator[Client]:
-    last_in_edge.clear()
+    last_in_edges.clear()
     yield Client()
-    last_in_edge.clear()
+    last_in_edges.clear()
 
 
 def test_a_kafka_client_keeps_the_edges_of_some_thousand_topics(kafka_client: Client) -> None:
     for number in range(3 * MOST_EDGES):
         topic = f"topic-{number}"
-        assert kafka_client.out[topic] is kafka_client.out[topic]
-        assert kafka_client.into[topic] is kafka_client.into[topic] is last_in_edge[topic]
-    kept = [edges for edges in (*vars(kafka_client).values(), last_in_edge) if isinstance(edges, dict)]
+        assert kafka_client.out_edges[topic] is kafka_client.out_edges[topic]
+        assert kafka_client.in_edges[topic] is kafka_client.in_edges[topic] is last_in_edges[topic]
+    kept = [edges for edges in (*vars(kafka_client).values(), last_in_edges) if isinstance(edges, dict)]
     assert [len(edges) for edges in kept] == [MOST_EDGES] * 3
 
 
-@pytest.mark.parametrize("name", CACHES)
-def test_other_edges_are_kept_by_the_thousand(name: str) -> None:
-    cache: Callable[..., Edge] = CACHES[name]
-    arguments = ("in", "sqs") if name == "aws" else ("",) if name == "amqp out" else ()
+def test_amqp_edges_are_kept_up_to_a_limit() -> None:
+    for number in range(2 * MOST_EDGES):
+        in_edges[f"topic-{number}", RABBITMQ], out_edges["", f"topic-{number}", RABBITMQ]
+    assert len(in_edges) == len(out_edges) == MOST_EDGES
+
+
+def test_cache_of_aws_edges_is_bounded() -> None:
     for number in range(10_000):
-        cache(*arguments, f"topic-{number}")
-    assert CACHES[name].cache_info().currsize <= 4096
+        assert aws.edges["in", "sqs", f"topic-{number}"].tags[1] == f"topic:topic-{number}"
+    assert len(aws.edges) <= 4096
 
 
 def test_what_is_said_once_for_each_queue_is_said_for_a_thousand(caplog: pytest.LogCaptureFixture) -> None:
@@ -93,7 +92,7 @@ def test_what_is_said_once_for_each_queue_is_said_for_a_thousand(caplog: pytest.
     assert len(caplog.records) == 1000
 
 
-def test_edges_of_pushed_messages_are_cached_by_the_thousand() -> None:
-    for number in range(3 * MOST_EDGES):
-        assert in_edges["sns", f"topic-{number}"] is in_edges["sns", f"topic-{number}"]
-    assert len(in_edges) <= MOST_EDGES
+def test_cache_of_edges_of_pushed_messages_is_bounded() -> None:
+    for number in range(2 * MOST_EDGES):
+        assert pushed_edges["sns", f"topic-{number}"].tags[1] == f"topic:topic-{number}"
+    assert len(pushed_edges) == MOST_EDGES

@@ -11,18 +11,19 @@ import msgspec
 from aio_pika import IncomingMessage
 from aiokafka import ConsumerRecord
 from aiormq.abc import DeliveredMessage
-from asyncdsm_aio_pika.consume import arrived
+from asyncdsm_aio_pika.consume import record_delivery
 from asyncdsm_aiokafka.client import Client
-from asyncdsm_aiokafka.consume import consumed
+from asyncdsm_aiokafka.consume import consume_record
 from asyncdsm_asgi import requests
-from asyncdsm_botocore import received, slots
+from asyncdsm_botocore.consume import find_message_pathway
 from asyncdsm_faststream.consume import read_message
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 from asyncdsm import Pathway, SettingError, Settings, consume_lambda_event
 from asyncdsm._internal.urls import without_password
-from asyncdsm.agent.intake.payload import IntakeError, read_report
+from asyncdsm.agent.intake.errors import IntakeError
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.delivery.exporters.agent import AgentExporter
@@ -30,9 +31,8 @@ from asyncdsm.delivery.exporters.container import container_id
 from asyncdsm.delivery.exporters.http import parse_retry_after
 from asyncdsm.delivery.sketch import Sketch
 from asyncdsm.errors import SketchError
-from asyncdsm.integration.formats import aws
-from asyncdsm.integration.formats.aws import Arrival
-from asyncdsm.integration.formats.json_context import object_text
+from asyncdsm.integration.formats import aws, json_context
+from asyncdsm.integration.formats.aws import MessageInfo
 from asyncdsm.testing import capture
 from tests import by_hand
 
@@ -61,13 +61,13 @@ def kafka(data: bytes) -> None:
     stamp = int.from_bytes(when, "little", signed=True)
     record = ConsumerRecord("t", 0, 1, stamp, 0, None, cast("Any", values), None, -1, len(values), cast("Any", headers))
     with capture() as captured:
-        result = consumed(Client(), record)
+        result = consume_record(Client(), record)
         assert result is not None
         _is_whole(Pathway(*result))
         assert len(captured.checkpoints) == 1
     found = read_message(record, None)
     assert found is not None
-    _is_arrival(Arrival(found.header, found.size, found.broker_ns))
+    _is_arrival(MessageInfo(found.header, found.size, found.broker_ns))
 
 
 def amqp(data: bytes) -> None:
@@ -79,38 +79,38 @@ def amqp(data: bytes) -> None:
         message = IncomingMessage(DeliveredMessage(Basic.Deliver("c", 1, False, "", "q"), header, data, cast("Any", 0)))
         message.headers = headers
         with capture() as captured:
-            arrived(SimpleNamespace(name="q"), message)
+            record_delivery(SimpleNamespace(name="q"), message)
             assert len(captured.checkpoints) == 1
         assert message.headers == headers or "nan" in repr(headers)
 
 
 def sqs(data: bytes) -> None:
     """A message of SQS: attributes, body, and what SQS says itself."""
-    _is_arrival(aws.queued(None, data.decode("utf-8", "surrogateescape")))
+    _is_arrival(aws.read_sqs_message(None, data.decode("utf-8", "surrogateescape")))
     made = _json(data)
     if isinstance(made, dict):
-        _is_arrival(aws.queued(made.get("a"), made.get("b"), made.get("s")))
-        received.pathway_of({"MessageId": 1, "ReceiptHandle": 1, "Body": 1, **made})
+        _is_arrival(aws.read_sqs_message(made.get("a"), made.get("b"), made.get("s")))
+        find_message_pathway({"MessageId": 1, "ReceiptHandle": 1, "Body": 1, **made})
 
 
 def sns(data: bytes) -> None:
     """A notification of SNS, an event of EventBridge."""
     made = _json(data)
     if isinstance(made, dict):
-        _is_arrival(aws.notified(made))
-        _is_arrival(aws.happened(made))
+        _is_arrival(aws.read_sns_notification(made))
+        _is_arrival(aws.read_eventbridge_event(made))
 
 
 def kinesis(data: bytes) -> None:
     """The data of a record: where a context is put into it, it is found again, and all else is what it was."""
-    _is_arrival(aws.streamed(data, "key", None))
-    slot = slots.in_object(data)
+    _is_arrival(aws.read_kinesis_record(data, "key", None))
+    slot = json_context.make_object_slot(data)
     if slot is not None:
-        filled = slot.filled(_WIRE)
-        assert len(filled) == slot.size + slots.WIRE_BYTES
-        assert aws.in_data(filled) == _WIRE.decode()
-        before, after = (_members(object_text(text)) for text in (data, filled))
-        assert {**before, aws.KEY: b""} == {**after, aws.KEY: b""}
+        filled = slot.fill(_WIRE)
+        assert len(filled) == slot.size + json_context.WIRE_BYTES
+        assert aws.find_in_data(filled) == _WIRE.decode()
+        before, after = (_members(json_context.find_object_text(text)) for text in (data, filled))
+        assert {**before, json_context.KEY: b""} == {**after, json_context.KEY: b""}
 
 
 def http(data: bytes) -> None:
@@ -129,7 +129,7 @@ def http(data: bytes) -> None:
     size = requests.read_content_length(header)
     assert size is None or size >= 0
     for one in requests.read_messages(header, body):
-        _is_arrival(Arrival(one.header, None, one.broker_ns))
+        _is_arrival(MessageInfo(one.header, None, one.broker_ns))
         with capture():
             assert by_hand.consume(one.edge, one.header, size, one.broker_ns) is not None
 
@@ -152,8 +152,8 @@ def intake(data: bytes) -> None:
             assert error.path
             assert 400 <= error.status < 500
         else:
-            assert len(report.cells.keys) == len(report.cells.counts)
-            assert all(0 < count < float("inf") for count in report.cells.counts)
+            assert len(report.histograms.keys) == len(report.histograms.counts)
+            assert all(0 < count < float("inf") for count in report.histograms.counts)
 
 
 def sketch(data: bytes) -> None:
@@ -234,7 +234,7 @@ def _members(text: bytes | None) -> dict[str, bytes]:
     return {name: bytes(raw) for name, raw in msgspec.json.decode(text, type=dict[str, msgspec.Raw]).items()}
 
 
-def _is_arrival(arrival: Arrival) -> None:
+def _is_arrival(arrival: MessageInfo) -> None:
     """Check that it says what a checkpoint can be made of, and make one."""
     assert arrival.header is None or isinstance(arrival.header, str | bytes)
     assert arrival.size is None or arrival.size >= 0

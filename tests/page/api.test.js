@@ -42,14 +42,16 @@ test("an agent that takes too long is reported with the time that it had", async
 });
 
 test("an agent that requires its token is reported as such", async () => {
-  const error = await errorOf(async () => Response.json({}, { status: 401 }));
+  const error = await errorOf(async () =>
+    Response.json({ error: { path: "token", problem: "must be given" } }, { status: 401 }),
+  );
   assert.deepEqual([error.message, error.unreachable], ["The agent requires its token", false]);
 });
 
 test("a rejection is reported with the agent's reason", async () => {
   const answer = { error: { path: "minutes", problem: "must be at most 1440" } };
   const error = await errorOf(async () => Response.json(answer, { status: 400 }));
-  assert.equal(error.message, "The agent rejected the request: must be at most 1440");
+  assert.equal(error.message, "The agent rejected the request: minutes must be at most 1440");
   assert.equal(error.unreachable, false);
 });
 

@@ -1,6 +1,7 @@
 // Answers of the agent for the tests of the page, as small as its types allow.
 
-/** @import { DrawnMap, Edge, MapLink, MapNode, Present, Quantiles, Service } from "../../asyncdsm/agent/page/api_types.js" */
+/** @import { DrawnMap, Edge, MapLink, MapNode } from "../../asyncdsm/agent/page/api_types.d.ts" */
+/** @import { Present, Quantiles, Service } from "../../asyncdsm/agent/page/api_types.d.ts" */
 
 /** @type {Quantiles} */
 export const NO_QUANTILES = { p50: null, p95: null, p99: null, max: null };
@@ -11,8 +12,12 @@ export const NO_QUANTILES = { p50: null, p95: null, p99: null, max: null };
  */
 export function makePresent(changes) {
   return {
+    from: 540,
+    count: 120,
     rate: 2,
     edge_latency: NO_QUANTILES,
+    pathway_latency: NO_QUANTILES,
+    payload_size: NO_QUANTILES,
     slowness: 0.005,
     level: 1,
     label: "5 ms",
@@ -38,6 +43,7 @@ export function makeEdge(changes) {
     cluster: null,
     queue: "orders",
     group: null,
+    tags: [],
     count: 120,
     rate: 2,
     lag: null,
@@ -45,6 +51,7 @@ export function makeEdge(changes) {
     pathway_latency: NO_QUANTILES,
     payload_size: NO_QUANTILES,
     clamped: 0,
+    clocks_disagree: false,
     ...changes,
     present: makePresent(changes?.present),
   };
@@ -68,7 +75,7 @@ export function makeNode(changes) {
  * @returns {MapLink}
  */
 export function makeLink(from, to, edge) {
-  return { edge, from, to, points: [], label: { x: 0, y: 0, side: "above", lines: 3 } };
+  return { edge, from, to, points: [], label: { x: 0, y: 0, side: "above", lines: 3 }, width: 2 };
 }
 
 /**
@@ -76,7 +83,19 @@ export function makeLink(from, to, edge) {
  * @returns {Service}
  */
 export function makeService(changes) {
-  return { name: "shop", env: "", pathways: 1, clocks_disagree: false, ...changes };
+  return {
+    name: "shop",
+    env: "",
+    last_seen: 600,
+    pathways: 1,
+    many_pathways: false,
+    too_many_pathways: false,
+    clocks_disagree: false,
+    version: "",
+    process_tags: [],
+    lang: "python",
+    ...changes,
+  };
 }
 
 /** A map of shop → orders → billing, and of a queue to which the broker forwards what is in orders. */
@@ -86,13 +105,19 @@ export function makeMap() {
     from: 0,
     to: 600,
     services: [makeService(), makeService({ name: "billing" })],
-    queues: [{}, {}],
+    minutes: 10,
+    seconds: 600,
+    queues: ["orders", "archive"].map((name) => ({ type: "kafka", name, cluster: null })),
+    lag: [],
     edges: [makeEdge(), makeEdge({ id: "e2", service: "billing", direction: "in", group: "billing", lag: 7 })],
     flow: "right",
     width: 800,
     height: 200,
     left_out: 0,
     most_pathways: 20,
+    levels: ["< 1 ms", "1 ms"],
+    line_height: 13,
+    label_distance: 5,
     nodes: [
       makeNode({ name: "shop" }),
       makeNode({ name: "billing" }),

@@ -1,14 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { findHighlighted } from "../../asyncdsm/agent/page/graph.js";
-import {
-  formatCurve,
-  hopArrow,
-  hopVerb,
-  labelOrigin,
-  labelTexts,
-  lineWidth,
-} from "../../asyncdsm/agent/page/graph_link.js";
+import { formatCurve, hopArrow, hopVerb, labelTexts } from "../../asyncdsm/agent/page/graph_link.js";
 import { describeNode } from "../../asyncdsm/agent/page/graph_node.js";
 import { buildMapModel } from "../../asyncdsm/agent/page/map_model.js";
 import { makeEdge, makeMap, makePresent } from "./fixtures.js";
@@ -97,15 +90,6 @@ test("a curve is parallel to the flow at each of its points", () => {
   );
 });
 
-test("a label has its lines beside the link on the side that the layout chose", () => {
-  const at = { x: 100, y: 100, lines: 3 };
-  assert.deepEqual(labelOrigin({ ...at, side: "above" }, 1), { x: 100, y: 92, anchor: "middle" });
-  assert.deepEqual(labelOrigin({ ...at, side: "above" }, 2), { x: 100, y: 79, anchor: "middle" });
-  assert.deepEqual(labelOrigin({ ...at, side: "below" }, 2), { x: 100, y: 116, anchor: "middle" });
-  assert.deepEqual(labelOrigin({ ...at, side: "right" }, 1), { x: 105, y: 104, anchor: "start" });
-  assert.deepEqual(labelOrigin({ ...at, side: "left" }, 3), { x: 95, y: 91, anchor: "end" });
-});
-
 test("a label of a steady hop has one line", () => {
   assert.deepEqual(labelTexts(makePresent()), ["5 ms", "", ""]);
 });
@@ -114,10 +98,6 @@ test("a label of a hop that changed says since when", () => {
   const present = makePresent({ tail: "30 s", state: "slower", since: 3600 });
   assert.deepEqual(labelTexts(present), ["5 ms", "p99 30 s", "▲ 01:00"]);
   assert.equal(labelTexts({ ...present, state: "idle" })[2], "since 01:00");
-});
-
-test("a line is wider the more messages pass, up to a limit", () => {
-  assert.deepEqual([0, 1, 100, 1e9].map(lineWidth), ["1.5", "2.6", "5.7", "11.0"]);
 });
 
 test("a hop is written in the direction in which its messages travel", () => {

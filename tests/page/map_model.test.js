@@ -46,7 +46,10 @@ test("a service without trouble has no warnings", () => {
 
 test("a service whose pathways come near the limit has a warning", () => {
   const answer = makeMap();
-  answer.services = [makeService({ pathways: 16 }), makeService({ name: "billing", pathways: 15 })];
+  answer.services = [
+    makeService({ pathways: 16, many_pathways: true }),
+    makeService({ name: "billing", pathways: 15 }),
+  ];
   const map = buildMapModel(answer);
   const [shop, billing] = [map.nodes.get("shop"), map.nodes.get("billing")];
   assert.match(shop ? (listWarnings(shop, map)[0] ?? "") : "", /16 distinct pathways.*about 20/);

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from asyncdsm import Pathway
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.integration.formats import aws
-from asyncdsm.integration.formats.aws import KEY, MALFORMED
+from asyncdsm.integration.formats.aws import MALFORMED
+from asyncdsm.integration.formats.json_context import KEY
 from asyncdsm.testing import Captured
 from tests import by_hand
 
@@ -46,30 +47,30 @@ ATTRIBUTES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_every_shape_of_an_attribute(attribute: dict[str, Any]) -> None:
-    assert aws.queued({KEY: attribute}, "body").header == TEXT
+    assert aws.read_sqs_message({KEY: attribute}, "body").header == TEXT
     if "Type" in attribute:
-        assert aws.queued({}, notification(attribute)).header == TEXT
-        assert aws.notified(json.loads(notification(attribute))).header == TEXT
+        assert aws.read_sqs_message({}, notification(attribute)).header == TEXT
+        assert aws.read_sns_notification(json.loads(notification(attribute))).header == TEXT
 
 
 def test_events_in_bodies() -> None:
     body = json.dumps(event(json.loads(CARRIER)))
-    assert aws.queued(None, body).header == TEXT
-    assert aws.happened(json.loads(body)).header == TEXT
+    assert aws.read_sqs_message(None, body).header == TEXT
+    assert aws.read_eventbridge_event(json.loads(body)).header == TEXT
     by_sns = json.dumps({"Type": "Notification", "Message": body})
-    assert aws.queued(None, by_sns).header == TEXT
+    assert aws.read_sqs_message(None, by_sns).header == TEXT
 
 
 def test_numbers_of_the_users_that_are_too_large_for_a_float_do_not_hide_a_context() -> None:
     body = '{"m": 1e999, "detail": {"n": 1e999, "_datadog": ' + CARRIER + "}}"
-    assert aws.queued(None, body).header == TEXT
-    assert aws.in_data(b'{"n": 1e999, "_datadog": %s}' % CARRIER.encode()) == TEXT
+    assert aws.read_sqs_message(None, body).header == TEXT
+    assert aws.find_in_data(b'{"n": 1e999, "_datadog": %s}' % CARRIER.encode()) == TEXT
 
 
 def test_the_attribute_wins_over_the_body_and_the_legacy_key_is_read() -> None:
     other = notification({"Type": "Binary", "Value": b64encode(b'{"dd-pathway-ctx-base64":"other"}').decode()})
-    assert aws.queued({KEY: ATTRIBUTES[0]}, other).header == TEXT
-    assert aws.queued({KEY: {"StringValue": json.dumps({LEGACY_HEADER: TEXT})}}, "").header == TEXT
+    assert aws.read_sqs_message({KEY: ATTRIBUTES[0]}, other).header == TEXT
+    assert aws.read_sqs_message({KEY: {"StringValue": json.dumps({LEGACY_HEADER: TEXT})}}, "").header == TEXT
 
 
 @pytest.mark.parametrize(
@@ -78,11 +79,11 @@ def test_the_attribute_wins_over_the_body_and_the_legacy_key_is_read() -> None:
      '{"Type": "Notification", "MessageAttributes": ["_datadog"]}', '{"detail": ["_datadog"]}', "{" * 9999 + KEY],
 )  # fmt: skip
 def test_bodies_of_the_users_own(body: str) -> None:
-    assert aws.queued(None, body).header is None
+    assert aws.read_sqs_message(None, body).header is None
 
 
 def test_another_tracers_object_is_no_malformed_context() -> None:
-    assert aws.queued({KEY: {"StringValue": '{"x-datadog-trace-id": "1"}'}}, "").header is None
+    assert aws.read_sqs_message({KEY: {"StringValue": '{"x-datadog-trace-id": "1"}'}}, "").header is None
 
 
 MALFORMED_VALUES: list[Any] = [
@@ -96,9 +97,9 @@ MALFORMED_VALUES: list[Any] = [
 def test_malformed_attributes(captured_streams: Captured, name: str, value: Any) -> None:
     attributes = {KEY: {name: value}}
     kept = deepcopy(attributes)
-    arrival = aws.queued(attributes, "body")
+    arrival = aws.read_sqs_message(attributes, "body")
     assert arrival.header == MALFORMED
-    pathway = by_hand.consume(aws.edge("in", "sqs", "q"), *arrival)
+    pathway = by_hand.consume(aws.edges["in", "sqs", "q"], *arrival)
     assert pathway is not None
     assert captured_streams.checkpoints[0].parent == 0
     assert captured_streams.stats().malformed == 1
@@ -140,7 +141,7 @@ LIKE_JSON = st.one_of(
 @settings(max_examples=300)
 @given(attributes=ANYTHING, body=ANYTHING | LIKE_JSON, system=ANYTHING)
 def test_nothing_that_sqs_could_deliver_raises(attributes: Any, body: Any, system: Any) -> None:
-    header, size, broker_ns = aws.queued(attributes, body, system)
+    header, size, broker_ns = aws.read_sqs_message(attributes, body, system)
     assert header is None or isinstance(header, str | bytes)
     assert size is not None
     assert size >= 0
@@ -155,22 +156,22 @@ def test_nothing_that_sqs_could_deliver_raises(attributes: Any, body: Any, syste
 def test_nothing_in_an_attribute_or_in_data_raises(value: Any, data: bytes) -> None:
     for name in ("StringValue", "Value"):
         for each in ({KEY: value}, {KEY: {name: value}}):
-            assert aws.in_attributes(each) is None or isinstance(aws.in_attributes(each), str | bytes)
-    aws.notified({"MessageAttributes": value, "Message": value, "Timestamp": value})
-    aws.happened({"detail": value, "time": value})
-    aws.streamed(data, value, None)
-    aws.streamed(b64encode(data), value, 1.5)
+            assert aws.find_in_attributes(each) is None or isinstance(aws.find_in_attributes(each), str | bytes)
+    aws.read_sns_notification({"MessageAttributes": value, "Message": value, "Timestamp": value})
+    aws.read_eventbridge_event({"detail": value, "time": value})
+    aws.read_kinesis_record(data, value, None)
+    aws.read_kinesis_record(b64encode(data), value, 1.5)
 
 
 def test_sizes_and_times() -> None:
     attributes = {"ü": {"DataType": "String", "StringValue": "☃"}, "b": {"DataType": "Binary", "BinaryValue": b"12345"}}
-    arrival = aws.queued(attributes, "ß", {"SentTimestamp": "1700000000123"})
+    arrival = aws.read_sqs_message(attributes, "ß", {"SentTimestamp": "1700000000123"})
     assert arrival == (None, 2 + 2 + 3 + 1 + 5, 1_700_000_000_123_000_000)
     for text in ("soon", "²", "1" * 5000, "", 5):
-        assert aws.queued(None, "", {"SentTimestamp": text}).broker_ns is None
+        assert aws.read_sqs_message(None, "", {"SentTimestamp": text}).broker_ns is None
     for arrived in (None, "soon", float("nan"), float("inf")):
-        assert aws.streamed(b"data", "key", arrived).broker_ns is None
-    assert aws.streamed(b"data", "key", 1.5) == (None, 7, 1_500_000_000)
+        assert aws.read_kinesis_record(b"data", "key", arrived).broker_ns is None
+    assert aws.read_kinesis_record(b"data", "key", 1.5) == (None, 7, 1_500_000_000)
 
 
 @pytest.mark.parametrize(

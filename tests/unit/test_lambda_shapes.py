@@ -161,7 +161,7 @@ def test_context_under_the_key_that_datadog_documents_is_read(captured_streams: 
     notification = {**SNS["Sns"], "Message": body, "MessageAttributes": {}}
     consume_lambda_event(in_event({**SNS, "Sns": notification}))
     assert [made.parent for made in captured_streams.consumed()] == [99] * 5
-    assert aws.queued(None, body).header == json.loads(CARRIER)["dd-pathway-ctx-base64"]
+    assert aws.read_sqs_message(None, body).header == json.loads(CARRIER)["dd-pathway-ctx-base64"]
     assert captured_streams.stats().malformed == 0
 
 

@@ -20,7 +20,7 @@ from asyncdsm.delivery.exporters.agent import AgentExporter
 from asyncdsm.delivery.exporters.http import parse_retry_after
 from asyncdsm.delivery.payload import pack, unpack
 from asyncdsm.integration.formats import aws
-from asyncdsm.integration.formats.amqp import bytes_of
+from asyncdsm.integration.formats.amqp import count_headers_bytes
 from asyncdsm.testing import Captured
 from tests import by_hand
 from tests.intake import Intake, running_intake
@@ -30,7 +30,7 @@ SURROGATE = "\ud800"
 
 @pytest.mark.parametrize("arrived", [1e300, 10**400, -1e300, inf, nan, -1, "soon"])
 def test_a_time_of_arrival_that_is_none(arrived: Any) -> None:
-    assert aws.streamed(b"", "", arrived).broker_ns is None
+    assert aws.read_kinesis_record(b"", "", arrived).broker_ns is None
 
 
 def test_a_lambda_record_with_such_a_time_is_counted(captured_streams: Captured) -> None:
@@ -149,4 +149,4 @@ def test_a_body_of_countless_events_is_not_looked_into() -> None:
 
 
 def test_the_size_of_a_text_without_bytes() -> None:
-    assert bytes_of({"name": SURROGATE}) == 7
+    assert count_headers_bytes({"name": SURROGATE}) == 7

@@ -23,9 +23,10 @@ from asyncdsm.agent.http.metrics import About, health, prometheus
 from asyncdsm.agent.http.openapi import DESCRIPTION
 from asyncdsm.agent.http.page_routes import page_routes
 from asyncdsm.agent.http.shared_answers import SharedAnswers
+from asyncdsm.agent.intake.body import MAX_BODY_BYTES, BodyMemory
+from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.forwarder import Forwarder
 from asyncdsm.agent.intake.ingest_queue import IngestQueue, IntakeCounters
-from asyncdsm.agent.intake.payload import MAX_BODY_BYTES, BodyMemory, IntakeError
 from asyncdsm.agent.intake.repeated_bodies import RecentBodies, hash_body
 from asyncdsm.agent.queries.answers import ErrorAnswer, ErrorDetail
 from asyncdsm.agent.queries.drawn_map import draw_map

@@ -26,7 +26,9 @@ from asyncdsm.agent.http.app import Agent
 from asyncdsm.agent.http.authentication import check_token
 from asyncdsm.agent.http.connections import BACKLOG, KEEP_ALIVE_SECONDS, BoundedProtocol
 from asyncdsm.agent.http.unix_socket import UnixListener
-from asyncdsm.agent.intake.forwarder import Forwarder, is_own_address
+from asyncdsm.agent.intake.forward_exporter import is_own_address
+from asyncdsm.agent.intake.forwarder import Forwarder
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import KEPT_SECONDS, Store
@@ -223,7 +225,7 @@ async def _run(options: Options, live: bool, ending: threading.Timer) -> None:
 
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_, end)
-    store = await to_thread.run_sync(lambda: Store(options.path, kept_seconds=options.kept_seconds))
+    store = await to_thread.run_sync(lambda: Store(options.path, decode=read_report, kept_seconds=options.kept_seconds))
     try:
         async with running_agent(
             options.host,

@@ -1,4 +1,4 @@
-"""IngestQueue payloads in groups: one transaction for all that came while the one before was written."""
+"""Stores payloads in groups: one transaction for all payloads that came while the previous group was written."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from time import monotonic
 from anyio import CapacityLimiter, Lock, to_thread
 
 from asyncdsm._internal.log import warn_each_minute
-from asyncdsm.agent.intake.payload import IntakeError, Report, decompress_body, read_report
-from asyncdsm.agent.store.store import AcceptedPayload, Store
+from asyncdsm.agent.intake.body import decompress_body
+from asyncdsm.agent.intake.errors import IntakeError
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.store.reports import AcceptedPayload, Report
+from asyncdsm.agent.store.store import Store
 from asyncdsm.errors import StoreFullError
 
-MOST_TOGETHER = 64
+MAX_GROUP_SIZE = 64
 READ_SECONDS = 0.25
-"""A group is read for so long at most, and then stored: its senders wait for all of it."""
+"""How long a group is read before it is stored: its senders wait until all of it is stored."""
 LARGE_BYTES, LARGE_UNPACKED_BYTES = 256 * 1024, 1024 * 1024
-"""A body that is larger, packed or unpacked, waits for the smaller ones: it can take a second or two to read."""
+"""A body that is larger, packed or unpacked, can take a second or two to read: smaller ones go first."""
 
 
 class IntakeCounters:
@@ -40,7 +43,7 @@ class IntakeCounters:
         return sum(count for status, count in self.by_status.items() if status != 202)
 
 
-class _Waiting:
+class _WaitingPayload:
     """A payload whose sender waits for an answer."""
 
     def __init__(self, body: bytes, encoding: str) -> None:
@@ -51,90 +54,92 @@ class _Waiting:
 
 
 class IngestQueue:
-    """Reads payloads and stores them in a worker thread, one turn after the other, for one event loop."""
+    """Reads and stores payloads in a worker thread, one group after the other. For one event loop."""
 
     def __init__(self, store: Store, counters: IntakeCounters | None = None) -> None:
-        """`counters` counts what is left out of the payloads."""
+        """`counters` gets what is left out of payloads."""
         self._store = store
         self._counters = counters if counters is not None else IntakeCounters()
-        self._small, self._large = deque[_Waiting](), deque[_Waiting]()
+        self._small, self._large = deque[_WaitingPayload](), deque[_WaitingPayload]()
         self._had_small = False
         self._turn, self._limiter = Lock(), CapacityLimiter(1)
 
     async def ingest_payload(self, body: bytes, encoding: str) -> None:
-        """Return once the payload is stored. Raises IntakeError: what is wrong with it, or why it cannot be stored."""
-        waiting = _Waiting(body, encoding)
+        """Return when the payload is stored. Raises IntakeError if it is refused, or if it cannot be stored."""
+        waiting = _WaitingPayload(body, encoding)
         (self._large if waiting.is_large else self._small).append(waiting)
         try:
             while not waiting.done:
-                async with self._turn:  # whoever has it works for all that wait by then
+                async with self._turn:  # whoever has the turn stores everything that waits
                     if not waiting.done:
-                        await to_thread.run_sync(self._take_turn, limiter=self._limiter)
+                        await to_thread.run_sync(self._store_group, limiter=self._limiter)
         finally:
-            if not waiting.done:  # its sender has left
+            if not waiting.done:  # its sender has closed the connection
                 for queue in (self._small, self._large):
-                    with suppress(ValueError, IndexError):  # the worker thread is taking it right now
+                    with suppress(ValueError, IndexError):  # the worker thread has it already
                         queue.remove(waiting)
         if waiting.error is not None:
             raise waiting.error
 
-    def _take_turn(self) -> None:
-        # They are taken out here: had the event loop done it and been cancelled, nobody would work for them.
-        taken, read = list[AcceptedPayload](), list[_Waiting]()
+    def _store_group(self) -> None:
+        # The worker thread removes them from the queue: if the event loop did, and was cancelled, they would be lost.
+        accepted, read = list[AcceptedPayload](), list[_WaitingPayload]()
         for waiting in self._next_group():
             try:
                 unpacked = decompress_body(waiting.body, waiting.encoding)
                 if len(unpacked) > LARGE_UNPACKED_BYTES and not waiting.is_large:
-                    waiting.is_large = True  # known only now: what a gzip body says of its own size can be a lie
+                    waiting.is_large = True  # known only now: the size in a gzip body can be wrong
                     self._large.append(waiting)
                     continue
-                taken.append(AcceptedPayload(self._read(unpacked), waiting.encoding, waiting.body))
+                accepted.append(AcceptedPayload(self._read(unpacked), waiting.encoding, waiting.body))
                 read.append(waiting)
             except IntakeError as error:
                 waiting.error, waiting.done = error, True
             except Exception as error:
-                self._give_up([waiting], error)
-        self._store_all(taken, read)
+                self._refuse([waiting], error)
+        self._store_accepted(accepted, read)
 
-    def _next_group(self) -> Iterator[_Waiting]:
-        """Yield small ones, or a large one: in turns, as far as there are any of both."""
+    def _next_group(self) -> Iterator[_WaitingPayload]:
+        """Yield small payloads or one large payload, in turns if there are both."""
         is_large_turn = bool(self._large) and (self._had_small or not self._small)
         self._had_small = not is_large_turn
-        return _take_out(self._large, 1) if is_large_turn else _take_out(self._small, MOST_TOGETHER)
+        return _pop_payloads(self._large, 1) if is_large_turn else _pop_payloads(self._small, MAX_GROUP_SIZE)
 
     def _read(self, unpacked: bytes) -> Report:
         report = read_report(unpacked, "")
         self._counters.negatives += report.negatives
         if report.unread:
             self._counters.unread.update(report.unread)
-            warn_each_minute("unread", "a payload of %r is taken in part: %s", report.service, report.first_unread)
+            warn_each_minute(
+                "unread", "accepted only a part of a payload of service %r: %s", report.service, report.first_unread
+            )
         return report
 
-    def _store_all(self, taken: list[AcceptedPayload], read: list[_Waiting]) -> None:
+    def _store_accepted(self, accepted: list[AcceptedPayload], read: list[_WaitingPayload]) -> None:
         try:
-            if taken:
-                self._store.add_all(taken)
+            if accepted:
+                self._store.add_all(accepted)
         except Exception as error:
-            self._give_up(read, error)
+            self._refuse(read, error)
         for waiting in read:
             waiting.done = True
 
-    def _give_up(self, read: list[_Waiting], error: Exception) -> None:
+    def _refuse(self, payloads: list[_WaitingPayload], error: Exception) -> None:
         full = isinstance(error, StoreFullError)
         known = full or isinstance(error, sqlite3.Error)
-        warn_each_minute("store", "payloads cannot be stored and are refused: %r", error)
-        problem = str(error) if known else f"an error of the agent: {type(error).__name__}"
-        for waiting in read:
+        warn_each_minute("store", "cannot store payloads; their senders are told to send them again: %r", error)
+        problem = str(error) if known else f"the agent failed: {type(error).__name__}"
+        for waiting in payloads:
             waiting.error, waiting.done = IntakeError("store", problem, 507 if full else 503 if known else 500), True
 
 
-def _take_out(queue: deque[_Waiting], most: int) -> Iterator[_Waiting]:
-    """Yield what waits, until it takes too long to go on."""
+def _pop_payloads(queue: deque[_WaitingPayload], most: int) -> Iterator[_WaitingPayload]:
+    """Remove and yield payloads of a queue, at most `most` of them, for at most `READ_SECONDS`."""
     until = monotonic() + READ_SECONDS
     for _ in range(most):
         try:
             yield queue.popleft()
-        except IndexError:  # the event loop removes those whose sender has left
+        except IndexError:  # the event loop removes payloads whose sender has closed the connection
             return
         if monotonic() >= until:
             return

@@ -1,10 +1,10 @@
-"""Bodies that are sent again: taken once, and answered every time.
+"""Bodies that are sent again: each is counted once, and answered every time.
 
 A tracer that gets no answer in time closes its connection and sends the same bytes again: ddtrace after 1 s,
-dd-trace-js after 2 s. The first request may have been taken all the same, or may still be waiting for the store.
+dd-trace-js after 2 s. The agent may have accepted the first request all the same, or may still be storing it.
 
-A sender that has its answer has no reason to send the body again. The same bytes after that come from another process
-that counted the same, and are taken too.
+A sender that got its answer has no reason to send the body again. If the same bytes come after that, they come from
+another process that counted the same, and are accepted too.
 """
 
 from __future__ import annotations
@@ -16,70 +16,70 @@ from time import monotonic
 
 import anyio
 
-from asyncdsm.agent.intake.payload import IntakeError
+from asyncdsm.agent.intake.errors import IntakeError
 
 REMEMBERED_SECONDS = 600.0
 MAX_REMEMBERED = 50_000
-"""Some 15 MB. Beyond it, the oldest are forgotten early."""
+"""Some 15 MB. If there are more, the oldest are forgotten early."""
 
 
 def hash_body(body: bytes, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Return what tells a body from others: its bytes, and the headers that name its container and its encoding."""
+    """Return a digest of a body: of its bytes, and of the headers that name its container and its encoding."""
     digest = blake2b(body, digest_size=16)
     for name, value in sorted(headers):
-        if name.lower().startswith(("datadog-", "content-")):  # a wrong encoding that is corrected is no repetition
+        if name.lower().startswith(("datadog-", "content-")):  # the same bytes with another encoding are another body
             digest.update(f"\0{name}:{value}".encode("utf-8", "surrogateescape"))
     return digest.digest()
 
 
 class _Outcome:
-    """What became of a body; `error` is why it was refused."""
+    """What happened to a body. `error` says why it was refused, or is None if it was accepted."""
 
     def __init__(self, now: float) -> None:
         self.since = now
         self.known = anyio.Event()
-        self.error: IntakeError | None = IntakeError("body", "was not taken: the request was given up", 503)
+        self.error: IntakeError | None = IntakeError("body", "was not stored: its sender closed the connection", 503)
         self.is_answered = False
-        """Whether its sender was there to get the answer."""
+        """Whether its sender was still connected to get the answer."""
 
     @property
     def has_failed(self) -> bool:
-        """Whether the agent could not take the body, so that it has to come again."""
+        """Whether the agent failed, so that the body has to be sent again."""
         return self.error is not None and self.error.status >= 500
 
 
 class RecentBodies:
-    """The outcomes of the last minutes, by digest. For one event loop."""
+    """What happened to the bodies of the last minutes, by digest. For one event loop."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
-        """`now` gives seconds of a clock that nobody sets."""
+        """`now` returns seconds of a clock that nobody sets."""
         self._now = now
         self._outcomes: OrderedDict[bytes, _Outcome] = OrderedDict()
 
     async def ingest_once(
-        self, digest: bytes, take: Callable[[], Awaitable[None]], will_answer: Callable[[], Awaitable[bool]]
+        self, digest: bytes, ingest: Callable[[], Awaitable[None]], will_answer: Callable[[], Awaitable[bool]]
     ) -> bool:
-        """Await `take()`, unless the same body was taken before, and its sender got no answer. Return whether it was.
+        """Await `ingest()`, unless the body with this digest was ingested before and its sender got no answer.
 
-        `will_answer` says, once the outcome is known, whether the sender is still there to get it: if so, the body is
-        forgotten. A body that comes while the same one is being taken waits for the outcome. Raises the IntakeError
-        that `take` raised, for a repeated body too. After an error of the agent's own (status 500 and above) the body
-        is forgotten, so that the next one is taken.
+        Return whether it was a repetition. A body that comes while the same one is being ingested waits for the
+        outcome. `will_answer` returns, once the outcome is known, whether the sender will get it: if so, the body is
+        forgotten. Raises the IntakeError that `ingest` raised, for a repetition too. If the agent itself failed (status
+        500 and above), the body is forgotten, so that the next one is ingested.
         """
         self._forget_old()
         while (outcome := self._outcomes.get(digest)) is not None:
             await outcome.known.wait()
             if not outcome.is_answered:
                 return await self._repeat(digest, outcome, will_answer)
-        await self._take(digest, take, will_answer)
+        await self._ingest(digest, ingest, will_answer)
         return False
 
-    async def _take(
-        self, digest: bytes, take: Callable[[], Awaitable[None]], will_answer: Callable[[], Awaitable[bool]]
+    async def _ingest(
+        self, digest: bytes, ingest: Callable[[], Awaitable[None]], will_answer: Callable[[], Awaitable[bool]]
     ) -> None:
         outcome = self._outcomes[digest] = _Outcome(self._now())
         try:
-            outcome.error = await _error_of(take)
+            outcome.error = await _catch_error(ingest)
             outcome.is_answered = not outcome.has_failed and await will_answer()
         finally:
             outcome.known.set()
@@ -108,9 +108,9 @@ class RecentBodies:
             self._outcomes.popitem(last=False)
 
 
-async def _error_of(take: Callable[[], Awaitable[None]]) -> IntakeError | None:
+async def _catch_error(ingest: Callable[[], Awaitable[None]]) -> IntakeError | None:
     try:
-        await take()
+        await ingest()
     except IntakeError as error:
         return error
     return None

@@ -1,6 +1,6 @@
 // Requests to the agent's HTTP API.
 
-/** @import { DrawnMap, LagOverTime, Pathways, Series } from "./api_types.js" */
+/** @import { DrawnMap, ErrorDetail, LagOverTime, Pathways, Series } from "./api_types.d.ts" */
 
 const TIMEOUT_SECONDS = 15;
 
@@ -55,7 +55,7 @@ async function fetchAnswer(path, parameters) {
   } catch (error) {
     throw new AgentError(describeFailure(error));
   }
-  if (!response.ok) throw rejectionError(response.status, answer?.error?.problem);
+  if (!response.ok) throw rejectionError(response.status, answer?.error);
   return answer;
 }
 
@@ -79,10 +79,10 @@ function describeFailure(error) {
 
 /**
  * @param {number} status
- * @param {string | undefined} problem What the agent says is wrong with the request.
+ * @param {ErrorDetail | undefined} detail What the agent says is wrong with the request.
  */
-export function rejectionError(status, problem) {
+function rejectionError(status, detail) {
   if (status === 401) return new AgentError("The agent requires its token", status);
-  const reason = problem ?? `HTTP status ${status}`;
+  const reason = detail ? `${detail.path} ${detail.problem}` : `HTTP status ${status}`;
   return new AgentError(`The agent rejected the request: ${reason}`, status);
 }

@@ -8,12 +8,9 @@ import { nameHopEnds } from "./map_model.js";
 import { createName } from "./names.js";
 
 /** @import { RangeQuery } from "./api.js" */
-/** @import { Edge, Present, Series, SeriesPoint } from "./api_types.js" */
+/** @import { Edge, Present, Series, SeriesPoint } from "./api_types.d.ts" */
 /** @import { ChartLine } from "./chart.js" */
 /** @import { MapModel } from "./map_model.js" */
-
-// From this share of latencies that are exactly 0 on, the page says that the clocks disagree.
-const CLAMPED_SHARE = 0.1;
 
 /**
  * @param {Edge} edge
@@ -32,7 +29,7 @@ export async function createEdgeDetails(edge, map, range) {
     ),
     createLatencyFigures(edge),
     createTrafficFigures(edge),
-    edge.clamped > CLAMPED_SHARE && createWarning(explainClamped(edge)),
+    edge.clocks_disagree && createWarning(explainClamped(edge)),
     ...createCharts(edge, series, map),
   ];
 }

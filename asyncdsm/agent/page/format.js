@@ -1,6 +1,6 @@
 // Numbers, times and states as text for a person. Where nothing was counted, the text is "–".
 
-/** @import { Present } from "./api_types.js" */
+/** @import { Present } from "./api_types.d.ts" */
 
 const NOTHING = "–";
 

@@ -31,13 +31,14 @@ export class Graph {
     this.linkLayer = createSvg("g", { class: "links" });
     this.nodeLayer = createSvg("g", { class: "nodes" });
     const content = createSvg("g", {}, this.linkLayer, this.nodeLayer);
-    const arrowheads = /** @type {const} */ ([0, 1, 2, 3, 4, 5, "carried"]).map(createArrowhead);
-    drawing.append(createSvg("defs", {}, arrowheads), content);
+    this.arrowheads = createSvg("defs");
+    drawing.append(this.arrowheads, content);
     this.view = new View(drawing, content);
   }
 
   /** @param {MapModel} map */
   draw(map) {
+    if (!this.arrowheads.childElementCount) this.drawArrowheads(map.levelCount);
     this.drawing.classList.toggle("many", map.links.size > MAX_LABELLED_LINKS);
     syncElements(this.links, map.links, this.linkLayer, (link) =>
       createLink(link, this.buttonAttributes({ edge: link.id })),
@@ -51,6 +52,12 @@ export class Graph {
       if (element) updateNode(element, node, map);
     }
     this.view.resize(map, `${map.flow} ${[...map.nodes.keys()].sort().join()}`);
+  }
+
+  /** @param {number} levels How many levels of slowness there are. */
+  drawArrowheads(levels) {
+    const numbers = Array.from({ length: levels }, (_, level) => level);
+    this.arrowheads.replaceChildren(...[...numbers, /** @type {const} */ ("carried")].map(createArrowhead));
   }
 
   /**

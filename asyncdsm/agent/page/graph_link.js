@@ -4,13 +4,10 @@ import { createSvg, setAttribute, setText } from "./dom.js";
 import { describePresent, formatClock, joinTexts } from "./format.js";
 import { nameHopEnds } from "./map_model.js";
 
-/** @import { Edge, MapLabel, Hop, Present } from "./api_types.js" */
-/** @import { Link, MapModel } from "./map_model.js" */
+/** @import { Edge, MapLabel, Hop, Present } from "./api_types.d.ts" */
+/** @import { LabelSizes, Link, MapModel } from "./map_model.js" */
 /** @typedef {{ edge: Edge } & Omit<Link, "edge">} HopLink */
 
-// The distances of layout.py, in pixels: from one line of a label to the next, and from a link to its label.
-const LINE_HEIGHT = 13;
-const LABEL_DISTANCE = 5;
 /** @type {Record<string, string>} */
 const STATE_MARKS = { slower: "▲", faster: "▼", idle: "since", steady: "" };
 
@@ -54,7 +51,7 @@ export function updateLink(element, link, map) {
  * @param {HopLink} hop
  * @param {MapModel} map
  */
-function updateHop(element, { edge, label }, map) {
+function updateHop(element, { edge, label, strokeWidth }, map) {
   const [title, , line, ...labelLines] = element.children;
   const { present } = edge;
   const { service, queue } = nameHopEnds(edge, map);
@@ -63,9 +60,9 @@ function updateHop(element, { edge, label }, map) {
   setAttribute(element, "class", `link warm-${present.level} ${present.state}${lit}`);
   setAttribute(element, "aria-label", `${service} ${hopVerb(edge)} ${queue}: ${text}`);
   if (title) setText(title, `${service} ${hopArrow(edge)} ${queue}: ${text}`);
-  if (line) setAttribute(line, "stroke-width", lineWidth(present.rate));
+  if (line) setAttribute(line, "stroke-width", strokeWidth);
   if (line) setAttribute(line, "marker-end", `url(#arrow-${present.level})`);
-  updateLabel(labelLines, labelTexts(present), label);
+  updateLabel(labelLines, labelTexts(present), label, map.labelSizes);
 }
 
 /**
@@ -84,36 +81,38 @@ export function labelTexts(present) {
  * @param {Element[]} elements
  * @param {string[]} texts
  * @param {MapLabel} label
+ * @param {LabelSizes} sizes
  */
-function updateLabel(elements, texts, label) {
+function updateLabel(elements, texts, label, sizes) {
   const shown = texts.flatMap((text, index) => (text ? [index] : [])).slice(0, label.lines);
-  const origin = labelOrigin(label, shown.length);
+  const origin = labelOrigin(label, shown.length, sizes);
   elements.forEach((element, index) => {
     const line = shown.indexOf(index);
     setText(element, line < 0 ? "" : (texts[index] ?? ""));
     setAttribute(element, "x", origin.x);
-    setAttribute(element, "y", origin.y + LINE_HEIGHT * Math.max(line, 0));
+    setAttribute(element, "y", origin.y + sizes.lineHeight * Math.max(line, 0));
     setAttribute(element, "text-anchor", origin.anchor);
   });
 }
 
 /**
- * Return where the first line of a label is: x, the baseline y, and the text anchor. Like `label_origin` in layout.py.
+ * Return where the first line of a label is: x, the baseline y, and the text anchor. Like `label_origin` in Python.
  * @param {MapLabel} label
  * @param {number} lines How many lines are shown.
+ * @param {LabelSizes} sizes
  */
-export function labelOrigin({ x, y, side }, lines) {
-  const others = LINE_HEIGHT * (lines - 1);
-  if (side === "above") return { x, y: y - LABEL_DISTANCE - 3 - others, anchor: "middle" };
-  if (side === "below") return { x, y: y + LABEL_DISTANCE + 11, anchor: "middle" };
+export function labelOrigin({ x, y, side }, lines, { lineHeight, distance }) {
+  const others = lineHeight * (lines - 1);
+  if (side === "above") return { x, y: y - distance - 3 - others, anchor: "middle" };
+  if (side === "below") return { x, y: y + distance + 11, anchor: "middle" };
   const middle = y + 4 - others / 2;
   return side === "right"
-    ? { x: x + LABEL_DISTANCE, y: middle, anchor: "start" }
-    : { x: x - LABEL_DISTANCE, y: middle, anchor: "end" };
+    ? { x: x + distance, y: middle, anchor: "start" }
+    : { x: x - distance, y: middle, anchor: "end" };
 }
 
 /**
- * Return the SVG path of a curve that is parallel to the flow at each of its points. Like `curve` in layout.py.
+ * Return the SVG path of a curve that is parallel to the flow at each of its points. Like `curve_path` in Python.
  * @param {[number, number][]} points
  * @param {"down" | "right"} flow
  */
@@ -126,14 +125,6 @@ export function formatCurve(points, flow) {
     return `C${middleX} ${before[1]} ${middleX} ${y} ${x} ${y}`;
   });
   return parts.join("");
-}
-
-/**
- * Return how wide a hop is drawn, in pixels.
- * @param {number} perSecond Messages per second.
- */
-export function lineWidth(perSecond) {
-  return Math.min(11, 1.5 + 1.6 * Math.log10(1 + 4 * perSecond)).toFixed(1);
 }
 
 /** @param {Edge | Hop} hop */

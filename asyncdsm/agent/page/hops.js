@@ -6,7 +6,7 @@ import { hopArrow, hopVerb } from "./graph_link.js";
 import { nameHopEnds } from "./map_model.js";
 import { createName } from "./names.js";
 
-/** @import { Edge, Hop, WholePathway } from "./api_types.js" */
+/** @import { Edge, Hop, WholePathway } from "./api_types.d.ts" */
 /** @import { MapModel } from "./map_model.js" */
 /** @import { PanelActions } from "./panel.js" */
 

@@ -14,14 +14,12 @@ import { Status } from "./status.js";
 import { parseMinutes, TimeRange } from "./time_range.js";
 
 /** @import { Selection } from "./address.js" */
-/** @import { DrawnMap } from "./api_types.js" */
+/** @import { DrawnMap } from "./api_types.d.ts" */
 /** @import { LiveState } from "./live.js" */
 /** @import { MapModel } from "./map_model.js" */
 
 // The panel's charts are requested less often than the map.
 const DETAILS_INTERVAL_MS = 5_000;
-// The colours of hops, from fast to slow. The agent decides which of them a hop has.
-const LEVEL_LABELS = ["< 1 ms", "1 ms", "10 ms", "100 ms", "1 s", "≥ 10 s"];
 
 class Page {
   constructor() {
@@ -57,7 +55,6 @@ class Page {
     connectZoomButtons(this.graph.view);
     connectShortcuts(this.search.field, () => select({}));
     connectThemeButton();
-    showLevels();
     this.range.selectMinutes(readAddress().minutes);
     this.live.start();
   }
@@ -69,6 +66,7 @@ class Page {
   async refresh(isWanted) {
     const answer = await this.requestMap();
     if (!isWanted()) return;
+    if (!this.map) showLegend(answer.levels);
     this.map = buildMapModel(answer);
     this.graph.draw(this.map);
     this.highlight();
@@ -80,8 +78,8 @@ class Page {
   }
 
   /**
-   * Request the map of the selected time range. If the agent rejects the range, because it keeps less, the default range
-   * takes its place.
+   * Request the map of the selected time range. If the agent rejects the range, because it keeps less, request that of
+   * the default range.
    * @returns {Promise<DrawnMap>}
    */
   async requestMap() {
@@ -175,8 +173,9 @@ class Page {
   }
 }
 
-function showLevels() {
-  const labels = LEVEL_LABELS.map((label, level) => createHtml("li", { class: `warm-${level}` }, label));
+/** @param {string[]} levels The labels of the levels, from the fastest to the slowest. */
+function showLegend(levels) {
+  const labels = levels.map((label, level) => createHtml("li", { class: `warm-${level}` }, label));
   replaceContent(getElement("scale", HTMLElement), labels);
 }
 

@@ -2,7 +2,7 @@
 
 import { cleanName } from "./names.js";
 
-/** @import { Edge, DrawnMap, MapLabel, MapNode, Hop, Service } from "./api_types.js" */
+/** @import { DrawnMap, Edge, Hop, MapLabel, MapNode, Service } from "./api_types.d.ts" */
 
 /**
  * @typedef {object} Link A line of the map.
@@ -12,9 +12,13 @@ import { cleanName } from "./names.js";
  * @property {string} to The id of a node.
  * @property {[number, number][]} points
  * @property {MapLabel} label
+ * @property {number} strokeWidth Pixels.
  *
  * @typedef {MapNode & { incoming: Link[], outgoing: Link[], service: Service | null }} LinkedNode
  * A service or a queue; `service` is null for a queue.
+ *
+ * @typedef {{ lineHeight: number, distance: number }} LabelSizes
+ * Pixels from one line of a label to the next, and from a link to its label.
  *
  * @typedef {object} MapModel
  * @property {Map<string, Edge>} edges
@@ -24,15 +28,14 @@ import { cleanName } from "./names.js";
  * @property {number} queueCount
  * @property {number} leftOut How many hops are not drawn.
  * @property {number} pathwayLimit Above this number, Datadog drops the data of a service.
+ * @property {number} levelCount How many levels of slowness there are.
+ * @property {LabelSizes} labelSizes
  * @property {"down" | "right"} flow
  * @property {number} width
  * @property {number} height
  * @property {number} from Seconds since the epoch.
  * @property {number} to Seconds since the epoch.
  */
-
-// From this share of the limit on, the page warns about a service's pathways.
-const NEAR_LIMIT = 0.8;
 
 /**
  * @param {DrawnMap} answer
@@ -49,7 +52,9 @@ export function buildMapModel(answer) {
     queueCount: answer.queues.length,
     leftOut: answer.left_out,
     pathwayLimit: answer.most_pathways,
-    flow: answer.flow === "down" ? "down" : "right",
+    levelCount: answer.levels.length,
+    labelSizes: { lineHeight: answer.line_height, distance: answer.label_distance },
+    flow: answer.flow,
     width: answer.width,
     height: answer.height,
     from: answer.from,
@@ -63,10 +68,11 @@ export function buildMapModel(answer) {
  * @returns {Map<string, Link>}
  */
 function linkEdges(answer, edges) {
-  const links = answer.links.map((link) => ({
+  const links = answer.links.map(({ edge, width, ...link }) => ({
     ...link,
-    id: link.edge ?? `${link.from}-${link.to}`,
-    edge: edges.get(link.edge ?? "") ?? null,
+    id: edge ?? `${link.from}-${link.to}`,
+    edge: edges.get(edge ?? "") ?? null,
+    strokeWidth: width,
   }));
   return new Map(links.map((link) => [link.id, link]));
 }
@@ -113,7 +119,7 @@ export function listEdges(links) {
  */
 export function listWarnings({ service }, map) {
   const warnings = [];
-  if (service && service.pathways >= NEAR_LIMIT * map.pathwayLimit) {
+  if (service?.many_pathways) {
     warnings.push(
       `This service reports ${service.pathways} distinct pathways. ` +
         `If it reports more than about ${map.pathwayLimit}, Datadog drops its data.`,

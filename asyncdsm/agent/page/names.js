@@ -15,8 +15,8 @@ const END_OF_ISOLATE = "\u2069";
 const MAX_CHARACTERS = 200;
 
 /**
- * Return a name as the page shows it, like `plain` in words.py. A name of spaces only is quoted; a name that is written
- * from right to left is isolated, so that it does not change the order of the text beside it.
+ * Return a name as the page shows it, like `plain_text` in Python. A name of spaces only is quoted. A name that is
+ * written from right to left is isolated, so that it does not change the order of the text beside it.
  * @param {string} name
  * @param {number} [maxCharacters] A longer name is cut.
  */

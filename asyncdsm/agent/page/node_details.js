@@ -9,7 +9,7 @@ import { listEdges, listWarnings } from "./map_model.js";
 import { cleanName, createName } from "./names.js";
 
 /** @import { Parameters, RangeQuery } from "./api.js" */
-/** @import { LagSeries, WholePathway } from "./api_types.js" */
+/** @import { LagSeries, WholePathway } from "./api_types.d.ts" */
 /** @import { LinkedNode, MapModel } from "./map_model.js" */
 /** @import { PanelActions } from "./panel.js" */
 

@@ -10,7 +10,7 @@ import { createOverview } from "./overview.js";
 
 /** @import { Selection } from "./address.js" */
 /** @import { RangeQuery } from "./api.js" */
-/** @import { Edge } from "./api_types.js" */
+/** @import { Edge } from "./api_types.d.ts" */
 /** @import { Child } from "./dom.js" */
 /** @import { Link, LinkedNode, MapModel } from "./map_model.js" */
 

@@ -5,7 +5,7 @@ import { joinTexts } from "./format.js";
 import { cleanName, createName } from "./names.js";
 
 /** @import { Selection } from "./address.js" */
-/** @import { MapNode } from "./api_types.js" */
+/** @import { MapNode } from "./api_types.d.ts" */
 /** @import { MapModel } from "./map_model.js" */
 
 const MAX_RESULTS = 12;

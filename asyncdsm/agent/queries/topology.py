@@ -15,9 +15,10 @@ from asyncdsm.agent.queries.lag import current_lags
 from asyncdsm.agent.queries.quantiles import GroupQuantiles, quantiles_of
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.store.histograms import EDGE, Histograms, Ints, merge, quantiles
+from asyncdsm.agent.store.merger import by_point
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, edge_id
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store, by_point
+from asyncdsm.agent.store.store import Store
 from asyncdsm.core.edge import MOST_PATHWAYS as MOST_PATHWAYS_OF_SERVICE
 from asyncdsm.map.topology import Edge, EdgeTraffic, PartitionLag, PathwayPoint, Present, Queue, Service, Topology
 

@@ -1,1 +1,1 @@
-"""What the agent keeps: histograms and offsets over time, in a file or in memory."""
+"""Keeps what services report, in a SQLite file or in memory. `store.Store` is the one door for all others."""

@@ -8,13 +8,13 @@ from threading import Lock
 from typing import Any
 
 LINGER_SECONDS = 300.0
-# How long something that happened is shown, where nothing says that it is over.
-_UNTIL_CLEARED = {"store", "upkeep", "forward"}
+"""How long after it last happened a problem is shown, unless it is one that lasts until `clear`."""
+_SHOWN_UNTIL_CLEARED = {"store", "upkeep", "forward"}
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One thing that is wrong. Times are seconds since the epoch."""
+    """One problem: when it was first and last noted (seconds since the epoch), and how often."""
 
     problem: str
     since: float
@@ -23,14 +23,15 @@ class Condition:
 
 
 class Conditions:
-    """What is wrong, by name. Any thread may use it."""
+    """The problems at present, by name. Any thread may use it."""
 
     def __init__(self, now: Callable[[], float]) -> None:
+        """`now` returns seconds since the epoch."""
         self._now, self._lock = now, Lock()
         self._conditions: dict[str, Condition] = {}
 
     def note(self, name: str, problem: str, count: int = 1) -> None:
-        """Note that something went wrong, `count` times."""
+        """Record that a problem happened `count` times."""
         with self._lock:
             now, known = self._now(), self._conditions.get(name)
             if known is None or not self._is_present(name, known):
@@ -38,13 +39,13 @@ class Conditions:
             self._conditions[name] = Condition(problem, known.since, now, known.count + count)
 
     def clear(self, name: str) -> None:
-        """Note that something works again."""
+        """Record that a problem is over."""
         if name in self._conditions:
             with self._lock:
                 self._conditions.pop(name, None)
 
     def present(self) -> list[dict[str, Any]]:
-        """Return what is wrong now, as plain data, in order of names."""
+        """Return the problems at present as plain data, sorted by name."""
         with self._lock:
             return [
                 {"name": name, **asdict(condition)}
@@ -53,4 +54,4 @@ class Conditions:
             ]
 
     def _is_present(self, name: str, condition: Condition) -> bool:
-        return name in _UNTIL_CLEARED or self._now() - condition.last < LINGER_SECONDS
+        return name in _SHOWN_UNTIL_CLEARED or self._now() - condition.last < LINGER_SECONDS

@@ -1,8 +1,9 @@
-"""Sketches in bulk: the counts of many points in two arrays, merged and read at once.
+"""Histograms of many points at once: all counts in two arrays, so that merging and reading them takes few steps.
 
-A *cell* is one bin of one of a point's three sketches, a number of 19 bits: which sketch (`EDGE`, `PATHWAY`, `SIZE`),
-and which bin. A *key* is the number of a group (whatever is to be told apart) above the cell's. `Histograms` are keys,
-and the count of each; a key may occur again, until `merge`.
+A point has three histograms (`EDGE`, `PATHWAY` and `SIZE`). A *cell* is one bin of one of them, a number of 19 bits. A
+*group* is whatever the caller counts separately: a point, an edge, a step of time. A *key* is the number of a group,
+followed by the 19 bits of the cell. `Histograms` are keys and the count of each. A key may occur several times until
+`merge` adds its counts up.
 """
 
 from __future__ import annotations
@@ -21,44 +22,44 @@ Floats = NDArray[np.float64]
 
 EDGE, PATHWAY, SIZE = 0, 1, 2
 LARGEST_BIN = 47_000
-"""What `sketch.py` takes at most, either side of 0."""
+"""The largest bin, and the negative of the smallest one, that `delivery.sketch` accepts."""
 _BIN_BITS, _CELL_BITS = 17, 19
 _CELL = (1 << _CELL_BITS) - 1
+# The bin that counts zeros: below every other bin, like `ZERO`, but close enough to them for 17 bits.
 _ZERO_AT = -LARGEST_BIN - 1
-"""Where zeros are counted: below every real bin, as under `bins.ZERO`, and near enough for 17 bits."""
-_MOST_DENSE = 1 << 23
-"""Up to so many cells, used or not, counting into a table is faster than sorting; it takes 64 MiB."""
-_IN_CACHE = 1 << 14
-"""So many cells are added up at a time: what is in the processor's cache already is not fetched again."""
+# Up to this size (64 MiB), adding counts up in a table is faster than sorting their keys.
+_MAX_TABLE_CELLS = 1 << 23
+# How many counts are added at a time, so that they stay in the cache of the processor.
+_CACHED_CELLS = 1 << 14
 _COUNT_TYPES = ("<u1", "<u2", "<u4", "<f8")
 
 
 class Histograms(NamedTuple):
-    """Keys and counts, of the same length."""
+    """The counts of many groups: `counts[i]` values are in the cell of the group that `keys[i]` names."""
 
     keys: Ints
     counts: Floats
 
     @property
     def groups(self) -> Ints:
-        """The group of each."""
+        """The group of each count."""
         return self.keys >> _CELL_BITS
 
     def shift_groups(self, by: int) -> Histograms:
-        """Return the same counts, each group's number higher by so much."""
+        """Return the same counts with `by` added to the number of each group."""
         return Histograms(self.keys + (by << _CELL_BITS), self.counts)
 
     def relabel(self, group_of: Ints) -> Histograms:
-        """Return the same counts under other groups: group `g` becomes `group_of[g]`."""
+        """Return the same counts with other groups: group `g` becomes `group_of[g]`."""
         return Histograms(group_of[self.groups] << _CELL_BITS | self.keys & _CELL, self.counts)
 
     def select_groups(self, wanted: NDArray[np.bool_]) -> Histograms:
-        """Return what belongs to the groups that are marked."""
+        """Return the counts of each group `g` for which `wanted[g]` is true."""
         chosen = wanted[self.groups]
         return Histograms(self.keys[chosen], self.counts[chosen])
 
     def select_sketch(self, sketch: int) -> Histograms:
-        """Return what belongs to one of the three sketches."""
+        """Return the counts of one of the three histograms: `EDGE`, `PATHWAY` or `SIZE`."""
         chosen = (self.keys >> _BIN_BITS & 3) == sketch
         return Histograms(self.keys[chosen], self.counts[chosen])
 
@@ -67,12 +68,12 @@ EMPTY = Histograms(np.empty(0, np.int64), np.empty(0, np.float64))
 
 
 def encode_key(group: int, sketch: int, bin_: int) -> int:
-    """Return the key of a bin, `bins.ZERO` included."""
+    """Return the key of a bin, which may be `ZERO`, in one of the three histograms of a group."""
     return (group << 2 | sketch) << _BIN_BITS | (bin_ if bin_ != ZERO else _ZERO_AT) - _ZERO_AT
 
 
 def concat(parts: Iterable[Histograms]) -> Histograms:
-    """Return all of them, one behind the other."""
+    """Return the keys and counts of all parts, one part after the other."""
     listed = list(parts)
     if not listed:
         return EMPTY
@@ -80,7 +81,7 @@ def concat(parts: Iterable[Histograms]) -> Histograms:
 
 
 def merge(*parts: Histograms) -> Histograms:
-    """Return each key once, in ascending order, with the sum of its counts."""
+    """Return each key of all parts once, in ascending order, with the sum of its counts."""
     parts = tuple(part for part in parts if len(part.keys))
     if not parts:
         return EMPTY
@@ -89,29 +90,32 @@ def merge(*parts: Histograms) -> Histograms:
         used[part.keys & _CELL] = True
     columns = np.flatnonzero(used)
     width, height = len(columns), max(int(part.keys.max()) >> _CELL_BITS for part in parts) + 1
-    if height * width > _MOST_DENSE:
+    if height * width > _MAX_TABLE_CELLS:
         return _merge_by_sorting(concat(parts))
     place = np.zeros(_CELL + 1, np.int64)
     place[columns] = np.arange(width)
     sums = np.zeros(height * width)
     for part in parts:
-        for begin in range(0, len(part.keys), _IN_CACHE):
-            keys, counts = part.keys[begin : begin + _IN_CACHE], part.counts[begin : begin + _IN_CACHE]
+        for begin in range(0, len(part.keys), _CACHED_CELLS):
+            keys, counts = part.keys[begin : begin + _CACHED_CELLS], part.counts[begin : begin + _CACHED_CELLS]
             np.add.at(sums, (keys >> _CELL_BITS) * width + place[keys & _CELL], counts)
     at = np.flatnonzero(sums != 0)
     group, column = np.divmod(at, width)
     return Histograms(group << _CELL_BITS | columns[column], sums[at])
 
 
-def _merge_by_sorting(cells: Histograms) -> Histograms:
-    order = np.argsort(cells.keys)
-    keys = cells.keys[order]
+def _merge_by_sorting(histograms: Histograms) -> Histograms:
+    order = np.argsort(histograms.keys)
+    keys = histograms.keys[order]
     first = np.flatnonzero(np.diff(keys, prepend=-1))
-    return Histograms(keys[first], np.add.reduceat(cells.counts[order], first))
+    return Histograms(keys[first], np.add.reduceat(histograms.counts[order], first))
 
 
 class Quantiles(NamedTuple):
-    """What one of the sketches says about each group: arrays as long as there are groups, NaN where it is empty."""
+    """Quantiles, mean, maximum and counts of one histogram of each group, one array element per group.
+
+    An empty histogram has the quantiles, mean and maximum NaN.
+    """
 
     counts: Floats
     zeros: Floats
@@ -122,7 +126,7 @@ class Quantiles(NamedTuple):
     max: Floats
 
     def stats(self, group: int) -> dict[str, float | None]:
-        """Return p50, p95, p99 and max of one group, None where nothing was counted."""
+        """Return p50, p95, p99 and max of one group; they are None if its histogram is empty."""
         if not self.counts[group]:
             return {"p50": None, "p95": None, "p99": None, "max": None}
         return {
@@ -133,27 +137,27 @@ class Quantiles(NamedTuple):
         }
 
 
-def quantiles(cells: Histograms, groups: int, sketch: int) -> Quantiles:
-    """Return the figures of one sketch for the groups 0 to `groups`; quantiles are true within 0.8 %.
+def quantiles(histograms: Histograms, groups: int, sketch: int) -> Quantiles:
+    """Return the quantiles of one histogram (`EDGE`, `PATHWAY` or `SIZE`) for each group below `groups`.
 
-    `cells` are merged.
+    `histograms` must come from `merge`. Quantiles are accurate within 0.8 %.
     """
-    chosen = (cells.keys >> _BIN_BITS & 3) == sketch
-    keys, counts = cells.keys[chosen], cells.counts[chosen]
+    chosen = (histograms.keys >> _BIN_BITS & 3) == sketch
+    keys, counts = histograms.keys[chosen], histograms.counts[chosen]
     group, bins = keys >> _CELL_BITS, (keys & ((1 << _BIN_BITS) - 1)) + _ZERO_AT
     with np.errstate(over="ignore", under="ignore"):
         values = np.where(bins == _ZERO_AT, 0.0, GAMMA ** (bins - OFFSET) * 2 * GAMMA / (1 + GAMMA))
-    count = _summed(group, counts, groups)
-    total = _summed(group, counts * values, groups)
-    zeros = _summed(group, np.where(bins == _ZERO_AT, counts, 0.0), groups)
+    count = _sum_by_group(group, counts, groups)
+    total = _sum_by_group(group, counts * values, groups)
+    zeros = _sum_by_group(group, np.where(bins == _ZERO_AT, counts, 0.0), groups)
     empty = count == 0
     first = np.searchsorted(group, np.arange(groups), "left")
     last = np.maximum(np.searchsorted(group, np.arange(groups), "right") - 1, 0)
-    below = _running(counts, group, first)
+    below = _running_sums(counts, group, first)
 
     def at(fraction: float) -> Floats:
         rank = fraction * np.maximum(count - 1, 0)
-        found = first + _summed(group, below <= rank[group], groups).astype(np.int64)
+        found = first + _sum_by_group(group, below <= rank[group], groups).astype(np.int64)
         return np.where(empty, np.nan, values[np.minimum(found, last)] if len(values) else np.nan)
 
     most = np.where(empty, np.nan, values[last] if len(values) else np.nan)
@@ -161,11 +165,11 @@ def quantiles(cells: Histograms, groups: int, sketch: int) -> Quantiles:
     return Quantiles(count, zeros, mean, at(0.5), at(0.95), at(0.99), most)
 
 
-def _summed(group: Ints, weights: NDArray[np.float64 | np.bool_], groups: int) -> Floats:
+def _sum_by_group(group: Ints, weights: NDArray[np.float64 | np.bool_], groups: int) -> Floats:
     return np.bincount(group, weights, groups).astype(np.float64, copy=False)
 
 
-def _running(counts: Floats, group: Ints, first: Ints) -> Floats:
+def _running_sums(counts: Floats, group: Ints, first: Ints) -> Floats:
     """Return the running sum within each group."""
     running = np.cumsum(counts)
     if not len(counts) or running[-1] < 1 << 53:  # exact so far
@@ -174,12 +178,12 @@ def _running(counts: Floats, group: Ints, first: Ints) -> Floats:
     return np.concatenate([np.cumsum(part) for part in np.split(counts, first[1:])])
 
 
-def pack(cells: Histograms, points: Ints) -> bytes:
-    """Return merged cells as bytes, for `unpack`; `points` names each group by a number of the caller's."""
-    lengths = np.bincount(cells.groups, minlength=len(points))
-    inner = cells.keys & _CELL
-    most = cells.counts.max(initial=0.0)
-    whole = bool((cells.counts == np.floor(cells.counts)).all()) and most < 1 << 32
+def pack(histograms: Histograms, points: Ints) -> bytes:
+    """Return histograms as bytes, for `unpack`. They must come from `merge`; group `g` is the point `points[g]`."""
+    lengths = np.bincount(histograms.groups, minlength=len(points))
+    inner = histograms.keys & _CELL
+    most = histograms.counts.max(initial=0.0)
+    whole = bool((histograms.counts == np.floor(histograms.counts)).all()) and most < 1 << 32
     kind = int(np.searchsorted([1 << 8, 1 << 16], most, "right")) if whole else 3
     head = np.array([kind, len(points), len(inner)], "<u4")
     parts = [
@@ -187,18 +191,18 @@ def pack(cells: Histograms, points: Ints) -> bytes:
         points.astype("<i8").tobytes(),
         lengths.astype("<u4").tobytes(),
         np.diff(inner, prepend=0).astype("<i4").tobytes(),
-        cells.counts.astype(_COUNT_TYPES[kind]).tobytes(),
+        histograms.counts.astype(_COUNT_TYPES[kind]).tobytes(),
     ]
     return zlib.compress(b"".join(parts), 1)
 
 
 def unpack(data: bytes) -> tuple[Histograms, Ints]:
-    """Return cells and the points that name their groups, as `pack` took them."""
+    """Return the histograms and the points that `pack` was given."""
     raw = zlib.decompress(data)
     kind, points, total = np.frombuffer(raw, "<u4", 3).tolist()
     at = 12
-    named = np.frombuffer(raw, "<i8", points, at)
+    numbers = np.frombuffer(raw, "<i8", points, at)
     lengths = np.frombuffer(raw, "<u4", points, at := at + 8 * points)
     inner = np.frombuffer(raw, "<i4", total, at := at + 4 * points).cumsum(dtype=np.int64)
     counts = np.frombuffer(raw, _COUNT_TYPES[kind], total, at + 4 * total).astype(np.float64)
-    return Histograms(np.repeat(np.arange(points, dtype=np.int64) << _CELL_BITS, lengths) + inner, counts), named
+    return Histograms(np.repeat(np.arange(points, dtype=np.int64) << _CELL_BITS, lengths) + inner, counts), numbers

@@ -1,7 +1,8 @@
-"""Merging what is read, part by part, under labels of the reader's choice."""
+"""Rows of the store, and the merging of their histograms under labels that the reader chooses."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,56 +10,78 @@ from numpy.typing import NDArray
 
 from asyncdsm.agent.store.histograms import EMPTY, Histograms, Ints, merge
 
-_TOGETHER = 1 << 21
-"""Histograms that wait to be merge: 32 MiB."""
+# How many counts are collected before they are merged: 32 MiB.
+_MAX_UNMERGED_COUNTS = 1 << 21
 
 
 class Rows(NamedTuple):
-    """Points during stretches of time: group `g` of `cells` is point `points[g]` from `starts[g]` on (seconds)."""
+    """Points during periods of time.
+
+    Group `g` of `histograms` is what `points[g]` counted from `starts[g]` (seconds since the epoch) on.
+    """
 
     starts: Ints
     points: Ints
-    cells: Histograms
+    histograms: Histograms
 
-    def where(self, chosen: NDArray[np.bool_]) -> Rows:
-        """Return the rows that are marked."""
-        place = np.cumsum(chosen) - 1
-        return Rows(self.starts[chosen], self.points[chosen], self.cells.select_groups(chosen).relabel(place))
+    def select(self, wanted: NDArray[np.bool_]) -> Rows:
+        """Return each row `g` for which `wanted[g]` is true."""
+        place = np.cumsum(wanted) - 1
+        return Rows(self.starts[wanted], self.points[wanted], self.histograms.select_groups(wanted).relabel(place))
 
 
-class Grouped(NamedTuple):
-    """Merged cells: group `g` is what has the label `labels[g]`; labels ascend."""
+Label = Callable[[Rows], Ints]
+"""Returns the label of each row. Rows with the same label are merged; rows with the label -1 are left out."""
+
+
+def by_point(rows: Rows) -> Ints:
+    """Label each row with the number of its point."""
+    return rows.points
+
+
+class LabeledHistograms(NamedTuple):
+    """Merged histograms: group `g` has the label `labels[g]`. Labels are in ascending order."""
 
     labels: Ints
-    cells: Histograms
+    histograms: Histograms
 
 
 class Merger:
-    """Adds up cells by label."""
+    """Merges histograms by label, part by part."""
 
     def __init__(self) -> None:
         self._labels: list[Ints] = []
         self._parts: list[Histograms] = []
-        self._groups = self._waiting = 0
+        self._groups = self._unmerged_counts = 0
 
-    def add(self, labels: Ints, cells: Histograms) -> None:
-        """Add cells, whose group `g` has the label `labels[g]`."""
+    def add(self, labels: Ints, histograms: Histograms) -> None:
+        """Add histograms whose group `g` has the label `labels[g]`."""
         self._labels.append(labels)
-        self._parts.append(cells.shift_groups(self._groups))
+        self._parts.append(histograms.shift_groups(self._groups))
         self._groups += len(labels)
-        self._waiting += len(cells.keys)
-        if self._waiting > _TOGETHER:
-            self._fold()
+        self._unmerged_counts += len(histograms.keys)
+        if self._unmerged_counts > _MAX_UNMERGED_COUNTS:
+            self._merge_parts()
 
-    def grouped(self) -> Grouped:
-        """Return the sums."""
-        self._fold()
-        return Grouped(self._labels[0], self._parts[0]) if self._labels else Grouped(np.empty(0, np.int64), EMPTY)
+    def add_rows(self, rows: Rows, label: Label, sketch: int | None = None) -> None:
+        """Add rows under their labels: all three histograms, or only `sketch`."""
+        labels = label(rows)
+        wanted = labels >= 0
+        histograms = rows.histograms if wanted.all() else rows.select(wanted).histograms
+        self.add(labels[wanted], histograms if sketch is None else histograms.select_sketch(sketch))
 
-    def _fold(self) -> None:
+    def result(self) -> LabeledHistograms:
+        """Return everything that was added, merged."""
+        self._merge_parts()
+        if not self._labels:
+            return LabeledHistograms(np.empty(0, np.int64), EMPTY)
+        return LabeledHistograms(self._labels[0], self._parts[0])
+
+    def _merge_parts(self) -> None:
         if not self._labels:
             return
         labels, group_of = np.unique(np.concatenate(self._labels), return_inverse=True)
         group_of = group_of.astype(np.int64)
-        cells = merge(*(part.relabel(group_of) for part in self._parts))
-        self._labels, self._parts, self._groups, self._waiting = [labels], [cells], len(labels), 0
+        histograms = merge(*(part.relabel(group_of) for part in self._parts))
+        self._labels, self._parts = [labels], [histograms]
+        self._groups, self._unmerged_counts = len(labels), 0

@@ -1,4 +1,8 @@
-"""Offsets of backlogs over time: the highest under the same tags during ten seconds, later the last of each minute."""
+"""Offsets of backlogs over time, in memory and in the tables `backlogs` and `offsets` of the store's file.
+
+A backlog is named by its tags. The store keeps its highest offset of each bucket, and later only the last offset of
+each minute.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +12,25 @@ from typing import NamedTuple
 
 from msgspec.msgpack import decode, encode
 
-from asyncdsm.agent.store.shares import FairShares
-from asyncdsm.agent.store.weights import weight_of
+from asyncdsm.agent.store.shares import FairShares, weigh_names
 
 Tags = tuple[str, ...]
 RECENT_SECONDS = 120
-"""For how long before the newest offset of a backlog those of earlier buckets stay in memory."""
+"""How long before the newest offset of a backlog its earlier offsets are kept in memory."""
 
 
 class Backlog(NamedTuple):
-    """The latest offset under some tags: the highest of the newest bucket."""
+    """The highest offset of a backlog in the bucket that starts at `start` (seconds since the epoch)."""
 
     start: int
     value: int
 
 
-class Latest:
-    """The latest offsets of each backlog, in memory. Each belongs to the service that reported it first.
+class LatestOffsets:
+    """The latest offsets of each backlog, in memory. A backlog belongs to the service that reported it first.
 
-    Beyond `most`, those heard of longest ago go; only those of services that have more than an equal share.
-    A backlog with long tags counts as several (`weight_of`).
+    If the weights of their tags (`weigh_names`) exceed `most`, the least recently reported backlogs are evicted, but
+    only those of services that have more than an equal share.
     """
 
     def __init__(self, most: int) -> None:
@@ -35,46 +38,49 @@ class Latest:
         self._owners: dict[Tags, int] = {}
         self._shares = FairShares[int, Tags](most)
         self.evicted: list[Tags] = []
-        """Those that were let go of, and that the file may still have."""
+        """Backlogs that were evicted and may still be in the file."""
 
-    def note(self, tags: Tags, backlog: Backlog, service: int) -> None:
-        """Take what is newer: the newest bucket wins, not the highest value, for a topic made anew counts from 0."""
+    def record(self, tags: Tags, backlog: Backlog, service: int) -> None:
+        """Record an offset that a service, given by its number, reported.
+
+        The newest bucket counts, not the highest offset: a topic that is created again starts at 0.
+        """
         known = self._backlogs.get(tags, ())
         if not known or backlog.start > known[-1].start - RECENT_SECONDS:
-            self._backlogs[tags] = _with(known, backlog)
-        weight = 1 if tags in self._owners else weight_of(tags)
-        for gone in self._shares.use(self._owners.setdefault(tags, service), tags, weight):
-            del self._backlogs[gone], self._owners[gone]
-            self.evicted.append(gone)
+            self._backlogs[tags] = _insert(known, backlog)
+        weight = 1 if tags in self._owners else weigh_names(tags)
+        for evicted in self._shares.use(self._owners.setdefault(tags, service), tags, weight):
+            del self._backlogs[evicted], self._owners[evicted]
+            self.evicted.append(evicted)
 
     def owner(self, tags: Tags) -> int | None:
-        """Return the number of the service that a backlog belongs to; None where it is not known any more."""
+        """Return the number of the service that a backlog belongs to, or None for an unknown backlog."""
         return self._owners.get(tags)
 
     def values(self) -> dict[Tags, int]:
-        """Return the offsets by tags."""
+        """Return the latest offset of each backlog."""
         return {tags: backlogs[-1].value for tags, backlogs in self._backlogs.items()}
 
     def recent(self) -> list[tuple[Tags, tuple[Backlog, ...]]]:
-        """Return the offsets of recent buckets by tags, each backlog's in the order of their buckets."""
+        """Return tags and recent offsets of each backlog, the offsets in the order of their buckets."""
         return list(self._backlogs.items())
 
 
-def _with(known: tuple[Backlog, ...], backlog: Backlog) -> tuple[Backlog, ...]:
-    """Return offsets in the order of their buckets with one more, without those that are too old to be recent."""
+def _insert(known: tuple[Backlog, ...], backlog: Backlog) -> tuple[Backlog, ...]:
+    """Return offsets with one more, in the order of their buckets, without those that are not recent any more."""
     by_start = dict(known)
     by_start[backlog.start] = max(backlog.value, by_start.get(backlog.start, backlog.value))
     ordered = sorted(by_start.items())
     oldest = ordered[-1][0] - RECENT_SECONDS
-    while len(ordered) > 1 and ordered[1][0] <= oldest:  # the last one before stays: it was valid until the next
+    while len(ordered) > 1 and ordered[1][0] <= oldest:  # one older offset stays: it was valid until the next one
         del ordered[0]
     return tuple(Backlog(*each) for each in ordered)
 
 
-def put_offsets(
+def write_offsets(
     connection: sqlite3.Connection, offsets: Iterable[tuple[tuple[Tags, int], int]], owner: Callable[[Tags], int | None]
 ) -> None:
-    """Note offsets by tags and start; the highest wins. Those of backlogs without an owner are left out."""
+    """Write offsets by tags and start; of two, the higher is kept. Backlogs without an owner are left out."""
     listed = [
         {"tags": encode(tags), "start": start, "value": min(value, (1 << 63) - 1), "service": service}
         for (tags, start), value in offsets
@@ -88,15 +94,18 @@ def put_offsets(
     )
 
 
-def forget_backlogs(connection: sqlite3.Connection, backlogs: Iterable[Tags]) -> None:
-    """Let go of backlogs and their offsets."""
-    named = [(encode(tags),) for tags in backlogs]
-    connection.executemany("DELETE FROM offsets WHERE backlog = (SELECT id FROM backlogs WHERE tags = ?)", named)
-    connection.executemany("DELETE FROM backlogs WHERE tags = ?", named)
+def delete_backlogs(connection: sqlite3.Connection, backlogs: Iterable[Tags]) -> None:
+    """Delete backlogs and their offsets."""
+    rows = [(encode(tags),) for tags in backlogs]
+    connection.executemany("DELETE FROM offsets WHERE backlog = (SELECT id FROM backlogs WHERE tags = ?)", rows)
+    connection.executemany("DELETE FROM backlogs WHERE tags = ?", rows)
 
 
 def read_offsets(connection: sqlite3.Connection, first: int, last: int) -> Iterator[tuple[Tags, int, int]]:
-    """Yield tags, start and offset of each backlog in [first, last), and its last one before, in order of time."""
+    """Yield tags, start and value of offsets: the last one of each backlog before `first`, then those in [first, last).
+
+    The latter are in order of time.
+    """
     before = (
         "SELECT b.tags, o.start, o.value FROM backlogs b JOIN offsets o ON o.backlog = b.id "
         "AND o.start = (SELECT max(start) FROM offsets WHERE backlog = b.id AND start < ?)"
@@ -110,8 +119,8 @@ def read_offsets(connection: sqlite3.Connection, first: int, last: int) -> Itera
             yield tuple(decode(tags)), start, value
 
 
-def latest_offsets(connection: sqlite3.Connection) -> Iterator[tuple[Tags, Backlog, int]]:
-    """Yield the latest offset of each backlog and its service (0 where unknown), those heard of longest ago first."""
+def read_latest_offsets(connection: sqlite3.Connection) -> Iterator[tuple[Tags, Backlog, int]]:
+    """Yield tags, latest offset and service (0 if unknown) of each backlog, least recently reported first."""
     query = (
         "SELECT tags, start, value, coalesce(service, 0) FROM "
         "(SELECT backlog, max(start) AS start, value FROM offsets GROUP BY backlog) "
@@ -121,14 +130,14 @@ def latest_offsets(connection: sqlite3.Connection) -> Iterator[tuple[Tags, Backl
         yield tuple(decode(tags)), Backlog(start, value), service
 
 
-def forget_old_offsets(connection: sqlite3.Connection, oldest: int) -> None:
-    """Let go of offsets that are older than `oldest`, and of backlogs that have none any more."""
+def delete_old_offsets(connection: sqlite3.Connection, oldest: int) -> None:
+    """Delete offsets that are older than `oldest`, and backlogs without offsets."""
     if connection.execute("DELETE FROM offsets WHERE start < ?", (oldest,)).rowcount:
         connection.execute("DELETE FROM backlogs WHERE NOT EXISTS (SELECT 1 FROM offsets WHERE backlog = backlogs.id)")
 
 
 def thin_offsets(connection: sqlite3.Connection, first: int, last: int) -> None:
-    """Let go of all but the last offset of each minute in [first, last)."""
+    """Delete all offsets in [first, last) but the last one of each minute."""
     connection.execute(
         "DELETE FROM offsets AS o WHERE start >= ? AND start < ? AND EXISTS ("
         "SELECT 1 FROM offsets AS later WHERE later.backlog = o.backlog "
@@ -137,7 +146,7 @@ def thin_offsets(connection: sqlite3.Connection, first: int, last: int) -> None:
     )
 
 
-def forget_oldest_offsets(connection: sqlite3.Connection) -> int:
-    """Let go of the oldest hour; return how many went."""
+def delete_oldest_offsets(connection: sqlite3.Connection) -> int:
+    """Delete the oldest hour of offsets, and return how many were deleted."""
     query = "DELETE FROM offsets WHERE start < (SELECT min(start) FROM offsets) + 3600"
     return connection.execute(query).rowcount

@@ -1,4 +1,7 @@
-"""Which stretches of time answer for a span: the coarsest that fit, finer ones at its ends. All in seconds."""
+"""The resolutions in which the store keeps rows, and which rows to read for a time range. All times are in seconds.
+
+A range is read from the coarsest rows that fit into it, and from finer rows at its ends.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 RESOLUTIONS = (10, 60, 600, 3600)
-# Seconds that a row of each resolution covers: the buckets of the tracers, then three roll-ups, each of the one before.
+"""How many seconds a row covers: buckets as tracers report them, then three roll-ups, each made of the one before."""
 BUCKET_SECONDS = RESOLUTIONS[0]
 FOREVER = 1 << 40
+"""The end of a time range that has no end."""
 
 
 class TimeRange(NamedTuple):
@@ -20,14 +24,18 @@ class TimeRange(NamedTuple):
 
 
 class Coverage(NamedTuple):
-    """From where, and up to where, a level has everything."""
+    """The time in which a resolution has all rows: from `since` up to `until`."""
 
     since: int
     until: int
 
 
+Coverages = dict[int, Coverage]
+"""The coverage of each resolution."""
+
+
 class Slice(NamedTuple):
-    """The rows of one level that start in [first, last)."""
+    """The rows of one resolution (`width`) that start in [first, last)."""
 
     width: int
     first: int
@@ -35,34 +43,35 @@ class Slice(NamedTuple):
 
 
 def plan_slices(
-    first: int, last: int, extents: Mapping[int, Coverage], coarsest: int = RESOLUTIONS[-1]
+    first: int, last: int, coverages: Mapping[int, Coverage], coarsest: int = RESOLUTIONS[-1]
 ) -> Iterator[Slice]:
-    """Yield what to read for [first, last), each moment once.
+    """Yield the slices that together cover [first, last), each moment once.
 
-    Rows are no wider than `coarsest`. Where the finer rows are gone already, wider ones stand in for them, and the ends
-    move outwards to where such a row starts.
+    No slice is coarser than `coarsest`, except where the finer rows are deleted already: there the coarser rows are
+    used, and the ends of the range move outwards to the start or end of such a row.
     """
     for finer, width in pairwise(RESOLUTIONS):
-        if first < extents[finer].since:
+        if first < coverages[finer].since:
             first = first // width * width
-        if last < extents[finer].since:
+        if last < coverages[finer].since:
             last = -(-last // width) * width
-    yield from _cover(first, last, len(RESOLUTIONS) - 1, extents, coarsest)
+    yield from _plan(first, last, len(RESOLUTIONS) - 1, coverages, coarsest)
 
 
-def _cover(first: int, last: int, level: int, extents: Mapping[int, Coverage], coarsest: int) -> Iterator[Slice]:
+def _plan(first: int, last: int, level: int, coverages: Mapping[int, Coverage], coarsest: int) -> Iterator[Slice]:
+    """Yield the slices of [first, last) from the resolutions up to `RESOLUTIONS[level]`."""
     if first >= last:
         return
     width = RESOLUTIONS[level]
-    since, until = extents[width]
+    since, until = coverages[width]
     if width > coarsest:
-        until = min(until, extents[RESOLUTIONS[level - 1]].since)
+        until = min(until, coverages[RESOLUTIONS[level - 1]].since)
     begin, end = -(-max(first, since) // width) * width, min(last, until) // width * width
     if level == 0:
         yield Slice(width, begin, -(-last // width) * width)
     elif begin < end:
-        yield from _cover(first, begin, level - 1, extents, coarsest)
+        yield from _plan(first, begin, level - 1, coverages, coarsest)
         yield Slice(width, begin, end)
-        yield from _cover(end, last, level - 1, extents, coarsest)
+        yield from _plan(end, last, level - 1, coverages, coarsest)
     else:
-        yield from _cover(first, last, level - 1, extents, coarsest)
+        yield from _plan(first, last, level - 1, coverages, coarsest)

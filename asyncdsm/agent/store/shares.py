@@ -1,37 +1,54 @@
-"""A bounded set of things that belong to owners, in which one owner cannot take the room of the others."""
+"""A bounded set of items that belong to owners, in which no owner can take the room of the others."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from sys import getsizeof
 from typing import Generic, TypeVar
 
 Owner = TypeVar("Owner")
 Item = TypeVar("Item")
+UNIT_BYTES = 512
+"""The names of an ordinary point or backlog take fewer bytes, so that it has the weight 1."""
+
+
+def measure_names(names: Iterable[str]) -> int:
+    """Return how many bytes names take: in memory or in UTF-8, whichever is more."""
+    return sum(max(getsizeof(name), len(name.encode())) for name in names)
+
+
+def weigh_names(names: Iterable[str]) -> int:
+    """Return the weight of an item with these names: 1, and 1 more for each `UNIT_BYTES` that they take.
+
+    Weights bound the store in bytes; a number of items alone would not, since names may be long.
+    """
+    return 1 + measure_names(names) // UNIT_BYTES
 
 
 class FairShares(Generic[Owner, Item]):
-    """Items by owner, which weigh at most `most` in all. Not safe for threads.
+    """Items by owner, whose weights add up to at most `max_weight`. Not safe for threads.
 
-    Beyond, those used longest ago go, and only those of owners that have more than an equal share: max-min fairness.
+    If they weigh more, the least recently used items are evicted, but only those of owners that have more than an
+    equal share (max-min fairness).
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_weight: int) -> None:
+        self._max_weight = max_weight
         self._items: OrderedDict[Owner, OrderedDict[Item, int]] = OrderedDict()
         self._weights: dict[Owner, int] = {}
         self._total = 0
 
     @property
     def weight(self) -> int:
-        """What all items weigh."""
+        """The weight of all items."""
         return self._total
 
     def use(self, owner: Owner, item: Item, weight: int = 1) -> list[Item]:
-        """Note that an item was used now; return those that had to go to make room for it.
+        """Record that an item is used now, and return the items that are evicted to make room for it.
 
-        It keeps the weight that it had when it was used first. One that weighs more than the share of its owner goes
-        at once.
+        A known item keeps the weight that it was added with. An item that weighs more than the share of its owner is
+        evicted at once.
         """
         items = self._items.setdefault(owner, OrderedDict())
         self._items.move_to_end(owner)
@@ -39,50 +56,50 @@ class FairShares(Generic[Owner, Item]):
             items.move_to_end(item)
             return []
         items[item] = weight
-        self._add(owner, weight)
-        return self._evict() if self._total > self._most else []
+        self._add_weight(owner, weight)
+        return self._evict() if self._total > self._max_weight else []
 
-    def drop(self, owner: Owner, item: Item) -> None:
-        """Let go of one item, where it is known."""
+    def remove(self, owner: Owner, item: Item) -> None:
+        """Remove an item, if it is known."""
         items = self._items.get(owner)
         if items is not None and item in items:
-            self._add(owner, -items.pop(item))
+            self._add_weight(owner, -items.pop(item))
             if not items:
-                self.drop_owner(owner)
+                self.remove_owner(owner)
 
-    def drop_owner(self, owner: Owner) -> list[Item]:
-        """Let go of an owner; return its items."""
+    def remove_owner(self, owner: Owner) -> list[Item]:
+        """Remove an owner, and return the items that it had."""
         items = list(self._items.pop(owner, ()))
         self._total -= self._weights.pop(owner, 0)
         return items
 
-    def _add(self, owner: Owner, weight: int) -> None:
+    def _add_weight(self, owner: Owner, weight: int) -> None:
         self._weights[owner] = self._weights.get(owner, 0) + weight
         self._total += weight
 
-    def _drop_oldest(self, owner: Owner) -> Item:
+    def _evict_oldest(self, owner: Owner) -> Item:
         item, weight = self._items[owner].popitem(last=False)
-        self._add(owner, -weight)
+        self._add_weight(owner, -weight)
         return item
 
     def _evict(self) -> list[Item]:
-        """Make room for a hundredth more than needed, so that it need not be done for each item."""
-        keep = max(1, self._most - self._most // 100)
-        level = equal_share(self._weights.values(), keep)
-        gone = list[Item]()
-        for owner in self._items:  # a level is a whole number: each owner keeps one more, as far as that goes
-            while self._weights[owner] > level + 1:
-                gone.append(self._drop_oldest(owner))
+        """Evict a hundredth more than necessary, so that not every new item needs an eviction."""
+        keep = max(1, self._max_weight - self._max_weight // 100)
+        share = equal_share(self._weights.values(), keep)
+        evicted = list[Item]()
+        for owner in self._items:  # the share is rounded down: owners keep 1 more as long as there is room
+            while self._weights[owner] > share + 1:
+                evicted.append(self._evict_oldest(owner))
         for owner in list(self._items):
-            if self._total > keep and self._weights[owner] > level:
-                gone.append(self._drop_oldest(owner))
+            if self._total > keep and self._weights[owner] > share:
+                evicted.append(self._evict_oldest(owner))
             if not self._items[owner]:
-                self.drop_owner(owner)
-        return gone
+                self.remove_owner(owner)
+        return evicted
 
 
 def equal_share(sizes: Iterable[int], keep: int) -> int:
-    """Return the largest level for which sizes, none of which is above it, add up to `keep` at most."""
+    """Return the largest share for which all sizes, each cut to that share, add up to at most `keep`."""
     left, ordered = keep, sorted(sizes)
     for place, size in enumerate(ordered):
         share = left // (len(ordered) - place)

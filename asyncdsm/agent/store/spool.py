@@ -1,95 +1,138 @@
-"""Payloads that wait to be forwarded, and their copies in the store's file: what is acknowledged survives a kill.
+"""Payloads that wait to be forwarded, in memory and in the store's file, so that they survive a kill.
 
-The payloads are first in, first out: whoever is done with one is done with all before it.
+They are first in, first out: whoever is done with one payload is done with all payloads before it.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import struct
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock
 from typing import NamedTuple, Self
 
 from msgspec.msgpack import decode, encode
 
-from asyncdsm.agent.store.forward_mark import FinishedMark
+from asyncdsm._internal.log import warn_each_minute
 
 RawHeaders = list[tuple[bytes, bytes]]
 
-SCHEMA = "CREATE TABLE IF NOT EXISTS forwards (id INTEGER PRIMARY KEY, received REAL, headers BLOB, body BLOB)"
-# Not part of the schema's version: a file of an earlier version gets it, and an earlier version leaves it alone.
+# The table is not part of the version of the schema: files of earlier versions get it, and these versions ignore it.
+_SCHEMA = "CREATE TABLE IF NOT EXISTS forwards (id INTEGER PRIMARY KEY, received REAL, headers BLOB, body BLOB)"
+_MARK = struct.Struct("<qd")
 
 
-class Spooled(bytes):
-    """A payload's body as it came, the headers that go on with it, and its place in the row."""
+class SpooledPayload(bytes):
+    """The body of a payload as it came, the headers to forward with it, and its number in the spool."""
 
     headers: RawHeaders
     number: int = 0
 
     @classmethod
-    def of(cls, body: bytes, headers: RawHeaders, number: int = 0) -> Self:
+    def create(cls, body: bytes, headers: RawHeaders, number: int = 0) -> Self:
         """Return the body with its headers."""
-        made = cls(body)
-        made.headers, made.number = headers, number
-        return made
+        payload = cls(body)
+        payload.headers, payload.number = headers, number
+        return payload
 
 
 class Progress(NamedTuple):
-    """How far the file is, by numbers of payloads: what it has, and what is deleted from it."""
+    """How far the file is up to date: it has the payloads from number `deleted` + 1 up to number `saved`."""
 
     saved: int
     deleted: int
 
 
+class ForwardMark(NamedTuple):
+    """All payloads up to `number` that were received before `at` (seconds since the epoch) are forwarded or dropped."""
+
+    number: int = 0
+    at: float = 0.0
+
+
+class ForwardMarkFile:
+    """Keeps a `ForwardMark` at the beginning of a file that somebody else keeps open.
+
+    It is written in place and needs no room. SQLite needs room to delete a row: without the mark, an agent whose disk
+    was full would forward payloads again after a restart.
+    """
+
+    def __init__(self, file: int, now: Callable[[], float]) -> None:
+        """Reserve room for the mark, if there is any. `now` returns seconds since the epoch."""
+        self._file, self._now = file, now
+        self.last: ForwardMark = self._read()
+        if not self.last.number:
+            self.move_to(0)
+
+    def move_to(self, number: int) -> None:
+        """Record that all payloads up to a number are forwarded or dropped."""
+        self.last = ForwardMark(number, self._now())
+        try:
+            os.pwrite(self._file, _MARK.pack(*self.last), 0)
+        except OSError as error:
+            warn_each_minute(
+                "mark", "cannot record which payloads were forwarded; some may be forwarded twice: %s", error
+            )
+
+    def _read(self) -> ForwardMark:
+        data = os.pread(self._file, _MARK.size, 0)
+        return ForwardMark(*_MARK.unpack(data)) if len(data) == _MARK.size else ForwardMark()
+
+
 class Spool:
-    """What waits, at most `limit_bytes` of bodies: beyond, the oldest go first. Any thread may use it."""
+    """The payloads that wait, with at most `limit_bytes` of bodies: beyond, the oldest are dropped.
 
-    def __init__(self, connection: sqlite3.Connection, limit_bytes: int, oldest: float, mark: FinishedMark) -> None:
-        """Read what waits in the file; what came before `oldest` (seconds since the epoch) is let go of.
+    Any thread may use it.
+    """
 
-        `mark` says what is done with and may still be in the file. Raises sqlite3.Error.
+    def __init__(self, connection: sqlite3.Connection, limit_bytes: int, oldest: float, mark: ForwardMarkFile) -> None:
+        """Load the payloads from the file. Those received before `oldest` (seconds since the epoch) are dropped.
+
+        `mark` says which payloads are done with and may still be in the file. Raises sqlite3.Error.
         """
         self._limit, self._lock, self._mark = limit_bytes, Lock(), mark
-        self._waiting, self._bytes = deque[Spooled](), 0
+        self._waiting, self._bytes = deque[SpooledPayload](), 0
         self._last = self._finished = 0
-        connection.execute(SCHEMA)
-        # A time, too: an agent of an earlier version sets no mark, and numbers from 1.
-        gone = "received < ? OR (id <= ? AND received <= ?)"
+        connection.execute(_SCHEMA)
+        # The time counts, too: an agent of an earlier version writes no mark and starts again at number 1.
+        is_done = "received < ? OR (id <= ? AND received <= ?)"
         bounds = oldest, *mark.last
         with suppress(sqlite3.Error):  # the disk may be full
-            connection.execute(f"DELETE FROM forwards WHERE {gone}", bounds)  # noqa: S608
-        query = f"SELECT id, headers, body FROM forwards WHERE NOT ({gone}) ORDER BY id"  # noqa: S608
+            connection.execute(f"DELETE FROM forwards WHERE {is_done}", bounds)  # noqa: S608
+        query = f"SELECT id, headers, body FROM forwards WHERE NOT ({is_done}) ORDER BY id"  # noqa: S608
         for number, headers, body in connection.execute(query, bounds):
-            self._append(Spooled.of(body, [(name, value) for name, value in decode(headers)], number))
+            self._append(SpooledPayload.create(body, [(name, value) for name, value in decode(headers)], number))
         self._last = max(self._last, mark.last.number)
         self._progress = Progress(self._last, 0)
 
-    def waiting(self) -> list[Spooled]:
-        """Return what waits, the oldest first."""
+    def waiting(self) -> list[SpooledPayload]:
+        """Return the payloads that wait, the oldest first."""
         with self._lock:
             return list(self._waiting)
 
-    def add(self, payload: Spooled) -> None:
-        """Add the newest payload, and number it."""
+    def add(self, payload: SpooledPayload) -> None:
+        """Add a payload, and give it its number."""
         with self._lock:
             payload.number = self._last + 1
             self._append(payload)
 
     def finish(self, number: int) -> None:
-        """Let go of a payload, and of all before it."""
+        """Remove a payload that was forwarded or dropped, and all payloads before it."""
         with self._lock:
             while self._waiting and self._waiting[0].number <= number:
                 self._pop_oldest()
-            self._mark.set(self._finished)
+            self._mark.move_to(self._finished)
 
     def save(self, connection: sqlite3.Connection, received: float) -> Progress:
-        """Bring the file up to date, within a transaction; once that is committed, call `set_progress`.
+        """Bring the file up to date, as a part of a transaction. After the commit, pass the result to `set_progress`.
 
         Raises sqlite3.Error.
         """
         with self._lock:
-            new = list[Spooled]()
+            new = list[SpooledPayload]()
             for payload in reversed(self._waiting):
                 if payload.number <= self._progress.saved:
                     break
@@ -102,18 +145,18 @@ class Spool:
         return Progress(new[0].number if new else progress.saved, finished)
 
     def set_progress(self, progress: Progress) -> None:
-        """Note how far the file is."""
+        """Record how far the file is up to date."""
         with self._lock:
             self._progress = progress
 
     @property
     def is_saved(self) -> bool:
-        """Whether the file has all that waits, and nothing else."""
+        """Whether the file has all payloads that wait, and no others."""
         with self._lock:
             newest = self._waiting[-1].number if self._waiting else 0
             return newest <= self._progress.saved and self._finished <= self._progress.deleted
 
-    def _append(self, payload: Spooled) -> None:
+    def _append(self, payload: SpooledPayload) -> None:
         self._last = payload.number
         self._waiting.append(payload)
         self._bytes += len(payload)

@@ -1,6 +1,6 @@
-"""What the store does by itself: it writes what is pending, rolls up, forgets, and makes room.
+"""The regular work of the store: it writes its buffer to segments, rolls up, deletes old rows and makes room.
 
-It works in short steps and gives up the store's lock between them, so that whoever reports is answered meanwhile.
+It works in short steps and releases the store's lock between them, so that reports and queries are answered meanwhile.
 """
 
 from __future__ import annotations
@@ -10,40 +10,44 @@ from itertools import islice
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
-from asyncdsm.agent.store.core import Change, Core
-from asyncdsm.agent.store.file import delete_names, forget_points, put_next_numbers, put_points, put_services
+from asyncdsm.agent.store.file import trim_journal
+from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.offsets import (
-    forget_backlogs,
-    forget_old_offsets,
-    forget_oldest_offsets,
-    put_offsets,
+    delete_backlogs,
+    delete_old_offsets,
+    delete_oldest_offsets,
     thin_offsets,
+    write_offsets,
 )
-from asyncdsm.agent.store.pending import Pending
+from asyncdsm.agent.store.registry_tables import (
+    delete_names,
+    delete_unused_names,
+    write_next_numbers,
+    write_points,
+    write_services,
+)
 from asyncdsm.agent.store.resolutions import RESOLUTIONS
-from asyncdsm.agent.store.rollup import (
+from asyncdsm.agent.store.retention import (
     DETAIL_SECONDS,
-    Gone,
-    forget_old,
+    DeletedRows,
+    delete_old_rows,
     make_room,
-    make_room_of,
-    mark,
-    next_stretch,
-    put_segments,
-    read_stretch,
-    rolled_up,
-    segments_from,
+    make_room_of_service,
 )
+from asyncdsm.agent.store.rollup import next_rollup_step, read_finer_segments, roll_up
+from asyncdsm.agent.store.segments import Segment, build_segments, set_coverage, write_segments
+from asyncdsm.agent.store.state import Change, StoreState
+from asyncdsm.agent.store.write_buffer import WriteBuffer
 
-MOST_STRETCHES = 30
-# How many stretches one turn rolls up at most, so that it ends when the agent does.
-AT_ONCE = 1_000
-# How many names or offsets one step writes.
+MAX_ROLLUP_STEPS = 30
+"""How many steps of a roll-up one run does, so that it ends soon when the agent ends."""
+# How many names or offsets one transaction writes.
+_BATCH_SIZE = 1_000
 T = TypeVar("T")
 
 
 class Bounds(NamedTuple):
-    """What the store may keep."""
+    """How much the store may keep: for how many seconds, how many rows, and how many bytes."""
 
     kept_seconds: int
     rows: int
@@ -51,158 +55,166 @@ class Bounds(NamedTuple):
 
 
 class Upkeep:
-    """Keeps a store's file in order and within its bounds."""
+    """Keeps a store's file up to date and within its bounds. Hold `upkeep_lock` to call it."""
 
-    def __init__(self, core: Core, bounds: Bounds) -> None:
-        self._core, self._bounds = core, bounds
-        self._journaled = self._thinned = 0
+    def __init__(self, state: StoreState, bounds: Bounds) -> None:
+        self._state, self._bounds = state, bounds
+        self._last_journal_id = self._thinned_until = 0
 
     def run(self, now: float) -> None:
-        """Do all that is due, some of it only where there is much. Raises sqlite3.Error."""
-        self.write_pending()
-        self._forget_evicted()  # before the store is measured: rows of others need not go for these names
-        now = min(now, self._core.pending.newest + 3600)  # a clock that is ahead must not make all of it old
+        """Do all work that is due at a time in seconds, or a part of it if there is much. Raises sqlite3.Error."""
+        self.flush_buffer()
+        self._delete_evicted_names()  # first, so that rows of other services need not make room for these names
+        now = min(now, self._state.buffer.newest + 3600)  # if the clock is ahead, not everything is old
         oldest = int(now) - self._bounds.kept_seconds
         self._roll_up(now)
-        gone = self._forget_old(oldest, now) + self._make_room()
-        self._forget_offsets(oldest, now)
-        if gone:
-            self._forget_names(oldest)
+        deleted = self._delete_old_rows(oldest, now) + self._make_room()
+        self._delete_old_offsets(oldest, now)
+        if deleted:
+            self._delete_unused_names(oldest)
 
-    def write_pending(self) -> None:
-        """Write what is pending. What fails is kept in memory and in the journal. Raises sqlite3.Error."""
-        core = self._core
-        with core.lock:
-            if core.writing is None and core.pending:
-                self._journaled = core.file.last_in_journal()
-                core.writing, core.pending = core.pending, Pending(core.pending.newest, core.latest)
-            if core.writing is None:
+    def flush_buffer(self) -> None:
+        """Write the buffer to segments. If that fails, memory and journal keep it. Raises sqlite3.Error."""
+        state = self._state
+        with state.lock:
+            if state.flushing is None and state.buffer:
+                self._last_journal_id = state.file.last_journal_id()
+                state.flushing, state.buffer = state.buffer, WriteBuffer(state.buffer.newest, state.latest)
+            if state.flushing is None:
                 return
-            writing, rows = core.writing, core.writing.rows()
-        core.pause()
-        # Written again after a kill, names and offsets are the same: they need not go with the segments.
-        self._write_names(writing)
-        segments = [
+            buffer, rows = state.flushing, state.flushing.rows()
+        state.pause()
+        # After a kill they are written again, and are the same: they need not be in the transaction of the segments.
+        self._write_names(buffer)
+        segments = self._build_all_segments(rows)
+        with state.lock:
+            with state.transaction() as change:
+                self._write_segments(change, buffer, segments)
+            state.flushing = None
+        state.pause()
+
+    def _build_all_segments(self, rows: Rows) -> list[Segment]:
+        """Return the segments of the finest resolution, and of the others where rows are late for the roll-up."""
+        state = self._state
+        return [
             segment
             for width in RESOLUTIONS
-            for late in [rows if width == RESOLUTIONS[0] else rows.where(rows.starts < core.extents[width].until)]
-            for segment in segments_from(late, width, core.points.service_of)
+            for late in [rows if width == RESOLUTIONS[0] else rows.select(rows.starts < state.coverages[width].until)]
+            for segment in build_segments(late, width, state.points.service_of)
         ]
-        with core.lock:
-            with core.transaction() as change:
-                change.rows.update(put_segments(change.connection, segments))
-                change.counted.update(writing.counted)
-                change.counted["forgotten_rows"] += len(rows.points) - sum(
-                    segment.points for segment in segments if segment.width == RESOLUTIONS[0]
-                )
-                change.connection.execute("DELETE FROM journal WHERE id <= ?", (self._journaled,))
-            core.writing = None
-        core.pause()
 
-    def _write_names(self, writing: Pending) -> None:
-        core, last = self._core, dict[int, int]()
-        for start, point in writing.slots:
+    def _write_segments(self, change: Change, buffer: WriteBuffer, segments: list[Segment]) -> None:
+        written = sum(segment.points for segment in segments if segment.width == RESOLUTIONS[0])
+        change.rows.update(write_segments(change.connection, segments))
+        change.counters.update(buffer.counters)
+        change.counters["forgotten_rows"] += len(buffer.slots) - written
+        trim_journal(change.connection, self._last_journal_id)
+
+    def _write_names(self, buffer: WriteBuffer) -> None:
+        state, last = self._state, dict[int, int]()
+        for start, point in buffer.slots:
             last[point] = max(start, last.get(point, start))
-        for services in _batches(writing.last_seen.items()):
-            with core.step() as change:
-                put_services(change.connection, core.points, services)
-                put_next_numbers(change.connection, core.points)
+        for services in _batches(buffer.last_seen.items()):
+            with state.step() as change:
+                write_services(change.connection, state.points, services)
+                write_next_numbers(change.connection, state.points)
         for points in _batches(last.items()):
-            with core.step() as change:
-                put_points(change.connection, core.points, points)
-        for offsets in _batches(writing.offsets.items()):
-            with core.step() as change:
-                put_offsets(change.connection, offsets, core.latest.owner)
+            with state.step() as change:
+                write_points(change.connection, state.points, points)
+        for offsets in _batches(buffer.offsets.items()):
+            with state.step() as change:
+                write_offsets(change.connection, offsets, state.latest.owner)
 
     def _roll_up(self, now: float) -> None:
-        core = self._core
-        for _ in range(MOST_STRETCHES):
-            with core.lock:
-                stretch = next_stretch(core.file.connection, core.extents, now)
-                if stretch is None:
+        state = self._state
+        for _ in range(MAX_ROLLUP_STEPS):
+            with state.lock:
+                step = next_rollup_step(state.file.connection, state.coverages, now)
+                if step is None:
                     return
-                parts = read_stretch(core.file.connection, stretch)
-            segments = list(rolled_up(stretch, parts, core.points.keys.__contains__))
-            with core.step() as change:
-                change.rows.update(put_segments(change.connection, segments))
-                mark(change.connection, change.extents, stretch.width, until=stretch.end)
+                finer_segments = read_finer_segments(state.file.connection, step)
+            segments = list(roll_up(step, finer_segments, state.points.keys.__contains__))
+            with state.step() as change:
+                change.rows.update(write_segments(change.connection, segments))
+                set_coverage(change.connection, change.coverages, step.width, until=step.end)
 
-    def _forget_old(self, oldest: int, now: float) -> int:
-        forgotten = 0
+    def _delete_old_rows(self, oldest: int, now: float) -> int:
+        """Delete old rows, and return how many were deleted."""
+        total = 0
         while True:
-            with self._core.step() as change:
-                gone = forget_old(change.connection, change.extents, oldest, now)
-                if gone is None:
-                    return forgotten
-                change.rows.subtract(gone.rows)
-            forgotten += gone.rows.total()
+            with self._state.step() as change:
+                deleted = delete_old_rows(change.connection, change.coverages, oldest, now)
+                if deleted is None:
+                    return total
+                change.rows.subtract(deleted.rows)
+            total += deleted.rows.total()
 
     def _make_room(self) -> int:
-        """Let go of what is beyond the bounds; return how many rows went."""
-        core, forgotten = self._core, 0
-        while self._has_too_much():
-            with core.step() as change:
-                gone = self._make_some_room(change)
-                change.rows.subtract(gone.rows)
-                change.counted["forgotten_rows"] += gone.lost
-                if not (gone.rows.total() or forget_oldest_offsets(change.connection)):
-                    return forgotten
-            forgotten += gone.rows.total()
-        return forgotten
+        """Delete rows, or offsets, until the store is within its bounds; return how many rows were deleted."""
+        state, total = self._state, 0
+        while self._is_over_bounds():
+            with state.step() as change:
+                deleted = self._delete_for_room(change)
+                change.rows.subtract(deleted.rows)
+                change.counters["forgotten_rows"] += deleted.lost
+                if not (deleted.rows.total() or delete_oldest_offsets(change.connection)):
+                    return total
+            total += deleted.rows.total()
+        return total
 
-    def _has_too_much(self) -> bool:
-        with self._core.lock:
-            used = self._core.file.used_bytes()
-        return self._core.counted["rows"] > self._bounds.rows or used > self._bounds.bytes
+    def _is_over_bounds(self) -> bool:
+        with self._state.lock:
+            used = self._state.file.used_bytes()
+        return self._state.counters["rows"] > self._bounds.rows or used > self._bounds.bytes
 
-    def _make_some_room(self, change: Change) -> Gone:
-        """A service that has more than half of all rows makes room before all others do."""
-        rows = self._core.rows
+    def _delete_for_room(self, change: Change) -> DeletedRows:
+        """Delete some rows: of the service that has more than half of all rows, if there is one."""
+        rows = self._state.rows
         service, most = max(rows.items(), key=itemgetter(1), default=(0, 0))
         if 2 * most > rows.total() and most < rows.total():
-            gone = make_room_of(change.connection, service)
-            if gone.rows.total():
-                return gone
-        return make_room(change.connection, change.extents)
+            deleted = make_room_of_service(change.connection, service)
+            if deleted.rows.total():
+                return deleted
+        return make_room(change.connection, change.coverages)
 
-    def _forget_offsets(self, oldest: int, now: float) -> None:
-        detail = (int(now) - DETAIL_SECONDS) // 60 * 60
-        with self._core.step() as change:
-            forget_old_offsets(change.connection, oldest)
-        if detail > self._thinned:
-            first = max(self._thinned, detail - 3600)
-            with self._core.step() as change:
-                thin_offsets(change.connection, first, detail)
-            self._thinned = detail
+    def _delete_old_offsets(self, oldest: int, now: float) -> None:
+        detailed_since = (int(now) - DETAIL_SECONDS) // 60 * 60
+        with self._state.step() as change:
+            delete_old_offsets(change.connection, oldest)
+        if detailed_since > self._thinned_until:
+            first = max(self._thinned_until, detailed_since - 3600)
+            with self._state.step() as change:
+                thin_offsets(change.connection, first, detailed_since)
+            self._thinned_until = detailed_since
 
-    def _forget_names(self, oldest: int) -> None:
-        """Let go of names that have no rows any more."""
-        with self._core.step() as change:
-            forgotten = forget_points(change.connection, oldest)
-            self._core.points.forget(*forgotten)
+    def _delete_unused_names(self, oldest: int) -> None:
+        """Delete the points and services that have no rows any more."""
+        with self._state.step() as change:
+            points, services = delete_unused_names(change.connection, oldest)
+            self._state.points.remove(points, services)
 
-    def _forget_evicted(self) -> None:
-        """Let go of names that were forgotten for want of room."""
-        points = self._core.points
-        for numbers in _batches(_taken(points.evicted_points)):
-            with self._core.step() as change:
+    def _delete_evicted_names(self) -> None:
+        """Delete from the file the points, services and backlogs that were evicted from memory."""
+        registry = self._state.points
+        for numbers in _batches(_pop_all(registry.evicted_points)):
+            with self._state.step() as change:
                 delete_names(change.connection, numbers, ())
-        for numbers in _batches(_taken(points.evicted_services)):
-            with self._core.step() as change:
+        for numbers in _batches(_pop_all(registry.evicted_services)):
+            with self._state.step() as change:
                 delete_names(change.connection, (), numbers)
-        for backlogs in _batches(_taken(self._core.latest.evicted)):
-            with self._core.step() as change:
-                forget_backlogs(change.connection, backlogs)
+        for backlogs in _batches(_pop_all(self._state.latest.evicted)):
+            with self._state.step() as change:
+                delete_backlogs(change.connection, backlogs)
 
 
-def _taken(listed: list[T]) -> list[T]:
-    """Return what is in a list, and take it out; other threads may append meanwhile."""
-    found = listed[:]
-    del listed[: len(found)]
-    return found
+def _pop_all(items: list[T]) -> list[T]:
+    """Remove all items from a list, to which other threads may append meanwhile, and return them."""
+    popped = items[:]
+    del items[: len(popped)]
+    return popped
 
 
 def _batches(items: Iterable[T]) -> Iterator[list[T]]:
     iterator = iter(items)
-    while batch := list(islice(iterator, AT_ONCE)):
+    while batch := list(islice(iterator, _BATCH_SIZE)):
         yield batch

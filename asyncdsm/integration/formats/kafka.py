@@ -19,8 +19,8 @@ from asyncdsm.integration.pathway_cache import lookup_pathway
 KEY_BYTES = len(HEADER)
 _NS_PER_MS = 1_000_000
 
-Commit = tuple[Any, Any, Any]
-"""Topic, partition and the offset that a group committed there."""
+Place = tuple[Any, Any, Any]
+"""Topic, partition and offset."""
 
 
 class KafkaClient:
@@ -31,7 +31,7 @@ class KafkaClient:
         self.group: str | None = None
         self.adds_headers: bool = True
         """False once the broker has rejected a message with headers."""
-        self.transaction: list[tuple[str | None, list[Commit]]] = []
+        self.transaction: list[tuple[str | None, list[Place]]] = []
         """Groups and what they commit together with the open transaction."""
         self.out_edges: EdgeCache[str] = EdgeCache(self._make_out_edge)
         """The edges of producing, by topic.
@@ -67,7 +67,7 @@ class KafkaClient:
         """Record the offset that the broker gave to a message."""
         record_produced(topic, partition, offset, self.cluster_id)
 
-    def record_commits(self, group: str | None, commits: Iterable[Commit]) -> None:
+    def record_commits(self, group: str | None, commits: Iterable[Place]) -> None:
         """Record offsets that were committed: for each partition the next one that the group will read."""
         if group:
             for topic, partition, offset in commits:
@@ -116,7 +116,7 @@ def scan_headers(headers: Iterable[tuple[str, bytes | None]], size: int) -> tupl
 
     Raises any error for headers that are not pairs of a string and bytes: `read_context` reads those.
     """
-    header = None
+    header: Any = None
     for name, value in headers:
         size += len(name) + (len(value) if value else 0)
         if name == HEADER:
@@ -150,14 +150,15 @@ def read_pairs(headers: Any) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in pairs if isinstance(name, str)]
 
 
-def find_pathway(message: Any, topic: Any, partition: Any, offset: Any, headers: Any, broker_ns: Any) -> Context | None:
+def find_pathway(message: Any, place: Place, headers: Any, broker_ns: Any) -> Context | None:
     """Return the pathway of a consumed message, and record nothing.
 
     A message that was consumed before its client was followed, or many thousands of messages ago, does not tell its
     consumer's group: the group that consumed its topic last in this process is assumed. Raises MalformedValueError
     unless the topic is a string.
     """
-    pathway = lookup_pathway(message, (check_name("a topic", topic), partition, offset))
+    topic = check_name("a topic", place[0])
+    pathway = lookup_pathway(message, place)
     if pathway is not None:
         return pathway
     return checkpoint.peek_consume(last_in_edges[topic], read_context(headers), broker_ns)

@@ -99,7 +99,7 @@ async def all_of(forwarding: set[asyncio.Task[None]], count: int, started: async
 
 @pytest.mark.parametrize("prefetch", [1, 500])
 @pytest.mark.parametrize("count", [1, 2, 10, 100, 1000])
-async def test_callbacks(line: Line, count: int, prefetch: int) -> None:
+async def test_concurrent_callbacks_publish_with_their_own_parent(line: Line, count: int, prefetch: int) -> None:
     """As many at the same time as there are messages: each is acknowledged first, so that the next one comes."""
     await line.channel.set_qos(prefetch_count=prefetch)
     await line.fill(count)
@@ -129,7 +129,9 @@ async def test_callbacks(line: Line, count: int, prefetch: int) -> None:
 
 @pytest.mark.parametrize("prefetch", [1, 500])
 @pytest.mark.parametrize("count", [1, 2, 10, 100, 1000])
-async def test_an_iterator_with_a_task_for_each_message(line: Line, count: int, prefetch: int) -> None:
+async def test_tasks_started_from_an_iterator_publish_with_their_own_parent(
+    line: Line, count: int, prefetch: int
+) -> None:
     await line.channel.set_qos(prefetch_count=prefetch)
     await line.fill(count)
     seen = 0
@@ -144,7 +146,7 @@ async def test_an_iterator_with_a_task_for_each_message(line: Line, count: int, 
 
 
 @pytest.mark.parametrize("prefetch", [1, 500])
-async def test_an_iterator_in_a_plain_loop(line: Line, prefetch: int) -> None:
+async def test_plain_loop_over_an_iterator_publishes_with_the_right_parent(line: Line, prefetch: int) -> None:
     await line.channel.set_qos(prefetch_count=prefetch)
     await line.fill(50)
     seen = 0
@@ -158,7 +160,7 @@ async def test_an_iterator_in_a_plain_loop(line: Line, prefetch: int) -> None:
     await line.check(50)
 
 
-async def test_many_tasks_that_get_their_messages_themselves(line: Line) -> None:
+async def test_concurrent_gets_publish_with_their_own_parent(line: Line) -> None:
     async def work() -> None:
         message = await line.source.get(no_ack=True)
         assert message is not None

@@ -1,70 +1,29 @@
-"""aio-pika on a real RabbitMQ: every way a message arrives."""
+"""aio-pika on a real RabbitMQ: every way to consume a message."""
 
 from __future__ import annotations
 
 import asyncio
-import copy
-import json
-import pickle
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import UTC, datetime
 from functools import partial
-from time import time, time_ns, tzset
-from types import SimpleNamespace
+from time import time_ns
 from typing import Any
 
 import aio_pika
 import pytest
 from aio_pika import Message
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import QueueEmpty
-from asyncdsm_aio_pika import consume
 
 import asyncdsm
 from asyncdsm import Pathway, current_pathway
 from asyncdsm.core import current
-from asyncdsm.core.lag import current_lags
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
-from asyncdsm.integration.formats.amqp import published_ns
 from asyncdsm.integration.registry import pathway_of
 from asyncdsm.testing import Captured
-
-Name = Callable[[], str]
-
-
-class Seen:
-    """What callbacks saw, and a way to wait for it."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[bytes, Pathway | None]] = []
-        self._changed = asyncio.Condition()
-
-    async def callback(self, message: AbstractIncomingMessage) -> None:
-        await self.take(message.body, current_pathway())
-
-    async def take(self, body: bytes, pathway: Pathway | None) -> None:
-        async with self._changed:
-            self.messages.append((body, pathway))
-            self._changed.notify_all()
-
-    async def first(self, count: int) -> list[Pathway | None]:
-        async with asyncio.timeout(10), self._changed:
-            await self._changed.wait_for(lambda: len(self.messages) >= count)
-        return [pathway for _, pathway in self.messages]
+from tests.integrations.aio_pika.clients import Name, Seen, hashes, publish
 
 
-async def publish(channel: AbstractChannel, queue: AbstractQueue, *bodies: bytes, **options: Any) -> None:
-    for body in bodies or (b"body",):
-        await channel.default_exchange.publish(Message(body, **options), queue.name)
-
-
-def hashes(made: list[Any]) -> list[int]:
-    return [each.hash for each in made]
-
-
-async def test_the_pathway_is_current_inside_the_callback(
+async def test_pathway_is_current_inside_the_callback(
     channel: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
     queue, seen = await channel.declare_queue(name()), Seen()
@@ -78,7 +37,9 @@ async def test_the_pathway_is_current_inside_the_callback(
     assert current_pathway() is None
 
 
-async def test_every_kind_of_callback(channel: AbstractChannel, captured_streams: Captured, name: Name) -> None:
+async def test_every_kind_of_callback_gets_the_pathway(
+    channel: AbstractChannel, captured_streams: Captured, name: Name
+) -> None:
     seen = Seen()
 
     class Called:
@@ -108,7 +69,7 @@ async def test_every_kind_of_callback(channel: AbstractChannel, captured_streams
     assert [pathway.hash for pathway in pathways if pathway] == hashes(captured_streams.consumed())
 
 
-async def test_options_of_consume_go_through(channel: AbstractChannel, captured_streams: Captured, name: Name) -> None:
+async def test_consume_passes_its_options_on(channel: AbstractChannel, captured_streams: Captured, name: Name) -> None:
     exclusive, seen = await channel.declare_queue(name(), arguments={"x-max-priority": 5}), Seen()
     await publish(channel, exclusive, b"low", priority=1)
     await publish(channel, exclusive, b"high", priority=5)
@@ -122,7 +83,7 @@ async def test_options_of_consume_go_through(channel: AbstractChannel, captured_
     assert [made.parent for made in captured_streams.consumed()] == [high.hash, low.hash]
 
 
-async def test_a_queue_that_the_server_names_is_left_out(rabbitmq: Any, captured_streams: Captured) -> None:
+async def test_queue_named_by_the_server_is_not_counted(rabbitmq: Any, captured_streams: Captured) -> None:
     async with asyncdsm.wrap(await aio_pika.connect(rabbitmq.url)) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)
@@ -145,7 +106,7 @@ async def test_a_queue_that_the_server_names_is_left_out(rabbitmq: Any, captured
 
 
 @pytest.mark.parametrize("way", ["get", "iterator", "callback"])
-async def test_replies_at_a_queue_of_ones_own_make_no_pathway_grow(
+async def test_replies_do_not_lengthen_the_pathway(
     channel: AbstractChannel, captured_streams: Captured, name: Name, way: str
 ) -> None:
     jobs, replies = await channel.declare_queue(name(), auto_delete=True), await channel.declare_queue(
@@ -177,25 +138,8 @@ async def test_replies_at_a_queue_of_ones_own_make_no_pathway_grow(
     assert captured_streams.consumed(replies.name) == []
 
 
-@pytest.mark.parametrize("published", [None, -1, 0, True, float("nan"), 1e30, "now", datetime.min, datetime.max])
-async def test_an_odd_time_of_a_message_is_no_time(published: Any, captured_streams: Captured) -> None:
-    message = Incoming(b"body")
-    object.__setattr__(message, "timestamp", published)
-    consume.arrived(SimpleNamespace(name="queue", exclusive=False), message)
-    (read,) = captured_streams.consumed()
-    assert 0 <= read.edge_latency < 60
-    assert captured_streams.stats().malformed == (published is not None)
-    current.set_current(None)
-
-
-class Incoming(aio_pika.IncomingMessage):
-    def __init__(self, body: bytes) -> None:
-        Message.__init__(self, body)
-        self.exchange = ""
-
-
 @pytest.mark.parametrize("kind", ["quorum", "stream"])
-async def test_quorum_and_stream_queues(
+async def test_quorum_and_stream_queues_are_counted(
     channel: AbstractChannel, captured_streams: Captured, name: Name, kind: str
 ) -> None:
     await channel.set_qos(prefetch_count=10)
@@ -213,7 +157,7 @@ async def test_quorum_and_stream_queues(
     await queue.delete(if_unused=False, if_empty=False)
 
 
-async def test_an_iterator_counts_what_it_hands_out(
+async def test_iterator_counts_only_messages_it_hands_out(
     channel: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
     """What it has fetched ahead goes back when it is closed, and is delivered again: once is counted."""
@@ -238,7 +182,7 @@ async def test_an_iterator_counts_what_it_hands_out(
     assert sorted(made.parent for made in read) == sorted(hashes(captured_streams.produced()))
 
 
-async def test_a_redelivery_is_a_delivery(channel: AbstractChannel, captured_streams: Captured, name: Name) -> None:
+async def test_redelivery_is_counted_again(channel: AbstractChannel, captured_streams: Captured, name: Name) -> None:
     queue = await channel.declare_queue(name())
     await publish(channel, queue)
     for requeue in (True, False):
@@ -250,7 +194,9 @@ async def test_a_redelivery_is_a_delivery(channel: AbstractChannel, captured_str
     assert [made.parent for made in read] == [sent.hash, sent.hash]
 
 
-async def test_get(channel: AbstractChannel, captured_streams: Captured, name: Name) -> None:
+async def test_get_makes_its_message_current_and_clears_the_last_one(
+    channel: AbstractChannel, captured_streams: Captured, name: Name
+) -> None:
     queue = await channel.declare_queue(name())
     await publish(channel, queue)
     message = await queue.get(no_ack=True, timeout=5)
@@ -266,7 +212,7 @@ async def test_get(channel: AbstractChannel, captured_streams: Captured, name: N
     assert len(captured_streams.consumed()) == 1
 
 
-async def test_wait_for_never_leaves_the_message_before(
+async def test_get_under_wait_for_clears_the_last_message(
     channel: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
     queue = await channel.declare_queue(name())
@@ -281,7 +227,7 @@ async def test_wait_for_never_leaves_the_message_before(
     assert expected.hash == captured_streams.consumed()[1].hash
 
 
-async def test_nothing_stale_from_whoever_opened_the_channel(
+async def test_callback_does_not_inherit_the_pathway_of_the_channel_opener(
     rabbitmq: Any, captured_streams: Captured, bare: AbstractChannel, name: Name
 ) -> None:
     """Callbacks run in tasks that descend from the one that connected: here it had a pathway of its own."""
@@ -300,34 +246,7 @@ async def test_nothing_stale_from_whoever_opened_the_channel(
     await connection.close()
 
 
-async def test_without_a_context_a_pathway_begins_when_the_message_was_published(
-    channel: AbstractChannel, bare: AbstractChannel, captured_streams: Captured, name: Name
-) -> None:
-    queue, published = await channel.declare_queue(name()), int(time()) - 30
-    await publish(bare, queue, timestamp=datetime.fromtimestamp(published, UTC))
-    await publish(bare, queue)
-    for _ in range(2):
-        await queue.get(no_ack=True)
-    timed, untimed = captured_streams.consumed()
-    assert timed.parent == untimed.parent == 0
-    assert timed.pathway_latency == timed.edge_latency == pytest.approx(timed.time_ns / 1e9 - published)
-    assert untimed.pathway_latency == 0
-
-
-def test_a_time_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As pamqp says it before 3.3, under aio-pika 9.0 and 9.1."""
-    monkeypatch.setenv("TZ", "America/New_York")
-    tzset()
-    try:
-        message = aio_pika.IncomingMessage.__new__(aio_pika.IncomingMessage)
-        object.__setattr__(message, "timestamp", datetime(2026, 1, 2))
-        assert published_ns(message.timestamp) == datetime(2026, 1, 2, tzinfo=UTC).timestamp() * 1e9
-    finally:
-        monkeypatch.undo()
-        tzset()
-
-
-async def test_asking_in_another_task_leaves_this_one_its_pathway(
+async def test_get_in_another_task_keeps_the_pathway_of_this_one(
     channel: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
     """Not so before Python 3.12, where that is done for the sake of `wait_for`: then none is current."""
@@ -341,136 +260,7 @@ async def test_asking_in_another_task_leaves_this_one_its_pathway(
     assert captured_streams.produced(invoices.name)[0].parent == expected
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["", "?", "é" * 28, "A" * 27, 7, True, None, [], {}, ["x"], {"a": {"b": 1}}, 1.5, "x" * 100_000],
-    ids=repr,
-)
-async def test_a_context_that_cannot_be_read_begins_a_pathway(
-    channel: AbstractChannel, bare: AbstractChannel, captured_streams: Captured, name: Name, value: Any
-) -> None:
-    queue = await channel.declare_queue(name())
-    await publish(bare, queue, b"body", headers={HEADER: value, "h": "v"})
-    message = await queue.get(no_ack=True)
-    assert message is not None
-    assert message.headers == {HEADER: value, "h": "v"}
-    (read,) = captured_streams.consumed()
-    assert read.parent == 0
-    assert captured_streams.stats().malformed == 1
-
-
-async def test_the_legacy_context_is_read(
-    channel: AbstractChannel, bare: AbstractChannel, captured_streams: Captured, name: Name
-) -> None:
-    queue, pathway = await channel.declare_queue(name()), Pathway(5, time_ns(), time_ns())
-    await publish(bare, queue, headers={LEGACY_HEADER: pathway.encode_base64()})
-    await publish(bare, queue, headers={LEGACY_HEADER: bytearray(pathway.encode())})
-    for _ in range(2):
-        await queue.get(no_ack=True)
-    assert [made.parent for made in captured_streams.consumed()] == [5, 5]
-
-
-async def test_headers_stay_what_they_were(channel: AbstractChannel, bare: AbstractChannel, name: Name) -> None:
-    queue = await channel.declare_queue(name())
-    given = {"list": [1, {"a": "b"}], "text": "v"}  # sorted by name, as the wire has them
-    await publish(bare, queue, headers=given)
-    message = await queue.get()
-    assert message is not None
-    assert isinstance(message.headers, dict)
-    assert message.headers == given
-    assert json.dumps(message.headers) == json.dumps(given)
-    assert type(pickle.loads(pickle.dumps(message.headers))) is dict  # noqa: S301  # our own
-    assert type(copy.deepcopy(message.headers)) is dict
-    message.headers["mine"] = "too"
-    assert copy.copy(message).headers["mine"] == "too"
-    await message.ack()
-
-
-async def test_a_message_gone_elsewhere_keeps_its_pathway(
-    channel: AbstractChannel, captured_streams: Captured, name: Name
-) -> None:
-    """Callbacks that only put messages on a queue of the program's own, and workers."""
-    queue, invoices = await channel.declare_queue(name()), await channel.declare_queue(name())
-    waiting: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
-    await queue.consume(waiting.put)
-    await publish(channel, queue, b"1", b"2", b"3")
-    for _ in range(3):
-        message = await waiting.get()
-        with asyncdsm.using(message):
-            await publish(channel, invoices)
-        await message.ack()
-    read, sent = captured_streams.consumed(queue.name), captured_streams.produced(invoices.name)
-    assert [made.parent for made in sent] == hashes(read)
-
-
-async def test_a_message_that_no_hook_saw_goes_on_as_it_came(
-    channel: AbstractChannel, bare: AbstractChannel, captured_streams: Captured, name: Name
-) -> None:
-    queue = await channel.declare_queue(name())
-    await publish(channel, queue)
-    await publish(bare, queue)
-    unseen = await bare.get_queue(queue.name)
-    with asyncdsm.using(await unseen.get(no_ack=True)) as pathway:
-        assert pathway is not None
-        assert pathway.hash == captured_streams.produced()[0].hash
-    with asyncdsm.using(await unseen.get(no_ack=True)) as pathway:
-        assert pathway is not None
-        assert pathway.hash == 0
-
-
-async def test_a_dead_letter_has_the_right_parent(
-    channel: AbstractChannel, captured_streams: Captured, name: Name
-) -> None:
-    dead = await channel.declare_queue(name())
-    queue = await channel.declare_queue(
-        name(), arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead.name}
-    )
-    await publish(channel, queue, headers={"h": "v"})
-    message = await queue.get()
-    assert message is not None
-    context = message.headers[HEADER]
-    await message.reject(requeue=False)
-    async for letter in dead.iterator():
-        headers: dict[str, Any] = letter.headers
-        (death,) = headers["x-death"]
-        assert (death["queue"], death["reason"], death["count"]) == (queue.name, "rejected", 1)
-        assert letter.headers[HEADER] == context
-        assert letter.headers["h"] == "v"
-        await letter.ack()
-        break
-    (sent,) = captured_streams.produced()
-    rejected, buried = captured_streams.consumed()
-    assert rejected.follows(sent)
-    assert buried.follows(sent)
-    assert (rejected.topic, buried.topic) == (queue.name, dead.name)
-
-
-async def test_the_depth_of_a_queue_is_its_lag(
-    channel: AbstractChannel, bare: AbstractChannel, captured_streams: Captured, name: Name
-) -> None:
-    queue = await channel.declare_queue(name())
-
-    def depth() -> int:
-        (lag,) = [lag for lag in current_lags() if lag.topic == queue.name]
-        assert (lag.group, lag.partition, lag.unit) == (None, None, "ready")
-        assert lag.seen_ns is not None
-        return lag.behind
-
-    assert depth() == 0
-    await publish(bare, queue, b"1", b"2", b"3")
-    for left in (2, 1, 0):
-        await queue.get(no_ack=True)
-        assert depth() == left
-    await publish(bare, queue, b"1", b"2")
-    assert depth() == 0
-    await channel.declare_queue(queue.name)
-    assert depth() == 2
-    await queue.purge()
-    assert await queue.get(fail=False) is None
-    assert depth() == 0
-
-
-async def test_a_get_that_is_cancelled_takes_nothing_else_with_it(
+async def test_cancelled_get_counts_only_messages_handed_out(
     channel: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
     """Cancelled after every number of loop turns: what was not handed out was not counted."""

@@ -14,9 +14,8 @@ import aio_pika
 import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel
-from asyncdsm_aio_pika.consume import arrived
-from asyncdsm_aio_pika.memory import recall
-from asyncdsm_aio_pika.publish import addressed
+from asyncdsm_aio_pika.consume import find_pathway, record_delivery
+from asyncdsm_aio_pika.produce import add_context
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,14 +23,15 @@ import asyncdsm
 from asyncdsm import DataStreams, Pathway, Settings, testing
 from asyncdsm.core import checkpoint
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
-from asyncdsm.integration.formats.amqp import bytes_of, context_in
+from asyncdsm.integration.formats import amqp
+from asyncdsm.integration.formats.amqp import count_headers_bytes, find_context
 from tests.brokers.rabbitmq import RabbitMQ
-from tests.integrations.aio_pika.test_consume import Seen
+from tests.integrations.aio_pika.clients import Seen
 
 Name = Callable[[], str]
 
 
-async def test_an_error_of_ours_stays_ours(
+async def test_error_in_a_hook_does_not_reach_the_program(
     rabbitmq: RabbitMQ, bare: AbstractChannel, name: Name, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -40,8 +40,8 @@ async def test_an_error_of_ours_stays_ours(
     queue_name = name()
     await bare.declare_queue(queue_name, auto_delete=False)
     async with DataStreams(Settings(service="s", enabled=True)) as streams:
-        monkeypatch.setattr(checkpoint, "departing", broken)
-        monkeypatch.setattr(checkpoint, "arrived", broken)
+        monkeypatch.setattr(amqp, "begin_produce", broken)
+        monkeypatch.setattr(amqp, "consume", broken)
         async with asyncdsm.wrap(await aio_pika.connect_robust(rabbitmq.url)) as connection:
             channel = await connection.channel()
             await channel.set_qos(prefetch_count=1)
@@ -65,7 +65,7 @@ async def test_an_error_of_ours_stays_ours(
         assert streams.stats.recorded == 0
 
 
-async def test_hooks_look_like_what_they_stand_for(channel: AbstractChannel, name: Name) -> None:
+async def test_hooks_keep_signature_and_docstring(channel: AbstractChannel, name: Name) -> None:
     queue = await channel.declare_queue(name())
     plain = aio_pika.RobustQueue
     for method in ("consume", "get", "declare"):
@@ -107,37 +107,37 @@ class Delivered(aio_pika.IncomingMessage):
 
 
 @given(TABLES)
-def test_any_table_is_read_without_harm(headers: dict[str, Any]) -> None:
+def test_any_headers_table_is_read_unchanged(headers: dict[str, Any]) -> None:
     message = Delivered(dict(headers))
     given = repr(headers)
     with testing.capture() as captured:  # raises what would be kept quiet
-        arrived(SimpleNamespace(name="queue", exclusive=False), message)
+        record_delivery(SimpleNamespace(name="queue", exclusive=False), message)
         (read,) = captured.consumed()
     assert repr(dict(message.headers)) == given  # by its text: a NaN is not equal to itself
     assert type(message.headers) is dict
-    assert recall(message) is not None
+    assert find_pathway(message) is not None
     unreadable = captured.stats().malformed
-    assert unreadable == (context_in(headers) is not None and read.parent == 0 and not reads_as_zero(headers))
-    assert read.size == 4 + bytes_of(headers)
+    assert unreadable == (find_context(headers) is not None and read.parent == 0 and not reads_as_zero(headers))
+    assert read.size == 4 + count_headers_bytes(headers)
 
 
 def reads_as_zero(headers: dict[str, Any]) -> bool:
-    pathway = Pathway.decode_base64(context_in(headers) or "")
+    pathway = Pathway.decode_base64(find_context(headers) or "")
     return pathway is not None and pathway.hash == 0
 
 
 @given(TABLES)
-def test_any_table_is_sent_as_it_is_with_ours_in_place(headers: dict[str, Any]) -> None:
+def test_any_headers_table_is_sent_with_the_context_added(headers: dict[str, Any]) -> None:
     message = Message(b"body", headers=dict(headers))
     with testing.capture():
-        sample, sent = addressed("", "queue", message)
+        sample, sent = add_context("", "queue", message)
     assert sample is not None
     assert sent.headers.pop(HEADER) == checkpoint.pathway_after(sample).encode_base64()
     headers.pop(HEADER, None)
     assert repr(sent.headers) == repr(headers)
 
 
-def test_a_message_class_of_the_users_own_is_asked(captured_streams: testing.Captured) -> None:
+def test_users_message_class_keeps_its_attributes(captured_streams: testing.Captured) -> None:
     class Own(Message):
         @property
         def own(self) -> str:
@@ -145,7 +145,7 @@ def test_a_message_class_of_the_users_own_is_asked(captured_streams: testing.Cap
 
     message = Own(b"body", headers={"h": "v"}, correlation_id="c")
     message.lock()
-    _, sent = addressed("exchange", "key", message)
+    _, sent = add_context("exchange", "key", message)
     assert (sent.own, sent.correlation_id, sent.body, sent.locked) == ("mine", "c", b"body", True)
     assert sent.headers.keys() == {"h", HEADER}
     assert message.headers == {"h": "v"}

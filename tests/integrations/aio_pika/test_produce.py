@@ -45,7 +45,7 @@ def hash_in(headers: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize("kind", [ExchangeType.DIRECT, ExchangeType.TOPIC, ExchangeType.FANOUT, ExchangeType.HEADERS])
-async def test_every_type_of_exchange_gives_the_vectors(rabbitmq: RabbitMQ, kind: ExchangeType) -> None:
+async def test_every_exchange_type_gives_the_hashes_of_the_vectors(rabbitmq: RabbitMQ, kind: ExchangeType) -> None:
     with testing.capture(service="weblog", env="system-tests") as captured:
         async with asyncdsm.wrap(await aio_pika.connect_robust(rabbitmq.url)) as connection:
             channel = await connection.channel()
@@ -63,7 +63,7 @@ async def test_every_type_of_exchange_gives_the_vectors(rabbitmq: RabbitMQ, kind
     assert (list(read.tags), read.parent, read.hash) == (into["tags"], sent.hash, int(into["hash"]))
 
 
-async def test_the_default_exchange_is_told_by_its_routing_key(
+async def test_default_exchange_is_named_by_routing_key(
     channel: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
     queue = await channel.declare_queue(name())
@@ -75,7 +75,7 @@ async def test_the_default_exchange_is_told_by_its_routing_key(
     assert read.follows(sent)
 
 
-async def test_an_exchange_without_routing_key(
+async def test_exchange_without_routing_key_is_tagged_so(
     channel: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
     exchange = await channel.declare_exchange(name(), ExchangeType.FANOUT)
@@ -84,7 +84,7 @@ async def test_an_exchange_without_routing_key(
     assert sent.tags == ("direction:out", f"exchange:{exchange.name}", "has_routing_key:false", "type:rabbitmq")
 
 
-async def test_a_fan_out_gives_three_consumers_one_parent(
+async def test_fan_out_gives_three_consumers_one_parent(
     channel: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
     exchange = await channel.declare_exchange(name(), ExchangeType.FANOUT)
@@ -101,7 +101,7 @@ async def test_a_fan_out_gives_three_consumers_one_parent(
     assert len({made.hash for made in read}) == 3
 
 
-async def test_one_message_object_published_many_times(
+async def test_message_object_published_four_times_has_four_contexts(
     channel: AbstractChannel, bare: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
     one, other = await channel.declare_queue(name()), await channel.declare_queue(name())
@@ -120,7 +120,9 @@ async def test_one_message_object_published_many_times(
         assert hash_in(headers) == sent.hash
 
 
-async def test_what_is_sent_is_what_was_given(channel: AbstractChannel, bare: AbstractChannel, name: Name) -> None:
+async def test_sent_message_equals_the_given_one_but_for_the_context(
+    channel: AbstractChannel, bare: AbstractChannel, name: Name
+) -> None:
     queue = await channel.declare_queue(name())
     given: dict[str, Any] = {
         "text": "é",
@@ -156,7 +158,7 @@ async def test_what_is_sent_is_what_was_given(channel: AbstractChannel, bare: Ab
     assert {**ours.info(), "delivery_tag": 0} == {**bares.info(), "delivery_tag": 0}
 
 
-async def test_a_consumed_message_may_be_published_again(
+async def test_consumed_message_can_be_published_again(
     channel: AbstractChannel, bare: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
     source, target = await channel.declare_queue(name()), await channel.declare_queue(name())
@@ -170,7 +172,7 @@ async def test_a_consumed_message_may_be_published_again(
     assert hash_in(await headers_in(bare, target)) == forwarded.hash
 
 
-async def test_sizes_are_those_of_body_and_headers(
+async def test_size_is_that_of_body_and_headers(
     channel: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
     queue = await channel.declare_queue(name())
@@ -185,7 +187,7 @@ async def test_sizes_are_those_of_body_and_headers(
 
 
 @pytest.mark.parametrize("confirms", [True, False])
-async def test_with_and_without_publisher_confirms(
+async def test_publish_counts_with_and_without_confirms(
     connection: AbstractConnection, bare: AbstractChannel, captured_streams: Captured, name: Name, confirms: bool
 ) -> None:
     channel = await connection.channel(publisher_confirms=confirms)
@@ -197,7 +199,7 @@ async def test_with_and_without_publisher_confirms(
     assert len(captured_streams.produced()) == 2
 
 
-async def test_transactions(
+async def test_publish_in_a_transaction_carries_the_context(
     connection: AbstractConnection, bare: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
     channel = await connection.channel(publisher_confirms=False)
@@ -207,7 +209,7 @@ async def test_transactions(
     assert hash_in(await headers_in(bare, queue)) == captured_streams.produced(queue.name)[0].hash
 
 
-async def test_a_message_that_the_broker_refuses_is_not_counted(
+async def test_message_refused_by_the_broker_is_not_counted(
     channel: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
     full = await channel.declare_queue(name(), arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
@@ -217,7 +219,7 @@ async def test_a_message_that_the_broker_refuses_is_not_counted(
     assert len(captured_streams.produced(full.name)) == 1
 
 
-async def test_a_table_that_is_nearly_too_large_goes_as_it_is(
+async def test_headers_nearly_too_large_are_sent_without_context(
     channel: AbstractChannel, bare: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
     """One more entry and RabbitMQ would close the connection."""
@@ -229,7 +231,9 @@ async def test_a_table_that_is_nearly_too_large_goes_as_it_is(
     assert len(captured_streams.produced(queue.name)) == 1
 
 
-async def test_master_and_worker(channel: AbstractChannel, captured_streams: Captured, name: Name) -> None:
+async def test_task_of_master_and_worker_continues_the_pathway(
+    channel: AbstractChannel, captured_streams: Captured, name: Name
+) -> None:
     import asyncio
 
     tasks, done, follow_up = name(), asyncio.Event(), await channel.declare_queue(name())
@@ -252,7 +256,9 @@ async def test_master_and_worker(channel: AbstractChannel, captured_streams: Cap
     assert followed.follows(read)
 
 
-async def test_rpc(channel: AbstractChannel, captured_streams: Captured, name: Name) -> None:
+async def test_rpc_counts_the_call_and_not_the_reply(
+    channel: AbstractChannel, captured_streams: Captured, name: Name
+) -> None:
     method = name()
     rpc = await RPC.create(channel)
 
@@ -267,7 +273,9 @@ async def test_rpc(channel: AbstractChannel, captured_streams: Captured, name: N
     assert handled.follows(called)
 
 
-async def test_while_nothing_runs_nothing_is_added(rabbitmq: RabbitMQ, bare: AbstractChannel, name: Name) -> None:
+async def test_publish_adds_nothing_while_nothing_measures(
+    rabbitmq: RabbitMQ, bare: AbstractChannel, name: Name
+) -> None:
     async with asyncdsm.wrap(await aio_pika.connect_robust(rabbitmq.url)) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(name(), auto_delete=True)

@@ -131,7 +131,7 @@ def intake() -> Iterator[Intake]:
         yield intake
 
 
-async def test_killed_and_started_again_five_times(
+async def test_each_delivery_counts_once_while_the_broker_restarts(
     broker: RabbitMQ, intake: Intake, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL)  # aio-pika tells at length what it lost

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from time import time_ns
 from typing import Any, NamedTuple
 
@@ -20,8 +20,7 @@ from asyncdsm.core.pathway import HEADER, node_hash, pathway_hash
 from asyncdsm.integration.registry import pathway_of
 from asyncdsm.streams import running_streams
 from tests.brokers.kafka import Kafka
-
-Topic = Callable[..., str]
+from tests.integrations.aiokafka.clients import Topic
 
 
 class Line(NamedTuple):
@@ -102,7 +101,7 @@ async def line(kafka: Kafka, topic: Topic) -> AsyncIterator[Line]:
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 10, 100, 1000])
-async def test_many_tasks_on_one_loop(line: Line, tasks: int) -> None:
+async def test_parent_is_right_with_many_tasks_on_one_loop(line: Line, tasks: int) -> None:
     """Each takes a message itself, waits, and produces."""
 
     async def work() -> None:
@@ -113,7 +112,7 @@ async def test_many_tasks_on_one_loop(line: Line, tasks: int) -> None:
     await line.check(tasks)
 
 
-async def test_a_task_for_each_message(line: Line) -> None:
+async def test_parent_is_right_with_a_task_for_each_message(line: Line) -> None:
     await line.fill(100)
     async with asyncio.TaskGroup() as tasks:
         for _ in range(100):
@@ -129,7 +128,7 @@ async def batches_of(line: Line, count: int) -> AsyncIterator[list[Any]]:
             yield records
 
 
-async def test_batches_in_a_plain_loop(line: Line) -> None:
+async def test_parent_is_right_in_a_plain_loop_over_batches(line: Line) -> None:
     await line.fill(60)
     async for records in batches_of(line, 60):
         for record in records:
@@ -138,7 +137,7 @@ async def test_batches_in_a_plain_loop(line: Line) -> None:
     await line.check(60)
 
 
-async def test_batches_with_using(line: Line) -> None:
+async def test_parent_is_right_with_using_in_batches(line: Line) -> None:
     await line.fill(60)
     async for records in batches_of(line, 60):
         for index in range(len(records)):
@@ -148,7 +147,7 @@ async def test_batches_with_using(line: Line) -> None:
     await line.check(60)
 
 
-async def test_batches_with_tasks_made_in_the_loop(line: Line) -> None:
+async def test_parent_is_right_in_tasks_made_in_the_loop_over_a_batch(line: Line) -> None:
     await line.fill(60)
     async for records in batches_of(line, 60):
         async with asyncio.TaskGroup() as tasks:
@@ -158,7 +157,7 @@ async def test_batches_with_tasks_made_in_the_loop(line: Line) -> None:
     await line.check(60)
 
 
-async def test_batches_with_gather_and_using(line: Line) -> None:
+async def test_parent_is_right_with_gather_and_using(line: Line) -> None:
     async def work(record: Any) -> None:
         with asyncdsm.using(record):
             await line.forward(record)
@@ -169,7 +168,7 @@ async def test_batches_with_gather_and_using(line: Line) -> None:
     await line.check(60)
 
 
-async def test_a_queue_with_workers(line: Line) -> None:
+async def test_parent_is_right_with_workers_at_a_queue(line: Line) -> None:
     queue: asyncio.Queue[Any] = asyncio.Queue()
 
     async def work() -> None:
@@ -190,7 +189,7 @@ async def test_a_queue_with_workers(line: Line) -> None:
     await line.check(60)
 
 
-async def test_wait_for_never_leaves_the_message_before(line: Line) -> None:
+async def test_wait_for_never_leaves_the_previous_message_current(line: Line) -> None:
     """Before Python 3.12 `wait_for` reads in a task of its own: the caller then has no pathway, never a wrong one."""
     await line.fill(20)
     for _ in range(20):
@@ -202,7 +201,7 @@ async def test_wait_for_never_leaves_the_message_before(line: Line) -> None:
     await line.check(20)
 
 
-async def test_breaking_out_of_a_batch_leaves_nothing_current(line: Line) -> None:
+async def test_break_out_of_a_batch_leaves_nothing_current(line: Line) -> None:
     await line.fill(5)
     async for records in batches_of(line, 1):
         for _ in records:

@@ -1,35 +1,24 @@
-"""The user's program is never harmed: cancellation, refusals, broken headers, errors of ours, and taking it all off."""
+"""The user's program is never harmed: cancellation, rejected and broken headers, errors of asyncdsm."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Callable
 from typing import Any
 
-import asyncdsm_aiokafka
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.cluster import ClusterMetadata
-from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaError
-from aiokafka.producer.message_accumulator import MessageAccumulator
 from asyncdsm_aiokafka.client import Client
-from asyncdsm_aiokafka.consume import consumed
+from asyncdsm_aiokafka.consume import consume_record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import asyncdsm
-from asyncdsm import UnknownClientError
-from asyncdsm.core import checkpoint
 from asyncdsm.core.pathway import HEADER, Pathway
-from asyncdsm.integration.hooks import is_hook
 from asyncdsm.testing import Captured, capture
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import PRODUCE, MockCluster
-
-Topic = Callable[..., str]
-HOOKED = (AIOKafkaProducer, AIOKafkaConsumer, MessageAccumulator, ClusterMetadata, GroupCoordinator)
+from tests.integrations.aiokafka.clients import Topic
 
 
 async def fill(kafka: Kafka, topic: str, count: int) -> None:
@@ -73,7 +62,9 @@ async def test_cancelled_reads_lose_nothing(kafka: Kafka, topic: Topic, captured
 
 
 @pytest.mark.parametrize("many", [False, True])
-async def test_cancelled_at_every_await(kafka: Kafka, topic: Topic, captured_streams: Captured, many: bool) -> None:
+async def test_read_cancelled_at_any_await_skips_nothing(
+    kafka: Kafka, topic: Topic, captured_streams: Captured, many: bool
+) -> None:
     """Cancel a read after n turns of the event loop, for every n that it can take: what is next is never skipped."""
     name, count = topic(), 60
     async with asyncdsm.wrap(
@@ -104,7 +95,7 @@ async def test_cancelled_at_every_await(kafka: Kafka, topic: Topic, captured_str
 
 
 @pytest.mark.parametrize("code", [-1, 43, 35])
-async def test_a_broker_that_refuses_headers(
+async def test_broker_that_rejects_headers_is_sent_none(
     mock_kafka: MockCluster, captured_streams: Captured, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
     name = mock_kafka.topic()
@@ -122,7 +113,7 @@ async def test_a_broker_that_refuses_headers(
     assert [len(record.headers) for record in records] == [0, 0, 1]
     assert len(captured_streams.produced(name)) == 4
     assert captured_streams.stats().not_propagated == 2
-    assert sum("refused a batch" in record.getMessage() for record in caplog.records) == 1
+    assert sum("rejected a message" in record.getMessage() for record in caplog.records) == 1
 
 
 HEADER_VALUES = st.one_of(
@@ -147,13 +138,13 @@ def test_any_header_is_read_without_harm(value: bytes | None, name: str) -> None
     same_headers: Any = ((name, value),)
     same = ConsumerRecord("t", 0, 7, 1_700_000_000_000, 0, b"k", b"v", None, 1, 1, same_headers)
     with capture() as captured:
-        assert consumed(Client(), record) is not None
+        assert consume_record(Client(), record) is not None
         assert len(captured.consumed("t")) == 1
         assert record == same
         assert captured.consumed("t")[0].size == 2 + len(name) + len(value or b"")
 
 
-async def test_an_error_of_ours_stays_ours(
+async def test_error_of_asyncdsm_does_not_reach_the_program(
     kafka: Kafka, topic: Topic, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = topic()
@@ -164,8 +155,8 @@ async def test_an_error_of_ours_stays_ours(
             AIOKafkaConsumer(name, bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest")
         )
         async with producer, consumer:
-            monkeypatch.setattr(checkpoint, "departing", broken)
-            monkeypatch.setattr(checkpoint, "arrived", broken)
+            monkeypatch.setattr("asyncdsm_aiokafka.produce.begin_produce", broken)
+            monkeypatch.setattr("asyncdsm_aiokafka.consume.consume", broken)
             await producer.send_and_wait(name, b"v", headers=[("a", b"b")])
             record = await consumer.getone()
             assert (record.value, record.headers) == (b"v", (("a", b"b"),))
@@ -179,7 +170,7 @@ def broken(*_: Any, **__: Any) -> None:
     raise RuntimeError("planted")
 
 
-async def test_with_nothing_running_wrapped_is_as_bare(kafka: Kafka, topic: Topic) -> None:
+async def test_wrapped_client_is_as_bare_while_nothing_measures(kafka: Kafka, topic: Topic) -> None:
     name = topic()
     async with (
         asyncdsm.wrap(AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)) as producer,
@@ -196,82 +187,3 @@ async def test_with_nothing_running_wrapped_is_as_bare(kafka: Kafka, topic: Topi
         assert vars(record).keys() == set(record.__dataclass_fields__)
         ((_, records),) = (await consumer.getmany(timeout_ms=2000)).items()
         assert type(records) is list
-
-
-def methods() -> list[dict[str, Any]]:
-    return [{name: value for name, value in vars(kind).items() if callable(value)} for kind in HOOKED]
-
-
-async def test_instrument_follows_every_client_and_uninstrument_restores(
-    kafka: Kafka, topic: Topic, captured_streams: Captured
-) -> None:
-    before = methods()
-    name = topic()
-    early = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
-    async with early:
-        asyncdsm.instrument("aiokafka")
-        asyncdsm.instrument("aiokafka")
-        try:
-            wrapped_too = asyncdsm.wrap(AIOKafkaProducer(bootstrap_servers=kafka.bootstrap))
-            late = AIOKafkaConsumer(
-                name,
-                bootstrap_servers=kafka.bootstrap,
-                group_id="late",
-                auto_offset_reset="earliest",
-                **kafka.group,
-            )
-            async with wrapped_too, late:
-                await early.send_and_wait(name, b"v")
-                await wrapped_too.send_and_wait(name, b"v")
-                for _ in range(2):
-                    await late.getone()
-                await late.commit()
-        finally:
-            asyncdsm.uninstrument("aiokafka")
-    assert len(captured_streams.produced(name)) == 2
-    assert [made.tag("group") for made in captured_streams.consumed(name)] == ["late"] * 2
-    assert [value for tags, value in captured_streams.backlogs.items() if "consumer_group:late" in tags] == [2]
-    assert methods() == before
-
-
-async def test_wrapping_twice_and_subclasses_count_once(kafka: Kafka, topic: Topic, captured_streams: Captured) -> None:
-    class Own(AIOKafkaConsumer):  # type: ignore[misc]
-        async def getone(self, *partitions: Any) -> Any:
-            return await super().getone(*partitions)
-
-    name = topic()
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
-    assert asyncdsm.wrap(asyncdsm.wrap(producer)) is producer
-    asyncdsm.instrument("aiokafka")
-    try:
-        async with (
-            producer,
-            asyncdsm.wrap(Own(name, bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest")) as consumer,
-        ):
-            await producer.send_and_wait(name, b"v")
-            await consumer.getone()
-    finally:
-        asyncdsm.uninstrument()
-    assert (len(captured_streams.produced(name)), len(captured_streams.consumed(name))) == (1, 1)
-
-
-async def test_hooks_look_like_what_they_stand_for(kafka: Kafka) -> None:
-    bare = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap)
-    consumer = asyncdsm.wrap(AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap))
-    for name in ("getone", "getmany"):
-        hook = getattr(consumer, name)
-        assert is_hook(hook)
-        assert asyncio.iscoroutinefunction(hook)
-        assert inspect.signature(hook) == inspect.signature(getattr(bare, name))
-    await consumer.stop()
-    await bare.stop()
-
-
-def test_what_is_not_known_is_a_clear_error(captured_streams: Captured) -> None:
-    with pytest.raises(UnknownClientError, match=r"builtins\.int; known: .*aiokafka"):
-        asyncdsm.wrap(3)
-    with pytest.raises(UnknownClientError, match=r"not a consumed message: builtins\.int"), asyncdsm.using(3):
-        pass
-    with pytest.raises(UnknownClientError, match="no integration named 'pulsar'"):
-        asyncdsm.instrument("pulsar")
-    assert asyncdsm_aiokafka.wrap(3) is None

@@ -1,7 +1,9 @@
-"""The clients of AWS, each driven alike: a test is one async function, whoever makes its calls."""
+"""Clients of AWS for the tests, and a way to run one async test function with each kind of client."""
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -10,11 +12,27 @@ from typing import Any
 import anyio
 import botocore.session
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession, get_session
 from boto3.session import Session
 
 import asyncdsm
+from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration.formats.json_context import KEY
+from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
+
+KIB, MIB = 1 << 10, 1 << 20
+CONTEXT_BYTES = len(KEY) + len(json.dumps({HEADER: ""}, separators=(",", ":"))) + 28
+"""What a context adds to the size of a message with attributes."""
+KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
+"""For clients that connect to nothing."""
+QUEUE = "http://127.0.0.1/0/orders"
+"""A queue for such clients."""
+NUMBER_AND_BINARY = {
+    "a": {"DataType": "Number", "StringValue": "1"},
+    "b": {"DataType": "Binary", "BinaryValue": b"\x00"},
+}
+"""Attributes of a message."""
 
 Call = Callable[..., Awaitable[dict[str, Any]]]
 """`await call("sqs", "send_message", QueueUrl=…)`."""
@@ -80,7 +98,41 @@ def _drive(main: Main, make: Callable[[str], Any]) -> None:
     raise AssertionError("a synchronous client has waited")
 
 
+def boto3_client(aws: Aws, service: str) -> Any:
+    """Return a client of boto3."""
+    session: Any = Session()
+    return session.client(service, **aws.options)
+
+
 def wrapped_client(aws: Aws, service: str) -> Any:
     """Return a client of boto3 that is wrapped."""
-    session: Any = Session()
-    return asyncdsm.wrap(session.client(service, **aws.options))
+    return asyncdsm.wrap(boto3_client(aws, service))
+
+
+@functools.cache
+def shared_session() -> Any:
+    """Return one session of boto3: to make a client is quicker in a session that has made one."""
+    return Session()
+
+
+def offline_client(service: str, **options: Any) -> Any:
+    """Return a client of boto3 for calls that never reach a server."""
+    return shared_session().client(service, **{**KEYS, **options})
+
+
+def async_session() -> Any:
+    """Return a session of aiobotocore."""
+    return AioSession()
+
+
+def send_and_receive(sqs: Any, queue: str) -> Any:
+    """Send a message to a queue, and return what is received from it."""
+    sqs.send_message(QueueUrl=queue, MessageBody="v")
+    answer = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5)
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=answer["Messages"][0]["ReceiptHandle"])
+    return answer["Messages"]
+
+
+def directions_of(captured: Captured) -> list[str | None]:
+    """Return the directions of the checkpoints, in their order."""
+    return [made.tag("direction") for made in captured.checkpoints]

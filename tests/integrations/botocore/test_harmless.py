@@ -1,264 +1,55 @@
-"""The user's program is never harmed by handlers on botocore's events, which come once and go again."""
+"""A program that uses botocore works as without asyncdsm, whatever happens to a call or inside asyncdsm."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import pickle
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from copy import copy, deepcopy
+import copy
+from datetime import datetime
 from typing import Any
+from unittest.mock import MagicMock, patch
+from uuid import uuid4
 
-import botocore.session
+import anyio
 import pytest
-from aiobotocore.session import AioSession
-from asyncdsm_botocore.memory import Recent
-from asyncdsm_botocore.shards import Shard
-from boto3.session import Session
-from botocore.client import BaseClient
+from asyncdsm_botocore import client as botocore_client
+from asyncdsm_botocore import integration, receive_calls, resources
+from botocore.config import Config
+from botocore.exceptions import ParamValidationError
+from botocore.stub import ANY, Stubber
 
 import asyncdsm
-from asyncdsm import UnknownClientError
-from asyncdsm.core import checkpoint
-from asyncdsm.integration.formats.aws import KEY, queue_name
+from asyncdsm.core.lag import current_lags
+from asyncdsm.integration import Hook, Hooks, after
+from asyncdsm.integration.formats.json_context import KEY
 from asyncdsm.testing import Captured, capture
 from tests.brokers.aws import Aws
+from tests.integrations.botocore.clients import (
+    KEYS,
+    NUMBER_AND_BINARY,
+    QUEUE,
+    async_session,
+    boto3_client,
+    offline_client,
+    send_and_receive,
+    shared_session,
+    wrapped_client,
+)
 
 
-def boto3_client(aws: Aws, service: str) -> Any:
-    session: Any = Session()
-    return session.client(service, **aws.options)
-
-
-def async_session() -> Any:
-    return AioSession()
-
-
-def passed_on(sqs: Any, queue: str) -> Any:
-    sqs.send_message(QueueUrl=queue, MessageBody="v")
-    answer = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5)
-    sqs.delete_message(QueueUrl=queue, ReceiptHandle=answer["Messages"][0]["ReceiptHandle"])
-    return answer["Messages"]
-
-
-def directions(captured: Captured) -> list[str | None]:
-    return [made.tag("direction") for made in captured.checkpoints]
-
-
-def test_every_object_that_has_a_client(ministack: Aws, captured_streams: Captured) -> None:
-    queue = ministack.queue()
-    session: Any = Session()
-    inner: Any = botocore.session.get_session()
-    resource: Any = Session().resource("sqs", **ministack.options)
-    assert asyncdsm.wrap(session) is session
-    assert asyncdsm.wrap(asyncdsm.wrap(inner)) is inner
-    assert asyncdsm.wrap(resource) is resource
-    of_session = session.client("sqs", **ministack.options)
-    assert asyncdsm.wrap(asyncdsm.wrap(of_session)) is of_session
-    for sqs in (of_session, inner.create_client("sqs", **ministack.options), resource.meta.client):
-        captured_streams.clear()
-        passed_on(sqs, queue)
-        assert directions(captured_streams) == ["out", "in"]
-    with pytest.raises(UnknownClientError):
-        asyncdsm.wrap(object())
-
-
-def test_a_resource_of_boto3(ministack: Aws, captured_streams: Captured) -> None:
-    resource: Any = Session().resource("sqs", **ministack.options)
-    queue = asyncdsm.wrap(resource.Queue(ministack.queue()))
-    queue.send_message(MessageBody="v")
-    (message,) = queue.receive_messages(WaitTimeSeconds=5)
-    sent, read = captured_streams.checkpoints
-    assert read.follows(sent)
-    assert message.body == "v"
-    with asyncdsm.using(message) as pathway:
-        assert pathway is not None
-        assert pathway.hash == read.hash
-
-
-def test_instrument_covers_clients_made_later_in_any_session(ministack: Aws, captured_streams: Captured) -> None:
-    queue, original = ministack.queue(), BaseClient.__init__
-    session: Any = Session()
-    earlier = session.client("sqs", **ministack.options)
-    asyncdsm.instrument("botocore")
-    asyncdsm.instrument("botocore")
-    try:
-        later = session.client("sqs", **ministack.options)
-        wrapped = asyncdsm.wrap(session.client("sqs", **ministack.options))
-        for sqs, expected in ((earlier, []), (later, ["out", "in"]), (wrapped, ["out", "in"])):
-            captured_streams.clear()
-            passed_on(sqs, queue)
-            assert directions(captured_streams) == expected
-    finally:
-        asyncdsm.uninstrument("botocore")
-    assert BaseClient.__init__ is original
-    for sqs, expected in ((later, []), (wrapped, ["out", "in"]), (session.client("sqs", **ministack.options), [])):
-        captured_streams.clear()
-        passed_on(sqs, queue)
-        assert directions(captured_streams) == expected
-
-
-async def test_instrument_covers_aiobotocore(ministack: Aws, captured_streams: Captured) -> None:
-    queue = ministack.queue()
-    asyncdsm.instrument("botocore")
-    try:
-        async with async_session().create_client("sqs", **ministack.options) as sqs:
-            await sqs.send_message(QueueUrl=queue, MessageBody="v")
-            await sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5)
-    finally:
-        asyncdsm.uninstrument("botocore")
-    assert directions(captured_streams) == ["out", "in"]
-
-
-def test_other_services_have_no_handlers(ministack: Aws) -> None:
-    for service in ("s3", "dynamodb"):
-        client = asyncdsm.wrap(boto3_client(ministack, service))
-        registered = client.meta.events._emitter._unique_id_handlers
-        assert not [name for name in registered if str(name).startswith("asyncdsm")]
-
-
-def test_with_nothing_running_wrapped_is_as_bare(ministack: Aws) -> None:
-    queue = ministack.queue()
-    (message,) = passed_on(asyncdsm.wrap(boto3_client(ministack, "sqs")), queue)
-    assert type(message) is dict
-    assert "MessageAttributes" not in message
-
-
-def test_messages_stay_dicts(ministack: Aws, captured_streams: Captured) -> None:
-    sqs, queue = asyncdsm.wrap(boto3_client(ministack, "sqs")), ministack.queue()
-    messages = passed_on(sqs, queue)
-    (message,) = messages
-    plain = {name: message[name] for name in message}
-    assert isinstance(message, dict)
-    assert message == plain
-    assert repr(message) == repr(plain)
-    assert json.dumps(messages) == json.dumps([plain])
-    pickled = pickle.loads(pickle.dumps(message))  # noqa: S301
-    for same in (copy(message), deepcopy(message), pickled, message.copy()):
-        assert type(same) is dict
-        assert same == plain
-
-
-def test_messages_from_elsewhere_go_on_as_they_came(ministack: Aws, captured_streams: Captured) -> None:
-    """Another process, or a copy: which queue it came from is not known, and not made up."""
-    sqs, queue = asyncdsm.wrap(boto3_client(ministack, "sqs")), ministack.queue()
-    sqs.send_message(QueueUrl=queue, MessageBody="v")
-    (message,) = ministack.on_queue(queue)
-    (sent,) = captured_streams.checkpoints
-    with asyncdsm.using(message) as pathway:
-        assert pathway is not None
-        assert pathway.hash == sent.hash
-    with asyncdsm.using({"MessageId": "1", "ReceiptHandle": "2", "Body": "3"}) as pathway:
-        assert pathway is not None
-        assert pathway.hash == 0
-    with pytest.raises(UnknownClientError), asyncdsm.using({"Body": "3"}):
-        pass
-
-
-def test_who_asks_for_the_next_messages_is_done_with_the_last(ministack: Aws, captured_streams: Captured) -> None:
-    sqs, queue = asyncdsm.wrap(boto3_client(ministack, "sqs")), ministack.queue()
-    for message in passed_on(sqs, queue):
-        assert message["Body"] == "v"
-        assert asyncdsm.current_pathway() is not None
-        sqs.receive_message(QueueUrl=queue)
-        assert asyncdsm.current_pathway() is None
-
-
-async def of_a_session(aws: Aws, service: str) -> AsyncIterator[Any]:
-    async with asyncdsm.wrap(async_session()).create_client(service, **aws.options) as client:
-        yield client
-
-
-async def of_a_client(aws: Aws, service: str) -> AsyncIterator[Any]:
-    async with async_session().create_client(service, **aws.options) as client:
-        yield asyncdsm.wrap(asyncdsm.wrap(client))
-
-
-async def of_all(aws: Aws, service: str) -> AsyncIterator[Any]:
-    asyncdsm.instrument("botocore")
-    try:
-        async with async_session().create_client(service, **aws.options) as client:
-            yield client
-    finally:
-        asyncdsm.uninstrument("botocore")
-
-
-@pytest.mark.parametrize("made", [of_a_session, of_a_client, of_all])
-async def test_wait_for_never_leaves_the_message_before(ministack: Aws, captured_streams: Captured, made: Any) -> None:
-    """Before Python 3.12 it receives in a task of its own: its caller has no pathway then, never a wrong one."""
-    queue, (stream, _) = ministack.queue(), ministack.stream()
-    async with asynccontextmanager(made)(ministack, "sqs") as sqs:
-        await sqs.send_message(QueueUrl=queue, MessageBody="v")
-        asyncdsm.consume_lambda_event({"detail-type": "before", "detail": {}})
-        assert asyncdsm.current_pathway() is not None
-        answer = await asyncio.wait_for(sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5), 10)
-        with asyncdsm.using(list.copy(answer["Messages"])[0]) as expected:
-            pass
-        assert asyncdsm.current_pathway() == (expected if sys.version_info >= (3, 12) else None)
-        for _ in answer["Messages"]:
-            assert asyncdsm.current_pathway() == expected
-    async with asynccontextmanager(made)(ministack, "kinesis") as kinesis:
-        shard = (await kinesis.put_record(StreamName=stream, Data=b"{}", PartitionKey="p"))["ShardId"]
-        place = {"StreamName": stream, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
-        iterator = (await kinesis.get_shard_iterator(**place))["ShardIterator"]
-        asyncdsm.consume_lambda_event({"detail-type": "before", "detail": {}})
-        answer = await asyncio.wait_for(kinesis.get_records(ShardIterator=iterator), 10)
-        with asyncdsm.using(list.copy(answer["Records"])[0]) as expected:
-            pass
-        assert asyncdsm.current_pathway() == (expected if sys.version_info >= (3, 12) else None)
-
-
-async def test_a_hundred_tasks_each_with_its_message(ministack: Aws, captured_streams: Captured) -> None:
-    source, target = ministack.queue(), ministack.queue()
-    async with asyncdsm.wrap(async_session()).create_client("sqs", **ministack.options) as sqs:
-
-        async def forward(message: dict[str, Any]) -> None:
-            with asyncdsm.using(message) as pathway:
-                await asyncio.sleep(0)
-                expected[message["Body"]] = 0 if pathway is None else pathway.hash
-                await sqs.send_message(QueueUrl=target, MessageBody=message["Body"])
-
-        expected, seen = dict[str, int](), 0
-        for number in range(10):  # ten pathways that differ, of ten messages each
-            queue = ministack.queue()
-            await sqs.send_message(QueueUrl=queue, MessageBody="v")
-            for _ in (await sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5))["Messages"]:
-                entries = [{"Id": str(each), "MessageBody": f"{number}-{each}"} for each in range(10)]
-                await sqs.send_message_batch(QueueUrl=source, Entries=entries)
-        for _ in range(50):
-            answer = await sqs.receive_message(QueueUrl=source, MaxNumberOfMessages=10, WaitTimeSeconds=1)
-            await asyncio.gather(*map(forward, answer.get("Messages", [])))
-            seen += len(answer.get("Messages", []))
-            if seen == 100:
-                break
-    assert len(expected) == 100
-    assert len(set(expected.values())) == 10
-    by_body = {message["Body"]: message for message in ministack.on_queue(target, 100)}
-    assert by_body.keys() == expected.keys()
-    made = {each.hash: each.parent for each in captured_streams.produced(queue_name(target))}
-    for body, message in by_body.items():
-        text = json.loads(message["MessageAttributes"][KEY]["StringValue"])["dd-pathway-ctx-base64"]
-        context = asyncdsm.Pathway.decode_base64(text)
-        assert context is not None
-        assert made[context.hash] == expected[body]
-
-
-def broken(*_: Any, **__: Any) -> None:
+def raise_planted(*_: Any, **__: Any) -> None:
     raise RuntimeError("planted")
 
 
-def test_an_error_of_ours_stays_ours(ministack: Aws, moto: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_in_a_checkpoint_is_counted_and_does_not_reach_the_program(
+    ministack: Aws, moto: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
     queue, (stream, _) = ministack.queue(), ministack.stream()
     with capture() as captured:
         captured.strict = False
         sqs, kinesis, sns, events = (
             asyncdsm.wrap(boto3_client(ministack, service)) for service in ("sqs", "kinesis", "sns", "events")
         )
-        monkeypatch.setattr(checkpoint, "prepare", broken)
-        monkeypatch.setattr(checkpoint, "arrived", broken)
-        (message,) = passed_on(sqs, queue)
+        monkeypatch.setattr(captured, "now", raise_planted)  # every checkpoint asks for the time
+        (message,) = send_and_receive(sqs, queue)
         assert (message["Body"], type(message)) == ("v", dict)
         sqs.send_message_batch(QueueUrl=queue, Entries=[{"Id": "1", "MessageBody": "v"}])
         sns.publish(TopicArn=ministack.topic(), Message="m")
@@ -272,12 +63,254 @@ def test_an_error_of_ours_stays_ours(ministack: Aws, moto: Aws, monkeypatch: pyt
         assert asyncdsm.current_pathway() is None
 
 
-def test_iterators_are_remembered_within_bounds() -> None:
-    memory, shard = Recent[str, Shard](100), Shard("stream", "shardId-000000000003")
-    for number in range(1000):
-        memory.keep(str(number), shard)
-    remembered = [number for number in range(1000) if memory.find(str(number))]
-    assert 50 <= len(remembered) <= 100
-    assert remembered[-1] == 999
-    assert shard.number == 3
-    assert Shard("stream", "other").number == -1
+def test_wrapped_client_works_as_bare_while_nothing_measures(ministack: Aws) -> None:
+    queue = ministack.queue()
+    (message,) = send_and_receive(asyncdsm.wrap(boto3_client(ministack, "sqs")), queue)
+    assert type(message) is dict
+    assert "MessageAttributes" not in message
+
+
+def test_invalid_parameters_are_refused_by_botocore(sqs: Any, moto: Aws) -> None:
+    wrong: list[tuple[Any, str, dict[str, Any]]] = [
+        (sqs, "send_message", {}),
+        (sqs, "send_message", {"QueueUrl": 1, "MessageBody": "x"}),
+        (sqs, "send_message", {"QueueUrl": "q", "MessageBody": None}),
+        (sqs, "send_message", {"QueueUrl": "q", "MessageBody": "x", "MessageAttributes": "x"}),
+        (sqs, "send_message", {"QueueUrl": "q", "MessageBody": "x", "MessageAttributes": {"a": 1}}),
+        (sqs, "send_message_batch", {"QueueUrl": "q", "Entries": None}),
+        (sqs, "send_message_batch", {"QueueUrl": "q", "Entries": [None, 1, {"MessageAttributes": 3}]}),
+        (sqs, "receive_message", {"QueueUrl": "q", "MessageAttributeNames": "All"}),
+        (wrapped_client(moto, "sns"), "publish_batch", {"TopicArn": "t", "PublishBatchRequestEntries": [3]}),
+        (wrapped_client(moto, "kinesis"), "put_record", {"StreamName": "s", "Data": 3}),
+        (wrapped_client(moto, "kinesis"), "put_records", {"StreamName": "s", "Records": [3, {"Data": None}]}),
+        (wrapped_client(moto, "events"), "put_events", {"Entries": [3, {"Detail": 3}]}),
+    ]
+    for each, operation, params in wrong:
+        with pytest.raises(ParamValidationError):
+            getattr(each, operation)(**params)
+
+
+def stubbed_client(service: str, operation: str, *answers: dict[str, Any]) -> Any:
+    """Return a wrapped client whose stub gives these answers, each the object that it is."""
+    client = asyncdsm.wrap(offline_client(service))
+    stubber = Stubber(client)
+    for answer in answers:
+        stubber.add_response(operation, answer)
+    stubber.activate()
+    return client
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_stubbed_response_stays_unchanged_when_returned_twice(captured_streams: Captured, count: int) -> None:
+    messages = [receipt(number) for number in range(count)]
+    answer = {"Messages": messages}
+    kept = copy.deepcopy(answer)
+    sqs = stubbed_client("sqs", "receive_message", answer, answer)
+    for _ in range(2):
+        assert sqs.receive_message(QueueUrl=QUEUE) is answer
+        assert answer == kept
+        assert answer["Messages"] is messages
+        assert {type(each) for each in [messages, *messages]} <= {list, dict}
+        assert (asyncdsm.current_pathway() is not None) is (count == 1)
+        for message in messages:
+            with asyncdsm.using(message) as pathway:
+                assert pathway is not None
+                assert pathway.hash == captured_streams.consumed()[-1].hash
+    assert len(captured_streams.consumed()) == 2 * count
+
+
+def test_stub_sees_the_parameters_of_the_program(captured_streams: Captured) -> None:
+    sqs = asyncdsm.wrap(offline_client("sqs"))
+    with Stubber(sqs) as stubber:
+        stubber.add_response("receive_message", {}, {"QueueUrl": QUEUE})
+        stubber.add_response("send_message", {"MessageId": "1"}, {"QueueUrl": QUEUE, "MessageBody": ANY})
+        sqs.receive_message(QueueUrl=QUEUE)
+        sqs.send_message(QueueUrl=QUEUE, MessageBody="v")
+    assert len(captured_streams.produced()) == 1
+
+
+def test_handlers_of_the_program_see_its_own_parameters(captured_streams: Captured) -> None:
+    """Those that it registered as botocore documents; one that is registered to be the last comes after ours."""
+    sqs, seen = offline_client("sqs"), list[Any]()
+    sqs.meta.events.register("before-parameter-build.sqs.SendMessage", lambda params, **_: seen.append(dict(params)))
+    asyncdsm.wrap(sqs)
+    with Stubber(sqs) as stubber:
+        stubber.add_response("send_message", {"MessageId": "1"})
+        sqs.send_message(QueueUrl=QUEUE, MessageBody="v")
+    assert seen == [{"QueueUrl": QUEUE, "MessageBody": "v"}]
+
+
+def receipt(number: int) -> dict[str, Any]:
+    return {
+        "MessageId": str(number),
+        "ReceiptHandle": f"h{number}",
+        "Body": "b",
+        "MessageAttributes": {KEY: {"DataType": "String", "StringValue": "{}"}},
+    }
+
+
+ODD: list[Any] = [None, 3, -1, 1.5, float("nan"), 1 << 80, True, "text", b"x", [], ["a"], {}, {"a": 1}, object()]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: type(odd).__name__)
+def test_odd_values_of_messages_are_counted_and_never_raise(captured_streams: Captured, odd: Any) -> None:
+    """A stub with validation turned off: what a proxy, an emulator or a mock may answer."""
+    good = receipt(1)
+    messages = [
+        good,
+        odd,
+        {**good, "Body": odd},
+        {**good, "MessageAttributes": odd},
+        {**good, "MessageAttributes": {KEY: odd}},
+        {**good, "Attributes": odd},
+        {**good, "Attributes": {"SentTimestamp": odd}},
+        {**good, "MessageId": odd, "ReceiptHandle": odd},
+    ]
+    for answer in ({"Messages": messages}, {"Messages": odd}):
+        client_with_response("sqs", answer).receive_message(QueueUrl=QUEUE)
+    assert len(captured_streams.consumed()) == len(messages) + (len(odd) if isinstance(odd, list) else 0)
+    check_odd_kinesis_values(odd, captured_streams)
+    assert captured_streams.stats().malformed >= 1
+    assert captured_streams.stats().errors == 0
+
+
+def check_odd_kinesis_values(odd: Any, captured: Captured) -> None:
+    captured.clear()
+    stream = f"stream-{uuid4()}"
+    record = {"SequenceNumber": "1", "PartitionKey": "p", "Data": b"{}", "ApproximateArrivalTimestamp": datetime.now()}
+    names = ("SequenceNumber", "PartitionKey", "Data", "ApproximateArrivalTimestamp")
+    records = [record, odd, *({**record, name: odd} for name in names)]
+    client = client_with_response("kinesis", {"ShardIterator": "i"})
+    client.get_shard_iterator(StreamName=stream, ShardId="shardId-1", ShardIteratorType="LATEST")
+    answers: list[Any] = [
+        {"Records": records, "NextShardIterator": "i", "MillisBehindLatest": odd},
+        {"Records": odd, "NextShardIterator": odd, "MillisBehindLatest": odd},
+        {"ShardIterator": odd},
+    ]
+    clients = [client_with_response("kinesis", answer) for answer in answers]
+    for each in clients:
+        each.get_records(ShardIterator="i")
+    assert len(captured.consumed()) == len(records) + (len(odd) if isinstance(odd, list) else 0)
+    behind = [lag.behind for lag in current_lags() if lag.topic == stream]
+    assert behind == ([odd] if type(odd) is int and 0 <= odd < 1 << 63 else [])
+
+
+def client_with_response(service: str, answer: Any) -> Any:
+    """Return a wrapped client that is given this answer, whatever it is."""
+    client = offline_client(service)
+    response = MagicMock(status_code=200)
+    client.meta.events.register_first("before-call", lambda **_: (response, answer))
+    return asyncdsm.wrap(client)
+
+
+CALLS: list[tuple[str, str, dict[str, Any], str, dict[str, Any]]] = [
+    (
+        "sqs",
+        "send_message",
+        {"QueueUrl": QUEUE, "MessageBody": "v", "MessageAttributes": NUMBER_AND_BINARY},
+        "DelaySeconds",
+        {},
+    ),
+    (
+        "sqs",
+        "send_message_batch",
+        {"QueueUrl": QUEUE, "Entries": [{"Id": "1", "MessageBody": "v", "MessageAttributes": NUMBER_AND_BINARY}]},
+        "x",
+        {"Successful": [], "Failed": []},
+    ),
+    ("sqs", "receive_message", {"QueueUrl": QUEUE, "MessageAttributeNames": ["a"]}, "WaitTimeSeconds", {}),
+    ("sns", "publish", {"TopicArn": "arn:t", "Message": "v", "MessageAttributes": NUMBER_AND_BINARY}, "Subject", {}),
+    (
+        "sns",
+        "publish_batch",
+        {
+            "TopicArn": "arn:t",
+            "PublishBatchRequestEntries": [{"Id": "1", "Message": "v", "MessageAttributes": NUMBER_AND_BINARY}],
+        },
+        "x",
+        {},
+    ),
+    ("kinesis", "put_record", {"StreamName": "s", "Data": bytearray(b"{}"), "PartitionKey": "p"}, "x", {}),
+    ("kinesis", "put_records", {"StreamName": "s", "Records": [{"Data": b"{}", "PartitionKey": "p"}]}, "x", {}),
+    ("events", "put_events", {"Entries": [{"Source": "s", "DetailType": "t", "Detail": "{}"}]}, "x", {}),
+]
+
+
+@pytest.mark.parametrize(("service", "method", "params", "wrong", "answer"), CALLS, ids=[each[1] for each in CALLS])
+def test_callers_objects_stay_unchanged_whether_the_call_succeeds_or_fails(
+    captured_streams: Captured, *, service: str, method: str, params: dict[str, Any], wrong: str, answer: dict[str, Any]
+) -> None:
+    params = copy.deepcopy(params)
+    kept, ids = copy.deepcopy(params), nested_ids(params)
+    client = client_with_response(service, answer)
+    getattr(client, method)(**params)
+    with pytest.raises(ParamValidationError):  # after our handlers
+        getattr(client, method)(**params, **{wrong: object()})
+    failing = asyncdsm.wrap(offline_client(service, endpoint_url="http://127.0.0.1:1", config=NO_RETRIES))
+    with pytest.raises(Exception, match=r"127\.0\.0\.1"):
+        getattr(failing, method)(**params)
+    assert params == kept
+    assert nested_ids(params) == ids
+    counted = len(captured_streams.produced())
+    assert counted == (0 if method == "receive_message" else 1)
+
+
+NO_RETRIES = Config(retries={"max_attempts": 0}, connect_timeout=5)
+
+
+def nested_ids(value: Any) -> list[int]:
+    """Return the identities of all containers and data inside a value."""
+    if isinstance(value, dict):
+        return [id(value), *(each for inner in value.values() for each in nested_ids(inner))]
+    if isinstance(value, list):
+        return [id(value), *(each for inner in value for each in nested_ids(inner))]
+    return [id(value)]
+
+
+def test_handlers_accept_arguments_of_a_later_release(captured_streams: Captured) -> None:
+    for event, handler in botocore_client._make_handlers(None):
+        handler(
+            params={}, parsed={}, http_response=MagicMock(status_code=200), context={}, class_attributes={},
+            base_classes=[], event_name=event, model=None, later=1,
+        )  # fmt: skip
+    assert captured_streams.stats().errors == 0
+
+
+# By the names of the methods that they are put on.
+HOOKS: dict[str, Hook] = {
+    "__init__": after(integration._follow_new_client),
+    "get_records": receive_calls._clear_before_call(lambda: True),
+    "load_from_definition": resources._follow_made_class,
+    "receive_message": receive_calls._clear_before_call(lambda: True),
+    "receive_messages": resources._hook_receive_messages,
+}
+
+
+@pytest.mark.parametrize("hook", HOOKS.values(), ids=HOOKS)
+def test_arguments_that_a_hook_does_not_know_reach_the_client(hook: Hook) -> None:
+    calls = list[Any]()
+
+    def original(*args: Any, **kwargs: Any) -> Any:
+        calls.append((args, kwargs))
+        return calls
+
+    with capture() as captured:
+        captured.strict = False  # the hooks are called without a client
+        assert hook(original)("client", 1, 2, later=3) is calls
+    assert calls == [(("client", 1, 2), {"later": 3})]
+
+
+async def wrap_async_clients() -> None:
+    for service in ("sqs", "kinesis"):
+        async with async_session().create_client(service, **KEYS) as client:
+            asyncdsm.wrap(client)
+
+
+def test_every_hook_is_among_those_tested_with_unknown_arguments() -> None:
+    names = {resources._METHOD}
+    with patch.object(Hooks, "put", lambda _self, _owner, name, _hook: names.add(name)):
+        asyncdsm.instrument("botocore")
+        anyio.run(wrap_async_clients)
+        asyncdsm.wrap(shared_session().resource("sqs", **KEYS))
+        asyncdsm.uninstrument("botocore")
+    assert names == HOOKS.keys()

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any
 
 import confluent_kafka
-from asyncdsm_confluent.kinds import c_kinds
+from asyncdsm_confluent.classes import c_classes
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 import asyncdsm
@@ -78,7 +78,7 @@ def on_broker(kafka: Kafka, topic: str, count: int, partition: int = 0) -> list[
 
 def bare_class(name: str) -> Any:
     """Return C's own class, whatever goes by its name."""
-    return next(own for own in c_kinds() if own.__name__ == name)
+    return next(own for own in c_classes() if own.__name__ == name)
 
 
 def contexts(message: Any) -> list[Pathway]:

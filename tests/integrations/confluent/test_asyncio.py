@@ -71,7 +71,7 @@ async def start(consumer: Any, topic: str) -> None:
     await consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
 
 
-async def test_poll_makes_it_current_in_the_task(
+async def test_polled_message_is_current_in_the_task(
     kafka: Kafka, topic: Topic, consumer: Any, captured_streams: Captured
 ) -> None:
     name = topic()
@@ -91,7 +91,9 @@ async def test_poll_makes_it_current_in_the_task(
     assert asyncdsm.current_pathway() is None
 
 
-async def test_consume_returns_a_batch(kafka: Kafka, topic: Topic, consumer: Any, captured_streams: Captured) -> None:
+async def test_consumed_batch_is_followed_in_the_task(
+    kafka: Kafka, topic: Topic, consumer: Any, captured_streams: Captured
+) -> None:
     name, seen = topic(), list[tuple[Any, Any]]()
     await fill(kafka, name, 20)
     await start(consumer, name)
@@ -107,7 +109,9 @@ async def test_consume_returns_a_batch(kafka: Kafka, topic: Topic, consumer: Any
     assert [each.parent for each in made] == list(range(1, 21))
 
 
-async def test_commits_and_lag(kafka: Kafka, topic: Topic, consumer: Any, captured_streams: Captured) -> None:
+async def test_commits_and_lag_of_an_asyncio_consumer_are_recorded(
+    kafka: Kafka, topic: Topic, consumer: Any, captured_streams: Captured
+) -> None:
     name = topic()
     await fill(kafka, name, 3)
     await start(consumer, name)
@@ -117,7 +121,9 @@ async def test_commits_and_lag(kafka: Kafka, topic: Topic, consumer: Any, captur
     assert captured_streams.backlogs == {tags("kafka_commit", name, cluster, "g"): 1}
 
 
-async def test_tasks_with_a_consumer_each(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+async def test_parent_is_right_in_tasks_with_a_consumer_each(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
     """Each one's message is its own, whatever the others read meanwhile in the threads of one pool."""
     names = [topic() for _ in range(8)]
     for at, name in enumerate(names):
@@ -140,7 +146,9 @@ async def test_tasks_with_a_consumer_each(kafka: Kafka, topic: Topic, way: str, 
         assert [made.parent % 100 for made in captured_streams.consumed(name)] == list(range(5))
 
 
-async def test_deserializing_consumers(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+async def test_deserializing_consumer_is_followed(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
     if not hasattr(aio, "AsyncDeserializingConsumer"):
         return  # came with 2.15
     name, seen = topic(), list[Any]()
@@ -162,7 +170,7 @@ async def test_deserializing_consumers(kafka: Kafka, topic: Topic, way: str, cap
     assert len(hashes) == 6
 
 
-async def test_producers_have_no_room_for_headers(
+async def test_asyncio_producer_without_headers_counts_its_messages(
     kafka: Kafka, topic: Topic, way: str, captured_streams: Captured, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = topic()
@@ -186,7 +194,9 @@ async def test_producers_have_no_room_for_headers(
     assert [contexts(message) for message in on_broker(kafka, name, 3)] == [[], [], []]
 
 
-async def test_serializing_producers(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+async def test_serializing_producer_is_followed(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
     if not hasattr(aio, "AsyncSerializingProducer"):
         return  # came with 2.15
     config = {"bootstrap.servers": kafka.bootstrap, "value.serializer": lambda value, _: str(value).encode()}
@@ -197,7 +207,7 @@ async def test_serializing_producers(kafka: Kafka, topic: Topic, way: str, captu
     assert [made.size for made in captured_streams.produced(name)] == [3 + 4]
 
 
-async def test_a_release_that_takes_headers_gets_them(
+async def test_release_that_takes_headers_gets_the_context(
     kafka: Kafka, topic: Topic, captured_streams: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it will be: AIOProducer in front of the same producer, one call for each message."""
@@ -225,7 +235,7 @@ async def test_a_release_that_takes_headers_gets_them(
     assert [[pathway.hash for pathway in contexts(message)] for message in messages] == hashes
 
 
-async def test_with_nothing_running_they_are_as_bare(kafka: Kafka, topic: Topic) -> None:
+async def test_asyncio_client_is_as_bare_while_nothing_measures(kafka: Kafka, topic: Topic) -> None:
     name = topic()
     await fill(kafka, name, 2)
     async with asyncdsm.wrap(aio.AIOConsumer(consumer_config(kafka))) as consumer:

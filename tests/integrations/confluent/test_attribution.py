@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from time import sleep, time_ns
 from typing import Any
 
-import pytest
 from confluent_kafka import TopicPartition
 
 import asyncdsm
@@ -19,7 +18,6 @@ from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent.clients import (
-    WAYS,
     bare_class,
     consumer_config,
     contexts,
@@ -32,14 +30,6 @@ from tests.integrations.confluent.clients import (
 
 Topic = Callable[..., str]
 THREADS, EACH, BATCH = 64, 10, 500
-
-
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest, captured_streams: Captured) -> Iterator[str]:
-    if request.param == "instrument":
-        asyncdsm.instrument("confluent_kafka")
-    yield request.param
-    asyncdsm.uninstrument("confluent_kafka")
 
 
 def fill(kafka: Kafka, topic: str, count: int, partitions: int = 1) -> None:
@@ -63,7 +53,9 @@ def check(kafka: Kafka, captured: Captured, source: str, target: str, count: int
     assert [len(captured.consumed(source)), len(captured.produced(target))] == [count, count]
 
 
-def test_threads_that_poll_and_produce(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_parent_is_right_in_threads_that_poll_and_produce(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
     """Each reads a partition of its own; all of them send by one producer."""
     source, target = topic(partitions=THREADS), topic()
     fill(kafka, source, THREADS * EACH, THREADS)
@@ -100,7 +92,9 @@ def batches(consumer: Any, count: int) -> Iterator[list[Any]]:
         yield messages[0]
 
 
-def test_batches_in_a_plain_loop(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_parent_is_right_in_a_plain_loop_over_batches(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
     source, target = topic(), topic()
     fill(kafka, source, 2 * BATCH)
     producer = make(way, kafka, "Producer")
@@ -114,7 +108,9 @@ def test_batches_in_a_plain_loop(kafka: Kafka, topic: Topic, way: str, captured_
     check(kafka, captured_streams, source, target, 2 * BATCH)
 
 
-def test_batches_handed_to_workers(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_parent_is_right_in_batches_handed_to_workers(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
     source, target, todo = topic(), topic(), queue.Queue[Any]()
     fill(kafka, source, BATCH)
     producer = make(way, kafka, "Producer")

@@ -19,7 +19,6 @@ from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster
 from tests.integrations.confluent.clients import (
-    WAYS,
     bare_class,
     cluster_of,
     consumer_config,
@@ -30,14 +29,6 @@ from tests.integrations.confluent.clients import (
 )
 
 Topic = Callable[..., str]
-
-
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest, captured_streams: Captured) -> Iterator[str]:
-    if request.param == "instrument":
-        asyncdsm.instrument("confluent_kafka")
-    yield request.param
-    asyncdsm.uninstrument("confluent_kafka")
 
 
 @pytest.fixture
@@ -58,7 +49,7 @@ def carried(hash_: int) -> list[tuple[str, bytes]]:
     return [(HEADER, Pathway(hash_, time_ns(), time_ns()).encode_base64().encode())]
 
 
-def test_a_message_is_current_until_the_next(
+def test_message_is_current_until_the_next_poll(
     kafka: Kafka, topic: Topic, consumer: Any, captured_streams: Captured
 ) -> None:
     name, empty = topic(), topic()
@@ -83,7 +74,9 @@ def test_a_message_is_current_until_the_next(
     assert made[0].tags == ("direction:in", "group:g", *place, f"topic:{name}", "type:kafka")
 
 
-def test_a_batch_of_several_topics(kafka: Kafka, topic: Topic, consumer: Any, captured_streams: Captured) -> None:
+def test_batch_of_several_topics_is_followed_message_by_message(
+    kafka: Kafka, topic: Topic, consumer: Any, captured_streams: Captured
+) -> None:
     names = [topic(), topic()]
     for at, name in enumerate(names):
         fill(kafka, name, *[carried(100 * at + number + 1) for number in range(20)])
@@ -111,7 +104,7 @@ def test_a_batch_of_several_topics(kafka: Kafka, topic: Topic, consumer: Any, ca
         }
 
 
-def test_using_a_message_recalls_when_it_was_consumed(
+def test_using_a_message_restores_the_time_it_was_consumed(
     kafka: Kafka, topic: Topic, consumer: Any, captured_streams: Captured
 ) -> None:
     name = topic()
@@ -125,7 +118,9 @@ def test_using_a_message_recalls_when_it_was_consumed(
     assert len(captured_streams.checkpoints) == 2
 
 
-def test_headers_of_others(kafka: Kafka, topic: Topic, consumer: Any, captured_streams: Captured) -> None:
+def test_header_of_another_producer_is_continued_or_ignored(
+    kafka: Kafka, topic: Topic, consumer: Any, captured_streams: Captured
+) -> None:
     known = Pathway(99, time_ns() - 10**9, time_ns() - 10**9)
     variants: list[tuple[Any, int]] = [
         ([(HEADER, known.encode_base64().encode())], 99),
@@ -144,7 +139,7 @@ def test_headers_of_others(kafka: Kafka, topic: Topic, consumer: Any, captured_s
     assert [made.parent for made in captured_streams.consumed(name)] == [parent for _, parent in variants]
 
 
-def test_deserializing_consumers(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_deserializing_consumer_is_followed(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
     name = topic()
     fill(kafka, name, carried(5), None)
     options: dict[str, Any] = {
@@ -164,7 +159,7 @@ def test_deserializing_consumers(kafka: Kafka, topic: Topic, way: str, captured_
     consumer.close()
 
 
-def test_what_is_an_error_is_no_message(mock_kafka: MockCluster, way: str, captured_streams: Captured) -> None:
+def test_error_event_is_not_counted(mock_kafka: MockCluster, way: str, captured_streams: Captured) -> None:
     name = mock_kafka.topic()
     options = consumer_config(mock_kafka, **{"enable.partition.eof": True})
     consumer, errors = from_start(make(way, mock_kafka, "Consumer", **options), name), list[Any]()
@@ -179,7 +174,7 @@ def test_what_is_an_error_is_no_message(mock_kafka: MockCluster, way: str, captu
     consumer.close()
 
 
-def test_share_consumers(mock_kafka: MockCluster, way: str, captured_streams: Captured) -> None:
+def test_share_consumer_is_followed(mock_kafka: MockCluster, way: str, captured_streams: Captured) -> None:
     if not hasattr(confluent_kafka, "ShareConsumer"):
         return  # came with 2.16
     name, seen = mock_kafka.topic(), list[tuple[Any, Any]]()
@@ -204,7 +199,7 @@ def test_share_consumers(mock_kafka: MockCluster, way: str, captured_streams: Ca
         assert {each.tag("group") for each in made} == {"sharers"}
 
 
-def test_a_pathway_through_two_services(
+def test_pathway_through_two_services_follows_each_hop(
     kafka: Kafka, topic: Topic, way: str, consumer: Any, captured_streams: Captured
 ) -> None:
     orders, invoices, producer = topic(), topic(), make(way, kafka, "Producer")
@@ -221,7 +216,7 @@ def test_a_pathway_through_two_services(
     current.set_current(None)
 
 
-def test_rebalance_callbacks_meet_the_consumer_they_know(
+def test_rebalance_callback_gets_the_consumer_that_the_program_has(
     mock_kafka: MockCluster, way: str, captured_streams: Captured
 ) -> None:
     name, met = mock_kafka.topic(), list[Any]()

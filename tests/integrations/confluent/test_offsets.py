@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
 
-import asyncdsm
 from asyncdsm.core.lag import current_lags
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import OFFSET_COMMIT, MockCluster
 from tests.integrations.confluent.clients import (
-    WAYS,
     bare_class,
     cluster_of,
     consumer_config,
@@ -31,14 +29,6 @@ TOLD_ALL = ("wrap(class)", "instrument")
 """Of an object that was made before, `on_commit` is the program's own: only what it waits for is seen."""
 
 
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest, captured_streams: Captured) -> Iterator[str]:
-    if request.param == "instrument":
-        asyncdsm.instrument("confluent_kafka")
-    yield request.param
-    asyncdsm.uninstrument("confluent_kafka")
-
-
 def fill(kafka: Kafka, topic: str, count: int) -> None:
     bare = bare_class("Producer")({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
     for _ in range(count):
@@ -50,7 +40,7 @@ def commits(captured: Captured) -> list[int]:
     return [offset for found, offset in captured.backlogs.items() if "type:kafka_commit" in found]
 
 
-def test_commits_that_are_waited_for(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_commit_that_waits_is_recorded(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
     name, group = topic(), topic(prefix="group")
     fill(kafka, name, 10)
     consumer = from_start(make(way, kafka, "Consumer", **consumer_config(kafka, group)), name)
@@ -66,7 +56,9 @@ def test_commits_that_are_waited_for(kafka: Kafka, topic: Topic, way: str, captu
     consumer.close()
 
 
-def test_commits_that_are_told(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_commit_reported_to_on_commit_is_recorded(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
     name, group, told = topic(), topic(prefix="group"), list[Any]()
     fill(kafka, name, 10)
     options = {"on_commit": lambda error, partitions: told.append((error, partitions[0].offset))}
@@ -81,7 +73,7 @@ def test_commits_that_are_told(kafka: Kafka, topic: Topic, way: str, captured_st
     consumer.close()
 
 
-def test_stored_offsets_count_when_they_are_committed(
+def test_stored_offset_is_recorded_when_it_is_committed(
     kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
 ) -> None:
     name, group, told = topic(), topic(prefix="group"), list[Any]()
@@ -104,7 +96,7 @@ def test_stored_offsets_count_when_they_are_committed(
     assert commits(captured_streams) == ([7] if way in TOLD_ALL else [])
 
 
-def test_what_fails_is_not_committed(mock_kafka: MockCluster, way: str, captured_streams: Captured) -> None:
+def test_commit_that_fails_is_not_recorded(mock_kafka: MockCluster, way: str, captured_streams: Captured) -> None:
     name = mock_kafka.topic()
     fill(mock_kafka, name, 3)
     consumer, errors = from_start(make(way, mock_kafka, "Consumer", **consumer_config(mock_kafka)), name), list[Any]()
@@ -125,7 +117,7 @@ def test_what_fails_is_not_committed(mock_kafka: MockCluster, way: str, captured
     consumer.close()
 
 
-def test_an_error_in_on_commit_is_the_programs(kafka: Kafka, topic: Topic, way: str) -> None:
+def test_error_of_the_programs_on_commit_reaches_the_program(kafka: Kafka, topic: Topic, way: str) -> None:
     name, called = topic(), list[int]()
     fill(kafka, name, 1)
 
@@ -142,7 +134,7 @@ def test_an_error_in_on_commit_is_the_programs(kafka: Kafka, topic: Topic, way: 
     consumer.close()
 
 
-def test_lag_from_what_the_client_holds(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_lag_comes_from_what_the_client_holds(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
     name, group = topic(), topic(prefix="group")
     fill(kafka, name, 10)
     consumer = from_start(make(way, kafka, "Consumer", **consumer_config(kafka, group)), name)
@@ -162,11 +154,13 @@ def test_lag_from_what_the_client_holds(kafka: Kafka, topic: Topic, way: str, ca
     assert lags() == []
 
 
-def test_lag_in_the_middle(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_lag_in_the_middle_of_a_partition_is_right(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
     name = topic()
     fill(kafka, name, 10)
     consumer = from_start(make(way, kafka, "Consumer", **consumer_config(kafka)), name)
-    behind = consumer._asyncdsm.behind
+    behind = consumer._asyncdsm.lag
     read(consumer, 4)
     behind._look_at = 0.0
     read(consumer, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import confluent_kafka
@@ -18,20 +18,14 @@ from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import PRODUCE, MockCluster
-from tests.integrations.confluent.clients import WAYS, bare_class, cluster_of, contexts, make, on_broker, others, tags
+from tests.integrations.confluent.clients import bare_class, cluster_of, contexts, make, on_broker, others, tags
 
 Topic = Callable[..., str]
 
 
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest, captured_streams: Captured) -> Iterator[str]:
-    if request.param == "instrument":
-        asyncdsm.instrument("confluent_kafka")
-    yield request.param
-    asyncdsm.uninstrument("confluent_kafka")
-
-
-def test_every_way_to_give_headers(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_headers_given_in_any_way_are_sent_with_the_context(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
     name, producer = topic(), make(way, kafka, "Producer")
     pairs: list[tuple[str, Any]] = [("a", b"\xff\x00"), ("none", None), ("a", "text")]
     as_dict = {"b": b"1", "c": None}
@@ -53,7 +47,9 @@ def test_every_way_to_give_headers(kafka: Kafka, topic: Topic, way: str, capture
     assert [made.size for made in captured_streams.produced(name)] == sizes
 
 
-def test_what_c_refuses_it_refuses(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_message_that_c_rejects_is_rejected_and_not_counted(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
     producer, bare = make(way, kafka, "Producer"), bare_class("Producer")({"bootstrap.servers": kafka.bootstrap})
     wrong: list[dict[str, Any]] = [
         {"headers": (("a", b"b"),)},
@@ -72,7 +68,7 @@ def test_what_c_refuses_it_refuses(kafka: Kafka, topic: Topic, way: str, capture
     assert captured_streams.checkpoints == []
 
 
-def test_ours_replaces_a_forwarded_one(kafka: Kafka, topic: Topic, way: str) -> None:
+def test_forwarded_context_is_replaced(kafka: Kafka, topic: Topic, way: str) -> None:
     name, producer = topic(), make(way, kafka, "Producer")
     producer.produce(name, b"v", headers=[(HEADER, b"stale"), ("x", b"y"), (HEADER, b"stale")])
     producer.produce(name, b"v", headers={HEADER: b"stale", "x": b"y"})
@@ -83,7 +79,7 @@ def test_ours_replaces_a_forwarded_one(kafka: Kafka, topic: Topic, way: str) -> 
 
 
 @pytest.mark.parametrize("given", ["callback", "on_delivery", "positional", "both", "none"])
-def test_callbacks_run_as_they_did(
+def test_delivery_callback_of_the_program_is_called_as_before(
     kafka: Kafka, topic: Topic, way: str, captured_streams: Captured, given: str
 ) -> None:
     name, told = topic(), list[tuple[str, Any, Any]]()
@@ -108,7 +104,9 @@ def test_callbacks_run_as_they_did(
     assert produced == ([] if (way, given) == ("wrap(object)", "none") else [0])
 
 
-def test_offsets_are_those_of_the_reports(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_produced_offset_is_that_of_the_delivery_report(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
     name, producer = topic(partitions=2), make(way, kafka, "Producer")
     for number in range(30):
         producer.produce(name, b"v", partition=number % 2)
@@ -124,7 +122,7 @@ def test_offsets_are_those_of_the_reports(kafka: Kafka, topic: Topic, way: str, 
     assert captured_streams.backlogs[tags("kafka_produce", name, cluster)] == 15
 
 
-def test_an_error_in_a_callback_is_the_programs(kafka: Kafka, topic: Topic, way: str) -> None:
+def test_error_of_the_programs_callback_reaches_the_program(kafka: Kafka, topic: Topic, way: str) -> None:
     producer = make(way, kafka, "Producer")
 
     def callback(error: Any, message: Any) -> None:
@@ -135,7 +133,7 @@ def test_an_error_in_a_callback_is_the_programs(kafka: Kafka, topic: Topic, way:
         producer.flush(30)
 
 
-def test_a_callback_may_produce(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_callback_that_produces_is_followed(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
     name, next_ = topic(), topic()
     producer = make(way, kafka, "Producer")
     producer.produce(name, b"v", on_delivery=lambda error, message: producer.produce(next_, message.value()))
@@ -145,7 +143,9 @@ def test_a_callback_may_produce(kafka: Kafka, topic: Topic, way: str, captured_s
     assert contexts(on_broker(kafka, next_, 1)[0])
 
 
-def test_it_is_parented_on_what_is_current(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_produced_message_has_the_current_pathway_as_parent(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
     name, producer = topic(), make(way, kafka, "Producer")
     for parent in (5, 6):
         with current.restored(Pathway(parent, 1, 1)):
@@ -157,7 +157,7 @@ def test_it_is_parented_on_what_is_current(kafka: Kafka, topic: Topic, way: str,
     assert [len(contexts(message)) for message in on_broker(kafka, name, 3)] == [1, 1, 0]
 
 
-def test_serializing_producers(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_serializing_producer_is_followed(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
     name = topic()
     options = {"key.serializer": StringSerializer(), "value.serializer": lambda value, _: str(value).encode()}
     producer = make(way, kafka, "SerializingProducer", **options)
@@ -181,7 +181,7 @@ class Schemas:
         return 7
 
 
-def test_avro_producers(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_avro_producer_is_followed(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
     avro = pytest.importorskip("confluent_kafka.avro", reason="gone in this version, or its fastavro is missing")
     name, schema = topic(), avro.loads('{"type": "string"}')
     kind = asyncdsm.wrap(avro.AvroProducer) if way == "wrap(class)" else avro.AvroProducer
@@ -196,7 +196,7 @@ def test_avro_producers(kafka: Kafka, topic: Topic, way: str, captured_streams: 
     assert [pathway.hash for pathway in contexts(message)] == [captured_streams.produced(name)[0].hash]
 
 
-def test_batches_have_no_room_for_headers(
+def test_produce_batch_without_headers_counts_its_messages(
     kafka: Kafka, topic: Topic, way: str, captured_streams: Captured, caplog: pytest.LogCaptureFixture
 ) -> None:
     name, producer = topic(), make(way, kafka, "Producer")
@@ -213,7 +213,7 @@ def test_batches_have_no_room_for_headers(
 
 
 @pytest.mark.parametrize("code", [-1, 43, 35])
-def test_a_broker_that_refuses_headers(
+def test_broker_that_rejects_headers_is_sent_none(
     mock_kafka: MockCluster, way: str, captured_streams: Captured, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
     name, errors = mock_kafka.topic(), list[Any]()
@@ -230,7 +230,7 @@ def test_a_broker_that_refuses_headers(
     assert [len(contexts(message)) for message in on_broker(mock_kafka, name, 3)] == [0, 0, 1]
     assert len(captured_streams.produced(name)) == 4
     assert captured_streams.stats().not_propagated == 2
-    assert sum("refused a message" in record.getMessage() for record in caplog.records) == 1
+    assert sum("rejected a message" in record.getMessage() for record in caplog.records) == 1
 
 
 def takes(producer: Any, topic: str, size: int) -> bool:
@@ -242,7 +242,7 @@ def takes(producer: Any, topic: str, size: int) -> bool:
     return True
 
 
-def test_a_message_that_ours_would_make_too_large_goes_without(
+def test_message_that_the_context_makes_too_large_is_sent_without_it(
     kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
 ) -> None:
     name, limit = topic(), {"message.max.bytes": 2000}
@@ -258,7 +258,9 @@ def test_a_message_that_ours_would_make_too_large_goes_without(
     assert contexts(on_broker(kafka, name, 1)[0]) == []
 
 
-def test_a_full_queue_counts_nothing(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_message_for_a_full_queue_is_not_counted(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
     name = topic()
     producer = make(way, kafka, "Producer", **{"queue.buffering.max.messages": 3, "linger.ms": 60_000})
     for _ in range(3):
@@ -269,7 +271,9 @@ def test_a_full_queue_counts_nothing(kafka: Kafka, topic: Topic, way: str, captu
     producer.flush(30)
 
 
-def test_transactions(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_offsets_of_a_transaction_are_recorded_when_it_is_committed(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
     name, source = topic(), topic()
     producer = make(way, kafka, "Producer", **{"transactional.id": f"t-{name}"})
     consumer = make(way, kafka, "Consumer", **{"group.id": "workers"})

@@ -14,13 +14,12 @@ from typing import Any, Generic, TypeVar
 
 import confluent_kafka
 import pytest
-from asyncdsm_confluent.kinds import c_kinds
+from asyncdsm_confluent.classes import c_classes
 from confluent_kafka import Consumer as ImportedBefore
 from confluent_kafka import KafkaException, Producer
 
 import asyncdsm
-from asyncdsm.core import current
-from asyncdsm.testing import Captured, capture
+from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent.clients import (
     WAYS,
@@ -31,7 +30,6 @@ from tests.integrations.confluent.clients import (
     make,
     on_broker,
     read,
-    until,
 )
 
 Topic = Callable[..., str]
@@ -54,11 +52,11 @@ def way(request: pytest.FixtureRequest) -> str:
 
 
 def of_every_kind() -> list[str]:
-    return [own.__name__ for own in c_kinds()]
+    return [own.__name__ for own in c_classes()]
 
 
 @pytest.mark.parametrize("name", of_every_kind())
-def test_it_has_what_the_client_has(kafka: Kafka, way: str, name: str) -> None:
+def test_followed_client_has_what_the_client_has(kafka: Kafka, way: str, name: str) -> None:
     own = bare_class(name)
     config = NOBODY if name != "Producer" else {"bootstrap.servers": "127.0.0.1:9", "log_level": 0}
     bare, client = own(config), make(way, kafka, name, **config)
@@ -87,7 +85,7 @@ def test_it_has_what_the_client_has(kafka: Kafka, way: str, name: str) -> None:
             client.poll(0)
 
 
-def test_len_and_purge(kafka: Kafka, way: str) -> None:
+def test_len_and_purge_of_a_followed_producer_are_the_clients(kafka: Kafka, way: str) -> None:
     producer = make(way, kafka, "Producer", **{"bootstrap.servers": "127.0.0.1:9"})
     for _ in range(3):
         producer.produce("t", b"v")
@@ -99,11 +97,11 @@ def test_len_and_purge(kafka: Kafka, way: str) -> None:
         producer.list_topics(timeout=0.01)
 
 
-def test_instrument_follows_whoever_imported_the_name_and_when(
+def test_instrument_follows_a_class_whoever_imported_it_and_when(
     kafka: Kafka, topic: Topic, captured_streams: Captured
 ) -> None:
     early, name = Producer({"bootstrap.servers": kafka.bootstrap}), topic()
-    owns: dict[Any, list[Any]] = {own: own.__subclasses__() for own in c_kinds()}
+    owns: dict[Any, list[Any]] = {own: own.__subclasses__() for own in c_classes()}
     bases = confluent_kafka.SerializingProducer.__bases__
     asyncdsm.instrument("confluent_kafka")
     asyncdsm.instrument("confluent_kafka")
@@ -128,7 +126,7 @@ def test_instrument_follows_whoever_imported_the_name_and_when(
     assert len(captured_streams.produced(name)) == 3
 
 
-def test_what_was_made_by_instrument_is_bare_again_behind_it(
+def test_client_made_while_instrumented_is_bare_again_afterwards(
     kafka: Kafka, topic: Topic, captured_streams: Captured
 ) -> None:
     name = topic()
@@ -144,7 +142,9 @@ def test_what_was_made_by_instrument_is_bare_again_behind_it(
     assert sum(len(contexts(message)) for message in on_broker(kafka, name, 4)) == 3
 
 
-def test_wrapping_again_and_instrumented_counts_once(kafka: Kafka, topic: Topic, captured_streams: Captured) -> None:
+def test_client_wrapped_again_or_instrumented_counts_once(
+    kafka: Kafka, topic: Topic, captured_streams: Captured
+) -> None:
     name, config = topic(), {"bootstrap.servers": kafka.bootstrap}
     stand_in = asyncdsm.wrap(Producer(config))
     own = asyncdsm.wrap(confluent_kafka.SerializingProducer(config))
@@ -181,7 +181,7 @@ class Slotted(ImportedBefore):
     __slots__ = ()
 
 
-def test_subclasses_of_the_programs(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
+def test_subclass_of_the_program_is_followed(kafka: Kafka, topic: Topic, way: str, captured_streams: Captured) -> None:
     name, config = topic(), {"bootstrap.servers": kafka.bootstrap}
     makers: dict[str, Callable[[Any], Any]] = {
         "wrap(object)": lambda kind: lambda *args: asyncdsm.wrap(kind(*args)),
@@ -204,7 +204,7 @@ def test_subclasses_of_the_programs(kafka: Kafka, topic: Topic, way: str, captur
 T = TypeVar("T")
 
 
-def test_classes_with_bases_of_their_own() -> None:
+def test_class_with_further_bases_can_be_derived_while_instrumented() -> None:
     """Also where clients that were made before have to pass for those of the class in the place of theirs."""
     before = bare_class("Producer")({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
     asyncdsm.instrument("confluent_kafka")
@@ -236,12 +236,12 @@ assert isinstance(Own({"bootstrap.servers": "127.0.0.1:9", "log_level": 0}), con
 """
 
 
-def test_a_metaclass_of_the_programs_own() -> None:
+def test_metaclass_of_the_program_fits_when_no_client_was_made_before() -> None:
     """It fits as long as no client was made before: in a process of its own."""
     subprocess.run([sys.executable, "-c", WITH_A_METACLASS], check=True, timeout=60)
 
 
-def test_beside_opentelemetry_whoever_came_first(kafka: Kafka, topic: Topic) -> None:
+def test_opentelemetry_and_asyncdsm_count_once_whoever_came_first(kafka: Kafka, topic: Topic) -> None:
     """Both headers, one count; and ours alone when the other is taken off. In a process of its own."""
     for order in ("ours, theirs", "theirs, ours"):
         subprocess.run(
@@ -283,7 +283,7 @@ with asyncdsm.testing.capture() as captured:
 """
 
 
-def test_a_module_that_is_no_module_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_of_sys_modules_that_is_not_a_module_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     class Odd(ModuleType):
         def __getattribute__(self, name: str) -> Any:
             raise RuntimeError(name)
@@ -293,7 +293,7 @@ def test_a_module_that_is_no_module_stays_as_it_is(monkeypatch: pytest.MonkeyPat
     asyncdsm.instrument("confluent_kafka")
 
 
-def test_an_id_that_is_used_again_brings_nothing_along(kafka: Kafka) -> None:
+def test_id_that_is_used_again_gets_a_new_client(kafka: Kafka) -> None:
     kind: Any = asyncdsm.wrap(ImportedBefore)
     for number in range(50):
         consumer = kind({**NOBODY, "group.id": f"g{number}"})
@@ -301,65 +301,6 @@ def test_an_id_that_is_used_again_brings_nothing_along(kafka: Kafka) -> None:
         consumer.close()
         del consumer
     gc.collect()
-    from asyncdsm_confluent.client import _beside
+    from asyncdsm_confluent.client import _by_id
 
-    assert not [client for client in _beside.values() if (client.group or "").startswith("g4")]
-
-
-def broken(*_: Any, **__: Any) -> None:
-    raise RuntimeError("planted")
-
-
-@pytest.mark.parametrize(
-    "what",
-    [
-        "asyncdsm.core.checkpoint.prepare",
-        "asyncdsm.core.checkpoint.arrived",
-        "asyncdsm_confluent.client.Client.out_edge",
-        "asyncdsm_confluent.client.Client.in_edge",
-        "asyncdsm_confluent.client.Client.learn_cluster_id",
-        "asyncdsm_confluent.behind.Behind.look",
-        "asyncdsm_confluent.produce.addressed",
-        "asyncdsm_confluent.produce.reporting",
-        "asyncdsm_confluent.reports.settle",
-        "asyncdsm_confluent.consume.remember",
-        "asyncdsm_confluent.offsets.record",
-    ],
-)
-def test_an_error_of_ours_stays_ours(
-    kafka: Kafka, topic: Topic, way: str, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
-    name, told = topic(), list[Any]()
-    producer = make(way, kafka, "Producer")
-    consumer = from_start(make(way, kafka, "Consumer", **consumer_config(kafka, topic(prefix="group"))), name)
-    with capture() as captured:
-        captured.strict = False
-        monkeypatch.setattr(what, broken)
-        producer.produce(name, b"v", headers={"a": b"b"}, on_delivery=lambda error, message: told.append(error))
-        producer.produce(name, b"w", headers={"a": b"b"})
-        assert producer.flush(30) == 0
-        messages = read(consumer, 1)
-        until(lambda: len(messages) == 2, lambda: messages.extend(consumer.consume(1, 0.5)))
-        assert consumer.commit(asynchronous=False)[0].offset == 2
-        consumer.close()
-        assert [(message.value(), message.headers()[0]) for message in messages] == [
-            (b"v", ("a", b"b")),
-            (b"w", ("a", b"b")),
-        ]
-        assert told == [None]
-        assert captured.stats().errors > 0
-    current.set_current(None)
-
-
-def test_with_nothing_running_it_is_as_bare(kafka: Kafka, topic: Topic, way: str) -> None:
-    name, given = topic(), [("a", b"b")]
-    producer = make(way, kafka, "Producer")
-    producer.produce(name, b"v", headers=given)
-    producer.produce(name, b"w")
-    producer.flush(30)
-    consumer = from_start(make(way, kafka, "Consumer", **consumer_config(kafka)), name)
-    (message,) = read(consumer, 1)
-    assert message.headers() == given
-    batch = consumer.consume(1, 10)
-    assert (type(batch), batch[0].headers()) == (list, None)
-    consumer.close()
+    assert not [client for client in _by_id.values() if (client.group or "").startswith("g4")]

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import aiokafka
-import asyncdsm_aiokafka
-import asyncdsm_confluent
 from aiokafka.producer.message_accumulator import BatchBuilder
-from asyncdsm_aiokafka.drafts import Draft
-from asyncdsm_confluent.kinds import c_kinds
+from asyncdsm_aiokafka import integration as aiokafka_integration
+from asyncdsm_aiokafka.batches import BatchContents
+from asyncdsm_confluent import integration as confluent_integration
+from asyncdsm_confluent.classes import c_classes
 
 from asyncdsm.integration import hooks
 
@@ -45,21 +45,21 @@ def puts_of(put_them: Callable[[], object]) -> list[Put]:
 
 async def _wrap_aiokafka() -> None:
     producer, consumer = aiokafka.AIOKafkaProducer(), aiokafka.AIOKafkaConsumer()
-    asyncdsm_aiokafka.wrap(producer)
-    asyncdsm_aiokafka.wrap(consumer)
-    Draft(BatchBuilder(1000, 0))
+    aiokafka_integration.wrap(producer)
+    aiokafka_integration.wrap(consumer)
+    BatchContents(BatchBuilder(1000, 0))
     await producer.stop()
     await consumer.stop()
 
 
 def _put_aiokafka() -> None:
-    asyncdsm_aiokafka.instrument()
+    aiokafka_integration.instrument()
     asyncio.run(_wrap_aiokafka())
 
 
 def _put_confluent() -> None:
-    asyncdsm_confluent.instrument()
-    asyncdsm_confluent.uninstrument()
+    confluent_integration.instrument()
+    confluent_integration.uninstrument()
 
 
 OF_AIOKAFKA = puts_of(_put_aiokafka)
@@ -73,7 +73,7 @@ def is_async(put: Put) -> bool:
 
 def positions_of(put: Put) -> int:
     """Return how many arguments can be given by position, the object left out; C's methods do not say: at most 8."""
-    if put.kind.__mro__[1].__name__ in {own.__name__ for own in c_kinds()} or put.kind in c_kinds():
+    if put.kind.__mro__[1].__name__ in {own.__name__ for own in c_classes()} or put.kind in c_classes():
         return 8
     parameters = inspect.signature(put.original).parameters.values()
     return sum(one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD} for one in parameters) - 1

@@ -36,7 +36,7 @@ WRONG_ARGUMENTS = re.compile("positional argument|keyword argument|required argu
 def errors(captured_streams: Captured, monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
     """The errors of ours that were kept from the program."""
     kept = list[Exception]()
-    monkeypatch.setattr(captured_streams, "failed", lambda error, *_: kept.append(error))
+    monkeypatch.setattr(captured_streams, "report_error", lambda error, *_: kept.append(error))
     return kept
 
 

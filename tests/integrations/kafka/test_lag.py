@@ -11,7 +11,7 @@ import confluent_kafka
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import TopicPartition as Place
-from asyncdsm_confluent import behind
+from asyncdsm_confluent import lag as confluent_lag
 from confluent_kafka import TopicPartition
 
 import asyncdsm
@@ -119,7 +119,7 @@ async def test_lag_after_an_aiokafka_seek_is_from_there(kafka: Kafka, topic: Top
 def test_lag_of_a_paused_confluent_partition_says_how_old_it_is(
     kafka: Kafka, topic: Topic, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(behind, "SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(confluent_lag, "SECONDS_BETWEEN_LOOKS", 0.0)
     name = topic()
     fill(kafka, name, 1)
     consumer = from_start(make(way, kafka, "Consumer", **consumer_config(kafka)), name)
@@ -148,8 +148,8 @@ def test_lag_of_a_paused_confluent_partition_says_how_old_it_is(
 def test_lag_of_a_partition_that_was_resumed_becomes_current(
     kafka: Kafka, topic: Topic, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(behind, "SECONDS_BETWEEN_LOOKS", 0.0)
-    monkeypatch.setattr(behind, "SECONDS_TO_FETCH", 0.2)
+    monkeypatch.setattr(confluent_lag, "SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(confluent_lag, "SECONDS_TO_FETCH", 0.2)
     name = topic()
     fill(kafka, name, 1)
     consumer = from_start(make(way, kafka, "Consumer", **consumer_config(kafka)), name)
@@ -164,7 +164,7 @@ def test_lag_of_a_partition_that_was_resumed_becomes_current(
 def test_lag_after_a_confluent_seek_is_not_known_before_the_next_message(
     kafka: Kafka, topic: Topic, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(behind, "SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(confluent_lag, "SECONDS_BETWEEN_LOOKS", 0.0)
     name = topic()
     fill(kafka, name, 5)
     consumer = from_start(make(way, kafka, "Consumer", **consumer_config(kafka)), name)
@@ -187,7 +187,7 @@ async def test_lag_of_a_paused_asyncio_partition_says_how_old_it_is(
 ) -> None:
     aio = pytest.importorskip("confluent_kafka.aio", reason="came with 2.13")
     blockbuster.deactivate()  # librdkafka's wrapper looks things up as it starts
-    monkeypatch.setattr(behind, "SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(confluent_lag, "SECONDS_BETWEEN_LOOKS", 0.0)
     name = topic()
     await asyncio.to_thread(fill, kafka, name, 1)
     async with asyncdsm.wrap(aio.AIOConsumer(consumer_config(kafka), max_workers=1)) as consumer:

@@ -96,11 +96,11 @@ def test_confluent_consumer_that_returns_a_mock_of_a_message_hands_it_over(
             return [message]
 
     from asyncdsm_confluent.client import Client
-    from asyncdsm_confluent.consume import consume, poll
+    from asyncdsm_confluent.consume import hook_consume, hook_poll
 
     consumer: Any = Consumer()
     consumer._asyncdsm = Client()
     consumer.assignment = list
-    assert poll(Consumer.poll)(consumer) is message
-    assert list(consume(Consumer.consume)(consumer)) == [message]
+    assert hook_poll(Consumer.poll)(consumer) is message
+    assert list(hook_consume(Consumer.consume)(consumer)) == [message]
     assert captured_streams.checkpoints == []

@@ -9,20 +9,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiokafka
-import asyncdsm_aiokafka
 import asyncdsm_aiokafka.client
 import asyncdsm_aiokafka.offsets
-import asyncdsm_confluent
 import asyncdsm_confluent.client
 import asyncdsm_confluent.offsets
 import confluent_kafka
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.structs import RecordMetadata
-from asyncdsm_aiokafka.consume import consumed, consumed_batches
-from asyncdsm_confluent import reports
-from asyncdsm_confluent.consume import consumed as consumed_by_confluent
-from asyncdsm_faststream.consume import consume_message, pathway_of_message
+from asyncdsm_aiokafka.consume import consume_batches, consume_record
+from asyncdsm_confluent import delivery_reports
+from asyncdsm_confluent.consume import consume_message
+from asyncdsm_faststream.consume import consume_client_message, pathway_of_message
 
 import asyncdsm
 from asyncdsm import DataStreams, Settings
@@ -103,7 +101,7 @@ def test_record_with_a_field_of_any_type_is_received(field: str, captured_stream
     for value in ODD:
         captured_streams.clear()
         odd = record(**{field: value})
-        pathway = consumed(client, odd)
+        pathway = consume_record(client, odd)
         assert len(captured_streams.checkpoints) == (field != "topic" or isinstance(value, str))
         assert getattr(odd, field) is value
         with asyncdsm.using(odd) as used:
@@ -114,7 +112,7 @@ def test_record_with_a_field_of_any_type_is_received(field: str, captured_stream
 
 def test_odd_record_costs_its_batch_nothing(captured_streams: Captured) -> None:
     records = [record(), record(topic=None), record(headers=5), "no record", record()]
-    batches = consumed_batches(asyncdsm_aiokafka.client.Client(), {TopicPartition("t", 0): records}, None)
+    batches = consume_batches(asyncdsm_aiokafka.client.Client(), {TopicPartition("t", 0): records}, None)
     assert list(batches[TopicPartition("t", 0)]) == records
     assert [made.parent for made in captured_streams.consumed("t")] == [5, 0, 5]
     assert captured_streams.stats().malformed == 3
@@ -126,7 +124,7 @@ def test_message_with_a_value_of_any_type_is_received(method: str, captured_stre
     for value in [*ODD, (1, None), (1, "x"), (1, 1.5), (1, True), (1, -1), (1,), (1, 1 << 70)]:
         captured_streams.clear()
         odd = Message(**{method: value})
-        pathway = consumed_by_confluent(client, odd)
+        pathway = consume_message(client, odd)
         is_message = (method != "error" or value is None) and (method != "topic" or isinstance(value, str))
         assert len(captured_streams.checkpoints) == is_message
         if method != "error":
@@ -138,8 +136,8 @@ def test_message_with_a_value_of_any_type_is_received(method: str, captured_stre
 
 def test_odd_times_are_counted_as_malformed(captured_streams: Captured) -> None:
     for value in (True, 1.5, "1700000000000", b"1", [1]):
-        consumed(asyncdsm_aiokafka.client.Client(), record(headers=(), timestamp=value))
-        consumed_by_confluent(asyncdsm_confluent.client.Client(), Message(headers=None, timestamp=(1, value)))
+        consume_record(asyncdsm_aiokafka.client.Client(), record(headers=(), timestamp=value))
+        consume_message(asyncdsm_confluent.client.Client(), Message(headers=None, timestamp=(1, value)))
     assert captured_streams.stats().malformed == 10
     assert all(made.edge_latency == 0 for made in captured_streams.checkpoints)
 
@@ -149,7 +147,7 @@ def test_faststream_receives_what_any_client_hands_over(odd: Any, captured_strea
     messages = [record(**{field: odd}) for field in FIELDS if field != "topic"]
     messages += [Message(**{method: odd}) for method in METHODS if method != "topic"]
     for message in messages:
-        assert consume_message(message, None, None) is not None
+        assert consume_client_message(message, None, None) is not None
         assert pathway_of_message(message) is not None
     assert len(captured_streams.checkpoints) == len(messages)
 
@@ -187,17 +185,17 @@ def record_everywhere(offset: Any) -> None:
     metadata = RecordMetadata("t", 0, TopicPartition("t", 0), offset, 0, 0, 0)
     batch = SimpleNamespace(record_count=3)
     future = SimpleNamespace(cancelled=bool, exception=lambda: None, result=lambda: metadata)
-    asyncdsm_aiokafka.offsets._answered(of_aiokafka, batch, future)
+    asyncdsm_aiokafka.offsets.record_answer(of_aiokafka, batch, future)
     committed = {TopicPartition("t", 0): aiokafka.structs.OffsetAndMetadata(offset, "")}
-    asyncdsm_aiokafka.offsets.record_commits(of_aiokafka, "g", committed)
+    of_aiokafka.record_commits("g", asyncdsm_aiokafka.offsets.read_commits(committed))
 
     client = asyncdsm_confluent.client.Client()
     client.group = "g"
-    reports.reported(client, None, Message(offset=offset))
-    reports.settle(client, SimpleNamespace(cluster_id=lambda _: None))
+    delivery_reports.take_report(client, None, Message(offset=offset))
+    delivery_reports.record_acknowledged(client, SimpleNamespace(cluster_id=lambda _: None))
     partition = SimpleNamespace(topic="t", partition=0, offset=offset, error=None)
-    asyncdsm_confluent.offsets.telling(client, None)(None, [partition])
-    asyncdsm_confluent.offsets.record(client, "g", [partition])
+    asyncdsm_confluent.offsets.wrap_on_commit(client, None)(None, [partition])
+    client.record_commits("g", asyncdsm_confluent.offsets.read_commits([partition]))
 
 
 @pytest.mark.parametrize("name", [5, b"c", "", True, [], object()], ids=repr)
@@ -205,9 +203,13 @@ def test_cluster_id_that_is_no_name_is_none(name: Any) -> None:
     cluster = SimpleNamespace()
     of_aiokafka, of_confluent = asyncdsm_aiokafka.client.client_of(cluster), asyncdsm_confluent.client.Client()
     of_aiokafka.learn_cluster_id(name)
-    of_confluent.learn_cluster_id(SimpleNamespace(cluster_id=lambda _: name), has_answered=True)
+    of_confluent.ask_cluster_id(SimpleNamespace(cluster_id=lambda _: name), has_answered=True)
     assert (of_aiokafka.cluster_id, of_confluent.cluster_id) == (None, None)
-    assert of_aiokafka.out["t"].tags == of_confluent.out_edge("t").tags == ("direction:out", "topic:t", "type:kafka")
+    assert (
+        of_aiokafka.out_edges["t"].tags
+        == of_confluent.out_edges["t"].tags
+        == ("direction:out", "topic:t", "type:kafka")
+    )
 
 
 async def test_aioproducer_without_acknowledgements_is_delivered(kafka: Kafka, topic: Topic) -> None:

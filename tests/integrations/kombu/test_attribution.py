@@ -80,7 +80,7 @@ class Line:
         return found
 
 
-def test_64_threads(broker: Broker, captured_streams: Captured) -> None:
+def test_64_threads_publish_with_their_own_parent(broker: Broker, captured_streams: Captured) -> None:
     line = Line(broker)
     line.fill()
     with ThreadPoolExecutor(THREADS) as threads:

@@ -1,25 +1,20 @@
-"""Kombu: a message's pathway is current while it is handled, comes from its own queue, and is gone afterwards."""
+"""Kombu: a message's pathway comes from its own queue, and is current while the message is handled."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from weakref import WeakSet
 
 import pytest
-from asyncdsm_kombu import followed
-from kombu import pools
 from kombu.connection import Connection
 from kombu.entity import Queue
-from kombu.messaging import Consumer, Producer
+from kombu.messaging import Consumer
 from kombu.mixins import ConsumerMixin, ConsumerProducerMixin
-from kombu.simple import SimpleBase
 
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
-from asyncdsm.integration.hooks import is_hook
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.kombu.clients import Broker, Seen, drain, fresh
@@ -30,12 +25,6 @@ pytestmark = pytest.mark.usefixtures("tidy_kombu", "instrumented_kombu")
 @pytest.fixture
 def connection(kombu_broker: Broker) -> Iterator[Connection]:
     with kombu_broker.connected() as connection:
-        yield connection
-
-
-@pytest.fixture
-def memory() -> Iterator[Connection]:
-    with Connection("memory://") as connection:
         yield connection
 
 
@@ -50,7 +39,7 @@ def filled(connection: Any, *bodies: Any, **options: Any) -> Queue:
 
 
 @pytest.mark.parametrize("way", ["callbacks", "on_message"])
-def test_each_message_has_the_name_of_its_own_queue(
+def test_each_message_is_tagged_with_its_own_queue(
     connection: Connection, kombu_broker: Broker, captured_streams: Captured, way: str
 ) -> None:
     first, second = filled(connection, "one"), filled(connection, "two")
@@ -67,7 +56,7 @@ def test_each_message_has_the_name_of_its_own_queue(
     assert asyncdsm.current_pathway() is None
 
 
-def test_what_a_callback_publishes_follows(connection: Connection, captured_streams: Captured) -> None:
+def test_publish_in_a_callback_follows_the_message(connection: Connection, captured_streams: Captured) -> None:
     source, target = filled(connection, *range(5)), filled(connection)
     done = list[int]()
 
@@ -83,7 +72,7 @@ def test_what_a_callback_publishes_follows(connection: Connection, captured_stre
     assert [made.parent for made in captured_streams.produced(target.name)] == [parent] * 5
 
 
-def test_a_callback_that_raises_leaves_no_pathway(memory: Connection, captured_streams: Captured) -> None:
+def test_callback_that_raises_leaves_no_pathway(memory: Connection, captured_streams: Captured) -> None:
     def failing(*_: Any) -> None:
         assert asyncdsm.current_pathway() is not None
         raise LookupError("planted")
@@ -94,7 +83,7 @@ def test_a_callback_that_raises_leaves_no_pathway(memory: Connection, captured_s
     assert len(captured_streams.consumed()) == 1
 
 
-def test_a_message_that_cannot_be_decoded_counts_too(memory: Connection, captured_streams: Captured) -> None:
+def test_message_that_cannot_be_decoded_is_counted(memory: Connection, captured_streams: Captured) -> None:
     errors = list[Exception]()
 
     def on_decode_error(message: Any, error: Exception) -> None:
@@ -107,7 +96,7 @@ def test_a_message_that_cannot_be_decoded_counts_too(memory: Connection, capture
     assert len(errors) == len(captured_streams.consumed()) == 1
 
 
-def test_a_simple_queue_counts_what_it_hands_out(connection: Connection, captured_streams: Captured) -> None:
+def test_simple_queue_counts_only_messages_it_hands_out(connection: Connection, captured_streams: Captured) -> None:
     name = fresh()
     with connection.SimpleQueue(name, queue_opts={"expires": 600}) as simple:
         for number in range(3):
@@ -129,7 +118,7 @@ def test_a_simple_queue_counts_what_it_hands_out(connection: Connection, capture
 
 
 @pytest.mark.parametrize("way", ["get", "get_nowait", "block=False"])
-def test_asking_a_queue(connection: Connection, captured_streams: Captured, way: str) -> None:
+def test_get_makes_its_message_current(connection: Connection, captured_streams: Captured, way: str) -> None:
     queue = filled(connection, "body")
     if way == "get":
         message = queue.get(no_ack=True)
@@ -170,7 +159,7 @@ class Forwarder(Worker, ConsumerProducerMixin):
 
 
 @pytest.mark.parametrize("kind", [Worker, Forwarder])
-def test_mixins(connection: Connection, captured_streams: Captured, kind: type[Worker]) -> None:
+def test_consumer_mixins_are_followed(connection: Connection, captured_streams: Captured, kind: type[Worker]) -> None:
     queue, seen = filled(connection, 1, 2, 3), Seen()
     worker: Any = kind(connection, Queue(queue.name, expires=600), seen)
     for _ in worker.consume(limit=None, timeout=30):
@@ -181,7 +170,7 @@ def test_mixins(connection: Connection, captured_streams: Captured, kind: type[W
     assert parents == ([taken] * 3 if kind is Forwarder else [])
 
 
-def test_a_message_knows_its_pathway_wherever_it_goes(connection: Connection, captured_streams: Captured) -> None:
+def test_using_finds_the_pathway_after_the_callback(connection: Connection, captured_streams: Captured) -> None:
     queue, kept = filled(connection, 1, 2), list[Any]()
     with connection.Consumer(queue, on_message=kept.append, no_ack=True):
         drain(connection, lambda: len(kept) == 2)
@@ -194,7 +183,7 @@ def test_a_message_knows_its_pathway_wherever_it_goes(connection: Connection, ca
     assert len(captured_streams.consumed()) == 2
 
 
-def test_a_message_without_context_begins_a_pathway(memory: Connection, captured_streams: Captured) -> None:
+def test_message_without_readable_context_begins_a_pathway(memory: Connection, captured_streams: Captured) -> None:
     queue = filled(memory, "with")
     asyncdsm.uninstrument("kombu")
     memory.Producer().publish("without", routing_key=queue.name)
@@ -213,7 +202,7 @@ def test_a_message_without_context_begins_a_pathway(memory: Connection, captured
 
 
 @pytest.mark.parametrize("name", ["celeryev.1", "a.celery.pidbox", "amq.gen-X", "8ec7a8a6-35b0-3a1e-9d8d-8ab2c1a0c4b1"])
-def test_what_libraries_tell_themselves_is_nobodys(memory: Connection, captured_streams: Captured, name: str) -> None:
+def test_internal_queue_is_not_counted(memory: Connection, captured_streams: Captured, name: str) -> None:
     queue, seen = Queue(name)(memory.default_channel), Seen()
     queue.declare()
     with memory.Consumer(queue, callbacks=[seen.callback]):
@@ -223,40 +212,8 @@ def test_what_libraries_tell_themselves_is_nobodys(memory: Connection, captured_
     assert captured_streams.checkpoints == []
 
 
-def test_only_what_is_wrapped_is_followed(captured_streams: Captured) -> None:
-    asyncdsm.uninstrument("kombu")
-    with Connection("memory://") as plain, Connection("memory://", heartbeat=1) as wrapped:
-        assert asyncdsm.wrap(wrapped) is wrapped
-        assert asyncdsm.wrap(wrapped) is wrapped
-        name, seen = fresh(), Seen()
-        plain.Producer().publish("plain", routing_key=name)
-        with wrapped.clone() as clone, clone.clone() as again:
-            again.Producer().publish("clone", routing_key=name)
-        pool = wrapped.Pool(1)
-        with pool.acquire() as pooled:
-            pooled.Producer().publish("pool", routing_key=name)
-        pool.force_close_all()
-        assert len(captured_streams.produced()) == 2
-        with plain.Consumer(Queue(name), callbacks=[seen.callback]):
-            drain(plain, lambda: len(seen.messages) == 3)
-        assert captured_streams.consumed() == []
-        assert seen.hashes == {}
-    pools.reset()
-
-
-def test_uninstrument_restores_the_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    hooked = [(Producer, "publish"), (Queue, "consume"), (Queue, "get"), (SimpleBase, "get"), (Connection, "clone")]
-    assert all(is_hook(vars(kind)[name]) for kind, name in hooked)
-    # Connections that were wrapped one by one keep the hooks for as long as they live: other tests' may live in pools.
-    monkeypatch.setattr(followed, "_wrapped", WeakSet[Any]())
-    asyncdsm.uninstrument("kombu")
-    assert not any(is_hook(vars(kind)[name]) for kind, name in hooked)
-
-
 @pytest.mark.parametrize("exclusive", [True, False])
-def test_replies_at_a_queue_of_ones_own_make_no_pathway_grow(
-    rabbitmq: RabbitMQ, captured_streams: Captured, exclusive: bool
-) -> None:
+def test_replies_do_not_lengthen_the_pathway(rabbitmq: RabbitMQ, captured_streams: Captured, exclusive: bool) -> None:
     with Connection(rabbitmq.url) as connection:
         jobs, replies = Queue(fresh(), auto_delete=True), Queue(fresh(), exclusive=exclusive, auto_delete=True)
         jobs, replies = jobs(connection.default_channel), replies(connection.default_channel)

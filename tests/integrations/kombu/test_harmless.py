@@ -1,4 +1,4 @@
-"""Kombu: an error of ours stays ours, and a client is what it was in every other way."""
+"""Kombu: an error of asyncdsm does not reach the program, and a client is what it was in every other way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import asyncdsm_kombu
 import pytest
 import yaml  # type: ignore[import-untyped]
-from asyncdsm_kombu import consume, followed, publish
+from asyncdsm_kombu import consume, produce, tracking
 from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.messaging import Producer
@@ -19,8 +19,9 @@ from kombu.simple import SimpleBase
 
 import asyncdsm
 from asyncdsm import DataStreams, Settings
-from asyncdsm.core import checkpoint, current
+from asyncdsm.core import current
 from asyncdsm.delivery.exporters.memory import MemoryExporter
+from asyncdsm.integration.formats import amqp
 from asyncdsm.integration.hooks import original_of
 from asyncdsm.testing import Captured
 from tests.integrations.kombu.clients import Broker, Seen, drain, fresh
@@ -33,19 +34,21 @@ def planted(*_: object, **__: object) -> None:
 
 
 HOOKS: dict[str, tuple[Any, str]] = {
-    "what goes out": (checkpoint, "prepare"),
-    "what comes in": (checkpoint, "arrived"),
-    "whose it is, going out": (publish, "is_followed"),
+    "what goes out": (amqp, "begin_produce"),
+    "what comes in": (amqp, "consume"),
+    "whose it is, going out": (produce, "is_followed"),
     "whose it is, coming in": (consume, "is_followed"),
-    "its type, going out": (publish, "type_of"),
+    "its type, going out": (produce, "type_of"),
     "its type, coming in": (consume, "type_of"),
-    "its size": (publish, "bytes_of"),
+    "its size": (amqp, "count_headers_bytes"),
     "its callback": (consume, "_fetches_ahead"),
 }
 
 
 @pytest.mark.parametrize("planted_in", HOOKS)
-def test_an_error_of_ours_stays_ours(kombu_broker: Broker, monkeypatch: pytest.MonkeyPatch, planted_in: str) -> None:
+def test_error_in_a_hook_does_not_reach_the_program(
+    kombu_broker: Broker, monkeypatch: pytest.MonkeyPatch, planted_in: str
+) -> None:
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams, kombu_broker.connected() as client:
         monkeypatch.setattr(*HOOKS[planted_in], planted)
         queue, seen, headers = Queue(fresh(), expires=600)(client.default_channel), Seen(), {"a": "b"}
@@ -65,16 +68,16 @@ def test_an_error_of_ours_stays_ours(kombu_broker: Broker, monkeypatch: pytest.M
         assert streams.stats.errors > 0
 
 
-def test_an_error_at_a_clone_stays_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_at_a_clone_does_not_reach_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams, Connection("memory://") as client:
         asyncdsm.wrap(client)
-        monkeypatch.setattr(followed, "follow", planted)
+        monkeypatch.setattr(tracking, "follow_connection", planted)
         with client.clone() as clone:
             assert clone.as_uri() == client.as_uri()
         assert streams.stats.errors == 1
 
 
-def test_hooks_look_like_what_they_stand_for() -> None:
+def test_hooks_keep_signature_and_docstring() -> None:
     for kind, name in ((Producer, "publish"), (Queue, "consume"), (Queue, "get"), (SimpleBase, "get")):
         hooked = vars(kind)[name]
         original = original_of(hooked)
@@ -83,7 +86,7 @@ def test_hooks_look_like_what_they_stand_for() -> None:
         assert inspect.signature(hooked) == inspect.signature(original)
 
 
-def test_what_a_consumer_sees_is_plain(captured_streams: Captured) -> None:
+def test_consumed_message_has_plain_dicts(captured_streams: Captured) -> None:
     with Connection("memory://") as connection:
         asyncdsm.wrap(connection)
         given = {"tenant": "x"}
@@ -93,7 +96,7 @@ def test_what_a_consumer_sees_is_plain(captured_streams: Captured) -> None:
         message: Any = queue.get()
     assert given == {"tenant": "x"}
     assert len(captured_streams.consumed()) == 1
-    assert asyncdsm_kombu.pathway_of(message) == asyncdsm.current_pathway()
+    assert asyncdsm_kombu.integration.pathway_of(message) == asyncdsm.current_pathway()
     current.set_current(None)
     for seen in (message.headers, message.delivery_info, message.properties):
         assert type(seen) is dict
@@ -102,7 +105,7 @@ def test_what_a_consumer_sees_is_plain(captured_streams: Captured) -> None:
 
 
 @pytest.mark.parametrize("headers", [None, {}, {"a": 1}])
-def test_what_a_producers_own_methods_see_is_plain(headers: Any, captured_streams: Captured) -> None:
+def test_producer_subclass_sees_plain_headers(headers: Any, captured_streams: Captured) -> None:
     seen = list[Any]()
 
     class Own(Producer):
@@ -120,8 +123,3 @@ def test_what_a_producers_own_methods_see_is_plain(headers: Any, captured_stream
     assert captured_streams.produced()[0].size == len(b"body") + sum(len(str(each)) for each in sent) + sum(
         8 if isinstance(each, int) else len(each) for each in sent.values()
     )
-
-
-def test_what_is_not_kombus_is_not_ours() -> None:
-    assert asyncdsm_kombu.wrap(object()) is None
-    assert asyncdsm_kombu.pathway_of(object()) is None

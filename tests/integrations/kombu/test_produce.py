@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from socket import SHUT_RDWR
 from typing import Any
 
@@ -14,18 +13,12 @@ from kombu.exceptions import OperationalError
 
 from asyncdsm import Pathway
 from asyncdsm.core.pathway import HEADER
-from asyncdsm.integration.formats.amqp import MOST_BYTES
+from asyncdsm.integration.formats.amqp import MAX_HEADERS_BYTES
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.kombu.clients import Broker, fresh
 
 pytestmark = pytest.mark.usefixtures("tidy_kombu", "instrumented_kombu")
-
-
-@pytest.fixture
-def memory() -> Iterator[Connection]:
-    with Connection("memory://") as connection:
-        yield connection
 
 
 def received(connection: Any, queue: str) -> Any:
@@ -35,7 +28,7 @@ def received(connection: Any, queue: str) -> Any:
     return message
 
 
-def test_the_default_exchange_is_known_by_its_routing_key(kombu_broker: Broker, captured_streams: Captured) -> None:
+def test_default_exchange_is_tagged_with_routing_key(kombu_broker: Broker, captured_streams: Captured) -> None:
     name = fresh()
     with kombu_broker.connected() as connection, connection.SimpleQueue(name) as queue:
         connection.Producer().publish("body", routing_key=name)
@@ -50,7 +43,7 @@ def test_the_default_exchange_is_known_by_its_routing_key(kombu_broker: Broker, 
 
 
 @pytest.mark.parametrize(("kind", "key", "has_key"), [("direct", "k", "true"), ("fanout", "", "false")])
-def test_a_named_exchange_is_known_by_its_name(
+def test_named_exchange_is_tagged_with_its_name(
     kombu_broker: Broker, captured_streams: Captured, kind: str, key: str, has_key: str
 ) -> None:
     exchange = Exchange(fresh(), type=kind, durable=False)
@@ -69,7 +62,7 @@ def test_a_named_exchange_is_known_by_its_name(
 
 
 @pytest.mark.parametrize("given", [None, {}, {"a": "b"}, {HEADER: "of another message"}])
-def test_the_callers_headers_are_not_touched(
+def test_callers_headers_are_not_mutated(
     memory: Connection, captured_streams: Captured, given: dict[str, str] | None
 ) -> None:
     before, name = None if given is None else dict(given), fresh()
@@ -81,7 +74,7 @@ def test_the_callers_headers_are_not_touched(
     assert len(captured_streams.produced()) == 1
 
 
-def test_headers_may_stand_in_their_place(memory: Connection, captured_streams: Captured) -> None:
+def test_headers_given_by_position_carry_the_context(memory: Connection, captured_streams: Captured) -> None:
     name, given = fresh(), {"a": "b"}
     memory.Producer().publish("body", name, None, False, False, 0, None, None, "json", given)
     assert received(memory, name).headers.keys() == {"a", HEADER}
@@ -89,7 +82,7 @@ def test_headers_may_stand_in_their_place(memory: Connection, captured_streams: 
     assert [made.topic for made in captured_streams.produced()] == [name]
 
 
-def test_the_size_is_that_of_all_that_is_sent(memory: Connection, captured_streams: Captured) -> None:
+def test_size_is_that_of_body_headers_and_context(memory: Connection, captured_streams: Captured) -> None:
     name = fresh()
     memory.Producer().publish({"x": 1}, routing_key=name, headers={"key": "värde"})
     message = received(memory, name)
@@ -97,7 +90,7 @@ def test_the_size_is_that_of_all_that_is_sent(memory: Connection, captured_strea
     assert [made.size for made in captured_streams.checkpoints] == [expected, expected]
 
 
-def test_a_publish_that_is_retried_counts_once(rabbitmq: RabbitMQ, captured_streams: Captured) -> None:
+def test_retried_publish_counts_once(rabbitmq: RabbitMQ, captured_streams: Captured) -> None:
     name = fresh()
     with Connection(rabbitmq.url) as connection:
         producer, tries = connection.Producer(), list[str]()
@@ -118,7 +111,7 @@ def test_a_publish_that_is_retried_counts_once(rabbitmq: RabbitMQ, captured_stre
     assert [taken.parent for taken in captured_streams.consumed()] == [made.hash]
 
 
-def test_a_publish_that_fails_does_not_count(
+def test_failed_publish_is_not_counted(
     memory: Connection, captured_streams: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: Any, **__: Any) -> None:
@@ -142,9 +135,7 @@ def test_a_publish_that_fails_does_not_count(
         ("", "8ec7a8a6-35b0-3a1e-9d8d-8ab2c1a0c4b1"),
     ],
 )
-def test_what_libraries_tell_themselves_is_nobodys(
-    memory: Connection, captured_streams: Captured, exchange: str, key: str
-) -> None:
+def test_internal_queue_is_not_counted(memory: Connection, captured_streams: Captured, exchange: str, key: str) -> None:
     producer, headers = memory.Producer(), {"a": "b"}
     queue = Queue(key, Exchange(exchange), key)(memory.default_channel)
     queue.declare()
@@ -155,8 +146,8 @@ def test_what_libraries_tell_themselves_is_nobodys(
     assert captured_streams.produced() == []
 
 
-def test_headers_without_room_go_as_they_are(rabbitmq: RabbitMQ, captured_streams: Captured) -> None:
-    name, headers = fresh(), {"large": "x" * (MOST_BYTES - 10)}
+def test_headers_without_room_are_sent_unchanged(rabbitmq: RabbitMQ, captured_streams: Captured) -> None:
+    name, headers = fresh(), {"large": "x" * (MAX_HEADERS_BYTES - 10)}
     with Connection(rabbitmq.url) as connection:
         queue = Queue(name, durable=False, auto_delete=True)(connection.default_channel)
         queue.declare()
@@ -168,7 +159,7 @@ def test_headers_without_room_go_as_they_are(rabbitmq: RabbitMQ, captured_stream
     assert captured_streams.stats().not_propagated == 1
 
 
-def test_pools_and_simple_queues_publish_too(kombu_broker: Broker, captured_streams: Captured) -> None:
+def test_publish_by_pool_and_simple_queue_is_counted(kombu_broker: Broker, captured_streams: Captured) -> None:
     name = fresh()
     with kombu_broker.connected() as connection, connection.SimpleQueue(name) as simple:
         simple.put("by a simple queue")
@@ -182,7 +173,7 @@ def test_pools_and_simple_queues_publish_too(kombu_broker: Broker, captured_stre
     assert len(captured_streams.produced()) == len(captured_streams.consumed()) == 2
 
 
-def test_a_batch_counts_each_of_its_messages(redis: str, captured_streams: Captured) -> None:
+def test_batch_counts_each_message(redis: str, captured_streams: Captured) -> None:
     name = fresh()
     with Connection(redis) as connection:
         producer = connection.Producer()
@@ -193,7 +184,7 @@ def test_a_batch_counts_each_of_its_messages(redis: str, captured_streams: Captu
     assert len(captured_streams.produced(name)) == 3
 
 
-def test_while_nothing_runs_nothing_is_touched(memory: Connection) -> None:
+def test_publish_leaves_headers_alone_while_nothing_measures(memory: Connection) -> None:
     name, headers = fresh(), {"a": "b"}
     memory.Producer().publish("body", routing_key=name, headers=headers)
     assert received(memory, name).headers == {"a": "b"}

@@ -13,10 +13,9 @@ import asyncdsm_aio_pika
 import asyncdsm_kombu
 import asyncdsm_taskiq
 import pytest
-from asyncdsm_aio_pika.follow import _HOOKS as AIO_PIKA
+from asyncdsm_aio_pika.client import HOOKS as AIO_PIKA
 from asyncdsm_celery import tasks
-from asyncdsm_kombu import transports
-from asyncdsm_kombu.followed import hand_down
+from asyncdsm_kombu import consume, produce, tracking, transports
 from asyncdsm_taskiq.consume import hook_listen
 from asyncdsm_taskiq.produce import hook_kick
 from celery import Celery
@@ -32,40 +31,36 @@ from asyncdsm.core import current
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from tests.integrations.kombu.clients import fresh, tidy
 
-INTEGRATIONS: tuple[Any, ...] = (asyncdsm_aio_pika, asyncdsm_kombu, asyncdsm_taskiq.integration)
+INTEGRATIONS: tuple[Any, ...] = (asyncdsm_aio_pika.integration, asyncdsm_kombu.integration, asyncdsm_taskiq.integration)
 
 
 HOOKS = [
     ("aio_pika", name, hook) for hooks in AIO_PIKA.values() for name, hook in hooks.items()
 ] + [
-    ("kombu", "publish", asyncdsm_kombu.publish.publish),
-    ("kombu", "_prepare", asyncdsm_kombu.publish.prepare),
-    ("kombu", "consume", asyncdsm_kombu.consume.consume),
-    ("kombu", "get", asyncdsm_kombu.consume.get),
-    ("kombu", "simple get", asyncdsm_kombu.consume.simple_get),
-    ("kombu", "clone", hand_down),
-    ("kombu", "_get_bulk", transports.receive),
-    ("kombu", "_deliver", transports.call_back),
-    ("celery", "_connection", tasks._connection),
+    ("kombu", "publish", produce.hook_publish),
+    ("kombu", "_prepare", produce.hook_prepare),
+    ("kombu", "consume", consume.hook_consume),
+    ("kombu", "get", consume.hook_get),
+    ("kombu", "simple get", consume.hook_get),
+    ("kombu", "clone", tracking.hook_copy),
+    ("kombu", "_get_bulk", transports.hook_receive),
+    ("kombu", "_deliver", transports.hook_deliver),
+    ("celery", "_connection", tasks.hook_connection),
     ("taskiq", "kick", hook_kick),
     ("taskiq", "listen", hook_listen),
     ("taskiq", "__init__", asyncdsm_taskiq.observe_init),
 ]  # fmt: skip
 
 
-def test_the_table_has_every_hook_that_is_put() -> None:
+def test_table_has_every_hook() -> None:
     known = {code(hook(lambda *_: None)) for _, _, hook in HOOKS}
     for integration in INTEGRATIONS:
         integration.instrument()
         try:
-            assert hooks_of(integration)._replaced
-            assert all(code(hooked) in known for _, _, _, hooked, _ in hooks_of(integration)._replaced)
+            assert integration.hooks._replaced
+            assert all(code(hooked) in known for _, _, _, hooked, _ in integration.hooks._replaced)
         finally:
             integration.uninstrument()
-
-
-def hooks_of(integration: Any) -> Any:
-    return integration.hooks if hasattr(integration, "hooks") else integration._hooks
 
 
 def code(hooked: Any) -> Any:
@@ -74,7 +69,7 @@ def code(hooked: Any) -> Any:
 
 
 @pytest.mark.parametrize(("client", "name", "hook"), HOOKS, ids=lambda each: each if isinstance(each, str) else "")
-def test_an_argument_of_a_later_release_reaches_the_client(client: str, name: str, hook: Any) -> None:
+def test_unknown_argument_reaches_the_client(client: str, name: str, hook: Any) -> None:
     """By position and by name; while something measures, an error of ours may be counted, and is not raised."""
     got = list[Any]()
 
@@ -107,7 +102,7 @@ def test_an_argument_of_a_later_release_reaches_the_client(client: str, name: st
 
 @pytest.mark.parametrize("make", [MagicMock, AsyncMock])
 @pytest.mark.parametrize("spec", [Connection, Celery, AsyncBroker, InMemoryBroker], ids=lambda kind: kind.__name__)
-def test_a_mock_comes_back_as_it_is(make: Any, spec: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_wrap_returns_a_mock_unchanged(make: Any, spec: Any, caplog: pytest.LogCaptureFixture) -> None:
     for mock in (make(spec=spec), make(spec_set=spec), create_autospec(spec, instance=True)):
         before = list(mock.mock_calls)
         assert asyncdsm.wrap(mock) is mock
@@ -136,7 +131,7 @@ def patched() -> Iterator[Callable[[Any, str], list[Any]]]:
         setattr(owner, name, own)
 
 
-def test_a_class_patched_after_wrap_is_called(patched: Callable[[Any, str], list[Any]]) -> None:
+def test_class_patched_after_wrap_is_called(patched: Callable[[Any, str], list[Any]]) -> None:
     app: Any = Celery(fresh(), broker="memory://", set_as_current=False)
     asyncdsm.wrap(app)
     calls = patched(Celery, "_connection")
@@ -148,7 +143,7 @@ def test_a_class_patched_after_wrap_is_called(patched: Callable[[Any, str], list
     tidy()
 
 
-async def test_a_broker_class_patched_after_wrap_is_called(patched: Callable[[Any, str], list[Any]]) -> None:
+async def test_broker_class_patched_after_wrap_is_called(patched: Callable[[Any, str], list[Any]]) -> None:
     task_broker: Any = asyncdsm.wrap(InMemoryBroker())
     calls = patched(InMemoryBroker, "kick")
 
@@ -175,7 +170,7 @@ def restored_kombu() -> Iterator[None]:
     tidy()
 
 
-def test_nothing_is_counted_after_uninstrument_under_another_wrapper(
+def test_uninstrument_under_another_wrapper_counts_nothing(
     restored_kombu: None, patched: Callable[[Any, str], list[Any]]
 ) -> None:
     asyncdsm.instrument("kombu")

@@ -1,0 +1,86 @@
+"""Reads what the store has of a time range: from the segments of the file and from the write buffers, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import numpy as np
+
+from asyncdsm.agent.store.histograms import unpack
+from asyncdsm.agent.store.hourly_cache import HourlyCache, Key
+from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, Rows, by_point
+from asyncdsm.agent.store.offsets import Tags, read_offsets
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, Slice, plan_slices
+from asyncdsm.agent.store.segments import oldest_start, read_segments
+from asyncdsm.agent.store.state import Snapshot, StoreState
+from asyncdsm.agent.store.write_buffer import WriteBuffer
+
+
+class _Part(NamedTuple):
+    """What was read of a slice: start and data of its segments, or its sum if that was cached.
+
+    `key` is the key of the slice in the hourly cache, or None if its sum is not to be cached.
+    """
+
+    segments: Iterable[tuple[int, bytes]]
+    key: Key | None
+    cached: LabeledHistograms | None
+
+
+class StoreReader:
+    """Reads rows and offsets. Any thread may use it; times are whole buckets in seconds since the epoch."""
+
+    def __init__(self, state: StoreState) -> None:
+        self._state = state
+        self._hourly_cache = HourlyCache()
+        self._is_in_memory = state.file.path is None
+
+    def merge_rows(
+        self, first: int, last: int, label: Label, *, service: int | None, coarsest: int, sketch: int | None
+    ) -> LabeledHistograms:
+        """Return the rows that start in [first, last), merged by label."""
+        merger, is_plain = Merger(), label is by_point and sketch is None and service is None
+        with ExitStack() as held:
+            snapshot = held.enter_context(self._state.snapshot(WriteBuffer.rows))
+            slices = plan_slices(first, last, snapshot.coverages, coarsest)
+            parts = [self._read_slice(snapshot, each, service, use_cache=is_plain) for each in slices]
+            if self._is_in_memory:
+                held.close()  # the segments were copied: whoever reports need not wait until they are merged
+            for rows in snapshot.buffered:
+                merger.add_rows(rows.select((rows.starts >= first) & (rows.starts < last)), label, sketch)
+            for part in parts:
+                self._merge_part(merger, part, label, sketch)
+        return merger.result()
+
+    def offsets(self, first: int, last: int) -> list[tuple[Tags, int, int]]:
+        """Return tags, start and value of the offsets in [first, last) and of the last one before, in order of time."""
+        with self._state.snapshot(lambda buffer: list(buffer.offsets.items())) as snapshot:
+            written = list(read_offsets(snapshot.connection, first, last))
+        highest: dict[tuple[Tags, int], int] = {}
+        for key, value in (offset for offsets in snapshot.buffered for offset in offsets):
+            highest[key] = max(value, highest.get(key, value))
+        buffered = [(tags, start, value) for (tags, start), value in highest.items() if start < last]
+        return sorted({*written, *buffered}, key=lambda offset: offset[1])
+
+    def oldest_start(self) -> float | None:
+        """Return the start of the oldest row, or None without any row."""
+        with self._state.snapshot(WriteBuffer.rows) as snapshot:
+            starts = [start for rows in snapshot.buffered for start in rows.starts.tolist()]
+            return min([*starts, *filter(None, [oldest_start(snapshot.connection)])], default=None)
+
+    def _read_slice(self, snapshot: Snapshot[Rows], each: Slice, service: int | None, *, use_cache: bool) -> _Part:
+        is_hourly = each.width == RESOLUTIONS[-1]
+        key = self._hourly_cache.make_key(snapshot.connection, each) if use_cache and is_hourly else None
+        cached = self._hourly_cache.lookup(key) if key is not None else None
+        segments = read_segments(snapshot.connection, [each] if cached is None else [], service)
+        return _Part(list(segments) if self._is_in_memory else segments, key, cached)
+
+    def _merge_part(self, merger: Merger, part: _Part, label: Label, sketch: int | None) -> None:
+        if part.key is not None:
+            merger.add(*(part.cached or self._hourly_cache.merge_segments(part.key, part.segments)))
+            return
+        for start, data in part.segments:
+            histograms, points = unpack(data)
+            merger.add_rows(Rows(np.full(len(points), start), points, histograms), label, sketch)

@@ -1,0 +1,63 @@
+"""What the store accepts: payloads that have been read, with the counts of their points as histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from asyncdsm.agent.store.histograms import Histograms
+
+_NO_CAUSES: Mapping[str, int] = MappingProxyType({})
+
+
+class PointReport(NamedTuple):
+    """One pathway at one edge during one bucket. Its counts are in the `histograms` of the report."""
+
+    tags: tuple[str, ...]
+    hash: int
+    parent: int
+
+
+class BucketReport(NamedTuple):
+    """What a service counted from `start_ns` (nanoseconds since the epoch) on, for `duration_ns`."""
+
+    start_ns: int
+    duration_ns: int
+    points: list[PointReport]
+    backlogs: list[tuple[tuple[str, ...], int]]
+    """Tags and highest offset of each backlog."""
+
+
+class Report(NamedTuple):
+    """One payload, read and checked. Group `i` of `histograms` is point `i`, counted through all buckets in order."""
+
+    service: str
+    env: str
+    lang: str
+    hostname: str
+    buckets: list[BucketReport]
+    histograms: Histograms
+    version: str = ""
+    process_tags: tuple[str, ...] = ()
+    negatives: float = 0.0
+    """How many latencies were below zero because the clocks of two machines disagree. They are counted as zeros."""
+    unread: Mapping[str, int] = _NO_CAUSES
+    """How many parts of the payload could not be read, by cause: in most cases the name of a field."""
+    first_unread: str = ""
+    """The first part that could not be read: where it is and what is wrong with it."""
+
+
+class AcceptedPayload(NamedTuple):
+    """A payload that was read, and its body as it came, which the store writes to its journal.
+
+    Without a body, nothing is written to the journal.
+    """
+
+    report: Report
+    encoding: str = ""
+    body: bytes = b""
+
+
+Decode = Callable[[bytes, str], Report]
+# Reads a body, given its Content-Encoding. Raises ValueError for a body that cannot be read.

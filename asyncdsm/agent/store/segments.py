@@ -1,0 +1,110 @@
+"""Segments, in which the store's file keeps rows: the points of one service during one period, packed in one blob.
+
+There may be several segments for the same service and period; readers add them up. The coverage of each resolution is
+kept in the table `levels`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from asyncdsm.agent.store.histograms import Histograms, merge, pack
+from asyncdsm.agent.store.merger import Rows
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverage, Coverages, Slice
+
+ServiceOf = Callable[[int], int | None]
+"""Returns the number of the service of a point, or None for a point that was evicted."""
+
+
+class Segment(NamedTuple):
+    """The rows of one service that start at `start` and cover `width` seconds: how many, and as `pack` returns them."""
+
+    width: int
+    start: int
+    service: int
+    points: int
+    data: bytes
+
+
+def build_segments(rows: Rows, width: int, service_of: ServiceOf) -> Iterator[Segment]:
+    """Yield rows as segments of one resolution: rows of the same period are added up.
+
+    Rows of points that were evicted are left out. Segments are computed one at a time, so that other threads can run
+    in between.
+    """
+    found = np.array([service_of(point) or 0 for point in rows.points.tolist()], np.int64)
+    known = found > 0
+    services, rows = found[known], rows.select(known)
+    names = np.stack((rows.starts // width * width, services, rows.points), axis=1)
+    if not len(names):
+        return
+    names, group_of = np.unique(names, axis=0, return_inverse=True)
+    histograms = merge(rows.histograms.relabel(group_of.reshape(-1).astype(np.int64)))
+    begins = np.flatnonzero(np.concatenate([[True], (np.diff(names[:, :2], axis=0) != 0).any(axis=1)]))
+    ends = np.append(begins[1:], len(names))
+    firsts, lasts = (np.searchsorted(histograms.groups, place).tolist() for place in (begins, ends))
+    for begin, end, first, last in zip(begins.tolist(), ends.tolist(), firsts, lasts, strict=True):
+        part = Histograms(histograms.keys[first:last], histograms.counts[first:last])
+        start, service = names[begin, :2].tolist()
+        yield Segment(width, start, service, end - begin, pack(part.shift_groups(-begin), names[begin:end, 2]))
+
+
+def write_segments(connection: sqlite3.Connection, segments: Iterable[Segment]) -> Counter[int]:
+    """Write segments, and return how many rows were written for each service, by its number."""
+    rows, listed = Counter[int](), list(segments)
+    query = "INSERT INTO segments (width, start, service, points, data) VALUES (?, ?, ?, ?, ?)"
+    connection.executemany(query, listed)
+    for segment in listed:
+        rows[segment.service] += segment.points
+    return rows
+
+
+def read_segments(
+    connection: sqlite3.Connection, slices: Iterable[Slice], service: int | None
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the start and the data of each segment in the slices, of one service or (None) of all."""
+    query = "SELECT start, data FROM segments WHERE width = ? AND start >= ? AND start < ?"
+    for each in slices:
+        if service is None:
+            yield from connection.execute(query, each)
+        else:
+            yield from connection.execute(f"{query} AND service = ?", (*each, service))
+
+
+def oldest_starts(connection: sqlite3.Connection) -> dict[int, int]:
+    """Return the start of the oldest row of each resolution that has any."""
+    query = "SELECT min(start) FROM segments WHERE width = ?"
+    found = ((width, connection.execute(query, (width,)).fetchone()[0]) for width in RESOLUTIONS)
+    return {width: start for width, start in found if start is not None}
+
+
+def oldest_start(connection: sqlite3.Connection) -> int | None:
+    """Return the start of the oldest row, or None without any. A coarse row counts only if no finer row is in it."""
+    first: int | None = None
+    for width, start in oldest_starts(connection).items():
+        if first is None or start + width <= first:
+            first = start
+    return first
+
+
+def newest_start(connection: sqlite3.Connection) -> int:
+    """Return the start of the newest row, or 0 without any."""
+    query = "SELECT max(start) FROM segments WHERE width = ?"
+    return max(connection.execute(query, (width,)).fetchone()[0] or 0 for width in RESOLUTIONS)
+
+
+def read_coverages(connection: sqlite3.Connection) -> Coverages:
+    """Return the coverage of each resolution."""
+    query = "SELECT width, since, until FROM levels"
+    return {width: Coverage(since, until) for width, since, until in connection.execute(query)}
+
+
+def set_coverage(connection: sqlite3.Connection, coverages: Coverages, width: int, **changed: int) -> None:
+    """Change `since` or `until` of the coverage of a resolution, in `coverages` and in the file."""
+    coverages[width] = coverages[width]._replace(**changed)
+    connection.execute("UPDATE levels SET since = ?, until = ? WHERE width = ?", (*coverages[width], width))

@@ -1,0 +1,54 @@
+"""The services that reported last: when that was, and what their latest payload said about them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from asyncdsm.agent.store.reports import Report
+
+
+class Facts(NamedTuple):
+    """What the latest payload of a service said about it."""
+
+    version: str = ""
+    process_tags: tuple[str, ...] = ()
+    lang: str = ""
+    negatives_at: float = 0.0
+    """When a payload with latencies below zero was last received, in seconds since the epoch; 0 for never."""
+
+
+class ServiceFacts:
+    """When each service last reported, and its facts: for the `most` services that reported last.
+
+    The times are also in the store's file; the facts are in memory only. Not safe for threads.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._last_seen: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._facts: dict[tuple[str, str], Facts] = {}
+
+    def restore(self, last_seen: Mapping[tuple[str, str], float]) -> None:
+        """Take from the file when each (service, env) last reported, least recently first."""
+        self._last_seen.update(last_seen)
+
+    def record(self, report: Report, received: float) -> None:
+        """Take the facts from a payload that was received at a time in seconds since the epoch."""
+        key = report.service, report.env
+        negatives_at = received if report.negatives else self.lookup(*key).negatives_at
+        self._facts[key] = Facts(report.version, report.process_tags, report.lang, negatives_at)
+        self._last_seen[key] = received
+        self._last_seen.move_to_end(key)
+        if len(self._last_seen) > self._most:
+            oldest, _ = self._last_seen.popitem(last=False)
+            self._facts.pop(oldest, None)
+
+    def lookup(self, service: str, env: str) -> Facts:
+        """Return the facts of a service; all of them are empty for an unknown service."""
+        return self._facts.get((service, env)) or Facts()
+
+    def last_seen(self) -> dict[tuple[str, str], float]:
+        """Return when each (service, env) last reported, in seconds since the epoch."""
+        return dict(self._last_seen)

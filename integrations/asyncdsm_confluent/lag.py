@@ -1,0 +1,101 @@
+"""How far a consumer is behind, from the positions and the watermarks that it holds.
+
+A consumer is asked during its own `poll`: asked in another thread, it could be busy when the program calls it next.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from math import inf
+from time import monotonic, time_ns
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaException, TopicPartition
+
+from asyncdsm.integration import Lag
+from asyncdsm.integration.formats.kafka import KafkaClient, read_offset
+
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_TO_FETCH = 1.0
+"""By then a resumed partition has been fetched again: a fetch waits half a second for new messages."""
+
+Partition = tuple[str, int]
+"""Topic and number."""
+
+
+class Seen(NamedTuple):
+    """What a consumer held of one partition when it was asked."""
+
+    position: int
+    end: int
+    seen_ns: int
+    """When the broker reported the end: up to one fetch earlier."""
+
+
+class ConsumerLag:
+    """The lag of one consumer when it was asked last."""
+
+    def __init__(self, client: KafkaClient) -> None:
+        self._client = client
+        self._seen: dict[Partition, Seen] = {}
+        # By partition, the monotonic time until which its end is an old one: it is paused, or was until just now.
+        self._not_fetched: dict[Partition, float] = {}
+        self._look_at, self._process = 0.0, os.getpid()
+
+    def update(self, consumer: Any) -> None:
+        """Ask for the positions and ends of the assigned partitions, at most twice a second."""
+        now = monotonic()
+        if now >= self._look_at:
+            self._look_at = now + SECONDS_BETWEEN_LOOKS
+            with suppress(KafkaException, RuntimeError):  # closed meanwhile
+                self._seen = dict(self._look_at_each(consumer))
+
+    def note_pause(self, consumer: Any, partitions: Iterable[Any]) -> None:
+        """Note that these partitions are no longer fetched: the end that is known now grows old."""
+        self._look_at = 0.0
+        self.update(consumer)
+        self._not_fetched |= dict.fromkeys(_read_partitions(partitions), inf)
+
+    def note_resume(self, partitions: Iterable[Any]) -> None:
+        """Note that these partitions are fetched again."""
+        paused = [one for one in _read_partitions(partitions) if one in self._not_fetched]
+        self._not_fetched |= dict.fromkeys(paused, monotonic() + SECONDS_TO_FETCH)
+
+    def clear(self) -> None:
+        """Report no lag from now on, until the next `update`."""
+        self._seen = {}
+
+    def lags(self) -> Iterator[Lag]:
+        """Return the lag of each partition whose end is known; nothing in a forked child, which reads nothing."""
+        if os.getpid() == self._process:
+            for (topic, partition), (position, end, seen_ns) in self._seen.items():
+                yield self._client.make_lag(topic, partition, position, end, seen_ns)
+
+    def _look_at_each(self, consumer: Any) -> Iterator[tuple[Partition, Seen]]:
+        assigned = consumer.assignment()
+        for tp in consumer.position(assigned) if assigned else ():
+            partition, position = (tp.topic, tp.partition), read_offset(tp.offset)
+            end = _read_end(consumer, *partition)
+            if position is not None and end is not None:  # unknown before the first message, and after a seek
+                yield partition, Seen(position, end, self._find_seen_ns(partition, position, end))
+
+    def _find_seen_ns(self, partition: Partition, position: int, end: int) -> int:
+        """Return when the broker reported this end: while a partition is not fetched, end and position do not move."""
+        before = self._seen.get(partition)
+        if before is None or before[:2] != (position, end) or monotonic() >= self._not_fetched.get(partition, 0.0):
+            return time_ns()
+        return before.seen_ns
+
+
+def _read_partitions(partitions: Iterable[Any]) -> list[Partition]:
+    return [(tp.topic, tp.partition) for tp in partitions]
+
+
+def _read_end(consumer: Any, topic: str, partition: int) -> int | None:
+    match consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True):
+        case (_, high):
+            return read_offset(high)
+        case _:  # not known
+            return None
