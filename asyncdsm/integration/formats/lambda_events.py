@@ -11,7 +11,7 @@ from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import Context
-from asyncdsm.integration.batch import ConsumedList
+from asyncdsm.integration.consumed_list import ConsumedList
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.aws import MessageInfo
 from asyncdsm.integration.formats.json_context import parse_base64

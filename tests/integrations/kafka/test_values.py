@@ -20,7 +20,7 @@ from aiokafka.structs import RecordMetadata
 from asyncdsm_aiokafka.consume import consume_batches, consume_record
 from asyncdsm_confluent import delivery_reports
 from asyncdsm_confluent.consume import consume_message
-from asyncdsm_faststream import received
+from asyncdsm_faststream.consume import consume_client_message, pathway_of_message
 
 import asyncdsm
 from asyncdsm import DataStreams, Settings
@@ -147,8 +147,8 @@ def test_faststream_message_with_a_value_of_any_type_is_received(odd: Any, captu
     messages = [record(**{field: odd}) for field in FIELDS if field != "topic"]
     messages += [Message(**{method: odd}) for method in METHODS if method != "topic"]
     for message in messages:
-        assert received.take(message, None, None) is not None
-        assert received.pathway_of(message) is not None
+        assert consume_client_message(message, None, None) is not None
+        assert pathway_of_message(message) is not None
     assert len(captured_streams.checkpoints) == len(messages)
 
 
