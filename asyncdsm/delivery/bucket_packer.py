@@ -56,7 +56,7 @@ class BucketPacker:
         warn_each_minute("encoding", message, pluralize(count, "checkpoint"), error, error=error)
 
     def _warn_of_dropped_points(self) -> None:
-        dropped = self._aggregator.counters.snapshot().dropped_by.get("points", 0)
+        dropped = self._aggregator.counters.to_stats().dropped_by.get("points", 0)
         if dropped > self._points_dropped:
             self._points_dropped = dropped
             warn_each_minute(

@@ -2,7 +2,7 @@
 
 The method is called in its caller's task, but the coroutine that it returns may run in another task: under
 `create_task`, `gather` and, before Python 3.12, `asyncio.wait_for`. What an event handler sets there never reaches the
-caller, for whom the previous message would remain current.
+caller, to whom the previous message would remain current.
 """
 
 from __future__ import annotations

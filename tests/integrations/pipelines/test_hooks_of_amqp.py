@@ -17,7 +17,8 @@ from asyncdsm_aio_pika.client import HOOKS as AIO_PIKA
 from asyncdsm_aio_pika.client import hook_iterator
 from asyncdsm_celery import tasks
 from asyncdsm_kombu import consume, produce, tracking, transports
-from asyncdsm_taskiq import broker
+from asyncdsm_taskiq.consume import hook_listen
+from asyncdsm_taskiq.produce import hook_kick
 from celery import Celery
 from kombu.connection import Connection
 from kombu.entity import Queue
@@ -31,11 +32,7 @@ from asyncdsm.core import current
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from tests.integrations.kombu.clients import fresh, tidy
 
-INTEGRATIONS: tuple[Any, ...] = (
-    asyncdsm_aio_pika.integration,
-    asyncdsm_kombu.integration,
-    getattr(asyncdsm_taskiq, "integration", asyncdsm_taskiq),
-)
+INTEGRATIONS: tuple[Any, ...] = (asyncdsm_aio_pika.integration, asyncdsm_kombu.integration, asyncdsm_taskiq.integration)
 
 
 HOOKS = [
@@ -51,9 +48,9 @@ HOOKS = [
     ("kombu", "_get_bulk", transports.hook_receive),
     ("kombu", "_deliver", transports.hook_deliver),
     ("celery", "_connection", tasks.hook_connection),
-    ("taskiq", "kick", broker.kick),
-    ("taskiq", "listen", broker.listen),
-    ("taskiq", "__init__", asyncdsm_taskiq._init),
+    ("taskiq", "kick", hook_kick),
+    ("taskiq", "listen", hook_listen),
+    ("taskiq", "__init__", asyncdsm_taskiq.observe_init),
 ]  # fmt: skip
 
 
@@ -62,14 +59,10 @@ def test_table_has_every_hook() -> None:
     for integration in INTEGRATIONS:
         integration.instrument()
         try:
-            assert hooks_of(integration)._replaced
-            assert all(code(hooked) in known for _, _, _, hooked, _ in hooks_of(integration)._replaced)
+            assert integration.hooks._replaced
+            assert all(code(hooked) in known for _, _, _, hooked, _ in integration.hooks._replaced)
         finally:
             integration.uninstrument()
-
-
-def hooks_of(integration: Any) -> Any:
-    return getattr(integration, "hooks", None) or integration._hooks
 
 
 def code(hooked: Any) -> Any:
