@@ -41,10 +41,10 @@ class StarletteIntegration(Integration):
     def hook_classes(self) -> None:
         from starlette.applications import Starlette  # noqa: PLC0415  (the middleware itself works without Starlette)
 
-        self.hooks.put(Starlette, "__call__", call_app)
+        self.hooks.put(Starlette, "__call__", hook_call)
 
 
-def call_app(original: Callable[..., Any]) -> Callable[..., Any]:
+def hook_call(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Starlette.__call__`: each app, also one that exists already, gets a middleware of its own around it."""
 
     async def call(app: Any, scope: Any, receive: Any, send: Any, *args: Any, **kwargs: Any) -> None:

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from asyncdsm.integration import Integration
-from asyncdsm_httpx.produce import choose_transport, send_async, send_sync
+from asyncdsm_httpx.produce import hook_async_send, hook_sync_send, hook_transport_for_url
 
 __all__ = ["HttpxIntegration", "integration", "integration_of_httpx2"]
 
@@ -31,8 +31,8 @@ class HttpxIntegration(Integration):
 
     def follow(self, client: Any) -> Any:
         is_async = isinstance(client, self._class_named("AsyncClient"))
-        self.hooks.put(client, "send", send_async if is_async else send_sync)
-        self.hooks.put(client, "_transport_for_url", choose_transport)
+        self.hooks.put(client, "send", hook_async_send if is_async else hook_sync_send)
+        self.hooks.put(client, "_transport_for_url", hook_transport_for_url)
         return client
 
     def _class_named(self, name: str) -> Any:

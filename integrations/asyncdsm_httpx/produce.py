@@ -24,7 +24,7 @@ class _ActiveSend(NamedTuple):
 _active_send: ContextVar[_ActiveSend | None] = ContextVar("asyncdsm_httpx_send", default=None)
 
 
-def send_async(original: Callable[..., Any]) -> Callable[..., Any]:
+def hook_async_send(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `AsyncClient.send`."""
 
     async def send(*args: Any, **kwargs: Any) -> Any:
@@ -34,7 +34,7 @@ def send_async(original: Callable[..., Any]) -> Callable[..., Any]:
     return send
 
 
-def send_sync(original: Callable[..., Any]) -> Callable[..., Any]:
+def hook_sync_send(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Client.send`."""
 
     def send(*args: Any, **kwargs: Any) -> Any:
@@ -44,7 +44,7 @@ def send_sync(original: Callable[..., Any]) -> Callable[..., Any]:
     return send
 
 
-def choose_transport(original: Callable[..., Any]) -> Callable[..., Any]:
+def hook_transport_for_url(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `_transport_for_url`, which is called for each single request: the caller's, redirects and logins."""
 
     def transport_for_url(*args: Any, **kwargs: Any) -> Any:
