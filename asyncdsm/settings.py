@@ -41,7 +41,10 @@ class Setting:
         `DD_TAGS`. `find`, if given, reads the variables instead, and returns the value and what it comes from.
         `optional` says that None is allowed.
         """
-        self.kind, self.sentence, self.variables, self.optional = kind, sentence, variables, optional
+        self.kind: Kind = kind
+        self.sentence: str = sentence
+        self.variables: tuple[str, ...] = variables
+        self.optional: bool = optional
         self.find: Find = find or self._find_first
 
     def _find_first(self, environ: Environ, _: SocketExists) -> tuple[Any, str] | None:

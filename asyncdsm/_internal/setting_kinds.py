@@ -34,9 +34,10 @@ class Kind:
         differs. `parse` makes a value of the string in an environment variable and raises ValueError if it cannot.
         `show` returns a value as it may be shown, without secrets.
         """
-        self.allowed = allowed
-        self.allowed_text = allowed_text or allowed
-        self._is_allowed, self._parse, self.show = is_allowed, parse, show
+        self.allowed: str = allowed
+        self.allowed_text: str = allowed_text or allowed
+        self.show: Callable[[Any], Any] = show
+        self._is_allowed, self._parse = is_allowed, parse
 
     def check(self, name: str, value: object, *, optional: bool = False) -> None:
         """Raise SettingError, which names the setting, unless the value is allowed. `optional` allows None too."""

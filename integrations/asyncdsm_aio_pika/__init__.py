@@ -19,8 +19,9 @@ __all__ = ["AioPika", "integration"]
 class AioPika(Integration):
     """Follows aio-pika's objects. Callbacks that consume already stay as they are."""
 
-    package, versions = "aio_pika", ("9.0", "10.2")
-    wraps = "a connection, channel, exchange, queue or queue iterator"
+    package: str = "aio_pika"
+    versions: tuple[str, str] = ("9.0", "10.2")
+    wraps: str = "a connection, channel, exchange, queue or queue iterator"
 
     def is_client(self, client: object) -> bool:
         return isinstance(client, tuple(HOOKS))
@@ -49,4 +50,4 @@ class AioPika(Integration):
         return find_pathway(message) or read_pathway(message.headers, message.timestamp)
 
 
-integration = AioPika()
+integration: AioPika = AioPika()

@@ -23,8 +23,9 @@ __all__ = ["AIOKafka", "integration"]
 class AIOKafka(Integration):
     """Follows producers and consumers, whether they were started or not."""
 
-    package, versions = "aiokafka", ("0.10", "0.14")
-    wraps = "an AIOKafkaProducer or an AIOKafkaConsumer"
+    package: str = "aiokafka"
+    versions: tuple[str, str] = ("0.10", "0.14")
+    wraps: str = "an AIOKafkaProducer or an AIOKafkaConsumer"
 
     def is_client(self, client: object) -> bool:
         """Say whether an object is a producer or a consumer."""
@@ -81,4 +82,4 @@ class AIOKafka(Integration):
             self.hooks.put(consumer._coordinator, "_do_commit_offsets", offsets.observe_commit)
 
 
-integration = AIOKafka()
+integration: AIOKafka = AIOKafka()

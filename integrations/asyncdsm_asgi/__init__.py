@@ -22,9 +22,9 @@ class StarletteIntegration(Integration):
     A pushed message has no object that `using` could take: in a request, its pathway is the current one.
     """
 
-    package = "starlette"
-    versions = "0.40", "1.10"
-    wraps = "a Starlette or FastAPI app that has not started"
+    package: str = "starlette"
+    versions: tuple[str, str] = "0.40", "1.10"
+    wraps: str = "a Starlette or FastAPI app that has not started"
 
     def is_client(self, client: object) -> bool:
         # The class is not there yet while another thread is importing the package.
@@ -59,4 +59,4 @@ def hook_call(original: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-integration = StarletteIntegration()
+integration: StarletteIntegration = StarletteIntegration()

@@ -32,8 +32,9 @@ __all__ = ["Botocore", "integration"]
 class Botocore(Integration):
     """Follows clients, sessions and their later clients, and resources."""
 
-    package, versions = "botocore", ("1.29", "1.43")
-    wraps = "a client, a session or a resource of boto3"
+    package: str = "botocore"
+    versions: tuple[str, str] = ("1.29", "1.43")
+    wraps: str = "a client, a session or a resource of boto3"
 
     def is_client(self, client: object) -> bool:
         """Say whether an object is a client or a session of botocore or aiobotocore, or has one, as boto3's have."""
@@ -75,4 +76,4 @@ class Botocore(Integration):
             resources.hook_factories(self.hooks)
 
 
-integration = Botocore()
+integration: Botocore = Botocore()

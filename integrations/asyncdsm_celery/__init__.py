@@ -23,8 +23,9 @@ __all__ = ["Celery", "integration"]
 class Celery(Integration):
     """Follows an app's messages and tasks, or those of every app and of everything else that uses Kombu."""
 
-    package, versions = "celery", ("5.2", "5.7")
-    wraps = "an app"
+    package: str = "celery"
+    versions: tuple[str, str] = ("5.2", "5.7")
+    wraps: str = "an app"
 
     def is_client(self, client: object) -> bool:
         return isinstance(client, App)
@@ -51,4 +52,4 @@ class Celery(Integration):
         return tasks.read_request_pathway(message)
 
 
-integration = Celery()
+integration: Celery = Celery()

@@ -27,8 +27,9 @@ __all__ = ["ConfluentKafka", "integration"]
 class ConfluentKafka(Integration):
     """Follows producers and consumers, the asyncio ones included, and classes of them."""
 
-    package, versions = "confluent_kafka", ("2.3", "2.16")
-    wraps = "a client of confluent_kafka or confluent_kafka.aio, or the class of one"
+    package: str = "confluent_kafka"
+    versions: tuple[str, str] = ("2.3", "2.16")
+    wraps: str = "a client of confluent_kafka or confluent_kafka.aio, or the class of one"
 
     def is_client(self, client: object) -> bool:
         """Say whether an object is a client, or the class of one."""
@@ -66,4 +67,4 @@ class ConfluentKafka(Integration):
         return version if isinstance(version, str) else str(version[0])
 
 
-integration = ConfluentKafka()
+integration: ConfluentKafka = ConfluentKafka()

@@ -58,9 +58,9 @@ def _configure_consumer(client: Client, settings: Settings) -> dict[str, Any] | 
     return None
 
 
-hook_producer_init = _hook_init(_configure_producer)
+hook_producer_init: Hook = _hook_init(_configure_producer)
 """Hook `Producer.__init__`: here it gets the callback for all messages."""
-hook_consumer_init = _hook_init(_configure_consumer)
+hook_consumer_init: Hook = _hook_init(_configure_consumer)
 """Hook `Consumer.__init__`: here it gets its group, and the callback for commits."""
-hook_share_consumer_init = _hook_init(_configure_share_consumer)
+hook_share_consumer_init: Hook = _hook_init(_configure_share_consumer)
 """Hook `ShareConsumer.__init__`: it has a group, and commits no offsets."""

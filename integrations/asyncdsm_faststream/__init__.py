@@ -27,9 +27,9 @@ class _InstrumentedMiddleware(DataStreamsMiddleware):
 class FastStreamIntegration(Integration):
     """Adds the middleware to brokers: to one by `wrap`, to every one by `instrument` when it connects."""
 
-    package = "faststream"
-    versions = "0.7", "0.7"
-    wraps = "a KafkaBroker or a RabbitBroker"
+    package: str = "faststream"
+    versions: tuple[str, str] = "0.7", "0.7"
+    wraps: str = "a KafkaBroker or a RabbitBroker"
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,4 +85,4 @@ def _has_middleware(broker: Any) -> bool:
     return any(isinstance(each, type) and issubclass(each, DataStreamsMiddleware) for each in broker.middlewares)
 
 
-integration = FastStreamIntegration()
+integration: FastStreamIntegration = FastStreamIntegration()

@@ -17,9 +17,9 @@ __all__ = ["HttpxIntegration", "integration", "integration_of_httpx2"]
 class HttpxIntegration(Integration):
     """Follows the requests of single clients of httpx or httpx2, for asyncio and trio or synchronous."""
 
-    versions = "0.27", "2.16"  # of httpx the first, of httpx2 the last
-    wraps = "a Client or an AsyncClient"
-    is_wrapped_only = True
+    versions: tuple[str, str] = "0.27", "2.16"  # of httpx the first, of httpx2 the last
+    wraps: str = "a Client or an AsyncClient"
+    is_wrapped_only: bool = True
 
     def __init__(self, package: str) -> None:
         """`package` is `httpx` or `httpx2`, which are the same library under two names."""
@@ -44,5 +44,5 @@ class _NotImported:
     """Takes the place of a class that is not there yet."""
 
 
-integration = HttpxIntegration("httpx")
-integration_of_httpx2 = HttpxIntegration("httpx2")
+integration: HttpxIntegration = HttpxIntegration("httpx")
+integration_of_httpx2: HttpxIntegration = HttpxIntegration("httpx2")

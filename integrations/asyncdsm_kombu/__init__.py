@@ -22,8 +22,9 @@ __all__ = ["Kombu", "integration"]
 class Kombu(Integration):
     """Follows connections: of all of them, or of those that were wrapped. What consumes already stays as it is."""
 
-    package, versions = "kombu", ("5.2", "5.7")
-    wraps = "a Connection"
+    package: str = "kombu"
+    versions: tuple[str, str] = ("5.2", "5.7")
+    wraps: str = "a Connection"
 
     def is_client(self, client: object) -> bool:
         return isinstance(client, Connection)
@@ -68,4 +69,4 @@ class Kombu(Integration):
         return find_pathway(message) or read_pathway(message.headers, message.properties.get("timestamp"))
 
 
-integration = Kombu()
+integration: Kombu = Kombu()

@@ -19,9 +19,9 @@ __all__ = ["DataStreamsMiddleware", "TaskiqIntegration", "integration"]
 class TaskiqIntegration(Integration):
     """Adds the middleware to brokers. A broker that has it keeps it after `uninstrument`."""
 
-    package = "taskiq"
-    versions = "0.12", "0.13"
-    wraps = "a broker"
+    package: str = "taskiq"
+    versions: tuple[str, str] = "0.12", "0.13"
+    wraps: str = "a broker"
 
     def is_client(self, client: object) -> bool:
         return isinstance(client, AsyncBroker)
@@ -38,7 +38,7 @@ class TaskiqIntegration(Integration):
         return pathway_of_task(message) if isinstance(message, TaskiqMessage) else None
 
 
-integration = TaskiqIntegration()
+integration: TaskiqIntegration = TaskiqIntegration()
 
 
 @after

@@ -10,9 +10,9 @@ from asyncdsm.integration import HEADER, Edge, EdgeCache
 
 DEFAULT_QUEUE = "taskiq"
 
-out_edges = EdgeCache[str](lambda queue: Edge("direction:out", f"topic:{queue}", "type:taskiq"))
+out_edges: EdgeCache[str] = EdgeCache(lambda queue: Edge("direction:out", f"topic:{queue}", "type:taskiq"))
 """The edges of sending, by queue."""
-in_edges = EdgeCache[str](lambda queue: Edge("direction:in", f"topic:{queue}", "type:taskiq"))
+in_edges: EdgeCache[str] = EdgeCache(lambda queue: Edge("direction:in", f"topic:{queue}", "type:taskiq"))
 """The edges of taking a task, by queue."""
 
 

@@ -93,7 +93,7 @@ class KafkaClient:
         return edge
 
 
-last_in_edges = EdgeCache[str](lambda topic: make_in_edge(topic, None, None))
+last_in_edges: EdgeCache[str] = EdgeCache(lambda topic: make_in_edge(topic, None, None))
 """The edge of the client that consumed a topic last, for a message that does not tell who consumed it."""
 
 
