@@ -179,7 +179,7 @@ def test_help_says_how_to_log_in(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["agent", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "ASYNCDSM_AGENT_TOKEN, which services read too" in said
+    assert "ASYNCDSM_AGENT_TOKEN, which services use too" in said
     assert "/?token=TOKEN" in said
     assert "http://agent:TOKEN@HOST:PORT" in said
 
