@@ -37,7 +37,11 @@ IN_GROUPS = [
     "aiokafka/test_offsets",
     "aiokafka/test_produce",
     "aiokafka/test_wrapping",
-    "faststream/test_faststream",
+    "faststream/test_attribution",
+    "faststream/test_consume",
+    "faststream/test_harmless",
+    "faststream/test_produce",
+    "faststream/test_wrapping",
     "pipelines/test_kafka_to_rabbitmq",
     "pipelines/test_pipeline",
 ]

@@ -148,7 +148,7 @@ class _Fields(NamedTuple):
         float,
         Setting(
             SECONDS,
-            "The length of a bucket: the shortest time range that can be told apart.",
+            "The length of a bucket, which is the finest resolution in time.",
             "DD_DATA_STREAMS_BUCKET_DURATION_SECONDS",
         ),
     ] = 10.0
@@ -226,7 +226,7 @@ class Settings(_Fields):
 
         An empty variable counts as not set, as it does for ddtrace. Raises SettingError, which names the variable.
         """
-        found = {name: value for name, value, _ in _read(environ, socket_exists)}
+        found = {name: value for name, value, _ in _find_settings(environ, socket_exists)}
         found.setdefault("hostname", (hostname or _hostname)())
         return cls(**{**found, **explicit})
 
@@ -236,10 +236,10 @@ def sources(environ: Mapping[str, str], *, socket_exists: Callable[[str], bool] 
 
     Raises SettingError.
     """
-    return {name: source for name, _, source in _read(environ, socket_exists)}
+    return {name: source for name, _, source in _find_settings(environ, socket_exists)}
 
 
-def _read(environ: Environ, socket_exists: SocketExists) -> Iterator[tuple[str, Any, str]]:
+def _find_settings(environ: Environ, socket_exists: SocketExists) -> Iterator[tuple[str, Any, str]]:
     """Yield the name, the value and the source of each setting that the environment gives."""
     for name, setting in SETTINGS.items():
         if found := setting.find(environ, socket_exists):

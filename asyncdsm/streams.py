@@ -62,7 +62,7 @@ class DataStreams:
     def stats(self) -> Stats:
         """The counters of this process. At every moment, `recorded == delivered + pending + dropped`."""
         aggregator = self._aggregator
-        return self._counters.snapshot() if aggregator is None else aggregator.stats()
+        return self._counters.to_stats() if aggregator is None else aggregator.stats()
 
     def lag(self) -> list[Lag]:
         """Return the lag of each consumer, by group, topic and partition, as far as the clients know it."""

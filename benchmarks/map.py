@@ -157,7 +157,7 @@ def _latencies(chance: random.Random) -> dict[str, bytes]:
     sketches = [Sketch() for _ in range(3)]
     for sketch in sketches:
         for _ in range(10):
-            sketch.add(chance.lognormvariate(-4, 0.2))
+            sketch.add_value(chance.lognormvariate(-4, 0.2))
     edge, pathway, size = (sketch.encode() for sketch in sketches)
     return {"EdgeLatency": edge, "PathwayLatency": pathway, "PayloadSize": size}
 

@@ -133,7 +133,9 @@ def blockbuster() -> Iterator[BlockBuster]:
             # The tests' own intake lives in a thread.
             function.can_block_in("tests/intake.py", "running_intake")
             # A test that runs a process waits for it.
-            function.can_block_in("tests/integrations/taskiq/test_taskiq.py", "test_a_worker_on_rabbitmq")
+            function.can_block_in(
+                "tests/integrations/taskiq/test_attribution.py", "test_worker_on_rabbitmq_delivers_one_pathway"
+            )
             # What tests create on their AWS, they create by a client that blocks.
             function.can_block_in("tests/brokers/aws.py", {"queue", "topic", "stream", "rule", "on_queue"})
             # What tests put on a map, they put there without a thread.

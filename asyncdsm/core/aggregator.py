@@ -103,7 +103,7 @@ class Aggregator(BaseRecorder):
         """Return the counters as they are now."""
         with self._lock:
             self._fold()
-            return self.counters.snapshot(len(self.samples))
+            return self.counters.to_stats(len(self.samples))
 
     def _fold(self) -> None:
         samples = self.samples[:]

@@ -65,7 +65,7 @@ class Counters:
         with self._lock:
             self._noted[what] += times
 
-    def snapshot(self, waiting: int = 0) -> Stats:
+    def to_stats(self, waiting: int = 0) -> Stats:
         """Return the counters, with `waiting` checkpoints that were made and not counted yet."""
         with self._lock:
             return Stats(

@@ -107,7 +107,7 @@ class BaseRecorder(Recorder):
     def stats(self) -> Stats:
         """Return the counters as they are now."""
         self.fold()
-        return self.counters.snapshot(len(self.samples))
+        return self.counters.to_stats(len(self.samples))
 
     def point(self, edge: Edge, parent: int) -> Point:
         """Return the point of a pathway with the hash `parent` on an edge, and make it at the first time.

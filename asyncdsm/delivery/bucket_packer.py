@@ -8,8 +8,7 @@ from asyncdsm._internal.log import pluralize, warn_each_minute, warn_once
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.bucket import Bucket, yield_gil
 from asyncdsm.core.edge import MOST_PATHWAYS, Point
-from asyncdsm.delivery.outbox import Outbox, Parcel
-from asyncdsm.delivery.retry import warn_of_dropped_checkpoints
+from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_dropped_checkpoints
 from asyncdsm.settings import Settings
 
 EDGES_IN_WARNING = 10
@@ -57,7 +56,7 @@ class BucketPacker:
         warn_each_minute("encoding", message, pluralize(count, "checkpoint"), error, error=error)
 
     def _warn_of_dropped_points(self) -> None:
-        dropped = self._aggregator.counters.snapshot().dropped_by.get("points", 0)
+        dropped = self._aggregator.counters.to_stats().dropped_by.get("points", 0)
         if dropped > self._points_dropped:
             self._points_dropped = dropped
             warn_each_minute(

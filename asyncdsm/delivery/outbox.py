@@ -6,6 +6,7 @@ from collections import deque
 from threading import Lock
 from typing import NamedTuple
 
+from asyncdsm._internal.log import pluralize, warn_each_minute
 from asyncdsm.core.counters import Counters
 
 
@@ -72,3 +73,11 @@ class Outbox:
             self._counters.drop("outbox", oldest.checkpoints)
             dropped += oldest.checkpoints
         return dropped
+
+
+def warn_of_dropped_checkpoints(count: int) -> None:
+    """Warn, once a minute, that the outbox dropped this many checkpoints because it is full. 0 logs nothing."""
+    if count:
+        warn_each_minute(
+            "outbox", "the outbox of asyncdsm is full: it dropped the oldest %s", pluralize(count, "checkpoint")
+        )

@@ -13,7 +13,7 @@ import anyio
 from asyncdsm._internal.log import info, pluralize, warn_each_minute, warn_once
 from asyncdsm.core.counters import Counters
 from asyncdsm.delivery.exporters import Exporter
-from asyncdsm.delivery.outbox import Outbox
+from asyncdsm.delivery.outbox import Outbox, warn_of_dropped_checkpoints
 from asyncdsm.errors import DeliveryError, NoEndpointError, PayloadRefusedError, TemporaryDeliveryError
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
@@ -191,11 +191,3 @@ def _is_absent(error: BaseException | None) -> bool:
     if error is None or isinstance(error, ABSENCE_ERRORS):
         return error is not None
     return _is_absent(error.__cause__ or error.__context__)
-
-
-def warn_of_dropped_checkpoints(count: int) -> None:
-    """Warn, once a minute, that the outbox dropped this many checkpoints because it is full. 0 logs nothing."""
-    if count:
-        warn_each_minute(
-            "outbox", "the outbox of asyncdsm is full: it dropped the oldest %s", pluralize(count, "checkpoint")
-        )

@@ -36,7 +36,7 @@ class Sketch:
         """Create a sketch of `{bin: count}`."""
         self._bins: dict[int, float] = dict(bins or {})
 
-    def add(self, value: float, count: float = 1) -> None:
+    def add_value(self, value: float, count: float = 1) -> None:
         """Count a value, in seconds or bytes, which must not be negative."""
         bin_ = bin_index(value)
         self._bins[bin_] = self._bins.get(bin_, 0.0) + count

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from asyncdsm.core.values import check_name, check_offset, check_partition, check_tags
     from asyncdsm.errors import MalformedValueError
     from asyncdsm.integration.base import Integration
-    from asyncdsm.integration.batch import ConsumedList, current_task, follow_batch, follow_batches
+    from asyncdsm.integration.batch import current_task, follow_batch, follow_batches
+    from asyncdsm.integration.consumed_list import ConsumedList
     from asyncdsm.integration.hooks import (
         Hook,
         Hooks,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         mark_async,
         subclass_or_same,
     )
+    from asyncdsm.integration.lifetime import close_before_exit, close_standby, start_standby_async
     from asyncdsm.integration.pathway_cache import lookup_pathway, store_entry, store_pathway
 
 __all__ = [
@@ -77,7 +79,9 @@ __all__ = [
     "check_offset",
     "check_partition",
     "check_tags",
+    "close_before_exit",
     "close_layer",
+    "close_standby",
     "consume",
     "current_pathway",
     "current_task",
@@ -100,6 +104,7 @@ __all__ = [
     "restored",
     "set_current",
     "snapshot",
+    "start_standby_async",
     "store_entry",
     "store_pathway",
     "subclass_or_same",
@@ -157,11 +162,11 @@ _HOMES = {
     "errors": ("MalformedValueError",),
     "integration.base": ("Integration",),
     "integration.batch": (
-        "ConsumedList",
         "current_task",
         "follow_batch",
         "follow_batches",
     ),
+    "integration.consumed_list": ("ConsumedList",),
     "integration.hooks": (
         "Hook",
         "Hooks",
@@ -173,6 +178,11 @@ _HOMES = {
         "look_up_in_class",
         "mark_async",
         "subclass_or_same",
+    ),
+    "integration.lifetime": (
+        "close_before_exit",
+        "close_standby",
+        "start_standby_async",
     ),
     "integration.pathway_cache": (
         "lookup_pathway",

@@ -93,11 +93,3 @@ class Integration:
 
 def _split_version(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
-
-
-def check_version(name: str, installed: str, versions: tuple[str, str]) -> None:
-    """Warn once about an installed version outside of those that were tested."""
-    integration = Integration()
-    integration.package, integration.versions = name, versions
-    integration.installed_version = lambda: installed  # type: ignore[method-assign]
-    integration.check_version()

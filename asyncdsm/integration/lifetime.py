@@ -1,4 +1,7 @@
-"""Measuring for as long as an application lives, whoever else has started to measure."""
+"""Measuring from the start of an application to its end, for frameworks and for `asyncdsm run`.
+
+Where a DataStreams runs already, or is started meanwhile, that one measures.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +20,22 @@ from asyncdsm.streams import DataStreams, running_streams
 async def lifespan(app: object = None) -> AsyncIterator[None]:
     """Measure while an app lives: `FastAPI(lifespan=asyncdsm.lifespan)`, or `async with` it in a lifespan of your own.
 
-    What was recorded is delivered on the way out. Where a DataStreams runs, or is started meanwhile, that one
-    measures. `app` is what frameworks hand over; it is not looked at. When the environment holds a wrong value, that
-    is logged as an error, nothing is measured, and the app runs.
+    What was recorded is delivered at the end. Where a DataStreams runs, or is started meanwhile, that one measures.
+    `app` is what frameworks pass, and is not used. When the environment holds a wrong value, that is logged as an
+    error, nothing is measured, and the app runs.
     """
-    streams = await stand_by_in_loop()
+    streams = await start_standby_async()
     try:
         yield
     finally:
-        if streams is not None:
-            await finish(streams)
+        await close_standby(streams)
 
 
-def stand_by(environ: Mapping[str, str] = os.environ) -> DataStreams | None:
-    """Read the settings from the environment, start a DataStreams that stands by, and return it.
+def start_standby(environ: Mapping[str, str] = os.environ) -> DataStreams | None:
+    """Start a DataStreams that stands by, with the settings of the environment, and return it.
 
-    This is how a program starts that has no line of code for its settings. A wrong setting does not stop it: the error
-    is logged once, nothing is measured, and None is returned. With DD_DATA_STREAMS_ENABLED=false, None is returned too.
+    For programs that have no code for their settings. A wrong setting does not stop the program: the error is logged
+    once, nothing is measured, and None is returned. With DD_DATA_STREAMS_ENABLED=false, None is returned too.
     """
     try:
         settings = Settings.from_environ(environ)
@@ -49,26 +51,31 @@ def stand_by(environ: Mapping[str, str] = os.environ) -> DataStreams | None:
     return None
 
 
-async def stand_by_in_loop() -> DataStreams | None:
-    """Do what `stand_by` does without blocking the event loop: a worker thread looks for the Agent's socket."""
+async def start_standby_async() -> DataStreams | None:
+    """Do what `start_standby` does without blocking the event loop: a thread looks for the Agent's socket."""
     from anyio import CapacityLimiter, to_thread  # noqa: PLC0415  (anyio: not before something starts)
 
     try:
-        return await to_thread.run_sync(stand_by, limiter=CapacityLimiter(1))
+        return await to_thread.run_sync(start_standby, limiter=CapacityLimiter(1))
     except Exception:  # this event loop is unknown to anyio, or no thread can be started
-        return stand_by()
+        return start_standby()
 
 
-async def finish(streams: DataStreams) -> None:
-    """Stop what stood by for an app, and deliver; what runs beyond it delivers what it has: the process may end now."""
+async def close_standby(streams: DataStreams | None) -> None:
+    """Stop what `start_standby` returned, and deliver what was recorded. Does nothing for None.
+
+    A DataStreams that goes on running delivers what it has so far: the process may end now.
+    """
+    if streams is None:
+        return
     await streams.aclose()
-    beyond = running_streams()
-    if beyond is not None:
-        await beyond.flush()
+    still_running = running_streams()
+    if still_running is not None:
+        await still_running.flush()
 
 
-def finish_process() -> None:
-    """Deliver what was recorded, in a process without exit hooks that ends now; what comes after is not measured."""
+def close_before_exit() -> None:
+    """Deliver what was recorded, in a process that ends now without running exit hooks. Nothing is measured after."""
     streams = running_streams()
     if streams is not None:
         streams.close()

@@ -104,7 +104,7 @@ def pathway_of(message: Any) -> Pathway | None:
     from asyncdsm.integration.formats import lambda_events  # noqa: PLC0415  (msgspec and datetime: not without need)
 
     try:
-        context = lambda_events.pathway_of(message)
+        context = lambda_events.find_lambda_pathway(message)
     except Exception as error:  # such as a proxy whose target is gone
         report_hook_error(error)
         return None
@@ -146,8 +146,8 @@ def _entry_points() -> dict[str, Any]:
 
 @functools.lru_cache
 def _load(name: str) -> Integration:
-    loaded: Any = _entry_points()[name].load()
-    return loaded if isinstance(loaded, Integration) else _OfModule(loaded, name)
+    integration: Integration = _entry_points()[name].load()
+    return integration
 
 
 def _load_imported() -> Iterator[Integration]:
@@ -170,16 +170,3 @@ def _load_named(name: str | None) -> list[Integration]:
 
 def _list_known() -> str:
     return ", ".join(sorted(_entry_points())) or "none"
-
-
-class _OfModule(Integration):
-    def __init__(self, module: Any, name: str) -> None:
-        super().__init__()
-        self.module, self.package = module, name
-        self.versions = module.VERSIONS
-        self.wraps = module.WRAPS
-        self.is_wrapped_only = getattr(module, "ONLY_WRAPPED", False)
-        self.wrap = module.wrap  # type: ignore[method-assign]
-        self.instrument = module.instrument  # type: ignore[method-assign]
-        self.uninstrument = module.uninstrument  # type: ignore[method-assign]
-        self.pathway_of = module.pathway_of  # type: ignore[method-assign]

@@ -14,11 +14,11 @@ _HEAD = """digraph asyncdsm {
 
 def write_dot(graph: Graph) -> str:
     """Return the graph in the language of Graphviz; `dot -Tsvg` draws it."""
-    nodes = [_node(node, label) for node, label in label_nodes(graph.nodes).items()]
+    nodes = [_format_dot_node(node, label) for node, label in label_nodes(graph.nodes).items()]
     return _HEAD + "".join(nodes) + "".join(map(_link, graph.links)) + "}\n"
 
 
-def _node(node: Node, label: str) -> str:
+def _format_dot_node(node: Node, label: str) -> str:
     shape = "box" if node.kind == "service" else "cylinder"
     return f"  {node.id} [shape={shape}, label={_quote(label)}]\n"
 

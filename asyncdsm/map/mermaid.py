@@ -8,12 +8,12 @@ from asyncdsm.map.graph import Graph, Link, Node
 
 def write_mermaid(graph: Graph) -> str:
     """Return the graph as a Mermaid flowchart."""
-    nodes = [_node(node, label) for node, label in label_nodes(graph.nodes).items()]
+    nodes = [_format_mermaid_node(node, label) for node, label in label_nodes(graph.nodes).items()]
     lines = ["flowchart LR", *nodes, *map(_link, graph.links)]
     return "\n".join(lines) + "\n"
 
 
-def _node(node: Node, label: str) -> str:
+def _format_mermaid_node(node: Node, label: str) -> str:
     left, right = ("[", "]") if node.kind == "service" else ("([", "])")
     return f"  {node.id}{left}{_quote(label)}{right}"
 

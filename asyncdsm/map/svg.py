@@ -52,7 +52,10 @@ def write_svg(graph: Graph) -> str:
         f'<rect class="background" stroke="none" {size}/>',
         *(_link(link, points) for link, points in zip(graph.links, layout.links, strict=True)),
         *(text for link, label in zip(graph.links, layout.labels, strict=True) for text in _label(link, label)),
-        *(_node(node, description, titles[node], layout) for node, description in describe_nodes(graph.nodes).items()),
+        *(
+            _draw_node(node, description, titles[node], layout)
+            for node, description in describe_nodes(graph.nodes).items()
+        ),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -80,7 +83,7 @@ def _label(link: Link, label: PlacedLabel) -> Iterator[str]:
         yield f'<text class="what label" x="{x:.1f}" y="{y + LINE_HEIGHT * index:.1f}">{escape(line)}</text>'
 
 
-def _node(node: Node, description: str, title: str, layout: Layout) -> str:
+def _draw_node(node: Node, description: str, title: str, layout: Layout) -> str:
     (x, y), (width, height) = layout.nodes[node], SIZES[node.kind]
     return (
         f'<g class="{node.kind}"><title>{escape(title)}</title>'

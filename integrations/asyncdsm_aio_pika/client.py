@@ -84,10 +84,10 @@ def _subclass(cls: Any, bases: tuple[Any, ...], namespace: dict[str, Any]) -> An
 def _look_up_method(own: Any, name: str) -> Callable[..., Any]:
     """Return a function that looks up aio-pika's method at each call, since somebody may patch it later."""
 
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call_current(*args: Any, **kwargs: Any) -> Any:
         return getattr(own, name)(*args, **kwargs)
 
-    return call
+    return call_current
 
 
 @after

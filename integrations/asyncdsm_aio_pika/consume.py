@@ -57,23 +57,23 @@ def set_instrumented(is_instrumented: bool) -> None:
 def hook_consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Queue.consume` and `RobustQueue.consume`."""
 
-    async def consume(self: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
+    async def consume_hooked(self: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
         if _consuming.get() is self:
             return await original(self, callback, *args, **kwargs)
         with _leave_callbacks_alone(self):
             return await original(self, _wrap_callback(callback, self) or callback, *args, **kwargs)
 
-    return mark_async(consume)
+    return mark_async(consume_hooked)
 
 
 def hook_iterator_consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `QueueIterator.consume`, whose callback only fetches ahead."""
 
-    async def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
+    async def consume_hooked(self: Any, *args: Any, **kwargs: Any) -> Any:
         with _leave_callbacks_alone(self._amqp_queue):
             return await original(self, *args, **kwargs)
 
-    return mark_async(consume)
+    return mark_async(consume_hooked)
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def _leave_callbacks_alone(queue: Any) -> Iterator[None]:
 def hook_next(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `QueueIterator.__anext__`. **Hot**."""
 
-    async def receive(self: Any, args: Any, kwargs: Any) -> Any:
+    async def receive_next(self: Any, args: Any, kwargs: Any) -> Any:
         _clear_current(self._amqp_queue)
         message = await original(self, *args, **kwargs)
         record_delivery(self._amqp_queue, message)
@@ -99,7 +99,7 @@ def hook_next(original: Callable[..., Any]) -> Callable[..., Any]:
     def __anext__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
         if _WAITS_APART:
             _clear_current(self._amqp_queue)
-        return receive(self, args, kwargs)
+        return receive_next(self, args, kwargs)
 
     return mark_async(__anext__)
 
@@ -107,7 +107,7 @@ def hook_next(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_get(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Queue.get`."""
 
-    async def receive(self: Any, args: Any, kwargs: Any) -> Any:
+    async def receive_answer(self: Any, args: Any, kwargs: Any) -> Any:
         _clear_current(self)
         try:
             message = await original(self, *args, **kwargs)
@@ -122,7 +122,7 @@ def hook_get(original: Callable[..., Any]) -> Callable[..., Any]:
     def get(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _WAITS_APART:
             _clear_current(self)
-        return receive(self, args, kwargs)
+        return receive_answer(self, args, kwargs)
 
     return mark_async(get)
 
@@ -188,22 +188,22 @@ def _wrap_callback(callback: Any, queue: Any) -> Any | None:
         return None
     call, is_wrapped = _make_awaitable(callback), hasattr(queue, FOLLOWED)
 
-    async def deliver(message: Any) -> Any:
+    async def run_callback(message: Any) -> Any:
         set_current(None)  # its task has the pathway of whoever opened the channel
         if is_wrapped or _is_instrumented:
             record_delivery(queue, message)
         return await call(message)
 
-    setattr(deliver, _CALLBACK_OF, queue.name)
-    return deliver
+    setattr(run_callback, _CALLBACK_OF, queue.name)
+    return run_callback
 
 
 def _make_awaitable(callback: Any) -> Any:
     if hasattr(tools, "ensure_awaitable"):  # since aio-pika 9.1: it warns of functions that are not coroutines
         return tools.ensure_awaitable(callback)
 
-    async def call(message: Any) -> Any:
+    async def await_result(message: Any) -> Any:
         result = callback(message)
         return await result if isawaitable(result) else result
 
-    return call
+    return await_result

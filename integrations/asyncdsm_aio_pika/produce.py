@@ -12,8 +12,7 @@ from typing import Any
 from aio_pika import Message
 from aio_pika.abc import HeadersType
 
-from asyncdsm.core.recorder import Sample
-from asyncdsm.integration import HEADER, ensure_recorder, finish_produce, mark_async, report_hook_error
+from asyncdsm.integration import HEADER, Sample, ensure_recorder, finish_produce, mark_async, report_hook_error
 from asyncdsm.integration.formats.amqp import (
     RABBITMQ,
     begin_publish,

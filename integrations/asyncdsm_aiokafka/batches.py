@@ -19,6 +19,7 @@ from asyncdsm.integration import (
     ensure_recorder,
     finish_produce,
     guarded,
+    report_hook_error,
     restored,
     snapshot,
 )
@@ -50,6 +51,7 @@ class BatchContents:
         self._serializers = [getattr(batch, name, None) for name in ("_key_serializer", "_value_serializer")]
         self.hook_batch()
 
+    @guarded
     def hook_batch(self) -> None:
         """Put a hook around the batch's `append`."""
         Hooks().put(self._batch, "append", self._hook_append)
@@ -60,6 +62,7 @@ class BatchContents:
         vars(self._batch).pop("append", None)
         self._set_serializers(*self._serializers)
 
+    @guarded
     def detach(self) -> None:
         """Remove this object from its batch, which was sent."""
         vars(self._batch).pop("_asyncdsm", None)
@@ -106,8 +109,11 @@ class BatchContents:
 def _reserve_room(headers: list[Header]) -> list[Header]:
     try:
         return [*remove_context(headers), _PLACEHOLDER]
-    except (TypeError, LookupError):
-        return headers  # the client rejects them
+    except (TypeError, LookupError):  # the client rejects them
+        return headers
+    except Exception as error:
+        report_hook_error(error)
+        return headers
 
 
 @after

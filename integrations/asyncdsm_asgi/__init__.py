@@ -1,40 +1,62 @@
 """ASGI: `app.add_middleware(DataStreamsMiddleware)`, for FastAPI, Starlette, Litestar and every other ASGI app.
 
-`middleware` is what stands around each request, `lifetime` what stands around the app's lifespan; `requests` tells
-which requests push a message, `carriers` where the message carries its context, `body` reads it where that is there.
 `asyncdsm.wrap(app)` and `asyncdsm.instrument("starlette")` add the middleware to Starlette and FastAPI apps.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from asyncdsm.core.pathway import Pathway
-from asyncdsm_asgi import starlette
+from asyncdsm.integration import Integration
 from asyncdsm_asgi.middleware import DataStreamsMiddleware
-from asyncdsm_asgi.starlette import VERSIONS
 
-__all__ = ["VERSIONS", "WRAPS", "DataStreamsMiddleware", "instrument", "pathway_of", "uninstrument", "wrap"]
-
-WRAPS = "a Starlette or FastAPI app that has not started"
+__all__ = ["DataStreamsMiddleware", "StarletteIntegration", "integration"]
 
 
-def wrap(client: Any) -> Any | None:
-    """Add the middleware to a Starlette or FastAPI app; None for anything else."""
-    return starlette.wrap(client)
+class StarletteIntegration(Integration):
+    """Adds the middleware to Starlette apps, of which FastAPI's are a subclass.
+
+    A pushed message has no object that `using` could take: in a request, its pathway is the current one.
+    """
+
+    package = "starlette"
+    versions = "0.40", "1.10"
+    wraps = "a Starlette or FastAPI app that has not started"
+
+    def is_client(self, client: object) -> bool:
+        # The class is not there yet while another thread is importing the package.
+        application = getattr(sys.modules.get("starlette.applications"), "Starlette", None)
+        return application is not None and isinstance(client, application)
+
+    def follow(self, client: Any) -> Any:
+        if client.middleware_stack is None:
+            client.add_middleware(DataStreamsMiddleware)
+        else:  # the app has started, and accepts no more middleware
+            client.middleware_stack = DataStreamsMiddleware(client.middleware_stack)
+        return client
+
+    def hook_classes(self) -> None:
+        from starlette.applications import Starlette  # noqa: PLC0415  (the middleware itself works without Starlette)
+
+        self.hooks.put(Starlette, "__call__", hook_call)
 
 
-def instrument() -> None:
-    """Add the middleware to every Starlette and FastAPI app, those that exist already too."""
-    starlette.instrument()
+def hook_call(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `Starlette.__call__`: each app, also one that exists already, gets a middleware of its own around it."""
+
+    async def call(app: Any, scope: Any, receive: Any, send: Any, *args: Any, **kwargs: Any) -> None:
+        if args or kwargs:  # not a call of ASGI 3: left to the app
+            return await original(app, scope, receive, send, *args, **kwargs)  # type: ignore[no-any-return]
+        middleware = vars(app).get("_asyncdsm")
+        if middleware is None or middleware.app.args[0] is not app:  # the first call, or a copy of another app
+            middleware = vars(app)["_asyncdsm"] = DataStreamsMiddleware(partial(original, app))
+        await middleware(scope, receive, send)
+        return None
+
+    return call
 
 
-def uninstrument() -> None:
-    """Take it off again; apps that were wrapped one by one keep it."""
-    starlette.uninstrument()
-
-
-def pathway_of(message: Any) -> Pathway | None:
-    """Return None: in a request, its pathway is the current one."""
-    del message
-    return None
+integration = StarletteIntegration()

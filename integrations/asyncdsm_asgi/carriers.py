@@ -1,42 +1,40 @@
 """Where messages that are pushed over HTTP carry their context. Pure functions.
 
 Amazon SNS and EventBridge, Google Pub/Sub, CloudEvents (protocol §3). Names that come from a request become tags: they
-are cut off at a length, and the edges kept are bounded.
+are cut off at a length, and the cache of edges is bounded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 
-from asyncdsm.core.edge import Edge
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration import HEADER, Edge, EdgeCache
 from asyncdsm.integration.formats import aws
 
 EXTENSION = HEADER.replace("-", "")
-"""A CloudEvents extension attribute has no hyphens in its name."""
-# Knative puts a prefix before the names of Kafka headers; older versions of it took the hyphens out, as is the rule.
+"""The context as an extension attribute of a CloudEvent, whose names have no hyphens."""
+# Knative puts a prefix before the names of Kafka headers. Older versions of it remove the hyphens, which is the rule.
 _EXTENSIONS = (EXTENSION, f"kafkaheader{EXTENSION}", f"kafkaheader{HEADER}")
 
-_LONGEST_NAME = 256
+LONGEST_NAME = 256
 MOST_EVENTS = 1000
-"""A longer batch of CloudEvents is not looked into: an event may have two bytes, and takes as long as any."""
+"""A longer batch of CloudEvents is not decoded: an event may have two bytes, and takes as long as any other."""
 
 
-class Pushed(NamedTuple):
-    """A message that a request brought."""
+class PushedMessage(NamedTuple):
+    """A message in a request."""
 
     edge: Edge
     header: str | bytes | None = None
     """The context's base64 text."""
     broker_ns: int | None = None
-    """When the message was published."""
+    """When the message was published, in nanoseconds since the epoch."""
 
 
-# The parts of the JSON objects that are looked into: the rest is not even decoded.
+# The parts of the JSON objects that are needed: the rest is not even decoded.
 
 
 class _PubSubMessage(msgspec.Struct):
@@ -49,60 +47,70 @@ class _PubSub(msgspec.Struct):
     subscription: str = ""
 
 
-def _sns(body: bytes) -> list[Pushed]:
-    """A notification of SNS."""
+def _read_sns(body: bytes) -> list[PushedMessage]:
+    """Read a notification of SNS."""
     notification = msgspec.json.decode(body, type=dict[str, Any])
     header, _, broker_ns = aws.read_sns_notification(notification)
-    return [Pushed(edge("sns", _if_text(notification.get("TopicArn")) or ""), header, broker_ns)]
+    return [make_message("sns", notification.get("TopicArn"), header, broker_ns)]
 
 
-def _pubsub(body: bytes) -> list[Pushed]:
-    """A Pub/Sub message, wrapped, as Eventarc pushes it too."""
+def _read_pubsub(body: bytes) -> list[PushedMessage]:
+    """Read a Pub/Sub message that is wrapped, as Eventarc pushes it too."""
     push = msgspec.json.decode(body, type=_PubSub)
-    header = push.message.attributes.get(HEADER)
-    return [Pushed(edge("google-pubsub", push.subscription), header, aws.parse_time_ns(push.message.time))]
+    header, published = push.message.attributes.get(HEADER), aws.parse_time_ns(push.message.time)
+    return [make_message("google-pubsub", push.subscription, header, published)]
 
 
-def _eventbridge(body: bytes) -> list[Pushed]:
-    """An event of EventBridge, as it was put."""
+def _read_eventbridge(body: bytes) -> list[PushedMessage]:
+    """Read an event of EventBridge in its original form."""
     event = msgspec.json.decode(body, type=dict[str, Any])
     header, _, broker_ns = aws.read_eventbridge_event(event)
-    return [Pushed(edge("eventbridge", _if_text(event.get("detail-type")) or ""), header, broker_ns)]
+    return [make_message("eventbridge", event.get("detail-type"), header, broker_ns)]
 
 
-def _structured(body: bytes) -> list[Pushed]:
-    return [cloud_event(msgspec.json.decode(body, type=dict[str, Any]))]
+def _read_structured(body: bytes) -> list[PushedMessage]:
+    return [read_cloud_event(msgspec.json.decode(body, type=dict[str, Any]))]
 
 
-def _batch(body: bytes) -> list[Pushed]:
+def _read_batch(body: bytes) -> list[PushedMessage]:
     events = msgspec.json.decode(body, type=list[msgspec.Raw])
     if len(events) > MOST_EVENTS:
         return []
-    return [cloud_event(msgspec.json.decode(event, type=dict[str, Any])) for event in events]
+    return [read_cloud_event(msgspec.json.decode(event, type=dict[str, Any])) for event in events]
 
 
-READERS: dict[str, Callable[[bytes], list[Pushed]]] = {
-    "sns": _sns,
-    "pubsub": _pubsub,
-    "eventbridge": _eventbridge,
-    "structured": _structured,
-    "batch": _batch,
+BODY_READERS: dict[str, Callable[[bytes], list[PushedMessage]]] = {
+    "sns": _read_sns,
+    "pubsub": _read_pubsub,
+    "eventbridge": _read_eventbridge,
+    "structured": _read_structured,
+    "batch": _read_batch,
 }
-"""The bodies that are looked into, by the name of who sends them. Each raises MsgspecError for another body."""
+"""The body formats that are decoded. A reader raises MsgspecError for a body that does not have its format."""
 
 
-def cloud_event(attributes: Mapping[str, Any]) -> Pushed:
-    """Return a CloudEvent, by its attributes: `type` names it."""
+def read_cloud_event(attributes: Mapping[str, Any]) -> PushedMessage:
+    """Return the message of a CloudEvent, from its attributes. Its `type` becomes the topic."""
     header = next((attributes[name] for name in _EXTENSIONS if name in attributes), None)
-    kind, time = _if_text(attributes.get("type")), _if_text(attributes.get("time"))
-    return Pushed(edge("cloudevents", kind or ""), _if_text(header), aws.parse_time_ns(time or ""))
+    time = _string_or_none(attributes.get("time"))
+    return make_message("cloudevents", attributes.get("type"), _string_or_none(header), aws.parse_time_ns(time or ""))
 
 
-@lru_cache(1024)
-def edge(kind: str, topic: str = "") -> Edge:
-    """Return the edge of consuming from a topic, as far as it is known."""
-    return Edge("direction:in", f"type:{kind}", *([f"topic:{topic[:_LONGEST_NAME]}"] if topic else []))
+def make_message(
+    kind: str, topic: Any = None, header: str | bytes | None = None, broker_ns: int | None = None
+) -> PushedMessage:
+    """Return a message of a kind of service. A topic that is not a string, or is empty, is unknown."""
+    return PushedMessage(in_edges[kind, (_string_or_none(topic) or "")[:LONGEST_NAME]], header, broker_ns)
 
 
-def _if_text(value: Any) -> str | None:
+def _make_in_edge(key: tuple[str, str]) -> Edge:
+    kind, topic = key
+    return Edge("direction:in", f"type:{kind}", *([f"topic:{topic}"] if topic else []))
+
+
+in_edges: EdgeCache[tuple[str, str]] = EdgeCache(_make_in_edge)
+"""The edges of consuming, by kind of service and topic."""
+
+
+def _string_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) else None

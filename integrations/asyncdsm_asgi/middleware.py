@@ -1,102 +1,75 @@
-"""The middleware: a clean pathway for each request, or that of the message which the request pushes."""
+"""The middleware: a request begins without a pathway, or with that of the message which it pushes."""
 
 from __future__ import annotations
 
 from asyncdsm import DataStreams
-from asyncdsm.core import checkpoint, current
-from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.integration.lifetime import stand_by_in_loop
-from asyncdsm_asgi import body, lifetime, requests
-from asyncdsm_asgi.headers import push_headers
-from asyncdsm_asgi.protocol import App, Receive, Scope, Send
+from asyncdsm.integration import report_hook_error, set_current, snapshot, start_standby_async
+from asyncdsm_asgi.consume import consume_push
+from asyncdsm_asgi.lifespan import run_lifespan
+from asyncdsm_asgi.requests import PUSH_HEADERS
+from asyncdsm_asgi.scope import App, Receive, Scope, Send
 
-_SEEN = "asyncdsm"
-"""In the scope while a request is handled: apps and their middleware may be nested."""
+# In the scope while a request is handled: an app within an app may have the middleware too.
+_MARK = "asyncdsm"
 
 
 class DataStreamsMiddleware:
-    """Measures while the app lives. Each request starts from a clean pathway, so that what it produces never hangs
-    on a message that some background task consumed.
+    """Measures while the app lives. Each request begins without a pathway, so that what it produces never follows a
+    message which some background task consumed.
 
-    A request that pushes a message is a consume checkpoint: one with `dd-pathway-ctx-base64` among its headers, from
-    Amazon SNS, EventBridge API destinations or Google Pub/Sub, or a CloudEvent. Where anybody may send requests,
-    `pushed=False` takes none for a message. Pure ASGI, on asyncio and trio.
+    A request that pushes a message is a consume checkpoint: one with `dd-pathway-ctx-base64` among its headers, one
+    from Amazon SNS, EventBridge API destinations or Google Pub/Sub, or a CloudEvent. Set `pushed=False` where anybody
+    may send requests: then none is treated as a message. Pure ASGI, on asyncio and trio.
     """
 
     def __init__(self, app: App, *, pushed: bool = True) -> None:
         self.app: App = app
         self.pushed: bool = pushed
-        self._lives = False
+        self._is_started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request, or the app's lifespan. **Hot**: what a plain request waits for is all in here."""
+        """Handle one request, or the app's lifespan. **Hot**: all that a plain request waits for is here."""
         try:
-            kind = None if _SEEN in scope else scope.get("type")
-        except Exception:  # this is no dict: the app knows what to do with it
+            kind = None if _MARK in scope else scope.get("type")
+        except Exception:  # not a dict: the app knows what to do with it
             kind = None
         if kind is None:
             return await self.app(scope, receive, send)
         try:
-            scope[_SEEN] = is_marked = True
+            scope[_MARK] = is_marked = True
         except Exception:  # it is read-only
             is_marked = False
-        before = current.snapshot()
+        before = snapshot()
         try:
             if kind == "lifespan":
-                return await lifetime.run(self.app, self._stand_by, scope, receive, send)
-            if not self._lives:  # the server told nothing of a lifespan: the interpreter's exit ends the measuring
-                await self._stand_by()
-            current.set_current(None)
+                return await run_lifespan(self.app, self._start, scope, receive, send)
+            if not self._is_started:  # the server has no lifespan: measuring ends when the interpreter exits
+                await self._start()
+            set_current(None)
             if self.pushed and kind == "http":
                 headers = scope.get("headers")
-                is_plain, telling = type(headers) is list, requests.TELLING.get
-                try:  # a function of its own would take 0.4 µs more
+                is_plain, push_header = type(headers) is list, PUSH_HEADERS.get
+                try:  # a separate function would take 0.4 µs more
                     for name, value in headers if is_plain else ():
-                        start = telling(name)
+                        start = push_header(name)
                         if start is not None and value.startswith(start):
                             is_plain = False
                             break
                 except Exception:  # one of them is not a pair of bytes
                     is_plain = False
                 if not is_plain:
-                    receive = await _consume_push(scope, receive)
+                    receive = await consume_push(scope, receive)
             await self.app(scope, receive, send)
         finally:
-            current.set_current(before)  # what calls an app in its own task goes on with its own
+            set_current(before)  # a caller in the same task continues its own pathway
             if is_marked:
-                scope.pop(_SEEN, None)  # the scope is what it was
+                scope.pop(_MARK, None)  # the scope is as before
 
-    async def _stand_by(self) -> DataStreams | None:
+    async def _start(self) -> DataStreams | None:
         streams = None
         try:
-            streams = await stand_by_in_loop()
+            streams = await start_standby_async()
         except Exception as error:
             report_hook_error(error)
-        self._lives = True
+        self._is_started = True
         return streams
-
-
-async def _consume_push(scope: Scope, receive: Receive) -> Receive:
-    """Record the messages that a request pushes, if it does; return what hands its body on to the app."""
-    read = None
-    try:
-        headers = push_headers(scope)
-        if headers is None or checkpoint.ensure_recorder() is None:
-            return receive
-        length = requests.size_of(headers)
-        is_in_body = requests.is_in_body(headers)
-    except Exception as error:
-        report_hook_error(error)
-        return receive
-    if is_in_body:
-        read, receive = await body.read(receive, length)
-    try:
-        pushed = requests.pushed(headers, read)
-        size = length if len(pushed) == 1 else None
-        for edge, header, broker_ns in pushed:
-            checkpoint.consume(edge, header, size, broker_ns)
-        if len(pushed) != 1:  # a batch: which of them something is done for, only the app knows
-            current.set_current(None)
-    except Exception as error:
-        report_hook_error(error)
-    return receive

@@ -63,7 +63,7 @@ def _prepare(message: Message, shape: MessageShape, edge: Edge, room: Room) -> P
     pending = begin_produce(edge, body_size + aws.attributes_size(others) + slot.size, len(KEY))
     if pending is None:
         return message, None
-    room.take(needed)
+    room.reserve(needed)
     value = slot.fill(pending[0])
     attribute = {
         "DataType": shape.data_type,

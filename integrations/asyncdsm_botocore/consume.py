@@ -31,7 +31,7 @@ class RecentEntries(Generic[Key, Value]):
             self._newer, self._older = {}, self._newer
         self._newer[key] = value
 
-    def get(self, key: Key) -> Value | None:
+    def lookup(self, key: Key) -> Value | None:
         """Return the value of a key, or None."""
         return self._newer.get(key) or self._older.get(key)
 
@@ -91,7 +91,7 @@ def find_message_pathway(message: Any) -> Context | None:
 def find_recorded_pathway(message: Any) -> Context | None:
     """Return the pathway of a message that was received and recorded in this process; None for any other."""
     key = _receipt_key(_dict_of(message))
-    return None if key is None else _pathways.get(key)
+    return None if key is None else _pathways.lookup(key)
 
 
 def read_message(message: Any) -> MessageInfo:

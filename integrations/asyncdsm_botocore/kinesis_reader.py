@@ -46,7 +46,7 @@ _shards: RecentEntries[str, Shard] = RecentEntries(_MOST_ITERATORS)
 
 def shard_of(iterator: Any) -> Shard | None:
     """Return the shard of an iterator, if it is known."""
-    return _shards.get(iterator) if isinstance(iterator, str) else None
+    return _shards.lookup(iterator) if isinstance(iterator, str) else None
 
 
 class KinesisReader:

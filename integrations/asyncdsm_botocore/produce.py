@@ -43,7 +43,7 @@ class Room:
         """Say whether `size` more bytes can be added."""
         return size <= self.left
 
-    def take(self, size: int) -> None:
+    def reserve(self, size: int) -> None:
         """Use up `size` bytes."""
         self.left -= size
 
@@ -100,7 +100,7 @@ def begin_json_message(
     pending = begin_produce(edge, size - len(data) + slot.size, 0)
     if pending is None:
         return None, None
-    room.take(growth)
+    room.reserve(growth)
     return slot.fill(pending[0]), PendingMessage(key, pending, has_context=True)
 
 

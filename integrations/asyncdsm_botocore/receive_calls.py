@@ -2,7 +2,7 @@
 
 The method is called in its caller's task, but the coroutine that it returns may run in another task: under
 `create_task`, `gather` and, before Python 3.12, `asyncio.wait_for`. What an event handler sets there never reaches the
-caller, for whom the previous message would remain current.
+caller, to whom the previous message would remain current.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def _is_async(client: Any) -> bool:
 
 def _clear_before_call(is_on: Callable[[], bool]) -> Hook:
     @before
-    def clear(*_args: Any, **_more: Any) -> None:
+    def clear_current(*_args: Any, **_more: Any) -> None:
         if is_on():
             set_current(None)
             task = current_task()
             _calling_task.set(None if task is None else ref(task))
 
-    return clear
+    return clear_current

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-# Celery first. It imports Kombu, which `asyncdsm run` instruments as soon as it is there: not in the middle of ours.
-import celery
+# This class is imported first. It imports Kombu, which `asyncdsm run` instruments at once: that must not happen while
+# `asyncdsm_kombu` is half imported.
+from celery import Celery as App
 
 # isort: split
 import asyncdsm_kombu
@@ -26,11 +27,11 @@ class Celery(Integration):
     wraps = "an app"
 
     def is_client(self, client: object) -> bool:
-        return isinstance(client, celery.Celery)
+        return isinstance(client, App)
 
     def follow(self, client: Any) -> Any:
         """Follow the tasks of one app, and the connections that it makes from now on."""
-        if issubclass(type(client), celery.Celery):  # an object that only claims to be one stays as it is
+        if issubclass(type(client), App):  # an object that only claims to be one stays as it is
             asyncdsm_kombu.integration.put_hooks()
             tasks.connect_signals()
             tasks.follow_app(client, self.hooks)

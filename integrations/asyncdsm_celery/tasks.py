@@ -21,12 +21,12 @@ from asyncdsm.integration import (
     Hooks,
     Pathway,
     after,
+    close_before_exit,
     guarded,
     incoming_pathway,
     report_hook_error,
     set_current,
 )
-from asyncdsm.integration.lifetime import finish_process
 
 _wrapped: WeakSet[Any] = WeakSet()
 
@@ -103,7 +103,7 @@ def clear_after_task(task: Any, **_: Any) -> None:
 @guarded
 def finish_worker_process(**_: Any) -> None:
     """Deliver what a worker's child has recorded: it ends by `os._exit`, which runs no exit hooks."""
-    finish_process()
+    close_before_exit()
 
 
 def _is_delivered(task: Any) -> bool:

@@ -18,7 +18,7 @@ from asyncdsm.integration import Context, Integration
 from asyncdsm_confluent import consume, subclasses
 from asyncdsm_confluent.aio import asyncio_classes
 from asyncdsm_confluent.class_swap import restore_class, swap_class
-from asyncdsm_confluent.classes import c_classes, put_hooks
+from asyncdsm_confluent.classes import c_classes, put_hook_set
 from asyncdsm_confluent.client import forget_instrumented
 
 __all__ = ["ConfluentKafka", "integration"]
@@ -46,9 +46,9 @@ class ConfluentKafka(Integration):
     def hook_classes(self) -> None:
         """Follow every client made from now on, even by modules that have imported its class already."""
         for own, hooks in c_classes().items():
-            put_hooks(self.hooks, swap_class(own), hooks)
+            put_hook_set(self.hooks, swap_class(own), hooks)
         for own, hooks in asyncio_classes().items():
-            put_hooks(self.hooks, own, hooks)
+            put_hook_set(self.hooks, own, hooks)
 
     def unhook_classes(self) -> None:
         """Put C's classes back in their places, and stop following clients that were not wrapped."""

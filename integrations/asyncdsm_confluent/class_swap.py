@@ -31,7 +31,7 @@ def derive_class(own: type, metaclass: type = type) -> Any:
 def swap_class(own: type) -> type:
     """Put a subclass in the place of a C class, unless that was done, and return it."""
     if own not in _in_place:
-        # Only where it is needed: beside this metaclass, the program's classes cannot have an unrelated one.
+        # Only if needed: a class that the program derives cannot have a metaclass that is unrelated to this one.
         was_used = any(type(one) is own for one in gc.get_objects())
         _in_place[own] = derive_class(own, _AcceptsOriginals if was_used else type)
         _replace_class(own, _in_place[own])

@@ -49,7 +49,7 @@ def c_classes() -> dict[type, HookSet]:
     return classes if share is None else {**classes, share: _SHARE_CONSUMER}
 
 
-def put_hooks(hooks: Hooks, owner: type, hook_set: HookSet) -> None:
+def put_hook_set(hooks: Hooks, owner: type, hook_set: HookSet) -> None:
     """Put hooks on those methods that a class has in this release."""
     for name, hook in hook_set.items():
         if hasattr(owner, name):

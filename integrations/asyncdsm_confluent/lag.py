@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from math import inf
 from time import monotonic, time_ns
 from typing import Any, NamedTuple
@@ -23,6 +22,9 @@ SECONDS_TO_FETCH = 1.0
 
 Partition = tuple[str, int]
 """Topic and number."""
+
+Answer = tuple[Partition, Any, Any]
+"""A partition, the consumer's position in it, and its low and high watermarks."""
 
 
 class Seen(NamedTuple):
@@ -49,8 +51,9 @@ class ConsumerLag:
         now = monotonic()
         if now >= self._look_at:
             self._look_at = now + SECONDS_BETWEEN_LOOKS
-            with suppress(KafkaException, RuntimeError):  # closed meanwhile
-                self._seen = dict(self._look_at_each(consumer))
+            answers = _ask_consumer(consumer)
+            if answers is not None:
+                self._seen = dict(self._read_answers(answers))
 
     def note_pause(self, consumer: Any, partitions: Iterable[Any]) -> None:
         """Note that these partitions are no longer fetched: the end that is known now grows old."""
@@ -73,11 +76,9 @@ class ConsumerLag:
             for (topic, partition), (position, end, seen_ns) in self._seen.items():
                 yield self._client.make_lag(topic, partition, position, end, seen_ns)
 
-    def _look_at_each(self, consumer: Any) -> Iterator[tuple[Partition, Seen]]:
-        assigned = consumer.assignment()
-        for tp in consumer.position(assigned) if assigned else ():
-            partition, position = (tp.topic, tp.partition), read_offset(tp.offset)
-            end = _read_end(consumer, *partition)
+    def _read_answers(self, answers: Iterable[Answer]) -> Iterator[tuple[Partition, Seen]]:
+        for partition, offset, watermarks in answers:
+            position, end = read_offset(offset), _read_end(watermarks)
             if position is not None and end is not None:  # unknown before the first message, and after a seek
                 yield partition, Seen(position, end, self._find_seen_ns(partition, position, end))
 
@@ -93,8 +94,24 @@ def _read_partitions(partitions: Iterable[Any]) -> list[Partition]:
     return [(tp.topic, tp.partition) for tp in partitions]
 
 
-def _read_end(consumer: Any, topic: str, partition: int) -> int | None:
-    match consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True):
+def _ask_consumer(consumer: Any) -> list[Answer] | None:
+    """Return what a consumer holds of its assigned partitions; None if it was closed meanwhile."""
+    try:
+        assigned = consumer.assignment()
+        return [
+            (
+                (tp.topic, tp.partition),
+                tp.offset,
+                consumer.get_watermark_offsets(TopicPartition(tp.topic, tp.partition), cached=True),
+            )
+            for tp in (consumer.position(assigned) if assigned else ())
+        ]
+    except (KafkaException, RuntimeError):
+        return None
+
+
+def _read_end(watermarks: Any) -> int | None:
+    match watermarks:
         case (_, high):
             return read_offset(high)
         case _:  # not known

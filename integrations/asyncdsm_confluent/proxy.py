@@ -13,7 +13,7 @@ from weakref import ref
 
 from asyncdsm.integration import Hooks
 from asyncdsm_confluent.class_swap import public_class
-from asyncdsm_confluent.classes import c_classes, put_hooks
+from asyncdsm_confluent.classes import c_classes, put_hook_set
 from asyncdsm_confluent.client import recover_client
 
 _hooks = Hooks()  # never removed: a client that was wrapped stays wrapped
@@ -60,7 +60,7 @@ def _make_proxy_class(own: Any) -> Any:
     shown = {name: getattr(own, name) for name in ("__module__", "__qualname__", "__doc__")}
     methods = {name: _forward_method(name, getattr(own, name)) for name in dir(own) if name not in vars(object)}
     cls = type(own.__name__, (Proxy,), {**shown, "__slots__": (), "_own": own, **methods})
-    put_hooks(_hooks, cls, {name: hook for name, hook in c_classes()[own].items() if name != "__init__"})
+    put_hook_set(_hooks, cls, {name: hook for name, hook in c_classes()[own].items() if name != "__init__"})
     return cls
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from asyncdsm.integration import Hooks, look_up_in_class, subclass_or_same
 from asyncdsm_confluent.aio import asyncio_classes, follow_inner_consumer
 from asyncdsm_confluent.class_swap import derive_class
-from asyncdsm_confluent.classes import HookSet, c_classes, put_hooks
+from asyncdsm_confluent.classes import HookSet, c_classes, put_hook_set
 from asyncdsm_confluent.client import instrumented
 from asyncdsm_confluent.proxy import is_proxy, make_proxy
 
@@ -83,7 +83,7 @@ def _hook_class(own: Any) -> Any:
     else:  # a class in Python: somebody may patch it later, so each call looks its method up
         hooked = type(own)(own.__name__, (own,), {"__slots__": (), "__module__": __name__})
         hooks = {name: _hook_patchable(hook, own, name) for name, hook in asyncio_classes()[own].items()}
-    put_hooks(_hooks, hooked, hooks)
+    put_hook_set(_hooks, hooked, hooks)
     return hooked
 
 

@@ -1,4 +1,4 @@
-"""The middleware: one instance for each message that a subscriber takes, another for each direct publish."""
+"""The middleware: one instance for each message that a subscriber receives, another for each direct publish."""
 
 from __future__ import annotations
 
@@ -9,23 +9,29 @@ from typing import Any
 from faststream import BaseMiddleware
 from faststream.message import SourceType
 
-from asyncdsm.core import checkpoint, current
-from asyncdsm.core.checkpoint import PendingProduce, report_hook_error
-from asyncdsm.core.pathway import HEADER, Context
-from asyncdsm_faststream import received, sent
+from asyncdsm.integration import (
+    Context,
+    finish_produce,
+    guarded,
+    set_current,
+    snapshot,
+    suppress_nested_checkpoints,
+)
+from asyncdsm_faststream.consume import consume_client_message
+from asyncdsm_faststream.produce import begin_publish
 
-_serving: ContextVar[Any] = ContextVar("asyncdsm_faststream_serving", default=None)
-"""The subscriber whose handler runs. What the handler itself receives, a reply or by `get_one`, is not its message."""
-_taken: ContextVar[Any] = ContextVar("asyncdsm_faststream_taken", default=None)
-"""The message that another DataStreamsMiddleware of the same broker has recorded already."""
+_active_subscriber: ContextVar[Any] = ContextVar("asyncdsm_faststream_subscriber", default=None)
+# The subscriber whose handler runs. What the handler itself receives, as a reply or by `get_one`, is not its message.
+_recorded_message: ContextVar[Any] = ContextVar("asyncdsm_faststream_message", default=None)
+# The message that another DataStreamsMiddleware of the same broker has recorded already.
 
 
 class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
     """Follows the messages of a Kafka, Confluent or Rabbit broker: subscribers and publishers, batches and replies.
 
-    In a handler, its message's pathway is the current one. Of a batch of several, none is. After `get_one` and in
-    `async for message in subscriber`, that of the message they returned is. Where the client below is followed too,
-    each message counts once.
+    In a handler, the pathway of its message is the current one. For a batch of several messages, none is. After
+    `get_one` and in `async for message in subscriber`, the pathway of the message that they returned is. If the client
+    below is followed too, each message is counted once.
     """
 
     _before: Context | None = None
@@ -33,74 +39,59 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
     _around: Any = None
 
     async def on_receive(self, *_args: Any, **_more: Any) -> None:
-        """Record what a subscriber with handlers takes; what is set here, the reply's publisher sees too."""
-        try:
-            subscriber, serving = self.context.get_local("handler_"), _serving.get()
-            if subscriber is not None and subscriber is not serving:
-                self._subscriber, self._around = subscriber, serving
-                self._before = current.snapshot()
-                _serving.set(subscriber)
-                self._take(None)
-        except Exception as error:
-            report_hook_error(error)
+        """Record what a subscriber with handlers receives. The pathway is current for the reply's publisher too."""
+        self._begin_handling()
 
     async def consume_scope(self, call_next: Callable[..., Awaitable[Any]], msg: Any, *args: Any, **more: Any) -> Any:
-        """Record what `get_one` and iteration return; the reply to a request is no message of the map."""
-        taken = _taken.get()
-        try:
-            if self._subscriber is None and msg is not taken and msg.source_type is not SourceType.RESPONSE:
-                self._take(getattr(msg, "consumer", None))
-        except Exception as error:
-            report_hook_error(error)
-        _taken.set(msg)
+        """Record what `get_one` and iteration return. The reply to a request is not a message of the pipeline."""
+        recorded = _recorded_message.get()
+        self._record_fetched(msg, recorded)
+        _recorded_message.set(msg)
         try:
             return await call_next(msg, *args, **more)
         finally:
-            _taken.set(taken)
+            _recorded_message.set(recorded)
 
     async def after_processed(
         self, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None, *_args: Any, **_more: Any
     ) -> bool:
-        """Leave nothing current for the next message: one task may take them all."""
+        """Restore the previous pathway before the next message: one task may handle them all."""
         if self._subscriber is not None:
-            _serving.set(self._around)
-            current.set_current(self._before)
+            _active_subscriber.set(self._around)
+            set_current(self._before)
         return False
 
     async def publish_scope(self, call_next: Callable[..., Awaitable[Any]], cmd: Any, *args: Any, **more: Any) -> Any:
         """Put the context on a message, or on every message of a batch, and count what was sent."""
-        pending, count = None, 1
-        try:
-            pending, count = _addressed(cmd, call_next)
-        except Exception as error:
-            report_hook_error(error)
-        if pending is None:
+        begun = begin_publish(cmd, call_next)
+        if begun is None:
             return await call_next(cmd, *args, **more)
-        with current.suppress_nested_checkpoints():
+        checkpoint, count = begun
+        with suppress_nested_checkpoints():
             result = await call_next(cmd, *args, **more)
         for _ in range(count):
-            checkpoint.finish_produce(pending[1])
+            finish_produce(checkpoint)
         return result
 
-    def _take(self, consumer: Any) -> None:
-        """Record each message, and make the pathway current where there is one only."""
+    @guarded
+    def _begin_handling(self) -> None:
+        subscriber, active = self.context.get_local("handler_"), _active_subscriber.get()
+        if subscriber is not None and subscriber is not active:
+            self._subscriber, self._around = subscriber, active
+            self._before = snapshot()
+            _active_subscriber.set(subscriber)
+            self._record_messages(None)
+
+    @guarded
+    def _record_fetched(self, message: Any, recorded: Any) -> None:
+        if self._subscriber is None and message is not recorded and message.source_type is not SourceType.RESPONSE:
+            self._record_messages(getattr(message, "consumer", None))
+
+    def _record_messages(self, consumer: Any) -> None:
+        """Record each message, and make the pathway current if there is only one."""
         messages = self.msg if isinstance(self.msg, (list, tuple)) else [self.msg]
-        pathways = [_pathway_of(message, self._subscriber, consumer) for message in messages]
-        current.set_current(pathways[0] if len(pathways) == 1 else None)
+        pathways = [_consume_guarded(message, self._subscriber, consumer) for message in messages]
+        set_current(pathways[0] if len(pathways) == 1 else None)
 
 
-def _pathway_of(message: Any, subscriber: Any, consumer: Any) -> Context | None:
-    try:
-        return received.take(message, subscriber, consumer)
-    except Exception as error:  # the others of a batch are recorded all the same
-        report_hook_error(error)
-        return None
-
-
-def _addressed(command: Any, call_next: Any) -> tuple[PendingProduce | None, int]:
-    """Return the checkpoint of a publish, and how many messages it stands for; the context goes into its headers."""
-    edge = sent.edge_of(command, call_next)
-    pending = None if edge is None else checkpoint.begin_produce(edge)
-    if pending is not None:
-        command.headers = {**(command.headers or {}), HEADER: pending[0].decode()}
-    return pending, len(command.batch_bodies)
+_consume_guarded = guarded(consume_client_message)  # an error with one message of a batch does not affect the others

@@ -1,4 +1,4 @@
-"""The transport of one request: it puts the context on a copy, and the caller's request stays what it is.
+"""The transport of one request: it puts the context on a copy, so that the caller's request stays what it is.
 
 The same request may be sent twice at once, its headers are copied for a redirect, and the caller finds it again in
 `response.request`.
@@ -10,45 +10,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.integration import HEADER, guarded
 
 
 class ContextTransport:
-    """Has a client's own transport send a copy of the request, with the context among its headers."""
+    """Lets a client's own transport send a copy of the request, with the context among its headers."""
 
     def __init__(self, transport: Any, header: str) -> None:
         self._transport, self._header = transport, header
 
     def handle_request(self, request: Any) -> Any:
         """Send a request, and return the response."""
-        with _copied(request, self._header) as copied:
+        with _sent_as_copy(request, self._header) as copied:
             return self._transport.handle_request(copied)
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request, and return the response."""
-        with _copied(request, self._header) as copied:
+        with _sent_as_copy(request, self._header) as copied:
             return await self._transport.handle_async_request(copied)
 
 
 @contextmanager
-def _copied(request: Any, header: str) -> Iterator[Any]:
-    copied = None
-    try:
-        copied = _copy_with(request, header)
-    except Exception as error:
-        report_hook_error(error)
+def _sent_as_copy(request: Any, header: str) -> Iterator[Any]:
+    """Provide the request to send: a copy with the context, or the request itself if it cannot be copied."""
+    copied = _copy_request(request, header)
     try:
         yield request if copied is None else copied
     finally:
         if copied is not None:
-            try:
-                _write_back(request, copied)
-            except Exception as error:
-                report_hook_error(error)
+            _write_back(request, copied)
 
 
-def _copy_with(request: Any, header: str) -> Any:
+@guarded
+def _copy_request(request: Any, header: str) -> Any:
     copied = object.__new__(type(request))  # `copy.copy` would leave out the body
     vars(copied).update(vars(request))
     copied.headers = request.headers.copy()
@@ -56,8 +50,9 @@ def _copy_with(request: Any, header: str) -> Any:
     return copied
 
 
+@guarded
 def _write_back(request: Any, copied: Any) -> None:
-    """Leave on the caller's request what its transport has changed: a body that was read, a header that was added."""
+    """Make the changes of the transport visible on the caller's request: a body that was read, a header added."""
     headers = copied.headers.copy()
     headers.pop(HEADER, None)
     if HEADER in request.headers:

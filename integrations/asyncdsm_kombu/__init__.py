@@ -1,4 +1,4 @@
-"""Kombu: `asyncdsm.wrap` for a connection, or `asyncdsm.instrument("kombu")`. `asyncdsm_celery` stands on it."""
+"""Kombu: `asyncdsm.wrap` for a connection, or `asyncdsm.instrument("kombu")`. `asyncdsm_celery` uses it."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _CALLBACK = list(signature(Queue.consume).parameters).index("callback") - 1
 def hook_consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Queue.consume`, which a `Consumer` calls for each of its queues."""
 
-    def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def consume_hooked(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             callback = args[_CALLBACK] if len(args) > _CALLBACK else kwargs.get("callback")
             edge = None if callback is None else _find_edge(self)
@@ -47,7 +47,7 @@ def hook_consume(original: Callable[..., Any]) -> Callable[..., Any]:
             report_hook_error(error)
         return original(self, *args, **kwargs)
 
-    return consume
+    return consume_hooked
 
 
 def hook_get(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,7 +101,7 @@ def _wrap_callback(queue: Any, edge: Edge, callback: Any) -> Any:
     """Return the function to call in place of a consumer's callback."""
 
     @functools.wraps(callback)
-    def deliver(message: Any, *args: Any, **kwargs: Any) -> Any:
+    def run_callback(message: Any, *args: Any, **kwargs: Any) -> Any:
         if not _is_counted(queue):
             return callback(message, *args, **kwargs)
         before = snapshot()
@@ -111,7 +111,7 @@ def _wrap_callback(queue: Any, edge: Edge, callback: Any) -> Any:
         finally:
             set_current(before)
 
-    return deliver
+    return run_callback
 
 
 def _is_counted(queue: Any) -> bool:

@@ -12,8 +12,7 @@ from typing import Any
 
 from kombu.messaging import Producer
 
-from asyncdsm.core.recorder import Sample
-from asyncdsm.integration import after, ensure_recorder, finish_produce, report_hook_error
+from asyncdsm.integration import Sample, after, ensure_recorder, finish_produce, report_hook_error
 from asyncdsm.integration.formats.amqp import (
     RABBITMQ,
     begin_publish,
@@ -40,7 +39,7 @@ class Publishing:
         self.checkpoint: Sample = checkpoint
         self.body_bytes: int | None = None
 
-    def finish(self) -> None:
+    def finish_publishing(self) -> None:
         """Count the checkpoint, with the size of headers and body. The size is unknown if that of the body is."""
         point, now, edge_ns, pathway_ns, size = self.checkpoint
         whole = None if size is None or self.body_bytes is None else size + self.body_bytes
@@ -68,7 +67,7 @@ def hook_publish(original: Callable[..., Any]) -> Callable[..., Any]:
                 result = original(self, *_replace_headers(publishing.headers, args, kwargs), **kwargs)
             finally:
                 _publishing.set(around)
-        publishing.finish()
+        publishing.finish_publishing()
         return result
 
     return publish

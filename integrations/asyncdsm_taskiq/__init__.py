@@ -1,54 +1,47 @@
 """taskiq: `broker.with_middlewares(DataStreamsMiddleware())`, or `asyncdsm.wrap(broker)`.
 
-The context travels among a task's labels.
+A task carries its context among its labels.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from taskiq import AsyncBroker, TaskiqMessage, __version__
+from taskiq import AsyncBroker, TaskiqMessage
 
-from asyncdsm.core.pathway import Context
-from asyncdsm.integration.base import check_version
-from asyncdsm.integration.hooks import Hooks, after
-from asyncdsm_taskiq.middleware import DataStreamsMiddleware, pathway_in
+from asyncdsm.integration import Context, Integration, after
+from asyncdsm_taskiq.consume import pathway_of_task
+from asyncdsm_taskiq.middleware import DataStreamsMiddleware
 
-__all__ = ["VERSIONS", "WRAPS", "DataStreamsMiddleware", "instrument", "pathway_of", "uninstrument", "wrap"]
-
-VERSIONS = ("0.12", "0.13")
-WRAPS = "a broker"
-
-_hooks = Hooks()
+__all__ = ["DataStreamsMiddleware", "TaskiqIntegration", "integration"]
 
 
-def wrap(client: Any) -> Any | None:
-    """Add the middleware to one broker, unless it has it; None for anything else."""
-    if not issubclass(type(client), AsyncBroker):
-        return client if isinstance(client, AsyncBroker) else None  # a mock of one stays as it is
-    check_version("taskiq", __version__, VERSIONS)
-    if not any(isinstance(middleware, DataStreamsMiddleware) for middleware in client.middlewares):
-        client.add_middlewares(DataStreamsMiddleware())
-    return client
+class TaskiqIntegration(Integration):
+    """Adds the middleware to brokers. A broker that has it keeps it after `uninstrument`."""
+
+    package = "taskiq"
+    versions = "0.12", "0.13"
+    wraps = "a broker"
+
+    def is_client(self, client: object) -> bool:
+        return isinstance(client, AsyncBroker)
+
+    def follow(self, client: Any) -> Any:
+        if not any(isinstance(middleware, DataStreamsMiddleware) for middleware in client.middlewares):
+            client.add_middlewares(DataStreamsMiddleware())
+        return client
+
+    def hook_classes(self) -> None:
+        self.hooks.put(AsyncBroker, "__init__", observe_init)
+
+    def pathway_of(self, message: Any) -> Context | None:
+        return pathway_of_task(message) if isinstance(message, TaskiqMessage) else None
 
 
-def instrument() -> None:
-    """Add the middleware to every broker that is made from here on."""
-    check_version("taskiq", __version__, VERSIONS)
-    _hooks.put(AsyncBroker, "__init__", _init)
-
-
-def uninstrument() -> None:
-    """Add it to no more brokers; those that have it keep it."""
-    _hooks.remove()
-
-
-def pathway_of(message: Any) -> Context | None:
-    """Return the pathway of a task that was taken from a queue; None for anything else."""
-    return pathway_in(message, "taskiq") if isinstance(message, TaskiqMessage) else None
+integration = TaskiqIntegration()
 
 
 @after
-def _init(_: None, broker: Any, *_args: Any, **_more: Any) -> None:
-    """Observe `AsyncBroker.__init__`."""
-    wrap(broker)
+def observe_init(_result: None, broker: Any, *_args: Any, **_more: Any) -> None:
+    """Observe `AsyncBroker.__init__`: each new broker gets the middleware."""
+    integration.follow(broker)

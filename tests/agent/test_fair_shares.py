@@ -1,4 +1,4 @@
-"""One service that reports too much takes no room, no history and no place in answers from the others."""
+"""A service that reports too much takes no room, no history and no place in answers from other services."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def hashes_of(store: Store, service: str) -> list[int]:
 
 
 @pytest.mark.parametrize("in_file", [True, False])
-def test_flood_of_one_service_pushes_out_its_own_oldest_pathways(clock: Clock, tmp_path: Path, in_file: bool) -> None:
+def test_flood_of_pathways_evicts_the_oldest_of_the_same_service(clock: Clock, tmp_path: Path, in_file: bool) -> None:
     path = tmp_path / "store.db" if in_file else None
     with closing(Store(path, decode=read_report, now=clock, max_points=100)) as store:
         reported(store, clock, "shop", *range(20))
@@ -57,7 +57,7 @@ def test_flood_of_one_service_pushes_out_its_own_oldest_pathways(clock: Clock, t
             assert kept(store) == counted
 
 
-def test_numbers_of_forgotten_pathways_are_not_given_out_again(clock: Clock, tmp_path: Path) -> None:
+def test_numbers_of_evicted_pathways_are_not_used_again(clock: Clock, tmp_path: Path) -> None:
     path, seen = tmp_path / "store.db", set[int]()
     for turn in range(4):
         with closing(Store(path, decode=read_report, now=clock, max_points=3)) as store:
@@ -68,9 +68,7 @@ def test_numbers_of_forgotten_pathways_are_not_given_out_again(clock: Clock, tmp
     assert len(seen) == 40
 
 
-def test_flood_of_services_pushes_out_those_that_reported_longest_ago(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_flood_of_services_evicts_the_least_recently_reported(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "MAX_NAMES", 10)
     store = Store(now=clock)
     for number in range(50):
@@ -81,7 +79,7 @@ def test_flood_of_services_pushes_out_those_that_reported_longest_ago(
     assert len(store.points.services) == 10
 
 
-def test_rolled_up_rows_leave_out_forgotten_pathways(clock: Clock) -> None:
+def test_rolled_up_rows_leave_out_evicted_pathways(clock: Clock) -> None:
     store = Store(now=clock, max_points=10)
     for hash_ in range(40):
         reported(store, clock, "s", hash_)
@@ -94,7 +92,7 @@ def test_rolled_up_rows_leave_out_forgotten_pathways(clock: Clock) -> None:
     assert kept(store) == expected
 
 
-def test_service_with_most_rows_makes_room_first(clock: Clock) -> None:
+def test_service_with_most_rows_loses_rows_first(clock: Clock) -> None:
     store = Store(now=clock, max_rows=500)
     reported(store, clock, "shop", *range(5))
     for _ in range(20):
@@ -109,7 +107,7 @@ def test_service_with_most_rows_makes_room_first(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("in_file", [True, False])
-def test_flood_of_backlogs_pushes_out_its_own(
+def test_flood_of_backlogs_evicts_backlogs_of_the_same_service(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, in_file: bool
 ) -> None:
     monkeypatch.setattr(store_module, "MAX_BACKLOGS", 20)

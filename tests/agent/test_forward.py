@@ -1,4 +1,4 @@
-"""Passing payloads on: unchanged, and every one accounted for, whatever the other side does."""
+"""Payloads are forwarded unchanged, and each one is counted as delivered, pending or dropped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOKEN = "a-token-for-the-tests"  # noqa: S105
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try again soon, and say everything again."""
+    """Retry soon, and log every warning."""
     monkeypatch.setattr(retry, "FIRST_DELAY", 0.02)
     monkeypatch.setattr(retry, "LONGEST_DELAY", 0.1)
     log.forget_warnings()
@@ -66,7 +66,7 @@ async def accounts(client: Client, is_so: Callable[[dict[str, Any]], bool]) -> d
         return shown
 
 
-async def test_bytes_and_headers_are_unchanged() -> None:
+async def test_forwarded_bytes_and_headers_are_unchanged() -> None:
     sent = {
         **GZIP,
         "Datadog-Meta-Lang": "go",
@@ -87,7 +87,7 @@ async def test_bytes_and_headers_are_unchanged() -> None:
         assert set(headers) - {name.lower() for name in sent} == {"host", "content-length", "via"}
 
 
-async def test_what_was_not_compressed_is_not_said_to_be() -> None:
+async def test_uncompressed_payload_is_forwarded_without_content_encoding() -> None:
     async with passing_on() as (client, intake):
         await client.report(payload(bucket(point())))
         await accounts(client, lambda shown: shown["delivered"] == 1)
@@ -95,7 +95,7 @@ async def test_what_was_not_compressed_is_not_said_to_be() -> None:
     assert "content-encoding" not in intake.requests[0][2]
 
 
-async def test_the_other_side_is_away_and_comes_back() -> None:
+async def test_payloads_wait_until_the_target_is_back() -> None:
     async with listening() as intake:
         port = int(intake.url.rpartition(":")[2])
     async with running_agent(forward=intake.url) as agent, Client(base_url=agent.url) as client:
@@ -107,7 +107,7 @@ async def test_the_other_side_is_away_and_comes_back() -> None:
     assert intake.accepted == [body(number) for number in range(4)]
 
 
-async def test_the_other_side_flaps() -> None:
+async def test_flapping_target_gets_every_payload() -> None:
     async with passing_on() as (client, intake):
         intake.answers = [503, RESET, 202, 429, 500, 202, RESET, RESET, 202]
         for number in range(6):
@@ -116,7 +116,7 @@ async def test_the_other_side_flaps() -> None:
     assert intake.accepted == [body(number) for number in range(6)]
 
 
-async def test_the_other_side_refuses() -> None:
+async def test_payload_that_the_target_refuses_is_dropped_and_counted() -> None:
     async with passing_on() as (client, intake):
         intake.answers = [400, 202, 413]
         for number in range(4):
@@ -126,7 +126,7 @@ async def test_the_other_side_refuses() -> None:
     assert intake.accepted == [body(1), body(3)]
 
 
-async def test_agent_that_asks_for_a_token_is_answered_with_how_to_forward_to_it(
+async def test_refused_token_is_logged_with_how_to_give_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with (
@@ -141,8 +141,10 @@ async def test_agent_that_asks_for_a_token_is_answered_with_how_to_forward_to_it
     assert "ASYNCDSM_AGENT_TOKEN" not in caplog.text
 
 
-async def test_the_other_side_is_slow(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """What cannot be delivered by the end is counted, and said; who reports here waits for none of it."""
+async def test_payloads_that_a_slow_target_loses_are_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Payloads that cannot be delivered are counted and logged. Their senders do not wait for them."""
     monkeypatch.setattr(Settings, "shutdown_seconds", 0.2)
     async with passing_on() as (client, intake):
         intake.answer = HANG
@@ -156,7 +158,7 @@ async def test_the_other_side_is_slow(monkeypatch: pytest.MonkeyPatch, caplog: p
     assert intake.accepted == []
 
 
-async def test_no_room_for_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_oldest_waiting_payloads_are_dropped_beyond_the_outbox_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Settings, "max_outbox_bytes", 2 * len(body(1)) + 10)
     async with listening() as intake:
         pass
@@ -169,7 +171,7 @@ async def test_no_room_for_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         assert 'forwarded_payloads{state="dropped outbox"} 3' in metrics
 
 
-async def test_to_another_agent_that_asks_for_a_token() -> None:
+async def test_payloads_reach_an_agent_with_the_token_in_the_address() -> None:
     async with running_agent(token=TOKEN) as far:
         url = far.url.replace("http://", f"http://agent:{TOKEN}@")
         async with running_agent(forward=url) as near, Client(base_url=near.url) as client:
@@ -178,7 +180,7 @@ async def test_to_another_agent_that_asks_for_a_token() -> None:
         assert far.store.payloads == 1
 
 
-async def test_agents_that_forward_in_a_circle() -> None:
+async def test_agents_that_forward_in_a_circle_refuse_the_payload_that_comes_back() -> None:
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -194,7 +196,7 @@ async def test_agents_that_forward_in_a_circle() -> None:
         assert (one.store.payloads, other.store.payloads) == (1, 1)
 
 
-def test_not_to_itself() -> None:
+def test_addresses_of_the_agent_itself_are_recognized() -> None:
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -219,7 +221,7 @@ def test_not_to_itself() -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://agent", "agent:8126", "http://"])
-async def test_what_is_no_address(url: str) -> None:
+async def test_invalid_forward_address_is_rejected(url: str) -> None:
     with pytest.raises(ValueError, match=r"--forward must be an http.*, got "):
         async with running_agent(forward=url):
             raise AssertionError

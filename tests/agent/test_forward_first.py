@@ -1,4 +1,4 @@
-"""With --forward the agent stands between tracers and Datadog: whatever happens to it, Datadog gets every payload."""
+"""Payloads are forwarded even if the agent itself refuses them, fails, or cannot store them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("content", "headers", "status"), REFUSED.values(), ids=REFUSED.keys())
-async def test_payload_refused_here_is_forwarded_unchanged(
+async def test_payload_refused_by_the_intake_is_forwarded_unchanged(
     content: bytes, headers: dict[str, str], status: int
 ) -> None:
     async with passing_on() as (client, intake):
@@ -85,7 +85,7 @@ async def test_payload_that_the_decoder_fails_on_is_forwarded(monkeypatch: pytes
     assert intake.accepted == [body(1)]
 
 
-async def test_payload_too_large_to_be_held_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_payload_that_is_too_large_is_counted_as_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_module, "MAX_BODY_BYTES", 1000)
     async with passing_on() as (client, _):
         assert (await client.report(bytes(1001))).status_code == 413
@@ -93,7 +93,7 @@ async def test_payload_too_large_to_be_held_is_counted(monkeypatch: pytest.Monke
     assert shown["dropped"] == {"too large": 1}
 
 
-async def test_disk_full_forwards_every_payload_once(store: Store) -> None:
+async def test_full_disk_forwards_every_payload_once(store: Store) -> None:
     await to_thread.run_sync(fill, store)
     large = [gzip.compress(payload(bucket(*(point(Hash=n * 1000 + i) for i in range(300)))), 0) for n in range(8)]
     async with forwarding(store) as (client, intake):
@@ -136,7 +136,7 @@ async def test_store_locked_by_another_program_does_not_delay_forwarding(store: 
         assert (await client.report(body(2), gzipped=True)).status_code == 202
 
 
-async def test_header_that_is_not_ascii_is_forwarded_as_it_came() -> None:
+async def test_header_that_is_not_ascii_is_forwarded_unchanged() -> None:
     async with passing_on() as (client, intake):
         headers = [*MSGPACK.items(), ("X-Name", "caf\xe9".encode("latin-1"))]
         await client.post(INTAKE, content=body(1), headers=headers)  # type: ignore[arg-type]
@@ -145,7 +145,7 @@ async def test_header_that_is_not_ascii_is_forwarded_as_it_came() -> None:
     assert intake.accepted == [body(1), body(2)]
 
 
-async def test_headers_of_one_connection_are_not_forwarded() -> None:
+async def test_hop_by_hop_headers_are_not_forwarded() -> None:
     async with passing_on() as (client, intake):
         headers = {**GZIP, "Connection": "keep-alive, X-Hop", "X-Hop": "1", "Proxy-Authorization": "x", "X-End": "2"}
         await client.post(INTAKE, content=body(1), headers=headers)

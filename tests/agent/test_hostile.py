@@ -1,4 +1,4 @@
-"""Payloads that somebody made on purpose: refused with a clear 4xx, or stored and shown as what they are."""
+"""Payloads that somebody made to do harm are refused with a 4xx status, or stored and shown as they are."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MARKUP = [
 
 
 @pytest.mark.parametrize("name", MARKUP, ids=ascii)
-async def test_names_are_kept_and_stay_text(client: Client, store: Store, name: str) -> None:
+async def test_hostile_names_are_kept_and_shown_as_text(client: Client, store: Store, name: str) -> None:
     tags = ["type:kafka", "direction:in", f"topic:{name[: MAX_NAME - 6]}", f"group:{name[: MAX_NAME - 6]}"]
     backlogs = [
         {"Tags": [f"type:{kind}", tags[2], *more], "Value": 5}
@@ -66,7 +66,7 @@ FAR: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("data", FAR.values(), ids=FAR)
-async def test_what_is_far_out_is_counted(client: Client, store: Store, data: bytes) -> None:
+async def test_extreme_latencies_are_counted(client: Client, store: Store, data: bytes) -> None:
     sane = point(Hash=2, EdgeTags=["type:kafka", "topic:sane", "direction:out"])
     body = payload(bucket(point(EdgeLatency=data, PathwayLatency=data, PayloadSize=data), sane))
     assert (await client.report(body)).status_code == 202
@@ -78,7 +78,7 @@ async def test_what_is_far_out_is_counted(client: Client, store: Store, data: by
     assert answer.status_code == 200
 
 
-async def test_numbers_at_their_ends(client: Client) -> None:
+async def test_largest_and_smallest_numbers_are_accepted(client: Client) -> None:
     most = 2**64 - 1
     backlogs = [
         {"Tags": ["type:kafka_produce", "topic:t", "partition:0"], "Value": most},
@@ -93,7 +93,7 @@ async def test_numbers_at_their_ends(client: Client) -> None:
     assert (await client.get("/api/pathways", params={"service": "foreign"})).json() == {"pathways": []}
 
 
-async def test_buckets_of_all_times(client: Client) -> None:
+async def test_buckets_of_any_time_are_accepted(client: Client) -> None:
     starts = [0, 1, NOW_NS - 10**18, NOW_NS, NOW_NS + 10**18, 2**63 - 1]
     body = payload(*(bucket(point(Hash=number), Start=start) for number, start in enumerate(starts)))
     assert (await client.report(body)).status_code == 202
@@ -102,7 +102,7 @@ async def test_buckets_of_all_times(client: Client) -> None:
     assert [row["hash"] for row in (await client.topology())["pathways"]] == ["3", "4", "5"]
 
 
-async def test_many_buckets_of_nothing(client: Client) -> None:
+async def test_many_empty_buckets_are_accepted(client: Client) -> None:
     body = payload(*(bucket(Start=NOW_NS - second * SECOND_NS) for second in range(20_000)))
     assert (await client.report(body)).status_code == 202
     assert (await client.topology())["edges"] == []
@@ -110,7 +110,7 @@ async def test_many_buckets_of_nothing(client: Client) -> None:
 
 @pytest.mark.parametrize("depth", [100, 2_000, 500_000])
 @pytest.mark.parametrize("where", ["unknown", "Stats", "Service"])
-async def test_deep_nest_is_taken_or_refused_and_harms_nothing(client: Client, depth: int, where: str) -> None:
+async def test_deeply_nested_payload_harms_nothing(client: Client, depth: int, where: str) -> None:
     nest = b"\x91" * depth + b"\xc0"
     body = b"\x83" + to_msgpack(where) + nest + to_msgpack("Service") + to_msgpack("s") + to_msgpack("Stats") + b"\xc0"
     # Of a field that occurs twice the last one is read; the other one may nest as deep as this Python lets it.
@@ -119,7 +119,7 @@ async def test_deep_nest_is_taken_or_refused_and_harms_nothing(client: Client, d
     assert (await client.get("/api/health")).json()["status"] == "ok"
 
 
-async def test_rubbish_does_not_get_in_the_way(client: Client) -> None:
+async def test_rubbish_does_not_stop_good_payloads(client: Client) -> None:
     chance = random.Random(3)
     for number in range(30):
         answer = await client.post("/v0.1/pipeline_stats", content=chance.randbytes(200), headers=MSGPACK)

@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of the intake, a hundred times: four files, each through twenty-five kills."""
+"""SIGKILL during the intake, a hundred times: four files, each with twenty-five kills."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def launcher(path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def send(url: str, numbers: Iterator[int], acknowledged: set[int], begun: Event) -> None:
-    """Send payloads, each with a hash of its own, until nobody answers any more."""
+    """Send payloads, each with another hash, until the agent does not answer any more."""
     connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
     try:
         while True:
@@ -54,7 +54,7 @@ def send(url: str, numbers: Iterator[int], acknowledged: set[int], begun: Event)
 
 
 @pytest.mark.parametrize("seed", range(FILES))
-def test_nothing_acknowledged_is_missing_or_counted_twice(tmp_path: Path, seed: int) -> None:
+def test_kills_lose_no_acknowledged_payload_and_count_none_twice(tmp_path: Path, seed: int) -> None:
     path, chance, numbers, acknowledged = tmp_path / "store.db", random.Random(seed), count(1), set[int]()
     with launcher(path) as process:
         assert process.stdin is not None

@@ -1,4 +1,4 @@
-"""The agent takes what is too much for nobody, and is there afterwards."""
+"""Requests that are too large or too slow are refused, and the agent goes on."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ async def endless() -> AsyncIterator[bytes]:
         yield bytes(65_536)
 
 
-async def test_a_body_that_is_too_long(client: Client) -> None:
+async def test_body_that_is_too_large_is_rejected_with_413(client: Client) -> None:
     for content in (endless(), bytes(MAX_BODY_BYTES + 1)):
         response = await client.post(INTAKE, content=content, headers=MSGPACK)
         assert (response.status_code, response.json()["error"]["path"]) == (413, "body")
     assert (await client.report(payload())).status_code == 202
 
 
-async def test_a_body_that_does_not_end_is_not_read_on() -> None:
+async def test_endless_body_is_not_read_beyond_the_limit() -> None:
     read = 0
 
     async def body() -> AsyncIterator[bytes]:
@@ -59,14 +59,14 @@ async def test_a_body_that_does_not_end_is_not_read_on() -> None:
     assert (caught.value.status, read) == (413, MAX_BODY_BYTES + MIB)
 
 
-async def test_a_body_as_long_as_it_may_be(client: Client) -> None:
+async def test_body_of_the_maximum_size_is_accepted(client: Client) -> None:
     body = payload(Hostname="h" * (MAX_BODY_BYTES - 200))
     body = payload(Hostname="h" * (2 * MAX_BODY_BYTES - 200 - len(body)))
     assert len(body) == MAX_BODY_BYTES
     assert (await client.report(body)).status_code == 202
 
 
-def test_a_bomb() -> None:
+def test_gzip_bomb_is_rejected_within_bounded_memory() -> None:
     body = bomb()
     assert len(body) < 2 * MIB
     tracemalloc.start()
@@ -79,19 +79,19 @@ def test_a_bomb() -> None:
         tracemalloc.stop()
 
 
-async def test_a_bomb_is_answered(client: Client) -> None:
+async def test_gzip_bomb_is_rejected_with_413(client: Client) -> None:
     response = await client.report(bomb(), gzipped=True)
     assert (response.status_code, response.json()["error"]["path"]) == (413, "body")
     assert (await client.report(payload())).status_code == 202
 
 
-def test_bombs_one_behind_the_other() -> None:
+def test_gzip_bomb_of_many_members_is_rejected() -> None:
     part = gzip.compress(bytes(MAX_UNPACKED_BYTES // 2 + 1))
     with pytest.raises(IntakeError, match="unpacks to more than"):
         read_report(part * 2, "gzip")
 
 
-def test_many_empty_gzip_members_are_refused_in_linear_time() -> None:
+def test_many_empty_gzip_members_are_rejected_in_linear_time() -> None:
     """16 MB of them took more than ten minutes."""
     empty = gzip.compress(b"")
     for body in (empty * (MAX_BODY_BYTES // len(empty)), empty * 100_000 + gzip.compress(payload())):
@@ -108,13 +108,13 @@ def test_payload_in_many_gzip_members_is_read() -> None:
     assert len(read_report(packed, "gzip").buckets) == 1
 
 
-def test_member_that_is_larger_than_a_chunk_is_read_with_what_follows() -> None:
+def test_gzip_member_larger_than_a_chunk_is_read_with_the_next_ones() -> None:
     body = payload(bucket(point()), Hostname=token_hex(200_000))
     packed = gzip.compress(body[:300_000]) + gzip.compress(b"") + gzip.compress(body[300_000:])
     assert len(read_report(packed, "gzip").buckets) == 1
 
 
-def test_too_many_buckets_are_refused() -> None:
+def test_payload_with_too_many_buckets_is_rejected() -> None:
     body = payload(*[{"Start": 1, "Duration": 1}] * (MAX_BUCKETS + 1))
     with pytest.raises(IntakeError, match=f"of length <= {MAX_BUCKETS}") as caught:
         read_report(body, "")
@@ -126,14 +126,14 @@ OFFSET = {"Tags": [], "Value": 1}
 
 
 @pytest.mark.parametrize("name", ["Stats", "Backlogs"])
-def test_too_long_a_list_in_a_bucket_costs_no_other_bucket(name: str) -> None:
+def test_list_that_is_too_long_costs_no_other_bucket(name: str) -> None:
     items = [SMALL if name == "Stats" else OFFSET] * (MAX_ITEMS + 1)
     report = read_report(payload(bucket(**{name: items}), bucket(point())), "")
     assert len(report.buckets[1].points) == 1
     assert dict(report.unread) == {name: 1}
 
 
-def test_buckets_beyond_so_many_points_are_left_out_and_counted() -> None:
+def test_buckets_beyond_the_limit_of_points_are_left_out_and_counted() -> None:
     half = bucket(*[SMALL] * (MAX_ITEMS // 2))
     report = read_report(payload(half, half, half, half), "")
     assert sum(len(bucket.points) for bucket in report.buckets) == MAX_ITEMS
@@ -156,7 +156,7 @@ HEAVY = {
 
 
 @pytest.mark.parametrize("make", HEAVY.values(), ids=HEAVY)
-def test_body_made_to_take_long_is_read_within_seconds(make: Callable[[], dict[str, Any]]) -> None:
+def test_malicious_slow_body_is_read_within_seconds(make: Callable[[], dict[str, Any]]) -> None:
     body = payload(make())
     assert len(body) < MAX_UNPACKED_BYTES
     began = monotonic()
@@ -164,7 +164,7 @@ def test_body_made_to_take_long_is_read_within_seconds(make: Callable[[], dict[s
     assert monotonic() - began < 20  # each takes a second at most on a machine that does nothing else
 
 
-async def test_bodies_beyond_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bodies_beyond_the_memory_limit_are_rejected_with_503(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_module, "MAX_HELD_BYTES", 2 * MIB)
     memory = BodyMemory()
 
@@ -179,7 +179,7 @@ async def test_bodies_beyond_the_memory_are_refused(monkeypatch: pytest.MonkeyPa
     assert len(await memory.read(body(2 * MIB))) == 2 * MIB
 
 
-async def test_body_that_is_announced_as_too_long_is_refused_before_it_comes(client: Client) -> None:
+async def test_body_with_too_large_a_content_length_is_rejected_unread(client: Client) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(str(client.base_url)).port)
     head = f"POST {INTAKE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/msgpack\r\n"
     writer.write(f"{head}Content-Length: {MAX_BODY_BYTES + 1}\r\n\r\n".encode())
@@ -205,7 +205,9 @@ def lines() -> Iterator[bytes]:
     yield b"Content-Length: 100\r\n\r\nonly the beginning"
 
 
-async def test_a_client_that_hangs_up(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+async def test_client_that_disconnects_in_its_body_logs_nothing(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
     port = urlsplit(str(client.base_url)).port
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"\r\n".join(lines()))
@@ -218,7 +220,7 @@ async def test_a_client_that_hangs_up(client: Client, caplog: pytest.LogCaptureF
     assert caplog.text == ""
 
 
-def test_foreign_sketches_beyond_so_many_are_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_foreign_sketches_beyond_the_limit_are_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sketches, "MAX_FOREIGN_SKETCHES", 5)
     points = [point(Hash=number, PathwayLatency=TINY, EdgeLatency=TINY) for number in range(4)]
     report = read_report(payload(bucket(*points, point(Hash=9))), "")

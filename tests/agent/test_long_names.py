@@ -41,7 +41,7 @@ def fat_backlogs(first: int, count: int, letter: str = "x") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("tags", [[*LONGEST, "e"], ["x" * 1000] * 64], ids=["one more", "many"])
-def test_tags_that_are_too_long_in_all_are_left_out_and_counted(tags: list[str]) -> None:
+def test_tags_that_are_too_long_together_are_left_out_and_counted(tags: list[str]) -> None:
     backlogs = [{"Tags": tags, "Value": 1}, {"Tags": ["topic:t"], "Value": 2}]
     read = read_report(payload(bucket(point(EdgeTags=tags), point(), Backlogs=backlogs), ProcessTags=tags), "")
     assert [one.hash for one in read.buckets[0].points] == [7]
@@ -51,7 +51,7 @@ def test_tags_that_are_too_long_in_all_are_left_out_and_counted(tags: list[str])
     assert read.histograms.keys.max() < read_report(payload(bucket(point(), point())), "").histograms.keys.max()
 
 
-def test_tags_that_are_as_long_as_they_may_be_are_taken() -> None:
+def test_tags_of_the_maximum_length_are_accepted() -> None:
     read = read_report(payload(bucket(point(EdgeTags=LONGEST), Backlogs=[{"Tags": LONGEST, "Value": 1}])), "")
     assert sum(map(len, read.buckets[0].points[0].tags)) == MAX_TAG_CHARACTERS
     assert read.buckets[0].backlogs == [(tuple(LONGEST), 1)]
@@ -81,7 +81,7 @@ def test_long_tags_of_one_service_are_bounded_and_cost_no_other_its_rows(
         assert in_memory <= SOME_BYTES / 2
 
 
-def test_offsets_with_long_tags_are_written_before_their_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offsets_with_long_tags_are_flushed_early(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_buffer, "MAX_BUFFERED_SLOTS", 100)
     store = Store(now=clock)
     for turn in range(20):
@@ -100,7 +100,7 @@ def test_offsets_with_long_tags_are_written_before_their_time(clock: Clock, monk
         (["x"] * 64, 7),
     ],
 )
-def test_names_weigh_what_they_take(names: list[str], weight: int) -> None:
+def test_weight_of_names_grows_with_their_bytes(names: list[str], weight: int) -> None:
     assert weigh_names(names) == weight
 
 

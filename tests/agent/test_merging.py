@@ -1,4 +1,4 @@
-"""Values spread over payloads and minutes: the quantiles are those of all of them together."""
+"""Values spread over payloads and minutes have the same quantiles as all of them together."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def add(store: Store, values: list[float], minutes_ago: int, parent: int) -> Non
 
 @settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), payloads=st.integers(1, 6))
-def test_quantiles_over_payloads_minutes_and_pathways(seed: int, payloads: int) -> None:
+def test_quantiles_are_merged_over_payloads_minutes_and_pathways(seed: int, payloads: int) -> None:
     chance, store, values = random.Random(seed), Store(now=lambda: NOW), list[float]()
     for _ in range(payloads):
         part = [round(chance.lognormvariate(-3, 3), 6) + 1e-6 for _ in range(chance.randint(1, 80))]
@@ -49,7 +49,7 @@ def test_quantiles_over_payloads_minutes_and_pathways(seed: int, payloads: int) 
     assert asdict(edge.pathway_latency) == pytest.approx(exact([2 * value for value in values]), rel=0.008)
 
 
-def test_only_the_minutes_asked_for() -> None:
+def test_topology_has_only_the_requested_minutes() -> None:
     store = Store(now=lambda: NOW)
     for minutes_ago in range(5):
         add(store, [10.0**-minutes_ago], minutes_ago, parent=0)
@@ -59,7 +59,7 @@ def test_only_the_minutes_asked_for() -> None:
         assert asdict(edge.edge_latency) == pytest.approx(exact([10.0**-ago for ago in range(minutes)]), rel=0.008)
 
 
-def test_pathways_are_told_apart() -> None:
+def test_pathways_are_counted_separately() -> None:
     store = Store(now=lambda: NOW)
     add(store, [0.1], 0, parent=1)
     add(store, [0.4] * 3, 0, parent=2)
@@ -68,7 +68,7 @@ def test_pathways_are_told_apart() -> None:
     assert sorted((pathway.parent, pathway.count) for pathway in shown.pathways) == [("1", 1), ("2", 3)]
 
 
-def test_zeros_count() -> None:
+def test_zero_latencies_are_counted() -> None:
     store = Store(now=lambda: NOW)
     add(store, [0.0] * 3 + [1.0], 0, parent=0)
     (edge,) = topology(store, 1).edges
@@ -76,7 +76,7 @@ def test_zeros_count() -> None:
 
 
 @pytest.mark.parametrize(("gamma", "offset"), [(1.02, 0.0), (1.02020202, 12.5), (1.001, -4.25), (1.0202, 1e3)])
-def test_another_gamma_is_carried_over(gamma: float, offset: float) -> None:
+def test_sketch_with_another_gamma_is_converted(gamma: float, offset: float) -> None:
     bins = Counter({100: 5, 300: 2, -200: 3})
     read = Sketch.decode(sketch(gamma=gamma, offset=offset, binCounts=bins))
     assert read.count == 10
@@ -85,7 +85,7 @@ def test_another_gamma_is_carried_over(gamma: float, offset: float) -> None:
         assert read.quantile(fraction) == pytest.approx(value, rel=0.01)
 
 
-def test_another_gamma_is_merged_with_ours() -> None:
+def test_sketch_with_another_gamma_is_merged_with_the_usual_one() -> None:
     store = Store(now=lambda: NOW)
     foreign = sketch(gamma=1.02, offset=0, contiguousBinCounts=[9], contiguousBinIndexOffset=0)
     ours_ = sketch(binCounts={bin_index(3.0): 9})
@@ -97,7 +97,7 @@ def test_another_gamma_is_merged_with_ours() -> None:
     assert edge.edge_latency.p99 == pytest.approx(3, rel=0.01)
 
 
-def test_compression_changes_nothing() -> None:
+def test_compressed_payload_has_the_same_counts() -> None:
     (body,) = ours(lambda aggregator: passed(aggregator, OUT, [0.5, 1.5]))
     for encoding in ("", "identity"):
         plain, packed = read_report(gzip.decompress(body), encoding), read_report(body, "gzip")
@@ -105,7 +105,7 @@ def test_compression_changes_nothing() -> None:
 
 
 @given(parts=st.lists(st.dictionaries(st.integers(-40_000, 40_000), st.integers(1, 9), min_size=1), min_size=1))
-def test_the_farthest_bins_are_merged_without_loss(parts: list[dict[int, int]]) -> None:
+def test_outermost_bins_are_merged_without_loss(parts: list[dict[int, int]]) -> None:
     merged = Sketch()
     for part in parts:
         merged.merge(Sketch(part))

@@ -1,4 +1,4 @@
-"""Payloads that were damaged on their way: taken or refused, never an error of the agent."""
+"""Damaged payloads are accepted or refused, and never an error of the agent."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def changed(body: bytes, changes: list[tuple[int, str, int]]) -> bytes:
 
 
 def taken(body: bytes, encoding: str) -> bool:
-    """Do all that the agent does with a body; True when it was taken."""
+    """Do everything that the agent does with a body, and return whether it was accepted."""
     store = Store(now=lambda: NOW)
     try:
         store.add(read_report(body, encoding))
@@ -53,28 +53,28 @@ def taken(body: bytes, encoding: str) -> bool:
     return True
 
 
-def test_undamaged() -> None:
+def test_undamaged_payload_is_read() -> None:
     assert taken(PACKED, "gzip")
     assert taken(UNPACKED, "")
 
 
 @settings(max_examples=300)
 @given(changes=CHANGES)
-def test_damaged_payloads(changes: list[tuple[int, str, int]]) -> None:
+def test_damaged_payload_is_read_or_refused(changes: list[tuple[int, str, int]]) -> None:
     taken(changed(UNPACKED, changes), "")
 
 
 @given(changes=CHANGES)
-def test_damaged_gzip(changes: list[tuple[int, str, int]]) -> None:
+def test_damaged_gzip_is_read_or_refused(changes: list[tuple[int, str, int]]) -> None:
     taken(changed(PACKED, changes), "gzip")
 
 
 @given(body=st.binary(max_size=200), encoding=st.sampled_from(["", "gzip"]))
-def test_anything(body: bytes, encoding: str) -> None:
+def test_arbitrary_bytes_are_read_or_refused(body: bytes, encoding: str) -> None:
     taken(body, encoding)
 
 
-async def test_the_agent_goes_on(client: Client) -> None:
+async def test_agent_accepts_payloads_after_damaged_ones(client: Client) -> None:
     chance = random.Random(7)
     answers = set[int]()
     for _ in range(150):

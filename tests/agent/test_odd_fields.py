@@ -1,4 +1,4 @@
-"""One odd field costs nothing but itself: the rest of the payload is taken, and what is left out is counted."""
+"""A bad field costs nothing but itself: the rest of the payload is accepted, and what is left out is counted."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def backlog(**changed: Any) -> dict[str, Any]:
 
 
 def sane_counts(report: Report) -> dict[int, float]:
-    """Return what the sane point counts, wherever in the report it is."""
+    """Return the counts of the sane point, wherever in the report it is."""
     place = [point.tags for bucket in report.buckets for point in bucket.points].index(tuple(sorted(SANE)))
     return bins_of(report, group=place)
 
 
 @pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK)
 @pytest.mark.parametrize("name", [*point(), "TimestampType", "Unknown"])
-def test_odd_field_of_a_point_costs_no_other_point(name: str, junk: Any) -> None:
+def test_bad_field_of_a_point_costs_no_other_point(name: str, junk: Any) -> None:
     report = read_report(payload(bucket(sane(), point(**{name: junk}), Backlogs=[backlog()])), "")
     assert sane_counts(report) == {bin_index(0.25): 4}
     assert [value for _, value in report.buckets[0].backlogs] == [7]
@@ -64,7 +64,7 @@ def test_odd_field_of_a_point_costs_no_other_point(name: str, junk: Any) -> None
 
 @pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK)
 @pytest.mark.parametrize("name", ["Tags", "Value", "Unknown"])
-def test_odd_field_of_a_backlog_costs_no_other_backlog(name: str, junk: Any) -> None:
+def test_bad_field_of_a_backlog_costs_no_other_backlog(name: str, junk: Any) -> None:
     report = read_report(payload(bucket(sane(), Backlogs=[backlog(**{name: junk}), backlog(Value=8)])), "")
     assert sane_counts(report) == {bin_index(0.25): 4}
     assert [value for _, value in report.buckets[0].backlogs][-1] == 8
@@ -73,7 +73,7 @@ def test_odd_field_of_a_backlog_costs_no_other_backlog(name: str, junk: Any) -> 
 
 @pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK)
 @pytest.mark.parametrize("name", [*bucket(), "Backlogs", "Unknown"])
-def test_odd_field_of_a_bucket_costs_no_other_bucket(name: str, junk: Any) -> None:
+def test_bad_field_of_a_bucket_costs_no_other_bucket(name: str, junk: Any) -> None:
     report = read_report(payload(bucket(point(), **{name: junk}), bucket(sane())), "")
     assert sane_counts(report) == {bin_index(0.25): 4}
     if name not in {"Start", "Stats", "Unknown", "Duration"}:
@@ -85,7 +85,7 @@ def test_odd_field_of_a_bucket_costs_no_other_bucket(name: str, junk: Any) -> No
 @pytest.mark.parametrize(
     "name", ["Service", "Env", "Version", "Lang", "Hostname", "ProcessTags", "TracerVersion", "PrimaryTag", "Unknown"]
 )
-def test_odd_field_of_a_payload_costs_no_bucket(name: str, junk: Any) -> None:
+def test_bad_field_of_a_payload_costs_no_bucket(name: str, junk: Any) -> None:
     report = read_report(payload(bucket(sane()), **{name: junk}), "")
     assert sane_counts(report) == {bin_index(0.25): 4}
     assert set(report.unread) <= {name}
@@ -93,7 +93,7 @@ def test_odd_field_of_a_payload_costs_no_bucket(name: str, junk: Any) -> None:
 
 @pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK)
 @pytest.mark.parametrize("where", ["point", "backlog", "bucket"])
-def test_item_that_is_no_map_costs_no_other(where: str, junk: Any) -> None:
+def test_item_that_is_no_map_costs_no_other_item(where: str, junk: Any) -> None:
     inner = {"Stats": [junk, sane()]} if where == "point" else {"Backlogs": [junk, backlog()], "Stats": [sane()]}
     buckets = [junk, bucket(sane())] if where == "bucket" else [bucket(**inner)]
     report = read_report(payload(Stats=buckets), "")
@@ -113,7 +113,7 @@ COUNTED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("changed", "cause"), COUNTED.values(), ids=COUNTED)
-def test_what_is_left_out_is_counted_by_its_field(changed: dict[str, Any], cause: str) -> None:
+def test_unreadable_parts_are_counted_by_field(changed: dict[str, Any], cause: str) -> None:
     report = read_report(payload(bucket(sane(), point(**changed))), "")
     assert dict(report.unread) == {cause: 1}
     assert report.first_unread.startswith(f"$.Stats[0].Stats[1].{cause}: ")
@@ -126,7 +126,7 @@ def test_point_whose_edge_latency_is_missing_keeps_the_other_sketches() -> None:
 
 
 @pytest.mark.parametrize("start", [-1, 2**63, 2**64 - 1, "now", None, nan])
-async def test_bucket_of_unknown_time_is_taken_as_of_now(client: Client, start: Any) -> None:
+async def test_bucket_without_a_readable_start_counts_as_now(client: Client, start: Any) -> None:
     assert (await client.report(payload(bucket(sane(), Start=start)))).status_code == 202
     (edge,) = (await client.topology(1))["edges"]
     assert edge["count"] == 4
@@ -135,7 +135,7 @@ async def test_bucket_of_unknown_time_is_taken_as_of_now(client: Client, start: 
 
 
 @pytest.mark.parametrize("duration", [0, -1, 2 * 3600 * 10**9, "10 s", None])
-def test_bucket_of_odd_duration_is_taken_and_counted(duration: Any) -> None:
+def test_bucket_with_a_bad_duration_is_accepted_and_counted(duration: Any) -> None:
     report = read_report(payload(bucket(sane(), Duration=duration)), "")
     assert (len(report.buckets[0].points), dict(report.unread)) == (1, {"Duration": 1})
 
@@ -151,7 +151,7 @@ def test_numbers_written_as_doubles_or_signed_are_read() -> None:
     assert [value for _, value in read.backlogs] == [5]
 
 
-def test_keys_that_are_no_strings_are_ignored() -> None:
+def test_keys_that_are_not_strings_are_ignored() -> None:
     odd_keys: dict[Any, Any] = {1: 2, None: 3, 2.5: 1}
     odd = {**bucket({**sane(), **odd_keys}), **odd_keys}
     report = read_report(payload(Stats=[odd]), "")
@@ -160,7 +160,7 @@ def test_keys_that_are_no_strings_are_ignored() -> None:
 
 
 @pytest.mark.parametrize(("service", "shown"), [(5, UNNAMED), (LONG, LONG[:-1]), (None, UNNAMED)])
-async def test_odd_service_is_shown_under_a_name(client: Client, service: Any, shown: str) -> None:
+async def test_payload_with_a_bad_service_gets_a_service_name(client: Client, service: Any, shown: str) -> None:
     assert (await client.report(payload(bucket(sane()), Service=service))).status_code == 202
     assert [row["name"] for row in (await client.topology())["services"]] == [shown]
 
@@ -224,7 +224,7 @@ def test_values_below_zero_count_as_zeros(negative: dict[str, Any]) -> None:
 
 
 async def test_values_below_zero_are_shown_as_clocks_that_disagree(client: Client) -> None:
-    """A single one among a thousand is proof enough, while zeros have to be many."""
+    """One latency below zero among a thousand is enough; zeros would have to be many."""
     latency = sketch(binCounts={bin_index(0.5): 1_000}, negative={5: 1})
     await client.report(payload(bucket(point(EdgeLatency=latency, ParentHash=3)), Service="skewed"))
     await client.report(payload(bucket(point(EdgeLatency=encode({bin_index(0.5): 1_000, ZERO: 1}))), Service="fine"))
@@ -235,7 +235,7 @@ async def test_values_below_zero_are_shown_as_clocks_that_disagree(client: Clien
     assert "asyncdsm_agent_negative_latencies_total 1.0\n" in (await client.get("/api/metrics")).text
 
 
-async def test_what_is_left_out_is_shown(client: Client) -> None:
+async def test_unreadable_parts_are_shown_in_health_and_metrics(client: Client) -> None:
     body = payload(bucket(point(EdgeLatency=b"\xff"), point(Hash="x"), sane()), Env=[1])
     assert (await client.report(body)).status_code == 202
     assert (await client.get("/api/health")).json()["unread"] == {"EdgeLatency": 1, "Env": 1, "Hash": 1}
@@ -243,19 +243,19 @@ async def test_what_is_left_out_is_shown(client: Client) -> None:
     assert 'asyncdsm_agent_unread_total{cause="EdgeLatency"} 1\n' in metrics
 
 
-def test_reading_gives_up_after_many_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_stops_after_too_many_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(field_reader, "MAX_UNREAD", 10)
     report = read_report(payload(bucket(*[point(Hash="x")] * 100, sane())), "")
     assert dict(report.unread) == {"Hash": 10, "given up": 91}
 
 
-def test_the_mapping_of_the_protocol_is_the_default_here() -> None:
+def test_sketch_of_the_tests_has_the_mapping_of_the_protocol() -> None:
     assert (GAMMA, OFFSET) == (1.015625, 1338.5)
     data = sketch(binCounts={1338: 1})
     assert bins_of(read_report(payload(bucket(point(EdgeLatency=data))), "")) == {1338: 1}
 
 
-def test_store_takes_what_was_read_in_part() -> None:
+def test_partly_read_report_is_stored() -> None:
     store = Store(now=lambda: NOW_NS / 1e9)
     store.add(read_report(payload(bucket(sane(), point(Hash=None), Start=None, Backlogs=[backlog(Value=None)])), ""))
     store.flush()

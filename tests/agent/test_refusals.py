@@ -1,4 +1,4 @@
-"""What is not taken: each with its status, the path of what is wrong, and what is wrong with it."""
+"""Each refused request gets its status, the path of what is wrong, and the problem."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def test_body_of_which_nothing_can_be_used_is_refused(body: bytes, path: str, pr
         (gzip.compress(payload())[:-8] + bytes(8), "not gzip"),
     ],
 )
-def test_gzip(body: bytes, problem: str) -> None:
+def test_body_that_is_not_gzip_is_refused(body: bytes, problem: str) -> None:
     with pytest.raises(IntakeError, match=problem) as caught:
         read_report(body, "gzip")
     assert (caught.value.status, caught.value.path) == (400, "body")
 
 
-def test_gzip_in_several_members() -> None:
+def test_gzip_of_several_members_is_read() -> None:
     body = payload(bucket(point()))
     assert len(read_report(gzip.compress(body[:50]) + gzip.compress(body[50:]), "gzip").buckets) == 1
 
@@ -78,7 +78,7 @@ async def test_refusals_are_answered_with_path_and_problem(client: Client) -> No
         ({}, "Content-Type"),
     ],
 )
-async def test_headers(client: Client, headers: dict[str, str], path: str) -> None:
+async def test_wrong_headers_are_refused(client: Client, headers: dict[str, str], path: str) -> None:
     response = await client.post(INTAKE, content=payload(), headers=headers)
     assert (response.status_code, response.json()["error"]["path"]) == (415, path)
 

@@ -1,4 +1,4 @@
-"""What waits to be forwarded when the agent ends, however it ends, is forwarded after the next start."""
+"""Payloads that wait to be forwarded when the agent ends, or is killed, are forwarded after the next start."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def free_port() -> int:
 
 @contextmanager
 def forwarding(path: Path | None, url: str) -> Iterator[tuple[Any, httpx2.Client]]:
-    """Run the agent as a program that forwards to a URL; give its process and a client of it."""
+    """Run the agent as a program that forwards to a URL. Yield its process and a client of it."""
     file = ["--store", str(path)] if path else []
     with agent(*file, "--forward", url) as process, httpx2.Client(base_url=address(process), timeout=20) as client:
         yield process, client
@@ -65,7 +65,7 @@ def wait_for(client: httpx2.Client, **expected: int) -> dict[str, Any]:
 
 
 def wait_for_empty_spool(path: Path) -> None:
-    """Wait until the file has nothing more to forward."""
+    """Wait until no payload in the file waits to be forwarded."""
     began = monotonic()
     with closing(sqlite3.connect(path)) as connection:
         while connection.execute("SELECT count(*) FROM forwards").fetchone()[0]:
@@ -74,7 +74,7 @@ def wait_for_empty_spool(path: Path) -> None:
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda signal_: signal_.name)
-def test_what_waits_at_the_end_is_forwarded_after_the_next_start_once(path: Path, signal_: signal.Signals) -> None:
+def test_payloads_that_wait_at_the_end_are_forwarded_once_after_a_restart(path: Path, signal_: signal.Signals) -> None:
     port = free_port()  # where nobody listens yet
     url = f"http://127.0.0.1:{port}"
     with forwarding(path, url) as (process, client):
@@ -97,7 +97,7 @@ def test_what_waits_at_the_end_is_forwarded_after_the_next_start_once(path: Path
     assert [headers["x-number"] for _, _, headers, _ in intake.requests] == [str(number) for number in range(21)]
 
 
-def test_kills_while_payloads_are_forwarded_lose_nothing(path: Path) -> None:
+def test_kills_during_forwarding_lose_no_payload(path: Path) -> None:
     acknowledged, kills, chance = set[bytes](), 4, random.Random(1)
     with running_intake() as intake:
         for kill in range(kills):
@@ -115,7 +115,7 @@ def test_kills_while_payloads_are_forwarded_lose_nothing(path: Path) -> None:
     assert acknowledged <= set(intake.accepted)
 
 
-def test_payload_whose_headers_cannot_be_sent_keeps_back_no_other(path: Path) -> None:
+def test_payload_with_unsendable_headers_does_not_block_the_others(path: Path) -> None:
     with closing(Store(path, decode=read_report)) as store:  # by the clock that the agent has, too
         spool = store.open_spool(1000)
         assert spool is not None
@@ -127,7 +127,7 @@ def test_payload_whose_headers_cannot_be_sent_keeps_back_no_other(path: Path) ->
     assert intake.accepted == [body(2)]
 
 
-def test_sigterm_ends_the_agent_while_the_other_side_hangs(path: Path) -> None:
+def test_sigterm_ends_the_agent_while_the_target_hangs(path: Path) -> None:
     with running_intake(intake=Intake(answer=HANG)) as intake:
         url = intake.url
         with forwarding(path, url) as (process, client):
@@ -143,7 +143,7 @@ def test_sigterm_ends_the_agent_while_the_other_side_hangs(path: Path) -> None:
     assert intake.accepted == [body(1), body(2)]
 
 
-def test_without_a_file_the_end_says_what_is_lost() -> None:
+def test_agent_without_a_file_logs_lost_payloads_at_the_end() -> None:
     with forwarding(None, f"http://127.0.0.1:{free_port()}") as (process, client):
         send(client, 1, 2, 3)
         process.send_signal(signal.SIGTERM)
@@ -151,7 +151,7 @@ def test_without_a_file_the_end_says_what_is_lost() -> None:
     assert "3 payloads could not be forwarded before the agent ended, and are lost" in said
 
 
-def test_what_was_refused_here_waits_in_the_file_too(path: Path) -> None:
+def test_payload_refused_by_the_intake_is_spooled_in_the_file(path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with forwarding(path, url) as (process, client):
@@ -184,7 +184,7 @@ def waiting(path: Path) -> list[bytes]:
         return [bytes(payload) for payload in spool.waiting()]
 
 
-def test_beyond_the_limit_the_oldest_go(path: Path) -> None:
+def test_oldest_payloads_are_dropped_beyond_the_limit(path: Path) -> None:
     store, spool = opened(path, limit=35)
     with closing(store):
         for number in range(3):
@@ -195,7 +195,7 @@ def test_beyond_the_limit_the_oldest_go(path: Path) -> None:
     assert waiting(path) == [bytes([number]) * 10 for number in (1, 2, 3)]
 
 
-def test_what_is_done_with_leaves_the_file(path: Path) -> None:
+def test_finished_payloads_are_deleted_from_the_file(path: Path) -> None:
     store, spool = opened(path)
     with closing(store):
         payloads = [parcel(number) for number in range(4)]
@@ -210,7 +210,7 @@ def test_what_is_done_with_leaves_the_file(path: Path) -> None:
     assert waiting(path) == [bytes([3]) * 10]
 
 
-def test_what_the_file_could_not_take_is_written_with_the_next(path: Path) -> None:
+def test_payloads_that_could_not_be_saved_are_saved_with_the_next(path: Path) -> None:
     store, spool = opened(path, limit=1 << 20)
     with closing(store):
         connection = store._file._connection
@@ -229,7 +229,7 @@ def test_what_the_file_could_not_take_is_written_with_the_next(path: Path) -> No
     assert lengths == [(0, 50_000), (1, 50_000), (2, 50_000), (3, 10)]
 
 
-def test_what_is_older_than_what_is_kept_is_not_forwarded(path: Path) -> None:
+def test_payloads_older_than_the_kept_time_are_not_forwarded(path: Path) -> None:
     store, spool = opened(path)
     with closing(store):
         spool.add(parcel(1))
@@ -240,7 +240,7 @@ def test_what_is_older_than_what_is_kept_is_not_forwarded(path: Path) -> None:
         assert spool_later.waiting() == []
 
 
-def test_file_of_an_earlier_version_gets_what_it_lacks(path: Path) -> None:
+def test_file_of_an_earlier_version_gets_the_missing_tables(path: Path) -> None:
     with closing(Store(path, decode=read_report, now=lambda: NOW)):
         pass
     with closing(sqlite3.connect(path)) as connection:
@@ -256,7 +256,7 @@ def test_file_of_an_earlier_version_gets_what_it_lacks(path: Path) -> None:
 
 @contextmanager
 def full_disk(store: Store) -> Iterator[None]:
-    """Let the file not grow, and nothing be deleted from it, inside the block: as with a disk that is full."""
+    """Inside the block, the file cannot grow and nothing can be deleted from it, as on a full disk."""
     connection = store._file._connection
 
     def refuse(action: int, table: str | None, *_: object) -> int:
@@ -270,7 +270,7 @@ def full_disk(store: Store) -> Iterator[None]:
         connection.set_authorizer(None)
 
 
-def test_what_was_delivered_while_the_disk_was_full_is_not_delivered_again(path: Path) -> None:
+def test_payloads_delivered_while_the_disk_is_full_are_not_delivered_again(path: Path) -> None:
     store, spool = opened(path)
     with closing(store):
         payloads = [parcel(number) for number in range(3)]
@@ -284,7 +284,7 @@ def test_what_was_delivered_while_the_disk_was_full_is_not_delivered_again(path:
     assert waiting(path) == [bytes([2]) * 10]
 
 
-def test_spool_opens_while_the_disk_is_full(path: Path) -> None:
+def test_spool_opens_on_a_full_disk(path: Path) -> None:
     store, spool = opened(path)
     with closing(store):
         payloads = [parcel(number) for number in range(3)]
@@ -304,7 +304,7 @@ def test_spool_opens_while_the_disk_is_full(path: Path) -> None:
         assert connection.execute("SELECT id FROM forwards").fetchall() == [(3,)]
 
 
-def test_numbers_go_on_after_a_restart_with_an_empty_file(path: Path) -> None:
+def test_numbers_continue_after_a_restart_with_an_empty_spool(path: Path) -> None:
     store, spool = opened(path)
     with closing(store):
         spool.add(parcel(0))
@@ -318,7 +318,7 @@ def test_numbers_go_on_after_a_restart_with_an_empty_file(path: Path) -> None:
     assert waiting(path) == [bytes([1]) * 10]
 
 
-def test_what_an_earlier_version_wrote_after_the_mark_waits(path: Path) -> None:
+def test_payloads_that_an_earlier_version_wrote_after_the_mark_are_forwarded(path: Path) -> None:
     store, spool = opened(path)
     with closing(store):
         for number in range(9):

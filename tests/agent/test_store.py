@@ -1,4 +1,4 @@
-"""What is kept, for how long, and how much of it."""
+"""What the store keeps, for how long, and within which limits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def clock() -> Clock:
 
 
 def report(clock: Clock, *hashes: int, minutes_ago: float = 0, service: str = "s", offset: int | None = None) -> Report:
-    """Return a report of one message per hash, and of an offset."""
+    """Return a report of one message for each hash, and of an offset."""
     keys = [encode_key(group, sketch, 1338) for group in range(len(hashes)) for sketch in (EDGE, PATHWAY)]
     points = [PointReport(("type:kafka",), hash_, 0) for hash_ in hashes]
     start = round(clock.now * 1e9) - round(minutes_ago * MINUTE_NS)
@@ -48,13 +48,13 @@ def report(clock: Clock, *hashes: int, minutes_ago: float = 0, service: str = "s
 
 
 def kept(store: Store, span: TimeRange = EVER) -> dict[int, float]:
-    """Return the messages by hash."""
+    """Return the number of messages by hash."""
     keys, cells = points_of(store, span)
     counts = GroupQuantiles.of(cells, len(keys)).edge.counts.tolist()
     return {key.hash: count for key, count in zip(keys, counts, strict=True)}
 
 
-def test_what_is_older_than_it_may_be_is_forgotten(clock: Clock) -> None:
+def test_rows_older_than_the_kept_time_are_deleted(clock: Clock) -> None:
     store = Store(now=clock, kept_seconds=180)
     for hash_ in range(6):
         store.add(report(clock, hash_))
@@ -70,7 +70,7 @@ def test_what_is_older_than_it_may_be_is_forgotten(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("minutes_ago", "taken"), [(0, True), (2, True), (3.2, False), (1e6, False)])
-def test_too_old(clock: Clock, minutes_ago: float, taken: bool) -> None:
+def test_bucket_that_is_too_old_is_ignored_and_counted(clock: Clock, minutes_ago: float, taken: bool) -> None:
     store = Store(now=clock, kept_seconds=180)
     store.add(report(clock, 3))
     store.add(report(clock, 1, 2, minutes_ago=minutes_ago, offset=5))
@@ -80,7 +80,7 @@ def test_too_old(clock: Clock, minutes_ago: float, taken: bool) -> None:
 
 
 @pytest.mark.parametrize("minutes_ahead", [0.5, 2, 60, 1e6])
-def test_from_a_clock_that_is_ahead(clock: Clock, minutes_ahead: float) -> None:
+def test_bucket_of_a_clock_that_is_ahead_counts_as_now(clock: Clock, minutes_ahead: float) -> None:
     store = Store(now=clock)
     store.add(report(clock, 1, minutes_ago=-minutes_ahead, offset=5))
     assert kept(store, last_minutes(store, 1)) == {1: 1}
@@ -89,8 +89,8 @@ def test_from_a_clock_that_is_ahead(clock: Clock, minutes_ahead: float) -> None:
 
 
 @pytest.mark.parametrize("wrong_by", [86_400 * 400, -86_400 * 400])
-def test_our_own_clock_is_set(clock: Clock, wrong_by: float) -> None:
-    """Whatever it says meanwhile, nothing that was acknowledged goes."""
+def test_rows_are_kept_when_the_clock_of_the_agent_is_set(clock: Clock, wrong_by: float) -> None:
+    """A wrong clock deletes no payload that was acknowledged."""
     store, right = Store(now=clock), clock.now
     sender = Clock()
     store.add(report(sender, 1))
@@ -111,7 +111,7 @@ def test_our_own_clock_is_set(clock: Clock, wrong_by: float) -> None:
     assert kept(store) == {**expected, 4: 1}
 
 
-def test_rows_are_bounded_and_the_oldest_go_first(clock: Clock) -> None:
+def test_rows_beyond_the_limit_are_deleted_oldest_first(clock: Clock) -> None:
     store = Store(now=clock, max_rows=10)
     for minutes_ago in (3, 1, 2):
         store.add(report(clock, *range(minutes_ago * 10, minutes_ago * 10 + 4), minutes_ago=minutes_ago))
@@ -124,7 +124,7 @@ def test_rows_are_bounded_and_the_oldest_go_first(clock: Clock) -> None:
     assert store.counters()["forgotten_rows"] == 4 + 8 + 1000
 
 
-def test_bytes_are_bounded(clock: Clock) -> None:
+def test_rows_are_deleted_when_the_store_exceeds_its_bytes(clock: Clock) -> None:
     store, chance = Store(now=clock, max_bytes=500_000), np.random.default_rng(1)
     for _ in range(60):
         one = report(clock, *range(100))
@@ -137,7 +137,7 @@ def test_bytes_are_bounded(clock: Clock) -> None:
     assert kept(store, TimeRange(clock.now - 60, FOREVER))
 
 
-def test_a_row_counts_once(clock: Clock) -> None:
+def test_point_reported_twice_in_a_bucket_is_one_row(clock: Clock) -> None:
     store = Store(now=clock, max_rows=2)
     for _ in range(5):
         store.add(report(clock, 1, 2))
@@ -145,7 +145,7 @@ def test_a_row_counts_once(clock: Clock) -> None:
     assert store.counters()["forgotten_rows"] == 0
 
 
-def test_pathways_beyond_the_bound_push_out_the_oldest(clock: Clock) -> None:
+def test_oldest_pathways_are_evicted_beyond_the_limit(clock: Clock) -> None:
     store = Store(now=clock, max_points=10)
     store.add(report(clock, *range(10)))
     store.add(report(clock, 10))
@@ -154,7 +154,7 @@ def test_pathways_beyond_the_bound_push_out_the_oldest(clock: Clock) -> None:
     assert sorted(kept(store)) == list(range(1, 11))
 
 
-def test_the_newest_bucket_has_the_offset(clock: Clock) -> None:
+def test_offset_of_the_newest_bucket_is_the_latest(clock: Clock) -> None:
     store = Store(now=clock)
     for minutes_ago, offset, expected in [
         (5, 100, 100),
@@ -172,7 +172,7 @@ def test_the_newest_bucket_has_the_offset(clock: Clock) -> None:
     assert (ago, [value for _, _, value in store.offsets(EVER)]) == ([5, 4, 1], [120, 900, 7])
 
 
-def test_backlogs_and_services_are_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backlogs_and_services_are_evicted_beyond_their_limits(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "MAX_BACKLOGS", 10)
     monkeypatch.setattr(store_module, "MAX_SERVICES", 10)
     store = Store(now=clock)
@@ -184,7 +184,7 @@ def test_backlogs_and_services_are_bounded(clock: Clock, monkeypatch: pytest.Mon
     assert set(store.services()) == {("always", ""), *((f"s{number}", "") for number in range(16, 25))}
 
 
-def test_services_and_when_they_reported(clock: Clock) -> None:
+def test_services_have_the_time_of_their_last_report(clock: Clock) -> None:
     store = Store(now=clock)
     for env in ("prod", None, "prod"):
         clock.now += 5
@@ -193,7 +193,7 @@ def test_services_and_when_they_reported(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("minutes", "seconds"), [(1, 1.0), (2, 60.0), (1440, 90.0)])
-def test_rates_are_over_the_time_there_is_something_of(clock: Clock, minutes: int, seconds: float) -> None:
+def test_rate_is_over_the_time_that_has_data(clock: Clock, minutes: int, seconds: float) -> None:
     store = Store(now=clock)
     clock.now = clock.now // 60 * 60
     store.add(report(clock, 1, minutes_ago=1.5))
@@ -202,7 +202,7 @@ def test_rates_are_over_the_time_there_is_something_of(clock: Clock, minutes: in
     assert covered_seconds(store, last_minutes(store, minutes)) == pytest.approx(seconds)
 
 
-def test_threads(clock: Clock) -> None:
+def test_reports_of_many_threads_are_all_counted(clock: Clock) -> None:
     store, body = Store(now=clock), payload(bucket(*(point(Hash=hash_) for hash_ in range(20))))
 
     def send() -> None:
@@ -220,7 +220,7 @@ def test_threads(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("has_points", [True, False])
-def test_buckets_that_creep_ahead_do_not_move_the_clock_of_others(clock: Clock, has_points: bool) -> None:
+def test_buckets_that_creep_ahead_do_not_make_others_too_old(clock: Clock, has_points: bool) -> None:
     store, now = Store(now=clock), int(clock.now)
     for number in range(1, 100):
         points = [point(Hash=number)] if has_points else []

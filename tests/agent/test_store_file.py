@@ -1,4 +1,4 @@
-"""The store's file: what is in it afterwards, and what happens where it cannot be written."""
+"""The file of the store: what it has after reopening, and what happens if it cannot be written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def opened(path: Path) -> Iterator[Store]:
         yield store
 
 
-def taken(*hashes: int, service: str = "foreign") -> AcceptedPayload:
+def accept(*hashes: int, service: str = "foreign") -> AcceptedPayload:
     body = payload(bucket(*(point(Hash=hash_) for hash_ in hashes), Backlogs=OFFSETS), Service=service)
     return AcceptedPayload(read_report(body, ""), "", body)
 
@@ -41,23 +41,23 @@ def everything(store: Store) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("flushed", [True, False])
-def test_what_was_taken_is_there_again(path: Path, flushed: bool) -> None:
+def test_accepted_payloads_are_there_after_reopening(path: Path, flushed: bool) -> None:
     with opened(path) as store:
-        store.add_all([taken(1, 2**64 - 1), taken(1, service="other")])
+        store.add_all([accept(1, 2**64 - 1), accept(1, service="other")])
         if flushed:
             store.flush()
-        store.add_all([taken(3)])
+        store.add_all([accept(3)])
         before = everything(store)
     for _ in range(2):
         with opened(path) as store:
             assert everything(store) == before
 
 
-def test_what_was_not_written_is_read_from_the_journal(path: Path) -> None:
+def test_unflushed_payloads_are_read_from_the_journal_after_a_kill(path: Path) -> None:
     store = Store(path, decode=read_report, now=lambda: NOW)
-    store.add_all([taken(1, 2)])
+    store.add_all([accept(1, 2)])
     store.flush()
-    store.add_all([taken(2, 3), taken(3)])
+    store.add_all([accept(2, 3), accept(3)])
     before = everything(store)
     store._closing()  # as a kill does: nothing is written any more
     with opened(path) as store:
@@ -65,22 +65,22 @@ def test_what_was_not_written_is_read_from_the_journal(path: Path) -> None:
         assert kept(store) == {1: 4, 2: 8, 3: 8}
 
 
-def test_numbers_of_points_are_not_used_again(path: Path) -> None:
+def test_numbers_of_deleted_points_are_not_used_again(path: Path) -> None:
     for hash_ in range(5):
         with opened(path) as store:
-            store.add_all([taken(hash_, hash_ + 1)])
+            store.add_all([accept(hash_, hash_ + 1)])
     with opened(path) as store:
         assert kept(store) == {0: 4, 1: 8, 2: 8, 3: 8, 4: 8, 5: 4}
 
 
-def test_one_agent_at_a_time(path: Path) -> None:
+def test_second_store_on_the_same_file_is_refused(path: Path) -> None:
     with opened(path), pytest.raises(StoreError, match="another agent has it open"):
         Store(path, decode=read_report)
     with opened(path):
         pass
 
 
-def test_files_of_others(path: Path) -> None:
+def test_file_that_is_no_store_is_refused(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE theirs (a)")
     with pytest.raises(StoreError, match="database of another program"):
@@ -92,7 +92,7 @@ def test_files_of_others(path: Path) -> None:
         Store(path.parent / "nowhere" / "store.db", decode=read_report)
 
 
-def test_another_version(path: Path) -> None:
+def test_file_of_another_version_is_refused(path: Path) -> None:
     with opened(path):
         pass
     with closing(sqlite3.connect(path)) as connection:
@@ -102,7 +102,7 @@ def test_another_version(path: Path) -> None:
 
 
 def fill(store: Store) -> None:
-    """Leave no room in the file, as a full disk does: SQLite says the same."""
+    """Leave no room in the file. SQLite raises the same error for a full disk."""
     connection = store._file._connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages + 2}")
@@ -114,25 +114,25 @@ def make_room(store: Store) -> None:
 
 def take_until_full(store: Store) -> None:
     for hash_ in range(2, 1000):
-        store.add_all([taken(hash_)])
+        store.add_all([accept(hash_)])
 
 
-def test_no_room(path: Path) -> None:
+def test_full_store_refuses_payloads_until_there_is_room(path: Path) -> None:
     with opened(path) as store:
-        store.add_all([taken(1)])
+        store.add_all([accept(1)])
         fill(store)
         with pytest.raises(StoreFullError, match="full"):
             take_until_full(store)
         counted = kept(store)
         make_room(store)
-        store.add_all([taken(1000)])
+        store.add_all([accept(1000)])
     with opened(path) as store:
         assert kept(store) == {**counted, 1000: 4}
 
 
-def test_no_room_for_what_is_pending(path: Path) -> None:
+def test_full_store_keeps_unflushed_payloads(path: Path) -> None:
     with opened(path) as store:
-        store.add_all([taken(*range(300))])
+        store.add_all([accept(*range(300))])
         fill(store)
         with pytest.raises(sqlite3.Error, match="full"):
             store.flush()
@@ -149,7 +149,7 @@ def store(path: Path) -> Iterator[Store]:
         yield store
 
 
-async def test_the_disk_is_full(client: Client, store: Store) -> None:
+async def test_full_disk_is_answered_with_507(client: Client, store: Store) -> None:
     points = bucket(*(point(Hash=hash_) for hash_ in range(200)))
     bodies = iter([payload(points, Hostname=str(number)) for number in range(7)])  # none is sent again
     assert (await client.report(next(bodies))).status_code == 202
@@ -169,7 +169,7 @@ def spoil(path: Path) -> None:
         connection.execute("DROP TABLE journal")
 
 
-async def test_the_file_cannot_be_written(client: Client, path: Path) -> None:
+async def test_unwritable_file_is_answered_with_503(client: Client, path: Path) -> None:
     await to_thread.run_sync(spoil, path)
     answer = await client.report(payload(bucket(point())))
     assert (answer.status_code, answer.json()["error"]["path"]) == (503, "store")

@@ -1,4 +1,4 @@
-"""What real tracers sent, and what the agent says to a real ddtrace: as it came, and with one field odd at a time."""
+"""Payloads of real tracers are read as they came and with one bad field at a time, and a real ddtrace is answered."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.histogram import bin_index
 from tests.agent.payloads import GZIP, INTAKE, Client, bins_of, bucket, payload, point, sketch
-from tests.agent.test_foreign import TRACERS
+from tests.agent.test_foreign_payloads import TRACERS
 from tests.agent.test_mutations import UNPACKED
 
 SHARED = Path(__file__).parents[3] / "shared" / "payloads"
@@ -118,7 +118,7 @@ def test_real_payload_is_read_whole(name: str) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(name=NAMES, data=st.data())
-def test_one_odd_value_costs_nothing_else(name: str, data: st.DataObject) -> None:
+def test_one_bad_value_costs_nothing_else(name: str, data: st.DataObject) -> None:
     body = PAYLOADS[name]
     path = data.draw(st.sampled_from([path for path in places(decode(body)) if path != ("Stats",)]))
     odd = changed(body, path, data.draw(JUNK | st.just(...)))
@@ -171,13 +171,13 @@ def test_sketch_that_rounds_up_is_read_one_bin_lower(lang: str) -> None:
     assert stands_for("go", JAVASCRIPT) == pytest.approx(middle * gamma, rel=0.009)
 
 
-def test_sketch_of_our_mapping_is_read_as_it_is_in_every_language() -> None:
+def test_sketch_with_the_protocol_mapping_is_read_unchanged_for_every_language() -> None:
     data = sketch(binCounts={bin_index(0.25): 3})
     for lang in ("javascript", "python", "go", "java"):
         assert stands_for(lang, data) == pytest.approx(0.25, rel=0.008)
 
 
-def test_only_the_latencies_that_javascript_counts_are_read_from_its_real_sketches() -> None:
+def test_real_javascript_sketches_have_only_their_counted_latencies() -> None:
     """Where the captures are: sketches that have negative values keep every count."""
     for name, body in PAYLOADS.items():
         if name.startswith("js-behind"):
@@ -223,7 +223,7 @@ async def test_real_ddtrace_does_not_warn_of_this_agent() -> None:
         assert [service["name"] for service in (await client.topology())["services"]] == ["theirs"]
 
 
-async def test_debugger_of_a_tracer_is_answered(client: Client) -> None:
+async def test_debugger_requests_of_a_tracer_are_accepted(client: Client) -> None:
     for path in (await client.get("/info")).json()["endpoints"]:
         if path != INTAKE:
             assert (await client.post(path, content=b"x")).status_code == 200

@@ -1,4 +1,4 @@
-"""What the store does by itself keeps nobody waiting: its lock is held for short steps only."""
+"""The upkeep of the store holds its lock only for short steps, so that nobody waits for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from asyncdsm.agent.store.state import StoreState
 from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import NOW
 from tests.agent.test_store import EVER, TAGS, Clock, clock, kept, report
-from tests.agent.test_store_file import fill, make_room, taken
+from tests.agent.test_store_file import accept, fill, make_room
 
 __all__ = ["clock"]
 SERVICES, POINTS = 30, 5
@@ -33,7 +33,7 @@ def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Itera
 
 
 def fill_hours(store: Store, clock: Clock) -> dict[int, float]:
-    """Report for two hours; return the messages by hash."""
+    """Report for two hours, and return the number of messages by hash."""
     for _ in range(24):
         for service in range(SERVICES):
             hashes = range(service * POINTS, (service + 1) * POINTS)
@@ -42,7 +42,7 @@ def fill_hours(store: Store, clock: Clock) -> dict[int, float]:
     return dict.fromkeys(range(SERVICES * POINTS), 24.0)
 
 
-def test_lock_is_given_up_between_steps_and_while_computing(
+def test_lock_is_released_between_steps_and_while_computing(
     store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, pauses, computed = fill_hours(store, clock), list[bool](), list[bool]()
@@ -68,10 +68,10 @@ def test_lock_is_given_up_between_steps_and_while_computing(
     assert kept(store) == expected
 
 
-def test_reports_are_taken_while_rows_are_rolled_up(
+def test_reports_are_accepted_while_rows_are_rolled_up(
     store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever reports between two steps is answered, and counted once, at every step there is."""
+    """A report between any two steps is accepted and counted once."""
     expected, pause, reported = fill_hours(store, clock), StoreState.pause, [0]
 
     def report_meanwhile(state: StoreState) -> None:
@@ -91,7 +91,7 @@ def test_reports_are_taken_while_rows_are_rolled_up(
     assert kept(store) == {**expected, 1: expected[1] + reported[0]}
 
 
-def test_error_in_the_middle_of_the_upkeep_loses_nothing(tmp_path: Path, clock: Clock) -> None:
+def test_error_during_upkeep_loses_no_rows(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "store.db"
     with closing(Store(path, decode=read_report, now=clock)) as store:
         expected = fill_hours(store, clock)
@@ -116,13 +116,13 @@ def test_error_in_the_middle_of_the_upkeep_loses_nothing(tmp_path: Path, clock: 
 
 @contextmanager
 def killed(path: Path) -> Iterator[Store]:
-    """Open a store whose end writes nothing, as after a kill."""
+    """Open a store that writes nothing when it is closed, as after a kill."""
     store = Store(path, decode=read_report, now=lambda: NOW)
     yield store
     store._closing()
 
 
-def test_kill_between_steps_counts_everything_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kill_between_steps_counts_every_payload_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, pause = tmp_path / "store.db", StoreState.pause
     for step in range(1, 8):
         left = [step]
@@ -134,7 +134,7 @@ def test_kill_between_steps_counts_everything_once(tmp_path: Path, monkeypatch: 
             pause(state)
 
         with killed(path) as store:
-            store.add_all([taken(*range(step * 10, step * 10 + 10))])
+            store.add_all([accept(*range(step * 10, step * 10 + 10))])
             monkeypatch.setattr(StoreState, "pause", die)
             with pytest.raises(KeyboardInterrupt):
                 store.flush()
@@ -143,7 +143,7 @@ def test_kill_between_steps_counts_everything_once(tmp_path: Path, monkeypatch: 
         assert kept(store) == dict.fromkeys(range(10, 80), 4)
 
 
-def test_offsets_are_thinned_to_one_a_minute_after_a_day(store: Store, clock: Clock) -> None:
+def test_offsets_older_than_a_day_are_thinned_to_one_a_minute(store: Store, clock: Clock) -> None:
     for second in range(0, 600, 10):
         store.add(report(clock, offset=second))
         clock.now += 10
@@ -158,13 +158,13 @@ def test_offsets_are_thinned_to_one_a_minute_after_a_day(store: Store, clock: Cl
 
 
 @pytest.mark.parametrize("with_file", [True, False])
-def test_readers_of_the_map_do_not_hold_the_lock_while_they_add_up(
+def test_reader_does_not_hold_the_lock_while_merging(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_file: bool
 ) -> None:
     with closing(Store(tmp_path / "store.db" if with_file else None, decode=read_report, now=lambda: NOW)) as store:
-        store.add_all([taken(1, 2)])
+        store.add_all([accept(1, 2)])
         store.flush()
-        store.add_all([taken(1)])
+        store.add_all([accept(1)])
         held = list[bool]()
 
         def label(rows: Rows) -> Ints:
@@ -176,9 +176,9 @@ def test_readers_of_the_map_do_not_hold_the_lock_while_they_add_up(
         assert not any(held)
 
 
-def test_what_waits_to_be_written_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_write_buffer_is_flushed_early(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_buffer, "MAX_BUFFERED_SLOTS", 10)
     for first in range(0, 108, 9):
-        store.add_all([taken(*range(first, first + 9))])
+        store.add_all([accept(*range(first, first + 9))])
         assert len(store._state.buffer.slots) <= 10
     assert kept(store) == dict.fromkeys(range(108), 4)

@@ -23,9 +23,12 @@ CANNOT_FAIL = {
     "core.checkpoint.record_not_propagated",
     "asyncdsm_kombu.produce._replace_headers",
     "asyncdsm_aio_pika.consume._leave_callbacks_alone",
-    "integration.batch._Following.__init__",
+    "integration.batch_iterator.BatchIterator.__init__",
     "integration.batch.current_task",
-    "integration.batch._Following._end",
+    "integration.batch_iterator.BatchIterator._is_within_loop",
+    "integration.batch_iterator.BatchIterator._record_step",
+    "integration.batch_iterator.BatchIterator._restore_previous",
+    "integration.batch_iterator._calling_instruction",
     "core.current.restored",
     "core.current.suppress_nested_checkpoints",
     "core.current.allow_nested_checkpoints",
@@ -34,12 +37,12 @@ CANNOT_FAIL = {
     "core.current.snapshot",
     "core.checkpoint.report_hook_error",
 }
-"""They read or set a context variable, put an argument or a header in its place or add one to a counter, and nothing
-more; or they keep errors from the program."""
+"""They read or set a context variable, put an argument or a header in its place, look at a frame or add one to a
+counter, and nothing more; or they keep errors from the program."""
 USERS_OWN = {
     "integration.registry.wrap",
     "integration.formats.lambda_events._list_messages",
-    "integration.lifetime.finish",
+    "integration.lifetime.close_standby",
     "streams.DataStreams",
 }
 """What the user has asked for by name: to start, to stop, to follow a client."""
@@ -54,13 +57,13 @@ GUARDS = {
     "asyncdsm_kombu.consume.record_delivery",
     "asyncdsm_kombu.transports._is_channel_followed",
     "asyncdsm_kombu.transports.suppress_client_produce",
-    "asyncdsm_kombu.produce.Publishing.finish",
+    "asyncdsm_kombu.produce.Publishing.finish_publishing",
     "asyncdsm_aio_pika.client._look_up_method",
     "asyncdsm_aio_pika.consume._clear_current",
     "asyncdsm_aio_pika.consume.record_delivery",
-    "asyncdsm_asgi.body.read",
-    "asyncdsm_asgi.middleware.DataStreamsMiddleware._stand_by",
-    "asyncdsm_asgi.middleware._consume_push",
+    "asyncdsm_asgi.consume.consume_push",
+    "asyncdsm_asgi.consume.read_body",
+    "asyncdsm_asgi.middleware.DataStreamsMiddleware._start",
     "core.checkpoint.finish_produce",
     "integration.hooks.guarded.<locals>",
     "integration.manual._explain",

@@ -128,6 +128,6 @@ def test_an_integration_that_fails_to_wrap(caplog: pytest.LogCaptureFixture) -> 
     with client, DataStreams(SETTINGS, exporter=MemoryExporter()) as streams:
         with planted(asyncdsm_aio_pika.AioPika.is_client.__code__):
             assert is_hook(asyncdsm.wrap(client).send)
-        with planted(asyncdsm_httpx.wrap.__code__):
+        with planted(asyncdsm_httpx.HttpxIntegration.is_client.__code__):
             assert asyncdsm.wrap(client) is client
     assert streams.stats.errors >= 2

@@ -15,7 +15,7 @@ MOST_TRIES = 20
 
 
 def main() -> None:
-    """Make the calls in their order. A message that is sent right behind another begins a pathway of its own."""
+    """Make the calls in their order. A message that is sent right after another begins a pathway of its own."""
     ddtrace: Any = import_module("ddtrace")
     ddtrace.patch(botocore=True)
     processor: Any = import_module("ddtrace.internal.datastreams").data_streams_processor()

@@ -1,4 +1,4 @@
-"""Messages that ddtrace writes to AWS are read by us, and ours by ddtrace, with the same parents."""
+"""asyncdsm reads the messages that ddtrace writes to AWS, and ddtrace those of asyncdsm, with the same parents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.differential.process import VERSION, run
 
 Step = dict[str, Any]
 SERVICE = "test"
-"""The name that `captured_streams` goes by."""
+"""The service of `captured_streams`."""
 
 
 class Path(NamedTuple):
@@ -33,8 +33,8 @@ def step(aws: Aws, service: str, operation: str, until: str = "", **params: Any)
     return {"service": service, "options": aws.options, "operation": operation, "params": params, "until": until}
 
 
-def theirs(*steps: Step) -> list[int]:
-    """Make the calls under ddtrace; return the hash that is current behind each."""
+def call_under_ddtrace(*steps: Step) -> list[int]:
+    """Make the calls under ddtrace; return the hash that is current after each."""
     asked = json.dumps(steps)
     answered = json.loads(run("aws_calls.py", asked, DD_DATA_STREAMS_ENABLED="true", DD_SERVICE=SERVICE))
     assert answered["version"] == VERSION
@@ -42,8 +42,8 @@ def theirs(*steps: Step) -> list[int]:
     return hashes
 
 
-def ours(*steps: Step) -> None:
-    """Make the calls under our handlers."""
+def call_under_asyncdsm(*steps: Step) -> None:
+    """Make the calls with wrapped clients."""
     session: Any = asyncdsm.wrap(Session())
     answer = dict[str, Any]()
     for each in steps:
@@ -77,7 +77,7 @@ def by_sns(aws: Aws, *, raw: bool) -> Path:
 
 
 def by_kinesis(aws: Aws) -> Path:
-    """Read by its ARN: ddtrace knows the stream only where it is given with every call."""
+    """Read by its ARN: ddtrace knows the stream only if it is given with every call."""
     _, arn = aws.stream()
     shard = aws.bare("kinesis").list_shards(StreamARN=arn)["Shards"][0]["ShardId"]
     return Path(
@@ -93,50 +93,52 @@ def by_kinesis(aws: Aws) -> Path:
 
 
 def each_path(ministack: Aws, moto: Aws) -> list[tuple[Aws, Path]]:
-    """Each that ddtrace supports, on the AWS that is right there."""
+    """Return each path that ddtrace supports, with the AWS whose behaviour is right for it."""
     made = [(ministack, path(ministack)) for path in (by_sqs, by_sqs_batch, by_kinesis)]
     return [*made, (ministack, by_sns(ministack, raw=True)), (moto, by_sns(moto, raw=False))]
 
 
-def test_we_read_what_ddtrace_writes(ministack: Aws, moto: Aws, captured_streams: Captured) -> None:
+def test_messages_of_ddtrace_are_read_with_the_same_parents(
+    ministack: Aws, moto: Aws, captured_streams: Captured
+) -> None:
     paths = each_path(ministack, moto)
-    written = theirs(*[path.sending for _, path in paths])
+    written = call_under_ddtrace(*[path.sending for _, path in paths])
     for (_, path), hash_ in zip(paths, written, strict=True):
         captured_streams.clear()
-        ours(*path.receiving)
+        call_under_asyncdsm(*path.receiving)
         (made,) = captured_streams.checkpoints
         assert (made.tags, made.parent) == (path.tags, hash_)
     assert captured_streams.stats().malformed == 0
 
 
-def test_ddtrace_reads_what_we_write(ministack: Aws, moto: Aws, captured_streams: Captured) -> None:
-    """And names the next hop, which we read in our turn."""
+def test_ddtrace_reads_messages_with_the_same_parents(ministack: Aws, moto: Aws, captured_streams: Captured) -> None:
+    """It also names the next hop, which asyncdsm reads again."""
     paths = each_path(ministack, moto)
     onward = [aws.queue() for aws, _ in paths]
-    ours(*[path.sending for _, path in paths])
+    call_under_asyncdsm(*[path.sending for _, path in paths])
     written = [made.hash for made in captured_streams.checkpoints]
     steps = [
         [*path.receiving, step(aws, "sqs", "send_message", QueueUrl=queue, MessageBody="v")]
         for (aws, path), queue in zip(paths, onward, strict=True)
     ]
-    hashes = iter(theirs(*[each for of_path in steps for each in of_path]))
+    hashes = iter(call_under_ddtrace(*[each for of_path in steps for each in of_path]))
     for (aws, path), of_path, queue, hash_ in zip(paths, steps, onward, written, strict=True):
         *_, read, sent = [next(hashes) for _ in of_path]
         assert read == pathway_hash(node_hash(SERVICE, None, path.tags), hash_)
         assert sent == pathway_hash(node_hash(SERVICE, None, tags("out", queue)), read)
         captured_streams.clear()
-        ours(receive(aws, queue))
+        call_under_asyncdsm(receive(aws, queue))
         assert captured_streams.checkpoints[0].parent == sent
 
 
-def test_both_name_an_event_of_eventbridge_alike(ministack: Aws, captured_streams: Captured) -> None:
-    """ddtrace writes a context into an event, and does not read it from a queue; we do both."""
+def test_eventbridge_edge_has_the_tags_of_ddtrace(ministack: Aws, captured_streams: Captured) -> None:
+    """ddtrace writes a context into an event, but does not read it from a queue; asyncdsm does both."""
     queue = ministack.queue()
     entry = {"Source": ministack.rule(queue), "DetailType": "order", "Detail": '{"order": 1}'}
     put = step(ministack, "events", "put_events", Entries=[entry])
-    (written,) = theirs(put)
-    ours(receive(ministack, queue))
-    contextvars.Context().run(ours, put)  # what is sent elsewhere does not follow the message
+    (written,) = call_under_ddtrace(put)
+    call_under_asyncdsm(receive(ministack, queue))
+    contextvars.Context().run(call_under_asyncdsm, put)  # what is sent elsewhere does not follow the message
     read, sent = captured_streams.checkpoints
     assert read.parent == written
     assert sent.hash == written

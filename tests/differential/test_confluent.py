@@ -1,4 +1,4 @@
-"""Messages that confluent-kafka under ddtrace writes are read by us, and ours by it, with the same parents."""
+"""asyncdsm reads messages of confluent-kafka under ddtrace, and ddtrace those of asyncdsm, with the same parents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SERVICE = "test"
 
 
 def theirs(kafka: Kafka, *steps: tuple[str, str]) -> tuple[list[int], str]:
-    """Make the steps under ddtrace; return the hash that is current behind each, and the cluster's id."""
+    """Make the steps under ddtrace; return the hash that is current after each, and the cluster's id."""
     asked = json.dumps({"bootstrap": kafka.bootstrap, "group": "theirs", "steps": steps})
     # Its contexts travel only where its tracing does.
     environ = {"DD_DATA_STREAMS_ENABLED": "true", "DD_KAFKA_PROPAGATION_ENABLED": "true", "DD_SERVICE": SERVICE}

@@ -1,4 +1,4 @@
-"""Messages that ddtrace publishes through Kombu are read by us, and ours by ddtrace, with the same parents."""
+"""asyncdsm and ddtrace read each other's contexts from messages of Kombu, with the same hashes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.differential.process import VERSION, run
 from tests.integrations.kombu.clients import fresh, tidy
 
 SERVICE = "test"
-"""The name that `captured_streams` goes by."""
+"""The service name of `captured_streams`."""
 
 Theirs = Callable[..., list[int]]
 
@@ -38,7 +38,7 @@ def connection(rabbitmq: RabbitMQ, captured_streams: Captured) -> Iterator[Any]:
 
 @pytest.fixture
 def theirs(rabbitmq: RabbitMQ) -> Theirs:
-    """Make steps under ddtrace; return the hash that is current behind each."""
+    """Make steps under ddtrace; return the hash that is current after each."""
 
     def make(*steps: tuple[str, ...]) -> list[int]:
         environ = {"BROKER": rabbitmq.url, "DD_DATA_STREAMS_ENABLED": "true", "DD_SERVICE": SERVICE}
@@ -50,7 +50,7 @@ def theirs(rabbitmq: RabbitMQ) -> Theirs:
     return make
 
 
-def declared(connection: Any, exchange: str = "", key: str = "") -> Any:
+def declare_queue(connection: Any, exchange: str = "", key: str = "") -> Any:
     queue = Queue(fresh(), Exchange(exchange, durable=False), key, expires=600)(connection.default_channel)
     queue.declare()
     return queue
@@ -61,7 +61,7 @@ def test_context_of_ddtrace_is_read_with_its_hash(
     connection: Any, theirs: Theirs, captured_streams: Captured, named: bool
 ) -> None:
     exchange, key = (fresh(), "key") if named else ("", "")
-    queue = declared(connection, exchange, key)
+    queue = declare_queue(connection, exchange, key)
     (written,) = theirs(("publish", exchange, key or queue.name))
     assert queue.get(no_ack=True) is not None
     (read,) = captured_streams.checkpoints
@@ -72,10 +72,10 @@ def test_context_of_ddtrace_is_read_with_its_hash(
 def test_context_of_asyncdsm_is_read_by_ddtrace_with_its_hash(
     connection: Any, theirs: Theirs, captured_streams: Captured, named: bool
 ) -> None:
-    """And publishes the next hop, which we read in our turn: the numbers are those that we would have named."""
+    """ddtrace then publishes the next hop, which asyncdsm reads. All hashes are those that asyncdsm computes."""
     exchange, key = (fresh(), "key") if named else ("", "")
-    queue, onward = declared(connection, exchange, key), declared(connection)
-    for _ in range(2):  # one for them, one for us
+    queue, onward = declare_queue(connection, exchange, key), declare_queue(connection)
+    for _ in range(2):  # one for ddtrace, one for asyncdsm
         connection.Producer().publish({"order": 1}, exchange=exchange, routing_key=key or queue.name)
     read, sent = theirs(("consume", queue.name), ("publish", "", onward.name))
     assert queue.get(no_ack=True) is not None

@@ -88,7 +88,9 @@ async def run(agent: RunningAgent, service: str, program: str, *arguments: str) 
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_from_kafka_to_sqs_is_one_pathway(kafka: Kafka, topic: Callable[..., str], moto: Aws) -> None:
+async def test_pathway_from_kafka_to_sqs_is_whole_at_the_agent(
+    kafka: Kafka, topic: Callable[..., str], moto: Aws
+) -> None:
     orders, queue, options = topic(), moto.queue(), json.dumps(moto.options)
     invoices = moto.topic(queue)
     async with running_agent() as agent:

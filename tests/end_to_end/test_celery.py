@@ -1,4 +1,4 @@
-"""Celery with real workers: one pathway through tasks, and what is delivered is what was counted."""
+"""Celery with real workers: tasks continue the pathway, and every checkpoint is delivered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATIENCE = 90.0
 
 
 class Ledger(NamedTuple):
-    """What the app's own signals say, beside what came to the intake."""
+    """What the app's own signals wrote to a file, and what came to the intake."""
 
     file: Path
     intake: Intake
@@ -37,7 +37,7 @@ class Ledger(NamedTuple):
         return Counter(self.file.read_text().split() if self.file.exists() else [])
 
     def wait_for(self, ran: int, worker: subprocess.Popen[bytes]) -> None:
-        """Wait until so many tasks have run."""
+        """Wait until `ran` tasks have run."""
         deadline = monotonic() + PATIENCE
         while self.entries()["ran"] < ran:
             assert worker.poll() is None, "the worker ended"
@@ -45,7 +45,7 @@ class Ledger(NamedTuple):
             sleep(0.05)
 
     def send(self, *what: str) -> None:
-        """Send tasks, in a process of its own."""
+        """Send tasks from another process."""
         command = [sys.executable, *self.starter, APP, *what]
         environ = {**self.environ, "DD_SERVICE": "sender"}
         done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE, check=False)
@@ -53,7 +53,7 @@ class Ledger(NamedTuple):
 
     @contextmanager
     def worker(self, *options: str, log: str = "WARNING") -> Iterator[subprocess.Popen[bytes]]:
-        """Run a worker inside the block; behind it, it has been told to end, and has ended by itself."""
+        """Run a worker inside the block. Afterwards it gets SIGTERM and must end by itself."""
         command = [sys.executable, *self.starter, "celery", "-A", APP, "worker", "-l", log, "-c", "2", *options]
         environ = {**self.environ, "DD_SERVICE": "worker"}
         with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, start_new_session=True) as worker:
@@ -67,11 +67,11 @@ class Ledger(NamedTuple):
 
     @property
     def starter(self) -> list[str]:
-        """How Python is started: under `asyncdsm run`, unless the app wraps itself."""
+        """The options of Python: `asyncdsm run`, unless the app calls `wrap`."""
         return ["-m"] if "WRAPPED" in self.environ else RUN
 
     def points(self, service: str) -> list[WirePoint]:
-        """Return the rows that came from one service."""
+        """Return the rows of one service."""
         return [
             point
             for payload in self.intake.payloads
@@ -81,7 +81,7 @@ class Ledger(NamedTuple):
         ]
 
     def check(self) -> None:
-        """Compare what was delivered with the ledger, and look for tasks that lost their pathway."""
+        """Compare the delivered counts with the ledger, and look for tasks that lost their pathway."""
         entries = self.entries()
         assert self.intake.counted() == entries["in"] + entries["out"]
         worker = self.points("worker")
@@ -119,7 +119,7 @@ def on_rabbitmq(rabbitmq: RabbitMQ, tmp_path: Path) -> Iterator[Ledger]:
 
 
 def test_chain_of_three_tasks_is_one_pathway(on_rabbitmq: Ledger) -> None:
-    """With all that Celery tells itself on the same broker: events, gossip, remote control."""
+    """Celery's events, gossip and remote control use the same broker."""
     with on_rabbitmq.worker("-E", "-Q", "first,second,third") as worker:
         on_rabbitmq.send("chain=2")
         on_rabbitmq.wait_for(6, worker)
@@ -141,7 +141,7 @@ def test_chain_of_three_tasks_is_one_pathway(on_rabbitmq: Ledger) -> None:
 def test_every_pool_counts_what_it_ran(on_redis: Ledger, pool: str) -> None:
     with on_redis.worker("-P", pool, "-Q", "celery,first,second,third", *QUIET) as worker:
         on_redis.send("chain=1", "chord=1", "retry=1", "eta=1", "add=2")
-        # 3 of the chain, 2 + 1 + 1 of the chord, 3 tries, and of the others two each
+        # 3 of the chain, 2 + 1 + 1 of the chord, 3 tries, 2 each of the others
         on_redis.wait_for(3 + 4 + 3 + 2 + 4, worker)
     on_redis.check()
 
@@ -160,7 +160,7 @@ def test_recycled_workers_lose_nothing(broker: str, request: pytest.FixtureReque
     with ledger.worker("--max-tasks-per-child", "3", *QUIET) as worker:
         ledger.send("add=8")
         ledger.wait_for(16, worker)
-    assert len(ledger.intake.payloads) > 4  # of the sender, the parent, and several children
+    assert len(ledger.intake.payloads) > 4  # from the sender, the parent, and several children
     ledger.check()
 
 

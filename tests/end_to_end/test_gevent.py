@@ -1,4 +1,4 @@
-"""Beside gevent, threads are greenlets of one thread: the flush is one of them, and the others notice nothing."""
+"""With gevent, threads are greenlets of one thread: the flush is one of them and does not disturb the others."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ RUN = [sys.executable, "-m", "asyncdsm", "run"]
     ids=["with", "stand_by", "async with", "ddtrace.auto", "run ddtrace-run", "ddtrace-run run", "run ddtrace.auto"],
 )
 def test_ddtrace_with_gevent_installed_loses_nothing(front: list[str], program: str, patch: str) -> None:
-    """There, ddtrace imports asyncio and threading a second time."""
+    """If gevent is installed, ddtrace imports asyncio and threading a second time."""
     with running_intake() as intake:
         done = subprocess.run(
             [*front, sys.executable, "-c", patch + program if "ddtrace.auto" not in program else program],
@@ -137,7 +137,7 @@ def test_ddtrace_with_gevent_installed_loses_nothing(front: list[str], program: 
 
 
 def test_missing_exit_hook_of_threading_loses_nothing() -> None:
-    """As where eventlet has replaced `threading`."""
+    """eventlet replaces `threading` by one without exit hooks."""
     code = "import threading, time\nthreading._register_atexit = lambda function: None\nimport asyncdsm\n" + STANDING_BY
     with running_intake() as intake:
         environ = {**os.environ, "DD_TRACE_AGENT_URL": intake.url}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from asyncdsm_aiokafka.client import Client
-from asyncdsm_asgi import carriers
+from asyncdsm_asgi.carriers import in_edges as pushed_edges
 
 from asyncdsm import DataStreams, Settings, set_produce_checkpoint
 from asyncdsm._internal import log
@@ -20,9 +20,6 @@ from tests.intake import running_intake
 
 TOPICS = 200_000
 MOST_POINTS = Settings().max_points
-CACHES = {
-    "asgi": carriers.edge,
-}
 
 
 def alive(kind: type) -> int:
@@ -77,14 +74,6 @@ def test_a_kafka_client_keeps_the_edges_of_some_thousand_topics(kafka_client: Cl
     assert [len(edges) for edges in kept] == [MOST_EDGES] * 3
 
 
-@pytest.mark.parametrize("name", CACHES)
-def test_other_edges_are_kept_by_the_thousand(name: str) -> None:
-    cache: Callable[..., Edge] = CACHES[name]
-    for number in range(10_000):
-        cache(f"topic-{number}")
-    assert CACHES[name].cache_info().currsize <= 4096
-
-
 def test_amqp_edges_are_kept_up_to_a_limit() -> None:
     for number in range(2 * MOST_EDGES):
         in_edges[f"topic-{number}", RABBITMQ], out_edges["", f"topic-{number}", RABBITMQ]
@@ -101,3 +90,9 @@ def test_what_is_said_once_for_each_queue_is_said_for_a_thousand(caplog: pytest.
     for number in range(5_000):
         log.warn_once(f"no-context-{number}", "no context")
     assert len(caplog.records) == 1000
+
+
+def test_cache_of_edges_of_pushed_messages_is_bounded() -> None:
+    for number in range(2 * MOST_EDGES):
+        assert pushed_edges["sns", f"topic-{number}"].tags[1] == f"topic:topic-{number}"
+    assert len(pushed_edges) == MOST_EDGES

@@ -16,7 +16,7 @@ from asyncdsm_aiokafka.client import Client
 from asyncdsm_aiokafka.consume import consume_record
 from asyncdsm_asgi import requests
 from asyncdsm_botocore.consume import find_message_pathway
-from asyncdsm_faststream.received import read as read_faststream
+from asyncdsm_faststream.consume import read_message
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
@@ -65,7 +65,7 @@ def kafka(data: bytes) -> None:
         assert result is not None
         _is_whole(Pathway(*result))
         assert len(captured.checkpoints) == 1
-    found = read_faststream(record, None)
+    found = read_message(record, None)
     assert found is not None
     _is_arrival(MessageInfo(found.header, found.size, found.broker_ns))
 
@@ -126,9 +126,9 @@ def http(data: bytes) -> None:
         6: {b"x-goog-pubsub-subscription-name": lines, HEADER.encode(): body},
         7: {HEADER.encode(): lines + body, b"content-length": lines},
     }[kind[0] % 8 if kind else 0]
-    size = requests.size_of(header)
+    size = requests.read_content_length(header)
     assert size is None or size >= 0
-    for one in requests.pushed(header, body):
+    for one in requests.read_messages(header, body):
         _is_arrival(MessageInfo(one.header, None, one.broker_ns))
         with capture():
             assert by_hand.consume(one.edge, one.header, size, one.broker_ns) is not None

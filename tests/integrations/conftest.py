@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from uuid import uuid4
 
+import aio_pika
 import pytest
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+)
 
+import asyncdsm
+from asyncdsm.testing import Captured
+from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.kombu import clients as kombu_clients
 
 
@@ -22,8 +30,22 @@ def name() -> Callable[[], str]:
     return lambda: f"n{uuid4().hex[:10]}"
 
 
+@pytest.fixture
+async def connection(rabbitmq: RabbitMQ, captured_streams: Captured) -> AsyncIterator[AbstractConnection]:
+    """A robust connection that is wrapped."""
+    async with await aio_pika.connect_robust(rabbitmq.url) as connection:
+        yield asyncdsm.wrap(connection)
+
+
+@pytest.fixture
+async def channel(connection: AbstractConnection) -> AsyncIterator[AbstractChannel]:
+    """A channel of the wrapped connection."""
+    async with connection.channel() as channel:
+        yield channel
+
+
 @pytest.fixture(scope="module")
 def tidy_kombu() -> Iterator[None]:
-    """Leave nothing of Kombu's behind a module."""
+    """Close Kombu's pools after a module."""
     yield
     kombu_clients.tidy()

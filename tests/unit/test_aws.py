@@ -1,4 +1,4 @@
-"""Where a context stands in what AWS delivers: every shape, and every way in which one can be malformed."""
+"""Contexts in messages of AWS: every shape that a service delivers, and every way in which one can be malformed."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ ATTRIBUTES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
-def test_every_shape_of_an_attribute(attribute: dict[str, Any]) -> None:
+def test_context_is_found_in_every_shape_of_an_attribute(attribute: dict[str, Any]) -> None:
     assert aws.read_sqs_message({KEY: attribute}, "body").header == TEXT
     if "Type" in attribute:
         assert aws.read_sqs_message({}, notification(attribute)).header == TEXT
         assert aws.read_sns_notification(json.loads(notification(attribute))).header == TEXT
 
 
-def test_events_in_bodies() -> None:
+def test_context_of_an_event_is_found_in_the_body_of_a_message() -> None:
     body = json.dumps(event(json.loads(CARRIER)))
     assert aws.read_sqs_message(None, body).header == TEXT
     assert aws.read_eventbridge_event(json.loads(body)).header == TEXT
@@ -61,13 +61,13 @@ def test_events_in_bodies() -> None:
     assert aws.read_sqs_message(None, by_sns).header == TEXT
 
 
-def test_numbers_of_the_users_that_are_too_large_for_a_float_do_not_hide_a_context() -> None:
+def test_numbers_too_large_for_a_float_do_not_hide_a_context() -> None:
     body = '{"m": 1e999, "detail": {"n": 1e999, "_datadog": ' + CARRIER + "}}"
     assert aws.read_sqs_message(None, body).header == TEXT
     assert aws.find_in_data(b'{"n": 1e999, "_datadog": %s}' % CARRIER.encode()) == TEXT
 
 
-def test_the_attribute_wins_over_the_body_and_the_legacy_key_is_read() -> None:
+def test_attribute_takes_precedence_over_the_body_and_its_legacy_key_is_read() -> None:
     other = notification({"Type": "Binary", "Value": b64encode(b'{"dd-pathway-ctx-base64":"other"}').decode()})
     assert aws.read_sqs_message({KEY: ATTRIBUTES[0]}, other).header == TEXT
     assert aws.read_sqs_message({KEY: {"StringValue": json.dumps({LEGACY_HEADER: TEXT})}}, "").header == TEXT
@@ -78,11 +78,11 @@ def test_the_attribute_wins_over_the_body_and_the_legacy_key_is_read() -> None:
     ["", "text", "[1]", "null", '"_datadog"', '{"_datadog": {}}', '{"Type": "Notification"}', '{"detail": "_datadog"}',
      '{"Type": "Notification", "MessageAttributes": ["_datadog"]}', '{"detail": ["_datadog"]}', "{" * 9999 + KEY],
 )  # fmt: skip
-def test_bodies_of_the_users_own(body: str) -> None:
+def test_body_without_a_context_has_no_header(body: str) -> None:
     assert aws.read_sqs_message(None, body).header is None
 
 
-def test_another_tracers_object_is_no_malformed_context() -> None:
+def test_object_of_another_tracer_is_not_malformed() -> None:
     assert aws.read_sqs_message({KEY: {"StringValue": '{"x-datadog-trace-id": "1"}'}}, "").header is None
 
 
@@ -94,12 +94,12 @@ MALFORMED_VALUES: list[Any] = [
 
 @pytest.mark.parametrize("value", MALFORMED_VALUES, ids=repr)
 @pytest.mark.parametrize("name", ["StringValue", "BinaryValue", "Value", "stringValue"])
-def test_malformed_attributes(captured_streams: Captured, name: str, value: Any) -> None:
+def test_malformed_attribute_is_counted_and_starts_a_pathway(captured_streams: Captured, name: str, value: Any) -> None:
     attributes = {KEY: {name: value}}
     kept = deepcopy(attributes)
-    arrival = aws.read_sqs_message(attributes, "body")
-    assert arrival.header == MALFORMED
-    pathway = by_hand.consume(aws.edges["in", "sqs", "q"], *arrival)
+    info = aws.read_sqs_message(attributes, "body")
+    assert info.header == MALFORMED
+    pathway = by_hand.consume(aws.edges["in", "sqs", "q"], *info)
     assert pathway is not None
     assert captured_streams.checkpoints[0].parent == 0
     assert captured_streams.stats().malformed == 1
@@ -140,7 +140,7 @@ LIKE_JSON = st.one_of(
 
 @settings(max_examples=300)
 @given(attributes=ANYTHING, body=ANYTHING | LIKE_JSON, system=ANYTHING)
-def test_nothing_that_sqs_could_deliver_raises(attributes: Any, body: Any, system: Any) -> None:
+def test_reading_any_sqs_message_never_raises(attributes: Any, body: Any, system: Any) -> None:
     header, size, broker_ns = aws.read_sqs_message(attributes, body, system)
     assert header is None or isinstance(header, str | bytes)
     assert size is not None
@@ -153,7 +153,7 @@ def test_nothing_that_sqs_could_deliver_raises(attributes: Any, body: Any, syste
     value=ANYTHING | LIKE_JSON,
     data=st.binary(max_size=80) | LIKE_JSON.map(lambda text: text.encode("utf-8", "replace")),
 )
-def test_nothing_in_an_attribute_or_in_data_raises(value: Any, data: bytes) -> None:
+def test_reading_any_attribute_or_data_never_raises(value: Any, data: bytes) -> None:
     for name in ("StringValue", "Value"):
         for each in ({KEY: value}, {KEY: {name: value}}):
             assert aws.find_in_attributes(each) is None or isinstance(aws.find_in_attributes(each), str | bytes)
@@ -163,10 +163,10 @@ def test_nothing_in_an_attribute_or_in_data_raises(value: Any, data: bytes) -> N
     aws.read_kinesis_record(b64encode(data), value, 1.5)
 
 
-def test_sizes_and_times() -> None:
+def test_sizes_and_times_are_read_and_bad_times_left_out() -> None:
     attributes = {"ü": {"DataType": "String", "StringValue": "☃"}, "b": {"DataType": "Binary", "BinaryValue": b"12345"}}
-    arrival = aws.read_sqs_message(attributes, "ß", {"SentTimestamp": "1700000000123"})
-    assert arrival == (None, 2 + 2 + 3 + 1 + 5, 1_700_000_000_123_000_000)
+    info = aws.read_sqs_message(attributes, "ß", {"SentTimestamp": "1700000000123"})
+    assert info == (None, 2 + 2 + 3 + 1 + 5, 1_700_000_000_123_000_000)
     for text in ("soon", "²", "1" * 5000, "", 5):
         assert aws.read_sqs_message(None, "", {"SentTimestamp": text}).broker_ns is None
     for arrived in (None, "soon", float("nan"), float("inf")):
@@ -183,5 +183,5 @@ def test_sizes_and_times() -> None:
         ("orders", "orders"),
     ],
 )
-def test_the_name_of_a_queue(address: str, name: str) -> None:
+def test_queue_name_is_the_last_part_of_its_url_or_arn(address: str, name: str) -> None:
     assert aws.queue_name(address) == name

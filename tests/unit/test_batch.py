@@ -16,7 +16,8 @@ import pytest
 
 from asyncdsm.core.current import current_pathway, set_current
 from asyncdsm.core.pathway import Pathway
-from asyncdsm.integration.batch import ConsumedList, current_task, follow_batch, follow_batches, reaches_caller
+from asyncdsm.integration.batch import current_task, follow_batch, follow_batches, reaches_caller
+from asyncdsm.integration.consumed_list import ConsumedList
 
 PATHWAYS = [Pathway(number, 1, 1) for number in range(4)]
 

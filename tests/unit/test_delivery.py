@@ -56,7 +56,7 @@ async def test_parcels_are_delivered_oldest_first() -> None:
     exporter = Scripted()
     assert await delivery.deliver_waiting(exporter)
     assert exporter.taken == [b"1", b"2", b"3"]
-    assert (len(outbox), counters.snapshot().delivered) == (0, 6)
+    assert (len(outbox), counters.to_stats().delivered) == (0, 6)
 
 
 async def test_failure_keeps_the_order_and_doubles_the_delay() -> None:
@@ -69,7 +69,7 @@ async def test_failure_keeps_the_order_and_doubles_the_delay() -> None:
     assert await delivery.deliver_waiting(exporter)
     assert exporter.taken == [b"1", b"2"]
     assert waits == [0.5, 0.5, 1.0]  # the second failure follows a delivery
-    assert counters.snapshot().pending == 0
+    assert counters.to_stats().pending == 0
 
 
 async def test_404_after_a_delivery_is_retried_soon() -> None:
@@ -103,7 +103,7 @@ async def test_refused_payload_is_counted_logged_once_and_not_retried(caplog: py
     exporter = Scripted(PayloadRefusedError("HTTP status 400"), PayloadRefusedError("HTTP status 400"))
     assert await delivery.deliver_waiting(exporter)
     assert exporter.taken == [b"7"]
-    assert counters.snapshot().dropped_by == {"rejected": 11}
+    assert counters.to_stats().dropped_by == {"rejected": 11}
     assert len(caplog.records) == 1
 
 
@@ -117,9 +117,9 @@ async def test_agent_without_the_endpoint_is_tried_again_after_five_minutes(capl
     assert len(warnings) == 1
     assert "7.34" in warnings[0].getMessage()
     assert exporter.listed == 1
-    assert counters.snapshot().pending == 5
+    assert counters.to_stats().pending == 5
     assert await delivery.deliver_waiting(exporter)
-    assert counters.snapshot().delivered == 5
+    assert counters.to_stats().delivered == 5
 
 
 async def test_request_that_times_out_keeps_its_parcel() -> None:
@@ -129,7 +129,7 @@ async def test_request_that_times_out_keeps_its_parcel() -> None:
 
     outbox, counters, delivery = filled(5)
     assert not await delivery.deliver_waiting(Hanging())
-    assert (len(outbox), counters.snapshot().pending) == (1, 5)
+    assert (len(outbox), counters.to_stats().pending) == (1, 5)
 
 
 async def test_cancelled_delivery_keeps_its_parcel() -> None:
@@ -140,12 +140,12 @@ async def test_cancelled_delivery_keeps_its_parcel() -> None:
     outbox, counters, delivery = filled(5)
     with anyio.move_on_after(0.05):
         await delivery.deliver_waiting(Hanging())
-    assert (len(outbox), counters.snapshot().pending) == (1, 5)
+    assert (len(outbox), counters.to_stats().pending) == (1, 5)
 
 
 async def test_full_outbox_drops_the_oldest_parcel() -> None:
     outbox, counters, delivery = filled(100, 200, 300, limit=7)
-    assert counters.snapshot().dropped_by == {"outbox": 100}
+    assert counters.to_stats().dropped_by == {"outbox": 100}
     exporter = Scripted()
     await delivery.deliver_waiting(exporter)
     assert exporter.taken == [b"200", b"300"]
@@ -168,7 +168,7 @@ def test_outbox_after_any_actions_is_within_its_limit_and_counts_every_checkpoin
         elif action == "drop":
             outbox.drop_all("shutdown")
         assert outbox.size <= 100
-        stats = counters.snapshot()
+        stats = counters.to_stats()
         waiting = outbox.size + sum(parcel.checkpoints for parcel in held)  # here a parcel has a byte per checkpoint
         assert stats.pending == waiting
         assert stats.recorded == stats.delivered + stats.pending + stats.dropped
@@ -211,7 +211,7 @@ async def test_busy_agent_at_exit_is_retried_until_the_deadline(failure: Excepti
     with anyio.fail_after(10):
         await delivery.drain(exporter)
     assert exporter.taken == [b"5", b"6"]
-    assert (len(outbox), counters.snapshot().delivered) == (0, 11)
+    assert (len(outbox), counters.to_stats().delivered) == (0, 11)
 
 
 @pytest.mark.parametrize("failure", [refused(), refused(in_group=True), NoEndpointError("404")])
@@ -260,11 +260,11 @@ async def test_slow_answer_at_exit_counts_while_a_second_request_runs() -> None:
     with anyio.fail_after(1.5):
         await Delivery(outbox, counters, 60).drain(exporter)
     assert (exporter.taken, exporter.listed) == ([b"5"], 2)
-    assert counters.snapshot().delivered == 5
+    assert counters.to_stats().delivered == 5
 
 
 async def test_refused_payload_at_exit_is_not_sent_again() -> None:
     _, counters, delivery = filled(5)
     with anyio.fail_after(60):
         await delivery.drain(Scripted(PayloadRefusedError("HTTP status 400")))
-    assert counters.snapshot().dropped_by == {"rejected": 5}
+    assert counters.to_stats().dropped_by == {"rejected": 5}

@@ -127,5 +127,5 @@ def test_wrap_during_the_import_of_a_client_returns_none(monkeypatch: pytest.Mon
 
     for name in ("httpx", "httpx2", "starlette.applications"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    assert asyncdsm_httpx.wrap(object()) is None
-    assert asyncdsm_asgi.wrap(object()) is None
+    assert asyncdsm_httpx.integration.wrap(object()) is None
+    assert asyncdsm_asgi.integration.wrap(object()) is None

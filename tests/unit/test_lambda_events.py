@@ -77,7 +77,7 @@ ORIGIN_NS = 1_699_999_999_000_000_000
 
 
 def with_context(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the record with a context where its service has one."""
+    """Return a copy of the record with a context in the place that its service has for it."""
     record = deepcopy(record)
     if record.get("EventSource") == "aws:sns":
         record["Sns"]["MessageAttributes"]["_datadog"] = {"Type": "Binary", "Value": IN_BASE64}
@@ -106,7 +106,9 @@ RECORDS = {
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_each_service(name: str, captured_streams: Captured, manual_clock: ManualClock) -> None:
+def test_message_of_each_service_is_recorded_and_current(
+    name: str, captured_streams: Captured, manual_clock: ManualClock
+) -> None:
     bare, tags = RECORDS[name]
     for record, parent, origin in ((bare, 0, ORIGIN_NS), (with_context(bare), 99, CONTEXT.pathway_start_ns)):
         captured_streams.clear()
@@ -126,7 +128,7 @@ def test_each_service(name: str, captured_streams: Captured, manual_clock: Manua
     assert captured_streams.stats().malformed == 0
 
 
-def test_messages_that_came_to_sqs_from_elsewhere(captured_streams: Captured) -> None:
+def test_context_that_sns_or_eventbridge_put_into_sqs_is_read(captured_streams: Captured) -> None:
     bodies = [notification({"Type": "Binary", "Value": IN_BASE64}), json.dumps(event(json.loads(CARRIER)))]
     consume_lambda_event({"Records": [{**SQS, "body": body} for body in bodies]})
     assert [made.parent for made in captured_streams.checkpoints] == [99, 99]
@@ -157,7 +159,9 @@ def test_several_records_are_current_in_turn(captured_streams: Captured) -> None
         {"Records": [{"eventSource": "aws:sqs"}]},
     ],
 )  # fmt: skip
-def test_other_events_are_handed_on_and_end_what_was_current(captured_streams: Captured, other: Any) -> None:
+def test_event_of_another_source_is_returned_and_ends_the_previous_pathway(
+    captured_streams: Captured, other: Any
+) -> None:
     consume_lambda_event(in_event(EVENT))
     captured_streams.clear()
     messages = consume_lambda_event(other)
@@ -166,12 +170,12 @@ def test_other_events_are_handed_on_and_end_what_was_current(captured_streams: C
     assert asyncdsm.current_pathway() is None
 
 
-def test_with_nothing_running_the_records_come_as_they_are() -> None:
+def test_records_are_a_plain_list_while_nothing_measures() -> None:
     assert consume_lambda_event({"Records": [SQS]}) == [SQS]
     assert type(consume_lambda_event({"Records": [SQS]})) is list
 
 
-def test_a_malformed_context_is_counted(captured_streams: Captured) -> None:
+def test_malformed_context_in_a_record_is_counted(captured_streams: Captured) -> None:
     consume_lambda_event({"Records": [{**SQS, "body": None, "messageAttributes": {"_datadog": 1}}]})
     assert captured_streams.stats().malformed == 1
 
@@ -186,7 +190,7 @@ RECORD = st.fixed_dictionaries(
 
 @settings(max_examples=300)
 @given(records=st.lists(RECORD | ANYTHING, max_size=3), detail=ANYTHING)
-def test_nothing_raises_whatever_the_event(records: list[Any], detail: Any) -> None:
+def test_consuming_any_event_never_raises(records: list[Any], detail: Any) -> None:
     with capture():
         assert consume_lambda_event({"Records": records}) == records
         consume_lambda_event({"detail-type": detail, "detail": detail, "time": detail})

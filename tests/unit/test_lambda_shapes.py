@@ -1,4 +1,4 @@
-"""Lambda's events as Powertools and pydantic have them, as EventBridge Pipes hand them over, and in no known shape."""
+"""Lambda's events as objects of Powertools and pydantic, as lists of EventBridge Pipes, and in unknown shapes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from asyncdsm.testing import Captured
 from tests.unit.test_aws import CARRIER, event
 from tests.unit.test_lambda_events import EVENT, KINESIS, ORIGIN_NS, SNS, SQS, with_context
 
-# What AWS sends beside what the other tests need, and pydantic's models demand.
+# With members that the other tests do not need, but that pydantic's models require.
 FULL_SNS = {
     **SNS,
     "Sns": {**SNS["Sns"], "Signature": "s", "SigningCertUrl": "https://a", "UnsubscribeUrl": "https://b"},
@@ -54,7 +54,7 @@ class Order(BaseModel):
 
 
 class OpenEventBridgeModel(EventBridgeModel):
-    """With a typed detail, which keeps what it does not name."""
+    """A model with a typed detail that keeps members it does not declare."""
 
     detail: Order = Field()  # pyright: ignore[reportIncompatibleVariableOverride]
 
@@ -78,7 +78,7 @@ def in_event(*records: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("record", "make", "kind", "source"), CLASSES, ids=IDS)
-def test_event_class_keeps_its_types_and_is_recorded(
+def test_records_of_an_event_class_keep_their_types_and_are_recorded(
     captured_streams: Captured, *, record: dict[str, Any], make: Callable[[Any], Any], kind: type, source: str
 ) -> None:
     for given, parent in ((record, 0), (with_context(record), 99)):
@@ -116,14 +116,14 @@ def test_several_records_of_a_class_are_current_in_turn(
     assert {made.tag("type") for made in captured_streams.consumed()} == {source}
 
 
-def test_records_of_an_event_class_may_be_handed_over_themselves(captured_streams: Captured) -> None:
+def test_generator_of_records_is_recorded(captured_streams: Captured) -> None:
     messages = consume_lambda_event(SQSEvent(in_event(SQS, SQS)).records)
     assert [message.body for message in messages] == ["Test message."] * 2
     assert len(captured_streams.consumed()) == 2
 
 
 def pipes_kinesis(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the record as a Pipe has it: flat."""
+    """Return a record in the flat form of a Pipe."""
     record = dict(record)
     return {**record, **record.pop("kinesis")}
 
@@ -144,7 +144,7 @@ def test_list_of_an_eventbridge_pipe_is_recorded(captured_streams: Captured, rec
 
 
 @pytest.mark.parametrize("other", [[], [1, 2], [{"a": 1}], [None], ([],)])
-def test_list_that_is_no_pipes_batch_goes_through_whole(captured_streams: Captured, other: Any) -> None:
+def test_list_without_records_is_returned_as_one_event(captured_streams: Captured, other: Any) -> None:
     assert consume_lambda_event(other) == [other]
     assert captured_streams.checkpoints == []
 
@@ -152,7 +152,7 @@ def test_list_that_is_no_pipes_batch_goes_through_whole(captured_streams: Captur
 DETAIL = {"order": 1, "_dsm": json.loads(CARRIER)}
 
 
-def test_context_under_the_key_that_datadog_documents_is_read(captured_streams: Captured) -> None:
+def test_context_under_either_documented_key_is_read(captured_streams: Captured) -> None:
     consume_lambda_event({**EVENT, "detail": DETAIL})
     consume_lambda_event({**EVENT, "detail": {**DETAIL, "_datadog": {"x-datadog-trace-id": "1"}}})
     consume_lambda_event({**EVENT, "detail": {**DETAIL, "_datadog": 3}})
@@ -173,7 +173,7 @@ def test_context_that_cannot_be_read_under_either_key_is_malformed(captured_stre
 
 
 class Odd:
-    """An object of the program's own."""
+    """An object of the program, with any attributes."""
 
     def __init__(self, **members: Any) -> None:
         self.__dict__.update(members)
@@ -191,7 +191,7 @@ class Raising:
 @pytest.mark.parametrize(
     "unknown", [None, 3, "text", b"x", object(), Odd(), Odd(Records=3), Odd(model_dump=lambda **_: 3), MagicMock()]
 )
-def test_unknown_shape_goes_through_is_counted_and_said_once(
+def test_object_in_an_unknown_shape_is_returned_counted_and_logged_once(
     captured_streams: Captured, caplog: pytest.LogCaptureFixture, unknown: Any
 ) -> None:
     log.forget_warnings()
@@ -204,7 +204,7 @@ def test_unknown_shape_goes_through_is_counted_and_said_once(
     assert sum(type(unknown).__qualname__ in record.getMessage() for record in caplog.records) == 1
 
 
-def test_class_whose_members_raise_goes_through(captured_streams: Captured) -> None:
+def test_object_whose_members_raise_is_returned(captured_streams: Captured) -> None:
     captured_streams.strict = False
     unknown = Raising()
     assert consume_lambda_event(unknown) == [unknown]
@@ -214,7 +214,7 @@ def test_class_whose_members_raise_goes_through(captured_streams: Captured) -> N
 @pytest.mark.parametrize(
     "other", [{"httpMethod": "GET"}, {"Records": [{"eventSource": "aws:s3"}]}, S3Event({"Records": [{"s3": {}}]})]
 )
-def test_event_of_another_source_is_no_error(
+def test_event_of_another_source_is_not_malformed(
     captured_streams: Captured, caplog: pytest.LogCaptureFixture, other: Any
 ) -> None:
     log.forget_warnings()
@@ -227,7 +227,9 @@ TIMES: list[Any] = ["soon", -1, True, float("nan"), 1e300, [], {}]
 
 
 @pytest.mark.parametrize("time", TIMES)
-def test_time_that_cannot_be_read_is_counted_and_the_message_recorded(captured_streams: Captured, time: Any) -> None:
+def test_message_with_a_malformed_time_is_recorded_and_counted_as_malformed(
+    captured_streams: Captured, time: Any
+) -> None:
     for record in (
         {**SQS, "attributes": {"SentTimestamp": time}},
         {**KINESIS, "kinesis": {**KINESIS["kinesis"], "approximateArrivalTimestamp": time}},
@@ -245,7 +247,7 @@ def test_time_that_cannot_be_read_is_counted_and_the_message_recorded(captured_s
 
 @pytest.mark.parametrize("name", ["body", "messageAttributes", "attributes"])
 @pytest.mark.parametrize("odd", [3, 1.5, True, b"x", ["a"]])
-def test_member_of_an_odd_type_is_counted_and_the_message_recorded(
+def test_message_with_a_member_of_a_wrong_type_is_recorded_and_counted_as_malformed(
     captured_streams: Captured, name: str, odd: Any
 ) -> None:
     consume_lambda_event(in_event({**SQS, name: odd}))
@@ -253,7 +255,7 @@ def test_member_of_an_odd_type_is_counted_and_the_message_recorded(
     assert captured_streams.stats().malformed == 1
 
 
-def test_data_of_kinesis_that_is_bytes_already_is_read(captured_streams: Captured) -> None:
+def test_context_in_kinesis_data_is_read_from_bytes_and_base64(captured_streams: Captured) -> None:
     data = b'{"_datadog":%s}' % CARRIER.encode()
     for content in (data, b64encode(data), b64encode(b64encode(data)).decode()):
         record = {**KINESIS, "kinesis": {**KINESIS["kinesis"], "data": content}}

@@ -145,7 +145,7 @@ def test_malformed_values_are_not_raised_under_test_either(captured_streams: Cap
     nothing: Any = None
     asyncdsm.track_kafka_commit("g", "t", 0, nothing)
     asyncdsm.set_produce_checkpoint("nats", nothing, Carrier().__setitem__)
-    assert captured_streams.counters.snapshot().malformed == 2
+    assert captured_streams.counters.to_stats().malformed == 2
     assert captured_streams.checkpoints == []
 
 

@@ -91,7 +91,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @invariant()
     def accounts_balance(self) -> None:
-        stats = self.counters.snapshot()
+        stats = self.counters.to_stats()
         waiting = sum(parcel.checkpoints for parcel in self.waiting) + (self.held.checkpoints if self.held else 0)
         assert (stats.recorded, stats.delivered, stats.pending) == (self.recorded, self.delivered, waiting)
         assert {**stats.dropped_by} == self.dropped

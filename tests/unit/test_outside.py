@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
-from asyncdsm_asgi.carriers import READERS
+from asyncdsm_asgi.carriers import BODY_READERS
 
 from asyncdsm import Pathway, SettingError, Settings, consume_lambda_event
 from asyncdsm._internal import log
@@ -144,8 +144,8 @@ def test_a_name_adds_no_line_to_the_log(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_a_body_of_countless_events_is_not_looked_into() -> None:
-    assert len(READERS["batch"](b"[" + b",".join([b"{}"] * 1000) + b"]")) == 1000
-    assert READERS["batch"](b"[" + b",".join([b"{}"] * 300_000) + b"]") == []
+    assert len(BODY_READERS["batch"](b"[" + b",".join([b"{}"] * 1000) + b"]")) == 1000
+    assert BODY_READERS["batch"](b"[" + b",".join([b"{}"] * 300_000) + b"]") == []
 
 
 def test_the_size_of_a_text_without_bytes() -> None:

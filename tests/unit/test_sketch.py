@@ -27,7 +27,7 @@ def test_encoded_sketch_equals_the_vectors(vector: dict[str, Any]) -> None:
     assert encode(Counter(map(bin_index, vector["values"]))).hex() == vector["hex"]
     sketch = Sketch()
     for value in vector["values"]:
-        sketch.add(value)
+        sketch.add_value(value)
     assert sketch.encode().hex() == vector["hex"]
 
 

@@ -90,7 +90,7 @@ async def test_flushes_run_in_an_empty_context() -> None:
 
 async def test_a_second_one_is_a_clear_error() -> None:
     async with DataStreams(SETTINGS, exporter=MemoryExporter()):
-        with pytest.raises(AlreadyRunningError, match="running in this process already"):
+        with pytest.raises(AlreadyRunningError, match="runs in this process already"):
             await DataStreams(SETTINGS).start()
     async with DataStreams(SETTINGS, exporter=MemoryExporter()):
         pass

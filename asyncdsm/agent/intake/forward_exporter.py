@@ -33,8 +33,8 @@ _HOP_BY_HOP = {
     b"via",
 }
 
-
 NoteOutcome = Callable[[SpooledPayload, DeliveryError | None], None]
+"""Gets each payload that was sent, and the error, or None if the payload was delivered."""
 
 
 class ForwardExporter(AgentExporter):
@@ -43,10 +43,7 @@ class ForwardExporter(AgentExporter):
     # ASYNCDSM_AGENT_TOKEN is no help: it is the token of the agent that forwards.
     token_hint: str = "give it in the address: --forward http://agent:TOKEN@HOST:PORT"  # noqa: S105
 
-    def __init__(
-        self, settings: Settings, note_outcome: Callable[[SpooledPayload, DeliveryError | None], None]
-    ) -> None:
-        """`note_outcome` gets each payload that was sent, and the error, or None if it was delivered."""
+    def __init__(self, settings: Settings, note_outcome: NoteOutcome) -> None:
         super().__init__(settings)
         self._note_outcome = note_outcome
         for name in list(self._client.headers):

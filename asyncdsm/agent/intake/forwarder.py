@@ -20,8 +20,8 @@ from asyncdsm.agent.intake.forward_exporter import ForwardExporter, select_heade
 from asyncdsm.agent.store.spool import RawHeaders, SpooledPayload
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.counters import Counters, Stats
-from asyncdsm.delivery.outbox import Outbox, Parcel
-from asyncdsm.delivery.retry import Delivery, warn_of_dropped_checkpoints
+from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_dropped_checkpoints
+from asyncdsm.delivery.retry import Delivery
 from asyncdsm.errors import DeliveryError, PayloadRefusedError
 from asyncdsm.settings import Settings
 
@@ -95,7 +95,7 @@ class Forwarder:
 
     def stats(self) -> Stats:
         """Return how many payloads were recorded and delivered, are pending, and were dropped."""
-        return self._counters.snapshot()
+        return self._counters.to_stats()
 
     def stop(self) -> None:
         """End after forwarding for at most `shutdown_seconds`, or one second if a file keeps the rest."""
@@ -133,7 +133,7 @@ class Forwarder:
 
     def _report_drops(self) -> None:
         """Report to `/api/health` what was dropped since the last call."""
-        dropped = self._counters.snapshot().dropped_by
+        dropped = self._counters.to_stats().dropped_by
         for cause, count in dropped.items():
             if (more := count - self._reported_drops.get(cause, 0)) > 0:
                 self._store.conditions.note("forward_dropped", _DROP_REASONS.get(cause, cause) + self._refusal, more)

@@ -70,7 +70,7 @@ class IngestQueue:
         (self._large if waiting.is_large else self._small).append(waiting)
         try:
             while not waiting.done:
-                async with self._turn:  # whoever has the turn stores everything that waits
+                async with self._turn:  # its owner stores everything that waits
                     if not waiting.done:
                         await to_thread.run_sync(self._store_group, limiter=self._limiter)
         finally:

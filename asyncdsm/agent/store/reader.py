@@ -47,7 +47,7 @@ class StoreReader:
             slices = plan_slices(first, last, snapshot.coverages, coarsest)
             parts = [self._read_slice(snapshot, each, service, use_cache=is_plain) for each in slices]
             if self._is_in_memory:
-                held.close()  # the segments were copied: whoever reports need not wait until they are merged
+                held.close()  # the segments were copied: reports need not wait until they are merged
             for rows in snapshot.buffered:
                 merger.add_rows(rows.select((rows.starts >= first) & (rows.starts < last)), label, sketch)
             for part in parts:

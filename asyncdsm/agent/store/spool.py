@@ -1,6 +1,6 @@
 """Payloads that wait to be forwarded, in memory and in the store's file, so that they survive a kill.
 
-They are first in, first out: whoever is done with one payload is done with all payloads before it.
+They are first in, first out: when a payload is finished, so are all payloads before it.
 """
 
 from __future__ import annotations

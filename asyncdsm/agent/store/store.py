@@ -181,7 +181,7 @@ class Store:
         """Return what was counted in a time range, merged by the labels that `label` gives to the rows.
 
         `service` limits it to one service, by its number, and `sketch` to one of the three histograms. Rows are no
-        coarser than `coarsest` seconds, as far as finer ones are kept.
+        coarser than `coarsest` seconds, except where the finer ones are deleted already.
         """
         first, last = self._bucket_bounds(time_range)
         return self._reader.merge_rows(first, last, label, service=service, coarsest=coarsest, sketch=sketch)

@@ -25,7 +25,7 @@ def kill_when_input_closes(child: subprocess.Popen[bytes]) -> None:
     kill_group(child)
 
 
-def main(folder: str, new: str, *command: str) -> int:
+def run_guarded(folder: str, new: str, *command: str) -> int:
     """Run a command in `folder`, or if `new` is not empty, in a temporary folder that is created there.
 
     Returns the exit status of the command, negative for a signal.
@@ -42,4 +42,4 @@ def main(folder: str, new: str, *command: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(run_guarded(*sys.argv[1:]))

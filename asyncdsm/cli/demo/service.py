@@ -58,13 +58,13 @@ async def wait_for_parent_exit() -> None:
 def run_service(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a service under a DataStreams until the demo ends."""
 
-    async def main() -> None:
+    async def run() -> None:
         async with asyncdsm.DataStreams(), anyio.create_task_group() as tasks:
             tasks.start_soon(work)
             await wait_for_parent_exit()
             tasks.cancel_scope.cancel()
 
-    run_main(main)
+    run_main(run)
 
 
 def run_main(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

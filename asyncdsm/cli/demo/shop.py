@@ -46,7 +46,7 @@ async def _serve(server: _Server, listener: socket.socket) -> None:
         await server.serve(sockets=[listener])
 
 
-async def main() -> None:
+async def serve_until_exit() -> None:
     """Serve on a free port until the demo ends."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = _Server(uvicorn.Config(app, log_level="warning", access_log=False))
@@ -62,4 +62,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_main(serve_until_exit)

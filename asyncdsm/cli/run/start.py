@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from asyncdsm._internal.ddtrace_compat import disable_ddtrace_streams
 from asyncdsm._internal.log import warn
 from asyncdsm.cli.run.import_hook import call_after_import
-from asyncdsm.integration.lifetime import stand_by
+from asyncdsm.integration.lifetime import start_standby
 from asyncdsm.integration.registry import instrument
 
 CLIENTS = "_ASYNCDSM_RUN_CLIENTS"
@@ -22,7 +22,7 @@ def start_following(environ: Mapping[str, str]) -> None:
 
     Does nothing if DD_DATA_STREAMS_ENABLED is false; only logs the error if a setting is wrong.
     """
-    if stand_by(environ) is not None:
+    if start_standby(environ) is not None:
         for name in filter(None, environ.get(CLIENTS, "").split(",")):
             call_after_import(name, _instrument_client)
 

@@ -1,6 +1,6 @@
 """What Kafka's clients have in common: what is known of one of them, and the headers, times and offsets of messages.
 
-Nothing that a client or a message hands over is trusted (`asyncdsm.core.values`).
+No value that a client or a message contains is trusted (`asyncdsm.core.values`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class KafkaClient:
             self.in_edges.clear()
 
     def stop_adding_headers(self, topic: Any, error: Any) -> None:
-        """Add no more headers, after the broker has rejected a message with one: such brokers take no headers at all.
+        """Stop adding headers, after the broker has rejected a message with one. Some brokers take no headers at all.
 
         Clients report brokers before Kafka 0.11, and those that imitate them, with several errors
         (dd-trace-py#13313, dd-trace-js#5704).
@@ -80,7 +80,7 @@ class KafkaClient:
             self.record_commits(group, commits)
 
     def make_lag(self, topic: str, partition: int, position: int, end: int, seen_ns: int | None) -> lag.Lag:
-        """Return how far this consumer is behind the end of a partition, which the broker told at `seen_ns`."""
+        """Return how far this consumer is behind the end of a partition, which the broker reported at `seen_ns`."""
         behind = max(0, end - position)
         return lag.Lag(self.group, topic, partition, behind, "messages", self.cluster_id, end, seen_ns)
 

@@ -11,7 +11,7 @@ from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import Context
-from asyncdsm.integration.batch import ConsumedList
+from asyncdsm.integration.consumed_list import ConsumedList
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.aws import MessageInfo
 from asyncdsm.integration.formats.json_context import parse_base64
@@ -35,18 +35,18 @@ def consume_lambda_event(event: Any) -> list[Any]:
         if checkpoint.ensure_recorder() is None:
             return messages
         pathways = [_consume_record(message) for message in messages]
+        if len(messages) == 1:  # the program itself has called this: no other task or thread waits for the message
+            current.set_current(pathways[0])
+            return messages
+        current.set_current(None)
+        return ConsumedList(messages, pathways) if messages else messages
     except Exception as error:
         current.set_current(None)
         report_hook_error(error)
         return messages
-    if len(messages) == 1:  # the program itself has called this: no other task or thread waits for the message
-        current.set_current(pathways[0])
-        return messages
-    current.set_current(None)
-    return ConsumedList(messages, pathways) if messages else messages
 
 
-def pathway_of(message: Any) -> Context | None:
+def find_lambda_pathway(message: Any) -> Context | None:
     """Return the pathway of a message of such an event, and record nothing; None for any other object."""
     found = _read_record(_as_record(message))
     if found is None:

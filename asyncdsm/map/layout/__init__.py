@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 from asyncdsm.map.graph import Graph, Link, Node, link_key
 from asyncdsm.map.layout.labels import Label, place_labels
-from asyncdsm.map.layout.layered import Place, draw_layered
 from asyncdsm.map.layout.routes import Box, Point, route_links
+from asyncdsm.map.layout.sugiyama import Place, draw_layered
 
 SIZES = {"service": (168.0, 48.0), "queue": (150.0, 36.0)}
 """Width and height of nodes, in pixels."""

@@ -1,4 +1,4 @@
-"""What the tests of aio-pika share: names, ways to publish and to consume, and what callbacks saw."""
+"""Shared by the tests of aio-pika: ways to publish and to consume, and a callback that remembers what it got."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Name = Callable[[], str]
 
 KINDS = (Exchange, RobustExchange, Queue, RobustQueue, QueueIterator, RobustQueueIterator)
 
-TRACES = TracerProvider()  # made here: it asks the machine about itself, which would block the loop
+TRACES = TracerProvider()  # made at import: it reads files about the machine, which would block the loop
 
 
 class Seen:
-    """What callbacks saw, and a way to wait for it."""
+    """The messages and pathways that callbacks got, and a way to wait for them."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[bytes, Pathway | None]] = []
@@ -69,7 +69,7 @@ def instrumented() -> Iterator[None]:
 
 
 @contextmanager
-def traced_by_opentelemetry() -> Iterator[None]:
+def opentelemetry_instrumented() -> Iterator[None]:
     instrumentor = AioPikaInstrumentor()
     instrumentor.instrument(skip_dep_check=True, tracer_provider=TRACES)
     try:
@@ -78,8 +78,8 @@ def traced_by_opentelemetry() -> Iterator[None]:
         instrumentor.uninstrument()
 
 
-async def there_and_back(channel: AbstractChannel, queue: AbstractQueue) -> dict[str, Any]:
-    """Publish three messages and take one by callback, one by iterator, one by get: six checkpoints if all count."""
+async def publish_and_consume_three(channel: AbstractChannel, queue: AbstractQueue) -> dict[str, Any]:
+    """Publish three messages; consume one by callback, one by iterator, one by `get`. Return the headers of one."""
     seen, headers = Seen(), dict[str, Any]()
 
     async def callback(message: AbstractIncomingMessage) -> None:
@@ -101,8 +101,8 @@ async def there_and_back(channel: AbstractChannel, queue: AbstractQueue) -> dict
     return headers
 
 
-def sent_and_read(captured: Captured) -> tuple[int, int]:
-    """Return how many checkpoints there were, after a look at their parents."""
+def count_checkpoints(captured: Captured) -> tuple[int, int]:
+    """Check the parents of all checkpoints; return how many were produced and consumed."""
     sent, read = captured.produced(), captured.consumed()
     assert {made.parent for made in read} <= {made.hash for made in sent} | {0}
     return len(sent), len(read)

@@ -1,4 +1,4 @@
-"""Connections and channels of aio-pika, wrapped and not."""
+"""Connections and channels of aio-pika that are not wrapped."""
 
 from __future__ import annotations
 
@@ -11,28 +11,13 @@ from aio_pika.abc import (
     AbstractConnection,
 )
 
-import asyncdsm
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 
 
 @pytest.fixture
-async def connection(rabbitmq: RabbitMQ, captured_streams: Captured) -> AsyncIterator[AbstractConnection]:
-    """A robust connection that is wrapped."""
-    async with await aio_pika.connect_robust(rabbitmq.url) as connection:
-        yield asyncdsm.wrap(connection)
-
-
-@pytest.fixture
-async def channel(connection: AbstractConnection) -> AsyncIterator[AbstractChannel]:
-    """A channel of the wrapped connection."""
-    async with connection.channel() as channel:
-        yield channel
-
-
-@pytest.fixture
 async def bare(rabbitmq: RabbitMQ) -> AsyncIterator[AbstractChannel]:
-    """A channel of a connection that is not wrapped: what it says is what really stands on the broker."""
+    """A channel of a connection that is not wrapped: it shows what is really on the broker."""
     async with await aio_pika.connect(rabbitmq.url) as connection:
         yield await connection.channel()
 

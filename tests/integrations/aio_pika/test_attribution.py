@@ -1,4 +1,4 @@
-"""RabbitMQ: the right parent, whatever runs at the same time, checked on the broker and at the agent."""
+"""aio-pika: every message gets the right parent under concurrency, checked on the broker and at the agent."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Line(NamedTuple):
             await self.bare.default_exchange.publish(message, self.source.name)
 
     async def forward(self, message: AbstractIncomingMessage) -> None:
-        """Do some work and publish what the message says."""
+        """Do some work, then publish the message's body."""
         for _ in range(random.randrange(3)):
             await asyncio.sleep(random.random() / 100)
         await self.channel.default_exchange.publish(Message(message.body), self.target.name)
@@ -90,7 +90,7 @@ async def line(rabbitmq: RabbitMQ, bare: AbstractChannel, name: Name) -> AsyncIt
 
 
 async def all_of(forwarding: set[asyncio.Task[None]], count: int, started: asyncio.Event) -> None:
-    """Wait until as many have started, and all of them have ended."""
+    """Wait until `count` tasks have started, and all of them have ended."""
     async with asyncio.timeout(60):
         await started.wait()
         assert len(forwarding) == count
@@ -100,7 +100,7 @@ async def all_of(forwarding: set[asyncio.Task[None]], count: int, started: async
 @pytest.mark.parametrize("prefetch", [1, 500])
 @pytest.mark.parametrize("count", [1, 2, 10, 100, 1000])
 async def test_concurrent_callbacks_publish_with_their_own_parent(line: Line, count: int, prefetch: int) -> None:
-    """As many at the same time as there are messages: each is acknowledged first, so that the next one comes."""
+    """All callbacks run at the same time: each acknowledges first, so that the next message comes."""
     await line.channel.set_qos(prefetch_count=prefetch)
     await line.fill(count)
     running: set[asyncio.Task[None]] = set()

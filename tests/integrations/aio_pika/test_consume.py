@@ -93,14 +93,14 @@ async def test_queue_named_by_the_server_is_not_counted(rabbitmq: Any, captured_
         with current.restored(Pathway(9, 1, 1)):
             await publish(channel, queue)
             await queue.get(no_ack=True)
-            assert asyncdsm.current_pathway() == Pathway(9, 1, 1), "who waits for a reply goes on after it"
+            assert asyncdsm.current_pathway() == Pathway(9, 1, 1), "whoever waits for a reply continues after it"
             await fan.publish(Message(b"event"), "")
             message = await queue.get(no_ack=True)
             assert message is not None
             assert asyncdsm.current_pathway() is None
     (sent,) = captured_streams.checkpoints
     assert (sent.tag("exchange"), sent.parent) == (fan.name, 9)
-    with asyncdsm.using(message) as pathway:  # it goes on as it came
+    with asyncdsm.using(message) as pathway:  # it continues without this hop
         assert pathway is not None
         assert pathway.hash == sent.hash
 
@@ -160,7 +160,7 @@ async def test_quorum_and_stream_queues_are_counted(
 async def test_iterator_counts_only_messages_it_hands_out(
     channel: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
-    """What it has fetched ahead goes back when it is closed, and is delivered again: once is counted."""
+    """Messages fetched ahead go back when the iterator is closed, and are delivered again: they count once."""
     await channel.set_qos(prefetch_count=500)
     queue = await channel.declare_queue(name())
     await publish(channel, queue, *[b"%d" % number for number in range(20)])
@@ -230,7 +230,7 @@ async def test_get_under_wait_for_clears_the_last_message(
 async def test_callback_does_not_inherit_the_pathway_of_the_channel_opener(
     rabbitmq: Any, captured_streams: Captured, bare: AbstractChannel, name: Name
 ) -> None:
-    """Callbacks run in tasks that descend from the one that connected: here it had a pathway of its own."""
+    """Callbacks run in tasks that descend from the one that connected, which has a pathway of its own here."""
     stale = Pathway(1, time_ns(), time_ns())
     with current.restored(stale):
         connection = asyncdsm.wrap(await aio_pika.connect_robust(rabbitmq.url))
@@ -249,7 +249,7 @@ async def test_callback_does_not_inherit_the_pathway_of_the_channel_opener(
 async def test_get_in_another_task_keeps_the_pathway_of_this_one(
     channel: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
-    """Not so before Python 3.12, where that is done for the sake of `wait_for`: then none is current."""
+    """Before Python 3.12 none is current then: the hook clears it for the sake of `wait_for`."""
     queue, invoices = await channel.declare_queue(name()), await channel.declare_queue(name())
     await publish(channel, queue, b"1", b"2")
     await queue.get(no_ack=True)
@@ -263,7 +263,7 @@ async def test_get_in_another_task_keeps_the_pathway_of_this_one(
 async def test_cancelled_get_counts_only_messages_handed_out(
     channel: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
-    """Cancelled after every number of loop turns: what was not handed out was not counted."""
+    """Cancel `get` after 0 to 39 turns of the loop."""
     queue, handed_out = await channel.declare_queue(name()), 0
     await publish(channel, queue, *[b"%d" % number for number in range(40)])
     for turns in range(40):

@@ -58,7 +58,7 @@ async def test_message_without_context_begins_at_its_timestamp(
 
 
 def test_timestamp_without_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As pamqp says it before 3.3, under aio-pika 9.0 and 9.1."""
+    """pamqp before 3.3 gives such timestamps, with aio-pika 9.0 and 9.1."""
     monkeypatch.setenv("TZ", "America/New_York")
     tzset()
     try:
@@ -101,7 +101,7 @@ async def test_legacy_context_is_read(
 
 async def test_consumed_headers_are_unchanged(channel: AbstractChannel, bare: AbstractChannel, name: Name) -> None:
     queue = await channel.declare_queue(name())
-    given = {"list": [1, {"a": "b"}], "text": "v"}  # sorted by name, as the wire has them
+    given = {"list": [1, {"a": "b"}], "text": "v"}  # sorted by name, as on the wire
     await publish(bare, queue, headers=given)
     message = await queue.get()
     assert message is not None
@@ -118,7 +118,7 @@ async def test_consumed_headers_are_unchanged(channel: AbstractChannel, bare: Ab
 async def test_message_put_on_a_queue_keeps_its_pathway(
     channel: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
-    """Callbacks that only put messages on a queue of the program's own, and workers."""
+    """Callbacks put messages on a queue of the program, and workers take them from there."""
     queue, invoices = await channel.declare_queue(name()), await channel.declare_queue(name())
     waiting: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
     await queue.consume(waiting.put)

@@ -1,4 +1,4 @@
-"""Everything of aio-pika followed by `instrument`, also together with OpenTelemetry's instrumentation."""
+"""aio-pika: `instrument` follows everything, also together with OpenTelemetry's instrumentation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.aio_pika.clients import (
     KINDS,
     Name,
+    count_checkpoints,
     instrumented,
-    sent_and_read,
-    there_and_back,
-    traced_by_opentelemetry,
+    opentelemetry_instrumented,
+    publish_and_consume_three,
 )
 
 
@@ -33,17 +33,17 @@ async def test_instrument_follows_everything_until_uninstrument(
     channel = await plain.channel()
     queue = await channel.declare_queue(name())
     with instrumented():
-        asyncdsm.instrument("aio_pika")  # again: nothing more
-        await there_and_back(channel, queue)
-        assert sent_and_read(captured_streams) == (3, 3)
-        asyncdsm.wrap(channel)  # both: once
+        asyncdsm.instrument("aio_pika")  # a second time changes nothing
+        await publish_and_consume_three(channel, queue)
+        assert count_checkpoints(captured_streams) == (3, 3)
+        asyncdsm.wrap(channel)  # wrapped and instrumented: still counted once
         captured_streams.clear()
-        await there_and_back(channel, await channel.declare_queue(name()))
-        assert sent_and_read(captured_streams) == (3, 3)
+        await publish_and_consume_three(channel, await channel.declare_queue(name()))
+        assert count_checkpoints(captured_streams) == (3, 3)
     assert [dict(vars(kind)) for kind in KINDS] == before
     captured_streams.clear()
     other = await plain.channel()
-    await there_and_back(other, await other.declare_queue(name()))
+    await publish_and_consume_three(other, await other.declare_queue(name()))
     assert captured_streams.checkpoints == []
 
 
@@ -52,29 +52,29 @@ async def test_instrument_follows_everything_until_uninstrument(
 async def test_opentelemetry_in_any_order_counts_once(
     rabbitmq: RabbitMQ, captured_streams: Captured, name: Name, way: str, robust: bool
 ) -> None:
-    """Its patches of the same methods stay in force, and ours count once, in either order."""
+    """Its patches of the same methods stay in force, and asyncdsm counts once, in either order."""
     before = [dict(vars(kind)) for kind in KINDS]
     connect: Any = aio_pika.connect_robust if robust else aio_pika.connect
 
     async def use(connection: AbstractConnection) -> None:
         channel = await connection.channel()
-        headers = await there_and_back(channel, await channel.declare_queue(name(), exclusive=True))
+        headers = await publish_and_consume_three(channel, await channel.declare_queue(name(), exclusive=True))
         assert "traceparent" in headers
-        assert sent_and_read(captured_streams) == (3, 3)
+        assert count_checkpoints(captured_streams) == (3, 3)
 
     async with await connect(rabbitmq.url) as connection:
         if way == "ours inside":
-            with instrumented(), traced_by_opentelemetry():
+            with instrumented(), opentelemetry_instrumented():
                 await use(connection)
         elif way == "ours outside":
-            with traced_by_opentelemetry(), instrumented():
+            with opentelemetry_instrumented(), instrumented():
                 await use(connection)
         elif way == "wrapped before":
             asyncdsm.wrap(connection)
-            with traced_by_opentelemetry():
+            with opentelemetry_instrumented():
                 await use(connection)
         else:
-            with traced_by_opentelemetry():
+            with opentelemetry_instrumented():
                 await use(asyncdsm.wrap(connection))
     assert [dict(vars(kind)) for kind in KINDS] == before
 
@@ -83,7 +83,7 @@ async def test_uninstrument_below_another_wrapper_counts_nothing(
     plain: AbstractConnection, captured_streams: Captured, name: Name, restored_classes: None
 ) -> None:
     asyncdsm.instrument("aio_pika")
-    with traced_by_opentelemetry():
+    with opentelemetry_instrumented():
         channel = await plain.channel()
         consuming = await channel.declare_queue(name(), exclusive=True)
         came = asyncio.Event()
@@ -93,21 +93,21 @@ async def test_uninstrument_below_another_wrapper_counts_nothing(
 
         await consuming.consume(take, no_ack=True)
         asyncdsm.uninstrument("aio_pika")
-        await there_and_back(channel, await channel.declare_queue(name(), exclusive=True))
+        await publish_and_consume_three(channel, await channel.declare_queue(name(), exclusive=True))
         await channel.default_exchange.publish(Message(b""), consuming.name)
         await came.wait()
         assert captured_streams.checkpoints == []
         asyncdsm.instrument("aio_pika")
-        await there_and_back(channel, await channel.declare_queue(name(), exclusive=True))
-        assert sent_and_read(captured_streams) == (3, 3)
+        await publish_and_consume_three(channel, await channel.declare_queue(name(), exclusive=True))
+        assert count_checkpoints(captured_streams) == (3, 3)
         asyncdsm.uninstrument("aio_pika")
-        await there_and_back(channel, await channel.declare_queue(name(), exclusive=True))
-        assert sent_and_read(captured_streams) == (3, 3)
+        await publish_and_consume_three(channel, await channel.declare_queue(name(), exclusive=True))
+        assert count_checkpoints(captured_streams) == (3, 3)
 
 
 @pytest.fixture
 def restored_classes() -> Iterator[None]:
-    """Restore aio-pika's classes, which keep what two libraries took off in an order of their own."""
+    """Restore aio-pika's classes: two libraries that unpatch in the order in which they patched leave hooks there."""
     before = [dict(vars(kind)) for kind in KINDS]
     yield
     for kind, own in zip(KINDS, before, strict=True):

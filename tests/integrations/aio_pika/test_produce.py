@@ -1,4 +1,4 @@
-"""aio-pika on a real RabbitMQ: every way a message leaves."""
+"""aio-pika on a real RabbitMQ: every way to publish a message."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ async def test_consumed_message_can_be_published_again(
 ) -> None:
     source, target = await channel.declare_queue(name()), await channel.declare_queue(name())
     await channel.default_exchange.publish(Message(b"body", headers={"h": "v"}), source.name)
-    message = await source.get(no_ack=True)  # locked
+    message = await source.get(no_ack=True)  # a locked message
     assert message is not None
     await channel.default_exchange.publish(message, target.name)
     sent, read, forwarded = captured_streams.checkpoints
@@ -222,7 +222,7 @@ async def test_message_refused_by_the_broker_is_not_counted(
 async def test_headers_nearly_too_large_are_sent_without_context(
     channel: AbstractChannel, bare: AbstractChannel, captured_streams: Captured, name: Name
 ) -> None:
-    """One more entry and RabbitMQ would close the connection."""
+    """With one more entry RabbitMQ would close the connection."""
     queue = await channel.declare_queue(name())
     large = {f"h{number}": "x" * 1000 for number in range(127)}
     await channel.default_exchange.publish(Message(b"body", headers=dict(large)), queue.name)
@@ -268,7 +268,9 @@ async def test_rpc_counts_the_call_and_not_the_reply(
     await rpc.register(method, double, auto_delete=True)
     assert await rpc.call(method, {"number": 21}) == 42
     await rpc.close()
-    called, handled = captured_streams.checkpoints  # the reply has no hop of its own: its queue lives as long as we do
+    called, handled = (
+        captured_streams.checkpoints
+    )  # the reply is not a hop: its queue lives only as long as this process
     assert (called.topic, called.tag("direction")) == (method, "out")
     assert handled.follows(called)
 

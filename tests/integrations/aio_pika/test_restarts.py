@@ -1,4 +1,4 @@
-"""RabbitMQ killed and started again under load: each delivery is counted, once."""
+"""RabbitMQ is killed and restarted under load: each delivery is counted once."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.brokers.rabbitmq import RabbitMQ, rabbitmq
 from tests.intake import Intake, running_intake
 
 MESSAGES, KILLS, PUBLISHERS = 20_000, 5, 100
-NEARLY_ALL = 0.99 * MESSAGES  # killed, RabbitMQ may lose some that it had confirmed
+NEARLY_ALL = 0.99 * MESSAGES  # a killed RabbitMQ may lose some messages that it had confirmed
 QUEUE, QUIET_SECONDS = "orders", 7.0
 UNREACHABLE = (AMQPError, OSError, RuntimeError, asyncio.CancelledError)
-"""What aio-pika raises where the connection is gone; a robust one comes back by itself."""
+"""What aio-pika raises when the connection is lost. A robust one reconnects by itself."""
 
 
 class Run:
-    """Publishes every number until it is confirmed, consumes all, and counts by itself."""
+    """Publishes every number until it is confirmed, consumes all of them, and keeps its own counts."""
 
     def __init__(self) -> None:
         self.confirmed = 0
@@ -53,7 +53,7 @@ class Run:
     async def take(self, message: AbstractIncomingMessage) -> None:
         self.deliveries += 1
         self.delivered[message.body] += 1
-        with suppress(*UNREACHABLE):  # the broker that wants to know is gone: it will deliver again
+        with suppress(*UNREACHABLE):  # the broker that waits for it is gone, and will deliver again
             await message.ack()
 
     async def iterate(self, connection: AbstractRobustConnection) -> None:
@@ -64,7 +64,7 @@ class Run:
                 await self.take(message)
 
     async def work(self, url: str) -> None:
-        """Publish and consume until nothing is left to do; where aio-pika does not come back, connect anew."""
+        """Publish and consume until all is done. If aio-pika does not reconnect, connect again."""
         while self.confirmed < MESSAGES or len(self.delivered) < NEARLY_ALL:
             connection = self._connection = asyncdsm.wrap(await connected(url))
             channel = await connection.channel()
@@ -85,7 +85,7 @@ class Run:
                     await connection.close()
 
     async def _still(self) -> None:
-        """Wait until nothing happens any more, for longer than the broker takes to come back."""
+        """Wait until nothing has happened for longer than the broker takes to restart."""
         before = (-1, -1)
         while before != (self.confirmed, self.deliveries):
             before = self.confirmed, self.deliveries
@@ -97,7 +97,7 @@ class Run:
 
 
 async def connected(url: str) -> AbstractRobustConnection:
-    """Return a robust connection, as soon as there is a broker."""
+    """Return a robust connection, once there is a broker."""
     while True:
         try:
             return await aio_pika.connect_robust(url, reconnect_interval=0.2)
@@ -119,14 +119,14 @@ def counted(intake: Intake, tag: str) -> int:
 
 @pytest.fixture
 def broker() -> Iterator[RabbitMQ]:
-    """A RabbitMQ of the test's own."""
+    """A RabbitMQ for this test alone."""
     with rabbitmq() as broker:
         yield broker
 
 
 @pytest.fixture
 def intake() -> Iterator[Intake]:
-    """An agent's intake that keeps what it gets."""
+    """An agent's intake that keeps the payloads."""
     with running_intake() as intake:
         yield intake
 
@@ -134,7 +134,7 @@ def intake() -> Iterator[Intake]:
 async def test_each_delivery_counts_once_while_the_broker_restarts(
     broker: RabbitMQ, intake: Intake, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.CRITICAL)  # aio-pika tells at length what it lost
+    caplog.set_level(logging.CRITICAL)  # aio-pika logs a lot about lost connections
     run = Run()
     async with DataStreams(Settings(service="s", agent_url=intake.url)) as streams:
         working = asyncio.create_task(run.work(broker.url))
@@ -149,14 +149,14 @@ async def test_each_delivery_counts_once_while_the_broker_restarts(
     assert run.callbacks
     assert {wrappers_around(callback, run.take) for callback in run.callbacks} == {1}
     assert len(run.delivered) >= NEARLY_ALL
-    assert run.deliveries > len(run.delivered)  # what was not acknowledged came again
+    assert run.deliveries > len(run.delivered)  # messages that were not acknowledged came again
     assert counted(intake, "direction:in") == run.deliveries
     assert counted(intake, "direction:out") == run.confirmed == MESSAGES
     assert streams.stats.errors == streams.stats.dropped == 0
 
 
 def wrappers_around(callback: object, inner: object) -> int:
-    """Return how many functions hold each other until the user's own is found."""
+    """Return how many wrappers there are around the user's function."""
     for depth in range(10):
         if callback == inner:
             return depth

@@ -1,4 +1,4 @@
-"""One connection, channel, exchange or queue followed with what it makes."""
+"""aio-pika: one connection, channel, exchange or queue is followed, with everything that it makes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from asyncdsm import Pathway
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
-from tests.integrations.aio_pika.clients import KINDS, Name, instrumented, sent_and_read, there_and_back
+from tests.integrations.aio_pika.clients import KINDS, Name, count_checkpoints, instrumented, publish_and_consume_three
 
 ABSTRACT: tuple[type, ...] = (AbstractRobustConnection, AbstractChannel, AbstractExchange, AbstractQueue)
 
@@ -39,8 +39,8 @@ async def test_wrapped_connection_follows_what_it_makes(
     queue = await channel.declare_queue(name())
     assert isinstance(queue, RobustQueue)
     assert repr(queue).startswith("<RobustQueue(")
-    await there_and_back(channel, queue)
-    assert sent_and_read(captured_streams) == (3, 3)
+    await publish_and_consume_three(channel, queue)
+    assert count_checkpoints(captured_streams) == (3, 3)
 
 
 async def test_other_channels_stay_unfollowed(
@@ -49,10 +49,10 @@ async def test_other_channels_stay_unfollowed(
     wrapped = asyncdsm.wrap(await plain.channel())
     other = await plain.channel()
     queue = await other.declare_queue(name())
-    await there_and_back(other, queue)
+    await publish_and_consume_three(other, queue)
     assert captured_streams.checkpoints == []
-    await there_and_back(wrapped, await wrapped.declare_queue(name()))
-    assert sent_and_read(captured_streams) == (3, 3)
+    await publish_and_consume_three(wrapped, await wrapped.declare_queue(name()))
+    assert count_checkpoints(captured_streams) == (3, 3)
 
 
 async def test_wrapped_channel_follows_what_it_has_already(
@@ -64,8 +64,8 @@ async def test_wrapped_channel_follows_what_it_has_already(
     asyncdsm.wrap(channel)
     await exchange.publish(Message(b"body"), "key")
     await queue.get(no_ack=True)
-    await there_and_back(channel, queue)
-    assert sent_and_read(captured_streams) == (4, 4)
+    await publish_and_consume_three(channel, queue)
+    assert count_checkpoints(captured_streams) == (4, 4)
 
 
 async def test_wrapped_exchange_counts_only_produce(
@@ -74,8 +74,8 @@ async def test_wrapped_exchange_counts_only_produce(
     channel = await plain.channel()
     queue = await channel.declare_queue(name())
     asyncdsm.wrap(channel.default_exchange)
-    await there_and_back(channel, queue)
-    assert sent_and_read(captured_streams) == (3, 0)
+    await publish_and_consume_three(channel, queue)
+    assert count_checkpoints(captured_streams) == (3, 0)
 
 
 async def test_wrapped_queue_counts_only_consume(
@@ -83,8 +83,8 @@ async def test_wrapped_queue_counts_only_consume(
 ) -> None:
     channel = await plain.channel()
     queue = asyncdsm.wrap(await channel.declare_queue(name()))
-    await there_and_back(channel, queue)
-    assert sent_and_read(captured_streams) == (0, 3)
+    await publish_and_consume_three(channel, queue)
+    assert count_checkpoints(captured_streams) == (0, 3)
 
 
 async def test_connection_that_is_not_robust_is_followed(
@@ -92,8 +92,8 @@ async def test_connection_that_is_not_robust_is_followed(
 ) -> None:
     async with asyncdsm.wrap(await aio_pika.connect(rabbitmq.url)) as connection:
         channel = await connection.channel()
-        await there_and_back(channel, await channel.declare_queue(name(), exclusive=True))
-    assert sent_and_read(captured_streams) == (3, 3)
+        await publish_and_consume_three(channel, await channel.declare_queue(name(), exclusive=True))
+    assert count_checkpoints(captured_streams) == (3, 3)
 
 
 async def test_users_queue_class_is_followed(rabbitmq: RabbitMQ, captured_streams: Captured, name: Name) -> None:
@@ -110,15 +110,15 @@ async def test_users_queue_class_is_followed(rabbitmq: RabbitMQ, captured_stream
         channel = await connection.channel()
         queue = await channel.declare_queue(name(), exclusive=True)
         assert isinstance(queue, OwnQueue)
-        await there_and_back(channel, queue)
-    assert sent_and_read(captured_streams) == (3, 3)
+        await publish_and_consume_three(channel, queue)
+    assert count_checkpoints(captured_streams) == (3, 3)
 
 
 @pytest.mark.parametrize("way", ["wrapped", "instrumented"])
 async def test_users_exchange_class_that_publishes_twice_counts_both(
     rabbitmq: RabbitMQ, captured_streams: Captured, bare: AbstractChannel, name: Name, way: str
 ) -> None:
-    """What it changes is sent and told, however it is followed; what it sends elsewhere has a context of its own."""
+    """What the class changes is sent and counted; what it sends elsewhere has a context of its own."""
     audit, orders = await bare.declare_queue(name()), await bare.declare_queue(f"prod.{name()}")
 
     class OwnExchange(RobustExchange):
@@ -157,11 +157,11 @@ async def test_users_exchange_class_that_publishes_twice_counts_both(
 async def test_class_that_refuses_a_subclass_is_left_with_a_warning(
     rabbitmq: RabbitMQ, captured_streams: Captured, name: Name, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is left as it is, with a warning; the rest of the connection is followed."""
+    """The rest of the connection is followed."""
 
     class Particular(RobustQueue):
         def __init_subclass__(cls, *, reason: str) -> None:
-            """Ask for a reason."""
+            """Demand an argument that nobody gives."""
 
     class OwnChannel(RobustChannel):
         QUEUE_CLASS = Particular
@@ -171,8 +171,8 @@ async def test_class_that_refuses_a_subclass_is_left_with_a_warning(
 
     async with asyncdsm.wrap(await aio_pika.connect_robust(rabbitmq.url, connection_class=OwnConnection)) as connection:
         channel = await connection.channel()
-        await there_and_back(channel, await channel.declare_queue(name(), exclusive=True))
-    assert sent_and_read(captured_streams) == (3, 0)
+        await publish_and_consume_three(channel, await channel.declare_queue(name(), exclusive=True))
+    assert count_checkpoints(captured_streams) == (3, 0)
     assert any("cannot be followed by wrap()" in record.getMessage() for record in caplog.records)
 
 

@@ -17,6 +17,7 @@ Topic = Callable[..., str]
 
 
 def consumer_of(kafka: Kafka, topic: str, group: str | None = None, **options: Any) -> AIOKafkaConsumer:
+    """Return a wrapped consumer that reads a topic from the beginning."""
     return asyncdsm.wrap(
         AIOKafkaConsumer(
             topic,
@@ -30,25 +31,27 @@ def consumer_of(kafka: Kafka, topic: str, group: str | None = None, **options: A
 
 
 async def bare_headers(kafka: Kafka, topic: str, count: int) -> list[list[tuple[str, bytes]]]:
-    """Read what really stands on the broker, with a client that is not wrapped."""
+    """Read the headers on the broker, with a client that is not wrapped."""
     async with AIOKafkaConsumer(topic, bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest") as bare:
         return [list((await bare.getone()).headers) for _ in range(count)]
 
 
 def pathway_in(headers: list[tuple[str, bytes]]) -> Pathway:
-    (ours,) = [value for name, value in headers if name == HEADER]
-    pathway = Pathway.decode_base64(ours)
+    """Return the pathway in the only context among these headers."""
+    (context,) = [value for name, value in headers if name == HEADER]
+    pathway = Pathway.decode_base64(context)
     assert pathway is not None
     return pathway
 
 
 def backlog_tags(kind: str, cluster: str | None, topic: str, group: str | None = None) -> tuple[str, ...]:
+    """Return the tags of a backlog (protocol §6)."""
     named = ["partition:0", f"topic:{topic}", f"type:{kind}", *cluster_tag(cluster)]
     return tuple(sorted([*named, f"consumer_group:{group}"] if group else named))
 
 
 def cluster_tag(cluster: str | None) -> list[str]:
-    """Return the cluster's tag: aiokafka learns the id since 0.13."""
+    """Return the cluster's tag. aiokafka knows the id since 0.13."""
     knows = tuple(map(int, aiokafka.__version__.split(".")[:2])) >= (0, 13)
     assert (cluster is not None) == knows
     return [f"kafka_cluster_id:{cluster}"] if cluster else []

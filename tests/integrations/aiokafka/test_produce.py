@@ -43,7 +43,7 @@ async def test_forwarded_context_is_replaced(kafka: Kafka, topic: Topic, produce
 async def test_payload_sizes_are_those_on_the_wire(
     kafka: Kafka, topic: Topic, captured_streams: Captured, producer: AIOKafkaProducer
 ) -> None:
-    name, ours = topic(), len(HEADER) + 28
+    name, context = topic(), len(HEADER) + 28
     async with asyncdsm.wrap(
         AIOKafkaProducer(
             bootstrap_servers=kafka.bootstrap,
@@ -57,7 +57,7 @@ async def test_payload_sizes_are_those_on_the_wire(
     async with consumer_of(kafka, name) as consumer:
         for _ in range(3):
             await consumer.getone()
-    sizes = [len('{"order": 1}') + 3 + 4 + ours, len("null") + 9 + ours, 9 + ours]
+    sizes = [len('{"order": 1}') + 3 + 4 + context, len("null") + 9 + context, 9 + context]
     assert [made.size for made in captured_streams.produced(name)] == sizes
     assert [made.size for made in captured_streams.consumed(name)] == sizes
 

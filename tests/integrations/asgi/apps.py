@@ -1,8 +1,12 @@
-"""An app that remembers, and requests to send to it."""
+"""An app that records what it gets, and what a server does with an app: requests and a lifespan."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+
+import anyio
 
 import asyncdsm
 from asyncdsm import Pathway
@@ -17,7 +21,7 @@ Messages = list[dict[str, Any]]
 
 
 class Handler:
-    """An app that reads its body, produces once, and remembers."""
+    """An app that reads a body and produces once. It records what it received, and the pathways that were current."""
 
     def __init__(self, *, produces: bool = True) -> None:
         self.produces = produces
@@ -56,3 +60,34 @@ async def request(app: Any, headers: dict[str, str] | None = None, *bodies: byte
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": raw}
     await app(scope, receive, send)
     return answered
+
+
+class Server:
+    """The server's side of the lifespan protocol."""
+
+    def __init__(self) -> None:
+        self._asks, self._asked = anyio.create_memory_object_stream[dict[str, Any]](2)
+        self._tells, self._told = anyio.create_memory_object_stream[dict[str, Any]](2)
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await self._tells.send(message)
+
+    async def ask(self, what: str) -> str:
+        await self._asks.send({"type": f"lifespan.{what}"})
+        with anyio.fail_after(5):
+            return str((await self._told.receive())["type"])
+
+
+@asynccontextmanager
+async def run_lifespan_of(app: Any) -> AsyncIterator[Server]:
+    """Start an app as a server does, and shut it down after the block."""
+    server = Server()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(app, {"type": "lifespan", "state": {}}, server._asked.receive, server.send)
+            assert await server.ask("startup") == "lifespan.startup.complete"
+            yield server
+            assert await server.ask("shutdown") == "lifespan.shutdown.complete"
+    finally:
+        for stream in (server._asks, server._asked, server._tells, server._told):
+            stream.close()

@@ -1,10 +1,9 @@
-"""The middleware around an app's lifespan, and around apps that know nothing of it."""
+"""The middleware around an app's lifespan, and around apps and servers without one."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
-from copy import copy
 from typing import Any
 
 import anyio
@@ -21,60 +20,15 @@ from asyncdsm._internal import log
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.streams import running_streams
-from asyncdsm.testing import Captured
 from tests import by_hand
-from tests.intake import Intake, running_intake
-from tests.integrations.asgi.apps import CONTEXT, OUT, Handler, request
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-class Server:
-    """The server's side of the lifespan protocol."""
-
-    def __init__(self) -> None:
-        self._asks, self._asked = anyio.create_memory_object_stream[dict[str, Any]](2)
-        self._tells, self._told = anyio.create_memory_object_stream[dict[str, Any]](2)
-
-    async def send(self, message: dict[str, Any]) -> None:
-        await self._tells.send(message)
-
-    async def ask(self, what: str) -> str:
-        await self._asks.send({"type": f"lifespan.{what}"})
-        with anyio.fail_after(5):
-            return str((await self._told.receive())["type"])
-
-
-@asynccontextmanager
-async def living(app: Any) -> AsyncIterator[Server]:
-    server = Server()
-    try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(app, {"type": "lifespan", "state": {}}, server._asked.receive, server.send)
-            assert await server.ask("startup") == "lifespan.startup.complete"
-            yield server
-            assert await server.ask("shutdown") == "lifespan.shutdown.complete"
-    finally:
-        for stream in (server._asks, server._asked, server._tells, server._told):
-            stream.close()
-
-
-@pytest.fixture
-def intake(monkeypatch: pytest.MonkeyPatch) -> Any:
-    with running_intake() as intake:
-        monkeypatch.setenv("DD_TRACE_AGENT_URL", intake.url)
-        yield intake
-        if streams := running_streams():
-            streams.close()
+from tests.intake import Intake
+from tests.integrations.asgi.apps import CONTEXT, OUT, Handler, request, run_lifespan_of
 
 
 @pytest.mark.parametrize("kind", [Starlette, FastAPI])
-async def test_it_measures_from_startup_to_shutdown(kind: Any, intake: Intake) -> None:
+async def test_app_is_measured_from_startup_to_shutdown(kind: Any, intake: Intake) -> None:
     app = DataStreamsMiddleware(kind())
-    async with living(app):
+    async with run_lifespan_of(app):
         await request(app, {HEADER: CONTEXT})
         by_hand.produce(OUT)
         assert intake.counted() == 0
@@ -102,7 +56,7 @@ async def raises_after_it_started(scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.mark.parametrize("app", [Handler(), returns, returns_after_it_started, raises_after_it_started])
-async def test_an_app_whose_lifespan_ends_early_is_measured_on(app: Any, intake: Intake) -> None:
+async def test_app_whose_lifespan_ends_early_is_still_measured(app: Any, intake: Intake) -> None:
     app = DataStreamsMiddleware(app)
 
     async def receive() -> Any:
@@ -120,7 +74,7 @@ async def test_an_app_whose_lifespan_ends_early_is_measured_on(app: Any, intake:
     assert intake.counted() == 2
 
 
-async def test_a_lifespan_that_is_cancelled_delivers(intake: Intake) -> None:
+async def test_cancelled_lifespan_delivers_what_was_recorded(intake: Intake) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         by_hand.produce(OUT)
@@ -140,7 +94,7 @@ async def test_a_lifespan_that_is_cancelled_delivers(intake: Intake) -> None:
     assert running_streams() is None
 
 
-async def test_it_delivers_before_it_says_that_all_is_over(intake: Intake) -> None:
+async def test_recorded_points_are_delivered_before_shutdown_complete(intake: Intake) -> None:
     counted = dict[str, int]()
     asked = [{"type": "lifespan.shutdown"}, {"type": "lifespan.startup"}]
 
@@ -155,7 +109,7 @@ async def test_it_delivers_before_it_says_that_all_is_over(intake: Intake) -> No
     assert counted == {"lifespan.startup.complete": 0, "lifespan.shutdown.complete": 1}
 
 
-async def test_an_own_lifespan_with_its_own_data_streams_goes_first(intake: Intake) -> None:
+async def test_data_streams_of_the_apps_own_lifespan_takes_precedence(intake: Intake) -> None:
     own = DataStreams(Settings(service="own"), exporter=MemoryExporter())
 
     @asynccontextmanager
@@ -164,29 +118,29 @@ async def test_an_own_lifespan_with_its_own_data_streams_goes_first(intake: Inta
             yield {"x": 1}
 
     app = DataStreamsMiddleware(FastAPI(lifespan=lifespan))
-    async with living(app):
+    async with run_lifespan_of(app):
         by_hand.produce(OUT)
         assert running_streams() is own
     assert (own.stats.delivered, intake.counted()) == (1, 0)
 
 
-async def test_one_that_runs_already_goes_on(intake: Intake) -> None:
+async def test_data_streams_that_runs_already_keeps_running(intake: Intake) -> None:
     async with DataStreams(Settings(service="own"), exporter=MemoryExporter()) as own:
-        async with living(DataStreamsMiddleware(Starlette())):
+        async with run_lifespan_of(DataStreamsMiddleware(Starlette())):
             by_hand.produce(OUT)
         assert own.stats.delivered == 1
         by_hand.produce(OUT)
     assert (own.stats.delivered, intake.counted()) == (2, 0)
 
 
-async def test_lifespan_alone_and_around(intake: Intake) -> None:
-    async with living(FastAPI(lifespan=asyncdsm.lifespan)):
+async def test_asyncdsm_lifespan_alone_delivers_at_shutdown(intake: Intake) -> None:
+    async with run_lifespan_of(FastAPI(lifespan=asyncdsm.lifespan)):
         by_hand.produce(OUT)
     assert intake.counted() == 1
 
 
 @pytest.mark.parametrize("how", ["middleware", "lifespan", "instrument"])
-async def test_a_wrong_setting_is_logged_once_and_the_app_runs(
+async def test_wrong_setting_is_logged_once_and_the_app_runs(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("DD_TRACE_AGENT_PORT", "http")
@@ -198,7 +152,7 @@ async def test_a_wrong_setting_is_logged_once_and_the_app_runs(
         asyncdsm.instrument("starlette")
     try:
         for _ in range(2):
-            async with living(app):
+            async with run_lifespan_of(app):
                 (answer, *_) = await request(app, {HEADER: CONTEXT})
                 assert answer["status"] == 404
                 assert running_streams() is None
@@ -209,7 +163,7 @@ async def test_a_wrong_setting_is_logged_once_and_the_app_runs(
     assert "DD_TRACE_AGENT_PORT must be a port from 1 to 65535, got 'http'" in said.getMessage()
 
 
-async def test_a_server_that_tells_of_no_lifespan(intake: Intake) -> None:
+async def test_server_without_lifespan_is_measured_from_the_first_request(intake: Intake) -> None:
     await request(DataStreamsMiddleware(Handler()), {HEADER: CONTEXT})
     streams = running_streams()
     assert streams is not None
@@ -217,14 +171,14 @@ async def test_a_server_that_tells_of_no_lifespan(intake: Intake) -> None:
     assert intake.counted() == 2
 
 
-async def test_disabled_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_disabled_middleware_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DD_DATA_STREAMS_ENABLED", "false")
     handler = Handler()
     app = DataStreamsMiddleware(handler)
     await request(app, {HEADER: CONTEXT})
     assert running_streams() is None
     assert handler.pathways == [None]
-    async with living(DataStreamsMiddleware(Starlette())):
+    async with run_lifespan_of(DataStreamsMiddleware(Starlette())):
         assert running_streams() is None
 
 
@@ -242,9 +196,9 @@ LITESTARS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("how", LITESTARS)
-async def test_litestar(how: str, intake: Intake) -> None:
+async def test_litestar_app_is_measured(how: str, intake: Intake) -> None:
     app = LITESTARS[how]()
-    async with living(app):
+    async with run_lifespan_of(app):
         (answer, *_) = await request(app, {HEADER: CONTEXT})
         assert answer["status"] == 200
     assert intake.counted() == 2
@@ -252,7 +206,7 @@ async def test_litestar(how: str, intake: Intake) -> None:
 
 @pytest.mark.parametrize("has_lifespan", [True, False])
 @pytest.mark.parametrize("how", ["middleware", "lifespan", "instrument"])
-async def test_nothing_blocks_the_event_loop(
+async def test_startup_and_requests_do_not_block_the_event_loop(
     how: str, has_lifespan: bool, intake: Intake, blockbuster: BlockBuster, caplog: pytest.LogCaptureFixture
 ) -> None:
     for function in blockbuster.functions.values():  # other tests may read their settings in the event loop
@@ -264,50 +218,9 @@ async def test_nothing_blocks_the_event_loop(
     if how == "instrument":
         asyncdsm.instrument("starlette")
     try:
-        async with living(app) if has_lifespan else nullcontext():
+        async with run_lifespan_of(app) if has_lifespan else nullcontext():
             await request(app, {HEADER: CONTEXT})
             by_hand.produce(OUT)
     finally:
         asyncdsm.uninstrument("starlette")
     assert caplog.records == []
-
-
-async def test_a_copy_of_an_instrumented_app_is_an_app_of_its_own(captured_streams: Captured) -> None:
-    asyncdsm.instrument("starlette")
-    try:
-        app = Starlette()
-        await request(app)
-        other = copy(app)
-        other.middleware_stack = Handler()
-        (answer, *_) = await request(other)
-        assert answer["status"] == 204
-    finally:
-        asyncdsm.uninstrument("starlette")
-
-
-# Without a line of the app's.
-
-
-@pytest.mark.parametrize("kind", [Starlette, FastAPI])
-async def test_instrumented(kind: Any, captured_streams: Captured) -> None:
-    app = kind()
-    original = Starlette.__call__
-    asyncdsm.instrument("starlette")
-    asyncdsm.instrument("starlette")
-    try:
-        async with living(app):
-            await request(app, {HEADER: CONTEXT})
-        assert len(captured_streams.consumed()) == 1
-    finally:
-        asyncdsm.uninstrument("starlette")
-    assert Starlette.__call__ is original
-
-
-@pytest.mark.parametrize("started", [False, True])
-async def test_wrapped(started: bool, captured_streams: Captured) -> None:
-    app = FastAPI()
-    if started:
-        await request(app, {HEADER: CONTEXT})
-    assert asyncdsm.wrap(app) is app
-    await request(app, {HEADER: CONTEXT})
-    assert len(captured_streams.consumed()) == 1

@@ -1,4 +1,4 @@
-"""On real servers, an app starts, fails, answers and ends within the middleware as it does without."""
+"""On real servers, an app starts, fails, answers and ends with the middleware as it does without it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def enabled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
             streams.close()
 
 
-async def respond(send: Any) -> None:
+async def send_hello(send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"hello"})
 
@@ -49,12 +49,12 @@ def app_of(live: App) -> App:
     """Return an app that answers requests, and has this lifespan."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await (live(scope, receive, send) if scope["type"] == "lifespan" else respond(send))
+        await (live(scope, receive, send) if scope["type"] == "lifespan" else send_hello(send))
 
     return app
 
 
-async def told(send: Any, what: str, **more: Any) -> None:
+async def send_event(send: Any, what: str, **more: Any) -> None:
     await send({"type": f"lifespan.{what}", **more})
 
 
@@ -77,30 +77,30 @@ async def returns_after_it_asked(scope: Any, receive: Any, send: Any) -> None:
 
 async def says_that_it_failed(scope: Any, receive: Any, send: Any) -> None:
     await receive()
-    await told(send, "startup.failed", message="no database")
+    await send_event(send, "startup.failed", message="no database")
 
 
 async def says_that_it_failed_and_raises(scope: Any, receive: Any, send: Any) -> None:
     await receive()
-    await told(send, "startup.failed", message="no database")
+    await send_event(send, "startup.failed", message="no database")
     raise RuntimeError("no database")
 
 
 async def says_that_it_started_before_it_is_asked(scope: Any, receive: Any, send: Any) -> None:
-    await told(send, "startup.complete")
+    await send_event(send, "startup.complete")
     await receive()
     await receive()
-    await told(send, "shutdown.complete")
+    await send_event(send, "shutdown.complete")
 
 
 async def starts_and_returns(scope: Any, receive: Any, send: Any) -> None:
     await receive()
-    await told(send, "startup.complete")
+    await send_event(send, "startup.complete")
 
 
 async def starts_and_raises(scope: Any, receive: Any, send: Any) -> None:
     await receive()
-    await told(send, "startup.complete")
+    await send_event(send, "startup.complete")
     raise RuntimeError("the background task ended")
 
 
@@ -118,19 +118,19 @@ async def returns_at_shutdown(scope: Any, receive: Any, send: Any) -> None:
 async def says_that_its_shutdown_failed(scope: Any, receive: Any, send: Any) -> None:
     await starts_and_returns(scope, receive, send)
     await receive()
-    await told(send, "shutdown.failed", message="it is stuck")
+    await send_event(send, "shutdown.failed", message="it is stuck")
 
 
 async def raises_after_shutdown(scope: Any, receive: Any, send: Any) -> None:
     await starts_and_returns(scope, receive, send)
     await receive()
-    await told(send, "shutdown.complete")
+    await send_event(send, "shutdown.complete")
     raise RuntimeError("too late")
 
 
 async def says_what_is_no_message(scope: Any, receive: Any, send: Any) -> None:
     await receive()
-    await told(send, "nonsense")
+    await send_event(send, "nonsense")
 
 
 async def says_nothing(scope: Any, receive: Any, send: Any) -> None:
@@ -141,7 +141,7 @@ async def says_nothing(scope: Any, receive: Any, send: Any) -> None:
 async def lives_well(scope: Any, receive: Any, send: Any) -> None:
     await starts_and_returns(scope, receive, send)
     await receive()
-    await told(send, "shutdown.complete")
+    await send_event(send, "shutdown.complete")
 
 
 async def keeps_state(scope: Any, receive: Any, send: Any) -> None:
@@ -186,7 +186,7 @@ enabled_or_not = pytest.mark.parametrize(
 
 @enabled_or_not
 @pytest.mark.parametrize("app", APPS)
-async def test_uvicorn_does_what_it_does_without_us(app: str, how: str, enabled: str) -> None:
+async def test_app_on_uvicorn_behaves_as_without_middleware(app: str, how: str, enabled: str) -> None:
     bare = await on_uvicorn(APPS[app](), how)
     assert await on_uvicorn(DataStreamsMiddleware(APPS[app]()), how) == bare
 
@@ -194,12 +194,12 @@ async def test_uvicorn_does_what_it_does_without_us(app: str, how: str, enabled:
 @pytest.mark.parametrize("enabled", ["true"], indirect=True)
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("app", APPS)
-async def test_hypercorn_does_what_it_does_without_us(app: str, enabled: str, anyio_backend: str) -> None:
+async def test_app_on_hypercorn_behaves_as_without_middleware(app: str, enabled: str, anyio_backend: str) -> None:
     bare = await on_hypercorn(APPS[app](), anyio_backend)
     assert await on_hypercorn(DataStreamsMiddleware(APPS[app]()), anyio_backend) == bare
 
 
-# Without us, the test client waits for ever for what these say next.
+# Without the middleware too, the test client waits forever for the next message of these.
 HANGING = {"says_nothing", "says_that_it_failed"}
 
 
@@ -209,13 +209,13 @@ HANGING = {"says_nothing", "says_that_it_failed"}
     indirect=["enabled"],
 )
 @pytest.mark.parametrize("app", sorted(APPS.keys() - HANGING))
-def test_a_test_client_does_what_it_does_without_us(app: str, backend: str, enabled: str) -> None:
+def test_app_on_the_test_client_behaves_as_without_middleware(app: str, backend: str, enabled: str) -> None:
     bare = on_test_client(APPS[app](), backend)
     assert on_test_client(DataStreamsMiddleware(APPS[app]()), backend) == bare
 
 
 @pytest.mark.parametrize("enabled", ["true", "false"], indirect=True)
-async def test_an_app_that_hangs_hangs(enabled: str) -> None:
+async def test_app_that_hangs_hangs_as_without_middleware(enabled: str) -> None:
     bare = await on_uvicorn(app_of(hangs), "auto")
     assert bare[:2] == ["hangs", "does not end"]
     assert await on_uvicorn(DataStreamsMiddleware(app_of(hangs)), "auto") == bare

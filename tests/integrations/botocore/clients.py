@@ -35,31 +35,31 @@ NUMBER_AND_BINARY = {
 """Attributes of a message."""
 
 Call = Callable[..., Awaitable[dict[str, Any]]]
-"""`await call("sqs", "send_message", QueueUrl=…)`."""
+"""Makes a call: `await call("sqs", "send_message", QueueUrl=…)`."""
 Main = Callable[[Call], Awaitable[None]]
 Drive = Callable[[Aws, Main], None]
 
 
 def aiobotocore_on_asyncio(aws: Aws, main: Main) -> None:
-    """A session that is wrapped, and the clients made in it."""
+    """Run `main` with the clients of a wrapped session of aiobotocore, on asyncio."""
     anyio.run(_with_session, aws, main, None, backend="asyncio")
 
 
 def aiobotocore_on_trio(aws: Aws, main: Main) -> None:
-    """The same on trio, where aiobotocore has its httpx backend."""
+    """Run `main` with the clients of a wrapped session of aiobotocore, on trio: its httpx backend runs there."""
     from aiobotocore.httpxsession import HttpxSession  # not in old versions
 
     anyio.run(_with_session, aws, main, AioConfig(http_session_cls=HttpxSession), backend="trio")
 
 
 def botocore_session(aws: Aws, main: Main) -> None:
-    """A session that is wrapped, in a program without an event loop."""
+    """Run `main` with the clients of a wrapped session of botocore, without an event loop."""
     session: Any = asyncdsm.wrap(botocore.session.get_session())
     _drive(main, lambda service: session.create_client(service, **aws.options))
 
 
 def boto3_clients(aws: Aws, main: Main) -> None:
-    """Clients that are wrapped one by one."""
+    """Run `main` with clients of boto3, each of which is wrapped, without an event loop."""
     _drive(main, partial(wrapped_client, aws))
 
 

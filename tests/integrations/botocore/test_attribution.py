@@ -26,8 +26,8 @@ MOST_POLLS = 20
 NS_PER_MS = 1_000_000
 
 
-async def received(call: Call, queue: str, count: int = 1) -> AsyncIterator[dict[str, Any]]:
-    """Receive messages, each made current by the list that it came in."""
+async def receive_messages(call: Call, queue: str, count: int = 1) -> AsyncIterator[dict[str, Any]]:
+    """Yield received messages, each made current by the list that contains it."""
     seen = 0
     for _ in range(MOST_POLLS):
         asked = {"MaxNumberOfMessages": 10, "WaitTimeSeconds": 1, "MessageAttributeNames": ["All"]}
@@ -47,8 +47,8 @@ async def send(call: Call, queue: str, body: str = "v") -> None:
     await call("sqs", "send_message", QueueUrl=queue, MessageBody=body)
 
 
-async def records(call: Call, stream: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
-    """Read the first record of a stream's only shard."""
+async def read_records(call: Call, stream: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
+    """Yield the first records of a stream's only shard."""
     shards = await call("kinesis", "list_shards", **stream)
     shard = shards["Shards"][0]["ShardId"]
     answer = await call("kinesis", "get_shard_iterator", ShardId=shard, ShardIteratorType="TRIM_HORIZON", **stream)
@@ -72,7 +72,7 @@ def sqs(direction: str, queue: str) -> tuple[str, ...]:
 
 
 def check_chain(chain: list[Checkpoint], *expected: tuple[str, ...]) -> None:
-    """Each checkpoint has its tags and the one before as its parent; all have the first one's origin."""
+    """Check the tags and the parents of a chain, and that all have the start of the first one."""
     assert [made.tags for made in chain] == list(expected)
     assert chain[0].parent == 0
     for before, made in pairwise(chain):
@@ -87,9 +87,9 @@ def check_chain(chain: list[Checkpoint], *expected: tuple[str, ...]) -> None:
 async def sqs_to_sqs(aws: Aws, call: Call, captured: Captured) -> None:
     first, second = aws.queue(), aws.queue()
     await send(call, first)
-    async for _ in received(call, first):
+    async for _ in receive_messages(call, first):
         await send(call, second)
-    async for message in received(call, second):
+    async for message in receive_messages(call, second):
         assert message["Body"] == "v"
     check_chain(
         captured.checkpoints, sqs("out", first), sqs("in", first), sqs("out", second), sqs("in", second)
@@ -101,37 +101,37 @@ async def sqs_fifo(aws: Aws, call: Call, captured: Captured) -> None:
     await call(
         "sqs", "send_message", QueueUrl=queue, MessageBody="v", MessageGroupId="g", MessageDeduplicationId="1"
     )  # fmt: skip
-    async for message in received(call, queue):
+    async for message in receive_messages(call, queue):
         assert message["Body"] == "v"
     check_chain(captured.checkpoints, sqs("out", queue), sqs("in", queue))
 
 
 async def sqs_batch(aws: Aws, call: Call, captured: Captured) -> None:
-    """Ten messages of ten pathways: each is forwarded on its own."""
+    """Messages of three pathways in one batch: each is forwarded on its own."""
     sources = [aws.queue() for _ in range(3)]
     first, second = aws.queue(), aws.queue()
     for source in sources:
         await send(call, source, source)
     for source in sources:
-        async for _ in received(call, source):
+        async for _ in receive_messages(call, source):
             await call("sqs", "send_message_batch", QueueUrl=first, Entries=[{"Id": "1", "MessageBody": source}])
-    async for message in received(call, first, len(sources)):
+    async for message in receive_messages(call, first, len(sources)):
         await call("sqs", "send_message_batch", QueueUrl=second, Entries=[{"Id": "x", "MessageBody": message["Body"]}])
-    async for message in received(call, second, len(sources)):
+    async for message in receive_messages(call, second, len(sources)):
         with asyncdsm.using(message) as pathway:
             assert pathway == asyncdsm.current_pathway()
     assert len({made.hash for made in captured.produced(queue_name(second))}) == len(sources)
     for source in sources:
         (made,) = captured.consumed(queue_name(source))
-        chain = [made, *follow(captured, made)]
+        chain = [made, *find_following(captured, made)]
         assert [each.topic for each in chain] == [queue_name(each) for each in (source, first, first, second, second)]
 
 
-def follow(captured: Captured, made: Checkpoint) -> list[Checkpoint]:
-    """Return the checkpoints behind one: there is one at most behind each."""
+def find_following(captured: Captured, made: Checkpoint) -> list[Checkpoint]:
+    """Return the checkpoints that follow one, and check that each is followed by at most one."""
     chain = list[Checkpoint]()
-    while behind := [each for each in captured.checkpoints if each.follows(made)]:
-        (made,) = behind
+    while following := [each for each in captured.checkpoints if each.follows(made)]:
+        (made,) = following
         chain.append(made)
     return chain
 
@@ -140,12 +140,12 @@ async def sns_to_sqs(aws: Aws, call: Call, captured: Captured, *, raw: bool, que
     source, targets = aws.queue(), [aws.queue() for _ in range(queues)]
     topic = aws.topic(*targets, raw=raw, FilterPolicy=json.dumps({"kind": ["order"]}))
     await send(call, source)
-    async for _ in received(call, source):
+    async for _ in receive_messages(call, source):
         for kind in ("other", "order"):
             attributes = {"kind": {"DataType": "String", "StringValue": kind}}
             await call("sns", "publish", TopicArn=topic, Message=kind, MessageAttributes=attributes)
     for target in targets:
-        async for message in received(call, target):
+        async for message in receive_messages(call, target):
             given = message if raw else json.loads(message["Body"])
             assert given["Body" if raw else "Message"] == "order"
             # A String would not get past filter policies everywhere (serverless-plugin-datadog#232).
@@ -178,7 +178,7 @@ async def sns_batch_not_raw(aws: Aws, call: Call, captured: Captured) -> None:
     topic = aws.topic(target)
     entries = [{"Id": "1", "Message": "one"}, {"Id": "2", "Message": "two"}]
     await call("sns", "publish_batch", TopicArn=topic, PublishBatchRequestEntries=entries)
-    bodies = {json.loads(message["Body"])["Message"] async for message in received(call, target, 2)}
+    bodies = {json.loads(message["Body"])["Message"] async for message in receive_messages(call, target, 2)}
     assert bodies == {"one", "two"}
     assert [made.tags for made in captured.produced()] == [tags("out", "sns", topic)] * 2
     assert all(made.follows(captured.produced()[0]) for made in captured.consumed())
@@ -197,9 +197,9 @@ async def kinesis_json_by_arn(aws: Aws, call: Call, captured: Captured) -> None:
 async def kinesis_json(aws: Aws, call: Call, captured: Captured, stream: dict[str, str], topic: str) -> None:
     source, target = aws.queue(), aws.queue()
     await send(call, source)
-    async for _ in received(call, source):
+    async for _ in receive_messages(call, source):
         await call("kinesis", "put_record", Data=b'{"order": 1}', PartitionKey="p", **stream)
-    async for record in records(call, stream):
+    async for record in read_records(call, stream):
         assert json.loads(record["Data"])["order"] == 1
         await send(call, target)
     check_chain(
@@ -213,13 +213,13 @@ async def kinesis_json(aws: Aws, call: Call, captured: Captured, stream: dict[st
 
 
 async def kinesis_binary(aws: Aws, call: Call, captured: Captured) -> None:
-    """No room for a context: the pathway ends at the stream, and another starts with the record's arrival."""
+    """No place for a context: the pathway ends at the stream, and another starts with the record's arrival."""
     name, _ = aws.stream()
     target, data = aws.queue(), b"\xf3\x89\x9a\xc2\x00{}"
     entries = [{"Data": data, "PartitionKey": "p"}]
     await call("kinesis", "put_records", StreamName=name, Records=entries)
     arrived = 0.0
-    async for record in records(call, {"StreamName": name}):
+    async for record in read_records(call, {"StreamName": name}):
         assert record["Data"] == data
         arrived = record["ApproximateArrivalTimestamp"].timestamp()
         await send(call, target)
@@ -235,10 +235,10 @@ async def eventbridge_to_sqs(aws: Aws, call: Call, captured: Captured) -> None:
     source, target = aws.queue(), aws.queue()
     rule, detail = aws.rule(target), {"order": 1, "ü": [1.0]}
     await send(call, source)
-    async for _ in received(call, source):
+    async for _ in receive_messages(call, source):
         entry = {"Source": rule, "DetailType": "order.created", "Detail": json.dumps(detail)}
         await call("events", "put_events", Entries=[entry])
-    async for message in received(call, target):
+    async for message in receive_messages(call, target):
         got = json.loads(message["Body"])["detail"]
         assert {name: value for name, value in got.items() if name != "_datadog"} == detail
     check_chain(
@@ -306,7 +306,7 @@ async def client_of_instrumented_package(aws: Aws, service: str) -> AsyncIterato
 async def test_wait_for_never_leaves_the_previous_message_current(
     ministack: Aws, captured_streams: Captured, made: Any
 ) -> None:
-    """Before Python 3.12 it receives in a task of its own: its caller has no pathway then, never a wrong one."""
+    """Before Python 3.12 `wait_for` runs the call in another task; its caller then has no pathway, not a wrong one."""
     queue, (stream, _) = ministack.queue(), ministack.stream()
     async with asynccontextmanager(made)(ministack, "sqs") as sqs:
         await sqs.send_message(QueueUrl=queue, MessageBody="v")

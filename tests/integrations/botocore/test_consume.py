@@ -54,7 +54,7 @@ def test_receive_call_asks_for_the_context_unless_the_program_does(
 def test_received_messages_equal_those_of_a_bare_client(
     ministack: Aws, captured_streams: Captured, names: list[str] | None, count: int
 ) -> None:
-    """Queue for queue: what a followed client receives, and what a bare one does."""
+    """From two queues with the same messages, one read by a followed client and one by a bare client."""
     asked: dict[str, Any] = {"MaxNumberOfMessages": 10, "WaitTimeSeconds": 2}
     if names is not None:
         asked["MessageAttributeNames"] = names
@@ -84,7 +84,7 @@ def test_received_messages_equal_those_of_a_bare_client(
 
 
 def test_message_delivered_raw_by_sns_can_be_written_as_json(ministack: Aws, captured_streams: Captured) -> None:
-    """Its context is in bytes, which JSON does not take."""
+    """Its context is in bytes, which JSON does not allow."""
     queue = ministack.queue()
     wrapped_client(ministack, "sns").publish(TopicArn=ministack.topic(queue, raw=True), Message="v")
     (message,) = wrapped_client(ministack, "sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=2)["Messages"]
@@ -154,7 +154,7 @@ def test_received_messages_are_plain_dicts(ministack: Aws, captured_streams: Cap
 
 
 def test_message_received_elsewhere_has_the_pathway_that_it_carries(ministack: Aws, captured_streams: Captured) -> None:
-    """Another process, or a copy: which queue it came from is not known, and not made up."""
+    """It was received by another process, or is a copy: its queue is not known, and is not guessed."""
     sqs, queue = asyncdsm.wrap(boto3_client(ministack, "sqs")), ministack.queue()
     sqs.send_message(QueueUrl=queue, MessageBody="v")
     (message,) = ministack.on_queue(queue)

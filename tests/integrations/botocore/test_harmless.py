@@ -91,7 +91,7 @@ def test_invalid_parameters_are_refused_by_botocore(sqs: Any, moto: Aws) -> None
 
 
 def stubbed_client(service: str, operation: str, *answers: dict[str, Any]) -> Any:
-    """Return a wrapped client whose stub gives these answers, each the object that it is."""
+    """Return a wrapped client whose stub returns these responses, the very objects."""
     client = asyncdsm.wrap(offline_client(service))
     stubber = Stubber(client)
     for answer in answers:
@@ -130,7 +130,7 @@ def test_stub_sees_the_parameters_of_the_program(captured_streams: Captured) -> 
 
 
 def test_handlers_of_the_program_see_its_own_parameters(captured_streams: Captured) -> None:
-    """Those that it registered as botocore documents; one that is registered to be the last comes after ours."""
+    """A handler registered with `register`, as botocore documents it. One of `register_last` comes after asyncdsm's."""
     sqs, seen = offline_client("sqs"), list[Any]()
     sqs.meta.events.register("before-parameter-build.sqs.SendMessage", lambda params, **_: seen.append(dict(params)))
     asyncdsm.wrap(sqs)
@@ -154,7 +154,7 @@ ODD: list[Any] = [None, 3, -1, 1.5, float("nan"), 1 << 80, True, "text", b"x", [
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: type(odd).__name__)
 def test_odd_values_of_messages_are_counted_and_never_raise(captured_streams: Captured, odd: Any) -> None:
-    """A stub with validation turned off: what a proxy, an emulator or a mock may answer."""
+    """From a response that is not validated, as a proxy, an emulator or a mock may send it."""
     good = receipt(1)
     messages = [
         good,
@@ -196,7 +196,7 @@ def check_odd_kinesis_values(odd: Any, captured: Captured) -> None:
 
 
 def client_with_response(service: str, answer: Any) -> Any:
-    """Return a wrapped client that is given this answer, whatever it is."""
+    """Return a wrapped client that gets this response to every call, whatever it is."""
     client = offline_client(service)
     response = MagicMock(status_code=200)
     client.meta.events.register_first("before-call", lambda **_: (response, answer))

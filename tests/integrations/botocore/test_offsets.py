@@ -58,7 +58,7 @@ def test_throttled_read_leaves_the_lag_unchanged(ministack: Aws, captured_stream
 def test_shard_that_is_no_longer_read_reports_no_lag(
     captured_streams: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that was closed gives no next iterator; one that nobody reads lets its iterator grow old."""
+    """A closed shard has no next iterator; the iterator of a shard that nobody reads expires."""
     reader, answer = kinesis_reader.KinesisReader(), SimpleNamespace(status_code=200)
 
     def read(name: str, **parsed: Any) -> None:
@@ -83,7 +83,7 @@ def test_cache_of_iterators_is_bounded() -> None:
     memory, shard = RecentEntries[str, Shard](100), Shard("stream", "shardId-000000000003")
     for number in range(1000):
         memory.put(str(number), shard)
-    remembered = [number for number in range(1000) if memory.get(str(number))]
+    remembered = [number for number in range(1000) if memory.lookup(str(number))]
     assert 50 <= len(remembered) <= 100
     assert remembered[-1] == 999
     assert shard.number == 3

@@ -197,7 +197,7 @@ def test_entries_that_the_response_reports_as_failed_are_not_counted(
     params: dict[str, Any],
     answer: dict[str, Any],
 ) -> None:
-    """The fault is forced: no AWS of the tests fails so."""
+    """The failure is forced: no AWS of the tests fails in this way."""
     failing, alone = wrapped_client(ministack, service), wrapped_client(ministack, service)
     method = "_".join(re.findall("[A-Z][a-z]+", operation)).lower()
     for each, forced in ((failing, answer), (alone, {})):
@@ -212,7 +212,7 @@ def test_entries_that_the_response_reports_as_failed_are_not_counted(
 
 
 def test_sns_topics_are_followed_but_phones_and_devices_are_not(moto: Aws, captured_streams: Captured) -> None:
-    """A topic under either name is followed; a telephone and a device are not: nobody reads a context there."""
+    """A topic may be given by either parameter. Nobody reads a context on a phone or a device."""
     sns, topic = wrapped_client(moto, "sns"), moto.topic()
     application = sns.create_platform_application(Name="a", Platform="GCM", Attributes={})["PlatformApplicationArn"]
     device = sns.create_platform_endpoint(PlatformApplicationArn=application, Token="t")["EndpointArn"]  # noqa: S106

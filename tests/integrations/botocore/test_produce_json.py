@@ -32,7 +32,7 @@ DATA: list[tuple[bytes, bytes | None]] = [
     (b"\xff\xfe{\x00}\x00", None),
     (b"\xf3\x89\x9a\xc2\n\x01p\x1a\x0b\x08\x00\x1a\x07{}", None),
 ]
-"""What is put on a stream, and what then stands there, with our object at `%s`; None for the same."""
+"""The data of a record, and what is then on the stream, with asyncdsm's object at `%s`; None for the same data."""
 
 
 FORMS: dict[str, Callable[[bytes], Any]] = {
@@ -70,8 +70,8 @@ def test_kinesis_data_keeps_its_bytes_around_the_context(
         assert read.parent == 0
         assert captured_streams.stats().not_propagated == 1
     else:
-        ours = b'"_datadog":{"dd-pathway-ctx-base64":"%s"}' % context_on(got, form)
-        expected = sent.replace(b"%s", ours)
+        carrier = b'"_datadog":{"dd-pathway-ctx-base64":"%s"}' % context_on(got, form)
+        expected = sent.replace(b"%s", carrier)
         assert got == (b64encode(expected) if form.startswith("base64") else expected)
         assert read.follows(made)
 

@@ -121,7 +121,7 @@ def test_mock_without_spec_is_unknown(captured_streams: Captured) -> None:
 
 
 async def test_patch_of_a_class_after_wrap_is_called(captured_streams: Captured) -> None:
-    """On an asyncio client, which has a hook of its own."""
+    """On a client of aiobotocore, whose methods are hooked."""
     async with get_session().create_client(
         "sqs",
         region_name="us-east-1",
@@ -169,7 +169,7 @@ def bare_client_with_empty_responses(service: str) -> Any:
 
 
 def test_instrument_follows_resources_of_boto3_imported_later() -> None:
-    """It is slow to import, and a program may import it later."""
+    """boto3 is slow to import, and a program may import it later."""
     program = (
         "import sys, asyncdsm; asyncdsm.instrument('botocore'); assert 'boto3' not in sys.modules; import boto3;"
         "queue = boto3.resource('sqs', region_name='us-east-1').Queue('http://127.0.0.1/0/q');"

@@ -1,4 +1,4 @@
-"""An app of Celery's without a worker."""
+"""A Celery app without a worker."""
 
 from __future__ import annotations
 

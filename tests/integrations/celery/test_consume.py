@@ -53,7 +53,7 @@ def test_task_headers_are_those_of_the_sender(
         done.set()
 
     def leave_logging_alone(**_: Any) -> None:
-        """A worker sets up no logging where somebody listens to this."""
+        """A worker does not set up logging if this signal has a receiver."""
 
     signals.setup_logging.connect(leave_logging_alone)
     worker: Any = start_worker(app, pool="solo", perform_ping_check=False)

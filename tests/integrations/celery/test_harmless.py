@@ -30,4 +30,4 @@ def test_error_in_a_hook_does_not_reach_the_program(app: Any, monkeypatch: pytes
         app.send_task("task", queue=fresh())
         assert app.task(work).apply().get() == "done"
         signals.task_received.send(sender=None, request=object())
-        assert streams.stats.errors >= 4  # of a connection, of a task's begin and end, of its receipt
+        assert streams.stats.errors >= 4  # one at a connection, two around a task, one at its receipt

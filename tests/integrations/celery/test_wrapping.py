@@ -1,4 +1,4 @@
-"""Celery: what is followed is what was wrapped, or everything, until it is undone."""
+"""Celery: `wrap` follows one app, `instrument` all of them until `uninstrument`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_instrument_follows_every_app_until_uninstrument(captured_streams: Captu
     with Celery(fresh(), broker="memory://", set_as_current=False) as app:
         app.send_task("task", queue=fresh())
     assert len(captured_streams.produced()) == 1
-    tidy()  # apps that were wrapped one by one are told of their tasks for as long as they live
+    tidy()  # the signals stay connected while a wrapped app is alive
     asyncdsm.uninstrument("celery")
     assert any(listening()) == tasks.is_any_app_wrapped()
 

@@ -1,4 +1,4 @@
-"""What the tests of confluent-kafka share: clients followed in each way, and what really stands on the broker."""
+"""What the tests of confluent-kafka share: clients followed in each way, and what is really on the broker."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def from_start(consumer: Any, topic: str, partition: int = 0) -> Any:
 
 
 def read(consumer: Any, count: int) -> list[Any]:
-    """Poll until so many messages have come."""
+    """Poll until `count` messages were received."""
     messages, deadline = list[Any](), monotonic() + PATIENCE_SECONDS
     while len(messages) < count:
-        assert monotonic() < deadline, f"{len(messages)} of {count} messages came"
+        assert monotonic() < deadline, f"{len(messages)} of {count} messages were received"
         message = consumer.poll(0.1)
         if message is not None and message.error() is None:
             messages.append(message)
@@ -63,12 +63,12 @@ def until(condition: Callable[[], Any], step: Callable[[], object]) -> None:
     """Do a step again and again until the condition holds."""
     deadline = monotonic() + PATIENCE_SECONDS
     while not condition():
-        assert monotonic() < deadline, "it never came to be"
+        assert monotonic() < deadline, "the condition was never met"
         step()
 
 
 def on_broker(kafka: Kafka, topic: str, count: int, partition: int = 0) -> list[Any]:
-    """Read what really stands on the broker, with a client that nobody follows."""
+    """Read the messages on the broker, with a client that is not followed."""
     bare = bare_class("Consumer")(consumer_config(kafka, "bare"))
     try:
         return read(from_start(bare, topic, partition), count)
@@ -77,7 +77,7 @@ def on_broker(kafka: Kafka, topic: str, count: int, partition: int = 0) -> list[
 
 
 def bare_class(name: str) -> Any:
-    """Return C's own class, whatever goes by its name."""
+    """Return the C class, whatever class has its name at the moment."""
     return next(own for own in c_classes() if own.__name__ == name)
 
 
@@ -89,12 +89,12 @@ def contexts(message: Any) -> list[Pathway]:
 
 
 def others(message: Any) -> list[tuple[str, Any]]:
-    """Return a message's headers but for ours."""
+    """Return a message's headers without its context."""
     return [pair for pair in message.headers() or () if pair[0] != HEADER]
 
 
 def cluster_of(client: Any) -> str | None:
-    """Return the cluster's id as the client has it; older releases do not tell."""
+    """Return the cluster's id as the client knows it; older releases have no such method."""
     ask = getattr(client, "cluster_id", None)
     return None if ask is None else ask(0)
 

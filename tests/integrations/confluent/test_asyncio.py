@@ -14,7 +14,7 @@ from asyncdsm import Pathway
 from asyncdsm._internal import log
 from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
-from asyncdsm.integration.batch import ConsumedList
+from asyncdsm.integration.consumed_list import ConsumedList
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent.clients import bare_class, consumer_config, contexts, on_broker, tags

@@ -83,7 +83,7 @@ def uninstrumented() -> Iterator[None]:
 
 
 def answer(call: Make, kind: Any) -> str:
-    """Return what comes of a call: the error, or that a client was made."""
+    """Return the error of a call, or that a client was made."""
 
     async def make() -> None:
         await call(kind).close()

@@ -14,7 +14,7 @@ import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
-from asyncdsm.integration.batch import ConsumedList
+from asyncdsm.integration.consumed_list import ConsumedList
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster

@@ -62,13 +62,13 @@ def broken(*_: Any, **__: Any) -> None:
 def test_error_of_asyncdsm_does_not_reach_the_program(
     kafka: Kafka, topic: Topic, way: str, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    name, told = topic(), list[Any]()
+    name, reports = topic(), list[Any]()
     producer = make(way, kafka, "Producer")
     consumer = from_start(make(way, kafka, "Consumer", **consumer_config(kafka, topic(prefix="group"))), name)
     with capture() as captured:
         captured.strict = False
         monkeypatch.setattr(what, broken)
-        producer.produce(name, b"v", headers={"a": b"b"}, on_delivery=lambda error, message: told.append(error))
+        producer.produce(name, b"v", headers={"a": b"b"}, on_delivery=lambda error, message: reports.append(error))
         producer.produce(name, b"w", headers={"a": b"b"})
         assert producer.flush(30) == 0
         messages = read(consumer, 1)
@@ -79,7 +79,7 @@ def test_error_of_asyncdsm_does_not_reach_the_program(
             (b"v", ("a", b"b")),
             (b"w", ("a", b"b")),
         ]
-        assert told == [None]
+        assert reports == [None]
         assert captured.stats().errors > 0
     current.set_current(None)
 

@@ -25,7 +25,7 @@ from tests.integrations.confluent.clients import (
 )
 
 Topic = Callable[..., str]
-TOLD_ALL = ("wrap(class)", "instrument")
+REPORTED_ALL = ("wrap(class)", "instrument")
 """Of an object that was made before, `on_commit` is the program's own: only what it waits for is seen."""
 
 
@@ -59,41 +59,41 @@ def test_commit_that_waits_is_recorded(kafka: Kafka, topic: Topic, way: str, cap
 def test_commit_reported_to_on_commit_is_recorded(
     kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
 ) -> None:
-    name, group, told = topic(), topic(prefix="group"), list[Any]()
+    name, group, reports = topic(), topic(prefix="group"), list[Any]()
     fill(kafka, name, 10)
-    options = {"on_commit": lambda error, partitions: told.append((error, partitions[0].offset))}
+    options = {"on_commit": lambda error, partitions: reports.append((error, partitions[0].offset))}
     consumer = from_start(make(way, kafka, "Consumer", **consumer_config(kafka, group, **options)), name)
     messages = read(consumer, 5)
     for number, kwargs in enumerate([{"message": messages[1]}, {"offsets": [TopicPartition(name, 0, 3)]}, {}], 1):
         assert consumer.commit(**kwargs) is None
-        assert len(commits(captured_streams)) == (number > 1 and way in TOLD_ALL)
-        until(partial(lambda number: len(told) == number, number), lambda: consumer.consume(1, 0.05))
-        assert commits(captured_streams) == ([told[-1][1]] if way in TOLD_ALL else [])
-    assert [offset for _, offset in told[:2]] == [2, 3]
+        assert len(commits(captured_streams)) == (number > 1 and way in REPORTED_ALL)
+        until(partial(lambda number: len(reports) == number, number), lambda: consumer.consume(1, 0.05))
+        assert commits(captured_streams) == ([reports[-1][1]] if way in REPORTED_ALL else [])
+    assert [offset for _, offset in reports[:2]] == [2, 3]
     consumer.close()
 
 
 def test_stored_offset_is_recorded_when_it_is_committed(
     kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
 ) -> None:
-    name, group, told = topic(), topic(prefix="group"), list[Any]()
+    name, group, reports = topic(), topic(prefix="group"), list[Any]()
     fill(kafka, name, 10)
     options = {
         "enable.auto.commit": True,
         "enable.auto.offset.store": False,
         "auto.commit.interval.ms": 50,
-        "on_commit": lambda error, partitions: told.append(error),
+        "on_commit": lambda error, partitions: reports.append(error),
     }
     consumer = from_start(make(way, kafka, "Consumer", **consumer_config(kafka, group, **options)), name)
     messages = read(consumer, 10)
     assert commits(captured_streams) == []
     consumer.store_offsets(messages[3])
     assert commits(captured_streams) == []
-    until(lambda: told, lambda: consumer.poll(0.05))
-    assert commits(captured_streams) == ([4] if way in TOLD_ALL else [])
+    until(lambda: reports, lambda: consumer.poll(0.05))
+    assert commits(captured_streams) == ([4] if way in REPORTED_ALL else [])
     consumer.store_offsets(offsets=[TopicPartition(name, 0, 7)])
     consumer.close()  # commits
-    assert commits(captured_streams) == ([7] if way in TOLD_ALL else [])
+    assert commits(captured_streams) == ([7] if way in REPORTED_ALL else [])
 
 
 def test_commit_that_fails_is_not_recorded(mock_kafka: MockCluster, way: str, captured_streams: Captured) -> None:
@@ -160,9 +160,9 @@ def test_lag_in_the_middle_of_a_partition_is_right(
     name = topic()
     fill(kafka, name, 10)
     consumer = from_start(make(way, kafka, "Consumer", **consumer_config(kafka)), name)
-    behind = consumer._asyncdsm.lag
+    lag = consumer._asyncdsm.lag
     read(consumer, 4)
-    behind._look_at = 0.0
+    lag._look_at = 0.0
     read(consumer, 1)
     assert [(lag.behind, lag.end) for lag in current_lags() if lag.topic == name] == [(5, 10)]
     consumer.close()

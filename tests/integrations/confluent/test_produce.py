@@ -62,9 +62,9 @@ def test_message_that_c_rejects_is_rejected_and_not_counted(
     for options in wrong:
         with pytest.raises((TypeError, KafkaException)) as theirs:
             bare.produce("t", **options)
-        with pytest.raises(type(theirs.value)) as ours:
+        with pytest.raises(type(theirs.value)) as raised:
             producer.produce("t", **options)
-        assert str(ours.value) == str(theirs.value)
+        assert str(raised.value) == str(theirs.value)
     assert captured_streams.checkpoints == []
 
 
@@ -82,10 +82,10 @@ def test_forwarded_context_is_replaced(kafka: Kafka, topic: Topic, way: str) -> 
 def test_delivery_callback_of_the_program_is_called_as_before(
     kafka: Kafka, topic: Topic, way: str, captured_streams: Captured, given: str
 ) -> None:
-    name, told = topic(), list[tuple[str, Any, Any]]()
+    name, reports = topic(), list[tuple[str, Any, Any]]()
 
     def callback(by: str) -> Callable[[Any, Any], None]:
-        return lambda error, message: told.append((by, error, message.value()))
+        return lambda error, message: reports.append((by, error, message.value()))
 
     producer = make(way, kafka, "Producer", on_delivery=callback("config"))
     options: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
@@ -98,7 +98,7 @@ def test_delivery_callback_of_the_program_is_called_as_before(
     args, kwargs, expected = options[given]
     producer.produce(name, b"v", *args, **kwargs)
     producer.flush(30)
-    assert told == [(expected, None, b"v")]
+    assert reports == [(expected, None, b"v")]
     produced = [value for tags, value in captured_streams.backlogs.items() if "type:kafka_produce" in tags]
     # Of an object that was made before, we cannot know whose callback is for all messages: that one goes first.
     assert produced == ([] if (way, given) == ("wrap(object)", "none") else [0])
@@ -168,8 +168,8 @@ def test_serializing_producer_is_followed(kafka: Kafka, topic: Topic, way: str, 
     assert isinstance(producer, confluent_kafka.Producer)
     messages = on_broker(kafka, name, 2)
     assert [(message.key(), message.value()) for message in messages] == [(b"key", b"17"), (None, b"1234")]
-    ours = len(HEADER) + 28
-    assert [made.size for made in captured_streams.produced(name)] == [3 + 2 + 2 + ours, 4 + ours]
+    context = len(HEADER) + 28
+    assert [made.size for made in captured_streams.produced(name)] == [3 + 2 + 2 + context, 4 + context]
 
 
 class Schemas:

@@ -1,4 +1,4 @@
-"""What follows confluent-kafka's clients is a client in every way that a program checks, and can be taken off again."""
+"""A followed client of confluent-kafka is a client in every way that a program checks, and can be restored."""
 
 from __future__ import annotations
 
@@ -242,8 +242,8 @@ def test_metaclass_of_the_program_fits_when_no_client_was_made_before() -> None:
 
 
 def test_opentelemetry_and_asyncdsm_count_once_whoever_came_first(kafka: Kafka, topic: Topic) -> None:
-    """Both headers, one count; and ours alone when the other is taken off. In a process of its own."""
-    for order in ("ours, theirs", "theirs, ours"):
+    """Both headers are sent, and each message counts once. In a process of its own."""
+    for order in ("follow_asyncdsm, follow_opentelemetry", "follow_opentelemetry, follow_asyncdsm"):
         subprocess.run(
             [sys.executable, "-c", BESIDE_OPENTELEMETRY, kafka.bootstrap, topic(), order], check=True, timeout=120
         )
@@ -256,9 +256,9 @@ from opentelemetry.instrumentation.confluent_kafka import ConfluentKafkaInstrume
 from opentelemetry.sdk.trace import TracerProvider
 
 bootstrap, topic, order = sys.argv[1:]
-def theirs():
+def follow_opentelemetry():
     ConfluentKafkaInstrumentor().instrument(skip_dep_check=True, tracer_provider=TracerProvider())
-def ours():
+def follow_asyncdsm():
     asyncdsm.instrument("confluent_kafka")
 for name in order.split(", "):
     globals()[name]()

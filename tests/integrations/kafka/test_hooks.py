@@ -1,4 +1,4 @@
-"""Every hook on Kafka's clients: hands on arguments that it does not know, and counts nothing once it was taken off."""
+"""Every hook on Kafka's clients passes on arguments that it does not know, and counts nothing once it was removed."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ WRONG_ARGUMENTS = re.compile("positional argument|keyword argument|required argu
 
 @pytest.fixture
 def errors(captured_streams: Captured, monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
-    """The errors of ours that were kept from the program."""
+    """The errors of asyncdsm that were kept from the program."""
     kept = list[Exception]()
     monkeypatch.setattr(captured_streams, "report_error", lambda error, *_: kept.append(error))
     return kept
 
 
 class Fake:
-    """Stands in for the client's own method, and notes what it was called with."""
+    """Replaces the client's own method, and keeps the arguments of the last call."""
 
     def __init__(self) -> None:
         self.args: tuple[Any, ...] = ()
@@ -131,7 +131,7 @@ def counted(captured: Captured) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("method", [*ON_CLASSES, ("every", "method")], ids=".".join)
-async def test_aiokafka_hook_within_a_foreign_wrapper_counts_nothing_once_taken_off(  # noqa: PLR0917
+async def test_aiokafka_hook_within_a_foreign_wrapper_counts_nothing_once_removed(  # noqa: PLR0917
     kafka: Kafka,
     topic: Topic,
     captured_streams: Captured,
@@ -173,7 +173,7 @@ async def test_aiokafka_hook_within_a_foreign_wrapper_counts_nothing_once_taken_
         assert counted(captured_streams) == ([], {}, [])
 
 
-async def test_aiokafka_clients_that_were_wrapped_stay_followed(
+async def test_wrapped_aiokafka_client_stays_followed_after_uninstrument(
     kafka: Kafka, topic: Topic, captured_streams: Captured, restored: list[tuple[Any, str]]
 ) -> None:
     name = topic()
@@ -202,7 +202,7 @@ CONFLUENT_METHODS = sorted({(put.kind.__name__, put.name) for put in OF_CONFLUEN
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("method", [*CONFLUENT_METHODS, ("every", "method")], ids=".".join)
-def test_confluent_hook_within_a_foreign_wrapper_counts_nothing_once_taken_off(
+def test_confluent_hook_within_a_foreign_wrapper_counts_nothing_once_removed(
     kafka: Kafka, topic: Topic, captured_streams: Captured, method: tuple[str, str], when: str
 ) -> None:
     name, group = topic(), topic(prefix="group")
@@ -237,7 +237,7 @@ def test_confluent_hook_within_a_foreign_wrapper_counts_nothing_once_taken_off(
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_faststream_hook_within_a_foreign_wrapper_counts_nothing_once_taken_off(
+async def test_faststream_hook_within_a_foreign_wrapper_counts_nothing_once_removed(
     kafka: Kafka, topic: Topic, captured_streams: Captured, restored: list[tuple[Any, str]], when: str
 ) -> None:
     name, came = topic(), asyncio.Event()
@@ -302,7 +302,7 @@ class Upwards(AIOKafkaConsumer):  # type: ignore[misc]
 
 @pytest.mark.parametrize("kind", [OneByOne, Ahead, Many, Upwards])
 @pytest.mark.parametrize("how", ["wrap", "instrument", "both"])
-async def test_record_counts_once_where_a_subclass_receives_its_own_way(
+async def test_record_counts_once_where_a_subclass_overrides_receiving(
     kafka: Kafka, topic: Topic, captured_streams: Captured, kind: type[AIOKafkaConsumer], how: str
 ) -> None:
     name, hashes = topic(), list[int]()
@@ -329,7 +329,7 @@ async def test_record_counts_once_where_a_subclass_receives_its_own_way(
     assert hashes == ([] if kind is Ahead else [made[2].hash])
 
 
-async def test_record_that_was_received_ahead_is_current_when_it_is_handed_out(
+async def test_record_received_ahead_is_current_when_it_is_returned(
     kafka: Kafka, topic: Topic, captured_streams: Captured
 ) -> None:
     name, hashes = topic(), list[int]()

@@ -1,4 +1,4 @@
-"""How far Kafka's consumers are behind, and how old that is: paused, sought, revoked, and those that read no more."""
+"""How far Kafka's consumers are behind, and how old that is: after a pause, a seek, and when nothing more is read."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def test_lag_of_a_paused_aiokafka_partition_says_how_old_it_is(
         assert resumed.seen_ns > before - 1_000_000  # aiokafka keeps whole milliseconds
 
 
-async def test_lag_of_an_aiokafka_consumer_that_reads_no_more_says_how_old_it_is(
+async def test_lag_of_an_aiokafka_consumer_that_stopped_reading_says_how_old_it_is(
     kafka: Kafka, topic: Topic, captured_streams: Captured
 ) -> None:
     name = topic()
@@ -210,7 +210,7 @@ async def test_lag_of_a_paused_asyncio_partition_says_how_old_it_is(
 
 
 class Consumer:
-    """Knows two ends: one that it was told just now, and one from before."""
+    """Knows two ends: one that the broker reported just now, and an older one."""
 
     def lags(self) -> list[Lag]:
         now, before = time_ns(), time_ns() - 60_000_000_000

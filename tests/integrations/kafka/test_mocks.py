@@ -63,18 +63,18 @@ def test_wrapped_mock_is_returned_untouched(
     assert caplog.records == []
 
 
-def test_mock_of_nothing_that_is_known_is_a_clear_error() -> None:
+def test_mock_of_an_unknown_class_is_a_clear_error() -> None:
     with pytest.raises(UnknownClientError, match=r"unittest\.mock\.MagicMock"):
         asyncdsm.wrap(MagicMock())
 
 
-def test_mock_of_a_class_that_is_in_the_place_of_another_is_returned() -> None:
+def test_mock_that_replaces_a_class_is_returned_unchanged() -> None:
     with patch("confluent_kafka.Producer", autospec=True) as kind:
         assert asyncdsm.wrap(confluent_kafka.Producer({})) is kind.return_value
 
 
 @pytest.mark.parametrize("record", [MagicMock(spec=ConsumerRecord), create_autospec(ConsumerRecord), MagicMock(), {}])
-async def test_client_that_returns_a_mock_of_a_record_hands_it_over(record: Any, captured_streams: Captured) -> None:
+async def test_aiokafka_consumer_returns_a_mock_of_a_record_unchanged(record: Any, captured_streams: Captured) -> None:
     consumer = asyncdsm.wrap(AIOKafkaConsumer())
     with patch.object(AIOKafkaConsumer, "getone", AsyncMock(return_value=record)):
         assert await consumer.getone() is record
@@ -85,9 +85,7 @@ async def test_client_that_returns_a_mock_of_a_record_hands_it_over(record: Any,
 
 
 @pytest.mark.parametrize("message", [MagicMock(spec=confluent_kafka.Message), MagicMock(), "text"])
-def test_confluent_consumer_that_returns_a_mock_of_a_message_hands_it_over(
-    message: Any, captured_streams: Captured
-) -> None:
+def test_confluent_consumer_returns_a_mock_of_a_message_unchanged(message: Any, captured_streams: Captured) -> None:
     class Consumer:
         def poll(self, *_: Any) -> Any:
             return message

@@ -1,4 +1,4 @@
-"""Values that no Kafka client should hand over, and some do: counted, never raised, and no loss to anything else."""
+"""Malformed values, which some Kafka clients do return, are counted, never raised, and cost no other message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aiokafka.structs import RecordMetadata
 from asyncdsm_aiokafka.consume import consume_batches, consume_record
 from asyncdsm_confluent import delivery_reports
 from asyncdsm_confluent.consume import consume_message
-from asyncdsm_faststream import received
+from asyncdsm_faststream.consume import consume_client_message, pathway_of_message
 
 import asyncdsm
 from asyncdsm import DataStreams, Settings
@@ -60,7 +60,7 @@ def record(**odd: Any) -> Any:
 
 
 class Message(confluent_kafka.Message):
-    """A message whose methods return what they are told to."""
+    """A message whose methods return the given values."""
 
     def __init__(self, **odd: Any) -> None:
         super().__init__(topic="t", partition=0, offset=7, key=b"k", value=b"v")
@@ -110,7 +110,7 @@ def test_record_with_a_field_of_any_type_is_received(field: str, captured_stream
     assert captured_streams.stats().errors == 0
 
 
-def test_odd_record_costs_its_batch_nothing(captured_streams: Captured) -> None:
+def test_malformed_record_leaves_the_rest_of_its_batch_followed(captured_streams: Captured) -> None:
     records = [record(), record(topic=None), record(headers=5), "no record", record()]
     batches = consume_batches(asyncdsm_aiokafka.client.Client(), {TopicPartition("t", 0): records}, None)
     assert list(batches[TopicPartition("t", 0)]) == records
@@ -134,7 +134,7 @@ def test_message_with_a_value_of_any_type_is_received(method: str, captured_stre
     assert captured_streams.stats().errors == 0
 
 
-def test_odd_times_are_counted_as_malformed(captured_streams: Captured) -> None:
+def test_malformed_time_is_counted_as_malformed(captured_streams: Captured) -> None:
     for value in (True, 1.5, "1700000000000", b"1", [1]):
         consume_record(asyncdsm_aiokafka.client.Client(), record(headers=(), timestamp=value))
         consume_message(asyncdsm_confluent.client.Client(), Message(headers=None, timestamp=(1, value)))
@@ -143,24 +143,24 @@ def test_odd_times_are_counted_as_malformed(captured_streams: Captured) -> None:
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
-def test_faststream_receives_what_any_client_hands_over(odd: Any, captured_streams: Captured) -> None:
+def test_faststream_message_with_a_value_of_any_type_is_received(odd: Any, captured_streams: Captured) -> None:
     messages = [record(**{field: odd}) for field in FIELDS if field != "topic"]
     messages += [Message(**{method: odd}) for method in METHODS if method != "topic"]
     for message in messages:
-        assert received.take(message, None, None) is not None
-        assert received.pathway_of(message) is not None
+        assert consume_client_message(message, None, None) is not None
+        assert pathway_of_message(message) is not None
     assert len(captured_streams.checkpoints) == len(messages)
 
 
 @pytest.mark.parametrize("offset", NOT_KNOWN, ids=repr)
-def test_offset_that_is_not_known_is_no_error(offset: Any, captured_streams: Captured) -> None:
+def test_unknown_offset_is_ignored(offset: Any, captured_streams: Captured) -> None:
     record_everywhere(offset)
     assert captured_streams.backlogs == {}
     assert (captured_streams.stats().malformed, captured_streams.stats().errors) == (0, 0)
 
 
 @pytest.mark.parametrize("offset", MALFORMED, ids=repr)
-def test_offset_that_is_none_is_counted_as_malformed(offset: Any, captured_streams: Captured) -> None:
+def test_offset_of_another_type_is_counted_as_malformed(offset: Any, captured_streams: Captured) -> None:
     record_everywhere(offset)
     assert captured_streams.backlogs == {}
     assert captured_streams.stats().malformed == 5
@@ -168,7 +168,7 @@ def test_offset_that_is_none_is_counted_as_malformed(offset: Any, captured_strea
 
 
 @pytest.mark.parametrize("name", [None, 5, b"t", [], object()], ids=repr)
-def test_place_that_is_no_name_is_counted_as_malformed(name: Any, captured_streams: Captured) -> None:
+def test_topic_or_group_that_is_not_a_string_is_counted_as_malformed(name: Any, captured_streams: Captured) -> None:
     kafka.record_produced(name, 0, 5, None)
     kafka.record_committed("g", name, 0, 5, None)
     kafka.record_committed(name, "t", 0, 5, None)
@@ -179,7 +179,7 @@ def test_place_that_is_no_name_is_counted_as_malformed(name: Any, captured_strea
 
 
 def record_everywhere(offset: Any) -> None:
-    """Hand an offset over in every place where a client does."""
+    """Pass an offset to every function that gets one from a client."""
     cluster = SimpleNamespace()
     of_aiokafka = asyncdsm_aiokafka.client.client_of(cluster)
     metadata = RecordMetadata("t", 0, TopicPartition("t", 0), offset, 0, 0, 0)
@@ -199,7 +199,7 @@ def record_everywhere(offset: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [5, b"c", "", True, [], object()], ids=repr)
-def test_cluster_id_that_is_no_name_is_none(name: Any) -> None:
+def test_cluster_id_that_is_not_a_string_is_ignored(name: Any) -> None:
     cluster = SimpleNamespace()
     of_aiokafka, of_confluent = asyncdsm_aiokafka.client.client_of(cluster), asyncdsm_confluent.client.Client()
     of_aiokafka.learn_cluster_id(name)
@@ -243,7 +243,9 @@ PRODUCE_CALLS: list[Callable[[Any], Any]] = [
 
 
 @pytest.mark.parametrize("call", PRODUCE_CALLS)
-def test_message_that_c_refuses_is_refused_as_bare(call: Callable[[Any], Any], captured_streams: Captured) -> None:
+def test_message_that_c_rejects_raises_what_the_bare_client_raises(
+    call: Callable[[Any], Any], captured_streams: Captured
+) -> None:
     errors = list[str]()
     own = bare_class("Producer")
     for kind in (own, asyncdsm.wrap(own)):
@@ -256,7 +258,7 @@ def test_message_that_c_refuses_is_refused_as_bare(call: Callable[[Any], Any], c
 
 
 @pytest.mark.parametrize("headers", [5, "x", [5], [("a",)], [("a", 5)], [(None, b"v")], [("a", "text")]], ids=repr)
-async def test_record_that_aiokafka_refuses_is_refused_as_bare(
+async def test_record_that_aiokafka_rejects_raises_what_the_bare_client_raises(
     kafka: Kafka, topic: Topic, captured_streams: Captured, headers: Any
 ) -> None:
     errors, name = list[str](), topic()

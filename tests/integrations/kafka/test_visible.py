@@ -1,4 +1,4 @@
-"""What a program sees of its messages is what their client hands over, but for the header of the protocol."""
+"""A program sees its messages as their client returns them, with the header of the protocol as the only addition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of Kombu share: a connection to each broker, and what a consumer saw."""
+"""Shared by the tests of Kombu: a connection to each broker, and a callback that remembers what it got."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATIENCE = 60.0
 
 
 class Broker(NamedTuple):
-    """Where to connect, and the type that edges have there."""
+    """The URL of a broker, and the type of its edges."""
 
     url: str
     type: str
@@ -32,18 +32,18 @@ class Broker(NamedTuple):
 
 
 class Seen:
-    """What callbacks got: the body, and the pathway that was current."""
+    """The bodies that callbacks got, and the pathway that was current."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[Any, Pathway | None]] = []
 
     def callback(self, body: Any, message: Any) -> None:
-        """Take a message as the callbacks of a consumer do."""
+        """A callback for a consumer's `callbacks`."""
         self.messages.append((body, asyncdsm.current_pathway()))
         message.ack()
 
     def on_message(self, message: Any) -> None:
-        """Take a message as Celery does."""
+        """A callback for a consumer's `on_message`, which Celery uses."""
         self.callback(message.decode(), message)
 
     @property
@@ -53,7 +53,7 @@ class Seen:
 
 
 def drain(connection: Any, until: Callable[[], object]) -> None:
-    """Handle what arrives until a condition holds."""
+    """Handle events until a condition holds."""
     deadline = monotonic() + PATIENCE
     while not until():
         assert monotonic() < deadline, "the messages did not come"
@@ -69,6 +69,6 @@ def fresh() -> str:
 
 
 def tidy() -> None:
-    """Close Kombu's pools, and collect what it leaves to the garbage collector, which would warn at a later test."""
+    """Close Kombu's pools, and collect its garbage now: it would warn in a later test."""
     pools.reset()
     gc.collect()

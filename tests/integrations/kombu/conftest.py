@@ -23,11 +23,11 @@ def kombu_broker(request: pytest.FixtureRequest) -> kombu_clients.Broker:
 
 @pytest.fixture
 def instrumented_kombu() -> Iterator[None]:
-    """Follow every connection of Kombu's."""
+    """Follow every connection."""
     asyncdsm.instrument("kombu")
     yield
     asyncdsm.uninstrument("kombu")
-    current.set_current(None)  # what a test asked for last
+    current.set_current(None)  # the message that the test got last
 
 
 @pytest.fixture

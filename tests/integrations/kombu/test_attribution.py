@@ -1,4 +1,4 @@
-"""Kombu: with many threads at work, every message has its own parent, checked on the broker."""
+"""Kombu: every message gets the right parent with many threads, checked on the broker."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Line:
         asyncdsm.instrument("kombu")
 
     def work(self, _: int) -> None:
-        """Turn orders into invoices, on a connection of this thread's own, until all are."""
+        """Turn orders into invoices until none is left, on a connection of this thread."""
 
         def forward(body: int, message: Any) -> None:
             connection.Producer().publish(body, routing_key=self.invoices)
@@ -64,7 +64,7 @@ class Line:
                 drain(connection, lambda: len(self.handled) >= COUNT)
 
     def invoiced(self) -> dict[int, int]:
-        """Return the pathway hash that stands on the broker for each invoice."""
+        """Return the pathway hash of each invoice, read from the broker."""
         found = dict[int, int]()
 
         def read(body: int, message: Any) -> None:

@@ -28,8 +28,8 @@ def connection(kombu_broker: Broker) -> Iterator[Connection]:
         yield connection
 
 
-def filled(connection: Any, *bodies: Any, **options: Any) -> Queue:
-    """Return a fresh queue that has these messages."""
+def make_queue(connection: Any, *bodies: Any, **options: Any) -> Queue:
+    """Return a fresh queue with these messages."""
     queue = Queue(fresh(), expires=600)(connection.default_channel)
     queue.declare()
     producer = connection.Producer()
@@ -42,7 +42,7 @@ def filled(connection: Any, *bodies: Any, **options: Any) -> Queue:
 def test_each_message_is_tagged_with_its_own_queue(
     connection: Connection, kombu_broker: Broker, captured_streams: Captured, way: str
 ) -> None:
-    first, second = filled(connection, "one"), filled(connection, "two")
+    first, second = make_queue(connection, "one"), make_queue(connection, "two")
     seen = Seen()
     how: dict[str, Any] = {"callbacks": [seen.callback]} if way == "callbacks" else {"on_message": seen.on_message}
     with Consumer(connection.default_channel, [first, second], **how):
@@ -57,7 +57,7 @@ def test_each_message_is_tagged_with_its_own_queue(
 
 
 def test_publish_in_a_callback_follows_the_message(connection: Connection, captured_streams: Captured) -> None:
-    source, target = filled(connection, *range(5)), filled(connection)
+    source, target = make_queue(connection, *range(5)), make_queue(connection)
     done = list[int]()
 
     def forward(body: int, message: Any) -> None:
@@ -77,7 +77,7 @@ def test_callback_that_raises_leaves_no_pathway(memory: Connection, captured_str
         assert asyncdsm.current_pathway() is not None
         raise LookupError("planted")
 
-    with memory.Consumer(filled(memory, "body"), callbacks=[failing]), pytest.raises(LookupError, match="planted"):
+    with memory.Consumer(make_queue(memory, "body"), callbacks=[failing]), pytest.raises(LookupError, match="planted"):
         memory.drain_events(timeout=1)
     assert asyncdsm.current_pathway() is None
     assert len(captured_streams.consumed()) == 1
@@ -90,7 +90,7 @@ def test_message_that_cannot_be_decoded_is_counted(memory: Connection, captured_
         errors.append(error)
         message.ack()
 
-    queue = filled(memory, b"no JSON", content_type="application/json", content_encoding="utf-8")
+    queue = make_queue(memory, b"no JSON", content_type="application/json", content_encoding="utf-8")
     with memory.Consumer(queue, callbacks=[Seen().callback], on_decode_error=on_decode_error):
         memory.drain_events(timeout=1)
     assert len(errors) == len(captured_streams.consumed()) == 1
@@ -119,7 +119,7 @@ def test_simple_queue_counts_only_messages_it_hands_out(connection: Connection, 
 
 @pytest.mark.parametrize("way", ["get", "get_nowait", "block=False"])
 def test_get_makes_its_message_current(connection: Connection, captured_streams: Captured, way: str) -> None:
-    queue = filled(connection, "body")
+    queue = make_queue(connection, "body")
     if way == "get":
         message = queue.get(no_ack=True)
     else:
@@ -137,7 +137,7 @@ def test_get_makes_its_message_current(connection: Connection, captured_streams:
 
 
 class Worker(ConsumerMixin):
-    """A consumer as Kombu's documentation has it."""
+    """A consumer as in Kombu's documentation."""
 
     def __init__(self, connection: Connection, queue: Queue, seen: Seen) -> None:
         self.connection, self.queue, self.seen = connection, queue, seen
@@ -151,7 +151,7 @@ class Worker(ConsumerMixin):
 
 
 class Forwarder(Worker, ConsumerProducerMixin):
-    """One that publishes as well, on a connection of its own."""
+    """A consumer that publishes as well, on another connection."""
 
     def task(self, body: Any, message: Any) -> None:
         self.producer.publish(body, routing_key=f"{self.queue.name}-next")
@@ -160,7 +160,7 @@ class Forwarder(Worker, ConsumerProducerMixin):
 
 @pytest.mark.parametrize("kind", [Worker, Forwarder])
 def test_consumer_mixins_are_followed(connection: Connection, captured_streams: Captured, kind: type[Worker]) -> None:
-    queue, seen = filled(connection, 1, 2, 3), Seen()
+    queue, seen = make_queue(connection, 1, 2, 3), Seen()
     worker: Any = kind(connection, Queue(queue.name, expires=600), seen)
     for _ in worker.consume(limit=None, timeout=30):
         pass
@@ -171,7 +171,7 @@ def test_consumer_mixins_are_followed(connection: Connection, captured_streams: 
 
 
 def test_using_finds_the_pathway_after_the_callback(connection: Connection, captured_streams: Captured) -> None:
-    queue, kept = filled(connection, 1, 2), list[Any]()
+    queue, kept = make_queue(connection, 1, 2), list[Any]()
     with connection.Consumer(queue, on_message=kept.append, no_ack=True):
         drain(connection, lambda: len(kept) == 2)
     (taken,) = {taken.hash for taken in captured_streams.consumed()}
@@ -184,7 +184,7 @@ def test_using_finds_the_pathway_after_the_callback(connection: Connection, capt
 
 
 def test_message_without_readable_context_begins_a_pathway(memory: Connection, captured_streams: Captured) -> None:
-    queue = filled(memory, "with")
+    queue = make_queue(memory, "with")
     asyncdsm.uninstrument("kombu")
     memory.Producer().publish("without", routing_key=queue.name)
     memory.Producer().publish("unreadable", routing_key=queue.name, headers={HEADER: "?"})

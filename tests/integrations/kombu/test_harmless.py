@@ -1,4 +1,4 @@
-"""Kombu: an error of asyncdsm does not reach the program, and a client is what it was in every other way."""
+"""Kombu: an error of asyncdsm does not reach the program, and everything else about a client stays the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kombu: what is published carries its context, counts once, and is otherwise as it was."""
+"""Kombu: a published message carries its context, counts once, and is otherwise unchanged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("tidy_kombu", "instrumented_kombu")
 
 
 def received(connection: Any, queue: str) -> Any:
-    """Return the next message of a queue, read past the hooks of any other class."""
+    """Return the next message of a queue."""
     message = Queue(queue)(connection.default_channel).get(no_ack=True)
     assert message is not None
     return message

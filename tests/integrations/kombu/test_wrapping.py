@@ -1,4 +1,4 @@
-"""Kombu: what is followed is what was wrapped, or everything, until it is undone."""
+"""Kombu: `wrap` follows one connection, `instrument` all of them until `uninstrument`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_wrapped_connection_is_followed_and_others_are_not(captured_streams: Cap
 def test_uninstrument_restores_the_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     hooked = [(Producer, "publish"), (Queue, "consume"), (Queue, "get"), (SimpleBase, "get"), (Connection, "clone")]
     assert all(is_hook(vars(kind)[name]) for kind, name in hooked)
-    # Connections that were wrapped one by one keep the hooks for as long as they live: other tests' may live in pools.
+    # The hooks stay while a wrapped connection is alive, and those of other tests may live in pools.
     monkeypatch.setattr(tracking, "_wrapped", WeakSet[Any]())
     asyncdsm.uninstrument("kombu")
     assert not any(is_hook(vars(kind)[name]) for kind, name in hooked)

@@ -73,7 +73,7 @@ def check_one(batch: Any, captured: Captured) -> None:
     assert followed(captured) == [0, 0]
 
 
-def test_the_page_has_a_row_for_each_way() -> None:
+def test_page_has_a_row_for_each_way() -> None:
     assert sorted(rows_of_page()) == sorted(WAYS)
 
 
@@ -94,14 +94,16 @@ def fill_queue(aws: Aws, count: int) -> dict[str, Any]:
 
 
 @each_way
-async def test_boto3_client(ministack: Aws, captured_streams: Captured, row: str) -> None:
+async def test_batch_of_a_boto3_client_follows_each_way(ministack: Aws, captured_streams: Captured, row: str) -> None:
     sqs = wrapped_client(ministack, "sqs")
     await check_way(row, sqs.receive_message(**fill_queue(ministack, 3))["Messages"], captured_streams)
 
 
 @each_way
 @pytest.mark.parametrize("how", ["resource", "session", "queue", "instrument"])
-async def test_boto3_resource(ministack: Aws, captured_streams: Captured, row: str, how: str) -> None:
+async def test_batch_of_a_boto3_resource_follows_each_way(
+    ministack: Aws, captured_streams: Captured, row: str, how: str
+) -> None:
     asked = fill_queue(ministack, 3)
     await check_way(row, receive_by_resource(ministack, asked, how), captured_streams)
 
@@ -121,7 +123,7 @@ def receive_by_resource(aws: Aws, asked: dict[str, Any], how: str) -> Any:
 
 
 @each_way
-async def test_aiobotocore(ministack: Aws, captured_streams: Captured, row: str) -> None:
+async def test_batch_of_aiobotocore_follows_each_way(ministack: Aws, captured_streams: Captured, row: str) -> None:
     async with followed_session().create_client("sqs", **ministack.options) as sqs:
         answer = await sqs.receive_message(**fill_queue(ministack, 3))
         await check_way(row, answer["Messages"], captured_streams)
@@ -131,7 +133,7 @@ def followed_session() -> Any:
     return asyncdsm.wrap(get_session())
 
 
-def test_one_message_of_sqs_alone(ministack: Aws, captured_streams: Captured) -> None:
+def test_single_message_of_sqs_is_current_at_once(ministack: Aws, captured_streams: Captured) -> None:
     sqs, asked = wrapped_client(ministack, "sqs"), fill_queue(ministack, 1)
     check_one(sqs.receive_message(**asked)["Messages"], captured_streams)
     sqs.receive_message(QueueUrl=asked["QueueUrl"])  # an empty answer
@@ -139,11 +141,13 @@ def test_one_message_of_sqs_alone(ministack: Aws, captured_streams: Captured) ->
 
 
 @pytest.mark.parametrize("how", ["resource", "session", "queue", "instrument"])
-def test_one_message_of_a_resource_alone(ministack: Aws, captured_streams: Captured, how: str) -> None:
+def test_single_message_of_a_resource_is_current_at_once(ministack: Aws, captured_streams: Captured, how: str) -> None:
     check_one(receive_by_resource(ministack, fill_queue(ministack, 1), how), captured_streams)
 
 
-async def test_one_message_received_elsewhere_is_current_when_taken(ministack: Aws, captured_streams: Captured) -> None:
+async def test_single_message_received_elsewhere_is_current_when_taken(
+    ministack: Aws, captured_streams: Captured
+) -> None:
     """In a thread of a pool or another task: nothing stays current there, and the caller's list follows."""
     sqs = wrapped_client(ministack, "sqs")
     answers = [
@@ -165,7 +169,7 @@ async def test_one_message_received_elsewhere_is_current_when_taken(ministack: A
             assert current.hash == made[number]
 
 
-def test_a_receive_of_another_client_ends_what_was_taken(ministack: Aws, captured_streams: Captured) -> None:
+def test_receive_of_another_client_ends_the_current_message(ministack: Aws, captured_streams: Captured) -> None:
     sqs, other = wrapped_client(ministack, "sqs"), wrapped_client(ministack, "sqs")
     batch = sqs.receive_message(**fill_queue(ministack, 3))["Messages"]
     assert batch[1]["Body"] == "1"
@@ -175,7 +179,7 @@ def test_a_receive_of_another_client_ends_what_was_taken(ministack: Aws, capture
     assert followed(captured_streams) == [1, None]
 
 
-def test_two_batches_interleaved(ministack: Aws, captured_streams: Captured) -> None:
+def test_two_interleaved_batches_make_their_own_messages_current(ministack: Aws, captured_streams: Captured) -> None:
     sqs = wrapped_client(ministack, "sqs")
     one, two = (sqs.receive_message(**fill_queue(ministack, 2))["Messages"] for _ in range(2))
     hashes = [made.hash for made in captured_streams.consumed()]
@@ -214,12 +218,12 @@ def read_stream(aws: Aws, count: int) -> tuple[Any, str]:
 
 
 @each_way
-async def test_kinesis(ministack: Aws, captured_streams: Captured, row: str) -> None:
+async def test_batch_of_kinesis_follows_each_way(ministack: Aws, captured_streams: Captured, row: str) -> None:
     kinesis, iterator = read_stream(ministack, 3)
     await check_way(row, kinesis.get_records(ShardIterator=iterator)["Records"], captured_streams)
 
 
-def test_one_record_of_kinesis_alone(ministack: Aws, captured_streams: Captured) -> None:
+def test_single_record_of_kinesis_is_current_at_once(ministack: Aws, captured_streams: Captured) -> None:
     kinesis, iterator = read_stream(ministack, 1)
     answer = kinesis.get_records(ShardIterator=iterator)
     check_one(answer["Records"], captured_streams)
@@ -242,11 +246,11 @@ def lambda_event(count: int) -> dict[str, Any]:
 
 
 @each_way
-async def test_lambda_events(captured_streams: Captured, row: str) -> None:
+async def test_batch_of_lambda_follows_each_way(captured_streams: Captured, row: str) -> None:
     await check_way(row, asyncdsm.consume_lambda_event(lambda_event(3)), captured_streams)
 
 
-def test_one_record_of_lambda_alone(captured_streams: Captured) -> None:
+def test_single_record_of_lambda_is_current_at_once(captured_streams: Captured) -> None:
     check_one(asyncdsm.consume_lambda_event(lambda_event(1)), captured_streams)
 
 
@@ -279,13 +283,13 @@ async def getmany(kafka: Kafka, *counts: int) -> AsyncIterator[dict[Any, list[An
 
 
 @each_way
-async def test_aiokafka(kafka: Kafka, captured_streams: Captured, row: str) -> None:
+async def test_batch_of_aiokafka_follows_each_way(kafka: Kafka, captured_streams: Captured, row: str) -> None:
     async with getmany(kafka, 3) as batches:
         (batch,) = batches.values()
         await check_way(row, batch, captured_streams)
 
 
-async def test_one_record_of_aiokafka_alone(kafka: Kafka, captured_streams: Captured) -> None:
+async def test_single_record_of_aiokafka_is_current_at_once(kafka: Kafka, captured_streams: Captured) -> None:
     async with getmany(kafka, 1) as batches:
         (batch,) = batches.values()
         check_one(batch, captured_streams)
@@ -319,12 +323,16 @@ def confluent_consumer(kafka: Kafka) -> Any:
 
 
 @each_way
-async def test_confluent(kafka: Kafka, captured_streams: Captured, confluent_consumer: Any, row: str) -> None:
+async def test_batch_of_confluent_follows_each_way(
+    kafka: Kafka, captured_streams: Captured, confluent_consumer: Any, row: str
+) -> None:
     from_start(confluent_consumer, fill_topic(kafka, 3))
     await check_way(row, consume(confluent_consumer, 3), captured_streams)
 
 
-def test_one_message_of_confluent_alone(kafka: Kafka, captured_streams: Captured, confluent_consumer: Any) -> None:
+def test_single_message_of_confluent_is_current_at_once(
+    kafka: Kafka, captured_streams: Captured, confluent_consumer: Any
+) -> None:
     from_start(confluent_consumer, fill_topic(kafka, 1))
     check_one(consume(confluent_consumer, 1), captured_streams)
     assert confluent_consumer.consume(1, 0.01) == []
@@ -339,12 +347,16 @@ async def aio_consumer(kafka: Kafka) -> AsyncIterator[Any]:
 
 
 @each_way
-async def test_confluent_aio(kafka: Kafka, captured_streams: Captured, aio_consumer: Any, row: str) -> None:
+async def test_batch_of_confluent_aio_follows_each_way(
+    kafka: Kafka, captured_streams: Captured, aio_consumer: Any, row: str
+) -> None:
     await aio_consumer.assign([confluent_kafka.TopicPartition(fill_topic(kafka, 3), 0, 0)])
     await check_way(row, await aio_consumer.consume(3, PATIENCE_SECONDS), captured_streams)
 
 
-async def test_one_message_of_confluent_aio_alone(kafka: Kafka, captured_streams: Captured, aio_consumer: Any) -> None:
+async def test_single_message_of_confluent_aio_is_current_at_once(
+    kafka: Kafka, captured_streams: Captured, aio_consumer: Any
+) -> None:
     await aio_consumer.assign([confluent_kafka.TopicPartition(fill_topic(kafka, 1), 0, 0)])
     check_one(await aio_consumer.consume(1, PATIENCE_SECONDS), captured_streams)
     executor = aio_consumer.executor
@@ -352,7 +364,9 @@ async def test_one_message_of_confluent_aio_alone(kafka: Kafka, captured_streams
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_share_consumers(mock_kafka: MockCluster, captured_streams: Captured, count: int) -> None:
+def test_batch_of_a_share_consumer_makes_messages_current(
+    mock_kafka: MockCluster, captured_streams: Captured, count: int
+) -> None:
     """Their batch is a sequence of the client's own around a list: what that list follows, it follows."""
     if not hasattr(confluent_kafka, "ShareConsumer"):
         pytest.skip("came with 2.16")
@@ -383,7 +397,9 @@ def test_share_consumers(mock_kafka: MockCluster, captured_streams: Captured, co
 
 
 @pytest.mark.parametrize("client", ["kafka", "confluent"])
-async def test_records_of_a_faststream_batch_with_using(kafka: Kafka, captured_streams: Captured, client: str) -> None:
+async def test_using_makes_records_of_a_faststream_batch_current(
+    kafka: Kafka, captured_streams: Captured, client: str
+) -> None:
     """A handler gets the bodies; the records are in its message."""
     topic, seen, done = fill_topic(kafka, 3), list[Any](), asyncio.Event()
     module: Any = importlib.import_module(f"faststream.{client}")

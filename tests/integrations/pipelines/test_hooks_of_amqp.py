@@ -1,4 +1,4 @@
-"""Every hook of aio-pika's, Kombu's, Celery's and taskiq's integrations: what it does with what it does not know."""
+"""The hooks on aio-pika, Kombu, Celery and taskiq: unknown arguments, mocks, and patches by others."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import asyncdsm_kombu
 import asyncdsm_taskiq
 import pytest
 from asyncdsm_aio_pika.client import HOOKS as AIO_PIKA
+from asyncdsm_aio_pika.client import hook_iterator
 from asyncdsm_celery import tasks
 from asyncdsm_kombu import consume, produce, tracking, transports
-from asyncdsm_taskiq import broker
+from asyncdsm_taskiq.consume import hook_listen
+from asyncdsm_taskiq.produce import hook_kick
 from celery import Celery
 from kombu.connection import Connection
 from kombu.entity import Queue
@@ -30,12 +32,13 @@ from asyncdsm.core import current
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from tests.integrations.kombu.clients import fresh, tidy
 
-INTEGRATIONS: tuple[Any, ...] = (asyncdsm_aio_pika.integration, asyncdsm_kombu.integration, asyncdsm_taskiq)
+INTEGRATIONS: tuple[Any, ...] = (asyncdsm_aio_pika.integration, asyncdsm_kombu.integration, asyncdsm_taskiq.integration)
 
 
 HOOKS = [
     ("aio_pika", name, hook) for hooks in AIO_PIKA.values() for name, hook in hooks.items()
 ] + [
+    ("aio_pika", "iterator", hook_iterator),
     ("kombu", "publish", produce.hook_publish),
     ("kombu", "_prepare", produce.hook_prepare),
     ("kombu", "consume", consume.hook_consume),
@@ -45,9 +48,9 @@ HOOKS = [
     ("kombu", "_get_bulk", transports.hook_receive),
     ("kombu", "_deliver", transports.hook_deliver),
     ("celery", "_connection", tasks.hook_connection),
-    ("taskiq", "kick", broker.kick),
-    ("taskiq", "listen", broker.listen),
-    ("taskiq", "__init__", asyncdsm_taskiq._init),
+    ("taskiq", "kick", hook_kick),
+    ("taskiq", "listen", hook_listen),
+    ("taskiq", "__init__", asyncdsm_taskiq.observe_init),
 ]  # fmt: skip
 
 
@@ -56,24 +59,20 @@ def test_table_has_every_hook() -> None:
     for integration in INTEGRATIONS:
         integration.instrument()
         try:
-            assert hooks_of(integration)._replaced
-            assert all(code(hooked) in known for _, _, _, hooked, _ in hooks_of(integration)._replaced)
+            assert integration.hooks._replaced
+            assert all(code(hooked) in known for _, _, _, hooked, _ in integration.hooks._replaced)
         finally:
             integration.uninstrument()
 
 
-def hooks_of(integration: Any) -> Any:
-    return getattr(integration, "hooks", None) or integration._hooks
-
-
 def code(hooked: Any) -> Any:
-    """Return the code of a hook, under the switch that turns it off."""
+    """Return the code of a hook, below the switch that turns it off."""
     return inspect.getclosurevars(hooked).nonlocals.get("called", hooked).__code__
 
 
 @pytest.mark.parametrize(("client", "name", "hook"), HOOKS, ids=lambda each: each if isinstance(each, str) else "")
 def test_unknown_argument_reaches_the_client(client: str, name: str, hook: Any) -> None:
-    """By position and by name; while something measures, an error of ours may be counted, and is not raised."""
+    """Given by position and by name, while something measures."""
     got = list[Any]()
 
     def original(*args: Any, **kwargs: Any) -> Any:
@@ -83,7 +82,7 @@ def test_unknown_argument_reaches_the_client(client: str, name: str, hook: Any) 
     async def original_async(*args: Any, **kwargs: Any) -> Any:
         return original(*args, **kwargs)
 
-    is_async = client == "aio_pika" or name == "kick"
+    is_async = (client == "aio_pika" and name != "iterator") or name == "kick"
     owner = SimpleNamespace(
         name="queue", exclusive=False, channel=None, _amqp_queue=SimpleNamespace(name="queue"), connection=None,
         queue=SimpleNamespace(channel=None, name="queue"), middlewares=[], exchange=None, routing_key="",
@@ -115,7 +114,7 @@ def test_wrap_returns_a_mock_unchanged(make: Any, spec: Any, caplog: pytest.LogC
 
 @pytest.fixture
 def patched() -> Iterator[Callable[[Any, str], list[Any]]]:
-    """Put a patch on a class that notes its calls, as a user's test or another library does; taken off afterwards."""
+    """Patch a method so that its calls are noted, as a user's test or another library does; undo it afterwards."""
     taken_off = list[tuple[Any, str, Any]]()
 
     def patch(owner: Any, name: str) -> list[Any]:
@@ -164,7 +163,7 @@ async def test_broker_class_patched_after_wrap_is_called(patched: Callable[[Any,
 
 @pytest.fixture
 def restored_kombu() -> Iterator[None]:
-    """Restore Kombu's classes, which keep what two libraries took off in an order of their own."""
+    """Restore Kombu's classes: two libraries that unpatch in the order in which they patched leave hooks there."""
     methods = [(Producer, "publish"), (Queue, "get")]
     before = [(kind, name, vars(kind)[name]) for kind, name in methods]
     yield

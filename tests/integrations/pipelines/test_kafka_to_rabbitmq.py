@@ -17,7 +17,7 @@ WIRE_SECONDS = 0.001
 """The wire carries milliseconds, rounded down (protocol §3)."""
 
 
-async def test_one_pathway(
+async def test_pathway_spans_kafka_and_rabbitmq(
     kafka: Kafka,
     topic: Callable[..., str],
     channel: AbstractChannel,

@@ -133,7 +133,7 @@ TWICE = [
 
 
 @pytest.mark.parametrize("twice", TWICE, ids=lambda twice: twice.name)
-def test_a_pushed_message_counts_once_in_an_app_within_an_app(twice: Twice, captured_streams: Captured) -> None:
+def test_pushed_message_in_nested_apps_counts_once(twice: Twice, captured_streams: Captured) -> None:
     handler = Handler()
     asyncio.run(request(twice.make(handler), {HEADER: CONTEXT}, b"body"))
     received, sent = captured_streams.checkpoints

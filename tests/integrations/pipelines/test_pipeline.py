@@ -43,7 +43,7 @@ def mail(kafka: Kafka, invoices: str, rabbitmq: RabbitMQ, mails: str) -> None:
     consumer.close()
 
 
-async def test_one_pathway(
+async def test_pathway_spans_four_clients_on_kafka_and_rabbitmq(
     kafka: Kafka,
     topic: Callable[..., str],
     rabbitmq: RabbitMQ,
@@ -72,7 +72,7 @@ async def test_one_pathway(
     assert made[-1].pathway_latency == pytest.approx((made[-1].time_ns - made[0].time_ns) / 1e9, abs=WIRE_SECONDS)
 
 
-def test_all_of_them_at_once() -> None:
+def test_all_clients_can_be_instrumented_together() -> None:
     asyncdsm.instrument()
     try:
         assert asyncdsm.wrap(Producer) is not None

@@ -1,4 +1,4 @@
-"""The middleware around requests: what one consumes, and what it hands on."""
+"""The messages that requests push: which ones are counted, under which names, with which context."""
 
 from __future__ import annotations
 
@@ -8,44 +8,14 @@ from typing import Any
 
 import pytest
 from asyncdsm_asgi import DataStreamsMiddleware
-from asyncdsm_asgi.body import LARGEST_BODY
 from asyncdsm_asgi.carriers import MOST_EVENTS
+from asyncdsm_asgi.consume import LARGEST_BODY
 
-import asyncdsm
-from asyncdsm.core import current
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.integrations.asgi.apps import CAME, CONTEXT, Handler, request
 
 SECOND = 1_000_000_000
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-async def test_each_request_starts_clean_and_leaves_its_caller_alone(captured_streams: Captured) -> None:
-    handler = Handler()
-    app = DataStreamsMiddleware(handler)
-    current.set_current(CAME)
-    await request(app, {"content-type": "application/json", "user-agent": "curl/8"})
-    assert asyncdsm.current_pathway() == CAME
-    assert handler.pathways == [None]
-    (made,) = captured_streams.checkpoints
-    assert (made.tag("direction"), made.parent) == ("out", 0)
-
-
-async def test_websockets_start_clean_too(captured_streams: Captured) -> None:
-    seen = list[Any]()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen.append(asyncdsm.current_pathway())
-
-    current.set_current(CAME)
-    await DataStreamsMiddleware(app)({"type": "websocket", "headers": [(HEADER.encode(), b"x")]}, None, None)  # type: ignore[arg-type]
-    assert seen == [None]
-    assert captured_streams.checkpoints == []
 
 
 def sns(**more: Any) -> bytes:
@@ -61,23 +31,40 @@ def sns(**more: Any) -> bytes:
 
 
 SNS = {"x-amz-sns-message-type": "Notification", "x-amz-sns-topic-arn": "arn:aws:sns:eu-west-1:1:orders"}
+
+
 GOOGLE = {"user-agent": "APIs-Google; (+https://developers.google.com/webmasters/APIs-Google.html)"}
+
+
 BRIDGE = {"user-agent": "Amazon/EventBridge/ApiDestinations"}
+
+
 EVENT = {"specversion": "1.0", "type": "order.made", "source": "/shop", "id": "1"}
+
+
 PUBSUB = {
     "message": {"attributes": {HEADER: CONTEXT}, "data": "eA==", "publishTime": "2026-01-02T03:04:05.123456789Z"},
     "subscription": "projects/p/subscriptions/s",
 }
+
+
 BRIDGED = {
     "detail-type": "OrderMade",
     "time": "2026-01-02T03:04:05Z",
     "detail": {"_datadog": {HEADER: CONTEXT}, "number": 1},
 }
+
+
 STRUCTURED = {"content-type": "application/cloudevents+json; charset=UTF-8"}
+
+
 BINARY = {"ce-specversion": "1.0", "ce-type": "order.made", "ce-time": "2026-01-02T03:04:05Z"}
+
+
 ARN = "topic:arn:aws:sns:eu-west-1:1:orders"
 
-PUSHED: dict[str, tuple[dict[str, str], bytes, set[str]]] = {
+
+PUSHED_REQUESTS: dict[str, tuple[dict[str, str], bytes, set[str]]] = {
     "a header": ({HEADER: CONTEXT}, b"x", {"type:http"}),
     "SNS": (SNS, sns(), {"type:sns", ARN}),
     "SNS, from an older tracer": (
@@ -125,9 +112,9 @@ PUSHED: dict[str, tuple[dict[str, str], bytes, set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("case", PUSHED)
-async def test_what_is_pushed_is_consumed(case: str, captured_streams: Captured) -> None:
-    headers, body, tags = PUSHED[case]
+@pytest.mark.parametrize("case", PUSHED_REQUESTS)
+async def test_pushed_message_is_consumed_with_its_context_and_topic(case: str, captured_streams: Captured) -> None:
+    headers, body, tags = PUSHED_REQUESTS[case]
     handler = Handler()
     parts = [body[:5], b"", body[5:]]
     await request(DataStreamsMiddleware(handler), headers, *parts)
@@ -150,7 +137,7 @@ async def test_what_is_pushed_is_consumed(case: str, captured_streams: Captured)
         (SNS | {"x-amz-sns-rawdelivery": "true"}, sns(), 0),
     ],
 )
-async def test_without_a_context_it_begins_when_it_was_published(
+async def test_message_without_context_begins_when_it_was_published(
     headers: dict[str, str], body: bytes, age: float, manual_clock: Any, captured_streams: Captured
 ) -> None:
     manual_clock.now_ns = 1_767_323_045_678_000_000 + 10 * SECOND
@@ -172,7 +159,9 @@ async def test_without_a_context_it_begins_when_it_was_published(
         (SNS | {"user-agent": "curl"} | {"x-amz-sns-message-type": "UnsubscribeConfirmation"}, sns()),
     ],
 )
-async def test_what_only_looks_like_it_is_not(headers: dict[str, str], body: bytes, captured_streams: Captured) -> None:
+async def test_request_that_resembles_a_push_is_not_counted(
+    headers: dict[str, str], body: bytes, captured_streams: Captured
+) -> None:
     handler = Handler()
     await request(DataStreamsMiddleware(handler), headers, body)
     (produced,) = captured_streams.checkpoints
@@ -180,7 +169,7 @@ async def test_what_only_looks_like_it_is_not(headers: dict[str, str], body: byt
     assert [message["body"] for message in handler.got] == [body]
 
 
-async def test_of_a_batch_every_event_counts_and_none_is_current(captured_streams: Captured) -> None:
+async def test_batch_counts_every_event_and_makes_none_current(captured_streams: Captured) -> None:
     events = [{**EVENT, "ddpathwayctxbase64": CONTEXT}, EVENT, {**EVENT, "type": 5}]
     headers = {"content-type": "application/cloudevents-batch+json"}
     await request(DataStreamsMiddleware(Handler()), headers, json.dumps(events).encode())
@@ -189,7 +178,7 @@ async def test_of_a_batch_every_event_counts_and_none_is_current(captured_stream
     assert produced.parent == 0
 
 
-async def test_a_body_of_many_tiny_events_holds_nobody_up(captured_streams: Captured) -> None:
+async def test_body_of_very_many_events_is_not_decoded(captured_streams: Captured) -> None:
     handler, headers = Handler(), {"content-type": "application/cloudevents-batch+json"}
     for count in (MOST_EVENTS, LARGEST_BODY // 3):
         body = b"[" + b"{}," * (count - 1) + b"{}]"
@@ -199,7 +188,7 @@ async def test_a_body_of_many_tiny_events_holds_nobody_up(captured_streams: Capt
 
 
 @pytest.mark.parametrize("announced", [{}, {"content-length": str(LARGEST_BODY + 1)}])
-async def test_a_long_body_is_handed_on_and_not_looked_into(
+async def test_body_above_the_limit_is_passed_on_and_not_decoded(
     announced: dict[str, str], captured_streams: Captured
 ) -> None:
     handler, parts = Handler(), [b"x" * (LARGEST_BODY // 2)] * 5
@@ -208,30 +197,25 @@ async def test_a_long_body_is_handed_on_and_not_looked_into(
     assert captured_streams.consumed()[0].parent == 0
 
 
-async def test_a_client_that_hangs_up_in_the_middle(captured_streams: Captured) -> None:
+async def test_disconnect_in_the_middle_of_a_body_reaches_the_app(captured_streams: Captured) -> None:
     handler = Handler()
     await request(DataStreamsMiddleware(handler), SNS, b"{", ends=False)
     assert [message["type"] for message in handler.got] == ["http.request", "http.disconnect"]
 
 
-async def test_a_public_app_takes_no_request_for_a_message(captured_streams: Captured) -> None:
+async def test_middleware_with_pushed_false_counts_no_request(captured_streams: Captured) -> None:
     await request(DataStreamsMiddleware(Handler(), pushed=False), {HEADER: CONTEXT})
     assert captured_streams.consumed() == []
 
 
-async def test_names_from_requests_are_cut_off(captured_streams: Captured) -> None:
+async def test_topic_from_a_request_is_cut_off_at_256_characters(captured_streams: Captured) -> None:
     await request(DataStreamsMiddleware(Handler()), {**BINARY, "ce-type": "x" * 10_000})
     assert captured_streams.consumed()[0].topic == "x" * 256
 
 
-async def test_one_around_the_other_counts_once(captured_streams: Captured) -> None:
-    await request(DataStreamsMiddleware(DataStreamsMiddleware(Handler())), {HEADER: CONTEXT})
-    assert len(captured_streams.consumed()) == 1
-
-
-async def test_while_nothing_runs_nothing_is_read() -> None:
+async def test_request_is_not_read_while_nothing_measures() -> None:
     handler = Handler()
     app = DataStreamsMiddleware(handler)
-    app._lives = True  # pyright: ignore[reportPrivateUsage]
+    app._is_started = True  # pyright: ignore[reportPrivateUsage]
     await request(app, SNS, sns())
     assert handler.pathways == [None]

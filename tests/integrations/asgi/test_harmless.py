@@ -1,4 +1,4 @@
-"""Whatever a scope, its headers and its messages may be: an app does within the middleware what it does without."""
+"""Scopes, headers and messages of every form reach the app as they do without the middleware."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from asyncdsm.testing import Captured
 from tests.integrations.asgi.apps import CAME, CONTEXT
 
 NAME, VALUE = HEADER.encode(), CONTEXT.encode()
+
+
 PUSHED = (NAME, VALUE)
+
+
 PLAIN = (b"x-mine", b"1")
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param
 
 
 @pytest.fixture(params=["true", "false"])
@@ -121,6 +120,8 @@ SCOPES: dict[str, Callable[[], Any]] = {
     "a websocket without headers": lambda: {"type": "websocket"},
     "a lifespan with headers": lambda: {"type": "lifespan", "headers": 5},
 }
+
+
 COUNTED = {
     *("headers a tuple", "headers lists", "headers a deque", "headers dict items", "headers a generator"),
     *("headers an iterator", "headers to be read once", "headers a generator that breaks off"),
@@ -133,11 +134,11 @@ COUNTED = {
 READ_FOR_THE_APP = {"headers a generator", "headers to be read once"}
 
 
-def shown(value: Any) -> Any:
+def to_comparable(value: Any) -> Any:
     return bytes(value) if isinstance(value, (bytearray, memoryview)) else value
 
 
-async def seen_by(wrap: Callable[[Any], Any], make_scope: Callable[[], Any]) -> list[Any]:
+async def observe_scope(wrap: Callable[[Any], Any], make_scope: Callable[[], Any]) -> list[Any]:
     """Return all that an app sees of its scope, and what its caller sees afterwards."""
     seen = list[Any]()
 
@@ -146,7 +147,7 @@ async def seen_by(wrap: Callable[[Any], Any], make_scope: Callable[[], Any]) -> 
         seen.append(sorted(name for name in scope if name != "asyncdsm"))
         seen.append(type(scope.get("headers")) if "headers" in scope else "no headers")
         for header in scope["headers"]:
-            seen.append(tuple(shown(part) for part in header) if isinstance(header, (tuple, list)) else header)
+            seen.append(tuple(to_comparable(part) for part in header) if isinstance(header, (tuple, list)) else header)
         seen.append(await receive())
 
     async def receive() -> Any:
@@ -163,31 +164,31 @@ async def seen_by(wrap: Callable[[Any], Any], make_scope: Callable[[], Any]) -> 
 
 
 @pytest.mark.parametrize("case", SCOPES)
-async def test_an_app_sees_what_it_sees_without_us(case: str, enabled: str) -> None:
-    bare = await seen_by(lambda app: app, SCOPES[case])
-    followed = await seen_by(DataStreamsMiddleware, SCOPES[case])
+async def test_odd_scope_reaches_the_app_as_without_middleware(case: str, enabled: str) -> None:
+    bare = await observe_scope(lambda app: app, SCOPES[case])
+    followed = await observe_scope(DataStreamsMiddleware, SCOPES[case])
     if case in READ_FOR_THE_APP and enabled == "true":
         bare[2] = followed[2] = "what can be iterated"  # a generator is an iterator now, other things are a list
     assert followed == bare
 
 
 @pytest.mark.parametrize("case", SCOPES)
-async def test_a_context_is_read_wherever_it_can_be_read(case: str, captured_streams: Captured) -> None:
-    await seen_by(DataStreamsMiddleware, SCOPES[case])
+async def test_context_is_found_in_odd_headers(case: str, captured_streams: Captured) -> None:
+    await observe_scope(DataStreamsMiddleware, SCOPES[case])
     parents = [made.parent for made in captured_streams.consumed()]
     assert parents == ([CAME.hash] if case in COUNTED else [0] * len(parents))
 
 
-async def test_two_requests_with_one_scope_both_count(captured_streams: Captured) -> None:
+async def test_two_requests_with_the_same_scope_both_count(captured_streams: Captured) -> None:
     scope = http([PUSHED])
     for _ in range(2):
-        await seen_by(DataStreamsMiddleware, lambda: scope)
+        await observe_scope(DataStreamsMiddleware, lambda: scope)
     assert len(captured_streams.consumed()) == 2
 
 
-# What the server says of the body, odd or not, is what the app hears.
-
 PART = {"type": "http.request", "body": b"{}", "more_body": True}
+
+
 MESSAGES: dict[str, list[Any]] = {
     "no body": [{"type": "http.request"}],
     "a body None": [{"type": "http.request", "body": None}],
@@ -204,7 +205,7 @@ MESSAGES: dict[str, list[Any]] = {
 }
 
 
-async def heard_by(wrap: Callable[[Any], Any], messages: list[Any]) -> list[Any]:
+async def observe_messages(wrap: Callable[[Any], Any], messages: list[Any]) -> list[Any]:
     heard, incoming = list[Any](), [*messages, {"type": "http.disconnect"}]
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -227,7 +228,7 @@ async def heard_by(wrap: Callable[[Any], Any], messages: list[Any]) -> list[Any]
 
 
 @pytest.mark.parametrize("case", MESSAGES)
-async def test_an_app_hears_what_it_hears_without_us(case: str, captured_streams: Captured) -> None:
-    bare = await heard_by(lambda app: app, MESSAGES[case])
-    assert await heard_by(DataStreamsMiddleware, MESSAGES[case]) == bare
+async def test_odd_body_messages_reach_the_app_as_without_middleware(case: str, captured_streams: Captured) -> None:
+    bare = await observe_messages(lambda app: app, MESSAGES[case])
+    assert await observe_messages(DataStreamsMiddleware, MESSAGES[case]) == bare
     assert len(captured_streams.consumed()) == 1

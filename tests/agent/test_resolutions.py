@@ -1,4 +1,4 @@
-"""Roll-ups: whatever span is asked for, of whichever levels it is made, the figures are those of the exact data."""
+"""Roll-ups: any time range, read from any resolutions, has the same figures as the exact data."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def filled(chance: random.Random, days: int) -> tuple[Store, list[tuple[int, flo
 
 @settings(max_examples=12)
 @given(seed=st.integers(0, 2**32), ends=st.lists(st.integers(0, 3 * DAY), min_size=8, max_size=8))
-def test_any_span_of_any_levels(seed: int, ends: list[int]) -> None:
+def test_any_time_range_has_its_exact_counts_in_all_resolutions(seed: int, ends: list[int]) -> None:
     store, data = filled(random.Random(seed), days=3)
     extents = store._coverages
     assert extents[10].since > BEGAN
@@ -84,7 +84,7 @@ def test_any_span_of_any_levels(seed: int, ends: list[int]) -> None:
     length=st.integers(1, 20_000),
     marks=st.lists(st.integers(0, 12), min_size=6, max_size=6),
 )
-def test_pieces_have_each_moment_once(first: int, length: int, marks: list[int]) -> None:
+def test_slices_have_each_moment_once(first: int, length: int, marks: list[int]) -> None:
     since = sorted((mark * HOUR // 2 for mark in marks[:3]), reverse=True)
     until = sorted((max(mark * HOUR // 2, *since) for mark in marks[3:]), reverse=True)
     extents = {10: Coverage(min(since[0], until[0]), FOREVER)}
@@ -99,7 +99,7 @@ def test_pieces_have_each_moment_once(first: int, length: int, marks: list[int])
         assert found[-1].last >= last
 
 
-def test_the_widest_are_taken() -> None:
+def test_slices_are_as_coarse_as_possible() -> None:
     extents = {10: Coverage(0, FOREVER), **dict.fromkeys(RESOLUTIONS[1:], Coverage(0, FOREVER))}
     assert list(plan_slices(3590, 2 * HOUR + 70, extents)) == [
         Slice(10, 3590, HOUR),
@@ -118,7 +118,7 @@ CELLS = st.dictionaries(
 
 
 @given(parts=st.lists(CELLS, min_size=1, max_size=4))
-def test_cells_add_up_and_are_packed_without_loss(parts: list[dict[tuple[int, int, int], float]]) -> None:
+def test_histograms_are_merged_and_packed_without_loss(parts: list[dict[tuple[int, int, int], float]]) -> None:
     expected: dict[int, float] = {}
     made = list[Histograms]()
     for part in parts:
@@ -134,7 +134,7 @@ def test_cells_add_up_and_are_packed_without_loss(parts: list[dict[tuple[int, in
     assert points.tolist() == list(range(100, 106))
 
 
-def test_one_sender_cannot_spoil_the_figures_of_others() -> None:
+def test_huge_counts_of_one_group_do_not_spoil_other_groups() -> None:
     keys = [encode_key(0, EDGE, 5), encode_key(0, EDGE, 6), *(encode_key(1, EDGE, bin_) for bin_ in range(1000, 1100))]
     counts = [1e15 * 9, 1e15 * 9, *[1.0] * 100]
     figures = GroupQuantiles.of(Histograms(np.array(keys, np.int64), np.array(counts)), 2)

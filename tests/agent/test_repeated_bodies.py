@@ -1,4 +1,4 @@
-"""A body that is sent again is counted once; the same bytes of another sender, or after an error, are taken."""
+"""A body that is sent again is counted once. The same bytes of another sender, or after an error, are accepted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BODY = payload(bucket(point()))
 
 
 class Slow(Store):
-    """Stores nothing until it is told to, and fails when told to."""
+    """A store that waits until it may go on, and raises each of `errors` once."""
 
     def __init__(self) -> None:
         super().__init__(now=lambda: NOW)
@@ -38,12 +38,12 @@ class Slow(Store):
         self.entered = Event()
         self.errors: list[Exception] = []
 
-    def add_all(self, taken: Sequence[AcceptedPayload]) -> None:
+    def add_all(self, payloads: Sequence[AcceptedPayload]) -> None:
         self.entered.set()
         assert self.may_store.wait(60)
         if self.errors:
             raise self.errors.pop()
-        super().add_all(taken)
+        super().add_all(payloads)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_real_ddtrace_that_gives_up_on_a_stalled_agent_is_counted_once() -> None
     assert [(edge["direction"], edge["count"]) for edge in edges] == [("in", 1), ("out", 1)]
 
 
-async def test_body_sent_again_while_it_is_taken_waits_for_the_outcome(stalled: Client, slow: Slow) -> None:
+async def test_body_sent_again_during_ingestion_waits_for_the_outcome(stalled: Client, slow: Slow) -> None:
     answers = list[int]()
 
     async def send() -> None:
@@ -160,7 +160,7 @@ async def test_body_sent_again_while_it_is_taken_waits_for_the_outcome(stalled: 
     assert await shown(stalled) == (4, 1, 2)
 
 
-async def test_body_that_could_not_be_stored_is_refused_every_time_and_then_taken(stalled: Client, slow: Slow) -> None:
+async def test_body_that_could_not_be_stored_is_refused_until_it_can_be_stored(stalled: Client, slow: Slow) -> None:
     answers = list[int]()
     slow.errors = [sqlite3.OperationalError("disk I/O error")]
 
@@ -178,13 +178,13 @@ async def test_body_that_could_not_be_stored_is_refused_every_time_and_then_take
     assert await shown(stalled) == (4, 1, 0)
 
 
-async def test_body_that_is_refused_is_refused_again(client: Client) -> None:
+async def test_refused_body_sent_again_is_refused_again(client: Client) -> None:
     assert [(await client.report(b"\xc1")).status_code for _ in range(2)] == [400, 400]
     assert (await shown(client))[2] == 0
 
 
 @pytest.mark.parametrize("wrong", [{}, {**MSGPACK, "Content-Encoding": "br"}, GZIP], ids=["type", "encoding", "gzip"])
-async def test_body_refused_for_its_headers_is_taken_with_the_right_ones(client: Client, wrong: dict[str, str]) -> None:
+async def test_body_refused_for_its_headers_is_accepted_with_right_ones(client: Client, wrong: dict[str, str]) -> None:
     assert (await client.post(INTAKE, content=BODY, headers=wrong)).status_code in {400, 415}
     assert (await client.report(BODY)).status_code == 202
     assert await shown(client) == (4, 1, 0)
@@ -205,7 +205,7 @@ def test_two_processes_of_asyncdsm_send_different_bodies_for_the_same_counts() -
     assert len({hash_body(body, ()) for body in bodies}) == 2
 
 
-def test_each_payload_has_an_id() -> None:
+def test_each_payload_of_asyncdsm_has_its_own_id() -> None:
     aggregator = Aggregator("s", None, now=lambda: 0)
     passed(aggregator, Edge("direction:out", "topic:t", "type:kafka"), [0.0])
     (counted,) = aggregator.take()
@@ -213,20 +213,20 @@ def test_each_payload_has_an_id() -> None:
 
 
 async def nothing() -> None:
-    """Take a body at once."""
+    """Accept a body at once."""
 
 
 async def gone() -> bool:
-    """Answer a sender that has left."""
+    """Say that the sender has disconnected."""
     return False
 
 
 async def there() -> bool:
-    """Answer a sender that waits."""
+    """Say that the sender still waits."""
     return True
 
 
-async def test_body_is_forgotten_once_its_sender_has_the_answer() -> None:
+async def test_body_is_forgotten_when_its_sender_has_the_answer() -> None:
     recent = RecentBodies()
     assert [await recent.ingest_once(b"a", nothing, answer) for answer in (gone, gone, there, there, gone, there)] == [
         False,
@@ -238,7 +238,7 @@ async def test_body_is_forgotten_once_its_sender_has_the_answer() -> None:
     ]
 
 
-async def test_bodies_are_forgotten_after_some_minutes() -> None:
+async def test_bodies_are_forgotten_after_ten_minutes() -> None:
     now = 0.0
     recent = RecentBodies(now=lambda: now)
     assert not await recent.ingest_once(b"a", nothing, gone)
@@ -248,7 +248,7 @@ async def test_bodies_are_forgotten_after_some_minutes() -> None:
     assert not await recent.ingest_once(b"a", nothing, gone)
 
 
-async def test_the_oldest_bodies_are_forgotten_beyond_the_bound() -> None:
+async def test_oldest_bodies_are_forgotten_beyond_the_limit() -> None:
     recent = RecentBodies()
     for number in range(MAX_REMEMBERED + 1):
         await recent.ingest_once(b"%d" % number, nothing, gone)
@@ -256,7 +256,7 @@ async def test_the_oldest_bodies_are_forgotten_beyond_the_bound() -> None:
     assert not await recent.ingest_once(b"0", nothing, gone)
 
 
-async def test_body_whose_request_was_given_up_is_taken_when_it_comes_again() -> None:
+async def test_body_of_a_cancelled_request_is_ingested_when_it_comes_again() -> None:
     recent = RecentBodies()
     with anyio.move_on_after(0.01):
         await recent.ingest_once(b"a", lambda: anyio.sleep(60), gone)

@@ -1,4 +1,4 @@
-"""Payloads in the manner of the other tracers (protocol §6), byte by byte where it matters, and a real ddtrace's."""
+"""Payloads as the tracers of other languages write them (protocol §6), and those of a real ddtrace."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ TRACERS = {"java": java(), "go": go(), "javascript": js(), "dotnet": dotnet()}
 
 @pytest.mark.parametrize("lang", TRACERS)
 @pytest.mark.parametrize("packed", [False, True])
-async def test_what_the_others_send(client: Client, lang: str, packed: bool) -> None:
+async def test_payloads_of_other_tracers_are_accepted(client: Client, lang: str, packed: bool) -> None:
     body = TRACERS[lang]
     answer = await client.report(gzip.compress(body) if packed else body, gzipped=packed)
     assert answer.status_code == 202, answer.text
@@ -175,7 +175,7 @@ async def test_what_the_others_send(client: Client, lang: str, packed: bool) -> 
 
 
 @pytest.mark.parametrize("lang", TRACERS)
-def test_who_they_are(lang: str) -> None:
+def test_payloads_of_other_tracers_name_service_and_language(lang: str) -> None:
     report = read_report(TRACERS[lang], "")
     assert report.lang == lang
     assert sum(bins_of(report).values()) == sum(bins_of(report, PATHWAY).values()) == 3
@@ -195,18 +195,18 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
-def test_ways_to_write_a_sketch(written: bytes) -> None:
+def test_every_encoding_of_a_sketch_has_the_same_counts(written: bytes) -> None:
     body = {"Stats": [{"Start": START, "Duration": 1, "Stats": [{"Hash": 1, "ParentHash": 0}]}], "Service": "s"}
     stats: Any = body["Stats"]
     stats[0]["Stats"][0] |= {"EdgeLatency": written, "PathwayLatency": encode({QUARTER: 1}), "PayloadSize": b""}
     assert bins_of(read_report(to_msgpack(body), "")) == {QUARTER: 4}
 
 
-def test_the_mapping_is_ours() -> None:
+def test_sketch_of_the_tests_begins_with_the_mapping_of_asyncdsm() -> None:
     assert sketch(gamma=GAMMA, offset=OFFSET)[:20] == encode({})[:20]
 
 
-async def test_a_real_ddtrace() -> None:
+async def test_real_ddtrace_payload_is_accepted() -> None:
     async with running_agent() as agent, Client(base_url=agent.url, timeout=30) as client:
         await to_thread.run_sync(
             lambda: run("sender.py", DD_DATA_STREAMS_ENABLED="true", DD_SERVICE="theirs", DD_TRACE_AGENT_URL=agent.url)

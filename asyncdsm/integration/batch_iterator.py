@@ -1,0 +1,118 @@
+"""Iterating over the messages of a batch: each becomes current in its turn, and afterwards the previous pathway."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from asyncdsm.core.current import set_current, snapshot
+from asyncdsm.core.pathway import Context
+
+Message = TypeVar("Message")
+
+_NOWHERE = (0, 0)
+_ENDED: Any = object()
+
+
+class BatchPathways:
+    """The pathways of a batch's messages, shared by its list and by the slices and copies of that list."""
+
+    __slots__ = ("by_id", "loops", "messages")
+
+    def __init__(self) -> None:
+        # By identity, not by index: a list may be sorted, cut and extended.
+        self.by_id: dict[int, Context | None] = {}
+        self.messages: list[Any] = []  # kept alive, so that no other object gets the id of one
+        # What each loop made current last, in a list that its iterator shares. By the iterator's id.
+        self.loops: dict[int, list[Context | None]] = {}
+
+    def add(self, messages: list[Any], pathways: Iterable[Context | None]) -> None:
+        """Add messages with their pathways, in the same order."""
+        self.by_id.update(zip(map(id, messages), pathways, strict=True))
+        self.messages += messages
+
+    def merge(self, other: BatchPathways) -> None:
+        """Add all of another batch."""
+        self.by_id.update(other.by_id)
+        self.messages += other.messages
+
+    def make_current(self, message: Any) -> None:
+        """Make a message current that was taken out of the list, unless a loop over the list has made one current.
+
+        A look at a neighbour, `batch[i - 1]`, must not change the parent of what the program produces in the loop.
+        """
+        current = snapshot()
+        if not any(current is made_current[0] for made_current in list(self.loops.values())):
+            set_current(self.by_id.get(id(message)))
+
+
+class BatchIterator(Iterator[Message]):
+    """An iterator that makes each message current, and restores the previous pathway when it ends or is dropped."""
+
+    __slots__ = ("_before", "_by_id", "_loops", "_made_current", "_messages", "_only_step")
+
+    def __init__(self, messages: Iterator[Message], pathways: BatchPathways) -> None:
+        self._messages, self._by_id, self._loops = messages, pathways.by_id, pathways.loops
+        self._before = snapshot()
+        self._made_current: list[Any] = [self._before]
+        self._only_step: tuple[int, int] | None = _NOWHERE
+
+    def __next__(self) -> Message:
+        try:
+            message = next(self._messages)
+        except StopIteration:
+            self._restore_previous()
+            raise
+        if self._only_step is not None:
+            self._record_step(_calling_instruction())
+        self._made_current[0] = pathway = self._by_id.get(id(message))
+        set_current(pathway)
+        return message
+
+    def __length_hint__(self) -> int:
+        # `first, *rest = batch` takes one message and collects the others into a list, which calls this method. A loop
+        # never does. The first message is the one that the program took, so it stays current.
+        if snapshot() is self._made_current[0]:
+            self._before = self._made_current[0]
+        hint: int = self._messages.__length_hint__()  # type: ignore[attr-defined]
+        return hint
+
+    def __del__(self) -> None:
+        # `break`, `return` and exceptions drop the iterator: there is no other sign that a loop has ended.
+        # `next(iter(batch))` drops it in the very instruction that took the message, and the message stays current. But
+        # inside a loop over the batch this is only a look at a neighbour, and the loop's message stays current.
+        if self._only_step is not None and self._only_step == _calling_instruction() and not self._is_within_loop():
+            self._made_current[0] = _ENDED
+        self._restore_previous()
+
+    def __reduce__(self) -> Any:
+        return self._messages.__reduce__()
+
+    def __setstate__(self, state: Any) -> None:
+        self._messages.__setstate__(state)  # type: ignore[attr-defined]
+
+    def _record_step(self, step: tuple[int, int]) -> None:
+        is_first = self._only_step is _NOWHERE
+        self._only_step = step if is_first else None
+        if is_first:
+            self._loops[id(self)] = self._made_current
+
+    def _is_within_loop(self) -> bool:
+        others = [made_current for made_current in list(self._loops.values()) if made_current is not self._made_current]
+        return any(self._before is made_current[0] for made_current in others)
+
+    def _restore_previous(self) -> None:
+        self._loops.pop(id(self), None)
+        if snapshot() is self._made_current[0]:
+            set_current(self._before)
+        self._made_current[0] = _ENDED
+
+
+def _calling_instruction() -> tuple[int, int]:
+    """Return the instruction that the caller's caller executes.
+
+    It is identified by numbers: a reference to the frame would keep the frame's variables alive.
+    """
+    frame = sys._getframe(2)
+    return id(frame), frame.f_lasti

@@ -1,0 +1,146 @@
+"""The messages that FastStream's clients receive, whichever client it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from asyncdsm.integration import (
+    Context,
+    Edge,
+    EdgeCache,
+    check_name,
+    consume,
+    lookup_pathway,
+    peek_consume,
+    store_pathway,
+)
+from asyncdsm.integration.formats.amqp import PATHWAY_SLOT, RABBITMQ, in_edges, is_internal_queue, read_timestamp
+from asyncdsm.integration.formats.kafka import make_in_edge, read_context, read_pairs, read_time
+from asyncdsm_faststream.client import find_group_and_cluster
+
+_kafka_edges: EdgeCache[tuple[str, str | None, str | None]] = EdgeCache(lambda key: make_in_edge(*key))
+
+
+class ReadMessage(NamedTuple):
+    """The arguments of a consume checkpoint."""
+
+    edge: Edge
+    header: Any
+    size: int
+    broker_ns: Any
+
+
+class _OwnPathway(tuple[int, int, int]):
+    """The pathway of a message that was counted here: a test's broker may hand the same one to a second group."""
+
+    __slots__ = ()
+
+
+def consume_client_message(message: Any, subscriber: Any, consumer: Any) -> Context | None:
+    """Record the consume checkpoint of a message, unless its client's integration has. Return its pathway.
+
+    `subscriber` and `consumer` are FastStream's, where they are known: they know the queue, the group and the cluster.
+    Raises MalformedValueError for a topic that is not a string.
+    """
+    pathway, place = _pathway_from_client(message), _find_place(message)
+    if pathway is not None:
+        return pathway
+    found = read_message(message, subscriber, consumer)
+    pathway = None if found is None else consume(*found)
+    if pathway is not None and place is not None:
+        store_pathway(message, place, _OwnPathway(pathway))
+    return pathway
+
+
+def pathway_of_message(message: Any) -> Context | None:
+    """Return the pathway of a received message, from the message alone."""
+    pathway, place = _pathway_from_client(message), _find_place(message)
+    if pathway is None and place is not None:
+        pathway = lookup_pathway(message, place)
+    if pathway is not None:
+        return pathway
+    found = read_message(message, None, None)
+    return None if found is None else peek_consume(found.edge, found.header, found.broker_ns)
+
+
+def read_message(message: Any, subscriber: Any, consumer: Any = None) -> ReadMessage | None:
+    """Read a message of aiokafka, confluent-kafka or aio-pika. Return None for any other."""
+    if hasattr(message, "routing_key"):
+        return _read_rabbit(message, subscriber)
+    group, cluster = find_group_and_cluster(consumer or getattr(subscriber, "consumer", None))
+    group = group or getattr(subscriber, "group_id", None)
+    if _is_of_confluent(message):
+        return _read_confluent(message, group, cluster)
+    return _read_aiokafka(message, group, cluster) if hasattr(message, "serialized_value_size") else None
+
+
+def _pathway_from_client(message: Any) -> Context | None:
+    """Return the pathway of a message that its client's integration has counted already."""
+    marked = getattr(message, PATHWAY_SLOT, None)
+    if isinstance(marked, tuple):
+        return marked
+    place = _find_place(message)
+    found = None if place is None else lookup_pathway(message, place)
+    return None if isinstance(found, _OwnPathway) else found
+
+
+def _is_of_confluent(message: Any) -> bool:
+    return callable(getattr(message, "topic", None))
+
+
+def _find_place(message: Any) -> tuple[Any, Any, Any] | None:
+    """Return a message's place on the broker, which distinguishes it from a later one with the same id."""
+    if hasattr(message, "routing_key"):
+        return message.routing_key, getattr(message, "consumer_tag", None), getattr(message, "delivery_tag", None)
+    if _is_of_confluent(message):
+        return message.topic(), message.partition(), message.offset()
+    if hasattr(message, "serialized_value_size"):
+        return message.topic, message.partition, message.offset
+    return None
+
+
+def _read_aiokafka(record: Any, group: str | None, cluster: str | None) -> ReadMessage:
+    edge = _kafka_edges[check_name("a topic", record.topic), group, cluster]
+    sizes = (record.serialized_key_size, record.serialized_value_size)
+    size = sum(size for size in sizes if type(size) is int and size > 0)  # -1 without a key
+    size += _headers_bytes(read_pairs(record.headers))
+    return ReadMessage(edge, read_context(record.headers), size, read_time(record.timestamp))
+
+
+def _read_confluent(message: Any, group: str | None, cluster: str | None) -> ReadMessage:
+    headers, timestamp = message.headers(), message.timestamp()
+    size = _length_or_zero(message.key()) + _length_or_zero(message.value()) + _headers_bytes(read_pairs(headers))
+    edge = _kafka_edges[check_name("a topic", message.topic()), group, cluster]
+    match timestamp:
+        case (_, milliseconds):
+            return ReadMessage(edge, read_context(headers), size, read_time(milliseconds))
+        case _:
+            return ReadMessage(edge, read_context(headers), size, timestamp)
+
+
+def _read_rabbit(message: Any, subscriber: Any) -> ReadMessage | None:
+    queue = _find_queue(subscriber)
+    if queue is None:
+        queue = message.routing_key or ""
+    if not check_name("a queue", queue) or is_internal_queue(queue):  # the server named it
+        return None
+    headers = message.headers
+    size = _length_or_zero(message.body) + _headers_bytes(read_pairs(headers))
+    return ReadMessage(in_edges[queue, RABBITMQ], read_context(headers), size, read_timestamp(message.timestamp))
+
+
+def _find_queue(subscriber: Any) -> str | None:
+    queue = getattr(subscriber, "queue", None)
+    if queue is None:
+        return None
+    name: str = queue.add_prefix(subscriber._outer_config.prefix).name
+    return name
+
+
+def _headers_bytes(headers: Iterable[tuple[str, Any]]) -> int:
+    return sum(len(name) + _length_or_zero(value) for name, value in headers)
+
+
+def _length_or_zero(value: Any) -> int:
+    return len(value) if isinstance(value, (str, bytes, bytearray)) else 0

@@ -1,0 +1,51 @@
+"""The commands with which FastStream publishes: their edges, and the context among their headers."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from asyncdsm.integration import HEADER, Edge, EdgeCache, Sample, begin_produce, check_name, guarded
+from asyncdsm.integration.formats.amqp import RABBITMQ, is_internal_queue, out_edges
+from asyncdsm.integration.formats.kafka import make_out_edge
+from asyncdsm_faststream.client import find_cluster
+
+_kafka_edges: EdgeCache[tuple[str, str | None]] = EdgeCache(lambda key: make_out_edge(*key))
+
+
+@guarded
+def begin_publish(command: Any, call_next: Any) -> tuple[Sample, int] | None:
+    """Put the context among a command's headers. Return the checkpoint, and for how many messages it is to be counted.
+
+    `call_next` is what the middleware calls next: it leads to the client.
+    """
+    edge = _find_edge(command, call_next)
+    pending = None if edge is None else begin_produce(edge)
+    if pending is None:
+        return None
+    command.headers = {**(command.headers or {}), HEADER: pending[0].decode()}
+    return pending[1], len(command.batch_bodies)
+
+
+def _find_edge(command: Any, call_next: Any) -> Edge | None:
+    """Return the edge of a publish (protocol §4). None for another broker than the three, and for a reply to a caller.
+
+    Raises MalformedValueError for a topic that is not a string.
+    """
+    command_type: Any = type(command)
+    broker = _find_broker(command_type)
+    if broker in {"kafka", "confluent"}:
+        return _kafka_edges[check_name("a topic", command.destination), find_cluster(call_next)]
+    if broker != "rabbit":
+        return None
+    exchange, key = command.exchange.name, check_name("a routing key", command.destination)
+    if not exchange and is_internal_queue(key):
+        return None
+    return out_edges[exchange, key if not exchange else bool(key), RABBITMQ]
+
+
+@lru_cache
+def _find_broker(command_type: Any) -> str | None:
+    """Return the broker that a type of command is for: the name of FastStream's package that it was derived from."""
+    modules = (parent.__module__.split(".") for parent in command_type.__mro__)
+    return next((names[1] for names in modules if names[0] == "faststream" and len(names) > 1), None)

@@ -1,0 +1,30 @@
+"""What is known of a broker and its tasks: queues, edges, and the label with the context."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from taskiq import TaskiqMessage
+
+from asyncdsm.integration import HEADER, Edge, EdgeCache
+
+DEFAULT_QUEUE = "taskiq"
+
+out_edges = EdgeCache[str](lambda queue: Edge("direction:out", f"topic:{queue}", "type:taskiq"))
+"""The edges of sending, by queue."""
+in_edges = EdgeCache[str](lambda queue: Edge("direction:in", f"topic:{queue}", "type:taskiq"))
+"""The edges of taking a task, by queue."""
+
+
+def find_queue(broker: Any, message: Any) -> str:
+    """Return the queue of a task: the one in its labels, or else the broker's."""
+    from_label = message.labels.get("queue_name")
+    queues = getattr(broker, "_task_queues", None)  # taskiq-aio-pika's, which has several
+    first = getattr(queues[0], "name", None) if queues else None
+    return str(from_label or getattr(broker, "queue_name", None) or first or DEFAULT_QUEUE)
+
+
+def read_label(message: TaskiqMessage) -> str | None:
+    """Return the context of a task; None without one, and for a label that is not a string."""
+    header = message.labels.get(HEADER)
+    return header if isinstance(header, str) else None

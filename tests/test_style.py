@@ -1,0 +1,67 @@
+"""Names: functions that can be searched for, modules that say what they are; and words that nobody has to decipher."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(path for folder in ("asyncdsm", "integrations") for path in ROOT.joinpath(folder).rglob("*.py"))
+MOST_MODULES = 3
+FIXED = {
+    "main": "the entry point of a program",
+    "run": "the one method of a thing that runs",
+    "close": "the standard library's word",
+    "aclose": "anyio's word",
+    "add": "a collection's word",
+    "lags": "LagSource's method",
+    "stats": "public",
+}
+"""Names that others have given, which may occur anywhere."""
+NOT_NOUNS = re.compile(r"(?:ing|ed)$|^(?:behind|beside|below|above|after|before|within|around)$")
+NOUNS = {"billing", "mailing", "shipping", "testing", "tracking"}
+PHRASES = re.compile(r"\b(?:of ours|so many|on our account|none of our|lets? go of|for whom|what is no)\b")
+
+
+def functions(tree: ast.Module) -> Iterator[str]:
+    """Yield the names of functions, and of methods that do not implement an interface."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and not node.bases:
+            yield from (each.name for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+    yield from (each.name for each in tree.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def test_function_name_occurs_in_three_modules_at_most() -> None:
+    modules = defaultdict[str, set[str]](set)
+    for path in MODULES:
+        for name in functions(ast.parse(path.read_text("utf-8"))):
+            if not name.startswith("__") and name not in FIXED:
+                modules[name].add(str(path.relative_to(ROOT)))
+    assert {name: sorted(where) for name, where in modules.items() if len(where) > MOST_MODULES} == {}
+
+
+def test_module_is_named_by_a_noun() -> None:
+    names = {path.stem for path in MODULES if NOT_NOUNS.search(path.stem)}
+    assert names <= NOUNS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_says_what_it_is(path: Path) -> None:
+    text = path.read_text("utf-8")
+    if text.strip():
+        assert ast.get_docstring(ast.parse(text))
+
+
+def test_prose_is_plain() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in MODULES
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if PHRASES.search(line)
+    ]
+    assert found == []
