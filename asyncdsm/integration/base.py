@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 from typing import Any
 
 from asyncdsm._internal.log import warn_once
@@ -51,8 +51,8 @@ class Integration:
         return None
 
     def installed_version(self) -> str:
-        """Return the version of the package that is imported."""
-        return str(getattr(sys.modules[self.package], "__version__", "0"))
+        """Return the `__version__` of the package, and import it. Raises ImportError if it is not installed."""
+        return str(getattr(import_module(self.package), "__version__", "0"))
 
     def wrap(self, client: Any) -> Any | None:
         """Follow one client; return it, or the object that replaces it. None for an object that is not a client.

@@ -146,7 +146,10 @@ def _entry_points() -> dict[str, Any]:
 
 @functools.lru_cache
 def _load(name: str) -> Integration:
-    integration: Integration = _entry_points()[name].load()
+    integration = _entry_points()[name].load()
+    if not isinstance(integration, Integration):
+        problem = f"must lead to an instance of a subclass of asyncdsm.integration.Integration, got {integration!r}"
+        raise TypeError(f"the entry point {name!r} of {ENTRY_POINTS} {problem}")
     return integration
 
 
