@@ -77,15 +77,17 @@ class Captured(BaseRecorder):
     @property
     def checkpoints(self) -> list[Checkpoint]:
         """All checkpoints."""
-        self.fold()
+        with self._lock:
+            self._fold()
         return self._checkpoints
 
     def fold(self) -> None:
-        """Keep each checkpoint as a whole."""
-        with self._lock:
-            samples = self.samples[:]
-            del self.samples[: len(samples)]  # what other threads appended meanwhile stays
-            self._checkpoints += map(_checkpoint, samples)
+        """Keep each checkpoint as a whole, unless a fold is running: in another thread, or below a signal handler."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._fold()
+            finally:
+                self._lock.release()
 
     def admit(self, point: Point) -> bool:
         """Admit every point."""
@@ -111,6 +113,11 @@ class Captured(BaseRecorder):
 
     def _select(self, direction: str, topic: str | None) -> list[Checkpoint]:
         return [made for made in self.checkpoints if made.tag("direction") == direction and topic in (None, made.topic)]
+
+    def _fold(self) -> None:
+        samples = self.samples[:]
+        del self.samples[: len(samples)]  # what other threads appended meanwhile stays
+        self._checkpoints += map(_checkpoint, samples)
 
 
 def _checkpoint(sample: Sample) -> Checkpoint:
