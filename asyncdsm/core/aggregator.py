@@ -75,7 +75,7 @@ class Aggregator(BaseRecorder):
             self.fold()
 
     def fold(self) -> None:
-        """Count the waiting samples into their buckets, unless another thread is at it."""
+        """Count the waiting samples into their buckets, unless another thread is doing so."""
         if self._lock.acquire(blocking=False):
             try:
                 self._fold()

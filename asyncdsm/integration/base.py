@@ -1,4 +1,4 @@
-"""`Integration`: the base class of what knows one client package."""
+"""`Integration`: the base class of integrations. Each follows the clients of one package."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Integration:
         raise NotImplementedError
 
     def follow(self, client: Any) -> Any:
-        """Put hooks on one client. Return the client, or the object that replaces it. Twice must be as once."""
+        """Put hooks on one client. Return the client, or the object that replaces it. A second call changes nothing."""
         raise NotImplementedError
 
     def hook_classes(self) -> None:
-        """Put hooks on the package's classes, so that every client is followed. Twice must be as once."""
+        """Put hooks on the package's classes, so that every client is followed. A second call changes nothing."""
         raise NotImplementedError
 
     def unhook_classes(self) -> None:
@@ -51,8 +51,11 @@ class Integration:
         return None
 
     def installed_version(self) -> str:
-        """Return the `__version__` of the package, and import it. Raises ImportError if it is not installed."""
-        return str(getattr(import_module(self.package), "__version__", "0"))
+        """Import the package and return its `__version__`, or "" without one. Raises what the import raises.
+
+        Override it for a package that tells its version elsewhere. An unknown version is not checked.
+        """
+        return str(getattr(import_module(self.package), "__version__", ""))
 
     def wrap(self, client: Any) -> Any | None:
         """Follow one client; return it, or the object that replaces it. None for an object that is not a client.
@@ -81,7 +84,7 @@ class Integration:
         """Warn once about an installed version outside of those that were tested."""
         installed = self.installed_version()
         first, last = (_split_version(version) for version in self.versions)
-        if not first <= _split_version(installed) <= last:
+        if installed and not first <= _split_version(installed) <= last:
             warn_once(
                 f"version-{self.package}",
                 "%s %s is outside of the tested versions, %s to %s: asyncdsm follows it as far as possible",

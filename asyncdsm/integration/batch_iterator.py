@@ -1,4 +1,4 @@
-"""Iterating over the messages of a batch: each becomes current in its turn, and afterwards the previous pathway."""
+"""Iterating over the messages of a batch: each becomes current in its turn. Afterwards the previous pathway is."""
 
 from __future__ import annotations
 

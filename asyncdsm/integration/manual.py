@@ -15,11 +15,9 @@ from asyncdsm.errors import MalformedValueError
 CarrierGet = Callable[[str], str | bytes | None]
 CarrierSet = Callable[[str, str], object]
 
-
+# A technology if an edge has no further tags; otherwise the technology, the tags, and whether the checkpoint is manual.
+# Two look-ups, by a string each, take 50 ns; a single one by a tuple takes 115.
 _Kind = str | tuple[str, tuple[str, ...], bool]
-"""A technology, where an edge has no further tags; else with those tags, and whether it is made by hand.
-
-Two look-ups by a string each take 50 ns, one by a tuple of all 115."""
 
 
 class _Kinds(dict[_Kind, EdgeCache[str]]):
@@ -161,9 +159,9 @@ def track_kafka_commit(group: str, topic: str, partition: int, offset: int, clus
 
 def _record_offset(offset: int, tags: Callable[..., tuple[str, ...]], *of: object) -> None:
     try:
-        aggregator = checkpoint.ensure_recorder()
-        if aggregator is not None:
-            aggregator.record_offset(tags(*of), offset)
+        recorder = checkpoint.ensure_recorder()
+        if recorder is not None:
+            recorder.record_offset(tags(*of), offset)
     except TypeError as error:  # an unhashable value is not a name
         report_hook_error(MalformedValueError(f"an offset's topic, partition, group or cluster id: {error}"))
     except Exception as error:

@@ -90,8 +90,8 @@ def pathway_of(message: Any) -> Pathway | None:
 
     None too for an object that no integration knows as a consumed message: see `using`.
     """
-    aggregator = checkpoint.ensure_recorder()
-    if aggregator is None:
+    recorder = checkpoint.ensure_recorder()
+    if recorder is None:
         return None
     for integration in _load_imported():
         try:
@@ -111,9 +111,9 @@ def pathway_of(message: Any) -> Pathway | None:
     if context is not None:
         return Pathway(*context)
     problem = f"not a consumed message: {_qualified_name(type(message))}; known: {_list_known()}"
-    if aggregator.strict:
+    if recorder.strict:
         raise UnknownClientError(problem)
-    aggregator.counters.increment("malformed")
+    recorder.counters.increment("malformed")
     warn_once(f"unknown-message-{_qualified_name(type(message))}", "asyncdsm.using() got an object that is %s", problem)
     return None
 

@@ -74,3 +74,15 @@ def test_entry_point_that_leads_to_no_integration_raises_an_error_that_names_it(
     announce(wrong)
     with pytest.raises(TypeError, match=r"entry point 'crow_client' of asyncdsm.integrations must lead to an instance"):
         asyncdsm.instrument("crow_client")
+
+
+def test_package_without_a_version_is_instrumented_without_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, announce: Callable[[Any], None]
+) -> None:
+    tmp_path.joinpath("crow_client.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, "crow_client", None)
+    del sys.modules["crow_client"]
+    announce(Crow())
+    asyncdsm.instrument("crow_client")
+    assert caplog.text == ""

@@ -1,4 +1,4 @@
-"""The description of the API, as OpenAPI has it: the routes are listed here, the answers come from their structs."""
+"""The OpenAPI description of the API: its routes are listed here, its answers come from their structs."""
 
 from __future__ import annotations
 

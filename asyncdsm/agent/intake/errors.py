@@ -1,4 +1,4 @@
-"""The error of the intake."""
+"""`IntakeError`: why a payload is refused."""
 
 from __future__ import annotations
 

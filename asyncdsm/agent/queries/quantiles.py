@@ -1,4 +1,4 @@
-"""The quantiles of merged histograms, as answers have them."""
+"""The quantiles of merged histograms, in the form that answers have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One edge over time."""
+"""Answers how the rate, the latencies and the lag of one edge changed over time."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _is_export: ContextVar[bool] = ContextVar("asyncdsm_request", default=False)
 
 @contextmanager
 def quiet_requests() -> Iterator[None]:
-    """Inside the block, the HTTP client does not log a line for each request: the program's log is not for ours."""
+    """Inside the block, the HTTP client does not log its requests: asyncdsm's do not belong in the program's log."""
     before = _is_export.get()
     _is_export.set(True)
     try:

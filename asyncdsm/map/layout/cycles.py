@@ -1,4 +1,4 @@
-"""Which links lead against the flow: a graph whose links of this kind are turned round has no cycle."""
+"""Chooses the links that a layered layout has to reverse, so that the graph has no cycle."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from asyncdsm.map.layout.adjacency import Adjacency, Pair
 
 
 def links_against_flow(graph: Adjacency, entries: Collection[int]) -> set[Pair]:
-    """Return the pairs to turn round so that the graph has no cycle; each of them is part of one.
+    """Return the pairs to reverse so that the graph has no cycle; each of them is part of one.
 
     A cycle is cut in front of the node where messages enter it. `entries` are the nodes where pathways begin.
     """
