@@ -101,7 +101,7 @@ def pathway_of(message: Any) -> Pathway | None:
             return None
         if context is not None:
             return Pathway(*context)
-    from asyncdsm.integration.formats import lambda_events  # noqa: PLC0415  (msgspec and datetime: not without need)
+    from asyncdsm.integration.formats import lambda_events  # noqa: PLC0415  (not without need)
 
     try:
         context = lambda_events.find_lambda_pathway(message)

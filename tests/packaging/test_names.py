@@ -33,3 +33,7 @@ def test_every_name_says_what_it_is_for() -> None:
 
 def test_import_loads_no_more_than_it_needs() -> None:
     assert PARTS & loaded_by("import asyncdsm") == set()
+
+
+def test_import_of_every_name_loads_no_more_than_it_needs() -> None:
+    assert PARTS & loaded_by("from asyncdsm import *") == set()

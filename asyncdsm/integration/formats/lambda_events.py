@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import GeneratorType
 from typing import Any
 
 from asyncdsm._internal.log import warn_once
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import Context
 from asyncdsm.integration.consumed_list import ConsumedList
-from asyncdsm.integration.formats import aws
-from asyncdsm.integration.formats.aws import MessageInfo
-from asyncdsm.integration.formats.json_context import parse_base64
-
-Record = Mapping[str, Any]
-"""A message as Lambda documents it. EventBridge Pipes use nearly the same form."""
 
 
 def consume_lambda_event(event: Any) -> list[Any]:
@@ -48,7 +41,9 @@ def consume_lambda_event(event: Any) -> list[Any]:
 
 def find_lambda_pathway(message: Any) -> Context | None:
     """Return the pathway of a message of such an event, and record nothing; None for any other object."""
-    found = _read_record(_as_record(message))
+    from asyncdsm.integration.formats.lambda_records import read_record, to_record  # noqa: PLC0415  (slow: msgspec)
+
+    found = read_record(to_record(message))
     if found is None:
         return None
     edge, info = found
@@ -69,7 +64,7 @@ def _list_messages(event: Any) -> list[Any]:
 def _list_records(event: Any) -> list[Any] | None:
     """Return an event's records, each in the type that the event's class has for it; None if it has no records."""
     if isinstance(event, list | tuple):
-        return list(event) if event and _has_source(event[0]) else None
+        return list(event) if _is_batch_of_pipe(event) else None
     if not isinstance(event, Mapping):
         records = getattr(event, "Records", None)  # of a pydantic model
         return list(records) if isinstance(records, list | tuple) else None
@@ -81,19 +76,26 @@ def _list_records(event: Any) -> list[Any] | None:
     return found if len(found) == len(records) else list(records)
 
 
+def _is_batch_of_pipe(event: Sequence[Any]) -> bool:
+    from asyncdsm.integration.formats.lambda_records import has_source  # noqa: PLC0415
+
+    return len(event) > 0 and has_source(event[0])
+
+
 def _consume_record(message: Any) -> Context | None:
-    record = _as_record(message)
-    found = _read_record(record)
-    if found is None:
-        _report_unknown(message, record)
-        return None
-    return aws.consume_message(*found)
+    from asyncdsm.integration.formats import aws, lambda_records  # noqa: PLC0415
+
+    record = lambda_records.to_record(message)
+    found = lambda_records.read_record(record)
+    if found is not None:
+        return aws.consume_message(*found)
+    if not lambda_records.is_of_other_source(record):  # an event of S3 or of an HTTP API is no error
+        _report_unknown(message)
+    return None
 
 
-def _report_unknown(message: Any, record: Record | None) -> None:
-    """Count and log an object in no known shape. Events of other sources, such as S3 or an HTTP API, are no error."""
-    if record is not None and _find_reader(record) is None and "detail-type" not in record:
-        return
+def _report_unknown(message: Any) -> None:
+    """Count and log an object in no known shape."""
     recorder = checkpoint.ensure_recorder()
     if recorder is not None:
         recorder.counters.increment("malformed")
@@ -105,76 +107,3 @@ def _report_unknown(message: Any, record: Record | None) -> None:
         kind.__module__,
         kind.__qualname__,
     )
-
-
-def _as_record(message: Any) -> Record | None:
-    """Return a message as a mapping: Lambda's dicts and Powertools' records are one, pydantic models can make one."""
-    if isinstance(message, Mapping):
-        return message
-    dump = getattr(message, "model_dump", None)
-    if not callable(dump):
-        return None
-    try:
-        record = dump(by_alias=True)
-    except Exception as error:  # a model with a serializer of its own
-        report_hook_error(error)
-        return None
-    return record if isinstance(record, Mapping) else None
-
-
-def _has_source(message: Any) -> bool:
-    """Say whether a message names its source, as every record does."""
-    record = _as_record(message)
-    return record is not None and (isinstance(_source_of(record), str) or "detail-type" in record)
-
-
-def _source_of(record: Record) -> Any:
-    return record.get("eventSource") or record.get("EventSource")
-
-
-def _read_record(record: Record | None) -> tuple[Edge, MessageInfo] | None:
-    """Return the edge that a message has passed, and what it says about itself; None if its shape is not known."""
-    if record is None:
-        return None
-    read = _find_reader(record)
-    if read is not None:
-        return read(record)
-    return _read_eventbridge(record) if "detail-type" in record and "detail" in record else None
-
-
-def _find_reader(record: Record) -> Callable[[Record], tuple[Edge, MessageInfo] | None] | None:
-    source = _source_of(record)
-    return _READERS.get(source) if isinstance(source, str) else None
-
-
-def _read_sqs(record: Record) -> tuple[Edge, MessageInfo] | None:
-    info = aws.read_sqs_message(record.get("messageAttributes"), record.get("body"), record.get("attributes"))
-    arn = record.get("eventSourceARN")
-    return (aws.edges["in", "sqs", aws.queue_name(arn)], info) if isinstance(arn, str) else None
-
-
-def _read_sns(record: Record) -> tuple[Edge, MessageInfo] | None:
-    notification = record.get("Sns")
-    arn = notification.get("TopicArn") if isinstance(notification, Mapping) else None
-    if not isinstance(notification, Mapping) or not isinstance(arn, str):
-        return None
-    return aws.edges["in", "sns", arn], aws.read_sns_notification(notification)
-
-
-def _read_kinesis(record: Record) -> tuple[Edge, MessageInfo] | None:
-    content = record.get("kinesis", record)  # a Pipe has these members in the record itself
-    arn = record.get("eventSourceARN")
-    if not isinstance(content, Mapping) or "data" not in content or not isinstance(arn, str):
-        return None
-    data, arrival = content["data"], content.get("approximateArrivalTimestamp")
-    if isinstance(data, str):  # pydantic's models have bytes, or a model of the user's own
-        data = parse_base64(data) or b""
-    return aws.edges["in", "kinesis", arn], aws.read_kinesis_record(data, content.get("partitionKey"), arrival)
-
-
-def _read_eventbridge(event: Record) -> tuple[Edge, MessageInfo] | None:
-    kind = event["detail-type"]
-    return (aws.edges["in", "eventbridge", kind], aws.read_eventbridge_event(event)) if isinstance(kind, str) else None
-
-
-_READERS = {"aws:sqs": _read_sqs, "aws:sns": _read_sns, "aws:kinesis": _read_kinesis}
