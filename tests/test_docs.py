@@ -42,3 +42,13 @@ def test_glossary_defines_each_word_once_and_in_order() -> None:
 def test_links_of_a_page_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
     assert [link for link in links if not page.parent.joinpath(link).exists()] == []
+
+
+def test_files_that_the_architecture_names_exist() -> None:
+    page = ROOT.joinpath("docs", "develop", "architecture.md").read_text("utf-8")
+    named = re.findall(r"`((?:[\w<>*]+/)+[\w.]*)`", page)
+    patterns = [name.replace("<client>", "*") for name in named]
+    found = [any(ROOT.glob(pattern)) or any(ROOT.joinpath("asyncdsm").glob(pattern)) for pattern in patterns]
+    inside = [any(ROOT.glob(f"asyncdsm/*/{pattern}")) for pattern in patterns]
+    assert len(named) > 20
+    assert [name for name, a, b in zip(named, found, inside, strict=True) if not (a or b)] == []
