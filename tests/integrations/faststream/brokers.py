@@ -26,10 +26,20 @@ class BrokerSetup:
 async def run_broker(setup: BrokerSetup) -> AsyncIterator[None]:
     """Start a broker, and stop it after the block."""
     await setup.broker.start()
+    await wait_for_cluster_id(setup.broker)
     try:
         yield
     finally:
         await setup.broker.stop()
+
+
+async def wait_for_cluster_id(broker: Any) -> None:
+    """Wait until a broker on confluent-kafka knows its cluster: what it publishes before has an edge without it."""
+    producer = broker.config.producer
+    while producer is not None and not hasattr(producer, "cluster_id"):
+        producer = getattr(producer, "_producer", None) or getattr(producer, "producer", None)
+    if producer is not None:
+        assert await asyncio.to_thread(producer.cluster_id, 30)
 
 
 class Seen:

@@ -274,6 +274,8 @@ async def faststream_twice(kafka: Kafka, follow: Follow) -> Log:
 async def _faststream(kafka: Kafka | None, broker: Any) -> Log:
     from faststream.message import StreamMessage
 
+    from tests.integrations.faststream.brokers import wait_for_cluster_id
+
     log = Log()
     topic = name() if kafka is None else await asyncio.to_thread(kafka.topic)
     options = {} if kafka is None else {"auto_offset_reset": "earliest"}
@@ -288,6 +290,7 @@ async def _faststream(kafka: Kafka | None, broker: Any) -> Log:
     broker.subscriber(topic, **options)(handle_any)
     await broker.start()
     try:
+        await wait_for_cluster_id(broker)
         with current.restored(SENDER):
             for number in range(COUNT):
                 await broker.publish(str(number), topic)
