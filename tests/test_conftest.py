@@ -31,16 +31,16 @@ async def test_waiting_for_a_lock_raises(anyio_backend_name: str) -> None:
             lock.acquire()
 
 
-async def test_a_worker_thread_may_block() -> None:
+async def test_worker_thread_may_block() -> None:
     await run_sync(time.sleep, 0)
 
 
-async def test_a_test_may_block_where_it_says_so(blockbuster: BlockBuster) -> None:
+async def test_test_may_block_where_it_says_so(blockbuster: BlockBuster) -> None:
     blockbuster.functions["time.sleep"].deactivate()
     time.sleep(0)  # noqa: ASYNC251
 
 
-def test_the_children_are_counted() -> None:
+def test_child_processes_are_counted() -> None:
     before = child_processes()
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
         assert child_processes() - before == {child.pid}

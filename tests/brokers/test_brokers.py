@@ -81,7 +81,7 @@ def each(request: pytest.FixtureRequest) -> Kafka:
     return broker
 
 
-async def test_it_carries_a_record(each: Kafka) -> None:
+async def test_kafka_carries_a_record(each: Kafka) -> None:
     topic = each.topic(partitions=3)
     async with AIOKafkaProducer(bootstrap_servers=each.bootstrap) as producer:
         assert await producer.partitions_for(topic) == {0, 1, 2}
@@ -106,7 +106,7 @@ async def test_topics_on_the_users_own_kafka_are_deleted(kafka: Kafka) -> None:
     assert kept in await topics(kafka)
 
 
-async def test_the_mock_cluster_fails_as_told(mock_kafka: MockCluster) -> None:
+async def test_mock_cluster_returns_forced_errors(mock_kafka: MockCluster) -> None:
     topic = mock_kafka.topic()
     async with AIOKafkaProducer(bootstrap_servers=mock_kafka.bootstrap) as producer:
         mock_kafka.push_errors(PRODUCE, -1, 43)
@@ -119,7 +119,7 @@ async def test_the_mock_cluster_fails_as_told(mock_kafka: MockCluster) -> None:
         await producer.send_and_wait(topic, b"")
 
 
-async def test_a_mock_broker_goes_and_comes(mock_kafka: MockCluster) -> None:
+async def test_mock_broker_stops_and_starts_again(mock_kafka: MockCluster) -> None:
     topic = mock_kafka.topic()
     mock_kafka.down()
     producer = AIOKafkaProducer(bootstrap_servers=mock_kafka.bootstrap)
@@ -133,14 +133,14 @@ async def test_a_mock_broker_goes_and_comes(mock_kafka: MockCluster) -> None:
 
 
 @pytest.mark.parametrize("broker", [noida, run_tansu, mock_cluster])
-def test_nothing_listens_behind_the_block(broker: Callable[[], AbstractContextManager[Kafka]]) -> None:
+def test_nothing_listens_after_the_block(broker: Callable[[], AbstractContextManager[Kafka]]) -> None:
     with broker() as kafka:
         assert listens(kafka.bootstrap)
     assert not listens(kafka.bootstrap)
 
 
 @pytest.mark.parametrize("run", [run_ministack, run_moto])
-def test_each_aws_carries_a_message(run: Callable[[], AbstractContextManager[Aws]]) -> None:
+def test_aws_emulators_carry_a_message(run: Callable[[], AbstractContextManager[Aws]]) -> None:
     with run() as aws:
         queue = aws.queue()
         aws.bare("sns").publish(TopicArn=aws.topic(queue, raw=True), Message="message")
@@ -162,7 +162,7 @@ def test_redis_carries_a_message() -> None:
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_broker_ends_with_the_process_that_started_it(end: signal.Signals) -> None:
+def test_broker_ends_with_the_process_that_started_it(end: signal.Signals) -> None:
     command = [sys.executable, "-c", PROGRAM]
     with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
@@ -172,7 +172,7 @@ def test_a_broker_ends_with_the_process_that_started_it(end: signal.Signals) -> 
     wait_until(lambda: not listens(bootstrap) and not Path(folder).exists())
 
 
-def test_a_broker_ends_with_its_guard() -> None:
+def test_broker_ends_with_its_guard() -> None:
     before = set(running)
     with noida() as kafka:
         (guard,) = running - before
@@ -180,12 +180,12 @@ def test_a_broker_ends_with_its_guard() -> None:
         wait_until(lambda: not listens(kafka.bootstrap))
 
 
-def test_a_program_that_is_missing_is_an_error() -> None:
+def test_missing_program_is_an_error() -> None:
     with pytest.raises(BrokerError, match="no_such_package is not installed"):
         bundled("no_such_package", "program")
 
 
-def test_a_server_that_does_not_come_up_says_why() -> None:
+def test_server_that_does_not_start_says_why() -> None:
     with (
         pytest.raises(BrokerError, match="no memory"),
         serving(lambda _: ["sh", "-c", "echo no memory; exit 3"]),

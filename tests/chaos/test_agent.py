@@ -87,7 +87,7 @@ def until(condition: Callable[[], bool]) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("fault", [*TAKING, *NOT_TAKING], ids=lambda fault: fault.__name__)
-async def test_an_agent_that_fails(kafka: Kafka, fault: Fault) -> None:
+async def test_failing_agent_loses_only_counted_checkpoints(kafka: Kafka, fault: Fault) -> None:
     agent = FailingAgent(fault=fault)
 
     def recover() -> None:
@@ -122,7 +122,7 @@ def test_agent_that_recovers_before_the_deadline_gets_what_a_short_program_recor
     assert (streams.stats.delivered, streams.stats.dropped, agent.counted()) == (1, 0, 1)
 
 
-async def test_an_agent_that_comes_and_goes_each_second(kafka: Kafka) -> None:
+async def test_agent_that_restarts_each_second_gets_all_checkpoints(kafka: Kafka) -> None:
     intake, port = Intake(), free_port()
 
     def flap() -> None:
@@ -137,7 +137,7 @@ async def test_an_agent_that_comes_and_goes_each_second(kafka: Kafka) -> None:
     assert intake.counted_once() == made  # one that was cut off before it had answered was told again
 
 
-async def test_an_agent_on_ipv6_alone_whose_name_is_not_known_at_first(
+async def test_agent_on_ipv6_with_a_late_name_gets_all_checkpoints(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, known, asked = socket.getaddrinfo, list[str](), list[object]()
@@ -162,7 +162,7 @@ async def test_an_agent_on_ipv6_alone_whose_name_is_not_known_at_first(
     assert intake.counted() == made
 
 
-async def test_a_unix_socket_that_disappears(kafka: Kafka, tmp_path: Path) -> None:
+async def test_unix_socket_that_disappears_is_waited_for(kafka: Kafka, tmp_path: Path) -> None:
     intake, path = Intake(), tmp_path / "apm.socket"
 
     def disappear() -> None:
@@ -195,7 +195,7 @@ def without_tls(request: pytest.FixtureRequest) -> Iterator[Intake]:
         yield agent
 
 
-async def test_tls_that_does_not_come_about(
+async def test_failing_tls_handshake_is_waited_for(
     kafka: Kafka, without_tls: FailingAgent, caplog: pytest.LogCaptureFixture
 ) -> None:
     agent = without_tls
@@ -219,7 +219,7 @@ async def test_tls_that_does_not_come_about(
     assert ("certificate" in undelivered[0]) == (agent.failed == 0)
 
 
-async def test_asked_for_its_endpoints_it_answers_without_end() -> None:
+async def test_endless_list_of_endpoints_is_cut_off() -> None:
     agent = FailingAgent(fault=agents.flooding_info)
     with running_intake(intake=agent):
         exporter = await asyncio.to_thread(AgentExporter, settings(agent.url))
@@ -228,7 +228,7 @@ async def test_asked_for_its_endpoints_it_answers_without_end() -> None:
         await exporter.aclose()
 
 
-def test_the_doctor_is_answered_without_end(
+def test_endless_answer_to_the_doctor_is_cut_off(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with running_intake(intake=FailingAgent(fault=agents.flooding_info)) as agent:

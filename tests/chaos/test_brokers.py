@@ -59,7 +59,7 @@ def measured(intake: Intake) -> DataStreams:
     return DataStreams(Settings(service="s", agent_url=intake.url, bucket_seconds=0.5, flush_seconds=0.3))
 
 
-async def test_a_kafka_that_stands_still(intake: Intake, still_kafka: tuple[Kafka, set[int]]) -> None:
+async def test_frozen_kafka_keeps_the_counters_balanced(intake: Intake, still_kafka: tuple[Kafka, set[int]]) -> None:
     kafka, guards = still_kafka
     async with no_tasks_left_over(), measured(intake) as streams, running_program(kafka) as program:
         stop = asyncio.Event()
@@ -75,7 +75,7 @@ async def test_a_kafka_that_stands_still(intake: Intake, still_kafka: tuple[Kafk
     assert streams.stats.errors == 0
 
 
-async def test_a_kafka_that_goes_and_comes_back(intake: Intake, mock_kafka: MockCluster) -> None:
+async def test_restarted_kafka_keeps_the_counters_balanced(intake: Intake, mock_kafka: MockCluster) -> None:
     """Its answer lost, a batch is sent again by the client, and comes twice: each that comes is counted."""
     topic, acknowledged, came = mock_kafka.topic(), set[bytes](), Counter[bytes]()
     taken = 0
@@ -125,7 +125,9 @@ async def test_a_kafka_that_goes_and_comes_back(intake: Intake, mock_kafka: Mock
     assert streams.stats.errors == 0
 
 
-async def test_a_rabbitmq_that_stands_still(intake: Intake, still_rabbitmq: tuple[RabbitMQ, set[int]]) -> None:
+async def test_frozen_rabbitmq_keeps_the_counters_balanced(
+    intake: Intake, still_rabbitmq: tuple[RabbitMQ, set[int]]
+) -> None:
     broker, guards = still_rabbitmq
     came, todo = Counter[bytes](), list(range(MESSAGES))
     async with (

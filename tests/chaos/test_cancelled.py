@@ -27,7 +27,7 @@ def intake() -> Iterator[Intake]:
         yield intake
 
 
-async def test_two_thousand_tasks(kafka: Kafka, intake: Intake) -> None:
+async def test_cancelling_two_thousand_tasks_keeps_parents_right(kafka: Kafka, intake: Intake) -> None:
     randomly, topic = Random(8), await asyncio.to_thread(kafka.topic)
     settings = Settings(service="s", agent_url=intake.url, bucket_seconds=0.5, flush_seconds=0.2)
     wrapped = asyncdsm.wrap(AIOKafkaProducer(bootstrap_servers=kafka.bootstrap))
@@ -63,7 +63,7 @@ async def on_broker(kafka: Kafka, topic: str) -> list[bytes | None]:
         return [(await bare.getone()).value for _ in range(sum(ends.values()))]
 
 
-async def test_reading_is_cancelled(kafka: Kafka, intake: Intake) -> None:
+async def test_cancelled_read_counts_nothing(kafka: Kafka, intake: Intake) -> None:
     randomly, topic, count = Random(9), await asyncio.to_thread(kafka.topic), 1000
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as bare:
         for number in range(count):
@@ -87,7 +87,7 @@ async def test_reading_is_cancelled(kafka: Kafka, intake: Intake) -> None:
     assert streams.stats.recorded == streams.stats.delivered == count == intake.counted()
 
 
-async def test_lives_that_are_cancelled(intake: Intake) -> None:
+async def test_cancelled_data_streams_delivers(intake: Intake) -> None:
     """Starting, flushing, stopping: cancelled anywhere, what was recorded is delivered, and the next one starts."""
     randomly, made, lives, headers = Random(10), 0, list[DataStreams](), dict[str, str]()
     settings = Settings(service="s", agent_url=intake.url, flush_seconds=0.01, bucket_seconds=0.05)

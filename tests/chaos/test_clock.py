@@ -62,7 +62,7 @@ def intake() -> Iterator[Intake]:
     [[0, -HOUR], [0, HOUR], [0, HOUR, -HOUR, HOUR, -HOUR, -HOUR, HOUR]],
     ids=["back", "forth", "back and forth"],
 )
-def test_a_clock_that_is_set(intake: Intake, steps: list[int]) -> None:
+def test_clock_that_is_set_loses_nothing(intake: Intake, steps: list[int]) -> None:
     code, said, complaints = run(intake, f"STEPS = {steps}\n" + PROGRAM, before=PATCH)
     assert (code, complaints) == (0, "")
     last, left = said

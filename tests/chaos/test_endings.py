@@ -81,7 +81,7 @@ def intake() -> Iterator[Intake]:
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_sigterm_that_the_program_handles(intake: Intake, handler: str) -> None:
+def test_handled_sigterm_delivers_everything(intake: Intake, handler: str) -> None:
     process = start(intake, UNDER_LOAD + HANDLERS[handler])
     assert process.stdout is not None
     assert process.stdout.readline() == '{"ready": true}\n'
@@ -92,7 +92,7 @@ def test_sigterm_that_the_program_handles(intake: Intake, handler: str) -> None:
     assert intake.counted() == said["made"]
 
 
-def test_sigterm_that_nobody_handles_ends_the_program_at_once(intake: Intake) -> None:
+def test_unhandled_sigterm_ends_the_program_at_once(intake: Intake) -> None:
     """We set no handler: what was delivered before is all there is, and nothing of it comes twice."""
     process = start(intake, "with DataStreams() as streams:\n    record(7)\n    say(ready=True)\n    time.sleep(60)\n")
     assert process.stdout is not None
@@ -103,7 +103,7 @@ def test_sigterm_that_nobody_handles_ends_the_program_at_once(intake: Intake) ->
     assert intake.counted() in (0, 7)
 
 
-def test_ctrl_c_under_load(intake: Intake) -> None:
+def test_ctrl_c_under_load_delivers_everything(intake: Intake) -> None:
     program = """
 async def main():
     async with DataStreams() as streams, asyncio.TaskGroup() as group:
@@ -231,7 +231,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_other_ends(intake: Intake, ending: str) -> None:
+def test_program_that_ends_otherwise_delivers_everything(intake: Intake, ending: str) -> None:
     code, (said,), complaints = run(intake, UNDER_LOAD + ENDINGS[ending])
     assert code == 0
     assert OURS not in complaints

@@ -62,13 +62,13 @@ def forks(intake: Intake, count: int, seed: int) -> None:
     assert intake.counted() == said[0]["made"]
 
 
-def test_forks_at_random_moments(intake: Intake) -> None:
+def test_fork_at_a_random_moment_loses_nothing(intake: Intake) -> None:
     forks(intake, 25, seed=1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 6))
-def test_many_forks_at_random_moments(intake: Intake, seed: int) -> None:
+def test_many_forks_at_random_moments_lose_nothing(intake: Intake, seed: int) -> None:
     forks(intake, 150, seed)
 
 
@@ -100,7 +100,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_multiprocessing(intake: Intake, method: str, tmp_path: Path) -> None:
+def test_multiprocessing_children_lose_nothing(intake: Intake, method: str, tmp_path: Path) -> None:
     module = tmp_path / "program.py"
     module.write_text(f"{PREAMBLE}\nimport asyncdsm.streams\nMETHOD = {method!r}\n{POOL}")
     # The children import the program by its file: it needs one.

@@ -93,18 +93,20 @@ def hits_of(user: User, expected: Any, functions: Iterable[CodeType], caplog: py
     return planting.hits
 
 
-def test_an_error_planted_in_all_hooks_at_once(user: User, caplog: pytest.LogCaptureFixture) -> None:
+def test_error_planted_in_all_hooks_at_once_is_kept_from_the_program(
+    user: User, caplog: pytest.LogCaptureFixture
+) -> None:
     assert hits_of(user, user.run(bare), hooked_by(user).values(), caplog) > 0
 
 
 @pytest.mark.slow
-def test_an_error_planted_in_every_hook(user: User, caplog: pytest.LogCaptureFixture) -> None:
+def test_error_planted_in_each_hook_is_kept_from_the_program(user: User, caplog: pytest.LogCaptureFixture) -> None:
     functions, expected = hooked_by(user), user.run(bare)
     met = {name: hits_of(user, expected, [code], caplog) for name, code in functions.items()}
     assert min(met.values()) > 0, met
 
 
-def test_under_pytest_it_surfaces(user: User, caplog: pytest.LogCaptureFixture) -> None:
+def test_error_planted_under_capture_is_raised(user: User, caplog: pytest.LogCaptureFixture) -> None:
     """It is raised; where a client keeps what its callbacks raise, it is in that client's log."""
     functions = hooked_by(user)
     with capture(), ExitStack() as stack:
@@ -119,7 +121,7 @@ def test_under_pytest_it_surfaces(user: User, caplog: pytest.LogCaptureFixture) 
     assert surfaced or "Planted" in caplog.text
 
 
-def test_an_integration_that_fails_to_wrap(caplog: pytest.LogCaptureFixture) -> None:
+def test_failing_integration_returns_the_client(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever it was, the program gets its client, and another's client is followed."""
     import asyncdsm_aio_pika
     import asyncdsm_httpx

@@ -52,7 +52,7 @@ def random_value(random: Random) -> float:
     return 0.0 if random.random() < 0.02 else math.exp(random.uniform(math.log(1e-9), math.log(1e9)))
 
 
-def test_a_thousand_pathways_have_ddtraces_hashes() -> None:
+def test_thousand_pathways_have_the_hashes_of_ddtrace() -> None:
     """Whatever the service, the env, the tags and the parent."""
     random = Random(SEED)
     questions = [random_checkpoint(random) for _ in range(1000)]
@@ -71,7 +71,7 @@ def test_headers_are_byte_for_byte_those_of_ddtrace() -> None:
     assert [Pathway.decode_base64(header) for header in headers] == [whole_milliseconds(each) for each in contexts]
 
 
-def test_ddtrace_reads_what_we_write() -> None:
+def test_ddtrace_reads_headers_of_asyncdsm() -> None:
     """The same hash and times, to the millisecond."""
     contexts = random_contexts(Random(SEED + 1), 1000)
     read = ask(headers=[context.encode_base64() for context in contexts])["headers"]

@@ -11,7 +11,7 @@ from tests.differential.process import run
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_our_agent_shows_the_edges_that_ddtrace_sends() -> None:
+async def test_agent_shows_the_edges_that_ddtrace_sends() -> None:
     """One message produced and consumed is two edges of one queue."""
     async with running_agent() as agent:
         environ = {

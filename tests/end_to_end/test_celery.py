@@ -138,7 +138,7 @@ def test_chain_of_three_tasks_is_one_pathway(on_rabbitmq: Ledger) -> None:
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo", "gevent"])
-def test_every_pool_counts_what_it_ran(on_redis: Ledger, pool: str) -> None:
+def test_worker_pool_counts_the_tasks_it_ran(on_redis: Ledger, pool: str) -> None:
     with on_redis.worker("-P", pool, "-Q", "celery,first,second,third", *QUIET) as worker:
         on_redis.send("chain=1", "chord=1", "retry=1", "eta=1", "add=2")
         # 3 of the chain, 2 + 1 + 1 of the chord, 3 tries, 2 each of the others
@@ -146,7 +146,7 @@ def test_every_pool_counts_what_it_ran(on_redis: Ledger, pool: str) -> None:
     on_redis.check()
 
 
-def test_wrapped_app_counts_what_it_ran(redis: str, tmp_path: Path) -> None:
+def test_wrapped_app_counts_the_tasks_it_ran(redis: str, tmp_path: Path) -> None:
     with ledger_of(redis, tmp_path, BACKEND=redis, WRAPPED="1") as ledger:
         with ledger.worker(*QUIET) as worker:
             ledger.send("add=3")

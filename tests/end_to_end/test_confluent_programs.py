@@ -213,7 +213,9 @@ def intakes() -> Iterator[dict[str, Intake]]:
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_does_what_it_did(kafka: Kafka, tmp_path: Path, intakes: dict[str, Intake], name: str) -> None:
+def test_program_behaves_as_without_asyncdsm(
+    kafka: Kafka, tmp_path: Path, intakes: dict[str, Intake], name: str
+) -> None:
     program, counted = PROGRAMS[name]
     ways = [way for way in WAYS if (name, way) != ("asyncio", "wrap(class)")]  # a program wraps its AIO classes alike
     with ThreadPoolExecutor(2) as threads:
@@ -270,7 +272,7 @@ def main():
 
 
 @pytest.mark.parametrize("way", ["run", "instrument"])
-def test_a_fork_with_a_consumer_in_the_parent(
+def test_fork_with_a_consumer_in_the_parent_counts_in_the_child(
     kafka: Kafka, tmp_path: Path, intakes: dict[str, Intake], way: str
 ) -> None:
     # From 3.12 on Python warns of a fork beside other threads, of which librdkafka's and the flush are some.

@@ -54,7 +54,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def test_nothing_is_lost_whatever_the_agent_does() -> None:
+async def test_checkpoints_are_conserved_whatever_the_agent_does() -> None:
     intake, load, port = Intake(), Load(), free_port()
     back = running_intake(port=port, intake=intake)
     settings = Settings(

@@ -40,7 +40,7 @@ def wait_for(url: str) -> None:
 
 
 @pytest.mark.parametrize("example", ["fastapi_orders", "fastapi_background"])
-async def test_fastapi_with_a_background_consumer(kafka: Kafka, example: str) -> None:
+async def test_fastapi_example_delivers_one_pathway(kafka: Kafka, example: str) -> None:
     import anyio
 
     async with running_agent() as agent:

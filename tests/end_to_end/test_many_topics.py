@@ -34,7 +34,9 @@ def forget_what_was_said() -> Iterator[None]:
     log.forget_warnings()
 
 
-def test_two_hundred_thousand_topics(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_hundred_thousand_topics_are_bounded_and_counted(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(log, "MINUTE", 3600.0)  # on a busy machine it takes more than one
     edges = alive(Edge)
     with (
@@ -65,7 +67,7 @@ def kafka_client() -> Iterator[Client]:
     last_in_edges.clear()
 
 
-def test_a_kafka_client_keeps_the_edges_of_some_thousand_topics(kafka_client: Client) -> None:
+def test_kafka_client_keeps_edges_up_to_a_limit(kafka_client: Client) -> None:
     for number in range(3 * MOST_EDGES):
         topic = f"topic-{number}"
         assert kafka_client.out_edges[topic] is kafka_client.out_edges[topic]
@@ -87,7 +89,7 @@ def test_cache_of_aws_edges_is_bounded() -> None:
     assert len(aws.edges) <= 4096
 
 
-def test_what_is_said_once_for_each_queue_is_said_for_a_thousand(caplog: pytest.LogCaptureFixture) -> None:
+def test_warning_for_each_queue_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
     for number in range(5_000):
         log.warn_once(f"no-context-{number}", "no context")
     assert len(caplog.records) == 1000

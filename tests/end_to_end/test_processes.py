@@ -109,7 +109,7 @@ trio.run(main)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_whatever_way_a_program_ends(intake: Intake, ending: str) -> None:
+def test_program_that_ends_in_any_way_delivers_everything(intake: Intake, ending: str) -> None:
     code, _, err = run(intake, ENDINGS[ending])
     assert (code, err) == (0, "")
     assert intake.counted() == 7
@@ -142,7 +142,7 @@ trio.run(main)
     ],
     ids=["asyncio", "sync", "trio"],
 )
-def test_ctrl_c(intake: Intake, program: str) -> None:
+def test_ctrl_c_delivers_everything(intake: Intake, program: str) -> None:
     process = start(intake, program)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -157,7 +157,7 @@ def test_ctrl_c(intake: Intake, program: str) -> None:
     assert intake.counted() == 7
 
 
-def test_no_signal_handler_is_installed(intake: Intake) -> None:
+def test_signal_handlers_stay_as_they_were(intake: Intake) -> None:
     code, out, err = run(
         intake,
         """
@@ -171,7 +171,7 @@ with asyncdsm.DataStreams():
     assert (code, out, err) == (0, "True\n", "")
 
 
-def test_a_forked_child_starts_with_nothing_and_by_itself(intake: Intake) -> None:
+def test_forked_child_starts_empty_and_by_itself(intake: Intake) -> None:
     code, out, err = run(
         intake,
         """
@@ -192,7 +192,7 @@ with asyncdsm.DataStreams() as streams:
     assert intake.counted() == 111
 
 
-def test_a_fork_inside_a_running_loop(intake: Intake) -> None:
+def test_fork_inside_a_running_loop_counts_in_the_child(intake: Intake) -> None:
     code, _, err = run(
         intake,
         """
@@ -213,7 +213,7 @@ asyncio.run(main())
     assert intake.counted() == 110
 
 
-def test_a_fork_waits_for_an_import_that_needs_the_lock_of_logging(intake: Intake) -> None:
+def test_fork_waits_for_an_import_that_needs_the_lock_of_logging(intake: Intake) -> None:
     """logging takes its lock before every fork: imported after asyncdsm it would do so before ours has waited."""
     program = """
 import os, sys, threading, warnings
@@ -248,7 +248,7 @@ streams.close()
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_multiprocessing(intake: Intake, method: str) -> None:
+def test_multiprocessing_children_deliver_everything(intake: Intake, method: str) -> None:
     record_in_child = "record(5)" if method == "fork" else "asyncdsm.DataStreams().__enter__(); record(5)"
     folder = os.path.dirname(__file__)
     module = os.path.join(folder, f"_child_{method}.py")

@@ -41,7 +41,7 @@ def start(shop: Shop, server: Server, how: str) -> None:
     ("name", "how"),
     [(name, how) for name in SERVERS for how in STARTS if (name, how) != ("hypercorn, on trio", "asyncdsm run")],
 )
-async def test_every_request_and_every_message_has_its_own_pathway(kafka: Kafka, name: str, how: str) -> None:
+async def test_requests_and_messages_each_have_their_own_pathway(kafka: Kafka, name: str, how: str) -> None:
     server, workers = SERVERS[name]
     async with opened(kafka) as shop:
         start(shop, server, how)
@@ -69,7 +69,7 @@ async def test_every_request_and_every_message_has_its_own_pathway(kafka: Kafka,
         ("gunicorn, 2 workers", "the middleware"),
     ],
 )
-async def test_what_was_sent_is_delivered_when_it_ends_under_load(kafka: Kafka, name: str, how: str) -> None:
+async def test_server_that_ends_under_load_delivers_everything(kafka: Kafka, name: str, how: str) -> None:
     async with opened(kafka) as shop:
         start(shop, SERVERS[name][0], how)
         await shop.ready()
@@ -84,7 +84,7 @@ async def test_what_was_sent_is_delivered_when_it_ends_under_load(kafka: Kafka, 
 
 
 @pytest.mark.parametrize("how", STARTS)
-async def test_reloaded(kafka: Kafka, tmp_path: Path, how: str) -> None:
+async def test_reloaded_server_goes_on_measuring(kafka: Kafka, tmp_path: Path, how: str) -> None:
     """The code changes while it is served: the old process delivers what it has, the new one goes on."""
     shutil.copytree(ROOT / "tests" / "end_to_end" / "apps", tmp_path / "tests" / "end_to_end" / "apps")
     async with opened(kafka, tmp_path) as shop:

@@ -21,19 +21,19 @@ def changed(seed: bytes, changes: list[tuple[float, str, bytes]]) -> bytes:
     return bytes(data)
 
 
-def test_each_target_has_its_seeds() -> None:
+def test_target_has_seeds() -> None:
     assert TARGETS.keys() == SEEDS.keys()
 
 
 @pytest.mark.parametrize(("name", "seed"), [(name, seed) for name, seeds in SEEDS.items() for seed in seeds])
-def test_seeds(name: str, seed: bytes) -> None:
+def test_seed_is_decoded_without_an_error(name: str, seed: bytes) -> None:
     TARGETS[name](seed)
 
 
 @pytest.mark.parametrize("name", TARGETS)
 @settings(max_examples=60)
 @given(data=st.data())
-def test_what_is_nearly_as_it_should_be(name: str, data: st.DataObject) -> None:
+def test_mutated_seed_is_decoded_without_an_error(name: str, data: st.DataObject) -> None:
     seed = data.draw(st.sampled_from(SEEDS[name]))
     TARGETS[name](changed(seed, data.draw(st.lists(CHANGE, min_size=1, max_size=4))))
 
@@ -41,5 +41,5 @@ def test_what_is_nearly_as_it_should_be(name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("name", TARGETS)
 @settings(max_examples=40)
 @given(data=st.binary(max_size=300))
-def test_anything(name: str, data: bytes) -> None:
+def test_random_bytes_are_decoded_without_an_error(name: str, data: bytes) -> None:
     TARGETS[name](data)

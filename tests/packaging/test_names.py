@@ -21,12 +21,12 @@ def test_all_is_complete() -> None:
     assert on_demand <= set(dir(asyncdsm))
 
 
-def test_a_name_that_is_none() -> None:
+def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'asyncdsm' has no attribute 'datastreams'"):
         asyncdsm.datastreams  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_every_name_says_what_it_is_for() -> None:
+def test_public_names_have_docstrings() -> None:
     undocumented = [name for name in asyncdsm.__all__ if not getattr(asyncdsm, name).__doc__]
     assert undocumented == []
 

@@ -31,14 +31,14 @@ def header_of(clock: ManualClock, hash_: int = 77, began: float = 5.0, sent: flo
     return Pathway(hash_, now - round(began * SECOND), now - round(sent * SECOND)).encode_base64()
 
 
-def test_a_consume_follows_its_message(captured_streams: Captured, clock: ManualClock) -> None:
+def test_consume_continues_the_pathway_of_its_message(captured_streams: Captured, clock: ManualClock) -> None:
     pathway = by_hand.consume(IN, header_of(clock), 200)
     (made,) = captured_streams.consumed("orders")
     assert (made.parent, made.edge_latency, made.pathway_latency, made.size) == (77, 2.0, 5.0, 200)
     assert asyncdsm.current_pathway() == pathway == Pathway(made.hash, clock.now_ns - 5 * SECOND, clock.now_ns)
 
 
-def test_a_produce_hangs_on_the_last_consume(captured_streams: Captured, clock: ManualClock) -> None:
+def test_produce_has_the_last_consume_as_its_parent(captured_streams: Captured, clock: ManualClock) -> None:
     consumed = by_hand.consume(IN, header_of(clock))
     clock.advance(0.5)
     first = by_hand.produce(OUT)
@@ -53,13 +53,13 @@ def test_a_produce_hangs_on_the_last_consume(captured_streams: Captured, clock: 
     assert Pathway.decode_base64(first) == Pathway(one.hash, clock.now_ns - round(5.75 * SECOND), one.time_ns)
 
 
-def test_a_produce_with_nothing_consumed_begins_a_pathway(captured_streams: Captured) -> None:
+def test_produce_without_a_consume_begins_a_pathway(captured_streams: Captured) -> None:
     by_hand.produce(OUT)
     (made,) = captured_streams.produced()
     assert (made.parent, made.edge_latency, made.pathway_latency) == (0, 0.0, 0.0)
 
 
-def test_a_message_without_context_begins_anew_at_the_brokers_time(
+def test_message_without_a_context_begins_a_pathway_at_the_brokers_time(
     captured_streams: Captured, clock: ManualClock
 ) -> None:
     by_hand.consume(IN, header_of(clock))
@@ -68,26 +68,26 @@ def test_a_message_without_context_begins_anew_at_the_brokers_time(
     assert (made.parent, made.edge_latency, made.pathway_latency) == (0, 3.0, 3.0)
 
 
-def test_a_context_from_the_future_is_malformed(captured_streams: Captured, clock: ManualClock) -> None:
+def test_context_from_the_future_is_malformed(captured_streams: Captured, clock: ManualClock) -> None:
     by_hand.consume(IN, header_of(clock, began=0, sent=-61))
     assert captured_streams.consumed()[0].parent == 0
     assert captured_streams.stats().malformed == 1
 
 
-def test_a_clock_that_is_a_little_ahead_measures_zero(captured_streams: Captured, clock: ManualClock) -> None:
+def test_context_from_a_clock_slightly_ahead_measures_zero(captured_streams: Captured, clock: ManualClock) -> None:
     by_hand.consume(IN, header_of(clock, began=-1, sent=-1))
     made = captured_streams.consumed()[0]
     assert (made.parent, made.edge_latency, made.pathway_latency) == (77, 0.0, 0.0)
 
 
 @given(header=st.one_of(st.binary(max_size=300), st.text(max_size=300)))
-def test_no_header_raises(header: str | bytes) -> None:
+def test_header_of_any_kind_raises_nothing(header: str | bytes) -> None:
     with capture() as captured:
         assert by_hand.consume(IN, header) is not None
         assert len(captured.consumed()) == 1
 
 
-def test_using_leaves_nothing_behind(captured_streams: Captured) -> None:
+def test_using_restores_the_previous_pathway(captured_streams: Captured) -> None:
     inside = Pathway(5, 1, 1)
     with current.restored(inside):
         by_hand.produce(OUT)
@@ -95,7 +95,7 @@ def test_using_leaves_nothing_behind(captured_streams: Captured) -> None:
     assert captured_streams.produced()[0].parent == 5
 
 
-def test_nothing_runs_nothing_happens() -> None:
+def test_checkpoint_while_nothing_measures_does_nothing() -> None:
     assert by_hand.consume(IN, "x") is None
     assert by_hand.produce(OUT) is None
     assert asyncdsm.set_produce_checkpoint("kafka", "t", lambda *_: pytest.fail("called")) is None
@@ -103,7 +103,7 @@ def test_nothing_runs_nothing_happens() -> None:
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 10, 100, 1000])
-async def test_every_task_has_its_own_pathway(
+async def test_concurrent_tasks_each_have_their_own_pathway(
     tasks: int, captured_streams: Captured, clock: ManualClock, anyio_backend_name: str
 ) -> None:
     import anyio
@@ -126,7 +126,7 @@ async def test_every_task_has_its_own_pathway(
     assert len({point.parent for point in made}) == tasks
 
 
-def test_the_manual_api_is_ddtraces(captured_streams: Captured) -> None:
+def test_manual_functions_have_the_signatures_of_ddtrace(captured_streams: Captured) -> None:
     carrier: dict[str, str] = {}
     asyncdsm.set_produce_checkpoint("dd-streams", "queue, with comma", carrier.__setitem__, tags=["exchange:x"])
     assert list(carrier) == ["dd-pathway-ctx-base64"]
@@ -138,7 +138,7 @@ def test_the_manual_api_is_ddtraces(captured_streams: Captured) -> None:
     assert into.follows(out)
 
 
-def test_manual_vectors() -> None:
+def test_manual_checkpoints_have_the_hashes_of_the_vectors() -> None:
     with capture(service="weblog", env="system-tests") as captured:
         carrier: dict[str, str] = {}
         asyncdsm.set_produce_checkpoint("dd-streams", "system-tests-queue", carrier.__setitem__)
@@ -146,7 +146,7 @@ def test_manual_vectors() -> None:
     assert [made.hash for made in captured.checkpoints] == [2925617884093644655, 9012955179260244489]
 
 
-def test_offsets_by_hand(captured_streams: Captured) -> None:
+def test_manual_offsets_are_recorded_as_backlogs(captured_streams: Captured) -> None:
     asyncdsm.track_kafka_produce("orders", 3, 41, "cluster")
     asyncdsm.track_kafka_commit("billing", "orders", 3, 40)
     assert captured_streams.backlogs == {
@@ -155,7 +155,7 @@ def test_offsets_by_hand(captured_streams: Captured) -> None:
     }
 
 
-def test_an_edge_starts_over_with_another_service() -> None:
+def test_edge_used_by_another_service_gets_new_points() -> None:
     edge = Edge("direction:out", "topic:t")
     hashes = set()
     for service in ("one", "two"):
@@ -165,7 +165,9 @@ def test_an_edge_starts_over_with_another_service() -> None:
     assert len(hashes) == 2
 
 
-async def test_a_task_made_before_does_not_see_it(captured_streams: Captured, anyio_backend_name: str) -> None:
+async def test_task_made_before_a_consume_does_not_see_its_pathway(
+    captured_streams: Captured, anyio_backend_name: str
+) -> None:
     before = copy_context()
     by_hand.consume(IN, None)
     assert before.run(asyncdsm.current_pathway) is None
@@ -173,7 +175,7 @@ async def test_a_task_made_before_does_not_see_it(captured_streams: Captured, an
         assert await asyncio.to_thread(asyncdsm.current_pathway) == asyncdsm.current_pathway()
 
 
-async def test_what_is_counted_above_is_not_counted_below(captured_streams: Captured) -> None:
+async def test_message_counted_by_a_layer_is_not_counted_below(captured_streams: Captured) -> None:
     with current.suppress_nested_checkpoints():
         assert asyncdsm.current_pathway() is None
     came = Pathway(77, 1, 1)

@@ -20,7 +20,7 @@ from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.delivery.payload import pack, unpack
 from asyncdsm.testing import Captured, ManualClock
 from tests import by_hand
-from tests.unit.test_aggregate import NO_OFFSETS
+from tests.unit.test_aggregator import NO_OFFSETS
 
 Carrier = dict[str, str]
 NO_NAMES: list[Any] = [None, 1, 1.0, True, b"orders", [], {}, object()]
@@ -48,7 +48,7 @@ def ends_well(streams: DataStreams, malformed: int, recorded: int) -> None:
 
 
 @pytest.mark.parametrize("offset", NO_OFFSETS, ids=type_of)
-def test_offsets_by_hand_that_are_none_stop_no_delivery(offset: Any) -> None:
+def test_manual_offset_of_none_stops_no_delivery(offset: Any) -> None:
     exporter = MemoryExporter()
     with DataStreams(Settings(service="s"), exporter=exporter) as streams:
         asyncdsm.set_produce_checkpoint("kafka", "q", Carrier().__setitem__)
@@ -62,7 +62,7 @@ def test_offsets_by_hand_that_are_none_stop_no_delivery(offset: Any) -> None:
 
 @pytest.mark.parametrize("name", NO_NAMES, ids=type_of)
 @pytest.mark.parametrize("at", ["group", "topic", "cluster"])
-def test_offset_under_a_name_that_is_no_string_is_malformed(at: str, name: Any) -> None:
+def test_offset_under_a_malformed_name_is_malformed(at: str, name: Any) -> None:
     names: dict[str, Any] = {"group": "g", "topic": "t", "cluster": "c", at: name}
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
         asyncdsm.track_kafka_commit(names["group"], names["topic"], 0, 5, names["cluster"])
@@ -71,7 +71,7 @@ def test_offset_under_a_name_that_is_no_string_is_malformed(at: str, name: Any) 
 
 
 @pytest.mark.parametrize("partition", NO_PARTITIONS, ids=type_of)
-def test_offset_of_a_partition_that_is_no_number_is_malformed(partition: Any) -> None:
+def test_offset_of_a_malformed_partition_is_malformed(partition: Any) -> None:
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
         asyncdsm.track_kafka_produce("t", partition, 5)
     ends_well(streams, malformed=1, recorded=0)
@@ -79,7 +79,7 @@ def test_offset_of_a_partition_that_is_no_number_is_malformed(partition: Any) ->
 
 @pytest.mark.parametrize("name", NO_NAMES, ids=type_of)
 @pytest.mark.parametrize("at", ["type", "target"])
-def test_checkpoint_by_hand_under_a_name_that_is_no_string_is_malformed(at: str, name: Any) -> None:
+def test_manual_checkpoint_under_a_malformed_name_is_malformed(at: str, name: Any) -> None:
     typ, target = (name, "t") if at == "type" else ("nats", name)
     headers: dict[str, str] = {}
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
@@ -92,7 +92,7 @@ def test_checkpoint_by_hand_under_a_name_that_is_no_string_is_malformed(at: str,
 
 
 @pytest.mark.parametrize("tags", NO_TAGS, ids=repr)
-def test_tags_that_are_no_list_of_strings_are_malformed(tags: Any) -> None:
+def test_tags_that_are_not_a_list_of_strings_are_malformed(tags: Any) -> None:
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
         assert asyncdsm.set_produce_checkpoint("nats", "t", Carrier().__setitem__, tags) is None
         assert asyncdsm.set_consume_checkpoint("nats", "t", Carrier().get, tags=tags) is None
@@ -118,7 +118,7 @@ def test_context_whose_truth_raises_is_malformed(key: str) -> None:
 
 
 @pytest.mark.parametrize("carrier", [{}, [], None, 5], ids=type_of)
-def test_carrier_that_is_no_function_is_malformed_and_said(carrier: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_carrier_that_is_not_a_function_is_malformed_and_logged(carrier: Any, caplog: pytest.LogCaptureFixture) -> None:
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
         assert asyncdsm.set_produce_checkpoint("nats", "t", carrier) is None
         assert asyncdsm.set_consume_checkpoint("nats", "t", Carrier().get) is not None
@@ -129,7 +129,7 @@ def test_carrier_that_is_no_function_is_malformed_and_said(carrier: Any, caplog:
 
 
 @pytest.mark.parametrize("error", [TypeError, ValueError, KeyError])
-def test_what_the_users_carrier_raises_reaches_the_user(error: type[Exception]) -> None:
+def test_error_of_the_users_carrier_reaches_the_user(error: type[Exception]) -> None:
     def carrier(*_: str) -> Any:
         raise error("mine")
 
@@ -161,7 +161,7 @@ def test_context_of_any_type_is_read_as_none(header: Any) -> None:
 
 
 @pytest.mark.parametrize("broker_ns", ["1", 1.5, float("nan"), True, b"1", [], object()], ids=type_of)
-def test_broker_time_that_is_no_number_is_no_beginning(broker_ns: Any) -> None:
+def test_malformed_broker_time_begins_no_pathway(broker_ns: Any) -> None:
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
         pathway = by_hand.consume(Edge("direction:in", "topic:t"), None, 5, broker_ns)
         assert pathway is not None
@@ -193,7 +193,7 @@ def test_wrong_entry_in_a_bucket_is_lost_alone(manual_clock: ManualClock) -> Non
     assert [backlog.value for backlog in sent.backlogs or []] == [5]
 
 
-def test_what_cannot_be_encoded_is_counted_as_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_point_that_cannot_be_encoded_is_counted_as_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = Edge("a:wrong")
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
         by_hand.consume(Edge("a:good"))
@@ -203,7 +203,7 @@ def test_what_cannot_be_encoded_is_counted_as_dropped(monkeypatch: pytest.Monkey
     assert (stats.recorded, stats.delivered, dict(stats.dropped_by)) == (2, 1, {"encoding": 1})
 
 
-def test_client_that_cannot_tell_its_lag_takes_no_other_with_it() -> None:
+def test_client_that_fails_to_return_its_lag_affects_no_other() -> None:
     class Source:
         def __init__(self, *lags: Lag) -> None:
             self._lags = lags
@@ -230,7 +230,7 @@ def test_client_that_cannot_tell_its_lag_takes_no_other_with_it() -> None:
 
 
 @pytest.mark.parametrize("message", [3, None, "text", object(), {"Body": "3"}], ids=type_of)
-def test_using_what_is_no_message_is_said_once_and_counted(message: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_using_of_an_unknown_object_is_logged_once_and_counted(message: Any, caplog: pytest.LogCaptureFixture) -> None:
     with asyncdsm.using(message) as pathway:  # nothing runs
         assert pathway is None
     with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
@@ -246,12 +246,12 @@ def test_using_what_is_no_message_is_said_once_and_counted(message: Any, caplog:
     assert [f"not a consumed message: builtins.{type_of(message)}" in each.getMessage() for each in said] == [True]
 
 
-def test_using_what_is_no_message_raises_under_test(captured_streams: Captured) -> None:
+def test_using_of_an_unknown_object_raises_under_test(captured_streams: Captured) -> None:
     with pytest.raises(UnknownClientError, match=r"not a consumed message: builtins\.int"), asyncdsm.using(3):
         pass
 
 
-async def test_wrapping_a_coroutine_says_that_it_must_be_awaited() -> None:
+async def test_wrap_of_a_coroutine_says_that_it_must_be_awaited() -> None:
     async def connect() -> object:
         return object()
 
@@ -261,7 +261,7 @@ async def test_wrapping_a_coroutine_says_that_it_must_be_awaited() -> None:
     coroutine.close()
 
 
-def test_wrapping_what_is_not_known_says_what_is_taken() -> None:
+def test_wrap_of_an_unknown_object_says_what_is_taken() -> None:
     import aiokafka
     from kombu.connection import Connection
     from kombu.messaging import Producer

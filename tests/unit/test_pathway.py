@@ -19,61 +19,61 @@ MILLISECONDS = st.integers(0, (1 << 45) - 1)
 HASHES = st.integers(0, (1 << 64) - 1)
 
 
-def test_vectors_are_the_shared_ones() -> None:
+def test_vectors_equal_the_shared_file() -> None:
     shared = HERE.parents[2] / "shared" / "vectors.json"
     if shared.exists():
         assert json.loads(shared.read_text()) == VECTORS
 
 
 @pytest.mark.parametrize("vector", VECTORS["hashes"], ids=lambda vector: vector["hash"])
-def test_hash(vector: dict[str, Any]) -> None:
+def test_pathway_hash_equals_the_vectors(vector: dict[str, Any]) -> None:
     node = node_hash(vector["service"], vector["env"], tuple(reversed(vector["tags"])))
     assert pathway_hash(node, int(vector["parent"])) == int(vector["hash"])
 
 
-def test_no_env_hashes_as_none() -> None:
+def test_missing_env_is_hashed_as_none() -> None:
     assert node_hash("service", None, ("a:b",)) == node_hash("service", "none", ("a:b",))
 
 
 @pytest.mark.parametrize("vector", VECTORS["contexts"], ids=lambda vector: vector["base64"])
-def test_context(vector: dict[str, Any]) -> None:
+def test_context_equals_the_vectors(vector: dict[str, Any]) -> None:
     expected = Pathway(int(vector["hash"]), vector["pathway_start_ms"] * 1_000_000, vector["edge_start_ms"] * 1_000_000)
     assert Pathway.decode_base64(vector["base64"]) == expected
     assert expected.encode_base64() == vector["base64"]
 
 
 @pytest.mark.parametrize(("number", "encoded"), VECTORS["varints"])
-def test_zig_zag_varint(number: int, encoded: str) -> None:
+def test_varint_equals_the_vectors(number: int, encoded: str) -> None:
     assert encode_varint(number * 2).hex() == encoded
     assert decode_varint(bytes.fromhex(encoded), 0) == (number * 2, len(encoded) // 2)
 
 
 @given(number=st.integers(0, (1 << 64) - 1))
-def test_varints_come_back(number: int) -> None:
+def test_encoded_varint_is_decoded_unchanged(number: int) -> None:
     encoded = encode_varint(number)
     assert len(encoded) <= 9
     assert decode_varint(encoded, 0) == (number, len(encoded))
 
 
 @given(hash_=HASHES, origin=MILLISECONDS, edge=MILLISECONDS)
-def test_pathways_come_back(hash_: int, origin: int, edge: int) -> None:
+def test_encoded_pathway_is_decoded_unchanged(hash_: int, origin: int, edge: int) -> None:
     pathway = Pathway(hash_, origin * 1_000_000, edge * 1_000_000)
     assert Pathway.decode(pathway.encode()) == pathway
     assert Pathway.decode_base64(pathway.encode_base64()) == pathway
 
 
 @given(hash_=HASHES, origin=st.integers(1 << 35, (1 << 41) - 1), edge=st.integers(1 << 35, (1 << 41) - 1))
-def test_the_common_shape_is_packed_as_any_other(hash_: int, origin: int, edge: int) -> None:
+def test_common_context_is_encoded_as_any_other(hash_: int, origin: int, edge: int) -> None:
     slowly = hash_.to_bytes(8, "little") + encode_varint(origin * 2) + encode_varint(edge * 2)
     assert Pathway(hash_, origin * 1_000_000, edge * 1_000_000).encode() == slowly
 
 
-def test_todays_context_has_28_characters() -> None:
+def test_context_of_today_has_28_characters() -> None:
     assert len(Pathway(1, 1_795_000_000_000_000_000, 1_795_000_000_000_000_000).encode_base64()) == 28
 
 
 @given(data=st.binary(max_size=40))
-def test_nothing_malformed_raises(data: bytes) -> None:
+def test_malformed_bytes_raise_nothing(data: bytes) -> None:
     pathway = Pathway.decode(data)
     assert pathway is None or pathway.pathway_start_ns >= 0
     Pathway.decode_base64(data)
@@ -83,15 +83,15 @@ def test_nothing_malformed_raises(data: bytes) -> None:
     "text",
     ["", "=", "nMKD2ZEAtFOy", "!!!!", "nMKD2ZEAtFOy/f/K5mOy/f/K5mM", "ñMKD2ZEAtFOy/f/K5mOy/f/K5mM=", b"\xff"],
 )
-def test_malformed_text(text: str | bytes) -> None:
+def test_malformed_text_is_decoded_as_none(text: str | bytes) -> None:
     assert Pathway.decode_base64(text) is None
 
 
-def test_times_before_1970_are_malformed() -> None:
+def test_time_before_1970_is_malformed() -> None:
     assert Pathway.decode(bytes(8) + b"\x01\x02") is None
 
 
-def test_the_legacy_key_carries_text_or_bytes() -> None:
+def test_legacy_key_carries_text_or_bytes() -> None:
     pathway = Pathway(7, 1_795_000_000_000_000_000, 1_795_000_000_000_000_000)
     assert Pathway.decode_base64(legacy_text(pathway.encode())) == pathway
     assert Pathway.decode_base64(legacy_text(pathway.encode_base64().encode())) == pathway

@@ -32,7 +32,7 @@ def recalled(message: object, number: int, place: str = "topic") -> Context | No
     return pathway_cache.lookup_pathway(message, (place, 0, number))
 
 
-def test_last_messages_are_recalled_however_seldom_one_asks() -> None:
+def test_last_messages_are_found_with_rare_lookups() -> None:
     messages = [object() for _ in range(3 * ROOM)]
     for number, message in enumerate(messages):
         remember(message, number)
@@ -41,7 +41,7 @@ def test_last_messages_are_recalled_however_seldom_one_asks() -> None:
     assert found[: 2 * ROOM] == [None] * 2 * ROOM
 
 
-def test_last_messages_are_recalled_by_one_who_asks_each_time() -> None:
+def test_last_messages_are_found_with_frequent_lookups() -> None:
     messages = [object() for _ in range(10 * ROOM)]
     for number, message in enumerate(messages):
         remember(message, number)
@@ -50,7 +50,7 @@ def test_last_messages_are_recalled_by_one_who_asks_each_time() -> None:
     assert len(pathway_cache._newer) + len(pathway_cache._older) <= 2 * ROOM
 
 
-def test_another_object_with_the_same_id_is_not_taken_for_it() -> None:
+def test_other_object_with_the_same_id_is_not_found() -> None:
     message = object()
     remember(message, 1, "here")
     assert recalled(message, 1, "there") is None
@@ -60,7 +60,7 @@ def test_another_object_with_the_same_id_is_not_taken_for_it() -> None:
     assert recalled(message, 1, "here") is None
 
 
-def test_threads_keep_no_more_than_there_is_room_for() -> None:
+def test_entries_of_many_threads_are_bounded() -> None:
     def work() -> None:
         messages: list[Any] = [object() for _ in range(500)]
         for number, message in enumerate(messages):

@@ -19,7 +19,7 @@ def billing(order, send):
     asyncdsm.set_consume_checkpoint("kafka", "orders", order.get)
     send("invoices", {})
 
-def test_the_invoice_has_the_orders_pathway(captured_streams, manual_clock):
+def test_invoice_has_the_pathway_of_its_order(captured_streams, manual_clock):
     order = {}
     asyncdsm.set_produce_checkpoint("kafka", "orders", order.__setitem__)
     manual_clock.advance(2)
@@ -31,7 +31,7 @@ def test_the_invoice_has_the_orders_pathway(captured_streams, manual_clock):
 """
 
 
-def test_a_users_test(pytester_path: pytest.TempPathFactory) -> None:
+def test_test_of_a_user_gets_the_fixtures(pytester_path: pytest.TempPathFactory) -> None:
     folder = pytester_path.mktemp("users")
     (folder / "test_billing.py").write_text(USERS_TEST)
     done = subprocess.run(
@@ -49,16 +49,16 @@ def pytester_path(tmp_path_factory: pytest.TempPathFactory) -> pytest.TempPathFa
     return tmp_path_factory
 
 
-def test_one_at_a_time(captured_streams: Captured) -> None:
+def test_second_capture_is_a_clear_error(captured_streams: Captured) -> None:
     with pytest.raises(AlreadyRunningError), capture():
         pass
 
 
-def test_the_clock_stands_still(manual_clock: ManualClock, captured_streams: Captured) -> None:
+def test_manual_clock_moves_only_when_advanced(manual_clock: ManualClock, captured_streams: Captured) -> None:
     assert captured_streams.now() == captured_streams.now()
 
 
-def test_asking_for_nothing_imports_nothing() -> None:
+def test_plugin_without_a_fixture_in_use_imports_nothing() -> None:
     code = "import sys, asyncdsm.pytest_plugin; print('asyncdsm.testing' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -11,13 +11,13 @@ FLAT = [(5.0 * index, 100_000_000 + index % 3 * 100_000) for index in range(100)
 WELL = Showing(FLAT, made=80, orders=10, mails=10, counters=ACCOUNTS, counted=80)
 
 
-def test_what_is_well() -> None:
+def test_balanced_counters_pass() -> None:
     assert list(faults(WELL)) == []
     first_half_only = [(at, size - 50_000_000) if at < 200 else (at, size) for at, size in FLAT]
     assert list(faults(WELL._replace(samples=first_half_only))) == []
 
 
-def test_growth_is_that_of_the_second_half() -> None:
+def test_growth_is_measured_over_the_second_half() -> None:
     assert growth([(at, 100 + at) for at in range(201)]) == pytest.approx(0.5)
 
 
@@ -34,6 +34,6 @@ def test_growth_is_that_of_the_second_half() -> None:
         ({"mails": 9}, "10 orders, and only 9 mails"),
     ],
 )
-def test_what_is_wrong(wrong: dict[str, object], said: str) -> None:
+def test_each_fault_is_named(wrong: dict[str, object], said: str) -> None:
     showing = WELL._replace(**wrong)  # type: ignore[arg-type]
     assert [fault for fault in faults(showing) if said in fault]

@@ -52,7 +52,7 @@ def record(times: int = 1) -> None:
         by_hand.produce(EDGE)
 
 
-async def test_what_is_recorded_is_delivered_on_the_way_out() -> None:
+async def test_recorded_checkpoints_are_delivered_at_the_end() -> None:
     exporter = MemoryExporter()
     async with DataStreams(SETTINGS, exporter=exporter) as streams:
         record(3)
@@ -61,7 +61,7 @@ async def test_what_is_recorded_is_delivered_on_the_way_out() -> None:
     assert running_streams() is None
 
 
-async def test_finished_buckets_are_delivered_meanwhile() -> None:
+async def test_finished_buckets_are_delivered_while_it_runs() -> None:
     async with DataStreams(SETTINGS, exporter=MemoryExporter()) as streams:
         record()
         with anyio.fail_after(5):
@@ -69,7 +69,7 @@ async def test_finished_buckets_are_delivered_meanwhile() -> None:
                 await anyio.sleep(0.01)
 
 
-async def test_flush_delivers_now() -> None:
+async def test_flush_delivers_unfinished_buckets() -> None:
     slow = Settings(service="s", flush_seconds=60)
     async with DataStreams(slow, exporter=MemoryExporter()) as streams:
         record()
@@ -77,7 +77,7 @@ async def test_flush_delivers_now() -> None:
         assert streams.stats.delivered == 1
 
 
-async def test_flushes_run_in_an_empty_context() -> None:
+async def test_flush_runs_in_an_empty_context() -> None:
     exporter = Noting()
     variable.set("the user's")
     current.set_current(asyncdsm.Pathway(1, 1, 1))
@@ -88,7 +88,7 @@ async def test_flushes_run_in_an_empty_context() -> None:
     assert exporter.contexts == [("empty", None)] * 2
 
 
-async def test_a_second_one_is_a_clear_error() -> None:
+async def test_second_data_streams_is_a_clear_error() -> None:
     async with DataStreams(SETTINGS, exporter=MemoryExporter()):
         with pytest.raises(AlreadyRunningError, match="runs in this process already"):
             await DataStreams(SETTINGS).start()
@@ -96,7 +96,7 @@ async def test_a_second_one_is_a_clear_error() -> None:
         pass
 
 
-async def test_started_and_stopped_in_different_tasks() -> None:
+async def test_start_and_aclose_work_in_different_tasks() -> None:
     streams = DataStreams(SETTINGS, exporter=MemoryExporter())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(streams.start)
@@ -107,13 +107,13 @@ async def test_started_and_stopped_in_different_tasks() -> None:
     await streams.aclose()  # again: nothing more happens
 
 
-async def test_the_users_exception_comes_out_as_itself() -> None:
+async def test_exception_in_the_block_is_raised_unchanged() -> None:
     with pytest.raises(ZeroDivisionError):
         async with DataStreams(SETTINGS, exporter=MemoryExporter()):
             raise ZeroDivisionError
 
 
-async def test_cancelled_from_outside_it_still_delivers() -> None:
+async def test_cancelled_task_still_delivers() -> None:
     streams = DataStreams(SETTINGS, exporter=MemoryExporter())
     with anyio.move_on_after(0.05):
         async with streams:
@@ -122,14 +122,14 @@ async def test_cancelled_from_outside_it_still_delivers() -> None:
     assert streams.stats.delivered == 2
 
 
-async def test_disabled_it_does_nothing() -> None:
+async def test_disabled_data_streams_does_nothing() -> None:
     async with DataStreams(Settings(enabled=False), exporter=MemoryExporter()) as streams:
         assert by_hand.produce(EDGE) is None
         await streams.flush()
     assert streams.stats.recorded == 0
 
 
-async def test_an_agent_that_hangs_does_not_outlast_the_deadline(intake: Intake) -> None:
+async def test_hanging_agent_delays_the_end_until_the_deadline_only(intake: Intake) -> None:
     intake.answer = HANG
     hurried = Settings(service="s", agent_url=intake.url, shutdown_seconds=0.3)
     with anyio.fail_after(3):
@@ -138,7 +138,7 @@ async def test_an_agent_that_hangs_does_not_outlast_the_deadline(intake: Intake)
     assert (streams.stats.pending, streams.stats.dropped_by) == (0, {"shutdown": 4})
 
 
-async def test_an_agent_that_never_was_is_given_up_soon() -> None:
+async def test_absent_agent_is_given_up_early() -> None:
     alone = Settings(service="s", agent_url=f"http://127.0.0.1:{free_port()}", shutdown_seconds=30)
     with anyio.fail_after(5):
         async with DataStreams(alone) as streams:
@@ -146,7 +146,7 @@ async def test_an_agent_that_never_was_is_given_up_soon() -> None:
     assert streams.stats.dropped_by == {"shutdown": 1}
 
 
-async def test_an_agent_that_is_back_gets_all(intake: Intake) -> None:
+async def test_agent_that_is_back_gets_all_checkpoints(intake: Intake) -> None:
     intake.answers = [503, 503, 500]
     async with DataStreams(Settings(service="s", agent_url=intake.url)) as streams:
         record(5)
@@ -155,7 +155,7 @@ async def test_an_agent_that_is_back_gets_all(intake: Intake) -> None:
     assert (streams.stats.delivered, intake.counted()) == (5, 5)
 
 
-async def test_an_exporter_that_raises_anything_ends_nothing() -> None:
+async def test_exporter_that_raises_any_error_does_not_end_the_flush() -> None:
     class Odd(MemoryExporter):
         async def export(self, payload: bytes) -> None:
             if not self.bodies:
@@ -170,7 +170,7 @@ async def test_an_exporter_that_raises_anything_ends_nothing() -> None:
     assert streams.stats.delivered == 1
 
 
-async def test_an_exporter_that_cannot_be_made_is_tried_again() -> None:
+async def test_exporter_that_cannot_be_made_is_tried_again() -> None:
     made = list[MemoryExporter]()
 
     def make() -> MemoryExporter:
@@ -194,7 +194,7 @@ class Behind:
         return [Lag("g", "orders", 0, 5, cluster_id="c", end=105)]
 
 
-async def test_lag_is_told_and_the_ends_of_partitions_are_sent() -> None:
+async def test_lag_is_returned_and_high_watermarks_are_sent() -> None:
     source, exporter = Behind(), MemoryExporter()
     lag.add_lag_source(source)
     async with DataStreams(SETTINGS, exporter=exporter) as streams:
@@ -216,7 +216,7 @@ class Growing:
         return [Lag("g", "growing", 0, 5, end=time.time_ns() // 10**6)]
 
 
-async def test_end_of_a_partition_is_read_as_each_bucket_ends_and_not_only_at_the_flush() -> None:
+async def test_high_watermark_is_read_at_the_end_of_each_bucket() -> None:
     source, exporter = Growing(), MemoryExporter()
     lag.add_lag_source(source)
     settings = SETTINGS._replace(bucket_seconds=1.0, flush_seconds=100.0)
@@ -234,7 +234,7 @@ async def test_end_of_a_partition_is_read_as_each_bucket_ends_and_not_only_at_th
     assert any(milliseconds >= 800 for milliseconds in into[:-1]), into
 
 
-async def test_many_pathways_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_too_many_pathways_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     log.forget_warnings()
     async with DataStreams(SETTINGS, exporter=MemoryExporter()) as streams:
         for _ in range(2):
@@ -247,7 +247,7 @@ async def test_many_pathways_are_said_once(caplog: pytest.LogCaptureFixture) -> 
     assert "topic:t" in said
 
 
-def test_in_a_synchronous_program() -> None:
+def test_synchronous_program_delivers_at_the_end() -> None:
     with DataStreams(SETTINGS, exporter=MemoryExporter()) as streams:
         workers = [threading.Thread(target=record, args=(100,)) for _ in range(8)]
         for worker in workers:
@@ -257,7 +257,7 @@ def test_in_a_synchronous_program() -> None:
     assert (streams.stats.recorded, streams.stats.delivered) == (800, 800)
 
 
-def test_left_running_by_a_loop_that_ended_it_goes_on() -> None:
+def test_flush_continues_after_its_event_loop_ended() -> None:
     exporter = MemoryExporter()
     streams = DataStreams(SETTINGS, exporter=exporter)
 
@@ -271,7 +271,7 @@ def test_left_running_by_a_loop_that_ended_it_goes_on() -> None:
     assert (streams.stats.recorded, streams.stats.delivered) == (3, 3)
 
 
-def test_the_flush_never_closes_a_bucket_that_is_not_over() -> None:
+def test_flush_keeps_a_bucket_that_is_not_over() -> None:
     exporter = MemoryExporter()
     long = Settings(service="s", flush_seconds=0.02, bucket_seconds=3600)
     with DataStreams(long, exporter=exporter):
@@ -281,7 +281,7 @@ def test_the_flush_never_closes_a_bucket_that_is_not_over() -> None:
     assert len(exporter.bodies) == 1
 
 
-async def test_standing_by_it_starts_at_the_first_checkpoint_and_delivers_on_the_way_out() -> None:
+async def test_standby_starts_at_the_first_checkpoint_and_delivers_at_the_end() -> None:
     exporter = MemoryExporter()
     streams = DataStreams(SETTINGS, exporter=exporter)
     threads = set(threading.enumerate())
@@ -292,7 +292,7 @@ async def test_standing_by_it_starts_at_the_first_checkpoint_and_delivers_on_the
     assert (streams.stats.delivered, running_streams()) == (3, None)
 
 
-async def test_what_stands_by_gives_way_and_comes_back() -> None:
+async def test_standby_pauses_while_another_data_streams_runs() -> None:
     standing, started = (DataStreams(SETTINGS, exporter=MemoryExporter()) for _ in range(2))
     standing.stand_by()
     record()
@@ -305,7 +305,7 @@ async def test_what_stands_by_gives_way_and_comes_back() -> None:
     assert (standing.stats.delivered, started.stats.delivered) == (5, 2)
 
 
-async def test_one_that_stood_by_may_do_so_again() -> None:
+async def test_standby_can_be_repeated_after_close() -> None:
     streams = DataStreams(SETTINGS, exporter=MemoryExporter())
     for lives in (1, 2):
         streams.stand_by()
@@ -314,7 +314,7 @@ async def test_one_that_stood_by_may_do_so_again() -> None:
         assert (streams.stats.delivered, streams.stats.pending) == (3, 0), lives
 
 
-async def test_one_that_stands_by_is_not_started_besides() -> None:
+async def test_start_during_standby_is_a_clear_error() -> None:
     streams = DataStreams(SETTINGS, exporter=MemoryExporter())
     streams.stand_by()
     record(3)
@@ -324,12 +324,12 @@ async def test_one_that_stands_by_is_not_started_besides() -> None:
     assert streams.stats.delivered == 3
 
 
-async def test_disabled_it_does_not_stand_by() -> None:
+async def test_disabled_data_streams_does_not_stand_by() -> None:
     DataStreams(Settings(enabled=False)).stand_by()
     assert running_streams() is None
 
 
-async def test_a_program_under_test_may_start_its_own() -> None:
+async def test_data_streams_started_during_capture_does_nothing() -> None:
     with asyncdsm.testing.capture() as captured:
         async with DataStreams(SETTINGS) as streams, asyncdsm.lifespan():
             record()
@@ -339,7 +339,7 @@ async def test_a_program_under_test_may_start_its_own() -> None:
     assert (len(captured.produced()), streams.stats.recorded) == (2, 0)
 
 
-async def test_a_lifespan_delivers_what_another_one_measures(intake: Intake) -> None:
+async def test_lifespan_delivers_what_another_data_streams_measures(intake: Intake) -> None:
     slow = Settings(service="s", flush_seconds=60, agent_url=intake.url)
     async with DataStreams(slow):
         async with asyncdsm.lifespan():
@@ -348,7 +348,7 @@ async def test_a_lifespan_delivers_what_another_one_measures(intake: Intake) -> 
 
 
 @pytest.mark.parametrize("ending", ["with", "close", "aclose"])
-def test_no_thread_is_left_after_the_end(ending: str) -> None:
+def test_close_leaves_no_thread(ending: str) -> None:
     before = threading.enumerate()
     streams = DataStreams(Settings(service="s"), exporter=MemoryExporter())
     if ending == "with":
@@ -366,7 +366,7 @@ def test_no_thread_is_left_after_the_end(ending: str) -> None:
     assert streams.stats.delivered == 1
 
 
-def test_settings_that_are_none_are_a_clear_error() -> None:
+def test_settings_of_a_wrong_type_are_a_clear_error() -> None:
     wrong: Any = "shop"
     with pytest.raises(TypeError, match=r"settings must be an asyncdsm\.Settings, got str"):
         DataStreams(wrong)

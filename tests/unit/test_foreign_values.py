@@ -29,11 +29,11 @@ SURROGATE = "\ud800"
 
 
 @pytest.mark.parametrize("arrived", [1e300, 10**400, -1e300, inf, nan, -1, "soon"])
-def test_a_time_of_arrival_that_is_none(arrived: Any) -> None:
+def test_malformed_time_of_arrival_is_ignored(arrived: Any) -> None:
     assert aws.read_kinesis_record(b"", "", arrived).broker_ns is None
 
 
-def test_a_lambda_record_with_such_a_time_is_counted(captured_streams: Captured) -> None:
+def test_lambda_record_with_a_malformed_time_is_counted(captured_streams: Captured) -> None:
     record = {
         "eventSource": "aws:kinesis",
         "eventSourceARN": "arn:aws:kinesis:eu-west-1:1:stream/s",
@@ -43,7 +43,7 @@ def test_a_lambda_record_with_such_a_time_is_counted(captured_streams: Captured)
     assert len(captured_streams.checkpoints) == 1
 
 
-def test_a_brokers_time_in_the_far_future_is_no_beginning(captured_streams: Captured) -> None:
+def test_broker_time_in_the_far_future_begins_no_pathway(captured_streams: Captured) -> None:
     edge, far = Edge("direction:in", "topic:t", "type:kafka"), 10**30
     pathway = by_hand.consume(edge, None, broker_ns=far)
     assert pathway is not None
@@ -53,13 +53,13 @@ def test_a_brokers_time_in_the_far_future_is_no_beginning(captured_streams: Capt
     assert decoded.pathway_start_ns == pathway.pathway_start_ns // 1_000_000 * 1_000_000
 
 
-def test_a_name_without_bytes_in_utf8_is_counted_and_sent(captured_streams: Captured) -> None:
+def test_name_that_utf8_cannot_encode_is_counted_and_sent(captured_streams: Captured) -> None:
     record = {"eventSource": "aws:sqs", "eventSourceARN": f"arn:aws:sqs:eu-west-1:1:{SURROGATE}", "body": "x"}
     consume_lambda_event({"Records": [record]})
     assert captured_streams.consumed("?")
 
 
-def test_nor_does_one_in_a_backlog_cost_the_others_their_bucket() -> None:
+def test_backlog_that_utf8_cannot_encode_keeps_its_bucket() -> None:
     aggregator = Aggregator("shop", None)
     aggregator.record_offset(lag.committed_tags("g", SURROGATE, 0), 5)
     (bucket,) = aggregator.take()
@@ -93,14 +93,14 @@ def test_nor_does_one_in_a_backlog_cost_the_others_their_bucket() -> None:
         ("agent_url", "http://agentƎ_p"),
     ],
 )
-def test_a_setting_that_no_request_can_be_made_of(name: str, value: str) -> None:
+def test_setting_that_no_request_can_use_is_a_clear_error(name: str, value: str) -> None:
     given: dict[str, Any] = {name: value}
     with pytest.raises(SettingError, match=f"^{name} must be"):
         Settings(**given)
 
 
 @pytest.mark.parametrize("text", ["nan", "-nan", "NaN"])
-def test_retry_after_that_is_no_number(text: str) -> None:
+def test_malformed_retry_after_is_ignored(text: str) -> None:
     assert parse_retry_after(text) is None  # it made the next try never due
 
 
@@ -123,18 +123,18 @@ class Deep(str):
         return "[" * 200_000 + "]" * 200_000
 
 
-def test_an_info_that_is_nested_too_deep() -> None:
+def test_deeply_nested_info_is_an_error_of_the_agent() -> None:
     with running_intake(intake=Intake(endpoints=[Deep()])) as intake:
         assert asked(intake.url) == (False, None)
 
 
-def test_a_host_that_cannot_be_looked_up() -> None:
+def test_host_that_cannot_be_looked_up_is_a_delivery_error() -> None:
     lists_endpoint, problem = asked("http://a..b")
     assert not lists_endpoint
     assert problem
 
 
-def test_a_name_adds_no_line_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_name_with_line_breaks_adds_no_line_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     log.warn("edges: %s", "topic:a\nERROR all is lost\x1b[2J")
     log.info("edges: %s, %d", "é", 7)
     assert caplog.messages == ["edges: topic:a\\nERROR all is lost\\x1b[2J"]
@@ -143,10 +143,10 @@ def test_a_name_adds_no_line_to_the_log(caplog: pytest.LogCaptureFixture) -> Non
     assert caplog.messages[-1] == "edges: é, 7"
 
 
-def test_a_body_of_countless_events_is_not_looked_into() -> None:
+def test_body_of_countless_events_is_not_decoded() -> None:
     assert len(BODY_READERS["batch"](b"[" + b",".join([b"{}"] * 1000) + b"]")) == 1000
     assert BODY_READERS["batch"](b"[" + b",".join([b"{}"] * 300_000) + b"]") == []
 
 
-def test_the_size_of_a_text_without_bytes() -> None:
+def test_string_that_utf8_cannot_encode_has_a_size() -> None:
     assert count_headers_bytes({"name": SURROGATE}) == 7

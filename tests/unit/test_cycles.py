@@ -26,7 +26,7 @@ def points(captured: Captured) -> int:
     return len({(made.tags, made.hash) for made in captured.checkpoints})
 
 
-def test_request_and_reply_without_end_make_a_bounded_number_of_points() -> None:
+def test_endless_requests_and_replies_make_a_bounded_number_of_points() -> None:
     clock, counts = ManualClock(), list[int]()
     jobs, replies = edges("jobs"), edges("replies")
     with capture(now=clock) as captured:
@@ -40,7 +40,7 @@ def test_request_and_reply_without_end_make_a_bounded_number_of_points() -> None
     assert len(captured.checkpoints) == 1200
 
 
-def test_a_pipeline_of_a_hundred_queues_in_one_process_is_one_pathway() -> None:
+def test_pipeline_of_a_hundred_queues_in_one_process_is_one_pathway() -> None:
     clock = ManualClock()
     with capture(now=clock) as captured:
         for number in range(100):
@@ -50,7 +50,7 @@ def test_a_pipeline_of_a_hundred_queues_in_one_process_is_one_pathway() -> None:
     assert made[-1].pathway_latency > 0.19
 
 
-def test_a_retry_through_the_same_queue_keeps_its_parents() -> None:
+def test_retry_through_the_same_queue_keeps_its_parents() -> None:
     clock = ManualClock()
     with capture(now=clock) as captured:
         for _ in range(MOST_ROUNDS - 1):
@@ -59,7 +59,7 @@ def test_a_retry_through_the_same_queue_keeps_its_parents() -> None:
     assert all(after.follows(before) for before, after in pairwise(made))
 
 
-def test_many_pathways_that_started_at_once_and_meet_on_an_edge_keep_their_parents() -> None:
+def test_pathways_that_meet_on_an_edge_keep_their_parents() -> None:
     """As messages of one batch do, each of which came by a way of its own."""
     clock, (out, into) = ManualClock(), edges("meeting")
     sent = clock.now_ns
@@ -71,7 +71,7 @@ def test_many_pathways_that_started_at_once_and_meet_on_an_edge_keep_their_paren
     assert [made.parent for made in captured.consumed()] == list(range(1, 200))
 
 
-def test_the_message_after_the_last_round_starts_a_pathway_when_it_was_sent() -> None:
+def test_message_after_the_last_round_starts_a_pathway_at_its_sending() -> None:
     clock, jobs = ManualClock(), edges("jobs")
     with capture(now=clock) as captured:
         for _ in range(MOST_ROUNDS + 1):
@@ -80,7 +80,7 @@ def test_the_message_after_the_last_round_starts_a_pathway_when_it_was_sent() ->
     assert (last.parent, last.edge_latency, last.pathway_latency) == (0, 0.5, 0.5)
 
 
-def test_only_so_many_pathways_are_watched() -> None:
+def test_watched_pathways_are_bounded() -> None:
     clock, jobs = ManualClock(), edges("jobs")
     with capture(now=clock) as captured:
         for number in range(2 * MOST_WATCHED):
@@ -91,7 +91,7 @@ def test_only_so_many_pathways_are_watched() -> None:
         assert len(cycles._steps) == MOST_WATCHED
 
 
-def test_answers_of_a_hundred_branches_that_come_back_on_one_queue_keep_their_parents() -> None:
+def test_replies_of_a_hundred_branches_on_one_queue_keep_their_parents() -> None:
     """One message goes to many services, which count for themselves; what they answer started at the same moment."""
     clock, (tasks, _), (done, answers) = ManualClock(), edges("tasks"), edges("answers")
     started = clock.now_ns

@@ -38,7 +38,7 @@ def counted(buckets: list[Bucket]) -> int:
     return sum(bucket.recorded for bucket in buckets)
 
 
-def test_what_a_point_counts(manual_clock: ManualClock) -> None:
+def test_point_counts_latencies_and_sizes(manual_clock: ManualClock) -> None:
     target, edge = aggregator(manual_clock), Edge("a:b")
     record(target, edge)
     record(target, edge, latency=-1.0, size=None)
@@ -48,7 +48,7 @@ def test_what_a_point_counts(manual_clock: ManualClock) -> None:
 
 
 @given(ns=st.integers(1, 1 << 61))
-def test_latencies_fall_into_the_bins_of_the_protocol(ns: int) -> None:
+def test_latency_is_counted_in_the_bin_of_the_protocol(ns: int) -> None:
     target, edge = Aggregator("service", None), Edge("a:b")
     target.record((target.point(edge, 0), 1, ns, 2 * ns, None))
     (counts,) = target.take()[0].points().values()
@@ -56,7 +56,7 @@ def test_latencies_fall_into_the_bins_of_the_protocol(ns: int) -> None:
 
 
 @pytest.mark.parametrize("times", [1, SPARSE_LIMIT - 1, SPARSE_LIMIT, SPARSE_LIMIT + 1, 10 * SPARSE_LIMIT])
-def test_seldom_or_often_all_are_counted(manual_clock: ManualClock, times: int) -> None:
+def test_sparse_and_dense_points_are_counted_completely(manual_clock: ManualClock, times: int) -> None:
     target, often, sparse_points = aggregator(manual_clock), Edge("a:often"), Edge("a:sparse_points")
     record(target, sparse_points, latency=2)
     for _ in range(times):
@@ -72,7 +72,7 @@ def test_seldom_or_often_all_are_counted(manual_clock: ManualClock, times: int) 
     }
 
 
-def test_only_finished_buckets_are_taken(manual_clock: ManualClock) -> None:
+def test_take_returns_only_finished_buckets(manual_clock: ManualClock) -> None:
     target, edge = aggregator(manual_clock), Edge("a:b")
     record(target, edge)
     start = manual_clock.now_ns - manual_clock.now_ns % (10 * SECOND)
@@ -84,7 +84,7 @@ def test_only_finished_buckets_are_taken(manual_clock: ManualClock) -> None:
     assert counted(target.take()) == 1
 
 
-def test_a_late_sample_is_not_lost(manual_clock: ManualClock) -> None:
+def test_late_sample_is_counted(manual_clock: ManualClock) -> None:
     target, edge = aggregator(manual_clock), Edge("a:b")
     late = (target.point(edge, 0), manual_clock.now_ns, 1, 1, None)
     manual_clock.advance(60)
@@ -94,7 +94,7 @@ def test_a_late_sample_is_not_lost(manual_clock: ManualClock) -> None:
     assert counted(target.take()) == 1
 
 
-def test_points_are_bounded_and_what_is_dropped_is_counted(manual_clock: ManualClock) -> None:
+def test_points_beyond_the_limit_are_dropped_and_counted(manual_clock: ManualClock) -> None:
     target, edge = aggregator(manual_clock, max_points=10), Edge("a:b")
     for parent in range(25):
         record(target, edge, parent)
@@ -103,7 +103,7 @@ def test_points_are_bounded_and_what_is_dropped_is_counted(manual_clock: ManualC
     assert len(target.take()[0].points()) == 10
 
 
-def test_points_that_nothing_passes_any_more_make_room(manual_clock: ManualClock) -> None:
+def test_idle_points_make_room_for_new_ones(manual_clock: ManualClock) -> None:
     target, edge = aggregator(manual_clock, max_points=10), Edge("a:b")
     for round_ in range(3):
         for parent in range(10):
@@ -117,14 +117,14 @@ def test_points_that_nothing_passes_any_more_make_room(manual_clock: ManualClock
     assert len(edge.points) <= 10
 
 
-def test_the_highest_offset_of_a_bucket_wins(manual_clock: ManualClock) -> None:
+def test_highest_offset_of_a_bucket_is_kept(manual_clock: ManualClock) -> None:
     target = aggregator(manual_clock)
     for offset in (3, 9, 5):
         target.record_offset(("a:b",), offset)
     assert target.take()[0].backlogs == {("a:b",): 9}
 
 
-def test_nothing_is_lost_between_threads() -> None:
+def test_samples_of_many_threads_are_all_counted() -> None:
     target, edge = Aggregator("service", None, bucket_ns=SECOND // 50), Edge("a:b")
     each, threads = 20_000, 8
     taken: list[Bucket] = []
@@ -155,14 +155,14 @@ def test_nothing_is_lost_between_threads() -> None:
     assert target.stats().recorded == each * threads
 
 
-def test_the_deque_stays_short(manual_clock: ManualClock) -> None:
+def test_list_of_samples_stays_short(manual_clock: ManualClock) -> None:
     target, edge = aggregator(manual_clock), Edge("a:b")
     for _ in range(10 * FOLD_AT):
         record(target, edge)
         assert len(target.samples) < FOLD_AT
 
 
-def test_the_hot_path_hashes_once_per_parent(manual_clock: ManualClock) -> None:
+def test_checkpoint_hashes_once_for_each_parent(manual_clock: ManualClock) -> None:
     target, edge = aggregator(manual_clock), Edge("a:b")
     checkpoint.set_recorder(target)
     try:
@@ -177,7 +177,9 @@ def test_the_hot_path_hashes_once_per_parent(manual_clock: ManualClock) -> None:
         current.set_current(None)
 
 
-def test_what_cannot_be_counted_is_dropped_alone(manual_clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
+def test_sample_that_cannot_be_counted_is_dropped_alone(
+    manual_clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
     target, edge = aggregator(manual_clock), Edge("a:b")
     hostile: Any = "no number"
     for number in range(2 * FOLD_AT):
@@ -190,7 +192,7 @@ def test_what_cannot_be_counted_is_dropped_alone(manual_clock: ManualClock, capl
 
 
 @pytest.mark.parametrize("size", ["12", 1.5, float("nan"), -1, b"1", object()])
-def test_checkpoint_whose_size_is_no_size_counts_without_it(manual_clock: ManualClock, size: Any) -> None:
+def test_checkpoint_with_a_malformed_size_counts_without_it(manual_clock: ManualClock, size: Any) -> None:
     target, edge = aggregator(manual_clock), Edge("a:b")
     record(target, edge, size=size)
     record(target, edge)
@@ -204,7 +206,7 @@ NO_OFFSETS: list[Any] = [None, True, 1.0, float("nan"), "7", b"7", -1, -1001, 1 
 
 
 @pytest.mark.parametrize("offset", NO_OFFSETS, ids=lambda offset: type(offset).__name__)
-def test_what_is_no_offset_is_malformed_and_the_rest_is_kept(manual_clock: ManualClock, offset: Any) -> None:
+def test_malformed_offset_is_counted_and_the_others_are_kept(manual_clock: ManualClock, offset: Any) -> None:
     target, tags = aggregator(manual_clock), ("type:kafka_commit",)
     for number in (offset, 5, offset, 3):
         target.record_offset(tags, number)
@@ -212,7 +214,7 @@ def test_what_is_no_offset_is_malformed_and_the_rest_is_kept(manual_clock: Manua
     assert [bucket.backlogs for bucket in target.take()] == [{tags: 5}]
 
 
-def test_offset_that_is_wrong_all_the_same_is_lost_alone(manual_clock: ManualClock) -> None:
+def test_offset_that_cannot_be_folded_is_lost_alone(manual_clock: ManualClock) -> None:
     target, tags = aggregator(manual_clock), ("type:kafka_commit",)
     wrong: Any = None
     target.record_offset(tags, 5)
@@ -222,7 +224,7 @@ def test_offset_that_is_wrong_all_the_same_is_lost_alone(manual_clock: ManualClo
     assert target.take()[0].backlogs == {tags: 5, ("type:kafka_produce",): 7}
 
 
-def test_an_interrupt_in_the_middle_of_counting_leaves_the_accounts_even(
+def test_interrupt_during_counting_keeps_the_counters_balanced(
     manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Interrupting(SizeKeys):
@@ -244,7 +246,7 @@ def test_an_interrupt_in_the_middle_of_counting_leaves_the_accounts_even(
     assert counted(target.take()) == 2
 
 
-def test_a_clock_set_back_holds_nothing_up(manual_clock: ManualClock) -> None:
+def test_clock_set_back_delays_no_bucket(manual_clock: ManualClock) -> None:
     target, edge = aggregator(manual_clock), Edge("a:b")
     record(target, edge)
     target.record_offset(("type:kafka_commit",), 7)
@@ -258,7 +260,7 @@ def test_a_clock_set_back_holds_nothing_up(manual_clock: ManualClock) -> None:
     assert (bucket.recorded, bucket.backlogs) == (1, {("type:kafka_commit",): 8})
 
 
-def test_names_from_outside_are_freed() -> None:
+def test_names_of_idle_points_are_freed() -> None:
     """On Python 3.12 an interned text lives as long as the process."""
     before = sys.getallocatedblocks()
     for number in range(40_000):
