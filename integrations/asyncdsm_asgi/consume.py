@@ -83,6 +83,7 @@ def _record_push(headers: Headers, length: int | None, body: bytes | None) -> No
         set_current(None)
 
 
+@guarded
 def _read_part(message: Any) -> bytes | None:
     """Return the part of the body in a message; None if the message is not one with a body."""
     try:

@@ -45,6 +45,7 @@ def begin_execution(broker: Any, message: TaskiqMessage) -> None:
         consume(in_edges[find_queue(broker, message)], read_label(message))
 
 
+@guarded
 def end_execution(message: TaskiqMessage) -> None:
     """Restore what was current before the task."""
     execution = _execution.get()

@@ -7,7 +7,7 @@ from typing import Any
 from taskiq import AsyncBroker, TaskiqMessage, TaskiqMiddleware, TaskiqResult
 
 from asyncdsm import DataStreams
-from asyncdsm.integration import Hooks, close_standby, start_standby_async
+from asyncdsm.integration import Hooks, close_standby, report_hook_error, start_standby_async
 from asyncdsm_taskiq.consume import begin_execution, end_execution, hook_listen
 from asyncdsm_taskiq.produce import hook_kick, prepare_task
 
@@ -33,7 +33,10 @@ class DataStreamsMiddleware(TaskiqMiddleware):
 
     async def startup(self) -> None:
         """Start to measure. A wrong setting is logged as an error, and then nothing is measured."""
-        self._streams = await start_standby_async()
+        try:
+            self._streams = await start_standby_async()
+        except Exception as error:
+            report_hook_error(error)
 
     async def shutdown(self) -> None:
         """Deliver what was recorded."""
