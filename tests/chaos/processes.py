@@ -18,7 +18,7 @@ PREAMBLE = """
 import asyncio, json, multiprocessing, os, random, signal, sys, threading, time
 from tests import by_hand
 import asyncdsm
-from asyncdsm.core import checkpoint
+from asyncdsm.core import current
 from asyncdsm.core.edge import Edge
 from tests.chaos.leftovers import belongings, left_over
 EDGES = [Edge("direction:out", f"topic:{number}", "type:kafka") for number in range(5)]

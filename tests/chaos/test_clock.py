@@ -40,7 +40,6 @@ run_main(main)
 
 PATCH = """
 import time
-from tests import by_hand
 class Clock:
     offset = 0
     real = time.time_ns
