@@ -39,7 +39,7 @@ def consume(
     continues the message before (protocol §5). Returns None, with nothing recorded or changed, while nothing measures
     and where a layer above counts what is received (`current.open_layer`).
     """
-    recorder = _recorder or _ensure_recorder()
+    recorder = _recorder or ensure_recorder()
     if recorder is None or (consume_layers and is_consume_suppressed()):
         return None
     now = recorder.now()
@@ -73,7 +73,7 @@ def begin_produce(edge: Edge, size: int | None = None, key_bytes: int | None = N
     message's bytes; with `key_bytes`, the length of the header's key, the header is added to it. Returns None while
     nothing measures, and inside `current.suppress_nested_checkpoints`.
     """
-    recorder = _recorder or _ensure_recorder()
+    recorder = _recorder or ensure_recorder()
     if recorder is None:
         return None
     current = _get_current()
@@ -107,13 +107,13 @@ def finish_produce(sample: Sample) -> None:
 
 def incoming_pathway(header: str | bytes | None, broker_ns: int | None = None) -> Context | None:
     """Return the pathway that a message carries, without any checkpoint. None while nothing measures."""
-    recorder = _ensure_recorder()
+    recorder = ensure_recorder()
     return None if recorder is None else _context_or_start(recorder, header, broker_ns)
 
 
 def peek_consume(edge: Edge, header: str | bytes | None, broker_ns: int | None = None) -> Context | None:
     """Return the pathway that `consume` would make current, and record nothing. None while nothing measures."""
-    recorder = _ensure_recorder()
+    recorder = ensure_recorder()
     if recorder is None:
         return None
     parent, start, _ = _context_or_start(recorder, header, broker_ns)
@@ -142,7 +142,7 @@ def report_hook_error(error: Exception) -> None:
 
 def ensure_recorder() -> Recorder | None:
     """Return what takes the checkpoints. A DataStreams that waits for the first one starts, perhaps with a thread."""
-    return _ensure_recorder()
+    return _recorder or (None if _start_recorder is None else _start_recorder())
 
 
 def current_recorder() -> Recorder | None:
@@ -154,10 +154,6 @@ def set_recorder(recorder: Recorder | None, start: Callable[[], Recorder | None]
     """Let checkpoints go to `recorder`. With None, `start` is called for one at the next checkpoint."""
     global _recorder, _start_recorder
     _recorder, _start_recorder = recorder, start
-
-
-def _ensure_recorder() -> Recorder | None:
-    return _recorder or (None if _start_recorder is None else _start_recorder())
 
 
 def _context_or_start(recorder: Recorder, header: str | bytes | None, broker_ns: int | None) -> Context:

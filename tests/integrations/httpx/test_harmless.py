@@ -47,7 +47,7 @@ async def test_request_is_left_alone_while_nothing_measures(library: Any, monkey
 
 @both_kinds
 @pytest.mark.parametrize("own", [{}, {HEADER: "the caller's"}])
-@pytest.mark.parametrize("outcome", ["answered", "an error", "an error of ours", "a stream"])
+@pytest.mark.parametrize("outcome", ["answered", "an error", "an error of asyncdsm", "a stream"])
 async def test_request_of_the_caller_is_unchanged_after_every_outcome(
     library: Any, is_async: bool, own: dict[str, str], outcome: str, captured_streams: Captured
 ) -> None:
@@ -60,7 +60,7 @@ async def test_request_of_the_caller_is_unchanged_after_every_outcome(
         with pytest.raises(library.ReadError) as caught:
             await call(client, "send", request)
         assert caught.value.request is request
-    elif outcome == "an error of ours":
+    elif outcome == "an error of asyncdsm":
         captured_streams.strict = False
         with patch("asyncdsm_httpx.transport.HEADER", None):  # no header can have that name
             assert (await call(client, "send", request)).text == "answered"
@@ -71,7 +71,7 @@ async def test_request_of_the_caller_is_unchanged_after_every_outcome(
     assert request.headers.multi_items() == before
     assert request.headers is headers
     (carried,) = [request.headers.get(HEADER) for request in service.requests]
-    assert (carried == own.get(HEADER)) is (outcome == "an error of ours")
+    assert (carried == own.get(HEADER)) is (outcome == "an error of asyncdsm")
 
 
 async def test_cancelled_request_is_unchanged_and_not_counted(library: Any, captured_streams: Captured) -> None:
