@@ -6,9 +6,9 @@ import gc
 import random
 from time import process_time
 
-from benchmarks import by_hand
 from benchmarks.contest import Benchmark, Claim, Contestant
 from benchmarks.messages import contexts
+from tests import by_hand
 
 BLOCKS, MESSAGES = 8, 20_000
 COUNTS = (1, 100, 10_000, 100_000)

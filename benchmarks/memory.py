@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks import by_hand
 from benchmarks.contest import Benchmark, Claim, Contestant
 from benchmarks.sink import sink
+from tests import by_hand
 
 TIMES = 3
 TAGS = ("direction:out", "topic:orders", "type:kafka")

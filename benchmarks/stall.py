@@ -13,9 +13,9 @@ from importlib import import_module
 from time import perf_counter
 from typing import Any
 
-from benchmarks import by_hand
 from benchmarks.contest import Benchmark, Claim, Contestant
 from benchmarks.sink import sink
+from tests import by_hand
 
 SETTLE_SECONDS = 1.0
 """What starts with a library has started by then."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from time import process_time
 
-from benchmarks import by_hand
 from benchmarks.contest import Benchmark, Claim, Contestant
 from benchmarks.messages import contexts
+from tests import by_hand
 
 BLOCKS, MESSAGES = 5, 24_000
 COUNTS = (1, 2, 8)
