@@ -88,7 +88,7 @@ export function formatClock(seconds, withSeconds = true) {
 }
 
 /**
- * Join the parts of a text that are not empty.
+ * Join the parts of a string that are not empty.
  * @param {string} separator
  * @param {(string | false | null | undefined)[]} parts
  */

@@ -53,7 +53,7 @@ export function cutName(name, fits) {
 let canvas = null;
 
 /**
- * Measure how wide a text is in pixels. This depends on its letters and on the fonts that the browser has.
+ * Measure how wide a string is in pixels. This depends on its letters and on the fonts that the browser has.
  * @param {string} text
  * @param {string} font A CSS font.
  */

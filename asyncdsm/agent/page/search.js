@@ -13,7 +13,7 @@ const EXACT_MATCH = -1;
 const LABEL_MATCH = 10_000;
 
 /**
- * Return the nodes that a text finds, the best first.
+ * Return the nodes that a search text finds, the best first.
  * @template {Pick<MapNode, "name" | "label">} Found
  * @param {Iterable<Found>} nodes
  * @param {string} text

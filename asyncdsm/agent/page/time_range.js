@@ -6,7 +6,7 @@ const DEFAULT_MINUTES = "10";
 const [HOUR, DAY] = [60, 1440];
 
 /**
- * Return the minutes that a text names, as a text again; the default if it is not a whole number from 1 to 999999.
+ * Return the minutes that a string names, as a string again; the default if it is not a whole number from 1 to 999999.
  * @param {string | null | undefined} text
  */
 export function parseMinutes(text) {
