@@ -58,12 +58,12 @@ MODES = {
     "debug": ["-m", "pytest"],
     "dev": ["-X", "dev", "-W", "error", "-m", "pytest"],
 }
-TYPED = ["asyncdsm", "integrations", "tests", "examples", "benchmarks", "noxfile.py"]
+TYPED = ["asyncdsm", "integrations", "tests", "examples", "benchmarks", "docs/conf.py", "noxfile.py"]
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = True
-nox.options.sessions = ["lint", "types", "package", "page", f"tests-{THIS}"]
+nox.options.sessions = ["lint", "types", "package", "page", "docs", f"tests-{THIS}"]
 
 
 def group(name: str) -> tuple[str, ...]:
@@ -137,6 +137,16 @@ def page(session: nox.Session) -> None:
     """Run the unit tests of the page's JavaScript; what follows `--` goes to node."""
     session.install(*group("page"))
     session.run("node", "--test", *session.posargs, "tests/page/*.test.js")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the manual into `docs/_build`, with every warning an error, and check its spelling."""
+    session.install("-e", ".[all]", *group("docs"), *group("page"))
+    session.run("sphinx-build", "--fail-on-warning", "--keep-going", "-E", "-q", "docs", "docs/_build")
+    tools = install_page_tools(session)
+    cspell = str(tools / ".bin" / "cspell")
+    session.run(cspell, "--no-progress", "--config", "cspell.json", "README.md", "*.md", "docs/**/*.md", external=True)
 
 
 @nox.session

@@ -16,7 +16,7 @@ import asyncdsm
 from asyncdsm.integration import registry
 from asyncdsm.testing import Captured
 
-PAGE = Path(__file__).parents[1] / "docs" / "develop" / "integrations.md"
+PAGE = Path(__file__).parents[2] / "docs" / "develop" / "integrations.md"
 MOST_LINES = 42
 CLIENT = """
 from dataclasses import dataclass, field

@@ -1,0 +1,70 @@
+"""What a page of the manual contains for its tests: blocks of code, and the instructions for them in HTML comments.
+
+    <!-- test: background, wait for "running on" -->   the next block runs until the page ends
+    <!-- test: stop after "orders" -->                 the next block is interrupted (Ctrl-C) when it has printed this
+    <!-- test: not run, needs docker -->               the next block is not run; `NOT_RUN` lists all reasons
+    <!-- test: python
+    assert ...
+    -->                                                a block that readers do not see (`sh` too)
+
+A Python block whose first line is a comment with a file name, as in `# shop.py`, is written to that file. Blocks of
+other languages are files as well if they begin so; else they must be well-formed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+
+INSTRUCTION = re.compile(r"<!-- test: (.*?)\s*-->", re.DOTALL)
+HIDDEN_CODE = re.compile(r"(python|sh)\n(.*)", re.DOTALL)
+FILE_NAME = re.compile(r"# ([\w./-]+\.\w+|Dockerfile)\n")
+
+
+class PageError(Exception):
+    """A page contains what its tests cannot read."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code on a page. `line` is the line of its first line of code, counted from 1."""
+
+    language: str
+    code: str
+    line: int
+    instruction: str = ""
+    """What the HTML comment before the block says, such as `stop after "orders"`; empty without one."""
+
+    @property
+    def file_name(self) -> str | None:
+        """The name of the file that this block shows, None if it shows no file."""
+        found = FILE_NAME.match(self.code)
+        return found[1] if found else None
+
+
+def read_blocks(page: Path) -> list[Block]:
+    """Return the blocks of code of a page in order, hidden ones included.
+
+    Raises PageError for an instruction that no block follows.
+    """
+    blocks: list[Block] = []
+    pending = ""
+    for token in MarkdownIt("commonmark").parse(page.read_text("utf-8")):
+        line = token.map[0] + 1 if token.map else 0
+        if token.type == "fence":
+            blocks.append(Block(token.info.strip(), token.content, line + 1, pending))
+            pending = ""
+        elif token.type == "html_block" and (found := INSTRUCTION.search(token.content)):
+            if pending:
+                raise PageError(f"{page.name}:{line}: no block follows the instruction {pending!r}")
+            hidden = HIDDEN_CODE.fullmatch(found[1])
+            if hidden:
+                blocks.append(Block(hidden[1], hidden[2] + "\n", line + 1))
+            else:
+                pending = found[1]
+    if pending:
+        raise PageError(f"{page.name}: no block follows the instruction {pending!r}")
+    return blocks

@@ -1,0 +1,110 @@
+"""Run all code of one page of the manual in order: `python -m tests.docs.run_page docs/quickstart.md`.
+
+Servers that a page mentions by their usual addresses are found by the environment variables in `ADDRESSES`. The page
+runs in the current directory, which should be empty.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import json
+import os
+import re
+import sys
+import tomllib
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.docs.page import Block, PageError, read_blocks
+from tests.docs.shell import Shell
+
+ADDRESSES = {
+    "localhost:9092": "TEST_KAFKA",
+    "localhost:6379": "TEST_REDIS",
+    "amqp://guest:guest@localhost": "TEST_RABBITMQ",
+    "amqp://localhost": "TEST_RABBITMQ",
+    "8126": "TEST_AGENT_PORT",
+    "8000": "TEST_HTTP_PORT",
+}
+"""By what a page says: the environment variable with what the tests put in its place."""
+
+FORMATS: Mapping[str, Callable[[str], object]] = {"json": json.loads, "toml": tomllib.loads, "yaml": lambda code: list(yaml.safe_load_all(code))}
+SHOWN_ONLY = {"text", "mermaid"}
+
+
+class Page:
+    """One page while it runs: its namespace, its event loop and its shell."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.module = types.ModuleType("__main__")
+        self.runner = asyncio.Runner()
+        self.shell = Shell()
+
+    def run(self) -> None:
+        """Run every block, then end what runs in the background."""
+        sys.path.insert(0, os.getcwd())
+        with self.runner, self.shell:
+            for block in read_blocks(self.path):
+                try:
+                    self.run_block(block)
+                except BaseException as error:
+                    error.add_note(f"in the block at {self.path.name}:{block.line}")
+                    raise
+
+    def run_block(self, block: Block) -> None:
+        """Run one block by its language. Raises PageError for a language that nothing here can run."""
+        code = use_test_addresses(block.code)
+        if block.instruction.startswith("not run"):
+            return
+        if block.file_name:
+            path = Path(block.file_name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(code)
+        elif block.language == "python":
+            self.run_python(code, block.line)
+        elif block.language == "sh":
+            self.shell.run(code, block.instruction)
+        elif block.language in FORMATS:
+            FORMATS[block.language](code)
+        elif block.language not in SHOWN_ONLY and not block.language.startswith("{"):
+            raise PageError(f"{self.path.name}:{block.line}: nothing runs a block of {block.language!r}")
+
+    def run_python(self, code: str, line: int) -> None:
+        """Run a block in the namespace of the page; `await` is allowed at its top level."""
+        padded = "\n" * (line - 1) + code
+        compiled = compile(padded, str(self.path), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        function = types.FunctionType(compiled, self.module.__dict__)
+        if compiled.co_flags & inspect.CO_COROUTINE:
+            self.runner.run(function())
+        else:
+            function()
+
+
+def use_test_addresses(code: str) -> str:
+    """Return the code with the addresses of the tests' servers. Raises PageError if a server is missing."""
+
+    def replace(found: re.Match[str]) -> str:
+        variable = ADDRESSES[found[0]]
+        try:
+            return os.environ[variable]
+        except KeyError:
+            raise PageError(f"{found[0]} needs {variable} in the environment") from None
+
+    code = re.sub(r"^asyncdsm agent(?!.*--port)(?= |$)", "asyncdsm agent --port 8126", code, flags=re.MULTILINE)
+    return re.sub("|".join(rf"(?<!\d){re.escape(address)}(?!\d)" for address in ADDRESSES), replace, code)
+
+
+def main(arguments: list[str]) -> Any:
+    """Run the page that is named."""
+    Page(Path(arguments[0]).resolve()).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,122 @@
+"""Runs the commands of a page: to their end, until they have printed something, or in the background."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Self
+
+BACKGROUND = re.compile(r'background, wait for "(.*)"')
+STOP_AFTER = re.compile(r'stop after "(.*)"')
+SECONDS = 60.0
+"""How long a command may take to end, or to print what the page waits for."""
+
+
+class CommandError(Exception):
+    """A command of a page failed."""
+
+
+class Shell:
+    """Runs commands with bash; programs are those of this Python's environment. As a context, it ends all of them."""
+
+    def __init__(self) -> None:
+        self._background: list[Command] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        with ExitStack() as ending:
+            for command in self._background:
+                ending.callback(command.interrupt)
+
+    def run(self, code: str, instruction: str) -> None:
+        """Run a block of commands as its instruction says: see `tests/docs/page.py`.
+
+        Raises CommandError if it fails, or does not print what it should within a minute.
+        """
+        if instruction and not (BACKGROUND.fullmatch(instruction) or STOP_AFTER.fullmatch(instruction)):
+            raise CommandError(f"no such instruction: {instruction!r}")
+        command = Command(code)
+        if found := BACKGROUND.fullmatch(instruction):
+            self._background.append(command)
+            command.wait_for(found[1])
+        elif found := STOP_AFTER.fullmatch(instruction):
+            try:
+                command.wait_for(found[1])
+            finally:
+                command.interrupt()
+        else:
+            command.wait()
+
+
+class Command:
+    """One block of commands, started in a process group of its own."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        with NamedTemporaryFile("w", suffix=".log", delete=False) as log:
+            self._log = Path(log.name)
+            self._process = subprocess.Popen(
+                ["bash", "-euo", "pipefail", "-c", code],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={
+                    **os.environ,
+                    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                    "PYTHONUNBUFFERED": "1",
+                },
+            )
+
+    def wait(self) -> None:
+        """Wait for the end. Raises CommandError if it comes too late or with an exit code other than 0."""
+        try:
+            code = self._process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            self.interrupt()
+            raise CommandError(f"did not end within {SECONDS:.0f} s: {self}") from None
+        self._end_group(signal.SIGKILL)
+        if code:
+            raise CommandError(f"ended with {code}: {self}")
+        self._log.unlink()
+
+    def wait_for(self, text: str) -> None:
+        """Wait until this has been printed. Raises CommandError if it is not."""
+        deadline = monotonic() + SECONDS
+        while text not in self._log.read_text(errors="replace"):
+            if self._process.poll() is not None or monotonic() > deadline:
+                raise CommandError(f"did not print {text!r}: {self}")
+            sleep(0.02)
+
+    def interrupt(self) -> None:
+        """End it as Ctrl-C does. Raises CommandError if it is still there 20 s later, or ended with a traceback."""
+        self._end_group(signal.SIGINT)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            raise CommandError(f"did not end on Ctrl-C: {self}") from None
+        finally:
+            self._end_group(signal.SIGKILL)
+            self._process.wait()
+        if "Traceback (most recent call last)" in self._log.read_text(errors="replace"):
+            raise CommandError(f"ended with a traceback: {self}")
+        self._log.unlink()
+
+    def _end_group(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            return
+
+    def __str__(self) -> str:
+        return f"{self.code}\n{self._log.read_text(errors='replace')[-4000:]}"

@@ -1,0 +1,92 @@
+"""All code of the README and the manual runs: Python blocks, files and commands, in order, page by page."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.brokers.process import free_port
+from tests.docs.page import read_blocks
+from tests.docs.run_page import ADDRESSES
+from tests.intake import running_intake
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.joinpath("docs").rglob("*.md"))]
+RUN_ELSEWHERE = {"docs/testing.md", "docs/develop/integrations.md"}
+"""Pages that have a test module of their own."""
+NOT_RUN = {
+    "not run, needs Docker",
+    "not run, needs Kubernetes",
+    "not run, needs AWS",
+    "not run, needs Datadog",
+    "not run, downloads packages",
+    "not run, the tests themselves",
+    "not run, for another machine",
+}
+"""Why a block is not run: what the machine of the tests does not have, or what would take it too long."""
+AWS = re.compile(r"boto")
+
+
+def name_of(page: Path) -> str:
+    """Return the path of a page as it is written in links."""
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if name_of(page) not in RUN_ELSEWHERE and read_blocks(page)], ids=name_of
+)
+def test_code_of_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    code = "".join(block.code for block in read_blocks(page))
+    variables = {variable for address, variable in ADDRESSES.items() if address in code}
+    if re.search("^asyncdsm agent", code, re.MULTILINE):
+        variables.add("TEST_AGENT_PORT")
+    servers = {variable: address_of(variable, request) for variable in variables}
+    if AWS.search(code):
+        servers |= {"AWS_ENDPOINT_URL": request.getfixturevalue("ministack").endpoint}
+        servers |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DD_", "AWS_", "OTEL_"))}
+    with running_intake() as intake:
+        port = servers.get("TEST_AGENT_PORT")
+        agent = {"DD_TRACE_AGENT_URL": f"http://127.0.0.1:{port}" if port else intake.url}
+        agent["UVICORN_PORT"] = servers.get("TEST_HTTP_PORT", "0")
+        done = subprocess.run(
+            [sys.executable, "-W", "error::RuntimeWarning", "-m", "tests.docs.run_page", str(page)],
+            cwd=tmp_path,
+            env={**kept, **agent, **servers, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout[-8000:]
+
+
+def address_of(variable: str, request: pytest.FixtureRequest) -> str:
+    """Return what stands for an address of a page: that of a running server, or a port that is free."""
+    servers: dict[str, Callable[[], str]] = {
+        "TEST_KAFKA": lambda: request.getfixturevalue("kafka").bootstrap,
+        "TEST_RABBITMQ": lambda: request.getfixturevalue("rabbitmq").url.rstrip("/"),
+        "TEST_REDIS": lambda: request.getfixturevalue("redis").removeprefix("redis://").split("/")[0],
+    }
+    return servers[variable]() if variable in servers else str(free_port())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_blocks_that_are_not_run_say_why(page: Path) -> None:
+    said = {block.instruction for block in read_blocks(page) if block.instruction.startswith("not run")}
+    assert said <= NOT_RUN
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_that_a_page_shows_are_used_by_its_commands(page: Path) -> None:
+    blocks = read_blocks(page)
+    commands = "".join(block.code for block in blocks if block.language != "python" or not block.file_name)
+    shown = [Path(block.file_name) for block in blocks if block.file_name]
+    assert [str(path) for path in shown if path.stem not in commands] == []
