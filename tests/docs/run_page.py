@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from tests.docs.page import Block, PageError, read_blocks
 from tests.docs.shell import Shell
@@ -34,7 +34,11 @@ ADDRESSES = {
 }
 """By what a page says: the environment variable with what the tests put in its place."""
 
-FORMATS: Mapping[str, Callable[[str], object]] = {"json": json.loads, "toml": tomllib.loads, "yaml": lambda code: list(yaml.safe_load_all(code))}
+FORMATS: Mapping[str, Callable[[str], object]] = {
+    "json": json.loads,
+    "toml": tomllib.loads,
+    "yaml": lambda code: list(yaml.safe_load_all(code)),
+}
 SHOWN_ONLY = {"text", "mermaid"}
 
 
