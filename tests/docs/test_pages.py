@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from shutil import copy
 
 import pytest
 
@@ -35,6 +36,8 @@ NOT_RUN = {
 }
 """Why a block is not run: what the machine of the tests does not have, or what would take it too long."""
 AWS = re.compile(r"boto")
+FROM_CHECKOUT = re.compile(r"pip install .*'\.\[")
+"""What a page says that begins in a checkout; other pages begin in an empty folder."""
 
 
 def name_of(page: Path) -> str:
@@ -50,6 +53,8 @@ def test_code_of_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRe
     variables = {variable for address, variable in ADDRESSES.items() if address in code}
     if re.search("^asyncdsm agent", code, re.MULTILINE):
         variables.add("TEST_AGENT_PORT")
+    if FROM_CHECKOUT.search(code):
+        copy_checkout(tmp_path)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DD_", "AWS_", "OTEL_"))}
     with ExitStack() as stack:
         intake = stack.enter_context(running_intake())
@@ -71,6 +76,21 @@ def test_code_of_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRe
             check=False,
         )
     assert done.returncode == 0, done.stdout[-8000:]
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy what is in the checkout, but for what git ignores."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if ROOT.joinpath(name).is_file():
+            folder.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
+            copy(ROOT / name, folder / name)
 
 
 @contextmanager
