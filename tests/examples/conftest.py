@@ -1,22 +1,24 @@
-"""Brokers for one example: examples use the same names of topics and queues, and must find them empty."""
+"""The agent that the examples report to, and brokers of their own for examples that must find them empty."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from asyncdsm.agent.http.server import RunningAgent, running_agent
+from asyncdsm.agent.http.server import RunningAgent
+from tests.agent.running import agent as run_agent
 from tests.brokers.kafka import Kafka
 from tests.brokers.noida import noida
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """Run the tests of the examples on asyncio."""
-    return "asyncio"
+@pytest.fixture
+def agent() -> Iterator[RunningAgent]:
+    """A running agent, which has seen nothing."""
+    with run_agent() as running:
+        yield running
 
 
 @pytest.fixture
@@ -31,10 +33,3 @@ def empty_rabbitmq() -> Iterator[RabbitMQ]:
     """A RabbitMQ of the test's own."""
     with run_rabbitmq() as broker:
         yield broker
-
-
-@pytest.fixture
-async def agent() -> AsyncIterator[RunningAgent]:
-    """The agent that an example sends to."""
-    async with running_agent() as agent:
-        yield agent
