@@ -23,7 +23,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from tests.docs.page import Block, PageError, read_blocks
-from tests.docs.shell import Shell
+from tests.docs.shell import SECONDS, Shell
 
 ADDRESSES = {
     "localhost:9092": "TEST_KAFKA",
@@ -46,11 +46,12 @@ SHOWN_ONLY = {"text", "mermaid"}
 class Page:
     """One page while it runs: its namespace, its event loop and its shell."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seconds: float = SECONDS) -> None:
+        """`seconds` is how long a command may take to end, or to print what the page waits for."""
         self.path = path
         self.module = types.ModuleType("__main__")
         self.runner = asyncio.Runner()
-        self.shell = Shell()
+        self.shell = Shell(seconds)
         self.tasks: list[asyncio.Task[None]] = []
 
     def run(self) -> None:
@@ -74,10 +75,15 @@ class Page:
                 await task
 
     def run_block(self, block: Block) -> None:
-        """Run one block by its language. Raises PageError for a language that nothing here can run."""
-        code = use_test_addresses(block.code)
+        """Run one block by its language.
+
+        Raises PageError for a language that nothing here can run, and for an instruction that is none for such a block.
+        """
         if block.instruction.startswith("not run"):
             return
+        if block.instruction and (block.file_name or not takes_instruction(block)):
+            raise PageError(f"{self.path.name}:{block.line}: {block.instruction!r} is no instruction for this block")
+        code = use_test_addresses(block.code)
         if block.file_name:
             path = Path(block.file_name)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,6 +111,11 @@ class Page:
             self.runner.run(function())
         else:
             function()
+
+
+def takes_instruction(block: Block) -> bool:
+    """Say whether the language of this block has such an instruction. Those for commands are checked by the shell."""
+    return block.language == "sh" or (block.language, block.instruction) == ("python", "background")
 
 
 def use_test_addresses(code: str) -> str:
