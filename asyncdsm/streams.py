@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from asyncdsm._internal import forks
-from asyncdsm._internal.ddtrace_compat import disable_ddtrace_streams
 from asyncdsm._internal.log import pluralize, warn_each_minute
 from asyncdsm.core import checkpoint, lag
 from asyncdsm.core.aggregator import Aggregator
@@ -93,7 +92,7 @@ class DataStreams:
         """
         if not self.settings.enabled or _captured is not None:
             return
-        disable_ddtrace_streams(measuring=False)
+        take_over_from_ddtrace(measuring=False)
         with _starting:
             if _standby is None and self is not _running:
                 self._aggregator = None  # from an earlier run, whose flush has ended
