@@ -119,7 +119,10 @@ class Command:
             raise CommandError(f"ended with {code} in the background: {self}")
 
     def interrupt(self) -> None:
-        """End it as Ctrl-C does. Raises CommandError if it is still there later, or ended with a traceback."""
+        """End it as Ctrl-C does. Raises CommandError if it is still there later, or ended with an error's traceback.
+
+        That of KeyboardInterrupt is no error: Python itself prints it for a program that does not catch it.
+        """
         self._end_group(signal.SIGINT)
         try:
             self._process.wait(min(self._seconds, INTERRUPT_SECONDS))
@@ -128,7 +131,7 @@ class Command:
         finally:
             self._end_group(signal.SIGKILL)
             self._process.wait()
-        if "Traceback (most recent call last)" in self.output:
+        if "Traceback (most recent call last)" in self.output and not self.output.endswith("\nKeyboardInterrupt\n"):
             raise CommandError(f"ended with a traceback: {self}")
 
     def _end_group(self, number: signal.Signals) -> None:

@@ -100,11 +100,19 @@ def test_command_that_ignores_ctrl_c_fails_and_is_killed(run_page: RunPage, inst
     assert not is_alive(int(Path("pid").read_text()))
 
 
-def test_command_that_ends_with_a_traceback_on_ctrl_c_fails(run_page: RunPage) -> None:
-    with pytest.raises(CommandError, match=r"^ended with a traceback"):
-        run_page(
-            '<!-- test: stop after "ready" -->\n```sh\npython -c "import time; print(\'ready\'); time.sleep(60)"\n```\n'
-        )
+def stop_program(program: str) -> str:
+    """Return a page that runs this Python program and interrupts it."""
+    return f'```python\n# wait.py\n{program}\n```\n\n<!-- test: stop after "ready" -->\n```sh\npython wait.py\n```\n'
+
+
+def test_command_that_ends_with_the_traceback_of_an_error_fails(run_page: RunPage) -> None:
+    program = "import time\ntry:\n    print('ready')\n    time.sleep(60)\nfinally:\n    1 / 0"
+    with pytest.raises(CommandError, match=r"(?s)^ended with a traceback.*ZeroDivisionError"):
+        run_page(stop_program(program))
+
+
+def test_command_that_does_not_catch_ctrl_c_is_stopped(run_page: RunPage) -> None:
+    run_page(stop_program("import time\nprint('ready')\ntime.sleep(60)"))
 
 
 @pytest.mark.parametrize(
@@ -201,6 +209,7 @@ def test_shown_block_is_not_run(run_page: RunPage) -> None:
             "asyncdsm agent\nasyncdsm agent --store x",
             "asyncdsm agent --port 5004\nasyncdsm agent --port 5004 --store x",
         ),
+        ("asyncdsm map", "asyncdsm map --url http://127.0.0.1:5004"),
         ("asyncdsm agent --port 8126", "asyncdsm agent --port 5004"),
         ("uvicorn --port 8000", "uvicorn --port 5005"),
     ],
