@@ -84,7 +84,7 @@ class DataStreams:
     async def aclose(self) -> None:
         """Stop, and deliver what was recorded, also when this task is being cancelled.
 
-        Takes `settings.shutdown_seconds` and two seconds at most; what is not delivered by then is logged.
+        Takes `settings.shutdown_seconds` and two seconds at most. What is not delivered by then is dropped and logged.
         """
         flusher = self._stop()
         if flusher is not None:
