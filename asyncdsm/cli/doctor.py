@@ -45,9 +45,9 @@ def collect_report(environ: Mapping[str, str]) -> dict[str, Any]:
     except SettingError as error:
         report |= {"problem": str(error), "wrong_setting": error.name}
     else:
-        report["settings"] = _list_settings(settings, environ)
-        report["agent"] = _check_agent(settings) if settings.enabled else None
-        report["well"] = not settings.enabled or report["agent"]["problem"] is None
+        agent = _check_agent(settings) if settings.enabled else None
+        well = agent is None or agent["problem"] is None
+        report |= {"settings": _list_settings(settings, environ), "agent": agent, "well": well}
     return {**report, "next_steps": list_next_steps(report)}
 
 

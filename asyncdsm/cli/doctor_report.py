@@ -76,7 +76,7 @@ def _agent_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if not agent["answers"]:
         yield f"{what} at {url} does not answer: {agent['problem']}"
     elif agent["problem"]:
-        yield f"{what} at {url} answers, but refuses what services send: {agent['problem']}"
+        yield f"{what} at {url} answers, but it refuses what services send: {agent['problem']}"
     elif what == "Datadog":
         yield f"Datadog at {url} answers. Whether it takes the key shows when something is sent"
     else:

@@ -144,7 +144,7 @@ def test_server_without_the_endpoint_is_perhaps_no_agent() -> None:
         ),
         (
             report(agent={**WELL, "problem": "HTTP status 401"}),
-            "The agent at http://localhost:8126 answers, but refuses what services send: HTTP status 401",
+            "The agent at http://localhost:8126 answers, but it refuses what services send: HTTP status 401",
         ),
         (
             report(api_key="…"),
