@@ -1,7 +1,8 @@
 """What a page of the manual contains for its tests: blocks of code, and the instructions for them in HTML comments.
 
-    <!-- test: background, wait for "running on" -->   the next block runs until the page ends
-    <!-- test: stop after "orders" -->                 the next block is interrupted (Ctrl-C) when it has printed this
+    <!-- test: background, wait for "running on" -->   the next commands run until the page ends
+    <!-- test: background -->                          the next Python block runs until the page ends
+    <!-- test: stop after "orders" -->                 the next commands are interrupted (Ctrl-C) when they print this
     <!-- test: not run, needs docker -->               the next block is not run; `NOT_RUN` lists all reasons
     <!-- test: python
     assert ...

@@ -16,6 +16,7 @@ import sys
 import tomllib
 import types
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class Page:
         self.module = types.ModuleType("__main__")
         self.runner = asyncio.Runner()
         self.shell = Shell()
+        self.tasks: list[asyncio.Task[None]] = []
 
     def run(self) -> None:
         """Run every block, then end what runs in the background."""
@@ -61,6 +63,15 @@ class Page:
                 except BaseException as error:
                     error.add_note(f"in the block at {self.path.name}:{block.line}")
                     raise
+            self.runner.run(self.end_tasks())
+
+    async def end_tasks(self) -> None:
+        """Cancel the Python blocks that run in the background. Raises what one of them raised before."""
+        for task in self.tasks:
+            if not task.done():
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
     def run_block(self, block: Block) -> None:
         """Run one block by its language. Raises PageError for a language that nothing here can run."""
@@ -72,7 +83,7 @@ class Page:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(code)
         elif block.language == "python":
-            self.run_python(code, block.line)
+            self.run_python(code, block.line, in_background=block.instruction == "background")
         elif block.language == "sh":
             self.shell.run(code, block.instruction)
         elif block.language in FORMATS:
@@ -80,12 +91,17 @@ class Page:
         elif block.language not in SHOWN_ONLY and not block.language.startswith("{"):
             raise PageError(f"{self.path.name}:{block.line}: nothing runs a block of {block.language!r}")
 
-    def run_python(self, code: str, line: int) -> None:
-        """Run a block in the namespace of the page; `await` is allowed at its top level."""
+    def run_python(self, code: str, line: int, *, in_background: bool) -> None:
+        """Run a block in the namespace of the page; `await` is allowed at its top level.
+
+        In the background, it goes on while later blocks run, and is cancelled at the end of the page.
+        """
         padded = "\n" * (line - 1) + code
         compiled = compile(padded, str(self.path), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         function = types.FunctionType(compiled, self.module.__dict__)
-        if compiled.co_flags & inspect.CO_COROUTINE:
+        if in_background:
+            self.tasks.append(self.runner.get_loop().create_task(function()))
+        elif compiled.co_flags & inspect.CO_COROUTINE:
             self.runner.run(function())
         else:
             function()

@@ -16,7 +16,7 @@ from typing import Self
 
 BACKGROUND = re.compile(r'background, wait for "(.*)"')
 STOP_AFTER = re.compile(r'stop after "(.*)"')
-SECONDS = 60.0
+SECONDS = 180.0
 """How long a command may take to end, or to print what the page waits for."""
 
 
@@ -41,7 +41,7 @@ class Shell:
     def run(self, code: str, instruction: str) -> None:
         """Run a block of commands as its instruction says: see `tests/docs/page.py`.
 
-        Raises CommandError if it fails, or does not print what it should within a minute.
+        Raises CommandError if it fails, or does not print what it should in time.
         """
         if instruction and not (BACKGROUND.fullmatch(instruction) or STOP_AFTER.fullmatch(instruction)):
             raise CommandError(f"no such instruction: {instruction!r}")

@@ -1,4 +1,4 @@
-"""The pages of `docs/develop`: what the code cites is there."""
+"""README and manual: links lead somewhere, and what code and pages cite is there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.joinpath("docs").rglob("*.md"))]
 CITED = re.compile(r"protocol §(\d+)")
 SOURCES = [
     path
@@ -38,10 +39,19 @@ def test_glossary_defines_each_word_once_and_in_order() -> None:
     assert words == sorted(set(words))
 
 
-@pytest.mark.parametrize("page", sorted(ROOT.joinpath("docs").rglob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_of_a_page_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
-    assert [link for link in links if not page.parent.joinpath(link).exists()] == []
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text("utf-8"))
+    lost = [link for link, _ in links if not page.parent.joinpath(link).exists()]
+    headings = [(page.parent / link if link else page, heading) for link, heading in links if heading]
+    lost += [f"{path.name}#{heading}" for path, heading in headings if heading not in anchors(path)]
+    assert lost == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub, and MyST in the manual, give to the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
 def test_files_that_the_architecture_names_exist() -> None:
@@ -52,3 +62,8 @@ def test_files_that_the_architecture_names_exist() -> None:
     inside = [any(ROOT.glob(f"asyncdsm/*/{pattern}")) for pattern in patterns]
     assert len(named) > 20
     assert [name for name, a, b in zip(named, found, inside, strict=True) if not (a or b)] == []
+
+
+def test_readme_has_at_most_600_words() -> None:
+    visible = re.sub(r"<!--.*?-->", "", ROOT.joinpath("README.md").read_text("utf-8"), flags=re.DOTALL)
+    assert len([word for word in visible.split() if re.search(r"\w", word)]) <= 600

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copy
 
 import pytest
 
@@ -31,6 +32,8 @@ NOT_RUN = {
 }
 """Why a block is not run: what the machine of the tests does not have, or what would take it too long."""
 AWS = re.compile(r"boto")
+FROM_CHECKOUT = re.compile(r"pip install .*'\.\[")
+"""What a page says that begins in a checkout; other pages begin in an empty folder."""
 
 
 def name_of(page: Path) -> str:
@@ -50,6 +53,8 @@ def test_code_of_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRe
     if AWS.search(code):
         servers |= {"AWS_ENDPOINT_URL": request.getfixturevalue("ministack").endpoint}
         servers |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    if FROM_CHECKOUT.search(code):
+        copy_checkout(tmp_path)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DD_", "AWS_", "OTEL_"))}
     with running_intake() as intake:
         port = servers.get("TEST_AGENT_PORT")
@@ -66,6 +71,21 @@ def test_code_of_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRe
             check=False,
         )
     assert done.returncode == 0, done.stdout[-8000:]
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy what is in the checkout, but for what git ignores."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if ROOT.joinpath(name).is_file():
+            folder.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
+            copy(ROOT / name, folder / name)
 
 
 def address_of(variable: str, request: pytest.FixtureRequest) -> str:
