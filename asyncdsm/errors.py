@@ -29,11 +29,12 @@ class AsyncDSMError(Exception):
 
 
 class SettingError(AsyncDSMError, ValueError):
-    """A setting has a value that it cannot have. The message names the setting, the value, and what is allowed."""
+    """A setting has a value that it cannot have. The message names the setting, what is allowed, and the value."""
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
         """`name` is a field of `Settings` or an environment variable; `value` must not show a secret."""
         super().__init__(f"{name} must be {allowed}, got {value!r}")
+        self.name: str = name
 
 
 class AlreadyRunningError(AsyncDSMError, RuntimeError):

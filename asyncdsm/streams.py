@@ -159,7 +159,11 @@ class DataStreams:
         """Warn that the flush did not end in time: it got no turn, or waits for something that cannot be cancelled."""
         pending = self.stats.pending
         if pending:
-            warn_each_minute("late", "%s not delivered in time, and perhaps lost", pluralize(pending, "checkpoint"))
+            warn_each_minute(
+                "late",
+                "asyncdsm may have lost %s: the last delivery did not end in time",
+                pluralize(pending, "checkpoint"),
+            )
 
     @property
     def _patience(self) -> float:

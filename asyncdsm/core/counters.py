@@ -7,6 +7,9 @@ from threading import Lock
 from types import MappingProxyType
 from typing import NamedTuple
 
+_NOTED = ("malformed", "not_propagated", "errors")
+"""The fields of Stats that count events which lose no checkpoint."""
+
 
 class Stats(NamedTuple):
     """The counters at one moment, in checkpoints: `recorded == delivered + pending + dropped`."""
@@ -28,6 +31,13 @@ class Stats(NamedTuple):
     errors: int = 0
     """How many exceptions of asyncdsm were kept from the program."""
 
+    def __repr__(self) -> str:
+        """Leave out what did not happen: nothing dropped, malformed, not propagated or failed."""
+        always = {"recorded": self.recorded, "delivered": self.delivered, "pending": self.pending}
+        seldom = {"dropped_by": dict(self.dropped_by)} | {name: getattr(self, name) for name in _NOTED}
+        shown = always | {name: value for name, value in seldom.items() if value}
+        return f"Stats({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
     @property
     def dropped(self) -> int:
         """How many were dropped, for any cause."""
@@ -41,7 +51,7 @@ class Counters:
         self._lock = Lock()
         self._recorded = self._delivered = self._pending = 0
         self._dropped: dict[str, int] = {}
-        self._noted: dict[str, int] = {"malformed": 0, "not_propagated": 0, "errors": 0}
+        self._noted = dict.fromkeys(_NOTED, 0)
 
     def record(self, count: int) -> None:
         """Count checkpoints that now wait for delivery."""

@@ -30,7 +30,7 @@ def take_over_from_ddtrace(*, measuring: bool = True) -> None:
     if original is None:
         warn_once(
             "ddtrace-manual",
-            "this release of ddtrace keeps asyncdsm from recording its manual checkpoints: they are lost",
+            "asyncdsm cannot record the manual checkpoints of this release of ddtrace: they are lost",
         )
     elif not isinstance(original, _Processor):
         module.data_streams_processor = _Processor(original)

@@ -42,4 +42,4 @@ def _instrument_client(name: str) -> None:
         disable_ddtrace_streams(measuring=False)
         instrument(name)
     except Exception as error:
-        warn("asyncdsm does not follow %s, because it could not be instrumented: %r", name, error)
+        warn("asyncdsm could not instrument %s: %r", name, error)
