@@ -26,7 +26,6 @@ def disable_ddtrace_streams(*, measuring: bool = True) -> None:
     if _was_disabled and measuring:
         warn_once(
             "ddtrace",
-            "ddtrace's Data Streams was on in this process too, and would have counted every message a second time. "
-            "asyncdsm has turned it off; ddtrace's tracing goes on. Leave DD_DATA_STREAMS_ENABLED unset to run only "
-            "asyncdsm",
+            "asyncdsm has turned off ddtrace's Data Streams in this process, which would have counted each message a "
+            "second time. ddtrace's tracing goes on. Leave DD_DATA_STREAMS_ENABLED unset to run only asyncdsm",
         )

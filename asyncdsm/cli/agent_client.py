@@ -23,6 +23,11 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 class NoAnswerError(AsyncDSMError, RuntimeError):
     """An agent did not answer with a topology. The message is one line: which agent, and why."""
 
+    def __init__(self, problem: str, hint: str = "") -> None:
+        """`hint` says what to do, for a command that ends with this error."""
+        super().__init__(problem)
+        self.hint: str = hint
+
 
 def agent_url(text: str) -> str:
     """Return an agent's URL without a slash at its end. Raises ValueError if it is not a URL of an agent."""
@@ -57,11 +62,14 @@ def fetch_topology(client: httpx2.Client, minutes: int) -> Topology:
     except httpx2.TimeoutException:
         raise NoAnswerError(f"{where} did not answer within {TIMEOUT_SECONDS:.0f} s") from None
     except (httpx2.HTTPError, OSError) as error:
-        raise NoAnswerError(f"{where} does not answer ({str(error) or type(error).__name__}); is it running?") from None
+        problem = str(error) or type(error).__name__
+        raise NoAnswerError(f"{where} does not answer ({problem})", "; `asyncdsm agent` starts one") from None
     if response.status_code == 401:
         raise NoAnswerError(f"{where} {_why_unauthorized(response.request)}")
+    if response.status_code == 404:
+        raise NoAnswerError(f"{where} is not an asyncdsm agent: it has no map (HTTP status 404)")
     if response.status_code != 200:
-        raise NoAnswerError(f"{where} answers with {response.status_code}{_describe_problem(body)}")
+        raise NoAnswerError(f"{where} answers with HTTP status {response.status_code}{_describe_problem(body)}")
     return _read_topology(body, where)
 
 

@@ -1,4 +1,4 @@
-"""`asyncdsm doctor`: reports installed clients, the settings in force, and whether the agent answers."""
+"""`asyncdsm doctor`: reports the installed clients, the settings, whether the agent answers, and what to do next."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from typing import Any
 
 from asyncdsm._version import __version__
+from asyncdsm.cli.doctor_report import format_report
+from asyncdsm.cli.next_steps import list_next_steps
 from asyncdsm.errors import SettingError
 from asyncdsm.integration.registry import is_installed, list_packages, load_integration
-from asyncdsm.settings import Settings, sources
+from asyncdsm.settings import SETTINGS, Settings, sources
 
 AGENT_TIMEOUT_SECONDS = 3.0
 
@@ -35,26 +37,29 @@ def collect_report(environ: Mapping[str, str]) -> dict[str, Any]:
         "settings": {},
         "agent": None,
         "problem": None,
+        "wrong_setting": None,
+        "well": False,
     }
     try:
         settings = Settings.from_environ(environ)
     except SettingError as error:
-        return {**report, "problem": str(error), "well": False}
-    report["settings"] = _list_settings(settings, environ)
-    if settings.enabled:
-        report["agent"] = _check_agent(settings)
-    return {**report, "well": not settings.enabled or report["agent"]["problem"] is None}
+        report |= {"problem": str(error), "wrong_setting": error.name}
+    else:
+        agent = _check_agent(settings) if settings.enabled else None
+        well = agent is None or agent["problem"] is None
+        report |= {"settings": _list_settings(settings, environ), "agent": agent, "well": well}
+    return {**report, "next_steps": list_next_steps(report)}
 
 
 def _inspect_client(name: str) -> dict[str, Any]:
     installed = _installed_version(name)
-    client = {"name": name, "installed": installed, "tested": None, "followed": "no", "problem": None}
+    client = {"name": name, "installed": installed, "tested": None, "instrumented": "no", "problem": None}
     if installed is None or not is_installed(name):
         return client
     try:
         integration = load_integration(name)
-        followed = "where wrapped" if integration.is_wrapped_only else "yes"
-        return {**client, "tested": list(integration.versions), "followed": followed}
+        instrumented = "where wrapped" if integration.is_wrapped_only else "yes"
+        return {**client, "tested": list(integration.versions), "instrumented": instrumented}
     except Exception as error:
         return {**client, "problem": repr(error)}
 
@@ -75,8 +80,12 @@ def _installed_version(package: str) -> str | None:
 
 
 def _list_settings(settings: Settings, environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    from_where = sources(environ)
-    return {name: {"value": value, "from": from_where.get(name, "default")} for name, value in settings.shown().items()}
+    """Return what each setting is, where that comes from, and which environment variables set it."""
+    from_where = {"hostname": "the system", **sources(environ)}
+    return {
+        name: {"value": value, "from": from_where.get(name, "default"), "variables": list(SETTINGS[name].variables)}
+        for name, value in settings.shown().items()
+    }
 
 
 def _check_agent(settings: Settings) -> dict[str, Any]:
@@ -91,38 +100,3 @@ def _check_agent(settings: Settings) -> dict[str, Any]:
             await exporter.aclose()
 
     return asyncio.run(request())._asdict()
-
-
-def format_report(report: Mapping[str, Any]) -> list[str]:
-    """Return the report as lines of text."""
-    lines = [f"asyncdsm {report['asyncdsm']}, Python {report['python']}", "", "Clients"]
-    lines += [f"  {client['name']:18}{_format_client(client)}" for client in report["clients"]]
-    if report["ddtrace"]:
-        lines.append(f"  {'ddtrace':18}{report['ddtrace']}: asyncdsm turns its Data Streams off")
-    if report["problem"]:
-        return [*lines, "", f"Nothing is measured: {report['problem']}"]
-    lines += ["", "Settings"]
-    lines += [f"  {name:18}{setting['value']!s:40}  {setting['from']}" for name, setting in report["settings"].items()]
-    return [*lines, "", _format_agent(report)]
-
-
-def _format_client(client: Mapping[str, Any]) -> str:
-    if client["problem"]:
-        return f"{client['installed']}, not followed: {client['problem']}"
-    if client["followed"] == "no":
-        return "not installed"
-    followed = "followed if passed to asyncdsm.wrap" if client["followed"] == "where wrapped" else "followed"
-    first, last = client["tested"]
-    return f"{client['installed']}, {followed}; tested with {first} to {last}"
-
-
-def _format_agent(report: Mapping[str, Any]) -> str:
-    agent, url = report["agent"], report["settings"]["agent_url"]["value"]
-    if agent is None:
-        return "DD_DATA_STREAMS_ENABLED is false: nothing is measured, no message is touched"
-    if not agent["answers"]:
-        return f"The agent at {url} does not answer: {agent['problem']}"
-    if agent["problem"]:
-        return f"The agent at {url} answers, but it refuses what services send: {agent['problem']}"
-    lists = "lists" if agent["lists_endpoint"] else "does not list"
-    return f"The agent at {url} answers, and {lists} the Data Streams endpoint"

@@ -29,7 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_command(arguments: Sequence[str] | None) -> int:
-    options = _make_parser().parse_args(arguments)
+    parser = _make_parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return 2
     try:
         return int(options.run(options))
     except ModuleNotFoundError as missing:
@@ -42,10 +46,12 @@ def _run_command(arguments: Sequence[str] | None) -> int:
 
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "asyncdsm", description="Follow each message through producers and consumers, and see where the time goes."
+        "asyncdsm",
+        description="Follow each message through producers and consumers, and see where the time goes.",
+        epilog="To see it work, run `asyncdsm demo`. If your map stays empty, `asyncdsm doctor` says why.",
     )
     parser.add_argument("--version", action="version", version=f"asyncdsm {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (summary, add_options) in _COMMANDS.items():
         description = f"{summary[0].upper()}{summary[1:]}."
         add_options(commands.add_parser(name, help=summary, description=description))
@@ -74,6 +80,7 @@ def _add_agent(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep",
         type=parse_duration,
+        metavar="DURATION",
         default="7d",
         help="how long to keep the data, such as 36h or 7d (default: %(default)s)",
     )
@@ -86,7 +93,7 @@ def _add_agent(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token",
         default=os.environ.get(TOKEN_VARIABLE) or None,
-        help="the token that every client must send, at least 16 characters; required if --host is not this machine. "
+        help="the token that every client must send, at least 16 characters; required if other machines can connect. "
         f"Default: the environment variable {TOKEN_VARIABLE}, which services use too. A browser asks for the token, or "
         "open /?token=TOKEN once. Datadog's tracers send it as a password: "
         "DD_TRACE_AGENT_URL=http://agent:TOKEN@HOST:PORT",
@@ -129,6 +136,7 @@ def _add_agent_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.usage = _RUN_USAGE
+    parser.epilog = "Such as: asyncdsm run uvicorn shop:app; asyncdsm run python shop.py; asyncdsm run -m shop"
     parser.add_argument(
         "-m", dest="module", nargs=argparse.REMAINDER, help="run this module with its arguments, as `python -m` does"
     )
@@ -163,7 +171,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "agent": ("start a local agent, which collects what services send and draws a map", _add_agent),
     "map": ("print the map of a local agent once", _add_map),
     "top": ("show the map of a local agent in the terminal, live, until Ctrl-C", _add_top),
-    "run": ("run a program and follow its messages, without changing its code", _add_run),
+    "run": ("run a program, instrument its clients and measure its messages, without changing its code", _add_run),
     "doctor": ("check the installed clients, the settings and the connection to the agent", _add_doctor),
     "demo": ("start a demo: three services, two queues, and one slow step to find", _add_demo),
 }
@@ -207,7 +215,7 @@ def _run_program(options: argparse.Namespace) -> int:
     program = options.program[1:] if options.program[:1] == ["--"] else options.program
     command = module_command(options.module) if options.module else program
     if options.module == [] or not command:
-        print(f"usage: {_RUN_USAGE}", file=sys.stderr)
+        print(f"usage: {_RUN_USAGE}\nasyncdsm run: name a program, or a module after -m", file=sys.stderr)
         return 2
     try:
         enabled = Settings.from_environ(os.environ).enabled

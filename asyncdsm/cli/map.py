@@ -37,7 +37,7 @@ def print_map(url: str, token: str | None, minutes: int, format_: str) -> int:
         with open_client(url, token) as client:
             topology = fetch_topology(client, minutes)
     except NoAnswerError as error:
-        print(f"asyncdsm map: {error}", file=sys.stderr)
+        print(f"asyncdsm map: {error}{error.hint}", file=sys.stderr)
         return 1
     sys.stdout.write(FORMATS[format_](topology))
     return 0

@@ -19,7 +19,7 @@ from asyncdsm.map.text import list_warnings
 from asyncdsm.map.topology import Topology
 
 REFRESH_SECONDS = 1.0
-LINES_AROUND = 7
+LINES_AROUND = 8
 """Lines that are not rows of the table: its title, head and caption, the state above, and what is left out below."""
 
 
@@ -45,7 +45,7 @@ def run_top(url: str, token: str | None, minutes: int) -> int:
                     except NoAnswerError as error:
                         problem = str(error)
     except NoAnswerError as error:
-        print(f"asyncdsm top: {error}", file=sys.stderr)
+        print(f"asyncdsm top: {error}{error.hint}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0

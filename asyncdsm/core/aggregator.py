@@ -131,7 +131,7 @@ class Aggregator(BaseRecorder):
                 return self._count_into_buckets(samples)
             except Exception as error:
                 self._truncate_logs()
-                self.report_error(error, "counting", "a checkpoint could not be counted and is lost: %r")
+                self.report_error(error, "counting", "asyncdsm could not count a checkpoint, which is lost: %r")
 
     def _truncate_logs(self) -> None:
         for bucket in self._buckets.values():
@@ -178,7 +178,7 @@ class Aggregator(BaseRecorder):
             try:
                 self._fold_offset(*self.offsets.popleft())
             except Exception as error:  # one entry is lost, the others are counted
-                self.report_error(error, "offset", "an offset could not be counted and is lost: %r")
+                self.report_error(error, "offset", "asyncdsm could not count an offset, which is lost: %r")
 
     def _fold_offset(self, tags: tuple[str, ...], now: int, offset: int) -> None:
         backlogs = self._bucket_at(now).backlogs

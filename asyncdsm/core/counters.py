@@ -7,13 +7,19 @@ from threading import Lock
 from types import MappingProxyType
 from typing import NamedTuple
 
+_NOTED = ("malformed", "not_propagated", "errors")
+"""The fields of Stats that count events which lose no checkpoint."""
+
 
 class Stats(NamedTuple):
     """The counters at one moment, in checkpoints: `recorded == delivered + pending + dropped`."""
 
     recorded: int
+    """How many were made."""
     delivered: int
+    """How many the receiver of the payloads has accepted."""
     pending: int
+    """How many wait: for the end of their bucket, or for delivery."""
     dropped_by: Mapping[str, int]
     """How many were dropped, by cause: `points` (too many distinct points), `outbox` (too many bytes undelivered),
     `rejected` (the intake refused them), `shutdown` (not delivered by the deadline), `encoding` or `counting` (an error
@@ -24,6 +30,13 @@ class Stats(NamedTuple):
     """How many produced messages could not carry a context."""
     errors: int = 0
     """How many exceptions of asyncdsm were kept from the program."""
+
+    def __repr__(self) -> str:
+        """Leave out what did not happen: nothing dropped, malformed, not propagated or failed."""
+        always = {"recorded": self.recorded, "delivered": self.delivered, "pending": self.pending}
+        seldom = {"dropped_by": dict(self.dropped_by)} | {name: getattr(self, name) for name in _NOTED}
+        shown = always | {name: value for name, value in seldom.items() if value}
+        return f"Stats({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @property
     def dropped(self) -> int:
@@ -38,7 +51,7 @@ class Counters:
         self._lock = Lock()
         self._recorded = self._delivered = self._pending = 0
         self._dropped: dict[str, int] = {}
-        self._noted: dict[str, int] = {"malformed": 0, "not_propagated": 0, "errors": 0}
+        self._noted = dict.fromkeys(_NOTED, 0)
 
     def record(self, count: int) -> None:
         """Count checkpoints that now wait for delivery."""

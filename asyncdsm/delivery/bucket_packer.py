@@ -8,7 +8,7 @@ from asyncdsm._internal.log import pluralize, warn_each_minute, warn_once
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.bucket import Bucket, yield_gil
 from asyncdsm.core.edge import MOST_PATHWAYS, Point
-from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_dropped_checkpoints
+from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_full_outbox
 from asyncdsm.settings import Settings
 
 EDGES_IN_WARNING = 10
@@ -36,7 +36,7 @@ class BucketPacker:
         for bucket in self._aggregator.take(before_ns, yield_gil):
             parcel = self._pack_bucket(bucket)
             if parcel is not None:
-                warn_of_dropped_checkpoints(self._outbox.enqueue(parcel))
+                warn_of_full_outbox(self._outbox, self._outbox.enqueue(parcel))
         self._warn_of_dropped_points()
 
     def _pack_bucket(self, bucket: Bucket) -> Parcel | None:
@@ -52,7 +52,7 @@ class BucketPacker:
 
     def _drop_checkpoints(self, count: int, error: Exception) -> None:
         self._aggregator.counters.drop("encoding", count)
-        message = "asyncdsm could not encode %s, which are lost: %r"
+        message = "asyncdsm lost %s, because a bucket could not be encoded: %r"
         warn_each_minute("encoding", message, pluralize(count, "checkpoint"), error, error=error)
 
     def _warn_of_dropped_points(self) -> None:
@@ -61,10 +61,10 @@ class BucketPacker:
             self._points_dropped = dropped
             warn_each_minute(
                 "points",
-                "there are more than %d distinct pairs of an edge and its parent (`max_points`): %d checkpoints were "
-                "dropped so far",
+                "asyncdsm has dropped %s so far, because there are more than %d distinct pairs of an edge and its "
+                "parent (max_points)",
+                pluralize(dropped, "checkpoint"),
                 self._settings.max_points,
-                dropped,
             )
 
 
@@ -73,7 +73,8 @@ def _warn_of_many_pathways(points: Collection[Point]) -> None:
         edges = sorted(", ".join(edge.tags) for edge in {point.edge for point in points})
         warn_once(
             "many-pathways",
-            "this service has %d distinct pathways; Datadog drops payloads with more than about %d. Its edges: %s",
+            "asyncdsm counts %d distinct pathways in this service, and Datadog drops payloads with more than about %d. "
+            "Its edges: %s",
             len(points),
             MOST_PATHWAYS,
             "; ".join(edges[:EDGES_IN_WARNING]) + (" …" if len(edges) > EDGES_IN_WARNING else ""),

@@ -110,7 +110,7 @@ class Flusher:
             await anyio.sleep(RESTART_SECONDS)
 
     def _report_error(self, error: Exception) -> None:
-        self._aggregator.report_error(error, "flush", "the flush loop of asyncdsm failed and starts again: %r")
+        self._aggregator.report_error(error, "flush", "asyncdsm had an error in its flush loop, which starts again: %r")
 
     async def _run_flush_loop(self) -> None:
         exporter = await self._run_in_worker(self._load_exporter)
@@ -178,7 +178,7 @@ class Flusher:
             counters.drop("shutdown", bucket.recorded)
             lost += bucket.recorded
         if lost:
-            message = "lost %s, which could not be delivered before the program ended"
+            message = "asyncdsm lost %s, not delivered before the program ended"
             warn_each_minute("shutdown", message, pluralize(lost, "checkpoint"))
 
     def _wake_up(self) -> None:

@@ -20,8 +20,9 @@ class Parcel(NamedTuple):
 class Outbox:
     """A first-in, first-out queue. Any thread may enqueue; one task dequeues."""
 
-    def __init__(self, limit_bytes: int, counters: Counters) -> None:
-        """Hold at most `limit_bytes` of payloads; count drops in `counters`."""
+    def __init__(self, limit_bytes: int, counters: Counters, unit: str = "checkpoint") -> None:
+        """Hold at most `limit_bytes` of payloads; count drops in `counters`. `unit` names what is counted."""
+        self.unit: str = unit
         self._limit, self._counters = limit_bytes, counters
         self._parcels: deque[Parcel] = deque()
         self._bytes = 0
@@ -75,9 +76,8 @@ class Outbox:
         return dropped
 
 
-def warn_of_dropped_checkpoints(count: int) -> None:
-    """Warn, once a minute, that the outbox dropped this many checkpoints because it is full. 0 logs nothing."""
-    if count:
-        warn_each_minute(
-            "outbox", "the outbox of asyncdsm is full: it dropped the oldest %s", pluralize(count, "checkpoint")
-        )
+def warn_of_full_outbox(outbox: Outbox, dropped: int) -> None:
+    """Warn, once a minute, that an outbox dropped this much because it is full. 0 logs nothing."""
+    if dropped:
+        message = "asyncdsm dropped the oldest %s, because its outbox is full"
+        warn_each_minute("outbox", message, pluralize(dropped, outbox.unit))

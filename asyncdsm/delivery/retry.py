@@ -13,7 +13,7 @@ import anyio
 from asyncdsm._internal.log import info, pluralize, warn_each_minute, warn_once
 from asyncdsm.core.counters import Counters
 from asyncdsm.delivery.exporters import Exporter
-from asyncdsm.delivery.outbox import Outbox, warn_of_dropped_checkpoints
+from asyncdsm.delivery.outbox import Outbox, warn_of_full_outbox
 from asyncdsm.errors import DeliveryError, NoEndpointError, PayloadRefusedError, TemporaryDeliveryError
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
@@ -88,7 +88,7 @@ class Delivery:
                 return False
             finally:
                 if not delivered:
-                    warn_of_dropped_checkpoints(self._outbox.requeue(parcel))
+                    warn_of_full_outbox(self._outbox, self._outbox.requeue(parcel))
             self._count_delivered(parcel.checkpoints)
         return True
 
@@ -108,15 +108,15 @@ class Delivery:
     def _count_delivered(self, count: int) -> None:
         self._counters.deliver(count)
         if self._failures:
-            info("the agent answers again, with %s waiting", pluralize(len(self._outbox), "parcel"))
+            info("asyncdsm reaches the agent again, with %s still to deliver", pluralize(len(self._outbox), "payload"))
         self._failures, self.next_attempt_at, self.ever_delivered, self._no_endpoint = 0, 0.0, True, False
 
     def _count_refused(self, count: int, refusal: PayloadRefusedError) -> None:
         self._counters.drop("rejected", count)
         warn_each_minute(
             "rejected",
-            "the agent refused a payload of %s, which are lost: %s",
-            pluralize(count, "checkpoint"),
+            "asyncdsm lost %s, because the agent refused a payload: %s",
+            pluralize(count, self._outbox.unit),
             str(refusal),
         )
 
@@ -127,8 +127,8 @@ class Delivery:
             self.next_attempt_at = now + ENDPOINT_CHECK_SECONDS
             warn_once(
                 "no-endpoint",
-                "the Datadog Agent has no Data Streams endpoint (HTTP status 404): it must be version 7.34 or newer. "
-                "asyncdsm keeps as much as fits into its outbox, and tries the Agent again every 5 minutes",
+                "asyncdsm found no Data Streams endpoint at the agent (HTTP status 404): a Datadog Agent has it since "
+                "version 7.34. asyncdsm keeps as much as fits into its outbox, and tries again every 5 minutes",
             )
             return
         self._failures += 1
@@ -148,7 +148,7 @@ class Delivery:
         """Log if the Agent lists the endpoint. Delivery goes on either way: it may accept payloads and not list it."""
         if isinstance(exporter, _EndpointLister) and await exporter.lists_endpoint():
             self._no_endpoint = False
-            info("the Datadog Agent lists the Data Streams endpoint now")
+            info("asyncdsm found the Data Streams endpoint at the agent now")
 
 
 async def _export_hedged(exporter: Exporter, payload: bytes, hedge_seconds: float) -> None:

@@ -87,7 +87,7 @@ class Integration:
         if installed and not first <= _split_version(installed) <= last:
             warn_once(
                 f"version-{self.package}",
-                "%s %s is outside of the tested versions, %s to %s: asyncdsm follows it as far as possible",
+                "asyncdsm was not tested with %s %s, only with %s to %s: it instruments what it can",
                 self.package,
                 installed,
                 *self.versions,

@@ -44,7 +44,7 @@ class Hooks:
         if original is None:
             warn_once(
                 f"no-{name}",
-                "%s has no method %s in this version, so asyncdsm cannot follow it",
+                "asyncdsm cannot instrument %s.%s, because the installed version has no such method",
                 kind.__qualname__,
                 name,
             )
@@ -169,7 +169,12 @@ def subclass_or_same(cls: Any, make_subclass: Callable[[Any], Any]) -> Any:
     try:
         return make_subclass(cls)
     except Exception as error:
-        warn_once(f"not-followed-{cls!r}", "%r cannot be followed by wrap(), only by instrument(): %r", cls, error)
+        warn_once(
+            f"not-followed-{cls!r}",
+            "asyncdsm.wrap() cannot instrument %r, only asyncdsm.instrument() can: %r",
+            cls,
+            error,
+        )
         return cls
 
 

@@ -18,10 +18,10 @@ from asyncdsm.map.topology import Edge, Topology
 LONGEST_NAME = 40
 SHORTEST_NAME = 4
 """Cells of a name that are shown before its qualifier is cut."""
-COLUMNS = ("service", "", "queue", "group", "msg/s", "hop p50", "p99", "way p50", "p99", "lag", "since")
+COLUMNS = ("service", "", "queue", "group", "msg/s", "hop p50", "p99", "end to\nend p50", "p99", "lag", "since")
 NAMES = (0, 2, 3)
-GROUP, WAY_P50, WAY_P99, CHANGE = 3, 7, 8, 10
-LEFT_OUT_FIRST = (CHANGE, WAY_P99, WAY_P50, GROUP)
+GROUP, WHOLE_P50, WHOLE_P99, CHANGE = 3, 7, 8, 10
+LEFT_OUT_FIRST = (CHANGE, WHOLE_P99, WHOLE_P50, GROUP)
 SHORTEST_SHOWN_NAME = 12
 """Cells of a name that are shown before other columns are, or all of it if it is shorter."""
 
@@ -49,12 +49,11 @@ class MapTable:
         yield self._table(rows, shown)
 
     def _table(self, rows: list[list[RenderableType]], shown: list[int]) -> Table:
-        way = " · way: since the message began" if WAY_P50 in shown else ""
         table = Table(
             title=_title(self._topology),
             title_justify="left",
             title_style="bold",
-            caption="hop: since the checkpoint before" + way,
+            caption=_caption(is_empty=not rows, has_whole=WHOLE_P50 in shown),
             caption_justify="left",
             box=SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
@@ -64,7 +63,12 @@ class MapTable:
         for column in shown:
             # If there is still no room, the names are cut, and not the numbers.
             is_right = 3 < column < CHANGE
-            table.add_column(COLUMNS[column], justify="right" if is_right else "left", no_wrap=column not in NAMES)
+            table.add_column(
+                COLUMNS[column],
+                justify="right" if is_right else "left",
+                vertical="bottom",
+                no_wrap=column not in NAMES,
+            )
         slowest = max(self._edges, key=lambda edge: edge.present.slowness, default=None)
         for edge, cells in zip(self._edges, rows, strict=True):
             table.add_row(*(cells[column] for column in shown), style=_style(edge, is_slowest=edge is slowest))
@@ -79,7 +83,10 @@ def _width_needed(rows: list[list[RenderableType]], shown: list[int], console: C
     """Return how many cells the columns need, with two after each; of names, only what must be seen counts."""
     wide = options.update(width=10_000)
     widths = [
-        [cell_len(COLUMNS[column]), *(Measurement.get(console, wide, row[column]).maximum for row in rows)]
+        [
+            _head_width(column),
+            *(Measurement.get(console, wide, row[column]).maximum for row in rows),
+        ]
         for column in shown
     ]
     return (
@@ -101,6 +108,17 @@ def _title(topology: Topology) -> str:
     return f"{pluralize(len(topology.services), 'service')}, {pluralize(len(topology.queues), 'queue')}"
 
 
+def _head_width(column: int) -> int:
+    return max(map(cell_len, COLUMNS[column].splitlines()), default=0)
+
+
+def _caption(*, is_empty: bool, has_whole: bool) -> str:
+    if is_empty:
+        return "Nothing has arrived yet: services send what they measured every 10 s. `asyncdsm doctor` finds out more"
+    whole = " · end to end: since the first one" if has_whole else ""
+    return f"hop: since the previous checkpoint{whole}"
+
+
 def _in_order_of_travel(edge: Edge) -> tuple[float, str, str]:
     # The further a message has come, the longer it has been on its way.
     return (edge.pathway_latency.p50 or 0.0, edge.service, edge.queue)
@@ -114,7 +132,7 @@ def _ends(edge: Edge) -> tuple[Node, Node]:
 
 def _cells(edge: Edge, named: dict[Node, str]) -> list[RenderableType]:
     present = edge.present
-    hop, way = present.edge_latency, present.pathway_latency
+    hop, whole = present.edge_latency, present.pathway_latency
     service, queue = _ends(edge)
     return [
         NameCell(service.name, named[service]),
@@ -122,7 +140,7 @@ def _cells(edge: Edge, named: dict[Node, str]) -> list[RenderableType]:
         NameCell(queue.name, named[queue]),
         NameCell(edge.group or ""),
         Text(f"{present.rate:.1f}"),
-        *(duration_cell(value) for value in (hop.p50, hop.p99, way.p50, way.p99)),
+        *(duration_cell(value) for value in (hop.p50, hop.p99, whole.p50, whole.p99)),
         Text("" if edge.lag is None else str(edge.lag)),
         Text(describe_change(present)),
     ]

@@ -77,7 +77,8 @@ def begin_without_context(key: Any, edge: Edge, size: int | None, reason: str) -
         return None
     warn_once(
         f"no-context-{edge.tags}",
-        "a message carries no context, because %s: its pathway ends there, as do those of similar messages (%s)",
+        "asyncdsm adds no context to a message, because %s: its pathway ends there, as do those of similar messages "
+        "(%s)",
         reason,
         ", ".join(edge.tags),
     )

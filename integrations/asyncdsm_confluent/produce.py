@@ -97,8 +97,8 @@ def warn_no_headers(method: str, instead: str) -> None:
     """Warn once of a method that takes no headers."""
     warn_once(
         f"no-headers-{method}",
-        "confluent-kafka's %s takes no headers in this version: its messages are counted, but carry no context; use %s "
-        "for messages that are to be followed",
+        "asyncdsm counts the messages of confluent-kafka's %s, but they carry no context: it takes no headers in this "
+        "version. Use %s for messages whose pathway should go on",
         method,
         instead,
     )

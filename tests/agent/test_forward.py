@@ -154,7 +154,7 @@ async def test_payloads_that_a_slow_target_loses_are_logged(
         with anyio.fail_after(60):
             while not intake.requests:
                 await anyio.sleep(0.02)
-    assert "3 payloads could not be forwarded before the agent ended" in caplog.text
+    assert "asyncdsm agent lost 3 payloads, not forwarded before it ended" in caplog.text
     assert intake.accepted == []
 
 

@@ -71,7 +71,7 @@ def test_gzip_bomb_is_rejected_within_bounded_memory() -> None:
     assert len(body) < 2 * MIB
     tracemalloc.start()
     try:
-        with pytest.raises(IntakeError, match="unpacks to more than") as caught:
+        with pytest.raises(IntakeError, match="must unpack to at most") as caught:
             read_report(body, "gzip")
         assert caught.value.status == 413
         assert tracemalloc.get_traced_memory()[1] < 3 * MAX_UNPACKED_BYTES
@@ -87,7 +87,7 @@ async def test_gzip_bomb_is_rejected_with_413(client: Client) -> None:
 
 def test_gzip_bomb_of_many_members_is_rejected() -> None:
     part = gzip.compress(bytes(MAX_UNPACKED_BYTES // 2 + 1))
-    with pytest.raises(IntakeError, match="unpacks to more than"):
+    with pytest.raises(IntakeError, match="must unpack to at most"):
         read_report(part * 2, "gzip")
 
 
@@ -96,7 +96,7 @@ def test_many_empty_gzip_members_are_rejected_in_linear_time() -> None:
     empty = gzip.compress(b"")
     for body in (empty * (MAX_BODY_BYTES // len(empty)), empty * 100_000 + gzip.compress(payload())):
         began = monotonic()
-        with pytest.raises(IntakeError, match="more than 1000 gzip members") as caught:
+        with pytest.raises(IntakeError, match="at most 1000 gzip members") as caught:
             read_report(body, "gzip")
         assert caught.value.status == 413
         assert monotonic() - began < 30

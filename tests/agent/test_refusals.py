@@ -40,11 +40,11 @@ def test_body_of_which_nothing_can_be_used_is_refused(body: bytes, path: str, pr
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"not gzip", "not gzip"),
+        (b"not gzip", "must be gzip"),
         (gzip.compress(payload())[:-4], "ends too early"),
         (gzip.compress(payload())[:20], "ends too early"),
-        (gzip.compress(payload()) + b"more", "not gzip"),
-        (gzip.compress(payload())[:-8] + bytes(8), "not gzip"),
+        (gzip.compress(payload()) + b"more", "must be gzip"),
+        (gzip.compress(payload())[:-8] + bytes(8), "must be gzip"),
     ],
 )
 def test_body_that_is_not_gzip_is_refused(body: bytes, problem: str) -> None:

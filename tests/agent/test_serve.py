@@ -105,7 +105,7 @@ def test_live_table_is_shown_until_a_signal(signal_: signal.Signals) -> None:
     try:
         with agent(stdout=terminal) as process:
             seen = b""
-            while b"since the message began" not in seen:
+            while b"finds out more" not in seen:
                 seen += os.read(master, 4096)
             assert b"asyncdsm agent listens on http://127.0.0.1:" in seen
             assert b"0 services, 0 queues" in seen

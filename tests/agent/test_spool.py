@@ -148,7 +148,7 @@ def test_agent_without_a_file_logs_lost_payloads_at_the_end() -> None:
         send(client, 1, 2, 3)
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=20)
-    assert "3 payloads could not be forwarded before the agent ended, and are lost" in said
+    assert "asyncdsm agent lost 3 payloads, not forwarded before it ended" in said
 
 
 def test_payload_refused_by_the_intake_is_spooled_in_the_file(path: Path) -> None:

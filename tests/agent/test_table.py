@@ -20,6 +20,7 @@ from asyncdsm.map.terminal import LONGEST_NAME, MapTable, duration_cell
 from asyncdsm.map.topology import Topology
 from tests.agent.payloads import NOW, bucket, payload, point
 
+WHOLE_IN_CAPTION = " · end to end: since the first one"
 BOLD_RED = "\x1b[1;31m"
 
 
@@ -73,9 +74,11 @@ SHOP = [
 def test_table_fits_the_width(width: int) -> None:
     lines = drawn(shown(*SHOP), width)
     assert all(cell_len(line) <= width for line in lines)
-    title, head, rule, *rows, caption = lines
+    whole = ["p50", "p99"] if width == 160 else []
+    title, *above, head, rule, _, _, _, caption = lines
+    rows = lines[-4:-1]
     assert title.strip() == "3 services, 2 queues"
-    way = ["p50", "p99"] if width == 160 else []
+    assert [line.split() for line in above] == [["end", "to"]] * bool(whole)
     assert head.split() == [
         "service",
         "queue",
@@ -84,44 +87,45 @@ def test_table_fits_the_width(width: int) -> None:
         "hop",
         "p50",
         "p99",
-        *(["way"] if way else []),
-        *way,
+        *(["end"] if whole else []),
+        *whole,
         "lag",
     ]
     assert set(rule) == {"─"}
-    assert caption.strip() == "hop: since the checkpoint before" + " · way: since the message began" * bool(way)
+    assert caption.strip() == "hop: since the previous checkpoint" + WHOLE_IN_CAPTION * bool(whole)
     assert [row.split()[0][:5] for row in rows] == ["order", "payme", "wareh"]
     assert ["→" in row for row in rows] == [True, False, False]
     assert ["←" in row for row in rows] == [False, True, True]
-    assert rows[0].split()[-2 - 2 * len(way) :] == ["799", "µs", *["1.61", "ms"] * len(way)]
-    assert rows[2].split()[-4 - 2 * len(way) :] == ["9.04", "s", "9.04", "s", *["17.9", "s"] * len(way)]
+    assert rows[0].split()[-2 - 2 * len(whole) :] == ["799", "µs", *["1.61", "ms"] * len(whole)]
+    assert rows[2].split()[-4 - 2 * len(whole) :] == ["9.04", "s", "9.04", "s", *["17.9", "s"] * len(whole)]
 
 
 def test_numbers_are_never_cut() -> None:
     topology = shown(edge("s" * 40, 0.123, "q" * 40, "g" * 40))
     busy = replace(topology.edges[0], lag=1_234_567, present=replace(topology.edges[0].present, rate=12_345.67))
-    (row,) = drawn(replace(topology, edges=[busy]), 80)[3:-1]
+    (row,) = drawn(replace(topology, edges=[busy]), 80)[-2:-1]
     assert row.rstrip().endswith("1234567")
     assert " 12345.7 " in row
     assert "sss…" in row
-    assert row.count(" ms ") == 2  # those of the way are left out
+    assert row.count(" ms ") == 2  # those from end to end are left out
 
 
 @pytest.mark.parametrize(
     ("width", "left_out"),
-    [(160, []), (100, []), (80, ["since"]), (66, ["since", "way"]), (55, ["since", "way", "group"])],
+    [(160, []), (100, []), (80, ["since"]), (66, ["since", "end"]), (55, ["since", "end", "group"])],
 )
 def test_columns_are_left_out_before_services_and_queues_are_cut(width: int, left_out: list[str]) -> None:
     topology = shown(edge("shop", 0.123, "orders-new", "g1"), edge("shipping", 0.123, "orders-old", "group-12"))
-    _, head, _, *rows, _ = drawn(with_slower_edges(topology), width)
-    assert [name for name in ("since", "way", "group") if name not in head.split()] == left_out
+    *above, _, one, other, _ = drawn(with_slower_edges(topology), width)
+    rows, head = [one, other], above[-1]
+    assert [name for name in ("since", "end", "group") if name not in head.split()] == left_out
     assert sorted(row.split()[0] for row in rows) == ["shipping", "shop"]
     assert sorted(row.split()[2] for row in rows) == ["orders-new", "orders-old"]
 
 
 def test_long_names_have_twelve_cells_at_80_columns() -> None:
     topology = shown(edge("s" * 40, 0.123, "q" * 40, "g" * 40))
-    (row,) = drawn(with_slower_edges(topology), 80)[3:-1]
+    (row,) = drawn(with_slower_edges(topology), 80)[-2:-1]
     assert all(len(name) >= 12 for name in (row.split()[0], row.split()[2]))
 
 
@@ -130,7 +134,7 @@ def test_one_service_and_one_queue_are_singular() -> None:
 
 
 def test_names_are_not_cut_where_there_is_room() -> None:
-    (row,) = drawn(shown(edge("payment-and-billing-service", 1, "orders.created.events.v1", "group-of-billing")))[3:-1]
+    (row,) = drawn(shown(edge("payment-and-billing-service", 1, "orders.created.events.v1", "group-of-billing")))[-2:-1]
     assert row.split()[:4] == ["payment-and-billing-service", "←", "orders.created.events.v1", "group-of-billing"]
 
 

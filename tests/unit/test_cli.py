@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.brokers.process import free_port
+
 
 def run(*arguments: str) -> tuple[int, str, str]:
     done = subprocess.run(
@@ -40,6 +42,34 @@ def test_wrong_argument_is_an_error_of_one_line_and_exit_code_2(arguments: tuple
     code, _, err = run(*arguments)
     assert code == 2
     assert said in err
+
+
+def test_no_command_prints_the_help_with_all_commands() -> None:
+    code, out, err = run()
+    assert (code, out) == (2, "")
+    assert all(f"    {command} " in err for command in ("agent", "map", "top", "run", "doctor", "demo"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--host", "agent.example"), "--host must be localhost, or an IP address of this machine"),
+        (("--host", "0.0.0.0"), "so --token or ASYNCDSM_AGENT_TOKEN is required"),  # noqa: S104
+        (("--token", "short"), "--token, or ASYNCDSM_AGENT_TOKEN, must have at least 16 printable ASCII characters"),
+        (("--forward", "nowhere"), "--forward must be an http://, https:// or unix:// URL"),
+        (("--store", "/no/folder/dsm.db"), "cannot use the store /no/folder/dsm.db: No such file or directory"),
+    ],
+)
+def test_agent_that_cannot_start_says_what_is_allowed(arguments: tuple[str, ...], said: str) -> None:
+    code, out, err = run("agent", "--port", "0", *arguments)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert said in err
+
+
+def test_map_without_an_agent_says_how_to_start_one() -> None:
+    code, out, err = run("map", "--url", f"http://127.0.0.1:{free_port()}")
+    assert (code, out) == (1, "")
+    assert err.endswith("`asyncdsm agent` starts one\n")
 
 
 def test_program_of_a_virtualenv_that_is_not_activated_is_run(tmp_path: Path) -> None:

@@ -42,13 +42,21 @@ def test_report_lists_settings_with_sources_and_clients(
     environ.setenv("DD_ENV", "test")
     code, said = found(capsys)
     assert (code, said["well"]) == (0, True)
-    assert said["settings"]["service"] == {"value": "shop", "from": "OTEL_SERVICE_NAME"}
-    assert said["settings"]["env"] == {"value": "test", "from": "DD_ENV"}
-    assert said["settings"]["version"] == {"value": None, "from": "default"}
-    assert said["settings"]["agent_url"] == {"value": intake.url, "from": "DD_TRACE_AGENT_URL"}
-    assert said["agent"] == {"answers": True, "lists_endpoint": True, "problem": None}
+    found_settings = {name: (setting["value"], setting["from"]) for name, setting in said["settings"].items()}
+    assert found_settings["service"] == ("shop", "OTEL_SERVICE_NAME")
+    assert found_settings["env"] == ("test", "DD_ENV")
+    assert found_settings["version"] == (None, "default")
+    assert found_settings["agent_url"] == (intake.url, "DD_TRACE_AGENT_URL")
+    assert said["settings"]["version"]["variables"][:2] == ["DD_VERSION", "DD_TAGS:version"]
+    assert said["agent"] == {
+        "answers": True,
+        "lists_endpoint": True,
+        "problem": None,
+        "status": 200,
+        "version": None,
+    }
     clients = {client["name"]: client for client in said["clients"]}
-    assert (clients["aiokafka"]["followed"], clients["httpx2"]["followed"]) == ("yes", "where wrapped")
+    assert (clients["aiokafka"]["instrumented"], clients["httpx2"]["instrumented"]) == ("yes", "where wrapped")
     assert (clients["aiokafka"]["tested"], clients["aiokafka"]["problem"]) == (["0.10", "0.14"], None)
 
 
@@ -58,7 +66,12 @@ def test_report_as_text_has_a_line_for_each_finding(
     environ.setenv("DD_SERVICE", "shop")
     assert main(["doctor"]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "service shop DD_SERVICE" in lines
+    assert "service shop from DD_SERVICE" in lines
+    assert "version not set default; DD_VERSION sets it" in lines
+    assert "max_points 10000 default; only code sets it" in lines
+    assert any(
+        line.startswith("httpx2 ") and "instrumented where it is passed to asyncdsm.wrap" in line for line in lines
+    )
     assert f"The agent at {intake.url} answers, and lists the Data Streams endpoint" in lines
 
 
@@ -83,7 +96,8 @@ def test_wrong_setting_is_a_problem_and_exit_code_1(
     assert (code, said["well"]) == (1, False)
     assert "DD_DATA_STREAMS_ENABLED must be true or false, got 'maybe'" in said["problem"]
     assert main(["doctor"]) == 1
-    assert "Nothing is measured: DD_DATA_STREAMS_ENABLED" in capsys.readouterr().out
+    assert "Nothing is measured, because a setting is wrong: DD_DATA_STREAMS_ENABLED" in capsys.readouterr().out
+    assert said["next_steps"] == ["Correct DD_DATA_STREAMS_ENABLED, or unset it"]
 
 
 def test_disabled_asyncdsm_asks_no_agent(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +105,9 @@ def test_disabled_asyncdsm_asks_no_agent(environ: pytest.MonkeyPatch, capsys: py
     code, said = found(capsys)
     assert (code, said["agent"]) == (0, None)
     assert main(["doctor"]) == 0
-    assert "no message is touched" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "no message is touched" in shown
+    assert shown.splitlines()[-1] == "  To measure, set DD_DATA_STREAMS_ENABLED to true, or unset it"
 
 
 def test_report_shows_no_password(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

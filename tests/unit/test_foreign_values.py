@@ -109,7 +109,8 @@ def asked(url: str) -> tuple[bool, str | None]:
 
     async def ask() -> tuple[bool, str | None]:
         try:
-            return (await exporter.request_info())[1:]
+            info = await exporter.request_info()
+            return info.lists_endpoint, info.problem
         finally:
             await exporter.aclose()
 

@@ -20,7 +20,8 @@ import pytest
 from asyncdsm import DataStreams, SettingError, Settings
 from asyncdsm._internal import log
 from asyncdsm._internal.urls import without_password
-from asyncdsm.cli.doctor import collect_report, format_report
+from asyncdsm.cli.doctor import collect_report
+from asyncdsm.cli.doctor_report import format_report
 from asyncdsm.core.edge import Edge
 from asyncdsm.delivery.exporters.agent import AgentExporter
 from asyncdsm.errors import DeliveryError

@@ -7,6 +7,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -17,6 +18,7 @@ import asyncdsm.testing
 from asyncdsm import AlreadyRunningError, DataStreams, Lag, Settings
 from asyncdsm._internal import log
 from asyncdsm.core import current, lag
+from asyncdsm.core.counters import Stats
 from asyncdsm.core.edge import Edge
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.streams import running_streams
@@ -370,3 +372,22 @@ def test_settings_of_a_wrong_type_are_a_clear_error() -> None:
     wrong: Any = "shop"
     with pytest.raises(TypeError, match=r"settings must be an asyncdsm\.Settings, got str"):
         DataStreams(wrong)
+
+
+@pytest.mark.parametrize(
+    ("stats", "shown"),
+    [
+        (Stats(3, 2, 1, {}), "Stats(recorded=3, delivered=2, pending=1)"),
+        (Stats(0, 0, 0, {}), "Stats(recorded=0, delivered=0, pending=0)"),
+        (
+            Stats(9, 2, 4, MappingProxyType({"outbox": 2, "points": 1}), not_propagated=5),
+            "Stats(recorded=9, delivered=2, pending=4, dropped_by={'outbox': 2, 'points': 1}, not_propagated=5)",
+        ),
+        (
+            Stats(1, 1, 0, {}, 2, 3, 4),
+            "Stats(recorded=1, delivered=1, pending=0, malformed=2, not_propagated=3, errors=4)",
+        ),
+    ],
+)
+def test_stats_are_shown_without_what_did_not_happen(stats: Stats, shown: str) -> None:
+    assert (repr(stats), str(stats), f"{stats}") == (shown, shown, shown)

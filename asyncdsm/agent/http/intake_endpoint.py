@@ -58,7 +58,7 @@ class IntakeEndpoint:
             with fail_after(BODY_SECONDS):
                 return await self._memory.read(request.stream())
         except TimeoutError:
-            raise IntakeError("body", f"did not arrive within {BODY_SECONDS:g} s", 408) from None
+            raise IntakeError("body", f"must arrive within {BODY_SECONDS:g} s", 408) from None
         except IntakeError as error:
             if self._forwarder is not None and error.status == 413:
                 self._forwarder.count_too_large()
@@ -90,7 +90,7 @@ class IntakeEndpoint:
 def _check_length(text: str) -> None:
     """Refuse a body whose announced length is too large, before any of it is read. Raises IntakeError (413)."""
     if text.isascii() and text.isdecimal() and int(text[:20]) > MAX_BODY_BYTES:
-        raise IntakeError("body", f"larger than {MAX_BODY_BYTES} bytes", 413)
+        raise IntakeError("body", f"must have at most {MAX_BODY_BYTES} bytes", 413)
 
 
 async def _will_read_answer(request: Request) -> bool:

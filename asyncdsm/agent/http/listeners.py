@@ -21,9 +21,12 @@ def open_tcp_listener(host: str, port: int, token: str | None) -> socket.socket:
     Raises ValueError for a host that is not an IP address, or that other machines can connect to without a token;
     OSError for a port that is in use.
     """
-    address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        raise ValueError("--host must be localhost, or an IP address of this machine") from None
     if not (address.is_loopback or token):
-        raise ValueError("a --token is required, because other machines can connect to this address")
+        raise ValueError("other machines can connect to this address, so --token or ASYNCDSM_AGENT_TOKEN is required")
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     # asyncio turns off Nagle's algorithm only for a socket with this protocol; with it, each answer would take 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -31,7 +31,7 @@ class LiveEvents:
             raise ApiError(
                 503,
                 "streams",
-                f"{MOST_STREAMS} streams are open, and there may be no more",
+                f"at most {MOST_STREAMS} streams may be open, and that many are: try again later",
             )
         self.streams += 1  # here, and not when it starts: many may be opened at the same time
         return _Stream(self._events(), self._note_end)

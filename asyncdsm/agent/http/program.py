@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -68,8 +69,11 @@ def _explain(error: Exception, options: Options) -> str:
             return f"cannot listen on the Unix socket {error}"
         case StoreError():
             return f"cannot use the store {error}"
+        case OSError(errno=errno.EADDRINUSE):
+            used = "another program listens there, perhaps another agent; choose another --port"
+            return f"cannot listen on {options.host} port {options.port}: {used}"
         case _:
-            return f"cannot listen on {options.host} port {options.port}: {error}"
+            return f"cannot listen on {options.host} port {options.port}: {getattr(error, 'strerror', None) or error}"
 
 
 async def _run(options: Options, live: bool, deadline: threading.Timer) -> None:

@@ -149,7 +149,7 @@ async def _maintain(store: Store) -> None:
         try:
             await to_thread.run_sync(store.maintain)
         except sqlite3.Error as error:
-            warn_each_minute("store", "the store cannot be written, asyncdsm will try again: %s", error)
+            warn_each_minute("store", "asyncdsm agent cannot write its store, and will try again: %s", error)
 
 
 def _create_forwarder(url: str, port: int, store: Store) -> Forwarder:

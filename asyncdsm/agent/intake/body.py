@@ -66,7 +66,7 @@ def decompress_body(body: bytes, encoding: str) -> bytes:
     while rest:  # a body may be several gzip members, one after the other (RFC 1952 §2.2)
         members += 1
         if members > MAX_GZIP_MEMBERS:
-            raise IntakeError("body", f"has more than {MAX_GZIP_MEMBERS} gzip members", 413)
+            raise IntakeError("body", f"must have at most {MAX_GZIP_MEMBERS} gzip members", 413)
         rest = _unpack_member(rest, unpacked)
     return bytes(unpacked)
 
@@ -76,14 +76,14 @@ def _unpack_member(packed: memoryview, unpacked: bytearray) -> memoryview:
     unpacker = zlib.decompressobj(wbits=31)
     while not unpacker.eof:
         if not packed:
-            raise IntakeError("body", "is gzip that ends too early")
+            raise IntakeError("body", "must be complete, got gzip that ends too early")
         # `unused_data` is a copy: without chunks, copying all that follows each member would take quadratic time.
         chunk = packed[:_CHUNK_BYTES]
         try:
             unpacked += unpacker.decompress(chunk, MAX_UNPACKED_BYTES - len(unpacked) + 1)
         except zlib.error as error:
-            raise IntakeError("body", f"is not gzip: {error}") from None
+            raise IntakeError("body", f"must be gzip, as its Content-Encoding says: {error}") from None
         if len(unpacked) > MAX_UNPACKED_BYTES:
-            raise IntakeError("body", f"unpacks to more than {MAX_UNPACKED_BYTES} bytes", 413)
+            raise IntakeError("body", f"must unpack to at most {MAX_UNPACKED_BYTES} bytes", 413)
         packed = packed[len(chunk) - len(unpacker.unused_data) :]
     return packed

@@ -20,7 +20,7 @@ from asyncdsm.agent.intake.forward_exporter import ForwardExporter, select_heade
 from asyncdsm.agent.store.spool import RawHeaders, SpooledPayload
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.counters import Counters, Stats
-from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_dropped_checkpoints
+from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_full_outbox
 from asyncdsm.delivery.retry import Delivery
 from asyncdsm.errors import DeliveryError, PayloadRefusedError
 from asyncdsm.settings import Settings
@@ -46,7 +46,7 @@ class Forwarder:
         """
         self._settings, self._store = settings, store
         self._counters = Counters()
-        self._outbox = Outbox(settings.max_outbox_bytes, self._counters)
+        self._outbox = Outbox(settings.max_outbox_bytes, self._counters, unit="payload")
         self._delivery = Delivery(self._outbox, self._counters, settings.request_seconds, hedges=False)
         self._wake, self._changed = anyio.Event(), anyio.Event()
         self._scope: anyio.CancelScope | None = None
@@ -69,7 +69,7 @@ class Forwarder:
         if self._spool is not None:
             self._spool.add(parcel)
         self._counters.record(1)
-        warn_of_dropped_checkpoints(self._outbox.enqueue(Parcel(parcel, 1)))
+        warn_of_full_outbox(self._outbox, self._outbox.enqueue(Parcel(parcel, 1)))
         self._report_drops()
         self._wake.set()
 
@@ -163,7 +163,9 @@ class Forwarder:
         try:
             await anyio.to_thread.run_sync(self._store.save_spool)
         except sqlite3.Error as error:
-            warn_each_minute("spool", "cannot write payloads to be forwarded to the store's file: %s", error)
+            warn_each_minute(
+                "spool", "asyncdsm agent cannot write to its store which payloads it has to forward: %s", error
+            )
             return False
         return True
 
@@ -171,12 +173,12 @@ class Forwarder:
         saved = await self._save()
         if saved and self._outbox:
             info(
-                "%s left in the store's file will be forwarded after the next start",
+                "asyncdsm agent will forward %s after its next start, from its store",
                 pluralize(len(self._outbox), "payload"),
             )
         elif lost := self._outbox.drop_all("shutdown"):
-            message = "%s could not be forwarded before the agent ended, and %s lost"
-            warn_each_minute("forward", message, pluralize(lost, "payload"), "is" if lost == 1 else "are")
+            message = "asyncdsm agent lost %s, not forwarded before it ended"
+            warn_each_minute("forward", message, pluralize(lost, "payload"))
 
     async def _wait_for_work(self) -> None:
         """Wait for a payload, or after a failure until the next attempt."""

@@ -110,9 +110,8 @@ class IngestQueue:
         self._counters.negatives += report.negatives
         if report.unread:
             self._counters.unread.update(report.unread)
-            warn_each_minute(
-                "unread", "accepted only a part of a payload of service %r: %s", report.service, report.first_unread
-            )
+            message = "asyncdsm agent accepted only a part of a payload of service %r: %s"
+            warn_each_minute("unread", message, report.service, report.first_unread)
         return report
 
     def _store_accepted(self, accepted: list[AcceptedPayload], read: list[_WaitingPayload]) -> None:
@@ -127,7 +126,8 @@ class IngestQueue:
     def _refuse(self, payloads: list[_WaitingPayload], error: Exception) -> None:
         full = isinstance(error, StoreFullError)
         known = full or isinstance(error, sqlite3.Error)
-        warn_each_minute("store", "cannot store payloads; their senders are told to send them again: %r", error)
+        message = "asyncdsm agent cannot store payloads, and asked their senders to send them again: %r"
+        warn_each_minute("store", message, error)
         problem = str(error) if known else f"the agent failed: {type(error).__name__}"
         for waiting in payloads:
             waiting.error, waiting.done = IntakeError("store", problem, 507 if full else 503 if known else 500), True

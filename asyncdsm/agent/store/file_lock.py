@@ -39,4 +39,6 @@ def _restrict_file(path: str) -> None:
         if os.stat(path).st_mode & 0o077:
             os.chmod(path, 0o600)
     except PermissionError:
-        warn_each_minute("private", "%s belongs to another user, and others may be able to read it", path)
+        warn_each_minute(
+            "private", "asyncdsm agent cannot make its store private, because another user owns it: %s", path
+        )

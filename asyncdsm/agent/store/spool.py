@@ -74,7 +74,9 @@ class ForwardMarkFile:
             os.pwrite(self._file, _MARK.pack(*self.last), 0)
         except OSError as error:
             warn_each_minute(
-                "mark", "cannot record which payloads were forwarded; some may be forwarded twice: %s", error
+                "mark",
+                "asyncdsm agent cannot record which payloads it forwarded, some may be forwarded twice: %s",
+                error,
             )
 
     def _read(self) -> ForwardMark:

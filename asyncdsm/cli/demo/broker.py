@@ -40,10 +40,12 @@ def check_listening(broker: str, addresses: str, default_port: int) -> None:
     problems = []
     for address in addresses.split(","):
         parts = urlsplit(address if "://" in address else f"//{address}")
+        where = parts.netloc.rpartition("@")[2]
         try:
-            where = parts.hostname or "", parts.port or default_port
-            with socket.create_connection(where, timeout=CONNECT_SECONDS):
+            host, port = parts.hostname or "", parts.port or default_port
+            where = f"{host}:{port}"
+            with socket.create_connection((host, port), timeout=CONNECT_SECONDS):
                 return
         except (OSError, ValueError) as error:
-            problems.append(f"{parts.netloc.rpartition('@')[2]}: {error}")
+            problems.append(f"{where}: {getattr(error, 'strerror', None) or error}")
     raise NoBrokerError(f"no {broker} listens at {'; '.join(problems)}")

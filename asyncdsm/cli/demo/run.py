@@ -97,7 +97,8 @@ async def _run_services(
             async with AsyncExitStack() as running:
                 console.print(f"starting {len(services)} services …")
                 started = [await running.enter_async_context(_run_service(name, where, agent.url)) for name in services]
-                console.print(f"the map is at {agent.url}/ · find the slow step · Ctrl-C stops the demo", markup=False)
+                invitation = f"the map is at {agent.url}/ · find the slow step · Ctrl-C stops the demo"
+                console.print(invitation, markup=False, soft_wrap=True)
                 with anyio.move_on_after(seconds):
                     await _send_orders(started[0], agent, console)
                 await anyio.sleep(LAST_BUCKET_SECONDS)
@@ -213,4 +214,5 @@ def _print_slowest_hop(console: Console, topology: Topology) -> None:
             f"Most of the time goes here: {plain_text(slowest.service)}, {verb} {plain_text(slowest.queue)}, "
             f"{duration_cell(slowest.edge_latency.p50)} in the median",
             markup=False,
+            soft_wrap=True,
         )

@@ -38,6 +38,10 @@ class AgentInfo(NamedTuple):
     lists_endpoint: bool
     problem: str | None
     """Why it does not answer, or why it would refuse payloads."""
+    status: int | None = None
+    """The HTTP status of the answer, None without one."""
+    version: str | None = None
+    """What the agent calls itself, such as `7.60.1` or `asyncdsm-0.1.0`."""
 
 
 class AgentExporter:
@@ -92,10 +96,11 @@ class AgentExporter:
             return AgentInfo(answers=False, lists_endpoint=False, problem=describe_error(error))
         if status in ACCESS_DENIED and not self._agentless:
             said = self._describe_status(status) or quote_problem(json_member(body, "error", "problem"))
-            return AgentInfo(answers=True, lists_endpoint=False, problem=f"HTTP status {status}{said}")
+            return AgentInfo(answers=True, lists_endpoint=False, problem=f"HTTP status {status}{said}", status=status)
         endpoints = json_member(body, "endpoints")
         lists_endpoint = isinstance(endpoints, list) and PATH in endpoints
-        return AgentInfo(answers=True, lists_endpoint=lists_endpoint, problem=None)
+        version = quote_problem(json_member(body, "version")).removeprefix(": ") or None
+        return AgentInfo(answers=True, lists_endpoint=lists_endpoint, problem=None, status=status, version=version)
 
     def _describe_status(self, status: int) -> str:
         if status != HTTPStatus.UNAUTHORIZED or self._agentless:

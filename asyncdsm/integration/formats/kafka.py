@@ -57,8 +57,8 @@ class KafkaClient:
         if self.adds_headers and checkpoint.ensure_recorder() is not None:
             self.adds_headers = False
             warn(
-                "the broker rejected a message for topic %s (%r), possibly because of its headers: asyncdsm adds none "
-                "to this producer's messages from now on; checkpoints are recorded as before",
+                "asyncdsm adds no more headers to the messages of this producer, because the broker rejected one for "
+                "topic %s, possibly because of its headers: %r. Checkpoints are recorded as before",
                 topic,
                 error,
             )

@@ -102,7 +102,7 @@ def _report_unknown(message: Any) -> None:
     kind = type(message)
     warn_once(
         f"lambda-{kind.__module__}.{kind.__qualname__}",
-        "consume_lambda_event: not recorded, since it has not the shape of a message of SQS, SNS, Kinesis or "
+        "asyncdsm.consume_lambda_event() recorded nothing for an object that is not a message of SQS, SNS, Kinesis or "
         "EventBridge: %s.%s",
         kind.__module__,
         kind.__qualname__,

@@ -173,7 +173,7 @@ async def test_class_that_refuses_a_subclass_is_left_with_a_warning(
         channel = await connection.channel()
         await publish_and_consume_three(channel, await channel.declare_queue(name(), exclusive=True))
     assert count_checkpoints(captured_streams) == (3, 0)
-    assert any("cannot be followed by wrap()" in record.getMessage() for record in caplog.records)
+    assert any("asyncdsm.wrap() cannot instrument" in record.getMessage() for record in caplog.records)
 
 
 async def test_enum_member_as_name_is_its_value(rabbitmq: RabbitMQ, captured_streams: Captured, name: Name) -> None:

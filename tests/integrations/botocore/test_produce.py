@@ -56,7 +56,7 @@ def test_callers_attributes_stay_when_a_context_is_added(
     if count == 10:
         assert [context_of(message) for message in messages] == [None, None]
         assert captured_streams.stats().not_propagated == 2
-        assert sum("carries no context" in record.getMessage() for record in caplog.records) == 1
+        assert sum("adds no context" in record.getMessage() for record in caplog.records) == 1
         assert [each.size for each in made] == [size] * 2
     else:
         assert [context.hash for context in map(context_of, messages) if context] == [each.hash for each in made]

@@ -190,7 +190,7 @@ async def test_asyncio_producer_without_headers_counts_its_messages(
     assert [(made.parent, made.size) for made in captured_streams.produced(name)] == [(1, 3), (2, 3), (3, 3)]
     assert captured_streams.backlogs == {tags("kafka_produce", name, cluster): 2}
     assert captured_streams.stats().not_propagated == 3
-    assert sum("AIOProducer takes no headers" in record.getMessage() for record in caplog.records) == 1
+    assert sum("AIOProducer, but they carry no context" in record.getMessage() for record in caplog.records) == 1
     assert [contexts(message) for message in on_broker(kafka, name, 3)] == [[], [], []]
 
 

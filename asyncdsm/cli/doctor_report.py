@@ -1,0 +1,84 @@
+"""The report of `asyncdsm doctor` as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def format_report(report: Mapping[str, Any]) -> list[str]:
+    """Return the report as lines of text."""
+    return [
+        f"asyncdsm {report['asyncdsm']}, Python {report['python']}",
+        "",
+        "Clients",
+        *_client_lines(report),
+        "",
+        *_setting_lines(report),
+        *_agent_lines(report),
+        "",
+        "What to do next",
+        *(f"  {step}" for step in report["next_steps"]),
+    ]
+
+
+def _client_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    for client in report["clients"]:
+        yield f"  {client['name']:18}{_format_client(client)}"
+    if report["ddtrace"]:
+        yield f"  {'ddtrace':18}{report['ddtrace']}; asyncdsm turns its Data Streams off, its tracing goes on"
+
+
+def _format_client(client: Mapping[str, Any]) -> str:
+    if client["problem"]:
+        return f"{client['installed']}, cannot be instrumented: {client['problem']}"
+    if client["instrumented"] == "no":
+        return "not installed"
+    where = " where it is passed to asyncdsm.wrap" if client["instrumented"] == "where wrapped" else ""
+    return f"{client['installed']}, instrumented{where}; tested with {' to '.join(dict.fromkeys(client['tested']))}"
+
+
+def _setting_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    if report["problem"]:
+        yield f"Nothing is measured, because a setting is wrong: {report['problem']}"
+        return
+    yield "Settings"
+    shown = {name: _format_value(setting["value"]) for name, setting in report["settings"].items()}
+    width = max(map(len, shown.values())) + 2
+    for name, setting in report["settings"].items():
+        yield f"  {name:18}{shown[name]:{width}}{_format_source(setting)}"
+
+
+def _format_value(value: object) -> str:
+    return "not set" if value is None else str(value)
+
+
+def _format_source(setting: Mapping[str, Any]) -> str:
+    """Return the environment variables that a value comes from; for a default, how to set another value."""
+    source, variables = setting["from"], setting["variables"]
+    if not variables:
+        return f"{source}; only code sets it"
+    is_set = any(variable.partition(":")[0] in source for variable in variables)
+    return f"from {source}" if is_set else f"{source}; {variables[0]} sets it"
+
+
+def _agent_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line on the agent, if the settings can be read, after an empty one."""
+    if not report["settings"]:
+        return
+    yield ""
+    agent, url = report["agent"], report["settings"]["agent_url"]["value"]
+    if agent is None:
+        yield "DD_DATA_STREAMS_ENABLED is false: nothing is measured, and no message is touched"
+        return
+    what = "Datadog" if report["settings"]["api_key"]["value"] else "The agent"
+    version = f" ({agent['version']})" if agent["version"] else ""
+    if not agent["answers"]:
+        yield f"{what} at {url} does not answer: {agent['problem']}"
+    elif agent["problem"]:
+        yield f"{what} at {url} answers, but it refuses what services send: {agent['problem']}"
+    elif what == "Datadog":
+        yield f"Datadog at {url} answers. Whether it takes the key shows when something is sent"
+    else:
+        lists = "and lists" if agent["lists_endpoint"] else "but does not list"
+        yield f"The agent at {url}{version} answers, {lists} the Data Streams endpoint"
