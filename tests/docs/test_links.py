@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.page import find_manual_pages
+
 ROOT = Path(__file__).parents[2]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.joinpath("docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *find_manual_pages()]
 CITED = re.compile(r"protocol §(\d+)")
 SOURCES = [
     path

@@ -17,12 +17,12 @@ from tests.brokers.noida import noida
 from tests.brokers.process import free_port
 from tests.brokers.rabbitmq import rabbitmq
 from tests.brokers.redis import redis
-from tests.docs.page import read_blocks
+from tests.docs.page import find_manual_pages, read_blocks
 from tests.docs.run_page import ADDRESSES
 from tests.intake import running_intake
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.joinpath("docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *find_manual_pages()]
 RUN_ELSEWHERE = {"docs/testing.md", "docs/develop/integrations.md"}
 """Pages that have a test module of their own."""
 NOT_RUN = {
