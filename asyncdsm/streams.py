@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from asyncdsm._internal import forks
-from asyncdsm._internal.ddtrace_compat import disable_ddtrace_streams
 from asyncdsm._internal.log import pluralize, warn_each_minute
 from asyncdsm.core import checkpoint, lag
 from asyncdsm.core.aggregator import Aggregator
@@ -45,7 +44,10 @@ class DataStreams:
     def __init__(
         self, settings: Settings | None = None, *, exporter: Callable[[], Exporter] | Exporter | None = None
     ) -> None:
-        """`settings` are the environment's by default. `exporter`, or a function that returns one, replaces the Agent.
+        """`settings` are read from the environment by default. `exporter` replaces delivery to the Agent.
+
+        `exporter` is an Exporter, or a function that returns one. The function is called in the event loop that will
+        use the exporter, and again in each forked child.
 
         Raises SettingError for a wrong value in the environment, TypeError for settings of another type.
         """
@@ -69,13 +71,20 @@ class DataStreams:
         return list(lag.current_lags(report_hook_error))
 
     async def start(self) -> None:
-        """Start measuring, with the flush task in this event loop. Raises AlreadyRunningError."""
+        """Start measuring, with the flush task in this event loop.
+
+        Raises AlreadyRunningError if a DataStreams runs in this process. Does nothing if `settings.enabled` is false,
+        and inside `asyncdsm.testing.capture`.
+        """
         from asyncdsm.delivery import event_loops  # noqa: PLC0415
 
         self._start(event_loops.start_in_current_loop)
 
     async def aclose(self) -> None:
-        """Stop, and deliver what was recorded, also when this task is being cancelled."""
+        """Stop, and deliver what was recorded, also when this task is being cancelled.
+
+        Takes `settings.shutdown_seconds` and two seconds at most. What is not delivered by then is dropped and logged.
+        """
         flusher = self._stop()
         if flusher is not None:
             from anyio import CancelScope  # noqa: PLC0415
@@ -93,7 +102,7 @@ class DataStreams:
         """
         if not self.settings.enabled or _captured is not None:
             return
-        disable_ddtrace_streams(measuring=False)
+        take_over_from_ddtrace(measuring=False)
         with _starting:
             if _standby is None and self is not _running:
                 self._aggregator = None  # from an earlier run, whose flush has ended

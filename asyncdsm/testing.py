@@ -20,14 +20,16 @@ from asyncdsm.streams import capturing
 
 
 class Checkpoint(NamedTuple):
-    """One checkpoint."""
+    """One checkpoint: one message that was produced or consumed."""
 
     tags: tuple[str, ...]
     """The edge's tags (protocol §4), sorted."""
     hash: int
+    """The hash of the pathway after this checkpoint."""
     parent: int
     """The hash of the pathway before this checkpoint, 0 if the pathway starts here."""
     time_ns: int
+    """When it was made, in nanoseconds since the epoch."""
     edge_latency: float
     """Seconds since the previous checkpoint."""
     pathway_latency: float
@@ -37,11 +39,11 @@ class Checkpoint(NamedTuple):
 
     @property
     def topic(self) -> str | None:
-        """The topic, queue or stream."""
+        """The topic, queue or stream; None for an edge that has none, such as an exchange."""
         return self.tag("topic")
 
     def tag(self, name: str) -> str | None:
-        """Return the value of a tag: `tag("group")`."""
+        """Return the value of a tag of the edge, as in `tag("group")`; None if the edge has no such tag."""
         return next((tag.removeprefix(f"{name}:") for tag in self.tags if tag.startswith(f"{name}:")), None)
 
     def follows(self, other: Checkpoint) -> bool:
@@ -76,7 +78,7 @@ class Captured(BaseRecorder):
 
     @property
     def checkpoints(self) -> list[Checkpoint]:
-        """All checkpoints."""
+        """All checkpoints, the oldest first."""
         with self._lock:
             self._fold()
         return self._checkpoints
@@ -128,10 +130,13 @@ def _checkpoint(sample: Sample) -> Checkpoint:
 
 @contextmanager
 def capture(*, service: str = "test", env: str | None = None, now: Callable[[], int] = time_ns) -> Iterator[Captured]:
-    """Capture every checkpoint made inside the block; nothing is sent. `now` may be a `ManualClock`.
+    """Capture every checkpoint made inside the block, as in `with capture() as captured:`. Nothing is sent.
 
-    A DataStreams that the program under test starts inside the block does nothing. Raises AlreadyRunningError when a
-    DataStreams runs, and inside another `capture`.
+    `service` and `env` are what a DataStreams would take from its settings; hashes depend on them. `now` is the clock,
+    in nanoseconds since the epoch: it may be a `ManualClock`. Errors of asyncdsm, which a DataStreams keeps from the
+    program, are raised. A DataStreams that the program under test starts inside the block does nothing.
+
+    Raises AlreadyRunningError when a DataStreams runs, and inside another `capture`.
     """
     captured = Captured(service, env, now)
     before = current.snapshot()

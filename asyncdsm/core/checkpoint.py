@@ -37,7 +37,7 @@ def consume(
     `header` is the context's base64 text, `size` the message's bytes, `broker_ns` the broker's time of the message.
     Without a header, or with one that cannot be read, a pathway starts here, at `broker_ns` if it is given, and never
     continues the message before (protocol §5). Returns None, with nothing recorded or changed, while nothing measures
-    and where a layer above counts what is received (`current.open_layer`).
+    and where a layer above counts what is received (`open_layer`).
     """
     recorder = _recorder or ensure_recorder()
     if recorder is None or (consume_layers and is_consume_suppressed()):
@@ -66,12 +66,12 @@ def consume(
 
 
 def begin_produce(edge: Edge, size: int | None = None, key_bytes: int | None = None) -> PendingProduce | None:
-    """Return the header to put on a message that is about to be produced, and its checkpoint. **Hot**.
+    """Return a header to put on a message that is about to be produced, and the message's checkpoint. **Hot**.
 
     The header is the context's base64 text as ASCII bytes. `finish_produce` counts the checkpoint, once the client has
     taken the message. The parent is the message *consumed* last by this flow of execution (protocol §5). `size` is the
     message's bytes; with `key_bytes`, the length of the header's key, the header is added to it. Returns None while
-    nothing measures, and inside `current.suppress_nested_checkpoints`.
+    nothing measures, and inside `suppress_nested_checkpoints`.
     """
     recorder = _recorder or ensure_recorder()
     if recorder is None:
@@ -106,7 +106,10 @@ def finish_produce(sample: Sample) -> None:
 
 
 def incoming_pathway(header: str | bytes | None, broker_ns: int | None = None) -> Context | None:
-    """Return the pathway that a message carries, without any checkpoint. None while nothing measures."""
+    """Return the pathway that a message carries, and record nothing. None while nothing measures.
+
+    Without a context that can be read, a pathway starts here, at `broker_ns` if it is given.
+    """
     recorder = ensure_recorder()
     return None if recorder is None else _context_or_start(recorder, header, broker_ns)
 

@@ -15,8 +15,11 @@ class Stats(NamedTuple):
     """The counters at one moment, in checkpoints: `recorded == delivered + pending + dropped`."""
 
     recorded: int
+    """How many were made."""
     delivered: int
+    """How many the receiver of the payloads has accepted."""
     pending: int
+    """How many wait: for the end of their bucket, or for delivery."""
     dropped_by: Mapping[str, int]
     """How many were dropped, by cause: `points` (too many distinct points), `outbox` (too many bytes undelivered),
     `rejected` (the intake refused them), `shutdown` (not delivered by the deadline), `encoding` or `counting` (an error

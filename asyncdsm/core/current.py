@@ -35,7 +35,10 @@ class Layer(Context):
 
 
 def current_pathway() -> Pathway | None:
-    """Return the pathway of the message that this flow of execution consumed last, or None."""
+    """Return the pathway of the message that this task or thread consumed last; None if there is none.
+
+    A new task begins with the pathway of the task that made it.
+    """
     context = skip_layers(current_context.get())
     return None if context is None else _new(Pathway, context)
 
@@ -54,7 +57,10 @@ def snapshot() -> Context | None:
 
 @contextmanager
 def restored(snapshot: Context | None) -> Iterator[None]:
-    """Make a snapshot or a pathway the current one inside the block. Afterwards the previous one is restored."""
+    """Make a snapshot or a pathway the current one inside the block, as in `with restored(snapshot()):`.
+
+    Afterwards, what was current before is current again.
+    """
     before = current_context.get()
     current_context.set(snapshot)
     try:

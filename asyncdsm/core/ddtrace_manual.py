@@ -17,9 +17,12 @@ from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import Pathway
 
 
-def take_over_from_ddtrace() -> None:
-    """Turn ddtrace's Data Streams off in this process, and let its manual checkpoints reach asyncdsm."""
-    disable_ddtrace_streams()
+def take_over_from_ddtrace(*, measuring: bool = True) -> None:
+    """Turn ddtrace's Data Streams off in this process, and let its manual checkpoints reach asyncdsm.
+
+    `measuring` is False where asyncdsm waits for the first checkpoint, which may be one of those.
+    """
+    disable_ddtrace_streams(measuring=measuring)
     module: Any = sys.modules.get("ddtrace.data_streams")
     if module is None:
         return

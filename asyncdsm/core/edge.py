@@ -35,8 +35,8 @@ class Point:
 class Edge:
     """The tags of an edge (protocol §4), sorted once, and its points so far.
 
-    An adapter makes one for each (topic, group) and caches it. `Recorder.point` finds its points: their hashes depend
-    on the service, so an edge belongs to one recorder at a time.
+    An integration makes one for each topic and group, and keeps it in an `EdgeCache`. The points belong to one recorder
+    at a time, since their hashes depend on the service.
     """
 
     __slots__ = ("node", "owner", "points", "tags")
@@ -44,6 +44,7 @@ class Edge:
     def __init__(self, *tags: str) -> None:
         """`tags` are strings of the form `name:value`, in any order."""
         self.tags: tuple[str, ...] = tuple(sorted(map(wire_text, tags)))
+        """The tags, sorted."""
         self.owner: object | None = None
         """The recorder whose points these are."""
         self.points: dict[int, Point] = {}
@@ -58,7 +59,7 @@ class Edge:
 class EdgeCache(dict[Key, Edge], Generic[Key]):
     """Edges by what distinguishes them, such as a topic's name: made when they are first asked for, and bounded.
 
-    There may be any number of topics, some seen only once: beyond `MOST_EDGES` the oldest is evicted.
+    There may be any number of topics, some seen only once: beyond 4096 edges (`MOST_EDGES`) the oldest is evicted.
     """
 
     def __init__(self, make_edge: Callable[[Key], Edge]) -> None:

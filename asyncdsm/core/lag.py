@@ -14,13 +14,17 @@ class Lag(NamedTuple):
     """How far one consumer is behind the end of what it reads, from what its client already holds."""
 
     group: str | None
+    """The consumer group, None for a consumer without one."""
     topic: str
+    """The topic, queue or stream."""
     partition: int | None
     """None for a queue, which has no partitions."""
     behind: int
+    """How much is still to be read, in `unit`."""
     unit: str = "messages"
     """What `behind` counts: messages to read in a partition, messages "ready" in a queue."""
     cluster_id: str | None = None
+    """The id of the Kafka cluster, if it is known."""
     end: int | None = None
     """The offset that the next message will get, where the broker counts by offsets."""
     seen_ns: int | None = None

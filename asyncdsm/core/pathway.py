@@ -87,16 +87,14 @@ def encode_header(hash_: int, pathway_start_ns: int, edge_start_ns: int) -> byte
 
 
 class Pathway(NamedTuple):
-    """The chain of checkpoints that a message has passed.
-
-    `hash` is an unsigned 64-bit number that names the chain; `pathway_start_ns` is when its first
-    checkpoint was made, `edge_start_ns` when its last one was, both in nanoseconds since the epoch.
-    The wire carries milliseconds (protocol §3).
-    """
+    """The chain of checkpoints that a message has passed. A message carries its times in milliseconds (protocol §3)."""
 
     hash: int
+    """The name of the chain: an unsigned 64-bit number."""
     pathway_start_ns: int
+    """When its first checkpoint was made, in nanoseconds since the epoch."""
     edge_start_ns: int
+    """When its last checkpoint was made, in nanoseconds since the epoch."""
 
     def encode(self) -> bytes:
         """Return the context as bytes: 20 for today's timestamps."""

@@ -47,7 +47,10 @@ def follow_batches(
     pathways: Mapping[Key, list[Context | None]],
     asked_in: Any | None = None,
 ) -> dict[Key, list[Message]]:
-    """Return the lists for the program, as `follow_batch` does, when the client returns several of them at once."""
+    """Return the lists for the program, as `follow_batch` does, when the client returns several of them at once.
+
+    `pathways` has the keys of `batches`, such as partitions, and for each the pathways of its messages.
+    """
     if sum(map(len, batches.values())) == 1:
         return {key: follow_batch(messages, pathways[key], asked_in) for key, messages in batches.items() if messages}
     set_current(None)
@@ -57,7 +60,9 @@ def follow_batches(
 def follow_batch(messages: list[Message], pathways: list[Context | None], asked_in: Any | None = None) -> list[Message]:
     """Return the list for the program. Make the pathway of a single message current, and none for several messages.
 
-    `pathways` are those of the messages, in the same order. For `asked_in` see `reaches_caller`.
+    `pathways` are those of the messages, in the same order. `asked_in` is the task in which the program called the
+    client (`current_task`), if that is known: where another task runs now, as under `gather`, a pathway that becomes
+    current would not be the caller's, and a single message comes in a `ConsumedList` too.
     """
     if len(messages) == 1 and reaches_caller(asked_in):
         set_current(pathways[0])

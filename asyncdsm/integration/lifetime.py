@@ -52,7 +52,12 @@ def start_standby(environ: Mapping[str, str] = os.environ) -> DataStreams | None
 
 
 async def start_standby_async() -> DataStreams | None:
-    """Do what `start_standby` does without blocking the event loop: a thread looks for the Agent's socket."""
+    """Start a DataStreams that stands by, with the settings of the environment, and return it. Never raises.
+
+    It measures from the first checkpoint on. None is returned, and the program goes on, if a setting is wrong, which is
+    logged as an error, or if DD_DATA_STREAMS_ENABLED is false. The event loop is not blocked: a thread looks for the
+    Agent's socket.
+    """
     from anyio import CapacityLimiter, to_thread  # noqa: PLC0415  (anyio: not before something starts)
 
     try:
@@ -62,7 +67,7 @@ async def start_standby_async() -> DataStreams | None:
 
 
 async def close_standby(streams: DataStreams | None) -> None:
-    """Stop what `start_standby` returned, and deliver what was recorded. Does nothing for None.
+    """Stop what `start_standby_async` returned, and deliver what was recorded. Does nothing for None.
 
     A DataStreams that goes on running delivers what it has so far: the process may end now.
     """

@@ -54,8 +54,10 @@ def set_produce_checkpoint(
 ) -> Pathway | None:
     """Record that a message is produced to `target`, and call `carrier_set(key, text)` to put its context on it.
 
-    `typ` is the technology (`kafka`, `nats`), `tags` are further strings of the form `name:value` that become part of
-    the edge. Returns the pathway, or None when nothing runs.
+    Call it before the message is sent. `typ` is the technology (`kafka`, `nats`), `carrier_set` a function such as
+    `headers.__setitem__`, `tags` are further strings of the form `name:value` that become part of the edge. Returns the
+    pathway, or None while nothing measures. What `carrier_set` raises goes to the caller; an argument that cannot be
+    used is counted as malformed and logged.
     """
     try:
         edges = _out[typ, check_tags(tags), True] if tags else _out[typ]
@@ -87,8 +89,9 @@ def set_consume_checkpoint(
 ) -> Pathway | None:
     """Record that a message was consumed from `source`, and make its pathway the current one.
 
-    `carrier_get(key)` returns what the message carries under a key, or None. Returns the pathway, or None when
-    nothing runs.
+    `carrier_get(key)` returns what the message carries under a key, or None: a function such as `headers.get`.
+    `manual_checkpoint=False` leaves out the tag that marks a checkpoint as made by hand. Otherwise as
+    `set_produce_checkpoint`.
     """
     try:
         if checkpoint.ensure_recorder() is None:
@@ -148,12 +151,15 @@ def _explain(error: Exception, typ: object, target: object, tags: Iterable[objec
 
 
 def track_kafka_produce(topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
-    """Record the offset that the broker gave to a produced message."""
+    """Record the offset that the broker gave to a produced message. Never raises: a wrong value is counted and logged.
+
+    `cluster_id` keeps topics of the same name in two clusters apart.
+    """
     _record_offset(offset, lag.produced_tags, topic, partition, cluster_id)
 
 
 def track_kafka_commit(group: str, topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
-    """Record the offset that a consumer group committed: the next one it will read."""
+    """Record the offset that a consumer group committed: the next one it will read. Otherwise `track_kafka_produce`."""
     _record_offset(offset, lag.committed_tags, group, topic, partition, cluster_id)
 
 

@@ -23,9 +23,10 @@ Client = TypeVar("Client")
 def wrap(client: Client) -> Client:
     """Follow the messages of this one client, and return it. Wrapping it again changes nothing.
 
-    A client of a C extension takes no hooks. For such a client a proxy is returned: use that.
+    Which objects are clients, the page of each client says. One of a C extension takes no hooks: for such a client a
+    proxy is returned. So always use what `wrap` returns. Nothing is measured until a DataStreams runs.
 
-    Raises UnknownClientError for an object that no installed integration knows.
+    Raises UnknownClientError for an object that no installed integration knows; the message says what to pass instead.
     """
     failed = False
     for integration in _load_imported():
@@ -43,6 +44,8 @@ def wrap(client: Client) -> Client:
 def instrument(name: str | None = None) -> None:
     """Follow the messages of every installed client, or of one package: `instrument("aiokafka")`.
 
+    Clients that exist already are followed too, where the package allows it. httpx is left alone: wrap its clients.
+
     Raises UnknownClientError for a name without integration, ImportError for a client that is not installed.
     """
     for integration in _load_named(name):
@@ -50,7 +53,10 @@ def instrument(name: str | None = None) -> None:
 
 
 def uninstrument(name: str | None = None) -> None:
-    """Undo `instrument`: restore the classes."""
+    """Undo `instrument` for every package, or for one: restore its classes. Clients that were wrapped stay followed.
+
+    Raises UnknownClientError for a name without integration.
+    """
     for integration in _load_named(name):
         integration.uninstrument()
 
@@ -74,7 +80,10 @@ def is_installed(name: str) -> bool:
 
 @contextmanager
 def using(message: Any) -> Iterator[Pathway | None]:
-    """Make the pathway of a consumed message the current one inside the block: for gather, queues and worker pools.
+    """Make the pathway of a consumed message the current one inside the block: `with asyncdsm.using(message):`.
+
+    For messages that are handed to other tasks and threads: gather, queues, worker pools. Afterwards the previous
+    pathway is current again. The block gets the pathway, or None while nothing measures.
 
     An object that no integration knows as a consumed message has no pathway: inside the block none is current,
     `streams.stats.malformed` counts the object, and a warning names its type once. Under `asyncdsm.testing` it raises

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 from tests.differential.process import run
+from tests.intake import running_intake
 
 PARENT = int.from_bytes(bytes.fromhex("0000000000000001"), "little")
 
@@ -27,3 +31,15 @@ def test_manual_checkpoints_reach_asyncdsm_where_ddtraces_data_streams_are_off()
     assert answers["before"]["header"] is None
     # The same variable turns asyncdsm off in `Settings.from_environ`; this program gives its settings itself.
     assert len(answers["meanwhile"]["header"]) == 28
+
+
+def test_manual_checkpoint_alone_starts_asyncdsm_under_run() -> None:
+    program = "from ddtrace.data_streams import set_produce_checkpoint as produce; produce('nats', 'orders', print)"
+    with running_intake() as intake:
+        environ = {"DD_TRACE_AGENT_URL": intake.url, "DD_SERVICE": "s", "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false"}
+        done = subprocess.run(
+            [sys.executable, "-m", "asyncdsm", "run", sys.executable, "-c", program],
+            capture_output=True, text=True, timeout=60, env={**os.environ, **environ}, check=True,
+        )  # fmt: skip
+    assert done.stdout.startswith("dd-pathway-ctx-base64 ")
+    assert intake.counted() == 1

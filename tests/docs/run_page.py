@@ -23,7 +23,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from tests.docs.page import Block, PageError, read_blocks
-from tests.docs.shell import Shell
+from tests.docs.shell import SECONDS, Shell
 
 ADDRESSES = {
     "localhost:9092": "TEST_KAFKA",
@@ -34,6 +34,12 @@ ADDRESSES = {
     "8000": "TEST_HTTP_PORT",
 }
 """By what a page says: the environment variable with what the tests put in its place."""
+
+DEFAULT_OPTIONS = [
+    (r"^asyncdsm agent(?!.*--port)(?= |$)", "--port 8126"),
+    (r"^asyncdsm (?:map|top)(?!.*--url)(?= |$)", "--url http://127.0.0.1:8126"),
+]
+"""Commands that use port 8126 unless they are told another one, and how they are told."""
 
 FORMATS: Mapping[str, Callable[[str], object]] = {
     "json": json.loads,
@@ -46,11 +52,12 @@ SHOWN_ONLY = {"text", "mermaid"}
 class Page:
     """One page while it runs: its namespace, its event loop and its shell."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seconds: float = SECONDS) -> None:
+        """`seconds` is how long a command may take to end, or to print what the page waits for."""
         self.path = path
         self.module = types.ModuleType("__main__")
         self.runner = asyncio.Runner()
-        self.shell = Shell()
+        self.shell = Shell(seconds)
         self.tasks: list[asyncio.Task[None]] = []
 
     def run(self) -> None:
@@ -74,10 +81,15 @@ class Page:
                 await task
 
     def run_block(self, block: Block) -> None:
-        """Run one block by its language. Raises PageError for a language that nothing here can run."""
-        code = use_test_addresses(block.code)
+        """Run one block by its language.
+
+        Raises PageError for a language that nothing here can run, and for an instruction that is none for such a block.
+        """
         if block.instruction.startswith("not run"):
             return
+        if block.instruction and (block.file_name or not takes_instruction(block)):
+            raise PageError(f"{self.path.name}:{block.line}: {block.instruction!r} is no instruction for this block")
+        code = use_test_addresses(block.code)
         if block.file_name:
             path = Path(block.file_name)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,6 +119,11 @@ class Page:
             function()
 
 
+def takes_instruction(block: Block) -> bool:
+    """Say whether the language of this block has such an instruction. Those for commands are checked by the shell."""
+    return block.language == "sh" or (block.language, block.instruction) == ("python", "background")
+
+
 def use_test_addresses(code: str) -> str:
     """Return the code with the addresses of the tests' servers. Raises PageError if a server is missing."""
 
@@ -117,7 +134,8 @@ def use_test_addresses(code: str) -> str:
         except KeyError:
             raise PageError(f"{found[0]} needs {variable} in the environment") from None
 
-    code = re.sub(r"^asyncdsm agent(?!.*--port)(?= |$)", "asyncdsm agent --port 8126", code, flags=re.MULTILINE)
+    for pattern, option in DEFAULT_OPTIONS:
+        code = re.sub(pattern, rf"\g<0> {option}", code, flags=re.MULTILINE)
     return re.sub("|".join(rf"(?<!\d){re.escape(address)}(?!\d)" for address in ADDRESSES), replace, code)
 
 

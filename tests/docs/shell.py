@@ -9,15 +9,17 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from time import monotonic, sleep
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 BACKGROUND = re.compile(r'background, wait for "(.*)"')
 STOP_AFTER = re.compile(r'stop after "(.*)"')
 SECONDS = 180.0
 """How long a command may take to end, or to print what the page waits for."""
+INTERRUPT_SECONDS = 20.0
+"""How long a command may take to end after Ctrl-C."""
 
 
 class CommandError(Exception):
@@ -27,16 +29,17 @@ class CommandError(Exception):
 class Shell:
     """Runs commands with bash; programs are those of this Python's environment. As a context, it ends all of them."""
 
-    def __init__(self) -> None:
-        self._background: list[Command] = []
+    def __init__(self, seconds: float = SECONDS) -> None:
+        """`seconds` is how long a command may take to end, or to print what the page waits for."""
+        self._seconds = seconds
+        self._ending = ExitStack()
 
     def __enter__(self) -> Self:
+        self._logs = Path(self._ending.enter_context(TemporaryDirectory()))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        with ExitStack() as ending:
-            for command in self._background:
-                ending.callback(command.interrupt)
+        self._ending.__exit__(kind, error, tb)
 
     def run(self, code: str, instruction: str) -> None:
         """Run a block of commands as its instruction says: see `tests/docs/page.py`.
@@ -45,9 +48,10 @@ class Shell:
         """
         if instruction and not (BACKGROUND.fullmatch(instruction) or STOP_AFTER.fullmatch(instruction)):
             raise CommandError(f"no such instruction: {instruction!r}")
-        command = Command(code)
+        with NamedTemporaryFile("wb", dir=self._logs, delete=False) as log:
+            command = Command(code, self._seconds, log)
         if found := BACKGROUND.fullmatch(instruction):
-            self._background.append(command)
+            self._ending.push(command.end)
             command.wait_for(found[1])
         elif found := STOP_AFTER.fullmatch(instruction):
             try:
@@ -61,56 +65,74 @@ class Shell:
 class Command:
     """One block of commands, started in a process group of its own."""
 
-    def __init__(self, code: str) -> None:
-        self.code = code
-        with NamedTemporaryFile("w", suffix=".log", delete=False) as log:
-            self._log = Path(log.name)
-            self._process = subprocess.Popen(
-                ["bash", "-euo", "pipefail", "-c", code],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={
-                    **os.environ,
-                    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                    "PYTHONUNBUFFERED": "1",
-                },
-            )
+    def __init__(self, code: str, seconds: float, log: IO[bytes]) -> None:
+        self._code = code
+        self._seconds = seconds
+        self._log = Path(log.name)
+        self._process = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", code],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={
+                **os.environ,
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "PYTHONUNBUFFERED": "1",
+            },
+        )
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self._log.read_text(errors="replace")
 
     def wait(self) -> None:
         """Wait for the end. Raises CommandError if it comes too late or with an exit code other than 0."""
         try:
-            code = self._process.wait(SECONDS)
+            code = self._process.wait(self._seconds)
         except subprocess.TimeoutExpired:
             self.interrupt()
-            raise CommandError(f"did not end within {SECONDS:.0f} s: {self}") from None
+            raise CommandError(f"did not end within {self._seconds:.0f} s: {self}") from None
         self._end_group(signal.SIGKILL)
         if code:
             raise CommandError(f"ended with {code}: {self}")
-        self._log.unlink()
 
     def wait_for(self, text: str) -> None:
         """Wait until this has been printed. Raises CommandError if it is not."""
-        deadline = monotonic() + SECONDS
-        while text not in self._log.read_text(errors="replace"):
-            if self._process.poll() is not None or monotonic() > deadline:
+        deadline = monotonic() + self._seconds
+        is_over = False
+        while text not in self.output:
+            if is_over:
                 raise CommandError(f"did not print {text!r}: {self}")
             sleep(0.02)
+            is_over = self._process.poll() is not None or monotonic() > deadline
+
+    def end(self, _kind: type[BaseException] | None, error: BaseException | None, _tb: TracebackType | None) -> None:
+        """End it at the end of its page. Raises CommandError as `interrupt` does, or if it has failed before.
+
+        If the page has failed, that is its error; a command that ended before is none.
+        """
+        code = self._process.poll()
+        self.interrupt()
+        if code and error is None:
+            raise CommandError(f"ended with {code} in the background: {self}")
 
     def interrupt(self) -> None:
-        """End it as Ctrl-C does. Raises CommandError if it is still there 20 s later, or ended with a traceback."""
+        """End it as Ctrl-C does. Raises CommandError if it is still there later, or ended with an error's traceback.
+
+        That of KeyboardInterrupt is no error: Python itself prints it for a program that does not catch it.
+        """
         self._end_group(signal.SIGINT)
         try:
-            self._process.wait(20)
+            self._process.wait(min(self._seconds, INTERRUPT_SECONDS))
         except subprocess.TimeoutExpired:
             raise CommandError(f"did not end on Ctrl-C: {self}") from None
         finally:
             self._end_group(signal.SIGKILL)
             self._process.wait()
-        if "Traceback (most recent call last)" in self._log.read_text(errors="replace"):
+        if "Traceback (most recent call last)" in self.output and not self.output.endswith("\nKeyboardInterrupt\n"):
             raise CommandError(f"ended with a traceback: {self}")
-        self._log.unlink()
 
     def _end_group(self, number: signal.Signals) -> None:
         try:
@@ -119,4 +141,4 @@ class Command:
             return
 
     def __str__(self) -> str:
-        return f"{self.code}\n{self._log.read_text(errors='replace')[-4000:]}"
+        return f"{self._code}\n{self.output[-4000:]}"

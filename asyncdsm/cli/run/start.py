@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from asyncdsm._internal.ddtrace_compat import disable_ddtrace_streams
 from asyncdsm._internal.log import warn
 from asyncdsm.cli.run.import_hook import call_after_import
+from asyncdsm.core.ddtrace_manual import take_over_from_ddtrace
 from asyncdsm.integration.lifetime import start_standby
 from asyncdsm.integration.registry import instrument
 
@@ -25,6 +26,15 @@ def start_following(environ: Mapping[str, str]) -> None:
     if start_standby(environ) is not None:
         for name in filter(None, environ.get(CLIENTS, "").split(",")):
             call_after_import(name, _instrument_client)
+        call_after_import("ddtrace.data_streams", _record_manual_checkpoints)
+
+
+def _record_manual_checkpoints(_: str) -> None:
+    """Record the manual checkpoints of ddtrace: a program that has no others would never make asyncdsm start."""
+    try:
+        take_over_from_ddtrace(measuring=False)
+    except Exception as error:
+        warn("asyncdsm does not record the manual checkpoints of ddtrace: %r", error)
 
 
 def _instrument_client(name: str) -> None:
