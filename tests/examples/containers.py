@@ -17,12 +17,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, NamedTuple
 
+import httpx2
 import yaml  # type: ignore[import-untyped]
 
 VARIABLE = re.compile(r"\$\{(\w+)(?::\?[^}]*)?\}")
 FOREIGN = ("DD_", "OTEL_", "ASYNCDSM_", "CELERY_")
+PATIENCE = 60.0
 STOP_SECONDS = 10
 """After SIGTERM, Docker waits this long before it kills."""
 
@@ -135,3 +138,24 @@ def running_container(container: Container, folder: Path) -> Iterator[subprocess
     container.dockerfile.copy_files(home)
     with running_command(container.command, container.environment, home) as process:
         yield process
+
+
+def wait_for(url: str) -> None:
+    """Wait until a server answers."""
+    deadline = monotonic() + PATIENCE
+    while True:
+        try:
+            httpx2.get(url)
+        except httpx2.HTTPError:
+            assert monotonic() < deadline, f"{url} does not answer"
+            sleep(0.1)
+        else:
+            return
+
+
+def wait_for_log(path: Path, text: str, count: int = 1) -> None:
+    """Wait until a process has printed a text this often."""
+    deadline = monotonic() + PATIENCE
+    while not path.exists() or path.read_text().count(text) < count:
+        assert monotonic() < deadline, path.read_text()
+        sleep(0.05)

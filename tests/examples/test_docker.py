@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 import httpx2
@@ -18,13 +17,20 @@ import pytest
 from tests.brokers.noida import noida
 from tests.brokers.process import free_port
 from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
-from tests.examples.containers import Container, read_compose, read_dockerfile, running_container
+from tests.docs.page import read_blocks
+from tests.examples.containers import (
+    Container,
+    read_compose,
+    read_dockerfile,
+    running_container,
+    wait_for,
+    wait_for_log,
+)
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "deploy" / "docker"
 TOKEN = "a-token-of-the-tests"  # noqa: S105
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-PATIENCE = 60.0
 ORDERS = 20
 
 
@@ -62,27 +68,6 @@ def compose(tmp_path: Path) -> Iterator[Compose]:
         ]
         containers = {name: each._replace(command=commands[name]) for name, each in found.items()}
         yield Compose(containers, f"http://127.0.0.1:{agent}", f"http://127.0.0.1:{shop}", tmp_path)
-
-
-def wait_for(url: str) -> None:
-    """Wait until a server answers."""
-    deadline = monotonic() + PATIENCE
-    while True:
-        try:
-            httpx2.get(url)
-        except httpx2.HTTPError:
-            assert monotonic() < deadline, f"{url} does not answer"
-            sleep(0.1)
-        else:
-            return
-
-
-def wait_for_log(path: Path, text: str, count: int = 1) -> None:
-    """Wait until a process has printed a text this often."""
-    deadline = monotonic() + PATIENCE
-    while not path.exists() or path.read_text().count(text) < count:
-        assert monotonic() < deadline, path.read_text()
-        sleep(0.05)
 
 
 def follow_pathway(topology: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -141,3 +126,11 @@ def test_compose_file_has_the_form_of_the_compose_specification() -> None:
 def test_image_installs_extras_that_exist(name: str) -> None:
     project = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text())["project"]
     assert set(read_dockerfile(FOLDER / name).extras()) <= set(project["optional-dependencies"])
+
+
+def test_page_quotes_the_files_of_the_example() -> None:
+    files = [path.read_text() for path in FOLDER.iterdir() if path.is_file()]
+    blocks = read_blocks(ROOT / "docs" / "deploy" / "docker.md")
+    quoted = [block.code for block in blocks if block.language in {"dockerfile", "yaml"}]
+    assert len(quoted) == 5
+    assert [code for code in quoted if not any(code in text for text in files)] == []
