@@ -3,7 +3,7 @@
     <!-- test: background, wait for "running on" -->   the next commands run until the page ends
     <!-- test: background -->                          the next Python block runs until the page ends
     <!-- test: stop after "orders" -->                 the next commands are interrupted (Ctrl-C) when they print this
-    <!-- test: terminate -->                           what was started last in the background gets SIGTERM, and must end
+    <!-- test: terminate -->                           the last command in the background gets SIGTERM
     <!-- test: not run, needs docker -->               the next block is not run; `NOT_RUN` lists all reasons
     <!-- test: python
     assert ...
