@@ -1,6 +1,6 @@
 """A FastAPI service with the middleware: requests produce orders, a background task consumes what billing answers.
 
-DD_SERVICE=shop KAFKA=localhost:9092 uvicorn examples.fastapi_background:app
+DD_SERVICE=shop KAFKA=localhost:9092 uvicorn examples.clients.fastapi_background:app
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KAFKA = os.environ.get("KAFKA", "localhost:9092")
 
 
 async def confirm(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
-    """Confirm every invoice: what is produced hangs on the invoice, whatever requests run meanwhile."""
+    """Confirm every invoice: the parent of a confirmation is its invoice, whatever requests run meanwhile."""
     async for invoice in consumer:
         await producer.send_and_wait("confirmations", invoice.value)
 

@@ -1,6 +1,6 @@
 """A FastAPI service that produces an order for each request, and consumes what billing answers.
 
-DD_SERVICE=shop KAFKA=localhost:9092 uvicorn examples.fastapi_orders:app
+DD_SERVICE=shop KAFKA=localhost:9092 uvicorn examples.clients.fastapi_orders:app
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KAFKA = os.environ.get("KAFKA", "localhost:9092")
 
 
 async def confirm(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
-    """Confirm every invoice: what is produced hangs on the invoice, whatever requests run meanwhile."""
+    """Confirm every invoice: the parent of a confirmation is its invoice, whatever requests run meanwhile."""
     async for invoice in consumer:
         await producer.send_and_wait("confirmations", invoice.value)
 
