@@ -35,6 +35,12 @@ ADDRESSES = {
 }
 """By what a page says: the environment variable with what the tests put in its place."""
 
+DEFAULT_OPTIONS = [
+    (r"^asyncdsm agent(?!.*--port)(?= |$)", "--port 8126"),
+    (r"^asyncdsm (?:map|top)(?!.*--url)(?= |$)", "--url http://127.0.0.1:8126"),
+]
+"""Commands that use port 8126 unless they are told another one, and how they are told."""
+
 FORMATS: Mapping[str, Callable[[str], object]] = {
     "json": json.loads,
     "toml": tomllib.loads,
@@ -119,7 +125,8 @@ def use_test_addresses(code: str) -> str:
         except KeyError:
             raise PageError(f"{found[0]} needs {variable} in the environment") from None
 
-    code = re.sub(r"^asyncdsm agent(?!.*--port)(?= |$)", "asyncdsm agent --port 8126", code, flags=re.MULTILINE)
+    for pattern, option in DEFAULT_OPTIONS:
+        code = re.sub(pattern, rf"\g<0> {option}", code, flags=re.MULTILINE)
     return re.sub("|".join(rf"(?<!\d){re.escape(address)}(?!\d)" for address in ADDRESSES), replace, code)
 
 
