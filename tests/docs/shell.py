@@ -61,6 +61,10 @@ class Shell:
         else:
             command.wait()
 
+    def terminate(self) -> None:
+        """Send SIGTERM to the command that was started last in the background, and wait for its end."""
+        self._background.pop().terminate()
+
 
 class Command:
     """One block of commands, started in a process group of its own."""
@@ -124,10 +128,18 @@ class Command:
         That of KeyboardInterrupt is no error: Python itself prints it for a program that does not catch it.
         """
         self._end_group(signal.SIGINT)
+        self._wait_for_end("Ctrl-C")
+
+    def terminate(self) -> None:
+        """End it as a container ends: its first process gets SIGTERM. Raises CommandError as `interrupt` does."""
+        self._process.terminate()
+        self._wait_for_end("SIGTERM")
+
+    def _wait_for_end(self, how: str) -> None:
         try:
             self._process.wait(min(self._seconds, INTERRUPT_SECONDS))
         except subprocess.TimeoutExpired:
-            raise CommandError(f"did not end on Ctrl-C: {self}") from None
+            raise CommandError(f"did not end on {how}: {self}") from None
         finally:
             self._end_group(signal.SIGKILL)
             self._process.wait()
