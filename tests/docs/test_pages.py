@@ -33,6 +33,7 @@ NOT_RUN = {
     "not run, downloads packages",
     "not run, the tests themselves",
     "not run, for another machine",
+    "not run, needs a terminal",
 }
 """Why a block is not run: what the machine of the tests does not have, or what would take it too long."""
 AWS = re.compile(r"boto")
