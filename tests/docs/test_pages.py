@@ -65,6 +65,7 @@ def test_code_of_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRe
             servers |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
         port = servers.get("TEST_AGENT_PORT")
         agent = {"DD_TRACE_AGENT_URL": f"http://127.0.0.1:{port}" if port else intake.url}
+        agent["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         agent["UVICORN_PORT"] = servers.get("TEST_HTTP_PORT", "0")
         done = subprocess.run(
             [sys.executable, "-W", "error::RuntimeWarning", "-m", "tests.docs.run_page", str(page)],
