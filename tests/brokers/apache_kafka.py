@@ -6,10 +6,11 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
 from functools import partial
 from pathlib import Path
-from shutil import rmtree, which
-from tempfile import mkdtemp
+from shutil import which
+from tempfile import TemporaryDirectory
 
 from tests.brokers.kafka import Kafka
 from tests.brokers.process import BrokerError, free_port, serving
@@ -54,22 +55,36 @@ def apache_kafka(properties: Mapping[str, str] | None = None, version: str = VER
 def find_jars(version: str) -> Path:
     """Return the folder with the server's jars; Maven copies them into the user's cache the first time."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "asyncdsm-tests")
+    cache.mkdir(parents=True, exist_ok=True)
     jars = cache / f"kafka-{version}"
-    if jars.exists():
-        return jars
+    with open(cache / "lock", "w") as lock:
+        flock(lock, LOCK_EX)  # another run of the tests may be about to do the same
+        if not jars.exists():
+            _copy_jars(version, jars)
+    return jars
+
+
+def _copy_jars(version: str, jars: Path) -> None:
     for program in ("java", "mvn"):
         if which(program) is None:
             raise BrokerError(f"{program} is missing: apt-get install -y default-jre-headless maven")
-    cache.mkdir(parents=True, exist_ok=True)
-    fresh = Path(mkdtemp(dir=cache))  # complete, or not there
     goal = "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies"
-    maven = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), f"-Dkafka={version}", f"-DoutputDirectory={fresh}", goal]
-    done = subprocess.run(maven, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode:
-        rmtree(fresh)
-        raise BrokerError(f"Maven cannot copy Apache Kafka {version}:\n{done.stdout[-2000:]}")
-    fresh.rename(jars)
-    return jars
+    with TemporaryDirectory(dir=jars.parent) as fresh:
+        target = Path(fresh, "jars")
+        maven = [
+            "mvn",
+            "-q",
+            "-B",
+            "-f",
+            str(HERE / "pom.xml"),
+            f"-Dkafka={version}",
+            f"-DoutputDirectory={target}",
+            goal,
+        ]
+        done = subprocess.run(maven, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode:
+            raise BrokerError(f"Maven cannot copy Apache Kafka {version}:\n{done.stdout[-2000:]}")
+        target.rename(jars)  # complete, or not there
 
 
 def _command(jars: Path, properties: Mapping[str, str], port: int) -> list[str]:

@@ -13,7 +13,7 @@ from shutil import copy
 
 import pytest
 
-from tests.brokers.noida import noida
+from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.process import free_port
 from tests.brokers.rabbitmq import rabbitmq
 from tests.brokers.redis import redis
@@ -102,7 +102,7 @@ def server_for(variable: str) -> Iterator[str]:
     Pages do not share brokers: they use the same names of topics and queues, and must find them empty.
     """
     if variable == "TEST_KAFKA":
-        with noida() as kafka:
+        with apache_kafka() as kafka:
             yield kafka.bootstrap
     elif variable == "TEST_RABBITMQ":
         with rabbitmq() as broker:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from tests.brokers.noida import noida
+from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.process import free_port
 from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
 from tests.docs.page import read_blocks
@@ -53,7 +53,7 @@ def on_loopback(command: list[str], port: int) -> list[str]:
 def compose(tmp_path: Path) -> Iterator[Compose]:
     """Return the containers with brokers of their own: the names of topics and queues are those of other examples."""
     agent, shop = free_port(), free_port()
-    with noida() as kafka, run_rabbitmq() as broker:
+    with apache_kafka() as kafka, run_rabbitmq() as broker:
         hosts = {
             "agent:8126": f"127.0.0.1:{agent}",
             "kafka:9092": kafka.bootstrap,
