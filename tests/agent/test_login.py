@@ -52,9 +52,9 @@ async def test_page_is_a_form_until_the_token_is_given(guarded: Client) -> None:
 
 async def test_token_in_the_form_opens_the_page(guarded: Client) -> None:
     answer = await posted(guarded, TOKEN)
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "./")
     cookie = answer.headers["Set-Cookie"]
-    assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Path=/"))
+    assert all(part in cookie for part in ("HttpOnly", "SameSite=strict"))
     assert TOKEN not in cookie
     page = await guarded.get("/", headers=HTML)
     assert (page.status_code, 'id="graph"' in page.text) == (200, True)
@@ -110,7 +110,7 @@ async def test_malformed_form_opens_nothing(guarded: Client) -> None:
 async def test_token_in_the_address_is_always_removed(guarded: Client) -> None:
     for _ in range(2):  # the second time from a browser that is logged in
         answer = await guarded.get("/", params={"token": TOKEN}, headers=HTML)
-        assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+        assert (answer.status_code, answer.headers["Location"]) == (303, "./")
         assert TOKEN not in answer.text
 
 
@@ -121,7 +121,7 @@ async def test_login_redirects_only_to_the_page(guarded: Client, target: str) ->
         await guarded.get("/", params=query, headers=HTML),
         await guarded.post("/", params={"next": target}, data=query, headers=HTML),
     ]
-    assert [(answer.status_code, answer.headers["Location"]) for answer in answers] == [(303, "/")] * 2
+    assert [(answer.status_code, answer.headers["Location"]) for answer in answers] == [(303, "./")] * 2
 
 
 async def test_form_of_another_site_is_rejected_with_403(guarded: Client) -> None:
@@ -140,16 +140,18 @@ async def test_link_of_another_site_reloads_because_the_cookie_is_withheld(guard
     link = {**HTML, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     answer = await guarded.get("/", headers=link)
     assert answer.status_code == 401
-    assert '<script src="/page/reload.js">' in answer.text
+    assert '<script src="page/reload.js">' in answer.text
     assert (await guarded.get("/page/reload.js")).status_code == 200
     again = await guarded.get("/", headers={**link, "Sec-Fetch-Site": "same-origin"})
     assert "<form" in again.text
 
 
-async def test_only_the_form_is_served_under_any_host_name(guarded: Client) -> None:
+async def test_login_works_under_any_host_name(guarded: Client) -> None:
     other = {"Host": "agent.example"}
+    for path in ("/page/login.css", "/page/icon.svg", "/page/reload.js"):
+        assert (await guarded.get(path, headers=other)).status_code == 200
     assert "<form" in (await guarded.get("/", headers={**HTML, **other})).text
-    assert (await guarded.get("/api/topology", headers=other)).status_code == 403
+    assert (await guarded.get("/api/topology", headers=other)).status_code == 401
     assert (await posted(guarded, TOKEN, **other)).status_code == 303
     assert (await guarded.get("/api/topology", headers=other)).status_code == 200
 
@@ -284,3 +286,17 @@ def test_doctor_reports_why_a_host_name_is_not_served(
     assert (
         "HTTP status 403: the host must be localhost, or a name or an address of this agent" in capsys.readouterr().out
     )
+
+
+def test_service_without_the_token_is_told_so_under_any_host_name(
+    environ: pytest.MonkeyPatch, running: RunningAgent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = socket.getaddrinfo
+
+    def resolve(host: str | bytes | None, *arguments: Any, **options: Any) -> Any:
+        return known("127.0.0.1" if host in {"agent", b"agent"} else host, *arguments, **options)
+
+    environ.setattr(socket, "getaddrinfo", resolve)
+    environ.setenv("DD_TRACE_AGENT_URL", running.url.replace("127.0.0.1", "agent"))
+    assert main(["doctor"]) == 1
+    assert "the agent requires its token; set ASYNCDSM_AGENT_TOKEN to it" in capsys.readouterr().out

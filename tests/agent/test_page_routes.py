@@ -28,7 +28,7 @@ async def test_every_page_file_is_served_with_its_type(client: Client) -> None:
 def test_every_file_that_the_page_loads_exists() -> None:
     for name, content in FILES.items():
         for loaded in LOADS.findall(COMMENT.sub("", content.decode())):
-            assert loaded.removeprefix("/page/").removeprefix("./") in FILES, f"{name} loads {loaded}"
+            assert loaded.removeprefix("page/").removeprefix("./") in FILES, f"{name} loads {loaded}"
 
 
 def test_page_has_no_inline_code_and_writes_no_html() -> None:

@@ -3,6 +3,7 @@
     <!-- test: background, wait for "running on" -->   the next commands run until the page ends
     <!-- test: background -->                          the next Python block runs until the page ends
     <!-- test: stop after "orders" -->                 the next commands are interrupted (Ctrl-C) when they print this
+    <!-- test: terminate -->                           the last command in the background gets SIGTERM
     <!-- test: not run, needs docker -->               the next block is not run; `NOT_RUN` lists all reasons
     <!-- test: python
     assert ...
@@ -22,6 +23,7 @@ from markdown_it import MarkdownIt
 
 INSTRUCTION = re.compile(r"<!-- test: (.*?)\s*-->", re.DOTALL)
 HIDDEN_CODE = re.compile(r"(python|sh)\n(.*)", re.DOTALL)
+TERMINATE = "terminate"
 FILE_NAME = re.compile(r"# ([\w./-]+\.\w+|Dockerfile)\n")
 
 
@@ -62,7 +64,9 @@ def read_blocks(page: Path) -> list[Block]:
             if pending:
                 raise PageError(f"{page.name}:{line}: no block follows the instruction {pending!r}")
             hidden = HIDDEN_CODE.fullmatch(found[1])
-            if hidden:
+            if found[1] == TERMINATE:
+                blocks.append(Block(TERMINATE, "", line))
+            elif hidden:
                 blocks.append(Block(hidden[1], hidden[2] + "\n", line + 1))
             else:
                 pending = found[1]

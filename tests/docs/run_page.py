@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from tests.docs.page import Block, PageError, read_blocks
+from tests.docs.page import TERMINATE, Block, PageError, read_blocks
 from tests.docs.shell import SECONDS, Shell
 
 ADDRESSES = {
@@ -98,6 +98,8 @@ class Page:
             self.run_python(code, block.line, in_background=block.instruction == "background")
         elif block.language == "sh":
             self.shell.run(code, block.instruction)
+        elif block.language == TERMINATE:
+            self.shell.terminate()
         elif block.language in FORMATS:
             FORMATS[block.language](code)
         elif block.language not in SHOWN_ONLY and not block.language.startswith("{"):

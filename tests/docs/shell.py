@@ -33,6 +33,7 @@ class Shell:
         """`seconds` is how long a command may take to end, or to print what the page waits for."""
         self._seconds = seconds
         self._ending = ExitStack()
+        self._background: list[Command] = []
 
     def __enter__(self) -> Self:
         self._logs = Path(self._ending.enter_context(TemporaryDirectory()))
@@ -52,6 +53,7 @@ class Shell:
             command = Command(code, self._seconds, log)
         if found := BACKGROUND.fullmatch(instruction):
             self._ending.push(command.end)
+            self._background.append(command)
             command.wait_for(found[1])
         elif found := STOP_AFTER.fullmatch(instruction):
             try:
@@ -61,6 +63,10 @@ class Shell:
         else:
             command.wait()
 
+    def terminate(self) -> None:
+        """Send SIGTERM to the command that was started last in the background, and wait for its end."""
+        self._background.pop().terminate()
+
 
 class Command:
     """One block of commands, started in a process group of its own."""
@@ -69,6 +75,7 @@ class Command:
         self._code = code
         self._seconds = seconds
         self._log = Path(log.name)
+        self._terminated = False
         self._process = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", code],
             stdin=subprocess.DEVNULL,
@@ -113,6 +120,8 @@ class Command:
 
         If the page has failed, that is its error; a command that ended before is none.
         """
+        if self._terminated:
+            return
         code = self._process.poll()
         self.interrupt()
         if code and error is None:
@@ -124,10 +133,19 @@ class Command:
         That of KeyboardInterrupt is no error: Python itself prints it for a program that does not catch it.
         """
         self._end_group(signal.SIGINT)
+        self._wait_for_end("Ctrl-C")
+
+    def terminate(self) -> None:
+        """End it as a container ends: its first process gets SIGTERM. Raises CommandError as `interrupt` does."""
+        self._terminated = True
+        self._process.terminate()
+        self._wait_for_end("SIGTERM")
+
+    def _wait_for_end(self, how: str) -> None:
         try:
             self._process.wait(min(self._seconds, INTERRUPT_SECONDS))
         except subprocess.TimeoutExpired:
-            raise CommandError(f"did not end on Ctrl-C: {self}") from None
+            raise CommandError(f"did not end on {how}: {self}") from None
         finally:
             self._end_group(signal.SIGKILL)
             self._process.wait()

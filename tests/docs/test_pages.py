@@ -6,13 +6,17 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import copy
 
 import pytest
 
+from tests.brokers.noida import noida
 from tests.brokers.process import free_port
+from tests.brokers.rabbitmq import rabbitmq
+from tests.brokers.redis import redis
 from tests.docs.page import read_blocks
 from tests.docs.run_page import ADDRESSES
 from tests.intake import running_intake
@@ -29,6 +33,7 @@ NOT_RUN = {
     "not run, downloads packages",
     "not run, the tests themselves",
     "not run, for another machine",
+    "not run, needs a terminal",
 }
 """Why a block is not run: what the machine of the tests does not have, or what would take it too long."""
 AWS = re.compile(r"boto")
@@ -49,14 +54,15 @@ def test_code_of_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRe
     variables = {variable for address, variable in ADDRESSES.items() if address in code}
     if re.search("^asyncdsm agent", code, re.MULTILINE):
         variables.add("TEST_AGENT_PORT")
-    servers = {variable: address_of(variable, request) for variable in variables}
-    if AWS.search(code):
-        servers |= {"AWS_ENDPOINT_URL": request.getfixturevalue("ministack").endpoint}
-        servers |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
     if FROM_CHECKOUT.search(code):
         copy_checkout(tmp_path)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DD_", "AWS_", "OTEL_"))}
-    with running_intake() as intake:
+    with ExitStack() as stack:
+        intake = stack.enter_context(running_intake())
+        servers = {variable: stack.enter_context(server_for(variable)) for variable in variables}
+        if AWS.search(code):
+            servers |= {"AWS_ENDPOINT_URL": request.getfixturevalue("ministack").endpoint}
+            servers |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
         port = servers.get("TEST_AGENT_PORT")
         agent = {"DD_TRACE_AGENT_URL": f"http://127.0.0.1:{port}" if port else intake.url}
         agent["UVICORN_PORT"] = servers.get("TEST_HTTP_PORT", "0")
@@ -88,14 +94,23 @@ def copy_checkout(folder: Path) -> None:
             copy(ROOT / name, folder / name)
 
 
-def address_of(variable: str, request: pytest.FixtureRequest) -> str:
-    """Return what stands for an address of a page: that of a running server, or a port that is free."""
-    servers: dict[str, Callable[[], str]] = {
-        "TEST_KAFKA": lambda: request.getfixturevalue("kafka").bootstrap,
-        "TEST_RABBITMQ": lambda: request.getfixturevalue("rabbitmq").url.rstrip("/"),
-        "TEST_REDIS": lambda: request.getfixturevalue("redis").removeprefix("redis://").split("/")[0],
-    }
-    return servers[variable]() if variable in servers else str(free_port())
+@contextmanager
+def server_for(variable: str) -> Iterator[str]:
+    """Run a server for one page and return its address, or a free port for a server that the page runs itself.
+
+    Pages do not share brokers: they use the same names of topics and queues, and must find them empty.
+    """
+    if variable == "TEST_KAFKA":
+        with noida() as kafka:
+            yield kafka.bootstrap
+    elif variable == "TEST_RABBITMQ":
+        with rabbitmq() as broker:
+            yield broker.url.rstrip("/")
+    elif variable == "TEST_REDIS":
+        with redis() as url:
+            yield url.removeprefix("redis://").split("/")[0]
+    else:
+        yield str(free_port())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -1,4 +1,4 @@
-"""The agent that the examples report to."""
+"""The agent that the examples report to, and brokers of their own for examples that must find them empty."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import pytest
 
 from asyncdsm.agent.http.server import RunningAgent
 from tests.agent.running import agent as run_agent
+from tests.brokers.kafka import Kafka
+from tests.brokers.noida import noida
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
 
 
 @pytest.fixture
@@ -15,3 +19,17 @@ def agent() -> Iterator[RunningAgent]:
     """A running agent, which has seen nothing."""
     with run_agent() as running:
         yield running
+
+
+@pytest.fixture
+def empty_kafka() -> Iterator[Kafka]:
+    """A Kafka of the test's own."""
+    with noida() as kafka:
+        yield kafka
+
+
+@pytest.fixture
+def empty_rabbitmq() -> Iterator[RabbitMQ]:
+    """A RabbitMQ of the test's own."""
+    with run_rabbitmq() as broker:
+        yield broker

@@ -24,7 +24,7 @@ test("parameters that are not known are not sent", () => {
 test("an answer is returned as it is", async () => {
   const fetched = mock.method(globalThis, "fetch", async () => Response.json({ flow: "down" }));
   assert.deepEqual(await fetchMap({ minutes: "60", flow: "down" }), { flow: "down" });
-  assert.equal(fetched.mock.calls[0]?.arguments[0], "/api/map?minutes=60&flow=down");
+  assert.equal(fetched.mock.calls[0]?.arguments[0], "api/map?minutes=60&flow=down");
 });
 
 test("an agent that cannot be reached is reported as unreachable", async () => {

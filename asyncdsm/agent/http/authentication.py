@@ -80,16 +80,19 @@ class Authentication:
 
     def _refuse(self, scope: Scope, headers: Headers, *, is_known: bool) -> Response | None:
         """Return the answer that refuses a request; None if the app may answer it."""
-        if not is_known and not _came_by_unix_socket(scope) and not self._is_own_host(headers.get("host", "")):
-            return error_response(
-                ApiError(403, "Host", "the host must be localhost, or a name or an address of this agent")
-            )
         if _is_cross_site(headers):
             return error_response(ApiError(403, "Origin", "pages of other sites may not send requests to this agent"))
-        if self._login and not is_known and scope["path"] not in {HEALTH, *WITHOUT_TOKEN}:
+        needs_token = self._login is not None and not is_known
+        if needs_token and scope["path"] in WITHOUT_TOKEN:
+            return None
+        if needs_token and scope["path"] != HEALTH:
             answer = error_response(ApiError(401, "Authorization", HOW_TO_AUTHENTICATE))
             answer.headers["WWW-Authenticate"] = 'Bearer realm="asyncdsm"'
             return answer
+        if not (is_known or _came_by_unix_socket(scope) or self._is_own_host(headers.get("host", ""))):
+            return error_response(
+                ApiError(403, "Host", "the host must be localhost, or a name or an address of this agent")
+            )
         return None
 
     def _is_authenticated(self, headers: Headers) -> bool:

@@ -24,7 +24,7 @@ _POLICY = (
     "frame-ancestors 'none'"
 )
 _FORM = files("asyncdsm.agent").joinpath("page", "login.html").read_text("utf-8")
-_AGAIN = '<!doctype html><meta charset="utf-8"><title>asyncdsm</title><script src="/page/reload.js"></script>'
+_AGAIN = '<!doctype html><meta charset="utf-8"><title>asyncdsm</title><script src="page/reload.js"></script>'
 
 
 class Login:
@@ -61,8 +61,9 @@ class Login:
         return login_form(WRONG if given else "")
 
     def _logged_in(self) -> Response:
-        answer = RedirectResponse("/", 303)
-        answer.set_cookie(COOKIE, self._cookie, max_age=COOKIE_SECONDS, httponly=True, samesite="strict", path="/")
+        # The browser knows the address under which a proxy may serve the page: redirect and cookie are relative to it.
+        answer = RedirectResponse("./", 303)
+        answer.set_cookie(COOKIE, self._cookie, max_age=COOKIE_SECONDS, httponly=True, samesite="strict", path=None)
         return answer
 
 

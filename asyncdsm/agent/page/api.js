@@ -1,4 +1,4 @@
-// Requests to the agent's HTTP API.
+// Requests to the agent's HTTP API. Addresses are relative to the page's, so a proxy may serve it under a path.
 
 /** @import { DrawnMap, ErrorDetail, LagOverTime, Pathways, Series } from "./api_types.d.ts" */
 
@@ -27,16 +27,16 @@ export class AgentError extends Error {
 }
 
 /** @param {RangeQuery & { flow: "down" | "right" }} parameters @returns {Promise<DrawnMap>} */
-export const fetchMap = (parameters) => fetchAnswer("/api/map", parameters);
+export const fetchMap = (parameters) => fetchAnswer("api/map", parameters);
 
 /** @param {RangeQuery & { edge: string }} parameters @returns {Promise<Series>} */
-export const fetchSeries = (parameters) => fetchAnswer("/api/series", parameters);
+export const fetchSeries = (parameters) => fetchAnswer("api/series", parameters);
 
 /** @param {RangeQuery & Parameters} parameters @returns {Promise<Pathways>} */
-export const fetchPathways = (parameters) => fetchAnswer("/api/pathways", parameters);
+export const fetchPathways = (parameters) => fetchAnswer("api/pathways", parameters);
 
 /** @param {RangeQuery & Parameters} parameters @returns {Promise<LagOverTime>} */
-export const fetchLag = (parameters) => fetchAnswer("/api/lag", parameters);
+export const fetchLag = (parameters) => fetchAnswer("api/lag", parameters);
 
 /**
  * @param {string} path

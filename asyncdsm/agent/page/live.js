@@ -122,7 +122,7 @@ export class LiveUpdates {
 
   openEvents() {
     this.events?.close();
-    const events = new EventSource("/api/live");
+    const events = new EventSource("api/live");
     this.events = events;
     events.addEventListener("open", () => this.handleChange());
     events.addEventListener("change", () => this.handleChange());

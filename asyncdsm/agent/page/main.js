@@ -180,5 +180,5 @@ function showLegend(levels) {
 }
 
 // After a login or a link from another site, the address has a query that nobody needs any more.
-if (location.search) history.replaceState(null, "", `/${location.hash}`);
+if (location.search) history.replaceState(null, "", `${location.pathname}${location.hash}`);
 new Page().start();

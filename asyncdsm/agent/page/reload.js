@@ -2,4 +2,4 @@
 // it is strict. With a request that comes from the agent's own page, it does. A file of its own, which is served before
 // the login.
 
-location.replace(`/?again${location.hash}`);
+location.replace(`?again${location.hash}`);

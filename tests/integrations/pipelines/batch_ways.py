@@ -7,7 +7,6 @@ import copy
 import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import asyncdsm
@@ -17,7 +16,6 @@ Way = Callable[[Any, Send], Awaitable[None]]
 Expected = list[int | None]
 """For each message sent, the number of the received message that it follows, or None."""
 
-PAGE = Path(__file__).parents[3] / "docs" / "batches.md"
 WAYS: dict[str, tuple[Way, Expected]] = {}
 
 
@@ -28,12 +26,6 @@ def way(row: str, expected: Expected) -> Callable[[Way], Way]:
         return function
 
     return add
-
-
-def rows_of_page() -> list[str]:
-    """Return the first cells of the page's table of batches of several messages."""
-    table = PAGE.read_text().split("<!-- several -->")[1].split("<!-- end -->")[0]
-    return [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()[3:] if line]
 
 
 @way("`for message in batch:`", [0, 1, 2, None])

@@ -27,7 +27,8 @@ from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster
 from tests.integrations.botocore.clients import wrapped_client
 from tests.integrations.confluent.clients import bare_class, consumer_config, from_start
-from tests.integrations.pipelines.batch_ways import WAYS, rows_of_page
+from tests.integrations.pipelines.batch_ways import WAYS
+from tests.integrations.pipelines.rows import read_rows
 
 PATIENCE_SECONDS = 60.0
 
@@ -74,7 +75,7 @@ def check_one(batch: Any, captured: Captured) -> None:
 
 
 def test_page_has_a_row_for_each_way() -> None:
-    assert sorted(rows_of_page()) == sorted(WAYS)
+    assert sorted(read_rows("several")) == sorted(WAYS)
 
 
 def context(number: int) -> str:

@@ -1,0 +1,21 @@
+"""The table of clients in the manual names the releases that each integration was tested with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from asyncdsm.integration.registry import list_packages, load_integration
+
+ROOT = Path(__file__).parents[2]
+PAGES = {"botocore": "aws", "httpx2": "httpx", "starlette": "asgi"}
+"""The pages of packages that have none of their own name."""
+
+
+@pytest.mark.parametrize("package", list_packages())
+def test_table_of_clients_names_the_tested_releases(package: str) -> None:
+    page = PAGES.get(package, package.replace("_", "-"))
+    table = [line.split(" | ") for line in ROOT.joinpath("docs/clients/index.md").read_text("utf-8").splitlines()]
+    (releases,) = [cells[2] for cells in table if cells[0].startswith("| [") and f"({page}.md)" in cells[0]]
+    assert set(load_integration(package).versions) <= set(releases.replace(",", "").split())
