@@ -58,7 +58,7 @@ class _Fields(NamedTuple):
     # A named tuple, because `dataclasses` would make `import asyncdsm` a quarter slower.
     enabled: Annotated[
         bool,
-        Setting(FLAG, "Whether messages are followed. If not, asyncdsm touches no message.", "DD_DATA_STREAMS_ENABLED"),
+        Setting(FLAG, "Whether messages are measured. If not, asyncdsm touches no message.", "DD_DATA_STREAMS_ENABLED"),
     ] = True
     service: Annotated[
         str,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from asyncdsm.settings import SETTINGS, Setting, Settings
@@ -12,62 +11,119 @@ PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 HEAD = """\
 # Settings
 
-<!-- Generated: change asyncdsm/settings.py, then run `python -m tests.unit.settings_page`. -->
+<!-- Generated: change asyncdsm/settings.py or this generator, then run `python -m tests.unit.settings_page`. -->
 
-asyncdsm reads its settings from environment variables when it starts. In code, `asyncdsm.Settings` takes each setting
-as a keyword argument:
+Most programs set two variables: who they are, and where the agent is. Everything else has a default that fits.
+
+```sh
+export DD_SERVICE=shop DD_AGENT_HOST=127.0.0.1
+asyncdsm run python -c "print('measured as shop')"
+```
+
+asyncdsm reads the variables when it starts. `asyncdsm doctor` prints each setting, where it comes from, and which
+variable sets it. In code, each setting is a keyword argument; what is not given has its default, whatever the
+environment says:
 
 ```python
+import asyncdsm
+
 async with asyncdsm.DataStreams(asyncdsm.Settings(service="shop", max_points=20_000)):
     ...
 ```
 
-`asyncdsm.Settings.from_environ(os.environ, max_points=20_000)` does both: keyword arguments win over the environment.
-`asyncdsm doctor` prints the settings that are in force and where each one comes from.
+Both together: keyword arguments win over the environment.
 
-| setting | type | default | environment variables | meaning |
-|---|---|---|---|---|
+```python
+import os
+
+settings = asyncdsm.Settings.from_environ(os.environ, max_points=20_000)
+```
+
+<!-- test: python
+assert (settings.max_points, settings.agent_url) == (20_000, os.environ["DD_TRACE_AGENT_URL"])
+assert asyncdsm.Settings().agent_url.startswith("http://localhost:")
+-->
 """
 
-TAIL = """
-Of several variables in a row, the first one that is set wins; an empty variable counts as not set. `DD_TAGS` `env` is
-the pair `env:…` in the value of `DD_TAGS`, and `OTEL_RESOURCE_ATTRIBUTES` `service.name` is the pair `service.name=…`
-in the value of that variable. Durations are in seconds, as whole numbers or decimals.
+GROUPS = {
+    "On or off, and who reports": (
+        "enabled",
+        "service",
+        "env",
+        "version",
+        "hostname",
+        "primary_tag",
+        "external_env",
+    ),
+    "Where payloads are sent to": ("agent_url", "api_key", "agent_token"),
+    "How often, and how long": ("bucket_seconds", "flush_seconds", "request_seconds", "shutdown_seconds"),
+    "Limits": ("max_points", "max_outbox_bytes", "max_header_bytes"),
+}
+"""The headings of the page, and the settings below each."""
 
-## Where payloads are sent to
-
+NOTES = {
+    "On or off, and who reports": """
+Of several variables, the first one that is set wins; an empty variable counts as not set. `DD_TAGS` `env` is the pair
+`env:…` in the value of `DD_TAGS`, and `OTEL_RESOURCE_ATTRIBUTES` `service.name` is the pair `service.name=…` in the
+value of that variable.
+""",
+    "Where payloads are sent to": """
 The first of these that applies:
 
 1. `DD_TRACE_AGENT_URL`, an `http://`, `https://` or `unix://` URL.
 2. `DD_AGENT_HOST` and `DD_TRACE_AGENT_PORT`. If only one of them is set, the other is `localhost` or `8126`.
-3. `/var/run/datadog/apm.socket`, if it exists: the Unix socket of an Agent on the same host.
-4. `DD_API_KEY` and `DD_SITE`, both set: delivery to Datadog without an Agent.
+3. `/var/run/datadog/apm.socket`, if it exists: the Unix socket of an agent on the same host.
+4. `DD_API_KEY` and `DD_SITE`, both set: delivery to Datadog without an agent.
 5. `http://localhost:8126`.
 
+A Datadog Agent must be of version 7.34 or newer.
+""",
+    "How often, and how long": """
+Durations are in seconds, as whole numbers or decimals. Shorter buckets are for tests and demos: each is a payload.
+""",
+    "Limits": "",
+}
+
+TAIL = """
 ## Wrong values
 
 A value that is not allowed raises `asyncdsm.SettingError`, a subclass of `ValueError`. Its message names the setting
-or the variable, what is allowed, and the value:
+or the variable, what is allowed, and the value. Keys, tokens and passwords are never part of it. A program that has no
+code for asyncdsm is not stopped: the error is logged once, and nothing is measured.
 
-```
-DD_DATA_STREAMS_ENABLED must be true or false, got 'maybe'
+```sh
+DD_DATA_STREAMS_ENABLED=maybe asyncdsm run python -c "print('goes on')"
 ```
 
-Keys, tokens and passwords are never part of a message. Programs that asyncdsm starts with, without any code of their
-own (`asyncdsm run`), are not stopped by a wrong value: the error is logged once, and nothing is measured.
+```text
+asyncdsm run: nothing is measured, because a setting is wrong: DD_DATA_STREAMS_ENABLED must be true or false, got …
+goes on
+```
+"""
+
+COLUMNS = """
+| environment variable | in code | allowed | default | meaning |
+|---|---|---|---|---|
 """
 
 
 def page() -> str:
-    """Return the page as it follows from the declarations."""
-    return HEAD + "".join(rows()) + TAIL
+    """Return the page as it follows from the declarations. Raises ValueError if a setting is in no group, or in two."""
+    grouped = [name for names in GROUPS.values() for name in names]
+    if sorted(grouped) != sorted(SETTINGS):
+        raise ValueError(f"GROUPS must have each setting once, got {sorted(grouped)}")
+    sections = [
+        f"\n## {heading}\n{COLUMNS}{''.join(map(row, names))}{NOTES[heading]}" for heading, names in GROUPS.items()
+    ]
+    return HEAD + "".join(sections) + TAIL
 
 
-def rows() -> Iterator[str]:
-    """Yield one row of the table for each setting."""
-    for (name, setting), default in zip(SETTINGS.items(), Settings(), strict=True):
-        variables = ", ".join(variable_cell(variable) for variable in setting.variables) or "none, only in code"
-        yield f"| `{name}` | {type_cell(setting)} | {default_cell(default)} | {variables} | {setting.sentence} |\n"
+def row(name: str) -> str:
+    """Return the row of a setting in the table."""
+    setting = SETTINGS[name]
+    variables = ", ".join(map(variable_cell, setting.variables)) or "none"
+    default = default_cell(getattr(Settings(), name))
+    return f"| {variables} | `{name}` | {type_cell(setting)} | {default} | {setting.sentence} |\n"
 
 
 def type_cell(setting: Setting) -> str:
