@@ -33,6 +33,7 @@ class Shell:
         """`seconds` is how long a command may take to end, or to print what the page waits for."""
         self._seconds = seconds
         self._ending = ExitStack()
+        self._background: list[Command] = []
 
     def __enter__(self) -> Self:
         self._logs = Path(self._ending.enter_context(TemporaryDirectory()))
@@ -52,6 +53,7 @@ class Shell:
             command = Command(code, self._seconds, log)
         if found := BACKGROUND.fullmatch(instruction):
             self._ending.push(command.end)
+            self._background.append(command)
             command.wait_for(found[1])
         elif found := STOP_AFTER.fullmatch(instruction):
             try:
@@ -73,6 +75,7 @@ class Command:
         self._code = code
         self._seconds = seconds
         self._log = Path(log.name)
+        self._terminated = False
         self._process = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", code],
             stdin=subprocess.DEVNULL,
@@ -117,6 +120,8 @@ class Command:
 
         If the page has failed, that is its error; a command that ended before is none.
         """
+        if self._terminated:
+            return
         code = self._process.poll()
         self.interrupt()
         if code and error is None:
@@ -132,6 +137,7 @@ class Command:
 
     def terminate(self) -> None:
         """End it as a container ends: its first process gets SIGTERM. Raises CommandError as `interrupt` does."""
+        self._terminated = True
         self._process.terminate()
         self._wait_for_end("SIGTERM")
 
