@@ -159,7 +159,10 @@ def track_kafka_produce(topic: str, partition: int, offset: int, cluster_id: str
 
 
 def track_kafka_commit(group: str, topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
-    """Record the offset that a consumer group committed: the next one it will read. For the rest see `track_kafka_produce`."""
+    """Record the offset that a consumer group committed: the next one it will read.
+
+    For the rest see `track_kafka_produce`.
+    """
     _record_offset(offset, lag.committed_tags, group, topic, partition, cluster_id)
 
 
