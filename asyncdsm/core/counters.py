@@ -51,7 +51,7 @@ class Counters:
         self._lock = Lock()
         self._recorded = self._delivered = self._pending = 0
         self._dropped: dict[str, int] = {}
-        self._noted = dict.fromkeys(_NOTED, 0)
+        self._noted: dict[str, int] = dict.fromkeys(_NOTED, 0)
 
     def record(self, count: int) -> None:
         """Count checkpoints that now wait for delivery."""

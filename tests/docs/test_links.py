@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.joinpath("docs").rglob("*.md"))]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted(path for path in ROOT.joinpath("docs").rglob("*.md") if "_build" not in path.parts),
+]
 CITED = re.compile(r"protocol §(\d+)")
 SOURCES = [
     path

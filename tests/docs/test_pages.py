@@ -22,7 +22,8 @@ from tests.docs.run_page import ADDRESSES
 from tests.intake import running_intake
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.joinpath("docs").rglob("*.md"))]
+MANUAL = sorted(path for path in ROOT.joinpath("docs").rglob("*.md") if "_build" not in path.parts)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *MANUAL]
 RUN_ELSEWHERE = {"docs/testing.md", "docs/develop/integrations.md"}
 """Pages that have a test module of their own."""
 NOT_RUN = {
