@@ -172,9 +172,9 @@ def _topics() -> list[str]:
 
 @contextmanager
 def _surroundings() -> Iterator[Mapping[str, str]]:
-    from tests.brokers.noida import noida
+    from tests.brokers.apache_kafka import apache_kafka
 
-    with noida() as kafka, sink() as environ:
+    with apache_kafka() as kafka, sink() as environ:
         yield {**environ, "BENCHMARK_KAFKA": kafka.bootstrap}
 
 

@@ -14,18 +14,17 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
 from asyncdsm.core import current
+from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.aws import Aws
 from tests.brokers.aws import users_own as users_own_aws
 from tests.brokers.kafka import Kafka, users_own
 from tests.brokers.ministack import ministack as run_ministack
 from tests.brokers.mock_cluster import MockCluster, mock_cluster
 from tests.brokers.moto import moto as run_moto
-from tests.brokers.noida import noida
 from tests.brokers.process import running
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
 from tests.brokers.redis import redis as run_redis
-from tests.brokers.tansu import tansu as run_tansu
 from tests.loops import LOOPS, use
 
 # Brokers that a test starts take as long as they take; in CI, every run tries the same examples.
@@ -51,16 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Kafka]:
-    """The Kafka of most tests: the one at KAFKA_BOOTSTRAP_SERVERS where that is set, else noida-db."""
+    """The Kafka of the tests: the one at KAFKA_BOOTSTRAP_SERVERS where that is set, else Apache Kafka."""
     bootstrap = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
-    with users_own(bootstrap) if bootstrap else noida() as kafka:
-        yield kafka
-
-
-@pytest.fixture(scope="session")
-def tansu() -> Iterator[Kafka]:
-    """The Kafka for rebalances and load."""
-    with run_tansu() as kafka:
+    with users_own(bootstrap) if bootstrap else apache_kafka() as kafka:
         yield kafka
 
 

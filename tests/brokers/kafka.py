@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -15,14 +15,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 @dataclass(frozen=True)
 class Kafka:
-    """A running Kafka, reached at `bootstrap`.
-
-    `group` holds the options with which a consumer joins a group here without a long wait; `topics` are
-    those that the tests created.
-    """
+    """A running Kafka, reached at `bootstrap`; `topics` are those that the tests created."""
 
     bootstrap: str
-    group: Mapping[str, Any] = field(default_factory=dict)
     topics: list[str] = field(default_factory=list)
 
     def topic(self, partitions: int = 1, prefix: str = "topic") -> str:

@@ -20,24 +20,23 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, UnknownError, UnsupportedForMessageFormatError
 from kombu.connection import Connection
 
+from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka, users_own
 from tests.brokers.ministack import ministack as run_ministack
 from tests.brokers.mock_cluster import PRODUCE, MockCluster, mock_cluster
 from tests.brokers.moto import moto as run_moto
-from tests.brokers.noida import noida
 from tests.brokers.process import BrokerError, bundled, running, serving
 from tests.brokers.redis import redis as run_redis
-from tests.brokers.tansu import tansu as run_tansu
 
 HEADERS = [("empty", b""), ("twice", b"\x00\xff"), ("twice", "ü".encode())]
 PROGRAM = """
 import os, sys
 from pathlib import Path
 from tests.brokers.moto import moto as run_moto
-from tests.brokers.noida import noida
+from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.process import running
-with noida() as kafka:
+with apache_kafka() as kafka:
     (guard,) = running
     (broker,) = Path(f"/proc/{guard}/task/{guard}/children").read_text().split()
     print(kafka.bootstrap, os.readlink(f"/proc/{broker}/cwd"), flush=True)
@@ -75,7 +74,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["kafka", "tansu", "mock_kafka"])
+@pytest.fixture(params=["kafka", "mock_kafka"])
 def each(request: pytest.FixtureRequest) -> Kafka:
     broker: Kafka = request.getfixturevalue(request.param)
     return broker
@@ -87,7 +86,7 @@ async def test_kafka_carries_a_record(each: Kafka) -> None:
         assert await producer.partitions_for(topic) == {0, 1, 2}
         await producer.send_and_wait(topic, b"value", key=b"key", headers=HEADERS)
     async with AIOKafkaConsumer(
-        topic, bootstrap_servers=each.bootstrap, group_id=topic, auto_offset_reset="earliest", **each.group
+        topic, bootstrap_servers=each.bootstrap, group_id=topic, auto_offset_reset="earliest"
     ) as consumer:
         record = await consumer.getone()
     assert (record.key, record.value, list(record.headers)) == (b"key", b"value", HEADERS)
@@ -132,7 +131,7 @@ async def test_mock_broker_stops_and_starts_again(mock_kafka: MockCluster) -> No
         await producer.send_and_wait(topic, b"")
 
 
-@pytest.mark.parametrize("broker", [noida, run_tansu, mock_cluster])
+@pytest.mark.parametrize("broker", [apache_kafka, mock_cluster])
 def test_nothing_listens_after_the_block(broker: Callable[[], AbstractContextManager[Kafka]]) -> None:
     with broker() as kafka:
         assert listens(kafka.bootstrap)
@@ -174,7 +173,7 @@ def test_broker_ends_with_the_process_that_started_it(end: signal.Signals) -> No
 
 def test_broker_ends_with_its_guard() -> None:
     before = set(running)
-    with noida() as kafka:
+    with apache_kafka() as kafka:
         (guard,) = running - before
         os.kill(guard, signal.SIGTERM)
         wait_until(lambda: not listens(kafka.bootstrap))

@@ -60,7 +60,7 @@ async def aiokafka(kafka: Kafka, wrap: Wrap) -> Any:
     producer = wrap(AIOKafkaProducer(bootstrap_servers=kafka.bootstrap))
     in_transactions = wrap(AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=f"t-{name}"))
     options: Any = {"bootstrap_servers": kafka.bootstrap, "auto_offset_reset": "earliest", "group_id": group}
-    consumer = wrap(AIOKafkaConsumer(name, max_poll_records=2, enable_auto_commit=False, **options, **kafka.group))
+    consumer = wrap(AIOKafkaConsumer(name, max_poll_records=2, enable_auto_commit=False, **options))
     async with producer, in_transactions, consumer:
         headers = [("own", b"1")]
         sent = [await producer.send_and_wait(name, b"1", headers=headers)]

@@ -19,9 +19,9 @@ from aiokafka.errors import KafkaError
 import asyncdsm
 from asyncdsm import DataStreams, Settings
 from asyncdsm.core.pathway import HEADER
+from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster
-from tests.brokers.noida import noida
 from tests.brokers.process import paused, running
 from tests.brokers.rabbitmq import RabbitMQ, rabbitmq
 from tests.chaos.leftovers import no_tasks_left_over
@@ -43,7 +43,7 @@ def intake() -> Iterator[Intake]:
 def still_kafka() -> Iterator[tuple[Kafka, set[int]]]:
     """A Kafka of the test's own, and what to pause."""
     others = set(running)
-    with noida() as kafka:
+    with apache_kafka() as kafka:
         yield kafka, running - others
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
+DOCS = Path(__file__).parents[2] / "docs"
 INSTRUCTION = re.compile(r"<!-- test: (.*?)\s*-->", re.DOTALL)
 HIDDEN_CODE = re.compile(r"(python|sh)\n(.*)", re.DOTALL)
 TERMINATE = "terminate"
@@ -46,6 +47,11 @@ class Block:
         """The name of the file that this block shows, None if it shows no file."""
         found = FILE_NAME.match(self.code)
         return found[1] if found else None
+
+
+def find_manual_pages() -> list[Path]:
+    """Return the pages of the manual in order, without what Sphinx has built of them."""
+    return [page for page in sorted(DOCS.rglob("*.md")) if DOCS / "_build" not in page.parents]
 
 
 def read_blocks(page: Path) -> list[Block]:

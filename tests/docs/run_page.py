@@ -35,6 +35,8 @@ ADDRESSES = {
 }
 """By what a page says: the environment variable with what the tests put in its place."""
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104  # servers of the tests listen on loopback only
+
 DEFAULT_OPTIONS = [
     (r"^asyncdsm agent(?!.*--port)(?= |$)", "--port 8126"),
     (r"^asyncdsm (?:map|top)(?!.*--url)(?= |$)", "--url http://127.0.0.1:8126"),
@@ -136,6 +138,7 @@ def use_test_addresses(code: str) -> str:
         except KeyError:
             raise PageError(f"{found[0]} needs {variable} in the environment") from None
 
+    code = code.replace(EVERYWHERE, "127.0.0.1")
     for pattern, option in DEFAULT_OPTIONS:
         code = re.sub(pattern, rf"\g<0> {option}", code, flags=re.MULTILINE)
     return re.sub("|".join(rf"(?<!\d){re.escape(address)}(?!\d)" for address in ADDRESSES), replace, code)

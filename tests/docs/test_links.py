@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.page import find_manual_pages
+
 ROOT = Path(__file__).parents[2]
-PAGES = [
-    *sorted(ROOT.glob("*.md")),
-    *sorted(path for path in ROOT.joinpath("docs").rglob("*.md") if "_build" not in path.parts),
-]
+PAGES = [*sorted(ROOT.glob("*.md")), *find_manual_pages()]
 CITED = re.compile(r"protocol §(\d+)")
 SOURCES = [
     path

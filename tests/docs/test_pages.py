@@ -13,17 +13,16 @@ from shutil import copy
 
 import pytest
 
-from tests.brokers.noida import noida
+from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.process import free_port
 from tests.brokers.rabbitmq import rabbitmq
 from tests.brokers.redis import redis
-from tests.docs.page import read_blocks
+from tests.docs.page import find_manual_pages, read_blocks
 from tests.docs.run_page import ADDRESSES
 from tests.intake import running_intake
 
 ROOT = Path(__file__).parents[2]
-MANUAL = sorted(path for path in ROOT.joinpath("docs").rglob("*.md") if "_build" not in path.parts)
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *MANUAL]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *find_manual_pages()]
 RUN_ELSEWHERE = {"docs/testing.md", "docs/develop/integrations.md"}
 """Pages that have a test module of their own."""
 NOT_RUN = {
@@ -66,6 +65,7 @@ def test_code_of_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRe
             servers |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
         port = servers.get("TEST_AGENT_PORT")
         agent = {"DD_TRACE_AGENT_URL": f"http://127.0.0.1:{port}" if port else intake.url}
+        agent["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         agent["UVICORN_PORT"] = servers.get("TEST_HTTP_PORT", "0")
         done = subprocess.run(
             [sys.executable, "-W", "error::RuntimeWarning", "-m", "tests.docs.run_page", str(page)],
@@ -102,7 +102,7 @@ def server_for(variable: str) -> Iterator[str]:
     Pages do not share brokers: they use the same names of topics and queues, and must find them empty.
     """
     if variable == "TEST_KAFKA":
-        with noida() as kafka:
+        with apache_kafka() as kafka:
             yield kafka.bootstrap
     elif variable == "TEST_RABBITMQ":
         with rabbitmq() as broker:

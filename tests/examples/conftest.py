@@ -8,8 +8,8 @@ import pytest
 
 from asyncdsm.agent.http.server import RunningAgent
 from tests.agent.running import agent as run_agent
+from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.kafka import Kafka
-from tests.brokers.noida import noida
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
 
@@ -24,7 +24,7 @@ def agent() -> Iterator[RunningAgent]:
 @pytest.fixture
 def empty_kafka() -> Iterator[Kafka]:
     """A Kafka of the test's own."""
-    with noida() as kafka:
+    with apache_kafka() as kafka:
         yield kafka
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from tests.brokers.noida import noida
+from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.process import free_port
 from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
 from tests.docs.page import read_blocks
@@ -53,7 +53,7 @@ def on_loopback(command: list[str], port: int) -> list[str]:
 def compose(tmp_path: Path) -> Iterator[Compose]:
     """Return the containers with brokers of their own: the names of topics and queues are those of other examples."""
     agent, shop = free_port(), free_port()
-    with noida() as kafka, run_rabbitmq() as broker:
+    with apache_kafka() as kafka, run_rabbitmq() as broker:
         hosts = {
             "agent:8126": f"127.0.0.1:{agent}",
             "kafka:9092": kafka.bootstrap,
@@ -117,8 +117,15 @@ def test_agent_keeps_its_map_when_its_container_is_replaced(compose: Compose) ->
 
 
 def test_compose_file_has_the_form_of_the_compose_specification() -> None:
-    command = ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(FOLDER / "compose.yaml")]
-    done = subprocess.run([str(Path(sys.executable).with_name(command[0])), *command[1:]], check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        str(FOLDER / "compose.yaml"),
+    ]
+    done = subprocess.run(command, check=False)
     assert done.returncode == 0
 
 

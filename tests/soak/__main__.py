@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from time import monotonic
 
+from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.ministack import ministack
 from tests.brokers.rabbitmq import rabbitmq
-from tests.brokers.tansu import tansu
 from tests.intake import running_intake
 from tests.soak.verdict import Sample, Showing, faults, growth
 
@@ -42,12 +42,11 @@ def main() -> int:
 
 def run(seconds: float, rate: float) -> Showing:
     """Run the program on brokers of its own, watched from outside."""
-    with tansu() as kafka, rabbitmq() as broker, ministack() as aws, running_intake() as intake:
+    with apache_kafka() as kafka, rabbitmq() as broker, ministack() as aws, running_intake() as intake:
         environ = {
             "DD_SERVICE": "soak",
             "DD_TRACE_AGENT_URL": intake.url,
             "SOAK_KAFKA": kafka.bootstrap,
-            "SOAK_GROUP": json.dumps(dict(kafka.group)),
             "SOAK_TOPIC": kafka.topic(prefix="orders"),
             "SOAK_BOOKINGS": kafka.topic(prefix="bookings"),
             "SOAK_AMQP": broker.url,

@@ -130,7 +130,6 @@ async def soak(seconds: float, rate: float) -> dict[str, Any]:
     group: dict[str, Any] = {
         "group_id": "billing",
         "auto_offset_reset": "earliest",
-        **json.loads(os.environ["SOAK_GROUP"]),
     }
     async with asyncdsm.DataStreams() as streams:
         ledger = Ledger(os.environ["SOAK_AMQP"], os.environ["SOAK_KAFKA"], os.environ["SOAK_BOOKINGS"])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from asyncdsm._internal.ddtrace_compat import disable_ddtrace_streams
 from asyncdsm._internal.log import warn
 from asyncdsm.cli.run.import_hook import call_after_import
+from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.ddtrace_manual import take_over_from_ddtrace
 from asyncdsm.integration.lifetime import start_standby
 from asyncdsm.integration.registry import instrument
@@ -34,7 +35,7 @@ def _record_manual_checkpoints(_: str) -> None:
     try:
         take_over_from_ddtrace(measuring=False)
     except Exception as error:
-        warn("asyncdsm does not record the manual checkpoints of ddtrace: %r", error)
+        report_hook_error(error)
 
 
 def _instrument_client(name: str) -> None:

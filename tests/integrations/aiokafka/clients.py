@@ -24,7 +24,6 @@ def consumer_of(kafka: Kafka, topic: str, group: str | None = None, **options: A
             bootstrap_servers=kafka.bootstrap,
             group_id=group,
             auto_offset_reset="earliest",
-            **(kafka.group if group else {}),
             **options,
         )
     )

@@ -89,7 +89,6 @@ async def line(kafka: Kafka, topic: Topic) -> AsyncIterator[Line]:
         bootstrap_servers=kafka.bootstrap,
         group_id="g",
         auto_offset_reset="earliest",
-        **kafka.group,
     )
     async with (
         running_agent() as agent,

@@ -43,7 +43,6 @@ async def test_instrument_follows_every_client_and_uninstrument_restores(
                 bootstrap_servers=kafka.bootstrap,
                 group_id="late",
                 auto_offset_reset="earliest",
-                **kafka.group,
             )
             async with wrapped_too, late:
                 await early.send_and_wait(name, b"v")

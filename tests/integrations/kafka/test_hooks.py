@@ -148,9 +148,7 @@ async def test_aiokafka_hook_within_a_foreign_wrapper_counts_nothing_once_remove
     if when == "after":
         asyncdsm.uninstrument("aiokafka")
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=f"t-{name}")
-    consumer = AIOKafkaConsumer(
-        name, bootstrap_servers=kafka.bootstrap, group_id=name, auto_offset_reset="earliest", **kafka.group
-    )
+    consumer = AIOKafkaConsumer(name, bootstrap_servers=kafka.bootstrap, group_id=name, auto_offset_reset="earliest")
     async with producer, consumer:
         if when == "before":
             asyncdsm.uninstrument("aiokafka")
@@ -180,9 +178,7 @@ async def test_wrapped_aiokafka_client_stays_followed_after_uninstrument(
     asyncdsm.instrument("aiokafka")
     producer = asyncdsm.wrap(AIOKafkaProducer(bootstrap_servers=kafka.bootstrap))
     consumer = asyncdsm.wrap(
-        AIOKafkaConsumer(
-            name, bootstrap_servers=kafka.bootstrap, group_id=name, auto_offset_reset="earliest", **kafka.group
-        )
+        AIOKafkaConsumer(name, bootstrap_servers=kafka.bootstrap, group_id=name, auto_offset_reset="earliest")
     )
     async with producer, consumer:
         for kind, hooked in restored:

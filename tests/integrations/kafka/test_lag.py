@@ -24,6 +24,7 @@ from tests.integrations.confluent.clients import WAYS, bare_class, consumer_conf
 
 Topic = Callable[..., str]
 PATIENCE_SECONDS = 30.0
+FETCH_WAIT_SECONDS = 1.0  # twice fetch.wait.max.ms: the fetch that was asked for before the pause has ended then
 
 
 @pytest.fixture(params=WAYS)
@@ -126,6 +127,7 @@ def test_lag_of_a_paused_confluent_partition_says_how_old_it_is(
     read(consumer, 1)
     until(lambda: [lag.behind for lag in lags(name)] == [0], lambda: consumer.poll(0.05))
     consumer.pause([TopicPartition(name, 0)])
+    assert consumer.poll(FETCH_WAIT_SECONDS) is None
     before = time_ns()
     fill(kafka, name, 5)
     for _ in range(10):
@@ -196,6 +198,7 @@ async def test_lag_of_a_paused_asyncio_partition_says_how_old_it_is(
             while not lags(name):
                 await consumer.poll(0.2)
         await consumer.pause([confluent_kafka.TopicPartition(name, 0)])
+        assert await consumer.poll(FETCH_WAIT_SECONDS) is None
         before = time_ns()
         await asyncio.to_thread(fill, kafka, name, 5)
         for _ in range(5):
