@@ -33,6 +33,7 @@ OLDEST = PROJECT["tool"]["asyncdsm"]["oldest"]
 IN_GROUPS = [
     "aiokafka/test_attribution",
     "aiokafka/test_consume",
+    "aiokafka/test_groups",
     "aiokafka/test_harmless",
     "aiokafka/test_offsets",
     "aiokafka/test_produce",

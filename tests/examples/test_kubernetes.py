@@ -91,7 +91,7 @@ def test_service_of_the_manifest_is_accepted_by_the_agent(served: tuple[str, Pat
     address = f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
     assert environment["DD_TRACE_AGENT_URL"] == address
     report = ask_doctor({**environment, "DD_TRACE_AGENT_URL": served[0]})
-    assert report["agent"] == {"answers": True, "lists_endpoint": True, "problem": None}
+    assert (report["agent"]["lists_endpoint"], report["agent"]["problem"]) == (True, None)
     report = ask_doctor({**environment, "DD_TRACE_AGENT_URL": served[0], "ASYNCDSM_AGENT_TOKEN": ""})
     assert report["agent"]["problem"].endswith("the agent requires its token; set ASYNCDSM_AGENT_TOKEN to it")
 

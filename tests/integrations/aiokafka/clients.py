@@ -43,9 +43,11 @@ def pathway_in(headers: list[tuple[str, bytes]]) -> Pathway:
     return pathway
 
 
-def backlog_tags(kind: str, cluster: str | None, topic: str, group: str | None = None) -> tuple[str, ...]:
+def backlog_tags(
+    kind: str, cluster: str | None, topic: str, group: str | None = None, partition: int = 0
+) -> tuple[str, ...]:
     """Return the tags of a backlog (protocol §6)."""
-    named = ["partition:0", f"topic:{topic}", f"type:{kind}", *cluster_tag(cluster)]
+    named = [f"partition:{partition}", f"topic:{topic}", f"type:{kind}", *cluster_tag(cluster)]
     return tuple(sorted([*named, f"consumer_group:{group}"] if group else named))
 
 
