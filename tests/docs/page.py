@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 DOCS = Path(__file__).parents[2] / "docs"
-INSTRUCTION = re.compile(r"<!-- test: (.*?)\s*-->", re.DOTALL)
+INSTRUCTION = re.compile(r"<!-- test: ((?:(?!-->).)*?)\s*-->\s*", re.DOTALL)
+MARKER = re.compile(r"<!-- (?:\w+|Generated: [^>]*) -->\s*")
 HIDDEN_CODE = re.compile(r"(python|sh)\n(.*)", re.DOTALL)
 TERMINATE = "terminate"
 FILE_NAME = re.compile(r"# ([\w./-]+\.\w+|Dockerfile)\n")
@@ -57,18 +59,21 @@ def find_manual_pages() -> list[Path]:
 def read_blocks(page: Path) -> list[Block]:
     """Return the blocks of code of a page in order, hidden ones included.
 
-    Raises PageError for an instruction that no block follows.
+    Raises PageError for an instruction that no block follows, and for what looks like code or like an instruction and
+    is none.
     """
     blocks: list[Block] = []
     pending = ""
     for token in MarkdownIt("commonmark").parse(page.read_text("utf-8")):
         line = token.map[0] + 1 if token.map else 0
+        if problem := find_problem(token):
+            raise PageError(f"{page.name}:{line}: {problem}")
+        if pending and token.type != "fence":
+            raise PageError(f"{page.name}:{line}: no block follows the instruction {pending!r}")
         if token.type == "fence":
             blocks.append(Block(token.info.strip(), token.content, line + 1, pending))
             pending = ""
-        elif token.type == "html_block" and (found := INSTRUCTION.search(token.content)):
-            if pending:
-                raise PageError(f"{page.name}:{line}: no block follows the instruction {pending!r}")
+        elif found := INSTRUCTION.fullmatch(token.content if token.type == "html_block" else ""):
             hidden = HIDDEN_CODE.fullmatch(found[1])
             if found[1] == TERMINATE:
                 blocks.append(Block(TERMINATE, "", line))
@@ -79,3 +84,15 @@ def read_blocks(page: Path) -> list[Block]:
     if pending:
         raise PageError(f"{page.name}: no block follows the instruction {pending!r}")
     return blocks
+
+
+def find_problem(token: Token) -> str:
+    """Return what is wrong with a part of a page that readers take for code, or writers for an instruction."""
+    if token.type == "code_block":
+        return "indented code is not run: use a fence"
+    if token.type == "html_block" and not (INSTRUCTION.fullmatch(token.content) or MARKER.fullmatch(token.content)):
+        return f"neither an instruction nor a marker: {token.content!r}"
+    for child in token.children or []:
+        if child.type == "html_inline":
+            return f"HTML inside a paragraph is not read: {child.content!r}"
+    return ""

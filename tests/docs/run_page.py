@@ -48,7 +48,9 @@ FORMATS: Mapping[str, Callable[[str], object]] = {
     "toml": tomllib.loads,
     "yaml": lambda code: list(yaml.safe_load_all(code)),
 }
-SHOWN_ONLY = {"text", "mermaid"}
+SHOWN_ONLY = {"text", "mermaid", "{toctree}", "{eval-rst}"}
+CODE_DIRECTIVE = re.compile(r"^\s*\.\. (code|literalinclude|sourcecode|prompt|doctest)", re.MULTILINE)
+"""What would show code inside of `{eval-rst}`."""
 
 
 class Page:
@@ -69,6 +71,8 @@ class Page:
             for block in read_blocks(self.path):
                 try:
                     self.run_block(block)
+                except SystemExit as error:
+                    raise PageError(f"{self.path.name}:{block.line}: the page ends here: {error!r}") from error
                 except BaseException as error:
                     error.add_note(f"in the block at {self.path.name}:{block.line}")
                     raise
@@ -104,7 +108,7 @@ class Page:
             self.shell.terminate()
         elif block.language in FORMATS:
             FORMATS[block.language](code)
-        elif block.language not in SHOWN_ONLY and not block.language.startswith("{"):
+        elif block.language not in SHOWN_ONLY or CODE_DIRECTIVE.search(code):
             raise PageError(f"{self.path.name}:{block.line}: nothing runs a block of {block.language!r}")
 
     def run_python(self, code: str, line: int, *, in_background: bool) -> None:

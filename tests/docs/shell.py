@@ -14,12 +14,24 @@ from time import monotonic, sleep
 from types import TracebackType
 from typing import IO, Self
 
-BACKGROUND = re.compile(r'background, wait for "(.*)"')
-STOP_AFTER = re.compile(r'stop after "(.*)"')
+BACKGROUND = re.compile(r'background, wait for "(.+)"')
+STOP_AFTER = re.compile(r'stop after "(.+)"')
 SECONDS = 180.0
 """How long a command may take to end, or to print what the page waits for."""
 INTERRUPT_SECONDS = 20.0
 """How long a command may take to end after Ctrl-C."""
+FAILURE_SECONDS = 0.3
+"""How long a command has to fail after it has printed what the page waits for, which may be part of its error."""
+INTERRUPTED = {0, -signal.SIGINT, 128 + signal.SIGINT}
+"""How a command may end after Ctrl-C."""
+HIDDEN_FAILURES = [
+    (r"\|\|", "a command before || may fail"),
+    (r"&&.*\n\s*\S", "a command before && may fail, unless that is the last line"),
+    (r"(?m)^\s*!\s", "a command after ! may succeed: write `if COMMAND; then exit 1; fi`"),
+    (r"\bexit\b(?!\s+[1-9])", "what follows exit is not run"),
+    (r"\bset \+|\btrap\b", "failures may be ignored"),
+]
+"""What keeps `bash -e` from failing where a page is wrong."""
 
 
 class CommandError(Exception):
@@ -45,10 +57,13 @@ class Shell:
     def run(self, code: str, instruction: str) -> None:
         """Run a block of commands as its instruction says: see `tests/docs/page.py`.
 
-        Raises CommandError if it fails, or does not print what it should in time.
+        Raises CommandError if it fails, does not print what it should in time, or could fail without being noticed.
         """
         if instruction and not (BACKGROUND.fullmatch(instruction) or STOP_AFTER.fullmatch(instruction)):
             raise CommandError(f"no such instruction: {instruction!r}")
+        for pattern, problem in HIDDEN_FAILURES:
+            if re.search(pattern, code):
+                raise CommandError(f"{problem}: {code}")
         with NamedTemporaryFile("wb", dir=self._logs, delete=False) as log:
             command = Command(code, self._seconds, log)
         if found := BACKGROUND.fullmatch(instruction):
@@ -58,8 +73,11 @@ class Shell:
         elif found := STOP_AFTER.fullmatch(instruction):
             try:
                 command.wait_for(found[1])
+                sleep(FAILURE_SECONDS)
             finally:
-                command.interrupt()
+                code_at_end = command.interrupt()
+            if code_at_end not in INTERRUPTED:
+                raise CommandError(f"ended with {code_at_end}: {command}")
         else:
             command.wait()
 
@@ -127,13 +145,15 @@ class Command:
         if code and error is None:
             raise CommandError(f"ended with {code} in the background: {self}")
 
-    def interrupt(self) -> None:
-        """End it as Ctrl-C does. Raises CommandError if it is still there later, or ended with an error's traceback.
+    def interrupt(self) -> int:
+        """End it as Ctrl-C does, and return its exit code.
 
+        Raises CommandError if it is still there later, or ended with an error's traceback.
         That of KeyboardInterrupt is no error: Python itself prints it for a program that does not catch it.
         """
         self._end_group(signal.SIGINT)
         self._wait_for_end("Ctrl-C")
+        return self._process.returncode
 
     def terminate(self) -> None:
         """End it as a container ends: its first process gets SIGTERM. Raises CommandError as `interrupt` does."""

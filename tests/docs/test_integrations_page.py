@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import asyncdsm
 from asyncdsm.integration import registry
 from asyncdsm.testing import Captured
+from tests.docs.page import read_blocks
 
 PAGE = Path(__file__).parents[2] / "docs" / "develop" / "integrations.md"
 MOST_LINES = 42
@@ -64,6 +66,13 @@ def pigeon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     registry._load.cache_clear()
     for name in ("pigeon", "asyncdsm_pigeon"):
         del sys.modules[name]
+
+
+def test_other_code_of_the_page_announces_the_integration() -> None:
+    program, project = read_blocks(PAGE)
+    assert program.code == code()
+    announced = tomllib.loads(project.code)["project"]["entry-points"]["asyncdsm.integrations"]
+    assert announced == {"pigeon": "asyncdsm_pigeon:integration"}
 
 
 def test_integration_of_the_manual_is_short() -> None:

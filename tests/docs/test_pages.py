@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.docs.run_page import ADDRESSES
 from tests.intake import running_intake
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *find_manual_pages()]
+PAGES = [*sorted(ROOT.glob("*.md")), *find_manual_pages()]
 RUN_ELSEWHERE = {"docs/testing.md", "docs/develop/integrations.md"}
 """Pages that have a test module of their own."""
 NOT_RUN = {
@@ -36,6 +37,12 @@ NOT_RUN = {
     "not run, needs a terminal",
 }
 """Why a block is not run: what the machine of the tests does not have, or what would take it too long."""
+EXAMPLES = [
+    path.read_text("utf-8")
+    for path in ROOT.joinpath("examples").rglob("*")
+    if path.is_file() and "__pycache__" not in path.parts
+]
+"""What the tests of the examples run or check: a page that shows a part of it need not run that again."""
 AWS = re.compile(r"boto")
 FROM_CHECKOUT = re.compile(r"pip install .*'\.\[")
 """What a page says that begins in a checkout; other pages begin in an empty folder."""
@@ -123,6 +130,21 @@ def test_blocks_that_are_not_run_say_why(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_files_that_a_page_shows_are_used_by_its_commands(page: Path) -> None:
     blocks = read_blocks(page)
-    commands = "".join(block.code for block in blocks if block.language != "python" or not block.file_name)
-    shown = [Path(block.file_name) for block in blocks if block.file_name]
-    assert [str(path) for path in shown if path.stem not in commands] == []
+    run = [block for block in blocks if not block.instruction.startswith("not run")]
+    commands = "".join(block.code for block in run if block.language != "python" or not block.file_name)
+    shown = [Path(block.file_name) for block in run if block.file_name]
+    assert [str(path) for path in shown if not re.search(rf"(?<!DD_SERVICE=)\b{path.stem}\b", commands)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_code_that_is_not_run_is_a_command_or_part_of_an_example(page: Path) -> None:
+    hidden = [block for block in read_blocks(page) if block.instruction.startswith("not run")]
+    shown = [block.code for block in hidden if block.language not in {"sh", "nginx"}]
+    assert [code for code in shown if not any(code in example for example in EXAMPLES)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_extras_that_a_page_installs_exist(page: Path) -> None:
+    named = re.findall(r"asyncdsm(?:-\*\.whl\))?\"?\[([\w,-]+)\]", page.read_text("utf-8"))
+    extras = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert {extra for names in named for extra in names.split(",")} <= extras.keys()

@@ -125,6 +125,17 @@ def test_command_that_does_not_catch_ctrl_c_is_stopped(run_page: RunPage) -> Non
         ('<!-- test: stop after "x" -->\n```python\n1\n```\n', "is no instruction for this block"),
         ("<!-- test: background -->\n```python\n# shop.py\n```\n", "is no instruction for this block"),
         ("<!-- test: pyton\nassert False\n-->\n\n```json\n{}\n```\n", "is no instruction for this block"),
+        ("<!--test: python\nassert False\n-->\n", "page.md:1: neither an instruction nor a marker"),
+        ("<!-- tests: python\nassert False\n-->\n", "neither an instruction nor a marker"),
+        ("<!-- test: terminate --> <!-- test: python\nassert False\n-->\n", "neither an instruction nor a marker"),
+        ("<details>\n```sh\nfalse\n```\n</details>\n", "neither an instruction nor a marker"),
+        ("A sentence <!-- test: python\nassert False\n-->\n", "HTML inside a paragraph is not read"),
+        ("1. An item\n\n   <!--test: python\n   assert False\n   -->\n", "neither an instruction nor a marker"),
+        ("A command:\n\n    false\n", "page.md:3: indented code is not run"),
+        ("<!-- test: not run, x -->\n\nText.\n\n```sh\nfalse\n```\n", "page.md:3: no block follows"),
+        ("```{code-block} sh\nfalse\n```\n", "nothing runs a block of '{code-block} sh'"),
+        ("```{eval-rst}\n.. code-block:: sh\n\n   false\n```\n", "nothing runs a block of '{eval-rst}'"),
+        ("```python\nraise SystemExit\n```\n\n```sh\nfalse\n```\n", "page.md:2: the page ends here"),
     ],
 )
 def test_page_that_cannot_be_run_fails_with_where_and_why(run_page: RunPage, text: str, problem: str) -> None:
@@ -136,6 +147,51 @@ def test_page_that_cannot_be_run_fails_with_where_and_why(run_page: RunPage, tex
 def test_unknown_instruction_for_a_command_fails(run_page: RunPage) -> None:
     with pytest.raises(CommandError, match="no such instruction: 'wait'"):
         run_page("<!-- test: wait -->\n```sh\ntrue\n```\n")
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        "false || true",
+        "false && true\ntrue",
+        "! true\ntrue",
+        "for i in 1 2; do\n  ! true\n  true\ndone",
+        "exit\nfalse",
+        "true; exit 0; false",
+        "set +e\nfalse\ntrue",
+        "trap 'exit 0' EXIT\nfalse",
+    ],
+)
+def test_commands_that_would_hide_a_failure_are_refused(run_page: RunPage, commands: str) -> None:
+    with pytest.raises(CommandError, match=r"(may|not run)"):
+        run_page(f"```sh\n{commands}\n```\n")
+
+
+@pytest.mark.parametrize("commands", ["true && true", "if false; then exit 1; fi", "true\ntrue && true\n"])
+def test_commands_that_cannot_hide_a_failure_are_run(run_page: RunPage, commands: str) -> None:
+    run_page(f"```sh\n{commands}\n```\n")
+
+
+@pytest.mark.parametrize("instruction", ['background, wait for ""', 'stop after ""'])
+def test_instruction_that_waits_for_nothing_fails(run_page: RunPage, instruction: str) -> None:
+    with pytest.raises(CommandError, match="no such instruction"):
+        run_page(f"<!-- test: {instruction} -->\n```sh\nsleep 60\n```\n")
+
+
+def test_command_that_fails_after_what_it_prints_fails(run_page: RunPage) -> None:
+    with pytest.raises(CommandError, match=r"^ended with 3"):
+        run_page('<!-- test: stop after "port" -->\n```sh\necho cannot listen on the port\n(exit 3)\n```\n')
+
+
+@pytest.mark.parametrize("before", ["- ", "1. ", "> "])
+def test_block_inside_a_list_or_a_quote_is_run(run_page: RunPage, before: str) -> None:
+    inside = "> " if before == "> " else " " * len(before)
+    with pytest.raises(CommandError, match=r"^ended with 1"):
+        run_page(f"{before}```sh\n{inside}false\n{inside}```\n")
+
+
+def test_tables_may_stand_between_markers(run_page: RunPage) -> None:
+    run_page("<!-- Generated: by `x`. -->\n\n<!-- tasks -->\n| a |\n|---|\n<!-- end -->\n")
 
 
 @pytest.mark.parametrize(
