@@ -229,7 +229,7 @@ def _run_program(options: argparse.Namespace) -> int:
     try:
         enabled = Settings.from_environ(os.environ).enabled
     except SettingError as error:  # a wrong setting must not stop the program
-        print(f"asyncdsm run: nothing is measured, because a setting is wrong: {error}", file=sys.stderr)
+        print(f"asyncdsm measures nothing, because a setting is wrong: {error}", file=sys.stderr)
         enabled = False
     try:
         launch(command, bootstrap_environ(os.environ) if enabled else os.environ)
