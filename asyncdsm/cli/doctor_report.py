@@ -81,4 +81,4 @@ def _agent_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"Datadog at {url} answers. Whether it takes the key shows when something is sent"
     else:
         lists = "and lists" if agent["lists_endpoint"] else "but does not list"
-        yield f"The agent at {url}{version} answers, {lists} the Data Streams endpoint"
+        yield f"The agent at {url} answers, {lists} the Data Streams endpoint{version}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from asyncdsm._version import __version__
 from asyncdsm.cli.argument_types import parse_duration, parse_minutes, parse_port, parse_seconds, parse_url
@@ -119,7 +119,10 @@ def _add_top(parser: argparse.ArgumentParser) -> None:
 
 def _add_agent_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--url", type=parse_url, default="http://127.0.0.1:8126", help="the address of the agent (default: %(default)s)"
+        "--url",
+        type=parse_url,
+        default=_agent_url(os.environ),
+        help="the address of the agent (default: that of DD_TRACE_AGENT_URL if it is set, else http://127.0.0.1:8126)",
     )
     parser.add_argument(
         "--minutes",
@@ -132,6 +135,12 @@ def _add_agent_options(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get(TOKEN_VARIABLE),
         help=f"the token of the agent (default: the environment variable {TOKEN_VARIABLE})",
     )
+
+
+def _agent_url(environ: Mapping[str, str]) -> str:
+    """Return where services look for the agent, if that is an HTTP URL: a map cannot be read from a Unix socket."""
+    url = environ.get("DD_TRACE_AGENT_URL", "")
+    return url if url.startswith(("http://", "https://")) else "http://127.0.0.1:8126"
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -220,7 +229,7 @@ def _run_program(options: argparse.Namespace) -> int:
     try:
         enabled = Settings.from_environ(os.environ).enabled
     except SettingError as error:  # a wrong setting must not stop the program
-        print(f"asyncdsm run: nothing is measured, because a setting is wrong: {error}", file=sys.stderr)
+        print(f"asyncdsm measures nothing, because a setting is wrong: {error}", file=sys.stderr)
         enabled = False
     try:
         launch(command, bootstrap_environ(os.environ) if enabled else os.environ)

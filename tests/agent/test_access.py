@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
+from asyncdsm._internal.log import forget_warnings
 from asyncdsm.agent.http.app import OTHER_INTAKES
 from asyncdsm.agent.http.authentication import POLICY
 from asyncdsm.agent.http.openapi import PATHS
@@ -66,6 +67,19 @@ async def test_wrong_token_is_rejected_with_401(guarded: Client, given: str) -> 
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="asyncdsm"'
     assert answer.json()["error"]["path"] == "Authorization"
     assert TOKEN not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/v0.1/pipeline_stats", "/api/v0.1/pipeline_stats"])
+async def test_payload_without_the_token_is_counted_and_logged(
+    guarded: Client, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    forget_warnings()
+    for _ in range(2):
+        assert (await guarded.post(path, content=b"x", headers={"Authorization": "Bearer wrong"})).status_code == 401
+    assert (await guarded.get("/api/topology")).status_code == 401  # not a payload
+    assert (await guarded.get("/api/health")).json()["refused"] == 2
+    (record,) = caplog.records
+    assert record.getMessage() == "asyncdsm agent refused a payload, because its sender has not the agent's token"
 
 
 async def test_token_as_basic_auth_password_is_accepted(guarded: Client) -> None:

@@ -342,6 +342,6 @@ def test_message_counts_once_with_ddtrace_in_the_same_process(runner: Runner, ou
     sent = [line.split() for line in done.stdout.splitlines() if not line.startswith("consumed")]
     assert [names.count("dd-pathway-ctx-base64") for names in sent] == [1, 1]
     assert all("x-datadog-trace-id" in names for names in sent), "its tracing goes on"
-    assert done.stderr.count("ddtrace's Data Streams was on") == 1
+    assert done.stderr.count("asyncdsm has turned off ddtrace's Data Streams") == 1
     runner.intake.accepted = [body for _, path, _, body in runner.intake.requests if path.endswith("/pipeline_stats")]
     assert runner.intake.counted() == 2 + 2 + 2  # sent, consumed, and consumed to look at the headers

@@ -96,7 +96,7 @@ DD_DATA_STREAMS_ENABLED=maybe asyncdsm run python -c "print('goes on')"
 ```
 
 ```text
-asyncdsm run: nothing is measured, because a setting is wrong: DD_DATA_STREAMS_ENABLED must be true or false, got …
+asyncdsm measures nothing, because a setting is wrong: DD_DATA_STREAMS_ENABLED must be true or false, got …
 goes on
 ```
 """

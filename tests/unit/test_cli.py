@@ -72,6 +72,25 @@ def test_map_without_an_agent_says_how_to_start_one() -> None:
     assert err.endswith("`asyncdsm agent` starts one\n")
 
 
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("http://agent:1234", "http://agent:1234"),
+        ("unix:///agent.socket", "http://127.0.0.1:8126"),
+        (None, "http://127.0.0.1:8126"),
+    ],
+)
+def test_map_looks_for_the_agent_where_services_do(
+    variable: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DD_TRACE_AGENT_URL", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("DD_TRACE_AGENT_URL", variable)
+    code, out, err = run("map")
+    assert (code, out) == (1, "")
+    assert f"agent at {expected} does not answer" in err
+
+
 def test_program_of_a_virtualenv_that_is_not_activated_is_run(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "asyncdsm", "run", "uvicorn", "--version"]
     environ = {**os.environ, "PATH": str(tmp_path)}

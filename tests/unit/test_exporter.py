@@ -124,6 +124,14 @@ async def test_status_404_raises_no_endpoint_error(intake: Intake) -> None:
         assert await agent.lists_endpoint()
 
 
+async def test_server_without_info_is_no_agent() -> None:
+    with running_intake() as intake:
+        async with exporter(f"{intake.url}/other") as agent:
+            found = await agent.request_info()
+    assert (found.answers, found.lists_endpoint, found.status) == (True, False, 202)
+    assert found.problem == "HTTP status 202 for /info, which every agent has: its URL leads to another server or path"
+
+
 @pytest.mark.parametrize("in_seconds", [True, False])
 async def test_retry_after_header_is_read_as_seconds_or_date(intake: Intake, in_seconds: bool) -> None:
     intake.answer = 429

@@ -140,7 +140,7 @@ def test_server_without_the_endpoint_is_perhaps_no_agent() -> None:
         (report(), "The agent at http://localhost:8126 answers, and lists the Data Streams endpoint"),
         (
             report(agent={**WELL, "version": "7.60.1", "lists_endpoint": False}),
-            "The agent at http://localhost:8126 (7.60.1) answers, but does not list the Data Streams endpoint",
+            "The agent at http://localhost:8126 answers, but does not list the Data Streams endpoint (7.60.1)",
         ),
         (
             report(agent={**WELL, "problem": "HTTP status 401"}),

@@ -71,7 +71,11 @@ class Agent:
             404: not_found,
             405: not_found,
         }
-        return Authentication(Starlette(routes=routes, exception_handlers=handlers), token, host)
+        return Authentication(Starlette(routes=routes, exception_handlers=handlers), token, host, self._note_refused)
+
+    def _note_refused(self, path: str, status: int) -> None:
+        if path in {INTAKE, f"/api{INTAKE}"}:
+            self._intake.count_denied(status)
 
     async def _show_health(self, _: Request) -> Response:
         # Not in the thread that answers queries: these take seconds if there is much to read.

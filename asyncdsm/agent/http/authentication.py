@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+from collections.abc import Callable
 from socket import gethostname
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -51,8 +52,12 @@ def check_token(token: str) -> str:
 class Authentication:
     """ASGI middleware around the whole app: lets requests through, refuses them, or answers with the login form."""
 
-    def __init__(self, app: ASGIApp, token: str | None, host: str) -> None:
-        """`token` is what clients must send, None if anybody may; `host` is the host name that the agent listens on."""
+    def __init__(self, app: ASGIApp, token: str | None, host: str, note_refused: Callable[[str, int], None]) -> None:
+        """`token` is what clients must send, None if anybody may; `host` is the host name that the agent listens on.
+
+        `note_refused` is called with the path and the HTTP status of each request that is refused here.
+        """
+        self._note_refused = note_refused
         self._app, self._login = app, Login(token) if token else None
         self._names = {"localhost", host.lower(), gethostname().lower()}
 
@@ -76,6 +81,8 @@ class Authentication:
             scope["query_string"] = b""  # the server may log it, and the token may be in it
         else:
             answer = self._refuse(scope, headers, is_known=is_known)
+            if answer is not None:
+                self._note_refused(scope["path"], answer.status_code)
         await (answer or self._app)(scope, receive, send_secured)
 
     def _refuse(self, scope: Scope, headers: Headers, *, is_known: bool) -> Response | None:

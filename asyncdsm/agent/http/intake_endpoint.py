@@ -6,6 +6,7 @@ from anyio import fail_after
 from starlette.requests import Request
 from starlette.responses import Response
 
+from asyncdsm._internal.log import warn_each_minute
 from asyncdsm.agent.http.connections import BODY_SECONDS, has_hung_up
 from asyncdsm.agent.intake.body import MAX_BODY_BYTES, BodyMemory
 from asyncdsm.agent.intake.errors import IntakeError
@@ -36,6 +37,12 @@ class IntakeEndpoint:
             raise
         self.counters.by_status[202] += 1
         return Response(_ACKNOWLEDGED, 202, media_type="application/json")
+
+    def count_denied(self, status: int) -> None:
+        """Count a payload that was refused before it got here, with HTTP status 401 if its sender has not the token."""
+        self.counters.by_status[status] += 1
+        if status == 401:
+            warn_each_minute("token", "asyncdsm agent refused a payload, because its sender has not the agent's token")
 
     async def _receive(self, request: Request) -> None:
         if self._forwarder is not None and self._forwarder.has_forwarded(request.headers.getlist("Via")):

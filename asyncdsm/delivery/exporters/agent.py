@@ -97,6 +97,9 @@ class AgentExporter:
         if status in ACCESS_DENIED and not self._agentless:
             said = self._describe_status(status) or quote_problem(json_member(body, "error", "problem"))
             return AgentInfo(answers=True, lists_endpoint=False, problem=f"HTTP status {status}{said}", status=status)
+        if status != HTTPStatus.OK and not self._agentless:
+            said = f"HTTP status {status} for /info, which every agent has: its URL leads to another server or path"
+            return AgentInfo(answers=True, lists_endpoint=False, problem=said, status=status)
         endpoints = json_member(body, "endpoints")
         lists_endpoint = isinstance(endpoints, list) and PATH in endpoints
         version = quote_problem(json_member(body, "version")).removeprefix(": ") or None
