@@ -90,8 +90,8 @@ def set_consume_checkpoint(
     """Record that a message was consumed from `source`, and make its pathway the current one.
 
     `carrier_get(key)` returns what the message carries under a key, or None: a function such as `headers.get`.
-    `manual_checkpoint=False` leaves out the tag that marks a checkpoint as made by hand. Otherwise as
-    `set_produce_checkpoint`.
+    `manual_checkpoint=False` leaves out the tag that marks a checkpoint as made by hand. For the
+    other arguments, the result and errors see `set_produce_checkpoint`.
     """
     try:
         if checkpoint.ensure_recorder() is None:
@@ -159,7 +159,10 @@ def track_kafka_produce(topic: str, partition: int, offset: int, cluster_id: str
 
 
 def track_kafka_commit(group: str, topic: str, partition: int, offset: int, cluster_id: str | None = None) -> None:
-    """Record the offset that a consumer group committed: the next one it will read. Otherwise `track_kafka_produce`."""
+    """Record the offset that a consumer group committed: the next one it will read.
+
+    For the rest see `track_kafka_produce`.
+    """
     _record_offset(offset, lag.committed_tags, group, topic, partition, cluster_id)
 
 

@@ -23,8 +23,8 @@ Client = TypeVar("Client")
 def wrap(client: Client) -> Client:
     """Follow the messages of this one client, and return it. Wrapping it again changes nothing.
 
-    Which objects are clients, the page of each client says. One of a C extension takes no hooks: for such a client a
-    proxy is returned. So always use what `wrap` returns. Nothing is measured until a DataStreams runs.
+    The page of each client says which objects are clients. An object of a C extension takes no hooks, so `wrap` returns
+    a proxy for it: always use what `wrap` returns. Nothing is measured until a DataStreams runs.
 
     Raises UnknownClientError for an object that no installed integration knows; the message says what to pass instead.
     """
