@@ -154,7 +154,7 @@ def wait_for(url: str) -> None:
 
 
 def wait_for_log(path: Path, text: str, count: int = 1) -> None:
-    """Wait until a process has printed a text this often."""
+    """Wait until a process has printed a string this many times."""
     deadline = monotonic() + PATIENCE
     while not path.exists() or path.read_text().count(text) < count:
         assert monotonic() < deadline, path.read_text()

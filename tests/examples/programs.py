@@ -64,7 +64,7 @@ def read_topology(agent: RunningAgent) -> dict[str, Any]:
 
 
 def has_counted(agent: RunningAgent, **directions: int) -> bool:
-    """Say whether the agent has seen so many checkpoints of each direction: `in_=5, out=5`."""
+    """Say whether the agent has seen exactly this number of checkpoints of each direction: `in_=5, out=5`."""
     counts = Counter[str]()
     for edge in read_topology(agent)["edges"]:
         counts[edge["direction"]] += edge["count"]

@@ -6,7 +6,7 @@ Kafka's admin client sees.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from time import time_ns
 from typing import Any
 
@@ -21,7 +21,7 @@ from asyncdsm.core.lag import current_lags
 from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
-from tests.integrations.confluent.clients import WAYS, bare_class, consumer_config, make, until
+from tests.integrations.confluent.clients import bare_class, consumer_config, make, until
 
 Topic = Callable[..., str]
 PARTITIONS, MESSAGES = 4, 200
@@ -30,15 +30,6 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "classic, cooperative": {"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 6000},
     "consumer (KIP-848)": {"group.protocol": "consumer"},
 }
-
-
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest, captured_streams: Captured) -> Iterator[str]:
-    """One way of following the clients of confluent-kafka."""
-    if request.param == "instrument":
-        asyncdsm.instrument("confluent_kafka")
-    yield request.param
-    asyncdsm.uninstrument("confluent_kafka")
 
 
 def fill(kafka: Kafka, topic: str, numbers: range, partitions: int = PARTITIONS) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import time_ns
 from typing import Any
 
@@ -20,19 +20,11 @@ from asyncdsm.core.lag import add_lag_source, current_lags
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
-from tests.integrations.confluent.clients import WAYS, bare_class, consumer_config, from_start, make, read, until
+from tests.integrations.confluent.clients import bare_class, consumer_config, from_start, make, read, until
 
 Topic = Callable[..., str]
 PATIENCE_SECONDS = 30.0
 FETCH_WAIT_SECONDS = 1.0  # twice fetch.wait.max.ms: the fetch that was asked for before the pause has ended then
-
-
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest, captured_streams: Captured) -> Iterator[str]:
-    if request.param == "instrument":
-        asyncdsm.instrument("confluent_kafka")
-    yield request.param
-    asyncdsm.uninstrument("confluent_kafka")
 
 
 def lags(topic: str) -> list[Lag]:
