@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from shutil import rmtree
 
 import nox
-from nox.command import CommandFailed
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
@@ -26,8 +26,8 @@ INTEGRATIONS = [
     "asyncdsm_kombu",
     "asyncdsm_taskiq",
 ]
-RUN_AGAIN = 5
-"""How many failed tests are run once more; where more fail, something is broken."""
+WORKERS = 2 * (os.cpu_count() or 1)
+"""How many processes run tests side by side: half of the time, a test waits for a broker."""
 OLDEST = PROJECT["tool"]["asyncdsm"]["oldest"]
 """By client: its oldest release, and the tests that speak for it."""
 IN_GROUPS = [
@@ -68,8 +68,9 @@ SCHEMAS = {
 """By schema of check-jsonschema: the files of GitHub that must follow it. actionlint checks the workflows."""
 TYPED = [".ci", "asyncdsm", "integrations", "tests", "examples", "benchmarks", "docs/conf.py", "noxfile.py"]
 
-nox.needs_version = ">=2025.5"
-nox.options.default_venv_backend = "virtualenv"
+nox.needs_version = ">=2026.10"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = True
 nox.options.sessions = ["lint", "types", "package", "page", "docs", f"tests-{THIS}"]
 
@@ -79,30 +80,11 @@ def group(name: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(PROJECT, name)
 
 
-@nox.session(python=PYTHONS)
+@nox.session(python=PYTHONS, allow_parallel=True)
 def tests(session: nox.Session) -> None:
-    """Run all tests, on real brokers too; what follows `--` goes to pytest."""
+    """Run all tests, on real brokers too; what follows `--` goes to pytest: `-n 0` for one process."""
     session.install("-e", ".[all]", *group("test"))
-    cache = Path(session.create_tmp(), "cache").resolve()
-    rmtree(cache, ignore_errors=True)
-    pytest = ["pytest", "-o", f"cache_dir={cache}", *session.posargs]
-    try:
-        session.run(*pytest)
-    except CommandFailed:
-        failed = failed_tests(cache)
-        if not 0 < len(failed) <= RUN_AGAIN:
-            raise
-        # Real brokers on a busy machine: a test may miss its moment once. It is named, and must pass by itself.
-        session.run(*pytest, "--last-failed", "--last-failed-no-failures=none")
-        session.warn("UNSTEADY: " + ", ".join(failed) + " passed only when run again")
-
-
-def failed_tests(cache: Path) -> list[str]:
-    """Return what failed in the run that left this cache; nothing where pytest itself came to no end."""
-    try:
-        return list(json.loads((cache / "v" / "cache" / "lastfailed").read_text()))
-    except FileNotFoundError:
-        return []
+    session.run("pytest", "--numprocesses", str(WORKERS), "--dist", "loadgroup", *session.posargs)
 
 
 @nox.session
@@ -112,7 +94,7 @@ def chaos(session: nox.Session) -> None:
     session.run("pytest", "tests/chaos", "-m", "", *session.posargs)
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def lint(session: nox.Session) -> None:
     """Check style, format, and that imports go down only; of the page, types too; the workflows of `.github`.
 
@@ -148,14 +130,14 @@ def install_npm_tools(session: nox.Session) -> Path:
     return folder / "node_modules"
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def page(session: nox.Session) -> None:
     """Run the unit tests of the page's JavaScript; what follows `--` goes to node."""
     session.install(*group("page"))
     session.run("node", "--test", *session.posargs, "tests/page/*.test.js")
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def docs(session: nox.Session) -> None:
     """Build the manual into `docs/_build`, with every warning an error, and check its spelling."""
     session.install("-e", ".[all]", *group("docs"), *group("page"))
@@ -172,7 +154,7 @@ def links(session: nox.Session) -> None:
     session.run("sphinx-build", "-b", "linkcheck", "-E", "-q", "docs", "docs/_build/links")
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def types(session: nox.Session) -> None:
     """Check the types, and that nothing public is without one."""
     session.install("-e", ".[all]", *group("types"))
@@ -182,7 +164,7 @@ def types(session: nox.Session) -> None:
         session.run("pyright", "--verifytypes", package, "--ignoreexternal")
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def package(session: nox.Session) -> None:
     """Build the distributions; check what a user gets from the wheel, and from an editable install."""
     dist = Path(session.create_tmp(), "dist")
@@ -261,7 +243,7 @@ def modes(session: nox.Session, mode: str) -> None:
 @nox.session
 def audit(session: nox.Session) -> None:
     """Ask PyPI for known faults of all that is installed with every extra. Without an answer it fails."""
-    session.install("-e", ".[all]", "pip-audit")
+    session.install("-e", ".[all]", "pip", "pip-audit")
     installed = session.run("python", "-m", "pip", "freeze", "--exclude-editable", silent=True)
     frozen = Path(session.create_tmp(), "installed.txt")
     frozen.write_text(str(installed))
