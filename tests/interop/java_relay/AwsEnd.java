@@ -33,9 +33,12 @@ final class AwsEnd {
 
     static final class Source implements Relay.Source {
         private final String url;
+        private final int most;
 
-        Source(String url) {
+        /** Receives at most {@code most} messages at a time. */
+        Source(String url, int most) {
             this.url = url;
+            this.most = most;
         }
 
         @Override
@@ -43,7 +46,8 @@ final class AwsEnd {
             SqsClient sqs = sqs();
             Relay.ready();
             for (int handled = 0; handled < count; ) {
-                var answer = sqs.receiveMessage(request -> request.queueUrl(url).waitTimeSeconds(1));
+                var answer = sqs.receiveMessage(
+                        request -> request.queueUrl(url).waitTimeSeconds(1).maxNumberOfMessages(most));
                 for (Message message : answer.messages()) {
                     target.send(message.body().getBytes(StandardCharsets.UTF_8));
                     sqs.deleteMessage(request -> request.queueUrl(url).receiptHandle(message.receiptHandle()));

@@ -58,6 +58,7 @@ final class KafkaEnd {
 
         Target(String topic) {
             this.topic = topic;
+            producer.partitionsFor(topic); // so that the tracer knows the cluster's id at the first message
         }
 
         @Override

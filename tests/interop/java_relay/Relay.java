@@ -3,8 +3,9 @@ import java.util.concurrent.TimeUnit;
 /**
  * Reads COUNT messages from SOURCE and sends one to TARGET for each, in order: {@code Relay SOURCE TARGET COUNT}.
  *
- * <p>SOURCE is {@code kafka:TOPIC}, {@code rabbitmq:QUEUE}, {@code sqs:QUEUE_URL} or {@code -}, which makes the
- * messages "0" to "COUNT-1". TARGET is the same, {@code sns:TOPIC_ARN}, {@code rabbitmq:EXCHANGE/ROUTING_KEY}, or
+ * <p>SOURCE is {@code kafka:TOPIC}, {@code rabbitmq:QUEUE}, {@code sqs:QUEUE_URL}, {@code sqs-batch:QUEUE_URL}, which
+ * receives up to ten at a time, or {@code -}, which makes the messages "0" to "COUNT-1". TARGET is {@code kafka:TOPIC},
+ * {@code rabbitmq:QUEUE}, {@code rabbitmq:EXCHANGE/ROUTING_KEY}, {@code sqs:QUEUE_URL}, {@code sns:TOPIC_ARN}, or
  * {@code -}, which drops them. What is read is handled within the client's own loop or callback, so that the tracer
  * sees one flow.
  */
@@ -42,7 +43,8 @@ public final class Relay {
             case "-" -> Relay::make;
             case "kafka" -> new KafkaEnd.Source(name);
             case "rabbitmq" -> new RabbitEnd.Source(name);
-            case "sqs" -> new AwsEnd.Source(name);
+            case "sqs" -> new AwsEnd.Source(name, 1);
+            case "sqs-batch" -> new AwsEnd.Source(name, 10);
             default -> throw new IllegalArgumentException(location);
         };
     }

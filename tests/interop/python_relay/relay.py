@@ -1,4 +1,4 @@
-"""`relay.py SOURCE TARGET COUNT`: a relay as a user of ddtrace would write it. `tests/interop/relay.py` says what it does.
+"""`relay.py SOURCE TARGET COUNT`: a relay as a user of ddtrace would write it. See `tests/interop/relay.py`.
 
 TARGET may also be `rabbitmq:EXCHANGE/ROUTING_KEY` or `sns:TOPIC_ARN`. It does not import asyncdsm.
 """
