@@ -1,6 +1,7 @@
-// Runs the HTTP receiver of Datadog's Agent on a port of loopback, in front of an intake.
+// Receiver runs the HTTP receiver of Datadog's Agent on a port of loopback, in front of an intake: see
+// tests/interop/receiver.py.
 //
-// Usage: receiver PORT INTAKE_URL
+//	receiver PORT INTAKE_URL
 package main
 
 import (
@@ -18,7 +19,9 @@ import (
 	"github.com/DataDog/datadog-go/v5/statsd"
 )
 
-// What the receiver decodes itself, traces and their statistics, ends here.
+const version = "7.85.4" // of the Agent that pkg/trace in go.mod belongs to
+
+// discard ends the way of statistics of traces, which the receiver does not forward unread.
 type discard struct{}
 
 func (discard) ProcessStats(context.Context, *pb.ClientStatsPayload, string, string, string, string) error {
@@ -30,21 +33,33 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	intake := []*config.Endpoint{{Host: os.Args[2], APIKey: "none"}}
-	conf := config.New()
-	conf.Hostname, conf.AgentVersion = "receiver", "7.85.4"
-	conf.ReceiverHost, conf.ReceiverPort = "127.0.0.1", port
-	conf.Endpoints, conf.TelemetryConfig.Endpoints = intake, intake
-	conf.EVPProxy.Enabled, conf.OpenLineageProxy.Enabled = false, false
-
 	traces, tracesV1 := make(chan *api.Payload), make(chan *api.PayloadV1)
-	receiver := api.NewHTTPReceiver(conf, sampler.NewDynamicConfig(), traces, tracesV1, discard{},
-		telemetry.NewNoopCollector(), &statsd.NoOpClient{}, &timing.NoopReporter{})
+	receiver := api.NewHTTPReceiver(
+		configure(port, os.Args[2]),
+		sampler.NewDynamicConfig(),
+		traces,
+		tracesV1,
+		discard{},
+		telemetry.NewNoopCollector(),
+		&statsd.NoOpClient{},
+		&timing.NoopReporter{},
+	)
 	receiver.Start()
-	for {
+	for { // traces end here too
 		select {
 		case <-traces:
 		case <-tracesV1:
 		}
 	}
+}
+
+// configure returns a configuration with which nothing is sent to anybody but the intake.
+func configure(port int, url string) *config.AgentConfig {
+	conf := config.New()
+	conf.Hostname, conf.AgentVersion = "receiver", version
+	conf.ReceiverHost, conf.ReceiverPort = "127.0.0.1", port
+	conf.Endpoints = []*config.Endpoint{{Host: url, APIKey: "none"}}
+	conf.TelemetryConfig.Endpoints = nil
+	conf.EVPProxy.Enabled, conf.OpenLineageProxy.Enabled = false, false
+	return conf
 }
