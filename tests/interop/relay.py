@@ -19,3 +19,5 @@ class Relay:
     The command takes SOURCE, TARGET and COUNT. SOURCE and TARGET are `kafka:TOPIC`, `rabbitmq:QUEUE`, `sqs:QUEUE_URL`
     or `-`. It prints `ready` when its consumer is in place, and `done` when all is handled and reported.
     """
+    forgets: frozenset[str] = frozenset()
+    """Brokers after whose messages the tracer has no pathway any more: what is sent next begins one."""

@@ -1,0 +1,19 @@
+"""All relays: asyncdsm's own, and one per language."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.interop import javascript
+from tests.interop.relay import Relay
+
+ASYNCDSM = Relay(
+    "asyncdsm",
+    frozenset({"kafka", "rabbitmq", "sqs"}),
+    lambda: [sys.executable, str(Path(__file__).with_name("asyncdsm_relay.py"))],
+)
+RELAYS = [
+    javascript.RELAY,
+]
+"""Those of other tracers."""
