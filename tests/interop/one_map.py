@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.interop import java, javascript, python
+from tests.interop import golang, java, javascript, python
 from tests.interop.brokers import Brokers
 from tests.interop.relay import Relay
 from tests.interop.relays import ASYNCDSM
@@ -15,6 +15,7 @@ SERVICES: list[tuple[str, Relay]] = [
     ("packing", ASYNCDSM),
     ("mailing", python.RELAY),
     ("archive", ASYNCDSM),
+    ("audit", golang.RELAY),
 ]
 QUEUES = [
     ("kafka", "orders"),
@@ -22,6 +23,7 @@ QUEUES = [
     ("sqs", "reservations"),
     ("kafka", "parcels"),
     ("rabbitmq", "mails"),
+    ("sqs", "records"),
 ]
 """Between each two services."""
 
