@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from uuid import uuid4
 
 import aio_pika
 from anyio import to_thread
@@ -34,9 +33,8 @@ class Brokers:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 
-    async def create_place(self, broker: str, name: str | None = None) -> str:
-        """Create a topic or queue, with a fresh name unless one is given, and return it as an argument of a relay."""
-        name = name or f"interop-{uuid4().hex[:12]}"
+    async def create_place(self, broker: str, name: str) -> str:
+        """Create a topic or queue and return it as an argument of a relay."""
         if broker == "kafka":
             await to_thread.run_sync(self.kafka.create_topic, name)
             return f"kafka:{name}"

@@ -49,5 +49,6 @@ async def _run_order(brokers: Brokers, pair: Pair, order: str) -> Outcome:
     relays = [ASYNCDSM if name == "asyncdsm" else pair.relay for name in order.split("-")]
     run = uuid4().hex[:6]  # a consumer group is named after its service, and no two pipelines have one in common
     named = [(relay, f"{relay.language}-{run}-{place}") for place, relay in enumerate(relays)]
-    steps = await create_steps(brokers, named, [pair.broker] * (len(relays) - 1))
+    queues = [(pair.broker, f"queue-{run}-{place}") for place in range(1, len(relays))]
+    steps = await create_steps(brokers, named, queues)
     return await run_pipeline(brokers, steps, COUNT)

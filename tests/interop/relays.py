@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.interop import javascript
+from tests.interop import golang, java, javascript, python
 from tests.interop.relay import Relay
 
 ASYNCDSM = Relay(
@@ -14,6 +14,9 @@ ASYNCDSM = Relay(
     lambda: [sys.executable, str(Path(__file__).with_name("asyncdsm_relay.py"))],
 )
 RELAYS = [
+    golang.RELAY,
+    java.RELAY,
     javascript.RELAY,
+    python.RELAY,
 ]
 """Those of other tracers."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import pairwise
 from tempfile import TemporaryFile
 from time import monotonic
 from typing import IO, Any, NamedTuple
@@ -14,7 +16,7 @@ from typing import IO, Any, NamedTuple
 import anyio
 import httpx2
 from anyio import TASK_STATUS_IGNORED, to_thread
-from anyio.abc import TaskStatus
+from anyio.abc import Process, TaskStatus
 from anyio.streams.text import TextReceiveStream
 
 from asyncdsm.agent.http.server import RunningAgent, running_agent
@@ -56,10 +58,12 @@ class Outcome(NamedTuple):
     health: dict[str, Any]
 
 
-async def create_steps(brokers: Brokers, relays: Sequence[tuple[Relay, str]], between: Sequence[str]) -> list[Step]:
-    """Return the steps of a pipeline: relays with their services, and the brokers `between` each two of them."""
-    places = ["-", *[await brokers.create_place(broker) for broker in between], "-"]
-    return [Step(*relay, places[place], places[place + 1]) for place, relay in enumerate(relays)]
+async def create_steps(
+    brokers: Brokers, relays: Sequence[tuple[Relay, str]], between: Sequence[tuple[str, str]]
+) -> list[Step]:
+    """Return the steps of a pipeline: relays and their services; brokers and names of the queues `between` these."""
+    places = ["-", *[await brokers.create_place(*queue) for queue in between], "-"]
+    return [Step(*relay, *ends) for relay, ends in zip(relays, pairwise(places), strict=True)]
 
 
 async def run_pipeline(brokers: Brokers, steps: list[Step], count: int) -> Outcome:
@@ -97,15 +101,17 @@ async def run_relay(
 ) -> None:
     """Run a relay to its end; it is started when its consumer is in place. Raises RelayError."""
     command = await to_thread.run_sync(step.relay.install)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DD_", "_DD_"))}
     settings = {"DD_SERVICE": step.service, "DD_ENV": ENV, "DD_DATA_STREAMS_ENABLED": "true"}
     with TemporaryFile() as errors:
         process = await anyio.open_process(
             [*command, step.source, step.target, str(count)],
-            env={**os.environ, **environ, **settings},
+            env={**inherited, **environ, **settings},
             stdin=subprocess.DEVNULL,
             stderr=errors,
+            start_new_session=True,
         )
-        async with process:  # which kills it where this is left early
+        async with _killed_at_the_end(process):
             assert process.stdout is not None
             output = ""
             async for part in TextReceiveStream(process.stdout):
@@ -115,6 +121,17 @@ async def run_relay(
             code = await process.wait()
         if code or not output.endswith("done\n"):
             raise RelayError(f"{step} ended with {code}:\n{output[-1000:]}\n{_end_of(errors)}")
+
+
+@asynccontextmanager
+async def _killed_at_the_end(process: Process) -> AsyncIterator[None]:
+    """Kill a process and its children if the block is left before they have ended."""
+    async with process:
+        try:
+            yield
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _end_of(errors: IO[bytes]) -> str:
