@@ -95,6 +95,26 @@ def test_clusters_groups_and_partitions_are_kept_apart() -> None:
     assert found == {("g", "a", "0"): 10, ("g", "a", "1"): 0, ("g", "b", "0"): 1, ("h", "a", "0"): 100}
 
 
+def test_offsets_without_a_cluster_are_of_the_only_cluster_that_has_the_topic() -> None:
+    """So a tracer's first offsets, which it reports before it knows the cluster, leave no lag of their own."""
+    unknown = {PRODUCED: 10, COMMITTED: 5}
+    known = {tags("kafka_produce", cluster="a"): 99, tags("kafka_commit", "g", cluster="a"): 90}
+    (lag,) = lags({**unknown, **known})
+    assert (lag.cluster_id, lag.behind) == ("a", 10)
+    (lag,) = lags({PRODUCED: 99, tags("kafka_commit", "g", cluster="a"): 90})
+    assert (lag.cluster_id, lag.behind) == ("a", 10)
+
+
+def test_offsets_without_a_cluster_stay_apart_where_two_clusters_have_the_topic() -> None:
+    known = {
+        tags(type_, group, cluster=cluster): 9
+        for cluster in "ab"
+        for type_, group in (("kafka_produce", None), ("kafka_commit", "g"))
+    }
+    found = {lag.cluster_id: lag.behind for lag in lags({PRODUCED: 99, COMMITTED: 90, **known})}
+    assert found == {None: 10, "a": 1, "b": 1}
+
+
 def test_edge_has_the_lag_of_its_own_cluster() -> None:
     backlogs = [
         {"Tags": tags(type_, group, cluster=cluster), "Value": value}
@@ -108,6 +128,18 @@ def test_edge_has_the_lag_of_its_own_cluster() -> None:
     store = Store(now=lambda: NOW)
     store.add(read_report(payload(bucket(*edges, Backlogs=backlogs)), ""))
     assert [edge.lag for edge in topology(store, 10).edges] == [10, 20, None]
+
+
+def test_edge_without_a_cluster_has_the_lag_of_the_only_cluster_of_its_topic() -> None:
+    backlogs = [
+        {"Tags": tags("kafka_produce", cluster="a"), "Value": 99},
+        {"Tags": COMMITTED, "Value": 90},
+    ]
+    names = ["type:kafka", "topic:orders", "direction:in", "group:g"]
+    edges = [point(EdgeTags=names), point(EdgeTags=[*names, "kafka_cluster_id:a"])]
+    store = Store(now=lambda: NOW)
+    store.add(read_report(payload(bucket(*edges, Backlogs=backlogs)), ""))
+    assert [(edge.cluster, edge.lag) for edge in topology(store, 10).edges] == [("a", 10), ("a", 10)]
 
 
 TYPES = st.sampled_from(["kafka_produce", "kafka_commit", "kafka_high_watermark"])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from fcntl import LOCK_EX, flock
 from functools import partial
 from pathlib import Path
 from shutil import which
-from tempfile import TemporaryDirectory
 
+from tests.brokers.cache import cached
 from tests.brokers.kafka import Kafka
 from tests.brokers.process import BrokerError, free_port, serving
 
@@ -54,14 +52,7 @@ def apache_kafka(properties: Mapping[str, str] | None = None, version: str = VER
 
 def find_jars(version: str) -> Path:
     """Return the folder with the server's jars; Maven copies them into the user's cache the first time."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "asyncdsm-tests")
-    cache.mkdir(parents=True, exist_ok=True)
-    jars = cache / f"kafka-{version}"
-    with open(cache / "lock", "w") as lock:
-        flock(lock, LOCK_EX)  # another run of the tests may be about to do the same
-        if not jars.exists():
-            _copy_jars(version, jars)
-    return jars
+    return cached(f"kafka-{version}", partial(_copy_jars, version))
 
 
 def _copy_jars(version: str, jars: Path) -> None:
@@ -69,22 +60,11 @@ def _copy_jars(version: str, jars: Path) -> None:
         if which(program) is None:
             raise BrokerError(f"{program} is missing: apt-get install -y default-jre-headless maven")
     goal = "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies"
-    with TemporaryDirectory(dir=jars.parent) as fresh:
-        target = Path(fresh, "jars")
-        maven = [
-            "mvn",
-            "-q",
-            "-B",
-            "-f",
-            str(HERE / "pom.xml"),
-            f"-Dkafka={version}",
-            f"-DoutputDirectory={target}",
-            goal,
-        ]
-        done = subprocess.run(maven, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        if done.returncode:
-            raise BrokerError(f"Maven cannot copy Apache Kafka {version}:\n{done.stdout[-2000:]}")
-        target.rename(jars)  # complete, or not there
+    properties = [f"-Dkafka={version}", f"-DoutputDirectory={jars}"]
+    maven = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), *properties, goal]
+    done = subprocess.run(maven, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        raise BrokerError(f"Maven cannot copy Apache Kafka {version}:\n{done.stdout[-2000:]}")
 
 
 def _command(jars: Path, properties: Mapping[str, str], port: int) -> list[str]:

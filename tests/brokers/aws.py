@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,8 +43,12 @@ class Aws:
     def queue(self, **attributes: str) -> str:
         """Create a queue that nobody used before and return its URL."""
         suffix = ".fifo" if "FifoQueue" in attributes else ""
+        return self.create_queue(_name("queue") + suffix, attributes)
+
+    def create_queue(self, name: str, attributes: Mapping[str, str] | None = None) -> str:
+        """Create a queue of this name and return its URL."""
         sqs = self.bare("sqs")
-        url: str = sqs.create_queue(QueueName=_name("queue") + suffix, Attributes=attributes)["QueueUrl"]
+        url: str = sqs.create_queue(QueueName=name, Attributes=attributes or {})["QueueUrl"]
         self.created.append(lambda: sqs.delete_queue(QueueUrl=url))
         return url
 

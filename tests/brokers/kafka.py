@@ -23,12 +23,13 @@ class Kafka:
     def topic(self, partitions: int = 1, prefix: str = "topic") -> str:
         """Create a topic that nobody used before and return its name. For plain and for async tests."""
         name = f"{prefix}-{uuid4().hex[:12]}"
-        self._create(name, partitions)
-        self.topics.append(name)
+        self.create_topic(name, partitions)
         return name
 
-    def _create(self, name: str, partitions: int) -> None:
+    def create_topic(self, name: str, partitions: int = 1) -> None:
+        """Create a topic of this name, which nobody may have created before."""
         _apart(_create(self.bootstrap, name, partitions))
+        self.topics.append(name)
 
 
 @contextmanager

@@ -117,6 +117,13 @@ test("a service is described by what it reads and writes", () => {
   assert.equal(describeNode({ ...nodeOf("shop"), qualifier: "eu", outgoing: [] }, false), "eu · idle");
 });
 
+test("a queue has the lag of each group once, and of all groups", () => {
+  const [link] = nodeOf("orders").outgoing;
+  assert.ok(link);
+  const outgoing = [link, link, { ...link, edge: makeEdge({ direction: "in", group: "archive", lag: 2 }) }];
+  assert.equal(describeNode({ ...nodeOf("orders"), outgoing }, false), "kafka, lag 9");
+});
+
 test("a queue is described by its broker and the lag of its readers", () => {
   assert.equal(describeNode(nodeOf("orders"), false), "kafka, lag 7");
   assert.equal(describeNode({ ...nodeOf("orders"), qualifier: "kafka, eu" }, false), "eu, lag 7");

@@ -83,7 +83,9 @@ function describeService(node) {
 
 /** @param {LinkedNode} node */
 function describeQueue(node) {
-  const lag = listEdges(node.outgoing).reduce((sum, edge) => sum + (edge.lag ?? 0), 0);
+  // A group has one lag, even if several services read in it, or its first hops did not know the cluster yet.
+  const lags = new Map(listEdges(node.outgoing).map((edge) => [edge.group, edge.lag ?? 0]));
+  const lag = [...lags.values()].reduce((sum, behind) => sum + behind, 0);
   const where = node.qualifier || cleanName(node.where);
   if (!lag) return where;
   // There is no room for the kind of broker beside its cluster. Only Kafka's queues have a lag anyway.

@@ -24,6 +24,15 @@ def queue_of(tags: Mapping[str, str]) -> str:
     return tags.get("topic") or tags.get("exchange") or ""
 
 
+def clusters_of_topics(tags: Iterable[Mapping[str, str]]) -> dict[str, set[str]]:
+    """Return the ids of the clusters that split tags name, by topic."""
+    clusters: dict[str, set[str]] = {}
+    for each in tags:
+        if cluster := each.get("kafka_cluster_id"):
+            clusters.setdefault(each.get("topic", ""), set()).add(cluster)
+    return clusters
+
+
 def clusters_of(keys: Sequence[PointKey]) -> dict[EdgeKey, str]:
     """Return the cluster id of each edge of some points; empty where it is unknown or ambiguous."""
     tags_of = {edge: split_tags(edge.tags) for edge in {key.edge for key in keys}}

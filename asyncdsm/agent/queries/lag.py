@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from asyncdsm.agent.queries.answer_limits import MOST_LAG_SERIES, AnswerLimits
 from asyncdsm.agent.queries.answers import LagOverTime, LagPoint, LagSeries
-from asyncdsm.agent.queries.kafka_clusters import split_tags
+from asyncdsm.agent.queries.kafka_clusters import clusters_of_topics, split_tags
 from asyncdsm.agent.queries.time_ranges import settled_until, step_for
 from asyncdsm.agent.store.offsets import RECENT_SECONDS
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
@@ -86,10 +86,18 @@ class KafkaOffsets:
 
     @classmethod
     def of(cls, backlogs: Iterable[tuple[Tags, Iterable[tuple[int, int]]]]) -> KafkaOffsets:
-        """Return the offsets of backlogs: of each its tags, and (start of a bucket, offset) in ascending order."""
-        offsets = cls()
-        for tags, history in backlogs:
-            offsets._add(split_tags(tags), [each for each in history if each[1] >= 0])  # -1001 is no offset yet
+        """Return the offsets of backlogs: of each its tags, and (start of a bucket, offset) in ascending order.
+
+        Tracers report their first offsets before they know the cluster's id. Offsets without it are of the only
+        cluster that is known to have the topic.
+        """
+        offsets, tagged = cls(), [(split_tags(tags), history) for tags, history in backlogs]
+        clusters = clusters_of_topics(tags for tags, _ in tagged)
+        for tags, history in tagged:
+            candidates = clusters.get(tags.get("topic", ""), set())
+            if "kafka_cluster_id" not in tags and len(candidates) == 1:
+                tags["kafka_cluster_id"] = next(iter(candidates))
+            offsets._add(tags, [each for each in history if each[1] >= 0])  # -1001 is no offset yet
         return offsets
 
     def _add(self, tags: Mapping[str, str], history: Iterable[tuple[int, int]]) -> None:

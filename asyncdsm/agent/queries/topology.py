@@ -83,7 +83,7 @@ def edge_traffic(edge: EdgeKey, cluster: str, count: float, seconds: float, lags
     """Return an edge with its traffic: `count` messages in `seconds`. `cluster` is empty if it is unknown."""
     tags = split_tags(edge.tags)
     group, is_kafka = tags.get("group"), tags.get("type") == "kafka"
-    key = group or "", tags.get("topic", ""), tags.get("kafka_cluster_id")
+    key = group or "", tags.get("topic", ""), cluster or None
     return EdgeTraffic(
         id=edge_id(edge),
         service=edge.service,

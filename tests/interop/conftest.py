@@ -1,0 +1,33 @@
+"""Fixtures of the interop tests: the brokers, and the outcome of each pipeline."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from tests.brokers.aws import Aws
+from tests.brokers.kafka import Kafka
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.interop.brokers import Brokers
+from tests.interop.pipelines import ORDERS, PAIRS, run_orders
+from tests.interop.running import Outcome
+
+
+@pytest.fixture(scope="session")
+def brokers(kafka: Kafka, rabbitmq: RabbitMQ, ministack: Aws) -> Brokers:
+    return Brokers(kafka, rabbitmq, ministack)
+
+
+@pytest.fixture(scope="session", params=PAIRS, ids=str)
+def outcomes(request: pytest.FixtureRequest, brokers: Brokers) -> dict[str, Outcome | Exception]:
+    """What became of both pipelines of a relay at a broker, which ran side by side."""
+    return anyio.run(run_orders, brokers, request.param)
+
+
+@pytest.fixture(params=ORDERS)
+def outcome(request: pytest.FixtureRequest, outcomes: dict[str, Outcome | Exception]) -> Outcome:
+    """What became of a pipeline; an error if one of its programs failed."""
+    found = outcomes[request.param]
+    if isinstance(found, Exception):
+        raise found
+    return found
