@@ -66,15 +66,15 @@ async def create_steps(
     return [Step(*relay, *ends) for relay, ends in zip(relays, pairwise(places), strict=True)]
 
 
-async def run_pipeline(brokers: Brokers, steps: list[Step], count: int) -> Outcome:
-    """Send `count` messages through the steps, of which the first makes them, and return what was reported.
+async def run_pipeline(brokers: Brokers, steps: list[Step], count: int, **settings: str) -> Outcome:
+    """Send `count` messages through the steps, and return what was reported. `settings` are variables for all relays.
 
     Raises RelayError, in a group, if one of the relays fails.
     """
     async with recording_agent() as (agent, intake):
         began = monotonic()
         with anyio.fail_after(PATIENCE_SECONDS):
-            environ = {**brokers.environ, "DD_TRACE_AGENT_URL": agent.url}
+            environ = {**brokers.environ, **settings, "DD_TRACE_AGENT_URL": agent.url}
             first, *others = (partial(run_relay, step, count, environ) for step in steps)
             async with anyio.create_task_group() as group:
                 async with anyio.create_task_group() as starting:
