@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from time import time_ns
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 
 import asyncdsm
+from asyncdsm import Pathway
 from asyncdsm.core import current
+from asyncdsm.core.pathway import node_hash, pathway_hash
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.differential.process import VERSION, run
@@ -84,3 +87,24 @@ def test_context_of_asyncdsm_is_read_by_ddtrace_with_its_hash(
     captured_streams.clear()
     assert onward.get(no_ack=True) is not None
     assert captured_streams.checkpoints[0].parent == sent
+
+
+def test_message_that_ddtrace_sends_in_a_callback_continues_the_message_before(
+    connection: Any, theirs: Theirs, captured_streams: Captured
+) -> None:
+    """So it is with ddtrace, which counts a message after its callbacks; with asyncdsm, it continues its own."""
+    queue, onward = declare_queue(connection), declare_queue(connection)
+    for number in (1, 2):
+        current.set_current(Pathway(number, time_ns(), time_ns()))
+        connection.Producer().publish({"order": number}, routing_key=queue.name)
+    first = captured_streams.produced()[0].hash
+    theirs(("forward", queue.name, onward.name), ("forward", queue.name, onward.name))
+    captured_streams.clear()
+    while onward.get(no_ack=True) is not None:
+        pass
+    sent = node_hash(SERVICE, None, ("direction:out", f"topic:{onward.name}", "type:rabbitmq"))
+    read = node_hash(SERVICE, None, ("direction:in", f"topic:{queue.name}", "type:rabbitmq"))
+    assert [made.parent for made in captured_streams.consumed()] == [
+        pathway_hash(sent, 0),
+        pathway_hash(sent, pathway_hash(read, first)),
+    ]

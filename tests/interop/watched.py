@@ -5,24 +5,37 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from time import time
+from typing import Any
 
 import httpx2
 
+from asyncdsm.agent.store.store import Store
 from tests.agent.running import agent
 from tests.interop.relay import Relay
 
 PATIENCE_SECONDS = 120.0
 
 
-class SeenPoint(NamedTuple):
+@dataclass(frozen=True)
+class SeenPoint:
     """A point of the agent's map: its hash, the parent's hash (0 for none), and how many messages passed."""
 
     hash: int
     parent: int
-    count: int
+    count: float
+
+
+class Clock:
+    """The time in seconds since the epoch, or one that is ahead of it."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time() + self.ahead
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,11 @@ class Watched:
 
     url: str
     environ: Mapping[str, str]
+    clock: Clock
+
+    def settle(self) -> None:
+        """Let a minute pass for the agent: nobody has anything to add to what was reported."""
+        self.clock.ahead += 60
 
     def relay(self, relay: Relay, source: str, target: str, count: int, service: str = "relay") -> None:
         """Run a relay to its end; afterwards the agent has what its tracer sent."""
@@ -80,8 +98,9 @@ def watched(environ: Mapping[str, str]) -> Iterator[Watched]:
     """Run an agent inside the block. It must have understood everything that it was sent."""
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     regions = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
-    with agent() as running:
-        found = Watched(running.url, {**keys, **regions, **environ})
+    clock = Clock()
+    with closing(Store(now=clock)) as store, agent(store=store) as running:
+        found = Watched(running.url, {**keys, **regions, **environ}, clock)
         yield found
         health = found.answer("health")
         assert (health["unread"], health["refused"], health["status"]) == ({}, 0, "ok")

@@ -1,6 +1,7 @@
 """`relay.py SOURCE TARGET COUNT`: a relay as a user of ddtrace would write it. See `tests/interop/relay.py`.
 
-TARGET may also be `rabbitmq:EXCHANGE/ROUTING_KEY` or `sns:TOPIC_ARN`. It does not import asyncdsm.
+SOURCE may also be `sqs-batch:QUEUE_URL`, which receives up to ten messages at a time, and TARGET
+`rabbitmq:EXCHANGE/ROUTING_KEY` or `sns:TOPIC_ARN`. It does not import asyncdsm.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from threading import Timer
 from typing import Any
 
@@ -17,8 +19,8 @@ from confluent_kafka import Consumer, Producer
 from kombu import Connection, Queue  # type: ignore[attr-defined]
 
 GIVE_UP_SECONDS = 60.0
-KAFKA = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
-AMQP = os.environ["AMQP_URL"]
+KAFKA = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "")
+AMQP = os.environ.get("AMQP_URL", "")
 
 Send = Callable[[bytes], object]
 
@@ -61,7 +63,7 @@ def read_kafka(topic: str, count: int) -> Iterator[bytes]:
     while count:
         message = consumer.poll(0.2)
         if message is not None and message.error() is None:
-            yield message.value()
+            yield message.value() or b""
             count -= 1
     consumer.close()
 
@@ -82,11 +84,12 @@ def read_rabbitmq(name: str, count: int) -> Iterator[bytes]:
                 message.ack()
 
 
-def read_sqs(url: str, count: int) -> Iterator[bytes]:
+def read_sqs(url: str, count: int, most: int = 1) -> Iterator[bytes]:
     sqs: Any = Session().client("sqs")
     report_ready()
     while count:
-        for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", []):
+        answer = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1, MaxNumberOfMessages=most)
+        for message in answer.get("Messages", []):
             yield message["Body"].encode()
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
             count -= 1
@@ -98,7 +101,13 @@ def make_messages(_: str, count: int) -> Iterator[bytes]:
         yield b"%d" % number
 
 
-SOURCES = {"kafka": read_kafka, "rabbitmq": read_rabbitmq, "sqs": read_sqs, "-": make_messages}
+SOURCES: dict[str, Callable[[str, int], Iterator[bytes]]] = {
+    "kafka": read_kafka,
+    "rabbitmq": read_rabbitmq,
+    "sqs": read_sqs,
+    "sqs-batch": partial(read_sqs, most=10),
+    "-": make_messages,
+}
 TARGETS: dict[str, Callable[[str], AbstractContextManager[Send]]] = {
     "kafka": write_kafka,
     "rabbitmq": write_rabbitmq,
