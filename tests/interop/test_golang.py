@@ -14,8 +14,9 @@ import asyncdsm
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Pathway, encode_varint
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
+from tests.interop.asking import ask_lag
 from tests.interop.golang import RELAY
-from tests.interop.test_java import ask_lag, receive, send
+from tests.interop.test_java import receive, send
 from tests.interop.watched import Watched, watched
 
 HASH = 0x1234_5678_9ABC_DEF0
