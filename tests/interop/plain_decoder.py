@@ -55,7 +55,9 @@ def _buckets(bodies: Iterable[bytes]) -> Iterator[tuple[str, str, dict[str, Any]
 
 
 def _read_point(service: str, stats: dict[str, Any], *, rounds_up: bool) -> RecordedPoint:
-    edge, pathway, size = (_read_sketch(stats[name], rounds_up=rounds_up) for name in ("EdgeLatency", "PathwayLatency", "PayloadSize"))
+    edge, pathway, size = (
+        _read_sketch(stats[name], rounds_up=rounds_up) for name in ("EdgeLatency", "PathwayLatency", "PayloadSize")
+    )
     assert edge.total == pathway.total
     return RecordedPoint(
         service=service,
