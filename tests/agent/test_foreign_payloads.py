@@ -46,7 +46,7 @@ async def test_map_shows_exactly_what_a_tracer_sent(recording: Recording, client
         assert (int(found["parent"]), found["count"]) == (point.parent, point.count)
         assert found["edge_latency"]["max"] == pytest.approx(point.longest_edge, rel=WITHIN)
         assert found["pathway_latency"]["max"] == pytest.approx(point.longest_pathway, rel=WITHIN)
-        assert sizes[point.service, point.tags] == pytest.approx(point.largest_size, rel=WITHIN)
+        assert (sizes[point.service, point.tags] or 0.0) == pytest.approx(point.largest_size, rel=WITHIN)
     assert (health["refused"], health["unread"], health["payloads"]) == (0, {}, len(recording.payloads))
     assert health["negative_latencies"] == 2 * sum(point.negative for point in recording.points)
 
