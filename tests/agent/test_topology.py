@@ -8,7 +8,7 @@ import pytest
 
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import MOST_PATHWAYS, Edge
-from tests.agent.payloads import NOW, Client, bucket, ours, passed, payload, point, sketch
+from tests.agent.payloads import MINUTE_NS, NOW, NOW_NS, SECOND_NS, Client, bucket, ours, passed, payload, point, sketch
 
 OUT = Edge("direction:out", "topic:orders", "type:kafka")
 IN = Edge("direction:in", "group:billing", "topic:orders", "type:kafka")
@@ -100,6 +100,16 @@ async def test_points_of_type_origin_are_left_out(client: Client) -> None:
     points = point(TimestampType="current"), point(TimestampType="origin")
     await client.report(payload(bucket(points[0]), bucket(points[1])))
     assert [edge["count"] for edge in (await client.topology())["edges"]] == [4]
+
+
+@pytest.mark.parametrize("start", [0, NOW_NS + 24 * 60 * MINUTE_NS, 2**64 - SECOND_NS])
+async def test_bucket_of_type_origin_is_left_out_whenever_it_starts(client: Client, start: int) -> None:
+    """dd-trace-go computes the start from the context of a message, which may say anything."""
+    await client.report(payload(bucket(point()), bucket(point(TimestampType="origin"), Start=start)))
+    assert [edge["count"] for edge in (await client.topology())["edges"]] == [4]
+    health = (await client.get("/api/health")).json()
+    assert (health["rows"], health["unread"]) == (1, {})
+    assert (health["ignored_rows"], health["clamped_buckets"]) == (0, 0)
 
 
 async def test_service_with_too_many_pathways_is_marked(client: Client) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,28 +20,23 @@ from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.histogram import bin_index
+from tests.agent.encodings import ENCODINGS
 from tests.agent.payloads import GZIP, INTAKE, Client, bins_of, bucket, payload, point, sketch
-from tests.agent.test_foreign_payloads import TRACERS
+from tests.agent.recordings import read_recordings
 from tests.agent.test_mutations import UNPACKED
-
-SHARED = Path(__file__).parents[3] / "shared" / "payloads"
-"""Captures that are not in this repository: where they are, they are tried, too."""
 
 
 def captured() -> Iterator[tuple[str, bytes]]:
-    """Yield names and unpacked payloads: those that were captured, and those in the manner of each tracer."""
+    """Yield names and unpacked payloads: those of the corpus, and those in odd encodings."""
     yield "asyncdsm", UNPACKED
-    yield from TRACERS.items()
-    for path in sorted(SHARED.glob("*.bin")):
-        body = path.read_bytes()
-        yield path.stem, gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
+    yield from ENCODINGS.items()
+    for name, recording in RECORDINGS.items():
+        for number, sent in enumerate(recording.payloads):
+            yield f"{name}-{number}", sent.unpacked
 
 
+RECORDINGS = read_recordings()
 PAYLOADS = dict(captured())
-CAPTURED = {
-    path.stem: (json.loads(path.read_text()), path.with_suffix(".bin").read_bytes())
-    for path in sorted(SHARED.glob("*.json"))
-}
 NAMES = st.sampled_from(sorted(PAYLOADS))
 _SHORT = st.text(max_size=3)
 JUNK = st.one_of(
@@ -177,13 +170,11 @@ def test_sketch_with_the_protocol_mapping_is_read_unchanged_for_every_language()
         assert stands_for(lang, data) == pytest.approx(0.25, rel=0.008)
 
 
-def test_real_javascript_sketches_have_only_their_counted_latencies() -> None:
-    """Where the captures are: sketches that have negative values keep every count."""
-    for name, body in PAYLOADS.items():
-        if name.startswith("js-behind"):
-            report = read_report(body, "")
-            assert report.negatives > 0
-            assert sum(bins_of(report).values()) == sum(bins_of(report, 1).values())
+def test_real_sketches_with_negative_latencies_keep_every_count() -> None:
+    (sent,) = RECORDINGS["javascript-behind"].payloads
+    report = read_report(sent.unpacked, "")
+    assert report.negatives == 2 * sum(point.negative for point in RECORDINGS["javascript-behind"].points) > 0
+    assert sum(bins_of(report).values()) == sum(bins_of(report, 1).values())
 
 
 async def test_version_and_process_tags_of_a_service_are_shown(client: Client) -> None:
@@ -232,8 +223,5 @@ async def test_debugger_requests_of_a_tracer_are_accepted(client: Client) -> Non
 async def test_captured_payloads_are_accepted_with_their_headers(client: Client) -> None:
     for name, body in PAYLOADS.items():
         answer = await client.post(INTAKE, content=gzip.compress(body), headers={**GZIP, "Datadog-Entity-ID": "in-1"})
-        assert answer.status_code == 202, (name, answer.text)
-    for name, (request, body) in CAPTURED.items():
-        answer = await client.post(request["path"], content=body, headers=dict(request["headers"]))
         assert answer.status_code == 202, (name, answer.text)
     assert (await client.get("/api/health")).json()["unread"] == {}

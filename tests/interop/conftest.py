@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 import anyio
 import pytest
 
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
+from tests.brokers.process import BrokerError
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.interop.brokers import Brokers
 from tests.interop.pipelines import ORDERS, PAIRS, run_orders
+from tests.interop.relays import RELAYS
 from tests.interop.running import Outcome
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Install the relays before the first test, since building them may take longer than one test is given."""
+    selected = any(item.path.is_relative_to(Path(__file__).parent) for item in session.items)
+    if selected and not session.config.option.collectonly:
+        for relay in RELAYS:
+            with suppress(BrokerError):  # which a test that needs it raises again
+                relay.install()
 
 
 @pytest.fixture(scope="session")

@@ -66,26 +66,30 @@ async def create_steps(
     return [Step(*relay, *ends) for relay, ends in zip(relays, pairwise(places), strict=True)]
 
 
-async def run_pipeline(brokers: Brokers, steps: list[Step], count: int) -> Outcome:
-    """Send `count` messages through the steps, of which the first makes them, and return what was reported.
+async def run_pipeline(brokers: Brokers, steps: list[Step], count: int, **settings: str) -> Outcome:
+    """Send `count` messages through the steps, and return what was reported. `settings` are variables for all relays.
 
     Raises RelayError, in a group, if one of the relays fails.
     """
     async with recording_agent() as (agent, intake):
         began = monotonic()
-        with anyio.fail_after(PATIENCE_SECONDS):
-            environ = {**brokers.environ, "DD_TRACE_AGENT_URL": agent.url}
-            first, *others = (partial(run_relay, step, count, environ) for step in steps)
-            async with anyio.create_task_group() as group:
-                async with anyio.create_task_group() as starting:
-                    for other in others:
-                        starting.start_soon(group.start, other)
-                await group.start(first)  # when all readers are there
+        await run_steps(brokers, steps, count, {**settings, "DD_TRACE_AGENT_URL": agent.url})
         async with httpx2.AsyncClient(base_url=agent.url, timeout=30) as client:
             topology = (await client.get("/api/topology", params={"minutes": 10})).json()
             health = await _forwarded(client)
         sent = [Sent(headers, body) for _, _, headers, body in intake.requests]
         return Outcome(steps, monotonic() - began, sent, topology, health)
+
+
+async def run_steps(brokers: Brokers, steps: Sequence[Step], count: int, settings: Mapping[str, str]) -> None:
+    """Run all relays to their end; the first begins when all others are there. Raises RelayError, in a group."""
+    first, *others = (partial(run_relay, step, count, {**brokers.environ, **settings}) for step in steps)
+    with anyio.fail_after(PATIENCE_SECONDS):
+        async with anyio.create_task_group() as group:
+            async with anyio.create_task_group() as starting:
+                for other in others:
+                    starting.start_soon(group.start, other)
+            await group.start(first)
 
 
 @asynccontextmanager

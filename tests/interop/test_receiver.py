@@ -39,7 +39,7 @@ def measured_streams(url: str) -> DataStreams:
     """Deliver some checkpoints to an agent, and return what counted them."""
     with DataStreams(Settings(service="shop", agent_url=url)) as streams:
         for number in range(CHECKPOINTS):
-            set_produce_checkpoint("kafka", f"orders-{number}", {}.__setitem__)
+            set_produce_checkpoint("kafka", f"orders-{number}", dict[str, str]().__setitem__)
     return streams
 
 

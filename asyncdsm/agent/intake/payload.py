@@ -106,6 +106,8 @@ class _ReportReader(FieldReader):
         if bucket is None:
             return None
         self._item_count += len(bucket.stats or ()) + len(bucket.backlogs or ())
+        if _counts_by_origin(bucket):
+            return None  # and its start, which a tracer computed from what a message said, may be anything
         start = bucket.start
         if start > UNKNOWN_START:
             self.unread.add("Start", f"{path}.Start", f"must be a time in nanoseconds since 1970, got {start}")
@@ -143,6 +145,12 @@ class _ReportReader(FieldReader):
             self._sketches.read(data, group, sketch)
         except SketchError as error:
             self.unread.add(name, f"{path}.{name}", str(error))
+
+
+def _counts_by_origin(bucket: BucketFields) -> bool:
+    """Return whether there is nothing in a bucket but points that other buckets have as `current` points."""
+    points = bucket.stats or ()
+    return bool(points) and not bucket.backlogs and all(point.timestamp_type == ORIGIN for point in points)
 
 
 def _read_buckets(fields: RawPayload) -> list[Raw]:
