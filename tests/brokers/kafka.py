@@ -44,7 +44,9 @@ def users_own(bootstrap: str) -> Iterator[Kafka]:
 
 async def _create(bootstrap: str, name: str, partitions: int, config: Mapping[str, str]) -> None:
     async with _admin(bootstrap) as admin:
-        response = await admin.create_topics([NewTopic(name, partitions, replication_factor=1, topic_configs=dict(config))])
+        response = await admin.create_topics(
+            [NewTopic(name, partitions, replication_factor=1, topic_configs=dict(config))]
+        )
     for _, code, *text in response.topic_errors:  # pyright: ignore[reportAttributeAccessIssue]
         if code:
             raise RuntimeError(f"cannot create the topic {name}: error {code} {text}")

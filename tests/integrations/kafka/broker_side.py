@@ -9,7 +9,8 @@ from time import time_ns
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import admin as kafka_admin
+from confluent_kafka.admin import AdminClient
 
 from asyncdsm import Pathway
 from asyncdsm.core.lag import current_lags
@@ -17,6 +18,8 @@ from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent.clients import bare_class
+
+LATEST: Any = vars(kafka_admin)["OffsetSpec"].latest()  # without types
 
 Offsets = dict[tuple[str, int], int]
 """Offsets by topic and partition."""
@@ -58,7 +61,7 @@ def committed_offsets(kafka: Kafka, group: str) -> Offsets:
 def end_offset(kafka: Kafka, topic: str, partition: int = 0) -> int:
     """Return the end of a partition, as kafka-consumer-groups asks for it: open transactions belong to it."""
     place = TopicPartition(topic, partition)
-    offset: int = ask_admin(kafka, lambda admin: admin.list_offsets({place: OffsetSpec.latest()})).offset
+    offset: int = ask_admin(kafka, lambda admin: admin.list_offsets({place: LATEST})).offset
     return offset
 
 
