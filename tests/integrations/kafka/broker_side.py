@@ -19,7 +19,8 @@ from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent.clients import bare_class
 
-LATEST: Any = vars(kafka_admin)["OffsetSpec"].latest()  # without types
+ADMIN: Any = kafka_admin
+"""Its parts, which declare neither themselves nor their types."""
 
 Offsets = dict[tuple[str, int], int]
 """Offsets by topic and partition."""
@@ -61,7 +62,7 @@ def committed_offsets(kafka: Kafka, group: str) -> Offsets:
 def end_offset(kafka: Kafka, topic: str, partition: int = 0) -> int:
     """Return the end of a partition, as kafka-consumer-groups asks for it: open transactions belong to it."""
     place = TopicPartition(topic, partition)
-    offset: int = ask_admin(kafka, lambda admin: admin.list_offsets({place: LATEST})).offset
+    offset: int = ask_admin(kafka, lambda admin: admin.list_offsets({place: ADMIN.OffsetSpec.latest()})).offset
     return offset
 
 
@@ -74,6 +75,13 @@ def delete_before(kafka: Kafka, topic: str, offset: int) -> None:
     """Delete the records of partition 0 below an offset."""
     answer = ask_admin(kafka, lambda admin: admin.delete_records([TopicPartition(topic, 0, offset)]))
     assert answer.low_watermark == offset
+
+
+def set_config(kafka: Kafka, topic: str, name: str, value: str) -> None:
+    """Set one part of a topic's configuration."""
+    entry = ADMIN.ConfigEntry(name, value, incremental_operation=ADMIN.AlterConfigOpType.SET)
+    resource = ADMIN.ConfigResource(ADMIN.ResourceType.TOPIC, topic, incremental_configs=[entry])
+    ask_admin(kafka, lambda admin: admin.incremental_alter_configs([resource]))
 
 
 def recorded_commits(captured: Captured, group: str) -> Offsets:
