@@ -37,7 +37,8 @@ def follow_client(client: Any) -> Any | None:
     followed = subclass_or_same(cls, _follow_class)
     if followed is not cls:
         client.__class__ = followed
-    follow_inner_client(client)
+    if isinstance(client, tuple(asyncio_classes())):
+        follow_inner_client(client)
     return client
 
 
