@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 from asyncdsm.integration import LagSource, after
 from asyncdsm.integration.formats.kafka import KafkaClient
 
-DEFAULT_LARGEST_RECORD = 1 << 20
+DEFAULT_LARGEST_MESSAGE = 1 << 20
 
 
 class Client(KafkaClient):
@@ -16,8 +16,7 @@ class Client(KafkaClient):
 
     def __init__(self) -> None:
         super().__init__()
-        self.largest_record: int = DEFAULT_LARGEST_RECORD
-        """The bytes of the largest record that this producer may send."""
+        self.largest_message = DEFAULT_LARGEST_MESSAGE
         self.lag_source: LagSource | None = None
         """Set once a consumer is followed."""
         self.counted: WeakValueDictionary[int, Any] | None = None

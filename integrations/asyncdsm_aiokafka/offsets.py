@@ -6,7 +6,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from aiokafka.errors import UnknownError, UnsupportedForMessageFormatError, UnsupportedVersionError
+from aiokafka.errors import (
+    MessageSizeTooLargeError,
+    UnknownError,
+    UnsupportedForMessageFormatError,
+    UnsupportedVersionError,
+)
 
 from asyncdsm.integration import after, after_await, before, guarded
 from asyncdsm.integration.formats.kafka import Place, read_offset
@@ -19,6 +24,9 @@ HEADER_REJECTIONS: tuple[type[Exception], ...] = (
 )
 """How a broker may answer that it takes no headers."""
 
+BATCH_FRAME = 61
+"""Bytes of a batch before its records."""
+
 
 @after
 def observe_batch(batch: Any, accumulator: Any, *_args: Any, **_more: Any) -> None:
@@ -28,7 +36,7 @@ def observe_batch(batch: Any, accumulator: Any, *_args: Any, **_more: Any) -> No
 
 @guarded
 def record_answer(client: Client, batch: Any, answer: Any) -> None:
-    """Record the last offset of a batch that the broker acknowledged, or learn that it takes no headers."""
+    """Record the last offset of a batch that the broker acknowledged, or learn why it took none."""
     if answer.cancelled():
         return
     error = answer.exception()
@@ -36,6 +44,14 @@ def record_answer(client: Client, batch: Any, answer: Any) -> None:
         _record_acknowledged(client, batch, answer.result())
     elif isinstance(error, HEADER_REJECTIONS):
         client.stop_adding_headers(batch.tp.topic, error)
+    elif isinstance(error, MessageSizeTooLargeError):
+        client.learn_size_limit(batch.tp.topic, _find_largest(batch), error)
+
+
+def _find_largest(batch: Any) -> int:
+    """Return the bytes of a batch's largest record; on average, for a batch that the caller built."""
+    sizes: list[int] = [metadata.size for _, metadata in batch._msg_futures]
+    return max(sizes, default=(batch._builder.size() - BATCH_FRAME) // batch.record_count)
 
 
 def _record_acknowledged(client: Client, batch: Any, metadata: Any) -> None:

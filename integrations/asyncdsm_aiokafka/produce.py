@@ -18,13 +18,10 @@ from asyncdsm.integration import (
     record_not_propagated,
     report_hook_error,
 )
-from asyncdsm.integration.formats.kafka import KEY_BYTES
+from asyncdsm.integration.formats.kafka import HEADER_FRAME, HEADER_RESERVE, KEY_BYTES
 from asyncdsm_aiokafka.client import Client, client_of
 
 Header = tuple[str, bytes | None]
-
-HEADER_RESERVE = 128
-"""Bytes. A record this close to the limit gets no context: with one, the broker would reject it."""
 
 
 def hook_add_message(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,11 +67,13 @@ def add_context(
         if headers:
             sent = remove_context(headers)
             for name, text in sent:
-                size += len(name) + (len(text) if text else 0)
+                size += (len(name) if name.isascii() else len(name.encode())) + (len(text) if text else 0)
         edge = client.out_edges[topic]
-    except (TypeError, ValueError, LookupError):
+    except (AttributeError, TypeError, ValueError, LookupError):
         return None, headers
-    fits = client.adds_headers and size + HEADER_RESERVE <= client.largest_record
+    room = client.size_limits.get(topic, client.largest_message) - HEADER_RESERVE - HEADER_FRAME * len(sent)
+    # A context that the caller forwarded makes room for the new one, which is as long.
+    fits = client.adds_headers and (size <= room or len(sent) < len(headers))
     pending = begin_produce(edge, size, KEY_BYTES if fits else None)
     if pending is None:
         return None, headers
@@ -101,4 +100,4 @@ def learn_size_limit(producer: Any) -> None:
     """Learn the size of the largest record that this producer may send."""
     limit = getattr(producer, "_max_request_size", None)
     if isinstance(limit, int):
-        client_of(producer.client.cluster).largest_record = limit
+        client_of(producer.client.cluster).largest_message = limit

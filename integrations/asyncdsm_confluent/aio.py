@@ -47,7 +47,7 @@ def _hook_receive(make_current: Callable[[Any, Any], Any]) -> Hook:
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
             # Cleared here, not after the await: before Python 3.12 `asyncio.wait_for` awaits in a task of its own.
             set_current(None)
-            follow_inner_consumer(self)
+            follow_inner_client(self)
             return receive(self, args, kwargs, current_task())
 
         return mark_async(call)
@@ -72,13 +72,15 @@ def _find_pathway(message: Any) -> Context | None:
 
 
 @guarded
-def follow_inner_consumer(client: Any) -> None:
-    """Follow the consumer that an asyncio client drives, and let it make nothing current itself."""
-    inner = getattr(client, "_consumer", None)
-    if type(inner) in c_classes():  # made before its class was followed
-        inner = client._consumer = make_proxy(inner)
-    if inner is not None:
-        client_of(inner).is_inside_aio = True
+def follow_inner_client(client: Any) -> None:
+    """Follow the client that an asyncio client drives. It makes nothing current itself, and counts nothing produced."""
+    for name in ("_consumer", "_producer"):
+        inner = getattr(client, name, None)
+        if type(inner) in c_classes():  # made before its class was followed
+            inner = make_proxy(inner)
+            setattr(client, name, inner)
+        if inner is not None:
+            client_of(inner).is_inside_aio = True
 
 
 def hook_async_produce(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,13 +115,11 @@ def hook_async_produce(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _client_of_async(producer: Any) -> Client:
-    """Return what is known of an asyncio producer. The C producer inside it counts nothing from then on."""
+    """Return what is known of an asyncio producer. The C producer inside it has the transactions."""
     client: Client | None = vars(producer).get("_asyncdsm")
     if client is None:
         client = producer._asyncdsm = Client()
-        inner = getattr(producer._producer, "_asyncdsm", None)
-        if inner is not None:
-            inner.is_inside_aio = True
+        follow_inner_client(producer)
     return client
 
 

@@ -34,6 +34,8 @@ class Client(KafkaClient):
         """False for a producer whose `on_delivery` is not known: a callback of asyncdsm would replace it."""
         self.acknowledged: dict[tuple[str, int], int] = {}
         """The highest offsets in delivery reports, by topic and partition, that were not recorded yet."""
+        self.too_large: dict[str, tuple[int, Any]] = {}
+        """By topic, the largest message that the broker rejected as too large, and its error, if not learned yet."""
         self.lag: ConsumerLag = ConsumerLag(self)
         self._ask_at = 0.0
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from asyncdsm.integration import Hook, add_lag_source, guarded
 from asyncdsm_confluent.client import Client, attach_client, instrumented
 from asyncdsm_confluent.offsets import wrap_on_commit
+
+DEFAULT_LARGEST_MESSAGE = 1_000_000
+"""librdkafka's `message.max.bytes`."""
 
 Settings = Mapping[str, Any]
 Configure = Callable[[Client, Settings], dict[str, Any] | None]
@@ -42,6 +46,8 @@ def _merge_settings(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Settings:
 
 def _configure_producer(client: Client, settings: Settings) -> None:
     client.on_delivery = settings.get("on_delivery")
+    with suppress(TypeError, ValueError):  # C rejects it
+        client.largest_message = int(settings.get("message.max.bytes", DEFAULT_LARGEST_MESSAGE))
 
 
 def _configure_share_consumer(client: Client, settings: Settings) -> None:

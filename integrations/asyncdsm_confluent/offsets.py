@@ -8,7 +8,7 @@ from typing import Any
 from asyncdsm.integration import after, before, guarded
 from asyncdsm.integration.formats.kafka import Place
 from asyncdsm_confluent.client import Client, client_of, read_group
-from asyncdsm_confluent.delivery_reports import record_acknowledged
+from asyncdsm_confluent.delivery_reports import record_reports
 
 
 def wrap_on_commit(client: Client, on_commit: Callable[..., Any] | None) -> Callable[..., Any]:
@@ -54,7 +54,7 @@ def observe_transaction_offsets(
 def observe_commit_transaction(_result: Any, producer: Any, *_args: Any, **_more: Any) -> None:
     """Observe `Producer.commit_transaction`, which flushes too."""
     client = client_of(producer)
-    record_acknowledged(client, producer)
+    record_reports(client, producer)
     client.record_transaction()
 
 

@@ -18,7 +18,7 @@ from asyncdsm.integration import (
     report_hook_error,
     warn_once,
 )
-from asyncdsm.integration.formats.kafka import KEY_BYTES
+from asyncdsm.integration.formats.kafka import HEADER_FRAME, HEADER_RESERVE, KEY_BYTES
 from asyncdsm_confluent.client import Client, client_of
 from asyncdsm_confluent.delivery_reports import wrap_on_delivery
 
@@ -46,7 +46,7 @@ def hook_produce(original: Callable[..., Any]) -> Callable[..., Any]:
             client = client_of(self)
             if not client.is_inside_aio and ensure_recorder() is not None:
                 pending, sent = add_context(client, topic, value, key, headers, adds_header=client.adds_headers)
-                callback = wrap_on_delivery(client, callback)
+                callback = wrap_on_delivery(client, callback, None if pending is None else pending[1][4])
         except Exception as error:
             report_hook_error(error)
         try:
@@ -131,6 +131,9 @@ def add_context(
                     size += size_of(name) + size_of(text)
         except (TypeError, ValueError):  # not pairs
             return None, headers
+    room = client.size_limits.get(topic, client.largest_message) - HEADER_RESERVE - HEADER_FRAME * len(sent)
+    # A context that the caller forwarded makes room for the new one, which is as long.
+    adds_header = adds_header and (size <= room or (headers is not None and len(sent) < len(headers)))
     pending = begin_produce(client.out_edges[topic], size, KEY_BYTES if adds_header else None)
     if pending is None or not adds_header:
         return pending, headers

@@ -10,7 +10,7 @@ import functools
 from typing import Any
 
 from asyncdsm.integration import Hooks, look_up_in_class, subclass_or_same
-from asyncdsm_confluent.aio import asyncio_classes, follow_inner_consumer
+from asyncdsm_confluent.aio import asyncio_classes, follow_inner_client
 from asyncdsm_confluent.class_swap import derive_class
 from asyncdsm_confluent.classes import HookSet, c_classes, put_hook_set
 from asyncdsm_confluent.client import instrumented
@@ -37,7 +37,8 @@ def follow_client(client: Any) -> Any | None:
     followed = subclass_or_same(cls, _follow_class)
     if followed is not cls:
         client.__class__ = followed
-    follow_inner_consumer(client)
+    if isinstance(client, tuple(asyncio_classes())):
+        follow_inner_client(client)
     return client
 
 

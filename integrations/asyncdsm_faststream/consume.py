@@ -139,8 +139,10 @@ def _find_queue(subscriber: Any) -> str | None:
 
 
 def _headers_bytes(headers: Iterable[tuple[str, Any]]) -> int:
-    return sum(len(name) + _length_or_zero(value) for name, value in headers)
+    return sum(_length_or_zero(name) + _length_or_zero(value) for name, value in headers)
 
 
 def _length_or_zero(value: Any) -> int:
+    if isinstance(value, str) and not value.isascii():
+        value = value.encode()
     return len(value) if isinstance(value, (str, bytes, bytearray)) else 0

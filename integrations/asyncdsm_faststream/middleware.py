@@ -13,12 +13,13 @@ from asyncdsm.integration import (
     Context,
     finish_produce,
     guarded,
+    record_not_propagated,
     set_current,
     snapshot,
     suppress_nested_checkpoints,
 )
 from asyncdsm_faststream.consume import consume_client_message
-from asyncdsm_faststream.produce import begin_publish
+from asyncdsm_faststream.produce import begin_publish, is_too_large
 
 _active_subscriber: ContextVar[Any] = ContextVar("asyncdsm_faststream_subscriber", default=None)
 # The subscriber whose handler runs. What the handler itself receives, as a reply or by `get_one`, is not its message.
@@ -66,11 +67,16 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
         begun = begin_publish(cmd, call_next)
         if begun is None:
             return await call_next(cmd, *args, **more)
-        checkpoint, count = begun
         with suppress_nested_checkpoints():
-            result = await call_next(cmd, *args, **more)
-        for _ in range(count):
-            finish_produce(checkpoint)
+            try:
+                result = await call_next(cmd, *args, **more)
+            except Exception as error:
+                if not is_too_large(begun, error):
+                    raise
+                result = await call_next(begun.bare_command, *args, **more)
+                record_not_propagated()
+        for _ in range(begun.messages):
+            finish_produce(begun.checkpoint)
         return result
 
     @guarded

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from asyncdsm.integration import HEADER, Edge, EdgeCache, Sample, begin_produce, check_name, guarded
 from asyncdsm.integration.formats.amqp import RABBITMQ, is_internal_queue, out_edges
@@ -13,9 +14,23 @@ from asyncdsm_faststream.client import find_cluster
 _kafka_edges: EdgeCache[tuple[str, str | None]] = EdgeCache(lambda key: make_out_edge(*key))
 
 
+_TOO_LARGE = 10
+"""Kafka's code of a message that is too large, as confluent-kafka reports it."""
+
+
+class BegunPublish(NamedTuple):
+    """A publish whose command carries a context."""
+
+    checkpoint: Sample
+    messages: int
+    """For how many messages the checkpoint is to be counted."""
+    bare_command: Any
+    """The command as it was, without the context."""
+
+
 @guarded
-def begin_publish(command: Any, call_next: Any) -> tuple[Sample, int] | None:
-    """Put the context among a command's headers. Return the checkpoint, and for how many messages it is to be counted.
+def begin_publish(command: Any, call_next: Any) -> BegunPublish | None:
+    """Put the context among a command's headers.
 
     `call_next` is what the middleware calls next: it leads to the client.
     """
@@ -23,8 +38,21 @@ def begin_publish(command: Any, call_next: Any) -> tuple[Sample, int] | None:
     pending = None if edge is None else begin_produce(edge)
     if pending is None:
         return None
+    begun = BegunPublish(pending[1], len(command.batch_bodies), copy(command))
     command.headers = {**(command.headers or {}), HEADER: pending[0].decode()}
-    return pending[1], len(command.batch_bodies)
+    return begun
+
+
+@guarded
+def is_too_large(begun: BegunPublish, error: Exception) -> bool:
+    """Say whether this error means that a single message was too large for Kafka: it may have room without a context.
+
+    Neither the client nor the broker has taken it then. Of a batch, some messages may have been taken.
+    """
+    if begun.messages != 1 or HEADER in (begun.bare_command.headers or ()):
+        return False
+    code = getattr(error.args[0], "code", None) if error.args else None
+    return type(error).__name__ == "MessageSizeTooLargeError" or (callable(code) and code() == _TOO_LARGE)
 
 
 def _find_edge(command: Any, call_next: Any) -> Edge | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -20,15 +20,15 @@ class Kafka:
     bootstrap: str
     topics: list[str] = field(default_factory=list)
 
-    def topic(self, partitions: int = 1, prefix: str = "topic") -> str:
+    def topic(self, partitions: int = 1, prefix: str = "topic", config: Mapping[str, str] | None = None) -> str:
         """Create a topic that nobody used before and return its name. For plain and for async tests."""
         name = f"{prefix}-{uuid4().hex[:12]}"
-        self.create_topic(name, partitions)
+        self.create_topic(name, partitions, config)
         return name
 
-    def create_topic(self, name: str, partitions: int = 1) -> None:
+    def create_topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         """Create a topic of this name, which nobody may have created before."""
-        _apart(_create(self.bootstrap, name, partitions))
+        _apart(_create(self.bootstrap, name, partitions, config or {}))
         self.topics.append(name)
 
 
@@ -43,9 +43,11 @@ def users_own(bootstrap: str) -> Iterator[Kafka]:
             _apart(_delete(bootstrap, kafka.topics))
 
 
-async def _create(bootstrap: str, name: str, partitions: int) -> None:
+async def _create(bootstrap: str, name: str, partitions: int, config: Mapping[str, str]) -> None:
     async with _admin(bootstrap) as admin:
-        response = await admin.create_topics([NewTopic(name, partitions, replication_factor=1)])
+        response = await admin.create_topics(
+            [NewTopic(name, partitions, replication_factor=1, topic_configs=dict(config))]
+        )
     for _, code, *text in response.topic_errors:  # pyright: ignore[reportAttributeAccessIssue]
         if code:
             raise RuntimeError(f"cannot create the topic {name}: error {code} {text}")

@@ -7,7 +7,7 @@ producer is told that its message was stamped 1234 ms.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import c_int, create_string_buffer
 from dataclasses import dataclass, field
@@ -47,7 +47,8 @@ class MockCluster(Kafka):
         """Let every answer of the broker take that long."""
         check(library.rd_kafka_mock_broker_set_rtt(self.handle, broker, milliseconds))
 
-    def _create(self, name: str, partitions: int) -> None:
+    def _create(self, name: str, partitions: int, config: Mapping[str, str]) -> None:
+        assert not config, "topics of the mock cluster have no configuration"
         check(library.rd_kafka_mock_topic_create(self.handle, name.encode(), partitions, 1))
 
 

@@ -5,10 +5,11 @@ No value that a client or a message contains is trusted (`asyncdsm.core.values`)
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from asyncdsm._internal.log import warn
+from asyncdsm._internal.log import warn, warn_once
 from asyncdsm.core import checkpoint, lag
 from asyncdsm.core.edge import Edge, EdgeCache
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
@@ -17,6 +18,13 @@ from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.pathway_cache import lookup_pathway
 
 KEY_BYTES = len(HEADER)
+
+HEADER_RESERVE = 160
+"""Bytes. A message this close to a limit gets no context: a batch's frame, a message's and a context are up to 136."""
+
+HEADER_FRAME = 8
+"""Bytes. What Kafka writes beside the name and the value of a header is less."""
+
 _NS_PER_MS = 1_000_000
 
 Place = tuple[Any, Any, Any]
@@ -31,6 +39,10 @@ class KafkaClient:
         self.group: str | None = None
         self.adds_headers: bool = True
         """False once the broker has rejected a message with headers."""
+        self.largest_message: int = sys.maxsize
+        """The bytes of the largest message that this producer may send, as far as its settings are known."""
+        self.size_limits: dict[str, int] = {}
+        """By topic, what `learn_size_limit` has learned: it is used in the place of `largest_message`."""
         self.transaction: list[tuple[str | None, list[Place]]] = []
         """Groups and what they commit together with the open transaction."""
         self.out_edges: EdgeCache[str] = EdgeCache(self._make_out_edge)
@@ -60,6 +72,24 @@ class KafkaClient:
                 "asyncdsm adds no more headers to the messages of this producer, because the broker rejected one for "
                 "topic %s, possibly because of its headers: %r. Checkpoints are recorded as before",
                 topic,
+                error,
+            )
+
+    def learn_size_limit(self, topic: str, size: int, error: Any) -> None:
+        """Add no context to messages of nearly `size` bytes, of which the broker has rejected one as too large.
+
+        The limit may be the topic's `max.message.bytes`, which no client knows. If the message had fitted without its
+        context, then those that still get one fit with it: a context costs a program at most one message of a topic.
+        """
+        if checkpoint.ensure_recorder() is not None and size < self.size_limits.get(topic, self.largest_message):
+            self.size_limits[topic] = size
+            warn_once(
+                f"too-large-{topic}",
+                "asyncdsm adds no more context to messages that this producer sends to topic %s if they have about %d "
+                "bytes or more, because the broker rejected one, possibly because of its context: %r. Checkpoints are "
+                "recorded as before",
+                topic,
+                size,
                 error,
             )
 
@@ -118,7 +148,7 @@ def scan_headers(headers: Iterable[tuple[str, bytes | None]], size: int) -> tupl
     """
     header: Any = None
     for name, value in headers:
-        size += len(name) + (len(value) if value else 0)
+        size += (len(name) if name.isascii() else len(name.encode())) + (len(value) if value else 0)
         if name == HEADER:
             header = value
         elif name == LEGACY_HEADER and header is None and value is not None:

@@ -54,7 +54,7 @@ def broken(*_: Any, **__: Any) -> None:
         "asyncdsm_confluent.lag.ConsumerLag.update",
         "asyncdsm_confluent.produce.add_context",
         "asyncdsm_confluent.produce.wrap_on_delivery",
-        "asyncdsm_confluent.delivery_reports.record_acknowledged",
+        "asyncdsm_confluent.delivery_reports.record_reports",
         "asyncdsm_confluent.consume.store_entry",
         "asyncdsm_confluent.offsets.read_commits",
     ],

@@ -280,6 +280,13 @@ with asyncdsm.testing.capture() as captured:
     proxy.produce(topic, b"v")
     proxy.flush(60)
     assert len(captured.produced()) == 2
+    made = confluent_kafka.Consumer({**conf, "group.id": "g", "enable.auto.commit": False})
+    proxy = asyncdsm.wrap(ConfluentKafkaInstrumentor.instrument_consumer(made, TracerProvider()))
+    made.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
+    while proxy.poll(1) is None:
+        pass
+    assert asyncdsm.current_pathway().hash == captured.consumed()[-1].hash
+    made.close()
 """
 
 

@@ -191,8 +191,8 @@ def record_everywhere(offset: Any) -> None:
 
     client = asyncdsm_confluent.client.Client()
     client.group = "g"
-    delivery_reports.take_report(client, None, Message(offset=offset))
-    delivery_reports.record_acknowledged(client, SimpleNamespace(cluster_id=lambda _: None))
+    delivery_reports.take_report(client, None, None, Message(offset=offset))
+    delivery_reports.record_reports(client, SimpleNamespace(cluster_id=lambda _: None))
     partition = SimpleNamespace(topic="t", partition=0, offset=offset, error=None)
     asyncdsm_confluent.offsets.wrap_on_commit(client, None)(None, [partition])
     client.record_commits("g", asyncdsm_confluent.offsets.read_commits([partition]))
