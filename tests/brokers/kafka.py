@@ -19,6 +19,8 @@ class Kafka:
 
     bootstrap: str
     topics: list[str] = field(default_factory=list)
+    replicas: int = 1
+    """How many nodes hold each partition of a new topic."""
 
     def topic(self, partitions: int = 1, prefix: str = "topic") -> str:
         """Create a topic that nobody used before and return its name. For plain and for async tests."""
@@ -28,7 +30,7 @@ class Kafka:
         return name
 
     def _create(self, name: str, partitions: int) -> None:
-        _apart(_create(self.bootstrap, name, partitions))
+        _apart(_create(self.bootstrap, name, partitions, self.replicas))
 
 
 @contextmanager
@@ -42,9 +44,9 @@ def users_own(bootstrap: str) -> Iterator[Kafka]:
             _apart(_delete(bootstrap, kafka.topics))
 
 
-async def _create(bootstrap: str, name: str, partitions: int) -> None:
+async def _create(bootstrap: str, name: str, partitions: int, replicas: int) -> None:
     async with _admin(bootstrap) as admin:
-        response = await admin.create_topics([NewTopic(name, partitions, replication_factor=1)])
+        response = await admin.create_topics([NewTopic(name, partitions, replicas)])
     for _, code, *text in response.topic_errors:  # pyright: ignore[reportAttributeAccessIssue]
         if code:
             raise RuntimeError(f"cannot create the topic {name}: error {code} {text}")
