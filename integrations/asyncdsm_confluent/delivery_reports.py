@@ -1,4 +1,4 @@
-"""Delivery reports: the highest offsets that the broker acknowledged, and a broker that rejects headers."""
+"""Delivery reports: the latest offsets that the broker acknowledged, and a broker that rejects headers."""
 
 from __future__ import annotations
 
@@ -44,9 +44,8 @@ def take_report(client: Client, error: Any, message: Any, *_args: Any, **_more: 
             if error.code() in HEADER_REJECTIONS:
                 client.stop_adding_headers(None if message is None else message.topic(), error)
         elif (offset := read_offset(message.offset())) is not None:  # with acks=0, there is no offset
-            partition = message.topic(), message.partition()
-            if offset > client.acknowledged.get(partition, -1):
-                client.acknowledged[partition] = offset
+            # The latest is the highest, unless the cluster became another one meanwhile.
+            client.acknowledged[message.topic(), message.partition()] = offset
     except Exception as failure:
         report_hook_error(failure)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
@@ -18,6 +18,13 @@ class Replicas(NamedTuple):
 
     leader: int | None
     in_sync: set[int]
+
+
+def create_topic(kafka: Kafka, name: str, partitions: int = 1) -> None:
+    """Create a topic of this name."""
+    admin = _admin(kafka)
+    (answer,) = admin.create_topics([NewTopic(name, partitions)]).values()
+    answer.result(SECONDS)
 
 
 def find_replicas(kafka: Kafka, topic: str) -> dict[int, Replicas]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from confluent_kafka import KafkaException
+from confluent_kafka import TopicPartition as ConfluentPartition
 
 import asyncdsm
 from tests.brokers.kafka import Kafka
@@ -92,8 +93,13 @@ class Clients(Protocol):
         """Run a producer that waits for all replicas, for as long as the block lasts."""
         ...
 
-    def consuming(self, kafka: Kafka, topic: str, group: str, login: Login = OPEN) -> Any:
-        """Run a consumer that reads from the beginning and commits by itself when it ends."""
+    def consuming(
+        self, kafka: Kafka, topic: str, group: str, login: Login = OPEN, *, partitions: Sequence[int] = ()
+    ) -> Any:
+        """Run a consumer that reads from the beginning and commits by itself when it ends.
+
+        It is a member of its group, unless it is given partitions: then it only commits for the group.
+        """
         ...
 
 
@@ -150,12 +156,15 @@ class ConfluentClients:
 
     @asynccontextmanager
     async def consuming(
-        self, kafka: Kafka, topic: str, group: str, login: Login = OPEN
+        self, kafka: Kafka, topic: str, group: str, login: Login = OPEN, *, partitions: Sequence[int] = ()
     ) -> AsyncIterator[_ConfluentConsumer]:
         """Run a consumer. One that was wrapped as an object reports no commits but explicit ones."""
         options = confluent.consumer_config(kafka, group, **login.for_confluent())
         consumer = confluent.make(self._way, kafka, "Consumer", **{**options, "enable.auto.commit": True})
-        consumer.subscribe([topic])
+        if partitions:
+            consumer.assign([ConfluentPartition(topic, number) for number in partitions])
+        else:
+            consumer.subscribe([topic])
         try:
             yield _ConfluentConsumer(consumer)
         finally:
@@ -212,11 +221,14 @@ class AIOKafkaClients:
 
     @asynccontextmanager
     async def consuming(
-        self, kafka: Kafka, topic: str, group: str, login: Login = OPEN
+        self, kafka: Kafka, topic: str, group: str, login: Login = OPEN, *, partitions: Sequence[int] = ()
     ) -> AsyncIterator[_AIOKafkaConsumer]:
         """Run a consumer."""
         options = {"group_id": group, "auto_offset_reset": "earliest", **login.for_aiokafka()}
-        async with self._wrap(AIOKafkaConsumer(topic, bootstrap_servers=kafka.bootstrap, **options)) as consumer:
+        topics = () if partitions else (topic,)
+        async with self._wrap(AIOKafkaConsumer(*topics, bootstrap_servers=kafka.bootstrap, **options)) as consumer:
+            if partitions:
+                consumer.assign([TopicPartition(topic, number) for number in partitions])
             yield _AIOKafkaConsumer(consumer)
 
 
