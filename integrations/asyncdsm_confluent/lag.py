@@ -91,12 +91,19 @@ class ConsumerLag:
             if position is not None and end is not None and position <= end
         }
         if self._changed_ns != self._client.cluster_changed_ns:
-            self._changed_ns, self._of_other_cluster = self._client.cluster_changed_ns, held
+            self._changed_ns = self._client.cluster_changed_ns
+            self._of_other_cluster = {
+                each: found for each, found in held.items() if not self._went_back(each, found[0])
+            }
         for partition, (position, end) in held.items():
             if self._of_other_cluster.get(partition) == (position, end):
                 continue
             self._of_other_cluster.pop(partition, None)
             yield partition, Seen(position, end, self._find_seen_ns(partition, position, end))
+
+    def _went_back(self, partition: Partition, position: int) -> bool:
+        """Return whether a consumer reads a partition from an earlier position than when it was asked last."""
+        return partition in self._seen and position < self._seen[partition].position
 
     def _find_seen_ns(self, partition: Partition, position: int, end: int) -> int:
         """Return when the broker reported this end: while a partition is not fetched, end and position do not move."""

@@ -19,6 +19,8 @@ from tests.integrations.confluent import clients as confluent
 
 WAYS = (*(f"confluent_kafka, {way}" for way in confluent.WAYS), "aiokafka, wrap", "aiokafka, instrument")
 POLL_SECONDS = 0.01
+METADATA_MS = 500
+"""How often aiokafka's producer asks for the metadata of its cluster; its default is five minutes."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,8 @@ class AIOKafkaClients:
         self, kafka: Kafka, login: Login = OPEN, *, idempotent: bool = False
     ) -> AsyncIterator[_AIOKafkaProducer]:
         """Run a producer."""
-        options = {"acks": "all", "enable_idempotence": idempotent, **login.for_aiokafka()}
+        options: dict[str, Any] = {"acks": "all", "enable_idempotence": idempotent, **login.for_aiokafka()}
+        options["metadata_max_age_ms"] = METADATA_MS
         async with self._wrap(AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, **options)) as producer:
             yield _AIOKafkaProducer(producer)
 

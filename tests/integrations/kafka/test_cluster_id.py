@@ -18,7 +18,8 @@ from tests.integrations.kafka.admin import create_topic, find_commits, recorded_
 from tests.integrations.kafka.clients import Consumer, Producer, clients_of
 
 OLD, NEW = "asyncdsm-tests-cluster", "asyncdsm-tests-another"
-OLD_COUNT, NEW_COUNT = 20, 4
+FEWEST = 40
+"""Messages in the old cluster: more than there will be in the new one."""
 SECONDS = 30.0
 
 
@@ -40,19 +41,29 @@ class Pair:
 
     def __init__(self, topic: str, producer: Producer, consumer: Consumer) -> None:
         self.topic, self.producer, self.consumer = topic, producer, consumer
-        self.got: list[int] = []
+        self.sent, self.got = 0, list[int]()
         self.lags: set[tuple[str | None, int | None]] = set()
         """The clusters and the ends that it ever told."""
 
-    async def exchange(self, numbers: range) -> None:
-        """Send numbered messages, and read them until the consumer knows that there are no more."""
-        first, *others = numbers
-        await self._send(first)
-        for number in others:  # by now the producer knows where it is
-            await self._send(number)
-        await self._read_until(lambda: self.got[-len(numbers) :] == list(numbers))
-        await self._read_until(lambda: [lag.end for lag in self._look()] == [len(numbers)])
+    async def exchange(self, captured: Captured, cluster: str) -> int:
+        """Send messages until the producer knows this cluster, and read them until the consumer knows the end.
+
+        Returns how many there are.
+        """
+        before = self.sent
+        fewest = FEWEST if cluster == OLD else 0
+        while self.sent < fewest or self.find_clusters(captured)[-3:] != [cluster] * 3:
+            await self._send(self.sent)
+            self.sent += 1
+        count = self.sent - before
+        await self._read_until(lambda: len(self.got) >= self.sent)
+        await self._read_until(lambda: [lag.end for lag in self._look()] == [count])
         await self.consumer.commit()
+        return count
+
+    def find_clusters(self, captured: Captured) -> list[str | None]:
+        """Return the cluster to which each message was said to go."""
+        return [made.tag("kafka_cluster_id") for made in captured.produced(self.topic)]
 
     async def _send(self, number: int) -> None:
         answer = await self.producer.send(self.topic, 0, b"%d" % number)
@@ -83,20 +94,19 @@ async def test_numbers_of_two_clusters_are_not_mixed(
             producer = await later.enter_async_context(clients.producing(kafka))
             consumer = await later.enter_async_context(clients.consuming(kafka, topic, group, partitions=partitions))
             pair = Pair(topic, producer, consumer)
-            await pair.exchange(range(OLD_COUNT))
+            old = await pair.exchange(captured_streams, OLD)
         async with running(NEW, port, topic), later:
-            await pair.exchange(range(OLD_COUNT, OLD_COUNT + NEW_COUNT))
+            new = await pair.exchange(captured_streams, NEW)
             committed = await asyncio.to_thread(find_commits, kafka, group)
-    assert pair.got == list(range(OLD_COUNT + NEW_COUNT))
-    clusters = [made.tag("kafka_cluster_id") for made in captured_streams.consumed(topic)]
-    assert clusters == [OLD] * OLD_COUNT + [NEW] * NEW_COUNT
-    # The first message that is sent to another cluster finds out that it is another one.
-    sent_to = [made.tag("kafka_cluster_id") for made in captured_streams.produced(topic)]
-    assert (sent_to[1:OLD_COUNT], sent_to[OLD_COUNT + 1 :]) == ([OLD] * (OLD_COUNT - 1), [NEW] * (NEW_COUNT - 1))
-    for cluster, count in ((OLD, OLD_COUNT), (NEW, NEW_COUNT)):
+    assert pair.got == list(range(pair.sent))
+    assert [made.tag("kafka_cluster_id") for made in captured_streams.consumed(topic)] == [OLD] * old + [NEW] * new
+    assert new < old
+    sent_to = pair.find_clusters(captured_streams)
+    assert sent_to == sorted(sent_to, key=[None, OLD, NEW].index)
+    for cluster, count in ((OLD, old), (NEW, new)):
         acknowledged = recorded_offsets(captured_streams, "kafka_produce", topic, kafka_cluster_id=cluster)
         commits = recorded_offsets(captured_streams, "kafka_commit", topic, kafka_cluster_id=cluster)
         assert (acknowledged, commits) == ({0: count - 1}, {0: count})
-    assert committed == {0: NEW_COUNT}
-    assert {end for cluster, end in pair.lags if cluster == NEW} <= set(range(NEW_COUNT + 1))
+    assert committed == {0: new}
     assert {cluster for cluster, _ in pair.lags} == {OLD, NEW}
+    assert {end for cluster, end in pair.lags if cluster == NEW} <= set(range(new + 1))
