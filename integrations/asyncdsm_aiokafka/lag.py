@@ -69,8 +69,13 @@ class ConsumerLag:
         consumer = self._consumer()
         if consumer is None or consumer._closed:
             return
-        for tp in consumer.assignment():
-            state = consumer._subscription.subscription.assignment.state_value(tp)
+        assignment = getattr(consumer._subscription.subscription, "assignment", None)
+        if assignment is None:
+            return
+        for tp in assignment.tps:
+            if not assignment.active:  # others were assigned meanwhile
+                return
+            state = assignment.state_value(tp)
             end, seen_ns = read_offset(state.highwater), read_time(getattr(state, "timestamp", None))
             if seen_ns is not None and seen_ns < self._client.cluster_changed_ns:
                 continue

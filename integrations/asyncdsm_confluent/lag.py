@@ -17,7 +17,9 @@ from confluent_kafka import KafkaException, TopicPartition
 from asyncdsm.integration import Lag
 from asyncdsm.integration.formats.kafka import KafkaClient, read_offset
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_LOOKS, MOST_SECONDS_BETWEEN_LOOKS = 0.5, 5.0
+LONG_LOOK_SECONDS, PAUSE_AFTER_LONG_LOOK = 0.01, 50
+"""A look at thousands of partitions takes tens of milliseconds; the next one is 50 times as long away."""
 SECONDS_TO_FETCH = 1.0
 """By then a resumed partition has been fetched again: a fetch waits half a second for new messages."""
 
@@ -51,11 +53,16 @@ class ConsumerLag:
         self._of_other_cluster: dict[Partition, tuple[int, int]] = {}
 
     def update(self, consumer: Any) -> None:
-        """Ask for the positions and ends of the assigned partitions, and for the cluster, at most twice a second."""
+        """Ask for the positions and ends of the assigned partitions, and for the cluster, at most twice a second.
+
+        With thousands of partitions it is less often.
+        """
         now = monotonic()
         if now >= self._look_at:
             self._look_at = now + SECONDS_BETWEEN_LOOKS
             answers = _ask_consumer(consumer)
+            if (took := monotonic() - now) > LONG_LOOK_SECONDS:
+                self._look_at = now + min(took * PAUSE_AFTER_LONG_LOOK, MOST_SECONDS_BETWEEN_LOOKS)
             if answers is not None:
                 self._client.learn_cluster_id(read_cluster_id(consumer))
                 self._seen = dict(self._read_answers(answers))

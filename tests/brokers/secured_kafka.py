@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import trustme
-from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+from confluent_kafka import admin as kafka_admin
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from tests.brokers.apache_kafka import apache_kafka
@@ -90,8 +91,10 @@ def _configure_security(ca: str, server: str) -> dict[str, str]:
 
 
 def _add_user(kafka: Kafka) -> None:
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
-    for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
-        change = UserScramCredentialUpsertion(USER, ScramCredentialInfo(mechanism, 4096), PASSWORD.encode())
+    api: Any = kafka_admin  # it has no types
+    admin = api.AdminClient({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
+    for mechanism in (api.ScramMechanism.SCRAM_SHA_256, api.ScramMechanism.SCRAM_SHA_512):
+        info = api.ScramCredentialInfo(mechanism, 4096)
+        change = api.UserScramCredentialUpsertion(USER, info, PASSWORD.encode())
         for answer in admin.alter_user_scram_credentials([change]).values():
             answer.result(30)

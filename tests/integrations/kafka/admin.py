@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka import admin as kafka_admin
 
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 
 SECONDS = 30.0
+_api: Any = kafka_admin  # it has no types
 
 
 class Replicas(NamedTuple):
@@ -23,7 +24,7 @@ class Replicas(NamedTuple):
 def create_topic(kafka: Kafka, name: str, partitions: int = 1) -> None:
     """Create a topic of this name."""
     admin = _admin(kafka)
-    (answer,) = admin.create_topics([NewTopic(name, partitions)]).values()
+    (answer,) = admin.create_topics([_api.NewTopic(name, partitions)]).values()
     answer.result(SECONDS)
 
 
@@ -39,7 +40,7 @@ def find_ends(kafka: Kafka, topic: str) -> dict[int, int]:
     """Return the offset that the next message of each partition will get."""
     admin = _admin(kafka)
     partitions = admin.list_topics(topic, SECONDS).topics[topic].partitions
-    answers = admin.list_offsets({TopicPartition(topic, number): OffsetSpec.latest() for number in partitions})
+    answers = admin.list_offsets({TopicPartition(topic, number): _api.OffsetSpec.latest() for number in partitions})
     return {one.partition: answer.result(SECONDS).offset for one, answer in answers.items()}
 
 
@@ -59,4 +60,4 @@ def recorded_offsets(captured: Captured, kind: str, topic: str, **tags: str) -> 
 
 def _admin(kafka: Kafka) -> Any:
     """Return a fresh client, since one goes on asking a node that has died. It has to live until it has answered."""
-    return AdminClient({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
+    return _api.AdminClient({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
