@@ -96,9 +96,16 @@ class Clients(Protocol):
         ...
 
     def consuming(
-        self, kafka: Kafka, topic: str, group: str, login: Login = OPEN, *, partitions: Sequence[int] = ()
+        self,
+        kafka: Kafka,
+        topic: str,
+        group: str,
+        login: Login = OPEN,
+        *,
+        partitions: Sequence[int] = (),
+        commits: bool = False,
     ) -> Any:
-        """Run a consumer that reads from the beginning and commits by itself when it ends.
+        """Run a consumer that reads from the beginning, and with `commits` commits by itself, too.
 
         It is a member of its group, unless it is given partitions: then it only commits for the group.
         """
@@ -158,11 +165,18 @@ class ConfluentClients:
 
     @asynccontextmanager
     async def consuming(
-        self, kafka: Kafka, topic: str, group: str, login: Login = OPEN, *, partitions: Sequence[int] = ()
+        self,
+        kafka: Kafka,
+        topic: str,
+        group: str,
+        login: Login = OPEN,
+        *,
+        partitions: Sequence[int] = (),
+        commits: bool = False,
     ) -> AsyncIterator[_ConfluentConsumer]:
         """Run a consumer. One that was wrapped as an object reports no commits but explicit ones."""
         options = confluent.consumer_config(kafka, group, **login.for_confluent())
-        consumer = confluent.make(self._way, kafka, "Consumer", **{**options, "enable.auto.commit": True})
+        consumer = confluent.make(self._way, kafka, "Consumer", **{**options, "enable.auto.commit": commits})
         if partitions:
             consumer.assign([ConfluentPartition(topic, number) for number in partitions])
         else:
@@ -224,10 +238,18 @@ class AIOKafkaClients:
 
     @asynccontextmanager
     async def consuming(
-        self, kafka: Kafka, topic: str, group: str, login: Login = OPEN, *, partitions: Sequence[int] = ()
+        self,
+        kafka: Kafka,
+        topic: str,
+        group: str,
+        login: Login = OPEN,
+        *,
+        partitions: Sequence[int] = (),
+        commits: bool = False,
     ) -> AsyncIterator[_AIOKafkaConsumer]:
         """Run a consumer."""
         options = {"group_id": group, "auto_offset_reset": "earliest", **login.for_aiokafka()}
+        options["enable_auto_commit"] = commits
         topics = () if partitions else (topic,)
         async with self._wrap(AIOKafkaConsumer(*topics, bootstrap_servers=kafka.bootstrap, **options)) as consumer:
             if partitions:

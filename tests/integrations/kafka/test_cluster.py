@@ -64,7 +64,7 @@ class Traffic:
 
     async def consume(self, producing: asyncio.Task[None]) -> None:
         """Consume until everything is read, and the consumer knows that."""
-        async with self._clients.consuming(self._cluster, self.topic, self.topic) as consumer:
+        async with self._clients.consuming(self._cluster, self.topic, self.topic, commits=True) as consumer:
             while not producing.done():
                 self.got += map(int, await consumer.read())
             ends = await asyncio.to_thread(find_ends, self._cluster, self.topic)
