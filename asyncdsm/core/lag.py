@@ -35,7 +35,10 @@ class LagSource(Protocol):
     """A client that knows how far behind it is."""
 
     def lags(self) -> Iterable[Lag]:
-        """Return the lag of each partition it reads, without asking the broker."""
+        """Return the lag of each partition it reads, without asking the broker.
+
+        A flush lets other tasks run in between, so an iterator must bear that partitions come and go meanwhile.
+        """
         ...
 
 
@@ -62,7 +65,7 @@ def current_lags(report_error: Callable[[Exception], object] = _reraise) -> Iter
         source = reference()
         if source is not None:
             try:
-                yield from list(source.lags())
+                yield from source.lags()
             except Exception as error:
                 report_error(error)
 

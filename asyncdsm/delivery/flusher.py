@@ -124,7 +124,7 @@ class Flusher:
                 if self._abandoned:
                     return
                 if current_time() >= watermarks_at:
-                    self._high_watermarks.record_all()
+                    await self._high_watermarks.record_all()
                     watermarks_at = self._next_watermarks_at()
                 requests, self._requests = self._requests, []
                 if requests or current_time() >= pack_at:
@@ -163,7 +163,7 @@ class Flusher:
 
     async def _pack_buckets(self, *, unfinished: bool) -> None:
         take_over_from_ddtrace()  # ddtrace may have been imported in the meantime
-        self._high_watermarks.record_all()
+        await self._high_watermarks.record_all()
         await self._run_in_worker(partial(self._packer.pack_buckets, unfinished=unfinished))
 
     async def _deliver(self, exporter: Exporter) -> None:

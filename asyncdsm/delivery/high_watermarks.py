@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import anyio.lowlevel
+
 from asyncdsm.core import lag
 from asyncdsm.core.aggregator import Aggregator
 
 BEFORE_BUCKET_ENDS_NS = 200_000_000
 """How long before the end of a bucket the high watermarks are read: early enough to be counted in that bucket."""
+
+PARTITIONS_BETWEEN_PAUSES = 64
+"""How many partitions take about 1 ms."""
 
 
 class HighWatermarkRecorder:
@@ -24,9 +29,14 @@ class HighWatermarkRecorder:
         before_ns = min(bucket_ns // 10, BEFORE_BUCKET_ENDS_NS)
         return (bucket_ns - (self._aggregator.now() + before_ns) % bucket_ns) / 1e9
 
-    def record_all(self) -> None:
-        """Record the high watermark of each partition. Errors of clients are counted and logged, never raised."""
-        for partition in lag.current_lags(self._report_error):
+    async def record_all(self) -> None:
+        """Record the high watermark of each partition. Errors of clients are counted and logged, never raised.
+
+        A consumer may have thousands of partitions: other tasks run now and then.
+        """
+        for number, partition in enumerate(lag.current_lags(self._report_error), 1):
+            if number % PARTITIONS_BETWEEN_PAUSES == 0:
+                await anyio.lowlevel.checkpoint()
             if partition.end is None or self._is_outdated(partition):
                 continue
             try:

@@ -63,14 +63,22 @@ class ConsumerLag:
         """Return the lag of each assigned partition whose end and position are known.
 
         The end is as old as the last fetch, whose time is `seen_ns`: a partition is not fetched while it is paused, or
-        while fetched records wait to be read.
+        while fetched records wait to be read. An end that was fetched before the cluster became another one is not
+        that partition's.
         """
         consumer = self._consumer()
         if consumer is None or consumer._closed:
             return
-        for tp in consumer.assignment():
-            state = consumer._subscription.subscription.assignment.state_value(tp)
+        assignment = getattr(consumer._subscription.subscription, "assignment", None)
+        if assignment is None:
+            return
+        for tp in assignment.tps:
+            if not assignment.active:  # others were assigned meanwhile
+                return
+            state = assignment.state_value(tp)
             end, seen_ns = read_offset(state.highwater), read_time(getattr(state, "timestamp", None))
+            if seen_ns is not None and seen_ns < self._client.cluster_changed_ns:
+                continue
             if end is not None and state.has_valid_position:
                 yield self._client.make_lag(tp.topic, tp.partition, state.position, end, seen_ns)
 

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaException
 
 from asyncdsm.integration import add_lag_source
 from asyncdsm.integration.formats.kafka import KafkaClient
-from asyncdsm_confluent.lag import ConsumerLag
+from asyncdsm_confluent.lag import ConsumerLag, read_cluster_id
 
 SECONDS_BETWEEN_QUESTIONS = 0.1
 """How often a client is asked for the cluster's id until it knows it."""
@@ -33,7 +33,7 @@ class Client(KafkaClient):
         self.can_add_reports: bool = True
         """False for a producer whose `on_delivery` is not known: a callback of asyncdsm would replace it."""
         self.acknowledged: dict[tuple[str, int], int] = {}
-        """The highest offsets in delivery reports, by topic and partition, that were not recorded yet."""
+        """The latest offsets in delivery reports, by topic and partition, that were not recorded yet."""
         self.too_large: dict[str, tuple[int, Any]] = {}
         """By topic, the largest message that the broker rejected as too large, and its error, if not learned yet."""
         self.lag: ConsumerLag = ConsumerLag(self)
@@ -42,13 +42,13 @@ class Client(KafkaClient):
     def ask_cluster_id(self, owner: Any, *, has_answered: bool) -> None:
         """Learn the cluster's id if the client has it: with no time to wait, the client does not ask the broker.
 
-        `has_answered` says that the broker has just answered something. Not to be called from a delivery report:
-        librdkafka's wrapper ends the process when it is called from its own callbacks.
+        `has_answered` says that the broker has just answered something; the cluster may be another one than before.
+        Not to be called from a delivery report: librdkafka's wrapper ends the process when it is called from its own
+        callbacks.
         """
-        if self.cluster_id is None and (has_answered or monotonic() >= self._ask_at):
+        if has_answered or (self.cluster_id is None and monotonic() >= self._ask_at):
             self._ask_at = monotonic() + SECONDS_BETWEEN_QUESTIONS
-            with suppress(Exception):  # not known yet; closed; a release without this method, or with another one
-                self.learn_cluster_id(owner.cluster_id(0))
+            self.learn_cluster_id(read_cluster_id(owner))
 
 
 instrumented: WeakSet[Client] = WeakSet()

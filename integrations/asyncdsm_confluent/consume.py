@@ -49,11 +49,11 @@ def _consume_polled(client: Client, consumer: Any, message: Any) -> None:
         return
     if client.cluster_id is None:
         client.ask_cluster_id(consumer, has_answered=message is not None)
+    client.lag.update(consumer)  # first: it learns of another cluster, too
     if message is not None:
         consume_message(client, message)
     if client.is_inside_aio:
         set_current(None)
-    client.lag.update(consumer)
 
 
 def hook_consume(original: Callable[..., Any]) -> Callable[..., Any]:

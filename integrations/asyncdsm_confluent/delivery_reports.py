@@ -1,4 +1,4 @@
-"""Delivery reports: the highest offsets that the broker acknowledged, and what it rejects because of a header."""
+"""Delivery reports: the latest offsets that the broker acknowledged, and what it rejects because of a header."""
 
 from __future__ import annotations
 
@@ -46,9 +46,8 @@ def take_report(client: Client, size: int | None, error: Any, message: Any, *_ar
             elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE and size is not None:
                 _keep_largest(client.too_large, message.topic(), size, error)
         elif (offset := read_offset(message.offset())) is not None:  # with acks=0, there is no offset
-            partition = message.topic(), message.partition()
-            if offset > client.acknowledged.get(partition, -1):
-                client.acknowledged[partition] = offset
+            # The latest is the highest, unless the cluster became another one meanwhile.
+            client.acknowledged[message.topic(), message.partition()] = offset
     except Exception as failure:
         report_hook_error(failure)
 

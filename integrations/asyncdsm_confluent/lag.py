@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from math import inf
 from time import monotonic, time_ns
 from typing import Any, NamedTuple
@@ -16,7 +17,9 @@ from confluent_kafka import KafkaException, TopicPartition
 from asyncdsm.integration import Lag
 from asyncdsm.integration.formats.kafka import KafkaClient, read_offset
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_LOOKS, MOST_SECONDS_BETWEEN_LOOKS = 0.5, 5.0
+LONG_LOOK_SECONDS, PAUSE_AFTER_LONG_LOOK = 0.01, 50
+"""A look at thousands of partitions takes tens of milliseconds; the next one is 50 times as long away."""
 SECONDS_TO_FETCH = 1.0
 """By then a resumed partition has been fetched again: a fetch waits half a second for new messages."""
 
@@ -45,14 +48,23 @@ class ConsumerLag:
         # By partition, the monotonic time until which its end is an old one: it is paused, or was until just now.
         self._not_fetched: dict[Partition, float] = {}
         self._look_at, self._process = 0.0, os.getpid()
+        self._changed_ns = 0  # when the cluster became the one of `_seen`
+        # By partition, the position and the end that the consumer holds of another cluster, until it has fetched anew.
+        self._of_other_cluster: dict[Partition, tuple[int, int]] = {}
 
     def update(self, consumer: Any) -> None:
-        """Ask for the positions and ends of the assigned partitions, at most twice a second."""
+        """Ask for the positions and ends of the assigned partitions, and for the cluster, at most twice a second.
+
+        With thousands of partitions it is less often.
+        """
         now = monotonic()
         if now >= self._look_at:
             self._look_at = now + SECONDS_BETWEEN_LOOKS
             answers = _ask_consumer(consumer)
+            if (took := monotonic() - now) > LONG_LOOK_SECONDS:
+                self._look_at = now + min(took * PAUSE_AFTER_LONG_LOOK, MOST_SECONDS_BETWEEN_LOOKS)
             if answers is not None:
+                self._client.learn_cluster_id(read_cluster_id(consumer))
                 self._seen = dict(self._read_answers(answers))
 
     def note_pause(self, consumer: Any, partitions: Iterable[Any]) -> None:
@@ -72,15 +84,33 @@ class ConsumerLag:
 
     def lags(self) -> Iterator[Lag]:
         """Return the lag of each partition whose end is known; nothing in a forked child, which reads nothing."""
-        if os.getpid() == self._process:
+        if os.getpid() == self._process and self._changed_ns == self._client.cluster_changed_ns:
             for (topic, partition), (position, end, seen_ns) in self._seen.items():
                 yield self._client.make_lag(topic, partition, position, end, seen_ns)
 
     def _read_answers(self, answers: Iterable[Answer]) -> Iterator[tuple[Partition, Seen]]:
-        for partition, offset, watermarks in answers:
-            position, end = read_offset(offset), _read_end(watermarks)
-            if position is not None and end is not None:  # unknown before the first message, and after a seek
-                yield partition, Seen(position, end, self._find_seen_ns(partition, position, end))
+        known = {partition: (read_offset(offset), _read_end(ends)) for partition, offset, ends in answers}
+        held = {
+            partition: (position, end)
+            for partition, (position, end) in known.items()
+            # One of them is unknown before the first message, and after a seek. A position after the end is one in
+            # a log that is no longer there.
+            if position is not None and end is not None and position <= end
+        }
+        if self._changed_ns != self._client.cluster_changed_ns:
+            self._changed_ns = self._client.cluster_changed_ns
+            self._of_other_cluster = {
+                each: found for each, found in held.items() if not self._went_back(each, found[0])
+            }
+        for partition, (position, end) in held.items():
+            if self._of_other_cluster.get(partition) == (position, end):
+                continue
+            self._of_other_cluster.pop(partition, None)
+            yield partition, Seen(position, end, self._find_seen_ns(partition, position, end))
+
+    def _went_back(self, partition: Partition, position: int) -> bool:
+        """Return whether a consumer reads a partition from an earlier position than when it was asked last."""
+        return partition in self._seen and position < self._seen[partition].position
 
     def _find_seen_ns(self, partition: Partition, position: int, end: int) -> int:
         """Return when the broker reported this end: while a partition is not fetched, end and position do not move."""
@@ -88,6 +118,16 @@ class ConsumerLag:
         if before is None or before[:2] != (position, end) or monotonic() >= self._not_fetched.get(partition, 0.0):
             return time_ns()
         return before.seen_ns
+
+
+def read_cluster_id(client: Any) -> Any:
+    """Return the cluster's id that a client holds. None if it is not known yet, or the client is closed.
+
+    None, too, in a release without this method, or with another one.
+    """
+    with suppress(Exception):
+        return client.cluster_id(0)
+    return None
 
 
 def _read_partitions(partitions: Iterable[Any]) -> list[Partition]:

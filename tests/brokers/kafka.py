@@ -19,6 +19,8 @@ class Kafka:
 
     bootstrap: str
     topics: list[str] = field(default_factory=list)
+    replicas: int = 1
+    """How many nodes hold each partition of a new topic."""
 
     def topic(self, partitions: int = 1, prefix: str = "topic", config: Mapping[str, str] | None = None) -> str:
         """Create a topic that nobody used before and return its name. For plain and for async tests."""
@@ -28,7 +30,7 @@ class Kafka:
 
     def create_topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         """Create a topic of this name, which nobody may have created before."""
-        _apart(_create(self.bootstrap, name, partitions, config or {}))
+        _apart(_create(self.bootstrap, name, partitions, self.replicas, config or {}))
         self.topics.append(name)
 
 
@@ -43,11 +45,9 @@ def users_own(bootstrap: str) -> Iterator[Kafka]:
             _apart(_delete(bootstrap, kafka.topics))
 
 
-async def _create(bootstrap: str, name: str, partitions: int, config: Mapping[str, str]) -> None:
+async def _create(bootstrap: str, name: str, partitions: int, replicas: int, config: Mapping[str, str]) -> None:
     async with _admin(bootstrap) as admin:
-        response = await admin.create_topics(
-            [NewTopic(name, partitions, replication_factor=1, topic_configs=dict(config))]
-        )
+        response = await admin.create_topics([NewTopic(name, partitions, replicas, topic_configs=dict(config))])
     for _, code, *text in response.topic_errors:  # pyright: ignore[reportAttributeAccessIssue]
         if code:
             raise RuntimeError(f"cannot create the topic {name}: error {code} {text}")

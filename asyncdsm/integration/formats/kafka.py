@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from time import time_ns
 from typing import Any
 
 from asyncdsm._internal.log import warn, warn_once
@@ -36,6 +37,9 @@ class KafkaClient:
 
     def __init__(self) -> None:
         self.cluster_id: str | None = None
+        self.cluster_changed_ns: int = 0
+        """When the cluster's id became another one, in nanoseconds since the epoch; 0 if it never did. What the client
+        knew of partitions before is of another cluster."""
         self.group: str | None = None
         self.adds_headers: bool = True
         """False once the broker has rejected a message with headers."""
@@ -53,9 +57,11 @@ class KafkaClient:
         """The edges of consuming, by topic."""
 
     def learn_cluster_id(self, cluster_id: Any) -> None:
-        """Take the cluster's id. Edges that were made without it are made again."""
+        """Take the cluster's id. Edges that were made without it, or with another one, are made again."""
         name = read_name(cluster_id)
         if name is not None and name != self.cluster_id:
+            if self.cluster_id is not None:
+                self.cluster_changed_ns = time_ns()
             self.cluster_id = name
             self.out_edges.clear()
             self.in_edges.clear()
