@@ -46,7 +46,6 @@ from tests.integrations.kafka.broker_side import (
 CLEANING = {"log.cleaner.backoff.ms": "50", "log.retention.check.interval.ms": "50", "log.initial.task.delay.ms": "0"}
 COMPACTED = {
     "cleanup.policy": "compact",
-    "segment.ms": "50",
     "min.cleanable.dirty.ratio": "0.001",
     "delete.retention.ms": "0",
 }
@@ -79,6 +78,7 @@ def cleaning_kafka() -> Iterator[Kafka]:
 
 def wait_for_compaction(kafka: Kafka, topic: str) -> None:
     """Fill the topic until Kafka has compacted what came before: the newest part of a topic is never compacted."""
+    set_config(kafka, topic, "segment.ms", "50")
     deadline, consumer = monotonic() + PATIENCE_SECONDS, bare_class("Consumer")(consumer_config(kafka, "bare"))
     for number in count():
         assert monotonic() < deadline, "Kafka has not compacted the topic"
