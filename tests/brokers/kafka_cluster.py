@@ -8,18 +8,21 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic, sleep
+
+from confluent_kafka.admin import AdminClient
 
 from tests.brokers.kafka import Kafka
 from tests.brokers.kafka_program import PROPERTIES, START_SECONDS, make_addresses, make_command
-from tests.brokers.process import free_port, memory, serving
+from tests.brokers.process import BrokerError, free_port, memory, serving
 
 HEAP_MB = 256
 REPLICATED = {
     "min.insync.replicas": "2",
     "transaction.state.log.min.isr": "2",
     "share.coordinator.state.topic.min.isr": "2",
-    # A node that dies is missed after two seconds, and its partitions get other leaders.
-    "broker.session.timeout.ms": "2000",
+    # A node that dies is missed after three seconds, and its partitions get other leaders.
+    "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
     "controller.quorum.election.timeout.ms": "500",
     "controller.quorum.fetch.timeout.ms": "1000",
@@ -65,8 +68,20 @@ def kafka_cluster(nodes: int = 3) -> Iterator[KafkaCluster]:
             for node in made.values():
                 ending.callback(node.kill)
             list(threads.map(Node.start, made.values()))
+        _wait_for_nodes(made)
         bootstrap = ",".join(f"127.0.0.1:{node.port}" for node in made.values())
         yield KafkaCluster(bootstrap, replicas=nodes, nodes=made)
+
+
+def _wait_for_nodes(nodes: Mapping[int, Node]) -> None:
+    """Wait until each node knows all of them: a topic that is made before that has its leaders on fewer."""
+    deadline = monotonic() + START_SECONDS
+    for node in nodes.values():
+        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{node.port}", "log_level": 0})
+        while set(admin.list_topics(timeout=START_SECONDS).brokers) != set(nodes):
+            if monotonic() > deadline:
+                raise BrokerError(f"node {node.number} does not find the other ones")
+            sleep(0.05)
 
 
 def _make_nodes(count: int, folder: str) -> Iterator[Node]:

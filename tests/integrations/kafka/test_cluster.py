@@ -76,15 +76,15 @@ class Traffic:
 
 
 async def kill_and_restart(cluster: KafkaCluster, traffics: list[Traffic]) -> None:
-    """Kill the coordinator of the groups, which leads a partition of each topic, and start it when all goes on."""
+    """Kill the coordinator of the groups, which leads partitions of each topic, and start it when all goes on."""
     await until(lambda: all(len(each.got) >= 100 for each in traffics))
     node = (await asyncio.to_thread(find_replicas, cluster, "__consumer_offsets"))[0].leader
     assert node is not None
     led = []
     for each in traffics:
         replicas = await asyncio.to_thread(find_replicas, cluster, each.topic)
-        (partition,) = [number for number, found in replicas.items() if found.leader == node]
-        led.append((each, partition))
+        led += [(each, number) for number, found in replicas.items() if found.leader == node]
+    assert {each.topic for each, _ in led} == {each.topic for each in traffics}
     await asyncio.to_thread(cluster.nodes[node].kill)
     for each, partition in led:
         before, read = each.count_accepted(partition), len(each.got)
