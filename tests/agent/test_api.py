@@ -220,6 +220,13 @@ async def test_many_zero_latencies_mark_clocks_that_disagree(client: Client) -> 
     assert {row["name"]: row["clocks_disagree"] for row in shown["services"]} == expected
 
 
+async def test_zero_latencies_within_one_process_say_nothing_about_clocks(client: Client) -> None:
+    zeros = point(ParentHash=7, EdgeLatency=encode({ZERO: 4}), EdgeTags=list(ORDERS))
+    await client.report(payload(bucket(zeros)))
+    (edge,) = (await client.topology())["edges"]
+    assert (edge["count"], edge["clamped"], edge["clocks_disagree"]) == (4, 0, False)
+
+
 async def test_services_silent_for_long_are_left_out(client: Client) -> None:
     at = NOW_NS - 30 * MINUTE_NS
     await client.report(payload(bucket(point(), Start=at)))

@@ -13,7 +13,7 @@ from tests.brokers.kafka import Kafka
 from tests.brokers.process import BrokerError
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.interop.brokers import Brokers
-from tests.interop.pipelines import ORDERS, PAIRS, run_orders
+from tests.interop.pipelines import BROKERS, run_at_all_brokers
 from tests.interop.relays import RELAYS
 from tests.interop.running import Outcome
 
@@ -32,13 +32,13 @@ def brokers(kafka: Kafka, rabbitmq: RabbitMQ, ministack: Aws) -> Brokers:
     return Brokers(kafka, rabbitmq, ministack)
 
 
-@pytest.fixture(scope="session", params=PAIRS, ids=str)
+@pytest.fixture(scope="session", params=RELAYS, ids=lambda relay: relay.language)
 def outcomes(request: pytest.FixtureRequest, brokers: Brokers) -> dict[str, Outcome | Exception]:
-    """What became of both pipelines of a relay at a broker, which ran side by side."""
-    return anyio.run(run_orders, brokers, request.param)
+    """What became of a relay's pipelines, by broker; they ran side by side."""
+    return anyio.run(run_at_all_brokers, brokers, request.param)
 
 
-@pytest.fixture(params=ORDERS)
+@pytest.fixture(params=BROKERS)
 def outcome(request: pytest.FixtureRequest, outcomes: dict[str, Outcome | Exception]) -> Outcome:
     """What became of a pipeline; an error if one of its programs failed."""
     found = outcomes[request.param]

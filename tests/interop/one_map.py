@@ -9,12 +9,12 @@ from tests.interop.relays import ASYNCDSM
 from tests.interop.running import Step, create_steps
 
 SERVICES: list[tuple[str, Relay]] = [
-    ("shop", javascript.RELAY),
-    ("billing", ASYNCDSM),
-    ("stock", java.RELAY),
-    ("packing", ASYNCDSM),
-    ("mailing", python.RELAY),
-    ("archive", ASYNCDSM),
+    ("shop", ASYNCDSM),
+    ("billing", javascript.RELAY),
+    ("stock", ASYNCDSM),
+    ("packing", java.RELAY),
+    ("mailing", ASYNCDSM),
+    ("archive", python.RELAY),
     ("audit", golang.RELAY),
 ]
 QUEUES = [

@@ -1,54 +1,40 @@
-"""Which pipelines are run: each language between two of asyncdsm's, and around one of them, at each of its brokers."""
+"""The pipelines of each tracer, one at each of its brokers: the tracer and asyncdsm by turns."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
 from uuid import uuid4
 
 import anyio
 
 from tests.interop.brokers import Brokers
 from tests.interop.relay import Relay
-from tests.interop.relays import ASYNCDSM, RELAYS
+from tests.interop.relays import ASYNCDSM
 from tests.interop.running import Outcome, create_steps, run_pipeline
 
 COUNT = 20
+BROKERS = ("kafka", "rabbitmq", "sqs")
 
 
-class Pair(NamedTuple):
-    """A relay at one of its brokers."""
-
-    relay: Relay
-    broker: str
-
-    def __str__(self) -> str:
-        return f"{self.relay.language}-{self.broker}"
-
-
-PAIRS = [Pair(relay, broker) for relay in RELAYS for broker in sorted(relay.brokers)]
-ORDERS = ("asyncdsm-relay-asyncdsm", "relay-asyncdsm-relay")
-
-
-async def run_orders(brokers: Brokers, pair: Pair) -> dict[str, Outcome | Exception]:
-    """Run a relay in both orders at once; return the outcome of each, or why there is none."""
+async def run_at_all_brokers(brokers: Brokers, relay: Relay) -> dict[str, Outcome | Exception]:
+    """Run the pipelines of a relay side by side; return the outcome at each broker, or why there is none."""
     outcomes = dict[str, Outcome | Exception]()
 
-    async def run(order: str) -> None:
+    async def run(broker: str) -> None:
         try:
-            outcomes[order] = await _run_order(brokers, pair, order)
+            outcomes[broker] = await _run_by_turns(brokers, relay, broker)
         except Exception as error:
-            outcomes[order] = error
+            outcomes[broker] = error
 
     async with anyio.create_task_group() as group:
-        for order in ORDERS:
-            group.start_soon(run, order)
+        for broker in relay.brokers:
+            group.start_soon(run, broker)
     return outcomes
 
 
-async def _run_order(brokers: Brokers, pair: Pair, order: str) -> Outcome:
-    relays = [ASYNCDSM if name == "asyncdsm" else pair.relay for name in order.split("-")]
+async def _run_by_turns(brokers: Brokers, relay: Relay, broker: str) -> Outcome:
+    """Run a pipeline in which the relay is between two of asyncdsm, and asyncdsm between two relays."""
     run = uuid4().hex[:6]  # a consumer group is named after its service, and no two pipelines have one in common
-    named = [(relay, f"{relay.language}-{run}-{place}") for place, relay in enumerate(relays)]
-    queues = [(pair.broker, f"queue-{run}-{place}") for place in range(1, len(relays))]
-    steps = await create_steps(brokers, named, queues)
-    return await run_pipeline(brokers, steps, COUNT)
+    relays = enumerate([relay, ASYNCDSM, relay, ASYNCDSM])
+    named = [(each, f"{each.language}-{run}-{place}") for place, each in relays]
+    queues = [(broker, f"queue-{run}-{place}") for place in range(1, len(named))]
+    return await run_pipeline(brokers, await create_steps(brokers, named, queues), COUNT)

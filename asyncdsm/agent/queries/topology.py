@@ -144,9 +144,14 @@ def _edge(traffic: EdgeTraffic, by_group: GroupQuantiles, group: int, state: Pre
 
 
 def _clamped_shares(keys: Sequence[PointKey], histograms: Histograms, edge_of: Ints, count: int) -> list[float]:
-    """Return which share of each edge's latencies is zero, without those of pathways that begin there."""
-    has_parent = np.array([key.parent != 0 for key in keys], np.bool_)
-    hops = quantiles(merge(histograms.select_groups(has_parent).relabel(edge_of)) if keys else histograms, count, EDGE)
+    """Return which share of each edge's latencies is zero, of messages that were consumed and came from a producer.
+
+    A produced message came from the same process: its latency is zero where the clock of the tracer is coarse, as that
+    of dd-trace-js, which counts whole milliseconds.
+    """
+    from_producer = np.array([key.parent != 0 and "direction:in" in key.tags for key in keys], np.bool_)
+    consumed = merge(histograms.select_groups(from_producer).relabel(edge_of)) if keys else histograms
+    hops = quantiles(consumed, count, EDGE)
     shares: list[float] = np.divide(hops.zeros, hops.counts, out=np.zeros(count), where=hops.counts > 0).tolist()
     return shares
 
