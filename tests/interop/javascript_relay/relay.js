@@ -3,12 +3,7 @@
 
 require("dd-trace").init(); // before the clients, which it patches while they are loaded
 
-const {
-  DeleteMessageCommand,
-  ReceiveMessageCommand,
-  SendMessageCommand,
-  SQSClient,
-} = require("@aws-sdk/client-sqs");
+const { DeleteMessageCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient } = require("@aws-sdk/client-sqs");
 const amqplib = require("amqplib");
 const { Kafka, logLevel } = require("kafkajs");
 
@@ -22,7 +17,10 @@ const targets = {
   async kafka(topic) {
     const producer = kafka().producer();
     await producer.connect();
-    return { send: (body) => producer.send({ topic, messages: [{ value: body }] }), close: () => producer.disconnect() };
+    return {
+      send: (body) => producer.send({ topic, messages: [{ value: body }] }),
+      close: () => producer.disconnect(),
+    };
   },
 
   async rabbitmq(queue) {
