@@ -20,7 +20,7 @@ from tests.integrations.confluent import clients as confluent
 WAYS = (*(f"confluent_kafka, {way}" for way in confluent.WAYS), "aiokafka, wrap", "aiokafka, instrument")
 POLL_SECONDS = 0.01
 METADATA_MS = 500
-"""How often aiokafka's producer asks for the metadata of its cluster; its default is five minutes."""
+"""How often aiokafka's clients ask for the metadata of their cluster; their default is five minutes."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ class AIOKafkaClients:
     ) -> AsyncIterator[_AIOKafkaConsumer]:
         """Run a consumer."""
         options = {"group_id": group, "auto_offset_reset": "earliest", **login.for_aiokafka()}
-        options["enable_auto_commit"] = commits
+        options |= {"enable_auto_commit": commits, "metadata_max_age_ms": METADATA_MS}
         topics = () if partitions else (topic,)
         async with self._wrap(AIOKafkaConsumer(*topics, bootstrap_servers=kafka.bootstrap, **options)) as consumer:
             if partitions:
