@@ -6,7 +6,8 @@ import asyncio
 import functools
 import gc
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
@@ -112,14 +113,21 @@ def wrap_foreign(kind: Any, name: str) -> None:
     setattr(kind, name, wrapper)
 
 
-@pytest.fixture
-def restored() -> Iterator[list[tuple[Any, str]]]:
-    """Methods of classes that are put back after the test, as they were before."""
-    methods = [*{(put.kind, put.name) for put in OF_AIOKAFKA}, (BrokerUsecase, "connect")]
+@contextmanager
+def put_back(methods: Iterable[tuple[Any, str]]) -> Iterator[None]:
+    """Leave these methods of classes as they were before."""
     own = {(kind, name): vars(kind)[name] for kind, name in methods}
-    yield methods
+    yield
     for (kind, name), method in own.items():
         setattr(kind, name, method)
+
+
+@pytest.fixture
+def restored() -> Iterator[list[tuple[Any, str]]]:
+    """The methods of aiokafka that are hooked. They are put back after the test."""
+    methods = list({(put.kind, put.name) for put in OF_AIOKAFKA})
+    with put_back(methods):
+        yield methods
 
 
 ON_CLASSES = sorted({(put.kind.__name__, put.name) for put in OF_AIOKAFKA if put.name != "append"})
@@ -143,7 +151,7 @@ async def test_aiokafka_hook_within_a_foreign_wrapper_counts_nothing_once_remove
     gc.collect()  # consumers of other tests have a lag
     asyncdsm.instrument("aiokafka")
     for kind, hooked in restored:
-        if method in {(kind.__name__, hooked), ("every", "method")} and hooked not in {"append", "connect"}:
+        if method in {(kind.__name__, hooked), ("every", "method")} and hooked != "append":
             wrap_foreign(kind, hooked)
     if when == "after":
         asyncdsm.uninstrument("aiokafka")
@@ -182,7 +190,7 @@ async def test_wrapped_aiokafka_client_stays_followed_after_uninstrument(
     )
     async with producer, consumer:
         for kind, hooked in restored:
-            if hooked not in {"append", "connect"}:
+            if hooked != "append":
                 wrap_foreign(kind, hooked)
         asyncdsm.uninstrument("aiokafka")
         await producer.send_and_wait(name, b"v")
@@ -232,9 +240,16 @@ def test_confluent_hook_within_a_foreign_wrapper_counts_nothing_once_removed(
     assert (found[0], found[1], [lag for lag in found[2] if lag.topic == name]) == ([], {}, [])
 
 
+@pytest.fixture
+def restored_connect() -> Iterator[None]:
+    """Put back FastStream's `connect`, and nothing of aiokafka: FastStream's integration keeps its hook there."""
+    with put_back([(BrokerUsecase, "connect")]):
+        yield
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_faststream_hook_within_a_foreign_wrapper_counts_nothing_once_removed(
-    kafka: Kafka, topic: Topic, captured_streams: Captured, restored: list[tuple[Any, str]], when: str
+    kafka: Kafka, topic: Topic, captured_streams: Captured, restored_connect: None, when: str
 ) -> None:
     name, came = topic(), asyncio.Event()
     asyncdsm.instrument("faststream")
