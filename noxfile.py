@@ -84,7 +84,7 @@ def group(name: str) -> tuple[str, ...]:
 def tests(session: nox.Session) -> None:
     """Run all tests, on real brokers too; what follows `--` goes to pytest: `-n 0` for one process."""
     session.install("-e", ".[all]", *group("test"))
-    session.run("pytest", "--numprocesses", str(WORKERS), "--dist", "loadgroup", *session.posargs)
+    session.run("pytest", "--numprocesses", str(WORKERS), "--dist", "loadfile", *session.posargs)
 
 
 @nox.session

@@ -15,8 +15,6 @@ from asyncdsm.agent.http.server import running_agent
 from tests.agent.maps import MapStore, now
 from tests.browser.map_page import node_button, open_page
 
-pytestmark = pytest.mark.xdist_group("connection")  # one browser for all its tests
-
 NO_AGENT = r"net::ERR_|status of 401"
 
 

@@ -13,8 +13,6 @@ from asyncdsm.agent.http.server import RunningAgent
 from tests.browser.map_page import hop_button, node_button, open_page, panel_heading
 from tests.browser.shop import Shop
 
-pytestmark = pytest.mark.xdist_group("controls")  # one browser for all its tests
-
 
 @contextmanager
 def record_requests(page: Page, path: str) -> Iterator[list[str]]:

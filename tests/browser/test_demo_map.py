@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.map_page import PHONE, hop_button, node_button, open_page, panel_heading
-
-pytestmark = pytest.mark.xdist_group("demo_map")  # one browser for all its tests
 
 
 async def test_slowest_hop_of_a_pathway_is_found_in_two_clicks(browser: Browser, demo: str) -> None:

@@ -12,8 +12,6 @@ from tests.agent.maps import HOSTILE
 from tests.browser.map_page import DESKTOP, PHONE, node_button, open_page, panel_heading
 from tests.browser.shop import Shop
 
-pytestmark = pytest.mark.xdist_group("map")  # one browser for all its tests
-
 
 async def test_hostile_names_are_shown_as_text(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
     for name in HOSTILE:

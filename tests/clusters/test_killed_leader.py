@@ -21,8 +21,6 @@ from tests.brokers.kafka_cluster import KafkaCluster, kafka_cluster
 from tests.integrations.kafka.admin import find_commits, find_ends, find_replicas, recorded_offsets
 from tests.integrations.kafka.clients import Clients, clients_of
 
-pytestmark = pytest.mark.xdist_group("killed_leader")  # three nodes for all its tests
-
 PARTITIONS, SECONDS = 3, 90.0
 WAYS = ("confluent_kafka, instrument", "aiokafka, wrap")
 

@@ -19,8 +19,6 @@ from tests.brokers.kafka import Kafka
 from tests.integrations.kafka.admin import find_commits, find_ends, recorded_offsets
 from tests.integrations.kafka.clients import Consumer, Producer, clients_of
 
-pytestmark = pytest.mark.xdist_group("many_partitions")  # one broker for all its tests
-
 PARTITIONS, SECONDS = 2000, 90.0
 WAYS = ("confluent_kafka, wrap(class)", "aiokafka, wrap")
 

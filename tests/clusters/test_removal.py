@@ -43,8 +43,6 @@ from tests.integrations.kafka.broker_side import (
     set_config,
 )
 
-pytestmark = pytest.mark.xdist_group("removal")  # one broker for all its tests
-
 CLEANING = {"log.cleaner.backoff.ms": "50", "log.retention.check.interval.ms": "50", "log.initial.task.delay.ms": "0"}
 COMPACTED = {
     "cleanup.policy": "compact",

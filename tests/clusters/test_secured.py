@@ -20,8 +20,6 @@ from tests.intake import counted
 from tests.integrations.kafka.admin import find_commits, find_ends, recorded_offsets
 from tests.integrations.kafka.clients import Clients, Login, clients_of
 
-pytestmark = pytest.mark.xdist_group("secured")  # one broker for all its tests
-
 COUNT, SECONDS = 5, 60.0
 LISTENERS = [
     *(("PASSWORDS", "SASL_PLAINTEXT", mechanism) for mechanism in MECHANISMS),

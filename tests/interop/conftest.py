@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from pathlib import Path
-
 import anyio
 import pytest
 
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
-from tests.brokers.process import BrokerError
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.interop.brokers import Brokers
 from tests.interop.pipelines import BROKERS, run_at_all_brokers
 from tests.interop.relays import RELAYS
 from tests.interop.running import Outcome
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Install the relays before the first test, since building them may take longer than one test is given."""
-    selected = any(item.path.is_relative_to(Path(__file__).parent) for item in session.items)
-    if selected and not session.config.option.collectonly:
-        for relay in RELAYS:
-            with suppress(BrokerError):  # which a test that needs it raises again
-                relay.install()
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +22,7 @@ def brokers(kafka: Kafka, rabbitmq: RabbitMQ, ministack: Aws) -> Brokers:
 @pytest.fixture(scope="session", params=RELAYS, ids=lambda relay: relay.language)
 def outcomes(request: pytest.FixtureRequest, brokers: Brokers) -> dict[str, Outcome | Exception]:
     """What became of a relay's pipelines, by broker; they ran side by side."""
+    request.param.install()  # first, since a pipeline must not wait for it
     return anyio.run(run_at_all_brokers, brokers, request.param)
 
 

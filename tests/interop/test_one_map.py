@@ -25,6 +25,8 @@ async def run_long_way(brokers: Brokers) -> Outcome:
 
 @pytest.fixture(scope="module")
 def long_way(brokers: Brokers) -> Outcome:
+    for relay in RELAYS:
+        relay.install()  # first, since a pipeline must not wait for it
     return anyio.run(run_long_way, brokers)
 
 

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import gzip
+from time import sleep
 
+import httpx2
 from msgspec.msgpack import decode
 
+from tests.agent.running import agent
+from tests.intake import running_intake
 from tests.interop.chain import count_hashes, count_parents, expected_hops, find_points, find_queues
 from tests.interop.pipelines import COUNT
+from tests.interop.receiver import datadog_receiver
 from tests.interop.running import Outcome
+
+KEPT = ("content-encoding", "content-type", "datadog-")
+
+
+def select_headers(headers: dict[str, str]) -> dict[str, str]:
+    """Return those that say something of the payload, and not of the connection on which it came."""
+    return {name: value for name, value in headers.items() if name.startswith(KEPT)}
 
 
 def test_each_checkpoint_counts_every_message_once(outcome: Outcome) -> None:
@@ -51,3 +63,16 @@ def test_agent_takes_every_payload_whole(outcome: Outcome) -> None:
     assert health["payloads"] == health["forwarded"]["recorded"] == len(outcome.sent)
     assert (health["refused"], health["repeated"], health["unread"], health["clamped_buckets"]) == (0, 0, {}, 0)
     assert health["status"] == "ok"
+
+
+def test_receiver_of_datadog_forwards_every_payload_unchanged_after_asyncdsms_agent(outcome: Outcome) -> None:
+    sent = [(body, select_headers(headers)) for headers, body in outcome.sent]
+    assert sent
+    with running_intake() as intake, datadog_receiver(intake.url) as url, agent(forward=url) as own:
+        for body, headers in sent:
+            httpx2.post(f"{own.url}/v0.1/pipeline_stats", content=body, headers=headers).raise_for_status()
+        while httpx2.get(f"{own.url}/api/health").json()["forwarded"]["pending"]:
+            sleep(0.02)
+    received = [(body, headers) for *_, headers, body in intake.requests]
+    assert [body for body, _ in received] == [body for body, _ in sent]
+    assert all(now.items() >= before.items() for (_, now), (_, before) in zip(received, sent, strict=True))
