@@ -30,8 +30,11 @@ class Kafka:
 
     def create_topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         """Create a topic of this name, which nobody may have created before."""
-        _apart(_create(self.bootstrap, name, partitions, self.replicas, config or {}))
+        self._create(name, partitions, config or {})
         self.topics.append(name)
+
+    def _create(self, name: str, partitions: int, config: Mapping[str, str]) -> None:
+        _apart(_create(self.bootstrap, name, partitions, self.replicas, config))
 
 
 @contextmanager
