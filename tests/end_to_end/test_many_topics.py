@@ -16,6 +16,7 @@ from asyncdsm.core.edge import MOST_EDGES, Edge
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.amqp import RABBITMQ, in_edges, out_edges
 from asyncdsm.integration.formats.kafka import last_in_edges
+from asyncdsm.testing import Captured
 from tests.intake import running_intake
 
 TOPICS = 200_000
@@ -72,8 +73,16 @@ def test_kafka_client_keeps_edges_up_to_a_limit(kafka_client: Client) -> None:
         topic = f"topic-{number}"
         assert kafka_client.out_edges[topic] is kafka_client.out_edges[topic]
         assert kafka_client.in_edges[topic] is kafka_client.in_edges[topic] is last_in_edges[topic]
-    kept = [edges for edges in (*vars(kafka_client).values(), last_in_edges) if isinstance(edges, dict)]
-    assert [len(edges) for edges in kept] == [MOST_EDGES] * 3
+    assert [len(kafka_client.out_edges), len(kafka_client.in_edges), len(last_in_edges)] == [MOST_EDGES] * 3
+
+
+def test_kafka_client_keeps_size_limits_up_to_a_limit(
+    kafka_client: Client, captured_streams: Captured, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(2 * MOST_EDGES):
+        kafka_client.learn_size_limit(f"topic-{number}", 1000, "too large")
+    assert len(kafka_client.size_limits) == MOST_EDGES
+    assert len(caplog.records) <= 1000
 
 
 def test_amqp_edges_are_kept_up_to_a_limit() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncdsm._internal.log import warn, warn_once
 from asyncdsm.core import checkpoint, lag
-from asyncdsm.core.edge import Edge, EdgeCache
+from asyncdsm.core.edge import MOST_EDGES, Edge, EdgeCache
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
 from asyncdsm.core.values import check_name, check_offset
 from asyncdsm.errors import MalformedValueError
@@ -88,6 +88,8 @@ class KafkaClient:
         context, then those that still get one fit with it: a context costs a program at most one message of a topic.
         """
         if checkpoint.ensure_recorder() is not None and size < self.size_limits.get(topic, self.largest_message):
+            if len(self.size_limits) >= MOST_EDGES:  # the oldest has to make room, as it does among the edges
+                del self.size_limits[next(iter(self.size_limits))]
             self.size_limits[topic] = size
             warn_once(
                 f"too-large-{topic}",
