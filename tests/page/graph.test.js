@@ -120,7 +120,8 @@ test("a service is described by what it reads and writes", () => {
 test("a queue has the lag of each group once, and of all groups", () => {
   const [link] = nodeOf("orders").outgoing;
   assert.ok(link);
-  const outgoing = [link, link, { ...link, edge: makeEdge({ direction: "in", group: "archive", lag: 2 }) }];
+  const links = [2, null].map((lag) => ({ ...link, edge: makeEdge({ direction: "in", group: "archive", lag }) }));
+  const outgoing = [link, link, ...links];
   assert.equal(describeNode({ ...nodeOf("orders"), outgoing }, false), "kafka, lag 9");
 });
 

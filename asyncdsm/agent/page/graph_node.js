@@ -84,7 +84,9 @@ function describeService(node) {
 /** @param {LinkedNode} node */
 function describeQueue(node) {
   // A group has one lag, even if several services read in it, or its first hops did not know the cluster yet.
-  const lags = new Map(listEdges(node.outgoing).map((edge) => [edge.group, edge.lag ?? 0]));
+  /** @type {Map<string | null | undefined, number>} */
+  const lags = new Map();
+  for (const { group, lag } of listEdges(node.outgoing)) lags.set(group, Math.max(lags.get(group) ?? 0, lag ?? 0));
   const lag = [...lags.values()].reduce((sum, behind) => sum + behind, 0);
   const where = node.qualifier || cleanName(node.where);
   if (!lag) return where;
