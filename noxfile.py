@@ -10,6 +10,7 @@ from pathlib import Path
 from shutil import rmtree
 
 import nox
+from nox.command import CommandFailed
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
@@ -26,6 +27,8 @@ INTEGRATIONS = [
     "asyncdsm_kombu",
     "asyncdsm_taskiq",
 ]
+RUN_AGAIN = 5
+"""How many failed tests are run once more; where more fail, something is broken."""
 WORKERS = 2 * (os.cpu_count() or 1)
 """How many processes run tests side by side: half of the time, a test waits for a broker."""
 OLDEST = PROJECT["tool"]["asyncdsm"]["oldest"]
@@ -84,7 +87,26 @@ def group(name: str) -> tuple[str, ...]:
 def tests(session: nox.Session) -> None:
     """Run all tests, on real brokers too; what follows `--` goes to pytest: `-n 0` for one process."""
     session.install("-e", ".[all]", *group("test"))
-    session.run("pytest", "--numprocesses", str(WORKERS), "--dist", "loadfile", *session.posargs)
+    cache = Path(session.create_tmp(), "cache").resolve()
+    rmtree(cache, ignore_errors=True)
+    pytest = ["pytest", "-o", f"cache_dir={cache}", "--numprocesses", str(WORKERS), "--dist", "loadfile"]
+    try:
+        session.run(*pytest, *session.posargs)
+    except CommandFailed:
+        failed = failed_tests(cache)
+        if not 0 < len(failed) <= RUN_AGAIN:
+            raise
+        # Real brokers on a busy machine: a test may miss its moment once. It is named, and must pass by itself.
+        session.run(*pytest, *session.posargs, "--numprocesses", "0", "--last-failed", "--last-failed-no-failures=none")
+        session.warn("UNSTEADY: " + ", ".join(failed) + " passed only when run again")
+
+
+def failed_tests(cache: Path) -> list[str]:
+    """Return what failed in the run that left this cache; nothing where pytest itself came to no end."""
+    try:
+        return list(json.loads((cache / "v" / "cache" / "lastfailed").read_text()))
+    except FileNotFoundError:
+        return []
 
 
 @nox.session
