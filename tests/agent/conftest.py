@@ -17,6 +17,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave room for every column of a table, whatever terminal the tests run in."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 @pytest.fixture
 def store() -> Store:
     """Keep what the agent takes; it is always `NOW`."""
