@@ -13,7 +13,7 @@ import pytest
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ
-from tests.intake import Intake, running_intake
+from tests.intake import Intake, counted, running_intake
 
 PRODUCE = """
 import asyncio, os
@@ -244,8 +244,10 @@ asyncio.run(main())
     )
     done = runner.run(sys.executable, script)
     assert (done.returncode, done.stderr) == (0, "")
-    assert sorted(payload.service for payload in runner.intake.payloads) == ["own", "s"]
-    assert runner.intake.counted() == 3
+    payloads = runner.intake.payloads  # on a busy machine, there may be several of a service
+    services = {payload.service for payload in payloads}
+    by_service = {service: counted([each for each in payloads if each.service == service]) for service in services}
+    assert by_service == {"own": 1, "s": 2}
 
 
 def test_own_sitecustomize_of_the_user_runs_too(runner: Runner) -> None:
