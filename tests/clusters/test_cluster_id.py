@@ -14,7 +14,7 @@ from asyncdsm.testing import Captured
 from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.kafka import Kafka
 from tests.brokers.process import free_port
-from tests.integrations.kafka.admin import create_topic, find_commits, recorded_offsets
+from tests.integrations.kafka.admin import find_commits, recorded_offsets
 from tests.integrations.kafka.clients import Consumer, Producer, clients_of
 
 OLD, NEW = "asyncdsm-tests-cluster", "asyncdsm-tests-another"
@@ -30,7 +30,7 @@ async def running(cluster_id: str, port: int, *topics: str) -> AsyncIterator[Kaf
     kafka = await asyncio.to_thread(server.__enter__)
     try:
         for topic in topics:
-            await asyncio.to_thread(create_topic, kafka, topic)
+            await asyncio.to_thread(kafka.create_topic, topic)
         yield kafka
     finally:
         await asyncio.to_thread(server.__exit__, None, None, None)

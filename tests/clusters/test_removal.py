@@ -31,17 +31,16 @@ from tests.integrations.confluent.clients import (
     read,
     until,
 )
-from tests.integrations.kafka.broker_side import (
-    bare_producer,
+from tests.integrations.kafka.admin import (
     committed_offsets,
     delete_before,
-    end_offset,
+    find_ends,
     group_lag,
-    put_messages,
     recorded_commits,
     recorded_lag,
     set_config,
 )
+from tests.integrations.kafka.broker_side import bare_producer, put_messages
 
 CLEANING = {"log.cleaner.backoff.ms": "50", "log.retention.check.interval.ms": "50", "log.initial.task.delay.ms": "0"}
 COMPACTED = {
@@ -92,7 +91,7 @@ def wait_for_compaction(kafka: Kafka, topic: str) -> None:
 
 def read_to_end(consumer: Any, kafka: Kafka, topic: str) -> list[Any]:
     """Read all messages of a topic: its last one is never compacted away."""
-    messages, end = list[Any](), end_offset(kafka, topic)
+    messages, end = list[Any](), find_ends(kafka, topic)[0]
     while not messages or messages[-1].offset() < end - 1:
         messages += read(consumer, 1)
     return messages
@@ -157,7 +156,7 @@ async def test_compacted_topic_with_tombstones_counts_what_aiokafka_reads(
             await producer.send_and_wait(name, value, key=key.encode())
 
     async def read_all() -> list[Read]:
-        messages, end = list[Any](), await asyncio.to_thread(end_offset, kafka, name)
+        messages, end = list[Any](), (await asyncio.to_thread(find_ends, kafka, name))[0]
         async with asyncio.timeout(PATIENCE_SECONDS), consumer_of(kafka, name) as consumer:
             while not messages or messages[-1].offset < end - 1:
                 messages.append(await consumer.getone())

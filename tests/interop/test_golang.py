@@ -14,7 +14,7 @@ import asyncdsm
 from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Pathway, encode_varint
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
-from tests.interop.asking import ask_lag
+from tests.integrations.kafka.admin import group_lag
 from tests.interop.golang import RELAY
 from tests.interop.test_java import receive, send
 from tests.interop.watched import Watched, watched
@@ -128,6 +128,6 @@ def test_group_of_kafka_go_seems_one_message_behind(
         for _ in range(5):
             send(followed, name, b"v")
     watch.relay(RELAY, f"kafka:{name}", "-", 5)
-    assert ask_lag(kafka, "relay-relay", name) == 0
+    assert group_lag(kafka, "relay-relay", name) == 0
     ((group, topic_, _, behind),) = watch.lags()
     assert (group, topic_, behind) == ("relay-relay", name, 1)

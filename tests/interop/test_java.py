@@ -20,7 +20,7 @@ from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent.clients import consumer_config, from_start, read
-from tests.interop.asking import ask_lag
+from tests.integrations.kafka.admin import group_lag
 from tests.interop.java import RELAY
 from tests.interop.watched import PATIENCE_SECONDS, SeenPoint, Watched, watched
 
@@ -104,8 +104,8 @@ def test_lag_of_a_java_group_is_what_the_admin_client_says(
     on_kafka.relay(RELAY, f"kafka:{name}", f"kafka:{name}", 5, SERVICE)
     on_kafka.settle()
     cluster = on_kafka.answer("topology")["queues"][0]["cluster"]
-    assert on_kafka.lags() == [(GROUP, name, cluster, ask_lag(kafka, GROUP, name))]
-    assert ask_lag(kafka, GROUP, name) == 5
+    assert on_kafka.lags() == [(GROUP, name, cluster, group_lag(kafka, GROUP, name))]
+    assert group_lag(kafka, GROUP, name) == 5
     (edge,) = [edge for edge in on_kafka.answer("topology")["edges"] if edge["direction"] == "in"]
     assert (edge["lag"], edge["count"]) == (5, 5)
 

@@ -16,7 +16,7 @@ from asyncdsm.core import current
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
-from tests.interop.asking import ask_lag
+from tests.integrations.kafka.admin import group_lag
 from tests.interop.python import RELAY
 from tests.interop.relays import ASYNCDSM
 from tests.interop.watched import watched
@@ -35,7 +35,7 @@ def test_lag_of_a_ddtrace_group_that_does_not_know_its_cluster_is_what_the_admin
         ((_, cluster),) = {(queue["name"], queue["cluster"]) for queue in answer["queues"]}
         read = [edge for edge in answer["edges"] if edge["direction"] == "in"]
         assert cluster
-        assert watch.lags() == [("relay-billing", name, cluster, ask_lag(kafka, "relay-billing", name))]
+        assert watch.lags() == [("relay-billing", name, cluster, group_lag(kafka, "relay-billing", name))]
         assert [(edge["tags"], edge["count"], edge["lag"]) for edge in read] == [
             (["direction:in", "group:relay-billing", f"topic:{name}", "type:kafka"], 5, 3)
         ]

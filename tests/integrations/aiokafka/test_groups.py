@@ -11,21 +11,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
-from time import time_ns
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
-from asyncdsm import Pathway
 from asyncdsm.core.lag import current_lags
-from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.aiokafka.clients import Topic, backlog_tags, consumer_of
+from tests.integrations.kafka.admin import find_commits
+from tests.integrations.kafka.broker_side import put_messages
 
 PARTITIONS, MESSAGES = 4, 200
 SECONDS = 60.0
@@ -44,14 +42,6 @@ async def main(bootstrap, topic):
 
 asyncio.run(main(*sys.argv[1:]))
 """
-
-
-async def fill(kafka: Kafka, topic: str, count: int, partitions: int) -> None:
-    """Produce numbered messages; each carries a pathway whose hash is its number + 1."""
-    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
-        for number in range(count):
-            carried = Pathway(number + 1, time_ns(), time_ns()).encode_base64().encode()
-            await producer.send(topic, b"%d" % number, partition=number % partitions, headers=[(HEADER, carried)])
 
 
 async def read_forever(consumer: AIOKafkaConsumer, got: list[int]) -> None:
@@ -75,23 +65,12 @@ async def leave(consumer: AIOKafkaConsumer, reading: asyncio.Task[None]) -> None
     await consumer.stop()
 
 
-async def committed(kafka: Kafka, group: str) -> dict[int, int]:
-    """Return what Kafka's admin client says that the group has committed, by partition."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-    await admin.start()
-    try:
-        offsets = await admin.list_consumer_group_offsets(group)
-    finally:
-        await admin.close()
-    return {place.partition: found.offset for place, found in offsets.items()}
-
-
 @pytest.mark.parametrize("assignor", [RoundRobinPartitionAssignor, StickyPartitionAssignor])
 async def test_members_that_come_and_go_count_each_message_and_commit(
     kafka: Kafka, topic: Topic, captured_streams: Captured, assignor: Any
 ) -> None:
     name, got = topic(partitions=PARTITIONS), list[int]()
-    await fill(kafka, name, MESSAGES, PARTITIONS)
+    await asyncio.to_thread(put_messages, kafka, name, range(MESSAGES), PARTITIONS)
     options = {"partition_assignment_strategy": [assignor], "max_poll_records": 5, "heartbeat_interval_ms": 200}
     make = partial(consumer_of, kafka, name, f"g-{name}", auto_commit_interval_ms=100, **options)
     first, second = make(), make()
@@ -113,14 +92,14 @@ async def test_members_that_come_and_go_count_each_message_and_commit(
         for partition in range(PARTITIONS)
     ]
     assert found == [MESSAGES // PARTITIONS] * PARTITIONS
-    assert dict(enumerate(found)) == await committed(kafka, f"g-{name}")
+    assert dict(enumerate(found)) == await asyncio.to_thread(find_commits, kafka, f"g-{name}")
 
 
 async def test_heir_of_a_killed_member_counts_what_it_reads_again(
     kafka: Kafka, topic: Topic, captured_streams: Captured
 ) -> None:
     name = topic()
-    await fill(kafka, name, 10, 1)
+    await asyncio.to_thread(put_messages, kafka, name, range(10))
     member = await asyncio.to_thread(run_until_it_has_read, kafka, name)
     member.kill()
     await asyncio.to_thread(member.communicate)

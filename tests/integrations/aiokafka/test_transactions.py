@@ -16,18 +16,10 @@ import asyncdsm
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.aiokafka.clients import Topic, consumer_of
-from tests.integrations.kafka.broker_side import (
-    committed_offsets,
-    group_lag,
-    put_messages,
-    recorded_commits,
-    recorded_lag,
-)
+from tests.integrations.kafka.admin import committed_offsets, group_lag, recorded_commits, recorded_lag
+from tests.integrations.kafka.broker_side import put_messages
+from tests.integrations.kafka.test_transactions import COMMITTED, DELIVERIES, ENDS
 
-ENDS = ("abort", "commit", "abort", "abort", "commit")
-"""How the transactions end; each of them takes the next three messages, again after an abort."""
-DELIVERIES = [0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5, 3, 4, 5]
-COMMITTED = [0, 1, 2, 3, 4, 5]
 SECONDS = 60.0
 
 

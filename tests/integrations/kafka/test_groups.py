@@ -7,21 +7,18 @@ Kafka's admin client sees.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from time import time_ns
 from typing import Any
 
 import confluent_kafka
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions
-from confluent_kafka.admin import AdminClient
 
 import asyncdsm
-from asyncdsm import Pathway
 from asyncdsm.core.lag import current_lags
-from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
-from tests.integrations.confluent.clients import bare_class, consumer_config, make, until
+from tests.integrations.confluent.clients import consumer_config, make, until
+from tests.integrations.kafka.admin import committed_offsets, recorded_commits
+from tests.integrations.kafka.broker_side import put_messages
 
 Topic = Callable[..., str]
 PARTITIONS, MESSAGES = 4, 200
@@ -30,15 +27,6 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "classic, cooperative": {"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 6000},
     "consumer (KIP-848)": {"group.protocol": "consumer"},
 }
-
-
-def fill(kafka: Kafka, topic: str, numbers: range, partitions: int = PARTITIONS) -> None:
-    """Produce a message for each number, which is its value and the hash of the pathway that it carries."""
-    bare = bare_class("Producer")({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
-    for number in numbers:
-        carried = Pathway(number + 1, time_ns(), time_ns()).encode_base64().encode()
-        bare.produce(topic, str(number), partition=number % partitions, headers=[(HEADER, carried)])
-    assert bare.flush(60) == 0
 
 
 class Members:
@@ -77,23 +65,6 @@ class Members:
             self.leave(member)
 
 
-def committed(kafka: Kafka, group: str) -> dict[int, int]:
-    """Return what Kafka's admin client says that the group has committed, by partition."""
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
-    (answer,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
-    return {each.partition: each.offset for each in answer.result(30).topic_partitions}
-
-
-def recorded_commits(captured: Captured, group: str) -> dict[int, int]:
-    """Return the offsets that asyncdsm has recorded for a group, by partition."""
-    found = {}
-    for tags, offset in captured.backlogs.items():
-        named = dict(tag.split(":", 1) for tag in tags)
-        if named["type"] == "kafka_commit" and named["consumer_group"] == group:
-            found[int(named["partition"])] = offset
-    return found
-
-
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_members_that_come_and_go_count_each_message_and_commit(
     kafka: Kafka, topic: Topic, protocol: str, captured_streams: Captured
@@ -103,7 +74,7 @@ def test_members_that_come_and_go_count_each_message_and_commit(
     members = Members("instrument", kafka, name, group, PROTOCOLS[protocol])
     try:
         first = members.join()
-        fill(kafka, name, range(MESSAGES))
+        put_messages(kafka, name, range(MESSAGES), PARTITIONS)
         until(lambda: len(members.got) >= 20, members.poll)
         second = members.join()
         members.leave(first)
@@ -114,8 +85,8 @@ def test_members_that_come_and_go_count_each_message_and_commit(
         asyncdsm.uninstrument("confluent_kafka")
     parents = [each.parent - 1 for each in captured_streams.consumed(name)]
     assert sorted(parents) == sorted(members.got)
-    assert recorded_commits(captured_streams, group) == committed(kafka, group)
-    assert committed(kafka, group) == dict.fromkeys(range(PARTITIONS), MESSAGES // PARTITIONS)
+    commits = {(name, partition): MESSAGES // PARTITIONS for partition in range(PARTITIONS)}
+    assert recorded_commits(captured_streams, group) == committed_offsets(kafka, group) == commits
 
 
 def test_member_that_dies_is_replaced_and_what_it_had_counts_again(
@@ -125,7 +96,7 @@ def test_member_that_dies_is_replaced_and_what_it_had_counts_again(
     name, group = topic(partitions=1), topic(prefix="group")
     options = {**PROTOCOLS["classic, eager"], "session.timeout.ms": 1000, "heartbeat.interval.ms": 300}
     options |= {"max.poll.interval.ms": 1000, "enable.auto.commit": False}
-    fill(kafka, name, range(10), partitions=1)
+    put_messages(kafka, name, range(10))
     dying = Members("wrap(object)", kafka, name, group, options)
     dying.join()
     until(lambda: len(dying.got) == 10, dying.poll)
@@ -152,7 +123,7 @@ def test_share_group_counts_each_delivery(kafka: Kafka, topic: Topic, way: str, 
     def poll() -> None:
         if not deliveries:  # the group begins at the end of the topic, as soon as it has its partition
             start = next(sent)
-            fill(kafka, name, range(start, start + 3), partitions=1)
+            put_messages(kafka, name, range(start, start + 3))
         for message in consumer.poll(0.5):
             number = int(message.value())
             again = number in deliveries

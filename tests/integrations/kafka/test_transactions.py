@@ -16,15 +16,8 @@ import asyncdsm
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent.clients import consumer_config, make, read, until
-from tests.integrations.kafka.broker_side import (
-    bare_producer,
-    committed_offsets,
-    end_offset,
-    group_lag,
-    put_messages,
-    recorded_commits,
-    recorded_lag,
-)
+from tests.integrations.kafka.admin import committed_offsets, find_ends, group_lag, recorded_commits, recorded_lag
+from tests.integrations.kafka.broker_side import bare_producer, put_messages
 
 Topic = Callable[..., str]
 ENDS = ("abort", "commit", "abort", "abort", "commit")
@@ -130,7 +123,7 @@ def test_message_that_an_abort_purges_stays_counted(
     producer.produce(name, b"v")
     producer.abort_transaction()
     assert len(captured_streams.produced(name)) == 1
-    assert end_offset(kafka, name) == 0
+    assert find_ends(kafka, name)[0] == 0
     assert captured_streams.backlogs == {}
 
 
