@@ -16,7 +16,8 @@ from socket import create_connection
 from tempfile import TemporaryDirectory
 
 from tests.brokers.cache import cached
-from tests.brokers.process import BrokerError, free_port, memory
+from tests.brokers.process import free_port, memory
+from tests.brokers.tools import copy_jars
 
 VERSION = "4.4.0"
 CLUSTER_ID = "asyncdsm-tests-kafka-A"
@@ -75,15 +76,7 @@ def find_jars(version: str) -> Path:
 
 
 def _copy_jars(version: str, jars: Path) -> None:
-    for program in ("java", "mvn"):
-        if which(program) is None:
-            raise BrokerError(f"{program} is missing: apt-get install -y default-jre-headless maven")
-    goal = "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies"
-    properties = [f"-Dkafka={version}", f"-DoutputDirectory={jars}"]
-    maven = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), *properties, goal]
-    done = subprocess.run(maven, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode:
-        raise BrokerError(f"Maven cannot copy Apache Kafka {version}:\n{done.stdout[-2000:]}")
+    copy_jars(HERE / "pom.xml", jars, {"kafka": version}, f"Maven cannot copy Apache Kafka {version}")
 
 
 def _write_command(jars: Path, properties: Mapping[str, str], cluster_id: str, options: Sequence[str]) -> list[str]:

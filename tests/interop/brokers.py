@@ -27,10 +27,6 @@ class Brokers:
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap,
             "AMQP_URL": self.rabbitmq.url,
             "AWS_ENDPOINT_URL": self.aws.endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",
         }
 
     async def create_place(self, broker: str, name: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -21,3 +22,15 @@ class Relay:
     """
     forgets: frozenset[str] = frozenset()
     """Brokers after whose messages the tracer has no pathway any more: what is sent next begins one."""
+
+
+def make_environ(service: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a relay: this process's, without settings of tracers, and `environ`.
+
+    `environ` says where its brokers and its agent are. An AWS is a local one, which takes any keys.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DD_", "_DD_"))}
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    regions = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
+    settings = {"DD_SERVICE": service, "DD_DATA_STREAMS_ENABLED": "true"}
+    return {**inherited, **keys, **regions, **environ, **settings}

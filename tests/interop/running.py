@@ -22,7 +22,7 @@ from anyio.streams.text import TextReceiveStream
 from asyncdsm.agent.http.server import RunningAgent, running_agent
 from tests.intake import Intake, running_intake
 from tests.interop.brokers import Brokers
-from tests.interop.relay import Relay
+from tests.interop.relay import Relay, make_environ
 
 PATIENCE_SECONDS = 150.0
 ENV = "interop"
@@ -105,12 +105,10 @@ async def run_relay(
 ) -> None:
     """Run a relay to its end; it is started when its consumer is in place. Raises RelayError."""
     command = await to_thread.run_sync(step.relay.install)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DD_", "_DD_"))}
-    settings = {"DD_SERVICE": step.service, "DD_ENV": ENV, "DD_DATA_STREAMS_ENABLED": "true"}
     with TemporaryFile() as errors:
         process = await anyio.open_process(
             [*command, step.source, step.target, str(count)],
-            env={**inherited, **environ, **settings},
+            env=make_environ(step.service, {**environ, "DD_ENV": ENV}),
             stdin=subprocess.DEVNULL,
             stderr=errors,
             start_new_session=True,

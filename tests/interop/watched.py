@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -14,7 +13,7 @@ import httpx2
 
 from asyncdsm.agent.store.store import Store
 from tests.agent.running import agent
-from tests.interop.relay import Relay
+from tests.interop.relay import Relay, make_environ
 
 PATIENCE_SECONDS = 120.0
 
@@ -58,13 +57,7 @@ class Watched:
         """Run the command of a relay, as `relay` does."""
         done = subprocess.run(
             [*command, source, target, str(count)],
-            env={
-                **{name: value for name, value in os.environ.items() if not name.startswith(("DD_", "_DD_"))},
-                **self.environ,
-                "DD_SERVICE": service,
-                "DD_TRACE_AGENT_URL": self.url,
-                "DD_DATA_STREAMS_ENABLED": "true",
-            },
+            env=make_environ(service, {**self.environ, "DD_TRACE_AGENT_URL": self.url}),
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,
@@ -96,11 +89,9 @@ class Watched:
 @contextmanager
 def watched(environ: Mapping[str, str]) -> Iterator[Watched]:
     """Run an agent inside the block. It must have understood everything that it was sent."""
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    regions = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
     clock = Clock()
     with closing(Store(now=clock)) as store, agent(store=store) as running:
-        found = Watched(running.url, {**keys, **regions, **environ}, clock)
+        found = Watched(running.url, environ, clock)
         yield found
         health = found.answer("health")
         assert (health["unread"], health["refused"], health["status"]) == ({}, 0, "ok")
