@@ -58,6 +58,11 @@ cdef class Bucket:
         self.free_counts(0, self.used)
         free(self.counts)
 
+    @property
+    def point_count(self):
+        """The number of points that were counted here."""
+        return self.used
+
     def points(self):
         """Return the histograms of each point."""
         cdef dict points = {}
