@@ -7,7 +7,9 @@ that for all others.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from struct import Struct
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,11 +21,14 @@ from asyncdsm.errors import SketchError
 _double = Struct("<d")
 # Field 1 of a DDSketch with the mapping of protocol §7; its `interpolation` NONE is not written.
 _MAPPING = b"\x0a\x12\x09" + _double.pack(GAMMA) + b"\x11" + _double.pack(OFFSET)
-_VARINT = rb"([\x80-\xff]{0,4}[\x00-\x7f])"
+_VARINT = rb"([\x80-\xff]{0,3}[\x00-\x7f])"
 # After it, field 2 with the positive values: its length, and the length of its run of counts, if it has one.
 _HEAD = re.compile(re.escape(_MAPPING) + rb"\x12" + _VARINT + rb"(?:\x12" + _VARINT + rb")?", re.DOTALL)
 # After the run: the bin of the first count, which ends field 2; no negative values; the count of zeros.
 _TAIL = re.compile(rb"(?:\x18" + _VARINT + rb")?(?:\x1a\x00)?(?:\x21(.{8}))?\Z", re.DOTALL)
+# A head has at most 30 bytes, and a tail at most 16: one more, so that a longer tail does not end with the pattern.
+_MAX_HEAD_BYTES, _MAX_TAIL_BYTES = len(_MAPPING) + 10, 17
+_MAX_CACHED = 1 << 12
 # The last bytes of doubles from 0 up to 2^49.
 _VALID_LAST_BYTES = bytes(range(0x43))
 ROUNDING_UP = frozenset({"javascript", "python"})
@@ -82,28 +87,22 @@ class SketchReader:
         The sign and most of the exponent of a double are in its last byte. Sketches with counts that are negative, no
         numbers or above 2^49 are left to `decode_sketch`, which says what is wrong with them.
         """
-        head = _HEAD.match(data)
-        if head is None:
+        head = _read_head(data[:_MAX_HEAD_BYTES])
+        tail = head and _read_tail(data[head.end : head.end + _MAX_TAIL_BYTES])
+        if not head or not tail or head.store_end != head.end + tail.bin_bytes or head.end > len(data):
             return False
-        length, size = head.groups()
-        begin = head.end()
-        end = begin + _read_varint(size) if size else begin
-        tail = _TAIL.match(data, end)
-        if tail is None:
-            return False
-        zigzag, zeros = tail.groups()
-        if head.end(1) + _read_varint(length) != (tail.end(1) if zigzag else end) or end > len(data):
-            return False
-        run, bin_ = data[begin:end], _read_varint(zigzag) if zigzag else 0
-        first, count = bin_ >> 1 ^ -(bin_ & 1), len(run) >> 3
+        run, first = data[head.begin : head.end], tail.first_bin
+        count = len(run) >> 3
         if (
             len(run) & 7
             or run[7::8].translate(None, _VALID_LAST_BYTES)
             or not -LARGEST_BIN <= first <= LARGEST_BIN - count
+            or not 0 <= tail.zeros <= LARGEST_COUNT
         ):
             return False
-        if zeros and not self._add_zeros(_double.unpack(zeros)[0], group, sketch):
-            return False
+        if tail.zeros:
+            self._keys.append(encode_key(group, sketch, ZERO))
+            self._counts.append(tail.zeros)
         if count:
             self._runs.append(run)
             self._starts.append(encode_key(group, sketch, first))
@@ -113,30 +112,57 @@ class SketchReader:
                 self._filter_runs()
         return True
 
-    def _add_zeros(self, zeros: float, group: int, sketch: int) -> bool:
-        if not 0 <= zeros <= LARGEST_COUNT:
-            return False
-        if zeros:
-            self._keys.append(encode_key(group, sketch, ZERO))
-            self._counts.append(zeros)
-        return True
-
     def _filter_runs(self) -> None:
         """Keep the counts of runs that are not 0."""
         if not self._runs:
             return
-        counts = np.frombuffer(b"".join(self._runs), "<f8")
-        lengths = np.array(self._lengths, np.int64)
-        begins = np.array(self._starts, np.int64) - (lengths.cumsum() - lengths)
+        counts = np.frombuffer(b"".join(self._runs), "<f8").astype(np.float64, copy=False)
         used = np.flatnonzero(counts != 0)  # faster on booleans: no branch is mispredicted
-        keys = (np.repeat(begins, lengths) + np.arange(self._unfiltered)).astype(np.int64, copy=False)
-        self._parts.append(Histograms(keys[used], counts[used].astype(np.float64)))
+        lengths = np.array(self._lengths, np.int64)
+        ends = lengths.cumsum()
+        begins = np.array(self._starts, np.int64) - (ends - lengths)
+        used_of_each = np.diff(np.searchsorted(used, ends), prepend=0)
+        self._parts.append(Histograms(used + np.repeat(begins, used_of_each), counts[used]))
         self._runs, self._starts, self._lengths, self._unfiltered = [], [], [], 0
 
 
+class _Head(NamedTuple):
+    """Where the run of counts begins and ends, and where field 2 must end."""
+
+    begin: int
+    end: int
+    store_end: int
+
+
+class _Tail(NamedTuple):
+    """The bin of the first count, how many bytes of field 2 say so, and the count of zeros."""
+
+    first_bin: int
+    bin_bytes: int
+    zeros: float
+
+
+@lru_cache(_MAX_CACHED)  # there are few different ones: lengths, followed by the low bytes of a count, which are 0
+def _read_head(data: bytes) -> _Head | None:
+    head = _HEAD.match(data)
+    if head is None:
+        return None
+    length, size = head.groups()
+    begin = head.end()
+    return _Head(begin, begin + _read_varint(size or b""), head.end(1) + _read_varint(length))
+
+
+@lru_cache(_MAX_CACHED)
+def _read_tail(data: bytes) -> _Tail | None:
+    tail = _TAIL.match(data)
+    if tail is None:
+        return None
+    zigzag, zeros = tail.groups()
+    bin_ = _read_varint(zigzag or b"")
+    return _Tail(bin_ >> 1 ^ -(bin_ & 1), tail.end(1) if zigzag else 0, _double.unpack(zeros)[0] if zeros else 0.0)
+
+
 def _read_varint(varint: bytes) -> int:
-    if len(varint) == 2:  # as most are
-        return varint[0] & 0x7F | varint[1] << 7
     number = 0
     for byte in reversed(varint):
         number = number << 7 | byte & 0x7F
