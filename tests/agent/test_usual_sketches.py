@@ -149,10 +149,18 @@ def test_sketches_that_asyncdsm_writes_are_read_without_protobuf(bins: Bins) -> 
         assert read_all([encode(bins)]) == [bins]
 
 
-def test_every_prefix_of_a_sketch_is_read_as_by_protobuf() -> None:
-    whole = encode({10: 1, 12: 6, 40: 2.5, ZERO: 6})
+@pytest.mark.parametrize("first", [0, 10])
+def test_every_prefix_of_a_sketch_is_read_as_by_protobuf(first: int) -> None:
+    whole = encode({first: 1, 12: 6, 40: 2.5, ZERO: 6})
     prefixes = [whole[:end] for end in range(1, len(whole) + 1)]
     assert read_all(prefixes) == [read_by_protobuf(data) for data in prefixes]
+
+
+def test_run_that_ends_inside_a_count_is_refused() -> None:
+    mapping = field(1, double(1, GAMMA) + double(2, OFFSET))
+    wrong = mapping + field(2, field(2, pack("<d", 1.0) + b"\0"))
+    assert isinstance(read_by_protobuf(wrong), str)
+    assert read_all([encode({1: 1}), wrong]) == [{1: 1}, read_by_protobuf(wrong)]
 
 
 @pytest.mark.parametrize("count", [-1.0, 2 * LARGEST_COUNT, float("inf"), float("nan")])
