@@ -85,9 +85,9 @@ def zero_keys(keys: Ints) -> Ints:
 
 def concat(parts: Iterable[Histograms]) -> Histograms:
     """Return the keys and counts of all parts, one part after the other."""
-    listed = list(parts)
-    if not listed:
-        return EMPTY
+    listed = [part for part in parts if len(part.keys)]
+    if len(listed) < 2:
+        return listed[0] if listed else EMPTY
     return Histograms(np.concatenate([part.keys for part in listed]), np.concatenate([part.counts for part in listed]))
 
 
