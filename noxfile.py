@@ -71,6 +71,10 @@ SCHEMAS = {
 """By schema of check-jsonschema: the files of GitHub that must follow it. actionlint checks the workflows."""
 TYPED = [".ci", "asyncdsm", "integrations", "tests", "examples", "benchmarks", "docs/conf.py", "noxfile.py"]
 
+# Some machines tell Python to keep no compiled modules. The tests start thousands of processes, each of which would
+# compile all that it imports: most of the time that a program of a test takes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
@@ -208,7 +212,7 @@ def build_distributions(session: nox.Session, folder: Path) -> None:
     """Build the source distribution and the wheel into an empty folder, and check what PyPI will show of them."""
     session.install(*group("package"))
     rmtree(folder, ignore_errors=True)
-    session.run("python", "-m", "build", "--outdir", str(folder))
+    session.run("python", "-m", "build", "--installer", "uv", "--outdir", str(folder))
     session.run("twine", "check", "--strict", *map(str, folder.iterdir()))
 
 
@@ -217,7 +221,8 @@ def check_installed(session: nox.Session, name: str, *what: str, integrations: S
     environment = Path(session.create_tmp(), name)
     session.run("python", "-m", "venv", "--clear", str(environment))
     python = str(environment / "bin" / "python")
-    session.run(python, "-m", "pip", "install", "--quiet", *what, external=True)
+    # Compiled is what is imported; all that is installed would take as long as all else here.
+    session.run(python, "-m", "pip", "install", "--quiet", "--no-compile", *what, external=True)
     session.run(python, "-I", "tests/packaging/installed.py", *integrations, external=True)
 
 
