@@ -207,8 +207,8 @@ def types(session: nox.Session) -> None:
 @nox.session(allow_parallel=True)
 def package(session: nox.Session) -> None:
     """Build the distributions; check what a user gets from each wheel, without a compiler, and editable."""
-    compiled = build_distributions(session, Path(session.create_tmp(), "compiled"), "native")
-    plain = build_distributions(session, Path(session.create_tmp(), "plain"), "pure")
+    compiled = build_distributions(session, Path(session.create_tmp(), "dist-native"), "native")
+    plain = build_distributions(session, Path(session.create_tmp(), "dist-plain"), "pure")
     some = ["asyncdsm_asgi", "asyncdsm_httpx"]
     check_installed(session, "wheel", str(compiled["wheel"]), core="native", integrations=some)
     check_installed(session, "extra", f"{compiled['wheel']}[all]", core="native", integrations=INTEGRATIONS)
