@@ -25,6 +25,7 @@ NAMES = (
     "memory",
     "peers",
     "rabbitmq",
+    "slow_agent",
     "stall",
     "startup",
     "threads",
