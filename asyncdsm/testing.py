@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Lock
 from time import time_ns
 from typing import NamedTuple
 
 from asyncdsm.core import current
 from asyncdsm.core.edge import Point
-from asyncdsm.core.recorder import BaseRecorder, Sample
+from asyncdsm.core.recorder import BaseRecorder
 from asyncdsm.streams import capturing
 
 
@@ -71,29 +70,20 @@ class Captured(BaseRecorder):
     def __init__(self, service: str, env: str | None, now: Callable[[], int]) -> None:
         super().__init__(service, env, now=now)
         self.strict = True  # a test should see the errors of asyncdsm
-        self._lock = Lock()
-        self._checkpoints: list[Checkpoint] = []
+        self._points: list[Point] = []
+        self.checkpoints: list[Checkpoint] = []
+        """All checkpoints, the oldest first."""
         self.backlogs: dict[tuple[str, ...], int] = {}
         """The highest offset by its sorted tags (protocol §6)."""
 
-    @property
-    def checkpoints(self) -> list[Checkpoint]:
-        """All checkpoints, the oldest first."""
-        with self._lock:
-            self._fold()
-        return self._checkpoints
-
-    def fold(self) -> None:
-        """Keep each checkpoint as a whole, unless a fold is running: in another thread, or below a signal handler."""
-        if self._lock.acquire(blocking=False):
-            try:
-                self._fold()
-            finally:
-                self._lock.release()
+    def record(self, point: Point, now: int, edge_ns: int, pathway_ns: int, size: int | None) -> None:
+        """Keep a checkpoint as a whole."""
+        edge, pathway = max(edge_ns, 0) / 1e9, max(pathway_ns, 0) / 1e9
+        self.checkpoints.append(Checkpoint(point.edge.tags, point.hash, point.parent, now, edge, pathway, size))
 
     def admit(self, point: Point) -> bool:
-        """Admit every point."""
-        del point
+        """Keep every point."""
+        self._points.append(point)
         return True
 
     def add_offset(self, tags: tuple[str, ...], offset: int) -> None:
@@ -115,17 +105,6 @@ class Captured(BaseRecorder):
 
     def _select(self, direction: str, topic: str | None) -> list[Checkpoint]:
         return [made for made in self.checkpoints if made.tag("direction") == direction and topic in (None, made.topic)]
-
-    def _fold(self) -> None:
-        samples = self.samples[:]
-        del self.samples[: len(samples)]  # what other threads appended meanwhile stays
-        self._checkpoints += map(_checkpoint, samples)
-
-
-def _checkpoint(sample: Sample) -> Checkpoint:
-    point, now, edge_ns, pathway_ns, size = sample
-    edge, pathway = max(edge_ns, 0) / 1e9, max(pathway_ns, 0) / 1e9
-    return Checkpoint(point.edge.tags, point.hash, point.parent, now, edge, pathway, size)
 
 
 @contextmanager

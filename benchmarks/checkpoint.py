@@ -35,9 +35,9 @@ def asyncdsm_adapter(count: int) -> dict[str, float]:
         checkpoint.consume(into, header, 200)
 
     def leave() -> None:
-        departing = checkpoint.begin_produce(out, 200)
-        if departing is not None:
-            checkpoint.finish_produce(departing[1])
+        pending = checkpoint.begin_produce(out, 200)
+        if pending is not None:
+            checkpoint.finish_produce(pending)
 
     return asyncio.run(_running(messages, arrive, leave))
 

@@ -76,7 +76,7 @@ def _body(chance: random.Random, service: str, now: int) -> bytes:
         point = aggregator.point(Edge("direction:out", f"topic:topic-{number}", "type:kafka"), 0)
         for _ in range(MESSAGES):
             latency = round(chance.lognormvariate(17, 0.5))  # about 24 ms
-            aggregator.record((point, now, latency, 3 * latency, chance.randrange(200, 2_000)))
+            aggregator.record(point, now, latency, 3 * latency, chance.randrange(200, 2_000))
     (bucket,) = aggregator.take()
     return pack(bucket, aggregator.bucket_ns, Settings(service=service, env="bench")).body
 

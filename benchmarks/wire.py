@@ -27,7 +27,7 @@ def asyncdsm_payload(count: int) -> int:
         point = aggregator.point(edge, parent)
         for _ in range(TIMES):
             hop, way = round(random.expovariate(100) * 1e9), round(random.expovariate(10) * 1e9)
-            aggregator.record((point, aggregator.now(), hop, way, 200))
+            aggregator.record(point, aggregator.now(), hop, way, 200)
     (bucket,) = aggregator.take()
     return len(pack(bucket, aggregator.bucket_ns, Settings(service="bench"), bool).body)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib.metadata import version as installed_version
 from typing import Any
 
 from sphinx.application import Sphinx
+
+os.environ["ASYNCDSM_PURE"] = "1"  # the plain core has annotations and the longer docstrings
 
 project = "asyncdsm"
 author = "The asyncdsm authors"
@@ -31,9 +34,7 @@ default_role = "code"  # docstrings quote code in single backquotes
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints = "signature"
-autodoc_type_aliases = {
-    name: f"asyncdsm.integration.{name}" for name in ("Context", "Hook", "PendingProduce", "Sample")
-}
+autodoc_type_aliases = {name: f"asyncdsm.integration.{name}" for name in ("Hook", "Snapshot")}
 autoclass_content = "both"  # the arguments are described in the docstring of `__init__`
 python_use_unqualified_type_names = True
 

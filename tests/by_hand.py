@@ -11,8 +11,7 @@ def consume(
     edge: Edge, header: str | bytes | None = None, size: int | None = None, broker_ns: int | None = None
 ) -> Pathway | None:
     """Record that a message was consumed; return its pathway, None when nothing measures."""
-    context = checkpoint.consume(edge, header, size, broker_ns)
-    return None if context is None else Pathway(*context)
+    return checkpoint.consume(edge, header, size, broker_ns)
 
 
 def produce(edge: Edge, size: int | None = None) -> str | None:
@@ -20,6 +19,5 @@ def produce(edge: Edge, size: int | None = None) -> str | None:
     begun = checkpoint.begin_produce(edge, size)
     if begun is None:
         return None
-    header, sample = begun
-    checkpoint.finish_produce(sample)
-    return header.decode()
+    checkpoint.finish_produce(begun)
+    return begun.header.decode()

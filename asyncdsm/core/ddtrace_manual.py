@@ -61,13 +61,13 @@ class _Call:
         try:
             edge = _edge(tuple(tags))
             if "direction:out" in tags:
-                parts = checkpoint.begin_produce(edge)
-                if parts is None:
+                pending = checkpoint.begin_produce(edge)
+                if pending is None:
                     return None
-                checkpoint.finish_produce(parts[1])
-                return Context(checkpoint.pathway_after(parts[1]))
+                checkpoint.finish_produce(pending)
+                return Context(pending.pathway)
             consumed = checkpoint.consume(edge, self._header or None)
-            return None if consumed is None else Context(Pathway(*consumed))
+            return None if consumed is None else Context(consumed)
         except Exception as error:
             checkpoint.report_hook_error(error)
             return None

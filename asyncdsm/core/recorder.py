@@ -7,39 +7,36 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from itertools import count
 from time import time_ns
 from typing import Protocol
 
 from asyncdsm._internal.log import warn_each_minute
+from asyncdsm.core.context import node_hash, pathway_hash
 from asyncdsm.core.counters import Counters, Stats
 from asyncdsm.core.cycles import PathwayCycles
 from asyncdsm.core.edge import Edge, Point
-from asyncdsm.core.pathway import node_hash, pathway_hash
 from asyncdsm.core.values import check_offset
 from asyncdsm.errors import MalformedValueError
 
-FOLD_AT = 256
-"""How many samples are folded at once: about 0.1 ms of work."""
-
-Sample = tuple[Point, int, int, int, int | None]
-"""Point, time of the checkpoint, edge latency, pathway latency (all ns), payload size in bytes if known."""
+_HOOK_FAILED = "asyncdsm hook failed; the message was not affected: %r"
+_ids = count(1)
 
 
 class Recorder(Protocol):
     """Takes the checkpoints of this process."""
 
+    id: int
+    """Distinguishes the recorders of this process: an edge notes whose points it has."""
     now: Callable[[], int]
     """The clock, in nanoseconds since the epoch."""
-    bucket_ns: int
     max_header_bytes: int
     strict: bool
     """Under test: errors of asyncdsm are raised, not kept from the program."""
-    samples: list[Sample]
-    """Checkpoints append here. Whoever makes the list `FOLD_AT` long calls `fold`."""
     counters: Counters
 
-    def fold(self) -> None:
-        """Process the samples."""
+    def record(self, point: Point, now: int, edge_ns: int, pathway_ns: int, size: int | None) -> None:
+        """Take a checkpoint: its point, time, edge latency and pathway latency in ns, size in bytes if it is known."""
 
     def point(self, edge: Edge, parent: int) -> Point:
         """Return the point of a pathway with the hash `parent` on an edge."""
@@ -64,41 +61,29 @@ class Recorder(Protocol):
 
 
 class BaseRecorder(Recorder):
-    """Names points, checks offsets and reports errors. What becomes of samples and offsets is its subclasses' part."""
+    """Names points, checks offsets and reports errors. Where checkpoints and offsets go is its subclasses' part."""
 
     def __init__(
         self,
         service: str,
         env: str | None,
         *,
-        bucket_ns: int = 10_000_000_000,
         max_header_bytes: int = 256,
         now: Callable[[], int] = time_ns,
         counters: Counters | None = None,
     ) -> None:
+        self.id: int = next(_ids)
         self.service: str = service
         self.env: str | None = env
-        self.bucket_ns: int = bucket_ns
         self.max_header_bytes: int = max_header_bytes
         self.now: Callable[[], int] = now
         self.strict: bool = False
         self.counters: Counters = counters or Counters()
-        self.samples: list[Sample] = []
         self._cycles = PathwayCycles(self.point)
-
-    def record(self, sample: Sample) -> None:
-        """Take one sample. The hot path does this itself, 50 ns sooner."""
-        self.samples.append(sample)
-        if len(self.samples) >= FOLD_AT:
-            self.fold()
-
-    @abstractmethod
-    def fold(self) -> None:
-        """Process the samples, unless another thread does."""
 
     @abstractmethod
     def admit(self, point: Point) -> bool:
-        """Say whether there is room for one more point. One that is not admitted still names its pathway."""
+        """Keep a point, if there is room for one more, and say so. One without room still names its pathway."""
 
     @abstractmethod
     def add_offset(self, tags: tuple[str, ...], offset: int) -> None:
@@ -106,22 +91,20 @@ class BaseRecorder(Recorder):
 
     def stats(self) -> Stats:
         """Return the counters as they are now."""
-        self.fold()
-        return self.counters.to_stats(len(self.samples))
+        return self.counters.to_stats()
 
     def point(self, edge: Edge, parent: int) -> Point:
         """Return the point of a pathway with the hash `parent` on an edge, and make it at the first time.
 
         An edge's points belong to one recorder: another one drops them, since hashes depend on the service.
         """
-        if edge.owner is not self:
-            edge.node = node_hash(self.service, self.env, edge.tags)
-            edge.points, edge.owner = {}, self
-        point = edge.points.get(parent)
+        if edge.owner != self.id:
+            edge.change_owner(self.id, node_hash(self.service, self.env, edge.tags))
+        point = edge.find_point(self.id, parent)
         if point is None:
             point = Point(edge, pathway_hash(edge.node, parent), parent)
             if self.admit(point):
-                point = edge.points.setdefault(parent, point)
+                point = edge.add_point(point)
         return point
 
     def find_produce_point(self, edge: Edge, parent: int) -> Point:
@@ -161,3 +144,14 @@ class BaseRecorder(Recorder):
             raise error
         self.counters.increment("errors")
         warn_each_minute(key, message, error, error=error)
+
+
+def report_hook_error(recorder: Recorder | None, error: Exception) -> None:
+    """Keep an error of asyncdsm from the program: it is counted, and logged once a minute. Under test it is raised.
+
+    Without a recorder, while nothing measures, it is logged only.
+    """
+    if recorder is None:
+        warn_each_minute("hook", _HOOK_FAILED, error, error=error)
+    else:
+        recorder.report_error(error, "hook", _HOOK_FAILED)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from asyncdsm._internal.log import pluralize, warn_each_minute, warn_once
+from asyncdsm._internal.pauses import yield_gil
 from asyncdsm.core.aggregator import Aggregator
-from asyncdsm.core.bucket import Bucket, yield_gil
+from asyncdsm.core.bucket import Bucket
 from asyncdsm.core.edge import MOST_PATHWAYS, Point
 from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_full_outbox
 from asyncdsm.settings import Settings

@@ -10,8 +10,9 @@ from typing import Annotated, Any, NamedTuple
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.msgpack import Decoder, Encoder
 
+from asyncdsm._internal.pauses import yield_gil
 from asyncdsm._version import __version__
-from asyncdsm.core.bucket import PATHWAY, Bucket, Counts, split, yield_gil
+from asyncdsm.core.bucket import Bucket, Histograms
 from asyncdsm.core.edge import Point
 from asyncdsm.delivery.sketch import encode
 from asyncdsm.errors import PayloadError
@@ -98,7 +99,7 @@ def pack(bucket: Bucket, bucket_ns: int, settings: Settings, pause: Callable[[],
     A point or an offset that cannot be encoded is left out. `pause` is called now and then, to let other threads run.
     """
     errors = list[Exception]()
-    points, lost = _encode_points(bucket.points(pause), pause, errors)
+    points, lost = _encode_points(bucket.points(), pause, errors)
     backlogs = [
         encoded for tags, value in bucket.backlogs.items() if (encoded := _encode(errors, _wire_backlog, tags, value))
     ]
@@ -109,13 +110,13 @@ def pack(bucket: Bucket, bucket_ns: int, settings: Settings, pause: Callable[[],
 
 
 def _encode_points(
-    counted: dict[Point, Counts], pause: Callable[[], object], errors: list[Exception]
+    counted: dict[Point, Histograms], pause: Callable[[], object], errors: list[Exception]
 ) -> tuple[list[bytes], int]:
     points, lost = list[bytes](), 0
-    for index, (point, counts) in enumerate(counted.items(), start=1):
-        encoded = _encode(errors, _wire_point, point, counts)
+    for index, (point, histograms) in enumerate(counted.items(), start=1):
+        encoded = _encode(errors, _wire_point, point, histograms)
         if encoded is None:
-            lost += sum(count for key, count in counts.items() if key < PATHWAY)
+            lost += sum(histograms.edge_latency.values())
         else:
             points.append(encoded)
         if index % POINTS_BETWEEN_PAUSES == 0:
@@ -135,15 +136,14 @@ def _wire_backlog(tags: tuple[str, ...], value: int) -> WireBacklog:
     return WireBacklog(list(tags), value)
 
 
-def _wire_point(point: Point, counts: Counts) -> WirePoint:
-    edge, pathway, size = split(counts)
+def _wire_point(point: Point, histograms: Histograms) -> WirePoint:
     return WirePoint(
         edge_tags=list(point.edge.tags),
         hash=point.hash,
         parent_hash=point.parent,
-        pathway_latency=encode(pathway),
-        edge_latency=encode(edge),
-        payload_size=encode(size),
+        pathway_latency=encode(histograms.pathway_latency),
+        edge_latency=encode(histograms.edge_latency),
+        payload_size=encode(histograms.payload_size),
     )
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
         record_not_propagated,
         report_hook_error,
     )
+    from asyncdsm.core.context import HEADER, LEGACY_HEADER
     from asyncdsm.core.current import (
+        Layer,
+        Snapshot,
         allow_nested_checkpoints,
         close_layer,
         current_pathway,
@@ -31,8 +34,7 @@ if TYPE_CHECKING:
     )
     from asyncdsm.core.edge import Edge, EdgeCache
     from asyncdsm.core.lag import Lag, LagSource, add_lag_source, remove_lag_source
-    from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, Pathway
-    from asyncdsm.core.recorder import Sample
+    from asyncdsm.core.pathway import Pathway
     from asyncdsm.core.values import check_name, check_offset, check_partition, check_tags
     from asyncdsm.errors import MalformedValueError
     from asyncdsm.integration.base import Integration
@@ -57,7 +59,6 @@ __all__ = [
     "HEADER",
     "LEGACY_HEADER",
     "ConsumedList",
-    "Context",
     "Edge",
     "EdgeCache",
     "Hook",
@@ -65,10 +66,11 @@ __all__ = [
     "Integration",
     "Lag",
     "LagSource",
+    "Layer",
     "MalformedValueError",
     "Pathway",
     "PendingProduce",
-    "Sample",
+    "Snapshot",
     "add_lag_source",
     "after",
     "after_await",
@@ -125,7 +127,13 @@ _HOMES = {
         "record_not_propagated",
         "report_hook_error",
     ),
+    "core.context": (
+        "HEADER",
+        "LEGACY_HEADER",
+    ),
     "core.current": (
+        "Layer",
+        "Snapshot",
         "allow_nested_checkpoints",
         "close_layer",
         "current_pathway",
@@ -146,13 +154,7 @@ _HOMES = {
         "add_lag_source",
         "remove_lag_source",
     ),
-    "core.pathway": (
-        "HEADER",
-        "LEGACY_HEADER",
-        "Context",
-        "Pathway",
-    ),
-    "core.recorder": ("Sample",),
+    "core.pathway": ("Pathway",),
     "core.values": (
         "check_name",
         "check_offset",

@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncdsm._internal.log import warn_once
 from asyncdsm._internal.mocks import is_mock
-from asyncdsm.core.pathway import Context
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.integration.hooks import Hooks
 
 
@@ -45,7 +45,7 @@ class Integration:
     def unhook_classes(self) -> None:
         """Undo what `hook_classes` did beyond `self.hooks`, which are removed already."""
 
-    def pathway_of(self, message: Any) -> Context | None:
+    def pathway_of(self, message: Any) -> Pathway | None:
         """Return the pathway of a consumed message, and record nothing. None if it is not a message of this package."""
         del message
         return None

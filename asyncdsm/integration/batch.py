@@ -12,7 +12,7 @@ from threading import current_thread, main_thread
 from typing import Any, TypeVar
 
 from asyncdsm.core.current import set_current
-from asyncdsm.core.pathway import Context
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.integration.consumed_list import ConsumedList
 
 Message = TypeVar("Message")
@@ -44,7 +44,7 @@ def reaches_caller(asked_in: Any | None = None) -> bool:
 
 def follow_batches(
     batches: Mapping[Key, list[Message]],
-    pathways: Mapping[Key, list[Context | None]],
+    pathways: Mapping[Key, list[Pathway | None]],
     asked_in: Any | None = None,
 ) -> dict[Key, list[Message]]:
     """Return the lists for the program, as `follow_batch` does, when the client returns several of them at once.
@@ -57,7 +57,7 @@ def follow_batches(
     return {key: ConsumedList(messages, pathways[key]) for key, messages in batches.items()}
 
 
-def follow_batch(messages: list[Message], pathways: list[Context | None], asked_in: Any | None = None) -> list[Message]:
+def follow_batch(messages: list[Message], pathways: list[Pathway | None], asked_in: Any | None = None) -> list[Message]:
     """Return the list for the program. Make the pathway of a single message current, and none for several messages.
 
     `pathways` are those of the messages, in the same order. `asked_in` is the task in which the program called the

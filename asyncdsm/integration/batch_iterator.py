@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from asyncdsm.core.current import set_current, snapshot
-from asyncdsm.core.pathway import Context
+from asyncdsm.core.pathway import Pathway
 
 Message = TypeVar("Message")
 
@@ -22,12 +22,12 @@ class BatchPathways:
 
     def __init__(self) -> None:
         # By identity, not by index: a list may be sorted, cut and extended.
-        self.by_id: dict[int, Context | None] = {}
+        self.by_id: dict[int, Pathway | None] = {}
         self.messages: list[Any] = []  # kept alive, so that no other object gets the id of one
         # What each loop made current last, in a list that its iterator shares. By the iterator's id.
-        self.loops: dict[int, list[Context | None]] = {}
+        self.loops: dict[int, list[Pathway | None]] = {}
 
-    def add(self, messages: list[Any], pathways: Iterable[Context | None]) -> None:
+    def add(self, messages: list[Any], pathways: Iterable[Pathway | None]) -> None:
         """Add messages with their pathways, in the same order."""
         self.by_id.update(zip(map(id, messages), pathways, strict=True))
         self.messages += messages

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from typing import Any, SupportsIndex, TypeVar, overload
 
-from asyncdsm.core.pathway import Context
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.integration.batch_iterator import BatchIterator, BatchPathways
 
 Message = TypeVar("Message")
@@ -23,7 +23,7 @@ class ConsumedList(list[Message]):
 
     __slots__ = ("_pathways",)
 
-    def __init__(self, messages: Iterable[Message], pathways: Iterable[Context | None]) -> None:
+    def __init__(self, messages: Iterable[Message], pathways: Iterable[Pathway | None]) -> None:
         """`pathways` are those of the messages, in the same order."""
         super().__init__(_as_plain(messages))
         self._pathways = BatchPathways()

@@ -7,8 +7,9 @@ from functools import partial
 
 from asyncdsm.core import checkpoint, current, lag
 from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.context import HEADER, LEGACY_HEADER, legacy_text
 from asyncdsm.core.edge import Edge, EdgeCache
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Pathway, legacy_text
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.core.values import check_name, check_tags
 from asyncdsm.errors import MalformedValueError
 
@@ -61,11 +62,10 @@ def set_produce_checkpoint(
     """
     try:
         edges = _out[typ, check_tags(tags), True] if tags else _out[typ]
-        parts = checkpoint.begin_produce(edges[target])
-        if parts is None:
+        pending = checkpoint.begin_produce(edges[target])
+        if pending is None:
             return None
-        wire, sample = parts
-        text, pathway = wire.decode(), checkpoint.pathway_after(sample)
+        text = pending.header.decode()
     except Exception as error:
         report_hook_error(_explain(error, typ, target, tags))
         return None
@@ -76,8 +76,8 @@ def set_produce_checkpoint(
             raise
         report_hook_error(_not_callable("carrier_set", carrier_set, "headers.__setitem__"))
         return None
-    checkpoint.finish_produce(sample)
-    return pathway
+    checkpoint.finish_produce(pending)
+    return pending.pathway
 
 
 def set_consume_checkpoint(
@@ -113,8 +113,7 @@ def set_consume_checkpoint(
         if legacy is not None and not _is_missing(legacy):
             header = legacy_text(legacy)
         edges = _into[typ, check_tags(tags), manual_checkpoint] if tags or not manual_checkpoint else _into[typ]
-        context = checkpoint.consume(edges[source], header)
-        return None if context is None else Pathway(*context)
+        return checkpoint.consume(edges[source], header)
     except Exception as error:
         current.set_current(None)
         report_hook_error(_explain(error, typ, source, tags))

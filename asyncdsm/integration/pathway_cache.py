@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asyncdsm.core.pathway import Context
+    from asyncdsm.core.pathway import Pathway
 
 ROOM = 8192
 """How many messages are stored at least; at most three times as many are."""
@@ -31,7 +31,7 @@ store_entry: Callable[[Entry], None] = _waiting.append
 """Do what `store_pathway` does, 0.1 µs faster. **Hot**."""
 
 
-def store_pathway(message: Any, place: Any, pathway: Context) -> None:
+def store_pathway(message: Any, place: Any, pathway: Pathway) -> None:
     """Store the pathway of a message.
 
     Its place on the broker, a tuple or one value, distinguishes it from a later message with the same id.
@@ -39,7 +39,7 @@ def store_pathway(message: Any, place: Any, pathway: Context) -> None:
     store_entry((id(message), *_parts(place), pathway))
 
 
-def lookup_pathway(message: Any, place: Any) -> Context | None:
+def lookup_pathway(message: Any, place: Any) -> Pathway | None:
     """Return the pathway that was stored for a message and its place; None if it is not found."""
     _fill_dicts()
     key = id(message)

@@ -8,7 +8,7 @@ from aio_pika import Exchange, IncomingMessage, Queue, RobustQueue
 from aio_pika.queue import QueueIterator
 from aio_pika.robust_queue import RobustQueueIterator
 
-from asyncdsm.integration import Context, Integration
+from asyncdsm.integration import Integration, Pathway
 from asyncdsm.integration.formats.amqp import read_pathway
 from asyncdsm_aio_pika.client import HOOKS, find_hooks, follow_object
 from asyncdsm_aio_pika.consume import find_pathway, set_instrumented
@@ -44,7 +44,7 @@ class AioPika(Integration):
     def unhook_classes(self) -> None:
         set_instrumented(False)
 
-    def pathway_of(self, message: Any) -> Context | None:
+    def pathway_of(self, message: Any) -> Pathway | None:
         if not isinstance(message, IncomingMessage):
             return None
         return find_pathway(message) or read_pathway(message.headers, message.timestamp)

@@ -18,7 +18,7 @@ from aio_pika.abc import AbstractQueueIterator
 from aio_pika.exceptions import QueueEmpty
 
 from asyncdsm.integration import (
-    Context,
+    Pathway,
     guarded,
     is_consume_suppressed,
     lookup_pathway,
@@ -160,15 +160,15 @@ def _is_left_out(queue: Any) -> bool:
     return is_left_out(to_wire_name(queue.name), getattr(queue, "exclusive", None))
 
 
-def find_pathway(message: Any) -> Context | None:
+def find_pathway(message: Any) -> Pathway | None:
     """Return the pathway of a message that was counted, None for any other."""
     if _slot is None:
         return lookup_pathway(message, _place_of(message))
-    pathway: Context | None = getattr(message, PATHWAY_SLOT, None)
+    pathway: Pathway | None = getattr(message, PATHWAY_SLOT, None)
     return pathway
 
 
-def _keep_pathway(message: Any, pathway: Context) -> None:
+def _keep_pathway(message: Any, pathway: Pathway) -> None:
     """Keep the pathway where a program does not see it: in a slot that aio-pika does not use, if the class has it."""
     if _slot is None:
         store_pathway(message, _place_of(message), pathway)

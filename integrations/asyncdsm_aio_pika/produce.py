@@ -12,7 +12,7 @@ from typing import Any
 from aio_pika import Message
 from aio_pika.abc import HeadersType
 
-from asyncdsm.integration import HEADER, Sample, ensure_recorder, finish_produce, mark_async, report_hook_error
+from asyncdsm.integration import HEADER, PendingProduce, ensure_recorder, finish_produce, mark_async, report_hook_error
 from asyncdsm.integration.formats.amqp import (
     RABBITMQ,
     begin_publish,
@@ -66,7 +66,7 @@ def hook_publish(original: Callable[..., Any]) -> Callable[..., Any]:
     return mark_async(publish)
 
 
-def add_context(exchange: str, routing_key: str, message: Any) -> tuple[Sample | None, Any]:
+def add_context(exchange: str, routing_key: str, message: Any) -> tuple[PendingProduce | None, Any]:
     """Return the checkpoint for `finish_produce` and the message to send. **Hot**.
 
     A message that does not count, or that another hook has handled already, is returned as it is, without a checkpoint.

@@ -13,7 +13,7 @@ from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import MessageAccumulator
 
-from asyncdsm.integration import Context, Integration, after_await
+from asyncdsm.integration import Integration, Pathway, after_await
 from asyncdsm_aiokafka import batches, consume, lag, offsets, produce
 from asyncdsm_aiokafka.client import observe_metadata
 
@@ -54,7 +54,7 @@ class AIOKafka(Integration):
         """Report no more lag of consumers that were not wrapped."""
         lag.forget_instrumented()
 
-    def pathway_of(self, message: Any) -> Context | None:
+    def pathway_of(self, message: Any) -> Pathway | None:
         """Return the pathway of a consumed record; None for anything else."""
         return consume.find_record_pathway(message)
 

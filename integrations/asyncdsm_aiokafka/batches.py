@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from asyncdsm.integration import (
     HEADER,
-    Context,
     Hooks,
-    Sample,
+    PendingProduce,
+    Snapshot,
     after,
     ensure_recorder,
     finish_produce,
@@ -38,7 +38,7 @@ class AppendedRecord(NamedTuple):
     args: tuple[Any, ...]
     more: dict[str, Any]
     """The other arguments: the timestamp, and what a later release of the client takes."""
-    current: Context | None
+    current: Snapshot
 
 
 class BatchContents:
@@ -87,19 +87,19 @@ class BatchContents:
 
         return append
 
-    def add_contexts(self, accumulator: Any, topic: str) -> list[Sample]:
+    def add_contexts(self, accumulator: Any, topic: str) -> list[PendingProduce]:
         """Build the batch again for this topic, each record with its own context; return the checkpoints to count."""
         client, fresh = client_of(accumulator._cluster), accumulator.create_builder()
-        samples = list[Sample]()
+        all_pending = list[PendingProduce]()
         for key, value, given, args, more, current in self.records:
             with restored(current):
-                sample, headers = add_context(client, topic, key, value, given)
+                pending, headers = add_context(client, topic, key, value, given)
             fresh.append(*args, key=key, value=value, headers=headers, **more)
-            if sample is not None:
-                samples.append(sample)
+            if pending is not None:
+                all_pending.append(pending)
         if fresh.record_count() == self._batch.record_count():
             self._batch._builder = fresh._builder
-        return samples
+        return all_pending
 
     def _set_serializers(self, key: Any, value: Any) -> None:
         if hasattr(self._batch, "_key_serializer"):  # since aiokafka 0.11
@@ -128,7 +128,7 @@ def hook_send_batch(original: Callable[..., Any]) -> Callable[..., Any]:
 
     async def send_batch(self: Any, *args: Any, **kwargs: Any) -> Any:
         contents = _take_contents(*args, **kwargs)
-        samples = None if contents is None else _add_contexts(contents, self, *args, **kwargs)
+        all_pending = None if contents is None else _add_contexts(contents, self, *args, **kwargs)
         try:
             future = await original(self, *args, **kwargs)
         except BaseException:
@@ -137,8 +137,8 @@ def hook_send_batch(original: Callable[..., Any]) -> Callable[..., Any]:
             raise
         if contents is not None:
             contents.detach()
-        for sample in samples or ():
-            finish_produce(sample)
+        for pending in all_pending or ():
+            finish_produce(pending)
         return future
 
     return send_batch
@@ -155,5 +155,5 @@ def _take_contents(batch: Any = None, *_args: Any, **_more: Any) -> BatchContent
 @guarded
 def _add_contexts(
     contents: BatchContents, producer: Any, _batch: Any = None, topic: Any = None, *_args: Any, **_more: Any
-) -> list[Sample]:
+) -> list[PendingProduce]:
     return contents.add_contexts(producer._message_accumulator, topic)

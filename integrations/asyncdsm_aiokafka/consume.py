@@ -8,8 +8,8 @@ from typing import Any
 from aiokafka import ConsumerRecord
 
 from asyncdsm.integration import (
-    Context,
     MalformedValueError,
+    Pathway,
     consume,
     current_task,
     ensure_recorder,
@@ -69,7 +69,7 @@ def hook_getmany(original: Callable[..., Any]) -> Callable[..., Any]:
     return mark_async(getmany)
 
 
-def consume_record(client: Client, record: Any) -> Context | None:
+def consume_record(client: Client, record: Any) -> Pathway | None:
     """Record the consume checkpoint of one record, and make its pathway current. **Hot**.
 
     A record whose topic is not a string is counted as malformed, and has no checkpoint.
@@ -96,7 +96,7 @@ def consume_record(client: Client, record: Any) -> Context | None:
     return pathway
 
 
-def consume_record_once(client: Client, record: Any) -> Context | None:
+def consume_record_once(client: Client, record: Any) -> Pathway | None:
     """Do what `consume_record` does, unless this record was counted already: then only make its pathway current.
 
     For a consumer whose `getone` calls `getmany`, or the other way round: both are hooked, and see the same record.
@@ -125,7 +125,7 @@ def consume_batches(client: Client, batches: dict[Any, list[Any]], asked_in: Any
     return follow_batches(batches, pathways, asked_in)
 
 
-def find_record_pathway(message: Any) -> Context | None:
+def find_record_pathway(message: Any) -> Pathway | None:
     """Return the pathway of a consumed record (`find_pathway`); None for anything else."""
     if not isinstance(message, ConsumerRecord):
         return None

@@ -11,7 +11,7 @@ from typing import Any
 
 from asyncdsm.integration import (
     HEADER,
-    Sample,
+    PendingProduce,
     before,
     begin_produce,
     finish_produce,
@@ -38,17 +38,17 @@ def hook_add_message(original: Callable[..., Any]) -> Callable[..., Any]:
         *args: Any,
         **more: Any,
     ) -> Any:
-        sample = None
+        pending = None
         try:
-            sample, headers = add_context(client_of(self._cluster), tp.topic, key, value, headers)
+            pending, headers = add_context(client_of(self._cluster), tp.topic, key, value, headers)
         except Exception as error:
             report_hook_error(error)
         if args or more:  # of a later release; to pass on what is mostly empty takes 0.4 µs
             future = await original(self, tp, key, value, timeout, timestamp_ms, headers, *args, **more)
         else:
             future = await original(self, tp, key, value, timeout, timestamp_ms, headers)
-        if sample is not None:
-            finish_produce(sample)
+        if pending is not None:
+            finish_produce(pending)
         return future
 
     return add_message
@@ -56,7 +56,7 @@ def hook_add_message(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def add_context(
     client: Client, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[Header]
-) -> tuple[Sample | None, Sequence[Header]]:
+) -> tuple[PendingProduce | None, Sequence[Header]]:
     """Return a record's checkpoint, to be counted later, and the headers to send: a copy with the context if it fits.
 
     Headers that the client would reject are returned unchanged, without a checkpoint. **Hot**.
@@ -77,12 +77,11 @@ def add_context(
     pending = begin_produce(edge, size, KEY_BYTES if fits else None)
     if pending is None:
         return None, headers
-    wire, sample = pending
     if not fits:
         record_not_propagated()
-        return sample, list(headers)
-    sent.append((HEADER, wire))
-    return sample, sent
+        return pending, list(headers)
+    sent.append((HEADER, pending.header))
+    return pending, sent
 
 
 def remove_context(headers: Sequence[Header]) -> list[Header]:

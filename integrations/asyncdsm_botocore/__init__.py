@@ -14,7 +14,7 @@ from typing import Any
 from botocore.client import BaseClient
 
 from asyncdsm._internal.mocks import is_mock
-from asyncdsm.integration import Context, Integration, after
+from asyncdsm.integration import Integration, Pathway, after
 from asyncdsm_botocore import receive_calls, resources
 from asyncdsm_botocore.client import (
     client_in,
@@ -64,7 +64,7 @@ class Botocore(Integration):
         """Turn off the handlers of clients that were not wrapped."""
         instrumented.is_on = False
 
-    def pathway_of(self, message: Any) -> Context | None:
+    def pathway_of(self, message: Any) -> Pathway | None:
         """Return the pathway of a message of SQS or a record of Kinesis; None for anything else."""
         return find_message_pathway(message)
 

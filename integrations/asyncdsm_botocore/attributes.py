@@ -64,7 +64,7 @@ def _prepare(message: Message, shape: MessageShape, edge: Edge, room: Room) -> P
     if pending is None:
         return message, None
     room.reserve(needed)
-    value = slot.fill(pending[0])
+    value = slot.fill(pending.header)
     attribute = {
         "DataType": shape.data_type,
         f"{shape.data_type}Value": value.decode() if shape.data_type == "String" else value,

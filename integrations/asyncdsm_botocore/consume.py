@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
-from asyncdsm.integration import Context, Edge, follow_batch, incoming_pathway, set_current
+from asyncdsm.integration import Edge, Pathway, follow_batch, incoming_pathway, set_current
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.aws import MessageInfo
 from asyncdsm_botocore.receive_calls import pop_calling_task
@@ -39,7 +39,7 @@ class RecentEntries(Generic[Key, Value]):
 _MOST_PATHWAYS = 32_768  # more than a whole response of Kinesis, which has up to 10,000 records
 
 # By what identifies one receipt of a message, so that a copy of the dict is found too: every receipt handle is unique.
-_pathways: RecentEntries[int, Context] = RecentEntries(_MOST_PATHWAYS)
+_pathways: RecentEntries[int, Pathway] = RecentEntries(_MOST_PATHWAYS)
 
 ReadMessage = Callable[[Any], MessageInfo]
 
@@ -74,7 +74,7 @@ def is_from_service(http_response: Any) -> bool:
     return getattr(http_response, "raw", None) is not None
 
 
-def find_message_pathway(message: Any) -> Context | None:
+def find_message_pathway(message: Any) -> Pathway | None:
     """Return the pathway of a message of SQS or a record of Kinesis, also as boto3's resource; None for anything else.
 
     If the message was received elsewhere, in another process or by a client that is not followed, its queue is not
@@ -88,7 +88,7 @@ def find_message_pathway(message: Any) -> Context | None:
     return pathway if info is None else incoming_pathway(info.header, info.broker_ns)
 
 
-def find_recorded_pathway(message: Any) -> Context | None:
+def find_recorded_pathway(message: Any) -> Pathway | None:
     """Return the pathway of a message that was received and recorded in this process; None for any other."""
     key = _receipt_key(_dict_of(message))
     return None if key is None else _pathways.lookup(key)
@@ -109,7 +109,7 @@ def read_record(record: Any) -> MessageInfo:
     return aws.read_kinesis_record(record.get("Data"), record.get("PartitionKey"), arrival)
 
 
-def _consume(edge: Edge | None, info: MessageInfo) -> Context | None:
+def _consume(edge: Edge | None, info: MessageInfo) -> Pathway | None:
     if edge is None:
         return incoming_pathway(info.header, info.broker_ns)
     return aws.consume_message(edge, info)

@@ -102,7 +102,7 @@ def begin_json_message(
     if pending is None:
         return None, None
     room.reserve(growth)
-    return slot.fill(pending[0]), PendingMessage(key, pending, has_context=True)
+    return slot.fill(pending.header), PendingMessage(key, pending, has_context=True)
 
 
 def encode_or_empty(string: str) -> bytes:
@@ -136,7 +136,7 @@ def count_accepted(find_failed: FindFailed) -> Callable[..., None]:
 def _count_messages(messages: list[PendingMessage | None], failed: Collection[Any]) -> None:
     for message in messages:
         if message is not None and message.key not in failed:
-            finish_produce(message.pending[1])
+            finish_produce(message.pending)
             if not message.has_context:
                 record_not_propagated()
 

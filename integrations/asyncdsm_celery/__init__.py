@@ -14,7 +14,7 @@ from celery import Celery as App
 # isort: split
 import asyncdsm_kombu
 
-from asyncdsm.integration import Context, Integration
+from asyncdsm.integration import Integration, Pathway
 from asyncdsm_celery import tasks
 
 __all__ = ["Celery", "integration"]
@@ -48,7 +48,7 @@ class Celery(Integration):
         if not tasks.is_any_app_wrapped():
             tasks.disconnect_signals()
 
-    def pathway_of(self, message: Any) -> Context | None:
+    def pathway_of(self, message: Any) -> Pathway | None:
         return tasks.read_request_pathway(message)
 
 

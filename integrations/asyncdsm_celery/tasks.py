@@ -17,7 +17,6 @@ from celery.app.task import Context as Request
 
 from asyncdsm.integration import (
     HEADER,
-    Context,
     Hooks,
     Pathway,
     after,
@@ -62,7 +61,7 @@ def is_any_app_wrapped() -> bool:
     return bool(_wrapped)
 
 
-def read_request_pathway(request: Any) -> Context | None:
+def read_request_pathway(request: Any) -> Pathway | None:
     """Return the pathway of `task.request`, of a task that a worker has; None for anything else."""
     is_request = type(request).__module__ == "celery.app.task" and hasattr(request, "get")
     header = request.get(HEADER) if is_request else None
@@ -80,7 +79,7 @@ def pass_pathway_on(request: Any, **_: Any) -> None:
     """Put the pathway into the request's own copy of the headers, in the place of the context that the message had."""
     pathway = find_pathway(request.message)
     if pathway is not None:
-        request.request_dict[HEADER] = Pathway(*pathway).encode_base64()
+        request.request_dict[HEADER] = pathway.encode_base64()
 
 
 def make_task_current(task: Any, **_: Any) -> None:

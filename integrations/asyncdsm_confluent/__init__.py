@@ -14,7 +14,7 @@ from typing import Any
 
 from confluent_kafka import cimpl
 
-from asyncdsm.integration import Context, Integration
+from asyncdsm.integration import Integration, Pathway
 from asyncdsm_confluent import consume, subclasses
 from asyncdsm_confluent.aio import asyncio_classes
 from asyncdsm_confluent.class_swap import restore_class, swap_class
@@ -57,7 +57,7 @@ class ConfluentKafka(Integration):
         for own in c_classes():
             restore_class(own)
 
-    def pathway_of(self, message: Any) -> Context | None:
+    def pathway_of(self, message: Any) -> Pathway | None:
         """Return the pathway of a consumed message; None for anything else."""
         return consume.find_message_pathway(message)
 

@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import Any
 
 from asyncdsm.integration import (
-    Context,
     Hook,
+    Pathway,
     current_task,
     ensure_recorder,
     follow_batch,
@@ -67,7 +67,7 @@ def _make_batch_current(messages: Any, asked_in: Any) -> Any:
 
 
 @guarded
-def _find_pathway(message: Any) -> Context | None:
+def _find_pathway(message: Any) -> Pathway | None:
     return None if message is None or ensure_recorder() is None else find_message_pathway(message)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from confluent_kafka import Message
 
 from asyncdsm.integration import (
-    Context,
     MalformedValueError,
+    Pathway,
     after,
     before,
     consume,
@@ -120,7 +120,7 @@ def observe_resume(_result: Any, consumer: Any, partitions: Any, *_args: Any, **
     client_of(consumer).lag.note_resume(partitions)
 
 
-def consume_message(client: Client, message: Any) -> Context | None:
+def consume_message(client: Client, message: Any) -> Pathway | None:
     """Record the consume checkpoint of one message, and make its pathway current. Nothing for an error event. **Hot**.
 
     A message whose topic is not a string is counted as malformed, and has no checkpoint.
@@ -149,7 +149,7 @@ def consume_message(client: Client, message: Any) -> Context | None:
     return pathway
 
 
-def find_message_pathway(message: Any) -> Context | None:
+def find_message_pathway(message: Any) -> Pathway | None:
     """Return the pathway of a consumed message (`find_pathway`); None for anything else, and for an error event."""
     if not isinstance(message, Message) or message.error() is not None:
         return None

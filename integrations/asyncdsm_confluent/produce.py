@@ -46,7 +46,7 @@ def hook_produce(original: Callable[..., Any]) -> Callable[..., Any]:
             client = client_of(self)
             if not client.is_inside_aio and ensure_recorder() is not None:
                 pending, sent = add_context(client, topic, value, key, headers, adds_header=client.adds_headers)
-                callback = wrap_on_delivery(client, callback, None if pending is None else pending[1][4])
+                callback = wrap_on_delivery(client, callback, None if pending is None else pending.size)
         except Exception as error:
             report_hook_error(error)
         try:
@@ -106,7 +106,7 @@ def warn_no_headers(method: str, instead: str) -> None:
 
 def count_produced(pending: PendingProduce, *, is_propagated: bool) -> None:
     """Count a message that the client took, and whether it carries its context. Never raises."""
-    finish_produce(pending[1])
+    finish_produce(pending)
     if not is_propagated:
         record_not_propagated()
 
@@ -137,7 +137,7 @@ def add_context(
     pending = begin_produce(client.out_edges[topic], size, KEY_BYTES if adds_header else None)
     if pending is None or not adds_header:
         return pending, headers
-    sent.append((HEADER, pending[0]))
+    sent.append((HEADER, pending.header))
     return pending, sent
 
 

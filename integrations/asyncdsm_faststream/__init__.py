@@ -12,7 +12,7 @@ from faststream.__about__ import __version__
 from faststream._internal.broker import BrokerUsecase
 from faststream.message import StreamMessage
 
-from asyncdsm.integration import Context, Hooks, Integration, before
+from asyncdsm.integration import Hooks, Integration, Pathway, before
 from asyncdsm_faststream.client import keep_cluster_ids
 from asyncdsm_faststream.consume import pathway_of_message
 from asyncdsm_faststream.middleware import DataStreamsMiddleware
@@ -60,7 +60,7 @@ class FastStreamIntegration(Integration):
         for broker in list(self._instrumented):
             self._remove_instrumented(broker)
 
-    def pathway_of(self, message: Any) -> Context | None:
+    def pathway_of(self, message: Any) -> Pathway | None:
         if not isinstance(message, StreamMessage) or isinstance(message.raw_message, (list, tuple)):  # or a batch
             return None
         return pathway_of_message(message.raw_message)

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from asyncdsm.integration import (
-    Context,
     Edge,
     EdgeCache,
+    Pathway,
     check_name,
     consume,
     lookup_pathway,
@@ -21,6 +21,10 @@ from asyncdsm_faststream.client import find_group_and_cluster
 
 _kafka_edges: EdgeCache[tuple[str, str | None, str | None]] = EdgeCache(lambda key: make_in_edge(*key))
 
+_COUNTED_HERE = "faststream"
+"""Begins the place of a message that was counted here, and not by its client's integration. So a message that a test's
+broker hands to a second group is counted again."""
+
 
 class ReadMessage(NamedTuple):
     """The arguments of a consume checkpoint."""
@@ -31,13 +35,7 @@ class ReadMessage(NamedTuple):
     broker_ns: Any
 
 
-class _OwnPathway(tuple[int, int, int]):
-    """The pathway of a message that was counted here: a test's broker may hand the same one to a second group."""
-
-    __slots__ = ()
-
-
-def consume_client_message(message: Any, subscriber: Any, consumer: Any) -> Context | None:
+def consume_client_message(message: Any, subscriber: Any, consumer: Any) -> Pathway | None:
     """Record the consume checkpoint of a message, unless its client's integration has. Return its pathway.
 
     `subscriber` and `consumer` are FastStream's, where they are known: they know the queue, the group and the cluster.
@@ -49,15 +47,15 @@ def consume_client_message(message: Any, subscriber: Any, consumer: Any) -> Cont
     found = read_message(message, subscriber, consumer)
     pathway = None if found is None else consume(*found)
     if pathway is not None and place is not None:
-        store_pathway(message, place, _OwnPathway(pathway))
+        store_pathway(message, (_COUNTED_HERE, *place), pathway)
     return pathway
 
 
-def pathway_of_message(message: Any) -> Context | None:
+def pathway_of_message(message: Any) -> Pathway | None:
     """Return the pathway of a received message, from the message alone."""
     pathway, place = _pathway_from_client(message), _find_place(message)
     if pathway is None and place is not None:
-        pathway = lookup_pathway(message, place)
+        pathway = lookup_pathway(message, (_COUNTED_HERE, *place))
     if pathway is not None:
         return pathway
     found = read_message(message, None, None)
@@ -75,14 +73,13 @@ def read_message(message: Any, subscriber: Any, consumer: Any = None) -> ReadMes
     return _read_aiokafka(message, group, cluster) if hasattr(message, "serialized_value_size") else None
 
 
-def _pathway_from_client(message: Any) -> Context | None:
+def _pathway_from_client(message: Any) -> Pathway | None:
     """Return the pathway of a message that its client's integration has counted already."""
     marked = getattr(message, PATHWAY_SLOT, None)
-    if isinstance(marked, tuple):
+    if isinstance(marked, Pathway):
         return marked
     place = _find_place(message)
-    found = None if place is None else lookup_pathway(message, place)
-    return None if isinstance(found, _OwnPathway) else found
+    return None if place is None else lookup_pathway(message, place)
 
 
 def _is_of_confluent(message: Any) -> bool:

@@ -10,7 +10,7 @@ from faststream import BaseMiddleware
 from faststream.message import SourceType
 
 from asyncdsm.integration import (
-    Context,
+    Snapshot,
     finish_produce,
     guarded,
     record_not_propagated,
@@ -35,7 +35,7 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
     below is followed too, each message is counted once.
     """
 
-    _before: Context | None = None
+    _before: Snapshot = None
     _subscriber: Any = None
     _around: Any = None
 

@@ -6,7 +6,7 @@ from copy import copy
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from asyncdsm.integration import HEADER, Edge, EdgeCache, Sample, begin_produce, check_name, guarded
+from asyncdsm.integration import HEADER, Edge, EdgeCache, PendingProduce, begin_produce, check_name, guarded
 from asyncdsm.integration.formats.amqp import RABBITMQ, is_internal_queue, out_edges
 from asyncdsm.integration.formats.kafka import make_out_edge
 from asyncdsm_faststream.client import find_cluster
@@ -21,7 +21,7 @@ _TOO_LARGE = 10
 class BegunPublish(NamedTuple):
     """A publish whose command carries a context."""
 
-    checkpoint: Sample
+    checkpoint: PendingProduce
     messages: int
     """For how many messages the checkpoint is to be counted."""
     bare_command: Any
@@ -38,8 +38,8 @@ def begin_publish(command: Any, call_next: Any) -> BegunPublish | None:
     pending = None if edge is None else begin_produce(edge)
     if pending is None:
         return None
-    begun = BegunPublish(pending[1], len(command.batch_bodies), copy(command))
-    command.headers = {**(command.headers or {}), HEADER: pending[0].decode()}
+    begun = BegunPublish(pending, len(command.batch_bodies), copy(command))
+    command.headers = {**(command.headers or {}), HEADER: pending.header.decode()}
     return begun
 
 

@@ -64,13 +64,14 @@ def _count_answered(*args: Any, **kwargs: Any) -> Iterator[None]:
     finally:
         _active_send.set(before)
     if pending is not None:
-        finish_produce(pending[1])
+        finish_produce(pending)
 
 
 @guarded
 def _begin_request(_client: Any = None, request: Any = None, *_args: Any, **_more: Any) -> PendingProduce | None:
     pending = begin_produce(_OUT)
-    _active_send.set(pending and _ActiveSend(pending[0].decode(), getattr(request, "url", None)))
+    url = getattr(request, "url", None)
+    _active_send.set(None if pending is None else _ActiveSend(pending.header.decode(), url))
     return pending
 
 

@@ -10,7 +10,7 @@ from kombu.message import Message
 from kombu.messaging import Producer
 from kombu.simple import SimpleBase
 
-from asyncdsm.integration import Context, Integration
+from asyncdsm.integration import Integration, Pathway
 from asyncdsm.integration.formats.amqp import read_pathway
 from asyncdsm_kombu import tracking, transports
 from asyncdsm_kombu.consume import find_pathway, hook_consume, hook_get
@@ -63,7 +63,7 @@ class Kombu(Integration):
         self.hooks.put(Connection, "clone", tracking.hook_copy)
         self.hooks.put(ConnectionPool, "new", tracking.hook_copy)
 
-    def pathway_of(self, message: Any) -> Context | None:
+    def pathway_of(self, message: Any) -> Pathway | None:
         if not isinstance(message, Message):
             return None
         return find_pathway(message) or read_pathway(message.headers, message.properties.get("timestamp"))

@@ -15,8 +15,8 @@ from kombu.entity import Queue
 from kombu.simple import SimpleBase
 
 from asyncdsm.integration import (
-    Context,
     Edge,
+    Pathway,
     lookup_pathway,
     report_hook_error,
     set_current,
@@ -88,7 +88,7 @@ def record_delivery(edge: Edge, message: Any) -> None:
         report_hook_error(error)
 
 
-def find_pathway(message: Any) -> Context | None:
+def find_pathway(message: Any) -> Pathway | None:
     """Return the pathway of a message that was counted, None for any other.
 
     It is stored by the delivery info, which Kombu's message and the transport's message share.

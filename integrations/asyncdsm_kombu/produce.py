@@ -12,7 +12,7 @@ from typing import Any
 
 from kombu.messaging import Producer
 
-from asyncdsm.integration import Sample, after, ensure_recorder, finish_produce, report_hook_error
+from asyncdsm.integration import PendingProduce, after, ensure_recorder, finish_produce, report_hook_error
 from asyncdsm.integration.formats.amqp import (
     RABBITMQ,
     begin_publish,
@@ -33,17 +33,17 @@ class Publishing:
 
     __slots__ = ("body_bytes", "checkpoint", "headers")
 
-    def __init__(self, headers: dict[str, Any], checkpoint: Sample) -> None:
+    def __init__(self, headers: dict[str, Any], checkpoint: PendingProduce) -> None:
         """`headers` are those to send: the caller's, and the context."""
         self.headers: dict[str, Any] = headers
-        self.checkpoint: Sample = checkpoint
+        self.checkpoint: PendingProduce = checkpoint
         self.body_bytes: int | None = None
 
     def finish_publishing(self) -> None:
         """Count the checkpoint, with the size of headers and body. The size is unknown if that of the body is."""
-        point, now, edge_ns, pathway_ns, size = self.checkpoint
-        whole = None if size is None or self.body_bytes is None else size + self.body_bytes
-        finish_produce((point, now, edge_ns, pathway_ns, whole))
+        size = self.checkpoint.size
+        self.checkpoint.size = None if size is None or self.body_bytes is None else size + self.body_bytes
+        finish_produce(self.checkpoint)
 
 
 _publishing: ContextVar[Publishing | None] = ContextVar("asyncdsm_kombu_publishing", default=None)

@@ -9,7 +9,7 @@ from typing import Any
 
 from taskiq import AsyncBroker, TaskiqMessage
 
-from asyncdsm.integration import Context, Integration, after
+from asyncdsm.integration import Integration, Pathway, after
 from asyncdsm_taskiq.consume import pathway_of_task
 from asyncdsm_taskiq.middleware import DataStreamsMiddleware
 
@@ -34,7 +34,7 @@ class TaskiqIntegration(Integration):
     def hook_classes(self) -> None:
         self.hooks.put(AsyncBroker, "__init__", observe_init)
 
-    def pathway_of(self, message: Any) -> Context | None:
+    def pathway_of(self, message: Any) -> Pathway | None:
         return pathway_of_task(message) if isinstance(message, TaskiqMessage) else None
 
 

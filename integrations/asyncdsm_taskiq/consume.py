@@ -10,7 +10,8 @@ from taskiq import TaskiqMessage
 
 from asyncdsm.integration import (
     HEADER,
-    Context,
+    Pathway,
+    Snapshot,
     close_layer,
     consume,
     guarded,
@@ -27,7 +28,7 @@ class _Execution(NamedTuple):
     """A task that is being executed."""
 
     delivery: tuple[str, Any]
-    before: Context | None
+    before: Snapshot
     """What was current before the task."""
     around: _Execution | None
     """A broker in memory may execute a task within the one that sends it."""
@@ -54,7 +55,7 @@ def end_execution(message: TaskiqMessage) -> None:
         set_current(execution.before)
 
 
-def pathway_of_task(message: TaskiqMessage) -> Context | None:
+def pathway_of_task(message: TaskiqMessage) -> Pathway | None:
     """Return the pathway of a task, from its labels. They do not tell which queue of the broker it came from."""
     return peek_consume(in_edges[DEFAULT_QUEUE], read_label(message))
 

@@ -41,7 +41,7 @@ def prepare_task(broker: Any, message: TaskiqMessage) -> TaskiqMessage | None:
     if pending is None:
         return None
     _prepared.set(_PreparedTask(message.task_id, pending))
-    return _add_context(message, pending[0].decode())
+    return _add_context(message, pending.header.decode())
 
 
 def hook_kick(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,7 +52,7 @@ def hook_kick(original: Callable[..., Any]) -> Callable[..., Any]:
         with suppress_nested_checkpoints():
             result = await original(broker, message, *args, **kwargs)
         if pending is not None:
-            finish_produce(pending[1])
+            finish_produce(pending)
         return result
 
     return kick
@@ -75,7 +75,7 @@ def _begin_kick(broker: Any, message: Any) -> tuple[PendingProduce, Any] | None:
     if pending is None:
         return None
     try:
-        return pending, _replace_context(broker, message, pending[0].decode())
+        return pending, _replace_context(broker, message, pending.header.decode())
     except Exception:  # bytes that this broker's formatter cannot read, but perhaps the receiver's
         record_not_propagated()
         return pending, message

@@ -62,7 +62,7 @@ def passed(
     point = aggregator.point(edge, parent)
     for latency in seconds:
         nanoseconds = round(latency * SECOND_NS)
-        aggregator.record((point, aggregator.now(), nanoseconds, 2 * nanoseconds, size))
+        aggregator.record(point, aggregator.now(), nanoseconds, 2 * nanoseconds, size)
     return point.hash
 
 

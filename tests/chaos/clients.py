@@ -32,7 +32,7 @@ from starlette.routing import Route
 from taskiq import InMemoryBroker
 
 import asyncdsm
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ

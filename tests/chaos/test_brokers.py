@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 import asyncdsm
 from asyncdsm import DataStreams, Settings
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import MockCluster

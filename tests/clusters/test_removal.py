@@ -17,7 +17,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 import asyncdsm
-from asyncdsm.core.pathway import HEADER, Pathway
+from asyncdsm.core.context import HEADER
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.testing import Captured
 from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.kafka import Kafka

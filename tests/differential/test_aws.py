@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from boto3.session import Session
 
 import asyncdsm
-from asyncdsm.core.pathway import node_hash, pathway_hash
+from asyncdsm.core.context import node_hash, pathway_hash
 from asyncdsm.integration.formats.aws import queue_name
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws

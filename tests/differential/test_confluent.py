@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 
 import asyncdsm
-from asyncdsm.core.pathway import node_hash, pathway_hash
+from asyncdsm.core.context import node_hash, pathway_hash
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.differential.process import VERSION, run

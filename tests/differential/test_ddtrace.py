@@ -7,8 +7,9 @@ from collections import Counter
 from random import Random
 from typing import Any
 
+from asyncdsm.core.context import node_hash, pathway_hash
 from asyncdsm.core.histogram import bin_index
-from asyncdsm.core.pathway import Pathway, node_hash, pathway_hash
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.delivery.sketch import encode
 from tests.differential.process import ask
 

@@ -14,7 +14,7 @@ from kombu.entity import Exchange, Queue
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core import current
-from asyncdsm.core.pathway import node_hash, pathway_hash
+from asyncdsm.core.context import node_hash, pathway_hash
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.differential.process import VERSION, run

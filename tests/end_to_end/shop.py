@@ -17,7 +17,7 @@ import httpx2
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from asyncdsm import Pathway
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.delivery.sketch import Sketch
 from tests.brokers.kafka import Kafka
 from tests.brokers.process import free_port

@@ -17,7 +17,7 @@ import httpx2
 
 from asyncdsm import Pathway
 from asyncdsm.agent.http.server import RunningAgent
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0

@@ -7,7 +7,7 @@ import json
 from redis import Redis
 
 from asyncdsm.agent.http.server import RunningAgent
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from tests.examples.programs import COUNT, check_pathways, has_counted, make_headers, running_example, wait_until
 
 

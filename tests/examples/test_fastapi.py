@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from asyncdsm import Pathway
 from asyncdsm.agent.http.server import running_agent
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from tests.brokers.kafka import Kafka
 from tests.brokers.process import free_port
 

@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from asyncdsm import Pathway
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from tests.agent.running import agent as running_agent
 from tests.brokers.aws import Aws
 from tests.docs.page import read_blocks

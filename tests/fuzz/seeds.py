@@ -9,7 +9,7 @@ from base64 import b64encode
 from msgspec.msgpack import encode as to_msgpack
 
 from asyncdsm import Pathway
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.core.context import HEADER, LEGACY_HEADER
 from tests.agent.payloads import bucket, payload, point, sketch
 
 CONTEXT = Pathway(99, 1_700_000_000_000_000_000, 1_700_000_001_000_000_000)

@@ -24,8 +24,8 @@ from asyncdsm import Pathway, SettingError, Settings, consume_lambda_event
 from asyncdsm._internal.urls import without_password
 from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.core.context import HEADER, LEGACY_HEADER
 from asyncdsm.core.edge import Edge
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
 from asyncdsm.delivery.exporters.agent import AgentExporter
 from asyncdsm.delivery.exporters.container import container_id
 from asyncdsm.delivery.exporters.http import parse_retry_after

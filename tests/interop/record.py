@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from msgspec.msgpack import decode
 
 from asyncdsm import Pathway
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from tests.agent.recordings import Recording, SentPayload, write_recording
 from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.ministack import ministack

@@ -11,7 +11,8 @@ import pytest
 from confluent_kafka import Producer
 
 import asyncdsm
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Pathway, encode_varint
+from asyncdsm.core.context import HEADER, LEGACY_HEADER, encode_varint
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.kafka.admin import group_lag

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, Producer
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core import current
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.core.context import HEADER, LEGACY_HEADER
 from asyncdsm.integration.formats.aws import queue_name
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 import threading
 from collections import Counter
@@ -14,11 +15,10 @@ from hypothesis import strategies as st
 
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.aggregator import Aggregator
-from asyncdsm.core.bucket import SPARSE_LIMIT, Bucket, SizeKeys, split
+from asyncdsm.core.bucket import Bucket
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.histogram import ZERO, bin_index
 from asyncdsm.core.pathway import Pathway
-from asyncdsm.core.recorder import FOLD_AT
 from asyncdsm.testing import ManualClock
 from tests import by_hand
 
@@ -31,7 +31,7 @@ def aggregator(clock: ManualClock, max_points: int = 100) -> Aggregator:
 
 def record(target: Aggregator, edge: Edge, parent: int = 0, latency: float = 0.5, size: int | None = 10) -> None:
     ns = round(latency * SECOND)
-    target.record((target.point(edge, parent), target.now(), ns, 2 * ns, size))
+    target.record(target.point(edge, parent), target.now(), ns, 2 * ns, size)
 
 
 def counted(buckets: list[Bucket]) -> int:
@@ -44,32 +44,47 @@ def test_point_counts_latencies_and_sizes(manual_clock: ManualClock) -> None:
     record(target, edge, latency=-1.0, size=None)
     (bucket,) = target.take()
     (counts,) = bucket.points().values()
-    assert split(counts) == ({bin_index(0.5): 1, ZERO: 1}, {bin_index(1.0): 1, ZERO: 1}, {bin_index(10): 1})
+    assert counts == ({bin_index(0.5): 1, ZERO: 1}, {bin_index(1.0): 1, ZERO: 1}, {bin_index(10): 1})
 
 
 @given(ns=st.integers(1, 1 << 61))
 def test_latency_is_counted_in_the_bin_of_the_protocol(ns: int) -> None:
     target, edge = Aggregator("service", None), Edge("a:b")
-    target.record((target.point(edge, 0), 1, ns, 2 * ns, None))
+    target.record(target.point(edge, 0), 1, ns, 2 * ns, None)
     (counts,) = target.take()[0].points().values()
-    assert split(counts) == ({bin_index(ns * 1e-9): 1}, {bin_index(2 * ns * 1e-9): 1}, {})
+    assert counts == ({bin_index(ns * 1e-9): 1}, {bin_index(2 * ns * 1e-9): 1}, {})
 
 
-@pytest.mark.parametrize("times", [1, SPARSE_LIMIT - 1, SPARSE_LIMIT, SPARSE_LIMIT + 1, 10 * SPARSE_LIMIT])
-def test_sparse_and_dense_points_are_counted_completely(manual_clock: ManualClock, times: int) -> None:
-    target, often, sparse_points = aggregator(manual_clock), Edge("a:often"), Edge("a:sparse_points")
-    record(target, sparse_points, latency=2)
+@pytest.mark.parametrize("times", [1, 2, 30, 1000])
+def test_rare_and_frequent_points_are_counted_completely(manual_clock: ManualClock, times: int) -> None:
+    target, often, rarely = aggregator(manual_clock), Edge("a:often"), Edge("a:rarely")
+    record(target, rarely, latency=2)
     for _ in range(times):
         record(target, often, size=None)
         record(target, often, parent=1)
-    record(target, sparse_points, latency=2)
+    record(target, rarely, latency=2)
     (bucket,) = target.take()
     assert bucket.recorded == 2 * times + 2
-    assert {(point.edge, point.parent): split(counts) for point, counts in bucket.points().items()} == {
+    assert {(point.edge, point.parent): counts for point, counts in bucket.points().items()} == {
         (often, 0): ({bin_index(0.5): times}, {bin_index(1): times}, {}),
         (often, 1): ({bin_index(0.5): times}, {bin_index(1): times}, {bin_index(10): times}),
-        (sparse_points, 0): ({bin_index(2): 2}, {bin_index(4): 2}, {bin_index(10): 2}),
+        (rarely, 0): ({bin_index(2): 2}, {bin_index(4): 2}, {bin_index(10): 2}),
     }
+
+
+@given(values=st.lists(st.integers(-5, 1 << 62), max_size=200))
+def test_histogram_holds_any_number_of_bins(values: list[int]) -> None:
+    target, edge = Aggregator("service", None), Edge("a:b")
+    for value in values:
+        target.record(target.point(edge, 0), 1, value, value // 3, abs(value))
+    found = [counts for bucket in target.take() for counts in bucket.points().values()]
+    assert found == [
+        (
+            Counter(bin_index(value * 1e-9) for value in values),
+            Counter(bin_index(value // 3 * 1e-9) for value in values),
+            Counter(bin_index(abs(value)) for value in values),
+        )
+    ] * bool(values)
 
 
 def test_take_returns_only_finished_buckets(manual_clock: ManualClock) -> None:
@@ -84,13 +99,13 @@ def test_take_returns_only_finished_buckets(manual_clock: ManualClock) -> None:
     assert counted(target.take()) == 1
 
 
-def test_late_sample_is_counted(manual_clock: ManualClock) -> None:
+def test_late_checkpoint_is_counted(manual_clock: ManualClock) -> None:
     target, edge = aggregator(manual_clock), Edge("a:b")
-    late = (target.point(edge, 0), manual_clock.now_ns, 1, 1, None)
+    late = manual_clock.now_ns
     manual_clock.advance(60)
     record(target, edge)
     assert counted(target.take()) == 1
-    target.record(late)
+    target.record(target.point(edge, 0), late, 1, 1, None)
     assert counted(target.take()) == 1
 
 
@@ -124,7 +139,7 @@ def test_highest_offset_of_a_bucket_is_kept(manual_clock: ManualClock) -> None:
     assert target.take()[0].backlogs == {("a:b",): 9}
 
 
-def test_samples_of_many_threads_are_all_counted() -> None:
+def test_checkpoints_of_many_threads_are_all_counted() -> None:
     target, edge = Aggregator("service", None, bucket_ns=SECOND // 50), Edge("a:b")
     each, threads = 20_000, 8
     taken: list[Bucket] = []
@@ -150,16 +165,23 @@ def test_samples_of_many_threads_are_all_counted() -> None:
     by_parent = Counter[int]()
     for bucket in taken:
         for point, counts in bucket.points().items():
-            by_parent[point.parent] += sum(split(counts)[0].values())
+            by_parent[point.parent] += sum(counts.edge_latency.values())
     assert by_parent == dict.fromkeys(range(threads), each)
     assert target.stats().recorded == each * threads
 
 
-def test_list_of_samples_stays_short(manual_clock: ManualClock) -> None:
+def test_checkpoints_at_the_end_of_a_bucket_are_counted_where_they_began(manual_clock: ManualClock) -> None:
+    """A produce is counted when the client has taken the message, perhaps after others of the next bucket."""
     target, edge = aggregator(manual_clock), Edge("a:b")
-    for _ in range(10 * FOLD_AT):
+    before = manual_clock.now_ns
+    manual_clock.advance(10)
+    for _ in range(5):
+        target.record(target.point(edge, 0), before, 1, 1, 10)
         record(target, edge)
-        assert len(target.samples) < FOLD_AT
+    first, second = target.take()
+    for bucket in (first, second):
+        assert bucket.recorded == 5
+        assert [sum(counts.edge_latency.values()) for counts in bucket.points().values()] == [5]
 
 
 def test_checkpoint_hashes_once_for_each_parent(manual_clock: ManualClock) -> None:
@@ -177,20 +199,6 @@ def test_checkpoint_hashes_once_for_each_parent(manual_clock: ManualClock) -> No
         current.set_current(None)
 
 
-def test_sample_that_cannot_be_counted_is_dropped_alone(
-    manual_clock: ManualClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    target, edge = aggregator(manual_clock), Edge("a:b")
-    hostile: Any = "no number"
-    for number in range(2 * FOLD_AT):
-        latency = hostile if number % 100 == 7 else SECOND
-        target.record((target.point(edge, 0), target.now(), latency, latency, 10))
-    stats = target.stats()
-    assert (stats.recorded, stats.errors, dict(stats.dropped_by)) == (2 * FOLD_AT, 6, {"counting": 6})
-    assert counted(target.take()) == stats.pending == 2 * FOLD_AT - 6
-    assert sum("could not count" in each.getMessage() for each in caplog.records) == 1
-
-
 @pytest.mark.parametrize("size", ["12", 1.5, float("nan"), -1, b"1", object()])
 def test_checkpoint_with_a_malformed_size_counts_without_it(manual_clock: ManualClock, size: Any) -> None:
     target, edge = aggregator(manual_clock), Edge("a:b")
@@ -199,7 +207,7 @@ def test_checkpoint_with_a_malformed_size_counts_without_it(manual_clock: Manual
     stats = target.stats()
     assert (stats.recorded, stats.errors, stats.malformed, stats.dropped) == (2, 0, 1, 0)
     (counts,) = target.take()[0].points().values()
-    assert split(counts)[2] == {bin_index(10): 1}
+    assert counts.payload_size == {bin_index(10): 1}
 
 
 NO_OFFSETS: list[Any] = [None, True, 1.0, float("nan"), "7", b"7", -1, -1001, 1 << 63, 10**5000, [], object()]
@@ -214,36 +222,29 @@ def test_malformed_offset_is_counted_and_the_others_are_kept(manual_clock: Manua
     assert [bucket.backlogs for bucket in target.take()] == [{tags: 5}]
 
 
-def test_offset_that_cannot_be_folded_is_lost_alone(manual_clock: ManualClock) -> None:
-    target, tags = aggregator(manual_clock), ("type:kafka_commit",)
-    wrong: Any = None
-    target.record_offset(tags, 5)
-    target.offsets.append((tags, manual_clock.now_ns, wrong))
-    target.record_offset(("type:kafka_produce",), 7)
-    assert target.stats().errors == 1
-    assert target.take()[0].backlogs == {tags: 5, ("type:kafka_produce",): 7}
-
-
-def test_interrupt_during_counting_keeps_the_counters_balanced(
-    manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Interrupting(SizeKeys):
-        def __missing__(self, size: object) -> int:
-            if size is not None:
-                raise KeyboardInterrupt
-            return super().__missing__(size)
-
+def test_checkpoints_of_a_signal_handler_are_counted(manual_clock: ManualClock) -> None:
+    """The handler runs between two instructions, so also in the middle of a count."""
     target, edge = aggregator(manual_clock), Edge("a:b")
-    record(target, edge, size=None)
-    record(target, edge, size=12_345)
-    record(target, edge, size=None)
-    with monkeypatch.context() as patched:
-        patched.setattr("asyncdsm.core.aggregator._size_keys", Interrupting())
-        with pytest.raises(KeyboardInterrupt):
-            target.fold()
-    stats = target.stats()
-    assert (stats.recorded, stats.pending, dict(stats.dropped_by)) == (3, 2, {"counting": 1})
-    assert counted(target.take()) == 2
+    handled = 0
+
+    def handle(*_: object) -> None:
+        nonlocal handled
+        handled += 1
+        record(target, edge)
+
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
+    try:
+        made = 0
+        while handled < 200:
+            record(target, edge)
+            made += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    (bucket,) = target.take()
+    (counts,) = bucket.points().values()
+    assert target.stats().recorded == bucket.recorded == sum(counts.edge_latency.values()) == made + handled
 
 
 def test_clock_set_back_delays_no_bucket(manual_clock: ManualClock) -> None:

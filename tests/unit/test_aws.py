@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncdsm import Pathway
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.core.context import HEADER, LEGACY_HEADER
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.aws import MALFORMED
 from asyncdsm.integration.formats.json_context import KEY

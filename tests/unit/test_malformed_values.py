@@ -14,8 +14,9 @@ from asyncdsm import DataStreams, Lag, Settings, UnknownClientError
 from asyncdsm._internal import log
 from asyncdsm.core import current, lag
 from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.context import HEADER, LEGACY_HEADER
 from asyncdsm.core.edge import Edge
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Pathway
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.delivery.payload import pack, unpack
 from asyncdsm.testing import Captured, ManualClock
@@ -181,7 +182,7 @@ def test_wrong_entry_in_a_bucket_is_lost_alone(manual_clock: ManualClock) -> Non
     aggregator = Aggregator("s", None, now=manual_clock)
     good, wrong = Edge("a:good"), Edge("a:wrong")
     for edge in (good, wrong, wrong):
-        aggregator.record((aggregator.point(edge, 0), manual_clock.now_ns, 5, 5, 7))
+        aggregator.record(aggregator.point(edge, 0), manual_clock.now_ns, 5, 5, 7)
     wrong.tags = ("topic:\ud800",)  # no bytes in UTF-8
     aggregator.record_offset(("type:kafka_commit",), 5)
     (bucket,) = aggregator.take()

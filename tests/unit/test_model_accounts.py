@@ -1,4 +1,4 @@
-"""The counting as a state machine, against plain dicts: samples, buckets, points, offsets and the counters."""
+"""The counting as a state machine, against plain dicts: checkpoints, buckets, points, offsets and the counters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from asyncdsm.core.aggregator import Aggregator
-from asyncdsm.core.bucket import Bucket, split
+from asyncdsm.core.bucket import Bucket, Histograms
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.histogram import bin_index
 from asyncdsm.testing import ManualClock
@@ -67,7 +67,7 @@ class CountingMachine(RuleBasedStateMachine):
     )
     def record(self, edge: int, parent: int, edge_ns: int, pathway_ns: int, size: int | None) -> None:
         point = self.aggregator.point(self.edges[edge], parent)
-        self.aggregator.record((point, self.clock.now_ns, edge_ns, pathway_ns, size))
+        self.aggregator.record(point, self.clock.now_ns, edge_ns, pathway_ns, size)
         self.recorded += 1
         place, bucket = (edge, parent), self.bucket()
         if place not in self.alive and len(self.alive) < MOST_POINTS:
@@ -76,8 +76,8 @@ class CountingMachine(RuleBasedStateMachine):
             self.lose("points", 1)
             return
         counts = bucket.points.setdefault(place, Counter())
-        counts["edge", bin_index(edge_ns / SECOND)] += 1
-        counts["pathway", bin_index(pathway_ns / SECOND)] += 1
+        counts["edge", bin_index(edge_ns * 1e-9)] += 1
+        counts["pathway", bin_index(pathway_ns * 1e-9)] += 1
         if size is not None:
             counts["size", bin_index(size)] += 1
         bucket.recorded += 1
@@ -94,10 +94,6 @@ class CountingMachine(RuleBasedStateMachine):
     @rule(seconds=st.integers(-15, 25))
     def let_time_pass(self, seconds: int) -> None:
         self.clock.advance(seconds)
-
-    @rule()
-    def fold(self) -> None:
-        self.aggregator.fold()
 
     @rule(everything=st.booleans())
     def take(self, everything: bool) -> None:
@@ -117,7 +113,9 @@ class CountingMachine(RuleBasedStateMachine):
         assert bucket.recorded == model.recorded
         assert bucket.backlogs == model.offsets
         counted = {
-            (self.edges.index(point.edge), point.parent): named(counts) for point, counts in bucket.points().items()
+            (self.edges.index(point.edge), point.parent): named(histograms)
+            for point, histograms in bucket.points().items()
+            for point, histograms in bucket.points().items()
         }
         assert counted == model.points
 
@@ -162,9 +160,9 @@ class CountingMachine(RuleBasedStateMachine):
         assert len(kept) <= MOST_POINTS
 
 
-def named(counts: dict[int, int]) -> Counts:
-    """Return a point's counts by the sketch that they are of."""
-    sketches = zip(("edge", "pathway", "size"), split(counts), strict=True)
+def named(histograms: Histograms) -> Counts:
+    """Return a point's counts by the histogram that they are of."""
+    sketches = zip(("edge", "pathway", "size"), histograms, strict=True)
     return Counter({(name, bin_): count for name, bins in sketches for bin_, count in bins.items()})
 
 

@@ -11,11 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdsm import Pathway
-from asyncdsm.core.pathway import decode_varint, encode_varint, legacy_text, node_hash, pathway_hash
+from asyncdsm.core.context import (
+    MAX_TIME_NS,
+    decode_context,
+    decode_varint,
+    encode_context,
+    encode_varint,
+    legacy_text,
+    node_hash,
+    pathway_hash,
+)
 
 HERE = Path(__file__).parent
 VECTORS: dict[str, Any] = json.loads((HERE / "vectors.json").read_text())
-MILLISECONDS = st.integers(0, (1 << 45) - 1)
+MILLISECONDS = st.integers(0, MAX_TIME_NS // 1_000_000)
 HASHES = st.integers(0, (1 << 64) - 1)
 
 
@@ -85,6 +94,11 @@ def test_malformed_bytes_raise_nothing(data: bytes) -> None:
 )
 def test_malformed_text_is_decoded_as_none(text: str | bytes) -> None:
     assert Pathway.decode_base64(text) is None
+
+
+@pytest.mark.parametrize("times", [(1, MAX_TIME_NS + 1_000_000), (MAX_TIME_NS + 1_000_000, 1)])
+def test_time_after_2262_is_malformed(times: tuple[int, int]) -> None:
+    assert decode_context(encode_context(7, *times)) is None
 
 
 def test_time_before_1970_is_malformed() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asyncdsm.core.pathway import Context
+from asyncdsm import Pathway
 from asyncdsm.integration import pathway_cache
 
 ROOM = 8
@@ -25,10 +25,10 @@ def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def remember(message: object, number: int, place: str = "topic") -> None:
-    pathway_cache.store_pathway(message, (place, 0, number), (number, 1, 1))
+    pathway_cache.store_pathway(message, (place, 0, number), Pathway(number, 1, 1))
 
 
-def recalled(message: object, number: int, place: str = "topic") -> Context | None:
+def recalled(message: object, number: int, place: str = "topic") -> Pathway | None:
     return pathway_cache.lookup_pathway(message, (place, 0, number))
 
 
@@ -37,7 +37,7 @@ def test_last_messages_are_found_with_rare_lookups() -> None:
     for number, message in enumerate(messages):
         remember(message, number)
     found = [recalled(message, number) for number, message in enumerate(messages)]
-    assert found[-ROOM:] == [(number, 1, 1) for number in range(2 * ROOM, 3 * ROOM)]
+    assert found[-ROOM:] == [Pathway(number, 1, 1) for number in range(2 * ROOM, 3 * ROOM)]
     assert found[: 2 * ROOM] == [None] * 2 * ROOM
 
 
@@ -46,7 +46,7 @@ def test_last_messages_are_found_with_frequent_lookups() -> None:
     for number, message in enumerate(messages):
         remember(message, number)
         for earlier in range(max(0, number - ROOM + 1), number + 1):
-            assert recalled(messages[earlier], earlier) == (earlier, 1, 1)
+            assert recalled(messages[earlier], earlier) == Pathway(earlier, 1, 1)
     assert len(pathway_cache._newer) + len(pathway_cache._older) <= 2 * ROOM
 
 
@@ -56,7 +56,7 @@ def test_other_object_with_the_same_id_is_not_found() -> None:
     assert recalled(message, 1, "there") is None
     assert recalled(message, 2, "here") is None
     remember(message, 1, "there")
-    assert recalled(message, 1, "there") == (1, 1, 1)
+    assert recalled(message, 1, "there") == Pathway(1, 1, 1)
     assert recalled(message, 1, "here") is None
 
 
@@ -64,9 +64,9 @@ def test_entries_of_many_threads_are_bounded() -> None:
     def work() -> None:
         messages: list[Any] = [object() for _ in range(500)]
         for number, message in enumerate(messages):
-            pathway_cache.store_pathway(message, ("topic", 0, number), (id(message), 1, 1))
+            pathway_cache.store_pathway(message, ("topic", 0, number), Pathway(id(message), 1, 1))
             found = recalled(message, number)
-            assert found is None or found[0] == id(message)
+            assert found is None or found.hash == id(message)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:

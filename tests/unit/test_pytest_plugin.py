@@ -7,9 +7,7 @@ import sys
 
 import pytest
 
-import asyncdsm
-from asyncdsm import AlreadyRunningError, testing
-from asyncdsm.core.recorder import FOLD_AT, Sample
+from asyncdsm import AlreadyRunningError
 from asyncdsm.testing import Captured, ManualClock, capture
 
 USERS_TEST = """
@@ -62,20 +60,3 @@ def test_plugin_without_a_fixture_in_use_imports_nothing() -> None:
     code = "import sys, asyncdsm.pytest_plugin; print('asyncdsm.testing' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
-
-
-def test_checkpoints_of_a_signal_handler_during_a_fold_are_captured(
-    captured_streams: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_checkpoint, carrier = testing._checkpoint, dict[str, str]()
-
-    def interrupted(sample: Sample) -> testing.Checkpoint:
-        monkeypatch.setattr(testing, "_checkpoint", make_checkpoint)
-        for _ in range(FOLD_AT):
-            asyncdsm.set_produce_checkpoint("kafka", "from the handler", carrier.__setitem__)
-        return make_checkpoint(sample)
-
-    asyncdsm.set_produce_checkpoint("kafka", "orders", carrier.__setitem__)
-    monkeypatch.setattr(testing, "_checkpoint", interrupted)
-    assert len(captured_streams.produced("orders")) == 1
-    assert len(captured_streams.produced("from the handler")) == FOLD_AT

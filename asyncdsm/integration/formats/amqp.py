@@ -8,10 +8,10 @@ from functools import lru_cache
 from math import nan
 from typing import Any
 
-from asyncdsm.core.checkpoint import begin_produce, consume, incoming_pathway, record_not_propagated
+from asyncdsm.core.checkpoint import PendingProduce, begin_produce, consume, incoming_pathway, record_not_propagated
+from asyncdsm.core.context import HEADER, LEGACY_HEADER, legacy_text
 from asyncdsm.core.edge import Edge, EdgeCache
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
-from asyncdsm.core.recorder import Sample
+from asyncdsm.core.pathway import Pathway
 
 RABBITMQ = "rabbitmq"
 """The `type:` of the edges of an AMQP broker."""
@@ -57,7 +57,7 @@ in_edges: EdgeCache[tuple[str, str]] = EdgeCache(_make_in_edge)
 """The edges of consuming, by queue and type."""
 
 
-def begin_publish(edge: Edge, headers: dict[str, Any], size: int, *, is_limited: bool = True) -> Sample | None:
+def begin_publish(edge: Edge, headers: dict[str, Any], size: int, *, is_limited: bool = True) -> PendingProduce | None:
     """Put the context into `headers`, a copy of the caller's, and return the checkpoint for `finish_produce`. **Hot**.
 
     `size` is that of the body in bytes; the headers' is added. If `is_limited`, a table that is nearly too large for a
@@ -74,15 +74,14 @@ def begin_publish(edge: Edge, headers: dict[str, Any], size: int, *, is_limited:
     pending = begin_produce(edge, size, _KEY_BYTES if fits else None)
     if pending is None:
         return None
-    header, checkpoint = pending
     if fits:
-        headers[HEADER] = header.decode()
+        headers[HEADER] = pending.header.decode()
     else:
         record_not_propagated()
-    return checkpoint
+    return pending
 
 
-def record_consume(edge: Edge, headers: dict[str, Any] | None, body: Any, timestamp: Any) -> Context | None:
+def record_consume(edge: Edge, headers: dict[str, Any] | None, body: Any, timestamp: Any) -> Pathway | None:
     """Record that a message was consumed, make its pathway current, and return it. **Hot**.
 
     `timestamp` is the AMQP property. A pathway that begins with this message begins at that time. Returns None while
@@ -95,7 +94,7 @@ def record_consume(edge: Edge, headers: dict[str, Any] | None, body: Any, timest
     return consume(edge, header, size, read_timestamp(timestamp) if header is None else None)
 
 
-def read_pathway(headers: dict[str, Any] | None, timestamp: Any) -> Context | None:
+def read_pathway(headers: dict[str, Any] | None, timestamp: Any) -> Pathway | None:
     """Return the pathway that a message brings, and record nothing. None while nothing measures.
 
     For a message that was consumed before its client was followed: it does not say from which queue, so the pathway

@@ -11,8 +11,9 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from asyncdsm.core import checkpoint
+from asyncdsm.core.context import HEADER, LEGACY_HEADER, legacy_text
 from asyncdsm.core.edge import Edge, EdgeCache
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.formats.json_context import (
     KEY,
@@ -68,7 +69,7 @@ Time = int | Literal[""] | None
 """Nanoseconds since the epoch, MALFORMED, or None if there is no time."""
 
 
-def consume_message(edge: Edge, info: MessageInfo) -> Context | None:
+def consume_message(edge: Edge, info: MessageInfo) -> Pathway | None:
     """Record that a message was consumed, as `checkpoint.consume` does. A time that cannot be read is counted."""
     recorder = checkpoint.ensure_recorder()
     if recorder is not None and isinstance(info, UndatedMessageInfo):

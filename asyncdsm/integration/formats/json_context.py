@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.core.context import HEADER, LEGACY_HEADER
 
 KEY = "_datadog"
 """The name of the JSON object, or of the message attribute, that holds a context (protocol §3)."""

@@ -12,8 +12,9 @@ from typing import Any
 
 from asyncdsm._internal.log import warn, warn_once
 from asyncdsm.core import checkpoint, lag
+from asyncdsm.core.context import HEADER, LEGACY_HEADER, legacy_text
 from asyncdsm.core.edge import MOST_EDGES, Edge, EdgeCache
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Context, legacy_text
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.core.values import check_name, check_offset
 from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.pathway_cache import lookup_pathway
@@ -188,7 +189,7 @@ def read_pairs(headers: Any) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in pairs if isinstance(name, str)]
 
 
-def find_pathway(message: Any, place: Place, headers: Any, broker_ns: Any) -> Context | None:
+def find_pathway(message: Any, place: Place, headers: Any, broker_ns: Any) -> Pathway | None:
     """Return the pathway of a consumed message, and record nothing.
 
     A message that was consumed before its client was followed, or many thousands of messages ago, does not tell its

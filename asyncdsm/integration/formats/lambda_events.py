@@ -9,7 +9,7 @@ from typing import Any
 from asyncdsm._internal.log import warn_once
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
-from asyncdsm.core.pathway import Context
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.integration.consumed_list import ConsumedList
 
 
@@ -39,7 +39,7 @@ def consume_lambda_event(event: Any) -> list[Any]:
         return messages
 
 
-def find_lambda_pathway(message: Any) -> Context | None:
+def find_lambda_pathway(message: Any) -> Pathway | None:
     """Return the pathway of a message of such an event, and record nothing; None for any other object."""
     from asyncdsm.integration.formats.lambda_records import read_record, to_record  # noqa: PLC0415  (slow: msgspec)
 
@@ -82,7 +82,7 @@ def _is_batch_of_pipe(event: Sequence[Any]) -> bool:
     return len(event) > 0 and has_source(event[0])
 
 
-def _consume_record(message: Any) -> Context | None:
+def _consume_record(message: Any) -> Pathway | None:
     from asyncdsm.integration.formats import aws, lambda_records  # noqa: PLC0415
 
     record = lambda_records.to_record(message)

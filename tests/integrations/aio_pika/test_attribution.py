@@ -17,7 +17,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 import asyncdsm
 from asyncdsm import DataStreams, Pathway, Settings
 from asyncdsm.agent.http.server import RunningAgent, running_agent
-from asyncdsm.core.pathway import HEADER, node_hash, pathway_hash
+from asyncdsm.core.context import HEADER, node_hash, pathway_hash
 from asyncdsm.streams import running_streams
 from tests.brokers.rabbitmq import RabbitMQ
 

@@ -20,7 +20,7 @@ from asyncdsm_aio_pika import consume
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core import current
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.core.context import HEADER, LEGACY_HEADER
 from asyncdsm.integration.formats.amqp import read_timestamp
 from asyncdsm.testing import Captured
 from tests.integrations.aio_pika.clients import Name, hashes, publish

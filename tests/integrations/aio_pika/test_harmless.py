@@ -21,8 +21,7 @@ from hypothesis import strategies as st
 
 import asyncdsm
 from asyncdsm import DataStreams, Pathway, Settings, testing
-from asyncdsm.core import checkpoint
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.core.context import HEADER, LEGACY_HEADER
 from asyncdsm.integration.formats import amqp
 from asyncdsm.integration.formats.amqp import count_headers_bytes, find_context
 from tests.brokers.rabbitmq import RabbitMQ
@@ -130,9 +129,9 @@ def reads_as_zero(headers: dict[str, Any]) -> bool:
 def test_any_headers_table_is_sent_with_the_context_added(headers: dict[str, Any]) -> None:
     message = Message(b"body", headers=dict(headers))
     with testing.capture():
-        sample, sent = add_context("", "queue", message)
-    assert sample is not None
-    assert sent.headers.pop(HEADER) == checkpoint.pathway_after(sample).encode_base64()
+        pending, sent = add_context("", "queue", message)
+    assert pending is not None
+    assert sent.headers.pop(HEADER) == pending.pathway.encode_base64()
     headers.pop(HEADER, None)
     assert repr(sent.headers) == repr(headers)
 

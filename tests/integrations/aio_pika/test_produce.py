@@ -16,7 +16,7 @@ from aio_pika.patterns import RPC, Master
 
 import asyncdsm
 from asyncdsm import Pathway, testing
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 

@@ -20,7 +20,7 @@ from aio_pika.abc import (
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.aio_pika.clients import KINDS, Name, count_checkpoints, instrumented, publish_and_consume_three

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from tests.brokers.kafka import Kafka
 
 Topic = Callable[..., str]

@@ -16,7 +16,7 @@ from asyncdsm_aiokafka.client import client_of
 import asyncdsm
 from asyncdsm import DataStreams, Pathway, Settings
 from asyncdsm.agent.http.server import RunningAgent, running_agent
-from asyncdsm.core.pathway import HEADER, node_hash, pathway_hash
+from asyncdsm.core.context import HEADER, node_hash, pathway_hash
 from asyncdsm.integration.registry import pathway_of
 from asyncdsm.streams import running_streams
 from tests.brokers.kafka import Kafka

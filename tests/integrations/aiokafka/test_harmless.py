@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import asyncdsm
-from asyncdsm.core.pathway import HEADER, Pathway
+from asyncdsm.core.context import HEADER
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.testing import Captured, capture
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import PRODUCE, MockCluster

@@ -15,7 +15,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 import asyncdsm
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.integration.formats.kafka import HEADER_RESERVE
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka

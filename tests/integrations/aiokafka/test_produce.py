@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 import asyncdsm
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.aiokafka.clients import Topic, backlog_tags, bare_headers, consumer_of, pathway_in

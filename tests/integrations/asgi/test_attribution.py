@@ -8,7 +8,7 @@ from asyncdsm_asgi import DataStreamsMiddleware
 
 import asyncdsm
 from asyncdsm.core import current
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.integrations.asgi.apps import CAME, Handler, request
 

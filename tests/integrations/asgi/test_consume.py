@@ -11,7 +11,7 @@ from asyncdsm_asgi import DataStreamsMiddleware
 from asyncdsm_asgi.carriers import MOST_EVENTS
 from asyncdsm_asgi.consume import LARGEST_BODY
 
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.integrations.asgi.apps import CAME, CONTEXT, Handler, request
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from asyncdsm_asgi import DataStreamsMiddleware
 
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.streams import running_streams
 from asyncdsm.testing import Captured
 from tests.integrations.asgi.apps import CAME, CONTEXT

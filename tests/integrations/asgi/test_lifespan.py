@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 import asyncdsm
 from asyncdsm import DataStreams, Settings
 from asyncdsm._internal import log
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.streams import running_streams
 from tests import by_hand

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 
 import asyncdsm
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.integrations.asgi.apps import CONTEXT, Handler, request, run_lifespan_of
 

@@ -16,7 +16,7 @@ from aiobotocore.session import AioSession, get_session
 from boto3.session import Session
 
 import asyncdsm
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.integration.formats.json_context import KEY
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws

@@ -11,7 +11,7 @@ from celery import Celery, signals
 
 import asyncdsm
 from asyncdsm.core import current
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.integrations.kombu.clients import fresh, tidy
 

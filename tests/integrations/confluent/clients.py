@@ -12,7 +12,7 @@ from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from tests.brokers.kafka import Kafka
 
 PATIENCE_SECONDS = 60.0

@@ -13,7 +13,7 @@ import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm._internal import log
 from asyncdsm.core import current
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.integration.consumed_list import ConsumedList
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka

@@ -13,7 +13,7 @@ from confluent_kafka.serialization import StringDeserializer
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core import current
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER
+from asyncdsm.core.context import HEADER, LEGACY_HEADER
 from asyncdsm.integration.consumed_list import ConsumedList
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka

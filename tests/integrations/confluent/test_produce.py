@@ -14,7 +14,7 @@ import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm._internal import log
 from asyncdsm.core import current
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import PRODUCE, MockCluster

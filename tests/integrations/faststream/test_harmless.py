@@ -11,7 +11,7 @@ from faststream import FastStream
 from faststream.kafka import KafkaBroker
 
 import asyncdsm
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from tests.brokers.kafka import Kafka
 from tests.intake import running_intake
 from tests.integrations.faststream.brokers import BrokerSetup, Seen, run_broker

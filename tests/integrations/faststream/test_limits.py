@@ -10,7 +10,7 @@ from faststream import BaseMiddleware
 from faststream.confluent import KafkaBroker as ConfluentBroker
 from faststream.kafka import KafkaBroker
 
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent.clients import on_broker

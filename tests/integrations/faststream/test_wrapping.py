@@ -17,7 +17,7 @@ from faststream.rabbit import RabbitBroker
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core import current
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ

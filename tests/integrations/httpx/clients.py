@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from asyncdsm_asgi import DataStreamsMiddleware
 
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 
 NOWHERE = "http://127.0.0.1:9/"
 

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 import asyncdsm
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.integrations.httpx.clients import (
     NOWHERE,

@@ -8,7 +8,7 @@ from unittest.mock import AsyncMock, MagicMock, Mock, patch
 import pytest
 
 import asyncdsm
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.integrations.httpx.clients import (
     NOWHERE,

@@ -8,7 +8,7 @@ from time import time_ns
 from typing import Any
 
 from asyncdsm import Pathway
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent.clients import bare_class
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.integration.formats.kafka import HEADER_RESERVE
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka

@@ -11,7 +11,8 @@ from time import time_ns
 
 import pytest
 
-from asyncdsm.core.pathway import HEADER, Pathway
+from asyncdsm.core.context import HEADER
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.testing import Captured, Checkpoint, ManualClock
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent.clients import consumer_config, from_start, make, read

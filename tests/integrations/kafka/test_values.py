@@ -25,7 +25,8 @@ from asyncdsm_faststream.consume import consume_client_message, pathway_of_messa
 import asyncdsm
 from asyncdsm import DataStreams, Settings
 from asyncdsm.core import current
-from asyncdsm.core.pathway import HEADER, LEGACY_HEADER, Pathway
+from asyncdsm.core.context import HEADER, LEGACY_HEADER
+from asyncdsm.core.pathway import Pathway
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.integration import pathway_cache
 from asyncdsm.integration.formats import kafka

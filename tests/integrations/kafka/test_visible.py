@@ -17,7 +17,7 @@ from faststream.kafka import KafkaBroker
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.integration import pathway_cache
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
@@ -69,7 +69,7 @@ async def test_record_is_usable_after_thousands_of_others(
     (made,) = captured_streams.consumed(name)
     others = [object() for _ in range(4 * pathway_cache.ROOM)]
     for number, other in enumerate(others):
-        pathway_cache.store_pathway(other, number, (1, 1, 1))
+        pathway_cache.store_pathway(other, number, Pathway(1, 1, 1))
     with asyncdsm.using(record) as pathway:
         assert pathway is not None
         assert (pathway.hash, pathway.pathway_start_ns) == (made.hash, 1_700_000_000_000_000_000)

@@ -12,7 +12,7 @@ from kombu.entity import Queue
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core.pathway import HEADER, node_hash, pathway_hash
+from asyncdsm.core.context import HEADER, node_hash, pathway_hash
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.kombu.clients import Broker, drain, fresh

@@ -14,7 +14,7 @@ from kombu.mixins import ConsumerMixin, ConsumerProducerMixin
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core import current
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.kombu.clients import Broker, Seen, drain, fresh

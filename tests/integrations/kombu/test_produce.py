@@ -12,7 +12,7 @@ from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from asyncdsm import Pathway
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.integration.formats.amqp import MAX_HEADERS_BYTES
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ

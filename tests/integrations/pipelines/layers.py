@@ -31,7 +31,7 @@ from taskiq.api import run_receiver_task
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core import current
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ

@@ -19,7 +19,7 @@ from blockbuster import BlockBuster
 
 import asyncdsm
 from asyncdsm import Pathway
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.integration.formats.json_context import KEY
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws

@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core import current
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
 from tests.integrations.asgi.apps import CAME, CONTEXT, Handler, request

@@ -24,7 +24,7 @@ from taskiq import (
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core import current
-from asyncdsm.core.pathway import HEADER
+from asyncdsm.core.context import HEADER
 from asyncdsm.streams import running_streams
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ

@@ -18,8 +18,8 @@ from taskiq import (
 from taskiq.exceptions import SendTaskError
 
 from asyncdsm import Pathway
+from asyncdsm.core.context import HEADER
 from asyncdsm.core.edge import Edge
-from asyncdsm.core.pathway import HEADER
 from asyncdsm.testing import Captured
 from tests import by_hand
 

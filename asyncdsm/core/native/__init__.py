@@ -1,0 +1,1 @@
+"""The native core: `_native.pyx` and what it includes, compiled when the package is built."""

@@ -1,0 +1,203 @@
+# The checkpoints. See `core/plain_checkpoint.py`.
+
+from asyncdsm.core.current import Layer, consume_layers, current_context, is_consume_suppressed, skip_closed_layers
+
+cdef extern from "Python.h":
+    Py_ssize_t PySet_GET_SIZE(object)
+
+cdef int64_t FUTURE_NS = 60_000_000_000
+
+cdef object recorder = None
+cdef object start_recorder = None
+# What the hot path needs of the recorder, read once.
+cdef uint64_t recorder_id = 0
+cdef int64_t max_header_bytes = 0
+cdef Buckets buckets = None  # None if the recorder is no aggregator
+
+
+@cython.final
+@cython.no_gc
+@cython.freelist(64)
+cdef class PendingProduce:
+    """The checkpoint of a message that is about to be produced."""
+
+    cdef readonly bytes header
+    cdef public object size
+    cdef Point point
+    cdef int64_t pathway_start_ns, now, previous_ns
+
+    @property
+    def pathway(self):
+        """The pathway of the message."""
+        return make_pathway(self.point.hash, self.pathway_start_ns, self.now)
+
+
+def consume(Edge edge not None, header=None, size=None, broker_ns=None):
+    """Record that a message was consumed, make its pathway the current one, and return it."""
+    if not has_recorder() or (PySet_GET_SIZE(consume_layers) and is_consume_suppressed()):
+        return None
+    cdef int64_t now = read_clock()
+    cdef Context context
+    cdef int malformed = read_context(header, broker_ns, now, &context)
+    if malformed:
+        recorder.counters.increment("malformed", malformed)
+    cdef Point point = find_point(edge, context.hash)
+    if point is None:
+        point = recorder.find_consume_point(edge, context.hash)
+        if point.parent != context.hash:  # the pathway went in circles: another one starts
+            context.pathway_start_ns = context.edge_start_ns
+    record(point, now, now - context.edge_start_ns, now - context.pathway_start_ns, size)
+    cdef Pathway pathway = make_pathway(point.hash, context.pathway_start_ns, now)
+    PyContextVar_Set(current_context, pathway)
+    return pathway
+
+
+def begin_produce(Edge edge not None, size=None, key_bytes=None):
+    """Return the checkpoint of a message that is about to be produced, with the header to put on it."""
+    if not has_recorder():
+        return None
+    cdef Context context
+    if not read_current(&context):
+        return None
+    cdef int64_t now = read_clock()
+    if context.edge_start_ns < 0:
+        context.pathway_start_ns = context.edge_start_ns = now
+    cdef Point point = find_point(edge, context.hash)
+    if point is None:
+        point = recorder.find_produce_point(edge, context.hash)
+    cdef PendingProduce pending = PendingProduce.__new__(PendingProduce)
+    pending.header = encode_header(point.hash, context.pathway_start_ns, now)
+    pending.point = point
+    pending.pathway_start_ns = context.pathway_start_ns
+    pending.now = now
+    pending.previous_ns = context.edge_start_ns
+    if size is None or key_bytes is None:
+        pending.size = size
+    else:
+        pending.size = size + key_bytes + len(pending.header)
+    return pending
+
+
+def finish_produce(PendingProduce pending not None):
+    """Count a checkpoint that `begin_produce` made. Never raises, since the message is on its way."""
+    if recorder is None:
+        return
+    cdef int64_t now = pending.now
+    try:
+        record(pending.point, now, now - pending.previous_ns, now - pending.pathway_start_ns, pending.size)
+    except Exception as error:
+        report_hook_error(error)
+
+
+def incoming_pathway(header, broker_ns=None):
+    """Return the pathway that a message carries, and record nothing. None while nothing measures."""
+    if not has_recorder():
+        return None
+    cdef Context context
+    read_context(header, broker_ns, read_clock(), &context)
+    return make_pathway(context.hash, context.pathway_start_ns, context.edge_start_ns)
+
+
+def peek_consume(Edge edge not None, header, broker_ns=None):
+    """Return the pathway that `consume` would make current, and record nothing. None while nothing measures."""
+    if not has_recorder():
+        return None
+    cdef int64_t now = read_clock()
+    cdef Context context
+    read_context(header, broker_ns, now, &context)
+    cdef Point point = recorder.point(edge, context.hash)
+    return make_pathway(point.hash, context.pathway_start_ns, now)
+
+
+def record_not_propagated():
+    """Count a produced message that could not carry its context."""
+    if recorder is not None:
+        recorder.counters.increment("not_propagated")
+
+
+def report_hook_error(error):
+    """Keep an error of asyncdsm from the program: it is counted, and logged once a minute. Under test it is raised."""
+    from asyncdsm.core.recorder import report_hook_error as report
+    report(recorder, error)
+
+
+def ensure_recorder():
+    """Return what takes the checkpoints. A DataStreams that waits for the first one starts, perhaps with a thread."""
+    return recorder if recorder is not None or start_recorder is None else start_recorder()
+
+
+def current_recorder():
+    """Return what takes the checkpoints, and start nothing."""
+    return recorder
+
+
+def set_recorder(new, start=None):
+    """Let checkpoints go to `new`. With None, `start` is called for one at the next checkpoint."""
+    global recorder, start_recorder, recorder_id, max_header_bytes, buckets
+    recorder, start_recorder = new, start
+    if new is not None:
+        recorder_id = new.id
+        max_header_bytes = new.max_header_bytes
+        set_clock(new.now)
+        buckets = getattr(new, "buckets", None)
+
+
+cdef inline bint has_recorder() except -1:
+    """Say whether something takes the checkpoints, now that it may have been started."""
+    if recorder is None and start_recorder is not None:
+        start_recorder()  # it calls `set_recorder`
+    return recorder is not None
+
+
+cdef inline Point find_point(Edge edge, uint64_t parent):
+    cdef void *point = points_find(&edge.table, parent) if edge.owner == recorder_id else NULL
+    return None if point == NULL else <Point> point
+
+
+cdef inline int record(Point point, int64_t now, int64_t edge_ns, int64_t pathway_ns, object size) except -1:
+    if buckets is None:
+        recorder.record(point, now, edge_ns, pathway_ns, size)
+    else:
+        buckets.count(point, now, edge_ns, pathway_ns, size)
+    return 0
+
+
+cdef int read_context(object header, object broker_ns, int64_t now, Context *context) except -1:
+    """Read the context of a header, or begin one. Return how many of the two values cannot be used."""
+    cdef int malformed = 0
+    if header is not None:
+        if decode_header(header, max_header_bytes, context) and context.edge_start_ns <= now + FUTURE_NS:
+            return 0
+        malformed += 1
+    cdef int overflow = 0
+    cdef int64_t start = 0
+    if PyLong_CheckExact(broker_ns):
+        start = PyLong_AsLongLongAndOverflow(broker_ns, &overflow)
+    elif broker_ns is not None:
+        malformed += 1
+    if overflow or not 0 < start <= now + FUTURE_NS:
+        start = now
+    context.hash = 0
+    context.pathway_start_ns = context.edge_start_ns = start
+    return malformed
+
+
+cdef int read_current(Context *context) except -1:
+    """Read the current pathway: its times are -1 if there is none. Return 0 if a layer above counts what is produced.
+    """
+    cdef object current
+    cdef PyObject *value = NULL
+    PyContextVar_Get(current_context, NULL, &value)
+    current = <object> value
+    Py_DECREF(current)  # PyContextVar_Get gave a reference
+    if current is not None and type(current) is not Pathway:
+        current = skip_closed_layers(current)
+        if isinstance(current, Layer):
+            return 0
+    if current is None:
+        context.hash, context.pathway_start_ns, context.edge_start_ns = 0, -1, -1
+    else:
+        context.hash = (<Pathway?> current).hash
+        context.pathway_start_ns = (<Pathway> current).pathway_start_ns
+        context.edge_start_ns = (<Pathway> current).edge_start_ns
+    return 1

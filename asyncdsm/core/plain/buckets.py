@@ -1,0 +1,128 @@
+"""The buckets that are being filled, and the points that are counted in them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import islice
+from threading import Lock
+from typing import NamedTuple
+
+from asyncdsm.core.plain.bucket import Bucket
+from asyncdsm.core.plain.edge import Point
+
+_POINTS_BETWEEN_PAUSES = 512
+"""How many points are looked at between two pauses: about 0.1 ms of work."""
+
+
+class Tallies(NamedTuple):
+    """Numbers of events since the last time that somebody asked."""
+
+    counted: int
+    """Checkpoints that are in a bucket."""
+    refused: int
+    """Checkpoints of points for which there was no room: they are in no bucket."""
+    malformed: int
+    """Sizes that were not a whole number, or negative: those checkpoints count without one."""
+
+
+class Buckets:
+    """Counts checkpoints from any thread, and from signal handlers; gives out finished buckets.
+
+    Nobody waits for a lock to make a checkpoint. One that comes while another thread counts, or by a signal in the
+    middle of a count in this thread, is left in a queue, and whoever is counting counts it too.
+    """
+
+    def __init__(self, bucket_ns: int, max_points: int) -> None:
+        """A bucket is `bucket_ns` long; `max_points` points are counted at most."""
+        self.bucket_ns, self.max_points = bucket_ns, max_points
+        self._buckets: dict[int, Bucket] = {}
+        self._alive: set[Point] = set()
+        self._waiting = deque[Callable[[], None]]()
+        self._lock = Lock()
+        self._counted = self._refused = self._malformed = 0
+
+    def admit(self, point: Point) -> bool:
+        """Keep a point and count its checkpoints, if there is room. Say whether there is."""
+        if len(self._alive) < self.max_points:
+            self._alive.add(point)
+            point.is_admitted = True
+        return point.is_admitted
+
+    def count_checkpoint(self, point: Point, now: int, edge_ns: int, pathway_ns: int, size: object) -> None:
+        """Count a checkpoint: its time, edge latency and pathway latency in ns, its size in bytes if that is known."""
+        self._do_exclusively(partial(self._count, point, now, edge_ns, pathway_ns, size))
+
+    def record_offset(self, tags: tuple[str, ...], now: int, offset: int) -> None:
+        """Keep an offset if it is the highest under its tags in the bucket of `now`."""
+        self._do_exclusively(partial(self._keep_offset, tags, now, offset))
+
+    def take(self, before_ns: int | None) -> list[Bucket]:
+        """Return the buckets that ended at or before `before_ns` (None: all), oldest first, and forget them.
+
+        One from the future has ended too: the clock was set back, and may not come there again for hours.
+        """
+        with self._lock:
+            self._do_waiting()
+            ended = [start for start in self._buckets if before_ns is None or self._has_ended(start, before_ns)]
+            return [self._buckets.pop(start) for start in sorted(ended)]
+
+    def take_tallies(self) -> Tallies:
+        """Return the numbers since the last call."""
+        with self._lock:
+            self._do_waiting()
+            tallies = Tallies(self._counted, self._refused, self._malformed)
+            self._counted = self._refused = self._malformed = 0
+            return tallies
+
+    def forget_idle(self, taken: Iterable[Bucket], pause: Callable[[], object]) -> None:
+        """Forget the points that are neither in these buckets nor in one that is being filled.
+
+        So the bound is on the points in use, not on those ever met. Slow work, which calls `pause` now and then.
+        """
+        alive = iter(list(self._alive))
+        used = set[Point]().union(*(bucket.points() for bucket in (*taken, *self._buckets.copy().values())))
+        while some := list(islice(alive, _POINTS_BETWEEN_PAUSES)):
+            for point in some:
+                if point not in used:
+                    point.edge.remove_point(point)
+                    self._alive.discard(point)
+            pause()
+
+    def _do_exclusively(self, work: Callable[[], None]) -> None:
+        self._waiting.append(work)
+        while self._waiting and self._lock.acquire(blocking=False):
+            try:
+                self._do_waiting()
+            finally:
+                self._lock.release()
+
+    def _do_waiting(self) -> None:
+        while self._waiting:
+            self._waiting.popleft()()
+
+    def _count(self, point: Point, now: int, edge_ns: int, pathway_ns: int, size: object) -> None:
+        bucket = self._bucket_at(now)
+        if not point.is_admitted:
+            self._refused += 1  # the bucket is there nevertheless: when it is taken, idle points make room
+            return
+        if size is not None and (not isinstance(size, int) or size < 0):
+            self._malformed, size = self._malformed + 1, None
+        bucket.count(point, edge_ns, pathway_ns, size)
+        self._counted += 1
+
+    def _keep_offset(self, tags: tuple[str, ...], now: int, offset: int) -> None:
+        backlogs = self._bucket_at(now).backlogs
+        if tags in backlogs or len(backlogs) < self.max_points:
+            backlogs[tags] = max(offset, backlogs.get(tags, offset))
+
+    def _bucket_at(self, now: int) -> Bucket:
+        start = now - now % self.bucket_ns
+        bucket = self._buckets.get(start)
+        if bucket is None:
+            bucket = self._buckets[start] = Bucket(start)
+        return bucket
+
+    def _has_ended(self, start_ns: int, now_ns: int) -> bool:
+        return not now_ns - self.bucket_ns < start_ns <= now_ns + self.bucket_ns
