@@ -126,12 +126,13 @@ def _slowed(who: str, agent: str) -> Claim:
     def share(figures: Figures) -> float:
         return figures[_name(who, WELL)] / figures[_name(who, agent)]
 
-    text = f"{who}, a message while the agent {agent}, of one while it answers"
+    text = f"{who}, a message while the agent {agent}, of when it answers"
     return Claim(text, share, 1.1 if who == "asyncdsm" else None)
 
 
-def _of_bare(who: str) -> Claim:
-    return Claim(f"{who}, a message while the agent hangs, of a bare one", lambda f: f["bare"] / f[_name(who, HANGS)])
+def _of_bare(who: str, agent: str) -> Claim:
+    text = f"{who}, a message while the agent {agent}, of a bare one"
+    return Claim(text, lambda figures: figures["bare"] / figures[_name(who, agent)])
 
 
 BENCHMARK = Benchmark(
@@ -148,7 +149,7 @@ BENCHMARK = Benchmark(
     ),
     claims=(
         *(_slowed(who, agent) for agent in TROUBLES for who in CONTESTANTS),
-        *(_of_bare(who) for who in CONTESTANTS),
+        *(_of_bare(who, agent) for agent in (WELL, HANGS) for who in CONTESTANTS),
     ),
     surroundings=_surroundings,
     most_rounds=3,
