@@ -101,6 +101,21 @@ def test_publishing_can_read_no_secret_and_write_nothing() -> None:
     assert publish["environment"]["name"] == "pypi"
 
 
+def test_release_has_the_plain_wheel_and_compiled_ones_for_every_python() -> None:
+    jobs = workflow("release.yml")
+    assert jobs["attest"]["needs"] == ["build", "wheels"]
+    uploads = [step["with"]["name"] for job in jobs.values() for step in job.get("steps", []) if "if-no" in str(step)]
+    assert uploads == ["dist-plain", "dist-${{ matrix.machine }}"]
+    cibuildwheel = PROJECT["tool"]["cibuildwheel"]
+    assert cibuildwheel["build"] == [f"cp{python.replace('.', '')}-*" for python in PYTHONS]
+    assert cibuildwheel["environment"] == {"ASYNCDSM_BUILD": "native"}
+    assert cibuildwheel["test-command"].endswith("tests/packaging/installed.py --core native")
+
+
+def test_group_for_tests_that_build_has_what_a_build_requires() -> None:
+    assert PROJECT["dependency-groups"]["build-system"] == PROJECT["build-system"]["requires"]
+
+
 def test_hooks_of_pre_commit_run_tools_that_lint_installs() -> None:
     text = ROOT.joinpath(".pre-commit-config.yaml").read_text("utf-8")
     hooks = [hook for repository in yaml.safe_load(text)["repos"] for hook in repository["hooks"]]
