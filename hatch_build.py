@@ -146,7 +146,8 @@ def run_compiler(modules: list[Any], scratch: Path) -> Path:
 
 def digest_of_inputs(source: Path, environ: Mapping[str, str]) -> str:
     """Return a digest of all that the extension module is made of: source, this file, tools, options."""
-    files = [Path(__file__), *sorted(path for path in source.iterdir() if path.suffix in {".h", ".pxd", ".pyx"})]
+    # Other builds may put an extension module there at this moment.
+    files = [Path(__file__), *sorted(path for path in source.iterdir() if path.is_file() and ".so" not in path.name)]
     options = [f"{name}={environ.get(name, '')}" for name in COMPILER_VARIABLES]
     tools = [sys.version, *(f"{tool} {version(tool)}" for tool in ("cython", "setuptools"))]
     return digest("\n".join([*tools, *options]), *(path.read_bytes() for path in files))

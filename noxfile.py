@@ -84,6 +84,10 @@ TYPED = [
 # What is checked here is the native core: a session fails where it cannot be compiled, rather than check the plain one.
 os.environ.setdefault("ASYNCDSM_BUILD", "native")
 
+# Some machines tell Python to keep no compiled modules. The tests start thousands of processes, each of which would
+# compile all that it imports: most of the time that a program of a test takes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
@@ -203,8 +207,8 @@ def types(session: nox.Session) -> None:
 @nox.session(allow_parallel=True)
 def package(session: nox.Session) -> None:
     """Build the distributions; check what a user gets from each wheel, without a compiler, and editable."""
-    compiled = build_distributions(session, Path(session.create_tmp(), "compiled"), "native")
-    plain = build_distributions(session, Path(session.create_tmp(), "plain"), "pure")
+    compiled = build_distributions(session, Path(session.create_tmp(), "dist-native"), "native")
+    plain = build_distributions(session, Path(session.create_tmp(), "dist-plain"), "pure")
     some = ["asyncdsm_asgi", "asyncdsm_httpx"]
     check_installed(session, "wheel", str(compiled["wheel"]), core="native", integrations=some)
     check_installed(session, "extra", f"{compiled['wheel']}[all]", core="native", integrations=INTEGRATIONS)
@@ -234,7 +238,8 @@ def build_distributions(session: nox.Session, folder: Path, choice: str) -> dict
     """
     session.install(*group("package"))
     rmtree(folder, ignore_errors=True)
-    session.run("python", "-m", "build", "--outdir", str(folder), env={"ASYNCDSM_BUILD": choice})
+    command = ["python", "-m", "build", "--installer", "uv", "--outdir", str(folder)]
+    session.run(*command, env={"ASYNCDSM_BUILD": choice})
     session.run("twine", "check", "--strict", *map(str, folder.iterdir()))
     (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
     return {"sdist": sdist, "wheel": wheel}
@@ -252,7 +257,9 @@ def check_installed(
     environment = Path(session.create_tmp(), name)
     session.run("python", "-m", "venv", "--clear", str(environment))
     python = str(environment / "bin" / "python")
-    session.run(python, "-m", "pip", "install", "--quiet", *what, external=True, env=dict(env))
+    # Compiled is what is imported; all that is installed would take as long as all else here.
+    install = [python, "-m", "pip", "install", "--quiet", "--no-compile", *what]
+    session.run(*install, external=True, env=dict(env))
     session.run(python, "-I", "tests/packaging/installed.py", "--core", core, *integrations, external=True)
 
 

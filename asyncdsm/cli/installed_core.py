@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import TypedDict
 
-NATIVE = "asyncdsm.core.native._native"
+from asyncdsm.core.implementation import NOT_COMPILED, load_native
+
 NOTE = "extra_metadata/no-native-core.txt"
 
 
@@ -20,15 +20,10 @@ class Core(TypedDict):
 
 def inspect_core(environ: Mapping[str, str]) -> Core:
     """Return which core a program with this environment uses."""
-    if environ.get("ASYNCDSM_PURE") == "1":
-        return {"in_use": "plain", "reason": "ASYNCDSM_PURE is 1"}
-    try:
-        import_module(NATIVE)
-    except ModuleNotFoundError:
-        return {"in_use": "plain", "reason": _read_note() or "the native one was not compiled"}
-    except ImportError as error:
-        return {"in_use": "plain", "reason": f"the native one cannot be loaded: {error}"}
-    return {"in_use": "native", "reason": None}
+    native, reason = load_native(environ)
+    if native is not None:
+        return {"in_use": "native", "reason": None}
+    return {"in_use": "plain", "reason": (_read_note() if reason == NOT_COMPILED else None) or reason}
 
 
 def _read_note() -> str | None:

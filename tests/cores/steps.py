@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import asyncdsm
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.bucket import Bucket
@@ -132,8 +133,8 @@ def _try(step: Callable[..., Any], arguments: list[Any]) -> Any:
 
 
 def main() -> None:
-    """Say which core is in use, then answer each program."""
-    print(json.dumps(WHY_PLAIN), flush=True)
+    """Say why the core is the plain one, if it is, and where asyncdsm is from; then answer each program."""
+    print(json.dumps([WHY_PLAIN, asyncdsm.__file__]), flush=True)
     for line in sys.stdin:
         print(json.dumps(follow(json.loads(line))), flush=True)
 

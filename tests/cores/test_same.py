@@ -69,15 +69,17 @@ LAST = [["stats"], ["take", True], ["stats"]]
 class Core:
     """A process in which one of the cores is in use."""
 
-    def __init__(self, pure: str) -> None:
+    def __init__(self, pure: str, **environ: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.cores.steps"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"ASYNCDSM_PURE": pure},
+            env=os.environ | {"ASYNCDSM_PURE": pure} | environ,
             text=True,
         )
-        self.why_plain: str | None = self._read()
+        self.why_plain: str | None
+        self.file: str
+        self.why_plain, self.file = self._read()
 
     def follow(self, program: list[Any]) -> list[Any]:
         """Make the steps of a program; return what came of each."""

@@ -70,6 +70,14 @@ def test_script_and_workflow_of_ci_install_the_same_packages() -> None:
     assert {"rabbitmq-server", "redis-server"} < set(packages)
 
 
+def test_script_and_workflow_of_ci_install_nox_with_the_same_tools() -> None:
+    """Without uv, nox makes its environments with virtualenv and pip, which takes minutes."""
+    (tools,) = re.findall(r"pip install --quiet (.*)", ROOT.joinpath(".ci", "run").read_text("utf-8"))
+    assert "nox" in tools.split()
+    for job in workflow("ci.yml").values():
+        assert f"python -m pip install {tools}" in [step.get("run") for step in job["steps"]]
+
+
 def test_packages_of_ci_are_those_that_the_manual_says() -> None:
     packages = ROOT.joinpath(".ci", "packages").read_text("utf-8").split()
     assert " ".join(packages) in ROOT.joinpath("docs", "develop", "tests.md").read_text("utf-8")

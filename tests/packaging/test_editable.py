@@ -51,6 +51,13 @@ def test_editable_install_compiles_again_after_a_change_of_a_header(installed: T
     assert installed.answer() == 43
 
 
+def test_editable_install_compiles_again_after_a_change_of_an_included_file(installed: Tree) -> None:
+    included = installed.native / "answer.pxi"
+    included.write_text(included.read_text().replace("return ANSWER", "return 2 * ANSWER"))
+    installed.build("editable")
+    assert installed.answer() == 84
+
+
 def test_editable_install_compiles_again_with_other_flags(installed: Tree) -> None:
     assert b"__ubsan" not in installed.extension.read_bytes()
     installed.build("editable", CFLAGS="-O0 -fsanitize=undefined", LDFLAGS="-fsanitize=undefined")

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 EXTENSION = f"asyncdsm/core/native/_native{sysconfig.get_config_var('EXT_SUFFIX')}"
 VERSION = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))["project"]["version"]
 NOTE = f"asyncdsm-{VERSION}.dist-info/extra_metadata/no-native-core.txt"
-SOURCE = """
+SOURCE = 'include "answer.pxi"\n'
+INCLUDED = """
 cdef extern from "answer.h":
     int ANSWER
 
@@ -38,9 +39,11 @@ class Tree:
         for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore"):
             shutil.copy(ROOT / name, self.root)
         self.native.mkdir(exist_ok=True)
-        for old in [*self.native.glob("*.pyx"), *self.native.glob("*.pxd"), *self.native.glob("*.h")]:
-            old.unlink()
+        for old in self.native.iterdir():
+            if old.suffix != ".py":
+                old.unlink()
         self.native.joinpath("_native.pyx").write_text(SOURCE)
+        self.native.joinpath("answer.pxi").write_text(INCLUDED)
         self.set_answer(42)
         self.out.mkdir()
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from asyncdsm.cli.installed_core import NATIVE
 from asyncdsm.cli.main import main
+from asyncdsm.core.implementation import NATIVE_MODULE
 from asyncdsm.integration.registry import is_installed
 from tests.brokers.process import free_port
 from tests.intake import Intake, running_intake
@@ -84,7 +84,7 @@ def core_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_report_names_the_native_core(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     environ.delenv("ASYNCDSM_PURE", raising=False)
-    environ.setitem(sys.modules, NATIVE, ModuleType(NATIVE))
+    environ.setitem(sys.modules, NATIVE_MODULE, ModuleType(NATIVE_MODULE))
     assert core_line(capsys) == "Core: native"
     assert found(capsys)[1]["core"] == {"in_use": "native", "reason": None}
 
@@ -92,9 +92,9 @@ def test_report_names_the_native_core(environ: pytest.MonkeyPatch, capsys: pytes
 def test_report_says_why_the_core_is_the_plain_one(
     environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    environ.setitem(sys.modules, NATIVE, None)  # as if it were not there
+    environ.setitem(sys.modules, NATIVE_MODULE, None)  # as if it were not there
     environ.setenv("ASYNCDSM_PURE", "1")
-    assert core_line(capsys) == "Core: plain, which is slower: ASYNCDSM_PURE is 1"
+    assert core_line(capsys) == "Core: plain, which is slower: ASYNCDSM_PURE is set"
     environ.setenv("ASYNCDSM_PURE", "0")
     metadata = tmp_path / "asyncdsm-9.dist-info"
     metadata.joinpath("extra_metadata").mkdir(parents=True)
