@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
+from types import MappingProxyType
 
 import nox
 from nox.command import CommandFailed
@@ -69,7 +70,23 @@ SCHEMAS = {
     "github-issue-forms": [f"{FORMS}/bug.yml", f"{FORMS}/client.yml"],
 }
 """By schema of check-jsonschema: the files of GitHub that must follow it. actionlint checks the workflows."""
-TYPED = [".ci", "asyncdsm", "integrations", "tests", "examples", "benchmarks", "docs/conf.py", "noxfile.py"]
+TYPED = [
+    ".ci",
+    "asyncdsm",
+    "integrations",
+    "tests",
+    "examples",
+    "benchmarks",
+    "docs/conf.py",
+    "hatch_build.py",
+    "noxfile.py",
+]
+# What is checked here is the native core: a session fails where it cannot be compiled, rather than check the plain one.
+os.environ.setdefault("ASYNCDSM_BUILD", "native")
+
+# Some machines tell Python to keep no compiled modules. The tests start thousands of processes, each of which would
+# compile all that it imports: most of the time that a program of a test takes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -189,36 +206,61 @@ def types(session: nox.Session) -> None:
 
 @nox.session(allow_parallel=True)
 def package(session: nox.Session) -> None:
-    """Build the distributions; check what a user gets from the wheel, and from an editable install."""
-    dist = Path(session.create_tmp(), "dist")
-    build_distributions(session, dist)
-    (wheel,) = dist.glob("*.whl")
-    check_installed(session, "wheel", str(wheel), integrations=["asyncdsm_asgi", "asyncdsm_httpx"])
-    check_installed(session, "extra", f"{wheel}[all]", integrations=INTEGRATIONS)
-    check_installed(session, "editable", "-e", ".[all]", integrations=INTEGRATIONS)
+    """Build the distributions; check what a user gets from each wheel, without a compiler, and editable."""
+    compiled = build_distributions(session, Path(session.create_tmp(), "dist-native"), "native")
+    plain = build_distributions(session, Path(session.create_tmp(), "dist-plain"), "pure")
+    some = ["asyncdsm_asgi", "asyncdsm_httpx"]
+    check_installed(session, "wheel", str(compiled["wheel"]), core="native", integrations=some)
+    check_installed(session, "extra", f"{compiled['wheel']}[all]", core="native", integrations=INTEGRATIONS)
+    check_installed(session, "plain", str(plain["wheel"]), core="plain", integrations=some)
+    no_compiler = {"ASYNCDSM_BUILD": "auto", "CC": "no-such-compiler"}
+    check_installed(session, "sdist", str(plain["sdist"]), core="plain", integrations=some, env=no_compiler)
+    check_installed(session, "editable", "-e", ".[all]", core="native", integrations=INTEGRATIONS)
 
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build the distributions of a release into `dist`: `.github/workflows/release.yml` publishes them."""
-    build_distributions(session, Path("dist"))
+    """Build the source distribution and the wheel that fits every Python into `dist`: a release has both."""
+    build_distributions(session, Path("dist"), "pure")
 
 
-def build_distributions(session: nox.Session, folder: Path) -> None:
-    """Build the source distribution and the wheel into an empty folder, and check what PyPI will show of them."""
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Build the wheels with the native core for this kind of machine into `dist`, and test them; Linux needs Docker."""
+    session.install(*group("wheels"))
+    session.run("cibuildwheel", "--output-dir", "dist", *session.posargs)
+
+
+def build_distributions(session: nox.Session, folder: Path, choice: str) -> dict[str, Path]:
+    """Build the source distribution, and of it the wheel, into an empty folder; check what PyPI will show of them.
+
+    `choice` is that of `ASYNCDSM_BUILD`. Returns the two files, `sdist` and `wheel`.
+    """
     session.install(*group("package"))
     rmtree(folder, ignore_errors=True)
-    session.run("python", "-m", "build", "--outdir", str(folder))
+    command = ["python", "-m", "build", "--installer", "uv", "--outdir", str(folder)]
+    session.run(*command, env={"ASYNCDSM_BUILD": choice})
     session.run("twine", "check", "--strict", *map(str, folder.iterdir()))
+    (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
+    return {"sdist": sdist, "wheel": wheel}
 
 
-def check_installed(session: nox.Session, name: str, *what: str, integrations: Sequence[str] = ()) -> None:
+def check_installed(
+    session: nox.Session,
+    name: str,
+    *what: str,
+    core: str,
+    integrations: Sequence[str] = (),
+    env: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Install into an environment that has nothing else, and look at it from outside the tree."""
     environment = Path(session.create_tmp(), name)
     session.run("python", "-m", "venv", "--clear", str(environment))
     python = str(environment / "bin" / "python")
-    session.run(python, "-m", "pip", "install", "--quiet", *what, external=True)
-    session.run(python, "-I", "tests/packaging/installed.py", *integrations, external=True)
+    # Compiled is what is imported; all that is installed would take as long as all else here.
+    install = [python, "-m", "pip", "install", "--quiet", "--no-compile", *what]
+    session.run(*install, external=True, env=dict(env))
+    session.run(python, "-I", "tests/packaging/installed.py", "--core", core, *integrations, external=True)
 
 
 @nox.session

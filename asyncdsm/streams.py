@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from asyncdsm._internal import forks
 from asyncdsm._internal.log import pluralize, warn_each_minute
-from asyncdsm.core import checkpoint, lag
+from asyncdsm.core import checkpoint, implementation, lag
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.counters import Counters, Stats
@@ -65,6 +65,11 @@ class DataStreams:
         """The counters of this process. At every moment, `recorded == delivered + pending + dropped`."""
         aggregator = self._aggregator
         return self._counters.to_stats() if aggregator is None else aggregator.stats()
+
+    @property
+    def core(self) -> Literal["native", "plain"]:
+        """Which core measures: the native one, or the slower plain one. `asyncdsm doctor` says why it is that one."""
+        return "plain" if implementation.native is None else "native"
 
     def lag(self) -> list[Lag]:
         """Return the lag of each consumer, by group, topic and partition, as far as the clients know it."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks.about import describe_run
 from benchmarks.contest import Benchmark
 from benchmarks.report import Row, rows_of, table, write_json
 from benchmarks.rounds import run
@@ -24,7 +23,9 @@ NAMES = (
     "kombu",
     "map",
     "memory",
+    "peers",
     "rabbitmq",
+    "slow_agent",
     "stall",
     "startup",
     "threads",
@@ -45,9 +46,9 @@ def main() -> None:
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"no benchmark named {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     rows = [row for name in options.names or NAMES for row in _measured(name, options.quick, options.rounds)]
-    print(table(rows))
+    about = describe_run()
+    print(", ".join(f"{name} {value}" for name, value in about.items()), table(rows), sep="\n\n")
     if options.json:
-        about = {"python": platform.python_version(), "machine": platform.machine(), "cpus": os.cpu_count()}
         write_json(options.json, rows, about)
 
 

@@ -39,7 +39,7 @@ def consume(points: int) -> float:
 
 
 def _of_one(points: int) -> Claim:
-    target = 1.3 if points == COUNTS[-1] else None
+    target = 1.2 if points == COUNTS[-1] else None
     return Claim(f"with {points}, of one with 1", lambda figures: figures[_name(points)] / figures[_name(1)], target)
 
 

@@ -1,4 +1,4 @@
-"""Messages of 200 bytes through confluent-kafka and a real broker: CPU of this process for producing and polling one.
+"""Messages of 200 bytes through confluent-kafka and Apache Kafka: CPU of this process for producing and polling one.
 
 librdkafka's own threads are counted in: they do the same for everybody.
 """

@@ -48,7 +48,8 @@ def nothing() -> Iterator[Mapping[str, str]]:
 @dataclass(frozen=True)
 class Benchmark:
     """`title` may name the `{count}` that every contestant is given; `surroundings` stand while they run, and yield
-    what to add to their environment.
+    what to add to their environment. `most_rounds` are enough of them, where a round takes long. `operations` is how
+    many each contestant makes for each of its count, where their instructions are to be counted too.
     """
 
     title: str
@@ -57,3 +58,5 @@ class Benchmark:
     contestants: tuple[Contestant, ...]
     claims: tuple[Claim, ...]
     surroundings: Callable[[], AbstractContextManager[Mapping[str, str]]] = nothing
+    most_rounds: int | None = None
+    operations: int | None = None

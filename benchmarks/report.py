@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks.contest import Benchmark
+from benchmarks.rounds import Measured
+
+NOT_AVAILABLE = "not available"
 
 
 class Row(NamedTuple):
-    """The spread of one figure over the rounds; `target` only for a claim that has one."""
+    """The spread of one figure over the rounds; `target` only for a claim that has one.
+
+    `instructions` are those of the same operation, or of both in a ratio, where they are to be counted: a number, or
+    that this machine does not count them.
+    """
 
     benchmark: str
     what: str
@@ -21,30 +28,38 @@ class Row(NamedTuple):
     median: float
     most: float
     target: float | None = None
+    instructions: float | str | None = None
 
 
-def rows_of(benchmark: Benchmark, rounds: list[dict[str, float]], count: int) -> Iterator[Row]:
+def rows_of(benchmark: Benchmark, measured: Measured, count: int) -> Iterator[Row]:
     """Return the contestants' figures, part by part, then the claims, each claim reckoned within its round."""
     title = benchmark.title.format(count=count)
     parts = dict.fromkeys(part for contestant in benchmark.contestants for part in contestant.parts or ("",))
+    missing = None if benchmark.operations is None else NOT_AVAILABLE
     names = [name for contestant in benchmark.contestants for name in contestant.figures]
     for name in sorted(names, key=lambda name: list(parts).index(name.rpartition(": ")[0])):
-        yield _row(title, name, benchmark.unit, [figures[name] for figures in rounds])
+        row = _row(title, name, benchmark.unit, [figures[name] for figures in measured.rounds])
+        yield row._replace(
+            instructions=measured.instructions.get(name, NOT_AVAILABLE if benchmark.operations else None)
+        )
     for claim in benchmark.claims:
-        figures = [claim.of(figures) for figures in rounds]
-        yield _row(title, claim.text, claim.unit, figures)._replace(target=claim.target)
+        row = _row(title, claim.text, claim.unit, [claim.of(figures) for figures in measured.rounds])
+        counted = claim.of(measured.instructions) if measured.instructions else missing
+        yield row._replace(target=claim.target, instructions=counted)
 
 
-def table(rows: Iterable[Row]) -> str:
+def table(rows: Sequence[Row]) -> str:
     """Return the table over the rounds; it is the median of a claim that meets its target or not."""
-    lines = [f"{'':72}{'min':>10}{'median':>10}{'max':>10}  target"]
+    column = 15 if any(row.instructions is not None for row in rows) else 0
+    lines = [f"{'':72}{'min':>10}{'median':>10}{'max':>10}{'instructions'[:column]:>{column}}  target"]
     title = ""
     for row in rows:
         if row.benchmark != title:
             title = row.benchmark
             lines += ["", title]
         numbers = "".join(f"{_number(value):>10}" for value in (row.least, row.median, row.most))
-        lines.append(f"  {row.what + (f' ({row.unit})' if row.unit else ''):70}{numbers}{_verdict(row)}")
+        what = row.what + (f" ({row.unit})" if row.unit else "")
+        lines.append(f"  {what:70}{numbers}{_counted(row):>{column}}{_verdict(row)}".rstrip())
     return "\n".join(lines)
 
 
@@ -61,6 +76,11 @@ def _number(value: float) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.4f}"
+
+
+def _counted(row: Row) -> str:
+    counted = row.instructions
+    return counted or "" if counted is None or isinstance(counted, str) else _number(counted)
 
 
 def _verdict(row: Row) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from asyncdsm._version import __version__
 from asyncdsm.cli.doctor_report import format_report
+from asyncdsm.cli.installed_core import inspect_core
 from asyncdsm.cli.next_steps import list_next_steps
 from asyncdsm.errors import SettingError
 from asyncdsm.integration.registry import is_installed, list_packages, load_integration
@@ -32,6 +33,7 @@ def collect_report(environ: Mapping[str, str]) -> dict[str, Any]:
     report: dict[str, Any] = {
         "asyncdsm": __version__,
         "python": platform.python_version(),
+        "core": inspect_core(environ),
         "clients": [_inspect_client(name) for name in sorted(list_packages())],
         "ddtrace": _installed_version("ddtrace"),
         "settings": {},

@@ -10,6 +10,7 @@ def format_report(report: Mapping[str, Any]) -> list[str]:
     """Return the report as lines of text."""
     return [
         f"asyncdsm {report['asyncdsm']}, Python {report['python']}",
+        _format_core(report["core"]),
         "",
         "Clients",
         *_client_lines(report),
@@ -20,6 +21,11 @@ def format_report(report: Mapping[str, Any]) -> list[str]:
         "What to do next",
         *(f"  {step}" for step in report["next_steps"]),
     ]
+
+
+def _format_core(core: Mapping[str, Any]) -> str:
+    """Return which core is in use; of the plain one also why."""
+    return f"Core: {core['in_use']}" + (f", which is slower: {core['reason']}" if core["reason"] else "")
 
 
 def _client_lines(report: Mapping[str, Any]) -> Iterator[str]:

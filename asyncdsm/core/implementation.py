@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 NATIVE_MODULE = "asyncdsm.core.native._native"
+NOT_COMPILED = "the native one was not compiled"
 
 
-def _explain_plain() -> str | None:
-    """Return why the plain core is in use; None if the native one is."""
-    if os.environ.get("ASYNCDSM_PURE", "") not in {"", "0"}:
-        return "ASYNCDSM_PURE is set"
+def load_native(environ: Mapping[str, str]) -> tuple[Any, str | None]:
+    """Return the module of the native core, and None; or None, and why the plain core is to be used."""
+    if environ.get("ASYNCDSM_PURE", "") not in {"", "0"}:
+        return None, "ASYNCDSM_PURE is set"
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
-        return "this Python runs without the GIL, on which the native one relies"
-    if find_spec(NATIVE_MODULE) is None:
-        return "the native one was not compiled: see the manual, Installation"
-    return None
+        return None, "this Python runs without the GIL, which is the native one's only lock"
+    try:
+        return import_module(NATIVE_MODULE), None
+    except ModuleNotFoundError:
+        return None, NOT_COMPILED
+    except ImportError as error:
+        return None, f"the native one cannot be loaded: {error}"
 
 
-WHY_PLAIN: str | None = _explain_plain()
-"""Why the plain core is in use; None if the native one is."""
-native: Any = None if WHY_PLAIN else import_module(NATIVE_MODULE)
-"""The module of the native core; None if the plain one is in use."""
+native, WHY_PLAIN = load_native(os.environ)
+"""The module of the native core, None if the plain one is in use; and then why."""

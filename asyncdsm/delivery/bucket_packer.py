@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from asyncdsm._internal.log import pluralize, warn_each_minute, warn_once
 from asyncdsm._internal.pauses import yield_gil
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.bucket import Bucket
-from asyncdsm.core.edge import MOST_PATHWAYS, Point
+from asyncdsm.core.edge import MOST_PATHWAYS
 from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_full_outbox
 from asyncdsm.settings import Settings
 
@@ -21,6 +19,7 @@ class BucketPacker:
     def __init__(self, aggregator: Aggregator, settings: Settings, outbox: Outbox) -> None:
         self._aggregator, self._settings, self._outbox = aggregator, settings, outbox
         self._points_dropped = 0
+        self._has_many_pathways = False
 
     def import_encoder(self) -> None:
         """Import protobuf and MessagePack, which takes 0.1 s. Call it before `pack_buckets`."""
@@ -43,7 +42,7 @@ class BucketPacker:
     def _pack_bucket(self, bucket: Bucket) -> Parcel | None:
         try:
             packed = self._encode(bucket, self._aggregator.bucket_ns, self._settings)
-            _warn_of_many_pathways(bucket.points())
+            self._warn_of_many_pathways(bucket)
         except Exception as error:
             self._drop_checkpoints(bucket.recorded, error)
             return None
@@ -68,15 +67,16 @@ class BucketPacker:
                 self._settings.max_points,
             )
 
-
-def _warn_of_many_pathways(points: Collection[Point]) -> None:
-    if len(points) > MOST_PATHWAYS:
-        edges = sorted(", ".join(edge.tags) for edge in {point.edge for point in points})
+    def _warn_of_many_pathways(self, bucket: Bucket) -> None:
+        if bucket.point_count <= MOST_PATHWAYS or self._has_many_pathways:
+            return
+        self._has_many_pathways = True
+        edges = sorted(", ".join(edge.tags) for edge in {point.edge for point in bucket.points()})
         warn_once(
             "many-pathways",
             "asyncdsm counts %d distinct pathways in this service, and Datadog drops payloads with more than about %d. "
             "Its edges: %s",
-            len(points),
+            bucket.point_count,
             MOST_PATHWAYS,
             "; ".join(edges[:EDGES_IN_WARNING]) + (" …" if len(edges) > EDGES_IN_WARNING else ""),
         )

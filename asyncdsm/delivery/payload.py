@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.msgpack import Decoder, Encoder
 
 from asyncdsm._internal.pauses import yield_gil
 from asyncdsm._version import __version__
-from asyncdsm.core.bucket import Bucket, Histograms
-from asyncdsm.core.edge import Point
-from asyncdsm.delivery.sketch import encode
+from asyncdsm.core.bucket import Bucket
+from asyncdsm.delivery.points import PointEncoder, UInt64
 from asyncdsm.errors import PayloadError
 from asyncdsm.settings import Settings
-
-UInt64 = Annotated[int, Meta(ge=0)]  # MessagePack itself has no numbers of more than 64 bits
-
-POINTS_BETWEEN_PAUSES = 32
-"""How many points are encoded between two pauses, which takes about 1 ms."""
 
 
 class WirePoint(Struct, rename="pascal", omit_defaults=True):
@@ -55,7 +49,7 @@ class WireBucket(Struct, rename="pascal", omit_defaults=True):
 
 
 class _PackedBucket(Struct, rename="pascal", omit_defaults=True):
-    """A `WireBucket` to send. Its points are encoded one by one: all at once would block other threads too long."""
+    """A `WireBucket` to send, whose points and backlogs are encoded already."""
 
     start: int
     duration: int
@@ -80,6 +74,8 @@ class Payload(Struct, rename="pascal"):
 
 
 _encoder, _decoder = Encoder(), Decoder(Payload)
+_GZIP = 31  # the `wbits` of zlib with which it writes a header and a checksum as gzip does
+_PLACE_OF_POINTS = os.urandom(16)
 
 
 class Packed(NamedTuple):
@@ -98,58 +94,41 @@ def pack(bucket: Bucket, bucket_ns: int, settings: Settings, pause: Callable[[],
 
     A point or an offset that cannot be encoded is left out. `pause` is called now and then, to let other threads run.
     """
-    errors = list[Exception]()
-    points, lost = _encode_points(bucket.points(), pause, errors)
-    backlogs = [
-        encoded for tags, value in bucket.backlogs.items() if (encoded := _encode(errors, _wire_backlog, tags, value))
-    ]
-    wire = _PackedBucket(
-        bucket.start_ns, bucket_ns, Raw(_encode_array(points)), Raw(_encode_array(backlogs)) if backlogs else None
+    encoder, chunks = PointEncoder(bucket), list[bytes]()
+    while (chunk := encoder.encode_some()) is not None:
+        chunks.append(chunk)
+        pause()
+    errors = encoder.errors
+    backlogs = list(_encode_backlogs(bucket, errors))
+    # The points are most of the payload, and are compressed as they are: put together, they would be copied.
+    empty = _PackedBucket(
+        bucket.start_ns, bucket_ns, Raw(_PLACE_OF_POINTS), _join_array(backlogs) if backlogs else None
     )
-    return Packed(gzip.compress(_encoder.encode(_wire_payload(settings, [wire])), 1, mtime=0), lost, errors)
+    before, after = _encoder.encode(_wire_payload(settings, [empty])).split(_PLACE_OF_POINTS)
+    return Packed(_compress((before, _array_head(encoder.encoded), *chunks, after)), encoder.lost, errors)
 
 
-def _encode_points(
-    counted: dict[Point, Histograms], pause: Callable[[], object], errors: list[Exception]
-) -> tuple[list[bytes], int]:
-    points, lost = list[bytes](), 0
-    for index, (point, histograms) in enumerate(counted.items(), start=1):
-        encoded = _encode(errors, _wire_point, point, histograms)
-        if encoded is None:
-            lost += sum(histograms.edge_latency.values())
-        else:
-            points.append(encoded)
-        if index % POINTS_BETWEEN_PAUSES == 0:
-            pause()
-    return points, lost
+def _encode_backlogs(bucket: Bucket, errors: list[Exception]) -> Iterator[bytes]:
+    for tags, value in bucket.backlogs.items():
+        try:
+            yield _encoder.encode(WireBacklog(list(tags), value))
+        except Exception as error:
+            errors.append(error)
 
 
-def _encode(errors: list[Exception], make: Callable[..., Struct], *parts: Any) -> bytes | None:
-    try:
-        return _encoder.encode(make(*parts))
-    except Exception as error:
-        errors.append(error)
-        return None
+def _compress(parts: Iterable[bytes]) -> bytes:
+    """Return what gzip makes of the parts, one after the other."""
+    gzip = zlib.compressobj(level=1, wbits=_GZIP)
+    return b"".join((*map(gzip.compress, parts), gzip.flush()))
 
 
-def _wire_backlog(tags: tuple[str, ...], value: int) -> WireBacklog:
-    return WireBacklog(list(tags), value)
-
-
-def _wire_point(point: Point, histograms: Histograms) -> WirePoint:
-    return WirePoint(
-        edge_tags=list(point.edge.tags),
-        hash=point.hash,
-        parent_hash=point.parent,
-        pathway_latency=encode(histograms.pathway_latency),
-        edge_latency=encode(histograms.edge_latency),
-        payload_size=encode(histograms.payload_size),
-    )
-
-
-def _encode_array(encoded: list[bytes]) -> bytes:
+def _join_array(encoded: list[bytes]) -> Raw:
     """Return the MessagePack of a list whose elements are already encoded."""
-    return b"".join((b"\xdd", len(encoded).to_bytes(4, "big"), *encoded))
+    return Raw(b"".join((_array_head(len(encoded)), *encoded)))
+
+
+def _array_head(length: int) -> bytes:
+    return b"\xdd" + length.to_bytes(4, "big")
 
 
 def unpack(data: bytes) -> Payload:

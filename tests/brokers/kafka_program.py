@@ -1,29 +1,32 @@
 """The program of Apache Kafka. Java runs it, Maven brings it: `apt-get install default-jre-headless maven`.
 
-Its classes are archived the first time it runs, which takes some 15 seconds: loaded one by one from the jars, they make
-every later start, of which a run of the tests has dozens, several times as slow.
+The first time, a storage is formatted to be copied, and the classes are archived: some 15 seconds. A formatter for each
+start, and classes loaded one by one from the jars, make every later start, of which a run of the tests has dozens,
+several times as slow.
 """
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from shutil import which
+from shutil import copytree
 from socket import create_connection
 from tempfile import TemporaryDirectory
+from time import monotonic
 
 from tests.brokers.cache import cached
-from tests.brokers.process import free_port, memory
-from tests.brokers.tools import copy_jars
+from tests.brokers.process import BrokerError, free_port, memory
+from tests.brokers.tools import copy_jars, find_java, run_tool
 
 VERSION = "4.4.0"
 CLUSTER_ID = "asyncdsm-tests-kafka-A"
 START_SECONDS = 90.0
 HERE = Path(__file__).parent / "kafka_server"
-JAVA = ["java", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+OPTIONS = ["-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+CLASSES, STORAGE = "classes.jsa", "data"
 PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -61,13 +64,22 @@ def make_addresses(ports: Mapping[str, int], node: int = 1) -> dict[str, str]:
 def make_command(
     properties: Mapping[str, str], version: str = VERSION, cluster_id: str = CLUSTER_ID, heap_mb: int = 512
 ) -> list[str]:
-    """Return what writes the configuration, formats the storage unless there is one, and starts the server.
+    """Return what writes the configuration, makes a storage unless there is one, and starts the server.
 
-    All of it happens in the folder in which the command runs.
+    All of it happens in the folder in which the command runs. Raises BrokerError if Java or Kafka cannot be had.
     """
     jars = find_jars(version)
-    options = [f"-Xmx{heap_mb}m", f"-XX:SharedArchiveFile={_find_archive(version, jars)}"]
-    return _write_command(jars, properties, cluster_id, options)
+    prepared = _find_prepared(version, jars)
+    java = _make_java(jars, f"-Xmx{heap_mb}m", f"-XX:SharedArchiveFile={prepared / CLASSES}")
+    script = f"""
+        printf '%s\\n' "$@" > server.properties
+        if ! [ -e data ]; then
+            cp -r '{prepared / STORAGE}' data
+            printf 'version=1\\nnode.id={properties["node.id"]}\\ncluster.id={cluster_id}\\n' > data/meta.properties
+        fi
+        exec "$0" {" ".join(f"'{each}'" for each in java[1:])} kafka.Kafka server.properties
+    """
+    return ["sh", "-c", script, java[0], *_write_lines(properties)]
 
 
 def find_jars(version: str) -> Path:
@@ -79,41 +91,49 @@ def _copy_jars(version: str, jars: Path) -> None:
     copy_jars(HERE / "pom.xml", jars, {"kafka": version}, f"Maven cannot copy Apache Kafka {version}")
 
 
-def _write_command(jars: Path, properties: Mapping[str, str], cluster_id: str, options: Sequence[str]) -> list[str]:
-    log4j = f"-Dlog4j2.configurationFile='{HERE / 'log4j2.yaml'}'"
-    java = " ".join([*JAVA, *options, log4j, f"-cp '{jars}/*'"])
-    storage = f"{java} kafka.tools.StorageTool format -t {cluster_id} -c server.properties"
-    script = f"""
-        printf '%s\\n' "$@" > server.properties
-        [ -e data/meta.properties ] || {storage} > format.log 2>&1 || cat format.log
-        exec {java} kafka.Kafka server.properties
-    """
-    return ["sh", "-c", script, "sh", *(f"{name}={value}" for name, value in properties.items())]
+def _make_java(jars: Path, *options: str) -> list[str]:
+    log4j = f"-Dlog4j2.configurationFile={HERE / 'log4j2.yaml'}"
+    return [find_java(), *OPTIONS, *options, log4j, "-cp", f"{jars}/*"]
 
 
-def _find_archive(version: str, jars: Path) -> Path:
-    """Return the archive of the server's classes. Another Java would ignore it, and so has one of its own."""
-    java = Path(which("java") or "java").resolve()
-    name = f"kafka-{version}-classes-{java.parent.parent.name}-{int(java.stat().st_mtime)}"
-    return cached(name, partial(_archive_classes, jars)) / "classes.jsa"
+def _write_lines(properties: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in properties.items()]
 
 
-def _archive_classes(jars: Path, folder: Path) -> None:
-    """Run the server once, until it answers, and have Java archive the classes it has loaded by then."""
-    ports = {"PLAINTEXT": free_port(), "CONTROLLER": free_port()}
-    command = _write_command(
-        jars, {**PROPERTIES, **make_addresses(ports)}, CLUSTER_ID, [f"-XX:ArchiveClassesAtExit={folder}/classes.jsa"]
-    )
-    with (
-        TemporaryDirectory(dir=memory()) as storage,
-        subprocess.Popen(command, cwd=storage, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server,
-    ):
+def _find_prepared(version: str, jars: Path) -> Path:
+    """Return the folder with a storage and an archive of classes. Another Java would ignore the archive."""
+    java = Path(find_java()).resolve()
+    name = f"kafka-{version}-prepared-{java.parent.parent.name}-{int(java.stat().st_mtime)}"
+    return cached(name, partial(_prepare, jars))
+
+
+def _prepare(jars: Path, folder: Path) -> None:
+    """Format a storage and keep it; run the server on it until it answers, and archive the classes it has loaded."""
+    port = free_port()
+    properties = {**PROPERTIES, **make_addresses({"PLAINTEXT": port, "CONTROLLER": free_port()})}
+    with TemporaryDirectory(dir=memory()) as here:
+        Path(here, "server.properties").write_text("\n".join(_write_lines(properties)))
+        formatting = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", "server.properties"]
+        run_tool([*_make_java(jars), *formatting], "Kafka cannot format its storage", cwd=Path(here))
+        copytree(Path(here, "data"), folder / STORAGE)
+        archive = f"-XX:ArchiveClassesAtExit={folder / CLASSES}"
+        _run_until_it_answers([*_make_java(jars, archive), "kafka.Kafka", "server.properties"], here, port)
+    if not (folder / CLASSES).exists():
+        raise BrokerError("Java has not archived the classes of Kafka")
+
+
+def _run_until_it_answers(command: list[str], folder: str, port: int) -> None:
+    """Start a server, and end it by SIGTERM as soon as it answers. Raises BrokerError if it does not."""
+    deadline = monotonic() + START_SECONDS
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            while server.poll() is None:
-                with suppress(OSError), create_connection(("127.0.0.1", ports["PLAINTEXT"]), timeout=1):
+            while True:
+                with suppress(OSError), create_connection(("127.0.0.1", port), timeout=1):
                     break
                 with suppress(subprocess.TimeoutExpired):
                     server.wait(0.02)
+                if server.returncode is not None or monotonic() > deadline:
+                    raise BrokerError(f"Kafka does not answer, or has ended with {server.returncode}")
             server.terminate()
             server.wait(START_SECONDS)
         finally:

@@ -25,12 +25,23 @@ def run_tool(
 
 def copy_jars(pom: Path, folder: Path, properties: Mapping[str, str], failure: str) -> None:
     """Have Maven copy the jars that a pom.xml names into a folder. Raises BrokerError."""
-    for program in ("java", "mvn"):
-        if which(program) is None:
-            raise BrokerError(f"{program} is missing: apt-get install -y default-jre-headless maven")
+    mvn = _find_debian_program("mvn", "maven")
+    find_java()
     defined = [f"-D{name}={value}" for name, value in {**properties, "outputDirectory": folder}.items()]
     goal = "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies"
-    run_tool(["mvn", "-q", "-B", "-f", str(pom), *defined, goal], failure)
+    run_tool([mvn, "-q", "-B", "-f", str(pom), *defined, goal], failure)
+
+
+def find_java() -> str:
+    """Return the path of Java. Raises BrokerError if there is none."""
+    return _find_debian_program("java", "default-jre-headless")
+
+
+def _find_debian_program(name: str, package: str) -> str:
+    program = which(name)
+    if program is None:
+        raise BrokerError(f"{name} is missing: apt-get install -y --no-install-recommends {package}")
+    return program
 
 
 def find_script(name: str, package: str) -> str:

@@ -20,7 +20,10 @@ import asyncdsm
 OURS = tuple(str(Path(asyncdsm.__file__).parents[1].joinpath(folder)) for folder in ("asyncdsm", "integrations"))
 
 CANNOT_FAIL = {
-    "core.checkpoint.record_not_propagated",
+    "core.counters.Counters.increment",
+    "core.plain_checkpoint.record_not_propagated",
+    "core.recorder.BaseRecorder.report_error",
+    "core.recorder.report_hook_error",
     "asyncdsm_kombu.produce._replace_headers",
     "asyncdsm_aio_pika.consume._leave_callbacks_alone",
     "integration.batch_iterator.BatchIterator.__init__",
@@ -35,7 +38,7 @@ CANNOT_FAIL = {
     "core.current.current_pathway",
     "core.current.set_current",
     "core.current.snapshot",
-    "core.checkpoint.report_hook_error",
+    "core.plain_checkpoint.report_hook_error",
 }
 """They read or set a context variable, put an argument or a header in its place, look at a frame or add one to a
 counter, and nothing more; or they keep errors from the program."""
@@ -64,7 +67,7 @@ GUARDS = {
     "asyncdsm_asgi.consume.consume_push",
     "asyncdsm_asgi.consume.read_body",
     "asyncdsm_asgi.middleware.DataStreamsMiddleware._start",
-    "core.checkpoint.finish_produce",
+    "core.plain_checkpoint.finish_produce",
     "integration.hooks.guarded.<locals>",
     "integration.manual._explain",
     "integration.manual._record_offset",

@@ -67,7 +67,7 @@ def test_thousand_pathways_have_the_hashes_of_ddtrace() -> None:
 def test_headers_are_byte_for_byte_those_of_ddtrace() -> None:
     """And we read from them what ddtrace put in, to the millisecond."""
     contexts = random_contexts(Random(SEED), 1000)
-    headers = ask(contexts=contexts)["contexts"]
+    headers = ask(contexts=[[*context] for context in contexts])["contexts"]
     assert [context.encode_base64() for context in contexts] == headers
     assert [Pathway.decode_base64(header) for header in headers] == [whole_milliseconds(each) for each in contexts]
 

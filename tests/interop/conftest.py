@@ -22,7 +22,7 @@ def brokers(kafka: Kafka, rabbitmq: RabbitMQ, ministack: Aws) -> Brokers:
 @pytest.fixture(scope="session", params=RELAYS, ids=lambda relay: relay.language)
 def outcomes(request: pytest.FixtureRequest, brokers: Brokers) -> dict[str, Outcome | Exception]:
     """What became of a relay's pipelines, by broker; they ran side by side."""
-    request.param.install()  # first, since a pipeline must not wait for it
+    request.param.install()  # first, so that a pipeline's seconds are its own
     return anyio.run(run_at_all_brokers, brokers, request.param)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.brokers.cache import cached
-from tests.brokers.tools import copy_jars, digest_files, run_tool
+from tests.brokers.tools import copy_jars, digest_files, find_java, run_tool
 from tests.interop.done import report_end
 from tests.interop.relay import Relay
 
@@ -39,7 +39,7 @@ def install_java(tracer: str = TRACER) -> list[str]:
     classes = cached(f"java-relay-{digest_files([POM, *HERE.glob('*.java')])}", partial(_compile, jars))
     (agent,) = jars.glob("dd-java-agent-*.jar")
     quiet = [f"-D{name}={value}" for name, value in QUIET.items()]
-    java = ["java", *OPTIONS, f"-javaagent:{agent}", *quiet, "-cp", f"{classes}:{jars}/*", "Relay"]
+    java = [find_java(), *OPTIONS, f"-javaagent:{agent}", *quiet, "-cp", f"{classes}:{jars}/*", "Relay"]
     return report_end(java)
 
 
@@ -51,7 +51,7 @@ def _compile(jars: Path, classes: Path) -> None:
     """Compile with Eclipse's compiler, which is a jar: a JRE has none."""
     (compiler,) = jars.glob("ecj-*.jar")
     path = ":".join(map(str, jars.glob("*.jar")))
-    java = ["java", "-jar", str(compiler), "-17", "-cp", path, "-d", str(classes), *map(str, HERE.glob("*.java"))]
+    java = [find_java(), "-jar", str(compiler), "-17", "-cp", path, "-d", str(classes), *map(str, HERE.glob("*.java"))]
     run_tool(java, "Java cannot compile the Java relay")
 
 

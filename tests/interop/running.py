@@ -82,7 +82,12 @@ async def run_pipeline(brokers: Brokers, steps: list[Step], count: int, **settin
 
 
 async def run_steps(brokers: Brokers, steps: Sequence[Step], count: int, settings: Mapping[str, str]) -> None:
-    """Run all relays to their end; the first begins when all others are there. Raises RelayError, in a group."""
+    """Run all relays to their end; the first begins when all others are there. Raises RelayError, in a group.
+
+    What a relay needs is installed before, which takes as long as it takes: minutes, the first time.
+    """
+    for relay in {step.relay for step in steps}:
+        await to_thread.run_sync(relay.install)
     first, *others = (partial(run_relay, step, count, {**brokers.environ, **settings}) for step in steps)
     with anyio.fail_after(PATIENCE_SECONDS):
         async with anyio.create_task_group() as group:

@@ -70,6 +70,14 @@ def test_script_and_workflow_of_ci_install_the_same_packages() -> None:
     assert {"rabbitmq-server", "redis-server"} < set(packages)
 
 
+def test_script_and_workflow_of_ci_install_nox_with_the_same_tools() -> None:
+    """Without uv, nox makes its environments with virtualenv and pip, which takes minutes."""
+    (tools,) = re.findall(r"pip install --quiet (.*)", ROOT.joinpath(".ci", "run").read_text("utf-8"))
+    assert "nox" in tools.split()
+    for job in workflow("ci.yml").values():
+        assert f"python -m pip install {tools}" in [step.get("run") for step in job["steps"]]
+
+
 def test_packages_of_ci_are_those_that_the_manual_says() -> None:
     packages = ROOT.joinpath(".ci", "packages").read_text("utf-8").split()
     assert " ".join(packages) in ROOT.joinpath("docs", "develop", "tests.md").read_text("utf-8")
@@ -99,6 +107,21 @@ def test_publishing_can_read_no_secret_and_write_nothing() -> None:
     assert "secrets." not in text
     assert publish["permissions"] == {"id-token": "write"}
     assert publish["environment"]["name"] == "pypi"
+
+
+def test_release_has_the_plain_wheel_and_compiled_ones_for_every_python() -> None:
+    jobs = workflow("release.yml")
+    assert jobs["attest"]["needs"] == ["build", "wheels"]
+    uploads = [step["with"]["name"] for job in jobs.values() for step in job.get("steps", []) if "if-no" in str(step)]
+    assert uploads == ["dist-plain", "dist-${{ matrix.machine }}"]
+    cibuildwheel = PROJECT["tool"]["cibuildwheel"]
+    assert cibuildwheel["build"] == [f"cp{python.replace('.', '')}-*" for python in PYTHONS]
+    assert cibuildwheel["environment"] == {"ASYNCDSM_BUILD": "native"}
+    assert cibuildwheel["test-command"].endswith("tests/packaging/installed.py --core native")
+
+
+def test_group_for_tests_that_build_has_what_a_build_requires() -> None:
+    assert PROJECT["dependency-groups"]["build-system"] == PROJECT["build-system"]["requires"]
 
 
 def test_hooks_of_pre_commit_run_tools_that_lint_installs() -> None:

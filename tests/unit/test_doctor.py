@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from asyncdsm.cli.main import main
+from asyncdsm.core.implementation import NATIVE_MODULE
 from asyncdsm.integration.registry import is_installed
 from tests.brokers.process import free_port
 from tests.intake import Intake, running_intake
@@ -73,6 +75,35 @@ def test_report_as_text_has_a_line_for_each_finding(
         line.startswith("httpx2 ") and "instrumented where it is passed to asyncdsm.wrap" in line for line in lines
     )
     assert f"The agent at {intake.url} answers, and lists the Data Streams endpoint" in lines
+
+
+def core_line(capsys: pytest.CaptureFixture[str]) -> str:
+    main(["doctor"])
+    return capsys.readouterr().out.splitlines()[1]
+
+
+def test_report_names_the_native_core(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    environ.delenv("ASYNCDSM_PURE", raising=False)
+    environ.setitem(sys.modules, NATIVE_MODULE, ModuleType(NATIVE_MODULE))
+    assert core_line(capsys) == "Core: native"
+    assert found(capsys)[1]["core"] == {"in_use": "native", "reason": None}
+
+
+def test_report_says_why_the_core_is_the_plain_one(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    environ.setitem(sys.modules, NATIVE_MODULE, None)  # as if it were not there
+    environ.setenv("ASYNCDSM_PURE", "1")
+    assert core_line(capsys) == "Core: plain, which is slower: ASYNCDSM_PURE is set"
+    environ.setenv("ASYNCDSM_PURE", "0")
+    metadata = tmp_path / "asyncdsm-9.dist-info"
+    metadata.joinpath("extra_metadata").mkdir(parents=True)
+    metadata.joinpath("METADATA").write_text("Name: asyncdsm\nVersion: 9\n")
+    environ.syspath_prepend(tmp_path)
+    assert core_line(capsys) == "Core: plain, which is slower: the native one was not compiled"
+    metadata.joinpath("extra_metadata", "no-native-core.txt").write_text("no C compiler was found (gcc)\n")
+    reason = "when asyncdsm was built, no C compiler was found (gcc)"
+    assert core_line(capsys) == f"Core: plain, which is slower: {reason}"
 
 
 def test_absent_agent_is_a_problem_and_exit_code_1(

@@ -27,9 +27,10 @@ KEEP_ALIVE_SECONDS = 75
 MAX_HEAD_BYTES = 64 * 1024
 _CHUNK_OVERHEAD = 8
 """How many bytes of framing are allowed per byte of the body: a chunk of one byte has five."""
-_TURNS_TO_CLOSE = 4
-# How many turns the event loop needs to notice that a connection is closed: it polls the socket, reads its end, and
-# calls the protocol. After a pause of the process, a request and the end of its connection arrive together.
+_TURNS_TO_CLOSE = 8
+# How many turns the event loop needs, at most, to notice that a connection is closed: it resumes reading, polls the
+# socket, reads its end, calls the protocol, and wakes who waits for a message. After a pause of the process, a request
+# and the end of its connection arrive together.
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -41,11 +42,15 @@ def max_connections() -> int:
 
 async def has_hung_up(request: Request) -> bool:
     """Tell whether the client has closed its connection by now. The request's body must have been read."""
-    for _ in range(_TURNS_TO_CLOSE):
-        if await request.is_disconnected():  # this also resumes reading, which a large body had paused
-            return True
-        await asyncio.sleep(0)
-    return False
+    message = asyncio.ensure_future(request.receive())  # which also resumes reading, if a large body had paused it
+    try:
+        for _ in range(_TURNS_TO_CLOSE):
+            await asyncio.sleep(0)
+            if message.done():
+                return bool(message.result()["type"] == "http.disconnect")
+        return False
+    finally:
+        message.cancel()
 
 
 class BoundedProtocol(HttpToolsProtocol):

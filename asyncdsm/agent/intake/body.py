@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from asyncdsm.agent.intake.errors import IntakeError
 
@@ -62,28 +62,28 @@ def decompress_body(body: bytes, encoding: str) -> bytes:
         return body
     if encoding != "gzip":
         raise IntakeError("Content-Encoding", f"must be gzip or absent, got {encoding[:40]!r}", 415)
-    unpacked, rest, members = bytearray(), memoryview(body), 0
-    while rest:  # a body may be several gzip members, one after the other (RFC 1952 §2.2)
+    return b"".join(_unpack_members(memoryview(body)))  # a single part is not copied
+
+
+def _unpack_members(packed: memoryview) -> Iterator[bytes]:
+    """Yield the content of gzip members, one after the other (RFC 1952 §2.2), in parts. Raises IntakeError."""
+    members, left = 0, MAX_UNPACKED_BYTES
+    while packed:
         members += 1
         if members > MAX_GZIP_MEMBERS:
             raise IntakeError("body", f"must have at most {MAX_GZIP_MEMBERS} gzip members", 413)
-        rest = _unpack_member(rest, unpacked)
-    return bytes(unpacked)
-
-
-def _unpack_member(packed: memoryview, unpacked: bytearray) -> memoryview:
-    """Append the content of the first gzip member to `unpacked`, and return what follows it. Raises IntakeError."""
-    unpacker = zlib.decompressobj(wbits=31)
-    while not unpacker.eof:
-        if not packed:
-            raise IntakeError("body", "must be complete, got gzip that ends too early")
-        # `unused_data` is a copy: without chunks, copying all that follows each member would take quadratic time.
-        chunk = packed[:_CHUNK_BYTES]
-        try:
-            unpacked += unpacker.decompress(chunk, MAX_UNPACKED_BYTES - len(unpacked) + 1)
-        except zlib.error as error:
-            raise IntakeError("body", f"must be gzip, as its Content-Encoding says: {error}") from None
-        if len(unpacked) > MAX_UNPACKED_BYTES:
-            raise IntakeError("body", f"must unpack to at most {MAX_UNPACKED_BYTES} bytes", 413)
-        packed = packed[len(chunk) - len(unpacker.unused_data) :]
-    return packed
+        unpacker = zlib.decompressobj(wbits=31)
+        while not unpacker.eof:
+            if not packed:
+                raise IntakeError("body", "must be complete, got gzip that ends too early")
+            # `unused_data` is a copy: without chunks, copying what follows each member would take quadratic time.
+            chunk = packed[:_CHUNK_BYTES]
+            try:
+                part = unpacker.decompress(chunk, left + 1)
+            except zlib.error as error:
+                raise IntakeError("body", f"must be gzip, as its Content-Encoding says: {error}") from None
+            left -= len(part)
+            if left < 0:
+                raise IntakeError("body", f"must unpack to at most {MAX_UNPACKED_BYTES} bytes", 413)
+            packed = packed[len(chunk) - len(unpacker.unused_data) :]
+            yield part

@@ -69,11 +69,11 @@ def _read_store(store: Any) -> tuple[Ints, Floats]:
         used = sparse.nonzero()[0]
         bins = np.concatenate([bins, np.array([*store.binCounts.keys()], np.int64)[used]])
         counts = np.concatenate([counts, sparse[used]])
-    _check_bins(bins, counts)
+    check_counts(bins, counts)
     return bins, counts
 
 
-def _check_bins(bins: Ints, counts: Floats) -> None:
+def check_counts(bins: Ints, counts: Floats) -> None:
     """Raise SketchError if a count or a bin is out of range."""
     if not len(bins):
         return

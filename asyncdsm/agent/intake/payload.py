@@ -37,6 +37,7 @@ UNNAMED = "unnamed-service"
 """The service of a payload without a service name. The Datadog Agent uses the same name."""
 ORIGIN = "origin"
 """The type of points that count by when the pathway began. They count the same messages as the points `current`."""
+_SKETCH_NAMES = {EDGE: "EdgeLatency", PATHWAY: "PathwayLatency", SIZE: "PayloadSize"}
 # Which sorted tags are cached: 16,384 of them take at most some 50 MB.
 _MAX_CACHED_CHARACTERS, _MAX_CACHED_TAGS = 512, 16
 
@@ -66,8 +67,9 @@ class _ReportReader(FieldReader):
 
     def __init__(self) -> None:
         super().__init__(UnreadFields())
-        self._item_count = self._point_count = 0
-        self._sketches = SketchReader()
+        self._item_count = 0
+        self._point_paths: list[str] = []
+        self._sketches = SketchReader("", self._note_sketch)
 
     def read_payload(self, fields: RawPayload) -> Report:
         """Read the fields of the payload. Raises IntakeError if nothing of it can be used."""
@@ -79,7 +81,7 @@ class _ReportReader(FieldReader):
         lang, hostname = self._read_name(fields.lang, "Lang"), self._read_name(fields.hostname, "Hostname")
         tags = tuple(self.read_field(fields.process_tags, TAGS, "$", "ProcessTags") or ())
         tags = tags if self.check_length(tags, "$", "ProcessTags") else ()
-        self._sketches = SketchReader(lang)
+        self._sketches = SketchReader(lang, self._note_sketch)
         service = service or UNNAMED
         read = (self._read_bucket(f"$.Stats[{index}]", raw) for index, raw in enumerate(raw_buckets))
         buckets = [bucket for bucket in read if bucket is not None]
@@ -125,26 +127,25 @@ class _ReportReader(FieldReader):
         ]
 
     def _read_points(self, path: str, bucket: BucketFields) -> list[PointReport]:
-        points = enumerate(bucket.stats or ())
-        return [
-            self._read_point(f"{path}.Stats[{index}]", point)
-            for index, point in points
-            if point.timestamp_type != ORIGIN
-            and self.check_length(point.edge_tags or (), f"{path}.Stats[{index}]", "EdgeTags")
-        ]
+        read = list[PointReport]()
+        for index, point in enumerate(bucket.stats or ()):
+            point_path, tags = f"{path}.Stats[{index}]", tuple(point.edge_tags or ())
+            if point.timestamp_type != ORIGIN and self.check_length(tags, point_path, "EdgeTags"):
+                self._read_sketches(point_path, point)
+                read.append(PointReport(_sort_tags(tags), point.hash, point.parent_hash))
+        return read
 
-    def _read_point(self, path: str, point: PointFields) -> PointReport:
-        group, self._point_count = self._point_count, self._point_count + 1
-        self._read_sketch(point.edge_latency, group, EDGE, path, "EdgeLatency")
-        self._read_sketch(point.pathway_latency, group, PATHWAY, path, "PathwayLatency")
-        self._read_sketch(point.payload_size, group, SIZE, path, "PayloadSize")
-        return PointReport(_sort_tags(tuple(point.edge_tags or ())), point.hash, point.parent_hash)
+    def _read_sketches(self, path: str, point: PointFields) -> None:
+        group, read = len(self._point_paths), self._sketches.read
+        self._point_paths.append(path)
+        read(point.edge_latency, group, EDGE)
+        read(point.pathway_latency, group, PATHWAY)
+        read(point.payload_size, group, SIZE)
 
-    def _read_sketch(self, data: bytes, group: int, sketch: int, path: str, name: str) -> None:
-        try:
-            self._sketches.read(data, group, sketch)
-        except SketchError as error:
-            self.unread.add(name, f"{path}.{name}", str(error))
+    def _note_sketch(self, group: int, sketch: int, error: SketchError) -> None:
+        """Count a sketch that cannot be read."""
+        name = _SKETCH_NAMES[sketch]
+        self.unread.add(name, f"{self._point_paths[group]}.{name}", str(error))
 
 
 def _counts_by_origin(bucket: BucketFields) -> bool:

@@ -24,7 +24,7 @@ EDGE, PATHWAY, SIZE = 0, 1, 2
 LARGEST_BIN = 47_000
 """The largest bin, and the negative of the smallest one, that `delivery.sketch` accepts."""
 _BIN_BITS, _CELL_BITS = 17, 19
-_CELL = (1 << _CELL_BITS) - 1
+_CELL, _BINS = (1 << _CELL_BITS) - 1, (1 << _BIN_BITS) - 1
 # The bin that counts zeros: below every other bin, like `ZERO`, but close enough to them for 17 bits.
 _ZERO_AT = -LARGEST_BIN - 1
 # Up to this size (64 MiB), adding counts up in a table is faster than sorting their keys.
@@ -72,11 +72,22 @@ def encode_key(group: int, sketch: int, bin_: int) -> int:
     return (group << 2 | sketch) << _BIN_BITS | (bin_ if bin_ != ZERO else _ZERO_AT) - _ZERO_AT
 
 
+def decode_key(key: int) -> tuple[int, int, int]:
+    """Return what `encode_key` was given: group, histogram and bin."""
+    bin_ = (key & _BINS) + _ZERO_AT
+    return key >> _CELL_BITS, key >> _BIN_BITS & 3, bin_ if bin_ != _ZERO_AT else ZERO
+
+
+def zero_keys(keys: Ints) -> Ints:
+    """Return the keys of the bins `ZERO` in the histograms to which keys belong."""
+    return keys & ~_BINS
+
+
 def concat(parts: Iterable[Histograms]) -> Histograms:
     """Return the keys and counts of all parts, one part after the other."""
-    listed = list(parts)
-    if not listed:
-        return EMPTY
+    listed = [part for part in parts if len(part.keys)]
+    if len(listed) < 2:
+        return listed[0] if listed else EMPTY
     return Histograms(np.concatenate([part.keys for part in listed]), np.concatenate([part.counts for part in listed]))
 
 
@@ -144,7 +155,7 @@ def quantiles(histograms: Histograms, groups: int, sketch: int) -> Quantiles:
     """
     chosen = (histograms.keys >> _BIN_BITS & 3) == sketch
     keys, counts = histograms.keys[chosen], histograms.counts[chosen]
-    group, bins = keys >> _CELL_BITS, (keys & ((1 << _BIN_BITS) - 1)) + _ZERO_AT
+    group, bins = keys >> _CELL_BITS, (keys & _BINS) + _ZERO_AT
     with np.errstate(over="ignore", under="ignore"):
         values = np.where(bins == _ZERO_AT, 0.0, GAMMA ** (bins - OFFSET) * 2 * GAMMA / (1 + GAMMA))
     count = _sum_by_group(group, counts, groups)

@@ -26,6 +26,10 @@ class Rows(NamedTuple):
 
     def select(self, wanted: NDArray[np.bool_]) -> Rows:
         """Return each row `g` for which `wanted[g]` is true."""
+        if wanted.all():
+            return self
+        if not wanted.any():
+            return Rows(self.starts[:0], self.points[:0], EMPTY)
         place = np.cumsum(wanted) - 1
         return Rows(self.starts[wanted], self.points[wanted], self.histograms.select_groups(wanted).relabel(place))
 
@@ -67,7 +71,7 @@ class Merger:
         """Add rows under their labels: all three histograms, or only `sketch`."""
         labels = label(rows)
         wanted = labels >= 0
-        histograms = rows.histograms if wanted.all() else rows.select(wanted).histograms
+        histograms = rows.select(wanted).histograms
         self.add(labels[wanted], histograms if sketch is None else histograms.select_sketch(sketch))
 
     def result(self) -> LabeledHistograms:

@@ -50,7 +50,9 @@ class FairShares(Generic[Owner, Item]):
         A known item keeps the weight that it was added with. An item that weighs more than the share of its owner is
         evicted at once.
         """
-        items = self._items.setdefault(owner, OrderedDict())
+        items = self._items.get(owner)
+        if items is None:
+            items = self._items[owner] = OrderedDict()
         self._items.move_to_end(owner)
         if item in items:
             items.move_to_end(item)

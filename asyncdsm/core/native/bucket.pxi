@@ -25,6 +25,7 @@ BIN_MULTIPLIER = MULTIPLIER
 BIN_OFFSET = OFFSET
 
 cdef int64_t UNKNOWN_SIZE = -1
+cdef Py_ssize_t COUNTS_BETWEEN_PAUSES = 1024
 cdef uint64_t last_bucket = 0
 
 ctypedef struct Counts:
@@ -55,8 +56,14 @@ cdef class Bucket:
         self.backlogs = {}
 
     def __dealloc__(self):
-        self.free_counts(0, self.used)
+        while self.used > 0:
+            self.free_last(min(self.used, COUNTS_BETWEEN_PAUSES))
         free(self.counts)
+
+    @property
+    def point_count(self):
+        """The number of points that were counted here."""
+        return self.used
 
     def points(self):
         """Return the histograms of each point."""
@@ -115,11 +122,13 @@ cdef class Bucket:
         point.counted_in[self.slot] = self.number
         return counts
 
-    cdef void free_counts(self, Py_ssize_t first, Py_ssize_t end):
-        cdef Counts *counts
-        for i in range(first, end):
-            counts, self.counts[i] = self.counts[i], NULL
-            if counts != NULL:
-                Py_DECREF(<object> counts.point)
-                free(counts.bins.bins)
-                free(counts)
+    cdef void free_last(self, Py_ssize_t count):
+        """Free the last counts. With many of them that is slow work: most of it is done without the GIL."""
+        cdef Counts **counts = self.counts + self.used - count
+        self.used -= count
+        for i in range(count):
+            Py_DECREF(<object> counts[i].point)
+        with nogil:
+            for i in range(count):
+                free(counts[i].bins.bins)
+                free(counts[i])

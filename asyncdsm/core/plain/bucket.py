@@ -48,6 +48,11 @@ class Bucket:
             _increment(histograms.payload_size, min(size, _MAX_INT64))
         self.recorded += 1
 
+    @property
+    def point_count(self) -> int:
+        """The number of points that were counted here."""
+        return len(self._histograms)
+
     def points(self) -> dict[Point, Histograms]:
         """Return the histograms of each point."""
         return dict(self._histograms)

@@ -1,0 +1,1 @@
+"""The native core and the plain one do the same."""
