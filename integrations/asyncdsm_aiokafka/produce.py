@@ -63,7 +63,7 @@ def add_context(
         edge = client.out_edges[topic]
     except (TypeError, ValueError):
         return None, headers
-    limit = client.size_limits[topic] if topic in client.size_limits else client.largest_message
+    limit = client.size_limits.get(topic, client.largest_message)
     pending, sent = begin_with_headers(edge, headers, size, limit - HEADER_RESERVE if client.adds_headers else None)
     if pending is not None and sent is headers:
         record_not_propagated()

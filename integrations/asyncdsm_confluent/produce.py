@@ -127,7 +127,7 @@ def add_context(
     size = len(value) if value.__class__ is bytes else size_of(value)
     if key is not None:
         size += size_of(key)
-    limit = client.size_limits[topic] if topic in client.size_limits else client.largest_message
+    limit = client.size_limits.get(topic, client.largest_message)
     room = limit - HEADER_RESERVE if adds_header else None
     if not isinstance(headers, dict):
         return begin_with_headers(client.out_edges[topic], headers, size, room)

@@ -32,7 +32,13 @@ class Pair(tuple[Any, ...]):
     __slots__ = ()
 
 
-TYPES: dict[str, Callable[[Any], Any]] = {"list": list, "tuple": tuple, "pair": Pair, "deque": deque, "number": lambda _: 7}
+TYPES: dict[str, Callable[[Any], Any]] = {
+    "list": list,
+    "tuple": tuple,
+    "pair": Pair,
+    "deque": deque,
+    "number": lambda _: 7,
+}
 """The types of headers, and of one header."""
 
 
