@@ -90,13 +90,13 @@ def decode_varint(data: bytes, at: int) -> tuple[int, int]:
 
     Raises IndexError when the data ends inside the number.
     """
-    value = 0
-    for position in range(_MAX_VARINT_BYTES - 1):
-        byte = data[at + position]
-        value |= (byte & 127) << 7 * position
+    value = shift = 0
+    for byte in data[at : at + _MAX_VARINT_BYTES - 1]:
+        value |= (byte & 127) << shift
+        shift += 7
         if byte < 128:
-            return value, at + position + 1
-    return value | data[at + 8] << 56, at + _MAX_VARINT_BYTES
+            return value, at + shift // 7
+    return value | data[at + _MAX_VARINT_BYTES - 1] << shift, at + _MAX_VARINT_BYTES
 
 
 def fnv1(data: bytes) -> int:

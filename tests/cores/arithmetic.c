@@ -62,7 +62,7 @@ static void check_bins(const uint8_t *data, size_t size)
     Row row = {size, 0, (const char *)data, size, &bins};
     assert(put_row(&buffer, &row) && buffer.used <= buffer.capacity);
     free(buffer.bytes);
-    free(bins.bins);
+    bins_free(&bins);
 }
 
 static void check_points(const uint8_t *data, size_t size)

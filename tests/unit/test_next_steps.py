@@ -38,6 +38,7 @@ def report(
     return {
         "asyncdsm": "1",
         "python": "3",
+        "core": {"in_use": "native", "reason": None},
         "clients": list(clients or (client("aiokafka"),)),
         "ddtrace": None,
         "settings": listed,

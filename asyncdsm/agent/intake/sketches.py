@@ -113,18 +113,20 @@ class SketchReader:
         """Keep the counts that are not 0."""
         counts = np.frombuffer(b"".join(self._runs), "<f8").astype(np.float64, copy=False)
         starts, zeros = np.array(self._starts, np.int64), np.array(self._zeros, np.float64)
-        ends = np.array(list(map(len, self._runs)), np.int64).cumsum() >> 3
+        lengths = np.array(list(map(len, self._runs)), np.int64) >> 3
+        ends = lengths.cumsum()
+        begins = ends - lengths
         possible = (counts >= 0) & (counts <= LARGEST_COUNT)  # not true of NaN
         if not possible.all():
             counts = counts.copy()
             for run in np.unique(np.searchsorted(ends, np.flatnonzero(~possible), "right")).tolist():
-                self._refuse(starts[run].item(), counts[ends[run - 1] if run else 0 : ends[run]])
+                self._refuse(starts[run].item(), counts[begins[run] : ends[run]])
                 zeros[run] = 0
-        used = np.flatnonzero(counts != 0)  # faster on booleans: no branch is mispredicted
-        used_of_each = np.diff(np.searchsorted(used, ends), prepend=0)
-        begins = np.diff(ends, prepend=0) + starts - ends
-        self._parts.append(Histograms(used + np.repeat(begins, used_of_each), counts[used]))
-        self._parts.append(Histograms(zero_keys(starts[zeros > 0]), zeros[zeros > 0]))
+        used = (counts != 0).nonzero()[0]  # faster on booleans: no branch is mispredicted
+        used_of_each = used.searchsorted(ends) - used.searchsorted(begins)
+        self._parts.append(Histograms(used + (starts - begins).repeat(used_of_each), counts[used]))
+        with_zeros = zeros.nonzero()[0]
+        self._parts.append(Histograms(zero_keys(starts[with_zeros]), zeros[with_zeros]))
         self._runs, self._starts, self._zeros, self._unfiltered = [], [], [], 0
 
     def _refuse(self, start: int, counts: Floats) -> None:

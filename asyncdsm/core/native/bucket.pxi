@@ -19,6 +19,7 @@ cdef extern from "bins.h":
     uint32_t bin_of_bytes(int64_t bytes)
     uint32_t make_key(uint32_t histogram, uint32_t bin)
     bint bins_add(Bins *bins, uint32_t key)
+    void bins_free(Bins *bins) nogil
 
 
 BIN_MULTIPLIER = MULTIPLIER
@@ -130,5 +131,5 @@ cdef class Bucket:
             Py_DECREF(<object> counts[i].point)
         with nogil:
             for i in range(count):
-                free(counts[i].bins.bins)
+                bins_free(&counts[i].bins)
                 free(counts[i])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import NamedTuple
 
 from asyncdsm.core.histogram import bin_index
@@ -35,17 +36,15 @@ class Bucket:
         """The number of its checkpoints."""
         self.backlogs: dict[tuple[str, ...], int] = {}
         """The highest offset by the sorted tags of its backlog."""
-        self._histograms: dict[Point, Histograms] = {}
+        self._histograms: defaultdict[Point, Histograms] = defaultdict(_make_histograms)
 
     def count(self, point: Point, edge_ns: int, pathway_ns: int, size: int | None) -> None:
         """Count one checkpoint. A latency below zero, as clocks that differ give, counts as zero."""
-        histograms = self._histograms.get(point)
-        if histograms is None:
-            histograms = self._histograms[point] = Histograms({}, {}, {})
-        _increment(histograms.edge_latency, edge_ns * 1e-9)
-        _increment(histograms.pathway_latency, pathway_ns * 1e-9)
+        edge_latency, pathway_latency, payload_size = self._histograms[point]
+        edge_latency[bin_index(edge_ns * 1e-9)] += 1
+        pathway_latency[bin_index(pathway_ns * 1e-9)] += 1
         if size is not None:
-            _increment(histograms.payload_size, min(size, _MAX_INT64))
+            payload_size[bin_index(min(size, _MAX_INT64))] += 1
         self.recorded += 1
 
     @property
@@ -58,6 +57,5 @@ class Bucket:
         return dict(self._histograms)
 
 
-def _increment(bins: Bins, value: float) -> None:
-    bin_ = bin_index(value)
-    bins[bin_] = bins.get(bin_, 0) + 1
+def _make_histograms() -> Histograms:
+    return Histograms(defaultdict(int), defaultdict(int), defaultdict(int))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from functools import partial
 from itertools import islice
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from asyncdsm.core.plain.bucket import Bucket
 from asyncdsm.core.plain.edge import Point
@@ -39,7 +38,7 @@ class Buckets:
         self.bucket_ns, self.max_points = bucket_ns, max_points
         self._buckets: dict[int, Bucket] = {}
         self._alive: set[Point] = set()
-        self._waiting = deque[Callable[[], None]]()
+        self._waiting = deque[tuple[Callable[..., None], tuple[Any, ...]]]()
         self._lock = Lock()
         self._counted = self._refused = self._malformed = 0
 
@@ -52,11 +51,11 @@ class Buckets:
 
     def count_checkpoint(self, point: Point, now: int, edge_ns: int, pathway_ns: int, size: object) -> None:
         """Count a checkpoint: its time, edge latency and pathway latency in ns, its size in bytes if that is known."""
-        self._do_exclusively(partial(self._count, point, now, edge_ns, pathway_ns, size))
+        self._do_exclusively(self._count, point, now, edge_ns, pathway_ns, size)
 
     def record_offset(self, tags: tuple[str, ...], now: int, offset: int) -> None:
         """Keep an offset if it is the highest under its tags in the bucket of `now`."""
-        self._do_exclusively(partial(self._keep_offset, tags, now, offset))
+        self._do_exclusively(self._keep_offset, tags, now, offset)
 
     def take(self, before_ns: int | None) -> list[Bucket]:
         """Return the buckets that ended at or before `before_ns` (None: all), oldest first, and forget them.
@@ -90,8 +89,14 @@ class Buckets:
                     self._alive.discard(point)
             pause()
 
-    def _do_exclusively(self, work: Callable[[], None]) -> None:
-        self._waiting.append(work)
+    def _do_exclusively(self, work: Callable[..., None], *arguments: Any) -> None:
+        if self._lock.acquire(blocking=False):
+            try:
+                work(*arguments)
+            finally:
+                self._lock.release()
+        else:
+            self._waiting.append((work, arguments))
         while self._waiting and self._lock.acquire(blocking=False):
             try:
                 self._do_waiting()
@@ -100,14 +105,15 @@ class Buckets:
 
     def _do_waiting(self) -> None:
         while self._waiting:
-            self._waiting.popleft()()
+            work, arguments = self._waiting.popleft()
+            work(*arguments)
 
     def _count(self, point: Point, now: int, edge_ns: int, pathway_ns: int, size: object) -> None:
         bucket = self._bucket_at(now)
         if not point.is_admitted:
             self._refused += 1  # the bucket is there nevertheless: when it is taken, idle points make room
             return
-        if size is not None and (not isinstance(size, int) or size < 0):
+        if size is not None and not (isinstance(size, int) and size >= 0):
             self._malformed, size = self._malformed + 1, None
         bucket.count(point, edge_ns, pathway_ns, size)
         self._counted += 1
