@@ -58,7 +58,8 @@ def set_current(pathway: Snapshot) -> None:
 
 def snapshot() -> Snapshot:
     """Return what is current here, a pathway or an open layer, for `restored`."""
-    return skip_closed_layers(current_context.get())
+    context = current_context.get()
+    return skip_closed_layers(context) if isinstance(context, Layer) else context
 
 
 @contextmanager

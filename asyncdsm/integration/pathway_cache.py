@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,9 +52,11 @@ def _parts(place: Any) -> tuple[Any, ...]:
 
 def _fill_dicts() -> None:
     global _newer, _older
-    with suppress(IndexError):  # another thread takes entries, too
+    try:  # not `suppress`, which takes 0.2 µs
         while _waiting:
             entry = _waiting.popleft()
             _newer[entry[0]] = entry
             if len(_newer) >= ROOM:
                 _newer, _older = {}, _newer
+    except IndexError:  # another thread takes entries, too
+        pass

@@ -133,7 +133,7 @@ def _clear_current(queue: Any) -> None:
     A queue that is left out changes nothing: whoever waits for a reply continues the message that made it ask.
     """
     try:
-        if not _is_left_out(queue):
+        if not is_left_out(to_wire_name(queue.name), getattr(queue, "exclusive", None)):
             set_current(None)
     except Exception as error:
         set_current(None)
@@ -143,21 +143,17 @@ def _clear_current(queue: Any) -> None:
 def record_delivery(queue: Any, message: Any) -> None:
     """Record the consume checkpoint of a message, unless a hook below has, and make its pathway current. **Hot**."""
     try:
-        if _is_left_out(queue):
+        name = to_wire_name(queue.name)
+        if is_left_out(name, getattr(queue, "exclusive", None)):
             if message.exchange != "":  # not a reply, so it has nothing to do with what was current before
                 set_current(None)
         elif find_pathway(message) is None:
-            edge = in_edges[to_wire_name(queue.name), RABBITMQ]
-            pathway = record_consume(edge, message.headers, message.body, message.timestamp)
+            pathway = record_consume(in_edges[name, RABBITMQ], message.headers, message.body, message.timestamp)
             if pathway is not None:
                 _keep_pathway(message, pathway)
     except Exception as error:
         set_current(None)
         report_hook_error(error)
-
-
-def _is_left_out(queue: Any) -> bool:
-    return is_left_out(to_wire_name(queue.name), getattr(queue, "exclusive", None))
 
 
 def find_pathway(message: Any) -> Pathway | None:

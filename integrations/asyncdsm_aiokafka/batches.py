@@ -23,8 +23,9 @@ from asyncdsm.integration import (
     restored,
     snapshot,
 )
+from asyncdsm.integration.formats.kafka_headers import Header, copy_headers
 from asyncdsm_aiokafka.client import client_of
-from asyncdsm_aiokafka.produce import Header, add_context, remove_context
+from asyncdsm_aiokafka.produce import add_context
 
 _PLACEHOLDER = (HEADER, b"-" * 28)  # not a context for anybody who reads it, should it ever be sent
 
@@ -108,8 +109,8 @@ class BatchContents:
 
 def _reserve_room(headers: list[Header]) -> list[Header]:
     try:
-        return [*remove_context(headers), _PLACEHOLDER]
-    except (TypeError, LookupError):  # the client rejects them
+        return [*copy_headers(headers, 0)[0], _PLACEHOLDER]
+    except (TypeError, ValueError):  # the client rejects them
         return headers
     except Exception as error:
         report_hook_error(error)

@@ -24,8 +24,8 @@ from asyncdsm.integration.formats.kafka import (
     read_context,
     read_time,
     report_malformed_message,
-    scan_headers,
 )
+from asyncdsm.integration.formats.kafka_headers import scan_headers
 from asyncdsm_aiokafka.client import Client
 from asyncdsm_aiokafka.lag import follow_consumer
 
@@ -37,7 +37,10 @@ def hook_getone(original: Callable[..., Any]) -> Callable[..., Any]:
         record = await (original(self, *args, **kwargs) if args or kwargs else original(self))
         try:
             client = follow_consumer(self)
-            (consume_record if client.counted is None else consume_record_once)(client, record)
+            if client.counted is None:
+                consume_record(client, record)
+            else:
+                consume_record_once(client, record)
         except Exception as error:
             report_hook_error(error)
         return record

@@ -10,18 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from asyncdsm.integration import (
-    HEADER,
     PendingProduce,
     before,
-    begin_produce,
     finish_produce,
     record_not_propagated,
     report_hook_error,
 )
-from asyncdsm.integration.formats.kafka import HEADER_FRAME, HEADER_RESERVE, KEY_BYTES
+from asyncdsm.integration.formats.kafka import HEADER_RESERVE
+from asyncdsm.integration.formats.kafka_headers import Header, begin_with_headers
 from asyncdsm_aiokafka.client import Client, client_of
-
-Header = tuple[str, bytes | None]
 
 
 def hook_add_message(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,32 +58,16 @@ def add_context(
 
     Headers that the client would reject are returned unchanged, without a checkpoint. **Hot**.
     """
-    sent: list[Header] = []
     try:
         size = (len(key) if key else 0) + (len(value) if value else 0)
-        if headers:
-            sent = remove_context(headers)
-            for name, text in sent:
-                size += (len(name) if name.isascii() else len(name.encode())) + (len(text) if text else 0)
         edge = client.out_edges[topic]
-    except (AttributeError, TypeError, ValueError, LookupError):
+    except (TypeError, ValueError):
         return None, headers
-    room = client.size_limits.get(topic, client.largest_message) - HEADER_RESERVE - HEADER_FRAME * len(sent)
-    # A context that the caller forwarded makes room for the new one, which is as long.
-    fits = client.adds_headers and (size <= room or len(sent) < len(headers))
-    pending = begin_produce(edge, size, KEY_BYTES if fits else None)
-    if pending is None:
-        return None, headers
-    if not fits:
+    limit = client.size_limits.get(topic, client.largest_message)
+    pending, sent = begin_with_headers(edge, headers, size, limit - HEADER_RESERVE if client.adds_headers else None)
+    if pending is not None and sent is headers:
         record_not_propagated()
-        return pending, list(headers)
-    sent.append((HEADER, pending.header))
     return pending, sent
-
-
-def remove_context(headers: Sequence[Header]) -> list[Header]:
-    """Return a copy of the headers without a context that the caller forwarded: the record gets its own."""
-    return [header for header in headers if header[0] != HEADER]
 
 
 @before

@@ -48,11 +48,10 @@ class DataStreamsMiddleware:
             set_current(None)
             if self.pushed and kind == "http":
                 headers = scope.get("headers")
-                is_plain, push_header = type(headers) is list, PUSH_HEADERS.get
+                is_plain, push_headers = type(headers) is list, PUSH_HEADERS
                 try:  # a separate function would take 0.4 µs more
                     for name, value in headers if is_plain else ():
-                        start = push_header(name)
-                        if start is not None and value.startswith(start):
+                        if name in push_headers and value.startswith(push_headers[name]):
                             is_plain = False
                             break
                 except Exception:  # one of them is not a pair of bytes

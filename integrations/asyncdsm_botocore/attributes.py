@@ -45,18 +45,23 @@ def prepare_entries(
     entries: Sequence[Message], shape: MessageShape, edge: Edge
 ) -> tuple[list[Message], list[PendingMessage | None]]:
     """Return the entries of a batch, each as `prepare_message` does, and their checkpoints."""
-    room = Room(sum(_message_size(entry, shape) for entry in entries), MESSAGE_LIMITS)
-    return prepare_each(entries, lambda _, entry: _prepare(entry, shape, edge, room))
+    sizes = [_message_size(entry, shape) for entry in entries]
+    room = Room(sum(sizes), MESSAGE_LIMITS)
+    return prepare_each(
+        entries,
+        lambda position, entry: _prepare(entry, shape, edge, room, Room(sizes[position], MESSAGE_LIMITS)),
+    )
 
 
-def _prepare(message: Message, shape: MessageShape, edge: Edge, room: Room) -> PreparedMessage:
+def _prepare(message: Message, shape: MessageShape, edge: Edge, room: Room, *more_room: Room) -> PreparedMessage:
+    """Return a message with a context, which takes `room`, and must fit into all."""
     if not _is_message(message):
         return message, None
     key, attributes = message.get("Id"), message.get("MessageAttributes", {})
     others = {name: value for name, value in attributes.items() if name != KEY}
     slot = make_carrier_slot(parse_json(aws.attribute_value(attributes.get(KEY))))
     needed = len(KEY) + len(shape.data_type) + slot.size + WIRE_BYTES
-    has_room = room.fits(needed) and Room(_message_size(message, shape), MESSAGE_LIMITS).fits(needed)
+    has_room = all(each.fits(needed) for each in (room, *more_room))
     body_size = aws.byte_count(message.get(shape.body))
     if len(others) >= _MOST_ATTRIBUTES or not has_room:
         return message, begin_without_context(key, edge, body_size + aws.attributes_size(attributes), NO_ROOM)

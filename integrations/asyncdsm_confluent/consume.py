@@ -24,8 +24,8 @@ from asyncdsm.integration.formats.kafka import (
     read_context,
     read_time,
     report_malformed_message,
-    scan_headers,
 )
+from asyncdsm.integration.formats.kafka_headers import scan_headers
 from asyncdsm_confluent.client import Client, client_of
 
 
@@ -36,24 +36,20 @@ def hook_poll(original: Callable[..., Any]) -> Callable[..., Any]:
         set_current(None)  # a program that asks for the next message has finished the last one
         message = original(self, *args, **kwargs)
         try:
-            _consume_polled(client_of(self), self, message)
+            if ensure_recorder() is not None:
+                client = client_of(self)
+                if client.cluster_id is None:
+                    client.ask_cluster_id(self, has_answered=message is not None)
+                client.lag.update(self)  # first: it learns of another cluster, too
+                if message is not None:
+                    consume_message(client, message)
+                if client.is_inside_aio:
+                    set_current(None)
         except Exception as error:
             report_hook_error(error)
         return message
 
     return poll
-
-
-def _consume_polled(client: Client, consumer: Any, message: Any) -> None:
-    if ensure_recorder() is None:
-        return
-    if client.cluster_id is None:
-        client.ask_cluster_id(consumer, has_answered=message is not None)
-    client.lag.update(consumer)  # first: it learns of another cluster, too
-    if message is not None:
-        consume_message(client, message)
-    if client.is_inside_aio:
-        set_current(None)
 
 
 def hook_consume(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from asyncdsm_confluent.class_swap import public_class
 from asyncdsm_confluent.classes import c_classes, put_hook_set
 from asyncdsm_confluent.client import recover_client
 
-_hooks = Hooks()  # never removed: a client that was wrapped stays wrapped
+_hooks = Hooks(is_removable=False)  # a client that was wrapped stays wrapped
 
 
 class Proxy:

@@ -16,7 +16,7 @@ from asyncdsm_confluent.classes import HookSet, c_classes, put_hook_set
 from asyncdsm_confluent.client import instrumented
 from asyncdsm_confluent.proxy import is_proxy, make_proxy
 
-_hooks = Hooks()  # never removed: a client that was wrapped stays wrapped
+_hooks = Hooks(is_removable=False)  # a client that was wrapped stays wrapped
 
 
 def follow_client(client: Any) -> Any | None:

@@ -21,7 +21,7 @@ from asyncdsm.integration import (
     report_hook_error,
     set_current,
     snapshot,
-    store_pathway,
+    store_entry,
 )
 from asyncdsm.integration.formats.amqp import in_edges, is_left_out, record_consume, to_wire_name
 from asyncdsm_kombu.tracking import connection_of, is_followed
@@ -82,7 +82,7 @@ def record_delivery(edge: Edge, message: Any) -> None:
                 info = message.delivery_info
                 if info is None:
                     info = message.delivery_info = {}
-                store_pathway(info, info, pathway)
+                store_entry((id(info), info, pathway))
     except Exception as error:
         set_current(None)
         report_hook_error(error)

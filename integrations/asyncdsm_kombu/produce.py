@@ -96,7 +96,8 @@ def begin_publishing(producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     routing_key = _find_argument("routing_key", args, kwargs)
     routing_key = to_wire_name(producer.routing_key if routing_key is None else routing_key)
     given = _find_argument("headers", args, kwargs) or {}
-    if is_internal_target(exchange, routing_key) or not isinstance(given, Mapping):  # Kombu itself refuses other types
+    is_mapping = type(given) is dict or isinstance(given, Mapping)
+    if is_internal_target(exchange, routing_key) or not is_mapping:  # Kombu itself refuses other types
         return None
     if reply_to := kwargs.get("reply_to"):
         note_reply_queue(to_wire_name(reply_to))
@@ -107,6 +108,8 @@ def begin_publishing(producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any
 
 
 def _find_argument(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if len(args) < 2:  # as nearly always: the body alone, or not even that
+        return kwargs.get(name)
     place = _PLACES[name]
     return args[place] if place < len(args) else kwargs.get(name)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -18,10 +19,27 @@ from asyncdsm.core.edge import Edge
 from asyncdsm.core.implementation import WHY_PLAIN
 from asyncdsm.core.pathway import Pathway
 from asyncdsm.delivery.points import PointEncoder
+from asyncdsm.integration.formats import kafka_headers
 from asyncdsm.testing import ManualClock
 
 BUCKET_NS = 10_000_000_000
 MOST_POINTS = 6
+
+
+class Pair(tuple[Any, ...]):
+    """A tuple that is not quite one."""
+
+    __slots__ = ()
+
+
+TYPES: dict[str, Callable[[Any], Any]] = {
+    "list": list,
+    "tuple": tuple,
+    "pair": Pair,
+    "deque": deque,
+    "number": lambda _: 7,
+}
+"""The types of headers, and of one header."""
 
 
 class Steps:
@@ -68,6 +86,17 @@ class Steps:
         )
         return [_listed(pathway) for pathway in pathways]
 
+    def begin_with_headers(self, edge: int, headers: Any, size: Any, room: Any) -> Any:
+        """Begin to produce a message that has headers."""
+        given = _headers(headers)
+        pending, sent = kafka_headers.begin_with_headers(self._edges[edge], given, size, room)
+        is_unchanged = repr(given) == repr(_headers(headers))
+        return pending and (pending.header.decode(), pending.size), sent is given, repr(sent), is_unchanged
+
+    def scan_headers(self, headers: Any, size: Any) -> Any:
+        """Look for the context of a consumed message."""
+        return repr(kafka_headers.scan_headers(_headers(headers), size))
+
     def begin_in_layer(self, edge: int, is_closed: bool) -> Any:
         """Begin to produce where a layer above counts."""
         layer = current.open_layer(current.snapshot(), consumes=False)
@@ -112,6 +141,14 @@ def _described(bucket: Bucket) -> Any:
 def _header(header: Any) -> Any:
     kind, value = header
     return bytes.fromhex(value) if kind == "bytes" else value
+
+
+def _headers(headers: Any) -> Any:
+    """Return headers: of their container, and of each header, the name of the type and what it has."""
+    if headers is None:
+        return None
+    container, pairs = headers
+    return TYPES[container](TYPES[kind](_header(part) for part in parts) for kind, parts in pairs)
 
 
 def _listed(pathway: Pathway | None) -> Any:

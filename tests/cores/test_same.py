@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncdsm.core.context import encode_context, encode_header
+from asyncdsm.core.context import HEADER as HEADER_NAME
+from asyncdsm.core.context import LEGACY_HEADER, encode_context, encode_header
 from asyncdsm.testing import ManualClock
 
 NOW = ManualClock()()
@@ -47,6 +48,20 @@ HEADER = (
 )
 SIZE = st.none() | st.integers(0, 10**9) | st.sampled_from([-1, 1 << 62, 1 << 70, True, "5", 1.5])
 BROKER_NS = st.none() | TIME | st.sampled_from([-5, 0, 1 << 64, -(1 << 70), "now", 1.5, True])
+NAME = st.sampled_from(
+    [("text", name) for name in (HEADER_NAME, LEGACY_HEADER, HEADER_NAME.upper(), "traceparent", "", "naïve")]
+)
+PAIR = st.tuples(st.just("tuple"), st.tuples(NAME, BYTES.map(lambda value: ("bytes", value.hex()))))
+ODD_PARTS = st.tuples(NAME, HEADER) | st.tuples(HEADER, HEADER) | st.lists(HEADER, max_size=3)
+ODD_PAIR = st.tuples(st.sampled_from(["tuple", "list", "pair", "number"]), ODD_PARTS)
+CONTAINER = st.sampled_from(["list", "tuple"])
+HEADERS = st.one_of(
+    st.tuples(CONTAINER, st.lists(PAIR, max_size=4)),
+    st.tuples(CONTAINER, st.lists(PAIR | ODD_PAIR, max_size=4)),
+    st.tuples(st.just("deque"), st.lists(PAIR, max_size=4)),
+    st.none(),
+)
+ROOM = st.none() | st.integers(0, 150)
 OFFSET = st.integers(0, 1000) | st.sampled_from([None, -1, 1 << 63, "7"])
 STEP = st.one_of(
     st.tuples(st.just("consume"), EDGE, HEADER, SIZE, BROKER_NS),
@@ -62,6 +77,13 @@ STEP = st.one_of(
     st.tuples(st.just("take"), st.booleans()),
     st.tuples(st.just("stats")),
     st.tuples(st.just("start_recorder"), st.sampled_from(["first", "second"])),
+)
+SMALL = st.integers(0, 60)
+HEADERS_STEP = st.one_of(
+    st.tuples(st.just("begin_with_headers"), EDGE, HEADERS, SMALL, ROOM),
+    st.tuples(st.just("scan_headers"), HEADERS, SMALL),
+    st.tuples(st.just("begin_with_headers"), EDGE, HEADERS, SIZE, ROOM),
+    st.tuples(st.just("scan_headers"), HEADERS, SIZE),
 )
 LAST = [["stats"], ["take", True], ["stats"]]
 
@@ -115,6 +137,21 @@ def test_both_cores_do_the_same(cores: tuple[Core, Core], program: list[Any]) ->
     plain, native = (core.follow([*program, *LAST]) for core in cores)
     for step, expected, found in zip([*program, *LAST], plain, native, strict=True):
         assert found == expected, step
+
+
+@given(program=st.lists(HEADERS_STEP, min_size=10, max_size=40))
+@settings(max_examples=150, deadline=None)
+def test_both_cores_read_and_write_headers_the_same(cores: tuple[Core, Core], program: list[Any]) -> None:
+    plain, native = (core.follow(program) for core in cores)
+    for step, expected, found in zip(program, plain, native, strict=True):
+        assert found == expected, step
+
+
+def test_room_for_a_context_ends_at_the_same_byte(cores: tuple[Core, Core]) -> None:
+    headers = ["list", [["tuple", [["text", "a"], ["bytes", "62"]]]] * 2]
+    plain, native = (core.follow([["begin_with_headers", 0, headers, 5, room] for room in range(40)]) for core in cores)
+    assert [is_given for _, is_given, *_ in plain] == [room < 5 + 2 * (2 + 8) for room in range(40)]
+    assert native == plain
 
 
 def test_many_bins_are_encoded_the_same(cores: tuple[Core, Core]) -> None:

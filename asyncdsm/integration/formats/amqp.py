@@ -142,8 +142,11 @@ def find_context(headers: dict[str, Any]) -> str | bytes | None:
 
     The empty string cannot be read as a context, so a checkpoint counts it as malformed.
     """
+    header = headers.get(HEADER)
+    if type(header) is str:  # as this library and the tracers send it
+        return header
     if HEADER in headers:
-        return _to_text(headers[HEADER])
+        return _to_text(header)
     if LEGACY_HEADER in headers:
         return legacy_text(_to_text(headers[LEGACY_HEADER]))
     return None
@@ -165,6 +168,8 @@ def read_timestamp(timestamp: Any) -> Any:
 
 def count_body_bytes(body: Any) -> int | None:
     """Return the bytes of a body; None for an object that has no bytes to count."""
+    if type(body) is bytes:
+        return len(body)
     if isinstance(body, str):
         return len(body) if body.isascii() else len(body.encode("utf-8", "surrogatepass"))
     if body is None:

@@ -15,17 +15,12 @@ from asyncdsm.core import checkpoint, lag
 from asyncdsm.core.context import HEADER, LEGACY_HEADER, legacy_text
 from asyncdsm.core.edge import MOST_EDGES, Edge, EdgeCache
 from asyncdsm.core.pathway import Pathway
-from asyncdsm.core.values import check_name, check_offset
+from asyncdsm.core.values import MAX_INT64, check_name, check_offset
 from asyncdsm.errors import MalformedValueError
 from asyncdsm.integration.pathway_cache import lookup_pathway
 
-KEY_BYTES = len(HEADER)
-
 HEADER_RESERVE = 160
 """Bytes. A message this close to a limit gets no context: a batch's frame, a message's and a context are up to 136."""
-
-HEADER_FRAME = 8
-"""Bytes. What Kafka writes beside the name and the value of a header is less."""
 
 _NS_PER_MS = 1_000_000
 
@@ -150,21 +145,6 @@ def make_in_edge(topic: Any, group: str | None, cluster_id: str | None) -> Edge:
     return Edge("direction:in", _topic_tag(topic), "type:kafka", *groups, *_cluster_tags(cluster_id))
 
 
-def scan_headers(headers: Iterable[tuple[str, bytes | None]], size: int) -> tuple[Any, int]:
-    """Return the context among a message's headers, or None, and `size` plus the bytes of all headers. **Hot**.
-
-    Raises any error for headers that are not pairs of a string and bytes: `read_context` reads those.
-    """
-    header: Any = None
-    for name, value in headers:
-        size += (len(name) if name.isascii() else len(name.encode())) + (len(value) if value else 0)
-        if name == HEADER:
-            header = value
-        elif name == LEGACY_HEADER and header is None and value is not None:
-            header = legacy_text(value)
-    return header, size
-
-
 def read_context(headers: Any) -> Any:
     """Return the context among a message's headers, or None. The headers may have any type and shape.
 
@@ -223,9 +203,9 @@ def read_offset(offset: Any) -> int | None:
 
     Raises MalformedValueError for anything but a whole number of at most 63 bits.
     """
-    if offset is None or (type(offset) is int and offset < 0):
-        return None
-    return check_offset(offset)
+    if type(offset) is int and offset <= MAX_INT64:
+        return offset if offset >= 0 else None
+    return None if offset is None else check_offset(offset)
 
 
 def record_produced(topic: Any, partition: Any, offset: Any, cluster_id: str | None) -> None:

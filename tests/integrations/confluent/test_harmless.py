@@ -46,7 +46,7 @@ def broken(*_: Any, **__: Any) -> None:
 @pytest.mark.parametrize(
     "what",
     [
-        "asyncdsm_confluent.produce.begin_produce",
+        "asyncdsm_confluent.produce.begin_with_headers",
         "asyncdsm_confluent.consume.consume",
         "asyncdsm.integration.formats.kafka.make_out_edge",
         "asyncdsm.integration.formats.kafka.make_in_edge",
