@@ -1,4 +1,4 @@
-# The headers of a Kafka message. See `core/plain/headers.py`.
+# The headers of a Kafka message. See `core/plain_headers.py`.
 #
 # Read here are headers as clients give them: a tuple or a list of tuples of an ASCII name, and bytes, an ASCII string or
 # None. Nothing of that calls Python code. All others go to the plain functions, as they came. Those are imported late,
@@ -65,7 +65,7 @@ cpdef copy_headers(headers, size):
 
 
 cdef plain_headers():
-    from asyncdsm.core.plain import headers
+    from asyncdsm.core import plain_headers as headers
     return headers
 
 
