@@ -92,18 +92,19 @@ cdef class Buckets:
 
     def take(self, before_ns):
         """Return the buckets that ended at or before `before_ns` (None: all), oldest first, and forget them."""
-        self.current = None
         ended = [start for start in list(self.buckets) if before_ns is None or self.has_ended(start, before_ns)]
-        return [self.buckets.pop(start) for start in sorted(ended)]
+        taken = [self.buckets.pop(start) for start in sorted(ended)]
+        self.current = None  # last, since a list that grows may run the garbage collector, and with it other threads
+        return taken
 
     cdef bint has_ended(self, int64_t start_ns, int64_t now_ns):
         return not now_ns - self.bucket_ns < start_ns <= now_ns + self.bucket_ns
 
     def take_tallies(self):
         """Return the numbers since the last call."""
-        tallies = Tallies(self.counted, self.refused, self.malformed)
-        self.counted = self.refused = self.malformed = 0
-        return tallies
+        cdef int64_t counted = self.counted, refused = self.refused, malformed = self.malformed
+        self.counted = self.refused = self.malformed = 0  # first: other threads may run while the tuple is made
+        return Tallies(counted, refused, malformed)
 
     def forget_idle(self, taken, pause):
         """Forget the points that are neither in these buckets nor in one that is being filled."""
