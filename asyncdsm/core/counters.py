@@ -22,8 +22,8 @@ class Stats(NamedTuple):
     """How many wait: for the end of their bucket, or for delivery."""
     dropped_by: Mapping[str, int]
     """How many were dropped, by cause: `points` (too many distinct points), `outbox` (too many bytes undelivered),
-    `rejected` (the intake refused them), `shutdown` (not delivered by the deadline), `encoding` or `counting` (an error
-    of asyncdsm)."""
+    `rejected` (the intake refused them), `shutdown` (not delivered by the deadline), `encoding` (an error of
+    asyncdsm)."""
     malformed: int = 0
     """How many unusable values a client, a message or a call handed over: contexts, offsets, times, names."""
     not_propagated: int = 0

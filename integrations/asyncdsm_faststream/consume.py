@@ -21,10 +21,6 @@ from asyncdsm_faststream.client import find_group_and_cluster
 
 _kafka_edges: EdgeCache[tuple[str, str | None, str | None]] = EdgeCache(lambda key: make_in_edge(*key))
 
-_COUNTED_HERE = "faststream"
-"""Begins the place of a message that was counted here, and not by its client's integration. So a message that a test's
-broker hands to a second group is counted again."""
-
 
 class ReadMessage(NamedTuple):
     """The arguments of a consume checkpoint."""
@@ -33,6 +29,10 @@ class ReadMessage(NamedTuple):
     header: Any
     size: int
     broker_ns: Any
+
+
+class _OwnPathway(Pathway):
+    """The pathway of a message that was counted here: a test's broker may hand the same one to a second group."""
 
 
 def consume_client_message(message: Any, subscriber: Any, consumer: Any) -> Pathway | None:
@@ -47,7 +47,7 @@ def consume_client_message(message: Any, subscriber: Any, consumer: Any) -> Path
     found = read_message(message, subscriber, consumer)
     pathway = None if found is None else consume(*found)
     if pathway is not None and place is not None:
-        store_pathway(message, (_COUNTED_HERE, *place), pathway)
+        store_pathway(message, place, _OwnPathway(*pathway))
     return pathway
 
 
@@ -55,7 +55,7 @@ def pathway_of_message(message: Any) -> Pathway | None:
     """Return the pathway of a received message, from the message alone."""
     pathway, place = _pathway_from_client(message), _find_place(message)
     if pathway is None and place is not None:
-        pathway = lookup_pathway(message, (_COUNTED_HERE, *place))
+        pathway = lookup_pathway(message, place)
     if pathway is not None:
         return pathway
     found = read_message(message, None, None)
@@ -79,7 +79,8 @@ def _pathway_from_client(message: Any) -> Pathway | None:
     if isinstance(marked, Pathway):
         return marked
     place = _find_place(message)
-    return None if place is None else lookup_pathway(message, place)
+    found = None if place is None else lookup_pathway(message, place)
+    return None if isinstance(found, _OwnPathway) else found
 
 
 def _is_of_confluent(message: Any) -> bool:

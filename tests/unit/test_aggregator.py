@@ -232,10 +232,11 @@ def test_checkpoints_of_a_signal_handler_are_counted(manual_clock: ManualClock) 
         handled += 1
         record(target, edge)
 
+    record(target, edge)
     before = signal.signal(signal.SIGALRM, handle)
     signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
     try:
-        made = 0
+        made = 1
         while handled < 200:
             record(target, edge)
             made += 1

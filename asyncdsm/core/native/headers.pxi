@@ -1,9 +1,8 @@
-# The headers of a Kafka message. See `core/plain/headers.py` and `integration/formats/kafka_headers.py`.
+# The headers of a Kafka message. See `core/plain_headers.py`.
 #
 # Read here are headers as clients give them: a tuple or a list of tuples of an ASCII name, and bytes, an ASCII string or
-# None. Nothing of that calls Python code. All others go to the plain functions, as they came.
-
-from asyncdsm.core.plain import headers as plain_headers
+# None. Nothing of that calls Python code. All others go to the plain functions, as they came. Those are imported late,
+# since they import the checkpoints.
 
 from cpython.sequence cimport PySequence_Fast_GET_ITEM, PySequence_Fast_GET_SIZE
 from libc.string cimport memcmp
@@ -11,7 +10,7 @@ from libc.string cimport memcmp
 cdef str HEADER = contexts.HEADER
 cdef bytes CONTEXT_NAME = HEADER.encode()
 cdef bytes LEGACY_NAME = contexts.LEGACY_HEADER.encode()
-cdef Py_ssize_t HEADER_FRAME = plain_headers.HEADER_FRAME
+cdef Py_ssize_t HEADER_FRAME = 8  # as in the plain core
 
 
 def scan_headers(headers, size):
@@ -19,12 +18,12 @@ def scan_headers(headers, size):
     cdef Py_ssize_t total = 0, header_bytes
     cdef object context = None, header
     if not is_tuple_or_list(headers) or not PyLong_CheckExact(size):
-        return plain_headers.scan_headers(headers, size)
+        return plain_headers().scan_headers(headers, size)
     for i in range(PySequence_Fast_GET_SIZE(headers)):
         header = <object> PySequence_Fast_GET_ITEM(headers, i)
         header_bytes = count_header_bytes(header)
         if header_bytes < 0 or is_named(header, LEGACY_NAME):
-            return plain_headers.scan_headers(headers, size)
+            return plain_headers().scan_headers(headers, size)
         total += header_bytes
         if is_named(header, CONTEXT_NAME):
             context = (<tuple> header)[1]
@@ -53,17 +52,22 @@ cpdef copy_headers(headers, size):
     cdef list kept = []
     cdef object header
     if not is_tuple_or_list(headers) or not PyLong_CheckExact(size):
-        return plain_headers.copy_headers(headers, size)
+        return plain_headers().copy_headers(headers, size)
     while i < PySequence_Fast_GET_SIZE(headers):  # `append` may start the garbage collector, which may change the list
         header = <object> PySequence_Fast_GET_ITEM(headers, i)
         i += 1
         header_bytes = count_header_bytes(header)
         if header_bytes < 0:
-            return plain_headers.copy_headers(headers, size)
+            return plain_headers().copy_headers(headers, size)
         if not is_named(header, CONTEXT_NAME):
             total += header_bytes
             kept.append(header)
     return kept, size + total
+
+
+cdef plain_headers():
+    from asyncdsm.core import plain_headers as headers
+    return headers
 
 
 cdef inline bint is_tuple_or_list(object headers):

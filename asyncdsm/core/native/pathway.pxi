@@ -17,7 +17,6 @@ cdef extern from "context.h":
 context_prepare()
 
 
-@cython.final
 @cython.freelist(256)
 cdef class Pathway:
     """The chain of checkpoints that a message has passed. A message carries its times in milliseconds."""

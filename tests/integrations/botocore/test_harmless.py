@@ -17,6 +17,7 @@ from botocore.exceptions import ParamValidationError
 from botocore.stub import ANY, Stubber
 
 import asyncdsm
+from asyncdsm.core.checkpoint import set_recorder
 from asyncdsm.core.lag import current_lags
 from asyncdsm.integration import Hook, Hooks, after
 from asyncdsm.integration.formats.json_context import KEY
@@ -48,7 +49,8 @@ def test_error_in_a_checkpoint_is_counted_and_does_not_reach_the_program(
         sqs, kinesis, sns, events = (
             asyncdsm.wrap(boto3_client(ministack, service)) for service in ("sqs", "kinesis", "sns", "events")
         )
-        monkeypatch.setattr(captured, "now", raise_planted)  # every checkpoint asks for the time
+        monkeypatch.setattr(captured, "now", raise_planted)
+        set_recorder(captured)  # it takes the clock, which every checkpoint asks for the time
         (message,) = send_and_receive(sqs, queue)
         assert (message["Body"], type(message)) == ("v", dict)
         sqs.send_message_batch(QueueUrl=queue, Entries=[{"Id": "1", "MessageBody": "v"}])

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from asyncdsm_faststream import DataStreamsMiddleware
+from faststream import Context
 from faststream.kafka import KafkaBroker, TestKafkaBroker
 
 import asyncdsm
@@ -66,6 +67,32 @@ async def test_batch_counts_every_message_and_makes_one_current_only_if_alone(
     assert len(captured_streams.consumed(name)) == 3
     for numbers, pathway in seen:
         assert (pathway is None) == (len(numbers) > 1)
+
+
+@pytest.mark.parametrize("setup", ["aiokafka", "confluent"], indirect=True)
+async def test_using_a_record_of_a_batch_makes_its_pathway_current(
+    setup: BrokerSetup, captured_streams: Captured
+) -> None:
+    name, count = setup.name(), Seen()
+
+    @setup.subscriber(name, batch=True)
+    async def handle(numbers: list[int], records: Annotated[Any, Context("message.raw_message")]) -> None:
+        for number, record in zip(numbers, records, strict=True):
+            with asyncdsm.using(record) as pathway:
+                count.add((number, pathway))
+
+    async with run_broker(setup):
+        for number in range(3):
+            current.set_current(Pathway(90 + number, 1, 1))
+            await setup.broker.publish(number, name)
+        seen = await count.wait_for(3)
+    hashes = {made.parent: made.hash for made in captured_streams.produced(name)}
+    expected = {made.parent: made.hash for made in captured_streams.consumed(name)}
+    assert {number: pathway.hash for number, pathway in seen} == {
+        number: expected[hashes[90 + number]] for number in range(3)
+    }
+    times = sorted(made.time_ns for made in captured_streams.consumed(name))
+    assert sorted(pathway.edge_start_ns for _, pathway in seen) == times  # when it was consumed, not when it was asked
 
 
 async def test_messages_of_a_test_broker_are_followed(captured_streams: Captured) -> None:
