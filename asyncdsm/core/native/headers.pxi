@@ -48,13 +48,14 @@ def begin_with_headers(Edge edge not None, headers, size, room):
 
 cpdef copy_headers(headers, size):
     """Return a list of the headers to send, without a context, and `size` plus their bytes."""
-    cdef Py_ssize_t total = 0, header_bytes
+    cdef Py_ssize_t i = 0, total = 0, header_bytes
     cdef list kept = []
     cdef object header
     if not is_tuple_or_list(headers) or not PyLong_CheckExact(size):
         return plain_headers().copy_headers(headers, size)
-    for i in range(PySequence_Fast_GET_SIZE(headers)):
+    while i < PySequence_Fast_GET_SIZE(headers):  # `append` may start the garbage collector, which may change the list
         header = <object> PySequence_Fast_GET_ITEM(headers, i)
+        i += 1
         header_bytes = count_header_bytes(header)
         if header_bytes < 0:
             return plain_headers().copy_headers(headers, size)
