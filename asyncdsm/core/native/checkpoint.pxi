@@ -1,9 +1,13 @@
 # The checkpoints. See `core/plain_checkpoint.py`.
 
-from asyncdsm.core.current import Layer, consume_layers, current_context, is_consume_suppressed, skip_closed_layers
+from asyncdsm.core import current as currents
 
 cdef extern from "Python.h":
     Py_ssize_t PySet_GET_SIZE(object)
+
+# Variables of C: to look up a name of the module takes longer.
+cdef object current_context = currents.current_context
+cdef object consume_layers = currents.consume_layers
 
 cdef int64_t FUTURE_NS = 60_000_000_000
 
@@ -34,7 +38,7 @@ cdef class PendingProduce:
 
 def consume(Edge edge not None, header=None, size=None, broker_ns=None):
     """Record that a message was consumed, make its pathway the current one, and return it."""
-    if not has_recorder() or (PySet_GET_SIZE(consume_layers) and is_consume_suppressed()):
+    if not has_recorder() or (PySet_GET_SIZE(consume_layers) and currents.is_consume_suppressed()):
         return None
     cdef int64_t now = read_clock()
     cdef Context context
@@ -191,8 +195,8 @@ cdef int read_current(Context *context) except -1:
     current = <object> value
     Py_DECREF(current)  # PyContextVar_Get gave a reference
     if current is not None and type(current) is not Pathway:
-        current = skip_closed_layers(current)
-        if isinstance(current, Layer):
+        current = currents.skip_closed_layers(current)
+        if isinstance(current, currents.Layer):
             return 0
     if current is None:
         context.hash, context.pathway_start_ns, context.edge_start_ns = 0, -1, -1
