@@ -132,4 +132,6 @@ def test_memory_does_not_grow_with_rounds() -> None:
     done = subprocess.run(
         [sys.executable, "-c", ROUNDS], check=True, cwd=ROOT, env=environ, capture_output=True, text=True
     )
-    assert int(done.stdout) < 50_000  # a round makes 2,400 points; one of them kept each time would be 2 kB
+    # Python keeps some tens of kilobytes, with either core. A point is 150 bytes: of the 48,000 that were made, one in
+    # thirty must not be kept.
+    assert int(done.stdout) < 250_000

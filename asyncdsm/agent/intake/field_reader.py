@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Raw, Struct
 from msgspec.msgpack import Decoder
@@ -69,9 +69,10 @@ def split_map(data: bytes | Raw, decoder: Decoder[S]) -> S:
             items = ANY_MAP.decode(data)  # its keys need not be strings
         except ValueError:
             raise error from None
-        names = {field.encode_name: field.name for field in struct_fields(decoder.type)}
+        struct: Any = decoder.type
+        names = {field.encode_name: field.name for field in struct_fields(struct)}
         known = {names[key]: value for key, value in items.items() if key in names}
-        fields: S = decoder.type(**known)
+        fields: S = struct(**known)
         return fields
 
 
