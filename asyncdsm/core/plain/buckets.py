@@ -35,7 +35,8 @@ class Buckets:
 
     def __init__(self, bucket_ns: int, max_points: int) -> None:
         """A bucket is `bucket_ns` long; `max_points` points are counted at most."""
-        self.bucket_ns, self.max_points = bucket_ns, max_points
+        self.bucket_ns: int = bucket_ns
+        self.max_points: int = max_points
         self._buckets: dict[int, Bucket] = {}
         self._alive: set[Point] = set()
         self._waiting = deque[tuple[Callable[..., None], tuple[Any, ...]]]()
