@@ -19,7 +19,7 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,7 +33,8 @@ MODULE = "asyncdsm.core.native._native"
 FOLDER = "asyncdsm/core/native"
 SUFFIX = str(sysconfig.get_config_var("EXT_SUFFIX"))
 # Products and sums are rounded one by one, so that a value falls into the same bin on every machine.
-FLAGS = ["-O3", "-g0", "-ffp-contract=off"]
+# A time that does not fit wraps around, so that no clock and no context makes the program undefined.
+FLAGS = ["-O3", "-g0", "-ffp-contract=off", "-fwrapv"]
 COMPILER_VARIABLES = ("ARCHFLAGS", "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "LDSHARED", "MACOSX_DEPLOYMENT_TARGET")
 NOTE = "no-native-core.txt"
 
@@ -104,7 +105,7 @@ def update(extension: Path, scratch: Path) -> Path:
 
 def compile_extension(source: Path, scratch: Path) -> Path:
     """Return the extension module, compiled into a folder that is empty. Raises NoNativeCoreError."""
-    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
+    compiler = name_of_compiler(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
     if shutil.which(compiler) is None:
         raise NoNativeCoreError(f"no C compiler was found ({compiler})")
     header = Path(sysconfig.get_path("include"), "Python.h")
@@ -118,6 +119,14 @@ def compile_extension(source: Path, scratch: Path) -> Path:
         return run_compiler(translated, scratch)
     except Exception as error:
         raise NoNativeCoreError(f"the C compiler failed ({compiler})") from error
+
+
+def name_of_compiler(command: str) -> str:
+    """Return the program that a command begins with. Raises NoNativeCoreError."""
+    try:
+        return shlex.split(command)[0]
+    except (IndexError, ValueError) as error:
+        raise NoNativeCoreError(f"CC was not a command ({command!r})") from error
 
 
 def translate_to_c(source: Path, scratch: Path) -> list[Any]:
@@ -145,12 +154,23 @@ def run_compiler(modules: list[Any], scratch: Path) -> Path:
 
 
 def digest_of_inputs(source: Path, environ: Mapping[str, str]) -> str:
-    """Return a digest of all that the extension module is made of: source, this file, tools, options."""
+    """Return a digest of all that the extension module is made of: source, this file, tools, options.
+
+    Raises NoNativeCoreError.
+    """
     # Other builds may put an extension module there at this moment.
     files = [Path(__file__), *sorted(path for path in source.iterdir() if path.is_file() and ".so" not in path.name)]
     options = [f"{name}={environ.get(name, '')}" for name in COMPILER_VARIABLES]
-    tools = [sys.version, *(f"{tool} {version(tool)}" for tool in ("cython", "setuptools"))]
+    tools = [sys.version, *(f"{tool} {version_of(tool)}" for tool in ("cython", "setuptools"))]
     return digest("\n".join([*tools, *options]), *(path.read_bytes() for path in files))
+
+
+def version_of(tool: str) -> str:
+    """Return the version of a tool. Raises NoNativeCoreError if it is missing, as it may be without build isolation."""
+    try:
+        return version(tool)
+    except PackageNotFoundError as error:
+        raise NoNativeCoreError(f"{tool} was not installed") from error
 
 
 def digest(text: str, *contents: bytes) -> str:

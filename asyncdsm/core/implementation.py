@@ -23,12 +23,17 @@ def load_native(environ: Mapping[str, str]) -> tuple[Any, str | None]:
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return None, "this Python runs without the GIL, which is the native one's only lock"
     try:
-        return import_module(NATIVE_MODULE), None
+        module = import_module(NATIVE_MODULE)
+        if module.contexts is not import_module("asyncdsm.core.context"):
+            return None, "the native one belongs to an earlier import of asyncdsm"  # it is loaded once in a process
+        return module, None
     except ModuleNotFoundError:
         return None, NOT_COMPILED
     except ImportError as error:
         return None, f"the native one cannot be loaded: {error}"
 
 
+native: Any
+WHY_PLAIN: str | None
 native, WHY_PLAIN = load_native(os.environ)
 """The module of the native core, None if the plain one is in use; and then why."""

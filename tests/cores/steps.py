@@ -18,9 +18,10 @@ from asyncdsm.core.bucket import Bucket
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.implementation import WHY_PLAIN
 from asyncdsm.core.pathway import Pathway
+from asyncdsm.core.recorder import BaseRecorder
 from asyncdsm.delivery.points import PointEncoder
 from asyncdsm.integration.formats import kafka_headers
-from asyncdsm.testing import ManualClock
+from asyncdsm.testing import Captured, ManualClock
 
 BUCKET_NS = 10_000_000_000
 MOST_POINTS = 6
@@ -42,6 +43,10 @@ TYPES: dict[str, Callable[[Any], Any]] = {
 """The types of headers, and of one header."""
 
 
+BINARY: dict[str, Callable[[bytes], Any]] = {"bytes": bytes, "bytearray": bytearray, "view": memoryview}
+"""The types of binary headers."""
+
+
 class Steps:
     """One program: three edges, a clock that moves by hand, and checkpoints."""
 
@@ -49,7 +54,8 @@ class Steps:
         self._clock = ManualClock()
         self._edges = [Edge("direction:in", f"topic:{number}", "type:kafka") for number in range(3)]
         self._pending = list[Any]()
-        self._earlier = list[Aggregator]()  # in the native core, an edge's points live as long as their recorder
+        self._captured = Captured("captured", None, self._clock)
+        self._earlier = list[BaseRecorder]()  # in the native core, an edge's points live as long as their recorder
         self.start_recorder("first")
 
     def start_recorder(self, service: str) -> None:
@@ -97,6 +103,39 @@ class Steps:
         """Look for the context of a consumed message."""
         return repr(kafka_headers.scan_headers(_headers(headers), size))
 
+    def start_capturing(self) -> None:
+        """Let checkpoints go to a recorder that is no aggregator."""
+        self._captured = Captured("captured", None, self._clock)
+        self._earlier.append(self._captured)
+        checkpoint.set_recorder(self._captured)
+
+    def captured(self) -> Any:
+        """Return what was captured."""
+        return repr(self._captured.checkpoints)
+
+    def stop(self, is_started_again: bool) -> None:
+        """Let nothing measure, or not before the next checkpoint."""
+        checkpoint.set_recorder(None, self._start_again if is_started_again else None)
+
+    def _start_again(self) -> Aggregator:
+        self.start_recorder("again")
+        return self._aggregator
+
+    def consume_in_layer(self, edge: int, consumes: bool, is_closed: bool) -> Any:
+        """Consume a message where a layer above may count it."""
+        layer = current.open_layer(current.snapshot(), consumes=consumes)
+        with current.restored(layer):
+            if is_closed:
+                current.close_layer(layer)
+            consumed = self.consume(edge, ("none", None), 5, None)
+            found = _listed(current.current_pathway())
+            current.close_layer(layer)
+        return consumed, found
+
+    def resume(self, hash_: int, pathway_start_ns: int, edge_start_ns: int) -> None:
+        """Make a pathway the current one that the program has kept or made."""
+        current.set_current(Pathway(hash_, pathway_start_ns, edge_start_ns))
+
     def begin_in_layer(self, edge: int, is_closed: bool) -> Any:
         """Begin to produce where a layer above counts."""
         layer = current.open_layer(current.snapshot(), consumes=False)
@@ -140,7 +179,9 @@ def _described(bucket: Bucket) -> Any:
 
 def _header(header: Any) -> Any:
     kind, value = header
-    return bytes.fromhex(value) if kind == "bytes" else value
+    if kind in BINARY:
+        return BINARY[kind](bytes.fromhex(value))
+    return value
 
 
 def _headers(headers: Any) -> Any:

@@ -26,6 +26,7 @@ TIME = (
     | st.sampled_from([0, 1_000_000, 1 << 60, (1 << 63) - 1])
     | st.integers(0, (1 << 63) - 1)
 )
+BEFORE_1970 = st.integers(-(1 << 60), -1)
 CONTEXT = st.builds(encode_header, HASH, TIME, TIME)
 CONTEXT_AND_MORE = st.builds(lambda *of: b64encode(encode_context(*of) + b"more"), HASH, TIME, TIME)
 
@@ -44,6 +45,7 @@ HEADER = (
     | BYTES.map(lambda value: ("bytes", value.hex()))
     | (CONTEXT | damaged()).map(lambda value: ("text", value.decode("latin-1")))
     | st.text(max_size=30).map(lambda value: ("text", value))
+    | st.tuples(st.sampled_from(["bytearray", "view"]), BYTES.map(bytes.hex))
     | st.sampled_from([("other", 7), ("other", [1, 2]), ("other", "x" * 28), ("other", {})])
 )
 SIZE = st.none() | st.integers(0, 10**9) | st.sampled_from([-1, 1 << 62, 1 << 70, True, "5", 1.5])
@@ -66,17 +68,22 @@ OFFSET = st.integers(0, 1000) | st.sampled_from([None, -1, 1 << 63, "7"])
 STEP = st.one_of(
     st.tuples(st.just("consume"), EDGE, HEADER, SIZE, BROKER_NS),
     st.tuples(st.just("consume"), EDGE, HEADER, SIZE, BROKER_NS),
-    st.tuples(st.just("begin"), EDGE, st.none() | st.integers(0, 10**6), st.none() | st.integers(0, 50)),
+    st.tuples(st.just("begin"), EDGE, SIZE, st.none() | st.integers(0, 50)),
     st.tuples(st.just("finish"), st.sampled_from([0, -1])),
     st.tuples(st.just("finish"), st.just(-1)),
     st.tuples(st.just("peek"), EDGE, HEADER, BROKER_NS),
     st.tuples(st.just("begin_in_layer"), EDGE, st.booleans()),
+    st.tuples(st.just("consume_in_layer"), EDGE, st.booleans(), st.booleans()),
     st.tuples(st.just("forget_current")),
+    st.tuples(st.just("resume"), HASH, TIME | BEFORE_1970, TIME | BEFORE_1970),
     st.tuples(st.just("advance"), st.floats(-15, 25)),
     st.tuples(st.just("offset"), st.integers(0, 9), OFFSET),
     st.tuples(st.just("take"), st.booleans()),
     st.tuples(st.just("stats")),
     st.tuples(st.just("start_recorder"), st.sampled_from(["first", "second"])),
+    st.tuples(st.just("start_capturing")),
+    st.tuples(st.just("captured")),
+    st.tuples(st.just("stop"), st.booleans()),
 )
 SMALL = st.integers(0, 60)
 HEADERS_STEP = st.one_of(

@@ -130,3 +130,20 @@ def test_missing_header_files_of_python_are_named(
     with pytest.raises(hook.NoNativeCoreError) as error:
         hook.compile_extension(tmp_path / "no-source", tmp_path)
     assert str(error.value) == f"the header files of Python were missing ({tmp_path}/Python.h)"
+
+
+def test_missing_tool_is_named(hook: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a build without isolation, which has the tools that are installed."""
+    monkeypatch.setattr("sys.path", [])
+    with pytest.raises(hook.NoNativeCoreError, match=r"^cython was not installed$"):
+        hook.digest_of_inputs(tmp_path, {})
+
+
+@pytest.mark.parametrize("command", [" ", "gcc '"])
+def test_compiler_that_is_no_command_is_shown(
+    hook: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("CC", command)
+    with pytest.raises(hook.NoNativeCoreError) as error:
+        hook.compile_extension(tmp_path / "no-source", tmp_path)
+    assert str(error.value) == f"CC was not a command ({command!r})"

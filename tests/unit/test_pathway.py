@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy, deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +110,14 @@ def test_legacy_key_carries_text_or_bytes() -> None:
     pathway = Pathway(7, 1_795_000_000_000_000_000, 1_795_000_000_000_000_000)
     assert Pathway.decode_base64(legacy_text(pathway.encode())) == pathway
     assert Pathway.decode_base64(legacy_text(pathway.encode_base64().encode())) == pathway
+
+
+class OwnPathway(Pathway):
+    """A pathway of a program's own class."""
+
+
+def test_subclass_is_decoded_shown_and_copied_as_itself() -> None:
+    own = OwnPathway(7, 1_795_000_000_000_000_000, 1_795_000_000_000_000_000)
+    copies = [OwnPathway.decode(own.encode()), OwnPathway.decode_base64(own.encode_base64()), copy(own), deepcopy(own)]
+    assert [(type(each), each) for each in copies] == [(OwnPathway, own)] * 4
+    assert repr(own).startswith("OwnPathway(hash=7, pathway_start_ns=17950")

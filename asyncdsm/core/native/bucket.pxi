@@ -47,7 +47,7 @@ cdef class Bucket:
     cdef Counts **counts
     cdef Py_ssize_t used, capacity
 
-    def __init__(self, int64_t start_ns, int slot=0):
+    def __cinit__(self, int64_t start_ns, bint slot=False):
         """A point remembers its counts in one bucket of each slot, so adjacent buckets need different ones."""
         global last_bucket
         last_bucket += 1

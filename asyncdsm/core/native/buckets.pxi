@@ -23,7 +23,7 @@ cdef class Buckets:
     cdef Py_ssize_t living, capacity
     cdef int64_t counted, refused, malformed
 
-    def __init__(self, int64_t bucket_ns, int64_t max_points):
+    def __cinit__(self, int64_t bucket_ns, int64_t max_points):
         self.bucket_ns = bucket_ns
         self.max_points = max_points
         self.buckets = {}
@@ -53,6 +53,7 @@ cdef class Buckets:
         """Count a checkpoint: its time, edge latency and pathway latency in ns, its size in bytes if that is known."""
         self.count(point, now, edge_ns, pathway_ns, size)
 
+    @cython.nonecheck(True)  # an empty PendingProduce has no point
     cdef inline int count(
         self, Point point, int64_t now, int64_t edge_ns, int64_t pathway_ns, object size
     ) except -1:
@@ -94,7 +95,7 @@ cdef class Buckets:
         """Return the buckets that ended at or before `before_ns` (None: all), oldest first, and forget them."""
         ended = [start for start in list(self.buckets) if before_ns is None or self.has_ended(start, before_ns)]
         taken = [self.buckets.pop(start) for start in sorted(ended)]
-        self.current = None  # last, since a list that grows may run the garbage collector, and with it other threads
+        self.current = None  # last: each new list may start the garbage collector, and a finalizer may count
         return taken
 
     cdef bint has_ended(self, int64_t start_ns, int64_t now_ns):
@@ -103,12 +104,12 @@ cdef class Buckets:
     def take_tallies(self):
         """Return the numbers since the last call."""
         cdef int64_t counted = self.counted, refused = self.refused, malformed = self.malformed
-        self.counted = self.refused = self.malformed = 0  # first: other threads may run while the tuple is made
+        self.counted = self.refused = self.malformed = 0  # first: `Tallies` is Python code, and others count meanwhile
         return Tallies(counted, refused, malformed)
 
     def forget_idle(self, taken, pause):
         """Forget the points that are neither in these buckets nor in one that is being filled."""
-        cdef set used = {(<Bucket> bucket).number for bucket in (*taken, *self.buckets.values())}
+        cdef set used = {(<Bucket?> bucket).number for bucket in (*taken, *self.buckets.values())}
         cdef Py_ssize_t i = self.living
         # Downwards: a point that moves into a gap was looked at already, or is newer than this call.
         while i > 0:

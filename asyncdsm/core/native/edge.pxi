@@ -61,6 +61,8 @@ cdef class Edge:
         cdef void *found = points_find(&self.table, point.parent)
         if found != NULL:
             return <object> found
+        if point.edge is not self:
+            raise ValueError("the point belongs to another edge")  # which is the one that it leaves when it is freed
         if not points_add(&self.table, point.parent, <void *> point):
             raise MemoryError
         return point
@@ -86,7 +88,7 @@ cdef class Point:
     cdef Counts *counts[2]
     cdef uint64_t counted_in[2]
 
-    def __init__(self, Edge edge not None, uint64_t hash_, uint64_t parent):
+    def __cinit__(self, Edge edge not None, uint64_t hash_, uint64_t parent):
         self.edge = edge
         self.hash = hash_
         self.parent = parent

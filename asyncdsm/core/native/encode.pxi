@@ -30,7 +30,7 @@ cdef class PointEncoder:
     cdef readonly Py_ssize_t encoded
     cdef public Py_ssize_t points_at_once
 
-    def __init__(self, Bucket bucket not None, encode_tags):
+    def __cinit__(self, Bucket bucket not None, encode_tags):
         """`encode_tags` returns the MessagePack of an edge's tags. A point for which it raises is lost."""
         self.bucket = bucket
         self.encode_tags = encode_tags
@@ -40,7 +40,7 @@ cdef class PointEncoder:
     def encode_some(self):
         """Return the MessagePack of the next points, one after the other; None after the last."""
         cdef Py_ssize_t first = self.next
-        cdef Py_ssize_t end = min(first + self.points_at_once, self.bucket.used)
+        cdef Py_ssize_t end = first + min(self.points_at_once, self.bucket.used - first)
         if first >= end:
             return None
         cdef Row *rows = <Row *> calloc(end - first, sizeof(Row))
@@ -71,13 +71,13 @@ cdef class PointEncoder:
         cdef bytes tags
         try:
             tags = self.encode_tags(point.edge.tags)
+            row.tags, row.tags_bytes = tags, len(tags)  # an error if it is None
         except Exception as error:
             self.errors.append(error)
             self.lost += count_checkpoints(&counts.bins)
             return False
         kept.append(tags)
         row.hash, row.parent = point.hash, point.parent
-        row.tags, row.tags_bytes = PyBytes_AS_STRING(tags), PyBytes_GET_SIZE(tags)
         row.bins = &counts.bins
         return True
 

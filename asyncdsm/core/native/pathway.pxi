@@ -46,13 +46,13 @@ cdef class Pathway:
     def decode(cls, data):
         """Read a context from its bytes; None for anything malformed, never an exception."""
         context = contexts.decode_context(data)
-        return None if context is None else Pathway(*context)
+        return None if context is None else cls(*context)
 
     @classmethod
     def decode_base64(cls, text):
         """Read a context from its base64 text; None for anything malformed, never an exception."""
         context = contexts.decode_header(text)
-        return None if context is None else Pathway(*context)
+        return None if context is None else cls(*context)
 
     cdef tuple as_tuple(self):
         return self.hash, self.pathway_start_ns, self.edge_start_ns
@@ -77,10 +77,10 @@ cdef class Pathway:
         return self.as_tuple() == other if isinstance(other, tuple) else NotImplemented
 
     def __repr__(self):
-        return "Pathway(hash=%d, pathway_start_ns=%d, edge_start_ns=%d)" % self.as_tuple()
+        return "%s(hash=%d, pathway_start_ns=%d, edge_start_ns=%d)" % (type(self).__name__, *self.as_tuple())
 
     def __reduce__(self):
-        return Pathway, self.as_tuple()
+        return type(self), self.as_tuple()
 
 
 cdef inline Pathway make_pathway(uint64_t hash, int64_t pathway_start_ns, int64_t edge_start_ns):

@@ -1,0 +1,115 @@
+"""What happens where Python code, and with it another checkpoint, runs in the middle of one: the same in both cores."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from asyncdsm.core import checkpoint, current
+from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.bucket import Tallies
+from asyncdsm.core.edge import Edge
+from asyncdsm.testing import ManualClock
+
+EDGE = Edge("direction:in", "topic:orders", "type:kafka")
+
+
+@pytest.fixture(autouse=True)
+def nothing_measures_afterwards() -> Iterator[None]:
+    yield
+    checkpoint.set_recorder(None)
+    current.set_current(None)
+
+
+@pytest.mark.parametrize(
+    ("make", "recorded", "malformed"),
+    [
+        (lambda: checkpoint.consume(EDGE, b"no context", 5), 1, 1),
+        (lambda: checkpoint.begin_produce(EDGE), 0, 0),
+        (lambda: checkpoint.incoming_pathway(b"no context"), 0, 0),
+        (lambda: checkpoint.peek_consume(EDGE, b"no context"), 0, 0),
+    ],
+    ids=["consume", "begin_produce", "incoming_pathway", "peek_consume"],
+)
+def test_checkpoint_keeps_the_recorder_that_is_stopped_meanwhile(
+    make: Callable[[], Any], recorded: int, malformed: int
+) -> None:
+    def stop_and_read() -> int:
+        checkpoint.set_recorder(None)
+        return 1_700_000_000_000_000_000
+
+    aggregator = Aggregator("service", None, now=stop_and_read)
+    checkpoint.set_recorder(aggregator)
+    assert make() is not None
+    assert make() is None
+    assert aggregator.stats()[:1] + aggregator.stats()[4:] == (recorded, malformed, 0, 0)
+
+
+def test_checkpoint_keeps_the_recorder_that_is_replaced_meanwhile(manual_clock: ManualClock) -> None:
+    second = Aggregator("second", None, now=manual_clock)
+
+    def replace_and_read() -> int:
+        checkpoint.set_recorder(second)
+        return manual_clock()
+
+    first = Aggregator("first", None, now=replace_and_read)
+    checkpoint.set_recorder(first)
+    checkpoint.consume(EDGE)
+    checkpoint.consume(EDGE)
+    assert (first.stats().recorded, second.stats().recorded) == (1, 1)
+
+
+def test_checkpoint_while_the_counters_are_read_is_in_the_next_ones(manual_clock: ManualClock) -> None:
+    aggregator = Aggregator("service", None, now=manual_clock)
+    checkpoint.set_recorder(aggregator)
+    made = 0
+
+    def consume_meanwhile(frame: FrameType, event: str, _: Any) -> None:
+        nonlocal made
+        if event == "call" and frame.f_code is Tallies.__new__.__code__:
+            checkpoint.consume(EDGE)
+            made += 1
+
+    before = sys.getprofile()
+    for _ in range(3):
+        checkpoint.consume(EDGE)
+        sys.setprofile(consume_meanwhile)
+        try:
+            aggregator.stats()
+        finally:
+            sys.setprofile(before)
+    assert made == 3
+    assert aggregator.stats().recorded == 6
+
+
+def test_checkpoint_of_a_finalizer_is_in_a_bucket_that_is_still_to_be_sent(manual_clock: ManualClock) -> None:
+    aggregator = Aggregator("service", None, now=manual_clock)
+    checkpoint.set_recorder(aggregator)
+    made = sent = 0
+
+    def consume_meanwhile(phase: str, _: Any) -> None:
+        nonlocal made
+        if phase == "start":
+            checkpoint.consume(EDGE)
+            made += 1
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(consume_meanwhile)
+    try:
+        for _ in range(10):
+            checkpoint.consume(EDGE)
+            made += 1
+            gc.set_threshold(1)
+            taken = aggregator.buckets.take(None)
+            gc.set_threshold(0)
+            sent += sum(bucket.recorded for bucket in taken)
+    finally:
+        gc.callbacks.remove(consume_meanwhile)
+        gc.set_threshold(*threshold)
+    sent += sum(bucket.recorded for bucket in aggregator.take())
+    assert sent == made == aggregator.stats().recorded
