@@ -6,6 +6,7 @@ It reads one program a line, as JSON, and answers with a line. The core is the o
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from asyncdsm.testing import Captured, ManualClock
 
 BUCKET_NS = 10_000_000_000
 MOST_POINTS = 6
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 class Pair(tuple[Any, ...]):
@@ -96,12 +98,12 @@ class Steps:
         """Begin to produce a message that has headers."""
         given = _headers(headers)
         pending, sent = kafka_headers.begin_with_headers(self._edges[edge], given, size, room)
-        is_unchanged = repr(given) == repr(_headers(headers))
-        return pending and (pending.header.decode(), pending.size), sent is given, repr(sent), is_unchanged
+        is_unchanged = _shown(given) == _shown(_headers(headers))
+        return pending and (pending.header.decode(), pending.size), sent is given, _shown(sent), is_unchanged
 
     def scan_headers(self, headers: Any, size: Any) -> Any:
         """Look for the context of a consumed message."""
-        return repr(kafka_headers.scan_headers(_headers(headers), size))
+        return _shown(kafka_headers.scan_headers(_headers(headers), size))
 
     def start_capturing(self) -> None:
         """Let checkpoints go to a recorder that is no aggregator."""
@@ -163,6 +165,11 @@ class Steps:
     def stats(self) -> Any:
         """Return the counters, and the points of each edge."""
         return repr(self._aggregator.stats()), [sorted(edge.points) for edge in self._edges]
+
+
+def _shown(value: object) -> str:
+    """Return what an object looks like, without its place in memory."""
+    return ADDRESS.sub("", repr(value))
 
 
 def _described(bucket: Bucket) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from asyncdsm.cli.main import main
+from asyncdsm.core import context
 from asyncdsm.core.implementation import NATIVE_MODULE
 from asyncdsm.integration.registry import is_installed
 from tests.brokers.process import free_port
@@ -84,7 +85,9 @@ def core_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_report_names_the_native_core(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     environ.delenv("ASYNCDSM_PURE", raising=False)
-    environ.setitem(sys.modules, NATIVE_MODULE, ModuleType(NATIVE_MODULE))
+    native: Any = ModuleType(NATIVE_MODULE)
+    native.contexts = context
+    environ.setitem(sys.modules, NATIVE_MODULE, native)
     assert core_line(capsys) == "Core: native"
     assert found(capsys)[1]["core"] == {"in_use": "native", "reason": None}
 
