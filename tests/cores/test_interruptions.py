@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import signal
 import sys
 from collections.abc import Callable, Iterator
+from itertools import repeat
+from operator import add
 from types import FrameType
 from typing import Any
 
@@ -113,3 +117,25 @@ def test_checkpoint_of_a_finalizer_is_in_a_bucket_that_is_still_to_be_sent(manua
         gc.set_threshold(*threshold)
     sent += sum(bucket.recorded for bucket in aggregator.take())
     assert sent == made == aggregator.stats().recorded
+
+
+def test_checkpoint_of_a_signal_handler_is_in_the_bucket_that_is_begun(manual_clock: ManualClock) -> None:
+    """The clock is all in C, and sends the signal: Python looks for signals next where it divides large numbers."""
+    zeros = map(ctypes.PyDLL(None)["raise"], repeat(signal.SIGUSR1))
+    aggregator = Aggregator("service", None, now=map(add, repeat(manual_clock()), zeros).__next__)
+
+    def consume_meanwhile(*_: Any) -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        checkpoint.consume(EDGE)
+
+    checkpoint.set_recorder(aggregator)
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        checkpoint.consume(EDGE)  # its point is there from now on
+        aggregator.buckets.take(None)
+        signal.signal(signal.SIGUSR1, consume_meanwhile)
+        checkpoint.consume(EDGE)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert [bucket.recorded for bucket in aggregator.take()] == [2]
+    assert aggregator.stats().recorded == 3
