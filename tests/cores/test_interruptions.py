@@ -6,6 +6,7 @@ import ctypes
 import gc
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from itertools import repeat
 from operator import add
@@ -17,6 +18,7 @@ import pytest
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.bucket import Tallies
+from asyncdsm.core.counters import Stats
 from asyncdsm.core.edge import Edge
 from asyncdsm.testing import ManualClock
 
@@ -139,3 +141,24 @@ def test_checkpoint_of_a_signal_handler_is_in_the_bucket_that_is_begun(manual_cl
         signal.signal(signal.SIGUSR1, before)
     assert [bucket.recorded for bucket in aggregator.take()] == [2]
     assert aggregator.stats().recorded == 3
+
+
+def test_signal_handler_counts_and_asks_for_the_counters_while_they_are_read(manual_clock: ManualClock) -> None:
+    aggregator = Aggregator("service", None, now=manual_clock)
+    checkpoint.set_recorder(aggregator)
+    seen = list[Stats]()
+
+    def handle(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code is Stats.__new__.__code__:
+            sys.setprofile(None)
+            checkpoint.consume(EDGE, b"no context")
+            seen.append(aggregator.stats())
+
+    def read() -> None:
+        sys.setprofile(handle)
+        seen.append(aggregator.stats())
+
+    reader = threading.Thread(target=read, daemon=True)  # so that a lock that it waits for ends the test, too
+    reader.start()
+    reader.join(10)
+    assert [(stats.recorded, stats.malformed) for stats in seen] == [(1, 1), (0, 0)]
