@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 from time import time_ns
 
 from asyncdsm._internal.pauses import no_pause
@@ -35,7 +35,7 @@ class Aggregator(BaseRecorder):
         super().__init__(service, env, max_header_bytes=max_header_bytes, now=now, counters=counters)
         self.bucket_ns: int = bucket_ns
         self.buckets: Buckets = Buckets(bucket_ns, max_points)
-        self._lock = Lock()
+        self._lock = RLock()  # a signal handler may ask for the counters
 
     def record(self, point: Point, now: int, edge_ns: int, pathway_ns: int, size: int | None) -> None:
         """Count a checkpoint."""

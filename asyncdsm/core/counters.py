@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from threading import Lock
+from threading import RLock
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -48,7 +48,7 @@ class Counters:
     """Counters that any thread may change. After each change, recorded is the sum of delivered, pending and dropped."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()  # a signal handler may count, or ask for the counters, in the middle of each method
         self._recorded = self._delivered = self._pending = 0
         self._dropped: dict[str, int] = {}
         self._noted: dict[str, int] = dict.fromkeys(_NOTED, 0)
@@ -71,7 +71,8 @@ class Counters:
             return
         with self._lock:
             self._pending -= count
-            self._dropped[cause] = self._dropped.get(cause, 0) + count
+            self._dropped.setdefault(cause, 0)
+            self._dropped[cause] += count
 
     def increment(self, what: str, times: int = 1) -> None:
         """Count an event that loses no checkpoint. `what` is a field of Stats."""

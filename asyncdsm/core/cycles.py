@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from asyncdsm._internal.bounds import make_room
 from asyncdsm.core.edge import Edge, Point
 
 MOST_ROUNDS = 30
@@ -69,6 +70,6 @@ class PathwayCycles:
 
 
 def _store(known: dict[int, Any], key: int, value: Any) -> None:
-    if key not in known and len(known) >= MOST_WATCHED:
-        known.pop(next(iter(known), 0), None)
+    if key not in known:
+        make_room(known, MOST_WATCHED)
     known[key] = value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from asyncdsm._internal.bounds import make_room
 from asyncdsm.core.implementation import native
 
 if TYPE_CHECKING or native is None:
@@ -42,6 +43,5 @@ class EdgeCache(dict[Key, Edge], Generic[Key]):
 
     def store(self, key: Key, edge: Edge) -> None:
         """Store an edge under a key, in the place of the one that was there."""
-        if len(self) >= MOST_EDGES:
-            self.pop(next(iter(self), key), None)
+        make_room(self, MOST_EDGES)
         self[key] = edge

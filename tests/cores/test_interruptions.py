@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from itertools import repeat
+from operator import add
 from types import FrameType
 from typing import Any
 
@@ -13,6 +18,7 @@ import pytest
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.bucket import Tallies
+from asyncdsm.core.counters import Stats
 from asyncdsm.core.edge import Edge
 from asyncdsm.testing import ManualClock
 
@@ -113,3 +119,46 @@ def test_checkpoint_of_a_finalizer_is_in_a_bucket_that_is_still_to_be_sent(manua
         gc.set_threshold(*threshold)
     sent += sum(bucket.recorded for bucket in aggregator.take())
     assert sent == made == aggregator.stats().recorded
+
+
+def test_checkpoint_of_a_signal_handler_is_in_the_bucket_that_is_begun(manual_clock: ManualClock) -> None:
+    """The clock is all in C, and sends the signal: Python looks for signals next where it divides large numbers."""
+    zeros = map(ctypes.PyDLL(None)["raise"], repeat(signal.SIGUSR1))
+    aggregator = Aggregator("service", None, now=map(add, repeat(manual_clock()), zeros).__next__)
+
+    def consume_meanwhile(*_: Any) -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        checkpoint.consume(EDGE)
+
+    checkpoint.set_recorder(aggregator)
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        checkpoint.consume(EDGE)  # its point is there from now on
+        aggregator.buckets.take(None)
+        signal.signal(signal.SIGUSR1, consume_meanwhile)
+        checkpoint.consume(EDGE)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert [bucket.recorded for bucket in aggregator.take()] == [2]
+    assert aggregator.stats().recorded == 3
+
+
+def test_signal_handler_counts_and_asks_for_the_counters_while_they_are_read(manual_clock: ManualClock) -> None:
+    aggregator = Aggregator("service", None, now=manual_clock)
+    checkpoint.set_recorder(aggregator)
+    seen = list[Stats]()
+
+    def handle(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code is Stats.__new__.__code__:
+            sys.setprofile(None)
+            checkpoint.consume(EDGE, b"no context")
+            seen.append(aggregator.stats())
+
+    def read() -> None:
+        sys.setprofile(handle)
+        seen.append(aggregator.stats())
+
+    reader = threading.Thread(target=read, daemon=True)  # so that a lock that it waits for ends the test, too
+    reader.start()
+    reader.join(10)
+    assert [(stats.recorded, stats.malformed) for stats in seen] == [(1, 1), (0, 0)]

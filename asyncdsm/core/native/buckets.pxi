@@ -79,11 +79,11 @@ cdef class Buckets:
         return known
 
     cdef Bucket bucket_at(self, int64_t now):
-        start = now - now % self.bucket_ns
-        bucket = self.buckets.get(start)
-        if bucket is None:
-            bucket = self.buckets[start] = Bucket(start, start // self.bucket_ns % 2)
-        return bucket
+        # In C: a division of Python's numbers runs signal handlers, and so may a new object run finalizers. They count.
+        cdef int64_t number = now // self.bucket_ns
+        cdef int64_t start_ns = number * self.bucket_ns
+        bucket = self.buckets.get(start_ns)
+        return self.buckets.setdefault(start_ns, Bucket(start_ns, number & 1)) if bucket is None else bucket
 
     def record_offset(self, tuple tags, int64_t now, offset):
         """Keep an offset if it is the highest under its tags in the bucket of `now`."""
@@ -109,7 +109,7 @@ cdef class Buckets:
 
     def forget_idle(self, taken, pause):
         """Forget the points that are neither in these buckets nor in one that is being filled."""
-        cdef set used = {(<Bucket?> bucket).number for bucket in (*taken, *self.buckets.values())}
+        cdef set used = {(<Bucket?> bucket).number for bucket in [*taken, *self.buckets.values()]}
         cdef Py_ssize_t i = self.living
         # Downwards: a point that moves into a gap was looked at already, or is newer than this call.
         while i > 0:

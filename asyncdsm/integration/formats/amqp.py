@@ -8,6 +8,7 @@ from functools import lru_cache
 from math import nan
 from typing import Any
 
+from asyncdsm._internal.bounds import make_room
 from asyncdsm.core.checkpoint import PendingProduce, begin_produce, consume, incoming_pathway, record_not_propagated
 from asyncdsm.core.context import HEADER, LEGACY_HEADER, legacy_text
 from asyncdsm.core.edge import Edge, EdgeCache
@@ -123,8 +124,7 @@ def is_internal_target(exchange: str, routing_key: str) -> bool:
 def note_reply_queue(name: str) -> None:
     """Remember a queue that a message of this process names as the one for replies (`reply_to`)."""
     if name not in _reply_queues:
-        if len(_reply_queues) >= _MAX_REPLY_QUEUES:
-            _reply_queues.pop(next(iter(_reply_queues), ""), None)
+        make_room(_reply_queues, _MAX_REPLY_QUEUES)
         _reply_queues[name] = None
 
 

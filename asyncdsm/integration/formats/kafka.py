@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from time import time_ns
 from typing import Any
 
+from asyncdsm._internal.bounds import make_room
 from asyncdsm._internal.log import warn, warn_once
 from asyncdsm.core import checkpoint, lag
 from asyncdsm.core.context import HEADER, LEGACY_HEADER, legacy_text
@@ -84,8 +85,7 @@ class KafkaClient:
         context, then those that still get one fit with it: a context costs a program at most one message of a topic.
         """
         if checkpoint.ensure_recorder() is not None and size < self.size_limits.get(topic, self.largest_message):
-            if len(self.size_limits) >= MOST_EDGES:  # the oldest has to make room, as it does among the edges
-                del self.size_limits[next(iter(self.size_limits))]
+            make_room(self.size_limits, MOST_EDGES)  # as among the edges
             self.size_limits[topic] = size
             warn_once(
                 f"too-large-{topic}",
