@@ -18,6 +18,7 @@ import pytest
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.bucket import Tallies
+from asyncdsm.core.context import encode_header
 from asyncdsm.core.counters import Stats
 from asyncdsm.core.edge import Edge
 from asyncdsm.testing import ManualClock
@@ -162,3 +163,28 @@ def test_signal_handler_counts_and_asks_for_the_counters_while_they_are_read(man
     reader.start()
     reader.join(10)
     assert [(stats.recorded, stats.malformed) for stats in seen] == [(1, 1), (0, 0)]
+
+
+def test_points_that_are_counted_while_others_are_forgotten_stay(manual_clock: ManualClock) -> None:
+    """Another flush, meanwhile, forgets points too."""
+    aggregator = Aggregator("service", None, now=manual_clock)
+    checkpoint.set_recorder(aggregator)
+    edge = Edge("direction:in", "topic:orders", "type:kafka")
+    flushes = 0
+
+    def consume_with_parents(parents: range) -> None:
+        manual_clock.advance(10)
+        for parent in parents:
+            checkpoint.consume(edge, encode_header(parent, manual_clock(), manual_clock()))
+
+    def flush_meanwhile() -> None:
+        nonlocal flushes
+        if flushes < 2:
+            flushes += 1
+            consume_with_parents(range(5000, 5020))
+            aggregator.take(pause=flush_meanwhile)
+
+    consume_with_parents(range(1, 5000))
+    aggregator.take(pause=flush_meanwhile)
+    assert flushes == 2
+    assert sorted(edge.points) == list(range(5000, 5020))

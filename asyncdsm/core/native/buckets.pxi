@@ -110,17 +110,19 @@ cdef class Buckets:
     def forget_idle(self, taken, pause):
         """Forget the points that are neither in these buckets nor in one that is being filled."""
         cdef set used = {(<Bucket?> bucket).number for bucket in [*taken, *self.buckets.values()]}
+        cdef uint64_t newest = last_bucket
         cdef Py_ssize_t i = self.living
-        # Downwards: a point that moves into a gap was looked at already, or is newer than this call.
+        # Downwards: a point that moves into a gap was looked at already, or is counted in a bucket newer than this call.
         while i > 0:
             i -= 1
             if i % POINTS_BETWEEN_PAUSES == 0:
                 pause()
-            if i < self.living and not self.is_used(<Point> self.alive[i], used):
+            if i < self.living and not self.is_used(<Point> self.alive[i], used, newest):
                 self.forget(i)
 
-    cdef bint is_used(self, Point point, set used):
-        return point.counted_in[0] in used or point.counted_in[1] in used
+    cdef bint is_used(self, Point point, set used, uint64_t newest):
+        cdef uint64_t one = point.counted_in[0], other = point.counted_in[1]
+        return max(one, other) > newest or one in used or other in used
 
     cdef void forget(self, Py_ssize_t i):
         cdef Point point = <Point> self.alive[i]
