@@ -106,7 +106,9 @@ def tests(session: nox.Session) -> None:
     session.install("-e", ".[all]", *group("test"))
     cache = Path(session.create_tmp(), "cache").resolve()
     rmtree(cache, ignore_errors=True)
-    pytest = ["pytest", "-o", f"cache_dir={cache}", "--numprocesses", str(WORKERS), "--dist", "loadfile"]
+    # In the order of `tests/conftest.py`: the longest files first, or one process works on one when all else is done.
+    distribution = ["--numprocesses", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder"]
+    pytest = ["pytest", "-o", f"cache_dir={cache}", *distribution]
     try:
         session.run(*pytest, *session.posargs)
     except CommandFailed:

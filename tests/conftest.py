@@ -32,6 +32,19 @@ settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
+LONGEST = (
+    "tests/docs/test_pages.py",
+    "tests/interop/test_pipelines.py",
+    "tests/end_to_end/test_demo.py",
+    "tests/docs/test_testing_page.py",
+    "tests/end_to_end/test_celery.py",
+    "tests/chaos/",
+    "tests/integrations/aio_pika/test_restarts.py",
+    "tests/cores/test_memory.py",
+    "tests/packaging/",
+)
+"""Each takes from half a minute to seven minutes."""
+
 
 PATIENCE_SECONDS = 30.0
 """A thread that ends may have to wait for its turn, on a busy machine."""
@@ -40,6 +53,13 @@ PATIENCE_SECONDS = 30.0
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a run be on another event loop."""
     parser.addoption("--loop", choices=LOOPS, help="run asyncio on another event loop")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that take longest begin first, where several processes run the tests."""
+    items.sort(
+        key=lambda item: next((at for at, path in enumerate(LONGEST) if item.nodeid.startswith(path)), len(LONGEST))
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
