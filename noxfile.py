@@ -121,11 +121,12 @@ def tests(session: nox.Session) -> None:
 
 
 def failed_tests(cache: Path) -> list[str]:
-    """Return what failed in the run that left this cache; nothing where pytest itself came to no end."""
+    """Return what failed in the run that left this cache; nothing where more than tests failed, such as collecting."""
     try:
-        return list(json.loads((cache / "v" / "cache" / "lastfailed").read_text()))
+        failed = list(json.loads((cache / "v" / "cache" / "lastfailed").read_text()))
     except FileNotFoundError:
         return []
+    return failed if all("::" in name for name in failed) else []
 
 
 @nox.session

@@ -17,7 +17,7 @@ FIELDS: dict[str, tuple[bytes, str, str]] = {
     "no stats": (to_msgpack({"Service": "s"}), "$", "missing required field `Stats`"),
     "stats are a text": (payload(Stats="x"), "$.Stats", "Expected `array | null`, got `str`"),
     "a list": (to_msgpack([1, 2]), "$", "Expected `object`, got `array`"),
-    "not text": (payload(Service="@").replace(b"\xa1@", b"\xa1\xff"), "$.Service", "'utf-8' codec can't decode"),
+    "not text": (payload(Service="@").replace(b"\xa1@", b"\xa1\xff"), "$.Service", "utf-8"),
     "nothing": (b"", "$", "Input data was truncated"),
     "not msgpack": (b"\xc1", "$", "invalid opcode"),
     "json": (b'{"Service": "x"}', "$", "Expected `object`, got `int`"),
@@ -34,7 +34,7 @@ def test_body_of_which_nothing_can_be_used_is_refused(body: bytes, path: str, pr
     with pytest.raises(IntakeError) as caught:
         read_report(body, "")
     assert (caught.value.status, caught.value.path) == (400, path)
-    assert problem in caught.value.problem
+    assert problem.casefold() in caught.value.problem.casefold()
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,7 @@ def test_body_of_which_nothing_can_be_used_is_refused(body: bytes, path: str, pr
         (gzip.compress(payload()) + b"more", "must be gzip"),
         (gzip.compress(payload())[:-8] + bytes(8), "must be gzip"),
     ],
+    ids=["no gzip", "cut at the end", "cut in the middle", "more after it", "wrong checksum"],
 )
 def test_body_that_is_not_gzip_is_refused(body: bytes, problem: str) -> None:
     with pytest.raises(IntakeError, match=problem) as caught:
@@ -63,7 +64,7 @@ async def test_refusals_are_answered_with_path_and_problem(client: Client) -> No
         response = await client.report(body)
         error = response.json()["error"]
         assert (response.status_code, error["path"]) == (400, path)
-        assert problem in error["problem"]
+        assert problem.casefold() in error["problem"].casefold()
     assert (await client.topology())["services"] == []
     assert (await client.get("/api/health")).json()["payloads"] == 0
     assert (await client.report(payload(bucket(point())))).status_code == 202
