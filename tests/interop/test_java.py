@@ -62,7 +62,7 @@ def test_records_of_one_poll_continue_each_its_own_pathway(
     send(producer, source, b"to learn the cluster")
     captured_streams.clear()
     for number in range(1, 6):
-        current.set_current(PATHWAY._replace(hash=number))
+        current.set_current(Pathway(number, *PATHWAY[1:]))
         send(producer, source, b"%d" % number)
     current.set_current(None)
     on_kafka.relay(RELAY, f"kafka:{source}", f"kafka:{target}", 6, SERVICE)
@@ -153,7 +153,7 @@ def test_messages_that_java_receives_at_once_all_continue_the_first(
     queue = ministack.queue()
     sqs = session.client("sqs", **ministack.options)
     for number in range(1, 4):
-        current.set_current(PATHWAY._replace(hash=number))
+        current.set_current(Pathway(number, *PATHWAY[1:]))
         sqs.send_message(QueueUrl=queue, MessageBody="v")
     with watched({"AWS_ENDPOINT_URL": ministack.endpoint}) as watch:
         watch.relay(RELAY, f"sqs-batch:{queue}", "-", 3, SERVICE)
