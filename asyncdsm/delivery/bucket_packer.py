@@ -11,6 +11,8 @@ from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_full_outbox
 from asyncdsm.settings import Settings
 
 EDGES_IN_WARNING = 10
+POINTS_IN_WARNING = 1000
+"""How many points are asked for their edges: all of them may be many thousands, and the event loop would wait."""
 
 
 class BucketPacker:
@@ -71,7 +73,7 @@ class BucketPacker:
         if bucket.point_count <= MOST_PATHWAYS or self._has_many_pathways:
             return
         self._has_many_pathways = True
-        edges = sorted(", ".join(edge.tags) for edge in {point.edge for point in bucket.points()})
+        edges = sorted(", ".join(edge.tags) for edge in bucket.first_edges(POINTS_IN_WARNING))
         warn_once(
             "many-pathways",
             "asyncdsm counts %d distinct pathways in this service, and Datadog drops payloads with more than about %d. "

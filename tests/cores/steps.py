@@ -181,6 +181,8 @@ def _described(bucket: Bucket) -> Any:
     encoder.points_at_once = 1
     while (row := encoder.encode_some()) is not None:
         rows.append(row.hex())
+    assert bucket.first_edges(bucket.point_count) == {point.edge for point in bucket.points()}
+    assert len(bucket.first_edges(1)) == min(1, bucket.point_count)
     return bucket.start_ns, bucket.recorded, sorted(bucket.backlogs.items()), sorted(points, key=repr), sorted(rows)
 
 

@@ -66,6 +66,10 @@ cdef class Bucket:
         """The number of points that were counted here."""
         return self.used
 
+    def first_edges(self, Py_ssize_t points):
+        """Return the edges of so many points: those that were counted first."""
+        return {(<Point> self.counts[i].point).edge for i in range(min(points, self.used))}
+
     def points(self):
         """Return the histograms of each point."""
         cdef dict points = {}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import islice
 from typing import NamedTuple
 
 from asyncdsm.core.histogram import bin_index
-from asyncdsm.core.plain.edge import Point
+from asyncdsm.core.plain.edge import Edge, Point
 
 _MAX_INT64 = (1 << 63) - 1
 
@@ -51,6 +52,10 @@ class Bucket:
     def point_count(self) -> int:
         """The number of points that were counted here."""
         return len(self._histograms)
+
+    def first_edges(self, points: int) -> set[Edge]:
+        """Return the edges of so many points: those that were counted first."""
+        return {point.edge for point in islice(self._histograms, points)}
 
     def points(self) -> dict[Point, Histograms]:
         """Return the histograms of each point."""
