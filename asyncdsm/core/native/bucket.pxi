@@ -67,7 +67,7 @@ cdef class Bucket:
         return self.used
 
     def first_edges(self, Py_ssize_t points):
-        """Return the edges of so many points: those that were counted first."""
+        """Return the edges of the points that were counted first: `points` is how many of them."""
         return {(<Point> self.counts[i].point).edge for i in range(min(points, self.used))}
 
     def points(self):

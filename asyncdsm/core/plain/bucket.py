@@ -54,7 +54,7 @@ class Bucket:
         return len(self._histograms)
 
     def first_edges(self, points: int) -> set[Edge]:
-        """Return the edges of so many points: those that were counted first."""
+        """Return the edges of the points that were counted first: `points` is how many of them."""
         return {point.edge for point in islice(self._histograms, points)}
 
     def points(self) -> dict[Point, Histograms]:
