@@ -174,7 +174,7 @@ def version_of(tool: str) -> str:
 
 
 def digest(text: str, *contents: bytes) -> str:
-    """Return a digest of a text and the contents of files."""
+    """Return a digest of a string and the contents of files."""
     return hashlib.sha256(b"".join(hashlib.sha256(each).digest() for each in (text.encode(), *contents))).hexdigest()
 
 

@@ -14,6 +14,12 @@ LEGACY_HEADER = "dd-pathway-ctx"
 MAX_TIME_NS = (1 << 63) - 1
 """The latest time that a context may have: in the year 2262."""
 
+LATEST_AHEAD_NS = 60_000_000_000
+"""How far in the future a context may be. .NET ignores one beyond that (protocol §3): its latencies would make no sense
+to anybody."""
+HEADER_FRAME = 8
+"""Bytes. What Kafka writes beside the name and the value of a header is less."""
+
 _MASK = 0xFFFFFFFFFFFFFFFF
 _HASH_BYTES = 8
 _MAX_VARINT_BYTES = 9
@@ -49,7 +55,7 @@ def encode_header(hash_: int, pathway_start_ns: int, edge_start_ns: int) -> byte
 
 
 def legacy_text(value: str | bytes) -> str | bytes:
-    """Return the base64 text of a value of the legacy key, which is such a text or raw bytes (protocol §3).
+    """Return a value of the legacy key as base64: the key carries base64, or the raw bytes of a context (protocol §3).
 
     A value of another type is returned unchanged: a checkpoint counts it as malformed.
     """

@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from asyncdsm.core import recorder as recorders
-from asyncdsm.core.context import decode_header, encode_header
+from asyncdsm.core.context import LATEST_AHEAD_NS, decode_header, encode_header
 from asyncdsm.core.current import Layer, consume_layers, current_context, is_consume_suppressed, skip_closed_layers
 from asyncdsm.core.edge import Edge, Point
 from asyncdsm.core.pathway import Pathway
 from asyncdsm.core.recorder import Recorder
-
-# .NET ignores a context more than 60 s in the future (protocol §3): its latencies would make no sense to anybody.
-_FUTURE_NS = 60_000_000_000
 
 _recorder: Recorder | None = None
 _start_recorder: Callable[[], Recorder | None] | None = None
@@ -150,12 +147,12 @@ def _read_context(
     malformed = 0
     if header is not None:
         context = decode_header(header, recorder.max_header_bytes)
-        if context is not None and context[2] <= now + _FUTURE_NS:
+        if context is not None and context[2] <= now + LATEST_AHEAD_NS:
             return context
         malformed += 1
     start = now
     if type(broker_ns) is int:
-        start = broker_ns if 0 < broker_ns <= now + _FUTURE_NS else now
+        start = broker_ns if 0 < broker_ns <= now + LATEST_AHEAD_NS else now
     elif broker_ns is not None:
         malformed += 1
     if is_counted and malformed:

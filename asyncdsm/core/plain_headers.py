@@ -6,13 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from asyncdsm.core.checkpoint import PendingProduce, begin_produce
-from asyncdsm.core.context import HEADER, LEGACY_HEADER, legacy_text
+from asyncdsm.core.context import HEADER, HEADER_FRAME, LEGACY_HEADER, legacy_text
 from asyncdsm.core.edge import Edge
 
 Header = tuple[str, bytes | None]
-
-HEADER_FRAME = 8
-"""Bytes. What Kafka writes beside the name and the value of a header is less."""
 
 
 def scan_headers(headers: Iterable[Header], size: int) -> tuple[Any, int]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from asyncdsm._internal.bounds import make_room
 from asyncdsm.integration import Lag, MalformedValueError, add_lag_source, after_await, ensure_recorder, guarded
 
 _MAX_QUEUES = 1000  # of one channel; beyond, the queue whose depth is oldest is forgotten
@@ -21,9 +22,8 @@ class QueueDepths:
         """Store how many messages wait in a queue."""
         queues = self._channels.setdefault(queue.channel, {})
         queues.pop(queue.name, None)
+        make_room(queues, _MAX_QUEUES)
         queues[queue.name] = Lag(None, queue.name, None, messages, "ready", seen_ns=now_ns)
-        if len(queues) > _MAX_QUEUES:
-            del queues[next(iter(queues))]
 
     def lags(self) -> Iterator[Lag]:
         """Return the depths of the queues of open channels."""

@@ -63,7 +63,7 @@ def kafka(data: bytes) -> None:
     with capture() as captured:
         result = consume_record(Client(), record)
         assert result is not None
-        _is_whole(Pathway(*result))
+        _is_whole(result)
         assert len(captured.checkpoints) == 1
     found = read_message(record, None)
     assert found is not None
@@ -242,7 +242,7 @@ def _is_arrival(arrival: MessageInfo) -> None:
     with capture():
         result = by_hand.consume(Edge("type:x"), *arrival)
         assert result is not None
-        _is_whole(Pathway(*result))
+        _is_whole(result)
 
 
 def _is_whole(result: Pathway) -> None:

@@ -9,7 +9,7 @@ cdef extern from "Python.h":
 cdef object current_context = currents.current_context
 cdef object consume_layers = currents.consume_layers
 
-cdef int64_t FUTURE_NS = 60_000_000_000
+cdef int64_t LATEST_AHEAD_NS = contexts.LATEST_AHEAD_NS
 cdef int64_t NO_TIME = INT64_MIN
 
 
@@ -196,7 +196,7 @@ cdef int read_context(Sink own, object header, object broker_ns, int64_t now, Co
     """Read the context of a header, or begin one. Return how many of the two values cannot be used."""
     cdef int malformed = 0
     if header is not None:
-        if decode_header(header, own.max_header_bytes, context) and context.edge_start_ns <= now + FUTURE_NS:
+        if decode_header(header, own.max_header_bytes, context) and context.edge_start_ns <= now + LATEST_AHEAD_NS:
             return 0
         malformed += 1
     cdef int overflow = 0
@@ -205,7 +205,7 @@ cdef int read_context(Sink own, object header, object broker_ns, int64_t now, Co
         start = PyLong_AsLongLongAndOverflow(broker_ns, &overflow)
     elif broker_ns is not None:
         malformed += 1
-    if overflow or not 0 < start <= now + FUTURE_NS:
+    if overflow or not 0 < start <= now + LATEST_AHEAD_NS:
         start = now
     context.hash = 0
     context.pathway_start_ns = context.edge_start_ns = start

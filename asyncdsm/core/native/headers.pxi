@@ -10,7 +10,7 @@ from libc.string cimport memcmp
 cdef str HEADER = contexts.HEADER
 cdef bytes CONTEXT_NAME = HEADER.encode()
 cdef bytes LEGACY_NAME = contexts.LEGACY_HEADER.encode()
-cdef Py_ssize_t HEADER_FRAME = 8  # as in the plain core
+cdef Py_ssize_t HEADER_FRAME = contexts.HEADER_FRAME
 
 
 def scan_headers(headers, size):
