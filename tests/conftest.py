@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 
 import pytest
@@ -21,7 +22,7 @@ from tests.brokers.kafka import Kafka, users_own
 from tests.brokers.ministack import ministack as run_ministack
 from tests.brokers.mock_cluster import MockCluster, mock_cluster
 from tests.brokers.moto import moto as run_moto
-from tests.brokers.process import running
+from tests.brokers.process import memory, running
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
 from tests.brokers.redis import redis as run_redis
@@ -117,6 +118,13 @@ def ministack() -> Iterator[Aws]:
 def topic(kafka: Kafka) -> Callable[..., str]:
     """Create a fresh topic on `kafka` at each call: `topic(partitions=3)` returns its name."""
     return kafka.topic
+
+
+@pytest.fixture
+def socket_path() -> Iterator[Path]:
+    """Give the path of a Unix socket. It may have 107 bytes, and `tmp_path` has more where a checkout lies deep."""
+    with TemporaryDirectory(prefix="asyncdsm-", dir=memory()) as folder:
+        yield Path(folder, "apm.socket")
 
 
 @pytest.fixture(autouse=True)

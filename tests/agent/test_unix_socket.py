@@ -8,9 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx2
 import pytest
@@ -25,15 +23,8 @@ from tests.differential.process import run
 BODY = payload(bucket(point()))
 
 
-@pytest.fixture
-def path() -> Iterator[Path]:
-    """Give a path that is short enough for a socket."""
-    with TemporaryDirectory(prefix="dsm") as folder:
-        yield Path(folder) / "apm.socket"
-
-
-def at(path: Path) -> httpx2.Client:
-    return httpx2.Client(transport=httpx2.HTTPTransport(uds=str(path)), base_url="http://localhost", timeout=20)
+def at(socket_path: Path) -> httpx2.Client:
+    return httpx2.Client(transport=httpx2.HTTPTransport(uds=str(socket_path)), base_url="http://localhost", timeout=20)
 
 
 def services(running: RunningAgent) -> list[str]:
@@ -42,94 +33,99 @@ def services(running: RunningAgent) -> list[str]:
     return [service["name"] for service in topology["services"]]
 
 
-def test_port_and_socket_are_served_together(path: Path) -> None:
-    with running_agent(unix_socket=path) as running, at(path) as local:
+def test_port_and_socket_are_served_together(socket_path: Path) -> None:
+    with running_agent(unix_socket=socket_path) as running, at(socket_path) as local:
         assert local.post(INTAKE, content=BODY, headers=MSGPACK).status_code == 202
         assert local.get("/api/health").json()["payloads"] == 1
         assert httpx2.get(f"{running.url}/api/health").json()["payloads"] == 1
-    assert not path.exists()
+    assert not socket_path.exists()
 
 
-def test_socket_is_open_to_every_user(path: Path) -> None:
-    with running_agent(unix_socket=path):
-        mode = path.stat().st_mode
+def test_socket_is_open_to_every_user(socket_path: Path) -> None:
+    with running_agent(unix_socket=socket_path):
+        mode = socket_path.stat().st_mode
         assert stat.S_ISSOCK(mode)
         assert stat.S_IMODE(mode) == 0o666
 
 
-def test_socket_requires_the_token_too(path: Path) -> None:
-    with running_agent(unix_socket=path, token="a-token-for-the-tests") as running, at(path) as local:  # noqa: S106
+def test_socket_requires_the_token_too(socket_path: Path) -> None:
+    with running_agent(unix_socket=socket_path, token="a-token-for-the-tests") as running, at(socket_path) as local:  # noqa: S106
         assert local.get("/api/topology").status_code == 401
         assert running.store.payloads == 0
 
 
-def test_socket_of_a_killed_agent_is_replaced(path: Path) -> None:
+def test_socket_of_a_killed_agent_is_replaced(socket_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
-        left.bind(str(path))
-    with running_agent(unix_socket=path), at(path) as local:
+        left.bind(str(socket_path))
+    with running_agent(unix_socket=socket_path), at(socket_path) as local:
         assert local.get("/info").status_code == 200
-    assert not path.exists()
+    assert not socket_path.exists()
 
 
-def test_socket_of_another_agent_is_not_replaced(path: Path) -> None:
-    with running_agent(unix_socket=path), at(path) as local:
-        with pytest.raises(UnixSocketError, match="another program listens there"), running_agent(unix_socket=path):
+def test_socket_of_another_agent_is_not_replaced(socket_path: Path) -> None:
+    with running_agent(unix_socket=socket_path), at(socket_path) as local:
+        with (
+            pytest.raises(UnixSocketError, match="another program listens there"),
+            running_agent(unix_socket=socket_path),
+        ):
             raise AssertionError("two agents at one socket")
         assert local.get("/info").status_code == 200
 
 
-def test_file_that_is_not_a_socket_is_not_replaced(path: Path) -> None:
-    path.write_text("mine")
+def test_file_that_is_not_a_socket_is_not_replaced(socket_path: Path) -> None:
+    socket_path.write_text("mine")
     with (
         pytest.raises(UnixSocketError, match="a file that is not a socket"),
-        running_agent(unix_socket=path),
+        running_agent(unix_socket=socket_path),
     ):
         raise AssertionError("a socket in place of a file")
-    assert path.read_text() == "mine"
+    assert socket_path.read_text() == "mine"
 
 
-def test_replaced_socket_is_not_removed(path: Path) -> None:
-    with running_agent(unix_socket=path), socket.socket(socket.AF_UNIX) as other:
-        path.unlink()
-        other.bind(str(path))
-    assert path.exists()
+def test_replaced_socket_is_not_removed(socket_path: Path) -> None:
+    with running_agent(unix_socket=socket_path), socket.socket(socket.AF_UNIX) as other:
+        socket_path.unlink()
+        other.bind(str(socket_path))
+    assert socket_path.exists()
 
 
 @pytest.mark.parametrize(
     ("name", "problem"), [("none/apm.socket", "No such file or directory"), ("x" * 120, "AF_UNIX path too long")]
 )
-def test_unusable_socket_path_is_one_line_on_stderr(path: Path, name: str, problem: str) -> None:
-    wrong = path.parent / name
+def test_unusable_socket_path_is_one_line_on_stderr(socket_path: Path, name: str, problem: str) -> None:
+    wrong = socket_path.parent / name
     code, said = refused("--port", "0", "--unix-socket", str(wrong))
     assert (code, said) == (1, f"asyncdsm agent: cannot listen on the Unix socket {wrong}: {problem}\n")
 
 
-def test_program_prints_the_socket_and_removes_it(path: Path) -> None:
-    with agent("--unix-socket", str(path)) as process:
+def test_program_prints_the_socket_and_removes_it(socket_path: Path) -> None:
+    with agent("--unix-socket", str(socket_path)) as process:
         assert httpx2.get(f"{address(process)}/info").status_code == 200
         assert process.stdout is not None
-        assert process.stdout.readline() == f"asyncdsm agent listens on unix://{path}\n"
-        with at(path) as local:
+        assert process.stdout.readline() == f"asyncdsm agent listens on unix://{socket_path}\n"
+        with at(socket_path) as local:
             assert local.post(INTAKE, content=BODY, headers=MSGPACK).status_code == 202
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
-    assert not path.exists()
+    assert not socket_path.exists()
 
 
-def test_agent_starts_again_after_a_kill(path: Path) -> None:
+def test_agent_starts_again_after_a_kill(socket_path: Path) -> None:
     for _ in range(2):
-        with agent("--unix-socket", str(path)) as process:
+        with agent("--unix-socket", str(socket_path)) as process:
             address(process)
             assert process.stdout is not None
             assert process.stdout.readline().startswith("asyncdsm agent listens on unix://")
             process.kill()
             process.wait()
-            assert path.exists()
+            assert socket_path.exists()
 
 
-def test_real_ddtrace_reports_through_the_socket(path: Path) -> None:
-    with running_agent(unix_socket=path) as running:
-        run("sender.py", DD_DATA_STREAMS_ENABLED="true", DD_SERVICE="theirs", DD_TRACE_AGENT_URL=f"unix://{path}")
+def test_real_ddtrace_reports_through_the_socket(socket_path: Path) -> None:
+    with running_agent(unix_socket=socket_path) as running:
+        run(
+            "sender.py", DD_DATA_STREAMS_ENABLED="true", DD_SERVICE="theirs", DD_TRACE_AGENT_URL=f"unix://{socket_path}"
+        )
         assert services(running) == ["theirs"]
 
 
@@ -143,8 +139,8 @@ asyncio.run(main())
 """
 
 
-def test_asyncdsm_reports_through_the_socket(path: Path) -> None:
-    with running_agent(unix_socket=path) as running:
-        environ = {**os.environ, "DD_SERVICE": "ours", "DD_TRACE_AGENT_URL": f"unix://{path}"}
+def test_asyncdsm_reports_through_the_socket(socket_path: Path) -> None:
+    with running_agent(unix_socket=socket_path) as running:
+        environ = {**os.environ, "DD_SERVICE": "ours", "DD_TRACE_AGENT_URL": f"unix://{socket_path}"}
         subprocess.run([sys.executable, "-c", PROGRAM], env=environ, check=True, timeout=60)
         assert services(running) == ["ours"]

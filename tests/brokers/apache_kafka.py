@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from tests.brokers.kafka import Kafka
+from tests.brokers.kafka import Kafka, make_coordinator
 from tests.brokers.kafka_program import CLUSTER_ID, PROPERTIES, START_SECONDS, VERSION, make_addresses, make_command
 from tests.brokers.process import free_port, serving
 
@@ -28,4 +28,6 @@ def apache_kafka(
         return make_command({**PROPERTIES, **addresses, **(properties or {})}, version, cluster_id)
 
     with serving(command, patience=START_SECONDS, port=port) as own_port:
-        yield Kafka(f"127.0.0.1:{own_port}")
+        bootstrap = f"127.0.0.1:{own_port}"
+        make_coordinator(bootstrap)
+        yield Kafka(bootstrap)

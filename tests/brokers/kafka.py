@@ -7,10 +7,14 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from time import monotonic, sleep
 from typing import Any
 from uuid import uuid4
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+
+COORDINATOR_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,22 @@ def users_own(bootstrap: str) -> Iterator[Kafka]:
     finally:
         if kafka.topics:
             _apart(_delete(bootstrap, kafka.topics))
+
+
+def make_coordinator(bootstrap: str) -> None:
+    """Let a fresh Kafka make the topic in which it keeps its groups, and wait until it answers for a group.
+
+    It would make that topic for the first consumer that asks, and clients log an error while it does.
+    """
+    admin, deadline = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}), monotonic() + COORDINATOR_SECONDS
+    while True:
+        (answer,) = admin.describe_consumer_groups(["nobody"], request_timeout=COORDINATOR_SECONDS).values()
+        error = answer.exception()
+        if error is None:
+            return
+        if monotonic() > deadline:
+            raise error
+        sleep(0.05)
 
 
 async def _create(bootstrap: str, name: str, partitions: int, replicas: int, config: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from time import monotonic, sleep
 
 from confluent_kafka.admin import AdminClient
 
-from tests.brokers.kafka import Kafka
+from tests.brokers.kafka import Kafka, make_coordinator
 from tests.brokers.kafka_program import PROPERTIES, START_SECONDS, make_addresses, make_command
 from tests.brokers.process import BrokerError, free_port, memory, serving
 
@@ -70,6 +70,7 @@ def kafka_cluster(nodes: int = 3) -> Iterator[KafkaCluster]:
             list(threads.map(Node.start, made.values()))
         _wait_for_nodes(made)
         bootstrap = ",".join(f"127.0.0.1:{node.port}" for node in made.values())
+        make_coordinator(bootstrap)
         yield KafkaCluster(bootstrap, replicas=nodes, nodes=made)
 
 

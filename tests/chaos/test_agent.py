@@ -162,24 +162,24 @@ async def test_agent_on_ipv6_with_a_late_name_gets_all_checkpoints(
     assert intake.counted() == made
 
 
-async def test_unix_socket_that_disappears_is_waited_for(kafka: Kafka, tmp_path: Path) -> None:
-    intake, path = Intake(), tmp_path / "apm.socket"
+async def test_unix_socket_that_disappears_is_waited_for(kafka: Kafka, socket_path: Path) -> None:
+    intake = Intake()
 
     def disappear() -> None:
-        with running_intake(socket_path=str(path), intake=intake):
+        with running_intake(socket_path=str(socket_path), intake=intake):
             until(lambda: len(intake.accepted) >= 3)()
-            path.unlink()
+            socket_path.unlink()
             until(lambda: len(intake.accepted) >= 6)()  # the connection that is there lives on
-        path.unlink(missing_ok=True)
+        socket_path.unlink(missing_ok=True)
         sleep(1)
 
     with ExitStack() as back:
-        streams = DataStreams(settings(f"unix://{path}"))
+        streams = DataStreams(settings(f"unix://{socket_path}"))
         made = await live(
             kafka,
             streams,
             disappear,
-            lambda: back.enter_context(running_intake(socket_path=str(path), intake=intake)),
+            lambda: back.enter_context(running_intake(socket_path=str(socket_path), intake=intake)),
         )
     assert intake.counted_once() == made
 

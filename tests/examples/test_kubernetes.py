@@ -96,13 +96,13 @@ def test_service_of_the_manifest_is_accepted_by_the_agent(served: tuple[str, Pat
     assert report["agent"]["problem"].endswith("the agent requires its token; set ASYNCDSM_AGENT_TOKEN to it")
 
 
-def test_service_reaches_the_socket_of_its_node(tmp_path: Path) -> None:
+def test_service_reaches_the_socket_of_its_node(socket_path: Path) -> None:
     container = read_container("shop-datadog-socket.yaml")
     environment, (mount,) = environment_of(container), container["volumeMounts"]
     socket = environment["DD_TRACE_AGENT_URL"].removeprefix("unix://")
     assert Path(socket).parent == Path(mount["mountPath"])
-    with running_agent(unix_socket=tmp_path / "apm.socket"):
-        report = ask_doctor({**environment, "DD_TRACE_AGENT_URL": f"unix://{tmp_path}/apm.socket"})
+    with running_agent(unix_socket=socket_path):
+        report = ask_doctor({**environment, "DD_TRACE_AGENT_URL": f"unix://{socket_path}"})
     assert report["agent"]["lists_endpoint"] is True
 
 

@@ -56,8 +56,8 @@ async def test_export_over_tcp_posts_the_payload_with_its_headers(intake: Intake
 
 
 @pytest.fixture
-def unix_socket_intake(tmp_path: Path) -> Iterator[Intake]:
-    with running_intake(socket_path=str(tmp_path / "apm.socket")) as intake:
+def unix_socket_intake(socket_path: Path) -> Iterator[Intake]:
+    with running_intake(socket_path=str(socket_path)) as intake:
         yield intake
 
 
