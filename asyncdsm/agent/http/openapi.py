@@ -9,12 +9,12 @@ from msgspec import Struct
 from msgspec.json import schema_components
 
 from asyncdsm._version import __version__
-from asyncdsm.agent.queries.answers import DrawnMap, ErrorAnswer, Health, LagOverTime, Pathways, Series
+from asyncdsm.agent.queries.answers import Changes, DrawnMap, ErrorAnswer, Health, LagOverTime, Pathways, Series
 from asyncdsm.map.topology import Topology
 
 Schema = dict[str, Any]
 
-ANSWERS: tuple[type[Struct], ...] = (Topology, DrawnMap, Series, LagOverTime, Pathways, Health, ErrorAnswer)
+ANSWERS: tuple[type[Struct], ...] = (Topology, DrawnMap, Changes, Series, LagOverTime, Pathways, Health, ErrorAnswer)
 TEXT: Schema = {"type": "string"}
 
 
@@ -77,6 +77,13 @@ PATHS: dict[str, Schema] = {
         "Map",
         _ref(DrawnMap),
         _parameter("flow", {"enum": ["right", "down"]}, "Where messages flow to on the drawing; right by default."),
+        *_TIME_RANGE,
+        refusals=(400,),
+    ),
+    "/api/changes": _get(
+        "What changed, what is wrong first: hops, services and versions, each since when.",
+        "Changes",
+        _ref(Changes),
         *_TIME_RANGE,
         refusals=(400,),
     ),

@@ -35,6 +35,7 @@ import { cleanName } from "./names.js";
  * @property {number} height
  * @property {number} from Seconds since the epoch.
  * @property {number} to Seconds since the epoch.
+ * @property {number | null} oldest When the agent's data begin, in seconds since the epoch; null if it has none.
  */
 
 /**
@@ -59,6 +60,7 @@ export function buildMapModel(answer) {
     height: answer.height,
     from: answer.from,
     to: answer.to,
+    oldest: answer.oldest,
   };
 }
 
