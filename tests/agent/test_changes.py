@@ -127,6 +127,8 @@ def test_first_messages_of_an_edge_make_it_new(timeline: Timeline) -> None:
     timeline.run(MINUTE, *ALL, BILLING._replace(queue="refunds"))
     (change,) = changes(timeline)
     assert (change.kind, change.service, change.queue, change.since - START) == ("new", "billing", "refunds", 2400)
+    timeline.run(4 * MINUTE, *ALL, BILLING._replace(queue="refunds"))
+    assert summaries(changes(timeline)) == [("new", "billing", 2400)]
     timeline.run(80 * MINUTE, *ALL, BILLING._replace(queue="refunds"))
     assert changes(timeline) == []
 
@@ -143,6 +145,8 @@ def test_service_whose_edges_are_all_new_is_listed_once(timeline: Timeline) -> N
     timeline.run(MINUTE, *ALL, Hop("mailing"), Hop("mailing", queue="mails"))
     (change,) = changes(timeline)
     assert (change.kind, change.service, change.edge, change.since - START) == ("new", "mailing", None, 2400)
+    timeline.run(4 * MINUTE, *ALL, Hop("mailing"), Hop("mailing", queue="mails"))
+    assert summaries(changes(timeline)) == [("new", "mailing", 2400)]
 
 
 def test_edge_that_was_idle_for_hours_is_not_new() -> None:

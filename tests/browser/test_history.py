@@ -102,6 +102,7 @@ async def test_slider_looks_back_and_returns_to_now(browser: Browser, changed: R
 async def test_two_times_show_the_range_between_them(browser: Browser, changed: RunningAgent, begin: int) -> None:
     async with open_page(browser, changed.url, timezone_id="UTC") as page:
         await page.get_by_label("Time range").select_option("history")
+        await page.get_by_text("Two times").click()
         first, last = (f"{datetime.fromtimestamp(begin + seconds, UTC):%Y-%m-%dT%H:%M}" for seconds in (600, 1200))
         await page.get_by_label("From", exact=True).fill(last)
         await page.get_by_label("to", exact=True).fill(first)

@@ -101,7 +101,9 @@ export class HistoryBar {
   }
 
   showSliderTime() {
-    const text = this.isAtEnd() ? "now" : formatMoment(Number(this.slider.value), Date.now() / 1000);
+    const past = this.isMoving ? null : this.range.past();
+    const isNow = past === null && this.isAtEnd();
+    const text = isNow ? "now" : formatMoment(past?.to ?? Number(this.slider.value), Date.now() / 1000);
     setAttribute(this.slider, "aria-valuetext", text);
     setText(this.sliderText, text);
   }

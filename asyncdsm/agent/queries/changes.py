@@ -38,10 +38,11 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
     quiet = find_quiet_services(store, end, histories, is_live=time_range.last > end)
     silent = {(change.service, change.env) for change in quiet}
     new = find_new_edges(store, TimeRange(begin, end), histories[-1], oldest)
-    fresh = {change.edge for change in new}
+    fresh = {change.edge or (change.service, change.env) for change in new}
+    rates = find_rate_changes(histories, usual)
     of_edges = [
         *find_latency_changes(histories, states, usual),
-        *(change for change in find_rate_changes(histories, usual) if change.edge not in fresh),
+        *(rate for rate in rates if fresh.isdisjoint({rate.edge, (rate.service, rate.env)})),
     ]
     found = [
         *quiet,
