@@ -11,7 +11,7 @@ import pytest
 from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.queries.answers import Change
 from asyncdsm.agent.queries.changes import MOST_CHANGES, list_changes
-from asyncdsm.agent.queries.edge_history import HistoryReader
+from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.time_ranges import last_minutes
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.store import Store

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.queries.edge_history import EdgeHistory, HistoryReader, slot_width
+from asyncdsm.agent.queries.edge_history import EdgeHistory
+from asyncdsm.agent.queries.history_reader import HistoryReader, slot_width
 from asyncdsm.agent.store.resolutions import TimeRange
 from tests.agent.payloads import NOW
 from tests.agent.timeline import Hop, Timeline
@@ -26,7 +27,7 @@ class Reading:
 
     def read(self, reader: HistoryReader) -> EdgeHistory:
         """Return the history since the beginning."""
-        return reader.read(TimeRange(START, self.timeline.time))
+        return reader.read_history(TimeRange(START, self.timeline.time))
 
 
 @pytest.fixture

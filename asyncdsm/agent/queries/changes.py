@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from asyncdsm.agent.queries.answers import Change, ChangeKind, Changes, UsualLatency
 from asyncdsm.agent.queries.current_state import current_states
 from asyncdsm.agent.queries.edge_changes import find_latency_changes, find_rate_changes
-from asyncdsm.agent.queries.edge_history import MINUTE, MOST_SLOTS, EdgeHistory, HistoryReader
+from asyncdsm.agent.queries.edge_history import EdgeHistory
+from asyncdsm.agent.queries.history_reader import MINUTE, MOST_SLOTS, HistoryReader
 from asyncdsm.agent.queries.new_edges import find_new_edges
 from asyncdsm.agent.queries.service_changes import find_quiet_services, find_versions
 from asyncdsm.agent.queries.usual_levels import HOUR, UsualLevels, read_usual_levels
@@ -65,8 +66,8 @@ def _read_histories(reader: HistoryReader, begin: float, end: float) -> list[Edg
     """Return the history of the last hour in minutes and, if the range is too long for minutes, that of all of it."""
     compared = end - (end - begin) * _COMPARED
     if end - compared <= MOST_SLOTS * MINUTE:
-        return [reader.read(TimeRange(compared, end))]
-    return [reader.read(TimeRange(first, end)) for first in (end - HOUR * _COMPARED, compared)]
+        return [reader.read_history(TimeRange(compared, end))]
+    return [reader.read_history(TimeRange(first, end)) for first in (end - HOUR * _COMPARED, compared)]
 
 
 def _order(change: Change) -> tuple[bool, bool, float, int, str, str]:

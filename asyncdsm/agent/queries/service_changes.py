@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from asyncdsm.agent.queries.answers import Change, ChangeKind
 from asyncdsm.agent.queries.change_rules import QUIET_SECONDS, find_silence, find_version_changes
-from asyncdsm.agent.queries.edge_history import MINUTE, EdgeHistory
-from asyncdsm.agent.queries.usual_levels import DAY, HOUR
+from asyncdsm.agent.queries.edge_history import EdgeHistory
+from asyncdsm.agent.queries.usual_levels import DAY, HOUR, MINUTE
 from asyncdsm.agent.store.histograms import EDGE
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.store import Store
