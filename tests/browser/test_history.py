@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from time import time
 
 import pytest
-from anyio import to_thread
+from anyio import create_task_group, sleep, to_thread
 from playwright.async_api import Browser, Locator, Page, expect
 
 from asyncdsm.agent.http.server import RunningAgent, running_agent
@@ -39,8 +39,17 @@ async def changed(begin: int, anyio_backend: str) -> AsyncIterator[RunningAgent]
 
     await to_thread.run_sync(report)
     timeline.catch_up()
-    async with running_agent(store=timeline.store) as agent:
+
+    async def keep_reporting() -> None:
+        while True:
+            await sleep(1)
+            if time() >= timeline.start + 12:
+                await to_thread.run_sync(timeline.run, 10, SHOP, SLOW)
+
+    async with running_agent(store=timeline.store) as agent, create_task_group() as tasks:
+        tasks.start_soon(keep_reporting)
         yield agent
+        tasks.cancel_scope.cancel()
 
 
 def section(page: Page, title: str) -> Locator:
@@ -113,6 +122,17 @@ async def test_two_times_show_the_range_between_them(browser: Browser, changed: 
         await page.get_by_role("button", name="Show", exact=True).click()
         await expect(page).to_have_url(re.compile(rf"#from={begin + 600}&to={begin + 1200}$"))
         await expect(page.locator("#state")).to_have_text("The past")
+
+
+async def test_page_of_an_agent_whose_services_are_all_quiet_says_so(browser: Browser) -> None:
+    timeline = Timeline(int(time()) // MINUTE * MINUTE - 40 * MINUTE, follow=time)
+    await to_thread.run_sync(timeline.run, 20 * MINUTE, SHOP)
+    timeline.catch_up()
+    async with running_agent(store=timeline.store) as agent, open_page(browser, agent.url) as page:
+        await expect(section(page, "What changed").get_by_role("button")).to_have_text(
+            [re.compile(r"^shopquietsince \d\d:\d\d$")]
+        )
+        await expect(page.locator("#empty")).to_be_hidden()
 
 
 async def test_change_of_what_is_not_on_the_map_shows_its_time(browser: Browser, changed: RunningAgent) -> None:

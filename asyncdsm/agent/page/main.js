@@ -90,7 +90,7 @@ class Page {
     this.graph.draw(this.map);
     this.highlight();
     this.search.useMap(this.map);
-    this.showFirstSteps(this.map.services.length === 0 && !this.range.past());
+    this.showFirstSteps(this.map.services.length === 0 && this.map.oldest === null);
     const { node, edge } = readSelection();
     const isDue = performance.now() - this.detailsRequestedAt >= DETAILS_INTERVAL_MS;
     if (isDue || (!node && !edge)) await this.showDetails(this.map);

@@ -26,9 +26,7 @@ const changesSource = new ChangesSource();
  * @throws {AgentError} If the agent does not answer.
  */
 export async function createOverview(map, range, actions) {
-  if (!map.services.length && !map.edges.size) {
-    return range.from === undefined ? [] : [createHint("No service reported anything in this time range.")];
-  }
+  if (!map.services.length && map.oldest === null) return [];
   const changes = await changesSource.fetch(range);
   return [
     createChangesSection(changes, map, actions),
