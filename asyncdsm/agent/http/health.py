@@ -6,18 +6,22 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from asyncdsm.agent.intake.ingest_queue import IntakeCounters
-from asyncdsm.agent.queries.answers import Forwarded, Health, Problem
+from asyncdsm.agent.queries.answers import AlertCounts, Forwarded, Health, Problem
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.counters import Stats
 
 
 class AgentState(NamedTuple):
-    """What health and metrics are computed from. `forwarded` is None if the agent does not forward."""
+    """What health and metrics are computed from.
+
+    `forwarded` is None if the agent does not forward, `alerts` if it has no rules.
+    """
 
     store: Store
     intake: IntakeCounters
     forwarded: Stats | None
     live_streams: int
+    alerts: AlertCounts | None = None
 
 
 def measure_health(state: AgentState) -> Health:
@@ -32,6 +36,7 @@ def measure_health(state: AgentState) -> Health:
         unread=dict(sorted(intake.unread.items())),
         problems=[Problem(**problem) for problem in problems],
         forwarded=None if state.forwarded is None else _forwarded(state.forwarded),
+        alerts=state.alerts,
     )
 
 
@@ -47,6 +52,8 @@ def format_metrics(state: AgentState) -> str:
     lines += _metric("live_streams", "gauge", "Open streams of events.", state.live_streams)
     if state.forwarded is not None:
         lines += _forwarding_metrics(state.forwarded)
+    if state.alerts is not None:
+        lines += _alert_metrics(state.alerts)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -80,6 +87,14 @@ def _forwarding_metrics(stats: Stats) -> Iterator[str]:
     states |= {f"dropped {cause}": count for cause, count in stats.dropped_by.items()}
     help_ = "Payloads to forward, and what became of them."
     yield from _metrics("forwarded_payloads", "gauge", help_, "state", states)
+
+
+def _alert_metrics(alerts: AlertCounts) -> Iterator[str]:
+    states = {"recorded": alerts.recorded, "delivered": alerts.delivered, "pending": alerts.pending}
+    states |= {f"dropped {cause}": count for cause, count in alerts.dropped.items()}
+    yield from _metric("alert_rules", "gauge", "Rules of alerts.", alerts.rules)
+    yield from _metric("alerts_firing", "gauge", "Places where a rule has been broken for long enough.", alerts.firing)
+    yield from _metrics("alert_messages", "gauge", "Messages to webhooks, and what became of them.", "state", states)
 
 
 def _metric(name: str, kind: str, help_: str, value: float) -> Iterator[str]:
