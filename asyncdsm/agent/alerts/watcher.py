@@ -42,7 +42,7 @@ class AlertWatcher:
         self._watched = [RuleTracks(rule) for rule in read_rules(path)]
         self._began = store.now()
         self._webhooks = Webhooks(store.conditions)
-        self._stop, self._wake = anyio.Event(), anyio.Event()
+        self._wake = anyio.Event()
         self._must_read = False
         self.answer: Alerts = summarize_rules(self._watched, None)
         """The rules with their states, as they were evaluated last."""
@@ -64,22 +64,19 @@ class AlertWatcher:
         self._must_read = True
         self._wake.set()
 
-    def stop(self) -> None:
-        """End `run`, which sends messages that wait for at most a second."""
-        self._stop.set()
-        self._wake.set()
-
-    async def run(self) -> None:
-        """Evaluate the rules, and send messages to webhooks, until `stop`."""
+    async def run(self, stop: anyio.Event) -> None:
+        """Evaluate the rules, and send messages to webhooks, until `stop` is set, and then for a second at most."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._webhooks.run, self._stop)
-            while not self._stop.is_set():
-                self._wake, began = anyio.Event(), monotonic()
-                messages = await to_thread.run_sync(self._evaluate_safely)
-                if not self._stop.is_set():
-                    self._send_messages(messages)
-                with anyio.move_on_after(max(EVERY_SECONDS, (monotonic() - began) / _SHARE_OF_TIME)):
-                    await self._wake.wait()
+            tasks.start_soon(self._keep_evaluating)
+            await self._webhooks.run(stop)
+            tasks.cancel_scope.cancel()
+
+    async def _keep_evaluating(self) -> None:
+        while True:
+            self._wake, began = anyio.Event(), monotonic()
+            self._send_messages(await to_thread.run_sync(self._evaluate_safely))
+            with anyio.move_on_after(max(EVERY_SECONDS, (monotonic() - began) / _SHARE_OF_TIME)):
+                await self._wake.wait()
 
     def _send_messages(self, messages: Messages) -> None:
         for rule, event in messages:

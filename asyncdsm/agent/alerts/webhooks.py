@@ -58,9 +58,11 @@ class Webhooks:
         return self._counters.to_stats()
 
     def enqueue_message(self, url: str, body: bytes) -> None:
-        """Send a message soon. It must be called on the event loop, inside `run`."""
-        assert self._tasks is not None  # noqa: S101
+        """Send a message soon, as long as `run` runs. It must be called on the event loop."""
         self._counters.record(1)
+        if self._tasks is None:
+            self._drop(url, "shutdown", "the agent ends")
+            return
         is_sending = url in self._queues
         queue = self._queues.setdefault(url, deque())
         queue.append(body)
@@ -79,6 +81,7 @@ class Webhooks:
                     await self._wait_for_queues()
                 self._tasks.cancel_scope.cancel()
         finally:
+            self._tasks = None
             with anyio.CancelScope(shield=True):
                 self._drop_all()
                 if self._client is not None:
@@ -141,12 +144,11 @@ class Webhooks:
 
     async def _open_client(self) -> httpx2.AsyncClient:
         """Return the client, which is made for the first message. It uses a proxy if the environment names one."""
-        if self._client is None:
-            async with self._opening:  # several webhooks may be told at once
+        async with self._opening:  # several webhooks may be told at once
+            if self._client is None:
                 context = await anyio.to_thread.run_sync(ssl.create_default_context)  # it reads from the disk
-                client = self._client or httpx2.AsyncClient(verify=context, timeout=REQUEST_SECONDS)
-                self._client = client
-        return self._client
+                self._client = httpx2.AsyncClient(verify=context, timeout=REQUEST_SECONDS)
+            return self._client
 
     def _count(self, url: str, cause: str, problem: str | None) -> None:
         if problem is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import uvicorn
-from anyio import CancelScope, to_thread
+from anyio import CancelScope, Event, to_thread
 
 from asyncdsm._internal.log import warn_each_minute
 from asyncdsm._internal.urls import ALLOWED, without_password
@@ -87,8 +87,8 @@ async def running_agent(
             alerts = await to_thread.run_sync(AlertWatcher, used_store, rules) if rules else None
             async with (
                 _unix_listener(unix_socket) as unix,
-                _running(forwarder),
-                _running(alerts),
+                _forwarding(forwarder),
+                _watching(alerts),
                 _serving(Agent(used_store, forwarder, alerts), used_store, [listener, *unix], token, host),
             ):
                 yield RunningAgent(f"http://{address}:{port}", used_store, alerts)
@@ -114,16 +114,31 @@ async def _unix_listener(path: Path | None) -> AsyncIterator[list[socket.socket]
 
 
 @asynccontextmanager
-async def _running(part: Forwarder | AlertWatcher | None) -> AsyncIterator[None]:
-    """Run a part of the agent, if it has it, inside the block."""
-    if part is None:
+async def _forwarding(forwarder: Forwarder | None) -> AsyncIterator[None]:
+    """Forward payloads inside the block, if the agent does that."""
+    if forwarder is None:
         yield
         return
-    task = asyncio.create_task(part.run())
+    task = asyncio.create_task(forwarder.run())
     try:
         yield
     finally:
-        part.stop()
+        forwarder.stop()
+        await task
+
+
+@asynccontextmanager
+async def _watching(alerts: AlertWatcher | None) -> AsyncIterator[None]:
+    """Evaluate rules inside the block, if the agent has any."""
+    if alerts is None:
+        yield
+        return
+    stop = Event()
+    task = asyncio.create_task(alerts.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
         await task
 
 

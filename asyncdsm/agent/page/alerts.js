@@ -88,7 +88,8 @@ export function createAlertsSection(map, actions) {
   const { firing, count, unknown } = map.alerts;
   const rows = firing.slice(0, MAX_ROWS).map((each) => createAlertRow(each, map, actions));
   const left = count - rows.length;
-  const hints = unknown.slice(0, MAX_ROWS).map(({ name, problem }) => createHint(`Rule “${name}” is unknown: ${problem}.`));
+  const unknownRules = unknown.slice(0, MAX_ROWS);
+  const hints = unknownRules.map(({ name, problem }) => createHint(`Rule “${name}” is unknown: ${problem}.`));
   if (rows.length + hints.length === 0) return null;
   return createSection("Alerts", rows, left > 0 && createHint(`And ${formatQuantity(left, "more alert")}.`), hints);
 }

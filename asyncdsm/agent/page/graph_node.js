@@ -39,7 +39,8 @@ export function updateNode(element, node, map) {
   const hasWarnings = listWarnings(node, map).length > 0;
   const description = describeNode(node, hasWarnings);
   setAttribute(element, "transform", `translate(${node.x} ${node.y})`);
-  setAttribute(element, "aria-label", joinTexts(", ", [`${node.kind} ${node.label}`, description, describeAlerts(node.id, map)]));
+  const alerts = describeAlerts(node.id, map);
+  setAttribute(element, "aria-label", joinTexts(", ", [`${node.kind} ${node.label}`, description, alerts]));
   setAttribute(element, "data-alert", findSeverity(node.id, map));
   element.classList.toggle("warned", hasWarnings);
   element.classList.toggle("quiet", node.incoming.length + node.outgoing.length === 0);
