@@ -56,7 +56,7 @@ def test_broken_rules_exit_with_1_and_are_one_line_each(path: Path) -> None:
     assert done.stdout.splitlines() == [
         "WARNING orders wait: orders → billing, group billing: p99 of the time in queue is 11.9 s, above 10 s "
         "(and 1 more)",
-        "UNKNOWN behind: nothing on the map is what the rule is about",
+        "UNKNOWN behind: nothing on the map matches it",
     ]
 
 
@@ -65,7 +65,7 @@ def test_latencies_of_the_minutes_count_and_not_only_of_the_last(path: Path) -> 
         long = check(path, "--url", running.url, rules=WAIT.format("10 s"))
         short = check(path, "--url", running.url, "--minutes", "2", rules=WAIT.format("10 s"))
     assert (long.returncode, short.returncode) == (1, 2)
-    assert short.stdout == "UNKNOWN orders wait: nothing on the map is what the rule is about\n"
+    assert short.stdout == "UNKNOWN orders wait: nothing on the map matches it\n"
 
 
 def test_service_that_stopped_or_never_came_is_missing(path: Path) -> None:
@@ -95,7 +95,7 @@ def test_agent_that_has_just_started_cannot_tell_what_is_missing(path: Path) -> 
         done = check(path, "--url", running.url, rules=REPORTS.format("billing"))
     assert (done.returncode, done.stdout) == (
         2,
-        "UNKNOWN billing reports: billing: how long nothing has come is not known\n",
+        "UNKNOWN billing reports: billing has not been seen yet\n",
     )
 
 

@@ -320,7 +320,7 @@ def test_pattern_that_matches_nothing_is_unknown() -> None:
         tracks = RuleTracks(rule)
         assert tracks.evaluate(view(), NOW) == []
         (answer,) = summarize_rules([tracks], NOW).rules
-        assert (answer.state, answer.problem) == ("unknown", "nothing on the map is what the rule is about")
+        assert (answer.state, answer.problem) == ("unknown", "nothing on the map matches it")
 
 
 def test_rule_has_the_state_of_its_worst_place() -> None:

@@ -63,7 +63,7 @@ test("alerts that the agent leaves out are counted", () => {
 });
 
 test("rules of which nothing is known are listed apart", () => {
-  const unknown = makeRule({ state: "unknown", alerts: [], problem: "nothing on the map is what the rule is about" });
+  const unknown = makeRule({ state: "unknown", alerts: [], problem: "nothing on the map matches it" });
   const { firing, unknown: listed } = joinAlerts({ evaluated: 600, rules: [unknown, makeRule()] });
   assert.deepEqual([firing.length, listed], [1, [unknown]]);
 });

@@ -6,7 +6,7 @@ latencies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from asyncdsm.agent.alerts.rules import Rule, When, matches
@@ -41,6 +41,8 @@ class View(NamedTuple):
     """A topology, and how to look at it."""
 
     topology: Topology
+    fields: Sequence[Mapping[str, str]]
+    """What rules may ask of each edge, by the names of their fields."""
     names: Mapping[Node, str]
     span: Span
     watched_since: float
@@ -54,6 +56,7 @@ class View(NamedTuple):
         qualifiers = qualify_nodes(nodes)
         return cls(
             topology,
+            [_fields_of(edge) for edge in topology.edges],
             {node: label_node(node, qualifier[:LONGEST], LONGEST) for node, qualifier in qualifiers.items()},
             span,
             watched_since,
@@ -91,18 +94,20 @@ def _is_at(rule: Rule, fields: Mapping[str, str]) -> bool:
     return all(matches(pattern, fields[name]) for name, pattern in rule.where)
 
 
+def _fields_of(edge: Edge) -> dict[str, str]:
+    return {
+        "service": edge.service,
+        "env": edge.env,
+        "queue": edge.queue,
+        "group": edge.group or "",
+        "type": edge.type,
+        "cluster": edge.cluster or "",
+    }
+
+
 def _edges_of(rule: Rule, view: View) -> Iterator[Edge]:
-    for edge in view.topology.edges:
-        fields = {
-            "service": edge.service,
-            "env": edge.env,
-            "queue": edge.queue,
-            "group": edge.group or "",
-            "type": edge.type,
-            "cluster": edge.cluster or "",
-        }
-        if _is_at(rule, fields):
-            yield edge
+    edges = zip(view.topology.edges, view.fields, strict=True)
+    return (edge for edge, fields in edges if _is_at(rule, fields))
 
 
 def _read_lag(rule: Rule, view: View) -> Iterator[Reading]:

@@ -60,6 +60,8 @@ def describe_place(rule: Rule, track: Track) -> str:
 
 def _explain_unknown(rule: Rule, track: Track | None) -> str:
     if track is None:
-        return "nothing on the map is what the rule is about"
+        return "nothing on the map matches it"
+    if not track.reading.key:
+        return f"{track.reading.place} has not been seen yet"
     what = "how long nothing has come" if rule.is_silence else f"the {rule.when}"
     return f"{track.reading.place}: {what} is not known"
