@@ -130,7 +130,7 @@ async def test_alert_begins_and_ends_after_the_time_of_its_rule(path: Path) -> N
         }
         assert node.startswith("q")
         assert (await watched.client.get("/api/health")).json()["alerts"]["firing"] == 1
-        assert "asyncdsm_agent_alerts_firing 1\n" in (await watched.client.get("/api/metrics")).text
+        assert "asyncdsm_agent_alerts_firing 1.0\n" in (await watched.client.get("/api/metrics")).text
 
 
 async def test_agent_without_rules_has_no_alerts(client: Client) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -68,6 +68,8 @@ class TimedLag(PartitionLag, frozen=True, kw_only=True):
     """A lag whose age in seconds is known."""
 
     seconds: float | None
+    trend: Literal["steady", "catching up", "falling behind"] | None = None
+    done_in: float | None = None
 
 
 def lag(group: str, behind: int, seconds: float | None = None, partition: str = "0", topic: str = "orders") -> TimedLag:

@@ -53,7 +53,9 @@ def parse_rules(text: str, path: str) -> list[Rule]:
         problems.append(f"there must be at most {MOST_RULES} rules, got {len(tables)}")
     elif not tables and not problems:
         problems.append("there is no [[rule]]")
-    rules = [_RuleReader(number, table).read(webhook, problems) for number, table in enumerate(tables[:MOST_RULES], 1)]
+    rules = [
+        _RuleReader(number, table).read_rule(webhook, problems) for number, table in enumerate(tables[:MOST_RULES], 1)
+    ]
     problems += _repeated_names(rules)
     if problems:
         raise RulesError(path, _cut(problems))
@@ -86,7 +88,7 @@ class _RuleReader:
         self._table, self._number = table, number
         self._problems: list[str] = []
 
-    def read(self, webhook: str | None, problems: list[str]) -> Rule:
+    def read_rule(self, webhook: str | None, problems: list[str]) -> Rule:
         """Return the rule, and add to `problems` what is wrong with it. `webhook` is that of the file."""
         name = self._read_text("name", LONGEST_NAME)
         when = self._read_choice("when", tuple(FILTERS), None)
