@@ -1,6 +1,7 @@
 // What the page shows if nothing is selected: what changed, where the time goes, and what is wrong; or first steps,
 // before any data.
 
+import { createAlertsSection } from "./alerts.js";
 import { ChangesSource, createChangesSection } from "./changes.js";
 import { createHint, createHtml, createSection, createWarning } from "./dom.js";
 import { formatDuration, formatQuantity } from "./format.js";
@@ -26,9 +27,11 @@ const changesSource = new ChangesSource();
  * @throws {AgentError} If the agent does not answer.
  */
 export async function createOverview(map, range, actions) {
-  if (!map.services.length && map.oldest === null) return [];
+  const alerts = createAlertsSection(map, actions);
+  if (!map.services.length && map.oldest === null) return [alerts];
   const changes = await changesSource.fetch(range);
   return [
+    alerts,
     createChangesSection(changes, map, actions),
     createSlowestSection(map, changes, actions),
     createWarningsSection(map, actions),
