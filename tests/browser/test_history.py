@@ -124,11 +124,17 @@ async def test_two_times_show_the_range_between_them(browser: Browser, changed: 
         await expect(page.locator("#state")).to_have_text("The past")
 
 
-async def test_page_of_an_agent_whose_services_are_all_quiet_says_so(browser: Browser) -> None:
+@pytest.fixture
+def silent() -> Timeline:
+    """Return an agent's store, whose only service stopped twenty minutes ago."""
     timeline = Timeline(int(time()) // MINUTE * MINUTE - 40 * MINUTE, follow=time)
-    await to_thread.run_sync(timeline.run, 20 * MINUTE, SHOP)
+    timeline.run(20 * MINUTE, SHOP)
     timeline.catch_up()
-    async with running_agent(store=timeline.store) as agent, open_page(browser, agent.url) as page:
+    return timeline
+
+
+async def test_page_of_an_agent_whose_services_are_all_quiet_says_so(browser: Browser, silent: Timeline) -> None:
+    async with running_agent(store=silent.store) as agent, open_page(browser, agent.url) as page:
         await expect(section(page, "What changed").get_by_role("button")).to_have_text(
             [re.compile(r"^shopquietsince \d\d:\d\d$")]
         )
