@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from asyncdsm.agent.http.shared_answers import SharedAnswers
 from asyncdsm.agent.queries.drawn_map import draw_map
-from asyncdsm.agent.queries.lag import lag_over_time
+from asyncdsm.agent.queries.lag_over_time import lag_over_time
 from asyncdsm.agent.queries.parameters import (
     ApiError,
     read_step,
