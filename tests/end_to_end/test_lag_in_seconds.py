@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from anyio import to_thread
 
 import asyncdsm
 from asyncdsm import Settings
@@ -46,8 +47,8 @@ class Clock:
 class Pipeline:
     """A producer, a consumer of a group, and an agent, with a clock that moves by ten seconds at each step."""
 
-    def __init__(self, topic: str, producer: Any, consumer: Any, agent: Client, clock: Clock) -> None:
-        self.topic, self.agent, self.clock = topic, agent, clock
+    def __init__(self, clock: Clock, store: Store, agent: Client, *, topic: str, producer: Any, consumer: Any) -> None:
+        self.clock, self.store, self.agent, self.topic = clock, store, agent, topic
         self.producer: AIOKafkaProducer = asyncdsm.wrap(producer)
         self.consumer: AIOKafkaConsumer = asyncdsm.wrap(consumer)
         self.aggregator: Aggregator = Aggregator("billing", None, now=lambda: clock.ns)
@@ -65,6 +66,7 @@ class Pipeline:
             body = pack(bucket, self.aggregator.bucket_ns, Settings(service="billing")).body
             response = await self.agent.report(body, gzipped=True)
             assert response.status_code == 202
+        await to_thread.run_sync(self.store.flush)  # as the agent does every ten seconds of its own clock
 
     async def shown(self) -> Shown:
         """Return the lag of the partition and of the edge, which is the same."""
@@ -111,7 +113,7 @@ async def pipeline(kafka: Kafka, topic: Callable[..., str], clock: Clock, store:
         AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer,
         consumer,
     ):
-        pipeline = Pipeline(name, producer, consumer, client, clock)
+        pipeline = Pipeline(clock, store, client, topic=name, producer=producer, consumer=consumer)
         with capturing(pipeline.aggregator):
             yield pipeline
 

@@ -94,7 +94,7 @@ def _read_lags(offsets: KafkaOffsets, settled: int) -> Iterator[Reading]:
 def _find_older(
     offsets: KafkaOffsets, readings: list[Reading], ages: list[float | None], find_crossings: FindCrossings
 ) -> None:
-    """Find the ages that are None, as far as the file has them. The largest lags come first: it searches only so long."""
+    """Find the ages that are None, as far as the file has them, those of the largest lags first."""
     unknown = [index for index, age in enumerate(ages) if age is None]
     unknown.sort(key=lambda index: -readings[index].behind)
     passings = {
