@@ -57,9 +57,10 @@ const nameOf = (name) => cleanName(name ?? "");
 export function createLagSummary(node) {
   const reads = listEdges(node.kind === "queue" ? node.outgoing : node.incoming).filter((edge) => edge.lag !== null);
   const groups = new Map(reads.map((edge) => [JSON.stringify([edge.group, edge.queue, edge.cluster]), edge]));
-  return [...groups.values()].map((edge) =>
-    createHtml("p", {}, createName(nameOf(edge.group)), " in ", createName(nameOf(edge.queue)), `: ${describeLag(edge)}`),
-  );
+  return [...groups.values()].map((edge) => {
+    const names = [createName(nameOf(edge.group)), " in ", createName(nameOf(edge.queue))];
+    return createHtml("p", {}, names, `: ${describeLag(edge)}`);
+  });
 }
 
 /**
