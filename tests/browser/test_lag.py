@@ -39,6 +39,7 @@ def filled_store() -> Store:
     """Have these five minutes."""
     store = Store()
     fill_store(store)
+    store.flush()
     return store
 
 
