@@ -90,11 +90,15 @@ export function lagLines(lags, figure) {
 }
 
 /**
+ * Create a table of partitions. A group or a topic that all of them have in common is left out: the summary names it.
  * @param {LagSeries[]} lags
  * @param {Pick<MapModel, "lags">} map
  */
 export function createLagTable(lags, map) {
-  const names = ["group", "topic", "partition", "messages", "oldest", "trend"];
+  const differing = /** @type {const} */ (["group", "topic"]).filter(
+    (name) => new Set(lags.map((lag) => lag[name])).size > 1,
+  );
+  const names = [...differing, "partition", "messages", "oldest", "trend"];
   const head = names.map((name) => createHtml("th", { scope: "col" }, name));
   return createHtml(
     "table",
@@ -103,20 +107,20 @@ export function createLagTable(lags, map) {
     createHtml(
       "tbody",
       {},
-      lags.map((lag) => createLagRow(lag, findPartition(lag, map))),
+      lags.map((lag) => createLagRow(lag, differing, findPartition(lag, map))),
     ),
   );
 }
 
 /**
  * @param {LagSeries} lag
+ * @param {("group" | "topic")[]} differing
  * @param {PartitionLag | undefined} now
  */
-function createLagRow(lag, now) {
+function createLagRow(lag, differing, now) {
   const { behind, seconds } = latestOf(lag);
   const cells = [
-    createName(cleanName(lag.group)),
-    createName(cleanName(lag.topic)),
+    ...differing.map((name) => createName(cleanName(lag[name]))),
     cleanName(lag.partition),
     formatCount(behind),
     seconds === null ? "–" : formatAge(seconds),
