@@ -1,9 +1,11 @@
 // The map in memory: the agent's answer, with its services, queues and hops joined to each other.
 
+import { joinAlerts } from "./alerts.js";
 import { cleanName } from "./names.js";
 
-/** @import { DrawnMap, Edge, Hop, MapLabel, MapNode, PartitionLag } from "./api_types.d.ts" */
-/** @import { Queue, Service } from "./api_types.d.ts" */
+/** @import { MapAlerts } from "./alerts.js" */
+/** @import { Alerts, DrawnMap, Edge, Hop, MapLabel, MapNode } from "./api_types.d.ts" */
+/** @import { PartitionLag, Queue, Service } from "./api_types.d.ts" */
 
 /**
  * @typedef {object} Link A line of the map.
@@ -25,6 +27,7 @@ import { cleanName } from "./names.js";
  * @property {Map<string, Edge>} edges
  * @property {Map<string, LinkedNode>} nodes
  * @property {Map<string, Link>} links
+ * @property {MapAlerts} alerts
  * @property {Service[]} services
  * @property {PartitionLag[]} lags
  * @property {number} queueCount
@@ -41,15 +44,17 @@ import { cleanName } from "./names.js";
 
 /**
  * @param {DrawnMap} answer
+ * @param {Alerts} [alerts]
  * @returns {MapModel}
  */
-export function buildMapModel(answer) {
+export function buildMapModel(answer, alerts = { evaluated: null, rules: [] }) {
   const edges = new Map(answer.edges.map((edge) => [edge.id, edge]));
   const links = linkEdges(answer, edges);
   return {
     edges,
     links,
     nodes: linkNodes(answer, links),
+    alerts: joinAlerts(alerts),
     services: answer.services,
     lags: answer.lag,
     queueCount: answer.queues.length,
