@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asyncdsm.agent.queries.lag import GroupLag
+from asyncdsm.agent.queries.lag import GroupLag, Lags
 from asyncdsm.agent.queries.lag_changes import find_growing_lags
 from asyncdsm.agent.queries.lag_trend import Velocity
 from asyncdsm.agent.store.registry import EdgeKey, edge_id
@@ -18,7 +18,7 @@ def reads(*more: str, group: str = "billing") -> EdgeKey:
 
 
 def test_group_that_falls_behind_is_listed_since_its_oldest_unread_message() -> None:
-    lags = {("billing", "orders", None): GroupLag(1240, 180.0, FALLING)}
+    lags: Lags = {("billing", "orders", None): GroupLag(1240, 180.0, FALLING)}
     (change,) = find_growing_lags([reads(), reads(group="audit")], lags, END)
     assert (change.kind, change.edge, change.group) == ("lag grows", edge_id(reads()), "billing")
     assert (change.since, change.before, change.now) == (END - 180, None, 180.0)
