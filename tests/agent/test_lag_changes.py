@@ -39,7 +39,7 @@ def test_other_groups_are_not_listed(lag: GroupLag) -> None:
 
 
 def test_lag_of_another_cluster_is_not_that_of_the_edge() -> None:
-    lags = {
+    lags: Lags = {
         ("billing", "orders", "one"): GroupLag(5, 60.0, FALLING),
         ("billing", "orders", "two"): GroupLag(0, 0.0, FALLING),
     }

@@ -151,8 +151,7 @@ def _sum_lag(rule: Rule, partitions: list[PartitionLag]) -> float | None:
 
 def lag_seconds(partition: PartitionLag) -> float | None:
     """Return how old the oldest message is that a group has not read in a partition; None if that is unknown."""
-    seconds: float | None = getattr(partition, "seconds", None)
-    return seconds
+    return partition.seconds
 
 
 def _read_latency(rule: Rule, view: View) -> Iterator[Reading]:
