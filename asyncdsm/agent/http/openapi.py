@@ -9,12 +9,29 @@ from msgspec import Struct
 from msgspec.json import schema_components
 
 from asyncdsm._version import __version__
-from asyncdsm.agent.queries.answers import DrawnMap, ErrorAnswer, Health, LagOverTime, Pathways, Series
+from asyncdsm.agent.queries.answers import (
+    DrawnMap,
+    ErrorAnswer,
+    Health,
+    LagOverTime,
+    Pathways,
+    Series,
+    Transactions,
+)
 from asyncdsm.map.topology import Topology
 
 Schema = dict[str, Any]
 
-ANSWERS: tuple[type[Struct], ...] = (Topology, DrawnMap, Series, LagOverTime, Pathways, Health, ErrorAnswer)
+ANSWERS: tuple[type[Struct], ...] = (
+    Topology,
+    DrawnMap,
+    Series,
+    LagOverTime,
+    Pathways,
+    Transactions,
+    Health,
+    ErrorAnswer,
+)
 TEXT: Schema = {"type": "string"}
 
 
@@ -109,6 +126,13 @@ PATHS: dict[str, Schema] = {
         _parameter("type", TEXT, "The queue's type, such as kafka."),
         _CLUSTER,
         *_TIME_RANGE,
+        refusals=(400,),
+    ),
+    "/api/transactions": _get(
+        "Business transactions: one with its steps, or the latest and the late ones.",
+        "Transactions",
+        _ref(Transactions),
+        _parameter("id", _NAME, "The id of a transaction; without it, the latest and the late ones are listed."),
         refusals=(400,),
     ),
     "/api/health": _get("Whether the agent is well. No token is needed.", "Health", _ref(Health)),

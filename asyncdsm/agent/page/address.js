@@ -2,7 +2,8 @@
 // the browser's back button works.
 
 /**
- * @typedef {{ node?: string, edge?: string }} Selection The id of a node or of an edge; neither if nothing is selected.
+ * @typedef {{ node?: string, edge?: string, transaction?: string }} Selection The id of a node, of an edge or of a
+ *   business transaction; none of them if nothing is selected.
  * @typedef {Selection & { minutes?: string }} Address
  */
 
@@ -12,16 +13,17 @@
  */
 export function parseFragment(fragment) {
   /** @type {Record<string, string | undefined>} */
-  const { node, edge, minutes } = Object.fromEntries(new URLSearchParams(fragment.slice(1)));
-  return { node, edge, minutes };
+  const { node, edge, transaction, minutes } = Object.fromEntries(new URLSearchParams(fragment.slice(1)));
+  return { node, edge, transaction, minutes };
 }
 
 /**
  * @param {Address} address
  * @returns {string} The fragment with its "#".
  */
-export function formatFragment({ node, edge, minutes }) {
-  const named = Object.entries({ node, edge, minutes }).flatMap(([name, value]) => (value ? [[name, value]] : []));
+export function formatFragment({ node, edge, transaction, minutes }) {
+  const all = Object.entries({ node, edge, transaction, minutes });
+  const named = all.flatMap(([name, value]) => (value ? [[name, value]] : []));
   return `#${new URLSearchParams(named)}`;
 }
 
@@ -32,17 +34,18 @@ export function readAddress() {
 
 /** @returns {Selection} */
 export function readSelection() {
-  const { node, edge } = readAddress();
+  const { node, edge, transaction } = readAddress();
   if (node) return { node };
-  return edge ? { edge } : {};
+  if (edge) return { edge };
+  return transaction ? { transaction } : {};
 }
 
 /**
- * Select a node, an edge or, with an empty selection, nothing.
+ * Select a node, an edge, a transaction or, with an empty selection, nothing.
  * @param {Selection} selection
  */
-export function select({ node, edge }) {
-  location.hash = formatFragment({ node, edge, minutes: readAddress().minutes });
+export function select({ node, edge, transaction }) {
+  location.hash = formatFragment({ node, edge, transaction, minutes: readAddress().minutes });
 }
 
 /** @param {string} minutes */
