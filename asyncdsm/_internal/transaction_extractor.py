@@ -48,4 +48,5 @@ def are_extractors(value: object) -> bool:
 def _is_extractor(value: object) -> bool:
     if not isinstance(value, TransactionExtractor) or value.type not in EXTRACTOR_TYPES:
         return False
-    return all(isinstance(part, str) and part.isprintable() and part.strip() for part in value)
+    parts: tuple[object, ...] = value
+    return all(isinstance(part, str) and part.isprintable() and part.strip() for part in parts)

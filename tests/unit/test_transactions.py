@@ -58,7 +58,7 @@ def test_payload_has_each_checkpoint_as_protocol_6_says(recorded: list[tuple[str
     for batch in aggregator.take_transactions():
         transactions = Transactions(batch, aggregator.transactions.encode_names())
         packed = pack(Bucket(batch.start_ns), aggregator.bucket_ns, Settings(), transactions=transactions)
-        (bucket,) = unpack(gzip.decompress(packed.body)).stats or ()
+        (bucket,) = unpack(gzip.decompress(packed.body)).stats or []
         found = read_transactions(bucket.transactions or b"", bucket.transaction_checkpoint_ids or b"")
         assert all(bucket.start <= each.time_ns < bucket.start + bucket.duration for each in found)
         sent += found
@@ -69,7 +69,7 @@ def test_payload_has_each_checkpoint_as_protocol_6_says(recorded: list[tuple[str
 def test_tracked_transaction_is_sent_with_its_bucket_and_counted_once() -> None:
     exporter = MemoryExporter()
     with DataStreams(Settings(bucket_seconds=3600), exporter=exporter) as streams:
-        asyncdsm.set_produce_checkpoint("kafka", "orders", {}.__setitem__)
+        asyncdsm.set_produce_checkpoint("kafka", "orders", dict[str, str]().__setitem__)
         asyncdsm.track_transaction("4711", "ordered")
         asyncdsm.track_transaction("4711", "paid")
         assert streams.stats.recorded == streams.stats.pending == 3
@@ -81,7 +81,7 @@ def test_tracked_transaction_is_sent_with_its_bucket_and_counted_once() -> None:
 def test_payload_without_transactions_has_none_of_their_fields() -> None:
     exporter = MemoryExporter()
     with DataStreams(exporter=exporter):
-        asyncdsm.set_produce_checkpoint("kafka", "orders", {}.__setitem__)
+        asyncdsm.set_produce_checkpoint("kafka", "orders", dict[str, str]().__setitem__)
     (payload,) = exporter.payloads
     assert [(bucket.transactions, bucket.transaction_checkpoint_ids) for bucket in payload.stats or ()] == [
         (None, None)

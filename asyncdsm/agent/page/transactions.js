@@ -81,12 +81,7 @@ function createStepTable(steps, map, actions) {
       createHtml("td", {}, formatDuration(step.since_before)),
     ),
   );
-  return createHtml(
-    "table",
-    {},
-    createHtml("thead", {}, createHtml("tr", {}, ...head)),
-    createHtml("tbody", {}, rows),
-  );
+  return createHtml("table", {}, createHtml("thead", {}, createHtml("tr", {}, ...head)), createHtml("tbody", {}, rows));
 }
 
 /**

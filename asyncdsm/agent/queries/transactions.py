@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from asyncdsm.agent.queries.answers import Transaction, Transactions, TransactionState, TransactionStep
 from asyncdsm.agent.store.store import Store
-from asyncdsm.agent.store.transaction_reader import PlaceSample, SeenTransaction, TransactionReader
+from asyncdsm.agent.store.transaction_reader import PlaceSample, SeenTransaction, Step, TransactionReader
 from asyncdsm.agent.store.transactions import Place
 from asyncdsm.core.transactions import LONGEST_NAME
 
@@ -52,13 +52,13 @@ def place_rules(sample: Mapping[int, PlaceSample]) -> dict[int, PlaceRule]:
     A sampled transaction stands for as many as were seen last at its place.
     """
     waits, went_on = defaultdict[int, list[float]](list), defaultdict[int, float](float)
-    for count, chains in sample.values():
+    for ended, chains in sample.values():
         for chain in chains:
             for (passed, place), (following, _) in pairwise(chain):
                 waits[place].append((following - passed) / _SECOND_NS)
-                went_on[place] += count / len(chains)
+                went_on[place] += ended / len(chains)
     return {
-        place: _make_rule(waits[place], went_on[place], sample[place].count if place in sample else 0)
+        place: _make_rule(waits[place], went_on[place], sample[place].ended if place in sample else 0)
         for place in {*sample, *waits}
     }
 
@@ -120,17 +120,17 @@ def _state_of(rule: PlaceRule, waits: float) -> TransactionState:
 
 
 def _describe_steps(reader: TransactionReader, places: Mapping[int, Place], key: int) -> list[TransactionStep]:
-    described, before = list[TransactionStep](), None
-    for time, number in reader.steps(key):
-        place, since = places[number], None if before is None else (time - before) / _SECOND_NS
-        described.append(
-            TransactionStep(
-                service=place.service,
-                env=place.env,
-                checkpoint=place.checkpoint,
-                time=time / _SECOND_NS,
-                since_before=since,
-            )
-        )
-        before = time
-    return described
+    steps = reader.steps(key)
+    before = [None, *(step.time for step in steps)]
+    return [_describe_step(step, places[step.place], time) for step, time in zip(steps, before, strict=False)]
+
+
+def _describe_step(step: Step, place: Place, before: int | None) -> TransactionStep:
+    """Describe a step; `before` is the time of the step before, in nanoseconds."""
+    return TransactionStep(
+        service=place.service,
+        env=place.env,
+        checkpoint=place.checkpoint,
+        time=step.time / _SECOND_NS,
+        since_before=None if before is None else (step.time - before) / _SECOND_NS,
+    )

@@ -32,7 +32,7 @@ class Step(NamedTuple):
 class PlaceSample(NamedTuple):
     """Transactions that were seen last at one place: how many there are, and the steps of the latest of them."""
 
-    count: int
+    ended: int
     chains: list[list[Step]]
 
 

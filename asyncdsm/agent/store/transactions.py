@@ -141,10 +141,10 @@ class TransactionStore:
             self._lacks_places = True
             return None
         query = "INSERT INTO places (service, env, checkpoint) VALUES (?, ?, ?) RETURNING id"
-        (number,) = connection.execute(query, place).fetchone()
+        number: int = connection.execute(query, place).fetchone()[0]
         self._places[place] = number
         self._places_of[owner] += 1
-        return int(number)
+        return number
 
     def _write_step(self, connection: sqlite3.Connection, step: PendingStep, place: int) -> None:
         found = connection.execute("SELECT key, steps FROM transactions WHERE id = ?", (step.id,)).fetchone()
