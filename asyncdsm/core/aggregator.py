@@ -54,7 +54,7 @@ class Aggregator(BaseRecorder):
 
     def add_transaction(self, transaction_id: bytes, checkpoint: str) -> None:
         """Take a transaction's checkpoint that has been checked."""
-        self.transactions.record(transaction_id, checkpoint, self.now())
+        self.transactions.append_record(transaction_id, checkpoint, self.now())
 
     def take(self, before_ns: int | None = None, pause: Callable[[], object] = no_pause) -> list[Bucket]:
         """Return the buckets that ended at or before `before_ns` (None: all), oldest first, and forget them.

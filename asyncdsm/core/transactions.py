@@ -7,7 +7,7 @@ which they are sent: no object for each of them, and nothing to encode later.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
+from struct import Struct
 from threading import RLock
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ MOST_NAMES = 254
 """How many checkpoint names a process may use: their numbers have one byte, and two of those are kept free."""
 FULL_BYTES = 512 * 1024
 """A batch of this size is sent before its bucket ends."""
+_pack_head = Struct(">BqB").pack
 
 
 class TransactionBatch:
@@ -52,15 +53,14 @@ class TransactionLog:
         self._lock = RLock()  # a signal handler may record a checkpoint in the middle of each method
         self._batches: list[TransactionBatch] = []
         self._open: dict[int, TransactionBatch] = {}
-        self._numbers: dict[str, bytes] = {}
-        self._next_number = count(1)
+        self._numbers: dict[str, int] = {}
         self._names = bytearray()
         self._bytes = self._recorded = 0
         self._dropped: dict[str, int] = {}
         self.on_full: Callable[[], object] | None = None
         """Called, in the thread that records, when a batch has become full."""
 
-    def record(self, transaction_id: bytes, checkpoint: str, now_ns: int) -> None:
+    def append_record(self, transaction_id: bytes, checkpoint: str, now_ns: int) -> None:
         """Take one checkpoint: an id of at most `LONGEST_NAME` bytes, a name, and a time in ns since the epoch."""
         with self._lock:
             self._recorded += 1
@@ -70,8 +70,7 @@ class TransactionLog:
             elif self._bytes >= self._max_bytes:
                 self._drop("transactions")
             else:
-                length = len(transaction_id)
-                self._append(b"%b%b%c%b" % (number, now_ns.to_bytes(8, "big"), length, transaction_id), now_ns)
+                self._append_bytes(_pack_head(number, now_ns, len(transaction_id)) + transaction_id, now_ns)
 
     def take(self, before_ns: int | None) -> list[TransactionBatch]:
         """Return the batches that are full or whose bucket ended at or before `before_ns` (None: all), and forget them.
@@ -97,7 +96,7 @@ class TransactionLog:
         with self._lock:
             return bytes(self._names)
 
-    def _append(self, record: bytes, now_ns: int) -> None:
+    def _append_bytes(self, record: bytes, now_ns: int) -> None:
         start = now_ns - now_ns % self._bucket_ns
         batch = self._open.get(start)
         if batch is None:
@@ -111,13 +110,13 @@ class TransactionLog:
             if self.on_full is not None:
                 self.on_full()
 
-    def _add_name(self, checkpoint: str) -> bytes | None:
+    def _add_name(self, checkpoint: str) -> int | None:
         """Give a new name a number, if there is one left."""
         if len(self._numbers) >= MOST_NAMES:
             return None
-        number = self._numbers[checkpoint] = bytes([next(self._next_number)])
+        number = self._numbers[checkpoint] = len(self._numbers) + 1
         name = to_wire_bytes(checkpoint)
-        self._names += b"%b%c%b" % (number, len(name), name)
+        self._names += bytes((number, len(name))) + name
         return number
 
     def _drop(self, cause: str) -> None:

@@ -44,6 +44,8 @@ test("the edges between two services that a transaction passed are listed", () =
   assert.ok(edges.length > 0);
 });
 
-test("a transaction that passed one service took no edge", () => {
-  assert.equal(listEdgesBetween([{ service: "shop", env: "" }], buildMapModel(makeMap())).size, 0);
+test("of a transaction that passed one service, the edges of that service are listed", () => {
+  const map = buildMapModel(makeMap());
+  assert.deepEqual([...listEdgesBetween([{ service: "shop", env: "" }], map)], ["e1"]);
+  assert.equal(listEdgesBetween([{ service: "unknown", env: "" }], map).size, 0);
 });

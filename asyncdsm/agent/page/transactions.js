@@ -43,7 +43,7 @@ function createFound(transaction, map, actions) {
     warning && createWarning(warning),
     createFigures(
       ["state", state],
-      ["end to end", formatDuration(last - first)],
+      ["end to end", formatDuration(steps.length > 1 ? last - first : null)],
       ["first seen", formatMoment(first, map.to)],
       ["last seen", formatMoment(last, map.to)],
     ),
@@ -144,7 +144,8 @@ function formatMoment(seconds, now) {
 }
 
 /**
- * Return the ids of the edges that lead from one service that a transaction passed to another one.
+ * Return the ids of the edges that lead from one service that a transaction passed to another one; if there are none,
+ * of all edges of these services.
  * @param {Pick<TransactionStep, "service" | "env">[]} steps
  * @param {Pick<MapModel, "edges" | "links">} map
  * @returns {Set<string>}
@@ -155,7 +156,8 @@ export function listEdgesBetween(steps, map) {
   const written = new Set(passed.filter(({ edge }) => edge?.direction === "out").map(({ to }) => to));
   const read = new Set(passed.filter(({ edge }) => edge?.direction === "in").map(({ from }) => from));
   const isBetween = (/** @type {string} */ queue) => written.has(queue) && read.has(queue);
-  return new Set(passed.filter(({ from, to }) => isBetween(from) || isBetween(to)).map(({ id }) => id));
+  const between = passed.filter(({ from, to }) => isBetween(from) || isBetween(to));
+  return new Set((between.length > 0 ? between : passed).map(({ id }) => id));
 }
 
 /**

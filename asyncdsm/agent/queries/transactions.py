@@ -39,11 +39,12 @@ def find_transactions(store: Store, transaction_id: str | None) -> Transactions:
     if transaction_id is not None:
         cut_id = transaction_id.encode("utf-8", "replace")[:LONGEST_NAME].decode("utf-8", "replace")
     with store.read_transactions() as reader:
-        answers = _Answers(reader, store.now())
         if transaction_id is None:
-            return answers.list_all()
+            return _Answers(reader, store.now()).list_all()
         found = reader.find(cut_id)
-        return Transactions(transactions=[] if found is None else [answers.describe(found, with_steps=True)], late=[])
+        if found is None:
+            return Transactions(transactions=[], late=[])
+        return Transactions(transactions=[_Answers(reader, store.now()).describe(found, with_steps=True)], late=[])
 
 
 def place_rules(sample: Mapping[int, PlaceSample]) -> dict[int, PlaceRule]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, deque
 from collections.abc import Iterable
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import NamedTuple
 
 from asyncdsm.agent.store.reports import Report
@@ -22,22 +23,29 @@ MOST_PLACES_OF_SERVICE, MOST_PLACES = 254, 20_000
 """How many names of checkpoints a service may have, as in a payload, and how many all services may have."""
 MOST_PENDING = 100_000
 """How many checkpoints may wait in memory to be written."""
-_BATCH_SIZE = 1_000
+_BATCH_SIZE = 500
 _SECOND_NS = 1_000_000_000
 _MAX_AHEAD_SECONDS = 60
 TRANSACTION_TABLES = (
     "CREATE TABLE IF NOT EXISTS places ("
     "id INTEGER PRIMARY KEY, service TEXT, env TEXT, checkpoint TEXT, UNIQUE (service, env, checkpoint))",
     "CREATE TABLE IF NOT EXISTS transactions ("
-    "key INTEGER PRIMARY KEY, id TEXT UNIQUE, owner INTEGER, first INTEGER, last INTEGER, place INTEGER, "
-    "steps INTEGER)",
+    "key INTEGER PRIMARY KEY, id TEXT UNIQUE, owner INTEGER, first INTEGER, last INTEGER, place INTEGER)",
     "CREATE INDEX IF NOT EXISTS transactions_by_last ON transactions (last)",
-    "CREATE INDEX IF NOT EXISTS transactions_by_owner ON transactions (owner, last)",
     "CREATE INDEX IF NOT EXISTS transactions_by_place ON transactions (place, last)",
     "CREATE TABLE IF NOT EXISTS steps (key INTEGER, time INTEGER, place INTEGER, PRIMARY KEY (key, time, place)) "
     "WITHOUT ROWID",
 )
 """`places` has the names of checkpoints, `steps` when a transaction passed which. Times are in nanoseconds."""
+_NEW_TRANSACTION = "INSERT OR IGNORE INTO transactions VALUES (NULL, :id, :owner, :time, :time, :place)"
+_NEW_STEP = (
+    "INSERT OR IGNORE INTO steps SELECT key, :time, :place FROM transactions "
+    "WHERE id = :id AND (SELECT count(*) FROM steps WHERE key = transactions.key) < :most_steps"
+)
+_LAST_SEEN = (
+    "UPDATE transactions SET first = min(first, :time), last = max(last, :time), "
+    "place = iif(:time >= last, :place, place) WHERE id = :id"
+)
 
 
 class Place(NamedTuple):
@@ -74,7 +82,7 @@ class TransactionStore:
     def restore(self, connection: sqlite3.Connection) -> None:
         """Read again what the file has, after a transaction of the file was rolled back."""
         places = connection.execute("SELECT id, service, env, checkpoint FROM places")
-        self._places = {Place(*names): number for number, *names in places}
+        self._places: dict[Place, int] = {Place(*names): number for number, *names in places}
         self._places_of = Counter((place.service, place.env) for place in self._places)
         self._owners = Counter(dict(connection.execute("SELECT owner, count(*) FROM transactions GROUP BY owner")))
 
@@ -101,10 +109,15 @@ class TransactionStore:
 
     def write(self, connection: sqlite3.Connection, steps: Iterable[PendingStep]) -> None:
         """Write checkpoints; those that were written before change nothing. Raises sqlite3.Error."""
-        for step in steps:
-            place = self._find_place(connection, step.place)
-            if place is not None:
-                self._write_step(connection, step, place)
+        rows = [
+            {"id": step.id, "owner": step.owner, "time": step.time_ns, "place": place, "most_steps": MOST_STEPS}
+            for step in steps
+            if (place := self._find_place(connection, step.place)) is not None
+        ]
+        for owner, of_owner in groupby(rows, itemgetter("owner")):
+            self._owners[owner] += connection.executemany(_NEW_TRANSACTION, of_owner).rowcount
+        connection.executemany(_NEW_STEP, rows)
+        connection.executemany(_LAST_SEEN, rows)
 
     def delete_old(self, connection: sqlite3.Connection, now: float, kept_seconds: int) -> int:
         """Delete some transactions that were seen last more than `kept_seconds` ago; return how many were deleted.
@@ -145,24 +158,6 @@ class TransactionStore:
         self._places[place] = number
         self._places_of[owner] += 1
         return number
-
-    def _write_step(self, connection: sqlite3.Connection, step: PendingStep, place: int) -> None:
-        found = connection.execute("SELECT key, steps FROM transactions WHERE id = ?", (step.id,)).fetchone()
-        if found is None:
-            query = "INSERT INTO transactions (id, owner, first, last, place, steps) VALUES (?, ?, ?, ?, ?, 0)"
-            values = (step.id, step.owner, step.time_ns, step.time_ns, place)
-            found = connection.execute(query, values).lastrowid, 0
-            self._owners[step.owner] += 1
-        key, steps = found
-        if steps >= MOST_STEPS:
-            return
-        query = "INSERT OR IGNORE INTO steps VALUES (?, ?, ?)"
-        if connection.execute(query, (key, step.time_ns, place)).rowcount:
-            query = (
-                "UPDATE transactions SET steps = steps + 1, first = min(first, :time), last = max(last, :time), "
-                "place = iif(:time >= last, :place, place) WHERE key = :key"
-            )
-            connection.execute(query, {"time": step.time_ns, "place": place, "key": key})
 
     def _delete(self, connection: sqlite3.Connection, query: str, *values: int) -> int:
         keys = connection.execute(query, values).fetchall()
