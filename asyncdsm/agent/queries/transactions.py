@@ -17,7 +17,7 @@ from asyncdsm.agent.queries.answers import Transaction, Transactions, Transactio
 from asyncdsm.agent.store.store import Store
 from asyncdsm.agent.store.transaction_reader import PlaceSample, SeenTransaction, Step, TransactionReader
 from asyncdsm.agent.store.transactions import Place
-from asyncdsm.core.transactions import LONGEST_NAME
+from asyncdsm.core.transactions import to_wire_bytes
 
 MOST_TRANSACTIONS = 100
 """How many transactions each list of an answer has."""
@@ -36,12 +36,10 @@ class PlaceRule(NamedTuple):
 
 def find_transactions(store: Store, transaction_id: str | None) -> Transactions:
     """Return the transaction with an id and its steps, if it is known; without an id the latest, and the late ones."""
-    if transaction_id is not None:
-        cut_id = transaction_id.encode("utf-8", "replace")[:LONGEST_NAME].decode("utf-8", "replace")
     with store.read_transactions() as reader:
         if transaction_id is None:
             return _Answers(reader, store.now()).list_all()
-        found = reader.find(cut_id)
+        found = reader.find(to_wire_bytes(transaction_id).decode("utf-8", "replace"))
         if found is None:
             return Transactions(transactions=[], late=[])
         return Transactions(transactions=[_Answers(reader, store.now()).describe(found, with_steps=True)], late=[])
