@@ -106,7 +106,7 @@ class TransactionLog:
         batch.count += 1
         self._bytes += len(record)
         if len(batch.records) >= FULL_BYTES:
-            del self._open[start]
+            self._open.pop(start, None)  # a signal handler may have filled it, too
             if self.on_full is not None:
                 self.on_full()
 

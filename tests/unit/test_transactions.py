@@ -22,6 +22,7 @@ from asyncdsm.core.bucket import Bucket
 from asyncdsm.core.extractors import KAFKA_CONSUME, extract_from_pairs
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.delivery.payload import Transactions, pack, unpack
+from asyncdsm.errors import TemporaryDeliveryError
 from asyncdsm.testing import Captured, ManualClock, TransactionCheckpoint, capture
 from tests.transactions import Passed, read_transactions
 
@@ -146,6 +147,25 @@ def test_full_batch_is_sent_before_its_bucket_ends() -> None:
         early = len(read_sent(exporter))
         assert 512 * 1024 <= early * 60 < 512 * 1024 + 60
     assert streams.stats.delivered == len(read_sent(exporter)) == count
+
+
+class AbsentAgent:
+    """An exporter that reaches nobody."""
+
+    async def export(self, payload: bytes) -> None:
+        raise TemporaryDeliveryError("nobody is there")
+
+    async def aclose(self) -> None:
+        pass
+
+
+def test_undelivered_transactions_are_dropped_with_their_payload() -> None:
+    with DataStreams(Settings(shutdown_seconds=0.2), exporter=AbsentAgent()) as streams:
+        asyncdsm.set_produce_checkpoint("kafka", "orders", dict[str, str]().__setitem__)
+        asyncdsm.track_transaction("4711", "ordered")
+        asyncdsm.track_transaction("4711", "paid")
+    stats = streams.stats
+    assert (stats.recorded, stats.delivered, stats.pending, dict(stats.dropped_by)) == (3, 0, 0, {"shutdown": 3})
 
 
 def test_threads_lose_no_checkpoint() -> None:
