@@ -60,6 +60,13 @@ async def test_linked_order_says_that_it_is_late(browser: Browser, agent: Runnin
         await expect(page.locator("#panel .warning")).to_contain_text("Late: last seen at ordered in shop, 5")
 
 
+async def test_overview_lists_late_orders(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
+    begin(shop)
+    async with open_page(browser, agent.url) as page:
+        await page.locator("#panel").get_by_role("button", name="4711 late ordered in shop").click()
+        await expect(panel_heading(page)).to_have_text("4711")
+
+
 async def test_unknown_order_shows_the_late_ones(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
     begin(shop)
     async with open_page(browser, f"{agent.url}/#transaction=4712") as page:

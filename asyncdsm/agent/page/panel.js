@@ -7,7 +7,7 @@ import { joinTexts } from "./format.js";
 import { cleanName, createName } from "./names.js";
 import { createNodeDetails } from "./node_details.js";
 import { createOverview } from "./overview.js";
-import { createTransactionDetails } from "./transactions.js";
+import { createLateSection, createTransactionDetails } from "./transactions.js";
 
 /** @import { Selection } from "./address.js" */
 /** @import { RangeQuery } from "./api.js" */
@@ -79,7 +79,9 @@ export class Panel {
     if (edge) return createEdgeDetails(edge, map, range);
     if (node) return createNodeDetails(node, map, range, this.actions);
     if (selection.transaction) return createTransactionDetails(selection.transaction, map, this.actions);
-    if (!selection.edge && !selection.node) return createOverview(map, this.actions);
+    if (!selection.edge && !selection.node) {
+      return [...createOverview(map, this.actions), await createLateSection(map, this.actions)];
+    }
     return [createHtml("p", {}, "No message passed here in the selected time range.")];
   }
 

@@ -12,6 +12,28 @@ import { cleanName, createName } from "./names.js";
 
 const MAX_LISTED = 8;
 const RECENT_SECONDS = 12 * 3600;
+// The overview is shown anew each second; which transactions are late, changes slowly.
+const LATE_INTERVAL_MS = 10_000;
+
+/** @type {{ requestedAt: number, late: Promise<Transaction[]> }} */
+let overview = { requestedAt: Number.NEGATIVE_INFINITY, late: Promise.resolve([]) };
+
+/**
+ * Create the list of late transactions for the overview; false if there are none.
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+export async function createLateSection(map, actions) {
+  const now = performance.now();
+  if (now - overview.requestedAt >= LATE_INTERVAL_MS) {
+    const late = fetchTransactions({}).then(
+      (answer) => answer.late,
+      () => [], // the map says that the agent does not answer
+    );
+    overview = { requestedAt: now, late };
+  }
+  return createTransactionList("Late transactions", await overview.late, map, actions);
+}
 
 /**
  * @param {string} id
