@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,23 +17,10 @@ from kombu.connection import Connection
 from kombu.entity import Queue
 
 import asyncdsm
-from asyncdsm import TransactionExtractor
-from asyncdsm._internal.transaction_extractor import EXTRACTOR_TYPES
-from asyncdsm.core.extractors import set_extractors
-from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.asgi.apps import Handler, request
 from tests.integrations.confluent.clients import consumer_config, from_start, read
-
-
-@pytest.fixture
-def extracted(captured_streams: Captured) -> Iterator[Callable[[], list[tuple[str, str]]]]:
-    """Set an extractor of each type for the header `Order-Id`; return what was found, as (type, id)."""
-    set_extractors(TransactionExtractor(kind, kind, "Order-Id") for kind in EXTRACTOR_TYPES)
-    yield lambda: [(made.checkpoint, made.id) for made in captured_streams.transactions]
-    set_extractors(())
-
 
 Extracted = Callable[[], list[tuple[str, str]]]
 ON_KAFKA = [("KAFKA_PRODUCE_HEADERS", "4711"), ("KAFKA_CONSUME_HEADERS", "4711")]

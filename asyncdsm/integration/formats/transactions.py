@@ -7,6 +7,8 @@ from asyncdsm.core.extractors import (
     HTTP_OUT,
     KAFKA_CONSUME,
     KAFKA_PRODUCE,
+    RABBITMQ_CONSUME,
+    RABBITMQ_PRODUCE,
     extract_from_pairs,
 )
 
@@ -15,5 +17,7 @@ __all__ = [
     "HTTP_OUT",
     "KAFKA_CONSUME",
     "KAFKA_PRODUCE",
+    "RABBITMQ_CONSUME",
+    "RABBITMQ_PRODUCE",
     "extract_from_pairs",
 ]
