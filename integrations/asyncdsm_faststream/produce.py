@@ -63,7 +63,8 @@ def finish_publish(begun: BegunPublish) -> None:
 
 @guarded
 def _extract_transactions(command: Any) -> None:
-    table = RABBITMQ_PRODUCE if _find_broker(type(command)) == "rabbit" else KAFKA_PRODUCE
+    command_type: Any = type(command)
+    table = RABBITMQ_PRODUCE if _find_broker(command_type) == "rabbit" else KAFKA_PRODUCE
     extract_from_pairs(table, read_pairs(command.headers))
 
 
