@@ -10,6 +10,7 @@ from msgspec.json import schema_components
 
 from asyncdsm._version import __version__
 from asyncdsm.agent.queries.answers import (
+    Alerts,
     DrawnMap,
     ErrorAnswer,
     Health,
@@ -29,6 +30,7 @@ ANSWERS: tuple[type[Struct], ...] = (
     LagOverTime,
     Pathways,
     Transactions,
+    Alerts,
     Health,
     ErrorAnswer,
 )
@@ -135,6 +137,7 @@ PATHS: dict[str, Schema] = {
         _parameter("id", _NAME, "The id of a transaction; without it, the latest and the late ones are listed."),
         refusals=(400,),
     ),
+    "/api/alerts": _get("The rules of alerts and their states, as they are now.", "Alerts", _ref(Alerts)),
     "/api/health": _get("Whether the agent is well. No token is needed.", "Health", _ref(Health)),
     "/api/metrics": _get("The agent's own metrics, for Prometheus.", "Metrics", TEXT, media="text/plain"),
     "/api/live": _get(
