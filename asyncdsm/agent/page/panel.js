@@ -23,6 +23,8 @@ import { createLateSection, createTransactionDetails } from "./transactions.js";
  *   selection again.
  * @property {(node: string, edges: Set<string>) => void} highlightPathwaysThrough Highlight the edges of all pathways
  *   through a node, or those that a transaction took, while it is selected.
+ * @property {(selection: Selection, moment: number) => void} lookAt Show the time around a moment, in seconds since the
+ *   epoch.
  */
 
 const NOTHING_SELECTED = "{}";
@@ -80,7 +82,7 @@ export class Panel {
     if (node) return createNodeDetails(node, map, range, this.actions);
     if (selection.transaction) return createTransactionDetails(selection.transaction, map, this.actions);
     if (!selection.edge && !selection.node) {
-      return [...createOverview(map, this.actions), await createLateSection(map, this.actions)];
+      return [...(await createOverview(map, range, this.actions)), await createLateSection(map, this.actions)];
     }
     return [createHtml("p", {}, "No message passed here in the selected time range.")];
   }
