@@ -4,6 +4,7 @@ from asyncdsm._version import __version__
 
 TYPE_CHECKING = False  # to import typing's would take twenty times as long as all that happens here
 if TYPE_CHECKING:
+    from asyncdsm._internal.transaction_extractor import TransactionExtractor
     from asyncdsm.core.counters import Stats
     from asyncdsm.core.current import current_pathway
     from asyncdsm.core.lag import Lag
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
         set_produce_checkpoint,
         track_kafka_commit,
         track_kafka_produce,
+        track_transaction,
     )
     from asyncdsm.integration.registry import instrument, uninstrument, using, wrap
     from asyncdsm.settings import Settings
@@ -30,6 +32,7 @@ __all__ = [
     "SettingError",
     "Settings",
     "Stats",
+    "TransactionExtractor",
     "UnknownClientError",
     "__version__",
     "consume_lambda_event",
@@ -40,12 +43,14 @@ __all__ = [
     "set_produce_checkpoint",
     "track_kafka_commit",
     "track_kafka_produce",
+    "track_transaction",
     "uninstrument",
     "using",
     "wrap",
 ]
 
 _HOMES = {
+    "_internal.transaction_extractor": ("TransactionExtractor",),
     "core.current": ("current_pathway",),
     "core.counters": ("Stats",),
     "core.lag": ("Lag",),
@@ -58,6 +63,7 @@ _HOMES = {
         "set_produce_checkpoint",
         "track_kafka_commit",
         "track_kafka_produce",
+        "track_transaction",
     ),
     "integration.registry": ("instrument", "uninstrument", "using", "wrap"),
     "settings": ("Settings",),

@@ -12,6 +12,7 @@ from asyncdsm._internal import environment
 from asyncdsm._internal.setting_kinds import (
     AGENT_URL,
     COUNT,
+    EXTRACTORS,
     FLAG,
     HEADER,
     NON_EMPTY_STRING,
@@ -20,6 +21,7 @@ from asyncdsm._internal.setting_kinds import (
     STRING,
     Kind,
 )
+from asyncdsm._internal.transaction_extractor import TransactionExtractor
 from asyncdsm.errors import SettingError as SettingError  # noqa: PLC0414  (some programs import it from here)
 
 DEFAULT_SERVICE = "unnamed-python-service"
@@ -185,6 +187,23 @@ class _Fields(NamedTuple):
         int,
         Setting(COUNT, "The longest context header that is read, in bytes. Those of today have 28."),
     ] = 256
+    transaction_extractors: Annotated[
+        tuple[TransactionExtractor, ...],
+        Setting(
+            EXTRACTORS,
+            "Which headers hold the id of a business transaction, and which checkpoint it passes there: JSON as for "
+            "Datadog's tracers.",
+            "DD_DATA_STREAMS_TRANSACTION_EXTRACTORS",
+        ),
+    ] = ()
+    max_transaction_bytes: Annotated[
+        int,
+        Setting(
+            COUNT,
+            "How many bytes of business transactions' checkpoints may wait to be put into a payload; each has its id's "
+            "length and 10. Further ones are counted as dropped.",
+        ),
+    ] = 4 * 1024 * 1024
 
 
 SETTINGS: Mapping[str, Setting] = {

@@ -17,6 +17,7 @@ from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.counters import Counters, Stats
 from asyncdsm.core.ddtrace_manual import take_over_from_ddtrace
+from asyncdsm.core.extractors import set_extractors
 from asyncdsm.core.lag import Lag
 from asyncdsm.core.recorder import Recorder
 from asyncdsm.errors import AlreadyRunningError
@@ -198,6 +199,7 @@ class DataStreams:
             bucket_ns=round(settings.bucket_seconds * 1e9),
             max_points=settings.max_points,
             max_header_bytes=settings.max_header_bytes,
+            max_transaction_bytes=settings.max_transaction_bytes,
             counters=self._counters,
         )
         self._flusher = flusher = Flusher(aggregator, settings, self._make_exporter, self._continue_in_thread)
@@ -303,6 +305,7 @@ def capturing(recorder: Recorder) -> Iterator[None]:
 def _choose_recorder() -> None:
     """Send checkpoints to the capturing recorder, else to the running DataStreams, else to the one that waits."""
     front = _running or _standby
+    set_extractors(() if front is None or _captured is not None else front.settings.transaction_extractors)
     if _captured is not None:
         checkpoint.set_recorder(_captured)
     elif front is not None:

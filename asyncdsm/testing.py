@@ -50,6 +50,16 @@ class Checkpoint(NamedTuple):
         return self.parent == other.hash
 
 
+class TransactionCheckpoint(NamedTuple):
+    """A business transaction that passed a checkpoint (`asyncdsm.track_transaction`)."""
+
+    id: str
+    """The transaction's id, cut to 255 bytes."""
+    checkpoint: str
+    time_ns: int
+    """When it passed, in nanoseconds since the epoch."""
+
+
 class ManualClock:
     """A clock in nanoseconds that moves only when `advance` is called."""
 
@@ -75,6 +85,8 @@ class Captured(BaseRecorder):
         """All checkpoints, the oldest first."""
         self.backlogs: dict[tuple[str, ...], int] = {}
         """The highest offset by its sorted tags (protocol §6)."""
+        self.transactions: list[TransactionCheckpoint] = []
+        """The checkpoints of business transactions, the oldest first."""
 
     def record(self, point: Point, now: int, edge_ns: int, pathway_ns: int, size: int | None) -> None:
         """Keep a checkpoint as a whole."""
@@ -90,6 +102,11 @@ class Captured(BaseRecorder):
         """Keep the highest offset of each backlog."""
         self.backlogs[tags] = max(offset, self.backlogs.get(tags, offset))
 
+    def add_transaction(self, transaction_id: bytes, checkpoint: str) -> None:
+        """Keep a transaction's checkpoint."""
+        made = TransactionCheckpoint(transaction_id.decode("utf-8", "replace"), checkpoint, self.now())
+        self.transactions.append(made)
+
     def produced(self, topic: str | None = None) -> list[Checkpoint]:
         """Return the produce checkpoints, of one topic or of all."""
         return self._select("out", topic)
@@ -102,6 +119,7 @@ class Captured(BaseRecorder):
         """Forget everything captured so far."""
         self.checkpoints.clear()
         self.backlogs.clear()
+        self.transactions.clear()
 
     def _select(self, direction: str, topic: str | None) -> list[Checkpoint]:
         return [made for made in self.checkpoints if made.tag("direction") == direction and topic in (None, made.topic)]

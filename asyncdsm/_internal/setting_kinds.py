@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from asyncdsm._internal.transaction_extractor import EXTRACTOR_TYPES, are_extractors, parse_extractors
 from asyncdsm._internal.urls import ALLOWED, is_url, without_password
 from asyncdsm.errors import SettingError
 
@@ -118,6 +119,13 @@ NON_EMPTY_STRING = Kind("a non-empty string", _is_non_empty_string)
 HEADER = Kind(_HEADER, _is_header)
 SECRET = Kind(_HEADER, _is_header, parse=str.strip, show=_hide)
 AGENT_URL = Kind(ALLOWED, is_url, show=without_password)
+EXTRACTORS = Kind(
+    f"a tuple of TransactionExtractor with a name, a value and one of the types {', '.join(EXTRACTOR_TYPES)}",
+    are_extractors,
+    parse=parse_extractors,
+    allowed_text='a JSON list such as [{"name": "paid", "type": "KAFKA_CONSUME_HEADERS", "value": "order-id"}], with '
+    f"one of the types {', '.join(EXTRACTOR_TYPES)}",
+)
 COUNT = Kind("a whole number above 0", _is_count)
 SECONDS = Kind(
     "a number of seconds above 0",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from msgspec import DecodeError, ValidationError
 from msgspec.json import decode
 
 from asyncdsm._version import __version__
+from asyncdsm.agent.queries.answers import Transactions
 from asyncdsm.errors import AsyncDSMError
 from asyncdsm.map.topology import Topology
 
@@ -55,9 +57,29 @@ def open_client(url: str, token: str | None) -> httpx2.Client:
 
 def fetch_topology(client: httpx2.Client, minutes: int) -> Topology:
     """Return the topology of the last `minutes`. Raises NoAnswerError."""
-    where = f"the agent at {without_password(str(client.base_url))}"
+    return _read_topology(_fetch_answer(client, "/api/topology", {"minutes": minutes}), _describe_agent(client))
+
+
+def fetch_transactions(client: httpx2.Client, transaction_id: str | None) -> Transactions:
+    """Return the business transaction with an id; without one, the latest and the late ones. Raises NoAnswerError."""
+    parameters = {} if transaction_id is None else {"id": transaction_id}
+    body, where = _fetch_answer(client, "/api/transactions", parameters), _describe_agent(client)
     try:
-        with client.stream("GET", "/api/topology", params={"minutes": minutes}) as response:
+        return decode(body, type=Transactions)
+    except (DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise NoAnswerError(
+            f"{where} is of another version of asyncdsm than this one ({__version__}): {error}"
+        ) from None
+
+
+def _describe_agent(client: httpx2.Client) -> str:
+    return f"the agent at {without_password(str(client.base_url))}"
+
+
+def _fetch_answer(client: httpx2.Client, path: str, parameters: Mapping[str, Any]) -> bytes:
+    where = _describe_agent(client)
+    try:
+        with client.stream("GET", path, params=parameters) as response:
             body = _read_body(response, where)
     except httpx2.TimeoutException:
         raise NoAnswerError(f"{where} did not answer within {TIMEOUT_SECONDS:.0f} s") from None
@@ -70,7 +92,7 @@ def fetch_topology(client: httpx2.Client, minutes: int) -> Topology:
         raise NoAnswerError(f"{where} is not an asyncdsm agent: it has no map (HTTP status 404)")
     if response.status_code != 200:
         raise NoAnswerError(f"{where} answers with HTTP status {response.status_code}{_describe_problem(body)}")
-    return _read_topology(body, where)
+    return body
 
 
 def _read_topology(body: bytes, where: str) -> Topology:

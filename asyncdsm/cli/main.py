@@ -137,18 +137,30 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_check_rules, extra="agent")
 
 
-def _add_agent_options(parser: argparse.ArgumentParser, minutes: str = _MINUTES) -> None:
+def _add_transaction(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--url",
-        type=parse_url,
-        default=_agent_url(os.environ),
-        help="the address of the agent (default: that of DD_TRACE_AGENT_URL if it is set, else http://127.0.0.1:8126)",
+        "id", nargs="?", help="the id, such as an order's number (default: list the latest and the late)"
     )
+    _add_address_options(parser)
+    parser.set_defaults(run=_print_transaction, extra="agent")
+
+
+def _add_agent_options(parser: argparse.ArgumentParser, minutes: str = _MINUTES) -> None:
+    _add_address_options(parser)
     parser.add_argument(
         "--minutes",
         type=parse_minutes,
         default=10,
         help=minutes,
+    )
+
+
+def _add_address_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--url",
+        type=parse_url,
+        default=_agent_url(os.environ),
+        help="the address of the agent (default: that of DD_TRACE_AGENT_URL if it is set, else http://127.0.0.1:8126)",
     )
     parser.add_argument(
         "--token",
@@ -200,6 +212,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "agent": ("start a local agent, which collects what services send and draws a map", _add_agent),
     "map": ("print the map of a local agent once", _add_map),
     "top": ("show the map of a local agent in the terminal, live, until Ctrl-C", _add_top),
+    "transaction": ("print where a business transaction is, such as an order", _add_transaction),
     "check": ("evaluate rules of alerts once, for cron and CI", _add_check),
     "run": ("run a program, instrument its clients and measure its messages, without changing its code", _add_run),
     "doctor": ("check the installed clients, the settings and the connection to the agent", _add_doctor),
@@ -246,6 +259,12 @@ def _run_top(options: argparse.Namespace) -> int:
     from asyncdsm.cli.top import run_top  # noqa: PLC0415
 
     return run_top(options.url, options.token, options.minutes)
+
+
+def _print_transaction(options: argparse.Namespace) -> int:
+    from asyncdsm.cli.transaction import print_transaction  # noqa: PLC0415
+
+    return print_transaction(options.url, options.token, options.id)
 
 
 def _run_program(options: argparse.Namespace) -> int:

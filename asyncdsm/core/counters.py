@@ -7,7 +7,7 @@ from threading import RLock
 from types import MappingProxyType
 from typing import NamedTuple
 
-_NOTED = ("malformed", "not_propagated", "errors")
+_NOTED = ("malformed", "not_propagated", "errors", "transactions")
 """The fields of Stats that count events which lose no checkpoint."""
 
 
@@ -15,7 +15,7 @@ class Stats(NamedTuple):
     """The counters at one moment, in checkpoints: `recorded == delivered + pending + dropped`."""
 
     recorded: int
-    """How many were made."""
+    """How many were made: of messages, and of business transactions."""
     delivered: int
     """How many the receiver of the payloads has accepted."""
     pending: int
@@ -23,13 +23,16 @@ class Stats(NamedTuple):
     dropped_by: Mapping[str, int]
     """How many were dropped, by cause: `points` (too many distinct points), `outbox` (too many bytes undelivered),
     `rejected` (the intake refused them), `shutdown` (not delivered by the deadline), `encoding` (an error of
-    asyncdsm)."""
+    asyncdsm), `transactions` (too many of transactions waited), `checkpoint_names` (transactions have more than 254
+    names of checkpoints)."""
     malformed: int = 0
     """How many unusable values a client, a message or a call handed over: contexts, offsets, times, names."""
     not_propagated: int = 0
     """How many produced messages could not carry a context."""
     errors: int = 0
     """How many exceptions of asyncdsm were kept from the program."""
+    transactions: int = 0
+    """How many of those recorded were checkpoints of business transactions (`asyncdsm.track_transaction`)."""
 
     def __repr__(self) -> str:
         """Leave out what did not happen: nothing dropped, malformed, not propagated or failed."""

@@ -16,6 +16,7 @@ from asyncdsm.core.context import node_hash, pathway_hash
 from asyncdsm.core.counters import Counters, Stats
 from asyncdsm.core.cycles import PathwayCycles
 from asyncdsm.core.edge import Edge, Point
+from asyncdsm.core.transactions import check_transaction
 from asyncdsm.core.values import check_offset
 from asyncdsm.errors import MalformedValueError
 
@@ -53,6 +54,9 @@ class Recorder(Protocol):
     def record_offset(self, tags: tuple[str, ...], offset: object) -> None:
         """Record a Kafka offset under the sorted tags of a backlog (protocol §6). Never raises."""
 
+    def record_transaction(self, transaction_id: object, checkpoint: object) -> None:
+        """Record that a business transaction passes a named checkpoint now. Never raises."""
+
     def report_malformed(self, error: MalformedValueError) -> None:
         """Count a value from outside that could not be used. Never raises."""
 
@@ -61,7 +65,7 @@ class Recorder(Protocol):
 
 
 class BaseRecorder(Recorder):
-    """Names points, checks offsets and reports errors. Where checkpoints and offsets go is its subclasses' part."""
+    """Names points, checks values and reports errors. Where checkpoints and offsets go is its subclasses' part."""
 
     def __init__(
         self,
@@ -88,6 +92,10 @@ class BaseRecorder(Recorder):
     @abstractmethod
     def add_offset(self, tags: tuple[str, ...], offset: int) -> None:
         """Take an offset that has been checked."""
+
+    @abstractmethod
+    def add_transaction(self, transaction_id: bytes, checkpoint: str) -> None:
+        """Take a transaction's checkpoint that has been checked."""
 
     def stats(self) -> Stats:
         """Return the counters as they are now."""
@@ -126,6 +134,18 @@ class BaseRecorder(Recorder):
             self.report_malformed(error)
         else:
             self.add_offset(tags, number)
+
+    def record_transaction(self, transaction_id: object, checkpoint: object) -> None:
+        """Record that a business transaction passes a named checkpoint now.
+
+        An id or a name that is not a string, or is empty, is counted as malformed. Never raises.
+        """
+        try:
+            checked = check_transaction(transaction_id, checkpoint)
+        except MalformedValueError as error:
+            self.report_malformed(error)
+        else:
+            self.add_transaction(*checked)
 
     def report_malformed(self, error: MalformedValueError) -> None:
         """Count a value from outside that could not be used, and log it once a minute. Never raises."""

@@ -51,6 +51,8 @@ class Flusher:
         self._high_watermarks = HighWatermarkRecorder(aggregator)
         self._delivery = Delivery(self._outbox, aggregator.counters, settings.request_seconds)
         self._requests: list[threading.Event] = []
+        self._has_full_batch = False
+        aggregator.transactions.on_full = self._note_full_batch
         self._stopping = self._abandoned = False
         self._loop: LoopHandle | None = None
         self.finished: threading.Event = threading.Event()
@@ -100,6 +102,11 @@ class Flusher:
         self._call_in_loop(self._wake_up)
         return done
 
+    def _note_full_batch(self) -> None:
+        """Send a full batch of transactions soon, before its bucket ends."""
+        self._has_full_batch = True
+        self._call_in_loop(self._wake_up)
+
     async def _flush_until_stopped(self) -> None:
         """Run the flush loop, and start it again after an error: no error may end all deliveries."""
         while True:
@@ -127,8 +134,8 @@ class Flusher:
                     await self._high_watermarks.record_all()
                     watermarks_at = self._next_watermarks_at()
                 requests, self._requests = self._requests, []
-                if requests or current_time() >= pack_at:
-                    pack_at = current_time() + self._settings.flush_seconds
+                if requests or self._has_full_batch or current_time() >= pack_at:
+                    pack_at, self._has_full_batch = current_time() + self._settings.flush_seconds, False
                     await self._pack_buckets(unfinished=bool(requests))
                 if requests or current_time() >= self._delivery.next_attempt_at:
                     await self._deliver(exporter)
@@ -156,7 +163,7 @@ class Flusher:
 
     async def _sleep_until(self, time: float) -> None:
         """Sleep until a time of the event loop's clock, or until `_wake_up` is called."""
-        if not self._requests:
+        if not (self._requests or self._has_full_batch):
             with move_on_after(max(0.0, time - current_time())):
                 await self._wake.wait()
         self._wake = anyio.Event()
@@ -174,9 +181,11 @@ class Flusher:
     def _drop_undelivered(self) -> None:
         counters = self._aggregator.counters
         lost = self._outbox.drop_all("shutdown")
-        for bucket in [] if self._abandoned else self._aggregator.take():
-            counters.drop("shutdown", bucket.recorded)
-            lost += bucket.recorded
+        if not self._abandoned:
+            recorded = sum(bucket.recorded for bucket in self._aggregator.take())
+            recorded += sum(batch.count for batch in self._aggregator.take_transactions())
+            counters.drop("shutdown", recorded)
+            lost += recorded
         if lost:
             message = "asyncdsm lost %s, not delivered before the program ended"
             warn_each_minute("shutdown", message, pluralize(lost, "checkpoint"))

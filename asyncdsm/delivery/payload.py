@@ -13,6 +13,7 @@ from msgspec.msgpack import Decoder, Encoder
 from asyncdsm._internal.pauses import yield_gil
 from asyncdsm._version import __version__
 from asyncdsm.core.bucket import Bucket
+from asyncdsm.core.transactions import TransactionBatch
 from asyncdsm.delivery.points import PointEncoder, UInt64
 from asyncdsm.errors import PayloadError
 from asyncdsm.settings import Settings
@@ -46,6 +47,10 @@ class WireBucket(Struct, rename="pascal", omit_defaults=True):
     duration: UInt64
     stats: list[WirePoint] | None = None
     backlogs: list[WireBacklog] | None = None
+    transactions: bytes | None = None
+    """The checkpoints of business transactions (`core.transactions`)."""
+    transaction_checkpoint_ids: bytes | None = None
+    """The names of their checkpoints."""
 
 
 class _PackedBucket(Struct, rename="pascal", omit_defaults=True):
@@ -55,6 +60,8 @@ class _PackedBucket(Struct, rename="pascal", omit_defaults=True):
     duration: int
     stats: Raw
     backlogs: Raw | None = None
+    transactions: bytearray | None = None
+    transaction_checkpoint_ids: bytes | None = None
 
 
 class Payload(Struct, rename="pascal"):
@@ -89,8 +96,21 @@ class Packed(NamedTuple):
     """The errors, one for each point and each offset that was left out."""
 
 
-def pack(bucket: Bucket, bucket_ns: int, settings: Settings, pause: Callable[[], object] = yield_gil) -> Packed:
-    """Encode one bucket, which is `bucket_ns` long. Slow work: call it in a worker thread.
+class Transactions(NamedTuple):
+    """The checkpoints of business transactions in one bucket, and the encoded names of the checkpoints."""
+
+    batch: TransactionBatch
+    names: bytes
+
+
+def pack(
+    bucket: Bucket,
+    bucket_ns: int,
+    settings: Settings,
+    pause: Callable[[], object] = yield_gil,
+    transactions: Transactions | None = None,
+) -> Packed:
+    """Encode one bucket, which is `bucket_ns` long, and the transactions in it. Slow work, for a worker thread.
 
     A point or an offset that cannot be encoded is left out. `pause` is called now and then, to let other threads run.
     """
@@ -104,6 +124,8 @@ def pack(bucket: Bucket, bucket_ns: int, settings: Settings, pause: Callable[[],
     empty = _PackedBucket(
         bucket.start_ns, bucket_ns, Raw(_PLACE_OF_POINTS), _join_array(backlogs) if backlogs else None
     )
+    if transactions is not None:
+        empty.transactions, empty.transaction_checkpoint_ids = transactions.batch.records, transactions.names
     before, after = _encoder.encode(_wire_payload(settings, [empty])).split(_PLACE_OF_POINTS)
     return Packed(_compress((before, _array_head(encoder.encoded), *chunks, after)), encoder.lost, errors)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from asyncdsm.core import checkpoint, current, lag
-from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.checkpoint import ensure_recorder, report_hook_error
 from asyncdsm.core.context import HEADER, LEGACY_HEADER, legacy_text
 from asyncdsm.core.edge import Edge, EdgeCache
 from asyncdsm.core.pathway import Pathway
@@ -163,6 +163,22 @@ def track_kafka_commit(group: str, topic: str, partition: int, offset: int, clus
     For the rest see `track_kafka_produce`.
     """
     _record_offset(offset, lag.committed_tags, group, topic, partition, cluster_id)
+
+
+def track_transaction(transaction_id: str, checkpoint: str) -> None:
+    """Record that a business transaction, such as an order, passes a named checkpoint now.
+
+    `transaction_id` is what the business calls it: an order's number. `checkpoint` names the place in this program, and
+    there are few of them: at most 254 in a process. Both are data that is sent to the agent; longer ones than 255 bytes
+    are cut. Any thread may call it. Never raises: a wrong value is counted and logged. Does nothing while nothing
+    measures.
+    """
+    try:
+        recorder = ensure_recorder()
+        if recorder is not None:
+            recorder.record_transaction(transaction_id, checkpoint)
+    except Exception as error:
+        report_hook_error(error)
 
 
 def _record_offset(offset: int, tags: Callable[..., tuple[str, ...]], *of: object) -> None:

@@ -24,6 +24,7 @@ from asyncdsm.integration import (
     snapshot,
 )
 from asyncdsm.integration.formats.kafka_headers import Header, copy_headers
+from asyncdsm.integration.formats.transactions import KAFKA_PRODUCE, extract_from_pairs
 from asyncdsm_aiokafka.client import client_of
 from asyncdsm_aiokafka.produce import add_context
 
@@ -140,6 +141,9 @@ def hook_send_batch(original: Callable[..., Any]) -> Callable[..., Any]:
             contents.detach()
         for pending in all_pending or ():
             finish_produce(pending)
+        if KAFKA_PRODUCE and all_pending and contents is not None:
+            for record in contents.records:
+                extract_from_pairs(KAFKA_PRODUCE, record.headers)
         return future
 
     return send_batch

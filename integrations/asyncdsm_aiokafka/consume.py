@@ -26,6 +26,7 @@ from asyncdsm.integration.formats.kafka import (
     report_malformed_message,
 )
 from asyncdsm.integration.formats.kafka_headers import scan_headers
+from asyncdsm.integration.formats.transactions import KAFKA_CONSUME, extract_from_pairs
 from asyncdsm_aiokafka.client import Client
 from asyncdsm_aiokafka.lag import follow_consumer
 
@@ -96,6 +97,8 @@ def consume_record(client: Client, record: Any) -> Pathway | None:
     pathway = consume(edge, header, size, read_time(record.timestamp) if header is None else None)
     if pathway is not None:
         store_entry((id(record), topic, record.partition, record.offset, pathway))
+        if KAFKA_CONSUME:
+            extract_from_pairs(KAFKA_CONSUME, record.headers)
     return pathway
 
 

@@ -18,6 +18,7 @@ from asyncdsm.integration import (
 )
 from asyncdsm.integration.formats.kafka import HEADER_RESERVE
 from asyncdsm.integration.formats.kafka_headers import Header, begin_with_headers
+from asyncdsm.integration.formats.transactions import KAFKA_PRODUCE, extract_from_pairs
 from asyncdsm_aiokafka.client import Client, client_of
 
 
@@ -46,6 +47,8 @@ def hook_add_message(original: Callable[..., Any]) -> Callable[..., Any]:
             future = await original(self, tp, key, value, timeout, timestamp_ms, headers)
         if pending is not None:
             finish_produce(pending)
+            if KAFKA_PRODUCE:
+                extract_from_pairs(KAFKA_PRODUCE, headers)
         return future
 
     return add_message

@@ -6,8 +6,9 @@ from collections import deque
 from typing import Any
 
 from asyncdsm.integration import consume, ensure_recorder, guarded, set_current
+from asyncdsm.integration.formats.transactions import HTTP_IN, extract_from_pairs
 from asyncdsm_asgi.requests import Headers, is_context_in_body, read_content_length, read_messages
-from asyncdsm_asgi.scope import Message, Receive, Scope, read_push_headers
+from asyncdsm_asgi.scope import Message, Receive, Scope, read_headers, read_push_headers
 
 LARGEST_BODY = 1 << 20
 """In bytes; SNS and EventBridge send less. A longer body is not decoded."""
@@ -63,6 +64,12 @@ async def read_body(receive: Receive, announced: int | None) -> tuple[bytes | No
 
     is_whole = not more and size <= LARGEST_BODY
     return (b"".join(parts) if is_whole else None), receive_again
+
+
+@guarded
+def extract_transactions(scope: Scope) -> None:
+    """Record the checkpoints of the business transactions that a request's headers name."""
+    extract_from_pairs(HTTP_IN, ((name.lower(), value) for name, value in read_headers(scope).items()))
 
 
 @guarded

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from asyncdsm import DataStreams
 from asyncdsm.integration import report_hook_error, set_current, snapshot, start_standby_async
-from asyncdsm_asgi.consume import consume_push
+from asyncdsm.integration.formats.transactions import HTTP_IN
+from asyncdsm_asgi.consume import consume_push, extract_transactions
 from asyncdsm_asgi.lifespan import run_lifespan
 from asyncdsm_asgi.requests import PUSH_HEADERS
 from asyncdsm_asgi.scope import App, Receive, Scope, Send
@@ -27,7 +28,7 @@ class DataStreamsMiddleware:
         self.pushed: bool = pushed
         self._is_started = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0912  (hot)
         """Handle one request, or the app's lifespan. **Hot**: all that a plain request waits for is here."""
         try:
             kind = None if _MARK in scope else scope.get("type")
@@ -46,6 +47,8 @@ class DataStreamsMiddleware:
             if not self._is_started:  # the server has no lifespan: measuring ends when the interpreter exits
                 await self._start()
             set_current(None)
+            if HTTP_IN and kind == "http":
+                extract_transactions(scope)
             if self.pushed and kind == "http":
                 headers = scope.get("headers")
                 is_plain, push_headers = type(headers) is list, PUSH_HEADERS

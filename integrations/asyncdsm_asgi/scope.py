@@ -24,11 +24,16 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 def read_push_headers(scope: Scope) -> Headers | None:
     """Return the headers of a request that may push a message, None for any other request. Never raises."""
     try:
-        headers = _normalize(_read_reusably(scope, scope.get("headers")))
+        headers = read_headers(scope)
     except Exception:  # they cannot be read, or they cannot be replaced once they are read
         return None
     names = PUSH_HEADERS.keys() & headers
     return headers if any(headers[name].startswith(PUSH_HEADERS[name]) for name in names) else None
+
+
+def read_headers(scope: Scope) -> Headers:
+    """Return the headers of a request, of two of a name the last one. Raises any error if they cannot be read."""
+    return _normalize(_read_reusably(scope, scope.get("headers")))
 
 
 def _normalize(headers: Iterable[Any]) -> Headers:

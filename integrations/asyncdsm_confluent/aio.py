@@ -107,7 +107,7 @@ def hook_async_produce(original: Callable[..., Any]) -> Callable[..., Any]:
                 pending, sent = begin_without_context(client, topic, value, key, headers), headers
                 future = await original(self, topic, value, key, *args, **kwargs)
         if client is not None and pending is not None:
-            count_produced(pending, is_propagated=sent is not headers)
+            count_produced(pending, headers, is_propagated=sent is not headers)
             _await_delivery(client, self, future)
         return future
 

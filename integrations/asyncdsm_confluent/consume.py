@@ -26,6 +26,7 @@ from asyncdsm.integration.formats.kafka import (
     report_malformed_message,
 )
 from asyncdsm.integration.formats.kafka_headers import scan_headers
+from asyncdsm.integration.formats.transactions import KAFKA_CONSUME, extract_from_pairs
 from asyncdsm_confluent.client import Client, client_of
 
 
@@ -142,6 +143,8 @@ def consume_message(client: Client, message: Any) -> Pathway | None:
     pathway = consume(edge, header, size, _read_broker_ns(message) if header is None else None)
     if pathway is not None:
         store_entry((id(message), topic, message.partition(), message.offset(), pathway))
+        if KAFKA_CONSUME:
+            extract_from_pairs(KAFKA_CONSUME, message.headers())
     return pathway
 
 

@@ -16,8 +16,9 @@ from asyncdsm.integration import (
     report_hook_error,
     warn_once,
 )
-from asyncdsm.integration.formats.kafka import HEADER_RESERVE
+from asyncdsm.integration.formats.kafka import HEADER_RESERVE, read_pairs
 from asyncdsm.integration.formats.kafka_headers import begin_with_headers, size_of
+from asyncdsm.integration.formats.transactions import KAFKA_PRODUCE, extract_from_pairs
 from asyncdsm_confluent.client import Client, client_of
 from asyncdsm_confluent.delivery_reports import wrap_on_delivery
 
@@ -60,9 +61,7 @@ def hook_produce(original: Callable[..., Any]) -> Callable[..., Any]:
             pending, sent = begin_without_context(client, topic, value, key, headers), headers
             result = original(self, topic, value, key, partition, callback, None, timestamp, headers, *args, **more)
         if pending is not None:
-            finish_produce(pending)
-            if sent is headers:
-                record_not_propagated()
+            count_produced(pending, headers, is_propagated=sent is not headers)
         return result
 
     return produce
@@ -76,7 +75,7 @@ def hook_produce_batch(original: Callable[..., Any]) -> Callable[..., Any]:
         result = original(self, topic, messages, *args, **kwargs)
         for pending, message in zip(all_pending, messages, strict=False):
             if pending is not None and "_error" not in message:  # C's mark of a message that it did not take
-                count_produced(pending, is_propagated=False)
+                count_produced(pending, None, is_propagated=False)
         return result
 
     return produce_batch
@@ -108,11 +107,13 @@ def warn_no_headers(method: str, instead: str) -> None:
     )
 
 
-def count_produced(pending: PendingProduce, *, is_propagated: bool) -> None:
-    """Count a message that the client took, and whether it carries its context. Never raises."""
+def count_produced(pending: PendingProduce, headers: Any, *, is_propagated: bool) -> None:
+    """Count a message that the client took with the caller's headers, and whether it has a context. Never raises."""
     finish_produce(pending)
     if not is_propagated:
         record_not_propagated()
+    if KAFKA_PRODUCE:
+        extract_from_pairs(KAFKA_PRODUCE, read_pairs(headers))
 
 
 def add_context(

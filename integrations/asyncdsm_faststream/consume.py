@@ -17,6 +17,7 @@ from asyncdsm.integration import (
 )
 from asyncdsm.integration.formats.amqp import PATHWAY_SLOT, RABBITMQ, in_edges, is_internal_queue, read_timestamp
 from asyncdsm.integration.formats.kafka import make_in_edge, read_context, read_pairs, read_time
+from asyncdsm.integration.formats.transactions import KAFKA_CONSUME, RABBITMQ_CONSUME, extract_from_pairs
 from asyncdsm_faststream.client import find_group_and_cluster
 
 _kafka_edges: EdgeCache[tuple[str, str | None, str | None]] = EdgeCache(lambda key: make_in_edge(*key))
@@ -48,7 +49,15 @@ def consume_client_message(message: Any, subscriber: Any, consumer: Any) -> Path
     pathway = None if found is None else consume(*found)
     if pathway is not None and place is not None:
         store_pathway(message, place, _OwnPathway(*pathway))
+    if pathway is not None and (KAFKA_CONSUME or RABBITMQ_CONSUME):
+        _extract_transactions(message)
     return pathway
+
+
+def _extract_transactions(message: Any) -> None:
+    table = RABBITMQ_CONSUME if hasattr(message, "routing_key") else KAFKA_CONSUME
+    headers = message.headers
+    extract_from_pairs(table, read_pairs(headers() if callable(headers) else headers))
 
 
 def pathway_of_message(message: Any) -> Pathway | None:

@@ -11,7 +11,6 @@ from faststream.message import SourceType
 
 from asyncdsm.integration import (
     Snapshot,
-    finish_produce,
     guarded,
     record_not_propagated,
     set_current,
@@ -19,7 +18,7 @@ from asyncdsm.integration import (
     suppress_nested_checkpoints,
 )
 from asyncdsm_faststream.consume import consume_client_message
-from asyncdsm_faststream.produce import begin_publish, is_too_large
+from asyncdsm_faststream.produce import begin_publish, finish_publish, is_too_large
 
 _active_subscriber: ContextVar[Any] = ContextVar("asyncdsm_faststream_subscriber", default=None)
 # The subscriber whose handler runs. What the handler itself receives, as a reply or by `get_one`, is not its message.
@@ -75,8 +74,7 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
                     raise
                 result = await call_next(begun.bare_command, *args, **more)
                 record_not_propagated()
-        for _ in range(begun.messages):
-            finish_produce(begun.checkpoint)
+        finish_publish(begun)
         return result
 
     @guarded

@@ -6,9 +6,19 @@ from copy import copy
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from asyncdsm.integration import HEADER, Edge, EdgeCache, PendingProduce, begin_produce, check_name, guarded
+from asyncdsm.integration import (
+    HEADER,
+    Edge,
+    EdgeCache,
+    PendingProduce,
+    begin_produce,
+    check_name,
+    finish_produce,
+    guarded,
+)
 from asyncdsm.integration.formats.amqp import RABBITMQ, is_internal_queue, out_edges
-from asyncdsm.integration.formats.kafka import make_out_edge
+from asyncdsm.integration.formats.kafka import make_out_edge, read_pairs
+from asyncdsm.integration.formats.transactions import KAFKA_PRODUCE, RABBITMQ_PRODUCE, extract_from_pairs
 from asyncdsm_faststream.client import find_cluster
 
 _kafka_edges: EdgeCache[tuple[str, str | None]] = EdgeCache(lambda key: make_out_edge(*key))
@@ -41,6 +51,21 @@ def begin_publish(command: Any, call_next: Any) -> BegunPublish | None:
     begun = BegunPublish(pending, len(command.batch_bodies), copy(command))
     command.headers = {**(command.headers or {}), HEADER: pending.header.decode()}
     return begun
+
+
+def finish_publish(begun: BegunPublish) -> None:
+    """Count the messages of a publish that the client has taken. Never raises."""
+    for _ in range(begun.messages):
+        finish_produce(begun.checkpoint)
+    if KAFKA_PRODUCE or RABBITMQ_PRODUCE:
+        _extract_transactions(begun.bare_command)
+
+
+@guarded
+def _extract_transactions(command: Any) -> None:
+    command_type: Any = type(command)
+    table = RABBITMQ_PRODUCE if _find_broker(command_type) == "rabbit" else KAFKA_PRODUCE
+    extract_from_pairs(table, read_pairs(command.headers))
 
 
 @guarded

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from asyncdsm.integration import Edge, PendingProduce, begin_produce, finish_produce, guarded
+from asyncdsm.integration.formats.transactions import HTTP_OUT, extract_from_pairs
 from asyncdsm_httpx.transport import ContextTransport
 
 _OUT = Edge("direction:out", "type:http")
@@ -65,6 +66,13 @@ def _count_answered(*args: Any, **kwargs: Any) -> Iterator[None]:
         _active_send.set(before)
     if pending is not None:
         finish_produce(pending)
+        if HTTP_OUT:
+            _extract_transactions(*args, **kwargs)
+
+
+@guarded
+def _extract_transactions(_client: Any = None, request: Any = None, *_args: Any, **_more: Any) -> None:
+    extract_from_pairs(HTTP_OUT, ((name.lower(), value) for name, value in request.headers.items()))
 
 
 @guarded

@@ -92,7 +92,7 @@ async def test_search_selects_what_was_found_by_keyboard(browser: Browser, agent
         await expect(page.locator("#found")).to_be_hidden()
         await page.keyboard.press("/")
         await page.keyboard.type("no such thing")
-        await expect(page.locator("#found")).to_have_text("No service or queue with this name")
+        await expect(page.locator("#found")).to_have_text("No service, queue or transaction with this name")
         await page.keyboard.press("Escape")
         await expect(page.get_by_role("combobox", name="Search")).to_have_value("")
         await expect(panel_heading(page)).to_have_text("billing")

@@ -11,6 +11,7 @@ from msgspec.msgpack import encode as to_msgpack
 from asyncdsm import Pathway
 from asyncdsm.core.context import HEADER, LEGACY_HEADER
 from tests.agent.payloads import bucket, payload, point, sketch
+from tests.transactions import Passed, write_transactions
 
 CONTEXT = Pathway(99, 1_700_000_000_000_000_000, 1_700_000_001_000_000_000)
 TEXT = CONTEXT.encode_base64()
@@ -97,6 +98,7 @@ SEEDS: dict[str, list[bytes]] = {
     "intake": [
         payload(bucket(point(), point(Hash=8, ParentHash=7), Backlogs=[{"Tags": ["type:kafka_commit"], "Value": 5}])),
         gzip.compress(payload(bucket(point())), mtime=0),
+        payload(bucket(**write_transactions([Passed("ordered", 1_700_000_000_000_000_000, "4711")]))),
     ],
     "sketch": [
         sketch(contiguousBinCounts=[1, 0, 2], contiguousBinIndexOffset=1300, zeros=2),

@@ -13,6 +13,9 @@ from aio_pika.abc import (
 )
 
 import asyncdsm
+from asyncdsm import TransactionExtractor
+from asyncdsm._internal.transaction_extractor import EXTRACTOR_TYPES
+from asyncdsm.core.extractors import set_extractors
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.kombu import clients as kombu_clients
@@ -42,6 +45,14 @@ async def channel(connection: AbstractConnection) -> AsyncIterator[AbstractChann
     """A channel of the wrapped connection."""
     async with connection.channel() as channel:
         yield channel
+
+
+@pytest.fixture
+def extracted(captured_streams: Captured) -> Iterator[Callable[[], list[tuple[str, str]]]]:
+    """Set an extractor of each type for the header `Order-Id`; return what was found, as (type, id)."""
+    set_extractors(TransactionExtractor(kind, kind, "Order-Id") for kind in EXTRACTOR_TYPES)
+    yield lambda: [(made.checkpoint, made.id) for made in captured_streams.transactions]
+    set_extractors(())
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,14 @@ test("parameters that the page does not know are ignored", () => {
 });
 
 test("an address is the same after it was written and read", () => {
-  const address = { node: "a&b=c #ü", edge: undefined, minutes: "60", from: undefined, to: undefined };
+  const address = {
+    node: "a&b=c #ü",
+    edge: undefined,
+    transaction: "4711&x",
+    minutes: "60",
+    from: undefined,
+    to: undefined,
+  };
   assert.deepEqual(parseFragment(formatFragment(address)), address);
 });
 

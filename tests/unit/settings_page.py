@@ -57,7 +57,8 @@ GROUPS = {
     ),
     "Where payloads are sent to": ("agent_url", "api_key", "agent_token"),
     "How often, and how long": ("bucket_seconds", "flush_seconds", "request_seconds", "shutdown_seconds"),
-    "Limits": ("max_points", "max_outbox_bytes", "max_header_bytes"),
+    "Business transactions": ("transaction_extractors",),
+    "Limits": ("max_points", "max_outbox_bytes", "max_header_bytes", "max_transaction_bytes"),
 }
 """The headings of the page, and the settings below each."""
 
@@ -80,6 +81,9 @@ A Datadog Agent must be of version 7.34 or newer.
 """,
     "How often, and how long": """
 Durations are in seconds, as whole numbers or decimals. Shorter buckets are for tests and demos: each is a payload.
+""",
+    "Business transactions": """
+The variable holds a JSON list, as for Datadog's tracers: [Business transactions](transactions.md).
 """,
     "Limits": "",
 }

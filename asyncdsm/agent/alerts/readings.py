@@ -143,15 +143,10 @@ def _sum_lag(rule: Rule, partitions: list[PartitionLag]) -> float | None:
     """
     if rule.unit == "messages":
         return float(sum(partition.behind for partition in partitions))
-    known = [seconds for partition in partitions if (seconds := lag_seconds(partition)) is not None]
+    known = [partition.seconds for partition in partitions if partition.seconds is not None]
     largest = max(known, default=None)
     is_certain = len(known) == len(partitions) or (largest is not None and rule.is_broken_by(largest))
     return largest if is_certain else None
-
-
-def lag_seconds(partition: PartitionLag) -> float | None:
-    """Return how old the oldest message is that a group has not read in a partition; None if that is unknown."""
-    return partition.seconds
 
 
 def _read_latency(rule: Rule, view: View) -> Iterator[Reading]:

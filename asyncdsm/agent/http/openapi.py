@@ -18,6 +18,7 @@ from asyncdsm.agent.queries.answers import (
     LagOverTime,
     Pathways,
     Series,
+    Transactions,
 )
 from asyncdsm.map.topology import Topology
 
@@ -30,6 +31,7 @@ ANSWERS: tuple[type[Struct], ...] = (
     Series,
     LagOverTime,
     Pathways,
+    Transactions,
     Alerts,
     Health,
     ErrorAnswer,
@@ -135,6 +137,13 @@ PATHS: dict[str, Schema] = {
         _parameter("type", TEXT, "The queue's type, such as kafka."),
         _CLUSTER,
         *_TIME_RANGE,
+        refusals=(400,),
+    ),
+    "/api/transactions": _get(
+        "Business transactions: one with its steps, or the latest and the late ones.",
+        "Transactions",
+        _ref(Transactions),
+        _parameter("id", _NAME, "The id of a transaction; without it, the latest and the late ones are listed."),
         refusals=(400,),
     ),
     "/api/alerts": _get("The rules of alerts and their states, as they are now.", "Alerts", _ref(Alerts)),

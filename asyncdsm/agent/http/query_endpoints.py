@@ -25,6 +25,7 @@ from asyncdsm.agent.queries.parameters import (
 from asyncdsm.agent.queries.pathways import NodeFilter, pathways_through, queue_filter, service_filter
 from asyncdsm.agent.queries.series import edge_series
 from asyncdsm.agent.queries.topology import topology_of
+from asyncdsm.agent.queries.transactions import find_transactions
 from asyncdsm.agent.store.store import Store
 from asyncdsm.map.layout import FLOWS
 
@@ -46,6 +47,7 @@ class QueryEndpoints:
             Route("/api/series", self.answer_series),
             Route("/api/lag", self.answer_lag),
             Route("/api/pathways", self.answer_pathways),
+            Route("/api/transactions", self.answer_transactions),
         ]
 
     async def answer_topology(self, request: Request) -> Response:
@@ -93,6 +95,15 @@ class QueryEndpoints:
         names = "service", "env", "queue", "type", "cluster"
         question = "pathways", time_range, *(parameters.get(name) for name in names)
         return await self._answer(question, lambda: pathways_through(self._store, is_at_node, time_range))
+
+    async def answer_transactions(self, request: Request) -> Response:
+        """Answer with one business transaction, or with the latest and the late ones. Raises ApiError."""
+        transaction_id = _parameters(request).get("id")
+        if transaction_id == "":
+            raise ApiError(400, "id", "id must not be empty")
+        return await self._answer(
+            ("transactions", transaction_id), lambda: find_transactions(self._store, transaction_id)
+        )
 
     async def _answer(self, question: Hashable, compute: Callable[[], Struct]) -> Response:
         body = await self._shared.get(question, lambda: encode(compute()))

@@ -21,6 +21,7 @@ from asyncdsm.agent.intake.fields import (
     BACKLOG_TAGS,
     BUCKET,
     BYTES,
+    BYTES_OR_NONE,
     ITEMS,
     MAX_INT64,
     MAX_TAG_CHARACTERS,
@@ -123,6 +124,8 @@ class FieldReader:
             USUAL_DURATION if duration is None else duration,
             list(self._read_items(f"{path}.Stats", points, POINT, self._read_point_fields)),
             list(self._read_items(f"{path}.Backlogs", backlogs, BACKLOG, self._read_backlog_fields)),
+            self.read_field(split.transactions, BYTES_OR_NONE, path, "Transactions"),
+            self.read_field(split.transaction_checkpoint_ids, BYTES_OR_NONE, path, "TransactionCheckpointIds"),
         )
 
     def _read_items(

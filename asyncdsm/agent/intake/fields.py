@@ -59,6 +59,8 @@ class BucketFields(Struct, rename="pascal"):
     duration: UInt64
     stats: Annotated[list[PointFields], Meta(max_length=MAX_ITEMS)] | None = None
     backlogs: Annotated[list[BacklogFields], Meta(max_length=MAX_ITEMS)] | None = None
+    transactions: bytes | None = None
+    transaction_checkpoint_ids: bytes | None = None
 
 
 class RawPayload(Struct, rename="pascal"):
@@ -80,6 +82,8 @@ class RawBucket(Struct, rename="pascal"):
     duration: Raw = ABSENT
     stats: Raw = ABSENT
     backlogs: Raw = ABSENT
+    transactions: Raw = ABSENT
+    transaction_checkpoint_ids: Raw = ABSENT
 
 
 class RawPoint(Struct, rename="pascal"):
@@ -106,6 +110,7 @@ TAGS: Decoder[Any] = Decoder(Tags | None)
 BACKLOG_TAGS: Decoder[list[str]] = Decoder(Tags)
 NUMBER: Decoder[int | float] = Decoder(int | float)
 BYTES: Decoder[bytes] = Decoder(bytes)
+BYTES_OR_NONE: Decoder[bytes | None] = Decoder(bytes | None)
 ANY_MAP: Decoder[dict[Any, Raw]] = Decoder(dict[Any, Raw])
 BUCKET: Decoder[BucketFields] = Decoder(BucketFields)
 POINT: Decoder[PointFields] = Decoder(PointFields)

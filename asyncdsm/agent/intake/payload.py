@@ -28,8 +28,9 @@ from asyncdsm.agent.intake.fields import (
     RawPayload,
 )
 from asyncdsm.agent.intake.sketches import SketchReader
+from asyncdsm.agent.intake.transactions import MOST_TRANSACTIONS, read_transactions
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE
-from asyncdsm.agent.store.reports import BucketReport, PointReport, Report
+from asyncdsm.agent.store.reports import BucketReport, PointReport, Report, TransactionReport
 from asyncdsm.errors import SketchError
 
 MAX_DURATION_NS = 3_600_000_000_000
@@ -69,6 +70,7 @@ class _ReportReader(FieldReader):
         super().__init__(UnreadFields())
         self._item_count = 0
         self._point_paths: list[str] = []
+        self._transactions: list[TransactionReport] = []
         self._sketches = SketchReader("", self._note_sketch)
 
     def read_payload(self, fields: RawPayload) -> Report:
@@ -87,7 +89,20 @@ class _ReportReader(FieldReader):
         buckets = [bucket for bucket in read if bucket is not None]
         histograms, negatives = self._sketches.histograms(), self._sketches.negatives
         unread, first = self.unread.causes, self.unread.first
-        return Report(service, env, lang, hostname, buckets, histograms, version, tags, negatives, unread, first)
+        return Report(
+            service,
+            env,
+            lang,
+            hostname,
+            buckets,
+            histograms,
+            version,
+            tags,
+            negatives,
+            unread,
+            first,
+            self._transactions,
+        )
 
     def _read_name(self, raw: Raw, name: str, *, needed: bool = False) -> str:
         """Return a string field of the payload, cut to `MAX_NAME`; it is empty if it is absent or unreadable."""
@@ -108,6 +123,13 @@ class _ReportReader(FieldReader):
         if bucket is None:
             return None
         self._item_count += len(bucket.stats or ()) + len(bucket.backlogs or ())
+        self._transactions += read_transactions(
+            bucket.transactions or b"",
+            bucket.transaction_checkpoint_ids or b"",
+            path,
+            self.unread,
+            MOST_TRANSACTIONS - len(self._transactions),
+        )
         if _counts_by_origin(bucket):
             return None  # and its start, which a tracer computed from what a message said, may be anything
         start = bucket.start

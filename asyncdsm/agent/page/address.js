@@ -2,14 +2,15 @@
 // the browser's back button works.
 
 /**
- * @typedef {{ node?: string, edge?: string }} Selection The id of a node or of an edge; neither if nothing is selected.
+ * @typedef {{ node?: string, edge?: string, transaction?: string }} Selection The id of a node, of an edge or of a
+ *   business transaction; none of them if nothing is selected.
  * @typedef {{ minutes?: string, from?: string, to?: string }} RangeFields The last minutes, or from and to in seconds
  *   since the epoch.
  * @typedef {Selection & RangeFields} Address
  */
 
 const NO_RANGE = { minutes: undefined, from: undefined, to: undefined };
-const NAMES = /** @type {(keyof Address)[]} */ (["node", "edge", ...Object.keys(NO_RANGE)]);
+const NAMES = /** @type {(keyof Address)[]} */ (["node", "edge", "transaction", ...Object.keys(NO_RANGE)]);
 
 /**
  * @param {string} fragment A fragment with its "#", or an empty string.
@@ -37,17 +38,18 @@ export function readAddress() {
 
 /** @returns {Selection} */
 export function readSelection() {
-  const { node, edge } = readAddress();
+  const { node, edge, transaction } = readAddress();
   if (node) return { node };
-  return edge ? { edge } : {};
+  if (edge) return { edge };
+  return transaction ? { transaction } : {};
 }
 
 /**
- * Select a node, an edge or, with an empty selection, nothing.
+ * Select a node, an edge, a transaction or, with an empty selection, nothing.
  * @param {Selection} selection
  */
-export function select({ node, edge }) {
-  location.hash = formatFragment({ ...readAddress(), node, edge });
+export function select({ node, edge, transaction }) {
+  location.hash = formatFragment({ ...readAddress(), node, edge, transaction });
 }
 
 /**

@@ -1,6 +1,7 @@
 // Requests to the agent's HTTP API. Addresses are relative to the page's, so a proxy may serve it under a path.
 
 /** @import { Alerts, Changes, DrawnMap, ErrorDetail, LagOverTime, Pathways, Series } from "./api_types.d.ts" */
+/** @import { Transactions } from "./api_types.d.ts" */
 
 const TIMEOUT_SECONDS = 15;
 
@@ -43,6 +44,9 @@ export const fetchPathways = (parameters) => fetchAnswer("api/pathways", paramet
 
 /** @param {RangeQuery & Parameters} parameters @returns {Promise<LagOverTime>} */
 export const fetchLag = (parameters) => fetchAnswer("api/lag", parameters);
+
+/** @param {{ id?: string }} parameters @returns {Promise<Transactions>} */
+export const fetchTransactions = (parameters) => fetchAnswer("api/transactions", parameters);
 
 /**
  * @param {string} path

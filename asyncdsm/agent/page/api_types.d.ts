@@ -394,6 +394,39 @@ export interface Topology {
   pathways: PathwayPoint[];
 }
 
+/**
+ * A business transaction: when it was first and last seen, and at which checkpoint of which service last.
+ * It is late once it waits longer than `late_after` seconds, and stuck after ten times as long; null if that is not
+ * known. It is done where most transactions end. `steps` are given for a single transaction.
+ */
+export interface Transaction {
+  id: string;
+  state: "done" | "late" | "open" | "stuck";
+  service: string;
+  env: string;
+  checkpoint: string;
+  first: number;
+  last: number;
+  late_after: number | null;
+  steps: TransactionStep[];
+}
+
+/** A business transaction passed a checkpoint of a service at `time`. `since_before` is in seconds. */
+export interface TransactionStep {
+  service: string;
+  env: string;
+  checkpoint: string;
+  time: number;
+  since_before: number | null;
+}
+
+/** The transactions that were seen last, and those that are late or stuck; in both the latest first. */
+export interface Transactions {
+  transactions: Transaction[];
+  late: Transaction[];
+  cut?: Record<string, number>;
+}
+
 /** What a hop is like usually: its median in seconds, and its messages per second. */
 export interface UsualLatency {
   edge: string;

@@ -93,9 +93,9 @@ class Page {
     this.highlight();
     this.search.useMap(this.map);
     this.showFirstSteps(this.map.services.length === 0 && this.map.oldest === null);
-    const { node, edge } = readSelection();
+    const isOverview = Object.keys(readSelection()).length === 0;
     const isDue = performance.now() - this.detailsRequestedAt >= DETAILS_INTERVAL_MS;
-    if (isDue || (!node && !edge)) await this.showDetails(this.map);
+    if (isDue || isOverview) await this.showDetails(this.map);
   }
 
   /**
@@ -129,8 +129,10 @@ class Page {
   highlight(pathway) {
     if (!this.map) return;
     const selection = readSelection();
-    const through = selection.node === this.through?.node ? this.through?.edges : undefined;
-    this.graph.highlight(pathway ? { pathway } : { ...selection, through }, this.map);
+    const { node = selection.transaction } = selection;
+    const through = node === this.through?.node ? this.through?.edges : undefined;
+    const traced = pathway ?? (selection.transaction ? through : undefined);
+    this.graph.highlight(traced ? { pathway: traced } : { ...selection, through }, this.map);
   }
 
   /** @param {string} before The fragment of the address before. */
@@ -159,7 +161,7 @@ class Page {
     const focused = document.activeElement;
     this.showDetails(map).catch((error) => this.showState("away", error));
     // At once, not when the answer arrives: by then, the user may be somewhere else.
-    if (selection.node || selection.edge) this.focusPanel();
+    if (Object.keys(selection).length > 0) this.focusPanel();
     else this.focusGraph(focused, before);
   }
 

@@ -7,6 +7,7 @@ import { joinTexts } from "./format.js";
 import { cleanName, createName } from "./names.js";
 import { createNodeDetails } from "./node_details.js";
 import { createOverview } from "./overview.js";
+import { createLateSection, createTransactionDetails } from "./transactions.js";
 
 /** @import { Selection } from "./address.js" */
 /** @import { RangeQuery } from "./api.js" */
@@ -21,7 +22,7 @@ import { createOverview } from "./overview.js";
  * @property {(edges: Set<string> | null) => void} highlightPathway Highlight the edges of a pathway; with null, the
  *   selection again.
  * @property {(node: string, edges: Set<string>) => void} highlightPathwaysThrough Highlight the edges of all pathways
- *   through a node while it is selected.
+ *   through a node, or those that a transaction took, while it is selected.
  * @property {(selection: Selection, moment: number) => void} lookAt Show the time around a moment, in seconds since the
  *   epoch.
  */
@@ -79,7 +80,10 @@ export class Panel {
     const node = map.nodes.get(selection.node ?? "");
     if (edge) return createEdgeDetails(edge, map, range);
     if (node) return createNodeDetails(node, map, range, this.actions);
-    if (!selection.edge && !selection.node) return createOverview(map, range, this.actions);
+    if (selection.transaction) return createTransactionDetails(selection.transaction, map, this.actions);
+    if (!selection.edge && !selection.node) {
+      return [...(await createOverview(map, range, this.actions)), await createLateSection(map, this.actions)];
+    }
     return [createHtml("p", {}, "No message passed here in the selected time range.")];
   }
 
@@ -92,6 +96,7 @@ export class Panel {
     const link = map.links.get(selection.edge ?? "");
     if (node) return this.wrapHead(describeNodeKind(node), createName(node.label));
     if (link?.edge) return this.wrapHead(describeHopKind(link.edge), this.createEnds(link, map));
+    if (selection.transaction) return this.wrapHead("Transaction", createName(selection.transaction));
     return selection.node || selection.edge ? this.wrapHead("", "Not found") : null;
   }
 

@@ -1,14 +1,21 @@
 // The search field and its list of results, a combobox as ARIA describes it.
 
+import { fetchTransactions } from "./api.js";
 import { createHtml, replaceContent, setAttribute } from "./dom.js";
 import { joinTexts } from "./format.js";
 import { cleanName, createName } from "./names.js";
 
 /** @import { Selection } from "./address.js" */
-/** @import { MapNode } from "./api_types.d.ts" */
+/** @import { MapNode, Transaction } from "./api_types.d.ts" */
 /** @import { MapModel } from "./map_model.js" */
 
+/**
+ * What a search has found.
+ * @typedef {{ selection: Selection, label: string, kind: string }} Result
+ */
+
 const MAX_RESULTS = 12;
+const TRANSACTION_DELAY_MS = 200;
 const EXACT_MATCH = -1;
 const LABEL_MATCH = 10_000;
 
@@ -45,6 +52,27 @@ function rankNode(node, text) {
   return place >= 0 ? LABEL_MATCH + place : null;
 }
 
+/**
+ * @param {MapNode} node
+ * @returns {Result}
+ */
+function describeNode(node) {
+  return {
+    selection: { node: node.id },
+    label: node.label,
+    kind: joinTexts(" · ", [node.kind, cleanName(node.where)]),
+  };
+}
+
+/**
+ * @param {Transaction} transaction
+ * @returns {Result}
+ */
+export function describeTransaction({ id, state, service, checkpoint }) {
+  const where = `${cleanName(checkpoint)} in ${cleanName(service)}`;
+  return { selection: { transaction: id }, label: `Transaction ${id}`, kind: joinTexts(" · ", [state, where]) };
+}
+
 export class Search {
   /**
    * @param {HTMLInputElement} field
@@ -57,9 +85,11 @@ export class Search {
     this.select = select;
     /** @type {MapNode[]} */
     this.nodes = [];
-    /** @type {MapNode[]} */
+    /** @type {Result[]} */
     this.found = [];
     this.active = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
     field.addEventListener("input", () => this.showResults());
     field.addEventListener("focus", () => this.showResults());
     field.addEventListener("blur", () => this.closeList());
@@ -72,15 +102,30 @@ export class Search {
   }
 
   showResults() {
-    this.found = findNodes(this.nodes, this.field.value);
+    const text = this.field.value.trim();
+    this.found = findNodes(this.nodes, text).map(describeNode);
     this.active = 0;
-    this.updateList(this.field.value.trim());
+    this.updateList(text);
+    clearTimeout(this.timer);
+    if (text) this.timer = setTimeout(() => this.findTransaction(text), TRANSACTION_DELAY_MS);
+  }
+
+  /**
+   * Ask the agent for a transaction with this id, and add it to the results unless the text has changed meanwhile.
+   * @param {string} text
+   */
+  async findTransaction(text) {
+    const { transactions } = await fetchTransactions({ id: text }).catch(() => ({ transactions: [] }));
+    const [found] = transactions;
+    if (!found || this.list.hidden || this.field.value.trim() !== text) return;
+    this.found = [...this.found, describeTransaction(found)];
+    this.updateList(text);
   }
 
   /** @param {string} text The list is hidden if it is empty. */
   updateList(text) {
-    const nothing = createHtml("li", { class: "muted" }, "No service or queue with this name");
-    const options = this.found.map((node, index) => this.createOption(node, index));
+    const nothing = createHtml("li", { class: "muted" }, "No service, queue or transaction with this name");
+    const options = this.found.map((result, index) => this.createOption(result, index));
     replaceContent(this.list, options.length || !text ? options : nothing);
     this.list.hidden = !text;
     setAttribute(this.field, "aria-expanded", String(Boolean(text)));
@@ -88,20 +133,20 @@ export class Search {
   }
 
   /**
-   * @param {MapNode} node
+   * @param {Result} result
    * @param {number} index
    */
-  createOption(node, index) {
+  createOption(result, index) {
     // On mousedown, because a click comes after the field has lost the focus and the list is closed.
     const pick = (/** @type {MouseEvent} */ event) => {
       event.preventDefault();
-      this.pickNode(node);
+      this.pickResult(result);
     };
     return createHtml(
       "li",
       { id: `found-${index}`, role: "option", "aria-selected": String(index === this.active), mousedown: pick },
-      createHtml("b", {}, createName(node.label)),
-      createHtml("span", { class: "muted" }, joinTexts(" · ", [node.kind, cleanName(node.where)])),
+      createHtml("b", {}, createName(result.label)),
+      createHtml("span", { class: "muted" }, result.kind),
     );
   }
 
@@ -110,7 +155,7 @@ export class Search {
     const active = this.found[this.active];
     if (event.key === "ArrowDown" && active) this.moveActive(1);
     else if (event.key === "ArrowUp" && active) this.moveActive(-1);
-    else if (event.key === "Enter" && active) this.pickNode(active);
+    else if (event.key === "Enter" && active) this.pickResult(active);
     else if (event.key === "Escape" && !this.list.hidden) this.clearField();
     else return;
     event.preventDefault();
@@ -122,11 +167,11 @@ export class Search {
     this.updateList(this.field.value.trim());
   }
 
-  /** @param {MapNode} node */
-  pickNode(node) {
+  /** @param {Result} result */
+  pickResult(result) {
     this.field.value = "";
     this.field.blur();
-    this.select({ node: node.id });
+    this.select(result.selection);
   }
 
   clearField() {

@@ -161,6 +161,46 @@ class Pathways(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     cut: LeftOut = {}
 
 
+TransactionState = Literal["open", "late", "stuck", "done"]
+
+
+class TransactionStep(Struct, frozen=True, gc=False, kw_only=True):
+    """A business transaction passed a checkpoint of a service at `time`. `since_before` is in seconds."""
+
+    service: str
+    env: str
+    checkpoint: str
+    time: float
+    since_before: Amount | None
+    """Since the step before; null for the first one."""
+
+
+class Transaction(Struct, frozen=True, gc=False, kw_only=True):
+    """A business transaction: when it was first and last seen, and at which checkpoint of which service last.
+
+    It is late once it waits longer than `late_after` seconds, and stuck after ten times as long; null if that is not
+    known. It is done where most transactions end. `steps` are given for a single transaction.
+    """
+
+    id: str
+    state: TransactionState
+    service: str
+    env: str
+    checkpoint: str
+    first: float
+    last: float
+    late_after: Amount | None
+    steps: list[TransactionStep]
+
+
+class Transactions(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """The transactions that were seen last, and those that are late or stuck; in both the latest first."""
+
+    transactions: list[Transaction]
+    late: list[Transaction]
+    cut: LeftOut = {}
+
+
 class Change(Struct, frozen=True, gc=False, kw_only=True):
     """Something that changed: what (`kind`), where, since when, and from what to what.
 

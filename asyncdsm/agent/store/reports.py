@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -29,6 +29,14 @@ class BucketReport(NamedTuple):
     """Tags and highest offset of each backlog."""
 
 
+class TransactionReport(NamedTuple):
+    """A business transaction that passed a named checkpoint at `time_ns` (nanoseconds since the epoch)."""
+
+    id: str
+    checkpoint: str
+    time_ns: int
+
+
 class Report(NamedTuple):
     """One payload, read and checked. Group `i` of `histograms` is point `i`, counted through all buckets in order."""
 
@@ -46,6 +54,8 @@ class Report(NamedTuple):
     """How many parts of the payload could not be read, by cause: in most cases the name of a field."""
     first_unread: str = ""
     """The first part that could not be read: where it is and what is wrong with it."""
+    transactions: Sequence[TransactionReport] = ()
+    """The checkpoints that business transactions passed."""
 
 
 class AcceptedPayload(NamedTuple):

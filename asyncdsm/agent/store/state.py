@@ -17,6 +17,7 @@ from asyncdsm.agent.store.registry_tables import load_registry, read_last_seen
 from asyncdsm.agent.store.resolutions import Coverages
 from asyncdsm.agent.store.segments import newest_start, read_coverages
 from asyncdsm.agent.store.services import ServiceFacts
+from asyncdsm.agent.store.transactions import TransactionStore
 from asyncdsm.agent.store.versions import read_versions
 from asyncdsm.agent.store.write_buffer import WriteBuffer
 
@@ -51,10 +52,18 @@ class StoreState:
     holds `upkeep_lock` all the time, and acquires it before `lock`.
     """
 
-    def __init__(self, file: StoreFile, points: PointRegistry, latest: LatestOffsets, facts: ServiceFacts) -> None:
+    def __init__(
+        self,
+        file: StoreFile,
+        points: PointRegistry,
+        latest: LatestOffsets,
+        facts: ServiceFacts,
+        most_transactions: int,
+    ) -> None:
         """Load the state from the file; `points`, `latest` and `facts` are empty. Raises sqlite3.Error."""
         self.lock: Lock = Lock()
         self.upkeep_lock: Lock = Lock()
+        self._transactions_lock = Lock()
         self.file: StoreFile = file
         self.points: PointRegistry = points
         self.latest: LatestOffsets = latest
@@ -70,6 +79,7 @@ class StoreState:
         self.rows: Counter[int] = Counter(file.row_counts())
         self.buffer: WriteBuffer = WriteBuffer(newest_start(file.connection), latest)
         """Takes what is reported."""
+        self.transactions: TransactionStore = TransactionStore(file.connection, most_transactions)
         self.flushing: WriteBuffer | None = None
         """The buffer that is being written to segments."""
 
@@ -97,6 +107,19 @@ class StoreState:
         with self.lock, self.transaction() as change:
             yield change
         self.pause()
+
+    def write_transactions(self) -> None:
+        """Write the checkpoints of business transactions that wait, in short steps. Raises sqlite3.Error."""
+        with self._transactions_lock:  # before `lock`, so that nobody else writes the same batch
+            while batch := self.transactions.next_batch():
+                try:
+                    with self.step() as change:
+                        self.transactions.write(change.connection, batch)
+                except BaseException:
+                    with self.lock:
+                        self.transactions.restore(self.file.connection)
+                    raise
+                self.transactions.forget_batch(batch)
 
     def pause(self) -> None:
         """Let a waiting thread acquire the lock: a thread that acquires it again at once would always win."""

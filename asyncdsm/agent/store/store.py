@@ -9,8 +9,8 @@ read again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, time
 from weakref import finalize
@@ -29,6 +29,8 @@ from asyncdsm.agent.store.segments import RollUpVersion
 from asyncdsm.agent.store.services import ServiceFacts
 from asyncdsm.agent.store.spool import ForwardMarkFile, Spool
 from asyncdsm.agent.store.state import StoreState
+from asyncdsm.agent.store.transaction_reader import TransactionReader
+from asyncdsm.agent.store.transactions import MOST_PENDING
 from asyncdsm.agent.store.upkeep import Bounds, Upkeep
 from asyncdsm.agent.store.versions import ServiceKey, VersionRun
 from asyncdsm.agent.store.write_buffer import measure_fullness
@@ -41,8 +43,9 @@ MAX_SERVICES, MAX_NAMES = 1_000, 10_000
 """How many services are shown, those that reported last, and how many services may have rows."""
 MAX_BACKLOGS = 100_000
 MAX_POINTS = 200_000
-POINT_BYTES, BACKLOG_BYTES = 2048, 4096
-"""How many bytes of the store's limit allow one point or backlog, so that names take at most half of the store."""
+MAX_TRANSACTIONS = 250_000
+POINT_BYTES, BACKLOG_BYTES, TRANSACTION_BYTES = 2048, 4096, 16_384
+"""How many bytes of the store's limit allow one point, backlog or business transaction: they take half of it."""
 FLUSH_SECONDS = 10.0
 COUNTERS = ("payloads", "rows", "forgotten_rows", "ignored_rows", "clamped_buckets")
 
@@ -87,7 +90,13 @@ class Store:
         self.conditions: Conditions = Conditions(now)
         self._spool: Spool | None = None
         try:
-            self._state = StoreState(self._file, self.points, self._latest, ServiceFacts(MAX_SERVICES))
+            self._state = StoreState(
+                self._file,
+                self.points,
+                self._latest,
+                ServiceFacts(MAX_SERVICES),
+                min(MAX_TRANSACTIONS, max_bytes // TRANSACTION_BYTES),
+            )
             self.payloads: int = self._state.counters["payloads"]
             """How many payloads were accepted, ever. Reading it waits for nothing."""
             if decode is not None:
@@ -173,6 +182,9 @@ class Store:
                 self.conditions.note("upkeep", str(error))
                 raise
             self.conditions.clear("upkeep")
+            if self._upkeep.deleted_transactions:
+                problem = "there are too many business transactions: the oldest are deleted early"
+                self.conditions.note("transactions", problem, self._upkeep.deleted_transactions)
             if (lost := self._state.counters["forgotten_rows"] - before) > 0:
                 self.conditions.note("room", "the store is full: the oldest rows are deleted early", lost)
 
@@ -224,6 +236,13 @@ class Store:
         """Return the tags of each backlog and its offsets of the last two minutes, in the order of their buckets."""
         with self._state.lock:
             return self._latest.recent()
+
+    @contextmanager
+    def read_transactions(self) -> Iterator[TransactionReader]:
+        """Yield a reader of the business transactions, which has all that were accepted. Raises sqlite3.Error."""
+        self._state.write_transactions()
+        with self._state.snapshot(lambda _: None) as snapshot:
+            yield TransactionReader(snapshot.connection)
 
     def services(self) -> dict[tuple[str, str], float]:
         """Return when each (service, env) last reported, in seconds since the epoch."""
@@ -286,6 +305,9 @@ class Store:
         if self.points.forgotten > known:
             problem = "there are too many pathways: those that were seen longest ago are deleted"
             self.conditions.note("pathways", problem, self.points.forgotten - known)
+        if report.transactions:
+            owner = self.points.number_service(report.service, report.env)
+            self._state.transactions.add(report, owner, received, self.kept_seconds)
         self._state.facts.record(report, received)
         self.payloads += 1
 
@@ -297,4 +319,6 @@ class Store:
 
     def _is_buffer_full(self) -> bool:
         buffer = self._state.buffer
+        if len(self._state.transactions) > MOST_PENDING:
+            return True
         return measure_fullness([buffer]) > 1 or self._state.counters["rows"] + len(buffer.slots) > self._max_rows

@@ -5,9 +5,10 @@ It works in short steps and releases the store's lock between them, so that repo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from operator import itemgetter
+from sqlite3 import Connection
 from typing import NamedTuple, TypeVar
 
 from asyncdsm.agent.store.file import trim_journal
@@ -61,11 +62,14 @@ class Upkeep:
     def __init__(self, state: StoreState, bounds: Bounds) -> None:
         self._state, self._bounds = state, bounds
         self._last_journal_id = self._thinned_until = 0
+        self.deleted_transactions: int = 0
+        """How many business transactions the last run has deleted early, because there were too many."""
 
     def run(self, now: float) -> None:
         """Do all work that is due at a time in seconds, or a part of it if there is much. Raises sqlite3.Error."""
         self.flush_buffer()
         self._delete_evicted_names()  # first, so that rows of other services need not make room for these names
+        self.deleted_transactions = self._delete_transactions(now)
         now = min(now, self._state.buffer.newest + 3600)  # if the clock is ahead, not everything is old
         oldest = int(now) - self._bounds.kept_seconds
         self._roll_up(now)
@@ -87,6 +91,7 @@ class Upkeep:
         state.pause()
         # After a kill they are written again, and are the same: they need not be in the transaction of the segments.
         self._write_names(buffer)
+        state.write_transactions()
         segments = self._build_all_segments(rows)
         with state.lock:
             with state.transaction() as change:
@@ -192,6 +197,21 @@ class Upkeep:
             with self._state.step() as change:
                 thin_offsets(change.connection, first, detailed_since)
             self._thinned_until = detailed_since
+
+    def _delete_transactions(self, now: float) -> int:
+        """Delete the old transactions, and some if there are too many; return how many of the latter."""
+        stored, kept_seconds, total = self._state.transactions, self._bounds.kept_seconds, 0
+        while self._delete_some(lambda connection: stored.delete_old(connection, now, kept_seconds)):
+            pass
+        while deleted := self._delete_some(stored.make_room):
+            total += deleted
+        with self._state.step() as change:
+            stored.delete_unused_places(change.connection)
+        return total
+
+    def _delete_some(self, delete: Callable[[Connection], int]) -> int:
+        with self._state.step() as change:
+            return delete(change.connection)
 
     def _delete_unused_names(self, oldest: int) -> None:
         """Delete the points and services that have no rows any more."""

@@ -12,6 +12,7 @@ from asyncdsm._internal.bounds import make_room
 from asyncdsm.core.checkpoint import PendingProduce, begin_produce, consume, incoming_pathway, record_not_propagated
 from asyncdsm.core.context import HEADER, LEGACY_HEADER, legacy_text
 from asyncdsm.core.edge import Edge, EdgeCache
+from asyncdsm.core.extractors import RABBITMQ_CONSUME, RABBITMQ_PRODUCE, extract_from_pairs
 from asyncdsm.core.pathway import Pathway
 
 RABBITMQ = "rabbitmq"
@@ -79,6 +80,8 @@ def begin_publish(edge: Edge, headers: dict[str, Any], size: int, *, is_limited:
         headers[HEADER] = pending.header.decode()
     else:
         record_not_propagated()
+    if RABBITMQ_PRODUCE:
+        extract_from_pairs(RABBITMQ_PRODUCE, headers.items())
     return pending
 
 
@@ -92,7 +95,10 @@ def record_consume(edge: Edge, headers: dict[str, Any] | None, body: Any, timest
     if headers:
         header = find_context(headers)
         size = None if size is None else size + count_headers_bytes(headers)
-    return consume(edge, header, size, read_timestamp(timestamp) if header is None else None)
+    pathway = consume(edge, header, size, read_timestamp(timestamp) if header is None else None)
+    if RABBITMQ_CONSUME and pathway is not None:
+        extract_from_pairs(RABBITMQ_CONSUME, headers.items() if headers else ())
+    return pathway
 
 
 def read_pathway(headers: dict[str, Any] | None, timestamp: Any) -> Pathway | None:

@@ -1,0 +1,191 @@
+// The details of a business transaction: the checkpoints that it passed, and the transactions that are late.
+
+import { fetchTransactions } from "./api.js";
+import { createFigures, createHint, createHtml, createSection, createWarning } from "./dom.js";
+import { formatClock, formatDuration, joinTexts } from "./format.js";
+import { cleanName, createName } from "./names.js";
+
+/** @import { Transaction, TransactionStep } from "./api_types.d.ts" */
+/** @import { Child } from "./dom.js" */
+/** @import { MapModel } from "./map_model.js" */
+/** @import { PanelActions } from "./panel.js" */
+
+const MAX_LISTED = 8;
+const RECENT_SECONDS = 12 * 3600;
+// The overview is shown anew each second; which transactions are late, changes slowly.
+const LATE_INTERVAL_MS = 10_000;
+
+/** @type {{ requestedAt: number, late: Promise<Transaction[]> }} */
+let overview = { requestedAt: Number.NEGATIVE_INFINITY, late: Promise.resolve([]) };
+
+/**
+ * Create the list of late transactions for the overview; false if there are none.
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+export async function createLateSection(map, actions) {
+  const now = performance.now();
+  if (now - overview.requestedAt >= LATE_INTERVAL_MS) {
+    const late = fetchTransactions({}).then(
+      (answer) => answer.late,
+      () => [], // the map says that the agent does not answer
+    );
+    overview = { requestedAt: now, late };
+  }
+  return createTransactionList("Late transactions", await overview.late, map, actions);
+}
+
+/**
+ * @param {string} id
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ * @returns {Promise<Child[]>}
+ */
+export async function createTransactionDetails(id, map, actions) {
+  const [{ transactions }, all] = await Promise.all([fetchTransactions({ id }), fetchTransactions({})]);
+  const [found] = transactions;
+  actions.highlightPathwaysThrough(id, listEdgesBetween(found?.steps ?? [], map));
+  const late = all.late.filter((each) => each.id !== id);
+  return [
+    ...(found ? createFound(found, map, actions) : [createHint("The agent knows no transaction with this id.")]),
+    createTransactionList(found ? "Other late transactions" : "Late transactions", late, map, actions),
+    !found && createTransactionList("Latest transactions", all.transactions, map, actions),
+  ];
+}
+
+/**
+ * @param {Transaction} transaction
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+function createFound(transaction, map, actions) {
+  const { first, last, state, steps } = transaction;
+  const warning = describeLateness(transaction, map.to);
+  return [
+    warning && createWarning(warning),
+    createFigures(
+      ["state", state],
+      ["end to end", formatDuration(steps.length > 1 ? last - first : null)],
+      ["first seen", formatMoment(first, map.to)],
+      ["last seen", formatMoment(last, map.to)],
+    ),
+    createSection("Checkpoints", createStepTable(steps, map, actions)),
+  ];
+}
+
+/**
+ * Say how long a transaction waits, if that is longer than usual.
+ * @param {Pick<Transaction, "state" | "last" | "late_after" | "checkpoint" | "service">} transaction
+ * @param {number} now Seconds since the epoch.
+ * @returns {string | null}
+ */
+export function describeLateness({ state, last, late_after, checkpoint, service }, now) {
+  if (state !== "late" && state !== "stuck") return null;
+  const waits = formatDuration(Math.max(0, now - last));
+  const seen = `${state === "late" ? "Late" : "Stuck"}: last seen at ${checkpoint} in ${service}, ${waits} ago.`;
+  return `${seen} Others go on from there within ${formatDuration(late_after)}.`;
+}
+
+/**
+ * @param {TransactionStep[]} steps
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+function createStepTable(steps, map, actions) {
+  const head = ["Checkpoint", "Service", "Time", "Since the one before"].map((name) => createHtml("th", {}, name));
+  const rows = steps.map((step) =>
+    createHtml(
+      "tr",
+      {},
+      createHtml("td", {}, createName(step.checkpoint)),
+      createHtml("td", {}, createServiceButton(step, map, actions)),
+      createHtml("td", {}, formatMoment(step.time, map.to)),
+      createHtml("td", {}, formatDuration(step.since_before)),
+    ),
+  );
+  return createHtml("table", {}, createHtml("thead", {}, createHtml("tr", {}, ...head)), createHtml("tbody", {}, rows));
+}
+
+/**
+ * Create a button that selects the service of a step; only its name if the service is not on the map.
+ * @param {TransactionStep} step
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+function createServiceButton({ service, env }, map, actions) {
+  const isPassed = isServiceAmong([{ service, env }]);
+  const node = [...map.nodes.values()].find((each) => each.kind === "service" && isPassed(each.name, each.where));
+  if (!node) return createName(joinTexts(" · ", [service, env]));
+  return createHtml(
+    "button",
+    { type: "button", class: "name", "data-key": `step ${node.id}`, click: () => actions.select({ node: node.id }) },
+    createName(node.label),
+  );
+}
+
+/**
+ * @param {string} title
+ * @param {Transaction[]} transactions
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+function createTransactionList(title, transactions, map, actions) {
+  const rows = transactions.slice(0, MAX_LISTED).map((each) =>
+    createHtml(
+      "button",
+      {
+        type: "button",
+        class: "hop",
+        "data-key": `transaction ${each.id}`,
+        click: () => actions.select({ transaction: each.id }),
+      },
+      createHtml("span", { class: "what" }, createName(each.id)),
+      createHtml("span", { class: "long" }, each.state),
+      createHtml("span", { class: "more" }, describePlace(each, map.to)),
+    ),
+  );
+  return rows.length > 0 && createSection(title, rows);
+}
+
+/**
+ * @param {Transaction} transaction
+ * @param {number} now Seconds since the epoch.
+ */
+function describePlace({ checkpoint, service, last }, now) {
+  return `${cleanName(checkpoint)} in ${cleanName(service)} · ${formatMoment(last, now)}`;
+}
+
+/**
+ * Format the time of day, and the date too if that was not within the last hours.
+ * @param {number} seconds Seconds since the epoch.
+ * @param {number} now Seconds since the epoch.
+ */
+function formatMoment(seconds, now) {
+  if (now - seconds < RECENT_SECONDS) return formatClock(seconds);
+  return `${new Date(seconds * 1000).toLocaleDateString()} ${formatClock(seconds)}`;
+}
+
+/**
+ * Return the ids of the edges that lead from one service that a transaction passed to another one; if there are none,
+ * of all edges of these services.
+ * @param {Pick<TransactionStep, "service" | "env">[]} steps
+ * @param {Pick<MapModel, "edges" | "links">} map
+ * @returns {Set<string>}
+ */
+export function listEdgesBetween(steps, map) {
+  const isPassed = isServiceAmong(steps);
+  const passed = [...map.links.values()].filter(({ edge }) => edge && isPassed(edge.service, edge.env));
+  const written = new Set(passed.filter(({ edge }) => edge?.direction === "out").map(({ to }) => to));
+  const read = new Set(passed.filter(({ edge }) => edge?.direction === "in").map(({ from }) => from));
+  const isBetween = (/** @type {string} */ queue) => written.has(queue) && read.has(queue);
+  const between = passed.filter(({ from, to }) => isBetween(from) || isBetween(to));
+  return new Set((between.length > 0 ? between : passed).map(({ id }) => id));
+}
+
+/**
+ * @param {Pick<TransactionStep, "service" | "env">[]} steps
+ * @returns {(service: string, env: string) => boolean}
+ */
+function isServiceAmong(steps) {
+  return (service, env) => steps.some((step) => step.service === service && step.env === env);
+}

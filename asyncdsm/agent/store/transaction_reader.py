@@ -1,0 +1,95 @@
+"""Reads the business transactions of the store's file. Times are in nanoseconds since the epoch."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from typing import NamedTuple
+
+from asyncdsm.agent.store.transactions import Place
+
+SAMPLED_PLACES, SAMPLED_TRANSACTIONS = 200, 50
+"""At how many places transactions are sampled that were seen there last, and how many at each."""
+
+
+class SeenTransaction(NamedTuple):
+    """A transaction: its id, when it was seen first and last, and at which place last."""
+
+    key: int
+    id: str
+    first: int
+    last: int
+    place: int
+
+
+class Step(NamedTuple):
+    """A transaction passed a place."""
+
+    time: int
+    place: int
+
+
+class PlaceSample(NamedTuple):
+    """Transactions that were seen last at one place: how many there are, and the steps of the latest of them."""
+
+    ended: int
+    chains: list[list[Step]]
+
+
+class TransactionReader:
+    """Reads from one connection to the file."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def places(self) -> dict[int, Place]:
+        """Return the places by their numbers."""
+        rows = self._connection.execute("SELECT id, service, env, checkpoint FROM places")
+        return {number: Place(*names) for number, *names in rows}
+
+    def find(self, transaction_id: str) -> SeenTransaction | None:
+        """Return the transaction with an id, None if none is known."""
+        found = self._select("WHERE id = ?", transaction_id)
+        return found[0] if found else None
+
+    def latest(self, most: int) -> list[SeenTransaction]:
+        """Return the transactions that were seen last, the latest first."""
+        return self._select("ORDER BY last DESC LIMIT ?", most)
+
+    def waiting(self, place: int, before: int, most: int) -> list[SeenTransaction]:
+        """Return the transactions that were seen last at a place, and before a time; the latest first."""
+        return self._select("WHERE place = ? AND last < ? ORDER BY last DESC LIMIT ?", place, before, most)
+
+    def count_waiting(self, place: int, before: int) -> int:
+        """Return how many transactions were seen last at a place, and before a time."""
+        query = "SELECT count(*) FROM transactions WHERE place = ? AND last < ?"
+        return int(self._connection.execute(query, (place, before)).fetchone()[0])
+
+    def count(self) -> int:
+        """Return how many transactions there are."""
+        return int(self._connection.execute("SELECT count(*) FROM transactions").fetchone()[0])
+
+    def steps(self, key: int) -> list[Step]:
+        """Return the steps of a transaction, in the order of their times."""
+        query = "SELECT time, place FROM steps WHERE key = ? ORDER BY time, place"
+        return [Step(*row) for row in self._connection.execute(query, (key,))]
+
+    def sample(self) -> dict[int, PlaceSample]:
+        """Return, by place, a sample of the transactions that were seen last there."""
+        query = "SELECT place, count(*) FROM transactions GROUP BY place ORDER BY count(*) DESC LIMIT ?"
+        counts = self._connection.execute(query, (SAMPLED_PLACES,)).fetchall()
+        return {place: PlaceSample(count, self._chains_of(place)) for place, count in counts}
+
+    def _chains_of(self, place: int) -> list[list[Step]]:
+        query = (
+            "SELECT key, time, steps.place FROM steps JOIN (SELECT key FROM transactions WHERE place = ? "
+            "ORDER BY last DESC LIMIT ?) USING (key) ORDER BY key, time, steps.place"
+        )
+        chains = defaultdict[int, list[Step]](list)
+        for key, time, passed in self._connection.execute(query, (place, SAMPLED_TRANSACTIONS)):
+            chains[key].append(Step(time, passed))
+        return list(chains.values())
+
+    def _select(self, condition: str, *values: object) -> list[SeenTransaction]:
+        query = f"SELECT key, id, first, last, place FROM transactions {condition}"  # noqa: S608  (a constant)
+        return [SeenTransaction(*row) for row in self._connection.execute(query, values)]

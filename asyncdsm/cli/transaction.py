@@ -1,0 +1,73 @@
+"""`asyncdsm transaction`: prints the checkpoints that a business transaction has passed, or which ones are late."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from time import time
+
+from asyncdsm.agent.queries.answers import Transaction, Transactions, TransactionStep
+from asyncdsm.cli.agent_client import NoAnswerError, fetch_transactions, open_client
+from asyncdsm.map.strings import format_duration, plain_text
+
+Row = Sequence[str]
+
+
+def print_transaction(url: str, token: str | None, transaction_id: str | None) -> int:
+    """Print one transaction, or without an id the latest and the late ones; return the exit code.
+
+    The code is 1 if the agent does not answer, or does not know the id.
+    """
+    try:
+        with open_client(url, token) as client:
+            answer = fetch_transactions(client, transaction_id)
+    except NoAnswerError as error:
+        sys.stderr.write(f"asyncdsm transaction: {error}{error.hint}\n")
+        return 1
+    if transaction_id is not None and not answer.transactions:
+        sys.stderr.write(f"asyncdsm transaction: the agent knows no transaction {plain_text(transaction_id)}\n")
+        return 1
+    sys.stdout.write(write_transactions(answer) if transaction_id is None else write_transaction(*answer.transactions))
+    return 0
+
+
+def write_transaction(transaction: Transaction) -> str:
+    """Return a transaction's state, and a line for each of its checkpoints."""
+    rows = [("checkpoint", "service", "env", "time", "since the one before"), *map(_write_step, transaction.steps)]
+    lines = [f"Transaction {plain_text(transaction.id)}: {transaction.state}", "", *_align(rows)]
+    if transaction.late_after is not None and transaction.state in {"late", "stuck"}:
+        waits = format_duration(max(0.0, time() - transaction.last))
+        usual = format_duration(transaction.late_after)
+        lines += ["", f"Last seen {waits} ago; others go on from there within {usual}."]
+    return "\n".join(lines) + "\n"
+
+
+def write_transactions(answer: Transactions) -> str:
+    """Return a line for each of the late transactions, and for each of the latest."""
+    lines = []
+    for title, transactions in (("Late", answer.late), ("Latest", answer.transactions)):
+        rows = [("id", "state", "checkpoint", "service", "env", "time"), *map(_write_summary, transactions)]
+        lines += [f"{title}:", *(_align(rows) if transactions else ["none"]), ""]
+    return "\n".join(lines[:-1]) + "\n"
+
+
+def _write_step(step: TransactionStep) -> Row:
+    since = "\u2013" if step.since_before is None else format_duration(step.since_before)
+    return step.checkpoint, step.service, step.env, _format_time(step.time), since
+
+
+def _write_summary(transaction: Transaction) -> Row:
+    place = transaction.checkpoint, transaction.service, transaction.env
+    return transaction.id, transaction.state, *place, _format_time(transaction.last)
+
+
+def _align(rows: Iterable[Row]) -> list[str]:
+    listed = [[plain_text(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in listed)
+    return [line.rstrip() for line in lines]
+
+
+def _format_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
