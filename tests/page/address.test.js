@@ -20,8 +20,16 @@ test("parameters that the page does not know are ignored", () => {
 });
 
 test("an address is the same after it was written and read", () => {
-  const address = { node: "a&b=c #ü", edge: undefined, minutes: "60" };
-  assert.deepEqual(parseFragment(formatFragment(address)), address);
+  const address = {
+    node: "a&b=c #ü",
+    minutes: "60",
+    view: "list",
+    focus: "q1",
+    steps: "2",
+    find: "a -b",
+    sort: "-p99",
+  };
+  assert.deepEqual(named(formatFragment(address)), address);
 });
 
 test("a fragment leaves out what is not selected", () => {

@@ -1,13 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  fitMap,
-  fitReadable,
-  formatTransform,
-  isTooSmallForText,
-  revealPoint,
-  zoomAt,
-} from "../../asyncdsm/agent/page/viewport.js";
+import { fitMap, fitReadable, formatTransform, revealPoint, zoomAt } from "../../asyncdsm/agent/page/viewport.js";
 
 const SCREEN = { width: 1000, height: 544 };
 
@@ -56,11 +49,6 @@ test("a point outside the screen, or too small, is moved to the middle", () => {
   assert.deepEqual(revealPoint({ x: 0, y: 0, scale: 1 }, { x: 2000, y: 200 }, SCREEN), centred);
   const enlarged = revealPoint({ x: 0, y: 0, scale: 0.1 }, { x: 500, y: 200 }, SCREEN);
   assert.equal(enlarged?.scale, 0.8);
-});
-
-test("text is hidden below the scale at which it can be read", () => {
-  assert.equal(isTooSmallForText({ x: 0, y: 0, scale: 0.29 }), true);
-  assert.equal(isTooSmallForText({ x: 0, y: 0, scale: 0.3 }), false);
 });
 
 test("a transform has as many digits as a screen can show", () => {

@@ -15,6 +15,7 @@ from asyncdsm.agent.queries.drawn_map import draw_map
 from asyncdsm.agent.queries.lag import lag_over_time
 from asyncdsm.agent.queries.parameters import (
     ApiError,
+    read_map_filter,
     read_step,
     read_time_range,
     required_parameter,
@@ -54,9 +55,10 @@ class QueryEndpoints:
         name = request.query_params.get("flow", "right")
         if name not in FLOWS:
             raise ApiError(400, "flow", f"flow must be one of {', '.join(FLOWS)}, got {name[:40]!r}")
-        flow, time_range = FLOWS[name].name, read_time_range(self._store, _parameters(request))
+        flow, parameters = FLOWS[name].name, _parameters(request)
+        time_range, wanted = read_time_range(self._store, parameters), read_map_filter(parameters)
         return await self._answer(
-            ("map", time_range, flow), lambda: draw_map(topology_of(self._store, time_range), flow)
+            ("map", time_range, flow, wanted), lambda: draw_map(topology_of(self._store, time_range), flow, wanted)
         )
 
     async def answer_series(self, request: Request) -> Response:

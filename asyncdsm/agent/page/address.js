@@ -1,10 +1,14 @@
-// The fragment of the page's address: what is selected, and the time range. So a view can be shared and bookmarked, and
-// the browser's back button works.
+// The fragment of the page's address: what is selected, the time range, and what is displayed. So a view can be shared
+// and bookmarked, and the browser's back button works.
 
 /**
  * @typedef {{ node?: string, edge?: string }} Selection The id of a node or of an edge; neither if nothing is selected.
- * @typedef {Selection & { minutes?: string }} Address
+ * @typedef {{ view?: string, focus?: string, steps?: string, find?: string, hide?: string, sort?: string }} ViewFields
+ * What `display.js` reads.
+ * @typedef {Selection & { minutes?: string } & ViewFields} Address
  */
+
+const NAMES = /** @type {const} */ (["node", "edge", "minutes", "view", "focus", "steps", "find", "hide", "sort"]);
 
 /**
  * @param {string} fragment A fragment with its "#", or an empty string.
@@ -12,16 +16,16 @@
  */
 export function parseFragment(fragment) {
   /** @type {Record<string, string | undefined>} */
-  const { node, edge, minutes } = Object.fromEntries(new URLSearchParams(fragment.slice(1)));
-  return { node, edge, minutes };
+  const named = Object.fromEntries(new URLSearchParams(fragment.slice(1)));
+  return Object.fromEntries(NAMES.map((name) => [name, named[name]]));
 }
 
 /**
  * @param {Address} address
  * @returns {string} The fragment with its "#".
  */
-export function formatFragment({ node, edge, minutes }) {
-  const named = Object.entries({ node, edge, minutes }).flatMap(([name, value]) => (value ? [[name, value]] : []));
+export function formatFragment(address) {
+  const named = NAMES.flatMap((name) => (address[name] ? [[name, address[name]]] : []));
   return `#${new URLSearchParams(named)}`;
 }
 
@@ -42,7 +46,7 @@ export function readSelection() {
  * @param {Selection} selection
  */
 export function select({ node, edge }) {
-  location.hash = formatFragment({ node, edge, minutes: readAddress().minutes });
+  location.hash = formatFragment({ ...readAddress(), node, edge });
 }
 
 /** @param {string} minutes */
@@ -53,4 +57,16 @@ export function writeMinutes(minutes) {
 /** Remove the time range from the address, without a new entry in the browser's history. */
 export function removeMinutes() {
   history.replaceState(null, "", formatFragment({ ...readAddress(), minutes: undefined }));
+}
+
+/**
+ * Change what is displayed. Changes that follow each other quickly, as of a word that is being typed, can replace the
+ * entry in the browser's history.
+ * @param {ViewFields} fields Those that are undefined are removed from the address.
+ * @param {{ replace?: boolean }} [options]
+ */
+export function writeView(fields, { replace = false } = {}) {
+  const fragment = formatFragment({ ...readAddress(), ...fields });
+  if (replace) location.replace(fragment);
+  else location.hash = fragment;
 }

@@ -26,7 +26,7 @@ export class AgentError extends Error {
   }
 }
 
-/** @param {RangeQuery & { flow: "down" | "right" }} parameters @returns {Promise<DrawnMap>} */
+/** @param {RangeQuery & Parameters & { flow: "down" | "right" }} parameters @returns {Promise<DrawnMap>} */
 export const fetchMap = (parameters) => fetchAnswer("api/map", parameters);
 
 /** @param {RangeQuery & { edge: string }} parameters @returns {Promise<Series>} */

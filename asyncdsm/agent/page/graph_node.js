@@ -2,10 +2,15 @@
 
 import { createSvg, setAttribute, setText } from "./dom.js";
 import { formatCount, formatRate, joinTexts } from "./format.js";
+import { findColour } from "./groups.js";
 import { listEdges, listWarnings } from "./map_model.js";
 import { cleanName, cutName, measureText } from "./names.js";
 
+/** @import { Groups } from "./groups.js" */
 /** @import { Link, LinkedNode, MapModel } from "./map_model.js" */
+/** @import { TextSizes } from "./text_sizes.js" */
+
+const [STRIPE_WIDTH, STRIPE_INSET] = [4, 6];
 
 /** @param {LinkedNode} node */
 const isQueue = (node) => node.kind === "queue";
@@ -21,31 +26,31 @@ export function createNode(node, buttonAttributes) {
     "g",
     { ...buttonAttributes, class: `node ${node.kind}` },
     createSvg("title"),
-    createSvg("rect", { rx: isQueue(node) ? node.height / 2 : 10 }),
-    createSvg("text", { class: "name", ...text, y: isQueue(node) ? 0 : -3 }),
-    createSvg("text", { class: "about", ...text, y: isQueue(node) ? 12 : 14 }),
+    createSvg("rect", { class: "box", rx: isQueue(node) ? node.height / 2 : 10 }),
+    createSvg("rect", { class: "stripe", rx: STRIPE_WIDTH / 2, width: STRIPE_WIDTH }),
+    createSvg("text", { class: "name", ...text }),
+    createSvg("text", { class: "about", ...text }),
   );
 }
 
 /**
+ * Update everything except the texts: `fitNodeTexts` writes them.
  * @param {SVGElement} element
  * @param {LinkedNode} node
  * @param {MapModel} map
+ * @param {Groups} groups
  */
-export function updateNode(element, node, map) {
-  const [title, box, name, about] = element.children;
-  if (!title || !box || !name || !about) return;
-  const hasWarnings = listWarnings(node, map).length > 0;
-  const description = describeNode(node, hasWarnings);
+export function updateNode(element, node, map, groups) {
+  const [title, box, stripe] = element.children;
+  if (!title || !box || !stripe) return;
+  const description = describeNode(node, listWarnings(node, map).length > 0);
   setAttribute(element, "transform", `translate(${node.x} ${node.y})`);
-  setAttribute(element, "aria-label", joinTexts(", ", [`${node.kind} ${node.label}`, description]));
-  element.classList.toggle("warned", hasWarnings);
+  setAttribute(element, "aria-label", joinTexts(", ", [`${node.kind} ${node.label}`, unnamedEnv(node), description]));
+  element.classList.toggle("warned", listWarnings(node, map).length > 0);
   element.classList.toggle("quiet", node.incoming.length + node.outgoing.length === 0);
   updateBox(box, node);
+  updateStripe(stripe, node, findColour(node, groups));
   setText(title, joinTexts(" · ", [node.label, unnamedEnv(node), description]));
-  const room = node.width - (isQueue(node) ? 22 : 14);
-  setFittedText(name, node.name || node.where || "?", room);
-  setFittedText(about, description, room);
 }
 
 /**
@@ -55,6 +60,52 @@ export function updateNode(element, node, map) {
 function updateBox(box, { width, height }) {
   const attributes = { x: -width / 2, y: -height / 2, width, height };
   for (const [name, value] of Object.entries(attributes)) setAttribute(box, name, value);
+}
+
+/**
+ * Show the colour of the node's environment or cluster at the beginning of its box.
+ * @param {Element} stripe
+ * @param {LinkedNode} node
+ * @param {number | undefined} colour
+ */
+function updateStripe(stripe, { width, height }, colour) {
+  setAttribute(stripe, "class", colour === undefined ? "stripe" : `stripe group-${colour}`);
+  setAttribute(stripe, "x", STRIPE_INSET - width / 2);
+  setAttribute(stripe, "y", height / 4 - height / 2);
+  setAttribute(stripe, "height", height / 2);
+}
+
+/**
+ * Write the name and the line about a node, cut to the room that there is for texts of this size.
+ * @param {SVGElement} element
+ * @param {LinkedNode} node
+ * @param {MapModel} map
+ * @param {TextSizes} sizes
+ * @param {string} fontFamily
+ */
+export function fitNodeTexts(element, node, map, sizes, fontFamily) {
+  const [name, about] = [element.querySelector(".name"), element.querySelector(".about")];
+  if (!name || !about) return;
+  const room = roomForName(node, sizes, map.flow);
+  const size = sizes.name[node.kind];
+  const baseline = isQueue(node) ? 0 : -3;
+  setAttribute(name, "y", sizes.withDetails ? baseline : (0.35 * size).toFixed(1));
+  setAttribute(about, "y", isQueue(node) ? 12 : 14);
+  setFittedText(name, node.name || node.where || "?", room, `${isQueue(node) ? 500 : 600} ${size}px ${fontFamily}`);
+  const description = sizes.withDetails ? describeNode(node, listWarnings(node, map).length > 0) : "";
+  setFittedText(about, description, room, `400 ${sizes.about[node.kind]}px ${fontFamily}`);
+}
+
+/**
+ * Return how wide a name may be. A text that is larger than its box may use the space beside it too.
+ * @param {Pick<LinkedNode, "kind" | "width" | "height">} node
+ * @param {TextSizes} sizes
+ * @param {"down" | "right"} flow
+ */
+export function roomForName({ kind, width, height }, { least, withDetails }, flow) {
+  if (withDetails) return width - (kind === "queue" ? 22 : 18);
+  if (least <= height) return width - 8;
+  return flow === "right" ? width + 40 : width + 10;
 }
 
 /**
@@ -100,7 +151,7 @@ function sumRates(links) {
 }
 
 /**
- * What was written into an element before it was cut.
+ * What was written into an element before it was cut, and the font.
  * @type {WeakMap<Element, string>}
  */
 const wholeTexts = new WeakMap();
@@ -109,12 +160,12 @@ const wholeTexts = new WeakMap();
  * @param {Element} element
  * @param {string} text
  * @param {number} room Pixels.
+ * @param {string} font
  */
-function setFittedText(element, text, room) {
-  if (wholeTexts.get(element) === text) return;
-  wholeTexts.set(element, text);
-  const { fontWeight, fontSize, fontFamily } = getComputedStyle(element);
-  const font = `${fontWeight} ${fontSize} ${fontFamily}`;
+function setFittedText(element, text, room, font) {
+  const whole = `${font} ${text}`;
+  if (wholeTexts.get(element) === whole) return;
+  wholeTexts.set(element, whole);
   setText(
     element,
     cutName(text, (shown) => measureText(shown, font) <= room),

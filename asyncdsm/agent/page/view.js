@@ -1,6 +1,6 @@
 // Moving and zooming the map: by dragging, wheel, pinch and buttons.
 
-import { fitMap, fitReadable, formatTransform, isTooSmallForText, revealPoint, zoomAt } from "./viewport.js";
+import { fitMap, fitReadable, formatTransform, revealPoint, zoomAt } from "./viewport.js";
 
 /** @import { Point, Size, Viewport } from "./viewport.js" */
 
@@ -14,8 +14,10 @@ export class View {
   /**
    * @param {SVGSVGElement} drawing
    * @param {SVGGElement} content What is moved and scaled.
+   * @param {(scale: number) => void} handleScale Called in each frame in which the scale may have changed.
    */
-  constructor(drawing, content) {
+  constructor(drawing, content, handleScale) {
+    this.handleScale = handleScale;
     this.drawing = drawing;
     this.content = content;
     /** @type {Viewport} */
@@ -165,7 +167,7 @@ export class View {
     this.viewport = viewport;
     this.frame ??= requestAnimationFrame(() => {
       this.frame = undefined;
-      this.drawing.classList.toggle("far", isTooSmallForText(this.viewport));
+      this.handleScale(this.viewport.scale);
       this.content.setAttribute("transform", formatTransform(this.viewport));
     });
   }

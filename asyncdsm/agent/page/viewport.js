@@ -9,8 +9,6 @@
 
 const [MIN_SCALE, MAX_SCALE] = [0.04, 2.5];
 const MAX_FITTED_SCALE = 1.15;
-// Below this scale, nobody can read a name.
-const MIN_LABELLED_SCALE = 0.3;
 // A map that would need a smaller scale than this is not fitted: its beginning is shown instead.
 const MIN_READABLE_SCALE = 0.55;
 const [MIN_REVEALED_SCALE, REVEALED_SCALE] = [0.35, 0.8];
@@ -82,11 +80,6 @@ export function revealPoint(viewport, point, screen) {
   if (isInside && viewport.scale > MIN_REVEALED_SCALE) return null;
   const scale = Math.max(viewport.scale, REVEALED_SCALE);
   return { x: screen.width / 2 - point.x * scale, y: screen.height / 2 - point.y * scale, scale };
-}
-
-/** @param {Viewport} viewport */
-export function isTooSmallForText(viewport) {
-  return viewport.scale < MIN_LABELLED_SCALE;
 }
 
 /** @param {Viewport} viewport */

@@ -50,7 +50,7 @@ SIDES: dict[tuple[FlowName, int], Side] = {
 
 
 class PlacedLabel(NamedTuple):
-    """The point of a link that its label is next to, in pixels, and how many lines of text have room there."""
+    """The point of a link that its label is next to, in pixels, and how many lines of text have room there, if any."""
 
     x: float
     y: float

@@ -10,7 +10,8 @@ from asyncdsm.map.layout.adjacency import Adjacency, Pair
 def links_against_flow(graph: Adjacency, entries: Collection[int]) -> set[Pair]:
     """Return the pairs to reverse so that the graph has no cycle; each of them is part of one.
 
-    A cycle is cut in front of the node where messages enter it. `entries` are the nodes where pathways begin.
+    A cycle is cut in front of the node where pathways begin (`entries`), so that what leads back to it is reversed; if
+    none begins there, in front of the node where messages enter it.
     """
     against = set[Pair]()
     parts = [set(range(len(graph.after)))]
@@ -55,13 +56,13 @@ def _reachable(neighbours: list[list[int]], part: set[int], node: int) -> set[in
 def _start_of(graph: Adjacency, cycle: set[int], entries: Collection[int]) -> int:
     """Return the node of a cycle that is to be its first.
 
-    It is a node to which others lead from outside, all of which come before the cycle. If there is none, it is a node
-    where pathways begin. Of several, it is the one that has the most links to the cycle, less those from it.
+    It is a node where pathways begin. If there is none, it is one to which others lead from outside, all of which come
+    before the cycle. Of several, it is the one that has the most links to the cycle, less those from it.
     """
 
     def preference(node: int) -> tuple[bool, bool, int, int]:
         incoming = len(cycle.intersection(graph.before[node]))
         outgoing = len(cycle.intersection(graph.after[node]))
-        return len(graph.before[node]) == incoming, node not in entries, incoming - outgoing, node
+        return node not in entries, len(graph.before[node]) == incoming, incoming - outgoing, node
 
     return min(cycle, key=preference)
