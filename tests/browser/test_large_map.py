@@ -56,7 +56,7 @@ async def test_filter_finds_names_and_hides_an_environment(browser: Browser, age
         await page.keyboard.press("f")
         await page.keyboard.type("queue-2-4")
         await expect(page.locator("#graph .node")).to_have_count(4)
-        await page.get_by_label("staging").uncheck()
+        await page.get_by_role("checkbox", name="staging").uncheck()
         await expect(page.locator("#graph .node")).to_have_count(2)
         await expect(page).to_have_url(re.compile(r"find=queue-2-4&hide=env%3Astaging$"))
         await page.reload()

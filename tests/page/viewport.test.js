@@ -25,7 +25,10 @@ test("a map whose names can be read is fitted as a whole", () => {
 });
 
 test("a map whose names could not be read is shown from its beginning", () => {
-  assert.deepEqual(fitReadable({ width: 4000, height: 2000 }, SCREEN), { x: 0, y: 0, scale: 0.55 });
+  assert.deepEqual(fitReadable({ width: 4000, height: 2000 }, SCREEN), { x: 0, y: 0, scale: 0.5 });
+  const map = { width: 4000, height: 2000, start: { x: 100, y: 900 } };
+  assert.deepEqual(fitReadable(map, SCREEN), { x: 0, y: 250 - 450, scale: 0.5 });
+  assert.equal(fitReadable({ ...map, start: { x: 100, y: 1900 } }, SCREEN)?.y, 500 - 1000);
 });
 
 test("zooming keeps the point under the pointer where it is", () => {

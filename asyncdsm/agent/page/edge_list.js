@@ -194,7 +194,7 @@ export class EdgeList {
       ` ${hopArrow(edge)} `,
       createName(queue),
     );
-    const about = createHtml("span", { class: "muted" }, describeWhere(edge));
+    const about = createHtml("span", { class: "muted" }, createNarrowTime(edge), describeWhere(edge, map));
     const cells = COLUMNS.flatMap(({ id, format }) =>
       format ? [createHtml("td", { class: `column-${id}` }, format(edge))] : [],
     );
@@ -247,13 +247,28 @@ export class EdgeList {
   }
 }
 
-/** @param {Edge} edge */
-function describeWhere({ direction, type, cluster, group, env }) {
+/**
+ * Create what replaces the columns of times on a narrow screen.
+ * @param {Edge} edge
+ */
+function createNarrowTime({ direction, edge_latency }) {
+  const name = direction === "in" ? "time in queue" : "time in service";
+  return createHtml("span", { class: "narrow" }, `${name} ${formatDuration(edge_latency.p50)} · `);
+}
+
+/**
+ * Describe where a hop is, except what the names of its ends say already.
+ * @param {Edge} edge
+ * @param {MapModel} map
+ */
+function describeWhere({ id, type, cluster, group, env }, map) {
+  const link = map.links.get(id);
+  const ends = [link?.from, link?.to].map((end) => map.nodes.get(end ?? ""));
+  const isQualified = (/** @type {string} */ kind) => ends.some((node) => node?.kind === kind && node.qualifier);
   return joinTexts(" · ", [
-    direction === "in" ? "time in queue" : "time in service",
     cleanName(type),
-    cluster && `cluster ${cleanName(cluster, 12)}`,
+    cluster && !isQualified("queue") && `cluster ${cleanName(cluster, 12)}`,
     group && `group ${cleanName(group, 40)}`,
-    env && `env ${cleanName(env, 40)}`,
+    env && !isQualified("service") && `env ${cleanName(env, 40)}`,
   ]);
 }

@@ -6,6 +6,7 @@ import { createArrowhead, createLink, updateLink } from "./graph_link.js";
 import { createNode, updateNode } from "./graph_node.js";
 import { GraphTexts } from "./graph_texts.js";
 import { findGroups } from "./groups.js";
+import { findStart } from "./roving.js";
 import { View } from "./view.js";
 
 /** @import { Selection } from "./address.js" */
@@ -57,7 +58,8 @@ export class Graph {
     this.drawing.classList.toggle("many", hasMany);
     const elements = { nodeElements: this.nodes, linkElements: this.links };
     this.drawn = { map, nodes, links, ...elements, lit: this.drawn?.lit ?? new Set(), hasMany };
-    this.view.resize(map, `${map.flow} ${[...nodes.keys()].sort().join()}`);
+    const { width, height } = map;
+    this.view.resize({ width, height, start: findStart(map) }, `${map.flow} ${[...nodes.keys()].sort().join()}`);
     this.keys.useMap(map);
   }
 

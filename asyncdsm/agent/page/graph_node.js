@@ -11,6 +11,8 @@ import { cleanName, cutName, measureText } from "./names.js";
 /** @import { TextSizes } from "./text_sizes.js" */
 
 const [STRIPE_WIDTH, STRIPE_INSET] = [4, 6];
+// About twelve characters.
+const MIN_EMS = 7;
 
 /** @param {LinkedNode} node */
 const isQueue = (node) => node.kind === "queue";
@@ -86,26 +88,34 @@ function updateStripe(stripe, { width, height }, colour) {
 export function fitNodeTexts(element, node, map, sizes, fontFamily) {
   const [name, about] = [element.querySelector(".name"), element.querySelector(".about")];
   if (!name || !about) return;
-  const room = roomForName(node, sizes, map.flow);
-  const size = sizes.name[node.kind];
-  const baseline = isQueue(node) ? 0 : -3;
-  setAttribute(name, "y", sizes.withDetails ? baseline : (0.35 * size).toFixed(1));
-  setAttribute(about, "y", isQueue(node) ? 12 : 14);
-  setFittedText(name, node.name || node.where || "?", room, `${isQueue(node) ? 500 : 600} ${size}px ${fontFamily}`);
-  const description = sizes.withDetails ? describeNode(node, listWarnings(node, map).length > 0) : "";
-  setFittedText(about, description, room, `400 ${sizes.about[node.kind]}px ${fontFamily}`);
+  const withDetails = sizes.withDetails[node.kind];
+  const [nameSize, aboutSize] = [sizes.name[node.kind], sizes.about[node.kind]];
+  // One line is in the middle of the box; two have their middle there.
+  setAttribute(name, "y", (withDetails ? 0.37 * (nameSize - aboutSize) - 1 : 0.35 * nameSize).toFixed(1));
+  setAttribute(about, "y", (0.37 * (nameSize - aboutSize) + 1.05 * aboutSize).toFixed(1));
+  const room = roomForName(node, sizes);
+  setFittedText(name, node.name || node.where || "?", room, nameFont(node, sizes, fontFamily));
+  const description = withDetails ? describeNode(node, listWarnings(node, map).length > 0) : "";
+  setFittedText(about, description, room, `400 ${aboutSize}px ${fontFamily}`);
 }
 
 /**
- * Return how wide a name may be. A text that is larger than its box may use the space beside it too.
+ * @param {Pick<LinkedNode, "kind">} node
+ * @param {TextSizes} sizes
+ * @param {string} fontFamily
+ */
+export function nameFont({ kind }, { name }, fontFamily) {
+  return `${kind === "queue" ? 500 : 600} ${name[kind]}px ${fontFamily}`;
+}
+
+/**
+ * Return how wide a name may be. On a map that is so small that a box has no room for a name, it may be wider: then not
+ * all names are shown.
  * @param {Pick<LinkedNode, "kind" | "width" | "height">} node
  * @param {TextSizes} sizes
- * @param {"down" | "right"} flow
  */
-export function roomForName({ kind, width, height }, { least, withDetails }, flow) {
-  if (withDetails) return width - (kind === "queue" ? 22 : 18);
-  if (least <= height) return width - 8;
-  return flow === "right" ? width + 40 : width + 10;
+export function roomForName({ kind, width, height }, { least }) {
+  return least > height ? MIN_EMS * least : width - (kind === "queue" ? 24 : 20);
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { FreePlaces } from "./free_places.js";
 import { labelBox, listLabelLines, updateLabel } from "./graph_link.js";
-import { fitNodeTexts, roomForName } from "./graph_node.js";
+import { fitNodeTexts, nameFont } from "./graph_node.js";
 import { measureText } from "./names.js";
 import { findTextSizes, toCssVariables } from "./text_sizes.js";
 
@@ -47,7 +47,7 @@ export class GraphTexts {
   useSizes() {
     // Through the DOM: the page's security policy allows no style attributes in the markup.
     for (const [name, value] of toCssVariables(this.sizes)) this.drawing.style.setProperty(name, value);
-    this.drawing.classList.toggle("dense", !this.sizes.withDetails);
+    this.drawing.classList.toggle("dense", !this.sizes.withDetails.queue);
   }
 
   /** @param {Drawn} drawn */
@@ -57,21 +57,23 @@ export class GraphTexts {
       const element = drawn.nodeElements.get(id);
       if (element) fitNodeTexts(element, node, drawn.map, this.sizes, fontFamily);
     }
-    this.chooseNames(drawn);
+    this.chooseNames(drawn, fontFamily);
     this.chooseLabels(drawn, fontFamily);
   }
 
   /**
    * Hide names that would be over others.
    * @param {Drawn} drawn
+   * @param {string} fontFamily
    */
-  chooseNames({ map, nodes, nodeElements, lit }) {
+  chooseNames({ nodes, nodeElements, lit }, fontFamily) {
     const free = new FreePlaces([]);
-    const height = this.sizes.least;
-    const shown = sortByInterest(nodes, lit, (node) => node.incoming.length + node.outgoing.length);
-    for (const node of shown) {
-      const box = { x: node.x, y: node.y, width: roomForName(node, this.sizes, map.flow), height };
-      const fits = height <= MAX_SIZE_THAT_FITS || free.take(box);
+    const { least } = this.sizes;
+    for (const node of sortByInterest(nodes, lit, ({ incoming, outgoing }) => incoming.length + outgoing.length)) {
+      const name = nodeElements.get(node.id)?.querySelector(".name");
+      if (!name) continue;
+      const width = measureText(name.textContent ?? "", nameFont(node, this.sizes, fontFamily)) + least / 2;
+      const fits = least <= MAX_SIZE_THAT_FITS || free.take({ x: node.x, y: node.y, width, height: least });
       nodeElements.get(node.id)?.classList.toggle("unnamed", !fits);
     }
   }

@@ -49,6 +49,27 @@ export function sortNodes(map) {
 }
 
 /**
+ * Return the middle of the nodes where messages begin, which are in the first layer.
+ * @param {Drawn} map
+ * @returns {{ x: number, y: number } | undefined}
+ */
+export function findStart(map) {
+  const [first] = sortNodes(map);
+  if (!first) return undefined;
+  const layer = listLayer(first, map);
+  return layer[Math.floor(layer.length / 2)];
+}
+
+/**
+ * Return the nodes of a node's layer, in order.
+ * @param {LinkedNode} node
+ * @param {Drawn} map
+ */
+function listLayer(node, map) {
+  return sortNodes(map).filter((other) => Math.abs(along(other, map) - along(node, map)) < 1);
+}
+
+/**
  * @param {LinkedNode} node
  * @param {Step} step
  * @param {Drawn} map
@@ -62,7 +83,7 @@ function stepFromNode(node, step, map) {
     // What the broker forwards by itself cannot be selected.
     return nearest?.edge ? nearest.id : nearest && farEnd(nearest, node.id, map)?.id;
   }
-  const layer = sortNodes(map).filter((other) => Math.abs(along(other, map) - along(node, map)) < 1);
+  const layer = listLayer(node, map);
   return layer[layer.findIndex((other) => other.id === node.id) + (step === "next" ? 1 : -1)]?.id;
 }
 

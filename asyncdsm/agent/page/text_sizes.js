@@ -3,8 +3,9 @@
 const LEAST_PIXELS = 10;
 // Sizes change in steps, so that most frames of a zoom change nothing.
 const STEP = 1.12;
-// Where texts would need to be larger than this, there is only room for names.
-const [MAX_SIZE_WITH_DETAILS, MAX_SIZE_WITH_LABELS, MAX_SIZE_WITH_MANY_LABELS] = [16, 24, 13];
+// Where texts would need to be larger than this, there is no room for them.
+const MAX_SIZE_OF_DETAILS = { service: 22, queue: 18.5 };
+const [MAX_SIZE_OF_LABELS, MAX_SIZE_OF_MANY_LABELS] = [24, 13];
 
 /**
  * @typedef {object} TextSizes Pixels of the map.
@@ -13,7 +14,7 @@ const [MAX_SIZE_WITH_DETAILS, MAX_SIZE_WITH_LABELS, MAX_SIZE_WITH_MANY_LABELS] =
  * @property {{ service: number, queue: number }} about
  * @property {number} label
  * @property {number} small The other lines of a label.
- * @property {boolean} withDetails Whether boxes have room for a line about a node.
+ * @property {{ service: boolean, queue: boolean }} withDetails Whether boxes have room for a line about a node.
  * @property {boolean} withLabels Whether links have labels.
  * @property {boolean} withManyLabels Whether they have them even if there are many links.
  */
@@ -31,9 +32,9 @@ export function findTextSizes(scale) {
     about: { service: atLeast(11.5), queue: atLeast(10.5) },
     label: atLeast(12.5),
     small: atLeast(11),
-    withDetails: least <= MAX_SIZE_WITH_DETAILS,
-    withLabels: least <= MAX_SIZE_WITH_LABELS,
-    withManyLabels: least <= MAX_SIZE_WITH_MANY_LABELS,
+    withDetails: { service: least <= MAX_SIZE_OF_DETAILS.service, queue: least <= MAX_SIZE_OF_DETAILS.queue },
+    withLabels: least <= MAX_SIZE_OF_LABELS,
+    withManyLabels: least <= MAX_SIZE_OF_MANY_LABELS,
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { fitMap, fitReadable, formatTransform, revealPoint, zoomAt } from "./viewport.js";
 
-/** @import { Point, Size, Viewport } from "./viewport.js" */
+/** @import { MapSize, Point, Size, Viewport } from "./viewport.js" */
 
 // How many pixels a pointer may move in a click.
 const CLICK_PIXELS = 4;
@@ -22,7 +22,7 @@ export class View {
     this.content = content;
     /** @type {Viewport} */
     this.viewport = { x: 0, y: 0, scale: 1 };
-    /** @type {Size} */
+    /** @type {MapSize} */
     this.map = { width: 0, height: 0 };
     this.shape = "";
     this.showsAll = false;
@@ -56,7 +56,7 @@ export class View {
 
   /**
    * Set the size of the map. A map of another shape is fitted, unless the user has moved the map.
-   * @param {Size} map
+   * @param {MapSize} map
    * @param {string} shape Names the nodes and the direction.
    */
   resize(map, shape) {
