@@ -57,11 +57,11 @@ async def test_filter_finds_names_and_hides_an_environment(browser: Browser, age
         await page.keyboard.type("queue-2-4")
         await expect(page.locator("#graph .node")).to_have_count(4)
         await page.get_by_role("checkbox", name="staging").uncheck()
-        await expect(page.locator("#graph .node")).to_have_count(2)
+        await expect(page.locator("#graph .node")).to_have_count(3)
         await expect(page).to_have_url(re.compile(r"find=queue-2-4&hide=env%3Astaging$"))
         await page.reload()
         await expect(page.get_by_role("button", name="Filter (2)")).to_be_visible()
-        await expect(page.locator("#graph .node")).to_have_count(2)
+        await expect(page.locator("#graph .node")).to_have_count(3)
         await page.get_by_role("button", name="Show all").click()
         await expect(page.locator("#graph .node")).to_have_count(LAYERS * WIDTH * 2)
 
@@ -103,7 +103,8 @@ async def test_panel_is_a_few_tab_stops_away(browser: Browser, agent: RunningAge
         await expect(page.locator("#panel")).to_be_focused()
 
 
-TEXTS = """() => {
+TEXTS = """async () => {
+  for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame);
   const shown = [...document.querySelectorAll("#graph .name, #graph .label")].filter((text) =>
     text.textContent && text.getClientRects().length);
   const boxes = shown.map((text) => text.getBoundingClientRect());
@@ -125,12 +126,13 @@ async def test_names_can_be_read_and_never_overlap(
 ) -> None:
     width, height = screen
     async with open_page(browser, agent.url, viewport={"width": width, "height": height}) as page:
+        await expect(page.locator("#graph .node .name").last).to_have_text(re.compile("^service-"))
+        whole = await page.evaluate(TEXTS)
+        assert (whole["names"], whole["overlapping"]) == (LAYERS * WIDTH * 2, 0)
         await page.get_by_role("button", name="Show everything").click()
-        await expect(page.locator("#graph.dense")).to_be_visible()
-        texts = await page.evaluate(TEXTS)
-        assert texts["overlapping"] == 0
-        assert texts["lowest"] >= 10
-        assert texts["names"] == LAYERS * WIDTH * 2
+        small = await page.evaluate(TEXTS)
+        assert small["overlapping"] == 0
+        assert min(whole["lowest"], small["lowest"]) >= 10
 
 
 @pytest.mark.usefixtures("many")

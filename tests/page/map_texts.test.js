@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FreePlaces } from "../../asyncdsm/agent/page/free_places.js";
 import { labelBox, listLabelLines } from "../../asyncdsm/agent/page/graph_link.js";
-import { roomForName } from "../../asyncdsm/agent/page/graph_node.js";
+import { dropParts, roomForName } from "../../asyncdsm/agent/page/graph_node.js";
 import { findColour, findGroups } from "../../asyncdsm/agent/page/groups.js";
 import { buildMapModel } from "../../asyncdsm/agent/page/map_model.js";
 import { findTextSizes, toCssVariables } from "../../asyncdsm/agent/page/text_sizes.js";
@@ -41,6 +41,13 @@ test("a name may be as wide as its box, or as some letters if the box is smaller
   assert.equal(roomForName(service, findTextSizes(1)), 148);
   const small = findTextSizes(0.1);
   assert.equal(roomForName(service, small), 7 * small.least);
+});
+
+test("a description loses its first parts where there is no room, and is never empty", () => {
+  const fits = (/** @type {number} */ length) => (/** @type {string} */ text) => text.length <= length;
+  assert.equal(dropParts("eu · 2/s in, 3/s out", fits(20)), "eu · 2/s in, 3/s out");
+  assert.equal(dropParts("eu · 2/s in, 3/s out", fits(19)), "2/s in, 3/s out");
+  assert.equal(dropParts("eu · 2/s in, 3/s out", fits(3)), "3/s out");
 });
 
 test("a label needs the box of its lines", () => {

@@ -90,13 +90,32 @@ export function fitNodeTexts(element, node, map, sizes, fontFamily) {
   if (!name || !about) return;
   const withDetails = sizes.withDetails[node.kind];
   const [nameSize, aboutSize] = [sizes.name[node.kind], sizes.about[node.kind]];
-  // One line is in the middle of the box; two have their middle there.
-  setAttribute(name, "y", (withDetails ? 0.37 * (nameSize - aboutSize) - 1 : 0.35 * nameSize).toFixed(1));
-  setAttribute(about, "y", (0.37 * (nameSize - aboutSize) + 1.05 * aboutSize).toFixed(1));
+  // One line or both have their middle in that of the box: letters are 0.72 high, and reach 0.2 below their baseline.
+  const distance = Math.max(isQueue(node) ? 12 : 16, 1.05 * aboutSize);
+  const baseline = withDetails ? (0.72 * nameSize - 0.2 * aboutSize - distance) / 2 : 0.35 * nameSize;
+  setAttribute(name, "y", baseline.toFixed(1));
+  setAttribute(about, "y", (baseline + distance).toFixed(1));
   const room = roomForName(node, sizes);
   setFittedText(name, node.name || node.where || "?", room, nameFont(node, sizes, fontFamily));
+  const font = `400 ${aboutSize}px ${fontFamily}`;
   const description = withDetails ? describeNode(node, listWarnings(node, map).length > 0) : "";
-  setFittedText(about, description, room, `400 ${aboutSize}px ${fontFamily}`);
+  setFittedText(
+    about,
+    dropParts(description, (text) => measureText(text, font) <= room),
+    room,
+    font,
+  );
+}
+
+/**
+ * Leave out the first parts of a description until it fits: its last one is the most interesting.
+ * @param {string} description
+ * @param {(text: string) => boolean} fits
+ */
+export function dropParts(description, fits) {
+  const parts = description.split(/ · |, /);
+  const shorter = parts.map((_, first) => (first ? parts.slice(first).join(", ") : description));
+  return shorter.find(fits) ?? shorter.at(-1) ?? "";
 }
 
 /**

@@ -20,8 +20,8 @@ import { findTextSizes, toCssVariables } from "./text_sizes.js";
  * @property {boolean} hasMany Whether there are so many links that only some of them have labels.
  */
 
-// Names that are smaller than this, in pixels of the map, never meet: nodes are further apart.
-const MAX_SIZE_THAT_FITS = 60;
+// Names that are smaller than this, in pixels of the map, are within their boxes, so they never meet.
+const MAX_SIZE_IN_BOX = 40;
 const BOLD_LEVEL = 3;
 
 export class GraphTexts {
@@ -73,7 +73,7 @@ export class GraphTexts {
       const name = nodeElements.get(node.id)?.querySelector(".name");
       if (!name) continue;
       const width = measureText(name.textContent ?? "", nameFont(node, this.sizes, fontFamily)) + least / 2;
-      const fits = least <= MAX_SIZE_THAT_FITS || free.take({ x: node.x, y: node.y, width, height: least });
+      const fits = least <= MAX_SIZE_IN_BOX || free.take({ x: node.x, y: node.y, width, height: least });
       nodeElements.get(node.id)?.classList.toggle("unnamed", !fits);
     }
   }

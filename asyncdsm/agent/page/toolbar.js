@@ -130,9 +130,9 @@ export class Toolbar {
 
 const SHOW_ALL = { focus: undefined, steps: undefined, find: undefined, hide: undefined };
 
-/** @returns {HTMLElement[]} */
+/** @returns {HTMLButtonElement[]} */
 function listViewButtons() {
-  return [...document.querySelectorAll("[data-view]")].filter((each) => each instanceof HTMLElement);
+  return [.../** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("button[data-view]"))];
 }
 
 /**
