@@ -103,19 +103,16 @@ async def test_panel_is_a_few_tab_stops_away(browser: Browser, agent: RunningAge
         await expect(page.locator("#panel")).to_be_focused()
 
 
-TEXTS = """async () => {
-  for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame);
+READABLE = """names => {
   const shown = [...document.querySelectorAll("#graph .name, #graph .label")].filter((text) =>
     text.textContent && text.getClientRects().length);
   const boxes = shown.map((text) => text.getBoundingClientRect());
   const over = (one, other) =>
     Math.min(one.right, other.right) - Math.max(one.left, other.left) > 2 &&
     Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > 4;
-  return {
-    names: shown.filter((text) => text.matches(".name")).length,
-    overlapping: boxes.flatMap((one, at) => boxes.slice(at + 1).filter((other) => over(one, other))).length,
-    lowest: Math.min(...boxes.map((box) => box.height)),
-  };
+  return shown.filter((text) => text.matches(".name")).length >= names &&
+    boxes.every((box) => box.height >= 10) &&
+    !boxes.some((one, at) => boxes.slice(at + 1).some((other) => over(one, other)));
 }"""
 
 
@@ -126,13 +123,11 @@ async def test_names_can_be_read_and_never_overlap(
 ) -> None:
     width, height = screen
     async with open_page(browser, agent.url, viewport={"width": width, "height": height}) as page:
-        await expect(page.locator("#graph .node .name").last).to_have_text(re.compile("^service-"))
-        whole = await page.evaluate(TEXTS)
-        assert (whole["names"], whole["overlapping"]) == (LAYERS * WIDTH * 2, 0)
+        await page.wait_for_function(READABLE, arg=LAYERS * WIDTH * 2)
+        before = await page.locator("#graph > g").get_attribute("transform")
         await page.get_by_role("button", name="Show everything").click()
-        small = await page.evaluate(TEXTS)
-        assert small["overlapping"] == 0
-        assert min(whole["lowest"], small["lowest"]) >= 10
+        await expect(page.locator("#graph > g")).not_to_have_attribute("transform", before or "")
+        await page.wait_for_function(READABLE, arg=20)  # some have no room, but all can be searched and focused
 
 
 @pytest.mark.usefixtures("many")

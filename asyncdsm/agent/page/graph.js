@@ -14,6 +14,7 @@ import { View } from "./view.js";
 /** @import { Link, LinkedNode, MapModel } from "./map_model.js" */
 
 const MAX_LABELLED_LINKS = 60;
+const FIT_INTERVAL_MS = 150;
 
 /**
  * What is highlighted: the selection, with the edges of all pathways through the selected node, or the edges of the one
@@ -35,6 +36,8 @@ export class Graph {
     this.links = new Map();
     /** @type {Drawn | null} */
     this.drawn = null;
+    this.scale = 1;
+    this.isFitting = false;
     this.linkLayer = createSvg("g", { class: "links" });
     this.litLayer = createSvg("g", { class: "links" });
     this.nodeLayer = createSvg("g", { class: "nodes" });
@@ -92,9 +95,19 @@ export class Graph {
     }
   }
 
-  /** @param {number} scale */
+  /**
+   * Fit the texts to a scale, but not in each frame of a zoom: on a large map that takes longer than a frame.
+   * @param {number} scale
+   */
   handleScale(scale) {
-    if (this.texts.setScale(scale) && this.drawn) this.texts.fit(this.drawn);
+    this.scale = scale;
+    if (this.isFitting || !this.texts.setScale(scale)) return;
+    if (this.drawn) this.texts.fit(this.drawn);
+    this.isFitting = true;
+    setTimeout(() => {
+      this.isFitting = false;
+      this.handleScale(this.scale);
+    }, FIT_INTERVAL_MS);
   }
 
   /** @param {number} levels How many levels of slowness there are. */
