@@ -41,7 +41,7 @@ async def shown_names(client: Client, **query: str) -> set[str]:
 
 
 async def node_id(client: Client, name: str) -> str:
-    nodes = (await ask_map(client)).json()["nodes"]
+    nodes: list[dict[str, str]] = (await ask_map(client)).json()["nodes"]
     return next(node["id"] for node in nodes if node["name"] == name)
 
 

@@ -69,10 +69,10 @@ def _node(node: Node, qualifier: str, layout: Layout) -> MapNode:
 def _links(graph: Graph, drawn: Graph, layout: Layout) -> list[MapLink]:
     """Return all links of a graph, with the places of those that are drawn."""
     places = dict(zip(map(link_key, drawn.links), zip(layout.links, layout.labels, strict=True), strict=True))
-    return [_link(link, *places.get(link_key(link), ([], NOT_DRAWN))) for link in graph.links]
+    return [_map_link(link, *places.get(link_key(link), ([], NOT_DRAWN))) for link in graph.links]
 
 
-def _link(link: Link, points: list[Point], label: PlacedLabel) -> MapLink:
+def _map_link(link: Link, points: list[Point], label: PlacedLabel) -> MapLink:
     return MapLink(
         edge=None if link.edge is None else link.edge.id,
         from_=link.source.id,
