@@ -36,6 +36,7 @@ export const COLUMNS = [
   { id: "rate", title: "Rate", value: ({ rate }) => rate, format: ({ rate }) => formatRate(rate) },
   { id: "count", title: "Messages", value: ({ count }) => count, format: ({ count }) => formatCount(count) },
   { id: "lag", title: "Lag", value: ({ lag }) => lag, format: ({ lag }) => formatCount(lag) },
+  { id: "age", title: "Oldest unread", value: readLagSeconds, format: (edge) => formatDuration(readLagSeconds(edge)) },
 ];
 
 /**
@@ -49,6 +50,14 @@ export const COLUMNS = [
 function timeColumn(id, title, direction, quantile) {
   const value = (/** @type {Edge} */ edge) => (edge.direction === direction ? edge.edge_latency[quantile] : null);
   return { id, title, value, format: (edge) => (edge.direction === direction ? formatDuration(value(edge)) : "") };
+}
+
+/**
+ * Return how old the oldest unread message is; null where that is unknown.
+ * @param {Edge & { lag_seconds?: number | null }} edge
+ */
+function readLagSeconds({ lag_seconds }) {
+  return lag_seconds ?? null;
 }
 
 /**
