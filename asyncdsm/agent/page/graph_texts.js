@@ -48,6 +48,7 @@ export class GraphTexts {
     // Through the DOM: the page's security policy allows no style attributes in the markup.
     for (const [name, value] of toCssVariables(this.sizes)) this.drawing.style.setProperty(name, value);
     this.drawing.classList.toggle("dense", !this.sizes.withDetails.queue);
+    this.drawing.classList.toggle("far", this.sizes.least > MAX_SIZE_IN_BOX);
   }
 
   /** @param {Drawn} drawn */
