@@ -9,13 +9,13 @@ from msgspec import Struct
 from msgspec.json import schema_components
 
 from asyncdsm._version import __version__
-from asyncdsm.agent.queries.answers import DrawnMap, ErrorAnswer, Health, LagOverTime, Pathways, Series
+from asyncdsm.agent.queries.answers import Alerts, DrawnMap, ErrorAnswer, Health, LagOverTime, Pathways, Series
 from asyncdsm.agent.queries.parameters import MOST_FILTER_CHARACTERS
 from asyncdsm.map.topology import Topology
 
 Schema = dict[str, Any]
 
-ANSWERS: tuple[type[Struct], ...] = (Topology, DrawnMap, Series, LagOverTime, Pathways, Health, ErrorAnswer)
+ANSWERS: tuple[type[Struct], ...] = (Topology, DrawnMap, Series, LagOverTime, Pathways, Alerts, Health, ErrorAnswer)
 TEXT: Schema = {"type": "string"}
 
 
@@ -119,6 +119,7 @@ PATHS: dict[str, Schema] = {
         *_TIME_RANGE,
         refusals=(400,),
     ),
+    "/api/alerts": _get("The rules of alerts and their states, as they are now.", "Alerts", _ref(Alerts)),
     "/api/health": _get("Whether the agent is well. No token is needed.", "Health", _ref(Health)),
     "/api/metrics": _get("The agent's own metrics, for Prometheus.", "Metrics", TEXT, media="text/plain"),
     "/api/live": _get(

@@ -1,5 +1,6 @@
 // The boxes of the map: services and queues, each with its name and one line about it.
 
+import { describeAlerts, findSeverity } from "./alerts.js";
 import { createSvg, setAttribute, setText } from "./dom.js";
 import { formatCount, formatRate, joinTexts } from "./format.js";
 import { findColour } from "./groups.js";
@@ -47,7 +48,10 @@ export function updateNode(element, node, map, groups) {
   if (!title || !box || !stripe) return;
   const description = describeNode(node, listWarnings(node, map).length > 0);
   setAttribute(element, "transform", `translate(${node.x} ${node.y})`);
-  setAttribute(element, "aria-label", joinTexts(", ", [`${node.kind} ${node.label}`, unnamedEnv(node), description]));
+  const alerts = describeAlerts(node.id, map);
+  const label = joinTexts(", ", [`${node.kind} ${node.label}`, unnamedEnv(node), description, alerts]);
+  setAttribute(element, "aria-label", label);
+  setAttribute(element, "data-alert", findSeverity(node.id, map));
   element.classList.toggle("warned", listWarnings(node, map).length > 0);
   element.classList.toggle("quiet", node.incoming.length + node.outgoing.length === 0);
   updateBox(box, node);

@@ -9,7 +9,8 @@ import {
   writeMinutes,
   writeView,
 } from "./address.js";
-import { AgentError, fetchMap } from "./api.js";
+import { updateBadge } from "./alerts.js";
+import { AgentError, fetchAlerts, fetchMap } from "./api.js";
 import {
   connectPauseButton,
   connectShortcuts,
@@ -86,10 +87,11 @@ class Page {
    * @param {() => boolean} isWanted
    */
   async refresh(isWanted) {
-    const answer = await this.requestMap();
+    const [answer, alerts] = await Promise.all([this.requestMap(), fetchAlerts()]);
     if (!isWanted()) return;
     if (!this.map) showLegend(answer.levels);
-    this.map = buildMapModel(answer);
+    this.map = buildMapModel(answer, alerts);
+    updateBadge(getElement("alerts", HTMLElement), this.map, () => select({}));
     this.showView(this.map);
     this.search.useMap(this.map);
     this.showFirstSteps(this.map.services.length === 0);
