@@ -61,13 +61,14 @@ async def test_topology_covers_range_given_by_from_and_to(client: Client, store:
         assert [edge["count"] for edge in shown["edges"]] == [count]
         assert (shown["from"], shown["to"]) == (first, min(last, NOW))
     shown = await get(client, "/api/topology", to=NOW - 500)
-    assert (shown["edges"], shown["services"]) == ([], [{**shown["services"][0], "pathways": 0}])
+    assert (shown["edges"], shown["services"]) == ([], [])  # the service reported for the first time afterwards
     await to_thread.run_sync(store.flush)
     assert [edge["count"] for edge in (await client.topology())["edges"]] == [30]
 
 
 RANGED = [
     ("/api/topology", {}),
+    ("/api/changes", {}),
     ("/api/series", {"edge": "x"}),
     ("/api/lag", {"topic": "x"}),
     ("/api/pathways", {"service": "x"}),
@@ -278,7 +279,7 @@ async def test_health_and_metrics_count_payloads(client: Client) -> None:
     answer = await client.get("/api/metrics")
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = answer.text.splitlines()
-    assert "asyncdsm_agent_payloads_total 1" in lines
+    assert "asyncdsm_agent_payloads_total 1.0" in lines
     assert 'asyncdsm_agent_intake_answers_total{status="202"} 1' in lines
     assert 'asyncdsm_agent_intake_answers_total{status="400"} 1' in lines
 

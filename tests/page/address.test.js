@@ -11,6 +11,10 @@ test("a fragment names the selection and the time range", () => {
   assert.deepEqual(named(""), {});
 });
 
+test("a fragment names a range of the past", () => {
+  assert.deepEqual(named("#edge=e1&from=100&to=700"), { edge: "e1", from: "100", to: "700" });
+});
+
 test("what a fragment names twice has the last value", () => {
   assert.deepEqual(named("#minutes=5&minutes=60"), { minutes: "60" });
 });

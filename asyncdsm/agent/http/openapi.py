@@ -9,13 +9,32 @@ from msgspec import Struct
 from msgspec.json import schema_components
 
 from asyncdsm._version import __version__
-from asyncdsm.agent.queries.answers import Alerts, DrawnMap, ErrorAnswer, Health, LagOverTime, Pathways, Series
+from asyncdsm.agent.queries.answers import (
+    Alerts,
+    Changes,
+    DrawnMap,
+    ErrorAnswer,
+    Health,
+    LagOverTime,
+    Pathways,
+    Series,
+)
 from asyncdsm.agent.queries.parameters import MOST_FILTER_CHARACTERS
 from asyncdsm.map.topology import Topology
 
 Schema = dict[str, Any]
 
-ANSWERS: tuple[type[Struct], ...] = (Topology, DrawnMap, Series, LagOverTime, Pathways, Alerts, Health, ErrorAnswer)
+ANSWERS: tuple[type[Struct], ...] = (
+    Topology,
+    DrawnMap,
+    Changes,
+    Series,
+    LagOverTime,
+    Pathways,
+    Alerts,
+    Health,
+    ErrorAnswer,
+)
 TEXT: Schema = {"type": "string"}
 
 
@@ -85,6 +104,13 @@ PATHS: dict[str, Schema] = {
         ),
         _parameter("find", _FILTER, "Words: a name that has none of them is not drawn, and none that has a -word."),
         _parameter("hide", _FILTER, "What is not drawn: a list such as env:staging,type:http."),
+        *_TIME_RANGE,
+        refusals=(400,),
+    ),
+    "/api/changes": _get(
+        "What changed, what is wrong first: hops, services and versions, each since when.",
+        "Changes",
+        _ref(Changes),
         *_TIME_RANGE,
         refusals=(400,),
     ),

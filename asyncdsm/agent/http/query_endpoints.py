@@ -1,4 +1,4 @@
-"""The endpoints that answer questions about the store: topology, map, series, lag and pathways."""
+"""The endpoints that answer questions about the store: topology, map, changes, series, lag and pathways."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from asyncdsm.agent.http.shared_answers import SharedAnswers
+from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.drawn_map import draw_map
+from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.lag import lag_over_time
 from asyncdsm.agent.queries.parameters import (
     ApiError,
@@ -33,6 +35,7 @@ class QueryEndpoints:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._histories = HistoryReader(store)
         self._shared = SharedAnswers(store)
 
     def routes(self) -> list[Route]:
@@ -40,6 +43,7 @@ class QueryEndpoints:
         return [
             Route("/api/topology", self.answer_topology),
             Route("/api/map", self.answer_map),
+            Route("/api/changes", self.answer_changes),
             Route("/api/series", self.answer_series),
             Route("/api/lag", self.answer_lag),
             Route("/api/pathways", self.answer_pathways),
@@ -58,8 +62,14 @@ class QueryEndpoints:
         flow, parameters = FLOWS[name].name, _parameters(request)
         time_range, wanted = read_time_range(self._store, parameters), read_map_filter(parameters)
         return await self._answer(
-            ("map", time_range, flow, wanted), lambda: draw_map(topology_of(self._store, time_range), flow, wanted)
+            ("map", time_range, flow, wanted),
+            lambda: draw_map(topology_of(self._store, time_range), flow, wanted, oldest=self._store.oldest_start()),
         )
+
+    async def answer_changes(self, request: Request) -> Response:
+        """Answer with what changed in a time range. Raises ApiError."""
+        time_range = read_time_range(self._store, _parameters(request))
+        return await self._answer(("changes", time_range), lambda: list_changes(self._histories, time_range))
 
     async def answer_series(self, request: Request) -> Response:
         """Answer with an edge over time. Raises ApiError."""

@@ -3,12 +3,16 @@
 
 /**
  * @typedef {{ node?: string, edge?: string }} Selection The id of a node or of an edge; neither if nothing is selected.
+ * @typedef {{ minutes?: string, from?: string, to?: string }} RangeFields The last minutes, or from and to in seconds
+ *   since the epoch.
  * @typedef {{ view?: string, focus?: string, steps?: string, find?: string, hide?: string, sort?: string }} ViewFields
  * What `display.js` reads.
- * @typedef {Selection & { minutes?: string } & ViewFields} Address
+ * @typedef {Selection & RangeFields & ViewFields} Address
  */
 
-const NAMES = /** @type {const} */ (["node", "edge", "minutes", "view", "focus", "steps", "find", "hide", "sort"]);
+const NO_RANGE = { minutes: undefined, from: undefined, to: undefined };
+const VIEW = ["view", "focus", "steps", "find", "hide", "sort"];
+const NAMES = /** @type {(keyof Address)[]} */ (["node", "edge", ...Object.keys(NO_RANGE), ...VIEW]);
 
 /**
  * @param {string} fragment A fragment with its "#", or an empty string.
@@ -49,14 +53,18 @@ export function select({ node, edge }) {
   location.hash = formatFragment({ ...readAddress(), node, edge });
 }
 
-/** @param {string} minutes */
-export function writeMinutes(minutes) {
-  location.hash = formatFragment({ ...readAddress(), minutes });
+/**
+ * Show another time range, and another selection if one is given.
+ * @param {RangeFields} range
+ * @param {Selection} [selection]
+ */
+export function writeRange(range, selection = {}) {
+  location.hash = formatFragment({ ...readAddress(), ...NO_RANGE, ...range, ...selection });
 }
 
 /** Remove the time range from the address, without a new entry in the browser's history. */
-export function removeMinutes() {
-  history.replaceState(null, "", formatFragment({ ...readAddress(), minutes: undefined }));
+export function removeRange() {
+  history.replaceState(null, "", formatFragment({ ...readAddress(), ...NO_RANGE }));
 }
 
 /**

@@ -17,10 +17,12 @@ EVERYTHING = MapFilter()
 NOT_DRAWN = PlacedLabel(0.0, 0.0, "above", 0)
 
 
-def draw_map(topology: Topology, flow: FlowName, wanted: MapFilter = EVERYTHING) -> DrawnMap:
+def draw_map(
+    topology: Topology, flow: FlowName, wanted: MapFilter = EVERYTHING, *, oldest: float | None = None
+) -> DrawnMap:
     """Return a topology with its layout, without the points of pathways: `/api/pathways` has whole pathways.
 
-    Everything is in it; only what is wanted is laid out and shown.
+    Everything is in it; only what is wanted is laid out and shown. `oldest` is when the data of the agent begin.
     """
     graph = build_graph(topology)
     drawn = restrict_graph(graph, select_nodes(graph, wanted))
@@ -39,6 +41,7 @@ def draw_map(topology: Topology, flow: FlowName, wanted: MapFilter = EVERYTHING)
         width=layout.width,
         height=layout.height,
         left_out=graph.left_out,
+        oldest=oldest,
         most_pathways=MOST_PATHWAYS,
         levels=[level.label for level in LEVELS],
         line_height=LINE_HEIGHT,
