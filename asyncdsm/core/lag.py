@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from time import time_ns
 from typing import NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
+from asyncdsm.core.lag_history import ConsumedPartition, EndHistory
 from asyncdsm.core.values import check_name, check_partition, wire_text
 
 
@@ -29,6 +31,9 @@ class Lag(NamedTuple):
     """The offset that the next message will get, where the broker counts by offsets."""
     seen_ns: int | None = None
     """When the broker reported `end`, in nanoseconds since the epoch; None if that was just now."""
+    seconds: float | None = None
+    """How old the oldest unread message is, from the ends that this process saw; 0 if there is none. None if it is not
+    known: for a queue, which has no offsets, or if the message was there before this process looked first."""
 
 
 class LagSource(Protocol):
@@ -60,6 +65,13 @@ def _reraise(error: Exception) -> None:
 
 
 def current_lags(report_error: Callable[[Exception], object] = _reraise) -> Iterator[Lag]:
+    """Return what `collect_lags` returns, with ages."""
+    for lag in collect_lags(report_error):
+        age = find_age(lag, time_ns()) if lag.seconds is None else None
+        yield lag if age is None else lag._replace(seconds=age)
+
+
+def collect_lags(report_error: Callable[[Exception], object] = _reraise) -> Iterator[Lag]:
     """Ask every client that still exists. The error of one goes to `report_error`; the others are asked anyway."""
     for reference in _sources.keyrefs():  # a copy: other threads may add clients meanwhile
         source = reference()
@@ -68,6 +80,36 @@ def current_lags(report_error: Callable[[Exception], object] = _reraise) -> Iter
                 yield from source.lags()
             except Exception as error:
                 report_error(error)
+
+
+_history = EndHistory()
+
+
+def note_end(lag: Lag, now_ns: int, *, is_outdated: bool) -> None:
+    """Note the end of a partition for the age of what will be unread, once per bucket."""
+    partition = ConsumedPartition(lag.group, lag.topic, lag.partition, lag.cluster_id)
+    if lag.end is not None and not is_outdated:
+        _history.note_end(partition, lag.end, lag.end - lag.behind, lag.seen_ns or now_ns)
+    else:
+        _history.keep(partition)
+
+
+def forget_other_ends() -> None:
+    """Forget the ends of partitions that were not noted since the last call."""
+    _history.forget_others()
+
+
+def find_age(lag: Lag, now_ns: int) -> float | None:
+    """Return how old the oldest unread message of a partition is, in seconds; None if that is not known."""
+    if type(lag.end) is not int or type(lag.behind) is not int:
+        return None
+    if lag.behind == 0:
+        return 0.0
+    partition = ConsumedPartition(lag.group, lag.topic, lag.partition, lag.cluster_id)
+    try:
+        return _history.find_age(partition, lag.end - lag.behind, lag.end, lag.seen_ns or now_ns, now_ns)
+    except TypeError:  # a name that cannot be hashed
+        return None
 
 
 @lru_cache(4096, typed=True)

@@ -34,17 +34,23 @@ class HighWatermarkRecorder:
 
         A consumer may have thousands of partitions: other tasks run now and then.
         """
-        for number, partition in enumerate(lag.current_lags(self._report_error), 1):
+        for number, partition in enumerate(lag.collect_lags(self._report_error), 1):
             if number % PARTITIONS_BETWEEN_PAUSES == 0:
                 await anyio.lowlevel.checkpoint()
-            if partition.end is None or self._is_outdated(partition):
+            if partition.end is None:
                 continue
             try:
-                tags = lag.high_watermark_tags(partition.topic, partition.partition, partition.cluster_id)
+                self._record(partition, partition.end)
             except Exception as error:
                 self._report_error(error)
-            else:
-                self._aggregator.record_offset(tags, partition.end)
+        lag.forget_other_ends()
+
+    def _record(self, partition: lag.Lag, end: int) -> None:
+        tags = lag.high_watermark_tags(partition.topic, partition.partition, partition.cluster_id)
+        is_outdated = self._is_outdated(partition)
+        if not is_outdated:
+            self._aggregator.record_offset(tags, end)
+        lag.note_end(partition, self._aggregator.now(), is_outdated=is_outdated)
 
     def _is_outdated(self, partition: lag.Lag) -> bool:
         """Return whether the client learned the high watermark before this bucket, as if the partition is paused."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from asyncdsm.map.graph import Link, Node
-from asyncdsm.map.strings import format_clock, plain_text
-from asyncdsm.map.topology import Present
+from asyncdsm.map.strings import format_age, format_clock, plain_text
+from asyncdsm.map.topology import EdgeTraffic, Present
 
 LONGEST = 60
 """How many characters of a name `label_nodes` and `describe_link` show at most."""
@@ -83,8 +83,16 @@ def describe_link(link: Link) -> str:
     if link.edge.group:
         parts.append(f"group {plain_text(link.edge.group, LONGEST)}")
     if link.edge.lag:
-        parts.append(f"{link.edge.lag} behind")
+        parts.append(describe_lag(link.edge))
     return ", ".join(part for part in parts if part)
+
+
+def describe_lag(edge: EdgeTraffic) -> str:
+    """Return the lag of a hop, as in `1,240 messages unread, 3 min old, catching up, done in about 4 min`."""
+    age = None if edge.lag_seconds is None else f"{format_age(edge.lag_seconds)} old"
+    done = None if edge.lag_done_in is None else f"done in about {format_age(edge.lag_done_in)}"
+    messages = f"{edge.lag or 0:,} message{'' if edge.lag == 1 else 's'} unread"
+    return ", ".join(filter(None, (messages, age, edge.lag_trend, done)))
 
 
 def describe_present(present: Present) -> str:

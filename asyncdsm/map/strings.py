@@ -55,6 +55,26 @@ def format_duration(seconds: float | None) -> str:
     return f"{seconds / 3600:.3g} h"
 
 
+def format_age(seconds: float) -> str:
+    """Return an age, or a time to wait, in whole units: `45 s`, `3 min`, `7 h`, `2 days`."""
+    for limit, unit, length in ((120, "s", 1), (7200, "min", 60), (172_800, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} days"
+
+
+def format_lag(behind: int | None, seconds: float | None, trend: str | None) -> str:
+    """Return a lag for a cell of a table, as in `1,240, 3 min ▼`: messages, the oldest one's age, and the trend.
+
+    `▲` says that a group is falling behind, `▼` that it is catching up. An unknown lag is an empty string.
+    """
+    if not behind:
+        return "" if behind is None else "0"
+    age = "" if seconds is None else f", {format_age(seconds)}"
+    mark = {"falling behind": " ▲", "catching up": " ▼"}.get(trend or "", "")
+    return f"{behind:,}{age}{mark}"
+
+
 def format_clock(seconds: float) -> str:
     """Return the local time of day of a moment in seconds since the epoch, as in `14:05:20`."""
     return strftime("%H:%M:%S", localtime(seconds))

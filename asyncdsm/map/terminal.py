@@ -12,7 +12,7 @@ from rich.text import Text
 from asyncdsm._internal.log import pluralize
 from asyncdsm.map.descriptions import describe_change, qualify_nodes
 from asyncdsm.map.graph import Node, build_link
-from asyncdsm.map.strings import format_duration, isolate_text, plain_text, remove_isolation
+from asyncdsm.map.strings import format_duration, format_lag, isolate_text, plain_text, remove_isolation
 from asyncdsm.map.topology import Edge, Topology
 
 LONGEST_NAME = 40
@@ -141,7 +141,7 @@ def _cells(edge: Edge, named: dict[Node, str]) -> list[RenderableType]:
         NameCell(edge.group or ""),
         Text(f"{present.rate:.1f}"),
         *(duration_cell(value) for value in (hop.p50, hop.p99, whole.p50, whole.p99)),
-        Text("" if edge.lag is None else str(edge.lag)),
+        Text(format_lag(edge.lag, edge.lag_seconds, edge.lag_trend)),
         Text(describe_change(present)),
     ]
 

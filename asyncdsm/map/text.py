@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from asyncdsm.map.descriptions import label_node, qualify_nodes
+from asyncdsm.map.descriptions import label_node, label_nodes, qualify_nodes
 from asyncdsm.map.graph import Node
 from asyncdsm.map.terminal import MapTable
 from asyncdsm.map.topology import Topology
@@ -25,7 +25,7 @@ def write_text(topology: Topology, width: int = WIDTH) -> str:
 
 
 def list_warnings(topology: Topology) -> list[str]:
-    """Return what is wrong with services, a line each."""
+    """Return what is wrong with services and queues, a line each."""
     found: list[str] = []
     nodes = [Node("service", service.name, service.env) for service in topology.services]
     qualifiers = qualify_nodes(nodes)
@@ -35,4 +35,6 @@ def list_warnings(topology: Topology) -> list[str]:
             found.append(f"{name} has {service.pathways} distinct pathways: Datadog drops what such a service reports")
         if service.clocks_disagree:
             found.append(f"{name}: clocks disagree, many messages seem to arrive before they were sent")
-    return found
+    queues = [Node("queue", queue.name, queue.type, queue.cluster or "") for queue in topology.queues if queue.unread]
+    labels = label_nodes(queues)
+    return found + [f"{labels[node]}: messages come in, but no service was seen reading them" for node in queues]

@@ -17,6 +17,7 @@ Count = Annotated[int, Meta(ge=0)]
 Amount = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 LevelNumber = Annotated[int, Meta(ge=0, le=len(LEVELS) - 1)]
+Trend = Literal["steady", "catching up", "falling behind"]
 LeftOut = dict[str, Annotated[int, Meta(ge=1)]]
 """How many entries are left out of each list of an answer, by the list's name."""
 
@@ -76,6 +77,12 @@ class EdgeTraffic(Struct, frozen=True, gc=False, kw_only=True):
     rate: Amount
     lag: Count | None
     """How many messages the consumer group is behind in all partitions; null where that is unknown."""
+    lag_seconds: Amount | None
+    """How old the oldest unread message is, over all partitions where that is known."""
+    lag_trend: Trend | None
+    """Whether the group catches up, over all partitions."""
+    lag_done_in: Amount | None
+    """In how many seconds the group has caught up at the present velocity; null unless it is catching up."""
 
 
 class Edge(EdgeTraffic, frozen=True, gc=False, kw_only=True):
@@ -123,6 +130,8 @@ class Queue(Struct, frozen=True, gc=False, kw_only=True):
     type: str
     name: str
     cluster: str | None
+    unread: bool
+    """Whether messages came in and no service was seen reading them, in the whole range."""
 
 
 class PathwayPoint(Struct, frozen=True, gc=False, kw_only=True):
@@ -148,10 +157,17 @@ class PartitionOfGroup(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class PartitionLag(PartitionOfGroup, frozen=True, gc=False, kw_only=True):
-    """How many messages a consumer group is behind in a partition."""
+    """How far a consumer group is behind in a partition, as of the last ten seconds that all have reported."""
 
     behind: Count
+    """How many messages are unread."""
     unit: str
+    seconds: Amount | None
+    """How old the oldest unread message is; 0 if there is none, null if the kept offsets do not reach back to it."""
+    trend: Trend | None
+    """Whether the group catches up; null if it has been followed for less than a minute."""
+    done_in: Amount | None
+    """In how many seconds the group has caught up at the present velocity; null unless it is catching up."""
 
 
 class MapContent(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

@@ -63,7 +63,8 @@ class KinesisReader:
             if now - then > ITERATOR_SECONDS:
                 self._behind.pop(shard, None)
             else:
-                yield Lag(None, shard.stream, shard.number, milliseconds, "milliseconds")
+                seconds = milliseconds / 1000
+                yield Lag(None, shard.stream, shard.number, milliseconds, "milliseconds", seconds=seconds)
 
     @guarded
     def before_get_iterator(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.queries.lag import KafkaOffsets, lag_over_time, lags_of
+from asyncdsm.agent.queries.kafka_offsets import KafkaOffsets
+from asyncdsm.agent.queries.lag import lags_of
+from asyncdsm.agent.queries.lag_over_time import lag_over_time
 from asyncdsm.agent.queries.topology import topology, topology_of
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.store import Store
@@ -32,7 +34,7 @@ PRODUCED, COMMITTED, WATERMARK = tags("kafka_produce"), tags("kafka_commit", "g"
 
 def lags(backlogs: Mapping[Tags, int]) -> list[PartitionLag]:
     """Return the lags of offsets that all belong to one bucket."""
-    return lags_of(KafkaOffsets.of((tags, [(0, value)]) for tags, value in backlogs.items()), settled=0)
+    return lags_of(KafkaOffsets.of((tags, [(0, value)]) for tags, value in backlogs.items()), settled=0).partitions
 
 
 def behind(backlogs: Mapping[Tags, int]) -> list[int]:
@@ -62,7 +64,17 @@ def test_watermark_of_the_consumer_is_preferred(produced: int, watermark: int, e
 
 def test_lag_of_one_partition_has_all_fields() -> None:
     assert to_builtins(lags({PRODUCED: 9, COMMITTED: 4})) == [
-        {"group": "g", "topic": "orders", "partition": "0", "cluster_id": None, "behind": 6, "unit": "messages"}
+        {
+            "group": "g",
+            "topic": "orders",
+            "partition": "0",
+            "cluster_id": None,
+            "behind": 6,
+            "unit": "messages",
+            "seconds": None,
+            "trend": None,
+            "done_in": None,
+        }
     ]
 
 

@@ -10,7 +10,7 @@ from asyncdsm.agent.metrics import histogram_totals, traffic_totals
 from asyncdsm.agent.metrics.histogram_totals import HistogramTotals
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
-from tests.agent.payloads import Client, ours, passed
+from tests.agent.payloads import NOW_NS, SECOND_NS, Client, bucket, ours, passed, payload
 
 OUT = Edge("direction:out", "topic:orders", "type:kafka")
 IN = Edge("direction:in", "group:billing", "topic:orders", "type:kafka")
@@ -58,6 +58,24 @@ async def report_pipeline(client: Client) -> None:
 
     for body in [*ours(shop, "shop"), *ours(billing, "billing", "prod")]:
         assert (await client.report(body, gzipped=True)).status_code == 202
+
+
+async def test_lag_is_told_in_messages_and_in_seconds(client: Client) -> None:
+    for ago, produced in ((40, 9), (30, 19)):
+        backlogs = [
+            {"Tags": ["type:kafka_produce", "topic:orders", "partition:0"], "Value": produced},
+            {"Tags": ["type:kafka_commit", "consumer_group:billing", "topic:orders", "partition:0"], "Value": 10},
+        ]
+        body = payload(bucket(Start=NOW_NS - ago * SECOND_NS, Backlogs=backlogs))
+        assert (await client.report(body)).status_code == 202
+    found = await scrape(client)
+    partition = {
+        "messaging_consumer_group_name": "billing",
+        "messaging_destination_name": "orders",
+        "messaging_destination_partition_id": "0",
+    }
+    assert found["asyncdsm_consumer_lag"] == {frozenset(partition.items()): 10}
+    assert found["asyncdsm_consumer_lag_seconds"] == {frozenset(partition.items()): 9.5}
 
 
 async def test_messages_are_counted_by_edge(client: Client) -> None:

@@ -102,9 +102,10 @@ def test_table_fits_the_width(width: int) -> None:
 
 def test_numbers_are_never_cut() -> None:
     topology = shown(edge("s" * 40, 0.123, "q" * 40, "g" * 40))
-    busy = replace(topology.edges[0], lag=1_234_567, present=replace(topology.edges[0].present, rate=12_345.67))
+    lag = {"lag": 1_234_567, "lag_seconds": 185.0, "lag_trend": "falling behind"}
+    busy = replace(topology.edges[0], **lag, present=replace(topology.edges[0].present, rate=12_345.67))
     (row,) = drawn(replace(topology, edges=[busy]), 80)[-2:-1]
-    assert row.rstrip().endswith("1234567")
+    assert row.rstrip().endswith("1,234,567, 3 min ▲")
     assert " 12345.7 " in row
     assert "sss…" in row
     assert row.count(" ms ") == 2  # those from end to end are left out

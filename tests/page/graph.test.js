@@ -125,6 +125,21 @@ test("a queue has the lag of each group once, and of all groups", () => {
   assert.equal(describeNode({ ...nodeOf("orders"), outgoing }, false), "kafka, lag 9");
 });
 
+test("a queue with old messages has their age in the place of its broker", () => {
+  const [link] = nodeOf("orders").outgoing;
+  assert.ok(link);
+  const outgoing = [5, 185].map((seconds) => ({
+    ...link,
+    edge: makeEdge({ direction: "in", group: `g${seconds}`, lag: 620, lag_seconds: seconds }),
+  }));
+  assert.equal(describeNode({ ...nodeOf("orders"), outgoing }, false), "lag 1.24 k, 3 min");
+  assert.equal(describeNode({ ...nodeOf("orders"), outgoing: outgoing.slice(0, 1) }, false), "kafka, lag 620");
+});
+
+test("a queue that only fills is marked", () => {
+  assert.equal(describeNode({ ...nodeOf("archive"), unread: true }, true), "⚠ kafka, not read");
+});
+
 test("a queue is described by its broker and the lag of its readers", () => {
   assert.equal(describeNode(nodeOf("orders"), false), "kafka, lag 7");
   assert.equal(describeNode({ ...nodeOf("orders"), qualifier: "kafka, eu" }, false), "eu, lag 7");

@@ -44,6 +44,18 @@ test("a service without trouble has no warnings", () => {
   for (const node of map.nodes.values()) assert.deepEqual(listWarnings(node, map), []);
 });
 
+test("a queue that nobody was seen reading has a warning", () => {
+  const answer = makeMap();
+  answer.queues = answer.queues.map((queue) => ({ ...queue, unread: queue.name === "archive" }));
+  const map = buildMapModel(answer);
+  const warned = [...map.nodes.values()].filter((node) => listWarnings(node, map).length > 0);
+  assert.deepEqual(
+    warned.map(({ id }) => id),
+    ["archive"],
+  );
+  assert.match(warned.flatMap((node) => listWarnings(node, map)).join(), /^Messages come in, but no service was seen/);
+});
+
 test("a service whose pathways come near the limit has a warning", () => {
   const answer = makeMap();
   answer.services = [

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describeHop } from "../../asyncdsm/agent/page/hops.js";
 import { buildMapModel } from "../../asyncdsm/agent/page/map_model.js";
-import { findStep, listReads } from "../../asyncdsm/agent/page/node_details.js";
+import { listReads } from "../../asyncdsm/agent/page/node_details.js";
 import { describeSize } from "../../asyncdsm/agent/page/overview.js";
 import { makeEdge, makeMap, makePresent, NO_QUANTILES } from "./fixtures.js";
 
@@ -36,16 +36,10 @@ test("a topic whose name is in two clusters has the lag of its own cluster", () 
   assert.deepEqual(readsOf("orders", answer), [{ topic: "orders", cluster: "c1" }]);
 });
 
-test("a lag line is broken where more than two of its shortest steps are missing", () => {
-  const points = [0, 10, 40].map((start) => ({ start, behind: 0 }));
-  assert.equal(findStep([{ points }]), 20);
-  assert.equal(findStep([{ points: [] }]), 60);
-});
-
 test("a hop is described by its rate, its tail, its change and its lag", () => {
   assert.equal(describeHop(makeEdge()), "2/s");
   const present = makePresent({ edge_latency: { ...NO_QUANTILES, p99: 0.02 } });
-  assert.equal(describeHop(makeEdge({ present, lag: 1500 })), "2/s · p99 20 ms · lag 1.5 k");
+  assert.equal(describeHop(makeEdge({ present, lag: 1500, lag_seconds: 185 })), "2/s · p99 20 ms · lag 1.5 k, 3 min");
 });
 
 test("the size of the map is described with what is not drawn", () => {

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { formatDuration } from "../../asyncdsm/agent/page/format.js";
 import { labelOrigin } from "../../asyncdsm/agent/page/graph_link.js";
+import { formatAge } from "../../asyncdsm/agent/page/lag.js";
 import { cleanName } from "../../asyncdsm/agent/page/names.js";
 import { parseMinutes } from "../../asyncdsm/agent/page/time_range.js";
 
@@ -14,6 +15,7 @@ import { parseMinutes } from "../../asyncdsm/agent/page/time_range.js";
  * @type {{
  *   defaultMinutes: number,
  *   durations: [number | null, string][],
+ *   ages: [number, string][],
  *   names: [string, string][],
  *   labelOrigins: [MapLabel, number, [number, number, string]][],
  * }}
@@ -23,6 +25,10 @@ const SIZES = { lineHeight: 13, distance: 5 };
 
 test("a duration is written as Python writes it", () => {
   for (const [seconds, text] of RULES.durations) assert.equal(formatDuration(seconds), text || "–");
+});
+
+test("an age is written as Python writes it", () => {
+  for (const [seconds, text] of RULES.ages) assert.equal(formatAge(seconds), text);
 });
 
 test("a name from outside is shown as Python shows it", () => {

@@ -10,7 +10,7 @@ import pytest
 
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES
 from asyncdsm.map.layout import PlacedLabel, label_origin
-from asyncdsm.map.strings import format_duration, plain_text
+from asyncdsm.map.strings import format_age, format_duration, plain_text
 
 RULES: dict[str, Any] = json.loads(Path(__file__).with_name("shared_rules.json").read_text("utf-8"))
 
@@ -18,6 +18,11 @@ RULES: dict[str, Any] = json.loads(Path(__file__).with_name("shared_rules.json")
 @pytest.mark.parametrize(("seconds", "text"), RULES["durations"])
 def test_duration_is_written_as_on_the_page(seconds: float | None, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), RULES["ages"])
+def test_age_is_written_as_on_the_page(seconds: float, text: str) -> None:
+    assert format_age(seconds) == text
 
 
 @pytest.mark.parametrize(("name", "shown"), RULES["names"], ids=ascii)

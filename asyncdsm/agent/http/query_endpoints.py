@@ -14,7 +14,7 @@ from asyncdsm.agent.http.shared_answers import SharedAnswers
 from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.drawn_map import draw_map
 from asyncdsm.agent.queries.history_reader import HistoryReader
-from asyncdsm.agent.queries.lag import lag_over_time
+from asyncdsm.agent.queries.lag_over_time import lag_over_time
 from asyncdsm.agent.queries.parameters import (
     ApiError,
     read_map_filter,

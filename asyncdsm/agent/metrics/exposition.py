@@ -70,4 +70,4 @@ def _agent_families(state: AgentState) -> Iterator[Metric]:
 
 
 def _lags(store: Store) -> Iterator[Metric]:
-    return lag_families(current_lags(store, last_minutes(store, 1)))
+    return lag_families(current_lags(store, last_minutes(store, 1)).partitions)

@@ -84,9 +84,15 @@ def traffic_histograms(traffic: Traffic) -> Iterator[str]:
 def lag_families(lags: Iterable[PartitionLag]) -> Iterator[Metric]:
     """Yield the lag of consumer groups, by partition."""
     behind = GaugeMetricFamily("asyncdsm_consumer_lag", "Messages that a group has not read.", labels=LAG_LABELS)
+    text = "Age of the oldest message that a group has not read, where it is known."
+    age = GaugeMetricFamily("asyncdsm_consumer_lag_seconds", text, labels=LAG_LABELS)
     for lag in sorted(lags, key=lambda each: each.behind, reverse=True)[:MOST_LAGS]:
-        behind.add_metric([lag.group, lag.topic, lag.partition, lag.cluster_id or ""], lag.behind)
+        labels = [lag.group, lag.topic, lag.partition, lag.cluster_id or ""]
+        behind.add_metric(labels, lag.behind)
+        if lag.seconds is not None:
+            age.add_metric(labels, lag.seconds)
     yield behind
+    yield age
 
 
 def _of_direction(traffic: Traffic, direction: str) -> list[Total[EdgeName]]:

@@ -122,6 +122,9 @@ export interface Edge {
   count: number;
   rate: number;
   lag: number | null;
+  lag_seconds: number | null;
+  lag_trend: "catching up" | "falling behind" | "steady" | null;
+  lag_done_in: number | null;
   edge_latency: Quantiles;
   pathway_latency: Quantiles;
   payload_size: Quantiles;
@@ -144,6 +147,9 @@ export interface EdgeTraffic {
   count: number;
   rate: number;
   lag: number | null;
+  lag_seconds: number | null;
+  lag_trend: "catching up" | "falling behind" | "steady" | null;
+  lag_done_in: number | null;
 }
 
 /** The body of an answer that refuses a request. */
@@ -210,6 +216,7 @@ export interface LagOverTime {
 export interface LagPoint {
   start: number;
   behind: number;
+  seconds: number | null;
 }
 
 /** The lag of a consumer group in a partition, over time. */
@@ -258,7 +265,7 @@ export interface MapNode {
   height: number;
 }
 
-/** How many messages a consumer group is behind in a partition. */
+/** How far a consumer group is behind in a partition, as of the last ten seconds that all have reported. */
 export interface PartitionLag {
   group: string;
   topic: string;
@@ -266,6 +273,9 @@ export interface PartitionLag {
   cluster_id: string | null;
   behind: number;
   unit: string;
+  seconds: number | null;
+  trend: "catching up" | "falling behind" | "steady" | null;
+  done_in: number | null;
 }
 
 /** One pathway at one edge. `hash` is that of the pathway after this hop, `parent` the one before, 0 for none. */
@@ -333,6 +343,7 @@ export interface Queue {
   type: string;
   name: string;
   cluster: string | null;
+  unread: boolean;
 }
 
 /** One edge over time, in steps of `step` seconds. Steps in which nothing passed are left out. */

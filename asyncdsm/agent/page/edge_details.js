@@ -4,6 +4,7 @@ import { fetchSeries } from "./api.js";
 import { createChart } from "./chart.js";
 import { createFigures, createHint, createHtml, createSection, createWarning } from "./dom.js";
 import { describePresent, formatBytes, formatCount, formatDuration, formatPercent, formatRate } from "./format.js";
+import { formatLag } from "./lag.js";
 import { nameHopEnds } from "./map_model.js";
 import { createName } from "./names.js";
 import { findService, listVersionMarkers } from "./versions.js";
@@ -46,12 +47,13 @@ function createLatencyFigures({ edge_latency: latency }) {
 }
 
 /** @param {Edge} edge */
-function createTrafficFigures({ rate, count, payload_size: size, lag }) {
+function createTrafficFigures(edge) {
+  const { rate, count, payload_size: size } = edge;
   return createFigures(
     ["rate", formatRate(rate)],
     ["messages", formatCount(count)],
     ["size p50", formatBytes(size.p50)],
-    ["lag", formatCount(lag)],
+    ["lag", formatLag(edge)],
   );
 }
 

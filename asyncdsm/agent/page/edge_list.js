@@ -54,10 +54,10 @@ function timeColumn(id, title, direction, quantile) {
 
 /**
  * Return how old the oldest unread message is; null where that is unknown.
- * @param {Edge & { lag_seconds?: number | null }} edge
+ * @param {Edge} edge
  */
 function readLagSeconds({ lag_seconds }) {
-  return lag_seconds ?? null;
+  return lag_seconds;
 }
 
 /**

@@ -4,6 +4,7 @@ import { describeAlerts, findSeverity } from "./alerts.js";
 import { createSvg, setAttribute, setText } from "./dom.js";
 import { formatCount, formatRate, joinTexts } from "./format.js";
 import { findColour } from "./groups.js";
+import { formatLag } from "./lag.js";
 import { listEdges, listWarnings } from "./map_model.js";
 import { cleanName, cutName, measureText } from "./names.js";
 
@@ -14,6 +15,9 @@ import { cleanName, cutName, measureText } from "./names.js";
 const [STRIPE_WIDTH, STRIPE_INSET] = [4, 6];
 // About twelve characters.
 const MIN_EMS = 7;
+
+// A group that keeps up has messages that are some seconds old.
+const SHORTEST_AGE_SHOWN = 20;
 
 /** @param {LinkedNode} node */
 const isQueue = (node) => node.kind === "queue";
@@ -154,8 +158,7 @@ function unnamedEnv(node) {
  * @param {boolean} hasWarnings
  */
 export function describeNode(node, hasWarnings) {
-  if (isQueue(node)) return describeQueue(node);
-  return `${hasWarnings ? "⚠ " : ""}${describeService(node)}`;
+  return `${hasWarnings ? "⚠ " : ""}${isQueue(node) ? describeQueue(node) : describeService(node)}`;
 }
 
 /** @param {LinkedNode} node */
@@ -170,11 +173,15 @@ function describeQueue(node) {
   // A group has one lag, even if several services read in it, or its first hops did not know the cluster yet.
   /** @type {Map<string | null | undefined, number>} */
   const lags = new Map();
-  for (const { group, lag } of listEdges(node.outgoing)) lags.set(group, Math.max(lags.get(group) ?? 0, lag ?? 0));
+  const edges = listEdges(node.outgoing);
+  for (const { group, lag } of edges) lags.set(group, Math.max(lags.get(group) ?? 0, lag ?? 0));
   const lag = [...lags.values()].reduce((sum, behind) => sum + behind, 0);
   const where = node.qualifier || cleanName(node.where);
-  if (!lag) return where;
-  // There is no room for the kind of broker beside its cluster. Only Kafka's queues have a lag anyway.
+  if (!lag) return node.unread ? `${where}, not read` : where;
+  const seconds = Math.max(0, ...edges.map((edge) => edge.lag_seconds ?? 0));
+  // There is no room for all: an age that matters takes the place of the cluster, and that of the kind of broker. Only
+  // Kafka's queues have a lag anyway.
+  if (seconds >= SHORTEST_AGE_SHOWN) return `lag ${formatLag({ lag, lag_seconds: seconds })}`;
   return `${where.split(", ").at(-1)}, lag ${formatCount(lag)}`;
 }
 

@@ -1,8 +1,9 @@
 // Lists of hops: single hops as buttons, and whole pathways with the share of each of their hops.
 
 import { createBar, createHint, createHtml } from "./dom.js";
-import { describeChange, formatCount, formatDuration, formatPercent, formatRate, joinTexts } from "./format.js";
+import { describeChange, formatDuration, formatPercent, formatRate, joinTexts } from "./format.js";
 import { hopArrow, hopVerb } from "./graph_link.js";
+import { formatLag } from "./lag.js";
 import { nameHopEnds } from "./map_model.js";
 import { createName } from "./names.js";
 
@@ -37,13 +38,14 @@ export function createHopButton(edge, slowest, map, actions) {
 }
 
 /** @param {Edge} edge */
-export function describeHop({ present, lag }) {
+export function describeHop(edge) {
+  const { present } = edge;
   const { p99 } = present.edge_latency;
   return joinTexts(" · ", [
     formatRate(present.rate),
     p99 !== null && `p99 ${formatDuration(p99)}`,
     describeChange(present),
-    lag ? `lag ${formatCount(lag)}` : "",
+    edge.lag ? `lag ${formatLag(edge)}` : "",
   ]);
 }
 

@@ -4,7 +4,8 @@ import { joinAlerts } from "./alerts.js";
 import { cleanName } from "./names.js";
 
 /** @import { MapAlerts } from "./alerts.js" */
-/** @import { Alerts, DrawnMap, Edge, Hop, MapLabel, MapNode, Service } from "./api_types.d.ts" */
+/** @import { Alerts, DrawnMap, Edge, Hop, MapLabel, MapNode } from "./api_types.d.ts" */
+/** @import { PartitionLag, Queue, Service } from "./api_types.d.ts" */
 
 /**
  * @typedef {object} Link A line of the map.
@@ -16,8 +17,8 @@ import { cleanName } from "./names.js";
  * @property {MapLabel} label
  * @property {number} strokeWidth Pixels.
  *
- * @typedef {MapNode & { incoming: Link[], outgoing: Link[], service: Service | null }} LinkedNode
- * A service or a queue; `service` is null for a queue.
+ * @typedef {MapNode & { incoming: Link[], outgoing: Link[], service: Service | null, unread: boolean }} LinkedNode
+ * A service or a queue; `service` is null for a queue. An unread queue only fills: nobody was seen reading it.
  *
  * @typedef {{ lineHeight: number, distance: number, textSize?: number }} LabelSizes
  * Pixels from one line of a label to the next, and from a link to its label; and the size of its text if it is larger
@@ -29,6 +30,7 @@ import { cleanName } from "./names.js";
  * @property {Map<string, Link>} links
  * @property {MapAlerts} alerts
  * @property {Service[]} services
+ * @property {PartitionLag[]} lags
  * @property {number} queueCount
  * @property {number} leftOut How many hops are not drawn.
  * @property {number} pathwayLimit Above this number, Datadog drops the data of a service.
@@ -56,6 +58,7 @@ export function buildMapModel(answer, alerts = { evaluated: null, rules: [] }) {
     nodes: linkNodes(answer, links),
     alerts: joinAlerts(alerts),
     services: answer.services,
+    lags: answer.lag,
     queueCount: answer.queues.length,
     leftOut: answer.left_out,
     pathwayLimit: answer.most_pathways,
@@ -92,11 +95,13 @@ function linkEdges(answer, edges) {
  */
 function linkNodes(answer, links) {
   const services = new Map(answer.services.map((service) => [serviceKey(service.name, service.env), service]));
+  const filling = new Set(answer.queues.filter((queue) => queue.unread).map(queueKey));
   /** @type {Map<string, LinkedNode>} */
   const nodes = new Map();
   for (const node of answer.nodes) {
     const service = (node.kind === "service" && services.get(serviceKey(node.name, node.where))) || null;
-    nodes.set(node.id, { ...node, incoming: [], outgoing: [], service });
+    const unread = node.kind === "queue" && filling.has(queueKey({ ...node, type: node.where }));
+    nodes.set(node.id, { ...node, incoming: [], outgoing: [], service, unread });
   }
   for (const link of links.values()) {
     nodes.get(link.from)?.outgoing.push(link);
@@ -111,6 +116,9 @@ function linkNodes(answer, links) {
  */
 const serviceKey = (name, env) => JSON.stringify([name, env]);
 
+/** @param {Pick<Queue, "type" | "name" | "cluster">} queue */
+const queueKey = ({ type, name, cluster }) => JSON.stringify([type, name, cluster]);
+
 /**
  * Return the hops that lead into a node or out of it.
  * @param {Link[]} links
@@ -121,12 +129,18 @@ export function listEdges(links) {
 }
 
 /**
- * Return what is wrong at a service, in sentences.
+ * Return what is wrong at a service or a queue, in sentences.
  * @param {LinkedNode} node
  * @param {MapModel} map
  */
-export function listWarnings({ service }, map) {
+export function listWarnings({ service, unread }, map) {
   const warnings = [];
+  if (unread) {
+    warnings.push(
+      "Messages come in, but no service was seen reading them in this time range. " +
+        "A program that reports nothing to this agent may read them.",
+    );
+  }
   if (service?.many_pathways) {
     warnings.push(
       `This service reports ${service.pathways} distinct pathways. ` +

@@ -1,12 +1,10 @@
 // The details of a service or a queue: the pathways through it, its hops, and how far its readers lag behind.
 
 import { fetchLag, fetchPathways } from "./api.js";
-import { createChart } from "./chart.js";
-import { createHtml, createSection, createWarning } from "./dom.js";
-import { formatCount } from "./format.js";
+import { createSection, createWarning } from "./dom.js";
 import { createHopButton, createPathwayList } from "./hops.js";
+import { createLagCharts, createLagSummary, createLagTable } from "./lag.js";
 import { listEdges, listWarnings } from "./map_model.js";
-import { cleanName, createName } from "./names.js";
 import { findServicesAt, listVersionMarkers } from "./versions.js";
 
 /** @import { Parameters, RangeQuery } from "./api.js" */
@@ -15,9 +13,6 @@ import { findServicesAt, listVersionMarkers } from "./versions.js";
 /** @import { PanelActions } from "./panel.js" */
 
 const MAX_TOPICS = 6;
-const MAX_LINES = 8;
-const SHADES = 3;
-const DEFAULT_STEP_SECONDS = 60;
 
 /**
  * @param {LinkedNode} node
@@ -35,7 +30,13 @@ export async function createNodeDetails(node, map, range, actions) {
     createSection("Pathways, slowest first", createPathwayList(pathways, map, actions)),
     incoming.length > 0 && createSection(isService ? "Reads" : "Written by", incoming),
     outgoing.length > 0 && createSection(isService ? "Writes" : "Read by", outgoing),
-    lags.length > 0 && createSection("Lag", createLagChart(lags, node, map), createLagTable(lags)),
+    lags.length > 0 &&
+      createSection(
+        "Lag",
+        createLagSummary(node),
+        createLagCharts(lags, map, listVersionMarkers(findServicesAt(node, map))),
+        createLagTable(lags, map),
+      ),
   ];
 }
 
@@ -111,59 +112,4 @@ export function listReads(node, map) {
 function readParameters(queue, group) {
   if (queue.where !== "kafka" || !queue.name) return [];
   return [{ topic: queue.name, group, ...clusterParameters(queue) }];
-}
-
-/**
- * @param {LagSeries[]} lags
- * @param {LinkedNode} node
- * @param {MapModel} map
- */
-function createLagChart(lags, node, map) {
-  const worst = lags.toSorted((one, other) => latestLag(other) - latestLag(one)).slice(0, MAX_LINES);
-  const lines = worst.map((lag, index) => ({
-    name: `${cleanName(lag.group)} ${cleanName(lag.partition)}`,
-    shade: index % SHADES,
-    points: lag.points.map(({ start, behind }) => /** @type {[number, number]} */ ([start, behind])),
-  }));
-  const markers = listVersionMarkers(findServicesAt(node, map));
-  const time = { from: map.from, to: map.to, step: findStep(lags), markers };
-  return createChart({ title: "Messages behind", lines, format: formatCount, ...time });
-}
-
-/** @param {LagSeries[]} lags */
-function createLagTable(lags) {
-  const names = ["group", "topic", "partition", "messages"];
-  const head = names.map((name) => createHtml("th", { scope: "col" }, name));
-  return createHtml(
-    "table",
-    {},
-    createHtml("thead", {}, createHtml("tr", {}, head)),
-    createHtml("tbody", {}, lags.map(createLagRow)),
-  );
-}
-
-/** @param {LagSeries} lag */
-function createLagRow(lag) {
-  const cells = [createName(cleanName(lag.group)), createName(cleanName(lag.topic)), cleanName(lag.partition)];
-  return createHtml(
-    "tr",
-    {},
-    [...cells, formatCount(latestLag(lag))].map((cell) => createHtml("td", {}, cell)),
-  );
-}
-
-/** @param {LagSeries} lag */
-function latestLag(lag) {
-  return lag.points.at(-1)?.behind ?? 0;
-}
-
-/**
- * Return how many seconds may lie between two points of a line; where there are more, the line is broken.
- * @param {Pick<LagSeries, "points">[]} lags
- */
-export function findStep(lags) {
-  const gaps = lags.flatMap(({ points }) =>
-    points.slice(1).map((point, index) => point.start - (points[index]?.start ?? 0)),
-  );
-  return gaps.length ? 2 * Math.min(...gaps) : DEFAULT_STEP_SECONDS;
 }

@@ -116,6 +116,8 @@ class LagPoint(Struct, frozen=True, gc=False, kw_only=True):
 
     start: float
     behind: Count
+    seconds: Amount | None
+    """How old the oldest unread message was, as in the lag of a partition."""
 
 
 class LagSeries(PartitionOfGroup, frozen=True, gc=False, kw_only=True):

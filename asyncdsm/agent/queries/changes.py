@@ -13,6 +13,8 @@ from asyncdsm.agent.queries.current_state import current_states
 from asyncdsm.agent.queries.edge_changes import find_latency_changes, find_rate_changes
 from asyncdsm.agent.queries.edge_history import EdgeHistory
 from asyncdsm.agent.queries.history_reader import MINUTE, MOST_SLOTS, HistoryReader
+from asyncdsm.agent.queries.lag import current_lags
+from asyncdsm.agent.queries.lag_changes import find_growing_lags
 from asyncdsm.agent.queries.new_edges import find_new_edges
 from asyncdsm.agent.queries.service_changes import find_quiet_services, find_versions
 from asyncdsm.agent.queries.usual_levels import HOUR, UsualLevels, read_usual_levels
@@ -43,6 +45,7 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
     rates = find_rate_changes(histories, usual)
     of_edges = [
         *find_latency_changes(histories, states, usual),
+        *find_growing_lags(states, current_lags(store, time_range).groups, end),
         *(rate for rate in rates if fresh.isdisjoint({rate.edge, (rate.service, rate.env)})),
     ]
     found = [

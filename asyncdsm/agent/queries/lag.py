@@ -1,195 +1,189 @@
-"""How many messages consumer groups are behind, now and over time.
-
-Each offset belongs to the ten seconds (the bucket) in which a service saw it. Services report their buckets at
-different times, so the newest offset of a producer and the newest commit of a consumer seldom belong to the same
-bucket. Lag is the difference of two offsets at one moment: the last bucket that both sides have reported.
-"""
+"""How far consumer groups are behind at the end of a time range: in messages, in seconds, and whether they catch up."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import nan
 from typing import NamedTuple
 
-from asyncdsm.agent.queries.answer_limits import MOST_LAG_SERIES, AnswerLimits
-from asyncdsm.agent.queries.answers import LagOverTime, LagPoint, LagSeries
-from asyncdsm.agent.queries.kafka_clusters import clusters_of_topics, split_tags
-from asyncdsm.agent.queries.time_ranges import settled_until, step_for
+import numpy as np
+
+from asyncdsm.agent.queries.kafka_offsets import KafkaOffsets, Offsets, Partition, PartitionEnds, Tags, group_by_tags
+from asyncdsm.agent.queries.lag_age import Ages
+from asyncdsm.agent.queries.lag_trend import FRESH_SECONDS, STEADY, Velocity, find_velocities, keeps_up
+from asyncdsm.agent.queries.time_ranges import settled_until
+from asyncdsm.agent.store.histograms import Floats
+from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import RECENT_SECONDS
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
 from asyncdsm.agent.store.store import Store
 from asyncdsm.map.topology import PartitionLag
 
-Tags = tuple[str, ...]
-Partition = tuple[str, str, str]
-"""Cluster id (empty if unknown), topic and partition."""
+Group = tuple[str, str, str | None]
+"""Consumer group, topic and cluster id."""
+FindCrossings = Callable[[Iterable[Passing]], Mapping[Passing, Crossing]]
 
 
-class OffsetHistory:
-    """The offsets of one backlog by the start of their bucket (seconds since the epoch), in ascending order."""
+class Reading(NamedTuple):
+    """A lag in the last bucket (`moment`) that both sides have reported."""
 
-    def __init__(self) -> None:
-        self.starts: list[int] = []
-        self.values: list[int] = []
+    group: str
+    partition: Partition
+    moment: int
+    committed: int
+    behind: int
 
-    def extend(self, offsets: Iterable[tuple[int, int]]) -> None:
-        """Add (start, offset) of buckets; of two for one bucket, the highest is kept."""
-        merged = dict(zip(self.starts, self.values, strict=True))
-        for start, value in offsets:
-            merged[start] = max(value, merged.get(start, value))
-        self.starts = sorted(merged)
-        self.values = [merged[start] for start in self.starts]
-
-    def at(self, moment: int) -> tuple[int, int] | None:
-        """Return (start, offset) of the last bucket that starts at or before a moment; None if there is none."""
-        index = bisect_right(self.starts, moment) - 1
-        return (self.starts[index], self.values[index]) if index >= 0 else None
-
-    def complete_until(self, settled: int) -> int:
-        """Return the last bucket that is complete: a service that is silent until `settled` has nothing to add."""
-        return max(self.starts[-1], settled) if self.starts else settled
+    @property
+    def in_topic(self) -> Group:
+        """The group, and the topic that it reads."""
+        return self.group, self.partition[1], self.partition[0] or None
 
 
-class PartitionEnds(NamedTuple):
-    """What is known of the end of a partition, where the next message will be written."""
+class GroupLag(NamedTuple):
+    """The lag of a group in a topic, over all partitions: the sum of messages, and the oldest of known ages."""
 
-    watermarks: OffsetHistory
-    """High watermarks, as consumers saw them."""
-    produced: OffsetHistory
-    """One more than the highest acknowledged offset."""
-
-    def complete_until(self, settled: int) -> int:
-        """Return the last bucket for which one of the two sources is complete."""
-        return max((history.complete_until(settled) for history in self if history.starts), default=settled)
-
-    def at(self, moment: int) -> int | None:
-        """Return the end in a bucket: the consumer's own watermark, unless it is older than what producers reported.
-
-        A watermark is from the consumer's last fetch: a consumer that is paused or slow repeats an old one. So the
-        end is never below what had been produced by the bucket before.
-        """
-        watermark, produced = self.watermarks.at(moment), self.produced.at(moment)
-        if watermark is None or produced is None:
-            return (watermark or produced or (0, None))[1]
-        if produced[0] > watermark[0] + BUCKET_SECONDS:
-            return produced[1]
-        earlier = self.produced.at(moment - BUCKET_SECONDS)
-        return max(watermark[1], earlier[1]) if earlier else watermark[1]
+    behind: int
+    seconds: float | None
+    velocity: Velocity
 
 
-class KafkaOffsets:
-    """Offsets by their meaning: where partitions end, and what consumer groups have committed."""
-
-    def __init__(self) -> None:
-        self.ends: dict[Partition, PartitionEnds] = {}
-        self.commits: dict[tuple[str, Partition], OffsetHistory] = {}
-
-    @classmethod
-    def of(cls, backlogs: Iterable[tuple[Tags, Iterable[tuple[int, int]]]]) -> KafkaOffsets:
-        """Return the offsets of backlogs: of each its tags, and (start of a bucket, offset) in ascending order.
-
-        Tracers report their first offsets before they know the cluster's id. Offsets without it are of the only
-        cluster that is known to have the topic.
-        """
-        offsets, tagged = cls(), [(split_tags(tags), history) for tags, history in backlogs]
-        clusters = clusters_of_topics(tags for tags, _ in tagged)
-        for tags, history in tagged:
-            candidates = clusters.get(tags.get("topic", ""), set())
-            if "kafka_cluster_id" not in tags and len(candidates) == 1:
-                tags["kafka_cluster_id"] = next(iter(candidates))
-            offsets._add(tags, [each for each in history if each[1] >= 0])  # -1001 is no offset yet
-        return offsets
-
-    def _add(self, tags: Mapping[str, str], history: Iterable[tuple[int, int]]) -> None:
-        partition = tags.get("kafka_cluster_id", ""), tags.get("topic", ""), tags.get("partition", "")
-        match tags.get("type"):
-            case "kafka_produce":
-                self._ends_of(partition).produced.extend((start, value + 1) for start, value in history)
-            case "kafka_high_watermark":
-                self._ends_of(partition).watermarks.extend(history)
-            case "kafka_commit":
-                self.commits.setdefault((tags.get("consumer_group", ""), partition), OffsetHistory()).extend(history)
-            case _:
-                pass
-
-    def _ends_of(self, partition: Partition) -> PartitionEnds:
-        return self.ends.setdefault(partition, PartitionEnds(OffsetHistory(), OffsetHistory()))
-
-    def complete_buckets(self, settled: int) -> Iterator[tuple[str, Partition, int]]:
-        """Yield group, partition, and the last bucket for which both its commit and its end are complete."""
-        for (group, partition), commits in sorted(self.commits.items()):
-            if partition in self.ends:
-                moment = min(commits.complete_until(settled), self.ends[partition].complete_until(settled))
-                yield group, partition, moment
-
-    def messages_behind(self, group: str, partition: Partition, moment: int) -> int | None:
-        """Return how many messages a group is behind in a bucket; None if the end or the commit is unknown."""
-        end, committed = self.ends[partition].at(moment), self.commits[group, partition].at(moment)
-        return None if end is None or committed is None else max(0, end - committed[1])
+Lags = Mapping[Group, GroupLag]
 
 
-def current_lags(store: Store, time_range: TimeRange) -> list[PartitionLag]:
-    """Return the lag per group, topic and partition at the end of a time range (now, if it has no end)."""
+class CurrentLags(NamedTuple):
+    """Lags of partitions, and of groups in topics."""
+
+    partitions: list[PartitionLag]
+    groups: Lags
+
+
+def current_lags(store: Store, time_range: TimeRange) -> CurrentLags:
+    """Return the lags at the end of a time range (now, if it has no end)."""
     if time_range.last > store.now():
-        backlogs: Iterable[tuple[Tags, Iterable[tuple[int, int]]]] = store.recent_offsets()
+        backlogs: Iterable[tuple[Tags, Offsets]] = store.recent_offsets()
     else:
-        backlogs = _group_by_tags(store.offsets(TimeRange(time_range.last - RECENT_SECONDS, time_range.last)))
-    return lags_of(KafkaOffsets.of(backlogs), settled_until(time_range, store.now()))
+        backlogs = group_by_tags(store.offsets(TimeRange(time_range.last - RECENT_SECONDS, time_range.last)))
+    return lags_of(KafkaOffsets.of(backlogs), settled_until(time_range, store.now()), store.find_crossings)
 
 
-def _group_by_tags(offsets: Iterable[tuple[Tags, int, int]]) -> Iterable[tuple[Tags, list[tuple[int, int]]]]:
-    histories: dict[Tags, list[tuple[int, int]]] = {}
-    for tags, start, value in offsets:
-        histories.setdefault(tags, []).append((start, value))
-    return histories.items()
+def lags_of(
+    offsets: KafkaOffsets, settled: int, find_crossings: FindCrossings = lambda _: dict[Passing, Crossing]()
+) -> CurrentLags:
+    """Return the lags; `settled` is the start of the last bucket to which silent services have nothing to add.
+
+    `find_crossings` finds what is older than these offsets.
+    """
+    readings = list(_read_lags(offsets, settled))
+    ages = [
+        Ages(offsets.ends[each.partition]).find_age(each.committed, each.moment) if each.behind else 0.0
+        for each in readings
+    ]
+    _find_older(offsets, readings, ages, find_crossings)
+    behinds = _behinds_before(offsets, readings, ages)
+    return CurrentLags(_partition_lags(readings, ages, behinds), _group_lags(readings, ages, behinds))
 
 
-def lags_of(offsets: KafkaOffsets, settled: int) -> list[PartitionLag]:
-    """Return the lags; `settled` is the start of the last bucket to which silent services have nothing to add."""
-    found = [(*bucket[:2], offsets.messages_behind(*bucket)) for bucket in offsets.complete_buckets(settled)]
+def _read_lags(offsets: KafkaOffsets, settled: int) -> Iterator[Reading]:
+    for group, partition, moment in offsets.complete_buckets(settled):
+        behind = offsets.messages_behind(group, partition, moment)
+        committed = offsets.commits[group, partition].at(moment)
+        if behind is not None and committed is not None:
+            yield Reading(group, partition, moment, committed[1], behind)
+
+
+def _find_older(
+    offsets: KafkaOffsets, readings: list[Reading], ages: list[float | None], find_crossings: FindCrossings
+) -> None:
+    """Find the ages that are None, as far as the file has them, those of the largest lags first."""
+    unknown = [index for index, age in enumerate(ages) if age is None]
+    unknown.sort(key=lambda index: -readings[index].behind)
+    passings = {
+        index: list(passings_of(offsets.ends[each.partition], each.committed, each.moment))
+        for index in unknown
+        for each in [readings[index]]
+    }
+    found = find_crossings(passing for each in passings.values() for passing in each)
+    for index in unknown:
+        older = [(passing.tags, found[passing]) for passing in passings[index] if passing in found]
+        if older:
+            reading = readings[index]
+            ends = offsets.ends[reading.partition].with_older(older)
+            ages[index] = Ages(ends).find_age(reading.committed, reading.moment)
+
+
+def passings_of(ends: PartitionEnds, offset: int, moment: int) -> Iterator[Passing]:
+    """Yield what to look for in the file to know when the message with an offset was appended."""
+    for history, one in ((ends.produced, 1), (ends.watermarks, 0)):  # `produced` has one more than was reported
+        newest = history.at(moment)
+        if newest is not None:
+            for tags in history.sources:
+                yield Passing(tags, offset - one, newest[1] - one, moment)
+
+
+def _behinds_before(offsets: KafkaOffsets, readings: list[Reading], ages: list[float | None]) -> dict[int, Floats]:
+    """Return the lags of the last two minutes by the index of the reading; a lag that is unknown is NaN.
+
+    Only readings of groups in topics in which they do not keep up are there.
+    """
+    slow = {each.in_topic for each, age in zip(readings, ages, strict=True) if not keeps_up(each.behind, age)}
+    return {
+        index: np.array(
+            [
+                nan if behind is None else float(behind)
+                for moment in range(each.moment - RECENT_SECONDS, each.moment + 1, BUCKET_SECONDS)
+                for behind in [offsets.messages_behind(each.group, each.partition, moment)]
+            ]
+        )
+        for index, each in enumerate(readings)
+        if each.in_topic in slow
+    }
+
+
+def _partition_lags(
+    readings: list[Reading], ages: list[float | None], behinds: Mapping[int, Floats]
+) -> list[PartitionLag]:
+    slow = [index for index in behinds if not keeps_up(readings[index].behind, ages[index])]
+    velocities = dict(zip(slow, find_velocities([behinds[index] for index in slow]), strict=True))
     return [
         PartitionLag(
-            group=group, topic=topic, partition=number, cluster_id=cluster or None, behind=behind, unit="messages"
+            group=each.group,
+            topic=each.partition[1],
+            partition=each.partition[2],
+            cluster_id=each.partition[0] or None,
+            behind=each.behind,
+            unit="messages",
+            seconds=ages[index],
+            trend=trend,
+            done_in=done_in,
         )
-        for group, (cluster, topic, number), behind in found
-        if behind is not None
+        for index, each in enumerate(readings)
+        for trend, done_in in [velocities.get(index, STEADY)]
     ]
 
 
-def lag_over_time(
-    store: Store, time_range: TimeRange, topic: str, group: str | None, cluster: str | None = None
-) -> LagOverTime:
-    """Return the lag at each step of a time range, per group and partition of a topic.
-
-    If a group or a cluster is given, only theirs. A series ends where one side has not reported yet.
-    """
-    step = step_for(time_range, store.now())
-    offsets = [each for each in store.offsets(time_range) if split_tags(each[0]).get("topic") == topic]
-    steps = sorted({start // step * step for _, start, _ in offsets if start >= time_range.first})
-    histories = KafkaOffsets.of(_group_by_tags(offsets))
-    series = [
-        LagSeries(
-            group=name,
-            topic=partition[1],
-            partition=partition[2],
-            cluster_id=partition[0] or None,
-            points=_points(histories, name, partition, _last_buckets(steps, step, until)),
-        )
-        for name, partition, until in histories.complete_buckets(settled_until(time_range, store.now()))
-        if group in {None, name} and cluster in {None, partition[0]}
-    ]
-    not_empty, limits = [each for each in series if each.points], AnswerLimits()
-    largest = limits.keep_largest("series", not_empty, MOST_LAG_SERIES, lambda each: each.points[-1].behind)
-    return LagOverTime(series=largest, cut=limits.left_out)
+def _group_lags(readings: list[Reading], ages: list[float | None], behinds: Mapping[int, Floats]) -> Lags:
+    members: dict[Group, list[int]] = {}
+    for index, each in enumerate(readings):
+        members.setdefault(each.in_topic, []).append(index)
+    sums = {group: sum(readings[index].behind for index in each) for group, each in members.items()}
+    oldest = {group: _oldest([ages[index] for index in each]) for group, each in members.items()}
+    slow = [group for group in members if not keeps_up(sums[group], oldest[group])]
+    totals = [_add_up([behinds[index] for index in members[group]]) for group in slow]
+    velocities = dict(zip(slow, find_velocities(totals), strict=True))
+    return {group: GroupLag(sums[group], oldest[group], velocities.get(group, STEADY)) for group in members}
 
 
-def _last_buckets(steps: Iterable[int], step: int, until: int) -> Iterator[tuple[int, int]]:
-    """Yield each step's start, and the last of its buckets that is complete."""
-    return ((start, min(start + step - BUCKET_SECONDS, until)) for start in steps if start <= until)
+def _oldest(ages: list[float | None]) -> float | None:
+    """Return the highest age; None if one is unknown, which may be higher, and all others are fresh."""
+    oldest = max((age for age in ages if age is not None), default=0.0)
+    return None if None in ages and oldest < FRESH_SECONDS else oldest
 
 
-def _points(
-    histories: KafkaOffsets, group: str, partition: Partition, steps: Iterable[tuple[int, int]]
-) -> list[LagPoint]:
-    found = [(start, histories.messages_behind(group, partition, moment)) for start, moment in steps]
-    return [LagPoint(start=float(start), behind=behind) for start, behind in found if behind is not None]
+def _add_up(rows: list[Floats]) -> Floats:
+    """Return the sum of rows. A lag that is not known yet counts as the first one that is known."""
+    table = np.array(rows)
+    known = ~np.isnan(table)
+    firsts = table[np.arange(len(table)), known.argmax(axis=1)]
+    total: Floats = np.where(known, table, firsts[:, None]).sum(axis=0)
+    total[~known.any(axis=0)] = nan
+    return total

@@ -10,7 +10,7 @@ from asyncdsm.agent.queries.lag import current_lags
 from asyncdsm.agent.queries.parameters import ApiError
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import covered_seconds
-from asyncdsm.agent.queries.topology import edge_traffic, sum_lags
+from asyncdsm.agent.queries.topology import edge_traffic
 from asyncdsm.agent.store.registry import edge_id
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange
 from asyncdsm.agent.store.store import Store
@@ -33,7 +33,7 @@ def edge_series(store: Store, edge: str, time_range: TimeRange, step: int) -> Se
     by_group = GroupQuantiles.of(histograms, len(labels))
     total = float(by_group.edge.counts.sum())
     cluster = clusters_of(list(keys.values()))[key.edge]
-    lags = sum_lags(current_lags(store, time_range))
+    lags = current_lags(store, time_range).groups
     return Series(
         edge=edge_traffic(key.edge, cluster, total, covered_seconds(store, time_range), lags),
         step=step,

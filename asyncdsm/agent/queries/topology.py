@@ -11,8 +11,9 @@ from msgspec.structs import asdict
 from asyncdsm.agent.queries.answer_limits import MOST_EDGES, MOST_LAGS, MOST_PATHWAYS, MOST_SERVICES, AnswerLimits
 from asyncdsm.agent.queries.current_state import IDLE, current_states
 from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_tags
-from asyncdsm.agent.queries.lag import current_lags
+from asyncdsm.agent.queries.lag import Lags, current_lags
 from asyncdsm.agent.queries.quantiles import GroupQuantiles, quantiles_of
+from asyncdsm.agent.queries.queues import list_queues
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.store.histograms import EDGE, Histograms, Ints, merge, quantiles
 from asyncdsm.agent.store.merger import by_point
@@ -24,10 +25,8 @@ from asyncdsm.core.edge import MOST_PATHWAYS as MOST_PATHWAYS_OF_SERVICE
 from asyncdsm.map.topology import (
     Edge,
     EdgeTraffic,
-    PartitionLag,
     PathwayPoint,
     Present,
-    Queue,
     Service,
     ServiceVersion,
     Topology,
@@ -37,9 +36,6 @@ CLAMPED_SHARE = 0.05
 """If more than this share of an edge's latencies are exactly zero, the clocks of two hosts disagree."""
 MANY_PATHWAYS = 0.8 * MOST_PATHWAYS_OF_SERVICE
 """From this number on, a service is close to having more pathways than Datadog accepts."""
-
-Lags = Mapping[tuple[str, str, str | None], int]
-"""Messages behind in all partitions, by group, topic and cluster id."""
 
 
 def topology(store: Store, minutes: int) -> Topology:
@@ -54,7 +50,7 @@ def topology_of(store: Store, time_range: TimeRange) -> Topology:
     lags = current_lags(store, time_range)
     states = current_states(store, time_range) if keys else {}
     limits = AnswerLimits()
-    edges = _edges(keys, histograms, seconds, sum_lags(lags), states=states, limits=limits)
+    edges = _edges(keys, histograms, seconds, lags.groups, states=states, limits=limits)
     services = _services(store, time_range, keys, edges)
     now = store.now()
     return Topology(
@@ -63,10 +59,10 @@ def topology_of(store: Store, time_range: TimeRange) -> Topology:
         minutes=max(0, ceil((min(time_range.last, now // 60 * 60 + 60) - time_range.first) / 60)),
         seconds=round(seconds, 3),
         services=limits.keep_largest("services", services, MOST_SERVICES, lambda service: service.last_seen or 0.0),
-        queues=_queues(edges),
+        queues=list_queues(edges, keys, seconds),
         edges=edges,
         pathways=_pathway_points(keys, histograms, limits),
-        lag=limits.keep_largest("lag", lags, MOST_LAGS, lambda lag: lag.behind),
+        lag=limits.keep_largest("lag", lags.partitions, MOST_LAGS, lambda lag: lag.behind),
         cut=limits.left_out,
     )
 
@@ -81,20 +77,12 @@ def points_of(store: Store, time_range: TimeRange) -> tuple[list[PointKey], Hist
     return [key for key, _ in known], merge(histograms.select_groups(place >= 0).relabel(place))
 
 
-def sum_lags(lags: Iterable[PartitionLag]) -> Lags:
-    """Return the lag of each group in a topic, over all partitions."""
-    sums: dict[tuple[str, str, str | None], int] = {}
-    for lag in lags:
-        key = lag.group, lag.topic, lag.cluster_id
-        sums[key] = sums.get(key, 0) + lag.behind
-    return sums
-
-
 def edge_traffic(edge: EdgeKey, cluster: str, count: float, seconds: float, lags: Lags) -> EdgeTraffic:
     """Return an edge with its traffic: `count` messages in `seconds`. `cluster` is empty if it is unknown."""
     tags = split_tags(edge.tags)
     group, is_kafka = tags.get("group"), tags.get("type") == "kafka"
-    key = group or "", tags.get("topic", ""), cluster or None
+    lag = lags.get((group, tags.get("topic", ""), cluster or None)) if is_kafka and group is not None else None
+    trend, done_in = (None, None) if lag is None else lag.velocity
     return EdgeTraffic(
         id=edge_id(edge),
         service=edge.service,
@@ -107,7 +95,10 @@ def edge_traffic(edge: EdgeKey, cluster: str, count: float, seconds: float, lags
         tags=list(edge.tags),
         count=count,
         rate=count / seconds if seconds else 0.0,
-        lag=lags.get(key) if is_kafka and group is not None else None,
+        lag=None if lag is None else lag.behind,
+        lag_seconds=None if lag is None else lag.seconds,
+        lag_trend=trend,
+        lag_done_in=done_in,
     )
 
 
@@ -198,11 +189,6 @@ def _services(store: Store, time_range: TimeRange, keys: Iterable[PointKey], edg
         for facts, count in [(store.facts.lookup(name, env), len(pathways.get((name, env), ())))]
         for runs in [versions.get((name, env), ())]
     ]
-
-
-def _queues(edges: Iterable[Edge]) -> list[Queue]:
-    queues = {(edge.type, edge.queue, edge.cluster or "") for edge in edges if edge.queue}
-    return [Queue(type=type_, name=name, cluster=cluster or None) for type_, name, cluster in sorted(queues)]
 
 
 def _pathway_points(keys: Sequence[PointKey], histograms: Histograms, limits: AnswerLimits) -> list[PathwayPoint]:

@@ -130,6 +130,16 @@ def read_latest_offsets(connection: sqlite3.Connection) -> Iterator[tuple[Tags, 
         yield tuple(decode(tags)), Backlog(start, value), service
 
 
+def read_recent_offsets(connection: sqlite3.Connection) -> Iterator[tuple[Tags, Backlog, int]]:
+    """Yield tags, offset and service (0 if unknown) of all offsets of the last `RECENT_SECONDS`, in order of time."""
+    query = (
+        "SELECT b.tags, o.start, o.value, coalesce(b.service, 0) FROM offsets o JOIN backlogs b ON b.id = o.backlog "
+        "WHERE o.start >= (SELECT max(start) FROM offsets) - ? ORDER BY o.start"
+    )
+    for tags, start, value, service in connection.execute(query, (RECENT_SECONDS,)):
+        yield tuple(decode(tags)), Backlog(start, value), service
+
+
 def delete_old_offsets(connection: sqlite3.Connection, oldest: int) -> None:
     """Delete offsets that are older than `oldest`, and backlogs without offsets."""
     if connection.execute("DELETE FROM offsets WHERE start < ?", (oldest,)).rowcount:

@@ -11,11 +11,17 @@ import numpy as np
 from asyncdsm.agent.store.histograms import unpack
 from asyncdsm.agent.store.hourly_cache import HourlyCache, Key
 from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, Rows, by_point
-from asyncdsm.agent.store.offsets import Tags, read_offsets
+from asyncdsm.agent.store.offset_search import Crossing, CrossingCache, Passing, read_thinned
+from asyncdsm.agent.store.offsets import Backlog, Tags, read_offsets
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, Slice, plan_slices
 from asyncdsm.agent.store.segments import RollUpVersion, oldest_start, read_roll_up_versions, read_segments
 from asyncdsm.agent.store.state import Snapshot, StoreState
 from asyncdsm.agent.store.write_buffer import WriteBuffer
+
+MOST_SEARCHES = 2_000
+"""How many backlogs one answer looks for in the file. The next answer knows them already, and finds others."""
+_SEARCHES_AT_ONCE = 200
+# A store in memory is locked meanwhile.
 
 
 class _Part(NamedTuple):
@@ -35,6 +41,7 @@ class StoreReader:
     def __init__(self, state: StoreState) -> None:
         self._state = state
         self._hourly_cache = HourlyCache()
+        self._crossings = CrossingCache()
         self._is_in_memory = state.file.path is None
 
     def merge_rows(
@@ -71,6 +78,31 @@ class StoreReader:
             highest[key] = max(value, highest.get(key, value))
         buffered = [(tags, start, value) for (tags, start), value in highest.items() if start < last]
         return sorted({*written, *buffered}, key=lambda offset: offset[1])
+
+    def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
+        """Return the crossings that the file reaches back to.
+
+        What was found before is not read again; of the rest, only the first `MOST_SEARCHES` are looked for.
+        """
+        found: dict[Passing, Crossing] = {}
+        unknown: list[Passing] = []
+        for passing in wanted:
+            crossing = self._crossings.lookup(passing)
+            if crossing is None:
+                unknown.append(passing)
+            else:
+                found[passing] = crossing
+        for begin in range(0, min(len(unknown), MOST_SEARCHES), _SEARCHES_AT_ONCE):
+            with self._state.snapshot(lambda _: None) as snapshot:
+                for passing in unknown[begin : begin + _SEARCHES_AT_ONCE]:
+                    if (crossing := self._crossings.find(snapshot.connection, passing)) is not None:
+                        found[passing] = crossing
+        return found
+
+    def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
+        """Return the last offset of a backlog in each `step` seconds of [first, last), as far as they are written."""
+        with self._state.snapshot(lambda _: None) as snapshot:
+            return list(read_thinned(snapshot.connection, tags, first, last, step))
 
     def oldest_start(self) -> float | None:
         """Return the start of the oldest row, or None without any row."""

@@ -11,7 +11,7 @@ from time import sleep
 from typing import Generic, NamedTuple, TypeVar
 
 from asyncdsm.agent.store.file import StoreFile, add_to_counters, add_to_row_counts
-from asyncdsm.agent.store.offsets import LatestOffsets, read_latest_offsets
+from asyncdsm.agent.store.offsets import LatestOffsets, read_latest_offsets, read_recent_offsets
 from asyncdsm.agent.store.registry import PointRegistry
 from asyncdsm.agent.store.registry_tables import load_registry, read_last_seen
 from asyncdsm.agent.store.resolutions import Coverages
@@ -62,8 +62,9 @@ class StoreState:
         load_registry(file.connection, points)
         facts.restore(read_last_seen(file.connection))
         facts.versions.restore(read_versions(file.connection))
-        for tags, backlog, service in read_latest_offsets(file.connection):
-            latest.record(tags, backlog, service)
+        for read_offsets in (read_latest_offsets, read_recent_offsets):
+            for tags, backlog, service in read_offsets(file.connection):
+                latest.record(tags, backlog, service)
         self.coverages: Coverages = read_coverages(file.connection)
         self.counters: Counter[str] = Counter(file.counters())
         self.rows: Counter[int] = Counter(file.row_counts())

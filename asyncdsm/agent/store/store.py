@@ -18,6 +18,7 @@ from weakref import finalize
 from asyncdsm.agent.store.conditions import Conditions
 from asyncdsm.agent.store.file import StoreFile, append_to_journal, translate_error
 from asyncdsm.agent.store.merger import Label, LabeledHistograms
+from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
 from asyncdsm.agent.store.point_ages import PointAges
 from asyncdsm.agent.store.reader import StoreReader
@@ -205,6 +206,14 @@ class Store:
         They are in order of time.
         """
         return self._reader.offsets(*self._bucket_bounds(time_range))
+
+    def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
+        """Return when backlogs passed values, as far as that is written and was not deleted."""
+        return self._reader.find_crossings(wanted)
+
+    def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
+        """Return the last offset of a backlog in each `step` seconds of [first, last), as far as they are written."""
+        return self._reader.thinned_offsets(tags, first, last, step)
 
     def backlogs(self) -> dict[Tags, int]:
         """Return the latest offset of each backlog, by its sorted tags."""

@@ -1,0 +1,79 @@
+"""How old an unread message is: computed from when the end of its partition was seen to pass its offset.
+
+Two sources tell where a partition ends: what producers were acknowledged, and the high watermarks of consumers. Each
+has its highest value per bucket. The message was appended after the last bucket whose end was not past it, and at the
+latest in the next bucket that is known. Within that time, messages are taken to come evenly.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import NamedTuple
+
+from asyncdsm.agent.queries.kafka_offsets import OffsetHistory, PartitionEnds
+from asyncdsm.agent.store.offset_search import is_of_earlier_topic
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS
+
+
+class Appended(NamedTuple):
+    """When a message was appended, as one source tells: `bucket` is the first one that is known to end after it."""
+
+    bucket: int
+    moment: float | None
+    """None if the history of the source does not reach back to before the message."""
+
+
+class Ages:
+    """Tells how old the messages of a partition are."""
+
+    def __init__(self, ends: PartitionEnds) -> None:
+        self._sources = Appends(ends.produced, is_continuous=True), Appends(ends.watermarks, is_continuous=False)
+
+    def find_age(self, offset: int, moment: int) -> float | None:
+        """Return how old the message with an offset is at the end of the bucket `moment`, in seconds.
+
+        0 if there is no such message yet; None if the history does not reach back to when it was appended. The source
+        that saw the message first counts; of two, the producers, since a consumer may have looked away.
+        """
+        seen = [each for source in self._sources for each in [source.find_append(offset, moment)] if each is not None]
+        if not seen:
+            return 0.0
+        first = min(seen, key=lambda each: (each.bucket, each.moment is None))
+        return None if first.moment is None else max(0.0, moment + BUCKET_SECONDS - first.moment)
+
+
+class Appends:
+    """Tells when messages were appended to a partition, by one source of its ends.
+
+    A source is continuous if nothing was appended in buckets of which it says nothing. Otherwise, messages may have
+    been appended at any time since the bucket before.
+    """
+
+    def __init__(self, history: OffsetHistory, *, is_continuous: bool) -> None:
+        self._is_continuous = is_continuous
+        # Of each topic that had this name: starts of buckets, and the highest end until then.
+        self._topics: list[tuple[list[int], list[int]]] = []
+        highest = -1
+        for start, end in zip(history.starts, history.values, strict=True):
+            if highest < 0:
+                self._topics.append(([], []))
+            elif is_of_earlier_topic(highest, end):  # the topic was created again, and was empty at first
+                self._topics.append(([start - BUCKET_SECONDS], [0]))
+                highest = 0
+            highest = max(highest, end)
+            starts, highests = self._topics[-1]
+            starts.append(start)
+            highests.append(highest)
+
+    def find_append(self, offset: int, moment: int) -> Appended | None:
+        """Return when the message with an offset was appended; None if no end until `moment` is past it."""
+        starts, ends = next((each for each in reversed(self._topics) if each[0][0] <= moment), ([], []))
+        index = bisect_right(ends, offset)
+        if index == len(ends) or starts[index] > moment:
+            return None
+        bucket = starts[index]
+        if index == 0:
+            return Appended(bucket, None)
+        begin = bucket if self._is_continuous else starts[index - 1] + BUCKET_SECONDS
+        share = (offset - ends[index - 1] + 0.5) / (ends[index] - ends[index - 1])
+        return Appended(bucket, begin + share * (bucket + BUCKET_SECONDS - begin))

@@ -1,0 +1,63 @@
+"""Whether a consumer group catches up: one rule, for a partition and for the sum of a group's partitions.
+
+A lag rises and falls with each batch and each commit. So the rule does not look at how much it changed, but at how
+steadily: of all pairs of two moments within the last two minutes, in at least four of five the later one has more
+unread messages (falling behind), or fewer (catching up). All else is steady. So is a group whose oldest unread message
+is younger than 20 seconds: it reads as fast as it commits. A group that commits every minute is steady, too: only two
+thirds of its pairs rise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from asyncdsm.agent.store.histograms import Floats
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS
+from asyncdsm.map.topology import Trend
+
+FRESH_SECONDS = 20.0
+"""A group whose oldest unread message is younger keeps up."""
+SHARE_OF_PAIRS = 0.8
+FEWEST_MOMENTS = 6
+"""From fewer moments, a minute of them, no trend is told."""
+
+
+class Velocity(NamedTuple):
+    """The trend of a lag, and the seconds until it is 0 at the present velocity, if it is catching up."""
+
+    trend: Trend | None
+    done_in: float | None = None
+
+
+STEADY, UNKNOWN = Velocity("steady"), Velocity(None)
+
+
+def find_velocities(rows: Sequence[Floats]) -> list[Velocity]:
+    """Return the velocity of each row: unread messages in successive buckets, the last one now, NaN where unknown.
+
+    The time until a group has caught up is from the median change between two moments (Theil and Sen's slope).
+    """
+    if not rows:
+        return []
+    behinds = np.array(rows)
+    earlier, later = np.triu_indices(behinds.shape[1], 1)
+    changes = behinds[:, later] - behinds[:, earlier]
+    pairs = np.count_nonzero(~np.isnan(changes), axis=1)
+    rising, falling = (np.count_nonzero(each, axis=1) for each in (changes > 0, changes < 0))
+    is_known = pairs >= FEWEST_MOMENTS * (FEWEST_MOMENTS - 1) // 2
+    catches_up = is_known & (falling >= SHARE_OF_PAIRS * pairs)
+    found = [STEADY if each else UNKNOWN for each in is_known.tolist()]
+    for row in np.flatnonzero(is_known & (rising >= SHARE_OF_PAIRS * pairs)).tolist():
+        found[row] = Velocity("falling behind")
+    for row in np.flatnonzero(catches_up).tolist():
+        slope = float(np.nanmedian(changes[row] / ((later - earlier) * BUCKET_SECONDS)))
+        found[row] = Velocity("catching up", float(behinds[row, -1]) / -slope)
+    return found
+
+
+def keeps_up(behind: int, seconds: float | None) -> bool:
+    """Return whether a group with this lag is steady, whatever it was before."""
+    return behind == 0 or (seconds is not None and seconds < FRESH_SECONDS)
