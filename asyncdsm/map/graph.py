@@ -49,7 +49,7 @@ class Graph(NamedTuple):
     links: list[Link]
     left_out: int
     entries: frozenset[Node] = frozenset()
-    """Where pathways begin: services that start them, and queues whose messages have no context."""
+    """Where pathways begin: services that start them, and queues that no service writes to."""
 
 
 def build_graph(topology: Topology) -> Graph:
@@ -71,8 +71,13 @@ def build_link(edge: Edge) -> Link:
 
 
 def _entries(topology: Topology) -> frozenset[Node]:
-    """Return the sources of the first hops, which are those without a parent."""
-    return frozenset(link.source for point, link in _hops(topology) if point.parent == "0")
+    """Return the sources of the first hops, which are those without a parent.
+
+    A queue that a service writes to is none: if some of its messages have no context, such as retried ones, it still
+    is not where they come from.
+    """
+    first = frozenset(link.source for point, link in _hops(topology) if point.parent == "0")
+    return first - {link.target for link in map(build_link, topology.edges) if link.target.kind == "queue"}
 
 
 def _broker_links(topology: Topology) -> list[Link]:

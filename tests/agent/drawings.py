@@ -78,7 +78,7 @@ def _touch(one: Box, other: Box) -> bool:
 
 def overlapping_labels(layout: Layout) -> int:
     """Return how many pairs of labels are over each other, each with all the lines it has room for."""
-    boxes = [label_box(label) for label in layout.labels]
+    boxes = [label_box(label) for label in layout.labels if label.lines]
     return sum(_touch(one, other) for one, other in combinations(boxes, 2))
 
 
@@ -88,7 +88,7 @@ def labels_on_nodes(graph: Graph, layout: Layout) -> list[str]:
         f"the label of {link.source.name} to {link.target.name} is on {node.name}"
         for link, label in zip(graph.links, layout.labels, strict=True)
         for node, middle in layout.nodes.items()
-        if _touch(label_box(label), Box(*middle, *SIZES[node.kind]))
+        if label.lines and _touch(label_box(label), Box(*middle, *SIZES[node.kind]))
     ]
 
 
@@ -98,7 +98,7 @@ def labels_on_links(graph: Graph, layout: Layout) -> list[str]:
         f"the label of {link.source.name} to {link.target.name} is on a link of {other.source.name}"
         for link, label in zip(graph.links, layout.labels, strict=True)
         for other, points in zip(graph.links, layout.links, strict=True)
-        if other is not link
+        if other is not link and label.lines
         if any(_touch(label_box(label), Box(*point, 2, 2)) for point in drawn_points(layout, points))
     ]
 

@@ -123,3 +123,12 @@ def test_entries_are_the_sources_of_points_without_parent() -> None:
     maps.passed("billing", "in", "orders", group="billing")
     maps.passed("mailing", "in", "mails", group="mailing", parent=0)
     assert build_graph(topology(maps.store, 10)).entries == {service("shop"), queue("mails")}
+
+
+def test_queue_that_a_service_writes_to_is_no_entry_although_some_messages_have_no_context() -> None:
+    maps = MapStore()
+    maps.passed("shop", "out", "orders", parent=0)
+    maps.passed("billing", "in", "orders", group="billing")
+    maps.passed("billing", "out", "retries")
+    maps.passed("again", "in", "retries", parent=0)
+    assert build_graph(topology(maps.store, 10)).entries == {service("shop")}

@@ -29,11 +29,16 @@ async def select_slowest_hop(page: Page) -> None:
     await page.locator("figure").first.wait_for()
 
 
+async def look_at_list(page: Page) -> None:
+    """Wait for the list, which is what a narrow screen shows first."""
+    await page.locator("#list tbody tr").first.wait_for()
+
+
 SHOTS = {
-    "map": (DESKTOP, "light", select_service),
-    "map-dark": (DESKTOP, "dark", select_slowest_hop),
-    "map-phone": (PHONE, "light", select_service),
-    "map-phone-dark": (PHONE, "dark", select_slowest_hop),
+    "map": (DESKTOP, "light", "", select_service),
+    "map-dark": (DESKTOP, "dark", "", select_slowest_hop),
+    "map-phone": (PHONE, "light", "", look_at_list),
+    "map-phone-dark": (PHONE, "dark", "#view=map", select_slowest_hop),
 }
 
 
@@ -42,8 +47,8 @@ async def main() -> None:
     async with asynccontextmanager(running_demo)() as url, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         await asyncio.sleep(SECONDS)
-        for name, (viewport, scheme, look) in SHOTS.items():
-            async with open_page(browser, url, viewport=viewport, color_scheme=scheme) as page:
+        for name, (viewport, scheme, fragment, look) in SHOTS.items():
+            async with open_page(browser, f"{url}{fragment}", viewport=viewport, color_scheme=scheme) as page:
                 await look(page)
                 await page.mouse.move(0, 0)
                 await page.get_by_text("Live", exact=True).wait_for()

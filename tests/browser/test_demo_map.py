@@ -54,8 +54,17 @@ async def test_chart_under_the_pointer_shows_the_time_of_its_values(browser: Bro
         await expect(figure.locator("figcaption")).to_have_attribute("data-at", re.compile(r"^\d\d:\d\d:\d\d$"))
 
 
-async def test_slowest_hop_is_found_in_two_taps_on_a_phone(browser: Browser, demo: str) -> None:
+async def test_slowest_hop_is_the_first_of_the_list_on_a_phone(browser: Browser, demo: str) -> None:
     async with open_page(browser, demo, viewport=PHONE, has_touch=True, is_mobile=True) as page:
+        first = page.locator("#list tbody tr").first
+        await expect(first).to_contain_text("billing → invoices")
+        await first.tap()
+        await expect(panel_heading(page)).to_have_text("billing → invoices")
+        assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+async def test_slowest_hop_is_found_in_two_taps_on_the_map_of_a_phone(browser: Browser, demo: str) -> None:
+    async with open_page(browser, f"{demo}#view=map", viewport=PHONE, has_touch=True, is_mobile=True) as page:
         await node_button(page, "service", "shipping").tap()
         await page.locator(".pathways .largest").first.tap()
         await expect(panel_heading(page)).to_have_text("billing → invoices")

@@ -26,13 +26,15 @@ test("parameters that the page does not know are ignored", () => {
 test("an address is the same after it was written and read", () => {
   const address = {
     node: "a&b=c #ü",
-    edge: undefined,
     transaction: "4711&x",
     minutes: "60",
-    from: undefined,
-    to: undefined,
+    view: "list",
+    focus: "q1",
+    steps: "2",
+    find: "a -b",
+    sort: "-p99",
   };
-  assert.deepEqual(parseFragment(formatFragment(address)), address);
+  assert.deepEqual(named(formatFragment(address)), address);
 });
 
 test("a fragment leaves out what is not selected", () => {

@@ -67,7 +67,7 @@ export function makeEdge(changes) {
 export function makeNode(changes) {
   const { name = "shop", kind = "service" } = changes;
   const where = kind === "service" ? "" : "kafka";
-  const size = { x: 0, y: 0, width: 168, height: 48 };
+  const size = { shown: true, x: 0, y: 0, width: 168, height: 48 };
   return { id: name, kind, name, where, cluster: null, label: name, qualifier: "", ...size, ...changes };
 }
 
@@ -78,7 +78,12 @@ export function makeNode(changes) {
  * @returns {MapLink}
  */
 export function makeLink(from, to, edge) {
-  return { edge, from, to, points: [], label: { x: 0, y: 0, side: "above", lines: 3 }, width: 2 };
+  /** @type {[number, number][]} */
+  const points = [
+    [0, 0],
+    [10, 0],
+  ];
+  return { edge, from, to, points, label: { x: 0, y: 0, side: "above", lines: 3 }, width: 2 };
 }
 
 /**

@@ -1,13 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  fitMap,
-  fitReadable,
-  formatTransform,
-  isTooSmallForText,
-  revealPoint,
-  zoomAt,
-} from "../../asyncdsm/agent/page/viewport.js";
+import { fitMap, fitReadable, formatTransform, revealPoint, zoomAt } from "../../asyncdsm/agent/page/viewport.js";
 
 const SCREEN = { width: 1000, height: 544 };
 
@@ -32,7 +25,10 @@ test("a map whose names can be read is fitted as a whole", () => {
 });
 
 test("a map whose names could not be read is shown from its beginning", () => {
-  assert.deepEqual(fitReadable({ width: 4000, height: 2000 }, SCREEN), { x: 0, y: 0, scale: 0.55 });
+  assert.deepEqual(fitReadable({ width: 4000, height: 2000 }, SCREEN), { x: 0, y: 0, scale: 0.5 });
+  const map = { width: 4000, height: 2000, start: { x: 100, y: 900 } };
+  assert.deepEqual(fitReadable(map, SCREEN), { x: 0, y: 250 - 450, scale: 0.5 });
+  assert.equal(fitReadable({ ...map, start: { x: 100, y: 1900 } }, SCREEN)?.y, 500 - 1000);
 });
 
 test("zooming keeps the point under the pointer where it is", () => {
@@ -56,11 +52,6 @@ test("a point outside the screen, or too small, is moved to the middle", () => {
   assert.deepEqual(revealPoint({ x: 0, y: 0, scale: 1 }, { x: 2000, y: 200 }, SCREEN), centred);
   const enlarged = revealPoint({ x: 0, y: 0, scale: 0.1 }, { x: 500, y: 200 }, SCREEN);
   assert.equal(enlarged?.scale, 0.8);
-});
-
-test("text is hidden below the scale at which it can be read", () => {
-  assert.equal(isTooSmallForText({ x: 0, y: 0, scale: 0.29 }), true);
-  assert.equal(isTooSmallForText({ x: 0, y: 0, scale: 0.3 }), false);
 });
 
 test("a transform has as many digits as a screen can show", () => {

@@ -20,6 +20,7 @@ from asyncdsm.agent.queries.answers import (
     Series,
     Transactions,
 )
+from asyncdsm.agent.queries.parameters import MOST_FILTER_CHARACTERS
 from asyncdsm.map.topology import Topology
 
 Schema = dict[str, Any]
@@ -62,6 +63,7 @@ _TIME_RANGE = [
     _parameter("from", _SECONDS, "The beginning in seconds since 1970, instead of minutes."),
     _parameter("to", _SECONDS, "The end in seconds since 1970; now by default."),
 ]
+_FILTER: Schema = {"type": "string", "maxLength": MOST_FILTER_CHARACTERS}
 _NAME: Schema = {"type": "string", "minLength": 1}
 _CLUSTER = _parameter("cluster", TEXT, "The id of the queue's cluster; empty for queues without one; all by default.")
 
@@ -98,6 +100,12 @@ PATHS: dict[str, Schema] = {
         "Map",
         _ref(DrawnMap),
         _parameter("flow", {"enum": ["right", "down"]}, "Where messages flow to on the drawing; right by default."),
+        _parameter("focus", TEXT, "The id of a node: only it and its neighbours are drawn."),
+        _parameter(
+            "steps", {"enum": [1, 2, 3]}, "How many links away from the focus a neighbour may be; 1 by default."
+        ),
+        _parameter("find", _FILTER, "Words: a name that has none of them is not drawn, and none that has a -word."),
+        _parameter("hide", _FILTER, "What is not drawn: a list such as env:staging,type:http."),
         *_TIME_RANGE,
         refusals=(400,),
     ),

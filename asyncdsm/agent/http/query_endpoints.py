@@ -17,6 +17,7 @@ from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.lag_over_time import lag_over_time
 from asyncdsm.agent.queries.parameters import (
     ApiError,
+    read_map_filter,
     read_step,
     read_time_range,
     required_parameter,
@@ -60,10 +61,11 @@ class QueryEndpoints:
         name = request.query_params.get("flow", "right")
         if name not in FLOWS:
             raise ApiError(400, "flow", f"flow must be one of {', '.join(FLOWS)}, got {name[:40]!r}")
-        flow, time_range = FLOWS[name].name, read_time_range(self._store, _parameters(request))
+        flow, parameters = FLOWS[name].name, _parameters(request)
+        time_range, wanted = read_time_range(self._store, parameters), read_map_filter(parameters)
         return await self._answer(
-            ("map", time_range, flow),
-            lambda: draw_map(topology_of(self._store, time_range), flow, self._store.oldest_start()),
+            ("map", time_range, flow, wanted),
+            lambda: draw_map(topology_of(self._store, time_range), flow, wanted, oldest=self._store.oldest_start()),
         )
 
     async def answer_changes(self, request: Request) -> Response:

@@ -1,16 +1,19 @@
-// The fragment of the page's address: what is selected, and the time range. So a view can be shared and bookmarked, and
-// the browser's back button works.
+// The fragment of the page's address: what is selected, the time range, and what is displayed. So a view can be shared
+// and bookmarked, and the browser's back button works.
 
 /**
  * @typedef {{ node?: string, edge?: string, transaction?: string }} Selection The id of a node, of an edge or of a
  *   business transaction; none of them if nothing is selected.
  * @typedef {{ minutes?: string, from?: string, to?: string }} RangeFields The last minutes, or from and to in seconds
  *   since the epoch.
- * @typedef {Selection & RangeFields} Address
+ * @typedef {{ view?: string, focus?: string, steps?: string, find?: string, hide?: string, sort?: string }} ViewFields
+ * What `display.js` reads.
+ * @typedef {Selection & RangeFields & ViewFields} Address
  */
 
 const NO_RANGE = { minutes: undefined, from: undefined, to: undefined };
-const NAMES = /** @type {(keyof Address)[]} */ (["node", "edge", "transaction", ...Object.keys(NO_RANGE)]);
+const VIEW = ["view", "focus", "steps", "find", "hide", "sort"];
+const NAMES = /** @type {(keyof Address)[]} */ (["node", "edge", "transaction", ...Object.keys(NO_RANGE), ...VIEW]);
 
 /**
  * @param {string} fragment A fragment with its "#", or an empty string.
@@ -64,4 +67,16 @@ export function writeRange(range, selection = {}) {
 /** Remove the time range from the address, without a new entry in the browser's history. */
 export function removeRange() {
   history.replaceState(null, "", formatFragment({ ...readAddress(), ...NO_RANGE }));
+}
+
+/**
+ * Change what is displayed. Changes that follow each other quickly, as of a word that is being typed, can replace the
+ * entry in the browser's history.
+ * @param {ViewFields} fields Those that are undefined are removed from the address.
+ * @param {{ replace?: boolean }} [options]
+ */
+export function writeView(fields, { replace = false } = {}) {
+  const fragment = formatFragment({ ...readAddress(), ...fields });
+  if (replace) location.replace(fragment);
+  else location.hash = fragment;
 }

@@ -27,7 +27,7 @@ export class AgentError extends Error {
   }
 }
 
-/** @param {RangeQuery & { flow: "down" | "right" }} parameters @returns {Promise<DrawnMap>} */
+/** @param {RangeQuery & Parameters & { flow: "down" | "right" }} parameters @returns {Promise<DrawnMap>} */
 export const fetchMap = (parameters) => fetchAnswer("api/map", parameters);
 
 /** @param {RangeQuery} parameters @returns {Promise<Changes>} */

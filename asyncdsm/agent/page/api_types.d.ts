@@ -228,7 +228,7 @@ export interface LagSeries {
   points: LagPoint[];
 }
 
-/** Where a link's label is: next to a point of the link, with room for some lines of text. */
+/** Where a link's label is: next to a point of the link, with room for some lines of text, or for none. */
 export interface MapLabel {
   x: number;
   y: number;
@@ -236,7 +236,10 @@ export interface MapLabel {
   lines: number;
 }
 
-/** A link on the drawn map, from one node's id to another's, through points (x, y) in pixels. */
+/**
+ * A link on the drawn map, from one node's id to another's, through points (x, y) in pixels.
+ * It has no points if one of its ends is not shown.
+ */
 export interface MapLink {
   edge: string | null;
   from: string;
@@ -246,7 +249,7 @@ export interface MapLink {
   width: number;
 }
 
-/** A service or a queue on the drawn map. `x` and `y` are its middle, in pixels. */
+/** A service or a queue on the drawn map. `x` and `y` are its middle, in pixels; 0 if it is not shown. */
 export interface MapNode {
   id: string;
   kind: "queue" | "service";
@@ -255,6 +258,7 @@ export interface MapNode {
   cluster: string | null;
   label: string;
   qualifier: string;
+  shown: boolean;
   x: number;
   y: number;
   width: number;

@@ -1,4 +1,4 @@
-// The buttons and keys of the page: pause, zoom, light and dark, and shortcuts.
+// The buttons and keys of the page: pause, zoom, light and dark, skipping to the details, and shortcuts.
 
 import { getElement, setAttribute, setText } from "./dom.js";
 
@@ -44,6 +44,14 @@ export function connectShortcuts(searchField, clearSelection) {
     event.preventDefault();
     searchField.focus();
   });
+}
+
+/**
+ * Let the first button of the page move the focus to the panel.
+ * @param {HTMLElement} panel
+ */
+export function connectSkipButton(panel) {
+  getElement("skip", HTMLButtonElement).addEventListener("click", () => panel.focus());
 }
 
 /** Let the user choose light or dark. Until then, the page looks as the system is set. */

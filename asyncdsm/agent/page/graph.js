@@ -1,14 +1,20 @@
 // The drawing of the map. Elements are kept and updated, so that what has the focus or is looked at stays the same.
 
 import { createSvg, setAttribute } from "./dom.js";
+import { GraphKeys } from "./graph_keys.js";
 import { createArrowhead, createLink, updateLink } from "./graph_link.js";
 import { createNode, updateNode } from "./graph_node.js";
+import { GraphTexts } from "./graph_texts.js";
+import { findGroups } from "./groups.js";
+import { findStart } from "./roving.js";
 import { View } from "./view.js";
 
 /** @import { Selection } from "./address.js" */
-/** @import { Link, MapModel } from "./map_model.js" */
+/** @import { Drawn } from "./graph_texts.js" */
+/** @import { Link, LinkedNode, MapModel } from "./map_model.js" */
 
 const MAX_LABELLED_LINKS = 60;
+const FIT_INTERVAL_MS = 150;
 
 /**
  * What is highlighted: the selection, with the edges of all pathways through the selected node, or the edges of the one
@@ -28,30 +34,80 @@ export class Graph {
     this.nodes = new Map();
     /** @type {Map<string, SVGElement>} */
     this.links = new Map();
+    /** @type {Drawn | null} */
+    this.drawn = null;
+    this.scale = 1;
+    this.isFitting = false;
     this.linkLayer = createSvg("g", { class: "links" });
+    this.litLayer = createSvg("g", { class: "links" });
     this.nodeLayer = createSvg("g", { class: "nodes" });
-    const content = createSvg("g", {}, this.linkLayer, this.nodeLayer);
+    const content = createSvg("g", {}, this.linkLayer, this.litLayer, this.nodeLayer);
     this.arrowheads = createSvg("defs");
     drawing.append(this.arrowheads, content);
-    this.view = new View(drawing, content);
+    this.texts = new GraphTexts(drawing);
+    this.view = new View(drawing, content, (scale) => this.handleScale(scale));
+    const findElement = (/** @type {string} */ id) => this.nodes.get(id) ?? this.links.get(id);
+    this.keys = new GraphKeys(drawing, findElement, (id) => this.reveal(id));
   }
 
   /** @param {MapModel} map */
   draw(map) {
     if (!this.arrowheads.childElementCount) this.drawArrowheads(map.levelCount);
-    this.drawing.classList.toggle("many", map.links.size > MAX_LABELLED_LINKS);
-    syncElements(this.links, map.links, this.linkLayer, (link) =>
+    const nodes = new Map([...map.nodes].filter(([, node]) => node.shown));
+    const links = new Map([...map.links].filter(([, link]) => link.points.length > 0));
+    this.drawLinks(links, map);
+    this.drawNodes(nodes, map);
+    const hasMany = links.size > MAX_LABELLED_LINKS;
+    this.drawing.classList.toggle("many", hasMany);
+    const elements = { nodeElements: this.nodes, linkElements: this.links };
+    this.drawn = { map, nodes, links, ...elements, lit: this.drawn?.lit ?? new Set(), hasMany };
+    const { width, height } = map;
+    this.view.resize({ width, height, start: findStart(map) }, `${map.flow} ${[...nodes.keys()].sort().join()}`);
+    this.keys.useMap(map);
+  }
+
+  /**
+   * @param {Map<string, Link>} links
+   * @param {MapModel} map
+   */
+  drawLinks(links, map) {
+    syncElements(this.links, links, this.linkLayer, (link) =>
       createLink(link, this.buttonAttributes({ edge: link.id })),
     );
-    for (const [id, element] of this.links) updateLink(element, /** @type {Link} */ (map.links.get(id)), map);
-    syncElements(this.nodes, map.nodes, this.nodeLayer, (node) =>
+    for (const [id, link] of links) {
+      const element = this.links.get(id);
+      if (element) updateLink(element, link, map);
+    }
+  }
+
+  /**
+   * @param {Map<string, LinkedNode>} nodes
+   * @param {MapModel} map
+   */
+  drawNodes(nodes, map) {
+    const groups = findGroups(map);
+    syncElements(this.nodes, nodes, this.nodeLayer, (node) =>
       createNode(node, this.buttonAttributes({ node: node.id })),
     );
-    for (const node of map.nodes.values()) {
-      const element = this.nodes.get(node.id);
-      if (element) updateNode(element, node, map);
+    for (const [id, node] of nodes) {
+      const element = this.nodes.get(id);
+      if (element) updateNode(element, node, map, groups);
     }
-    this.view.resize(map, `${map.flow} ${[...map.nodes.keys()].sort().join()}`);
+  }
+
+  /**
+   * Fit the texts to a scale, but not in each frame of a zoom: on a large map that takes longer than a frame.
+   * @param {number} scale
+   */
+  handleScale(scale) {
+    this.scale = scale;
+    if (this.isFitting || !this.texts.setScale(scale)) return;
+    if (this.drawn) this.texts.fit(this.drawn);
+    this.isFitting = true;
+    setTimeout(() => {
+      this.isFitting = false;
+      this.handleScale(this.scale);
+    }, FIT_INTERVAL_MS);
   }
 
   /** @param {number} levels How many levels of slowness there are. */
@@ -72,11 +128,12 @@ export class Graph {
       select();
     };
     const id = selection.node ?? selection.edge;
-    return { tabindex: 0, role: "button", "data-id": id, click: select, keydown: selectByKey };
+    return { tabindex: -1, role: "button", "data-id": id, click: select, keydown: selectByKey };
   }
 
   /**
-   * Highlight a selection and what belongs to it; everything else is dimmed.
+   * Highlight a selection and what belongs to it; everything else is dimmed, and below it. To be called after each
+   * `draw`: it also writes the texts.
    * @param {Highlight} highlight
    * @param {MapModel} map
    */
@@ -87,11 +144,24 @@ export class Graph {
     this.drawing.classList.toggle("traced", Boolean(pathway));
     markElements(this.links, links, edge);
     markElements(this.nodes, nodes, node);
+    for (const [id, element] of this.links) moveElement(element, links.has(id) ? this.litLayer : this.linkLayer);
+    if (!this.drawn) return;
+    this.drawn.lit = new Set([...links, ...nodes]);
+    this.texts.fit(this.drawn);
+  }
+
+  /**
+   * Move a node, or the middle of a link, into sight.
+   * @param {string} id
+   */
+  reveal(id) {
+    const place = this.drawn?.nodes.get(id) ?? this.drawn?.links.get(id)?.label;
+    if (place) this.view.reveal(place);
   }
 
   /** @param {string} id The id of a node or an edge. */
   focus(id) {
-    (this.nodes.get(id) ?? this.links.get(id))?.focus({ preventScroll: true });
+    this.keys.focus(id);
   }
 }
 
@@ -143,4 +213,16 @@ function syncElements(elements, items, parent, create) {
     elements.set(id, element);
     parent.append(element);
   }
+}
+
+/**
+ * Move an element to the end of a layer, unless it is in it.
+ * @param {SVGElement} element
+ * @param {SVGElement} layer
+ */
+function moveElement(element, layer) {
+  if (element.parentNode === layer) return;
+  const isFocused = document.activeElement === element;
+  layer.append(element);
+  if (isFocused) element.focus({ preventScroll: true });
 }

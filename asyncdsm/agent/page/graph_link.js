@@ -6,8 +6,11 @@ import { describePresent, formatClock, joinTexts } from "./format.js";
 import { nameHopEnds } from "./map_model.js";
 
 /** @import { Edge, MapLabel, Hop, Present } from "./api_types.d.ts" */
+/** @import { Box } from "./free_places.js" */
 /** @import { LabelSizes, Link, MapModel } from "./map_model.js" */
 /** @typedef {{ edge: Edge } & Omit<Link, "edge">} HopLink */
+
+const USUAL_SIZE = 12.5;
 
 /** @type {Record<string, string>} */
 const STATE_MARKS = { slower: "▲", faster: "▼", idle: "since", steady: "" };
@@ -41,8 +44,8 @@ export function createLink(link, buttonAttributes) {
  */
 export function updateLink(element, link, map) {
   const path = formatCurve(link.points, map.flow);
-  for (const drawn of element.querySelectorAll("path")) setAttribute(drawn, "d", path);
-  const title = element.querySelector("title");
+  for (const drawn of element.children) if (drawn.tagName === "path") setAttribute(drawn, "d", path);
+  const title = element.firstElementChild;
   if (!link.edge && title) setText(title, "Forwarded by the broker");
   if (link.edge) updateHop(element, { ...link, edge: link.edge }, map);
 }
@@ -52,8 +55,8 @@ export function updateLink(element, link, map) {
  * @param {HopLink} hop
  * @param {MapModel} map
  */
-function updateHop(element, { edge, label, strokeWidth }, map) {
-  const [title, , line, ...labelLines] = element.children;
+function updateHop(element, { edge, strokeWidth }, map) {
+  const [title, , line] = element.children;
   const { present } = edge;
   const { service, queue } = nameHopEnds(edge, map);
   const text = joinTexts(", ", [describePresent(present), describeAlerts(edge.id, map)]);
@@ -64,7 +67,6 @@ function updateHop(element, { edge, label, strokeWidth }, map) {
   if (title) setText(title, `${service} ${hopArrow(edge)} ${queue}: ${text}`);
   if (line) setAttribute(line, "stroke-width", strokeWidth);
   if (line) setAttribute(line, "marker-end", `url(#arrow-${present.level})`);
-  updateLabel(labelLines, labelTexts(present), label, map.labelSizes);
 }
 
 /**
@@ -79,21 +81,34 @@ export function labelTexts(present) {
 }
 
 /**
- * Write as many lines of a label as there is room for, the first ones first. The link's title has them all.
- * @param {Element[]} elements
- * @param {string[]} texts
- * @param {MapLabel} label
+ * Return the lines of a hop's label that there may be room for, the first ones first; the link's title has them all.
+ * @param {Link} link
+ * @param {number} atLeast How many lines to return even if the layout has found no room.
+ */
+export function listLabelLines({ edge, label }, atLeast) {
+  if (!edge) return [];
+  return labelTexts(edge.present)
+    .flatMap((text, index) => (text ? [{ text, index }] : []))
+    .slice(0, Math.max(atLeast, label.lines));
+}
+
+/**
+ * Write the lines of a label.
+ * @param {SVGElement} element The link's element.
+ * @param {{ text: string, index: number }[]} shown
+ * @param {Link} link
  * @param {LabelSizes} sizes
  */
-function updateLabel(elements, texts, label, sizes) {
-  const shown = texts.flatMap((text, index) => (text ? [index] : [])).slice(0, label.lines);
+export function updateLabel(element, shown, { label }, sizes) {
+  const [, , , ...elements] = element.children;
   const origin = labelOrigin(label, shown.length, sizes);
-  elements.forEach((element, index) => {
-    const line = shown.indexOf(index);
-    setText(element, line < 0 ? "" : (texts[index] ?? ""));
-    setAttribute(element, "x", origin.x);
-    setAttribute(element, "y", origin.y + sizes.lineHeight * Math.max(line, 0));
-    setAttribute(element, "text-anchor", origin.anchor);
+  elements.forEach((line, index) => {
+    const place = shown.findIndex((each) => each.index === index);
+    setText(line, shown[place]?.text ?? "");
+    if (place < 0) return;
+    setAttribute(line, "x", origin.x);
+    setAttribute(line, "y", origin.y + sizes.lineHeight * place);
+    setAttribute(line, "text-anchor", origin.anchor);
   });
 }
 
@@ -103,14 +118,31 @@ function updateLabel(elements, texts, label, sizes) {
  * @param {number} lines How many lines are shown.
  * @param {LabelSizes} sizes
  */
-export function labelOrigin({ x, y, side }, lines, { lineHeight, distance }) {
+export function labelOrigin({ x, y, side }, lines, { lineHeight, distance, textSize = USUAL_SIZE }) {
   const others = lineHeight * (lines - 1);
+  const growth = textSize / USUAL_SIZE;
   if (side === "above") return { x, y: y - distance - 3 - others, anchor: "middle" };
-  if (side === "below") return { x, y: y + distance + 11, anchor: "middle" };
-  const middle = y + 4 - others / 2;
+  if (side === "below") return { x, y: y + distance + 11 * growth, anchor: "middle" };
+  const middle = y + 4 * growth - others / 2;
   return side === "right"
     ? { x: x + distance, y: middle, anchor: "start" }
     : { x: x - distance, y: middle, anchor: "end" };
+}
+
+/**
+ * Return the box that a label needs.
+ * @param {MapLabel} label
+ * @param {number[]} widths The widths of its lines.
+ * @param {LabelSizes} sizes
+ * @returns {Box}
+ */
+export function labelBox(label, widths, sizes) {
+  const { x, y, anchor } = labelOrigin(label, widths.length, sizes);
+  const { lineHeight, textSize = USUAL_SIZE } = sizes;
+  const width = Math.max(...widths);
+  const shift = { start: width / 2, middle: 0, end: -width / 2 }[anchor] ?? 0;
+  const height = lineHeight * (widths.length - 1) + textSize;
+  return { x: x + shift, y: y - 0.8 * textSize + height / 2, width, height };
 }
 
 /**

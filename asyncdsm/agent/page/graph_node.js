@@ -3,11 +3,18 @@
 import { describeAlerts, findSeverity } from "./alerts.js";
 import { createSvg, setAttribute, setText } from "./dom.js";
 import { formatCount, formatRate, joinTexts } from "./format.js";
+import { findColour } from "./groups.js";
 import { formatLag } from "./lag.js";
 import { listEdges, listWarnings } from "./map_model.js";
 import { cleanName, cutName, measureText } from "./names.js";
 
+/** @import { Groups } from "./groups.js" */
 /** @import { Link, LinkedNode, MapModel } from "./map_model.js" */
+/** @import { TextSizes } from "./text_sizes.js" */
+
+const [STRIPE_WIDTH, STRIPE_INSET] = [4, 6];
+// About twelve characters.
+const MIN_EMS = 7;
 
 // A group that keeps up has messages that are some seconds old.
 const SHORTEST_AGE_SHOWN = 20;
@@ -26,33 +33,34 @@ export function createNode(node, buttonAttributes) {
     "g",
     { ...buttonAttributes, class: `node ${node.kind}` },
     createSvg("title"),
-    createSvg("rect", { rx: isQueue(node) ? node.height / 2 : 10 }),
-    createSvg("text", { class: "name", ...text, y: isQueue(node) ? 0 : -3 }),
-    createSvg("text", { class: "about", ...text, y: isQueue(node) ? 12 : 14 }),
+    createSvg("rect", { class: "box", rx: isQueue(node) ? node.height / 2 : 10 }),
+    createSvg("rect", { class: "stripe", rx: STRIPE_WIDTH / 2, width: STRIPE_WIDTH }),
+    createSvg("text", { class: "name", ...text }),
+    createSvg("text", { class: "about", ...text }),
   );
 }
 
 /**
+ * Update everything except the texts: `fitNodeTexts` writes them.
  * @param {SVGElement} element
  * @param {LinkedNode} node
  * @param {MapModel} map
+ * @param {Groups} groups
  */
-export function updateNode(element, node, map) {
-  const [title, box, name, about] = element.children;
-  if (!title || !box || !name || !about) return;
-  const hasWarnings = listWarnings(node, map).length > 0;
-  const description = describeNode(node, hasWarnings);
+export function updateNode(element, node, map, groups) {
+  const [title, box, stripe] = element.children;
+  if (!title || !box || !stripe) return;
+  const description = describeNode(node, listWarnings(node, map).length > 0);
   setAttribute(element, "transform", `translate(${node.x} ${node.y})`);
   const alerts = describeAlerts(node.id, map);
-  setAttribute(element, "aria-label", joinTexts(", ", [`${node.kind} ${node.label}`, description, alerts]));
+  const label = joinTexts(", ", [`${node.kind} ${node.label}`, unnamedEnv(node), description, alerts]);
+  setAttribute(element, "aria-label", label);
   setAttribute(element, "data-alert", findSeverity(node.id, map));
-  element.classList.toggle("warned", hasWarnings);
+  element.classList.toggle("warned", listWarnings(node, map).length > 0);
   element.classList.toggle("quiet", node.incoming.length + node.outgoing.length === 0);
   updateBox(box, node);
+  updateStripe(stripe, node, findColour(node, groups));
   setText(title, joinTexts(" · ", [node.label, unnamedEnv(node), description]));
-  const room = node.width - (isQueue(node) ? 22 : 14);
-  setFittedText(name, node.name || node.where || "?", room);
-  setFittedText(about, description, room);
 }
 
 /**
@@ -62,6 +70,79 @@ export function updateNode(element, node, map) {
 function updateBox(box, { width, height }) {
   const attributes = { x: -width / 2, y: -height / 2, width, height };
   for (const [name, value] of Object.entries(attributes)) setAttribute(box, name, value);
+}
+
+/**
+ * Show the colour of the node's environment or cluster at the beginning of its box.
+ * @param {Element} stripe
+ * @param {LinkedNode} node
+ * @param {number | undefined} colour
+ */
+function updateStripe(stripe, { width, height }, colour) {
+  setAttribute(stripe, "class", colour === undefined ? "stripe" : `stripe group-${colour}`);
+  setAttribute(stripe, "x", STRIPE_INSET - width / 2);
+  setAttribute(stripe, "y", height / 4 - height / 2);
+  setAttribute(stripe, "height", height / 2);
+}
+
+/**
+ * Write the name and the line about a node, cut to the room that there is for texts of this size.
+ * @param {SVGElement} element
+ * @param {LinkedNode} node
+ * @param {MapModel} map
+ * @param {TextSizes} sizes
+ * @param {string} fontFamily
+ */
+export function fitNodeTexts(element, node, map, sizes, fontFamily) {
+  const [name, about] = [element.querySelector(".name"), element.querySelector(".about")];
+  if (!name || !about) return;
+  const withDetails = sizes.withDetails[node.kind];
+  const [nameSize, aboutSize] = [sizes.name[node.kind], sizes.about[node.kind]];
+  // One line or both have their middle in that of the box: letters are 0.72 high, and reach 0.2 below their baseline.
+  const distance = Math.max(isQueue(node) ? 12 : 16, 1.05 * aboutSize);
+  const baseline = withDetails ? (0.72 * nameSize - 0.2 * aboutSize - distance) / 2 : 0.35 * nameSize;
+  setAttribute(name, "y", baseline.toFixed(1));
+  setAttribute(about, "y", (baseline + distance).toFixed(1));
+  const room = roomForName(node, sizes);
+  setFittedText(name, node.name || node.where || "?", room, nameFont(node, sizes, fontFamily));
+  const font = `400 ${aboutSize}px ${fontFamily}`;
+  const description = withDetails ? describeNode(node, listWarnings(node, map).length > 0) : "";
+  setFittedText(
+    about,
+    dropParts(description, (text) => measureText(text, font) <= room),
+    room,
+    font,
+  );
+}
+
+/**
+ * Leave out the first parts of a description until it fits: its last one is the most interesting.
+ * @param {string} description
+ * @param {(text: string) => boolean} fits
+ */
+export function dropParts(description, fits) {
+  const parts = description.split(/ · |, /);
+  const shorter = parts.map((_, first) => (first ? parts.slice(first).join(", ") : description));
+  return shorter.find(fits) ?? shorter.at(-1) ?? "";
+}
+
+/**
+ * @param {Pick<LinkedNode, "kind">} node
+ * @param {TextSizes} sizes
+ * @param {string} fontFamily
+ */
+export function nameFont({ kind }, { name }, fontFamily) {
+  return `${kind === "queue" ? 500 : 600} ${name[kind]}px ${fontFamily}`;
+}
+
+/**
+ * Return how wide a name may be. On a map that is so small that a box has no room for a name, it may be wider: then not
+ * all names are shown.
+ * @param {Pick<LinkedNode, "kind" | "width" | "height">} node
+ * @param {TextSizes} sizes
+ */
+export function roomForName({ kind, width, height }, { least }) {
+  return least > height ? MIN_EMS * least : width - (kind === "queue" ? 24 : 20);
 }
 
 /**
@@ -110,7 +191,7 @@ function sumRates(links) {
 }
 
 /**
- * What was written into an element before it was cut.
+ * What was written into an element before it was cut, and the font.
  * @type {WeakMap<Element, string>}
  */
 const wholeTexts = new WeakMap();
@@ -119,12 +200,12 @@ const wholeTexts = new WeakMap();
  * @param {Element} element
  * @param {string} text
  * @param {number} room Pixels.
+ * @param {string} font
  */
-function setFittedText(element, text, room) {
-  if (wholeTexts.get(element) === text) return;
-  wholeTexts.set(element, text);
-  const { fontWeight, fontSize, fontFamily } = getComputedStyle(element);
-  const font = `${fontWeight} ${fontSize} ${fontFamily}`;
+function setFittedText(element, text, room, font) {
+  const whole = `${font} ${text}`;
+  if (wholeTexts.get(element) === whole) return;
+  wholeTexts.set(element, whole);
   setText(
     element,
     cutName(text, (shown) => measureText(shown, font) <= room),

@@ -1,11 +1,20 @@
 // The page: joins the map, the panel, the search and the status, and keeps them up to date.
 
-import { parseFragment, readAddress, readSelection, removeRange, select, writeRange } from "./address.js";
+import { parseFragment, readAddress, readSelection, removeRange, select, writeRange, writeView } from "./address.js";
 import { updateBadge } from "./alerts.js";
 import { AgentError, fetchAlerts, fetchMap } from "./api.js";
-import { connectPauseButton, connectShortcuts, connectThemeButton, connectZoomButtons } from "./controls.js";
+import {
+  connectPauseButton,
+  connectShortcuts,
+  connectSkipButton,
+  connectThemeButton,
+  connectZoomButtons,
+} from "./controls.js";
+import { parseDisplay, toMapQuery } from "./display.js";
 import { createHtml, getElement, replaceContent } from "./dom.js";
+import { EdgeList, parseOrder } from "./edge_list.js";
 import { Graph } from "./graph.js";
+import { createGroupLegend, findGroups } from "./groups.js";
 import { HistoryBar } from "./history.js";
 import { LiveUpdates } from "./live.js";
 import { buildMapModel } from "./map_model.js";
@@ -14,8 +23,9 @@ import { Panel } from "./panel.js";
 import { Search } from "./search.js";
 import { Status } from "./status.js";
 import { HISTORY, parseRange, rangeUntil, TimeRange } from "./time_range.js";
+import { Toolbar } from "./toolbar.js";
 
-/** @import { RangeFields, Selection } from "./address.js" */
+/** @import { RangeFields, Selection, ViewFields } from "./address.js" */
 /** @import { DrawnMap } from "./api_types.d.ts" */
 /** @import { LiveState } from "./live.js" */
 /** @import { MapModel } from "./map_model.js" */
@@ -30,6 +40,9 @@ class Page {
     this.range = new TimeRange(getElement("range", HTMLSelectElement));
     this.history = new HistoryBar(this.range);
     this.graph = new Graph(getElement("graph", SVGSVGElement), select);
+    const sort = (/** @type {string} */ order) => writeView({ sort: order }, { replace: true });
+    this.list = new EdgeList(getElement("list", HTMLElement), { select, sort });
+    this.toolbar = new Toolbar();
     this.search = new Search(getElement("search", HTMLInputElement), getElement("found", HTMLElement), select);
     this.status = new Status(getElement("state", HTMLElement), getElement("notice", HTMLElement));
     this.live = new LiveUpdates(
@@ -62,6 +75,7 @@ class Page {
     connectZoomButtons(this.graph.view);
     connectShortcuts(this.search.field, () => select({}));
     connectThemeButton();
+    connectSkipButton(this.panel.element);
     this.showRange();
   }
 
@@ -89,8 +103,7 @@ class Page {
     this.map = buildMapModel(answer, alerts);
     this.history.setBounds(this.map.oldest);
     updateBadge(getElement("alerts", HTMLElement), this.map, () => select({}));
-    this.graph.draw(this.map);
-    this.highlight();
+    this.showView(this.map);
     this.search.useMap(this.map);
     this.showFirstSteps(this.map.services.length === 0 && this.map.oldest === null);
     const isOverview = Object.keys(readSelection()).length === 0;
@@ -99,20 +112,47 @@ class Page {
   }
 
   /**
+   * Show the map or the list: what the address says, or the list where there is no room for a map.
+   * @param {MapModel} map
+   */
+  showView(map) {
+    const selection = readSelection();
+    getElement("map", HTMLElement).dataset.view = this.view;
+    this.toolbar.update(map, this.view, selection.node);
+    if (this.view === "list") {
+      this.list.show(map, parseOrder(readAddress().sort), selection.edge);
+      return;
+    }
+    this.graph.draw(map);
+    this.highlight();
+    replaceContent(getElement("groups", HTMLElement), createGroupLegend(findGroups(map)));
+  }
+
+  /** @returns {"map" | "list"} */
+  get view() {
+    return parseDisplay(readAddress()).view ?? (this.isNarrow.matches ? "list" : "map");
+  }
+
+  /**
    * Request the map of the selected time range. If the agent rejects the range, because it keeps less, request that of
    * the default range.
    * @returns {Promise<DrawnMap>}
    */
   async requestMap() {
-    const flow = this.isNarrow.matches ? "down" : "right";
+    const drawn = { flow: this.flow, ...toMapQuery(parseDisplay(readAddress())) };
     try {
-      return await fetchMap({ ...this.range.toQuery(), flow });
+      return await fetchMap({ ...this.range.toQuery(), ...drawn });
     } catch (error) {
       if (!(error instanceof AgentError) || error.status !== 400 || this.range.isDefault()) throw error;
       removeRange();
       this.range.selectRange({});
-      return fetchMap({ ...this.range.toQuery(), flow });
+      return fetchMap({ ...this.range.toQuery(), ...drawn });
     }
+  }
+
+  /** @returns {"down" | "right"} */
+  get flow() {
+    return this.isNarrow.matches ? "down" : "right";
   }
 
   /**
@@ -138,8 +178,12 @@ class Page {
   /** @param {string} before The fragment of the address before. */
   handleAddressChange(before) {
     const [old, current] = [parseFragment(before), readAddress()];
+    if (this.map) this.showView(this.map);
     if (this.map && (old.node !== current.node || old.edge !== current.edge)) this.showSelection(this.map, old);
+    const isRedrawn = formatMapQuery(old) !== formatMapQuery(current);
+    if (isRedrawn) this.graph.view.movedByUser = false; // what is drawn now is fitted into the screen
     if (!isSameRange(old, current)) this.showRange();
+    else if (isRedrawn) this.live.requestNow();
   }
 
   handleRangeChange() {
@@ -156,8 +200,7 @@ class Page {
   showSelection(map, before) {
     const selection = readSelection();
     this.highlight();
-    const node = map.nodes.get(selection.node ?? "");
-    if (node) this.graph.view.reveal(node);
+    if (selection.node) this.graph.reveal(selection.node);
     const focused = document.activeElement;
     this.showDetails(map).catch((error) => this.showState("away", error));
     // At once, not when the answer arrives: by then, the user may be somewhere else.
@@ -171,13 +214,14 @@ class Page {
   }
 
   /**
-   * Return the focus to the map when the panel is closed, unless it is somewhere else on the page.
+   * Return the focus to the map or the list when the panel is closed, unless it is somewhere else on the page.
    * @param {Element | null} focused What had the focus before the panel was closed.
    * @param {Selection} before What was selected then.
    */
   focusGraph(focused, before) {
     const isFree = !focused?.isConnected || focused === document.body || this.panel.element.contains(focused);
-    if (isFree) this.graph.focus(before.node ?? before.edge ?? "");
+    if (isFree && this.view === "list") this.list.focus(before.edge ?? "");
+    else if (isFree) this.graph.focus(before.node ?? before.edge ?? "");
   }
 
   /** @param {boolean} isEmpty Whether there is nothing to draw. */
@@ -196,6 +240,11 @@ class Page {
     const isPast = state === "paused" && this.range.past() !== null;
     this.status.show(isPast ? "past" : state, this.map?.to, error);
   }
+}
+
+/** @param {ViewFields} fields */
+function formatMapQuery(fields) {
+  return JSON.stringify(toMapQuery(parseDisplay(fields)));
 }
 
 /**

@@ -13,15 +13,16 @@ import { cleanName } from "./names.js";
  * @property {Edge | null} edge The hop; null if the broker itself forwards the messages.
  * @property {string} from The id of a node.
  * @property {string} to The id of a node.
- * @property {[number, number][]} points
+ * @property {[number, number][]} points None if it is not shown.
  * @property {MapLabel} label
  * @property {number} strokeWidth Pixels.
  *
  * @typedef {MapNode & { incoming: Link[], outgoing: Link[], service: Service | null, unread: boolean }} LinkedNode
  * A service or a queue; `service` is null for a queue. An unread queue only fills: nobody was seen reading it.
  *
- * @typedef {{ lineHeight: number, distance: number }} LabelSizes
- * Pixels from one line of a label to the next, and from a link to its label.
+ * @typedef {{ lineHeight: number, distance: number, textSize?: number }} LabelSizes
+ * Pixels from one line of a label to the next, and from a link to its label; and the size of its text if it is larger
+ * than usual.
  *
  * @typedef {object} MapModel
  * @property {Map<string, Edge>} edges

@@ -33,24 +33,36 @@ function isolateDirection(text) {
 }
 
 /**
- * Cut a name to the longest beginning that fits.
+ * Cut a name in its middle, so that as much as fits is left: names that begin alike often end differently.
  * @param {string} name
  * @param {(text: string) => boolean} fits
  */
 export function cutName(name, fits) {
   if (fits(cleanName(name))) return cleanName(name);
-  const length = Math.min([...name].length, MAX_CHARACTERS);
-  let [shortest, longest] = [1, length];
+  const characters = [...cleanName(name)].filter((each) => each !== ISOLATE && each !== END_OF_ISOLATE);
+  let [shortest, longest] = [1, Math.max(1, characters.length - 1)];
   while (shortest < longest) {
     const middle = Math.ceil((shortest + longest) / 2);
-    if (fits(cleanName(name, middle))) shortest = middle;
+    if (fits(cutMiddle(characters, middle))) shortest = middle;
     else longest = middle - 1;
   }
-  return cleanName(name, Math.max(1, Math.min(shortest, length - 1)));
+  return cutMiddle(characters, shortest);
+}
+
+/**
+ * @param {string[]} characters
+ * @param {number} length How many characters are left, besides the ellipsis.
+ */
+function cutMiddle(characters, length) {
+  const [start, end] = [Math.ceil(length / 2), Math.floor(length / 2)];
+  return isolateDirection(`${characters.slice(0, start).join("")}…${end ? characters.slice(-end).join("") : ""}`);
 }
 
 /** @type {CanvasRenderingContext2D | null} */
 let canvas = null;
+const MAX_MEASURED = 10_000;
+/** @type {Map<string, number>} Widths by font and text. */
+const measured = new Map();
 
 /**
  * Measure how wide a string is in pixels. This depends on its letters and on the fonts that the browser has.
@@ -58,10 +70,16 @@ let canvas = null;
  * @param {string} font A CSS font.
  */
 export function measureText(text, font) {
+  const key = `${font} ${text}`;
+  const known = measured.get(key);
+  if (known !== undefined) return known;
   canvas ??= document.createElement("canvas").getContext("2d");
   if (!canvas) return 0;
   canvas.font = font;
-  return canvas.measureText(text).width;
+  const { width } = canvas.measureText(text);
+  if (measured.size >= MAX_MEASURED) measured.clear();
+  measured.set(key, width);
+  return width;
 }
 
 /**

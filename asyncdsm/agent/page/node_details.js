@@ -31,7 +31,12 @@ export async function createNodeDetails(node, map, range, actions) {
     incoming.length > 0 && createSection(isService ? "Reads" : "Written by", incoming),
     outgoing.length > 0 && createSection(isService ? "Writes" : "Read by", outgoing),
     lags.length > 0 &&
-      createSection("Lag", createLagSummary(node), createLagCharts(lags, map, listVersionMarkers(findServicesAt(node, map))), createLagTable(lags, map)),
+      createSection(
+        "Lag",
+        createLagSummary(node),
+        createLagCharts(lags, map, listVersionMarkers(findServicesAt(node, map))),
+        createLagTable(lags, map),
+      ),
   ];
 }
 

@@ -1,8 +1,8 @@
 // Moving and zooming the map: by dragging, wheel, pinch and buttons.
 
-import { fitMap, fitReadable, formatTransform, isTooSmallForText, revealPoint, zoomAt } from "./viewport.js";
+import { fitMap, fitReadable, formatTransform, revealPoint, zoomAt } from "./viewport.js";
 
-/** @import { Point, Size, Viewport } from "./viewport.js" */
+/** @import { MapSize, Point, Size, Viewport } from "./viewport.js" */
 
 // How many pixels a pointer may move in a click.
 const CLICK_PIXELS = 4;
@@ -14,13 +14,15 @@ export class View {
   /**
    * @param {SVGSVGElement} drawing
    * @param {SVGGElement} content What is moved and scaled.
+   * @param {(scale: number) => void} handleScale Called in each frame in which the scale may have changed.
    */
-  constructor(drawing, content) {
+  constructor(drawing, content, handleScale) {
+    this.handleScale = handleScale;
     this.drawing = drawing;
     this.content = content;
     /** @type {Viewport} */
     this.viewport = { x: 0, y: 0, scale: 1 };
-    /** @type {Size} */
+    /** @type {MapSize} */
     this.map = { width: 0, height: 0 };
     this.shape = "";
     this.showsAll = false;
@@ -54,7 +56,7 @@ export class View {
 
   /**
    * Set the size of the map. A map of another shape is fitted, unless the user has moved the map.
-   * @param {Size} map
+   * @param {MapSize} map
    * @param {string} shape Names the nodes and the direction.
    */
   resize(map, shape) {
@@ -165,7 +167,7 @@ export class View {
     this.viewport = viewport;
     this.frame ??= requestAnimationFrame(() => {
       this.frame = undefined;
-      this.drawing.classList.toggle("far", isTooSmallForText(this.viewport));
+      this.handleScale(this.viewport.scale);
       this.content.setAttribute("transform", formatTransform(this.viewport));
     });
   }

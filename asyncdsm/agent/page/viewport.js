@@ -5,14 +5,13 @@
  * Where the map's origin is on the screen, in pixels, and how many pixels of the screen are one of the map.
  * @typedef {{ x: number, y: number }} Point
  * @typedef {{ width: number, height: number }} Size
+ * @typedef {Size & { start?: Point }} MapSize The size of a map, and where its messages begin.
  */
 
 const [MIN_SCALE, MAX_SCALE] = [0.04, 2.5];
 const MAX_FITTED_SCALE = 1.15;
-// Below this scale, nobody can read a name.
-const MIN_LABELLED_SCALE = 0.3;
 // A map that would need a smaller scale than this is not fitted: its beginning is shown instead.
-const MIN_READABLE_SCALE = 0.55;
+const MIN_READABLE_SCALE = 0.5;
 const [MIN_REVEALED_SCALE, REVEALED_SCALE] = [0.35, 0.8];
 const LEGEND_HEIGHT = 44;
 
@@ -30,16 +29,32 @@ export function fitMap(map, screen) {
 }
 
 /**
- * Fit the whole map if its names can be read then; otherwise show its beginning at a scale at which they can.
- * @param {Size} map
+ * Fit the whole map if its names can be read then; otherwise show where messages begin at a scale at which they can.
+ * @param {MapSize} map
  * @param {Size} screen
  * @returns {Viewport | null} Null if the map or the screen has no size.
  */
 export function fitReadable(map, screen) {
   const fitted = fitMap(map, screen);
   if (!fitted || fitted.scale >= MIN_READABLE_SCALE) return fitted;
-  const placed = placeMap(map, { ...screen, height: screen.height - LEGEND_HEIGHT }, MIN_READABLE_SCALE);
-  return { ...placed, x: Math.max(0, placed.x) };
+  const { x, y } = map.start ?? { x: 0, y: 0 };
+  const scale = MIN_READABLE_SCALE;
+  return {
+    x: placeStart(x * scale, map.width * scale, screen.width),
+    y: placeStart(y * scale, map.height * scale, screen.height - LEGEND_HEIGHT),
+    scale,
+  };
+}
+
+/**
+ * Place a map along one axis: in the middle if it fits, or with its start as near to the middle as its size allows.
+ * @param {number} start
+ * @param {number} length
+ * @param {number} room
+ */
+function placeStart(start, length, room) {
+  if (length <= room) return (room - length) / 2;
+  return Math.min(0, Math.max(room - length, room / 2 - start));
 }
 
 /**
@@ -82,11 +97,6 @@ export function revealPoint(viewport, point, screen) {
   if (isInside && viewport.scale > MIN_REVEALED_SCALE) return null;
   const scale = Math.max(viewport.scale, REVEALED_SCALE);
   return { x: screen.width / 2 - point.x * scale, y: screen.height / 2 - point.y * scale, scale };
-}
-
-/** @param {Viewport} viewport */
-export function isTooSmallForText(viewport) {
-  return viewport.scale < MIN_LABELLED_SCALE;
 }
 
 /** @param {Viewport} viewport */

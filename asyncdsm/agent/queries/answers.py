@@ -27,7 +27,7 @@ ChangeKind = Literal["quiet", "slower", "lag grows", "rate fell", "rate rose", "
 
 
 class MapNode(Struct, frozen=True, gc=False, kw_only=True):
-    """A service or a queue on the drawn map. `x` and `y` are its middle, in pixels."""
+    """A service or a queue on the drawn map. `x` and `y` are its middle, in pixels; 0 if it is not shown."""
 
     id: str
     kind: Literal["service", "queue"]
@@ -38,6 +38,8 @@ class MapNode(Struct, frozen=True, gc=False, kw_only=True):
     label: str
     qualifier: str
     """What tells it from other nodes of its name; empty if there are none."""
+    shown: bool
+    """Whether it is drawn: not if it is no neighbour of the focus, or is hidden by the filter."""
     x: float
     y: float
     width: Amount
@@ -45,7 +47,7 @@ class MapNode(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class MapLabel(Struct, frozen=True, gc=False, kw_only=True):
-    """Where a link's label is: next to a point of the link, with room for some lines of text."""
+    """Where a link's label is: next to a point of the link, with room for some lines of text, or for none."""
 
     x: float
     y: float
@@ -54,7 +56,10 @@ class MapLabel(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class MapLink(Struct, frozen=True, gc=False, kw_only=True):
-    """A link on the drawn map, from one node's id to another's, through points (x, y) in pixels."""
+    """A link on the drawn map, from one node's id to another's, through points (x, y) in pixels.
+
+    It has no points if one of its ends is not shown.
+    """
 
     edge: str | None
     """The edge's id; null where a broker carries messages on by itself."""

@@ -5,20 +5,28 @@ from __future__ import annotations
 from asyncdsm.agent.queries.answers import DrawnMap, MapLabel, MapLink, MapNode
 from asyncdsm.core.edge import MOST_PATHWAYS
 from asyncdsm.map.descriptions import label_node, qualify_nodes
-from asyncdsm.map.graph import Graph, Node, build_graph
-from asyncdsm.map.layout import LABEL_DISTANCE, LINE_HEIGHT, SIZES, FlowName, Layout, lay_out_graph
+from asyncdsm.map.graph import Graph, Link, Node, build_graph, link_key
+from asyncdsm.map.layout import LABEL_DISTANCE, LINE_HEIGHT, SIZES, FlowName, Layout, PlacedLabel, lay_out_graph
+from asyncdsm.map.layout.routes import Point
 from asyncdsm.map.levels import LEVELS, stroke_width
+from asyncdsm.map.selection import MapFilter, restrict_graph, select_nodes
 from asyncdsm.map.strings import plain_text
 from asyncdsm.map.topology import Topology
 
+EVERYTHING = MapFilter()
+NOT_DRAWN = PlacedLabel(0.0, 0.0, "above", 0)
 
-def draw_map(topology: Topology, flow: FlowName, oldest: float | None = None) -> DrawnMap:
+
+def draw_map(
+    topology: Topology, flow: FlowName, wanted: MapFilter = EVERYTHING, *, oldest: float | None = None
+) -> DrawnMap:
     """Return a topology with its layout, without the points of pathways: `/api/pathways` has whole pathways.
 
-    `oldest` is when the data of the agent begin.
+    Everything is in it; only what is wanted is laid out and shown. `oldest` is when the data of the agent begin.
     """
     graph = build_graph(topology)
-    layout = lay_out_graph(graph, flow)
+    drawn = restrict_graph(graph, select_nodes(graph, wanted))
+    layout = lay_out_graph(drawn, flow)
     return DrawnMap(
         from_=topology.from_,
         to=topology.to,
@@ -39,12 +47,12 @@ def draw_map(topology: Topology, flow: FlowName, oldest: float | None = None) ->
         line_height=LINE_HEIGHT,
         label_distance=LABEL_DISTANCE,
         nodes=[_node(node, qualifier, layout) for node, qualifier in qualify_nodes(graph.nodes).items()],
-        links=_links(graph, layout),
+        links=_links(graph, drawn, layout),
     )
 
 
 def _node(node: Node, qualifier: str, layout: Layout) -> MapNode:
-    (x, y), (width, height) = layout.nodes[node], SIZES[node.kind]
+    (x, y), (width, height) = layout.nodes.get(node, (0.0, 0.0)), SIZES[node.kind]
     return MapNode(
         id=node.id,
         kind=node.kind,
@@ -53,6 +61,7 @@ def _node(node: Node, qualifier: str, layout: Layout) -> MapNode:
         cluster=node.cluster or None,
         label=label_node(node, qualifier),
         qualifier=plain_text(qualifier),
+        shown=node in layout.nodes,
         x=round(x, 1),
         y=round(y, 1),
         width=width,
@@ -60,15 +69,18 @@ def _node(node: Node, qualifier: str, layout: Layout) -> MapNode:
     )
 
 
-def _links(graph: Graph, layout: Layout) -> list[MapLink]:
-    return [
-        MapLink(
-            edge=None if link.edge is None else link.edge.id,
-            from_=link.source.id,
-            to=link.target.id,
-            points=[(round(x, 1), round(y, 1)) for x, y in points],
-            label=MapLabel(x=round(label.x, 1), y=round(label.y, 1), side=label.side, lines=label.lines),
-            width=round(stroke_width(0.0 if link.edge is None else link.edge.present.rate), 1),
-        )
-        for link, points, label in zip(graph.links, layout.links, layout.labels, strict=True)
-    ]
+def _links(graph: Graph, drawn: Graph, layout: Layout) -> list[MapLink]:
+    """Return all links of a graph, with the places of those that are drawn."""
+    places = dict(zip(map(link_key, drawn.links), zip(layout.links, layout.labels, strict=True), strict=True))
+    return [_map_link(link, *places.get(link_key(link), ([], NOT_DRAWN))) for link in graph.links]
+
+
+def _map_link(link: Link, points: list[Point], label: PlacedLabel) -> MapLink:
+    return MapLink(
+        edge=None if link.edge is None else link.edge.id,
+        from_=link.source.id,
+        to=link.target.id,
+        points=[(round(x, 1), round(y, 1)) for x, y in points],
+        label=MapLabel(x=round(label.x, 1), y=round(label.y, 1), side=label.side, lines=label.lines),
+        width=round(stroke_width(0.0 if link.edge is None else link.edge.present.rate), 1),
+    )

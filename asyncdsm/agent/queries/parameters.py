@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import unquote
 
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES, last_minutes, length_of, step_for
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
 from asyncdsm.agent.store.store import Store
 from asyncdsm.errors import AsyncDSMError
+from asyncdsm.map.selection import MOST_STEPS, MapFilter
 
 MOST_REQUESTED_STEPS = 2_000
+MOST_FILTER_CHARACTERS = 4_000
 _LATEST = 4_000_000_000.0
 
 
@@ -72,6 +75,40 @@ def read_step(store: Store, parameters: Mapping[str, str], time_range: TimeRange
         message = f"step must divide the time range into at most {MOST_REQUESTED_STEPS} steps, got {text}"
         raise ApiError(400, "step", message)
     return int(text)
+
+
+def read_map_filter(parameters: Mapping[str, str]) -> MapFilter:
+    """Return what of the map is wanted. Raises ApiError (400).
+
+    `find` is words, of which those that begin with "-" hide. `hide` is a list such as `env:staging,type:http`, whose
+    entries are percent-encoded once more, since a name may have a comma in it.
+    """
+    steps = parameters.get("steps", "1")
+    if not (_is_whole_number(steps) and 1 <= int(steps) <= MOST_STEPS):
+        raise ApiError(400, "steps", f"steps must be a whole number from 1 to {MOST_STEPS}, got {steps[:40]!r}")
+    words, hide = (_read_short(parameters, name) for name in ("find", "hide"))
+    found = words.lower().split()
+    return MapFilter(
+        focus=parameters.get("focus", ""),
+        steps=int(steps),
+        words=frozenset(word for word in found if not word.startswith("-")),
+        unwanted=frozenset(word[1:] for word in found if word.startswith("-")) - {""},
+        hidden=frozenset(map(_read_trait, filter(None, hide.split(",")))),
+    )
+
+
+def _read_trait(text: str) -> tuple[str, str]:
+    trait, colon, value = text.partition(":")
+    if trait not in {"env", "type", "cluster"} or not colon:
+        raise ApiError(400, "hide", f"hide must be a list of env:…, type:… and cluster:…, got {text[:40]!r}")
+    return trait, unquote(value)
+
+
+def _read_short(parameters: Mapping[str, str], name: str) -> str:
+    text = parameters.get(name, "")
+    if len(text) > MOST_FILTER_CHARACTERS:
+        raise ApiError(400, name, f"{name} must have at most {MOST_FILTER_CHARACTERS} characters, got {len(text)}")
+    return text
 
 
 def _is_whole_number(text: str) -> bool:

@@ -11,7 +11,7 @@ from asyncdsm.map.layout.labels import Label, place_labels
 from asyncdsm.map.layout.routes import Box, Point, route_links
 from asyncdsm.map.layout.sugiyama import Place, draw_layered
 
-SIZES = {"service": (168.0, 48.0), "queue": (150.0, 36.0)}
+SIZES = {"service": (168.0, 48.0), "queue": (150.0, 40.0)}
 """Width and height of nodes, in pixels."""
 MARGIN = 32.0
 LABEL_SIZES = ((54.0, 16.0), (86.0, 29.0), (86.0, 42.0))
@@ -50,7 +50,7 @@ SIDES: dict[tuple[FlowName, int], Side] = {
 
 
 class PlacedLabel(NamedTuple):
-    """The point of a link that its label is next to, in pixels, and how many lines of text have room there."""
+    """The point of a link that its label is next to, in pixels, and how many lines of text have room there, if any."""
 
     x: float
     y: float

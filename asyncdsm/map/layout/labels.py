@@ -1,4 +1,7 @@
-"""Where the labels of links are: next to their links, near the middle, where no node, label or other link is."""
+"""Where the labels of links are: next to their links, near the middle, where no node, label or other link is.
+
+A label never covers a node or another label: without a free place it has no lines.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ CELL = 64.0
 MOST_IN_CELL = 24
 # How many boxes are compared at one square.
 MOST_SPACIOUS = 200
-# With more links, labels get one line and may cover links: there is no room, and the search would take too long.
+# With more links, labels get at most one line and may cover links: the search would take too long.
 DOTS = 12
 # A piece of a link is compared with labels at this many points,
 DOT = 6.0
@@ -34,7 +37,7 @@ class Label(NamedTuple):
     across: float
     side: int
     lines: int
-    """How many lines of text have room."""
+    """How many lines of text have room; 0 if there is no free place."""
 
 
 class _OccupiedBoxes:
@@ -66,8 +69,8 @@ def place_labels(
     """Return the place of each link's label, as close to the middle of the link as there is room.
 
     `links` are the points that each link passes; `lines` is how many lines each label has. `sizes` has the size of a
-    label of one line, of two and so on; each label gets room for as many of its lines as possible. `distance` is from
-    a link to its label, in pixels.
+    label of one line, of two and so on; each label gets room for as many of its lines as possible, or for none.
+    `distance` is from a link to its label, in pixels.
     """
     is_spacious = len(links) <= MOST_SPACIOUS
     occupied = _OccupiedBoxes((node, -1) for node in nodes)
@@ -81,7 +84,9 @@ def place_labels(
 
         most = max(1, lines[at] if is_spacious else 1)
         label, box = _place_label(points, sizes[:most], distance, cost)
-        if lines[at]:
+        if occupied.overlap(box, -2):
+            label = label._replace(lines=0)
+        elif lines[at]:
             occupied.add(box, at)
         chosen.append(label)
     return chosen

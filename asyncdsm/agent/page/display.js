@@ -1,0 +1,91 @@
+// What of the map is displayed, and how: as a map or as a list, only the neighbours of a node, and what a filter finds
+// or hides. It is part of the page's address.
+
+/** @import { ViewFields } from "./address.js" */
+/** @import { LinkedNode } from "./map_model.js" */
+
+/**
+ * @typedef {"env" | "type" | "cluster"} TraitName
+ * @typedef {object} Display
+ * @property {"map" | "list" | null} view Null if the page chooses: a list where it is narrow.
+ * @property {string} focus The id of the node whose neighbours alone are shown; empty for all nodes.
+ * @property {number} steps How many links a neighbour is away at most.
+ * @property {string} find Words; those that begin with "-" hide.
+ * @property {Set<string>} hidden Traits such as "env:staging".
+ */
+
+export const STEPS = [1, 2, 3];
+
+/**
+ * @param {ViewFields} fields
+ * @returns {Display}
+ */
+export function parseDisplay({ view, focus = "", steps, find = "", hide }) {
+  return {
+    view: view === "map" || view === "list" ? view : null,
+    focus,
+    steps: STEPS.find((number) => String(number) === steps) ?? 1,
+    find,
+    hidden: new Set((hide ?? "").split(",").flatMap(decodeTrait)),
+  };
+}
+
+/**
+ * Return the parameters of a request for the map; those of the default are left out.
+ * @param {Display} display
+ */
+export function toMapQuery({ focus, steps, find, hidden }) {
+  return {
+    focus: focus || undefined,
+    steps: focus && steps > 1 ? steps : undefined,
+    find: find.trim() || undefined,
+    hide: formatHidden(hidden),
+  };
+}
+
+/** @param {Iterable<string>} hidden */
+export function formatHidden(hidden) {
+  return [...hidden].map(encodeTrait).join(",") || undefined;
+}
+
+/** @param {Display} display */
+export function countFilters({ find, hidden }) {
+  return hidden.size + find.split(/\s+/).filter(Boolean).length;
+}
+
+/**
+ * @param {TraitName} name
+ * @param {string} value
+ */
+export function formatTrait(name, value) {
+  return `${name}:${value}`;
+}
+
+/**
+ * Return the traits by which a node can be hidden.
+ * @param {Pick<LinkedNode, "kind" | "where" | "cluster">} node
+ * @returns {[name: TraitName, value: string][]}
+ */
+export function listTraits({ kind, where, cluster }) {
+  if (kind === "service") return [["env", where]];
+  return [
+    ["type", where],
+    ["cluster", cluster ?? ""],
+  ];
+}
+
+/** @param {string} trait */
+function encodeTrait(trait) {
+  const colon = trait.indexOf(":");
+  return `${trait.slice(0, colon)}:${encodeURIComponent(trait.slice(colon + 1))}`;
+}
+
+/** @param {string} text */
+function decodeTrait(text) {
+  if (!/^(env|type|cluster):/.test(text)) return [];
+  try {
+    return [decodeURIComponent(text)];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,73 @@
+"""What of a graph is drawn: the neighbours of a node, and what a filter finds or hides."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from asyncdsm.map.graph import Graph, Node
+
+MOST_STEPS = 3
+
+
+class MapFilter(NamedTuple):
+    """What to draw of a graph. The default is everything."""
+
+    focus: str = ""
+    """The id of a node: only it and its neighbours are drawn. An id that no node has is ignored."""
+    steps: int = 1
+    """How many links away from the focus a neighbour is at most."""
+    words: frozenset[str] = frozenset()
+    """Of these at least one must occur in the name of a node, or of a direct neighbour. Lower case."""
+    unwanted: frozenset[str] = frozenset()
+    """A node with one of these in its name is hidden. Lower case."""
+    hidden: frozenset[tuple[str, str]] = frozenset()
+    """Which nodes are hidden: ("env", …), ("type", …), ("cluster", …)."""
+
+
+def select_nodes(graph: Graph, wanted: MapFilter) -> frozenset[Node]:
+    """Return the nodes to draw. A node that only hidden ones are linked to is hidden too, unless a word finds it."""
+    if wanted == MapFilter():
+        return frozenset(graph.nodes)
+    neighbours = _neighbours(graph)
+    allowed = {node for node in graph.nodes if not _is_hidden(node, wanted)}
+    found = {node for node in allowed if any(word in node.label.lower() for word in wanted.words)}
+    if wanted.words:
+        allowed &= found.union(*(neighbours[node] for node in found))
+    allowed = {node for node in allowed if node in found or not neighbours[node] or neighbours[node] & allowed}
+    focus = next((node for node in graph.nodes if node.id == wanted.focus), None)
+    return frozenset(allowed) if focus is None else _within_reach(focus, wanted.steps, allowed, neighbours)
+
+
+def restrict_graph(graph: Graph, nodes: frozenset[Node]) -> Graph:
+    """Return the part of a graph that consists of some of its nodes and the links between them."""
+    if len(nodes) == len(graph.nodes):
+        return graph
+    links = [link for link in graph.links if link.source in nodes and link.target in nodes]
+    return graph._replace(nodes=[node for node in graph.nodes if node in nodes], links=links)
+
+
+def _is_hidden(node: Node, wanted: MapFilter) -> bool:
+    name = node.label.lower()
+    traits = {("env", node.where)} if node.kind == "service" else {("type", node.where), ("cluster", node.cluster)}
+    return bool(traits & wanted.hidden) or any(word in name for word in wanted.unwanted)
+
+
+def _neighbours(graph: Graph) -> defaultdict[Node, set[Node]]:
+    found: defaultdict[Node, set[Node]] = defaultdict(set)
+    for source, target, _ in graph.links:
+        found[source].add(target)
+        found[target].add(source)
+    return found
+
+
+def _within_reach(
+    focus: Node, steps: int, allowed: Iterable[Node], neighbours: defaultdict[Node, set[Node]]
+) -> frozenset[Node]:
+    """Return the focus, even if it is not allowed, and the allowed nodes that are at most `steps` links away."""
+    found, last = {focus}, {focus}
+    for _ in range(steps):
+        last = set[Node]().union(*(neighbours[node] for node in last)).intersection(allowed) - found
+        found |= last
+    return frozenset(found)

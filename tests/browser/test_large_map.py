@@ -1,0 +1,156 @@
+"""A map of many services: neighbours, filters, the list, and the keyboard."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, expect
+
+from asyncdsm.agent.http.server import RunningAgent
+from tests.browser.map_page import PHONE, hop_button, node_button, open_page, panel_heading
+from tests.browser.shop import Shop
+
+LAYERS, WIDTH = 4, 8
+ENVS = "prod", "staging"
+
+
+@pytest.fixture
+def many(shop: Shop) -> None:
+    """Add services in layers, each of which reads one queue and writes two; every other one is staging."""
+    for layer in range(LAYERS):
+        for place in range(WIDTH):
+            name, env = f"service-{layer}-{place}", ENVS[place % 2]
+            if layer:
+                shop.maps.passed(name, "in", f"queue-{layer}-{place}", env=env, parent=0, seconds=[0.01 * place])
+            for turn in (0, 3):
+                queue = f"queue-{layer + 1}-{(place + turn) % WIDTH}"
+                shop.maps.passed(name, "out", queue, env=env, parent=0, seconds=[0.001])
+
+
+@pytest.mark.usefixtures("many")
+async def test_neighbours_of_a_node_are_shown_alone_and_by_a_link(browser: Browser, agent: RunningAgent) -> None:
+    nodes = LAYERS * WIDTH * 2
+    async with open_page(browser, agent.url) as page:
+        await expect(page.locator("#graph .node")).to_have_count(nodes)
+        await node_button(page, "queue", "queue-2-4").focus()
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Show only neighbours").click()
+        await expect(page.locator("#graph .node")).to_have_count(4)  # two write to it, one reads it
+        await expect(page.locator("#shown")).to_have_text(f"4 of {nodes} shown")
+        await page.get_by_role("button", name="Neighbours up to 2 steps away").click()
+        await expect(page.locator("#graph .node")).to_have_count(10)
+        await expect(panel_heading(page)).to_have_text("queue-2-4")
+        await page.reload()
+        await expect(page.locator("#graph .node")).to_have_count(10)
+        await page.keyboard.press("n")
+        await expect(page.locator("#graph .node")).to_have_count(nodes)
+        assert "focus" not in page.url
+
+
+@pytest.mark.usefixtures("many")
+async def test_filter_finds_names_and_hides_an_environment(browser: Browser, agent: RunningAgent) -> None:
+    async with open_page(browser, agent.url) as page:
+        await expect(page.locator("#groups")).to_have_text("env prodenv staging")
+        await page.keyboard.press("f")
+        await page.keyboard.type("queue-2-4")
+        await expect(page.locator("#graph .node")).to_have_count(4)
+        await page.get_by_role("checkbox", name="staging").uncheck()
+        await expect(page.locator("#graph .node")).to_have_count(3)
+        await expect(page).to_have_url(re.compile(r"find=queue-2-4&hide=env%3Astaging$"))
+        await page.reload()
+        await expect(page.get_by_role("button", name="Filter (2)")).to_be_visible()
+        await expect(page.locator("#graph .node")).to_have_count(3)
+        await page.get_by_role("button", name="Show all").click()
+        await expect(page.locator("#graph .node")).to_have_count(LAYERS * WIDTH * 2)
+
+
+@pytest.mark.usefixtures("many")
+async def test_list_is_sorted_by_a_click_and_shares_the_selection(browser: Browser, agent: RunningAgent) -> None:
+    async with open_page(browser, agent.url) as page:
+        await page.get_by_role("button", name="List").click()
+        rows = page.locator("#list tbody tr")
+        await expect(rows).to_have_count((3 * LAYERS - 1) * WIDTH)
+        await expect(rows.first).to_contain_text(re.compile("^service-[1-3]-7 ← queue-[1-3]-7"))
+        await page.get_by_role("columnheader", name="Service and queue").get_by_role("button").click()
+        await expect(rows.first).to_contain_text("service-0-0 → queue-1-0")
+        await expect(page.get_by_role("columnheader", name="Service and queue")).to_have_attribute(
+            "aria-sort", "ascending"
+        )
+        await rows.first.locator(".name").focus()
+        await page.keyboard.press("ArrowDown")
+        await page.keyboard.press("Enter")
+        await expect(panel_heading(page)).to_have_text("service-0-0 → queue-1-3")
+        await page.keyboard.press("Escape")
+        await expect(rows.nth(1).locator(".name")).to_be_focused()
+        await rows.first.click()
+        await page.get_by_role("button", name="Map").click()
+        await expect(hop_button(page, "service-0-0", "writes", "queue-1-0")).to_have_attribute("aria-current", "true")
+
+
+@pytest.mark.usefixtures("many")
+async def test_panel_is_a_few_tab_stops_away(browser: Browser, agent: RunningAgent) -> None:
+    async with open_page(browser, agent.url) as page:
+        await expect(page.locator("#graph .node")).to_have_count(LAYERS * WIDTH * 2)
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("button", name="Skip to the details")).to_be_focused()
+        for _ in range(16):
+            await page.keyboard.press("Tab")
+        assert await page.evaluate("document.activeElement.closest('#panel') !== null")
+        await page.locator("#skip").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#panel")).to_be_focused()
+
+
+READABLE = """names => {
+  const shown = [...document.querySelectorAll("#graph .name, #graph .label")].filter((text) =>
+    text.textContent && text.getClientRects().length);
+  const boxes = shown.map((text) => text.getBoundingClientRect());
+  const over = (one, other) =>
+    Math.min(one.right, other.right) - Math.max(one.left, other.left) > 2 &&
+    Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > 4;
+  return shown.filter((text) => text.matches(".name")).length >= names &&
+    boxes.every((box) => box.height >= 10) &&
+    !boxes.some((one, at) => boxes.slice(at + 1).some((other) => over(one, other)));
+}"""
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("screen", [(1280, 760), (800, 380)], ids=["usual", "zoomed to 200 %"])
+async def test_names_can_be_read_and_never_overlap(
+    browser: Browser, agent: RunningAgent, screen: tuple[int, int]
+) -> None:
+    width, height = screen
+    async with open_page(browser, agent.url, viewport={"width": width, "height": height}) as page:
+        await page.wait_for_function(READABLE, arg=LAYERS * WIDTH * 2)
+        before = await page.locator("#graph > g").get_attribute("transform")
+        await page.get_by_role("button", name="Show everything").click()
+        await expect(page.locator("#graph > g")).not_to_have_attribute("transform", before or "")
+        await page.wait_for_function(READABLE, arg=20)  # some have no room, but all can be searched and focused
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_serious(browser: Browser, agent: RunningAgent, scheme: str) -> None:
+    async with open_page(browser, agent.url, color_scheme=scheme) as page:
+        await expect(page.locator("#graph .node")).to_have_count(LAYERS * WIDTH * 2)
+        assert await serious_violations(page) == []
+        await page.keyboard.press("f")
+        await hop_button(page, "service-0-0", "writes", "queue-1-0").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("figure").first).to_be_visible()
+        assert await serious_violations(page) == []
+        await page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+        await expect(page.locator("#list tbody tr").first).to_be_visible()
+        assert await serious_violations(page) == []
+
+
+async def serious_violations(page: Page) -> list[tuple[str, str]]:
+    """Return the id of each serious or critical violation that axe finds, and an element that it is about."""
+    found = (await Axe().run(page)).response["violations"]
+    return [
+        (violation["id"], violation["nodes"][0]["html"][:200])
+        for violation in found
+        if violation["impact"] in {"serious", "critical"}
+    ]
