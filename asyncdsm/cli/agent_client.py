@@ -1,4 +1,4 @@
-"""Requests the topology from an agent, and explains in one line why there is no answer."""
+"""Asks an agent for the topology and for what is downstream, and explains in one line why there is no answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from msgspec import DecodeError, ValidationError
 from msgspec.json import decode
 
 from asyncdsm._version import __version__
+from asyncdsm.agent.queries.answers import Downstream
 from asyncdsm.errors import AsyncDSMError
+from asyncdsm.map.graph import Node
 from asyncdsm.map.topology import Topology
 
 URL = "http://127.0.0.1:8126"
@@ -55,9 +57,40 @@ def open_client(url: str, token: str | None) -> httpx2.Client:
 
 def fetch_topology(client: httpx2.Client, minutes: int) -> Topology:
     """Return the topology of the last `minutes`. Raises NoAnswerError."""
-    where = f"the agent at {without_password(str(client.base_url))}"
+    where, (status, body) = _name_agent(client), _fetch(client, "/api/topology", {"minutes": minutes})
+    if status == 404:
+        raise NoAnswerError(f"{where} is not an asyncdsm agent: it has no map (HTTP status 404)")
+    if status != 200:
+        raise NoAnswerError(f"{where} answers with HTTP status {status}{_describe_problem(body)}")
+    return _read_topology(body, where)
+
+
+def fetch_downstream(client: httpx2.Client, minutes: int, node: Node) -> Downstream:
+    """Return what is downstream and upstream of a node in the last `minutes`. Raises NoAnswerError."""
+    if node.kind == "service":
+        named = {"service": node.name, "env": node.where}
+    else:
+        named = {"queue": node.name, "type": node.where, "cluster": node.cluster}
+    where, (status, body) = _name_agent(client), _fetch(client, "/api/downstream", {"minutes": minutes, **named})
+    if status != 200:
+        raise NoAnswerError(f"{where} answers with HTTP status {status}{_describe_problem(body)}")
     try:
-        with client.stream("GET", "/api/topology", params={"minutes": minutes}) as response:
+        return decode(body, type=Downstream)
+    except (DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise NoAnswerError(
+            f"{where} is of another version of asyncdsm than this one ({__version__}), update it: {error}"
+        ) from None
+
+
+def _name_agent(client: httpx2.Client) -> str:
+    return f"the agent at {without_password(str(client.base_url))}"
+
+
+def _fetch(client: httpx2.Client, path: str, parameters: dict[str, Any]) -> tuple[int, bytes]:
+    """Return the HTTP status and the body of an answer. Raises NoAnswerError if there is none or a token is needed."""
+    where = _name_agent(client)
+    try:
+        with client.stream("GET", path, params=parameters) as response:
             body = _read_body(response, where)
     except httpx2.TimeoutException:
         raise NoAnswerError(f"{where} did not answer within {TIMEOUT_SECONDS:.0f} s") from None
@@ -66,11 +99,7 @@ def fetch_topology(client: httpx2.Client, minutes: int) -> Topology:
         raise NoAnswerError(f"{where} does not answer ({problem})", "; `asyncdsm agent` starts one") from None
     if response.status_code == 401:
         raise NoAnswerError(f"{where} {_why_unauthorized(response.request)}")
-    if response.status_code == 404:
-        raise NoAnswerError(f"{where} is not an asyncdsm agent: it has no map (HTTP status 404)")
-    if response.status_code != 200:
-        raise NoAnswerError(f"{where} answers with HTTP status {response.status_code}{_describe_problem(body)}")
-    return _read_topology(body, where)
+    return response.status_code, body
 
 
 def _read_topology(body: bytes, where: str) -> Topology:

@@ -43,9 +43,9 @@ test("a lag line is broken where more than two of its shortest steps are missing
 });
 
 test("a hop is described by its rate, its tail, its change and its lag", () => {
-  assert.equal(describeHop(makeEdge()), "2/s");
+  assert.equal(describeHop(makeEdge()), "in service · 2/s");
   const present = makePresent({ edge_latency: { ...NO_QUANTILES, p99: 0.02 } });
-  assert.equal(describeHop(makeEdge({ present, lag: 1500 })), "2/s · p99 20 ms · lag 1.5 k");
+  assert.equal(describeHop(makeEdge({ present, lag: 1500 })), "in service · 2/s · p99 20 ms · lag 1.5 k");
 });
 
 test("the size of the map is described with what is not drawn", () => {

@@ -9,12 +9,31 @@ from msgspec import Struct
 from msgspec.json import schema_components
 
 from asyncdsm._version import __version__
-from asyncdsm.agent.queries.answers import DrawnMap, ErrorAnswer, Health, LagOverTime, Pathways, Series
+from asyncdsm.agent.queries.answers import (
+    Downstream,
+    DrawnMap,
+    ErrorAnswer,
+    Health,
+    LagOverTime,
+    LatencyBetween,
+    Pathways,
+    Series,
+)
 from asyncdsm.map.topology import Topology
 
 Schema = dict[str, Any]
 
-ANSWERS: tuple[type[Struct], ...] = (Topology, DrawnMap, Series, LagOverTime, Pathways, Health, ErrorAnswer)
+ANSWERS: tuple[type[Struct], ...] = (
+    Topology,
+    DrawnMap,
+    Series,
+    LagOverTime,
+    Pathways,
+    LatencyBetween,
+    Downstream,
+    Health,
+    ErrorAnswer,
+)
 TEXT: Schema = {"type": "string"}
 
 
@@ -42,6 +61,7 @@ _TIME_RANGE = [
     _parameter("to", _SECONDS, "The end in seconds since 1970; now by default."),
 ]
 _NAME: Schema = {"type": "string", "minLength": 1}
+_NODE = "an id of the map, a name, `service:NAME`, `queue:NAME`, or a name with its environment or type in brackets."
 _CLUSTER = _parameter("cluster", TEXT, "The id of the queue's cluster; empty for queues without one; all by default.")
 
 
@@ -64,7 +84,7 @@ _REFUSALS = {
     400: "A parameter is wrong.",
     401: "The token is missing or wrong.",
     403: "The request comes from a page of another site, or is for a host name that is not the agent's.",
-    404: "There is no such edge.",
+    404: "There is no such edge, service or queue.",
     503: "There are too many streams.",
 }
 
@@ -110,6 +130,27 @@ PATHS: dict[str, Schema] = {
         _CLUSTER,
         *_TIME_RANGE,
         refusals=(400,),
+    ),
+    "/api/latency": _get(
+        "How long messages take from one service or queue to another one that is later on their pathways.",
+        "LatencyBetween",
+        _ref(LatencyBetween),
+        _parameter("first", _NAME, f"Where the time begins: {_NODE}", required=True),
+        _parameter("last", _NAME, "Where it ends, given in the same form.", required=True),
+        *_TIME_RANGE,
+        refusals=(400, 404),
+    ),
+    "/api/downstream": _get(
+        "What messages reach from a service or a queue, and what they come from, on the pathways that they took.",
+        "Downstream",
+        _ref(Downstream),
+        _parameter("service", TEXT, "The service's name. Give either this or a queue."),
+        _parameter("env", TEXT, "The service's environment; all by default."),
+        _parameter("queue", TEXT, "The queue's name. Give either this or a service."),
+        _parameter("type", TEXT, "The queue's type, such as kafka; all by default."),
+        _CLUSTER,
+        *_TIME_RANGE,
+        refusals=(400, 404),
     ),
     "/api/health": _get("Whether the agent is well. No token is needed.", "Health", _ref(Health)),
     "/api/metrics": _get("The agent's own metrics, for Prometheus.", "Metrics", TEXT, media="text/plain"),

@@ -7,6 +7,7 @@ import { formatCount } from "./format.js";
 import { createHopButton, createPathwayList } from "./hops.js";
 import { listEdges, listWarnings } from "./map_model.js";
 import { cleanName, createName } from "./names.js";
+import { createRelations } from "./relations.js";
 
 /** @import { Parameters, RangeQuery } from "./api.js" */
 /** @import { LagSeries, WholePathway } from "./api_types.d.ts" */
@@ -25,7 +26,11 @@ const DEFAULT_STEP_SECONDS = 60;
  * @param {PanelActions} actions
  */
 export async function createNodeDetails(node, map, range, actions) {
-  const [lags, pathways] = await Promise.all([fetchLagsOf(node, map, range), fetchPathwaysThrough(node, range)]);
+  const [lags, pathways, relations] = await Promise.all([
+    fetchLagsOf(node, map, range),
+    fetchPathwaysThrough(node, range),
+    createRelations(node, map, range, actions),
+  ]);
   actions.highlightPathwaysThrough(node.id, new Set(pathways.flatMap(({ hops }) => hops.map((hop) => hop.edge))));
   const isService = node.kind === "service";
   const [incoming, outgoing] = createHopLists(node, map, actions);
@@ -34,6 +39,7 @@ export async function createNodeDetails(node, map, range, actions) {
     createSection("Pathways, slowest first", createPathwayList(pathways, map, actions)),
     incoming.length > 0 && createSection(isService ? "Reads" : "Written by", incoming),
     outgoing.length > 0 && createSection(isService ? "Writes" : "Read by", outgoing),
+    ...relations,
     lags.length > 0 && createSection("Lag", createLagChart(lags, map), createLagTable(lags)),
   ];
 }
