@@ -60,7 +60,7 @@ async function fetchRelated({ kind, name, where, cluster }, range) {
  * @param {RangeQuery} range
  */
 async function createMeasure(node, related, map, range) {
-  const result = createHtml("div", { class: "measured", "aria-live": "polite" });
+  const result = createHtml("section", { class: "measured", "aria-live": "polite" });
   const show = async () => result.replaceChildren(...(await createResult(node, related, map, range)));
   const choose = (/** @type {Event} */ event) => {
     chosen.set(node.id, /** @type {HTMLSelectElement} */ (event.target).value);
