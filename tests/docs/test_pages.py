@@ -35,6 +35,7 @@ NOT_RUN = {
     "not run, the tests themselves",
     "not run, for another machine",
     "not run, needs a terminal",
+    "not run, has tests of its own",
 }
 """Why a block is not run: what the machine of the tests does not have, or what would take it too long."""
 EXAMPLES = [

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
+from time import monotonic
 
 from anyio import to_thread
 from msgspec.json import encode
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from asyncdsm._version import __version__
 from asyncdsm.agent.http.authentication import HEALTH, Authentication
 from asyncdsm.agent.http.error_responses import bad_request, client_disconnected, not_found, store_unavailable
-from asyncdsm.agent.http.health import AgentState, format_metrics, measure_health
+from asyncdsm.agent.http.health import measure_health
 from asyncdsm.agent.http.intake_endpoint import IntakeEndpoint
 from asyncdsm.agent.http.live_events import LiveEvents
 from asyncdsm.agent.http.openapi import DESCRIPTION
@@ -23,6 +24,8 @@ from asyncdsm.agent.http.page_routes import PAGE_ROUTES
 from asyncdsm.agent.http.query_endpoints import QueryEndpoints
 from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.forwarder import Forwarder
+from asyncdsm.agent.metrics.exposition import PROMETHEUS, AgentState, format_metrics
+from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
 from asyncdsm.agent.queries.parameters import ApiError
 from asyncdsm.agent.store.store import Store
 
@@ -37,7 +40,6 @@ LISTED_INTAKES = (
 )
 OTHER_INTAKES = (*LISTED_INTAKES, "/v0.7/config", "/telemetry/proxy/{rest:path}")
 """What tracers send besides Data Streams. ddtrace logs a warning if an agent does not list the debugger's endpoints."""
-PROMETHEUS = "text/plain; version=0.0.4"
 
 
 class Agent:
@@ -46,7 +48,8 @@ class Agent:
     def __init__(self, store: Store, forwarder: Forwarder | None = None) -> None:
         self.live: LiveEvents = LiveEvents(store)
         self._store, self._forwarder = store, forwarder
-        self._intake = IntakeEndpoint(store, forwarder)
+        self._traffic = TrafficTotals(monotonic)
+        self._intake = IntakeEndpoint(store, forwarder, self._traffic)
         self._queries = QueryEndpoints(store)
 
     def app(self, token: str | None = None, host: str = "localhost") -> ASGIApp:
@@ -84,11 +87,11 @@ class Agent:
 
     async def _show_metrics(self, _: Request) -> Response:
         text = await to_thread.run_sync(lambda: format_metrics(self._state()))
-        return PlainTextResponse(text, media_type=PROMETHEUS)
+        return Response(text, media_type=PROMETHEUS)
 
     def _state(self) -> AgentState:
         forwarded = self._forwarder.stats() if self._forwarder else None
-        return AgentState(self._store, self._intake.counters, forwarded, self.live.streams)
+        return AgentState(self._store, self._intake.counters, self._traffic, forwarded, self.live.streams)
 
 
 async def show_info(_: Request) -> Response:

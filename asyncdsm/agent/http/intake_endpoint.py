@@ -13,6 +13,7 @@ from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.forwarder import Forwarder
 from asyncdsm.agent.intake.ingest_queue import IngestQueue, IntakeCounters
 from asyncdsm.agent.intake.repeated_bodies import RecentBodies, hash_body
+from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
 from asyncdsm.agent.store.store import Store
 
 MSGPACK = "application/msgpack"
@@ -22,10 +23,11 @@ _ACKNOWLEDGED = b'{"acknowledged":true}'
 class IntakeEndpoint:
     """Answers each payload with 202 once it is stored, or raises the IntakeError that says why it is refused."""
 
-    def __init__(self, store: Store, forwarder: Forwarder | None) -> None:
+    def __init__(self, store: Store, forwarder: Forwarder | None, traffic: TrafficTotals) -> None:
+        """`traffic` counts what is stored."""
         self.counters: IntakeCounters = IntakeCounters()
         self._forwarder = forwarder
-        self._queue, self._recent = IngestQueue(store, self.counters), RecentBodies()
+        self._queue, self._recent = IngestQueue(store, self.counters, traffic.add), RecentBodies()
         self._memory = BodyMemory()
 
     async def receive_payload(self, request: Request) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from time import monotonic
 
@@ -56,9 +56,14 @@ class _WaitingPayload:
 class IngestQueue:
     """Reads and stores payloads in a worker thread, one group after the other. For one event loop."""
 
-    def __init__(self, store: Store, counters: IntakeCounters | None = None) -> None:
-        """`counters` gets what is left out of payloads."""
-        self._store = store
+    def __init__(
+        self,
+        store: Store,
+        counters: IntakeCounters | None = None,
+        observe: Callable[[Report], object] = lambda _: None,
+    ) -> None:
+        """`counters` gets what is left out of payloads; `observe` is called with each one that was stored."""
+        self._store, self._observe = store, observe
         self._counters = counters if counters is not None else IntakeCounters()
         self._small, self._large = deque[_WaitingPayload](), deque[_WaitingPayload]()
         self._had_small = False
@@ -120,8 +125,11 @@ class IngestQueue:
                 self._store.add_all(accepted)
         except Exception as error:
             self._refuse(read, error)
+            return
         for waiting in read:
             waiting.done = True
+        for payload in accepted:
+            self._observe(payload.report)
 
     def _refuse(self, payloads: list[_WaitingPayload], error: Exception) -> None:
         full = isinstance(error, StoreFullError)

@@ -63,6 +63,16 @@ class Histograms(NamedTuple):
         chosen = (self.keys >> _BIN_BITS & 3) == sketch
         return Histograms(self.keys[chosen], self.counts[chosen])
 
+    def bins(self) -> tuple[Ints, Ints, Floats, Floats]:
+        """Return the group, the histogram (`EDGE`, `PATHWAY` or `SIZE`), the value and the count of each bin.
+
+        A value is the middle of its bin, in seconds or bytes, and accurate within 0.8 %.
+        """
+        bins = (self.keys & _BINS) + _ZERO_AT
+        with np.errstate(over="ignore", under="ignore"):
+            values = np.where(bins == _ZERO_AT, 0.0, GAMMA ** (bins - OFFSET) * 2 * GAMMA / (1 + GAMMA))
+        return self.groups, self.keys >> _BIN_BITS & 3, values, self.counts
+
 
 EMPTY = Histograms(np.empty(0, np.int64), np.empty(0, np.float64))
 
@@ -153,14 +163,10 @@ def quantiles(histograms: Histograms, groups: int, sketch: int) -> Quantiles:
 
     `histograms` must come from `merge`. Quantiles are accurate within 0.8 %.
     """
-    chosen = (histograms.keys >> _BIN_BITS & 3) == sketch
-    keys, counts = histograms.keys[chosen], histograms.counts[chosen]
-    group, bins = keys >> _CELL_BITS, (keys & _BINS) + _ZERO_AT
-    with np.errstate(over="ignore", under="ignore"):
-        values = np.where(bins == _ZERO_AT, 0.0, GAMMA ** (bins - OFFSET) * 2 * GAMMA / (1 + GAMMA))
+    group, _, values, counts = histograms.select_sketch(sketch).bins()
     count = sum_by_group(group, counts, groups)
     total = sum_by_group(group, counts * values, groups)
-    zeros = sum_by_group(group, np.where(bins == _ZERO_AT, counts, 0.0), groups)
+    zeros = sum_by_group(group, np.where(values == 0.0, counts, 0.0), groups)
     empty = count == 0
     first = np.searchsorted(group, np.arange(groups), "left")
     last = np.maximum(np.searchsorted(group, np.arange(groups), "right") - 1, 0)

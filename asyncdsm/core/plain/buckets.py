@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
-from threading import Lock
+from operator import sub
+from threading import RLock
 from typing import Any, NamedTuple
 
 from asyncdsm.core.plain.bucket import Bucket
@@ -40,8 +41,10 @@ class Buckets:
         self._buckets: dict[int, Bucket] = {}
         self._alive: set[Point] = set()
         self._waiting = deque[tuple[Callable[..., None], tuple[Any, ...]]]()
-        self._lock = Lock()
+        self._lock = RLock()  # a signal handler may ask for the tallies in the middle of a count
+        self._is_busy = False
         self._counted = self._refused = self._malformed = 0
+        self._told = (0, 0, 0)
 
     def admit(self, point: Point) -> bool:
         """Keep a point and count its checkpoints, if there is room. Say whether there is."""
@@ -61,20 +64,28 @@ class Buckets:
     def take(self, before_ns: int | None) -> list[Bucket]:
         """Return the buckets that ended at or before `before_ns` (None: all), oldest first, and forget them.
 
-        One from the future has ended too: the clock was set back, and may not come there again for hours.
+        One from the future has ended too: the clock was set back, and may not come there again for hours. In the middle
+        of a count in this thread, no bucket is taken.
         """
         with self._lock:
+            if self._is_busy:
+                return []
             self._do_waiting()
-            ended = [start for start in self._buckets if before_ns is None or self._has_ended(start, before_ns)]
-            return [self._buckets.pop(start) for start in sorted(ended)]
+            self._is_busy = True
+            try:
+                ended = [start for start in self._buckets if before_ns is None or self._has_ended(start, before_ns)]
+                return [self._buckets.pop(start) for start in sorted(ended)]
+            finally:
+                self._is_busy = False
 
     def take_tallies(self) -> Tallies:
-        """Return the numbers since the last call."""
+        """Return the numbers since the last call. In the middle of a count in this thread, without what is not done."""
         with self._lock:
-            self._do_waiting()
-            tallies = Tallies(self._counted, self._refused, self._malformed)
-            self._counted = self._refused = self._malformed = 0
-            return tallies
+            if not self._is_busy:
+                self._do_waiting()
+            # They are never set to zero: a count that was interrupted may be about to store one more.
+            told, self._told = self._told, (self._counted, self._refused, self._malformed)
+            return Tallies(*map(sub, self._told, told))
 
     def forget_idle(self, taken: Iterable[Bucket], pause: Callable[[], object]) -> None:
         """Forget the points that are neither in these buckets nor in one that is being filled.
@@ -91,23 +102,23 @@ class Buckets:
             pause()
 
     def _do_exclusively(self, work: Callable[..., None], *arguments: Any) -> None:
-        if self._lock.acquire(blocking=False):
-            try:
-                work(*arguments)
-            finally:
-                self._lock.release()
-        else:
-            self._waiting.append((work, arguments))
+        self._waiting.append((work, arguments))
         while self._waiting and self._lock.acquire(blocking=False):
             try:
+                if self._is_busy:
+                    return  # this is a signal handler: what it has interrupted does the rest
                 self._do_waiting()
             finally:
                 self._lock.release()
 
     def _do_waiting(self) -> None:
-        while self._waiting:
-            work, arguments = self._waiting.popleft()
-            work(*arguments)
+        self._is_busy = True
+        try:
+            while self._waiting:
+                work, arguments = self._waiting.popleft()
+                work(*arguments)
+        finally:
+            self._is_busy = False
 
     def _count(self, point: Point, now: int, edge_ns: int, pathway_ns: int, size: object) -> None:
         bucket = self._bucket_at(now)

@@ -1,0 +1,65 @@
+"""All metrics in the text format of Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from prometheus_client.core import Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from asyncdsm.agent.intake.ingest_queue import IntakeCounters
+from asyncdsm.agent.metrics.agent_families import (
+    forwarding_family,
+    intake_families,
+    live_streams_family,
+    store_families,
+)
+from asyncdsm.agent.metrics.families import lag_families, traffic_families, traffic_histograms
+from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
+from asyncdsm.agent.queries.lag import current_lags
+from asyncdsm.agent.queries.time_ranges import last_minutes
+from asyncdsm.agent.store.store import Store
+from asyncdsm.core.counters import Stats
+
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class AgentState(NamedTuple):
+    """What health and metrics are computed from. `forwarded` is None if the agent does not forward."""
+
+    store: Store
+    intake: IntakeCounters
+    traffic: TrafficTotals
+    forwarded: Stats | None
+    live_streams: int
+
+
+class _Families(Collector):
+    """Metrics that are computed already, in the form in which `generate_latest` takes them."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def format_metrics(state: AgentState) -> bytes:
+    """Return all metrics in the text format of Prometheus (exposition format 0.0.4)."""
+    traffic = state.traffic.read()
+    families = generate_latest(_Families([*_agent_families(state), *traffic_families(traffic), *_lags(state.store)]))
+    return families + "".join(traffic_histograms(traffic)).encode()
+
+
+def _agent_families(state: AgentState) -> Iterator[Metric]:
+    yield from store_families(state.store)
+    yield from intake_families(state.intake)
+    yield live_streams_family(state.live_streams)
+    if state.forwarded is not None:
+        yield forwarding_family(state.forwarded)
+
+
+def _lags(store: Store) -> Iterator[Metric]:
+    return lag_families(current_lags(store, last_minutes(store, 1)))

@@ -1,0 +1,110 @@
+"""The metrics of traffic and lag, named as OpenTelemetry's conventions name them where those have a name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+
+from asyncdsm.agent.metrics.histogram_text import LabeledHistogram, write_histograms
+from asyncdsm.agent.metrics.histogram_totals import Total
+from asyncdsm.agent.metrics.traffic_totals import IN_QUEUE, IN_SERVICE, EdgeName, LinkName, Traffic
+from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE
+from asyncdsm.map.topology import PartitionLag
+
+MOST_LAGS = 5_000
+"""How many partitions are shown: those with the largest lag."""
+EDGE_LABELS = (
+    "service_name",
+    "deployment_environment_name",
+    "messaging_operation_type",
+    "messaging_system",
+    "messaging_destination_name",
+    "messaging_consumer_group_name",
+    "messaging_kafka_cluster_id",
+)
+LINK_LABELS = ("client", "server", "deployment_environment_name", "connection_type")
+LAG_LABELS = (
+    "messaging_consumer_group_name",
+    "messaging_destination_name",
+    "messaging_destination_partition_id",
+    "messaging_kafka_cluster_id",
+)
+OPERATIONS = {"in": "receive", "out": "send"}
+
+
+def traffic_families(traffic: Traffic) -> Iterator[Metric]:
+    """Yield the numbers of messages, and their sizes."""
+    for name, text, direction in (
+        ("messaging_client_consumed_messages", "Messages that services have read.", "in"),
+        ("messaging_client_sent_messages", "Messages that services have written.", "out"),
+    ):
+        count = CounterMetricFamily(name, text, labels=EDGE_LABELS)
+        for edge in _of_direction(traffic, direction):
+            count.add_metric(_edge_values(edge.key), sum(edge.buckets[PATHWAY]))
+        yield count
+    size = SummaryMetricFamily("asyncdsm_message_size_bytes", "Sizes of messages.", labels=EDGE_LABELS)
+    for edge in traffic.edges:
+        if known := round(sum(edge.buckets[SIZE])):
+            size.add_metric(_edge_values(edge.key), known, edge.sums[SIZE])
+    yield size
+    requests = CounterMetricFamily(
+        "traces_service_graph_request", "Messages that one service wrote and another one read.", labels=LINK_LABELS
+    )
+    for link in traffic.links:
+        requests.add_metric(_link_values(link.key), sum(link.buckets[IN_QUEUE]))
+    yield requests
+    left_out = "Messages that no metric of an edge counts, because there are too many edges."
+    yield CounterMetricFamily("asyncdsm_left_out_messages", left_out, traffic.left_out)
+
+
+def traffic_histograms(traffic: Traffic) -> Iterator[str]:
+    """Yield the lines of the latencies of each edge, and of each link: from these, Grafana draws its service graph."""
+    for name, text, direction, histogram in (
+        ("queue", "Time in the queue.", "in", EDGE),
+        (
+            "process",
+            "Time in the service, from a message to the one that it wrote because of that.",
+            "out",
+            EDGE,
+        ),
+        ("pathway", "Time since the pathway began, of messages that were read.", "in", PATHWAY),
+    ):
+        edges = _of_direction(traffic, direction)
+        labeled = ((_edge_values(edge.key), edge.buckets[histogram], edge.sums[histogram]) for edge in edges)
+        yield from _write(f"asyncdsm_{name}_duration_seconds", text, EDGE_LABELS, labeled)
+    for name, text, histogram in (
+        ("messaging_system", "Time in the queue between two services.", IN_QUEUE),
+        ("server", "Time in the second service, until it wrote a message because of the first.", IN_SERVICE),
+    ):
+        labeled = ((_link_values(link.key), link.buckets[histogram], link.sums[histogram]) for link in traffic.links)
+        yield from _write(f"traces_service_graph_request_{name}_seconds", text, LINK_LABELS, labeled)
+
+
+def lag_families(lags: Iterable[PartitionLag]) -> Iterator[Metric]:
+    """Yield the lag of consumer groups, by partition."""
+    behind = GaugeMetricFamily("asyncdsm_consumer_lag", "Messages that a group has not read.", labels=LAG_LABELS)
+    for lag in sorted(lags, key=lambda each: each.behind, reverse=True)[:MOST_LAGS]:
+        behind.add_metric([lag.group, lag.topic, lag.partition, lag.cluster_id or ""], lag.behind)
+    yield behind
+
+
+def _of_direction(traffic: Traffic, direction: str) -> list[Total[EdgeName]]:
+    return [edge for edge in traffic.edges if edge.key.direction == direction]
+
+
+def _edge_values(edge: EdgeName) -> list[str]:
+    operation = OPERATIONS.get(edge.direction, edge.direction)
+    return [edge.service, edge.env, operation, edge.type, edge.queue, edge.group, edge.cluster]
+
+
+def _link_values(link: LinkName) -> list[str]:
+    return [*link, "messaging_system"]
+
+
+def _write(
+    name: str, text: str, label_names: tuple[str, ...], labeled: Iterable[tuple[list[str], list[float], float]]
+) -> Iterator[str]:
+    """Yield the lines of the histograms that have counted anything."""
+    used = (LabeledHistogram(*each) for each in labeled if any(each[1]))
+    return write_histograms(name, text, label_names, used)

@@ -1,0 +1,96 @@
+"""Histograms that only grow, with the few buckets that Prometheus is given, by any key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asyncdsm.agent.store.histograms import Floats, Ints
+
+Key = TypeVar("Key")
+
+BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+"""The upper bounds of the buckets, in seconds. One more bucket has what is longer."""
+IDLE_SECONDS = 3600.0
+"""A key that counted nothing for as long as this gives way to a new key, if there is no room."""
+_NOBODY, _NO_ROOM = -1, -2
+
+
+class Total(NamedTuple, Generic[Key]):
+    """What one key has counted in each of its histograms."""
+
+    key: Key
+    buckets: list[list[float]]
+    """The counts of each histogram: one for each of `BOUNDS`, and one more."""
+    sums: list[float]
+
+
+class HistogramTotals(Generic[Key]):
+    """Adds up some histograms for each key, for at most `most` keys. Not safe for threads.
+
+    A value is counted in the bucket of its bin's middle, so one within 0.8 % of a bound may be on its other side.
+    """
+
+    def __init__(self, histograms: int, most: int, now: Callable[[], float]) -> None:
+        """`histograms` is how many each key has; `now` returns seconds."""
+        self._most, self._now = most, now
+        self._rows: dict[Key, int] = {}
+        self._buckets: Floats = np.zeros((0, histograms, len(BOUNDS) + 1))
+        self._sums: Floats = np.zeros((0, histograms))
+        self._used: Floats = np.zeros(0)
+
+    def add(
+        self, keys: Sequence[Key | None], groups: Ints, histograms: Ints, values: Floats, counts: Floats
+    ) -> NDArray[np.bool_]:
+        """Count `values[i]`, `counts[i]` times, in the histogram `histograms[i]` of the key `keys[groups[i]]`.
+
+        Values of the key None are not counted. Return for each value whether there was no room for its key.
+        """
+        rows = np.array([_NOBODY if key is None else self._find_row(key) for key in keys], np.int64)[groups]
+        known = rows >= 0
+        at, of, values, counts = rows[known], histograms[known], values[known], counts[known]
+        np.add.at(self._buckets, (at, of, np.searchsorted(BOUNDS, values)), counts)
+        np.add.at(self._sums, (at, of), counts * values)
+        no_room: NDArray[np.bool_] = rows == _NO_ROOM
+        return no_room
+
+    def totals(self) -> Iterator[Total[Key]]:
+        """Yield what each key has counted."""
+        for key, row in self._rows.items():
+            yield Total(key, self._buckets[row].tolist(), self._sums[row].tolist())
+
+    def _find_row(self, key: Key) -> int:
+        """Return the row of a key, or `_NO_ROOM`."""
+        row = self._rows.get(key)
+        if row is None:
+            row = self._free_row()
+            if row == _NO_ROOM:
+                return row
+            self._rows[key] = row
+        self._used[row] = self._now()
+        return row
+
+    def _free_row(self) -> int:
+        row = len(self._rows)
+        if row == self._most:
+            return self._take_idle_row()
+        if row == len(self._sums):
+            self._grow(min(self._most, max(16, 2 * row)))
+        return row
+
+    def _take_idle_row(self) -> int:
+        row = int(np.argmin(self._used))
+        if self._used[row] > self._now() - IDLE_SECONDS:
+            return _NO_ROOM
+        del self._rows[next(key for key, each in self._rows.items() if each == row)]
+        self._buckets[row], self._sums[row] = 0.0, 0.0
+        return row
+
+    def _grow(self, rows: int) -> None:
+        def grown(array: Floats) -> Floats:
+            return np.concatenate([array, np.zeros((rows - len(array), *array.shape[1:]))])
+
+        self._buckets, self._sums, self._used = grown(self._buckets), grown(self._sums), grown(self._used)

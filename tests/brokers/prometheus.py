@@ -1,0 +1,34 @@
+"""Prometheus and promtool, as Debian packages them: `apt-get install prometheus`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.brokers.process import BrokerError, serving
+
+
+def find_program(name: str) -> str:
+    """Return the path of `prometheus` or `promtool`. Raises BrokerError if it is missing."""
+    program = shutil.which(name)
+    if program is None:
+        raise BrokerError(f"{name} is missing: apt-get install -y --no-install-recommends prometheus")
+    return program
+
+
+@contextmanager
+def prometheus(configuration: Path) -> Iterator[str]:
+    """Run a Prometheus with this file for as long as the block lasts; yield its address."""
+
+    def command(port: int) -> list[str]:
+        return [
+            find_program("prometheus"),
+            f"--config.file={configuration}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--storage.tsdb.path=data",
+        ]
+
+    with serving(command) as port:
+        yield f"http://127.0.0.1:{port}"
