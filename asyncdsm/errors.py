@@ -14,6 +14,7 @@
     │   ├── NoEndpointError         … because the Agent has no Data Streams endpoint
     │   └── PayloadRefusedError     … and another try would end the same way
     ├── OptionError                 an option of the local agent has a value that it cannot have
+    ├── RulesError                  a file of alert rules has errors
     ├── StoreError                  the local agent cannot use its store's file
     ├── StoreFullError              the local agent's store has no room left
     └── UnixSocketError             the local agent cannot listen on its Unix socket
@@ -83,6 +84,15 @@ class PayloadRefusedError(DeliveryError):
 
 class OptionError(AsyncDSMError, ValueError):
     """An option of `asyncdsm agent` has a value that it cannot have. The message names the option."""
+
+
+class RulesError(AsyncDSMError, ValueError):
+    """A file of alert rules cannot be read, or has errors. The message has a line for each of them."""
+
+    def __init__(self, path: str, problems: list[str]) -> None:
+        """`problems` name rule and field, and must not show a secret."""
+        super().__init__("\n".join(f"{path}: {problem}" for problem in problems))
+        self.problems: list[str] = problems
 
 
 class StoreError(AsyncDSMError):

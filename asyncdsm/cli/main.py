@@ -15,6 +15,7 @@ INTERRUPTED = 130
 """The exit code after Ctrl-C, as in a shell: 128 plus the number of the signal."""
 TOKEN_VARIABLE = "ASYNCDSM_AGENT_TOKEN"  # noqa: S105  (a name)
 
+_MINUTES = "show what passed in the last MINUTES minutes, with latencies of the last minute (default: %(default)s)"
 _RUN_USAGE = "asyncdsm run PROGRAM [ARGUMENT...] | -m MODULE [ARGUMENT...]"
 
 
@@ -99,6 +100,12 @@ def _add_agent(parser: argparse.ArgumentParser) -> None:
         "open /?token=TOKEN once. Datadog's tracers send it as a password: "
         "DD_TRACE_AGENT_URL=http://agent:TOKEN@HOST:PORT",
     )
+    parser.add_argument(
+        "--rules",
+        metavar="FILE",
+        help="evaluate the rules of alerts in this file, show on the map which are broken, and tell webhooks; the file "
+        "is read again when it changes, and at SIGHUP",
+    )
     parser.set_defaults(run=_run_agent, extra="agent")
 
 
@@ -126,7 +133,20 @@ def _add_top(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run_top, extra="agent")
 
 
-def _add_agent_options(parser: argparse.ArgumentParser) -> None:
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rules", metavar="FILE", required=True, help="the file with the rules of alerts")
+    _add_agent_options(parser, "latencies over the last MINUTES minutes count (default: %(default)s)")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="what to print (default: %(default)s)"
+    )
+    parser.epilog = (
+        "The exit code is 0 if all rules are kept, 1 if one is broken, and 2 if that cannot be told: the file has "
+        "errors, the agent does not answer, or a value is unknown."
+    )
+    parser.set_defaults(run=_check_rules, extra="agent")
+
+
+def _add_agent_options(parser: argparse.ArgumentParser, minutes: str = _MINUTES) -> None:
     parser.add_argument(
         "--url",
         type=parse_url,
@@ -137,7 +157,7 @@ def _add_agent_options(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=parse_minutes,
         default=10,
-        help="show what passed in the last MINUTES minutes, with latencies of the last minute (default: %(default)s)",
+        help=minutes,
     )
     parser.add_argument(
         "--token",
@@ -189,6 +209,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "agent": ("start a local agent, which collects what services send and draws a map", _add_agent),
     "map": ("print the map of a local agent once", _add_map),
     "top": ("show the map of a local agent in the terminal, live, until Ctrl-C", _add_top),
+    "check": ("evaluate rules of alerts once, for cron and CI", _add_check),
     "run": ("run a program, instrument its clients and measure its messages, without changing its code", _add_run),
     "doctor": ("check the installed clients, the settings and the connection to the agent", _add_doctor),
     "demo": ("start a demo: three services, two queues, and one slow step to find", _add_demo),
@@ -202,7 +223,8 @@ def _run_agent(options: argparse.Namespace) -> int:
 
     path = Path(options.store) if options.store else None
     unix_socket = Path(options.unix_socket) if options.unix_socket else None
-    given = Options(options.host, options.port, path, options.keep, options.forward, options.token, unix_socket)
+    rules = Path(options.rules) if options.rules else None
+    given = Options(options.host, options.port, path, options.keep, options.forward, options.token, unix_socket, rules)
     return run_agent(given, live=sys.stdout.isatty())
 
 
@@ -226,6 +248,16 @@ def _print_map(options: argparse.Namespace) -> int:
             options.url, options.token, options.minutes, direction=direction, name=name, format_=options.format
         )
     return print_map(options.url, options.token, options.minutes, options.format)
+
+
+def _check_rules(options: argparse.Namespace) -> int:
+    from pathlib import Path  # noqa: PLC0415
+
+    from asyncdsm.cli.check import check_rules  # noqa: PLC0415
+
+    return check_rules(
+        Path(options.rules), options.url, options.token, options.minutes, as_json=options.format == "json"
+    )
 
 
 def _run_top(options: argparse.Namespace) -> int:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import anyio
 import pytest
 from playwright.async_api import Browser, expect
 
-from asyncdsm.agent.http.server import RunningAgent
+from asyncdsm.agent.http.server import RunningAgent, running_agent
 from tests.agent.maps import HOSTILE
-from tests.browser.map_page import DESKTOP, PHONE, node_button, open_page, panel_heading
+from tests.browser.map_page import DESKTOP, PHONE, hop_button, node_button, open_page, panel_heading
 from tests.browser.shop import Shop
 
 
@@ -144,3 +146,43 @@ async def test_labels_of_a_queue_that_its_writer_reads_cover_nothing(
     async with open_page(browser, agent.url, viewport=viewport) as page:
         await expect(page.get_by_text("p99 2.01 min", exact=True)).to_be_visible()
         assert await page.evaluate(LABELS) == 0
+
+
+RULES = """
+[[rule]]
+name = "invoices are slow"
+when = "time in service"
+service = "billing"
+above = "100 ms"
+severity = "critical"
+[[rule]]
+name = "mailing reports"
+when = "lag"
+group = "mailing"
+above = 1
+"""
+
+
+async def test_firing_alert_is_counted_in_the_header_listed_in_the_overview_and_marked_on_the_map(
+    browser: Browser, shop: Shop, tmp_path: Path
+) -> None:
+    shop.begin()
+    await anyio.Path(tmp_path, "rules.toml").write_text(RULES)
+    async with (
+        running_agent(store=shop.maps.store, rules=tmp_path / "rules.toml") as agent,
+        open_page(browser, agent.url) as page,
+    ):
+        badge = page.locator("header").get_by_role("button", name="1 alert", exact=True)
+        await expect(badge).to_be_visible()
+        row = page.locator("#panel").get_by_role(
+            "button", name=re.compile("^billing → invoices: p99 of the time in service")
+        )
+        await expect(row).to_contain_text("critical · invoices are slow · since ")
+        await expect(page.locator("#panel")).to_contain_text("Rule “mailing reports” is unknown: nothing on the map")
+        hop = hop_button(page, "billing", "writes", "invoices")
+        await expect(hop).to_have_attribute("data-alert", "critical")
+        await expect(hop).to_have_accessible_name(re.compile("alert: invoices are slow$"))
+        await row.click()
+        await expect(page).to_have_url(re.compile("#edge="))
+        await badge.click()
+        await expect(row).to_be_visible()

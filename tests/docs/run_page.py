@@ -39,7 +39,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104  # servers of the tests listen on loopback 
 
 DEFAULT_OPTIONS = [
     (r"^asyncdsm agent(?!.*--port)(?= |$)", "--port 8126"),
-    (r"^asyncdsm (?:map|top)(?!.*--url)(?= |$)", "--url http://127.0.0.1:8126"),
+    (r"^asyncdsm (?:check|map|top)(?!.*--url)(?= |$)", "--url http://127.0.0.1:8126"),
 ]
 """Commands that use port 8126 unless they are told another one, and how they are told."""
 

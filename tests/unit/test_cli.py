@@ -47,7 +47,7 @@ def test_wrong_argument_is_an_error_of_one_line_and_exit_code_2(arguments: tuple
 def test_no_command_prints_the_help_with_all_commands() -> None:
     code, out, err = run()
     assert (code, out) == (2, "")
-    assert all(f"    {command} " in err for command in ("agent", "map", "top", "run", "doctor", "demo"))
+    assert all(f"    {command} " in err for command in ("agent", "map", "top", "check", "run", "doctor", "demo"))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_program_of_a_virtualenv_that_is_not_activated_is_run(tmp_path: Path) ->
     assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path))  # PATH is first, and stays as it was
 
 
-@pytest.mark.parametrize("command", ["agent", "map", "top", "run", "doctor", "demo"])
+@pytest.mark.parametrize("command", ["agent", "map", "top", "check", "run", "doctor", "demo"])
 def test_help_of_a_command_names_it_and_lists_its_options(command: str) -> None:
     code, out, err = run(command, "--help")
     assert (code, err) == (0, "")

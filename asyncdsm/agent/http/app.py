@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from asyncdsm._version import __version__
+from asyncdsm.agent.alerts.watcher import AlertWatcher
 from asyncdsm.agent.http.authentication import HEALTH, Authentication
 from asyncdsm.agent.http.error_responses import bad_request, client_disconnected, not_found, store_unavailable
 from asyncdsm.agent.http.health import measure_health
@@ -26,6 +27,7 @@ from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.forwarder import Forwarder
 from asyncdsm.agent.metrics.exposition import PROMETHEUS, AgentState, format_metrics
 from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
+from asyncdsm.agent.queries.answers import Alerts
 from asyncdsm.agent.queries.parameters import ApiError
 from asyncdsm.agent.store.store import Store
 
@@ -40,14 +42,15 @@ LISTED_INTAKES = (
 )
 OTHER_INTAKES = (*LISTED_INTAKES, "/v0.7/config", "/telemetry/proxy/{rest:path}")
 """What tracers send besides Data Streams. ddtrace logs a warning if an agent does not list the debugger's endpoints."""
+NO_ALERTS = Alerts(evaluated=None, rules=[])
 
 
 class Agent:
     """The endpoints of one agent, around its store."""
 
-    def __init__(self, store: Store, forwarder: Forwarder | None = None) -> None:
+    def __init__(self, store: Store, forwarder: Forwarder | None = None, alerts: AlertWatcher | None = None) -> None:
         self.live: LiveEvents = LiveEvents(store)
-        self._store, self._forwarder = store, forwarder
+        self._store, self._forwarder, self._alerts = store, forwarder, alerts
         self._traffic = TrafficTotals(monotonic)
         self._intake = IntakeEndpoint(store, forwarder, self._traffic)
         self._queries = QueryEndpoints(store)
@@ -60,6 +63,7 @@ class Agent:
             Route("/info", show_info),
             Route(INTAKE, self._intake.receive_payload, methods=["POST", "PUT"]),
             Route(f"/api{INTAKE}", self._intake.receive_payload, methods=["POST", "PUT"]),
+            Route("/api/alerts", self._show_alerts),
             Route("/api/live", self.live.open_stream),
             Route(HEALTH, self._show_health),
             Route("/api/metrics", self._show_metrics),
@@ -85,13 +89,17 @@ class Agent:
         body = await to_thread.run_sync(lambda: encode(measure_health(self._state())))
         return Response(body, media_type="application/json")
 
+    async def _show_alerts(self, _: Request) -> Response:
+        return Response(encode(self._alerts.answer if self._alerts else NO_ALERTS), media_type="application/json")
+
     async def _show_metrics(self, _: Request) -> Response:
         text = await to_thread.run_sync(lambda: format_metrics(self._state()))
         return Response(text, media_type=PROMETHEUS)
 
     def _state(self) -> AgentState:
         forwarded = self._forwarder.stats() if self._forwarder else None
-        return AgentState(self._store, self._intake.counters, self._traffic, forwarded, self.live.streams)
+        alerts = self._alerts.counts() if self._alerts else None
+        return AgentState(self._store, self._intake.counters, self._traffic, forwarded, self.live.streams, alerts)
 
 
 async def show_info(_: Request) -> Response:

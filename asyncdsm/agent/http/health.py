@@ -19,6 +19,7 @@ def measure_health(state: AgentState) -> Health:
         unread=dict(sorted(intake.unread.items())),
         problems=[Problem(**problem) for problem in problems],
         forwarded=None if state.forwarded is None else _forwarded(state.forwarded),
+        alerts=state.alerts,
     )
 
 

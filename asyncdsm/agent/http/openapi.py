@@ -10,6 +10,7 @@ from msgspec.json import schema_components
 
 from asyncdsm._version import __version__
 from asyncdsm.agent.queries.answers import (
+    Alerts,
     Downstream,
     DrawnMap,
     ErrorAnswer,
@@ -31,6 +32,7 @@ ANSWERS: tuple[type[Struct], ...] = (
     Pathways,
     LatencyBetween,
     Downstream,
+    Alerts,
     Health,
     ErrorAnswer,
 )
@@ -152,6 +154,7 @@ PATHS: dict[str, Schema] = {
         *_TIME_RANGE,
         refusals=(400, 404),
     ),
+    "/api/alerts": _get("The rules of alerts and their states, as they are now.", "Alerts", _ref(Alerts)),
     "/api/health": _get("Whether the agent is well. No token is needed.", "Health", _ref(Health)),
     "/api/metrics": _get("The agent's own metrics, for Prometheus.", "Metrics", TEXT, media="text/plain"),
     "/api/live": _get(

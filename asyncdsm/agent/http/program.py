@@ -20,7 +20,7 @@ from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import KEPT_SECONDS, Store
-from asyncdsm.errors import OptionError, StoreError, UnixSocketError
+from asyncdsm.errors import OptionError, RulesError, StoreError, UnixSocketError
 from asyncdsm.map.terminal import MapTable
 
 REFRESH_SECONDS = 1.0
@@ -43,6 +43,8 @@ class Options(NamedTuple):
     """The token that every client has to send; required if other machines can connect."""
     unix_socket: Path | None = None
     """The path of a Unix socket to listen on, in addition to the port."""
+    rules: Path | None = None
+    """The file with the rules of alerts."""
 
 
 def run_agent(options: Options, *, live: bool) -> int:
@@ -63,8 +65,8 @@ def run_agent(options: Options, *, live: bool) -> int:
 
 def _explain(error: Exception, options: Options) -> str:
     match error:
-        case OptionError():
-            return str(error)
+        case OptionError() | RulesError():
+            return str(error).replace("\n", "\nasyncdsm agent: ")
         case UnixSocketError():
             return f"cannot listen on the Unix socket {error}"
         case StoreError():
@@ -96,7 +98,10 @@ async def _run(options: Options, live: bool, deadline: threading.Timer) -> None:
             forward=options.forward,
             token=options.token,
             unix_socket=options.unix_socket,
+            rules=options.rules,
         ) as agent:
+            if agent.alerts and not live:  # in a terminal, SIGHUP means that it was closed
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, agent.alerts.reload)
             print(f"asyncdsm agent listens on {agent.url}", flush=True)
             if options.unix_socket is not None:
                 print(f"asyncdsm agent listens on unix://{options.unix_socket.absolute()}", flush=True)

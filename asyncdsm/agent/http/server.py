@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import uvicorn
-from anyio import CancelScope, to_thread
+from anyio import CancelScope, Event, to_thread
 
 from asyncdsm._internal.log import warn_each_minute
 from asyncdsm._internal.urls import ALLOWED, without_password
+from asyncdsm.agent.alerts.watcher import AlertWatcher
 from asyncdsm.agent.http.app import Agent
 from asyncdsm.agent.http.authentication import check_token
 from asyncdsm.agent.http.connections import BACKLOG, KEEP_ALIVE_SECONDS, BoundedProtocol
@@ -32,10 +33,11 @@ GRACE_SECONDS = 1
 
 
 class RunningAgent(NamedTuple):
-    """An agent that listens: its URL and its store."""
+    """An agent that listens: its URL, its store, and what watches its rules if it has any."""
 
     url: str
     store: Store
+    alerts: AlertWatcher | None = None
 
 
 class _Server(uvicorn.Server):
@@ -66,11 +68,12 @@ async def running_agent(
     forward: str | None = None,
     token: str | None = None,
     unix_socket: Path | None = None,
+    rules: Path | None = None,
 ) -> AsyncIterator[RunningAgent]:
     """Run the agent inside the block; port 0 takes a free port. A store that is given stays open after the block.
 
-    Raises ValueError for a wrong host or token, OSError for a port that is in use, UnixSocketError for a path where no
-    socket can be created.
+    Raises ValueError for a wrong host or token, RulesError for errors in the file of rules, OSError for a port that is
+    in use, UnixSocketError for a path where no socket can be created.
     """
     if token is not None:
         check_token(token)
@@ -81,11 +84,14 @@ async def running_agent(
         used_store: Store = store if store is not None else await to_thread.run_sync(Store)
         try:
             forwarder = await to_thread.run_sync(_create_forwarder, forward, port, used_store) if forward else None
+            alerts = await to_thread.run_sync(AlertWatcher, used_store, rules) if rules else None
             async with (
                 _unix_listener(unix_socket) as unix,
-                _serving(used_store, [listener, *unix], forwarder, token, host),
+                _forwarding(forwarder),
+                _watching(alerts),
+                _serving(Agent(used_store, forwarder, alerts), used_store, [listener, *unix], token, host),
             ):
-                yield RunningAgent(f"http://{address}:{port}", used_store)
+                yield RunningAgent(f"http://{address}:{port}", used_store, alerts)
         finally:
             if store is None:
                 await to_thread.run_sync(used_store.close)
@@ -108,11 +114,39 @@ async def _unix_listener(path: Path | None) -> AsyncIterator[list[socket.socket]
 
 
 @asynccontextmanager
+async def _forwarding(forwarder: Forwarder | None) -> AsyncIterator[None]:
+    """Forward payloads inside the block, if the agent does that."""
+    if forwarder is None:
+        yield
+        return
+    task = asyncio.create_task(forwarder.run())
+    try:
+        yield
+    finally:
+        forwarder.stop()
+        await task
+
+
+@asynccontextmanager
+async def _watching(alerts: AlertWatcher | None) -> AsyncIterator[None]:
+    """Evaluate rules inside the block, if the agent has any."""
+    if alerts is None:
+        yield
+        return
+    stop = Event()
+    task = asyncio.create_task(alerts.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+@asynccontextmanager
 async def _serving(
-    store: Store, listeners: list[socket.socket], forwarder: Forwarder | None, token: str | None, host: str
+    agent: Agent, store: Store, listeners: list[socket.socket], token: str | None, host: str
 ) -> AsyncIterator[None]:
-    """Answer HTTP requests, forward payloads and maintain the store inside the block."""
-    agent = Agent(store, forwarder)
+    """Answer HTTP requests and maintain the store inside the block."""
     config = uvicorn.Config(
         agent.app(token, host),
         http=BoundedProtocol,
@@ -126,7 +160,6 @@ async def _serving(
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=listeners))
-    forwarding = asyncio.create_task(forwarder.run()) if forwarder else None
     maintaining = asyncio.create_task(_maintain(store))
     try:
         yield
@@ -135,9 +168,6 @@ async def _serving(
         server.should_exit = True
         await serving
         maintaining.cancel()
-        if forwarder and forwarding:
-            forwarder.stop()
-            await forwarding
         with suppress(asyncio.CancelledError):
             await maintaining
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from asyncdsm.agent.intake.ingest_queue import IntakeCounters
+from asyncdsm.agent.queries.answers import AlertCounts
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.counters import Stats
 
@@ -42,6 +43,15 @@ def forwarding_family(stats: Stats) -> Metric:
     states = {"recorded": stats.recorded, "delivered": stats.delivered, "pending": stats.pending}
     states |= {f"dropped {cause}": count for cause, count in stats.dropped_by.items()}
     return _gauges("forwarded_payloads", "Payloads to forward, and what became of them.", "state", states)
+
+
+def alert_families(alerts: AlertCounts) -> Iterator[Metric]:
+    """Yield the metrics of alerts, and of the messages to webhooks."""
+    states = {"recorded": alerts.recorded, "delivered": alerts.delivered, "pending": alerts.pending}
+    states |= {f"dropped {cause}": count for cause, count in alerts.dropped.items()}
+    yield _gauge("alert_rules", "Rules of alerts.", alerts.rules)
+    yield _gauge("alerts_firing", "Places where a rule has been broken for long enough.", alerts.firing)
+    yield _gauges("alert_messages", "Messages to webhooks, and what became of them.", "state", states)
 
 
 def live_streams_family(streams: int) -> Metric:

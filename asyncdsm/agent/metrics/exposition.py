@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from asyncdsm.agent.intake.ingest_queue import IntakeCounters
 from asyncdsm.agent.metrics.agent_families import (
+    alert_families,
     forwarding_family,
     intake_families,
     live_streams_family,
@@ -18,6 +19,7 @@ from asyncdsm.agent.metrics.agent_families import (
 )
 from asyncdsm.agent.metrics.families import lag_families, traffic_families, traffic_histograms
 from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
+from asyncdsm.agent.queries.answers import AlertCounts
 from asyncdsm.agent.queries.lag import current_lags
 from asyncdsm.agent.queries.time_ranges import last_minutes
 from asyncdsm.agent.store.store import Store
@@ -27,13 +29,17 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class AgentState(NamedTuple):
-    """What health and metrics are computed from. `forwarded` is None if the agent does not forward."""
+    """What health and metrics are computed from.
+
+    `forwarded` is None if the agent does not forward, `alerts` if it has no rules.
+    """
 
     store: Store
     intake: IntakeCounters
     traffic: TrafficTotals
     forwarded: Stats | None
     live_streams: int
+    alerts: AlertCounts | None = None
 
 
 class _Families(Collector):
@@ -59,6 +65,8 @@ def _agent_families(state: AgentState) -> Iterator[Metric]:
     yield live_streams_family(state.live_streams)
     if state.forwarded is not None:
         yield forwarding_family(state.forwarded)
+    if state.alerts is not None:
+        yield from alert_families(state.alerts)
 
 
 def _lags(store: Store) -> Iterator[Metric]:

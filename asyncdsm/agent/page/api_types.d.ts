@@ -1,5 +1,51 @@
 // What the agent answers. Generated from the structs in Python: run `python -m tests.agent.page_types`.
 
+/** A place where a rule is broken: what to call it, what is wrong, since when, and what of the map it is about. */
+export interface Alert {
+  place: string;
+  text: string;
+  state: "firing" | "pending";
+  value: number | null;
+  since: number;
+  nodes: string[];
+  edges: string[];
+}
+
+/** How many rules there are, how many places have an alert, and what became of the messages to webhooks. */
+export interface AlertCounts {
+  rules: number;
+  firing: number;
+  recorded: number;
+  delivered: number;
+  pending: number;
+  dropped: Record<string, number>;
+}
+
+/**
+ * A rule, and its state: that of its worst place.
+ * `pending` is broken, but not for long enough; `unknown` is a rule of which nothing on the map tells whether it is
+ * broken, for the reason in `problem`. `firing` is the number of places that have an alert. `alerts` are the places
+ * where the rule is broken, the worst first; `more` is how many of them are left out.
+ */
+export interface AlertRule {
+  name: string;
+  severity: "critical" | "warning";
+  condition: string;
+  unit: "messages" | "seconds";
+  state: "firing" | "ok" | "pending" | "unknown";
+  since: number | null;
+  problem: string;
+  firing: number;
+  alerts: Alert[];
+  more: number;
+}
+
+/** All rules, in the order of their file, as they were when they were evaluated last; null if they never were. */
+export interface Alerts {
+  evaluated: number | null;
+  rules: AlertRule[];
+}
+
 /**
  * What messages reach from some nodes, and what they come from there, the nearest first.
  * Nodes to which messages come back are listed themselves.
@@ -91,7 +137,10 @@ export interface Forwarded {
   dropped: Record<string, number>;
 }
 
-/** Whether the agent is well, and what it has counted. `forwarded` is there only if the agent forwards. */
+/**
+ * Whether the agent is well, and what it has counted.
+ * `forwarded` is there only if the agent forwards, `alerts` only if it has rules.
+ */
 export interface Health {
   status: "degraded" | "ok";
   payloads: number;
@@ -105,6 +154,7 @@ export interface Health {
   unread: Record<string, number>;
   problems?: Problem[];
   forwarded?: Forwarded | null;
+  alerts?: AlertCounts | null;
 }
 
 /** One hop of a whole pathway, and its share of the time that the pathway takes. */

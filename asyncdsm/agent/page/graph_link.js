@@ -1,5 +1,6 @@
 // The lines of the map: one for each hop, with its arrow and its label.
 
+import { describeAlerts, findSeverity } from "./alerts.js";
 import { createSvg, setAttribute, setText } from "./dom.js";
 import { describePresent, formatClock, joinTexts } from "./format.js";
 import { nameHopEnds } from "./map_model.js";
@@ -55,9 +56,10 @@ function updateHop(element, { edge, label, strokeWidth }, map) {
   const [title, , line, ...labelLines] = element.children;
   const { present } = edge;
   const { service, queue } = nameHopEnds(edge, map);
-  const text = describePresent(present);
+  const text = joinTexts(", ", [describePresent(present), describeAlerts(edge.id, map)]);
   const lit = element.classList.contains("lit") ? " lit" : "";
   setAttribute(element, "class", `link warm-${present.level} ${present.state}${lit}`);
+  setAttribute(element, "data-alert", findSeverity(edge.id, map));
   setAttribute(element, "aria-label", `${service} ${hopVerb(edge)} ${queue}: ${text}`);
   if (title) setText(title, `${service} ${hopArrow(edge)} ${queue}: ${text}`);
   if (line) setAttribute(line, "stroke-width", strokeWidth);

@@ -1,5 +1,6 @@
 // The boxes of the map: services and queues, each with its name and one line about it.
 
+import { describeAlerts, findSeverity } from "./alerts.js";
 import { createSvg, setAttribute, setText } from "./dom.js";
 import { formatCount, formatRate, joinTexts } from "./format.js";
 import { listEdges, listWarnings } from "./map_model.js";
@@ -38,7 +39,9 @@ export function updateNode(element, node, map) {
   const hasWarnings = listWarnings(node, map).length > 0;
   const description = describeNode(node, hasWarnings);
   setAttribute(element, "transform", `translate(${node.x} ${node.y})`);
-  setAttribute(element, "aria-label", joinTexts(", ", [`${node.kind} ${node.label}`, description]));
+  const alerts = describeAlerts(node.id, map);
+  setAttribute(element, "aria-label", joinTexts(", ", [`${node.kind} ${node.label}`, description, alerts]));
+  setAttribute(element, "data-alert", findSeverity(node.id, map));
   element.classList.toggle("warned", hasWarnings);
   element.classList.toggle("quiet", node.incoming.length + node.outgoing.length === 0);
   updateBox(box, node);

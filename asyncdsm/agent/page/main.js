@@ -1,7 +1,8 @@
 // The page: joins the map, the panel, the search and the status, and keeps them up to date.
 
 import { parseFragment, readAddress, readSelection, removeMinutes, select, writeMinutes } from "./address.js";
-import { AgentError, fetchMap } from "./api.js";
+import { updateBadge } from "./alerts.js";
+import { AgentError, fetchAlerts, fetchMap } from "./api.js";
 import { connectPauseButton, connectShortcuts, connectThemeButton, connectZoomButtons } from "./controls.js";
 import { createHtml, getElement, replaceContent } from "./dom.js";
 import { Graph } from "./graph.js";
@@ -64,10 +65,11 @@ class Page {
    * @param {() => boolean} isWanted
    */
   async refresh(isWanted) {
-    const answer = await this.requestMap();
+    const [answer, alerts] = await Promise.all([this.requestMap(), fetchAlerts()]);
     if (!isWanted()) return;
     if (!this.map) showLegend(answer.levels);
-    this.map = buildMapModel(answer);
+    this.map = buildMapModel(answer, alerts);
+    updateBadge(getElement("alerts", HTMLElement), this.map, () => select({}));
     this.graph.draw(this.map);
     this.highlight();
     this.search.useMap(this.map);

@@ -1,8 +1,10 @@
 // The map in memory: the agent's answer, with its services, queues and hops joined to each other.
 
+import { joinAlerts } from "./alerts.js";
 import { cleanName } from "./names.js";
 
-/** @import { DrawnMap, Edge, Hop, MapLabel, MapNode, Service } from "./api_types.d.ts" */
+/** @import { MapAlerts } from "./alerts.js" */
+/** @import { Alerts, DrawnMap, Edge, Hop, MapLabel, MapNode, Service } from "./api_types.d.ts" */
 
 /**
  * @typedef {object} Link A line of the map.
@@ -24,6 +26,7 @@ import { cleanName } from "./names.js";
  * @property {Map<string, Edge>} edges
  * @property {Map<string, LinkedNode>} nodes
  * @property {Map<string, Link>} links
+ * @property {MapAlerts} alerts
  * @property {Service[]} services
  * @property {number} queueCount
  * @property {number} leftOut How many hops are not drawn.
@@ -39,15 +42,17 @@ import { cleanName } from "./names.js";
 
 /**
  * @param {DrawnMap} answer
+ * @param {Alerts} [alerts]
  * @returns {MapModel}
  */
-export function buildMapModel(answer) {
+export function buildMapModel(answer, alerts = { evaluated: null, rules: [] }) {
   const edges = new Map(answer.edges.map((edge) => [edge.id, edge]));
   const links = linkEdges(answer, edges);
   return {
     edges,
     links,
     nodes: linkNodes(answer, links),
+    alerts: joinAlerts(alerts),
     services: answer.services,
     queueCount: answer.queues.length,
     leftOut: answer.left_out,

@@ -1,5 +1,6 @@
 // What the page shows if nothing is selected: where the time goes and what is wrong; or first steps, before any data.
 
+import { createAlertsSection } from "./alerts.js";
 import { createHint, createHtml, createSection, createWarning } from "./dom.js";
 import { formatQuantity } from "./format.js";
 import { createHopButton } from "./hops.js";
@@ -18,8 +19,10 @@ const MAX_ROWS = 8;
  * @returns {Child[]}
  */
 export function createOverview(map, actions) {
-  if (!map.edges.size) return [];
+  const alerts = createAlertsSection(map, actions);
+  if (!map.edges.size) return [alerts];
   return [
+    alerts,
     createSlowestSection(map, actions),
     createChangesSection(map, actions),
     createWarningsSection(map, actions),

@@ -248,8 +248,63 @@ class Forwarded(Struct, frozen=True, gc=False, kw_only=True):
     dropped: dict[str, int]
 
 
+class Alert(Struct, frozen=True, gc=False, kw_only=True):
+    """A place where a rule is broken: what to call it, what is wrong, since when, and what of the map it is about."""
+
+    place: str
+    text: str
+    state: Literal["pending", "firing"]
+    value: Amount | None
+    """In the rule's unit; null if it is not known at present."""
+    since: float
+    nodes: list[str]
+    """The ids of services and queues."""
+    edges: list[str]
+
+
+class AlertRule(Struct, frozen=True, gc=False, kw_only=True):
+    """A rule, and its state: that of its worst place.
+
+    `pending` is broken, but not for long enough; `unknown` is a rule of which nothing on the map tells whether it is
+    broken, for the reason in `problem`. `firing` is the number of places that have an alert. `alerts` are the places
+    where the rule is broken, the worst first; `more` is how many of them are left out.
+    """
+
+    name: str
+    severity: Literal["critical", "warning"]
+    condition: str
+    unit: Literal["seconds", "messages"]
+    state: Literal["ok", "pending", "firing", "unknown"]
+    since: float | None
+    problem: str
+    firing: Count
+    alerts: list[Alert]
+    more: Count
+
+
+class Alerts(Struct, frozen=True, gc=False, kw_only=True):
+    """All rules, in the order of their file, as they were when they were evaluated last; null if they never were."""
+
+    evaluated: float | None
+    rules: list[AlertRule]
+
+
+class AlertCounts(Struct, frozen=True, gc=False, kw_only=True):
+    """How many rules there are, how many places have an alert, and what became of the messages to webhooks."""
+
+    rules: Count
+    firing: Count
+    recorded: Count
+    delivered: Count
+    pending: Count
+    dropped: dict[str, int]
+
+
 class Health(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """Whether the agent is well, and what it has counted. `forwarded` is there only if the agent forwards."""
+    """Whether the agent is well, and what it has counted.
+
+    `forwarded` is there only if the agent forwards, `alerts` only if it has rules.
+    """
 
     status: Literal["ok", "degraded"]
     payloads: Count
@@ -263,6 +318,7 @@ class Health(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     unread: dict[str, int]
     problems: list[Problem] = []
     forwarded: Forwarded | None = None
+    alerts: AlertCounts | None = None
 
 
 class ErrorDetail(Struct, frozen=True, gc=False, kw_only=True):

@@ -9,7 +9,7 @@ from typing import Any
 
 LINGER_SECONDS = 300.0
 """How long after it last happened a problem is shown, unless it is one that lasts until `clear`."""
-_SHOWN_UNTIL_CLEARED = {"store", "upkeep", "forward"}
+_SHOWN_UNTIL_CLEARED = {"store", "upkeep", "forward", "rules"}
 
 
 @dataclass(frozen=True)

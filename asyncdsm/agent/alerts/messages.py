@@ -1,0 +1,45 @@
+"""What a webhook gets when an alert begins or ends: JSON with a text that Slack and what is compatible with it show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.json import encode
+
+from asyncdsm.agent.alerts.rules import Rule
+from asyncdsm.agent.alerts.summary import describe_place
+from asyncdsm.agent.alerts.tracks import Event
+from asyncdsm.map.strings import format_clock, format_duration, plain_text
+
+
+def write_message(rule: Rule, event: Event, now: float) -> bytes:
+    """Return the body of a request that says that an alert begins or ends, at a moment in seconds since the epoch."""
+    track = event.track
+    message: dict[str, Any] = {
+        "text": _escape_markup(_begin_text(rule, event) if event.begins else _end_text(rule, event, now)),
+        "event": "begins" if event.begins else "ends",
+        "rule": rule.name,
+        "severity": rule.severity,
+        "place": track.reading.place,
+        "value": track.reading.value,
+        "unit": rule.unit,
+        "since": event.began,
+        "at": now,
+    }
+    return encode(message)
+
+
+def _begin_text(rule: Rule, event: Event) -> str:
+    since = format_clock(event.began)
+    return f"{rule.severity.upper()} {plain_text(rule.name)}: {describe_place(rule, event.track)}, since {since}"
+
+
+def _end_text(rule: Rule, event: Event, now: float) -> str:
+    lasted = format_duration(max(0.0, now - event.began))
+    known = "" if event.track.reading.value is not None else "; the value is no longer known"
+    return f"OK {plain_text(rule.name)}: {event.track.reading.place}, over after {lasted}{known}"
+
+
+def _escape_markup(text: str) -> str:
+    """Return a text in which Slack finds no markup: a name such as `<!channel>` would notify everybody."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,119 @@
+"""The states of one rule at its places over time: ok, pending, firing or unknown, and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, NamedTuple
+
+from asyncdsm.agent.alerts.readings import MOST_PLACES, Reading, View, missing_place, read_values
+from asyncdsm.agent.alerts.rules import Rule
+
+State = Literal["ok", "pending", "firing", "unknown"]
+SEVEREST_FIRST: tuple[State, ...] = ("firing", "pending", "unknown", "ok")
+FORGET_SECONDS = 86_400.0
+"""How long a silence is remembered at a place that is no longer on the map."""
+
+
+class Track(NamedTuple):
+    """A rule at one place: the last reading, the state, and since when that is so (seconds since the epoch)."""
+
+    reading: Reading
+    state: State
+    since: float
+    """While it is pending or firing: since when the rule is broken."""
+    fine_since: float | None = None
+    """While it is firing: since when the rule is not broken any more, None if it is."""
+    last_message: float | None = None
+    """Of a rule about silence: when the last message or report came, as far as that is known."""
+
+
+class Event(NamedTuple):
+    """An alert that begins or ends."""
+
+    begins: bool
+    track: Track
+    began: float
+    """Since when the rule was broken, in seconds since the epoch."""
+
+
+class RuleTracks:
+    """All places of a rule. It must be advanced in regular intervals."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule: Rule = rule
+        self.tracks: dict[tuple[str, ...], Track] = {}
+
+    def evaluate(self, view: View, now: float) -> list[Event]:
+        """Look at the map at a moment in seconds since the epoch; return which alerts begin and end."""
+        readings = read_values(self.rule, view)
+        if not readings and not any(self.tracks):  # nothing that is, or was, on the map
+            readings = missing_place(self.rule, view)
+        return self.advance(readings, now)
+
+    def advance(self, readings: Iterable[Reading], now: float) -> list[Event]:
+        """Take the readings of a moment; return which alerts begin and end."""
+        found = {reading.key: reading for reading in readings}
+        for key, track in self.tracks.items():
+            if key not in found and self._is_remembered(track, now):
+                found[key] = track.reading._replace(value=None)
+        before, after = self.tracks, dict[tuple[str, ...], Track]()
+        for key, reading in list(found.items())[:MOST_PLACES]:
+            after[key] = self._advance_one(before.get(key), reading, now)
+        self.tracks = after
+        return list(_compare(before, after))
+
+    def end_all(self) -> list[Event]:
+        """Return the ends of all alerts, for a rule that is removed."""
+        before, self.tracks = self.tracks, {}
+        return list(_compare(before, {}))
+
+    def worst(self) -> list[Track]:
+        """Return all places, the severest state first, and within it the highest value."""
+        return sorted(
+            self.tracks.values(), key=lambda each: (SEVEREST_FIRST.index(each.state), -(each.reading.value or 0))
+        )
+
+    def _is_remembered(self, track: Track, now: float) -> bool:
+        """Tell whether a place that is not on the map any more is still watched."""
+        if not self.rule.is_silence:
+            return track.state == "firing"
+        age = float("inf") if track.last_message is None else now - track.last_message
+        return bool(track.reading.key) and (age < FORGET_SECONDS or self.rule.names_one)
+
+    def _advance_one(self, before: Track | None, reading: Reading, now: float) -> Track:
+        last_message = None
+        if self.rule.is_silence:
+            known = before.last_message if before else None
+            last_message = known if reading.value is None else now - reading.value
+            reading = reading._replace(value=None if last_message is None else max(0.0, now - last_message))
+        if reading.value is not None and self.rule.is_broken_by(reading.value):
+            return self._break(before, reading, now, last_message)
+        if before is not None and before.state == "firing":
+            fine_since = now if before.fine_since is None else before.fine_since
+            if now - fine_since < self.rule.hold_seconds:
+                return Track(reading, "firing", before.since, fine_since, last_message)
+        state: State = "unknown" if reading.value is None else "ok"
+        since = before.since if before is not None and before.state == state else now
+        return Track(reading, state, since, None, last_message)
+
+    def _break(self, before: Track | None, reading: Reading, now: float, last_message: float | None) -> Track:
+        """Return the track of a place where the rule is broken now."""
+        began = now if last_message is None else last_message
+        since = before.since if before is not None and before.state in {"pending", "firing"} else began
+        is_firing = (before is not None and before.state == "firing") or now - since >= self.rule.hold_seconds
+        return Track(reading, "firing" if is_firing else "pending", since, None, last_message)
+
+
+def _compare(before: Mapping[tuple[str, ...], Track], after: Mapping[tuple[str, ...], Track]) -> Iterator[Event]:
+    """Yield the alerts that begin and those that end between two moments."""
+    for key, track in after.items():
+        if track.state == "firing" and not _is_firing(before.get(key)):
+            yield Event(True, track, track.since)
+    for key, track in before.items():
+        if _is_firing(track) and not _is_firing(after.get(key)):
+            gone = track._replace(reading=track.reading._replace(value=None))
+            yield Event(False, after.get(key, gone), track.since)
+
+
+def _is_firing(track: Track | None) -> bool:
+    return track is not None and track.state == "firing"

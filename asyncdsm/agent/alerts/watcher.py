@@ -1,0 +1,143 @@
+"""Evaluates the rules of a file in regular intervals while the agent runs, and reads the file again if it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from time import monotonic
+
+import anyio
+from anyio import to_thread
+
+from asyncdsm._internal.log import info, pluralize, warn, warn_each_minute
+from asyncdsm.agent.alerts.messages import write_message
+from asyncdsm.agent.alerts.readings import View
+from asyncdsm.agent.alerts.rule_file import read_rules
+from asyncdsm.agent.alerts.rules import Rule, needed_minutes
+from asyncdsm.agent.alerts.summary import summarize_rules
+from asyncdsm.agent.alerts.tracks import Event, RuleTracks
+from asyncdsm.agent.alerts.webhooks import Webhooks
+from asyncdsm.agent.queries.answers import AlertCounts, Alerts
+from asyncdsm.agent.queries.topology import topology
+from asyncdsm.agent.store.store import Store
+from asyncdsm.errors import RulesError
+
+EVERY_SECONDS = 10.0
+"""How often rules are evaluated: as often as services report."""
+_SHARE_OF_TIME = 0.05
+# How much of the time is spent on it at most: with a large map, rules are evaluated less often.
+
+FileState = tuple[int, int, int] | None
+"""What changes when a file is written or replaced; None for a file that is not there."""
+Messages = list[tuple[Rule, Event]]
+
+
+class AlertWatcher:
+    """The rules of one agent, and their states. States are in memory only: they begin anew with the agent."""
+
+    def __init__(self, store: Store, path: Path) -> None:
+        """Read the rules from a file; do this in a worker thread. Raises RulesError."""
+        self._store, self._path = store, path
+        self._file_state = _stat_file(path)
+        self._watched = [RuleTracks(rule) for rule in read_rules(path)]
+        self._began = store.now()
+        self._webhooks = Webhooks(store.conditions)
+        self._wake = anyio.Event()
+        self._must_read = False
+        self.answer: Alerts = summarize_rules(self._watched, None)
+        """The rules with their states, as they were evaluated last."""
+
+    def counts(self) -> AlertCounts:
+        """Return how many rules and alerts there are, and what became of the messages to webhooks."""
+        rules, sent = self.answer.rules, self._webhooks.stats()
+        return AlertCounts(
+            rules=len(rules),
+            firing=sum(rule.firing for rule in rules),
+            recorded=sent.recorded,
+            delivered=sent.delivered,
+            pending=sent.pending,
+            dropped=dict(sent.dropped_by),
+        )
+
+    def reload(self) -> None:
+        """Read the file again, and evaluate the rules, at once."""
+        self._must_read = True
+        self._wake.set()
+
+    async def run(self, stop: anyio.Event) -> None:
+        """Evaluate the rules, and send messages to webhooks, until `stop` is set, and then for a second at most."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_evaluating)
+            await self._webhooks.run(stop)
+            tasks.cancel_scope.cancel()
+
+    async def _keep_evaluating(self) -> None:
+        while True:
+            self._wake, began = anyio.Event(), monotonic()
+            self._send_messages(await to_thread.run_sync(self._evaluate_safely))
+            with anyio.move_on_after(max(EVERY_SECONDS, (monotonic() - began) / _SHARE_OF_TIME)):
+                await self._wake.wait()
+
+    def _send_messages(self, messages: Messages) -> None:
+        for rule, event in messages:
+            if rule.webhook is not None:
+                self._webhooks.enqueue_message(rule.webhook, write_message(rule, event, self._store.now()))
+
+    def _evaluate_safely(self) -> Messages:
+        """Evaluate the rules. If that fails, alerts stay as they are, and `/api/health` says so."""
+        try:
+            messages = [*self._read_again(), *self._evaluate()]
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+            self._store.conditions.note("alerts", f"the rules could not be evaluated: {problem}")
+            warn_each_minute("alerts", "asyncdsm agent could not evaluate its rules: %s", problem, error=error)
+            return []
+        return messages
+
+    def _evaluate(self) -> Messages:
+        now = self._store.now()
+        view = View.of(topology(self._store, self._minutes()), "present", self._began)
+        messages = [(tracks.rule, event) for tracks in self._watched for event in tracks.evaluate(view, now)]
+        self.answer = summarize_rules(self._watched, now)
+        return messages
+
+    def _minutes(self) -> int:
+        return min(needed_minutes(tracks.rule for tracks in self._watched), self._store.kept_seconds // 60)
+
+    def _read_again(self) -> Messages:
+        """Read the file if it has changed or `reload` was called. Rules that are as before keep their states.
+
+        Returns the ends of alerts whose rules are gone. If the file has errors, the rules stay.
+        """
+        state = _stat_file(self._path)
+        if state == self._file_state and not self._must_read:
+            return []
+        self._file_state, self._must_read = state, False
+        try:
+            rules = read_rules(self._path)
+        except RulesError as error:
+            self._report_errors(error)
+            return []
+        self._store.conditions.clear("rules")
+        info("asyncdsm agent has read its rules again: %s", pluralize(len(rules), "rule"))
+        return self._use_rules(rules)
+
+    def _use_rules(self, rules: Iterable[Rule]) -> Messages:
+        before = {tracks.rule: tracks for tracks in self._watched}
+        self._watched = [before.pop(rule) if rule in before else RuleTracks(rule) for rule in rules]
+        return [(rule, event) for rule, tracks in before.items() for event in tracks.end_all()]
+
+    def _report_errors(self, error: RulesError) -> None:
+        first, *others = str(error).splitlines()
+        more = f" (and {pluralize(len(others), 'more problem')})" if others else ""
+        self._store.conditions.note("rules", f"the rules before are still in force, because of errors: {first}{more}")
+        for line in str(error).splitlines():
+            warn("asyncdsm agent keeps the rules that it has, because the file has an error: %s", line)
+
+
+def _stat_file(path: Path) -> FileState:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

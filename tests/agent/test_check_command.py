@@ -1,0 +1,131 @@
+"""`asyncdsm check`: real processes against a real agent; lines, JSON and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asyncdsm.agent.store.store import Store
+from tests.agent.maps import MapStore
+from tests.agent.payloads import NOW
+from tests.agent.running import agent
+from tests.agent.test_lag import COMMITTED, PRODUCED, Clock
+from tests.brokers.process import free_port
+
+WAIT = '[[rule]]\nname = "orders wait"\nwhen = "time in queue"\nqueue = "orders"\nabove = "{}"\nfor = "1 h"\n'
+REPORTS = '[[rule]]\nname = "billing reports"\nwhen = "missing"\nservice = "{}"\nfor = "1 min"\nseverity = "critical"\n'
+BEHIND = '[[rule]]\nname = "behind"\nwhen = "lag"\ngroup = "*"\nabove = {}\n'
+
+
+def check(path: Path, *arguments: str, rules: str) -> subprocess.CompletedProcess[str]:
+    path.write_text(rules)
+    command = [sys.executable, "-m", "asyncdsm", "check", "--rules", str(path), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "rules.toml"
+
+
+def shop(ago: float = 5) -> Store:
+    """Return what two services report that have messages, the second of which is slow."""
+    maps = MapStore()
+    maps.passed("shop", "out", "orders", parent=0, ago=ago)
+    maps.passed("billing", "in", "orders", group="billing", seconds=[12.0] * 3, ago=ago)
+    maps.passed("audit", "in", "orders", group="audit", seconds=[11.0] * 3, parent=0, ago=ago)
+    return maps.store
+
+
+def test_kept_rules_exit_with_0(path: Path) -> None:
+    with agent(store=shop()) as running:
+        done = check(path, "--url", running.url, rules=WAIT.format("1 min") + REPORTS.format("billing"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2 rules checked: none is broken\n", "")
+
+
+def test_broken_rules_exit_with_1_and_are_one_line_each(path: Path) -> None:
+    rules = WAIT.format("10 s") + REPORTS.format("b*") + BEHIND.format(100)
+    with agent(store=shop()) as running:
+        done = check(path, "--url", running.url, rules=rules)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines() == [
+        "WARNING orders wait: orders → billing, group billing: p99 of the time in queue is 11.9 s, above 10 s "
+        "(and 1 more)",
+        "UNKNOWN behind: nothing on the map matches it",
+    ]
+
+
+def test_latencies_of_the_minutes_count_and_not_only_of_the_last(path: Path) -> None:
+    with agent(store=shop(ago=400)) as running:
+        long = check(path, "--url", running.url, rules=WAIT.format("10 s"))
+        short = check(path, "--url", running.url, "--minutes", "2", rules=WAIT.format("10 s"))
+    assert (long.returncode, short.returncode) == (1, 2)
+    assert short.stdout == "UNKNOWN orders wait: nothing on the map matches it\n"
+
+
+def test_service_that_stopped_or_never_came_is_missing(path: Path) -> None:
+    clock = Clock()
+    clock.report(int(NOW) - 10, {PRODUCED: 99, COMMITTED: 10})
+    clock.now += 90
+    with agent(store=clock.store) as running:
+        stopped = check(path, "--url", running.url, rules=REPORTS.format("f*"))
+        never = check(path, "--url", running.url, rules=REPORTS.format("billing"))
+        lag = check(path, "--url", running.url, rules=BEHIND.format(89))
+    assert (stopped.returncode, stopped.stdout) == (
+        1,
+        "CRITICAL billing reports: foreign: has not reported for 90 s\n",
+    )
+    assert (never.returncode, never.stdout) == (
+        1,
+        "CRITICAL billing reports: billing: has not reported for 90 s\n",
+    )
+    assert (lag.returncode, lag.stdout) == (
+        1,
+        "WARNING behind: group g in orders: lag is 90 messages, above 89 messages\n",
+    )
+
+
+def test_agent_that_has_just_started_cannot_tell_what_is_missing(path: Path) -> None:
+    with agent() as running:
+        done = check(path, "--url", running.url, rules=REPORTS.format("billing"))
+    assert (done.returncode, done.stdout) == (
+        2,
+        "UNKNOWN billing reports: billing has not been seen yet\n",
+    )
+
+
+def test_json_has_the_shape_of_the_api(path: Path) -> None:
+    with agent(store=shop()) as running:
+        done = check(path, "--url", running.url, "--format", "json", rules=WAIT.format("10 s"))
+    (rule,) = json.loads(done.stdout)["rules"]
+    assert (done.returncode, rule["name"], rule["state"]) == (1, "orders wait", "firing")
+    assert rule["condition"] == "p99 of the time in queue above 10 s, queue orders"
+    assert [alert["place"] for alert in rule["alerts"]] == [
+        "orders → billing, group billing",
+        "orders → audit, group audit",
+    ]
+
+
+def test_agent_that_cannot_be_reached_exits_with_2(path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    done = check(path, "--url", url, rules=WAIT.format("10 s"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"asyncdsm check: the agent at {url} does not answer")
+    assert done.stderr.endswith("`asyncdsm agent` starts one\n")
+
+
+def test_file_with_errors_exits_with_2_and_lists_all_of_them(path: Path) -> None:
+    done = check(path, rules="[[rule]]\nname = 1\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert [line.partition(" must")[0] for line in done.stderr.splitlines()] == [
+        f"asyncdsm check: {path}: rule 1: name",
+        f"asyncdsm check: {path}: rule 1: when",
+    ]
+    done = check(path, "--minutes", "0", rules=WAIT.format("10 s"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "must be a whole number of minutes from 1 to 1440, got '0'" in done.stderr
