@@ -92,6 +92,13 @@ class Edge(EdgeTraffic, frozen=True, gc=False, kw_only=True):
     """Whether that share is so large that the clocks of two hosts must disagree."""
 
 
+class ServiceVersion(Struct, frozen=True, gc=False):
+    """A version that a service reported, and since when."""
+
+    version: str
+    since: float
+
+
 class Service(Struct, frozen=True, gc=False, kw_only=True):
     """A service in an environment. `last_seen` is when it last reported, null if that is unknown."""
 
@@ -105,6 +112,8 @@ class Service(Struct, frozen=True, gc=False, kw_only=True):
     """Whether it has more distinct pathways than Datadog accepts."""
     clocks_disagree: bool
     version: str
+    versions: list[ServiceVersion]
+    """The last versions up to the end of the range, the oldest first."""
     process_tags: list[str]
     lang: str
 

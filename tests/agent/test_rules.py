@@ -108,6 +108,7 @@ def service(name: str, ago: float | None = 0.0, env: str = "") -> Service:
         too_many_pathways=False,
         clocks_disagree=False,
         version="",
+        versions=[],
         process_tags=[],
         lang="python",
     )

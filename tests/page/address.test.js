@@ -11,6 +11,10 @@ test("a fragment names the selection and the time range", () => {
   assert.deepEqual(named(""), {});
 });
 
+test("a fragment names a range of the past", () => {
+  assert.deepEqual(named("#edge=e1&from=100&to=700"), { edge: "e1", from: "100", to: "700" });
+});
+
 test("what a fragment names twice has the last value", () => {
   assert.deepEqual(named("#minutes=5&minutes=60"), { minutes: "60" });
 });
@@ -20,7 +24,7 @@ test("parameters that the page does not know are ignored", () => {
 });
 
 test("an address is the same after it was written and read", () => {
-  const address = { node: "a&b=c #ü", edge: undefined, minutes: "60" };
+  const address = { node: "a&b=c #ü", edge: undefined, minutes: "60", from: undefined, to: undefined };
   assert.deepEqual(parseFragment(formatFragment(address)), address);
 });
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describeChart, formatLine, roundUpForAxis } from "../../asyncdsm/agent/page/chart.js";
 import { quantileLines } from "../../asyncdsm/agent/page/edge_details.js";
+import { formatClock } from "../../asyncdsm/agent/page/format.js";
 import { NO_QUANTILES } from "./fixtures.js";
 
 const SCALES = { x: (/** @type {number} */ time) => time, y: (/** @type {number} */ value) => 100 - value };
@@ -64,7 +65,18 @@ test("a chart is described by the latest and the highest value of each line", ()
     },
     { name: "p99", shade: 1, points: [] },
   ];
-  assert.equal(describeChart({ title: "This hop", lines, format: String }), "This hop: p50 2, at most 4; p99: no data");
+  const chart = { title: "This hop", lines, format: String, from: 0, to: 100 };
+  assert.equal(describeChart(chart), "This hop: p50 2, at most 4; p99: no data");
+});
+
+test("a chart names the markers in its time, each with its time", () => {
+  const markers = [
+    { time: 5, label: "version 1" },
+    { time: 60, label: "version 2" },
+    { time: 101, label: "version 3" },
+  ];
+  const chart = { title: "Rate", lines: [], format: String, from: 10, to: 100, markers };
+  assert.equal(describeChart(chart), `Rate: version 2 since ${formatClock(60, false)}`);
 });
 
 test("quantiles over time make one line each", () => {

@@ -1,6 +1,6 @@
 // Answers of the agent for the tests of the page, as small as its types allow.
 
-/** @import { DrawnMap, Edge, MapLink, MapNode } from "../../asyncdsm/agent/page/api_types.d.ts" */
+/** @import { Change, DrawnMap, Edge, MapLink, MapNode } from "../../asyncdsm/agent/page/api_types.d.ts" */
 /** @import { Present, Quantiles, Service } from "../../asyncdsm/agent/page/api_types.d.ts" */
 
 /** @type {Quantiles} */
@@ -92,8 +92,33 @@ export function makeService(changes) {
     too_many_pathways: false,
     clocks_disagree: false,
     version: "",
+    versions: [],
     process_tags: [],
     lang: "python",
+    ...changes,
+  };
+}
+
+/**
+ * @param {Partial<Change>} [changes]
+ * @returns {Change}
+ */
+export function makeChange(changes) {
+  return {
+    kind: "slower",
+    edge: "e1",
+    node: "billing",
+    service: "billing",
+    env: "",
+    direction: "in",
+    type: "kafka",
+    queue: "orders",
+    group: null,
+    since: 540,
+    before: null,
+    now: null,
+    usual: null,
+    is_usual: false,
     ...changes,
   };
 }
@@ -114,6 +139,7 @@ export function makeMap() {
     width: 800,
     height: 200,
     left_out: 0,
+    oldest: 0,
     most_pathways: 20,
     levels: ["< 1 ms", "1 ms"],
     line_height: 13,

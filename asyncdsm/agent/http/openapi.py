@@ -11,6 +11,7 @@ from msgspec.json import schema_components
 from asyncdsm._version import __version__
 from asyncdsm.agent.queries.answers import (
     Alerts,
+    Changes,
     Downstream,
     DrawnMap,
     ErrorAnswer,
@@ -27,6 +28,7 @@ Schema = dict[str, Any]
 ANSWERS: tuple[type[Struct], ...] = (
     Topology,
     DrawnMap,
+    Changes,
     Series,
     LagOverTime,
     Pathways,
@@ -99,6 +101,13 @@ PATHS: dict[str, Schema] = {
         "Map",
         _ref(DrawnMap),
         _parameter("flow", {"enum": ["right", "down"]}, "Where messages flow to on the drawing; right by default."),
+        *_TIME_RANGE,
+        refusals=(400,),
+    ),
+    "/api/changes": _get(
+        "What changed, what is wrong first: hops, services and versions, each since when.",
+        "Changes",
+        _ref(Changes),
         *_TIME_RANGE,
         refusals=(400,),
     ),

@@ -1,4 +1,4 @@
-"""The endpoints that answer questions about the store: topology, map, series, lag and pathways."""
+"""The endpoints that answer questions about the store: topology, map, changes, series, lag and pathways."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from starlette.routing import Route
 
 from asyncdsm.agent.http.shared_answers import SharedAnswers
 from asyncdsm.agent.queries.between import latency_between
+from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.downstream import IsNode, downstream_of, queue_node, service_node
 from asyncdsm.agent.queries.drawn_map import draw_map
+from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.lag import lag_over_time
 from asyncdsm.agent.queries.parameters import (
     ApiError,
@@ -36,6 +38,7 @@ class QueryEndpoints:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._histories = HistoryReader(store)
         self._shared = SharedAnswers(store)
 
     def routes(self) -> list[Route]:
@@ -43,6 +46,7 @@ class QueryEndpoints:
         return [
             Route("/api/topology", self.answer_topology),
             Route("/api/map", self.answer_map),
+            Route("/api/changes", self.answer_changes),
             Route("/api/series", self.answer_series),
             Route("/api/lag", self.answer_lag),
             Route("/api/pathways", self.answer_pathways),
@@ -62,8 +66,14 @@ class QueryEndpoints:
             raise ApiError(400, "flow", f"flow must be one of {', '.join(FLOWS)}, got {name[:40]!r}")
         flow, time_range = FLOWS[name].name, read_time_range(self._store, _parameters(request))
         return await self._answer(
-            ("map", time_range, flow), lambda: draw_map(topology_of(self._store, time_range), flow)
+            ("map", time_range, flow),
+            lambda: draw_map(topology_of(self._store, time_range), flow, self._store.oldest_start()),
         )
+
+    async def answer_changes(self, request: Request) -> Response:
+        """Answer with what changed in a time range. Raises ApiError."""
+        time_range = read_time_range(self._store, _parameters(request))
+        return await self._answer(("changes", time_range), lambda: list_changes(self._histories, time_range))
 
     async def answer_series(self, request: Request) -> Response:
         """Answer with an edge over time. Raises ApiError."""

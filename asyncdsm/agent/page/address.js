@@ -3,8 +3,13 @@
 
 /**
  * @typedef {{ node?: string, edge?: string }} Selection The id of a node or of an edge; neither if nothing is selected.
- * @typedef {Selection & { minutes?: string }} Address
+ * @typedef {{ minutes?: string, from?: string, to?: string }} RangeFields The last minutes, or from and to in seconds
+ *   since the epoch.
+ * @typedef {Selection & RangeFields} Address
  */
+
+const NO_RANGE = { minutes: undefined, from: undefined, to: undefined };
+const NAMES = /** @type {(keyof Address)[]} */ (["node", "edge", ...Object.keys(NO_RANGE)]);
 
 /**
  * @param {string} fragment A fragment with its "#", or an empty string.
@@ -12,16 +17,16 @@
  */
 export function parseFragment(fragment) {
   /** @type {Record<string, string | undefined>} */
-  const { node, edge, minutes } = Object.fromEntries(new URLSearchParams(fragment.slice(1)));
-  return { node, edge, minutes };
+  const named = Object.fromEntries(new URLSearchParams(fragment.slice(1)));
+  return Object.fromEntries(NAMES.map((name) => [name, named[name]]));
 }
 
 /**
  * @param {Address} address
  * @returns {string} The fragment with its "#".
  */
-export function formatFragment({ node, edge, minutes }) {
-  const named = Object.entries({ node, edge, minutes }).flatMap(([name, value]) => (value ? [[name, value]] : []));
+export function formatFragment(address) {
+  const named = NAMES.flatMap((name) => (address[name] ? [[name, address[name]]] : []));
   return `#${new URLSearchParams(named)}`;
 }
 
@@ -42,15 +47,19 @@ export function readSelection() {
  * @param {Selection} selection
  */
 export function select({ node, edge }) {
-  location.hash = formatFragment({ node, edge, minutes: readAddress().minutes });
+  location.hash = formatFragment({ ...readAddress(), node, edge });
 }
 
-/** @param {string} minutes */
-export function writeMinutes(minutes) {
-  location.hash = formatFragment({ ...readAddress(), minutes });
+/**
+ * Show another time range, and another selection if one is given.
+ * @param {RangeFields} range
+ * @param {Selection} [selection]
+ */
+export function writeRange(range, selection = {}) {
+  location.hash = formatFragment({ ...readAddress(), ...NO_RANGE, ...range, ...selection });
 }
 
 /** Remove the time range from the address, without a new entry in the browser's history. */
-export function removeMinutes() {
-  history.replaceState(null, "", formatFragment({ ...readAddress(), minutes: undefined }));
+export function removeRange() {
+  history.replaceState(null, "", formatFragment({ ...readAddress(), ...NO_RANGE }));
 }

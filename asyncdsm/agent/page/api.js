@@ -1,6 +1,6 @@
 // Requests to the agent's HTTP API. Addresses are relative to the page's, so a proxy may serve it under a path.
 
-/** @import { Alerts, DrawnMap, ErrorDetail, LagOverTime, Pathways, Series } from "./api_types.d.ts" */
+/** @import { Alerts, Changes, DrawnMap, ErrorDetail, LagOverTime, Pathways, Series } from "./api_types.d.ts" */
 /** @import { Downstream, LatencyBetween } from "./api_types.d.ts" */
 
 const TIMEOUT_SECONDS = 15;
@@ -29,6 +29,9 @@ export class AgentError extends Error {
 
 /** @param {RangeQuery & { flow: "down" | "right" }} parameters @returns {Promise<DrawnMap>} */
 export const fetchMap = (parameters) => fetchAnswer("api/map", parameters);
+
+/** @param {RangeQuery} parameters @returns {Promise<Changes>} */
+export const fetchChanges = (parameters) => fetchAnswer("api/changes", parameters);
 
 /** @returns {Promise<Alerts>} */
 export const fetchAlerts = () => fetchAnswer("api/alerts", {});

@@ -47,6 +47,44 @@ export interface Alerts {
 }
 
 /**
+ * Something that changed: what (`kind`), where, since when, and from what to what.
+ * `edge` is the id of the hop that changed; it is null if the change is that of the whole service. `node` is the id of
+ * the service on the map. `before`, `now` and `usual` are medians in seconds for a hop that is `slower` or `faster`,
+ * messages per second for one whose `rate fell` or `rate rose`, versions for `version`, seconds for `lag grows`, and
+ * null for a hop or a service that is `new` or `quiet`. `usual` is what it was in the same hour of the day before; null
+ * where that is unknown. `is_usual` says that it was then as it is now, so that the change is nothing new.
+ */
+export interface Change {
+  kind: "faster" | "lag grows" | "new" | "quiet" | "rate fell" | "rate rose" | "slower" | "version";
+  edge: string | null;
+  node: string;
+  service: string;
+  env: string;
+  direction: string;
+  type: string;
+  queue: string;
+  group: string | null;
+  since: number;
+  before: number | string | null;
+  now: number | string | null;
+  usual: number | null;
+  is_usual: boolean;
+}
+
+/**
+ * What changed from a moment on (`from`) up to the end of the range: what is wrong first, then the newest first.
+ * Changes of the whole range are listed, and at least those of its last hour. `usual` has what the slowest hops are
+ * like usually: before they changed, or else in the same hour of the day before, or in the time before the range.
+ */
+export interface Changes {
+  from: number;
+  to: number;
+  changes: Change[];
+  usual: UsualLatency[];
+  cut?: Record<string, number>;
+}
+
+/**
  * What messages reach from some nodes, and what they come from there, the nearest first.
  * Nodes to which messages come back are listed themselves.
  */
@@ -72,6 +110,7 @@ export interface DrawnMap {
   width: number;
   height: number;
   left_out: number;
+  oldest: number | null;
   most_pathways: number;
   levels: string[];
   line_height: number;
@@ -392,8 +431,15 @@ export interface Service {
   too_many_pathways: boolean;
   clocks_disagree: boolean;
   version: string;
+  versions: ServiceVersion[];
   process_tags: string[];
   lang: string;
+}
+
+/** A version that a service reported, and since when. */
+export interface ServiceVersion {
+  version: string;
+  since: number;
 }
 
 /** What passed in a time range, with the points of all pathways. */
@@ -408,6 +454,13 @@ export interface Topology {
   lag: PartitionLag[];
   cut?: Record<string, number>;
   pathways: PathwayPoint[];
+}
+
+/** What a hop is like usually: its median in seconds, and its messages per second. */
+export interface UsualLatency {
+  edge: string;
+  p50: number;
+  rate: number;
 }
 
 /** A pathway from where messages begin to where they are seen last, the first hop first. */

@@ -1,11 +1,13 @@
 // A small line chart: values over time, from zero up, with a gap where nothing was counted.
 
 import { createHtml, createSvg, setText } from "./dom.js";
-import { formatClock } from "./format.js";
+import { formatClock, formatMoment } from "./format.js";
 
 /**
  * @typedef {[time: number, value: number | null]} ChartPoint The time is in seconds since the epoch.
  * @typedef {{ name: string, shade: number, points: ChartPoint[] }} ChartLine The shade is a colour, from 0 to 2.
+ *
+ * @typedef {{ time: number, label: string }} ChartMarker Something that happened at a time: a new version.
  *
  * @typedef {object} Chart
  * @property {string} title
@@ -14,6 +16,7 @@ import { formatClock } from "./format.js";
  * @property {number} from Seconds since the epoch.
  * @property {number} to Seconds since the epoch.
  * @property {number} step Seconds from one point of a line to the next.
+ * @property {ChartMarker[]} [markers]
  *
  * @typedef {{ x: (time: number) => number, y: (value: number) => number, highest: number }} Scales
  */
@@ -22,6 +25,9 @@ const [WIDTH, HEIGHT] = [380, 132];
 const [LEFT, RIGHT, TOP, BOTTOM] = [54, 8, 10, 20];
 // A line is broken where the next point is more steps away than this.
 const MAX_STEPS_BETWEEN_POINTS = 1.5;
+// How many labels of markers stand below each other before the first place is used again.
+const MARKER_ROWS = 3;
+const MARKER_ROW_HEIGHT = 10;
 // A shorter chart shows seconds on its time axis.
 const SECONDS_SHOWN_BELOW = 900;
 
@@ -34,6 +40,7 @@ export function createChart(chart) {
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": describeChart(chart) },
     createValueAxis(scales, format),
     createTimeAxis(scales, chart),
+    createMarkers(scales, chart),
     lines.map(({ shade, points }) =>
       createSvg("path", { class: `curve shade-${shade}`, d: formatLine(points, step, scales) }),
     ),
@@ -98,6 +105,29 @@ function createTimeAxis({ x }, { from, to }) {
 }
 
 /**
+ * Create a thin line with a label for each marker in the time of the chart.
+ * @param {Scales} scales
+ * @param {Chart} chart
+ */
+function createMarkers({ x, y }, chart) {
+  return listMarkers(chart).map(({ time, label }, index) => {
+    const [place, row] = [x(time), TOP + 8 + (index % MARKER_ROWS) * MARKER_ROW_HEIGHT];
+    const isRight = place > WIDTH / 2;
+    return createSvg(
+      "g",
+      { class: "marker" },
+      createSvg("path", { d: `M${place.toFixed(1)} ${y(0)}V${TOP}` }),
+      createSvg("text", { x: place + (isRight ? -4 : 4), y: row, "text-anchor": isRight ? "end" : "start" }, label),
+    );
+  });
+}
+
+/** @param {Pick<Chart, "markers" | "from" | "to">} chart */
+function listMarkers({ markers = [], from, to }) {
+  return markers.filter(({ time }) => time >= from && time <= to);
+}
+
+/**
  * Return the SVG path of a line. A single point becomes a line without length, which is drawn as a dot.
  * @param {ChartPoint[]} points
  * @param {number} step
@@ -131,16 +161,18 @@ function findLatest(line) {
 
 /**
  * Describe a chart for a reader who does not see it.
- * @param {Pick<Chart, "title" | "lines" | "format">} chart
+ * @param {Pick<Chart, "title" | "lines" | "format" | "markers" | "from" | "to">} chart
  */
-export function describeChart({ title, lines, format }) {
+export function describeChart(chart) {
+  const { title, lines, format } = chart;
   const parts = lines.map((line) => {
     const values = line.points.flatMap(([, value]) => value ?? []);
     if (!values.length) return `${line.name}: no data`;
     const highest = values.reduce((most, value) => Math.max(most, value));
     return `${line.name} ${format(values.at(-1))}, at most ${format(highest)}`;
   });
-  return `${title}: ${parts.join("; ")}`;
+  const marked = listMarkers(chart).map(({ time, label }) => `${label} since ${formatMoment(time, chart.to)}`);
+  return `${title}: ${[...parts, ...marked].join("; ")}`;
 }
 
 /**

@@ -7,6 +7,7 @@ import { describePresent, formatBytes, formatCount, formatDuration, formatPercen
 import { timePlace } from "./hops.js";
 import { nameHopEnds } from "./map_model.js";
 import { createName } from "./names.js";
+import { findService, listVersionMarkers } from "./versions.js";
 
 /** @import { RangeQuery } from "./api.js" */
 /** @import { Edge, Present, Series, SeriesPoint } from "./api_types.d.ts" */
@@ -66,7 +67,7 @@ function explainClamped(edge) {
  * @param {MapModel} map
  */
 function createCharts(edge, { step, points }, map) {
-  const time = { from: map.from, to: map.to, step };
+  const time = { from: map.from, to: map.to, step, markers: listVersionMarkers([findService(edge, map)]) };
   const rates = [{ name: "messages", shade: 0, points: points.map(({ start, rate }) => pointAt(start, rate)) }];
   const latency = { format: formatDuration, ...time };
   return [

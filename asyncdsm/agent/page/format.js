@@ -88,6 +88,18 @@ export function formatClock(seconds, withSeconds = true) {
 }
 
 /**
+ * Format the local day and time of day, as in "28 Nov, 14:03"; the day is left out if it is that of another moment.
+ * @param {number} seconds Seconds since the epoch.
+ * @param {number} [other] Seconds since the epoch.
+ */
+export function formatMoment(seconds, other) {
+  const [day, otherDay] = [seconds, other].map((each) => each !== undefined && new Date(each * 1000).toDateString());
+  const clock = formatClock(seconds, false);
+  if (day === otherDay) return clock;
+  return `${new Date(seconds * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" })}, ${clock}`;
+}
+
+/**
  * Join the parts of a string that are not empty.
  * @param {string} separator
  * @param {(string | false | null | undefined)[]} parts

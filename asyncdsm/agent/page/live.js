@@ -10,8 +10,9 @@ const FIRST_RETRY_MS = 500;
 const REOPEN_EVENTS_MS = 3_000;
 
 /**
- * @typedef {"live" | "polling" | "slow" | "paused" | "away"} LiveState
- * `polling` is live without the agent's events; `away` is a request that failed.
+ * @typedef {"live" | "polling" | "slow" | "paused" | "past" | "away"} LiveState
+ * `polling` is live without the agent's events; `past` is paused because the page shows a range of the past; `away` is
+ * a request that failed.
  */
 
 export class LiveUpdates {

@@ -1,30 +1,34 @@
 // The page: joins the map, the panel, the search and the status, and keeps them up to date.
 
-import { parseFragment, readAddress, readSelection, removeMinutes, select, writeMinutes } from "./address.js";
+import { parseFragment, readAddress, readSelection, removeRange, select, writeRange } from "./address.js";
 import { updateBadge } from "./alerts.js";
 import { AgentError, fetchAlerts, fetchMap } from "./api.js";
 import { connectPauseButton, connectShortcuts, connectThemeButton, connectZoomButtons } from "./controls.js";
 import { createHtml, getElement, replaceContent } from "./dom.js";
 import { Graph } from "./graph.js";
+import { HistoryBar } from "./history.js";
 import { LiveUpdates } from "./live.js";
 import { buildMapModel } from "./map_model.js";
 import { createFirstSteps } from "./overview.js";
 import { Panel } from "./panel.js";
 import { Search } from "./search.js";
 import { Status } from "./status.js";
-import { parseMinutes, TimeRange } from "./time_range.js";
+import { HISTORY, parseRange, rangeUntil, TimeRange } from "./time_range.js";
 
-/** @import { Selection } from "./address.js" */
+/** @import { RangeFields, Selection } from "./address.js" */
 /** @import { DrawnMap } from "./api_types.d.ts" */
 /** @import { LiveState } from "./live.js" */
 /** @import { MapModel } from "./map_model.js" */
 
 // The panel's charts are requested less often than the map.
 const DETAILS_INTERVAL_MS = 5_000;
+// What the page shows before and after a moment that it looks at.
+const AROUND_MOMENT_SECONDS = 300;
 
 class Page {
   constructor() {
     this.range = new TimeRange(getElement("range", HTMLSelectElement));
+    this.history = new HistoryBar(this.range);
     this.graph = new Graph(getElement("graph", SVGSVGElement), select);
     this.search = new Search(getElement("search", HTMLInputElement), getElement("found", HTMLElement), select);
     this.status = new Status(getElement("state", HTMLElement), getElement("notice", HTMLElement));
@@ -39,6 +43,8 @@ class Page {
         this.through = { node, edges };
         this.highlight();
       },
+      lookAt: (selection, moment) =>
+        writeRange(rangeUntil(moment + AROUND_MOMENT_SECONDS, 2 * AROUND_MOMENT_SECONDS), selection),
     });
     this.isNarrow = matchMedia("(max-width: 719px)");
     /** @type {MapModel | null} */
@@ -56,8 +62,20 @@ class Page {
     connectZoomButtons(this.graph.view);
     connectShortcuts(this.search.field, () => select({}));
     connectThemeButton();
-    this.range.selectMinutes(readAddress().minutes);
-    this.live.start();
+    this.showRange();
+  }
+
+  /** Show the range that the address names. A range of the past does not change, so it is requested only once. */
+  showRange() {
+    this.detailsRequestedAt = Number.NEGATIVE_INFINITY;
+    this.range.selectRange(readAddress());
+    this.history.showRange();
+    const pause = getElement("pause", HTMLButtonElement);
+    const isPast = this.range.past() !== null;
+    pause.disabled = isPast;
+    if (isPast && this.live.running) this.live.stop();
+    if (isPast || this.live.running || pause.getAttribute("aria-pressed") === "true") this.live.requestNow();
+    else this.live.start();
   }
 
   /**
@@ -69,11 +87,12 @@ class Page {
     if (!isWanted()) return;
     if (!this.map) showLegend(answer.levels);
     this.map = buildMapModel(answer, alerts);
+    this.history.setBounds(this.map.oldest);
     updateBadge(getElement("alerts", HTMLElement), this.map, () => select({}));
     this.graph.draw(this.map);
     this.highlight();
     this.search.useMap(this.map);
-    this.showFirstSteps(this.map.services.length === 0);
+    this.showFirstSteps(this.map.services.length === 0 && this.map.oldest === null);
     const { node, edge } = readSelection();
     const isDue = performance.now() - this.detailsRequestedAt >= DETAILS_INTERVAL_MS;
     if (isDue || (!node && !edge)) await this.showDetails(this.map);
@@ -90,8 +109,8 @@ class Page {
       return await fetchMap({ ...this.range.toQuery(), flow });
     } catch (error) {
       if (!(error instanceof AgentError) || error.status !== 400 || this.range.isDefault()) throw error;
-      this.range.selectMinutes(undefined);
-      removeMinutes();
+      removeRange();
+      this.range.selectRange({});
       return fetchMap({ ...this.range.toQuery(), flow });
     }
   }
@@ -116,15 +135,16 @@ class Page {
 
   /** @param {string} before The fragment of the address before. */
   handleAddressChange(before) {
-    const { minutes, ...selection } = parseFragment(before);
-    this.range.selectMinutes(readAddress().minutes);
-    if (this.map) this.showSelection(this.map, selection);
-    if (parseMinutes(minutes) !== parseMinutes(readAddress().minutes)) this.live.requestNow();
+    const [old, current] = [parseFragment(before), readAddress()];
+    if (this.map && (old.node !== current.node || old.edge !== current.edge)) this.showSelection(this.map, old);
+    if (!isSameRange(old, current)) this.showRange();
   }
 
   handleRangeChange() {
-    this.detailsRequestedAt = Number.NEGATIVE_INFINITY;
-    writeMinutes(this.range.select.value);
+    const { value } = this.range.select;
+    if (value !== HISTORY) return writeRange({ minutes: value });
+    this.range.selectRange(readAddress()); // the list keeps to the range that is shown
+    this.history.open();
   }
 
   /**
@@ -171,8 +191,17 @@ class Page {
    * @param {unknown} [error]
    */
   showState(state, error) {
-    this.status.show(state, this.map?.to, error);
+    const isPast = state === "paused" && this.range.past() !== null;
+    this.status.show(isPast ? "past" : state, this.map?.to, error);
   }
+}
+
+/**
+ * @param {RangeFields} one
+ * @param {RangeFields} other
+ */
+function isSameRange(one, other) {
+  return JSON.stringify(parseRange(one)) === JSON.stringify(parseRange(other));
 }
 
 /** @param {string[]} levels The labels of the levels, from the fastest to the slowest. */

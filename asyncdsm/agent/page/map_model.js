@@ -38,6 +38,7 @@ import { cleanName } from "./names.js";
  * @property {number} height
  * @property {number} from Seconds since the epoch.
  * @property {number} to Seconds since the epoch.
+ * @property {number | null} oldest When the agent's data begin, in seconds since the epoch; null if it has none.
  */
 
 /**
@@ -64,6 +65,7 @@ export function buildMapModel(answer, alerts = { evaluated: null, rules: [] }) {
     height: answer.height,
     from: answer.from,
     to: answer.to,
+    oldest: answer.oldest,
   };
 }
 

@@ -8,6 +8,7 @@ import { createHopButton, createPathwayList } from "./hops.js";
 import { listEdges, listWarnings } from "./map_model.js";
 import { cleanName, createName } from "./names.js";
 import { createRelations } from "./relations.js";
+import { findServicesAt, listVersionMarkers } from "./versions.js";
 
 /** @import { Parameters, RangeQuery } from "./api.js" */
 /** @import { LagSeries, WholePathway } from "./api_types.d.ts" */
@@ -40,7 +41,7 @@ export async function createNodeDetails(node, map, range, actions) {
     incoming.length > 0 && createSection(isService ? "Reads" : "Written by", incoming),
     outgoing.length > 0 && createSection(isService ? "Writes" : "Read by", outgoing),
     ...relations,
-    lags.length > 0 && createSection("Lag", createLagChart(lags, map), createLagTable(lags)),
+    lags.length > 0 && createSection("Lag", createLagChart(lags, node, map), createLagTable(lags)),
   ];
 }
 
@@ -120,16 +121,18 @@ function readParameters(queue, group) {
 
 /**
  * @param {LagSeries[]} lags
+ * @param {LinkedNode} node
  * @param {MapModel} map
  */
-function createLagChart(lags, map) {
+function createLagChart(lags, node, map) {
   const worst = lags.toSorted((one, other) => latestLag(other) - latestLag(one)).slice(0, MAX_LINES);
   const lines = worst.map((lag, index) => ({
     name: `${cleanName(lag.group)} ${cleanName(lag.partition)}`,
     shade: index % SHADES,
     points: lag.points.map(({ start, behind }) => /** @type {[number, number]} */ ([start, behind])),
   }));
-  const time = { from: map.from, to: map.to, step: findStep(lags) };
+  const markers = listVersionMarkers(findServicesAt(node, map));
+  const time = { from: map.from, to: map.to, step: findStep(lags), markers };
   return createChart({ title: "Messages behind", lines, format: formatCount, ...time });
 }
 

@@ -1,30 +1,39 @@
-// What the page shows if nothing is selected: where the time goes and what is wrong; or first steps, before any data.
+// What the page shows if nothing is selected: what changed, where the time goes, and what is wrong; or first steps,
+// before any data.
 
 import { createAlertsSection } from "./alerts.js";
+import { ChangesSource, createChangesSection } from "./changes.js";
 import { createHint, createHtml, createSection, createWarning } from "./dom.js";
-import { formatQuantity } from "./format.js";
+import { formatDuration, formatQuantity } from "./format.js";
 import { createHopButton } from "./hops.js";
 import { listWarnings } from "./map_model.js";
 import { createName } from "./names.js";
 
+/** @import { RangeQuery } from "./api.js" */
+/** @import { Changes, Edge, Present, UsualLatency } from "./api_types.d.ts" */
 /** @import { Child } from "./dom.js" */
 /** @import { LinkedNode, MapModel } from "./map_model.js" */
 /** @import { PanelActions } from "./panel.js" */
 
 const MAX_ROWS = 8;
 
+const changesSource = new ChangesSource();
+
 /**
  * @param {MapModel} map
+ * @param {RangeQuery} range
  * @param {PanelActions} actions
- * @returns {Child[]}
+ * @returns {Promise<Child[]>}
+ * @throws {AgentError} If the agent does not answer.
  */
-export function createOverview(map, actions) {
+export async function createOverview(map, range, actions) {
   const alerts = createAlertsSection(map, actions);
-  if (!map.edges.size) return [alerts];
+  if (!map.services.length && map.oldest === null) return [alerts];
+  const changes = await changesSource.fetch(range);
   return [
     alerts,
-    createSlowestSection(map, actions),
-    createChangesSection(map, actions),
+    createChangesSection(changes, map, actions),
+    createSlowestSection(map, changes, actions),
     createWarningsSection(map, actions),
     createHint(describeSize(map)),
   ];
@@ -32,30 +41,44 @@ export function createOverview(map, actions) {
 
 /**
  * @param {MapModel} map
+ * @param {Changes} changes
  * @param {PanelActions} actions
  */
-function createSlowestSection(map, actions) {
+function createSlowestSection(map, { usual }, actions) {
   const busy = [...map.edges.values()].filter((edge) => edge.present.state !== "idle");
   const slowest = busy.sort((one, other) => other.present.slowness - one.present.slowness).slice(0, MAX_ROWS);
   const most = slowest[0]?.present.slowness ?? 0;
+  const usualOf = new Map(usual.map((each) => [each.edge, each]));
   return createSection(
     "Where the time goes",
     createHint("The slowest hops of the last minute. Select a service or a queue to see complete pathways."),
     slowest.length > 0
-      ? slowest.map((edge) => createHopButton(edge, most, map, actions))
+      ? slowest.map((edge) => createComparedHop(edge, most, usualOf.get(edge.id), map, actions))
       : createHint("No messages in the last minute."),
   );
 }
 
 /**
+ * Create the button of a hop, with what it is like now beside what it is like usually.
+ * @param {Edge} edge
+ * @param {number} slowest
+ * @param {UsualLatency | undefined} usual
  * @param {MapModel} map
  * @param {PanelActions} actions
  */
-function createChangesSection(map, actions) {
-  const changed = [...map.edges.values()].filter((edge) => edge.present.since !== null);
-  const latest = changed.sort((one, other) => Number(other.present.since) - Number(one.present.since));
-  const rows = latest.slice(0, MAX_ROWS).map((edge) => createHopButton(edge, 0, map, actions));
-  return rows.length > 0 && createSection("What changed", rows);
+function createComparedHop(edge, slowest, usual, map, actions) {
+  const button = createHopButton(edge, slowest, map, actions);
+  const text = usual && describeUsual(edge.present, usual);
+  if (text) button.querySelector(".more")?.before(createHtml("span", { class: "more usual" }, text));
+  return button;
+}
+
+/**
+ * @param {Present} present
+ * @param {UsualLatency} usual
+ */
+export function describeUsual({ edge_latency: latency }, usual) {
+  return `now ${formatDuration(latency.p50)}, usual ${formatDuration(usual.p50)}`;
 }
 
 /**

@@ -23,6 +23,8 @@ import { createOverview } from "./overview.js";
  *   selection again.
  * @property {(node: string, edges: Set<string>) => void} highlightPathwaysThrough Highlight the edges of all pathways
  *   through a node while it is selected.
+ * @property {(selection: Selection, moment: number) => void} lookAt Show the time around a moment, in seconds since the
+ *   epoch.
  */
 
 const NOTHING_SELECTED = "{}";
@@ -78,7 +80,7 @@ export class Panel {
     const node = map.nodes.get(selection.node ?? "");
     if (edge) return createEdgeDetails(edge, map, range);
     if (node) return createNodeDetails(node, map, range, this.actions);
-    if (!selection.edge && !selection.node) return createOverview(map, this.actions);
+    if (!selection.edge && !selection.node) return createOverview(map, range, this.actions);
     return [createHtml("p", {}, "No message passed here in the selected time range.")];
   }
 

@@ -17,6 +17,7 @@ export function describeState(state, time, error) {
     live: "Live",
     polling: "Live, every 2 seconds",
     slow: "Waiting for the agent …",
+    past: "The past",
     paused: time ? `Paused at ${time}` : "Paused",
     away: isRejected ? "Request rejected" : "Agent unreachable",
   };

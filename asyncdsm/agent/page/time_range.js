@@ -1,9 +1,22 @@
-// The time range that the page shows: the last minutes, chosen from a list or named by the address.
+// The time range that the page shows: the last minutes, or a range of the past. It is chosen from a list, by the
+// history (see history.js), or named by the address.
 
+import { formatMoment } from "./format.js";
+
+/** @import { RangeFields } from "./address.js" */
 /** @import { RangeQuery } from "./api.js" */
+
+/**
+ * @typedef {{ from: number, to: number }} PastRange Seconds since the epoch.
+ * @typedef {{ minutes: string } | PastRange} Range
+ */
 
 const DEFAULT_MINUTES = "10";
 const [HOUR, DAY] = [60, 1440];
+const LATEST_TIME = 4_000_000_000;
+const PAST = "past";
+export const HISTORY = "history";
+// The entry of the list that opens the history.
 
 /**
  * Return the minutes that a string names, as a string again; the default if it is not a whole number from 1 to 999999.
@@ -11,6 +24,32 @@ const [HOUR, DAY] = [60, 1440];
  */
 export function parseMinutes(text) {
   return text && /^[1-9][0-9]{0,5}$/.test(text) ? text : DEFAULT_MINUTES;
+}
+
+/** @param {string | undefined} text */
+function parseTime(text) {
+  return text && /^[0-9]{1,10}$/.test(text) && Number(text) <= LATEST_TIME ? Number(text) : null;
+}
+
+/**
+ * Return the range that an address names: from and to if both are times and in order, or else the last minutes.
+ * @param {RangeFields} fields
+ * @returns {Range}
+ */
+export function parseRange({ minutes, from, to }) {
+  const [first, last] = [parseTime(from), parseTime(to)];
+  if (first !== null && last !== null && first < last) return { from: first, to: last };
+  return { minutes: parseMinutes(minutes) };
+}
+
+/**
+ * Return the range of some length that ends at a moment, in whole seconds, as the address names it.
+ * @param {number} end Seconds since the epoch.
+ * @param {number} length Seconds.
+ * @returns {RangeFields}
+ */
+export function rangeUntil(end, length) {
+  return { from: String(Math.max(0, Math.round(end - length))), to: String(Math.round(end)) };
 }
 
 /**
@@ -23,34 +62,62 @@ export function describeMinutes(minutes) {
   return minutes % HOUR === 0 && minutes > HOUR ? `Last ${minutes / HOUR} hours` : `Last ${minutes} min`;
 }
 
-/** The list of time ranges. */
+/**
+ * Describe a range of the past as in "28 Nov, 14:03 to 14:13".
+ * @param {PastRange} range
+ */
+export function describePast({ from, to }) {
+  return `${formatMoment(from)} to ${formatMoment(to, from)}`;
+}
+
+/** The list of time ranges. A range that is not in it is added while it is selected. */
 export class TimeRange {
   /** @param {HTMLSelectElement} select */
   constructor(select) {
     this.select = select;
+    /** @type {Range} */
+    this.range = { minutes: DEFAULT_MINUTES };
+    this.minutes = DEFAULT_MINUTES;
   }
 
   /**
-   * Select the range that the address names. A range that is not in the list is added to it, and replaces the one that
-   * was added before.
-   * @param {string | undefined} text
+   * Select the range that the address names.
+   * @param {RangeFields} fields
    */
-  selectMinutes(text) {
-    const minutes = parseMinutes(text);
-    if (![...this.select.options].some((option) => option.value === minutes)) this.addOption(minutes);
-    this.select.value = minutes;
+  selectRange(fields) {
+    this.range = parseRange(fields);
+    if ("minutes" in this.range) this.minutes = this.range.minutes;
+    const [value, text] =
+      "minutes" in this.range
+        ? [this.range.minutes, describeMinutes(Number(this.range.minutes))]
+        : [PAST, describePast(this.range)];
+    this.select.querySelector("[data-added]")?.remove();
+    if (![...this.select.options].some((option) => option.value === value)) this.addOption(value, text);
+    this.select.value = value;
   }
 
-  /** @param {string} minutes */
-  addOption(minutes) {
-    this.select.querySelector("[data-added]")?.remove();
-    const option = new Option(describeMinutes(Number(minutes)), minutes);
+  /**
+   * @param {string} value
+   * @param {string} text
+   */
+  addOption(value, text) {
+    const option = new Option(text, value);
     option.dataset.added = "";
-    this.select.append(option);
+    this.select.querySelector(`[value="${HISTORY}"]`)?.before(option);
+  }
+
+  /** @returns {PastRange | null} The range if it is one of the past, which does not move on. */
+  past() {
+    return "minutes" in this.range ? null : this.range;
+  }
+
+  /** @returns {number} The length of the range in seconds. */
+  seconds() {
+    return "minutes" in this.range ? Number(this.range.minutes) * 60 : this.range.to - this.range.from;
   }
 
   isDefault() {
-    return this.select.value === DEFAULT_MINUTES;
+    return "minutes" in this.range && this.range.minutes === DEFAULT_MINUTES;
   }
 
   /**
@@ -59,6 +126,6 @@ export class TimeRange {
    * @returns {RangeQuery}
    */
   toQuery() {
-    return this.isDefault() ? {} : { minutes: this.select.value };
+    return this.isDefault() ? {} : this.range;
   }
 }

@@ -92,7 +92,7 @@ def _within_name_bytes(indexes: Iterable[int], owners: Sequence[Hashable], sizes
 def _strings_of(item: Struct) -> list[object]:
     """Return the strings of an item of an answer, without its figures."""
     values = ((name, getattr(item, name)) for name in item.__struct_fields__)
-    return [value for name, value in values if isinstance(value, str) or name == "process_tags"]
+    return [value for name, value in values if isinstance(value, str) or name in {"process_tags", "versions"}]
 
 
 def within_bytes(items: Iterable[Item]) -> Iterator[Item]:

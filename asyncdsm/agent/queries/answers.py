@@ -23,6 +23,7 @@ from asyncdsm.map.topology import (
 )
 
 Step = Annotated[int, Meta(ge=10)]
+ChangeKind = Literal["quiet", "slower", "lag grows", "rate fell", "rate rose", "version", "new", "faster"]
 
 
 class MapNode(Struct, frozen=True, gc=False, kw_only=True):
@@ -72,6 +73,8 @@ class DrawnMap(MapContent, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     width: Amount
     height: Amount
     left_out: Count
+    oldest: float | None
+    """When the data of the agent begin, in seconds since the epoch; null if it has none."""
     most_pathways: Count
     """How many distinct pathways of a service Datadog accepts."""
     levels: list[str]
@@ -226,6 +229,54 @@ class Downstream(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     nodes: list[NodeName]
     downstream: list[RelatedNode]
     upstream: list[RelatedNode]
+    cut: LeftOut = {}
+
+
+class Change(Struct, frozen=True, gc=False, kw_only=True):
+    """Something that changed: what (`kind`), where, since when, and from what to what.
+
+    `edge` is the id of the hop that changed; it is null if the change is that of the whole service. `node` is the id of
+    the service on the map. `before`, `now` and `usual` are medians in seconds for a hop that is `slower` or `faster`,
+    messages per second for one whose `rate fell` or `rate rose`, versions for `version`, seconds for `lag grows`, and
+    null for a hop or a service that is `new` or `quiet`. `usual` is what it was in the same hour of the day before;
+    null where that is unknown. `is_usual` says that it was then as it is now, so that the change is nothing new.
+    """
+
+    kind: ChangeKind
+    edge: str | None
+    node: str
+    service: str
+    env: str
+    direction: str
+    type: str
+    queue: str
+    group: str | None
+    since: float
+    before: float | str | None
+    now: float | str | None
+    usual: float | None
+    is_usual: bool
+
+
+class UsualLatency(Struct, frozen=True, gc=False, kw_only=True):
+    """What a hop is like usually: its median in seconds, and its messages per second."""
+
+    edge: str
+    p50: Amount
+    rate: Amount
+
+
+class Changes(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """What changed from a moment on (`from`) up to the end of the range: what is wrong first, then the newest first.
+
+    Changes of the whole range are listed, and at least those of its last hour. `usual` has what the slowest hops are
+    like usually: before they changed, or else in the same hour of the day before, or in the time before the range.
+    """
+
+    from_: float = field(name="from")
+    to: float
+    changes: list[Change]
+    usual: list[UsualLatency]
     cut: LeftOut = {}
 
 

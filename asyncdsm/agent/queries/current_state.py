@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
 from asyncdsm.agent.queries.latency_changes import Change, Slot, last_change, state_of
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import settled_until
@@ -48,7 +49,7 @@ def current_states(store: Store, time_range: TimeRange) -> dict[EdgeKey, Present
     Edges that nothing passed for ten minutes are left out: they are `IDLE`.
     """
     last = int(min(time_range.last, store.now())) // BUCKET_SECONDS * BUCKET_SECONDS
-    edges = _EdgeNumbers(store)
+    edges = EdgeNumbers(store)
     windows = _windows(
         store, TimeRange(last - SECONDS_BEFORE - MINUTE, time_range.last), edges, settled_until(time_range, store.now())
     )
@@ -56,29 +57,7 @@ def current_states(store: Store, time_range: TimeRange) -> dict[EdgeKey, Present
     return {edge: _state(window, by_group.get(edge)) for edge, window in windows.items()}
 
 
-class _EdgeNumbers:
-    """Gives the edges numbers from 0 on, in the order of their first use."""
-
-    def __init__(self, store: Store) -> None:
-        self._keys = store.points.keys
-        self._of_point: dict[int, int] = {}
-        self.edges: dict[EdgeKey, int] = {}
-
-    def of_points(self, points: Ints) -> Ints:
-        """Return the number of each point's edge; -1 for a point that was forgotten in the meantime."""
-        found, place = np.unique(points, return_inverse=True)
-        return np.array([self._number(point) for point in found.tolist()], np.int64)[place.reshape(-1)]
-
-    def _number(self, point: int) -> int:
-        number = self._of_point.get(point)
-        if number is None:
-            key = self._keys.get(point)
-            number = -1 if key is None else self.edges.setdefault(key.edge, len(self.edges))
-            self._of_point[point] = number
-        return number
-
-
-def _windows(store: Store, time_range: TimeRange, edges: _EdgeNumbers, settled: int) -> dict[EdgeKey, Window]:
+def _windows(store: Store, time_range: TimeRange, edges: EdgeNumbers, settled: int) -> dict[EdgeKey, Window]:
     """Return the window of each edge that anything passed in a time range, and its slots."""
     origin = int(time_range.first) // MINUTE * MINUTE
 
@@ -117,7 +96,7 @@ def _window(slots: list[Slot], began: int, newest: int, settled: int) -> Window:
 
 
 def _quantiles_in_windows(
-    store: Store, time_range: TimeRange, edges: _EdgeNumbers, windows: Mapping[EdgeKey, Window]
+    store: Store, time_range: TimeRange, edges: EdgeNumbers, windows: Mapping[EdgeKey, Window]
 ) -> dict[EdgeKey, tuple[GroupQuantiles, int]]:
     """Return the by_group of each edge in its window, and the edge's group in them."""
     never = 1 << 60

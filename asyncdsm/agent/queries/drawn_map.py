@@ -12,8 +12,11 @@ from asyncdsm.map.strings import plain_text
 from asyncdsm.map.topology import Topology
 
 
-def draw_map(topology: Topology, flow: FlowName) -> DrawnMap:
-    """Return a topology with its layout, without the points of pathways: `/api/pathways` has whole pathways."""
+def draw_map(topology: Topology, flow: FlowName, oldest: float | None = None) -> DrawnMap:
+    """Return a topology with its layout, without the points of pathways: `/api/pathways` has whole pathways.
+
+    `oldest` is when the data of the agent begin.
+    """
     graph = build_graph(topology)
     layout = lay_out_graph(graph, flow)
     return DrawnMap(
@@ -30,6 +33,7 @@ def draw_map(topology: Topology, flow: FlowName) -> DrawnMap:
         width=layout.width,
         height=layout.height,
         left_out=graph.left_out,
+        oldest=oldest,
         most_pathways=MOST_PATHWAYS,
         levels=[level.label for level in LEVELS],
         line_height=LINE_HEIGHT,

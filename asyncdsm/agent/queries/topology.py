@@ -17,10 +17,21 @@ from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.store.histograms import EDGE, Histograms, Ints, merge, quantiles
 from asyncdsm.agent.store.merger import by_point
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, edge_id
-from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.agent.store.resolutions import FOREVER, TimeRange
 from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.versions import version_at
 from asyncdsm.core.edge import MOST_PATHWAYS as MOST_PATHWAYS_OF_SERVICE
-from asyncdsm.map.topology import Edge, EdgeTraffic, PartitionLag, PathwayPoint, Present, Queue, Service, Topology
+from asyncdsm.map.topology import (
+    Edge,
+    EdgeTraffic,
+    PartitionLag,
+    PathwayPoint,
+    Present,
+    Queue,
+    Service,
+    ServiceVersion,
+    Topology,
+)
 
 CLAMPED_SHARE = 0.05
 """If more than this share of an edge's latencies are exactly zero, the clocks of two hosts disagree."""
@@ -160,9 +171,13 @@ def _services(store: Store, time_range: TimeRange, keys: Iterable[PointKey], edg
     for key in keys:
         pathways.setdefault((key.service, key.env), set()).add((key.hash, key.parent))
     disagreeing = {(edge.service, edge.env) for edge in edges if edge.clocks_disagree}
+    until = time_range.last if time_range.last < store.now() else FOREVER
     seen = {
-        service: last for service, last in store.services().items() if last >= time_range.first or service in pathways
+        service: last
+        for service, last in store.services().items()
+        if time_range.first <= last <= until or service in pathways
     }
+    versions = store.versions()
     return [
         Service(
             name=name,
@@ -173,12 +188,14 @@ def _services(store: Store, time_range: TimeRange, keys: Iterable[PointKey], edg
             too_many_pathways=count > MOST_PATHWAYS_OF_SERVICE,
             # A latency below zero is proof; zeros have to be many.
             clocks_disagree=(name, env) in disagreeing or facts.negatives_at >= max(time_range.first, 1.0),
-            version=facts.version,
+            version=facts.version if until == FOREVER else version_at(runs, until),
+            versions=[ServiceVersion(run.version, run.since) for run in runs if run.since <= until],
             process_tags=list(facts.process_tags),
             lang=facts.lang,
         )
         for name, env in sorted({*seen, *pathways})
         for facts, count in [(store.facts.lookup(name, env), len(pathways.get((name, env), ())))]
+        for runs in [versions.get((name, env), ())]
     ]
 
 

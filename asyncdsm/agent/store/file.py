@@ -35,6 +35,7 @@ CREATE INDEX offsets_by_time ON offsets (start);
 CREATE TABLE journal (id INTEGER PRIMARY KEY, received REAL, encoding TEXT, body BLOB);
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
 CREATE TABLE shares (service INTEGER PRIMARY KEY, rows INTEGER);
+CREATE TABLE versions (service INTEGER, version TEXT, since REAL, last REAL);
 """
 
 
@@ -159,6 +160,7 @@ class StoreFile:
         """Add what the file of an earlier version lacks. That version can still read the file afterwards."""
         run = self._connection.execute
         run("CREATE TABLE IF NOT EXISTS shares (service INTEGER PRIMARY KEY, rows INTEGER)")
+        run("CREATE TABLE IF NOT EXISTS versions (service INTEGER, version TEXT, since REAL, last REAL)")
         if "service" not in [column[1] for column in run("PRAGMA table_info(backlogs)")]:
             run("ALTER TABLE backlogs ADD COLUMN service INTEGER")
 

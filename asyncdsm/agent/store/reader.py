@@ -13,7 +13,7 @@ from asyncdsm.agent.store.hourly_cache import HourlyCache, Key
 from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, Rows, by_point
 from asyncdsm.agent.store.offsets import Tags, read_offsets
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, Slice, plan_slices
-from asyncdsm.agent.store.segments import oldest_start, read_segments
+from asyncdsm.agent.store.segments import RollUpVersion, oldest_start, read_roll_up_versions, read_segments
 from asyncdsm.agent.store.state import Snapshot, StoreState
 from asyncdsm.agent.store.write_buffer import WriteBuffer
 
@@ -53,6 +53,14 @@ class StoreReader:
             for part in parts:
                 self._merge_part(merger, part, label, sketch)
         return merger.result()
+
+    def roll_up_versions(self, first: int, last: int, width: int) -> dict[int, RollUpVersion]:
+        """Return the version of each rolled-up period of `width` seconds that starts in [first, last), by its start."""
+        with self._state.snapshot(WriteBuffer.__bool__) as snapshot:
+            if width not in RESOLUTIONS[1:]:
+                return {}
+            until = min(last, snapshot.coverages[width].until)
+            return read_roll_up_versions(snapshot.connection, Slice(width, first, until))
 
     def offsets(self, first: int, last: int) -> list[tuple[Tags, int, int]]:
         """Return tags, start and value of the offsets in [first, last) and of the last one before, in order of time."""

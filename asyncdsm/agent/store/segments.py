@@ -21,6 +21,11 @@ ServiceOf = Callable[[int], int | None]
 """Returns the number of the service of a point, or None for a point that was evicted."""
 
 
+RollUpVersion = tuple[int, int]
+"""How many segments there are of a period, and the highest of their ids: as soon as a row of it is added or deleted,
+another version."""
+
+
 class Segment(NamedTuple):
     """The rows of one service that start at `start` and cover `width` seconds: how many, and as `pack` returns them."""
 
@@ -74,6 +79,12 @@ def read_segments(
             yield from connection.execute(query, each)
         else:
             yield from connection.execute(f"{query} AND service = ?", (*each, service))
+
+
+def read_roll_up_versions(connection: sqlite3.Connection, periods: Slice) -> dict[int, RollUpVersion]:
+    """Return the version of each period that has any rows in a slice, by its start."""
+    query = "SELECT start, count(*), max(id) FROM segments WHERE width = ? AND start >= ? AND start < ? GROUP BY start"
+    return {start: (count, newest) for start, count, newest in connection.execute(query, periods)}
 
 
 def oldest_starts(connection: sqlite3.Connection) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""The services that reported last: when that was, and what their latest payload said about them."""
+"""The services that reported last: when that was, what their latest payload said about them, and their versions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from asyncdsm.agent.store.reports import Report
+from asyncdsm.agent.store.versions import VersionHistory
+
+DAY = 86_400
 
 
 class Facts(NamedTuple):
@@ -22,13 +25,14 @@ class Facts(NamedTuple):
 class ServiceFacts:
     """When each service last reported, and its facts: for the `most` services that reported last.
 
-    The times are also in the store's file; the facts are in memory only. Not safe for threads.
+    The times and the versions are also in the store's file; the facts are in memory only. Not safe for threads.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._last_seen: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._facts: dict[tuple[str, str], Facts] = {}
+        self.versions: VersionHistory = VersionHistory()
 
     def restore(self, last_seen: Mapping[tuple[str, str], float]) -> None:
         """Take from the file when each (service, env) last reported, least recently first."""
@@ -39,11 +43,13 @@ class ServiceFacts:
         key = report.service, report.env
         negatives_at = received if report.negatives else self.lookup(*key).negatives_at
         self._facts[key] = Facts(report.version, report.process_tags, report.lang, negatives_at)
+        self.versions.add_version(key, report.version, _begin_of(report, received))
         self._last_seen[key] = received
         self._last_seen.move_to_end(key)
         if len(self._last_seen) > self._most:
             oldest, _ = self._last_seen.popitem(last=False)
             self._facts.pop(oldest, None)
+            self.versions.forget(oldest)
 
     def lookup(self, service: str, env: str) -> Facts:
         """Return the facts of a service; all of them are empty for an unknown service."""
@@ -52,3 +58,8 @@ class ServiceFacts:
     def last_seen(self) -> dict[tuple[str, str], float]:
         """Return when each (service, env) last reported, in seconds since the epoch."""
         return dict(self._last_seen)
+
+
+def _begin_of(report: Report, received: float) -> float:
+    """Return the time of a report's first bucket, which may have waited for the agent for a day at most."""
+    return max(received - DAY, min([received, *(bucket.start_ns / 1e9 for bucket in report.buckets)]))

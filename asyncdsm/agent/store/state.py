@@ -17,6 +17,7 @@ from asyncdsm.agent.store.registry_tables import load_registry, read_last_seen
 from asyncdsm.agent.store.resolutions import Coverages
 from asyncdsm.agent.store.segments import newest_start, read_coverages
 from asyncdsm.agent.store.services import ServiceFacts
+from asyncdsm.agent.store.versions import read_versions
 from asyncdsm.agent.store.write_buffer import WriteBuffer
 
 _PAUSE_SECONDS = 0.001
@@ -60,6 +61,7 @@ class StoreState:
         self.facts: ServiceFacts = facts
         load_registry(file.connection, points)
         facts.restore(read_last_seen(file.connection))
+        facts.versions.restore(read_versions(file.connection))
         for tags, backlog, service in read_latest_offsets(file.connection):
             latest.record(tags, backlog, service)
         self.coverages: Coverages = read_coverages(file.connection)

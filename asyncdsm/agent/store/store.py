@@ -19,14 +19,17 @@ from asyncdsm.agent.store.conditions import Conditions
 from asyncdsm.agent.store.file import StoreFile, append_to_journal, translate_error
 from asyncdsm.agent.store.merger import Label, LabeledHistograms
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
+from asyncdsm.agent.store.point_ages import PointAges
 from asyncdsm.agent.store.reader import StoreReader
 from asyncdsm.agent.store.registry import PointRegistry
 from asyncdsm.agent.store.reports import AcceptedPayload, Decode, Report
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, RESOLUTIONS, Coverages, TimeRange
+from asyncdsm.agent.store.segments import RollUpVersion
 from asyncdsm.agent.store.services import ServiceFacts
 from asyncdsm.agent.store.spool import ForwardMarkFile, Spool
 from asyncdsm.agent.store.state import StoreState
 from asyncdsm.agent.store.upkeep import Bounds, Upkeep
+from asyncdsm.agent.store.versions import ServiceKey, VersionRun
 from asyncdsm.agent.store.write_buffer import measure_fullness
 from asyncdsm.errors import StoreError
 
@@ -77,6 +80,9 @@ class Store:
         self._closing = finalize(self, self._file.close)
         self._latest = LatestOffsets(min(MAX_BACKLOGS, max_bytes // BACKLOG_BYTES))
         self.points: PointRegistry = PointRegistry(min(max_points, max_bytes // POINT_BYTES), MAX_NAMES)
+        self.point_ages: PointAges = PointAges()
+        self.opened_at: float = now()
+        """Since when payloads are accepted, in seconds since the epoch."""
         self.conditions: Conditions = Conditions(now)
         self._spool: Spool | None = None
         try:
@@ -186,6 +192,13 @@ class Store:
         first, last = self._bucket_bounds(time_range)
         return self._reader.merge_rows(first, last, label, service=service, coarsest=coarsest, sketch=sketch)
 
+    def roll_up_versions(self, time_range: TimeRange, width: int) -> dict[int, RollUpVersion]:
+        """Return the version of each period of `width` seconds in a time range, by its start.
+
+        Only periods that are rolled up have one. What was counted in a period changes only together with its version.
+        """
+        return self._reader.roll_up_versions(*self._bucket_bounds(time_range), width)
+
     def offsets(self, time_range: TimeRange) -> list[tuple[Tags, int, int]]:
         """Return tags, start and value of the offsets in a time range, and of each backlog's last one before it.
 
@@ -207,6 +220,11 @@ class Store:
         """Return when each (service, env) last reported, in seconds since the epoch."""
         with self._state.lock:
             return self.facts.last_seen()
+
+    def versions(self) -> dict[ServiceKey, tuple[VersionRun, ...]]:
+        """Return the versions of each (service, env) that are known, the one that began first first."""
+        with self._state.lock:
+            return self.facts.versions.copy_all()
 
     def oldest_start(self) -> float | None:
         """Return the start of the oldest row, in seconds since the epoch, or None without any row."""
@@ -254,6 +272,7 @@ class Store:
 
     def _buffer_report(self, report: Report, received: float) -> None:
         known = self.points.forgotten
+        self.point_ages.note(self.points.next_point, received)
         self._state.buffer.add(report, received, self.kept_seconds, self.points)
         if self.points.forgotten > known:
             problem = "there are too many pathways: those that were seen longest ago are deleted"

@@ -37,6 +37,7 @@ from asyncdsm.agent.store.retention import (
 from asyncdsm.agent.store.rollup import next_rollup_step, read_finer_segments, roll_up
 from asyncdsm.agent.store.segments import Segment, build_segments, set_coverage, write_segments
 from asyncdsm.agent.store.state import Change, StoreState
+from asyncdsm.agent.store.versions import delete_unused_versions, write_versions
 from asyncdsm.agent.store.write_buffer import WriteBuffer
 
 MAX_ROLLUP_STEPS = 30
@@ -118,6 +119,11 @@ class Upkeep:
             with state.step() as change:
                 write_services(change.connection, state.points, services)
                 write_next_numbers(change.connection, state.points)
+        with state.lock:
+            changed = state.facts.versions.pop_changed()
+        for versions in _batches(changed.items()):
+            with state.step() as change:
+                write_versions(change.connection, state.points.services, versions)
         for points in _batches(last.items()):
             with state.step() as change:
                 write_points(change.connection, state.points, points)
@@ -191,6 +197,7 @@ class Upkeep:
         """Delete the points and services that have no rows any more."""
         with self._state.step() as change:
             points, services = delete_unused_names(change.connection, oldest)
+            delete_unused_versions(change.connection)
             self._state.points.remove(points, services)
 
     def _delete_evicted_names(self) -> None:
@@ -202,6 +209,7 @@ class Upkeep:
         for numbers in _batches(_pop_all(registry.evicted_services)):
             with self._state.step() as change:
                 delete_names(change.connection, (), numbers)
+                delete_unused_versions(change.connection)
         for backlogs in _batches(_pop_all(self._state.latest.evicted)):
             with self._state.step() as change:
                 delete_backlogs(change.connection, backlogs)

@@ -1,0 +1,115 @@
+"""The rules that say what counts as a change: one for each kind. They look at numbers only, and are robust to noise.
+
+- A hop is *slower* or *faster* if two slots in a row differ by a factor of three from what was before: that rule is in
+  `latency_changes`.
+- The *rate* fell or rose if it has differed for at least two slots in a row by a factor of two from nearly all slots
+  before, and by more than chance explains.
+- A service is *quiet* if it has reported nothing for a minute, and for three times its longest silence before.
+- An edge is *new* if no message passed it before, although the agent had been running for a while.
+- A *version* changed if a service reports another one than before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import sqrt
+from statistics import median
+from typing import Literal, NamedTuple
+
+from asyncdsm.agent.store.versions import VersionRun
+
+RATE_FACTOR = 2.0
+"""Rates that differ by less than this factor count as equal."""
+RATE_DEVIATIONS = 4.0
+"""By how many standard deviations of chance (Poisson) counts must differ to count as different."""
+SHORTEST_RUN, FEWEST_BEFORE = 2, 5
+"""How many slots the new rate must have lasted, and how many slots before say what was usual."""
+ORDINARY_SHARE = 0.1
+"""The share of slots, at either end, that do not belong to what is usual: outliers."""
+QUIET_SECONDS = 60
+"""How long a service must have been silent: six intervals of its reports."""
+QUIET_FACTOR = 3
+"""How many times longer than before a silence must be."""
+FEWEST_REPORTS = 3
+"""A service that reported in fewer slots has no habit yet."""
+GRACE_SECONDS = 600
+"""For how long after the first report of all everything is seen for the first time, and nothing is new."""
+
+
+class RateChange(NamedTuple):
+    """Since which slot a rate is what it is now, and messages per slot before and now."""
+
+    kind: Literal["rate fell", "rate rose"]
+    slot: int
+    before: float
+    now: float
+
+
+def find_rate_change(counts: Sequence[float]) -> RateChange | None:
+    """Return the last change in the numbers of messages of slots, the oldest first; None if the rate is as usual.
+
+    Slots before the change may vary as they like: only a rate outside nearly all of them counts.
+    """
+    length = _length_of_run(counts)
+    run, before = counts[len(counts) - length :], sorted(counts[: len(counts) - length])
+    if length < SHORTEST_RUN or len(before) < FEWEST_BEFORE:
+        return None
+    cut = int(len(before) * ORDINARY_SHARE)
+    low, high, now = before[cut], before[-1 - cut], median(run)
+    expected, happened = low * length, sum(run)
+    if now * RATE_FACTOR <= low and expected - happened >= RATE_DEVIATIONS * sqrt(expected):
+        return RateChange("rate fell", len(before), median(before), now)
+    expected = max(high, 1.0) * length
+    if now >= high * RATE_FACTOR and happened - expected >= RATE_DEVIATIONS * sqrt(expected):
+        return RateChange("rate rose", len(before), median(before), now)
+    return None
+
+
+def _length_of_run(counts: Sequence[float]) -> int:
+    """Return how many slots, from the newest on, are like the newest; single outliers between them are skipped."""
+    length = 0
+    for place, count in enumerate(reversed(counts)):
+        if _are_alike(counts[-1], count):
+            length = place + 1
+        elif place > length:  # the second one in a row that differs
+            break
+    return length
+
+
+def _are_alike(one: float, other: float) -> bool:
+    low, high = sorted((one, other))
+    return high < low * RATE_FACTOR or high - low <= RATE_DEVIATIONS * sqrt(high)
+
+
+def find_silence(starts: Sequence[int], width: int, settled_at: float) -> int | None:
+    """Return since when a service is quiet, in seconds since the epoch; None if it is not, or if it often is.
+
+    `starts` are those of the slots, each of `width` seconds, in which it reported, in ascending order. Nothing more is
+    expected to be reported of the time until `settled_at`.
+    """
+    if len(starts) < FEWEST_REPORTS:
+        return None
+    longest = max(later - earlier - width for earlier, later in pairwise(starts))
+    since = starts[-1] + width
+    silence = settled_at - since
+    return since if silence >= max(QUIET_SECONDS, QUIET_FACTOR * longest) else None
+
+
+def new_from(oldest: float) -> float:
+    """Return from when on what is seen for the first time is new, for an agent whose data begin at `oldest`."""
+    return oldest + GRACE_SECONDS
+
+
+class VersionChange(NamedTuple):
+    """Since when a service has a version, in seconds since the epoch, and which one it had before."""
+
+    since: float
+    before: str
+    now: str
+
+
+def find_version_changes(runs: Sequence[VersionRun], first: float, last: float) -> list[VersionChange]:
+    """Return the versions that began in [first, last), each with the one that began before it."""
+    pairs = pairwise(runs)
+    return [VersionChange(run.since, before.version, run.version) for before, run in pairs if first <= run.since < last]

@@ -1,0 +1,90 @@
+"""Lists what changed: which hops are slower, which services are quiet, what is new, each since when.
+
+The rules are in `change_rules` and `latency_changes`. They are applied to the last hour in steps of a minute, and to a
+longer time range in coarser steps too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from asyncdsm.agent.queries.answers import Change, ChangeKind, Changes, UsualLatency
+from asyncdsm.agent.queries.current_state import current_states
+from asyncdsm.agent.queries.edge_changes import find_latency_changes, find_rate_changes
+from asyncdsm.agent.queries.edge_history import EdgeHistory
+from asyncdsm.agent.queries.history_reader import MINUTE, MOST_SLOTS, HistoryReader
+from asyncdsm.agent.queries.new_edges import find_new_edges
+from asyncdsm.agent.queries.service_changes import find_quiet_services, find_versions
+from asyncdsm.agent.queries.usual_levels import HOUR, UsualLevels, read_usual_levels
+from asyncdsm.agent.store.registry import EdgeKey, edge_id
+from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.map.topology import Present
+
+MOST_CHANGES, MOST_USUAL = 200, 50
+TROUBLE: tuple[ChangeKind, ...] = "quiet", "slower", "lag grows", "rate fell"
+"""The kinds that are listed first."""
+# How much longer than the time whose changes are listed a history is: what comes before is compared with it.
+_COMPARED = 1.25
+
+
+def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
+    """Return what changed in a time range, and at least in its last hour."""
+    store = reader.store
+    end = min(time_range.last, store.now())
+    begin = end - min(max(end - time_range.first, HOUR), store.kept_seconds)
+    oldest = store.oldest_start()
+    histories = _read_histories(reader, begin, end)
+    states = current_states(store, time_range)
+    usual = read_usual_levels(store, time_range.first, end, oldest)
+    quiet = find_quiet_services(store, end, histories, is_live=time_range.last > end)
+    silent = {(change.service, change.env) for change in quiet}
+    new = find_new_edges(store, TimeRange(begin, end), histories[-1], oldest)
+    fresh = {change.edge or (change.service, change.env) for change in new}
+    rates = find_rate_changes(histories, usual)
+    of_edges = [
+        *find_latency_changes(histories, states, usual),
+        *(rate for rate in rates if fresh.isdisjoint({rate.edge, (rate.service, rate.env)})),
+    ]
+    found = [
+        *quiet,
+        *(change for change in of_edges if (change.service, change.env) not in silent),
+        *find_versions(store, TimeRange(begin, end)),
+        *new,
+    ]
+    listed = sorted((change for change in found if change.kind == "quiet" or change.since >= begin), key=_order)
+    left_out = len(listed) - MOST_CHANGES
+    return Changes(
+        from_=begin,
+        to=end,
+        changes=listed[:MOST_CHANGES],
+        usual=_usual_of_slowest(states, usual, listed),
+        cut={"changes": left_out} if left_out > 0 else {},
+    )
+
+
+def _read_histories(reader: HistoryReader, begin: float, end: float) -> list[EdgeHistory]:
+    """Return the history of the last hour in minutes and, if the range is too long for minutes, that of all of it."""
+    compared = end - (end - begin) * _COMPARED
+    if end - compared <= MOST_SLOTS * MINUTE:
+        return [reader.read_history(TimeRange(compared, end))]
+    return [reader.read_history(TimeRange(first, end)) for first in (end - HOUR * _COMPARED, compared)]
+
+
+def _order(change: Change) -> tuple[bool, bool, float, int, str, str]:
+    """Return what changes are sorted by: trouble that is not usual, the newest first; then by their names."""
+    place = TROUBLE.index(change.kind) if change.kind in TROUBLE else len(TROUBLE)
+    return change.is_usual, change.kind not in TROUBLE, -change.since, place, change.service, change.queue
+
+
+def _usual_of_slowest(
+    states: Mapping[EdgeKey, Present], usual: UsualLevels, changes: Iterable[Change]
+) -> list[UsualLatency]:
+    """Return what is usual of the slowest edges: what they were before they changed, or else their usual level."""
+    before = {change.edge: change.before for change in changes if change.kind in {"slower", "faster"}}
+    slowest: Sequence[EdgeKey] = sorted(states, key=lambda edge: -states[edge].slowness)[:MOST_USUAL]
+    return [
+        UsualLatency(edge=name, p50=changed if isinstance(changed, float) else level.p50, rate=level.rate)
+        for name, level in ((edge_id(edge), usual.edges.get(edge)) for edge in slowest)
+        if level is not None
+        for changed in [before.get(name)]
+    ]

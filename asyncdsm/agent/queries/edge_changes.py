@@ -1,0 +1,126 @@
+"""Which hops are slower or faster, and which have more or fewer messages, than before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from asyncdsm.agent.queries.answers import Change, ChangeKind
+from asyncdsm.agent.queries.change_rules import RATE_FACTOR, RateChange, find_rate_change
+from asyncdsm.agent.queries.edge_history import EdgeHistory
+from asyncdsm.agent.queries.kafka_clusters import queue_of, split_tags
+from asyncdsm.agent.queries.latency_changes import FACTOR, last_change, state_of
+from asyncdsm.agent.queries.usual_levels import UsualLevels
+from asyncdsm.agent.store.histograms import Floats
+from asyncdsm.agent.store.registry import EdgeKey, edge_id
+from asyncdsm.map.graph import Node
+from asyncdsm.map.topology import Present
+
+LatencyChange = tuple[EdgeKey, ChangeKind, float, float | None]
+"""The edge, whether it is slower or faster, since when (seconds since the epoch), and its median before (seconds)."""
+_STATES: dict[str, ChangeKind] = {"slower": "slower", "faster": "faster"}
+_QUARTERS = 0.25, 0.75
+
+
+def find_latency_changes(
+    histories: Sequence[EdgeHistory], states: Mapping[EdgeKey, Present], usual: UsualLevels
+) -> list[Change]:
+    """Return which edges are slower or faster: what is known of the present first, then what the histories show."""
+    changes: dict[EdgeKey, Change] = {}
+    for found in (_changes_of_present(states), *(_changes_in_history(history, states) for history in histories)):
+        for edge, kind, since, before in found:
+            if edge not in changes:
+                changes[edge] = _latency_change((edge, kind, since, before), states[edge], usual)
+    return list(changes.values())
+
+
+def _changes_of_present(states: Mapping[EdgeKey, Present]) -> Iterator[LatencyChange]:
+    for edge, present in states.items():
+        if present.state in _STATES and present.since is not None:
+            yield edge, _STATES[present.state], present.since, present.before
+
+
+def _changes_in_history(history: EdgeHistory, states: Mapping[EdgeKey, Present]) -> Iterator[LatencyChange]:
+    for number in history.edges_of_two_levels(FACTOR):
+        edge = history.edges[number]
+        present = states.get(edge)
+        if present is None or present.state == "idle":
+            continue
+        change = last_change(history.latency_slots(number))
+        state = state_of(present.slowness, change)
+        if change is not None and state in _STATES:
+            yield edge, _STATES[state], float(change.since), change.p50
+
+
+def _latency_change(change: LatencyChange, present: Present, usual: UsualLevels) -> Change:
+    edge, kind, since, before = change
+    level = usual.edges.get(edge) if usual.is_day_before else None
+    if level is None:
+        return change_of_edge(edge, kind, since, (before, present.edge_latency.p50))
+    is_usual = (
+        present.slowness < FACTOR * level.slowness if kind == "slower" else present.slowness * FACTOR > level.slowness
+    )
+    return change_of_edge(edge, kind, since, (before, present.edge_latency.p50), level.p50, is_usual=is_usual)
+
+
+def find_rate_changes(histories: Sequence[EdgeHistory], usual: UsualLevels) -> list[Change]:
+    """Return which edges have more or fewer messages than before, as the first history that shows it says."""
+    changes: dict[EdgeKey, Change] = {}
+    for history in histories:
+        slots = np.flatnonzero(history.known_slots()[: history.settled])
+        counts = history.counts[:, slots]
+        for number in _find_uneven(counts):
+            found = find_rate_change(counts[number].tolist())
+            if found is not None and history.edges[number] not in changes:
+                since = float(history.start_of(int(slots[found.slot])))
+                changes[history.edges[number]] = _rate_change(history.edges[number], found, since, history.width, usual)
+    return list(changes.values())
+
+
+def _find_uneven(counts: Floats) -> list[int]:
+    """Return the edges whose newest slot is not like most of their slots: the others need no closer look."""
+    if not counts.size:
+        return []
+    low, high = np.quantile(counts, _QUARTERS, axis=1)
+    newest = counts[:, -1]
+    uneven: list[int] = np.flatnonzero((newest * RATE_FACTOR <= high) | (newest >= low * RATE_FACTOR)).tolist()
+    return uneven
+
+
+def _rate_change(edge: EdgeKey, found: RateChange, since: float, width: int, usual: UsualLevels) -> Change:
+    before, now = found.before / width, found.now / width
+    level = usual.edges.get(edge) if usual.is_day_before else None
+    if level is None:
+        return change_of_edge(edge, found.kind, since, (before, now))
+    is_usual = now * RATE_FACTOR > level.rate if found.kind == "rate fell" else now < RATE_FACTOR * level.rate
+    return change_of_edge(edge, found.kind, since, (before, now), level.rate, is_usual=is_usual)
+
+
+def change_of_edge(
+    edge: EdgeKey,
+    kind: ChangeKind,
+    since: float,
+    levels: tuple[float | None, float | None] = (None, None),
+    usual: float | None = None,
+    *,
+    is_usual: bool = False,
+) -> Change:
+    """Return a change of an edge; `levels` are those before and now."""
+    tags = split_tags(edge.tags)
+    return Change(
+        kind=kind,
+        edge=edge_id(edge),
+        node=Node("service", edge.service, edge.env).id,
+        service=edge.service,
+        env=edge.env,
+        direction=tags.get("direction", ""),
+        type=tags.get("type", ""),
+        queue=queue_of(tags),
+        group=tags.get("group"),
+        since=since,
+        before=levels[0],
+        now=levels[1],
+        usual=usual,
+        is_usual=is_usual,
+    )

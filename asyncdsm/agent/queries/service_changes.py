@@ -1,0 +1,99 @@
+"""Which services are quiet although they reported before, and which report another version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from asyncdsm.agent.queries.answers import Change, ChangeKind
+from asyncdsm.agent.queries.change_rules import QUIET_SECONDS, find_silence, find_version_changes
+from asyncdsm.agent.queries.edge_history import EdgeHistory
+from asyncdsm.agent.queries.usual_levels import DAY, HOUR, MINUTE
+from asyncdsm.agent.store.histograms import EDGE
+from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.versions import ServiceKey
+from asyncdsm.map.graph import Node
+
+MOST_SILENT = 20
+"""How many of the services that are quiet for longer than the histories are looked at."""
+
+
+def find_quiet_services(store: Store, end: float, histories: Sequence[EdgeHistory], *, is_live: bool) -> list[Change]:
+    """Return the services that are quiet at the end of a time range.
+
+    If that is now (`is_live`), these are also services that have been quiet for longer, but for less than a day.
+    """
+    seen = store.services() if is_live else {}
+    settled_at = histories[0].settled_at
+    found: dict[ServiceKey, float] = {}
+    for history in histories:
+        for service, slots in history.slots_of_services().items():
+            starts = [history.start_of(slot) for slot in slots]
+            since = find_silence(starts, history.width, settled_at)
+            if since is not None and _could_report(store, since, settled_at):
+                last = seen.get(service, since)
+                found.setdefault(service, float(last if starts[-1] <= last < since else since))
+    listed = {service for history in histories for service in history.slots_of_services()}
+    longer = {service: last for service, last in seen.items() if service not in listed and last > end - DAY}
+    found |= _find_long_silences(store, longer, settled_at)
+    return [change_of_service(service, "quiet", since) for service, since in found.items()]
+
+
+def _could_report(store: Store, since: float, settled_at: float) -> bool:
+    """Return whether the agent has been running for long enough to say that a service is quiet."""
+    return not since < store.opened_at <= settled_at or settled_at - store.opened_at >= QUIET_SECONDS
+
+
+def _find_long_silences(store: Store, seen: dict[ServiceKey, float], settled_at: int) -> dict[ServiceKey, float]:
+    """Return which services are quiet, and since when, by what they reported in the hour before."""
+    newest = sorted(seen.items(), key=lambda each: -each[1])[:MOST_SILENT]
+    return {
+        service: last
+        for service, last in newest
+        if find_silence(_reported_minutes(store, service, last), MINUTE, settled_at) is not None
+        and _could_report(store, last, settled_at)
+    }
+
+
+def _reported_minutes(store: Store, service: ServiceKey, last: float) -> list[int]:
+    """Return the minutes, as seconds since the epoch, in which a service reported in the hour before it ended."""
+    number = store.points.services.get(service)
+    if number is None:
+        return []
+    labels, _ = store.merge_rows(
+        TimeRange(last - HOUR, last + MINUTE),
+        lambda rows: rows.starts // MINUTE,
+        service=number,
+        coarsest=MINUTE,
+        sketch=EDGE,
+    )
+    return [minute * MINUTE for minute in labels.tolist()]
+
+
+def find_versions(store: Store, time_range: TimeRange) -> Iterator[Change]:
+    """Yield the changes of versions in a time range."""
+    for service, runs in store.versions().items():
+        for change in find_version_changes(runs, *time_range):
+            yield change_of_service(service, "version", change.since, (change.before, change.now))
+
+
+def change_of_service(
+    service: ServiceKey, kind: ChangeKind, since: float, versions: tuple[str | None, str | None] = (None, None)
+) -> Change:
+    """Return a change of a whole service; `versions` are those before and now."""
+    return Change(
+        kind=kind,
+        edge=None,
+        node=Node("service", *service).id,
+        service=service[0],
+        env=service[1],
+        direction="",
+        type="",
+        queue="",
+        group=None,
+        since=since,
+        before=versions[0],
+        now=versions[1],
+        usual=None,
+        is_usual=False,
+    )

@@ -1,0 +1,107 @@
+"""Which versions of a service reported, and since when: for markers on charts, and to say what changed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from asyncdsm.agent.store.resolutions import FOREVER
+
+ServiceKey = tuple[str, str]
+"""Name and environment of a service."""
+
+GAP_SECONDS = 600
+"""A version that nobody reported for this long has ended; if it is reported again, it began anew (a rollback)."""
+MOST_VERSIONS = 20
+"""How many versions of a service are kept: those that began last."""
+LONGEST_VERSION = 100
+"""How many characters of a version are kept."""
+
+
+class VersionRun(NamedTuple):
+    """A version, and when it was reported first and last, in seconds since the epoch."""
+
+    version: str
+    since: float
+    last: float
+
+
+class VersionHistory:
+    """The versions of services, the one that began first first. Not safe for threads."""
+
+    def __init__(self) -> None:
+        self._runs: dict[ServiceKey, tuple[VersionRun, ...]] = {}
+        self._changed: set[ServiceKey] = set()
+
+    def restore(self, runs: Iterable[tuple[ServiceKey, VersionRun]]) -> None:
+        """Take what the file has, in the order of time."""
+        for service, run in runs:
+            self._runs[service] = (*self._runs.get(service, ()), run)
+
+    def add_version(self, service: ServiceKey, version: str, moment: float) -> None:
+        """Record that a service reported a version. A service without a version has an empty one, which is ignored."""
+        if version:
+            self._runs[service] = record_version(self._runs.get(service, ()), version[:LONGEST_VERSION], moment)
+            self._changed.add(service)
+
+    def forget(self, service: ServiceKey) -> None:
+        """Forget a service."""
+        self._runs.pop(service, None)
+        self._changed.discard(service)
+
+    def copy_all(self) -> dict[ServiceKey, tuple[VersionRun, ...]]:
+        """Return the versions of each service that has any."""
+        return dict(self._runs)
+
+    def pop_changed(self) -> dict[ServiceKey, tuple[VersionRun, ...]]:
+        """Return the versions of the services that reported since the last call."""
+        changed, self._changed = self._changed, set()
+        return {service: self._runs[service] for service in changed}
+
+
+def record_version(runs: tuple[VersionRun, ...], version: str, moment: float) -> tuple[VersionRun, ...]:
+    """Return the versions of a service after it reported one of them, or a new one.
+
+    Old and new instances report side by side for a while, so that each version may be reported again and again.
+    """
+    for place, run in enumerate(runs):
+        until = FOREVER if place == len(runs) - 1 else run.last + GAP_SECONDS
+        if run.version == version and run.since - GAP_SECONDS <= moment <= until:
+            return (*runs[:place], run._replace(last=max(run.last, moment)), *runs[place + 1 :])
+    grown = sorted((*runs, VersionRun(version, moment, moment)), key=lambda run: run.since)
+    return tuple(grown[-MOST_VERSIONS:])
+
+
+def version_at(runs: tuple[VersionRun, ...], moment: float) -> str:
+    """Return the version that a service had at a moment: of those that were in use, the newest one; or empty."""
+    begun = [run for run in runs if run.since <= moment]
+    in_use = [run for run in begun if run.last >= moment - GAP_SECONDS]
+    return (in_use or begun or [VersionRun("", 0.0, 0.0)])[-1].version
+
+
+def read_versions(connection: sqlite3.Connection) -> Iterator[tuple[ServiceKey, VersionRun]]:
+    """Yield the versions of the file in the order of time, each with its service."""
+    query = (
+        "SELECT name, env, version, since, last FROM versions JOIN services ON services.id = versions.service "
+        "ORDER BY since"
+    )
+    for name, env, *run in connection.execute(query):
+        yield (name, env), VersionRun(*run)
+
+
+def write_versions(
+    connection: sqlite3.Connection,
+    numbers: Mapping[ServiceKey, int],
+    versions: Iterable[tuple[ServiceKey, tuple[VersionRun, ...]]],
+) -> None:
+    """Replace the versions of services, whose `numbers` are those of the file; services without one are left out."""
+    known = [(numbers[service], runs) for service, runs in versions if service in numbers]
+    connection.executemany("DELETE FROM versions WHERE service = ?", [(number,) for number, _ in known])
+    rows = [(number, *run) for number, runs in known for run in runs]
+    connection.executemany("INSERT INTO versions VALUES (?, ?, ?, ?)", rows)
+
+
+def delete_unused_versions(connection: sqlite3.Connection) -> None:
+    """Delete the versions of services that are not in the file any more."""
+    connection.execute("DELETE FROM versions WHERE service NOT IN (SELECT id FROM services)")

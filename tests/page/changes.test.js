@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeKind, describeLevels } from "../../asyncdsm/agent/page/changes.js";
+import { formatClock } from "../../asyncdsm/agent/page/format.js";
+import { describeUsual } from "../../asyncdsm/agent/page/overview.js";
+import { makeChange, makePresent, NO_QUANTILES } from "./fixtures.js";
+
+const NOW = 1_700_000_000;
+const CLOCK = formatClock(NOW - 60, false);
+
+/** @param {Parameters<typeof makeChange>[0]} fields */
+const describe = (fields) => {
+  const change = makeChange({ since: NOW - 60, ...fields });
+  return [describeKind(change), describeLevels(change, NOW)];
+};
+
+test("a slower hop is described by its latencies and since when", () => {
+  const fields = { before: 0.31, now: 4.2 };
+  assert.deepEqual(describe({ kind: "slower", ...fields }), ["slower", `310 ms → 4.2 s since ${CLOCK}`]);
+});
+
+test("a rate is described in messages per second", () => {
+  assert.deepEqual(describe({ kind: "rate fell", before: 20, now: 0 }), ["rate fell", `20/s → 0/s since ${CLOCK}`]);
+});
+
+test("a quiet service is described by its last report", () => {
+  assert.deepEqual(describe({ kind: "quiet", edge: null }), ["quiet", `since ${CLOCK}`]);
+});
+
+test("a new hop and a new service are told apart", () => {
+  assert.deepEqual(describe({ kind: "new" }), ["new", `since ${CLOCK}`]);
+  assert.deepEqual(describe({ kind: "new", edge: null }), ["new service", `since ${CLOCK}`]);
+});
+
+test("a version is described by its name and the one before", () => {
+  const fields = { kind: /** @type {const} */ ("version"), edge: null, before: "1.0", now: "2.0" };
+  assert.deepEqual(describe(fields), ["version 2.0", `1.0 → 2.0 since ${CLOCK}`]);
+});
+
+test("a change is compared with the same hour of the day before", () => {
+  const fields = { kind: /** @type {const} */ ("slower"), before: 0.31, now: 4.2 };
+  const [, unusual] = describe({ ...fields, usual: 0.3 });
+  assert.equal(unusual, `310 ms → 4.2 s since ${CLOCK}, 300 ms at this hour of the day before`);
+  const [, usual] = describe({ ...fields, usual: 4, is_usual: true });
+  assert.equal(usual, `310 ms → 4.2 s since ${CLOCK}, as at this hour of the day before`);
+});
+
+test("the present is shown beside the usual", () => {
+  const present = makePresent({ edge_latency: { ...NO_QUANTILES, p50: 4.2 } });
+  assert.equal(describeUsual(present, { edge: "e1", p50: 0.31, rate: 2 }), "now 4.2 s, usual 310 ms");
+});
