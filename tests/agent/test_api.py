@@ -281,9 +281,9 @@ async def test_health_and_metrics_count_payloads(client: Client) -> None:
     answer = await client.get("/api/metrics")
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = answer.text.splitlines()
-    assert "asyncdsm_agent_payloads_total 1" in lines
-    assert 'asyncdsm_agent_intake_answers_total{status="202"} 1' in lines
-    assert 'asyncdsm_agent_intake_answers_total{status="400"} 1' in lines
+    assert "asyncdsm_agent_payloads_total 1.0" in lines
+    assert 'asyncdsm_agent_intake_answers_total{status="202"} 1.0' in lines
+    assert 'asyncdsm_agent_intake_answers_total{status="400"} 1.0' in lines
 
 
 @pytest.mark.parametrize("service", ["", None], ids=["empty", "null"])
