@@ -1,10 +1,10 @@
-"""Requests the topology from an agent, and explains in one line why there is no answer."""
+"""Asks an agent for the topology and for what is downstream, and explains in one line why there is no answer."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
@@ -12,9 +12,12 @@ from msgspec import DecodeError, ValidationError
 from msgspec.json import decode
 
 from asyncdsm._version import __version__
-from asyncdsm.agent.queries.answers import Transactions
+from asyncdsm.agent.queries.answers import Downstream, Transactions
 from asyncdsm.errors import AsyncDSMError
+from asyncdsm.map.graph import Node
 from asyncdsm.map.topology import Topology
+
+Answer = TypeVar("Answer", Downstream, Transactions)
 
 URL = "http://127.0.0.1:8126"
 TOKEN = "ASYNCDSM_AGENT_TOKEN"  # noqa: S105  (the variable's name)
@@ -63,12 +66,25 @@ def fetch_topology(client: httpx2.Client, minutes: int) -> Topology:
 def fetch_transactions(client: httpx2.Client, transaction_id: str | None) -> Transactions:
     """Return the business transaction with an id; without one, the latest and the late ones. Raises NoAnswerError."""
     parameters = {} if transaction_id is None else {"id": transaction_id}
-    body, where = _fetch_answer(client, "/api/transactions", parameters), _describe_agent(client)
+    return _read_answer(client, "/api/transactions", parameters, Transactions)
+
+
+def fetch_downstream(client: httpx2.Client, minutes: int, node: Node) -> Downstream:
+    """Return what is downstream and upstream of a node in the last `minutes`. Raises NoAnswerError."""
+    if node.kind == "service":
+        named = {"service": node.name, "env": node.where}
+    else:
+        named = {"queue": node.name, "type": node.where, "cluster": node.cluster}
+    return _read_answer(client, "/api/downstream", {"minutes": minutes, **named}, Downstream)
+
+
+def _read_answer(client: httpx2.Client, path: str, parameters: Mapping[str, Any], kind: type[Answer]) -> Answer:
+    body, where = _fetch_answer(client, path, parameters), _describe_agent(client)
     try:
-        return decode(body, type=Transactions)
+        return decode(body, type=kind)
     except (DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise NoAnswerError(
-            f"{where} is of another version of asyncdsm than this one ({__version__}): {error}"
+            f"{where} is of another version of asyncdsm than this one ({__version__}), update it: {error}"
         ) from None
 
 
@@ -88,7 +104,7 @@ def _fetch_answer(client: httpx2.Client, path: str, parameters: Mapping[str, Any
         raise NoAnswerError(f"{where} does not answer ({problem})", "; `asyncdsm agent` starts one") from None
     if response.status_code == 401:
         raise NoAnswerError(f"{where} {_why_unauthorized(response.request)}")
-    if response.status_code == 404:
+    if response.status_code == 404 and not _describe_problem(body):
         raise NoAnswerError(f"{where} is not an asyncdsm agent: it has no map (HTTP status 404)")
     if response.status_code != 200:
         raise NoAnswerError(f"{where} answers with HTTP status {response.status_code}{_describe_problem(body)}")

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from asyncdsm._version import __version__
 from asyncdsm.cli.argument_types import parse_duration, parse_minutes, parse_port, parse_seconds, parse_url
@@ -14,7 +15,7 @@ INTERRUPTED = 130
 """The exit code after Ctrl-C, as in a shell: 128 plus the number of the signal."""
 TOKEN_VARIABLE = "ASYNCDSM_AGENT_TOKEN"  # noqa: S105  (a name)
 
-_MINUTES = "show the hops of the last MINUTES minutes, with the latencies of the last minute (default: %(default)s)"
+_MINUTES = "show what passed in the last MINUTES minutes, with latencies of the last minute (default: %(default)s)"
 _RUN_USAGE = "asyncdsm run PROGRAM [ARGUMENT...] | -m MODULE [ARGUMENT...]"
 
 
@@ -116,6 +117,14 @@ def _add_map(parser: argparse.ArgumentParser) -> None:
         default="text",
         help="the format to print (default: %(default)s)",
     )
+    related = parser.add_mutually_exclusive_group()
+    for direction, what in (("downstream", "get messages from"), ("upstream", "send messages to")):
+        related.add_argument(
+            f"--{direction}",
+            metavar="NAME",
+            help=f"instead of the map, print all services and queues that {what} this one, as text or json. NAME is "
+            "the name or id of a service or a queue, or service:NAME or queue:NAME",
+        )
     parser.set_defaults(run=_print_map, extra="agent")
 
 
@@ -240,8 +249,17 @@ def _run_demo(options: argparse.Namespace) -> int:
 
 
 def _print_map(options: argparse.Namespace) -> int:
-    from asyncdsm.cli.map import print_map  # noqa: PLC0415
+    from asyncdsm.cli.map import print_map, print_related  # noqa: PLC0415
 
+    direction: Literal["downstream", "upstream"] = "upstream" if options.downstream is None else "downstream"
+    name = options.upstream if options.downstream is None else options.downstream
+    if name is not None:
+        if options.format not in {"text", "json"}:
+            print(f"asyncdsm map: --{direction} prints text or json, not {options.format}", file=sys.stderr)
+            return 2
+        return print_related(
+            options.url, options.token, options.minutes, direction=direction, name=name, format_=options.format
+        )
     return print_map(options.url, options.token, options.minutes, options.format)
 
 

@@ -1,4 +1,4 @@
-"""`asyncdsm map`: prints the map once, for scripts and README files."""
+"""`asyncdsm map`: prints the map once, or what is downstream of a node, for scripts and README files."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from collections.abc import Callable
 
 from msgspec import to_builtins
 
-from asyncdsm.cli.agent_client import NoAnswerError, fetch_topology, open_client
+from asyncdsm._internal.log import pluralize
+from asyncdsm.agent.queries.answers import Downstream
+from asyncdsm.cli.agent_client import NoAnswerError, fetch_downstream, fetch_topology, open_client
+from asyncdsm.cli.related_nodes import Direction, write_related
 from asyncdsm.map.dot import write_dot
-from asyncdsm.map.graph import build_graph
+from asyncdsm.map.graph import Node, build_graph
 from asyncdsm.map.mermaid import write_mermaid
+from asyncdsm.map.node_lookup import find_nodes, list_candidates, shorten_name
 from asyncdsm.map.svg import write_svg
 from asyncdsm.map.text import WIDTH, write_text
 from asyncdsm.map.topology import Topology
@@ -37,7 +41,54 @@ def print_map(url: str, token: str | None, minutes: int, format_: str) -> int:
         with open_client(url, token) as client:
             topology = fetch_topology(client, minutes)
     except NoAnswerError as error:
-        print(f"asyncdsm map: {error}{error.hint}", file=sys.stderr)
-        return 1
+        return _explain(f"{error}{error.hint}")
     sys.stdout.write(FORMATS[format_](topology))
     return 0
+
+
+def print_related(url: str, token: str | None, minutes: int, *, direction: Direction, name: str, format_: str) -> int:
+    """Print what is downstream or upstream of a node, as `text` or `json`; return the exit code.
+
+    That is 1 if the agent does not answer, or if `name` means no node or several (`find_nodes`).
+    """
+    try:
+        with open_client(url, token) as client:
+            nodes = build_graph(fetch_topology(client, minutes)).nodes
+            found = find_nodes(nodes, name)
+            if len(found) != 1:
+                return _explain(_explain_choice(name, found, minutes))
+            related = fetch_downstream(client, minutes, found[0])
+    except NoAnswerError as error:
+        return _explain(f"{error}{error.hint}")
+    sys.stdout.write(_RELATED_FORMATS[format_](related, direction))
+    return 0
+
+
+def _explain_choice(name: str, found: list[Node], minutes: int) -> str:
+    if found:
+        return f"{shorten_name(name)} names {len(found)} nodes, choose one by its id: {list_candidates(found)}"
+    period = pluralize(minutes, "minute")
+    return f"no service and no queue is named {shorten_name(name)} on the map of the last {period}"
+
+
+def _explain(problem: str) -> int:
+    """Print why there is nothing to print; return the exit code."""
+    print(f"asyncdsm map: {problem}", file=sys.stderr)
+    return 1
+
+
+def _write_related_json(related: Downstream, direction: Direction) -> str:
+    shown = {"node": related.nodes[0], "direction": direction, "nodes": getattr(related, direction)}
+    cut = related.cut.get(direction, 0)
+    return json.dumps(to_builtins({**shown, **({"cut": cut} if cut else {})}), indent=2) + "\n"
+
+
+def _write_related_table(related: Downstream, direction: Direction) -> str:
+    width = shutil.get_terminal_size((WIDTH, 0)).columns
+    return write_related(related.nodes[0], direction, getattr(related, direction), related.cut.get(direction, 0), width)
+
+
+_RELATED_FORMATS: dict[str, Callable[[Downstream, Direction], str]] = {
+    "text": _write_related_table,
+    "json": _write_related_json,
+}

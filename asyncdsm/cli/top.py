@@ -14,12 +14,13 @@ from rich.text import Text
 
 from asyncdsm._internal.log import pluralize
 from asyncdsm.cli.agent_client import NoAnswerError, fetch_topology, open_client, without_password
+from asyncdsm.map.sections import list_sections
 from asyncdsm.map.terminal import MapTable
 from asyncdsm.map.text import list_warnings
 from asyncdsm.map.topology import Topology
 
 REFRESH_SECONDS = 1.0
-LINES_AROUND = 8
+LINES_AROUND = 9
 """Lines that are not rows of the table: its title, head and caption, the state above, and what is left out below."""
 
 
@@ -52,15 +53,17 @@ def run_top(url: str, token: str | None, minutes: int) -> int:
 
 
 def draw_page(topology: Topology, url: str, problem: str, since: str, height: int) -> RenderableType:
-    """Return what the terminal shows: as many of the slowest hops as have room, and whether they are up to date."""
+    """Return what the terminal shows: as many of the slowest edges as have room, and whether they are up to date."""
     state = Text(f"{problem}; the map is from {since}", style="bold red") if problem else Text(f"{url} · {since}")
     warned = [Text(f"⚠ {line}", style="yellow") for line in list_warnings(topology)][: max(0, height // 4)]
     edges = sorted(topology.edges, key=lambda edge: edge.present.slowness, reverse=True)
-    room = max(1, height - LINES_AROUND - len(warned))
+    headings = [section.title for section in list_sections(edges) if section.title]
+    room = max(1, height - LINES_AROUND - len(warned) - len(headings))
     table = MapTable(replace(topology, edges=edges[:room]))
     if problem:
         table.style = "dim"
-    left_out = [Text(f"and {pluralize(len(edges) - room, 'faster hop')}", style="dim")] if len(edges) > room else []
+    faster = len(edges) - room
+    left_out = [Text(f"and {pluralize(faster, 'faster edge')} without room", style="dim")] if faster > 0 else []
     return Group(state, table, *left_out, *warned)
 
 

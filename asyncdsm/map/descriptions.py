@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from asyncdsm.map.graph import Link, Node
-from asyncdsm.map.strings import format_age, format_clock, plain_text
+from asyncdsm.map.strings import NOTHING, format_age, format_clock, plain_text
 from asyncdsm.map.topology import EdgeTraffic, Present
 
 LONGEST = 60
@@ -96,13 +96,17 @@ def describe_lag(edge: EdgeTraffic) -> str:
 
 
 def describe_present(present: Present) -> str:
-    """Return what a hop is like now, as in `5 ms, p99 30 s, 12/s, slower since 14:05:20`."""
+    """Return what a hop is like now, as in `5 ms, p99 30 s, 12/s, slower since 14:05:20`.
+
+    Where pathways begin there is no latency, and only the rate is told.
+    """
     since = "" if present.since is None else f" since {format_clock(present.since)}"
     if present.state == "idle":
         return f"idle{since}"
     tail = f"p99 {present.tail}" if present.tail else ""
     change = f"{present.state}{since}" if since else ""
-    return ", ".join(filter(None, (present.label, tail, f"{present.rate:.3g}/s", change)))
+    median = "" if present.label == NOTHING else present.label
+    return ", ".join(filter(None, (median, tail, f"{present.rate:.3g}/s", change)))
 
 
 def describe_change(present: Present) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from time import localtime, strftime
 from unicodedata import bidirectional, east_asian_width
 
+NOTHING = "–"
+"""What stands for a figure that there is not: a latency where a pathway begins, the count of what nobody counted."""
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
 _ISOLATE, _END = "\u2068", "\u2069"
 
@@ -73,6 +75,16 @@ def format_lag(behind: int | None, seconds: float | None, trend: str | None) -> 
     age = "" if seconds is None else f", {format_age(seconds)}"
     mark = {"falling behind": " ▲", "catching up": " ▼"}.get(trend or "", "")
     return f"{behind:,}{age}{mark}"
+
+
+def format_count(value: float) -> str:
+    """Return a number of messages as a person reads it: `950`, `9,500`, `12.3 k`, `4.5 M`."""
+    if value < 9999.5:
+        return f"{value:,.0f}"
+    for limit, unit, length in ((999.5e3, "k", 1e3), (999.5e6, "M", 1e6)):
+        if value < limit:
+            return f"{value / length:.3g} {unit}"
+    return f"{value / 1e9:.3g} G"
 
 
 def format_clock(seconds: float) -> str:

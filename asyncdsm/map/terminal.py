@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
 from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
@@ -12,90 +15,137 @@ from rich.text import Text
 from asyncdsm._internal.log import pluralize
 from asyncdsm.map.descriptions import describe_change, qualify_nodes
 from asyncdsm.map.graph import Node, build_link
-from asyncdsm.map.strings import format_duration, format_lag, isolate_text, plain_text, remove_isolation
+from asyncdsm.map.name_cell import NameCell
+from asyncdsm.map.sections import Section, list_sections, shorten_clusters
+from asyncdsm.map.strings import NOTHING, format_count, format_duration, format_lag, plain_text
 from asyncdsm.map.topology import Edge, Topology
 
-LONGEST_NAME = 40
-SHORTEST_NAME = 4
-"""Cells of a name that are shown before its qualifier is cut."""
-COLUMNS = ("service", "", "queue", "group", "msg/s", "hop p50", "p99", "end to\nend p50", "p99", "lag", "since")
-NAMES = (0, 2, 3)
-GROUP, WHOLE_P50, WHOLE_P99, CHANGE = 3, 7, 8, 10
-LEFT_OUT_FIRST = (CHANGE, WHOLE_P99, WHOLE_P50, GROUP)
 SHORTEST_SHOWN_NAME = 12
 """Cells of a name that are shown before other columns are, or all of it if it is shorter."""
+LONGEST_IN_TITLE = 24
+
+
+class Row(NamedTuple):
+    """An edge, and what its cells need to know besides."""
+
+    edge: Edge
+    service: Node
+    queue: Node
+    qualifiers: dict[Node, str]
+    clusters: dict[str, str]
+    """Each cluster's id, shortened."""
+
+
+class Column(NamedTuple):
+    """A column: its head, what its cells show, and how."""
+
+    head: str
+    cell: Callable[[Row], RenderableType]
+    is_number: bool = False
+    is_name: bool = False
+
+
+COLUMNS: dict[str, Column] = {
+    "service": Column("service", lambda row: _name_cell(row, row.service), is_name=True),
+    "direction": Column("", lambda row: Text({"in": "←", "out": "→"}.get(row.edge.direction, ""))),
+    "queue": Column("queue", lambda row: _name_cell(row, row.queue), is_name=True),
+    "type": Column("type", lambda row: Text(plain_text(row.edge.type, SHORTEST_SHOWN_NAME))),
+    "cluster": Column("cluster", lambda row: Text(row.clusters[row.edge.cluster or ""])),
+    "group": Column("group", lambda row: NameCell(row.edge.group or ""), is_name=True),
+    "messages": Column("messages", lambda row: Text(format_count(row.edge.count)), is_number=True),
+    "rate": Column("msg/s", lambda row: Text(_format_rate(row.edge.present.rate)), is_number=True),
+    "time in": Column("time in", lambda row: Text({"in": "queue", "out": "service"}.get(row.edge.direction, ""))),
+    "p50": Column("p50", lambda row: duration_cell(row.edge.present.edge_latency.p50), is_number=True),
+    "p99": Column("p99", lambda row: duration_cell(row.edge.present.edge_latency.p99), is_number=True),
+    "whole p50": Column(
+        "end to\nend p50", lambda row: duration_cell(row.edge.present.pathway_latency.p50), is_number=True
+    ),
+    "whole p99": Column("p99", lambda row: duration_cell(row.edge.present.pathway_latency.p99), is_number=True),
+    "lag": Column("lag", lambda row: Text(_format_lag(row.edge)), is_number=True),
+    "since": Column("since", lambda row: Text(describe_change(row.edge.present))),
+}
+LEFT_OUT_FIRST = ("since", "whole p99", "messages", "whole p50", "cluster", "type", "group")
+"""Columns in the order in which they give way to names."""
 
 
 class MapTable:
-    """The table of what hops are like now, with the columns that have room; the slowest hop stands out.
+    """The table of what edges are like now, with the columns that have room; the slowest edge stands out.
 
-    A last column says since when hops are slower, faster or idle, if there are any such hops.
+    Columns in which nothing differs, such as the type of brokers, are left out: the title says it. If there are
+    several environments or else several clusters, the rows of each have a heading.
     """
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
-        self._edges: list[Edge] = sorted(topology.edges, key=_in_order_of_travel)
+        self._sections: list[Section] = list_sections(topology.edges)
         self.style: str = "none"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the table. As many columns of `LEFT_OUT_FIRST` are left out as it takes to give names room."""
-        changed = any(edge.present.since is not None for edge in self._edges)
-        shown = [*range(len(COLUMNS) - (not changed))]
-        rows = [_cells(edge, named) for named in [_qualifiers(self._edges)] for edge in self._edges]
+        rows = [(section.title, _rows(section)) for section in self._sections]
+        every = [row for _, each in rows for row in each]
+        shown = _useful_columns(every, {section.by for section in self._sections})
         for column in LEFT_OUT_FIRST:
-            if _width_needed(rows, shown, console, options) <= options.max_width:
+            if _width_needed(every, shown, console, options) <= options.max_width:
                 break
             shown = [each for each in shown if each != column]
+        # Not as title and caption of the table, which would be broken to its width.
+        yield Text(_title(self._topology), style="bold")
         yield self._table(rows, shown)
+        yield Text(_caption(self._topology.edges, shown), style="table.caption")
 
-    def _table(self, rows: list[list[RenderableType]], shown: list[int]) -> Table:
-        table = Table(
-            title=_title(self._topology),
-            title_justify="left",
-            title_style="bold",
-            caption=_caption(is_empty=not rows, has_whole=WHOLE_P50 in shown),
-            caption_justify="left",
-            box=SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            show_edge=False,
-            style=self.style,
-        )
-        for column in shown:
+    def _table(self, rows: list[tuple[str, list[Row]]], shown: list[str]) -> Table:
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, style=self.style)
+        for name in shown:
+            column = COLUMNS[name]
             # If there is still no room, the names are cut, and not the numbers.
-            is_right = 3 < column < CHANGE
             table.add_column(
-                COLUMNS[column],
-                justify="right" if is_right else "left",
+                column.head,
+                justify="right" if column.is_number else "left",
                 vertical="bottom",
-                no_wrap=column not in NAMES,
+                no_wrap=not column.is_name,
             )
-        slowest = max(self._edges, key=lambda edge: edge.present.slowness, default=None)
-        for edge, cells in zip(self._edges, rows, strict=True):
-            table.add_row(*(cells[column] for column in shown), style=_style(edge, is_slowest=edge is slowest))
+        slowest = max(self._topology.edges, key=lambda edge: edge.present.slowness, default=None)
+        for title, each in rows:
+            if title:
+                table.add_row(NameCell(title), style="bold")
+            for row in each:
+                cells = (COLUMNS[name].cell(row) for name in shown)
+                table.add_row(*cells, style=_style(row.edge, is_slowest=row.edge is slowest))
         return table
 
 
-def _qualifiers(edges: list[Edge]) -> dict[Node, str]:
-    return qualify_nodes(node for edge in edges for node in _ends(edge))
+def _rows(section: Section) -> list[Row]:
+    ends = {edge.id: _ends(edge) for edge in section.edges}
+    qualifiers = qualify_nodes(node for pair in ends.values() for node in pair)
+    clusters = shorten_clusters(edge.cluster or "" for edge in section.edges)
+    edges = sorted(section.edges, key=_in_order_of_travel)
+    return [Row(edge, *ends[edge.id], qualifiers, clusters) for edge in edges]
 
 
-def _width_needed(rows: list[list[RenderableType]], shown: list[int], console: Console, options: ConsoleOptions) -> int:
+def _useful_columns(rows: list[Row], grouped_by: set[str]) -> list[str]:
+    """Return the columns in which there is something to see."""
+    edges = [row.edge for row in rows]
+    useless = {
+        "type": len({edge.type for edge in edges}) < 2,
+        "cluster": "cluster" in grouped_by or len({edge.cluster for edge in edges if edge.cluster}) < 2,
+        "group": not any(edge.group for edge in edges),
+        "lag": all(edge.lag is None for edge in edges),
+        "since": all(edge.present.since is None for edge in edges),
+    }
+    return [name for name in COLUMNS if not useless.get(name)]
+
+
+def _width_needed(rows: Iterable[Row], shown: list[str], console: Console, options: ConsoleOptions) -> int:
     """Return how many cells the columns need, with two after each; of names, only what must be seen counts."""
-    wide = options.update(width=10_000)
-    widths = [
-        [
-            _head_width(column),
-            *(Measurement.get(console, wide, row[column]).maximum for row in rows),
-        ]
-        for column in shown
-    ]
-    return (
-        sum(
-            min(max(each), SHORTEST_SHOWN_NAME if column in NAMES else max(each)) + 2
-            for column, each in zip(shown, widths, strict=True)
-        )
-        - 1
-    )
+    wide, rows = options.update(width=10_000), list(rows)
+    total = -1
+    for name in shown:
+        column = COLUMNS[name]
+        cells = (Measurement.get(console, wide, column.cell(row)).maximum for row in rows)
+        width = max([_head_width(column), *cells])
+        total += min(width, SHORTEST_SHOWN_NAME if column.is_name else width) + 2
+    return total
 
 
 def _style(edge: Edge, *, is_slowest: bool) -> str | None:
@@ -105,22 +155,35 @@ def _style(edge: Edge, *, is_slowest: bool) -> str | None:
 
 
 def _title(topology: Topology) -> str:
-    return f"{pluralize(len(topology.services), 'service')}, {pluralize(len(topology.queues), 'queue')}"
+    parts = [f"{pluralize(len(topology.services), 'service')}, {pluralize(len(topology.queues), 'queue')}"]
+    for name, values in (
+        ("", {edge.type for edge in topology.edges}),
+        ("cluster ", {edge.cluster for edge in topology.edges if edge.cluster}),
+        ("env ", {edge.env for edge in topology.edges}),
+    ):
+        if len(values) == 1 and (value := values.pop()):
+            parts.append(name + plain_text(value, LONGEST_IN_TITLE))
+    return " · ".join(parts)
 
 
-def _head_width(column: int) -> int:
-    return max(map(cell_len, COLUMNS[column].splitlines()), default=0)
+def _head_width(column: Column) -> int:
+    return max(map(cell_len, column.head.splitlines()), default=0)
 
 
-def _caption(*, is_empty: bool, has_whole: bool) -> str:
-    if is_empty:
+def _caption(edges: Iterable[Edge], shown: list[str]) -> str:
+    edges = list(edges)
+    if not edges:
         return "Nothing has arrived yet: services send what they measured every 10 s. `asyncdsm doctor` finds out more"
-    whole = " · end to end: since the first one" if has_whole else ""
-    return f"hop: since the previous checkpoint{whole}"
+    explained = ["time in queue: since sent", "in service: since received"]
+    if "whole p50" in shown:
+        explained.append("end to end: since the pathway began")
+    if any(edge.present.label == NOTHING for edge in edges):
+        explained.append(f"{NOTHING}: a pathway begins")
+    return " · ".join(explained)
 
 
 def _in_order_of_travel(edge: Edge) -> tuple[float, str, str]:
-    # The further a message has come, the longer it has been on its way.
+    # The further a message has come, the longer ago its pathway began.
     return (edge.pathway_latency.p50 or 0.0, edge.service, edge.queue)
 
 
@@ -130,55 +193,18 @@ def _ends(edge: Edge) -> tuple[Node, Node]:
     return (link.source, link.target) if link.source.kind == "service" else (link.target, link.source)
 
 
-def _cells(edge: Edge, named: dict[Node, str]) -> list[RenderableType]:
-    present = edge.present
-    hop, whole = present.edge_latency, present.pathway_latency
-    service, queue = _ends(edge)
-    return [
-        NameCell(service.name, named[service]),
-        Text({"in": "←", "out": "→"}.get(edge.direction, "")),
-        NameCell(queue.name, named[queue]),
-        NameCell(edge.group or ""),
-        Text(f"{present.rate:.1f}"),
-        *(duration_cell(value) for value in (hop.p50, hop.p99, whole.p50, whole.p99)),
-        Text(format_lag(edge.lag, edge.lag_seconds, edge.lag_trend)),
-        Text(describe_change(present)),
-    ]
+def _name_cell(row: Row, node: Node) -> NameCell:
+    return NameCell(node.name, row.qualifiers[node])
 
 
-class NameCell:
-    """A cell with a name from outside and its qualifier, cut to the width of the column."""
-
-    def __init__(self, name: str, qualifier: str = "") -> None:
-        self._name: str = plain_text(name, LONGEST_NAME)
-        self._qualifiers: list[str] = [_bracketed(qualifier), _bracketed(qualifier.rpartition(", ")[2])]
-
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """Return how wide the cell is; any smaller width is possible too."""
-        return Measurement(1, max(1, cell_len(self._name + self._qualifiers[0]))).with_maximum(options.max_width)
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Write the cell in one line. The qualifier stays as long as there is room for it."""
-        width = options.max_width
-        for qualifier, least in zip(self._qualifiers, (cell_len(self._name), SHORTEST_NAME), strict=True):
-            room = width - cell_len(qualifier)
-            if room >= least:
-                yield Text(_fitted(self._name, room) + qualifier, no_wrap=True, end="")
-                return
-        yield Text(_fitted(self._name + self._qualifiers[0], width), no_wrap=True, end="")
+def _format_lag(edge: Edge) -> str:
+    return format_lag(edge.lag, edge.lag_seconds, edge.lag_trend)
 
 
-def _bracketed(qualifier: str) -> str:
-    return f" ({plain_text(qualifier, LONGEST_NAME)})" if qualifier else ""
-
-
-def _fitted(shown: str, width: int) -> str:
-    """Return a string cut to a width in cells; if it is isolated, so is the result."""
-    if cell_len(shown) <= width:
-        return shown
-    return isolate_text(set_cell_size(remove_isolation(shown), width - 1) + "…") if width > 0 else ""
+def _format_rate(rate: float) -> str:
+    return f"{rate:.1f}" if rate >= 0.1 or not rate else f"{rate:.1g}"
 
 
 def duration_cell(seconds: float | None) -> Text:
-    """Return a cell with a duration in seconds; an empty cell for None."""
-    return Text(format_duration(seconds))
+    """Return a cell with a duration in seconds; `–` for None."""
+    return Text(NOTHING if seconds is None else format_duration(seconds))

@@ -72,6 +72,8 @@ RANGED = [
     ("/api/series", {"edge": "x"}),
     ("/api/lag", {"topic": "x"}),
     ("/api/pathways", {"service": "x"}),
+    ("/api/latency", {"first": "x", "last": "y"}),
+    ("/api/downstream", {"service": "x"}),
 ]
 
 

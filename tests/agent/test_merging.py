@@ -70,7 +70,7 @@ def test_pathways_are_counted_separately() -> None:
 
 def test_zero_latencies_are_counted() -> None:
     store = Store(now=lambda: NOW)
-    add(store, [0.0] * 3 + [1.0], 0, parent=0)
+    add(store, [0.0] * 3 + [1.0], 0, parent=1)
     (edge,) = topology(store, 1).edges
     assert asdict(edge.edge_latency) == {"p50": 0, "p95": 0, "p99": 0, "max": pytest.approx(1.0, rel=0.008)}
 

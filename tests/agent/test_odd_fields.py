@@ -240,7 +240,7 @@ async def test_unreadable_parts_are_shown_in_health_and_metrics(client: Client) 
     assert (await client.report(body)).status_code == 202
     assert (await client.get("/api/health")).json()["unread"] == {"EdgeLatency": 1, "Env": 1, "Hash": 1}
     metrics = (await client.get("/api/metrics")).text
-    assert 'asyncdsm_agent_unread_total{cause="EdgeLatency"} 1\n' in metrics
+    assert 'asyncdsm_agent_unread_total{cause="EdgeLatency"} 1.0\n' in metrics
 
 
 def test_reading_stops_after_too_many_errors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,12 @@ async def test_every_described_path_is_served(client: Client) -> None:
     answer = await client.get("/api/openapi.json")
     assert answer.json() == DESCRIPTION
     await report(client, "shop", TAGS, 1.0)
-    needed = {"/api/series": {"edge": await edge_id(client)}, "/api/lag": {"topic": "t"}}
+    needed = {
+        "/api/series": {"edge": await edge_id(client)},
+        "/api/lag": {"topic": "t"},
+        "/api/latency": {"first": "shop", "last": "orders"},
+        "/api/downstream": {"queue": "orders"},
+    }
     for path in PATHS:
         query = needed.get(path, {"service": "s"} if path == "/api/pathways" else {})
         async with client.stream("GET", path, params=query) as response:

@@ -15,12 +15,13 @@ from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.store import Store
 from asyncdsm.core.histogram import bin_index
 from asyncdsm.delivery.sketch import encode
-from asyncdsm.map.strings import plain_text
-from asyncdsm.map.terminal import LONGEST_NAME, MapTable, duration_cell
+from asyncdsm.map.name_cell import fit_name
+from asyncdsm.map.strings import format_count
+from asyncdsm.map.terminal import MapTable, duration_cell
 from asyncdsm.map.topology import Topology
+from tests.agent.maps import MapStore
 from tests.agent.payloads import NOW, bucket, payload, point
 
-WHOLE_IN_CAPTION = " · end to end: since the first one"
 BOLD_RED = "\x1b[1;31m"
 
 
@@ -70,68 +71,148 @@ SHOP = [
 ]
 
 
-@pytest.mark.parametrize("width", [80, 160])
-def test_table_fits_the_width(width: int) -> None:
-    lines = drawn(shown(*SHOP), width)
+WIDE = """
+3 services, 2 queues
+                                                                                                          end to
+service            queue           type      group            messages   msg/s  time in     p50     p99  end p50    lag
+────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+order-service   →  orders.…nts.v1  kafka                        12.3 k  1234.5  service       –       –        –
+payment…ervice  →  parcels         rabbitmq                      1,200   120.0  service  799 µs  799 µs  1.61 ms
+payment…ervice  ←  orders.…nts.v1  kafka     payment…g-group     1,200   120.0  queue    298 ms  298 ms   599 ms  1,234
+warehouse       ←  parcels         rabbitmq                          7     0.7  queue    9.04 s  9.04 s   17.9 s
+time in queue: since sent · in service: since received · end to end: since the pathway began · –: a pathway begins
+"""
+NARROW = """
+3 services, 2 queues
+service               queue               msg/s  time in     p50     p99    lag
+────────────────────────────────────────────────────────────────────────────────
+order-service      →  orders.c…vents.v1  1234.5  service       –       –
+payment-…-service  →  parcels             120.0  service  799 µs  799 µs
+payment-…-service  ←  orders.c…vents.v1   120.0  queue    298 ms  298 ms  1,234
+warehouse          ←  parcels               0.7  queue    9.04 s  9.04 s
+time in queue: since sent · in service: since received · –: a pathway begins
+"""
+
+
+def shop_today() -> Topology:
+    """Return a shop, whose payment reads from Kafka and writes to RabbitMQ, with a group that lags."""
+    maps = MapStore()
+    maps.passed("order-service", "out", "orders.created.events.v1", parent=0, seconds=[0.0] * 12_345)
+    group = "payment-and-billing-group"
+    maps.passed("payment-and-billing-service", "in", "orders.created.events.v1", group=group, seconds=[0.3] * 1_200)
+    maps.passed("payment-and-billing-service", "out", "parcels", kind="rabbitmq", seconds=[0.0008] * 1_200)
+    maps.passed("warehouse", "in", "parcels", kind="rabbitmq", seconds=[9.0] * 7)
+    found = topology(maps.store, 10)
+    return replace(found, edges=[replace(edge, lag=1_234 if edge.group else None) for edge in found.edges])
+
+
+@pytest.mark.parametrize(("width", "table"), [(120, WIDE), (80, NARROW)])
+def test_table_of_a_shop(width: int, table: str) -> None:
+    assert "\n".join(line.rstrip() for line in drawn(shop_today(), width)) == table.strip("\n")
+
+
+@pytest.mark.parametrize("width", [60, 70, 80, 100, 120, 160, 200])
+def test_table_fits_the_width_and_numbers_are_never_cut(width: int) -> None:
+    busy = shop_today()
+    edges = [replace(edge, present=replace(edge.present, rate=12_345.67)) for edge in busy.edges]
+    lines = drawn(with_slower_edges(replace(busy, edges=edges)), width)
     assert all(cell_len(line) <= width for line in lines)
-    whole = ["p50", "p99"] if width == 160 else []
-    title, *above, head, rule, _, _, _, caption = lines
-    rows = lines[-4:-1]
-    assert title.strip() == "3 services, 2 queues"
-    assert [line.split() for line in above] == [["end", "to"]] * bool(whole)
-    assert head.split() == [
-        "service",
-        "queue",
-        "group",
-        "msg/s",
-        "hop",
-        "p50",
-        "p99",
-        *(["end"] if whole else []),
-        *whole,
-        "lag",
-    ]
-    assert set(rule) == {"─"}
-    assert caption.strip() == "hop: since the previous checkpoint" + WHOLE_IN_CAPTION * bool(whole)
-    assert [row.split()[0][:5] for row in rows] == ["order", "payme", "wareh"]
-    assert ["→" in row for row in rows] == [True, False, False]
-    assert ["←" in row for row in rows] == [False, True, True]
-    assert rows[0].split()[-2 - 2 * len(whole) :] == ["799", "µs", *["1.61", "ms"] * len(whole)]
-    assert rows[2].split()[-4 - 2 * len(whole) :] == ["9.04", "s", "9.04", "s", *["17.9", "s"] * len(whole)]
-
-
-def test_numbers_are_never_cut() -> None:
-    topology = shown(edge("s" * 40, 0.123, "q" * 40, "g" * 40))
-    lag = {"lag": 1_234_567, "lag_seconds": 185.0, "lag_trend": "falling behind"}
-    busy = replace(topology.edges[0], **lag, present=replace(topology.edges[0].present, rate=12_345.67))
-    (row,) = drawn(replace(topology, edges=[busy]), 80)[-2:-1]
-    assert row.rstrip().endswith("1,234,567, 3 min ▲")
-    assert " 12345.7 " in row
-    assert "sss…" in row
-    assert row.count(" ms ") == 2  # those from end to end are left out
+    assert sum(" 12345.7 " in line for line in lines) == 4
+    assert sum(" 1,234" in line for line in lines) == 1
+    assert sum("9.04 s" in line for line in lines) == 1
 
 
 @pytest.mark.parametrize(
     ("width", "left_out"),
-    [(160, []), (100, []), (80, ["since"]), (66, ["since", "end"]), (55, ["since", "end", "group"])],
+    [
+        (160, []),
+        (109, ["since"]),
+        (84, ["since", "messages"]),
+        (74, ["since", "messages", "end"]),
+        (65, ["since", "messages", "end", "group"]),
+    ],
 )
 def test_columns_are_left_out_before_services_and_queues_are_cut(width: int, left_out: list[str]) -> None:
     topology = shown(edge("shop", 0.123, "orders-new", "g1"), edge("shipping", 0.123, "orders-old", "group-12"))
-    *above, _, one, other, _ = drawn(with_slower_edges(topology), width)
-    rows, head = [one, other], above[-1]
-    assert [name for name in ("since", "end", "group") if name not in head.split()] == left_out
-    assert sorted(row.split()[0] for row in rows) == ["shipping", "shop"]
-    assert sorted(row.split()[2] for row in rows) == ["orders-new", "orders-old"]
+    lines = drawn(with_slower_edges(topology), width)
+    (head,), rows = ([line.split() for line in lines if word in line] for word in ("msg/s", "orders-"))
+    assert [name for name in ("since", "messages", "end", "group") if name not in head] == left_out
+    assert sorted((row[0], row[2]) for row in rows) == [("shipping", "orders-old"), ("shop", "orders-new")]
 
 
-def test_long_names_have_twelve_cells_at_80_columns() -> None:
-    topology = shown(edge("s" * 40, 0.123, "q" * 40, "g" * 40))
+def test_long_names_have_twelve_cells_at_80_columns_and_keep_both_ends() -> None:
+    names = "orders-service-of-the-new-shop", "orders.created.events.version-2", "group-of-orders-7"
+    topology = shown(edge(names[0], 0.123, names[1], names[2]))
     (row,) = drawn(with_slower_edges(topology), 80)[-2:-1]
-    assert all(len(name) >= 12 for name in (row.split()[0], row.split()[2]))
+    cells = row.split()[0], row.split()[2]
+    for name, cell in zip(names, cells, strict=False):
+        begin, _, end = cell.partition("…")
+        assert len(cell) >= 12
+        assert name.startswith(begin)
+        assert name.endswith(end)
+        assert min(len(begin), len(end)) >= 5
+
+
+def test_hop_with_which_pathways_begin_has_no_times() -> None:
+    maps = MapStore()
+    maps.passed("shop", "out", "orders", parent=0, seconds=[0.0] * 9)
+    *_, row, caption = drawn(topology(maps.store, 10))
+    assert row.split()[-5:] == ["service", "–", "–", "–", "–"]
+    assert caption.rstrip().endswith("–: a pathway begins")
+
+
+def test_messages_that_begin_a_pathway_do_not_change_the_latency_of_others_on_their_edge() -> None:
+    maps = MapStore()
+    maps.passed("shop", "out", "orders", parent=0, seconds=[0.0] * 90)
+    maps.passed("shop", "out", "orders", parent=7, seconds=[0.25] * 10)
+    (edge,) = topology(maps.store, 10).edges
+    assert (edge.count, edge.present.count, edge.lag) == (100, 100, None)
+    assert edge.edge_latency.p50 == edge.present.edge_latency.p50 == pytest.approx(0.25, rel=0.008)
+    assert edge.present.label == "252 ms"
+
+
+TWO_ENVIRONMENTS = """
+4 services, 1 queue · kafka
+                                                                         end to
+service      queue   group    messages  msg/s  time in     p50     p99  end p50
+────────────────────────────────────────────────────────────────────────────────
+env prod
+shop      →  orders                  3    0.3  service       –       –        –
+billing   ←  orders  billing         3    0.3  queue    498 ms  498 ms      1 s
+env test
+shop      →  orders                  3    0.3  service       –       –        –
+billing   ←  orders  billing         3    0.3  queue    498 ms  498 ms      1 s
+time in queue: since sent · in service: since received · end to end: since the
+pathway began · –: a pathway begins
+"""
+
+
+def test_environments_have_a_heading_each() -> None:
+    maps = MapStore()
+    for env in ("test", "prod"):
+        maps.passed("shop", "out", "orders", parent=0, seconds=[0.0] * 3, env=env)
+        maps.passed("billing", "in", "orders", group="billing", seconds=[0.5] * 3, env=env)
+    assert "\n".join(line.rstrip() for line in drawn(topology(maps.store, 10), 80)) == TWO_ENVIRONMENTS.strip("\n")
+
+
+def test_clusters_have_a_heading_each_if_there_is_one_environment() -> None:
+    maps = MapStore()
+    for cluster in ("lkc-1a2b3c4d", "lkc-1a9z9z9z"):
+        maps.passed("shop", "out", "orders", parent=0, tags=[f"kafka_cluster_id:{cluster}"])
+    lines = drawn(topology(maps.store, 10))
+    assert [line.strip() for line in lines if "cluster" in line] == ["cluster lkc-1a2…", "cluster lkc-1a9…"]
+    assert "cluster" not in lines[0]
+
+
+def test_type_and_cluster_and_environment_that_are_the_same_everywhere_are_in_the_title() -> None:
+    maps = MapStore()
+    maps.passed("shop", "out", "orders", parent=0, env="prod", tags=["kafka_cluster_id:lkc-1a2b3c4d"])
+    title, *_ = drawn(topology(maps.store, 10))
+    assert title.strip() == "1 service, 1 queue · kafka · cluster lkc-1a2b3c4d · env prod"
 
 
 def test_one_service_and_one_queue_are_singular() -> None:
-    assert drawn(shown(edge("shop", 1)))[0].strip() == "1 service, 1 queue"
+    assert drawn(shown(edge("shop", 1)))[0].strip() == "1 service, 1 queue · kafka"
 
 
 def test_names_are_not_cut_where_there_is_room() -> None:
@@ -187,15 +268,27 @@ def test_escape_sequences_in_names_are_replaced_in_a_coloured_table() -> None:
     assert "�[32mgreen" in colored
 
 
-def test_long_names_are_cut() -> None:
-    assert plain_text("x" * LONGEST_NAME, LONGEST_NAME) == "x" * LONGEST_NAME
-    assert plain_text("x" * (LONGEST_NAME + 1), LONGEST_NAME) == "x" * LONGEST_NAME + "…"
+@pytest.mark.parametrize(
+    ("name", "width", "fitted"),
+    [
+        ("orders", 6, "orders"),
+        ("orders-service", 7, "ord…ice"),
+        ("orders-service", 8, "orde…ice"),
+        ("orders", 2, "o…"),
+        ("orders", 1, "…"),
+        ("orders", 0, ""),
+        ("宽宽宽宽宽", 7, "宽…宽"),
+        ("\u2068\u05d0\u05d1\u05d2\u05d3\u05d4\u05d5\u2069", 5, "\u2068\u05d0\u05d1…\u05d4\u05d5\u2069"),
+    ],
+)
+def test_long_names_lose_their_middle(name: str, width: int, fitted: str) -> None:
+    assert fit_name(name, width) == fitted
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (None, ""),
+        (None, "–"),
         (0.0, "0 µs"),
         (850e-6, "850 µs"),
         (999.4e-6, "999 µs"),
@@ -212,3 +305,10 @@ def test_long_names_are_cut() -> None:
 )
 def test_duration_has_three_digits_and_a_unit(seconds: float | None, text: str) -> None:
     assert duration_cell(seconds) == Text(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (9_999, "9,999"), (12_345, "12.3 k"), (4_500_000, "4.5 M"), (2e9, "2 G")]
+)
+def test_count_has_three_digits_and_a_unit_if_it_is_large(value: float, text: str) -> None:
+    assert format_count(value) == text

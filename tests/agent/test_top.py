@@ -130,7 +130,7 @@ def test_hops_without_room_are_counted() -> None:
     lines = drawn(maps, height=24)
     assert len(lines) <= 24
     assert any("service-49 " in line for line in lines)
-    assert any(re.match(r"and 3\d faster hops", line) for line in lines)
+    assert any(re.match(r"and 3\d faster edges without room", line) for line in lines)
 
 
 def test_outdated_map_is_marked() -> None:

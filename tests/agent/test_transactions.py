@@ -279,7 +279,7 @@ def test_command_prints_a_transaction(store: Store, capsys: pytest.CaptureFixtur
         ["ordered", "shop"],
         ["paid�[2J", "billing"],
     ]
-    assert [line.split("  ")[-1].strip() for line in lines[2:]] == ["since the one before", "–", "12 s"]  # noqa: RUF001
+    assert [line.split("  ")[-1].strip() for line in lines[2:]] == ["since the one before", "–", "12 s"]
     assert "Late:\nnone\n" in listed
     assert "\n4711  open   paid" in listed
     assert capsys.readouterr().err == "asyncdsm transaction: the agent knows no transaction 4712\n"

@@ -54,7 +54,7 @@ async def test_paused_page_shows_nothing_new_until_it_is_resumed(
         with record_requests(page, "/api/") as requests:
             await hop_button(page, "billing", "writes", "invoices").focus()
             await page.keyboard.press("Enter")
-            await expect(page.get_by_role("img", name=re.compile("^This hop"))).to_be_visible()
+            await expect(page.get_by_role("img", name=re.compile("^Time in service"))).to_be_visible()
             assert all(re.search(r"[?&]from=.*&to=", request) for request in requests)
         await expect(node_button(page, "service", "mailing")).to_have_count(0)
         await page.get_by_role("button", name="Resume").click()

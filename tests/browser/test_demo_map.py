@@ -20,7 +20,7 @@ async def test_slowest_hop_of_a_pathway_is_found_in_two_clicks(browser: Browser,
         await largest.click()
         await expect(panel_heading(page)).to_have_text("billing → invoices")
         await expect(page.locator(".figures").first).to_contain_text(re.compile(r"p50\s*[34]\d\d ms"))
-        chart = page.get_by_role("img", name=re.compile("^This hop: p50 [34]"))
+        chart = page.get_by_role("img", name=re.compile("^Time in service: p50 [34]"))
         await expect(chart.locator(".curve")).to_have_count(3)
         await expect(chart.locator(".curve.shade-0")).to_have_attribute("d", re.compile(r"^M[\d.]+ [\d.]+"))
 

@@ -52,6 +52,8 @@ def test_latencies_are_neither_negative_nor_longer_than_the_run(outcome: Outcome
     for points in find_points(outcome.topology).values():
         for point in points:
             for latency in (point["edge_latency"], point["pathway_latency"]):
+                if point["parent"] == "0" and latency["p50"] is None:
+                    continue  # the pathway begins here
                 assert 0 <= latency["p50"] <= latency["p99"] <= latency["max"] <= outcome.seconds
     assert outcome.health["negative_latencies"] == 0
 

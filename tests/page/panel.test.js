@@ -37,9 +37,10 @@ test("a topic whose name is in two clusters has the lag of its own cluster", () 
 });
 
 test("a hop is described by its rate, its tail, its change and its lag", () => {
-  assert.equal(describeHop(makeEdge()), "2/s");
+  assert.equal(describeHop(makeEdge()), "in service · 2/s");
   const present = makePresent({ edge_latency: { ...NO_QUANTILES, p99: 0.02 } });
-  assert.equal(describeHop(makeEdge({ present, lag: 1500, lag_seconds: 185 })), "2/s · p99 20 ms · lag 1.5 k, 3 min");
+  const lagging = makeEdge({ present, lag: 1500, lag_seconds: 185 });
+  assert.equal(describeHop(lagging), "in service · 2/s · p99 20 ms · lag 1.5 k, 3 min");
 });
 
 test("the size of the map is described with what is not drawn", () => {

@@ -12,10 +12,12 @@ from asyncdsm._version import __version__
 from asyncdsm.agent.queries.answers import (
     Alerts,
     Changes,
+    Downstream,
     DrawnMap,
     ErrorAnswer,
     Health,
     LagOverTime,
+    LatencyBetween,
     Pathways,
     Series,
     Transactions,
@@ -33,6 +35,8 @@ ANSWERS: tuple[type[Struct], ...] = (
     LagOverTime,
     Pathways,
     Transactions,
+    LatencyBetween,
+    Downstream,
     Alerts,
     Health,
     ErrorAnswer,
@@ -65,6 +69,7 @@ _TIME_RANGE = [
 ]
 _FILTER: Schema = {"type": "string", "maxLength": MOST_FILTER_CHARACTERS}
 _NAME: Schema = {"type": "string", "minLength": 1}
+_NODE = "an id of the map, a name, `service:NAME`, `queue:NAME`, or a name with its environment or type in brackets."
 _CLUSTER = _parameter("cluster", TEXT, "The id of the queue's cluster; empty for queues without one; all by default.")
 
 
@@ -87,7 +92,7 @@ _REFUSALS = {
     400: "A parameter is wrong.",
     401: "The token is missing or wrong.",
     403: "The request comes from a page of another site, or is for a host name that is not the agent's.",
-    404: "There is no such edge.",
+    404: "There is no such edge, service or queue.",
     503: "There are too many streams.",
 }
 
@@ -153,6 +158,27 @@ PATHS: dict[str, Schema] = {
         _ref(Transactions),
         _parameter("id", _NAME, "The id of a transaction; without it, the latest and the late ones are listed."),
         refusals=(400,),
+    ),
+    "/api/latency": _get(
+        "How long messages take from one service or queue to another one that is later on their pathways.",
+        "LatencyBetween",
+        _ref(LatencyBetween),
+        _parameter("first", _NAME, f"Where the time begins: {_NODE}", required=True),
+        _parameter("last", _NAME, "Where it ends, given in the same form.", required=True),
+        *_TIME_RANGE,
+        refusals=(400, 404),
+    ),
+    "/api/downstream": _get(
+        "What messages reach from a service or a queue, and what they come from, on the pathways that they took.",
+        "Downstream",
+        _ref(Downstream),
+        _parameter("service", TEXT, "The service's name. Give either this or a queue."),
+        _parameter("env", TEXT, "The service's environment; all by default."),
+        _parameter("queue", TEXT, "The queue's name. Give either this or a service."),
+        _parameter("type", TEXT, "The queue's type, such as kafka; all by default."),
+        _CLUSTER,
+        *_TIME_RANGE,
+        refusals=(400, 404),
     ),
     "/api/alerts": _get("The rules of alerts and their states, as they are now.", "Alerts", _ref(Alerts)),
     "/api/health": _get("Whether the agent is well. No token is needed.", "Health", _ref(Health)),

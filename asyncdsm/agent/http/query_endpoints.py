@@ -11,7 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from asyncdsm.agent.http.shared_answers import SharedAnswers
+from asyncdsm.agent.queries.between import latency_between
 from asyncdsm.agent.queries.changes import list_changes
+from asyncdsm.agent.queries.downstream import IsNode, downstream_of, queue_node, service_node
 from asyncdsm.agent.queries.drawn_map import draw_map
 from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.lag_over_time import lag_over_time
@@ -29,6 +31,8 @@ from asyncdsm.agent.queries.topology import topology_of
 from asyncdsm.agent.queries.transactions import find_transactions
 from asyncdsm.agent.store.store import Store
 from asyncdsm.map.layout import FLOWS
+
+_NODE_PARAMETERS = "service", "env", "queue", "type", "cluster"
 
 
 class QueryEndpoints:
@@ -49,6 +53,8 @@ class QueryEndpoints:
             Route("/api/lag", self.answer_lag),
             Route("/api/pathways", self.answer_pathways),
             Route("/api/transactions", self.answer_transactions),
+            Route("/api/latency", self.answer_latency),
+            Route("/api/downstream", self.answer_downstream),
         ]
 
     async def answer_topology(self, request: Request) -> Response:
@@ -94,8 +100,7 @@ class QueryEndpoints:
         """Answer with the pathways through a service or a queue. Raises ApiError."""
         parameters = _parameters(request)
         time_range, is_at_node = read_time_range(self._store, parameters), _node_filter(parameters)
-        names = "service", "env", "queue", "type", "cluster"
-        question = "pathways", time_range, *(parameters.get(name) for name in names)
+        question = "pathways", time_range, *(parameters.get(name) for name in _NODE_PARAMETERS)
         return await self._answer(question, lambda: pathways_through(self._store, is_at_node, time_range))
 
     async def answer_transactions(self, request: Request) -> Response:
@@ -107,6 +112,21 @@ class QueryEndpoints:
             ("transactions", transaction_id), lambda: find_transactions(self._store, transaction_id)
         )
 
+    async def answer_latency(self, request: Request) -> Response:
+        """Answer with how long messages take from one node to another one. Raises ApiError."""
+        parameters = _parameters(request)
+        time_range = read_time_range(self._store, parameters)
+        first, last = (required_parameter(parameters, name) for name in ("first", "last"))
+        question = "latency", time_range, first, last
+        return await self._answer(question, lambda: latency_between(self._store, first, last, time_range))
+
+    async def answer_downstream(self, request: Request) -> Response:
+        """Answer with what messages reach from a service or a queue, and what they come from. Raises ApiError."""
+        parameters = _parameters(request)
+        time_range, (name, is_node) = read_time_range(self._store, parameters), _node_choice(parameters)
+        question = "downstream", time_range, *(parameters.get(each) for each in _NODE_PARAMETERS)
+        return await self._answer(question, lambda: downstream_of(self._store, name, is_node, time_range))
+
     async def _answer(self, question: Hashable, compute: Callable[[], Struct]) -> Response:
         body = await self._shared.get(question, lambda: encode(compute()))
         return Response(body, media_type="application/json")
@@ -117,9 +137,21 @@ def _parameters(request: Request) -> dict[str, str]:
 
 
 def _node_filter(parameters: Mapping[str, str]) -> NodeFilter:
-    if ("service" in parameters) == ("queue" in parameters):
-        raise ApiError(400, "service", "either service or queue must be given")
+    _require_one_node(parameters)
     if "service" in parameters:
         return service_filter(parameters["service"], parameters.get("env"))
     # A queue may have an empty name, as that of HTTP has.
     return queue_filter(parameters.get("type", ""), parameters["queue"], parameters.get("cluster"))
+
+
+def _node_choice(parameters: Mapping[str, str]) -> tuple[str, IsNode]:
+    """Return the parameter that names a node, and what tells whether a node is the one."""
+    _require_one_node(parameters)
+    if "service" in parameters:
+        return "service", service_node(parameters["service"], parameters.get("env"))
+    return "queue", queue_node(parameters["queue"], parameters.get("type"), parameters.get("cluster"))
+
+
+def _require_one_node(parameters: Mapping[str, str]) -> None:
+    if ("service" in parameters) == ("queue" in parameters):
+        raise ApiError(400, "service", "either service or queue must be given")

@@ -2,6 +2,7 @@
 
 /** @import { Alerts, Changes, DrawnMap, ErrorDetail, LagOverTime, Pathways, Series } from "./api_types.d.ts" */
 /** @import { Transactions } from "./api_types.d.ts" */
+/** @import { Downstream, LatencyBetween } from "./api_types.d.ts" */
 
 const TIMEOUT_SECONDS = 15;
 
@@ -41,6 +42,12 @@ export const fetchSeries = (parameters) => fetchAnswer("api/series", parameters)
 
 /** @param {RangeQuery & Parameters} parameters @returns {Promise<Pathways>} */
 export const fetchPathways = (parameters) => fetchAnswer("api/pathways", parameters);
+
+/** @param {RangeQuery & { first: string, last: string }} parameters @returns {Promise<LatencyBetween>} */
+export const fetchLatency = (parameters) => fetchAnswer("api/latency", parameters);
+
+/** @param {RangeQuery & Parameters} parameters @returns {Promise<Downstream>} */
+export const fetchDownstream = (parameters) => fetchAnswer("api/downstream", parameters);
 
 /** @param {RangeQuery & Parameters} parameters @returns {Promise<LagOverTime>} */
 export const fetchLag = (parameters) => fetchAnswer("api/lag", parameters);

@@ -84,6 +84,17 @@ export interface Changes {
   cut?: Record<string, number>;
 }
 
+/**
+ * What messages reach from some nodes, and what they come from there, the nearest first.
+ * Nodes to which messages come back are listed themselves.
+ */
+export interface Downstream {
+  nodes: NodeName[];
+  downstream: RelatedNode[];
+  upstream: RelatedNode[];
+  cut?: Record<string, number>;
+}
+
 /** What passed in a time range, and where it is drawn. `left_out` edges are not drawn: the quietest ones. */
 export interface DrawnMap {
   from: number;
@@ -228,6 +239,24 @@ export interface LagSeries {
   points: LagPoint[];
 }
 
+/**
+ * How long messages take from one node to another one: over all pathways, and on each, the busiest first.
+ * A message is at a queue when it is sent to it, at a service when it is received, and at the first node of its pathway
+ * when that begins. `method` is null if no message passed both nodes, and `exact` if it is on all pathways.
+ */
+export interface LatencyBetween {
+  first: NodeName;
+  last: NodeName;
+  method: "estimated" | "exact" | null;
+  count: number;
+  rate: number;
+  latency: Quantiles;
+  at_least: Quantiles;
+  at_most: Quantiles;
+  pathways: PathwayBetween[];
+  cut?: Record<string, number>;
+}
+
 /** Where a link's label is: next to a point of the link, with room for some lines of text, or for none. */
 export interface MapLabel {
   x: number;
@@ -265,6 +294,15 @@ export interface MapNode {
   height: number;
 }
 
+/** A service or a queue, with the id that it has on the map. `where` is its environment or its type. */
+export interface NodeName {
+  id: string;
+  kind: "queue" | "service";
+  name: string;
+  where: string;
+  cluster: string | null;
+}
+
 /** How far a consumer group is behind in a partition, as of the last ten seconds that all have reported. */
 export interface PartitionLag {
   group: string;
@@ -276,6 +314,24 @@ export interface PartitionLag {
   seconds: number | null;
   trend: "catching up" | "falling behind" | "steady" | null;
   done_in: number | null;
+}
+
+/**
+ * How long messages of one pathway take from one node to another one.
+ * `hash` is that of the pathway at the last node, `hops` what is in between. `method` says whether `latency` was
+ * counted (`exact`) or is made of the latencies of the hops as if those did not depend on each other (`estimated`); the
+ * longest latency cannot be estimated. Whether they do or not, it is between `at_least`, the latency of the last hop,
+ * and `at_most`, that of the pathway up to the last node; an exact latency is equal to both.
+ */
+export interface PathwayBetween {
+  hash: string;
+  method: "estimated" | "exact";
+  count: number;
+  rate: number;
+  latency: Quantiles;
+  at_least: Quantiles;
+  at_most: Quantiles;
+  hops: Hop[];
 }
 
 /** One pathway at one edge. `hash` is that of the pathway after this hop, `parent` the one before, 0 for none. */
@@ -301,9 +357,9 @@ export interface Pathways {
  * The figures are those of the last minute that the service has reported, or of the time since the hop changed if that
  * is less. `slowness` is the median in seconds, or a tenth of the 99th percentile if that is more; `level`, which
  * decides the colour, is 0 below 1 ms, and one more for each power of ten up to 5 from 10 s on. `label` is the median,
- * `tail` the 99th percentile if it is at least two levels above it. `state` and `since` say whether and when the hop
- * became slower or faster by a factor of three or more within the last ten minutes, or idle: nothing passed for a
- * minute; `before` is the median before that change.
+ * `–` where pathways begin and there is nothing to measure from, `tail` the 99th percentile if it is at least two
+ * levels above it. `state` and `since` say whether and when the hop became slower or faster by a factor of three or
+ * more within the last ten minutes, or idle: nothing passed for a minute; `before` is the median before that change.
  */
 export interface Present {
   from: number | null;
@@ -344,6 +400,23 @@ export interface Queue {
   name: string;
   cluster: string | null;
   unread: boolean;
+}
+
+/**
+ * A node that messages reach from another one, or come from: `distance` links of the map away.
+ * `count` messages passed `edges` into this node, or, for a node upstream, out of it, on the pathways that lead from
+ * one to the other. A queue that only the broker itself sends to has no edges here.
+ */
+export interface RelatedNode {
+  id: string;
+  kind: "queue" | "service";
+  name: string;
+  where: string;
+  cluster: string | null;
+  distance: number;
+  count: number;
+  rate: number;
+  edges: string[];
 }
 
 /** One edge over time, in steps of `step` seconds. Steps in which nothing passed are left out. */

@@ -4,6 +4,7 @@ import { fetchSeries } from "./api.js";
 import { createChart } from "./chart.js";
 import { createFigures, createHint, createHtml, createSection, createWarning } from "./dom.js";
 import { describePresent, formatBytes, formatCount, formatDuration, formatPercent, formatRate } from "./format.js";
+import { timePlace } from "./hops.js";
 import { formatLag } from "./lag.js";
 import { nameHopEnds } from "./map_model.js";
 import { createName } from "./names.js";
@@ -74,8 +75,8 @@ function createCharts(edge, { step, points }, map) {
   return [
     createSection(
       "Over time",
-      createChart({ title: "This hop", lines: quantileLines(points, "edge_latency"), ...latency }),
-      createChart({ title: "The pathway up to here", lines: quantileLines(points, "pathway_latency"), ...latency }),
+      createChart({ title: `Time ${timePlace(edge)}`, lines: quantileLines(points, "edge_latency"), ...latency }),
+      createChart({ title: "End to end, up to here", lines: quantileLines(points, "pathway_latency"), ...latency }),
       createChart({ title: "Messages per second", lines: rates, format: formatRate, ...time }),
     ),
     edge.payload_size.p50 !== null &&
@@ -123,7 +124,10 @@ function describeNow(present) {
  */
 function explainHop(edge, map) {
   const service = createName(nameHopEnds(edge, map).service);
+  if (edge.count > 0 && edge.edge_latency.p50 === null) {
+    return ["Pathways begin here: nothing came before from which time could be measured."];
+  }
   return edge.direction === "in"
-    ? ["The time from when a message is sent until ", service, " receives it."]
-    : ["The time from when ", service, " receives a message, or starts a pathway, until it sends the next message."];
+    ? ["Time in queue: from when a message is sent until ", service, " receives it."]
+    : ["Time in service: from when ", service, " receives a message until it sends the next one."];
 }

@@ -109,13 +109,15 @@ export function joinTexts(separator, parts) {
 }
 
 /**
- * Describe what a hop is like now, as in "5 ms, p99 30 s, 12/s, slower since 14:05".
+ * Describe what a hop is like now, as in "5 ms, p99 30 s, 12/s, slower since 14:05". Where pathways begin, there is no
+ * latency.
  * @param {Present} present
  */
 export function describePresent(present) {
   const change = describeChange(present);
   if (present.state === "idle") return change || "idle";
-  return joinTexts(", ", [present.label, present.tail && `p99 ${present.tail}`, formatRate(present.rate), change]);
+  const median = present.label !== NOTHING && present.label;
+  return joinTexts(", ", [median, present.tail && `p99 ${present.tail}`, formatRate(present.rate), change]);
 }
 
 /**

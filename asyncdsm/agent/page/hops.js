@@ -39,14 +39,23 @@ export function createHopButton(edge, slowest, map, actions) {
 
 /** @param {Edge} edge */
 export function describeHop(edge) {
-  const { present } = edge;
+  const { direction, present } = edge;
   const { p99 } = present.edge_latency;
   return joinTexts(" · ", [
+    timePlace({ direction }),
     formatRate(present.rate),
     p99 !== null && `p99 ${formatDuration(p99)}`,
     describeChange(present),
     edge.lag ? `lag ${formatLag(edge)}` : "",
   ]);
+}
+
+/**
+ * Say where the time of a hop is spent; empty if that is unknown.
+ * @param {Pick<Edge | Hop, "direction">} hop
+ */
+export function timePlace({ direction }) {
+  return { in: "in queue", out: "in service" }[direction] ?? "";
 }
 
 /**
@@ -113,6 +122,7 @@ function createPathwaySummary({ end_to_end: latency, rate }) {
  */
 function createStepButton(hop, { key, isLargest }, map, actions) {
   const [share, median] = [formatPercent(hop.share), formatDuration(hop.edge_latency.p50)];
+  const time = `${share} of the total time, median ${median} ${timePlace(hop)}`;
   const { service, queue } = nameHopEnds(hop, map);
   return createHtml(
     "button",
@@ -121,7 +131,8 @@ function createStepButton(hop, { key, isLargest }, map, actions) {
       class: `hop warm-${hop.level}${isLargest ? " largest" : ""}`,
       disabled: !map.edges.has(hop.edge),
       "data-key": `pathway ${key}`,
-      "aria-label": `${service} ${hopVerb(hop)} ${queue}: ${share} of the total time, median ${median}`,
+      "aria-label": `${service} ${hopVerb(hop)} ${queue}: ${time}`,
+      title: `Time ${timePlace(hop)}`,
       click: () => actions.select({ edge: hop.edge }),
     },
     createHtml("span", { class: "what" }, createHopName(hop, map)),

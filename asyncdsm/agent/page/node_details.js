@@ -5,6 +5,7 @@ import { createSection, createWarning } from "./dom.js";
 import { createHopButton, createPathwayList } from "./hops.js";
 import { createLagCharts, createLagSummary, createLagTable } from "./lag.js";
 import { listEdges, listWarnings } from "./map_model.js";
+import { createRelations } from "./relations.js";
 import { findServicesAt, listVersionMarkers } from "./versions.js";
 
 /** @import { Parameters, RangeQuery } from "./api.js" */
@@ -21,7 +22,11 @@ const MAX_TOPICS = 6;
  * @param {PanelActions} actions
  */
 export async function createNodeDetails(node, map, range, actions) {
-  const [lags, pathways] = await Promise.all([fetchLagsOf(node, map, range), fetchPathwaysThrough(node, range)]);
+  const [lags, pathways, relations] = await Promise.all([
+    fetchLagsOf(node, map, range),
+    fetchPathwaysThrough(node, range),
+    createRelations(node, map, range, actions),
+  ]);
   actions.highlightPathwaysThrough(node.id, new Set(pathways.flatMap(({ hops }) => hops.map((hop) => hop.edge))));
   const isService = node.kind === "service";
   const [incoming, outgoing] = createHopLists(node, map, actions);
@@ -30,6 +35,7 @@ export async function createNodeDetails(node, map, range, actions) {
     createSection("Pathways, slowest first", createPathwayList(pathways, map, actions)),
     incoming.length > 0 && createSection(isService ? "Reads" : "Written by", incoming),
     outgoing.length > 0 && createSection(isService ? "Writes" : "Read by", outgoing),
+    ...relations,
     lags.length > 0 &&
       createSection(
         "Lag",

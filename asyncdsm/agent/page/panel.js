@@ -4,6 +4,7 @@ import { AgentError } from "./api.js";
 import { createHint, createHtml, replaceContent } from "./dom.js";
 import { createEdgeDetails } from "./edge_details.js";
 import { joinTexts } from "./format.js";
+import { timePlace } from "./hops.js";
 import { cleanName, createName } from "./names.js";
 import { createNodeDetails } from "./node_details.js";
 import { createOverview } from "./overview.js";
@@ -153,6 +154,9 @@ function describeNodeKind(node) {
 
 /** @param {Edge} edge */
 function describeHopKind(edge) {
-  const kind = edge.direction === "in" ? "Hop from a queue to a service" : "Hop through a service to a queue";
-  return joinTexts(" · ", [kind, cleanName(edge.type), edge.group && `group ${cleanName(edge.group)}`]);
+  return joinTexts(" · ", [
+    `Time ${timePlace(edge)}`,
+    cleanName(edge.type),
+    edge.group && `group ${cleanName(edge.group)}`,
+  ]);
 }

@@ -206,6 +206,79 @@ class Transactions(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     cut: LeftOut = {}
 
 
+class NodeName(Struct, frozen=True, gc=False, kw_only=True):
+    """A service or a queue, with the id that it has on the map. `where` is its environment or its type."""
+
+    id: str
+    kind: Literal["service", "queue"]
+    name: str
+    where: str
+    cluster: str | None
+
+
+class PathwayBetween(Struct, frozen=True, gc=False, kw_only=True):
+    """How long messages of one pathway take from one node to another one.
+
+    `hash` is that of the pathway at the last node, `hops` what is in between. `method` says whether `latency` was
+    counted (`exact`) or is made of the latencies of the hops as if those did not depend on each other (`estimated`);
+    the longest latency cannot be estimated. Whether they do or not, it is between `at_least`, the latency of the last
+    hop, and `at_most`, that of the pathway up to the last node; an exact latency is equal to both.
+    """
+
+    hash: str
+    method: Literal["exact", "estimated"]
+    count: Amount
+    rate: Amount
+    latency: Quantiles
+    at_least: Quantiles
+    at_most: Quantiles
+    hops: list[Hop]
+
+
+class LatencyBetween(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """How long messages take from one node to another one: over all pathways, and on each, the busiest first.
+
+    A message is at a queue when it is sent to it, at a service when it is received, and at the first node of its
+    pathway when that begins. `method` is null if no message passed both nodes, and `exact` if it is on all pathways.
+    """
+
+    first: NodeName
+    last: NodeName
+    method: Literal["exact", "estimated"] | None
+    count: Amount
+    rate: Amount
+    latency: Quantiles
+    at_least: Quantiles
+    at_most: Quantiles
+    pathways: list[PathwayBetween]
+    cut: LeftOut = {}
+
+
+class RelatedNode(NodeName, frozen=True, gc=False, kw_only=True):
+    """A node that messages reach from another one, or come from: `distance` links of the map away.
+
+    `count` messages passed `edges` into this node, or, for a node upstream, out of it, on the pathways that lead from
+    one to the other. A queue that only the broker itself sends to has no edges here.
+    """
+
+    distance: Annotated[int, Meta(ge=1)]
+    count: Amount
+    rate: Amount
+    edges: list[str]
+
+
+class Downstream(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """What messages reach from some nodes, and what they come from there, the nearest first.
+
+    Nodes to which messages come back are listed themselves.
+    """
+
+    nodes: list[NodeName]
+    downstream: list[RelatedNode]
+    upstream: list[RelatedNode]
+    cut: LeftOut = {}
+
+
 class Change(Struct, frozen=True, gc=False, kw_only=True):
     """Something that changed: what (`kind`), where, since when, and from what to what.
 

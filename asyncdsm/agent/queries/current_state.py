@@ -22,7 +22,7 @@ from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
 from asyncdsm.agent.store.store import Store
 from asyncdsm.map.levels import TAIL_LEVELS, level_of, slowness_of
-from asyncdsm.map.strings import format_duration
+from asyncdsm.map.strings import NOTHING, format_duration
 from asyncdsm.map.topology import NO_QUANTILES, Present
 
 MINUTE = 60
@@ -100,6 +100,7 @@ def _quantiles_in_windows(
 ) -> dict[EdgeKey, tuple[GroupQuantiles, int]]:
     """Return the by_group of each edge in its window, and the edge's group in them."""
     never = 1 << 60
+    begins = np.array([point for point, key in dict(store.points.keys).items() if key.parent == 0], np.int64)
     firsts = np.full(len(edges.edges) + 1, never)
     lasts = np.full(len(edges.edges) + 1, -never)
     for edge, window in windows.items():
@@ -108,18 +109,21 @@ def _quantiles_in_windows(
     def label(rows: Rows) -> Ints:
         numbers = edges.of_points(rows.points)
         numbers[numbers >= len(firsts) - 1] = -1  # an edge that is newer than the windows
-        return np.where((rows.starts >= firsts[numbers]) & (rows.starts <= lasts[numbers]), numbers, -1)
+        is_wanted = (rows.starts >= firsts[numbers]) & (rows.starts <= lasts[numbers])
+        return np.where(is_wanted, 2 * numbers + np.isin(rows.points, begins), -1)
 
     labels, histograms = store.merge_rows(time_range, label, coarsest=BUCKET_SECONDS)
-    by_group, listed = GroupQuantiles.of(histograms, len(labels)), list(edges.edges)
-    return {listed[number]: (by_group, group) for group, number in enumerate(labels.tolist())}
+    found, group_of = np.unique(labels // 2, return_inverse=True)
+    by_group = GroupQuantiles.of(histograms, len(found), labels % 2 == 1, group_of.astype(np.int64))
+    listed = list(edges.edges)
+    return {listed[number]: (by_group, group) for group, number in enumerate(found.tolist())}
 
 
 def _state(window: Window, found: tuple[GroupQuantiles, int] | None) -> Present:
-    if found is None or not found[0].edge.counts[found[1]]:
+    if found is None or not found[0].counts[found[1]]:
         return _idle(window.slots[-1].start + BUCKET_SECONDS)
     by_group, group = found
-    count = float(by_group.edge.counts[group])
+    count = float(by_group.counts[group])
     edge_latency, pathway_latency, payload_size = by_group.of_group(group)
     p50, p99 = edge_latency.p50 or 0.0, edge_latency.p99 or 0.0
     slowness = slowness_of(p50, p99)
@@ -134,7 +138,7 @@ def _state(window: Window, found: tuple[GroupQuantiles, int] | None) -> Present:
         payload_size=payload_size,
         slowness=slowness,
         level=level_of(slowness),
-        label=format_duration(p50),
+        label=NOTHING if edge_latency.p50 is None else format_duration(p50),
         tail=format_duration(p99) if level_of(p99) >= level_of(p50) + TAIL_LEVELS else None,
         state=state,
         since=None if change is None else float(change.since),

@@ -40,7 +40,7 @@ def queue_filter(type_: str, name: str, cluster: str | None = None) -> NodeFilte
 def pathways_through(store: Store, is_at_node: NodeFilter, time_range: TimeRange) -> Pathways:
     """Return the pathways through a node, those that take longest (in the median) first."""
     keys, histograms = points_of(store, time_range)
-    by_group = GroupQuantiles.of(histograms, len(keys))
+    by_group = GroupQuantiles.of_points(keys, histograms)
     seconds = covered_seconds(store, time_range)
     clusters = clusters_of(keys)
     at_node = {index for index, key in enumerate(keys) if is_at_node(key, clusters[key.edge])}
@@ -78,24 +78,32 @@ def _pathway(
     seconds: float,
     clusters: Mapping[EdgeKey, str],
 ) -> WholePathway:
-    means = [float(by_group.edge.mean[group]) if by_group.edge.counts[group] else 0.0 for group in chain]
-    total, last = sum(means), chain[-1]
-    count = float(by_group.edge.counts[last])
+    last = chain[-1]
+    count = float(by_group.counts[last])
     return WholePathway(
         hash=str(keys[last].hash),
         count=count,
         rate=count / seconds,
         end_to_end=quantiles_of(by_group.pathway, last),
-        hops=[
-            _hop(
-                keys[group],
-                clusters[keys[group].edge],
-                quantiles_of(by_group.edge, group),
-                mean / total if total else 0.0,
-            )
-            for group, mean in zip(chain, means, strict=True)
-        ],
+        hops=build_hops(keys, clusters, by_group, chain),
     )
+
+
+def build_hops(
+    keys: Sequence[PointKey], clusters: Mapping[EdgeKey, str], by_group: GroupQuantiles, chain: Sequence[int]
+) -> list[Hop]:
+    """Return the hops of a chain of points, given by their indexes, with the share that each has of their time."""
+    means = [float(by_group.edge.mean[group]) if by_group.edge.counts[group] else 0.0 for group in chain]
+    total = sum(means)
+    return [
+        _hop(
+            keys[group],
+            clusters[keys[group].edge],
+            quantiles_of(by_group.edge, group),
+            mean / total if total else 0.0,
+        )
+        for group, mean in zip(chain, means, strict=True)
+    ]
 
 
 def _hop(key: PointKey, cluster: str, latency: Quantiles, share: float) -> Hop:

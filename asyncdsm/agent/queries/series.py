@@ -23,27 +23,29 @@ def edge_series(store: Store, edge: str, time_range: TimeRange, step: int) -> Se
     if not numbers:
         raise ApiError(404, "edge", f"edge must be the id of a known edge, got {edge[:40]!r}")
     wanted = np.array(sorted(numbers), np.int64)
+    begins = np.array([number for number, each in numbers.items() if each.parent == 0], np.int64)
     key = next(iter(numbers.values()))
     labels, histograms = store.merge_rows(
         time_range,
-        lambda rows: np.where(np.isin(rows.points, wanted), rows.starts // step, -1),
+        lambda rows: np.where(np.isin(rows.points, wanted), rows.starts // step * 2 + np.isin(rows.points, begins), -1),
         service=store.points.services.get((key.service, key.env), 0),
         coarsest=max(width for width in RESOLUTIONS if step % width == 0),
     )
-    by_group = GroupQuantiles.of(histograms, len(labels))
-    total = float(by_group.edge.counts.sum())
+    steps, group_of = np.unique(labels // 2, return_inverse=True)
+    by_group = GroupQuantiles.of(histograms, len(steps), labels % 2 == 1, group_of.astype(np.int64))
+    total = float(by_group.counts.sum())
     cluster = clusters_of(list(keys.values()))[key.edge]
     lags = current_lags(store, time_range).groups
     return Series(
         edge=edge_traffic(key.edge, cluster, total, covered_seconds(store, time_range), lags),
         step=step,
-        points=[_point(by_group, group, start * step, step) for group, start in enumerate(labels.tolist())],
+        points=[_point(by_group, group, start * step, step) for group, start in enumerate(steps.tolist())],
     )
 
 
 def _point(by_group: GroupQuantiles, group: int, start: int, step: int) -> SeriesPoint:
     edge_latency, pathway_latency, payload_size = by_group.of_group(group)
-    count = float(by_group.edge.counts[group])
+    count = float(by_group.counts[group])
     return SeriesPoint(
         start=float(start),
         count=count,

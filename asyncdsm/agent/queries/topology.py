@@ -12,7 +12,7 @@ from asyncdsm.agent.queries.answer_limits import MOST_EDGES, MOST_LAGS, MOST_PAT
 from asyncdsm.agent.queries.current_state import IDLE, current_states
 from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_tags
 from asyncdsm.agent.queries.lag import Lags, current_lags
-from asyncdsm.agent.queries.quantiles import GroupQuantiles, quantiles_of
+from asyncdsm.agent.queries.quantiles import GroupQuantiles, begins_of, quantiles_of
 from asyncdsm.agent.queries.queues import list_queues
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.store.histograms import EDGE, Histograms, Ints, merge, quantiles
@@ -114,11 +114,10 @@ def _edges(
     groups: dict[EdgeKey, int] = {}
     clusters = clusters_of(keys)
     edge_of = np.array([groups.setdefault(key.edge, len(groups)) for key in keys], np.int64)
-    by_edge = merge(histograms.relabel(edge_of)) if keys else histograms
-    by_group = GroupQuantiles.of(by_edge, len(groups))
+    by_group = GroupQuantiles.of(histograms, len(groups), begins_of(keys), edge_of)
     edges = list(groups)
     clamped = _clamped_shares(keys, histograms, edge_of, len(groups))
-    counts = by_group.edge.counts
+    counts = by_group.counts
     owners = [edge[:2] for edge in edges]
     return [
         _edge(
@@ -192,8 +191,8 @@ def _services(store: Store, time_range: TimeRange, keys: Iterable[PointKey], edg
 
 
 def _pathway_points(keys: Sequence[PointKey], histograms: Histograms, limits: AnswerLimits) -> list[PathwayPoint]:
-    by_group = GroupQuantiles.of(histograms, len(keys))
-    counts, owners = by_group.edge.counts, [key[:2] for key in keys]
+    by_group = GroupQuantiles.of_points(keys, histograms)
+    counts, owners = by_group.counts, [key[:2] for key in keys]
     return [
         PathwayPoint(
             service=key.service,

@@ -164,9 +164,9 @@ def quantiles(histograms: Histograms, groups: int, sketch: int) -> Quantiles:
     `histograms` must come from `merge`. Quantiles are accurate within 0.8 %.
     """
     group, _, values, counts = histograms.select_sketch(sketch).bins()
-    count = _sum_by_group(group, counts, groups)
-    total = _sum_by_group(group, counts * values, groups)
-    zeros = _sum_by_group(group, np.where(values == 0.0, counts, 0.0), groups)
+    count = sum_by_group(group, counts, groups)
+    total = sum_by_group(group, counts * values, groups)
+    zeros = sum_by_group(group, np.where(values == 0.0, counts, 0.0), groups)
     empty = count == 0
     first = np.searchsorted(group, np.arange(groups), "left")
     last = np.maximum(np.searchsorted(group, np.arange(groups), "right") - 1, 0)
@@ -174,7 +174,7 @@ def quantiles(histograms: Histograms, groups: int, sketch: int) -> Quantiles:
 
     def at(fraction: float) -> Floats:
         rank = fraction * np.maximum(count - 1, 0)
-        found = first + _sum_by_group(group, below <= rank[group], groups).astype(np.int64)
+        found = first + sum_by_group(group, below <= rank[group], groups).astype(np.int64)
         return np.where(empty, np.nan, values[np.minimum(found, last)] if len(values) else np.nan)
 
     most = np.where(empty, np.nan, values[last] if len(values) else np.nan)
@@ -182,7 +182,8 @@ def quantiles(histograms: Histograms, groups: int, sketch: int) -> Quantiles:
     return Quantiles(count, zeros, mean, at(0.5), at(0.95), at(0.99), most)
 
 
-def _sum_by_group(group: Ints, weights: NDArray[np.float64 | np.bool_], groups: int) -> Floats:
+def sum_by_group(group: Ints, weights: NDArray[np.float64 | np.bool_], groups: int) -> Floats:
+    """Return the sum of the weights in each of the groups below `groups`; `group` has the group of each weight."""
     return np.bincount(group, weights, groups).astype(np.float64, copy=False)
 
 

@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeHop, timePlace } from "../../asyncdsm/agent/page/hops.js";
+import { describeRelated, explainMeasure } from "../../asyncdsm/agent/page/relations.js";
+import { makeEdge, NO_QUANTILES } from "./fixtures.js";
+
+const bounds = { at_least: { ...NO_QUANTILES, p50: 0.2, p99: 1 }, at_most: { ...NO_QUANTILES, p50: 0.5, p99: 2.5 } };
+
+test("a measured time says from how many messages it is", () => {
+  assert.equal(explainMeasure({ method: "exact", count: 1500, ...bounds }), "Measured, from 1.5 k messages.");
+});
+
+test("an estimated time says between which bounds the true one is", () => {
+  const said = explainMeasure({ method: "estimated", count: 12, ...bounds });
+  assert.match(said, /^Estimated, from 12 messages: /);
+  assert.match(said, / p50 between 200 ms and 500 ms, p99 between 1 s and 2\.5 s\.$/);
+});
+
+test("two nodes without a common pathway have no time", () => {
+  assert.match(explainMeasure({ method: null, count: 0, ...bounds }), /^No message passed both /);
+});
+
+test("a related node is described by its kind, its distance and its messages", () => {
+  assert.equal(describeRelated({ kind: "queue", distance: 1, count: 20 }), "queue · 1 link away · 20 messages");
+  assert.equal(describeRelated({ kind: "service", distance: 4, count: 0 }), "service · 4 links away · 0 messages");
+});
+
+test("the time of a consume is in queue, that of a produce is in service", () => {
+  assert.equal(timePlace({ direction: "in" }), "in queue");
+  assert.equal(timePlace({ direction: "out" }), "in service");
+  assert.equal(timePlace({ direction: "" }), "");
+  assert.match(describeHop(makeEdge({ direction: "in" })), /^in queue · /);
+});
