@@ -60,7 +60,7 @@ def wide() -> bytes:
             "Backlogs",
             listing(mapping(("Tags", to_msgpack(["type:kafka_produce", "topic:orders"])), ("Value", b"\x07"))),
         ),
-        ("Transactions", bin32(bytes(32))),
+        ("Transactions", bin32(b"\x01" + struct.pack(">q", START) + b"\x044711")),
         ("TransactionCheckpointIds", bin32(b"\x01\x03abc")),
     )
     return mapping(

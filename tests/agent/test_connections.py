@@ -226,7 +226,7 @@ async def test_live_streams_opened_at_once_are_bounded(client: Client, connect: 
         assert statuses.count(b"200") == MOST_STREAMS
         for _, writer in pairs:
             writer.close()
-        while "asyncdsm_agent_live_streams 0\n" not in (await client.get("/api/metrics")).text:
+        while "asyncdsm_agent_live_streams 0.0\n" not in (await client.get("/api/metrics")).text:
             await anyio.sleep(0.05)
 
 

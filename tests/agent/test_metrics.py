@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from asyncdsm.agent.metrics import histogram_totals, traffic_totals
 from asyncdsm.agent.metrics.histogram_totals import HistogramTotals
+from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
+from asyncdsm.agent.store.histograms import LARGEST_BIN
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
-from tests.agent.payloads import NOW_NS, SECOND_NS, Client, bucket, ours, passed, payload
+from asyncdsm.delivery.sketch import encode
+from tests.agent.payloads import NOW_NS, SECOND_NS, Client, bucket, ours, passed, payload, point
 
 OUT = Edge("direction:out", "topic:orders", "type:kafka")
 IN = Edge("direction:in", "group:billing", "topic:orders", "type:kafka")
@@ -177,6 +182,30 @@ async def test_edges_beyond_the_limit_are_left_out_and_counted(client: Client, m
     found = await scrape(client)
     assert len(found["messaging_client_sent_messages_total"]) == 5_000
     assert found["asyncdsm_left_out_messages_total"] == {frozenset(): 6}
+
+
+async def test_payload_that_cannot_be_counted_is_stored_and_accepted(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ArithmeticError("no numbers today")
+
+    monkeypatch.setattr(TrafficTotals, "_count", fail)
+    await report_pipeline(client)
+    assert {edge["service"] for edge in (await client.topology())["edges"]} == {"shop", "billing"}
+    assert (
+        "could not count a payload of service 'shop' in its metrics: ArithmeticError('no numbers today')" in caplog.text
+    )
+
+
+async def test_largest_numbers_that_a_sketch_has_can_be_scraped(client: Client) -> None:
+    largest = {LARGEST_BIN: 1e15}
+    body = payload(bucket(point(EdgeTags=list(IN.tags), EdgeLatency=encode(largest), PathwayLatency=encode(largest))))
+    for _ in range(2):
+        assert (await client.report(body)).status_code == 202
+    found = await scrape(client)
+    assert set(found["asyncdsm_queue_duration_seconds_sum"].values()) == {inf}
+    assert set(found["messaging_client_consumed_messages_total"].values()) == {2e15}
 
 
 def test_idle_key_gives_way_to_a_new_one() -> None:

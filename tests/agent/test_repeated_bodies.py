@@ -85,7 +85,7 @@ async def test_body_of_asyncdsm_sent_again_is_accepted_and_counted_once(client: 
     answers = [(await client.post(INTAKE, content=BODY, headers=OURS)).status_code for _ in range(3)]
     assert answers == [202, 202, 202]
     assert await shown(client) == (4, 1, 2)
-    assert "asyncdsm_agent_repeated_total 2\n" in (await client.get("/api/metrics")).text
+    assert "asyncdsm_agent_repeated_total 2.0\n" in (await client.get("/api/metrics")).text
 
 
 async def test_same_body_of_two_senders_that_get_their_answers_is_counted_and_forwarded_twice() -> None:

@@ -129,7 +129,14 @@ class IngestQueue:
         for waiting in read:
             waiting.done = True
         for payload in accepted:
-            self._observe(payload.report)
+            self._observe_stored(payload.report)
+
+    def _observe_stored(self, report: Report) -> None:
+        try:
+            self._observe(report)
+        except Exception as error:  # the payload is stored: its sender must not send it again
+            message = "asyncdsm agent could not count a payload of service %r in its metrics: %r"
+            warn_each_minute("metrics", message, report.service, error, error=error)
 
     def _refuse(self, payloads: list[_WaitingPayload], error: Exception) -> None:
         full = isinstance(error, StoreFullError)

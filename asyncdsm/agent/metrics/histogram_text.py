@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+from prometheus_client.utils import floatToGoString
+
 from asyncdsm.agent.metrics.histogram_totals import BOUNDS
 
 _UPPER = (*(str(bound) for bound in BOUNDS), "+Inf")
@@ -35,7 +37,8 @@ def write_histograms(
         comma, counts = "," if labels else "", list(accumulate(buckets))
         for upper, count in zip(_UPPER, counts, strict=True):
             yield f'{name}_bucket{{{labels}{comma}le="{upper}"}} {count}\n'
-        yield f"{name}_count{{{labels}}} {counts[-1]}\n{name}_sum{{{labels}}} {total}\n"
+        yield f"{name}_count{{{labels}}} {counts[-1]}\n"
+        yield f"{name}_sum{{{labels}}} {floatToGoString(total)}\n"
 
 
 def _escape(value: str) -> str:

@@ -52,8 +52,9 @@ class HistogramTotals(Generic[Key]):
         rows = np.array([_NOBODY if key is None else self._find_row(key) for key in keys], np.int64)[groups]
         known = rows >= 0
         at, of, values, counts = rows[known], histograms[known], values[known], counts[known]
-        np.add.at(self._buckets, (at, of, np.searchsorted(BOUNDS, values)), counts)
-        np.add.at(self._sums, (at, of), counts * values)
+        with np.errstate(over="ignore"):  # there are sketches whose bins, or counts, are as large as can be
+            np.add.at(self._buckets, (at, of, np.searchsorted(BOUNDS, values)), counts)
+            np.add.at(self._sums, (at, of), counts * values)
         no_room: NDArray[np.bool_] = rows == _NO_ROOM
         return no_room
 
