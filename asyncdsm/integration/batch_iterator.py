@@ -40,7 +40,7 @@ class BatchPathways:
     def make_current(self, message: Any) -> None:
         """Make a message current that was taken out of the list, unless a loop over the list has made one current.
 
-        A look at a neighbour, `batch[i - 1]`, must not change the parent of what the program produces in the loop.
+        A look at a neighbor, `batch[i - 1]`, must not change the parent of what the program produces in the loop.
         """
         current = snapshot()
         if not any(current is made_current[0] for made_current in list(self.loops.values())):
@@ -81,7 +81,7 @@ class BatchIterator(Iterator[Message]):
     def __del__(self) -> None:
         # `break`, `return` and exceptions drop the iterator: there is no other sign that a loop has ended.
         # `next(iter(batch))` drops it in the very instruction that took the message, and the message stays current. But
-        # inside a loop over the batch this is only a look at a neighbour, and the loop's message stays current.
+        # inside a loop over the batch this is only a look at a neighbor, and the loop's message stays current.
         if self._only_step is not None and self._only_step == _calling_instruction() and not self._is_within_loop():
             self._made_current[0] = _ENDED
         self._restore_previous()

@@ -1,4 +1,4 @@
-"""How slow a hop is, in six levels: the one place that decides its colour, its label in the legend and its width."""
+"""How slow a hop is, in six levels: the one place that decides its color, its label in the legend and its width."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TAIL_LEVELS = 2
 
 
 class Level(NamedTuple):
-    """How hops of one level are shown: the text in the legend, and the colours on a light and a dark ground."""
+    """How hops of one level are shown: the text in the legend, and the colors on a light and a dark ground."""
 
     label: str
     light: str

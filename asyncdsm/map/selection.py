@@ -1,4 +1,4 @@
-"""What of a graph is drawn: the neighbours of a node, and what a filter finds or hides."""
+"""What of a graph is drawn: the neighbors of a node, and what a filter finds or hides."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class MapFilter(NamedTuple):
     """What to draw of a graph. The default is everything."""
 
     focus: str = ""
-    """The id of a node: only it and its neighbours are drawn. An id that no node has is ignored."""
+    """The id of a node: only it and its neighbors are drawn. An id that no node has is ignored."""
     steps: int = 1
-    """How many links away from the focus a neighbour is at most."""
+    """How many links away from the focus a neighbor is at most."""
     words: frozenset[str] = frozenset()
-    """Of these at least one must occur in the name of a node, or of a direct neighbour. Lower case."""
+    """Of these at least one must occur in the name of a node, or of a direct neighbor. Lower case."""
     unwanted: frozenset[str] = frozenset()
     """A node with one of these in its name is hidden. Lower case."""
     hidden: frozenset[tuple[str, str]] = frozenset()
@@ -30,14 +30,14 @@ def select_nodes(graph: Graph, wanted: MapFilter) -> frozenset[Node]:
     """Return the nodes to draw. A node that only hidden ones are linked to is hidden too, unless a word finds it."""
     if wanted == MapFilter():
         return frozenset(graph.nodes)
-    neighbours = _neighbours(graph)
+    neighbors = _neighbors(graph)
     allowed = {node for node in graph.nodes if not _is_hidden(node, wanted)}
     found = {node for node in allowed if any(word in node.label.lower() for word in wanted.words)}
     if wanted.words:
-        allowed &= found.union(*(neighbours[node] for node in found))
-    allowed = {node for node in allowed if node in found or not neighbours[node] or neighbours[node] & allowed}
+        allowed &= found.union(*(neighbors[node] for node in found))
+    allowed = {node for node in allowed if node in found or not neighbors[node] or neighbors[node] & allowed}
     focus = next((node for node in graph.nodes if node.id == wanted.focus), None)
-    return frozenset(allowed) if focus is None else _within_reach(focus, wanted.steps, allowed, neighbours)
+    return frozenset(allowed) if focus is None else _within_reach(focus, wanted.steps, allowed, neighbors)
 
 
 def restrict_graph(graph: Graph, nodes: frozenset[Node]) -> Graph:
@@ -54,7 +54,7 @@ def _is_hidden(node: Node, wanted: MapFilter) -> bool:
     return bool(traits & wanted.hidden) or any(word in name for word in wanted.unwanted)
 
 
-def _neighbours(graph: Graph) -> defaultdict[Node, set[Node]]:
+def _neighbors(graph: Graph) -> defaultdict[Node, set[Node]]:
     found: defaultdict[Node, set[Node]] = defaultdict(set)
     for source, target, _ in graph.links:
         found[source].add(target)
@@ -63,11 +63,11 @@ def _neighbours(graph: Graph) -> defaultdict[Node, set[Node]]:
 
 
 def _within_reach(
-    focus: Node, steps: int, allowed: Iterable[Node], neighbours: defaultdict[Node, set[Node]]
+    focus: Node, steps: int, allowed: Iterable[Node], neighbors: defaultdict[Node, set[Node]]
 ) -> frozenset[Node]:
     """Return the focus, even if it is not allowed, and the allowed nodes that are at most `steps` links away."""
     found, last = {focus}, {focus}
     for _ in range(steps):
-        last = set[Node]().union(*(neighbours[node] for node in last)).intersection(allowed) - found
+        last = set[Node]().union(*(neighbors[node] for node in last)).intersection(allowed) - found
         found |= last
     return frozenset(found)

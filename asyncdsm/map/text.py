@@ -16,7 +16,7 @@ LONGEST = 60
 
 
 def write_text(topology: Topology, width: int = WIDTH) -> str:
-    """Return the table, without colours, and a line for each warning."""
+    """Return the table, without colors, and a line for each warning."""
     page = io.StringIO()
     console = Console(file=page, width=width, color_system=None, force_terminal=False, legacy_windows=False)
     console.print(MapTable(topology))

@@ -39,7 +39,7 @@ class Present(Struct, frozen=True, gc=False, kw_only=True):
 
     The figures are those of the last minute that the service has reported, or of the time since the hop changed if
     that is less. `slowness` is the median in seconds, or a tenth of the 99th percentile if that is more; `level`,
-    which decides the colour, is 0 below 1 ms, and one more for each power of ten up to 5 from 10 s on. `label` is the
+    which decides the color, is 0 below 1 ms, and one more for each power of ten up to 5 from 10 s on. `label` is the
     median, `–` where pathways begin and there is nothing to measure from, `tail` the 99th percentile if it is at
     least two levels above it. `state` and `since` say whether and when the hop became slower or faster by a factor of
     three or more within the last ten minutes, or idle: nothing passed for a minute; `before` is the median before

@@ -180,7 +180,7 @@ def test_link_over_several_layers_is_straight_where_there_is_room() -> None:
     assert len({y for _, y in long[1:-1]}) == 1
 
 
-def test_path_becomes_straight_as_far_as_its_neighbours_allow() -> None:
+def test_path_becomes_straight_as_far_as_its_neighbors_allow() -> None:
     graph, widths = adjacency_of(6, [(0, 1), (1, 2), (2, 3)]), [1.0] * 6
     positions = {0: 0.0, 1: 2.0, 2: 4.0, 3: 6.0, 4: 2.5, 5: 9.0}
     straighten_paths(graph, [[0, 4], [1], [2], [5, 3]], positions, widths)

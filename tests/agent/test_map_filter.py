@@ -1,4 +1,4 @@
-"""What of the map is drawn: the neighbours of a node, and what a filter finds or hides."""
+"""What of the map is drawn: the neighbors of a node, and what a filter finds or hides."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_whole_map_is_shown_by_default(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("maps")
-async def test_focus_shows_a_node_and_its_neighbours_up_to_some_steps_away(client: Client) -> None:
+async def test_focus_shows_a_node_and_its_neighbors_up_to_some_steps_away(client: Client) -> None:
     orders = await node_id(client, "orders")
     assert await shown_names(client, focus=orders) == {"shop", "orders", "billing"}
     two = {"shop", "orders", "billing", "http", "invoices"}
@@ -77,7 +77,7 @@ async def test_focus_does_not_reach_beyond_what_is_hidden(client: Client) -> Non
 
 
 @pytest.mark.usefixtures("maps")
-async def test_words_find_names_and_their_neighbours(client: Client) -> None:
+async def test_words_find_names_and_their_neighbors(client: Client) -> None:
     assert await shown_names(client, find="Invo") == {"billing", "invoices", "shipping"}
     assert await shown_names(client, find="shop mails") == {"http", "shop", "orders", "shipping", "mails"}
     assert await shown_names(client, find="nothing") == set()

@@ -155,7 +155,7 @@ def test_every_format_shows_the_state_and_since_when(hop: Hop, format_: str, say
     assert ("slower " if format_ == "text" else "slower since ") in written
 
 
-def test_image_has_the_colour_of_the_current_level(hop: Hop) -> None:
+def test_image_has_the_color_of_the_current_level(hop: Hop) -> None:
     hop.passed(*[FAST] * 50, *[SLOW] * 6)
     assert 'class="link warm5"' in FORMATS["svg"](topology(hop.store, 10))
 

@@ -262,7 +262,7 @@ def test_markup_in_names_is_shown_literally() -> None:
     assert any(":smile:" in line for line in drawn(shown(edge(":smile:", 1))))
 
 
-def test_escape_sequences_in_names_are_replaced_in_a_coloured_table() -> None:
+def test_escape_sequences_in_names_are_replaced_in_a_colored_table() -> None:
     colored = "\n".join(drawn(shown(edge("\x1b[32mgreen", 1)), color=True))
     assert "\x1b[32m" not in colored
     assert "�[32mgreen" in colored

@@ -1,4 +1,4 @@
-"""A map of many services: neighbours, filters, the list, and the keyboard."""
+"""A map of many services: neighbors, filters, the list, and the keyboard."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def many(shop: Shop) -> None:
 
 
 @pytest.mark.usefixtures("many")
-async def test_neighbours_of_a_node_are_shown_alone_and_by_a_link(browser: Browser, agent: RunningAgent) -> None:
+async def test_neighbors_of_a_node_are_shown_alone_and_by_a_link(browser: Browser, agent: RunningAgent) -> None:
     nodes = LAYERS * WIDTH * 2
     async with open_page(browser, agent.url) as page:
         await expect(page.locator("#graph .node")).to_have_count(nodes)
         await node_button(page, "queue", "queue-2-4").focus()
         await page.keyboard.press("Enter")
-        await page.get_by_role("button", name="Show only neighbours").click()
+        await page.get_by_role("button", name="Show only neighbors").click()
         await expect(page.locator("#graph .node")).to_have_count(4)  # two write to it, one reads it
         await expect(page.locator("#shown")).to_have_text(f"4 of {nodes} shown")
-        await page.get_by_role("button", name="Neighbours up to 2 steps away").click()
+        await page.get_by_role("button", name="Neighbors up to 2 steps away").click()
         await expect(page.locator("#graph .node")).to_have_count(10)
         await expect(panel_heading(page)).to_have_text("queue-2-4")
         await page.reload()

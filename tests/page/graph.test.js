@@ -26,7 +26,7 @@ test("without a selection nothing is highlighted", () => {
   assert.deepEqual(highlighted({}), { links: [], nodes: [] });
 });
 
-test("a selected node is highlighted with its links and its neighbours", () => {
+test("a selected node is highlighted with its links and its neighbors", () => {
   assert.deepEqual(highlighted({ node: "shop" }), { links: ["e1"], nodes: ["orders", "shop"] });
   assert.deepEqual(highlighted({ node: "orders" }).links, ["e1", "e2", "orders-archive"]);
 });

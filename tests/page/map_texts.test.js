@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { FreePlaces } from "../../asyncdsm/agent/page/free_places.js";
 import { labelBox, listLabelLines } from "../../asyncdsm/agent/page/graph_link.js";
 import { dropParts, roomForName } from "../../asyncdsm/agent/page/graph_node.js";
-import { findColour, findGroups } from "../../asyncdsm/agent/page/groups.js";
+import { findColor, findGroups } from "../../asyncdsm/agent/page/groups.js";
 import { buildMapModel } from "../../asyncdsm/agent/page/map_model.js";
 import { findTextSizes, toCssVariables } from "../../asyncdsm/agent/page/text_sizes.js";
 import { makeMap, makeNode } from "./fixtures.js";
@@ -67,7 +67,7 @@ test("a link for whose label the layout has no room has one only if it is highli
   assert.deepEqual(listLabelLines(crowded, 1), [{ text: "5 ms", index: 0 }]);
 });
 
-test("environments and clusters have colours where there are several", () => {
+test("environments and clusters have colors where there are several", () => {
   assert.deepEqual(findGroups(buildMapModel(makeMap())), { env: new Map(), cluster: new Map() });
   const answer = makeMap();
   answer.nodes.push(
@@ -77,6 +77,6 @@ test("environments and clusters have colours where there are several", () => {
   const groups = findGroups(buildMapModel(answer));
   assert.deepEqual(Object.fromEntries(groups.env), { "": 0, eu: 1 });
   assert.deepEqual(Object.fromEntries(groups.cluster), { c1: 2, c2: 3 });
-  assert.equal(findColour(makeNode({ where: "eu" }), groups), 1);
-  assert.equal(findColour(makeNode({ kind: "queue" }), groups), undefined);
+  assert.equal(findColor(makeNode({ where: "eu" }), groups), 1);
+  assert.equal(findColor(makeNode({ kind: "queue" }), groups), undefined);
 });

@@ -105,10 +105,8 @@ PATHS: dict[str, Schema] = {
         "Map",
         _ref(DrawnMap),
         _parameter("flow", {"enum": ["right", "down"]}, "Where messages flow to on the drawing; right by default."),
-        _parameter("focus", TEXT, "The id of a node: only it and its neighbours are drawn."),
-        _parameter(
-            "steps", {"enum": [1, 2, 3]}, "How many links away from the focus a neighbour may be; 1 by default."
-        ),
+        _parameter("focus", TEXT, "The id of a node: only it and its neighbors are drawn."),
+        _parameter("steps", {"enum": [1, 2, 3]}, "How many links away from the focus a neighbor may be; 1 by default."),
         _parameter("find", _FILTER, "Words: a name that has none of them is not drawn, and none that has a -word."),
         _parameter("hide", _FILTER, "What is not drawn: a list such as env:staging,type:http."),
         *_TIME_RANGE,

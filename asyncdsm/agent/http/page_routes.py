@@ -20,7 +20,7 @@ TYPES = {
 }
 INDEX = "index.html"
 LEVEL_STYLES = "levels.css"
-"""The colours of the levels, as CSS variables `--warm-0` to `--warm-5`. It is no file: `LEVELS` has the colours."""
+"""The colors of the levels, as CSS variables `--warm-0` to `--warm-5`. It is no file: `LEVELS` has the colors."""
 
 
 def _read_files() -> Iterator[tuple[str, bytes]]:

@@ -5,7 +5,7 @@ import { formatClock, formatMoment } from "./format.js";
 
 /**
  * @typedef {[time: number, value: number | null]} ChartPoint The time is in seconds since the epoch.
- * @typedef {{ name: string, shade: number, points: ChartPoint[] }} ChartLine The shade is a colour, from 0 to 2.
+ * @typedef {{ name: string, shade: number, points: ChartPoint[] }} ChartLine The shade is a color, from 0 to 2.
  *
  * @typedef {{ time: number, label: string }} ChartMarker Something that happened at a time: a new version.
  *

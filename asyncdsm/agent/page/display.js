@@ -1,4 +1,4 @@
-// What of the map is displayed, and how: as a map or as a list, only the neighbours of a node, and what a filter finds
+// What of the map is displayed, and how: as a map or as a list, only the neighbors of a node, and what a filter finds
 // or hides. It is part of the page's address.
 
 /** @import { ViewFields } from "./address.js" */
@@ -8,8 +8,8 @@
  * @typedef {"env" | "type" | "cluster"} TraitName
  * @typedef {object} Display
  * @property {"map" | "list" | null} view Null if the page chooses: a list where it is narrow.
- * @property {string} focus The id of the node whose neighbours alone are shown; empty for all nodes.
- * @property {number} steps How many links a neighbour is away at most.
+ * @property {string} focus The id of the node whose neighbors alone are shown; empty for all nodes.
+ * @property {number} steps How many links a neighbor is away at most.
  * @property {string} find Words; those that begin with "-" hide.
  * @property {Set<string>} hidden Traits such as "env:staging".
  */

@@ -3,7 +3,7 @@
 import { describeAlerts, findSeverity } from "./alerts.js";
 import { createSvg, setAttribute, setText } from "./dom.js";
 import { formatCount, formatRate, joinTexts } from "./format.js";
-import { findColour } from "./groups.js";
+import { findColor } from "./groups.js";
 import { formatLag } from "./lag.js";
 import { listEdges, listWarnings } from "./map_model.js";
 import { cleanName, cutName, measureText } from "./names.js";
@@ -59,7 +59,7 @@ export function updateNode(element, node, map, groups) {
   element.classList.toggle("warned", listWarnings(node, map).length > 0);
   element.classList.toggle("quiet", node.incoming.length + node.outgoing.length === 0);
   updateBox(box, node);
-  updateStripe(stripe, node, findColour(node, groups));
+  updateStripe(stripe, node, findColor(node, groups));
   setText(title, joinTexts(" · ", [node.label, unnamedEnv(node), description]));
 }
 
@@ -73,13 +73,13 @@ function updateBox(box, { width, height }) {
 }
 
 /**
- * Show the colour of the node's environment or cluster at the beginning of its box.
+ * Show the color of the node's environment or cluster at the beginning of its box.
  * @param {Element} stripe
  * @param {LinkedNode} node
- * @param {number | undefined} colour
+ * @param {number | undefined} color
  */
-function updateStripe(stripe, { width, height }, colour) {
-  setAttribute(stripe, "class", colour === undefined ? "stripe" : `stripe group-${colour}`);
+function updateStripe(stripe, { width, height }, color) {
+  setAttribute(stripe, "class", color === undefined ? "stripe" : `stripe group-${color}`);
   setAttribute(stripe, "x", STRIPE_INSET - width / 2);
   setAttribute(stripe, "y", height / 4 - height / 2);
   setAttribute(stripe, "height", height / 2);

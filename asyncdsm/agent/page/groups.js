@@ -1,4 +1,4 @@
-// Environments and clusters: where there are several, each has a colour on the map, and the legend names them.
+// Environments and clusters: where there are several, each has a color on the map, and the legend names them.
 
 import { createHtml } from "./dom.js";
 import { cleanName } from "./names.js";
@@ -9,7 +9,7 @@ const COLOURS = 6;
 const MAX_NAMED = 12;
 
 /**
- * @typedef {object} Groups The colours of environments and of clusters; empty where there is only one.
+ * @typedef {object} Groups The colors of environments and of clusters; empty where there is only one.
  * @property {Map<string, number>} env
  * @property {Map<string, number>} cluster
  */
@@ -22,33 +22,33 @@ export function findGroups({ nodes }) {
   const all = [...nodes.values()];
   const envs = all.flatMap((node) => (node.kind === "service" ? [node.where] : []));
   const clusters = all.flatMap((node) => (node.cluster ? [node.cluster] : []));
-  const env = numberColours(envs, 0);
-  return { env, cluster: numberColours(clusters, env.size) };
+  const env = numberColors(envs, 0);
+  return { env, cluster: numberColors(clusters, env.size) };
 }
 
 /**
  * @param {string[]} names
- * @param {number} first The colour of the first name.
+ * @param {number} first The color of the first name.
  */
-function numberColours(names, first) {
+function numberColors(names, first) {
   const unique = [...new Set(names)].sort();
   return new Map(unique.length > 1 ? unique.map((name, index) => [name, (first + index) % COLOURS]) : []);
 }
 
 /**
- * Return the colour of a node; undefined if it has none.
+ * Return the color of a node; undefined if it has none.
  * @param {Pick<LinkedNode, "kind" | "where" | "cluster">} node
  * @param {Groups} groups
  */
-export function findColour({ kind, where, cluster }, { env, cluster: clusters }) {
+export function findColor({ kind, where, cluster }, { env, cluster: clusters }) {
   return kind === "service" ? env.get(where) : clusters.get(cluster ?? "");
 }
 
 /** @param {Groups} groups */
 export function createGroupLegend({ env, cluster }) {
   const entries = [
-    ...[...env].map(([name, colour]) => createEntry(`env ${cleanName(name) || "(none)"}`, colour)),
-    ...[...cluster].map(([name, colour]) => createEntry(`cluster ${cleanName(name, 12)}`, colour)),
+    ...[...env].map(([name, color]) => createEntry(`env ${cleanName(name) || "(none)"}`, color)),
+    ...[...cluster].map(([name, color]) => createEntry(`cluster ${cleanName(name, 12)}`, color)),
   ];
   const more = entries.length - MAX_NAMED;
   return [...entries.slice(0, MAX_NAMED), more > 0 && createHtml("li", {}, `and ${more} more`)];
@@ -56,6 +56,6 @@ export function createGroupLegend({ env, cluster }) {
 
 /**
  * @param {string} text
- * @param {number} colour
+ * @param {number} color
  */
-const createEntry = (text, colour) => createHtml("li", { class: `group-${colour}` }, text);
+const createEntry = (text, color) => createHtml("li", { class: `group-${color}` }, text);

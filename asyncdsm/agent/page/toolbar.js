@@ -1,4 +1,4 @@
-// The row above the map: map or list, the filter, and the neighbours of a node.
+// The row above the map: map or list, the filter, and the neighbors of a node.
 
 import { readAddress, writeView } from "./address.js";
 import { countFilters, formatHidden, formatTrait, listTraits, parseDisplay, STEPS } from "./display.js";
@@ -22,7 +22,7 @@ export class Toolbar {
     this.form = getElement("filters", HTMLFormElement);
     this.find = getElement("find", HTMLInputElement);
     this.traits = getElement("traits", HTMLElement);
-    this.neighbours = getElement("neighbours", HTMLElement);
+    this.neighbors = getElement("neighbors", HTMLElement);
     this.showAllButton = getElement("show-all", HTMLButtonElement);
     this.shown = getElement("shown", HTMLElement);
     this.selected = "";
@@ -57,7 +57,7 @@ export class Toolbar {
   }
 
   /**
-   * The key "n" shows only the neighbours of the selected node, or everything again; "f" opens the filter.
+   * The key "n" shows only the neighbors of the selected node, or everything again; "f" opens the filter.
    * @param {KeyboardEvent} event
    */
   handleKey(event) {
@@ -88,7 +88,7 @@ export class Toolbar {
     setText(this.filterButton, count ? `Filter (${count})` : "Filter");
     if (document.activeElement !== this.find) this.find.value = display.find;
     this.updateTraits(map, display);
-    this.updateNeighbours(map, display);
+    this.updateNeighbors(map, display);
     const nodes = [...map.nodes.values()];
     const shown = nodes.filter((node) => node.shown).length;
     setText(this.shown, shown < nodes.length ? `${shown} of ${nodes.length} shown` : "");
@@ -115,13 +115,13 @@ export class Toolbar {
    * @param {MapModel} map
    * @param {Display} display
    */
-  updateNeighbours(map, { focus, steps }) {
+  updateNeighbors(map, { focus, steps }) {
     const [focused, selected] = [map.nodes.get(focus), map.nodes.get(this.selected)];
     const key = JSON.stringify([focus, focused?.label, steps, selected?.id, selected?.label]);
-    if (this.neighbours.dataset.shown === key) return;
-    this.neighbours.dataset.shown = key;
+    if (this.neighbors.dataset.shown === key) return;
+    this.neighbors.dataset.shown = key;
     replaceContent(
-      this.neighbours,
+      this.neighbors,
       focus ? createFocus(focused, steps) : false,
       selected && selected !== focused ? createFocusButton(selected, Boolean(focus)) : false,
     );
@@ -186,7 +186,7 @@ function createTraitBox(trait, label, hidden) {
 }
 
 /**
- * Create what says whose neighbours are shown, and how far away they may be.
+ * Create what says whose neighbors are shown, and how far away they may be.
  * @param {LinkedNode | undefined} node
  * @param {number} steps
  */
@@ -197,7 +197,7 @@ function createFocus(node, steps) {
       {
         type: "button",
         "aria-pressed": String(number === steps),
-        "aria-label": `Neighbours up to ${number} ${number === 1 ? "step" : "steps"} away`,
+        "aria-label": `Neighbors up to ${number} ${number === 1 ? "step" : "steps"} away`,
         "data-key": `steps ${number}`,
         click: () => writeView({ steps: String(number) }),
       },
@@ -206,24 +206,24 @@ function createFocus(node, steps) {
   );
   const name = node ? createName(node.label) : "a node that is not on this map";
   return [
-    createHtml("span", {}, "Neighbours of ", name),
+    createHtml("span", {}, "Neighbors of ", name),
     createHtml("span", { class: "switch", role: "group", "aria-label": "Steps" }, buttons),
   ];
 }
 
 /**
  * @param {LinkedNode} node
- * @param {boolean} hasFocus Whether only the neighbours of another node are shown.
+ * @param {boolean} hasFocus Whether only the neighbors of another node are shown.
  */
 function createFocusButton(node, hasFocus) {
   return createHtml(
     "button",
     {
       type: "button",
-      title: `Show only ${node.label} and its neighbours (n)`,
+      title: `Show only ${node.label} and its neighbors (n)`,
       "data-key": "focus",
       click: () => writeView({ focus: node.id }),
     },
-    hasFocus ? `Neighbours of ${node.label}` : "Show only neighbours",
+    hasFocus ? `Neighbors of ${node.label}` : "Show only neighbors",
   );
 }

@@ -39,7 +39,7 @@ class MapNode(Struct, frozen=True, gc=False, kw_only=True):
     qualifier: str
     """What tells it from other nodes of its name; empty if there are none."""
     shown: bool
-    """Whether it is drawn: not if it is no neighbour of the focus, or is hidden by the filter."""
+    """Whether it is drawn: not if it is no neighbor of the focus, or is hidden by the filter."""
     x: float
     y: float
     width: Amount

@@ -1,6 +1,6 @@
-"""What each hop is like now: the one rule for colour, label and order, on the page and everywhere else.
+"""What each hop is like now: the one rule for color, label and order, on the page and everywhere else.
 
-"Now" is the last minute that a service has reported, or less if the hop changed within that minute. The colour is
+"Now" is the last minute that a service has reported, or less if the hop changed within that minute. The color is
 that of the median, or of a tenth of the 99th percentile if that is more, so that a long tail shows too. `since` says
 when the hop became slower, faster or idle, if that was within the last ten minutes.
 """

@@ -49,7 +49,7 @@ def last_change(slots: Sequence[Slot]) -> Change | None:
 def state_of(slowness: float, change: Change | None) -> Literal["steady", "slower", "faster"]:
     """Return `slower` or `faster` for a hop that changed and is this slow now (seconds), `steady` for all others.
 
-    A hop is faster only if its level fell: one that has outliers again and again keeps the colour that it had before.
+    A hop is faster only if its level fell: one that has outliers again and again keeps the color that it had before.
     """
     if change is None:
         return "steady"

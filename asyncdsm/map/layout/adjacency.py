@@ -10,7 +10,7 @@ Pair = tuple[int, int]
 
 
 class Adjacency(NamedTuple):
-    """The neighbours of each node, in ascending order; the lists are indexed by the node's number."""
+    """The neighbors of each node, in ascending order; the lists are indexed by the node's number."""
 
     before: list[list[int]]
     after: list[list[int]]
@@ -21,7 +21,7 @@ class Adjacency(NamedTuple):
 
 
 def adjacency_of(count: int, pairs: Iterable[Pair]) -> Adjacency:
-    """Return the neighbours in a graph of the nodes 0 to `count` - 1.
+    """Return the neighbors in a graph of the nodes 0 to `count` - 1.
 
     A pair that occurs twice counts once. A pair that leads from a node to itself is left out.
     """

@@ -46,10 +46,10 @@ def _strong_component(graph: Adjacency, part: set[int], node: int) -> set[int]:
     return _reachable(graph.after, part, node) & _reachable(graph.before, part, node)
 
 
-def _reachable(neighbours: list[list[int]], part: set[int], node: int) -> set[int]:
+def _reachable(neighbors: list[list[int]], part: set[int], node: int) -> set[int]:
     found, to_visit = {node}, [node]
     while to_visit:
-        new = part.intersection(neighbours[to_visit.pop()]) - found
+        new = part.intersection(neighbors[to_visit.pop()]) - found
         found |= new
         to_visit += new
     return found

@@ -1,6 +1,6 @@
 """In which order the vertices of a layer are, so that few links cross.
 
-Barycentre sweeps find it: each layer in turn is sorted by the mean place of each vertex's neighbours in the layer that
+Barycentre sweeps find it: each layer in turn is sorted by the mean place of each vertex's neighbors in the layer that
 was sorted before, forward and backward through the layers, as long as that helps.
 """
 
@@ -49,12 +49,12 @@ def _depth_first(graph: Adjacency, ranks: Sequence[int], part: Iterable[int]) ->
     return [found[rank] for rank in sorted(found)]
 
 
-def _sweep_forward(neighbours: list[list[int]], layers: Iterable[list[int]]) -> Layers:
-    """Return the layers, each sorted by the mean place of `neighbours` in the layer before it."""
+def _sweep_forward(neighbors: list[list[int]], layers: Iterable[list[int]]) -> Layers:
+    """Return the layers, each sorted by the mean place of `neighbors` in the layer before it."""
     places, swept = dict[int, float](), Layers()
     for layer in layers:
         means = {
-            vertex: sum([places[other] for other in near]) / len(near) if (near := neighbours[vertex]) else place
+            vertex: sum([places[other] for other in near]) / len(near) if (near := neighbors[vertex]) else place
             for place, vertex in enumerate(layer)
         }
         swept.append(sorted(layer, key=means.__getitem__))
@@ -62,8 +62,8 @@ def _sweep_forward(neighbours: list[list[int]], layers: Iterable[list[int]]) -> 
     return swept
 
 
-def _sweep_backward(neighbours: list[list[int]], layers: Layers) -> Layers:
-    return _sweep_forward(neighbours, reversed(layers))[::-1]
+def _sweep_backward(neighbors: list[list[int]], layers: Layers) -> Layers:
+    return _sweep_forward(neighbors, reversed(layers))[::-1]
 
 
 def count_crossings(graph: Adjacency, layers: Layers) -> int:

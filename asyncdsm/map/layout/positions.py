@@ -1,4 +1,4 @@
-"""Where across the flow each vertex is: near its neighbours, in the order of its layer, at a distance from the next.
+"""Where across the flow each vertex is: near its neighbors, in the order of its layer, at a distance from the next.
 
 Vertices that are linked one to one get the same position where there is room, so that long links become straight.
 """
@@ -14,7 +14,7 @@ from asyncdsm.map.layout.adjacency import Adjacency
 from asyncdsm.map.layout.order import Layers
 
 Positions = dict[int, float]
-Neighbours = list[list[int]] | dict[int, list[int]]
+Neighbors = list[list[int]] | dict[int, list[int]]
 
 SWEEPS = 3
 # How often all layers are moved to the layers before them, then to those after them; and at last to both.
@@ -26,16 +26,16 @@ def find_positions(graph: Adjacency, layers: Layers, widths: Sequence[float]) ->
     rows = list(zip(layers, offsets, strict=True))
     positions = {vertex: offset for row in rows for vertex, offset in zip(*row, strict=True)}
     around = {vertex: [*graph.before[vertex], *graph.after[vertex]] for vertex in positions}
-    sides: list[Neighbours] = [graph.before, graph.after]
-    for neighbours in [*sides * SWEEPS, *[around] * SWEEPS]:
-        for layer, its_offsets in reversed(rows) if neighbours is graph.after else rows:
-            _move_to_neighbours(layer, its_offsets, neighbours, positions)
+    sides: list[Neighbors] = [graph.before, graph.after]
+    for neighbors in [*sides * SWEEPS, *[around] * SWEEPS]:
+        for layer, its_offsets in reversed(rows) if neighbors is graph.after else rows:
+            _move_to_neighbors(layer, its_offsets, neighbors, positions)
     return positions
 
 
-def _move_to_neighbours(layer: list[int], offsets: list[float], neighbours: Neighbours, positions: Positions) -> None:
-    """Move each vertex of a layer to the mean position of its neighbours, or as near to it as the others allow."""
-    near = [neighbours[vertex] or [vertex] for vertex in layer]
+def _move_to_neighbors(layer: list[int], offsets: list[float], neighbors: Neighbors, positions: Positions) -> None:
+    """Move each vertex of a layer to the mean position of its neighbors, or as near to it as the others allow."""
+    near = [neighbors[vertex] or [vertex] for vertex in layer]
     wanted = [sum([positions[other] for other in others]) / len(others) for others in near]
     free = [position - offset for position, offset in zip(wanted, offsets, strict=True)]
     fitted = ascending_fit(free, [len(others) for others in near])
@@ -65,8 +65,8 @@ def ascending_fit(wanted: Iterable[float], weights: Iterable[float]) -> list[flo
 
 
 def straighten_paths(graph: Adjacency, layers: Layers, positions: Positions, widths: Sequence[float]) -> None:
-    """Move the vertices of each path to one position, or to as few as their neighbours in the layers allow."""
-    next_to = _neighbours_in_layers(layers)
+    """Move the vertices of each path to one position, or to as few as their neighbors in the layers allow."""
+    next_to = _neighbors_in_layers(layers)
 
     def room(vertex: int) -> tuple[float, float]:
         low, high = next_to[vertex]
@@ -96,7 +96,7 @@ def _paths(graph: Adjacency, layers: Layers) -> Iterator[list[int]]:
         yield path
 
 
-def _neighbours_in_layers(layers: Layers) -> dict[int, tuple[int | None, int | None]]:
+def _neighbors_in_layers(layers: Layers) -> dict[int, tuple[int | None, int | None]]:
     """Return the vertices before and after each one in its layer."""
     return {
         vertex: (low, high)
