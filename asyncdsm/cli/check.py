@@ -13,7 +13,7 @@ from msgspec import to_builtins
 from asyncdsm._internal.log import pluralize
 from asyncdsm.agent.alerts.readings import View
 from asyncdsm.agent.alerts.rule_file import read_rules
-from asyncdsm.agent.alerts.rules import MINUTES, Rule, needed_minutes
+from asyncdsm.agent.alerts.rules import Rule, needed_minutes
 from asyncdsm.agent.alerts.summary import summarize_rules
 from asyncdsm.agent.alerts.tracks import RuleTracks
 from asyncdsm.agent.queries.answers import AlertRule, Alerts
@@ -21,6 +21,7 @@ from asyncdsm.cli.agent_client import NoAnswerError, fetch_topology, open_client
 from asyncdsm.errors import RulesError
 from asyncdsm.map.topology import Topology
 
+DAY_MINUTES = 1440
 KEPT, BROKEN, UNKNOWN = 0, 1, 2
 """The exit codes: all rules are kept; one is broken; that cannot be told."""
 
@@ -44,12 +45,23 @@ def _evaluate_rules(rules: list[Rule], client: httpx2.Client, minutes: int) -> A
     """Return the rules with their states over the last `minutes`, or more for what is silent. Raises NoAnswerError."""
     recent = fetch_topology(client, minutes)
     needed = needed_minutes(rules)
-    longer = fetch_topology(client, needed) if needed > max(minutes, MINUTES) else recent
+    longer = _fetch_longer(client, max(needed, minutes)) if any(rule.is_silence for rule in rules) else recent
     views = {is_silence: _view_of(topology) for is_silence, topology in ((False, recent), (True, longer))}
     watched = [RuleTracks(rule if rule.is_silence else replace(rule, for_seconds=0.0)) for rule in rules]
     for tracks in watched:
         tracks.evaluate(views[tracks.rule.is_silence], recent.to)
     return summarize_rules(watched, recent.to)
+
+
+def _fetch_longer(client: httpx2.Client, needed: int) -> Topology:
+    """Return the topology of a day, so that what has been silent for hours is there; or of what the rules need.
+
+    Raises NoAnswerError.
+    """
+    try:
+        return fetch_topology(client, max(needed, DAY_MINUTES))
+    except NoAnswerError:  # an agent may keep less than a day
+        return fetch_topology(client, needed)
 
 
 def _view_of(topology: Topology) -> View:

@@ -12,6 +12,8 @@ from asyncdsm.cli.agent_client import NoAnswerError, fetch_transactions, open_cl
 from asyncdsm.map.strings import format_duration, plain_text
 
 Row = Sequence[str]
+LONGEST = 40
+"""How many characters of an id or a name a line shows at most."""
 
 
 def print_transaction(url: str, token: str | None, transaction_id: str | None) -> int:
@@ -63,7 +65,7 @@ def _write_summary(transaction: Transaction) -> Row:
 
 
 def _align(rows: Iterable[Row]) -> list[str]:
-    listed = [[plain_text(cell) for cell in row] for row in rows]
+    listed = [[plain_text(cell, LONGEST) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in listed)
     return [line.rstrip() for line in lines]

@@ -121,6 +121,9 @@ async def test_step_sets_the_length_of_series_points(client: Client) -> None:
     shown = await get(client, "/api/series", edge=edge, step=60)
     assert [(row["start"], row["count"]) for row in shown["points"]] == [(NOW - 120, 10), (NOW - 60, 10), (NOW, 10)]
     assert (await get(client, "/api/series", edge=edge, minutes=1440))["step"] == 600
+    for asked, given in ((None, 60), (10, 60), (70, 120), (120, 120)):
+        older = {"from": NOW - 26 * 3600, "to": NOW - 25 * 3600} | ({} if asked is None else {"step": asked})
+        assert (await get(client, "/api/series", edge=edge, **older))["step"] == given, "minutes are kept of these days"
     for step in ("0", "5", "15", "x", "-10", "1e1"):
         assert await refusal(client, "/api/series", edge=edge, step=step) == (400, "step")
     assert await refusal(client, "/api/series", edge=edge, step=10, minutes=10_000) == (400, "step")

@@ -68,6 +68,16 @@ def test_latencies_of_the_minutes_count_and_not_only_of_the_last(path: Path) -> 
     assert short.stdout == "UNKNOWN orders wait: nothing on the map matches it\n"
 
 
+def test_service_that_stopped_hours_ago_is_missing(path: Path) -> None:
+    clock = Clock()
+    clock.report(int(NOW) - 10, {PRODUCED: 99, COMMITTED: 10})
+    clock.now += 3 * 3600
+    with agent(store=clock.store) as running:
+        done = check(path, "--url", running.url, rules=REPORTS.format("*"))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout == "CRITICAL billing reports: foreign: has not reported for 3 h\n"
+
+
 def test_service_that_stopped_or_never_came_is_missing(path: Path) -> None:
     clock = Clock()
     clock.report(int(NOW) - 10, {PRODUCED: 99, COMMITTED: 10})

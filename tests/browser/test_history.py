@@ -73,7 +73,7 @@ async def test_stopped_service_and_slower_version_are_listed_first(browser: Brow
         await rows.nth(1).click()
         await expect(panel_heading(page)).to_have_text("orders → billing")
         await page.get_by_label("Time range").select_option("60")
-        chart = page.get_by_role("img", name=re.compile(r"^This hop:.*; version 2\.0 since \d\d:\d\d$"))
+        chart = page.get_by_role("img", name=re.compile(r"^Time in queue:.*; version 2\.0 since \d\d:\d\d$"))
         await expect(chart.locator(".marker text")).to_have_text("version 2.0")
 
 

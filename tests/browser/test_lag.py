@@ -71,4 +71,5 @@ async def test_queue_that_only_fills_needs_attention(browser: Browser, agent: st
         needs = page.locator("section", has=page.get_by_role("heading", name="Needs attention"))
         await expect(needs.locator("button.name")).to_have_text(["dead-letters"])
         await expect(needs.locator(".warning")).to_contain_text("no service was seen reading them")
+        await page.get_by_role("button", name="Map", exact=True).click()
         await expect(node_button(page, "queue", "dead-letters")).to_have_class(re.compile("warned"))

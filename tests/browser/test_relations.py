@@ -46,6 +46,7 @@ async def test_nodes_downstream_and_upstream_are_listed_and_lead_to_their_detail
 ) -> None:
     begin(shop)
     async with open_page(browser, agent.url, viewport=PHONE) as page:
+        await page.get_by_role("button", name="Map", exact=True).click()
         await node_button(page, "queue", "invoices").click()
         downstream, upstream = (section(page, title).get_by_role("button") for title in ("Downstream", "Upstream"))
         await expect(downstream).to_have_text(

@@ -179,7 +179,8 @@ class Page {
   handleAddressChange(before) {
     const [old, current] = [parseFragment(before), readAddress()];
     if (this.map) this.showView(this.map);
-    if (this.map && (old.node !== current.node || old.edge !== current.edge)) this.showSelection(this.map, old);
+    const isSame = old.node === current.node && old.edge === current.edge && old.transaction === current.transaction;
+    if (this.map && !isSame) this.showSelection(this.map, old);
     const isRedrawn = formatMapQuery(old) !== formatMapQuery(current);
     if (isRedrawn) this.graph.view.movedByUser = false; // what is drawn now is fitted into the screen
     if (!isSameRange(old, current)) this.showRange();

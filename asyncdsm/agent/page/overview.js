@@ -78,6 +78,7 @@ function createComparedHop(edge, slowest, usual, map, actions) {
  * @param {UsualLatency} usual
  */
 export function describeUsual({ edge_latency: latency }, usual) {
+  if (latency.p50 === null) return ""; // pathways begin here
   return `now ${formatDuration(latency.p50)}, usual ${formatDuration(usual.p50)}`;
 }
 

@@ -84,10 +84,14 @@ def _usual_of_slowest(
 ) -> list[UsualLatency]:
     """Return what is usual of the slowest edges: what they were before they changed, or else their usual level."""
     before = {change.edge: change.before for change in changes if change.kind in {"slower", "faster"}}
+    # A hop that gets slower and slower was slow already before its last change.
+    climbing = {change.edge for change in changes if change.kind == "slower"}
     slowest: Sequence[EdgeKey] = sorted(states, key=lambda edge: -states[edge].slowness)[:MOST_USUAL]
     return [
-        UsualLatency(edge=name, p50=changed if isinstance(changed, float) else level.p50, rate=level.rate)
+        UsualLatency(edge=name, p50=p50, rate=level.rate)
         for name, level in ((edge_id(edge), usual.edges.get(edge)) for edge in slowest)
         if level is not None
         for changed in [before.get(name)]
+        for known in [changed if isinstance(changed, float) else level.p50]
+        for p50 in [min(known, level.p50) if name in climbing else known]
     ]

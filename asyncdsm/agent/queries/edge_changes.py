@@ -55,13 +55,17 @@ def _changes_in_history(history: EdgeHistory, states: Mapping[EdgeKey, Present])
 
 def _latency_change(change: LatencyChange, present: Present, usual: UsualLevels) -> Change:
     edge, kind, since, before = change
+    now = present.edge_latency.p50
+    # A tail that grew is a change, too: then the medians may say the opposite, and are not told.
+    agrees = now is not None and before is not None and (now > before) == (kind == "slower")
+    levels = (before, now) if agrees else (None, None)
     level = usual.edges.get(edge) if usual.is_day_before else None
     if level is None:
-        return change_of_edge(edge, kind, since, (before, present.edge_latency.p50))
+        return change_of_edge(edge, kind, since, levels)
     is_usual = (
         present.slowness < FACTOR * level.slowness if kind == "slower" else present.slowness * FACTOR > level.slowness
     )
-    return change_of_edge(edge, kind, since, (before, present.edge_latency.p50), level.p50, is_usual=is_usual)
+    return change_of_edge(edge, kind, since, levels, level.p50, is_usual=is_usual)
 
 
 def find_rate_changes(histories: Sequence[EdgeHistory], usual: UsualLevels) -> list[Change]:

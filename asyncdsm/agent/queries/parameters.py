@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
-from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES, last_minutes, length_of, step_for
+from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES, last_minutes, length_of, shortest_step, step_for
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
 from asyncdsm.agent.store.store import Store
 from asyncdsm.errors import AsyncDSMError
@@ -65,7 +65,10 @@ def read_time_range(store: Store, parameters: Mapping[str, str]) -> TimeRange:
 
 
 def read_step(store: Store, parameters: Mapping[str, str], time_range: TimeRange) -> int:
-    """Return the length of a step in seconds, a multiple of ten. Raises ApiError (400)."""
+    """Return the length of a step in seconds, a multiple of ten. Raises ApiError (400).
+
+    It is longer than the one that is asked for where the data is coarser.
+    """
     text = parameters.get("step")
     if text is None:
         return step_for(time_range, store.now())
@@ -74,7 +77,8 @@ def read_step(store: Store, parameters: Mapping[str, str], time_range: TimeRange
     if length_of(time_range, store.now()) / int(text) > MOST_REQUESTED_STEPS:
         message = f"step must divide the time range into at most {MOST_REQUESTED_STEPS} steps, got {text}"
         raise ApiError(400, "step", message)
-    return int(text)
+    finest = shortest_step(time_range, store.now())
+    return -(-int(text) // finest) * finest
 
 
 def read_map_filter(parameters: Mapping[str, str]) -> MapFilter:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, TimeRange
+from asyncdsm.agent.store.retention import DETAIL_SECONDS
 from asyncdsm.agent.store.store import Store
 
 DEFAULT_MINUTES = 10
+MINUTE_SECONDS = 60
 MOST_STEPS = 200
 """How many steps a series has at most if the client does not say how long they are."""
 SETTLED_SECONDS = 30
@@ -22,9 +24,14 @@ def last_minutes(store: Store, minutes: int) -> TimeRange:
 
 def step_for(time_range: TimeRange, now: float) -> int:
     """Return a length of steps, in seconds, that divides a time range into at most `MOST_STEPS`."""
-    shortest = length_of(time_range, now) / MOST_STEPS
+    shortest = max(length_of(time_range, now) / MOST_STEPS, shortest_step(time_range, now))
     steps = (10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600)
     return next((step for step in steps if step >= shortest), 86_400)
+
+
+def shortest_step(time_range: TimeRange, now: float) -> int:
+    """Return how long a step of a time range is at least, in seconds: after a day, minutes are kept."""
+    return BUCKET_SECONDS if time_range.first >= now - DETAIL_SECONDS else MINUTE_SECONDS
 
 
 def settled_until(time_range: TimeRange, now: float) -> int:
