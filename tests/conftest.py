@@ -57,7 +57,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the files that take longest begin first, where several processes run the tests."""
+    """Let the files that take longest begin first, where several processes run the tests.
+
+    Raises UsageError for a test whose name has an address: these processes must find the same tests.
+    """
+    if named := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"a test is named by an address, which differs by process: {named[0]}")
     items.sort(
         key=lambda item: next((at for at, path in enumerate(LONGEST) if item.nodeid.startswith(path)), len(LONGEST))
     )

@@ -96,7 +96,7 @@ def test_tracking_does_nothing_while_nothing_measures() -> None:
         assert streams.stats.recorded == 0
 
 
-@pytest.mark.parametrize("wrong", [None, 4711, b"4711", "", ["4711"], object()], ids=repr)
+@pytest.mark.parametrize("wrong", [None, 4711, b"4711", "", ["4711"], object()], ids=lambda wrong: type(wrong).__name__)
 def test_wrong_id_or_checkpoint_is_counted_and_never_raised(wrong: Any) -> None:
     exporter = MemoryExporter()
     with DataStreams(exporter=exporter) as streams:
