@@ -5,7 +5,7 @@ import { createChart } from "./chart.js";
 import { createFigures, createHint, createHtml, createSection, createWarning } from "./dom.js";
 import { describePresent, formatBytes, formatCount, formatDuration, formatPercent, formatRate } from "./format.js";
 import { timePlace } from "./hops.js";
-import { formatLag } from "./lag.js";
+import { describeLag, formatLag } from "./lag.js";
 import { nameHopEnds } from "./map_model.js";
 import { createName } from "./names.js";
 import { findService, listVersionMarkers } from "./versions.js";
@@ -30,6 +30,7 @@ export async function createEdgeDetails(edge, map, range) {
       createHtml("b", {}, "Now: "),
       describeNow(edge.present),
     ),
+    Boolean(edge.lag) && createHtml("p", {}, createHtml("b", {}, "Lag: "), describeLag(edge)),
     createLatencyFigures(edge),
     createTrafficFigures(edge),
     edge.clocks_disagree && createWarning(explainClamped(edge)),
