@@ -82,7 +82,7 @@ def test_code_of_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRe
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=280,
             check=False,
         )
     assert done.returncode == 0, done.stdout[-8000:]
