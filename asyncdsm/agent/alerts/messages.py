@@ -1,4 +1,4 @@
-"""What a webhook gets when an alert begins or ends: JSON with a text that Slack and what is compatible with it show."""
+"""The JSON that is posted to a webhook when an alert begins or ends. Slack, and receivers like it, show its `text`."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ def _end_text(rule: Rule, event: Event, now: float) -> str:
 
 
 def _escape_markup(text: str) -> str:
-    """Return a text in which Slack finds no markup: a name such as `<!channel>` would notify everybody."""
+    """Escape what Slack would read as markup: a name such as `<!channel>` would notify everybody in a channel."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
