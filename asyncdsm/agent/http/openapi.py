@@ -70,6 +70,11 @@ _TIME_RANGE = [
 _FILTER: Schema = {"type": "string", "maxLength": MOST_FILTER_CHARACTERS}
 _NAME: Schema = {"type": "string", "minLength": 1}
 _NODE = "an id of the map, a name, `service:NAME`, `queue:NAME`, or a name with its environment or type in brackets."
+_SERVICE_OR_QUEUE = [
+    _parameter("service", TEXT, "The service's name. Give either this or a queue."),
+    _parameter("env", TEXT, "The service's environment; all by default."),
+    _parameter("queue", TEXT, "The queue's name. Give either this or a service."),
+]
 _CLUSTER = _parameter("cluster", TEXT, "The id of the queue's cluster; empty for queues without one; all by default.")
 
 
@@ -142,9 +147,7 @@ PATHS: dict[str, Schema] = {
         "Every pathway through a service, or through a queue, the slowest first.",
         "Pathways",
         _ref(Pathways),
-        _parameter("service", TEXT, "The service's name. Give either this or a queue."),
-        _parameter("env", TEXT, "The service's environment; all by default."),
-        _parameter("queue", TEXT, "The queue's name. Give either this or a service."),
+        *_SERVICE_OR_QUEUE,
         _parameter("type", TEXT, "The queue's type, such as kafka."),
         _CLUSTER,
         *_TIME_RANGE,
@@ -170,9 +173,7 @@ PATHS: dict[str, Schema] = {
         "What messages reach from a service or a queue, and what they come from, on the pathways that they took.",
         "Downstream",
         _ref(Downstream),
-        _parameter("service", TEXT, "The service's name. Give either this or a queue."),
-        _parameter("env", TEXT, "The service's environment; all by default."),
-        _parameter("queue", TEXT, "The queue's name. Give either this or a service."),
+        *_SERVICE_OR_QUEUE,
         _parameter("type", TEXT, "The queue's type, such as kafka; all by default."),
         _CLUSTER,
         *_TIME_RANGE,

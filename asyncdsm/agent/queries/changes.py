@@ -83,15 +83,18 @@ def _usual_of_slowest(
     states: Mapping[EdgeKey, Present], usual: UsualLevels, changes: Iterable[Change]
 ) -> list[UsualLatency]:
     """Return what is usual of the slowest edges: what they were before they changed, or else their usual level."""
-    before = {change.edge: change.before for change in changes if change.kind in {"slower", "faster"}}
-    # A hop that gets slower and slower was slow already before its last change.
-    climbing = {change.edge for change in changes if change.kind == "slower"}
+    changed = {change.edge: change for change in changes if change.kind in {"slower", "faster"}}
     slowest: Sequence[EdgeKey] = sorted(states, key=lambda edge: -states[edge].slowness)[:MOST_USUAL]
     return [
-        UsualLatency(edge=name, p50=p50, rate=level.rate)
+        UsualLatency(edge=name, p50=_usual_p50(changed.get(name), level.p50), rate=level.rate)
         for name, level in ((edge_id(edge), usual.edges.get(edge)) for edge in slowest)
         if level is not None
-        for changed in [before.get(name)]
-        for known in [changed if isinstance(changed, float) else level.p50]
-        for p50 in [min(known, level.p50) if name in climbing else known]
     ]
+
+
+def _usual_p50(change: Change | None, level: float) -> float:
+    """Return the usual median of a hop that changed like this, and whose level is usually this, both in seconds."""
+    if change is None or not isinstance(change.before, float):
+        return level
+    # A hop that gets slower and slower was slow already before its last change.
+    return min(change.before, level) if change.kind == "slower" else change.before

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, TimeRange
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, RESOLUTIONS, TimeRange
 from asyncdsm.agent.store.retention import DETAIL_SECONDS
 from asyncdsm.agent.store.store import Store
 
 DEFAULT_MINUTES = 10
-MINUTE_SECONDS = 60
 MOST_STEPS = 200
 """How many steps a series has at most if the client does not say how long they are."""
 SETTLED_SECONDS = 30
@@ -31,7 +30,7 @@ def step_for(time_range: TimeRange, now: float) -> int:
 
 def shortest_step(time_range: TimeRange, now: float) -> int:
     """Return how long a step of a time range is at least, in seconds: after a day, minutes are kept."""
-    return BUCKET_SECONDS if time_range.first >= now - DETAIL_SECONDS else MINUTE_SECONDS
+    return BUCKET_SECONDS if time_range.first >= now - DETAIL_SECONDS else RESOLUTIONS[1]
 
 
 def settled_until(time_range: TimeRange, now: float) -> int:

@@ -84,8 +84,9 @@ class Buckets:
             if not self._is_busy:
                 self._do_waiting()
             # They are never set to zero: a count that was interrupted may be about to store one more.
-            told, self._told = self._told, (self._counted, self._refused, self._malformed)
-            return Tallies(*map(sub, self._told, told))
+            now = self._counted, self._refused, self._malformed
+            told, self._told = self._told, now
+            return Tallies(*map(sub, now, told))
 
     def forget_idle(self, taken: Iterable[Bucket], pause: Callable[[], object]) -> None:
         """Forget the points that are neither in these buckets nor in one that is being filled.
