@@ -26,6 +26,7 @@ INTEGRATIONS = [
     "asyncdsm_faststream",
     "asyncdsm_httpx",
     "asyncdsm_kombu",
+    "asyncdsm_nats",
     "asyncdsm_taskiq",
 ]
 RUN_AGAIN = 5

@@ -16,6 +16,7 @@ from asyncdsm._internal.setting_kinds import (
     FLAG,
     HEADER,
     NON_EMPTY_STRING,
+    PATTERNS,
     SECONDS,
     SECRET,
     STRING,
@@ -194,6 +195,15 @@ class _Fields(NamedTuple):
             "Which headers hold the id of a business transaction, and which checkpoint it passes there: JSON as for "
             "Datadog's tracers.",
             "DD_DATA_STREAMS_TRANSACTION_EXTRACTORS",
+        ),
+    ] = ()
+    topic_patterns: Annotated[
+        tuple[str, ...],
+        Setting(
+            PATTERNS,
+            "The topics of messages whose names have ids in them, as NATS' subjects do: the first pattern that a name "
+            "matches is its topic. Without a match, what looks like an id is replaced.",
+            "ASYNCDSM_TOPIC_PATTERNS",
         ),
     ] = ()
     max_transaction_bytes: Annotated[

@@ -20,6 +20,7 @@ from asyncdsm.core.ddtrace_manual import take_over_from_ddtrace
 from asyncdsm.core.extractors import set_extractors
 from asyncdsm.core.lag import Lag
 from asyncdsm.core.recorder import Recorder
+from asyncdsm.core.topic_names import set_topic_patterns
 from asyncdsm.errors import AlreadyRunningError
 from asyncdsm.settings import Settings
 
@@ -305,7 +306,9 @@ def capturing(recorder: Recorder) -> Iterator[None]:
 def _choose_recorder() -> None:
     """Send checkpoints to the capturing recorder, else to the running DataStreams, else to the one that waits."""
     front = _running or _standby
-    set_extractors(() if front is None or _captured is not None else front.settings.transaction_extractors)
+    settings = None if front is None or _captured is not None else front.settings
+    set_extractors(() if settings is None else settings.transaction_extractors)
+    set_topic_patterns(() if settings is None else settings.topic_patterns)
     if _captured is not None:
         checkpoint.set_recorder(_captured)
     elif front is not None:

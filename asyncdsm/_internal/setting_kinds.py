@@ -107,6 +107,14 @@ def _parse_seconds(text: str) -> float:
     return seconds
 
 
+def _are_patterns(value: object) -> bool:
+    return isinstance(value, tuple) and all(map(_is_non_empty_string, value))
+
+
+def _parse_patterns(text: str) -> tuple[str, ...]:
+    return tuple(pattern.strip() for pattern in text.split(","))
+
+
 def _hide(value: object) -> object:
     return None if value is None else "…"
 
@@ -125,6 +133,12 @@ EXTRACTORS = Kind(
     parse=parse_extractors,
     allowed_text='a JSON list such as [{"name": "paid", "type": "KAFKA_CONSUME_HEADERS", "value": "order-id"}], with '
     f"one of the types {', '.join(EXTRACTOR_TYPES)}",
+)
+PATTERNS = Kind(
+    "a tuple of non-empty strings",
+    _are_patterns,
+    parse=_parse_patterns,
+    allowed_text="patterns separated by commas, such as orders.*.created,events.>",
 )
 COUNT = Kind("a whole number above 0", _is_count)
 SECONDS = Kind(

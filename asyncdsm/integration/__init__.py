@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from asyncdsm.core.edge import Edge, EdgeCache
     from asyncdsm.core.lag import Lag, LagSource, add_lag_source, remove_lag_source
     from asyncdsm.core.pathway import Pathway
+    from asyncdsm.core.topic_names import TopicNames
     from asyncdsm.core.values import check_name, check_offset, check_partition, check_tags
     from asyncdsm.errors import MalformedValueError
     from asyncdsm.integration.base import Integration
@@ -71,6 +72,7 @@ __all__ = [
     "Pathway",
     "PendingProduce",
     "Snapshot",
+    "TopicNames",
     "add_lag_source",
     "after",
     "after_await",
@@ -155,6 +157,7 @@ _HOMES = {
         "remove_lag_source",
     ),
     "core.pathway": ("Pathway",),
+    "core.topic_names": ("TopicNames",),
     "core.values": (
         "check_name",
         "check_offset",

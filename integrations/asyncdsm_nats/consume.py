@@ -1,0 +1,195 @@
+"""Messages consumed by a callback, by `next_msg`, by `async for`, or by `fetch`.
+
+A message counts when the program's code gets it, in the task that gets it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from typing import Any
+
+from nats.aio.subscription import _SubscriptionMessageIterator
+
+from asyncdsm.integration import (
+    HEADER,
+    Hook,
+    Pathway,
+    consume,
+    current_task,
+    follow_batch,
+    incoming_pathway,
+    is_consume_suppressed,
+    lookup_pathway,
+    mark_async,
+    report_hook_error,
+    set_current,
+    store_pathway,
+)
+from asyncdsm_nats.metadata import read_metadata
+from asyncdsm_nats.produce import FIELD_BYTES
+from asyncdsm_nats.subjects import in_edges, is_left_out, topics
+from asyncdsm_nats.unread import note_unread
+
+_WAITS_APART = sys.version_info < (3, 12)  # `wait_for` awaits in another task: its caller would not see what is cleared
+_is_instrumented = False
+
+
+def set_instrumented(is_instrumented: bool) -> None:
+    """Say whether the hooks are on the client's classes. A subscription that was made meanwhile may live longer."""
+    global _is_instrumented  # noqa: PLW0603
+    _is_instrumented = is_instrumented
+
+
+class Source:
+    """Where messages come from: a subscription."""
+
+    __slots__ = ("client", "group", "is_wrapped")
+
+    def __init__(self, client: Any, group: str | None, *, is_wrapped: bool) -> None:
+        self.client: Any = client
+        self.group: str | None = group
+        """A queue group or a durable consumer; "" for a consumer without a name, None if each message says it."""
+        self.is_wrapped: bool = is_wrapped
+        """Whether its connection is followed for itself, and not only while all of them are."""
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether its messages count."""
+        return self.is_wrapped or _is_instrumented
+
+    def record(self, message: Any) -> Pathway | None:
+        """Record the consume checkpoint of a message, and make its pathway current. **Hot**."""
+        pathway = None
+        try:
+            pathway = self._consume(message)
+        except Exception as error:
+            set_current(None)
+            report_hook_error(error)
+        return pathway
+
+    def _consume(self, message: Any) -> Pathway | None:
+        if is_left_out(message.subject, self.client):
+            set_current(None)
+            return None
+        metadata, headers = read_metadata(message), message.headers
+        header, size = None, len(message.data)
+        if headers:
+            header = headers.get(HEADER)
+            size += sum(len(name) + len(value) + FIELD_BYTES for name, value in headers.items())
+        group = self.group
+        if group is None:
+            group = "" if metadata is None else metadata.consumer
+        edge = in_edges[topics[message.subject], group]
+        pathway = consume(edge, header, size, None if metadata is None or header else metadata.stored_ns)
+        if pathway is not None:
+            store_pathway(message, _place_of(message), pathway)
+            if metadata is not None:
+                note_unread(self.client, group, metadata)
+        return pathway
+
+
+def make_next_hook(source: Source) -> Hook:
+    """Return the hook of `next_msg` of one subscription."""
+
+    def hook(original: Callable[..., Any]) -> Callable[..., Any]:
+        def next_msg(owner: Any, *args: Any, **kwargs: Any) -> Any:
+            return _receive_next(source, original(owner, *args, **kwargs))
+
+        return mark_async(next_msg)
+
+    return hook
+
+
+def make_fetch_hook(source: Source) -> Hook:
+    """Return the hook of `fetch` of one pull subscription."""
+
+    def hook(original: Callable[..., Any]) -> Callable[..., Any]:
+        def fetch(owner: Any, *args: Any, **kwargs: Any) -> Any:
+            return _receive_batch(source, original(owner, *args, **kwargs))
+
+        return mark_async(fetch)
+
+    return hook
+
+
+def _receive_next(source: Source, coroutine: Any) -> Any:
+    """Return a coroutine that awaits another one, which receives a message, and counts that."""
+
+    async def receive() -> Any:
+        clear_current(source)
+        message = await coroutine
+        if source.is_followed:
+            source.record(message)
+        return message
+
+    if _WAITS_APART:
+        clear_current(source)
+    return receive()
+
+
+def _receive_batch(source: Source, coroutine: Any) -> Any:
+    """Return a coroutine that awaits another one, which receives a list of messages, and counts them."""
+    asked_in = current_task()
+
+    async def receive() -> Any:
+        clear_current(source)
+        messages = await coroutine
+        if not source.is_followed:
+            return messages
+        return follow_batch(messages, [source.record(message) for message in messages], asked_in)
+
+    if _WAITS_APART:
+        clear_current(source)
+    return receive()
+
+
+def clear_current(source: Source) -> None:
+    """Let no pathway be current: whoever asks for the next message has finished the last one."""
+    if source.is_followed:
+        set_current(None)
+
+
+class FollowedIterator(_SubscriptionMessageIterator):
+    """The iterator of a subscription, whose messages count as the program gets them."""
+
+    _asyncdsm_source: Source
+
+    def __anext__(self) -> Any:
+        return _receive_next(self._asyncdsm_source, super().__anext__())
+
+
+def follow_iterator(iterator: Any, source: Source) -> None:
+    """Follow the iterator of a subscription, if it has the client's own class."""
+    if type(iterator) is _SubscriptionMessageIterator:
+        followed: Any = iterator  # for a type checker it still has the client's class
+        followed.__class__, followed._asyncdsm_source = FollowedIterator, source
+
+
+def wrap_callback(callback: Any, source: Source) -> Any:
+    """Return the function to call in place of a callback. What the client refuses as a callback stays as it is."""
+    if not iscoroutinefunction(getattr(callback, "func", callback)) or is_consume_suppressed():
+        return callback
+
+    async def run_callback(message: Any) -> Any:
+        if source.is_followed:
+            set_current(None)  # the client's task has the pathway of whoever subscribed
+            source.record(message)
+        return await callback(message)
+
+    return run_callback
+
+
+def pathway_of_message(message: Any) -> Pathway | None:
+    """Return the pathway of a message: of its delivery if that was counted, or else the one that it brings."""
+    pathway = lookup_pathway(message, _place_of(message))
+    if pathway is not None:
+        return pathway
+    header = (message.headers or {}).get(HEADER)
+    metadata = None if header else read_metadata(message)
+    return incoming_pathway(header, None if metadata is None else metadata.stored_ns)
+
+
+def _place_of(message: Any) -> tuple[Any, ...]:
+    return message.subject, message.reply, message._sid

@@ -1,0 +1,41 @@
+"""What is known of a message by its subject: the topic it counts under, and whether it counts at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asyncdsm.integration import Edge, EdgeCache, TopicNames
+
+INBOX_PREFIX = b"_INBOX"
+"""What the subjects of replies begin with, unless a connection has a prefix of its own."""
+_INBOX = "_INBOX."
+
+topics: TopicNames = TopicNames(separator=".", one="*", rest=">")
+"""The topics by subject: a program may put ids into subjects."""
+
+
+def _make_out_edge(topic: str) -> Edge:
+    return Edge("direction:out", f"topic:{topic}", "type:nats")
+
+
+def _make_in_edge(key: tuple[str, str]) -> Edge:
+    topic, group = key
+    tags = (f"group:{group}",) if group else ()
+    return Edge("direction:in", f"topic:{topic}", "type:nats", *tags)
+
+
+out_edges: EdgeCache[str] = EdgeCache(_make_out_edge)
+"""The edges of publishing, by topic."""
+in_edges: EdgeCache[tuple[str, str]] = EdgeCache(_make_in_edge)
+"""The edges of consuming, by topic and group: a durable consumer or a queue group, "" without one."""
+
+
+def is_left_out(subject: str, client: Any) -> bool:
+    """Say whether messages of a subject do not count: those of the server and its stores, and replies to one caller.
+
+    `$` begins the subjects of acknowledgements, of JetStream's API, and of key-value and object stores.
+    """
+    if subject[:1] == "$" or subject.startswith(_INBOX):
+        return True
+    prefix = client._inbox_prefix
+    return bool(prefix != INBOX_PREFIX and subject.startswith(bytes(prefix).decode()))
