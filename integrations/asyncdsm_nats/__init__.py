@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
-from nats.aio.client import Client
+from nats.aio.client import Client, __version__
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
@@ -46,7 +45,7 @@ class Nats(Integration):
         return pathway_of_message(message) if isinstance(message, Msg) else None
 
     def installed_version(self) -> str:
-        return version("nats-py")
+        return __version__
 
 
 integration: Nats = Nats()
