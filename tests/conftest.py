@@ -22,6 +22,7 @@ from tests.brokers.kafka import Kafka, users_own
 from tests.brokers.ministack import ministack as run_ministack
 from tests.brokers.mock_cluster import MockCluster, mock_cluster
 from tests.brokers.moto import moto as run_moto
+from tests.brokers.nats import NatsServer, nats_server
 from tests.brokers.process import memory, running
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
@@ -94,6 +95,13 @@ def redis() -> Iterator[str]:
     """The address of the tests' Redis."""
     with run_redis() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def nats() -> Iterator[NatsServer]:
+    """The NATS server of the tests."""
+    with nats_server() as server:
+        yield server
 
 
 @pytest.fixture

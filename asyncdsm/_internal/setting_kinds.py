@@ -112,7 +112,10 @@ def _are_patterns(value: object) -> bool:
 
 
 def _parse_patterns(text: str) -> tuple[str, ...]:
-    return tuple(pattern.strip() for pattern in text.split(","))
+    patterns = tuple(pattern.strip() for pattern in text.split(","))
+    if not all(patterns):
+        raise ValueError
+    return patterns
 
 
 def _hide(value: object) -> object:

@@ -30,7 +30,7 @@ def hook_subscribe(original: Callable[..., Any]) -> Callable[..., Any]:
         source = None if future is not None else _find_source(client, subject, queue)
         if source is None:
             return await original(client, subject, queue, cb, future, *args, **kwargs)
-        callback = None if cb is None else wrap_callback(cb, source)
+        callback = None if cb is None else wrap_callback(cb, source) or cb
         subscription = await original(client, subject, queue, callback, future, *args, **kwargs)
         _follow_subscription(subscription, source)
         return subscription
@@ -56,7 +56,7 @@ def hook_bind_push(original: Callable[..., Any]) -> Callable[..., Any]:
         if source is None:
             with _binding():
                 return await original(context, stream, config, consumer, cb, *args, **kwargs)
-        callback = None if cb is None else wrap_callback(cb, source)
+        callback = None if cb is None else wrap_callback(cb, source) or cb
         with _binding():
             subscription = await original(context, stream, config, consumer, callback, *args, **kwargs)
         _follow_subscription(subscription, source)

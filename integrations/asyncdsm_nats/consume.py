@@ -19,6 +19,7 @@ from asyncdsm.integration import (
     consume,
     current_task,
     follow_batch,
+    guarded,
     incoming_pathway,
     is_consume_suppressed,
     lookup_pathway,
@@ -60,14 +61,25 @@ class Source:
         return self.is_wrapped or _is_instrumented
 
     def record(self, message: Any) -> Pathway | None:
-        """Record the consume checkpoint of a message, and make its pathway current. **Hot**."""
-        pathway = None
+        """Record the consume checkpoint of a message, and make its pathway current. **Hot**.
+
+        Returns None, with nothing recorded or changed, if its messages do not count.
+        """
         try:
-            pathway = self._consume(message)
+            return self._consume(message) if self.is_followed else None
         except Exception as error:
             set_current(None)
             report_hook_error(error)
-        return pathway
+            return None
+
+    def clear_current(self) -> None:
+        """Let no pathway be current: whoever asks for the next message has finished the last one."""
+        try:
+            if self.is_followed:
+                set_current(None)
+        except Exception as error:
+            set_current(None)
+            report_hook_error(error)
 
     def _consume(self, message: Any) -> Pathway | None:
         if is_left_out(message.subject, self.client):
@@ -118,14 +130,13 @@ def _receive_next(source: Source, coroutine: Any) -> Any:
     """Return a coroutine that awaits another one, which receives a message, and counts that."""
 
     async def receive() -> Any:
-        clear_current(source)
+        source.clear_current()
         message = await coroutine
-        if source.is_followed:
-            source.record(message)
+        source.record(message)
         return message
 
     if _WAITS_APART:
-        clear_current(source)
+        source.clear_current()
     return receive()
 
 
@@ -134,21 +145,21 @@ def _receive_batch(source: Source, coroutine: Any) -> Any:
     asked_in = current_task()
 
     async def receive() -> Any:
-        clear_current(source)
+        source.clear_current()
         messages = await coroutine
-        if not source.is_followed:
-            return messages
-        return follow_batch(messages, [source.record(message) for message in messages], asked_in)
+        return _record_batch(source, messages, asked_in) or messages
 
     if _WAITS_APART:
-        clear_current(source)
+        source.clear_current()
     return receive()
 
 
-def clear_current(source: Source) -> None:
-    """Let no pathway be current: whoever asks for the next message has finished the last one."""
-    if source.is_followed:
-        set_current(None)
+@guarded
+def _record_batch(source: Source, messages: list[Any], asked_in: Any) -> list[Any] | None:
+    """Record the messages of a batch, and return the list for the program. None if they do not count."""
+    if not source.is_followed:
+        return None
+    return follow_batch(messages, [source.record(message) for message in messages], asked_in)
 
 
 class FollowedIterator(_SubscriptionMessageIterator):
@@ -167,15 +178,18 @@ def follow_iterator(iterator: Any, source: Source) -> None:
         followed.__class__, followed._asyncdsm_source = FollowedIterator, source
 
 
+@guarded
 def wrap_callback(callback: Any, source: Source) -> Any:
-    """Return the function to call in place of a callback. What the client refuses as a callback stays as it is."""
+    """Return the function to call in place of a callback; None for a callback that stays as it is.
+
+    That is one of a layer above, which counts itself, and one that the client refuses.
+    """
     if not iscoroutinefunction(getattr(callback, "func", callback)) or is_consume_suppressed():
-        return callback
+        return None
 
     async def run_callback(message: Any) -> Any:
-        if source.is_followed:
-            set_current(None)  # the client's task has the pathway of whoever subscribed
-            source.record(message)
+        source.clear_current()  # the client's task has the pathway of whoever subscribed
+        source.record(message)
         return await callback(message)
 
     return run_callback

@@ -15,6 +15,7 @@ from uuid import uuid4
 import aio_pika
 import httpx
 import httpx2
+import nats as nats_client
 from aiobotocore.session import get_session
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from asyncdsm_asgi import DataStreamsMiddleware
@@ -35,6 +36,7 @@ import asyncdsm
 from asyncdsm.core.context import HEADER
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
+from tests.brokers.nats import NatsServer
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.intake import Intake, running_intake
 from tests.integrations.asgi.apps import CONTEXT, Handler, request
@@ -121,6 +123,45 @@ async def rabbitmq(rabbitmq: RabbitMQ, wrap: Wrap) -> Any:
     return [message.headers for message in sent], [
         (message.body, {key: value for key, value in message.headers.items() if key != HEADER}) for message in got
     ]
+
+
+async def nats(server: NatsServer, wrap: Wrap) -> Any:
+    """Core NATS and JetStream: publish, request, a future; a callback, `next_msg`, an iterator, push, pull."""
+    subject, stored, headers = f"n{uuid4().hex[:10]}", f"s{uuid4().hex[:10]}", {"own": "1"}
+    got, called = list[Any](), asyncio.Event()
+
+    async def callback(message: Any) -> None:
+        got.append(message)
+        called.set()
+        if message.reply and not message.reply.startswith("$"):
+            await message.respond(b"answer")
+
+    client = wrap(await nats_client.connect(server.url))
+    js = client.jetstream()
+    await client.subscribe(subject, cb=callback)
+    iterated, asked = await client.subscribe(subject, "group"), await client.subscribe(subject)
+    answer = await client.request(subject, b"1", headers=headers, timeout=10)
+    got.append(await asked.next_msg(timeout=10))
+    async for message in iterated.messages:
+        got.append(message)
+        break
+    await js.add_stream(name=stored, subjects=[stored])
+    sent = [await js.publish(stored, b"2", headers=headers), await (await js.publish_async(stored, b"3"))]
+    called.clear()
+    await js.subscribe(stored, durable="push", cb=callback)
+    while len(got) < 5:
+        await called.wait()
+        called.clear()
+    pull = await js.pull_subscribe(stored, durable="pull")
+    while len(got) < 7:
+        for message in await pull.fetch(2):
+            await message.ack_sync()
+            got.append(message)
+    await client.close()
+    return headers, answer.data, [ack.seq for ack in sent], [
+        (message.data, {key: value for key, value in (message.headers or {}).items() if key != HEADER})
+        for message in got
+    ]  # fmt: skip
 
 
 def boto3(aws: Aws, wrap: Wrap) -> Any:
@@ -391,6 +432,7 @@ PROGRAMS: dict[str, Program] = {
     "httpx": Program(None, httpx_clients),
     "kombu": Program("rabbitmq", kombu),
     "lambda": Program(None, aws_lambda),
+    "nats": Program("nats", nats),
     "starlette": Program(None, starlette),
     "taskiq": Program(None, taskiq),
 }

@@ -29,6 +29,7 @@ MODULES = [
     "asyncdsm_faststream",
     "asyncdsm_httpx",
     "asyncdsm_kombu",
+    "asyncdsm_nats",
     "asyncdsm_taskiq",
 ]
 

@@ -18,10 +18,9 @@ from tests.brokers.nats import DEBIANS, NEWEST, NatsServer, nats_server
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[NatsServer]:
-    """The newest server."""
-    with nats_server() as server:
-        yield server
+def server(nats: NatsServer) -> NatsServer:
+    """The newest server. Another name: the package of the client is called `nats`."""
+    return nats
 
 
 @pytest.fixture(scope="session", params=[NEWEST, DEBIANS], ids=["newest", "Debian's"])
