@@ -23,6 +23,7 @@ NAMES = (
     "kombu",
     "map",
     "memory",
+    "nats",
     "peers",
     "rabbitmq",
     "slow_agent",

@@ -29,7 +29,7 @@ from asyncdsm.integration import (
     store_pathway,
 )
 from asyncdsm_nats.metadata import read_metadata
-from asyncdsm_nats.produce import FIELD_BYTES
+from asyncdsm_nats.produce import measure_headers
 from asyncdsm_nats.subjects import in_edges, is_left_out, topics
 from asyncdsm_nats.unread import note_unread
 
@@ -60,7 +60,7 @@ class Source:
         """Whether its messages count."""
         return self.is_wrapped or _is_instrumented
 
-    def record(self, message: Any) -> Pathway | None:
+    def count_message(self, message: Any) -> Pathway | None:
         """Record the consume checkpoint of a message, and make its pathway current. **Hot**.
 
         Returns None, with nothing recorded or changed, if its messages do not count.
@@ -89,7 +89,7 @@ class Source:
         header, size = None, len(message.data)
         if headers:
             header = headers.get(HEADER)
-            size += sum(len(name) + len(value) + FIELD_BYTES for name, value in headers.items())
+            size += measure_headers(headers)
         group = self.group
         if group is None:
             group = "" if metadata is None else metadata.consumer
@@ -132,7 +132,7 @@ def _receive_next(source: Source, coroutine: Any) -> Any:
     async def receive() -> Any:
         source.clear_current()
         message = await coroutine
-        source.record(message)
+        source.count_message(message)
         return message
 
     if _WAITS_APART:
@@ -159,7 +159,7 @@ def _record_batch(source: Source, messages: list[Any], asked_in: Any) -> list[An
     """Record the messages of a batch, and return the list for the program. None if they do not count."""
     if not source.is_followed:
         return None
-    return follow_batch(messages, [source.record(message) for message in messages], asked_in)
+    return follow_batch(messages, [source.count_message(message) for message in messages], asked_in)
 
 
 class FollowedIterator(_SubscriptionMessageIterator):
@@ -189,7 +189,7 @@ def wrap_callback(callback: Any, source: Source) -> Any:
 
     async def run_callback(message: Any) -> Any:
         source.clear_current()  # the client's task has the pathway of whoever subscribed
-        source.record(message)
+        source.count_message(message)
         return await callback(message)
 
     return run_callback

@@ -14,19 +14,15 @@ topics: TopicNames = TopicNames(separator=".", one="*", rest=">")
 """The topics by subject: a program may put ids into subjects."""
 
 
-def _make_out_edge(topic: str) -> Edge:
-    return Edge("direction:out", f"topic:{topic}", "type:nats")
-
-
-def _make_in_edge(key: tuple[str, str]) -> Edge:
+def _make_group_edge(key: tuple[str, str]) -> Edge:
     topic, group = key
     tags = (f"group:{group}",) if group else ()
     return Edge("direction:in", f"topic:{topic}", "type:nats", *tags)
 
 
-out_edges: EdgeCache[str] = EdgeCache(_make_out_edge)
+out_edges: EdgeCache[str] = EdgeCache(lambda topic: Edge("direction:out", f"topic:{topic}", "type:nats"))
 """The edges of publishing, by topic."""
-in_edges: EdgeCache[tuple[str, str]] = EdgeCache(_make_in_edge)
+in_edges: EdgeCache[tuple[str, str]] = EdgeCache(_make_group_edge)
 """The edges of consuming, by topic and group: a durable consumer or a queue group, "" without one."""
 
 

@@ -67,7 +67,7 @@ GUARDS = {
     "asyncdsm_aio_pika.consume.record_delivery",
     "asyncdsm_asgi.consume.consume_push",
     "asyncdsm_nats.consume.Source.clear_current",
-    "asyncdsm_nats.consume.Source.record",
+    "asyncdsm_nats.consume.Source.count_message",
     "asyncdsm_nats.consume._receive_batch",
     "asyncdsm_nats.consume._receive_next",
     "asyncdsm_asgi.consume.read_body",

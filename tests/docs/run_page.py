@@ -28,6 +28,7 @@ from tests.docs.shell import SECONDS, Shell
 ADDRESSES = {
     "localhost:9092": "TEST_KAFKA",
     "localhost:6379": "TEST_REDIS",
+    "nats://localhost:4222": "TEST_NATS",
     "amqp://guest:guest@localhost": "TEST_RABBITMQ",
     "amqp://localhost": "TEST_RABBITMQ",
     "8126": "TEST_AGENT_PORT",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from asyncdsm.agent.http.server import RunningAgent
-from examples.clients.nats_billing import ORDERS
 from tests.brokers.nats import nats_server
 from tests.examples.programs import PATIENCE, has_counted, read_topology, running_example, wait_until
 
 MODULE = "examples.clients.nats_billing"
+ORDERS = 20
+"""How many the example sends."""
 
 
 def test_nats_example_bills_each_order_and_tells_the_shop(agent: RunningAgent) -> None:

@@ -9,6 +9,8 @@ import nats
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 
@@ -107,7 +109,7 @@ async def test_ordered_consumer_and_consumers_that_exist_are_followed(
     bound = await js.pull_subscribe_bind("there", stream=subject)
     await bound.fetch()
     again = await js.pull_subscribe(subject, durable="there")
-    with pytest.raises(nats.errors.TimeoutError):
+    with pytest.raises(NatsTimeout):
         await again.fetch(timeout=0.1)
     assert [made.parent for made in captured_streams.consumed()] == [captured_streams.produced()[0].hash] * 2
 
@@ -208,7 +210,7 @@ async def test_lag_is_what_the_server_says(js: JetStreamContext, captured_stream
 
 async def test_callback_that_the_client_refuses_is_refused(client: Client, name: Name) -> None:
     wrong: Any = lambda _: None  # noqa: E731
-    with pytest.raises(nats.errors.Error, match="must use coroutine"):
+    with pytest.raises(NatsError, match="must use coroutine"):
         await client.subscribe(name(), cb=wrong)
 
 

@@ -11,8 +11,9 @@ import nats
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import BadSubjectError, MaxPayloadError
 from nats.js import JetStreamContext
-from nats.js.errors import BadRequestError
+from nats.js.errors import BadRequestError, NoStreamResponseError
 
 import asyncdsm
 from asyncdsm import Pathway
@@ -117,9 +118,9 @@ async def test_stored_message_counts_when_the_server_has_it(
     for _ in range(2):
         with pytest.raises(Exception, match="maximum messages exceeded"):
             await js.publish(subject, b"3")
-    with pytest.raises(nats.js.errors.NoStreamResponseError):
+    with pytest.raises(NoStreamResponseError):
         await js.publish(name(), b"no stream has this subject")
-    with pytest.raises(nats.js.errors.NoStreamResponseError):
+    with pytest.raises(NoStreamResponseError):
         await (await js.publish_async(name(), b"nor this one"))
     assert [made.topic for made in captured_streams.produced()] == [subject] * 2
 
@@ -161,9 +162,8 @@ async def test_stores_of_keys_and_objects_are_left_alone(
     values = await js.create_key_value(bucket=name())
     await values.put("key", b"value")
     assert (await values.get("key")).value == b"value"
-    watcher = await values.watchall()
+    watcher: Any = await values.watchall()
     entry = await watcher.updates()
-    assert entry is not None
     assert entry.value == b"value"
     await watcher.stop()
     objects = await js.create_object_store(bucket=name())
@@ -189,9 +189,9 @@ async def test_errors_of_the_client_are_the_program_s(client: Client, captured_s
     wrong: Any = client
     with pytest.raises(TypeError):
         await wrong.publish("subject", None)
-    with pytest.raises(nats.errors.BadSubjectError):
+    with pytest.raises(BadSubjectError):
         await client.publish("", b"")
-    with pytest.raises(nats.errors.MaxPayloadError):
+    with pytest.raises(MaxPayloadError):
         await client.publish("subject", b"." * (MAX_PAYLOAD + 1))
     await asyncio.sleep(0)
     assert captured_streams.checkpoints == []

@@ -11,6 +11,7 @@ from contextlib import suppress
 import nats
 import pytest
 from nats.errors import Error
+from nats.js import JetStreamContext
 
 import asyncdsm
 from asyncdsm import DataStreams, Settings
@@ -50,7 +51,7 @@ class Load:
         while len(self.seen) < share * MESSAGES:
             await asyncio.sleep(0.01)
 
-    async def _publish(self, js: nats.js.JetStreamContext) -> None:
+    async def _publish(self, js: JetStreamContext) -> None:
         for number in self._numbers:
             while True:
                 with suppress(*UNREACHABLE):
@@ -59,7 +60,7 @@ class Load:
                     break
                 await asyncio.sleep(0.05)
 
-    async def _consume(self, js: nats.js.JetStreamContext) -> None:
+    async def _consume(self, js: JetStreamContext) -> None:
         pull = await js.pull_subscribe(STREAM, durable="worker")
         while len(self.seen) < MESSAGES:
             with suppress(*UNREACHABLE):
