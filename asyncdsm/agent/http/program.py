@@ -19,7 +19,9 @@ from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES
 from asyncdsm.agent.queries.topology import topology
-from asyncdsm.agent.store.store import KEPT_SECONDS, Store
+from asyncdsm.agent.store.protocol import Store
+from asyncdsm.agent.store.store import KEPT_SECONDS
+from asyncdsm.agent.store.store import Store as SQLiteStore
 from asyncdsm.errors import OptionError, RulesError, StoreError, UnixSocketError
 from asyncdsm.map.terminal import MapTable
 
@@ -89,7 +91,7 @@ async def _run(options: Options, live: bool, deadline: threading.Timer) -> None:
 
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_, end)
-    store = await to_thread.run_sync(lambda: Store(options.path, decode=read_report, kept_seconds=options.kept_seconds))
+    store = await to_thread.run_sync(_open_store, options)
     try:
         async with running_agent(
             options.host,
@@ -111,6 +113,10 @@ async def _run(options: Options, live: bool, deadline: threading.Timer) -> None:
                 await stop.wait()
     finally:
         await to_thread.run_sync(store.close)
+
+
+def _open_store(options: Options) -> Store:
+    return SQLiteStore(options.path, decode=read_report, kept_seconds=options.kept_seconds)
 
 
 def _end_process() -> None:
