@@ -18,6 +18,8 @@ from asyncdsm.core import current
 from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.aws import Aws
 from tests.brokers.aws import users_own as users_own_aws
+from tests.brokers.clickhouse import ClickHouse
+from tests.brokers.clickhouse import clickhouse as run_clickhouse
 from tests.brokers.kafka import Kafka, users_own
 from tests.brokers.ministack import ministack as run_ministack
 from tests.brokers.mock_cluster import MockCluster, mock_cluster
@@ -94,6 +96,13 @@ def redis() -> Iterator[str]:
     """The address of the tests' Redis."""
     with run_redis() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def clickhouse() -> Iterator[ClickHouse]:
+    """The tests' ClickHouse."""
+    with run_clickhouse() as server:
+        yield server
 
 
 @pytest.fixture

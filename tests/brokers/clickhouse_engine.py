@@ -1,4 +1,4 @@
-"""ClickHouse's engine behind a small HTTP server: `python -m tests.brokers.clickhouse_engine FOLDER` prints its port.
+"""ClickHouse's engine behind a small HTTP server: `python -m tests.brokers.clickhouse_engine PORT`.
 
 The engine is chdb, ClickHouse's own in a library. The server understands what clickhouse-connect sends, so that tests
 talk to the engine with the client that users have, over a socket. It runs one statement at a time, and knows no users.
@@ -26,17 +26,17 @@ _OF_HTTP = {
     "session_id",
     "wait_end_of_query",
 }
-# Most tests live in the year 2023. ClickHouse forgets by its own clock: at once, if its tables did forget.
-_TTL = re.compile(r" TTL toDateTime\(\w+\) \+ INTERVAL (?!1234567 )\d+ SECOND$")
+# Most tests live in the year 2023, and ClickHouse forgets by its own clock. Only tables that keep a year do so here.
+_TTL = re.compile(r" TTL toDateTime\(\w+\) \+ INTERVAL (?!31536000 )\d+ SECOND$")
 _FORMAT = re.compile(r"\s+FORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 
 
 class Engine:
-    """The engine with its data in a folder."""
+    """The engine, with its data in the current folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._lock = folder, Lock()
-        self._session = Session(str(folder / "data"))
+    def __init__(self) -> None:
+        self._lock, self._inserted = Lock(), Path("inserted").absolute()
+        self._session = Session("data")
 
     def run(self, statement: str, data: bytes, settings: dict[str, str]) -> bytes:
         """Run a statement, with the data to insert if there is any, and return its result. Raises ChdbError."""
@@ -49,9 +49,8 @@ class Engine:
             statement = statement[: found.start()] if found else statement
             if not data:
                 return bytes(self._session.query(statement, format_).bytes())
-            file = self._folder / "inserted"
-            file.write_bytes(data)
-            self._session.query(f"{statement} FROM INFILE '{file}' FORMAT {format_}")
+            self._inserted.write_bytes(data)
+            self._session.query(f"{statement} FROM INFILE '{self._inserted}' FORMAT {format_}")
             return b""
 
 
@@ -99,11 +98,9 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Serve until the process ends."""
-    Handler.engine = Engine(Path(sys.argv[1]))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Handler.engine = Engine()
+    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
     server.daemon_threads = True
-    sys.stdout.write(f"{server.server_port}\n")
-    sys.stdout.flush()
     server.serve_forever()
 
 

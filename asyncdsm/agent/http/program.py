@@ -19,6 +19,7 @@ from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES
 from asyncdsm.agent.queries.topology import topology
+from asyncdsm.agent.store.clickhouse.address import Address
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.store import KEPT_SECONDS
 from asyncdsm.agent.store.store import Store as SQLiteStore
@@ -36,8 +37,8 @@ class Options(NamedTuple):
 
     host: str = "127.0.0.1"
     port: int = 0
-    path: Path | None = None
-    """The store's file; None keeps everything in memory."""
+    store: Path | Address | None = None
+    """The store's file, or its ClickHouse; None keeps everything in memory."""
     kept_seconds: int = KEPT_SECONDS
     forward: str | None = None
     """The URL of another agent that every payload is forwarded to."""
@@ -116,7 +117,14 @@ async def _run(options: Options, live: bool, deadline: threading.Timer) -> None:
 
 
 def _open_store(options: Options) -> Store:
-    return SQLiteStore(options.path, decode=read_report, kept_seconds=options.kept_seconds)
+    if not isinstance(options.store, Address):
+        return SQLiteStore(options.store, decode=read_report, kept_seconds=options.kept_seconds)
+    try:
+        from asyncdsm.agent.store.clickhouse.store import ClickHouseStore  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        extra = "pip install 'asyncdsm[clickhouse]'"
+        raise StoreError(f"{options.store}: {error.name} is not installed: {extra}") from None
+    return ClickHouseStore(options.store, kept_seconds=options.kept_seconds)
 
 
 def _end_process() -> None:

@@ -75,8 +75,10 @@ class Store(Protocol):
     point_ages: PointAges
     facts: ServiceFacts
     """What the latest payload of each service said about it."""
-    payloads: int
-    """How many payloads were accepted, ever, as far as is known here. Reading it waits for nothing."""
+
+    @property
+    def payloads(self) -> int:
+        """How many payloads were accepted, ever, as far as is known here. Reading it waits for nothing."""
 
     def close(self) -> None:
         """Write what is not written yet, if that is possible, and let go of everything. Raises nothing."""

@@ -73,7 +73,7 @@ class Batch:
     def sketches(self, names: PointNames) -> pa.Table:
         """Return the rows of the table `sketches`. Rows of points that were evicted meanwhile are left out."""
         tables: list[pa.RecordBatch] = [self._sketch_rows(payload, rows, names) for payload, rows in self._rows]
-        return pa.Table.from_batches(tables)
+        return pa.Table.from_batches(tables) if tables else pa.table({})
 
     def _sketch_rows(self, payload: int, rows: Rows, names: PointNames) -> pa.RecordBatch:
         keys = [self._registry.keys.get(number) for number in rows.points.tolist()]

@@ -22,7 +22,8 @@ class PointNames:
         self._numbers: dict[int, int] = {}
         self._forgotten: set[int] = set()
         self.written: dict[int, int] = {}
-        """The start of the last row that a point had when it was last written, by its number."""
+        """The start of the last row that a point had when its name was last written, by its number."""
+        self._last: dict[int, int] = {}
 
     def id_of(self, number: int) -> int | None:
         """Return the id of a point by its number; None if the point was evicted."""
@@ -58,10 +59,26 @@ class PointNames:
             self._forgotten.clear()
         self._forgotten.update(ids)
 
+    def note_last(self, number: int, start: int) -> None:
+        """Note the start of a row of a point, so that it is known when the point has none any more."""
+        self._last[number] = max(start, self._last.get(number, start))
+
+    def drop_old(self, oldest: float) -> None:
+        """Forget the points whose last row is older than a time in seconds, and the services that had only those."""
+        old = [number for number, last in self._last.items() if last < oldest]
+        services = {self._registry.keys[number][:2] for number in old if number in self._registry.keys}
+        self._registry.remove(old, [])
+        self._registry.remove([], services - {key[:2] for key in self._registry.keys.values()})
+        for number in old:
+            self._numbers.pop(self._ids.pop(number, -1), None)
+            self.written.pop(number, None)
+            del self._last[number]
+
     def drop_evicted(self) -> None:
         """Forget the points that the registry has evicted. ClickHouse forgets them when they are old."""
         for number in self._registry.evicted_points:
             self.written.pop(number, None)
+            self._last.pop(number, None)
         evicted = [self._ids.pop(number, None) for number in self._registry.evicted_points]
         known = [each for each in evicted if each is not None]
         for each in known:

@@ -130,7 +130,8 @@ class ClickHouseReader:
         above = (
             f"SELECT s.number AS number, min(o.start) AS above_at, argMin(o.value, o.start) AS above, "
             f"any(s.below_at) AS below_at, any(s.below) AS below FROM ({below}) AS s "
-            f"JOIN ({self._by_backlog(searched)}) AS o ON o.backlog = s.b WHERE o.start > s.below_at AND o.start <= s.u GROUP BY number"
+            f"JOIN ({self._by_backlog(searched)}) AS o ON o.backlog = s.b "
+            "WHERE o.start > s.below_at AND o.start <= s.u GROUP BY number"
         )
         return {wanted[row["number"]]: self._remember(wanted[row["number"]], row) for row in self._rows(above)}
 

@@ -39,7 +39,11 @@ class RollUp:
             due = self._reader.periods(int(now) - kept_seconds, int(now)).due(width, now)
             for begin in range(0, len(due), MOST_AT_ONCE):
                 self._roll_up(finer, width, due[begin : begin + MOST_AT_ONCE], now)
-        self._drop_detail(now, kept_seconds)
+        self._drop_detail(self.forget_time(now), kept_seconds)
+
+    def forget_time(self, now: float) -> float:
+        """Return the time that decides what is old: if the clock is ahead, an hour after the newest row at most."""
+        return min(now, self._state.newest + 3600)
 
     def _roll_up(self, finer: int, width: int, starts: Sequence[int], now: float) -> None:
         self.write([Period(width, start, claimed=now) for start in starts])

@@ -20,6 +20,8 @@ from asyncdsm.agent.store.registry import PointKey, PointRegistry
 from asyncdsm.agent.store.services import Facts, ServiceFacts
 from asyncdsm.agent.store.versions import VersionRun
 
+NAMES_SECONDS = 3600
+"""After how long a name that is still in use is written again, so that it is not forgotten."""
 OVERLAP_SECONDS = 60
 """How far a refresh reads back before the last one: insertions take a while, and clocks differ a little."""
 _IDS_AT_ONCE = 5_000
@@ -163,7 +165,9 @@ class SharedState:
     def _add_points(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
             key = PointKey(row["service"], row["env"], tuple(row["tags"]), row["hash"], row["parent"])
-            self.names.add(key)
+            number = self.names.add(key)
+            if number is not None:
+                self.names.note_last(number, row["at"] + NAMES_SECONDS)
 
     def _count_others(self) -> int:
         query = f"SELECT toInt64(sum(payloads)) AS n FROM {self._db}.payloads WHERE agent != {self.agent}"
@@ -174,6 +178,6 @@ class SharedState:
         return rows
 
 
-_POINT = "service, env, tags, hash, parent"
+_POINT = "service, env, tags, hash, parent, toUnixTimestamp(last) AS at"
 _SERVICE = "service, env, toFloat64(last_seen) AS at, version, process_tags, lang, toFloat64(negatives_at) AS negatives"
 _VERSION = "service, env, version, toFloat64(since) AS begin, toFloat64(last) AS end"

@@ -129,6 +129,8 @@ class ClickHouseStore:
             self._upkept_at = self._ticks()
             try:
                 self._roll_up.run(self.now(), self.kept_seconds)
+                with self._state.lock:
+                    self._state.names.drop_old(self._roll_up.forget_time(self.now()) - self.kept_seconds)
             except (StoreUnavailableError, StoreFullError) as error:
                 self.conditions.note("upkeep", str(error))
                 raise

@@ -14,13 +14,11 @@ from asyncdsm.agent.store.clickhouse.connection import Connection
 from asyncdsm.agent.store.clickhouse.identities import payload_id
 from asyncdsm.agent.store.clickhouse.periods import MARK_SECONDS, Period
 from asyncdsm.agent.store.clickhouse.roll_up import RollUp
-from asyncdsm.agent.store.clickhouse.shared_state import SharedState
+from asyncdsm.agent.store.clickhouse.shared_state import NAMES_SECONDS, SharedState
 from asyncdsm.agent.store.offsets import Backlog
 from asyncdsm.agent.store.reports import AcceptedPayload, Report
 from asyncdsm.agent.store.versions import VersionRun
 
-NAMES_SECONDS = 3600
-"""After how long a name that is still in use is written again, so that it is not forgotten."""
 RUN_SECONDS = 60
 """How far behind the last report of a version may be in ClickHouse."""
 MOST_BODIES = 50_000
@@ -141,7 +139,10 @@ class PayloadWriter:
             self._bodies.popitem(last=False)
         with state.lock:
             state.newest = max(state.newest, batch.newest)
-            state.names.written.update(batch.points)
+            for number, last in batch.points.items():
+                state.names.note_last(number, last)
+                if last - state.names.written.get(number, 0) >= NAMES_SECONDS:
+                    state.names.written[number] = last
             state.names.drop_evicted()
             for (tags, start), (value, owner) in batch.offsets.items():
                 id_ = state.add_backlog(tags, owner)
