@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from anyio import to_thread
 
 from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
@@ -101,7 +102,7 @@ def test_payload_of_which_only_a_part_was_written_counts_once_when_it_is_sent_ag
 def fill(stores: list[Store], hours: int, chance: random.Random, now: Callable[[float], None]) -> None:
     """Let services report random latencies for some hours to one of the stores each, and to the last one as well."""
     *shared, alone = stores
-    for start in range(int(NOW) - hours * HOUR, int(NOW), 60):
+    for number, start in enumerate(range(int(NOW) - hours * HOUR, int(NOW), 180)):
         now(start + 70.0)
         points = [
             point(Hash=hash_, EdgeLatency=encode({bin_index(chance.uniform(0.001, 9)): chance.randint(1, 5)}))
@@ -112,7 +113,7 @@ def fill(stores: list[Store], hours: int, chance: random.Random, now: Callable[[
         one = [AcceptedPayload(read_report(body, ""), "", body)]
         chance.choice(shared).add_all(one)
         alone.add_all(one)
-        if start % 600 == 0:
+        if number % 5 == 0:
             for store in stores:
                 store.maintain()
 
@@ -123,19 +124,18 @@ def test_every_time_range_has_the_same_map_as_in_a_store_of_sqlite(open_store: O
     clock = [NOW]
     agents = [open_store(now=lambda: clock[0], ticks=lambda: clock[0]) for _ in range(2)]
     sqlite, chance = SQLiteStore(now=lambda: clock[0], ticks=lambda: clock[0]), random.Random(7)
-    fill([*agents, sqlite], 4, chance, lambda moment: clock.__setitem__(0, moment))
-    clock[0] = NOW + 300
-    for store in (*agents, sqlite):
-        store.flush()
+    fill([*agents, sqlite], 3, chance, lambda moment: clock.__setitem__(0, moment))
     agent = agents[0]
     assert isinstance(agent, ClickHouseStore)
+    flush_for(agent, clock, 300)
+    sqlite.flush()
     widths = {each.width for each in agent._reader.periods(0, int(NOW)).plan(0, int(NOW), HOUR)}
     assert widths >= {60, 600, HOUR}
     for _ in range(8):
-        first, last = sorted(chance.sample(range(int(NOW) - 4 * HOUR, int(NOW)), 2))
+        first, last = sorted(chance.sample(range(int(NOW) - 3 * HOUR, int(NOW)), 2))
         wanted = TimeRange(first // 10 * 10, last // 10 * 10)
         assert rounded(topology_of(agent, wanted)) == rounded(topology_of(sqlite, wanted))
-    histories = [HistoryReader(each).read_history(TimeRange(NOW - 3 * HOUR, NOW)) for each in (agents[1], sqlite)]
+    histories = [HistoryReader(each).read_history(TimeRange(NOW - 2 * HOUR, NOW)) for each in (agents[1], sqlite)]
     counts = [
         {edge: history.counts[number].tolist() for number, edge in enumerate(history.edges)} for history in histories
     ]
@@ -148,6 +148,13 @@ def rounded(map_: Topology) -> list[tuple[object, ...]]:
     return [*edges, *((each.service, each.hash, each.count) for each in map_.pathways)]
 
 
+def flush_for(store: ClickHouseStore, clock: list[float], seconds: int) -> None:
+    """Let some time pass, with the upkeep that belongs to it."""
+    for _ in range(0, seconds, 100):
+        clock[0] += 100
+        store.flush()
+
+
 @only
 def test_rows_of_ten_seconds_are_dropped_after_a_day_and_late_ones_still_count(open_store: Opener) -> None:
     clock = [NOW]
@@ -156,14 +163,11 @@ def test_rows_of_ten_seconds_are_dropped_after_a_day_and_late_ones_still_count(o
     store.add_all([accepted(1)])
     clock[0] = NOW + 2 * DAY
     store.add_all([accepted(2, at=clock[0] - 20)])
-    for _ in range(3):
-        store.flush()
-    query = f"SELECT count() AS n FROM {store._db}.sketches WHERE width = 10"
+    flush_for(store, clock, 600)
+    query = f"SELECT count() AS n FROM {store._db}.sketches WHERE width = 10"  # noqa: S608
     assert store._connection.query(query).to_pylist() == [{"n": 1}]
     store.add_all([accepted(1, 3)])
-    store.flush()
-    clock[0] += 300
-    store.flush()
+    flush_for(store, clock, 600)
     assert kept(store) == {1: 8, 2: 4, 3: 4}
     assert kept(open_store(now=lambda: clock[0])) == {1: 8, 2: 4, 3: 4}
 
@@ -199,7 +203,7 @@ def test_statements_for_a_cluster_are_valid_and_name_it(clickhouse: ClickHouse) 
 )
 def test_address_of_a_clickhouse_is_read(url: str, expected: Address) -> None:
     assert parse_address(url, {}) == expected
-    assert parse_address("clickhouse://u@ch", {"CLICKHOUSE_PASSWORD": "secret"}).password == "secret"
+    assert parse_address("clickhouse://u@ch", {"CLICKHOUSE_PASSWORD": "secret"}).password == "secret"  # noqa: S105
 
 
 @pytest.mark.parametrize(
@@ -224,8 +228,8 @@ def test_agent_without_its_clickhouse_ends_with_an_error_that_names_it() -> None
     ]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith("asyncdsm agent: cannot use the store clickhouse://127.0.0.1:1/dsm: ")
-    assert "secret" not in ended.stderr
+    problem = "clickhouse://127.0.0.1:1/dsm: it cannot be reached: Connection refused"
+    assert ended.stderr == f"asyncdsm agent: cannot use the store {problem}\n"
 
 
 @contextmanager
@@ -282,13 +286,17 @@ def test_killed_agent_loses_nothing_and_what_is_sent_again_to_another_counts_onc
 
 @only
 async def test_two_agents_answer_over_http_with_the_same_map(open_store: Opener) -> None:
-    stores = [open_store(now=lambda: NOW) for _ in range(2)]
-    async with running_agent(store=stores[0]) as one, running_agent(store=stores[1]) as other:
-        async with Client(base_url=one.url, timeout=20) as first, Client(base_url=other.url, timeout=20) as second:
-            for number, client in enumerate([first, second, first]):
-                answer = await client.report(payload(bucket(point(Hash=number + 1)), Service=f"s{number}"))
-                assert answer.status_code == 202
-            maps = [await client.topology() for client in (first, second)]
+    stores = [await to_thread.run_sync(lambda: open_store(now=lambda: NOW)) for _ in range(2)]
+    async with (
+        running_agent(store=stores[0]) as one,
+        running_agent(store=stores[1]) as other,
+        Client(base_url=one.url, timeout=20) as first,
+        Client(base_url=other.url, timeout=20) as second,
+    ):
+        for number, client in enumerate([first, second, first]):
+            answer = await client.report(payload(bucket(point(Hash=number + 1)), Service=f"s{number}"))
+            assert answer.status_code == 202
+        maps = [await client.topology() for client in (first, second)]
     assert maps[0] == maps[1]
     assert [service["name"] for service in maps[0]["services"]] == ["s0", "s1", "s2"]
     assert np.sum([edge["count"] for edge in maps[0]["edges"]]) == 12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from asyncdsm.errors import StoreFullError, StoreUnavailableError
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 30
 _FULL_CODES = {"243"}  # NOT_ENOUGH_SPACE
+# It logs each error that it raises, which the agent reports on its own.
+logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 _CODE = re.compile(r"code: (\d+)")
 _READ_SETTINGS = {"do_not_merge_across_partitions_select_final": 1}
 _INSERT_SETTINGS = {"wait_for_async_insert": 1}  # where the server collects inserts, an answer means: it is written
@@ -85,4 +88,14 @@ def _translate_errors(address: str) -> Iterator[None]:
     except ClickHouseError as error:
         code = _CODE.search(str(error))
         kind = StoreFullError if code and code[1] in _FULL_CODES else StoreUnavailableError
-        raise kind(f"{address}: {str(error).partition(' (for url')[0][:300]}") from None
+        raise kind(f"{address}: {_explain(error)}") from None
+
+
+def _explain(error: BaseException) -> str:
+    """Return what went wrong: the answer of ClickHouse, or why there is none."""
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, OSError) and cause.strerror):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, OSError):
+        return f"it cannot be reached: {cause.strerror}"
+    return str(error).partition(" (for url")[0].replace("\n", " ")[:300]

@@ -13,7 +13,7 @@ from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, Slice
 
 MINUTE = RESOLUTIONS[1]
 SETTLE_SECONDS = 90
-"""How long after its end, and after its last mark, a minute is rolled up: insertions that are under way end before."""
+"""How long after its last mark a period is rolled up: insertions that are under way end before."""
 MARK_SECONDS = 30
 """How old a mark may be when rows are written; then it is made again."""
 CLAIM_SECONDS = 60
@@ -42,7 +42,9 @@ class Periods:
         """`detail_since` is the time from which on rows of ten seconds are there."""
         self._detail_since = detail_since
         self._known = {(period.width, period.start): period for period in periods}
-        stale = [each for each in self._known.values() if not each.is_rolled and each.start >= detail_since]
+        # Of old minutes, what came before is rolled up, and what came later was written as a minute.
+        self._old = {key for key in self._known if key[0] == MINUTE and key[1] < detail_since}
+        stale = [each for key, each in self._known.items() if not each.is_rolled and key not in self._old]
         # A coarse period is stale if one inside is.
         self._stale = {
             (width, each.start // width * width) for each in stale for width in RESOLUTIONS[1:] if width >= each.width
@@ -97,15 +99,14 @@ class Periods:
         stale_inside = (
             {start // width * width for each, start in self._stale if each == inner} if width > MINUTE else set()
         )
-        settle = SETTLE_SECONDS if width == MINUTE else 0
         return sorted(
             period.start
             for period in self._known.values()
             if period.width == width
             and not period.is_rolled
-            and period.start >= self._detail_since // width * width
-            and period.start + width + settle <= now
-            and period.marked + settle <= now
+            and (width, period.start) not in self._old
+            and period.start + width <= now
+            and period.marked + SETTLE_SECONDS <= now
             and period.claimed + CLAIM_SECONDS <= now
             and period.start not in stale_inside
         )

@@ -58,7 +58,7 @@ class RollUp:
             f"WHERE {within(Slice(finer, start, start + width) for start in starts)} "
             "GROUP BY period, service, env, point)"
         )
-        rolled = [Period(width, start, rolled=now + 0.001) for start in starts]  # later than the marks of this run
+        rolled = [Period(width, start, rolled=now) for start in starts]
         if width != RESOLUTIONS[-1]:
             coarser = RESOLUTIONS[RESOLUTIONS.index(width) + 1]
             rolled += [Period(coarser, start, marked=now) for start in {start // coarser * coarser for start in starts}]
