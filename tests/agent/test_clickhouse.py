@@ -27,6 +27,7 @@ from asyncdsm.agent.store.clickhouse.address import Address, parse_address
 from asyncdsm.agent.store.clickhouse.connection import HTTPConnection as Connection
 from asyncdsm.agent.store.clickhouse.schema import create_statements
 from asyncdsm.agent.store.clickhouse.store import ClickHouseStore
+from asyncdsm.agent.store.offset_search import Passing
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.reports import AcceptedPayload
 from asyncdsm.agent.store.resolutions import TimeRange
@@ -153,6 +154,39 @@ def flush_for(store: ClickHouseStore, clock: list[float], seconds: int) -> None:
     for _ in range(0, seconds, 100):
         clock[0] += 100
         store.flush()
+
+
+@only
+def test_offsets_and_when_they_were_passed_are_those_of_a_store_of_sqlite(open_store: Opener) -> None:
+    chance, stores = random.Random(3), (open_store(now=lambda: NOW), SQLiteStore(now=lambda: NOW))
+    tags = [(f"partition:{number}", "topic:orders", "type:kafka_produce") for number in range(4)]
+    values, buckets = [0, 5_000, -3, 10], list[dict[str, object]]()
+    for start in range(int(NOW) - 2 * HOUR, int(NOW), 10):
+        values = [
+            chance.choice([0, value]) if chance.random() < 0.002 else value + chance.randint(0, 9) for value in values
+        ]
+        backlogs = [{"Tags": list(each), "Value": value} for each, value in zip(tags, values, strict=True)]
+        buckets.append(bucket(Start=start * SECOND_NS, Backlogs=chance.sample(backlogs, 3)))
+    for store in stores:
+        store.add(read_report(payload(*buckets), ""))
+        store.flush()
+    one, other = stores
+    for first in (NOW - 3 * HOUR, NOW - HOUR - 5):
+        wanted = TimeRange(first, NOW - 1000)
+        assert sorted(one.offsets(wanted)) == sorted(other.offsets(wanted))
+    newest = other.backlogs()
+    assert one.backlogs() == newest
+    passings = [
+        Passing(each, chance.randint(-5, 4_000), newest[each], int(NOW) - 10 * chance.randint(1, 300))
+        for each in tags
+        for _ in range(60)
+    ]
+    found = other.find_crossings(passings)
+    assert len(found) > 40
+    assert one.find_crossings(passings) == found
+    assert one.find_crossings(passings[:5]) == other.find_crossings(passings[:5])
+    thinned = [store.thinned_offsets(tags[0], int(NOW) - HOUR, int(NOW), 300) for store in stores]
+    assert thinned[0] == thinned[1]
 
 
 @only

@@ -90,11 +90,11 @@ class ClickHouseReader:
     def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
         """Return the last offset of a backlog in each `step` seconds of [first, last)."""
         query = (
-            f"SELECT toUnixTimestamp(max(start)) AS at, argMax(value, (start, value)) AS value FROM {self._db}.offsets "
+            f"SELECT toUnixTimestamp(max(start)) AS at, argMax(value, (start, value)) AS taken FROM {self._db}.offsets "
             f"WHERE backlog = {backlog_id(tags)} AND start >= {at(first)} AND start < {at(last)} AND value >= 0 "
             f"GROUP BY intDiv(toUnixTimestamp(start), {int(step)}) ORDER BY at"
         )
-        return [Backlog(row["at"], row["value"]) for row in self._rows(query)]
+        return [Backlog(row["at"], row["taken"]) for row in self._rows(query)]
 
     def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
         """Return the crossings that ClickHouse reaches back to.
