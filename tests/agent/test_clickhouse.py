@@ -40,10 +40,12 @@ from tests.agent.payloads import INTAKE, MSGPACK, NOW, SECOND_NS, Client, bucket
 from tests.agent.stores import Opener
 from tests.agent.test_store import kept
 from tests.brokers.clickhouse import ClickHouse
+from tests.docs.page import read_blocks
 
 HOUR, DAY = 3600, 86_400
 TAGS = ["partition:0", "topic:orders", "type:kafka_produce"]
 ROOT = Path(__file__).parents[2]
+MANUAL = ROOT / "docs/deploy/clickhouse.md"
 only = pytest.mark.parametrize("open_store", ["clickhouse"], indirect=True)
 
 
@@ -214,6 +216,28 @@ def test_clickhouse_forgets_what_is_older_than_is_kept(clickhouse: ClickHouse) -
         assert store.counters()["rows"] == 0
     finally:
         store.close()
+
+
+@only
+def test_queries_of_the_manual_give_what_was_counted(open_store: Opener) -> None:
+    began = time() // HOUR * HOUR - 2 * HOUR
+    clock = [began + 20]
+    store = open_store(now=lambda: clock[0])
+    assert isinstance(store, ClickHouseStore)
+    consumed = point(EdgeTags=["direction:in", "topic:orders", "type:kafka"], EdgeLatency=encode({bin_index(0.25): 4}))
+    one = bucket(consumed, Start=int(began) * SECOND_NS, Backlogs=[{"Tags": TAGS, "Value": 17}])
+    store.add(read_report(payload(one, Service="billing"), ""))
+    clock[0] = began + HOUR
+    flush_for(store, clock, 300)
+    texts = [block.code for block in read_blocks(MANUAL) if block.language == "sql"]
+    statements = [text.replace("dsm", store._db) for text in texts]
+    *queries, change = statements
+    messages, quantile, offsets, sizes = (store._connection.query(query).to_pylist() for query in queries)
+    assert messages == [{"service": "billing", "messages": 4}]
+    assert [row["p99"] for row in quantile] == [pytest.approx(0.25, rel=0.016)]
+    assert offsets == [{"tags": TAGS, "latest": 17}]
+    assert {row["table"] for row in sizes} >= {"sketches", "points", "offsets", "periods", "services"}
+    store._connection.command(change)
 
 
 def test_statements_for_a_cluster_are_valid_and_name_it(clickhouse: ClickHouse) -> None:
