@@ -36,27 +36,35 @@ class TransactionReader(Protocol):
 
     def places(self) -> dict[int, Place]:
         """Return the places by their numbers."""
+        ...
 
     def find(self, transaction_id: str) -> SeenTransaction | None:
         """Return the transaction with an id, None if none is known."""
+        ...
 
     def latest(self, most: int) -> list[SeenTransaction]:
         """Return the transactions that were seen last, the latest first."""
+        ...
 
     def waiting(self, place: int, before: int, most: int) -> list[SeenTransaction]:
         """Return the transactions that were seen last at a place, and before a time; the latest first."""
+        ...
 
     def count_waiting(self, place: int, before: int) -> int:
         """Return how many transactions were seen last at a place, and before a time."""
+        ...
 
     def count(self) -> int:
         """Return how many transactions there are."""
+        ...
 
     def steps(self, key: int) -> list[Step]:
         """Return the steps of a transaction, in the order of their times."""
+        ...
 
     def sample(self) -> dict[int, PlaceSample]:
         """Return, by place, a sample of the transactions that were seen last there."""
+        ...
 
 
 class Store(Protocol):
@@ -79,15 +87,17 @@ class Store(Protocol):
     @property
     def payloads(self) -> int:
         """How many payloads were accepted, ever, as far as is known here. Reading it waits for nothing."""
+        ...
 
     def close(self) -> None:
-        """Write what is not written yet, if that is possible, and let go of everything. Raises nothing."""
+        """Write what is not written yet, if that is possible, and close the file or connection. Raises nothing."""
 
     def open_spool(self, limit_bytes: int) -> Spool | None:
         """Return the payloads that wait to be forwarded, or None if this store does not keep them.
 
         Raises StoreError.
         """
+        ...
 
     def save_spool(self) -> None:
         """Write the payloads that wait to be forwarded, and delete all others."""
@@ -116,42 +126,53 @@ class Store(Protocol):
         `service` limits it to one service, by its number, and `sketch` to one of the three histograms. Rows are no
         coarser than `coarsest` seconds, except where the finer ones are deleted already.
         """
+        ...
 
     def roll_up_versions(self, time_range: TimeRange, width: int) -> dict[int, tuple[int, int]]:
         """Return the version of each period of `width` seconds in a time range that is rolled up, by its start.
 
         What was counted in such a period changes only together with its version.
         """
+        ...
 
     def offsets(self, time_range: TimeRange) -> list[tuple[Tags, int, int]]:
         """Return tags, start and value of the offsets in a time range, and of each backlog's last one before it.
 
         They are in order of time.
         """
+        ...
 
     def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
         """Return when backlogs passed values, as far as that is written and was not deleted."""
+        ...
 
     def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
         """Return the last offset of a backlog in each `step` seconds of [first, last), as far as they are written."""
+        ...
 
     def backlogs(self) -> dict[Tags, int]:
         """Return the latest offset of each backlog, by its sorted tags."""
+        ...
 
     def recent_offsets(self) -> list[tuple[Tags, tuple[Backlog, ...]]]:
         """Return the tags of each backlog and its offsets of the last two minutes, in the order of their buckets."""
+        ...
 
     def read_transactions(self) -> AbstractContextManager[TransactionReader]:
         """Return a reader of the business transactions, which has all that were accepted, for use in `with`."""
+        ...
 
     def services(self) -> dict[tuple[str, str], float]:
         """Return when each (service, env) last reported."""
+        ...
 
     def versions(self) -> dict[ServiceKey, tuple[VersionRun, ...]]:
         """Return the versions of each (service, env) that are known, the one that began first first."""
+        ...
 
     def oldest_start(self) -> float | None:
         """Return the start of the oldest row, or None without any row."""
+        ...
 
     def counters(self) -> dict[str, int]:
         """Return each of `COUNTERS`: how many payloads were accepted, how many rows are kept, and how many were not.
@@ -159,6 +180,8 @@ class Store(Protocol):
         `forgotten_rows` were deleted early for want of room, `ignored_rows` were too old, and `clamped_buckets` came
         from a clock that is ahead.
         """
+        ...
 
     def used_bytes(self) -> int:
         """Return how many bytes are in use."""
+        ...

@@ -46,13 +46,13 @@ def parse_address(url: str, environ: Mapping[str, str]) -> Address:
         parts = urlsplit(url)
         port, options = parts.port, dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
     except ValueError:
-        raise _refuse(url) from None
+        raise _refuse_address(url) from None
     database, secure = parts.path.lstrip("/") or "default", options.get("secure", "false")
     names = [database, *([options["cluster"]] if "cluster" in options else [])]
     if not parts.hostname or parts.fragment or not set(options) <= _OPTIONS or secure not in {"true", "false"}:
-        raise _refuse(url)
+        raise _refuse_address(url)
     if not all(_NAME.fullmatch(name) for name in names):
-        raise _refuse(url)
+        raise _refuse_address(url)
     is_secure = secure == "true"
     return Address(
         parts.hostname,
@@ -65,5 +65,5 @@ def parse_address(url: str, environ: Mapping[str, str]) -> Address:
     )
 
 
-def _refuse(url: str) -> OptionError:
+def _refuse_address(url: str) -> OptionError:
     return OptionError(f"--store must be a path or {_ALLOWED}; got {without_password(url)!r}")

@@ -35,6 +35,7 @@ class Connection(Protocol):
 
     def query(self, statement: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """Return the result of a query, in which `%(name)s` stands for the parameter `name`."""
+        ...
 
     def close(self) -> None:
         """Close the connection."""
@@ -88,10 +89,10 @@ def _translate_errors(address: str) -> Iterator[None]:
     except ClickHouseError as error:
         code = _CODE.search(str(error))
         kind = StoreFullError if code and code[1] in _FULL_CODES else StoreUnavailableError
-        raise kind(f"{address}: {_explain(error)}") from None
+        raise kind(f"{address}: {_describe_cause(error)}") from None
 
 
-def _explain(error: BaseException) -> str:
+def _describe_cause(error: BaseException) -> str:
     """Return what went wrong: the answer of ClickHouse, or why there is none."""
     cause: BaseException | None = error
     while cause is not None and not (isinstance(cause, OSError) and cause.strerror):

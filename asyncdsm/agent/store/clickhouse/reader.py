@@ -33,7 +33,7 @@ class ClickHouseReader:
     def periods(self, first: int, last: int) -> Periods:
         """Return the periods that overlap [first, last)."""
         width = RESOLUTIONS[-1]
-        rows = self._rows(
+        rows = self._query(
             "SELECT width, toUnixTimestamp(start) AS at, toFloat64(max(marked)) AS m, toFloat64(max(claimed)) AS c, "
             f"toFloat64(max(rolled)) AS r FROM {self._db}.periods WHERE width > 10 "
             f"AND start >= {at(first // width * width)} AND start < {at(-(last // -width) * width)} "
@@ -42,7 +42,7 @@ class ClickHouseReader:
         known = (Period(row["width"], row["at"], row["m"], row["c"], row["r"]) for row in rows)
         return Periods(known, self._state.detail_since)
 
-    def merge_rows(
+    def merge_slices(
         self, first: int, last: int, label: Label, *, service: tuple[str, str] | None, coarsest: int, sketch: int | None
     ) -> LabeledHistograms:
         """Return the rows that start in [first, last), merged by label."""
@@ -62,18 +62,18 @@ class ClickHouseReader:
             merger.add_rows(rows.select(numbers >= 0), label, sketch)
         return merger.result()
 
-    def oldest_start(self, first: int) -> int | None:
+    def find_oldest(self, first: int) -> int | None:
         """Return the start of the oldest row that is not before `first`, or None without any."""
         query = f"SELECT toUnixTimestamp(min(start)) AS at, count() AS n FROM {self._db}.periods"
-        row = self._rows(f"{query} WHERE width = {MINUTE} AND start >= {at(first // MINUTE * MINUTE)}")[0]
+        row = self._query(f"{query} WHERE width = {MINUTE} AND start >= {at(first // MINUTE * MINUTE)}")[0]
         if not row["n"]:
             return None
         minute: int = row["at"]
         query = f"SELECT toUnixTimestamp(min(start)) AS at, count() AS n FROM {self._db}.sketches WHERE width = 10"
-        row = self._rows(f"{query} AND start >= {at(max(first, minute))} AND start < {at(minute + MINUTE)}")[0]
+        row = self._query(f"{query} AND start >= {at(max(first, minute))} AND start < {at(minute + MINUTE)}")[0]
         return row["at"] if row["n"] else minute
 
-    def offsets(self, first: int, last: int) -> list[tuple[Tags, int, int]]:
+    def read_offsets(self, first: int, last: int) -> list[tuple[Tags, int, int]]:
         """Return tags, start and value of the offsets in [first, last) and of the last one before, in order of time."""
         before = (
             f"SELECT backlog, toUnixTimestamp(max(start)) AS at, argMax(value, (start, value)) AS value "
@@ -83,20 +83,20 @@ class ClickHouseReader:
             f"SELECT backlog, toUnixTimestamp(start) AS at, max(value) AS value FROM {self._db}.offsets "
             f"WHERE start >= {at(first)} AND start < {at(last)} GROUP BY backlog, start"
         )
-        rows = sorted((*self._rows(before), *self._rows(within_range)), key=lambda row: row["at"])
+        rows = sorted((*self._query(before), *self._query(within_range)), key=lambda row: row["at"])
         tags = self._state.tags_of(row["backlog"] for row in rows)
         return [(tags[row["backlog"]], row["at"], row["value"]) for row in rows if row["backlog"] in tags]
 
-    def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
+    def read_thinned(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
         """Return the last offset of a backlog in each `step` seconds of [first, last)."""
         query = (
             f"SELECT toUnixTimestamp(max(start)) AS at, argMax(value, (start, value)) AS taken FROM {self._db}.offsets "
             f"WHERE backlog = {backlog_id(tags)} AND start >= {at(first)} AND start < {at(last)} AND value >= 0 "
             f"GROUP BY intDiv(toUnixTimestamp(start), {int(step)}) ORDER BY at"
         )
-        return [Backlog(row["at"], row["taken"]) for row in self._rows(query)]
+        return [Backlog(row["at"], row["taken"]) for row in self._query(query)]
 
-    def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
+    def search_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
         """Return the crossings that ClickHouse reaches back to.
 
         What was found before is not read again; of the rest, only the first `MOST_SEARCHES` are looked for.
@@ -133,7 +133,7 @@ class ClickHouseReader:
             f"JOIN ({self._by_backlog(searched)}) AS o ON o.backlog = s.b "
             "WHERE o.start > s.below_at AND o.start <= s.u GROUP BY number"
         )
-        return {wanted[row["number"]]: self._remember(wanted[row["number"]], row) for row in self._rows(above)}
+        return {wanted[row["number"]]: self._remember(wanted[row["number"]], row) for row in self._query(above)}
 
     def _remember(self, passing: Passing, row: dict[str, Any]) -> Crossing:
         value = row["below"] if row["below"] <= passing.value else -1
@@ -156,7 +156,7 @@ class ClickHouseReader:
         )
         return f"({listed}) AS searched JOIN ({self._by_backlog(searched)}) AS taken USING (backlog)"
 
-    def _rows(self, query: str) -> list[dict[str, Any]]:
+    def _query(self, query: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._connection.query(query).to_pylist()
         return rows
 

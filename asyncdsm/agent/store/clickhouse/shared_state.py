@@ -91,7 +91,7 @@ class SharedState:
             return numbers
         for begin in range(0, len(unknown), _IDS_AT_ONCE):
             asked = ", ".join(map(str, unknown[begin : begin + _IDS_AT_ONCE]))
-            rows = self._rows(f"SELECT {_POINT} FROM {self._db}.points FINAL WHERE point IN ({asked})")
+            rows = self._query(f"SELECT {_POINT} FROM {self._db}.points FINAL WHERE point IN ({asked})")
             with self.lock:
                 self._add_points(rows)
         with self.lock:
@@ -105,7 +105,7 @@ class SharedState:
         unknown = sorted(wanted - self._tags.keys())
         for begin in range(0, len(unknown), _IDS_AT_ONCE):
             asked = ", ".join(map(str, unknown[begin : begin + _IDS_AT_ONCE]))
-            for row in self._rows(
+            for row in self._query(
                 f"SELECT backlog, tags, service, env FROM {self._db}.backlogs FINAL WHERE backlog IN ({asked})"
             ):
                 self.add_backlog(tuple(row["tags"]), (row["service"], row["env"]))
@@ -128,18 +128,18 @@ class SharedState:
         self.latest.evicted.clear()
 
     def _read(self, since: str, offsets_since: str, points: str, offsets: list[str]) -> None:
-        cursor = self._rows("SELECT toFloat64(now64(3)) AS now")[0]["now"]
-        services = self._rows(
+        cursor = self._query("SELECT toFloat64(now64(3)) AS now")[0]["now"]
+        services = self._query(
             f"SELECT {_SERVICE} FROM {self._db}.services FINAL WHERE last_seen >= {since} ORDER BY at"
         )
-        versions = self._rows(f"SELECT {_VERSION} FROM {self._db}.versions FINAL WHERE last >= {since}")
-        new_points = self._rows(points)
+        versions = self._query(f"SELECT {_VERSION} FROM {self._db}.versions FINAL WHERE last >= {since}")
+        new_points = self._query(points)
         # Only minutes of now are of use: a later mark is of a clock that is ahead.
-        newest = self._rows(
+        newest = self._query(
             f"SELECT toUnixTimestamp(max(start)) AS at, toUnixTimestamp(maxIf(start, width = 10)) AS detail "
             f"FROM {self._db}.periods"
         )[0]
-        new_offsets = [row for query in offsets for row in self._rows(query)]
+        new_offsets = [row for query in offsets for row in self._query(query)]
         tags = self.tags_of(row["backlog"] for row in new_offsets)
         with self.lock:
             self._add_services(services, versions)
@@ -171,9 +171,9 @@ class SharedState:
 
     def _count_others(self) -> int:
         query = f"SELECT toInt64(sum(payloads)) AS n FROM {self._db}.payloads WHERE agent != {self.agent}"
-        return int(self._rows(query)[0]["n"])
+        return int(self._query(query)[0]["n"])
 
-    def _rows(self, query: str) -> list[dict[str, Any]]:
+    def _query(self, query: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._connection.query(query).to_pylist()
         return rows
 

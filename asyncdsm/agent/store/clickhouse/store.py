@@ -92,7 +92,7 @@ class ClickHouseStore:
         with suppress(OSError):
             self._connection.close()
 
-    def open_spool(self, _limit_bytes: int) -> Spool | None:
+    def open_spool(self, limit_bytes: int) -> Spool | None:
         """Return None: payloads that wait to be forwarded are in memory only."""
         return None
 
@@ -153,7 +153,7 @@ class ClickHouseStore:
             if names is None:
                 return Merger().result()
         first, last = self._bucket_bounds(time_range)
-        return self._reader.merge_rows(first, last, label, service=names, coarsest=coarsest, sketch=sketch)
+        return self._reader.merge_slices(first, last, label, service=names, coarsest=coarsest, sketch=sketch)
 
     def roll_up_versions(self, time_range: TimeRange, width: int) -> dict[int, tuple[int, int]]:
         """Return the version of each period of `width` seconds in a time range that is rolled up, by its start."""
@@ -165,15 +165,15 @@ class ClickHouseStore:
 
     def offsets(self, time_range: TimeRange) -> list[tuple[Tags, int, int]]:
         """Return tags, start and value of the offsets in a time range, and of each backlog's last one before it."""
-        return self._reader.offsets(*self._bucket_bounds(time_range))
+        return self._reader.read_offsets(*self._bucket_bounds(time_range))
 
     def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
         """Return when backlogs passed values, as far as that was not deleted."""
-        return self._reader.find_crossings(wanted)
+        return self._reader.search_crossings(wanted)
 
     def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
         """Return the last offset of a backlog in each `step` seconds of [first, last)."""
-        return self._reader.thinned_offsets(tags, first, last, step)
+        return self._reader.read_thinned(tags, first, last, step)
 
     def backlogs(self) -> dict[Tags, int]:
         """Return the latest offset of each backlog, by its sorted tags."""
@@ -207,7 +207,7 @@ class ClickHouseStore:
 
     def oldest_start(self) -> float | None:
         """Return the start of the oldest row, in seconds since the epoch, or None without any row."""
-        return self._reader.oldest_start(int(self.now()) - self.kept_seconds)
+        return self._reader.find_oldest(int(self.now()) - self.kept_seconds)
 
     def counters(self) -> dict[str, int]:
         """Return the counters of all agents. ClickHouse deletes nothing early, so that `forgotten_rows` is 0."""

@@ -29,7 +29,7 @@ class ClickHouseTransactionReader:
             f"argMax({_PLACE}, (time, {_PLACE})) AS place FROM {database}.steps GROUP BY id HAVING last >= {oldest})"
         )
         query = f"SELECT DISTINCT service, env, checkpoint FROM {database}.steps ORDER BY service, env, checkpoint"
-        places = [Place(row["service"], row["env"], row["checkpoint"]) for row in self._rows(query)]
+        places = [Place(row["service"], row["env"], row["checkpoint"]) for row in self._query(query)]
         self._places = dict(enumerate(places, 1))
         self._numbers = {place: number for number, place in self._places.items()}
         self._ids: list[str] = []
@@ -54,21 +54,21 @@ class ClickHouseTransactionReader:
     def count_waiting(self, place: int, before: int) -> int:
         """Return how many transactions were seen last at a place, and before a time."""
         query = f"SELECT count() AS n FROM {self._seen} WHERE {_AT_PLACE} AND last < {before}"
-        return int(self._rows(query, **self._at(place))[0]["n"])
+        return int(self._query(query, **self._at(place))[0]["n"])
 
     def count(self) -> int:
         """Return how many transactions there are."""
-        return int(self._rows(f"SELECT count() AS n FROM {self._seen}")[0]["n"])
+        return int(self._query(f"SELECT count() AS n FROM {self._seen}")[0]["n"])
 
     def steps(self, key: int) -> list[Step]:
         """Return the steps of a transaction, in the order of their times."""
         query = f"SELECT {_STEP} FROM {self._db}.steps FINAL WHERE id = %(id)s ORDER BY at, service, env, checkpoint"
-        rows = self._rows(f"{query} LIMIT {MOST_STEPS}", id=self._ids[key])
+        rows = self._query(f"{query} LIMIT {MOST_STEPS}", id=self._ids[key])
         return [Step(row["at"], self._number(row)) for row in rows]
 
     def sample(self) -> dict[int, PlaceSample]:
         """Return, by place, a sample of the transactions that were seen last there."""
-        counts = self._rows(
+        counts = self._query(
             f"SELECT place.1 AS service, place.2 AS env, place.3 AS checkpoint, count() AS n FROM {self._seen} "
             f"GROUP BY place ORDER BY n DESC LIMIT {SAMPLED_PLACES}"
         )
@@ -79,7 +79,7 @@ class ClickHouseTransactionReader:
             f"FROM ({chosen}) AS chosen JOIN (SELECT * FROM {self._db}.steps FINAL) AS steps ON steps.id = chosen.id "
             "ORDER BY at, service, env, checkpoint"
         )
-        for row in self._rows(query):
+        for row in self._query(query):
             place = self._numbers[Place(row["s"], row["e"], row["c"])]
             chains[place][row["id"]].append(Step(row["at"], self._number(row)))
         found = [(self._number(row), row["n"]) for row in counts]
@@ -88,7 +88,7 @@ class ClickHouseTransactionReader:
     def _select(self, condition: str, **values: str) -> list[SeenTransaction]:
         query = f"SELECT id, first, last, place.1 AS service, place.2 AS env, place.3 AS checkpoint FROM {self._seen}"
         found: list[SeenTransaction] = []
-        for row in self._rows(f"{query} {condition}", **values):
+        for row in self._query(f"{query} {condition}", **values):
             found.append(SeenTransaction(len(self._ids), row["id"], row["first"], row["last"], self._number(row)))
             self._ids.append(row["id"])
         return found
@@ -103,7 +103,7 @@ class ClickHouseTransactionReader:
     def _at(self, place: int) -> dict[str, str]:
         return self._places[place]._asdict()
 
-    def _rows(self, query: str, **values: str) -> list[dict[str, Any]]:
+    def _query(self, query: str, **values: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._connection.query(query, values).to_pylist()
         return rows
 
