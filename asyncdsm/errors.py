@@ -17,6 +17,7 @@
     ├── RulesError                  a file of alert rules has errors
     ├── StoreError                  the local agent cannot use its store's file
     ├── StoreFullError              the local agent's store has no room left
+    ├── StoreUnavailableError       the local agent's store cannot be read or written at present
     └── UnixSocketError             the local agent cannot listen on its Unix socket
 
 Each error is also an instance of the built-in exception that fits it best, where there is one.
@@ -101,6 +102,10 @@ class StoreError(AsyncDSMError):
 
 class StoreFullError(AsyncDSMError):
     """The local agent's store has no room left: the disk is full, or the store's own limit is reached."""
+
+
+class StoreUnavailableError(AsyncDSMError):
+    """The local agent's store cannot be read or written at present: its server does not answer, or reports an error."""
 
 
 class UnixSocketError(AsyncDSMError):

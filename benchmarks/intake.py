@@ -35,13 +35,13 @@ _HEAD = (
 def into_a_file(count: int) -> float:
     """Send `count` payloads to an agent with a file; return microseconds a payload."""
     with TemporaryDirectory() as folder, agent("--store", str(Path(folder, "store.db"))) as url:
-        return asyncio.run(_send_all(url, count))
+        return asyncio.run(send_all(url, count))
 
 
 def into_memory(count: int) -> float:
     """Send them to an agent that keeps everything in memory."""
     with agent() as url:
-        return asyncio.run(_send_all(url, count))
+        return asyncio.run(send_all(url, count))
 
 
 def computing(count: int) -> float:
@@ -81,12 +81,13 @@ def _body(chance: random.Random, service: str, now: int) -> bytes:
     return pack(bucket, aggregator.bucket_ns, Settings(service=service, env="bench")).body
 
 
-async def _send_all(url: str, count: int) -> float:
+async def send_all(url: str, count: int, connections: int = CONNECTIONS) -> float:
+    """Send `count` payloads over some connections; return microseconds a payload."""
     requests = cycle([_HEAD.format(len(body)).encode() + body for body in bodies()])
     left = iter(range(count))
     began = perf_counter()
     async with asyncio.TaskGroup() as group:
-        for _ in range(CONNECTIONS):
+        for _ in range(connections):
             group.create_task(_send(url, requests, left))
     return (perf_counter() - began) / count * 1e6
 

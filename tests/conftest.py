@@ -18,6 +18,8 @@ from asyncdsm.core import current
 from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.aws import Aws
 from tests.brokers.aws import users_own as users_own_aws
+from tests.brokers.clickhouse import ClickHouse
+from tests.brokers.clickhouse import clickhouse as run_clickhouse
 from tests.brokers.kafka import Kafka, users_own
 from tests.brokers.ministack import ministack as run_ministack
 from tests.brokers.mock_cluster import MockCluster, mock_cluster
@@ -101,6 +103,13 @@ def redis() -> Iterator[str]:
 def nats() -> Iterator[NatsServer]:
     """The NATS server of the tests."""
     with nats_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def clickhouse() -> Iterator[ClickHouse]:
+    """The tests' ClickHouse."""
+    with run_clickhouse() as server:
         yield server
 
 

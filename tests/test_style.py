@@ -16,6 +16,8 @@ MOST_MODULES = 3
 FIXED = {
     "main": "the entry point of a program",
     "run": "the one method of a thing that runs",
+    "count": "a collection's word",
+    "oldest_start": "the store's protocol",
     "close": "the standard library's word",
     "aclose": "anyio's word",
     "add": "a collection's word",

@@ -77,7 +77,8 @@ def _add_agent(parser: argparse.ArgumentParser) -> None:
         "--store",
         metavar="PATH",
         help="the file in which to keep the data, and payloads that wait to be forwarded (default: none; the data is "
-        "in memory and lost when the agent stops)",
+        "in memory and lost when the agent stops); or a ClickHouse that many agents share, as "
+        "clickhouse://user:password@host:8123/database",
     )
     parser.add_argument(
         "--keep",
@@ -233,11 +234,18 @@ def _run_agent(options: argparse.Namespace) -> int:
     from pathlib import Path  # noqa: PLC0415
 
     from asyncdsm.agent.http.program import Options, run_agent  # noqa: PLC0415  (the extra may not be installed)
+    from asyncdsm.agent.store.clickhouse.address import is_address, parse_address  # noqa: PLC0415
+    from asyncdsm.errors import OptionError  # noqa: PLC0415
 
-    path = Path(options.store) if options.store else None
+    try:
+        named = options.store or ""
+        store = parse_address(named, os.environ) if is_address(named) else Path(named) if named else None
+    except OptionError as error:
+        print(f"asyncdsm agent: {error}", file=sys.stderr)
+        return 1
     unix_socket = Path(options.unix_socket) if options.unix_socket else None
     rules = Path(options.rules) if options.rules else None
-    given = Options(options.host, options.port, path, options.keep, options.forward, options.token, unix_socket, rules)
+    given = Options(options.host, options.port, store, options.keep, options.forward, options.token, unix_socket, rules)
     return run_agent(given, live=sys.stdout.isatty())
 
 

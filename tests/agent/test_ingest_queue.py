@@ -11,9 +11,9 @@ import anyio.lowlevel
 import pytest
 
 from asyncdsm.agent.intake.errors import IntakeError
-from asyncdsm.agent.intake.ingest_queue import LARGE_BYTES, LARGE_UNPACKED_BYTES, MAX_GROUP_SIZE, IngestQueue
+from asyncdsm.agent.intake.ingest_queue import LARGE_BYTES, LARGE_UNPACKED_BYTES, IngestQueue
 from asyncdsm.agent.store.reports import AcceptedPayload
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.store import GROUP_SIZE, Store
 from asyncdsm.errors import StoreFullError
 from tests.agent.payloads import NOW, bucket, payload, point
 
@@ -69,7 +69,7 @@ async def results(queue: IngestQueue, bodies: list[bytes], encoding: str = "") -
 async def test_waiting_payloads_are_stored_in_one_group(queue: IngestQueue, store: Watched) -> None:
     assert await results(queue, [body(number) for number in range(200)]) == [202] * 200
     assert sum(store.groups) == store.payloads == 200
-    assert max(store.groups) == MAX_GROUP_SIZE
+    assert max(store.groups) == GROUP_SIZE
     assert len(store.groups) < 10
 
 
@@ -105,7 +105,7 @@ async def test_payload_that_cannot_be_stored_is_not_acknowledged(
     queue: IngestQueue, store: Watched, error: Exception, status: int
 ) -> None:
     store.errors = [error]
-    statuses = await results(queue, [body(number) for number in range(2 * MAX_GROUP_SIZE)])
+    statuses = await results(queue, [body(number) for number in range(2 * GROUP_SIZE)])
     assert set(statuses) == {202, status}
     assert store.payloads == statuses.count(202)
     assert await results(queue, [body(1)]) == [202]

@@ -21,8 +21,18 @@ from asyncdsm.agent.store.store import Store
 from asyncdsm.cli.main import main
 from tests.agent.payloads import NOW, NOW_NS, SECOND_NS, Client, bucket, payload, point
 from tests.agent.running import agent
+from tests.agent.stores import AnyStore, OpenStore
 from tests.intake import running_intake
 from tests.transactions import Passed, write_names, write_records, write_transactions
+
+# How many names and transactions there may be is a bound of SQLite's file; ClickHouse forgets by time alone.
+in_memory = pytest.mark.parametrize("open_store", ["memory"], indirect=True)
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> AnyStore:
+    """Keep transactions in a store of each kind."""
+    return open_store(now=lambda: NOW)
 
 
 def report_of(passed: Iterable[Passed], service: str = "shop", **more: Any) -> bytes:
@@ -30,7 +40,7 @@ def report_of(passed: Iterable[Passed], service: str = "shop", **more: Any) -> b
     return payload(bucket(**write_transactions(passed)), Service=service, **more)
 
 
-def add(store: Store, service: str, *passed: Passed) -> None:
+def add(store: AnyStore, service: str, *passed: Passed) -> None:
     store.add(read_report(report_of(passed, service), ""))
 
 
@@ -39,7 +49,7 @@ def ago(seconds: float) -> int:
     return NOW_NS - round(seconds * SECOND_NS)
 
 
-def find(store: Store, transaction_id: str) -> Transaction:
+def find(store: AnyStore, transaction_id: str) -> Transaction:
     (found,) = find_transactions(store, transaction_id).transactions
     return found
 
@@ -104,7 +114,7 @@ def test_bucket_that_counts_by_origin_has_its_transactions_read() -> None:
     assert [each.id for each in report.transactions] == ["4711"]
 
 
-def test_steps_of_all_services_are_one_transaction_in_order_of_time(store: Store) -> None:
+def test_steps_of_all_services_are_one_transaction_in_order_of_time(store: AnyStore) -> None:
     add(store, "billing", Passed("paid", ago(8), "4711"))
     add(store, "shop", Passed("ordered", ago(20), "4711"), Passed("ordered", ago(5), "4712"))
     found = find(store, "4711")
@@ -114,18 +124,18 @@ def test_steps_of_all_services_are_one_transaction_in_order_of_time(store: Store
     assert find_transactions(store, "471").transactions == []
 
 
-def test_same_payload_again_adds_no_step(store: Store) -> None:
+def test_same_payload_again_adds_no_step(store: AnyStore) -> None:
     for _ in range(2):
         add(store, "shop", Passed("ordered", ago(20), "4711"))
     assert len(find(store, "4711").steps) == 1
 
 
-def test_id_that_tracers_cut_is_found_by_the_whole_one(store: Store) -> None:
+def test_id_that_tracers_cut_is_found_by_the_whole_one(store: AnyStore) -> None:
     add(store, "shop", Passed("ordered", ago(20), "x" * 255))
     assert find(store, "x" * 300).id == "x" * 255
 
 
-def test_time_that_is_too_old_is_ignored_and_one_far_ahead_counts_as_now(store: Store) -> None:
+def test_time_that_is_too_old_is_ignored_and_one_far_ahead_counts_as_now(store: AnyStore) -> None:
     add(store, "shop", Passed("ordered", ago(8 * 86_400), "old"), Passed("ordered", ago(-3600), "ahead"))
     assert find_transactions(store, "old").transactions == []
     assert find(store, "ahead").last == NOW
@@ -147,9 +157,9 @@ def test_transactions_survive_a_restart_and_a_kill(tmp_path: Path) -> None:
     store.close()
 
 
-def test_old_transactions_are_deleted() -> None:
+def test_old_transactions_are_deleted(open_store: OpenStore) -> None:
     now = [NOW]
-    store = Store(now=lambda: now[0], kept_seconds=3600)
+    store = open_store(now=lambda: now[0], kept_seconds=3600)
     add(store, "shop", Passed("ordered", ago(20), "4711"))
     now[0] += 3000
     add(store, "shop", Passed("ordered", ago(-3000), "4712"))
@@ -172,12 +182,13 @@ def test_service_with_too_many_transactions_loses_its_own_oldest(monkeypatch: py
     assert (problem["name"], problem["count"]) == ("transactions", 302)
 
 
-def test_checkpoints_of_one_transaction_are_bounded(store: Store) -> None:
+def test_checkpoints_of_one_transaction_are_bounded(store: AnyStore) -> None:
     add(store, "shop", *(Passed("ordered", ago(500 - number), "4711") for number in range(300)))
     assert len(find(store, "4711").steps) == tables.MOST_STEPS
 
 
-def test_names_of_one_service_are_bounded_and_leave_room_for_others(store: Store) -> None:
+@in_memory
+def test_names_of_one_service_are_bounded_and_leave_room_for_others(store: AnyStore) -> None:
     for first in (0, 200):
         names = range(first, first + 200)
         add(store, "shop", *(Passed(f"checkpoint {number}", ago(500 - number), f"from {first}") for number in names))
@@ -188,14 +199,14 @@ def test_names_of_one_service_are_bounded_and_leave_room_for_others(store: Store
         assert sum(place.service == "shop" for place in reader.places().values()) == 254
 
 
-def add_usual(store: Store, count: int = 40) -> None:
+def add_usual(store: AnyStore, count: int = 40) -> None:
     """Add transactions that were paid two seconds after they were ordered, and shipped ten seconds later."""
     add(store, "shop", *(Passed("ordered", ago(9000 - number), f"usual {number}") for number in range(count)))
     add(store, "billing", *(Passed("paid", ago(8998 - number), f"usual {number}") for number in range(count)))
     add(store, "shipping", *(Passed("shipped", ago(8988 - number), f"usual {number}") for number in range(count)))
 
 
-def test_transaction_that_waits_much_longer_than_the_others_is_late_then_stuck(store: Store) -> None:
+def test_transaction_that_waits_much_longer_than_the_others_is_late_then_stuck(store: AnyStore) -> None:
     add_usual(store)
     add(store, "shop", *(Passed("ordered", ago(seconds), f"since {seconds}") for seconds in (59, 61, 599, 601)))
     states = {seconds: find(store, f"since {seconds}").state for seconds in (59, 61, 599, 601)}
@@ -204,25 +215,25 @@ def test_transaction_that_waits_much_longer_than_the_others_is_late_then_stuck(s
     assert [each.id for each in find_transactions(store, None).late] == ["since 61", "since 599", "since 601"]
 
 
-def test_what_is_late_follows_from_how_long_others_take_there(store: Store) -> None:
+def test_what_is_late_follows_from_how_long_others_take_there(store: AnyStore) -> None:
     add(store, "shop", *(Passed("ordered", ago(9000 - number), f"usual {number}") for number in range(40)))
     add(store, "billing", *(Passed("paid", ago(8800 - number), f"usual {number}") for number in range(40)))
     add(store, "shop", Passed("ordered", ago(599), "599"), Passed("ordered", ago(601), "601"))
     assert (find(store, "599").state, find(store, "601").state) == ("open", "late")
 
 
-def test_transaction_at_the_last_checkpoint_is_done(store: Store) -> None:
+def test_transaction_at_the_last_checkpoint_is_done(store: AnyStore) -> None:
     add_usual(store)
     assert (find(store, "usual 3").state, find(store, "usual 3").late_after) == ("done", None)
 
 
-def test_without_ten_others_nothing_is_late(store: Store) -> None:
+def test_without_ten_others_nothing_is_late(store: AnyStore) -> None:
     add_usual(store, 9)
     add(store, "shop", Passed("ordered", ago(4000), "4711"))
     assert (find(store, "4711").state, find_transactions(store, None).late) == ("open", [])
 
 
-def test_lists_say_what_they_leave_out(store: Store) -> None:
+def test_lists_say_what_they_leave_out(store: AnyStore) -> None:
     add_usual(store, 400)
     add(store, "shop", *(Passed("ordered", ago(300 + number), f"lost {number}") for number in range(130)))
     answer = find_transactions(store, None)
@@ -264,7 +275,7 @@ async def test_forwarded_payload_has_its_transactions() -> None:
         assert [sent for *_, sent in intake.requests] == [body]
 
 
-def test_command_prints_a_transaction(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_prints_a_transaction(store: AnyStore, capsys: pytest.CaptureFixture[str]) -> None:
     add(store, "shop", Passed("ordered", ago(20), "4711"))
     add(store, "billing", Passed("paid\x1b[2J", ago(8), "4711"))
     with agent(store=store) as running:

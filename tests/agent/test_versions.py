@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology, topology_of
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.store import Store as SQLiteStore
 from asyncdsm.agent.store.versions import LONGEST_VERSION, MOST_VERSIONS, VersionRun, record_version, version_at
 from tests.agent.payloads import NOW, SECOND_NS, bucket, payload, point
+from tests.agent.stores import KEPT_KINDS, AnyStore, OpenStore
 
 KEY = "foreign", ""
 
@@ -55,12 +57,16 @@ def test_version_at_a_moment_is_the_newest_that_was_in_use(moment: float, versio
     assert version_at(runs, moment) == version
 
 
+def opener_of_file(folder: Path) -> OpenStore:
+    return partial(SQLiteStore, folder / "store.db", decode=read_report)
+
+
 class Fleet:
     """Instances of one service that report their versions."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, open_store: OpenStore) -> None:
         self.now: float = NOW
-        self.store: Store = Store(path, decode=read_report if path else None, now=lambda: self.now)
+        self.store: AnyStore = open_store(now=lambda: self.now)
 
     def report(self, version: str, seconds: float = 60) -> None:
         """Let an instance report a bucket, and some time pass."""
@@ -74,15 +80,15 @@ class Fleet:
         return [(each.version, each.since - NOW) for each in service.versions]
 
 
-def test_service_of_the_topology_has_its_versions() -> None:
-    fleet = Fleet()
+def test_service_of_the_topology_has_its_versions(open_store: OpenStore) -> None:
+    fleet = Fleet(open_store)
     for version in ("1.0", "1.0", "2.0"):
         fleet.report(version)
     assert fleet.versions() == [("1.0", -10), ("2.0", 110)]
 
 
-def test_past_topology_has_the_version_of_that_time() -> None:
-    fleet = Fleet()
+def test_past_topology_has_the_version_of_that_time(open_store: OpenStore) -> None:
+    fleet = Fleet(open_store)
     for version in ("1.0", "1.0", "2.0"):
         fleet.report(version)
     (service,) = topology_of(fleet.store, TimeRange(NOW - 60, NOW + 60)).services
@@ -91,44 +97,45 @@ def test_past_topology_has_the_version_of_that_time() -> None:
     assert service.version == "2.0"
 
 
-def test_past_topology_has_no_service_that_came_later() -> None:
-    fleet = Fleet()
+def test_past_topology_has_no_service_that_came_later(open_store: OpenStore) -> None:
+    fleet = Fleet(open_store)
     fleet.report("1.0", 600)
     fleet.store.add(read_report(payload(bucket(point(), Start=int(fleet.now - 10) * SECOND_NS), Service="later"), ""))
     names = [service.name for service in topology_of(fleet.store, TimeRange(NOW - 60, NOW + 300)).services]
     assert names == ["foreign"]
 
 
-def test_service_without_a_version_has_none() -> None:
-    fleet = Fleet()
+def test_service_without_a_version_has_none(open_store: OpenStore) -> None:
+    fleet = Fleet(open_store)
     fleet.report("")
     assert fleet.versions() == []
 
 
-def test_long_version_is_cut() -> None:
-    fleet = Fleet()
+def test_long_version_is_cut(open_store: OpenStore) -> None:
+    fleet = Fleet(open_store)
     fleet.report("v" * 900)
     assert fleet.versions() == [("v" * LONGEST_VERSION, -10)]
 
 
+@pytest.mark.parametrize("open_store", KEPT_KINDS, indirect=True)
 @pytest.mark.parametrize("flushed", [True, False])
-def test_versions_are_there_after_a_restart(tmp_path: Path, flushed: bool) -> None:
-    fleet = Fleet(tmp_path / "store.db")
+def test_versions_are_there_after_a_restart(open_store: OpenStore, flushed: bool) -> None:
+    fleet = Fleet(open_store)
     for version in ("1.0", "2.0"):
         fleet.report(version)
         if flushed:
             fleet.store.flush()
     before = fleet.versions()
     fleet.store.close()
-    with closing(Store(tmp_path / "store.db", decode=read_report, now=lambda: NOW + 120)) as store:
-        assert [(run.version, run.since - NOW) for run in store.versions()[KEY]] == before
+    store = open_store(now=lambda: NOW + 120)
+    assert [(run.version, run.since - NOW) for run in store.versions()[KEY]] == before
 
 
 def test_file_of_an_earlier_release_gets_the_table(tmp_path: Path) -> None:
-    Fleet(tmp_path / "store.db").store.close()
+    Fleet(opener_of_file(tmp_path)).store.close()
     with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
         connection.execute("DROP TABLE versions")
-    fleet = Fleet(tmp_path / "store.db")
+    fleet = Fleet(opener_of_file(tmp_path))
     fleet.report("1.0")
     fleet.store.flush()
     fleet.store.close()
@@ -137,7 +144,7 @@ def test_file_of_an_earlier_release_gets_the_table(tmp_path: Path) -> None:
 
 
 def test_versions_of_forgotten_services_are_deleted(tmp_path: Path) -> None:
-    fleet = Fleet(tmp_path / "store.db")
+    fleet = Fleet(opener_of_file(tmp_path))
     fleet.report("1.0")
     fleet.store.flush()
     fleet.now += fleet.store.kept_seconds + 7_200

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from time import time
 
 import pytest
@@ -11,8 +12,8 @@ from playwright.async_api import Browser, expect
 
 from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store.store import Store
 from tests.agent.payloads import payload, point
+from tests.agent.stores import KINDS, AnyStore, Opener
 from tests.agent.test_lag import COMMITTED, PRODUCED
 from tests.browser.map_page import PHONE, node_button, open_page
 
@@ -24,27 +25,30 @@ HOPS = [
 UNREAD = 24 * 40
 
 
-def fill_store(store: Store) -> None:
+def fill_store(store: AnyStore) -> None:
     """Add five minutes in which 40 messages came every ten seconds. A group read the first 80, and then died."""
-    first = int(time()) // 10 * 10 - 300
+    first, buckets = int(time()) // 10 * 10 - 300, list[dict[str, object]]()
     for number in range(26):
         offsets = [{"Tags": PRODUCED, "Value": 40 * number + 39}]
         offsets += [{"Tags": COMMITTED, "Value": 40 * number + 40}] if number < 2 else []
-        bucket = {"Start": (first + 10 * number) * 10**9, "Duration": 10**10, "Stats": HOPS, "Backlogs": offsets}
-        store.add(read_report(payload(bucket), ""))
+        start = (first + 10 * number) * 10**9
+        buckets.append({"Start": start, "Duration": 10**10, "Stats": HOPS, "Backlogs": offsets})
+    store.add(read_report(payload(*buckets), ""))
 
 
-@pytest.fixture
-def filled_store() -> Store:
-    """Have these five minutes."""
-    store = Store()
+@pytest.fixture(params=KINDS)
+def filled_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyStore]:
+    """Have these five minutes, in a store of each kind: the page cannot tell them apart."""
+    opener = Opener(request.param, tmp_path, lambda: request.getfixturevalue("clickhouse").address())
+    store = opener()
     fill_store(store)
     store.flush()
-    return store
+    yield store
+    opener.close()
 
 
 @pytest.fixture
-async def agent(filled_store: Store) -> AsyncIterator[str]:
+async def agent(filled_store: AnyStore) -> AsyncIterator[str]:
     """Run an agent with these five minutes, and yield the address of its page."""
     async with running_agent(store=filled_store) as running:
         yield running.url

@@ -19,6 +19,9 @@ SOURCES = [path for folder in ("asyncdsm", "integrations") for path in sorted(RO
 LOGGING = {
     Path("asyncdsm/_internal/log.py"): "writes to the log",
     Path("asyncdsm/delivery/exporters/http.py"): "keeps its requests out of the log",
+    Path(
+        "asyncdsm/agent/store/clickhouse/connection.py"
+    ): "keeps what its client logs beside each error out of the log",
     Path("asyncdsm/cli/demo/service.py"): "quiets the clients in the demo's services",
 }
 """The only modules that use `logging` themselves, and what for."""

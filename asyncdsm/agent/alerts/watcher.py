@@ -19,7 +19,7 @@ from asyncdsm.agent.alerts.tracks import Event, RuleTracks
 from asyncdsm.agent.alerts.webhooks import Webhooks
 from asyncdsm.agent.queries.answers import AlertCounts, Alerts
 from asyncdsm.agent.queries.topology import topology
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.errors import RulesError
 
 EVERY_SECONDS = 10.0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from time import monotonic
+from typing import Any
 
 from anyio import to_thread
 from msgspec.json import encode
@@ -29,7 +29,7 @@ from asyncdsm.agent.metrics.exposition import PROMETHEUS, AgentState, format_met
 from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
 from asyncdsm.agent.queries.answers import Alerts
 from asyncdsm.agent.queries.parameters import ApiError
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.protocol import UNAVAILABLE, Store
 
 INTAKE = "/v0.1/pipeline_stats"
 LISTED_INTAKES = (
@@ -70,11 +70,11 @@ class Agent:
             Route("/api/openapi.json", describe_api),
             *(Route(path, accept_and_ignore, methods=["POST", "PUT"]) for path in OTHER_INTAKES),
         ]
-        handlers = {
+        handlers: dict[Any, Any] = {
             ApiError: bad_request,
             IntakeError: bad_request,
             ClientDisconnect: client_disconnected,
-            sqlite3.Error: store_unavailable,
+            **dict.fromkeys(UNAVAILABLE, store_unavailable),
             404: not_found,
             405: not_found,
         }

@@ -14,7 +14,7 @@ from asyncdsm.agent.intake.forwarder import Forwarder
 from asyncdsm.agent.intake.ingest_queue import IngestQueue, IntakeCounters
 from asyncdsm.agent.intake.repeated_bodies import RecentBodies, hash_body
 from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.protocol import Store
 
 MSGPACK = "application/msgpack"
 _ACKNOWLEDGED = b'{"acknowledged":true}'

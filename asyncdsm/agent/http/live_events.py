@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from asyncdsm.agent.queries.parameters import ApiError
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.protocol import Store
 
 EVERY_SECONDS, HEARTBEAT_SECONDS = 1.0, 15.0
 MOST_STREAMS = 50

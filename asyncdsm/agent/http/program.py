@@ -19,7 +19,10 @@ from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES
 from asyncdsm.agent.queries.topology import topology
-from asyncdsm.agent.store.store import KEPT_SECONDS, Store
+from asyncdsm.agent.store.clickhouse.address import Address
+from asyncdsm.agent.store.protocol import Store
+from asyncdsm.agent.store.store import KEPT_SECONDS
+from asyncdsm.agent.store.store import Store as SQLiteStore
 from asyncdsm.errors import OptionError, RulesError, StoreError, UnixSocketError
 from asyncdsm.map.terminal import MapTable
 
@@ -34,8 +37,8 @@ class Options(NamedTuple):
 
     host: str = "127.0.0.1"
     port: int = 0
-    path: Path | None = None
-    """The store's file; None keeps everything in memory."""
+    store: Path | Address | None = None
+    """The store's file, or its ClickHouse; None keeps everything in memory."""
     kept_seconds: int = KEPT_SECONDS
     forward: str | None = None
     """The URL of another agent that every payload is forwarded to."""
@@ -89,7 +92,7 @@ async def _run(options: Options, live: bool, deadline: threading.Timer) -> None:
 
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_, end)
-    store = await to_thread.run_sync(lambda: Store(options.path, decode=read_report, kept_seconds=options.kept_seconds))
+    store = await to_thread.run_sync(_open_store, options)
     try:
         async with running_agent(
             options.host,
@@ -111,6 +114,17 @@ async def _run(options: Options, live: bool, deadline: threading.Timer) -> None:
                 await stop.wait()
     finally:
         await to_thread.run_sync(store.close)
+
+
+def _open_store(options: Options) -> Store:
+    if not isinstance(options.store, Address):
+        return SQLiteStore(options.store, decode=read_report, kept_seconds=options.kept_seconds)
+    try:
+        from asyncdsm.agent.store.clickhouse.store import ClickHouseStore  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        extra = "pip install 'asyncdsm[clickhouse]'"
+        raise StoreError(f"{options.store}: {error.name} is not installed: {extra}") from None
+    return ClickHouseStore(options.store, kept_seconds=options.kept_seconds)
 
 
 def _end_process() -> None:

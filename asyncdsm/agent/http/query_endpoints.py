@@ -29,7 +29,7 @@ from asyncdsm.agent.queries.pathways import NodeFilter, pathways_through, queue_
 from asyncdsm.agent.queries.series import edge_series
 from asyncdsm.agent.queries.topology import topology_of
 from asyncdsm.agent.queries.transactions import find_transactions
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.map.layout import FLOWS
 
 _NODE_PARAMETERS = "service", "env", "queue", "type", "cluster"

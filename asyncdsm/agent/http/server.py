@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -22,7 +21,8 @@ from asyncdsm.agent.http.connections import BACKLOG, KEEP_ALIVE_SECONDS, Bounded
 from asyncdsm.agent.http.listeners import UnixListener, open_tcp_listener
 from asyncdsm.agent.intake.forward_exporter import is_own_address
 from asyncdsm.agent.intake.forwarder import Forwarder
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.protocol import UNAVAILABLE, Store
+from asyncdsm.agent.store.store import Store as SQLiteStore
 from asyncdsm.errors import OptionError, SettingError
 from asyncdsm.settings import Settings
 
@@ -81,7 +81,7 @@ async def running_agent(
     port = listener.getsockname()[1]
     address = f"[{host}]" if ":" in host else host
     try:
-        used_store: Store = store if store is not None else await to_thread.run_sync(Store)
+        used_store: Store = store if store is not None else await to_thread.run_sync(_open_store_in_memory)
         try:
             forwarder = await to_thread.run_sync(_create_forwarder, forward, port, used_store) if forward else None
             alerts = await to_thread.run_sync(AlertWatcher, used_store, rules) if rules else None
@@ -178,8 +178,12 @@ async def _maintain(store: Store) -> None:
         await asyncio.sleep(MAINTAIN_SECONDS)
         try:
             await to_thread.run_sync(store.maintain)
-        except sqlite3.Error as error:
+        except UNAVAILABLE as error:
             warn_each_minute("store", "asyncdsm agent cannot write its store, and will try again: %s", error)
+
+
+def _open_store_in_memory() -> Store:
+    return SQLiteStore()
 
 
 def _create_forwarder(url: str, port: int, store: Store) -> Forwarder:

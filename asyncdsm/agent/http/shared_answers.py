@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from anyio import Lock, to_thread
 
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.protocol import Store
 
 STEP_SECONDS = 10
 """How long an answer is up to date, in seconds, if nothing new is reported: its time range moves on."""

@@ -7,7 +7,6 @@ file too (see `store.spool`) and are forwarded after a restart.
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
@@ -17,8 +16,8 @@ import anyio
 
 from asyncdsm._internal.log import info, pluralize, warn_each_minute
 from asyncdsm.agent.intake.forward_exporter import ForwardExporter, select_headers
+from asyncdsm.agent.store.protocol import UNAVAILABLE, Store
 from asyncdsm.agent.store.spool import RawHeaders, SpooledPayload
-from asyncdsm.agent.store.store import Store
 from asyncdsm.core.counters import Counters, Stats
 from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_full_outbox
 from asyncdsm.delivery.retry import Delivery
@@ -162,7 +161,7 @@ class Forwarder:
             return False
         try:
             await anyio.to_thread.run_sync(self._store.save_spool)
-        except sqlite3.Error as error:
+        except UNAVAILABLE as error:
             warn_each_minute(
                 "spool", "asyncdsm agent cannot write to its store which payloads it has to forward: %s", error
             )

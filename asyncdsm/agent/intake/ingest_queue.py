@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,11 +13,10 @@ from asyncdsm._internal.log import warn_each_minute
 from asyncdsm.agent.intake.body import decompress_body
 from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.store.protocol import UNAVAILABLE, Store
 from asyncdsm.agent.store.reports import AcceptedPayload, Report
-from asyncdsm.agent.store.store import Store
 from asyncdsm.errors import StoreFullError
 
-MAX_GROUP_SIZE = 64
 READ_SECONDS = 0.25
 """How long a group is read before it is stored: its senders wait until all of it is stored."""
 LARGE_BYTES, LARGE_UNPACKED_BYTES = 256 * 1024, 1024 * 1024
@@ -108,7 +106,7 @@ class IngestQueue:
         """Yield small payloads or one large payload, in turns if there are both."""
         is_large_turn = bool(self._large) and (self._had_small or not self._small)
         self._had_small = not is_large_turn
-        return _pop_payloads(self._large, 1) if is_large_turn else _pop_payloads(self._small, MAX_GROUP_SIZE)
+        return _pop_payloads(self._large, 1) if is_large_turn else _pop_payloads(self._small, self._store.group_size)
 
     def _read(self, unpacked: bytes) -> Report:
         report = read_report(unpacked, "")
@@ -140,7 +138,7 @@ class IngestQueue:
 
     def _refuse(self, payloads: list[_WaitingPayload], error: Exception) -> None:
         full = isinstance(error, StoreFullError)
-        known = full or isinstance(error, sqlite3.Error)
+        known = full or isinstance(error, UNAVAILABLE)
         message = "asyncdsm agent cannot store payloads, and asked their senders to send them again: %r"
         warn_each_minute("store", message, error)
         problem = str(error) if known else f"the agent failed: {type(error).__name__}"

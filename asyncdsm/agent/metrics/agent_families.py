@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from asyncdsm.agent.intake.ingest_queue import IntakeCounters
 from asyncdsm.agent.queries.answers import AlertCounts
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.core.counters import Stats
 
 PREFIX = "asyncdsm_agent_"

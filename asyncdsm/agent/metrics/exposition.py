@@ -22,7 +22,7 @@ from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
 from asyncdsm.agent.queries.answers import AlertCounts
 from asyncdsm.agent.queries.lag import current_lags
 from asyncdsm.agent.queries.time_ranges import last_minutes
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.core.counters import Stats
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"

@@ -26,8 +26,8 @@ from asyncdsm.agent.queries.quantiles import GroupQuantiles, begins_of, drop_sta
 from asyncdsm.agent.queries.time_ranges import covered_seconds
 from asyncdsm.agent.queries.topology import points_of
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, Histograms, concat, merge, quantiles
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store
 from asyncdsm.map.graph import Node
 from asyncdsm.map.node_lookup import find_nodes, list_candidates, shorten_name
 from asyncdsm.map.topology import Quantiles

@@ -18,9 +18,9 @@ from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import settled_until
 from asyncdsm.agent.store.histograms import EDGE, Ints, quantiles
 from asyncdsm.agent.store.merger import Rows
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
-from asyncdsm.agent.store.store import Store
 from asyncdsm.map.levels import TAIL_LEVELS, level_of, slowness_of
 from asyncdsm.map.strings import NOTHING, format_duration
 from asyncdsm.map.topology import NO_QUANTILES, Present

@@ -16,9 +16,9 @@ from asyncdsm.agent.queries.pathway_graph import PathwayGraph, name_node
 from asyncdsm.agent.queries.time_ranges import covered_seconds
 from asyncdsm.agent.queries.topology import points_of
 from asyncdsm.agent.store.histograms import EDGE, Floats, sum_by_group
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import edge_id
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store
 from asyncdsm.map.graph import Node
 
 MOST_NODES = 2_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from asyncdsm.agent.store.histograms import Ints
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
-from asyncdsm.agent.store.store import Store
 
 
 class EdgeNumbers:

@@ -14,9 +14,9 @@ from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
 from asyncdsm.agent.queries.time_ranges import settled_until
 from asyncdsm.agent.store.histograms import EDGE, Floats, Ints, quantiles
 from asyncdsm.agent.store.merger import Rows
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, TimeRange
 from asyncdsm.agent.store.segments import RollUpVersion
-from asyncdsm.agent.store.store import Store
 
 MINUTE = 60
 MOST_SLOTS = 180

@@ -15,8 +15,8 @@ from asyncdsm.agent.queries.time_ranges import settled_until
 from asyncdsm.agent.store.histograms import Floats
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import RECENT_SECONDS
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
-from asyncdsm.agent.store.store import Store
 from asyncdsm.map.topology import PartitionLag
 
 Group = tuple[str, str, str | None]

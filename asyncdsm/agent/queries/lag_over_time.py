@@ -13,8 +13,8 @@ from asyncdsm.agent.queries.lag import passings_of
 from asyncdsm.agent.queries.lag_age import Ages
 from asyncdsm.agent.queries.time_ranges import settled_until, step_for
 from asyncdsm.agent.store.offsets import Backlog
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
-from asyncdsm.agent.store.store import Store
 
 MOST_AGED_SERIES = 50
 """How many series look into the time before the range for the age of their messages, the largest lags first."""

@@ -9,9 +9,9 @@ from asyncdsm.agent.queries.change_rules import new_from
 from asyncdsm.agent.queries.edge_changes import change_of_edge
 from asyncdsm.agent.queries.edge_history import EdgeHistory
 from asyncdsm.agent.queries.service_changes import change_of_service
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store
 from asyncdsm.agent.store.versions import ServiceKey
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES, last_minutes, length_of, shortest_step, step_for
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
-from asyncdsm.agent.store.store import Store
 from asyncdsm.errors import AsyncDSMError
 from asyncdsm.map.selection import MOST_STEPS, MapFilter
 

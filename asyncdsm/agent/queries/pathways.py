@@ -10,9 +10,9 @@ from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_t
 from asyncdsm.agent.queries.quantiles import GroupQuantiles, quantiles_of
 from asyncdsm.agent.queries.time_ranges import covered_seconds
 from asyncdsm.agent.queries.topology import points_of
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, edge_id
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store
 from asyncdsm.map.levels import level_of, slowness_of
 from asyncdsm.map.topology import Quantiles
 

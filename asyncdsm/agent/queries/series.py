@@ -11,9 +11,9 @@ from asyncdsm.agent.queries.parameters import ApiError
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import covered_seconds
 from asyncdsm.agent.queries.topology import edge_traffic
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import edge_id
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange
-from asyncdsm.agent.store.store import Store
 
 
 def edge_series(store: Store, edge: str, time_range: TimeRange, step: int) -> Series:

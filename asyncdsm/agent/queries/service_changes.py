@@ -9,8 +9,8 @@ from asyncdsm.agent.queries.change_rules import QUIET_SECONDS, find_silence, fin
 from asyncdsm.agent.queries.edge_history import EdgeHistory
 from asyncdsm.agent.queries.usual_levels import DAY, HOUR, MINUTE
 from asyncdsm.agent.store.histograms import EDGE
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store
 from asyncdsm.agent.store.versions import ServiceKey
 from asyncdsm.map.graph import Node
 

@@ -17,9 +17,9 @@ from asyncdsm.agent.queries.queues import list_queues
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.store.histograms import EDGE, Histograms, Ints, merge, quantiles
 from asyncdsm.agent.store.merger import by_point
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, edge_id
 from asyncdsm.agent.store.resolutions import FOREVER, TimeRange
-from asyncdsm.agent.store.store import Store
 from asyncdsm.agent.store.versions import version_at
 from asyncdsm.core.edge import MOST_PATHWAYS as MOST_PATHWAYS_OF_SERVICE
 from asyncdsm.map.topology import (

@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from asyncdsm.agent.queries.answers import Transaction, Transactions, TransactionState, TransactionStep
-from asyncdsm.agent.store.store import Store
-from asyncdsm.agent.store.transaction_reader import PlaceSample, SeenTransaction, Step, TransactionReader
+from asyncdsm.agent.store.protocol import Store, TransactionReader
+from asyncdsm.agent.store.transaction_reader import PlaceSample, SeenTransaction, Step
 from asyncdsm.agent.store.transactions import Place
 from asyncdsm.core.transactions import to_wire_bytes
 

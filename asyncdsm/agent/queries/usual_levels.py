@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
 from asyncdsm.agent.store.histograms import EDGE, quantiles
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store
 from asyncdsm.map.levels import slowness_of
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400

@@ -56,9 +56,13 @@ class CrossingCache:
         """Return the crossing; None if the file does not reach back to it. Takes 5 µs, and 0.1 ms for an hour's lag."""
         found = _read_crossing(connection, passing)
         if found is not None:
-            make_room(self._known, _MOST_CROSSINGS)
-            self._known[passing.tags, passing.value] = found
+            self.store(passing, found)
         return found
+
+    def store(self, passing: Passing, crossing: Crossing) -> None:
+        """Remember a crossing."""
+        make_room(self._known, _MOST_CROSSINGS)
+        self._known[passing.tags, passing.value] = crossing
 
 
 def _read_crossing(connection: sqlite3.Connection, passing: Passing) -> Crossing | None:

@@ -42,9 +42,17 @@ class ServiceFacts:
         """Take the facts from a payload that was received at a time in seconds since the epoch."""
         key = report.service, report.env
         negatives_at = received if report.negatives else self.lookup(*key).negatives_at
-        self._facts[key] = Facts(report.version, report.process_tags, report.lang, negatives_at)
         self.versions.add_version(key, report.version, _begin_of(report, received))
-        self._last_seen[key] = received
+        self._set(key, Facts(report.version, report.process_tags, report.lang, negatives_at), received)
+
+    def combine(self, key: tuple[str, str], facts: Facts, last_seen: float) -> None:
+        """Take what another agent knows of a (service, env), unless something newer is known."""
+        known = self._last_seen.get(key)
+        if known is None or known < last_seen:
+            self._set(key, facts, last_seen)
+
+    def _set(self, key: tuple[str, str], facts: Facts, last_seen: float) -> None:
+        self._facts[key], self._last_seen[key] = facts, last_seen
         self._last_seen.move_to_end(key)
         if len(self._last_seen) > self._most:
             oldest, _ = self._last_seen.popitem(last=False)

@@ -21,6 +21,7 @@ from asyncdsm.agent.store.merger import Label, LabeledHistograms
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
 from asyncdsm.agent.store.point_ages import PointAges
+from asyncdsm.agent.store.protocol import COUNTERS
 from asyncdsm.agent.store.reader import StoreReader
 from asyncdsm.agent.store.registry import PointRegistry
 from asyncdsm.agent.store.reports import AcceptedPayload, Decode, Report
@@ -37,6 +38,7 @@ from asyncdsm.agent.store.write_buffer import measure_fullness
 from asyncdsm.errors import StoreError
 
 KEPT_SECONDS = 7 * 24 * 3600
+GROUP_SIZE = 64
 FILE_BYTES, MEMORY_BYTES = 4 << 30, 256 << 20
 MAX_ROWS = 50_000_000
 MAX_SERVICES, MAX_NAMES = 1_000, 10_000
@@ -47,7 +49,6 @@ MAX_TRANSACTIONS = 250_000
 POINT_BYTES, BACKLOG_BYTES, TRANSACTION_BYTES = 2048, 4096, 16_384
 """How many bytes of the store's limit allow one point, backlog or business transaction: they take half of it."""
 FLUSH_SECONDS = 10.0
-COUNTERS = ("payloads", "rows", "forgotten_rows", "ignored_rows", "clamped_buckets")
 
 
 class Store:
@@ -76,6 +77,7 @@ class Store:
         if path is not None and decode is None:
             raise TypeError("Store() needs `decode` together with `path`, to read the journal of the file")
         self.kept_seconds: int = kept_seconds
+        self.group_size: int = GROUP_SIZE
         self._max_rows = max_rows
         self.now: Callable[[], float] = now
         self._ticks = ticks

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import NamedTuple
@@ -65,6 +65,19 @@ class PendingStep(NamedTuple):
     owner: int
 
 
+def accepted_steps(report: Report, owner: int, received: float, kept_seconds: int) -> Iterator[PendingStep]:
+    """Yield the checkpoints of a payload that was received at a time in seconds from the service `owner`.
+
+    A time that is too old is ignored; one that is far ahead comes from a wrong clock and counts as now.
+    """
+    now = int(received) * _SECOND_NS
+    oldest, latest = now - kept_seconds * _SECOND_NS, now + _MAX_AHEAD_SECONDS * _SECOND_NS
+    for transaction_id, checkpoint, time_ns in report.transactions:
+        if time_ns >= oldest:
+            place = Place(report.service, report.env, checkpoint)
+            yield PendingStep(transaction_id, place, time_ns if time_ns <= latest else now, owner)
+
+
 class TransactionStore:
     """What is known of the transactions in the file, and the checkpoints that wait to be written."""
 
@@ -87,16 +100,8 @@ class TransactionStore:
         self._owners = Counter(dict(connection.execute("SELECT owner, count(*) FROM transactions GROUP BY owner")))
 
     def add(self, report: Report, owner: int, received: float, kept_seconds: int) -> None:
-        """Take the checkpoints of a payload that was received at a time in seconds.
-
-        A time that is too old is ignored; one that is far ahead comes from a wrong clock and counts as now.
-        """
-        now = int(received) * _SECOND_NS
-        oldest, latest = now - kept_seconds * _SECOND_NS, now + _MAX_AHEAD_SECONDS * _SECOND_NS
-        for transaction_id, checkpoint, time_ns in report.transactions:
-            if time_ns >= oldest:
-                place = Place(report.service, report.env, checkpoint)
-                self._pending.append(PendingStep(transaction_id, place, time_ns if time_ns <= latest else now, owner))
+        """Take the checkpoints of a payload that was received at a time in seconds."""
+        self._pending.extend(accepted_steps(report, owner, received, kept_seconds))
 
     def next_batch(self) -> list[PendingStep]:
         """Return some of the checkpoints that wait, the oldest first."""

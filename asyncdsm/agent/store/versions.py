@@ -45,6 +45,14 @@ class VersionHistory:
             self._runs[service] = record_version(self._runs.get(service, ()), version[:LONGEST_VERSION], moment)
             self._changed.add(service)
 
+    def combine(self, service: ServiceKey, runs: Iterable[VersionRun]) -> None:
+        """Add what another agent recorded of a service."""
+        combined: tuple[VersionRun, ...] = ()
+        for run in sorted({*self._runs.get(service, ()), *runs}, key=lambda run: run.since):
+            for moment in (run.since, run.last):
+                combined = record_version(combined, run.version, moment)
+        self._runs[service] = combined
+
     def forget(self, service: ServiceKey) -> None:
         """Forget a service."""
         self._runs.pop(service, None)

@@ -1,0 +1,135 @@
+"""The tables in ClickHouse. `docs/deploy/clickhouse.md` explains them, with queries.
+
+Whatever is written twice counts once: rows have ids that follow from what they are about, which are the same in every
+agent, and the engines keep one row of each id. So an agent that cannot tell whether ClickHouse has taken something
+writes it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_NAMES = "service LowCardinality(String), env LowCardinality(String)"
+_WRITTEN = "written DateTime64(6, 'UTC') DEFAULT now64(6)"
+_BINS = "Array(Int32) CODEC(Delta, ZSTD)"
+_COUNTS = "Array(Float64) CODEC(ZSTD)"
+
+
+class Table(NamedTuple):
+    """A table: its columns, how it is sorted, split and forgotten, and its engine with the column of versions."""
+
+    name: str
+    columns: str
+    order: str
+    forget_by: str
+    engine: str = "ReplacingMergeTree"
+    version: str = ""
+    partition: str = ""
+    shard_by: str = "rand()"
+    """Where rows with the same id have to be on the same shard, what decides about it."""
+
+
+TABLES = (
+    Table(
+        "sketches",
+        f"width UInt16, start DateTime('UTC') CODEC(Delta, ZSTD), {_NAMES}, point UInt64, payload UInt64, "
+        f"edge_bins {_BINS}, edge_counts {_COUNTS}, pathway_bins {_BINS}, pathway_counts {_COUNTS}, "
+        f"size_bins {_BINS}, size_counts {_COUNTS}, {_WRITTEN}",
+        "width, start, service, env, point, payload",
+        "start",
+        version="written",
+        partition="width, toDate(start)",
+        shard_by="point",
+    ),
+    Table(
+        "periods",
+        "width UInt16, start DateTime('UTC'), marked SimpleAggregateFunction(max, DateTime64(3, 'UTC')), "
+        "claimed SimpleAggregateFunction(max, DateTime64(3, 'UTC')), "
+        "rolled SimpleAggregateFunction(max, DateTime64(3, 'UTC'))",
+        "width, start",
+        "start",
+        engine="AggregatingMergeTree",
+        shard_by="width",
+    ),
+    Table(
+        "points",
+        f"point UInt64, {_NAMES}, tags Array(String), hash UInt64, parent UInt64, last DateTime('UTC'), {_WRITTEN}",
+        "service, env, point",
+        "last",
+        version="last",
+        shard_by="point",
+    ),
+    Table(
+        "backlogs",
+        f"backlog UInt64, tags Array(String), {_NAMES}, last DateTime('UTC'), {_WRITTEN}",
+        "backlog",
+        "last",
+        version="last",
+        shard_by="backlog",
+    ),
+    Table(
+        "offsets",
+        "start DateTime('UTC') CODEC(Delta, ZSTD), backlog UInt64, value Int64 CODEC(Delta, ZSTD), "
+        f"{_WRITTEN}, PROJECTION by_backlog (SELECT * ORDER BY backlog, start)",
+        "start, backlog",
+        "start",
+        engine="MergeTree",
+        partition="toDate(start)",
+        shard_by="backlog",
+    ),
+    Table(
+        "services",
+        f"{_NAMES}, last_seen DateTime64(3, 'UTC'), version String, process_tags Array(String), lang String, "
+        "negatives_at DateTime64(3, 'UTC')",
+        "service, env",
+        "last_seen",
+        version="last_seen",
+        shard_by="cityHash64(service, env)",
+    ),
+    Table(
+        "versions",
+        f"{_NAMES}, version String, since DateTime64(3, 'UTC'), last DateTime64(3, 'UTC')",
+        "service, env, version, since",
+        "last",
+        version="last",
+        shard_by="cityHash64(service, env)",
+    ),
+    Table(
+        "payloads",
+        "received DateTime64(3, 'UTC'), agent UInt64, payloads UInt32, ignored_rows UInt32, clamped_buckets UInt32",
+        "received",
+        "received",
+        engine="MergeTree",
+    ),
+    Table(
+        "steps",
+        f"id String, time DateTime64(9, 'UTC'), {_NAMES}, checkpoint LowCardinality(String)",
+        "id, time, service, env, checkpoint",
+        "time",
+        shard_by="cityHash64(id)",
+    ),
+)
+
+
+def create_statements(database: str, kept_seconds: int, cluster: str = "") -> Iterator[str]:
+    """Yield the statements that create the tables in a database, those of a cluster if one is named."""
+    where = f" ON CLUSTER {cluster}" if cluster else ""
+    for table in TABLES:
+        local = f"{database}.{table.name}_local" if cluster else f"{database}.{table.name}"
+        partition = f" PARTITION BY ({table.partition})" if table.partition else ""
+        yield (
+            f"CREATE TABLE IF NOT EXISTS {local}{where} ({table.columns}) ENGINE = {_engine(table, database, cluster)}"
+            f"{partition} ORDER BY ({table.order}) TTL toDateTime({table.forget_by}) + INTERVAL {kept_seconds} SECOND"
+        )
+        if cluster:
+            yield (
+                f"CREATE TABLE IF NOT EXISTS {database}.{table.name}{where} AS {local} "
+                f"ENGINE = Distributed({cluster}, {database}, {table.name}_local, {table.shard_by})"
+            )
+
+
+def _engine(table: Table, database: str, cluster: str) -> str:
+    replicated = [f"'/clickhouse/tables/{{shard}}/{database}/{table.name}'", "'{replica}'"] if cluster else []
+    arguments = ", ".join([*replicated, *filter(None, [table.version])])
+    return f"{'Replicated' if cluster else ''}{table.engine}({arguments})"

@@ -1,0 +1,183 @@
+"""What an agent knows in memory: names, latest offsets, facts. It is read from ClickHouse at the start, and again and
+again, since other agents take payloads too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from secrets import randbits
+from threading import RLock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asyncdsm.agent.store.clickhouse.connection import Connection
+from asyncdsm.agent.store.clickhouse.identities import backlog_id
+from asyncdsm.agent.store.clickhouse.names import PointNames
+from asyncdsm.agent.store.histograms import Ints
+from asyncdsm.agent.store.offsets import RECENT_SECONDS, Backlog, LatestOffsets, Tags
+from asyncdsm.agent.store.registry import PointKey, PointRegistry
+from asyncdsm.agent.store.services import Facts, ServiceFacts
+from asyncdsm.agent.store.versions import VersionRun
+
+NAMES_SECONDS = 3600
+"""After how long a name that is still in use is written again, so that it is not forgotten."""
+OVERLAP_SECONDS = 60
+"""How far a refresh reads back before the last one: insertions take a while, and clocks differ a little."""
+_IDS_AT_ONCE = 5_000
+
+
+class SharedState:
+    """The memory of one agent. Hold `lock` to change anything, or to read more than one thing."""
+
+    def __init__(
+        self, connection: Connection, database: str, registry: PointRegistry, latest: LatestOffsets, facts: ServiceFacts
+    ) -> None:
+        """Nothing is loaded yet."""
+        self.lock: RLock = RLock()
+        self.agent: int = randbits(63)
+        """Which of the agents this is, from its start to its end."""
+        self.registry: PointRegistry = registry
+        self.names: PointNames = PointNames(registry)
+        self.latest: LatestOffsets = latest
+        self.facts: ServiceFacts = facts
+        self.newest: int = 0
+        """The start of the newest row."""
+        self.detail_since: int = 0
+        """From when on there are rows of ten seconds."""
+        self.payloads_of_others: int = 0
+        self._connection, self._db = connection, database
+        self._tags: dict[int, Tags] = {}
+        self._owners: dict[int, tuple[str, str]] = {}
+        self._cursor = 0.0
+
+    def load(self, oldest: float) -> None:
+        """Read everything that was reported since a time in seconds."""
+        self.payloads_of_others = self._count_others()
+        since = f"toDateTime({max(0, int(oldest))}, 'UTC')"
+        points = f"SELECT {_POINT} FROM {self._db}.points FINAL WHERE last >= {since} ORDER BY last"
+        latest = (
+            f"SELECT backlog, toUnixTimestamp(max(start)) AS at, argMax(value, (start, value)) AS value "
+            f"FROM {self._db}.offsets WHERE start >= {since} GROUP BY backlog ORDER BY at"
+        )
+        recent = (
+            f"SELECT backlog, toUnixTimestamp(start) AS at, max(value) AS value FROM {self._db}.offsets "
+            f"WHERE start >= (SELECT max(start) FROM {self._db}.offsets) - {RECENT_SECONDS} "
+            "GROUP BY backlog, start ORDER BY start"
+        )
+        self._read(since, "toDateTime(0, 'UTC')", points, [latest, recent])
+
+    def refresh(self) -> None:
+        """Read what other agents wrote since the last time, if they took any payload."""
+        others = self._count_others()
+        if others == self.payloads_of_others:
+            return
+        # Times of the server decide what was written, times of the agents what was seen.
+        written = f"fromUnixTimestamp64Milli({int((self._cursor - OVERLAP_SECONDS) * 1000)})"
+        since = f"toDateTime({max(0, self.newest - 3600)}, 'UTC')"
+        points = f"SELECT {_POINT} FROM {self._db}.points WHERE written >= {written}"
+        offsets = (
+            f"SELECT backlog, toUnixTimestamp(start) AS at, max(value) AS value FROM {self._db}.offsets "
+            f"WHERE start >= {since} AND written >= {written} GROUP BY backlog, start ORDER BY start"
+        )
+        self._read(since, since, points, [offsets])
+        self.payloads_of_others = others
+
+    def numbers_of(self, ids: NDArray[np.uint64]) -> Ints:
+        """Return the number of each point by its id; -1 for those that are forgotten."""
+        with self.lock:
+            numbers, unknown = self.names.numbers_of(ids)
+        if not unknown:
+            return numbers
+        for begin in range(0, len(unknown), _IDS_AT_ONCE):
+            asked = ", ".join(map(str, unknown[begin : begin + _IDS_AT_ONCE]))
+            rows = self._query(f"SELECT {_POINT} FROM {self._db}.points FINAL WHERE point IN ({asked})")
+            with self.lock:
+                self._add_points(rows)
+        with self.lock:
+            numbers, unknown = self.names.numbers_of(ids)
+            self.names.ignore(unknown)
+        return numbers
+
+    def tags_of(self, backlogs: Iterable[int]) -> dict[int, Tags]:
+        """Return the tags of backlogs by their ids."""
+        wanted = set(backlogs)
+        unknown = sorted(wanted - self._tags.keys())
+        for begin in range(0, len(unknown), _IDS_AT_ONCE):
+            asked = ", ".join(map(str, unknown[begin : begin + _IDS_AT_ONCE]))
+            for row in self._query(
+                f"SELECT backlog, tags, service, env FROM {self._db}.backlogs FINAL WHERE backlog IN ({asked})"
+            ):
+                self.add_backlog(tuple(row["tags"]), (row["service"], row["env"]))
+        return {each: self._tags[each] for each in wanted if each in self._tags}
+
+    def add_backlog(self, tags: Tags, owner: tuple[str, str]) -> int:
+        """Remember the tags and the owner of a backlog, and return its id."""
+        with self.lock:
+            number = backlog_id(tags)
+            self._tags[number] = tags
+            self._owners.setdefault(number, owner)
+            return number
+
+    def record_offset(self, tags: Tags, backlog: Backlog, owner: tuple[str, str]) -> None:
+        """Record an offset that a service reported."""
+        self.latest.record(tags, backlog, self.registry.services.get(owner, 0))
+        for evicted in self.latest.evicted:
+            self._tags.pop(backlog_id(evicted), None)
+            self._owners.pop(backlog_id(evicted), None)
+        self.latest.evicted.clear()
+
+    def _read(self, since: str, offsets_since: str, points: str, offsets: list[str]) -> None:
+        cursor = self._query("SELECT toFloat64(now64(3)) AS now")[0]["now"]
+        services = self._query(
+            f"SELECT {_SERVICE} FROM {self._db}.services FINAL WHERE last_seen >= {since} ORDER BY at"
+        )
+        versions = self._query(f"SELECT {_VERSION} FROM {self._db}.versions FINAL WHERE last >= {since}")
+        new_points = self._query(points)
+        # Only minutes of now are of use: a later mark is of a clock that is ahead.
+        newest = self._query(
+            f"SELECT toUnixTimestamp(max(start)) AS at, toUnixTimestamp(maxIf(start, width = 10)) AS detail "
+            f"FROM {self._db}.periods"
+        )[0]
+        new_offsets = [row for query in offsets for row in self._query(query)]
+        tags = self.tags_of(row["backlog"] for row in new_offsets)
+        with self.lock:
+            self._add_services(services, versions)
+            self._add_points(new_points)
+            self.newest = max(self.newest, newest["at"])
+            self.detail_since = max(self.detail_since, newest["detail"])
+            for row in new_offsets:
+                if row["backlog"] in tags:
+                    owner = self._owners.get(row["backlog"], ("", ""))
+                    self.record_offset(tags[row["backlog"]], Backlog(row["at"], row["value"]), owner)
+        self._cursor = cursor
+
+    def _add_services(self, services: list[dict[str, Any]], versions: list[dict[str, Any]]) -> None:
+        for row in services:
+            key = row["service"], row["env"]
+            self.registry.number_service(*key)
+            facts = Facts(row["version"], tuple(row["process_tags"]), row["lang"], row["negatives"])
+            self.facts.combine(key, facts, row["at"])
+        for row in versions:
+            run = VersionRun(row["version"], row["begin"], row["end"])
+            self.facts.versions.combine((row["service"], row["env"]), [run])
+
+    def _add_points(self, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            key = PointKey(row["service"], row["env"], tuple(row["tags"]), row["hash"], row["parent"])
+            number = self.names.add(key)
+            if number is not None:
+                self.names.note_last(number, row["at"] + NAMES_SECONDS)
+
+    def _count_others(self) -> int:
+        query = f"SELECT toInt64(sum(payloads)) AS n FROM {self._db}.payloads WHERE agent != {self.agent}"
+        return int(self._query(query)[0]["n"])
+
+    def _query(self, query: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._connection.query(query).to_pylist()
+        return rows
+
+
+_POINT = "service, env, tags, hash, parent, toUnixTimestamp(last) AS at"
+_SERVICE = "service, env, toFloat64(last_seen) AS at, version, process_tags, lang, toFloat64(negatives_at) AS negatives"
+_VERSION = "service, env, version, toFloat64(since) AS begin, toFloat64(last) AS end"

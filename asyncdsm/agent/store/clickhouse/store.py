@@ -1,0 +1,261 @@
+"""The store in ClickHouse. It acknowledges a payload when ClickHouse has written it, and keeps nothing of its own.
+
+So a killed agent loses nothing, even if its disk is lost with it. Payloads that come while others are written are
+written together, a few times a second at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from threading import Lock
+from time import monotonic, sleep, time
+
+from asyncdsm.agent.store.clickhouse.address import Address
+from asyncdsm.agent.store.clickhouse.batch import Moment
+from asyncdsm.agent.store.clickhouse.connection import Connection, HTTPConnection
+from asyncdsm.agent.store.clickhouse.reader import ClickHouseReader
+from asyncdsm.agent.store.clickhouse.roll_up import RollUp
+from asyncdsm.agent.store.clickhouse.schema import create_statements
+from asyncdsm.agent.store.clickhouse.shared_state import SharedState
+from asyncdsm.agent.store.clickhouse.transaction_reader import ClickHouseTransactionReader
+from asyncdsm.agent.store.clickhouse.writer import PayloadWriter
+from asyncdsm.agent.store.conditions import Conditions
+from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger
+from asyncdsm.agent.store.offset_search import Crossing, Passing
+from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
+from asyncdsm.agent.store.point_ages import PointAges
+from asyncdsm.agent.store.protocol import COUNTERS
+from asyncdsm.agent.store.registry import PointRegistry
+from asyncdsm.agent.store.reports import AcceptedPayload, Report
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, RESOLUTIONS, TimeRange
+from asyncdsm.agent.store.services import ServiceFacts
+from asyncdsm.agent.store.spool import Spool
+from asyncdsm.agent.store.store import KEPT_SECONDS, MAX_BACKLOGS, MAX_NAMES, MAX_POINTS, MAX_SERVICES
+from asyncdsm.agent.store.versions import ServiceKey, VersionRun
+from asyncdsm.errors import StoreError, StoreFullError, StoreUnavailableError
+
+GROUP_SIZE = 512
+PAUSE_SECONDS = 0.2
+"""How long after the begin of an insertion the next one begins at the earliest: ClickHouse prefers few large ones."""
+REFRESH_SECONDS = 1.0
+"""How old what other agents wrote may be in memory. Rows and offsets of a time range are always read anew."""
+UPKEEP_SECONDS = 10.0
+
+
+class ClickHouseStore:
+    """Keeps what services report in ClickHouse. Any thread may use it."""
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        kept_seconds: int = KEPT_SECONDS,
+        max_points: int = MAX_POINTS,
+        now: Callable[[], float] = time,
+        ticks: Callable[[], float] = monotonic,
+    ) -> None:
+        """Connect, create the tables that are missing, and read what is there. Raises StoreError.
+
+        `now` returns seconds since the epoch, and `ticks` seconds of a clock that nobody sets.
+        """
+        self.kept_seconds: int = kept_seconds
+        self.now: Callable[[], float] = now
+        self.group_size: int = GROUP_SIZE
+        self.points: PointRegistry = PointRegistry(max_points, MAX_NAMES)
+        self.point_ages: PointAges = PointAges()
+        self.facts: ServiceFacts = ServiceFacts(MAX_SERVICES)
+        self.conditions: Conditions = Conditions(now)
+        self.opened_at: float = now()
+        self._ticks, self._db = ticks, address.database
+        self._latest = LatestOffsets(MAX_BACKLOGS)
+        self._accepted, self._writing, self._upkeep = 0, Lock(), Lock()
+        try:
+            self._connection: Connection = HTTPConnection(address)
+            self._create_tables(address)
+            self._state = SharedState(self._connection, self._db, self.points, self._latest, self.facts)
+            self._state.load(now() - kept_seconds)
+        except (StoreUnavailableError, StoreFullError) as error:
+            raise StoreError(str(error)) from None
+        self._reader = ClickHouseReader(self._connection, self._db, self._state)
+        self._roll_up = RollUp(self._connection, self._db, address.cluster, self._reader, self._state)
+        self._writer = PayloadWriter(self._connection, self._state, self._roll_up)
+        self._wrote_at = self._refreshed_at = self._upkept_at = ticks()
+
+    @property
+    def payloads(self) -> int:
+        """How many payloads all agents accepted, as far as this one knows. Reading it waits for nothing."""
+        return self._accepted + self._state.payloads_of_others
+
+    def close(self) -> None:
+        """Close the connection. Everything that was acknowledged is written already."""
+        with suppress(OSError):
+            self._connection.close()
+
+    def open_spool(self, limit_bytes: int) -> Spool | None:
+        """Return None: payloads that wait to be forwarded are in memory only."""
+        return None
+
+    def save_spool(self) -> None:
+        """Do nothing: there is no spool."""
+
+    def add(self, report: Report) -> None:
+        """Add a report without a body. Raises what `add_all` raises."""
+        self.add_all([AcceptedPayload(report)])
+
+    def add_all(self, payloads: Sequence[AcceptedPayload]) -> None:
+        """Write payloads: when this returns, ClickHouse has all of them. If it raises, none of them counts.
+
+        Raises StoreFullError if ClickHouse has no room, and StoreUnavailableError if it cannot be written.
+        """
+        try:
+            with self._writing:
+                self._pause(len(payloads))
+                self._write(payloads)
+        except (StoreUnavailableError, StoreFullError) as error:
+            self.conditions.note("store", str(error), len(payloads))
+            raise
+        self.conditions.clear("store")
+
+    def maintain(self) -> None:
+        """Read what other agents wrote, and roll up if that is due. Call it every second or so."""
+        self._refresh()
+        if self._ticks() - self._upkept_at >= UPKEEP_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Roll up what is due. Raises StoreUnavailableError."""
+        with self._upkeep:
+            self._upkept_at = self._ticks()
+            try:
+                self._roll_up.run(self.now(), self.kept_seconds)
+                with self._state.lock:
+                    self._state.names.drop_old(self._roll_up.forget_time(self.now()) - self.kept_seconds)
+            except (StoreUnavailableError, StoreFullError) as error:
+                self.conditions.note("upkeep", str(error))
+                raise
+            self.conditions.clear("upkeep")
+
+    def merge_rows(
+        self,
+        time_range: TimeRange,
+        label: Label,
+        *,
+        service: int | None = None,
+        coarsest: int = RESOLUTIONS[-1],
+        sketch: int | None = None,
+    ) -> LabeledHistograms:
+        """Return what was counted in a time range, merged by the labels that `label` gives to the rows."""
+        names = None
+        if service is not None:
+            with self._state.lock:
+                names = next((names for names, number in self.points.services.items() if number == service), None)
+            if names is None:
+                return Merger().result()
+        first, last = self._bucket_bounds(time_range)
+        return self._reader.merge_slices(first, last, label, service=names, coarsest=coarsest, sketch=sketch)
+
+    def roll_up_versions(self, time_range: TimeRange, width: int) -> dict[int, tuple[int, int]]:
+        """Return the version of each period of `width` seconds in a time range that is rolled up, by its start."""
+        if width not in RESOLUTIONS[1:]:
+            return {}
+        first, last = self._bucket_bounds(time_range)
+        versions = self._reader.periods(first, last).versions(width)
+        return {start: version for start, version in versions.items() if first <= start < last}
+
+    def offsets(self, time_range: TimeRange) -> list[tuple[Tags, int, int]]:
+        """Return tags, start and value of the offsets in a time range, and of each backlog's last one before it."""
+        return self._reader.read_offsets(*self._bucket_bounds(time_range))
+
+    def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
+        """Return when backlogs passed values, as far as that was not deleted."""
+        return self._reader.search_crossings(wanted)
+
+    def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
+        """Return the last offset of a backlog in each `step` seconds of [first, last)."""
+        return self._reader.read_thinned(tags, first, last, step)
+
+    def backlogs(self) -> dict[Tags, int]:
+        """Return the latest offset of each backlog, by its sorted tags."""
+        self._refresh()
+        with self._state.lock:
+            return self._latest.values()
+
+    def recent_offsets(self) -> list[tuple[Tags, tuple[Backlog, ...]]]:
+        """Return the tags of each backlog and its offsets of the last two minutes, in the order of their buckets."""
+        self._refresh()
+        with self._state.lock:
+            return self._latest.recent()
+
+    @contextmanager
+    def read_transactions(self) -> Iterator[ClickHouseTransactionReader]:
+        """Yield a reader of the business transactions, which has all that were accepted."""
+        oldest = int(self.now() - self.kept_seconds) * 10**9
+        yield ClickHouseTransactionReader(self._connection, self._db, oldest)
+
+    def services(self) -> dict[tuple[str, str], float]:
+        """Return when each (service, env) last reported, in seconds since the epoch."""
+        self._refresh()
+        with self._state.lock:
+            return self.facts.last_seen()
+
+    def versions(self) -> dict[ServiceKey, tuple[VersionRun, ...]]:
+        """Return the versions of each (service, env) that are known, the one that began first first."""
+        self._refresh()
+        with self._state.lock:
+            return self.facts.versions.copy_all()
+
+    def oldest_start(self) -> float | None:
+        """Return the start of the oldest row, in seconds since the epoch, or None without any row."""
+        return self._reader.find_oldest(int(self.now()) - self.kept_seconds)
+
+    def counters(self) -> dict[str, int]:
+        """Return the counters of all agents. ClickHouse deletes nothing early, so that `forgotten_rows` is 0."""
+        counted = self._connection.query(
+            "SELECT toInt64(sum(payloads)) AS payloads, toInt64(sum(ignored_rows)) AS ignored_rows, "
+            f"toInt64(sum(clamped_buckets)) AS clamped_buckets FROM {self._db}.payloads"
+        ).to_pylist()[0]
+        rows = self._connection.query(f"SELECT toInt64(count()) AS n FROM {self._db}.sketches").to_pylist()[0]["n"]
+        return {**dict.fromkeys(COUNTERS, 0), **counted, "rows": rows}
+
+    def used_bytes(self) -> int:
+        """Return how many bytes of disk the tables take, on the server that answers."""
+        query = f"SELECT toInt64(sum(bytes_on_disk)) AS n FROM system.parts WHERE database = '{self._db}' AND active"
+        return int(self._connection.query(query).to_pylist()[0]["n"])
+
+    def _create_tables(self, address: Address) -> None:
+        query = "SELECT count() AS n FROM system.databases WHERE name = %(name)s"
+        if not self._connection.query(query, {"name": self._db}).to_pylist()[0]["n"]:
+            where = f" ON CLUSTER {address.cluster}" if address.cluster else ""
+            self._connection.command(f"CREATE DATABASE IF NOT EXISTS {self._db}{where}")
+        for statement in create_statements(self._db, self.kept_seconds, address.cluster):
+            self._connection.command(statement)
+
+    def _pause(self, payloads: int) -> None:
+        """Let more payloads come that can be written together, if few are there."""
+        rest = self._wrote_at + PAUSE_SECONDS - self._ticks()
+        if payloads < GROUP_SIZE and 0 < rest <= PAUSE_SECONDS:
+            sleep(rest)
+        self._wrote_at = self._ticks()
+
+    def _write(self, payloads: Sequence[AcceptedPayload]) -> None:
+        with self._state.lock:
+            known, received = self.points.forgotten, self.now()
+            self.point_ages.note(self.points.next_point, received)
+        self._writer.write(payloads, Moment(received, self.kept_seconds, self._state.detail_since))
+        self._accepted += len(payloads)
+        if self.points.forgotten > known:
+            problem = "there are too many pathways: those that were seen longest ago are left out"
+            self.conditions.note("pathways", problem, self.points.forgotten - known)
+
+    def _refresh(self) -> None:
+        with self._upkeep:
+            if self._ticks() - self._refreshed_at >= REFRESH_SECONDS:
+                self._refreshed_at = self._ticks()
+                self._state.refresh()
+
+    def _bucket_bounds(self, time_range: TimeRange) -> tuple[int, int]:
+        """Return the first bucket of a time range that is kept, and the end of the last bucket."""
+        first = max(time_range.first, self.now() - self.kept_seconds) // BUCKET_SECONDS
+        last = min(time_range.last, FOREVER) // -BUCKET_SECONDS
+        return int(first) * BUCKET_SECONDS, int(last) * -BUCKET_SECONDS

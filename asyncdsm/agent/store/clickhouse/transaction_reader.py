@@ -1,0 +1,112 @@
+"""Reads the business transactions of ClickHouse. Times are in nanoseconds since the epoch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from asyncdsm.agent.store.clickhouse.connection import Connection
+from asyncdsm.agent.store.transaction_reader import (
+    SAMPLED_PLACES,
+    SAMPLED_TRANSACTIONS,
+    PlaceSample,
+    SeenTransaction,
+    Step,
+)
+from asyncdsm.agent.store.transactions import MOST_STEPS, Place
+
+_PLACE = "(service, env, checkpoint)"
+
+
+class ClickHouseTransactionReader:
+    """Reads for one answer: it numbers places and transactions on its own."""
+
+    def __init__(self, connection: Connection, database: str, oldest: int) -> None:
+        """Leave out transactions that were seen last before `oldest`."""
+        self._connection, self._db = connection, database
+        self._seen = (
+            f"(SELECT id, min(toUnixTimestamp64Nano(time)) AS first, max(toUnixTimestamp64Nano(time)) AS last, "
+            f"argMax({_PLACE}, (time, {_PLACE})) AS place FROM {database}.steps GROUP BY id HAVING last >= {oldest})"
+        )
+        query = f"SELECT DISTINCT service, env, checkpoint FROM {database}.steps ORDER BY service, env, checkpoint"
+        places = [Place(row["service"], row["env"], row["checkpoint"]) for row in self._query(query)]
+        self._places = dict(enumerate(places, 1))
+        self._numbers = {place: number for number, place in self._places.items()}
+        self._ids: list[str] = []
+
+    def places(self) -> dict[int, Place]:
+        """Return the places by their numbers."""
+        return self._places
+
+    def find(self, transaction_id: str) -> SeenTransaction | None:
+        """Return the transaction with an id, None if none is known."""
+        found = self._select("WHERE id = %(id)s", id=transaction_id)
+        return found[0] if found else None
+
+    def latest(self, most: int) -> list[SeenTransaction]:
+        """Return the transactions that were seen last, the latest first."""
+        return self._select(f"ORDER BY last DESC LIMIT {most}")
+
+    def waiting(self, place: int, before: int, most: int) -> list[SeenTransaction]:
+        """Return the transactions that were seen last at a place, and before a time; the latest first."""
+        return self._select(f"WHERE {_AT_PLACE} AND last < {before} ORDER BY last DESC LIMIT {most}", **self._at(place))
+
+    def count_waiting(self, place: int, before: int) -> int:
+        """Return how many transactions were seen last at a place, and before a time."""
+        query = f"SELECT count() AS n FROM {self._seen} WHERE {_AT_PLACE} AND last < {before}"
+        return int(self._query(query, **self._at(place))[0]["n"])
+
+    def count(self) -> int:
+        """Return how many transactions there are."""
+        return int(self._query(f"SELECT count() AS n FROM {self._seen}")[0]["n"])
+
+    def steps(self, key: int) -> list[Step]:
+        """Return the steps of a transaction, in the order of their times."""
+        query = f"SELECT {_STEP} FROM {self._db}.steps FINAL WHERE id = %(id)s ORDER BY at, service, env, checkpoint"
+        rows = self._query(f"{query} LIMIT {MOST_STEPS}", id=self._ids[key])
+        return [Step(row["at"], self._number(row)) for row in rows]
+
+    def sample(self) -> dict[int, PlaceSample]:
+        """Return, by place, a sample of the transactions that were seen last there."""
+        counts = self._query(
+            f"SELECT place.1 AS service, place.2 AS env, place.3 AS checkpoint, count() AS n FROM {self._seen} "
+            f"GROUP BY place ORDER BY n DESC LIMIT {SAMPLED_PLACES}"
+        )
+        chosen = f"SELECT id, place FROM {self._seen} ORDER BY last DESC LIMIT {SAMPLED_TRANSACTIONS} BY place"
+        chains = defaultdict[int, defaultdict[str, list[Step]]](lambda: defaultdict(list))
+        query = (
+            f"SELECT chosen.place.1 AS s, chosen.place.2 AS e, chosen.place.3 AS c, chosen.id AS id, {_STEP} "
+            f"FROM ({chosen}) AS chosen JOIN (SELECT * FROM {self._db}.steps FINAL) AS steps ON steps.id = chosen.id "
+            "ORDER BY at, service, env, checkpoint"
+        )
+        for row in self._query(query):
+            place = self._numbers[Place(row["s"], row["e"], row["c"])]
+            chains[place][row["id"]].append(Step(row["at"], self._number(row)))
+        found = [(self._number(row), row["n"]) for row in counts]
+        return {place: PlaceSample(count, list(chains[place].values())) for place, count in found}
+
+    def _select(self, condition: str, **values: str) -> list[SeenTransaction]:
+        query = f"SELECT id, first, last, place.1 AS service, place.2 AS env, place.3 AS checkpoint FROM {self._seen}"
+        found: list[SeenTransaction] = []
+        for row in self._query(f"{query} {condition}", **values):
+            found.append(SeenTransaction(len(self._ids), row["id"], row["first"], row["last"], self._number(row)))
+            self._ids.append(row["id"])
+        return found
+
+    def _number(self, row: dict[str, Any]) -> int:
+        """Return the number of a place. A new one may have been passed since the places were read."""
+        place = Place(row["service"], row["env"], row["checkpoint"])
+        number = self._numbers.setdefault(place, len(self._numbers) + 1)
+        self._places[number] = place
+        return number
+
+    def _at(self, place: int) -> dict[str, str]:
+        return self._places[place]._asdict()
+
+    def _query(self, query: str, **values: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._connection.query(query, values).to_pylist()
+        return rows
+
+
+_AT_PLACE = "place = (%(service)s, %(env)s, %(checkpoint)s)"
+_STEP = "toUnixTimestamp64Nano(time) AS at, service, env, checkpoint"

@@ -1,0 +1,205 @@
+"""Writes payloads to ClickHouse: what they are about first, then their rows, and that they were taken last."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from secrets import token_bytes
+
+import pyarrow as pa
+
+from asyncdsm.agent.store.clickhouse.batch import MILLISECONDS, MINUTE, SECONDS, Batch, Moment, rows_of
+from asyncdsm.agent.store.clickhouse.connection import Connection
+from asyncdsm.agent.store.clickhouse.identities import payload_id
+from asyncdsm.agent.store.clickhouse.periods import MARK_SECONDS, Period
+from asyncdsm.agent.store.clickhouse.roll_up import RollUp
+from asyncdsm.agent.store.clickhouse.shared_state import NAMES_SECONDS, SharedState
+from asyncdsm.agent.store.offsets import Backlog
+from asyncdsm.agent.store.reports import AcceptedPayload, Report
+from asyncdsm.agent.store.versions import VersionRun
+
+RUN_SECONDS = 60
+"""How far behind the last report of a version may be in ClickHouse."""
+MOST_BODIES = 50_000
+"""How many digests of bodies are remembered, to tell a body that counts again from one that is sent again."""
+MOST_MARKS = 20_000
+
+
+class PayloadWriter:
+    """Writes the payloads that one agent takes. One thread at a time may use it."""
+
+    def __init__(self, connection: Connection, state: SharedState, roll_up: RollUp) -> None:
+        self._connection, self._state, self._roll_up = connection, state, roll_up
+        self._bodies: OrderedDict[bytes, int] = OrderedDict()
+        self._marks: dict[int, float] = {}
+        self._runs: dict[tuple[str, str, str, float], float] = {}
+        self._backlogs: dict[int, int] = {}
+
+    def write(self, payloads: Sequence[AcceptedPayload], moment: Moment) -> Batch:
+        """Write payloads; when this returns, ClickHouse has all of them. Raises what a Connection raises.
+
+        If it raises, they may be written again: the same body gets the same ids.
+        """
+        state, digests = self._state, [self._digest(each) for each in payloads]
+        repeated: dict[bytes, int] = {}
+        with state.lock:
+            batch = Batch(moment, state.newest, state.registry)
+            for each, digest in zip(payloads, digests, strict=True):
+                repeated[digest] = repeated.get(digest, self._bodies.get(digest, -1)) + 1
+                batch.add(each.report, payload_id(digest, each.encoding, repeated[digest]))
+            sketches = batch.sketches(state.names)
+            points = self._point_rows(batch)
+            backlogs, offsets = self._offset_rows(batch)
+        self._mark(batch, moment)
+        self._connection.insert("points", points)
+        self._connection.insert("backlogs", backlogs)
+        self._connection.insert("offsets", offsets)
+        self._connection.insert("steps", _step_rows(batch))
+        self._connection.insert("sketches", sketches)
+        self._write_services([each.report for each in payloads], moment)
+        self._connection.insert("payloads", self._count_rows(batch, moment, len(payloads)))
+        self._remember(batch, repeated)
+        return batch
+
+    def _digest(self, payload: AcceptedPayload) -> bytes:
+        return blake2b(payload.body, digest_size=16).digest() if payload.body else token_bytes(16)
+
+    def _mark(self, batch: Batch, moment: Moment) -> None:
+        """Mark the minutes that rows are written into, before that happens."""
+        now, marks = moment.received, list[Period]()
+        for minute in batch.minutes():
+            if minute < moment.detail_since:  # its rows join those of the roll-up
+                marks += [Period(60, minute, rolled=now), Period(600, minute // 600 * 600, marked=now)]
+            elif not 0 <= now - self._marks.get(minute, 0.0) < MARK_SECONDS:
+                marks.append(Period(MINUTE, minute, marked=now))
+        if marks:
+            self._roll_up.write(marks)
+        if len(self._marks) > MOST_MARKS:
+            self._marks.clear()
+        self._marks.update({period.start: now for period in marks if period.width == MINUTE})
+
+    def _point_rows(self, batch: Batch) -> pa.Table:
+        names, rows = self._state.names, list[tuple[object, ...]]()
+        for number, last in batch.points.items():
+            key, id_ = self._state.registry.keys.get(number), names.id_of(number)
+            if key is not None and id_ is not None and last - names.written.get(number, 0) >= NAMES_SECONDS:
+                rows.append((id_, key.service, key.env, list(key.tags), key.hash, key.parent, last))
+        return rows_of(_POINTS, rows)
+
+    def _offset_rows(self, batch: Batch) -> tuple[pa.Table, pa.Table]:
+        backlogs, offsets = list[tuple[object, ...]](), list[tuple[object, ...]]()
+        for (tags, start), (value, owner) in batch.offsets.items():
+            id_ = self._state.add_backlog(tags, owner)
+            offsets.append((start, id_, min(value, (1 << 63) - 1)))
+            if start - self._backlogs.get(id_, 0) >= NAMES_SECONDS:
+                backlogs.append((id_, list(tags), *owner, start))
+        return rows_of(_BACKLOGS, backlogs), rows_of(_OFFSETS, offsets)
+
+    def _write_services(self, reports: Iterable[Report], moment: Moment) -> None:
+        """Record and write what payloads said about their services."""
+        state, latest = self._state, dict[tuple[str, str], Report]()
+        with state.lock:
+            for report in reports:
+                state.facts.record(report, moment.received)
+                latest[report.service, report.env] = report
+            facts = [(key, state.facts.lookup(*key)) for key in latest]
+            runs = [(*key, run) for key, each in state.facts.versions.pop_changed().items() for run in each]
+        seen = round(moment.received * 1000)
+        self._connection.insert(
+            "services",
+            rows_of(
+                _SERVICES,
+                [
+                    (*key, seen, each.version, list(each.process_tags), each.lang, round(each.negatives_at * 1000))
+                    for key, each in facts
+                ],
+            ),
+        )
+        changed = [(service, env, run) for service, env, run in runs if self._is_due(service, env, run)]
+        rows = [(*key, run.version, round(run.since * 1000), round(run.last * 1000)) for *key, run in changed]
+        self._connection.insert("versions", rows_of(_VERSIONS, rows))
+        self._runs.update({(service, env, run.version, run.since): run.last for service, env, run in changed})
+
+    def _is_due(self, service: str, env: str, run: VersionRun) -> bool:
+        written = self._runs.get((service, env, run.version, run.since))
+        return written is None or run.last - written >= RUN_SECONDS
+
+    def _count_rows(self, batch: Batch, moment: Moment, payloads: int) -> pa.Table:
+        counts = batch.counters["ignored_rows"], batch.counters["clamped_buckets"]
+        return rows_of(_PAYLOADS, [(round(moment.received * 1000), self._state.agent, payloads, *counts)])
+
+    def _remember(self, batch: Batch, repeated: dict[bytes, int]) -> None:
+        """Take into memory what was written."""
+        state = self._state
+        for digest, repetition in repeated.items():
+            self._bodies[digest] = repetition
+            self._bodies.move_to_end(digest)
+        while len(self._bodies) > MOST_BODIES:
+            self._bodies.popitem(last=False)
+        with state.lock:
+            state.newest = max(state.newest, batch.newest)
+            for number, last in batch.points.items():
+                state.names.note_last(number, last)
+                if last - state.names.written.get(number, 0) >= NAMES_SECONDS:
+                    state.names.written[number] = last
+            state.names.drop_evicted()
+            for (tags, start), (value, owner) in batch.offsets.items():
+                id_ = state.add_backlog(tags, owner)
+                if start - self._backlogs.get(id_, 0) >= NAMES_SECONDS:
+                    self._backlogs[id_] = start
+                state.record_offset(tags, Backlog(start, value), owner)
+
+
+def _step_rows(batch: Batch) -> pa.Table:
+    return rows_of(_STEPS, [(step.id, step.time_ns, *step.place) for step in batch.steps])
+
+
+_TAGS = pa.list_(pa.string())
+_POINTS: dict[str, pa.DataType] = {
+    "point": pa.uint64(),
+    "service": pa.string(),
+    "env": pa.string(),
+    "tags": _TAGS,
+    "hash": pa.uint64(),
+    "parent": pa.uint64(),
+    "last": SECONDS,
+}
+_BACKLOGS: dict[str, pa.DataType] = {
+    "backlog": pa.uint64(),
+    "tags": _TAGS,
+    "service": pa.string(),
+    "env": pa.string(),
+    "last": SECONDS,
+}
+_OFFSETS: dict[str, pa.DataType] = {"start": SECONDS, "backlog": pa.uint64(), "value": pa.int64()}
+_SERVICES: dict[str, pa.DataType] = {
+    "service": pa.string(),
+    "env": pa.string(),
+    "last_seen": MILLISECONDS,
+    "version": pa.string(),
+    "process_tags": _TAGS,
+    "lang": pa.string(),
+    "negatives_at": MILLISECONDS,
+}
+_VERSIONS: dict[str, pa.DataType] = {
+    "service": pa.string(),
+    "env": pa.string(),
+    "version": pa.string(),
+    "since": MILLISECONDS,
+    "last": MILLISECONDS,
+}
+_PAYLOADS: dict[str, pa.DataType] = {
+    "received": MILLISECONDS,
+    "agent": pa.uint64(),
+    "payloads": pa.uint32(),
+    "ignored_rows": pa.uint32(),
+    "clamped_buckets": pa.uint32(),
+}
+_STEPS: dict[str, pa.DataType] = {
+    "id": pa.string(),
+    "time": pa.timestamp("ns", "UTC"),
+    "service": pa.string(),
+    "env": pa.string(),
+    "checkpoint": pa.string(),
+}

@@ -1,0 +1,187 @@
+"""What the agent asks of a store, whatever it keeps its data in: a file, memory, or ClickHouse.
+
+Intake, queries, alerts and metrics know this protocol only. Times are in seconds since the epoch unless said otherwise.
+Services and points have numbers, which each agent gives out on its own and never twice.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from asyncdsm.agent.store.conditions import Conditions
+from asyncdsm.agent.store.merger import Label, LabeledHistograms
+from asyncdsm.agent.store.offset_search import Crossing, Passing
+from asyncdsm.agent.store.offsets import Backlog, Tags
+from asyncdsm.agent.store.point_ages import PointAges
+from asyncdsm.agent.store.registry import PointRegistry
+from asyncdsm.agent.store.reports import AcceptedPayload
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange
+from asyncdsm.agent.store.services import ServiceFacts
+from asyncdsm.agent.store.spool import Spool
+from asyncdsm.agent.store.transaction_reader import PlaceSample, SeenTransaction, Step
+from asyncdsm.agent.store.transactions import Place
+from asyncdsm.agent.store.versions import ServiceKey, VersionRun
+from asyncdsm.errors import StoreUnavailableError
+
+UNAVAILABLE: tuple[type[Exception], ...] = (sqlite3.Error, StoreUnavailableError)
+"""What the methods of a store raise while it cannot be read or written."""
+COUNTERS = ("payloads", "rows", "forgotten_rows", "ignored_rows", "clamped_buckets")
+
+
+class TransactionReader(Protocol):
+    """Reads business transactions at one moment. Times are in nanoseconds since the epoch."""
+
+    def places(self) -> dict[int, Place]:
+        """Return the places by their numbers."""
+        ...
+
+    def find(self, transaction_id: str) -> SeenTransaction | None:
+        """Return the transaction with an id, None if none is known."""
+        ...
+
+    def latest(self, most: int) -> list[SeenTransaction]:
+        """Return the transactions that were seen last, the latest first."""
+        ...
+
+    def waiting(self, place: int, before: int, most: int) -> list[SeenTransaction]:
+        """Return the transactions that were seen last at a place, and before a time; the latest first."""
+        ...
+
+    def count_waiting(self, place: int, before: int) -> int:
+        """Return how many transactions were seen last at a place, and before a time."""
+        ...
+
+    def count(self) -> int:
+        """Return how many transactions there are."""
+        ...
+
+    def steps(self, key: int) -> list[Step]:
+        """Return the steps of a transaction, in the order of their times."""
+        ...
+
+    def sample(self) -> dict[int, PlaceSample]:
+        """Return, by place, a sample of the transactions that were seen last there."""
+        ...
+
+
+class Store(Protocol):
+    """Keeps what services report. Any thread may use it. Its methods raise `UNAVAILABLE` unless said otherwise."""
+
+    kept_seconds: int
+    """How long rows are kept."""
+    now: Callable[[], float]
+    opened_at: float
+    """Since when payloads are accepted."""
+    group_size: int
+    """How many payloads are best added at once, if they wait."""
+    conditions: Conditions
+    points: PointRegistry
+    """The numbers of services and points that are known."""
+    point_ages: PointAges
+    facts: ServiceFacts
+    """What the latest payload of each service said about it."""
+
+    @property
+    def payloads(self) -> int:
+        """How many payloads were accepted, ever, as far as is known here. Reading it waits for nothing."""
+        ...
+
+    def close(self) -> None:
+        """Write what is not written yet, if that is possible, and close the file or connection. Raises nothing."""
+
+    def open_spool(self, limit_bytes: int) -> Spool | None:
+        """Return the payloads that wait to be forwarded, or None if this store does not keep them.
+
+        Raises StoreError.
+        """
+        ...
+
+    def save_spool(self) -> None:
+        """Write the payloads that wait to be forwarded, and delete all others."""
+
+    def add_all(self, payloads: Sequence[AcceptedPayload]) -> None:
+        """Add payloads: when this returns, a kill loses none of them.
+
+        If it raises, none of them counts, and each may be added again without being counted twice. Raises
+        StoreFullError if there is no room.
+        """
+
+    def maintain(self) -> None:
+        """Do what is due: write, roll up, delete, read what others wrote. Call it every second or so."""
+
+    def merge_rows(
+        self,
+        time_range: TimeRange,
+        label: Label,
+        *,
+        service: int | None = None,
+        coarsest: int = RESOLUTIONS[-1],
+        sketch: int | None = None,
+    ) -> LabeledHistograms:
+        """Return what was counted in a time range, merged by the labels that `label` gives to the rows.
+
+        `service` limits it to one service, by its number, and `sketch` to one of the three histograms. Rows are no
+        coarser than `coarsest` seconds, except where the finer ones are deleted already.
+        """
+        ...
+
+    def roll_up_versions(self, time_range: TimeRange, width: int) -> dict[int, tuple[int, int]]:
+        """Return the version of each period of `width` seconds in a time range that is rolled up, by its start.
+
+        What was counted in such a period changes only together with its version.
+        """
+        ...
+
+    def offsets(self, time_range: TimeRange) -> list[tuple[Tags, int, int]]:
+        """Return tags, start and value of the offsets in a time range, and of each backlog's last one before it.
+
+        They are in order of time.
+        """
+        ...
+
+    def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
+        """Return when backlogs passed values, as far as that is written and was not deleted."""
+        ...
+
+    def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
+        """Return the last offset of a backlog in each `step` seconds of [first, last), as far as they are written."""
+        ...
+
+    def backlogs(self) -> dict[Tags, int]:
+        """Return the latest offset of each backlog, by its sorted tags."""
+        ...
+
+    def recent_offsets(self) -> list[tuple[Tags, tuple[Backlog, ...]]]:
+        """Return the tags of each backlog and its offsets of the last two minutes, in the order of their buckets."""
+        ...
+
+    def read_transactions(self) -> AbstractContextManager[TransactionReader]:
+        """Return a reader of the business transactions, which has all that were accepted, for use in `with`."""
+        ...
+
+    def services(self) -> dict[tuple[str, str], float]:
+        """Return when each (service, env) last reported."""
+        ...
+
+    def versions(self) -> dict[ServiceKey, tuple[VersionRun, ...]]:
+        """Return the versions of each (service, env) that are known, the one that began first first."""
+        ...
+
+    def oldest_start(self) -> float | None:
+        """Return the start of the oldest row, or None without any row."""
+        ...
+
+    def counters(self) -> dict[str, int]:
+        """Return each of `COUNTERS`: how many payloads were accepted, how many rows are kept, and how many were not.
+
+        `forgotten_rows` were deleted early for want of room, `ignored_rows` were too old, and `clamped_buckets` came
+        from a clock that is ahead.
+        """
+        ...
+
+    def used_bytes(self) -> int:
+        """Return how many bytes are in use."""
+        ...
