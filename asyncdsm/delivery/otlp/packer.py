@@ -53,7 +53,7 @@ class OtlpPacker:
         if batch is not None and self._counters is self._aggregator.counters:
             self._counters.drop("otlp", batch.count)
         try:
-            lost = self._table.count_bucket(bucket, yield_gil)
+            lost = self._table.count_bucket(bucket, self._aggregator.now(), yield_gil)
         except Exception as error:
             self._drop_checkpoints(bucket.recorded, error)
             return

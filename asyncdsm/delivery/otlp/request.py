@@ -180,8 +180,10 @@ def _histogram_point(series: EdgeSeries, histogram: ExponentialHistogram, time_n
         sum=histogram.sum,
         scale=buckets.scale,
         zero_count=histogram.zero_count,
-        positive=ExponentialHistogramDataPoint.Buckets(offset=buckets.offset, bucket_counts=buckets.counts),
     )
+    if buckets.counts:
+        point.positive.offset = buckets.offset
+        point.positive.bucket_counts.extend(buckets.counts)
     if has_exemplar and series.exemplar is not None:
         point.exemplars.append(_encode_exemplar(series.exemplar))
     return point

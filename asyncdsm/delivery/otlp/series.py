@@ -56,15 +56,16 @@ class SeriesTable:
         self._start_ns = start_ns
         self._series: dict[Attributes, EdgeSeries] = {}
 
-    def count_bucket(self, bucket: Bucket, pause: Callable[[], object]) -> int:
+    def count_bucket(self, bucket: Bucket, now_ns: int, pause: Callable[[], object]) -> int:
         """Add a bucket; return how many of its checkpoints have no series, because there are too many.
 
-        `pause` is called now and then, to let other threads run.
+        `now_ns` is the time: no series starts later, also if the bucket is from the future of a clock that was set
+        back. `pause` is called now and then, to let other threads run.
         """
         lost = 0
         for first in range(0, bucket.point_count, POINTS_AT_ONCE):
             for point, histograms in bucket.points_from(first, POINTS_AT_ONCE):
-                series = self._find_series(point.edge, bucket.start_ns)
+                series = self._find_series(point.edge, min(bucket.start_ns, now_ns))
                 if series is None:
                     lost += sum(histograms.edge_latency.values())
                 else:
