@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import anyio
 from anyio import CancelScope, current_time, move_on_after
 
+from asyncdsm._internal import forks
 from asyncdsm.core.counters import Counters
 from asyncdsm.delivery.bucket_packer import Packer
 from asyncdsm.delivery.outbox import Outbox
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Destination:
-    """Delivers what its packer puts into its outbox. `begin` comes first, in each event loop that runs it."""
+    """Delivers what its packer puts into its outbox. `begin` comes first, in each event loop that runs it.
+
+    Then comes `load_exporter`.
+    """
 
     def __init__(
         self,
@@ -28,7 +32,7 @@ class Destination:
         counters: Counters,
         make_exporter: Callable[[], Exporter],
     ) -> None:
-        """`make_exporter` may be slow: `load_exporter` calls it."""
+        """`make_exporter` may be slow: a worker thread calls it."""
         self.packer: Packer = packer
         self.outbox: Outbox = outbox
         self.counters: Counters = counters
@@ -40,14 +44,15 @@ class Destination:
         self._lock, self._scope = anyio.Lock(), CancelScope()
         self._delivery.next_attempt_at = 0.0  # each event loop has a clock of its own
 
-    @property
-    def is_loaded(self) -> bool:
-        """Whether there is an exporter."""
-        return self._exporter is not None
+    async def load_exporter(self, run_in_worker: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+        """Make the exporter in a worker thread, unless there is one. Raises what that raises."""
+        async with self._lock:
+            if self._exporter is None:
+                await run_in_worker(self._make)
 
-    def load_exporter(self) -> None:
-        """Make the exporter. Slow work, for a worker thread. Raises what that raises."""
-        self._exporter = self._make_exporter()
+    def _make(self) -> None:
+        with forks.import_lock:
+            self._exporter = self._make_exporter()
 
     @property
     def next_attempt_at(self) -> float | None:
@@ -62,10 +67,9 @@ class Destination:
     async def deliver(self) -> None:
         """Deliver what waits, until one payload fails; after a delivery that runs already."""
         async with self._lock:
-            if self._exporter is not None:
-                with self._scope:
-                    await self._delivery.deliver_waiting(self._exporter)
-                self._scope = CancelScope()
+            with self._scope:
+                await self._delivery.deliver_waiting(self._loaded_exporter)
+            self._scope = CancelScope()
 
     def postpone(self) -> None:
         """Try again after a while: there is no exporter."""
@@ -74,12 +78,16 @@ class Destination:
     async def drain(self) -> None:
         """Deliver what waits at exit, until the deadline of the cancel scope around it."""
         async with self._lock:
-            if self._exporter is not None:
-                await self._delivery.drain(self._exporter)
+            await self._delivery.drain(self._loaded_exporter)
 
     def limit_delivery(self, deadline: float) -> None:
         """End the delivery that runs at this time of the event loop's clock."""
         self._scope.deadline = deadline
+
+    @property
+    def _loaded_exporter(self) -> Exporter:
+        assert self._exporter is not None  # noqa: S101  (`load_exporter` was called)
+        return self._exporter
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -127,7 +127,7 @@ class Flusher:
         try:
             await self._run_in_worker(self._import_encoders)
             if len(self._destinations) == 1:
-                await self._run_in_worker(self._load_exporters)
+                await self._destinations[0].load_exporter(self._run_in_worker)
                 await self._flush_and_deliver(None)
             else:
                 async with create_task_group() as tasks:
@@ -178,11 +178,17 @@ class Flusher:
 
     async def _load_and_deliver(self, destination: Destination) -> None:
         try:
-            if not destination.is_loaded:
-                await self._run_in_worker(partial(self._load_exporter, destination))
+            await destination.load_exporter(self._run_in_worker)
             await destination.deliver()
         except Exception as error:
             destination.postpone()
+            self._report_error(error)
+
+    async def _load_and_drain(self, destination: Destination) -> None:
+        try:
+            await destination.load_exporter(self._run_in_worker)
+            await destination.drain()
+        except Exception as error:
             self._report_error(error)
 
     async def _drain(self) -> None:
@@ -191,7 +197,7 @@ class Flusher:
             return
         async with create_task_group() as tasks:
             for destination in self._destinations:
-                tasks.start_soon(destination.drain)
+                tasks.start_soon(self._load_and_drain, destination)
 
     async def _run_in_worker(self, work: Callable[[], T]) -> T:
         """Do slow work outside of the user's event loop."""
@@ -202,14 +208,6 @@ class Flusher:
         with forks.import_lock:
             for destination in self._destinations:
                 destination.packer.import_encoder()
-
-    def _load_exporters(self) -> None:
-        for destination in self._destinations:
-            self._load_exporter(destination)
-
-    def _load_exporter(self, destination: Destination) -> None:
-        with forks.import_lock:
-            destination.load_exporter()
 
     def _next_watermarks_at(self) -> float:
         return current_time() + self._high_watermarks.seconds_until_due()

@@ -36,6 +36,22 @@ READ = {
     "messaging.system": "kafka",
 }
 WRITTEN = {"messaging.destination.name": "invoices", "messaging.operation.type": "send", "messaging.system": "kafka"}
+DESCRIBED = {
+    "messaging.client.sent.messages": ("Messages that the service has written.", "{message}"),
+    "messaging.client.consumed.messages": ("Messages that the service has read.", "{message}"),
+    "asyncdsm.queue.duration": ("Time in the queue.", "s"),
+    "asyncdsm.process.duration": (
+        "Time in the service, from a message to the one that it wrote because of that.",
+        "s",
+    ),
+    "asyncdsm.pathway.duration": ("Time since the pathway began, of messages that were read.", "s"),
+    "asyncdsm.message.size": ("Sizes of messages.", "By"),
+    "asyncdsm.consumer.lag": ("Messages that a consumer group has not read.", "{message}"),
+    "asyncdsm.consumer.lag.time": (
+        "Age of the oldest message that a group has not read, where it is known.",
+        "s",
+    ),
+}
 # Two different values, since the sum of more depends on their order, in its last digit.
 HOPS = [0.0, 0.001, 0.001, 0.0, 3.5, 0.001]
 SIZES = [0, 200, 200, 200, 4096]
@@ -69,7 +85,8 @@ def histogram(values: list[float], attributes: dict[str, str], *exemplars: dict[
     }
 
 
-def metric(kind: str, name: str, description: str, unit: str, *points: dict[str, Any]) -> dict[str, Any]:
+def metric(kind: str, name: str, *points: dict[str, Any]) -> dict[str, Any]:
+    description, unit = DESCRIBED[name]
     return {"kind": kind, "name": name, "description": description, "unit": unit, "points": points}
 
 
@@ -90,16 +107,16 @@ def describe(settings: Settings) -> dict[str, Any]:
         "scope": "asyncdsm",
         "version": __version__,
         "metrics": [
-            metric("sum", "messaging.client.sent.messages", "Messages that the service has written.", "{message}", number(2, WRITTEN, start=NOW - 5)),
-            metric("sum", "messaging.client.consumed.messages", "Messages that the service has read.", "{message}", number(6, READ, start=NOW - 5)),
-            metric("exponential_histogram", "asyncdsm.queue.duration", "Time in the queue.", "s", queue),
-            metric("exponential_histogram", "asyncdsm.process.duration", "Time in the service, from a message to the one that it wrote because of that.", "s", histogram([0.5], WRITTEN)),
-            metric("exponential_histogram", "asyncdsm.pathway.duration", "Time since the pathway began, of messages that were read.", "s", histogram([hop * 2 for hop in HOPS], READ)),
-            metric("exponential_histogram", "asyncdsm.message.size", "Sizes of messages.", "By", histogram([float(size) for size in SIZES], READ)),
-            metric("gauge", "asyncdsm.consumer.lag", "Messages that a consumer group has not read.", "{message}", number(12, lag)),
-            metric("gauge", "asyncdsm.consumer.lag.time", "Age of the oldest message that a group has not read, where it is known.", "s", number(1.5, lag)),
+            metric("sum", "messaging.client.sent.messages", number(2, WRITTEN, start=NOW - 5)),
+            metric("sum", "messaging.client.consumed.messages", number(6, READ, start=NOW - 5)),
+            metric("exponential_histogram", "asyncdsm.queue.duration", queue),
+            metric("exponential_histogram", "asyncdsm.process.duration", histogram([0.5], WRITTEN)),
+            metric("exponential_histogram", "asyncdsm.pathway.duration", histogram([hop * 2 for hop in HOPS], READ)),
+            metric("exponential_histogram", "asyncdsm.message.size", histogram(list(map(float, SIZES)), READ)),
+            metric("gauge", "asyncdsm.consumer.lag", number(12, lag)),
+            metric("gauge", "asyncdsm.consumer.lag.time", number(1.5, lag)),
         ],
-    }  # fmt: skip
+    }
 
 
 def packed(settings: Settings) -> bytes:
