@@ -134,6 +134,7 @@ async def test_destination_that_hangs_does_not_delay_the_other(slow: str, agent:
     assert len(answers.accepted) >= 5
     assert is_balanced(streams.stats)
     lost = streams.stats if slow == "agent" else streams.stats.otlp
+    assert lost is not None
     assert lost.dropped_by == {"shutdown": 5}
 
 
