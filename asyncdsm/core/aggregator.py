@@ -104,6 +104,7 @@ class Aggregator(BaseRecorder):
             counters.record(tallies.counted + tallies.refused)
         self.drop_everywhere("points", tallies.refused)
         self.counters.increment("malformed", tallies.malformed)
+        self.counters.increment("offsets_dropped", tallies.refused_offsets)
         recorded, dropped_by = self.transactions.take_tallies()
         self.counters.record(recorded)
         self.counters.increment("transactions", recorded)

@@ -7,7 +7,7 @@ from threading import RLock
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-_NOTED = ("malformed", "not_propagated", "errors", "transactions", "rejected_points")
+_NOTED = ("malformed", "not_propagated", "errors", "transactions", "offsets_dropped", "rejected_points")
 """The fields of Stats that count events which lose no checkpoint."""
 
 
@@ -34,6 +34,8 @@ class Stats(NamedTuple):
     """How many exceptions of asyncdsm were kept from the program."""
     transactions: int = 0
     """How many of those recorded were checkpoints of business transactions (`asyncdsm.track_transaction`)."""
+    offsets_dropped: int = 0
+    """How many times an offset was dropped, because its bucket had offsets of `max_points` partitions and groups."""
     rejected_points: int = 0
     """How many data points an OTLP receiver left out of the payloads that it accepted."""
     otlp: Stats | None = None

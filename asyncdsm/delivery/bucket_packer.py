@@ -36,6 +36,7 @@ class BucketPacker:
     def __init__(self, aggregator: Aggregator, settings: Settings, packers: Sequence[Packer]) -> None:
         self._aggregator, self._settings, self._packers = aggregator, settings, packers
         self._dropped_by: Mapping[str, int] = {}
+        self._offsets_dropped = 0
         self.reads_lags: bool = any(packer.reads_lags for packer in packers)
         """Whether `pack_buckets` wants to know the lags."""
 
@@ -62,7 +63,9 @@ class BucketPacker:
             packer.add_bucket(bucket, batch)
 
     def _warn_of_drops(self) -> None:
-        before, self._dropped_by = self._dropped_by, self._aggregator.counters.to_stats().dropped_by
+        stats = self._aggregator.counters.to_stats()
+        self._warn_of_dropped_offsets(stats.offsets_dropped)
+        before, self._dropped_by = self._dropped_by, stats.dropped_by
         dropped = {cause: count for cause, count in self._dropped_by.items() if count > before.get(cause, 0)}
         if "points" in dropped:
             warn_each_minute(
@@ -86,4 +89,15 @@ class BucketPacker:
                 "asyncdsm has dropped %s of business transactions so far, because they have more than %d names",
                 pluralize(dropped["checkpoint_names"], "checkpoint"),
                 MOST_NAMES,
+            )
+
+    def _warn_of_dropped_offsets(self, count: int) -> None:
+        before, self._offsets_dropped = self._offsets_dropped, count
+        if count > before:
+            warn_each_minute(
+                "offsets",
+                "asyncdsm has dropped %s so far, because there are more than %d distinct partitions and "
+                "groups whose offsets are recorded (max_points)",
+                pluralize(count, "offset"),
+                self._settings.max_points,
             )
