@@ -6,6 +6,7 @@ Its settings are those of its environment. It prints how long each message waite
 from __future__ import annotations
 
 import json
+import os
 import sys
 from random import Random
 from time import time_ns
@@ -20,7 +21,8 @@ def main() -> None:
     random, count = Random(int(sys.argv[1])), int(sys.argv[2])
     edge = Edge("direction:in", "topic:orders", "group:billing", "type:kafka")
     waited = [random.lognormvariate(-1.0, 1.5) + 0.01 for _ in range(count)]
-    with asyncdsm.DataStreams():
+    # On a busy machine, what encodes takes seconds to import.
+    with asyncdsm.DataStreams(asyncdsm.Settings.from_environ(os.environ, shutdown_seconds=60)):
         for seconds in waited:
             checkpoint.consume(edge, None, 200, time_ns() - round(seconds * 1e9))
     json.dump(waited, sys.stdout)
