@@ -13,7 +13,7 @@ from asyncdsm.settings import DEFAULT_SERVICE
 
 OWN_PACKAGES = {"httpx2", "starlette"}
 """Clients that asyncdsm itself is built on: that they are installed says nothing about the program."""
-NO_CLIENTS = {"agent", "all", "asgi", "demo", "httpx"}
+NO_CLIENTS = {"agent", "all", "asgi", "demo", "httpx", "otlp"}
 """Extras that install no message client."""
 UNAUTHORIZED, FORBIDDEN = 401, 403
 
