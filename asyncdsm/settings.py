@@ -8,7 +8,20 @@ from collections.abc import Callable, Iterator, Mapping
 from os.path import exists
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
-from asyncdsm._internal import environment
+from asyncdsm._internal import environment, otlp_environment
+from asyncdsm._internal.otlp_kinds import (
+    AGENT,
+    ATTRIBUTES,
+    COMPRESSION,
+    DESTINATIONS,
+    HEADERS,
+    OTLP,
+    OTLP_URL,
+    PROTOCOL,
+    PROTOCOL_NAME,
+    TEMPORALITY,
+    TIMEOUT,
+)
 from asyncdsm._internal.setting_kinds import (
     AGENT_URL,
     COUNT,
@@ -55,6 +68,12 @@ class Setting:
             text, variable = found
             return self.kind.parse(variable, text), variable
         return None
+
+
+def _otlp_setting(kind: Kind, sentence: str, *variables: str, optional: bool = False) -> Setting:
+    """Declare a setting of OTLP, whose variables are read only where OTLP is on."""
+    find = otlp_environment.find_where_on(kind, *variables)
+    return Setting(kind, sentence, *variables, optional=optional, find=find)
 
 
 class _Fields(NamedTuple):
@@ -214,6 +233,70 @@ class _Fields(NamedTuple):
             "length and 10. Further ones are counted as dropped.",
         ),
     ] = 4 * 1024 * 1024
+    destinations: Annotated[
+        tuple[str, ...] | None,
+        Setting(
+            DESTINATIONS,
+            "Where payloads go. Without it: to `otlp_endpoint` if there is one, to the Agent if it has an address or "
+            "there is no such endpoint.",
+            otlp_environment.DESTINATIONS_VARIABLE,
+            optional=True,
+            find=otlp_environment.find_destinations,
+        ),
+    ] = None
+    otlp_endpoint: Annotated[
+        str | None,
+        Setting(
+            OTLP_URL,
+            "The URL that OTLP metrics are posted to. The second variable gets `/v1/metrics` at its end.",
+            otlp_environment.METRICS_ENDPOINT,
+            otlp_environment.BASE_ENDPOINT,
+            optional=True,
+            find=otlp_environment.find_endpoint,
+        ),
+    ] = None
+    otlp_protocol: Annotated[
+        str,
+        _otlp_setting(PROTOCOL, "How it is spoken.", *otlp_environment.specific_variables("PROTOCOL")),
+    ] = PROTOCOL_NAME
+    otlp_headers: Annotated[
+        tuple[tuple[str, str], ...],
+        _otlp_setting(HEADERS, "Further headers, such as a key.", *otlp_environment.specific_variables("HEADERS")),
+    ] = ()
+    otlp_compression: Annotated[
+        str,
+        _otlp_setting(COMPRESSION, "How bodies are compressed.", *otlp_environment.specific_variables("COMPRESSION")),
+    ] = "gzip"
+    otlp_seconds: Annotated[
+        float,
+        _otlp_setting(
+            TIMEOUT,
+            "How long one request may take before it is tried again. In the variables, 1000 or more are milliseconds.",
+            *otlp_environment.specific_variables("TIMEOUT"),
+        ),
+    ] = 10.0
+    otlp_certificate: Annotated[
+        str | None,
+        _otlp_setting(
+            NON_EMPTY_STRING,
+            "A file of certificates that are trusted, instead of the system's.",
+            *otlp_environment.specific_variables("CERTIFICATE"),
+            optional=True,
+        ),
+    ] = None
+    otlp_temporality: Annotated[
+        str,
+        _otlp_setting(
+            TEMPORALITY,
+            "Whether each payload has all counts since the start, or only those since the one before (`lowmemory` is "
+            "`delta`).",
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        ),
+    ] = "cumulative"
+    resource_attributes: Annotated[
+        tuple[tuple[str, str], ...],
+        _otlp_setting(ATTRIBUTES, "Further attributes of this process, for OTLP.", "OTEL_RESOURCE_ATTRIBUTES"),
+    ] = ()
 
 
 SETTINGS: Mapping[str, Setting] = {
@@ -241,6 +324,14 @@ class Settings(_Fields):
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
 
+    def choose_destinations(self) -> tuple[str, ...]:
+        """Return where payloads go: to the "agent", over "otlp", or both. The first one is the main one."""
+        if self.destinations is not None:
+            return tuple(sorted(self.destinations))
+        if self.otlp_endpoint is None:
+            return (AGENT,)
+        return (OTLP,) if self.agent_url == self._field_defaults["agent_url"] else (AGENT, OTLP)
+
     def shown(self) -> dict[str, Any]:
         """Return the settings by name, without secrets: no key, no token, no password in a URL."""
         return {name: SETTINGS[name].kind.show(value) for name, value in zip(self._fields, self, strict=True)}
@@ -260,6 +351,8 @@ class Settings(_Fields):
         """
         found = {name: value for name, value, _ in _find_settings(environ, socket_exists)}
         found.setdefault("hostname", (hostname or _hostname)())
+        if explicit.keys() & {"agent_url", "otlp_endpoint"} and not environ.get(otlp_environment.DESTINATIONS_VARIABLE):
+            found.pop("destinations", None)  # the environment alone does not say it
         return cls(**{**found, **explicit})
 
 

@@ -7,12 +7,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
-from asyncdsm._internal import forks
-from asyncdsm._internal.log import pluralize, warn_each_minute
-from asyncdsm.core import checkpoint, implementation, lag
+from asyncdsm._internal import forks, otlp_environment
+from asyncdsm._internal.log import info, pluralize, warn_each_minute
+from asyncdsm.core import checkpoint, implementation, lag, spans
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.checkpoint import report_hook_error
 from asyncdsm.core.counters import Counters, Stats
@@ -25,6 +26,7 @@ from asyncdsm.errors import AlreadyRunningError
 from asyncdsm.settings import Settings
 
 if TYPE_CHECKING:
+    from asyncdsm.delivery.destination import Destination
     from asyncdsm.delivery.event_loops import LoopMain
     from asyncdsm.delivery.exporters import Exporter
     from asyncdsm.delivery.flusher import Flusher
@@ -190,10 +192,13 @@ class DataStreams:
             _choose_recorder()
 
     def _begin(self, host: Callable[[LoopMain], Callable[[], bool]]) -> None:
+        from asyncdsm.delivery.destinations import make_agent_destination, make_otlp_destination  # noqa: PLC0415
         from asyncdsm.delivery.flusher import Flusher  # noqa: PLC0415
 
         forks.make_forks_wait_for_imports()
         settings, self._counters = self.settings, Counters()
+        chosen = self._choose_destinations()
+        otlp_counters = (Counters() if "agent" in chosen else self._counters) if "otlp" in chosen else None
         self._aggregator = aggregator = Aggregator(
             settings.service,
             settings.env,
@@ -202,9 +207,32 @@ class DataStreams:
             max_header_bytes=settings.max_header_bytes,
             max_transaction_bytes=settings.max_transaction_bytes,
             counters=self._counters,
+            otlp_counters=otlp_counters,
         )
-        self._flusher = flusher = Flusher(aggregator, settings, self._make_exporter, self._continue_in_thread)
+        destinations: list[Destination] = []
+        if "agent" in chosen:
+            destinations.append(make_agent_destination(aggregator, settings, self._make_exporter))
+        exemplars = None
+        if "otlp" in chosen:
+            exemplars = spans.Exemplars()
+            destinations.append(make_otlp_destination(aggregator, settings, exemplars))
+        watch_spans = partial(spans.watch_spans, exemplars)
+        watch_spans()
+        self._flusher = flusher = Flusher(aggregator, settings, destinations, self._continue_in_thread, watch_spans)
         self._is_alive = host(flusher.run)
+
+    def _choose_destinations(self) -> tuple[str, ...]:
+        """Return where payloads go. An exporter of the program's own stands for the agent."""
+        chosen = self.settings.choose_destinations()
+        if self._exporter is not None and "agent" not in chosen:
+            chosen = ("agent", *chosen)
+        if "otlp" not in chosen or otlp_environment.is_extra_installed():
+            return chosen
+        info(
+            "asyncdsm sends nothing to the OTLP endpoint, but payloads to the agent: the extra is missing "
+            "(pip install 'asyncdsm[otlp]')"
+        )
+        return ("agent",)
 
     def _stop(self) -> Flusher | None:
         with _starting:
@@ -218,6 +246,7 @@ class DataStreams:
             flusher, self._flusher = self._flusher, None
         if flusher is not None:
             flusher.stop()
+            spans.ignore_spans()
             if not self._is_alive():
                 self._continue_in_thread(flusher)
         return flusher

@@ -24,6 +24,8 @@ class Intake:
     answer: int | str = 202
     answers: list[int | str] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    """What is in the body of an answer."""
     endpoints: list[str] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
     """Method, path, headers (lower case) and body of each request that came."""
@@ -75,7 +77,7 @@ class Intake:
         if 200 <= answer < 300:
             self.accepted.append(body)
         more = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
-        writer.write(f"HTTP/1.1 {answer} X\r\n{more}Content-Length: 0\r\n\r\n".encode())
+        writer.write(f"HTTP/1.1 {answer} X\r\n{more}Content-Length: {len(self.body)}\r\n\r\n".encode() + self.body)
         await writer.drain()
         return True
 

@@ -38,7 +38,8 @@ class Kind:
         self.allowed: str = allowed
         self.allowed_text: str = allowed_text or allowed
         self.show: Callable[[Any], Any] = show
-        self._is_allowed, self._parse = is_allowed, parse
+        self.is_allowed: Callable[[Any], bool] = is_allowed
+        self._parse = parse
 
     def check(self, name: str, value: object, *, optional: bool = False) -> None:
         """Raise SettingError, which names the setting, unless the value is allowed. `optional` allows None too."""
@@ -46,7 +47,7 @@ class Kind:
             return
         if isinstance(value, str) and not _is_encodable(value):
             raise SettingError(name, self.show(value), "a string that can be encoded as UTF-8")
-        if not self._is_allowed(value):
+        if not self.is_allowed(value):
             raise SettingError(name, self.show(value), f"None or {self.allowed}" if optional else self.allowed)
 
     def parse(self, variable: str, text: str) -> Any:

@@ -10,6 +10,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
+from asyncdsm._internal.otlp_environment import DEFAULT_ENDPOINT, is_extra_installed
+from asyncdsm._internal.otlp_kinds import OTLP_URL
 from asyncdsm._version import __version__
 from asyncdsm.cli.doctor_report import format_report
 from asyncdsm.cli.installed_core import inspect_core
@@ -38,6 +40,7 @@ def collect_report(environ: Mapping[str, str]) -> dict[str, Any]:
         "ddtrace": _installed_version("ddtrace"),
         "settings": {},
         "agent": None,
+        "otlp": None,
         "problem": None,
         "wrong_setting": None,
         "well": False,
@@ -47,9 +50,9 @@ def collect_report(environ: Mapping[str, str]) -> dict[str, Any]:
     except SettingError as error:
         report |= {"problem": str(error), "wrong_setting": error.name}
     else:
-        agent = _check_agent(settings) if settings.enabled else None
-        well = agent is None or agent["problem"] is None
-        report |= {"settings": _list_settings(settings, environ), "agent": agent, "well": well}
+        checks = _check_destinations(settings) if settings.enabled else {}
+        well = all(check["problem"] is None for check in checks.values())
+        report |= {"settings": _list_settings(settings, environ), **checks, "well": well}
     return {**report, "next_steps": list_next_steps(report)}
 
 
@@ -88,6 +91,37 @@ def _list_settings(settings: Settings, environ: Mapping[str, str]) -> dict[str, 
         name: {"value": value, "from": from_where.get(name, "default"), "variables": list(SETTINGS[name].variables)}
         for name, value in settings.shown().items()
     }
+
+
+def _check_destinations(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return the answers of those that get payloads. Without the extra for OTLP, the agent does."""
+    chosen = settings.choose_destinations()
+    checks = {}
+    if "agent" in chosen or not is_extra_installed():
+        checks["agent"] = _check_agent(settings)
+    if "otlp" in chosen:
+        checks["otlp"] = _check_otlp(settings)
+    return checks
+
+
+def _check_otlp(settings: Settings) -> dict[str, Any]:
+    endpoint = settings.otlp_endpoint or DEFAULT_ENDPOINT
+    found: dict[str, Any] = {"endpoint": OTLP_URL.show(endpoint), "installed": is_extra_installed()}
+    if not found["installed"]:
+        return {**found, "answers": False, "problem": None}
+    from asyncdsm.delivery.otlp.exporter import EndpointCheck, OtlpExporter  # noqa: PLC0415
+
+    async def check() -> EndpointCheck:
+        exporter = OtlpExporter(settings._replace(otlp_seconds=AGENT_TIMEOUT_SECONDS))
+        try:
+            return await exporter.check()
+        finally:
+            await exporter.aclose()
+
+    try:
+        return {**found, **asyncio.run(check())._asdict()}
+    except OSError as error:  # its certificates cannot be read
+        return {**found, "answers": False, "problem": f"{settings.otlp_certificate}: {error}"}
 
 
 def _check_agent(settings: Settings) -> dict[str, Any]:

@@ -17,6 +17,7 @@ def format_report(report: Mapping[str, Any]) -> list[str]:
         "",
         *_setting_lines(report),
         *_agent_lines(report),
+        *_otlp_lines(report.get("otlp")),
         "",
         "What to do next",
         *(f"  {step}" for step in report["next_steps"]),
@@ -74,6 +75,8 @@ def _agent_lines(report: Mapping[str, Any]) -> Iterator[str]:
         return
     yield ""
     agent, url = report["agent"], report["settings"]["agent_url"]["value"]
+    if agent is None and report["settings"]["enabled"]["value"]:
+        return  # metrics go over OTLP instead
     if agent is None:
         yield "DD_DATA_STREAMS_ENABLED is false: nothing is measured, and no message is touched"
         return
@@ -88,3 +91,17 @@ def _agent_lines(report: Mapping[str, Any]) -> Iterator[str]:
     else:
         lists = "and lists" if agent["lists_endpoint"] else "but does not list"
         yield f"The agent at {url} answers, {lists} the Data Streams endpoint{version}"
+
+
+def _otlp_lines(otlp: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield a line on the OTLP endpoint, if there is one."""
+    if otlp is None:
+        return
+    if not otlp["installed"]:
+        yield f"Nothing is sent to the OTLP endpoint {otlp['endpoint']}: the extra `otlp` is not installed"
+    elif not otlp["answers"]:
+        yield f"The OTLP endpoint {otlp['endpoint']} does not answer: {otlp['problem']}"
+    elif otlp["problem"]:
+        yield f"The OTLP endpoint {otlp['endpoint']} answers, but it refuses metrics: {otlp['problem']}"
+    else:
+        yield f"The OTLP endpoint {otlp['endpoint']} takes metrics"

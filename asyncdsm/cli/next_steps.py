@@ -13,7 +13,7 @@ from asyncdsm.settings import DEFAULT_SERVICE
 
 OWN_PACKAGES = {"httpx2", "starlette"}
 """Clients that asyncdsm itself is built on: that they are installed says nothing about the program."""
-NO_CLIENTS = {"agent", "all", "asgi", "demo", "httpx"}
+NO_CLIENTS = {"agent", "all", "asgi", "demo", "httpx", "otlp"}
 """Extras that install no message client."""
 UNAUTHORIZED, FORBIDDEN = 401, 403
 
@@ -24,6 +24,7 @@ def list_next_steps(report: Mapping[str, Any]) -> list[str]:
     agent = report["agent"]
     if agent is not None:
         steps += _steps_for_agent(report)
+    steps += _steps_for_otlp(report.get("otlp"))
     if not steps:
         steps.append("Nothing is wrong. Start your program by `asyncdsm run`, or a DataStreams in its code")
     if agent is not None and str(agent["version"]).startswith("asyncdsm"):
@@ -68,6 +69,17 @@ def _steps_for_agent(report: Mapping[str, Any]) -> Iterator[str]:
     elif not agent["lists_endpoint"] and not settings["api_key"]["value"]:
         variable = _url_variable(settings)
         yield f"Check {variable}: an agent is `asyncdsm agent`, or a Datadog Agent of version 7.34 or newer"
+
+
+def _steps_for_otlp(otlp: Mapping[str, Any] | None) -> Iterator[str]:
+    if otlp is None:
+        return
+    if not otlp["installed"]:
+        yield f"To send metrics to {otlp['endpoint']}: pip install 'asyncdsm[otlp]'"
+    elif not otlp["answers"]:
+        yield "Check OTEL_EXPORTER_OTLP_ENDPOINT: OTLP over HTTP has port 4318, where 4317 is gRPC, which is not spoken"
+    elif otlp["problem"]:
+        yield "Check the path of the OTLP endpoint, and OTEL_EXPORTER_OTLP_HEADERS if it needs a key"
 
 
 def _step_for_token(settings: Mapping[str, Any]) -> str:

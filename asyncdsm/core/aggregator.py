@@ -32,9 +32,17 @@ class Aggregator(BaseRecorder):
         max_transaction_bytes: int = 4 << 20,
         now: Callable[[], int] = time_ns,
         counters: Counters | None = None,
+        otlp_counters: Counters | None = None,
     ) -> None:
-        """`now` gives nanoseconds since the epoch."""
+        """`now` gives nanoseconds since the epoch.
+
+        `otlp_counters` are those of the delivery over OTLP, if that is on: others, or the same if it is the only one.
+        """
         super().__init__(service, env, max_header_bytes=max_header_bytes, now=now, counters=counters)
+        self.otlp_counters: Counters | None = otlp_counters
+        self._all_counters = [self.counters]
+        if otlp_counters is not None and otlp_counters is not self.counters:
+            self._all_counters.append(otlp_counters)
         self.bucket_ns: int = bucket_ns
         self.buckets: Buckets = Buckets(bucket_ns, max_points)
         self.transactions: TransactionLog = TransactionLog(bucket_ns, max_transaction_bytes)
@@ -82,12 +90,19 @@ class Aggregator(BaseRecorder):
         """Return the counters as they are now."""
         with self._lock:
             self._update_counters()
-        return self.counters.to_stats()
+        stats = self.counters.to_stats()
+        return stats if self.otlp_counters is None else stats._replace(otlp=self.otlp_counters.to_stats())
+
+    def drop_everywhere(self, cause: str, count: int) -> None:
+        """Count waiting checkpoints of messages as lost, for each destination."""
+        for counters in self._all_counters:
+            counters.drop(cause, count)
 
     def _update_counters(self) -> None:
         tallies = self.buckets.take_tallies()
-        self.counters.record(tallies.counted + tallies.refused)
-        self.counters.drop("points", tallies.refused)
+        for counters in self._all_counters:
+            counters.record(tallies.counted + tallies.refused)
+        self.drop_everywhere("points", tallies.refused)
         self.counters.increment("malformed", tallies.malformed)
         self.counters.increment("offsets_dropped", tallies.refused_offsets)
         recorded, dropped_by = self.transactions.take_tallies()

@@ -23,6 +23,7 @@ if TYPE_CHECKING or native is None:
         peek_consume,
         record_not_propagated,
         report_hook_error,
+        set_checkpoint_hook,
         set_recorder,
     )
 else:
@@ -36,6 +37,7 @@ else:
     peek_consume = native.peek_consume
     record_not_propagated = native.record_not_propagated
     report_hook_error = native.report_hook_error
+    set_checkpoint_hook = native.set_checkpoint_hook
     set_recorder = native.set_recorder
 
 __all__ = [
@@ -49,5 +51,6 @@ __all__ = [
     "peek_consume",
     "record_not_propagated",
     "report_hook_error",
+    "set_checkpoint_hook",
     "set_recorder",
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from threading import RLock
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-_NOTED = ("malformed", "not_propagated", "errors", "transactions", "offsets_dropped")
+_NOTED = ("malformed", "not_propagated", "errors", "transactions", "offsets_dropped", "rejected_points")
 """The fields of Stats that count events which lose no checkpoint."""
 
 
@@ -24,7 +24,8 @@ class Stats(NamedTuple):
     """How many were dropped, by cause: `points` (too many distinct points), `outbox` (too many bytes undelivered),
     `rejected` (the intake refused them), `shutdown` (not delivered by the deadline), `encoding` (an error of
     asyncdsm), `transactions` (too many of transactions waited), `checkpoint_names` (transactions have more than 254
-    names of checkpoints)."""
+    names of checkpoints), `series` (too many distinct edges for OTLP), `otlp` (of transactions, which OTLP does not
+    carry)."""
     malformed: int = 0
     """How many unusable values a client, a message or a call handed over: contexts, offsets, times, names."""
     not_propagated: int = 0
@@ -35,11 +36,16 @@ class Stats(NamedTuple):
     """How many of those recorded were checkpoints of business transactions (`asyncdsm.track_transaction`)."""
     offsets_dropped: int = 0
     """How many times an offset was dropped, because its bucket had offsets of `max_points` partitions and groups."""
+    rejected_points: int = 0
+    """How many data points an OTLP receiver left out of the payloads that it accepted."""
+    otlp: Stats | None = None
+    """The counters of the delivery over OTLP, without transactions; None where it is off. If OTLP is on instead of the
+    Agent, these are the same numbers."""
 
     def __repr__(self) -> str:
         """Leave out what did not happen: nothing dropped, malformed, not propagated or failed."""
         always = {"recorded": self.recorded, "delivered": self.delivered, "pending": self.pending}
-        seldom = {"dropped_by": dict(self.dropped_by)} | {name: getattr(self, name) for name in _NOTED}
+        seldom = {"dropped_by": dict(self.dropped_by)} | {name: getattr(self, name) for name in (*_NOTED, "otlp")}
         shown = always | {name: value for name, value in seldom.items() if value}
         return f"Stats({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
@@ -56,7 +62,7 @@ class Counters:
         self._lock = RLock()  # a signal handler may count, or ask for the counters, in the middle of each method
         self._recorded = self._delivered = self._pending = 0
         self._dropped: dict[str, int] = {}
-        self._noted: dict[str, int] = dict.fromkeys(_NOTED, 0)
+        self._noted: dict[str, Any] = dict.fromkeys(_NOTED, 0)
 
     def record(self, count: int) -> None:
         """Count checkpoints that now wait for delivery."""

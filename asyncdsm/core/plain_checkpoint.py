@@ -14,8 +14,12 @@ from asyncdsm.core.edge import Edge, Point
 from asyncdsm.core.pathway import Pathway
 from asyncdsm.core.recorder import Recorder
 
+Hook = Callable[[Point, int, int], object]
+"""Called at each checkpoint: its point, its time and its edge latency in ns. It must not raise."""
+
 _recorder: Recorder | None = None
 _start_recorder: Callable[[], Recorder | None] | None = None
+_checkpoint_hook: Hook | None = None
 
 
 class PendingProduce:
@@ -55,6 +59,8 @@ def consume(
     recorder.record(point, now, now - previous, now - start, size)
     pathway = Pathway(point.hash, start, now)
     current_context.set(pathway)
+    if _checkpoint_hook is not None:
+        _checkpoint_hook(point, now, now - previous)
     return pathway
 
 
@@ -75,6 +81,8 @@ def begin_produce(edge: Edge, size: int | None = None, key_bytes: int | None = N
     pending = PendingProduce(point, Pathway(point.hash, start, now), previous, size)
     if size is not None and key_bytes is not None:
         pending.size = size + key_bytes + len(pending.header)
+    if _checkpoint_hook is not None:
+        _checkpoint_hook(point, now, now - previous)
     return pending
 
 
@@ -133,6 +141,12 @@ def set_recorder(recorder: Recorder | None, start: Callable[[], Recorder | None]
     """Let checkpoints go to `recorder`. With None, `start` is called for one at the next checkpoint."""
     global _recorder, _start_recorder
     _recorder, _start_recorder = recorder, start
+
+
+def set_checkpoint_hook(hook: Hook | None) -> None:
+    """Have this called at each checkpoint that is counted or begun; None for no hook, which is free."""
+    global _checkpoint_hook  # noqa: PLW0603
+    _checkpoint_hook = hook
 
 
 def _read_context(

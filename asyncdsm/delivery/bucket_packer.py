@@ -1,39 +1,46 @@
-"""Encodes finished buckets and puts them into the outbox. Slow work, for a worker thread."""
+"""Takes finished buckets and has them encoded for each destination. Slow work, for a worker thread."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-from asyncdsm._internal.log import pluralize, warn_each_minute, warn_once
+from asyncdsm._internal.log import pluralize, warn_each_minute
 from asyncdsm._internal.pauses import yield_gil
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.bucket import Bucket
-from asyncdsm.core.edge import MOST_PATHWAYS
+from asyncdsm.core.lag import Lag
 from asyncdsm.core.transactions import MOST_NAMES, TransactionBatch
-from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_full_outbox
 from asyncdsm.settings import Settings
 
-EDGES_IN_WARNING = 10
-POINTS_IN_WARNING = 1000
-"""How many points are asked for their edges: all of them may be many thousands, and the event loop would wait."""
+
+class Packer(Protocol):
+    """Encodes what is measured for one destination, and puts it into the outbox."""
+
+    reads_lags: bool
+    """Whether `finish` wants to know the lags."""
+
+    def import_encoder(self) -> None:
+        """Import what encodes, which may take long. Called before all else."""
+
+    def add_bucket(self, bucket: Bucket, batch: TransactionBatch | None) -> None:
+        """Encode a bucket, and the transactions in it. Raises nothing: what cannot be encoded is counted."""
+
+    def finish(self, lags: list[Lag]) -> None:
+        """Encode what is not encoded yet, after all buckets that have ended. Raises nothing."""
 
 
 class BucketPacker:
-    """Takes buckets out of an aggregator, and puts each one into the outbox as a payload."""
+    """Takes buckets out of an aggregator, and gives each one to the packers of all destinations."""
 
-    def __init__(self, aggregator: Aggregator, settings: Settings, outbox: Outbox) -> None:
-        self._aggregator, self._settings, self._outbox = aggregator, settings, outbox
+    def __init__(self, aggregator: Aggregator, settings: Settings, packers: Sequence[Packer]) -> None:
+        self._aggregator, self._settings, self._packers = aggregator, settings, packers
         self._dropped_by: Mapping[str, int] = {}
         self._offsets_dropped = 0
-        self._has_many_pathways = False
+        self.reads_lags: bool = any(packer.reads_lags for packer in packers)
+        """Whether `pack_buckets` wants to know the lags."""
 
-    def import_encoder(self) -> None:
-        """Import protobuf and MessagePack, which takes 0.1 s. Call it before `pack_buckets`."""
-        from asyncdsm.delivery.payload import Transactions, pack  # noqa: PLC0415
-
-        self._encode, self._transactions = pack, Transactions
-
-    def pack_buckets(self, *, unfinished: bool) -> None:
+    def pack_buckets(self, *, unfinished: bool, lags: list[Lag]) -> None:
         """Pack all buckets that have ended, with `unfinished` the current one too; and full batches of transactions.
 
         The worker thread itself puts them into the outbox, so nothing is lost if the wait for it is cancelled.
@@ -44,34 +51,16 @@ class BucketPacker:
             batch = next((batch for batch in batches if batch.start_ns == bucket.start_ns), None)
             if batch is not None:
                 batches.remove(batch)
-            self._enqueue_bucket(bucket, batch)
+            self._add_bucket(bucket, batch)
         for batch in batches:
-            self._enqueue_bucket(Bucket(batch.start_ns), batch)
+            self._add_bucket(Bucket(batch.start_ns), batch)
+        for packer in self._packers:
+            packer.finish(lags)
         self._warn_of_drops()
 
-    def _enqueue_bucket(self, bucket: Bucket, batch: TransactionBatch | None) -> None:
-        parcel = self._pack_bucket(bucket, batch)
-        if parcel is not None:
-            warn_of_full_outbox(self._outbox, self._outbox.enqueue(parcel))
-
-    def _pack_bucket(self, bucket: Bucket, batch: TransactionBatch | None) -> Parcel | None:
-        recorded = bucket.recorded + (0 if batch is None else batch.count)
-        try:
-            names = self._aggregator.transactions.encode_names()
-            transactions = None if batch is None else self._transactions(batch, names)
-            packed = self._encode(bucket, self._aggregator.bucket_ns, self._settings, transactions=transactions)
-            self._warn_of_many_pathways(bucket)
-        except Exception as error:
-            self._drop_checkpoints(recorded, error)
-            return None
-        if packed.errors:
-            self._drop_checkpoints(packed.lost, packed.errors[0])
-        return Parcel(packed.body, recorded - packed.lost)
-
-    def _drop_checkpoints(self, count: int, error: Exception) -> None:
-        self._aggregator.counters.drop("encoding", count)
-        message = "asyncdsm lost %s, because a bucket could not be encoded: %r"
-        warn_each_minute("encoding", message, pluralize(count, "checkpoint"), error, error=error)
+    def _add_bucket(self, bucket: Bucket, batch: TransactionBatch | None) -> None:
+        for packer in self._packers:
+            packer.add_bucket(bucket, batch)
 
     def _warn_of_drops(self) -> None:
         stats = self._aggregator.counters.to_stats()
@@ -112,17 +101,3 @@ class BucketPacker:
                 pluralize(count, "offset"),
                 self._settings.max_points,
             )
-
-    def _warn_of_many_pathways(self, bucket: Bucket) -> None:
-        if bucket.point_count <= MOST_PATHWAYS or self._has_many_pathways:
-            return
-        self._has_many_pathways = True
-        edges = sorted(", ".join(edge.tags) for edge in bucket.first_edges(POINTS_IN_WARNING))
-        warn_once(
-            "many-pathways",
-            "asyncdsm counts %d distinct pathways in this service, and Datadog drops payloads with more than about %d. "
-            "Its edges: %s",
-            bucket.point_count,
-            MOST_PATHWAYS,
-            "; ".join(edges[:EDGES_IN_WARNING]) + (" …" if len(edges) > EDGES_IN_WARNING else ""),
-        )

@@ -45,6 +45,15 @@ class HighWatermarkRecorder:
                 self._report_error(error)
         lag.forget_other_ends()
 
+    async def read_lags(self) -> list[lag.Lag]:
+        """Return the lag of each partition and queue, with ages. Errors are counted and logged, never raised."""
+        lags = list[lag.Lag]()
+        for each in lag.current_lags(self._report_error):
+            lags.append(each)
+            if len(lags) % PARTITIONS_BETWEEN_PAUSES == 0:
+                await anyio.lowlevel.checkpoint()
+        return lags
+
     def _record(self, partition: lag.Lag, end: int) -> None:
         tags = lag.high_watermark_tags(partition.topic, partition.partition, partition.cluster_id)
         is_outdated = self._is_outdated(partition)

@@ -20,8 +20,15 @@ class Parcel(NamedTuple):
 class Outbox:
     """A first-in, first-out queue. Any thread may enqueue; one task dequeues."""
 
-    def __init__(self, limit_bytes: int, counters: Counters, unit: str = "checkpoint") -> None:
-        """Hold at most `limit_bytes` of payloads; count drops in `counters`. `unit` names what is counted."""
+    def __init__(
+        self, limit_bytes: int, counters: Counters, unit: str = "checkpoint", *, is_cumulative: bool = False
+    ) -> None:
+        """Hold at most `limit_bytes` of payloads; count drops in `counters`. `unit` names what is counted.
+
+        `is_cumulative` says that each payload repeats what those before it say: a dropped one loses nothing, as long as
+        there is a later one.
+        """
+        self._is_cumulative = is_cumulative
         self.unit: str = unit
         self._limit, self._counters = limit_bytes, counters
         self._parcels: deque[Parcel] = deque()
@@ -71,6 +78,10 @@ class Outbox:
         while self._bytes > self._limit:
             oldest = self._parcels.popleft()
             self._bytes -= len(oldest.payload)
+            if self._is_cumulative and self._parcels:
+                following = self._parcels[0]
+                self._parcels[0] = following._replace(checkpoints=following.checkpoints + oldest.checkpoints)
+                continue
             self._counters.drop("outbox", oldest.checkpoints)
             dropped += oldest.checkpoints
         return dropped

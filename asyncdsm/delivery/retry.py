@@ -46,15 +46,18 @@ class Delivery:
         request_seconds: float,
         *,
         hedges: bool = True,
+        receiver: str = "the agent",
         jitter: Callable[[], float] = random,
     ) -> None:
         """Deliver from this outbox; each request may take `request_seconds`.
 
         `hedges` allows a second request for the same payload at exit. Payloads need an id for that, by which the
-        receiver drops the second one. `jitter` returns a random number from 0 to 1.
+        receiver drops the second one. `receiver` is what log messages call it. `jitter` returns a random number from 0
+        to 1.
         """
         self._outbox, self._counters = outbox, counters
         self._request_seconds, self._hedges, self._jitter = request_seconds, hedges, jitter
+        self._receiver = receiver
         self._failures = 0
         self._no_endpoint = self._is_absent = False
         self._retry_after: float | None = None
@@ -108,15 +111,17 @@ class Delivery:
     def _count_delivered(self, count: int) -> None:
         self._counters.deliver(count)
         if self._failures:
-            info("asyncdsm reaches the agent again, with %s still to deliver", pluralize(len(self._outbox), "payload"))
+            waiting = pluralize(len(self._outbox), "payload")
+            info("asyncdsm reaches %s again, with %s still to deliver", self._receiver, waiting)
         self._failures, self.next_attempt_at, self.ever_delivered, self._no_endpoint = 0, 0.0, True, False
 
     def _count_refused(self, count: int, refusal: PayloadRefusedError) -> None:
         self._counters.drop("rejected", count)
         warn_each_minute(
-            "rejected",
-            "asyncdsm lost %s, because the agent refused a payload: %s",
+            f"rejected by {self._receiver}",
+            "asyncdsm lost %s, because %s refused a payload: %s",
             pluralize(count, self._outbox.unit),
+            self._receiver,
             str(refusal),
         )
 
@@ -137,7 +142,11 @@ class Delivery:
         self.next_attempt_at = now + (self.backoff_seconds() if self._retry_after is None else self._retry_after)
         known = isinstance(error, (DeliveryError, TimeoutError))
         problem = str(error) if known and str(error) else f"{type(error).__name__}: {error}"
-        warn_each_minute("undelivered", "asyncdsm could not deliver a payload and will try again: %s", problem)
+        warn_each_minute(
+            f"undelivered to {self._receiver}",
+            "asyncdsm could not deliver a payload and will try again: %s",
+            problem if self._receiver == "the agent" else f"{self._receiver}: {problem}",
+        )
 
     def backoff_seconds(self) -> float:
         """Return the seconds to wait after the failures so far: exponential, with jitter, at most 30 s."""

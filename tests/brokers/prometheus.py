@@ -19,8 +19,8 @@ def find_program(name: str) -> str:
 
 
 @contextmanager
-def prometheus(configuration: Path) -> Iterator[str]:
-    """Run a Prometheus with this file for as long as the block lasts; yield its address."""
+def prometheus(configuration: Path, *options: str) -> Iterator[str]:
+    """Run a Prometheus with this file, and further options, for as long as the block lasts; yield its address."""
 
     def command(port: int) -> list[str]:
         return [
@@ -28,6 +28,7 @@ def prometheus(configuration: Path) -> Iterator[str]:
             f"--config.file={configuration}",
             f"--web.listen-address=127.0.0.1:{port}",
             "--storage.tsdb.path=data",
+            *options,
         ]
 
     with serving(command) as port:

@@ -183,6 +183,10 @@ def _described(bucket: Bucket) -> Any:
         rows.append(row.hex())
     assert bucket.first_edges(bucket.point_count) == {point.edge for point in bucket.points()}
     assert len(bucket.first_edges(1)) == min(1, bucket.point_count)
+    pieces = [piece for first in range(0, bucket.point_count, 3) for piece in bucket.points_from(first, 3)]
+    assert sum(sum(histograms.edge_latency.values()) for _, histograms in pieces) == bucket.recorded
+    assert {point for point, _ in pieces} == set(bucket.points())
+    assert bucket.points_from(bucket.point_count, 3) == []
     return bucket.start_ns, bucket.recorded, sorted(bucket.backlogs.items()), sorted(points, key=repr), sorted(rows)
 
 

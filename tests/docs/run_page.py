@@ -33,6 +33,7 @@ ADDRESSES = {
     "amqp://localhost": "TEST_RABBITMQ",
     "8126": "TEST_AGENT_PORT",
     "8000": "TEST_HTTP_PORT",
+    "4318": "TEST_OTLP_PORT",
 }
 """By what a page says: the environment variable with what the tests put in its place."""
 

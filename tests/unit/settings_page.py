@@ -56,6 +56,17 @@ GROUPS = {
         "external_env",
     ),
     "Where payloads are sent to": ("agent_url", "api_key", "agent_token"),
+    "OpenTelemetry": (
+        "destinations",
+        "otlp_endpoint",
+        "otlp_protocol",
+        "otlp_headers",
+        "otlp_compression",
+        "otlp_seconds",
+        "otlp_certificate",
+        "otlp_temporality",
+        "resource_attributes",
+    ),
     "How often, and how long": ("bucket_seconds", "flush_seconds", "request_seconds", "shutdown_seconds"),
     "Business transactions": ("transaction_extractors",),
     "Names of topics": ("topic_patterns",),
@@ -83,6 +94,11 @@ The first of these that applies:
 5. `http://localhost:8126`.
 
 A Datadog Agent must be of version 7.34 or newer.
+""",
+    "OpenTelemetry": """
+Metrics go over OTLP if the extra `otlp` is installed and there is an endpoint: [OpenTelemetry](opentelemetry.md). The
+variables are those of OpenTelemetry's specification, and all but the first are read only then. `OTEL_METRICS_EXPORTER`
+without `otlp` in it, such as `none`, turns OTLP off.
 """,
     "How often, and how long": """
 Durations are in seconds, as whole numbers or decimals. Shorter buckets are for tests and demos: each is a payload.

@@ -70,6 +70,15 @@ cdef class Bucket:
         """Return the edges of the points that were counted first: `points` is how many of them."""
         return {(<Point> self.counts[i].point).edge for i in range(min(points, self.used))}
 
+    def points_from(self, Py_ssize_t first, Py_ssize_t most):
+        """Return the histograms of at most `most` points, from the one with the number `first` on."""
+        cdef list points = []
+        for i in range(first, min(first + most, self.used)):
+            histograms = Histograms({}, {}, {})
+            self.add_bins(self.counts[i], histograms)
+            points.append((<object> self.counts[i].point, histograms))
+        return points
+
     def points(self):
         """Return the histograms of each point."""
         cdef dict points = {}

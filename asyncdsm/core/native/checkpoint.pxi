@@ -39,6 +39,7 @@ cdef class Sink:
 
 cdef Sink sink = None
 cdef object start_recorder = None
+cdef object checkpoint_hook = None
 
 
 @cython.final
@@ -77,6 +78,8 @@ def consume(Edge edge not None, header=None, size=None, broker_ns=None):
     record(own, point, now, now - context.edge_start_ns, now - context.pathway_start_ns, size)
     cdef Pathway pathway = make_pathway(point.hash, context.pathway_start_ns, now)
     PyContextVar_Set(current_context, pathway)
+    if checkpoint_hook is not None:
+        checkpoint_hook(point, now, now - context.edge_start_ns)
     return pathway
 
 
@@ -104,6 +107,8 @@ def begin_produce(Edge edge not None, size=None, key_bytes=None):
         pending.size = size
     else:
         pending.size = size + key_bytes + len(pending.header)
+    if checkpoint_hook is not None:
+        checkpoint_hook(point, now, now - context.edge_start_ns)
     return pending
 
 
@@ -168,6 +173,12 @@ def set_recorder(new, start=None):
     """Let checkpoints go to `new`. With None, `start` is called for one at the next checkpoint."""
     global sink, start_recorder
     sink, start_recorder = None if new is None else Sink(new), start
+
+
+def set_checkpoint_hook(hook):
+    """Have `hook(point, now, edge_ns)` called at each checkpoint; None for no hook, which is free. It must not raise."""
+    global checkpoint_hook
+    checkpoint_hook = hook
 
 
 cdef inline Sink find_sink():

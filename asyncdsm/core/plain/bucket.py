@@ -57,6 +57,13 @@ class Bucket:
         """Return the edges of the points that were counted first: `points` is how many of them."""
         return {point.edge for point in islice(self._histograms, points)}
 
+    def points_from(self, first: int, most: int) -> list[tuple[Point, Histograms]]:
+        """Return the histograms of at most `most` points, from the one with the number `first` on.
+
+        With many thousands of points, other threads would wait for `points`. A point may come twice.
+        """
+        return list(islice(self._histograms.items(), first, first + most))
+
     def points(self) -> dict[Point, Histograms]:
         """Return the histograms of each point."""
         return dict(self._histograms)

@@ -1,0 +1,111 @@
+"""The kinds of settings that only the delivery over OTLP has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asyncdsm._internal.setting_kinds import LONGEST_SECONDS, SECONDS, Kind
+from asyncdsm._internal.urls import is_url, without_password
+
+AGENT, OTLP = "agent", "otlp"
+PROTOCOL_NAME = "http/protobuf"
+COMPRESSIONS = ("gzip", "none")
+TEMPORALITIES = ("cumulative", "delta", "lowmemory")
+LEAST_MILLISECONDS = 1000
+"""A timeout of this or more is in milliseconds, as the specification has it; less is in seconds, as in OpenTelemetry's
+SDK for Python."""
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def _is_otlp_url(value: object) -> bool:
+    return is_url(value) and str(value).startswith(("http://", "https://"))
+
+
+def _are_destinations(value: object) -> bool:
+    return isinstance(value, tuple) and bool(value) and set(value) <= {AGENT, OTLP} and len(set(value)) == len(value)
+
+
+def _parse_destinations(text: str) -> tuple[str, ...]:
+    return tuple(each.strip().lower() for each in text.split(","))
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(isinstance(each, str) for each in value)
+
+
+def _are_pairs(value: object) -> bool:
+    return isinstance(value, tuple) and all(_is_pair(pair) and pair[0] for pair in value)
+
+
+def _are_headers(value: Any) -> bool:
+    return _are_pairs(value) and all(each.isascii() and each.isprintable() for pair in value for each in pair)
+
+
+def _parse_pairs(text: str) -> Pairs:
+    """Return the pairs `name=value`, which are separated by commas, with values decoded as in a URL."""
+    from urllib.parse import unquote  # noqa: PLC0415
+
+    pairs = [pair.split("=", 1) for pair in text.split(",") if pair.strip()]
+    if any(len(pair) != 2 or not pair[0].strip() for pair in pairs):
+        raise ValueError
+    return tuple((unquote(name.strip()), unquote(value.strip())) for name, value in pairs)
+
+
+def _hide_values(value: object) -> object:
+    if not isinstance(value, tuple):
+        return "…"
+    return tuple((pair[0], "…") if isinstance(pair, tuple) and pair else "…" for pair in value)
+
+
+def _parse_timeout(text: str) -> float:
+    seconds = float(text)
+    if seconds >= LEAST_MILLISECONDS:
+        seconds /= 1000
+    if not 0 < seconds <= LONGEST_SECONDS:
+        raise ValueError
+    return seconds
+
+
+def _one_of(*names: str, hint: str = "") -> Kind:
+    def is_allowed(value: object) -> bool:
+        return value in names
+
+    return Kind(f"{' or '.join(names)}{hint}", is_allowed, parse=_parse_lowered)
+
+
+def _parse_lowered(text: str) -> str:
+    return text.strip().lower()
+
+
+OTLP_URL = Kind("an http:// or https:// URL of a host, without a query", _is_otlp_url, show=without_password)
+DESTINATIONS = Kind(
+    'a tuple of "agent", "otlp" or both',
+    _are_destinations,
+    parse=_parse_destinations,
+    allowed_text="agent, otlp or both",
+)
+HEADERS = Kind(
+    "a tuple of pairs of printable ASCII (they are sent as HTTP headers)",
+    _are_headers,
+    parse=_parse_pairs,
+    allowed_text="name=value pairs of printable ASCII, separated by commas",
+    show=_hide_values,
+)
+ATTRIBUTES = Kind(
+    "a tuple of pairs of strings",
+    _are_pairs,
+    parse=_parse_pairs,
+    allowed_text="name=value pairs, separated by commas",
+)
+PROTOCOL = _one_of(
+    PROTOCOL_NAME, hint=", the only one that asyncdsm speaks (ASYNCDSM_DESTINATIONS=agent turns OTLP off)"
+)
+COMPRESSION = _one_of(*COMPRESSIONS)
+TEMPORALITY = _one_of(*TEMPORALITIES)
+TIMEOUT = Kind(
+    SECONDS.allowed,
+    SECONDS.is_allowed,
+    parse=_parse_timeout,
+    allowed_text=f"a number of seconds above 0, or of milliseconds from {LEAST_MILLISECONDS} on",
+)

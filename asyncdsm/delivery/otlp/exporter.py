@@ -1,0 +1,136 @@
+"""Posts requests of OTLP to an endpoint (OTLP 1.x over HTTP, binary protobuf)."""
+
+from __future__ import annotations
+
+import ssl
+import zlib
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import anyio
+import httpx2
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+
+from asyncdsm._internal.log import pluralize, warn_each_minute
+from asyncdsm._internal.otlp_environment import DEFAULT_ENDPOINT
+from asyncdsm._version import __version__
+from asyncdsm.core.counters import Counters
+from asyncdsm.delivery.exporters.http import (
+    HandshakeGuard,
+    describe_error,
+    parse_retry_after,
+    quiet_requests,
+    quote_problem,
+    read_answer,
+    split_credentials,
+)
+from asyncdsm.errors import DeliveryError, PayloadRefusedError, TemporaryDeliveryError
+from asyncdsm.settings import Settings
+
+RETRYABLE = {
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+"""The statuses after which a request may be sent again. After any other failure it must not be."""
+
+
+_GZIP = 31  # the `wbits` of zlib with which it writes a header and a checksum as gzip does
+
+
+class EndpointCheck(NamedTuple):
+    """The answer of an OTLP endpoint to an empty request."""
+
+    answers: bool
+    problem: str | None
+    """Why it does not answer, or why it would refuse payloads."""
+
+
+class OtlpExporter:
+    """Posts payloads to `settings.otlp_endpoint`. Create it in a worker thread: it loads certificates from disk."""
+
+    def __init__(self, settings: Settings, counters: Counters | None = None) -> None:
+        """`counters` count the data points that the receiver leaves out."""
+        self._url, auth = split_credentials(settings.otlp_endpoint or DEFAULT_ENDPOINT)
+        self._seconds, self._compression, self._counters = settings.otlp_seconds, settings.otlp_compression, counters
+        headers = {"User-Agent": f"asyncdsm/{__version__}", **dict(settings.otlp_headers)}
+        headers["Content-Type"] = "application/x-protobuf"
+        if settings.otlp_compression == "gzip":
+            headers["Content-Encoding"] = "gzip"
+        self._client = httpx2.AsyncClient(
+            auth=auth,
+            headers=headers,
+            verify=ssl.create_default_context(cafile=settings.otlp_certificate)
+            if self._url.scheme == "https"
+            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            timeout=settings.otlp_seconds,
+        )
+
+    async def export(self, payload: bytes) -> None:
+        """Post one payload. Raises TemporaryDeliveryError or PayloadRefusedError."""
+        status, headers, body = await self._post(payload)
+        if 200 <= status < 300:
+            self._note_partial_success(body)
+        elif status in RETRYABLE:
+            raise TemporaryDeliveryError(f"HTTP status {status}", parse_retry_after(headers.get("Retry-After")))
+        else:
+            raise PayloadRefusedError(f"HTTP status {status}{_describe_refusal(headers, body)}")
+
+    async def check(self) -> EndpointCheck:
+        """Send an empty request, for at most `otlp_seconds`. Raises nothing."""
+        try:
+            with anyio.fail_after(self._seconds):
+                await self.export(encode_body((), self._compression))
+        except PayloadRefusedError as refusal:
+            return EndpointCheck(answers=True, problem=str(refusal))
+        except (DeliveryError, TimeoutError) as error:
+            said = str(error) or f"no answer within {self._seconds:g} s"
+            return EndpointCheck(answers=said.startswith("HTTP status"), problem=said)
+        return EndpointCheck(answers=True, problem=None)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _post(self, payload: bytes) -> tuple[int, httpx2.Headers, bytes]:
+        try:
+            with quiet_requests():
+                async with (
+                    HandshakeGuard() as guard,
+                    self._client.stream(
+                        "POST", self._url, content=payload, extensions={"trace": guard.trace}
+                    ) as answer,
+                ):
+                    return answer.status_code, answer.headers, await read_answer(answer)
+        except (httpx2.HTTPError, OSError) as error:
+            raise TemporaryDeliveryError(describe_error(error)) from error
+
+    def _note_partial_success(self, body: bytes) -> None:
+        try:
+            partial: Any = ExportMetricsServiceResponse.FromString(body).partial_success
+        except DecodeError:  # the payload was accepted, whatever the answer says
+            return
+        if self._counters is not None and partial.rejected_data_points > 0:
+            self._counters.increment("rejected_points", partial.rejected_data_points)
+            warn_each_minute(
+                "rejected-points",
+                "asyncdsm sent %s that the OTLP endpoint left out; it took the rest of the payload%s",
+                pluralize(partial.rejected_data_points, "data point"),
+                quote_problem(partial.error_message),
+            )
+
+
+def encode_body(parts: Iterable[bytes], compression: str) -> bytes:
+    """Return the parts of a request as a body, which is compressed as the setting says."""
+    if compression != "gzip":
+        return b"".join(parts)
+    gzip = zlib.compressobj(level=1, wbits=_GZIP)
+    return b"".join((*map(gzip.compress, parts), gzip.flush()))
+
+
+def _describe_refusal(headers: httpx2.Headers, body: bytes) -> str:
+    kind = headers.get("Content-Type", "")
+    return quote_problem(body.decode("utf-8", "replace").strip()) if kind.startswith("text/plain") else ""

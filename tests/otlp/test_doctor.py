@@ -1,0 +1,97 @@
+"""`asyncdsm doctor` asks an OTLP endpoint by an empty request, and says what it answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from asyncdsm._internal import otlp_environment
+from asyncdsm.cli import doctor
+from asyncdsm.cli.main import main
+from tests.brokers.process import free_port
+from tests.intake import Intake, running_intake
+from tests.otlp.received import otlp_receiver
+
+
+@pytest.fixture(autouse=True)
+def environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("DD_TRACE_AGENT_URL", "DD_AGENT_HOST", "DD_TRACE_AGENT_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DD_SERVICE", "shop")
+    monkeypatch.setenv("ASYNCDSM_DESTINATIONS", "otlp")
+    return monkeypatch
+
+
+def diagnose(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any], str]:
+    main(["doctor"])
+    text = capsys.readouterr().out
+    code = main(["doctor", "--json"])
+    return code, json.loads(capsys.readouterr().out), text
+
+
+def test_endpoint_that_takes_metrics_is_well_and_no_agent_is_asked(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with otlp_receiver() as receiver:
+        environ.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        code, report, text = diagnose(capsys)
+    assert (code, report["agent"]) == (0, None)
+    assert report["otlp"] == {
+        "endpoint": f"{receiver.url}/v1/metrics",
+        "installed": True,
+        "answers": True,
+        "problem": None,
+    }
+    assert f"The OTLP endpoint {receiver.url}/v1/metrics takes metrics" in text
+    assert [path for _, path, _, _ in receiver.requests] == ["/v1/metrics"] * 2
+
+
+def test_endpoint_that_refuses_is_a_problem(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with otlp_receiver(intake=Intake(answer=401)) as receiver:
+        environ.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        code, report, text = diagnose(capsys)
+    assert code == 1
+    assert "answers, but it refuses metrics: HTTP status 401" in text
+    assert report["next_steps"][-1].startswith("Check the path of the OTLP endpoint")
+
+
+def test_absent_endpoint_is_a_problem_beside_an_agent_that_is_well(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://user:secret@127.0.0.1:{free_port()}")
+    environ.setenv("ASYNCDSM_DESTINATIONS", "agent,otlp")
+    with running_intake(intake=Intake(endpoints=["/v0.1/pipeline_stats"])) as agent:
+        environ.setenv("DD_TRACE_AGENT_URL", agent.url)
+        code, report, text = diagnose(capsys)
+    assert (code, report["agent"]["problem"]) == (1, None)
+    assert "does not answer: ConnectError" in text
+    assert "port 4318" in report["next_steps"][-1]
+    assert "secret" not in text + json.dumps(report)
+
+
+def test_missing_extra_is_said_and_the_agent_is_asked(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in (otlp_environment, doctor):
+        environ.setattr(module, "is_extra_installed", lambda: False)
+    environ.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
+    with running_intake(intake=Intake(endpoints=["/v0.1/pipeline_stats"])) as agent:
+        environ.setenv("DD_TRACE_AGENT_URL", agent.url)
+        code, report, text = diagnose(capsys)
+    assert (code, report["agent"]["answers"], report["otlp"]["installed"]) == (0, True, False)
+    assert "Nothing is sent to the OTLP endpoint http://collector:4318/v1/metrics: the extra `otlp`" in text
+    assert (
+        report["next_steps"][0] == "To send metrics to http://collector:4318/v1/metrics: pip install 'asyncdsm[otlp]'"
+    )
+
+
+def test_certificate_that_cannot_be_read_is_a_problem(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://localhost:1")
+    environ.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere.pem")
+    code, report, _ = diagnose(capsys)
+    assert code == 1
+    assert report["otlp"]["problem"].startswith("/nowhere.pem: ")
