@@ -41,15 +41,20 @@ def example(tmp_path: Path, client: Client) -> Path:
     return path
 
 
+async def ask(query: str, http: httpx2.AsyncClient) -> list[Any]:
+    """Return Prometheus' answer to a query in PromQL."""
+    answer = (await http.get("/api/v1/query", params={"query": query})).json()
+    assert answer["status"] == "success", answer
+    result: list[Any] = answer["data"]["result"]
+    return result
+
+
 async def until(query: str, is_so: Callable[[list[Any]], bool], http: httpx2.AsyncClient) -> list[Any]:
     """Ask Prometheus until the answer is as it should be; return it."""
     with anyio.fail_after(60):
-        while True:
-            answer = (await http.get("/api/v1/query", params={"query": query})).json()
-            assert answer["status"] == "success", answer
-            if is_so(answer["data"]["result"]):
-                return list(answer["data"]["result"])
+        while not is_so(found := await ask(query, http)):
             await anyio.sleep(0.05)
+        return found
 
 
 async def test_prometheus_stores_what_the_agent_counts(client: Client, example: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,15 +20,20 @@ def find_program(name: str) -> str:
 
 
 @contextmanager
-def prometheus(configuration: Path) -> Iterator[str]:
-    """Run a Prometheus with this file for as long as the block lasts; yield its address."""
+def prometheus(configuration: Path, *options: str) -> Iterator[str]:
+    """Run a Prometheus with this file and more options for as long as the block lasts; yield its address.
+
+    The environment variable PROMETHEUS names another program than Debian's.
+    """
+    program = os.environ.get("PROMETHEUS") or find_program("prometheus")
 
     def command(port: int) -> list[str]:
         return [
-            find_program("prometheus"),
+            program,
             f"--config.file={configuration}",
             f"--web.listen-address=127.0.0.1:{port}",
             "--storage.tsdb.path=data",
+            *options,
         ]
 
     with serving(command) as port:
