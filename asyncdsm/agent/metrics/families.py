@@ -23,6 +23,7 @@ EDGE_LABELS = (
     "messaging_destination_name",
     "messaging_consumer_group_name",
     "messaging_kafka_cluster_id",
+    "messaging_destination_kind",
 )
 LINK_LABELS = ("client", "server", "deployment_environment_name", "connection_type")
 LAG_LABELS = (
@@ -57,6 +58,8 @@ def traffic_families(traffic: Traffic) -> Iterator[Metric]:
     yield requests
     left_out = "Messages that no metric of an edge counts, because there are too many edges."
     yield CounterMetricFamily("asyncdsm_left_out_messages", left_out, traffic.left_out)
+    left_out = "Messages that no metric of the service graph counts, because there are too many pairs of services."
+    yield CounterMetricFamily("asyncdsm_left_out_link_messages", left_out, traffic.left_out_of_links)
 
 
 def traffic_histograms(traffic: Traffic) -> Iterator[HistogramFamily]:
@@ -104,7 +107,7 @@ def _of_direction(traffic: Traffic, direction: str) -> list[Total[EdgeName]]:
 
 def _edge_values(edge: EdgeName) -> list[str]:
     operation = OPERATIONS.get(edge.direction, edge.direction)
-    return [edge.service, edge.env, operation, edge.type, edge.queue, edge.group, edge.cluster]
+    return [edge.service, edge.env, operation, edge.type, edge.queue, edge.group, edge.cluster, edge.kind]
 
 
 def _link_values(link: LinkName) -> list[str]:
