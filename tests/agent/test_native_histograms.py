@@ -20,7 +20,7 @@ from asyncdsm.core.edge import Edge
 from tests.agent.payloads import Client, ours, passed
 from tests.agent.test_metrics import IN, report_pipeline
 from tests.agent.test_prometheus import until
-from tests.brokers.prometheus import prometheus
+from tests.brokers.prometheus import PROMETHEUS_3, prometheus
 
 CONFIGURATION = """
 global: {{scrape_interval: 300ms}}
@@ -29,6 +29,11 @@ scrape_configs:
     metrics_path: /api/metrics
     static_configs: [{{targets: ["{target}"]}}]
 """
+ASK_FOR_BOTH = """\
+    scrape_native_histograms: true
+    always_scrape_classic_histograms: true
+"""
+"""What Prometheus 3 needs; Debian's refuses it, and takes native histograms alone, with an option."""
 QUEUE = "asyncdsm_queue_duration_seconds"
 TOLERANCE = 0.02
 
@@ -37,7 +42,8 @@ TOLERANCE = 0.02
 def configuration(client: Client, tmp_path: Path) -> Path:
     """Write a configuration that scrapes the test's agent."""
     path = tmp_path / "prometheus.yml"
-    path.write_text(CONFIGURATION.format(target=f"{client.base_url.host}:{client.base_url.port}"))
+    text = CONFIGURATION.format(target=f"{client.base_url.host}:{client.base_url.port}")
+    path.write_text(text + ASK_FOR_BOTH if PROMETHEUS_3 else text)
     return path
 
 
@@ -95,6 +101,9 @@ async def test_prometheus_finds_exact_quantiles_and_the_other_metrics(
         for selector, values in selected.items():
             found = await value_of(f"histogram_quantile({fraction}, sum({QUEUE}{selector}))")
             assert found == pytest.approx(float(np.quantile(values, fraction)), rel=TOLERANCE), (fraction, selector)
+    if PROMETHEUS_3:
+        assert await value_of(f"sum({QUEUE}_count)") == 4000
+        assert await value_of(f'sum({QUEUE}_bucket{{le="0.1"}})') == sum(value <= 0.1 for value in billing + audit)
     assert await value_of("sum(messaging_client_consumed_messages_total)") == 4000
     assert await value_of("asyncdsm_message_size_bytes_count") == 1
     assert await value_of("asyncdsm_message_size_bytes_sum") == pytest.approx(100, rel=0.008)

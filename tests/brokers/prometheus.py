@@ -10,6 +10,9 @@ from pathlib import Path
 
 from tests.brokers.process import BrokerError, serving
 
+PROMETHEUS_3 = os.environ.get("PROMETHEUS_3", "")
+"""The path of a Prometheus 3 that is to be run instead of Debian's, as `nox -s prometheus3` does."""
+
 
 def find_program(name: str) -> str:
     """Return the path of `prometheus` or `promtool`. Raises BrokerError if it is missing."""
@@ -21,11 +24,8 @@ def find_program(name: str) -> str:
 
 @contextmanager
 def prometheus(configuration: Path, *options: str) -> Iterator[str]:
-    """Run a Prometheus with this file and more options for as long as the block lasts; yield its address.
-
-    The environment variable PROMETHEUS names another program than Debian's.
-    """
-    program = os.environ.get("PROMETHEUS") or find_program("prometheus")
+    """Run a Prometheus with this file and more options for as long as the block lasts; yield its address."""
+    program = PROMETHEUS_3 or find_program("prometheus")
 
     def command(port: int) -> list[str]:
         return [
