@@ -14,6 +14,7 @@ from anyio import to_thread
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from asyncdsm.agent.metrics.histogram_totals import HistogramTotals
 from asyncdsm.agent.metrics.native_buckets import LONGEST, ZERO_THRESHOLD, NativeBuckets, NativeHistogram
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
@@ -87,6 +88,7 @@ async def test_prometheus_finds_exact_quantiles_and_the_other_metrics(
     random, hostile = Random(20), 'or"ders\\\n# TYPE x 漢字'
     billing = [random.lognormvariate(-3, 1.2) for _ in range(3000)]
     audit = [random.lognormvariate(1, 0.5) for _ in range(1000)]
+    await until("up == 1", bool, native_prometheus)
     await report_name(client, hostile)
     await report_latencies(client, {"billing": billing, "audit": audit})
 
@@ -162,6 +164,20 @@ def test_series_that_is_gone_is_forgotten() -> None:
     buckets.merge([1])
     gone, kept = buckets.histograms(np.array([0, 1]))
     assert (read_buckets(gone), read_buckets(kept)) == ({}, {0: 2, 64: 3})
+
+
+def test_what_was_counted_before_somebody_asked_is_in_the_buckets_of_its_bounds() -> None:
+    totals, zero = HistogramTotals[str](1, 2, lambda: 0.0), np.zeros(3, np.int64)
+    totals.add(["a"], zero, zero, np.array([0.7, 0.8, 5000.0]), np.array([1.0, 2.0, 3.0]))
+    (before,) = totals.totals()
+    assert read_buckets(before.native[0]) == {}
+    totals.start_native()
+    totals.add(["a"], zero, zero, np.array([2.0, 2.0, 2.0]), np.ones(3))
+    totals.start_native()
+    (after,) = totals.totals()
+    found = read_buckets(after.native[0])
+    assert found == {0: 3, 32: 3, 411: 3}, "at 1 s, at 2 s, and at 7,200 s"
+    assert sum(found.values()) == sum(after.buckets[0]) == 9
 
 
 ACCEPTED: list[tuple[str, str]] = [

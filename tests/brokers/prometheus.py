@@ -24,7 +24,7 @@ def find_program(name: str) -> str:
 
 @contextmanager
 def prometheus(configuration: Path, *options: str) -> Iterator[str]:
-    """Run a Prometheus with this file and more options for as long as the block lasts; yield its address."""
+    """Run a Prometheus with this file, and further options, for as long as the block lasts; yield its address."""
     program = PROMETHEUS_3 or find_program("prometheus")
 
     def command(port: int) -> list[str]:

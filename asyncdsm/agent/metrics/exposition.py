@@ -55,7 +55,12 @@ class _Families(Collector):
 
 
 def format_metrics(state: AgentState, format_: MetricsFormat = TEXT) -> bytes:
-    """Return all metrics in a format."""
+    """Return all metrics in a format.
+
+    Native histograms, which only protobuf has, are counted from the first time on that somebody asks for them.
+    """
+    if format_ is PROTOBUF:
+        state.traffic.start_native()
     traffic = state.traffic.read()
     families = [*_agent_families(state), *traffic_families(traffic), *_lags(state.store)]
     histograms = traffic_histograms(traffic)

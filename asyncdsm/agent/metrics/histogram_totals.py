@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncdsm.agent.metrics.native_buckets import NativeBuckets, NativeHistogram
+from asyncdsm.agent.metrics.native_buckets import EMPTY, NativeBuckets, NativeHistogram
 from asyncdsm.agent.store.histograms import Floats, Ints
 
 Key = TypeVar("Key")
@@ -28,7 +28,7 @@ class Total(NamedTuple, Generic[Key]):
     """The counts of each histogram: one for each of `BOUNDS`, and one more."""
     sums: list[float]
     native: list[NativeHistogram]
-    """The same counts, in the buckets of native histograms."""
+    """The same counts, in the buckets of native histograms; empty ones before `start_native`."""
 
 
 class HistogramTotals(Generic[Key]):
@@ -45,7 +45,7 @@ class HistogramTotals(Generic[Key]):
         # The number of a row's first series of native buckets. A key that takes an idle row gets new numbers.
         self._series: Ints = np.zeros(0, np.int64)
         self._next_series = 0
-        self._native = NativeBuckets()
+        self._native: NativeBuckets | None = None
         self._buckets: Floats = np.zeros((0, histograms, len(BOUNDS) + 1))
         self._sums: Floats = np.zeros((0, histograms))
         self._used: Floats = np.zeros(0)
@@ -63,17 +63,31 @@ class HistogramTotals(Generic[Key]):
         with np.errstate(over="ignore"):  # there are sketches whose bins, or counts, are as large as can be
             np.add.at(self._buckets, (at, of, np.searchsorted(BOUNDS, values)), counts)
             np.add.at(self._sums, (at, of), counts * values)
-        self._native.add(self._series[at] + of, values, counts)
-        if self._native.needs_merge():
-            self._native.merge(self._live_series())
+        if self._native is not None:
+            self._native.add(self._series[at] + of, values, counts)
+            if self._native.needs_merge():
+                self._native.merge(self._live_series())
         no_room: NDArray[np.bool_] = rows == _NO_ROOM
         return no_room
+
+    def start_native(self) -> None:
+        """From now on, count in native buckets too. That doubles the time that it takes to add values.
+
+        What was counted before is put at the upper bounds of its buckets, so that both have counted the same.
+        """
+        if self._native is None:
+            self._native = NativeBuckets()
+            row, histogram, bucket = np.nonzero(self._buckets)
+            values = np.array([*BOUNDS, 2 * BOUNDS[-1]])[bucket]
+            self._native.add(self._series[row] + histogram, values, self._buckets[row, histogram, bucket])
 
     def totals(self) -> Iterator[Total[Key]]:
         """Yield what each key has counted."""
         series, each = self._live_series(), self._histograms
-        self._native.merge(series)
-        native = self._native.histograms(series)
+        native = [EMPTY] * len(series)
+        if self._native is not None:
+            self._native.merge(series)
+            native = self._native.histograms(series)
         for at, (key, row) in enumerate(self._rows.items()):
             of_key = native[at * each : (at + 1) * each]
             yield Total(key, self._buckets[row].tolist(), self._sums[row].tolist(), of_key)

@@ -94,6 +94,12 @@ class TrafficTotals:
             edges, links = list(self._edges.totals()), list(self._links.totals())
             return Traffic(edges, links, self._left_out, self._left_out_of_links)
 
+    def start_native(self) -> None:
+        """From now on, count in the buckets of native histograms too."""
+        with self._lock:
+            self._edges.start_native()
+            self._links.start_native()
+
     def _count(
         self,
         points: Sequence[PointReport],
