@@ -123,7 +123,7 @@ async def test_prometheus_finds_exact_quantiles_and_the_other_metrics(
 def one_histogram(values: list[float], most: int = 1 << 20) -> NativeHistogram:
     buckets = NativeBuckets(most)
     buckets.add(np.zeros(len(values), np.int64), np.array(values), np.ones(len(values)))
-    buckets.merge([0])
+    buckets.merge_pending([0])
     (found,) = buckets.histograms(np.zeros(1, np.int64))
     return found
 
@@ -161,7 +161,7 @@ def test_coarsest_scale_is_not_left() -> None:
 def test_series_that_is_gone_is_forgotten() -> None:
     buckets = NativeBuckets()
     buckets.add(np.array([0, 1, 1]), np.array([1.0, 1.0, 4.0]), np.array([1.0, 2.0, 3.0]))
-    buckets.merge([1])
+    buckets.merge_pending([1])
     gone, kept = buckets.histograms(np.array([0, 1]))
     assert (read_buckets(gone), read_buckets(kept)) == ({}, {0: 2, 64: 3})
 

@@ -66,7 +66,7 @@ class HistogramTotals(Generic[Key]):
         if self._native is not None:
             self._native.add(self._series[at] + of, values, counts)
             if self._native.needs_merge():
-                self._native.merge(self._live_series())
+                self._native.merge_pending(self._live_series())
         no_room: NDArray[np.bool_] = rows == _NO_ROOM
         return no_room
 
@@ -86,7 +86,7 @@ class HistogramTotals(Generic[Key]):
         series, each = self._live_series(), self._histograms
         native = [EMPTY] * len(series)
         if self._native is not None:
-            self._native.merge(series)
+            self._native.merge_pending(series)
             native = self._native.histograms(series)
         for at, (key, row) in enumerate(self._rows.items()):
             of_key = native[at * each : (at + 1) * each]

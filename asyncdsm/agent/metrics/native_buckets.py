@@ -67,7 +67,7 @@ class NativeBuckets:
         """Return whether so much was added that it should be merged, which takes as long as it is much."""
         return self._waiting > max(_FEWEST_PENDING, len(self._keys))
 
-    def merge(self, live: Sequence[int] | Ints) -> None:
+    def merge_pending(self, live: Sequence[int] | Ints) -> None:
         """Merge what was added, and forget the series that are not in `live`."""
         if self._pending:
             keys = np.concatenate([self._keys, *(self._at_scale(keys) for keys, _ in self._pending)])
@@ -80,7 +80,7 @@ class NativeBuckets:
             self._set(_coarser_keys(self._keys, self._scale), self._counts)
 
     def histograms(self, series: Ints) -> list[NativeHistogram]:
-        """Return what each of these series has counted, as of the last `merge`."""
+        """Return what each of these series has counted, as of the last `merge_pending`."""
         first = np.searchsorted(self._keys, series << _SLOT_BITS).tolist()
         after = np.searchsorted(self._keys, (series + 1) << _SLOT_BITS).tolist()
         return [self._histogram(begin, end) for begin, end in zip(first, after, strict=True)]
