@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.metrics import families, histogram_totals, traffic_totals
 from asyncdsm.agent.metrics.families import traffic_families
+from asyncdsm.agent.metrics.formats import PROTOBUF
 from asyncdsm.agent.metrics.histogram_totals import HistogramTotals
 from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
 from asyncdsm.agent.store.histograms import LARGEST_BIN
@@ -248,7 +249,10 @@ async def test_largest_numbers_that_a_sketch_has_can_be_scraped(client: Client) 
     largest = {LARGEST_BIN: 1e15}
     body = payload(bucket(point(EdgeTags=list(IN.tags), EdgeLatency=encode(largest), PathwayLatency=encode(largest))))
     for _ in range(2):
+        answer = await client.get("/api/metrics", headers={"Accept": PROTOBUF.content_type})
+        assert answer.headers["Content-Type"] == PROTOBUF.content_type
         assert (await client.report(body)).status_code == 202
+    assert (await client.get("/api/metrics", headers={"Accept": PROTOBUF.content_type})).status_code == 200
     found = await scrape(client)
     assert set(found["asyncdsm_queue_duration_seconds_sum"].values()) == {inf}
     assert set(found["messaging_client_consumed_messages_total"].values()) == {2e15}
