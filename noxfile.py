@@ -64,6 +64,8 @@ MODES = {
     "debug": ["-m", "pytest"],
     "dev": ["-X", "dev", "-W", "error", "-m", "pytest"],
 }
+PROMETHEUS_3 = "github.com/prometheus/prometheus/cmd/prometheus@v0.316.0"
+"""The module of Prometheus 3.16."""
 FORMS = ".github/ISSUE_TEMPLATE"
 SCHEMAS = {
     "dependabot": [".github/dependabot.yml"],
@@ -265,6 +267,17 @@ def check_installed(
     install = [python, "-m", "pip", "install", "--quiet", "--no-compile", *what]
     session.run(*install, external=True, env=dict(env))
     session.run(python, "-I", "tests/packaging/installed.py", "--core", core, *integrations, external=True)
+
+
+@nox.session
+def prometheus3(session: nox.Session) -> None:
+    """Run the tests that have a Prometheus on Prometheus 3, which Go builds: some ten minutes the first time."""
+    session.install("-e", ".[all]", *group("test"))
+    folder = Path(session.create_tmp(), "prometheus").resolve()
+    session.run("go", "install", PROMETHEUS_3, env={"GOBIN": str(folder), "CGO_ENABLED": "0"})
+    names = ["agent/test_prometheus", "agent/test_native_histograms", "agent/test_grafana_dashboard"]
+    files = [f"tests/{name}.py" for name in (*names, "examples/test_monitoring")]
+    session.run("pytest", *files, *session.posargs, env={"PROMETHEUS_3": str(folder / "prometheus")})
 
 
 @nox.session

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from math import inf
+from typing import Any
 
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from asyncdsm.agent.metrics import histogram_totals, traffic_totals
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.metrics import families, histogram_totals, traffic_totals
+from asyncdsm.agent.metrics.families import traffic_families
+from asyncdsm.agent.metrics.formats import PROTOBUF
 from asyncdsm.agent.metrics.histogram_totals import HistogramTotals
 from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
 from asyncdsm.agent.store.histograms import LARGEST_BIN
@@ -89,7 +93,7 @@ async def test_messages_are_counted_by_edge(client: Client) -> None:
     prod = {"deployment_environment_name": "prod"}
     assert found["messaging_client_sent_messages_total"] == {
         labels("shop", "send", "kafka", "orders"): 3,
-        labels("billing", "send", "rabbitmq", "invoices", **prod): 1,
+        labels("billing", "send", "rabbitmq", "invoices", **prod, messaging_destination_kind="exchange"): 1,
     }
     assert found["messaging_client_consumed_messages_total"] == {
         labels("billing", "receive", "kafka", "orders", "billing", **prod): 2
@@ -124,7 +128,14 @@ async def test_message_that_begins_a_pathway_has_no_time_in_the_service(client: 
     await report_pipeline(client)
     counts = (await scrape(client))["asyncdsm_process_duration_seconds_count"]
     assert counts == {
-        labels("billing", "send", "rabbitmq", "invoices", deployment_environment_name="prod"): 1,
+        labels(
+            "billing",
+            "send",
+            "rabbitmq",
+            "invoices",
+            deployment_environment_name="prod",
+            messaging_destination_kind="exchange",
+        ): 1,
     }
 
 
@@ -184,6 +195,42 @@ async def test_edges_beyond_the_limit_are_left_out_and_counted(client: Client, m
     assert found["asyncdsm_left_out_messages_total"] == {frozenset(): 6}
 
 
+def test_links_beyond_the_limit_are_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert traffic_totals.MOST_LINKS == 5_000
+    monkeypatch.setattr(traffic_totals, "MOST_LINKS", 2)
+    totals, hashes = TrafficTotals(lambda: 0.0), list[int]()
+
+    def write(aggregator: Aggregator) -> None:
+        hashes.append(passed(aggregator, OUT, [0]))
+
+    def read(aggregator: Aggregator) -> None:
+        for parent in hashes:
+            passed(aggregator, IN, [1, 1], parent=parent)
+
+    for service, record in (("shop", write), ("mail", write), ("billing", read), ("audit", read)):
+        for body in ours(record, service):
+            totals.add(read_report(body, "gzip"))
+    traffic = totals.read()
+    assert [(link.key.client, link.key.server) for link in traffic.links] == [("shop", "billing"), ("mail", "billing")]
+    (count,) = [each for each in traffic_families(traffic) if each.name == "asyncdsm_left_out_link_messages"]
+    assert [sample.value for sample in count.samples] == [4]
+
+
+async def test_partitions_beyond_the_limit_are_left_out_and_counted(client: Client) -> None:
+    assert families.MOST_LAGS == 5_000
+    backlogs = list[dict[str, Any]]()
+    for number in range(5_003):
+        tags = ["topic:orders", f"partition:{number}"]
+        backlogs.append({"Tags": ["type:kafka_produce", *tags], "Value": 20 + number})
+        backlogs.append({"Tags": ["type:kafka_commit", "consumer_group:billing", *tags], "Value": 10})
+    body = payload(bucket(Start=NOW_NS - 30 * SECOND_NS, Backlogs=backlogs))
+    assert (await client.report(body)).status_code == 202
+    found = await scrape(client)
+    assert min(found["asyncdsm_consumer_lag"].values()) == 14
+    assert len(found["asyncdsm_consumer_lag"]) == 5_000
+    assert found["asyncdsm_left_out_lags"] == {frozenset(): 3}
+
+
 async def test_payload_that_cannot_be_counted_is_stored_and_accepted(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -202,7 +249,10 @@ async def test_largest_numbers_that_a_sketch_has_can_be_scraped(client: Client) 
     largest = {LARGEST_BIN: 1e15}
     body = payload(bucket(point(EdgeTags=list(IN.tags), EdgeLatency=encode(largest), PathwayLatency=encode(largest))))
     for _ in range(2):
+        answer = await client.get("/api/metrics", headers={"Accept": PROTOBUF.content_type})
+        assert answer.headers["Content-Type"] == PROTOBUF.content_type
         assert (await client.report(body)).status_code == 202
+    assert (await client.get("/api/metrics", headers={"Accept": PROTOBUF.content_type})).status_code == 200
     found = await scrape(client)
     assert set(found["asyncdsm_queue_duration_seconds_sum"].values()) == {inf}
     assert set(found["messaging_client_consumed_messages_total"].values()) == {2e15}

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+import yaml  # type: ignore[import-untyped]
 from anyio import to_thread
 
 from tests.agent.payloads import Client
@@ -18,6 +19,7 @@ from tests.agent.test_metrics import report_pipeline
 from tests.brokers.prometheus import find_program, prometheus
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deploy" / "prometheus"
+RULES_TEST = Path(__file__).with_name("prometheus_rules_test.yml")
 WRITTEN = 'sum by (messaging_destination_name) (messaging_client_sent_messages_total{service_name="shop"})'
 MEDIAN = "histogram_quantile(0.5, sum by (le) (asyncdsm_queue_duration_seconds_bucket))"
 
@@ -41,15 +43,20 @@ def example(tmp_path: Path, client: Client) -> Path:
     return path
 
 
+async def ask(query: str, http: httpx2.AsyncClient) -> list[Any]:
+    """Return Prometheus' answer to a query in PromQL."""
+    answer = (await http.get("/api/v1/query", params={"query": query})).json()
+    assert answer["status"] == "success", answer
+    result: list[Any] = answer["data"]["result"]
+    return result
+
+
 async def until(query: str, is_so: Callable[[list[Any]], bool], http: httpx2.AsyncClient) -> list[Any]:
     """Ask Prometheus until the answer is as it should be; return it."""
     with anyio.fail_after(60):
-        while True:
-            answer = (await http.get("/api/v1/query", params={"query": query})).json()
-            assert answer["status"] == "success", answer
-            if is_so(answer["data"]["result"]):
-                return list(answer["data"]["result"])
+        while not is_so(found := await ask(query, http)):
             await anyio.sleep(0.05)
+        return found
 
 
 async def test_prometheus_stores_what_the_agent_counts(client: Client, example: Path) -> None:
@@ -81,7 +88,18 @@ def test_promtool_finds_nothing_wrong_with_the_example() -> None:
     run_promtool("check", "config", str(EXAMPLE / "prometheus.yml"))
 
 
+def test_promtool_finds_nothing_wrong_with_the_rules() -> None:
+    assert "SUCCESS: 10 rules found" in run_promtool("check", "rules", "--lint-fatal", str(EXAMPLE / "rules.yml"))
+
+
+def test_every_rule_of_the_example_has_a_test() -> None:
+    rules = yaml.safe_load((EXAMPLE / "rules.yml").read_text())["groups"][0]["rules"]
+    tests = yaml.safe_load(RULES_TEST.read_text())["tests"]
+    fired = {each["alertname"] for test in tests for each in test["alert_rule_test"] if each["exp_alerts"]}
+    assert fired == {rule["alert"] for rule in rules}
+
+
 def test_rules_of_the_example_fire_when_they_should(tmp_path: Path) -> None:
     copy(EXAMPLE / "rules.yml", tmp_path)
-    copy(Path(__file__).with_name("prometheus_rules_test.yml"), tmp_path)
+    copy(RULES_TEST, tmp_path)
     run_promtool("test", "rules", str(tmp_path / "prometheus_rules_test.yml"))

@@ -59,7 +59,11 @@ class Dockerfile(NamedTuple):
 
     def extras(self) -> list[str]:
         """Return the extras of asyncdsm that the image installs."""
-        found = re.search(r"asyncdsm-\*\.whl\)\[([\w,-]+)\]", " ".join(self.all("RUN")))
+        run = " ".join(self.all("RUN"))
+        for argument in self.all("ARG"):
+            name, default = argument.split("=")
+            run = run.replace(f"${name}", default)
+        found = re.search(r"asyncdsm-\*\.whl\)\[([\w,-]+)\]", run)
         assert found
         return found[1].split(",")
 

@@ -25,7 +25,8 @@ from asyncdsm.agent.http.page_routes import PAGE_ROUTES
 from asyncdsm.agent.http.query_endpoints import QueryEndpoints
 from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.forwarder import Forwarder
-from asyncdsm.agent.metrics.exposition import PROMETHEUS, AgentState, format_metrics
+from asyncdsm.agent.metrics.exposition import AgentState, format_metrics
+from asyncdsm.agent.metrics.formats import choose_format
 from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
 from asyncdsm.agent.queries.answers import Alerts
 from asyncdsm.agent.queries.parameters import ApiError
@@ -92,9 +93,10 @@ class Agent:
     async def _show_alerts(self, _: Request) -> Response:
         return Response(encode(self._alerts.answer if self._alerts else NO_ALERTS), media_type="application/json")
 
-    async def _show_metrics(self, _: Request) -> Response:
-        text = await to_thread.run_sync(lambda: format_metrics(self._state()))
-        return Response(text, media_type=PROMETHEUS)
+    async def _show_metrics(self, request: Request) -> Response:
+        wanted = choose_format(",".join(request.headers.getlist("Accept")))
+        body = await to_thread.run_sync(lambda: format_metrics(self._state(), wanted))
+        return Response(body, headers={"Content-Type": wanted.content_type, "Vary": "Accept"})
 
     def _state(self) -> AgentState:
         forwarded = self._forwarder.stats() if self._forwarder else None

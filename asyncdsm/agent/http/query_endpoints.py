@@ -17,6 +17,7 @@ from asyncdsm.agent.queries.downstream import IsNode, downstream_of, queue_node,
 from asyncdsm.agent.queries.drawn_map import draw_map
 from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.lag_over_time import lag_over_time
+from asyncdsm.agent.queries.node_graph import build_node_graph, list_graph_fields
 from asyncdsm.agent.queries.parameters import (
     ApiError,
     read_map_filter,
@@ -48,6 +49,8 @@ class QueryEndpoints:
         return [
             Route("/api/topology", self.answer_topology),
             Route("/api/map", self.answer_map),
+            Route("/api/graph/data", self.answer_node_graph),
+            Route("/api/graph/fields", self.answer_node_graph_fields),
             Route("/api/changes", self.answer_changes),
             Route("/api/series", self.answer_series),
             Route("/api/lag", self.answer_lag),
@@ -73,6 +76,17 @@ class QueryEndpoints:
             ("map", time_range, flow, wanted),
             lambda: draw_map(topology_of(self._store, time_range), flow, wanted, oldest=self._store.oldest_start()),
         )
+
+    async def answer_node_graph(self, request: Request) -> Response:
+        """Answer with the map of a time range for Grafana. Raises ApiError."""
+        time_range = read_time_range(self._store, _parameters(request))
+        return await self._answer(
+            ("node graph", time_range), lambda: build_node_graph(topology_of(self._store, time_range))
+        )
+
+    async def answer_node_graph_fields(self, _: Request) -> Response:
+        """Answer with the fields of the nodes and edges for Grafana."""
+        return Response(encode(list_graph_fields()), media_type="application/json")
 
     async def answer_changes(self, request: Request) -> Response:
         """Answer with what changed in a time range. Raises ApiError."""

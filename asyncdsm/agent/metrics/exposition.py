@@ -1,4 +1,4 @@
-"""All metrics in the text format of Prometheus."""
+"""All metrics, in the format that a scraper wants."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from prometheus_client.core import Metric
 from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
 from asyncdsm.agent.intake.ingest_queue import IntakeCounters
@@ -18,14 +19,15 @@ from asyncdsm.agent.metrics.agent_families import (
     store_families,
 )
 from asyncdsm.agent.metrics.families import lag_families, traffic_families, traffic_histograms
+from asyncdsm.agent.metrics.formats import OPENMETRICS, PROTOBUF, TEXT, MetricsFormat
+from asyncdsm.agent.metrics.histogram_text import write_histograms
+from asyncdsm.agent.metrics.protobuf_format import write_delimited
 from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
 from asyncdsm.agent.queries.answers import AlertCounts
 from asyncdsm.agent.queries.lag import current_lags
 from asyncdsm.agent.queries.time_ranges import last_minutes
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.core.counters import Stats
-
-PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class AgentState(NamedTuple):
@@ -52,11 +54,23 @@ class _Families(Collector):
         return self._families
 
 
-def format_metrics(state: AgentState) -> bytes:
-    """Return all metrics in the text format of Prometheus (exposition format 0.0.4)."""
+def format_metrics(state: AgentState, format_: MetricsFormat = TEXT) -> bytes:
+    """Return all metrics in a format.
+
+    Native histograms, which only protobuf has, are counted from the first time on that somebody asks for them.
+    """
+    if format_ is PROTOBUF:
+        state.traffic.start_native()
     traffic = state.traffic.read()
-    families = generate_latest(_Families([*_agent_families(state), *traffic_families(traffic), *_lags(state.store)]))
-    return families + "".join(traffic_histograms(traffic)).encode()
+    families = [*_agent_families(state), *traffic_families(traffic), *_lags(state.store)]
+    histograms = traffic_histograms(traffic)
+    if format_ is PROTOBUF:
+        return write_delimited(families, histograms)
+    text = "".join(line for each in histograms for line in write_histograms(each)).encode()
+    if format_ is OPENMETRICS:
+        end: bytes = generate_openmetrics(_Families(families))  # its last line says that all is there
+        return text + end
+    return generate_latest(_Families(families)) + text
 
 
 def _agent_families(state: AgentState) -> Iterator[Metric]:

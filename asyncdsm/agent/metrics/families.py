@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 
-from asyncdsm.agent.metrics.histogram_text import LabeledHistogram, write_histograms
+from asyncdsm.agent.metrics.histogram_family import HistogramFamily, LabeledHistogram
 from asyncdsm.agent.metrics.histogram_totals import Total
 from asyncdsm.agent.metrics.traffic_totals import IN_QUEUE, IN_SERVICE, EdgeName, LinkName, Traffic
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE
@@ -22,6 +23,7 @@ EDGE_LABELS = (
     "messaging_destination_name",
     "messaging_consumer_group_name",
     "messaging_kafka_cluster_id",
+    "messaging_destination_kind",
 )
 LINK_LABELS = ("client", "server", "deployment_environment_name", "connection_type")
 LAG_LABELS = (
@@ -56,10 +58,12 @@ def traffic_families(traffic: Traffic) -> Iterator[Metric]:
     yield requests
     left_out = "Messages that no metric of an edge counts, because there are too many edges."
     yield CounterMetricFamily("asyncdsm_left_out_messages", left_out, traffic.left_out)
+    left_out = "Messages that no metric of the service graph counts, because there are too many pairs of services."
+    yield CounterMetricFamily("asyncdsm_left_out_link_messages", left_out, traffic.left_out_of_links)
 
 
-def traffic_histograms(traffic: Traffic) -> Iterator[str]:
-    """Yield the lines of the latencies of each edge, and of each link: from these, Grafana draws its service graph."""
+def traffic_histograms(traffic: Traffic) -> Iterator[HistogramFamily]:
+    """Yield the latencies of each edge, and of each link: from the latter, Grafana draws its service graph."""
     for name, text, direction, histogram in (
         ("queue", "Time in the queue.", "in", EDGE),
         (
@@ -70,15 +74,14 @@ def traffic_histograms(traffic: Traffic) -> Iterator[str]:
         ),
         ("pathway", "Time since the pathway began, of messages that were read.", "in", PATHWAY),
     ):
-        edges = _of_direction(traffic, direction)
-        labeled = ((_edge_values(edge.key), edge.buckets[histogram], edge.sums[histogram]) for edge in edges)
-        yield from _write(f"asyncdsm_{name}_duration_seconds", text, EDGE_LABELS, labeled)
+        edges = ((_edge_values(edge.key), edge) for edge in _of_direction(traffic, direction))
+        yield _family(f"asyncdsm_{name}_duration_seconds", text, EDGE_LABELS, edges, histogram)
     for name, text, histogram in (
         ("messaging_system", "Time in the queue between two services.", IN_QUEUE),
         ("server", "Time in the second service, until it wrote a message because of the first.", IN_SERVICE),
     ):
-        labeled = ((_link_values(link.key), link.buckets[histogram], link.sums[histogram]) for link in traffic.links)
-        yield from _write(f"traces_service_graph_request_{name}_seconds", text, LINK_LABELS, labeled)
+        links = ((_link_values(link.key), link) for link in traffic.links)
+        yield _family(f"traces_service_graph_request_{name}_seconds", text, LINK_LABELS, links, histogram)
 
 
 def lag_families(lags: Iterable[PartitionLag]) -> Iterator[Metric]:
@@ -86,13 +89,16 @@ def lag_families(lags: Iterable[PartitionLag]) -> Iterator[Metric]:
     behind = GaugeMetricFamily("asyncdsm_consumer_lag", "Messages that a group has not read.", labels=LAG_LABELS)
     text = "Age of the oldest message that a group has not read, where it is known."
     age = GaugeMetricFamily("asyncdsm_consumer_lag_seconds", text, labels=LAG_LABELS)
-    for lag in sorted(lags, key=lambda each: each.behind, reverse=True)[:MOST_LAGS]:
+    listed = sorted(lags, key=lambda each: each.behind, reverse=True)
+    for lag in listed[:MOST_LAGS]:
         labels = [lag.group, lag.topic, lag.partition, lag.cluster_id or ""]
         behind.add_metric(labels, lag.behind)
         if lag.seconds is not None:
             age.add_metric(labels, lag.seconds)
     yield behind
     yield age
+    left_out = "Partitions of groups whose lag is not shown, because there are too many: those that lag least."
+    yield GaugeMetricFamily("asyncdsm_left_out_lags", left_out, max(0, len(listed) - MOST_LAGS))
 
 
 def _of_direction(traffic: Traffic, direction: str) -> list[Total[EdgeName]]:
@@ -101,16 +107,20 @@ def _of_direction(traffic: Traffic, direction: str) -> list[Total[EdgeName]]:
 
 def _edge_values(edge: EdgeName) -> list[str]:
     operation = OPERATIONS.get(edge.direction, edge.direction)
-    return [edge.service, edge.env, operation, edge.type, edge.queue, edge.group, edge.cluster]
+    return [edge.service, edge.env, operation, edge.type, edge.queue, edge.group, edge.cluster, edge.kind]
 
 
 def _link_values(link: LinkName) -> list[str]:
     return [*link, "messaging_system"]
 
 
-def _write(
-    name: str, text: str, label_names: tuple[str, ...], labeled: Iterable[tuple[list[str], list[float], float]]
-) -> Iterator[str]:
-    """Yield the lines of the histograms that have counted anything."""
-    used = (LabeledHistogram(*each) for each in labeled if any(each[1]))
-    return write_histograms(name, text, label_names, used)
+def _family(
+    name: str, text: str, label_names: tuple[str, ...], totals: Iterable[tuple[list[str], Total[Any]]], histogram: int
+) -> HistogramFamily:
+    """Return a metric with the histograms that have counted anything."""
+    used = [
+        LabeledHistogram(labels, total.buckets[histogram], total.sums[histogram], total.native[histogram])
+        for labels, total in totals
+        if any(total.buckets[histogram])
+    ]
+    return HistogramFamily(name, text, label_names, used)

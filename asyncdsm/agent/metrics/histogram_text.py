@@ -1,4 +1,4 @@
-"""Histograms in the text format of Prometheus (exposition format 0.0.4).
+"""Histograms in the text formats of Prometheus (exposition format 0.0.4) and OpenMetrics 1.0, which agree on them.
 
 `prometheus-client` writes each line's labels again, which takes a third of a second for a thousand edges. Here the
 labels of a histogram are written once.
@@ -6,33 +6,24 @@ labels of a histogram are written once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from itertools import accumulate
-from typing import NamedTuple
 
 from prometheus_client.utils import floatToGoString
 
+from asyncdsm.agent.metrics.histogram_family import HistogramFamily
 from asyncdsm.agent.metrics.histogram_totals import BOUNDS
 
 _UPPER = (*(str(bound) for bound in BOUNDS), "+Inf")
 
 
-class LabeledHistogram(NamedTuple):
-    """The values of the labels, the counts of the buckets, each without those below it, and the sum."""
-
-    labels: Sequence[str]
-    buckets: Sequence[float]
-    sum: float
-
-
-def write_histograms(
-    name: str, text: str, label_names: Sequence[str], histograms: Iterable[LabeledHistogram]
-) -> Iterator[str]:
+def write_histograms(family: HistogramFamily) -> Iterator[str]:
     """Yield the lines of a metric. Labels without a value are left out, which says the same to Prometheus."""
-    yield f"# HELP {name} {text}\n# TYPE {name} histogram\n"
-    for values, buckets, total in histograms:
+    name = family.name
+    yield f"# HELP {name} {family.text}\n# TYPE {name} histogram\n"
+    for values, buckets, total, _ in family.histograms:
         labels = ",".join(
-            f'{label}="{_escape(value)}"' for label, value in zip(label_names, values, strict=True) if value
+            f'{label}="{_escape(value)}"' for label, value in zip(family.label_names, values, strict=True) if value
         )
         comma, counts = "," if labels else "", list(accumulate(buckets))
         for upper, count in zip(_UPPER, counts, strict=True):

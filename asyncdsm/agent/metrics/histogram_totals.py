@@ -1,4 +1,4 @@
-"""Histograms that only grow, with the few buckets that Prometheus is given, by any key."""
+"""Histograms that only grow, by any key: with the few buckets of a classic histogram, and those of a native one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from asyncdsm.agent.metrics.native_buckets import EMPTY, NativeBuckets, NativeHistogram
 from asyncdsm.agent.store.histograms import Floats, Ints
 
 Key = TypeVar("Key")
@@ -26,6 +27,8 @@ class Total(NamedTuple, Generic[Key]):
     buckets: list[list[float]]
     """The counts of each histogram: one for each of `BOUNDS`, and one more."""
     sums: list[float]
+    native: list[NativeHistogram]
+    """The same counts, in the buckets of native histograms; empty ones before `start_native`."""
 
 
 class HistogramTotals(Generic[Key]):
@@ -37,7 +40,12 @@ class HistogramTotals(Generic[Key]):
     def __init__(self, histograms: int, most: int, now: Callable[[], float]) -> None:
         """`histograms` is how many each key has; `now` returns seconds."""
         self._most, self._now = most, now
+        self._histograms = histograms
         self._rows: dict[Key, int] = {}
+        # The number of a row's first series of native buckets. A key that takes an idle row gets new numbers.
+        self._series: Ints = np.zeros(0, np.int64)
+        self._next_series = 0
+        self._native: NativeBuckets | None = None
         self._buckets: Floats = np.zeros((0, histograms, len(BOUNDS) + 1))
         self._sums: Floats = np.zeros((0, histograms))
         self._used: Floats = np.zeros(0)
@@ -55,13 +63,34 @@ class HistogramTotals(Generic[Key]):
         with np.errstate(over="ignore"):  # there are sketches whose bins, or counts, are as large as can be
             np.add.at(self._buckets, (at, of, np.searchsorted(BOUNDS, values)), counts)
             np.add.at(self._sums, (at, of), counts * values)
+        if self._native is not None:
+            self._native.add(self._series[at] + of, values, counts)
+            if self._native.needs_merge():
+                self._native.merge_pending(self._live_series())
         no_room: NDArray[np.bool_] = rows == _NO_ROOM
         return no_room
 
+    def start_native(self) -> None:
+        """From now on, count in native buckets too. That doubles the time that it takes to add values.
+
+        What was counted before is put at the upper bounds of its buckets, so that both have counted the same.
+        """
+        if self._native is None:
+            self._native = NativeBuckets()
+            row, histogram, bucket = np.nonzero(self._buckets)
+            values = np.array([*BOUNDS, 2 * BOUNDS[-1]])[bucket]
+            self._native.add(self._series[row] + histogram, values, self._buckets[row, histogram, bucket])
+
     def totals(self) -> Iterator[Total[Key]]:
         """Yield what each key has counted."""
-        for key, row in self._rows.items():
-            yield Total(key, self._buckets[row].tolist(), self._sums[row].tolist())
+        series, each = self._live_series(), self._histograms
+        native = [EMPTY] * len(series)
+        if self._native is not None:
+            self._native.merge_pending(series)
+            native = self._native.histograms(series)
+        for at, (key, row) in enumerate(self._rows.items()):
+            of_key = native[at * each : (at + 1) * each]
+            yield Total(key, self._buckets[row].tolist(), self._sums[row].tolist(), of_key)
 
     def _find_row(self, key: Key) -> int:
         """Return the row of a key, or `_NO_ROOM`."""
@@ -71,6 +100,8 @@ class HistogramTotals(Generic[Key]):
             if row == _NO_ROOM:
                 return row
             self._rows[key] = row
+            self._series[row] = self._next_series
+            self._next_series += self._histograms
         self._used[row] = self._now()
         return row
 
@@ -95,3 +126,10 @@ class HistogramTotals(Generic[Key]):
             return np.concatenate([array, np.zeros((rows - len(array), *array.shape[1:]))])
 
         self._buckets, self._sums, self._used = grown(self._buckets), grown(self._sums), grown(self._used)
+        self._series = np.concatenate([self._series, np.zeros(rows - len(self._series), np.int64)])
+
+    def _live_series(self) -> Ints:
+        """Return the numbers of the series of each key, in the order of the keys."""
+        first = self._series[list(self._rows.values())]
+        live: Ints = (first[:, np.newaxis] + np.arange(self._histograms)).ravel()
+        return live

@@ -34,6 +34,8 @@ class EdgeName(NamedTuple):
     queue: str
     group: str
     cluster: str
+    kind: str
+    """`exchange` where messages are not read under the name that they were sent to; empty elsewhere."""
 
 
 class LinkName(NamedTuple):
@@ -58,6 +60,8 @@ class Traffic(NamedTuple):
     """The histograms `IN_QUEUE` and `IN_SERVICE` of each link."""
     left_out: float
     """How many messages have no numbers of their own, because there are too many edges."""
+    left_out_of_links: float
+    """How many messages are counted for no link, because there are too many."""
 
 
 class TrafficTotals:
@@ -68,7 +72,7 @@ class TrafficTotals:
         self._lock = Lock()
         self._edges = HistogramTotals[EdgeName](3, MOST_EDGES, now)
         self._links = HistogramTotals[LinkName](2, MOST_LINKS, now)
-        self._left_out = 0.0
+        self._left_out, self._left_out_of_links = 0.0, 0.0
         self._writers: dict[int, str] = {}
         """By the hash of a pathway, the service that wrote its messages."""
         self._clients: dict[int, str] = {}
@@ -87,7 +91,14 @@ class TrafficTotals:
     def read(self) -> Traffic:
         """Return what was counted so far."""
         with self._lock:
-            return Traffic(list(self._edges.totals()), list(self._links.totals()), self._left_out)
+            edges, links = list(self._edges.totals()), list(self._links.totals())
+            return Traffic(edges, links, self._left_out, self._left_out_of_links)
+
+    def start_native(self) -> None:
+        """From now on, count in the buckets of native histograms too."""
+        with self._lock:
+            self._edges.start_native()
+            self._links.start_native()
 
     def _count(
         self,
@@ -105,7 +116,8 @@ class TrafficTotals:
         self._left_out += float(counts[refused & (sketches == PATHWAY)].sum())  # each message is in it once
         hops = sketches == EDGE
         of_link = np.where(writes[groups[hops]], IN_SERVICE, IN_QUEUE)
-        self._links.add(links, groups[hops], of_link, values[hops], counts[hops])
+        refused = self._links.add(links, groups[hops], of_link, values[hops], counts[hops])
+        self._left_out_of_links += float(counts[hops][refused & (of_link == IN_QUEUE)].sum())
 
     def _learn(self, point: PointReport, name: EdgeName) -> None:
         if name.direction == "out":
@@ -136,4 +148,5 @@ def _name_edge(service: str, env: str, tags: tuple[str, ...]) -> EdgeName:
         queue_of(named),
         named.get("group", ""),
         named.get("kafka_cluster_id", ""),
+        "exchange" if "exchange" in named and not named.get("topic") else "",
     )

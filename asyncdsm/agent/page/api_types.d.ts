@@ -182,6 +182,48 @@ export interface Forwarded {
   dropped: Record<string, number>;
 }
 
+/** A hop between two nodes, with the fields that Grafana's node graph knows: its median, and its rate. */
+export interface GraphEdge {
+  id: string;
+  source: string;
+  target: string;
+  mainStat?: string;
+  secondaryStat?: string;
+  thickness: number;
+  detail__p50?: string;
+  detail__p99?: string;
+  detail__group?: string;
+  detail__lag?: string;
+}
+
+/** A field of nodes or edges; an arc has a color. */
+export interface GraphField {
+  field_name: string;
+  type: "number" | "string";
+  displayName?: string | null;
+  color?: string | null;
+}
+
+/** The fields of the nodes and of the edges of a `NodeGraph`. */
+export interface GraphFields {
+  nodes_fields: GraphField[];
+  edges_fields: GraphField[];
+}
+
+/** A service or a queue, with the fields that Grafana's node graph knows. The three arcs add up to 1. */
+export interface GraphNode {
+  id: string;
+  title: string;
+  subTitle: string;
+  mainStat: string;
+  secondaryStat: string;
+  arc__service: number;
+  arc__queue: number;
+  arc__unread: number;
+  detail__where: string;
+  detail__cluster: string;
+}
+
 /**
  * Whether the agent is well, and what it has counted.
  * `forwarded` is there only if the agent forwards, `alerts` only if it has rules.
@@ -292,6 +334,13 @@ export interface MapNode {
   y: number;
   width: number;
   height: number;
+}
+
+/** The map for Grafana's panel "Node graph". `left_out` edges are not in it: the quietest ones. */
+export interface NodeGraph {
+  nodes: GraphNode[];
+  edges: GraphEdge[];
+  left_out: number;
 }
 
 /** A service or a queue, with the id that it has on the map. `where` is its environment or its type. */

@@ -92,6 +92,60 @@ class DrawnMap(MapContent, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     links: list[MapLink]
 
 
+class GraphNode(Struct, frozen=True, gc=False, kw_only=True):
+    """A service or a queue, with the fields that Grafana's node graph knows. The three arcs add up to 1."""
+
+    id: str
+    title: str
+    sub_title: str = field(name="subTitle")
+    main_stat: str = field(name="mainStat")
+    secondary_stat: str = field(name="secondaryStat")
+    arc__service: Share
+    arc__queue: Share
+    arc__unread: Share
+    detail__where: str
+    detail__cluster: str
+
+
+class GraphEdge(Struct, frozen=True, gc=False, kw_only=True):
+    """A hop between two nodes, with the fields that Grafana's node graph knows: its median, and its rate."""
+
+    id: str
+    source: str
+    target: str
+    main_stat: str = field(name="mainStat", default="")
+    secondary_stat: str = field(name="secondaryStat", default="")
+    thickness: Amount
+    detail__p50: str = ""
+    detail__p99: str = ""
+    detail__group: str = ""
+    detail__lag: str = ""
+
+
+class NodeGraph(Struct, frozen=True, gc=False, kw_only=True):
+    """The map for Grafana's panel "Node graph". `left_out` edges are not in it: the quietest ones."""
+
+    nodes: list[GraphNode]
+    edges: list[GraphEdge]
+    left_out: Count
+
+
+class GraphField(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """A field of nodes or edges; an arc has a color."""
+
+    field_name: str
+    type: Literal["string", "number"]
+    display_name: str | None = field(name="displayName", default=None)
+    color: str | None = None
+
+
+class GraphFields(Struct, frozen=True, gc=False, kw_only=True):
+    """The fields of the nodes and of the edges of a `NodeGraph`."""
+
+    nodes_fields: list[GraphField]
+    edges_fields: list[GraphField]
+
+
 class SeriesPoint(Struct, frozen=True, gc=False, kw_only=True):
     """What passed an edge in one step."""
 

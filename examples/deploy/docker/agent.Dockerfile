@@ -1,8 +1,9 @@
 # The image of asyncdsm's own agent, which keeps its data in the volume /data.
 FROM python:3.13-slim
 
+ARG EXTRAS=agent
 COPY wheels/ /wheels/
-RUN pip install --no-cache-dir "$(ls /wheels/asyncdsm-*.whl)[agent]"
+RUN pip install --no-cache-dir "$(ls /wheels/asyncdsm-*.whl)[$EXTRAS]"
 RUN useradd --create-home agent && install --directory --owner agent /data
 USER agent
 VOLUME /data
