@@ -120,6 +120,7 @@ class Captured(BaseRecorder):
         self.checkpoints.clear()
         self.backlogs.clear()
         self.transactions.clear()
+        self.facts.take(None)
 
     def _select(self, direction: str, topic: str | None) -> list[Checkpoint]:
         return [made for made in self.checkpoints if made.tag("direction") == direction and topic in (None, made.topic)]

@@ -7,7 +7,7 @@ from threading import RLock
 from types import MappingProxyType
 from typing import NamedTuple
 
-_NOTED = ("malformed", "not_propagated", "errors", "transactions")
+_NOTED = ("malformed", "not_propagated", "errors", "transactions", "dropped_facts")
 """The fields of Stats that count events which lose no checkpoint."""
 
 
@@ -33,6 +33,9 @@ class Stats(NamedTuple):
     """How many exceptions of asyncdsm were kept from the program."""
     transactions: int = 0
     """How many of those recorded were checkpoints of business transactions (`asyncdsm.track_transaction`)."""
+    dropped_facts: int = 0
+    """How many facts about messages, such as that one was redelivered, were dropped: too many edges had some, or they
+    were not delivered before the end. What is dropped with a payload is counted as its checkpoints."""
 
     def __repr__(self) -> str:
         """Leave out what did not happen: nothing dropped, malformed, not propagated or failed."""

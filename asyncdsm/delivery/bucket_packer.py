@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol, TypeVar
 
 from asyncdsm._internal.log import pluralize, warn_each_minute, warn_once
 from asyncdsm._internal.pauses import yield_gil
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.bucket import Bucket
 from asyncdsm.core.edge import MOST_PATHWAYS
+from asyncdsm.core.edge_facts import FactBatch
 from asyncdsm.core.transactions import MOST_NAMES, TransactionBatch
 from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_full_outbox
 from asyncdsm.settings import Settings
@@ -16,6 +18,15 @@ from asyncdsm.settings import Settings
 EDGES_IN_WARNING = 10
 POINTS_IN_WARNING = 1000
 """How many points are asked for their edges: all of them may be many thousands, and the event loop would wait."""
+
+
+class _OfBucket(Protocol):
+    """What belongs to the bucket that starts at `start_ns`."""
+
+    start_ns: int
+
+
+Part = TypeVar("Part", bound=_OfBucket)
 
 
 class BucketPacker:
@@ -38,27 +49,28 @@ class BucketPacker:
         The worker thread itself puts them into the outbox, so nothing is lost if the wait for it is cancelled.
         """
         before_ns = None if unfinished else self._aggregator.now()
-        batches = self._aggregator.take_transactions(before_ns)
+        batches, facts = self._aggregator.take_transactions(before_ns), self._aggregator.take_facts(before_ns)
         for bucket in self._aggregator.take(before_ns, yield_gil):
-            batch = next((batch for batch in batches if batch.start_ns == bucket.start_ns), None)
-            if batch is not None:
-                batches.remove(batch)
-            self._enqueue_bucket(bucket, batch)
+            self._enqueue_bucket(bucket, _pop_part(batches, bucket.start_ns), _pop_part(facts, bucket.start_ns))
         for batch in batches:
-            self._enqueue_bucket(Bucket(batch.start_ns), batch)
+            self._enqueue_bucket(Bucket(batch.start_ns), batch, _pop_part(facts, batch.start_ns))
+        for rest in facts:
+            self._enqueue_bucket(Bucket(rest.start_ns), None, rest)
         self._warn_of_drops()
 
-    def _enqueue_bucket(self, bucket: Bucket, batch: TransactionBatch | None) -> None:
-        parcel = self._pack_bucket(bucket, batch)
+    def _enqueue_bucket(self, bucket: Bucket, batch: TransactionBatch | None, facts: FactBatch | None) -> None:
+        parcel = self._pack_bucket(bucket, batch, facts)
         if parcel is not None:
             warn_of_full_outbox(self._outbox, self._outbox.enqueue(parcel))
 
-    def _pack_bucket(self, bucket: Bucket, batch: TransactionBatch | None) -> Parcel | None:
+    def _pack_bucket(self, bucket: Bucket, batch: TransactionBatch | None, facts: FactBatch | None) -> Parcel | None:
         recorded = bucket.recorded + (0 if batch is None else batch.count)
         try:
             names = self._aggregator.transactions.encode_names()
             transactions = None if batch is None else self._transactions(batch, names)
-            packed = self._encode(bucket, self._aggregator.bucket_ns, self._settings, transactions=transactions)
+            packed = self._encode(
+                bucket, self._aggregator.bucket_ns, self._settings, transactions=transactions, facts=facts
+            )
             self._warn_of_many_pathways(bucket)
         except Exception as error:
             self._drop_checkpoints(recorded, error)
@@ -112,3 +124,11 @@ class BucketPacker:
             MOST_PATHWAYS,
             "; ".join(edges[:EDGES_IN_WARNING]) + (" …" if len(edges) > EDGES_IN_WARNING else ""),
         )
+
+
+def _pop_part(parts: list[Part], start_ns: int) -> Part | None:
+    """Remove what belongs to the bucket that starts at `start_ns` from a list, and return it; None without any."""
+    found = next((part for part in parts if part.start_ns == start_ns), None)
+    if found is not None:
+        parts.remove(found)
+    return found

@@ -24,22 +24,22 @@ from asyncdsm.integration import (
 )
 from asyncdsm_confluent.classes import HookSet, c_classes
 from asyncdsm_confluent.client import Client, client_of
-from asyncdsm_confluent.consume import find_message_pathway
+from asyncdsm_confluent.consume import find_edges, find_message_pathway
 from asyncdsm_confluent.produce import add_context, begin_without_context, count_produced, warn_no_headers
 from asyncdsm_confluent.proxy import make_proxy
 
 
-def _hook_receive(make_current: Callable[[Any, Any], Any]) -> Hook:
+def _hook_receive(make_current: Callable[[Any, Any, Any], Any]) -> Hook:
     """Return a hook of a method that receives.
 
-    `make_current` takes what was received and the task of the caller, and returns what the program gets.
+    `make_current` takes the client, what was received and the task of the caller, and returns what the program gets.
     """
 
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
         async def receive(self: Any, args: Any, kwargs: Any, asked_in: Any) -> Any:
             received = await original(self, *args, **kwargs)
             try:
-                return make_current(received, asked_in)
+                return make_current(self, received, asked_in)
             except Exception as error:
                 report_hook_error(error)
                 return received
@@ -55,15 +55,17 @@ def _hook_receive(make_current: Callable[[Any, Any], Any]) -> Hook:
     return hook
 
 
-def _make_message_current(message: Any, _asked_in: Any) -> Any:
+def _make_message_current(_client: Any, message: Any, _asked_in: Any) -> Any:
     set_current(_find_pathway(message))
     return message
 
 
-def _make_batch_current(messages: Any, asked_in: Any) -> Any:
+def _make_batch_current(client: Any, messages: Any, asked_in: Any) -> Any:
     if ensure_recorder() is None or not isinstance(messages, list):
         return messages
-    return follow_batch(messages, [_find_pathway(message) for message in messages], asked_in)
+    inner = getattr(client, "_consumer", None)
+    edges = None if inner is None else find_edges(client_of(inner), messages)
+    return follow_batch(messages, [_find_pathway(message) for message in messages], asked_in, edges)
 
 
 @guarded

@@ -76,16 +76,21 @@ def record_delivery(edge: Edge, message: Any) -> None:
     """Record the consume checkpoint of a message, unless a hook below has, and make its pathway current. **Hot**."""
     try:
         if find_pathway(message) is None:
-            timestamp = message.properties.get("timestamp")
-            pathway = record_consume(edge, message.headers, message.body, timestamp)
+            timestamp, info, headers = message.properties.get("timestamp"), message.delivery_info, message.headers
+            is_redelivered = (info is not None and info.get("redelivered") is True) or _is_celery_retry(headers)
+            pathway = record_consume(edge, headers, message.body, timestamp, is_redelivered)
             if pathway is not None:
-                info = message.delivery_info
                 if info is None:
                     info = message.delivery_info = {}
                 store_entry((id(info), info, pathway))
     except Exception as error:
         set_current(None)
         report_hook_error(error)
+
+
+def _is_celery_retry(headers: Any) -> bool:
+    """Say whether a message is a task of Celery that failed before: Celery sends it again, as a new message."""
+    return bool(headers) and type(retries := headers.get("retries")) is int and retries > 0 and "task" in headers
 
 
 def find_pathway(message: Any) -> Pathway | None:

@@ -88,7 +88,10 @@ def _consume_record(message: Any) -> Pathway | None:
     record = lambda_records.to_record(message)
     found = lambda_records.read_record(record)
     if found is not None:
-        return aws.consume_message(*found)
+        pathway = aws.consume_message(*found)
+        if pathway is not None and record is not None:
+            aws.note_delivery(found[0], record.get("attributes"))
+        return pathway
     if not lambda_records.is_of_other_source(record):  # an event of S3 or of an HTTP API is no error
         _report_unknown(message)
     return None
