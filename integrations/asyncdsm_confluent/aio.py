@@ -27,6 +27,7 @@ from asyncdsm_confluent.client import Client, client_of
 from asyncdsm_confluent.consume import find_edges, find_message_pathway
 from asyncdsm_confluent.produce import add_context, begin_without_context, count_produced, warn_no_headers
 from asyncdsm_confluent.proxy import make_proxy
+from asyncdsm_confluent.schemas import note_produced_schema, produced_subjects, watch_serializers
 
 
 def _hook_receive(make_current: Callable[[Any, Any, Any], Any]) -> Hook:
@@ -110,6 +111,8 @@ def hook_async_produce(original: Callable[..., Any]) -> Callable[..., Any]:
                 future = await original(self, topic, value, key, *args, **kwargs)
         if client is not None and pending is not None:
             count_produced(pending, headers, is_propagated=sent is not headers)
+            if produced_subjects and topic in produced_subjects:
+                note_produced_schema(client.out_edges[topic], topic, value)
             _await_delivery(client, self, future)
         return future
 
@@ -120,6 +123,7 @@ def _client_of_async(producer: Any) -> Client:
     """Return what is known of an asyncio producer. The C producer inside it has the transactions."""
     client: Client | None = vars(producer).get("_asyncdsm")
     if client is None:
+        watch_serializers()
         client = producer._asyncdsm = Client()
         follow_inner_client(producer)
     return client
