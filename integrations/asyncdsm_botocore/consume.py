@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from asyncdsm.integration import Edge, Pathway, follow_batch, incoming_pathway, set_current
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.aws import MessageInfo
+from asyncdsm.integration.formats.transactions import SQS_CONSUME, extract_from_pairs
 from asyncdsm_botocore.receive_calls import pop_calling_task
 
 Key = TypeVar("Key", bound=Hashable)
@@ -119,8 +120,11 @@ def _consume(edge: Edge | None, message: Any, read: ReadMessage) -> Pathway | No
     if edge is None:
         return incoming_pathway(info.header, info.broker_ns)
     pathway = aws.consume_message(edge, info)
-    if pathway is not None and isinstance(message, Mapping) and "Attributes" in message:
-        aws.note_delivery(edge, message["Attributes"])
+    if pathway is not None and isinstance(message, Mapping):
+        if "Attributes" in message:
+            aws.note_delivery(edge, message["Attributes"])
+        if SQS_CONSUME and "MessageAttributes" in message:
+            extract_from_pairs(SQS_CONSUME, aws.attribute_pairs(message["MessageAttributes"]))
     return pathway
 
 

@@ -24,6 +24,7 @@ from asyncdsm.integration import (
     store_entry,
 )
 from asyncdsm.integration.formats.amqp import in_edges, is_left_out, record_consume, to_wire_name
+from asyncdsm.integration.formats.transactions import CELERY_CONSUME, extract_from_pairs
 from asyncdsm_kombu.tracking import connection_of, is_followed
 from asyncdsm_kombu.transports import hook_transport, type_of
 
@@ -80,6 +81,8 @@ def record_delivery(edge: Edge, message: Any) -> None:
             is_redelivered = (info is not None and info.get("redelivered") is True) or _is_celery_retry(headers)
             pathway = record_consume(edge, headers, message.body, timestamp, is_redelivered)
             if pathway is not None:
+                if CELERY_CONSUME and headers and "task" in headers:
+                    extract_from_pairs(CELERY_CONSUME, headers.items())
                 if info is None:
                     info = message.delivery_info = {}
                 store_entry((id(info), info, pathway))

@@ -22,6 +22,7 @@ from asyncdsm.integration import (
     set_current,
     snapshot,
 )
+from asyncdsm.integration.formats.transactions import TASKIQ_CONSUME, extract_from_pairs
 from asyncdsm_taskiq.client import DEFAULT_QUEUE, find_queue, in_edges, is_retry, read_label
 
 
@@ -47,6 +48,8 @@ def begin_execution(broker: Any, message: TaskiqMessage) -> None:
         edge = in_edges[find_queue(broker, message)]
         if consume(edge, read_label(message)) is not None:
             count_deliveries(edge, redelivered=is_retry(message))
+            if TASKIQ_CONSUME:
+                extract_from_pairs(TASKIQ_CONSUME, message.labels.items())
 
 
 @guarded

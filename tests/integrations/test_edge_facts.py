@@ -13,7 +13,7 @@ import boto3.session
 import confluent_kafka
 import pytest
 from aio_pika import Message
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aiobotocore.session import get_session
 from aiokafka import AIOKafkaConsumer
 from asyncdsm_faststream import DataStreamsMiddleware as FastStreamMiddleware
@@ -35,8 +35,8 @@ from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.botocore.clients import wrapped_client
 from tests.integrations.confluent.clients import consumer_config, from_start
 from tests.integrations.faststream.brokers import BrokerSetup, Seen, run_broker
-from tests.integrations.kombu.clients import fresh
-from tests.integrations.pipelines.test_batches import consume, fill_queue, fill_topic, getmany
+from tests.integrations.kombu.clients import fresh, take_message
+from tests.integrations.pipelines.test_batches import PATIENCE_SECONDS, consume, fill_queue, fill_topic, getmany
 
 
 def facts_of(captured: Captured) -> dict[str, EdgeFacts]:
@@ -55,6 +55,16 @@ def deliveries(captured: Captured) -> dict[str, tuple[int, int]]:
     return {topic: (facts.redelivered, facts.dead_lettered) for topic, facts in facts_of(captured).items()}
 
 
+async def take(queue: AbstractQueue) -> AbstractIncomingMessage:
+    """Take a message from a queue once it is there."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            message = await queue.get(fail=False)
+            if message is not None:
+                return message
+            await asyncio.sleep(0.02)
+
+
 # RabbitMQ -------------------------------------------------------------------------------------------------------------
 
 
@@ -65,10 +75,10 @@ async def test_aio_pika_counts_redeliveries_and_dead_letters(
     routed: Any = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead.name}
     queue = await channel.declare_queue(name(), arguments=routed)
     await channel.default_exchange.publish(Message(b"order"), queue.name)
-    await (await queue.get()).nack(requeue=True)
+    await (await take(queue)).nack(requeue=True)
     assert deliveries(captured_streams) == {}
-    await (await queue.get()).nack(requeue=False)
-    await dead.get(no_ack=True, timeout=20)
+    await (await take(queue)).nack(requeue=False)
+    await (await take(dead)).ack()
     assert deliveries(captured_streams) == {queue.name: (1, 0), dead.name: (0, 1)}
     await queue.delete()
 
@@ -78,11 +88,9 @@ def test_kombu_counts_redeliveries(rabbitmq: RabbitMQ, name: Callable[[], str], 
         queue = Queue(name(), auto_delete=True, channel=connection.channel())
         queue.declare()
         connection.Producer().publish("order", routing_key=queue.name)
-        first: Any = queue.get()
-        first.requeue()
+        take_message(queue).requeue()
         assert deliveries(captured_streams) == {}
-        second: Any = queue.get()
-        second.ack()
+        take_message(queue).ack()
     assert deliveries(captured_streams) == {queue.name: (1, 0)}
 
 

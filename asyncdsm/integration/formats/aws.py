@@ -163,6 +163,13 @@ def attribute_value(attribute: Any) -> str | bytes | None:
     return None
 
 
+def attribute_pairs(attributes: Any) -> list[tuple[Any, str | bytes | None]]:
+    """Return the names and values of the attributes of a message."""
+    if not attributes or not isinstance(attributes, Mapping):
+        return []
+    return [(name, attribute_value(attribute)) for name, attribute in attributes.items()]
+
+
 def attributes_size(attributes: Any) -> int:
     """Return the bytes of the attributes' names and values."""
     if not attributes or not isinstance(attributes, Mapping):
