@@ -51,9 +51,13 @@ async def test_hop_shows_redeliveries_waits_and_a_schema_that_changed(browser: B
         await hop_button(page, "billing", "reads", "orders").click()
         await expect(panel_heading(page)).to_contain_text("billing")
         section = page.locator("#panel section", has=page.get_by_role("heading", name="What messages say"))
-        figures = section.locator(".figures div")
-        await expect(figures).to_have_text(["redelivered3 (25 %)", "waited in its own batch: mean1.5 s", "longest3 s"])
-        schemas = [re.compile(rf"^Schema: {number} \(orders-value\) since .*\d\d:\d\d$") for number in (18, 17)]
-        await expect(section.locator("p")).to_have_text(schemas)
+        await expect(section.locator("p")).to_have_text(
+            [
+                "Redelivered: 3, 25 % of all",
+                "Waited in its own batch: mean 1.5 s, longest 3 s",
+                re.compile(r"^Schema: 18 \(orders-value\) since .*\d\d:\d\d$"),
+                re.compile(r"^Schema: 17 \(orders-value\) since .*\d\d:\d\d$"),
+            ]
+        )
         chart = page.get_by_role("img", name=re.compile("^Messages per second"))
         await expect(chart).to_contain_text("schema 18")

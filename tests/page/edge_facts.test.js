@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeSchema, listFactFigures, listSchemaMarkers } from "../../asyncdsm/agent/page/edge_facts.js";
+import { describeSchema, listFacts, listSchemaMarkers } from "../../asyncdsm/agent/page/edge_facts.js";
 import { makeEdge } from "./fixtures.js";
 
 const FACTS = {
@@ -17,18 +17,22 @@ const FACTS = {
   ],
 };
 
-test("what messages say is shown with number and share", () => {
-  assert.deepEqual(listFactFigures(FACTS), [
-    ["redelivered", "12 (3 %)"],
-    ["dead-lettered", "2 (<1 %)"],
-    ["waited in its own batch: mean", "250 ms"],
-    ["longest", "3 s"],
-  ]);
+test("what messages say is shown with number and share, the newest schema first", () => {
+  assert.deepEqual(
+    listFacts(FACTS, 500).map(([name, text]) => `${name}: ${text.replace(/ since .*/, "")}`),
+    [
+      "Redelivered: 12, 3 % of all",
+      "Dead-lettered: 2, <1 % of all",
+      "Waited in its own batch: mean 250 ms, longest 3 s",
+      "Schema: 18",
+      "Schema: 17 (orders-value)",
+    ],
+  );
 });
 
 test("what no message says is not shown", () => {
   const silent = { ...FACTS, redelivered: 0, dead_lettered: 0, waits: 0, mean_wait: null, longest_wait: null };
-  assert.deepEqual(listFactFigures(silent), []);
+  assert.deepEqual(listFacts({ ...silent, schemas: [] }, 500), []);
 });
 
 test("a schema is marked where it replaces another one", () => {

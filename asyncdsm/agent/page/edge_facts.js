@@ -1,6 +1,6 @@
 // What the messages of a hop said besides their latency: redelivered, dead-lettered, waits in batches, schemas.
 
-import { createFigures, createHtml, createSection } from "./dom.js";
+import { createHtml, createSection } from "./dom.js";
 import { formatCount, formatDuration, formatMoment, formatPercent } from "./format.js";
 import { cleanName } from "./names.js";
 
@@ -26,34 +26,33 @@ export function listSchemaMarkers({ facts }) {
  */
 export function createFactsSection({ facts }, now) {
   if (!facts) return false;
-  const figures = listFactFigures(facts);
-  const schemas = facts.schemas.slice(-MAX_SCHEMAS).reverse();
+  const lines = listFacts(facts, now);
   return createSection(
     "What messages say",
-    figures.length > 0 && createFigures(...figures),
-    schemas.map((schema) => createHtml("p", {}, createHtml("b", {}, "Schema: "), describeSchema(schema, now))),
+    lines.map(([name, text]) => createHtml("p", {}, createHtml("b", {}, `${name}: `), text)),
   );
 }
 
 /**
- * List what is there, each as the name and the text of a figure.
+ * List what messages said, each as a name and a text; the newest schema comes first.
  * @param {EdgeFacts} facts
+ * @param {number} now Seconds since the epoch.
  * @returns {[name: string, text: string][]}
  */
-export function listFactFigures(facts) {
+export function listFacts(facts, now) {
   /** @type {[name: string, text: string][]} */
-  const figures = [];
-  if (facts.redelivered) {
-    figures.push(["redelivered", formatShare(facts.redelivered, facts.redelivered_share)]);
-  }
-  if (facts.dead_lettered) {
-    figures.push(["dead-lettered", formatShare(facts.dead_lettered, facts.dead_lettered_share)]);
-  }
+  const lines = [];
+  if (facts.redelivered) lines.push(["Redelivered", formatShare(facts.redelivered, facts.redelivered_share)]);
+  if (facts.dead_lettered) lines.push(["Dead-lettered", formatShare(facts.dead_lettered, facts.dead_lettered_share)]);
   if (facts.waits) {
-    figures.push(["waited in its own batch: mean", formatDuration(facts.mean_wait)]);
-    figures.push(["longest", formatDuration(facts.longest_wait)]);
+    const wait = `mean ${formatDuration(facts.mean_wait)}, longest ${formatDuration(facts.longest_wait)}`;
+    lines.push(["Waited in its own batch", wait]);
   }
-  return figures;
+  const schemas = facts.schemas.slice(-MAX_SCHEMAS).reverse();
+  return [
+    ...lines,
+    ...schemas.map((schema) => /** @type {[string, string]} */ (["Schema", describeSchema(schema, now)])),
+  ];
 }
 
 /**
@@ -71,5 +70,5 @@ export function describeSchema({ id, subject, since }, now) {
  * @param {number} share
  */
 function formatShare(count, share) {
-  return `${formatCount(count)} (${formatPercent(share)})`;
+  return `${formatCount(count)}, ${formatPercent(share)} of all`;
 }
