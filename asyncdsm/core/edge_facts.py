@@ -135,9 +135,9 @@ class FactLog:
 
     def _find_facts(self, edge: Edge, now: int, count: int) -> EdgeFacts | None:
         """Return the facts of an edge in the bucket of `now`; None if there is no room, and `count` facts are lost."""
-        self._open_from = now - now % self._bucket_ns
-        self._open_until = self._open_from + self._bucket_ns
-        self._open = self._batches.setdefault(self._open_from, {})
+        start = now - now % self._bucket_ns
+        self._open = self._batches.setdefault(start, {})
+        self._open_from, self._open_until = start, start + self._bucket_ns
         facts = self._open.get(edge)
         if facts is None:
             if self._edge_count >= self._most_edges:
