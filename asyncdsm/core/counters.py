@@ -7,7 +7,7 @@ from threading import RLock
 from types import MappingProxyType
 from typing import NamedTuple
 
-_NOTED = ("malformed", "not_propagated", "errors", "transactions", "dropped_facts")
+_NOTED = ("malformed", "not_propagated", "errors", "transactions", "offsets_dropped", "facts_dropped")
 """The fields of Stats that count events which lose no checkpoint."""
 
 
@@ -33,7 +33,9 @@ class Stats(NamedTuple):
     """How many exceptions of asyncdsm were kept from the program."""
     transactions: int = 0
     """How many of those recorded were checkpoints of business transactions (`asyncdsm.track_transaction`)."""
-    dropped_facts: int = 0
+    offsets_dropped: int = 0
+    """How many times an offset was dropped, because its bucket had offsets of `max_points` partitions and groups."""
+    facts_dropped: int = 0
     """How many facts about messages, such as that one was redelivered, were dropped: too many edges had some, or they
     were not delivered before the end. What is dropped with a payload is counted as its checkpoints."""
 

@@ -185,7 +185,7 @@ class Flusher:
             recorded = sum(bucket.recorded for bucket in self._aggregator.take())
             recorded += sum(batch.count for batch in self._aggregator.take_transactions())
             counters.drop("shutdown", recorded)
-            counters.increment("dropped_facts", sum(batch.count_facts() for batch in self._aggregator.take_facts()))
+            counters.increment("facts_dropped", sum(batch.count_facts() for batch in self._aggregator.take_facts()))
             lost += recorded
         if lost:
             message = "asyncdsm lost %s, not delivered before the program ended"

@@ -162,13 +162,13 @@ def pack_all(aggregator: Aggregator, clock: ManualClock) -> list[WireBucket]:
     return packed
 
 
-def test_dropped_facts_do_not_disturb_the_balance_of_checkpoints(clock: ManualClock) -> None:
+def test_facts_dropped_do_not_disturb_the_balance_of_checkpoints(clock: ManualClock) -> None:
     counters = Counters()
     aggregator = Aggregator("billing", None, max_points=1, now=clock, counters=counters)
     for number in range(3):
         aggregator.facts.count_wait(Edge(f"topic:{number}"), clock())
     stats = aggregator.stats()
-    assert (stats.dropped_facts, stats.recorded, stats.pending, stats.dropped) == (2, 0, 0, 0)
+    assert (stats.facts_dropped, stats.recorded, stats.pending, stats.dropped) == (2, 0, 0, 0)
 
 
 def test_facts_are_delivered_when_the_program_ends() -> None:
@@ -178,7 +178,7 @@ def test_facts_are_delivered_when_the_program_ends() -> None:
     buckets = [bucket for payload in exporter.payloads for bucket in payload.stats or ()]
     facts = [each for bucket in buckets for each in bucket.asyncdsm_facts or ()]
     assert [(each.edge_tags, each.redelivered) for each in facts] == [(["topic:orders"], 1)]
-    assert streams.stats.dropped_facts == 0
+    assert streams.stats.facts_dropped == 0
 
 
 def test_forked_child_has_no_facts_of_its_parent() -> None:

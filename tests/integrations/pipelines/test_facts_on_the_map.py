@@ -60,7 +60,7 @@ async def test_map_shows_what_messages_of_rabbitmq_and_kafka_say(
         async with DataStreams(Settings(service="billing", agent_url=agent.url)) as streams:
             await handle_twice(rabbitmq, queue)
             await handle_batch(kafka, orders)
-        assert (streams.stats.dropped, streams.stats.dropped_facts) == (0, 0)
+        assert (streams.stats.dropped, streams.stats.facts_dropped) == (0, 0)
         async with httpx2.AsyncClient(base_url=agent.url) as client:
             edges = (await client.get("/api/topology")).json()["edges"]
     facts = {edge["queue"]: edge["facts"] for edge in edges if edge["direction"] == "in"}
