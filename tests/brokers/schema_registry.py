@@ -70,7 +70,7 @@ def running_registry(first_id: int = 1) -> Iterator[SchemaRegistry]:
 
         do_POST = do_GET  # noqa: N815  (names of the base class)
 
-        def log_message(self, *args: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (a name of the base class)
             """Say nothing about requests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

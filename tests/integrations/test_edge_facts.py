@@ -14,7 +14,6 @@ import confluent_kafka
 import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
-from aiobotocore.session import get_session
 from aiokafka import AIOKafkaConsumer
 from asyncdsm_faststream import DataStreamsMiddleware as FastStreamMiddleware
 from asyncdsm_taskiq import DataStreamsMiddleware
@@ -36,7 +35,14 @@ from tests.integrations.botocore.clients import wrapped_client
 from tests.integrations.confluent.clients import consumer_config, from_start
 from tests.integrations.faststream.brokers import BrokerSetup, Seen, run_broker
 from tests.integrations.kombu.clients import fresh, take_message
-from tests.integrations.pipelines.test_batches import PATIENCE_SECONDS, consume, fill_queue, fill_topic, getmany
+from tests.integrations.pipelines.test_batches import (
+    PATIENCE_SECONDS,
+    consume,
+    fill_queue,
+    fill_topic,
+    followed_session,
+    getmany,
+)
 
 
 def facts_of(captured: Captured) -> dict[str, EdgeFacts]:
@@ -237,7 +243,7 @@ async def test_confluent_counts_waits_in_a_batch(kafka: Kafka, captured_streams:
 
 async def test_sqs_counts_waits_in_a_batch(ministack: Aws, captured_streams: Captured) -> None:
     parameters = await asyncio.to_thread(fill_queue, ministack, 3)
-    async with asyncdsm.wrap(get_session()).create_client("sqs", **ministack.options) as sqs:
+    async with followed_session().create_client("sqs", **ministack.options) as sqs:
         await Work().work_through((await sqs.receive_message(**parameters))["Messages"])
     Work().check_waits(facts_of(captured_streams)[name_of(parameters["QueueUrl"])], 3)
 
@@ -256,7 +262,7 @@ async def test_resource_of_boto3_counts_waits_in_its_own_list(ministack: Aws, ca
 
 async def test_message_that_is_taken_twice_has_waited_once(ministack: Aws, captured_streams: Captured) -> None:
     parameters = await asyncio.to_thread(fill_queue, ministack, 3)
-    async with asyncdsm.wrap(get_session()).create_client("sqs", **ministack.options) as sqs:
+    async with followed_session().create_client("sqs", **ministack.options) as sqs:
         messages = (await sqs.receive_message(**parameters))["Messages"]
     assert messages[1]["Body"] == messages[1]["Body"]
     assert [json.dumps(message["Body"]) for message in messages] == [json.dumps(each["Body"]) for each in messages[:]]
