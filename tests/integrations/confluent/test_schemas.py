@@ -71,6 +71,7 @@ def test_serializing_producer_and_deserializing_consumer_note_the_schema(
     producer = asyncdsm.wrap(SerializingProducer)(
         {
             "bootstrap.servers": kafka.bootstrap,
+            "log_level": 0,
             "key.serializer": StringSerializer(),
             "value.serializer": AvroSerializer(client, FIRST),
         }
@@ -94,7 +95,7 @@ def test_message_that_the_program_serializes_itself_has_its_schema(
     kafka: Kafka, topic: Callable[..., str], registry: SchemaRegistry, captured_streams: Captured
 ) -> None:
     name, client = topic(), client_of(registry)
-    producer = asyncdsm.wrap(confluent_kafka.Producer)({"bootstrap.servers": kafka.bootstrap})
+    producer = asyncdsm.wrap(confluent_kafka.Producer)({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
     context = SerializationContext(name, MessageField.VALUE)
     for schema in (FIRST, FIRST, SECOND):
         producer.produce(name, AvroSerializer(client, schema)({"id": 1, "note": ""}, context))
@@ -114,7 +115,7 @@ def test_json_serializer_notes_the_schema(
     kafka: Kafka, topic: Callable[..., str], registry: SchemaRegistry, captured_streams: Captured
 ) -> None:
     name, client = topic(), client_of(registry)
-    producer = asyncdsm.wrap(confluent_kafka.Producer)({"bootstrap.servers": kafka.bootstrap})
+    producer = asyncdsm.wrap(confluent_kafka.Producer)({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
     context = SerializationContext(name, MessageField.VALUE)
     value = JSONSerializer(JSON_SCHEMA, client)({"id": 1}, context)
     producer.produce(name, value)
@@ -127,7 +128,7 @@ def test_bytes_that_only_look_like_a_schema_are_not_read(
     kafka: Kafka, topic: Callable[..., str], registry: SchemaRegistry, captured_streams: Captured
 ) -> None:
     name, other, client = topic(), topic(), client_of(registry)
-    producer = asyncdsm.wrap(confluent_kafka.Producer)({"bootstrap.servers": kafka.bootstrap})
+    producer = asyncdsm.wrap(confluent_kafka.Producer)({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
     context = SerializationContext(name, MessageField.VALUE)
     serialized: Any = AvroSerializer(client, FIRST)({"id": 1}, context)
     producer.produce(other, serialized)  # not made for this topic
@@ -142,7 +143,7 @@ def test_key_has_no_schema_of_its_own(
     kafka: Kafka, topic: Callable[..., str], registry: SchemaRegistry, captured_streams: Captured
 ) -> None:
     name = topic()
-    producer = asyncdsm.wrap(confluent_kafka.Producer)({"bootstrap.servers": kafka.bootstrap})
+    producer = asyncdsm.wrap(confluent_kafka.Producer)({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
     key = AvroSerializer(client_of(registry), FIRST)({"id": 1}, SerializationContext(name, MessageField.KEY))
     producer.produce(name, key, key)
     producer.flush()
