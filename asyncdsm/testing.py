@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from asyncdsm.core import current
 from asyncdsm.core.edge import Point
+from asyncdsm.core.edge_facts import FactLog
 from asyncdsm.core.recorder import BaseRecorder
 from asyncdsm.streams import capturing
 
@@ -80,6 +81,7 @@ class Captured(BaseRecorder):
     def __init__(self, service: str, env: str | None, now: Callable[[], int]) -> None:
         super().__init__(service, env, now=now)
         self.strict = True  # a test should see the errors of asyncdsm
+        self.facts = FactLog(now, bucket_ns=1 << 62)  # all in one bucket
         self._points: list[Point] = []
         self.checkpoints: list[Checkpoint] = []
         """All checkpoints, the oldest first."""
@@ -120,6 +122,7 @@ class Captured(BaseRecorder):
         self.checkpoints.clear()
         self.backlogs.clear()
         self.transactions.clear()
+        self.facts.take(None)
 
     def _select(self, direction: str, topic: str | None) -> list[Checkpoint]:
         return [made for made in self.checkpoints if made.tag("direction") == direction and topic in (None, made.topic)]

@@ -11,6 +11,12 @@ EXTRACTOR_TYPES = (
     "HTTP_OUT_HEADERS",
     "RABBITMQ_PRODUCE_HEADERS",
     "RABBITMQ_CONSUME_HEADERS",
+    "SQS_PRODUCE_ATTRIBUTES",
+    "SQS_CONSUME_ATTRIBUTES",
+    "CELERY_PRODUCE_HEADERS",
+    "CELERY_CONSUME_HEADERS",
+    "TASKIQ_PRODUCE_LABELS",
+    "TASKIQ_CONSUME_LABELS",
 )
 """The first four are those of Datadog's tracers, which ignore the others."""
 
@@ -21,10 +27,9 @@ class TransactionExtractor(NamedTuple):
     name: str
     """The name of the checkpoint."""
     type: str
-    """Which messages or requests are meant: `KAFKA_PRODUCE_HEADERS`, `KAFKA_CONSUME_HEADERS`, `HTTP_IN_HEADERS`,
-    `HTTP_OUT_HEADERS`, `RABBITMQ_PRODUCE_HEADERS` or `RABBITMQ_CONSUME_HEADERS`."""
+    """Which messages or requests are meant: one of `EXTRACTOR_TYPES`, such as `KAFKA_PRODUCE_HEADERS`."""
     value: str
-    """The name of the header that holds the id."""
+    """The name of the header, attribute or label that holds the id."""
 
 
 def parse_extractors(text: str) -> tuple[TransactionExtractor, ...]:

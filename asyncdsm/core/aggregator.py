@@ -10,6 +10,7 @@ from asyncdsm._internal.pauses import no_pause
 from asyncdsm.core.bucket import Bucket, Buckets
 from asyncdsm.core.counters import Counters, Stats
 from asyncdsm.core.edge import Point
+from asyncdsm.core.edge_facts import FactBatch, FactLog
 from asyncdsm.core.recorder import BaseRecorder
 from asyncdsm.core.transactions import TransactionBatch, TransactionLog
 
@@ -46,6 +47,7 @@ class Aggregator(BaseRecorder):
         self.bucket_ns: int = bucket_ns
         self.buckets: Buckets = Buckets(bucket_ns, max_points)
         self.transactions: TransactionLog = TransactionLog(bucket_ns, max_transaction_bytes)
+        self.facts: FactLog = FactLog(now, bucket_ns=bucket_ns, most_edges=max_points)
         self._lock = RLock()  # a signal handler may ask for the counters
 
     def record(self, point: Point, now: int, edge_ns: int, pathway_ns: int, size: int | None) -> None:
@@ -86,6 +88,13 @@ class Aggregator(BaseRecorder):
             self._update_counters()
         return taken
 
+    def take_facts(self, before_ns: int | None = None) -> list[FactBatch]:
+        """Return the facts of the buckets that ended at or before `before_ns` (None: all)."""
+        with self._lock:
+            taken = self.facts.take(before_ns)
+            self._update_counters()
+        return taken
+
     def stats(self) -> Stats:
         """Return the counters as they are now."""
         with self._lock:
@@ -105,6 +114,7 @@ class Aggregator(BaseRecorder):
         self.drop_everywhere("points", tallies.refused)
         self.counters.increment("malformed", tallies.malformed)
         self.counters.increment("offsets_dropped", tallies.refused_offsets)
+        self.counters.increment("facts_dropped", self.facts.take_dropped())
         recorded, dropped_by = self.transactions.take_tallies()
         self.counters.record(recorded)
         self.counters.increment("transactions", recorded)

@@ -7,7 +7,15 @@ from threading import RLock
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-_NOTED = ("malformed", "not_propagated", "errors", "transactions", "offsets_dropped", "rejected_points")
+_NOTED = (
+    "malformed",
+    "not_propagated",
+    "errors",
+    "transactions",
+    "offsets_dropped",
+    "facts_dropped",
+    "rejected_points",
+)
 """The fields of Stats that count events which lose no checkpoint."""
 
 
@@ -36,6 +44,9 @@ class Stats(NamedTuple):
     """How many of those recorded were checkpoints of business transactions (`asyncdsm.track_transaction`)."""
     offsets_dropped: int = 0
     """How many times an offset was dropped, because its bucket had offsets of `max_points` partitions and groups."""
+    facts_dropped: int = 0
+    """How many facts about messages, such as that one was redelivered, were dropped: too many edges had some, or they
+    were not delivered before the end. What is dropped with a payload is counted as its checkpoints."""
     rejected_points: int = 0
     """How many data points an OTLP receiver left out of the payloads that it accepted."""
     otlp: Stats | None = None

@@ -1,4 +1,4 @@
-"""Extractors: which headers of messages and requests hold the id of a business transaction.
+"""Extractors: which headers, attributes or labels hold the id of a business transaction.
 
 They are the setting of the DataStreams that measures; without one, and without a setting, all tables are empty. An
 adapter looks whether its table is empty before it looks for headers, so that others pay nothing.
@@ -22,6 +22,12 @@ HTTP_IN: ExtractorTable = {}
 HTTP_OUT: ExtractorTable = {}
 RABBITMQ_PRODUCE: ExtractorTable = {}
 RABBITMQ_CONSUME: ExtractorTable = {}
+SQS_PRODUCE: ExtractorTable = {}
+SQS_CONSUME: ExtractorTable = {}
+CELERY_PRODUCE: ExtractorTable = {}
+CELERY_CONSUME: ExtractorTable = {}
+TASKIQ_PRODUCE: ExtractorTable = {}
+TASKIQ_CONSUME: ExtractorTable = {}
 
 _TABLES: dict[str, ExtractorTable] = {
     "KAFKA_PRODUCE_HEADERS": KAFKA_PRODUCE,
@@ -30,6 +36,12 @@ _TABLES: dict[str, ExtractorTable] = {
     "HTTP_OUT_HEADERS": HTTP_OUT,
     "RABBITMQ_PRODUCE_HEADERS": RABBITMQ_PRODUCE,
     "RABBITMQ_CONSUME_HEADERS": RABBITMQ_CONSUME,
+    "SQS_PRODUCE_ATTRIBUTES": SQS_PRODUCE,
+    "SQS_CONSUME_ATTRIBUTES": SQS_CONSUME,
+    "CELERY_PRODUCE_HEADERS": CELERY_PRODUCE,
+    "CELERY_CONSUME_HEADERS": CELERY_CONSUME,
+    "TASKIQ_PRODUCE_LABELS": TASKIQ_PRODUCE,
+    "TASKIQ_CONSUME_LABELS": TASKIQ_CONSUME,
 }
 _CASELESS = {"HTTP_IN_HEADERS", "HTTP_OUT_HEADERS"}
 

@@ -16,6 +16,7 @@ from asyncdsm.core.context import node_hash, pathway_hash
 from asyncdsm.core.counters import Counters, Stats
 from asyncdsm.core.cycles import PathwayCycles
 from asyncdsm.core.edge import Edge, Point
+from asyncdsm.core.edge_facts import FactLog
 from asyncdsm.core.transactions import check_transaction
 from asyncdsm.core.values import check_offset
 from asyncdsm.errors import MalformedValueError
@@ -35,6 +36,8 @@ class Recorder(Protocol):
     strict: bool
     """Under test: errors of asyncdsm are raised, not kept from the program."""
     counters: Counters
+    facts: FactLog
+    """Takes what messages say besides their latency."""
 
     def record(self, point: Point, now: int, edge_ns: int, pathway_ns: int, size: int | None) -> None:
         """Take a checkpoint: its point, time, edge latency and pathway latency in ns, size in bytes if it is known."""
@@ -83,6 +86,7 @@ class BaseRecorder(Recorder):
         self.now: Callable[[], int] = now
         self.strict: bool = False
         self.counters: Counters = counters or Counters()
+        self.facts: FactLog = FactLog(now)
         self._cycles = PathwayCycles(self.point)
 
     @abstractmethod

@@ -6,6 +6,7 @@ from asyncdsm._internal.log import pluralize, warn_each_minute, warn_once
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.bucket import Bucket
 from asyncdsm.core.edge import MOST_PATHWAYS
+from asyncdsm.core.edge_facts import FactBatch
 from asyncdsm.core.lag import Lag
 from asyncdsm.core.transactions import TransactionBatch
 from asyncdsm.delivery.outbox import Outbox, Parcel, warn_of_full_outbox
@@ -31,21 +32,23 @@ class AgentPacker:
 
         self._encode, self._transactions = pack, Transactions
 
-    def add_bucket(self, bucket: Bucket, batch: TransactionBatch | None) -> None:
-        """Enqueue a bucket, and the transactions in it."""
-        parcel = self._pack_bucket(bucket, batch)
+    def add_bucket(self, bucket: Bucket, batch: TransactionBatch | None, facts: FactBatch | None) -> None:
+        """Enqueue a bucket, and the transactions and facts in it."""
+        parcel = self._pack_bucket(bucket, batch, facts)
         if parcel is not None:
             warn_of_full_outbox(self._outbox, self._outbox.enqueue(parcel))
 
     def finish(self, lags: list[Lag]) -> None:
         """Do nothing more: each bucket is a payload."""
 
-    def _pack_bucket(self, bucket: Bucket, batch: TransactionBatch | None) -> Parcel | None:
+    def _pack_bucket(self, bucket: Bucket, batch: TransactionBatch | None, facts: FactBatch | None) -> Parcel | None:
         recorded = bucket.recorded + (0 if batch is None else batch.count)
         try:
             names = self._aggregator.transactions.encode_names()
             transactions = None if batch is None else self._transactions(batch, names)
-            packed = self._encode(bucket, self._aggregator.bucket_ns, self._settings, transactions=transactions)
+            packed = self._encode(
+                bucket, self._aggregator.bucket_ns, self._settings, transactions=transactions, facts=facts
+            )
             self._warn_of_many_pathways(bucket)
         except Exception as error:
             self._drop_checkpoints(recorded, error)

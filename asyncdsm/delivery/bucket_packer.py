@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from asyncdsm._internal.log import pluralize, warn_each_minute
 from asyncdsm._internal.pauses import yield_gil
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.bucket import Bucket
+from asyncdsm.core.edge_facts import FactBatch
 from asyncdsm.core.lag import Lag
 from asyncdsm.core.transactions import MOST_NAMES, TransactionBatch
 from asyncdsm.settings import Settings
@@ -23,11 +24,20 @@ class Packer(Protocol):
     def import_encoder(self) -> None:
         """Import what encodes, which may take long. Called before all else."""
 
-    def add_bucket(self, bucket: Bucket, batch: TransactionBatch | None) -> None:
-        """Encode a bucket, and the transactions in it. Raises nothing: what cannot be encoded is counted."""
+    def add_bucket(self, bucket: Bucket, batch: TransactionBatch | None, facts: FactBatch | None) -> None:
+        """Encode a bucket, and the transactions and facts in it. Raises nothing: what cannot be encoded is counted."""
 
     def finish(self, lags: list[Lag]) -> None:
         """Encode what is not encoded yet, after all buckets that have ended. Raises nothing."""
+
+
+class _OfBucket(Protocol):
+    """What belongs to the bucket that starts at `start_ns`."""
+
+    start_ns: int
+
+
+Part = TypeVar("Part", bound=_OfBucket)
 
 
 class BucketPacker:
@@ -46,21 +56,20 @@ class BucketPacker:
         The worker thread itself puts them into the outbox, so nothing is lost if the wait for it is cancelled.
         """
         before_ns = None if unfinished else self._aggregator.now()
-        batches = self._aggregator.take_transactions(before_ns)
+        batches, facts = self._aggregator.take_transactions(before_ns), self._aggregator.take_facts(before_ns)
         for bucket in self._aggregator.take(before_ns, yield_gil):
-            batch = next((batch for batch in batches if batch.start_ns == bucket.start_ns), None)
-            if batch is not None:
-                batches.remove(batch)
-            self._add_bucket(bucket, batch)
+            self._add_bucket(bucket, _pop_part(batches, bucket.start_ns), _pop_part(facts, bucket.start_ns))
         for batch in batches:
-            self._add_bucket(Bucket(batch.start_ns), batch)
+            self._add_bucket(Bucket(batch.start_ns), batch, _pop_part(facts, batch.start_ns))
+        for rest in facts:
+            self._add_bucket(Bucket(rest.start_ns), None, rest)
         for packer in self._packers:
             packer.finish(lags)
         self._warn_of_drops()
 
-    def _add_bucket(self, bucket: Bucket, batch: TransactionBatch | None) -> None:
+    def _add_bucket(self, bucket: Bucket, batch: TransactionBatch | None, facts: FactBatch | None) -> None:
         for packer in self._packers:
-            packer.add_bucket(bucket, batch)
+            packer.add_bucket(bucket, batch, facts)
 
     def _warn_of_drops(self) -> None:
         stats = self._aggregator.counters.to_stats()
@@ -101,3 +110,11 @@ class BucketPacker:
                 pluralize(count, "offset"),
                 self._settings.max_points,
             )
+
+
+def _pop_part(parts: list[Part], start_ns: int) -> Part | None:
+    """Remove what belongs to the bucket that starts at `start_ns` from a list, and return it; None without any."""
+    found = next((part for part in parts if part.start_ns == start_ns), None)
+    if found is not None:
+        parts.remove(found)
+    return found

@@ -234,6 +234,8 @@ class Flusher:
             self._aggregator.drop_everywhere("shutdown", recorded)
             transactions = sum(batch.count for batch in self._aggregator.take_transactions())
             self._aggregator.counters.drop("shutdown", transactions)
+            facts = sum(batch.count_facts() for batch in self._aggregator.take_facts())
+            self._aggregator.counters.increment("facts_dropped", facts)
             lost += recorded + transactions
         if lost:
             message = "asyncdsm lost %s, not delivered before the program ended"

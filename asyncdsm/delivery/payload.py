@@ -13,6 +13,8 @@ from msgspec.msgpack import Decoder, Encoder
 from asyncdsm._internal.pauses import yield_gil
 from asyncdsm._version import __version__
 from asyncdsm.core.bucket import Bucket
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.edge_facts import EdgeFacts, FactBatch
 from asyncdsm.core.transactions import TransactionBatch
 from asyncdsm.delivery.points import PointEncoder, UInt64
 from asyncdsm.errors import PayloadError
@@ -40,6 +42,25 @@ class WireBacklog(Struct, rename="pascal"):
     value: int
 
 
+class WireSchema(Struct, rename="pascal", omit_defaults=True):
+    """A schema of messages: its id in a registry, and its subject there if that is known."""
+
+    id: UInt64
+    subject: str = ""
+
+
+class WireFacts(Struct, rename="pascal", omit_defaults=True):
+    """What the messages of an edge said besides their latency (`core.edge_facts`). What is 0 or empty is left out."""
+
+    edge_tags: list[str]
+    redelivered: UInt64 = 0
+    dead_lettered: UInt64 = 0
+    waits: UInt64 = 0
+    wait_ns: UInt64 = 0
+    longest_wait_ns: UInt64 = 0
+    schemas: list[WireSchema] = []
+
+
 class WireBucket(Struct, rename="pascal", omit_defaults=True):
     """What passed from `start` (ns since the epoch) on, for `duration` ns."""
 
@@ -51,6 +72,8 @@ class WireBucket(Struct, rename="pascal", omit_defaults=True):
     """The checkpoints of business transactions (`core.transactions`)."""
     transaction_checkpoint_ids: bytes | None = None
     """The names of their checkpoints."""
+    asyncdsm_facts: list[WireFacts] | None = None
+    """asyncdsm's own: no other tracer sends it, and other readers skip it."""
 
 
 class _PackedBucket(Struct, rename="pascal", omit_defaults=True):
@@ -62,6 +85,7 @@ class _PackedBucket(Struct, rename="pascal", omit_defaults=True):
     backlogs: Raw | None = None
     transactions: bytearray | None = None
     transaction_checkpoint_ids: bytes | None = None
+    asyncdsm_facts: Raw | None = None
 
 
 class Payload(Struct, rename="pascal"):
@@ -108,11 +132,14 @@ def pack(
     bucket_ns: int,
     settings: Settings,
     pause: Callable[[], object] = yield_gil,
+    *,
     transactions: Transactions | None = None,
+    facts: FactBatch | None = None,
 ) -> Packed:
-    """Encode one bucket, which is `bucket_ns` long, and the transactions in it. Slow work, for a worker thread.
+    """Encode one bucket, which is `bucket_ns` long, with its transactions and facts. Slow work, for a worker thread.
 
-    A point or an offset that cannot be encoded is left out. `pause` is called now and then, to let other threads run.
+    A point, an offset or a fact that cannot be encoded is left out. `pause` is called now and then, to let other
+    threads run.
     """
     encoder, chunks = PointEncoder(bucket), list[bytes]()
     while (chunk := encoder.encode_some()) is not None:
@@ -126,6 +153,8 @@ def pack(
     )
     if transactions is not None:
         empty.transactions, empty.transaction_checkpoint_ids = transactions.batch.records, transactions.names
+    if facts is not None:
+        empty.asyncdsm_facts = _join_array(list(_encode_facts(facts, errors)))
     before, after = _encoder.encode(_wire_payload(settings, [empty])).split(_PLACE_OF_POINTS)
     return Packed(_compress((before, _array_head(encoder.encoded), *chunks, after)), encoder.lost, errors)
 
@@ -136,6 +165,26 @@ def _encode_backlogs(bucket: Bucket, errors: list[Exception]) -> Iterator[bytes]
             yield _encoder.encode(WireBacklog(list(tags), value))
         except Exception as error:
             errors.append(error)
+
+
+def _encode_facts(facts: FactBatch, errors: list[Exception]) -> Iterator[bytes]:
+    for edge, found in facts.edges.items():
+        try:
+            yield _encoder.encode(_wire_facts(edge, found))
+        except Exception as error:
+            errors.append(error)
+
+
+def _wire_facts(edge: Edge, facts: EdgeFacts) -> WireFacts:
+    return WireFacts(
+        list(edge.tags),
+        facts.redelivered,
+        facts.dead_lettered,
+        facts.waits,
+        facts.wait_ns,
+        facts.longest_wait_ns,
+        [WireSchema(number, subject) for number, subject in facts.schemas],
+    )
 
 
 def _compress(parts: Iterable[bytes]) -> bytes:

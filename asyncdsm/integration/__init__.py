@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from asyncdsm.integration.base import Integration
     from asyncdsm.integration.batch import current_task, follow_batch, follow_batches
     from asyncdsm.integration.consumed_list import ConsumedList
+    from asyncdsm.integration.facts import count_deliveries, note_schema
     from asyncdsm.integration.hooks import (
         Hook,
         Hooks,
@@ -87,6 +88,7 @@ __all__ = [
     "close_layer",
     "close_standby",
     "consume",
+    "count_deliveries",
     "current_pathway",
     "current_task",
     "ensure_recorder",
@@ -100,6 +102,7 @@ __all__ = [
     "look_up_in_class",
     "lookup_pathway",
     "mark_async",
+    "note_schema",
     "open_layer",
     "peek_consume",
     "record_not_propagated",
@@ -172,6 +175,10 @@ _HOMES = {
         "follow_batches",
     ),
     "integration.consumed_list": ("ConsumedList",),
+    "integration.facts": (
+        "count_deliveries",
+        "note_schema",
+    ),
     "integration.hooks": (
         "Hook",
         "Hooks",

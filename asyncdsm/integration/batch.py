@@ -7,11 +7,12 @@ program takes one from the `ConsumedList` that it gets.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import current_thread, main_thread
 from typing import Any, TypeVar
 
 from asyncdsm.core.current import set_current
+from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import Pathway
 from asyncdsm.integration.consumed_list import ConsumedList
 
@@ -46,26 +47,36 @@ def follow_batches(
     batches: Mapping[Key, list[Message]],
     pathways: Mapping[Key, list[Pathway | None]],
     asked_in: Any | None = None,
+    edges: Mapping[Key, Sequence[Edge | None]] | None = None,
 ) -> dict[Key, list[Message]]:
     """Return the lists for the program, as `follow_batch` does, when the client returns several of them at once.
 
-    `pathways` has the keys of `batches`, such as partitions, and for each the pathways of its messages.
+    `pathways` and `edges` have the keys of `batches`, such as partitions, and for each those of its messages.
     """
     if sum(map(len, batches.values())) == 1:
         return {key: follow_batch(messages, pathways[key], asked_in) for key, messages in batches.items() if messages}
     set_current(None)
-    return {key: ConsumedList(messages, pathways[key]) for key, messages in batches.items()}
+    return {
+        key: ConsumedList(messages, pathways[key], None if edges is None else edges[key])
+        for key, messages in batches.items()
+    }
 
 
-def follow_batch(messages: list[Message], pathways: list[Pathway | None], asked_in: Any | None = None) -> list[Message]:
+def follow_batch(
+    messages: list[Message],
+    pathways: list[Pathway | None],
+    asked_in: Any | None = None,
+    edges: Sequence[Edge | None] | None = None,
+) -> list[Message]:
     """Return the list for the program. Make the pathway of a single message current, and none for several messages.
 
-    `pathways` are those of the messages, in the same order. `asked_in` is the task in which the program called the
-    client (`current_task`), if that is known: where another task runs now, as under `gather`, a pathway that becomes
-    current would not be the caller's, and a single message comes in a `ConsumedList` too.
+    `pathways` are those of the messages, in the same order. So are `edges`, with which it is counted how long each
+    message waits in the list until the program takes it. `asked_in` is the task in which the program called the client
+    (`current_task`), if that is known: where another task runs now, as under `gather`, a pathway that becomes current
+    would not be the caller's, and a single message comes in a `ConsumedList` too.
     """
     if len(messages) == 1 and reaches_caller(asked_in):
         set_current(pathways[0])
         return messages
     set_current(None)
-    return ConsumedList(messages, pathways) if messages else messages
+    return ConsumedList(messages, pathways, edges) if messages else messages

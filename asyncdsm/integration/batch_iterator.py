@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+from asyncdsm.core.checkpoint import current_recorder
 from asyncdsm.core.current import set_current, snapshot
+from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import Pathway
 
 Message = TypeVar("Message")
@@ -18,24 +20,39 @@ _ENDED: Any = object()
 class BatchPathways:
     """The pathways of a batch's messages, shared by its list and by the slices and copies of that list."""
 
-    __slots__ = ("by_id", "loops", "messages")
+    __slots__ = ("by_id", "loops", "messages", "waiting")
 
     def __init__(self) -> None:
         # By identity, not by index: a list may be sorted, cut and extended.
         self.by_id: dict[int, Pathway | None] = {}
         self.messages: list[Any] = []  # kept alive, so that no other object gets the id of one
+        self.waiting: dict[int, Edge] = {}
+        """The edges of the messages whose turn has not come yet, by identity."""
         # What each loop made current last, in a list that its iterator shares. By the iterator's id.
         self.loops: dict[int, list[Pathway | None]] = {}
 
-    def add(self, messages: list[Any], pathways: Iterable[Pathway | None]) -> None:
-        """Add messages with their pathways, in the same order."""
+    def add(
+        self, messages: list[Any], pathways: Iterable[Pathway | None], edges: Iterable[Edge | None] | None = None
+    ) -> None:
+        """Add messages with their pathways, and with their edges if it counts how long they wait; in the same order."""
         self.by_id.update(zip(map(id, messages), pathways, strict=True))
         self.messages += messages
+        if edges is not None:
+            waiting = zip(map(id, messages), edges, strict=True)
+            self.waiting.update((key, edge) for key, edge in waiting if edge is not None)
 
     def merge(self, other: BatchPathways) -> None:
         """Add all of another batch."""
         self.by_id.update(other.by_id)
         self.messages += other.messages
+        self.waiting.update(other.waiting)
+
+    def end_wait(self, key: int, pathway: Pathway | None) -> None:
+        """Count how long a message waited that the program takes for the first time. `key` is its identity. **Hot**."""
+        edge = self.waiting.pop(key, None)
+        recorder = current_recorder()
+        if edge is not None and pathway is not None and recorder is not None:
+            recorder.facts.count_wait(edge, pathway.edge_start_ns)
 
     def make_current(self, message: Any) -> None:
         """Make a message current that was taken out of the list, unless a loop over the list has made one current.
@@ -44,16 +61,21 @@ class BatchPathways:
         """
         current = snapshot()
         if not any(current is made_current[0] for made_current in list(self.loops.values())):
-            set_current(self.by_id.get(id(message)))
+            key = id(message)
+            pathway = self.by_id.get(key)
+            if key in self.waiting:
+                self.end_wait(key, pathway)
+            set_current(pathway)
 
 
 class BatchIterator(Iterator[Message]):
     """An iterator that makes each message current, and restores the previous pathway when it ends or is dropped."""
 
-    __slots__ = ("_before", "_by_id", "_loops", "_made_current", "_messages", "_only_step")
+    __slots__ = ("_before", "_by_id", "_loops", "_made_current", "_messages", "_only_step", "_pathways", "_waiting")
 
     def __init__(self, messages: Iterator[Message], pathways: BatchPathways) -> None:
-        self._messages, self._by_id, self._loops = messages, pathways.by_id, pathways.loops
+        self._messages, self._pathways = messages, pathways
+        self._by_id, self._waiting, self._loops = pathways.by_id, pathways.waiting, pathways.loops
         self._before = snapshot()
         self._made_current: list[Any] = [self._before]
         self._only_step: tuple[int, int] | None = _NOWHERE
@@ -66,7 +88,10 @@ class BatchIterator(Iterator[Message]):
             raise
         if self._only_step is not None:
             self._record_step(_calling_instruction())
-        self._made_current[0] = pathway = self._by_id.get(id(message))
+        key = id(message)
+        self._made_current[0] = pathway = self._by_id.get(key)
+        if key in self._waiting:
+            self._pathways.end_wait(key, pathway)
         set_current(pathway)
         return message
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from typing import Any, SupportsIndex, TypeVar, overload
 
+from asyncdsm.core.edge import Edge
 from asyncdsm.core.pathway import Pathway
 from asyncdsm.integration.batch_iterator import BatchIterator, BatchPathways
 
@@ -23,11 +24,19 @@ class ConsumedList(list[Message]):
 
     __slots__ = ("_pathways",)
 
-    def __init__(self, messages: Iterable[Message], pathways: Iterable[Pathway | None]) -> None:
-        """`pathways` are those of the messages, in the same order."""
+    def __init__(
+        self,
+        messages: Iterable[Message],
+        pathways: Iterable[Pathway | None],
+        edges: Iterable[Edge | None] | None = None,
+    ) -> None:
+        """`pathways` and `edges` are those of the messages, in the same order.
+
+        With edges it is counted how long each message waits in the list until the program takes it, for the first time.
+        """
         super().__init__(_as_plain(messages))
         self._pathways = BatchPathways()
-        self._pathways.add(super().copy(), pathways)
+        self._pathways.add(super().copy(), pathways, edges)
 
     def __iter__(self) -> Iterator[Message]:
         return BatchIterator(super().__iter__(), self._pathways)

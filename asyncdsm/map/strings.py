@@ -87,6 +87,11 @@ def format_count(value: float) -> str:
     return f"{value / 1e9:.3g} G"
 
 
+def format_percent(share: float) -> str:
+    """Return a share from 0 to 1 as a person reads it: `3 %`, `<1 %`."""
+    return "<1 %" if 0 < share < 0.01 else f"{share * 100:.0f} %"
+
+
 def format_clock(seconds: float) -> str:
     """Return the local time of day of a moment in seconds since the epoch, as in `14:05:20`."""
     return strftime("%H:%M:%S", localtime(seconds))

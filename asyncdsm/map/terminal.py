@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -17,7 +17,7 @@ from asyncdsm.map.descriptions import describe_change, qualify_nodes
 from asyncdsm.map.graph import Node, build_link
 from asyncdsm.map.name_cell import NameCell
 from asyncdsm.map.sections import Section, list_sections, shorten_clusters
-from asyncdsm.map.strings import NOTHING, format_count, format_duration, format_lag, plain_text
+from asyncdsm.map.strings import NOTHING, format_count, format_duration, format_lag, format_percent, plain_text
 from asyncdsm.map.topology import Edge, Topology
 
 SHORTEST_SHOWN_NAME = 12
@@ -61,10 +61,22 @@ COLUMNS: dict[str, Column] = {
         "end to\nend p50", lambda row: duration_cell(row.edge.present.pathway_latency.p50), is_number=True
     ),
     "whole p99": Column("p99", lambda row: duration_cell(row.edge.present.pathway_latency.p99), is_number=True),
+    "redelivered": Column("rede-\nlivered", lambda row: _share_cell(row, "redelivered"), is_number=True),
+    "dead-lettered": Column("dead-\nlettered", lambda row: _share_cell(row, "dead_lettered"), is_number=True),
     "lag": Column("lag", lambda row: Text(_format_lag(row.edge)), is_number=True),
     "since": Column("since", lambda row: Text(describe_change(row.edge.present))),
 }
-LEFT_OUT_FIRST = ("since", "whole p99", "messages", "whole p50", "cluster", "type", "group")
+LEFT_OUT_FIRST = (
+    "since",
+    "dead-lettered",
+    "redelivered",
+    "whole p99",
+    "messages",
+    "whole p50",
+    "cluster",
+    "type",
+    "group",
+)
 """Columns in the order in which they give way to names."""
 
 
@@ -131,6 +143,8 @@ def _useful_columns(rows: list[Row], grouped_by: set[str]) -> list[str]:
         "cluster": "cluster" in grouped_by or len({edge.cluster for edge in edges if edge.cluster}) < 2,
         "group": not any(edge.group for edge in edges),
         "lag": all(edge.lag is None for edge in edges),
+        "redelivered": not any(edge.facts and edge.facts.redelivered for edge in edges),
+        "dead-lettered": not any(edge.facts and edge.facts.dead_lettered for edge in edges),
         "since": all(edge.present.since is None for edge in edges),
     }
     return [name for name in COLUMNS if not useless.get(name)]
@@ -195,6 +209,13 @@ def _ends(edge: Edge) -> tuple[Node, Node]:
 
 def _name_cell(row: Row, node: Node) -> NameCell:
     return NameCell(node.name, row.qualifiers[node])
+
+
+def _share_cell(row: Row, name: Literal["redelivered", "dead_lettered"]) -> Text:
+    """Return how many messages were redelivered or dead-lettered, and their share: `12, 3 %`; empty for none."""
+    facts = row.edge.facts
+    count, share = (0, 0.0) if facts is None else (getattr(facts, name), getattr(facts, f"{name}_share"))
+    return Text(f"{format_count(count)}, {format_percent(share)}" if count else "")
 
 
 def _format_lag(edge: Edge) -> str:

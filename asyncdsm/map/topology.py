@@ -86,6 +86,32 @@ class EdgeTraffic(Struct, frozen=True, gc=False, kw_only=True):
     """In how many seconds the group has caught up at the present velocity; null unless it is catching up."""
 
 
+class EdgeSchema(Struct, frozen=True, gc=False):
+    """A schema of messages: its id in the registry, its subject there if that is known, and since when it is used."""
+
+    id: Count
+    subject: str
+    since: float
+
+
+class EdgeFacts(Struct, frozen=True, gc=False, kw_only=True):
+    """What the messages of an edge said in the range besides their latency; shares are of all messages of the edge."""
+
+    redelivered: Count
+    """How many messages were delivered before, or are retries."""
+    redelivered_share: Share
+    dead_lettered: Count
+    """How many messages came out of a dead-letter queue or exchange."""
+    dead_lettered_share: Share
+    waits: Count
+    """How many messages were received in a batch with others, and then taken from it."""
+    mean_wait: Amount | None
+    """How long these waited in their batch until their turn came, in seconds."""
+    longest_wait: Amount | None
+    schemas: list[EdgeSchema]
+    """The last schemas up to the end of the range, the oldest first."""
+
+
 class Edge(EdgeTraffic, frozen=True, gc=False, kw_only=True):
     """An edge: how much passed it in the range, how long that took, and what it is like now."""
 
@@ -97,6 +123,8 @@ class Edge(EdgeTraffic, frozen=True, gc=False, kw_only=True):
     """The share of the latencies that are exactly zero although the message came from another service."""
     clocks_disagree: bool
     """Whether that share is so large that the clocks of two hosts must disagree."""
+    facts: EdgeFacts | None
+    """Null if no message said anything."""
 
 
 class ServiceVersion(Struct, frozen=True, gc=False):

@@ -148,7 +148,8 @@ def record_delivery(queue: Any, message: Any) -> None:
             if message.exchange != "":  # not a reply, so it has nothing to do with what was current before
                 set_current(None)
         elif find_pathway(message) is None:
-            pathway = record_consume(in_edges[name, RABBITMQ], message.headers, message.body, message.timestamp)
+            edge, is_redelivered = in_edges[name, RABBITMQ], getattr(message, "redelivered", None)
+            pathway = record_consume(edge, message.headers, message.body, message.timestamp, is_redelivered)
             if pathway is not None:
                 _keep_pathway(message, pathway)
     except Exception as error:

@@ -8,12 +8,14 @@ from typing import Any
 from aiokafka import ConsumerRecord
 
 from asyncdsm.integration import (
+    Edge,
     MalformedValueError,
     Pathway,
     consume,
     current_task,
     ensure_recorder,
     follow_batches,
+    guarded,
     mark_async,
     report_hook_error,
     set_current,
@@ -128,7 +130,13 @@ def consume_batches(client: Client, batches: dict[Any, list[Any]], asked_in: Any
     pathways = {
         partition: [consume_one(client, record) for record in records] for partition, records in batches.items()
     }
-    return follow_batches(batches, pathways, asked_in)
+    return follow_batches(batches, pathways, asked_in, _find_edges(client, batches))
+
+
+@guarded
+def _find_edges(client: Client, batches: dict[Any, list[Any]]) -> dict[Any, list[Edge | None]]:
+    """Return the edges of the records of each partition; None for records that are malformed."""
+    return {partition: [client.in_edges.get(partition.topic)] * len(records) for partition, records in batches.items()}
 
 
 def find_record_pathway(message: Any) -> Pathway | None:

@@ -6,11 +6,13 @@ The messages remain the plain dicts that botocore has made. Their pathways are k
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 from asyncdsm.integration import Edge, Pathway, follow_batch, incoming_pathway, set_current
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.aws import MessageInfo
+from asyncdsm.integration.formats.transactions import SQS_CONSUME, extract_from_pairs
 from asyncdsm_botocore.receive_calls import pop_calling_task
 
 Key = TypeVar("Key", bound=Hashable)
@@ -41,6 +43,9 @@ _MOST_PATHWAYS = 32_768  # more than a whole response of Kinesis, which has up t
 # By what identifies one receipt of a message, so that a copy of the dict is found too: every receipt handle is unique.
 _pathways: RecentEntries[int, Pathway] = RecentEntries(_MOST_PATHWAYS)
 
+in_resource_call: ContextVar[bool] = ContextVar("asyncdsm_botocore_resource_call", default=False)
+"""Whether a resource of boto3 receives, which takes all messages of the response at once: they wait in its own list."""
+
 ReadMessage = Callable[[Any], MessageInfo]
 
 
@@ -56,7 +61,7 @@ def follow_response(
     if not isinstance(messages, list):
         return
     try:
-        pathways = [_consume(edge, read(message)) for message in messages]
+        pathways = [_consume(edge, message, read) for message in messages]
         for message, pathway in zip(messages, pathways, strict=True):
             key = _receipt_key(message)
             if key is not None and pathway is not None:
@@ -64,7 +69,8 @@ def follow_response(
     except BaseException:
         set_current(None)
         raise
-    followed = follow_batch(messages, pathways, pop_calling_task())
+    edges = None if edge is None or in_resource_call.get() else [edge] * len(messages)
+    followed = follow_batch(messages, pathways, pop_calling_task(), edges)
     if is_from_service(http_response):
         response[name] = followed
 
@@ -109,10 +115,17 @@ def read_record(record: Any) -> MessageInfo:
     return aws.read_kinesis_record(record.get("Data"), record.get("PartitionKey"), arrival)
 
 
-def _consume(edge: Edge | None, info: MessageInfo) -> Pathway | None:
+def _consume(edge: Edge | None, message: Any, read: ReadMessage) -> Pathway | None:
+    info = read(message)
     if edge is None:
         return incoming_pathway(info.header, info.broker_ns)
-    return aws.consume_message(edge, info)
+    pathway = aws.consume_message(edge, info)
+    if pathway is not None and isinstance(message, Mapping):
+        if "Attributes" in message:
+            aws.note_delivery(edge, message["Attributes"])
+        if SQS_CONSUME and "MessageAttributes" in message:
+            extract_from_pairs(SQS_CONSUME, aws.attribute_pairs(message["MessageAttributes"]))
+    return pathway
 
 
 def _dict_of(message: Any) -> Any:

@@ -15,7 +15,9 @@ from asyncdsm.integration import (
     record_not_propagated,
     warn_once,
 )
+from asyncdsm.integration.formats.aws import attribute_pairs
 from asyncdsm.integration.formats.json_context import WIRE_BYTES, make_object_slot
+from asyncdsm.integration.formats.transactions import SQS_PRODUCE, extract_from_pairs
 
 STATE_KEY = "asyncdsm"
 """The key of asyncdsm's state in botocore's context of a call, which all events of that call share."""
@@ -55,6 +57,8 @@ class PendingMessage(NamedTuple):
     """What identifies the message in a response that reports failures: a batch entry's Id, or its position."""
     pending: PendingProduce
     has_context: bool
+    attributes: Mapping[str, Any] | None = None
+    """The attributes of a message of SQS, if the id of a transaction may be among them."""
 
 
 Message = dict[str, Any]
@@ -139,6 +143,8 @@ def _count_messages(messages: list[PendingMessage | None], failed: Collection[An
             finish_produce(message.pending)
             if not message.has_context:
                 record_not_propagated()
+            if message.attributes:
+                extract_from_pairs(SQS_PRODUCE, attribute_pairs(message.attributes))
 
 
 def no_failures(_: dict[str, Any]) -> Collection[Any]:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from asyncdsm.integration import ConsumedList, Hooks, after, ensure_recorder, guarded, snapshot
-from asyncdsm_botocore.consume import find_recorded_pathway
+from asyncdsm.integration.formats import aws
+from asyncdsm_botocore.consume import find_recorded_pathway, in_resource_call
 
 _METHOD = "receive_messages"
 
@@ -75,19 +76,25 @@ def _follow_class(cls: Any) -> None:
 
 
 def _hook_receive_messages(original: Any) -> Any:
-    def receive_messages(*args: Any, **kwargs: Any) -> Any:
-        messages = original(*args, **kwargs)
-        return _follow_list(messages) or messages
+    def receive_messages(queue: Any, *args: Any, **kwargs: Any) -> Any:
+        before = in_resource_call.set(True)
+        try:
+            messages = original(queue, *args, **kwargs)
+        finally:
+            in_resource_call.reset(before)
+        return _follow_list(queue, messages) or messages
 
     return receive_messages
 
 
 @guarded
-def _follow_list(messages: Any) -> Any:
+def _follow_list(queue: Any, messages: Any) -> Any:
     """Return a followed list of the same messages; None if the list can be returned to the program as it is."""
     if type(messages) is not list or not messages or ensure_recorder() is None:
         return None
     pathways = [find_recorded_pathway(message) for message in messages]
     if pathways == [snapshot()] or not any(pathways):  # the only message is current, or the client is not followed
         return None
-    return ConsumedList(messages, pathways)
+    url = getattr(queue, "url", None)
+    edge = aws.edges["in", "sqs", aws.queue_name(url)] if isinstance(url, str) else None
+    return ConsumedList(messages, pathways, [edge] * len(messages))

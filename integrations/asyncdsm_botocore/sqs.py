@@ -8,9 +8,17 @@ from typing import Any, NamedTuple
 from asyncdsm.integration import ensure_recorder, guarded, is_consume_suppressed, set_current
 from asyncdsm.integration.formats import aws
 from asyncdsm.integration.formats.json_context import KEY
+from asyncdsm.integration.formats.transactions import SQS_PRODUCE
 from asyncdsm_botocore import attributes, receive_calls
 from asyncdsm_botocore.consume import follow_response, is_from_service, read_message
-from asyncdsm_botocore.produce import STATE_KEY, count_accepted, failed_ids, is_call_measured, no_failures
+from asyncdsm_botocore.produce import (
+    STATE_KEY,
+    PendingMessage,
+    count_accepted,
+    failed_ids,
+    is_call_measured,
+    no_failures,
+)
 
 _SHAPE = attributes.MessageShape("MessageBody", "String")
 _MOST_NAMES = 10
@@ -41,9 +49,10 @@ def make_sqs_handlers() -> Mapping[str, Callable[..., None]]:
 def _send_message(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     queue = _queue_of(params)
     if queue and is_call_measured(context):
+        given = params.get("MessageAttributes")
         message, pending = attributes.prepare_message(params, _SHAPE, aws.edges["out", "sqs", queue])
         params.update(message)
-        context[STATE_KEY] = [pending]
+        context[STATE_KEY] = [_keep_attributes(pending, given)]
 
 
 @guarded
@@ -51,7 +60,14 @@ def _send_batch(params: dict[str, Any], context: dict[str, Any], **_: Any) -> No
     queue, entries = _queue_of(params), params.get("Entries")
     if queue and isinstance(entries, list | tuple) and is_call_measured(context):
         edge = aws.edges["out", "sqs", queue]
-        params["Entries"], context[STATE_KEY] = attributes.prepare_entries(entries, _SHAPE, edge)
+        params["Entries"], pending = attributes.prepare_entries(entries, _SHAPE, edge)
+        given = [entry.get("MessageAttributes") if isinstance(entry, dict) else None for entry in entries]
+        context[STATE_KEY] = list(map(_keep_attributes, pending, given))
+
+
+def _keep_attributes(pending: PendingMessage | None, given: Any) -> PendingMessage | None:
+    """Keep the attributes of a message until the service has accepted it, if they may have a transaction's id."""
+    return pending._replace(attributes=given) if SQS_PRODUCE and pending is not None and given else pending
 
 
 @guarded

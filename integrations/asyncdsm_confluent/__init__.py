@@ -5,7 +5,8 @@ class or an object become one; `proxy` replaces an object of one of C's classes,
 subclasses in the place of C's classes everywhere. `classes` lists the classes and their hooks.
 
 `client` is what is known of one client. `produce` and `delivery_reports` follow what is sent and what the broker
-answers; `consume`, `offsets` and `lag` what is received, committed and still to be read; `aio` the asyncio clients.
+answers; `consume`, `offsets` and `lag` what is received, committed and still to be read; `schemas` the schemas of
+messages; `aio` the asyncio clients.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from asyncdsm_confluent.aio import asyncio_classes
 from asyncdsm_confluent.class_swap import restore_class, swap_class
 from asyncdsm_confluent.classes import c_classes, put_hook_set
 from asyncdsm_confluent.client import forget_instrumented
+from asyncdsm_confluent.schemas import forget_serializers, watch_serializers
 
 __all__ = ["ConfluentKafka", "integration"]
 
@@ -42,10 +44,12 @@ class ConfluentKafka(Integration):
         nobody waits for are reported only to `on_commit`, which a consumer gets when it is made: to see them, wrap the
         class.
         """
+        watch_serializers()
         return subclasses.follow_client(client)
 
     def hook_classes(self) -> None:
         """Follow every client made from now on, even by modules that have imported its class already."""
+        watch_serializers()
         for own, hooks in c_classes().items():
             put_hook_set(self.hooks, swap_class(own), hooks)
         for own, hooks in asyncio_classes().items():
@@ -54,6 +58,7 @@ class ConfluentKafka(Integration):
     def unhook_classes(self) -> None:
         """Put C's classes back in their places, and stop following clients that were not wrapped."""
         forget_instrumented()
+        forget_serializers()
         for own in c_classes():
             restore_class(own)
 

@@ -24,22 +24,23 @@ from asyncdsm.integration import (
 )
 from asyncdsm_confluent.classes import HookSet, c_classes
 from asyncdsm_confluent.client import Client, client_of
-from asyncdsm_confluent.consume import find_message_pathway
+from asyncdsm_confluent.consume import find_edges, find_message_pathway
 from asyncdsm_confluent.produce import add_context, begin_without_context, count_produced, warn_no_headers
 from asyncdsm_confluent.proxy import make_proxy
+from asyncdsm_confluent.schemas import note_produced_schema, produced_subjects, watch_serializers
 
 
-def _hook_receive(make_current: Callable[[Any, Any], Any]) -> Hook:
+def _hook_receive(make_current: Callable[[Any, Any, Any], Any]) -> Hook:
     """Return a hook of a method that receives.
 
-    `make_current` takes what was received and the task of the caller, and returns what the program gets.
+    `make_current` takes the client, what was received and the task of the caller, and returns what the program gets.
     """
 
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
         async def receive(self: Any, args: Any, kwargs: Any, asked_in: Any) -> Any:
             received = await original(self, *args, **kwargs)
             try:
-                return make_current(received, asked_in)
+                return make_current(self, received, asked_in)
             except Exception as error:
                 report_hook_error(error)
                 return received
@@ -55,15 +56,17 @@ def _hook_receive(make_current: Callable[[Any, Any], Any]) -> Hook:
     return hook
 
 
-def _make_message_current(message: Any, _asked_in: Any) -> Any:
+def _make_message_current(_client: Any, message: Any, _asked_in: Any) -> Any:
     set_current(_find_pathway(message))
     return message
 
 
-def _make_batch_current(messages: Any, asked_in: Any) -> Any:
+def _make_batch_current(client: Any, messages: Any, asked_in: Any) -> Any:
     if ensure_recorder() is None or not isinstance(messages, list):
         return messages
-    return follow_batch(messages, [_find_pathway(message) for message in messages], asked_in)
+    inner = getattr(client, "_consumer", None)
+    edges = None if inner is None else find_edges(client_of(inner), messages)
+    return follow_batch(messages, [_find_pathway(message) for message in messages], asked_in, edges)
 
 
 @guarded
@@ -108,6 +111,8 @@ def hook_async_produce(original: Callable[..., Any]) -> Callable[..., Any]:
                 future = await original(self, topic, value, key, *args, **kwargs)
         if client is not None and pending is not None:
             count_produced(pending, headers, is_propagated=sent is not headers)
+            if produced_subjects and topic in produced_subjects:
+                note_produced_schema(client.out_edges[topic], topic, value)
             _await_delivery(client, self, future)
         return future
 
@@ -118,6 +123,7 @@ def _client_of_async(producer: Any) -> Client:
     """Return what is known of an asyncio producer. The C producer inside it has the transactions."""
     client: Client | None = vars(producer).get("_asyncdsm")
     if client is None:
+        watch_serializers()
         client = producer._asyncdsm = Client()
         follow_inner_client(producer)
     return client

@@ -9,6 +9,7 @@ from typing import Any
 from asyncdsm.integration import Hook, add_lag_source, guarded
 from asyncdsm_confluent.client import Client, attach_client, instrumented
 from asyncdsm_confluent.offsets import wrap_on_commit
+from asyncdsm_confluent.schemas import watch_serializers
 
 DEFAULT_LARGEST_MESSAGE = 1_000_000
 """librdkafka's `message.max.bytes`."""
@@ -23,6 +24,7 @@ def _hook_init(configure: Configure) -> Hook:
 
     @guarded
     def attach(owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+        watch_serializers()
         client = attach_client(owner, Client())
         if not hasattr(type(owner), "_asyncdsm_follows"):  # the mark of wrapped classes
             instrumented.add(client)

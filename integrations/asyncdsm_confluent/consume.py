@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from confluent_kafka import Message
 
 from asyncdsm.integration import (
+    Edge,
     MalformedValueError,
     Pathway,
     after,
@@ -15,6 +16,7 @@ from asyncdsm.integration import (
     consume,
     ensure_recorder,
     follow_batch,
+    guarded,
     report_hook_error,
     set_current,
     store_entry,
@@ -77,7 +79,7 @@ def _consume_batch(client: Client, consumer: Any, messages: Any) -> Any:
     if client.is_inside_aio:  # the asyncio client follows the batch, in the task of its caller
         set_current(None)
         return messages
-    return follow_batch(messages, pathways)
+    return follow_batch(messages, pathways, edges=find_edges(client, messages))
 
 
 def hook_share_poll(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,7 +92,7 @@ def hook_share_poll(original: Callable[..., Any]) -> Callable[..., Any]:
             if ensure_recorder() is not None:
                 client = client_of(self)
                 pathways = [consume_message(client, message) for message in messages]
-                messages._records = follow_batch(messages._records, pathways)
+                messages._records = follow_batch(messages._records, pathways, edges=find_edges(client, messages))
         except Exception as error:
             set_current(None)
             report_hook_error(error)
@@ -146,6 +148,12 @@ def consume_message(client: Client, message: Any) -> Pathway | None:
         if KAFKA_CONSUME:
             extract_from_pairs(KAFKA_CONSUME, message.headers())
     return pathway
+
+
+@guarded
+def find_edges(client: Client, messages: Iterable[Any]) -> list[Edge | None]:
+    """Return the edge of each message that was counted; None for one that is malformed, and for an error event."""
+    return [client.in_edges.get(message.topic()) for message in messages]
 
 
 def find_message_pathway(message: Any) -> Pathway | None:

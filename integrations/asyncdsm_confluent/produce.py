@@ -21,6 +21,7 @@ from asyncdsm.integration.formats.kafka_headers import begin_with_headers, size_
 from asyncdsm.integration.formats.transactions import KAFKA_PRODUCE, extract_from_pairs
 from asyncdsm_confluent.client import Client, client_of
 from asyncdsm_confluent.delivery_reports import wrap_on_delivery
+from asyncdsm_confluent.schemas import note_produced_schema, produced_subjects
 
 
 def hook_produce(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,6 +63,8 @@ def hook_produce(original: Callable[..., Any]) -> Callable[..., Any]:
             result = original(self, topic, value, key, partition, callback, None, timestamp, headers, *args, **more)
         if pending is not None:
             count_produced(pending, headers, is_propagated=sent is not headers)
+            if produced_subjects and client is not None and topic in produced_subjects:
+                note_produced_schema(client.out_edges[topic], topic, value)
         return result
 
     return produce

@@ -15,7 +15,14 @@ from asyncdsm.integration import (
     peek_consume,
     store_pathway,
 )
-from asyncdsm.integration.formats.amqp import PATHWAY_SLOT, RABBITMQ, in_edges, is_internal_queue, read_timestamp
+from asyncdsm.integration.formats.amqp import (
+    PATHWAY_SLOT,
+    RABBITMQ,
+    in_edges,
+    is_internal_queue,
+    note_delivery,
+    read_timestamp,
+)
 from asyncdsm.integration.formats.kafka import make_in_edge, read_context, read_pairs, read_time
 from asyncdsm.integration.formats.transactions import KAFKA_CONSUME, RABBITMQ_CONSUME, extract_from_pairs
 from asyncdsm_faststream.client import find_group_and_cluster
@@ -49,6 +56,8 @@ def consume_client_message(message: Any, subscriber: Any, consumer: Any) -> Path
     pathway = None if found is None else consume(*found)
     if pathway is not None and place is not None:
         store_pathway(message, place, _OwnPathway(*pathway))
+    if pathway is not None and found is not None and hasattr(message, "routing_key"):
+        note_delivery(found.edge, message.headers, getattr(message, "redelivered", None))
     if pathway is not None and (KAFKA_CONSUME or RABBITMQ_CONSUME):
         _extract_transactions(message)
     return pathway

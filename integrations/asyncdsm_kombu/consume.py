@@ -24,6 +24,7 @@ from asyncdsm.integration import (
     store_entry,
 )
 from asyncdsm.integration.formats.amqp import in_edges, is_left_out, record_consume, to_wire_name
+from asyncdsm.integration.formats.transactions import CELERY_CONSUME, extract_from_pairs
 from asyncdsm_kombu.tracking import connection_of, is_followed
 from asyncdsm_kombu.transports import hook_transport, type_of
 
@@ -76,16 +77,23 @@ def record_delivery(edge: Edge, message: Any) -> None:
     """Record the consume checkpoint of a message, unless a hook below has, and make its pathway current. **Hot**."""
     try:
         if find_pathway(message) is None:
-            timestamp = message.properties.get("timestamp")
-            pathway = record_consume(edge, message.headers, message.body, timestamp)
+            timestamp, info, headers = message.properties.get("timestamp"), message.delivery_info, message.headers
+            is_redelivered = (info is not None and info.get("redelivered") is True) or _is_celery_retry(headers)
+            pathway = record_consume(edge, headers, message.body, timestamp, is_redelivered)
             if pathway is not None:
-                info = message.delivery_info
+                if CELERY_CONSUME and headers and "task" in headers:
+                    extract_from_pairs(CELERY_CONSUME, headers.items())
                 if info is None:
                     info = message.delivery_info = {}
                 store_entry((id(info), info, pathway))
     except Exception as error:
         set_current(None)
         report_hook_error(error)
+
+
+def _is_celery_retry(headers: Any) -> bool:
+    """Say whether a message is a task of Celery that failed before: Celery sends it again, as a new message."""
+    return bool(headers) and type(retries := headers.get("retries")) is int and retries > 0 and "task" in headers
 
 
 def find_pathway(message: Any) -> Pathway | None:

@@ -22,6 +22,7 @@ from asyncdsm.integration.formats.amqp import (
     out_edges,
     to_wire_name,
 )
+from asyncdsm.integration.formats.transactions import CELERY_PRODUCE, extract_from_pairs
 from asyncdsm_kombu.tracking import is_followed
 from asyncdsm_kombu.transports import suppress_client_produce, type_of
 
@@ -104,6 +105,8 @@ def begin_publishing(producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     headers, type_ = dict(given), type_of(connection)
     edge = out_edges[exchange, routing_key if exchange == "" else bool(routing_key), type_]
     checkpoint = begin_publish(edge, headers, 0, is_limited=type_ == RABBITMQ)
+    if CELERY_PRODUCE and checkpoint is not None and "task" in headers:
+        extract_from_pairs(CELERY_PRODUCE, headers.items())
     return None if checkpoint is None else Publishing(headers, checkpoint)
 
 

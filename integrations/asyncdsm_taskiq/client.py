@@ -9,6 +9,7 @@ from taskiq import TaskiqMessage
 from asyncdsm.integration import HEADER, Edge, EdgeCache
 
 DEFAULT_QUEUE = "taskiq"
+_MOST_DIGITS = 18
 
 out_edges: EdgeCache[str] = EdgeCache(lambda queue: Edge("direction:out", f"topic:{queue}", "type:taskiq"))
 """The edges of sending, by queue."""
@@ -28,3 +29,11 @@ def read_label(message: TaskiqMessage) -> str | None:
     """Return the context of a task; None without one, and for a label that is not a string."""
     header = message.labels.get(HEADER)
     return header if isinstance(header, str) else None
+
+
+def is_retry(message: TaskiqMessage) -> bool:
+    """Say whether a task failed before: taskiq's retry middlewares send it again with the number of its retries."""
+    retries = message.labels.get("_retries")
+    if isinstance(retries, str) and retries.isascii() and retries.isdecimal():
+        retries = int(retries[:_MOST_DIGITS])
+    return type(retries) is int and retries > 0

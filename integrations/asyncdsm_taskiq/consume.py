@@ -14,6 +14,7 @@ from asyncdsm.integration import (
     Snapshot,
     close_layer,
     consume,
+    count_deliveries,
     guarded,
     open_layer,
     peek_consume,
@@ -21,7 +22,8 @@ from asyncdsm.integration import (
     set_current,
     snapshot,
 )
-from asyncdsm_taskiq.client import DEFAULT_QUEUE, find_queue, in_edges, read_label
+from asyncdsm.integration.formats.transactions import TASKIQ_CONSUME, extract_from_pairs
+from asyncdsm_taskiq.client import DEFAULT_QUEUE, find_queue, in_edges, is_retry, read_label
 
 
 class _Execution(NamedTuple):
@@ -43,7 +45,11 @@ def begin_execution(broker: Any, message: TaskiqMessage) -> None:
     execution, delivery = _execution.get(), _identify_delivery(message)
     if execution is None or execution.delivery != delivery:
         _execution.set(_Execution(delivery, snapshot(), execution))
-        consume(in_edges[find_queue(broker, message)], read_label(message))
+        edge = in_edges[find_queue(broker, message)]
+        if consume(edge, read_label(message)) is not None:
+            count_deliveries(edge, redelivered=is_retry(message))
+            if TASKIQ_CONSUME:
+                extract_from_pairs(TASKIQ_CONSUME, message.labels.items())
 
 
 @guarded

@@ -18,6 +18,7 @@ from asyncdsm.integration import (
     record_not_propagated,
     suppress_nested_checkpoints,
 )
+from asyncdsm.integration.formats.transactions import TASKIQ_PRODUCE, extract_from_pairs
 from asyncdsm_taskiq.client import find_queue, out_edges
 
 
@@ -53,6 +54,8 @@ def hook_kick(original: Callable[..., Any]) -> Callable[..., Any]:
             result = await original(broker, message, *args, **kwargs)
         if pending is not None:
             finish_produce(pending)
+            if TASKIQ_PRODUCE:
+                extract_from_pairs(TASKIQ_PRODUCE, message.labels.items())
         return result
 
     return kick

@@ -118,4 +118,5 @@ def edge_with(id_: str, *, service: str = "shop", queue: str = "orders", count: 
         present=present,
         clamped=0.0,
         clocks_disagree=False,
+        facts=None,
     )

@@ -153,6 +153,20 @@ def test_long_names_have_twelve_cells_at_80_columns_and_keep_both_ends() -> None
         assert min(len(begin), len(end)) >= 5
 
 
+def test_redelivered_and_dead_lettered_have_columns_where_an_edge_has_some() -> None:
+    tags = ["type:rabbitmq", "topic:orders", "direction:in"]
+    facts = [{"EdgeTags": tags, "Redelivered": 3, "DeadLettered": 1}]
+    reads = payload(bucket(point(EdgeTags=tags), AsyncdsmFacts=facts), Service="billing")
+    silent = edge("shop", 0.1)
+    head = drawn(shown(reads, silent))[1:3]
+    assert [part in " ".join(head) for part in ("rede-", "livered", "dead-", "lettered")] == [True] * 4
+    (row,) = [line for line in drawn(shown(reads, silent)) if "billing" in line]
+    assert "3, 75 %" in row
+    assert "1, 25 %" in row
+    assert "lettered" not in " ".join(drawn(shown(silent)))
+    assert "lettered" not in " ".join(drawn(shown(reads, silent), width=60))
+
+
 def test_hop_with_which_pathways_begin_has_no_times() -> None:
     maps = MapStore()
     maps.passed("shop", "out", "orders", parent=0, seconds=[0.0] * 9)

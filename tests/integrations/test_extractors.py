@@ -1,9 +1,12 @@
 """Extractors find the ids of business transactions in the headers of messages and requests, client by client."""
 
+# mypy: disable-error-code="untyped-decorator"
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from threading import Event
 from typing import Any
 
 import httpx2
@@ -12,15 +15,23 @@ from aio_pika import Message
 from aio_pika.abc import AbstractChannel
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from asyncdsm_asgi import DataStreamsMiddleware
+from asyncdsm_taskiq import DataStreamsMiddleware as TaskiqMiddleware
+from botocore.exceptions import ClientError
+from celery import Celery, signals
+from celery.contrib.testing.worker import start_worker
 from confluent_kafka import Consumer, Producer
 from kombu.connection import Connection
 from kombu.entity import Queue
+from taskiq import InMemoryBroker
 
 import asyncdsm
+from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.asgi.apps import Handler, request
+from tests.integrations.botocore.clients import wrapped_client
 from tests.integrations.confluent.clients import consumer_config, from_start, read
+from tests.integrations.kombu.clients import fresh, take_message
 
 Extracted = Callable[[], list[tuple[str, str]]]
 ON_KAFKA = [("KAFKA_PRODUCE_HEADERS", "4711"), ("KAFKA_CONSUME_HEADERS", "4711")]
@@ -82,7 +93,7 @@ def test_kombu_finds_the_id_of_a_message(rabbitmq: RabbitMQ, name: Callable[[], 
         queue = Queue(name(), auto_delete=True, channel=connection.channel())
         queue.declare()
         connection.Producer().publish("order", routing_key=queue.name, headers={"Order-Id": "4711"})
-        assert queue.get(no_ack=True) is not None
+        take_message(queue, no_ack=True)
     assert extracted() == ON_RABBITMQ
 
 
@@ -97,3 +108,82 @@ async def test_httpx_finds_the_id_of_a_request_that_was_answered(extracted: Extr
     async with asyncdsm.wrap(httpx2.AsyncClient(transport=transport, base_url="http://shop")) as client:
         await client.get("/", headers={"order-ID": "4711"})
     assert extracted() == [("HTTP_OUT_HEADERS", "4711")]
+
+
+# Messages of SQS have attributes, tasks of Celery headers, and tasks of taskiq labels.
+
+ORDER = {"Order-Id": {"DataType": "String", "StringValue": "4711"}}
+ON_SQS = [("SQS_PRODUCE_ATTRIBUTES", "4711"), ("SQS_CONSUME_ATTRIBUTES", "4711")]
+
+
+@pytest.mark.parametrize("in_batch", [False, True])
+def test_sqs_finds_the_id_of_a_message(ministack: Aws, extracted: Extracted, in_batch: bool) -> None:
+    sqs, queue = wrapped_client(ministack, "sqs"), ministack.queue()
+    message: Any = {"MessageBody": "order", "MessageAttributes": ORDER}
+    if in_batch:
+        sqs.send_message_batch(QueueUrl=queue, Entries=[{"Id": "1", **message}])
+    else:
+        sqs.send_message(QueueUrl=queue, **message)
+    answer = sqs.receive_message(QueueUrl=queue, MessageAttributeNames=["Order-Id"], WaitTimeSeconds=5)
+    assert len(answer["Messages"]) == 1
+    assert extracted() == ON_SQS
+
+
+def test_sqs_finds_no_id_that_the_program_does_not_ask_for(ministack: Aws, extracted: Extracted) -> None:
+    sqs, queue = wrapped_client(ministack, "sqs"), ministack.queue()
+    sqs.send_message(QueueUrl=queue, MessageBody="order", MessageAttributes=ORDER)
+    assert len(sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]) == 1
+    assert extracted() == ON_SQS[:1]
+
+
+def test_sqs_finds_no_id_of_a_message_that_is_refused(ministack: Aws, extracted: Extracted) -> None:
+    sqs = wrapped_client(ministack, "sqs")
+    with pytest.raises(ClientError):
+        sqs.send_message(QueueUrl=f"{ministack.queue()}-gone", MessageBody="order", MessageAttributes=ORDER)
+    assert extracted() == []
+
+
+def test_lambda_finds_the_id_of_a_message(extracted: Extracted) -> None:
+    attribute = {"stringValue": "4711", "dataType": "String"}
+    arn = "arn:aws:sqs:us-east-1:1:orders"
+    record = {"eventSource": "aws:sqs", "eventSourceARN": arn, "messageAttributes": {"Order-Id": attribute}}
+    asyncdsm.consume_lambda_event({"Records": [record]})
+    assert extracted() == ON_SQS[1:]
+
+
+@pytest.mark.usefixtures("tidy_kombu")
+def test_celery_finds_the_id_of_a_task(extracted: Extracted, caplog: pytest.LogCaptureFixture) -> None:
+    queue, done = fresh(), Event()
+    app: Any = Celery(queue, broker="memory://", set_as_current=False)
+    app.conf.update(task_default_queue=queue, worker_redirect_stdouts=False, worker_enable_remote_control=False)
+    asyncdsm.wrap(app)
+
+    @app.task(shared=False, ignore_result=True, name=f"order {queue}")
+    def order() -> None:
+        done.set()
+
+    def leave_logging_alone(**_: Any) -> None:
+        """A worker does not set up logging if this signal has a receiver."""
+
+    signals.setup_logging.connect(leave_logging_alone)
+    worker: Any = start_worker(app, pool="solo", perform_ping_check=False)
+    with worker:
+        order.apply_async(headers={"Order-Id": "4711"})
+        assert done.wait(60)
+    app.close()
+    on_celery = [("CELERY_PRODUCE_HEADERS", "4711"), ("CELERY_CONSUME_HEADERS", "4711")]
+    assert [each for each in extracted() if each not in ON_RABBITMQ] == on_celery
+
+
+async def test_taskiq_finds_the_id_of_a_task(extracted: Extracted) -> None:
+    broker = InMemoryBroker(await_inplace=True).with_middlewares(TaskiqMiddleware())
+
+    @broker.task
+    async def order() -> None:
+        """Do nothing."""
+
+    await broker.startup()
+    await order.kicker().with_labels(**{"Order-Id": "4711"}).kiq()
+    await broker.wait_all()
+    await broker.shutdown()
+    assert sorted(extracted()) == [("TASKIQ_CONSUME_LABELS", "4711"), ("TASKIQ_PRODUCE_LABELS", "4711")]

@@ -135,7 +135,7 @@ def packed(settings: Settings) -> bytes:
     aggregator.record(answer, NOW, 500_000_000, 500_000_000, None)
     exemplars.offer(read, Exemplar(3_500_000_000, NOW - 7, 0x5678 << 64, 0x1234))
     for bucket in aggregator.take():
-        packer.add_bucket(bucket, None)
+        packer.add_bucket(bucket, None, None)
     packer.finish([Lag("billing", "orders", 0, 12, seconds=1.5)])
     parcel = outbox.dequeue()
     assert parcel is not None

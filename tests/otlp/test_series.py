@@ -45,7 +45,7 @@ class Process:
         """Return the request that is sent after ten seconds; None if none is."""
         self.now += 10 * SECOND
         for bucket in self.aggregator.take():
-            self.packer.add_bucket(bucket, None)
+            self.packer.add_bucket(bucket, None, None)
         self.packer.finish(lags or [])
         parcel = self.outbox.dequeue()
         return None if parcel is None else decode_body(parcel.payload)

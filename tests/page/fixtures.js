@@ -55,6 +55,7 @@ export function makeEdge(changes) {
     payload_size: NO_QUANTILES,
     clamped: 0,
     clocks_disagree: false,
+    facts: null,
     ...changes,
     present: makePresent(changes?.present),
   };

@@ -22,6 +22,8 @@ from asyncdsm.agent.intake.fields import (
     BUCKET,
     BYTES,
     BYTES_OR_NONE,
+    FACT_COUNT,
+    FACTS,
     ITEMS,
     MAX_INT64,
     MAX_TAG_CHARACTERS,
@@ -30,13 +32,16 @@ from asyncdsm.agent.intake.fields import (
     POINT,
     RAW_BACKLOG,
     RAW_BUCKET,
+    RAW_FACTS,
     RAW_POINT,
+    SCHEMAS,
     STRING,
     TAGS,
     UNKNOWN_START,
     USUAL_DURATION,
     BacklogFields,
     BucketFields,
+    FactFields,
     PointFields,
 )
 
@@ -117,6 +122,7 @@ class FieldReader:
             return None
         points = self.read_field(split.stats, ITEMS, path, "Stats") or []
         backlogs = self.read_field(split.backlogs, ITEMS, path, "Backlogs") or []
+        facts = self.read_field(split.asyncdsm_facts, ITEMS, path, "AsyncdsmFacts") or []
         start = self._read_whole(split.start, path, "Start", least=0)
         duration = self._read_whole(split.duration, path, "Duration", least=0)
         return BucketFields(
@@ -126,6 +132,7 @@ class FieldReader:
             list(self._read_items(f"{path}.Backlogs", backlogs, BACKLOG, self._read_backlog_fields)),
             self.read_field(split.transactions, BYTES_OR_NONE, path, "Transactions"),
             self.read_field(split.transaction_checkpoint_ids, BYTES_OR_NONE, path, "TransactionCheckpointIds"),
+            list(self._read_items(f"{path}.AsyncdsmFacts", facts, FACTS, self._read_fact_fields)),
         )
 
     def _read_items(
@@ -172,6 +179,24 @@ class FieldReader:
         tags = self.read_field(split.tags, BACKLOG_TAGS, path, "Tags", needed=True)
         value = self._read_whole(split.value, path, "Value")
         return BacklogFields(tags, value) if tags is not None and value is not None else None
+
+    def _read_fact_fields(self, path: str, raw: Raw) -> FactFields | None:
+        """Return what can be read of an edge's facts, or None without tags, which say whose facts they are."""
+        split = self._split_fields(raw, RAW_FACTS, path, "facts")
+        if split is None:
+            return None
+        tags = self.read_field(split.edge_tags, BACKLOG_TAGS, path, "EdgeTags", needed=True)
+        if tags is None:
+            return None
+        return FactFields(
+            tags,
+            self.read_field(split.redelivered, FACT_COUNT, path, "Redelivered") or 0,
+            self.read_field(split.dead_lettered, FACT_COUNT, path, "DeadLettered") or 0,
+            self.read_field(split.waits, FACT_COUNT, path, "Waits") or 0,
+            self.read_field(split.wait_ns, FACT_COUNT, path, "WaitNs") or 0,
+            self.read_field(split.longest_wait_ns, FACT_COUNT, path, "LongestWaitNs") or 0,
+            self.read_field(split.schemas, SCHEMAS, path, "Schemas") or [],
+        )
 
     def _split_fields(self, raw: Raw, decoder: Decoder[S], path: str, cause: str) -> S | None:
         try:

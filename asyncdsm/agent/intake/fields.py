@@ -16,6 +16,8 @@ MAX_BUCKETS = 20_000
 MAX_ITEMS = 100_000
 """How many points, or backlogs, a bucket may have. asyncdsm itself sends at most 10,000 points."""
 MAX_TAGS = 64
+MAX_SCHEMAS = 100
+"""How many schemas of an edge a bucket may have. asyncdsm itself sends at most 20."""
 MAX_NAME = 1024
 """How many characters a service, an env or a tag may have. A topic of Kafka has at most 249, an ARN some hundred."""
 MAX_TAG_CHARACTERS = 4096
@@ -27,6 +29,8 @@ USUAL_DURATION = 10_000_000_000
 """Nanoseconds."""
 
 UInt64 = Annotated[int, Meta(ge=0)]  # MessagePack has no numbers above 64 bits
+UInt63 = Annotated[int, Meta(ge=0, le=MAX_INT64)]
+Name = Annotated[str, Meta(max_length=MAX_NAME)]
 Tags = Annotated[list[Annotated[str, Meta(max_length=MAX_NAME)]], Meta(max_length=MAX_TAGS)]
 _RawBuckets: TypeAlias = Annotated[list[Raw], Meta(max_length=MAX_BUCKETS)] | None
 _RawItems: TypeAlias = Annotated[list[Raw], Meta(max_length=MAX_ITEMS)] | None
@@ -52,6 +56,28 @@ class BacklogFields(Struct, rename="pascal"):
     value: int
 
 
+class SchemaFields(Struct, rename="pascal"):
+    """A schema of messages: its id in a registry, and its subject there, empty if that is not known."""
+
+    id: UInt63
+    subject: Name = ""
+
+
+Schemas = Annotated[list[SchemaFields], Meta(max_length=MAX_SCHEMAS)]
+
+
+class FactFields(Struct, rename="pascal"):
+    """How many messages of an edge were redelivered, were dead-lettered, or waited in a batch, and their schemas."""
+
+    edge_tags: Tags
+    redelivered: UInt63 = 0
+    dead_lettered: UInt63 = 0
+    waits: UInt63 = 0
+    wait_ns: UInt63 = 0
+    longest_wait_ns: UInt63 = 0
+    schemas: Schemas = []
+
+
 class BucketFields(Struct, rename="pascal"):
     """What a service counted from `start` on, for `duration`, both in nanoseconds (since the epoch)."""
 
@@ -61,6 +87,7 @@ class BucketFields(Struct, rename="pascal"):
     backlogs: Annotated[list[BacklogFields], Meta(max_length=MAX_ITEMS)] | None = None
     transactions: bytes | None = None
     transaction_checkpoint_ids: bytes | None = None
+    asyncdsm_facts: Annotated[list[FactFields], Meta(max_length=MAX_ITEMS)] | None = None
 
 
 class RawPayload(Struct, rename="pascal"):
@@ -84,6 +111,7 @@ class RawBucket(Struct, rename="pascal"):
     backlogs: Raw = ABSENT
     transactions: Raw = ABSENT
     transaction_checkpoint_ids: Raw = ABSENT
+    asyncdsm_facts: Raw = ABSENT
 
 
 class RawPoint(Struct, rename="pascal"):
@@ -96,6 +124,18 @@ class RawPoint(Struct, rename="pascal"):
     payload_size: Raw = ABSENT
     edge_tags: Raw = ABSENT
     timestamp_type: Raw = ABSENT
+
+
+class RawFacts(Struct, rename="pascal"):
+    """The fields of an edge's facts, not decoded yet."""
+
+    edge_tags: Raw = ABSENT
+    redelivered: Raw = ABSENT
+    dead_lettered: Raw = ABSENT
+    waits: Raw = ABSENT
+    wait_ns: Raw = ABSENT
+    longest_wait_ns: Raw = ABSENT
+    schemas: Raw = ABSENT
 
 
 class RawBacklog(Struct, rename="pascal"):
@@ -115,6 +155,10 @@ ANY_MAP: Decoder[dict[Any, Raw]] = Decoder(dict[Any, Raw])
 BUCKET: Decoder[BucketFields] = Decoder(BucketFields)
 POINT: Decoder[PointFields] = Decoder(PointFields)
 BACKLOG: Decoder[BacklogFields] = Decoder(BacklogFields)
+FACTS: Decoder[FactFields] = Decoder(FactFields)
+FACT_COUNT: Decoder[int] = Decoder(UInt63)
+SCHEMAS: Decoder[list[SchemaFields]] = Decoder(Schemas)
+RAW_FACTS: Decoder[RawFacts] = Decoder(RawFacts)
 RAW_BUCKET: Decoder[RawBucket] = Decoder(RawBucket)
 RAW_POINT: Decoder[RawPoint] = Decoder(RawPoint)
 RAW_BACKLOG: Decoder[RawBacklog] = Decoder(RawBacklog)

@@ -30,7 +30,7 @@ from asyncdsm.agent.intake.fields import (
 from asyncdsm.agent.intake.sketches import SketchReader
 from asyncdsm.agent.intake.transactions import MOST_TRANSACTIONS, read_transactions
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE
-from asyncdsm.agent.store.reports import BucketReport, PointReport, Report, TransactionReport
+from asyncdsm.agent.store.reports import BucketReport, FactReport, FactSums, PointReport, Report, TransactionReport
 from asyncdsm.errors import SketchError
 
 MAX_DURATION_NS = 3_600_000_000_000
@@ -122,7 +122,7 @@ class _ReportReader(FieldReader):
         bucket = self.read_bucket(path, raw)
         if bucket is None:
             return None
-        self._item_count += len(bucket.stats or ()) + len(bucket.backlogs or ())
+        self._item_count += len(bucket.stats or ()) + len(bucket.backlogs or ()) + len(bucket.asyncdsm_facts or ())
         self._transactions += read_transactions(
             bucket.transactions or b"",
             bucket.transaction_checkpoint_ids or b"",
@@ -139,13 +139,25 @@ class _ReportReader(FieldReader):
         if not 0 < bucket.duration <= MAX_DURATION_NS:
             problem = f"must be above 0 and at most an hour, got {bucket.duration} ns"
             self.unread.add("Duration", f"{path}.Duration", problem)
-        return BucketReport(start, bucket.duration, self._read_points(path, bucket), self._read_backlogs(path, bucket))
+        points, backlogs = self._read_points(path, bucket), self._read_backlogs(path, bucket)
+        return BucketReport(start, bucket.duration, points, backlogs, self._read_facts(path, bucket))
 
     def _read_backlogs(self, path: str, bucket: BucketFields) -> list[tuple[tuple[str, ...], int]]:
         return [
             (_sort_tags(tuple(backlog.tags)), backlog.value)
             for index, backlog in enumerate(bucket.backlogs or ())
             if self.check_length(backlog.tags, f"{path}.Backlogs[{index}]", "Tags")
+        ]
+
+    def _read_facts(self, path: str, bucket: BucketFields) -> list[FactReport]:
+        return [
+            FactReport(
+                _sort_tags(tuple(facts.edge_tags)),
+                FactSums(facts.redelivered, facts.dead_lettered, facts.waits, facts.wait_ns, facts.longest_wait_ns),
+                tuple((schema.id, schema.subject) for schema in facts.schemas),
+            )
+            for index, facts in enumerate(bucket.asyncdsm_facts or ())
+            if self.check_length(facts.edge_tags, f"{path}.AsyncdsmFacts[{index}]", "EdgeTags")
         ]
 
     def _read_points(self, path: str, bucket: BucketFields) -> list[PointReport]:

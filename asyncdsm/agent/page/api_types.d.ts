@@ -50,12 +50,13 @@ export interface Alerts {
  * Something that changed: what (`kind`), where, since when, and from what to what.
  * `edge` is the id of the hop that changed; it is null if the change is that of the whole service. `node` is the id of
  * the service on the map. `before`, `now` and `usual` are medians in seconds for a hop that is `slower` or `faster`,
- * messages per second for one whose `rate fell` or `rate rose`, versions for `version`, seconds for `lag grows`, and
- * null for a hop or a service that is `new` or `quiet`. `usual` is what it was in the same hour of the day before; null
- * where that is unknown. `is_usual` says that it was then as it is now, so that the change is nothing new.
+ * messages per second for one whose `rate fell` or `rate rose`, versions for `version`, ids and subjects for `schema`,
+ * seconds for `lag grows`, and null for a hop or a service that is `new` or `quiet`. `usual` is what it was in the same
+ * hour of the day before; null where that is unknown. `is_usual` says that it was then as it is now, so that the change
+ * is nothing new.
  */
 export interface Change {
-  kind: "faster" | "lag grows" | "new" | "quiet" | "rate fell" | "rate rose" | "slower" | "version";
+  kind: "faster" | "lag grows" | "new" | "quiet" | "rate fell" | "rate rose" | "schema" | "slower" | "version";
   edge: string | null;
   node: string;
   service: string;
@@ -142,6 +143,26 @@ export interface Edge {
   present: Present;
   clamped: number;
   clocks_disagree: boolean;
+  facts: EdgeFacts | null;
+}
+
+/** What the messages of an edge said in the range besides their latency; shares are of all messages of the edge. */
+export interface EdgeFacts {
+  redelivered: number;
+  redelivered_share: number;
+  dead_lettered: number;
+  dead_lettered_share: number;
+  waits: number;
+  mean_wait: number | null;
+  longest_wait: number | null;
+  schemas: EdgeSchema[];
+}
+
+/** A schema of messages: its id in the registry, its subject there if that is known, and since when it is used. */
+export interface EdgeSchema {
+  id: number;
+  subject: string;
+  since: number;
 }
 
 /** An edge, and how much passed it in the range. */

@@ -3,6 +3,7 @@
 import { fetchSeries } from "./api.js";
 import { createChart } from "./chart.js";
 import { createFigures, createHint, createHtml, createSection, createWarning } from "./dom.js";
+import { createFactsSection, listSchemaMarkers } from "./edge_facts.js";
 import { describePresent, formatBytes, formatCount, formatDuration, formatPercent, formatRate } from "./format.js";
 import { timePlace } from "./hops.js";
 import { describeLag, formatLag } from "./lag.js";
@@ -33,6 +34,7 @@ export async function createEdgeDetails(edge, map, range) {
     Boolean(edge.lag) && createHtml("p", {}, createHtml("b", {}, "Lag: "), describeLag(edge)),
     createLatencyFigures(edge),
     createTrafficFigures(edge),
+    createFactsSection(edge, map.to),
     edge.clocks_disagree && createWarning(explainClamped(edge)),
     ...createCharts(edge, series, map),
   ];
@@ -70,7 +72,8 @@ function explainClamped(edge) {
  * @param {MapModel} map
  */
 function createCharts(edge, { step, points }, map) {
-  const time = { from: map.from, to: map.to, step, markers: listVersionMarkers([findService(edge, map)]) };
+  const markers = [...listVersionMarkers([findService(edge, map)]), ...listSchemaMarkers(edge)];
+  const time = { from: map.from, to: map.to, step, markers: markers.sort((one, other) => one.time - other.time) };
   const rates = [{ name: "messages", shade: 0, points: points.map(({ start, rate }) => pointAt(start, rate)) }];
   const latency = { format: formatDuration, ...time };
   return [

@@ -23,7 +23,7 @@ from asyncdsm.map.topology import (
 )
 
 Step = Annotated[int, Meta(ge=10)]
-ChangeKind = Literal["quiet", "slower", "lag grows", "rate fell", "rate rose", "version", "new", "faster"]
+ChangeKind = Literal["quiet", "slower", "lag grows", "rate fell", "rate rose", "version", "schema", "new", "faster"]
 
 
 class MapNode(Struct, frozen=True, gc=False, kw_only=True):
@@ -338,9 +338,10 @@ class Change(Struct, frozen=True, gc=False, kw_only=True):
 
     `edge` is the id of the hop that changed; it is null if the change is that of the whole service. `node` is the id of
     the service on the map. `before`, `now` and `usual` are medians in seconds for a hop that is `slower` or `faster`,
-    messages per second for one whose `rate fell` or `rate rose`, versions for `version`, seconds for `lag grows`, and
-    null for a hop or a service that is `new` or `quiet`. `usual` is what it was in the same hour of the day before;
-    null where that is unknown. `is_usual` says that it was then as it is now, so that the change is nothing new.
+    messages per second for one whose `rate fell` or `rate rose`, versions for `version`, ids and subjects for `schema`,
+    seconds for `lag grows`, and null for a hop or a service that is `new` or `quiet`. `usual` is what it was in the
+    same hour of the day before; null where that is unknown. `is_usual` says that it was then as it is now, so that the
+    change is nothing new.
     """
 
     kind: ChangeKind

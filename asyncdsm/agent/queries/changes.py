@@ -16,6 +16,7 @@ from asyncdsm.agent.queries.history_reader import MINUTE, MOST_SLOTS, HistoryRea
 from asyncdsm.agent.queries.lag import current_lags
 from asyncdsm.agent.queries.lag_changes import find_growing_lags
 from asyncdsm.agent.queries.new_edges import find_new_edges
+from asyncdsm.agent.queries.schema_changes import find_schema_changes
 from asyncdsm.agent.queries.service_changes import find_quiet_services, find_versions
 from asyncdsm.agent.queries.usual_levels import HOUR, UsualLevels, read_usual_levels
 from asyncdsm.agent.store.registry import EdgeKey, edge_id
@@ -52,6 +53,7 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
         *quiet,
         *(change for change in of_edges if (change.service, change.env) not in silent),
         *find_versions(store, TimeRange(begin, end)),
+        *find_schema_changes(store, TimeRange(begin, end)),
         *new,
     ]
     listed = sorted((change for change in found if change.kind == "quiet" or change.since >= begin), key=_order)

@@ -105,7 +105,7 @@ def change_of_edge(
     edge: EdgeKey,
     kind: ChangeKind,
     since: float,
-    levels: tuple[float | None, float | None] = (None, None),
+    levels: tuple[float | str | None, float | str | None] = (None, None),
     usual: float | None = None,
     *,
     is_usual: bool = False,

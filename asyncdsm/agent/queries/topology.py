@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 
 from asyncdsm.agent.queries.answer_limits import MOST_EDGES, MOST_LAGS, MOST_PATHWAYS, MOST_SERVICES, AnswerLimits
 from asyncdsm.agent.queries.current_state import IDLE, current_states
+from asyncdsm.agent.queries.edge_facts import FactsOfEdges, facts_of_edges
 from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_tags
 from asyncdsm.agent.queries.lag import Lags, current_lags
 from asyncdsm.agent.queries.quantiles import GroupQuantiles, begins_of, quantiles_of
@@ -24,6 +25,7 @@ from asyncdsm.agent.store.versions import version_at
 from asyncdsm.core.edge import MOST_PATHWAYS as MOST_PATHWAYS_OF_SERVICE
 from asyncdsm.map.topology import (
     Edge,
+    EdgeFacts,
     EdgeTraffic,
     PathwayPoint,
     Present,
@@ -50,7 +52,8 @@ def topology_of(store: Store, time_range: TimeRange) -> Topology:
     lags = current_lags(store, time_range)
     states = current_states(store, time_range) if keys else {}
     limits = AnswerLimits()
-    edges = _edges(keys, histograms, seconds, lags.groups, states=states, limits=limits)
+    facts = facts_of_edges(store, time_range)
+    edges = _edges(keys, histograms, seconds, lags.groups, states=states, facts=facts, limits=limits)
     services = _services(store, time_range, keys, edges)
     now = store.now()
     return Topology(
@@ -109,6 +112,7 @@ def _edges(
     lags: Lags,
     *,
     states: Mapping[EdgeKey, Present],
+    facts: FactsOfEdges,
     limits: AnswerLimits,
 ) -> list[Edge]:
     groups: dict[EdgeKey, int] = {}
@@ -126,12 +130,21 @@ def _edges(
             group,
             states.get(edges[group], IDLE),
             clamped[group],
+            facts=facts.describe(edges[group], float(counts[group])),
         )
         for group in limits.keep_busiest("edges", counts, owners, MOST_EDGES, edges.__getitem__)
     ]
 
 
-def _edge(traffic: EdgeTraffic, by_group: GroupQuantiles, group: int, state: Present, clamped: float) -> Edge:
+def _edge(
+    traffic: EdgeTraffic,
+    by_group: GroupQuantiles,
+    group: int,
+    state: Present,
+    clamped: float,
+    *,
+    facts: EdgeFacts | None,
+) -> Edge:
     edge_latency, pathway_latency, payload_size = by_group.of_group(group)
     return Edge(
         **asdict(traffic),
@@ -141,6 +154,7 @@ def _edge(traffic: EdgeTraffic, by_group: GroupQuantiles, group: int, state: Pre
         present=state,
         clamped=clamped,
         clocks_disagree=clamped > CLAMPED_SHARE,
+        facts=facts,
     )
 
 

@@ -12,13 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from asyncdsm.agent.store.edge_facts import FACT_TABLES
 from asyncdsm.agent.store.file_lock import lock_store_file, restrict_permissions
 from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS
+from asyncdsm.agent.store.schemas import SCHEMA_TABLE
 from asyncdsm.agent.store.transactions import TRANSACTION_TABLES
 from asyncdsm.errors import StoreError, StoreFullError
 
 APPLICATION_ID = 0x64736D31
 VERSION = 1
+_ADDED_TABLES = (*TRANSACTION_TABLES, *FACT_TABLES, SCHEMA_TABLE)
+# What files of earlier versions may lack.
 BUSY_SECONDS = 1.0
 """How long to wait for another program that writes to the file. Tracers wait a second or two for an answer."""
 _SCHEMA = """
@@ -164,7 +168,7 @@ class StoreFile:
         run("CREATE TABLE IF NOT EXISTS versions (service INTEGER, version TEXT, since REAL, last REAL)")
         if "service" not in [column[1] for column in run("PRAGMA table_info(backlogs)")]:
             run("ALTER TABLE backlogs ADD COLUMN service INTEGER")
-        for statement in TRANSACTION_TABLES:
+        for statement in _ADDED_TABLES:
             run(statement)
 
     def _create_tables(self) -> None:
@@ -173,7 +177,7 @@ class StoreFile:
             run("PRAGMA journal_mode = WAL")
             run("PRAGMA journal_size_limit = 67108864")
         with self.transaction():
-            for statement in (*_SCHEMA.split(";")[:-1], *TRANSACTION_TABLES):
+            for statement in (*_SCHEMA.split(";")[:-1], *_ADDED_TABLES):
                 run(statement)
             rows = [(width, 0, FOREVER if width == RESOLUTIONS[0] else 0) for width in RESOLUTIONS]
             self._connection.executemany("INSERT INTO levels VALUES (?, ?, ?)", rows)

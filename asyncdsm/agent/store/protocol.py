@@ -16,8 +16,8 @@ from asyncdsm.agent.store.merger import Label, LabeledHistograms
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, Tags
 from asyncdsm.agent.store.point_ages import PointAges
-from asyncdsm.agent.store.registry import PointRegistry
-from asyncdsm.agent.store.reports import AcceptedPayload
+from asyncdsm.agent.store.registry import EdgeKey, PointRegistry
+from asyncdsm.agent.store.reports import AcceptedPayload, FactSums
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange
 from asyncdsm.agent.store.services import ServiceFacts
 from asyncdsm.agent.store.spool import Spool
@@ -156,6 +156,14 @@ class Store(Protocol):
 
     def recent_offsets(self) -> list[tuple[Tags, tuple[Backlog, ...]]]:
         """Return the tags of each backlog and its offsets of the last two minutes, in the order of their buckets."""
+        ...
+
+    def edge_facts(self, time_range: TimeRange) -> dict[EdgeKey, FactSums]:
+        """Return what the messages of each edge said in a time range, summed up. Minutes count as a whole."""
+        ...
+
+    def schemas(self) -> dict[EdgeKey, tuple[VersionRun, ...]]:
+        """Return the schemas of each edge that are known (`schemas.parse_schema`), the one that began first first."""
         ...
 
     def read_transactions(self) -> AbstractContextManager[TransactionReader]:

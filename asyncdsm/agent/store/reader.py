@@ -8,11 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from asyncdsm.agent.store.edge_facts import MINUTE, TEN_MINUTES, read_facts
 from asyncdsm.agent.store.histograms import unpack
 from asyncdsm.agent.store.hourly_cache import HourlyCache, Key
 from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, Rows, by_point
 from asyncdsm.agent.store.offset_search import Crossing, CrossingCache, Passing, read_thinned
 from asyncdsm.agent.store.offsets import Backlog, Tags, read_offsets
+from asyncdsm.agent.store.registry import EdgeKey
+from asyncdsm.agent.store.reports import FactSums
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, Slice, plan_slices
 from asyncdsm.agent.store.segments import RollUpVersion, oldest_start, read_roll_up_versions, read_segments
 from asyncdsm.agent.store.state import Snapshot, StoreState
@@ -78,6 +81,17 @@ class StoreReader:
             highest[key] = max(value, highest.get(key, value))
         buffered = [(tags, start, value) for (tags, start), value in highest.items() if start < last]
         return sorted({*written, *buffered}, key=lambda offset: offset[1])
+
+    def edge_facts(self, first: int, last: int, detailed_since: float) -> dict[EdgeKey, FactSums]:
+        """Return what messages of each edge said in [first, last). Before `detailed_since`, ten minutes are one."""
+        step = MINUTE if first >= detailed_since else TEN_MINUTES
+        first = first // step * step
+        with self._state.snapshot(lambda buffer: list(buffer.facts.items())) as snapshot:
+            found = dict(read_facts(snapshot.connection, first, last))
+        for (edge, start), sums in (fact for facts in snapshot.buffered for fact in facts):
+            if first <= start < last:
+                found[edge] = found.get(edge, FactSums()).merge(sums)
+        return found
 
     def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
         """Return the crossings that the file reaches back to.

@@ -19,6 +19,35 @@ class PointReport(NamedTuple):
     parent: int
 
 
+class FactSums(NamedTuple):
+    """How many messages of an edge were redelivered, were dead-lettered, or waited in a batch; times in nanoseconds."""
+
+    redelivered: int = 0
+    dead_lettered: int = 0
+    waits: int = 0
+    wait_ns: int = 0
+    longest_wait_ns: int = 0
+
+    def merge(self, other: FactSums) -> FactSums:
+        """Return the sum of both, and the longer one of the longest waits."""
+        return FactSums(
+            self.redelivered + other.redelivered,
+            self.dead_lettered + other.dead_lettered,
+            self.waits + other.waits,
+            self.wait_ns + other.wait_ns,
+            max(self.longest_wait_ns, other.longest_wait_ns),
+        )
+
+
+class FactReport(NamedTuple):
+    """What the messages of an edge said in one bucket besides their latency."""
+
+    tags: tuple[str, ...]
+    sums: FactSums
+    schemas: tuple[tuple[int, str], ...] = ()
+    """The ids of the messages' schemas, each with its subject, which may be empty."""
+
+
 class BucketReport(NamedTuple):
     """What a service counted from `start_ns` (nanoseconds since the epoch) on, for `duration_ns`."""
 
@@ -27,6 +56,7 @@ class BucketReport(NamedTuple):
     points: list[PointReport]
     backlogs: list[tuple[tuple[str, ...], int]]
     """Tags and highest offset of each backlog."""
+    facts: Sequence[FactReport] = ()
 
 
 class TransactionReport(NamedTuple):

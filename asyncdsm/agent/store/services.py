@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from asyncdsm.agent.store.reports import Report
-from asyncdsm.agent.store.versions import VersionHistory
+from asyncdsm.agent.store.versions import ServiceKey, VersionHistory
 
 DAY = 86_400
 
@@ -32,7 +32,7 @@ class ServiceFacts:
         self._most = most
         self._last_seen: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._facts: dict[tuple[str, str], Facts] = {}
-        self.versions: VersionHistory = VersionHistory()
+        self.versions: VersionHistory[ServiceKey] = VersionHistory()
 
     def restore(self, last_seen: Mapping[tuple[str, str], float]) -> None:
         """Take from the file when each (service, env) last reported, least recently first."""

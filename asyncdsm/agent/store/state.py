@@ -15,6 +15,7 @@ from asyncdsm.agent.store.offsets import LatestOffsets, read_latest_offsets, rea
 from asyncdsm.agent.store.registry import PointRegistry
 from asyncdsm.agent.store.registry_tables import load_registry, read_last_seen
 from asyncdsm.agent.store.resolutions import Coverages
+from asyncdsm.agent.store.schemas import SchemaHistory, read_schemas
 from asyncdsm.agent.store.segments import newest_start, read_coverages
 from asyncdsm.agent.store.services import ServiceFacts
 from asyncdsm.agent.store.transactions import TransactionStore
@@ -58,7 +59,9 @@ class StoreState:
         points: PointRegistry,
         latest: LatestOffsets,
         facts: ServiceFacts,
+        *,
         most_transactions: int,
+        most_fact_edges: int,
     ) -> None:
         """Load the state from the file; `points`, `latest` and `facts` are empty. Raises sqlite3.Error."""
         self.lock: Lock = Lock()
@@ -71,6 +74,8 @@ class StoreState:
         load_registry(file.connection, points)
         facts.restore(read_last_seen(file.connection))
         facts.versions.restore(read_versions(file.connection))
+        self.schemas: SchemaHistory = SchemaHistory()
+        self.schemas.restore(read_schemas(file.connection))
         for read_offsets in (read_latest_offsets, read_recent_offsets):
             for tags, backlog, service in read_offsets(file.connection):
                 latest.record(tags, backlog, service)
@@ -79,6 +84,7 @@ class StoreState:
         self.rows: Counter[int] = Counter(file.row_counts())
         self.buffer: WriteBuffer = WriteBuffer(newest_start(file.connection), latest)
         """Takes what is reported."""
+        self.most_fact_edges: int = most_fact_edges
         self.transactions: TransactionStore = TransactionStore(file.connection, most_transactions)
         self.flushing: WriteBuffer | None = None
         """The buffer that is being written to segments."""

@@ -16,6 +16,7 @@ from time import monotonic, time
 from weakref import finalize
 
 from asyncdsm.agent.store.conditions import Conditions
+from asyncdsm.agent.store.edge_facts import EDGE_BYTES, MOST_EDGES
 from asyncdsm.agent.store.file import StoreFile, append_to_journal, translate_error
 from asyncdsm.agent.store.merger import Label, LabeledHistograms
 from asyncdsm.agent.store.offset_search import Crossing, Passing
@@ -23,9 +24,10 @@ from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
 from asyncdsm.agent.store.point_ages import PointAges
 from asyncdsm.agent.store.protocol import COUNTERS
 from asyncdsm.agent.store.reader import StoreReader
-from asyncdsm.agent.store.registry import PointRegistry
-from asyncdsm.agent.store.reports import AcceptedPayload, Decode, Report
+from asyncdsm.agent.store.registry import EdgeKey, PointRegistry
+from asyncdsm.agent.store.reports import AcceptedPayload, Decode, FactSums, Report
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, RESOLUTIONS, Coverages, TimeRange
+from asyncdsm.agent.store.retention import DETAIL_SECONDS
 from asyncdsm.agent.store.segments import RollUpVersion
 from asyncdsm.agent.store.services import ServiceFacts
 from asyncdsm.agent.store.spool import ForwardMarkFile, Spool
@@ -97,7 +99,8 @@ class Store:
                 self.points,
                 self._latest,
                 ServiceFacts(MAX_SERVICES),
-                min(MAX_TRANSACTIONS, max_bytes // TRANSACTION_BYTES),
+                most_transactions=min(MAX_TRANSACTIONS, max_bytes // TRANSACTION_BYTES),
+                most_fact_edges=min(MOST_EDGES, max_bytes // EDGE_BYTES),
             )
             self.payloads: int = self._state.counters["payloads"]
             """How many payloads were accepted, ever. Reading it waits for nothing."""
@@ -187,6 +190,9 @@ class Store:
             if self._upkeep.deleted_transactions:
                 problem = "there are too many business transactions: the oldest are deleted early"
                 self.conditions.note("transactions", problem, self._upkeep.deleted_transactions)
+            if self._upkeep.deleted_fact_edges:
+                problem = "too many edges have redeliveries, batches or schemas: those of the oldest are deleted early"
+                self.conditions.note("facts", problem, self._upkeep.deleted_fact_edges)
             if (lost := self._state.counters["forgotten_rows"] - before) > 0:
                 self.conditions.note("room", "the store is full: the oldest rows are deleted early", lost)
 
@@ -220,6 +226,15 @@ class Store:
         They are in order of time.
         """
         return self._reader.offsets(*self._bucket_bounds(time_range))
+
+    def edge_facts(self, time_range: TimeRange) -> dict[EdgeKey, FactSums]:
+        """Return what messages of each edge said besides their latency, in the minutes of a time range."""
+        return self._reader.edge_facts(*self._bucket_bounds(time_range), self.now() - DETAIL_SECONDS)
+
+    def schemas(self) -> dict[EdgeKey, tuple[VersionRun, ...]]:
+        """Return the schemas of each edge that are known (`parse_schema`), the one that began first first."""
+        with self._state.lock:
+            return self._state.schemas.copy_all()
 
     def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
         """Return when backlogs passed values, as far as that is written and was not deleted."""
@@ -311,6 +326,7 @@ class Store:
             owner = self.points.number_service(report.service, report.env)
             self._state.transactions.add(report, owner, received, self.kept_seconds)
         self._state.facts.record(report, received)
+        self._state.schemas.record(report, received)
         self.payloads += 1
 
     def _limit_buffers(self) -> None:

@@ -11,6 +11,13 @@ from operator import itemgetter
 from sqlite3 import Connection
 from typing import NamedTuple, TypeVar
 
+from asyncdsm.agent.store.edge_facts import (
+    TEN_MINUTES,
+    delete_old_facts,
+    make_room_for_facts,
+    thin_facts,
+    write_facts,
+)
 from asyncdsm.agent.store.file import trim_journal
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.offsets import (
@@ -36,6 +43,7 @@ from asyncdsm.agent.store.retention import (
     make_room_of_service,
 )
 from asyncdsm.agent.store.rollup import next_rollup_step, read_finer_segments, roll_up
+from asyncdsm.agent.store.schemas import delete_unused_schemas, write_schemas
 from asyncdsm.agent.store.segments import Segment, build_segments, set_coverage, write_segments
 from asyncdsm.agent.store.state import Change, StoreState
 from asyncdsm.agent.store.versions import delete_unused_versions, write_versions
@@ -61,9 +69,11 @@ class Upkeep:
 
     def __init__(self, state: StoreState, bounds: Bounds) -> None:
         self._state, self._bounds = state, bounds
-        self._last_journal_id = self._thinned_until = 0
+        self._last_journal_id = self._thinned_until = self._facts_thinned_until = 0
         self.deleted_transactions: int = 0
         """How many business transactions the last run has deleted early, because there were too many."""
+        self.deleted_fact_edges: int = 0
+        """How many edges with facts the last run has deleted early, because there were too many."""
 
     def run(self, now: float) -> None:
         """Do all work that is due at a time in seconds, or a part of it if there is much. Raises sqlite3.Error."""
@@ -75,6 +85,7 @@ class Upkeep:
         self._roll_up(now)
         deleted = self._delete_old_rows(oldest, now) + self._make_room()
         self._delete_old_offsets(oldest, now)
+        self._delete_facts(oldest, now)
         if deleted:
             self._delete_unused_names(oldest)
 
@@ -112,6 +123,7 @@ class Upkeep:
     def _write_segments(self, change: Change, buffer: WriteBuffer, segments: list[Segment]) -> None:
         written = sum(segment.points for segment in segments if segment.width == RESOLUTIONS[0])
         change.rows.update(write_segments(change.connection, segments))
+        write_facts(change.connection, buffer.facts.items())
         change.counters.update(buffer.counters)
         change.counters["forgotten_rows"] += len(buffer.slots) - written
         trim_journal(change.connection, self._last_journal_id)
@@ -125,10 +137,13 @@ class Upkeep:
                 write_services(change.connection, state.points, services)
                 write_next_numbers(change.connection, state.points)
         with state.lock:
-            changed = state.facts.versions.pop_changed()
+            changed, schemas = state.facts.versions.pop_changed(), state.schemas.pop_changed()
         for versions in _batches(changed.items()):
             with state.step() as change:
                 write_versions(change.connection, state.points.services, versions)
+        for of_edges in _batches(schemas.items()):
+            with state.step() as change:
+                write_schemas(change.connection, of_edges)
         for points in _batches(last.items()):
             with state.step() as change:
                 write_points(change.connection, state.points, points)
@@ -197,6 +212,19 @@ class Upkeep:
             with self._state.step() as change:
                 thin_offsets(change.connection, first, detailed_since)
             self._thinned_until = detailed_since
+
+    def _delete_facts(self, oldest: int, now: float) -> None:
+        """Delete old facts, and edges with facts if there are too many; merge minutes that are older than a day."""
+        detailed_since = (int(now) - DETAIL_SECONDS) // TEN_MINUTES * TEN_MINUTES
+        with self._state.step() as change:
+            delete_old_facts(change.connection, oldest)
+            self.deleted_fact_edges = make_room_for_facts(change.connection, self._state.most_fact_edges)
+            delete_unused_schemas(change.connection)
+        if detailed_since > self._facts_thinned_until:
+            first = max(self._facts_thinned_until, detailed_since - 3600)
+            with self._state.step() as change:
+                thin_facts(change.connection, first, detailed_since)
+            self._facts_thinned_until = detailed_since
 
     def _delete_transactions(self, now: float) -> int:
         """Delete the old transactions, and some if there are too many; return how many of the latter."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from asyncdsm.agent.store.resolutions import FOREVER
 
 ServiceKey = tuple[str, str]
 """Name and environment of a service."""
+Owner = TypeVar("Owner")
 
 GAP_SECONDS = 600
 """A version that nobody reported for this long has ended; if it is reported again, it began anew (a rollback)."""
@@ -27,45 +28,47 @@ class VersionRun(NamedTuple):
     last: float
 
 
-class VersionHistory:
-    """The versions of services, the one that began first first. Not safe for threads."""
+class VersionHistory(Generic[Owner]):
+    """The versions of services, or of others, the one that began first first. Not safe for threads."""
 
-    def __init__(self) -> None:
-        self._runs: dict[ServiceKey, tuple[VersionRun, ...]] = {}
-        self._changed: set[ServiceKey] = set()
+    def __init__(self, longest: int = LONGEST_VERSION) -> None:
+        """Keep at most `longest` characters of a version."""
+        self._longest = longest
+        self._runs: dict[Owner, tuple[VersionRun, ...]] = {}
+        self._changed: set[Owner] = set()
 
-    def restore(self, runs: Iterable[tuple[ServiceKey, VersionRun]]) -> None:
+    def restore(self, runs: Iterable[tuple[Owner, VersionRun]]) -> None:
         """Take what the file has, in the order of time."""
-        for service, run in runs:
-            self._runs[service] = (*self._runs.get(service, ()), run)
+        for owner, run in runs:
+            self._runs[owner] = (*self._runs.get(owner, ()), run)
 
-    def add_version(self, service: ServiceKey, version: str, moment: float) -> None:
+    def add_version(self, owner: Owner, version: str, moment: float) -> None:
         """Record that a service reported a version. A service without a version has an empty one, which is ignored."""
         if version:
-            self._runs[service] = record_version(self._runs.get(service, ()), version[:LONGEST_VERSION], moment)
-            self._changed.add(service)
+            self._runs[owner] = record_version(self._runs.get(owner, ()), version[: self._longest], moment)
+            self._changed.add(owner)
 
-    def combine(self, service: ServiceKey, runs: Iterable[VersionRun]) -> None:
-        """Add what another agent recorded of a service."""
+    def combine(self, owner: Owner, runs: Iterable[VersionRun]) -> None:
+        """Add what another agent recorded of an owner."""
         combined: tuple[VersionRun, ...] = ()
-        for run in sorted({*self._runs.get(service, ()), *runs}, key=lambda run: run.since):
+        for run in sorted({*self._runs.get(owner, ()), *runs}, key=lambda run: run.since):
             for moment in (run.since, run.last):
                 combined = record_version(combined, run.version, moment)
-        self._runs[service] = combined
+        self._runs[owner] = combined
 
-    def forget(self, service: ServiceKey) -> None:
+    def forget(self, owner: Owner) -> None:
         """Forget a service."""
-        self._runs.pop(service, None)
-        self._changed.discard(service)
+        self._runs.pop(owner, None)
+        self._changed.discard(owner)
 
-    def copy_all(self) -> dict[ServiceKey, tuple[VersionRun, ...]]:
+    def copy_all(self) -> dict[Owner, tuple[VersionRun, ...]]:
         """Return the versions of each service that has any."""
         return dict(self._runs)
 
-    def pop_changed(self) -> dict[ServiceKey, tuple[VersionRun, ...]]:
-        """Return the versions of the services that reported since the last call."""
+    def pop_changed(self) -> dict[Owner, tuple[VersionRun, ...]]:
+        """Return the versions of those that reported since the last call; none for those that were forgotten since."""
         changed, self._changed = self._changed, set()
-        return {service: self._runs[service] for service in changed}
+        return {owner: self._runs.get(owner, ()) for owner in changed}
 
 
 def record_version(runs: tuple[VersionRun, ...], version: str, moment: float) -> tuple[VersionRun, ...]:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from asyncdsm.agent.store.edge_facts import Facts, add_facts
 from asyncdsm.agent.store.histograms import Histograms, concat, merge
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
-from asyncdsm.agent.store.registry import PointKey, PointRegistry
+from asyncdsm.agent.store.registry import EdgeKey, PointKey, PointRegistry
 from asyncdsm.agent.store.reports import BucketReport, Report
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS
 from asyncdsm.agent.store.shares import weigh_names
@@ -26,7 +27,7 @@ _TOO_OLD = -1
 
 
 class WriteBuffer:
-    """Histograms by slot, which is a point during one bucket, and the highest offset of each backlog in each bucket."""
+    """Histograms by slot, a point during one bucket; offsets by backlog and bucket; facts by edge and minute."""
 
     def __init__(self, newest: int, latest: LatestOffsets) -> None:
         """`newest` is the start of the newest row of the store. Each offset is also recorded in `latest`."""
@@ -35,12 +36,14 @@ class WriteBuffer:
         """The number of each (start, point)."""
         self.offsets: dict[tuple[Tags, int], int] = {}
         """The highest offset by the tags of its backlog and the start of its bucket."""
+        self.facts: Facts = {}
+        """What messages said besides their latency, by edge and minute."""
         self.last_seen: dict[tuple[str, str], float] = {}
         self.counters: dict[str, int] = {"payloads": 0, "ignored_rows": 0, "clamped_buckets": 0}
         self.count_total: int = 0
         """How many counts the histograms have, some of which may be of the same cell."""
-        self.offsets_weight: int = 0
-        """The weight of the tags of `offsets`."""
+        self.names_weight: int = 0
+        """The weight of the tags of `offsets` and `facts`."""
         self._latest, self._parts = latest, list[Histograms]()
 
     def __bool__(self) -> bool:
@@ -68,6 +71,9 @@ class WriteBuffer:
                 number = points.number_point(PointKey(report.service, report.env, *point), service)
                 slots.append(self.slots.setdefault((start, number), len(self.slots)))
             self._add_offsets(bucket, start, service)
+            for facts in bucket.facts:
+                if add_facts(self.facts, EdgeKey(report.service, report.env, facts.tags), start, facts):
+                    self.names_weight += weigh_names(facts.tags)
         self._add_histograms(report.histograms, slots)
 
     def rows(self) -> Rows:
@@ -81,7 +87,7 @@ class WriteBuffer:
     def _add_offsets(self, bucket: BucketReport, start: int, service: int) -> None:
         for tags, value in bucket.backlogs:
             if (tags, start) not in self.offsets:
-                self.offsets_weight += weigh_names(tags)
+                self.names_weight += weigh_names(tags)
             self.offsets[tags, start] = max(value, self.offsets.get((tags, start), value))
             self._latest.record(tags, Backlog(start, value), service)
 
@@ -109,5 +115,5 @@ class WriteBuffer:
 def measure_fullness(buffers: Sequence[WriteBuffer]) -> float:
     """Return how full buffers are together: 1 if they have as much as one buffer may have."""
     counts = sum(buffer.count_total for buffer in buffers)
-    slots = sum(len(buffer.slots) + buffer.offsets_weight for buffer in buffers)
+    slots = sum(len(buffer.slots) + buffer.names_weight for buffer in buffers)
     return max(counts / MAX_BUFFERED_COUNTS, slots / MAX_BUFFERED_SLOTS)

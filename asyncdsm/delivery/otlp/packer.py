@@ -10,6 +10,7 @@ from asyncdsm._internal.pauses import yield_gil
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.bucket import Bucket
 from asyncdsm.core.counters import Counters
+from asyncdsm.core.edge_facts import FactBatch
 from asyncdsm.core.lag import Lag
 from asyncdsm.core.spans import Exemplars
 from asyncdsm.core.transactions import TransactionBatch
@@ -48,10 +49,11 @@ class OtlpPacker:
         self._encode_body = encode_body
         self._encoder: MetricsEncoder = MetricsEncoder(describe_resource(self._settings), is_delta=self._is_delta)
 
-    def add_bucket(self, bucket: Bucket, batch: TransactionBatch | None) -> None:
-        """Add a bucket to the series. OTLP does not carry transactions."""
-        if batch is not None and self._counters is self._aggregator.counters:
-            self._counters.drop("otlp", batch.count)
+    def add_bucket(self, bucket: Bucket, batch: TransactionBatch | None, facts: FactBatch | None) -> None:
+        """Add a bucket to the series. OTLP carries neither transactions nor facts."""
+        if self._counters is self._aggregator.counters:  # nobody else takes them
+            self._counters.drop("otlp", 0 if batch is None else batch.count)
+            self._counters.increment("facts_dropped", 0 if facts is None else facts.count_facts())
         try:
             lost = self._table.count_bucket(bucket, self._aggregator.now(), yield_gil)
         except Exception as error:

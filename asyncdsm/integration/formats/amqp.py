@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import nan
@@ -14,11 +15,14 @@ from asyncdsm.core.context import HEADER, LEGACY_HEADER, legacy_text
 from asyncdsm.core.edge import Edge, EdgeCache
 from asyncdsm.core.extractors import RABBITMQ_CONSUME, RABBITMQ_PRODUCE, extract_from_pairs
 from asyncdsm.core.pathway import Pathway
+from asyncdsm.integration.facts import count_deliveries
 
 RABBITMQ = "rabbitmq"
 """The `type:` of the edges of an AMQP broker."""
 PATHWAY_SLOT = "_headers"
 """The slot of aio-pika's message class that holds the pathway of a consumed message. aio-pika does not use it."""
+DEATHS = "x-death"
+"""The header in which RabbitMQ notes each queue where a message was dead-lettered."""
 MAX_HEADERS_BYTES = (128 - 4) << 10
 """The size that a headers table may have. It must fit one frame, 128 KiB unless the server sets less, together with
 the other properties and the context."""
@@ -85,20 +89,30 @@ def begin_publish(edge: Edge, headers: dict[str, Any], size: int, *, is_limited:
     return pending
 
 
-def record_consume(edge: Edge, headers: dict[str, Any] | None, body: Any, timestamp: Any) -> Pathway | None:
+def record_consume(
+    edge: Edge, headers: dict[str, Any] | None, body: Any, timestamp: Any, is_redelivered: Any = False
+) -> Pathway | None:
     """Record that a message was consumed, make its pathway current, and return it. **Hot**.
 
-    `timestamp` is the AMQP property. A pathway that begins with this message begins at that time. Returns None while
-    nothing measures.
+    `timestamp` is the AMQP property, `is_redelivered` what the broker says of this delivery. A pathway that begins with
+    this message begins at that time. Returns None while nothing measures.
     """
     header, size = None, count_body_bytes(body)
     if headers:
         header = find_context(headers)
         size = None if size is None else size + count_headers_bytes(headers)
     pathway = consume(edge, header, size, read_timestamp(timestamp) if header is None else None)
+    if pathway is not None and (is_redelivered is True or (headers and DEATHS in headers)):
+        note_delivery(edge, headers, is_redelivered)
     if RABBITMQ_CONSUME and pathway is not None:
         extract_from_pairs(RABBITMQ_CONSUME, headers.items() if headers else ())
     return pathway
+
+
+def note_delivery(edge: Edge, headers: Any, is_redelivered: Any) -> None:
+    """Count a consumed message if it says that it was delivered before, or that it was dead-lettered."""
+    is_dead_lettered = isinstance(headers, Mapping) and DEATHS in headers
+    count_deliveries(edge, redelivered=is_redelivered is True, dead_lettered=is_dead_lettered)
 
 
 def read_pathway(headers: dict[str, Any] | None, timestamp: Any) -> Pathway | None:

@@ -15,6 +15,7 @@ from asyncdsm.core.context import HEADER, LEGACY_HEADER, legacy_text
 from asyncdsm.core.edge import Edge, EdgeCache
 from asyncdsm.core.pathway import Pathway
 from asyncdsm.errors import MalformedValueError
+from asyncdsm.integration.facts import count_deliveries
 from asyncdsm.integration.formats.json_context import (
     KEY,
     Members,
@@ -90,6 +91,19 @@ def read_sqs_message(attributes: Any, body: Any, system: Any = None) -> MessageI
     return _make_info(header, byte_count(body) + attributes_size(attributes), _parse_milliseconds(sent))
 
 
+def note_delivery(edge: Edge, attributes: Any) -> None:
+    """Count a consumed message of SQS if its system attributes say that it was received before, or dead-lettered.
+
+    They are there if the program asked for them, and in the events of Lambda.
+    """
+    if attributes and isinstance(attributes, Mapping):
+        count, source = attributes.get("ApproximateReceiveCount"), attributes.get("DeadLetterQueueSourceArn")
+        is_again = (
+            isinstance(count, str) and count.isascii() and count.isdecimal() and count.lstrip("0") not in ("", "1")
+        )
+        count_deliveries(edge, redelivered=is_again, dead_lettered=bool(source) and isinstance(source, str))
+
+
 def read_sns_notification(notification: Mapping[str, Any]) -> MessageInfo:
     """Read a notification, as SNS hands it to a Lambda function or posts it to an HTTP endpoint."""
     attributes, message = notification.get("MessageAttributes"), notification.get("Message")
@@ -147,6 +161,13 @@ def attribute_value(attribute: Any) -> str | bytes | None:
             if value and isinstance(value, str | bytes):
                 return value
     return None
+
+
+def attribute_pairs(attributes: Any) -> list[tuple[Any, str | bytes | None]]:
+    """Return the names and values of the attributes of a message."""
+    if not attributes or not isinstance(attributes, Mapping):
+        return []
+    return [(name, attribute_value(attribute)) for name, attribute in attributes.items()]
 
 
 def attributes_size(attributes: Any) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from asyncdsm._internal.log import warn_once
 from asyncdsm.core import checkpoint, current
 from asyncdsm.core.checkpoint import report_hook_error
+from asyncdsm.core.extractors import SQS_CONSUME, extract_from_pairs
 from asyncdsm.core.pathway import Pathway
 from asyncdsm.integration.consumed_list import ConsumedList
 
@@ -88,7 +89,12 @@ def _consume_record(message: Any) -> Pathway | None:
     record = lambda_records.to_record(message)
     found = lambda_records.read_record(record)
     if found is not None:
-        return aws.consume_message(*found)
+        pathway = aws.consume_message(*found)
+        if pathway is not None and record is not None:
+            aws.note_delivery(found[0], record.get("attributes"))
+            if SQS_CONSUME:  # only messages of SQS have attributes in this place
+                extract_from_pairs(SQS_CONSUME, aws.attribute_pairs(record.get("messageAttributes")))
+        return pathway
     if not lambda_records.is_of_other_source(record):  # an event of S3 or of an HTTP API is no error
         _report_unknown(message)
     return None

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from asyncdsm.core.extractors import (
+    CELERY_CONSUME,
+    CELERY_PRODUCE,
     HTTP_IN,
     HTTP_OUT,
     KAFKA_CONSUME,
     KAFKA_PRODUCE,
     RABBITMQ_CONSUME,
     RABBITMQ_PRODUCE,
+    SQS_CONSUME,
+    SQS_PRODUCE,
+    TASKIQ_CONSUME,
+    TASKIQ_PRODUCE,
     extract_from_pairs,
 )
 
 __all__ = [
+    "CELERY_CONSUME",
+    "CELERY_PRODUCE",
     "HTTP_IN",
     "HTTP_OUT",
     "KAFKA_CONSUME",
     "KAFKA_PRODUCE",
     "RABBITMQ_CONSUME",
     "RABBITMQ_PRODUCE",
+    "SQS_CONSUME",
+    "SQS_PRODUCE",
+    "TASKIQ_CONSUME",
+    "TASKIQ_PRODUCE",
     "extract_from_pairs",
 ]

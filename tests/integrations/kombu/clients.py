@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -72,3 +72,12 @@ def tidy() -> None:
     """Close Kombu's pools, and collect its garbage now: it would warn in a later test."""
     pools.reset()
     gc.collect()
+
+
+def take_message(queue: Any, **options: Any) -> Any:
+    """Take a message from a queue once it is there: RabbitMQ may still be busy with it after it was published."""
+    deadline = monotonic() + PATIENCE
+    while (message := queue.get(**options)) is None and monotonic() < deadline:
+        sleep(0.02)
+    assert message is not None
+    return message
