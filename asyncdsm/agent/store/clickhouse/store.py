@@ -14,6 +14,7 @@ from time import monotonic, sleep, time
 from asyncdsm.agent.store.clickhouse.address import Address
 from asyncdsm.agent.store.clickhouse.batch import Moment
 from asyncdsm.agent.store.clickhouse.connection import Connection, HTTPConnection
+from asyncdsm.agent.store.clickhouse.edge_facts import sum_facts
 from asyncdsm.agent.store.clickhouse.reader import ClickHouseReader
 from asyncdsm.agent.store.clickhouse.roll_up import RollUp
 from asyncdsm.agent.store.clickhouse.schema import create_statements
@@ -26,8 +27,8 @@ from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
 from asyncdsm.agent.store.point_ages import PointAges
 from asyncdsm.agent.store.protocol import COUNTERS
-from asyncdsm.agent.store.registry import PointRegistry
-from asyncdsm.agent.store.reports import AcceptedPayload, Report
+from asyncdsm.agent.store.registry import EdgeKey, PointRegistry
+from asyncdsm.agent.store.reports import AcceptedPayload, FactSums, Report
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, RESOLUTIONS, TimeRange
 from asyncdsm.agent.store.services import ServiceFacts
 from asyncdsm.agent.store.spool import Spool
@@ -186,6 +187,20 @@ class ClickHouseStore:
         self._refresh()
         with self._state.lock:
             return self._latest.recent()
+
+    def edge_facts(self, time_range: TimeRange) -> dict[EdgeKey, FactSums]:
+        """Return what the messages of each edge said in the minutes of a time range, summed up."""
+        facts, left_out = sum_facts(self._connection, self._db, *self._bucket_bounds(time_range))
+        if left_out:
+            problem = "too many edges have redeliveries or batches: those of the oldest are left out of answers"
+            self.conditions.note("facts", problem, left_out)
+        return facts
+
+    def schemas(self) -> dict[EdgeKey, tuple[VersionRun, ...]]:
+        """Return the schemas of each edge that are known (`parse_schema`), the one that began first first."""
+        self._refresh()
+        with self._state.lock:
+            return self._state.schemas.copy_all()
 
     @contextmanager
     def read_transactions(self) -> Iterator[ClickHouseTransactionReader]:
