@@ -115,7 +115,7 @@ def _agent() -> Iterator[Mapping[str, str]]:
 
 def payloads(now: float) -> Iterator[bytes]:
     """Yield an hour of every service: a minute a bucket, in each a point for every edge of it."""
-    chance, edges = random.Random(5), _edges()
+    chance, edges = random.Random(5), service_edges()
     for service, points in enumerate(edges):
         latencies = [_latencies(chance) for _ in range(10)]
         buckets = [
@@ -129,7 +129,7 @@ def payloads(now: float) -> Iterator[bytes]:
         yield to_msgpack({"Service": f"service-{service}", "Env": "prod", "Lang": "python", "Stats": buckets})
 
 
-def _edges() -> list[list[dict[str, Any]]]:
+def service_edges() -> list[list[dict[str, Any]]]:
     """Return the points of each service: it reads two queues of the tier before, and writes to three of its own.
 
     In the first tier one in five reads what the last one writes; the others only write.
