@@ -12,8 +12,9 @@ from heapq import heappop, heappush
 
 from asyncdsm.map.graph import Graph, Link, Node, link_key
 
-SEED_SHARE = 3
-"""One node in three is chosen by itself, the others because they are next to one that is."""
+WRONG_SHARE, BUSY_SHARE = 2, 6
+"""One node in two at most is chosen since something is wrong there, one in six at most since it is busy; the others are
+chosen because they are next to one that is."""
 
 
 def most_important(graph: Graph, most: int) -> frozenset[Node]:
@@ -21,7 +22,7 @@ def most_important(graph: Graph, most: int) -> frozenset[Node]:
     chosen = _Choice(graph, most)
     ranked = sorted(graph.links, key=lambda link: (_importance(link), link_key(link)))
     for link in ranked:
-        if len(chosen.nodes) >= most // SEED_SHARE:
+        if len(chosen.nodes) >= most // (WRONG_SHARE if _is_wrong(link) else BUSY_SHARE):
             break
         chosen.add(link)
     chosen.grow()
@@ -33,11 +34,15 @@ def most_important(graph: Graph, most: int) -> frozenset[Node]:
 
 
 def _importance(link: Link) -> tuple[bool, float, float]:
-    """Return what links are sorted by: first those that became slower or whose lag grows, then the busiest."""
+    """Return what links are sorted by: first those where something is wrong, then the busiest."""
     if link.edge is None:
         return True, 0.0, 0.0
-    is_wrong = link.edge.present.state == "slower" or link.edge.lag_trend == "falling behind"
-    return not is_wrong, -link.edge.present.rate, -link.edge.count
+    return not _is_wrong(link), -link.edge.present.rate, -link.edge.count
+
+
+def _is_wrong(link: Link) -> bool:
+    """Return whether a link became slower, or its lag grows."""
+    return link.edge is not None and (link.edge.present.state == "slower" or link.edge.lag_trend == "falling behind")
 
 
 class _Choice:
@@ -50,7 +55,7 @@ class _Choice:
         for link in graph.links:
             self._links[link.source].append(link)
             self._links[link.target].append(link)
-        self._next: list[tuple[float, tuple[Node, Node, str], Link]] = []
+        self._next: list[tuple[float, int, tuple[Node, Node, str], Link]] = []
 
     def add(self, link: Link) -> None:
         """Choose both ends of a link, if there is room for them."""
@@ -60,7 +65,8 @@ class _Choice:
         for node in sorted(new):
             self.nodes[node] = None
             for each in self._links[node]:
-                heappush(self._next, (_importance(each)[1], link_key(each), each))
+                # Of equally busy links, one of the last node: what is drawn becomes long rather than broad.
+                heappush(self._next, (_importance(each)[1], -len(self.nodes), link_key(each), each))
 
     def grow(self) -> None:
         """Follow the busiest links from what is chosen, as long as there is room."""
@@ -69,4 +75,4 @@ class _Choice:
 
     def _pop_links(self) -> Iterator[Link]:
         while self._next and len(self.nodes) < self._most:
-            yield heappop(self._next)[2]
+            yield heappop(self._next)[3]
