@@ -30,6 +30,8 @@ FILE = "ASYNCDSM_BENCH_AGENT_FILE"
 VIEWERS, STEP_SECONDS = 50, 10
 DAY_SECONDS = 24 * 3600
 WIDTHS = {10: "10 s", 60: "a minute", 600: "ten minutes", 3600: "an hour"}
+FILLED_SECONDS = {10: 300, 60: 600, 600: 6_000, 3600: DAY_SECONDS}
+# How far back each resolution was filled as a day would fill it.
 MAPS = {"ten minutes": 10, "an hour": 60, "a day": 1440}
 PARTS = (
     "points stored, of those sent",
@@ -203,9 +205,14 @@ def _peak_memory(pid: int) -> int:
 
 
 def _row_sizes(path: Path) -> dict[str, float]:
+    """Return how many bytes a row takes, of those that are as full as those of a whole day."""
+    sizes = dict[str, float]()
     with closing(sqlite3.connect(path)) as connection:
-        query = "SELECT width, sum(length(data)), sum(points) FROM segments GROUP BY width"
-        return {f"a row of {WIDTHS[width]} (bytes)": size / rows for width, size, rows in connection.execute(query)}
+        for width, seconds in FILLED_SECONDS.items():
+            query = "SELECT sum(length(data)) * 1.0 / sum(points) FROM segments WHERE width = ? AND start >= ?"
+            (size,) = connection.execute(query, (width, int(time()) - seconds)).fetchone()
+            sizes[f"a row of {WIDTHS[width]} (bytes)"] = size
+    return sizes
 
 
 @contextmanager
