@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.topology import points_of
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, encode_key, merge
-from asyncdsm.agent.store.packing import pack, unpack
+from asyncdsm.agent.store.packed_histograms import pack, unpack
 from asyncdsm.agent.store.reports import BucketReport, PointReport, Report
 from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS, Coverage, Slice, TimeRange, plan_slices
 from asyncdsm.agent.store.store import Store

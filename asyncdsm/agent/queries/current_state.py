@@ -57,7 +57,7 @@ def current_states(store: Store, time_range: TimeRange) -> dict[EdgeKey, Present
 
 def _windows(store: Store, time_range: TimeRange, settled: int) -> dict[EdgeKey, Window]:
     """Return the window of each edge that anything passed in a time range, and its slots."""
-    slots = RecentSlots.of(store).read(time_range)
+    slots = RecentSlots.of(store).read_slots(time_range)
     reported = _reported_buckets(slots)
     return {edge: _window(each, *reported[edge.service, edge.env], settled) for edge, each in slots.items()}
 

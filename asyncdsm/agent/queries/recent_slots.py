@@ -41,7 +41,7 @@ class RecentSlots:
         """Return the reader of a store."""
         return cls._readers.setdefault(store, cls(store))
 
-    def read(self, time_range: TimeRange) -> SlotsOfEdges:
+    def read_slots(self, time_range: TimeRange) -> SlotsOfEdges:
         """Return the slots of each edge that anything passed in a time range, in the order of time."""
         found: SlotsOfEdges = {}
         for slots in self._parts(time_range):

@@ -20,7 +20,7 @@ from asyncdsm.errors import StoreError, StoreFullError
 APPLICATION_ID = 0x64736D31
 VERSION = 2
 READABLE_VERSIONS = frozenset({1, 2})
-"""Format 1 has other segments (see `packing`), which can still be read: files of it become files of format 2."""
+"""Format 1 has other segments (see `packed_histograms`). They can still be read: its files become those of format 2."""
 BUSY_SECONDS = 1.0
 """How long to wait for another program that writes to the file. Tracers wait a second or two for an answer."""
 _SCHEMA = """

@@ -11,7 +11,7 @@ import numpy as np
 from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, Rows, by_point
 from asyncdsm.agent.store.offset_search import Crossing, CrossingCache, Passing, read_thinned
 from asyncdsm.agent.store.offsets import Backlog, Tags, read_offsets
-from asyncdsm.agent.store.packing import unpack
+from asyncdsm.agent.store.packed_histograms import unpack
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, Slice, plan_slices
 from asyncdsm.agent.store.segments import RollUpVersion, oldest_start, read_roll_up_versions, read_segments
 from asyncdsm.agent.store.slice_cache import Key, SliceCache
