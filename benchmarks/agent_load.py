@@ -91,7 +91,7 @@ def fill_day(path: Path, now: int) -> None:
 
 
 def _point_report(point: dict[str, Any]) -> PointReport:
-    return PointReport(tuple(point["EdgeTags"]), point["Hash"], point["ParentHash"])
+    return PointReport(tuple(sorted(point["EdgeTags"])), point["Hash"], point["ParentHash"])  # as the intake has them
 
 
 def _draw(chance: np.random.Generator, kind: int, messages: int) -> Sequence[tuple[int, Any]]:
