@@ -19,7 +19,7 @@ async def test_hostile_names_are_shown_as_text(browser: Browser, agent: RunningA
     for name in HOSTILE:
         shop.maps.passed(name, "out", f"q {name}", kind=name, parent=0, env=name)
         shop.maps.passed(f"r {name}", "in", f"q {name}", kind=name, group=name)
-    async with open_page(browser, agent.url) as page:
+    async with open_page(browser, f"{agent.url}/#whole=1") as page:
         await expect(page.locator("#graph .node")).to_have_count(3 * len(HOSTILE))
         assert await page.locator("main :is(script, img, b > b, a, style, iframe)").count() == 0
         for name in ("<script>alert(1)</script>", "<img src=x onerror=alert(1)>"):

@@ -55,12 +55,12 @@ test("a count is shown with a prefix that leaves at most three digits", () => {
   ]);
 });
 
-test("a size is shown in bytes, kilobytes or megabytes", () => {
+test("a size is shown in bytes, kilobytes, megabytes or gigabytes", () => {
   assertFormats(formatBytes, [
     [12, "12 B"],
     [1500, "1.5 kB"],
     [2500000, "2.5 MB"],
-    [5e9, "5000 MB"],
+    [5e9, "5 GB"],
   ]);
 });
 

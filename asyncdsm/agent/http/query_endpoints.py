@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from asyncdsm.agent.http.shared_answers import SharedAnswers
+from asyncdsm.agent.queries.answers import DrawnMap
 from asyncdsm.agent.queries.between import latency_between
 from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.downstream import IsNode, downstream_of, queue_node, service_node
@@ -72,10 +73,12 @@ class QueryEndpoints:
             raise ApiError(400, "flow", f"flow must be one of {', '.join(FLOWS)}, got {name[:40]!r}")
         flow, parameters = FLOWS[name].name, _parameters(request)
         time_range, wanted = read_time_range(self._store, parameters), read_map_filter(parameters)
-        return await self._answer(
-            ("map", time_range, flow, wanted),
-            lambda: draw_map(topology_of(self._store, time_range), flow, wanted, oldest=self._store.oldest_start()),
-        )
+
+        def draw() -> DrawnMap:
+            topology = topology_of(self._store, time_range, pathway_latencies=False)
+            return draw_map(topology, flow, wanted, oldest=self._store.oldest_start())
+
+        return await self._answer(("map", time_range, flow, wanted), draw)
 
     async def answer_node_graph(self, request: Request) -> Response:
         """Answer with the map of a time range for Grafana. Raises ApiError."""

@@ -263,6 +263,7 @@ export interface Health {
   problems?: Problem[];
   forwarded?: Forwarded | null;
   alerts?: AlertCounts | null;
+  growth: StoreGrowth;
 }
 
 /** One hop of a whole pathway, and its share of the time that the pathway takes. */
@@ -525,6 +526,20 @@ export interface Service {
 export interface ServiceVersion {
   version: string;
   since: number;
+}
+
+/**
+ * How the store grows: bytes now, at most, and a day at the rate of the last minutes.
+ * `needed_bytes` is what all rows will take that are to be kept. If that is more than the limit, it is reached in
+ * `full_in_seconds`, and rows in steps finer than an hour will reach back only `reach_seconds`.
+ */
+export interface StoreGrowth {
+  used_bytes: number;
+  limit_bytes: number;
+  bytes_a_day: number;
+  needed_bytes: number;
+  reach_seconds: number;
+  full_in_seconds: number | null;
 }
 
 /** What passed in a time range, with the points of all pathways. */

@@ -55,8 +55,9 @@ export function formatBytes(value) {
   if (value === null || value === undefined) return NOTHING;
   return formatInUnits(value, [
     [1000, 1, " B"],
-    [1e6, 1e3, " kB"],
-    [Number.POSITIVE_INFINITY, 1e6, " MB"],
+    [999.5e3, 1e3, " kB"],
+    [999.5e6, 1e6, " MB"],
+    [Number.POSITIVE_INFINITY, 1e9, " GB"],
   ]);
 }
 

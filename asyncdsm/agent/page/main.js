@@ -130,7 +130,23 @@ class Page {
 
   /** @returns {"map" | "list"} */
   get view() {
-    return parseDisplay(readAddress()).view ?? (this.isNarrow.matches ? "list" : "map");
+    return this.chooseView(readAddress());
+  }
+
+  /**
+   * @param {ViewFields} fields
+   * @returns {"map" | "list"}
+   */
+  chooseView(fields) {
+    return parseDisplay(fields).view ?? (this.isNarrow.matches ? "list" : "map");
+  }
+
+  /**
+   * Return the parameters of a request for what is displayed.
+   * @param {ViewFields} fields
+   */
+  mapQuery(fields) {
+    return toMapQuery({ ...parseDisplay(fields), view: this.chooseView(fields) });
   }
 
   /**
@@ -139,7 +155,7 @@ class Page {
    * @returns {Promise<DrawnMap>}
    */
   async requestMap() {
-    const drawn = { flow: this.flow, ...toMapQuery(parseDisplay(readAddress())) };
+    const drawn = { flow: this.flow, ...this.mapQuery(readAddress()) };
     try {
       return await fetchMap({ ...this.range.toQuery(), ...drawn });
     } catch (error) {
@@ -181,7 +197,7 @@ class Page {
     if (this.map) this.showView(this.map);
     const isSame = old.node === current.node && old.edge === current.edge && old.transaction === current.transaction;
     if (this.map && !isSame) this.showSelection(this.map, old);
-    const isRedrawn = formatMapQuery(old) !== formatMapQuery(current);
+    const isRedrawn = JSON.stringify(this.mapQuery(old)) !== JSON.stringify(this.mapQuery(current));
     if (isRedrawn) this.graph.view.movedByUser = false; // what is drawn now is fitted into the screen
     if (!isSameRange(old, current)) this.showRange();
     else if (isRedrawn) this.live.requestNow();
@@ -241,11 +257,6 @@ class Page {
     const isPast = state === "paused" && this.range.past() !== null;
     this.status.show(isPast ? "past" : state, this.map?.to, error);
   }
-}
-
-/** @param {ViewFields} fields */
-function formatMapQuery(fields) {
-  return JSON.stringify(toMapQuery(parseDisplay(fields)));
 }
 
 /**

@@ -8,6 +8,7 @@ import { timePlace } from "./hops.js";
 import { cleanName, createName } from "./names.js";
 import { createNodeDetails } from "./node_details.js";
 import { createOverview } from "./overview.js";
+import { createStoreSection } from "./store_size.js";
 import { createLateSection, createTransactionDetails } from "./transactions.js";
 
 /** @import { Selection } from "./address.js" */
@@ -83,7 +84,11 @@ export class Panel {
     if (node) return createNodeDetails(node, map, range, this.actions);
     if (selection.transaction) return createTransactionDetails(selection.transaction, map, this.actions);
     if (!selection.edge && !selection.node) {
-      return [...(await createOverview(map, range, this.actions)), await createLateSection(map, this.actions)];
+      return [
+        ...(await createOverview(map, range, this.actions)),
+        await createLateSection(map, this.actions),
+        await createStoreSection(),
+      ];
     }
     return [createHtml("p", {}, "No message passed here in the selected time range.")];
   }

@@ -453,6 +453,21 @@ class AlertCounts(Struct, frozen=True, gc=False, kw_only=True):
     dropped: dict[str, int]
 
 
+class StoreGrowth(Struct, frozen=True, gc=False, kw_only=True):
+    """How the store grows: bytes now, at most, and a day at the rate of the last minutes.
+
+    `needed_bytes` is what all rows will take that are to be kept. If that is more than the limit, it is reached in
+    `full_in_seconds`, and rows in steps finer than an hour will reach back only `reach_seconds`.
+    """
+
+    used_bytes: Count
+    limit_bytes: Count
+    bytes_a_day: Amount
+    needed_bytes: Amount
+    reach_seconds: Amount
+    full_in_seconds: Amount | None
+
+
 class Health(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Whether the agent is well, and what it has counted.
 
@@ -472,6 +487,7 @@ class Health(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     problems: list[Problem] = []
     forwarded: Forwarded | None = None
     alerts: AlertCounts | None = None
+    growth: StoreGrowth
 
 
 class ErrorDetail(Struct, frozen=True, gc=False, kw_only=True):

@@ -13,6 +13,8 @@ from asyncdsm.map.selection import MOST_STEPS, MapFilter
 
 MOST_REQUESTED_STEPS = 2_000
 MOST_FILTER_CHARACTERS = 4_000
+MOST_NODES = 10_000
+"""The largest number of nodes that a request for a part of the map may name."""
 _LATEST = 4_000_000_000.0
 
 
@@ -98,7 +100,15 @@ def read_map_filter(parameters: Mapping[str, str]) -> MapFilter:
         words=frozenset(word for word in found if not word.startswith("-")),
         unwanted=frozenset(word[1:] for word in found if word.startswith("-")) - {""},
         hidden=frozenset(map(_read_trait, filter(None, hide.split(",")))),
+        most=_read_most(parameters),
     )
+
+
+def _read_most(parameters: Mapping[str, str]) -> int:
+    most = parameters.get("most", str(MOST_NODES))
+    if not (_is_whole_number(most) and 1 <= int(most) <= MOST_NODES):
+        raise ApiError(400, "most", f"most must be a whole number from 1 to {MOST_NODES}, got {most[:40]!r}")
+    return int(most) if "most" in parameters else 0
 
 
 def _read_trait(text: str) -> tuple[str, str]:

@@ -49,9 +49,8 @@ class GroupQuantiles(NamedTuple):
         latencies = histograms if begins is None else drop_starts(histograms, begins)
         if group_of is not None:
             histograms, latencies = histograms.relabel(group_of), merge(latencies.relabel(group_of))
-        edges = histograms.select_sketch(EDGE)
         edge, pathway, size = (quantiles(latencies, groups, sketch) for sketch in (EDGE, PATHWAY, SIZE))
-        return cls(edge, pathway, size, sum_by_group(edges.groups, edges.counts, groups))
+        return cls(edge, pathway, size, count_messages(histograms, groups))
 
     @classmethod
     def of_points(cls, keys: Sequence[PointKey], histograms: Histograms) -> GroupQuantiles:
@@ -61,6 +60,12 @@ class GroupQuantiles(NamedTuple):
     def of_group(self, group: int) -> tuple[Quantiles, Quantiles, Quantiles]:
         """Return the edge latency, the pathway latency and the payload size of one group."""
         return quantiles_of(self.edge, group), quantiles_of(self.pathway, group), quantiles_of(self.size, group)
+
+
+def count_messages(histograms: Histograms, groups: int) -> Floats:
+    """Return how many messages each of the groups below `groups` has."""
+    edges = histograms.select_sketch(EDGE)
+    return sum_by_group(edges.groups, edges.counts, groups)
 
 
 def begins_of(keys: Sequence[PointKey]) -> Bools:
