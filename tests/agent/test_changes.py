@@ -170,6 +170,61 @@ def test_after_a_restart_services_have_a_minute_to_report_and_nothing_is_new(
         assert [change.kind for change in changes(after)] == kinds
 
 
+def test_quiet_service_never_flickers_after_a_restart(tmp_path: Path) -> None:
+    before = Timeline(START, tmp_path / "store.db")
+    before.run(40 * MINUTE, *ALL)
+    before.store.close()
+    after = Timeline(START + 42 * MINUTE, tmp_path / "store.db")
+    listed = list[bool]()
+    with closing(after.store):
+        for _ in range(12):
+            after.run(10, SHOP, BILLING)
+            listed.append("quiet" in [change.kind for change in changes(after)])
+    assert listed == sorted(listed)
+    assert (listed[0], listed[-1]) == (False, True)
+
+
+def test_edge_that_is_new_has_no_rate_before_after_a_restart_either(tmp_path: Path) -> None:
+    refunds = BILLING._replace(queue="refunds")
+    before = Timeline(START, tmp_path / "store.db")
+    before.run(40 * MINUTE, *ALL)
+    before.run(5 * MINUTE, *ALL, refunds)
+    before.store.close()
+    after = Timeline(START + 46 * MINUTE, tmp_path / "store.db")
+    with closing(after.store):
+        after.run(10 * MINUTE, *ALL, refunds)
+        assert [(each.kind, each.queue, each.since - START) for each in changes(after)] == [("new", "refunds", 2400)]
+
+
+def test_edge_that_was_idle_for_hours_has_a_rate_of_zero_before_after_a_restart_too(tmp_path: Path) -> None:
+    nightly = BILLING._replace(queue="nightly")
+    before = Timeline(START, tmp_path / "store.db")
+    before.run(20 * MINUTE, *ALL, nightly)
+    before.run(3 * HOUR, *ALL)
+    before.store.close()
+    after = Timeline(START + 3 * HOUR + 21 * MINUTE, tmp_path / "store.db")
+    with closing(after.store):
+        after.run(5 * MINUTE, *ALL, nightly)
+        assert [(each.kind, each.queue, each.before) for each in changes(after)] == [("rate rose", "nightly", 0.0)]
+
+
+@pytest.mark.parametrize("minutes", [6, 7])
+def test_edge_of_the_first_ten_minutes_has_no_rate_before(minutes: int) -> None:
+    timeline = Timeline(START)
+    timeline.run(minutes * MINUTE, *ALL)
+    timeline.run(5 * MINUTE, *ALL, BILLING._replace(queue="refunds"))
+    assert changes(timeline) == []
+
+
+def test_rate_of_an_edge_that_is_an_hour_old_is_compared_with_its_own(timeline: Timeline) -> None:
+    refunds = BILLING._replace(queue="refunds")
+    timeline.run(62 * MINUTE, *ALL, refunds)
+    timeline.run(4 * MINUTE, *ALL, refunds._replace(messages=80))
+    assert [(each.kind, each.queue, each.before, each.now) for each in changes(timeline)] == [
+        ("rate rose", "refunds", 2.0, 8.0)
+    ]
+
+
 def test_long_range_lists_what_changed_in_it(timeline: Timeline) -> None:
     timeline.run(5 * HOUR, SHOP, BILLING._replace(latency=4.2), SHIPPING)
     assert changes(timeline) == []

@@ -15,7 +15,7 @@ from asyncdsm.agent.queries.edge_history import EdgeHistory
 from asyncdsm.agent.queries.history_reader import MINUTE, MOST_SLOTS, HistoryReader
 from asyncdsm.agent.queries.lag import current_lags
 from asyncdsm.agent.queries.lag_changes import find_growing_lags
-from asyncdsm.agent.queries.new_edges import find_new_edges
+from asyncdsm.agent.queries.new_edges import find_first_slots, find_new_edges
 from asyncdsm.agent.queries.service_changes import find_quiet_services, find_versions
 from asyncdsm.agent.queries.usual_levels import HOUR, UsualLevels, read_usual_levels
 from asyncdsm.agent.store.registry import EdgeKey, edge_id
@@ -42,7 +42,7 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
     silent = {(change.service, change.env) for change in quiet}
     new = find_new_edges(store, TimeRange(begin, end), histories[-1], oldest)
     fresh = {change.edge or (change.service, change.env) for change in new}
-    rates = find_rate_changes(histories, usual)
+    rates = find_rate_changes([(history, find_first_slots(store, history)) for history in histories], usual)
     of_edges = [
         *find_latency_changes(histories, states, usual),
         *find_growing_lags(states, current_lags(store, time_range).groups, end),

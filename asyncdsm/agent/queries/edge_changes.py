@@ -68,17 +68,24 @@ def _latency_change(change: LatencyChange, present: Present, usual: UsualLevels)
     return change_of_edge(edge, kind, since, levels, level.p50, is_usual=is_usual)
 
 
-def find_rate_changes(histories: Sequence[EdgeHistory], usual: UsualLevels) -> list[Change]:
-    """Return which edges have more or fewer messages than before, as the first history that shows it says."""
+def find_rate_changes(
+    histories: Sequence[tuple[EdgeHistory, Mapping[EdgeKey, int]]], usual: UsualLevels
+) -> list[Change]:
+    """Return which edges have more or fewer messages than before, as the first history that shows it says.
+
+    Each history comes with the first slots of edges that did not exist before: their rate was not zero until then.
+    """
     changes: dict[EdgeKey, Change] = {}
-    for history in histories:
-        slots = np.flatnonzero(history.known_slots()[: history.settled])
-        counts = history.counts[:, slots]
+    for history, firsts in histories:
+        known = np.flatnonzero(history.known_slots()[: history.settled])
+        counts = history.counts[:, known]
         for number in _find_uneven(counts):
-            found = find_rate_change(counts[number].tolist())
-            if found is not None and history.edges[number] not in changes:
-                since = float(history.start_of(int(slots[found.slot])))
-                changes[history.edges[number]] = _rate_change(history.edges[number], found, since, history.width, usual)
+            edge = history.edges[number]
+            begin = int(np.searchsorted(known, firsts.get(edge, 0)))
+            found = find_rate_change(counts[number, begin:].tolist())
+            if found is not None and edge not in changes:
+                since = float(history.start_of(int(known[begin + found.slot])))
+                changes[edge] = _rate_change(edge, found, since, history.width, usual)
     return list(changes.values())
 
 

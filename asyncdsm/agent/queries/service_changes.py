@@ -30,28 +30,30 @@ def find_quiet_services(store: Store, end: float, histories: Sequence[EdgeHistor
         for service, slots in history.slots_of_services().items():
             starts = [history.start_of(slot) for slot in slots]
             since = find_silence(starts, history.width, settled_at)
-            if since is not None and _could_report(store, since, settled_at):
+            if since is not None and _could_report(store, since, end, settled_at):
                 last = seen.get(service, since)
                 found.setdefault(service, float(last if starts[-1] <= last < since else since))
     listed = {service for history in histories for service in history.slots_of_services()}
     longer = {service: last for service, last in seen.items() if service not in listed and last > end - DAY}
-    found |= _find_long_silences(store, longer, settled_at)
+    found |= _find_long_silences(store, longer, end, settled_at)
     return [change_of_service(service, "quiet", since) for service, since in found.items()]
 
 
-def _could_report(store: Store, since: float, settled_at: float) -> bool:
-    """Return whether the agent has been running for long enough to say that a service is quiet."""
-    return not since < store.opened_at <= settled_at or settled_at - store.opened_at >= QUIET_SECONDS
+def _could_report(store: Store, since: float, end: float, settled_at: float) -> bool:
+    """Return whether the agent had been running for long enough at `end` to say that a service is quiet."""
+    return not since < store.opened_at <= end or settled_at - store.opened_at >= QUIET_SECONDS
 
 
-def _find_long_silences(store: Store, seen: dict[ServiceKey, float], settled_at: int) -> dict[ServiceKey, float]:
+def _find_long_silences(
+    store: Store, seen: dict[ServiceKey, float], end: float, settled_at: int
+) -> dict[ServiceKey, float]:
     """Return which services are quiet, and since when, by what they reported in the hour before."""
     newest = sorted(seen.items(), key=lambda each: -each[1])[:MOST_SILENT]
     return {
         service: last
         for service, last in newest
         if find_silence(_reported_minutes(store, service, last), MINUTE, settled_at) is not None
-        and _could_report(store, last, settled_at)
+        and _could_report(store, last, end, settled_at)
     }
 
 
