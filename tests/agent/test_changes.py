@@ -97,6 +97,18 @@ def test_hop_that_was_slower_for_longer_than_ten_minutes_has_its_time(timeline: 
     assert summaries(changes(timeline)) == [("slower", "billing", 2400)]
 
 
+def test_hop_that_gets_slower_and_slower_is_slower_since_that_began(timeline: Timeline) -> None:
+    found = list[tuple[float, float]]()
+    for minute in range(30):
+        timeline.run(MINUTE, SHOP, BILLING._replace(latency=0.3 * 1.2 ** (minute + 1)), SHIPPING)
+        found += [(each.since - START, round(float(each.before or 0), 2)) for each in changes(timeline)]
+    since = {since for since, _ in found}
+    assert len(found) > 20
+    assert max(since) - min(since) <= MINUTE
+    assert 40 * MINUTE <= min(since) <= 45 * MINUTE
+    assert {before for _, before in found[8:]} == {0.3}
+
+
 def test_hop_that_became_faster_is_listed_after_all_trouble(timeline: Timeline) -> None:
     timeline.run(2 * MINUTE, SHOP, BILLING._replace(latency=0.02), SHIPPING._replace(latency=5.0))
     assert [each[:2] for each in summaries(changes(timeline))] == [("slower", "shipping"), ("faster", "billing")]

@@ -26,13 +26,18 @@ _QUARTERS = 0.25, 0.75
 def find_latency_changes(
     histories: Sequence[EdgeHistory], states: Mapping[EdgeKey, Present], usual: UsualLevels
 ) -> list[Change]:
-    """Return which edges are slower or faster: what is known of the present first, then what the histories show."""
-    changes: dict[EdgeKey, Change] = {}
-    for found in (_changes_of_present(states), *(_changes_in_history(history, states) for history in histories)):
-        for edge, kind, since, before in found:
-            if edge not in changes:
-                changes[edge] = _latency_change((edge, kind, since, before), states[edge], usual)
-    return list(changes.values())
+    """Return which edges are slower or faster: what is known of the present first, then what the histories show.
+
+    Of a slow change the present shows only the end: it began when a history says so.
+    """
+    found = {each[0]: each for each in _changes_of_present(states)}
+    for history in histories:
+        for change in _changes_in_history(history, states):
+            edge, kind, since, _ = change
+            known = found.get(edge)
+            if known is None or (known[1] == kind and since + history.width <= known[2]):
+                found[edge] = change
+    return [_latency_change(change, states[change[0]], usual) for change in found.values()]
 
 
 def _changes_of_present(states: Mapping[EdgeKey, Present]) -> Iterator[LatencyChange]:
