@@ -14,6 +14,7 @@ from asyncdsm.agent.queries.edge_changes import find_latency_changes, find_rate_
 from asyncdsm.agent.queries.edge_history import EdgeHistory
 from asyncdsm.agent.queries.history_reader import MINUTE, MOST_SLOTS, HistoryReader
 from asyncdsm.agent.queries.lag import current_lags
+from asyncdsm.agent.queries.lag_begin import find_begin_of_lag
 from asyncdsm.agent.queries.lag_changes import find_growing_lags
 from asyncdsm.agent.queries.new_edges import find_first_slots, find_new_edges
 from asyncdsm.agent.queries.service_changes import find_quiet_services, find_versions
@@ -25,6 +26,8 @@ from asyncdsm.map.topology import Present
 MOST_CHANGES, MOST_USUAL = 200, 50
 TROUBLE: tuple[ChangeKind, ...] = "quiet", "slower", "lag grows", "rate fell"
 """The kinds that are listed first."""
+LASTING: tuple[ChangeKind, ...] = "quiet", "lag grows"
+"""The kinds that are listed as long as they last, however long ago they began."""
 # How much longer than the time whose changes are listed a history is: what comes before is compared with it.
 _COMPARED = 1.25
 
@@ -37,6 +40,7 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
     oldest = store.oldest_start()
     histories = _read_histories(reader, begin, end)
     states = current_states(store, time_range)
+    lags = current_lags(store, time_range)
     usual = read_usual_levels(store, time_range.first, end, oldest)
     quiet = find_quiet_services(store, end, histories, is_live=time_range.last > end)
     silent = {(change.service, change.env) for change in quiet}
@@ -45,7 +49,7 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
     rates = find_rate_changes([(history, find_first_slots(store, history)) for history in histories], usual)
     of_edges = [
         *find_latency_changes(histories, states, usual),
-        *find_growing_lags(states, current_lags(store, time_range).groups, end),
+        *find_growing_lags(states, lags.groups, end, lambda group: find_begin_of_lag(store, lags.of(group), end)),
         *(rate for rate in rates if fresh.isdisjoint({rate.edge, (rate.service, rate.env)})),
     ]
     found = [
@@ -54,7 +58,7 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
         *find_versions(store, TimeRange(begin, end)),
         *new,
     ]
-    listed = sorted((change for change in found if change.kind == "quiet" or change.since >= begin), key=_order)
+    listed = sorted((change for change in found if change.kind in LASTING or change.since >= begin), key=_order)
     left_out = len(listed) - MOST_CHANGES
     return Changes(
         from_=begin,

@@ -56,6 +56,10 @@ class CurrentLags(NamedTuple):
     partitions: list[PartitionLag]
     groups: Lags
 
+    def of(self, group: Group) -> list[PartitionLag]:
+        """Return the lags of a group in the partitions of a topic."""
+        return [each for each in self.partitions if (each.group, each.topic, each.cluster_id) == group]
+
 
 def current_lags(store: Store, time_range: TimeRange) -> CurrentLags:
     """Return the lags at the end of a time range (now, if it has no end)."""
