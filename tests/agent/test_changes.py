@@ -306,3 +306,33 @@ async def test_changes_are_served_with_ids_of_the_map(timeline: Timeline) -> Non
     assert (answer["from"], answer["to"]) == (timeline.time - HOUR, timeline.time)
     assert drawn["oldest"] == START
     assert (bad.status_code, bad.json()["error"]["path"]) == (400, "from")
+
+
+async def test_quiet_service_stays_on_the_map_with_its_hops_as_long_as_it_is_listed(timeline: Timeline) -> None:
+    async with running_agent(store=timeline.store) as agent, Client(base_url=agent.url, timeout=20) as client:
+
+        async def drawn(**parameters: float) -> tuple[list[tuple[str, float | None]], list[tuple[str, str]]]:
+            answer = (await client.get("/api/map", params=parameters)).json()
+            assert {node["id"] for node in answer["nodes"]} >= {link["from"] for link in answer["links"]}
+            return (
+                [(each["name"], each["quiet_since"]) for each in answer["nodes"] if each["kind"] == "service"],
+                [(each["service"], each["present"]["state"]) for each in answer["edges"]],
+            )
+
+        assert await drawn() == (
+            [("billing", None), ("shipping", None), ("shop", None)],
+            [("billing", "steady"), ("shipping", "steady"), ("shop", "steady")],
+        )
+        quiet = [("billing", None), ("shipping", START + 2400), ("shop", None)]
+        for minutes in (2, 30, 4 * 60):
+            timeline.run(minutes * MINUTE, SHOP, BILLING)
+            nodes, hops = await drawn()
+            assert (nodes, sorted(hops)) == (
+                quiet,
+                [("billing", "steady"), ("shipping", "idle"), ("shop", "steady")],
+            )
+        at = START + 2400 + 60 * MINUTE
+        nodes, _ = await drawn(**{"from": at - 600, "to": at})
+        assert nodes == quiet
+        timeline.run(20 * MINUTE, *ALL)
+        assert (await drawn())[0] == [("billing", None), ("shipping", None), ("shop", None)]

@@ -14,7 +14,7 @@ from asyncdsm.agent.http.shared_answers import SharedAnswers
 from asyncdsm.agent.queries.between import latency_between
 from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.downstream import IsNode, downstream_of, queue_node, service_node
-from asyncdsm.agent.queries.drawn_map import draw_map
+from asyncdsm.agent.queries.drawn_map import draw_range
 from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.lag_over_time import lag_over_time
 from asyncdsm.agent.queries.parameters import (
@@ -71,7 +71,7 @@ class QueryEndpoints:
         time_range, wanted = read_time_range(self._store, parameters), read_map_filter(parameters)
         return await self._answer(
             ("map", time_range, flow, wanted),
-            lambda: draw_map(topology_of(self._store, time_range), flow, wanted, oldest=self._store.oldest_start()),
+            lambda: draw_range(self._histories, time_range, flow, wanted),
         )
 
     async def answer_changes(self, request: Request) -> Response:

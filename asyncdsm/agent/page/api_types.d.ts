@@ -288,6 +288,7 @@ export interface MapNode {
   label: string;
   qualifier: string;
   shown: boolean;
+  quiet_since: number | null;
   x: number;
   y: number;
   width: number;

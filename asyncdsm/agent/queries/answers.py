@@ -40,6 +40,8 @@ class MapNode(Struct, frozen=True, gc=False, kw_only=True):
     """What tells it from other nodes of its name; empty if there are none."""
     shown: bool
     """Whether it is drawn: not if it is no neighbor of the focus, or is hidden by the filter."""
+    quiet_since: float | None
+    """Since when a service that reported before is silent, in seconds since the epoch; null if it is not."""
     x: float
     y: float
     width: Amount

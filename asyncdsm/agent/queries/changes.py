@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from asyncdsm.agent.queries.answers import Change, ChangeKind, Changes, UsualLatency
 from asyncdsm.agent.queries.current_state import current_states
 from asyncdsm.agent.queries.edge_changes import find_latency_changes, find_rate_changes
-from asyncdsm.agent.queries.edge_history import EdgeHistory
-from asyncdsm.agent.queries.history_reader import MINUTE, MOST_SLOTS, HistoryReader
+from asyncdsm.agent.queries.history_reader import HistoryReader, read_histories
 from asyncdsm.agent.queries.lag import current_lags
 from asyncdsm.agent.queries.lag_begin import find_begin_of_lag
 from asyncdsm.agent.queries.lag_changes import find_growing_lags
@@ -28,8 +27,6 @@ TROUBLE: tuple[ChangeKind, ...] = "quiet", "slower", "lag grows", "rate fell"
 """The kinds that are listed first."""
 LASTING: tuple[ChangeKind, ...] = "quiet", "lag grows"
 """The kinds that are listed as long as they last, however long ago they began."""
-# How much longer than the time whose changes are listed a history is: what comes before is compared with it.
-_COMPARED = 1.25
 
 
 def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
@@ -38,7 +35,7 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
     end = min(time_range.last, store.now())
     begin = end - min(max(end - time_range.first, HOUR), store.kept_seconds)
     oldest = store.oldest_start()
-    histories = _read_histories(reader, begin, end)
+    histories = read_histories(reader, begin, end)
     states = current_states(store, time_range)
     lags = current_lags(store, time_range)
     usual = read_usual_levels(store, time_range.first, end, oldest)
@@ -67,14 +64,6 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
         usual=_usual_of_slowest(states, usual, listed),
         cut={"changes": left_out} if left_out > 0 else {},
     )
-
-
-def _read_histories(reader: HistoryReader, begin: float, end: float) -> list[EdgeHistory]:
-    """Return the history of the last hour in minutes and, if the range is too long for minutes, that of all of it."""
-    compared = end - (end - begin) * _COMPARED
-    if end - compared <= MOST_SLOTS * MINUTE:
-        return [reader.read_history(TimeRange(compared, end))]
-    return [reader.read_history(TimeRange(first, end)) for first in (end - HOUR * _COMPARED, compared)]
 
 
 def _order(change: Change) -> tuple[bool, bool, float, int, str, str]:
