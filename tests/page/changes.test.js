@@ -47,5 +47,7 @@ test("a change is compared with the same hour of the day before", () => {
 
 test("the present is shown beside the usual", () => {
   const present = makePresent({ edge_latency: { ...NO_QUANTILES, p50: 4.2 } });
-  assert.equal(describeUsual(present, { edge: "e1", p50: 0.31, rate: 2 }), "now 4.2 s, usual 310 ms");
+  const usual = { edge: "e1", p50: 0.31, rate: 2 };
+  assert.equal(describeUsual(present, usual, { isPast: false }), "now 4.2 s, usual 310 ms");
+  assert.equal(describeUsual(present, usual, { isPast: true }), "then 4.2 s, usual 310 ms");
 });

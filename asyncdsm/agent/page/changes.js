@@ -62,7 +62,8 @@ export function createChangesSection({ changes, from, to, cut }, map, actions) {
 }
 
 /**
- * Create a button that selects what changed. What is not on the map any more is shown as it was at that time.
+ * Create a button that selects what changed, in a range in which the change is seen. What is not on the map any more is
+ * shown as it was at that time.
  * @param {Change} change
  * @param {number} now Seconds since the epoch.
  * @param {MapModel} map
@@ -77,7 +78,11 @@ function createRow(change, now, map, actions) {
       type: "button",
       class: `hop change${TROUBLE.includes(change.kind) && !change.is_usual ? " trouble" : ""}`,
       "data-key": `change ${change.kind} ${change.edge ?? change.node}`,
-      click: () => (isOnMap ? actions.select(selection) : actions.lookAt(selection, change.since)),
+      click: () => {
+        if (!isOnMap) actions.lookAt(selection, change.since);
+        else if (change.since < map.from) actions.lookBackTo(selection, change.since);
+        else actions.select(selection);
+      },
     },
     createHtml("span", { class: "what" }, createChangeName(change, map)),
     createHtml("span", { class: "long" }, describeKind(change)),

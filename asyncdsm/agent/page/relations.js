@@ -160,6 +160,7 @@ export function explainMeasure({ method, count, at_least, at_most }) {
 function createRelatedList(direction, nodes, map, actions) {
   const more = nodes.length - MAX_LISTED;
   return [
+    createHint("Counted along the pathways that messages took: a neighbor on the map need not be among them."),
     ...nodes.slice(0, MAX_LISTED).map((node) => createRelatedButton(direction, node, map, actions)),
     more > 0 && createHint(`${more} further away ${more === 1 ? "is" : "are"} not shown.`),
   ];

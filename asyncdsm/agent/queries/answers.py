@@ -95,9 +95,14 @@ class DrawnMap(MapContent, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
 
 
 class SeriesPoint(Struct, frozen=True, gc=False, kw_only=True):
-    """What passed an edge in one step."""
+    """What passed an edge in one step.
+
+    It is `complete` if all of the step is in the range, and over for so long that all services have reported it. If
+    not, count and rate are too low.
+    """
 
     start: float
+    complete: bool
     count: Amount
     rate: Amount
     edge_latency: Quantiles
@@ -146,6 +151,8 @@ class Hop(Struct, frozen=True, gc=False, kw_only=True):
     cluster: str | None
     queue: str
     group: str | None
+    count: Amount
+    """How many messages passed it on this pathway; some may not have come to its end, or not yet."""
     edge_latency: Quantiles
     level: LevelNumber
     share: Share
@@ -257,7 +264,7 @@ class LatencyBetween(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
 
 
 class RelatedNode(NodeName, frozen=True, gc=False, kw_only=True):
-    """A node that messages reach from another one, or come from: `distance` links of the map away.
+    """A node that messages reach from another one, or come from: `distance` links away, along their pathways.
 
     `count` messages passed `edges` into this node, or, for a node upstream, out of it, on the pathways that lead from
     one to the other. A queue that only the broker itself sends to has no edges here.
