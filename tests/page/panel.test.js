@@ -41,6 +41,8 @@ test("a hop is described by its rate, its tail, its change and its lag", () => {
   const present = makePresent({ edge_latency: { ...NO_QUANTILES, p99: 0.02 } });
   const lagging = makeEdge({ present, lag: 1500, lag_seconds: 185 });
   assert.equal(describeHop(lagging), "in service · 2/s · p99 20 ms · lag 1.5 k, 3 min");
+  const catchingUp = makeEdge({ ...lagging, lag_trend: "catching up" });
+  assert.equal(describeHop(catchingUp), "in service · 2/s · p99 20 ms · lag 1.5 k, 3 min, catching up");
 });
 
 test("the size of the map is described with what is not drawn", () => {

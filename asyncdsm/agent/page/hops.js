@@ -48,7 +48,7 @@ export function describeHop(edge) {
     formatRate(present.rate),
     p99 !== null && `p99 ${formatDuration(p99)}`,
     describeChange(present),
-    edge.lag ? `lag ${formatLag(edge)}` : "",
+    edge.lag ? joinTexts(", ", [`lag ${formatLag(edge)}`, edge.lag_trend !== "steady" && edge.lag_trend]) : "",
   ]);
 }
 

@@ -41,7 +41,9 @@ export async function createRelations(node, map, range, actions) {
  * @param {RangeQuery} range
  * @returns {Promise<Related>}
  */
-async function fetchRelated({ kind, name, where, cluster }, range) {
+async function fetchRelated({ kind, name, where, cluster, incoming, outgoing }, range) {
+  const isPassed = [...incoming, ...outgoing].some(({ edge }) => edge === null || edge.count > 0);
+  if (!isPassed) return { downstream: [], upstream: [] }; // a service that is quiet, or a queue that only it uses
   const names =
     kind === "service" ? { service: name, env: where } : { queue: name, type: where, cluster: cluster ?? "" };
   try {
