@@ -127,7 +127,8 @@ function explainSlowHop({ hops, count, end_to_end: { p50: whole } }, map) {
 export function describeSlowHop({ edge_latency: { p50 }, count }, arrived, clocksDisagree) {
   const slow = `A hop with a median of ${formatDuration(p50)} is slower than end to end`;
   if (count > arrived * ACCURACY) {
-    return `${slow}, which counts only the ${formatCount(arrived)} of its ${formatCount(count)} messages that came to the end.`;
+    const messages = `the ${formatCount(arrived)} of its ${formatCount(count)} messages that came to the end`;
+    return `${slow}, which counts only ${messages}.`;
   }
   if (clocksDisagree) return `${slow}: the clocks of its hosts disagree.`;
   return `${slow}: they are not of the same messages, since some were on their way when the range began or ended.`;
