@@ -71,7 +71,7 @@ class QueryEndpoints:
         time_range, wanted = read_time_range(self._store, parameters), read_map_filter(parameters)
         return await self._answer(
             ("map", time_range, flow, wanted),
-            lambda: draw_range(self._histories, time_range, flow, wanted),
+            lambda: draw_range(topology_of(self._store, time_range), self._histories, time_range, flow, wanted),
         )
 
     async def answer_changes(self, request: Request) -> Response:

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from asyncdsm.agent.queries.answers import DrawnMap, MapLabel, MapLink, MapNode
 from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.quiet_services import add_quiet_services, read_quiet_services
-from asyncdsm.agent.queries.topology import topology_of
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.versions import ServiceKey
 from asyncdsm.core.edge import MOST_PATHWAYS
@@ -25,9 +24,11 @@ EVERYTHING = MapFilter()
 NOT_DRAWN = PlacedLabel(0.0, 0.0, "above", 0)
 
 
-def draw_range(reader: HistoryReader, time_range: TimeRange, flow: FlowName, wanted: MapFilter) -> DrawnMap:
-    """Return the map of a time range, with the services that are quiet at its end."""
-    topology, quiet = topology_of(reader.store, time_range), read_quiet_services(reader, time_range)
+def draw_range(
+    topology: Topology, reader: HistoryReader, time_range: TimeRange, flow: FlowName, wanted: MapFilter
+) -> DrawnMap:
+    """Return the map of the topology of a time range, with the services that are quiet at its end."""
+    quiet = read_quiet_services(reader, time_range)
     if quiet:
         topology = add_quiet_services(topology, reader.store, quiet, time_range)
     return draw_map(topology, flow, wanted, oldest=reader.store.oldest_start(), quiet=quiet)
