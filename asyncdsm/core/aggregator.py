@@ -89,6 +89,7 @@ class Aggregator(BaseRecorder):
         self.counters.record(tallies.counted + tallies.refused)
         self.counters.drop("points", tallies.refused)
         self.counters.increment("malformed", tallies.malformed)
+        self.counters.increment("offsets_dropped", tallies.refused_offsets)
         recorded, dropped_by = self.transactions.take_tallies()
         self.counters.record(recorded)
         self.counters.increment("transactions", recorded)

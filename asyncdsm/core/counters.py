@@ -7,7 +7,7 @@ from threading import RLock
 from types import MappingProxyType
 from typing import NamedTuple
 
-_NOTED = ("malformed", "not_propagated", "errors", "transactions")
+_NOTED = ("malformed", "not_propagated", "errors", "transactions", "offsets_dropped")
 """The fields of Stats that count events which lose no checkpoint."""
 
 
@@ -33,6 +33,8 @@ class Stats(NamedTuple):
     """How many exceptions of asyncdsm were kept from the program."""
     transactions: int = 0
     """How many of those recorded were checkpoints of business transactions (`asyncdsm.track_transaction`)."""
+    offsets_dropped: int = 0
+    """How many times an offset was dropped, because its bucket had offsets of `max_points` partitions and groups."""
 
     def __repr__(self) -> str:
         """Leave out what did not happen: nothing dropped, malformed, not propagated or failed."""

@@ -24,6 +24,7 @@ class BucketPacker:
     def __init__(self, aggregator: Aggregator, settings: Settings, outbox: Outbox) -> None:
         self._aggregator, self._settings, self._outbox = aggregator, settings, outbox
         self._dropped_by: Mapping[str, int] = {}
+        self._offsets_dropped = 0
         self._has_many_pathways = False
 
     def import_encoder(self) -> None:
@@ -73,7 +74,9 @@ class BucketPacker:
         warn_each_minute("encoding", message, pluralize(count, "checkpoint"), error, error=error)
 
     def _warn_of_drops(self) -> None:
-        before, self._dropped_by = self._dropped_by, self._aggregator.counters.to_stats().dropped_by
+        stats = self._aggregator.counters.to_stats()
+        self._warn_of_dropped_offsets(stats.offsets_dropped)
+        before, self._dropped_by = self._dropped_by, stats.dropped_by
         dropped = {cause: count for cause, count in self._dropped_by.items() if count > before.get(cause, 0)}
         if "points" in dropped:
             warn_each_minute(
@@ -97,6 +100,17 @@ class BucketPacker:
                 "asyncdsm has dropped %s of business transactions so far, because they have more than %d names",
                 pluralize(dropped["checkpoint_names"], "checkpoint"),
                 MOST_NAMES,
+            )
+
+    def _warn_of_dropped_offsets(self, count: int) -> None:
+        before, self._offsets_dropped = self._offsets_dropped, count
+        if count > before:
+            warn_each_minute(
+                "offsets",
+                "asyncdsm has dropped %s so far, because there are more than %d distinct partitions and "
+                "groups whose offsets are recorded (max_points)",
+                pluralize(count, "offset"),
+                self._settings.max_points,
             )
 
     def _warn_of_many_pathways(self, bucket: Bucket) -> None:

@@ -42,7 +42,7 @@ def test_signal_in_the_middle_of_a_count_may_count_ask_and_take(interrupted: Any
         buckets.count_checkpoint(point, NOW, SECOND, SECOND, 5)
 
     run_in_thread(count)
-    assert seen == [Tallies(0, 0, 0), []]
-    assert buckets.take_tallies() == Tallies(2, 0, 0)
+    assert seen == [Tallies(0, 0, 0, 0), []]
+    assert buckets.take_tallies() == Tallies(2, 0, 0, 0)
     assert [bucket.recorded for bucket in buckets.take(None)] == [2]
-    assert buckets.take_tallies() == Tallies(0, 0, 0)
+    assert buckets.take_tallies() == Tallies(0, 0, 0, 0)

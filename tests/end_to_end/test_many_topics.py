@@ -10,7 +10,7 @@ import pytest
 from asyncdsm_aiokafka.client import Client
 from asyncdsm_asgi.carriers import in_edges as pushed_edges
 
-from asyncdsm import DataStreams, Settings, set_produce_checkpoint
+from asyncdsm import DataStreams, Settings, set_produce_checkpoint, track_kafka_commit
 from asyncdsm._internal import log
 from asyncdsm.core.edge import MOST_EDGES, Edge
 from asyncdsm.integration.formats import aws
@@ -108,3 +108,17 @@ def test_cache_of_edges_of_pushed_messages_is_bounded() -> None:
     for number in range(2 * MOST_EDGES):
         assert pushed_edges["sns", f"topic-{number}"].tags[1] == f"topic:topic-{number}"
     assert len(pushed_edges) == MOST_EDGES
+
+
+def test_offsets_of_too_many_partitions_are_dropped_and_reported(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        running_intake() as intake,
+        DataStreams(Settings(service="s", agent_url=intake.url, max_points=5, bucket_seconds=60)) as streams,
+    ):
+        for partition in range(8):
+            track_kafka_commit("billing", "orders", partition, 7)
+        assert streams.stats.offsets_dropped == 3
+    (bucket,) = [bucket for payload in intake.payloads for bucket in payload.stats or []]
+    assert [backlog.value for backlog in bucket.backlogs or []] == [7] * 5
+    (warning,) = [text for record in caplog.records if "offsets" in (text := record.getMessage())]
+    assert warning.startswith("asyncdsm has dropped 3 offsets so far, because there are more than 5 distinct partition")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -72,6 +73,16 @@ class Watched:
             for point in self.answer("topology")["pathways"]
             if set(tags) <= set(point["tags"])
         ]
+
+    def counts_by_parent(self, *tags: str) -> dict[int, int]:
+        """Return how many messages passed the points that have all of these tags, by parent (0 for none).
+
+        A tracer that asks for the cluster's id in the background has two points for one edge: one is without the id.
+        """
+        counts = Counter[int]()
+        for point in self.points(*tags):
+            counts[point.parent] += int(point.count)
+        return dict(counts)
 
     def lags(self) -> list[tuple[str, str, str | None, int]]:
         """Return the lag of each partition: its group, its topic, its cluster, and how many messages behind."""

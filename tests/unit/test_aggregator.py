@@ -132,6 +132,20 @@ def test_idle_points_make_room_for_new_ones(manual_clock: ManualClock) -> None:
     assert len(edge.points) <= 10
 
 
+def test_offsets_beyond_the_limit_are_dropped_and_counted(manual_clock: ManualClock) -> None:
+    target = aggregator(manual_clock, max_points=10)
+    for partition in range(25):
+        target.record_offset((f"partition:{partition}",), partition)
+    target.record_offset(("partition:9",), 100)
+    assert target.stats().offsets_dropped == 15
+    (bucket,) = target.take()
+    assert bucket.backlogs == {(f"partition:{partition}",): partition for partition in range(9)} | {
+        ("partition:9",): 100
+    }
+    target.record_offset(("partition:20",), 1)
+    assert target.stats().offsets_dropped == 15
+
+
 def test_highest_offset_of_a_bucket_is_kept(manual_clock: ManualClock) -> None:
     target = aggregator(manual_clock)
     for offset in (3, 9, 5):

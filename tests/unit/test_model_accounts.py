@@ -90,6 +90,8 @@ class CountingMachine(RuleBasedStateMachine):
             offsets = self.bucket().offsets
             if tags in offsets or len(offsets) < MOST_POINTS:
                 offsets[tags] = max(offset, offsets.get(tags, offset))
+            else:
+                self.noted["offsets_dropped"] += 1
 
     @rule(seconds=st.integers(-15, 25))
     def let_time_pass(self, seconds: int) -> None:
@@ -146,8 +148,8 @@ class CountingMachine(RuleBasedStateMachine):
         assert (stats.recorded, stats.delivered, stats.pending) == (self.recorded, self.delivered, waiting)
         assert {**stats.dropped_by} == self.dropped
         assert stats.recorded == stats.delivered + stats.pending + stats.dropped
-        assert (stats.malformed, stats.not_propagated, stats.errors) == tuple(
-            self.noted[what] for what in ("malformed", "not_propagated", "errors")
+        assert (stats.malformed, stats.not_propagated, stats.errors, stats.offsets_dropped) == tuple(
+            self.noted[what] for what in ("malformed", "not_propagated", "errors", "offsets_dropped")
         )
 
     def teardown(self) -> None:

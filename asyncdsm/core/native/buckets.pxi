@@ -21,7 +21,7 @@ cdef class Buckets:
     cdef Bucket current
     cdef PyObject **alive  # owned
     cdef Py_ssize_t living, capacity
-    cdef int64_t counted, refused, malformed
+    cdef int64_t counted, refused, malformed, refused_offsets
 
     def __cinit__(self, int64_t bucket_ns, int64_t max_points):
         self.bucket_ns = bucket_ns
@@ -90,6 +90,8 @@ cdef class Buckets:
         cdef dict backlogs = self.bucket_at(now).backlogs
         if tags in backlogs or len(backlogs) < self.max_points:
             backlogs[tags] = max(offset, backlogs.get(tags, offset))
+        else:
+            self.refused_offsets += 1
 
     def take(self, before_ns):
         """Return the buckets that ended at or before `before_ns` (None: all), oldest first, and forget them."""
@@ -103,9 +105,11 @@ cdef class Buckets:
 
     def take_tallies(self):
         """Return the numbers since the last call."""
-        cdef int64_t counted = self.counted, refused = self.refused, malformed = self.malformed
-        self.counted = self.refused = self.malformed = 0  # first: `Tallies` is Python code, and others count meanwhile
-        return Tallies(counted, refused, malformed)
+        cdef int64_t counted = self.counted, refused = self.refused
+        cdef int64_t malformed = self.malformed, refused_offsets = self.refused_offsets
+        # First: `Tallies` is Python code, and others count meanwhile.
+        self.counted = self.refused = self.malformed = self.refused_offsets = 0
+        return Tallies(counted, refused, malformed, refused_offsets)
 
     def forget_idle(self, taken, pause):
         """Forget the points that are neither in these buckets nor in one that is being filled."""

@@ -25,6 +25,8 @@ class Tallies(NamedTuple):
     """Checkpoints of points for which there was no room: they are in no bucket."""
     malformed: int
     """Sizes that were not a whole number, or negative: those checkpoints count without one."""
+    refused_offsets: int
+    """Offsets for which there was no room: they are in no bucket."""
 
 
 class Buckets:
@@ -43,8 +45,8 @@ class Buckets:
         self._waiting = deque[tuple[Callable[..., None], tuple[Any, ...]]]()
         self._lock = RLock()  # a signal handler may ask for the tallies in the middle of a count
         self._is_busy = False
-        self._counted = self._refused = self._malformed = 0
-        self._told = (0, 0, 0)
+        self._counted = self._refused = self._malformed = self._refused_offsets = 0
+        self._told = (0, 0, 0, 0)
 
     def admit(self, point: Point) -> bool:
         """Keep a point and count its checkpoints, if there is room. Say whether there is."""
@@ -58,7 +60,10 @@ class Buckets:
         self._do_exclusively(self._count, point, now, edge_ns, pathway_ns, size)
 
     def record_offset(self, tags: tuple[str, ...], now: int, offset: int) -> None:
-        """Keep an offset if it is the highest under its tags in the bucket of `now`."""
+        """Keep an offset if it is the highest under its tags in the bucket of `now`.
+
+        A bucket keeps offsets under `max_points` lists of tags. One under another list is counted as refused.
+        """
         self._do_exclusively(self._keep_offset, tags, now, offset)
 
     def take(self, before_ns: int | None) -> list[Bucket]:
@@ -84,7 +89,7 @@ class Buckets:
             if not self._is_busy:
                 self._do_waiting()
             # They are never set to zero: a count that was interrupted may be about to store one more.
-            now = self._counted, self._refused, self._malformed
+            now = self._counted, self._refused, self._malformed, self._refused_offsets
             told, self._told = self._told, now
             return Tallies(*map(sub, now, told))
 
@@ -135,6 +140,8 @@ class Buckets:
         backlogs = self._bucket_at(now).backlogs
         if tags in backlogs or len(backlogs) < self.max_points:
             backlogs[tags] = max(offset, backlogs.get(tags, offset))
+        else:
+            self._refused_offsets += 1
 
     def _bucket_at(self, now: int) -> Bucket:
         start = now - now % self.bucket_ns
