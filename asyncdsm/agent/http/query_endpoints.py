@@ -15,7 +15,7 @@ from asyncdsm.agent.queries.answers import DrawnMap
 from asyncdsm.agent.queries.between import latency_between
 from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.downstream import IsNode, downstream_of, queue_node, service_node
-from asyncdsm.agent.queries.drawn_map import draw_map
+from asyncdsm.agent.queries.drawn_map import draw_range
 from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.lag_over_time import lag_over_time
 from asyncdsm.agent.queries.node_graph import build_node_graph, list_graph_fields
@@ -76,7 +76,7 @@ class QueryEndpoints:
 
         def draw() -> DrawnMap:
             topology = topology_of(self._store, time_range, pathway_latencies=False)
-            return draw_map(topology, flow, wanted, oldest=self._store.oldest_start())
+            return draw_range(topology, self._histories, time_range, flow, wanted)
 
         return await self._answer(("map", time_range, flow, wanted), draw)
 

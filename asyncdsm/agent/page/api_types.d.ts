@@ -276,6 +276,7 @@ export interface Hop {
   cluster: string | null;
   queue: string;
   group: string | null;
+  count: number;
   edge_latency: Quantiles;
   level: number;
   share: number;
@@ -352,6 +353,7 @@ export interface MapNode {
   label: string;
   qualifier: string;
   shown: boolean;
+  quiet_since: number | null;
   x: number;
   y: number;
   width: number;
@@ -474,7 +476,7 @@ export interface Queue {
 }
 
 /**
- * A node that messages reach from another one, or come from: `distance` links of the map away.
+ * A node that messages reach from another one, or come from: `distance` links away, along their pathways.
  * `count` messages passed `edges` into this node, or, for a node upstream, out of it, on the pathways that lead from
  * one to the other. A queue that only the broker itself sends to has no edges here.
  */
@@ -497,9 +499,14 @@ export interface Series {
   points: SeriesPoint[];
 }
 
-/** What passed an edge in one step. */
+/**
+ * What passed an edge in one step.
+ * It is `complete` if all of the step is in the range, and over for so long that all services have reported it. If not,
+ * count and rate are too low.
+ */
 export interface SeriesPoint {
   start: number;
+  complete: boolean;
   count: number;
   rate: number;
   edge_latency: Quantiles;

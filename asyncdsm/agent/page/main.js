@@ -11,8 +11,9 @@ import {
   connectZoomButtons,
 } from "./controls.js";
 import { parseDisplay, toMapQuery } from "./display.js";
-import { createHtml, getElement, replaceContent } from "./dom.js";
+import { createHtml, getElement, replaceContent, setText } from "./dom.js";
 import { EdgeList, parseOrder } from "./edge_list.js";
+import { describeLastMinute } from "./format.js";
 import { Graph } from "./graph.js";
 import { createGroupLegend, findGroups } from "./groups.js";
 import { HistoryBar } from "./history.js";
@@ -56,6 +57,7 @@ class Page {
         this.through = { node, edges };
         this.highlight();
       },
+      lookBackTo: (selection, moment) => writeRange(this.range.reachBack(moment, this.map?.oldest), selection),
       lookAt: (selection, moment) =>
         writeRange(rangeUntil(moment + AROUND_MOMENT_SECONDS, 2 * AROUND_MOMENT_SECONDS), selection),
     });
@@ -97,10 +99,13 @@ class Page {
    * @param {() => boolean} isWanted
    */
   async refresh(isWanted) {
-    const [answer, alerts] = await Promise.all([this.requestMap(), fetchAlerts()]);
+    // The states of alerts are those of the present: of the past, the agent does not keep them.
+    const past = this.range.past();
+    const [answer, alerts] = await Promise.all([this.requestMap(), past ? undefined : fetchAlerts()]);
     if (!isWanted()) return;
     if (!this.map) showLegend(answer.levels);
-    this.map = buildMapModel(answer, alerts);
+    this.map = buildMapModel(answer, alerts, { isPast: past !== null });
+    setText(getElement("moment-shown", HTMLElement), describeLastMinute(this.map));
     this.history.setBounds(this.map.oldest);
     updateBadge(getElement("alerts", HTMLElement), this.map, () => select({}));
     this.showView(this.map);
@@ -219,7 +224,11 @@ class Page {
     this.highlight();
     if (selection.node) this.graph.reveal(selection.node);
     const focused = document.activeElement;
-    this.showDetails(map).catch((error) => this.showState("away", error));
+    this.showDetails(map).catch((error) => {
+      this.detailsRequestedAt = Number.NEGATIVE_INFINITY;
+      this.showState("away", error);
+      this.live.retry();
+    });
     // At once, not when the answer arrives: by then, the user may be somewhere else.
     if (Object.keys(selection).length > 0) this.focusPanel();
     else this.focusGraph(focused, before);

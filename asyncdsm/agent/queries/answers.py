@@ -40,6 +40,8 @@ class MapNode(Struct, frozen=True, gc=False, kw_only=True):
     """What tells it from other nodes of its name; empty if there are none."""
     shown: bool
     """Whether it is drawn: not if it is no neighbor of the focus, or is hidden by the filter."""
+    quiet_since: float | None
+    """Since when a service that reported before is silent, in seconds since the epoch; null if it is not."""
     x: float
     y: float
     width: Amount
@@ -147,9 +149,14 @@ class GraphFields(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class SeriesPoint(Struct, frozen=True, gc=False, kw_only=True):
-    """What passed an edge in one step."""
+    """What passed an edge in one step.
+
+    It is `complete` if all of the step is in the range, and over for so long that all services have reported it. If
+    not, count and rate are too low.
+    """
 
     start: float
+    complete: bool
     count: Amount
     rate: Amount
     edge_latency: Quantiles
@@ -198,6 +205,8 @@ class Hop(Struct, frozen=True, gc=False, kw_only=True):
     cluster: str | None
     queue: str
     group: str | None
+    count: Amount
+    """How many messages passed it on this pathway; some may not have come to its end, or not yet."""
     edge_latency: Quantiles
     level: LevelNumber
     share: Share
@@ -309,7 +318,7 @@ class LatencyBetween(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
 
 
 class RelatedNode(NodeName, frozen=True, gc=False, kw_only=True):
-    """A node that messages reach from another one, or come from: `distance` links of the map away.
+    """A node that messages reach from another one, or come from: `distance` links away, along their pathways.
 
     `count` messages passed `edges` into this node, or, for a node upstream, out of it, on the pathways that lead from
     one to the other. A queue that only the broker itself sends to has no edges here.

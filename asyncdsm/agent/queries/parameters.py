@@ -58,12 +58,18 @@ def read_time_range(store: Store, parameters: Mapping[str, str]) -> TimeRange:
         last = _read_time(parameters, "to", store.now())
         if first >= last:
             raise ApiError(400, "from", f"from must be before to, got {first:.15g} and {last:.15g}")
-        return TimeRange(first, last)
+        return TimeRange(_limit_begin(store, first, last), last)
     most = store.kept_seconds // 60
     text = parameters.get("minutes", str(min(DEFAULT_MINUTES, most)))
     if not (_is_whole_number(text) and 1 <= int(text) <= most):
         raise ApiError(400, "minutes", f"minutes must be a whole number from 1 to {most}, got {text[:40]!r}")
     return last_minutes(store, int(text))
+
+
+def _limit_begin(store: Store, first: float, last: float) -> float:
+    """Return the begin of a range, which is at most as long as data are kept, in whole minutes if it is limited."""
+    earliest = min(last, store.now()) - store.kept_seconds
+    return max(first, earliest // 60 * 60)
 
 
 def read_step(store: Store, parameters: Mapping[str, str], time_range: TimeRange) -> int:

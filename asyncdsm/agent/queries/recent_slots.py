@@ -12,10 +12,10 @@ from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
 from asyncdsm.agent.queries.latency_changes import Slot
 from asyncdsm.agent.store.histograms import EDGE, Ints, quantiles
 from asyncdsm.agent.store.merger import Rows
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, TimeRange
 from asyncdsm.agent.store.segments import RollUpVersion
-from asyncdsm.agent.store.store import Store
 from asyncdsm.map.levels import slowness_of
 
 MINUTE = RESOLUTIONS[1]

@@ -13,7 +13,8 @@ from asyncdsm.agent.queries.current_state import IDLE, current_states
 from asyncdsm.agent.queries.edge_facts import FactsOfEdges, facts_of_edges
 from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_tags
 from asyncdsm.agent.queries.lag import Lags, current_lags
-from asyncdsm.agent.queries.quantiles import GroupQuantiles, begins_of, count_messages, quantiles_of
+from asyncdsm.agent.queries.pathway_starts import begins_of
+from asyncdsm.agent.queries.quantiles import GroupQuantiles, count_messages, quantiles_of
 from asyncdsm.agent.queries.queues import list_queues
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.store.histograms import EDGE, Histograms, Ints, merge, quantiles
