@@ -26,8 +26,8 @@ def measure_health(state: AgentState) -> Health:
     )
 
 
-def _growth(growth: Growth) -> StoreGrowth:
-    return StoreGrowth(**growth._asdict())
+def _growth(growth: Growth | None) -> StoreGrowth | None:
+    return None if growth is None else StoreGrowth(**growth._asdict())
 
 
 def _forwarded(stats: Stats) -> Forwarded:

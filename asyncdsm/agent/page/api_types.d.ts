@@ -247,7 +247,8 @@ export interface GraphNode {
 
 /**
  * Whether the agent is well, and what it has counted.
- * `forwarded` is there only if the agent forwards, `alerts` only if it has rules.
+ * `forwarded` is there only if the agent forwards, `alerts` only if it has rules, and `growth` only if its store has a
+ * limit of its own.
  */
 export interface Health {
   status: "degraded" | "ok";
@@ -263,7 +264,7 @@ export interface Health {
   problems?: Problem[];
   forwarded?: Forwarded | null;
   alerts?: AlertCounts | null;
-  growth: StoreGrowth;
+  growth?: StoreGrowth | null;
 }
 
 /** One hop of a whole pathway, and its share of the time that the pathway takes. */

@@ -33,11 +33,12 @@ export class HealthSource {
 const source = new HealthSource();
 
 /**
- * @returns {Promise<Child>}
+ * @returns {Promise<Child>} Nothing if the store has no limit of its own.
  * @throws {AgentError} If the agent does not answer.
  */
 export async function createStoreSection() {
   const { growth, problems = [] } = await source.fetch();
+  if (!growth) return null;
   const warning = problems.find(({ name }) => name === "growth")?.problem;
   return createSection("Store", createHint(describeGrowth(growth)), warning && createWarning(toSentence(warning)));
 }

@@ -480,7 +480,8 @@ class StoreGrowth(Struct, frozen=True, gc=False, kw_only=True):
 class Health(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Whether the agent is well, and what it has counted.
 
-    `forwarded` is there only if the agent forwards, `alerts` only if it has rules.
+    `forwarded` is there only if the agent forwards, `alerts` only if it has rules, and `growth` only if its store has a
+    limit of its own.
     """
 
     status: Literal["ok", "degraded"]
@@ -496,7 +497,7 @@ class Health(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     problems: list[Problem] = []
     forwarded: Forwarded | None = None
     alerts: AlertCounts | None = None
-    growth: StoreGrowth
+    growth: StoreGrowth | None = None
 
 
 class ErrorDetail(Struct, frozen=True, gc=False, kw_only=True):
