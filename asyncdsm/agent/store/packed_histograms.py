@@ -46,7 +46,7 @@ def pack(histograms: Histograms, points: Ints) -> bytes:
 def unpack(data: bytes) -> tuple[Histograms, Ints]:
     """Return the histograms and the points that `pack` was given, or that of an earlier version."""
     raw = zlib.decompress(data)
-    content = _read_column(raw) if raw[0] >= _BYTES else _read_old(raw)
+    content = _read_current(raw) if raw[0] >= _BYTES else _read_old(raw)
     groups = np.repeat(np.arange(len(content.points), dtype=np.int64) << CELL_BITS, content.lengths)
     return Histograms(groups + content.distances.cumsum(dtype=np.int64), content.counts), content.points
 
@@ -57,7 +57,7 @@ def _compress(*streams: bytes) -> bytes:
     return b"".join([*blocks, compressor.flush()])
 
 
-def _read_column(raw: bytes) -> _Content:
+def _read_current(raw: bytes) -> _Content:
     kind, points, total, far, large = np.frombuffer(raw, "<u4", 5).tolist()
     at = 20
     numbers = np.frombuffer(raw, "<i8", points, at)
