@@ -12,6 +12,7 @@ from benchmarks.report import Row, rows_of, table, write_json
 from benchmarks.rounds import run
 
 NAMES = (
+    "agent",
     "alive",
     "asgi",
     "aws",

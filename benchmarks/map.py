@@ -9,7 +9,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from statistics import median
 from time import perf_counter, time
@@ -25,14 +25,16 @@ CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 SERVICES, QUEUES, EDGES, TIERS, MINUTES = 200, 200, 1_000, 8, 60
 IN_A_TIER = QUEUES // TIERS
-DRAWN = f"#graph .links > :nth-child({EDGES})"
+WHOLE, DRAWN = "#whole=1", f"#graph .links > :nth-child({EDGES})"
+FIRST_NODES = "#graph .nodes > :nth-child(70)"
+STEPS = 120
 FRAMES = """async () => {
   const graph = document.getElementById("graph"), frames = [];
   const at = (type, x) =>
     graph.dispatchEvent(new PointerEvent(type, {pointerId: 1, clientX: x, clientY: 300, buttons: 1, bubbles: true}));
   at("pointerdown", 100);
   let last = await new Promise(requestAnimationFrame);
-  for (let step = 0; step < 120; step += 1) {
+  for (let step = 0; step < STEPS; step += 1) {
     at("pointermove", 100 + 3 * step);
     const now = await new Promise(requestAnimationFrame);
     frames.push(now - last);
@@ -40,7 +42,7 @@ FRAMES = """async () => {
   }
   at("pointerup", 460);
   return frames;
-}"""
+}""".replace("STEPS", str(STEPS))
 
 
 def topology(count: int) -> float:
@@ -53,25 +55,73 @@ def laid_out(count: int) -> float:
     return _answer("/api/map?minutes=10", count)
 
 
+def first_view(count: int) -> float:
+    """Open the page in a browser, until the part that it begins with is there."""
+    return _open_page(count, "", FIRST_NODES)[0]
+
+
 def drawn(count: int) -> float:
-    """Open the page in a browser, until every service and queue is there."""
+    """Open the whole map in a browser, until every service and queue is there."""
+    return _open_page(count, WHOLE, DRAWN)[0]
+
+
+def first_work(count: int) -> float:
+    """Open the page: for how long its main thread works until the part that it begins with is there."""
+    return _open_page(count, "", FIRST_NODES)[1]
+
+
+def drawn_work(count: int) -> float:
+    """Open the whole map: for how long its main thread works."""
+    return _open_page(count, WHOLE, DRAWN)[1]
+
+
+def _open_page(count: int, fragment: str, wanted: str) -> tuple[float, float]:
+    """Return how long it takes until an element is there, and for how long the main thread works; milliseconds."""
+    times, works = list[float](), list[float]()
     with _browser() as browser:
-        times = []
         for _ in range(count):
-            page = browser.new_page()
+            page = browser.new_page(viewport={"width": 1280, "height": 760})
+            measure = _measure_main_thread(page)
             began = perf_counter()
-            page.goto(os.environ[URL])
-            page.locator(DRAWN).wait_for(state="attached")
+            page.goto(os.environ[URL] + fragment)
+            page.locator(wanted).wait_for(state="attached")
             times.append(perf_counter() - began)
+            works.append(measure())
             page.close()
-    return median(times) * 1e3
+    return median(times) * 1e3, median(works) * 1e3
+
+
+def pan(count: int) -> float:
+    """Drag the whole map: for how long the main thread works for each step."""
+    with _browser() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 760})
+        measure = _measure_main_thread(page)
+        page.goto(os.environ[URL] + WHOLE)
+        page.locator(DRAWN).wait_for(state="attached")
+        page.get_by_role("button", name="Pause").click()
+        before = measure()
+        for _ in range(count):
+            page.evaluate(FRAMES)
+        return (measure() - before) / (count * STEPS) * 1e3
+
+
+def _measure_main_thread(page: Any) -> Callable[[], float]:
+    """Return a function that returns for how many seconds the page's main thread has worked, by its own clock."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def measure() -> float:
+        metrics = {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
+        return float(metrics["TaskDuration"])
+
+    return measure
 
 
 def frame(count: int) -> float:
     """Drag the drawing: what nineteen in twenty frames stay below."""
     with _browser() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 760})
-        page.goto(os.environ[URL])
+        page.goto(os.environ[URL] + WHOLE)
         page.locator(DRAWN).wait_for(state="attached")
         frames = sorted(time for _ in range(count) for time in page.evaluate(FRAMES))
     return float(frames[len(frames) * 19 // 20])
@@ -115,7 +165,7 @@ def _agent() -> Iterator[Mapping[str, str]]:
 
 def payloads(now: float) -> Iterator[bytes]:
     """Yield an hour of every service: a minute a bucket, in each a point for every edge of it."""
-    chance, edges = random.Random(5), _edges()
+    chance, edges = random.Random(5), service_edges()
     for service, points in enumerate(edges):
         latencies = [_latencies(chance) for _ in range(10)]
         buckets = [
@@ -129,7 +179,7 @@ def payloads(now: float) -> Iterator[bytes]:
         yield to_msgpack({"Service": f"service-{service}", "Env": "prod", "Lang": "python", "Stats": buckets})
 
 
-def _edges() -> list[list[dict[str, Any]]]:
+def service_edges() -> list[list[dict[str, Any]]]:
     """Return the points of each service: it reads two queues of the tier before, and writes to three of its own.
 
     In the first tier one in five reads what the last one writes; the others only write.
@@ -169,7 +219,11 @@ BENCHMARK = Benchmark(
     contestants=(
         Contestant("the topology of ten minutes", "topology"),
         Contestant("the map of ten minutes", "laid_out"),
+        Contestant("the page in Chromium, until 70 nodes are drawn", "first_view"),
+        Contestant("the same, work of the main thread", "first_work"),
         Contestant("the page in Chromium, until all is drawn", "drawn"),
+        Contestant("the same for all, work of the main thread", "drawn_work"),
+        Contestant("a step while it is dragged, work of the main thread", "pan"),
         Contestant("a frame while it is dragged, 95th of 100", "frame"),
     ),
     claims=(

@@ -28,10 +28,14 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 class NoAnswerError(AsyncDSMError, RuntimeError):
     """An agent did not answer with a topology. The message is one line: which agent, and why."""
 
-    def __init__(self, problem: str, hint: str = "") -> None:
-        """`hint` says what to do, for a command that ends with this error."""
+    def __init__(self, problem: str, hint: str = "", rejected: str = "") -> None:
+        """`hint` says what to do, for a command that ends with this error.
+
+        `rejected` names the parameter of the request that the agent rejects.
+        """
         super().__init__(problem)
         self.hint: str = hint
+        self.rejected: str = rejected
 
 
 def agent_url(text: str) -> str:
@@ -107,7 +111,8 @@ def _fetch_answer(client: httpx2.Client, path: str, parameters: Mapping[str, Any
     if response.status_code == 404 and not _describe_problem(body):
         raise NoAnswerError(f"{where} is not an asyncdsm agent: it has no map (HTTP status 404)")
     if response.status_code != 200:
-        raise NoAnswerError(f"{where} answers with HTTP status {response.status_code}{_describe_problem(body)}")
+        problem = f"{where} answers with HTTP status {response.status_code}{_describe_problem(body)}"
+        raise NoAnswerError(problem, rejected=_find_rejected(body) if response.status_code == 400 else "")
     return body
 
 
@@ -146,9 +151,18 @@ def _decode_json(body: bytes) -> Any:
         return None
 
 
-def _describe_problem(body: bytes) -> str:
+def _find_rejected(body: bytes) -> str:
+    """Return which parameter of a request an agent rejects, as its answer says; empty if it does not."""
+    return str(_decode_error(body).get("path") or "")
+
+
+def _decode_error(body: bytes) -> dict[str, Any]:
     answer = _decode_json(body)
     error = answer.get("error") if isinstance(answer, dict) else None
-    problem = error.get("problem") if isinstance(error, dict) else None
+    return error if isinstance(error, dict) else {}
+
+
+def _describe_problem(body: bytes) -> str:
+    problem = _decode_error(body).get("problem")
     shown = "".join(character for character in str(problem or "")[:200] if character.isprintable())
     return f": {shown}" if shown else ""

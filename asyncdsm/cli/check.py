@@ -60,8 +60,10 @@ def _fetch_longer(client: httpx2.Client, needed: int) -> Topology:
     """
     try:
         return fetch_topology(client, max(needed, DAY_MINUTES))
-    except NoAnswerError:  # an agent may keep less than a day
-        return fetch_topology(client, needed)
+    except NoAnswerError as error:
+        if error.rejected != "minutes":
+            raise
+        return fetch_topology(client, needed)  # the agent keeps less than a day
 
 
 def _view_of(topology: Topology) -> View:

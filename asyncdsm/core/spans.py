@@ -47,7 +47,7 @@ class Exemplars:
         elif exemplar.edge_ns > known.edge_ns:
             slowest[edge] = exemplar
 
-    def take(self) -> list[tuple[Edge, Exemplar]]:
+    def pop_all(self) -> list[tuple[Edge, Exemplar]]:
         """Return the exemplars so far, and forget them."""
         taken, self._slowest = self._slowest, {}
         return list(taken.items())

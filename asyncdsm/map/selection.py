@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from asyncdsm.map.graph import Graph, Node
+from asyncdsm.map.importance import most_important
 
 MOST_STEPS = 3
 
@@ -24,6 +25,8 @@ class MapFilter(NamedTuple):
     """A node with one of these in its name is hidden. Lower case."""
     hidden: frozenset[tuple[str, str]] = frozenset()
     """Which nodes are hidden: ("env", …), ("type", …), ("cluster", …)."""
+    most: int = 0
+    """If there are more nodes than this, only the most important ones are drawn. 0: no limit."""
 
 
 def select_nodes(graph: Graph, wanted: MapFilter) -> frozenset[Node]:
@@ -37,7 +40,8 @@ def select_nodes(graph: Graph, wanted: MapFilter) -> frozenset[Node]:
         allowed &= found.union(*(neighbors[node] for node in found))
     allowed = {node for node in allowed if node in found or not neighbors[node] or neighbors[node] & allowed}
     focus = next((node for node in graph.nodes if node.id == wanted.focus), None)
-    return frozenset(allowed) if focus is None else _within_reach(focus, wanted.steps, allowed, neighbors)
+    chosen = frozenset(allowed) if focus is None else _within_reach(focus, wanted.steps, allowed, neighbors)
+    return most_important(restrict_graph(graph, chosen), wanted.most) if 0 < wanted.most < len(chosen) else chosen
 
 
 def restrict_graph(graph: Graph, nodes: frozenset[Node]) -> Graph:

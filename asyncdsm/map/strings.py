@@ -7,6 +7,7 @@ from unicodedata import bidirectional, east_asian_width
 
 NOTHING = "–"
 """What stands for a figure that there is not: a latency where a pathway begins, the count of what nobody counted."""
+LONGEST_SECONDS = 365 * 86_400
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
 _ISOLATE, _END = "\u2068", "\u2069"
 
@@ -47,22 +48,25 @@ def cut_to_cells(name: str, cells: int) -> str:
 
 
 def format_duration(seconds: float | None) -> str:
-    """Return a duration as a person reads it: `850 µs`, `12 ms`, `3.1 s`, `4.2 min`, `7 h`; empty for None."""
+    """Return a duration as a person reads it: `850 µs`, `12 ms`, `3.1 s`, `4.2 min`, `7 h`; empty for None.
+
+    Durations of more than a year are those of clocks that are wrong: they are `over a year`.
+    """
     if seconds is None:
         return ""
     # Each limit is where three digits would be rounded up to 1000.
     for limit, unit, length in ((999.5e-6, "µs", 1e-6), (0.9995, "ms", 1e-3), (120, "s", 1), (7200, "min", 60)):
         if seconds < limit:
             return f"{seconds / length:.3g} {unit}"
-    return f"{seconds / 3600:.3g} h"
+    return f"{float(f'{seconds / 3600:.3g}'):g} h" if seconds <= LONGEST_SECONDS else "over a year"
 
 
 def format_age(seconds: float) -> str:
-    """Return an age, or a time to wait, in whole units: `45 s`, `3 min`, `7 h`, `2 days`."""
+    """Return an age, or a time to wait, in whole units: `45 s`, `3 min`, `7 h`, `2 days`; or `over a year`."""
     for limit, unit, length in ((120, "s", 1), (7200, "min", 60), (172_800, "h", 3600)):
         if seconds < limit:
             return f"{seconds / length:.0f} {unit}"
-    return f"{seconds / 86_400:.0f} days"
+    return f"{seconds / 86_400:.0f} days" if seconds <= LONGEST_SECONDS else "over a year"
 
 
 def format_lag(behind: int | None, seconds: float | None, trend: str | None) -> str:
@@ -84,7 +88,7 @@ def format_count(value: float) -> str:
     for limit, unit, length in ((999.5e3, "k", 1e3), (999.5e6, "M", 1e6)):
         if value < limit:
             return f"{value / length:.3g} {unit}"
-    return f"{value / 1e9:.3g} G"
+    return f"{value / 1e9:.3g} G" if value < 999.5e9 else "over 999 G"
 
 
 def format_percent(share: float) -> str:

@@ -131,6 +131,29 @@ async def test_step_sets_the_length_of_series_points(client: Client) -> None:
     assert await refusal(client, "/api/series") == (400, "edge")
 
 
+async def test_step_that_is_not_over_or_not_wholly_in_the_range_is_not_complete(client: Client) -> None:
+    for seconds_ago in (0, 10, 20, 30, 60, 120, 130):
+        await report(client, "shop", ORDERS, 1.0, seconds_ago=seconds_ago)
+    edge = await edge_id(client)
+
+    async def complete(**query: Any) -> list[tuple[float, bool]]:
+        points = (await get(client, "/api/series", edge=edge, **query))["points"]
+        return [(row["start"] - NOW, row["complete"]) for row in points]
+
+    assert (await complete())[-4:] == [(-30, True), (-20, False), (-10, False), (0, False)]
+    past = {"from": NOW - 150, "to": NOW - 30, "step": 60}
+    assert await complete(**past) == [(-180, False), (-120, True), (-60, False)]
+
+
+async def test_range_from_the_beginning_of_time_is_as_long_as_data_are_kept(client: Client, store: Store) -> None:
+    await report(client, "shop", ORDERS, 1.0, seconds_ago=20)
+    for last, end in ((NOW + 60, NOW), (NOW - 86_400, NOW - 86_400)):
+        shown = await get(client, "/api/topology", **{"from": 0, "to": last})
+        assert shown["from"] == (end - store.kept_seconds) // 60 * 60
+        assert shown["minutes"] <= store.kept_seconds // 60 + 2
+    assert len((await get(client, "/api/topology", **{"from": 0}))["edges"]) == 1
+
+
 async def test_edge_id_is_the_same_in_every_agent(client: Client) -> None:
     await report(client, "shop", ORDERS, 1.0)
     assert await edge_id(client) == "d538c8babf4f7d2a"
@@ -185,6 +208,7 @@ async def test_pathways_through_service_are_listed_slowest_first(client: Client)
     assert sum(hop["share"] for hop in other["hops"]) == pytest.approx(1)
     assert slowest["end_to_end"]["p50"] == pytest.approx(4.0, rel=0.008)
     assert slowest["count"] == 10
+    assert [hop["count"] for hop in slowest["hops"]] == [10, 10, 10, 10]
     ids = {edge["id"] for edge in (await client.topology())["edges"]}
     assert {hop["edge"] for hop in slowest["hops"]} < ids
     found = [

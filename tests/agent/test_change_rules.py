@@ -55,6 +55,14 @@ def test_rate_change_has_the_medians_before_and_now() -> None:
     assert (change.before, change.now) == (600.0, 110.0)
 
 
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_rate_that_changes_slowly_has_changed_since_it_left_what_was_usual(factor: float) -> None:
+    climb = [600.0 * factor**slot for slot in range(1, 31)]
+    found = [find_rate_change([*STEADY, *climb[:length]]) for length in range(12, 31)]
+    assert {(change.slot, change.before) for change in found if change} == {(30, 600.0)}
+    assert None not in found
+
+
 @pytest.mark.parametrize("expected", [0.3, 3, 30, 300])
 def test_rate_of_random_messages_never_changes(expected: float) -> None:
     """A rule that is wrong once in a thousand edges would show a change all the time."""

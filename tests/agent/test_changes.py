@@ -97,6 +97,18 @@ def test_hop_that_was_slower_for_longer_than_ten_minutes_has_its_time(timeline: 
     assert summaries(changes(timeline)) == [("slower", "billing", 2400)]
 
 
+def test_hop_that_gets_slower_and_slower_is_slower_since_that_began(timeline: Timeline) -> None:
+    found = list[tuple[float, float]]()
+    for minute in range(30):
+        timeline.run(MINUTE, SHOP, BILLING._replace(latency=0.3 * 1.2 ** (minute + 1)), SHIPPING)
+        found += [(each.since - START, round(float(each.before or 0), 2)) for each in changes(timeline)]
+    since = {since for since, _ in found}
+    assert len(found) > 20
+    assert max(since) - min(since) <= MINUTE
+    assert 40 * MINUTE <= min(since) <= 45 * MINUTE
+    assert {before for _, before in found[8:]} == {0.3}
+
+
 def test_hop_that_became_faster_is_listed_after_all_trouble(timeline: Timeline) -> None:
     timeline.run(2 * MINUTE, SHOP, BILLING._replace(latency=0.02), SHIPPING._replace(latency=5.0))
     assert [each[:2] for each in summaries(changes(timeline))] == [("slower", "shipping"), ("faster", "billing")]
@@ -170,6 +182,61 @@ def test_after_a_restart_services_have_a_minute_to_report_and_nothing_is_new(
         assert [change.kind for change in changes(after)] == kinds
 
 
+def test_quiet_service_never_flickers_after_a_restart(tmp_path: Path) -> None:
+    before = Timeline(START, tmp_path / "store.db")
+    before.run(40 * MINUTE, *ALL)
+    before.store.close()
+    after = Timeline(START + 42 * MINUTE, tmp_path / "store.db")
+    listed = list[bool]()
+    with closing(after.store):
+        for _ in range(12):
+            after.run(10, SHOP, BILLING)
+            listed.append("quiet" in [change.kind for change in changes(after)])
+    assert listed == sorted(listed)
+    assert (listed[0], listed[-1]) == (False, True)
+
+
+def test_edge_that_is_new_has_no_rate_before_after_a_restart_either(tmp_path: Path) -> None:
+    refunds = BILLING._replace(queue="refunds")
+    before = Timeline(START, tmp_path / "store.db")
+    before.run(40 * MINUTE, *ALL)
+    before.run(5 * MINUTE, *ALL, refunds)
+    before.store.close()
+    after = Timeline(START + 46 * MINUTE, tmp_path / "store.db")
+    with closing(after.store):
+        after.run(10 * MINUTE, *ALL, refunds)
+        assert [(each.kind, each.queue, each.since - START) for each in changes(after)] == [("new", "refunds", 2400)]
+
+
+def test_edge_that_was_idle_for_hours_has_a_rate_of_zero_before_after_a_restart_too(tmp_path: Path) -> None:
+    nightly = BILLING._replace(queue="nightly")
+    before = Timeline(START, tmp_path / "store.db")
+    before.run(20 * MINUTE, *ALL, nightly)
+    before.run(3 * HOUR, *ALL)
+    before.store.close()
+    after = Timeline(START + 3 * HOUR + 21 * MINUTE, tmp_path / "store.db")
+    with closing(after.store):
+        after.run(5 * MINUTE, *ALL, nightly)
+        assert [(each.kind, each.queue, each.before) for each in changes(after)] == [("rate rose", "nightly", 0.0)]
+
+
+@pytest.mark.parametrize("minutes", [6, 7])
+def test_edge_of_the_first_ten_minutes_has_no_rate_before(minutes: int) -> None:
+    timeline = Timeline(START)
+    timeline.run(minutes * MINUTE, *ALL)
+    timeline.run(5 * MINUTE, *ALL, BILLING._replace(queue="refunds"))
+    assert changes(timeline) == []
+
+
+def test_rate_of_an_edge_that_is_an_hour_old_is_compared_with_its_own(timeline: Timeline) -> None:
+    refunds = BILLING._replace(queue="refunds")
+    timeline.run(62 * MINUTE, *ALL, refunds)
+    timeline.run(4 * MINUTE, *ALL, refunds._replace(messages=80))
+    assert [(each.kind, each.queue, each.before, each.now) for each in changes(timeline)] == [
+        ("rate rose", "refunds", 2.0, 8.0)
+    ]
+
+
 def test_long_range_lists_what_changed_in_it(timeline: Timeline) -> None:
     timeline.run(5 * HOUR, SHOP, BILLING._replace(latency=4.2), SHIPPING)
     assert changes(timeline) == []
@@ -239,3 +306,33 @@ async def test_changes_are_served_with_ids_of_the_map(timeline: Timeline) -> Non
     assert (answer["from"], answer["to"]) == (timeline.time - HOUR, timeline.time)
     assert drawn["oldest"] == START
     assert (bad.status_code, bad.json()["error"]["path"]) == (400, "from")
+
+
+async def test_quiet_service_stays_on_the_map_with_its_hops_as_long_as_it_is_listed(timeline: Timeline) -> None:
+    async with running_agent(store=timeline.store) as agent, Client(base_url=agent.url, timeout=20) as client:
+
+        async def drawn(**parameters: float) -> tuple[list[tuple[str, float | None]], list[tuple[str, str]]]:
+            answer = (await client.get("/api/map", params=parameters)).json()
+            assert {node["id"] for node in answer["nodes"]} >= {link["from"] for link in answer["links"]}
+            return (
+                [(each["name"], each["quiet_since"]) for each in answer["nodes"] if each["kind"] == "service"],
+                [(each["service"], each["present"]["state"]) for each in answer["edges"]],
+            )
+
+        assert await drawn() == (
+            [("billing", None), ("shipping", None), ("shop", None)],
+            [("billing", "steady"), ("shipping", "steady"), ("shop", "steady")],
+        )
+        quiet = [("billing", None), ("shipping", START + 2400), ("shop", None)]
+        for minutes in (2, 30, 4 * 60):
+            timeline.run(minutes * MINUTE, SHOP, BILLING)
+            nodes, hops = await drawn()
+            assert (nodes, sorted(hops)) == (
+                quiet,
+                [("billing", "steady"), ("shipping", "idle"), ("shop", "steady")],
+            )
+        at = START + 2400 + 60 * MINUTE
+        nodes, _ = await drawn(**{"from": at - 600, "to": at})
+        assert nodes == quiet
+        timeline.run(20 * MINUTE, *ALL)
+        assert (await drawn())[0] == [("billing", None), ("shipping", None), ("shop", None)]

@@ -6,8 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
 
+import httpx2
 import pytest
 
 from asyncdsm.agent.store.store import Store
@@ -139,3 +143,45 @@ def test_file_with_errors_exits_with_2_and_lists_all_of_them(path: Path) -> None
     done = check(path, "--minutes", "0", rules=WAIT.format("10 s"))
     assert (done.returncode, done.stdout) == (2, "")
     assert "must be a whole number of minutes from 1 to 1440, got '0'" in done.stderr
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """An agent behind a proxy that fails where more than an hour is asked for."""
+
+    target = ""
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        """Pass a request on, or answer with 503."""
+        minutes = self.path.rpartition("=")[2]
+        self.asked.append(minutes)
+        answer = httpx2.get(f"{self.target}{self.path}") if int(minutes) <= 60 else None
+        self.send_response(answer.status_code if answer else 503)
+        self.end_headers()
+        self.wfile.write(answer.content if answer else b"no room")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Write nothing."""
+
+
+def test_failed_answer_is_no_reason_to_look_at_a_shorter_range(path: Path) -> None:
+    with agent(store=shop()) as running, HTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        Proxy.target = running.url
+        thread = Thread(target=proxy.serve_forever)
+        thread.start()
+        try:
+            done = check(path, "--url", f"http://127.0.0.1:{proxy.server_port}", rules=REPORTS.format("billing"))
+        finally:
+            proxy.shutdown()
+            thread.join()
+    assert (done.returncode, done.stdout, Proxy.asked) == (2, "", ["10", "1440"])
+    assert "HTTP status 503" in done.stderr
+
+
+def test_agent_that_keeps_less_than_a_day_is_asked_for_what_the_rules_need(path: Path) -> None:
+    store = Store(kept_seconds=3600, now=lambda: NOW)
+    maps = MapStore(store)
+    maps.passed("billing", "in", "orders", group="billing", ago=5)
+    with agent(store=store) as running:
+        done = check(path, "--url", running.url, rules=REPORTS.format("billing"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 rule checked: none is broken\n", "")

@@ -11,8 +11,9 @@ from msgspec import to_builtins
 
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.kafka_offsets import KafkaOffsets
-from asyncdsm.agent.queries.lag import lags_of
+from asyncdsm.agent.queries.lag import current_lags, lags_of
 from asyncdsm.agent.queries.lag_over_time import lag_over_time
+from asyncdsm.agent.queries.time_ranges import last_minutes
 from asyncdsm.agent.queries.topology import topology, topology_of
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.store import Store
@@ -289,3 +290,15 @@ def test_offsets_of_recent_buckets_are_bounded() -> None:
         clock.report(start, {PRODUCED: start})
     ((_, recent),) = clock.store.recent_offsets()
     assert len(recent) == 13
+
+
+def test_lags_of_a_moment_are_computed_once_for_all_who_ask() -> None:
+    store = Store(now=lambda: NOW)
+    report = payload(bucket(Backlogs=[{"Tags": PRODUCED, "Value": 9}, {"Tags": COMMITTED, "Value": 4}]))
+    store.add(read_report(report, ""))
+    found = current_lags(store, last_minutes(store, 10))
+    assert current_lags(store, last_minutes(store, 60)) is found
+    assert current_lags(store, TimeRange(NOW - 600, NOW + 5)).partitions == found.partitions
+    assert current_lags(store, TimeRange(NOW - 600, NOW - 300)).partitions == []
+    store.add(read_report(report, ""))
+    assert current_lags(store, last_minutes(store, 10)) is not found

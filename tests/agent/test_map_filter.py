@@ -117,3 +117,35 @@ async def test_name_with_a_comma_is_percent_encoded(client: Client, maps: MapSto
 async def test_wrong_filter_is_rejected_with_400(client: Client, query: dict[str, str], path: str) -> None:
     response = await ask_map(client, **query)
     assert (response.status_code, response.json()["error"]["path"]) == (400, path)
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [
+        (2, {"orders", "billing"}),  # the busiest hop
+        (3, {"orders", "billing", "invoices"}),  # the busiest one from there
+        (4, {"orders", "billing", "invoices", "shop"}),
+        (7, ALL),
+    ],
+)
+async def test_most_important_nodes_are_the_busiest_and_hang_together(
+    client: Client, maps: MapStore, most: int, expected: set[str]
+) -> None:
+    maps.passed("billing", "in", "orders", group="billing", env="prod", tags=["kafka_cluster_id:c1"], seconds=[0.1] * 9)
+    maps.passed("billing", "out", "invoices", env="prod", tags=["kafka_cluster_id:c2"], seconds=[0.1] * 5)
+    maps.passed("shop", "out", "orders", env="prod", tags=["kafka_cluster_id:c1"], seconds=[0.1] * 3)
+    maps.passed("shipping", "out", "mails", kind="sqs", env="staging", seconds=[0.1] * 4)
+    assert await shown_names(client, most=str(most)) == expected
+
+
+@pytest.mark.usefixtures("maps")
+async def test_number_of_nodes_goes_with_a_filter(client: Client) -> None:
+    assert len(await shown_names(client, most="2", hide="env:prod")) == 2
+    assert len(await shown_names(client, most="100", hide="env:prod")) == 3
+
+
+@pytest.mark.parametrize("most", ["0", "-1", "many", "10001", ""])
+async def test_number_of_nodes_that_is_none_is_refused(client: Client, most: str) -> None:
+    answer = await ask_map(client, most=most)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["path"] == "most"

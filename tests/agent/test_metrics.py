@@ -139,6 +139,27 @@ async def test_message_that_begins_a_pathway_has_no_time_in_the_service(client: 
     }
 
 
+async def test_message_without_a_context_has_the_times_that_it_has_on_the_map(client: Client) -> None:
+    def audit(aggregator: Aggregator) -> None:
+        passed(aggregator, IN, [0.0, 0.0, 0.2])
+        passed(aggregator, ON, [0.0, 1.0])
+
+    for body in ours(audit, "audit"):
+        assert (await client.report(body, gzipped=True)).status_code == 202
+    found, edges = await scrape(client), (await client.get("/api/topology")).json()["edges"]
+    assert [found[f"asyncdsm_{name}_duration_seconds_count"] for name in ("queue", "process")] == [
+        {labels("audit", "receive", "kafka", "orders", "billing"): 1},
+        {labels("audit", "send", "rabbitmq", "invoices"): 1},
+    ]
+    assert found["messaging_client_consumed_messages_total"] == {
+        labels("audit", "receive", "kafka", "orders", "billing"): 3
+    }
+    assert {each["queue"]: each["edge_latency"]["p50"] for each in edges} == {
+        "orders": pytest.approx(0.2, rel=0.01),
+        "invoices": pytest.approx(1.0, rel=0.01),
+    }
+
+
 async def test_service_graph_links_who_writes_to_who_reads(client: Client) -> None:
     await report_pipeline(client)
     found = await scrape(client)

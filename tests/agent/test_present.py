@@ -176,7 +176,7 @@ def slots(slownesses: Iterable[float]) -> list[Slot]:
         ([1.0, 9.0, 1.0, 1.0], None),  # an outlier
         ([1.0, 9.0, 9.0, 1.0, 1.0], 30),
         ([1.0, 9.0, 1.0, 9.0, 9.0], 10),
-        ([0.1, 0.2, 0.4, 0.8, 1.6, 1.7], 30),  # grows slowly: since it is about what it is now
+        ([0.1, 0.2, 0.4, 0.8, 1.6, 1.7], 20),  # grows slowly: since it left the level before
         ([1e-6, 1e-6, 5e-4, 5e-4], None),  # all below a millisecond
     ],
 )
@@ -187,6 +187,18 @@ def test_last_change_is_where_two_slots_agree(slownesses: list[float], since: in
 
 def test_change_has_the_median_before() -> None:
     assert last_change(slots([5.0, 0.1, 0.1, 0.1, 9.0, 9.0])) == Change(40, 0.1, 0.1)
+
+
+@pytest.mark.parametrize("length", [8, 12, 20, 30])
+def test_slow_change_began_when_the_level_before_was_left(length: int) -> None:
+    climb = [1.15**slot for slot in range(1, length + 1)]
+    change = last_change(slots([*[1.0] * 20, *climb, climb[-1]]))
+    assert change is not None
+    assert (change.since, change.slowness) == (230, 1.0)
+
+
+def test_second_step_begins_where_the_first_one_was_over() -> None:
+    assert last_change(slots([*[0.1] * 20, *[1.0] * 10, *[10.0] * 5])) == Change(300, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(

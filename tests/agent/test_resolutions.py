@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.topology import points_of
-from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, encode_key, merge, pack, unpack
+from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, encode_key, merge
+from asyncdsm.agent.store.packed_histograms import pack, unpack
 from asyncdsm.agent.store.reports import BucketReport, PointReport, Report
 from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS, Coverage, Slice, TimeRange, plan_slices
 from asyncdsm.agent.store.store import Store
@@ -132,6 +134,39 @@ def test_histograms_are_merged_and_packed_without_loss(parts: list[dict[tuple[in
     again, points = unpack(pack(cells, np.arange(100, 106)))
     assert (again.keys.tolist(), again.counts.tolist()) == (cells.keys.tolist(), cells.counts.tolist())
     assert points.tolist() == list(range(100, 106))
+
+
+@given(parts=st.lists(CELLS, min_size=1, max_size=4), largest=st.integers(1, 50), share=st.sampled_from([0, 1 << 40]))
+def test_merging_in_several_tables_or_by_sorting_is_the_same(
+    parts: list[dict[tuple[int, int, int], float]], largest: int, share: int
+) -> None:
+    made = [
+        Histograms(np.array([encode_key(*where) for where in part], np.int64), np.array([*part.values()], np.float64))
+        for part in parts
+    ]
+    expected = merge(*made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asyncdsm.agent.store.histograms._MAX_TABLE_CELLS", largest)
+        patch.setattr("asyncdsm.agent.store.histograms._MAX_CELLS_PER_COUNT", share)
+        merged = merge(*made)
+    assert merged.keys.tolist() == expected.keys.tolist()
+    assert merged.counts.tolist() == pytest.approx(expected.counts.tolist())
+
+
+@pytest.mark.parametrize(("kind", "type_"), [(0, "<u1"), (1, "<u2"), (2, "<u4"), (3, "<f8")])
+def test_segment_of_format_1_is_read(kind: int, type_: str) -> None:
+    keys = [encode_key(0, EDGE, 5), encode_key(0, SIZE, 2_000), encode_key(1, PATHWAY, ZERO)]
+    cells = [key % (1 << 19) for key in keys]
+    arrays = (
+        np.array([kind, 2, 3], "<u4"),
+        np.array([7, 9], "<i8"),
+        np.array([2, 1], "<u4"),
+        np.diff(cells, prepend=0).astype("<i4"),
+        np.array([1, 2, 250], type_),
+    )
+    histograms, points = unpack(zlib.compress(b"".join(array.tobytes() for array in arrays), 1))
+    assert (histograms.keys.tolist(), histograms.counts.tolist()) == (keys, [1, 2, 250])
+    assert points.tolist() == [7, 9]
 
 
 def test_huge_counts_of_one_group_do_not_spoil_other_groups() -> None:

@@ -133,14 +133,14 @@ def test_rows_beyond_the_limit_are_deleted_oldest_first(clock: Clock) -> None:
 
 
 def test_rows_are_deleted_when_the_store_exceeds_its_bytes(clock: Clock) -> None:
-    store, chance = Store(now=clock, max_bytes=500_000), np.random.default_rng(1)
+    store, chance = Store(now=clock, max_bytes=300_000), np.random.default_rng(1)
     for _ in range(60):
         one = report(clock, *range(100))
         keys = np.concatenate([encode_key(group, EDGE, 0) + chance.integers(0, 2_000, 50) for group in range(100)])
         store.add(one._replace(histograms=Histograms(keys, chance.integers(1, 200, 5_000).astype(np.float64))))
         store.flush()
         clock.now += 10
-    assert store.used_bytes() <= 500_000
+    assert store.used_bytes() <= 300_000
     assert store.counters()["forgotten_rows"] > 0
     assert kept(store, TimeRange(clock.now - 60, FOREVER))
 

@@ -101,6 +101,17 @@ def test_file_of_another_version_is_refused(path: Path) -> None:
         Store(path, decode=read_report)
 
 
+def test_file_of_format_1_is_opened_and_becomes_one_of_format_2(path: Path) -> None:
+    with opened(path) as store:
+        store.add_all([accept(1)])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    with opened(path) as store:
+        assert store.counters()["payloads"] == 1
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+
+
 def fill(store: Store) -> None:
     """Leave no room in the file. SQLite raises the same error for a full disk."""
     connection = store._file._connection

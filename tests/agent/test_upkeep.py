@@ -11,8 +11,9 @@ import pytest
 
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store import rollup, segments, upkeep, write_buffer
-from asyncdsm.agent.store.histograms import Histograms, Ints, pack
+from asyncdsm.agent.store.histograms import Histograms, Ints
 from asyncdsm.agent.store.merger import Rows
+from asyncdsm.agent.store.packed_histograms import pack
 from asyncdsm.agent.store.resolutions import RESOLUTIONS
 from asyncdsm.agent.store.state import StoreState
 from asyncdsm.agent.store.store import Store

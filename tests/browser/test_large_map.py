@@ -50,6 +50,28 @@ async def test_neighbors_of_a_node_are_shown_alone_and_by_a_link(browser: Browse
 
 
 @pytest.mark.usefixtures("many")
+async def test_map_of_many_nodes_begins_with_the_most_important_ones(
+    browser: Browser, agent: RunningAgent, shop: Shop
+) -> None:
+    for number in range(10):
+        shop.maps.passed("busy", "out", f"busy-{number}", parent=0, seconds=[0.001] * 9)
+    nodes, shown = LAYERS * WIDTH * 2 + 11, 70
+    async with open_page(browser, agent.url) as page:
+        await expect(page.locator("#graph .node")).to_have_count(shown)
+        await expect(page.locator("#shown")).to_have_text("70 of 75 shown: what is wrong, and the busiest")
+        await expect(node_button(page, "queue", "busy-9")).to_be_attached()
+        await page.get_by_role("button", name="Show all").click()
+        await expect(page.locator("#graph .node")).to_have_count(nodes)
+        await expect(page).to_have_url(re.compile("whole=1"))
+        await page.reload()
+        await expect(page.locator("#graph .node")).to_have_count(nodes)
+        await page.get_by_role("button", name="Show 70").click()
+        await expect(page.locator("#graph .node")).to_have_count(shown)
+        await page.get_by_role("button", name="List").click()
+        await expect(page.locator("#list tbody tr")).to_have_count((3 * LAYERS - 1) * WIDTH + 10)
+
+
+@pytest.mark.usefixtures("many")
 async def test_filter_finds_names_and_hides_an_environment(browser: Browser, agent: RunningAgent) -> None:
     async with open_page(browser, agent.url) as page:
         await expect(page.locator("#groups")).to_have_text("env prodenv staging")

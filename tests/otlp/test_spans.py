@@ -102,8 +102,8 @@ def test_exemplars_are_bounded_and_taken_once(monkeypatch: pytest.MonkeyPatch) -
     for each in (slow, slower, slow):
         exemplars.offer(READ, each)
     exemplars.offer(SENT, slower)
-    assert exemplars.take() == [(READ, slower)]
-    assert exemplars.take() == []
+    assert exemplars.pop_all() == [(READ, slower)]
+    assert exemplars.pop_all() == []
 
 
 @pytest.mark.parametrize("pure", ["0", "1"])

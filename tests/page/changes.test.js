@@ -16,11 +16,16 @@ const describe = (fields) => {
 
 test("a slower hop is described by its latencies and since when", () => {
   const fields = { before: 0.31, now: 4.2 };
-  assert.deepEqual(describe({ kind: "slower", ...fields }), ["slower", `310 ms → 4.2 s since ${CLOCK}`]);
+  assert.deepEqual(describe({ kind: "slower", ...fields }), ["slower", `in queue 310 ms → 4.2 s since ${CLOCK}`]);
 });
 
 test("a rate is described in messages per second", () => {
   assert.deepEqual(describe({ kind: "rate fell", before: 20, now: 0 }), ["rate fell", `20/s → 0/s since ${CLOCK}`]);
+});
+
+test("a lag that grows is described by the age of its oldest message", () => {
+  const found = describe({ kind: "lag grows", now: 180 });
+  assert.deepEqual(found, ["lag grows", `oldest unread message 3 min since ${CLOCK}`]);
 });
 
 test("a quiet service is described by its last report", () => {
@@ -40,12 +45,14 @@ test("a version is described by its name and the one before", () => {
 test("a change is compared with the same hour of the day before", () => {
   const fields = { kind: /** @type {const} */ ("slower"), before: 0.31, now: 4.2 };
   const [, unusual] = describe({ ...fields, usual: 0.3 });
-  assert.equal(unusual, `310 ms → 4.2 s since ${CLOCK}, 300 ms at this hour of the day before`);
+  assert.equal(unusual, `in queue 310 ms → 4.2 s since ${CLOCK}, 300 ms at this hour of the day before`);
   const [, usual] = describe({ ...fields, usual: 4, is_usual: true });
-  assert.equal(usual, `310 ms → 4.2 s since ${CLOCK}, as at this hour of the day before`);
+  assert.equal(usual, `in queue 310 ms → 4.2 s since ${CLOCK}, as at this hour of the day before`);
 });
 
 test("the present is shown beside the usual", () => {
   const present = makePresent({ edge_latency: { ...NO_QUANTILES, p50: 4.2 } });
-  assert.equal(describeUsual(present, { edge: "e1", p50: 0.31, rate: 2 }), "now 4.2 s, usual 310 ms");
+  const usual = { edge: "e1", p50: 0.31, rate: 2 };
+  assert.equal(describeUsual(present, usual, { isPast: false }), "now 4.2 s, usual 310 ms");
+  assert.equal(describeUsual(present, usual, { isPast: true }), "then 4.2 s, usual 310 ms");
 });

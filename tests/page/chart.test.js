@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describeChart, formatLine, roundUpForAxis } from "../../asyncdsm/agent/page/chart.js";
-import { quantileLines } from "../../asyncdsm/agent/page/edge_details.js";
+import { quantileLines, ratePoints } from "../../asyncdsm/agent/page/edge_details.js";
 import { formatClock } from "../../asyncdsm/agent/page/format.js";
 import { NO_QUANTILES } from "./fixtures.js";
 
@@ -79,13 +79,24 @@ test("a chart names the markers in its time, each with its time", () => {
   assert.equal(describeChart(chart), `Rate: version 2 since ${formatClock(60, false)}`);
 });
 
+test("a rate is known of complete steps only, so that its line does not dip at its end", () => {
+  const point = { complete: true, rate: 2 };
+  assert.deepEqual(
+    ratePoints([
+      { start: 60, ...point },
+      { start: 70, ...point, complete: false },
+    ]),
+    [[60, 2]],
+  );
+});
+
 test("quantiles over time make one line each", () => {
   const figures = {
     edge_latency: { ...NO_QUANTILES, p50: 1 },
     pathway_latency: NO_QUANTILES,
     payload_size: NO_QUANTILES,
   };
-  const lines = quantileLines([{ start: 60, count: 1, rate: 1, ...figures }], "edge_latency");
+  const lines = quantileLines([{ start: 60, complete: true, count: 1, rate: 1, ...figures }], "edge_latency");
   assert.deepEqual(
     lines.map(({ name, points }) => [name, points]),
     [

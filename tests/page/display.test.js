@@ -5,6 +5,7 @@ import {
   formatHidden,
   formatTrait,
   listTraits,
+  MOST_NODES,
   parseDisplay,
   toMapQuery,
 } from "../../asyncdsm/agent/page/display.js";
@@ -14,8 +15,8 @@ import { makeMap, makeNode } from "./fixtures.js";
 
 test("an address without fields displays everything, as the page chooses", () => {
   const display = parseDisplay({});
-  assert.deepEqual(display, { view: null, focus: "", steps: 1, find: "", hidden: new Set() });
-  assert.deepEqual(JSON.parse(JSON.stringify(toMapQuery(display))), {});
+  assert.deepEqual(display, { view: null, focus: "", steps: 1, find: "", hidden: new Set(), whole: false });
+  assert.deepEqual(JSON.parse(JSON.stringify(toMapQuery(display))), { most: MOST_NODES });
   assert.equal(countFilters(display), 0);
 });
 
@@ -26,8 +27,18 @@ test("a view or a number of steps that does not exist is the usual one", () => {
 
 test("the map is requested with the focus and the filter", () => {
   const display = parseDisplay({ view: "list", focus: "q1", steps: "2", find: " orders -test ", hide: "env:a" });
-  assert.deepEqual(toMapQuery(display), { focus: "q1", steps: 2, find: "orders -test", hide: "env:a" });
+  const query = { most: undefined, focus: "q1", steps: 2, find: "orders -test", hide: "env:a" };
+  assert.deepEqual(toMapQuery(display), query);
   assert.equal(countFilters(display), 3);
+});
+
+test("all of a large map is requested for the list, for a word, for neighbors, and if the address says so", () => {
+  for (const fields of [{ view: "list" }, { find: "orders" }, { focus: "q1" }, { whole: "1" }]) {
+    assert.equal(toMapQuery(parseDisplay(fields)).most, undefined);
+  }
+  for (const fields of [{ view: "map" }, { hide: "env:a" }, { whole: "yes" }]) {
+    assert.equal(toMapQuery(parseDisplay(fields)).most, MOST_NODES);
+  }
 });
 
 test("hidden names are the same after they were written and read, whatever is in them", () => {

@@ -69,7 +69,18 @@ export function makeNode(changes) {
   const { name = "shop", kind = "service" } = changes;
   const where = kind === "service" ? "" : "kafka";
   const size = { shown: true, x: 0, y: 0, width: 168, height: 48 };
-  return { id: name, kind, name, where, cluster: null, label: name, qualifier: "", ...size, ...changes };
+  return {
+    id: name,
+    kind,
+    name,
+    where,
+    cluster: null,
+    label: name,
+    qualifier: "",
+    quiet_since: null,
+    ...size,
+    ...changes,
+  };
 }
 
 /**

@@ -52,15 +52,18 @@ test("a count is shown with a prefix that leaves at most three digits", () => {
     [999.5, "1 k"],
     [1234567, "1.23 M"],
     [999.6e6, "1 G"],
+    [1e300, "over 999 G"],
   ]);
 });
 
-test("a size is shown in bytes, kilobytes or megabytes", () => {
+test("a size is shown in bytes, kilobytes, megabytes or gigabytes", () => {
   assertFormats(formatBytes, [
     [12, "12 B"],
     [1500, "1.5 kB"],
     [2500000, "2.5 MB"],
-    [5e9, "5000 MB"],
+    [999.5e3, "1 MB"],
+    [5e9, "5 GB"],
+    [1e300, "over 999 GB"],
   ]);
 });
 

@@ -111,6 +111,10 @@ test("a hop is written in the direction in which its messages travel", () => {
   );
 });
 
+test("a service that is quiet says since when, instead of what it reads and writes", () => {
+  assert.match(describeNode({ ...nodeOf("shop"), quiet_since: 60 }, false), /^quiet since \d\d:\d\d$/);
+});
+
 test("a service is described by what it reads and writes", () => {
   assert.equal(describeNode(nodeOf("shop"), false), "2/s out");
   assert.equal(describeNode(nodeOf("billing"), true), "⚠ 2/s in");

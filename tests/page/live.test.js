@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
+import { AgentError } from "../../asyncdsm/agent/page/api.js";
 import { LiveUpdates } from "../../asyncdsm/agent/page/live.js";
 
 /** The agent's events, which a test opens and closes. */
@@ -145,4 +146,25 @@ test("events that the browser has given up are opened again", async () => {
   events()?.dispatchEvent(new Event("error"));
   await pass(3_100);
   assert.equal(FakeEvents.all.length, 2);
+});
+
+test("a range of the past is requested until there is an answer, but not if the agent rejects it", async () => {
+  const { live, requests, states } = startLive(async () => {});
+  await settle();
+  live.stop();
+  let error = new AgentError("The agent does not answer");
+  let failures = 2;
+  requests.mock.mockImplementation(async () => {
+    failures -= 1;
+    if (failures >= 0) throw error;
+  });
+  const before = requests.mock.callCount();
+  live.requestNow();
+  await pass(10_000);
+  assert.equal(requests.mock.callCount() - before, 3);
+  assert.deepEqual(states.slice(-3), ["away", "away", "paused"]);
+  [error, failures] = [new AgentError("The agent rejected the request", 400), 1];
+  live.requestNow();
+  await pass(10_000);
+  assert.equal(requests.mock.callCount() - before, 4);
 });

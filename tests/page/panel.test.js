@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeHop } from "../../asyncdsm/agent/page/hops.js";
+import { describeHop, describeSlowHop } from "../../asyncdsm/agent/page/hops.js";
 import { buildMapModel } from "../../asyncdsm/agent/page/map_model.js";
 import { listReads } from "../../asyncdsm/agent/page/node_details.js";
 import { describeSize } from "../../asyncdsm/agent/page/overview.js";
@@ -41,6 +41,8 @@ test("a hop is described by its rate, its tail, its change and its lag", () => {
   const present = makePresent({ edge_latency: { ...NO_QUANTILES, p99: 0.02 } });
   const lagging = makeEdge({ present, lag: 1500, lag_seconds: 185 });
   assert.equal(describeHop(lagging), "in service · 2/s · p99 20 ms · lag 1.5 k, 3 min");
+  const catchingUp = makeEdge({ ...lagging, lag_trend: "catching up" });
+  assert.equal(describeHop(catchingUp), "in service · 2/s · p99 20 ms · lag 1.5 k, 3 min, catching up");
 });
 
 test("the size of the map is described with what is not drawn", () => {
@@ -48,4 +50,15 @@ test("the size of the map is described with what is not drawn", () => {
   assert.equal(describeSize(map), "2 services, 2 queues, 2 hops.");
   assert.match(describeSize({ ...map, leftOut: 1 }), / 1 hop with fewer messages is not drawn\.$/);
   assert.match(describeSize({ ...map, leftOut: 3 }), / 3 hops with fewer messages are not drawn\.$/);
+});
+
+test("a hop that is slower than all of its pathway is explained", () => {
+  const hop = { count: 1200, edge_latency: { ...NO_QUANTILES, p50: 4 } };
+  const slow = "A hop with a median of 4 s is slower than end to end";
+  assert.equal(
+    describeSlowHop(hop, 300, false),
+    `${slow}, which counts only the 300 of its 1.2 k messages that came to the end.`,
+  );
+  assert.equal(describeSlowHop(hop, 1200, true), `${slow}: the clocks of its hosts disagree.`);
+  assert.match(describeSlowHop(hop, 1200, false), /on their way when the range began or ended\.$/);
 });

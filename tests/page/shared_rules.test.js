@@ -3,9 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { formatDuration } from "../../asyncdsm/agent/page/format.js";
+import { formatAge, formatDuration } from "../../asyncdsm/agent/page/format.js";
 import { labelOrigin } from "../../asyncdsm/agent/page/graph_link.js";
-import { formatAge } from "../../asyncdsm/agent/page/lag.js";
 import { cleanName } from "../../asyncdsm/agent/page/names.js";
 import { parseMinutes } from "../../asyncdsm/agent/page/time_range.js";
 

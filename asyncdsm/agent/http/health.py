@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from asyncdsm.agent.metrics.exposition import AgentState
-from asyncdsm.agent.queries.answers import Forwarded, Health, Problem
+from asyncdsm.agent.queries.answers import Forwarded, Health, Problem, StoreGrowth
+from asyncdsm.agent.store.conditions import WARNINGS
+from asyncdsm.agent.store.growth import Growth
 from asyncdsm.core.counters import Stats
 
 
@@ -11,7 +13,7 @@ def measure_health(state: AgentState) -> Health:
     """Return what the agent has counted, and what is wrong with it: what, since when, how often."""
     intake, problems = state.intake, state.store.conditions.present()
     return Health(
-        status="degraded" if problems else "ok",
+        status="ok" if all(problem["name"] in WARNINGS for problem in problems) else "degraded",
         **state.store.counters(),
         refused=intake.rejected(),
         repeated=intake.repeated,
@@ -20,7 +22,12 @@ def measure_health(state: AgentState) -> Health:
         problems=[Problem(**problem) for problem in problems],
         forwarded=None if state.forwarded is None else _forwarded(state.forwarded),
         alerts=state.alerts,
+        growth=_growth(state.store.growth()),
     )
+
+
+def _growth(growth: Growth | None) -> StoreGrowth | None:
+    return None if growth is None else StoreGrowth(**growth._asdict())
 
 
 def _forwarded(stats: Stats) -> Forwarded:

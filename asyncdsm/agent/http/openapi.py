@@ -24,7 +24,7 @@ from asyncdsm.agent.queries.answers import (
     Series,
     Transactions,
 )
-from asyncdsm.agent.queries.parameters import MOST_FILTER_CHARACTERS
+from asyncdsm.agent.queries.parameters import MOST_FILTER_CHARACTERS, MOST_NODES
 from asyncdsm.map.topology import Topology
 
 Schema = dict[str, Any]
@@ -118,6 +118,11 @@ PATHS: dict[str, Schema] = {
         _parameter("steps", {"enum": [1, 2, 3]}, "How many links away from the focus a neighbor may be; 1 by default."),
         _parameter("find", _FILTER, "Words: a name that has none of them is not drawn, and none that has a -word."),
         _parameter("hide", _FILTER, "What is not drawn: a list such as env:staging,type:http."),
+        _parameter(
+            "most",
+            {"type": "integer", "minimum": 1, "maximum": MOST_NODES},
+            "If there are more nodes, only the most important ones are drawn: what is wrong, and what is busy.",
+        ),
         *_TIME_RANGE,
         refusals=(400,),
     ),

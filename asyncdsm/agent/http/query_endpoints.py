@@ -11,10 +11,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from asyncdsm.agent.http.shared_answers import SharedAnswers
+from asyncdsm.agent.queries.answers import DrawnMap
 from asyncdsm.agent.queries.between import latency_between
 from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.downstream import IsNode, downstream_of, queue_node, service_node
-from asyncdsm.agent.queries.drawn_map import draw_map
+from asyncdsm.agent.queries.drawn_map import draw_range
 from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.lag_over_time import lag_over_time
 from asyncdsm.agent.queries.node_graph import build_node_graph, list_graph_fields
@@ -72,10 +73,12 @@ class QueryEndpoints:
             raise ApiError(400, "flow", f"flow must be one of {', '.join(FLOWS)}, got {name[:40]!r}")
         flow, parameters = FLOWS[name].name, _parameters(request)
         time_range, wanted = read_time_range(self._store, parameters), read_map_filter(parameters)
-        return await self._answer(
-            ("map", time_range, flow, wanted),
-            lambda: draw_map(topology_of(self._store, time_range), flow, wanted, oldest=self._store.oldest_start()),
-        )
+
+        def draw() -> DrawnMap:
+            topology = topology_of(self._store, time_range, pathway_latencies=False)
+            return draw_range(topology, self._histories, time_range, flow, wanted)
+
+        return await self._answer(("map", time_range, flow, wanted), draw)
 
     async def answer_node_graph(self, request: Request) -> Response:
         """Answer with the map of a time range for Grafana. Raises ApiError."""

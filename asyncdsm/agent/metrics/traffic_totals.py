@@ -12,6 +12,7 @@ import numpy as np
 from asyncdsm._internal.bounds import make_room
 from asyncdsm.agent.metrics.histogram_totals import HistogramTotals, Total
 from asyncdsm.agent.queries.kafka_clusters import queue_of, split_tags
+from asyncdsm.agent.queries.pathway_starts import begins_of, find_starts
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, Histograms
 from asyncdsm.agent.store.reports import PointReport, Report
 
@@ -54,7 +55,7 @@ class Traffic(NamedTuple):
     """The histograms `EDGE`, `PATHWAY` and `SIZE` of each edge.
 
     `EDGE` is the time in the queue, of messages that were read, or the time in the service, of those that were written.
-    A message that begins a pathway has none.
+    A message that begins a pathway has none, as on the map.
     """
     links: list[Total[LinkName]]
     """The histograms `IN_QUEUE` and `IN_SERVICE` of each link."""
@@ -109,8 +110,7 @@ class TrafficTotals:
     ) -> None:
         groups, sketches, values, counts = histograms.bins()
         writes = np.array([edge.direction == "out" for edge in edges], np.bool_)
-        begins = writes & np.array([point.parent == 0 for point in points], np.bool_)
-        kept = (sketches != EDGE) | ~begins[groups]
+        kept = (sketches != EDGE) | ~find_starts(groups, values == 0.0, begins_of(points))
         groups, sketches, values, counts = groups[kept], sketches[kept], values[kept], counts[kept]
         refused = self._edges.add(edges, groups, sketches, values, counts)
         self._left_out += float(counts[refused & (sketches == PATHWAY)].sum())  # each message is in it once

@@ -6,13 +6,14 @@
  *   business transaction; none of them if nothing is selected.
  * @typedef {{ minutes?: string, from?: string, to?: string }} RangeFields The last minutes, or from and to in seconds
  *   since the epoch.
- * @typedef {{ view?: string, focus?: string, steps?: string, find?: string, hide?: string, sort?: string }} ViewFields
+ * @typedef {{ view?: string, focus?: string, steps?: string, find?: string, hide?: string, sort?: string,
+ *   whole?: string }} ViewFields
  * What `display.js` reads.
  * @typedef {Selection & RangeFields & ViewFields} Address
  */
 
 const NO_RANGE = { minutes: undefined, from: undefined, to: undefined };
-const VIEW = ["view", "focus", "steps", "find", "hide", "sort"];
+const VIEW = ["view", "focus", "steps", "find", "hide", "sort", "whole"];
 const NAMES = /** @type {(keyof Address)[]} */ (["node", "edge", "transaction", ...Object.keys(NO_RANGE), ...VIEW]);
 
 /**

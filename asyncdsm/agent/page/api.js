@@ -1,6 +1,6 @@
 // Requests to the agent's HTTP API. Addresses are relative to the page's, so a proxy may serve it under a path.
 
-/** @import { Alerts, Changes, DrawnMap, ErrorDetail, LagOverTime, Pathways, Series } from "./api_types.d.ts" */
+/** @import { Alerts, Changes, DrawnMap, ErrorDetail, Health, LagOverTime, Pathways, Series } from "./api_types.d.ts" */
 /** @import { Transactions } from "./api_types.d.ts" */
 /** @import { Downstream, LatencyBetween } from "./api_types.d.ts" */
 
@@ -33,6 +33,9 @@ export const fetchMap = (parameters) => fetchAnswer("api/map", parameters);
 
 /** @param {RangeQuery} parameters @returns {Promise<Changes>} */
 export const fetchChanges = (parameters) => fetchAnswer("api/changes", parameters);
+
+/** @returns {Promise<Health>} */
+export const fetchHealth = () => fetchAnswer("api/health", {});
 
 /** @returns {Promise<Alerts>} */
 export const fetchAlerts = () => fetchAnswer("api/alerts", {});

@@ -247,7 +247,8 @@ export interface GraphNode {
 
 /**
  * Whether the agent is well, and what it has counted.
- * `forwarded` is there only if the agent forwards, `alerts` only if it has rules.
+ * `forwarded` is there only if the agent forwards, `alerts` only if it has rules, and `growth` only if its store has a
+ * limit of its own.
  */
 export interface Health {
   status: "degraded" | "ok";
@@ -263,6 +264,7 @@ export interface Health {
   problems?: Problem[];
   forwarded?: Forwarded | null;
   alerts?: AlertCounts | null;
+  growth?: StoreGrowth | null;
 }
 
 /** One hop of a whole pathway, and its share of the time that the pathway takes. */
@@ -275,6 +277,7 @@ export interface Hop {
   cluster: string | null;
   queue: string;
   group: string | null;
+  count: number;
   edge_latency: Quantiles;
   level: number;
   share: number;
@@ -351,6 +354,7 @@ export interface MapNode {
   label: string;
   qualifier: string;
   shown: boolean;
+  quiet_since: number | null;
   x: number;
   y: number;
   width: number;
@@ -473,7 +477,7 @@ export interface Queue {
 }
 
 /**
- * A node that messages reach from another one, or come from: `distance` links of the map away.
+ * A node that messages reach from another one, or come from: `distance` links away, along their pathways.
  * `count` messages passed `edges` into this node, or, for a node upstream, out of it, on the pathways that lead from
  * one to the other. A queue that only the broker itself sends to has no edges here.
  */
@@ -496,9 +500,14 @@ export interface Series {
   points: SeriesPoint[];
 }
 
-/** What passed an edge in one step. */
+/**
+ * What passed an edge in one step.
+ * It is `complete` if all of the step is in the range, and over for so long that all services have reported it. If not,
+ * count and rate are too low.
+ */
 export interface SeriesPoint {
   start: number;
+  complete: boolean;
   count: number;
   rate: number;
   edge_latency: Quantiles;
@@ -525,6 +534,20 @@ export interface Service {
 export interface ServiceVersion {
   version: string;
   since: number;
+}
+
+/**
+ * How the store grows: bytes now, at most, and a day at the rate of the last minutes.
+ * `needed_bytes` is what all rows will take that are to be kept. If that is more than the limit, it is reached in
+ * `full_in_seconds`, and rows in steps finer than an hour will reach back only `reach_seconds`.
+ */
+export interface StoreGrowth {
+  used_bytes: number;
+  limit_bytes: number;
+  bytes_a_day: number;
+  needed_bytes: number;
+  reach_seconds: number;
+  full_in_seconds: number | null;
 }
 
 /** What passed in a time range, with the points of all pathways. */

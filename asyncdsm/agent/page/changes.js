@@ -3,7 +3,7 @@
 import { fetchChanges } from "./api.js";
 import { createHint, createHtml, createSection } from "./dom.js";
 import { formatDuration, formatMoment, formatRate, joinTexts } from "./format.js";
-import { createHopName } from "./hops.js";
+import { createHopName, timePlace } from "./hops.js";
 import { cleanName, createName } from "./names.js";
 
 /** @import { RangeQuery } from "./api.js" */
@@ -62,7 +62,8 @@ export function createChangesSection({ changes, from, to, cut }, map, actions) {
 }
 
 /**
- * Create a button that selects what changed. What is not on the map any more is shown as it was at that time.
+ * Create a button that selects what changed, in a range in which the change is seen. What is not on the map any more is
+ * shown as it was at that time.
  * @param {Change} change
  * @param {number} now Seconds since the epoch.
  * @param {MapModel} map
@@ -77,7 +78,11 @@ function createRow(change, now, map, actions) {
       type: "button",
       class: `hop change${TROUBLE.includes(change.kind) && !change.is_usual ? " trouble" : ""}`,
       "data-key": `change ${change.kind} ${change.edge ?? change.node}`,
-      click: () => (isOnMap ? actions.select(selection) : actions.lookAt(selection, change.since)),
+      click: () => {
+        if (!isOnMap) actions.lookAt(selection, change.since);
+        else if (change.since < map.from) actions.lookBackTo(selection, change.since);
+        else actions.select(selection);
+      },
     },
     createHtml("span", { class: "what" }, createChangeName(change, map)),
     createHtml("span", { class: "long" }, describeKind(change)),
@@ -106,18 +111,37 @@ export function describeKind({ kind, edge, now }) {
 }
 
 /**
- * Say from what to what a change was, and since when: "310 ms → 4.2 s since 14:03, 300 ms on the day before".
+ * Say from what to what a change was; only what it is now, if nothing was before.
+ * @param {string} before
+ * @param {string} now
+ */
+function describeStep(before, now) {
+  return before && now ? `${before} → ${now}` : now;
+}
+
+/**
+ * Name what is told of a change, if its unit does not.
+ * @param {Change["kind"]} kind
+ * @param {string} direction
+ */
+function nameFigure(kind, direction) {
+  if (kind === "slower" || kind === "faster") return timePlace({ direction });
+  return kind === "lag grows" && "oldest unread message";
+}
+
+/**
+ * Say from what to what a change was, and since when: "in queue 310 ms → 4.2 s since 14:03, 300 ms on the day before".
  * @param {Change} change
  * @param {number} now Seconds since the epoch.
  */
-export function describeLevels({ kind, before, now: level, since, usual, is_usual: isUsual }, now) {
+export function describeLevels({ kind, direction, before, now: level, since, usual, is_usual: isUsual }, now) {
   const format = kind === "rate fell" || kind === "rate rose" ? formatRate : formatDuration;
   const formatLevel = (/** @type {Change["before"]} */ value) =>
     typeof value === "string" ? cleanName(value) : format(value);
-  const levels = before !== null && level !== null && `${formatLevel(before)} → ${formatLevel(level)}`;
+  const levels = describeStep(before === null ? "" : formatLevel(before), level === null ? "" : formatLevel(level));
   const onDayBefore = usual !== null && `${format(usual)} at this hour of the day before`;
   return joinTexts(", ", [
-    joinTexts(" ", [levels, `since ${formatMoment(since, now)}`]),
+    joinTexts(" ", [levels && nameFigure(kind, direction), levels, `since ${formatMoment(since, now)}`]),
     isUsual ? "as at this hour of the day before" : onDayBefore,
   ]);
 }

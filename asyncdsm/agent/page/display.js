@@ -12,21 +12,25 @@
  * @property {number} steps How many links a neighbor is away at most.
  * @property {string} find Words; those that begin with "-" hide.
  * @property {Set<string>} hidden Traits such as "env:staging".
+ * @property {boolean} whole Whether a map that is too large to be read at once is drawn as a whole.
  */
 
 export const STEPS = [1, 2, 3];
+/** A map of more nodes begins with this many: those where something is wrong, and the busiest. */
+export const MOST_NODES = 70;
 
 /**
  * @param {ViewFields} fields
  * @returns {Display}
  */
-export function parseDisplay({ view, focus = "", steps, find = "", hide }) {
+export function parseDisplay({ view, focus = "", steps, find = "", hide, whole }) {
   return {
     view: view === "map" || view === "list" ? view : null,
     focus,
     steps: STEPS.find((number) => String(number) === steps) ?? 1,
     find,
     hidden: new Set((hide ?? "").split(",").flatMap(decodeTrait)),
+    whole: whole === "1",
   };
 }
 
@@ -34,8 +38,9 @@ export function parseDisplay({ view, focus = "", steps, find = "", hide }) {
  * Return the parameters of a request for the map; those of the default are left out.
  * @param {Display} display
  */
-export function toMapQuery({ focus, steps, find, hidden }) {
+export function toMapQuery({ view, focus, steps, find, hidden, whole }) {
   return {
+    most: whole || focus || find.trim() || view === "list" ? undefined : MOST_NODES,
     focus: focus || undefined,
     steps: focus && steps > 1 ? steps : undefined,
     find: find.trim() || undefined,

@@ -1,18 +1,26 @@
 // The details of a hop: its latency, its messages and their size, now and over time.
 
-import { fetchSeries } from "./api.js";
+import { fetchLag, fetchSeries } from "./api.js";
 import { createChart } from "./chart.js";
 import { createFigures, createHint, createHtml, createSection, createWarning } from "./dom.js";
 import { createFactsSection, listSchemaMarkers } from "./edge_facts.js";
-import { describePresent, formatBytes, formatCount, formatDuration, formatPercent, formatRate } from "./format.js";
+import {
+  describePresent,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatMoment,
+  formatPercent,
+  formatRate,
+} from "./format.js";
 import { timePlace } from "./hops.js";
-import { describeLag, formatLag } from "./lag.js";
+import { createLagCharts, describeLag, formatLag } from "./lag.js";
 import { nameHopEnds } from "./map_model.js";
 import { createName } from "./names.js";
 import { findService, listVersionMarkers } from "./versions.js";
 
 /** @import { RangeQuery } from "./api.js" */
-/** @import { Edge, Present, Series, SeriesPoint } from "./api_types.d.ts" */
+/** @import { Edge, LagSeries, Present, Series, SeriesPoint } from "./api_types.d.ts" */
 /** @import { ChartLine } from "./chart.js" */
 /** @import { MapModel } from "./map_model.js" */
 
@@ -22,13 +30,13 @@ import { findService, listVersionMarkers } from "./versions.js";
  * @param {RangeQuery} range
  */
 export async function createEdgeDetails(edge, map, range) {
-  const series = await fetchSeries({ edge: edge.id, ...range });
+  const [series, lags] = await Promise.all([fetchSeries({ edge: edge.id, ...range }), fetchLagsOfHop(edge, range)]);
   return [
     createHint(...explainHop(edge, map)),
     createHtml(
       "p",
       { class: `now warm-${edge.present.level}` },
-      createHtml("b", {}, "Now: "),
+      createHtml("b", {}, map.isPast ? `At ${formatMoment(map.to, Date.now() / 1000)}: ` : "Now: "),
       describeNow(edge.present),
     ),
     Boolean(edge.lag) && createHtml("p", {}, createHtml("b", {}, "Lag: "), describeLag(edge)),
@@ -37,7 +45,21 @@ export async function createEdgeDetails(edge, map, range) {
     createFactsSection(edge, map.to),
     edge.clocks_disagree && createWarning(explainClamped(edge)),
     ...createCharts(edge, series, map),
+    lags.length > 0 &&
+      createSection("Lag over time", createLagCharts(lags, map, listVersionMarkers([findService(edge, map)]))),
   ];
+}
+
+/**
+ * Return how far the group of a hop was behind, in each partition; nothing for a hop that has no lag.
+ * @param {Edge} edge
+ * @param {RangeQuery} range
+ * @returns {Promise<LagSeries[]>}
+ */
+async function fetchLagsOfHop({ direction, type, queue, group, cluster }, range) {
+  if (direction !== "in" || type !== "kafka" || !queue || group === null) return [];
+  const { series } = await fetchLag({ topic: queue, group, cluster, ...range });
+  return series;
 }
 
 /** @param {Edge} edge */
@@ -74,7 +96,7 @@ function explainClamped(edge) {
 function createCharts(edge, { step, points }, map) {
   const markers = [...listVersionMarkers([findService(edge, map)]), ...listSchemaMarkers(edge)];
   const time = { from: map.from, to: map.to, step, markers: markers.sort((one, other) => one.time - other.time) };
-  const rates = [{ name: "messages", shade: 0, points: points.map(({ start, rate }) => pointAt(start, rate)) }];
+  const rates = [{ name: "messages", shade: 0, points: ratePoints(points) }];
   const latency = { format: formatDuration, ...time };
   return [
     createSection(
@@ -103,6 +125,14 @@ export function quantileLines(points, figure) {
     shade,
     points: points.map((point) => pointAt(point.start, point[figure][name])),
   }));
+}
+
+/**
+ * Return the points of a line of rates. Steps that are not complete have no rate yet.
+ * @param {Pick<SeriesPoint, "start" | "complete" | "rate">[]} points
+ */
+export function ratePoints(points) {
+  return points.filter(({ complete }) => complete).map(({ start, rate }) => pointAt(start, rate));
 }
 
 /**

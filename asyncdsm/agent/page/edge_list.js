@@ -145,7 +145,7 @@ export class EdgeList {
       this.element,
       createHtml(
         "table",
-        {},
+        { "aria-label": "Hops" },
         createHtml(
           "thead",
           {},

@@ -4,6 +4,8 @@
 
 const NOTHING = "–";
 
+const LONGEST_SECONDS = 365 * 86_400;
+
 /** @typedef {number | null | undefined} Figure A number; null or undefined if nothing was counted. */
 
 /** @param {number} value */
@@ -20,9 +22,13 @@ function formatInUnits(value, units) {
   return `${roundToThreeDigits(value / length)}${unit}`;
 }
 
-/** @param {Figure} seconds */
+/**
+ * Format a duration; one of more than a year, which is that of a clock that is wrong, is "over a year".
+ * @param {Figure} seconds
+ */
 export function formatDuration(seconds) {
   if (seconds === null || seconds === undefined) return NOTHING;
+  if (seconds > LONGEST_SECONDS) return "over a year";
   return formatInUnits(seconds, [
     [999.5e-6, 1e-6, " µs"],
     [0.9995, 1e-3, " ms"],
@@ -30,6 +36,17 @@ export function formatDuration(seconds) {
     [7200, 60, " min"],
     [Number.POSITIVE_INFINITY, 3600, " h"],
   ]);
+}
+
+/**
+ * Format an age or a time to wait in whole units, as in "3 min". Like `format_age` in Python.
+ * @param {number} seconds
+ */
+export function formatAge(seconds) {
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
+  return seconds > LONGEST_SECONDS ? "over a year" : `${Math.round(seconds / 86_400)} days`;
 }
 
 /** @param {Figure} perSecond */
@@ -42,6 +59,7 @@ export function formatRate(perSecond) {
 /** @param {Figure} value */
 export function formatCount(value) {
   if (value === null || value === undefined) return NOTHING;
+  if (value >= 999.5e9) return "over 999 G";
   return formatInUnits(value, [
     [999.5, 1, ""],
     [999.5e3, 1e3, " k"],
@@ -53,10 +71,12 @@ export function formatCount(value) {
 /** @param {Figure} value */
 export function formatBytes(value) {
   if (value === null || value === undefined) return NOTHING;
+  if (value >= 999.5e9) return "over 999 GB";
   return formatInUnits(value, [
-    [1000, 1, " B"],
-    [1e6, 1e3, " kB"],
-    [Number.POSITIVE_INFINITY, 1e6, " MB"],
+    [999.5, 1, " B"],
+    [999.5e3, 1e3, " kB"],
+    [999.5e6, 1e6, " MB"],
+    [Number.POSITIVE_INFINITY, 1e9, " GB"],
   ]);
 }
 
@@ -97,6 +117,14 @@ export function formatMoment(seconds, other) {
   const clock = formatClock(seconds, false);
   if (day === otherDay) return clock;
   return `${new Date(seconds * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" })}, ${clock}`;
+}
+
+/**
+ * Say of when the figures of the present are: "last minute", or in the past "minute before 14:13".
+ * @param {{ to: number, isPast: boolean }} map
+ */
+export function describeLastMinute({ to, isPast }) {
+  return isPast ? `minute before ${formatMoment(to, Date.now() / 1000)}` : "last minute";
 }
 
 /**

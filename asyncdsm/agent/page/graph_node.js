@@ -2,7 +2,7 @@
 
 import { describeAlerts, findSeverity } from "./alerts.js";
 import { createSvg, setAttribute, setText } from "./dom.js";
-import { formatCount, formatRate, joinTexts } from "./format.js";
+import { formatClock, formatCount, formatRate, joinTexts } from "./format.js";
 import { findColor } from "./groups.js";
 import { formatLag } from "./lag.js";
 import { listEdges, listWarnings } from "./map_model.js";
@@ -57,7 +57,7 @@ export function updateNode(element, node, map, groups) {
   setAttribute(element, "aria-label", label);
   setAttribute(element, "data-alert", findSeverity(node.id, map));
   element.classList.toggle("warned", listWarnings(node, map).length > 0);
-  element.classList.toggle("quiet", node.incoming.length + node.outgoing.length === 0);
+  element.classList.toggle("quiet", node.quiet_since !== null || node.incoming.length + node.outgoing.length === 0);
   updateBox(box, node);
   updateStripe(stripe, node, findColor(node, groups));
   setText(title, joinTexts(" · ", [node.label, unnamedEnv(node), description]));
@@ -163,6 +163,8 @@ export function describeNode(node, hasWarnings) {
 
 /** @param {LinkedNode} node */
 function describeService(node) {
+  if (node.quiet_since !== null)
+    return joinTexts(" · ", [node.qualifier, `quiet since ${formatClock(node.quiet_since, false)}`]);
   const [read, written] = [sumRates(node.incoming), sumRates(node.outgoing)];
   const rates = joinTexts(", ", [read > 0 && `${formatRate(read)} in`, written > 0 && `${formatRate(written)} out`]);
   return joinTexts(" · ", [node.qualifier, rates || "idle"]);

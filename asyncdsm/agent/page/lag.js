@@ -2,7 +2,7 @@
 
 import { createChart } from "./chart.js";
 import { createHtml } from "./dom.js";
-import { formatCount, formatDuration, joinTexts } from "./format.js";
+import { formatAge, formatCount, formatDuration, joinTexts } from "./format.js";
 import { listEdges } from "./map_model.js";
 import { cleanName, createName } from "./names.js";
 
@@ -13,17 +13,6 @@ import { cleanName, createName } from "./names.js";
 const MAX_LINES = 8;
 const SHADES = 3;
 const DEFAULT_STEP_SECONDS = 60;
-
-/**
- * Format an age or a time to wait in whole units, as in "3 min". Like `format_age` in Python.
- * @param {number} seconds
- */
-export function formatAge(seconds) {
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86_400)} days`;
-}
 
 /**
  * Format the lag of a hop for where there is little room, as in "1.24 k, 3 min".

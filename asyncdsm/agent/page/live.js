@@ -1,5 +1,7 @@
 // Updates of the map: when the agent announces a change, and in regular intervals if it cannot.
 
+import { AgentError } from "./api.js";
+
 const [SHORTEST_INTERVAL_MS, LONGEST_RETRY_MS] = [1_000, 8_000];
 const [INTERVAL_WITH_EVENTS_MS, INTERVAL_WITHOUT_EVENTS_MS] = [5_000, 2_000];
 // A request that takes a second is repeated every four seconds at most.
@@ -14,6 +16,12 @@ const REOPEN_EVENTS_MS = 3_000;
  * `polling` is live without the agent's events; `past` is paused because the page shows a range of the past; `away` is
  * a request that failed.
  */
+
+/**
+ * Whether the agent has answered and rejected a request, so that it makes no sense to repeat it.
+ * @param {unknown} error
+ */
+const isRejection = (error) => error instanceof AgentError && !error.unreachable;
 
 export class LiveUpdates {
   /**
@@ -69,7 +77,8 @@ export class LiveUpdates {
     const ended = performance.now();
     this.earliest = began + Math.max(SHORTEST_INTERVAL_MS, (ended - began) / MAX_SHARE_OF_TIME);
     this.report(error ? "away" : this.findState(), error);
-    if (this.running) this.schedule(this.nextInterval());
+    // A range of the past is requested once, but until there is an answer.
+    if (this.running || (error && !isRejection(error))) this.schedule(this.nextInterval());
   }
 
   /**
@@ -109,6 +118,12 @@ export class LiveUpdates {
       if (document.hidden) this.schedule(INTERVAL_WITH_EVENTS_MS);
       else this.requestNow();
     }, milliseconds);
+  }
+
+  /** Request again soon, since something could not be requested. */
+  retry() {
+    this.failures = Math.max(1, this.failures);
+    this.schedule(this.nextInterval());
   }
 
   handleChange() {

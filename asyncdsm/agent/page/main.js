@@ -11,8 +11,9 @@ import {
   connectZoomButtons,
 } from "./controls.js";
 import { parseDisplay, toMapQuery } from "./display.js";
-import { createHtml, getElement, replaceContent } from "./dom.js";
+import { createHtml, getElement, replaceContent, setText } from "./dom.js";
 import { EdgeList, parseOrder } from "./edge_list.js";
+import { describeLastMinute } from "./format.js";
 import { Graph } from "./graph.js";
 import { createGroupLegend, findGroups } from "./groups.js";
 import { HistoryBar } from "./history.js";
@@ -56,6 +57,7 @@ class Page {
         this.through = { node, edges };
         this.highlight();
       },
+      lookBackTo: (selection, moment) => writeRange(this.range.reachBack(moment, this.map?.oldest), selection),
       lookAt: (selection, moment) =>
         writeRange(rangeUntil(moment + AROUND_MOMENT_SECONDS, 2 * AROUND_MOMENT_SECONDS), selection),
     });
@@ -97,10 +99,13 @@ class Page {
    * @param {() => boolean} isWanted
    */
   async refresh(isWanted) {
-    const [answer, alerts] = await Promise.all([this.requestMap(), fetchAlerts()]);
+    // The states of alerts are those of the present: of the past, the agent does not keep them.
+    const past = this.range.past();
+    const [answer, alerts] = await Promise.all([this.requestMap(), past ? undefined : fetchAlerts()]);
     if (!isWanted()) return;
     if (!this.map) showLegend(answer.levels);
-    this.map = buildMapModel(answer, alerts);
+    this.map = buildMapModel(answer, alerts, { isPast: past !== null });
+    setText(getElement("moment-shown", HTMLElement), describeLastMinute(this.map));
     this.history.setBounds(this.map.oldest);
     updateBadge(getElement("alerts", HTMLElement), this.map, () => select({}));
     this.showView(this.map);
@@ -130,7 +135,23 @@ class Page {
 
   /** @returns {"map" | "list"} */
   get view() {
-    return parseDisplay(readAddress()).view ?? (this.isNarrow.matches ? "list" : "map");
+    return this.chooseView(readAddress());
+  }
+
+  /**
+   * @param {ViewFields} fields
+   * @returns {"map" | "list"}
+   */
+  chooseView(fields) {
+    return parseDisplay(fields).view ?? (this.isNarrow.matches ? "list" : "map");
+  }
+
+  /**
+   * Return the parameters of a request for what is displayed.
+   * @param {ViewFields} fields
+   */
+  mapQuery(fields) {
+    return toMapQuery({ ...parseDisplay(fields), view: this.chooseView(fields) });
   }
 
   /**
@@ -139,7 +160,7 @@ class Page {
    * @returns {Promise<DrawnMap>}
    */
   async requestMap() {
-    const drawn = { flow: this.flow, ...toMapQuery(parseDisplay(readAddress())) };
+    const drawn = { flow: this.flow, ...this.mapQuery(readAddress()) };
     try {
       return await fetchMap({ ...this.range.toQuery(), ...drawn });
     } catch (error) {
@@ -181,7 +202,7 @@ class Page {
     if (this.map) this.showView(this.map);
     const isSame = old.node === current.node && old.edge === current.edge && old.transaction === current.transaction;
     if (this.map && !isSame) this.showSelection(this.map, old);
-    const isRedrawn = formatMapQuery(old) !== formatMapQuery(current);
+    const isRedrawn = JSON.stringify(this.mapQuery(old)) !== JSON.stringify(this.mapQuery(current));
     if (isRedrawn) this.graph.view.movedByUser = false; // what is drawn now is fitted into the screen
     if (!isSameRange(old, current)) this.showRange();
     else if (isRedrawn) this.live.requestNow();
@@ -203,7 +224,11 @@ class Page {
     this.highlight();
     if (selection.node) this.graph.reveal(selection.node);
     const focused = document.activeElement;
-    this.showDetails(map).catch((error) => this.showState("away", error));
+    this.showDetails(map).catch((error) => {
+      this.detailsRequestedAt = Number.NEGATIVE_INFINITY;
+      this.showState("away", error);
+      this.live.retry();
+    });
     // At once, not when the answer arrives: by then, the user may be somewhere else.
     if (Object.keys(selection).length > 0) this.focusPanel();
     else this.focusGraph(focused, before);
@@ -241,11 +266,6 @@ class Page {
     const isPast = state === "paused" && this.range.past() !== null;
     this.status.show(isPast ? "past" : state, this.map?.to, error);
   }
-}
-
-/** @param {ViewFields} fields */
-function formatMapQuery(fields) {
-  return JSON.stringify(toMapQuery(parseDisplay(fields)));
 }
 
 /**

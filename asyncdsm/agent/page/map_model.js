@@ -41,15 +41,17 @@ import { cleanName } from "./names.js";
  * @property {number} height
  * @property {number} from Seconds since the epoch.
  * @property {number} to Seconds since the epoch.
+ * @property {boolean} isPast Whether this is a range of the past, which does not move on.
  * @property {number | null} oldest When the agent's data begin, in seconds since the epoch; null if it has none.
  */
 
 /**
  * @param {DrawnMap} answer
  * @param {Alerts} [alerts]
+ * @param {{ isPast?: boolean }} [options]
  * @returns {MapModel}
  */
-export function buildMapModel(answer, alerts = { evaluated: null, rules: [] }) {
+export function buildMapModel(answer, alerts = { evaluated: null, rules: [] }, { isPast = false } = {}) {
   const edges = new Map(answer.edges.map((edge) => [edge.id, edge]));
   const links = linkEdges(answer, edges);
   return {
@@ -57,6 +59,7 @@ export function buildMapModel(answer, alerts = { evaluated: null, rules: [] }) {
     links,
     nodes: linkNodes(answer, links),
     alerts: joinAlerts(alerts),
+    isPast,
     services: answer.services,
     lags: answer.lag,
     queueCount: answer.queues.length,

@@ -4,7 +4,7 @@
 import { createAlertsSection } from "./alerts.js";
 import { ChangesSource, createChangesSection } from "./changes.js";
 import { createHint, createHtml, createSection, createWarning } from "./dom.js";
-import { formatDuration, formatQuantity } from "./format.js";
+import { describeLastMinute, formatDuration, formatQuantity } from "./format.js";
 import { createHopButton } from "./hops.js";
 import { listWarnings } from "./map_model.js";
 import { createName } from "./names.js";
@@ -48,13 +48,14 @@ function createSlowestSection(map, { usual }, actions) {
   const busy = [...map.edges.values()].filter((edge) => edge.present.state !== "idle");
   const slowest = busy.sort((one, other) => other.present.slowness - one.present.slowness).slice(0, MAX_ROWS);
   const most = slowest[0]?.present.slowness ?? 0;
+  const when = describeLastMinute(map);
   const usualOf = new Map(usual.map((each) => [each.edge, each]));
   return createSection(
     "Where the time goes",
-    createHint("The slowest hops of the last minute. Select a service or a queue to see complete pathways."),
+    createHint(`The slowest hops of the ${when}. Select a service or a queue to see complete pathways.`),
     slowest.length > 0
       ? slowest.map((edge) => createComparedHop(edge, most, usualOf.get(edge.id), map, actions))
-      : createHint("No messages in the last minute."),
+      : createHint(`No messages in the ${when}.`),
   );
 }
 
@@ -68,7 +69,7 @@ function createSlowestSection(map, { usual }, actions) {
  */
 function createComparedHop(edge, slowest, usual, map, actions) {
   const button = createHopButton(edge, slowest, map, actions);
-  const text = usual && describeUsual(edge.present, usual);
+  const text = usual && describeUsual(edge.present, usual, map);
   if (text) button.querySelector(".more")?.before(createHtml("span", { class: "more usual" }, text));
   return button;
 }
@@ -76,10 +77,11 @@ function createComparedHop(edge, slowest, usual, map, actions) {
 /**
  * @param {Present} present
  * @param {UsualLatency} usual
+ * @param {{ isPast: boolean }} map
  */
-export function describeUsual({ edge_latency: latency }, usual) {
+export function describeUsual({ edge_latency: latency }, usual, { isPast }) {
   if (latency.p50 === null) return ""; // pathways begin here
-  return `now ${formatDuration(latency.p50)}, usual ${formatDuration(usual.p50)}`;
+  return `${isPast ? "then" : "now"} ${formatDuration(latency.p50)}, usual ${formatDuration(usual.p50)}`;
 }
 
 /**

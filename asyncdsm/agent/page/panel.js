@@ -8,6 +8,7 @@ import { timePlace } from "./hops.js";
 import { cleanName, createName } from "./names.js";
 import { createNodeDetails } from "./node_details.js";
 import { createOverview } from "./overview.js";
+import { createStoreSection } from "./store_size.js";
 import { createLateSection, createTransactionDetails } from "./transactions.js";
 
 /** @import { Selection } from "./address.js" */
@@ -24,6 +25,8 @@ import { createLateSection, createTransactionDetails } from "./transactions.js";
  *   selection again.
  * @property {(node: string, edges: Set<string>) => void} highlightPathwaysThrough Highlight the edges of all pathways
  *   through a node, or those that a transaction took, while it is selected.
+ * @property {(selection: Selection, moment: number) => void} lookBackTo Show a range that begins before a moment, in
+ *   seconds since the epoch, and ends as the present one does.
  * @property {(selection: Selection, moment: number) => void} lookAt Show the time around a moment, in seconds since the
  *   epoch.
  */
@@ -83,7 +86,10 @@ export class Panel {
     if (node) return createNodeDetails(node, map, range, this.actions);
     if (selection.transaction) return createTransactionDetails(selection.transaction, map, this.actions);
     if (!selection.edge && !selection.node) {
-      return [...(await createOverview(map, range, this.actions)), await createLateSection(map, this.actions)];
+      const overview = await createOverview(map, range, this.actions);
+      const store = await createStoreSection();
+      // Which transactions are late is known of the present only.
+      return map.isPast ? [...overview, store] : [...overview, await createLateSection(map, this.actions), store];
     }
     return [createHtml("p", {}, "No message passed here in the selected time range.")];
   }

@@ -41,7 +41,9 @@ export async function createRelations(node, map, range, actions) {
  * @param {RangeQuery} range
  * @returns {Promise<Related>}
  */
-async function fetchRelated({ kind, name, where, cluster }, range) {
+async function fetchRelated({ kind, name, where, cluster, incoming, outgoing }, range) {
+  const isPassed = [...incoming, ...outgoing].some(({ edge }) => edge === null || edge.count > 0);
+  if (!isPassed) return { downstream: [], upstream: [] }; // a service that is quiet, or a queue that only it uses
   const names =
     kind === "service" ? { service: name, env: where } : { queue: name, type: where, cluster: cluster ?? "" };
   try {
@@ -160,6 +162,7 @@ export function explainMeasure({ method, count, at_least, at_most }) {
 function createRelatedList(direction, nodes, map, actions) {
   const more = nodes.length - MAX_LISTED;
   return [
+    createHint("Counted along the pathways that messages took: a neighbor on the map need not be among them."),
     ...nodes.slice(0, MAX_LISTED).map((node) => createRelatedButton(direction, node, map, actions)),
     more > 0 && createHint(`${more} further away ${more === 1 ? "is" : "are"} not shown.`),
   ];

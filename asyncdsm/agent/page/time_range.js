@@ -13,6 +13,10 @@ import { formatMoment } from "./format.js";
 
 const DEFAULT_MINUTES = "10";
 const [HOUR, DAY] = [60, 1440];
+// How much longer than the time since a change a range is that shows it.
+const BEFORE_CHANGE = 1.25;
+// Minutes: no agent keeps less.
+const LONGEST_ALWAYS_KEPT = 60;
 const LATEST_TIME = 4_000_000_000;
 const PAST = "past";
 export const HISTORY = "history";
@@ -114,6 +118,26 @@ export class TimeRange {
   /** @returns {number} The length of the range in seconds. */
   seconds() {
     return "minutes" in this.range ? Number(this.range.minutes) * 60 : this.range.to - this.range.from;
+  }
+
+  /**
+   * Return a range that ends as this one does and begins before a moment, so that what happened then is seen on charts:
+   * one of the list, if it shows the present.
+   * @param {number} moment Seconds since the epoch.
+   * @param {number | null} [oldest] When the data begin, in seconds since the epoch.
+   * @returns {RangeFields}
+   */
+  reachBack(moment, oldest = null) {
+    const past = this.past();
+    const end = past?.to ?? Date.now() / 1000;
+    const wanted = (end - moment) * BEFORE_CHANGE;
+    if (past) return rangeUntil(end, Math.max(wanted, this.seconds()));
+    const minutes = [...this.select.options].map(({ value }) => Number(value)).filter((value) => value > 0);
+    const listed = minutes.filter((each) => each * 60 >= wanted).sort((one, other) => one - other);
+    // An agent that keeps less than that rejects it.
+    const kept = oldest === null ? Number.POSITIVE_INFINITY : Math.floor((end - oldest) / 60);
+    const best = listed[0] ?? Math.ceil(wanted / 60);
+    return { minutes: String(Math.min(best, Math.max(kept, LONGEST_ALWAYS_KEPT))) };
   }
 
   isDefault() {

@@ -1,10 +1,11 @@
 // The row above the map: map or list, the filter, and the neighbors of a node.
 
 import { readAddress, writeView } from "./address.js";
-import { countFilters, formatHidden, formatTrait, listTraits, parseDisplay, STEPS } from "./display.js";
+import { countFilters, formatHidden, formatTrait, listTraits, MOST_NODES, parseDisplay, STEPS } from "./display.js";
 import { createHtml, getElement, replaceContent, setAttribute, setText } from "./dom.js";
 import { cleanName, createName } from "./names.js";
 
+/** @import { ViewFields } from "./address.js" */
 /** @import { Display, TraitName } from "./display.js" */
 /** @import { LinkedNode, MapModel } from "./map_model.js" */
 
@@ -26,6 +27,8 @@ export class Toolbar {
     this.showAllButton = getElement("show-all", HTMLButtonElement);
     this.shown = getElement("shown", HTMLElement);
     this.selected = "";
+    /** What the button "Show all" does. @type {ViewFields} */
+    this.next = {};
     this.connect();
   }
 
@@ -37,7 +40,7 @@ export class Toolbar {
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.find.addEventListener("input", () => writeView({ find: this.find.value }, { replace: true }));
     this.form.addEventListener("keydown", (event) => this.handleEscape(event));
-    this.showAllButton.addEventListener("click", () => writeView(SHOW_ALL));
+    this.showAllButton.addEventListener("click", () => writeView(this.next));
     addEventListener("keydown", (event) => this.handleKey(event));
   }
 
@@ -91,8 +94,13 @@ export class Toolbar {
     this.updateNeighbors(map, display);
     const nodes = [...map.nodes.values()];
     const shown = nodes.filter((node) => node.shown).length;
-    setText(this.shown, shown < nodes.length ? `${shown} of ${nodes.length} shown` : "");
-    this.showAllButton.hidden = !count && !display.focus;
+    const isFiltered = count > 0 || display.focus !== "";
+    const isPart = !isFiltered && shown < nodes.length;
+    const about = isPart ? ": what is wrong, and the busiest" : "";
+    setText(this.shown, shown < nodes.length ? `${shown} of ${nodes.length} shown${about}` : "");
+    this.next = isFiltered ? NO_FILTER : { whole: isPart ? "1" : undefined };
+    this.showAllButton.hidden = !isFiltered && !isPart && !(display.whole && nodes.length > MOST_NODES);
+    setText(this.showAllButton, isFiltered || isPart ? "Show all" : `Show ${MOST_NODES}`);
   }
 
   /**
@@ -128,7 +136,7 @@ export class Toolbar {
   }
 }
 
-const SHOW_ALL = { focus: undefined, steps: undefined, find: undefined, hide: undefined };
+const NO_FILTER = { focus: undefined, steps: undefined, find: undefined, hide: undefined };
 
 /** @returns {HTMLButtonElement[]} */
 function listViewButtons() {

@@ -40,6 +40,8 @@ class MapNode(Struct, frozen=True, gc=False, kw_only=True):
     """What tells it from other nodes of its name; empty if there are none."""
     shown: bool
     """Whether it is drawn: not if it is no neighbor of the focus, or is hidden by the filter."""
+    quiet_since: float | None
+    """Since when a service that reported before is silent, in seconds since the epoch; null if it is not."""
     x: float
     y: float
     width: Amount
@@ -147,9 +149,14 @@ class GraphFields(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class SeriesPoint(Struct, frozen=True, gc=False, kw_only=True):
-    """What passed an edge in one step."""
+    """What passed an edge in one step.
+
+    It is `complete` if all of the step is in the range, and over for so long that all services have reported it. If
+    not, count and rate are too low.
+    """
 
     start: float
+    complete: bool
     count: Amount
     rate: Amount
     edge_latency: Quantiles
@@ -198,6 +205,8 @@ class Hop(Struct, frozen=True, gc=False, kw_only=True):
     cluster: str | None
     queue: str
     group: str | None
+    count: Amount
+    """How many messages passed it on this pathway; some may not have come to its end, or not yet."""
     edge_latency: Quantiles
     level: LevelNumber
     share: Share
@@ -309,7 +318,7 @@ class LatencyBetween(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
 
 
 class RelatedNode(NodeName, frozen=True, gc=False, kw_only=True):
-    """A node that messages reach from another one, or come from: `distance` links of the map away.
+    """A node that messages reach from another one, or come from: `distance` links away, along their pathways.
 
     `count` messages passed `edges` into this node, or, for a node upstream, out of it, on the pathways that lead from
     one to the other. A queue that only the broker itself sends to has no edges here.
@@ -453,10 +462,26 @@ class AlertCounts(Struct, frozen=True, gc=False, kw_only=True):
     dropped: dict[str, int]
 
 
+class StoreGrowth(Struct, frozen=True, gc=False, kw_only=True):
+    """How the store grows: bytes now, at most, and a day at the rate of the last minutes.
+
+    `needed_bytes` is what all rows will take that are to be kept. If that is more than the limit, it is reached in
+    `full_in_seconds`, and rows in steps finer than an hour will reach back only `reach_seconds`.
+    """
+
+    used_bytes: Count
+    limit_bytes: Count
+    bytes_a_day: Amount
+    needed_bytes: Amount
+    reach_seconds: Amount
+    full_in_seconds: Amount | None
+
+
 class Health(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Whether the agent is well, and what it has counted.
 
-    `forwarded` is there only if the agent forwards, `alerts` only if it has rules.
+    `forwarded` is there only if the agent forwards, `alerts` only if it has rules, and `growth` only if its store has a
+    limit of its own.
     """
 
     status: Literal["ok", "degraded"]
@@ -472,6 +497,7 @@ class Health(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     problems: list[Problem] = []
     forwarded: Forwarded | None = None
     alerts: AlertCounts | None = None
+    growth: StoreGrowth | None = None
 
 
 class ErrorDetail(Struct, frozen=True, gc=False, kw_only=True):

@@ -21,8 +21,9 @@ from asyncdsm.agent.queries.connections import Connection, find_connections
 from asyncdsm.agent.queries.distributions import Distribution, distribution_of
 from asyncdsm.agent.queries.parameters import ApiError
 from asyncdsm.agent.queries.pathway_graph import PathwayGraph, name_node
+from asyncdsm.agent.queries.pathway_starts import begins_of, drop_starts
 from asyncdsm.agent.queries.pathways import build_hops
-from asyncdsm.agent.queries.quantiles import GroupQuantiles, begins_of, drop_starts, quantiles_of
+from asyncdsm.agent.queries.quantiles import GroupQuantiles, quantiles_of
 from asyncdsm.agent.queries.time_ranges import covered_seconds
 from asyncdsm.agent.queries.topology import points_of
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, Histograms, concat, merge, quantiles

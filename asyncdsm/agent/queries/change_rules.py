@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import sqrt
 from statistics import median
@@ -51,26 +51,44 @@ def find_rate_change(counts: Sequence[float]) -> RateChange | None:
 
     Slots before the change may vary as they like: only a rate outside nearly all of them counts.
     """
-    length = _length_of_run(counts)
-    run, before = counts[len(counts) - length :], sorted(counts[: len(counts) - length])
-    if length < SHORTEST_RUN or len(before) < FEWEST_BEFORE:
+    length = _count_newest(counts, lambda count: _are_alike(counts[-1], count))
+    run, begin = counts[len(counts) - length :], len(counts) - length
+    if length < SHORTEST_RUN or begin < FEWEST_BEFORE:
         return None
-    cut = int(len(before) * ORDINARY_SHARE)
-    low, high, now = before[cut], before[-1 - cut], median(run)
-    expected, happened = low * length, sum(run)
+    low, high = _find_ordinary(counts[:begin])
+    now, happened = median(run), sum(run)
+    expected = low * length
     if now * RATE_FACTOR <= low and expected - happened >= RATE_DEVIATIONS * sqrt(expected):
-        return RateChange("rate fell", len(before), median(before), now)
+        begin = _find_begin(counts, begin, lambda count, low, _: count < low)
+        return RateChange("rate fell", begin, median(counts[:begin]), now)
     expected = max(high, 1.0) * length
     if now >= high * RATE_FACTOR and happened - expected >= RATE_DEVIATIONS * sqrt(expected):
-        return RateChange("rate rose", len(before), median(before), now)
+        begin = _find_begin(counts, begin, lambda count, _, high: count > high)
+        return RateChange("rate rose", begin, median(counts[:begin]), now)
     return None
 
 
-def _length_of_run(counts: Sequence[float]) -> int:
-    """Return how many slots, from the newest on, are like the newest; single outliers between them are skipped."""
+def _find_ordinary(counts: Sequence[float]) -> tuple[float, float]:
+    """Return between which numbers nearly all slots are."""
+    ordered, cut = sorted(counts), int(len(counts) * ORDINARY_SHARE)
+    return ordered[cut], ordered[-1 - cut]
+
+
+def _find_begin(counts: Sequence[float], begin: int, has_left: Callable[[float, float, float], bool]) -> int:
+    """Return the slot at which a change began: `begin`, or earlier if the rate has changed slowly since.
+
+    `has_left` tells of a count, and of the two limits of what was ordinary before it, whether it is outside of them.
+    """
+    while begin > FEWEST_BEFORE and has_left(counts[begin - 1], *_find_ordinary(counts[: begin - 1])):
+        begin -= 1
+    return begin
+
+
+def _count_newest(counts: Sequence[float], belongs: Callable[[float], bool]) -> int:
+    """Return how many slots, from the newest on, belong together; single outliers between them are skipped."""
     length = 0
     for place, count in enumerate(reversed(counts)):
-        if _are_alike(counts[-1], count):
+        if belongs(count):
             length = place + 1
         elif place > length:  # the second one in a row that differs
             break

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from asyncdsm.agent.queries.answers import Change, ChangeKind, Changes, UsualLatency
 from asyncdsm.agent.queries.current_state import current_states
 from asyncdsm.agent.queries.edge_changes import find_latency_changes, find_rate_changes
-from asyncdsm.agent.queries.edge_history import EdgeHistory
-from asyncdsm.agent.queries.history_reader import MINUTE, MOST_SLOTS, HistoryReader
+from asyncdsm.agent.queries.history_reader import HistoryReader, read_histories
 from asyncdsm.agent.queries.lag import current_lags
+from asyncdsm.agent.queries.lag_begin import find_begin_of_lag
 from asyncdsm.agent.queries.lag_changes import find_growing_lags
-from asyncdsm.agent.queries.new_edges import find_new_edges
+from asyncdsm.agent.queries.new_edges import find_first_slots, find_new_edges
 from asyncdsm.agent.queries.schema_changes import find_schema_changes
 from asyncdsm.agent.queries.service_changes import find_quiet_services, find_versions
 from asyncdsm.agent.queries.usual_levels import HOUR, UsualLevels, read_usual_levels
@@ -26,8 +26,8 @@ from asyncdsm.map.topology import Present
 MOST_CHANGES, MOST_USUAL = 200, 50
 TROUBLE: tuple[ChangeKind, ...] = "quiet", "slower", "lag grows", "rate fell"
 """The kinds that are listed first."""
-# How much longer than the time whose changes are listed a history is: what comes before is compared with it.
-_COMPARED = 1.25
+LASTING: tuple[ChangeKind, ...] = "quiet", "lag grows"
+"""The kinds that are listed as long as they last, however long ago they began."""
 
 
 def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
@@ -36,17 +36,18 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
     end = min(time_range.last, store.now())
     begin = end - min(max(end - time_range.first, HOUR), store.kept_seconds)
     oldest = store.oldest_start()
-    histories = _read_histories(reader, begin, end)
+    histories = read_histories(reader, begin, end)
     states = current_states(store, time_range)
+    lags = current_lags(store, time_range)
     usual = read_usual_levels(store, time_range.first, end, oldest)
     quiet = find_quiet_services(store, end, histories, is_live=time_range.last > end)
     silent = {(change.service, change.env) for change in quiet}
     new = find_new_edges(store, TimeRange(begin, end), histories[-1], oldest)
     fresh = {change.edge or (change.service, change.env) for change in new}
-    rates = find_rate_changes(histories, usual)
+    rates = find_rate_changes([(history, find_first_slots(store, history)) for history in histories], usual)
     of_edges = [
         *find_latency_changes(histories, states, usual),
-        *find_growing_lags(states, current_lags(store, time_range).groups, end),
+        *find_growing_lags(states, lags.groups, end, lambda group: find_begin_of_lag(store, lags.of(group), end)),
         *(rate for rate in rates if fresh.isdisjoint({rate.edge, (rate.service, rate.env)})),
     ]
     found = [
@@ -56,7 +57,7 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
         *find_schema_changes(store, TimeRange(begin, end)),
         *new,
     ]
-    listed = sorted((change for change in found if change.kind == "quiet" or change.since >= begin), key=_order)
+    listed = sorted((change for change in found if change.kind in LASTING or change.since >= begin), key=_order)
     left_out = len(listed) - MOST_CHANGES
     return Changes(
         from_=begin,
@@ -65,14 +66,6 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
         usual=_usual_of_slowest(states, usual, listed),
         cut={"changes": left_out} if left_out > 0 else {},
     )
-
-
-def _read_histories(reader: HistoryReader, begin: float, end: float) -> list[EdgeHistory]:
-    """Return the history of the last hour in minutes and, if the range is too long for minutes, that of all of it."""
-    compared = end - (end - begin) * _COMPARED
-    if end - compared <= MOST_SLOTS * MINUTE:
-        return [reader.read_history(TimeRange(compared, end))]
-    return [reader.read_history(TimeRange(first, end)) for first in (end - HOUR * _COMPARED, compared)]
 
 
 def _order(change: Change) -> tuple[bool, bool, float, int, str, str]:

@@ -15,8 +15,9 @@ import numpy as np
 from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
 from asyncdsm.agent.queries.latency_changes import Change, Slot, last_change, state_of
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
+from asyncdsm.agent.queries.recent_slots import RecentSlots
 from asyncdsm.agent.queries.time_ranges import settled_until
-from asyncdsm.agent.store.histograms import EDGE, Ints, quantiles
+from asyncdsm.agent.store.histograms import Ints
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
@@ -28,8 +29,6 @@ from asyncdsm.map.topology import NO_QUANTILES, Present
 MINUTE = 60
 SECONDS_BEFORE = 600
 """For how many seconds before the last minute changes are looked for."""
-_SLOTS = 1 << 10
-# More than there are slots of ten seconds in what is read.
 
 
 class Window(NamedTuple):
@@ -50,31 +49,15 @@ def current_states(store: Store, time_range: TimeRange) -> dict[EdgeKey, Present
     """
     last = int(min(time_range.last, store.now())) // BUCKET_SECONDS * BUCKET_SECONDS
     edges = EdgeNumbers(store)
-    windows = _windows(
-        store, TimeRange(last - SECONDS_BEFORE - MINUTE, time_range.last), edges, settled_until(time_range, store.now())
-    )
+    before = TimeRange(last - SECONDS_BEFORE - MINUTE, time_range.last)
+    windows = _windows(store, before, settled_until(time_range, store.now()))
     by_group = _quantiles_in_windows(store, TimeRange(last - 2 * MINUTE, time_range.last), edges, windows)
     return {edge: _state(window, by_group.get(edge)) for edge, window in windows.items()}
 
 
-def _windows(store: Store, time_range: TimeRange, edges: EdgeNumbers, settled: int) -> dict[EdgeKey, Window]:
+def _windows(store: Store, time_range: TimeRange, settled: int) -> dict[EdgeKey, Window]:
     """Return the window of each edge that anything passed in a time range, and its slots."""
-    origin = int(time_range.first) // MINUTE * MINUTE
-
-    def label(rows: Rows) -> Ints:
-        slots = np.clip((rows.starts - origin) // BUCKET_SECONDS, 0, _SLOTS - 1)
-        numbers = edges.of_points(rows.points)
-        return np.where(numbers >= 0, numbers * _SLOTS + slots, -1)
-
-    labels, histograms = store.merge_rows(time_range, label, coarsest=MINUTE, sketch=EDGE)
-    latencies = quantiles(histograms, len(labels), EDGE)
-    listed = list(edges.edges)
-    slots: dict[EdgeKey, list[Slot]] = {}
-    for group in np.flatnonzero(latencies.counts).tolist():
-        number = int(labels[group])
-        p50, p99 = float(latencies.p50[group]), float(latencies.p99[group])
-        start = origin + number % _SLOTS * BUCKET_SECONDS
-        slots.setdefault(listed[number // _SLOTS], []).append(Slot(start, slowness_of(p50, p99), p50))
+    slots = RecentSlots.of(store).read_slots(time_range)
     reported = _reported_buckets(slots)
     return {edge: _window(each, *reported[edge.service, edge.env], settled) for edge, each in slots.items()}
 
@@ -101,10 +84,10 @@ def _quantiles_in_windows(
     """Return the by_group of each edge in its window, and the edge's group in them."""
     never = 1 << 60
     begins = np.array([point for point, key in dict(store.points.keys).items() if key.parent == 0], np.int64)
-    firsts = np.full(len(edges.edges) + 1, never)
-    lasts = np.full(len(edges.edges) + 1, -never)
-    for edge, window in windows.items():
-        firsts[edges.edges[edge]], lasts[edges.edges[edge]] = window.first, window.last
+    firsts, lasts = np.full(len(windows) + 1, never), np.full(len(windows) + 1, -never)
+    for number, (edge, window) in enumerate(windows.items()):
+        edges.edges[edge] = number
+        firsts[number], lasts[number] = window.first, window.last
 
     def label(rows: Rows) -> Ints:
         numbers = edges.of_points(rows.points)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from asyncdsm.agent.queries.answers import DrawnMap, MapLabel, MapLink, MapNode
+from asyncdsm.agent.queries.history_reader import HistoryReader
+from asyncdsm.agent.queries.quiet_services import add_quiet_services, read_quiet_services
+from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.agent.store.versions import ServiceKey
 from asyncdsm.core.edge import MOST_PATHWAYS
 from asyncdsm.map.descriptions import label_node, qualify_nodes
 from asyncdsm.map.graph import Graph, Link, Node, build_graph, link_key
@@ -17,12 +24,28 @@ EVERYTHING = MapFilter()
 NOT_DRAWN = PlacedLabel(0.0, 0.0, "above", 0)
 
 
+def draw_range(
+    topology: Topology, reader: HistoryReader, time_range: TimeRange, flow: FlowName, wanted: MapFilter
+) -> DrawnMap:
+    """Return the map of the topology of a time range, with the services that are quiet at its end."""
+    quiet = read_quiet_services(reader, time_range)
+    if quiet:
+        topology = add_quiet_services(topology, reader.store, quiet, time_range)
+    return draw_map(topology, flow, wanted, oldest=reader.store.oldest_start(), quiet=quiet)
+
+
 def draw_map(
-    topology: Topology, flow: FlowName, wanted: MapFilter = EVERYTHING, *, oldest: float | None = None
+    topology: Topology,
+    flow: FlowName,
+    wanted: MapFilter = EVERYTHING,
+    *,
+    oldest: float | None = None,
+    quiet: Mapping[ServiceKey, float] = MappingProxyType({}),
 ) -> DrawnMap:
     """Return a topology with its layout, without the points of pathways: `/api/pathways` has whole pathways.
 
-    Everything is in it; only what is wanted is laid out and shown. `oldest` is when the data of the agent begin.
+    Everything is in it; only what is wanted is laid out and shown. `oldest` is when the data of the agent begin, and
+    `quiet` since when services are quiet.
     """
     graph = build_graph(topology)
     drawn = restrict_graph(graph, select_nodes(graph, wanted))
@@ -46,12 +69,15 @@ def draw_map(
         levels=[level.label for level in LEVELS],
         line_height=LINE_HEIGHT,
         label_distance=LABEL_DISTANCE,
-        nodes=[_node(node, qualifier, layout) for node, qualifier in qualify_nodes(graph.nodes).items()],
+        nodes=[
+            _node(node, qualifier, layout, quiet.get((node.name, node.where)) if node.kind == "service" else None)
+            for node, qualifier in qualify_nodes(graph.nodes).items()
+        ],
         links=_links(graph, drawn, layout),
     )
 
 
-def _node(node: Node, qualifier: str, layout: Layout) -> MapNode:
+def _node(node: Node, qualifier: str, layout: Layout, quiet_since: float | None) -> MapNode:
     (x, y), (width, height) = layout.nodes.get(node, (0.0, 0.0)), SIZES[node.kind]
     return MapNode(
         id=node.id,
@@ -62,6 +88,7 @@ def _node(node: Node, qualifier: str, layout: Layout) -> MapNode:
         label=label_node(node, qualifier),
         qualifier=plain_text(qualifier),
         shown=node in layout.nodes,
+        quiet_since=quiet_since,
         x=round(x, 1),
         y=round(y, 1),
         width=width,

@@ -26,13 +26,18 @@ _QUARTERS = 0.25, 0.75
 def find_latency_changes(
     histories: Sequence[EdgeHistory], states: Mapping[EdgeKey, Present], usual: UsualLevels
 ) -> list[Change]:
-    """Return which edges are slower or faster: what is known of the present first, then what the histories show."""
-    changes: dict[EdgeKey, Change] = {}
-    for found in (_changes_of_present(states), *(_changes_in_history(history, states) for history in histories)):
-        for edge, kind, since, before in found:
-            if edge not in changes:
-                changes[edge] = _latency_change((edge, kind, since, before), states[edge], usual)
-    return list(changes.values())
+    """Return which edges are slower or faster: what is known of the present first, then what the histories show.
+
+    Of a slow change the present shows only the end: it began when a history says so.
+    """
+    found = {each[0]: each for each in _changes_of_present(states)}
+    for history in histories:
+        for change in _changes_in_history(history, states):
+            edge, kind, since, _ = change
+            known = found.get(edge)
+            if known is None or (known[1] == kind and since + history.width <= known[2]):
+                found[edge] = change
+    return [_latency_change(change, states[change[0]], usual) for change in found.values()]
 
 
 def _changes_of_present(states: Mapping[EdgeKey, Present]) -> Iterator[LatencyChange]:
@@ -68,17 +73,24 @@ def _latency_change(change: LatencyChange, present: Present, usual: UsualLevels)
     return change_of_edge(edge, kind, since, levels, level.p50, is_usual=is_usual)
 
 
-def find_rate_changes(histories: Sequence[EdgeHistory], usual: UsualLevels) -> list[Change]:
-    """Return which edges have more or fewer messages than before, as the first history that shows it says."""
+def find_rate_changes(
+    histories: Sequence[tuple[EdgeHistory, Mapping[EdgeKey, int]]], usual: UsualLevels
+) -> list[Change]:
+    """Return which edges have more or fewer messages than before, as the first history that shows it says.
+
+    Each history comes with the first slots of edges that did not exist before: their rate was not zero until then.
+    """
     changes: dict[EdgeKey, Change] = {}
-    for history in histories:
-        slots = np.flatnonzero(history.known_slots()[: history.settled])
-        counts = history.counts[:, slots]
+    for history, firsts in histories:
+        known = np.flatnonzero(history.known_slots()[: history.settled])
+        counts = history.counts[:, known]
         for number in _find_uneven(counts):
-            found = find_rate_change(counts[number].tolist())
-            if found is not None and history.edges[number] not in changes:
-                since = float(history.start_of(int(slots[found.slot])))
-                changes[history.edges[number]] = _rate_change(history.edges[number], found, since, history.width, usual)
+            edge = history.edges[number]
+            begin = int(np.searchsorted(known, firsts.get(edge, 0)))
+            found = find_rate_change(counts[number, begin:].tolist())
+            if found is not None and edge not in changes:
+                since = float(history.start_of(int(known[begin + found.slot])))
+                changes[edge] = _rate_change(edge, found, since, history.width, usual)
     return list(changes.values())
 
 

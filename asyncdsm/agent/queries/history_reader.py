@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +19,13 @@ from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, TimeRange
 from asyncdsm.agent.store.segments import RollUpVersion
 
-MINUTE = 60
+MINUTE, HOUR = 60, 3_600
 MOST_SLOTS = 180
 """How many slots a history has at most: three hours in minutes, a day in tens of minutes, a week in hours."""
 MOST_KEPT_SLOTS, MOST_KEPT_CELLS, MOST_EDGES = 1_000, 1_000_000, 50_000
 """How many slots, and edges of slots, a reader keeps, and how many edges it numbers: 40 MB."""
+# How much longer than the time whose changes are listed a history is: what comes before is compared with it.
+_COMPARED = 1.25
 # The bits of a label that have the number of a slot since 1970.
 _START_BITS = 30
 
@@ -65,7 +68,7 @@ class Slots(NamedTuple):
 class HistoryReader:
     """Reads histories of a store. Slots that are rolled up are kept, since the page asks for them again and again.
 
-    One thread at a time may use it.
+    Any thread may use it.
     """
 
     def __init__(self, store: Store) -> None:
@@ -73,15 +76,17 @@ class HistoryReader:
         self._edges = EdgeNumbers(store)
         self._kept: OrderedDict[tuple[int, int], tuple[RollUpVersion, Slots]] = OrderedDict()
         self._kept_cells = 0
+        self._lock = Lock()
 
     def read_history(self, time_range: TimeRange) -> EdgeHistory:
         """Return the history of all edges that anything passed in a time range, which ends now at the latest."""
         width = slot_width(time_range.last - time_range.first)
         first = int(time_range.first) // width * width
         last = first + max(1, -((first - int(time_range.last)) // width)) * width
-        parts = list(self._read_slots(width, first, last, time_range.last))
         settled_at = settled_until(time_range, self.store.now()) + BUCKET_SECONDS
-        return self._spread(Slots.join(parts), width, first, last, settled_at)
+        with self._lock:
+            parts = list(self._read_slots(width, first, last, time_range.last))
+            return self._spread(Slots.join(parts), width, first, last, settled_at)
 
     def _read_slots(self, width: int, first: int, last: int, end: float) -> Iterator[Slots]:
         """Yield all slots that start in [first, last), from what is kept or else from the store."""
@@ -133,6 +138,14 @@ class HistoryReader:
         listed = list(self._edges.edges)
         settled = min(tables.shape[2], max(0, (settled_at - first) // width))
         return EdgeHistory(first, width, settled, settled_at, [listed[number] for number in passed.tolist()], *tables)
+
+
+def read_histories(reader: HistoryReader, begin: float, end: float) -> list[EdgeHistory]:
+    """Return the history of the last hour in minutes and, if the range is too long for minutes, that of all of it."""
+    compared = end - (end - begin) * _COMPARED
+    if end - compared <= MOST_SLOTS * MINUTE:
+        return [reader.read_history(TimeRange(compared, end))]
+    return [reader.read_history(TimeRange(first, end)) for first in (end - HOUR * _COMPARED, compared)]
 
 
 def _join_neighbors(starts: Iterable[int], width: int) -> Iterator[tuple[int, int]]:

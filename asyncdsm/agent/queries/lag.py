@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import nan
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from asyncdsm.agent.store.histograms import Floats
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import RECENT_SECONDS
 from asyncdsm.agent.store.protocol import Store
-from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, TimeRange
 from asyncdsm.map.topology import PartitionLag
 
 Group = tuple[str, str, str | None]
@@ -56,14 +57,32 @@ class CurrentLags(NamedTuple):
     partitions: list[PartitionLag]
     groups: Lags
 
+    def of(self, group: Group) -> list[PartitionLag]:
+        """Return the lags of a group in the partitions of a topic."""
+        return [each for each in self.partitions if (each.group, each.topic, each.cluster_id) == group]
+
+
+_LATEST: WeakKeyDictionary[Store, tuple[tuple[float, ...], CurrentLags]] = WeakKeyDictionary()
+# The map, the changes and the charts of hops ask for the lags of one moment.
+
 
 def current_lags(store: Store, time_range: TimeRange) -> CurrentLags:
-    """Return the lags at the end of a time range (now, if it has no end)."""
-    if time_range.last > store.now():
+    """Return the lags at the end of a time range (now, if it has no end). They are computed once per moment."""
+    now = store.now()
+    end, settled = FOREVER if time_range.last > now else time_range.last, settled_until(time_range, now)
+    moment = end, settled, store.payloads
+    known = _LATEST.get(store)
+    if known is None or known[0] != moment:
+        known = _LATEST[store] = moment, _read_current_lags(store, end, settled)
+    return known[1]
+
+
+def _read_current_lags(store: Store, end: float, settled: int) -> CurrentLags:
+    if end == FOREVER:
         backlogs: Iterable[tuple[Tags, Offsets]] = store.recent_offsets()
     else:
-        backlogs = group_by_tags(store.offsets(TimeRange(time_range.last - RECENT_SECONDS, time_range.last)))
-    return lags_of(KafkaOffsets.of(backlogs), settled_until(time_range, store.now()), store.find_crossings)
+        backlogs = group_by_tags(store.offsets(TimeRange(end - RECENT_SECONDS, end)))
+    return lags_of(KafkaOffsets.of(backlogs), settled, store.find_crossings)
 
 
 def lags_of(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import sqrt
 from statistics import median
 from typing import Literal, NamedTuple
 
@@ -12,6 +13,8 @@ FACTOR = 3.0
 """Latencies that differ by less than this factor count as equal. It is half a level, which is a factor of ten."""
 SLOTS_BEFORE = 6
 """How many slots before a change say what the hop was like before."""
+SLOWEST_CHANGE = 1.2
+"""By which factor a slow change goes on within as many slots: what is slower still counts as steady."""
 
 
 class Slot(NamedTuple):
@@ -33,17 +36,21 @@ class Change(NamedTuple):
 def last_change(slots: Sequence[Slot]) -> Change | None:
     """Return the last change in slots that are in the order of time; None if nothing changed.
 
-    A change counts when two slots in a row agree: a single slot that differs is an outlier, not a change.
+    A change counts when two slots in a row agree: a single slot that differs is an outlier, not a change. It began when
+    the hop left the level that it had before. If it gets slower and slower, that level is the one before all of this.
     """
-    newest_first = slots[::-1]
-    if len(newest_first) < 2 or not _are_alike(newest_first[0], newest_first[1]):
+    levels = [max(slot.slowness, LOWEST_LIMIT) for slot in slots]
+    if len(levels) < 2 or not _are_alike(levels[-1], levels[-2]):
         return None
-    length = _length_of_run(newest_first)
-    before = newest_first[length : length + SLOTS_BEFORE]
-    if not before:
+    place = len(levels) - _count_newest(levels, lambda level: _are_alike(levels[-1], level))
+    if place == 0:
         return None
+    place = _find_end_of_level(levels, place)
+    before = slots[max(0, place - SLOTS_BEFORE) : place]
     slowness, p50 = median(slot.slowness for slot in before), median(slot.p50 for slot in before)
-    return Change(newest_first[length - 1].start, slowness, p50)
+    level, is_slower = max(slowness, LOWEST_LIMIT), levels[-1] > slowness
+    length = _count_newest(levels, lambda each: _has_left(level, each, is_slower=is_slower))
+    return Change(slots[-max(length, 1)].start, slowness, p50)
 
 
 def state_of(slowness: float, change: Change | None) -> Literal["steady", "slower", "faster"]:
@@ -58,17 +65,33 @@ def state_of(slowness: float, change: Change | None) -> Literal["steady", "slowe
     return "faster" if level_of(slowness) < level_of(change.slowness) else "steady"
 
 
-def _length_of_run(newest_first: Sequence[Slot]) -> int:
-    """Return how many slots, from the newest on, are like the newest; single outliers between them are skipped."""
-    now, length = newest_first[0], 0
-    for place, slot in enumerate(newest_first):
-        if _are_alike(now, slot):
+def _count_newest(levels: Sequence[float], belongs: Callable[[float], bool]) -> int:
+    """Return how many levels, from the newest on, belong together; single outliers between them are skipped."""
+    length = 0
+    for place, level in enumerate(reversed(levels)):
+        if belongs(level):
             length = place + 1
         elif place > length:  # the second one in a row that differs
             break
     return length
 
 
-def _are_alike(one: Slot, other: Slot) -> bool:
-    low, high = sorted((max(one.slowness, LOWEST_LIMIT), max(other.slowness, LOWEST_LIMIT)))
+def _find_end_of_level(levels: Sequence[float], place: int) -> int:
+    """Return up to which place levels were steady: `place`, or where a slow change that leads to it began."""
+    is_rising, end = levels[-1] > levels[place - 1], place
+    while end > SLOTS_BEFORE + SLOTS_BEFORE // 2:
+        middle = end - SLOTS_BEFORE
+        earlier, later = median(levels[max(0, middle - SLOTS_BEFORE) : middle]), median(levels[middle:end])
+        if (later / earlier if is_rising else earlier / later) < SLOWEST_CHANGE:
+            return place if end == place else middle
+        end -= 1
+    return end
+
+
+def _has_left(level: float, other: float, *, is_slower: bool) -> bool:
+    return (other / level if is_slower else level / other) >= sqrt(FACTOR)
+
+
+def _are_alike(one: float, other: float) -> bool:
+    low, high = sorted((one, other))
     return high < low * FACTOR

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from asyncdsm.agent.queries.answers import Change
 from asyncdsm.agent.queries.change_rules import new_from
 from asyncdsm.agent.queries.edge_changes import change_of_edge
 from asyncdsm.agent.queries.edge_history import EdgeHistory
+from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
 from asyncdsm.agent.queries.service_changes import change_of_service
+from asyncdsm.agent.store.histograms import EDGE
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.versions import ServiceKey
+
+MOST_LOOKED_UP = 20
+"""Of how many services all data are looked through, after a restart; edges of the others count as known."""
 
 
 def find_new_edges(store: Store, time_range: TimeRange, history: EdgeHistory, oldest: float | None) -> list[Change]:
@@ -23,25 +29,52 @@ def find_new_edges(store: Store, time_range: TimeRange, history: EdgeHistory, ol
     if oldest is None:
         return []
     begin = max(time_range.first, new_from(oldest))
-    unknown, known_services = _split_edges(store, begin)
-    since = {edge: start for edge, start in history.first_starts().items() if edge in unknown and start >= begin}
+    starts = {edge: start for edge, start in history.first_starts().items() if start + history.width > begin}
+    unknown = find_unknown_edges(store, starts, begin)
+    since = {edge: max(float(starts[edge]), begin) for edge in starts if edge in unknown}
+    known_services = {(key.service, key.env) for key in dict(store.points.keys).values() if key.edge not in unknown}
     by_service: defaultdict[ServiceKey, list[EdgeKey]] = defaultdict(list)
     for edge in since:
         by_service[edge.service, edge.env].append(edge)
     changes: list[Change] = []
     for service, edges in by_service.items():
         if service in known_services:
-            changes += [change_of_edge(edge, "new", float(since[edge])) for edge in edges]
+            changes += [change_of_edge(edge, "new", since[edge]) for edge in edges]
         else:
-            changes.append(change_of_service(service, "new", float(min(since[edge] for edge in edges))))
+            changes.append(change_of_service(service, "new", min(since[edge] for edge in edges)))
     return changes
 
 
-def _split_edges(store: Store, moment: float) -> tuple[set[EdgeKey], set[ServiceKey]]:
-    """Return the edges that were not known at a moment, and the services of which any edge was known."""
-    first_new, keys = store.point_ages.first_new_number(moment), dict(store.points.keys)
-    if first_new is None or all(number < first_new for number in keys):
-        return set(), set()
-    known = {key.edge for number, key in keys.items() if number < first_new}
-    unknown = {key.edge for number, key in keys.items() if number >= first_new} - known
-    return unknown, {(edge.service, edge.env) for edge in known}
+def find_first_slots(store: Store, history: EdgeHistory) -> dict[EdgeKey, int]:
+    """Return the first slot of each edge that no message passed before it, as far as the data reach back."""
+    starts = {edge: start for edge, start in history.first_starts().items() if start > history.first}
+    unknown = find_unknown_edges(store, starts, history.first)
+    return {edge: (starts[edge] - history.first) // history.width for edge in unknown}
+
+
+def find_unknown_edges(store: Store, edges: Iterable[EdgeKey], moment: float) -> set[EdgeKey]:
+    """Return which of some edges no message had passed by a moment."""
+    first_new = store.point_ages.first_new_number(moment)
+    numbers = dict(store.points.keys).items()
+    known = {key.edge for number, key in numbers if first_new is None or number < first_new}
+    unknown = set(edges) - known
+    if moment < store.opened_at:  # ages of points are not kept over a restart
+        unknown |= _find_never_passed(store, known.intersection(edges), moment)
+    return unknown
+
+
+def _find_never_passed(store: Store, edges: set[EdgeKey], moment: float) -> set[EdgeKey]:
+    """Return which of some edges have no data from before a moment."""
+    oldest = store.oldest_start()
+    if oldest is None or oldest >= moment:
+        return edges
+    services = sorted({(edge.service, edge.env) for edge in edges})[:MOST_LOOKED_UP]
+    numbers = EdgeNumbers(store)
+    for service in services:
+        store.merge_rows(
+            TimeRange(oldest, moment),
+            lambda rows: numbers.of_points(rows.points),
+            service=store.points.services.get(service, 0),
+            sketch=EDGE,
+        )
+    return {edge for edge in edges if (edge.service, edge.env) in services and edge not in numbers.edges}

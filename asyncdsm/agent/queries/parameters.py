@@ -13,6 +13,8 @@ from asyncdsm.map.selection import MOST_STEPS, MapFilter
 
 MOST_REQUESTED_STEPS = 2_000
 MOST_FILTER_CHARACTERS = 4_000
+MOST_NODES = 10_000
+"""The largest number of nodes that a request for a part of the map may name."""
 _LATEST = 4_000_000_000.0
 
 
@@ -56,12 +58,18 @@ def read_time_range(store: Store, parameters: Mapping[str, str]) -> TimeRange:
         last = _read_time(parameters, "to", store.now())
         if first >= last:
             raise ApiError(400, "from", f"from must be before to, got {first:.15g} and {last:.15g}")
-        return TimeRange(first, last)
+        return TimeRange(_limit_begin(store, first, last), last)
     most = store.kept_seconds // 60
     text = parameters.get("minutes", str(min(DEFAULT_MINUTES, most)))
     if not (_is_whole_number(text) and 1 <= int(text) <= most):
         raise ApiError(400, "minutes", f"minutes must be a whole number from 1 to {most}, got {text[:40]!r}")
     return last_minutes(store, int(text))
+
+
+def _limit_begin(store: Store, first: float, last: float) -> float:
+    """Return the begin of a range, which is at most as long as data are kept, in whole minutes if it is limited."""
+    earliest = min(last, store.now()) - store.kept_seconds
+    return max(first, earliest // 60 * 60)
 
 
 def read_step(store: Store, parameters: Mapping[str, str], time_range: TimeRange) -> int:
@@ -98,7 +106,15 @@ def read_map_filter(parameters: Mapping[str, str]) -> MapFilter:
         words=frozenset(word for word in found if not word.startswith("-")),
         unwanted=frozenset(word[1:] for word in found if word.startswith("-")) - {""},
         hidden=frozenset(map(_read_trait, filter(None, hide.split(",")))),
+        most=_read_most(parameters),
     )
+
+
+def _read_most(parameters: Mapping[str, str]) -> int:
+    most = parameters.get("most", str(MOST_NODES))
+    if not (_is_whole_number(most) and 1 <= int(most) <= MOST_NODES):
+        raise ApiError(400, "most", f"most must be a whole number from 1 to {MOST_NODES}, got {most[:40]!r}")
+    return int(most) if "most" in parameters else 0
 
 
 def _read_trait(text: str) -> tuple[str, str]:

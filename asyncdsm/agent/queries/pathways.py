@@ -99,6 +99,7 @@ def build_hops(
         _hop(
             keys[group],
             clusters[keys[group].edge],
+            float(by_group.counts[group]),
             quantiles_of(by_group.edge, group),
             mean / total if total else 0.0,
         )
@@ -106,7 +107,7 @@ def build_hops(
     ]
 
 
-def _hop(key: PointKey, cluster: str, latency: Quantiles, share: float) -> Hop:
+def _hop(key: PointKey, cluster: str, count: float, latency: Quantiles, share: float) -> Hop:
     tags = split_tags(key.tags)
     return Hop(
         service=key.service,
@@ -117,6 +118,7 @@ def _hop(key: PointKey, cluster: str, latency: Quantiles, share: float) -> Hop:
         cluster=cluster or None,
         queue=queue_of(tags),
         group=tags.get("group"),
+        count=count,
         edge_latency=latency,
         level=level_of(slowness_of(latency.p50 or 0.0, latency.p99 or 0.0)),
         share=share,

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from asyncdsm.agent.queries.pathway_starts import Bools, begins_of, drop_starts
 from asyncdsm.agent.store.histograms import (
     EDGE,
     PATHWAY,
@@ -15,17 +13,13 @@ from asyncdsm.agent.store.histograms import (
     Floats,
     Histograms,
     Ints,
-    decode_key,
     merge,
     quantiles,
     sum_by_group,
-    zero_keys,
 )
 from asyncdsm.agent.store.histograms import Quantiles as QuantileArrays
 from asyncdsm.agent.store.registry import PointKey
 from asyncdsm.map.topology import NO_QUANTILES, Quantiles
-
-Bools = NDArray[np.bool_]
 
 
 class GroupQuantiles(NamedTuple):
@@ -49,9 +43,8 @@ class GroupQuantiles(NamedTuple):
         latencies = histograms if begins is None else drop_starts(histograms, begins)
         if group_of is not None:
             histograms, latencies = histograms.relabel(group_of), merge(latencies.relabel(group_of))
-        edges = histograms.select_sketch(EDGE)
         edge, pathway, size = (quantiles(latencies, groups, sketch) for sketch in (EDGE, PATHWAY, SIZE))
-        return cls(edge, pathway, size, sum_by_group(edges.groups, edges.counts, groups))
+        return cls(edge, pathway, size, count_messages(histograms, groups))
 
     @classmethod
     def of_points(cls, keys: Sequence[PointKey], histograms: Histograms) -> GroupQuantiles:
@@ -63,21 +56,10 @@ class GroupQuantiles(NamedTuple):
         return quantiles_of(self.edge, group), quantiles_of(self.pathway, group), quantiles_of(self.size, group)
 
 
-def begins_of(keys: Sequence[PointKey]) -> Bools:
-    """Return at which points pathways begin."""
-    return np.array([key.parent == 0 for key in keys], np.bool_)
-
-
-def drop_starts(histograms: Histograms, begins: Bools) -> Histograms:
-    """Return histograms without the latencies of zero in groups where pathways begin: nothing came before."""
-    zeros = np.flatnonzero(histograms.keys == zero_keys(histograms.keys))
-    dropped = [
-        place
-        for place, key in zip(zeros.tolist(), histograms.keys[zeros].tolist(), strict=True)
-        for group, sketch, _ in [decode_key(key)]
-        if sketch != SIZE and begins[group]
-    ]
-    return Histograms(np.delete(histograms.keys, dropped), np.delete(histograms.counts, dropped))
+def count_messages(histograms: Histograms, groups: int) -> Floats:
+    """Return how many messages each of the groups below `groups` has."""
+    edges = histograms.select_sketch(EDGE)
+    return sum_by_group(edges.groups, edges.counts, groups)
 
 
 def quantiles_of(arrays: QuantileArrays, group: int) -> Quantiles:

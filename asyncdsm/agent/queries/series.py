@@ -9,11 +9,11 @@ from asyncdsm.agent.queries.kafka_clusters import clusters_of
 from asyncdsm.agent.queries.lag import current_lags
 from asyncdsm.agent.queries.parameters import ApiError
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
-from asyncdsm.agent.queries.time_ranges import covered_seconds
+from asyncdsm.agent.queries.time_ranges import covered_seconds, settled_until
 from asyncdsm.agent.queries.topology import edge_traffic
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import edge_id
-from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, TimeRange
 
 
 def edge_series(store: Store, edge: str, time_range: TimeRange, step: int) -> Series:
@@ -36,18 +36,24 @@ def edge_series(store: Store, edge: str, time_range: TimeRange, step: int) -> Se
     total = float(by_group.counts.sum())
     cluster = clusters_of(list(keys.values()))[key.edge]
     lags = current_lags(store, time_range).groups
+    first = time_range.first // BUCKET_SECONDS * BUCKET_SECONDS
+    settled = settled_until(time_range, store.now()) + BUCKET_SECONDS
     return Series(
         edge=edge_traffic(key.edge, cluster, total, covered_seconds(store, time_range), lags),
         step=step,
-        points=[_point(by_group, group, start * step, step) for group, start in enumerate(steps.tolist())],
+        points=[
+            _point(by_group, group, start * step, step, is_complete=first <= start * step <= settled - step)
+            for group, start in enumerate(steps.tolist())
+        ],
     )
 
 
-def _point(by_group: GroupQuantiles, group: int, start: int, step: int) -> SeriesPoint:
+def _point(by_group: GroupQuantiles, group: int, start: int, step: int, *, is_complete: bool) -> SeriesPoint:
     edge_latency, pathway_latency, payload_size = by_group.of_group(group)
     count = float(by_group.counts[group])
     return SeriesPoint(
         start=float(start),
+        complete=is_complete,
         count=count,
         rate=count / step,
         edge_latency=edge_latency,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from asyncdsm.agent.queries.answers import Change, ChangeKind
 from asyncdsm.agent.queries.change_rules import QUIET_SECONDS, find_silence, find_version_changes
 from asyncdsm.agent.queries.edge_history import EdgeHistory
@@ -30,29 +32,35 @@ def find_quiet_services(store: Store, end: float, histories: Sequence[EdgeHistor
         for service, slots in history.slots_of_services().items():
             starts = [history.start_of(slot) for slot in slots]
             since = find_silence(starts, history.width, settled_at)
-            if since is not None and _could_report(store, since, settled_at):
-                last = seen.get(service, since)
-                found.setdefault(service, float(last if starts[-1] <= last < since else since))
+            if since is not None and _could_report(store, since, end, settled_at):
+                found.setdefault(service, _last_report(starts, since, seen.get(service)))
     listed = {service for history in histories for service in history.slots_of_services()}
     longer = {service: last for service, last in seen.items() if service not in listed and last > end - DAY}
-    found |= _find_long_silences(store, longer, settled_at)
+    found |= _find_long_silences(store, longer, end, settled_at)
     return [change_of_service(service, "quiet", since) for service, since in found.items()]
 
 
-def _could_report(store: Store, since: float, settled_at: float) -> bool:
-    """Return whether the agent has been running for long enough to say that a service is quiet."""
-    return not since < store.opened_at <= settled_at or settled_at - store.opened_at >= QUIET_SECONDS
+def _could_report(store: Store, since: float, end: float, settled_at: float) -> bool:
+    """Return whether the agent had been running for long enough at `end` to say that a service is quiet."""
+    return not since < store.opened_at <= end or settled_at - store.opened_at >= QUIET_SECONDS
 
 
-def _find_long_silences(store: Store, seen: dict[ServiceKey, float], settled_at: int) -> dict[ServiceKey, float]:
+def _find_long_silences(
+    store: Store, seen: dict[ServiceKey, float], end: float, settled_at: int
+) -> dict[ServiceKey, float]:
     """Return which services are quiet, and since when, by what they reported in the hour before."""
-    newest = sorted(seen.items(), key=lambda each: -each[1])[:MOST_SILENT]
-    return {
-        service: last
-        for service, last in newest
-        if find_silence(_reported_minutes(store, service, last), MINUTE, settled_at) is not None
-        and _could_report(store, last, settled_at)
-    }
+    found: dict[ServiceKey, float] = {}
+    for service, last in sorted(seen.items(), key=lambda each: -each[1])[:MOST_SILENT]:
+        minutes = _reported_minutes(store, service, last)
+        since = find_silence(minutes, MINUTE, settled_at)
+        if since is not None and _could_report(store, since, end, settled_at):
+            found[service] = _last_report(minutes, since, last)
+    return found
+
+
+def _last_report(starts: Sequence[int], since: int, last_seen: float | None) -> float:
+    """Return when a service reported last, which was in the last of some slots: the end of that, or before."""
+    return float(since if last_seen is None or not starts[-1] <= last_seen < since else last_seen)
 
 
 def _reported_minutes(store: Store, service: ServiceKey, last: float) -> list[int]:
@@ -60,9 +68,11 @@ def _reported_minutes(store: Store, service: ServiceKey, last: float) -> list[in
     number = store.points.services.get(service)
     if number is None:
         return []
+    points = np.array([point for point, key in dict(store.points.keys).items() if key[:2] == service], np.int64)
     labels, _ = store.merge_rows(
         TimeRange(last - HOUR, last + MINUTE),
-        lambda rows: rows.starts // MINUTE,
+        # Rows that are not written yet are those of all services.
+        lambda rows: np.where(np.isin(rows.points, points), rows.starts // MINUTE, -1),
         service=number,
         coarsest=MINUTE,
         sketch=EDGE,

@@ -13,7 +13,8 @@ from asyncdsm.agent.queries.current_state import IDLE, current_states
 from asyncdsm.agent.queries.edge_facts import FactsOfEdges, facts_of_edges
 from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_tags
 from asyncdsm.agent.queries.lag import Lags, current_lags
-from asyncdsm.agent.queries.quantiles import GroupQuantiles, begins_of, quantiles_of
+from asyncdsm.agent.queries.pathway_starts import begins_of
+from asyncdsm.agent.queries.quantiles import GroupQuantiles, count_messages, quantiles_of
 from asyncdsm.agent.queries.queues import list_queues
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.store.histograms import EDGE, Histograms, Ints, merge, quantiles
@@ -24,6 +25,7 @@ from asyncdsm.agent.store.resolutions import FOREVER, TimeRange
 from asyncdsm.agent.store.versions import version_at
 from asyncdsm.core.edge import MOST_PATHWAYS as MOST_PATHWAYS_OF_SERVICE
 from asyncdsm.map.topology import (
+    NO_QUANTILES,
     Edge,
     EdgeFacts,
     EdgeTraffic,
@@ -45,8 +47,8 @@ def topology(store: Store, minutes: int) -> Topology:
     return topology_of(store, last_minutes(store, minutes))
 
 
-def topology_of(store: Store, time_range: TimeRange) -> Topology:
-    """Return the topology of a time range."""
+def topology_of(store: Store, time_range: TimeRange, *, pathway_latencies: bool = True) -> Topology:
+    """Return the topology of a time range. Without the latencies of pathways, it takes less time."""
     keys, histograms = points_of(store, time_range)
     seconds = covered_seconds(store, time_range) if keys else 0.0
     lags = current_lags(store, time_range)
@@ -64,7 +66,7 @@ def topology_of(store: Store, time_range: TimeRange) -> Topology:
         services=limits.keep_largest("services", services, MOST_SERVICES, lambda service: service.last_seen or 0.0),
         queues=list_queues(edges, keys, seconds),
         edges=edges,
-        pathways=_pathway_points(keys, histograms, limits),
+        pathways=_pathway_points(keys, histograms, limits, latencies=pathway_latencies),
         lag=limits.keep_largest("lag", lags.partitions, MOST_LAGS, lambda lag: lag.behind),
         cut=limits.left_out,
     )
@@ -204,9 +206,11 @@ def _services(store: Store, time_range: TimeRange, keys: Iterable[PointKey], edg
     ]
 
 
-def _pathway_points(keys: Sequence[PointKey], histograms: Histograms, limits: AnswerLimits) -> list[PathwayPoint]:
-    by_group = GroupQuantiles.of_points(keys, histograms)
-    counts, owners = by_group.counts, [key[:2] for key in keys]
+def _pathway_points(
+    keys: Sequence[PointKey], histograms: Histograms, limits: AnswerLimits, *, latencies: bool
+) -> list[PathwayPoint]:
+    by_group = GroupQuantiles.of_points(keys, histograms) if latencies else None
+    counts, owners = count_messages(histograms, len(keys)), [key[:2] for key in keys]
     return [
         PathwayPoint(
             service=key.service,
@@ -215,8 +219,8 @@ def _pathway_points(keys: Sequence[PointKey], histograms: Histograms, limits: An
             hash=str(key.hash),
             parent=str(key.parent),
             count=float(counts[group]),
-            edge_latency=quantiles_of(by_group.edge, group),
-            pathway_latency=quantiles_of(by_group.pathway, group),
+            edge_latency=quantiles_of(by_group.edge, group) if by_group else NO_QUANTILES,
+            pathway_latency=quantiles_of(by_group.pathway, group) if by_group else NO_QUANTILES,
         )
         for group in limits.keep_busiest("pathways", counts, owners, MOST_PATHWAYS, keys.__getitem__)
         for key in [keys[group]]

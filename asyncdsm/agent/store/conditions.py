@@ -9,7 +9,9 @@ from typing import Any
 
 LINGER_SECONDS = 300.0
 """How long after it last happened a problem is shown, unless it is one that lasts until `clear`."""
-_SHOWN_UNTIL_CLEARED = {"store", "upkeep", "forward", "rules"}
+WARNINGS = frozenset({"growth"})
+"""Problems that are still to come: an agent that has no others is well."""
+_SHOWN_UNTIL_CLEARED = {"store", "upkeep", "forward", "rules", "growth"}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ from asyncdsm.agent.store.transactions import TRANSACTION_TABLES
 from asyncdsm.errors import StoreError, StoreFullError
 
 APPLICATION_ID = 0x64736D31
-VERSION = 1
+VERSION = 2
+READABLE_VERSIONS = frozenset({1, 2})
+"""Format 1 has other segments (see `packed_histograms`). They can still be read: its files become those of format 2."""
 _ADDED_TABLES = (*TRANSACTION_TABLES, *FACT_TABLES, SCHEMA_TABLE)
 # What files of earlier versions may lack.
 BUSY_SECONDS = 1.0
@@ -156,13 +158,14 @@ class StoreFile:
             self._create_tables()
         elif application != APPLICATION_ID:
             raise StoreError("it is the database of another program")
-        elif version != VERSION:
+        elif version not in READABLE_VERSIONS:
             raise StoreError(f"another version of asyncdsm wrote it (format {version}; this version reads {VERSION})")
         else:
             self._add_missing_tables()
+            run(f"PRAGMA user_version = {VERSION}")
 
     def _add_missing_tables(self) -> None:
-        """Add what the file of an earlier version lacks. That version can still read the file afterwards."""
+        """Add what the file of an earlier version lacks."""
         run = self._connection.execute
         run("CREATE TABLE IF NOT EXISTS shares (service INTEGER PRIMARY KEY, rows INTEGER)")
         run("CREATE TABLE IF NOT EXISTS versions (service INTEGER, version TEXT, since REAL, last REAL)")

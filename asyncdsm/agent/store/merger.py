@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from asyncdsm.agent.store.histograms import EMPTY, Histograms, Ints, merge
 
-# How many counts are collected before they are merged: 32 MiB.
+# How many counts are collected before they are merged: 32 MiB, or as many as what is merged already has.
 _MAX_UNMERGED_COUNTS = 1 << 21
 
 
@@ -56,7 +56,7 @@ class Merger:
     def __init__(self) -> None:
         self._labels: list[Ints] = []
         self._parts: list[Histograms] = []
-        self._groups = self._unmerged_counts = 0
+        self._groups = self._unmerged_counts = self._merged_counts = 0
 
     def add(self, labels: Ints, histograms: Histograms) -> None:
         """Add histograms whose group `g` has the label `labels[g]`."""
@@ -64,7 +64,7 @@ class Merger:
         self._parts.append(histograms.shift_groups(self._groups))
         self._groups += len(labels)
         self._unmerged_counts += len(histograms.keys)
-        if self._unmerged_counts > _MAX_UNMERGED_COUNTS:
+        if self._unmerged_counts > max(_MAX_UNMERGED_COUNTS, self._merged_counts):
             self._merge_parts()
 
     def add_rows(self, rows: Rows, label: Label, sketch: int | None = None) -> None:
@@ -88,4 +88,4 @@ class Merger:
         group_of = group_of.astype(np.int64)
         histograms = merge(*(part.relabel(group_of) for part in self._parts))
         self._labels, self._parts = [labels], [histograms]
-        self._groups, self._unmerged_counts = len(labels), 0
+        self._groups, self._unmerged_counts, self._merged_counts = len(labels), 0, len(histograms.keys)

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from asyncdsm.agent.store.conditions import Conditions
+from asyncdsm.agent.store.growth import Growth
 from asyncdsm.agent.store.merger import Label, LabeledHistograms
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, Tags
@@ -188,6 +189,10 @@ class Store(Protocol):
         `forgotten_rows` were deleted early for want of room, `ignored_rows` were too old, and `clamped_buckets` came
         from a clock that is ahead.
         """
+        ...
+
+    def growth(self) -> Growth | None:
+        """Return how fast the store grows under its limit; None if it has none of its own."""
         ...
 
     def used_bytes(self) -> int:

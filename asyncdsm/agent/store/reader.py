@@ -9,15 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from asyncdsm.agent.store.edge_facts import MINUTE, TEN_MINUTES, read_facts
-from asyncdsm.agent.store.histograms import unpack
-from asyncdsm.agent.store.hourly_cache import HourlyCache, Key
 from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, Rows, by_point
 from asyncdsm.agent.store.offset_search import Crossing, CrossingCache, Passing, read_thinned
 from asyncdsm.agent.store.offsets import Backlog, Tags, read_offsets
+from asyncdsm.agent.store.packed_histograms import unpack
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.reports import FactSums
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, Slice, plan_slices
 from asyncdsm.agent.store.segments import RollUpVersion, oldest_start, read_roll_up_versions, read_segments
+from asyncdsm.agent.store.slice_cache import Key, SliceCache
 from asyncdsm.agent.store.state import Snapshot, StoreState
 from asyncdsm.agent.store.write_buffer import WriteBuffer
 
@@ -30,7 +30,7 @@ _SEARCHES_AT_ONCE = 200
 class _Part(NamedTuple):
     """What was read of a slice: start and data of its segments, or its sum if that was cached.
 
-    `key` is the key of the slice in the hourly cache, or None if its sum is not to be cached.
+    `key` is the key of the slice in the cache, or None if its sum is not to be cached.
     """
 
     segments: Iterable[tuple[int, bytes]]
@@ -43,7 +43,7 @@ class StoreReader:
 
     def __init__(self, state: StoreState) -> None:
         self._state = state
-        self._hourly_cache = HourlyCache()
+        self._cache = SliceCache()
         self._crossings = CrossingCache()
         self._is_in_memory = state.file.path is None
 
@@ -125,15 +125,15 @@ class StoreReader:
             return min([*starts, *filter(None, [oldest_start(snapshot.connection)])], default=None)
 
     def _read_slice(self, snapshot: Snapshot[Rows], each: Slice, service: int | None, *, use_cache: bool) -> _Part:
-        is_hourly = each.width == RESOLUTIONS[-1]
-        key = self._hourly_cache.make_key(snapshot.connection, each) if use_cache and is_hourly else None
-        cached = self._hourly_cache.lookup(key) if key is not None else None
+        is_rolled_up = each.width > RESOLUTIONS[0]
+        key = self._cache.make_key(snapshot.connection, each) if use_cache and is_rolled_up else None
+        cached = self._cache.lookup(key) if key is not None else None
         segments = read_segments(snapshot.connection, [each] if cached is None else [], service)
         return _Part(list(segments) if self._is_in_memory else segments, key, cached)
 
     def _merge_part(self, merger: Merger, part: _Part, label: Label, sketch: int | None) -> None:
         if part.key is not None:
-            merger.add(*(part.cached or self._hourly_cache.merge_segments(part.key, part.segments)))
+            merger.add(*(part.cached or self._cache.merge_segments(part.key, part.segments)))
             return
         for start, data in part.segments:
             histograms, points = unpack(data)

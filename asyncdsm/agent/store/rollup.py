@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asyncdsm.agent.store.histograms import Histograms, Ints, pack, unpack
+from asyncdsm.agent.store.histograms import Histograms, Ints
 from asyncdsm.agent.store.merger import Merger
+from asyncdsm.agent.store.packed_histograms import pack, unpack
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverages
 from asyncdsm.agent.store.segments import Segment
 

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asyncdsm.agent.store.histograms import Histograms, merge, pack
+from asyncdsm.agent.store.histograms import Histograms, merge
 from asyncdsm.agent.store.merger import Rows
+from asyncdsm.agent.store.packed_histograms import pack
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverage, Coverages, Slice
 
 ServiceOf = Callable[[int], int | None]

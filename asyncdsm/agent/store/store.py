@@ -18,6 +18,7 @@ from weakref import finalize
 from asyncdsm.agent.store.conditions import Conditions
 from asyncdsm.agent.store.edge_facts import EDGE_BYTES, MOST_EDGES
 from asyncdsm.agent.store.file import StoreFile, append_to_journal, translate_error
+from asyncdsm.agent.store.growth import Growth, describe_growth
 from asyncdsm.agent.store.merger import Label, LabeledHistograms
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
@@ -195,6 +196,11 @@ class Store:
                 self.conditions.note("facts", problem, self._upkeep.deleted_fact_edges)
             if (lost := self._state.counters["forgotten_rows"] - before) > 0:
                 self.conditions.note("room", "the store is full: the oldest rows are deleted early", lost)
+            growth = self._upkeep.measure_growth()
+            if growth.is_short:
+                self.conditions.note("growth", describe_growth(growth, self.kept_seconds))
+            else:
+                self.conditions.clear("growth")
 
     def merge_rows(
         self,
@@ -287,6 +293,10 @@ class Store:
                 for name, value in {**buffer.counters, "rows": len(buffer.slots)}.items():
                     counters[name] += value
             return counters
+
+    def growth(self) -> Growth:
+        """Return how fast the store grows, and how far back rows will reach under its limit."""
+        return self._upkeep.measure_growth()
 
     def used_bytes(self) -> int:
         """Return how many bytes of the file, or of memory, are in use."""

@@ -19,6 +19,7 @@ from asyncdsm.agent.store.edge_facts import (
     write_facts,
 )
 from asyncdsm.agent.store.file import trim_journal
+from asyncdsm.agent.store.growth import Growth, estimate_growth, measure_rates
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.offsets import (
     delete_backlogs,
@@ -70,6 +71,8 @@ class Upkeep:
     def __init__(self, state: StoreState, bounds: Bounds) -> None:
         self._state, self._bounds = state, bounds
         self._last_journal_id = self._thinned_until = self._facts_thinned_until = 0
+        self._rates: dict[int, float] | None = None
+        self._rates_minute = 0
         self.deleted_transactions: int = 0
         """How many business transactions the last run has deleted early, because there were too many."""
         self.deleted_fact_edges: int = 0
@@ -88,6 +91,16 @@ class Upkeep:
         self._delete_facts(oldest, now)
         if deleted:
             self._delete_unused_names(oldest)
+
+    def measure_growth(self) -> Growth:
+        """Return how the store grows. Its rates are at most a minute old."""
+        state = self._state
+        with state.lock:
+            minute = state.buffer.newest // 60
+            if self._rates is None or minute != self._rates_minute:
+                self._rates, self._rates_minute = measure_rates(state.file.connection, state.buffer.newest), minute
+            used = state.file.used_bytes()
+        return estimate_growth(self._rates, self._bounds.kept_seconds, used, self._bounds.bytes)
 
     def flush_buffer(self) -> None:
         """Write the buffer to segments. If that fails, memory and journal keep it. Raises sqlite3.Error."""

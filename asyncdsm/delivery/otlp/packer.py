@@ -71,7 +71,7 @@ class OtlpPacker:
 
     def finish(self, lags: list[Lag]) -> None:
         """Enqueue the state of all series, and the lags."""
-        self._table.note_exemplars(self._exemplars.take())
+        self._table.note_exemplars(self._exemplars.pop_all())
         # Of two payloads, the later one has the later time, also if the clock was set back.
         self._time_ns = time_ns = max(self._aggregator.now(), self._time_ns + 1)
         checkpoints, self._unsent = self._unsent, 0

@@ -1,0 +1,67 @@
+"""How the store says that it grows, and how far back its rows will reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.store.growth import describe_growth, estimate_growth
+from asyncdsm.agent.store.store import Store
+from tests.agent.payloads import NOW
+from tests.agent.test_resolutions import report
+
+HOUR, DAY = 3600, 86_400
+RATES = {10: 8.0, 60: 4.0, 600: 2.0, 3600: 1.0}
+NEEDED = 8 * DAY + 7 * DAY * (4 + 2 + 1)
+
+
+def test_growth_below_the_limit_keeps_everything() -> None:
+    growth = estimate_growth(RATES, 7 * DAY, used_bytes=1_000, limit_bytes=NEEDED)
+    assert (growth.needed_bytes, growth.reach_seconds, growth.full_in_seconds) == (NEEDED, 7 * DAY, None)
+    assert growth.bytes_a_day == 15 * DAY
+    assert not growth.is_short
+
+
+def test_limit_first_shortens_minutes_then_ten_seconds_too() -> None:
+    two_days = 8 * DAY + 2 * DAY * (4 + 2) + 7 * DAY
+    assert estimate_growth(RATES, 7 * DAY, 0, two_days).reach_seconds == pytest.approx(2 * DAY)
+    half_a_day = DAY / 2 * (8 + 4 + 2) + 7 * DAY
+    growth = estimate_growth(RATES, 7 * DAY, used_bytes=15 * 60, limit_bytes=int(half_a_day))
+    assert growth.reach_seconds == pytest.approx(DAY / 2)
+    assert growth.full_in_seconds == pytest.approx(half_a_day / 15 - 60)
+    assert growth.is_short
+
+
+def test_limit_that_even_hours_exceed_leaves_nothing_finer() -> None:
+    assert estimate_growth(RATES, 7 * DAY, 0, 6 * DAY).reach_seconds == 0
+
+
+def test_store_that_is_empty_does_not_grow() -> None:
+    growth = Store(now=lambda: NOW).growth()
+    assert (growth.bytes_a_day, growth.needed_bytes, growth.full_in_seconds) == (0, 0, None)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(1 << 30, []), (400_000, ["growth"])])
+def test_warning_comes_before_the_limit_is_reached(tmp_path: Path, limit: int, expected: list[str]) -> None:
+    clock = [NOW]
+    store = Store(tmp_path / "store.db", decode=read_report, now=lambda: clock[0], max_bytes=limit)
+    for _ in range(90):
+        store.add(report(int(clock[0]), 0.1))
+        store.flush()
+        clock[0] += 10
+    assert [problem["name"] for problem in store.conditions.present()] == expected
+    assert store.counters()["forgotten_rows"] == 0
+    growth = store.growth()
+    assert growth.limit_bytes == limit > growth.used_bytes
+    assert growth.is_short == bool(expected)
+    store.close()
+
+
+def test_growth_is_described_with_its_limit_and_its_reach() -> None:
+    growth = estimate_growth({10: 100e3, 60: 0, 600: 0, 3600: 0}, 7 * DAY, 0, 4 << 30)
+    assert describe_growth(growth, 7 * DAY) == (
+        "the store grows by 8.6 GB a day and is to keep 7 days, but its limit is 4.3 GB: the oldest rows will be "
+        "deleted early, and steps finer than an hour will reach back about 12 hours"
+    )
