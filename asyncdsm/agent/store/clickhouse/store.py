@@ -22,6 +22,7 @@ from asyncdsm.agent.store.clickhouse.shared_state import SharedState
 from asyncdsm.agent.store.clickhouse.transaction_reader import ClickHouseTransactionReader
 from asyncdsm.agent.store.clickhouse.writer import PayloadWriter
 from asyncdsm.agent.store.conditions import Conditions
+from asyncdsm.agent.store.growth import Growth
 from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
@@ -232,6 +233,10 @@ class ClickHouseStore:
         ).to_pylist()[0]
         rows = self._connection.query(f"SELECT toInt64(count()) AS n FROM {self._db}.sketches").to_pylist()[0]["n"]
         return {**dict.fromkeys(COUNTERS, 0), **counted, "rows": rows}
+
+    def growth(self) -> Growth | None:
+        """Return None: the server's disk is the limit."""
+        return None
 
     def used_bytes(self) -> int:
         """Return how many bytes of disk the tables take, on the server that answers."""
