@@ -59,12 +59,12 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Yield how many maps were computed at the same time, each time that one was."""
     running, seen, lock = [0], list[int](), Lock()
 
-    def counted(*arguments: Any) -> Topology:
+    def counted(*arguments: Any, **options: Any) -> Topology:
         with lock:
             running[0] += 1
             seen.append(running[0])
         try:
-            return topology_of(*arguments)
+            return topology_of(*arguments, **options)
         finally:
             with lock:
                 running[0] -= 1

@@ -39,7 +39,7 @@ class Engine:
         self._session = Session("data")
 
     def run(self, statement: str, data: bytes, settings: dict[str, str]) -> bytes:
-        """Run a statement, with the data to insert if there is any, and return its result. Raises ChdbError."""
+        """Run a statement, with the data to insert if there is any, and return its result. Raises ChdbError, or RuntimeError."""
         with self._lock:
             for name, value in settings.items():
                 self._session.query(f"SET {name} = '{value}'")
@@ -79,7 +79,10 @@ class Handler(BaseHTTPRequestHandler):
         settings = {name: value for name, value in parameters.items() if name not in _OF_HTTP}
         try:
             self.answer(200, self.engine.run(statement, body, settings) if statement else b"Ok.\n")
-        except ChdbError as error:
+        except (
+            ChdbError,
+            RuntimeError,
+        ) as error:  # chdb and chdb-core each bring a class ChdbError, and one module wins
             self.answer(500, str(error).encode())
 
     def answer(self, status: int, body: bytes) -> None:

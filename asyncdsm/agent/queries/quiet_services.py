@@ -86,6 +86,7 @@ def _idle_edges(store: Store, keys: Sequence[EdgeKey], quiet: Quiet, lags: Lags)
             present=replace(IDLE, since=quiet[key.service, key.env]),
             clamped=0.0,
             clocks_disagree=False,
+            facts=None,
         )
         for key in keys
     ]
