@@ -39,7 +39,7 @@ class Engine:
         self._session = Session("data")
 
     def run(self, statement: str, data: bytes, settings: dict[str, str]) -> bytes:
-        """Run a statement, with the data to insert if there is any, and return its result. Raises ChdbError, or RuntimeError."""
+        """Run a statement, with the data to insert if there is any, and return its result. Raises an error of chdb."""
         with self._lock:
             for name, value in settings.items():
                 self._session.query(f"SET {name} = '{value}'")
