@@ -13,6 +13,7 @@ import pytest
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.history_reader import HistoryReader
+from asyncdsm.agent.queries.quiet_services import add_quiet_services
 from asyncdsm.agent.queries.topology import topology_of
 from asyncdsm.agent.store.edge_facts import make_room_for_facts
 from asyncdsm.agent.store.registry import EdgeKey
@@ -284,3 +285,22 @@ async def test_api_answers_with_facts_of_edges(client: Client) -> None:
         "longest_wait": None,
         "schemas": schemas,
     }
+
+
+def test_hop_of_a_quiet_service_keeps_its_schema_without_counts() -> None:
+    kept = Kept()
+    kept.report(facts(Redelivered=3, Schemas=[{"Id": 17, "Subject": "orders-value"}]))
+    since, time_range = NOW - 10, TimeRange(NOW + 600, NOW + 1200)
+    topology = add_quiet_services(topology_of(kept.store, time_range), kept.store, {("foreign", ""): since}, time_range)
+    (edge,) = topology.edges
+    assert (edge.count, edge.present.state, edge.present.since) == (0.0, "idle", since)
+    assert edge.facts == EdgeFacts(
+        redelivered=0,
+        redelivered_share=0.0,
+        dead_lettered=0,
+        dead_lettered_share=0.0,
+        waits=0,
+        mean_wait=None,
+        longest_wait=None,
+        schemas=[EdgeSchema(17, "orders-value", since)],
+    )

@@ -148,3 +148,23 @@ async def test_change_from_before_the_range_is_shown_in_a_longer_one(browser: Br
         await expect(panel_heading(page)).to_have_text("shipping")
         await expect(page).to_have_url(re.compile(r"#node=s\w+&minutes=10$"))
         await expect(page.locator("#state")).to_have_text("Live")
+
+
+@pytest.fixture
+def long_version(begin: int) -> Timeline:
+    """Return an agent's store, whose only service now reports a version of a hundred characters."""
+    timeline = Timeline(begin, follow=time)
+    timeline.run(40 * MINUTE, BILLING)
+    timeline.run(time() - timeline.start - 12, BILLING._replace(version="2" * 100))
+    timeline.catch_up()
+    return timeline
+
+
+async def test_long_version_leaves_room_for_the_name_of_its_service(browser: Browser, long_version: Timeline) -> None:
+    async with running_agent(store=long_version.store) as agent, open_page(browser, agent.url) as page:
+        row = section(page, "What changed").get_by_role("button").filter(has_text="version")
+        await expect(row).to_have_count(1)
+        name, whole = await row.locator(".what").bounding_box(), await row.bounding_box()
+        assert name is not None
+        assert whole is not None
+        assert name["width"] >= whole["width"] / 3

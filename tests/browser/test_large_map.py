@@ -89,6 +89,27 @@ async def test_filter_finds_names_and_hides_an_environment(browser: Browser, age
 
 
 @pytest.mark.usefixtures("many")
+async def test_filter_waits_until_nobody_types(browser: Browser, agent: RunningAgent) -> None:
+    asked = list[str]()
+    async with open_page(browser, agent.url) as page:
+        await expect(page.locator("#graph .node")).to_have_count(LAYERS * WIDTH * 2)
+        page.on("request", lambda request: asked.extend(re.findall("find=([^&]*)", request.url)))
+        await page.keyboard.press("f")
+        await page.clock.install()
+        await page.clock.pause_at(await page.evaluate("Date.now()") + 1_000)
+        await page.keyboard.type("queue-2-4")
+        assert "find" not in page.url
+        await page.clock.run_for(1_000)
+        await expect(page).to_have_url(re.compile("find=queue-2-4$"))
+        await page.keyboard.type(" -staging")
+        await page.keyboard.press("Enter")
+        await expect(page).to_have_url(re.compile(r"find=queue-2-4\+-staging$"))
+        await page.clock.resume()
+        await expect(page.locator("#graph .node")).to_have_count(4)
+        assert set(asked) == {"queue-2-4", "queue-2-4+-staging"}
+
+
+@pytest.mark.usefixtures("many")
 async def test_list_is_sorted_by_a_click_and_shares_the_selection(browser: Browser, agent: RunningAgent) -> None:
     async with open_page(browser, agent.url) as page:
         await page.get_by_role("button", name="List").click()

@@ -16,6 +16,8 @@ const TRAITS = {
   cluster: { title: "Cluster", none: "(unknown)" },
 };
 const MAX_LISTED = 40;
+// While somebody types, a large map is not requested for each letter.
+const TYPING_PAUSE_MS = 200;
 
 export class Toolbar {
   constructor() {
@@ -29,6 +31,8 @@ export class Toolbar {
     this.selected = "";
     /** What the button "Show all" does. @type {ViewFields} */
     this.next = {};
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
     this.connect();
   }
 
@@ -38,7 +42,11 @@ export class Toolbar {
     }
     this.filterButton.addEventListener("click", () => this.openFilter(Boolean(this.form.hidden)));
     this.form.addEventListener("submit", (event) => event.preventDefault());
-    this.find.addEventListener("input", () => writeView({ find: this.find.value }, { replace: true }));
+    this.find.addEventListener("input", () => {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.filterNames(), TYPING_PAUSE_MS);
+    });
+    this.find.addEventListener("change", () => this.filterNames()); // Enter was pressed, or the field is left
     this.form.addEventListener("keydown", (event) => this.handleEscape(event));
     this.showAllButton.addEventListener("click", () => writeView(this.next));
     addEventListener("keydown", (event) => this.handleKey(event));
@@ -49,6 +57,11 @@ export class Toolbar {
     this.form.hidden = !isOpen;
     setAttribute(this.filterButton, "aria-expanded", String(isOpen));
     if (isOpen) this.find.focus();
+  }
+
+  filterNames() {
+    clearTimeout(this.timer);
+    if (this.find.value !== parseDisplay(readAddress()).find) writeView({ find: this.find.value }, { replace: true });
   }
 
   /** @param {KeyboardEvent} event */

@@ -8,6 +8,7 @@ from msgspec.structs import asdict, replace
 
 from asyncdsm.agent.queries.change_rules import QUIET_SECONDS
 from asyncdsm.agent.queries.current_state import IDLE
+from asyncdsm.agent.queries.edge_facts import FactsOfEdges, facts_of_edges
 from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
 from asyncdsm.agent.queries.history_reader import HistoryReader, read_histories
 from asyncdsm.agent.queries.kafka_clusters import clusters_of
@@ -50,7 +51,8 @@ def add_quiet_services(topology: Topology, store: Store, quiet: Quiet, time_rang
     known = {edge.id for edge in topology.edges}
     passed = {service: _read_edges(store, service, since) for service, since in quiet.items()}
     missing = [edge for edges in passed.values() for edge in edges if edge_id(edge) not in known]
-    edges = _idle_edges(store, missing, quiet, current_lags(store, time_range).groups)
+    lags, facts = current_lags(store, time_range).groups, facts_of_edges(store, time_range)
+    edges = _idle_edges(store, missing, quiet, lags, facts)
     return replace(
         topology,
         services=[
@@ -75,7 +77,7 @@ def _read_edges(store: Store, service: ServiceKey, since: float) -> list[EdgeKey
     return [edge for edge in edges.edges if (edge.service, edge.env) == service][:MOST_EDGES]
 
 
-def _idle_edges(store: Store, keys: Sequence[EdgeKey], quiet: Quiet, lags: Lags) -> list[Edge]:
+def _idle_edges(store: Store, keys: Sequence[EdgeKey], quiet: Quiet, lags: Lags, facts: FactsOfEdges) -> list[Edge]:
     clusters = clusters_of(list(store.points.keys.values())) if keys else {}
     return [
         Edge(
@@ -86,7 +88,7 @@ def _idle_edges(store: Store, keys: Sequence[EdgeKey], quiet: Quiet, lags: Lags)
             present=replace(IDLE, since=quiet[key.service, key.env]),
             clamped=0.0,
             clocks_disagree=False,
-            facts=None,
+            facts=facts.describe(key, 0.0),
         )
         for key in keys
     ]
