@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -109,12 +110,17 @@ def _parse_seconds(text: str) -> float:
 
 
 def _are_patterns(value: object) -> bool:
-    return isinstance(value, tuple) and all(map(_is_non_empty_string, value))
+    return isinstance(value, tuple) and all(map(_is_pattern, value))
+
+
+def _is_pattern(value: object) -> bool:
+    """Say whether a name could match: no part is empty, a wildcard is a whole part, and `>` is the last one."""
+    return isinstance(value, str) and _PATTERN.fullmatch(value) is not None
 
 
 def _parse_patterns(text: str) -> tuple[str, ...]:
     patterns = tuple(pattern.strip() for pattern in text.split(","))
-    if not all(patterns):
+    if not _are_patterns(patterns):
         raise ValueError
     return patterns
 
@@ -123,6 +129,7 @@ def _hide(value: object) -> object:
     return None if value is None else "…"
 
 
+_PATTERN = re.compile(r"((\*|[^.*>]+)\.)*(\*|>|[^.*>]+)")
 _HEADER = "printable ASCII (it is sent as an HTTP header)"
 
 FLAG = Kind("True or False", _is_flag, parse=_parse_flag, allowed_text="true or false")
@@ -139,10 +146,10 @@ EXTRACTORS = Kind(
     f"one of the types {', '.join(EXTRACTOR_TYPES)}",
 )
 PATTERNS = Kind(
-    "a tuple of non-empty strings",
+    "a tuple of patterns, in which * stands for one part and a last > for all further ones",
     _are_patterns,
     parse=_parse_patterns,
-    allowed_text="patterns separated by commas, such as orders.*.created,events.>",
+    allowed_text="patterns separated by commas, such as orders.*.created,events.>, whose * and > are whole parts",
 )
 COUNT = Kind("a whole number above 0", _is_count)
 SECONDS = Kind(

@@ -13,6 +13,7 @@ from aiokafka.errors import (
     UnsupportedVersionError,
 )
 
+from asyncdsm._internal.futures import peek_exception
 from asyncdsm.integration import after, after_await, before, guarded
 from asyncdsm.integration.formats.kafka import Place, read_offset
 from asyncdsm_aiokafka.client import Client, client_of
@@ -39,7 +40,7 @@ def record_answer(client: Client, batch: Any, answer: Any) -> None:
     """Record the last offset of a batch that the broker acknowledged, or learn why it took none."""
     if answer.cancelled():
         return
-    error = answer.exception()
+    error = peek_exception(answer)
     if error is None:
         _record_acknowledged(client, batch, answer.result())
     elif isinstance(error, HEADER_REJECTIONS):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from asyncdsm._internal.futures import peek_exception
 from asyncdsm.integration import (
     Hook,
     Pathway,
@@ -138,7 +139,7 @@ def _await_delivery(client: Client, producer: Any, answer: Any) -> None:
 @guarded
 def _record_delivery(client: Client, producer: Any, answer: Any) -> None:
     """Record the offset of a message. This runs in the event loop, not in a callback of C."""
-    if ensure_recorder() is None or answer.cancelled() or answer.exception() is not None:
+    if ensure_recorder() is None or answer.cancelled() or peek_exception(answer) is not None:
         return
     client.ask_cluster_id(producer._producer, has_answered=True)
     message = answer.result()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -107,7 +108,7 @@ def make_next_hook(source: Source) -> Hook:
 
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
         def next_msg(owner: Any, *args: Any, **kwargs: Any) -> Any:
-            return _receive_next(source, original(owner, *args, **kwargs))
+            return _receive_next(source, partial(original, owner, *args, **kwargs))
 
         return mark_async(next_msg)
 
@@ -119,19 +120,19 @@ def make_fetch_hook(source: Source) -> Hook:
 
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
         def fetch(owner: Any, *args: Any, **kwargs: Any) -> Any:
-            return _receive_batch(source, original(owner, *args, **kwargs))
+            return _receive_batch(source, partial(original, owner, *args, **kwargs))
 
         return mark_async(fetch)
 
     return hook
 
 
-def _receive_next(source: Source, coroutine: Any) -> Any:
-    """Return a coroutine that awaits another one, which receives a message, and counts that."""
+def _receive_next(source: Source, ask: Callable[[], Any]) -> Any:
+    """Return a coroutine that asks for a message, and counts it. A task that is cancelled early never asks."""
 
     async def receive() -> Any:
         source.clear_current()
-        message = await coroutine
+        message = await ask()
         source.count_message(message)
         return message
 
@@ -140,13 +141,13 @@ def _receive_next(source: Source, coroutine: Any) -> Any:
     return receive()
 
 
-def _receive_batch(source: Source, coroutine: Any) -> Any:
-    """Return a coroutine that awaits another one, which receives a list of messages, and counts them."""
+def _receive_batch(source: Source, ask: Callable[[], Any]) -> Any:
+    """Return a coroutine that asks for a list of messages, and counts them."""
     asked_in = current_task()
 
     async def receive() -> Any:
         source.clear_current()
-        messages = await coroutine
+        messages = await ask()
         return _record_batch(source, messages, asked_in) or messages
 
     if _WAITS_APART:
@@ -168,7 +169,7 @@ class FollowedIterator(_SubscriptionMessageIterator):
     _asyncdsm_source: Source
 
     def __anext__(self) -> Any:
-        return _receive_next(self._asyncdsm_source, super().__anext__())
+        return _receive_next(self._asyncdsm_source, super().__anext__)
 
 
 def follow_iterator(iterator: Any, source: Source) -> None:

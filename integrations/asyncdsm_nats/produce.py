@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from nats.js.errors import APIError
 
+from asyncdsm._internal.futures import peek_exception
 from asyncdsm.integration import (
     HEADER,
     PendingProduce,
@@ -100,7 +101,7 @@ def hook_store_later(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _finish_stored(pending: PendingProduce, future: Future[Any]) -> None:
-    if not future.cancelled() and future.exception() is None:
+    if not future.cancelled() and peek_exception(future) is None:
         finish_produce(pending)
 
 
@@ -133,7 +134,8 @@ def measure_headers(headers: dict[str, str]) -> int:
     """Return the bytes that headers take, without the first and the last line."""
     size = 0
     for name, value in headers.items():
-        size += len(name) + len(value) + FIELD_BYTES
+        field = name + value
+        size += (len(field) if field.isascii() else len(field.encode())) + FIELD_BYTES
     return size
 
 
@@ -145,9 +147,10 @@ def begin_message(client: Any, subject: str, payload: bytes, headers: Any) -> tu
     """
     if is_left_out(subject, client):
         return None, headers
-    others, size = {}, len(payload)
+    others: Any = {}
+    size = len(payload)
     if headers:
-        others = {**headers}
+        others = {**headers} if isinstance(headers, dict) else headers.copy()  # some have a name more than once
         others.pop(HEADER, None)
         size += measure_headers(others)
     # The server ends the connection that sends it too large a message; the client looks at the payload alone.

@@ -34,4 +34,4 @@ def is_left_out(subject: str, client: Any) -> bool:
     if subject[:1] == "$" or subject.startswith(_INBOX):
         return True
     prefix = client._inbox_prefix
-    return bool(prefix != INBOX_PREFIX and subject.startswith(bytes(prefix).decode()))
+    return bool(prefix != INBOX_PREFIX and subject.startswith(f"{bytes(prefix).decode()}."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -192,6 +193,21 @@ async def test_asyncio_producer_without_headers_counts_its_messages(
     assert captured_streams.stats().not_propagated == 3
     assert sum("AIOProducer, but they carry no context" in record.getMessage() for record in caplog.records) == 1
     assert [contexts(message) for message in on_broker(kafka, name, 3)] == [[], [], []]
+
+
+async def test_refusal_that_nobody_retrieves_is_logged_by_asyncio(
+    kafka: Kafka, topic: Topic, way: str, captured_streams: Captured
+) -> None:
+    told = asyncio.Queue[str]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.put_nowait(context["message"]))
+    producer = followed(way, aio.AIOProducer({"bootstrap.servers": kafka.bootstrap, "log_level": 0}, batch_size=1))
+    refused = await producer.produce(topic(config={"max.message.bytes": "200"}), b"." * 500)
+    await producer.flush()
+    await asyncio.wait([refused], timeout=60)
+    del refused
+    gc.collect()
+    assert await asyncio.wait_for(told.get(), 60) == "Future exception was never retrieved"
+    await producer.close()
 
 
 async def test_serializing_producer_is_followed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import nats
@@ -230,3 +231,21 @@ async def test_using_finds_the_pathway_of_a_message(
     with asyncdsm.using(unseen) as pathway:
         assert pathway is not None
         assert pathway.hash == captured_streams.produced()[0].hash
+
+
+async def test_task_that_is_cancelled_before_it_starts_asks_for_nothing(
+    client: Client, js: JetStreamContext, name: Name
+) -> None:
+    """A coroutine that is made and never awaited would be a warning, which is an error in these tests."""
+    subject, stream = name(), name()
+    subscription = await client.subscribe(subject)
+    await js.add_stream(name=stream, subjects=[stream])
+    pulled = await js.pull_subscribe(stream)
+    for asked in (subscription.next_msg(), subscription.messages.__aiter__().__anext__(), pulled.fetch()):
+        task = asyncio.ensure_future(asked)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    gc.collect()
+    await client.publish(subject, b"")
+    assert (await subscription.next_msg(timeout=10)).subject == subject

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import nats
 import pytest
+from multidict import CIMultiDict
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import BadSubjectError, MaxPayloadError
@@ -81,8 +83,12 @@ async def test_reply_to_an_inbox_of_an_own_prefix_is_no_hop(
 
 @pytest.mark.parametrize(
     ("headers", "expected"),
-    [(None, [True, True, False]), ({"name": "v" * 40}, [True, False, False])],
-    ids=["no headers", "one header"],
+    [
+        (None, [True, True, False]),
+        ({"name": "v" * 40}, [True, False, False]),
+        ({"name": "ü" * 20}, [True, False, False]),
+    ],
+    ids=["no headers", "one header", "not ASCII"],
 )
 async def test_message_without_room_for_a_context_goes_without(
     client: Client, bare: Client, captured_streams: Captured, headers: dict[str, str] | None, expected: list[bool]
@@ -106,6 +112,44 @@ async def test_forwarded_context_is_taken_off_a_message_without_room(
     message = await receive(bare, subject, lambda: client.publish(subject, b"." * (MAX_PAYLOAD - 70), headers=headers))
     assert message.headers is None
     assert captured_streams.stats().not_propagated == 1
+
+
+async def test_header_with_two_values_keeps_both(
+    client: Client, captured_streams: Captured, monkeypatch: pytest.MonkeyPatch, name: Name
+) -> None:
+    """nats-py sends what `items()` has; what it receives is a dict, with the last value."""
+    headers, sent = CIMultiDict([("name", "first"), ("name", "second")]), []
+    send_command = client._send_command
+
+    async def note_command(command: bytes, *more: Any) -> None:
+        sent.append(command)
+        await send_command(command, *more)
+
+    monkeypatch.setattr(client, "_send_command", note_command)
+    await client.publish(name(), b"", headers=cast("dict[str, str]", headers))
+    (command,) = sent
+    assert b"name: first\r\nname: second\r\n" + HEADER.encode() in command
+    assert len(headers) == 2
+
+
+async def test_subject_that_begins_like_the_inboxes_counts(
+    server: NatsServer, captured_streams: Captured, name: Name
+) -> None:
+    client = asyncdsm.wrap(await nats.connect(server.url, inbox_prefix=b"shop"))
+    await client.publish("shopping.carts", b"")
+    await client.publish("shop.carts", b"")
+    await client.close()
+    assert [made.topic for made in captured_streams.checkpoints] == ["shopping.carts"]
+
+
+async def test_error_that_nobody_retrieves_is_logged_by_asyncio(js: JetStreamContext, name: Name) -> None:
+    loop, told = asyncio.get_running_loop(), asyncio.Queue[str]()
+    loop.set_exception_handler(lambda _, context: told.put_nowait(context["message"]))
+    future = await js.publish_async(name(), b"no stream takes this")
+    await asyncio.wait([future], timeout=10)
+    del future
+    gc.collect()
+    assert await asyncio.wait_for(told.get(), 10) == "Future exception was never retrieved"
 
 
 async def test_stored_message_counts_when_the_server_has_it(

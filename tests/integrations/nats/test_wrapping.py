@@ -117,6 +117,26 @@ async def test_subclass_of_the_client_is_followed(server: NatsServer, captured_s
     await client.close()
 
 
+async def test_methods_of_a_subclass_with_other_parameters_are_left_alone(
+    server: NatsServer, captured_streams: Captured, caplog: pytest.LogCaptureFixture, name: Name
+) -> None:
+    class Terse(Client):
+        async def publish(self, subject: str, payload: bytes) -> None:  # type: ignore[override]  # pyright: ignore
+            await super().publish(subject, payload)
+
+        async def subscribe(self, subject: str, cb: Any = None, **more: Any) -> Any:  # type: ignore[override]  # pyright: ignore
+            return await super().subscribe(subject, cb=cb, **more)
+
+    client, subject = asyncdsm.wrap(Terse()), name()
+    await client.connect(server.url)
+    subscription = await client.subscribe(subject)
+    await client.publish(subject, b"terse")
+    assert (await subscription.next_msg(timeout=10)).data == b"terse"
+    await client.close()
+    assert captured_streams.checkpoints == []
+    assert caplog.text.count("asyncdsm.wrap() cannot instrument") == 2
+
+
 @pytest.mark.parametrize("make", [MagicMock, AsyncMock])
 @pytest.mark.parametrize("spec", CLASSES)
 def test_wrap_returns_a_mock_unchanged(make: Any, spec: type) -> None:
