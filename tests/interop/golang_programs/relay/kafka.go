@@ -14,8 +14,8 @@ var bootstrap = os.Getenv("KAFKA_BOOTSTRAP_SERVERS")
 
 type kafkaSource struct{ *trace.Reader }
 
-func openKafkaSource(topic string) Source {
-	return kafkaSource{trace.NewReader(kafka.ReaderConfig{
+func openKafkaSource(ctx context.Context, topic string) (Source, error) {
+	reader := trace.NewReader(kafka.ReaderConfig{
 		Brokers:     []string{bootstrap},
 		GroupID:     "relay-" + os.Getenv("DD_SERVICE"),
 		Topic:       topic,
@@ -24,7 +24,8 @@ func openKafkaSource(topic string) Source {
 		// notice while waiting for messages that the reader was closed.
 		JoinGroupBackoff: 100 * time.Millisecond,
 		MaxWait:          100 * time.Millisecond,
-	}, trace.WithDataStreams())}
+	}, trace.WithDataStreams())
+	return kafkaSource{reader}, waitForClusterID(ctx)
 }
 
 func (s kafkaSource) Read(ctx context.Context) ([]byte, context.Context, error) {

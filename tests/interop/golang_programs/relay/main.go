@@ -78,7 +78,7 @@ func openSource(ctx context.Context, place string) (Source, error) {
 	broker, name, _ := strings.Cut(place, ":")
 	switch broker {
 	case "kafka":
-		return openKafkaSource(name), nil
+		return openKafkaSource(ctx, name)
 	case "rabbitmq":
 		return openRabbitMQSource(name)
 	case "sqs":
