@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from itertools import count
 from pathlib import Path
@@ -23,13 +23,16 @@ from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.topology import topology, topology_of
+from asyncdsm.agent.store.clickhouse import edge_facts
+from asyncdsm.agent.store.clickhouse import store as clickhouse_store
 from asyncdsm.agent.store.clickhouse.address import Address, parse_address
 from asyncdsm.agent.store.clickhouse.connection import HTTPConnection as Connection
 from asyncdsm.agent.store.clickhouse.schema import create_statements
 from asyncdsm.agent.store.clickhouse.store import ClickHouseStore
 from asyncdsm.agent.store.offset_search import Passing
 from asyncdsm.agent.store.protocol import Store
-from asyncdsm.agent.store.reports import AcceptedPayload
+from asyncdsm.agent.store.registry import EdgeKey
+from asyncdsm.agent.store.reports import AcceptedPayload, FactSums
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.store import Store as SQLiteStore
 from asyncdsm.core.histogram import bin_index
@@ -80,6 +83,51 @@ def test_payload_that_is_sent_again_to_another_agent_counts_once(open_store: Ope
 
 
 @only
+def test_facts_count_once_and_schemas_of_all_agents_are_known_to_each(open_store: Opener) -> None:
+    clock = [NOW]
+    agents = [open_store(now=lambda: clock[0], ticks=lambda: clock[0]) for _ in range(2)]
+    for number, agent in enumerate(agents):
+        said = {"EdgeTags": TAGS, "Redelivered": 1, "Waits": 2, "WaitNs": 9, "LongestWaitNs": 5 + number}
+        said["Schemas"] = [{"Id": number, "Subject": "orders"}]
+        body = payload(bucket(point(), Start=int(NOW + 90 * number) * SECOND_NS, AsyncdsmFacts=[said]))
+        clock[0] = NOW + 100 * (number + 1)
+        for each in (agent, agents[0]):
+            each.add_all([AcceptedPayload(read_report(body, ""), "", body)])
+    edge = EdgeKey("foreign", "", tuple(TAGS))
+    for agent in (*agents, open_store(now=lambda: clock[0])):
+        assert agent.edge_facts(TimeRange(NOW - 60, NOW + 200)) == {edge: FactSums(3, 0, 6, 27, 6)}
+        runs = agent.schemas()[edge]
+        assert [(run.version, run.since - NOW) for run in runs] == [("0 orders", 0), ("1 orders", 90)]
+
+
+@only
+def test_edges_beyond_the_bound_are_left_out_of_an_answer_and_named(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge_facts, "MOST_EDGES", 2)
+    store = open_store(now=lambda: NOW)
+    for number in (2, 0, 1):
+        said = [{"EdgeTags": [f"topic:{number}"], "Redelivered": 1}]
+        store.add(read_report(payload(bucket(Start=int(NOW - 60 * number) * SECOND_NS, AsyncdsmFacts=said)), ""))
+    assert {edge.tags for edge in store.edge_facts(TimeRange(NOW - 600, NOW + 60))} == {("topic:0",), ("topic:1",)}
+    assert [(each["name"], each["count"]) for each in store.conditions.present()] == [("facts", 1)]
+
+
+@only
+def test_agent_that_starts_knows_versions_of_the_services_within_its_bound_only(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clickhouse_store, "MAX_SERVICES", 2)
+    clock = [NOW]
+    store = open_store(now=lambda: clock[0])
+    for number in range(3):
+        clock[0] = NOW + number
+        store.add_all([accepted(1, Service=f"s{number}", Version="1.2")])
+    for each in (store, open_store(now=lambda: clock[0])):
+        assert set(each.versions()) == {("s1", ""), ("s2", "")}
+
+
+@only
 def test_equal_payloads_of_two_processes_that_one_agent_accepts_count_twice(open_store: Opener) -> None:
     store = open_store(now=lambda: NOW)
     store.add_all([accepted(1), accepted(1)])
@@ -112,7 +160,9 @@ def fill(stores: list[Store], hours: int, chance: random.Random, now: Callable[[
             for hash_ in chance.sample(range(5), 3)
         ]
         late = start - chance.choice([0, 0, 0, 20, 700, 4000])
-        body = payload(bucket(*points, Start=late // 10 * 10 * SECOND_NS), Service=chance.choice(["shop", "billing"]))
+        facts = [{"EdgeTags": chance.choice(points)["EdgeTags"], "Redelivered": chance.randint(1, 9), "Waits": 3}]
+        one_bucket = bucket(*points, Start=late // 10 * 10 * SECOND_NS, AsyncdsmFacts=facts)
+        body = payload(one_bucket, Service=chance.choice(["shop", "billing"]))
         one = [AcceptedPayload(read_report(body, ""), "", body)]
         chance.choice(shared).add_all(one)
         alone.add_all(one)
@@ -134,6 +184,7 @@ def test_every_time_range_has_the_same_map_as_in_a_store_of_sqlite(open_store: O
     sqlite.flush()
     widths = {each.width for each in agent._reader.periods(0, int(NOW)).plan(0, int(NOW), HOUR)}
     assert widths >= {60, 600, HOUR}
+    assert {edge.facts is None for edge in topology_of(agent, TimeRange(0, NOW)).edges} == {False}
     for _ in range(8):
         first, last = sorted(chance.sample(range(int(NOW) - 3 * HOUR, int(NOW)), 2))
         wanted = TimeRange(first // 10 * 10, last // 10 * 10)
@@ -147,7 +198,10 @@ def test_every_time_range_has_the_same_map_as_in_a_store_of_sqlite(open_store: O
 
 def rounded(map_: Topology) -> list[tuple[object, ...]]:
     """Return what a map says of each edge, and which pathways it has."""
-    edges = [(edge.service, edge.tags, edge.count, edge.edge_latency, edge.pathway_latency) for edge in map_.edges]
+    edges = [
+        (edge.service, edge.tags, edge.count, edge.facts, edge.edge_latency, edge.pathway_latency)
+        for edge in map_.edges
+    ]
     return [*edges, *((each.service, each.hash, each.count) for each in map_.pathways)]
 
 
@@ -291,15 +345,16 @@ def test_agent_without_its_clickhouse_ends_with_an_error_that_names_it() -> None
 
 
 @contextmanager
-def agent_program(store: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run an agent as users do, and yield its process and its address."""
+def two_agent_programs(store: str) -> Iterator[tuple[list[subprocess.Popen[str]], list[str]]]:
+    """Run two agents as users do, and yield their processes and their addresses."""
     command = [sys.executable, "-m", "asyncdsm", "agent", "--port", "0", "--store", store]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stdout is not None
-        try:
-            yield process, process.stdout.readline().split()[-1]
-        finally:
-            process.kill()
+    with ExitStack() as started:
+        processes = list[subprocess.Popen[str]]()
+        for _ in range(2):
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+            processes.append(started.enter_context(process))
+            started.callback(process.kill)
+        yield processes, [each.stdout.readline().split()[-1] for each in processes if each.stdout]
 
 
 def deliver(urls: list[str], body: bytes) -> None:
@@ -319,7 +374,7 @@ def deliver(urls: list[str], body: bytes) -> None:
 def test_killed_agent_loses_nothing_and_what_is_sent_again_to_another_counts_once(clickhouse: ClickHouse) -> None:
     address = clickhouse.address()
     numbers, delivered = count(1), set[int]()
-    with agent_program(address) as (_, surviving), agent_program(address) as (killed, url):
+    with two_agent_programs(address) as ((_, killed), (surviving, url)):
 
         def send() -> None:
             while killed.poll() is None or len(delivered) < 20:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from asyncdsm.agent.store.edge_facts import make_room_for_facts
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.reports import AcceptedPayload, FactReport, FactSums
 from asyncdsm.agent.store.resolutions import FOREVER, TimeRange
+from asyncdsm.agent.store.schemas import SchemaHistory
 from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.versions import VersionRun
 from asyncdsm.map.topology import EdgeFacts, EdgeSchema
 from tests.agent.payloads import NOW, SECOND_NS, Client, bucket, payload, point
+from tests.agent.stores import KEPT_KINDS, AnyStore, OpenStore
 
 TAGS = ["direction:in", "topic:orders", "type:kafka"]
 EDGE = EdgeKey("foreign", "", tuple(TAGS))
@@ -41,10 +45,9 @@ def body(*given: Any, seconds_ago: float = 10, now: float = NOW, **changed: Any)
 class Kept:
     """A store whose clock is set by hand."""
 
-    def __init__(self, path: Path | None = None, kept_seconds: int = 7 * DAY) -> None:
+    def __init__(self, open_store: OpenStore = Store, kept_seconds: int = 7 * DAY) -> None:
         self.now: float = NOW
-        decode = read_report if path else None
-        self.store: Store = Store(path, decode=decode, now=lambda: self.now, kept_seconds=kept_seconds)
+        self.store: AnyStore = open_store(now=lambda: self.now, kept_seconds=kept_seconds)
 
     def report(self, *given: Any, **changed: Any) -> None:
         """Let a service report facts of now."""
@@ -105,8 +108,8 @@ def test_facts_that_are_no_list_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("flushed", [True, False])
-def test_facts_of_a_time_range_are_merged(flushed: bool) -> None:
-    kept = Kept()
+def test_facts_of_a_time_range_are_merged(open_store: OpenStore, flushed: bool) -> None:
+    kept = Kept(open_store)
     for given in (
         facts(Redelivered=1, Waits=2, WaitNs=50, LongestWaitNs=40),
         facts(Waits=1, WaitNs=9, LongestWaitNs=9),
@@ -120,17 +123,19 @@ def test_facts_of_a_time_range_are_merged(flushed: bool) -> None:
     assert kept.sums(NOW - 60, NOW) == FactSums(2, 0, 4, 100, 40)
 
 
+@pytest.mark.parametrize("open_store", KEPT_KINDS, indirect=True)
 @pytest.mark.parametrize("flushed", [True, False])
-def test_facts_are_there_after_a_restart_once(tmp_path: Path, flushed: bool) -> None:
-    kept = Kept(tmp_path / "store.db")
+def test_facts_are_there_after_a_restart_once(open_store: OpenStore, flushed: bool) -> None:
+    kept = Kept(open_store)
     schemas = [{"Id": 1, "Subject": "orders-value"}]
     kept.store.add_all([accepted(body(facts(Redelivered=3, Schemas=schemas)))])
     if flushed:
         kept.store.flush()
-    kept.store._file.close()  # as after a kill
-    with closing(Kept(tmp_path / "store.db").store) as store:
-        assert store.edge_facts(EVER) == {EDGE: FactSums(3)}
-        assert [run.version for run in store.schemas()[EDGE]] == ["1 orders-value"]
+    if isinstance(kept.store, Store):
+        kept.store._file.close()  # as after a kill
+    store = open_store(now=lambda: NOW)
+    assert store.edge_facts(EVER) == {EDGE: FactSums(3)}
+    assert [run.version for run in store.schemas()[EDGE]] == ["1 orders-value"]
 
 
 def accepted(sent: bytes) -> Any:
@@ -139,11 +144,12 @@ def accepted(sent: bytes) -> Any:
 
 
 def test_file_of_an_earlier_release_gets_the_tables(tmp_path: Path) -> None:
-    Kept(tmp_path / "store.db").store.close()
+    open_file = partial(Store, tmp_path / "store.db", decode=read_report)
+    open_file().close()
     with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
         for table in ("facts", "fact_edges", "schemas"):
             connection.execute(f"DROP TABLE {table}")
-    kept = Kept(tmp_path / "store.db")
+    kept = Kept(open_file)
     kept.report(facts(Redelivered=3, Schemas=[{"Id": 1}]))
     kept.store.flush()
     assert kept.sums() == FactSums(3)
@@ -159,9 +165,20 @@ def test_minutes_older_than_a_day_become_ten_minutes() -> None:
     kept.now += DAY + 600
     kept.report()
     kept.store.flush()
+    assert isinstance(kept.store, Store)
     rows = kept.store._file.connection.execute("SELECT start % 600, redelivered FROM facts ORDER BY start").fetchall()
     assert rows == [(0, 7), (0, 3)]
     assert kept.sums() == FactSums(10, 0, 10, 0, 7)
+
+
+def test_facts_older_than_the_kept_time_are_gone(open_store: OpenStore) -> None:
+    kept = Kept(open_store, kept_seconds=3600)
+    kept.report(facts(Redelivered=1, Schemas=[{"Id": 1}]))
+    kept.store.flush()
+    kept.now += 2 * 3600
+    kept.report()
+    kept.store.flush()
+    assert kept.store.edge_facts(EVER) == {}
 
 
 def test_facts_are_deleted_after_the_kept_time() -> None:
@@ -171,24 +188,26 @@ def test_facts_are_deleted_after_the_kept_time() -> None:
     kept.now += 2 * 3600
     kept.report()
     kept.store.flush()
+    assert isinstance(kept.store, Store)
     query = "SELECT 1 FROM facts UNION ALL SELECT 1 FROM fact_edges UNION ALL SELECT 1 FROM schemas"
     assert kept.store._file.connection.execute(query).fetchall() == []
 
 
-def test_bucket_that_is_too_old_has_no_facts() -> None:
-    kept = Kept(kept_seconds=180)
+def test_bucket_that_is_too_old_has_no_facts(open_store: OpenStore) -> None:
+    kept = Kept(open_store, kept_seconds=180)
     kept.report(facts(Redelivered=1))
     kept.report(facts(Redelivered=5), seconds_ago=400)
     assert kept.sums() == FactSums(1)
 
 
 def test_service_with_too_many_edges_loses_its_own(tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "store.db")
+    kept = Kept(partial(Store, tmp_path / "store.db", decode=read_report))
     kept.report(facts(Redelivered=1), Service="small")
     for number in range(20):
         kept.now += 1
         kept.report(facts(EdgeTags=[f"topic:{number}"], Redelivered=1), Service="large")
     kept.store.flush()
+    assert isinstance(kept.store, Store)
     with kept.store._file.transaction() as connection:
         while make_room_for_facts(connection, 10):
             pass
@@ -222,8 +241,8 @@ def test_edge_whose_messages_say_nothing_has_no_facts() -> None:
     assert kept.facts() is None
 
 
-def test_schema_that_changes_is_a_change_of_its_edge() -> None:
-    kept = Kept()
+def test_schema_that_changes_is_a_change_of_its_edge(open_store: OpenStore) -> None:
+    kept = Kept(open_store)
     for schema in ({"Id": 1, "Subject": "orders-value"}, {"Id": 2, "Subject": "orders-value"}):
         kept.report(facts(Schemas=[schema]))
         kept.now += 120
@@ -237,6 +256,17 @@ def test_schema_that_changes_is_a_change_of_its_edge() -> None:
     (change,) = [each for each in changes if each.kind == "schema"]
     assert (change.service, change.queue, change.since) == ("foreign", "orders", NOW + 110)
     assert (change.before, change.now) == ("1 (orders-value)", "2 (orders-value)")
+
+
+def test_schemas_of_the_edges_that_were_seen_last_are_kept_also_of_other_agents() -> None:
+    history, edges = SchemaHistory(2), [EdgeKey("s", "", (f"topic:{number}",)) for number in range(4)]
+    for edge in edges[:2]:
+        history.add_version(edge, "1 orders", NOW)
+    history.combine(edges[0], [VersionRun("1 orders", NOW, NOW + 5)])
+    history.combine(edges[2], [VersionRun("2 orders", NOW, NOW)])
+    assert list(history.copy_all()) == [edges[0], edges[2]]
+    history.add_version(edges[3], "1 orders", NOW)
+    assert list(history.copy_all()) == [edges[2], edges[3]]
 
 
 async def test_api_answers_with_facts_of_edges(client: Client) -> None:

@@ -93,7 +93,7 @@ def by_kinesis(aws: Aws) -> Path:
 
 
 def each_path(ministack: Aws, moto: Aws) -> list[tuple[Aws, Path]]:
-    """Return each path that ddtrace supports, with the AWS whose behaviour is right for it."""
+    """Return each path that ddtrace supports, with the AWS whose behavior is right for it."""
     made = [(ministack, path(ministack)) for path in (by_sqs, by_sqs_batch, by_kinesis)]
     return [*made, (ministack, by_sns(ministack, raw=True)), (moto, by_sns(moto, raw=False))]
 

@@ -47,8 +47,16 @@ class SchemaHistory(VersionHistory[EdgeKey]):
 
     def add_version(self, owner: EdgeKey, version: str, moment: float) -> None:
         """Record that messages of an edge had a schema. Beyond the bound, the edge seen longest ago is forgotten."""
-        self._runs[owner] = self._runs.pop(owner, ())  # the newest comes last
         super().add_version(owner, version, moment)
+        self._keep_newest(owner)
+
+    def combine(self, owner: EdgeKey, runs: Iterable[VersionRun]) -> None:
+        """Add what another agent recorded of an edge, with the same bound."""
+        super().combine(owner, runs)
+        self._keep_newest(owner)
+
+    def _keep_newest(self, newest: EdgeKey) -> None:
+        self._runs[newest] = self._runs.pop(newest, ())  # the newest comes last
         while len(self._runs) > self._most:
             oldest = next(iter(self._runs))
             del self._runs[oldest]

@@ -14,8 +14,8 @@ from asyncdsm.agent.store.clickhouse.sketch_columns import to_columns
 from asyncdsm.agent.store.histograms import merge
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.offsets import LatestOffsets, Tags
-from asyncdsm.agent.store.registry import PointRegistry
-from asyncdsm.agent.store.reports import Report
+from asyncdsm.agent.store.registry import EdgeKey, PointRegistry
+from asyncdsm.agent.store.reports import FactSums, Report
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS
 from asyncdsm.agent.store.transactions import PendingStep, accepted_steps
 from asyncdsm.agent.store.write_buffer import WriteBuffer
@@ -32,6 +32,15 @@ class Moment(NamedTuple):
     detail_since: int
 
 
+class PayloadFacts(NamedTuple):
+    """What the messages of an edge said in a minute, as one payload has it."""
+
+    payload: int
+    edge: EdgeKey
+    start: int
+    sums: FactSums
+
+
 class Batch:
     """The rows of payloads that were received at one moment."""
 
@@ -44,6 +53,7 @@ class Batch:
         self.points: dict[int, int] = {}
         """The start of the last row of each point, by its number."""
         self.steps: list[PendingStep] = []
+        self.facts: list[PayloadFacts] = []
         self._moment, self._registry = moment, registry
         self._rows: list[tuple[int, Rows]] = []
 
@@ -57,6 +67,7 @@ class Batch:
         service = report.service, report.env
         for key, value in buffer.offsets.items():
             self.offsets[key] = max(value, self.offsets.get(key, (value, service))[0]), service
+        self.facts += [PayloadFacts(payload, edge, start, sums) for (edge, start), sums in buffer.facts.items()]
         if report.transactions:
             owner = self._registry.services[service]
             self.steps += accepted_steps(report, owner, moment.received, moment.kept_seconds)

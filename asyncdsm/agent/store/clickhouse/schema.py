@@ -96,6 +96,25 @@ TABLES = (
         shard_by="cityHash64(service, env)",
     ),
     Table(
+        "facts",
+        f"start DateTime('UTC') CODEC(Delta, ZSTD), {_NAMES}, tags Array(String), payload UInt64, redelivered UInt64, "
+        f"dead_lettered UInt64, waits UInt64, wait_ns UInt64, longest_wait_ns UInt64, {_WRITTEN}",
+        "start, service, env, tags, payload",
+        "start",
+        version="written",
+        partition="toDate(start)",
+        shard_by="payload",
+    ),
+    Table(
+        "schemas",
+        f"{_NAMES}, tags Array(String), schema String, since DateTime64(3, 'UTC'), last DateTime64(3, 'UTC'), "
+        f"{_WRITTEN}",
+        "service, env, tags, schema, since",
+        "last",
+        version="last",
+        shard_by="cityHash64(service, env)",
+    ),
+    Table(
         "payloads",
         "received DateTime64(3, 'UTC'), agent UInt64, payloads UInt32, ignored_rows UInt32, clamped_buckets UInt32",
         "received",

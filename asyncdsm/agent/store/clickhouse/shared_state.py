@@ -1,5 +1,5 @@
-"""What an agent knows in memory: names, latest offsets, facts. It is read from ClickHouse at the start, and again and
-again, since other agents take payloads too."""
+"""What an agent knows in memory: names, latest offsets, facts, schemas. It is read from ClickHouse at the start, and
+again and again, since other agents take payloads too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from asyncdsm.agent.store.clickhouse.identities import backlog_id
 from asyncdsm.agent.store.clickhouse.names import PointNames
 from asyncdsm.agent.store.histograms import Ints
 from asyncdsm.agent.store.offsets import RECENT_SECONDS, Backlog, LatestOffsets, Tags
-from asyncdsm.agent.store.registry import PointKey, PointRegistry
+from asyncdsm.agent.store.registry import EdgeKey, PointKey, PointRegistry
+from asyncdsm.agent.store.schemas import SchemaHistory
 from asyncdsm.agent.store.services import Facts, ServiceFacts
 from asyncdsm.agent.store.versions import VersionRun
 
@@ -41,6 +42,7 @@ class SharedState:
         self.names: PointNames = PointNames(registry)
         self.latest: LatestOffsets = latest
         self.facts: ServiceFacts = facts
+        self.schemas: SchemaHistory = SchemaHistory()
         self.newest: int = 0
         """The start of the newest row."""
         self.detail_since: int = 0
@@ -65,7 +67,8 @@ class SharedState:
             f"WHERE start >= (SELECT max(start) FROM {self._db}.offsets) - {RECENT_SECONDS} "
             "GROUP BY backlog, start ORDER BY start"
         )
-        self._read(since, "toDateTime(0, 'UTC')", points, [latest, recent])
+        schemas = f"SELECT {_SCHEMA} FROM {self._db}.schemas FINAL WHERE last >= {since} ORDER BY end"
+        self._read(since, points, schemas, [latest, recent])
 
     def refresh(self) -> None:
         """Read what other agents wrote since the last time, if they took any payload."""
@@ -80,7 +83,8 @@ class SharedState:
             f"SELECT backlog, toUnixTimestamp(start) AS at, max(value) AS value FROM {self._db}.offsets "
             f"WHERE start >= {since} AND written >= {written} GROUP BY backlog, start ORDER BY start"
         )
-        self._read(since, since, points, [offsets])
+        schemas = f"SELECT {_SCHEMA} FROM {self._db}.schemas WHERE written >= {written} ORDER BY end"
+        self._read(since, points, schemas, [offsets])
         self.payloads_of_others = others
 
     def numbers_of(self, ids: NDArray[np.uint64]) -> Ints:
@@ -127,13 +131,13 @@ class SharedState:
             self._owners.pop(backlog_id(evicted), None)
         self.latest.evicted.clear()
 
-    def _read(self, since: str, offsets_since: str, points: str, offsets: list[str]) -> None:
+    def _read(self, since: str, points: str, schemas: str, offsets: list[str]) -> None:
         cursor = self._query("SELECT toFloat64(now64(3)) AS now")[0]["now"]
         services = self._query(
             f"SELECT {_SERVICE} FROM {self._db}.services FINAL WHERE last_seen >= {since} ORDER BY at"
         )
         versions = self._query(f"SELECT {_VERSION} FROM {self._db}.versions FINAL WHERE last >= {since}")
-        new_points = self._query(points)
+        new_points, new_schemas = self._query(points), self._query(schemas)
         # Only minutes of now are of use: a later mark is of a clock that is ahead.
         newest = self._query(
             f"SELECT toUnixTimestamp(max(start)) AS at, toUnixTimestamp(maxIf(start, width = 10)) AS detail "
@@ -144,6 +148,9 @@ class SharedState:
         with self.lock:
             self._add_services(services, versions)
             self._add_points(new_points)
+            for row in new_schemas:
+                run = VersionRun(row["schema"], row["begin"], row["end"])
+                self.schemas.combine(EdgeKey(row["service"], row["env"], tuple(row["tags"])), [run])
             self.newest = max(self.newest, newest["at"])
             self.detail_since = max(self.detail_since, newest["detail"])
             for row in new_offsets:
@@ -158,9 +165,11 @@ class SharedState:
             self.registry.number_service(*key)
             facts = Facts(row["version"], tuple(row["process_tags"]), row["lang"], row["negatives"])
             self.facts.combine(key, facts, row["at"])
+        known = self.facts.last_seen()  # those beyond the bound are not
         for row in versions:
-            run = VersionRun(row["version"], row["begin"], row["end"])
-            self.facts.versions.combine((row["service"], row["env"]), [run])
+            run, key = VersionRun(row["version"], row["begin"], row["end"]), (row["service"], row["env"])
+            if key in known:
+                self.facts.versions.combine(key, [run])
 
     def _add_points(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
@@ -181,3 +190,4 @@ class SharedState:
 _POINT = "service, env, tags, hash, parent, toUnixTimestamp(last) AS at"
 _SERVICE = "service, env, toFloat64(last_seen) AS at, version, process_tags, lang, toFloat64(negatives_at) AS negatives"
 _VERSION = "service, env, version, toFloat64(since) AS begin, toFloat64(last) AS end"
+_SCHEMA = "service, env, tags, schema, toFloat64(since) AS begin, toFloat64(last) AS end"

@@ -14,6 +14,7 @@ from time import monotonic, sleep, time
 from asyncdsm.agent.store.clickhouse.address import Address
 from asyncdsm.agent.store.clickhouse.batch import Moment
 from asyncdsm.agent.store.clickhouse.connection import Connection, HTTPConnection
+from asyncdsm.agent.store.clickhouse.edge_facts import sum_facts
 from asyncdsm.agent.store.clickhouse.reader import ClickHouseReader
 from asyncdsm.agent.store.clickhouse.roll_up import RollUp
 from asyncdsm.agent.store.clickhouse.schema import create_statements
@@ -21,13 +22,14 @@ from asyncdsm.agent.store.clickhouse.shared_state import SharedState
 from asyncdsm.agent.store.clickhouse.transaction_reader import ClickHouseTransactionReader
 from asyncdsm.agent.store.clickhouse.writer import PayloadWriter
 from asyncdsm.agent.store.conditions import Conditions
+from asyncdsm.agent.store.growth import Growth
 from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
 from asyncdsm.agent.store.point_ages import PointAges
 from asyncdsm.agent.store.protocol import COUNTERS
-from asyncdsm.agent.store.registry import PointRegistry
-from asyncdsm.agent.store.reports import AcceptedPayload, Report
+from asyncdsm.agent.store.registry import EdgeKey, PointRegistry
+from asyncdsm.agent.store.reports import AcceptedPayload, FactSums, Report
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, RESOLUTIONS, TimeRange
 from asyncdsm.agent.store.services import ServiceFacts
 from asyncdsm.agent.store.spool import Spool
@@ -187,6 +189,20 @@ class ClickHouseStore:
         with self._state.lock:
             return self._latest.recent()
 
+    def edge_facts(self, time_range: TimeRange) -> dict[EdgeKey, FactSums]:
+        """Return what the messages of each edge said in the minutes of a time range, summed up."""
+        facts, left_out = sum_facts(self._connection, self._db, *self._bucket_bounds(time_range))
+        if left_out:
+            problem = "too many edges have redeliveries or batches: those of the oldest are left out of answers"
+            self.conditions.note("facts", problem, left_out)
+        return facts
+
+    def schemas(self) -> dict[EdgeKey, tuple[VersionRun, ...]]:
+        """Return the schemas of each edge that are known (`parse_schema`), the one that began first first."""
+        self._refresh()
+        with self._state.lock:
+            return self._state.schemas.copy_all()
+
     @contextmanager
     def read_transactions(self) -> Iterator[ClickHouseTransactionReader]:
         """Yield a reader of the business transactions, which has all that were accepted."""
@@ -217,6 +233,10 @@ class ClickHouseStore:
         ).to_pylist()[0]
         rows = self._connection.query(f"SELECT toInt64(count()) AS n FROM {self._db}.sketches").to_pylist()[0]["n"]
         return {**dict.fromkeys(COUNTERS, 0), **counted, "rows": rows}
+
+    def growth(self) -> Growth | None:
+        """Return None: the server's disk is the limit."""
+        return None
 
     def used_bytes(self) -> int:
         """Return how many bytes of disk the tables take, on the server that answers."""

@@ -11,16 +11,15 @@ import pyarrow as pa
 
 from asyncdsm.agent.store.clickhouse.batch import MILLISECONDS, MINUTE, SECONDS, Batch, Moment, rows_of
 from asyncdsm.agent.store.clickhouse.connection import Connection
+from asyncdsm.agent.store.clickhouse.edge_facts import fact_rows
 from asyncdsm.agent.store.clickhouse.identities import payload_id
 from asyncdsm.agent.store.clickhouse.periods import MARK_SECONDS, Period
 from asyncdsm.agent.store.clickhouse.roll_up import RollUp
+from asyncdsm.agent.store.clickhouse.run_writer import RunWriter
 from asyncdsm.agent.store.clickhouse.shared_state import NAMES_SECONDS, SharedState
 from asyncdsm.agent.store.offsets import Backlog
 from asyncdsm.agent.store.reports import AcceptedPayload, Report
-from asyncdsm.agent.store.versions import VersionRun
 
-RUN_SECONDS = 60
-"""How far behind the last report of a version may be in ClickHouse."""
 MOST_BODIES = 50_000
 """How many digests of bodies are remembered, to tell a body that counts again from one that is sent again."""
 MOST_MARKS = 20_000
@@ -33,7 +32,7 @@ class PayloadWriter:
         self._connection, self._state, self._roll_up = connection, state, roll_up
         self._bodies: OrderedDict[bytes, int] = OrderedDict()
         self._marks: dict[int, float] = {}
-        self._runs: dict[tuple[str, str, str, float], float] = {}
+        self._versions, self._schemas = RunWriter(connection, "versions"), RunWriter(connection, "schemas")
         self._backlogs: dict[int, int] = {}
 
     def write(self, payloads: Sequence[AcceptedPayload], moment: Moment) -> Batch:
@@ -56,6 +55,7 @@ class PayloadWriter:
         self._connection.insert("backlogs", backlogs)
         self._connection.insert("offsets", offsets)
         self._connection.insert("steps", _step_rows(batch))
+        self._connection.insert("facts", fact_rows(batch.facts))
         self._connection.insert("sketches", sketches)
         self._write_services([each.report for each in payloads], moment)
         self._connection.insert("payloads", self._count_rows(batch, moment, len(payloads)))
@@ -97,14 +97,15 @@ class PayloadWriter:
         return rows_of(_BACKLOGS, backlogs), rows_of(_OFFSETS, offsets)
 
     def _write_services(self, reports: Iterable[Report], moment: Moment) -> None:
-        """Record and write what payloads said about their services."""
+        """Record and write what payloads said about their services, and the schemas of their edges."""
         state, latest = self._state, dict[tuple[str, str], Report]()
         with state.lock:
             for report in reports:
                 state.facts.record(report, moment.received)
+                state.schemas.record(report, moment.received)
                 latest[report.service, report.env] = report
             facts = [(key, state.facts.lookup(*key)) for key in latest]
-            runs = [(*key, run) for key, each in state.facts.versions.pop_changed().items() for run in each]
+            versions, schemas = state.facts.versions.pop_changed(), state.schemas.pop_changed()
         seen = round(moment.received * 1000)
         self._connection.insert(
             "services",
@@ -116,14 +117,8 @@ class PayloadWriter:
                 ],
             ),
         )
-        changed = [(service, env, run) for service, env, run in runs if self._is_due(service, env, run)]
-        rows = [(*key, run.version, round(run.since * 1000), round(run.last * 1000)) for *key, run in changed]
-        self._connection.insert("versions", rows_of(_VERSIONS, rows))
-        self._runs.update({(service, env, run.version, run.since): run.last for service, env, run in changed})
-
-    def _is_due(self, service: str, env: str, run: VersionRun) -> bool:
-        written = self._runs.get((service, env, run.version, run.since))
-        return written is None or run.last - written >= RUN_SECONDS
+        self._versions.write_due(versions.items())
+        self._schemas.write_due(schemas.items())
 
     def _count_rows(self, batch: Batch, moment: Moment, payloads: int) -> pa.Table:
         counts = batch.counters["ignored_rows"], batch.counters["clamped_buckets"]
@@ -181,13 +176,6 @@ _SERVICES: dict[str, pa.DataType] = {
     "process_tags": _TAGS,
     "lang": pa.string(),
     "negatives_at": MILLISECONDS,
-}
-_VERSIONS: dict[str, pa.DataType] = {
-    "service": pa.string(),
-    "env": pa.string(),
-    "version": pa.string(),
-    "since": MILLISECONDS,
-    "last": MILLISECONDS,
 }
 _PAYLOADS: dict[str, pa.DataType] = {
     "received": MILLISECONDS,
