@@ -47,9 +47,8 @@ def find_endpoint(environ: Environ, _: SocketExists) -> tuple[str, str] | None:
     The base URL gets the path `/v1/metrics`, that for metrics is used as it is. Raises SettingError, unless the extra
     is missing: then nothing is sent there anyway.
     """
-    exporters = [name.strip() for name in environ.get(EXPORTER_VARIABLE, "").split(",")]
     found = first_text(environ, (METRICS_ENDPOINT, BASE_ENDPOINT))
-    if found is None or (any(exporters) and "otlp" not in exporters) or _is_excluded(environ):
+    if found is None or _is_excluded(environ):
         return None
     url, variable = found
     try:
@@ -89,5 +88,7 @@ def find_where_on(kind: Kind, *variables: str) -> Callable[[Environ, SocketExist
 
 
 def _is_excluded(environ: Environ) -> bool:
-    text = environ.get(DESTINATIONS_VARIABLE, "")
-    return text != "" and "otlp" not in DESTINATIONS.parse(DESTINATIONS_VARIABLE, text)
+    if text := environ.get(DESTINATIONS_VARIABLE):  # asyncdsm's own variable wins
+        return "otlp" not in DESTINATIONS.parse(DESTINATIONS_VARIABLE, text)
+    exporters = [name.strip() for name in environ.get(EXPORTER_VARIABLE, "").split(",")]
+    return any(exporters) and "otlp" not in exporters

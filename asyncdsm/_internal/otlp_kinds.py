@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from asyncdsm._internal.setting_kinds import LONGEST_SECONDS, SECONDS, Kind
+from asyncdsm._internal.setting_kinds import LONGEST_SECONDS, SECONDS, Kind, is_encodable
 from asyncdsm._internal.urls import is_url, without_password
 
 AGENT, OTLP = "agent", "otlp"
@@ -14,6 +14,8 @@ TEMPORALITIES = ("cumulative", "delta", "lowmemory")
 LEAST_MILLISECONDS = 1000
 """A timeout of this or more is in milliseconds, as the specification has it; less is in seconds, as in OpenTelemetry's
 SDK for Python."""
+_NAME_CHARACTERS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
+# What a header's name may have, in lower case (RFC 9110 §5.6.2).
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -30,8 +32,12 @@ def _parse_destinations(text: str) -> tuple[str, ...]:
     return tuple(each.strip().lower() for each in text.split(","))
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and is_encodable(value)
+
+
 def _is_pair(value: object) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and all(isinstance(each, str) for each in value)
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_text, value))
 
 
 def _are_pairs(value: object) -> bool:
@@ -39,7 +45,11 @@ def _are_pairs(value: object) -> bool:
 
 
 def _are_headers(value: Any) -> bool:
-    return _are_pairs(value) and all(each.isascii() and each.isprintable() for pair in value for each in pair)
+    return _are_pairs(value) and all(_is_header(*pair) for pair in value)
+
+
+def _is_header(name: str, text: str) -> bool:
+    return _NAME_CHARACTERS.issuperset(name.lower()) and text.isascii() and text.isprintable() and text == text.strip()
 
 
 def _parse_pairs(text: str) -> Pairs:
@@ -86,17 +96,17 @@ DESTINATIONS = Kind(
     allowed_text="agent, otlp or both",
 )
 HEADERS = Kind(
-    "a tuple of pairs of printable ASCII (they are sent as HTTP headers)",
+    "a tuple of pairs, each the name of an HTTP header and its value in printable ASCII",
     _are_headers,
     parse=_parse_pairs,
-    allowed_text="name=value pairs of printable ASCII, separated by commas",
+    allowed_text="name=value pairs of HTTP headers in printable ASCII, separated by commas",
     show=_hide_values,
 )
 ATTRIBUTES = Kind(
-    "a tuple of pairs of strings",
+    "a tuple of pairs of strings that can be encoded as UTF-8",
     _are_pairs,
     parse=_parse_pairs,
-    allowed_text="name=value pairs, separated by commas",
+    allowed_text="name=value pairs in UTF-8, separated by commas",
 )
 PROTOCOL = _one_of(
     PROTOCOL_NAME, hint=", the only one that asyncdsm speaks (ASYNCDSM_DESTINATIONS=agent turns OTLP off)"

@@ -46,7 +46,7 @@ class Kind:
         """Raise SettingError, which names the setting, unless the value is allowed. `optional` allows None too."""
         if optional and value is None:
             return
-        if isinstance(value, str) and not _is_encodable(value):
+        if isinstance(value, str) and not is_encodable(value):
             raise SettingError(name, self.show(value), "a string that can be encoded as UTF-8")
         if not self.is_allowed(value):
             raise SettingError(name, self.show(value), f"None or {self.allowed}" if optional else self.allowed)
@@ -57,11 +57,14 @@ class Kind:
             value = self._parse(text)
         except ValueError:
             raise SettingError(variable, self.show(text), self.allowed_text) from None
+        if self.allowed_text != self.allowed and not self.is_allowed(value):
+            raise SettingError(variable, self.show(text), self.allowed_text)
         self.check(variable, value)
         return value
 
 
-def _is_encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
+    """Return whether a string can be encoded as UTF-8."""
     try:
         text.encode()  # bytes of the environment that are not UTF-8 become surrogates, which cannot be encoded
     except UnicodeEncodeError:

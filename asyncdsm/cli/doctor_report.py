@@ -51,9 +51,9 @@ def _setting_lines(report: Mapping[str, Any]) -> Iterator[str]:
         return
     yield "Settings"
     shown = {name: _format_value(setting["value"]) for name, setting in report["settings"].items()}
-    width = max(map(len, shown.values())) + 2
+    names, values = (max(map(len, texts)) + 2 for texts in (shown, shown.values()))
     for name, setting in report["settings"].items():
-        yield f"  {name:18}{shown[name]:{width}}{_format_source(setting)}"
+        yield f"  {name:{names}}{shown[name]:{values}}{_format_source(setting)}"
 
 
 def _format_value(value: object) -> str:

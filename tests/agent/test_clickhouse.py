@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from itertools import count
 from pathlib import Path
@@ -325,6 +325,12 @@ def test_wrong_address_is_refused_without_its_password(rest: str) -> None:
     with pytest.raises(OptionError, match="--store must be a path or clickhouse://") as caught:
         parse_address(f"clickhouse://user:secret@{rest}", {})
     assert "secret" not in str(caught.value)
+
+
+def test_answer_that_is_no_table_counts_as_none(clickhouse: ClickHouse) -> None:
+    connection = Connection(parse_address(clickhouse.address(), {}))
+    with closing(connection), pytest.raises(StoreUnavailableError, match="its answer is not one of ClickHouse"):
+        connection.query("SET max_threads = 1")
 
 
 def test_agent_without_its_clickhouse_ends_with_an_error_that_names_it() -> None:

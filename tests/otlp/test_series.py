@@ -226,3 +226,11 @@ def test_instance_id_of_the_programs_own_gets_the_process_id(receiver: Intake) -
         by_hand.produce(edge)
     ((attributes, _),) = points_of(requests_of(receiver)[0], SENT)
     assert (attributes["service.instance.id"], attributes["team"]) == (f"pod-7-{os.getpid()}", "payments")
+
+
+def test_process_id_of_the_environment_is_not_believed(receiver: Intake) -> None:
+    given = (("process.pid", "none"), ("host.name", "pod-7"))
+    with DataStreams(Settings(otlp_endpoint=f"{receiver.url}/v1/metrics", resource_attributes=given)):
+        by_hand.produce(Edge("direction:out", "topic:orders", "type:kafka"))
+    ((attributes, _),) = points_of(requests_of(receiver)[0], SENT)
+    assert (attributes["process.pid"], attributes["host.name"]) == (str(os.getpid()), "pod-7")

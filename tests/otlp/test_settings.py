@@ -27,6 +27,10 @@ def read(**environ: str) -> Settings:
         ({ENDPOINT: "http://c", "OTEL_METRICS_EXPORTER": "none"}, None),
         ({ENDPOINT: "http://c", "OTEL_METRICS_EXPORTER": "console, otlp"}, "http://c/v1/metrics"),
         ({ENDPOINT: "http://c", "ASYNCDSM_DESTINATIONS": "agent"}, None),
+        (
+            {ENDPOINT: "http://c", "ASYNCDSM_DESTINATIONS": "otlp", "OTEL_METRICS_EXPORTER": "none"},
+            "http://c/v1/metrics",
+        ),
     ],
 )
 def test_endpoint_is_that_for_metrics_or_the_base_with_a_path(environ: dict[str, str], endpoint: str | None) -> None:
@@ -80,6 +84,11 @@ def test_variables_for_metrics_win_over_general_ones() -> None:
     assert settings.service == "shop"
 
 
+def test_wrong_variable_is_told_what_a_variable_may_have() -> None:
+    with pytest.raises(SettingError, match=r"^ASYNCDSM_DESTINATIONS must be agent, otlp or both, got 'cloud'$"):
+        read(ASYNCDSM_DESTINATIONS="cloud")
+
+
 def test_timeout_of_a_thousand_or_more_is_in_milliseconds() -> None:
     assert read(OTEL_EXPORTER_OTLP_ENDPOINT="http://c", OTEL_EXPORTER_OTLP_TIMEOUT="10000").otlp_seconds == 10
     assert read(OTEL_EXPORTER_OTLP_ENDPOINT="http://c", OTEL_EXPORTER_OTLP_TIMEOUT="999").otlp_seconds == 999
@@ -92,6 +101,9 @@ def test_timeout_of_a_thousand_or_more_is_in_milliseconds() -> None:
         ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/json"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "no-value"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a name=1"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "key=%20spaced"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "team=\udcff"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
         ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "sometimes"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "unix:///c.sock"),

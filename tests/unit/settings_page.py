@@ -98,7 +98,7 @@ A Datadog Agent must be of version 7.34 or newer.
     "OpenTelemetry": """
 Metrics go over OTLP if the extra `otlp` is installed and there is an endpoint: [OpenTelemetry](opentelemetry.md). The
 variables are those of OpenTelemetry's specification, and all but the first are read only then. `OTEL_METRICS_EXPORTER`
-without `otlp` in it, such as `none`, turns OTLP off.
+without `otlp` in it, such as `none`, turns OTLP off, unless `ASYNCDSM_DESTINATIONS` is set.
 """,
     "How often, and how long": """
 Durations are in seconds, as whole numbers or decimals. Shorter buckets are for tests and demos: each is a payload.

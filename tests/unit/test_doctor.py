@@ -72,6 +72,7 @@ def test_report_as_text_has_a_line_for_each_finding(
     assert "service shop from DD_SERVICE" in lines
     assert "version not set default; DD_VERSION sets it" in lines
     assert "max_points 10000 default; only code sets it" in lines
+    assert "max_transaction_bytes 4194304 default; only code sets it" in lines
     assert any(
         line.startswith("httpx2 ") and "instrumented where it is passed to asyncdsm.wrap" in line for line in lines
     )

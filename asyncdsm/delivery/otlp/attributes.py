@@ -74,8 +74,9 @@ def describe_resource(settings: Settings) -> Attributes:
 
 
 def _own(given: dict[str, str]) -> dict[str, str]:
-    """Return what the program says itself, except for what a setting has read from there already."""
-    return {name: value for name, value in given.items() if not name.startswith(("service.", "deployment."))}
+    """Return what the program says itself, except for the process id and what a setting has read from there already."""
+    excluded = ("service.", "deployment.", "process.pid")
+    return {name: value for name, value in given.items() if not name.startswith(excluded)}
 
 
 _instance_id = str(uuid4())

@@ -90,6 +90,8 @@ def _translate_errors(address: str) -> Iterator[None]:
         code = _CODE.search(str(error))
         kind = StoreFullError if code and code[1] in _FULL_CODES else StoreUnavailableError
         raise kind(f"{address}: {_describe_cause(error)}") from None
+    except pa.ArrowInvalid as error:  # a proxy between has answered
+        raise StoreUnavailableError(f"{address}: its answer is not one of ClickHouse: {error}") from None
 
 
 def _describe_cause(error: BaseException) -> str:
