@@ -207,7 +207,12 @@ class Flusher:
         # Protobuf, MessagePack and HTTP take 0.2 s to import: do it in the worker thread, and not before the start.
         with forks.import_lock:
             for destination in self._destinations:
-                destination.packer.import_encoder()
+                try:
+                    destination.packer.import_encoder()
+                except Exception as error:
+                    if len(self._destinations) == 1:
+                        raise
+                    self._report_error(error)  # the other one goes on; what cannot be encoded is counted
 
     def _next_watermarks_at(self) -> float:
         return current_time() + self._high_watermarks.seconds_until_due()

@@ -9,13 +9,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from threading import Thread
 from time import time
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from anyio import to_thread
 
@@ -331,6 +334,33 @@ def test_answer_that_is_no_table_counts_as_none(clickhouse: ClickHouse) -> None:
     connection = Connection(parse_address(clickhouse.address(), {}))
     with closing(connection), pytest.raises(StoreUnavailableError, match="its answer is not one of ClickHouse"):
         connection.query("SET max_threads = 1")
+
+
+class ProxyPage(BaseHTTPRequestHandler):
+    """Answers everything with a page, as a proxy does whose server is away."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "6")
+        self.end_headers()
+        self.wfile.write(b"<html>")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_rows_that_a_proxy_answered_for_do_not_count_as_written(clickhouse: ClickHouse) -> None:
+    connection: Any = Connection(parse_address(clickhouse.address(), {}))
+    with closing(connection), ThreadingHTTPServer(("127.0.0.1", 0), ProxyPage) as proxy:
+        thread = Thread(target=proxy.serve_forever)
+        thread.start()
+        connection._client._backend._base_url = f"http://127.0.0.1:{proxy.server_port}/"
+        try:
+            with pytest.raises(StoreUnavailableError, match="its answer to rows of numbers is not one of ClickHouse"):
+                connection.insert("numbers", pa.table({"number": [1]}))
+        finally:
+            proxy.shutdown()
+            thread.join()
 
 
 def test_agent_without_its_clickhouse_ends_with_an_error_that_names_it() -> None:

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock
 from urllib.parse import parse_qsl, urlsplit
+from uuid import uuid4
 
 from chdb import ChdbError
 from chdb.session import Session
@@ -90,6 +91,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-ClickHouse-Summary", "{}")
+        self.send_header("X-ClickHouse-Query-Id", str(uuid4()))
         if status != 200:
             found = re.match(rb"Code: (\d+)", body)
             self.send_header("X-ClickHouse-Exception-Code", found[1].decode() if found else "1")

@@ -15,6 +15,7 @@ from asyncdsm._internal import log, otlp_environment
 from asyncdsm.core.edge import Edge
 from asyncdsm.delivery import retry
 from asyncdsm.delivery.exporters.memory import MemoryExporter
+from asyncdsm.delivery.otlp.packer import OtlpPacker
 from tests import by_hand
 from tests.brokers.process import free_port
 from tests.intake import HANG, RESET, Intake, running_intake
@@ -219,3 +220,23 @@ async def test_certificate_that_is_missing_stops_no_delivery_to_the_agent(agent:
         assert streams.stats.delivered == 1
     assert streams.stats.errors >= 1
     assert streams.stats.otlp == Stats(1, 0, 0, {"shutdown": 1})
+
+
+def test_agent_gets_everything_while_the_encoder_of_otlp_cannot_be_imported(
+    agent: Intake, receiver: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as an opentelemetry-proto that does not fit the protobuf of the program."""
+
+    def fail(_: object) -> None:
+        raise ImportError("planted")
+
+    monkeypatch.setattr(OtlpPacker, "import_encoder", fail)
+    settings = Settings(service="shop", agent_url=agent.url, otlp_endpoint=f"{receiver.url}/v1/metrics")
+    with DataStreams(settings) as streams:
+        for _ in range(3):
+            asyncdsm.set_produce_checkpoint("kafka", "orders", lambda *_: None)
+    stats = streams.stats
+    assert (agent.counted(), receiver.accepted) == (3, [])
+    assert (stats.recorded, stats.delivered, stats.errors) == (3, 3, 1)
+    assert stats.otlp is not None
+    assert (stats.otlp.recorded, stats.otlp.pending, stats.otlp.dropped_by) == (3, 0, {"encoding": 3})

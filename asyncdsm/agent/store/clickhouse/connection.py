@@ -70,7 +70,9 @@ class HTTPConnection:
         """Insert rows; when this returns, ClickHouse has written them."""
         if rows.num_rows:
             with _translate_errors(self._name):
-                self._client.insert_arrow(table, rows, self._database, settings=_INSERT_SETTINGS)
+                summary = self._client.insert_arrow(table, rows, self._database, settings=_INSERT_SETTINGS)
+            if not summary.query_id():  # ClickHouse names each statement: a proxy between has answered
+                raise StoreUnavailableError(f"{self._name}: its answer to rows of {table} is not one of ClickHouse")
 
     def query(self, statement: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """Return the result of a query."""
