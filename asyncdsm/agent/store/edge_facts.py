@@ -31,7 +31,7 @@ FACT_TABLES = (
     "CREATE INDEX IF NOT EXISTS facts_by_time ON facts (start)",
 )
 _WRITE = (
-    "INSERT INTO facts SELECT id, ?4, ?5, ?6, ?7, ?8, ?9 FROM fact_edges WHERE service = ?1 AND env = ?2 AND tags = ?3 "
+    "INSERT INTO facts SELECT id, ?, ?, ?, ?, ?, ? FROM fact_edges WHERE service = ? AND env = ? AND tags = ? "
     "ON CONFLICT (edge, start) DO UPDATE SET redelivered = redelivered + excluded.redelivered, "
     "dead_lettered = dead_lettered + excluded.dead_lettered, waits = waits + excluded.waits, "
     "wait_ns = wait_ns + excluded.wait_ns, longest_wait_ns = max(longest_wait_ns, excluded.longest_wait_ns)"
@@ -62,7 +62,8 @@ def write_facts(connection: sqlite3.Connection, facts: Iterable[tuple[tuple[Edge
     """Add facts to those in the file. Raises sqlite3.Error."""
     rows = [(edge.service, edge.env, encode(edge.tags), start, sums) for (edge, start), sums in facts]
     write_edges(connection, (row[:4] for row in rows))
-    connection.executemany(_WRITE, [(*row, *(min(value, _MAX_INT64) for value in sums)) for *row, sums in rows])
+    bounded = ((names, start, (min(value, _MAX_INT64) for value in sums)) for *names, start, sums in rows)
+    connection.executemany(_WRITE, [(start, *sums, *names) for names, start, sums in bounded])
 
 
 def write_edges(connection: sqlite3.Connection, edges: Iterable[tuple[str, str, bytes, int]]) -> None:
