@@ -346,7 +346,7 @@ class ProxyPage(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"<html>")
 
-    def log_message(self, *_: object) -> None: ...
+    def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002  (the base class names it)
 
 
 def test_rows_that_a_proxy_answered_for_do_not_count_as_written(clickhouse: ClickHouse) -> None:
