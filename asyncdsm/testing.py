@@ -81,7 +81,7 @@ class Captured(BaseRecorder):
     def __init__(self, service: str, env: str | None, now: Callable[[], int]) -> None:
         super().__init__(service, env, now=now)
         self.strict = True  # a test should see the errors of asyncdsm
-        self.facts = FactLog(now, bucket_ns=1 << 62)  # all in one bucket
+        self.facts: FactLog = FactLog(now, bucket_ns=1 << 62)  # all in one bucket
         self._points: list[Point] = []
         self.checkpoints: list[Checkpoint] = []
         """All checkpoints, the oldest first."""

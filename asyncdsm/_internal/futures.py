@@ -10,5 +10,8 @@ def peek_exception(future: Any) -> BaseException | None:
 
     asyncio logs an error that the program does not retrieve; `future.exception()` would count as retrieving it.
     """
-    error: BaseException | None = future._exception
+    try:
+        error: BaseException | None = future._exception
+    except AttributeError:  # a future of another kind
+        error = future.exception()
     return error

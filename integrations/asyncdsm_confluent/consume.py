@@ -153,7 +153,14 @@ def consume_message(client: Client, message: Any) -> Pathway | None:
 @guarded
 def find_edges(client: Client, messages: Iterable[Any]) -> list[Edge | None]:
     """Return the edge of each message that was counted; None for one that is malformed, and for an error event."""
-    return [client.in_edges.get(message.topic()) for message in messages]
+    return [_find_edge(client, message) for message in messages]
+
+
+def _find_edge(client: Client, message: Any) -> Edge | None:
+    try:
+        return client.in_edges.get(message.topic())
+    except (AttributeError, TypeError):  # no message, or a topic that cannot be a name: it was counted as malformed
+        return None
 
 
 def find_message_pathway(message: Any) -> Pathway | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -58,6 +59,8 @@ def _put_aiokafka() -> None:
 
 
 def _put_confluent() -> None:
+    for name in ("avro", "json_schema"):  # the serializers of programs that have imported them
+        import_module(f"confluent_kafka.schema_registry.{name}")
     confluent_integration.instrument()
     confluent_integration.uninstrument()
 
@@ -68,7 +71,7 @@ OF_CONFLUENT = puts_of(_put_confluent)
 
 def is_async(put: Put) -> bool:
     """Say whether what a hook is put around returns a coroutine."""
-    return inspect.iscoroutinefunction(put.original)
+    return inspect.iscoroutinefunction(put.original) or put.kind.__name__.startswith("Async")
 
 
 def positions_of(put: Put) -> int:
