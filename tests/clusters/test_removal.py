@@ -43,6 +43,8 @@ from tests.integrations.kafka.admin import (
 )
 from tests.integrations.kafka.broker_side import bare_producer, put_messages
 
+RETENTION_SECONDS = 120.0
+"""How long Kafka may take to delete messages: on a busy machine, it does so late."""
 CLEANING = {"log.cleaner.backoff.ms": "50", "log.retention.check.interval.ms": "50", "log.initial.task.delay.ms": "0"}
 COMPACTED = {
     "cleanup.policy": "compact",
@@ -181,7 +183,7 @@ def remove_by_retention(kafka: Kafka, topic: str) -> None:
     bare = bare_class("Consumer")(consumer_config(kafka, "bare"))
     from_start(bare, topic)
     place = bare.assignment()[0]
-    until(lambda: bare.get_watermark_offsets(place, 30)[0] == 10, lambda: bare.poll(0.05))
+    until(lambda: bare.get_watermark_offsets(place, 30)[0] == 10, lambda: bare.poll(0.05), RETENTION_SECONDS)
     bare.close()
 
 

@@ -12,7 +12,7 @@ const GROWTH = {
 };
 
 test("a store says how large it is, how large it may be, and how it grows", () => {
-  assert.equal(describeGrowth(GROWTH), "1.2 GB of 4.29 GB; at the rate of the last minutes, 900 MB are written a day.");
+  assert.equal(describeGrowth(GROWTH), "1.2 GB of 4.29 GB; at the present rate, 900 MB are written a day.");
 });
 
 test("a store that does not grow says only how large it is", () => {

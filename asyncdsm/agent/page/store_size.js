@@ -45,7 +45,7 @@ export async function createStoreSection() {
 
 /** @param {StoreGrowth} growth */
 export function describeGrowth({ used_bytes, limit_bytes, bytes_a_day }) {
-  const growing = bytes_a_day ? `; at the rate of the last minutes, ${formatBytes(bytes_a_day)} are written a day` : "";
+  const growing = bytes_a_day ? `; at the present rate, ${formatBytes(bytes_a_day)} are written a day` : "";
   return `${formatBytes(used_bytes)} of ${formatBytes(limit_bytes)}${growing}.`;
 }
 

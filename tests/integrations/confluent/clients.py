@@ -59,9 +59,9 @@ def read(consumer: Any, count: int) -> list[Any]:
     return messages
 
 
-def until(condition: Callable[[], Any], step: Callable[[], object]) -> None:
-    """Do a step again and again until the condition holds."""
-    deadline = monotonic() + PATIENCE_SECONDS
+def until(condition: Callable[[], Any], step: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
+    """Do a step again and again until the condition holds, for some seconds at most."""
+    deadline = monotonic() + seconds
     while not condition():
         assert monotonic() < deadline, "the condition was never met"
         step()
