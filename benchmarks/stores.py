@@ -1,8 +1,8 @@
 """SQLite and ClickHouse as stores: `python -m benchmarks.stores [--services N…] [--agents N…]`.
 
 How many payloads agents take in a second, each with a file of its own or all with one ClickHouse; how long maps take;
-and how many bytes they are made of. ClickHouse is chdb behind the tests' HTTP server, which does one thing at a time on
-the same processors as the agents.
+and how many bytes they are made of. ClickHouse is chdb behind the tests' HTTP server. It shares the processors with the
+agents, and runs one statement at a time.
 
 The time for which there is data is short: two hours that are rolled up, and finer rows at the end, 22 rows a point in
 all. An answer is made of as many rows as these, since days are read as hours.

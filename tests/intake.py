@@ -82,9 +82,15 @@ class Intake:
         return True
 
 
-def counted(payloads: Iterable[Payload]) -> int:
-    """Return how many checkpoints the sketches of these payloads count."""
-    points = [point for payload in payloads for bucket in payload.stats or () for point in bucket.stats or ()]
+def counted(payloads: Iterable[Payload], tag: str | None = None) -> int:
+    """Return how many checkpoints the sketches of these payloads count; with `tag`, those whose edge has it."""
+    points = [
+        point
+        for payload in payloads
+        for bucket in payload.stats or ()
+        for point in bucket.stats or ()
+        if tag is None or tag in (point.edge_tags or ())
+    ]
     return round(sum(Sketch.decode(point.pathway_latency).count for point in points))
 
 

@@ -34,7 +34,7 @@ export function createFactsSection({ facts }, now) {
 }
 
 /**
- * List what messages said, each as a name and a text; the newest schema comes first.
+ * Returns what messages said, as names with their texts. The newest schema comes first.
  * @param {EdgeFacts} facts
  * @param {number} now Seconds since the epoch.
  * @returns {[name: string, text: string][]}

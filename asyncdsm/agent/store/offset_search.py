@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from msgspec.msgpack import encode
@@ -16,6 +16,9 @@ _MOST_CROSSINGS = 20_000
 _EARLIER_TOPIC = 2
 # An offset that is higher by this factor than a later one is of a topic of the same name that was deleted since.
 # Smaller steps back are acknowledgements that came in another order than their messages.
+
+MOST_SEARCHES = 2_000
+"""How many backlogs one answer looks for. The next answer knows them already, and finds others."""
 
 
 class Passing(NamedTuple):
@@ -51,6 +54,18 @@ class CrossingCache:
         if found is None or found.above.start > passing.last or is_of_earlier_topic(found.above.value, passing.newest):
             return None
         return found
+
+    def split_known(self, wanted: Iterable[Passing]) -> tuple[dict[Passing, Crossing], list[Passing]]:
+        """Return the crossings that are remembered, and the passings to look for: `MOST_SEARCHES` at most."""
+        found: dict[Passing, Crossing] = {}
+        unknown: list[Passing] = []
+        for passing in wanted:
+            crossing = self.lookup(passing)
+            if crossing is None:
+                unknown.append(passing)
+            else:
+                found[passing] = crossing
+        return found, unknown[:MOST_SEARCHES]
 
     def find(self, connection: sqlite3.Connection, passing: Passing) -> Crossing | None:
         """Return the crossing; None if the file does not reach back to it. Takes 5 µs, and 0.1 ms for an hour's lag."""

@@ -21,8 +21,6 @@ from asyncdsm.agent.store.slice_cache import Key, SliceCache
 from asyncdsm.agent.store.state import Snapshot, StoreState
 from asyncdsm.agent.store.write_buffer import WriteBuffer
 
-MOST_SEARCHES = 2_000
-"""How many backlogs one answer looks for in the file. The next answer knows them already, and finds others."""
 _SEARCHES_AT_ONCE = 200
 # A store in memory is locked meanwhile.
 
@@ -98,15 +96,8 @@ class StoreReader:
 
         What was found before is not read again; of the rest, only the first `MOST_SEARCHES` are looked for.
         """
-        found: dict[Passing, Crossing] = {}
-        unknown: list[Passing] = []
-        for passing in wanted:
-            crossing = self._crossings.lookup(passing)
-            if crossing is None:
-                unknown.append(passing)
-            else:
-                found[passing] = crossing
-        for begin in range(0, min(len(unknown), MOST_SEARCHES), _SEARCHES_AT_ONCE):
+        found, unknown = self._crossings.split_known(wanted)
+        for begin in range(0, len(unknown), _SEARCHES_AT_ONCE):
             with self._state.snapshot(lambda _: None) as snapshot:
                 for passing in unknown[begin : begin + _SEARCHES_AT_ONCE]:
                     if (crossing := self._crossings.find(snapshot.connection, passing)) is not None:

@@ -27,7 +27,7 @@ from asyncdsm.agent.store.protocol import COUNTERS
 from asyncdsm.agent.store.reader import StoreReader
 from asyncdsm.agent.store.registry import EdgeKey, PointRegistry
 from asyncdsm.agent.store.reports import AcceptedPayload, Decode, FactSums, Report
-from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, RESOLUTIONS, Coverages, TimeRange
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverages, TimeRange, bucket_bounds
 from asyncdsm.agent.store.retention import DETAIL_SECONDS
 from asyncdsm.agent.store.segments import RollUpVersion
 from asyncdsm.agent.store.services import ServiceFacts
@@ -309,9 +309,7 @@ class Store:
 
     def _bucket_bounds(self, time_range: TimeRange) -> tuple[int, int]:
         """Return the first bucket of a time range that is kept, and the end of the last bucket."""
-        first = max(time_range.first, self.now() - self.kept_seconds) // BUCKET_SECONDS
-        last = min(time_range.last, FOREVER) // -BUCKET_SECONDS
-        return int(first) * BUCKET_SECONDS, int(last) * -BUCKET_SECONDS
+        return bucket_bounds(time_range, self.now() - self.kept_seconds)
 
     def _write_journal(self, payloads: Iterable[tuple[float, str, bytes]]) -> None:
         """Write payloads to the journal of the file, and bring the spool in the file up to date."""

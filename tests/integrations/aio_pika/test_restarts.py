@@ -16,9 +16,8 @@ from aiormq.exceptions import AMQPError
 
 import asyncdsm
 from asyncdsm import DataStreams, Settings
-from asyncdsm.delivery.sketch import Sketch
 from tests.brokers.rabbitmq import RabbitMQ, rabbitmq
-from tests.intake import Intake, running_intake
+from tests.intake import Intake, counted, running_intake
 
 MESSAGES, KILLS, PUBLISHERS = 20_000, 5, 100
 NEARLY_ALL = 0.99 * MESSAGES  # a killed RabbitMQ may lose some messages that it had confirmed
@@ -105,18 +104,6 @@ async def connected(url: str) -> AbstractRobustConnection:
             await asyncio.sleep(0.2)
 
 
-def counted(intake: Intake, tag: str) -> int:
-    """Return how many checkpoints with this tag the accepted payloads count."""
-    points = [
-        point
-        for payload in intake.payloads
-        for bucket in payload.stats or ()
-        for point in bucket.stats or ()
-        if tag in (point.edge_tags or ())
-    ]
-    return round(sum(Sketch.decode(point.pathway_latency).count for point in points))
-
-
 @pytest.fixture
 def broker() -> Iterator[RabbitMQ]:
     """A RabbitMQ for this test alone."""
@@ -150,8 +137,8 @@ async def test_each_delivery_counts_once_while_the_broker_restarts(
     assert {wrappers_around(callback, run.take) for callback in run.callbacks} == {1}
     assert len(run.delivered) >= NEARLY_ALL
     assert run.deliveries > len(run.delivered)  # messages that were not acknowledged came again
-    assert counted(intake, "direction:in") == run.deliveries
-    assert counted(intake, "direction:out") == run.confirmed == MESSAGES
+    assert counted(intake.payloads, "direction:in") == run.deliveries
+    assert counted(intake.payloads, "direction:out") == run.confirmed == MESSAGES
     assert streams.stats.errors == streams.stats.dropped == 0
 
 

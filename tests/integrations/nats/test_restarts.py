@@ -15,9 +15,8 @@ from nats.js import JetStreamContext
 
 import asyncdsm
 from asyncdsm import DataStreams, Settings
-from asyncdsm.delivery.sketch import Sketch
 from tests.brokers.nats import NatsServer, nats_server
-from tests.intake import Intake, running_intake
+from tests.intake import counted, running_intake
 
 MESSAGES, KILLS, PUBLISHERS = 3_000, 3, 20
 STREAM = "orders"
@@ -70,18 +69,6 @@ class Load:
                     await message.ack()
 
 
-def counted(intake: Intake, tag: str) -> int:
-    """Return how many checkpoints with this tag the accepted payloads count."""
-    points = [
-        point
-        for payload in intake.payloads
-        for bucket in payload.stats or ()
-        for point in bucket.stats or ()
-        if tag in (point.edge_tags or ())
-    ]
-    return round(sum(Sketch.decode(point.pathway_latency).count for point in points))
-
-
 @pytest.fixture
 def own_server() -> Iterator[NatsServer]:
     """A server for this test alone."""
@@ -107,7 +94,7 @@ async def test_each_stored_message_and_each_delivery_count_once_over_kills(
             await running
         stats = streams.stats
         assert load.stored == MESSAGES
-        assert counted(intake, "direction:out") == load.stored
-        assert counted(intake, "direction:in") == load.deliveries >= MESSAGES
+        assert counted(intake.payloads, "direction:out") == load.stored
+        assert counted(intake.payloads, "direction:in") == load.deliveries >= MESSAGES
         assert (stats.errors, stats.dropped, stats.pending) == (0, 0, 0)
         assert stats.recorded == stats.delivered == load.stored + load.deliveries

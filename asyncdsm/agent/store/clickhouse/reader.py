@@ -17,8 +17,6 @@ from asyncdsm.agent.store.offset_search import Crossing, CrossingCache, Passing
 from asyncdsm.agent.store.offsets import Backlog, Tags
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, Slice
 
-MOST_SEARCHES = 2_000
-"""How many backlogs one answer looks for. The next answer knows them already, and finds others."""
 _SEARCHES_AT_ONCE = 200
 _LARGEST = (1 << 63) - 1
 
@@ -101,15 +99,8 @@ class ClickHouseReader:
 
         What was found before is not read again; of the rest, only the first `MOST_SEARCHES` are looked for.
         """
-        found: dict[Passing, Crossing] = {}
-        unknown: list[Passing] = []
-        for passing in wanted:
-            crossing = self._crossings.lookup(passing)
-            if crossing is None:
-                unknown.append(passing)
-            else:
-                found[passing] = crossing
-        for begin in range(0, min(len(unknown), MOST_SEARCHES), _SEARCHES_AT_ONCE):
+        found, unknown = self._crossings.split_known(wanted)
+        for begin in range(0, len(unknown), _SEARCHES_AT_ONCE):
             found.update(self._search(unknown[begin : begin + _SEARCHES_AT_ONCE]))
         return found
 

@@ -12,7 +12,7 @@ from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.versions import ServiceKey, VersionRun
 
 RUN_SECONDS = 60
-"""How far behind the last report of a version may be in ClickHouse."""
+"""The end of a version is written again when it has moved by this much."""
 MOST_RUNS = 200_000
 """How many are remembered as written; the others are written again."""
 _Owner = ServiceKey | EdgeKey

@@ -30,7 +30,7 @@ from asyncdsm.agent.store.point_ages import PointAges
 from asyncdsm.agent.store.protocol import COUNTERS
 from asyncdsm.agent.store.registry import EdgeKey, PointRegistry
 from asyncdsm.agent.store.reports import AcceptedPayload, FactSums, Report
-from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, RESOLUTIONS, TimeRange
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange, bucket_bounds
 from asyncdsm.agent.store.services import ServiceFacts
 from asyncdsm.agent.store.spool import Spool
 from asyncdsm.agent.store.store import KEPT_SECONDS, MAX_BACKLOGS, MAX_NAMES, MAX_POINTS, MAX_SERVICES
@@ -276,6 +276,4 @@ class ClickHouseStore:
 
     def _bucket_bounds(self, time_range: TimeRange) -> tuple[int, int]:
         """Return the first bucket of a time range that is kept, and the end of the last bucket."""
-        first = max(time_range.first, self.now() - self.kept_seconds) // BUCKET_SECONDS
-        last = min(time_range.last, FOREVER) // -BUCKET_SECONDS
-        return int(first) * BUCKET_SECONDS, int(last) * -BUCKET_SECONDS
+        return bucket_bounds(time_range, self.now() - self.kept_seconds)
