@@ -14,7 +14,7 @@ from msgspec.msgpack import encode as to_msgpack
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, concat, encode_key
 from asyncdsm.agent.store.reports import BucketReport, PointReport, Report
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.histogram import MULTIPLIER, OFFSET
 from asyncdsm.delivery.sketch import Sketch
 from benchmarks.map import service_edges
@@ -76,7 +76,7 @@ def fill_day(path: Path, now: int) -> None:
     ]
     points = [[_point_report(each) for each in points] for points in service_points()]
     histograms = dict[int, list[Histograms]]()
-    store = Store(path, decode=read_report, now=lambda: clock[0])
+    store = SQLiteStore(path, decode=read_report, now=lambda: clock[0])
     for start, end in zip(ends, [*ends[1:], now], strict=True):
         messages = min(MESSAGES * (end - start) // 10, MOST_MESSAGES)
         if messages not in histograms:

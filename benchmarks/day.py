@@ -20,7 +20,7 @@ import numpy as np
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, encode_key
 from asyncdsm.agent.store.reports import BucketReport, PointReport, Report
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.histogram import MULTIPLIER, OFFSET
 from benchmarks.contest import Benchmark, Claim, Contestant
 from benchmarks.intake import agent
@@ -87,7 +87,7 @@ def _fill(path: Path) -> None:
         *range(now - 300, now, 10),
     ]
     clock = [0.0]
-    store = Store(path, decode=read_report, now=lambda: clock[0])
+    store = SQLiteStore(path, decode=read_report, now=lambda: clock[0])
     for start, end in zip(ends, [*ends[1:], now], strict=True):
         clock[0] = float(end)
         for service in range(SERVICES):

@@ -27,7 +27,7 @@ from asyncdsm.agent.store.clickhouse.address import parse_address
 from asyncdsm.agent.store.clickhouse.store import ClickHouseStore
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, encode_key
 from asyncdsm.agent.store.reports import AcceptedPayload, BucketReport, PointReport, Report
-from asyncdsm.agent.store.store import Store as SQLiteStore
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.histogram import MULTIPLIER, OFFSET
 from benchmarks.intake import agent, send_all
 from tests.brokers.clickhouse import clickhouse

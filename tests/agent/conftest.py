@@ -9,7 +9,7 @@ import pytest
 
 from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.store.clickhouse import store as clickhouse_store
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import NOW, Client
 from tests.agent.stores import KINDS, Opener
 
@@ -38,13 +38,13 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.fixture
-def store() -> Store:
+def store() -> SQLiteStore:
     """Keep what the agent takes; it is always `NOW`."""
-    return Store(now=lambda: NOW)
+    return SQLiteStore(now=lambda: NOW)
 
 
 @pytest.fixture
-async def client(store: Store) -> AsyncIterator[Client]:
+async def client(store: SQLiteStore) -> AsyncIterator[Client]:
     """Talk HTTP with an agent."""
     async with running_agent(store=store) as agent, Client(base_url=agent.url, timeout=20) as client:
         yield client

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
 from tests.agent.payloads import NOW_NS, SECOND_NS, ours
@@ -44,7 +44,7 @@ class Travelers:
 
 
 def travel(
-    store: Store,
+    store: SQLiteStore,
     steps: Iterable[Step],
     journeys: Sequence[Journey],
     travelers: Travelers | None = None,
@@ -61,7 +61,7 @@ def travel(
 
 
 def _pass_step(
-    store: Store, step: Step, parent: int, latencies: Sequence[float], ages: Sequence[float], *, at_ns: int
+    store: SQLiteStore, step: Step, parent: int, latencies: Sequence[float], ages: Sequence[float], *, at_ns: int
 ) -> int:
     hashes: list[int] = []
 

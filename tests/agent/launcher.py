@@ -13,15 +13,15 @@ from pathlib import Path
 from asyncdsm.agent.http import server
 from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store import store as store_module
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite import store as store_module
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import NOW
 
 
 async def serve(path: Path) -> None:
     """Run an agent, which writes what is pending at every opportunity, until it is killed."""
     store_module.FLUSH_SECONDS = server.MAINTAIN_SECONDS = 0.02
-    store = await asyncio.to_thread(lambda: Store(path, decode=read_report, now=lambda: NOW))
+    store = await asyncio.to_thread(lambda: SQLiteStore(path, decode=read_report, now=lambda: NOW))
     async with running_agent(store=store) as agent:
         say(f"{os.getpid()} {agent.url}")
         await asyncio.sleep(3600)

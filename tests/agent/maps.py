@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from time import time
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.edge import Edge as CheckpointEdge
 from asyncdsm.map.topology import NO_QUANTILES, Edge, Present
 from tests.agent.payloads import NOW, SECOND_NS, ours, passed
@@ -44,9 +44,9 @@ HOSTILE = [
 class MapStore:
     """A store, and what was the last hop: the next one follows it."""
 
-    def __init__(self, store: Store | None = None, now: Callable[[], float] = lambda: NOW) -> None:
+    def __init__(self, store: SQLiteStore | None = None, now: Callable[[], float] = lambda: NOW) -> None:
         self.now = now
-        self.store: Store = Store(now=now) if store is None else store
+        self.store: SQLiteStore = SQLiteStore(now=now) if store is None else store
         self.last: int = 0
 
     def passed(

@@ -9,7 +9,7 @@ from typing import Any
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.clickhouse.address import parse_address
 from asyncdsm.agent.store.clickhouse.store import ClickHouseStore
-from asyncdsm.agent.store.store import Store as SQLiteStore
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 
 KINDS = ("memory", "clickhouse")
 KEPT_KINDS = ("file", "clickhouse")

@@ -10,7 +10,7 @@ import pytest
 from anyio import to_thread
 
 from asyncdsm.agent.http import live_events
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.histogram import ZERO
@@ -53,7 +53,7 @@ async def edge_id(client: Client) -> str:
     return found
 
 
-async def test_topology_covers_range_given_by_from_and_to(client: Client, store: Store) -> None:
+async def test_topology_covers_range_given_by_from_and_to(client: Client, store: SQLiteStore) -> None:
     for seconds_ago, latency in ((0, 1.0), (100, 2.0), (200, 4.0)):
         await report(client, "shop", ORDERS, latency, seconds_ago=seconds_ago)
     for first, last, count in ((NOW - 300, NOW, 20), (NOW - 110, NOW + 10, 20), (NOW - 210, NOW - 190, 10)):
@@ -94,7 +94,7 @@ async def test_wrong_time_range_is_rejected_with_400(client: Client, path: str, 
     assert (answer.status_code, answer.json()["error"]["path"]) == (400, "minutes")
 
 
-async def test_series_of_edge_has_a_point_per_step(client: Client, store: Store) -> None:
+async def test_series_of_edge_has_a_point_per_step(client: Client, store: SQLiteStore) -> None:
     for seconds_ago, latency in ((90, 1.0), (90, 1.0), (60, 2.0), (0, 4.0)):
         await report(client, "shop", ORDERS, latency, seconds_ago=seconds_ago, size=100)
     await report(client, "other", ORDERS, 9.0)
@@ -145,7 +145,7 @@ async def test_step_that_is_not_over_or_not_wholly_in_the_range_is_not_complete(
     assert await complete(**past) == [(-180, False), (-120, True), (-60, False)]
 
 
-async def test_range_from_the_beginning_of_time_is_as_long_as_data_are_kept(client: Client, store: Store) -> None:
+async def test_range_from_the_beginning_of_time_is_as_long_as_data_are_kept(client: Client, store: SQLiteStore) -> None:
     await report(client, "shop", ORDERS, 1.0, seconds_ago=20)
     for last, end in ((NOW + 60, NOW), (NOW - 86_400, NOW - 86_400)):
         shown = await get(client, "/api/topology", **{"from": 0, "to": last})
@@ -159,7 +159,7 @@ async def test_edge_id_is_the_same_in_every_agent(client: Client) -> None:
     assert await edge_id(client) == "d538c8babf4f7d2a"
 
 
-async def test_lag_over_time_is_answered_per_group_and_partition(client: Client, store: Store) -> None:
+async def test_lag_over_time_is_answered_per_group_and_partition(client: Client, store: SQLiteStore) -> None:
     for seconds_ago, produced, committed in ((40, 99, 90), (20, 199, 150), (0, 199, 200)):
         backlogs = [
             {"Tags": [f"type:{kind}", "topic:orders", "partition:0", *more], "Value": value}

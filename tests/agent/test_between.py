@@ -11,7 +11,7 @@ import pytest
 
 from asyncdsm.agent.queries import between
 from asyncdsm.agent.queries.distributions import MOST_BINS, Distribution
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.histogram import bin_index, bin_value
 from tests.agent.journeys import SHOP, Journey, Step, Travelers, travel
 from tests.agent.payloads import Client
@@ -68,7 +68,7 @@ def measured(answer: dict[str, Any], part: str = "latency") -> dict[str, float]:
 
 
 @pytest.mark.parametrize("make", [independent, alike, opposed])
-async def test_time_since_the_pathway_began_is_exact(client: Client, store: Store, make: Any) -> None:
+async def test_time_since_the_pathway_began_is_exact(client: Client, store: SQLiteStore, make: Any) -> None:
     journeys = make()
     travel(store, SHOP, journeys)
     for first in ("shop", "orders"):  # a pathway that begins with a message in the shop is in its queue at once
@@ -83,7 +83,9 @@ async def test_time_since_the_pathway_began_is_exact(client: Client, store: Stor
 @pytest.mark.parametrize(
     ("first", "last", "place"), [("billing", "invoices", 2), ("invoices", "shipping", 3), ("parcels", "mailing", 5)]
 )
-async def test_time_of_a_single_hop_is_exact(client: Client, store: Store, first: str, last: str, place: int) -> None:
+async def test_time_of_a_single_hop_is_exact(
+    client: Client, store: SQLiteStore, first: str, last: str, place: int
+) -> None:
     journeys = independent()
     travel(store, SHOP, journeys)
     answer = await latency(client, first, last)
@@ -101,7 +103,7 @@ MIDDLE: list[Measure] = [("billing", "shipping", 2, 4), ("billing", "mailing", 2
 
 @pytest.mark.parametrize("measure", MIDDLE, ids=str)
 async def test_time_in_the_middle_is_estimated_well_if_hops_are_independent(
-    client: Client, store: Store, measure: Measure
+    client: Client, store: SQLiteStore, measure: Measure
 ) -> None:
     journeys = independent()
     first, last, begin, end = measure
@@ -114,7 +116,7 @@ async def test_time_in_the_middle_is_estimated_well_if_hops_are_independent(
 @pytest.mark.parametrize("make", [independent, alike, opposed])
 @pytest.mark.parametrize("measure", MIDDLE, ids=str)
 async def test_true_time_in_the_middle_is_within_the_bounds_however_hops_depend_on_each_other(
-    client: Client, store: Store, make: Any, measure: Measure
+    client: Client, store: SQLiteStore, make: Any, measure: Measure
 ) -> None:
     journeys = make()
     first, last, begin, end = measure
@@ -129,7 +131,7 @@ async def test_true_time_in_the_middle_is_within_the_bounds_however_hops_depend_
 
 
 async def test_tail_of_dependent_hops_is_estimated_too_low_by_three_tenths_at_most(
-    client: Client, store: Store
+    client: Client, store: SQLiteStore
 ) -> None:
     journeys = alike()
     travel(store, SHOP, journeys)
@@ -138,7 +140,7 @@ async def test_tail_of_dependent_hops_is_estimated_too_low_by_three_tenths_at_mo
     assert 0.7 * true < answer["latency"]["p99"] < 0.95 * true
 
 
-async def test_messages_of_several_pathways_are_added_up(client: Client, store: Store) -> None:
+async def test_messages_of_several_pathways_are_added_up(client: Client, store: SQLiteStore) -> None:
     direct, around = [[0.0, 1.0]] * 30, [[0.0, 2.0, 3.0, 4.0]] * 10
     travel(store, [Step("shop", "out", "orders"), Step("billing", "in", "orders")], direct)
     travel(
@@ -160,7 +162,9 @@ async def test_messages_of_several_pathways_are_added_up(client: Client, store: 
     assert only["latency"]["p50"] == pytest.approx(7, rel=BIN_ERROR)
 
 
-async def test_time_in_a_retry_loop_is_from_the_first_time_to_the_first_time(client: Client, store: Store) -> None:
+async def test_time_in_a_retry_loop_is_from_the_first_time_to_the_first_time(
+    client: Client, store: SQLiteStore
+) -> None:
     read, retry = Step("billing", "in", "orders"), Step("billing", "out", "retries")
     again = [Step("retrier", "in", "retries"), Step("retrier", "out", "orders"), read]
     once = travel(store, [Step("shop", "out", "orders"), read], [[0.0, 1.0]] * 100)
@@ -177,7 +181,7 @@ async def test_time_in_a_retry_loop_is_from_the_first_time_to_the_first_time(cli
     assert (around["count"], around["latency"]["p50"]) == (100, pytest.approx(12, rel=ESTIMATE_ERROR))
 
 
-async def test_queue_filled_by_the_broker_is_reached_when_its_exchange_is(client: Client, store: Store) -> None:
+async def test_queue_filled_by_the_broker_is_reached_when_its_exchange_is(client: Client, store: SQLiteStore) -> None:
     steps = [
         Step("shop", "out", "orders"),
         Step("billing", "in", "orders"),
@@ -195,7 +199,7 @@ async def test_queue_filled_by_the_broker_is_reached_when_its_exchange_is(client
         assert (answer["method"], answer["latency"]["p50"]) == ("exact", pytest.approx(seconds, rel=BIN_ERROR))
 
 
-async def test_nodes_without_a_common_pathway_have_no_time(client: Client, store: Store) -> None:
+async def test_nodes_without_a_common_pathway_have_no_time(client: Client, store: SQLiteStore) -> None:
     """Both read from one queue, and the graph leads from shop to audit; the messages of the shop do not."""
     travel(store, [Step("shop", "out", "orders"), Step("billing", "in", "orders")], [[0.0, 1.0]])
     travel(store, [Step("importer", "out", "orders"), Step("audit", "in", "orders")], [[0.0, 1.0]])
@@ -205,21 +209,21 @@ async def test_nodes_without_a_common_pathway_have_no_time(client: Client, store
     assert (await latency(client, "billing", "orders"))["method"] is None  # against the flow
 
 
-async def test_hop_with_which_pathways_begin_has_no_time(client: Client, store: Store) -> None:
+async def test_hop_with_which_pathways_begin_has_no_time(client: Client, store: SQLiteStore) -> None:
     travel(store, SHOP[:2], [[0.0, 1.0]] * 10)
     answer = await latency(client, "shop", "orders")
     assert (answer["method"], answer["count"]) == ("exact", 10)
     assert answer["latency"] == dict.fromkeys(answer["latency"])
 
 
-async def test_pathway_whose_beginning_is_unknown_is_estimated(client: Client, store: Store) -> None:
+async def test_pathway_whose_beginning_is_unknown_is_estimated(client: Client, store: SQLiteStore) -> None:
     travel(store, SHOP[3:], [[1.0, 2.0, 4.0]] * 10, Travelers(77, [100.0] * 10))
     answer = await latency(client, "invoices", "mailing")
     assert (answer["method"], answer["latency"]["p50"]) == ("estimated", pytest.approx(7, rel=BIN_ERROR))
     assert answer["at_most"]["p50"] == pytest.approx(107, rel=BIN_ERROR)
 
 
-async def test_node_is_named_by_id_name_kind_or_label(client: Client, store: Store) -> None:
+async def test_node_is_named_by_id_name_kind_or_label(client: Client, store: SQLiteStore) -> None:
     travel(store, [Step("orders", "out", "orders", env="prod"), Step("billing", "in", "orders")], [[0.0, 1.0]])
     ids = {node["name"]: node["id"] for node in (await client.get("/api/map")).json()["nodes"]}
     answers = [
@@ -239,7 +243,7 @@ async def test_node_is_named_by_id_name_kind_or_label(client: Client, store: Sto
     assert problem.count(" is ") == 2
 
 
-async def test_missing_and_unknown_nodes_are_rejected(client: Client, store: Store) -> None:
+async def test_missing_and_unknown_nodes_are_rejected(client: Client, store: SQLiteStore) -> None:
     travel(store, SHOP[:2], [[0.0, 1.0]])
     assert (await refusal(client, first="shop"))[:2] == (400, "last")
     assert await refusal(client, first="shop", last="nobody\x1b") == (
@@ -250,7 +254,7 @@ async def test_missing_and_unknown_nodes_are_rejected(client: Client, store: Sto
 
 
 async def test_pathways_beyond_the_limit_are_left_out(
-    client: Client, store: Store, monkeypatch: pytest.MonkeyPatch
+    client: Client, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for count, service in ((3, "a"), (5, "b"), (4, "c")):
         steps = [Step(service, "out", "orders"), Step("billing", "in", "orders")]
@@ -260,7 +264,7 @@ async def test_pathways_beyond_the_limit_are_left_out(
     assert ([pathway["count"] for pathway in answer["pathways"]], answer["cut"]) == ([5, 4], {"pathways": 1})
 
 
-async def test_hops_to_add_are_bounded(client: Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hops_to_add_are_bounded(client: Client, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     travel(store, SHOP, [[0.0, 1.0, 1.0, 1.0, 1.0, 1.0]] * 10)
     monkeypatch.setattr(between, "MOST_ADDED_HOPS", 2)
     assert (await latency(client, "billing", "mailing"))["cut"] == {"pathways": 1}

@@ -14,7 +14,7 @@ from asyncdsm.agent.queries.changes import MOST_CHANGES, list_changes
 from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.time_ranges import last_minutes
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import NOW, Client
 from tests.agent.timeline import Hop, Timeline
 
@@ -49,7 +49,7 @@ def test_nothing_changes_in_a_steady_system(timeline: Timeline) -> None:
 
 
 def test_empty_store_has_no_changes() -> None:
-    answer = list_changes(HistoryReader(Store(now=lambda: NOW)), TimeRange(NOW - 600, NOW))
+    answer = list_changes(HistoryReader(SQLiteStore(now=lambda: NOW)), TimeRange(NOW - 600, NOW))
     assert (answer.changes, answer.usual, answer.cut) == ([], [], {})
 
 

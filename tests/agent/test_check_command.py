@@ -14,7 +14,7 @@ from typing import ClassVar
 import httpx2
 import pytest
 
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.maps import MapStore
 from tests.agent.payloads import NOW
 from tests.agent.running import agent
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "rules.toml"
 
 
-def shop(ago: float = 5) -> Store:
+def shop(ago: float = 5) -> SQLiteStore:
     """Return what two services report that have messages, the second of which is slow."""
     maps = MapStore()
     maps.passed("shop", "out", "orders", parent=0, ago=ago)
@@ -179,7 +179,7 @@ def test_failed_answer_is_no_reason_to_look_at_a_shorter_range(path: Path) -> No
 
 
 def test_agent_that_keeps_less_than_a_day_is_asked_for_what_the_rules_need(path: Path) -> None:
-    store = Store(kept_seconds=3600, now=lambda: NOW)
+    store = SQLiteStore(kept_seconds=3600, now=lambda: NOW)
     maps = MapStore(store)
     maps.passed("billing", "in", "orders", group="billing", ago=5)
     with agent(store=store) as running:

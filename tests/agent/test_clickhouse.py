@@ -37,7 +37,7 @@ from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.reports import AcceptedPayload, FactSums
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store as SQLiteStore
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.histogram import bin_index
 from asyncdsm.delivery.sketch import encode
 from asyncdsm.errors import OptionError, StoreUnavailableError

@@ -15,7 +15,7 @@ import pytest
 from asyncdsm.agent.http import connections, intake_endpoint
 from asyncdsm.agent.http.connections import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, max_connections
 from asyncdsm.agent.http.live_events import MOST_STREAMS
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import INTAKE, Client, bucket, payload, point
 
 HEAD = f"POST {INTAKE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/msgpack\r\n".encode()
@@ -137,7 +137,7 @@ async def test_large_body_in_small_chunks_is_accepted(client: Client) -> None:
 
 
 async def test_answer_that_the_client_does_not_read_is_cut_off(
-    client: Client, store: Store, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    client: Client, store: SQLiteStore, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "WRITE_SECONDS", 0.3)
     points = [point(Hash=number, EdgeTags=[f"topic:{number}", "type:kafka"]) for number in range(3_000)]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from asyncdsm.agent.queries import downstream
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.cli.main import main
 from tests.agent.journeys import SHOP, Step, travel
 from tests.agent.payloads import NOW, Client, bucket, payload, point
@@ -30,7 +30,7 @@ def distances(nodes: list[dict[str, Any]]) -> dict[str, int]:
     return {node["name"]: node["distance"] for node in nodes}
 
 
-async def test_nodes_are_listed_with_their_distance(client: Client, store: Store) -> None:
+async def test_nodes_are_listed_with_their_distance(client: Client, store: SQLiteStore) -> None:
     travel(store, SHOP, [[0.0, 1, 1, 1, 1, 1]] * 10)
     found = await related(client, service="billing")
     assert [node["name"] for node in found["nodes"]] == ["billing"]
@@ -42,7 +42,7 @@ async def test_nodes_are_listed_with_their_distance(client: Client, store: Store
     assert list(distances(found["upstream"])) == ["shipping", "invoices", "billing", "orders", "shop"]
 
 
-async def test_nodes_are_reached_only_on_pathways_that_messages_took(client: Client, store: Store) -> None:
+async def test_nodes_are_reached_only_on_pathways_that_messages_took(client: Client, store: SQLiteStore) -> None:
     """The graph leads from the experiment to the archive, but its messages are read by billing only."""
     travel(store, [Step("experiment", "out", "orders"), Step("billing", "in", "orders")], [[0.0, 1]] * 3)
     travel(
@@ -61,7 +61,7 @@ async def test_nodes_are_reached_only_on_pathways_that_messages_took(client: Cli
     assert distances((await related(client, queue="invoices"))["upstream"]) == {"billing": 1, "orders": 2, "shop": 3}
 
 
-async def test_node_is_as_far_as_on_its_shortest_pathway(client: Client, store: Store) -> None:
+async def test_node_is_as_far_as_on_its_shortest_pathway(client: Client, store: SQLiteStore) -> None:
     ordered = travel(store, SHOP[:1], [[0.0]] * 4)
     travel(store, SHOP[1:4], [[1, 1, 1]] * 4, ordered)
     travel(store, [Step("shipping", "in", "orders")], [[1]] * 4, ordered)
@@ -77,7 +77,7 @@ async def test_node_is_as_far_as_on_its_shortest_pathway(client: Client, store: 
     assert found["shipping"]["count"] == 8
 
 
-async def test_queue_that_the_broker_fills_is_between(client: Client, store: Store) -> None:
+async def test_queue_that_the_broker_fills_is_between(client: Client, store: SQLiteStore) -> None:
     steps = [Step("shop", "out", "fanout", "rabbitmq"), Step("billing", "in", "orders", "rabbitmq")]
     travel(store, steps, [[0.0, 1]] * 10)
     expected = [("shop", {"fanout": 1, "orders": 2, "billing": 3}), ("fanout", {"orders": 1, "billing": 2})]
@@ -89,7 +89,7 @@ async def test_queue_that_the_broker_fills_is_between(client: Client, store: Sto
     assert (queue["name"], queue["edges"], queue["count"]) == ("orders", [], 10)
 
 
-async def test_loop_ends_and_is_downstream_of_itself(client: Client, store: Store) -> None:
+async def test_loop_ends_and_is_downstream_of_itself(client: Client, store: SQLiteStore) -> None:
     loop = [Step("billing", "in", "orders"), Step("billing", "out", "orders")]
     travel(store, [Step("shop", "out", "orders"), *loop * 20], [[0.0, *[1] * 40]] * 2)
     found = await related(client, service="billing")
@@ -104,7 +104,7 @@ async def test_circle_of_hashes_ends(client: Client) -> None:
     assert distances(found["downstream"]) == {"orders": 1}
 
 
-async def test_nodes_of_one_name_are_told_apart_by_environment_and_type(client: Client, store: Store) -> None:
+async def test_nodes_of_one_name_are_told_apart_by_environment_and_type(client: Client, store: SQLiteStore) -> None:
     for env, queue, kind in (("prod", "orders", "kafka"), ("test", "tests", "kafka"), ("test", "orders", "rabbitmq")):
         travel(store, [Step("shop", "out", queue, kind, env)], [[0.0]])
     assert distances((await related(client, service="shop"))["downstream"]) == {"orders": 1, "tests": 1}
@@ -134,7 +134,7 @@ async def test_unknown_node_and_two_nodes_are_rejected(client: Client) -> None:
 
 
 async def test_nodes_beyond_the_limit_are_left_out(
-    client: Client, store: Store, monkeypatch: pytest.MonkeyPatch
+    client: Client, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     travel(store, SHOP, [[0.0, 1, 1, 1, 1, 1]])
     monkeypatch.setattr(downstream, "MOST_NODES", 2)
@@ -145,7 +145,7 @@ async def test_nodes_beyond_the_limit_are_left_out(
 @pytest.fixture
 def url() -> Iterator[str]:
     """Run an agent that knows the journey of orders, another shop of the same name, and an experiment."""
-    store = Store(now=lambda: NOW)
+    store = SQLiteStore(now=lambda: NOW)
     travel(store, SHOP, [[0.0, 1, 1, 1, 1, 1]] * 1_200)
     travel(store, [Step("shop", "out", "tests", env="test")], [[0.0]])
     travel(store, [Step("experiment", "out", "orders"), Step("orders", "in", "orders")], [[0.0, 1]])

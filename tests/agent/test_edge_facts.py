@@ -20,7 +20,7 @@ from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.reports import AcceptedPayload, FactReport, FactSums
 from asyncdsm.agent.store.resolutions import FOREVER, TimeRange
 from asyncdsm.agent.store.schemas import SchemaHistory
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.agent.store.versions import VersionRun
 from asyncdsm.map.topology import EdgeFacts, EdgeSchema
 from tests.agent.payloads import NOW, SECOND_NS, Client, bucket, payload, point
@@ -46,7 +46,7 @@ def body(*given: Any, seconds_ago: float = 10, now: float = NOW, **changed: Any)
 class Kept:
     """A store whose clock is set by hand."""
 
-    def __init__(self, open_store: OpenStore = Store, kept_seconds: int = 7 * DAY) -> None:
+    def __init__(self, open_store: OpenStore = SQLiteStore, kept_seconds: int = 7 * DAY) -> None:
         self.now: float = NOW
         self.store: AnyStore = open_store(now=lambda: self.now, kept_seconds=kept_seconds)
 
@@ -132,7 +132,7 @@ def test_facts_are_there_after_a_restart_once(open_store: OpenStore, flushed: bo
     kept.store.add_all([accepted(body(facts(Redelivered=3, Schemas=schemas)))])
     if flushed:
         kept.store.flush()
-    if isinstance(kept.store, Store):
+    if isinstance(kept.store, SQLiteStore):
         kept.store._file.close()  # as after a kill
     store = open_store(now=lambda: NOW)
     assert store.edge_facts(EVER) == {EDGE: FactSums(3)}
@@ -145,7 +145,7 @@ def accepted(sent: bytes) -> Any:
 
 
 def test_file_of_an_earlier_release_gets_the_tables(tmp_path: Path) -> None:
-    open_file = partial(Store, tmp_path / "store.db", decode=read_report)
+    open_file = partial(SQLiteStore, tmp_path / "store.db", decode=read_report)
     open_file().close()
     with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
         for table in ("facts", "fact_edges", "schemas"):
@@ -166,7 +166,7 @@ def test_minutes_older_than_a_day_become_ten_minutes() -> None:
     kept.now += DAY + 600
     kept.report()
     kept.store.flush()
-    assert isinstance(kept.store, Store)
+    assert isinstance(kept.store, SQLiteStore)
     rows = kept.store._file.connection.execute("SELECT start % 600, redelivered FROM facts ORDER BY start").fetchall()
     assert rows == [(0, 7), (0, 3)]
     assert kept.sums() == FactSums(10, 0, 10, 0, 7)
@@ -189,7 +189,7 @@ def test_facts_are_deleted_after_the_kept_time() -> None:
     kept.now += 2 * 3600
     kept.report()
     kept.store.flush()
-    assert isinstance(kept.store, Store)
+    assert isinstance(kept.store, SQLiteStore)
     query = "SELECT 1 FROM facts UNION ALL SELECT 1 FROM fact_edges UNION ALL SELECT 1 FROM schemas"
     assert kept.store._file.connection.execute(query).fetchall() == []
 
@@ -202,13 +202,13 @@ def test_bucket_that_is_too_old_has_no_facts(open_store: OpenStore) -> None:
 
 
 def test_service_with_too_many_edges_loses_its_own(tmp_path: Path) -> None:
-    kept = Kept(partial(Store, tmp_path / "store.db", decode=read_report))
+    kept = Kept(partial(SQLiteStore, tmp_path / "store.db", decode=read_report))
     kept.report(facts(Redelivered=1), Service="small")
     for number in range(20):
         kept.now += 1
         kept.report(facts(EdgeTags=[f"topic:{number}"], Redelivered=1), Service="large")
     kept.store.flush()
-    assert isinstance(kept.store, Store)
+    assert isinstance(kept.store, SQLiteStore)
     with kept.store._file.transaction() as connection:
         while make_room_for_facts(connection, 10):
             pass

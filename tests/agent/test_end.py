@@ -87,8 +87,8 @@ def test_agent_ends_while_its_store_is_busy(tmp_path: Path, signal_: signal.Sign
 STUCK = """
 import time
 from asyncdsm.agent.http import program
-from asyncdsm.agent.store.store import Store
-Store.close = lambda self: time.sleep(600)
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
+SQLiteStore.close = lambda self: time.sleep(600)
 program.END_SECONDS = 1.5
 program.run_agent(program.Options(), live=False)
 """

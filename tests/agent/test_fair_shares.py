@@ -15,28 +15,28 @@ from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries import pathways as pathways_module
 from asyncdsm.agent.queries import topology as topology_module
 from asyncdsm.agent.queries.answer_limits import AnswerLimits
-from asyncdsm.agent.store import store as store_module
 from asyncdsm.agent.store.resolutions import RESOLUTIONS
 from asyncdsm.agent.store.shares import FairShares
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite import store as store_module
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 from tests.agent.test_store import EVER, Clock, clock, kept, report
 
 __all__ = ["clock"]
 
 
-def reported(store: Store, clock: Clock, service: str, *hashes: int, minutes_ago: float = 0) -> None:
+def reported(store: SQLiteStore, clock: Clock, service: str, *hashes: int, minutes_ago: float = 0) -> None:
     store.add(report(clock, *hashes, service=service, minutes_ago=minutes_ago))
 
 
-def hashes_of(store: Store, service: str) -> list[int]:
+def hashes_of(store: SQLiteStore, service: str) -> list[int]:
     return sorted(key.hash for key in store.points.keys.values() if key.service == service)
 
 
 @pytest.mark.parametrize("in_file", [True, False])
 def test_flood_of_pathways_evicts_the_oldest_of_the_same_service(clock: Clock, tmp_path: Path, in_file: bool) -> None:
     path = tmp_path / "store.db" if in_file else None
-    with closing(Store(path, decode=read_report, now=clock, max_points=100)) as store:
+    with closing(SQLiteStore(path, decode=read_report, now=clock, max_points=100)) as store:
         reported(store, clock, "shop", *range(20))
         for first in range(1000, 2000, 90):
             reported(store, clock, "flood", *range(first, first + 90))
@@ -53,14 +53,14 @@ def test_flood_of_pathways_evicts_the_oldest_of_the_same_service(clock: Clock, t
         counted = kept(store)
         assert counted[7] == 1 + len(range(1000, 2000, 90))
     if path:
-        with closing(Store(path, decode=read_report, now=clock, max_points=100)) as store:
+        with closing(SQLiteStore(path, decode=read_report, now=clock, max_points=100)) as store:
             assert kept(store) == counted
 
 
 def test_numbers_of_evicted_pathways_are_not_used_again(clock: Clock, tmp_path: Path) -> None:
     path, seen = tmp_path / "store.db", set[int]()
     for turn in range(4):
-        with closing(Store(path, decode=read_report, now=clock, max_points=3)) as store:
+        with closing(SQLiteStore(path, decode=read_report, now=clock, max_points=3)) as store:
             for hash_ in range(10):
                 reported(store, clock, "s", 100 * turn + hash_)
                 seen.add(max(store.points.keys))
@@ -70,7 +70,7 @@ def test_numbers_of_evicted_pathways_are_not_used_again(clock: Clock, tmp_path: 
 
 def test_flood_of_services_evicts_the_least_recently_reported(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "MAX_NAMES", 10)
-    store = Store(now=clock)
+    store = SQLiteStore(now=clock)
     for number in range(50):
         reported(store, clock, f"s{number}", number)
         reported(store, clock, "shop", 1000)
@@ -80,7 +80,7 @@ def test_flood_of_services_evicts_the_least_recently_reported(clock: Clock, monk
 
 
 def test_rolled_up_rows_leave_out_evicted_pathways(clock: Clock) -> None:
-    store = Store(now=clock, max_points=10)
+    store = SQLiteStore(now=clock, max_points=10)
     for hash_ in range(40):
         reported(store, clock, "s", hash_)
         store.flush()
@@ -93,7 +93,7 @@ def test_rolled_up_rows_leave_out_evicted_pathways(clock: Clock) -> None:
 
 
 def test_service_with_most_rows_loses_rows_first(clock: Clock) -> None:
-    store = Store(now=clock, max_rows=500)
+    store = SQLiteStore(now=clock, max_rows=500)
     reported(store, clock, "shop", *range(5))
     for _ in range(20):
         clock.now += 10
@@ -117,7 +117,7 @@ def test_flood_of_backlogs_evicts_backlogs_of_the_same_service(
         backlogs = [{"Tags": [f"topic:{topic}"], "Value": 1} for topic in topics]
         store.add(read_report(payload(bucket(Backlogs=backlogs), Service=service), ""))
 
-    with closing(Store(path, decode=read_report, now=lambda: NOW)) as store:
+    with closing(SQLiteStore(path, decode=read_report, now=lambda: NOW)) as store:
         offsets("shop", "orders", "mails")
         offsets("flood", *range(1000))
         store.flush()
@@ -128,7 +128,7 @@ def test_flood_of_backlogs_evicts_backlogs_of_the_same_service(
         assert len(store.backlogs()) <= 20
         assert {tags for tags, _, _ in store.offsets(EVER)} == set(store.backlogs())
     if path:
-        with closing(Store(path, decode=read_report, now=lambda: NOW)) as store:
+        with closing(SQLiteStore(path, decode=read_report, now=lambda: NOW)) as store:
             offsets("flood", *range(2000, 2100))
             assert expected < set(store.backlogs())
 

@@ -7,7 +7,7 @@ from anyio import to_thread
 
 from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import INTAKE, Client
 from tests.agent.recordings import Recording, read_recordings
 from tests.differential.process import run
@@ -24,9 +24,9 @@ def recording(request: pytest.FixtureRequest) -> Recording:
 
 
 @pytest.fixture
-def store(recording: Recording) -> Store:
+def store(recording: Recording) -> SQLiteStore:
     """Keep what the agent takes; it is always the time of the recording."""
-    return Store(now=lambda: recording.recorded_at)
+    return SQLiteStore(now=lambda: recording.recorded_at)
 
 
 def test_corpus_has_every_tracer_that_runs_in_the_tests() -> None:

@@ -15,7 +15,7 @@ from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake import body as body_module
 from asyncdsm.agent.intake import ingest_queue
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import GZIP, INTAKE, MSGPACK, NOW, Client, bucket, payload, point, sketch
 from tests.agent.test_forward import accounts, body, listening, passing_on
 from tests.agent.test_store_file import fill, make_room
@@ -28,13 +28,13 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with closing(Store(path, decode=read_report, now=lambda: NOW)) as store:
+def store(path: Path) -> Iterator[SQLiteStore]:
+    with closing(SQLiteStore(path, decode=read_report, now=lambda: NOW)) as store:
         yield store
 
 
 @asynccontextmanager
-async def forwarding(store: Store) -> AsyncIterator[tuple[Client, Intake]]:
+async def forwarding(store: SQLiteStore) -> AsyncIterator[tuple[Client, Intake]]:
     """Run an agent with a store that forwards to an intake."""
     async with (
         listening() as intake,
@@ -93,7 +93,7 @@ async def test_payload_that_is_too_large_is_counted_as_dropped(monkeypatch: pyte
     assert shown["dropped"] == {"too large": 1}
 
 
-async def test_full_disk_forwards_every_payload_once(store: Store) -> None:
+async def test_full_disk_forwards_every_payload_once(store: SQLiteStore) -> None:
     await to_thread.run_sync(fill, store)
     large = [gzip.compress(payload(bucket(*(point(Hash=n * 1000 + i) for i in range(300)))), 0) for n in range(8)]
     async with forwarding(store) as (client, intake):
@@ -119,7 +119,7 @@ def lock(path: Path) -> sqlite3.Connection:
     return connection
 
 
-async def test_unusable_file_does_not_stop_forwarding(store: Store, path: Path) -> None:
+async def test_unusable_file_does_not_stop_forwarding(store: SQLiteStore, path: Path) -> None:
     async with forwarding(store) as (client, intake):
         await to_thread.run_sync(drop_journal, path)
         assert (await client.report(body(1), gzipped=True)).status_code == 503
@@ -127,7 +127,7 @@ async def test_unusable_file_does_not_stop_forwarding(store: Store, path: Path) 
     assert intake.accepted == [body(1)]
 
 
-async def test_store_locked_by_another_program_does_not_delay_forwarding(store: Store, path: Path) -> None:
+async def test_store_locked_by_another_program_does_not_delay_forwarding(store: SQLiteStore, path: Path) -> None:
     async with forwarding(store) as (client, intake):
         other = await to_thread.run_sync(lock, path)
         answer = await client.report(body(1), gzipped=True)  # after SQLite's time limit

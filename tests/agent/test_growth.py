@@ -8,7 +8,7 @@ import pytest
 
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.growth import describe_growth, estimate_growth
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import NOW
 from tests.agent.test_resolutions import report
 
@@ -39,14 +39,14 @@ def test_limit_that_even_hours_exceed_leaves_nothing_finer() -> None:
 
 
 def test_store_that_is_empty_does_not_grow() -> None:
-    growth = Store(now=lambda: NOW).growth()
+    growth = SQLiteStore(now=lambda: NOW).growth()
     assert (growth.bytes_a_day, growth.needed_bytes, growth.full_in_seconds) == (0, 0, None)
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(1 << 30, []), (400_000, ["growth"])])
 def test_warning_comes_before_the_limit_is_reached(tmp_path: Path, limit: int, expected: list[str]) -> None:
     clock = [NOW]
-    store = Store(tmp_path / "store.db", decode=read_report, now=lambda: clock[0], max_bytes=limit)
+    store = SQLiteStore(tmp_path / "store.db", decode=read_report, now=lambda: clock[0], max_bytes=limit)
     for _ in range(90):
         store.add(report(int(clock[0]), 0.1))
         store.flush()

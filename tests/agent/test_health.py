@@ -19,7 +19,7 @@ from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store import conditions as conditions_module
 from asyncdsm.agent.store.conditions import Conditions
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.delivery import retry
 from asyncdsm.settings import Settings
 from tests.agent.payloads import NOW, Client, bucket, payload, point
@@ -40,9 +40,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
+def store(path: Path) -> Iterator[SQLiteStore]:
     """Give the agent of `client` a store with a file and few pathways."""
-    with closing(Store(path, decode=read_report, now=lambda: NOW, max_points=250)) as store:
+    with closing(SQLiteStore(path, decode=read_report, now=lambda: NOW, max_points=250)) as store:
         yield store
 
 
@@ -60,7 +60,7 @@ async def until(client: Client, is_so: Callable[[dict[str, dict[str, Any]]], boo
         return found
 
 
-async def test_full_disk_is_reported_until_there_is_room(client: Client, store: Store) -> None:
+async def test_full_disk_is_reported_until_there_is_room(client: Client, store: SQLiteStore) -> None:
     assert await problems(client) == {}
     await to_thread.run_sync(fill, store)
     large = [payload(bucket(*(point(Hash=hash_) for hash_ in range(n, 200)))) for n in range(4)]
@@ -156,7 +156,7 @@ def modes(path: Path) -> dict[str, int]:
 def test_files_of_the_store_are_private(path: Path) -> None:
     before = os.umask(0)
     try:
-        with closing(Store(path, decode=read_report)):
+        with closing(SQLiteStore(path, decode=read_report)):
             found = modes(path)
     finally:
         os.umask(before)
@@ -166,15 +166,15 @@ def test_files_of_the_store_are_private(path: Path) -> None:
 def test_files_that_others_could_read_become_private(path: Path) -> None:
     # As a kill leaves them: with what SQLite keeps beside the file.
     script = (
-        "import os, pathlib, sys; from asyncdsm.agent.store.store import Store; "
+        "import os, pathlib, sys; from asyncdsm.agent.store.sqlite.store import SQLiteStore; "
         "from asyncdsm.agent.intake.payload import read_report; "
-        "store = Store(pathlib.Path(sys.argv[1]), decode=read_report); os._exit(0)"
+        "store = SQLiteStore(pathlib.Path(sys.argv[1]), decode=read_report); os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", script, str(path)], check=True, timeout=60)
     assert len(modes(path)) == 4
     for file in path.parent.iterdir():
         file.chmod(0o666)
     path.parent.chmod(0o755)
-    with closing(Store(path, decode=read_report)):
+    with closing(SQLiteStore(path, decode=read_report)):
         assert set(modes(path).values()) == {0o600}
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o755

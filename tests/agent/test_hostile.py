@@ -9,7 +9,7 @@ from msgspec.msgpack import encode as to_msgpack
 
 from asyncdsm.agent.intake.fields import MAX_NAME
 from asyncdsm.agent.intake.payload import UNNAMED
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.histogram import ZERO
 from asyncdsm.delivery.sketch import encode
 from tests.agent.payloads import MSGPACK, NOW_NS, SECOND_NS, Client, bucket, payload, point, sketch
@@ -33,7 +33,7 @@ MARKUP = [
 
 
 @pytest.mark.parametrize("name", MARKUP, ids=ascii)
-async def test_hostile_names_are_kept_and_shown_as_text(client: Client, store: Store, name: str) -> None:
+async def test_hostile_names_are_kept_and_shown_as_text(client: Client, store: SQLiteStore, name: str) -> None:
     tags = ["type:kafka", "direction:in", f"topic:{name[: MAX_NAME - 6]}", f"group:{name[: MAX_NAME - 6]}"]
     backlogs = [
         {"Tags": [f"type:{kind}", tags[2], *more], "Value": 5}
@@ -66,7 +66,7 @@ FAR: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("data", FAR.values(), ids=FAR)
-async def test_extreme_latencies_are_counted(client: Client, store: Store, data: bytes) -> None:
+async def test_extreme_latencies_are_counted(client: Client, store: SQLiteStore, data: bytes) -> None:
     sane = point(Hash=2, EdgeTags=["type:kafka", "topic:sane", "direction:out"])
     body = payload(bucket(point(EdgeLatency=data, PathwayLatency=data, PayloadSize=data), sane))
     assert (await client.report(body)).status_code == 202

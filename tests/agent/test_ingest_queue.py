@@ -13,12 +13,12 @@ import pytest
 from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.ingest_queue import LARGE_BYTES, LARGE_UNPACKED_BYTES, IngestQueue
 from asyncdsm.agent.store.reports import AcceptedPayload
-from asyncdsm.agent.store.store import GROUP_SIZE, Store
+from asyncdsm.agent.store.sqlite.store import GROUP_SIZE, SQLiteStore
 from asyncdsm.errors import StoreFullError
 from tests.agent.payloads import NOW, bucket, payload, point
 
 
-class Watched(Store):
+class Watched(SQLiteStore):
     """A store that records the sizes of groups, and raises each of `errors` once."""
 
     def __init__(self) -> None:

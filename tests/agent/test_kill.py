@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import INTAKE, MSGPACK, NOW, bucket, payload, point
 from tests.agent.test_store import kept
 
@@ -76,7 +76,7 @@ def test_kills_lose_no_acknowledged_payload_and_count_none_twice(tmp_path: Path,
         process.stdin.close()
     tried = next(numbers)
 
-    store = Store(path, decode=read_report, now=lambda: NOW)
+    store = SQLiteStore(path, decode=read_report, now=lambda: NOW)
     try:
         counted = kept(store)
     finally:

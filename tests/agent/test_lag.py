@@ -16,7 +16,7 @@ from asyncdsm.agent.queries.lag_over_time import lag_over_time
 from asyncdsm.agent.queries.time_ranges import last_minutes
 from asyncdsm.agent.queries.topology import topology, topology_of
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.map.topology import PartitionLag
 from tests.agent.payloads import NOW, bucket, payload, point
 
@@ -138,7 +138,7 @@ def test_edge_has_the_lag_of_its_own_cluster() -> None:
         point(EdgeTags=["type:kafka", "topic:orders", "direction:in", "group:g", f"kafka_cluster_id:{cluster}"])
         for cluster in "abc"
     ]
-    store = Store(now=lambda: NOW)
+    store = SQLiteStore(now=lambda: NOW)
     store.add(read_report(payload(bucket(*edges, Backlogs=backlogs)), ""))
     assert [edge.lag for edge in topology(store, 10).edges] == [10, 20, None]
 
@@ -150,7 +150,7 @@ def test_edge_without_a_cluster_has_the_lag_of_the_only_cluster_of_its_topic() -
     ]
     names = ["type:kafka", "topic:orders", "direction:in", "group:g"]
     edges = [point(EdgeTags=names), point(EdgeTags=[*names, "kafka_cluster_id:a"])]
-    store = Store(now=lambda: NOW)
+    store = SQLiteStore(now=lambda: NOW)
     store.add(read_report(payload(bucket(*edges, Backlogs=backlogs)), ""))
     assert [(edge.cluster, edge.lag) for edge in topology(store, 10).edges] == [("a", 10), ("a", 10)]
 
@@ -174,7 +174,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.now: float = NOW
-        self.store: Store = Store(now=lambda: self.now)
+        self.store: SQLiteStore = SQLiteStore(now=lambda: self.now)
 
     def report(self, start: int, offsets: Mapping[Tags, int]) -> None:
         """Take a payload with one bucket of offsets."""
@@ -293,7 +293,7 @@ def test_offsets_of_recent_buckets_are_bounded() -> None:
 
 
 def test_lags_of_a_moment_are_computed_once_for_all_who_ask() -> None:
-    store = Store(now=lambda: NOW)
+    store = SQLiteStore(now=lambda: NOW)
     report = payload(bucket(Backlogs=[{"Tags": PRODUCED, "Value": 9}, {"Tags": COMMITTED, "Value": 4}]))
     store.add(read_report(report, ""))
     found = current_lags(store, last_minutes(store, 10))

@@ -13,7 +13,7 @@ from asyncdsm.agent.queries.lag import lags_of
 from asyncdsm.agent.queries.lag_over_time import lag_over_time
 from asyncdsm.agent.queries.topology import topology, topology_of
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.map.topology import PartitionLag
 from tests.agent.payloads import NOW, payload, point
 from tests.agent.test_lag import COMMITTED, PRODUCED, WATERMARK, Tags, tags
@@ -82,11 +82,11 @@ class Clock:
     def __init__(self, path: Path | None = None) -> None:
         self.now: float = START
         self.path = path
-        self.store: Store = self.open()
+        self.store: SQLiteStore = self.open()
 
-    def open(self) -> Store:
+    def open(self) -> SQLiteStore:
         """Open the store, again after it was closed."""
-        return Store(self.path, decode=read_report, now=lambda: self.now)
+        return SQLiteStore(self.path, decode=read_report, now=lambda: self.now)
 
     def report(self, start: int, offsets: Mapping[Tags, int]) -> None:
         """Take a payload of one bucket, and let the time be its end."""

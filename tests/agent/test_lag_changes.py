@@ -13,7 +13,7 @@ from asyncdsm.agent.queries.lag_changes import find_growing_lags
 from asyncdsm.agent.queries.lag_trend import Velocity
 from asyncdsm.agent.store.registry import EdgeKey, edge_id
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import NOW, payload, point
 from tests.agent.test_lag import COMMITTED, PRODUCED
 
@@ -39,7 +39,7 @@ def test_group_that_falls_behind_is_listed_since_it_kept_up(begin: float | None,
 
 def test_since_stays_while_the_group_reads_on_too_slowly() -> None:
     time = begin = int(NOW) // 10 * 10
-    store = Store(now=lambda: time)
+    store = SQLiteStore(now=lambda: time)
     listed = list[float]()
     for number in range(180):
         time = begin + 10 * number + 12

@@ -17,7 +17,7 @@ from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries import answer_limits as bounds_module
 from asyncdsm.agent.store import write_buffer
 from asyncdsm.agent.store.shares import UNIT_BYTES, FairShares, measure_names, weigh_names
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import NOW_NS, SECOND_NS, Client, bucket, payload, point
 from tests.agent.test_store import Clock, clock, kept
 
@@ -65,7 +65,7 @@ def test_long_tags_of_one_service_are_bounded_and_cost_no_other_its_rows(
     clock: Clock, tmp_path: Path, in_file: bool, fat: Callable[[int, int, str], dict[str, Any]], letter: str
 ) -> None:
     path = tmp_path / "store.db" if in_file else None
-    with closing(Store(path, decode=read_report, now=clock, max_bytes=SOME_BYTES)) as store:
+    with closing(SQLiteStore(path, decode=read_report, now=clock, max_bytes=SOME_BYTES)) as store:
         for turn in range(6):
             started = (NOW_NS // SECOND_NS + 10 * turn) * SECOND_NS
             clock.now = started / SECOND_NS + 10
@@ -83,7 +83,7 @@ def test_long_tags_of_one_service_are_bounded_and_cost_no_other_its_rows(
 
 def test_offsets_with_long_tags_are_flushed_early(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_buffer, "MAX_BUFFERED_SLOTS", 100)
-    store = Store(now=clock)
+    store = SQLiteStore(now=clock)
     for turn in range(20):
         store.add(read_report(payload(bucket(**fat_backlogs(5 * turn, 5))), ""))
         assert sum(measure_names(tags) for tags, _ in store._state.buffer.offsets) <= 100 * UNIT_BYTES

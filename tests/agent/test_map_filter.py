@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from httpx2 import Response
 
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.maps import MapStore
 from tests.agent.payloads import Client
 
@@ -13,7 +13,7 @@ ALL = {"shop", "orders", "billing", "invoices", "shipping", "http", "mails"}
 
 
 @pytest.fixture
-def maps(store: Store) -> MapStore:
+def maps(store: SQLiteStore) -> MapStore:
     """Return http → shop → orders → billing → invoices → shipping, of which shipping is staging; and mails alone."""
     maps = MapStore(store)
     maps.passed("shop", "in", "", kind="http", parent=0, env="prod")

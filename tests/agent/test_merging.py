@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.edge import Edge
 from asyncdsm.core.histogram import MAX_BINS, bin_index, bin_value
 from asyncdsm.delivery.sketch import Sketch
@@ -29,7 +29,7 @@ def exact(values: list[float]) -> dict[str, float]:
     return {name: ordered[int(fraction * (len(ordered) - 1))] for name, fraction in ranks.items()}
 
 
-def add(store: Store, values: list[float], minutes_ago: int, parent: int) -> None:
+def add(store: SQLiteStore, values: list[float], minutes_ago: int, parent: int) -> None:
     at_ns = NOW_NS - minutes_ago * MINUTE_NS
     for body in ours(lambda aggregator: passed(aggregator, OUT, values, parent=parent), at_ns=at_ns):
         store.add(read_report(body, "gzip"))
@@ -38,7 +38,7 @@ def add(store: Store, values: list[float], minutes_ago: int, parent: int) -> Non
 @settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), payloads=st.integers(1, 6))
 def test_quantiles_are_merged_over_payloads_minutes_and_pathways(seed: int, payloads: int) -> None:
-    chance, store, values = random.Random(seed), Store(now=lambda: NOW), list[float]()
+    chance, store, values = random.Random(seed), SQLiteStore(now=lambda: NOW), list[float]()
     for _ in range(payloads):
         part = [round(chance.lognormvariate(-3, 3), 6) + 1e-6 for _ in range(chance.randint(1, 80))]
         add(store, part, minutes_ago=chance.randrange(10), parent=chance.randrange(3))
@@ -50,7 +50,7 @@ def test_quantiles_are_merged_over_payloads_minutes_and_pathways(seed: int, payl
 
 
 def test_topology_has_only_the_requested_minutes() -> None:
-    store = Store(now=lambda: NOW)
+    store = SQLiteStore(now=lambda: NOW)
     for minutes_ago in range(5):
         add(store, [10.0**-minutes_ago], minutes_ago, parent=0)
     for minutes in range(1, 6):
@@ -60,7 +60,7 @@ def test_topology_has_only_the_requested_minutes() -> None:
 
 
 def test_pathways_are_counted_separately() -> None:
-    store = Store(now=lambda: NOW)
+    store = SQLiteStore(now=lambda: NOW)
     add(store, [0.1], 0, parent=1)
     add(store, [0.4] * 3, 0, parent=2)
     shown = topology(store, 1)
@@ -69,7 +69,7 @@ def test_pathways_are_counted_separately() -> None:
 
 
 def test_zero_latencies_are_counted() -> None:
-    store = Store(now=lambda: NOW)
+    store = SQLiteStore(now=lambda: NOW)
     add(store, [0.0] * 3 + [1.0], 0, parent=1)
     (edge,) = topology(store, 1).edges
     assert asdict(edge.edge_latency) == {"p50": 0, "p95": 0, "p99": 0, "max": pytest.approx(1.0, rel=0.008)}
@@ -86,7 +86,7 @@ def test_sketch_with_another_gamma_is_converted(gamma: float, offset: float) -> 
 
 
 def test_sketch_with_another_gamma_is_merged_with_the_usual_one() -> None:
-    store = Store(now=lambda: NOW)
+    store = SQLiteStore(now=lambda: NOW)
     foreign = sketch(gamma=1.02, offset=0, contiguousBinCounts=[9], contiguousBinIndexOffset=0)
     ours_ = sketch(binCounts={bin_index(3.0): 9})
     for latency in (foreign, ours_, foreign):

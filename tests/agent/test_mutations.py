@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
 from tests.agent.payloads import NOW, Client, ours, passed
@@ -41,7 +41,7 @@ def changed(body: bytes, changes: list[tuple[int, str, int]]) -> bytes:
 
 def taken(body: bytes, encoding: str) -> bool:
     """Do everything that the agent does with a body, and return whether it was accepted."""
-    store = Store(now=lambda: NOW)
+    store = SQLiteStore(now=lambda: NOW)
     try:
         store.add(read_report(body, encoding))
     except IntakeError as error:

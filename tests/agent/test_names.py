@@ -11,7 +11,7 @@ from msgspec.json import encode
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.drawn_map import draw_map
 from asyncdsm.agent.queries.topology import topology
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.cli.map import FORMATS
 from asyncdsm.map.descriptions import NO_CLUSTER, NO_ENV, qualify_nodes
 from asyncdsm.map.graph import Node, build_graph
@@ -51,8 +51,8 @@ def passed(
     return payload(bucket(one, Backlogs=backlogs), Service=service, Env=env)
 
 
-def store_of(*payloads: bytes) -> Store:
-    store = Store(now=lambda: NOW)
+def store_of(*payloads: bytes) -> SQLiteStore:
+    store = SQLiteStore(now=lambda: NOW)
     for body in payloads:
         store.add(read_report(body, ""))
     return store

@@ -13,7 +13,7 @@ from asyncdsm.agent.intake.fields import MAX_NAME
 from asyncdsm.agent.intake.payload import UNNAMED, read_report
 from asyncdsm.agent.store.histograms import PATHWAY, SIZE
 from asyncdsm.agent.store.reports import Report
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.histogram import GAMMA, OFFSET, ZERO, bin_index
 from asyncdsm.delivery.sketch import encode
 from tests.agent.payloads import NOW_NS, Client, bins_of, bucket, payload, point, sketch
@@ -256,7 +256,7 @@ def test_sketch_of_the_tests_has_the_mapping_of_the_protocol() -> None:
 
 
 def test_partly_read_report_is_stored() -> None:
-    store = Store(now=lambda: NOW_NS / 1e9)
+    store = SQLiteStore(now=lambda: NOW_NS / 1e9)
     store.add(read_report(payload(bucket(sane(), point(Hash=None), Start=None, Backlogs=[backlog(Value=None)])), ""))
     store.flush()
     assert store.counters()["rows"] == 1

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from asyncdsm.agent.http.openapi import DESCRIPTION, PATHS
 from asyncdsm.agent.http.server import running_agent
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import NOW, Client
 from tests.agent.test_api import edge_id, report, shop
 
@@ -31,7 +31,7 @@ async def fill(url: str) -> None:
 @pytest.fixture
 def url() -> Iterator[str]:
     """Run an agent that has something to show."""
-    store = Store(now=lambda: NOW)
+    store = SQLiteStore(now=lambda: NOW)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(running_agent(store=store)) as agent:
         portal.call(fill, agent.url)
         yield agent.url

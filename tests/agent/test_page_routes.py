@@ -7,7 +7,7 @@ import re
 import pytest
 
 from asyncdsm.agent.http.page_routes import FILES, TYPES
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.map.levels import stroke_width
 from tests.agent.maps import HOSTILE, MapStore
 from tests.agent.payloads import Client
@@ -45,7 +45,7 @@ async def test_other_files_are_not_served(client: Client, name: str) -> None:
     assert b"import" not in response.content
 
 
-async def test_map_has_nodes_and_links_for_every_edge(client: Client, store: Store) -> None:
+async def test_map_has_nodes_and_links_for_every_edge(client: Client, store: SQLiteStore) -> None:
     maps = MapStore(store)
     maps.passed("shop", "out", "orders", parent=0)
     maps.passed("billing", "in", "orders", group="billing")
@@ -73,7 +73,7 @@ async def test_wrong_map_parameters_are_rejected_with_400(client: Client) -> Non
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
-async def test_map_has_hostile_names_unchanged(client: Client, store: Store, name: str) -> None:
+async def test_map_has_hostile_names_unchanged(client: Client, store: SQLiteStore, name: str) -> None:
     MapStore(store).passed(name, "out", name, kind=name, parent=0)
     shown = (await client.get("/api/map")).json()
     assert {node["name"] for node in shown["nodes"]} == {name}

@@ -12,7 +12,7 @@ from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.latency_changes import Change, Slot, last_change, state_of
 from asyncdsm.agent.queries.topology import topology, topology_of
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.cli.map import FORMATS
 from asyncdsm.core.edge import Edge
 from asyncdsm.map.levels import level_of, slowness_of
@@ -29,7 +29,7 @@ class Hop:
 
     def __init__(self) -> None:
         self.now: float = START
-        self.store: Store = Store(now=lambda: self.now)
+        self.store: SQLiteStore = SQLiteStore(now=lambda: self.now)
         self.start: int = START
 
     def passed(self, *buckets: Sequence[float], service: str = "billing") -> None:

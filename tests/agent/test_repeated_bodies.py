@@ -16,7 +16,7 @@ from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.repeated_bodies import MAX_REMEMBERED, REMEMBERED_SECONDS, RecentBodies, hash_body
 from asyncdsm.agent.store.reports import AcceptedPayload
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
 from asyncdsm.delivery.payload import pack
@@ -29,7 +29,7 @@ from tests.differential.process import run
 BODY = payload(bucket(point()))
 
 
-class Slow(Store):
+class Slow(SQLiteStore):
     """A store that waits until it may go on, and raises each of `errors` once."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, enc
 from asyncdsm.agent.store.packed_histograms import pack, unpack
 from asyncdsm.agent.store.reports import BucketReport, PointReport, Report
 from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS, Coverage, Slice, TimeRange, plan_slices
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.histogram import ZERO, bin_index
 from tests.agent.payloads import NOW
 from tests.agent.test_merging import exact
@@ -42,10 +42,10 @@ def report(start: int, latency: float) -> Report:
     return Report("s", "", "go", "", buckets, Histograms(np.array(keys, np.int64), np.ones(3)))
 
 
-def filled(chance: random.Random, days: int) -> tuple[Store, list[tuple[int, float]]]:
+def filled(chance: random.Random, days: int) -> tuple[SQLiteStore, list[tuple[int, float]]]:
     """Return a store of some days, and what went into it: when, and which latency."""
     clock = Clock()
-    store, data = Store(now=clock), list[tuple[int, float]]()
+    store, data = SQLiteStore(now=clock), list[tuple[int, float]]()
     while clock.now < BEGAN + days * DAY:
         for _ in range(chance.randint(1, 3)):
             late = chance.choice([0, 0, 0, 30, 90, 700, 5_000])  # a sender that was cut off

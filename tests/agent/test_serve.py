@@ -21,7 +21,7 @@ import pytest
 
 from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import INTAKE, MSGPACK, bucket, payload, point
 
 AGENT = [sys.executable, "-m", "asyncdsm", "agent"]
@@ -142,7 +142,7 @@ def test_unusable_store_file_is_one_line_on_stderr(tmp_path: Path) -> None:
 
 def test_locked_store_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "dsm.db"
-    with closing(Store(path, decode=read_report)):  # without a forwarder, and so without its table
+    with closing(SQLiteStore(path, decode=read_report)):  # without a forwarder, and so without its table
         pass
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN EXCLUSIVE")

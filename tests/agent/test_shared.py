@@ -17,7 +17,7 @@ from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.http.shared_answers import SharedAnswers
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology_of
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.map.topology import Topology
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 
@@ -36,21 +36,21 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(clock: Clock) -> Store:
+def store(clock: Clock) -> SQLiteStore:
     """Return a store that knows one hop."""
-    store = Store(now=lambda: clock.now)
+    store = SQLiteStore(now=lambda: clock.now)
     report(store, "shop")
     return store
 
 
 @pytest.fixture
-async def client(store: Store) -> AsyncIterator[Client]:
+async def client(store: SQLiteStore) -> AsyncIterator[Client]:
     """Talk HTTP with an agent."""
     async with running_agent(store=store) as agent, Client(base_url=agent.url, timeout=60) as client:
         yield client
 
 
-def report(store: Store, service: str) -> None:
+def report(store: SQLiteStore, service: str) -> None:
     store.add(read_report(payload(bucket(point()), Service=service), ""))
 
 
@@ -106,7 +106,7 @@ async def test_answer_is_recomputed_as_time_passes(client: Client, clock: Clock)
 
 
 async def test_costly_answer_is_reused_for_a_while_despite_new_payloads(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_answers, "PAUSES", 1_000)
     made = list[int]()
@@ -126,7 +126,7 @@ async def test_costly_answer_is_reused_for_a_while_despite_new_payloads(
     assert await answers.get("asked", compute) == b"2"
 
 
-async def test_error_is_raised_and_not_kept(store: Store) -> None:
+async def test_error_is_raised_and_not_kept(store: SQLiteStore) -> None:
     answers = SharedAnswers(store)
 
     def fail() -> bytes:
@@ -137,7 +137,7 @@ async def test_error_is_raised_and_not_kept(store: Store) -> None:
     assert await answers.get("asked", lambda: b"right") == b"right"
 
 
-async def test_answers_are_bounded_in_number_and_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_answers_are_bounded_in_number_and_bytes(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = SharedAnswers(store)
     for number in range(200):
         await answers.get(number, lambda: b"x")

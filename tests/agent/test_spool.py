@@ -21,7 +21,7 @@ from msgspec.msgpack import encode
 
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.spool import Spool, SpooledPayload
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import GZIP, INTAKE, NOW
 from tests.agent.test_forward import body
 from tests.agent.test_serve import address, agent
@@ -116,7 +116,7 @@ def test_kills_during_forwarding_lose_no_payload(path: Path) -> None:
 
 
 def test_payload_with_unsendable_headers_does_not_block_the_others(path: Path) -> None:
-    with closing(Store(path, decode=read_report)) as store:  # by the clock that the agent has, too
+    with closing(SQLiteStore(path, decode=read_report)) as store:  # by the clock that the agent has, too
         spool = store.open_spool(1000)
         assert spool is not None
         spool.add(SpooledPayload.create(body(1), [(b"X-Odd", b"a\x00b")]))
@@ -171,8 +171,8 @@ def parcel(number: int, length: int = 10) -> SpooledPayload:
     return SpooledPayload.create(bytes([number]) * length, [(b"X-Number", b"%d" % number)])
 
 
-def opened(path: Path, limit: int = 1000) -> tuple[Store, Spool]:
-    store = Store(path, decode=read_report, now=lambda: NOW)
+def opened(path: Path, limit: int = 1000) -> tuple[SQLiteStore, Spool]:
+    store = SQLiteStore(path, decode=read_report, now=lambda: NOW)
     spool = store.open_spool(limit)
     assert spool is not None
     return store, spool
@@ -234,14 +234,14 @@ def test_payloads_older_than_the_kept_time_are_not_forwarded(path: Path) -> None
     with closing(store):
         spool.add(parcel(1))
         store.save_spool()
-    with closing(Store(path, decode=read_report, now=lambda: NOW + 1e6)) as store:
+    with closing(SQLiteStore(path, decode=read_report, now=lambda: NOW + 1e6)) as store:
         spool_later = store.open_spool(1000)
         assert spool_later is not None
         assert spool_later.waiting() == []
 
 
 def test_file_of_an_earlier_version_gets_the_missing_tables(path: Path) -> None:
-    with closing(Store(path, decode=read_report, now=lambda: NOW)):
+    with closing(SQLiteStore(path, decode=read_report, now=lambda: NOW)):
         pass
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(
@@ -255,7 +255,7 @@ def test_file_of_an_earlier_version_gets_the_missing_tables(path: Path) -> None:
 
 
 @contextmanager
-def full_disk(store: Store) -> Iterator[None]:
+def full_disk(store: SQLiteStore) -> Iterator[None]:
     """Inside the block, the file cannot grow and nothing can be deleted from it, as on a full disk."""
     connection = store._file._connection
 
@@ -292,7 +292,7 @@ def test_spool_opens_on_a_full_disk(path: Path) -> None:
             spool.add(payload)
         store.save_spool()
         spool.finish(payloads[0].number)
-    store = Store(path, decode=read_report, now=lambda: NOW)
+    store = SQLiteStore(path, decode=read_report, now=lambda: NOW)
     with closing(store):
         with full_disk(store):
             again = store.open_spool(1000)

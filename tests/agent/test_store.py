@@ -11,12 +11,12 @@ from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.queries.topology import points_of
-from asyncdsm.agent.store import store as store_module
 from asyncdsm.agent.store.clickhouse import store as clickhouse_store
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, Histograms, encode_key
 from asyncdsm.agent.store.reports import BucketReport, PointReport, Report
 from asyncdsm.agent.store.resolutions import FOREVER, TimeRange
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite import store as store_module
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import MINUTE_NS, NOW_NS, SECOND_NS, bucket, payload, point
 from tests.agent.stores import AnyStore, OpenStore
 
@@ -120,7 +120,7 @@ def test_rows_are_kept_when_the_clock_of_the_agent_is_set(open_store: OpenStore,
 
 
 def test_rows_beyond_the_limit_are_deleted_oldest_first(clock: Clock) -> None:
-    store = Store(now=clock, max_rows=10)
+    store = SQLiteStore(now=clock, max_rows=10)
     for minutes_ago in (3, 1, 2):
         store.add(report(clock, *range(minutes_ago * 10, minutes_ago * 10 + 4), minutes_ago=minutes_ago))
     assert sorted(kept(store)) == [10, 11, 12, 13, 20, 21, 22, 23]
@@ -133,7 +133,7 @@ def test_rows_beyond_the_limit_are_deleted_oldest_first(clock: Clock) -> None:
 
 
 def test_rows_are_deleted_when_the_store_exceeds_its_bytes(clock: Clock) -> None:
-    store, chance = Store(now=clock, max_bytes=300_000), np.random.default_rng(1)
+    store, chance = SQLiteStore(now=clock, max_bytes=300_000), np.random.default_rng(1)
     for _ in range(60):
         one = report(clock, *range(100))
         keys = np.concatenate([encode_key(group, EDGE, 0) + chance.integers(0, 2_000, 50) for group in range(100)])
@@ -146,7 +146,7 @@ def test_rows_are_deleted_when_the_store_exceeds_its_bytes(clock: Clock) -> None
 
 
 def test_point_reported_twice_in_a_bucket_is_one_row(clock: Clock) -> None:
-    store = Store(now=clock, max_rows=2)
+    store = SQLiteStore(now=clock, max_rows=2)
     for _ in range(5):
         store.add(report(clock, 1, 2))
     assert kept(store) == {1: 5, 2: 5}

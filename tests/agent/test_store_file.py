@@ -12,7 +12,7 @@ from anyio import to_thread
 
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.reports import AcceptedPayload
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.errors import StoreError, StoreFullError
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 from tests.agent.test_store import EVER, kept
@@ -26,8 +26,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Store]:
-    with closing(Store(path, decode=read_report, now=lambda: NOW)) as store:
+def opened(path: Path) -> Iterator[SQLiteStore]:
+    with closing(SQLiteStore(path, decode=read_report, now=lambda: NOW)) as store:
         yield store
 
 
@@ -36,7 +36,7 @@ def accept(*hashes: int, service: str = "foreign") -> AcceptedPayload:
     return AcceptedPayload(read_report(body, ""), "", body)
 
 
-def everything(store: Store) -> tuple[object, ...]:
+def everything(store: SQLiteStore) -> tuple[object, ...]:
     return kept(store), store.backlogs(), store.offsets(EVER), store.services(), store.counters()
 
 
@@ -54,7 +54,7 @@ def test_accepted_payloads_are_there_after_reopening(path: Path, flushed: bool) 
 
 
 def test_unflushed_payloads_are_read_from_the_journal_after_a_kill(path: Path) -> None:
-    store = Store(path, decode=read_report, now=lambda: NOW)
+    store = SQLiteStore(path, decode=read_report, now=lambda: NOW)
     store.add_all([accept(1, 2)])
     store.flush()
     store.add_all([accept(2, 3), accept(3)])
@@ -75,7 +75,7 @@ def test_numbers_of_deleted_points_are_not_used_again(path: Path) -> None:
 
 def test_second_store_on_the_same_file_is_refused(path: Path) -> None:
     with opened(path), pytest.raises(StoreError, match="another agent has it open"):
-        Store(path, decode=read_report)
+        SQLiteStore(path, decode=read_report)
     with opened(path):
         pass
 
@@ -84,12 +84,12 @@ def test_file_that_is_no_store_is_refused(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE theirs (a)")
     with pytest.raises(StoreError, match="database of another program"):
-        Store(path, decode=read_report)
+        SQLiteStore(path, decode=read_report)
     path.write_bytes(b"no database, but some text that is long enough" * 100)
     with pytest.raises(StoreError, match="not a database"):
-        Store(path, decode=read_report)
+        SQLiteStore(path, decode=read_report)
     with pytest.raises(StoreError, match="No such file or directory"):
-        Store(path.parent / "nowhere" / "store.db", decode=read_report)
+        SQLiteStore(path.parent / "nowhere" / "store.db", decode=read_report)
 
 
 def test_file_of_another_version_is_refused(path: Path) -> None:
@@ -98,7 +98,7 @@ def test_file_of_another_version_is_refused(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="format 99"):
-        Store(path, decode=read_report)
+        SQLiteStore(path, decode=read_report)
 
 
 def test_file_of_format_1_is_opened_and_becomes_one_of_format_2(path: Path) -> None:
@@ -112,18 +112,18 @@ def test_file_of_format_1_is_opened_and_becomes_one_of_format_2(path: Path) -> N
         assert connection.execute("PRAGMA user_version").fetchone() == (2,)
 
 
-def fill(store: Store) -> None:
+def fill(store: SQLiteStore) -> None:
     """Leave no room in the file. SQLite raises the same error for a full disk."""
     connection = store._file._connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages + 2}")
 
 
-def make_room(store: Store) -> None:
+def make_room(store: SQLiteStore) -> None:
     store._file._connection.execute("PRAGMA max_page_count = 1000000")
 
 
-def take_until_full(store: Store) -> None:
+def take_until_full(store: SQLiteStore) -> None:
     for hash_ in range(2, 1000):
         store.add_all([accept(hash_)])
 
@@ -154,13 +154,13 @@ def test_full_store_keeps_unflushed_payloads(path: Path) -> None:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
+def store(path: Path) -> Iterator[SQLiteStore]:
     """Give the agent of `client` a store with a file."""
     with opened(path) as store:
         yield store
 
 
-async def test_full_disk_is_answered_with_507(client: Client, store: Store) -> None:
+async def test_full_disk_is_answered_with_507(client: Client, store: SQLiteStore) -> None:
     points = bucket(*(point(Hash=hash_) for hash_ in range(200)))
     bodies = iter([payload(points, Hostname=str(number)) for number in range(7)])  # none is sent again
     assert (await client.report(next(bodies))).status_code == 202

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.histogram import bin_index
 from asyncdsm.delivery.sketch import encode
 from asyncdsm.map.name_cell import fit_name
@@ -38,7 +38,7 @@ def edge(service: str, seconds: float, queue: str = "orders", group: str | None 
 
 
 def shown(*payloads: bytes) -> Topology:
-    store = Store(now=lambda: NOW)
+    store = SQLiteStore(now=lambda: NOW)
     for body in payloads:
         store.add(read_report(body, ""))
     return topology(store, 10)

@@ -18,7 +18,7 @@ from msgspec.msgpack import decode, encode
 from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.histogram import bin_index
 from tests.agent.encodings import ENCODINGS
 from tests.agent.payloads import GZIP, INTAKE, Client, bins_of, bucket, payload, point, sketch
@@ -116,7 +116,7 @@ def test_one_bad_value_costs_nothing_else(name: str, data: st.DataObject) -> Non
     path = data.draw(st.sampled_from([path for path in places(decode(body)) if path != ("Stats",)]))
     odd = changed(body, path, data.draw(JUNK | st.just(...)))
     assert intact(body, path) <= read(odd)
-    store = Store()
+    store = SQLiteStore()
     store.add(read_report(odd, ""))
     topology(store, 60)
     store.flush()
@@ -150,7 +150,7 @@ JAVASCRIPT = sketch(gamma=1.02020202020202, offset=0, contiguousBinCounts=[3], c
 
 def stands_for(lang: str, data: bytes) -> float:
     """Return the median that the agent shows for a sketch of one bin."""
-    store = Store()
+    store = SQLiteStore()
     store.add(read_report(payload(bucket(point(EdgeLatency=data), Start=int(store.now()) * 10**9), Lang=lang), ""))
     (edge,) = topology(store, 10).edges
     return edge.edge_latency.p50 or 0.0

@@ -14,10 +14,10 @@ from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.answers import Transaction
 from asyncdsm.agent.queries.transactions import find_transactions
-from asyncdsm.agent.store import store as stores
 from asyncdsm.agent.store import transactions as tables
 from asyncdsm.agent.store.reports import AcceptedPayload, Report
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite import store as stores
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.cli.main import main
 from tests.agent.payloads import NOW, NOW_NS, SECOND_NS, Client, bucket, payload, point
 from tests.agent.running import agent
@@ -142,8 +142,8 @@ def test_time_that_is_too_old_is_ignored_and_one_far_ahead_counts_as_now(store: 
 
 
 def test_transactions_survive_a_restart_and_a_kill(tmp_path: Path) -> None:
-    def open_store() -> Store:
-        return Store(tmp_path / "dsm.db", decode=read_report, now=lambda: NOW)
+    def open_store() -> SQLiteStore:
+        return SQLiteStore(tmp_path / "dsm.db", decode=read_report, now=lambda: NOW)
 
     store = open_store()
     bodies = [report_of([Passed("ordered", ago(9 - each), f"471{each}")]) for each in range(2)]
@@ -171,7 +171,7 @@ def test_old_transactions_are_deleted(open_store: OpenStore) -> None:
 
 def test_service_with_too_many_transactions_loses_its_own_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "MAX_TRANSACTIONS", 100)
-    store = Store(now=lambda: NOW)
+    store = SQLiteStore(now=lambda: NOW)
     add(store, "quiet", Passed("ordered", ago(600), "quiet order"))
     add(store, "busy", *(Passed("ordered", ago(500 - number), f"busy {number}") for number in range(400)))
     store.flush()

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store import rollup, segments, upkeep, write_buffer
+from asyncdsm.agent.store import write_buffer
 from asyncdsm.agent.store.histograms import Histograms, Ints
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.packed_histograms import pack
 from asyncdsm.agent.store.resolutions import RESOLUTIONS
-from asyncdsm.agent.store.state import StoreState
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite import rollup, segments, upkeep
+from asyncdsm.agent.store.sqlite.state import StoreState
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import NOW
 from tests.agent.test_store import EVER, TAGS, Clock, clock, kept, report
 from tests.agent.test_store_file import accept, fill, make_room
@@ -26,14 +27,14 @@ SERVICES, POINTS = 30, 5
 
 
 @pytest.fixture(params=["file", "memory"])
-def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[SQLiteStore]:
     with closing(
-        Store(tmp_path / "store.db" if request.param == "file" else None, decode=read_report, now=clock)
+        SQLiteStore(tmp_path / "store.db" if request.param == "file" else None, decode=read_report, now=clock)
     ) as store:
         yield store
 
 
-def fill_hours(store: Store, clock: Clock) -> dict[int, float]:
+def fill_hours(store: SQLiteStore, clock: Clock) -> dict[int, float]:
     """Report for two hours, and return the number of messages by hash."""
     for _ in range(24):
         for service in range(SERVICES):
@@ -44,7 +45,7 @@ def fill_hours(store: Store, clock: Clock) -> dict[int, float]:
 
 
 def test_lock_is_released_between_steps_and_while_computing(
-    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    store: SQLiteStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, pauses, computed = fill_hours(store, clock), list[bool](), list[bool]()
     pause = StoreState.pause
@@ -70,7 +71,7 @@ def test_lock_is_released_between_steps_and_while_computing(
 
 
 def test_reports_are_accepted_while_rows_are_rolled_up(
-    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    store: SQLiteStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A report between any two steps is accepted and counted once."""
     expected, pause, reported = fill_hours(store, clock), StoreState.pause, [0]
@@ -94,7 +95,7 @@ def test_reports_are_accepted_while_rows_are_rolled_up(
 
 def test_error_during_upkeep_loses_no_rows(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "store.db"
-    with closing(Store(path, decode=read_report, now=clock)) as store:
+    with closing(SQLiteStore(path, decode=read_report, now=clock)) as store:
         expected = fill_hours(store, clock)
         store.flush()
         fill(store)
@@ -111,14 +112,14 @@ def test_error_during_upkeep_loses_no_rows(tmp_path: Path, clock: Clock) -> None
             store.flush()
         assert store.conditions.present() == []
         assert kept(store) == expected
-    with closing(Store(path, decode=read_report, now=clock)) as store:
+    with closing(SQLiteStore(path, decode=read_report, now=clock)) as store:
         assert kept(store) == expected
 
 
 @contextmanager
-def killed(path: Path) -> Iterator[Store]:
+def killed(path: Path) -> Iterator[SQLiteStore]:
     """Open a store that writes nothing when it is closed, as after a kill."""
-    store = Store(path, decode=read_report, now=lambda: NOW)
+    store = SQLiteStore(path, decode=read_report, now=lambda: NOW)
     yield store
     store._closing()
 
@@ -140,11 +141,11 @@ def test_kill_between_steps_counts_every_payload_once(tmp_path: Path, monkeypatc
             with pytest.raises(KeyboardInterrupt):
                 store.flush()
             monkeypatch.setattr(StoreState, "pause", pause)
-    with closing(Store(path, decode=read_report, now=lambda: NOW)) as store:
+    with closing(SQLiteStore(path, decode=read_report, now=lambda: NOW)) as store:
         assert kept(store) == dict.fromkeys(range(10, 80), 4)
 
 
-def test_offsets_older_than_a_day_are_thinned_to_one_a_minute(store: Store, clock: Clock) -> None:
+def test_offsets_older_than_a_day_are_thinned_to_one_a_minute(store: SQLiteStore, clock: Clock) -> None:
     for second in range(0, 600, 10):
         store.add(report(clock, offset=second))
         clock.now += 10
@@ -162,7 +163,9 @@ def test_offsets_older_than_a_day_are_thinned_to_one_a_minute(store: Store, cloc
 def test_reader_does_not_hold_the_lock_while_merging(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_file: bool
 ) -> None:
-    with closing(Store(tmp_path / "store.db" if with_file else None, decode=read_report, now=lambda: NOW)) as store:
+    with closing(
+        SQLiteStore(tmp_path / "store.db" if with_file else None, decode=read_report, now=lambda: NOW)
+    ) as store:
         store.add_all([accept(1, 2)])
         store.flush()
         store.add_all([accept(1)])
@@ -177,7 +180,7 @@ def test_reader_does_not_hold_the_lock_while_merging(
         assert not any(held)
 
 
-def test_full_write_buffer_is_flushed_early(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_write_buffer_is_flushed_early(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_buffer, "MAX_BUFFERED_SLOTS", 10)
     for first in range(0, 108, 9):
         store.add_all([accept(*range(first, first + 9))])

@@ -12,7 +12,7 @@ import pytest
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology, topology_of
 from asyncdsm.agent.store.resolutions import TimeRange
-from asyncdsm.agent.store.store import Store as SQLiteStore
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.agent.store.versions import LONGEST_VERSION, MOST_VERSIONS, VersionRun, record_version, version_at
 from tests.agent.payloads import NOW, SECOND_NS, bucket, payload, point
 from tests.agent.stores import KEPT_KINDS, AnyStore, OpenStore

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.histogram import bin_index
 from asyncdsm.delivery.sketch import encode
 from tests.agent.payloads import SECOND_NS, bucket, payload, point
@@ -51,7 +51,7 @@ class Timeline:
         self.time: float = start
         self._follow = follow
         self._caught_up = False
-        self.store: Store = Store(path, decode=read_report if path else None, now=self.now)
+        self.store: SQLiteStore = SQLiteStore(path, decode=read_report if path else None, now=self.now)
 
     def now(self) -> float:
         """Return the time of the store's clock."""

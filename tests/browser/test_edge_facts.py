@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from asyncdsm.agent.http.server import running_agent
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
 from asyncdsm.delivery.payload import pack
@@ -35,12 +35,12 @@ def report(seconds_ago: float, schema_id: int) -> bytes:
 
 
 @pytest.fixture
-def store() -> Store:
+def store() -> SQLiteStore:
     """Keep what the agent takes, in memory."""
-    return Store()
+    return SQLiteStore()
 
 
-async def test_hop_shows_redeliveries_waits_and_a_schema_that_changed(browser: Browser, store: Store) -> None:
+async def test_hop_shows_redeliveries_waits_and_a_schema_that_changed(browser: Browser, store: SQLiteStore) -> None:
     async with running_agent(store=store) as agent, open_page(browser, agent.url) as page:
         async with httpx2.AsyncClient(base_url=agent.url) as client:
             for seconds_ago, schema_id in ((240, 17), (120, 17), (20, 18)):

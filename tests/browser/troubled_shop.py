@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.histogram import ZERO, bin_index
 from asyncdsm.delivery.sketch import encode
 from tests.agent.payloads import SECOND_NS, bucket, payload, point
@@ -51,7 +51,7 @@ class TroubledShop:
         self.begin: int = int(time()) // MINUTE * MINUTE - LENGTH
         self._reported = 0
         self._is_caught_up = False
-        self.store: Store = Store(now=self.now)
+        self.store: SQLiteStore = SQLiteStore(now=self.now)
 
     def now(self) -> float:
         """Return the time of the store's clock: the real one, once everything up to now is reported."""

@@ -15,7 +15,7 @@ from anyio import to_thread
 import asyncdsm
 from asyncdsm import Settings
 from asyncdsm.agent.http.server import running_agent
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.delivery.payload import pack
 from asyncdsm.streams import capturing
@@ -47,7 +47,9 @@ class Clock:
 class Pipeline:
     """A producer, a consumer of a group, and an agent, with a clock that moves by ten seconds at each step."""
 
-    def __init__(self, clock: Clock, store: Store, agent: Client, *, topic: str, producer: Any, consumer: Any) -> None:
+    def __init__(
+        self, clock: Clock, store: SQLiteStore, agent: Client, *, topic: str, producer: Any, consumer: Any
+    ) -> None:
         self.clock, self.store, self.agent, self.topic = clock, store, agent, topic
         self.producer: AIOKafkaProducer = asyncdsm.wrap(producer)
         self.consumer: AIOKafkaConsumer = asyncdsm.wrap(consumer)
@@ -91,13 +93,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(clock: Clock) -> Store:
+def store(clock: Clock) -> SQLiteStore:
     """The agent's store."""
-    return Store(now=clock.seconds)
+    return SQLiteStore(now=clock.seconds)
 
 
 @pytest.fixture
-async def pipeline(kafka: Kafka, topic: Callable[..., str], clock: Clock, store: Store) -> AsyncIterator[Pipeline]:
+async def pipeline(
+    kafka: Kafka, topic: Callable[..., str], clock: Clock, store: SQLiteStore
+) -> AsyncIterator[Pipeline]:
     """Run all parts."""
     name = topic()
     consumer = AIOKafkaConsumer(

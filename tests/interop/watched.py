@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.running import agent
 from tests.interop.relay import Relay, make_environ
 
@@ -101,7 +101,7 @@ class Watched:
 def watched(environ: Mapping[str, str]) -> Iterator[Watched]:
     """Run an agent inside the block. It must have understood everything that it was sent."""
     clock = Clock()
-    with closing(Store(now=clock)) as store, agent(store=store) as running:
+    with closing(SQLiteStore(now=clock)) as store, agent(store=store) as running:
         found = Watched(running.url, environ, clock)
         yield found
         health = found.answer("health")

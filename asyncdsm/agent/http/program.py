@@ -20,9 +20,9 @@ from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.clickhouse.address import Address
+from asyncdsm.agent.store.limits import KEPT_SECONDS
 from asyncdsm.agent.store.protocol import Store
-from asyncdsm.agent.store.store import KEPT_SECONDS
-from asyncdsm.agent.store.store import Store as SQLiteStore
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.errors import OptionError, RulesError, StoreError, UnixSocketError
 from asyncdsm.map.terminal import MapTable
 

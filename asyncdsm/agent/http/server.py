@@ -22,7 +22,7 @@ from asyncdsm.agent.http.listeners import UnixListener, open_tcp_listener
 from asyncdsm.agent.intake.forward_exporter import is_own_address
 from asyncdsm.agent.intake.forwarder import Forwarder
 from asyncdsm.agent.store.protocol import UNAVAILABLE, Store
-from asyncdsm.agent.store.store import Store as SQLiteStore
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.errors import OptionError, SettingError
 from asyncdsm.settings import Settings
 

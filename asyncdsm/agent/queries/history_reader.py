@@ -16,8 +16,7 @@ from asyncdsm.agent.queries.time_ranges import settled_until
 from asyncdsm.agent.store.histograms import EDGE, Floats, Ints, quantiles
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.protocol import Store
-from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, TimeRange
-from asyncdsm.agent.store.segments import RollUpVersion
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, RollUpVersion, TimeRange
 
 MINUTE, HOUR = 60, 3_600
 MOST_SLOTS = 180

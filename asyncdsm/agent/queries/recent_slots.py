@@ -14,8 +14,7 @@ from asyncdsm.agent.store.histograms import EDGE, Ints, quantiles
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
-from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, TimeRange
-from asyncdsm.agent.store.segments import RollUpVersion
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, RollUpVersion, TimeRange
 from asyncdsm.map.levels import slowness_of
 
 MINUTE = RESOLUTIONS[1]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from asyncdsm.agent.store.limits import DETAIL_SECONDS
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, RESOLUTIONS, TimeRange
-from asyncdsm.agent.store.retention import DETAIL_SECONDS
 
 DEFAULT_MINUTES = 10
 MOST_STEPS = 200

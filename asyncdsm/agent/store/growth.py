@@ -1,21 +1,18 @@
 """How fast the store grows, and how far back rows will reach under its limit: told before rows are deleted early.
 
-The oldest rows that a coarser resolution covers go first (see `retention`). So, under the limit, all rows but those of
-hours reach equally far back at most, and those of hours as long as they are to be kept.
+The oldest rows that a coarser resolution covers go first (see `sqlite.retention`). So, under the limit, all rows but
+those of hours reach equally far back at most, and those of hours as long as they are to be kept.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from asyncdsm.agent.store.limits import DETAIL_SECONDS
 from asyncdsm.agent.store.resolutions import RESOLUTIONS
-from asyncdsm.agent.store.retention import DETAIL_SECONDS
 
 DAY = 24 * 3600
-MEASURED_SECONDS = 600
-"""From how many seconds before the newest row rates are taken; those of longer periods, from one period before."""
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _SPANS = ((DAY, "days"), (3600, "hours"), (60, "minutes"))
 
@@ -38,18 +35,6 @@ class Growth(NamedTuple):
     def is_short(self) -> bool:
         """Whether the limit will shorten what is kept."""
         return self.needed_bytes > self.limit_bytes
-
-
-def measure_rates(connection: sqlite3.Connection, newest: int) -> dict[int, float]:
-    """Return how many bytes a second each resolution takes; `newest` is the start of the newest row."""
-    query = "SELECT coalesce(sum(length(data)), 0) FROM segments WHERE width = ? AND start >= ? AND start < ?"
-    rates = dict[int, float]()
-    for width in RESOLUTIONS:
-        length = max(MEASURED_SECONDS, width)
-        # Of the newest period, not everything is written yet; what is rolled up comes a period later.
-        last = newest // width * width - width if width > RESOLUTIONS[0] else newest
-        rates[width] = connection.execute(query, (width, last - length, last)).fetchone()[0] / length
-    return rates
 
 
 def estimate_growth(rates: Mapping[int, float], kept_seconds: int, used_bytes: int, limit_bytes: int) -> Growth:

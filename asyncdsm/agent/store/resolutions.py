@@ -38,6 +38,9 @@ class Coverage(NamedTuple):
 
 Coverages = dict[int, Coverage]
 """The coverage of each resolution."""
+RollUpVersion = tuple[int, int]
+"""How many segments there are of a period, and the highest of their ids: as soon as a row of it is added or deleted,
+another version."""
 
 
 class Slice(NamedTuple):

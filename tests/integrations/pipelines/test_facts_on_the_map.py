@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 import asyncdsm
 from asyncdsm import DataStreams, Settings
 from asyncdsm.agent.http.server import running_agent
-from asyncdsm.agent.store.store import Store
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.test_edge_facts import take
@@ -47,13 +47,13 @@ async def handle_batch(kafka: Kafka, topic: str) -> None:
 
 
 @pytest.fixture
-def store() -> Store:
+def store() -> SQLiteStore:
     """Keep what the agent takes, in memory."""
-    return Store()
+    return SQLiteStore()
 
 
 async def test_map_shows_what_messages_of_rabbitmq_and_kafka_say(
-    rabbitmq: RabbitMQ, kafka: Kafka, topic: Callable[..., str], name: Callable[[], str], store: Store
+    rabbitmq: RabbitMQ, kafka: Kafka, topic: Callable[..., str], name: Callable[[], str], store: SQLiteStore
 ) -> None:
     queue, orders = name(), topic()
     async with running_agent(store=store) as agent:

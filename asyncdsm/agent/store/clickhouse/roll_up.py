@@ -15,8 +15,8 @@ from asyncdsm.agent.store.clickhouse.connection import Connection
 from asyncdsm.agent.store.clickhouse.periods import Period
 from asyncdsm.agent.store.clickhouse.reader import ClickHouseReader, at, within
 from asyncdsm.agent.store.clickhouse.shared_state import SharedState
+from asyncdsm.agent.store.limits import DETAIL_SECONDS
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, Slice
-from asyncdsm.agent.store.retention import DETAIL_SECONDS
 
 MOST_AT_ONCE = 60
 """How many periods are rolled up by one statement."""

@@ -23,6 +23,7 @@ from asyncdsm.agent.store.clickhouse.transaction_reader import ClickHouseTransac
 from asyncdsm.agent.store.clickhouse.writer import PayloadWriter
 from asyncdsm.agent.store.conditions import Conditions
 from asyncdsm.agent.store.growth import Growth
+from asyncdsm.agent.store.limits import KEPT_SECONDS, MAX_BACKLOGS, MAX_NAMES, MAX_POINTS, MAX_SERVICES
 from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
@@ -33,7 +34,6 @@ from asyncdsm.agent.store.reports import AcceptedPayload, FactSums, Report
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange, bucket_bounds
 from asyncdsm.agent.store.services import ServiceFacts
 from asyncdsm.agent.store.spool import Spool
-from asyncdsm.agent.store.store import KEPT_SECONDS, MAX_BACKLOGS, MAX_NAMES, MAX_POINTS, MAX_SERVICES
 from asyncdsm.agent.store.versions import ServiceKey, VersionRun
 from asyncdsm.errors import StoreError, StoreFullError, StoreUnavailableError
 

@@ -16,15 +16,14 @@ import numpy as np
 from asyncdsm.agent.store.histograms import Histograms, merge
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.packed_histograms import pack
-from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverage, Coverages, Slice
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverage, Coverages, RollUpVersion, Slice
 
 ServiceOf = Callable[[int], int | None]
 """Returns the number of the service of a point, or None for a point that was evicted."""
 
 
-RollUpVersion = tuple[int, int]
-"""How many segments there are of a period, and the highest of their ids: as soon as a row of it is added or deleted,
-another version."""
+MEASURED_SECONDS = 600
+"""From how many seconds before the newest row rates are taken; those of longer periods, from one period before."""
 
 
 class Segment(NamedTuple):
@@ -120,3 +119,15 @@ def set_coverage(connection: sqlite3.Connection, coverages: Coverages, width: in
     """Change `since` or `until` of the coverage of a resolution, in `coverages` and in the file."""
     coverages[width] = coverages[width]._replace(**changed)
     connection.execute("UPDATE levels SET since = ?, until = ? WHERE width = ?", (*coverages[width], width))
+
+
+def measure_rates(connection: sqlite3.Connection, newest: int) -> dict[int, float]:
+    """Return how many bytes a second each resolution takes; `newest` is the start of the newest row."""
+    query = "SELECT coalesce(sum(length(data)), 0) FROM segments WHERE width = ? AND start >= ? AND start < ?"
+    rates = dict[int, float]()
+    for width in RESOLUTIONS:
+        length = max(MEASURED_SECONDS, width)
+        # Of the newest period, not everything is written yet; what is rolled up comes a period later.
+        last = newest // width * width - width if width > RESOLUTIONS[0] else newest
+        rates[width] = connection.execute(query, (width, last - length, last)).fetchone()[0] / length
+    return rates

@@ -7,11 +7,10 @@ from collections import Counter
 from itertools import pairwise
 from typing import NamedTuple
 
+from asyncdsm.agent.store.limits import DETAIL_SECONDS
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverages
-from asyncdsm.agent.store.segments import oldest_starts, set_coverage
+from asyncdsm.agent.store.sqlite.segments import oldest_starts, set_coverage
 
-DETAIL_SECONDS = 24 * 3600
-"""How long rows of the finest resolution are kept."""
 # How many seconds of each resolution are deleted at once to make room: a multiple of the next resolution.
 _ROOM_STEPS = {10: 600, 60: 3600, 600: 6 * 3600, 3600: 24 * 3600}
 # How many seconds of one service are deleted at once to make room.

@@ -17,44 +17,38 @@ from weakref import finalize
 
 from asyncdsm.agent.store.conditions import Conditions
 from asyncdsm.agent.store.edge_facts import EDGE_BYTES, MOST_EDGES
-from asyncdsm.agent.store.file import StoreFile, append_to_journal, translate_error
 from asyncdsm.agent.store.growth import Growth, describe_growth
+from asyncdsm.agent.store.limits import DETAIL_SECONDS, KEPT_SECONDS, MAX_BACKLOGS, MAX_NAMES, MAX_POINTS, MAX_SERVICES
 from asyncdsm.agent.store.merger import Label, LabeledHistograms
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
 from asyncdsm.agent.store.point_ages import PointAges
 from asyncdsm.agent.store.protocol import COUNTERS
-from asyncdsm.agent.store.reader import StoreReader
 from asyncdsm.agent.store.registry import EdgeKey, PointRegistry
 from asyncdsm.agent.store.reports import AcceptedPayload, Decode, FactSums, Report
-from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverages, TimeRange, bucket_bounds
-from asyncdsm.agent.store.retention import DETAIL_SECONDS
-from asyncdsm.agent.store.segments import RollUpVersion
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverages, RollUpVersion, TimeRange, bucket_bounds
 from asyncdsm.agent.store.services import ServiceFacts
 from asyncdsm.agent.store.spool import ForwardMarkFile, Spool
-from asyncdsm.agent.store.state import StoreState
+from asyncdsm.agent.store.sqlite.file import StoreFile, append_to_journal, translate_error
+from asyncdsm.agent.store.sqlite.reader import StoreReader
+from asyncdsm.agent.store.sqlite.state import StoreState
+from asyncdsm.agent.store.sqlite.upkeep import Bounds, Upkeep
 from asyncdsm.agent.store.transaction_reader import TransactionReader
 from asyncdsm.agent.store.transactions import MOST_PENDING
-from asyncdsm.agent.store.upkeep import Bounds, Upkeep
 from asyncdsm.agent.store.versions import ServiceKey, VersionRun
 from asyncdsm.agent.store.write_buffer import measure_fullness
 from asyncdsm.errors import StoreError
 
-KEPT_SECONDS = 7 * 24 * 3600
 GROUP_SIZE = 64
 FILE_BYTES, MEMORY_BYTES = 4 << 30, 256 << 20
 MAX_ROWS = 50_000_000
-MAX_SERVICES, MAX_NAMES = 1_000, 10_000
-"""How many services are shown, those that reported last, and how many services may have rows."""
-MAX_BACKLOGS = 100_000
-MAX_POINTS = 200_000
 MAX_TRANSACTIONS = 250_000
 POINT_BYTES, BACKLOG_BYTES, TRANSACTION_BYTES = 2048, 4096, 16_384
 """How many bytes of the store's limit allow one point, backlog or business transaction: they take half of it."""
 FLUSH_SECONDS = 10.0
 
 
-class Store:
+class SQLiteStore:
     """Keeps what services report, in a file or in memory. Any thread may use it.
 
     Rows that are older than `kept_seconds` are deleted, and so are the oldest rows if there are too many.

@@ -18,8 +18,8 @@ from asyncdsm.agent.store.edge_facts import (
     thin_facts,
     write_facts,
 )
-from asyncdsm.agent.store.file import trim_journal
-from asyncdsm.agent.store.growth import Growth, estimate_growth, measure_rates
+from asyncdsm.agent.store.growth import Growth, estimate_growth
+from asyncdsm.agent.store.limits import DETAIL_SECONDS
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.offsets import (
     delete_backlogs,
@@ -28,25 +28,25 @@ from asyncdsm.agent.store.offsets import (
     thin_offsets,
     write_offsets,
 )
-from asyncdsm.agent.store.registry_tables import (
+from asyncdsm.agent.store.resolutions import RESOLUTIONS
+from asyncdsm.agent.store.schemas import delete_unused_schemas, write_schemas
+from asyncdsm.agent.store.sqlite.file import trim_journal
+from asyncdsm.agent.store.sqlite.registry_tables import (
     delete_names,
     delete_unused_names,
     write_next_numbers,
     write_points,
     write_services,
 )
-from asyncdsm.agent.store.resolutions import RESOLUTIONS
-from asyncdsm.agent.store.retention import (
-    DETAIL_SECONDS,
+from asyncdsm.agent.store.sqlite.retention import (
     DeletedRows,
     delete_old_rows,
     make_room,
     make_room_of_service,
 )
-from asyncdsm.agent.store.rollup import next_rollup_step, read_finer_segments, roll_up
-from asyncdsm.agent.store.schemas import delete_unused_schemas, write_schemas
-from asyncdsm.agent.store.segments import Segment, build_segments, set_coverage, write_segments
-from asyncdsm.agent.store.state import Change, StoreState
+from asyncdsm.agent.store.sqlite.rollup import next_rollup_step, read_finer_segments, roll_up
+from asyncdsm.agent.store.sqlite.segments import Segment, build_segments, measure_rates, set_coverage, write_segments
+from asyncdsm.agent.store.sqlite.state import Change, StoreState
 from asyncdsm.agent.store.versions import delete_unused_versions, write_versions
 from asyncdsm.agent.store.write_buffer import WriteBuffer
 

@@ -13,9 +13,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from asyncdsm.agent.store.edge_facts import FACT_TABLES
-from asyncdsm.agent.store.file_lock import lock_store_file, restrict_permissions
 from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS
 from asyncdsm.agent.store.schemas import SCHEMA_TABLE
+from asyncdsm.agent.store.sqlite.file_lock import lock_store_file, restrict_permissions
 from asyncdsm.agent.store.transactions import TRANSACTION_TABLES
 from asyncdsm.errors import StoreError, StoreFullError
 

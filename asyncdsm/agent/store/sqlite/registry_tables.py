@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec.msgpack import decode, encode
 
 from asyncdsm.agent.store.registry import PointKey, PointRegistry
-from asyncdsm.agent.store.segments import oldest_starts
+from asyncdsm.agent.store.sqlite.segments import oldest_starts
 
 # The next numbers are kept among the counters: numbers of deleted points may still be in segments.
 _NEXT_SERVICE, _NEXT_POINT = "next_service", "next_point"

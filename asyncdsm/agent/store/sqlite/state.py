@@ -10,14 +10,14 @@ from threading import Lock
 from time import sleep
 from typing import Generic, NamedTuple, TypeVar
 
-from asyncdsm.agent.store.file import StoreFile, add_to_counters, add_to_row_counts
 from asyncdsm.agent.store.offsets import LatestOffsets, read_latest_offsets, read_recent_offsets
 from asyncdsm.agent.store.registry import PointRegistry
-from asyncdsm.agent.store.registry_tables import load_registry, read_last_seen
 from asyncdsm.agent.store.resolutions import Coverages
 from asyncdsm.agent.store.schemas import SchemaHistory, read_schemas
-from asyncdsm.agent.store.segments import newest_start, read_coverages
 from asyncdsm.agent.store.services import ServiceFacts
+from asyncdsm.agent.store.sqlite.file import StoreFile, add_to_counters, add_to_row_counts
+from asyncdsm.agent.store.sqlite.registry_tables import load_registry, read_last_seen
+from asyncdsm.agent.store.sqlite.segments import newest_start, read_coverages
 from asyncdsm.agent.store.transactions import TransactionStore
 from asyncdsm.agent.store.versions import read_versions
 from asyncdsm.agent.store.write_buffer import WriteBuffer

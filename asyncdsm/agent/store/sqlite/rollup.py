@@ -17,7 +17,7 @@ from asyncdsm.agent.store.histograms import Histograms, Ints
 from asyncdsm.agent.store.merger import Merger
 from asyncdsm.agent.store.packed_histograms import pack, unpack
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverages
-from asyncdsm.agent.store.segments import Segment
+from asyncdsm.agent.store.sqlite.segments import Segment
 
 GRACE_SECONDS = 60
 """How long after its end a period is rolled up. Rows that come later are added to each resolution separately."""

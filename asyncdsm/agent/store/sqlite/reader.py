@@ -15,10 +15,10 @@ from asyncdsm.agent.store.offsets import Backlog, Tags, read_offsets
 from asyncdsm.agent.store.packed_histograms import unpack
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.reports import FactSums
-from asyncdsm.agent.store.resolutions import RESOLUTIONS, Slice, plan_slices
-from asyncdsm.agent.store.segments import RollUpVersion, oldest_start, read_roll_up_versions, read_segments
-from asyncdsm.agent.store.slice_cache import Key, SliceCache
-from asyncdsm.agent.store.state import Snapshot, StoreState
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, RollUpVersion, Slice, plan_slices
+from asyncdsm.agent.store.sqlite.segments import oldest_start, read_roll_up_versions, read_segments
+from asyncdsm.agent.store.sqlite.slice_cache import Key, SliceCache
+from asyncdsm.agent.store.sqlite.state import Snapshot, StoreState
 from asyncdsm.agent.store.write_buffer import WriteBuffer
 
 _SEARCHES_AT_ONCE = 200

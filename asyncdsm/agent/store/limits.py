@@ -1,0 +1,11 @@
+"""How much a store keeps, whatever it keeps it in, and how long."""
+
+from __future__ import annotations
+
+KEPT_SECONDS = 7 * 24 * 3600
+DETAIL_SECONDS = 24 * 3600
+"""How long rows of the finest resolution are kept."""
+MAX_SERVICES, MAX_NAMES = 1_000, 10_000
+"""How many services are shown, those that reported last, and how many services may have rows."""
+MAX_BACKLOGS = 100_000
+MAX_POINTS = 200_000
