@@ -14,7 +14,7 @@ else:
     Edge = native.Edge
     Point = native.Point
 
-__all__ = ["MOST_EDGES", "MOST_PATHWAYS", "Edge", "EdgeCache", "Point"]
+__all__ = ["MOST_EDGES", "MOST_PATHWAYS", "Edge", "EdgeCache", "Point", "make_in_edges", "make_out_edges"]
 
 MOST_PATHWAYS = 30
 """Beyond about this many distinct (hash, parent) pairs a service, Datadog's back end drops payloads (protocol §2)."""
@@ -45,3 +45,19 @@ class EdgeCache(dict[Key, Edge], Generic[Key]):
         """Store an edge under a key, in the place of the one that was there."""
         make_room(self, MOST_EDGES)
         self[key] = edge
+
+
+def make_out_edges(type_: str) -> EdgeCache[str]:
+    """Return the edges of producing with one type of broker, such as "nats", by topic."""
+    return EdgeCache(lambda topic: Edge("direction:out", f"topic:{topic}", f"type:{type_}"))
+
+
+def make_in_edges(type_: str) -> EdgeCache[tuple[str, str]]:
+    """Return the edges of consuming from one type of broker, by topic and group: "" for a consumer without one."""
+
+    def make_edge(key: tuple[str, str]) -> Edge:
+        topic, group = key
+        tags = (f"group:{group}",) if group else ()
+        return Edge("direction:in", f"topic:{topic}", f"type:{type_}", *tags)
+
+    return EdgeCache(make_edge)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         snapshot,
         suppress_nested_checkpoints,
     )
-    from asyncdsm.core.edge import Edge, EdgeCache
+    from asyncdsm.core.edge import Edge, EdgeCache, make_in_edges, make_out_edges
     from asyncdsm.core.lag import Lag, LagSource, add_lag_source, remove_lag_source
     from asyncdsm.core.pathway import Pathway
     from asyncdsm.core.topic_names import TopicNames
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from asyncdsm.integration.lifetime import close_before_exit, close_standby, start_standby_async
     from asyncdsm.integration.pathway_cache import lookup_pathway, store_entry, store_pathway
+    from asyncdsm.integration.receive import receive_async
 
 __all__ = [
     "HEADER",
@@ -101,10 +102,13 @@ __all__ = [
     "is_hook",
     "look_up_in_class",
     "lookup_pathway",
+    "make_in_edges",
+    "make_out_edges",
     "mark_async",
     "note_schema",
     "open_layer",
     "peek_consume",
+    "receive_async",
     "record_not_propagated",
     "remove_lag_source",
     "report_hook_error",
@@ -152,6 +156,8 @@ _HOMES = {
     "core.edge": (
         "Edge",
         "EdgeCache",
+        "make_in_edges",
+        "make_out_edges",
     ),
     "core.lag": (
         "Lag",
@@ -201,6 +207,7 @@ _HOMES = {
         "store_entry",
         "store_pathway",
     ),
+    "integration.receive": ("receive_async",),
 }
 # The modules of the public names. Each is imported when one of its names is first asked for.
 

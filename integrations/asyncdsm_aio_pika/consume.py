@@ -6,10 +6,10 @@ to the broker. Replies to one caller, and queues that live only as long as their
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from inspect import isawaitable
 from typing import Any
 
@@ -23,6 +23,7 @@ from asyncdsm.integration import (
     is_consume_suppressed,
     lookup_pathway,
     mark_async,
+    receive_async,
     report_hook_error,
     set_current,
     store_pathway,
@@ -40,7 +41,6 @@ from asyncdsm_aio_pika.queue_depth import note_depth
 FOLLOWED = "_asyncdsm_follows"
 """The attribute of the classes whose objects are followed one by one."""
 _CALLBACK_OF = "__asyncdsm_followed__"  # the attribute of a wrapped callback that holds the name of its queue
-_WAITS_APART = sys.version_info < (3, 12)  # `wait_for` awaits in another task: its caller would not see what is cleared
 
 _slot: Any = vars(Message).get(PATHWAY_SLOT)
 _is_instrumented = False
@@ -90,16 +90,14 @@ def _leave_callbacks_alone(queue: Any) -> Iterator[None]:
 def hook_next(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `QueueIterator.__anext__`. **Hot**."""
 
-    async def receive_next(self: Any, args: Any, kwargs: Any) -> Any:
-        _clear_current(self._amqp_queue)
-        message = await original(self, *args, **kwargs)
-        record_delivery(self._amqp_queue, message)
-        return message
-
     def __anext__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
-        if _WAITS_APART:
-            _clear_current(self._amqp_queue)
-        return receive_next(self, args, kwargs)
+        queue = self._amqp_queue
+
+        def record(message: Any) -> Any:
+            record_delivery(queue, message)
+            return message
+
+        return receive_async(partial(original, self, *args, **kwargs), partial(_clear_current, queue), record)
 
     return mark_async(__anext__)
 
@@ -107,22 +105,21 @@ def hook_next(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_get(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Queue.get`."""
 
-    async def receive_answer(self: Any, args: Any, kwargs: Any) -> Any:
-        _clear_current(self)
-        try:
-            message = await original(self, *args, **kwargs)
-        except QueueEmpty:
-            note_depth(self, 0)
-            raise
-        if message is not None:
-            record_delivery(self, message)
-        note_depth(self, 0 if message is None else getattr(message, "message_count", None))
-        return message
-
     def get(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _WAITS_APART:
-            _clear_current(self)
-        return receive_answer(self, args, kwargs)
+        async def ask() -> Any:
+            try:
+                return await original(self, *args, **kwargs)
+            except QueueEmpty:
+                note_depth(self, 0)
+                raise
+
+        def record(message: Any) -> Any:
+            if message is not None:
+                record_delivery(self, message)
+            note_depth(self, 0 if message is None else getattr(message, "message_count", None))
+            return message
+
+        return receive_async(ask, partial(_clear_current, self), record)
 
     return mark_async(get)
 

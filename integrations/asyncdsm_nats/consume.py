@@ -5,7 +5,6 @@ A message counts when the program's code gets it, in the task that gets it.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from inspect import iscoroutinefunction
@@ -25,6 +24,7 @@ from asyncdsm.integration import (
     is_consume_suppressed,
     lookup_pathway,
     mark_async,
+    receive_async,
     report_hook_error,
     set_current,
     store_pathway,
@@ -34,7 +34,6 @@ from asyncdsm_nats.produce import measure_headers
 from asyncdsm_nats.subjects import in_edges, is_left_out, topics
 from asyncdsm_nats.unread import note_unread
 
-_WAITS_APART = sys.version_info < (3, 12)  # `wait_for` awaits in another task: its caller would not see what is cleared
 _is_instrumented = False
 
 
@@ -128,31 +127,23 @@ def make_fetch_hook(source: Source) -> Hook:
 
 
 def _receive_next(source: Source, ask: Callable[[], Any]) -> Any:
-    """Return a coroutine that asks for a message, and counts it. A task that is cancelled early never asks."""
+    """Return a coroutine that asks for a message, and counts it."""
 
-    async def receive() -> Any:
-        source.clear_current()
-        message = await ask()
+    def record(message: Any) -> Any:
         source.count_message(message)
         return message
 
-    if _WAITS_APART:
-        source.clear_current()
-    return receive()
+    return receive_async(ask, source.clear_current, record)
 
 
 def _receive_batch(source: Source, ask: Callable[[], Any]) -> Any:
     """Return a coroutine that asks for a list of messages, and counts them."""
     asked_in = current_task()
 
-    async def receive() -> Any:
-        source.clear_current()
-        messages = await ask()
+    def record(messages: list[Any]) -> list[Any]:
         return _record_batch(source, messages, asked_in) or messages
 
-    if _WAITS_APART:
-        source.clear_current()
-    return receive()
+    return receive_async(ask, source.clear_current, record)
 
 
 @guarded

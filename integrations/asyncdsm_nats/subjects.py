@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from asyncdsm.integration import Edge, EdgeCache, TopicNames
+from asyncdsm.integration import EdgeCache, TopicNames, make_in_edges, make_out_edges
 
 INBOX_PREFIX = b"_INBOX"
 """What the subjects of replies begin with, unless a connection has a prefix of its own."""
@@ -13,16 +13,9 @@ _INBOX = "_INBOX."
 topics: TopicNames = TopicNames(separator=".", one="*", rest=">")
 """The topics by subject: a program may put ids into subjects."""
 
-
-def _make_group_edge(key: tuple[str, str]) -> Edge:
-    topic, group = key
-    tags = (f"group:{group}",) if group else ()
-    return Edge("direction:in", f"topic:{topic}", "type:nats", *tags)
-
-
-out_edges: EdgeCache[str] = EdgeCache(lambda topic: Edge("direction:out", f"topic:{topic}", "type:nats"))
+out_edges: EdgeCache[str] = make_out_edges("nats")
 """The edges of publishing, by topic."""
-in_edges: EdgeCache[tuple[str, str]] = EdgeCache(_make_group_edge)
+in_edges: EdgeCache[tuple[str, str]] = make_in_edges("nats")
 """The edges of consuming, by topic and group: a durable consumer or a queue group, "" without one."""
 
 
