@@ -270,6 +270,7 @@ def test_clickhouse_forgets_what_is_older_than_is_kept(clickhouse: ClickHouse) -
     try:
         store.add_all([accepted(1)])  # of 2023, which is more than a year ago on the server's clock
         store._connection.command(f"OPTIMIZE TABLE {store._db}.sketches FINAL")
+        store.flush()
         assert store.counters()["rows"] == 0
     finally:
         store.close()

@@ -82,7 +82,7 @@ class ClickHouseReader:
             f"WHERE start >= {at(first)} AND start < {at(last)} GROUP BY backlog, start"
         )
         rows = sorted((*self._query(before), *self._query(within_range)), key=lambda row: row["at"])
-        tags = self._state.tags_of(row["backlog"] for row in rows)
+        tags = self._state.known_tags(row["backlog"] for row in rows)
         return [(tags[row["backlog"]], row["at"], row["value"]) for row in rows if row["backlog"] in tags]
 
     def read_thinned(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
