@@ -17,13 +17,13 @@ def make_tls_context(settings: Settings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=trusted)
     except OSError as error:  # an SSLError is one
-        raise _refuse("otlp_certificate", trusted, "a file of certificates", error) from error
+        raise _refuse_file("otlp_certificate", trusted, "a file of certificates", error) from error
     if own is not None:
         try:
             context.load_cert_chain(own, key, password=_refuse_password)
         except (OSError, ValueError) as error:
             name, file = ("otlp_client_certificate", own) if key is None else _choose_faulty(own, key)
-            raise _refuse(name, file, "a file of a certificate and its key, without a password", error) from error
+            raise _refuse_file(name, file, "a file of a certificate and its key, without a password", error) from error
     elif key is not None:
         raise SettingError("otlp_client_key", key, "given together with otlp_client_certificate")
     return context
@@ -42,6 +42,6 @@ def _refuse_password() -> str:
     raise ValueError("it is encrypted")  # instead of a question on the terminal
 
 
-def _refuse(name: str, file: str | None, what: str, error: Exception) -> SettingError:
+def _refuse_file(name: str, file: str | None, what: str, error: Exception) -> SettingError:
     reason = getattr(error, "strerror", None) or str(error)
     return SettingError(name, file, f"{what} that can be read ({reason})")

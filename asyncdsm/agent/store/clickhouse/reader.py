@@ -57,12 +57,12 @@ class ClickHouseReader:
 
     def _read_sum(self, rows: Slice, version: SumVersion) -> LabeledHistograms:
         """Return the sum of a slice by point, from the cache if it is there."""
-        merged = self._sums.lookup(rows, version)
+        merged = self._sums.find_sum(rows, version)
         if merged is None:
             merger = Merger()
             self._merge_rows(merger, [rows], by_point, service=None, sketch=None)
             merged = merger.result()
-            self._sums.store(rows, version, merged)
+            self._sums.keep_sum(rows, version, merged)
         return merged
 
     def _merge_rows(

@@ -13,14 +13,14 @@ class Sizes:
         self._connection, self._db = connection, database
         self.rows: int = 0
         self.used_bytes: int = 0
-        self.read()
+        self.read_sizes()
 
-    def read(self) -> None:
+    def read_sizes(self) -> None:
         """Read them again. Raises what a Connection raises."""
-        self.rows = self._query(f"SELECT toInt64(count()) AS n FROM {self._db}.sketches")
+        self.rows = self._read_number(f"SELECT toInt64(count()) AS n FROM {self._db}.sketches")
         size = f"SELECT toInt64(sum(bytes_on_disk)) AS n FROM system.parts WHERE database = '{self._db}' AND active"
-        self.used_bytes = self._query(size)
+        self.used_bytes = self._read_number(size)
 
-    def _query(self, query: str) -> int:
+    def _read_number(self, query: str) -> int:
         number: int = self._connection.query(query).to_pylist()[0]["n"]
         return number

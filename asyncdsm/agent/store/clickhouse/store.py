@@ -139,7 +139,7 @@ class ClickHouseStore:
                 self._roll_up.run(self.now(), self.kept_seconds)
                 with self._state.lock:
                     self._state.names.drop_old(self._roll_up.forget_time(self.now()) - self.kept_seconds)
-                self._sizes.read()
+                self._sizes.read_sizes()
             except (StoreUnavailableError, StoreFullError) as error:
                 self.conditions.note("upkeep", str(error))
                 raise

@@ -31,7 +31,7 @@ class SumCache:
         self._sums: OrderedDict[Slice, tuple[SumVersion, bytes]] = OrderedDict()
         self._bytes = 0
 
-    def lookup(self, rows: Slice, version: SumVersion) -> LabeledHistograms | None:
+    def find_sum(self, rows: Slice, version: SumVersion) -> LabeledHistograms | None:
         """Return the sum of a slice, if it is cached and of this version."""
         with self._lock:
             found = self._sums.get(rows)
@@ -41,7 +41,7 @@ class SumCache:
         histograms, points = unpack(found[1])
         return LabeledHistograms(points, histograms)
 
-    def store(self, rows: Slice, version: SumVersion, merged: LabeledHistograms) -> None:
+    def keep_sum(self, rows: Slice, version: SumVersion, merged: LabeledHistograms) -> None:
         """Keep the sum of a slice."""
         packed = pack(merged.histograms, merged.labels)
         with self._lock:
