@@ -284,6 +284,24 @@ class _Fields(NamedTuple):
             optional=True,
         ),
     ] = None
+    otlp_client_certificate: Annotated[
+        str | None,
+        _otlp_setting(
+            NON_EMPTY_STRING,
+            "A file with the certificate that the endpoint asks for, and those that lead to it.",
+            *otlp_environment.specific_variables("CLIENT_CERTIFICATE"),
+            optional=True,
+        ),
+    ] = None
+    otlp_client_key: Annotated[
+        str | None,
+        _otlp_setting(
+            NON_EMPTY_STRING,
+            "A file with the key of that certificate, without a password; not needed if that file has it too.",
+            *otlp_environment.specific_variables("CLIENT_KEY"),
+            optional=True,
+        ),
+    ] = None
     otlp_temporality: Annotated[
         str,
         _otlp_setting(

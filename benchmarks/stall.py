@@ -1,6 +1,7 @@
 """Points flush: the longest wait of a task that sleeps a millisecond and makes a checkpoint, again and again.
 
-What the same task waits for while nothing flushes is taken off: the machine's share.
+What the same task waits for while nothing flushes is taken off: the machine's share. With OTLP as well, the same points
+are of as many edges as OTLP has series for, and are sent to both.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from benchmarks.contest import Benchmark, Claim, Contestant
 from benchmarks.sink import sink
 from tests import by_hand
 
+EDGES = 1_999
+"""With the one of the ticks, as many as OTLP has series for."""
 SETTLE_SECONDS = 1.0
 """What starts with a library has started by then."""
 
@@ -38,6 +41,16 @@ def asyncdsm_first_flush(count: int) -> float:
     return asyncio.run(_asyncdsm(count, flushes=True, warm=False))
 
 
+def asyncdsm_many_edges(count: int) -> float:
+    """A flush to the agent alone, of points of many edges."""
+    return asyncio.run(_asyncdsm(count, flushes=True, warm=True, edges=EDGES))
+
+
+def asyncdsm_with_otlp(count: int) -> float:
+    """A flush to the agent and over OTLP, of points of many edges."""
+    return asyncio.run(_asyncdsm(count, flushes=True, warm=True, edges=EDGES, otlp=True))
+
+
 def ddtrace_idle(count: int) -> float:
     """Points wait, nothing flushes."""
     return asyncio.run(_ddtrace(count, flushes=False))
@@ -48,14 +61,17 @@ def ddtrace_flush(count: int) -> float:
     return asyncio.run(_ddtrace(count, flushes=True))
 
 
-async def _asyncdsm(count: int, *, flushes: bool, warm: bool) -> float:
+async def _asyncdsm(count: int, *, flushes: bool, warm: bool, edges: int = 1, otlp: bool = False) -> float:
     from asyncdsm import DataStreams, Settings
     from asyncdsm.core import current
     from asyncdsm.core.edge import Edge
     from asyncdsm.core.pathway import Pathway
 
-    edge, ticks = (Edge("direction:out", f"topic:{topic}", "type:kafka") for topic in ("orders", "ticks"))
-    settings = Settings.from_environ(os.environ, flush_seconds=3600.0, shutdown_seconds=60.0, max_points=count + 1)
+    ticks, *orders = (Edge("direction:out", f"topic:topic-{number}", "type:kafka") for number in range(edges + 1))
+    more: dict[str, Any] = {"otlp_endpoint": f"{os.environ['DD_TRACE_AGENT_URL']}/v1/metrics"} if otlp else {}
+    settings = Settings.from_environ(
+        os.environ, flush_seconds=3600.0, shutdown_seconds=60.0, max_points=count + 1, **more
+    )
     async with DataStreams(settings) as streams:
         await asyncio.sleep(SETTLE_SECONDS)
         if warm:
@@ -63,10 +79,11 @@ async def _asyncdsm(count: int, *, flushes: bool, warm: bool) -> float:
             await streams.flush()
         for parent in range(1, count + 1):
             current.set_current(Pathway(parent, 1, 1))
-            by_hand.produce(edge, 200)
+            by_hand.produce(orders[parent % edges], 200)
         current.set_current(None)
         longest = await _longest_wait(lambda: by_hand.produce(ticks, 200), streams.flush if flushes else _pause)
         assert not flushes or streams.stats.delivered >= count
+        assert not otlp or (streams.stats.otlp is not None and streams.stats.otlp.delivered >= count)
     return longest
 
 
@@ -147,6 +164,8 @@ BENCHMARK = Benchmark(
         Contestant(_ours("idle"), "asyncdsm_idle", count=MANY),
         *(Contestant(_ours("flushing", count), "asyncdsm_flush", count=count) for count in COUNTS),
         Contestant(_ours("flushing for the first time"), "asyncdsm_first_flush", count=MANY),
+        Contestant(_ours("flushing many edges"), "asyncdsm_many_edges", count=MANY),
+        Contestant(_ours("flushing many edges, OTLP as well"), "asyncdsm_with_otlp", count=MANY),
         Contestant("ddtrace, idle, 10000 points", "ddtrace_idle", DDTRACE, count=MANY),
         Contestant("ddtrace, flushing, 10000 points", "ddtrace_flush", DDTRACE, count=MANY),
     ),
@@ -156,6 +175,12 @@ BENCHMARK = Benchmark(
             "asyncdsm adds, the first time",
             lambda f: f[_ours("flushing for the first time")] - f[_ours("idle")],
             3,
+            "ms",
+        ),
+        Claim(
+            "asyncdsm with OTLP as well adds to many edges",
+            lambda f: f[_ours("flushing many edges, OTLP as well")] - f[_ours("flushing many edges")],
+            0.5,
             "ms",
         ),
         Claim(

@@ -16,6 +16,19 @@ LEAST_MILLISECONDS = 1000
 SDK for Python."""
 _NAME_CHARACTERS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 # What a header's name may have, in lower case (RFC 9110 §5.6.2).
+RESERVED_HEADERS = (
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+)
+"""Headers that say how a request is sent: whoever sends it sets them. In order of the alphabet."""
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -49,6 +62,8 @@ def _are_headers(value: Any) -> bool:
 
 
 def _is_header(name: str, text: str) -> bool:
+    if name.lower() in RESERVED_HEADERS:
+        return False
     return _NAME_CHARACTERS.issuperset(name.lower()) and text.isascii() and text.isprintable() and text == text.strip()
 
 
@@ -95,11 +110,12 @@ DESTINATIONS = Kind(
     parse=_parse_destinations,
     allowed_text="agent, otlp or both",
 )
+_NOT_RESERVED = f"but none of {', '.join(RESERVED_HEADERS)}"
 HEADERS = Kind(
-    "a tuple of pairs, each the name of an HTTP header and its value in printable ASCII",
+    f"a tuple of pairs, each the name of an HTTP header, {_NOT_RESERVED}, and its value in printable ASCII",
     _are_headers,
     parse=_parse_pairs,
-    allowed_text="name=value pairs of HTTP headers in printable ASCII, separated by commas",
+    allowed_text=f"name=value pairs of HTTP headers in printable ASCII, separated by commas, {_NOT_RESERVED}",
     show=_hide_values,
 )
 ATTRIBUTES = Kind(

@@ -120,8 +120,8 @@ def _check_otlp(settings: Settings) -> dict[str, Any]:
 
     try:
         return {**found, **asyncio.run(check())._asdict()}
-    except OSError as error:  # its certificates cannot be read
-        return {**found, "answers": False, "problem": f"{settings.otlp_certificate}: {error}"}
+    except SettingError as error:  # its certificates cannot be read
+        return {**found, "answers": False, "problem": str(error), "status": None, "wrong_setting": error.name}
 
 
 def _check_agent(settings: Settings) -> dict[str, Any]:

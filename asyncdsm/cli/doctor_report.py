@@ -99,9 +99,11 @@ def _otlp_lines(otlp: Mapping[str, Any] | None) -> Iterator[str]:
         return
     if not otlp["installed"]:
         yield f"Nothing is sent to the OTLP endpoint {otlp['endpoint']}: the extra `otlp` is not installed"
+    elif otlp.get("wrong_setting"):
+        yield f"Nothing is sent to the OTLP endpoint {otlp['endpoint']}: {otlp['problem']}"
     elif not otlp["answers"]:
         yield f"The OTLP endpoint {otlp['endpoint']} does not answer: {otlp['problem']}"
     elif otlp["problem"]:
-        yield f"The OTLP endpoint {otlp['endpoint']} answers, but it refuses metrics: {otlp['problem']}"
+        yield f"The OTLP endpoint {otlp['endpoint']} answers, but it takes no metrics: {otlp['problem']}"
     else:
         yield f"The OTLP endpoint {otlp['endpoint']} takes metrics"

@@ -15,7 +15,7 @@ OWN_PACKAGES = {"httpx2", "starlette"}
 """Clients that asyncdsm itself is built on: that they are installed says nothing about the program."""
 NO_CLIENTS = {"agent", "all", "asgi", "demo", "httpx", "otlp"}
 """Extras that install no message client."""
-UNAUTHORIZED, FORBIDDEN = 401, 403
+UNAUTHORIZED, FORBIDDEN, TOO_MANY, SERVER_ERROR = 401, 403, 429, 500
 
 
 def list_next_steps(report: Mapping[str, Any]) -> list[str]:
@@ -66,6 +66,8 @@ def _steps_for_agent(report: Mapping[str, Any]) -> Iterator[str]:
         yield _step_for_token(settings)
     elif agent["status"] == FORBIDDEN:
         yield "Address the agent as localhost, or by its IP address or host name, or start it with --token"
+    elif (agent["status"] or 0) >= SERVER_ERROR:
+        yield "Look into the agent's log, or into that of the proxy before it: it answers, but not as it should"
     elif not agent["lists_endpoint"] and not settings["api_key"]["value"]:
         variable = _url_variable(settings)
         yield f"Check {variable}: an agent is `asyncdsm agent`, or a Datadog Agent of version 7.34 or newer"
@@ -76,10 +78,20 @@ def _steps_for_otlp(otlp: Mapping[str, Any] | None) -> Iterator[str]:
         return
     if not otlp["installed"]:
         yield f"To send metrics to {otlp['endpoint']}: pip install 'asyncdsm[otlp]'"
+    elif otlp.get("wrong_setting"):
+        yield f"Correct {otlp['wrong_setting']}: it names a file"
     elif not otlp["answers"]:
         yield "Check OTEL_EXPORTER_OTLP_ENDPOINT: OTLP over HTTP has port 4318, where 4317 is gRPC, which is not spoken"
     elif otlp["problem"]:
-        yield "Check the path of the OTLP endpoint, and OTEL_EXPORTER_OTLP_HEADERS if it needs a key"
+        yield _step_for_status(otlp["status"])
+
+
+def _step_for_status(status: int) -> str:
+    if status in {UNAUTHORIZED, FORBIDDEN}:
+        return "Correct OTEL_EXPORTER_OTLP_HEADERS: the OTLP endpoint needs a key, or another one"
+    if status == TOO_MANY or status >= SERVER_ERROR:
+        return "Look into the log of the OTLP receiver, or of the proxy before it: your settings have led there"
+    return "Check the path of the OTLP endpoint: OTEL_EXPORTER_OTLP_ENDPOINT gets /v1/metrics, that for METRICS nothing"
 
 
 def _step_for_token(settings: Mapping[str, Any]) -> str:

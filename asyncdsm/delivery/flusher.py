@@ -21,6 +21,7 @@ from asyncdsm.delivery.destination import Destination
 from asyncdsm.delivery.event_loops import LoopHandle, current_loop_handle, run_blocking
 from asyncdsm.delivery.high_watermarks import HighWatermarkRecorder
 from asyncdsm.delivery.retry import HEDGE_AFTER
+from asyncdsm.errors import SettingError
 from asyncdsm.settings import Settings
 
 T = TypeVar("T")
@@ -121,6 +122,9 @@ class Flusher:
             await anyio.sleep(RESTART_SECONDS)
 
     def _report_error(self, error: Exception) -> None:
+        if isinstance(error, SettingError):  # such as a file that is not there
+            self._aggregator.report_error(error, "setting", "asyncdsm cannot deliver, and will try again: %s")
+            return
         self._aggregator.report_error(error, "flush", "asyncdsm had an error in its flush loop, which starts again: %r")
 
     async def _run_flush_loop(self) -> None:
@@ -131,6 +135,8 @@ class Flusher:
                 await self._flush_and_deliver(None)
             else:
                 async with create_task_group() as tasks:
+                    for destination in self._destinations:  # now, so that what is wrong is known from the start
+                        tasks.start_soon(self._load, destination)
                     await self._flush_and_deliver(tasks)
         finally:
             for destination in self._destinations:
@@ -175,6 +181,13 @@ class Flusher:
         for request in requests:
             request.set()
         self._wake_up()  # the time of the next attempt is known now
+
+    async def _load(self, destination: Destination) -> None:
+        try:
+            await destination.load_exporter(self._run_in_worker)
+        except Exception as error:
+            destination.postpone()
+            self._report_error(error)
 
     async def _load_and_deliver(self, destination: Destination) -> None:
         try:

@@ -216,6 +216,46 @@ def flush_for(store: ClickHouseStore, clock: list[float], seconds: int) -> None:
 
 
 @only
+def test_sum_of_past_hours_is_read_once_until_one_of_them_changes(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [NOW // HOUR * HOUR]
+    store = open_store(now=lambda: clock[0], ticks=lambda: clock[0], max_points=3)
+    assert isinstance(store, ClickHouseStore)
+    began = clock[0]
+    for number in range(1, 4):
+        store.add_all([accepted(number, at=clock[0] - 20)])
+        clock[0] += HOUR
+    flush_for(store, clock, 400)
+    read, query = list[str](), store._connection.query
+
+    def note(statement: str, parameters: Any = None) -> pa.Table:
+        read.append(statement)
+        return query(statement, parameters)
+
+    monkeypatch.setattr(store._connection, "query", note)
+
+    def is_read_again() -> bool:
+        read.clear()
+        assert kept(store, TimeRange(began - HOUR, began + 2 * HOUR)) == expected
+        return any("sketches FINAL" in statement for statement in read)
+
+    expected = {1: 4, 2: 4, 3: 4}
+    assert [is_read_again() for _ in range(3)] == [True, False, False]
+    store.add_all([accepted(1, at=began + 100)])  # late
+    expected = {1: 8, 2: 4, 3: 4}
+    assert is_read_again()
+    flush_for(store, clock, 800)
+    assert [is_read_again() for _ in range(2)] == [True, False]
+    store.add_all([accepted(9, at=clock[0] - 20)])
+    expected = {1: 8, 3: 4}  # 2 was reported longest ago, and is left out
+    assert is_read_again()
+    store.add_all([accepted(2, at=clock[0] - 20, Hostname="other")])
+    expected = {1: 8, 2: 4}  # it is there again, under another number
+    assert is_read_again()
+
+
+@only
 def test_offsets_and_when_they_were_passed_are_those_of_a_store_of_sqlite(open_store: Opener) -> None:
     chance, stores = random.Random(3), (open_store(now=lambda: NOW), SQLiteStore(now=lambda: NOW))
     tags = [(f"partition:{number}", "topic:orders", "type:kafka_produce") for number in range(4)]
@@ -270,6 +310,7 @@ def test_clickhouse_forgets_what_is_older_than_is_kept(clickhouse: ClickHouse) -
     try:
         store.add_all([accepted(1)])  # of 2023, which is more than a year ago on the server's clock
         store._connection.command(f"OPTIMIZE TABLE {store._db}.sketches FINAL")
+        store.flush()
         assert store.counters()["rows"] == 0
     finally:
         store.close()

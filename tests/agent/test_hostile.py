@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 
 import pytest
+from anyio import to_thread
 from msgspec.msgpack import encode as to_msgpack
 
 from asyncdsm.agent.intake.fields import MAX_NAME
 from asyncdsm.agent.intake.payload import UNNAMED
-from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.histogram import ZERO
 from asyncdsm.delivery.sketch import encode
-from tests.agent.payloads import MSGPACK, NOW_NS, SECOND_NS, Client, bucket, payload, point, sketch
+from tests.agent.payloads import MSGPACK, NOW, NOW_NS, SECOND_NS, Client, bucket, payload, point, sketch
+from tests.agent.stores import AnyStore, OpenStore
 
 MARKUP = [
     "<script>alert(1)</script>",
@@ -32,8 +33,18 @@ MARKUP = [
 ]
 
 
+# What is refused, or read as nothing, is so before it comes to a store.
+in_memory = pytest.mark.parametrize("open_store", ["memory"], indirect=True)
+
+
+@pytest.fixture
+async def store(open_store: OpenStore) -> AnyStore:
+    """Give the agent of `client` a store of each kind."""
+    return await to_thread.run_sync(lambda: open_store(now=lambda: NOW))
+
+
 @pytest.mark.parametrize("name", MARKUP, ids=ascii)
-async def test_hostile_names_are_kept_and_shown_as_text(client: Client, store: SQLiteStore, name: str) -> None:
+async def test_hostile_names_are_kept_and_shown_as_text(client: Client, name: str) -> None:
     tags = ["type:kafka", "direction:in", f"topic:{name[: MAX_NAME - 6]}", f"group:{name[: MAX_NAME - 6]}"]
     backlogs = [
         {"Tags": [f"type:{kind}", tags[2], *more], "Value": 5}
@@ -66,7 +77,7 @@ FAR: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("data", FAR.values(), ids=FAR)
-async def test_extreme_latencies_are_counted(client: Client, store: SQLiteStore, data: bytes) -> None:
+async def test_extreme_latencies_are_counted(client: Client, data: bytes) -> None:
     sane = point(Hash=2, EdgeTags=["type:kafka", "topic:sane", "direction:out"])
     body = payload(bucket(point(EdgeLatency=data, PathwayLatency=data, PayloadSize=data), sane))
     assert (await client.report(body)).status_code == 202
@@ -102,12 +113,14 @@ async def test_buckets_of_any_time_are_accepted(client: Client) -> None:
     assert [row["hash"] for row in (await client.topology())["pathways"]] == ["3", "4", "5"]
 
 
+@in_memory
 async def test_many_empty_buckets_are_accepted(client: Client) -> None:
     body = payload(*(bucket(Start=NOW_NS - second * SECOND_NS) for second in range(20_000)))
     assert (await client.report(body)).status_code == 202
     assert (await client.topology())["edges"] == []
 
 
+@in_memory
 @pytest.mark.parametrize("depth", [100, 2_000, 500_000])
 @pytest.mark.parametrize("where", ["unknown", "Stats", "Service"])
 async def test_deeply_nested_payload_harms_nothing(client: Client, depth: int, where: str) -> None:
@@ -119,6 +132,7 @@ async def test_deeply_nested_payload_harms_nothing(client: Client, depth: int, w
     assert (await client.get("/api/health")).json()["status"] == "ok"
 
 
+@in_memory
 async def test_rubbish_does_not_stop_good_payloads(client: Client) -> None:
     chance = random.Random(3)
     for number in range(30):

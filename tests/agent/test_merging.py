@@ -18,6 +18,7 @@ from asyncdsm.core.edge import Edge
 from asyncdsm.core.histogram import MAX_BINS, bin_index, bin_value
 from asyncdsm.delivery.sketch import Sketch
 from tests.agent.payloads import MINUTE_NS, NOW, NOW_NS, bins_of, bucket, ours, passed, payload, point, sketch
+from tests.agent.stores import AnyStore, OpenStore
 
 OUT = Edge("direction:out", "topic:orders", "type:kafka")
 
@@ -29,7 +30,7 @@ def exact(values: list[float]) -> dict[str, float]:
     return {name: ordered[int(fraction * (len(ordered) - 1))] for name, fraction in ranks.items()}
 
 
-def add(store: SQLiteStore, values: list[float], minutes_ago: int, parent: int) -> None:
+def add(store: AnyStore, values: list[float], minutes_ago: int, parent: int) -> None:
     at_ns = NOW_NS - minutes_ago * MINUTE_NS
     for body in ours(lambda aggregator: passed(aggregator, OUT, values, parent=parent), at_ns=at_ns):
         store.add(read_report(body, "gzip"))
@@ -49,8 +50,8 @@ def test_quantiles_are_merged_over_payloads_minutes_and_pathways(seed: int, payl
     assert asdict(edge.pathway_latency) == pytest.approx(exact([2 * value for value in values]), rel=0.008)
 
 
-def test_topology_has_only_the_requested_minutes() -> None:
-    store = SQLiteStore(now=lambda: NOW)
+def test_topology_has_only_the_requested_minutes(open_store: OpenStore) -> None:
+    store = open_store(now=lambda: NOW)
     for minutes_ago in range(5):
         add(store, [10.0**-minutes_ago], minutes_ago, parent=0)
     for minutes in range(1, 6):
@@ -59,8 +60,8 @@ def test_topology_has_only_the_requested_minutes() -> None:
         assert asdict(edge.edge_latency) == pytest.approx(exact([10.0**-ago for ago in range(minutes)]), rel=0.008)
 
 
-def test_pathways_are_counted_separately() -> None:
-    store = SQLiteStore(now=lambda: NOW)
+def test_pathways_are_counted_separately(open_store: OpenStore) -> None:
+    store = open_store(now=lambda: NOW)
     add(store, [0.1], 0, parent=1)
     add(store, [0.4] * 3, 0, parent=2)
     shown = topology(store, 1)
@@ -68,8 +69,8 @@ def test_pathways_are_counted_separately() -> None:
     assert sorted((pathway.parent, pathway.count) for pathway in shown.pathways) == [("1", 1), ("2", 3)]
 
 
-def test_zero_latencies_are_counted() -> None:
-    store = SQLiteStore(now=lambda: NOW)
+def test_zero_latencies_are_counted(open_store: OpenStore) -> None:
+    store = open_store(now=lambda: NOW)
     add(store, [0.0] * 3 + [1.0], 0, parent=1)
     (edge,) = topology(store, 1).edges
     assert asdict(edge.edge_latency) == {"p50": 0, "p95": 0, "p99": 0, "max": pytest.approx(1.0, rel=0.008)}
@@ -85,8 +86,8 @@ def test_sketch_with_another_gamma_is_converted(gamma: float, offset: float) -> 
         assert read.quantile(fraction) == pytest.approx(value, rel=0.01)
 
 
-def test_sketch_with_another_gamma_is_merged_with_the_usual_one() -> None:
-    store = SQLiteStore(now=lambda: NOW)
+def test_sketch_with_another_gamma_is_merged_with_the_usual_one(open_store: OpenStore) -> None:
+    store = open_store(now=lambda: NOW)
     foreign = sketch(gamma=1.02, offset=0, contiguousBinCounts=[9], contiguousBinIndexOffset=0)
     ours_ = sketch(binCounts={bin_index(3.0): 9})
     for latency in (foreign, ours_, foreign):

@@ -227,6 +227,37 @@ if __name__ == "__main__":
     assert runner.intake.counted() == 7
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("pool", ["Pool", "ProcessPoolExecutor"])
+def test_workers_of_a_pool_that_end_by_themselves_deliver_everything(runner: Runner, pool: str, method: str) -> None:
+    script = runner.script(
+        """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+
+import asyncdsm
+
+def work(number):
+    asyncdsm.set_produce_checkpoint("kafka", "orders", lambda *_: None)
+    return number
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[2])
+    if sys.argv[1] == "Pool":
+        with context.Pool(2) as pool:
+            assert pool.map(work, range(50)) == list(range(50))
+            pool.close()
+            pool.join()
+    else:
+        with ProcessPoolExecutor(2, context) as executor:
+            assert list(executor.map(work, range(50))) == list(range(50))
+""",
+    )
+    done = runner.run(sys.executable, script, pool, method)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert runner.intake.counted() == 50
+
+
 def test_own_data_streams_of_the_program_counts_while_it_runs(runner: Runner) -> None:
     script = runner.script(
         PRODUCE,

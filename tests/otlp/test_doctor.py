@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
 from asyncdsm._internal import otlp_environment
 from asyncdsm.cli import doctor
@@ -22,6 +23,13 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setenv("DD_SERVICE", "shop")
     monkeypatch.setenv("ASYNCDSM_DESTINATIONS", "otlp")
     return monkeypatch
+
+
+def _left_out() -> bytes:
+    answer = ExportMetricsServiceResponse()
+    answer.partial_success.error_message = "odd"
+    body: bytes = answer.SerializeToString()
+    return body
 
 
 def diagnose(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any], str]:
@@ -43,6 +51,7 @@ def test_endpoint_that_takes_metrics_is_well_and_no_agent_is_asked(
         "installed": True,
         "answers": True,
         "problem": None,
+        "status": 200,
     }
     assert f"The OTLP endpoint {receiver.url}/v1/metrics takes metrics" in text
     assert [path for _, path, _, _ in receiver.requests] == ["/v1/metrics"] * 2
@@ -53,8 +62,43 @@ def test_endpoint_that_refuses_is_a_problem(environ: pytest.MonkeyPatch, capsys:
         environ.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
         code, report, text = diagnose(capsys)
     assert code == 1
-    assert "answers, but it refuses metrics: HTTP status 401" in text
-    assert report["next_steps"][-1].startswith("Check the path of the OTLP endpoint")
+    assert "answers, but it takes no metrics: HTTP status 401" in text
+    assert report["next_steps"][-1].startswith("Correct OTEL_EXPORTER_OTLP_HEADERS")
+
+
+NO_OTLP = "with a body of {}, which is no answer of OTLP"
+
+
+@pytest.mark.parametrize(
+    ("intake", "problem", "step"),
+    [
+        (Intake(answer=200, headers={"Content-Type": "text/html"}, body=b"<p>"), NO_OTLP.format("text/html"), "Check"),
+        (Intake(answer=200, body=b"Welcome"), NO_OTLP.format("no type"), "Check the path"),
+        (Intake(answer=404), "HTTP status 404", "Check the path of the OTLP endpoint"),
+        (Intake(answer=500), "HTTP status 500", "Look into the log of the OTLP receiver"),
+        (Intake(answer=503), "HTTP status 503", "Look into the log of the OTLP receiver"),
+    ],
+)
+def test_answer_of_something_else_or_of_a_broken_receiver_is_a_problem_with_fitting_advice(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], intake: Intake, problem: str, step: str
+) -> None:
+    with otlp_receiver(intake=intake) as receiver:
+        environ.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        code, report, _ = diagnose(capsys)
+    assert (code, report["otlp"]["status"]) == (1, intake.answer)
+    assert problem in report["otlp"]["problem"]
+    assert report["next_steps"][-1].startswith(step)
+
+
+@pytest.mark.parametrize("kind", ["application/x-protobuf", "application/json; charset=utf-8"])
+def test_answer_of_otlp_with_a_body_is_well(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    body = b"{}" if "json" in kind else _left_out()
+    with otlp_receiver(intake=Intake(answer=200, headers={"Content-Type": kind}, body=body)) as receiver:
+        environ.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        code, _, _ = diagnose(capsys)
+    assert code == 0
 
 
 def test_absent_endpoint_is_a_problem_beside_an_agent_that_is_well(
@@ -94,4 +138,5 @@ def test_certificate_that_cannot_be_read_is_a_problem(
     environ.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere.pem")
     code, report, _ = diagnose(capsys)
     assert code == 1
-    assert report["otlp"]["problem"].startswith("/nowhere.pem: ")
+    assert report["otlp"]["problem"].startswith("otlp_certificate must be a file of certificates that can be read (No ")
+    assert report["next_steps"][-1] == "Correct otlp_certificate: it names a file"

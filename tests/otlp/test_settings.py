@@ -73,12 +73,15 @@ def test_variables_for_metrics_win_over_general_ones() -> None:
         OTEL_EXPORTER_OTLP_METRICS_TIMEOUT="2.5",
         OTEL_EXPORTER_OTLP_TIMEOUT="10000",
         OTEL_EXPORTER_OTLP_CERTIFICATE="/ca.pem",
+        OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE="/own.pem",
+        OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY="/key.pem",
         OTEL_EXPORTER_OTLP_PROTOCOL="HTTP/protobuf",
         OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE="DELTA",
         OTEL_RESOURCE_ATTRIBUTES="team=a%20b,service.name=shop",
     )
     assert settings.otlp_headers == (("api-key", "a=b"), ("x", "2"))
     assert (settings.otlp_compression, settings.otlp_seconds, settings.otlp_certificate) == ("none", 2.5, "/ca.pem")
+    assert (settings.otlp_client_certificate, settings.otlp_client_key) == ("/own.pem", "/key.pem")
     assert (settings.otlp_protocol, settings.otlp_temporality) == ("http/protobuf", "delta")
     assert settings.resource_attributes == (("team", "a b"), ("service.name", "shop"))
     assert settings.service == "shop"
@@ -87,6 +90,12 @@ def test_variables_for_metrics_win_over_general_ones() -> None:
 def test_wrong_variable_is_told_what_a_variable_may_have() -> None:
     with pytest.raises(SettingError, match=r"^ASYNCDSM_DESTINATIONS must be agent, otlp or both, got 'cloud'$"):
         read(ASYNCDSM_DESTINATIONS="cloud")
+
+
+def test_refused_header_is_named_with_those_that_are_refused() -> None:
+    with pytest.raises(SettingError, match=r"but none of connection, .*host.*, got '…'$") as raised:
+        read(**{ENDPOINT: "http://c", "OTEL_EXPORTER_OTLP_HEADERS": "host=secret"})
+    assert "secret" not in str(raised.value)
 
 
 def test_timeout_of_a_thousand_or_more_is_in_milliseconds() -> None:
@@ -103,6 +112,9 @@ def test_timeout_of_a_thousand_or_more_is_in_milliseconds() -> None:
         ("OTEL_EXPORTER_OTLP_HEADERS", "no-value"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a name=1"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "key=%20spaced"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "key=1,Host=elsewhere"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "content-length=0"),
+        ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "Transfer-Encoding=chunked"),
         ("OTEL_RESOURCE_ATTRIBUTES", "team=\udcff"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
         ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "sometimes"),

@@ -64,6 +64,8 @@ GROUPS = {
         "otlp_compression",
         "otlp_seconds",
         "otlp_certificate",
+        "otlp_client_certificate",
+        "otlp_client_key",
         "otlp_temporality",
         "resource_attributes",
     ),

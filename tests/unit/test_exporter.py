@@ -132,6 +132,17 @@ async def test_server_without_info_is_no_agent() -> None:
     assert found.problem == "HTTP status 202 for /info, which every agent has: its URL leads to another server or path"
 
 
+async def test_server_whose_info_is_something_else_is_no_agent(intake: Intake) -> None:
+    intake.answer, intake.body = 200, b"<html>"
+    async with exporter(f"{intake.url}/other") as agent:
+        found = await agent.request_info()
+        assert (found.answers, found.lists_endpoint, found.status) == (True, False, 200)
+        assert found.problem == "its answer to /info is not that of an agent: its URL leads to another server or path"
+        intake.answer = 503
+        found = await agent.request_info()
+    assert (found.problem, found.status) == ("HTTP status 503 for /info, which every agent has", 503)
+
+
 @pytest.mark.parametrize("in_seconds", [True, False])
 async def test_retry_after_header_is_read_as_seconds_or_date(intake: Intake, in_seconds: bool) -> None:
     intake.answer = 429

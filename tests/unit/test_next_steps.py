@@ -155,3 +155,8 @@ def test_server_without_the_endpoint_is_perhaps_no_agent() -> None:
 )
 def test_report_says_in_one_line_how_the_agent_answers(given: dict[str, Any], line: str) -> None:
     assert line in format_report({**given, "next_steps": list_next_steps(given)})
+
+
+def test_agent_that_fails_is_looked_into_and_no_setting_is_blamed() -> None:
+    agent = {**WELL, "lists_endpoint": False, "problem": "HTTP status 503 for /info", "status": 503}
+    assert list_next_steps(report(agent=agent))[0].startswith("Look into the agent's log")

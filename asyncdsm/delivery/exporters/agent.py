@@ -98,9 +98,13 @@ class AgentExporter:
             said = self._describe_status(status) or quote_problem(json_member(body, "error", "problem"))
             return AgentInfo(answers=True, lists_endpoint=False, problem=f"HTTP status {status}{said}", status=status)
         if status != HTTPStatus.OK and not self._agentless:
-            said = f"HTTP status {status} for /info, which every agent has: its URL leads to another server or path"
+            said = f"HTTP status {status} for /info, which every agent has"
+            said += "" if status >= 500 else ": its URL leads to another server or path"
             return AgentInfo(answers=True, lists_endpoint=False, problem=said, status=status)
         endpoints = json_member(body, "endpoints")
+        if not isinstance(endpoints, list) and not self._agentless:
+            said = "its answer to /info is not that of an agent: its URL leads to another server or path"
+            return AgentInfo(answers=True, lists_endpoint=False, problem=said, status=status)
         lists_endpoint = isinstance(endpoints, list) and PATH in endpoints
         version = quote_problem(json_member(body, "version")).removeprefix(": ") or None
         return AgentInfo(answers=True, lists_endpoint=lists_endpoint, problem=None, status=status, version=version)

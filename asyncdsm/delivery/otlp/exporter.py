@@ -26,6 +26,7 @@ from asyncdsm.delivery.exporters.http import (
     read_answer,
     split_credentials,
 )
+from asyncdsm.delivery.otlp.tls import make_tls_context
 from asyncdsm.errors import DeliveryError, PayloadRefusedError, TemporaryDeliveryError
 from asyncdsm.settings import Settings
 
@@ -38,6 +39,7 @@ RETRYABLE = {
 """The statuses after which a request may be sent again. After any other failure it must not be."""
 
 
+_PROTOBUF_TYPES = {"application/x-protobuf", "application/protobuf"}
 _GZIP = 31  # the `wbits` of zlib with which it writes a header and a checksum as gzip does
 
 
@@ -47,13 +49,15 @@ class EndpointCheck(NamedTuple):
     answers: bool
     problem: str | None
     """Why it does not answer, or why it would refuse payloads."""
+    status: int | None = None
+    """The HTTP status of its answer."""
 
 
 class OtlpExporter:
     """Posts payloads to `settings.otlp_endpoint`. Create it in a worker thread: it loads certificates from disk."""
 
     def __init__(self, settings: Settings, counters: Counters | None = None) -> None:
-        """`counters` count the data points that the receiver leaves out."""
+        """`counters` count the data points that the receiver leaves out. Raises SettingError."""
         self._url, auth = split_credentials(settings.otlp_endpoint or DEFAULT_ENDPOINT)
         self._seconds, self._compression, self._counters = settings.otlp_seconds, settings.otlp_compression, counters
         headers = {"User-Agent": f"asyncdsm/{__version__}", **dict(settings.otlp_headers)}
@@ -63,7 +67,7 @@ class OtlpExporter:
         self._client = httpx2.AsyncClient(
             auth=auth,
             headers=headers,
-            verify=ssl.create_default_context(cafile=settings.otlp_certificate)
+            verify=make_tls_context(settings)
             if self._url.scheme == "https"
             else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             timeout=settings.otlp_seconds,
@@ -83,13 +87,16 @@ class OtlpExporter:
         """Send an empty request, for at most `otlp_seconds`. Raises nothing."""
         try:
             with anyio.fail_after(self._seconds):
-                await self.export(encode_body((), self._compression))
-        except PayloadRefusedError as refusal:
-            return EndpointCheck(answers=True, problem=str(refusal))
+                status, headers, body = await self._post(encode_body((), self._compression))
         except (DeliveryError, TimeoutError) as error:
-            said = str(error) or f"no answer within {self._seconds:g} s"
-            return EndpointCheck(answers=said.startswith("HTTP status"), problem=said)
-        return EndpointCheck(answers=True, problem=None)
+            return EndpointCheck(answers=False, problem=str(error) or f"no answer within {self._seconds:g} s")
+        problem: str | None = None
+        if not 200 <= status < 300:
+            problem = f"HTTP status {status}{_describe_refusal(headers, body)}"
+        elif not _is_answer(headers, body):
+            kind = quote_problem(headers.get("Content-Type")).removeprefix(": ") or "no type"
+            problem = f"HTTP status {status} with a body of {kind}, which is no answer of OTLP"
+        return EndpointCheck(answers=True, problem=problem, status=status)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -121,6 +128,18 @@ class OtlpExporter:
                 pluralize(partial.rejected_data_points, "data point"),
                 quote_problem(partial.error_message),
             )
+
+
+def _is_answer(headers: httpx2.Headers, body: bytes) -> bool:
+    """Return whether a body is one that a receiver of OTLP sends. Some send none, and some send JSON."""
+    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if not body or kind == "application/json":
+        return True
+    try:
+        ExportMetricsServiceResponse.FromString(body)
+    except DecodeError:
+        return False
+    return kind in _PROTOBUF_TYPES
 
 
 def encode_body(parts: Iterable[bytes], compression: str) -> bytes:

@@ -77,6 +77,11 @@ class Batch:
             for start, number in zip(rows.starts.tolist(), rows.points.tolist(), strict=True):
                 self.points[number] = max(start, self.points.get(number, start))
 
+    @property
+    def rows(self) -> int:
+        """How many rows of histograms there are."""
+        return sum(len(rows.starts) for _, rows in self._rows)
+
     def minutes(self) -> set[int]:
         """Return the starts of the minutes that have rows."""
         return {start // MINUTE * MINUTE for _, rows in self._rows for start in np.unique(rows.starts).tolist()}

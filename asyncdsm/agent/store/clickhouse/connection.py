@@ -11,16 +11,21 @@ from typing import Any, Protocol
 import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.summary import QuerySummary
 
 from asyncdsm.agent.store.clickhouse.address import Address
+from asyncdsm.agent.store.clickhouse.hang_guard import HangGuard
 from asyncdsm.errors import StoreFullError, StoreUnavailableError
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 30
+"""How long a statement may wait for a connection, and for its answer."""
+QUERY_SECONDS = 20
+"""How long a query may take: then ClickHouse itself ends it, and says so."""
 _FULL_CODES = {"243"}  # NOT_ENOUGH_SPACE
 # It logs each error that it raises, which the agent reports on its own.
 logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 _CODE = re.compile(r"code: (\d+)")
-_READ_SETTINGS = {"do_not_merge_across_partitions_select_final": 1}
+_READ_SETTINGS = {"do_not_merge_across_partitions_select_final": 1, "max_execution_time": QUERY_SECONDS}
 _INSERT_SETTINGS = {"wait_for_async_insert": 1}  # where the server collects inserts, an answer means: it is written
 
 
@@ -28,7 +33,7 @@ class Connection(Protocol):
     """Runs statements. Any thread may use it. Raises StoreUnavailableError, and StoreFullError for want of disk."""
 
     def command(self, statement: str) -> None:
-        """Run a statement that returns nothing."""
+        """Run a statement that returns nothing; when this returns, ClickHouse has run it."""
 
     def insert(self, table: str, rows: pa.Table) -> None:
         """Insert rows; when this returns, ClickHouse has written them."""
@@ -46,8 +51,9 @@ class HTTPConnection:
 
     def __init__(self, address: Address) -> None:
         """Connect. Raises StoreUnavailableError."""
-        self._database = address.database
-        with _translate_errors(str(address)):
+        self._database, self._name = address.database, str(address)
+        self._guard = HangGuard(ANSWER_SECONDS)
+        with self._translate_errors():
             self._client = clickhouse_connect.get_client(
                 host=address.host,
                 port=address.port,
@@ -59,48 +65,66 @@ class HTTPConnection:
                 autogenerate_session_id=False,  # several threads may use the client at once
                 client_name="asyncdsm",
             )
-        self._name = str(address)
 
     def command(self, statement: str) -> None:
-        """Run a statement that returns nothing."""
-        with _translate_errors(self._name):
-            self._client.command(statement)
+        """Run a statement that returns nothing; when this returns, ClickHouse has run it."""
+        with self._translate_errors():
+            summary = self._client.command(statement)
+        # ClickHouse names each statement, and says nothing else: otherwise a proxy between has answered.
+        if not isinstance(summary, QuerySummary) or not summary.query_id():
+            raise StoreUnavailableError(f"{self._name}: its answer to a statement is not one of ClickHouse")
 
     def insert(self, table: str, rows: pa.Table) -> None:
         """Insert rows; when this returns, ClickHouse has written them."""
         if rows.num_rows:
-            with _translate_errors(self._name):
+            with self._translate_errors():
                 summary = self._client.insert_arrow(table, rows, self._database, settings=_INSERT_SETTINGS)
             if not summary.query_id():  # ClickHouse names each statement: a proxy between has answered
                 raise StoreUnavailableError(f"{self._name}: its answer to rows of {table} is not one of ClickHouse")
 
     def query(self, statement: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """Return the result of a query."""
-        with _translate_errors(self._name):
+        with self._translate_errors():
             return self._client.query_arrow(statement, dict(parameters or {}), settings=_READ_SETTINGS)
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
 
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        self._guard.check()
+        try:
+            yield
+        except ClickHouseError as error:
+            if _has_timed_out(error):
+                problem = f"{self._name}: it does not answer in time"
+                self._guard.note_hang(problem)
+                raise StoreUnavailableError(problem) from None
+            self._guard.note_answer()
+            code = _CODE.search(str(error))
+            kind = StoreFullError if code and code[1] in _FULL_CODES else StoreUnavailableError
+            raise kind(f"{self._name}: {_describe_cause(error)}") from None
+        except (pa.ArrowInvalid, OSError) as error:  # a proxy between has answered
+            self._guard.note_answer()
+            raise StoreUnavailableError(f"{self._name}: its answer is not one of ClickHouse: {error}") from None
+        self._guard.note_answer()
 
-@contextmanager
-def _translate_errors(address: str) -> Iterator[None]:
-    try:
-        yield
-    except ClickHouseError as error:
-        code = _CODE.search(str(error))
-        kind = StoreFullError if code and code[1] in _FULL_CODES else StoreUnavailableError
-        raise kind(f"{address}: {_describe_cause(error)}") from None
-    except pa.ArrowInvalid as error:  # a proxy between has answered
-        raise StoreUnavailableError(f"{address}: its answer is not one of ClickHouse: {error}") from None
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _has_timed_out(error: BaseException) -> bool:
+    return any(isinstance(cause, TimeoutError) for cause in _causes(error))
 
 
 def _describe_cause(error: BaseException) -> str:
     """Return what went wrong: the answer of ClickHouse, or why there is none."""
-    cause: BaseException | None = error
-    while cause is not None and not (isinstance(cause, OSError) and cause.strerror):
-        cause = cause.__cause__ or cause.__context__
-    if isinstance(cause, OSError):
-        return f"it cannot be reached: {cause.strerror}"
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"it cannot be reached: {cause.strerror}"
     return str(error).partition(" (for url")[0].replace("\n", " ")[:300]

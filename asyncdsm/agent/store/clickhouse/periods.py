@@ -93,6 +93,11 @@ class Periods:
             if each == width and self.is_rolled(width, start)
         }
 
+    def rolled(self, rows: Slice) -> tuple[float, ...]:
+        """Return when each of the periods of a slice was rolled up that is known, in order of time."""
+        starts = range(rows.first, rows.last, rows.width)
+        return tuple(known.rolled for start in starts if (known := self._known.get((rows.width, start))) is not None)
+
     def due(self, width: int, now: float) -> list[int]:
         """Return the starts of the periods of a width that are to be rolled up now, in order."""
         inner = RESOLUTIONS[RESOLUTIONS.index(width) - 1]

@@ -12,7 +12,8 @@ from asyncdsm.agent.store.clickhouse.identities import backlog_id
 from asyncdsm.agent.store.clickhouse.periods import MINUTE, Period, Periods
 from asyncdsm.agent.store.clickhouse.shared_state import SharedState
 from asyncdsm.agent.store.clickhouse.sketch_columns import column_names, from_columns
-from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, Rows
+from asyncdsm.agent.store.clickhouse.sum_cache import SumCache, SumVersion
+from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, Rows, by_point
 from asyncdsm.agent.store.offset_search import Crossing, CrossingCache, Passing
 from asyncdsm.agent.store.offsets import Backlog, Tags
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, Slice
@@ -26,7 +27,7 @@ class ClickHouseReader:
 
     def __init__(self, connection: Connection, database: str, state: SharedState) -> None:
         self._connection, self._db, self._state = connection, database, state
-        self._crossings = CrossingCache()
+        self._crossings, self._sums = CrossingCache(), SumCache()
 
     def periods(self, first: int, last: int) -> Periods:
         """Return the periods that overlap [first, last)."""
@@ -44,9 +45,35 @@ class ClickHouseReader:
         self, first: int, last: int, label: Label, *, service: tuple[str, str] | None, coarsest: int, sketch: int | None
     ) -> LabeledHistograms:
         """Return the rows that start in [first, last), merged by label."""
-        merger, slices = Merger(), self.periods(first, last).plan(first, last, coarsest)
-        if not slices:
-            return merger.result()
+        merger, periods = Merger(), self.periods(first, last)
+        slices = periods.plan(first, last, coarsest)
+        if label is by_point and sketch is None and service is None:
+            for each in [each for each in slices if each.width > MINUTE]:  # rows of old minutes come without a roll-up
+                slices.remove(each)
+                merger.add(*self._read_sum(each, SumVersion(periods.rolled(each), self._state.registry.forgotten)))
+        if slices:
+            self._merge_rows(merger, slices, label, service=service, sketch=sketch)
+        return merger.result()
+
+    def _read_sum(self, rows: Slice, version: SumVersion) -> LabeledHistograms:
+        """Return the sum of a slice by point, from the cache if it is there."""
+        merged = self._sums.find_sum(rows, version)
+        if merged is None:
+            merger = Merger()
+            self._merge_rows(merger, [rows], by_point, service=None, sketch=None)
+            merged = merger.result()
+            self._sums.keep_sum(rows, version, merged)
+        return merged
+
+    def _merge_rows(
+        self,
+        merger: Merger,
+        slices: Sequence[Slice],
+        label: Label,
+        *,
+        service: tuple[str, str] | None,
+        sketch: int | None,
+    ) -> None:
         columns = ", ".join(["toUnixTimestamp(start) AS at", "point", *column_names(sketch)])
         query = f"SELECT {columns} FROM {self._db}.sketches FINAL WHERE ({within(slices)})"
         parameters = {}
@@ -58,7 +85,6 @@ class ClickHouseReader:
             starts = batch.column("at").to_numpy().astype(np.int64)
             rows = Rows(starts, numbers, from_columns(batch, sketch))
             merger.add_rows(rows.select(numbers >= 0), label, sketch)
-        return merger.result()
 
     def find_oldest(self, first: int) -> int | None:
         """Return the start of the oldest row that is not before `first`, or None without any."""
@@ -82,7 +108,7 @@ class ClickHouseReader:
             f"WHERE start >= {at(first)} AND start < {at(last)} GROUP BY backlog, start"
         )
         rows = sorted((*self._query(before), *self._query(within_range)), key=lambda row: row["at"])
-        tags = self._state.tags_of(row["backlog"] for row in rows)
+        tags = self._state.known_tags(row["backlog"] for row in rows)
         return [(tags[row["backlog"]], row["at"], row["value"]) for row in rows if row["backlog"] in tags]
 
     def read_thinned(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:

@@ -3,7 +3,8 @@ again and again, since other agents take payloads too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from secrets import randbits
 from threading import RLock
 from typing import Any
@@ -25,6 +26,8 @@ NAMES_SECONDS = 3600
 """After how long a name that is still in use is written again, so that it is not forgotten."""
 OVERLAP_SECONDS = 60
 """How far a refresh reads back before the last one: insertions take a while, and clocks differ a little."""
+COUNTED = ("payloads", "ignored_rows", "clamped_buckets")
+"""What is counted in the table `payloads`."""
 _IDS_AT_ONCE = 5_000
 
 
@@ -47,7 +50,7 @@ class SharedState:
         """The start of the newest row."""
         self.detail_since: int = 0
         """From when on there are rows of ten seconds."""
-        self.payloads_of_others: int = 0
+        self._own, self._others = Counter[str](), Counter[str]()
         self._connection, self._db = connection, database
         self._tags: dict[int, Tags] = {}
         self._owners: dict[int, tuple[str, str]] = {}
@@ -55,9 +58,9 @@ class SharedState:
 
     def load(self, oldest: float) -> None:
         """Read everything that was reported since a time in seconds."""
-        self.payloads_of_others = self._count_others()
+        others = self._count_others()
         since = f"toDateTime({max(0, int(oldest))}, 'UTC')"
-        points = f"SELECT {_POINT} FROM {self._db}.points FINAL WHERE last >= {since} ORDER BY last"
+        points = f"SELECT {_POINT} FROM {self._db}.points FINAL WHERE last >= {since} ORDER BY last, written"
         latest = (
             f"SELECT backlog, toUnixTimestamp(max(start)) AS at, argMax(value, (start, value)) AS value "
             f"FROM {self._db}.offsets WHERE start >= {since} GROUP BY backlog ORDER BY at"
@@ -69,11 +72,21 @@ class SharedState:
         )
         schemas = f"SELECT {_SCHEMA} FROM {self._db}.schemas FINAL WHERE last >= {since} ORDER BY end"
         self._read(since, points, schemas, [latest, recent])
+        self._others = others
+
+    def counted(self, name: str) -> int:
+        """Return how many of `COUNTED` all agents counted, as far as this one knows."""
+        return self._own[name] + self._others[name]
+
+    def count_own(self, payloads: int, counters: Mapping[str, int]) -> None:
+        """Count payloads that this agent wrote."""
+        with self.lock:
+            self._own.update({**counters, "payloads": payloads})
 
     def refresh(self) -> None:
         """Read what other agents wrote since the last time, if they took any payload."""
         others = self._count_others()
-        if others == self.payloads_of_others:
+        if others == self._others:
             return
         # Times of the server decide what was written, times of the agents what was seen.
         written = f"fromUnixTimestamp64Milli({int((self._cursor - OVERLAP_SECONDS) * 1000)})"
@@ -85,7 +98,7 @@ class SharedState:
         )
         schemas = f"SELECT {_SCHEMA} FROM {self._db}.schemas WHERE written >= {written} ORDER BY end"
         self._read(since, points, schemas, [offsets])
-        self.payloads_of_others = others
+        self._others = others
 
     def numbers_of(self, ids: NDArray[np.uint64]) -> Ints:
         """Return the number of each point by its id; -1 for those that are forgotten."""
@@ -103,28 +116,16 @@ class SharedState:
             self.names.ignore(unknown)
         return numbers
 
-    def tags_of(self, backlogs: Iterable[int]) -> dict[int, Tags]:
-        """Return the tags of backlogs by their ids."""
-        wanted = set(backlogs)
-        unknown = sorted(wanted - self._tags.keys())
-        for begin in range(0, len(unknown), _IDS_AT_ONCE):
-            asked = ", ".join(map(str, unknown[begin : begin + _IDS_AT_ONCE]))
-            for row in self._query(
-                f"SELECT backlog, tags, service, env FROM {self._db}.backlogs FINAL WHERE backlog IN ({asked})"
-            ):
-                self.add_backlog(tuple(row["tags"]), (row["service"], row["env"]))
-        return {each: self._tags[each] for each in wanted if each in self._tags}
-
-    def add_backlog(self, tags: Tags, owner: tuple[str, str]) -> int:
-        """Remember the tags and the owner of a backlog, and return its id."""
+    def known_tags(self, backlogs: Iterable[int]) -> dict[int, Tags]:
+        """Return the tags of backlogs by their ids, without those that are evicted."""
         with self.lock:
-            number = backlog_id(tags)
-            self._tags[number] = tags
-            self._owners.setdefault(number, owner)
-            return number
+            return {each: tags for each in set(backlogs) if (tags := self._tags.get(each)) is not None}
 
-    def record_offset(self, tags: Tags, backlog: Backlog, owner: tuple[str, str]) -> None:
-        """Record an offset that a service reported."""
+    def record_offset(self, tags: Tags, owner: tuple[str, str], backlog: Backlog) -> None:
+        """Record an offset that a service reported. Of too many backlogs, some are evicted."""
+        number = backlog_id(tags)
+        self._tags[number] = tags
+        owner = self._owners.setdefault(number, owner)
         self.latest.record(tags, backlog, self.registry.services.get(owner, 0))
         for evicted in self.latest.evicted:
             self._tags.pop(backlog_id(evicted), None)
@@ -144,7 +145,7 @@ class SharedState:
             f"FROM {self._db}.periods"
         )[0]
         new_offsets = [row for query in offsets for row in self._query(query)]
-        tags = self.tags_of(row["backlog"] for row in new_offsets)
+        backlogs = self._read_backlogs({row["backlog"] for row in new_offsets})
         with self.lock:
             self._add_services(services, versions)
             self._add_points(new_points)
@@ -154,10 +155,22 @@ class SharedState:
             self.newest = max(self.newest, newest["at"])
             self.detail_since = max(self.detail_since, newest["detail"])
             for row in new_offsets:
-                if row["backlog"] in tags:
-                    owner = self._owners.get(row["backlog"], ("", ""))
-                    self.record_offset(tags[row["backlog"]], Backlog(row["at"], row["value"]), owner)
+                if row["backlog"] in backlogs:
+                    self.record_offset(*backlogs[row["backlog"]], Backlog(row["at"], row["value"]))
         self._cursor = cursor
+
+    def _read_backlogs(self, wanted: set[int]) -> dict[int, tuple[Tags, tuple[str, str]]]:
+        """Return the tags and the owners of backlogs by their ids; those that are not in memory are read."""
+        with self.lock:
+            found = {each: (self._tags[each], self._owners.get(each, ("", ""))) for each in wanted & self._tags.keys()}
+        unknown = sorted(wanted - found.keys())
+        for begin in range(0, len(unknown), _IDS_AT_ONCE):
+            asked = ", ".join(map(str, unknown[begin : begin + _IDS_AT_ONCE]))
+            for row in self._query(
+                f"SELECT backlog, tags, service, env FROM {self._db}.backlogs FINAL WHERE backlog IN ({asked})"
+            ):
+                found[row["backlog"]] = tuple(row["tags"]), (row["service"], row["env"])
+        return found
 
     def _add_services(self, services: list[dict[str, Any]], versions: list[dict[str, Any]]) -> None:
         for row in services:
@@ -178,9 +191,10 @@ class SharedState:
             if number is not None:
                 self.names.note_last(number, row["at"] + NAMES_SECONDS)
 
-    def _count_others(self) -> int:
-        query = f"SELECT toInt64(sum(payloads)) AS n FROM {self._db}.payloads WHERE agent != {self.agent}"
-        return int(self._query(query)[0]["n"])
+    def _count_others(self) -> Counter[str]:
+        sums = ", ".join(f"toInt64(sum({name})) AS {name}_sum" for name in COUNTED)
+        (row,) = self._query(f"SELECT {sums} FROM {self._db}.payloads WHERE agent != {self.agent}")
+        return Counter({name: row[f"{name}_sum"] for name in COUNTED})
 
     def _query(self, query: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._connection.query(query).to_pylist()

@@ -18,7 +18,8 @@ from asyncdsm.agent.store.clickhouse.edge_facts import sum_facts
 from asyncdsm.agent.store.clickhouse.reader import ClickHouseReader
 from asyncdsm.agent.store.clickhouse.roll_up import RollUp
 from asyncdsm.agent.store.clickhouse.schema import create_statements
-from asyncdsm.agent.store.clickhouse.shared_state import SharedState
+from asyncdsm.agent.store.clickhouse.shared_state import COUNTED, SharedState
+from asyncdsm.agent.store.clickhouse.sizes import Sizes
 from asyncdsm.agent.store.clickhouse.transaction_reader import ClickHouseTransactionReader
 from asyncdsm.agent.store.clickhouse.writer import PayloadWriter
 from asyncdsm.agent.store.conditions import Conditions
@@ -71,12 +72,13 @@ class ClickHouseStore:
         self.opened_at: float = now()
         self._ticks, self._db = ticks, address.database
         self._latest = LatestOffsets(MAX_BACKLOGS)
-        self._accepted, self._writing, self._upkeep = 0, Lock(), Lock()
+        self._writing, self._refreshing, self._upkeep = Lock(), Lock(), Lock()
         try:
             self._connection: Connection = HTTPConnection(address)
             self._create_tables(address)
             self._state = SharedState(self._connection, self._db, self.points, self._latest, self.facts)
             self._state.load(now() - kept_seconds)
+            self._sizes = Sizes(self._connection, self._db)
         except (StoreUnavailableError, StoreFullError) as error:
             raise StoreError(str(error)) from None
         self._reader = ClickHouseReader(self._connection, self._db, self._state)
@@ -87,7 +89,7 @@ class ClickHouseStore:
     @property
     def payloads(self) -> int:
         """How many payloads all agents accepted, as far as this one knows. Reading it waits for nothing."""
-        return self._accepted + self._state.payloads_of_others
+        return self._state.counted("payloads")
 
     def close(self) -> None:
         """Close the connection. Everything that was acknowledged is written already."""
@@ -121,7 +123,11 @@ class ClickHouseStore:
 
     def maintain(self) -> None:
         """Read what other agents wrote, and roll up if that is due. Call it every second or so."""
-        self._refresh()
+        try:
+            self._refresh()
+        except StoreUnavailableError as error:
+            self.conditions.note("upkeep", str(error))  # until `flush` succeeds
+            raise
         if self._ticks() - self._upkept_at >= UPKEEP_SECONDS:
             self.flush()
 
@@ -133,6 +139,7 @@ class ClickHouseStore:
                 self._roll_up.run(self.now(), self.kept_seconds)
                 with self._state.lock:
                     self._state.names.drop_old(self._roll_up.forget_time(self.now()) - self.kept_seconds)
+                self._sizes.read_sizes()
             except (StoreUnavailableError, StoreFullError) as error:
                 self.conditions.note("upkeep", str(error))
                 raise
@@ -226,22 +233,21 @@ class ClickHouseStore:
         return self._reader.find_oldest(int(self.now()) - self.kept_seconds)
 
     def counters(self) -> dict[str, int]:
-        """Return the counters of all agents. ClickHouse deletes nothing early, so that `forgotten_rows` is 0."""
-        counted = self._connection.query(
-            "SELECT toInt64(sum(payloads)) AS payloads, toInt64(sum(ignored_rows)) AS ignored_rows, "
-            f"toInt64(sum(clamped_buckets)) AS clamped_buckets FROM {self._db}.payloads"
-        ).to_pylist()[0]
-        rows = self._connection.query(f"SELECT toInt64(count()) AS n FROM {self._db}.sketches").to_pylist()[0]["n"]
-        return {**dict.fromkeys(COUNTERS, 0), **counted, "rows": rows}
+        """Return the counters of all agents, as far as they are known here; it waits for nothing.
+
+        Rows are those of the last upkeep and what was written here since. ClickHouse deletes nothing early, so that
+        `forgotten_rows` is 0.
+        """
+        counted = {name: self._state.counted(name) for name in COUNTED}
+        return {**dict.fromkeys(COUNTERS, 0), **counted, "rows": self._sizes.rows}
 
     def growth(self) -> Growth | None:
         """Return None: the server's disk is the limit."""
         return None
 
     def used_bytes(self) -> int:
-        """Return how many bytes of disk the tables take, on the server that answers."""
-        query = f"SELECT toInt64(sum(bytes_on_disk)) AS n FROM system.parts WHERE database = '{self._db}' AND active"
-        return int(self._connection.query(query).to_pylist()[0]["n"])
+        """Return how many bytes of disk the tables took at the last upkeep, on the server that answered."""
+        return self._sizes.used_bytes
 
     def _create_tables(self, address: Address) -> None:
         query = "SELECT count() AS n FROM system.databases WHERE name = %(name)s"
@@ -262,17 +268,22 @@ class ClickHouseStore:
         with self._state.lock:
             known, received = self.points.forgotten, self.now()
             self.point_ages.note(self.points.next_point, received)
-        self._writer.write(payloads, Moment(received, self.kept_seconds, self._state.detail_since))
-        self._accepted += len(payloads)
+        batch = self._writer.write(payloads, Moment(received, self.kept_seconds, self._state.detail_since))
+        self._state.count_own(len(payloads), batch.counters)
+        self._sizes.rows += batch.rows
         if self.points.forgotten > known:
             problem = "there are too many pathways: those that were seen longest ago are left out"
             self.conditions.note("pathways", problem, self.points.forgotten - known)
 
     def _refresh(self) -> None:
-        with self._upkeep:
-            if self._ticks() - self._refreshed_at >= REFRESH_SECONDS:
-                self._refreshed_at = self._ticks()
-                self._state.refresh()
+        """Read what others wrote, if that is due and no other thread does it already. Raises StoreUnavailableError."""
+        if self._refreshing.acquire(blocking=False):
+            try:
+                if self._ticks() - self._refreshed_at >= REFRESH_SECONDS:
+                    self._state.refresh()
+                    self._refreshed_at = self._ticks()
+            finally:
+                self._refreshing.release()
 
     def _bucket_bounds(self, time_range: TimeRange) -> tuple[int, int]:
         """Return the first bucket of a time range that is kept, and the end of the last bucket."""

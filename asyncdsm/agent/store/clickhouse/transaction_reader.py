@@ -13,7 +13,7 @@ from asyncdsm.agent.store.transaction_reader import (
     SeenTransaction,
     Step,
 )
-from asyncdsm.agent.store.transactions import MOST_STEPS, Place
+from asyncdsm.agent.store.transactions import MOST_PLACES, MOST_STEPS, Place
 
 _PLACE = "(service, env, checkpoint)"
 
@@ -28,8 +28,11 @@ class ClickHouseTransactionReader:
             f"(SELECT id, min(toUnixTimestamp64Nano(time)) AS first, max(toUnixTimestamp64Nano(time)) AS last, "
             f"argMax({_PLACE}, (time, {_PLACE})) AS place FROM {database}.steps GROUP BY id HAVING last >= {oldest})"
         )
-        query = f"SELECT DISTINCT service, env, checkpoint FROM {database}.steps ORDER BY service, env, checkpoint"
-        places = [Place(row["service"], row["env"], row["checkpoint"]) for row in self._query(query)]
+        query = (
+            f"SELECT service, env, checkpoint FROM {database}.steps GROUP BY service, env, checkpoint "
+            f"ORDER BY max(time) DESC LIMIT {MOST_PLACES}"
+        )
+        places = sorted(Place(row["service"], row["env"], row["checkpoint"]) for row in self._query(query))
         self._places = dict(enumerate(places, 1))
         self._numbers = {place: number for number, place in self._places.items()}
         self._ids: list[str] = []
@@ -80,7 +83,7 @@ class ClickHouseTransactionReader:
             "ORDER BY at, service, env, checkpoint"
         )
         for row in self._query(query):
-            place = self._numbers[Place(row["s"], row["e"], row["c"])]
+            place = self._number({"service": row["s"], "env": row["e"], "checkpoint": row["c"]})
             chains[place][row["id"]].append(Step(row["at"], self._number(row)))
         found = [(self._number(row), row["n"]) for row in counts]
         return {place: PlaceSample(count, list(chains[place].values())) for place, count in found}

@@ -12,7 +12,7 @@ import pyarrow as pa
 from asyncdsm.agent.store.clickhouse.batch import MILLISECONDS, MINUTE, SECONDS, Batch, Moment, rows_of
 from asyncdsm.agent.store.clickhouse.connection import Connection
 from asyncdsm.agent.store.clickhouse.edge_facts import fact_rows
-from asyncdsm.agent.store.clickhouse.identities import payload_id
+from asyncdsm.agent.store.clickhouse.identities import backlog_id, payload_id
 from asyncdsm.agent.store.clickhouse.periods import MARK_SECONDS, Period
 from asyncdsm.agent.store.clickhouse.roll_up import RollUp
 from asyncdsm.agent.store.clickhouse.run_writer import RunWriter
@@ -22,7 +22,8 @@ from asyncdsm.agent.store.reports import AcceptedPayload, Report
 
 MOST_BODIES = 50_000
 """How many digests of bodies are remembered, to tell a body that counts again from one that is sent again."""
-MOST_MARKS = 20_000
+MOST_MARKS, MOST_BACKLOG_NAMES = 20_000, 200_000
+"""Of how many minutes and backlogs it is remembered when they were written. Beyond, all are written again."""
 
 
 class PayloadWriter:
@@ -90,7 +91,7 @@ class PayloadWriter:
     def _offset_rows(self, batch: Batch) -> tuple[pa.Table, pa.Table]:
         backlogs, offsets = list[tuple[object, ...]](), list[tuple[object, ...]]()
         for (tags, start), (value, owner) in batch.offsets.items():
-            id_ = self._state.add_backlog(tags, owner)
+            id_ = backlog_id(tags)
             offsets.append((start, id_, min(value, (1 << 63) - 1)))
             if start - self._backlogs.get(id_, 0) >= NAMES_SECONDS:
                 backlogs.append((id_, list(tags), *owner, start))
@@ -132,6 +133,8 @@ class PayloadWriter:
             self._bodies.move_to_end(digest)
         while len(self._bodies) > MOST_BODIES:
             self._bodies.popitem(last=False)
+        if len(self._backlogs) > MOST_BACKLOG_NAMES:
+            self._backlogs.clear()
         with state.lock:
             state.newest = max(state.newest, batch.newest)
             for number, last in batch.points.items():
@@ -140,10 +143,10 @@ class PayloadWriter:
                     state.names.written[number] = last
             state.names.drop_evicted()
             for (tags, start), (value, owner) in batch.offsets.items():
-                id_ = state.add_backlog(tags, owner)
+                id_ = backlog_id(tags)
                 if start - self._backlogs.get(id_, 0) >= NAMES_SECONDS:
                     self._backlogs[id_] = start
-                state.record_offset(tags, Backlog(start, value), owner)
+                state.record_offset(tags, owner, Backlog(start, value))
 
 
 def _step_rows(batch: Batch) -> pa.Table:

@@ -1,0 +1,127 @@
+"""A ClickHouse that hangs, resets, or answers with something else: health answers at once, and nothing counts twice."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from time import monotonic
+
+import anyio
+import pyarrow as pa
+import pytest
+from anyio import to_thread
+
+from asyncdsm.agent.http.server import running_agent
+from asyncdsm.agent.store.clickhouse import connection as connection_module
+from asyncdsm.agent.store.clickhouse import hang_guard
+from asyncdsm.agent.store.clickhouse.address import parse_address
+from asyncdsm.agent.store.clickhouse.connection import HTTPConnection
+from asyncdsm.agent.store.clickhouse.hang_guard import HangGuard
+from asyncdsm.agent.store.clickhouse.store import ClickHouseStore
+from asyncdsm.errors import StoreError, StoreUnavailableError
+from tests.agent.payloads import NOW, Client, bucket, payload, point
+from tests.agent.test_store import kept
+from tests.brokers.clickhouse import ClickHouse
+from tests.brokers.faulty_clickhouse import FAULTS, Fault, FaultyProxy, faulty_proxy
+
+ANSWER_SECONDS = 1.5
+AT_ONCE = 1.0
+"""What counts as at once, also on a machine that does other things."""
+
+
+@pytest.fixture
+def proxy(clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    monkeypatch.setattr(connection_module, "ANSWER_SECONDS", ANSWER_SECONDS)
+    monkeypatch.setattr(hang_guard, "SPARED_SECONDS", 0.3)
+    with faulty_proxy(clickhouse.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def store(clickhouse: ClickHouse, proxy: FaultyProxy) -> AsyncIterator[ClickHouseStore]:
+    database = clickhouse.address().rpartition("/")[2]
+    address = parse_address(proxy.address(database), {})
+    store = await to_thread.run_sync(lambda: ClickHouseStore(address, now=lambda: NOW))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+async def client(store: ClickHouseStore) -> AsyncIterator[Client]:
+    async with running_agent(store=store) as agent, Client(base_url=agent.url, timeout=20) as client:
+        yield client
+
+
+async def health(client: Client) -> dict[str, str]:
+    """Return what is wrong, by name, of an answer that came at once."""
+    began = monotonic()
+    shown = (await client.get("/api/health")).json()
+    assert monotonic() - began < AT_ONCE
+    assert shown["payloads"] == 1
+    return {each["name"]: each["problem"] for each in shown.get("problems", ())}
+
+
+async def expect_map(client: Client, status: int) -> None:
+    answer = await client.get("/api/topology")
+    assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_health_answers_at_once_and_what_is_sent_again_counts_once(
+    client: Client, store: ClickHouseStore, proxy: FaultyProxy, fault: Fault
+) -> None:
+    assert (await client.report(payload(bucket(point(Hash=1))))).status_code == 202
+    proxy.fault = fault
+    async with anyio.create_task_group() as group:
+        group.start_soon(expect_map, client, 503)
+        await anyio.sleep(0.2)
+        await health(client)
+    second = payload(bucket(point(Hash=2)))
+    if fault not in {"truncated", "short"}:  # what is written answers with nothing, of which nothing is missing
+        assert (await client.report(second)).status_code == 503
+        assert "store" in await health(client)
+    with anyio.fail_after(20):
+        while "upkeep" not in (found := await health(client)):
+            await anyio.sleep(0.05)
+    assert "clickhouse://127.0.0.1" in found["upkeep"]
+    proxy.fault = ""
+    with anyio.fail_after(20):
+        while (await client.report(second)).status_code != 202:
+            await anyio.sleep(0.1)
+    await to_thread.run_sync(store.flush)
+    assert await to_thread.run_sync(kept, store) == {1: 4, 2: 4}
+    assert store.conditions.present() == []
+    await expect_map(client, 200)
+
+
+@pytest.mark.parametrize("fault", ["resets", "500", "page", "hangs"])
+def test_statement_that_was_not_run_is_an_error(proxy: FaultyProxy, fault: Fault) -> None:
+    connection = HTTPConnection(parse_address(proxy.address("default"), {}))
+    try:
+        proxy.fault = fault
+        with pytest.raises(StoreUnavailableError, match=r"clickhouse://127\.0\.0\.1"):
+            connection.command("CREATE DATABASE never")
+        with pytest.raises(StoreUnavailableError):
+            connection.insert("never", pa.table({"a": [1]}))
+    finally:
+        connection.close()
+
+
+def test_clickhouse_that_hangs_when_the_agent_starts_is_an_error_that_says_so(proxy: FaultyProxy) -> None:
+    proxy.fault = "hangs"
+    with pytest.raises(StoreError, match="it does not answer in time"):
+        ClickHouseStore(parse_address(proxy.address("dsm"), {}))
+
+
+def test_while_it_hangs_one_statement_is_tried_and_the_others_fail_at_once() -> None:
+    now = [100.0]
+    guard = HangGuard(30.0, lambda: now[0])
+    guard.check()
+    guard.note_hang("it hangs")
+    with pytest.raises(StoreUnavailableError, match="it hangs"):
+        guard.check()
+    now[0] += hang_guard.SPARED_SECONDS
+    guard.check()  # this one is tried
+    with pytest.raises(StoreUnavailableError, match="it hangs"):
+        guard.check()
+    guard.note_answer()
+    guard.check()
