@@ -128,7 +128,7 @@ def read_entry(entry: Any, source: Source | None) -> Pathway | None:
     if not isinstance(entry, tuple | list) or len(entry) < 2:  # an id alone, as `justid` asks for
         return None
     fields = entry[1]
-    if not isinstance(fields, dict | list):  # a deleted entry
+    if not fields or not isinstance(fields, dict | list):  # a deleted entry
         return None
     size, header = _measure_fields(fields), _take_header(entry[0], fields)
     added_ns = None if header else _find_added_ns(entry[0])

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
+from socket import create_connection
 from tempfile import TemporaryDirectory
+from time import monotonic, sleep
 
 from tests.brokers.process import BrokerError, free_port, memory, serving
+
+PATIENCE = 20.0
 
 
 def command(port: int) -> Sequence[str]:
@@ -62,6 +66,17 @@ class RedisServer:
         self._running.enter_context(
             serving(lambda port: [*command, *log, "--port", str(port)], folder=self._folder, port=self.port)
         )
+        deadline = monotonic() + PATIENCE
+        while not self._is_loaded():
+            if monotonic() > deadline:
+                raise BrokerError(f"{self._program} does not load its data within {PATIENCE} s")
+            sleep(0.01)
+
+    def _is_loaded(self) -> bool:
+        with suppress(OSError), create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith(b"+PONG")
+        return False
 
     def kill(self) -> None:
         """Kill it, as a machine that loses power would."""

@@ -54,6 +54,7 @@ def entries_of(result: Any) -> list[Any]:
         return []
     if isinstance(result, dict):
         (value,) = result.values()
-        return value[0] if len(value) == 1 and isinstance(value[0], list) else value  # type: ignore[no-any-return]
+        is_nested = len(value) == 1 and isinstance(value[0], list) and not isinstance(value[0][0], str | bytes)
+        return value[0] if is_nested else value  # type: ignore[no-any-return]
     ((_, entries),) = result
     return entries  # type: ignore[no-any-return]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from time import sleep
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core import current
 from asyncdsm.testing import Captured
+from tests.brokers.process import free_port
 from tests.brokers.redis import RedisServer, find_redis, redis_server
 from tests.integrations.redis.clients import FIELD, Name, Package, entries_of
 
@@ -172,11 +174,11 @@ async def test_pipeline_itself_can_be_wrapped(bare: Any, captured_streams: Captu
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RedisServer]:
     """A cluster of one server."""
-    with redis_server(find_redis(), "--cluster-enabled", "yes") as server:
+    with redis_server(find_redis(), "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server:
         client = Package("redis", server.url).connect_blocking()
         client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         while "cluster_state:ok" not in str(client.execute_command("CLUSTER", "INFO")):
-            pass
+            sleep(0.01)
         client.close()
         yield server
 
