@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, wraps
 from importlib import import_module
 from inspect import isawaitable, iscoroutinefunction, signature, unwrap
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from asyncdsm.integration import Hooks, after, guarded, mark_async, report_hook_error, subclass_or_same
+from asyncdsm.integration import (
+    Hook,
+    Hooks,
+    after,
+    guarded,
+    look_up_in_class,
+    mark_async,
+    report_hook_error,
+    subclass_or_same,
+)
 from asyncdsm_redis.commands import find_stream_command
 from asyncdsm_redis.consume import ReadCall, finish_reads
 from asyncdsm_redis.produce import AddCall, begin_entry
 
 Call = AddCall | ReadCall
 _hooks = Hooks()  # on single clients, never removed
-_on_subclasses = Hooks(is_removable=False)
 _queued: WeakKeyDictionary[Any, dict[int, Call]] = WeakKeyDictionary()
 # What each pipeline will execute, by its place among all of the pipeline's commands.
 
@@ -193,10 +201,18 @@ def hook_client(hooks: Hooks, owner: Any) -> None:
 
 def hook_pipeline_class(hooks: Hooks, cls: Any) -> None:
     """Put hooks on a class of pipelines."""
-    hooks.put(cls, "execute_command", hook_queue)
-    hooks.put(cls, "execute", hook_pipeline_async if _is_async(cls.execute) else hook_pipeline)
+    for name, hook in _choose_pipeline_hooks(cls).items():
+        hooks.put(cls, name, hook)
+
+
+def _choose_pipeline_hooks(cls: Any) -> dict[str, Hook]:
+    hooks: dict[str, Hook] = {
+        "execute_command": hook_queue,
+        "execute": hook_pipeline_async if _is_async(cls.execute) else hook_pipeline,
+    }
     if _takes_response(cls):
-        hooks.put(cls, "raise_first_error", hook_first_error)
+        hooks["raise_first_error"] = hook_first_error
+    return hooks
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
@@ -224,14 +240,10 @@ def follow_pipeline(pipeline: Any) -> None:
 
 @lru_cache(64)
 def _subclass_pipeline(cls: Any) -> Any:
+    """Return a subclass with hooks around the methods that its base class has at the time of each call."""
     if "_asyncdsm_is_followed" in vars(cls):
         return cls
-    names = {
-        "__slots__": (),
-        "__module__": cls.__module__,
-        "__qualname__": cls.__qualname__,
-        "_asyncdsm_is_followed": True,
-    }
-    followed = type(cls.__name__, (cls,), {**names, "__doc__": cls.__doc__})
-    hook_pipeline_class(_on_subclasses, followed)
-    return followed
+    namespace = {"__slots__": (), "__doc__": cls.__doc__, "__module__": cls.__module__, "_asyncdsm_is_followed": True}
+    for name, hook in _choose_pipeline_hooks(cls).items():
+        namespace[name] = wraps(unwrap(getattr(cls, name)))(hook(look_up_in_class(cls, name)))
+    return type(cls.__name__, (cls,), {**namespace, "__qualname__": cls.__qualname__})

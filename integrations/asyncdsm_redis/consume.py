@@ -78,7 +78,7 @@ class ReadCall:
                 edge = in_edges[topics[stream], group]
                 source = Source(edge, is_redelivered=self._is_redelivery(asked.get(stream)))
             read.append(ReadBatch(batch, source, is_measured=is_measured))
-        return read if counts else []
+        return [each for each in read if counts and any(each.pathways)]
 
     def _is_redelivery(self, asked_after: str | None) -> bool:
         """Say whether entries were delivered before: claimed ones, and those that a consumer has not acknowledged."""

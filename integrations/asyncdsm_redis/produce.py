@@ -33,7 +33,7 @@ def _find_id(args: tuple[Any, ...]) -> int:
     while at < len(args):
         option = as_text(args[at]).upper()
         if option in _TRIMMING:
-            at += 3 if as_text(args[at + 1]) in _EXACTNESS else 2
+            at += 3 if any(as_text(each) in _EXACTNESS for each in args[at + 1 : at + 2]) else 2
         elif (length := _OPTION_LENGTHS.get(option)) is not None:
             at += length
         else:

@@ -33,7 +33,9 @@ async def test_our_field_does_not_reach_the_reader(
         await client.xadd(stream, {"a": number})
     await client.xgroup_create(stream, "workers", "0")
     bare = package.connect(**options)
-    expected = [(entry_id, {key: fields[key] for key in list(fields)[:1]}) for entry_id, fields in await bare.xrange(stream)]
+    expected = [
+        (entry_id, {key: fields[key] for key in list(fields)[:1]}) for entry_id, fields in await bare.xrange(stream)
+    ]
     read = await client.xreadgroup("workers", "me", {stream: ">"})
     assert repr(type(read)) == repr(type(await bare.xread({stream: "0"})))
     claimed = (await client.xautoclaim(stream, "workers", "you", 0))[1]

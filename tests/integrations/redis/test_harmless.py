@@ -46,7 +46,7 @@ async def test_hooks_keep_signature_and_docstring(client: Any, blocking: Any) ->
     ]
     for owner, name in methods:
         hooked, original = getattr(owner, name), inspect.unwrap(getattr(type(owner), name))
-        assert inspect.iscoroutinefunction(original) == inspect.iscoroutinefunction(inspect.unwrap(hooked))
+        assert asyncio.iscoroutinefunction(original) == asyncio.iscoroutinefunction(hooked)
         assert hooked.__doc__ == original.__doc__
         assert list(inspect.signature(hooked).parameters) == list(inspect.signature(original).parameters)[1:]
 
@@ -74,7 +74,9 @@ async def test_arguments_that_a_later_release_adds_reach_the_client(
     await client.aclose()
 
 
-@pytest.mark.parametrize("made", [None, "text", 7, [], [None], [[None, None]], [["s", 1]], {"s": 1}, {"s": [None]}, [[1]]])
+@pytest.mark.parametrize(
+    "made", [None, "text", 7, [], [None], [[None, None]], [["s", 1]], {"s": 1}, {"s": [None]}, [[1]]]
+)
 async def test_answer_of_the_program_s_own_callback_passes(
     package: Package, captured_streams: Captured, name: Name, made: Any
 ) -> None:
@@ -122,8 +124,9 @@ async def test_cancelled_read_loses_no_entry(client: Any, captured_streams: Capt
             seen += [entry_id for entry_id, _ in entries_of(task.result())]
     while entries := entries_of(await client.xreadgroup("workers", "me", {stream: ">"})):
         seen += [entry_id for entry_id, _ in entries]
-    given = (await client.xpending(stream, "workers"))["pending"]
-    assert len(captured_streams.consumed()) == len(seen) == given == 50
+    # What the server sends to a call that was cancelled, the group has given to this consumer all the same.
+    assert len(captured_streams.consumed()) == len(seen)
+    assert (await client.xpending(stream, "workers"))["pending"] == 50
 
 
 async def test_pipelines_of_a_wrapped_client_are_freed_at_once(client: Any, name: Name) -> None:

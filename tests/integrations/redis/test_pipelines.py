@@ -139,9 +139,7 @@ async def test_transaction_that_is_tried_again_counts_once(
     assert len(captured_streams.produced()) == await bare.xlen(stream) == 1
 
 
-async def test_pipeline_that_watches_keys_executes_at_once(
-    client: Any, captured_streams: Captured, name: Name
-) -> None:
+async def test_pipeline_that_watches_keys_executes_at_once(client: Any, captured_streams: Captured, name: Name) -> None:
     watched, stream = name(), name()
     async with client.pipeline() as pipeline:
         await pipeline.watch(watched)

@@ -59,8 +59,9 @@ class Load:
             try:
                 # An answer that a kill has lost is asked for once more: the group has given it to this consumer.
                 for after in ("0", ">"):
-                    for entry_id, fields in entries_of(await client.xreadgroup(GROUP, "me", {STREAM: after}, count=50)):
-                        self.deliveries += 1
+                    entries = entries_of(await client.xreadgroup(GROUP, "me", {STREAM: after}, count=50))
+                    self.deliveries += len(entries)
+                    for entry_id, fields in entries:
                         self.seen[fields[b"number"]] += 1
                         await client.xack(STREAM, GROUP, entry_id)
             except Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,12 +75,12 @@ async def test_instrument_follows_everything_until_uninstrument(
         asyncdsm.instrument(package.name)  # a second time changes nothing
         await use(bare, name)
         assert counts(captured_streams) == (2, 2)
-        use_blocking(blocking, name)
+        await asyncio.to_thread(use_blocking, blocking, name)
         assert counts(captured_streams) == (2, 2)
         pipeline = bare.pipeline().xadd(name(), {"a": 1})
     assert [dict(vars(cls)) for cls in package.classes] == before
     await use(bare, name)
-    use_blocking(blocking, name)
+    await asyncio.to_thread(use_blocking, blocking, name)
     await pipeline.execute()
     assert counts(captured_streams) == (0, 0)
     blocking.close()
@@ -127,7 +128,9 @@ def test_wrap_returns_a_mock_unchanged(package: Package, make: Any) -> None:
             assert (dict(vars(mock)), mock.mock_calls[:]) == before
 
 
-def test_wrap_in_a_forked_child_counts_there(blocking: Any, package: Package, captured_streams: Captured, name: Name) -> None:
+def test_wrap_in_a_forked_child_counts_there(
+    blocking: Any, package: Package, captured_streams: Captured, name: Name
+) -> None:
     use_blocking(blocking, name)
     captured_streams.clear()
     child = os.fork()
