@@ -1,4 +1,4 @@
-"""redis-py and valkey-py: an error of asyncdsm does not reach the program, and the client's methods look as they did."""
+"""redis-py and valkey-py: an error of asyncdsm does not reach the program, and methods look as they did."""
 
 from __future__ import annotations
 
@@ -111,8 +111,8 @@ async def test_command_that_the_client_or_the_server_refuses_is_refused_as_befor
     assert captured_streams.checkpoints == []
 
 
-async def test_cancelled_read_loses_no_entry(client: Any, captured_streams: Captured, name: Name) -> None:
-    stream, seen = name(), list[bytes]()
+async def test_cancelled_read_loses_no_entry(package: Package, captured_streams: Captured, name: Name) -> None:
+    stream, seen, client = name(), list[bytes](), asyncdsm.wrap(package.connect())
     await client.xgroup_create(stream, "workers", "0", mkstream=True)
     for number in range(50):
         task = asyncio.create_task(client.xreadgroup("workers", "me", {stream: ">"}, block=1000))
@@ -127,6 +127,7 @@ async def test_cancelled_read_loses_no_entry(client: Any, captured_streams: Capt
     # What the server sends to a call that was cancelled, the group has given to this consumer all the same.
     assert len(captured_streams.consumed()) == len(seen)
     assert (await client.xpending(stream, "workers"))["pending"] == 50
+    await client.aclose()
 
 
 async def test_pipelines_of_a_wrapped_client_are_freed_at_once(client: Any, name: Name) -> None:
