@@ -134,13 +134,15 @@ async def test_entry_inside_of_a_multi_of_the_program_s_own_is_not_counted(
     await client.aclose()
 
 
-async def test_cancelled_call_is_not_counted(client: Any, captured_streams: Captured, name: Name) -> None:
+async def test_cancelled_call_is_not_counted(package: Package, captured_streams: Captured, name: Name) -> None:
+    client = asyncdsm.wrap(package.connect())
     task = asyncio.create_task(client.xadd(name(), {"a": 1}))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert captured_streams.checkpoints == []
+    await client.aclose()
 
 
 def test_blocking_client_adds_with_the_current_parent(blocking: Any, captured_streams: Captured, name: Name) -> None:
