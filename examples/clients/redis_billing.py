@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from typing import Any  # redis-py's own types leave the shape of an answer open
 
 from redis.asyncio import Redis
 
@@ -17,7 +18,7 @@ import asyncdsm
 ORDERS = 20
 
 
-async def bill(client: Redis) -> None:
+async def bill(client: Any) -> None:
     """Bill each order. The parent of the invoice is the order."""
     await client.xgroup_create("orders", "billing", "0", mkstream=True)
     left = ORDERS
@@ -32,7 +33,7 @@ async def bill(client: Redis) -> None:
                 print(f"{order[b'number'].decode()} is billed", flush=True)
 
 
-async def shop(client: Redis) -> None:
+async def shop(client: Any) -> None:
     """Send twenty orders, and wait until all of them are billed."""
     for number in range(ORDERS):
         await client.xadd("orders", {"number": number}, maxlen=1000)
@@ -45,7 +46,7 @@ async def shop(client: Redis) -> None:
 async def main(work: str) -> None:
     """Do the work of one service."""
     async with asyncdsm.DataStreams():
-        client = asyncdsm.wrap(Redis.from_url(os.environ.get("REDIS", "redis://localhost:6379")))
+        client: Any = asyncdsm.wrap(Redis.from_url(os.environ.get("REDIS", "redis://localhost:6379")))
         await {"bill": bill, "shop": shop}[work](client)
         await client.aclose()
 

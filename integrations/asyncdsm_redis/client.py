@@ -57,7 +57,7 @@ def hook_execute(original: Callable[..., Any]) -> Callable[..., Any]:
         if call is None:
             return original(client, *args, **options)
         call.clear_current()
-        return call.finish(original(client, *call.args, **options))
+        return call.finish_call(original(client, *call.args, **options))
 
     return execute_command
 
@@ -77,7 +77,7 @@ def hook_execute_async(original: Callable[..., Any]) -> Callable[..., Any]:
 
 async def _finish_async(call: Call, answer: Any) -> Any:
     call.clear_current()
-    return call.finish(await answer)
+    return call.finish_call(await answer)
 
 
 def hook_queue(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,7 +92,7 @@ def hook_queue(original: Callable[..., Any]) -> Callable[..., Any]:
         if call is None:
             return result
         call.clear_current()
-        return _finish_async(call, result) if isawaitable(result) else call.finish(result)
+        return _finish_async(call, result) if isawaitable(result) else call.finish_call(result)
 
     return execute_command
 
@@ -165,7 +165,7 @@ def _finish_pipeline(pipeline: Any, results: Any) -> Any:
 def _finish_added(calls: dict[int, Call], results: Any) -> None:
     for at, call in calls.items():
         if isinstance(call, AddCall) and at < len(results):
-            call.finish(results[at])
+            call.finish_call(results[at])
 
 
 def hook_first_error(original: Callable[..., Any]) -> Callable[..., Any]:

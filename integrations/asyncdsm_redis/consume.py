@@ -37,7 +37,6 @@ class ReadCall:
     """A call of a command that returns entries."""
 
     __slots__ = ("_asked_in", "_client", "_name", "args")
-    is_read = True
 
     def __init__(self, client: Any, name: str, args: tuple[Any, ...]) -> None:
         self._client, self._name, self._asked_in = client, name, current_task()
@@ -56,13 +55,13 @@ class ReadCall:
         except Exception as error:
             report_hook_error(error)
 
-    def finish(self, result: Any) -> Any:
+    def finish_call(self, result: Any) -> Any:
         """Take our field off the entries, count them if they are consumed, and return the result for the program."""
         holder = [result]
         finish_reads([(self, 0)], holder)
         return holder[0]
 
-    def read(self, results: list[Any], at: int) -> list[ReadBatch]:
+    def read_result(self, results: list[Any], at: int) -> list[ReadBatch]:
         """Take our field off the entries of one result, and record them. Return what the program is to get current."""
         counts, is_measured = self._counts, ensure_recorder() is not None
         group, asked = "", dict[str, str]()
@@ -174,7 +173,7 @@ def _find_added_ns(entry_id: Any) -> int | None:
 def finish_reads(calls: list[tuple[ReadCall, int]], results: list[Any]) -> None:
     """Read the results of some calls, each at its place among the results, and change those for the program."""
     try:
-        read = [each for call, at in calls for each in call.read(results, at)]
+        read = [each for call, at in calls for each in call.read_result(results, at)]
         if not read:
             return
         lists = follow_batches(

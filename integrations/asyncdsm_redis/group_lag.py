@@ -145,4 +145,9 @@ class GroupLags:
 _lags = GroupLags()
 add_lag_source(_lags)
 call_in_forked_child(_lags.forget)
-note_group = guarded(_lags.note)
+
+
+@guarded
+def note_group(client: Any, stream: str, group: str) -> None:
+    """Note that a group has read a stream, so that its lag is asked for."""
+    _lags.note(client, stream, group)

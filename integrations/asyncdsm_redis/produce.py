@@ -45,7 +45,6 @@ class AddCall:
     """A call of XADD whose entry counts."""
 
     __slots__ = ("_pending", "args")
-    is_read = False
 
     def __init__(self, args: tuple[Any, ...], pending: PendingProduce) -> None:
         self.args: tuple[Any, ...] = args
@@ -55,7 +54,7 @@ class AddCall:
     def clear_current(self) -> None:
         """Do nothing: what is current is the parent of further entries."""
 
-    def finish(self, result: Any) -> Any:
+    def finish_call(self, result: Any) -> Any:
         """Count the entry, and return the client's result. A stream that was not to be made has returned None."""
         if result is not None and not isinstance(result, Exception) and result not in _QUEUED:
             finish_produce(self._pending)

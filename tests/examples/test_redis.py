@@ -12,13 +12,13 @@ ORDERS = 20
 
 
 def test_redis_example_bills_each_order_and_tells_the_shop(agent: RunningAgent) -> None:
-    with redis() as url:
-        with (
-            running_example(agent, "-m", MODULE, "bill", DD_SERVICE="billing", REDIS=url) as billing,
-            running_example(agent, "-m", MODULE, "shop", DD_SERVICE="shop", REDIS=url) as shop,
-        ):
-            assert (shop.wait(PATIENCE), billing.wait(PATIENCE)) == (0, 0)
-            wait_until(lambda: has_counted(agent, in_=2 * ORDERS, out=2 * ORDERS), shop)
+    with (
+        redis() as url,
+        running_example(agent, "-m", MODULE, "bill", DD_SERVICE="billing", REDIS=url) as billing,
+        running_example(agent, "-m", MODULE, "shop", DD_SERVICE="shop", REDIS=url) as shop,
+    ):
+        assert (shop.wait(PATIENCE), billing.wait(PATIENCE)) == (0, 0)
+        wait_until(lambda: has_counted(agent, in_=2 * ORDERS, out=2 * ORDERS), shop)
     shown = read_topology(agent)
     assert {(edge["service"], edge["queue"], edge["direction"]): edge["count"] for edge in shown["edges"]} == {
         ("shop", "orders", "out"): ORDERS,
