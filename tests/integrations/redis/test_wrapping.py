@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest.mock import AsyncMock, MagicMock, create_autospec
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
@@ -122,10 +122,10 @@ async def test_subclass_of_the_client_is_followed(package: Package, captured_str
 @pytest.mark.parametrize("make", [MagicMock, AsyncMock])
 def test_wrap_returns_a_mock_unchanged(package: Package, make: Any) -> None:
     for spec in package.classes:
-        for mock in (make(spec=spec), create_autospec(spec, instance=True)):
-            before = dict(vars(mock)), mock.mock_calls[:]
-            assert asyncdsm.wrap(mock) is mock
-            assert (dict(vars(mock)), mock.mock_calls[:]) == before
+        mock = make(spec=spec)
+        before = dict(vars(mock)), mock.mock_calls[:]
+        assert asyncdsm.wrap(mock) is mock
+        assert (dict(vars(mock)), mock.mock_calls[:]) == before
 
 
 def test_wrap_in_a_forked_child_counts_there(
