@@ -12,6 +12,7 @@ NEW_ENTRIES = ">"
 _READ_AT = {"XREAD": 1, "XREADGROUP": 4}  # where options begin
 _GROUP_AT = {"XREADGROUP": 2, "XCLAIM": 2, "XAUTOCLAIM": 2}
 _STREAMS = "STREAMS"
+_IDS = (str, bytes)
 
 READS: frozenset[str] = frozenset({"XREAD", "XREADGROUP", "XCLAIM", "XAUTOCLAIM"})
 """The commands whose entries count as consumed."""
@@ -71,7 +72,7 @@ def _unnest(stream: Any, value: Any, result: dict[Any, Any]) -> Batch:
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, str | bytes)
+    return isinstance(value, _IDS)
 
 
 def find_group(name: str, args: tuple[Any, ...]) -> str:

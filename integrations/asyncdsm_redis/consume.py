@@ -31,6 +31,7 @@ from asyncdsm_redis.produce import FIELD, OWN_NAMES
 
 EARLIEST_MS = 10**12
 """Ids of earlier times, before September 2001, are numbers of the program's own."""
+_ENTRIES, _FIELDS = (tuple, list), (dict, list)  # the types of an entry, and of its fields
 
 
 class ReadCall:
@@ -124,10 +125,10 @@ class ReadBatch:
 
 def read_entry(entry: Any, source: Source | None) -> Pathway | None:
     """Take our field off an entry, record it if it has a source, and return its pathway. **Hot**."""
-    if not isinstance(entry, tuple | list) or len(entry) < 2:  # an id alone, as `justid` asks for
+    if not isinstance(entry, _ENTRIES) or len(entry) < 2:  # an id alone, as `justid` asks for
         return None
     fields = entry[1]
-    if not fields or not isinstance(fields, dict | list):  # a deleted entry
+    if not fields or not isinstance(fields, _FIELDS):  # a deleted entry
         return None
     size, header = _measure_fields(fields), _take_header(entry[0], fields)
     added_ns = None if header else _find_added_ns(entry[0])
@@ -139,7 +140,7 @@ def read_entry(entry: Any, source: Source | None) -> Pathway | None:
 
 def remove_field(entry: Any) -> None:
     """Take our field off an entry while nothing measures."""
-    if isinstance(entry, tuple | list) and len(entry) > 1 and isinstance(entry[1], dict | list):
+    if isinstance(entry, _ENTRIES) and len(entry) > 1 and isinstance(entry[1], _FIELDS):
         _take_header(entry[0], entry[1])
 
 

@@ -22,6 +22,7 @@ FIELD: bytes = HEADER.encode()
 OWN_NAMES: frozenset[bytes | str] = frozenset((FIELD, HEADER))
 """The forms in which a program may have that name."""
 _OPTION_LENGTHS = {"NOMKSTREAM": 1, "KEEPREF": 1, "DELREF": 1, "ACKED": 1, "IDMPAUTO": 2, "IDMP": 3, "LIMIT": 2}
+_NAMES = (str, bytes)
 _TRIMMING = ("MAXLEN", "MINID")
 _EXACTNESS = ("=", "~")
 _QUEUED = (b"QUEUED", "QUEUED", "OK")  # the answers within a `MULTI` that the program itself has sent
@@ -87,7 +88,7 @@ def begin_entry(args: tuple[Any, ...]) -> AddCall | None:
 
 def _remove_context(fields: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the fields of an entry without the context of another one, from which a program may have copied them."""
-    if not any(isinstance(name, str | bytes) and name in OWN_NAMES for name in fields[::2]):
+    if not any(isinstance(name, _NAMES) and name in OWN_NAMES for name in fields[::2]):
         return fields
     pairs = zip(fields[::2], fields[1::2], strict=True)
     return tuple(each for name, value in pairs if name not in OWN_NAMES for each in (name, value))
