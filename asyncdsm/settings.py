@@ -225,6 +225,15 @@ class _Fields(NamedTuple):
             "ASYNCDSM_TOPIC_PATTERNS",
         ),
     ] = ()
+    redis_without_context: Annotated[
+        tuple[str, ...],
+        Setting(
+            PATTERNS,
+            "The Redis streams whose entries get no field with the context, since somebody reads them without "
+            "asyncdsm and would see it. The entries are counted all the same.",
+            "ASYNCDSM_REDIS_WITHOUT_CONTEXT",
+        ),
+    ] = ()
     max_transaction_bytes: Annotated[
         int,
         Setting(

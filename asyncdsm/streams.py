@@ -21,7 +21,7 @@ from asyncdsm.core.ddtrace_manual import take_over_from_ddtrace
 from asyncdsm.core.extractors import set_extractors
 from asyncdsm.core.lag import Lag
 from asyncdsm.core.recorder import Recorder
-from asyncdsm.core.topic_names import set_topic_patterns
+from asyncdsm.core.topic_names import set_patterns_without_context, set_topic_patterns
 from asyncdsm.errors import AlreadyRunningError
 from asyncdsm.settings import Settings
 
@@ -338,6 +338,7 @@ def _choose_recorder() -> None:
     settings = None if front is None or _captured is not None else front.settings
     set_extractors(() if settings is None else settings.transaction_extractors)
     set_topic_patterns(() if settings is None else settings.topic_patterns)
+    set_patterns_without_context(() if settings is None else settings.redis_without_context)
     if _captured is not None:
         checkpoint.set_recorder(_captured)
     elif front is not None:

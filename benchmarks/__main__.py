@@ -27,6 +27,7 @@ NAMES = (
     "nats",
     "peers",
     "rabbitmq",
+    "redis",
     "slow_agent",
     "stall",
     "startup",

@@ -172,6 +172,8 @@ def blockbuster() -> Iterator[BlockBuster]:
             # FastStream's test broker reads the source of who calls it, taskiq's waits for its threads at the end.
             function.can_block_in("faststream/_internal/testing/ast.py", "_read_source_ast")
             function.can_block_in("taskiq/brokers/inmemory_broker.py", "shutdown")
+            # redis-py reads its own version when it makes a connection.
+            function.can_block_in("redis/utils.py", "get_lib_version")
             # The tests' own intake lives in a thread.
             function.can_block_in("tests/intake.py", "running_intake")
             # A test that runs a process waits for it.

@@ -132,7 +132,7 @@ def _hide(value: object) -> object:
     return None if value is None else "…"
 
 
-_PATTERN = re.compile(r"((\*|[^.*>]+)\.)*(\*|>|[^.*>]+)")
+_PATTERN = re.compile(r"((\*|[^.:*>]+)[.:])*(\*|>|[^.:*>]+)")  # NATS' names have dots, those of Redis colons
 _HEADER = "printable ASCII (it is sent as an HTTP header)"
 
 FLAG = Kind("True or False", _is_flag, parse=_parse_flag, allowed_text="true or false")

@@ -25,6 +25,7 @@ _ID = re.compile(
     r"|(?=.*\d)[0-9A-Za-z_-]{16,}"  # ULIDs and their like
 )
 _patterns: tuple[str, ...] = ()
+_patterns_without_context: tuple[str, ...] = ()
 _all_names: list[TopicNames] = []  # each integration has one
 
 
@@ -36,6 +37,7 @@ class TopicNames(dict[str, str]):
         super().__init__()
         self._separator, self._one, self._rest = separator, one, rest
         self._topics = set[str]()
+        self._without_context: dict[str, bool] = {}
         _all_names.append(self)
 
     def __missing__(self, name: str) -> str:
@@ -55,9 +57,21 @@ class TopicNames(dict[str, str]):
             return False
         return all(want in (self._one, part) for want, part in zip(wanted, parts, strict=False))
 
+    def goes_without_context(self, name: str) -> bool:
+        """Say whether messages of a name get no context, by a setting: their readers would see it."""
+        if not _patterns_without_context:
+            return False
+        known = self._without_context.get(name)
+        if known is None:
+            make_room(self._without_context, MOST_NAMES)
+            known = any(self.matches(pattern, name) for pattern in _patterns_without_context)
+            self._without_context[name] = known
+        return known
+
     def forget(self) -> None:
         """Forget all names: the patterns have changed."""
         self.clear()
+        self._without_context.clear()
         self._topics.clear()
 
     def _shorten(self, name: str) -> str:
@@ -83,5 +97,14 @@ def set_topic_patterns(patterns: Iterable[str]) -> None:
     global _patterns  # noqa: PLW0603
     if (patterns := tuple(patterns)) != _patterns:
         _patterns = patterns
+        for names in _all_names:
+            names.forget()
+
+
+def set_patterns_without_context(patterns: Iterable[str]) -> None:
+    """Let messages whose names match one of these patterns go without context, in the place of those before."""
+    global _patterns_without_context  # noqa: PLW0603
+    if (patterns := tuple(patterns)) != _patterns_without_context:
+        _patterns_without_context = patterns
         for names in _all_names:
             names.forget()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -26,6 +26,8 @@ from confluent_kafka import TopicPartition as ConfluentPartition
 from confluent_kafka.aio import AIOConsumer, AIOProducer
 from kombu.connection import Connection
 from kombu.entity import Queue
+from redis import asyncio as redis_client
+from redis.exceptions import ResponseError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -162,6 +164,32 @@ async def nats(server: NatsServer, wrap: Wrap) -> Any:
         (message.data, {key: value for key, value in (message.headers or {}).items() if key != HEADER})
         for message in got
     ]  # fmt: skip
+
+
+async def redis(url: str, wrap: Wrap) -> Any:
+    """Streams: calls, pipelines, a range; new entries, those of others, those that were not acknowledged."""
+    stream, fields = f"r{uuid4().hex[:10]}", {"own": "1"}
+    client = wrap(redis_client.Redis.from_url(url))
+    await client.xgroup_create(stream, "workers", "0", mkstream=True)
+    await client.xadd(stream, fields, maxlen=100)
+    got = [await client.xreadgroup("workers", "me", {stream: ">"})]
+    async with client.pipeline() as pipeline:
+        pipeline.xadd(stream, fields).xadd(stream, {"own": "2"}).xread({stream: "0"})
+        *_, read = await pipeline.execute()
+    with suppress(ResponseError):
+        await client.pipeline().xadd(stream, fields).xadd(stream, fields, id="0-1").execute()
+    got += [read, await client.xautoclaim(stream, "workers", "you", 0), await client.xrange(stream)]
+    await client.delete(stream)
+    await client.aclose()
+    return fields, [_values_of(each) for each in got]
+
+
+def _values_of(result: Any) -> list[Any]:
+    """Return the fields of all entries in a result of any shape, without the context."""
+    if isinstance(result, dict) and result.keys() & {b"own"}:
+        return [result[b"own"]]
+    nested = [each for pair in result.items() for each in pair] if isinstance(result, dict) else result
+    return [value for each in nested if isinstance(each, list | tuple | dict) for value in _values_of(each)]
 
 
 def boto3(aws: Aws, wrap: Wrap) -> Any:
@@ -433,6 +461,7 @@ PROGRAMS: dict[str, Program] = {
     "kombu": Program("rabbitmq", kombu),
     "lambda": Program(None, aws_lambda),
     "nats": Program("nats", nats),
+    "redis": Program("redis", redis),
     "starlette": Program(None, starlette),
     "taskiq": Program(None, taskiq),
 }

@@ -71,15 +71,15 @@ GROUPS = {
     ),
     "How often, and how long": ("bucket_seconds", "flush_seconds", "request_seconds", "shutdown_seconds"),
     "Business transactions": ("transaction_extractors",),
-    "Names of topics": ("topic_patterns",),
+    "Names of topics": ("topic_patterns", "redis_without_context"),
     "Limits": ("max_points", "max_outbox_bytes", "max_header_bytes", "max_transaction_bytes"),
 }
 """The headings of the page, and the settings below each."""
 
 NOTES = {
     "Names of topics": """
-For brokers whose programs put ids into names: [NATS](clients/nats.md#topics). In a pattern, `*` is one part of a name
-and `>` all further ones.
+For brokers whose programs put ids into names: [NATS](clients/nats.md#topics), whose parts are between dots, and
+[Redis](clients/redis.md#topics), with colons. In a pattern, `*` is one part of a name and `>` all further ones.
 """,
     "On or off, and who reports": """
 Of several variables, the first one that is set wins; an empty variable counts as not set. `DD_TAGS` `env` is the pair
