@@ -118,6 +118,8 @@ PATHS: dict[str, Schema] = {
         _parameter("steps", {"enum": [1, 2, 3]}, "How many links away from the focus a neighbor may be; 1 by default."),
         _parameter("find", _FILTER, "Words: a name that has none of them is not drawn, and none that has a -word."),
         _parameter("hide", _FILTER, "What is not drawn: a list such as env:staging,type:http."),
+        _parameter("group", {"enum": ["env", "cluster"]}, "By what nodes are drawn in groups, each with a box."),
+        _parameter("fold", _FILTER, "The groups whose nodes are not drawn: a list such as env:staging,shared."),
         _parameter(
             "most",
             {"type": "integer", "minimum": 1, "maximum": MOST_NODES},

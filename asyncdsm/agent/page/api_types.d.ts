@@ -118,6 +118,7 @@ export interface DrawnMap {
   label_distance: number;
   nodes: MapNode[];
   links: MapLink[];
+  groups: MapGroup[];
 }
 
 /** An edge: how much passed it in the range, how long that took, and what it is like now. */
@@ -321,6 +322,18 @@ export interface LatencyBetween {
   at_most: Quantiles;
   pathways: PathwayBetween[];
   cut?: Record<string, number>;
+}
+
+/** A group of services and queues on the drawn map. `x` and `y` are the corner of its box, in pixels. */
+export interface MapGroup {
+  key: string;
+  services: number;
+  queues: number;
+  folded: boolean;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
 }
 
 /** Where a link's label is: next to a point of the link, with room for some lines of text, or for none. */

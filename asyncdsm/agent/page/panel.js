@@ -148,7 +148,7 @@ export class Panel {
  * @returns {Child[]}
  */
 function explainRejection(error) {
-  if (!(error instanceof AgentError) || error.unreachable) throw error;
+  if (!(error instanceof AgentError) || !error.rejected) throw error;
   return [createHint(`${error.message}.`)];
 }
 

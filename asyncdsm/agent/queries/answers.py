@@ -73,6 +73,21 @@ class MapLink(Struct, frozen=True, gc=False, kw_only=True):
     """How wide the link is drawn, in pixels."""
 
 
+class MapGroup(Struct, frozen=True, gc=False, kw_only=True):
+    """A group of services and queues on the drawn map. `x` and `y` are the corner of its box, in pixels."""
+
+    key: str
+    """`env:` or `cluster:` and the name, which may be empty; `shared` for what belongs to several groups or to none."""
+    services: Count
+    queues: Count
+    folded: bool
+    """Whether only the title of its box is drawn."""
+    x: float
+    y: float
+    width: Amount
+    height: Amount
+
+
 class DrawnMap(MapContent, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What passed in a time range, and where it is drawn. `left_out` edges are not drawn: the quietest ones."""
 
@@ -92,6 +107,8 @@ class DrawnMap(MapContent, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     """From a link to its label, in pixels."""
     nodes: list[MapNode]
     links: list[MapLink]
+    groups: list[MapGroup]
+    """None unless they are asked for."""
 
 
 class GraphNode(Struct, frozen=True, gc=False, kw_only=True):
