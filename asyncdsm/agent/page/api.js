@@ -1,7 +1,7 @@
 // Requests to the agent's HTTP API. Addresses are relative to the page's, so a proxy may serve it under a path.
 
 /** @import { Alerts, Changes, DrawnMap, ErrorDetail, Health, LagOverTime, Pathways, Series } from "./api_types.d.ts" */
-/** @import { Transactions } from "./api_types.d.ts" */
+/** @import { RuleFields, Transactions, WrittenRules } from "./api_types.d.ts" */
 /** @import { Downstream, LatencyBetween } from "./api_types.d.ts" */
 
 const TIMEOUT_SECONDS = 15;
@@ -41,7 +41,7 @@ export const mapAddress = (parameters) => `api/map?${encodeParameters(parameters
 
 /**
  * @param {RangeQuery & Parameters & { flow: "down" | "right" }} parameters
- * @param {(address: string) => Promise<Response> | undefined} [takeAnswer] Returns the answer if it was requested before.
+ * @param {(address: string) => Promise<Response> | undefined} [takeAnswer] Returns an answer that was requested before.
  * @returns {Promise<DrawnMap>}
  */
 export function fetchMap(parameters, takeAnswer) {
@@ -57,6 +57,21 @@ export const fetchHealth = () => fetchAnswer("api/health", {});
 
 /** @returns {Promise<Alerts>} */
 export const fetchAlerts = () => fetchAnswer("api/alerts", {});
+
+/** @returns {Promise<WrittenRules>} */
+export const fetchRules = () => fetchAnswer("api/rules", {});
+
+/** @param {RuleFields} rule @returns {Promise<WrittenRules>} */
+export const addRule = (rule) => readAnswer(() => requestAnswer("api/rules", "POST", rule));
+
+/** @param {string} name @param {RuleFields} rule @returns {Promise<WrittenRules>} */
+export const replaceRule = (name, rule) => readAnswer(() => requestAnswer(ruleAddress(name), "PUT", rule));
+
+/** @param {string} name @returns {Promise<WrittenRules>} */
+export const removeRule = (name) => readAnswer(() => requestAnswer(ruleAddress(name), "DELETE"));
+
+/** @param {string} name */
+const ruleAddress = (name) => `api/rules?${encodeParameters({ name })}`;
 
 /** @param {RangeQuery & { edge: string }} parameters @returns {Promise<Series>} */
 export const fetchSeries = (parameters) => fetchAnswer("api/series", parameters);
@@ -86,9 +101,20 @@ function fetchAnswer(path, parameters) {
   return readAnswer(() => requestAnswer(`${path}?${encodeParameters(parameters)}`));
 }
 
-/** @param {string} address */
-export function requestAnswer(address) {
-  return fetch(address, { signal: AbortSignal.timeout(TIMEOUT_SECONDS * 1000) });
+/**
+ * @param {string} address
+ * @param {string} [method]
+ * @param {object} [body]
+ */
+export function requestAnswer(address, method = "GET", body = undefined) {
+  const signal = AbortSignal.timeout(TIMEOUT_SECONDS * 1000);
+  if (!body) return fetch(address, { signal, method });
+  return fetch(address, {
+    signal,
+    method,
+    body: JSON.stringify(body),
+    headers: { "Content-Type": "application/json" },
+  });
 }
 
 /**

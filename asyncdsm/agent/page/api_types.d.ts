@@ -506,6 +506,23 @@ export interface RelatedNode {
   edges: string[];
 }
 
+/** A rule as it is written: see the manual for what each field means. A field that is null is not there. */
+export interface RuleFields {
+  name: string;
+  when: "end to end" | "lag" | "missing" | "quiet" | "time in queue" | "time in service";
+  above?: string | number | null;
+  for?: string | null;
+  quantile?: "max" | "p50" | "p95" | "p99" | null;
+  severity?: "critical" | "warning" | null;
+  service?: string | null;
+  env?: string | null;
+  queue?: string | null;
+  group?: string | null;
+  type?: string | null;
+  cluster?: string | null;
+  webhook?: string | null;
+}
+
 /** One edge over time, in steps of `step` seconds. Steps in which nothing passed are left out. */
 export interface Series {
   edge: EdgeTraffic;
@@ -624,4 +641,16 @@ export interface WholePathway {
   rate: number;
   end_to_end: Quantiles;
   hops: Hop[];
+}
+
+/** A rule, and where it is written: in the file of `--rules`, or on the page, where it can be changed. */
+export interface WrittenRule {
+  source: "file" | "page";
+  rule: RuleFields;
+}
+
+/** All rules as they are written, and whether those of the page survive a restart of the agent. */
+export interface WrittenRules {
+  kept: boolean;
+  rules: WrittenRule[];
 }

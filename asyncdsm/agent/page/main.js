@@ -23,6 +23,7 @@ import { buildMapModel } from "./map_model.js";
 import { chooseDisplay, NARROW, toMapParameters } from "./map_request.js";
 import { createFirstSteps } from "./overview.js";
 import { Panel } from "./panel.js";
+import { RulesDialog } from "./rules.js";
 import { Search } from "./search.js";
 import { Status } from "./status.js";
 import { HISTORY, parseRange, rangeUntil, TimeRange } from "./time_range.js";
@@ -61,9 +62,11 @@ class Page {
         this.highlight();
       },
       lookBackTo: (selection, moment) => writeRange(this.range.reachBack(moment, this.map?.oldest), selection),
+      openRules: () => this.rules.open(),
       lookAt: (selection, moment) =>
         writeRange(rangeUntil(moment + AROUND_MOMENT_SECONDS, 2 * AROUND_MOMENT_SECONDS), selection),
     });
+    this.rules = new RulesDialog(() => this.live.requestNow());
     this.isNarrow = matchMedia(NARROW);
     /** @type {MapModel | null} */
     this.map = null;

@@ -468,6 +468,40 @@ class Alerts(Struct, frozen=True, gc=False, kw_only=True):
     rules: list[AlertRule]
 
 
+class RuleFields(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """A rule as it is written: see the manual for what each field means. A field that is null is not there."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    when: Literal["lag", "time in queue", "time in service", "end to end", "quiet", "missing"]
+    above: str | float | None = None
+    """A duration such as `5 s`; for `lag` also a number of messages."""
+    for_: str | None = field(name="for", default=None)
+    quantile: Literal["p50", "p95", "p99", "max"] | None = None
+    severity: Literal["critical", "warning"] | None = None
+    service: str | None = None
+    env: str | None = None
+    queue: str | None = None
+    group: str | None = None
+    type: str | None = None
+    cluster: str | None = None
+    webhook: str | None = None
+    """A URL. In an answer, only its host is shown; a rule that is written without it keeps that of before."""
+
+
+class WrittenRule(Struct, frozen=True, gc=False, kw_only=True):
+    """A rule, and where it is written: in the file of `--rules`, or on the page, where it can be changed."""
+
+    source: Literal["file", "page"]
+    rule: RuleFields
+
+
+class WrittenRules(Struct, frozen=True, gc=False, kw_only=True):
+    """All rules as they are written, and whether those of the page survive a restart of the agent."""
+
+    kept: bool
+    rules: list[WrittenRule]
+
+
 class AlertCounts(Struct, frozen=True, gc=False, kw_only=True):
     """How many rules there are, how many places have an alert, and what became of the messages to webhooks."""
 
