@@ -41,7 +41,7 @@ class PageRules:
     def __init__(self, path: Path | None) -> None:
         """Read the rules that a file has, if there is one. Raises RulesError."""
         self._path, self._lock = path, Lock()
-        self._file = NO_RULES if path is None else _read(path)
+        self._file = NO_RULES if path is None else _read_kept(path)
         self.version: int = 0
         """How often the rules were changed."""
 
@@ -76,7 +76,7 @@ class PageRules:
             tables[at] = _checked({**before, **table})
             self._write(tables, taken)
 
-    def remove(self, name: str, taken: Collection[str]) -> None:
+    def remove_rule(self, name: str, taken: Collection[str]) -> None:
         """Remove a rule. Raises RuleRefusedError and OSError."""
         with self._lock:
             tables, at = self._find(name, taken)
@@ -108,7 +108,7 @@ class PageRules:
         self.version += 1
 
 
-def _read(path: Path) -> RuleFile:
+def _read_kept(path: Path) -> RuleFile:
     with suppress(OSError):  # what cannot be read is explained by the error of reading it
         if not path.exists():
             return NO_RULES

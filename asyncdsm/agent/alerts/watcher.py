@@ -19,9 +19,13 @@ from asyncdsm.agent.alerts.summary import summarize_rules
 from asyncdsm.agent.alerts.tracks import Event, RuleTracks
 from asyncdsm.agent.alerts.webhooks import Webhooks
 from asyncdsm.agent.queries.answers import AlertCounts, Alerts
-from asyncdsm.agent.queries.topology import topology
+from asyncdsm.agent.queries.history_reader import HistoryReader
+from asyncdsm.agent.queries.quiet_services import mark_quiet_services
+from asyncdsm.agent.queries.time_ranges import last_minutes
+from asyncdsm.agent.queries.topology import topology_of
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.errors import RulesError
+from asyncdsm.map.topology import Topology
 
 EVERY_SECONDS = 10.0
 """How often rules are evaluated: as often as services report."""
@@ -39,6 +43,7 @@ class AlertWatcher:
     def __init__(self, store: Store, path: Path | None, page: PageRules | None = None) -> None:
         """Read the rules from a file, if there is one; do this in a worker thread. Raises RulesError."""
         self._store, self._path = store, path
+        self._histories = HistoryReader(store)
         self.page: PageRules = page or PageRules(None)
         """The rules that are written on the page."""
         self._file_state = None if path is None else _stat_file(path)
@@ -114,10 +119,17 @@ class AlertWatcher:
             self.answer = summarize_rules([], None)
             return []
         now = self._store.now()
-        view = View.of(topology(self._store, self._minutes()), "present", self._began)
+        view = View.of(self._topology(), "present", self._began)
         messages = [(tracks.rule, event) for tracks in self._watched for event in tracks.evaluate(view, now)]
         self.answer = summarize_rules(self._watched, now)
         return messages
+
+    def _topology(self) -> Topology:
+        """Return the topology, for rules about silence with the services that are quiet, as the page has them."""
+        time_range = last_minutes(self._store, self._minutes())
+        topology = topology_of(self._store, time_range)
+        is_about_silence = any(tracks.rule.is_silence for tracks in self._watched)
+        return mark_quiet_services(topology, self._histories, time_range) if is_about_silence else topology
 
     def _minutes(self) -> int:
         return min(needed_minutes(tracks.rule for tracks in self._watched), self._store.kept_seconds // 60)

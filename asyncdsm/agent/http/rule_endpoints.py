@@ -31,7 +31,7 @@ class RuleEndpoint:
 
     def route(self) -> list[Route]:
         """Return the routes, one for each method."""
-        handlers = {"GET": self.list_rules, "POST": self.add, "PUT": self.replace, "DELETE": self.remove}
+        handlers = {"GET": self.list_rules, "POST": self.add, "PUT": self.replace, "DELETE": self.remove_named}
         return [Route("/api/rules", self._answer(handlers), methods=list(handlers))]
 
     def _answer(
@@ -62,10 +62,10 @@ class RuleEndpoint:
         name, table = _name(request), await _read_table(request)
         await self._change(lambda: self._alerts.page.replace(name, table, self._taken()))
 
-    async def remove(self, request: Request) -> None:
+    async def remove_named(self, request: Request) -> None:
         """Remove the rule `name`. Raises ApiError, RuleRefusedError and OSError."""
         name = _name(request)
-        await self._change(lambda: self._alerts.page.remove(name, self._taken()))
+        await self._change(lambda: self._alerts.page.remove_rule(name, self._taken()))
 
     async def _change(self, change: Callable[[], None]) -> None:
         await to_thread.run_sync(change)  # it writes to a disk

@@ -550,6 +550,7 @@ export interface Service {
   name: string;
   env: string;
   last_seen: number | null;
+  quiet_since?: number | null;
   pathways: number;
   many_pathways: boolean;
   too_many_pathways: boolean;
