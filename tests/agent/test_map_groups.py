@@ -33,7 +33,7 @@ def names(nodes: list[Node]) -> set[str]:
     return {node.name for node in nodes}
 
 
-async def test_queue_is_in_the_environment_of_all_its_services_or_shared(client: Client, store: SQLiteStore) -> None:
+async def test_queue_is_in_the_environment_of_its_services_or_shared(client: Client, store: SQLiteStore) -> None:
     add_hops(store)
     groups = find_groups(await graph_of(client), "env")
     assert {key: names(nodes) for key, nodes in groups.items()} == {
@@ -44,7 +44,7 @@ async def test_queue_is_in_the_environment_of_all_its_services_or_shared(client:
     assert list(groups)[-1] == "shared"
 
 
-async def test_service_is_in_the_cluster_of_all_its_queues_or_shared(client: Client, store: SQLiteStore) -> None:
+async def test_service_is_in_the_cluster_of_its_queues_or_shared(client: Client, store: SQLiteStore) -> None:
     add_hops(store)
     groups = find_groups(await graph_of(client), "cluster")
     assert {key: names(nodes) for key, nodes in groups.items()} == {
@@ -52,6 +52,14 @@ async def test_service_is_in_the_cluster_of_all_its_queues_or_shared(client: Cli
         "cluster:rabbitmq": {"mails-eu", "mails-us"},
         "shared": {"billing"},
     }
+
+
+async def test_queue_is_where_most_of_its_links_lead(client: Client, store: SQLiteStore) -> None:
+    add_hops(store)
+    MapStore(store).passed("reports", "in", "orders", env="us", group="reports")
+    groups = find_groups(await graph_of(client), "env")
+    assert names(groups["env:us"]) == {"shop", "billing", "reports", "mails-us", "orders"}
+    assert "shared" not in groups
 
 
 def is_inside(node: Node, at: tuple[float, float], box: GroupBox) -> bool:

@@ -67,7 +67,7 @@ export class Graph {
     const elements = { nodeElements: this.nodes, linkElements: this.links };
     this.drawn = { map, nodes, links, ...elements, lit: this.drawn?.lit ?? new Set(), hasMany };
     const { width, height } = map;
-    this.view.resize({ width, height, start: findStart(map) }, nameShape(map, nodes));
+    this.view.resize({ width, height, start: map.groups[0] ?? findStart(map) }, nameShape(map, nodes));
     // `highlight`, which follows, fits the texts to this scale. Without it, the next frame would fit them again.
     this.scale = this.view.viewport.scale;
     this.texts.setScale(this.scale);

@@ -113,7 +113,7 @@ export class Toolbar {
     const nodes = [...map.nodes.values()];
     const shown = nodes.filter((node) => node.shown).length;
     const isFiltered = count > 0 || display.focus !== "";
-    const isPart = !isFiltered && shown < nodes.length;
+    const isPart = !isFiltered && shown + countFolded(map) < nodes.length;
     const about = isPart ? ": what is wrong, and the busiest" : "";
     setText(this.shown, shown < nodes.length ? `${shown} of ${nodes.length} shown${about}` : "");
     this.next = isFiltered ? NO_FILTER : { whole: isPart ? "1" : undefined };
@@ -179,6 +179,14 @@ export function findTraits({ nodes }, hidden) {
     found.get(/** @type {TraitName} */ (trait.slice(0, colon)))?.add(trait.slice(colon + 1));
   }
   return new Map([...found].filter(([, values]) => values.size > 1));
+}
+
+/**
+ * Return how many services and queues are in groups that are folded.
+ * @param {Pick<MapModel, "groups">} map
+ */
+function countFolded({ groups }) {
+  return groups.reduce((sum, { folded, services, queues }) => sum + (folded ? services + queues : 0), 0);
 }
 
 /**

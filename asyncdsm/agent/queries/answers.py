@@ -77,7 +77,7 @@ class MapGroup(Struct, frozen=True, gc=False, kw_only=True):
     """A group of services and queues on the drawn map. `x` and `y` are the corner of its box, in pixels."""
 
     key: str
-    """`env:` or `cluster:` and the name, which may be empty; `shared` for what belongs to several groups or to none."""
+    """`env:` or `cluster:` and the name, which may be empty; `shared` for what belongs to several alike, or to none."""
     services: Count
     queues: Count
     folded: bool
