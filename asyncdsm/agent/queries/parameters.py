@@ -114,11 +114,15 @@ def read_map_filter(parameters: Mapping[str, str]) -> MapFilter:
 
 
 def _read_group(parameters: Mapping[str, str]) -> GroupedBy | None:
-    group = parameters.get("group")
-    found = next((by for by in GROUPED_BY if by == group), None)
-    if group and found is None:
-        raise ApiError(400, "group", f"group must be one of {', '.join(GROUPED_BY)}, got {group[:40]!r}")
-    return found
+    match parameters.get("group"):
+        case "env":
+            return "env"
+        case "cluster":
+            return "cluster"
+        case None | "":
+            return None
+        case other:
+            raise ApiError(400, "group", f"group must be one of {', '.join(GROUPED_BY)}, got {other[:40]!r}")
 
 
 def _read_most(parameters: Mapping[str, str]) -> int:
