@@ -110,6 +110,8 @@ def _fetch_answer(client: httpx2.Client, path: str, parameters: Mapping[str, Any
         raise NoAnswerError(f"{where} {_why_unauthorized(response.request)}")
     if response.status_code == 404 and not _describe_problem(body):
         raise NoAnswerError(f"{where} is not an asyncdsm agent: it has no map (HTTP status 404)")
+    if response.status_code >= 500:
+        raise NoAnswerError(f"{where} has an error (HTTP status {response.status_code}){_describe_problem(body)}")
     if response.status_code != 200:
         problem = f"{where} answers with HTTP status {response.status_code}{_describe_problem(body)}"
         raise NoAnswerError(problem, rejected=_find_rejected(body) if response.status_code == 400 else "")

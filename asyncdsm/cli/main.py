@@ -107,6 +107,12 @@ def _add_agent(parser: argparse.ArgumentParser) -> None:
         help="evaluate the rules of alerts in this file, show on the map which are broken, and tell webhooks; the file "
         "is read again when it changes, and at SIGHUP",
     )
+    parser.add_argument(
+        "--page-rules",
+        metavar="FILE",
+        help="keep the rules that are written on the page in this file (default: the file of --store with .rules.toml "
+        "after its name; in memory without such a file)",
+    )
     parser.set_defaults(run=_run_agent, extra="agent")
 
 
@@ -245,7 +251,19 @@ def _run_agent(options: argparse.Namespace) -> int:
         return 1
     unix_socket = Path(options.unix_socket) if options.unix_socket else None
     rules = Path(options.rules) if options.rules else None
-    given = Options(options.host, options.port, store, options.keep, options.forward, options.token, unix_socket, rules)
+    beside = f"{store}.rules.toml" if isinstance(store, Path) else ""
+    page_rules = options.page_rules or beside
+    given = Options(
+        options.host,
+        options.port,
+        store,
+        options.keep,
+        options.forward,
+        options.token,
+        unix_socket,
+        rules,
+        Path(page_rules) if page_rules else None,
+    )
     return run_agent(given, live=sys.stdout.isatty())
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from asyncdsm.map.graph import Link, Node
-from asyncdsm.map.strings import NOTHING, format_age, format_clock, plain_text
+from asyncdsm.map.strings import NOTHING, format_age, format_clock, format_duration, plain_text
 from asyncdsm.map.topology import EdgeTraffic, Present
 
 LONGEST = 60
@@ -107,6 +107,11 @@ def describe_present(present: Present) -> str:
     change = f"{present.state}{since}" if since else ""
     median = "" if present.label == NOTHING else present.label
     return ", ".join(filter(None, (median, tail, f"{present.rate:.3g}/s", change)))
+
+
+def describe_silence(seconds: float) -> str:
+    """Return for how long a service is silent, as in `has not reported for 12 min`."""
+    return f"has not reported for {format_duration(seconds)}"
 
 
 def describe_change(present: Present) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from asyncdsm.map.graph import Graph, Node
+from asyncdsm.map.groups import GroupedBy
 from asyncdsm.map.importance import most_important
 
 MOST_STEPS = 3
@@ -27,11 +28,15 @@ class MapFilter(NamedTuple):
     """Which nodes are hidden: ("env", …), ("type", …), ("cluster", …)."""
     most: int = 0
     """If there are more nodes than this, only the most important ones are drawn. 0: no limit."""
+    group: GroupedBy | None = None
+    """By what nodes are drawn in groups."""
+    fold: frozenset[str] = frozenset()
+    """The keys of the groups whose nodes are not drawn."""
 
 
 def select_nodes(graph: Graph, wanted: MapFilter) -> frozenset[Node]:
     """Return the nodes to draw. A node that only hidden ones are linked to is hidden too, unless a word finds it."""
-    if wanted == MapFilter():
+    if wanted._replace(group=None, fold=frozenset()) == MapFilter():
         return frozenset(graph.nodes)
     neighbors = _neighbors(graph)
     allowed = {node for node in graph.nodes if not _is_hidden(node, wanted)}

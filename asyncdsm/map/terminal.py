@@ -169,7 +169,9 @@ def _style(edge: Edge, *, is_slowest: bool) -> str | None:
 
 
 def _title(topology: Topology) -> str:
-    parts = [f"{pluralize(len(topology.services), 'service')}, {pluralize(len(topology.queues), 'queue')}"]
+    quiet = sum(service.quiet_since is not None for service in topology.services)
+    services = pluralize(len(topology.services), "service") + (f" ({quiet} quiet)" if quiet else "")
+    parts = [f"{services}, {pluralize(len(topology.queues), 'queue')}"]
     for name, values in (
         ("", {edge.type for edge in topology.edges}),
         ("cluster ", {edge.cluster for edge in topology.edges if edge.cluster}),

@@ -140,6 +140,8 @@ class Service(Struct, frozen=True, gc=False, kw_only=True):
     name: str
     env: str
     last_seen: float | None
+    quiet_since: float | None = None
+    """Since when a service that reported before is silent; null if it is not."""
     pathways: Count
     many_pathways: bool
     """Whether its number of distinct pathways is close to the limit, or beyond it."""

@@ -169,7 +169,7 @@ def test_password_in_the_url_is_not_shown() -> None:
     with answering(503, "{}", seen) as url:
         done = map_of("--url", url.replace("//", "//agent:secret@"))
     assert seen == ["Basic YWdlbnQ6c2VjcmV0"]
-    assert done.stderr.decode() == f"asyncdsm map: the agent at {url} answers with HTTP status 503\n"
+    assert done.stderr.decode() == f"asyncdsm map: the agent at {url} has an error (HTTP status 503)\n"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_password_in_the_url_is_not_shown() -> None:
         (200, '{"services": [], "edges": [{}]}', "is of another version of asyncdsm than this one"),
         (302, "", "answers with HTTP status 302"),
         (404, "no such path", "is not an asyncdsm agent: it has no map (HTTP status 404)"),
-        (503, json.dumps({"error": {"problem": "busy\x1b[31m"}}), "answers with HTTP status 503: busy[31m"),
+        (503, json.dumps({"error": {"problem": "busy\x1b[31m"}}), "has an error (HTTP status 503): busy[31m"),
         (401, "{}", "requires its token: give it by --token, or in ASYNCDSM_AGENT_TOKEN"),
     ],
 )

@@ -31,6 +31,12 @@ def test_every_file_that_the_page_loads_exists() -> None:
             assert loaded.removeprefix("page/").removeprefix("./") in FILES, f"{name} loads {loaded}"
 
 
+def test_page_preloads_every_module_that_it_imports() -> None:
+    preloaded = re.findall(r'rel="modulepreload"[^>]* href="page/([^"]+)"', FILES["index.html"].decode())
+    assert preloaded[0] == "first_request.js"
+    assert sorted(preloaded) == sorted(name for name in FILES if name.endswith(".js") and name != "reload.js")
+
+
 def test_page_has_no_inline_code_and_writes_no_html() -> None:
     index = FILES["index.html"].decode()
     assert re.findall(r"<style|style=|\son\w+=|<script(?![^>]*\ssrc=)", index) == []

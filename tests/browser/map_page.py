@@ -10,10 +10,40 @@ from typing import Any
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
 
 PATIENCE_MS = 60_000
+SETTLED_MS = 400
+"""After a zoom, texts have their sizes and places by then."""
 DESKTOP = {"width": 1280, "height": 760}
 PHONE = {"width": 390, "height": 800}
 
 expect.set_options(timeout=PATIENCE_MS)
+
+
+OVERLAPPING = """() => {
+  const isSeen = (text) => text.textContent && text.getClientRects().length;
+  const around = (texts) => {
+    const boxes = texts.filter(isSeen).map((text) => text.getBoundingClientRect());
+    return boxes.length && {
+      text: texts.map((text) => text.textContent).join(" "),
+      left: Math.min(...boxes.map((box) => box.left)), right: Math.max(...boxes.map((box) => box.right)),
+      top: Math.min(...boxes.map((box) => box.top)), bottom: Math.max(...boxes.map((box) => box.bottom)),
+    };
+  };
+  const all = (selector, of = document) => [...of.querySelectorAll(selector)];
+  const labels = all("#graph .link").map((link) => around(all(".label", link))).filter(Boolean);
+  const names = all("#graph .name").map((name) => around([name])).filter(Boolean);
+  const over = (one, other) =>
+    Math.min(one.right, other.right) - Math.max(one.left, other.left) > 1 &&
+    Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > 1;
+  return labels.flatMap((one, at) =>
+    [...labels.slice(at + 1), ...names].filter((other) => over(one, other)).map((other) => [one.text, other.text]));
+}"""
+
+
+async def overlapping_labels(page: Page) -> list[list[str]]:
+    """Return the labels of links that are over others or over names, in pairs; the page must show where they are."""
+    await page.wait_for_timeout(SETTLED_MS)
+    overlapping: list[list[str]] = await page.evaluate(OVERLAPPING)
+    return overlapping
 
 
 @asynccontextmanager

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from asyncdsm.agent.http.server import RunningAgent
-from tests.browser.map_page import PHONE, hop_button, node_button, open_page, panel_heading
+from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.core.histogram import bin_index
+from asyncdsm.delivery.sketch import encode
+from benchmarks.map import service_edges
+from tests.agent.payloads import SECOND_NS, bucket, payload, point
+from tests.browser.map_page import PHONE, hop_button, node_button, open_page, overlapping_labels, panel_heading
 from tests.browser.shop import Shop
 
 LAYERS, WIDTH = 4, 8
@@ -171,6 +177,82 @@ async def test_names_can_be_read_and_never_overlap(
         await page.get_by_role("button", name="Show everything").click()
         await expect(page.locator("#graph > g")).not_to_have_attribute("transform", before or "")
         await page.wait_for_function(READABLE, arg=20)  # some have no room, but all can be searched and focused
+
+
+@pytest.mark.usefixtures("many")
+async def test_map_is_requested_before_the_page_is_loaded_and_only_once(browser: Browser, agent: RunningAgent) -> None:
+    async with open_page(browser, f"{agent.url}/#whole=1") as page:
+        await expect(page.locator("#graph .node")).to_have_count(LAYERS * WIDTH * 2)
+        loaded = await page.evaluate(
+            "performance.getEntriesByType('resource').map(({ name, startTime }) => [startTime, name])"
+        )
+        maps = [began for began, name in loaded if "/api/map?" in name]
+        (alerts, *_) = [began for began, name in loaded if "/api/alerts" in name]  # with the page's first refresh
+        assert maps[0] < alerts
+        assert all(began > alerts for began in maps[1:])
+
+
+@pytest.mark.usefixtures("many")
+async def test_groups_have_boxes_that_can_be_folded_and_a_link_has_them(browser: Browser, agent: RunningAgent) -> None:
+    nodes = LAYERS * WIDTH * 2
+    async with open_page(browser, f"{agent.url}/#whole=1") as page:
+        await page.get_by_label("Groups").select_option(label="By environment")
+        titles = page.locator("#graph .group .title")
+        await expect(titles).to_have_text(["▾ Environment prod", "▾ Environment staging", "▾ Shared"])
+        await expect(page.locator("#graph .node")).to_have_count(nodes)
+        assert await overlapping_labels(page) == []
+        assert await serious_violations(page) == []
+        frames = [await frame.bounding_box() for frame in await page.locator("#graph .frame").all()]
+        tops = [(frame["y"], frame["y"] + frame["height"]) for frame in frames if frame]
+        assert all(above[1] < below[0] for above, below in pairwise(tops))
+        await page.get_by_role("button", name=re.compile("^Environment staging, ")).focus()
+        await page.keyboard.press("Enter")
+        await expect(titles.nth(1)).to_have_text(re.compile(r"^▸ Environment staging · \d+ services"))
+        await expect(node_button(page, "service", "service-0-1")).to_have_count(0)
+        await expect(page).to_have_url(re.compile(r"group=env&fold=env%3Astaging$"))
+        await page.reload()
+        await expect(titles.nth(1)).to_have_attribute("aria-expanded", "false")
+        await page.get_by_role("button", name="List").click()
+        headings = page.locator("#list .group-name")
+        await expect(headings).to_have_text([re.compile("^▾ Environment prod"), re.compile("^▸ Environment staging")])
+        await expect(page.locator("#list tbody").nth(1).locator("tr")).to_have_count(1)
+        assert await serious_violations(page) == []
+        await headings.nth(1).click()
+        await expect(headings.nth(1)).to_have_attribute("aria-expanded", "true")
+        assert "fold" not in page.url
+
+
+def add_services(shop: Shop, count: int) -> None:
+    """Add the services of the benchmark, and their hops."""
+    for number, points in enumerate(service_edges()[:count]):
+        hops = [
+            point(
+                **{"EdgeLatency": encode({bin_index(0.02): 10}), "PathwayLatency": encode({bin_index(0.5): 10}), **each}
+            )
+            for each in points
+        ]
+        stats = bucket(*hops, Start=int(shop.maps.now() - 10) * SECOND_NS)
+        shop.maps.store.add(read_report(payload(stats, Service=f"service-{number}"), ""))
+
+
+@pytest.mark.parametrize("fragment", ["", "whole=1"], ids=["70 nodes", "200 services and 200 queues"])
+async def test_labels_of_a_large_map_never_overlap(
+    browser: Browser, agent: RunningAgent, shop: Shop, fragment: str
+) -> None:
+    add_services(shop, 200)
+    async with open_page(browser, f"{agent.url}/#{fragment}") as page:
+        await expect(page.locator("#graph .node")).to_have_count(400 if fragment else 70)
+        assert await overlapping_labels(page) == []
+        for _ in range(4):
+            await page.get_by_role("button", name="Zoom in").click()
+        await expect(page.locator("#graph .label:not(:empty)").first).to_be_attached()
+        assert await overlapping_labels(page) == []
+        await page.get_by_role("button", name="Show everything").click()
+        await page.keyboard.press("/")
+        await page.keyboard.type("service-130")
+        await page.keyboard.press("Enter")  # what is selected has labels, at any scale
+        await expect(page.locator("#graph .lit .label:not(:empty)").first).to_be_attached()
+        assert await overlapping_labels(page) == []
 
 
 @pytest.mark.usefixtures("many")

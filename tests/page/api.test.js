@@ -56,8 +56,27 @@ test("a rejection is reported with the agent's reason", async () => {
 });
 
 test("a failure of the agent is reported with its status", async () => {
-  const error = await errorOf(async () => Response.json(null, { status: 503 }));
-  assert.deepEqual([error.message, error.unreachable], ["The agent rejected the request: HTTP status 503", true]);
+  const error = await errorOf(async () => Response.json(null, { status: 500 }));
+  assert.deepEqual([error.message, error.unreachable], ["The agent has an error: HTTP status 500", false]);
+  assert.equal(error.rejected, false);
+  assert.equal(describeState("away", null, error), "Error of the agent");
+});
+
+test("a failure is reported with the agent's reason, and with its status if a proxy answers", async () => {
+  const answer = { error: { path: "store", problem: "cannot be read" } };
+  const error = await errorOf(async () => Response.json(answer, { status: 503 }));
+  assert.equal(error.message, "The agent has an error: store cannot be read");
+  const proxied = await errorOf(async () => new Response("<h1>Bad Gateway</h1>", { status: 502 }));
+  assert.deepEqual([proxied.message, proxied.unreachable], ["The agent has an error: HTTP status 502", false]);
+});
+
+test("an answer that was requested before is taken, once", async () => {
+  const fetched = mock.method(globalThis, "fetch", async () => Response.json({ flow: "down" }));
+  const taken = async () => Response.json({ flow: "right" });
+  const known = (/** @type {string} */ address) => (address === "api/map?flow=right" ? taken() : undefined);
+  assert.deepEqual(await fetchMap({ flow: "right" }, known), { flow: "right" });
+  assert.deepEqual(await fetchMap({ flow: "down" }, known), { flow: "down" });
+  assert.equal(fetched.mock.callCount(), 1);
 });
 
 test("the status says what the page is doing", () => {

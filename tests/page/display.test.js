@@ -7,6 +7,7 @@ import {
   listTraits,
   MOST_NODES,
   parseDisplay,
+  toggleFold,
   toMapQuery,
 } from "../../asyncdsm/agent/page/display.js";
 import { buildMapModel } from "../../asyncdsm/agent/page/map_model.js";
@@ -15,7 +16,8 @@ import { makeMap, makeNode } from "./fixtures.js";
 
 test("an address without fields displays everything, as the page chooses", () => {
   const display = parseDisplay({});
-  assert.deepEqual(display, { view: null, focus: "", steps: 1, find: "", hidden: new Set(), whole: false });
+  const groups = { group: null, folded: new Set() };
+  assert.deepEqual(display, { view: null, focus: "", steps: 1, find: "", hidden: new Set(), whole: false, ...groups });
   assert.deepEqual(JSON.parse(JSON.stringify(toMapQuery(display))), { most: MOST_NODES });
   assert.equal(countFilters(display), 0);
 });
@@ -28,7 +30,7 @@ test("a view or a number of steps that does not exist is the usual one", () => {
 test("the map is requested with the focus and the filter", () => {
   const display = parseDisplay({ view: "list", focus: "q1", steps: "2", find: " orders -test ", hide: "env:a" });
   const query = { most: undefined, focus: "q1", steps: 2, find: "orders -test", hide: "env:a" };
-  assert.deepEqual(toMapQuery(display), query);
+  assert.deepEqual(toMapQuery(display), { ...query, group: undefined, fold: undefined });
   assert.equal(countFilters(display), 3);
 });
 
@@ -64,4 +66,14 @@ test("only traits that tell nodes apart, or that are hidden, are listed", () => 
   const { nodes } = buildMapModel(answer);
   assert.deepEqual([...findTraits({ nodes }, new Set())], [["env", new Set(["", "eu"])]]);
   assert.deepEqual([...findTraits({ nodes }, new Set(["type:gone"])).keys()], ["env", "type"]);
+});
+
+test("groups and what is folded are part of the address, and of a request for a map", () => {
+  const display = parseDisplay({ group: "env", fold: "env:staging,shared,env:a%2Cb" });
+  assert.deepEqual([display.group, [...display.folded]], ["env", ["env:staging", "shared", "env:a,b"]]);
+  assert.equal(toMapQuery(display).fold, "env:staging,shared,env:a%2Cb");
+  assert.equal(toMapQuery({ ...display, view: "list" }).group, undefined);
+  assert.deepEqual(toggleFold(display, "shared"), { fold: "env:staging,env:a%2Cb" });
+  assert.deepEqual(toggleFold(parseDisplay({}), "env:"), { fold: "env:" });
+  assert.equal(parseDisplay({ group: "team" }).group, null);
 });

@@ -159,6 +159,7 @@ export function makeMap() {
     width: 800,
     height: 200,
     left_out: 0,
+    groups: [],
     oldest: 0,
     most_pathways: 20,
     levels: ["< 1 ms", "1 ms"],

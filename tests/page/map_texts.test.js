@@ -54,8 +54,8 @@ test("a label needs the box of its lines", () => {
   /** @type {import("../../asyncdsm/agent/page/api_types.d.ts").MapLabel} */
   const label = { x: 100, y: 100, side: "above", lines: 2 };
   const sizes = { lineHeight: 13, distance: 5 };
-  assert.deepEqual(labelBox(label, [30], sizes), { x: 100, y: 88.25, width: 30, height: 12.5 });
-  assert.deepEqual(labelBox(label, [30, 60], sizes), { x: 100, y: 81.75, width: 60, height: 25.5 });
+  assert.deepEqual(labelBox(label, [30], sizes), { x: 100, y: 87.625, width: 30, height: 15 });
+  assert.deepEqual(labelBox(label, [30, 60], sizes), { x: 100, y: 81.125, width: 60, height: 28 });
   assert.equal(labelBox({ ...label, side: "right" }, [30], sizes).x, 120);
 });
 

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { formatAge, formatDuration } from "../../asyncdsm/agent/page/format.js";
 import { labelOrigin } from "../../asyncdsm/agent/page/graph_link.js";
 import { cleanName } from "../../asyncdsm/agent/page/names.js";
+import { PLACES } from "../../asyncdsm/agent/page/rule_form.js";
 import { parseMinutes } from "../../asyncdsm/agent/page/time_range.js";
 
 /** @import { MapLabel } from "../../asyncdsm/agent/page/api_types.d.ts" */
@@ -13,6 +14,7 @@ import { parseMinutes } from "../../asyncdsm/agent/page/time_range.js";
 /**
  * @type {{
  *   defaultMinutes: number,
+ *   alertFields: Record<string, string[]>,
  *   durations: [number | null, string][],
  *   ages: [number, string][],
  *   names: [string, string][],
@@ -42,4 +44,8 @@ test("a label has its lines where Python has them", () => {
 
 test("the default time range is the agent's", () => {
   assert.equal(parseMinutes(undefined), String(RULES.defaultMinutes));
+});
+
+test("a rule of alerts has the fields that the agent takes", () => {
+  assert.deepEqual(PLACES, RULES.alertFields);
 });

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from asyncdsm.agent.alerts.rules import FILTERS
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES
 from asyncdsm.map.layout import PlacedLabel, label_origin
 from asyncdsm.map.strings import format_age, format_duration, plain_text
@@ -37,3 +38,7 @@ def test_label_has_its_lines_where_the_page_has_them(label: dict[str, Any], line
 
 def test_default_time_range_is_that_of_the_page() -> None:
     assert RULES["defaultMinutes"] == DEFAULT_MINUTES
+
+
+def test_rule_of_alerts_has_the_fields_of_the_form_on_the_page() -> None:
+    assert {when: list(fields) for when, fields in FILTERS.items()} == RULES["alertFields"]

@@ -195,8 +195,17 @@ def _read_missing(rule: Rule, view: View) -> Iterator[Reading]:
     for service in view.topology.services:
         if _is_at(rule, {"service": service.name, "env": service.env}):
             node = Node("service", service.name, service.env)
-            value = None if service.last_seen is None else view.silence_since(service.last_seen)
+            value = None if service.last_seen is None else _missing_seconds(service.last_seen, rule, view)
             yield Reading((service.name, service.env), _name_of(node, view), value, (node.id,))
+
+
+def _missing_seconds(last_seen: float, rule: Rule, view: View) -> float:
+    """Return for how long a service has not reported, as the page and the terminal tell it.
+
+    Only what was watched breaks a rule: while no agent ran, nothing could arrive.
+    """
+    watched = view.silence_since(last_seen)
+    return view.topology.to - last_seen if rule.is_broken_by(watched) else watched
 
 
 def _name_of(node: Node, view: View) -> str:

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard, get_args
+from typing import Any, NamedTuple, TypeGuard, get_args
 from urllib.parse import urlsplit
 
 from asyncdsm.agent.alerts.rules import FILTERS, LATENCIES, LONGEST_NAME, QUANTILES, SILENCES, Rule, Severity, Unit
@@ -22,14 +22,32 @@ _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(ms|s|min|h)")
 _A_DURATION = 'a duration such as "500 ms", "60 s", "5 min" or "1 h"'
 
 
+class RuleFile(NamedTuple):
+    """What is in a file of rules."""
+
+    rules: list[Rule]
+    tables: list[dict[str, Any]]
+    """The rules as they are written."""
+    webhook: str | None
+    """That of all rules that have none of their own."""
+
+
+NO_RULES = RuleFile([], [], None)
+
+
 def read_rules(path: Path) -> list[Rule]:
     """Return the rules of a file, in its order. Raises RulesError, which names everything that is wrong."""
+    return read_rule_file(path).rules
+
+
+def read_rule_file(path: Path, *, may_be_empty: bool = False) -> RuleFile:
+    """Return what is in a file of rules. Raises RulesError, which names everything that is wrong."""
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise RulesError(str(path), [f"the file must have at most {MOST_BYTES} bytes"])
-        return parse_rules(content.decode(), str(path))
+        return parse_rule_file(content.decode(), str(path), may_be_empty=may_be_empty)
     except OSError as error:
         raise RulesError(str(path), [error.strerror or str(error)]) from None
     except UnicodeDecodeError:
@@ -38,6 +56,11 @@ def read_rules(path: Path) -> list[Rule]:
 
 def parse_rules(text: str, path: str) -> list[Rule]:
     """Return the rules in the text of a file; `path` is for errors. Raises RulesError."""
+    return parse_rule_file(text, path).rules
+
+
+def parse_rule_file(text: str, path: str, *, may_be_empty: bool = False) -> RuleFile:
+    """Return what is in the text of a file; `path` is for errors. Raises RulesError."""
     try:
         content = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -51,7 +74,7 @@ def parse_rules(text: str, path: str) -> list[Rule]:
         tables = []
     if len(tables) > MOST_RULES:
         problems.append(f"there must be at most {MOST_RULES} rules, got {len(tables)}")
-    elif not tables and not problems:
+    elif not (tables or problems or may_be_empty):
         problems.append("there is no [[rule]]")
     rules = [
         _RuleReader(number, table).read_rule(webhook, problems) for number, table in enumerate(tables[:MOST_RULES], 1)
@@ -59,7 +82,14 @@ def parse_rules(text: str, path: str) -> list[Rule]:
     problems += _repeated_names(rules)
     if problems:
         raise RulesError(path, _cut(problems))
-    return rules
+    return RuleFile(rules, tables, webhook)
+
+
+def check_rule(table: Mapping[str, Any]) -> list[str]:
+    """Return everything that is wrong with one rule; each problem begins with the name of the field."""
+    reader = _RuleReader(1, table)
+    reader.read_rule(None, [])
+    return _cut(reader.problems)
 
 
 _TOP = {"rule", "webhook"}
@@ -86,7 +116,7 @@ class _RuleReader:
 
     def __init__(self, number: int, table: Mapping[str, Any]) -> None:
         self._table, self._number = table, number
-        self._problems: list[str] = []
+        self.problems: list[str] = []
 
     def read_rule(self, webhook: str | None, problems: list[str]) -> Rule:
         """Return the rule, and add to `problems` what is wrong with it. `webhook` is that of the file."""
@@ -102,31 +132,31 @@ class _RuleReader:
             for_seconds=self._read_for(when),
             severity=self._read_choice("severity", get_args(Severity), "warning"),
             where=tuple((field, self._read_pattern(field)) for field in _FILTER_NAMES if field in self._table),
-            webhook=_read_webhook(self._table, self._problems) or webhook,
+            webhook=_read_webhook(self._table, self.problems) or webhook,
         )
         self._check_fields(when)
         label = f"rule {self._number} ({_quote(name)})" if name else f"rule {self._number}"
-        problems += [f"{label}: {problem}" for problem in self._problems]
+        problems += [f"{label}: {problem}" for problem in self.problems]
         return rule
 
     def _check_fields(self, when: str | None) -> None:
         filters: tuple[str, ...] = FILTERS[when] if when else _FILTER_NAMES  # type: ignore[index]
         for field in self._table:
             if field in _FILTER_NAMES and field not in filters:
-                self._problems.append(f'{field} does not apply to when = "{when}", which takes {", ".join(filters)}')
+                self.problems.append(f'{field} does not apply to when = "{when}", which takes {", ".join(filters)}')
             elif field == "quantile" and when and when not in LATENCIES:
-                self._problems.append(f'quantile does not apply to when = "{when}", only to latencies')
+                self.problems.append(f'quantile does not apply to when = "{when}", only to latencies')
             elif field == "above" and when in SILENCES:
-                self._problems.append(f'above does not apply to when = "{when}": for says how long nothing may come')
+                self.problems.append(f'above does not apply to when = "{when}": for says how long nothing may come')
             elif field not in _FIELDS and field not in _FILTER_NAMES:
-                self._problems.append(f"{_quote(field)} is unknown; allowed are {', '.join((*_FIELDS, *filters))}")
+                self.problems.append(f"{_quote(field)} is unknown; allowed are {', '.join((*_FIELDS, *filters))}")
 
     def _read_text(self, field: str, longest: int) -> str:
         value = self._table.get(field)
         if isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= longest:
             return value
         allowed = f"a string of 1 to {longest} printable characters"
-        self._problems.append(f"{field} must be {allowed}{_got(value)}")
+        self.problems.append(f"{field} must be {allowed}{_got(value)}")
         return ""
 
     def _read_pattern(self, field: str) -> str:
@@ -134,13 +164,13 @@ class _RuleReader:
         if isinstance(value, str) and len(value) <= _LONGEST_PATTERN:
             return value
         allowed = f"a name, in which * stands for any characters, of at most {_LONGEST_PATTERN} characters"
-        self._problems.append(f"{field} must be {allowed}{_got(value)}")
+        self.problems.append(f"{field} must be {allowed}{_got(value)}")
         return ""
 
     def _read_choice(self, field: str, allowed: tuple[Any, ...], default: Any) -> Any:
         value = self._table.get(field, default)
         if not (isinstance(value, str) and value in allowed):
-            self._problems.append(f"{field} must be one of {', '.join(map(_quote, allowed))}{_got(value)}")
+            self.problems.append(f"{field} must be one of {', '.join(map(_quote, allowed))}{_got(value)}")
             return default
         return value
 
@@ -153,7 +183,7 @@ class _RuleReader:
         seconds = _parse_seconds(value)
         if seconds is None:
             allowed = f"{_A_DURATION}, or a number of messages" if when == "lag" else _A_DURATION
-            self._problems.append(f"above must be {allowed}{_got(value)}")
+            self.problems.append(f"above must be {allowed}{_got(value)}")
         return seconds or 0.0, "seconds"
 
     def _read_for(self, when: str | None) -> float:
@@ -163,7 +193,7 @@ class _RuleReader:
         if seconds is not None and shortest <= seconds <= LONGEST_FOR:
             return seconds
         limits = f'from "{shortest / 60:g} min" to "{LONGEST_FOR / 3600:g} h"'
-        self._problems.append(f"for must be {_A_DURATION}, {limits}{_got(value)}")
+        self.problems.append(f"for must be {_A_DURATION}, {limits}{_got(value)}")
         return 0.0
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
 
+from asyncdsm.map.descriptions import describe_silence
 from asyncdsm.map.strings import format_duration, plain_text
 
 When = Literal["lag", "time in queue", "time in service", "end to end", "quiet", "missing"]
@@ -107,7 +108,7 @@ def describe_value(rule: Rule, value: float) -> str:
         case "quiet":
             return f"no messages for {format_duration(value)}"
         case "missing":
-            return f"has not reported for {format_duration(value)}"
+            return describe_silence(value)
         case _:
             return f"{describe_measure(rule)} is {format_limit(rule, value)}, above {format_limit(rule, rule.above)}"
 

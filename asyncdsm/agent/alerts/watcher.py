@@ -1,4 +1,4 @@
-"""Evaluates the rules of a file in regular intervals while the agent runs, and reads the file again if it changes."""
+"""Evaluates the rules of a file, and those of the page, in regular intervals; reads the file again if it changes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from anyio import to_thread
 
 from asyncdsm._internal.log import info, pluralize, warn, warn_each_minute
 from asyncdsm.agent.alerts.messages import write_message
+from asyncdsm.agent.alerts.page_rules import PageRules
 from asyncdsm.agent.alerts.readings import View
-from asyncdsm.agent.alerts.rule_file import read_rules
+from asyncdsm.agent.alerts.rule_file import NO_RULES, RuleFile, read_rule_file
 from asyncdsm.agent.alerts.rules import Rule, needed_minutes
 from asyncdsm.agent.alerts.summary import summarize_rules
 from asyncdsm.agent.alerts.tracks import Event, RuleTracks
 from asyncdsm.agent.alerts.webhooks import Webhooks
 from asyncdsm.agent.queries.answers import AlertCounts, Alerts
-from asyncdsm.agent.queries.topology import topology
+from asyncdsm.agent.queries.history_reader import HistoryReader
+from asyncdsm.agent.queries.quiet_services import mark_quiet_services
+from asyncdsm.agent.queries.time_ranges import last_minutes
+from asyncdsm.agent.queries.topology import topology_of
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.errors import RulesError
+from asyncdsm.map.topology import Topology
 
 EVERY_SECONDS = 10.0
 """How often rules are evaluated: as often as services report."""
@@ -35,11 +40,17 @@ Messages = list[tuple[Rule, Event]]
 class AlertWatcher:
     """The rules of one agent, and their states. States are in memory only: they begin anew with the agent."""
 
-    def __init__(self, store: Store, path: Path) -> None:
-        """Read the rules from a file; do this in a worker thread. Raises RulesError."""
+    def __init__(self, store: Store, path: Path | None, page: PageRules | None = None) -> None:
+        """Read the rules from a file, if there is one; do this in a worker thread. Raises RulesError."""
         self._store, self._path = store, path
-        self._file_state = _stat_file(path)
-        self._watched = [RuleTracks(rule) for rule in read_rules(path)]
+        self._histories = HistoryReader(store)
+        self.page: PageRules = page or PageRules(None)
+        """The rules that are written on the page."""
+        self._file_state = None if path is None else _stat_file(path)
+        self.file: RuleFile = NO_RULES if path is None else read_rule_file(path)
+        """What the file of `--rules` has."""
+        self._page_version = self.page.version
+        self._watched = [RuleTracks(rule) for rule in self._all_rules()]
         self._began = store.now()
         self._webhooks = Webhooks(store.conditions)
         self._wake = anyio.Event()
@@ -58,6 +69,15 @@ class AlertWatcher:
             pending=sent.pending,
             dropped=dict(sent.dropped_by),
         )
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether there is a file of rules, or any rule on the page."""
+        return self._path is not None or bool(self.page.tables())
+
+    def wake(self) -> None:
+        """Evaluate the rules at once, since those of the page were changed."""
+        self._wake.set()
 
     def reload(self) -> None:
         """Read the file again, and evaluate the rules, at once."""
@@ -95,32 +115,55 @@ class AlertWatcher:
         return messages
 
     def _evaluate(self) -> Messages:
+        if not self._watched:
+            self.answer = summarize_rules([], None)
+            return []
         now = self._store.now()
-        view = View.of(topology(self._store, self._minutes()), "present", self._began)
+        view = View.of(self._topology(), "present", self._began)
         messages = [(tracks.rule, event) for tracks in self._watched for event in tracks.evaluate(view, now)]
         self.answer = summarize_rules(self._watched, now)
         return messages
 
+    def _topology(self) -> Topology:
+        """Return the topology, for rules about silence with the services that are quiet, as the page has them."""
+        time_range = last_minutes(self._store, self._minutes())
+        topology = topology_of(self._store, time_range)
+        is_about_silence = any(tracks.rule.is_silence for tracks in self._watched)
+        return mark_quiet_services(topology, self._histories, time_range) if is_about_silence else topology
+
     def _minutes(self) -> int:
         return min(needed_minutes(tracks.rule for tracks in self._watched), self._store.kept_seconds // 60)
 
-    def _read_again(self) -> Messages:
-        """Read the file if it has changed or `reload` was called. Rules that are as before keep their states.
+    def _all_rules(self) -> list[Rule]:
+        return [*self.file.rules, *self.page.rules(self.file)]
 
-        Returns the ends of alerts whose rules are gone. If the file has errors, the rules stay.
+    def _read_again(self) -> Messages:
+        """Take the rules that have changed since. Rules that are as before keep their states.
+
+        Returns the ends of alerts whose rules are gone.
         """
+        is_read, version = self._read_file(), self.page.version
+        if not is_read and version == self._page_version:
+            return []
+        self._page_version = version
+        return self._use_rules(self._all_rules())
+
+    def _read_file(self) -> bool:
+        """Read the file again if it has changed or `reload` was called. If it has errors, the rules stay."""
+        if self._path is None:
+            return False
         state = _stat_file(self._path)
         if state == self._file_state and not self._must_read:
-            return []
+            return False
         self._file_state, self._must_read = state, False
         try:
-            rules = read_rules(self._path)
+            self.file = read_rule_file(self._path)
         except RulesError as error:
             self._report_errors(error)
-            return []
+            return False
         self._store.conditions.clear("rules")
-        info("asyncdsm agent has read its rules again: %s", pluralize(len(rules), "rule"))
-        return self._use_rules(rules)
+        info("asyncdsm agent has read its rules again: %s", pluralize(len(self.file.rules), "rule"))
+        return True
 
     def _use_rules(self, rules: Iterable[Rule]) -> Messages:
         before = {tracks.rule: tracks for tracks in self._watched}

@@ -23,12 +23,12 @@ from asyncdsm.agent.http.live_events import LiveEvents
 from asyncdsm.agent.http.openapi import DESCRIPTION
 from asyncdsm.agent.http.page_routes import PAGE_ROUTES
 from asyncdsm.agent.http.query_endpoints import QueryEndpoints
+from asyncdsm.agent.http.rule_endpoints import RuleEndpoint
 from asyncdsm.agent.intake.errors import IntakeError
 from asyncdsm.agent.intake.forwarder import Forwarder
 from asyncdsm.agent.metrics.exposition import AgentState, format_metrics
 from asyncdsm.agent.metrics.formats import choose_format
 from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
-from asyncdsm.agent.queries.answers import Alerts
 from asyncdsm.agent.queries.parameters import ApiError
 from asyncdsm.agent.store.protocol import UNAVAILABLE, Store
 
@@ -43,7 +43,6 @@ LISTED_INTAKES = (
 )
 OTHER_INTAKES = (*LISTED_INTAKES, "/v0.7/config", "/telemetry/proxy/{rest:path}")
 """What tracers send besides Data Streams. ddtrace logs a warning if an agent does not list the debugger's endpoints."""
-NO_ALERTS = Alerts(evaluated=None, rules=[])
 
 
 class Agent:
@@ -51,7 +50,8 @@ class Agent:
 
     def __init__(self, store: Store, forwarder: Forwarder | None = None, alerts: AlertWatcher | None = None) -> None:
         self.live: LiveEvents = LiveEvents(store)
-        self._store, self._forwarder, self._alerts = store, forwarder, alerts
+        self._store, self._forwarder = store, forwarder
+        self._alerts = alerts or AlertWatcher(store, None)
         self._traffic = TrafficTotals(monotonic)
         self._intake = IntakeEndpoint(store, forwarder, self._traffic)
         self._queries = QueryEndpoints(store)
@@ -65,6 +65,7 @@ class Agent:
             Route(INTAKE, self._intake.receive_payload, methods=["POST", "PUT"]),
             Route(f"/api{INTAKE}", self._intake.receive_payload, methods=["POST", "PUT"]),
             Route("/api/alerts", self._show_alerts),
+            *RuleEndpoint(self._alerts).route(),
             Route("/api/live", self.live.open_stream),
             Route(HEALTH, self._show_health),
             Route("/api/metrics", self._show_metrics),
@@ -91,7 +92,7 @@ class Agent:
         return Response(body, media_type="application/json")
 
     async def _show_alerts(self, _: Request) -> Response:
-        return Response(encode(self._alerts.answer if self._alerts else NO_ALERTS), media_type="application/json")
+        return Response(encode(self._alerts.answer), media_type="application/json")
 
     async def _show_metrics(self, request: Request) -> Response:
         wanted = choose_format(",".join(request.headers.getlist("Accept")))
@@ -100,7 +101,7 @@ class Agent:
 
     def _state(self) -> AgentState:
         forwarded = self._forwarder.stats() if self._forwarder else None
-        alerts = self._alerts.counts() if self._alerts else None
+        alerts = self._alerts.counts() if self._alerts.has_rules else None
         return AgentState(self._store, self._intake.counters, self._traffic, forwarded, self.live.streams, alerts)
 
 

@@ -21,8 +21,10 @@ from asyncdsm.agent.queries.answers import (
     LatencyBetween,
     NodeGraph,
     Pathways,
+    RuleFields,
     Series,
     Transactions,
+    WrittenRules,
 )
 from asyncdsm.agent.queries.parameters import MOST_FILTER_CHARACTERS, MOST_NODES
 from asyncdsm.map.topology import Topology
@@ -42,6 +44,7 @@ ANSWERS: tuple[type[Struct], ...] = (
     NodeGraph,
     GraphFields,
     Alerts,
+    WrittenRules,
     Health,
     ErrorAnswer,
 )
@@ -97,12 +100,23 @@ def _get(
     }
 
 
+def _write(summary: str, name_of_operation: str, *refusals: int, name: bool = False, has_body: bool = True) -> Schema:
+    """Describe a change of a rule, which answers with all rules; `name` is of the rule that is changed."""
+    parameters = [_parameter("name", _NAME, "The name of the rule.", required=True)] if name else []
+    described: Schema = _get(summary, name_of_operation, _ref(WrittenRules), *parameters, refusals=refusals)["get"]
+    if has_body:
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(RuleFields)}}}
+    return described
+
+
 _REFUSALS = {
     400: "A parameter is wrong.",
     401: "The token is missing or wrong.",
     403: "The request comes from a page of another site, or is for a host name that is not the agent's.",
-    404: "There is no such edge, service or queue.",
-    503: "There are too many streams.",
+    404: "There is no such edge, service, queue or rule.",
+    409: "Another rule has this name, or is in the file of `--rules`; or there are too many rules.",
+    413: "The body is too large.",
+    503: "There are too many streams, or the file of the rules cannot be written.",
 }
 
 PATHS: dict[str, Schema] = {
@@ -118,6 +132,8 @@ PATHS: dict[str, Schema] = {
         _parameter("steps", {"enum": [1, 2, 3]}, "How many links away from the focus a neighbor may be; 1 by default."),
         _parameter("find", _FILTER, "Words: a name that has none of them is not drawn, and none that has a -word."),
         _parameter("hide", _FILTER, "What is not drawn: a list such as env:staging,type:http."),
+        _parameter("group", {"enum": ["env", "cluster"]}, "By what nodes are drawn in groups, each with a box."),
+        _parameter("fold", _FILTER, "The groups whose nodes are not drawn: a list such as env:staging,shared."),
         _parameter(
             "most",
             {"type": "integer", "minimum": 1, "maximum": MOST_NODES},
@@ -197,6 +213,12 @@ PATHS: dict[str, Schema] = {
         refusals=(400, 404),
     ),
     "/api/alerts": _get("The rules of alerts and their states, as they are now.", "Alerts", _ref(Alerts)),
+    "/api/rules": {
+        **_get("The rules of alerts as they are written.", "Rules", _ref(WrittenRules)),
+        "post": _write("Add a rule, as the page does.", "AddRule", 400, 409, 413, 503),
+        "put": _write("Replace a rule of the page.", "ReplaceRule", 400, 404, 409, 413, 503, name=True),
+        "delete": _write("Remove a rule of the page.", "RemoveRule", 400, 404, 409, 503, name=True, has_body=False),
+    },
     "/api/health": _get("Whether the agent is well. No token is needed.", "Health", _ref(Health)),
     "/api/metrics": _get(
         "Traffic, lag and the agent's own state, for Prometheus: `Accept` chooses text, OpenMetrics or protobuf.",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 
 from starlette.requests import Request
@@ -36,7 +37,33 @@ def _level_styles() -> str:
     return f":root {{\n{''.join(variables)}}}\n"
 
 
+def _with_preloads(files: Mapping[str, bytes]) -> bytes:
+    """Return the page with links to all modules that it imports, so that a browser requests them at once.
+
+    Without them, it knows of a module only when it has read the one that imports it.
+    """
+    page = files[INDEX]
+    modules: dict[bytes, None] = {}
+    for script in _SCRIPTS.findall(page):
+        _add_module(script, files, modules)
+    links = b"".join(
+        b'    <link rel="modulepreload" fetchpriority="low" href="page/%b" />\n' % module for module in modules
+    )
+    return page.replace(b"  </head>", links + b"  </head>", 1)
+
+
+def _add_module(module: bytes, files: Mapping[str, bytes], modules: dict[bytes, None]) -> None:
+    """Add a module and all that it imports, in the order in which they are needed."""
+    if module not in modules:
+        modules[module] = None
+        for imported in _IMPORTS.findall(files[module.decode()]):
+            _add_module(imported, files, modules)
+
+
+_SCRIPTS = re.compile(rb'<script type="module"[^>]* src="page/([^"]+)"')
+_IMPORTS = re.compile(rb'^(?:import|export) [^;]*?"\./([^"]+)";', re.MULTILINE)
 FILES = {**dict(_read_files()), LEVEL_STYLES: _level_styles().encode()}
+FILES[INDEX] = _with_preloads(FILES)
 
 
 async def show_page(_: Request) -> Response:

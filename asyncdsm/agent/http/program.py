@@ -48,6 +48,8 @@ class Options(NamedTuple):
     """The path of a Unix socket to listen on, in addition to the port."""
     rules: Path | None = None
     """The file with the rules of alerts."""
+    page_rules: Path | None = None
+    """The file of the rules that are written on the page; None keeps them in memory."""
 
 
 def run_agent(options: Options, *, live: bool) -> int:
@@ -102,8 +104,9 @@ async def _run(options: Options, live: bool, deadline: threading.Timer) -> None:
             token=options.token,
             unix_socket=options.unix_socket,
             rules=options.rules,
+            page_rules=options.page_rules,
         ) as agent:
-            if agent.alerts and not live:  # in a terminal, SIGHUP means that it was closed
+            if options.rules and not live:  # in a terminal, SIGHUP means that it was closed
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, agent.alerts.reload)
             print(f"asyncdsm agent listens on {agent.url}", flush=True)
             if options.unix_socket is not None:

@@ -28,11 +28,13 @@ from asyncdsm.agent.queries.parameters import (
     unique_parameters,
 )
 from asyncdsm.agent.queries.pathways import NodeFilter, pathways_through, queue_filter, service_filter
+from asyncdsm.agent.queries.quiet_services import mark_quiet_services
 from asyncdsm.agent.queries.series import edge_series
 from asyncdsm.agent.queries.topology import topology_of
 from asyncdsm.agent.queries.transactions import find_transactions
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.map.layout import FLOWS
+from asyncdsm.map.topology import Topology
 
 _NODE_PARAMETERS = "service", "env", "queue", "type", "cluster"
 
@@ -64,7 +66,11 @@ class QueryEndpoints:
     async def answer_topology(self, request: Request) -> Response:
         """Answer with the topology of a time range. Raises ApiError."""
         time_range = read_time_range(self._store, _parameters(request))
-        return await self._answer(("topology", time_range), lambda: topology_of(self._store, time_range))
+
+        def answer() -> Topology:
+            return mark_quiet_services(topology_of(self._store, time_range), self._histories, time_range)
+
+        return await self._answer(("topology", time_range), answer)
 
     async def answer_map(self, request: Request) -> Response:
         """Answer with the drawn map of a time range. Raises ApiError."""

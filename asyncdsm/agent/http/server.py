@@ -14,6 +14,7 @@ from anyio import CancelScope, Event, to_thread
 
 from asyncdsm._internal.log import warn_each_minute
 from asyncdsm._internal.urls import ALLOWED, without_password
+from asyncdsm.agent.alerts.page_rules import PageRules
 from asyncdsm.agent.alerts.watcher import AlertWatcher
 from asyncdsm.agent.http.app import Agent
 from asyncdsm.agent.http.authentication import check_token
@@ -33,11 +34,11 @@ GRACE_SECONDS = 1
 
 
 class RunningAgent(NamedTuple):
-    """An agent that listens: its URL, its store, and what watches its rules if it has any."""
+    """An agent that listens: its URL, its store, and what watches its rules."""
 
     url: str
     store: Store
-    alerts: AlertWatcher | None = None
+    alerts: AlertWatcher
 
 
 class _Server(uvicorn.Server):
@@ -69,8 +70,11 @@ async def running_agent(
     token: str | None = None,
     unix_socket: Path | None = None,
     rules: Path | None = None,
+    page_rules: Path | None = None,
 ) -> AsyncIterator[RunningAgent]:
     """Run the agent inside the block; port 0 takes a free port. A store that is given stays open after the block.
+
+    Rules that are written on the page are kept in the file `page_rules`, or in memory.
 
     Raises ValueError for a wrong host or token, RulesError for errors in the file of rules, OSError for a port that is
     in use, UnixSocketError for a path where no socket can be created.
@@ -84,7 +88,7 @@ async def running_agent(
         used_store: Store = store if store is not None else await to_thread.run_sync(_open_store_in_memory)
         try:
             forwarder = await to_thread.run_sync(_create_forwarder, forward, port, used_store) if forward else None
-            alerts = await to_thread.run_sync(AlertWatcher, used_store, rules) if rules else None
+            alerts = await to_thread.run_sync(_create_watcher, used_store, rules, page_rules)
             async with (
                 _unix_listener(unix_socket) as unix,
                 _forwarding(forwarder),
@@ -128,11 +132,8 @@ async def _forwarding(forwarder: Forwarder | None) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _watching(alerts: AlertWatcher | None) -> AsyncIterator[None]:
-    """Evaluate rules inside the block, if the agent has any."""
-    if alerts is None:
-        yield
-        return
+async def _watching(alerts: AlertWatcher) -> AsyncIterator[None]:
+    """Evaluate rules inside the block."""
     stop = Event()
     task = asyncio.create_task(alerts.run(stop))
     try:
@@ -180,6 +181,10 @@ async def _maintain(store: Store) -> None:
             await to_thread.run_sync(store.maintain)
         except UNAVAILABLE as error:
             warn_each_minute("store", "asyncdsm agent cannot write its store, and will try again: %s", error)
+
+
+def _create_watcher(store: Store, rules: Path | None, page_rules: Path | None) -> AlertWatcher:
+    return AlertWatcher(store, rules, PageRules(page_rules))
 
 
 def _open_store_in_memory() -> Store:

@@ -7,13 +7,13 @@
  * @typedef {{ minutes?: string, from?: string, to?: string }} RangeFields The last minutes, or from and to in seconds
  *   since the epoch.
  * @typedef {{ view?: string, focus?: string, steps?: string, find?: string, hide?: string, sort?: string,
- *   whole?: string }} ViewFields
+ *   whole?: string, group?: string, fold?: string }} ViewFields
  * What `display.js` reads.
  * @typedef {Selection & RangeFields & ViewFields} Address
  */
 
 const NO_RANGE = { minutes: undefined, from: undefined, to: undefined };
-const VIEW = ["view", "focus", "steps", "find", "hide", "sort", "whole"];
+const VIEW = ["view", "focus", "steps", "find", "hide", "sort", "whole", "group", "fold"];
 const NAMES = /** @type {(keyof Address)[]} */ (["node", "edge", "transaction", ...Object.keys(NO_RANGE), ...VIEW]);
 
 /**

@@ -4,7 +4,6 @@ import { createHint, createHtml, createSection, replaceContent, setText } from "
 import { formatClock, formatQuantity, joinTexts } from "./format.js";
 
 /** @import { Alert, AlertRule, Alerts } from "./api_types.d.ts" */
-/** @import { Child } from "./dom.js" */
 /** @import { MapModel } from "./map_model.js" */
 /** @import { PanelActions } from "./panel.js" */
 
@@ -12,6 +11,7 @@ import { formatClock, formatQuantity, joinTexts } from "./format.js";
  * @typedef {{ rule: AlertRule, alert: Alert }} FiringAlert
  * @typedef {object} MapAlerts What the rules say of the map.
  * @property {FiringAlert[]} firing The critical ones first.
+ * @property {number} ruleCount How many rules there are.
  * @property {number} count How many there are, with those that the agent left out.
  * @property {AlertRule[]} unknown The rules of which nothing is known.
  * @property {Map<string, FiringAlert[]>} at The alerts of a node or an edge, by its id.
@@ -33,7 +33,7 @@ export function joinAlerts({ rules }) {
     for (const id of [...each.alert.nodes, ...each.alert.edges]) at.set(id, [...(at.get(id) ?? []), each]);
   }
   const count = broken.reduce((sum, rule) => sum + rule.firing, 0);
-  return { firing, count, unknown: rules.filter((rule) => rule.state === "unknown"), at };
+  return { firing, ruleCount: rules.length, count, unknown: rules.filter((rule) => rule.state === "unknown"), at };
 }
 
 /** @param {AlertRule} rule */
@@ -82,7 +82,6 @@ export function updateBadge(badge, map, showList) {
  * Create the list of alerts for the overview.
  * @param {MapModel} map
  * @param {PanelActions} actions
- * @returns {Child}
  */
 export function createAlertsSection(map, actions) {
   const { firing, count, unknown } = map.alerts;
@@ -90,8 +89,23 @@ export function createAlertsSection(map, actions) {
   const left = count - rows.length;
   const unknownRules = unknown.slice(0, MAX_ROWS);
   const hints = unknownRules.map(({ name, problem }) => createHint(`Rule “${name}” is unknown: ${problem}.`));
-  if (rows.length + hints.length === 0) return null;
-  return createSection("Alerts", rows, left > 0 && createHint(`And ${formatQuantity(left, "more alert")}.`), hints);
+  const more = left > 0 && createHint(`And ${formatQuantity(left, "more alert")}.`);
+  return createSection(
+    "Alerts",
+    rows,
+    more,
+    hints,
+    map.isPast ? null : createRulesButton(map.alerts.ruleCount, actions),
+  );
+}
+
+/**
+ * @param {number} count
+ * @param {PanelActions} actions
+ */
+function createRulesButton(count, actions) {
+  const text = count ? formatQuantity(count, "rule") : "Add a rule";
+  return createHtml("button", { type: "button", class: "rules", "data-key": "rules", click: actions.openRules }, text);
 }
 
 /**

@@ -1,7 +1,7 @@
 // Requests to the agent's HTTP API. Addresses are relative to the page's, so a proxy may serve it under a path.
 
 /** @import { Alerts, Changes, DrawnMap, ErrorDetail, Health, LagOverTime, Pathways, Series } from "./api_types.d.ts" */
-/** @import { Transactions } from "./api_types.d.ts" */
+/** @import { RuleFields, Transactions, WrittenRules } from "./api_types.d.ts" */
 /** @import { Downstream, LatencyBetween } from "./api_types.d.ts" */
 
 const TIMEOUT_SECONDS = 15;
@@ -14,7 +14,7 @@ const TIMEOUT_SECONDS = 15;
  * @typedef {{ minutes?: string, from?: number, to?: number }} RangeQuery
  */
 
-/** The agent did not answer, or it rejected the request. */
+/** The agent did not answer, it failed, or it rejected the request. */
 export class AgentError extends Error {
   /**
    * @param {string} message A sentence without its full stop.
@@ -23,13 +23,31 @@ export class AgentError extends Error {
   constructor(message, status = 0) {
     super(message);
     this.status = status;
-    /** Whether the agent cannot be reached. If not, it answered and rejected the request. */
-    this.unreachable = status === 0 || status >= 500;
+  }
+
+  /** Whether the agent cannot be reached. */
+  get unreachable() {
+    return this.status === 0;
+  }
+
+  /** Whether the agent answered and rejected the request, so that it makes no sense to repeat it. */
+  get rejected() {
+    return this.status > 0 && this.status < 500;
   }
 }
 
-/** @param {RangeQuery & Parameters & { flow: "down" | "right" }} parameters @returns {Promise<DrawnMap>} */
-export const fetchMap = (parameters) => fetchAnswer("api/map", parameters);
+/** @param {Parameters} parameters */
+export const mapAddress = (parameters) => `api/map?${encodeParameters(parameters)}`;
+
+/**
+ * @param {RangeQuery & Parameters & { flow: "down" | "right" }} parameters
+ * @param {(address: string) => Promise<Response> | undefined} [takeAnswer] Returns an answer that was requested before.
+ * @returns {Promise<DrawnMap>}
+ */
+export function fetchMap(parameters, takeAnswer) {
+  const address = mapAddress(parameters);
+  return readAnswer(() => takeAnswer?.(address) ?? requestAnswer(address));
+}
 
 /** @param {RangeQuery} parameters @returns {Promise<Changes>} */
 export const fetchChanges = (parameters) => fetchAnswer("api/changes", parameters);
@@ -39,6 +57,21 @@ export const fetchHealth = () => fetchAnswer("api/health", {});
 
 /** @returns {Promise<Alerts>} */
 export const fetchAlerts = () => fetchAnswer("api/alerts", {});
+
+/** @returns {Promise<WrittenRules>} */
+export const fetchRules = () => fetchAnswer("api/rules", {});
+
+/** @param {RuleFields} rule @returns {Promise<WrittenRules>} */
+export const addRule = (rule) => readAnswer(() => requestAnswer("api/rules", "POST", rule));
+
+/** @param {string} name @param {RuleFields} rule @returns {Promise<WrittenRules>} */
+export const replaceRule = (name, rule) => readAnswer(() => requestAnswer(ruleAddress(name), "PUT", rule));
+
+/** @param {string} name @returns {Promise<WrittenRules>} */
+export const removeRule = (name) => readAnswer(() => requestAnswer(ruleAddress(name), "DELETE"));
+
+/** @param {string} name */
+const ruleAddress = (name) => `api/rules?${encodeParameters({ name })}`;
 
 /** @param {RangeQuery & { edge: string }} parameters @returns {Promise<Series>} */
 export const fetchSeries = (parameters) => fetchAnswer("api/series", parameters);
@@ -64,18 +97,42 @@ export const fetchTransactions = (parameters) => fetchAnswer("api/transactions",
  * @returns {Promise<any>} The answer's JSON.
  * @throws {AgentError}
  */
-async function fetchAnswer(path, parameters) {
+function fetchAnswer(path, parameters) {
+  return readAnswer(() => requestAnswer(`${path}?${encodeParameters(parameters)}`));
+}
+
+/**
+ * @param {string} address
+ * @param {string} [method]
+ * @param {object} [body]
+ */
+export function requestAnswer(address, method = "GET", body = undefined) {
+  const signal = AbortSignal.timeout(TIMEOUT_SECONDS * 1000);
+  if (!body) return fetch(address, { signal, method });
+  return fetch(address, {
+    signal,
+    method,
+    body: JSON.stringify(body),
+    headers: { "Content-Type": "application/json" },
+  });
+}
+
+/**
+ * @param {() => Promise<Response>} request
+ * @returns {Promise<any>} The answer's JSON.
+ * @throws {AgentError}
+ */
+async function readAnswer(request) {
   let response;
   let answer;
   try {
-    response = await fetch(`${path}?${encodeParameters(parameters)}`, {
-      signal: AbortSignal.timeout(TIMEOUT_SECONDS * 1000),
-    });
-    answer = await response.json();
+    response = await request();
+    // An error may have another body, that of a proxy for example.
+    answer = response.ok ? await response.json() : await response.json().catch(() => null);
   } catch (error) {
     throw new AgentError(describeFailure(error));
   }
-  if (!response.ok) throw rejectionError(response.status, answer?.error);
+  if (!response.ok) throw answeredError(response.status, answer?.error);
   return answer;
 }
 
@@ -99,10 +156,11 @@ function describeFailure(error) {
 
 /**
  * @param {number} status
- * @param {ErrorDetail | undefined} detail What the agent says is wrong with the request.
+ * @param {ErrorDetail | undefined} detail What the agent says is wrong with the request, or with itself.
  */
-function rejectionError(status, detail) {
+function answeredError(status, detail) {
   if (status === 401) return new AgentError("The agent requires its token", status);
   const reason = detail ? `${detail.path} ${detail.problem}` : `HTTP status ${status}`;
+  if (status >= 500) return new AgentError(`The agent has an error: ${reason}`, status);
   return new AgentError(`The agent rejected the request: ${reason}`, status);
 }

@@ -118,6 +118,7 @@ export interface DrawnMap {
   label_distance: number;
   nodes: MapNode[];
   links: MapLink[];
+  groups: MapGroup[];
 }
 
 /** An edge: how much passed it in the range, how long that took, and what it is like now. */
@@ -323,6 +324,18 @@ export interface LatencyBetween {
   cut?: Record<string, number>;
 }
 
+/** A group of services and queues on the drawn map. `x` and `y` are the corner of its box, in pixels. */
+export interface MapGroup {
+  key: string;
+  services: number;
+  queues: number;
+  folded: boolean;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
 /** Where a link's label is: next to a point of the link, with room for some lines of text, or for none. */
 export interface MapLabel {
   x: number;
@@ -493,6 +506,23 @@ export interface RelatedNode {
   edges: string[];
 }
 
+/** A rule as it is written: see the manual for what each field means. A field that is null is not there. */
+export interface RuleFields {
+  name: string;
+  when: "end to end" | "lag" | "missing" | "quiet" | "time in queue" | "time in service";
+  above?: string | number | null;
+  for?: string | null;
+  quantile?: "max" | "p50" | "p95" | "p99" | null;
+  severity?: "critical" | "warning" | null;
+  service?: string | null;
+  env?: string | null;
+  queue?: string | null;
+  group?: string | null;
+  type?: string | null;
+  cluster?: string | null;
+  webhook?: string | null;
+}
+
 /** One edge over time, in steps of `step` seconds. Steps in which nothing passed are left out. */
 export interface Series {
   edge: EdgeTraffic;
@@ -520,6 +550,7 @@ export interface Service {
   name: string;
   env: string;
   last_seen: number | null;
+  quiet_since?: number | null;
   pathways: number;
   many_pathways: boolean;
   too_many_pathways: boolean;
@@ -611,4 +642,16 @@ export interface WholePathway {
   rate: number;
   end_to_end: Quantiles;
   hops: Hop[];
+}
+
+/** A rule, and where it is written: in the file of `--rules`, or on the page, where it can be changed. */
+export interface WrittenRule {
+  source: "file" | "page";
+  rule: RuleFields;
+}
+
+/** All rules as they are written, and whether those of the page survive a restart of the agent. */
+export interface WrittenRules {
+  kept: boolean;
+  rules: WrittenRule[];
 }

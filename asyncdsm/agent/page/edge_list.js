@@ -1,13 +1,15 @@
 // The list of hops: the same as the map in a table that can be sorted, and what a narrow screen shows first.
 
 import { createHtml, replaceContent, setAttribute } from "./dom.js";
-import { formatCount, formatDuration, formatRate, joinTexts } from "./format.js";
+import { formatCount, formatDuration, formatQuantity, formatRate, joinTexts } from "./format.js";
 import { hopArrow } from "./graph_link.js";
+import { findGroupKey, nameGroup } from "./groups.js";
 import { nameHopEnds } from "./map_model.js";
 import { cleanName, createName } from "./names.js";
 
 /** @import { Selection } from "./address.js" */
 /** @import { Edge } from "./api_types.d.ts" */
+/** @import { Display } from "./display.js" */
 /** @import { MapModel } from "./map_model.js" */
 
 /**
@@ -118,10 +120,29 @@ function formatEnds(edge, map) {
   return `${service} ${hopArrow(edge)} ${queue}`;
 }
 
+/**
+ * Return edges by their groups, each in the order that they had; all of them at once without groups.
+ * @param {Edge[]} edges
+ * @param {Pick<Display, "group" | "folded">} display
+ * @returns {{ key: string | null, edges: Edge[], folded: boolean }[]}
+ */
+export function divideEdges(edges, { group, folded }) {
+  if (group === null) return [{ key: null, edges, folded: false }];
+  /** @type {Map<string, Edge[]>} */
+  const groups = new Map();
+  for (const edge of edges) {
+    const key = findGroupKey(edge, group);
+    groups.set(key, [...(groups.get(key) ?? []), edge]);
+  }
+  const sorted = [...groups].sort(([one], [other]) => one.localeCompare(other));
+  return sorted.map(([key, each]) => ({ key, edges: each, folded: folded.has(key) }));
+}
+
 export class EdgeList {
   /**
    * @param {HTMLElement} element
-   * @param {{ select: (selection: Selection) => void, sort: (order: string) => void }} actions
+   * @param {{ select: (selection: Selection) => void, sort: (order: string) => void,
+   *   fold: (key: string) => void }} actions
    */
   constructor(element, actions) {
     this.element = element;
@@ -136,8 +157,9 @@ export class EdgeList {
    * @param {MapModel} map
    * @param {Order} order
    * @param {string | undefined} selected The id of the edge that is selected.
+   * @param {Pick<Display, "group" | "folded">} [display]
    */
-  show(map, order, selected) {
+  show(map, order, selected, display = { group: null, folded: new Set() }) {
     const edges = sortEdges(map, order);
     const rows = edges.slice(0, this.showsAll ? edges.length : MAX_ROWS);
     if (!rows.some(({ id }) => id === this.current)) this.current = rows[0]?.id ?? "";
@@ -155,15 +177,40 @@ export class EdgeList {
             COLUMNS.map((column) => this.createHead(column, order)),
           ),
         ),
-        createHtml(
-          "tbody",
-          {},
-          rows.map((edge) => this.createRow(edge, map, edge.id === selected)),
+        divideEdges(rows, display).map(({ key, edges: each, folded }) =>
+          createHtml(
+            "tbody",
+            {},
+            key !== null && this.createGroupRow(key, each.length, folded),
+            !folded && each.map((edge) => this.createRow(edge, map, edge.id === selected)),
+          ),
         ),
       ),
-      rows.length < edges.length && this.createMore(edges.length, () => this.show(map, order, selected)),
+      rows.length < edges.length && this.createMore(edges.length, () => this.show(map, order, selected, display)),
       edges.length === 0 && createHtml("p", { class: "muted" }, "Nothing to show."),
     );
+  }
+
+  /**
+   * @param {string} key
+   * @param {number} count
+   * @param {boolean} folded
+   */
+  createGroupRow(key, count, folded) {
+    const button = createHtml(
+      "button",
+      {
+        type: "button",
+        class: "group-name",
+        "data-key": `group ${key}`,
+        "aria-expanded": String(!folded),
+        click: () => this.actions.fold(key),
+      },
+      createHtml("span", { "aria-hidden": "true" }, folded ? "▸ " : "▾ "),
+      createName(nameGroup(key)),
+      ` · ${formatQuantity(count, "hop")}`,
+    );
+    return createHtml("tr", { class: "group-row" }, createHtml("th", { colspan: COLUMNS.length }, button));
   }
 
   /**

@@ -49,6 +49,14 @@ export function formatAge(seconds) {
   return seconds > LONGEST_SECONDS ? "over a year" : `${Math.round(seconds / 86_400)} days`;
 }
 
+/**
+ * Return for how long a service is silent, like `describe_silence` in Python, as a sentence without its full stop.
+ * @param {number} seconds
+ */
+export function describeSilence(seconds) {
+  return `Has not reported for ${formatDuration(Math.max(0, seconds))}`;
+}
+
 /** @param {Figure} perSecond */
 export function formatRate(perSecond) {
   if (perSecond === null || perSecond === undefined) return NOTHING;

@@ -1,6 +1,7 @@
 // The drawing of the map. Elements are kept and updated, so that what has the focus or is looked at stays the same.
 
 import { createSvg, setAttribute } from "./dom.js";
+import { createGroup, updateGroup } from "./graph_groups.js";
 import { GraphKeys } from "./graph_keys.js";
 import { createArrowhead, createLink, updateLink } from "./graph_link.js";
 import { createNode, updateNode } from "./graph_node.js";
@@ -38,10 +39,13 @@ export class Graph {
     this.drawn = null;
     this.scale = 1;
     this.isFitting = false;
+    /** @type {Map<string, SVGElement>} */
+    this.groups = new Map();
+    this.groupLayer = createSvg("g", { class: "groups" });
     this.linkLayer = createSvg("g", { class: "links" });
     this.litLayer = createSvg("g", { class: "links" });
     this.nodeLayer = createSvg("g", { class: "nodes" });
-    const content = createSvg("g", {}, this.linkLayer, this.litLayer, this.nodeLayer);
+    const content = createSvg("g", {}, this.groupLayer, this.linkLayer, this.litLayer, this.nodeLayer);
     this.arrowheads = createSvg("defs");
     drawing.append(this.arrowheads, content);
     this.texts = new GraphTexts(drawing);
@@ -55,6 +59,7 @@ export class Graph {
     if (!this.arrowheads.childElementCount) this.drawArrowheads(map.levelCount);
     const nodes = new Map([...map.nodes].filter(([, node]) => node.shown));
     const links = new Map([...map.links].filter(([, link]) => link.points.length > 0));
+    this.drawGroups(map);
     this.drawLinks(links, map);
     this.drawNodes(nodes, map);
     const hasMany = links.size > MAX_LABELLED_LINKS;
@@ -62,8 +67,20 @@ export class Graph {
     const elements = { nodeElements: this.nodes, linkElements: this.links };
     this.drawn = { map, nodes, links, ...elements, lit: this.drawn?.lit ?? new Set(), hasMany };
     const { width, height } = map;
-    this.view.resize({ width, height, start: findStart(map) }, `${map.flow} ${[...nodes.keys()].sort().join()}`);
+    this.view.resize({ width, height, start: map.groups[0] ?? findStart(map) }, nameShape(map, nodes));
+    // `highlight`, which follows, fits the texts to this scale. Without it, the next frame would fit them again.
+    this.scale = this.view.viewport.scale;
+    this.texts.setScale(this.scale);
     this.keys.useMap(map);
+  }
+
+  /** @param {MapModel} map */
+  drawGroups({ groups }) {
+    syncElements(this.groups, new Map(groups.map((group) => [group.key, group])), this.groupLayer, createGroup);
+    for (const group of groups) {
+      const element = this.groups.get(group.key);
+      if (element) updateGroup(element, group);
+    }
   }
 
   /**
@@ -163,6 +180,15 @@ export class Graph {
   focus(id) {
     this.keys.focus(id);
   }
+}
+
+/**
+ * Return what the shape of a drawing depends on: a drawing of another shape is fitted into the screen.
+ * @param {MapModel} map
+ * @param {Map<string, LinkedNode>} nodes
+ */
+function nameShape({ flow, groups }, nodes) {
+  return [flow, ...groups.map(({ key }) => key), ...[...nodes.keys()].sort()].join();
 }
 
 /**

@@ -141,8 +141,9 @@ export function labelBox(label, widths, sizes) {
   const { lineHeight, textSize = USUAL_SIZE } = sizes;
   const width = Math.max(...widths);
   const shift = { start: width / 2, middle: 0, end: -width / 2 }[anchor] ?? 0;
-  const height = lineHeight * (widths.length - 1) + textSize;
-  return { x: x + shift, y: y - 0.8 * textSize + height / 2, width, height };
+  // As high as the boxes that a browser gives to letters: from 0.95 above the baseline to 0.25 below it.
+  const height = lineHeight * (widths.length - 1) + 1.2 * textSize;
+  return { x: x + shift, y: y - 0.95 * textSize + height / 2, width, height };
 }
 
 /**

@@ -1,11 +1,13 @@
 // The texts of the map: how large they are, which of them have room, and where names are cut.
 
 import { FreePlaces } from "./free_places.js";
+import { titleBox } from "./graph_groups.js";
 import { labelBox, listLabelLines, updateLabel } from "./graph_link.js";
 import { fitNodeTexts, nameFont } from "./graph_node.js";
 import { measureText } from "./names.js";
 import { findTextSizes, toCssVariables } from "./text_sizes.js";
 
+/** @import { Box } from "./free_places.js" */
 /** @import { LabelSizes, Link, LinkedNode, MapModel } from "./map_model.js" */
 /** @import { TextSizes } from "./text_sizes.js" */
 
@@ -28,6 +30,7 @@ export class GraphTexts {
   /** @param {SVGSVGElement} drawing */
   constructor(drawing) {
     this.drawing = drawing;
+    this.fontFamily = getComputedStyle(drawing).fontFamily;
     this.sizes = findTextSizes(1);
     this.useSizes();
   }
@@ -53,47 +56,50 @@ export class GraphTexts {
 
   /** @param {Drawn} drawn */
   fit(drawn) {
-    const { fontFamily } = getComputedStyle(this.drawing);
     for (const [id, node] of drawn.nodes) {
       const element = drawn.nodeElements.get(id);
-      if (element) fitNodeTexts(element, node, drawn.map, this.sizes, fontFamily);
+      if (element) fitNodeTexts(element, node, drawn.map, this.sizes, this.fontFamily);
     }
-    this.chooseNames(drawn, fontFamily);
-    this.chooseLabels(drawn, fontFamily);
+    this.chooseLabels(drawn, this.chooseNames(drawn));
   }
 
   /**
    * Hide names that would be over others.
    * @param {Drawn} drawn
-   * @param {string} fontFamily
+   * @returns {Box[]} The places of names that are not within their boxes.
    */
-  chooseNames({ nodes, nodeElements, lit }, fontFamily) {
+  chooseNames({ nodes, nodeElements, lit }) {
     const free = new FreePlaces([]);
+    const taken = [];
     const { least } = this.sizes;
     for (const node of sortByInterest(nodes, lit, ({ incoming, outgoing }) => incoming.length + outgoing.length)) {
       const name = nodeElements.get(node.id)?.querySelector(".name");
       if (!name) continue;
-      const width = measureText(name.textContent ?? "", nameFont(node, this.sizes, fontFamily)) + least / 2;
-      const fits = least <= MAX_SIZE_IN_BOX || free.take({ x: node.x, y: node.y, width, height: least });
+      const width = measureText(name.textContent ?? "", nameFont(node, this.sizes, this.fontFamily)) + least / 2;
+      const place = { x: node.x, y: node.y, width, height: 1.2 * least };
+      const isOutside = least > MAX_SIZE_IN_BOX;
+      const fits = !isOutside || free.take(place);
+      if (isOutside && fits) taken.push(place);
       nodeElements.get(node.id)?.classList.toggle("unnamed", !fits);
     }
+    return taken;
   }
 
   /**
    * Write the labels that have room, those of the slowest hops first.
    * @param {Drawn} drawn
-   * @param {string} fontFamily
+   * @param {Box[]} taken
    */
-  chooseLabels({ map, nodes, links, linkElements, lit, hasMany }, fontFamily) {
+  chooseLabels({ map, nodes, links, linkElements, lit, hasMany }, taken) {
     const withLabels = hasMany ? this.sizes.withManyLabels : this.sizes.withLabels;
     const sizes = growLabels(map.labelSizes, this.sizes);
-    const free = new FreePlaces(nodes.values());
+    const free = new FreePlaces([...nodes.values(), ...taken, ...map.groups.map(titleBox)]);
     for (const link of sortByInterest(links, lit, ({ edge }) => edge?.present.slowness ?? 0)) {
       const element = linkElements.get(link.id);
       if (!element || !link.edge) continue;
       const isLit = lit.has(link.id);
       const lines = withLabels || isLit ? listLabelLines(link, isLit ? 1 : 0) : [];
-      const widths = lines.map(({ text, index }) => this.measureLine(text, index, link, fontFamily));
+      const widths = lines.map(({ text, index }) => this.measureLine(text, index, link));
       while (widths.length && !free.take(labelBox(link.label, widths, sizes))) widths.pop();
       updateLabel(element, lines.slice(0, widths.length), link, sizes);
     }
@@ -103,11 +109,13 @@ export class GraphTexts {
    * @param {string} text
    * @param {number} index Which line of a label it is.
    * @param {Link} link
-   * @param {string} fontFamily
    */
-  measureLine(text, index, { edge }, fontFamily) {
+  measureLine(text, index, { edge }) {
     const isBold = index > 0 || (edge?.present.level ?? 0) >= BOLD_LEVEL;
-    return measureText(text, `${isBold ? 600 : 400} ${index ? this.sizes.small : this.sizes.label}px ${fontFamily}`);
+    return measureText(
+      text,
+      `${isBold ? 600 : 400} ${index ? this.sizes.small : this.sizes.label}px ${this.fontFamily}`,
+    );
   }
 }
 

@@ -3,6 +3,8 @@
 import { createHtml } from "./dom.js";
 import { cleanName } from "./names.js";
 
+/** @import { Edge } from "./api_types.d.ts" */
+/** @import { GroupedBy } from "./display.js" */
 /** @import { LinkedNode, MapModel } from "./map_model.js" */
 
 const COLOURS = 6;
@@ -42,6 +44,26 @@ function numberColors(names, first) {
  */
 export function findColor({ kind, where, cluster }, { env, cluster: clusters }) {
   return kind === "service" ? env.get(where) : clusters.get(cluster ?? "");
+}
+
+/**
+ * Return what a group is called, by its key.
+ * @param {string} key
+ */
+export function nameGroup(key) {
+  const colon = key.indexOf(":");
+  if (colon < 0) return "Shared";
+  const [by, name] = [key.slice(0, colon), cleanName(key.slice(colon + 1), 40)];
+  return by === "env" ? `Environment ${name || "(none)"}` : `Cluster ${name || "(unknown)"}`;
+}
+
+/**
+ * Return the key of the group that a hop is in, as the agent's map has it.
+ * @param {Pick<Edge, "env" | "type" | "cluster">} edge
+ * @param {GroupedBy} by
+ */
+export function findGroupKey({ env, type, cluster }, by) {
+  return by === "env" ? `env:${env}` : `cluster:${cluster || type}`;
 }
 
 /** @param {Groups} groups */

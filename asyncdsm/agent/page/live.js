@@ -17,11 +17,8 @@ const REOPEN_EVENTS_MS = 3_000;
  * a request that failed.
  */
 
-/**
- * Whether the agent has answered and rejected a request, so that it makes no sense to repeat it.
- * @param {unknown} error
- */
-const isRejection = (error) => error instanceof AgentError && !error.unreachable;
+/** @param {unknown} error */
+const isRejection = (error) => error instanceof AgentError && error.rejected;
 
 export class LiveUpdates {
   /**

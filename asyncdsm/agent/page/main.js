@@ -10,17 +10,20 @@ import {
   connectThemeButton,
   connectZoomButtons,
 } from "./controls.js";
-import { parseDisplay, toMapQuery } from "./display.js";
+import { parseDisplay, toggleFold, toMapQuery } from "./display.js";
 import { createHtml, getElement, replaceContent, setText } from "./dom.js";
 import { EdgeList, parseOrder } from "./edge_list.js";
+import { takeFirstAnswer } from "./first_request.js";
 import { describeLastMinute } from "./format.js";
 import { Graph } from "./graph.js";
 import { createGroupLegend, findGroups } from "./groups.js";
 import { HistoryBar } from "./history.js";
 import { LiveUpdates } from "./live.js";
 import { buildMapModel } from "./map_model.js";
+import { chooseDisplay, NARROW, toMapParameters } from "./map_request.js";
 import { createFirstSteps } from "./overview.js";
 import { Panel } from "./panel.js";
+import { RulesDialog } from "./rules.js";
 import { Search } from "./search.js";
 import { Status } from "./status.js";
 import { HISTORY, parseRange, rangeUntil, TimeRange } from "./time_range.js";
@@ -42,7 +45,8 @@ class Page {
     this.history = new HistoryBar(this.range);
     this.graph = new Graph(getElement("graph", SVGSVGElement), select);
     const sort = (/** @type {string} */ order) => writeView({ sort: order }, { replace: true });
-    this.list = new EdgeList(getElement("list", HTMLElement), { select, sort });
+    const fold = (/** @type {string} */ key) => writeView(toggleFold(parseDisplay(readAddress()), key));
+    this.list = new EdgeList(getElement("list", HTMLElement), { select, sort, fold });
     this.toolbar = new Toolbar();
     this.search = new Search(getElement("search", HTMLInputElement), getElement("found", HTMLElement), select);
     this.status = new Status(getElement("state", HTMLElement), getElement("notice", HTMLElement));
@@ -58,10 +62,12 @@ class Page {
         this.highlight();
       },
       lookBackTo: (selection, moment) => writeRange(this.range.reachBack(moment, this.map?.oldest), selection),
+      openRules: () => this.rules.open(),
       lookAt: (selection, moment) =>
         writeRange(rangeUntil(moment + AROUND_MOMENT_SECONDS, 2 * AROUND_MOMENT_SECONDS), selection),
     });
-    this.isNarrow = matchMedia("(max-width: 719px)");
+    this.rules = new RulesDialog(() => this.live.requestNow());
+    this.isNarrow = matchMedia(NARROW);
     /** @type {MapModel | null} */
     this.map = null;
     /** @type {{ node: string, edges: Set<string> } | null} The edges of all pathways through a node. */
@@ -125,7 +131,7 @@ class Page {
     getElement("map", HTMLElement).dataset.view = this.view;
     this.toolbar.update(map, this.view, selection.node);
     if (this.view === "list") {
-      this.list.show(map, parseOrder(readAddress().sort), selection.edge);
+      this.list.show(map, parseOrder(readAddress().sort), selection.edge, parseDisplay(readAddress()));
       return;
     }
     this.graph.draw(map);
@@ -133,17 +139,8 @@ class Page {
     replaceContent(getElement("groups", HTMLElement), createGroupLegend(findGroups(map)));
   }
 
-  /** @returns {"map" | "list"} */
   get view() {
-    return this.chooseView(readAddress());
-  }
-
-  /**
-   * @param {ViewFields} fields
-   * @returns {"map" | "list"}
-   */
-  chooseView(fields) {
-    return parseDisplay(fields).view ?? (this.isNarrow.matches ? "list" : "map");
+    return chooseDisplay(readAddress(), this.isNarrow.matches).view;
   }
 
   /**
@@ -151,7 +148,7 @@ class Page {
    * @param {ViewFields} fields
    */
   mapQuery(fields) {
-    return toMapQuery({ ...parseDisplay(fields), view: this.chooseView(fields) });
+    return toMapQuery(chooseDisplay(fields, this.isNarrow.matches));
   }
 
   /**
@@ -160,20 +157,15 @@ class Page {
    * @returns {Promise<DrawnMap>}
    */
   async requestMap() {
-    const drawn = { flow: this.flow, ...this.mapQuery(readAddress()) };
+    const request = () => fetchMap(toMapParameters(readAddress(), this.isNarrow.matches), takeFirstAnswer);
     try {
-      return await fetchMap({ ...this.range.toQuery(), ...drawn });
+      return await request();
     } catch (error) {
       if (!(error instanceof AgentError) || error.status !== 400 || this.range.isDefault()) throw error;
       removeRange();
       this.range.selectRange({});
-      return fetchMap({ ...this.range.toQuery(), ...drawn });
+      return request();
     }
-  }
-
-  /** @returns {"down" | "right"} */
-  get flow() {
-    return this.isNarrow.matches ? "down" : "right";
   }
 
   /**

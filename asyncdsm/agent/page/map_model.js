@@ -4,7 +4,7 @@ import { joinAlerts } from "./alerts.js";
 import { cleanName } from "./names.js";
 
 /** @import { MapAlerts } from "./alerts.js" */
-/** @import { Alerts, DrawnMap, Edge, Hop, MapLabel, MapNode } from "./api_types.d.ts" */
+/** @import { Alerts, DrawnMap, Edge, Hop, MapGroup, MapLabel, MapNode } from "./api_types.d.ts" */
 /** @import { PartitionLag, Queue, Service } from "./api_types.d.ts" */
 
 /**
@@ -36,6 +36,7 @@ import { cleanName } from "./names.js";
  * @property {number} pathwayLimit Above this number, Datadog drops the data of a service.
  * @property {number} levelCount How many levels of slowness there are.
  * @property {LabelSizes} labelSizes
+ * @property {MapGroup[]} groups None unless they are asked for.
  * @property {"down" | "right"} flow
  * @property {number} width
  * @property {number} height
@@ -67,6 +68,7 @@ export function buildMapModel(answer, alerts = { evaluated: null, rules: [] }, {
     pathwayLimit: answer.most_pathways,
     levelCount: answer.levels.length,
     labelSizes: { lineHeight: answer.line_height, distance: answer.label_distance },
+    groups: answer.groups,
     flow: answer.flow,
     width: answer.width,
     height: answer.height,

@@ -27,6 +27,7 @@ import { createLateSection, createTransactionDetails } from "./transactions.js";
  *   through a node, or those that a transaction took, while it is selected.
  * @property {(selection: Selection, moment: number) => void} lookBackTo Show a range that begins before a moment, in
  *   seconds since the epoch, and ends as the present one does.
+ * @property {() => void} openRules Show the rules of alerts.
  * @property {(selection: Selection, moment: number) => void} lookAt Show the time around a moment, in seconds since the
  *   epoch.
  */
@@ -148,7 +149,7 @@ export class Panel {
  * @returns {Child[]}
  */
 function explainRejection(error) {
-  if (!(error instanceof AgentError) || error.unreachable) throw error;
+  if (!(error instanceof AgentError) || !error.rejected) throw error;
   return [createHint(`${error.message}.`)];
 }
 

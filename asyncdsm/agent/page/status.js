@@ -12,16 +12,21 @@ import { formatClock } from "./format.js";
  * @param {unknown} [error]
  */
 export function describeState(state, time, error) {
-  const isRejected = error instanceof AgentError && !error.unreachable;
   const texts = {
     live: "Live",
     polling: "Live, every 2 seconds",
     slow: "Waiting for the agent …",
     past: "The past",
     paused: time ? `Paused at ${time}` : "Paused",
-    away: isRejected ? "Request rejected" : "Agent unreachable",
+    away: describeAway(error),
   };
   return texts[state];
+}
+
+/** @param {unknown} error */
+function describeAway(error) {
+  if (!(error instanceof AgentError) || error.unreachable) return "Agent unreachable";
+  return error.rejected ? "Request rejected" : "Error of the agent";
 }
 
 /**

@@ -47,6 +47,21 @@ export function parseRange({ minutes, from, to }) {
 }
 
 /**
+ * Return the parameters of a request for a range. The default range has none, because an agent that keeps less than
+ * that rejects it, but answers for all that it has.
+ * @param {Range} range
+ * @returns {RangeQuery}
+ */
+export function toRangeQuery(range) {
+  return isDefaultRange(range) ? {} : range;
+}
+
+/** @param {Range} range */
+function isDefaultRange(range) {
+  return "minutes" in range && range.minutes === DEFAULT_MINUTES;
+}
+
+/**
  * Return the range of some length that ends at a moment, in whole seconds, as the address names it.
  * @param {number} end Seconds since the epoch.
  * @param {number} length Seconds.
@@ -141,15 +156,10 @@ export class TimeRange {
   }
 
   isDefault() {
-    return "minutes" in this.range && this.range.minutes === DEFAULT_MINUTES;
+    return isDefaultRange(this.range);
   }
 
-  /**
-   * Return the parameters of a request for the range. The default range has none, because an agent that keeps less than
-   * that rejects it, but answers for all that it has.
-   * @returns {RangeQuery}
-   */
   toQuery() {
-    return this.isDefault() ? {} : this.range;
+    return toRangeQuery(this.range);
   }
 }

@@ -3,6 +3,7 @@
 import { readAddress, writeView } from "./address.js";
 import { countFilters, formatHidden, formatTrait, listTraits, MOST_NODES, parseDisplay, STEPS } from "./display.js";
 import { createHtml, getElement, replaceContent, setAttribute, setText } from "./dom.js";
+import { findGroups } from "./groups.js";
 import { cleanName, createName } from "./names.js";
 
 /** @import { ViewFields } from "./address.js" */
@@ -25,6 +26,7 @@ export class Toolbar {
     this.form = getElement("filters", HTMLFormElement);
     this.find = getElement("find", HTMLInputElement);
     this.traits = getElement("traits", HTMLElement);
+    this.group = getElement("group", HTMLSelectElement);
     this.neighbors = getElement("neighbors", HTMLElement);
     this.showAllButton = getElement("show-all", HTMLButtonElement);
     this.shown = getElement("shown", HTMLElement);
@@ -40,6 +42,7 @@ export class Toolbar {
     for (const button of listViewButtons()) {
       button.addEventListener("click", () => writeView({ view: button.dataset.view }));
     }
+    this.group.addEventListener("change", () => writeView({ group: this.group.value || undefined, fold: undefined }));
     this.filterButton.addEventListener("click", () => this.openFilter(Boolean(this.form.hidden)));
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.find.addEventListener("input", () => {
@@ -104,11 +107,13 @@ export class Toolbar {
     setText(this.filterButton, count ? `Filter (${count})` : "Filter");
     if (document.activeElement !== this.find) this.find.value = display.find;
     this.updateTraits(map, display);
+    this.group.value = display.group ?? "";
+    this.group.hidden = display.group === null && !isDivided(map);
     this.updateNeighbors(map, display);
     const nodes = [...map.nodes.values()];
     const shown = nodes.filter((node) => node.shown).length;
     const isFiltered = count > 0 || display.focus !== "";
-    const isPart = !isFiltered && shown < nodes.length;
+    const isPart = !isFiltered && shown + countFolded(map) < nodes.length;
     const about = isPart ? ": what is wrong, and the busiest" : "";
     setText(this.shown, shown < nodes.length ? `${shown} of ${nodes.length} shown${about}` : "");
     this.next = isFiltered ? NO_FILTER : { whole: isPart ? "1" : undefined };
@@ -174,6 +179,23 @@ export function findTraits({ nodes }, hidden) {
     found.get(/** @type {TraitName} */ (trait.slice(0, colon)))?.add(trait.slice(colon + 1));
   }
   return new Map([...found].filter(([, values]) => values.size > 1));
+}
+
+/**
+ * Return how many services and queues are in groups that are folded.
+ * @param {Pick<MapModel, "groups">} map
+ */
+function countFolded({ groups }) {
+  return groups.reduce((sum, { folded, services, queues }) => sum + (folded ? services + queues : 0), 0);
+}
+
+/**
+ * Return whether there are several environments or clusters.
+ * @param {MapModel} map
+ */
+function isDivided(map) {
+  const { env, cluster } = findGroups(map);
+  return env.size + cluster.size > 0;
 }
 
 /**

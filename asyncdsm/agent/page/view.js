@@ -34,7 +34,10 @@ export class View {
     this.frame = undefined;
     this.listenToPointers();
     drawing.addEventListener("wheel", (event) => this.handleWheel(event), { passive: false });
-    new ResizeObserver(() => this.fit()).observe(drawing);
+    // The size is remembered: to ask for it after elements were added would lay out all of them, more often than once.
+    /** @type {Size} */
+    this.screen = { width: drawing.clientWidth, height: drawing.clientHeight };
+    new ResizeObserver(() => this.handleResize()).observe(drawing);
   }
 
   listenToPointers() {
@@ -49,9 +52,9 @@ export class View {
     this.drawing.addEventListener("click", (event) => this.suppressClickOfDrag(event), { capture: true });
   }
 
-  /** @returns {Size} */
-  get screen() {
-    return { width: this.drawing.clientWidth, height: this.drawing.clientHeight };
+  handleResize() {
+    this.screen = { width: this.drawing.clientWidth, height: this.drawing.clientHeight };
+    this.fit();
   }
 
   /**

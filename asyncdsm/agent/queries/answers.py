@@ -73,6 +73,21 @@ class MapLink(Struct, frozen=True, gc=False, kw_only=True):
     """How wide the link is drawn, in pixels."""
 
 
+class MapGroup(Struct, frozen=True, gc=False, kw_only=True):
+    """A group of services and queues on the drawn map. `x` and `y` are the corner of its box, in pixels."""
+
+    key: str
+    """`env:` or `cluster:` and the name, which may be empty; `shared` for what belongs to several alike, or to none."""
+    services: Count
+    queues: Count
+    folded: bool
+    """Whether only the title of its box is drawn."""
+    x: float
+    y: float
+    width: Amount
+    height: Amount
+
+
 class DrawnMap(MapContent, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What passed in a time range, and where it is drawn. `left_out` edges are not drawn: the quietest ones."""
 
@@ -92,6 +107,8 @@ class DrawnMap(MapContent, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     """From a link to its label, in pixels."""
     nodes: list[MapNode]
     links: list[MapLink]
+    groups: list[MapGroup]
+    """None unless they are asked for."""
 
 
 class GraphNode(Struct, frozen=True, gc=False, kw_only=True):
@@ -449,6 +466,40 @@ class Alerts(Struct, frozen=True, gc=False, kw_only=True):
 
     evaluated: float | None
     rules: list[AlertRule]
+
+
+class RuleFields(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """A rule as it is written: see the manual for what each field means. A field that is null is not there."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    when: Literal["lag", "time in queue", "time in service", "end to end", "quiet", "missing"]
+    above: str | float | None = None
+    """A duration such as `5 s`; for `lag` also a number of messages."""
+    for_: str | None = field(name="for", default=None)
+    quantile: Literal["p50", "p95", "p99", "max"] | None = None
+    severity: Literal["critical", "warning"] | None = None
+    service: str | None = None
+    env: str | None = None
+    queue: str | None = None
+    group: str | None = None
+    type: str | None = None
+    cluster: str | None = None
+    webhook: str | None = None
+    """A URL. In an answer, only its host is shown; a rule that is written without it keeps that of before."""
+
+
+class WrittenRule(Struct, frozen=True, gc=False, kw_only=True):
+    """A rule, and where it is written: in the file of `--rules`, or on the page, where it can be changed."""
+
+    source: Literal["file", "page"]
+    rule: RuleFields
+
+
+class WrittenRules(Struct, frozen=True, gc=False, kw_only=True):
+    """All rules as they are written, and whether those of the page survive a restart of the agent."""
+
+    kept: bool
+    rules: list[WrittenRule]
 
 
 class AlertCounts(Struct, frozen=True, gc=False, kw_only=True):

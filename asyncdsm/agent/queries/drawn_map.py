@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from asyncdsm.agent.queries.answers import DrawnMap, MapLabel, MapLink, MapNode
+from asyncdsm.agent.queries.answers import DrawnMap, MapGroup, MapLabel, MapLink, MapNode
 from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.quiet_services import add_quiet_services, read_quiet_services
 from asyncdsm.agent.store.resolutions import TimeRange
@@ -13,6 +13,7 @@ from asyncdsm.agent.store.versions import ServiceKey
 from asyncdsm.core.edge import MOST_PATHWAYS
 from asyncdsm.map.descriptions import label_node, qualify_nodes
 from asyncdsm.map.graph import Graph, Link, Node, build_graph, link_key
+from asyncdsm.map.group_boxes import GroupBox, lay_out_groups
 from asyncdsm.map.layout import LABEL_DISTANCE, LINE_HEIGHT, SIZES, FlowName, Layout, PlacedLabel, lay_out_graph
 from asyncdsm.map.layout.routes import Point
 from asyncdsm.map.levels import LEVELS, stroke_width
@@ -49,7 +50,7 @@ def draw_map(
     """
     graph = build_graph(topology)
     drawn = restrict_graph(graph, select_nodes(graph, wanted))
-    layout = lay_out_graph(drawn, flow)
+    drawn, layout, groups = _lay_out(drawn, flow, wanted)
     return DrawnMap(
         from_=topology.from_,
         to=topology.to,
@@ -74,6 +75,27 @@ def draw_map(
             for node, qualifier in qualify_nodes(graph.nodes).items()
         ],
         links=_links(graph, drawn, layout),
+        groups=[_map_group(box) for box in groups],
+    )
+
+
+def _lay_out(graph: Graph, flow: FlowName, wanted: MapFilter) -> tuple[Graph, Layout, list[GroupBox]]:
+    if wanted.group is None:
+        return graph, lay_out_graph(graph, flow), []
+    return lay_out_groups(graph, flow, wanted.group, wanted.fold)
+
+
+def _map_group(box: GroupBox) -> MapGroup:
+    services = sum(node.kind == "service" for node in box.nodes)
+    return MapGroup(
+        key=box.key,
+        services=services,
+        queues=len(box.nodes) - services,
+        folded=box.folded,
+        x=round(box.x, 1),
+        y=round(box.y, 1),
+        width=round(box.width, 1),
+        height=round(box.height, 1),
     )
 
 

@@ -9,6 +9,7 @@ from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES, last_minutes, le
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
 from asyncdsm.errors import AsyncDSMError
+from asyncdsm.map.groups import GROUPED_BY, GroupedBy
 from asyncdsm.map.selection import MOST_STEPS, MapFilter
 
 MOST_REQUESTED_STEPS = 2_000
@@ -93,12 +94,12 @@ def read_map_filter(parameters: Mapping[str, str]) -> MapFilter:
     """Return what of the map is wanted. Raises ApiError (400).
 
     `find` is words, of which those that begin with "-" hide. `hide` is a list such as `env:staging,type:http`, whose
-    entries are percent-encoded once more, since a name may have a comma in it.
+    entries are percent-encoded once more, since a name may have a comma in it; so is `fold`, the keys of groups.
     """
     steps = parameters.get("steps", "1")
     if not (_is_whole_number(steps) and 1 <= int(steps) <= MOST_STEPS):
         raise ApiError(400, "steps", f"steps must be a whole number from 1 to {MOST_STEPS}, got {steps[:40]!r}")
-    words, hide = (_read_short(parameters, name) for name in ("find", "hide"))
+    words, hide, fold = (_read_short(parameters, name) for name in ("find", "hide", "fold"))
     found = words.lower().split()
     return MapFilter(
         focus=parameters.get("focus", ""),
@@ -107,7 +108,21 @@ def read_map_filter(parameters: Mapping[str, str]) -> MapFilter:
         unwanted=frozenset(word[1:] for word in found if word.startswith("-")) - {""},
         hidden=frozenset(map(_read_trait, filter(None, hide.split(",")))),
         most=_read_most(parameters),
+        group=_read_group(parameters),
+        fold=frozenset(map(unquote, filter(None, fold.split(",")))),
     )
+
+
+def _read_group(parameters: Mapping[str, str]) -> GroupedBy | None:
+    match parameters.get("group"):
+        case "env":
+            return "env"
+        case "cluster":
+            return "cluster"
+        case None | "":
+            return None
+        case other:
+            raise ApiError(400, "group", f"group must be one of {', '.join(GROUPED_BY)}, got {other[:40]!r}")
 
 
 def _read_most(parameters: Mapping[str, str]) -> int:

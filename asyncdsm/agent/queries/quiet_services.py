@@ -45,6 +45,12 @@ def read_quiet_services(reader: HistoryReader, time_range: TimeRange) -> Quiet:
     return {(change.service, change.env): change.since for change in newest}
 
 
+def mark_quiet_services(topology: Topology, reader: HistoryReader, time_range: TimeRange) -> Topology:
+    """Return a topology with the services that are quiet at the end of its time range, and their hops."""
+    quiet = read_quiet_services(reader, time_range)
+    return add_quiet_services(topology, reader.store, quiet, time_range) if quiet else topology
+
+
 def add_quiet_services(topology: Topology, store: Store, quiet: Quiet, time_range: TimeRange) -> Topology:
     """Return a topology with the services that are quiet, and with hops that were passed in the hour before that."""
     services = {(service.name, service.env) for service in topology.services}
@@ -56,7 +62,7 @@ def add_quiet_services(topology: Topology, store: Store, quiet: Quiet, time_rang
     return replace(
         topology,
         services=[
-            *topology.services,
+            *(replace(each, quiet_since=quiet.get((each.name, each.env))) for each in topology.services),
             *(_silent_service(store, each, since) for each, since in quiet.items() if each not in services),
         ],
         edges=[*topology.edges, *edges],
@@ -100,6 +106,7 @@ def _silent_service(store: Store, service: ServiceKey, since: float) -> Service:
         name=service[0],
         env=service[1],
         last_seen=since,
+        quiet_since=since,
         pathways=0,
         many_pathways=False,
         too_many_pathways=False,

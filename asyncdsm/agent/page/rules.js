@@ -1,0 +1,128 @@
+// The dialog with the rules of alerts: those of the page can be added, changed and removed.
+
+import { AgentError, addRule, fetchRules, removeRule, replaceRule } from "./api.js";
+import { createHint, createHtml, getElement, replaceContent, setText } from "./dom.js";
+import { createName } from "./names.js";
+import { createRuleForm, readRuleForm } from "./rule_form.js";
+
+/** @import { RuleFields, WrittenRule, WrittenRules } from "./api_types.d.ts" */
+
+export class RulesDialog {
+  /** @param {() => void} handleChange Called after a rule was changed. */
+  constructor(handleChange) {
+    this.handleChange = handleChange;
+    this.dialog = getElement("rules", HTMLDialogElement);
+    this.content = getElement("rules-content", HTMLElement);
+    this.problem = getElement("rules-problem", HTMLElement);
+    getElement("rules-close", HTMLButtonElement).addEventListener("click", () => this.dialog.close());
+    // Escape closes the dialog, and is not to clear the selection of the page as well.
+    this.dialog.addEventListener("keydown", (event) => event.stopPropagation());
+  }
+
+  async open() {
+    replaceContent(this.content, createHint("Loading …"));
+    this.dialog.showModal();
+    await this.run(fetchRules);
+  }
+
+  /**
+   * Let the agent do something, and show the rules that it answers with, or what is wrong.
+   * @param {() => Promise<WrittenRules>} request
+   * @returns {Promise<boolean>} Whether it was done.
+   */
+  async run(request) {
+    setText(this.problem, "");
+    try {
+      this.showList(await request());
+      return true;
+    } catch (error) {
+      setText(this.problem, error instanceof AgentError ? `${error.message}.` : String(error));
+      return false;
+    }
+  }
+
+  /** @param {WrittenRules} answer */
+  showList({ rules, kept }) {
+    replaceContent(
+      this.content,
+      !kept && createHint("Rules that are added here end with the agent: it runs without --store and --page-rules."),
+      createHtml(
+        "ul",
+        {},
+        rules.map((each) => this.createRow(each)),
+      ),
+      rules.length === 0 && createHint("There are no rules yet."),
+      createHtml("button", { type: "button", "data-key": "add", click: () => this.showForm(null) }, "Add a rule"),
+    );
+  }
+
+  /** @param {WrittenRule} written */
+  createRow({ rule, source }) {
+    const isOfPage = source === "page";
+    const edit = { type: "button", "data-key": `edit ${rule.name}`, click: () => this.showForm(rule) };
+    return createHtml(
+      "li",
+      { class: "rule" },
+      createHtml("strong", {}, createName(rule.name)),
+      createHtml("span", { class: "muted" }, describeRule(rule), isOfPage ? "" : " · in the file of --rules"),
+      isOfPage && createHtml("button", { ...edit, "aria-label": `Change ${rule.name}` }, "Change"),
+    );
+  }
+
+  /** @param {RuleFields | null} rule The rule to change; null to add one. */
+  showForm(rule) {
+    setText(this.problem, "");
+    const form = createRuleForm(rule);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const written = readRuleForm(form, rule);
+      this.change(() => (rule ? replaceRule(rule.name, written) : addRule(written)));
+    });
+    const remove = { type: "button", class: "danger", click: () => this.confirmRemoval(form, rule) };
+    form.append(
+      createHtml(
+        "div",
+        { class: "actions" },
+        createHtml("button", { type: "submit" }, rule ? "Save" : "Add"),
+        createHtml("button", { type: "button", click: () => this.run(fetchRules) }, "Cancel"),
+        rule && createHtml("button", remove, "Delete"),
+      ),
+    );
+    replaceContent(this.content, form);
+    form.querySelector("input")?.focus();
+  }
+
+  /**
+   * The first click on the button asks, the second one removes the rule.
+   * @param {HTMLFormElement} form
+   * @param {RuleFields | null} rule
+   */
+  confirmRemoval(form, rule) {
+    const button = form.querySelector(".danger");
+    if (!rule || !button) return;
+    if (button.textContent === "Delete") setText(button, "Really delete?");
+    else this.change(() => removeRule(rule.name));
+  }
+
+  /** @param {() => Promise<WrittenRules>} request */
+  async change(request) {
+    if (await this.run(request)) this.handleChange();
+  }
+}
+
+/**
+ * Describe a rule in one line, as in "lag above 60 s for 2 min, group billing".
+ * @param {RuleFields} rule
+ */
+export function describeRule({ when, above, for: duration, quantile, severity, webhook, name: _, ...where }) {
+  const limit = above === undefined || above === null ? "" : ` above ${above}`;
+  const places = Object.entries(where).flatMap(([field, value]) =>
+    value === undefined || value === null ? [] : [`${field} ${value || '""'}`],
+  );
+  return [
+    `${quantile ? `${quantile} of ` : ""}${when}${limit}${duration ? ` for ${duration}` : ""}`,
+    ...places,
+    severity ?? "warning",
+    ...(webhook ? [`tells ${webhook}`] : []),
+  ].join(", ");
+}

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { listFields, toRule } from "../../asyncdsm/agent/page/rule_form.js";
+import { describeRule } from "../../asyncdsm/agent/page/rules.js";
+
+test("a rule about what does not come has no limit, and only a latency has a quantile", () => {
+  assert.deepEqual(listFields("missing"), ["for", "severity", "service", "env", "webhook"]);
+  assert.ok(listFields("end to end").includes("quantile"));
+  assert.ok(!listFields("lag").includes("quantile"));
+});
+
+test("fields that do not apply or are empty are left out, and a number is one of messages", () => {
+  const fields = {
+    name: " behind ",
+    when: "lag",
+    above: "1_000",
+    for: "",
+    quantile: "p50",
+    group: "billing",
+    env: "eu",
+  };
+  assert.deepEqual(toRule(fields, null), { name: "behind", when: "lag", above: 1000, group: "billing" });
+  assert.equal(toRule({ ...fields, above: "60 s" }, null).above, "60 s");
+});
+
+test("an empty name can be written, and stays", () => {
+  const fields = { name: "down", when: "missing", for: "2 min", service: "*", env: '""' };
+  const rule = toRule(fields, null);
+  assert.equal(rule.env, "");
+  assert.equal(toRule({ ...fields, env: "" }, rule).env, "");
+  assert.equal(toRule({ ...fields, env: "" }, null).env, undefined);
+});
+
+test("a rule is described in one line", () => {
+  const rule = toRule({ name: "slow", when: "end to end", above: "5 s", quantile: "p95", queue: "a*" }, null);
+  assert.equal(describeRule({ ...rule, env: "" }), 'p95 of end to end above 5 s, queue a*, env "", warning');
+  assert.equal(
+    describeRule({ name: "quiet", when: "quiet", for: "10 min", severity: "critical", webhook: "hooks.example" }),
+    "quiet for 10 min, critical, tells hooks.example",
+  );
+});
