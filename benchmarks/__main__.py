@@ -27,6 +27,7 @@ NAMES = (
     "nats",
     "peers",
     "rabbitmq",
+    "servicebus",
     "slow_agent",
     "stall",
     "startup",

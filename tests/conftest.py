@@ -110,7 +110,7 @@ def nats() -> Iterator[NatsServer]:
 @pytest.fixture(scope="session")
 def servicebus() -> Iterator[AzureServer]:
     """The Service Bus of the tests."""
-    with azure_server("servicebus") as server:
+    with azure_server() as server:
         yield server
 
 

@@ -7,7 +7,6 @@ counts when the batch is sent.
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -23,6 +22,7 @@ from asyncdsm.integration import (
     begin_produce,
     finish_produce,
     guarded,
+    is_async,
     record_not_propagated,
 )
 from asyncdsm_servicebus.edges import out_edges
@@ -36,7 +36,7 @@ class Departure(NamedTuple):
     is_propagated: bool = True
     """Whether it carries its context: there may be no room."""
 
-    def count(self) -> None:
+    def count_sent(self) -> None:
         """Count the message, which Service Bus has taken."""
         finish_produce(self.pending)
         if not self.is_propagated:
@@ -49,7 +49,7 @@ _departures: WeakKeyDictionary[Any, list[Departure]] = WeakKeyDictionary()
 
 def hook_create_batch(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `ServiceBusSender.create_message_batch`."""
-    return (after_await if iscoroutinefunction(original) else after)(_follow_batch)(original)
+    return (after_await if is_async(original) else after)(_follow_batch)(original)
 
 
 def _follow_batch(batch: Any, sender: Any, *_args: Any, **_more: Any) -> None:

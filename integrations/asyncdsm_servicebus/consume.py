@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from inspect import iscoroutinefunction
 from typing import Any
 
 from asyncdsm.integration import (
@@ -19,6 +18,7 @@ from asyncdsm.integration import (
     follow_batch,
     guarded,
     incoming_pathway,
+    is_async,
     lookup_pathway,
     mark_async,
     report_hook_error,
@@ -67,7 +67,7 @@ def _hook_call(
             set_current(None)
         return receive_async(receiver, partial(original, receiver, *args, **kwargs), asked_in)
 
-    return mark_async(call_async) if iscoroutinefunction(original) else call
+    return mark_async(call_async) if is_async(original) else call
 
 
 def _receive_next(receiver: Any, ask: Ask) -> Any:

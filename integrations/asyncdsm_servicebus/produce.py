@@ -6,13 +6,12 @@ The context is on a copy of the message. A message counts when Service Bus has t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 
 from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
 from azure.servicebus.exceptions import MessageSizeExceededError
 
-from asyncdsm.integration import ensure_recorder, guarded
+from asyncdsm.integration import ensure_recorder, guarded, is_async
 from asyncdsm_servicebus.batches import Departure, departures_of
 from asyncdsm_servicebus.edges import out_edges
 from asyncdsm_servicebus.messages import begin_message
@@ -26,10 +25,10 @@ class SendCall(NamedTuple):
     departures: list[Departure]
     is_batch: bool = False
 
-    def count(self, *, is_propagated: bool = True) -> None:
+    def count_all(self, *, is_propagated: bool = True) -> None:
         """Count the messages, which Service Bus has taken: with their contexts or without."""
         for departure in self.departures:
-            (departure if is_propagated else departure._replace(is_propagated=False)).count()
+            (departure if is_propagated else departure._replace(is_propagated=False)).count_sent()
 
 
 def hook_send(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,9 +60,9 @@ def _hook_call(
             if call.is_batch:
                 raise
             result = original(sender, *args, **kwargs)
-            call.count(is_propagated=False)
+            call.count_all(is_propagated=False)
         else:
-            call.count()
+            call.count_all()
         note(*args, **kwargs)
         return result
 
@@ -78,13 +77,13 @@ def _hook_call(
             if call.is_batch:
                 raise
             result = await original(sender, *args, **kwargs)
-            call.count(is_propagated=False)
+            call.count_all(is_propagated=False)
         else:
-            call.count()
+            call.count_all()
         note(*args, **kwargs)
         return result
 
-    return send_async if iscoroutinefunction(original) else send
+    return send_async if is_async(original) else send
 
 
 def _read_iterator(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -112,7 +111,8 @@ def _prepare(sender: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, An
     if isinstance(message, ServiceBusMessageBatch):
         return SendCall(args, kwargs, departures_of(message, edge), is_batch=True)
     is_single = isinstance(message, Mapping) or not isinstance(message, Iterable)
-    prepared = [begin_message(edge, each) for each in ([message] if is_single else message)]
+    given: Any = [message] if is_single else message
+    prepared = [begin_message(edge, each) for each in given]
     departures = [Departure(pending) for pending, _ in prepared if pending is not None]
     messages = [each for _, each in prepared]
     return SendCall(*_replace(name, args, kwargs, messages[0] if is_single else messages), departures)

@@ -1,4 +1,4 @@
-"""`python -m tests.brokers.azure_server servicebus 5672 FOLDER`."""
+"""`python -m tests.brokers.azure_server 5672 FOLDER`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import sys
 from tests.brokers.azure_server.links import AmqpServer
 from tests.brokers.azure_server.service_bus import Namespace
 
-kind, port, folder = sys.argv[1:]
+port, folder = sys.argv[1:]
 namespace = Namespace(folder)
 AmqpServer(f"127.0.0.1:{port}", namespace.find, namespace.answer).run()

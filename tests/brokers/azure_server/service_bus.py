@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from proton import Data, Delivery, Link, Message, symbol, timestamp
+from cproton import ffi, lib
+from proton import UNDESCRIBED, Array, Data, Delivery, Link, Message, symbol, timestamp
 
 from tests.brokers.azure_server.links import MAX_MESSAGE_BYTES, Entity, Refusal, Reply, now_ms, split_batch
 from tests.brokers.azure_server.store import Store, Stored
@@ -52,7 +53,7 @@ class Queue(Entity):
 
     def take(self, link: Any, body: bytes) -> None:
         if len(body) > MAX_MESSAGE_BYTES:
-            raise Refusal("amqp:link:message-size-exceeded", "the message is too large")
+            raise Refusal("amqp:link:message-size-exceeded", f"{len(body)} bytes are too many")
         for each in split_batch(body):
             self.store_message(each)
 
@@ -81,14 +82,13 @@ class Queue(Entity):
                 self._store.remove(stored.sequence)
 
     def settle(self, link: Any, delivery: Any) -> None:
-        from cproton import lib
-
         tag = lib.pn_delivery_tag(delivery._impl)
         sequence = self._sequences.pop(_bytes_of(tag), None)
         state = delivery.remote_state
         if sequence is not None:
             if state == Delivery.MODIFIED:
                 defer = delivery.remote.undeliverable
+                delivery.local.failed, delivery.local.undeliverable = delivery.remote.failed, defer
                 self._store.unlock(sequence, delivered=not defer, defer=defer)
             elif state == Delivery.REJECTED:
                 self._dead_letter(sequence, delivery.remote.condition)
@@ -96,7 +96,7 @@ class Queue(Entity):
                 self._store.remove(sequence)
             else:
                 self._store.unlock(sequence, delivered=False)
-        delivery.update(Delivery.ACCEPTED if state == Delivery.MODIFIED else state)
+        delivery.update(state)
         delivery.settle()
 
     def _dead_letter(self, sequence: int, condition: Any) -> None:
@@ -198,23 +198,21 @@ class Namespace:
         return self.find(None, address.removesuffix("/$management")).answer(operation, body)
 
 
-def _decode(body: bytes) -> Message:
-    message = Message()
+def _decode(body: bytes) -> Any:
+    message: Any = Message()
     message.decode(body)
     message.inferred = True
     return message
 
 
 def _filters_of(link: Any) -> dict[str, Any]:
-    data: Data = link.remote_source.filter
+    data = link.remote_source.filter
     data.rewind()
-    found = data.get_object() if data.next() else None
+    found: Any = data.get_object() if data.next() else None
     return {str(key): getattr(value, "value", value) for key, value in (found or {}).items()}
 
 
 def _bytes_of(tag: Any) -> bytes:
-    from cproton import ffi
-
     return bytes(ffi.buffer(tag.start, tag.size))
 
 
@@ -223,9 +221,8 @@ def _text(value: Any) -> Any:
 
 
 def _longs(numbers: list[int]) -> Any:
-    from proton import UNDESCRIBED, Array
-
-    return Array(UNDESCRIBED, Data.LONG, *numbers)
+    undescribed: Any = UNDESCRIBED
+    return Array(undescribed, Data.LONG, *numbers)
 
 
 def _dotnet_ticks(ms: int) -> int:

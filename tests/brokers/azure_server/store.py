@@ -27,9 +27,9 @@ class Store:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = OFF")  # a machine that loses power is not tested
         self._db.execute(
-            "CREATE TABLE IF NOT EXISTS message (sequence INTEGER PRIMARY KEY AUTOINCREMENT, entity TEXT, state INTEGER,"
-            " session TEXT, due_ms INTEGER, enqueued_ms INTEGER, locked_ms INTEGER, deliveries INTEGER, body BLOB,"
-            " reason TEXT)"
+            "CREATE TABLE IF NOT EXISTS message (sequence INTEGER PRIMARY KEY AUTOINCREMENT, entity TEXT,"
+            " state INTEGER, session TEXT, due_ms INTEGER, enqueued_ms INTEGER, locked_ms INTEGER,"
+            " deliveries INTEGER, body BLOB, reason TEXT)"
         )
         self._db.execute("CREATE INDEX IF NOT EXISTS by_entity ON message (entity, sequence)")
         self._db.execute("CREATE TABLE IF NOT EXISTS subscription (topic TEXT, entity TEXT UNIQUE)")
@@ -39,13 +39,13 @@ class Store:
         """Store a message, in all subscriptions of a topic; return the sequence number of the last."""
         state = SCHEDULED if due > now else ACTIVE
         rows = [(copy, state, session, due, due or now, 0, 0, body) for copy in self.subscriptions(entity) or [entity]]
-        for row in rows:
-            made = self._db.execute(
-                "INSERT INTO message (entity, state, session, due_ms, enqueued_ms, locked_ms, deliveries, body)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
-        return int(made.lastrowid or 0)
+        self._db.executemany(
+            "INSERT INTO message (entity, state, session, due_ms, enqueued_ms, locked_ms, deliveries, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+        (last,) = self._db.execute("SELECT max(sequence) FROM message").fetchone()
+        return int(last)
 
     def subscribe(self, topic: str, entity: str) -> None:
         """Let a subscription get the messages of a topic from now on."""
