@@ -20,7 +20,7 @@ class ServiceBus(Integration):
     """Follows clients, with the senders and receivers that they make from then on; or one sender or receiver."""
 
     package: str = "azure.servicebus"
-    versions: tuple[str, str] = ("7.13", "7.15")
+    versions: tuple[str, str] = ("7.15", "7.15")
     wraps: str = "a ServiceBusClient, ServiceBusSender or ServiceBusReceiver"
 
     def is_client(self, client: object) -> bool:
