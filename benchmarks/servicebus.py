@@ -47,7 +47,7 @@ async def _wrapped(count: int) -> float:
 
 
 async def _microseconds(
-    count: int, follow: Follow, *, carries: bool, properties: dict[str, str] | None = None
+    count: int, follow: Follow, *, carries: bool, properties: dict[Any, Any] | None = None
 ) -> float:
     """CPU time per message: the least of some blocks, after one that warms up."""
     from azure.servicebus import ServiceBusMessage
