@@ -8,7 +8,7 @@ SUBSCRIPTIONS = "/Subscriptions/"
 DEAD_LETTERS = "/$deadletterqueue"
 
 
-def _make_in_edge(path: str) -> Edge:
+def _make_entity_edge(path: str) -> Edge:
     topic, _, rest = path.partition(SUBSCRIPTIONS)
     group, slash, sub_queue = rest.partition("/")
     tags = (f"group:{group}",) if group else ()
@@ -17,7 +17,7 @@ def _make_in_edge(path: str) -> Edge:
 
 out_edges: EdgeCache[str] = EdgeCache(lambda name: Edge("direction:out", f"topic:{name}", "type:servicebus"))
 """The edges of sending, by the name of the queue or topic."""
-in_edges: EdgeCache[str] = EdgeCache(_make_in_edge)
+in_edges: EdgeCache[str] = EdgeCache(_make_entity_edge)
 """The edges of receiving, by the path of an entity, such as `events/Subscriptions/billing`: its group is `billing`."""
 
 
