@@ -28,6 +28,7 @@ INTEGRATIONS = [
     "asyncdsm_kombu",
     "asyncdsm_nats",
     "asyncdsm_redis",
+    "asyncdsm_servicebus",
     "asyncdsm_taskiq",
 ]
 RUN_AGAIN = 5

@@ -28,6 +28,7 @@ NAMES = (
     "peers",
     "rabbitmq",
     "redis",
+    "servicebus",
     "slow_agent",
     "stall",
     "startup",

@@ -18,6 +18,7 @@ from asyncdsm.core import current
 from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.aws import Aws
 from tests.brokers.aws import users_own as users_own_aws
+from tests.brokers.azure import AzureServer, azure_server
 from tests.brokers.clickhouse import ClickHouse
 from tests.brokers.clickhouse import clickhouse as run_clickhouse
 from tests.brokers.kafka import Kafka, users_own
@@ -103,6 +104,13 @@ def redis() -> Iterator[str]:
 def nats() -> Iterator[NatsServer]:
     """The NATS server of the tests."""
     with nats_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def servicebus() -> Iterator[AzureServer]:
+    """The Service Bus of the tests."""
+    with azure_server() as server:
         yield server
 
 

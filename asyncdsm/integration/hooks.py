@@ -282,12 +282,16 @@ def mark_async(function: Function) -> Function:
     return function
 
 
-def _mark_async_like(function: Function, made: Function) -> Function:
-    """Mark `made` as a coroutine function if `function` is one."""
+def is_async(function: Function) -> bool:
+    """Say whether a function is a coroutine function, or is marked as one by `mark_async`."""
     import asyncio  # noqa: PLC0415
     import inspect  # noqa: PLC0415
 
-    is_async = inspect.iscoroutinefunction if sys.version_info >= (3, 12) else asyncio.iscoroutinefunction
+    return (inspect.iscoroutinefunction if sys.version_info >= (3, 12) else asyncio.iscoroutinefunction)(function)
+
+
+def _mark_async_like(function: Function, made: Function) -> Function:
+    """Mark `made` as a coroutine function if `function` is one."""
     return mark_async(made) if is_async(function) else made
 
 

@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -19,6 +20,8 @@ import nats as nats_client
 from aiobotocore.session import get_session
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from asyncdsm_asgi import DataStreamsMiddleware
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient
 from boto3.session import Session
 from celery import Celery, signals
 from celery.contrib.testing.worker import start_worker
@@ -37,6 +40,7 @@ from taskiq import InMemoryBroker
 import asyncdsm
 from asyncdsm.core.context import HEADER
 from tests.brokers.aws import Aws
+from tests.brokers.azure import AzureServer
 from tests.brokers.kafka import Kafka
 from tests.brokers.nats import NatsServer
 from tests.brokers.rabbitmq import RabbitMQ
@@ -190,6 +194,42 @@ def _values_of(result: Any) -> list[Any]:
         return [result[b"own"]]
     nested = [each for pair in result.items() for each in pair] if isinstance(result, dict) else result
     return [value for each in nested if isinstance(each, list | tuple | dict) for value in _values_of(each)]
+
+
+async def servicebus(server: AzureServer, wrap: Wrap) -> Any:
+    """Service Bus: one message, several, a batch, a schedule; a list, an iterator, deferred ones."""
+    queue, given = f"q{uuid4().hex[:10]}", ServiceBusMessage("1", application_properties={"own": "1"})
+    got = list[Any]()
+    async with (
+        wrap(ServiceBusClient.from_connection_string(server.connection_string, retry_total=0)) as client,
+        client.get_queue_sender(queue) as sender,
+        client.get_queue_receiver(queue) as receiver,
+    ):
+        await sender.send_messages(given)
+        await sender.send_messages([{"body": "2"}, {"body": "3"}])
+        batch = await sender.create_message_batch()
+        batch.add_message(ServiceBusMessage("4"))
+        await sender.send_messages(batch)
+        numbers = await sender.schedule_messages(ServiceBusMessage("5"), datetime.now(UTC))
+        while len(got) < 4:
+            got += await receiver.receive_messages(4 - len(got), max_wait_time=5)
+        for message in got[1:]:
+            await receiver.complete_message(message)
+        await receiver.defer_message(got[0])
+        got += await receiver.receive_deferred_messages(got[0].sequence_number)
+        await receiver.complete_message(got[-1])
+        async for message in receiver:
+            await receiver.complete_message(message)
+            got.append(message)
+            break
+    return (
+        given.application_properties,
+        len(numbers),
+        [
+            (str(message), {k: v for k, v in (message.application_properties or {}).items() if k != HEADER.encode()})
+            for message in got
+        ],
+    )
 
 
 def boto3(aws: Aws, wrap: Wrap) -> Any:
@@ -462,6 +502,7 @@ PROGRAMS: dict[str, Program] = {
     "lambda": Program(None, aws_lambda),
     "nats": Program("nats", nats),
     "redis": Program("redis", redis),
+    "servicebus": Program("servicebus", servicebus),
     "starlette": Program(None, starlette),
     "taskiq": Program(None, taskiq),
 }

@@ -31,6 +31,7 @@ MODULES = [
     "asyncdsm_kombu",
     "asyncdsm_nats",
     "asyncdsm_redis",
+    "asyncdsm_servicebus",
     "asyncdsm_taskiq",
 ]
 

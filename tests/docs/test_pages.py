@@ -15,6 +15,7 @@ from shutil import copy
 import pytest
 
 from tests.brokers.apache_kafka import apache_kafka
+from tests.brokers.azure import azure_server
 from tests.brokers.nats import nats_server
 from tests.brokers.process import free_port
 from tests.brokers.rabbitmq import rabbitmq
@@ -119,6 +120,9 @@ def server_for(variable: str) -> Iterator[str]:
     elif variable == "TEST_NATS":
         with nats_server() as server:
             yield server.url
+    elif variable == "TEST_SERVICEBUS":
+        with azure_server() as server:
+            yield server.address
     elif variable == "TEST_REDIS":
         with redis() as url:
             yield url.removeprefix("redis://").split("/")[0]

@@ -55,6 +55,10 @@ def test_instrument_imports_the_package_if_nobody_has(
     assert sys.modules["crow_client"].__version__ == "1.2"
 
 
+def test_package_below_one_that_is_missing_is_not_installed() -> None:
+    assert not registry.is_installed("crow_vendor.crow_client")
+
+
 def test_instrument_raises_import_error_if_the_package_is_not_installed(announce: Callable[[Any], None]) -> None:
     announce(Crow())
     with pytest.raises(ImportError, match="crow_client"):
