@@ -12,13 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
 from asyncdsm.agent.queries.latency_changes import Change, Slot, last_change, state_of
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.recent_slots import RecentSlots
 from asyncdsm.agent.queries.time_ranges import settled_until
-from asyncdsm.agent.store.histograms import Ints
-from asyncdsm.agent.store.merger import Rows
+from asyncdsm.agent.store.merger import Merger
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
@@ -48,10 +46,9 @@ def current_states(store: Store, time_range: TimeRange) -> dict[EdgeKey, Present
     Edges that nothing passed for ten minutes are left out: they are `IDLE`.
     """
     last = int(min(time_range.last, store.now())) // BUCKET_SECONDS * BUCKET_SECONDS
-    edges = EdgeNumbers(store)
     before = TimeRange(last - SECONDS_BEFORE - MINUTE, time_range.last)
     windows = _windows(store, before, settled_until(time_range, store.now()))
-    by_group = _quantiles_in_windows(store, TimeRange(last - 2 * MINUTE, time_range.last), edges, windows)
+    by_group = _quantiles_in_windows(store, TimeRange(last - 2 * MINUTE, time_range.last), windows)
     return {edge: _state(window, by_group.get(edge)) for edge, window in windows.items()}
 
 
@@ -79,27 +76,25 @@ def _window(slots: list[Slot], began: int, newest: int, settled: int) -> Window:
 
 
 def _quantiles_in_windows(
-    store: Store, time_range: TimeRange, edges: EdgeNumbers, windows: Mapping[EdgeKey, Window]
+    store: Store, time_range: TimeRange, windows: Mapping[EdgeKey, Window]
 ) -> dict[EdgeKey, tuple[GroupQuantiles, int]]:
-    """Return the by_group of each edge in its window, and the edge's group in them."""
-    never = 1 << 60
-    begins = np.array([point for point, key in dict(store.points.keys).items() if key.parent == 0], np.int64)
-    firsts, lasts = np.full(len(windows) + 1, never), np.full(len(windows) + 1, -never)
-    for number, (edge, window) in enumerate(windows.items()):
-        edges.edges[edge] = number
-        firsts[number], lasts[number] = window.first, window.last
-
-    def label(rows: Rows) -> Ints:
-        numbers = edges.of_points(rows.points)
-        numbers[numbers >= len(firsts) - 1] = -1  # an edge that is newer than the windows
-        is_wanted = (rows.starts >= firsts[numbers]) & (rows.starts <= lasts[numbers])
-        return np.where(is_wanted, 2 * numbers + np.isin(rows.points, begins), -1)
-
-    labels, histograms = store.merge_rows(time_range, label, coarsest=BUCKET_SECONDS)
-    found, group_of = np.unique(labels // 2, return_inverse=True)
-    by_group = GroupQuantiles.of(histograms, len(found), labels % 2 == 1, group_of.astype(np.int64))
-    listed = list(edges.edges)
-    return {listed[number]: (by_group, group) for group, number in enumerate(found.tolist())}
+    """Return the quantiles of each edge in its window, and the edge's group in them."""
+    if not windows:
+        return {}
+    edges = list(windows)
+    group_of = {edge: group for group, edge in enumerate(edges)}
+    firsts, lasts = (np.array([window[at] for window in windows.values()], np.int64) for at in (0, 1))
+    merger = Merger()
+    for start, sums in store.sum_edges_by_start(time_range, coarsest=BUCKET_SECONDS).items():
+        groups = np.array([group_of.get(sums.edges[label >> 1], -1) for label in sums.labels.tolist()], np.int64)
+        # An edge without a window is newer than the windows.
+        wanted = (groups >= 0) & (start >= firsts[groups]) & (start <= lasts[groups])
+        if wanted.any():
+            chosen = sums.histograms.select_groups(wanted).relabel(np.cumsum(wanted) - 1)
+            merger.add((2 * groups + sums.labels % 2)[wanted], chosen)
+    labels, histograms = merger.result()
+    by_group = GroupQuantiles.of(histograms, len(edges), labels % 2 == 1, labels // 2)
+    return {edge: (by_group, group) for group, edge in enumerate(edges)}
 
 
 def _state(window: Window, found: tuple[GroupQuantiles, int] | None) -> Present:

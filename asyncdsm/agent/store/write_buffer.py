@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from asyncdsm.agent.store.edge_facts import Facts, add_facts
-from asyncdsm.agent.store.histograms import Histograms, concat, merge
+from asyncdsm.agent.store.histograms import Histograms, concat
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, PointRegistry
@@ -24,6 +25,21 @@ _SECOND_NS = 1_000_000_000
 # counted as a bucket of now.
 _MAX_AHEAD_SECONDS = 60
 _TOO_OLD = -1
+
+
+class Additions(NamedTuple):
+    """All slots of a buffer, from which on they are new, and the counts that were added."""
+
+    slots: list[tuple[int, int]]
+    first_new: int
+    parts: list[Histograms]
+
+    def rows(self) -> Rows:
+        """Return the rows that are new or have new counts."""
+        keys, histograms = np.array(self.slots, np.int64).reshape(-1, 2), concat(self.parts)
+        is_new = np.zeros(len(keys), np.bool_)
+        is_new[self.first_new :] = is_new[histograms.groups] = True
+        return Rows(keys[:, 0], keys[:, 1], histograms).select(is_new)
 
 
 class WriteBuffer:
@@ -77,12 +93,16 @@ class WriteBuffer:
         self._add_histograms(report.histograms, slots)
 
     def rows(self) -> Rows:
-        """Return all rows, merged."""
-        if len(self._parts) > 1:
-            self._parts = [merge(*self._parts)]
-            self.count_total = len(self._parts[0].keys)
-        keys = np.array(list(self.slots), np.int64).reshape(-1, 2)
-        return Rows(keys[:, 0], keys[:, 1], concat(self._parts))
+        """Return all rows. Counts of the same cell are not added up yet."""
+        return self.additions().rows()
+
+    def additions(self, slots: int = 0, parts: int = 0) -> Additions:
+        """Return what was added since the buffer had some slots and parts. It does not change with the buffer."""
+        return Additions(list(self.slots), slots, self._parts[parts:])
+
+    def starts(self) -> set[int]:
+        """Return the starts of the rows."""
+        return {start for start, _ in self.slots}
 
     def _add_offsets(self, bucket: BucketReport, start: int, service: int) -> None:
         for tags, value in bucket.backlogs:

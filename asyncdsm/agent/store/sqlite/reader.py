@@ -111,8 +111,8 @@ class StoreReader:
 
     def oldest_start(self) -> float | None:
         """Return the start of the oldest row, or None without any row."""
-        with self._state.snapshot(WriteBuffer.rows) as snapshot:
-            starts = [start for rows in snapshot.buffered for start in rows.starts.tolist()]
+        with self._state.snapshot(WriteBuffer.starts) as snapshot:
+            starts = [start for buffered in snapshot.buffered for start in buffered]
             return min([*starts, *filter(None, [oldest_start(snapshot.connection)])], default=None)
 
     def _read_slice(self, snapshot: Snapshot[Rows], each: Slice, service: int | None, *, use_cache: bool) -> _Part:
