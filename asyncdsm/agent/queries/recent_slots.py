@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import islice
+from time import monotonic
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
@@ -17,12 +19,15 @@ from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, RollUp
 from asyncdsm.map.levels import slowness_of
 
 MINUTE = RESOLUTIONS[1]
-MOST_MINUTES = 30
-"""How many minutes are kept: those that a map needs, and some of the past."""
+MOST_MINUTES, MOST_SLOTS = 90, 300_000
+"""How many minutes are kept, and slots in all: those that a map needs, and some of the past."""
+READING_SECONDS = 0.1
+"""For how long minutes before a time range are read, by the clock."""
 MOST_BUCKETS = 16
 """How many buckets of ten seconds are kept: those that are not rolled up yet."""
 
 SlotsOfEdges = dict[EdgeKey, list[Slot]]
+KeptMinute = tuple[int, tuple[RollUpVersion, SlotsOfEdges]]
 
 
 class RecentSlots:
@@ -40,10 +45,15 @@ class RecentSlots:
         """Return the reader of a store."""
         return cls._readers.setdefault(store, cls(store))
 
-    def read_slots(self, time_range: TimeRange) -> SlotsOfEdges:
-        """Return the slots of each edge that anything passed in a time range, in the order of time."""
+    def read_slots(self, time_range: TimeRange, minutes_before: int = 0) -> SlotsOfEdges:
+        """Return the slots of each edge that anything passed in a time range, in the order of time.
+
+        It begins with a whole minute. Of the minutes before, there are as many as are kept or can be read at once:
+        with many edges, one call after the other reads them.
+        """
         found: SlotsOfEdges = {}
-        for slots in self._parts(time_range):
+        older = list(self._older(int(time_range.first), minutes_before))
+        for slots in [*reversed(older), *self._parts(time_range)]:
             for edge, each in slots.items():
                 found.setdefault(edge, []).extend(each)
         return found
@@ -60,6 +70,16 @@ class RecentSlots:
         if until < time_range.last:
             yield from self._buckets(TimeRange(until, time_range.last), MINUTE)
 
+    def _older(self, first: int, minutes: int) -> Iterator[SlotsOfEdges]:
+        """Yield the slots of minutes before `first`, the newest minute first."""
+        begin, until = first - minutes * MINUTE, monotonic() + READING_SECONDS
+        versions = self._store.roll_up_versions(TimeRange(begin, first), MINUTE) if minutes else {}
+        for start in sorted(versions, reverse=True):
+            kept = self._kept.get(start)
+            if (kept is None or kept[0] != versions[start]) and monotonic() > until:
+                return
+            yield self._minute(start, versions[start])
+
     def _minute(self, start: int, version: RollUpVersion | None) -> SlotsOfEdges:
         kept = self._kept.get(start)
         if kept is not None and kept[0] == version:
@@ -70,8 +90,7 @@ class RecentSlots:
             for edge, each in slots_of(begin, sums).items():
                 slots.setdefault(edge, []).extend(each)
         if version is not None:
-            newest = sorted({**self._kept, start: (version, slots)}.items())[-MOST_MINUTES:]
-            self._kept = dict(newest)
+            self._kept = dict(_within_limits(sorted({**self._kept, start: (version, slots)}.items(), reverse=True)))
         return slots
 
     def _buckets(self, time_range: TimeRange, coarsest: int) -> Iterator[SlotsOfEdges]:
@@ -84,6 +103,16 @@ class RecentSlots:
         }
         self._buckets_before = dict([*{**known, **found}.items()][-MOST_BUCKETS:])
         yield from (slots for _, slots in found.values())
+
+
+def _within_limits(minutes: Iterable[KeptMinute]) -> Iterator[KeptMinute]:
+    """Yield the first minutes, as many as may be kept."""
+    slots = 0
+    for minute in islice(minutes, MOST_MINUTES):
+        slots += len(minute[1][1])
+        if slots > MOST_SLOTS:
+            return
+        yield minute
 
 
 def slots_of(start: int, sums: EdgeSums) -> SlotsOfEdges:

@@ -4,6 +4,7 @@ again and again, since other agents take payloads too."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from secrets import randbits
 from threading import RLock
 from typing import Any
@@ -123,9 +124,9 @@ class SharedState:
             self._owners.setdefault(number, owner)
             return number
 
-    def record_offset(self, tags: Tags, backlog: Backlog, owner: tuple[str, str]) -> None:
-        """Record an offset that a service reported."""
-        self.latest.record(tags, backlog, self.registry.services.get(owner, 0))
+    def record_offset(self, tags: Tags, backlog: Backlog, owner: tuple[str, str], latest: float = inf) -> None:
+        """Record an offset that a service reported; `latest` is that of `LatestOffsets.record`."""
+        self.latest.record(tags, backlog, self.registry.services.get(owner, 0), latest)
         for evicted in self.latest.evicted:
             self._tags.pop(backlog_id(evicted), None)
             self._owners.pop(backlog_id(evicted), None)

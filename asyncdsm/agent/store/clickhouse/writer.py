@@ -143,7 +143,7 @@ class PayloadWriter:
                 id_ = state.add_backlog(tags, owner)
                 if start - self._backlogs.get(id_, 0) >= NAMES_SECONDS:
                     self._backlogs[id_] = start
-                state.record_offset(tags, Backlog(start, value), owner)
+                state.record_offset(tags, Backlog(start, value), owner, batch.latest)
 
 
 def _step_rows(batch: Batch) -> pa.Table:

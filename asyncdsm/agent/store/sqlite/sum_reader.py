@@ -86,7 +86,7 @@ class EdgeSumReader:
         """Return what was counted in [first, last). Times are whole buckets in seconds since the epoch."""
         with self._lock:
             self._limit_numbers()
-            return self._add(sums for _, sums in self._read(first, last, coarsest, in_all=True))
+            return self._add(sums for _, sums in self._read_sums(first, last, coarsest, in_all=True))
 
     def sum_by_start(self, first: int, last: int, coarsest: int) -> dict[int, EdgeSums]:
         """Return what was counted in [first, last), by the start of the rows.
@@ -96,7 +96,7 @@ class EdgeSumReader:
         found: dict[int, list[EdgeSums]] = {}
         with self._lock:
             self._limit_numbers()
-            for start, sums in self._read(first, last, coarsest, in_all=False):
+            for start, sums in self._read_sums(first, last, coarsest, in_all=False):
                 found.setdefault(start, []).append(sums)
             return {start: self._add(found[start]) for start in sorted(found)}
 
@@ -107,7 +107,7 @@ class EdgeSumReader:
     def _add(self, parts: Iterable[EdgeSums]) -> EdgeSums:
         return add_sums(parts, self._numbering)
 
-    def _read(self, first: int, last: int, coarsest: int, *, in_all: bool) -> Iterator[tuple[int, EdgeSums]]:
+    def _read_sums(self, first: int, last: int, coarsest: int, *, in_all: bool) -> Iterator[tuple[int, EdgeSums]]:
         """Yield the sums of periods with their starts, or (`in_all`) of everything that is rolled up together."""
         with ExitStack() as held:
             snapshot = held.enter_context(self._state.snapshot(self._copy_buffer))
