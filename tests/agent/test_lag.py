@@ -302,3 +302,15 @@ def test_lags_of_a_moment_are_computed_once_for_all_who_ask() -> None:
     assert current_lags(store, TimeRange(NOW - 600, NOW - 300)).partitions == []
     store.add(read_report(report, ""))
     assert current_lags(store, last_minutes(store, 10)) is not found
+
+
+def test_lag_of_an_hour_to_come_is_forgotten_once_the_clock_is_right() -> None:
+    clock = Clock()
+    produced, committed = (tags(kind, "g") for kind in ("kafka_produce", "kafka_commit"))
+    for ahead, behind in ((0, 10), (3_600, 500), (0, 20), (0, 30)):
+        clock.now += 60
+        start = int(clock.now) // 10 * 10 - 40 + ahead
+        clock.now += ahead
+        clock.report(start, {produced: 1_000, committed: 1_001 - behind})
+        assert clock.behind() == [behind]
+        clock.now -= ahead

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from asyncdsm.agent.intake.payload import read_report
+from asyncdsm.agent.queries import recent_slots
 from asyncdsm.agent.queries.latency_changes import Change, Slot, last_change, state_of
 from asyncdsm.agent.queries.topology import topology, topology_of
 from asyncdsm.agent.store.resolutions import TimeRange
@@ -238,3 +239,58 @@ def test_hop_whose_every_third_bucket_is_slow_is_never_faster(hop: Hop) -> None:
 )
 def test_level_rises_with_each_power_of_ten(p50: float, p99: float, level: int) -> None:
     assert level_of(slowness_of(p50, p99)) == level
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_hop_is_not_idle_after_the_clock_was_ahead(hop: Hop, *, flushed: bool) -> None:
+    hop.passed(*[FAST] * 5)
+    hop.start, hop.now = hop.start + 3_600, hop.now + 3_600  # the whole machine is ahead, until its clock is set
+    hop.passed(*[SLOW] * 5)
+    if flushed:
+        hop.store.flush()
+    hop.start, hop.now = hop.start - 3_600, hop.now - 3_600
+    hop.passed(FAST)
+    present = hop.present()
+    assert (present.state, present.label, present.level) == ("steady", "4.98 ms", 1)
+    hop.passed(*[FAST] * 10)
+    assert hop.present().state == "steady"
+    assert hop.present().rate == pytest.approx(5.0)
+
+
+def test_hop_of_a_service_whose_clock_is_right_is_shown_by_an_agent_that_is_behind(hop: Hop) -> None:
+    hop.passed(*[FAST] * 5)
+    for turn in range(6):
+        hop.passed(SLOW)
+        hop.now -= 3_600 if turn else 0
+        assert hop.present().state != "idle"
+
+
+def test_change_of_half_an_hour_ago_is_still_told(hop: Hop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent_slots, "READING_SECONDS", 60.0)
+    hop.passed(*[FAST] * 60)
+    changed = hop.start
+    for _ in range(30):
+        hop.passed(*[SLOW] * 6)
+        hop.store.flush()
+    present = hop.present()
+    assert (present.state, present.since) == ("slower", changed)
+    for _ in range(20):
+        hop.passed(*[FAST] * 6, service="other")  # the agent hears of others
+        hop.store.flush()
+    idle = [edge.present for edge in topology(hop.store, 60).edges if edge.service == "billing"]
+    assert [each.state for each in idle] == ["idle"]
+    assert idle[0].since is not None
+    assert changed + 1_740 < idle[0].since <= changed + 1_800  # of the past, minutes are known
+
+
+def test_older_minutes_are_read_one_call_after_the_other(hop: Hop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent_slots, "READING_SECONDS", -1.0)
+    for latencies in (FAST, SLOW):
+        for _ in range(20):
+            hop.passed(*[latencies] * 6)
+            hop.store.flush()
+    assert hop.present().since is None
+    monkeypatch.setattr(recent_slots, "READING_SECONDS", 60.0)
+    assert hop.present().since == START + 1_200
+    monkeypatch.setattr(recent_slots, "READING_SECONDS", -1.0)  # they are kept
+    assert hop.present().since == START + 1_200

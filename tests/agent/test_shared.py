@@ -119,11 +119,11 @@ async def test_costly_answer_is_reused_for_a_while_despite_new_payloads(
         return str(len(made)).encode()
 
     answers = SharedAnswers(store)
-    assert await answers.get("asked", compute) == b"1"
+    assert (await answers.get("asked", compute)).plain == b"1"
     report(store, "other")
-    assert await answers.get("asked", compute) == b"1"
+    assert (await answers.get("asked", compute)).plain == b"1"
     monkeypatch.setattr(shared_answers, "PAUSES", 0)
-    assert await answers.get("asked", compute) == b"2"
+    assert (await answers.get("asked", compute)).plain == b"2"
 
 
 async def test_error_is_raised_and_not_kept(store: SQLiteStore) -> None:
@@ -134,7 +134,7 @@ async def test_error_is_raised_and_not_kept(store: SQLiteStore) -> None:
 
     with pytest.raises(ValueError, match="wrong"):
         await answers.get("asked", fail)
-    assert await answers.get("asked", lambda: b"right") == b"right"
+    assert (await answers.get("asked", lambda: b"right")).plain == b"right"
 
 
 async def test_answers_are_bounded_in_number_and_bytes(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ async def test_answers_are_bounded_in_number_and_bytes(store: SQLiteStore, monke
         await answers.get(number, lambda: b"x")
     assert (len(answers._answers), answers._bytes) == (shared_answers.MOST_ANSWERS, shared_answers.MOST_ANSWERS)
     monkeypatch.setattr(shared_answers, "MOST_BYTES", 10)
-    assert await answers.get("large", lambda: b"x" * 11) == b"x" * 11
+    assert (await answers.get("large", lambda: b"x" * 11)).plain == b"x" * 11
     assert (len(answers._answers), answers._bytes) == (0, 0)
 
 
@@ -151,3 +151,27 @@ async def test_answers_of_different_questions_differ(client: Client) -> None:
     flows = [(await client.get("/api/map", params={"flow": flow})).content for flow in ("right", "down", "right")]
     assert flows[0] == flows[2] != flows[1]
     assert json.loads(flows[1])["flow"] == "down"
+
+
+async def test_long_answer_is_compressed_once_for_those_who_take_that(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_answers, "SHORTEST_COMPRESSED", 100)
+    plain = await client.get("/api/map", headers={"Accept-Encoding": "br, gzip;q=0"})
+    packed = await client.get("/api/map", headers={"Accept-Encoding": "br;q=1, gzip"})
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"])
+    assert packed.content == plain.content
+    assert packed.headers["vary"] == "Accept-Encoding"
+
+
+async def test_client_that_has_an_answer_gets_no_body_until_it_changes(client: Client, store: SQLiteStore) -> None:
+    first = await client.get("/api/map")
+    tag = first.headers["etag"]
+    again = await client.get("/api/map", headers={"If-None-Match": f'"other", {tag}'})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    report(store, "other")
+    changed = await client.get("/api/map", headers={"If-None-Match": tag})
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != tag

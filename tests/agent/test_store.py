@@ -13,6 +13,7 @@ from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.queries.topology import points_of
 from asyncdsm.agent.store.clickhouse import store as clickhouse_store
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, Histograms, encode_key
+from asyncdsm.agent.store.merger import by_point
 from asyncdsm.agent.store.reports import BucketReport, PointReport, Report
 from asyncdsm.agent.store.resolutions import FOREVER, TimeRange
 from asyncdsm.agent.store.sqlite import store as store_module
@@ -245,3 +246,16 @@ def test_buckets_that_creep_ahead_do_not_make_others_too_old(
     assert kept(store, TimeRange(now - 60, now + 120))[1000] == 4
     store.add(read_report(payload(bucket(point(Hash=1001), Start=NOW_NS + 3600 * SECOND_NS)), ""))
     assert kept(store, TimeRange(now - 60, now + 120))[1001] == 4
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_rows_of_one_service_are_those_of_no_other(open_store: OpenStore, clock: Clock, *, written: bool) -> None:
+    store = open_store(now=clock)
+    for service, hash_ in (("a", 1), ("b", 2), ("a", 3)):
+        store.add(report(clock, hash_, service=service))
+    if written:
+        store.flush()
+    for service, expected in (("a", {1, 3}), ("b", {2})):
+        points, _ = store.merge_rows(EVER, by_point, service=store.points.services[service, ""])
+        assert {store.points.keys[point].hash for point in points.tolist()} == expected
+    assert len(store.merge_rows(EVER, by_point, service=9).labels) == 0

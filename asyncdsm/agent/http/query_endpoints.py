@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from asyncdsm.agent.http.body_response import body_response
 from asyncdsm.agent.http.shared_answers import SharedAnswers
 from asyncdsm.agent.queries.answers import DrawnMap
 from asyncdsm.agent.queries.between import latency_between
@@ -70,7 +71,7 @@ class QueryEndpoints:
         def answer() -> Topology:
             return mark_quiet_services(topology_of(self._store, time_range), self._histories, time_range)
 
-        return await self._answer(("topology", time_range), answer)
+        return await self._answer(request, ("topology", time_range), answer)
 
     async def answer_map(self, request: Request) -> Response:
         """Answer with the drawn map of a time range. Raises ApiError."""
@@ -84,13 +85,13 @@ class QueryEndpoints:
             topology = topology_of(self._store, time_range, pathway_latencies=False)
             return draw_range(topology, self._histories, time_range, flow, wanted)
 
-        return await self._answer(("map", time_range, flow, wanted), draw)
+        return await self._answer(request, ("map", time_range, flow, wanted), draw)
 
     async def answer_node_graph(self, request: Request) -> Response:
         """Answer with the map of a time range for Grafana. Raises ApiError."""
         time_range = read_time_range(self._store, _parameters(request))
         return await self._answer(
-            ("node graph", time_range), lambda: build_node_graph(topology_of(self._store, time_range))
+            request, ("node graph", time_range), lambda: build_node_graph(topology_of(self._store, time_range))
         )
 
     async def answer_node_graph_fields(self, _: Request) -> Response:
@@ -100,7 +101,7 @@ class QueryEndpoints:
     async def answer_changes(self, request: Request) -> Response:
         """Answer with what changed in a time range. Raises ApiError."""
         time_range = read_time_range(self._store, _parameters(request))
-        return await self._answer(("changes", time_range), lambda: list_changes(self._histories, time_range))
+        return await self._answer(request, ("changes", time_range), lambda: list_changes(self._histories, time_range))
 
     async def answer_series(self, request: Request) -> Response:
         """Answer with an edge over time. Raises ApiError."""
@@ -108,7 +109,7 @@ class QueryEndpoints:
         time_range = read_time_range(self._store, parameters)
         edge, step = required_parameter(parameters, "edge"), read_step(self._store, parameters, time_range)
         return await self._answer(
-            ("series", time_range, edge, step), lambda: edge_series(self._store, edge, time_range, step)
+            request, ("series", time_range, edge, step), lambda: edge_series(self._store, edge, time_range, step)
         )
 
     async def answer_lag(self, request: Request) -> Response:
@@ -117,14 +118,16 @@ class QueryEndpoints:
         time_range, topic = read_time_range(self._store, parameters), required_parameter(parameters, "topic")
         group, cluster = parameters.get("group"), parameters.get("cluster")
         question = "lag", time_range, topic, group, cluster
-        return await self._answer(question, lambda: lag_over_time(self._store, time_range, topic, group, cluster))
+        return await self._answer(
+            request, question, lambda: lag_over_time(self._store, time_range, topic, group, cluster)
+        )
 
     async def answer_pathways(self, request: Request) -> Response:
         """Answer with the pathways through a service or a queue. Raises ApiError."""
         parameters = _parameters(request)
         time_range, is_at_node = read_time_range(self._store, parameters), _node_filter(parameters)
         question = "pathways", time_range, *(parameters.get(name) for name in _NODE_PARAMETERS)
-        return await self._answer(question, lambda: pathways_through(self._store, is_at_node, time_range))
+        return await self._answer(request, question, lambda: pathways_through(self._store, is_at_node, time_range))
 
     async def answer_transactions(self, request: Request) -> Response:
         """Answer with one business transaction, or with the latest and the late ones. Raises ApiError."""
@@ -132,7 +135,7 @@ class QueryEndpoints:
         if transaction_id == "":
             raise ApiError(400, "id", "id must not be empty")
         return await self._answer(
-            ("transactions", transaction_id), lambda: find_transactions(self._store, transaction_id)
+            request, ("transactions", transaction_id), lambda: find_transactions(self._store, transaction_id)
         )
 
     async def answer_latency(self, request: Request) -> Response:
@@ -141,18 +144,17 @@ class QueryEndpoints:
         time_range = read_time_range(self._store, parameters)
         first, last = (required_parameter(parameters, name) for name in ("first", "last"))
         question = "latency", time_range, first, last
-        return await self._answer(question, lambda: latency_between(self._store, first, last, time_range))
+        return await self._answer(request, question, lambda: latency_between(self._store, first, last, time_range))
 
     async def answer_downstream(self, request: Request) -> Response:
         """Answer with what messages reach from a service or a queue, and what they come from. Raises ApiError."""
         parameters = _parameters(request)
         time_range, (name, is_node) = read_time_range(self._store, parameters), _node_choice(parameters)
         question = "downstream", time_range, *(parameters.get(each) for each in _NODE_PARAMETERS)
-        return await self._answer(question, lambda: downstream_of(self._store, name, is_node, time_range))
+        return await self._answer(request, question, lambda: downstream_of(self._store, name, is_node, time_range))
 
-    async def _answer(self, question: Hashable, compute: Callable[[], Struct]) -> Response:
-        body = await self._shared.get(question, lambda: encode(compute()))
-        return Response(body, media_type="application/json")
+    async def _answer(self, request: Request, question: Hashable, compute: Callable[[], Struct]) -> Response:
+        return body_response(request, await self._shared.get(question, lambda: encode(compute())))
 
 
 def _parameters(request: Request) -> dict[str, str]:

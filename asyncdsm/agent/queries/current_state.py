@@ -2,7 +2,7 @@
 
 "Now" is the last minute that a service has reported, or less if the hop changed within that minute. The color is
 that of the median, or of a tenth of the 99th percentile if that is more, so that a long tail shows too. `since` says
-when the hop became slower, faster or idle, if that was within the last ten minutes.
+when the hop became slower, faster or idle, if that was within the last hour, or ten minutes as long as no more is read.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
-from asyncdsm.agent.queries.latency_changes import Change, Slot, last_change, state_of
+from asyncdsm.agent.queries.latency_changes import FACTOR, Change, Slot, last_change, state_of
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
-from asyncdsm.agent.queries.recent_slots import RecentSlots
+from asyncdsm.agent.queries.recent_slots import RecentSlots, SlotsOfEdges
 from asyncdsm.agent.queries.time_ranges import settled_until
-from asyncdsm.agent.store.histograms import Ints
-from asyncdsm.agent.store.merger import Rows
+from asyncdsm.agent.store.merger import Merger
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
-from asyncdsm.map.levels import TAIL_LEVELS, level_of, slowness_of
+from asyncdsm.agent.store.write_buffer import MAX_AHEAD_SECONDS
+from asyncdsm.map.levels import LOWEST_LIMIT, TAIL_LEVELS, level_of, slowness_of
 from asyncdsm.map.strings import NOTHING, format_duration
 from asyncdsm.map.topology import NO_QUANTILES, Present
 
 MINUTE = 60
-SECONDS_BEFORE = 600
-"""For how many seconds before the last minute changes are looked for."""
+SECONDS_BEFORE, MINUTES_BEFORE = 600, 50
+"""For how many seconds before the last minute changes are looked for, and in how many minutes before those: in as many
+as are known already."""
 
 
 class Window(NamedTuple):
@@ -45,21 +45,35 @@ class Window(NamedTuple):
 def current_states(store: Store, time_range: TimeRange) -> dict[EdgeKey, Present]:
     """Return what each edge is like at the end of a time range.
 
-    Edges that nothing passed for ten minutes are left out: they are `IDLE`.
+    Edges that nothing passed for so long that it is not known any more are left out: they are `IDLE`.
     """
     last = int(min(time_range.last, store.now())) // BUCKET_SECONDS * BUCKET_SECONDS
-    edges = EdgeNumbers(store)
-    before = TimeRange(last - SECONDS_BEFORE - MINUTE, time_range.last)
+    before = TimeRange((last - SECONDS_BEFORE - MINUTE) // MINUTE * MINUTE, time_range.last)
     windows = _windows(store, before, settled_until(time_range, store.now()))
-    by_group = _quantiles_in_windows(store, TimeRange(last - 2 * MINUTE, time_range.last), edges, windows)
+    by_group = _quantiles_in_windows(store, TimeRange(last - 2 * MINUTE, time_range.last), windows)
     return {edge: _state(window, by_group.get(edge)) for edge, window in windows.items()}
 
 
 def _windows(store: Store, time_range: TimeRange, settled: int) -> dict[EdgeKey, Window]:
     """Return the window of each edge that anything passed in a time range, and its slots."""
-    slots = RecentSlots.of(store).read_slots(time_range)
+    slots = _drop_slots_ahead(store, RecentSlots.of(store).read_slots(time_range, MINUTES_BEFORE))
     reported = _reported_buckets(slots)
     return {edge: _window(each, *reported[edge.service, edge.env], settled) for edge, each in slots.items()}
+
+
+def _drop_slots_ahead(store: Store, slots: SlotsOfEdges) -> SlotsOfEdges:
+    """Return slots without those of a time that is still to come, in which the agent's clock was ahead.
+
+    A service that reports such times now has all: its clock is ahead of the agent's.
+    """
+    latest = store.now() + MAX_AHEAD_SECONDS
+    if all(each[-1].start <= latest for each in slots.values()):
+        return slots
+    found = {edge: [slot for slot in each if slot.start <= latest] for edge, each in slots.items()}
+    behind = {edge[:2] for edge, each in found.items() if each}
+    behind = {owner for owner in behind if store.facts.lookup(*owner).newest_start <= latest}
+    chosen = {edge: found[edge] if edge[:2] in behind else each for edge, each in slots.items()}
+    return {edge: each for edge, each in chosen.items() if each}
 
 
 def _reported_buckets(slots: Mapping[EdgeKey, list[Slot]]) -> dict[tuple[str, str], tuple[int, int]]:
@@ -74,32 +88,36 @@ def _reported_buckets(slots: Mapping[EdgeKey, list[Slot]]) -> dict[tuple[str, st
 def _window(slots: list[Slot], began: int, newest: int, settled: int) -> Window:
     last = max(newest, settled)
     first = last - MINUTE + BUCKET_SECONDS
-    change = last_change(slots)
+    change = last_change(slots) if _are_of_two_levels(slots) else None
     return Window(max(first, change.since) if change else first, last, began, slots, change)
 
 
+def _are_of_two_levels(slots: list[Slot]) -> bool:
+    """Return whether any slots differ so much that there may be a change: most hops have none."""
+    slownesses = [slot.slowness for slot in slots]
+    return max(slownesses) >= FACTOR * max(min(slownesses), LOWEST_LIMIT)
+
+
 def _quantiles_in_windows(
-    store: Store, time_range: TimeRange, edges: EdgeNumbers, windows: Mapping[EdgeKey, Window]
+    store: Store, time_range: TimeRange, windows: Mapping[EdgeKey, Window]
 ) -> dict[EdgeKey, tuple[GroupQuantiles, int]]:
-    """Return the by_group of each edge in its window, and the edge's group in them."""
-    never = 1 << 60
-    begins = np.array([point for point, key in dict(store.points.keys).items() if key.parent == 0], np.int64)
-    firsts, lasts = np.full(len(windows) + 1, never), np.full(len(windows) + 1, -never)
-    for number, (edge, window) in enumerate(windows.items()):
-        edges.edges[edge] = number
-        firsts[number], lasts[number] = window.first, window.last
-
-    def label(rows: Rows) -> Ints:
-        numbers = edges.of_points(rows.points)
-        numbers[numbers >= len(firsts) - 1] = -1  # an edge that is newer than the windows
-        is_wanted = (rows.starts >= firsts[numbers]) & (rows.starts <= lasts[numbers])
-        return np.where(is_wanted, 2 * numbers + np.isin(rows.points, begins), -1)
-
-    labels, histograms = store.merge_rows(time_range, label, coarsest=BUCKET_SECONDS)
-    found, group_of = np.unique(labels // 2, return_inverse=True)
-    by_group = GroupQuantiles.of(histograms, len(found), labels % 2 == 1, group_of.astype(np.int64))
-    listed = list(edges.edges)
-    return {listed[number]: (by_group, group) for group, number in enumerate(found.tolist())}
+    """Return the quantiles of each edge in its window, and the edge's group in them."""
+    if not windows:
+        return {}
+    edges = list(windows)
+    group_of = {edge: group for group, edge in enumerate(edges)}
+    firsts, lasts = (np.array([window[at] for window in windows.values()], np.int64) for at in (0, 1))
+    merger = Merger()
+    for start, sums in store.sum_edges_by_start(time_range, coarsest=BUCKET_SECONDS).items():
+        groups = np.array([group_of.get(sums.edges[label >> 1], -1) for label in sums.labels.tolist()], np.int64)
+        # An edge without a window is newer than the windows.
+        wanted = (groups >= 0) & (start >= firsts[groups]) & (start <= lasts[groups])
+        if wanted.any():
+            chosen = sums.histograms.select_groups(wanted).relabel(np.cumsum(wanted) - 1)
+            merger.add((2 * groups + sums.labels % 2)[wanted], chosen)
+    labels, histograms = merger.result()
+    by_group = GroupQuantiles.of(histograms, len(edges), labels % 2 == 1, labels // 2)
+    return {edge: (by_group, group) for group, edge in enumerate(edges)}
 
 
 def _state(window: Window, found: tuple[GroupQuantiles, int] | None) -> Present:
@@ -148,4 +166,4 @@ def _idle(since: float | None) -> Present:
 
 
 IDLE = _idle(None)
-"""The state of a hop that nothing passed for at least ten minutes."""
+"""The state of a hop of which it is not known since when nothing passed it: for at least ten minutes."""

@@ -80,7 +80,7 @@ def _read_edges(store: Store, service: ServiceKey, since: float) -> list[EdgeKey
             service=number,
             sketch=EDGE,
         )
-    return [edge for edge in edges.edges if (edge.service, edge.env) == service][:MOST_EDGES]
+    return list(edges.edges)[:MOST_EDGES]
 
 
 def _idle_edges(store: Store, keys: Sequence[EdgeKey], quiet: Quiet, lags: Lags, facts: FactsOfEdges) -> list[Edge]:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import islice
+from time import monotonic
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
 from asyncdsm.agent.queries.latency_changes import Slot
-from asyncdsm.agent.store.histograms import EDGE, Ints, quantiles
-from asyncdsm.agent.store.merger import Rows
+from asyncdsm.agent.store.edge_sums import EdgeSums
+from asyncdsm.agent.store.histograms import EDGE, merge, quantiles
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, RollUpVersion, TimeRange
 from asyncdsm.map.levels import slowness_of
 
 MINUTE = RESOLUTIONS[1]
-MOST_MINUTES = 30
-"""How many minutes are kept: those that a map needs, and some of the past."""
-_SLOTS = 1 << 10
-# More than there are slots of ten seconds in what is read.
+MOST_MINUTES, MOST_SLOTS = 90, 300_000
+"""How many minutes are kept, and slots in all: those that a map needs, and some of the past."""
+READING_SECONDS = 0.1
+"""For how long minutes before a time range are read, by the clock."""
+MOST_BUCKETS = 16
+"""How many buckets of ten seconds are kept: those that are not rolled up yet."""
 
 SlotsOfEdges = dict[EdgeKey, list[Slot]]
+KeptMinute = tuple[int, tuple[RollUpVersion, SlotsOfEdges]]
 
 
 class RecentSlots:
@@ -34,16 +38,22 @@ class RecentSlots:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._kept: dict[int, tuple[RollUpVersion, SlotsOfEdges]] = {}
+        self._buckets_before: dict[int, tuple[Hashable, SlotsOfEdges]] = {}
 
     @classmethod
     def of(cls, store: Store) -> RecentSlots:
         """Return the reader of a store."""
         return cls._readers.setdefault(store, cls(store))
 
-    def read_slots(self, time_range: TimeRange) -> SlotsOfEdges:
-        """Return the slots of each edge that anything passed in a time range, in the order of time."""
+    def read_slots(self, time_range: TimeRange, minutes_before: int = 0) -> SlotsOfEdges:
+        """Return the slots of each edge that anything passed in a time range, in the order of time.
+
+        It begins with a whole minute. Of the minutes before, there are as many as are kept or can be read at once:
+        with many edges, one call after the other reads them.
+        """
         found: SlotsOfEdges = {}
-        for slots in self._parts(time_range):
+        older = list(self._older(int(time_range.first), minutes_before))
+        for slots in [*reversed(older), *self._parts(time_range)]:
             for edge, each in slots.items():
                 found.setdefault(edge, []).extend(each)
         return found
@@ -54,36 +64,65 @@ class RecentSlots:
         versions = self._store.roll_up_versions(TimeRange(first, last), MINUTE) if first < last else {}
         until = max(versions) + MINUTE if versions else first
         if time_range.first < first:
-            yield self._read_store(TimeRange(time_range.first, min(first, time_range.last)), BUCKET_SECONDS)
+            yield from self._buckets(TimeRange(time_range.first, min(first, time_range.last)), BUCKET_SECONDS)
         for start in range(first, until, MINUTE):
             yield self._minute(start, versions.get(start))
         if until < time_range.last:
-            yield self._read_store(TimeRange(until, time_range.last), MINUTE)
+            yield from self._buckets(TimeRange(until, time_range.last), MINUTE)
+
+    def _older(self, first: int, minutes: int) -> Iterator[SlotsOfEdges]:
+        """Yield the slots of minutes before `first`, the newest minute first."""
+        begin, until = first - minutes * MINUTE, monotonic() + READING_SECONDS
+        versions = self._store.roll_up_versions(TimeRange(begin, first), MINUTE) if minutes else {}
+        for start in sorted(versions, reverse=True):
+            kept = self._kept.get(start)
+            if (kept is None or kept[0] != versions[start]) and monotonic() > until:
+                return
+            yield self._minute(start, versions[start])
 
     def _minute(self, start: int, version: RollUpVersion | None) -> SlotsOfEdges:
         kept = self._kept.get(start)
         if kept is not None and kept[0] == version:
             return kept[1]
-        slots = self._read_store(TimeRange(start, start + MINUTE), MINUTE)
+        slots = SlotsOfEdges()
+        read = self._store.sum_edges_by_start(TimeRange(start, start + MINUTE), coarsest=MINUTE)
+        for begin, sums in read.items():
+            for edge, each in slots_of(begin, sums).items():
+                slots.setdefault(edge, []).extend(each)
         if version is not None:
-            newest = sorted({**self._kept, start: (version, slots)}.items())[-MOST_MINUTES:]
-            self._kept = dict(newest)
+            self._kept = dict(_within_limits(sorted({**self._kept, start: (version, slots)}.items(), reverse=True)))
         return slots
 
-    def _read_store(self, time_range: TimeRange, coarsest: int) -> SlotsOfEdges:
-        edges, origin = EdgeNumbers(self._store), int(time_range.first) // MINUTE * MINUTE
+    def _buckets(self, time_range: TimeRange, coarsest: int) -> Iterator[SlotsOfEdges]:
+        """Yield the slots of each start; they are computed again only if its sums have another version."""
+        known = self._buckets_before
+        found = {
+            start: before if before and sums.version == before[0] is not None else (sums.version, slots_of(start, sums))
+            for start, sums in self._store.sum_edges_by_start(time_range, coarsest=coarsest).items()
+            for before in [known.get(start)]
+        }
+        self._buckets_before = dict([*{**known, **found}.items()][-MOST_BUCKETS:])
+        yield from (slots for _, slots in found.values())
 
-        def label(rows: Rows) -> Ints:
-            slots = np.clip((rows.starts - origin) // BUCKET_SECONDS, 0, _SLOTS - 1)
-            numbers = edges.of_points(rows.points)
-            return np.where(numbers >= 0, numbers * _SLOTS + slots, -1)
 
-        labels, histograms = self._store.merge_rows(time_range, label, coarsest=coarsest, sketch=EDGE)
-        latencies = quantiles(histograms, len(labels), EDGE)
-        listed, found = list(edges.edges), SlotsOfEdges()
-        for group in np.flatnonzero(latencies.counts).tolist():
-            number = int(labels[group])
-            p50, p99 = float(latencies.p50[group]), float(latencies.p99[group])
-            slot = Slot(origin + number % _SLOTS * BUCKET_SECONDS, slowness_of(p50, p99), p50)
-            found.setdefault(listed[number // _SLOTS], []).append(slot)
-        return found
+def _within_limits(minutes: Iterable[KeptMinute]) -> Iterator[KeptMinute]:
+    """Yield the first minutes, as many as may be kept."""
+    slots = 0
+    for minute in islice(minutes, MOST_MINUTES):
+        slots += len(minute[1][1])
+        if slots > MOST_SLOTS:
+            return
+        yield minute
+
+
+def slots_of(start: int, sums: EdgeSums) -> SlotsOfEdges:
+    """Return the slot of each edge that anything passed, from what was counted from a start on."""
+    numbers, group_of = np.unique(sums.labels >> 1, return_inverse=True)
+    histograms = merge(sums.histograms.select_sketch(EDGE).relabel(group_of.reshape(-1).astype(np.int64)))
+    latencies = quantiles(histograms, len(numbers), EDGE)
+    columns = (numbers.tolist(), latencies.counts.tolist(), latencies.p50.tolist(), latencies.p99.tolist())
+    return {
+        sums.edges[number]: [Slot(start, slowness_of(p50, p99), p50)]
+        for number, count, p50, p99 in zip(*columns, strict=True)
+        if count
+    }

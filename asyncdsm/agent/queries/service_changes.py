@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from asyncdsm.agent.queries.answers import Change, ChangeKind
 from asyncdsm.agent.queries.change_rules import QUIET_SECONDS, find_silence, find_version_changes
 from asyncdsm.agent.queries.edge_history import EdgeHistory
@@ -68,11 +66,9 @@ def _reported_minutes(store: Store, service: ServiceKey, last: float) -> list[in
     number = store.points.services.get(service)
     if number is None:
         return []
-    points = np.array([point for point, key in dict(store.points.keys).items() if key[:2] == service], np.int64)
     labels, _ = store.merge_rows(
         TimeRange(last - HOUR, last + MINUTE),
-        # Rows that are not written yet are those of all services.
-        lambda rows: np.where(np.isin(rows.points, points), rows.starts // MINUTE, -1),
+        lambda rows: rows.starts // MINUTE,
         service=number,
         coarsest=MINUTE,
         sketch=EDGE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from math import ceil
 
 import numpy as np
@@ -11,13 +11,13 @@ from msgspec.structs import asdict
 from asyncdsm.agent.queries.answer_limits import MOST_EDGES, MOST_LAGS, MOST_PATHWAYS, MOST_SERVICES, AnswerLimits
 from asyncdsm.agent.queries.current_state import IDLE, current_states
 from asyncdsm.agent.queries.edge_facts import FactsOfEdges, facts_of_edges
+from asyncdsm.agent.queries.edges_and_points import EdgesAndPoints
 from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_tags
 from asyncdsm.agent.queries.lag import Lags, current_lags
-from asyncdsm.agent.queries.pathway_starts import begins_of
-from asyncdsm.agent.queries.quantiles import GroupQuantiles, count_messages, quantiles_of
+from asyncdsm.agent.queries.quantiles import GroupQuantiles, quantiles_of
 from asyncdsm.agent.queries.queues import list_queues
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
-from asyncdsm.agent.store.histograms import EDGE, Histograms, Ints, merge, quantiles
+from asyncdsm.agent.store.histograms import Histograms, merge
 from asyncdsm.agent.store.merger import by_point
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, edge_id
@@ -31,6 +31,7 @@ from asyncdsm.map.topology import (
     EdgeTraffic,
     PathwayPoint,
     Present,
+    Quantiles,
     Service,
     ServiceVersion,
     Topology,
@@ -48,15 +49,17 @@ def topology(store: Store, minutes: int) -> Topology:
 
 
 def topology_of(store: Store, time_range: TimeRange, *, pathway_latencies: bool = True) -> Topology:
-    """Return the topology of a time range. Without the latencies of pathways, it takes less time."""
-    keys, histograms = points_of(store, time_range)
+    """Return the topology of a time range. Without the latencies of pathways, it takes much less time."""
+    traffic = EdgesAndPoints.of(store, store.sum_edges(time_range))
+    keys = traffic.keys
     seconds = covered_seconds(store, time_range) if keys else 0.0
     lags = current_lags(store, time_range)
     states = current_states(store, time_range) if keys else {}
     limits = AnswerLimits()
     facts = facts_of_edges(store, time_range)
-    edges = _edges(keys, histograms, seconds, lags.groups, states=states, facts=facts, limits=limits)
+    edges = _edges(traffic, seconds, lags.groups, states=states, facts=facts, limits=limits)
     services = _services(store, time_range, keys, edges)
+    latencies = _read_latencies(store, time_range) if pathway_latencies else {}
     now = store.now()
     return Topology(
         from_=time_range.first,
@@ -66,7 +69,7 @@ def topology_of(store: Store, time_range: TimeRange, *, pathway_latencies: bool 
         services=limits.keep_largest("services", services, MOST_SERVICES, lambda service: service.last_seen or 0.0),
         queues=list_queues(edges, keys, seconds),
         edges=edges,
-        pathways=_pathway_points(keys, histograms, limits, latencies=pathway_latencies),
+        pathways=_pathway_points(traffic, latencies, limits),
         lag=limits.keep_largest("lag", lags.partitions, MOST_LAGS, lambda lag: lag.behind),
         cut=limits.left_out,
     )
@@ -108,8 +111,7 @@ def edge_traffic(edge: EdgeKey, cluster: str, count: float, seconds: float, lags
 
 
 def _edges(
-    keys: Sequence[PointKey],
-    histograms: Histograms,
+    traffic: EdgesAndPoints,
     seconds: float,
     lags: Lags,
     *,
@@ -117,14 +119,8 @@ def _edges(
     facts: FactsOfEdges,
     limits: AnswerLimits,
 ) -> list[Edge]:
-    groups: dict[EdgeKey, int] = {}
-    clusters = clusters_of(keys)
-    edge_of = np.array([groups.setdefault(key.edge, len(groups)) for key in keys], np.int64)
-    by_group = GroupQuantiles.of(histograms, len(groups), begins_of(keys), edge_of)
-    edges = list(groups)
-    clamped = _clamped_shares(keys, histograms, edge_of, len(groups))
-    counts = by_group.counts
-    owners = [edge[:2] for edge in edges]
+    edges, by_group, clamped = traffic.edges, traffic.by_edge, traffic.clamped
+    clusters, counts, owners = clusters_of(traffic.keys), by_group.counts, [edge[:2] for edge in edges]
     return [
         _edge(
             edge_traffic(edges[group], clusters[edges[group]], float(counts[group]), seconds, lags),
@@ -160,19 +156,6 @@ def _edge(
     )
 
 
-def _clamped_shares(keys: Sequence[PointKey], histograms: Histograms, edge_of: Ints, count: int) -> list[float]:
-    """Return which share of each edge's latencies is zero, of messages that were consumed and came from a producer.
-
-    A produced message came from the same process: its latency is zero where the clock of the tracer is coarse, as that
-    of dd-trace-js, which counts whole milliseconds.
-    """
-    from_producer = np.array([key.parent != 0 and "direction:in" in key.tags for key in keys], np.bool_)
-    consumed = merge(histograms.select_groups(from_producer).relabel(edge_of)) if keys else histograms
-    hops = quantiles(consumed, count, EDGE)
-    shares: list[float] = np.divide(hops.zeros, hops.counts, out=np.zeros(count), where=hops.counts > 0).tolist()
-    return shares
-
-
 def _services(store: Store, time_range: TimeRange, keys: Iterable[PointKey], edges: Iterable[Edge]) -> list[Service]:
     pathways: dict[tuple[str, str], set[tuple[int, int]]] = {}
     for key in keys:
@@ -206,11 +189,21 @@ def _services(store: Store, time_range: TimeRange, keys: Iterable[PointKey], edg
     ]
 
 
-def _pathway_points(
-    keys: Sequence[PointKey], histograms: Histograms, limits: AnswerLimits, *, latencies: bool
-) -> list[PathwayPoint]:
-    by_group = GroupQuantiles.of_points(keys, histograms) if latencies else None
-    counts, owners = count_messages(histograms, len(keys)), [key[:2] for key in keys]
+Latencies = Mapping[PointKey, tuple[Quantiles, Quantiles]]
+"""The edge latency and the pathway latency of points."""
+
+
+def _read_latencies(store: Store, time_range: TimeRange) -> Latencies:
+    keys, histograms = points_of(store, time_range)
+    by_group = GroupQuantiles.of_points(keys, histograms)
+    return {
+        key: (quantiles_of(by_group.edge, group), quantiles_of(by_group.pathway, group))
+        for group, key in enumerate(keys)
+    }
+
+
+def _pathway_points(traffic: EdgesAndPoints, latencies: Latencies, limits: AnswerLimits) -> list[PathwayPoint]:
+    keys, counts, owners = traffic.keys, traffic.counts, [key[:2] for key in traffic.keys]
     return [
         PathwayPoint(
             service=key.service,
@@ -219,9 +212,10 @@ def _pathway_points(
             hash=str(key.hash),
             parent=str(key.parent),
             count=float(counts[group]),
-            edge_latency=quantiles_of(by_group.edge, group) if by_group else NO_QUANTILES,
-            pathway_latency=quantiles_of(by_group.pathway, group) if by_group else NO_QUANTILES,
+            edge_latency=edge_latency,
+            pathway_latency=pathway_latency,
         )
         for group in limits.keep_busiest("pathways", counts, owners, MOST_PATHWAYS, keys.__getitem__)
         for key in [keys[group]]
+        for edge_latency, pathway_latency in [latencies.get(key, (NO_QUANTILES, NO_QUANTILES))]
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from math import inf
 from typing import NamedTuple
 
 from msgspec.msgpack import decode, encode
@@ -40,12 +41,15 @@ class LatestOffsets:
         self.evicted: list[Tags] = []
         """Backlogs that were evicted and may still be in the file."""
 
-    def record(self, tags: Tags, backlog: Backlog, service: int) -> None:
+    def record(self, tags: Tags, backlog: Backlog, service: int, latest: float = inf) -> None:
         """Record an offset that a service, given by its number, reported.
 
-        The newest bucket counts, not the highest offset: a topic that is created again starts at 0.
+        The newest bucket counts, not the highest offset: a topic that is created again starts at 0. Buckets after
+        `latest` are from a clock that was ahead: they do not count any more once an earlier one is reported.
         """
         known = self._backlogs.get(tags, ())
+        if known and known[-1].start > latest >= backlog.start:
+            known = tuple(each for each in known if each.start <= latest)
         if not known or backlog.start > known[-1].start - RECENT_SECONDS:
             self._backlogs[tags] = _insert(known, backlog)
         weight = 1 if tags in self._owners else weigh_names(tags)

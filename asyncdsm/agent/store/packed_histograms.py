@@ -31,6 +31,27 @@ class _Content(NamedTuple):
 
 def pack(histograms: Histograms, points: Ints) -> bytes:
     """Return histograms as bytes, for `unpack`. They must come from `merge`; group `g` is the point `points[g]`."""
+    return _compress(*_streams_of(histograms, points))
+
+
+def unpack(data: bytes) -> tuple[Histograms, Ints]:
+    """Return the histograms and the points that `pack` was given, or that of an earlier version."""
+    return unflatten(zlib.decompress(data))
+
+
+def flatten(histograms: Histograms, points: Ints) -> bytes:
+    """Return the same without compression, for `unflatten`: three times as many bytes, but in little time."""
+    return b"".join(_streams_of(histograms, points))
+
+
+def unflatten(raw: bytes) -> tuple[Histograms, Ints]:
+    """Return the histograms and the points that `flatten` was given."""
+    content = _read_current(raw) if raw[0] >= _BYTES else _read_old(raw)
+    groups = np.repeat(np.arange(len(content.points), dtype=np.int64) << CELL_BITS, content.lengths)
+    return Histograms(groups + content.distances.cumsum(dtype=np.int64), content.counts), content.points
+
+
+def _streams_of(histograms: Histograms, points: Ints) -> tuple[bytes, bytes, bytes, bytes]:
     lengths = np.bincount(histograms.groups, minlength=len(points))
     distances, counts = np.diff(histograms.cells, prepend=0), histograms.counts
     is_whole = bool((counts == np.floor(counts)).all()) and counts.max(initial=0.0) < 1 << 32
@@ -40,15 +61,7 @@ def pack(histograms: Histograms, points: Ints) -> bytes:
     large = counts[small == _WIDE].astype("<u4") if is_whole else np.empty(0, "<u4")
     head = np.array([_BYTES if is_whole else _FLOATS, len(points), len(counts), len(far), len(large)], "<u4")
     names = points.astype("<i8").tobytes() + lengths.astype("<u4").tobytes()
-    return _compress(head.tobytes() + names, far.tobytes() + large.tobytes(), near.tobytes(), small.tobytes())
-
-
-def unpack(data: bytes) -> tuple[Histograms, Ints]:
-    """Return the histograms and the points that `pack` was given, or that of an earlier version."""
-    raw = zlib.decompress(data)
-    content = _read_current(raw) if raw[0] >= _BYTES else _read_old(raw)
-    groups = np.repeat(np.arange(len(content.points), dtype=np.int64) << CELL_BITS, content.lengths)
-    return Histograms(groups + content.distances.cumsum(dtype=np.int64), content.counts), content.points
+    return head.tobytes() + names, far.tobytes() + large.tobytes(), near.tobytes(), small.tobytes()
 
 
 def _compress(*streams: bytes) -> bytes:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from asyncdsm.agent.store.conditions import Conditions
+from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.growth import Growth
 from asyncdsm.agent.store.merger import Label, LabeledHistograms
 from asyncdsm.agent.store.offset_search import Crossing, Passing
@@ -127,6 +128,17 @@ class Store(Protocol):
         `service` limits it to one service, by its number, and `sketch` to one of the three histograms. Rows are no
         coarser than `coarsest` seconds, except where the finer ones are deleted already.
         """
+        ...
+
+    def sum_edges(self, time_range: TimeRange, *, coarsest: int = RESOLUTIONS[-1]) -> EdgeSums:
+        """Return what was counted in a time range by edge: less than `merge_rows` returns, and in less time.
+
+        Points that were evicted may still be in it.
+        """
+        ...
+
+    def sum_edges_by_start(self, time_range: TimeRange, *, coarsest: int = RESOLUTIONS[-1]) -> dict[int, EdgeSums]:
+        """Return the same by the start of the rows, in ascending order."""
         ...
 
     def roll_up_versions(self, time_range: TimeRange, width: int) -> dict[int, tuple[int, int]]:

@@ -20,6 +20,8 @@ class Facts(NamedTuple):
     lang: str = ""
     negatives_at: float = 0.0
     """When a payload with latencies below zero was last received, in seconds since the epoch; 0 for never."""
+    newest_start: float = 0.0
+    """The start of its last bucket, in seconds since the epoch; 0 if it has none."""
 
 
 class ServiceFacts:
@@ -43,7 +45,9 @@ class ServiceFacts:
         key = report.service, report.env
         negatives_at = received if report.negatives else self.lookup(*key).negatives_at
         self.versions.add_version(key, report.version, _begin_of(report, received))
-        self._set(key, Facts(report.version, report.process_tags, report.lang, negatives_at), received)
+        self._set(
+            key, Facts(report.version, report.process_tags, report.lang, negatives_at, _newest_start(report)), received
+        )
 
     def combine(self, key: tuple[str, str], facts: Facts, last_seen: float) -> None:
         """Take what another agent knows of a (service, env), unless something newer is known."""
@@ -66,6 +70,10 @@ class ServiceFacts:
     def last_seen(self) -> dict[tuple[str, str], float]:
         """Return when each (service, env) last reported, in seconds since the epoch."""
         return dict(self._last_seen)
+
+
+def _newest_start(report: Report) -> float:
+    return max((bucket.start_ns / 1e9 for bucket in report.buckets), default=0.0)
 
 
 def _begin_of(report: Report, received: float) -> float:

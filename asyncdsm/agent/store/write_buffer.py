@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from asyncdsm.agent.store.edge_facts import Facts, add_facts
-from asyncdsm.agent.store.histograms import Histograms, concat, merge
+from asyncdsm.agent.store.histograms import Histograms, concat
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, PointRegistry
@@ -19,11 +20,26 @@ MAX_BUFFERED_COUNTS = 2_000_000
 """A buffer with more counts (32 MiB) is full."""
 MAX_BUFFERED_SLOTS = 300_000
 """A buffer with more slots and offsets, weighed by their tags, is full too: slots may have few counts or none."""
+MAX_AHEAD_SECONDS = 60
+"""A bucket that starts later than this after now, and after all other buckets, comes from a clock that is wrong. It is
+counted as a bucket of now."""
 _SECOND_NS = 1_000_000_000
-# A bucket that starts later than this after now, and after all other buckets, comes from a clock that is wrong. It is
-# counted as a bucket of now.
-_MAX_AHEAD_SECONDS = 60
 _TOO_OLD = -1
+
+
+class Additions(NamedTuple):
+    """All slots of a buffer, from which on they are new, and the counts that were added."""
+
+    slots: list[tuple[int, int]]
+    first_new: int
+    parts: list[Histograms]
+
+    def rows(self) -> Rows:
+        """Return the rows that are new or have new counts."""
+        keys, histograms = np.array(self.slots, np.int64).reshape(-1, 2), concat(self.parts)
+        is_new = np.zeros(len(keys), np.bool_)
+        is_new[self.first_new :] = is_new[histograms.groups] = True
+        return Rows(keys[:, 0], keys[:, 1], histograms).select(is_new)
 
 
 class WriteBuffer:
@@ -70,26 +86,30 @@ class WriteBuffer:
             for point in bucket.points:
                 number = points.number_point(PointKey(report.service, report.env, *point), service)
                 slots.append(self.slots.setdefault((start, number), len(self.slots)))
-            self._add_offsets(bucket, start, service)
+            self._add_offsets(bucket, start, service, received)
             for facts in bucket.facts:
                 if add_facts(self.facts, EdgeKey(report.service, report.env, facts.tags), start, facts):
                     self.names_weight += weigh_names(facts.tags)
         self._add_histograms(report.histograms, slots)
 
     def rows(self) -> Rows:
-        """Return all rows, merged."""
-        if len(self._parts) > 1:
-            self._parts = [merge(*self._parts)]
-            self.count_total = len(self._parts[0].keys)
-        keys = np.array(list(self.slots), np.int64).reshape(-1, 2)
-        return Rows(keys[:, 0], keys[:, 1], concat(self._parts))
+        """Return all rows. Counts of the same cell are not added up yet."""
+        return self.additions().rows()
 
-    def _add_offsets(self, bucket: BucketReport, start: int, service: int) -> None:
+    def additions(self, slots: int = 0, parts: int = 0) -> Additions:
+        """Return what was added since the buffer had some slots and parts. It does not change with the buffer."""
+        return Additions(list(self.slots), slots, self._parts[parts:])
+
+    def starts(self) -> set[int]:
+        """Return the starts of the rows."""
+        return {start for start, _ in self.slots}
+
+    def _add_offsets(self, bucket: BucketReport, start: int, service: int, received: float) -> None:
         for tags, value in bucket.backlogs:
             if (tags, start) not in self.offsets:
                 self.names_weight += weigh_names(tags)
             self.offsets[tags, start] = max(value, self.offsets.get((tags, start), value))
-            self._latest.record(tags, Backlog(start, value), service)
+            self._latest.record(tags, Backlog(start, value), service, received + MAX_AHEAD_SECONDS)
 
     def _add_histograms(self, histograms: Histograms, slots: list[int]) -> None:
         slot_of = np.array(slots, np.int64)
@@ -102,11 +122,11 @@ class WriteBuffer:
     def _raise_newest(self, starts: Iterable[int], report: Report, received: float) -> None:
         # A bucket that is a little ahead, or empty, must not change what is too old or ahead for all other services.
         used = (start for start, bucket in zip(starts, report.buckets, strict=True) if bucket.points or bucket.backlogs)
-        self.newest = max(self.newest, min(max(used, default=0), int(received) + _MAX_AHEAD_SECONDS))
+        self.newest = max(self.newest, min(max(used, default=0), int(received) + MAX_AHEAD_SECONDS))
 
     def _read_start(self, start_ns: int, received: float) -> int:
         start, latest = start_ns // _SECOND_NS, max(int(received), self.newest)
-        if start > latest + _MAX_AHEAD_SECONDS:
+        if start > latest + MAX_AHEAD_SECONDS:
             self.counters["clamped_buckets"] += 1
             start = latest
         return start // BUCKET_SECONDS * BUCKET_SECONDS

@@ -18,7 +18,7 @@ from asyncdsm.agent.store.registry import EdgeKey, PointRegistry
 from asyncdsm.agent.store.reports import FactSums, Report
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS
 from asyncdsm.agent.store.transactions import PendingStep, accepted_steps
-from asyncdsm.agent.store.write_buffer import WriteBuffer
+from asyncdsm.agent.store.write_buffer import MAX_AHEAD_SECONDS, WriteBuffer
 
 SECONDS, MILLISECONDS = pa.timestamp("s", "UTC"), pa.timestamp("ms", "UTC")
 MINUTE = RESOLUTIONS[1]
@@ -47,6 +47,8 @@ class Batch:
     def __init__(self, moment: Moment, newest: int, registry: PointRegistry) -> None:
         """`newest` is the start of the newest row of all."""
         self.newest: int = newest
+        self.latest: float = moment.received + MAX_AHEAD_SECONDS
+        """The latest time that a clock which is right may report."""
         self.counters: Counter[str] = Counter()
         self.offsets: dict[tuple[Tags, int], tuple[int, tuple[str, str]]] = {}
         """The highest offset by backlog and start, and the service that reported it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from math import inf
 from secrets import randbits
 from threading import RLock
 from typing import Any
@@ -121,12 +122,15 @@ class SharedState:
         with self.lock:
             return {each: tags for each in set(backlogs) if (tags := self._tags.get(each)) is not None}
 
-    def record_offset(self, tags: Tags, owner: tuple[str, str], backlog: Backlog) -> None:
-        """Record an offset that a service reported. Of too many backlogs, some are evicted."""
+    def record_offset(self, tags: Tags, backlog: Backlog, owner: tuple[str, str], latest: float = inf) -> None:
+        """Record an offset that a service reported; `latest` is that of `LatestOffsets.record`.
+
+        Of too many backlogs, some are evicted.
+        """
         number = backlog_id(tags)
         self._tags[number] = tags
         owner = self._owners.setdefault(number, owner)
-        self.latest.record(tags, backlog, self.registry.services.get(owner, 0))
+        self.latest.record(tags, backlog, self.registry.services.get(owner, 0), latest)
         for evicted in self.latest.evicted:
             self._tags.pop(backlog_id(evicted), None)
             self._owners.pop(backlog_id(evicted), None)
@@ -156,7 +160,8 @@ class SharedState:
             self.detail_since = max(self.detail_since, newest["detail"])
             for row in new_offsets:
                 if row["backlog"] in backlogs:
-                    self.record_offset(*backlogs[row["backlog"]], Backlog(row["at"], row["value"]))
+                    tags, owner = backlogs[row["backlog"]]
+                    self.record_offset(tags, Backlog(row["at"], row["value"]), owner)
         self._cursor = cursor
 
     def _read_backlogs(self, wanted: set[int]) -> dict[int, tuple[Tags, tuple[str, str]]]:

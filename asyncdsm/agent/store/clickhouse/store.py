@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from threading import Lock
 from time import monotonic, sleep, time
 
+import numpy as np
+
 from asyncdsm.agent.store.clickhouse.address import Address
 from asyncdsm.agent.store.clickhouse.batch import Moment
 from asyncdsm.agent.store.clickhouse.connection import Connection, HTTPConnection
@@ -23,16 +25,18 @@ from asyncdsm.agent.store.clickhouse.sizes import Sizes
 from asyncdsm.agent.store.clickhouse.transaction_reader import ClickHouseTransactionReader
 from asyncdsm.agent.store.clickhouse.writer import PayloadWriter
 from asyncdsm.agent.store.conditions import Conditions
+from asyncdsm.agent.store.edge_sums import EdgeNumbering, EdgeSums, sum_rows, sum_rows_by_start
 from asyncdsm.agent.store.growth import Growth
+from asyncdsm.agent.store.histograms import Ints
 from asyncdsm.agent.store.limits import KEPT_SECONDS, MAX_BACKLOGS, MAX_NAMES, MAX_POINTS, MAX_SERVICES
-from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger
+from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, Rows, by_point
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
 from asyncdsm.agent.store.point_ages import PointAges
 from asyncdsm.agent.store.protocol import COUNTERS
 from asyncdsm.agent.store.registry import EdgeKey, PointRegistry
 from asyncdsm.agent.store.reports import AcceptedPayload, FactSums, Report
-from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange, bucket_bounds
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, TimeRange, bucket_bounds
 from asyncdsm.agent.store.services import ServiceFacts
 from asyncdsm.agent.store.spool import Spool
 from asyncdsm.agent.store.versions import ServiceKey, VersionRun
@@ -44,6 +48,8 @@ PAUSE_SECONDS = 0.2
 REFRESH_SECONDS = 1.0
 """How old what other agents wrote may be in memory. Rows and offsets of a time range are always read anew."""
 UPKEEP_SECONDS = 10.0
+_POINT_BITS = 34
+# The bits of a label that have the number of a point; those above have when it was, in tens of seconds.
 
 
 class ClickHouseStore:
@@ -163,6 +169,21 @@ class ClickHouseStore:
                 return Merger().result()
         first, last = self._bucket_bounds(time_range)
         return self._reader.merge_slices(first, last, label, service=names, coarsest=coarsest, sketch=sketch)
+
+    def sum_edges(self, time_range: TimeRange, *, coarsest: int = RESOLUTIONS[-1]) -> EdgeSums:
+        """Return what was counted in a time range by edge."""
+        points, histograms = self.merge_rows(time_range, by_point, coarsest=coarsest)
+        return sum_rows(Rows(np.zeros_like(points), points, histograms), EdgeNumbering(self.points))
+
+    def sum_edges_by_start(self, time_range: TimeRange, *, coarsest: int = RESOLUTIONS[-1]) -> dict[int, EdgeSums]:
+        """Return the same by the start of the rows, in ascending order."""
+
+        def label(rows: Rows) -> Ints:
+            return rows.starts // BUCKET_SECONDS << _POINT_BITS | rows.points
+
+        labels, histograms = self.merge_rows(time_range, label, coarsest=coarsest)
+        starts, points = (labels >> _POINT_BITS) * BUCKET_SECONDS, labels & (1 << _POINT_BITS) - 1
+        return sum_rows_by_start(Rows(starts, points, histograms), EdgeNumbering(self.points))
 
     def roll_up_versions(self, time_range: TimeRange, width: int) -> dict[int, tuple[int, int]]:
         """Return the version of each period of `width` seconds in a time range that is rolled up, by its start."""

@@ -146,7 +146,7 @@ class PayloadWriter:
                 id_ = backlog_id(tags)
                 if start - self._backlogs.get(id_, 0) >= NAMES_SECONDS:
                     self._backlogs[id_] = start
-                state.record_offset(tags, owner, Backlog(start, value))
+                state.record_offset(tags, Backlog(start, value), owner, batch.latest)
 
 
 def _step_rows(batch: Batch) -> pa.Table:

@@ -7,8 +7,10 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asyncdsm.agent.store.edge_facts import MINUTE, TEN_MINUTES, read_facts
+from asyncdsm.agent.store.histograms import Ints
 from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, Rows, by_point
 from asyncdsm.agent.store.offset_search import Crossing, CrossingCache, Passing, read_thinned
 from asyncdsm.agent.store.offsets import Backlog, Tags, read_offsets
@@ -57,7 +59,10 @@ class StoreReader:
             if self._is_in_memory:
                 held.close()  # the segments were copied: reports need not wait until they are merged
             for rows in snapshot.buffered:
-                merger.add_rows(rows.select((rows.starts >= first) & (rows.starts < last)), label, sketch)
+                wanted = (rows.starts >= first) & (rows.starts < last)
+                if service is not None:
+                    wanted &= self._are_of(service, rows.points)
+                merger.add_rows(rows.select(wanted), label, sketch)
             for part in parts:
                 self._merge_part(merger, part, label, sketch)
         return merger.result()
@@ -111,9 +116,14 @@ class StoreReader:
 
     def oldest_start(self) -> float | None:
         """Return the start of the oldest row, or None without any row."""
-        with self._state.snapshot(WriteBuffer.rows) as snapshot:
-            starts = [start for rows in snapshot.buffered for start in rows.starts.tolist()]
+        with self._state.snapshot(WriteBuffer.starts) as snapshot:
+            starts = [start for buffered in snapshot.buffered for start in buffered]
             return min([*starts, *filter(None, [oldest_start(snapshot.connection)])], default=None)
+
+    def _are_of(self, service: int, points: Ints) -> NDArray[np.bool_]:
+        """Return which points are those of a service: buffers have the rows of all services."""
+        owners = map(self._state.points.service_of, points.tolist())
+        return np.array([owner == service for owner in owners], np.bool_)
 
     def _read_slice(self, snapshot: Snapshot[Rows], each: Slice, service: int | None, *, use_cache: bool) -> _Part:
         is_rolled_up = each.width > RESOLUTIONS[0]

@@ -87,6 +87,21 @@ def read_roll_up_versions(connection: sqlite3.Connection, periods: Slice) -> dic
     return {start: (count, newest) for start, count, newest in connection.execute(query, periods)}
 
 
+def read_added_segments(
+    connection: sqlite3.Connection, period: Slice, known: RollUpVersion | None, version: RollUpVersion
+) -> Iterator[bytes] | None:
+    """Return the data of the segments that a period of a `version` has beyond those that it had when it was `known`.
+
+    None if some of those were deleted since. Without `known`, all are returned.
+    """
+    count, newest = known or (0, 0)
+    query = "FROM segments WHERE width = ? AND start >= ? AND start < ? AND id > ?"
+    (added,) = connection.execute(f"SELECT count(*) {query}", (*period, newest)).fetchone()
+    if count + added != version[0]:
+        return None
+    return (data for (data,) in connection.execute(f"SELECT data {query}", (*period, newest)))
+
+
 def oldest_starts(connection: sqlite3.Connection) -> dict[int, int]:
     """Return the start of the oldest row of each resolution that has any."""
     query = "SELECT min(start) FROM segments WHERE width = ?"

@@ -17,6 +17,7 @@ from weakref import finalize
 
 from asyncdsm.agent.store.conditions import Conditions
 from asyncdsm.agent.store.edge_facts import EDGE_BYTES, MOST_EDGES
+from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.growth import Growth, describe_growth
 from asyncdsm.agent.store.limits import DETAIL_SECONDS, KEPT_SECONDS, MAX_BACKLOGS, MAX_NAMES, MAX_POINTS, MAX_SERVICES
 from asyncdsm.agent.store.merger import Label, LabeledHistograms
@@ -32,6 +33,7 @@ from asyncdsm.agent.store.spool import ForwardMarkFile, Spool
 from asyncdsm.agent.store.sqlite.file import StoreFile, append_to_journal, translate_error
 from asyncdsm.agent.store.sqlite.reader import StoreReader
 from asyncdsm.agent.store.sqlite.state import StoreState
+from asyncdsm.agent.store.sqlite.sum_reader import EdgeSumReader
 from asyncdsm.agent.store.sqlite.upkeep import Bounds, Upkeep
 from asyncdsm.agent.store.transaction_reader import TransactionReader
 from asyncdsm.agent.store.transactions import MOST_PENDING
@@ -107,6 +109,7 @@ class SQLiteStore:
         self.facts: ServiceFacts = self._state.facts
         self._flushed_at = ticks()
         self._reader = StoreReader(self._state)
+        self._sums = EdgeSumReader(self._state)
         self._upkeep = Upkeep(self._state, Bounds(kept_seconds, max_rows, max_bytes))
 
     def _replay_journal(self, decode: Decode) -> None:
@@ -212,6 +215,14 @@ class SQLiteStore:
         """
         first, last = self._bucket_bounds(time_range)
         return self._reader.merge_rows(first, last, label, service=service, coarsest=coarsest, sketch=sketch)
+
+    def sum_edges(self, time_range: TimeRange, *, coarsest: int = RESOLUTIONS[-1]) -> EdgeSums:
+        """Return what was counted in a time range by edge; points that were evicted may still be in it."""
+        return self._sums.sum_all(*self._bucket_bounds(time_range), coarsest)
+
+    def sum_edges_by_start(self, time_range: TimeRange, *, coarsest: int = RESOLUTIONS[-1]) -> dict[int, EdgeSums]:
+        """Return the same by the start of the rows, in ascending order."""
+        return self._sums.sum_by_start(*self._bucket_bounds(time_range), coarsest)
 
     def roll_up_versions(self, time_range: TimeRange, width: int) -> dict[int, RollUpVersion]:
         """Return the version of each period of `width` seconds in a time range, by its start.
