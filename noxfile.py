@@ -27,6 +27,7 @@ INTEGRATIONS = [
     "asyncdsm_httpx",
     "asyncdsm_kombu",
     "asyncdsm_nats",
+    "asyncdsm_pubsub",
     "asyncdsm_taskiq",
 ]
 RUN_AGAIN = 5

@@ -75,7 +75,10 @@ def is_installed(name: str) -> bool:
     """Say whether a package can be imported. Kombu replaces its own module, which then has no spec."""
     from importlib.util import find_spec  # noqa: PLC0415
 
-    return sys.modules.get(name) is not None or find_spec(name) is not None
+    try:
+        return sys.modules.get(name) is not None or find_spec(name) is not None
+    except ModuleNotFoundError:  # a package within another one, which is not there
+        return False
 
 
 @contextmanager
@@ -132,8 +135,8 @@ def _explain_unknown(client: object) -> str:
     if isinstance(client, Awaitable):
         return f"wrap() got {_qualified_name(type(client))}: await it first, as in asyncdsm.wrap(await connect(...))"
     kind = client if isinstance(client, type) else type(client)
-    roots = {base.__module__.partition(".")[0] for base in kind.__mro__}
-    package = next((name for name in _entry_points() if name in roots), None)
+    modules = [f"{base.__module__}." for base in kind.__mro__]
+    package = next((name for name in _entry_points() if any(each.startswith(f"{name}.") for each in modules)), None)
     if package is None:
         return f"no integration for {_qualified_name(kind)}; known: {_list_known()}"
     integration = _load(package)
