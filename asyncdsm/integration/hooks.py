@@ -224,12 +224,13 @@ def _hook_for_object(kind: Any, name: str, hook: Hook) -> Function:
     """
     at_wrap, class_attribute = getattr(kind, name), attrgetter(name)
     hooked, patched = hook(original_of(at_wrap)), hook(look_up_in_class(kind, name))
+    overridden = [(base, name) for base in kind.__mro__ if name in vars(base)][1:]  # methods that `at_wrap` may call
 
     def call(owner: Any, *args: Any, **kwargs: Any) -> Any:
         found = class_attribute(kind)
-        if found is at_wrap:  # 0.1 µs
+        if found is at_wrap and (not overridden or _in_force.isdisjoint(overridden)):  # 0.1 µs
             return hooked(owner, *args, **kwargs) if args or kwargs else hooked(owner)
-        if _is_covered(kind, name):  # a wrapper around a hook of the class: that hook counts
+        if _is_covered(kind, name):  # a wrapper around a hook of the class, or a method that calls it: that hook counts
             return _class_method(owner, kind, name)(*args, **kwargs)
         return patched(owner, *args, **kwargs)
 

@@ -118,10 +118,10 @@ class _Request(NamedTuple):
 
 
 def hook_request(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `publish` of the generated synchronous client, which `PublisherClient` calls for its batches."""
+    """Hook `publish` of the generated synchronous client."""
 
     def publish(client: Any, *args: Any, **kwargs: Any) -> Any:
-        made = None if hasattr(client, "_gapic_publish") else _prepare_request(args, kwargs)
+        made = _prepare_request(args, kwargs)
         if made is None:
             return original(client, *args, **kwargs)
         answer = original(client, made.request, **made.kwargs)
