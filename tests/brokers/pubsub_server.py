@@ -161,12 +161,14 @@ class Api:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
-    async def create_topic(self, topic: Any, _: Any) -> Any:
+    async def create_topic(self, topic: Any, context: Any) -> Any:
+        await self._check_is_new(self._broker.topics, topic.name, context)
         self._broker.do("topic", topic.name, pack(topic))
         return topic
 
     async def create_subscription(self, subscription: Any, context: Any) -> Any:
         await self._check_exists(self._broker.topics, subscription.topic, context)
+        await self._check_is_new(self._broker.subscriptions, subscription.name, context)
         self._broker.do("subscription", subscription.name, pack(subscription))
         return subscription
 
@@ -242,6 +244,10 @@ class Api:
     async def _check_exists(self, known: dict[str, Any], name: str, context: Any) -> None:
         if name not in known:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"Resource not found ({name})")
+
+    async def _check_is_new(self, known: dict[str, Any], name: str, context: Any) -> None:
+        if name in known:
+            await context.abort(grpc.StatusCode.ALREADY_EXISTS, f"Resource already exists ({name})")
 
 
 def problem_of(message: Any) -> str | None:

@@ -30,6 +30,7 @@ MODULES = [
     "asyncdsm_httpx",
     "asyncdsm_kombu",
     "asyncdsm_nats",
+    "asyncdsm_pubsub",
     "asyncdsm_taskiq",
 ]
 
