@@ -103,6 +103,7 @@ def _count_when_published(future: Any, checkpoint: Checkpoint) -> None:
     future.add_done_callback(partial(_finish_published, checkpoint))
 
 
+@guarded
 def _finish_published(checkpoint: Checkpoint, future: Future[Any]) -> None:
     if future.exception() is None:
         checkpoint.finish()
@@ -145,6 +146,7 @@ def hook_async_request(original: Callable[..., Any]) -> Callable[..., Any]:
     return mark_async(publish)
 
 
+@guarded
 def _finish_request(made: _Request) -> None:
     for checkpoint in made.checkpoints:
         checkpoint.finish()
