@@ -25,6 +25,7 @@ NAMES = (
     "map",
     "memory",
     "nats",
+    "pubsub",
     "peers",
     "rabbitmq",
     "slow_agent",

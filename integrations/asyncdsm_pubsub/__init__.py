@@ -24,7 +24,7 @@ from asyncdsm_pubsub.consume import instrumented, pathway_of_pulled, pathway_of_
 
 __all__ = ["GeneratedPubSub", "PubSub", "integration", "integration_of_generated"]
 
-VERSIONS = "2.18", "2.44"
+VERSIONS = "2.29", "2.44"
 
 
 class PubSub(Integration):

@@ -89,7 +89,7 @@ def test_callback_that_raises_gets_the_message_again_in_a_new_stream(
     done = Queue[Any]()
     with streaming(subscriber, subscription, done.put):
         done.get(timeout=20).ack()
-    assert "threw exception, nacking" in caplog.text
+    assert "ValueError: of the program" in caplog.text
     assert [made.parent for made in captured_streams.consumed()] == [5, 5]
 
 
