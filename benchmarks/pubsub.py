@@ -1,4 +1,4 @@
-"""Messages of 200 bytes through google-cloud-pubsub and the tests' fake: CPU of this process for sending and pulling one.
+"""Messages of 200 bytes through google-cloud-pubsub and a fake service: CPU of this process to send and pull one.
 
 The async clients, in requests of 100 messages each.
 """
@@ -30,7 +30,7 @@ def bare(count: int) -> float:
 def bare_with_an_attribute(count: int) -> float:
     """Nobody follows the messages, and each has an attribute of a context's size, as its program gave it."""
     attributes = {"x" * len(CONTEXT): "x" * 28}
-    return asyncio.run(_microseconds(count, lambda client: client, carries=False, attributes=attributes))
+    return asyncio.run(_microseconds(count, lambda client: client, carries=False, extra=attributes))
 
 
 def asyncdsm_wrapped(count: int) -> float:
@@ -49,9 +49,7 @@ async def _wrapped(count: int) -> float:
     return figure
 
 
-async def _microseconds(
-    count: int, follow: Follow, *, carries: bool, attributes: dict[str, str] | None = None
-) -> float:
+async def _microseconds(count: int, follow: Follow, *, carries: bool, extra: dict[str, str] | None = None) -> float:
     """CPU time per message: the least of some blocks, after one that warms up."""
     from google.api_core.exceptions import AlreadyExists
     from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient
@@ -63,7 +61,7 @@ async def _microseconds(
     except AlreadyExists:
         pass
     publish, pull = follow(publisher).publish, follow(subscriber).pull
-    messages = [{"data": BODY, "attributes": attributes or {}}] * BATCH
+    messages = [{"data": BODY, "attributes": extra or {}}] * BATCH
     figures, carried = list[float](), set[bool]()
     for _ in range(BLOCKS + 1):
         start, left = process_time(), count
@@ -79,8 +77,9 @@ async def _microseconds(
             await subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=ack_ids)
         figures.append((process_time() - start) / count * 1e6)
     assert carried == {carries}, "followed by the wrong one, or by nobody"
-    for client in (publisher, subscriber):
-        await client.transport.close()  # type: ignore[no-untyped-call]
+    clients: list[Any] = [publisher, subscriber]
+    for client in clients:
+        await client.transport.close()
     return min(figures[1:])
 
 
@@ -107,9 +106,7 @@ BENCHMARK = Benchmark(
     ),
     claims=(
         Claim("what asyncdsm adds", _added("asyncdsm.wrap"), unit="µs"),
-        Claim(
-            "of that, the client's own work on an attribute", _added("bare, with an attribute of that size"), unit="µs"
-        ),
+        Claim("of that, the client's work on an attribute", _added("bare, with an attribute of that size"), unit="µs"),
         Claim("a message with asyncdsm, of one without", lambda figures: figures["asyncdsm.wrap"] / figures["bare"]),
     ),
     surroundings=_surroundings,

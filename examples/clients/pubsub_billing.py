@@ -47,7 +47,7 @@ async def bill() -> None:
     streaming.cancel()
     await loop.run_in_executor(None, streaming.result)
     subscriber.close()
-    await publisher.transport.close()  # type: ignore[no-untyped-call]
+    await publisher.transport.close()
 
 
 async def shop() -> None:
@@ -62,7 +62,7 @@ async def shop() -> None:
         left -= len(response.received_messages)
         if ack_ids := [received.ack_id for received in response.received_messages]:
             await subscriber.acknowledge(subscription=subscription, ack_ids=ack_ids)
-    await subscriber.transport.close()  # type: ignore[no-untyped-call]
+    await subscriber.transport.close()
 
 
 async def create_topics() -> None:
