@@ -12,7 +12,7 @@ from google.pubsub_v1 import PublisherAsyncClient, PublisherClient, SubscriberAs
 
 from asyncdsm.integration import Hook, Hooks
 from asyncdsm_pubsub.consume import hook_async_pull, hook_pull, instrumented, make_subscribe_hook
-from asyncdsm_pubsub.produce import hook_async_request, hook_publish, hook_request
+from asyncdsm_pubsub.produce import hook_async_request, hook_message, hook_request
 
 HANDWRITTEN = "google.cloud.pubsub_v1"
 Methods = dict[type, dict[str, Hook]]
@@ -31,7 +31,7 @@ def methods_of_handwritten(*, is_wrapped: bool) -> Methods:
     from google.cloud.pubsub_v1.subscriber.client import Client as Subscriber  # noqa: PLC0415
 
     subscribe = make_subscribe_hook(lambda: is_wrapped or instrumented.is_on)
-    return {Publisher: {"publish": hook_publish}, Subscriber: {"subscribe": subscribe, "pull": hook_pull}}
+    return {Publisher: {"publish": hook_message}, Subscriber: {"subscribe": subscribe, "pull": hook_pull}}
 
 
 def is_handwritten(client: object) -> bool:

@@ -42,7 +42,7 @@ def make_subscribe_hook(is_followed: Callable[[], bool]) -> Hook:
 
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
         def subscribe(client: Any, *args: Any, **kwargs: Any) -> Any:
-            call = _wrap_callback(args, kwargs, is_followed)
+            call = _replace_callback(args, kwargs, is_followed)
             args, kwargs = call if call is not None else (args, kwargs)
             return original(client, *args, **kwargs)
 
@@ -52,7 +52,7 @@ def make_subscribe_hook(is_followed: Callable[[], bool]) -> Hook:
 
 
 @guarded
-def _wrap_callback(
+def _replace_callback(
     args: tuple[Any, ...], kwargs: dict[str, Any], is_followed: Callable[[], bool]
 ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
     """Return the arguments with another callback; None if the callback stays: a layer above counts, or it is none."""

@@ -54,7 +54,7 @@ class Checkpoint(NamedTuple):
             record_not_propagated()
 
 
-def hook_publish(original: Callable[..., Any]) -> Callable[..., Any]:
+def hook_message(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `PublisherClient.publish`, which returns a future: the message counts when that has a result. **Hot**."""
 
     def publish(client: Any, *args: Any, **kwargs: Any) -> Any:
