@@ -142,7 +142,7 @@ def test_method_of_a_subclass_with_other_parameters_is_left_alone(
     pubsub: PubSubServer, bare: Names, captured_streams: Captured, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Terse(PublisherClient):  # type: ignore[misc]
-        def publish(self, topic: str, body: bytes) -> Any:
+        def publish(self, topic: str, body: bytes) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
             return super().publish(topic, body)
 
     topic, subscription = bare.make()
