@@ -27,6 +27,7 @@ INTEGRATIONS = [
     "asyncdsm_httpx",
     "asyncdsm_kombu",
     "asyncdsm_nats",
+    "asyncdsm_pubsub",
     "asyncdsm_redis",
     "asyncdsm_servicebus",
     "asyncdsm_taskiq",

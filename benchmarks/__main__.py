@@ -26,6 +26,7 @@ NAMES = (
     "memory",
     "nats",
     "peers",
+    "pubsub",
     "rabbitmq",
     "redis",
     "servicebus",

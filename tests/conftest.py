@@ -27,6 +27,7 @@ from tests.brokers.mock_cluster import MockCluster, mock_cluster
 from tests.brokers.moto import moto as run_moto
 from tests.brokers.nats import NatsServer, nats_server
 from tests.brokers.process import memory, running
+from tests.brokers.pubsub import PubSubServer, pubsub_server
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
 from tests.brokers.redis import redis as run_redis
@@ -115,6 +116,13 @@ def servicebus() -> Iterator[AzureServer]:
 
 
 @pytest.fixture(scope="session")
+def pubsub() -> Iterator[PubSubServer]:
+    """The fake of Google Pub/Sub."""
+    with pubsub_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def clickhouse() -> Iterator[ClickHouse]:
     """The tests' ClickHouse."""
     with run_clickhouse() as server:
@@ -177,6 +185,10 @@ def blockbuster() -> Iterator[BlockBuster]:
             function.can_block_in("asyncdsm/integration/registry.py", "_entry_points")
             # aiobotocore reads its description of a service when a client is made.
             function.can_block_in("aiobotocore/session.py", "_create_client")
+            # Google's clients look for certificates when they are made.
+            function.can_block_in(
+                "tests/integrations/pubsub/clients.py", {"make_async_publisher", "make_async_subscriber"}
+            )
             # FastStream's test broker reads the source of who calls it, taskiq's waits for its threads at the end.
             function.can_block_in("faststream/_internal/testing/ast.py", "_read_source_ast")
             function.can_block_in("taskiq/brokers/inmemory_broker.py", "shutdown")
@@ -207,7 +219,8 @@ def nothing_left() -> Iterator[None]:
     yield
     deadline = monotonic() + PATIENCE_SECONDS
     for thread in set(threading.enumerate()) - threads:
-        if not thread.name.startswith("Trio thread"):  # trio keeps idle workers for ten seconds
+        # trio keeps idle workers for ten seconds, gRPC one thread for all event loops.
+        if not thread.name.startswith("Trio thread") and "(_poll_wrapper)" not in thread.name:
             thread.join(max(0.0, deadline - monotonic()))
             assert not thread.is_alive(), f"left a thread behind: {thread}"
     assert child_processes() - running <= children, "left a child process behind"

@@ -59,10 +59,13 @@ def collect_report(environ: Mapping[str, str]) -> dict[str, Any]:
 def _inspect_client(name: str) -> dict[str, Any]:
     installed = _installed_version(name)
     client = {"name": name, "installed": installed, "tested": None, "instrumented": "no", "problem": None}
-    if installed is None or not is_installed(name):
+    is_within_another = "." in name  # as Google's are: no distribution is known by this name, the client says it
+    if not is_installed(name) or (installed is None and not is_within_another):
         return client
     try:
         integration = load_integration(name)
+        if is_within_another:
+            client["installed"] = integration.installed_version()
         instrumented = "where wrapped" if integration.is_wrapped_only else "yes"
         return {**client, "tested": list(integration.versions), "instrumented": instrumented}
     except Exception as error:

@@ -62,6 +62,25 @@ class Hooks:
             hooked = hook(look_up_in_class(kind, name)) if hot else _hook_for_object(kind, name, hook)
             setattr(owner, name, MethodType(_mark_hook(original, hooked), owner))
 
+    def put_on_client(self, client: Any, cls: type, name: str, hook: Hook) -> None:
+        """Put a hook on `client.name`, unless the client's class has replaced `cls.name` by one with other parameters.
+
+        A hook passes on what the client's own method takes, so it fits no other. That is logged once.
+        """
+        kind = type(client)
+        function = getattr(kind, name)
+        if takes_parameters_of(function, getattr(cls, name)):
+            self.put(client, name, hook)
+            return
+        warn_once(
+            f"other-parameters-{kind!r}-{name}",
+            "asyncdsm.wrap() cannot instrument %r, only asyncdsm.instrument() can: its parameters are not those of "
+            "%s.%s",
+            function,
+            cls.__qualname__,
+            name,
+        )
+
     def _put_on_class(self, owner: type, name: str, own: Any, original: Function, hook: Hook) -> None:
         hooked = hook(original_of(original))
         if self._is_removable:
@@ -182,6 +201,22 @@ def subclass_or_same(cls: Any, make_subclass: Callable[[Any], Any]) -> Any:
         return cls
 
 
+def takes_parameters_of(function: Function, original: Function) -> bool:
+    """Say whether a method takes what another one takes, by position and by name."""
+    from inspect import Parameter, signature  # noqa: PLC0415
+
+    given = iter(signature(function).parameters.values())
+    for wanted in signature(original).parameters.values():
+        parameter = next(given, None)
+        if parameter is not None and parameter.kind is Parameter.VAR_POSITIONAL:
+            return True
+        if parameter is None or parameter.name != wanted.name:
+            return False
+        if parameter.kind is Parameter.KEYWORD_ONLY and wanted.kind is not Parameter.KEYWORD_ONLY:
+            return False
+    return True
+
+
 def _hook_for_object(kind: Any, name: str, hook: Hook) -> Function:
     """Return a hook for one object, around the method that its class has at the time of each call.
 
@@ -189,14 +224,13 @@ def _hook_for_object(kind: Any, name: str, hook: Hook) -> Function:
     """
     at_wrap, class_attribute = getattr(kind, name), attrgetter(name)
     hooked, patched = hook(original_of(at_wrap)), hook(look_up_in_class(kind, name))
-    # The method that a subclass overrides may be hooked later, and the subclass may call it.
-    overrides = sum(name in vars(base) for base in kind.__mro__) > 1
+    overridden = [(base, name) for base in kind.__mro__ if name in vars(base)][1:]  # methods that `at_wrap` may call
 
     def call(owner: Any, *args: Any, **kwargs: Any) -> Any:
         found = class_attribute(kind)
-        if found is at_wrap and not (overrides and _is_covered(kind, name)):  # 0.1 µs
+        if found is at_wrap and (not overridden or _in_force.isdisjoint(overridden)):  # 0.1 µs
             return hooked(owner, *args, **kwargs) if args or kwargs else hooked(owner)
-        if _is_covered(kind, name):  # a wrapper around a hook of the class: that hook counts
+        if _is_covered(kind, name):  # a wrapper around a hook of the class, or a method that calls it: that hook counts
             return _class_method(owner, kind, name)(*args, **kwargs)
         return patched(owner, *args, **kwargs)
 

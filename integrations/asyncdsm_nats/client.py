@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from inspect import Parameter, signature
 from typing import Any
 
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.nuid import DIGITS, TOTAL_LENGTH
 
-from asyncdsm.integration import Hook, Hooks, after, guarded, is_hook, mark_async, warn_once
+from asyncdsm.integration import Hook, Hooks, after, guarded, is_hook, mark_async
 from asyncdsm_nats.consume import Source, follow_iterator, make_fetch_hook, make_next_hook, wrap_callback
 from asyncdsm_nats.produce import hook_publish, hook_store, hook_store_later
 from asyncdsm_nats.subjects import is_left_out
@@ -140,7 +139,7 @@ def hook_all(hooks: Hooks) -> None:
 def follow_connection(client: Any) -> None:
     """Follow one connection, and the JetStream contexts that it makes from now on."""
     for name, hook in OF_CONNECTIONS.items():
-        _follow_method(client, Client, name, hook)
+        _hooks.put_on_client(client, Client, name, hook)
     _hooks.put(client, "jetstream", observe_jetstream)
 
 
@@ -148,34 +147,7 @@ def follow_jetstream(context: Any) -> None:
     """Follow one JetStream context."""
     for name, hook in OF_CONTEXTS.items():
         if hasattr(context, name):
-            _follow_method(context, JetStreamContext, name, hook)
-
-
-def _follow_method(owner: Any, cls: type, name: str, hook: Hook) -> None:
-    """Put a hook on an object, unless its class has replaced the client's method by one with other parameters."""
-    kind = type(owner)
-    if takes_parameters_of(getattr(kind, name), getattr(cls, name)):
-        _hooks.put(owner, name, hook)
-        return
-    warn_once(
-        f"other-parameters-{kind!r}-{name}",
-        "asyncdsm.wrap() cannot instrument %r, only asyncdsm.instrument() can: its parameters are not those of %s.%s",
-        getattr(kind, name),
-        cls.__qualname__,
-        name,
-    )
-
-
-def takes_parameters_of(function: Callable[..., Any], original: Callable[..., Any]) -> bool:
-    """Say whether a method takes what another one takes, by position and by name."""
-    given = iter(signature(function).parameters.values())
-    for wanted in signature(original).parameters:
-        parameter = next(given, None)
-        if parameter is not None and parameter.kind is Parameter.VAR_POSITIONAL:
-            return True
-        if parameter is None or parameter.kind is Parameter.KEYWORD_ONLY or parameter.name != wanted:
-            return False
-    return True
+            _hooks.put_on_client(context, JetStreamContext, name, hook)
 
 
 def _is_wrapped(owner: Any) -> bool:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -43,10 +44,12 @@ from tests.brokers.aws import Aws
 from tests.brokers.azure import AzureServer
 from tests.brokers.kafka import Kafka
 from tests.brokers.nats import NatsServer
+from tests.brokers.pubsub import PubSubServer
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.intake import Intake, running_intake
 from tests.integrations.asgi.apps import CONTEXT, Handler, request
 from tests.integrations.confluent.clients import PATIENCE_SECONDS, bare_class, consumer_config, from_start, others, read
+from tests.integrations.pubsub import clients as pubsub_clients
 
 Wrap = Callable[[Any], Any]
 """`asyncdsm.wrap`, or what leaves a client as it is."""
@@ -230,6 +233,53 @@ async def servicebus(server: AzureServer, wrap: Wrap) -> Any:
             for message in got
         ],
     )
+
+
+async def pubsub(server: PubSubServer, wrap: Wrap) -> Any:
+    """The handwritten clients, in threads, and the async ones: publish, a stream, pulls of one and of several."""
+    with (
+        pubsub_clients.publishing(server.address) as publisher,
+        pubsub_clients.subscribing(server.address) as subscriber,
+    ):
+        names = pubsub_clients.Names(server, publisher, subscriber)
+        topic, subscription = await asyncio.to_thread(names.make)
+        wrap(publisher)
+        wrap(subscriber)
+        attributes = {"own": "1"}
+        sent = [await asyncio.wrap_future(publisher.publish(topic, b"1", **attributes))]
+        async_publisher = wrap(pubsub_clients.make_async_publisher(server.address))
+        request = {"topic": topic, "messages": [{"data": b"2", "attributes": attributes}, {"data": b"3"}]}
+        sent += (await async_publisher.publish(request=request)).message_ids
+        got = await asyncio.to_thread(_pull_one, subscriber, subscription)
+        async_subscriber = wrap(pubsub_clients.make_async_subscriber(server.address))
+        response = await async_subscriber.pull(subscription=subscription, max_messages=2)
+        got += [received.message for received in response.received_messages]
+        ack_ids = [received.ack_id for received in response.received_messages]
+        await async_subscriber.acknowledge(subscription=subscription, ack_ids=ack_ids)
+        sent.append(await asyncio.wrap_future(publisher.publish(topic, b"4")))
+        got.append(await asyncio.to_thread(_stream_one, subscriber, subscription))
+        for client in (async_publisher, async_subscriber):
+            await client.transport.close()
+    return attributes, request["messages"], len(set(sent)), [
+        (message.data, {key: value for key, value in message.attributes.items() if key != HEADER}) for message in got
+    ]  # fmt: skip
+
+
+def _pull_one(subscriber: Any, subscription: str) -> list[Any]:
+    response = subscriber.pull(subscription=subscription, max_messages=1)
+    subscriber.acknowledge(subscription=subscription, ack_ids=[each.ack_id for each in response.received_messages])
+    return [received.message for received in response.received_messages]
+
+
+def _stream_one(subscriber: Any, subscription: str) -> Any:
+    streamed = SimpleQueue[Any]()
+
+    def callback(message: Any) -> None:
+        message.ack()
+        streamed.put(message)
+
+    with pubsub_clients.streaming(subscriber, subscription, callback):
+        return streamed.get(timeout=20)
 
 
 def boto3(aws: Aws, wrap: Wrap) -> Any:
@@ -503,6 +553,7 @@ PROGRAMS: dict[str, Program] = {
     "nats": Program("nats", nats),
     "redis": Program("redis", redis),
     "servicebus": Program("servicebus", servicebus),
+    "pubsub": Program("pubsub", pubsub),
     "starlette": Program(None, starlette),
     "taskiq": Program(None, taskiq),
 }

@@ -30,6 +30,7 @@ MODULES = [
     "asyncdsm_httpx",
     "asyncdsm_kombu",
     "asyncdsm_nats",
+    "asyncdsm_pubsub",
     "asyncdsm_redis",
     "asyncdsm_servicebus",
     "asyncdsm_taskiq",

@@ -9,7 +9,13 @@ import pytest
 from asyncdsm.integration.registry import list_packages, load_integration
 
 ROOT = Path(__file__).parents[2]
-PAGES = {"botocore": "aws", "httpx2": "httpx", "starlette": "asgi"}
+PAGES = {
+    "botocore": "aws",
+    "google.cloud.pubsub_v1": "pubsub",
+    "google.pubsub_v1": "pubsub",
+    "httpx2": "httpx",
+    "starlette": "asgi",
+}
 """The pages of packages that have none of their own name."""
 
 

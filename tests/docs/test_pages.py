@@ -18,6 +18,7 @@ from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.azure import azure_server
 from tests.brokers.nats import nats_server
 from tests.brokers.process import free_port
+from tests.brokers.pubsub import pubsub_server
 from tests.brokers.rabbitmq import rabbitmq
 from tests.brokers.redis import redis
 from tests.docs.page import find_manual_pages, read_blocks
@@ -123,6 +124,9 @@ def server_for(variable: str) -> Iterator[str]:
     elif variable == "TEST_SERVICEBUS":
         with azure_server() as server:
             yield server.address
+    elif variable == "TEST_PUBSUB":
+        with pubsub_server() as fake:
+            yield fake.address
     elif variable == "TEST_REDIS":
         with redis() as url:
             yield url.removeprefix("redis://").split("/")[0]

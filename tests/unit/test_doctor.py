@@ -156,3 +156,4 @@ def test_module_without_a_file_counts_as_installed(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "odd", ModuleType("odd"))
     assert is_installed("odd")
     assert not is_installed("nothing_like_it")
+    assert not is_installed("nothing_like_it.within")

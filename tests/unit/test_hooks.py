@@ -114,6 +114,20 @@ def test_object_and_class_both_hooked_count_once(kind: type[Client]) -> None:
     assert len(counted) == 2
 
 
+def test_object_whose_class_calls_a_base_that_is_hooked_later_counts_once(kind: type[Client]) -> None:
+    class Sub(kind):  # type: ignore[misc,valid-type]
+        def send(self, value: Any, *more: Any, **named: Any) -> Any:
+            return super().send(value, *more, **named)
+
+    hooks, client = Hooks(), Sub()
+    hooks.put(client, "send", counting)
+    hooks.put(kind, "send", counting)
+    assert client.send(1) == ("sent", 1)
+    hooks.remove()
+    assert client.send(1) == ("sent", 1)
+    assert len(counted) == 2
+
+
 @pytest.mark.parametrize("first", ["object", "class"])
 def test_wrapper_around_a_class_hook_counts_once(kind: type[Client], first: str) -> None:
     hooks, client = Hooks(), kind()

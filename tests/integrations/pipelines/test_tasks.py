@@ -33,6 +33,8 @@ CALLED = {
     "tasks of Celery": "end_to_end/test_celery.py::test_chain_of_three_tasks_is_one_pathway",
     "callbacks of nats-py": "integrations/nats/test_attribution.py"
     "::test_tasks_of_a_callback_publish_with_their_own_parent",
+    "callbacks of google-cloud-pubsub": "integrations/pubsub/test_attribution.py"
+    "::test_callbacks_in_threads_publish_with_their_own_parent",
     "tasks of taskiq": "integrations/taskiq/test_attribution.py::test_concurrent_tasks_each_have_their_own_pathway",
     "handlers of FastStream": "integrations/faststream/test_attribution.py"
     "::test_concurrent_handlers_each_have_the_pathway_of_their_message",

@@ -1,0 +1,168 @@
+"""Messages received: by the callback of a streaming pull, in a thread of its scheduler, or as the list of a pull."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from google.pubsub_v1.types import pubsub
+
+from asyncdsm.integration import (
+    Hook,
+    Pathway,
+    current_task,
+    ensure_recorder,
+    follow_batch,
+    guarded,
+    is_consume_suppressed,
+    lookup_pathway,
+    mark_async,
+    report_hook_error,
+    restored,
+    set_current,
+    store_pathway,
+)
+from asyncdsm_pubsub.messages import consume_message, in_edges, pathway_in
+
+_WAITS_APART = sys.version_info < (3, 12)  # `wait_for` awaits in another task: its caller would not see what is cleared
+
+
+class Switch:
+    """Whether hooks are on the classes. A stream that began meanwhile may live longer."""
+
+    is_on: bool = False
+
+
+instrumented: Switch = Switch()
+
+
+def make_subscribe_hook(is_followed: Callable[[], bool]) -> Hook:
+    """Return the hook of `SubscriberClient.subscribe`. `is_followed` says whether the messages of its streams count."""
+
+    def hook(original: Callable[..., Any]) -> Callable[..., Any]:
+        def subscribe(client: Any, *args: Any, **kwargs: Any) -> Any:
+            call = _replace_callback(args, kwargs, is_followed)
+            args, kwargs = call if call is not None else (args, kwargs)
+            return original(client, *args, **kwargs)
+
+        return subscribe
+
+    return hook
+
+
+@guarded
+def _replace_callback(
+    args: tuple[Any, ...], kwargs: dict[str, Any], is_followed: Callable[[], bool]
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """Return the arguments with another callback; None if the callback stays: a layer above counts, or it is none."""
+    subscription = args[0] if args else kwargs.get("subscription")
+    callback = args[1] if len(args) > 1 else kwargs.get("callback")
+    if not isinstance(subscription, str) or not callable(callback) or is_consume_suppressed():
+        return None
+
+    def run_callback(message: Any) -> Any:
+        if not is_followed():
+            return callback(message)
+        with restored(None):  # the thread may have another message's pathway
+            _count_message(message, subscription)
+            return callback(message)
+
+    if len(args) > 1:
+        return (args[0], run_callback, *args[2:]), kwargs
+    return args, {**kwargs, "callback": run_callback}
+
+
+def _count_message(message: Any, subscription: str) -> None:
+    """Record a message of a stream, and make its pathway current. **Hot**."""
+    try:
+        if ensure_recorder() is not None:
+            pathway = consume_message(message, subscription, message.publish_time, message.delivery_attempt)
+            if pathway is not None:
+                store_pathway(message, message.ack_id, pathway)
+    except Exception as error:
+        set_current(None)
+        report_hook_error(error)
+
+
+def hook_pull(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `SubscriberClient.pull`."""
+
+    def pull(client: Any, *args: Any, **kwargs: Any) -> Any:
+        set_current(None)  # a program that asks for the next messages has finished the last ones
+        response = original(client, *args, **kwargs)
+        _follow_response(response, args, kwargs, None)
+        return response
+
+    return pull
+
+
+def hook_async_pull(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `SubscriberAsyncClient.pull`. A task that is cancelled early never asks."""
+
+    def pull(client: Any, *args: Any, **kwargs: Any) -> Any:
+        asked_in = current_task()
+
+        async def receive() -> Any:
+            set_current(None)
+            response = await original(client, *args, **kwargs)
+            _follow_response(response, args, kwargs, asked_in)
+            return response
+
+        if _WAITS_APART:
+            set_current(None)
+        return receive()
+
+    return mark_async(pull)
+
+
+@guarded
+def _follow_response(response: Any, args: tuple[Any, ...], kwargs: dict[str, Any], asked_in: Any) -> None:
+    """Record the messages of a response, and let it have the list that makes each of them current.
+
+    A response makes new objects of its messages whenever it is asked for them, so the list is put in their place. What
+    is in the response's protobuf message stays.
+    """
+    is_response = isinstance(response, pubsub.PullResponse)
+    if not is_response or ensure_recorder() is None:
+        return
+    subscription = _find_subscription(*args, **kwargs)
+    messages = list(response.received_messages)
+    pathways = [_count_received(received, subscription) for received in messages]
+    if any(pathways):
+        followed = follow_batch(messages, pathways, asked_in, [in_edges[subscription]] * len(messages))
+        vars(response)["received_messages"] = followed
+
+
+def _count_received(received: Any, subscription: str) -> Pathway | None:
+    try:
+        message = received.message
+        pathway = consume_message(
+            pubsub.PubsubMessage.pb(message), subscription, message.publish_time, received.delivery_attempt
+        )
+        if pathway is not None:
+            store_pathway(received, received.ack_id, pathway)
+    except Exception as error:
+        set_current(None)
+        report_hook_error(error)
+        return None
+    return pathway
+
+
+def _find_subscription(request: Any = None, subscription: Any = None, **_: Any) -> str:
+    """Return the name of the subscription of a pull, whose request may be a message or a dict."""
+    if request is None:
+        return str(subscription)
+    return str(request["subscription"] if isinstance(request, dict) else request.subscription)
+
+
+def pathway_of_streamed(message: Any) -> Pathway | None:
+    """Return the pathway of a message of a stream: of its delivery if that was counted, or else what it brings."""
+    return lookup_pathway(message, message.ack_id) or pathway_in(message, message.publish_time)
+
+
+def pathway_of_pulled(message: Any) -> Pathway | None:
+    """Return the same of a message of a pull, as it was received; without its delivery, what it brings."""
+    if isinstance(message, pubsub.ReceivedMessage):
+        return lookup_pathway(message, message.ack_id) or pathway_of_pulled(message.message)
+    return pathway_in(pubsub.PubsubMessage.pb(message), message.publish_time)
