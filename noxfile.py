@@ -26,6 +26,7 @@ INTEGRATIONS = [
     "asyncdsm_dramatiq",
     "asyncdsm_faststream",
     "asyncdsm_httpx",
+    "asyncdsm_kafka_python",
     "asyncdsm_kombu",
     "asyncdsm_nats",
     "asyncdsm_taskiq",

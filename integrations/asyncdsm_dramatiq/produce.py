@@ -25,7 +25,7 @@ def hook_enqueue(original: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def enqueue(broker: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
-        pending, sent = add_context(message) or (None, message)
+        pending, sent = prepare_message(message) or (None, message)
         with suppress_nested_checkpoints():
             result = original(broker, sent, *args, **kwargs)
         if pending is not None:
@@ -48,7 +48,7 @@ def hook_emit(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @guarded
-def add_context(message: Any) -> tuple[PendingProduce, Any] | None:
+def prepare_message(message: Any) -> tuple[PendingProduce, Any] | None:
     """Return the checkpoint of a message and a copy of it that has the context among its options.
 
     None while nothing measures, and for a delayed message whose time has come: the worker's thread that reads the queue

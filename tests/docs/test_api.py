@@ -29,6 +29,7 @@ MODULES = [
     "asyncdsm_dramatiq",
     "asyncdsm_faststream",
     "asyncdsm_httpx",
+    "asyncdsm_kafka_python",
     "asyncdsm_kombu",
     "asyncdsm_nats",
     "asyncdsm_taskiq",

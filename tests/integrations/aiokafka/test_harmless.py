@@ -9,13 +9,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from asyncdsm_aiokafka.client import Client
-from asyncdsm_aiokafka.consume import consume_record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import asyncdsm
 from asyncdsm.core.context import HEADER
 from asyncdsm.core.pathway import Pathway
+from asyncdsm.integration.formats.kafka_records import consume_record
 from asyncdsm.testing import Captured, capture
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import PRODUCE, MockCluster
