@@ -9,7 +9,7 @@ import pytest
 from asyncdsm.integration.registry import list_packages, load_integration
 
 ROOT = Path(__file__).parents[2]
-PAGES = {"botocore": "aws", "httpx2": "httpx", "starlette": "asgi"}
+PAGES = {"botocore": "aws", "httpx2": "httpx", "kafka": "kafka-python", "starlette": "asgi"}
 """The pages of packages that have none of their own name."""
 
 

@@ -156,8 +156,8 @@ async def test_error_of_asyncdsm_does_not_reach_the_program(
             AIOKafkaConsumer(name, bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest")
         )
         async with producer, consumer:
-            monkeypatch.setattr("asyncdsm_aiokafka.produce.begin_with_headers", broken)
-            monkeypatch.setattr("asyncdsm_aiokafka.consume.consume", broken)
+            monkeypatch.setattr("asyncdsm.integration.formats.kafka_records.begin_with_headers", broken)
+            monkeypatch.setattr("asyncdsm.integration.formats.kafka_records.consume", broken)
             await producer.send_and_wait(name, b"v", headers=[("a", b"b")])
             record = await consumer.getone()
             assert (record.value, record.headers) == (b"v", (("a", b"b"),))
