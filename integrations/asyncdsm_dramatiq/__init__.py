@@ -22,7 +22,7 @@ class Dramatiq(Integration):
     """Adds the middleware to brokers. A broker that has it keeps it after `uninstrument`."""
 
     package: str = "dramatiq"
-    versions: tuple[str, str] = "1.17", "2.2"
+    versions: tuple[str, str] = "2.2", "2.2"
     wraps: str = "a broker"
 
     def is_client(self, client: object) -> bool:

@@ -25,7 +25,7 @@ class KafkaPython(Integration):
     """Follows producers and consumers."""
 
     package: str = "kafka"
-    versions: tuple[str, str] = ("2.1", "3.0")
+    versions: tuple[str, str] = ("3.0", "3.0")
     wraps: str = "a KafkaProducer or a KafkaConsumer"
 
     def is_client(self, client: object) -> bool:

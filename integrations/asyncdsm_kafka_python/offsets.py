@@ -47,14 +47,13 @@ def _learn_from_error(client: Client, topic: str, size: int | None, error: Any) 
 
 
 @after
-def observe_commit(_result: Any, coordinator: Any, offsets: Any, *rest: Any, **_more: Any) -> None:
+def observe_commit(_result: Any, coordinator: Any, offsets: Any, *_args: Any, **_more: Any) -> None:
     """Observe `ConsumerCoordinator._handle_offset_commit_response`, in which explicit and automatic commits end.
 
-    Until release 3 it does not raise where the commit has failed: a future, among its arguments, does.
+    It raises where the commit has failed.
     """
     client: Client | None = getattr(coordinator, "_asyncdsm", None)
-    failed = any(getattr(each, "is_done", False) and each.failed() for each in rest[:1])
-    if client is not None and not failed:
+    if client is not None:
         client.record_commits(client.group, read_commits(offsets))
 
 
