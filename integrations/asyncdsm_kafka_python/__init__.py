@@ -35,8 +35,9 @@ class KafkaPython(Integration):
     def follow(self, client: Any) -> Any:
         """Put the hooks on one producer or consumer."""
         if isinstance(client, KafkaProducer):
-            follow_producer(client)
-            self._hook_producer(client, client._accumulator)
+            producer: Any = client
+            follow_producer(producer)
+            self._hook_producer(producer, producer._accumulator)
         else:
             self._hook_consumer(client)
             if client._coordinator is not None:
