@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         mark_async,
         subclass_or_same,
     )
-    from asyncdsm.integration.lifetime import close_before_exit, close_standby, start_standby_async
+    from asyncdsm.integration.lifetime import close_before_exit, close_standby, start_standby, start_standby_async
     from asyncdsm.integration.pathway_cache import lookup_pathway, store_entry, store_pathway
     from asyncdsm.integration.receive import receive_async
 
@@ -117,6 +117,7 @@ __all__ = [
     "restored",
     "set_current",
     "snapshot",
+    "start_standby",
     "start_standby_async",
     "store_entry",
     "store_pathway",
@@ -203,6 +204,7 @@ _HOMES = {
     "integration.lifetime": (
         "close_before_exit",
         "close_standby",
+        "start_standby",
         "start_standby_async",
     ),
     "integration.pathway_cache": (

@@ -56,7 +56,7 @@ class AIOKafka(Integration):
 
     def pathway_of(self, message: Any) -> Pathway | None:
         """Return the pathway of a consumed record; None for anything else."""
-        return consume.find_record_pathway(message)
+        return consume.find_message_pathway(message)
 
     def _hook_producer(self, producer: Any, accumulator: Any, cluster: Any) -> None:
         put = self.hooks.put

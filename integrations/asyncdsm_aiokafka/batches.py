@@ -24,9 +24,9 @@ from asyncdsm.integration import (
     snapshot,
 )
 from asyncdsm.integration.formats.kafka_headers import Header, copy_headers
+from asyncdsm.integration.formats.kafka_records import add_context
 from asyncdsm.integration.formats.transactions import KAFKA_PRODUCE, extract_from_pairs
 from asyncdsm_aiokafka.client import client_of
-from asyncdsm_aiokafka.produce import add_context
 
 _PLACEHOLDER = (HEADER, b"-" * 28)  # not a context for anybody who reads it, should it ever be sent
 

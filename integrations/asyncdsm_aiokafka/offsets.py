@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,8 @@ from aiokafka.errors import (
 
 from asyncdsm._internal.futures import peek_exception
 from asyncdsm.integration import after, after_await, before, guarded
-from asyncdsm.integration.formats.kafka import Place, read_offset
+from asyncdsm.integration.formats.kafka import read_offset
+from asyncdsm.integration.formats.kafka_records import read_commits
 from asyncdsm_aiokafka.client import Client, client_of
 
 HEADER_REJECTIONS: tuple[type[Exception], ...] = (
@@ -64,12 +64,6 @@ def _record_acknowledged(client: Client, batch: Any, metadata: Any) -> None:
 def observe_commit(_result: Any, coordinator: Any, _assignment: Any, offsets: Any, *_args: Any, **_more: Any) -> None:
     """Observe `GroupCoordinator._do_commit_offsets`: explicit, automatic, rebalance and shutdown commits end here."""
     client_of(coordinator._client.cluster).record_commits(coordinator.group_id, read_commits(offsets))
-
-
-def read_commits(offsets: Mapping[Any, Any]) -> Iterator[Place]:
-    """Return what is committed; an offset may be a number, or a tuple that begins with one."""
-    for tp, offset in offsets.items():
-        yield tp.topic, tp.partition, offset[0] if isinstance(offset, tuple) and offset else offset
 
 
 @after_await

@@ -6,20 +6,13 @@ caller's. The checkpoint counts once the accumulator has taken the record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from asyncdsm.integration import (
-    PendingProduce,
-    before,
-    finish_produce,
-    record_not_propagated,
-    report_hook_error,
-)
-from asyncdsm.integration.formats.kafka import HEADER_RESERVE
-from asyncdsm.integration.formats.kafka_headers import Header, begin_with_headers
+from asyncdsm.integration import before, finish_produce, report_hook_error
+from asyncdsm.integration.formats.kafka_records import add_context
 from asyncdsm.integration.formats.transactions import KAFKA_PRODUCE, extract_from_pairs
-from asyncdsm_aiokafka.client import Client, client_of
+from asyncdsm_aiokafka.client import client_of
 
 
 def hook_add_message(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,25 +45,6 @@ def hook_add_message(original: Callable[..., Any]) -> Callable[..., Any]:
         return future
 
     return add_message
-
-
-def add_context(
-    client: Client, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[Header]
-) -> tuple[PendingProduce | None, Sequence[Header]]:
-    """Return a record's checkpoint, to be counted later, and the headers to send: a copy with the context if it fits.
-
-    Headers that the client would reject are returned unchanged, without a checkpoint. **Hot**.
-    """
-    try:
-        size = (len(key) if key else 0) + (len(value) if value else 0)
-        edge = client.out_edges[topic]
-    except (TypeError, ValueError):
-        return None, headers
-    limit = client.size_limits.get(topic, client.largest_message)
-    pending, sent = begin_with_headers(edge, headers, size, limit - HEADER_RESERVE if client.adds_headers else None)
-    if pending is not None and sent is headers:
-        record_not_propagated()
-    return pending, sent
 
 
 @before

@@ -14,6 +14,7 @@ PAGES = {
     "google.cloud.pubsub_v1": "pubsub",
     "google.pubsub_v1": "pubsub",
     "httpx2": "httpx",
+    "kafka": "kafka-python",
     "starlette": "asgi",
 }
 """The pages of packages that have none of their own name."""

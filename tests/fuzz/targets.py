@@ -13,7 +13,6 @@ from aiokafka import ConsumerRecord
 from aiormq.abc import DeliveredMessage
 from asyncdsm_aio_pika.consume import record_delivery
 from asyncdsm_aiokafka.client import Client
-from asyncdsm_aiokafka.consume import consume_record
 from asyncdsm_asgi import requests
 from asyncdsm_botocore.consume import find_message_pathway
 from asyncdsm_faststream.consume import read_message
@@ -33,6 +32,7 @@ from asyncdsm.delivery.sketch import Sketch
 from asyncdsm.errors import SketchError
 from asyncdsm.integration.formats import aws, json_context
 from asyncdsm.integration.formats.aws import MessageInfo
+from asyncdsm.integration.formats.kafka_records import consume_record
 from asyncdsm.testing import capture
 from tests import by_hand
 

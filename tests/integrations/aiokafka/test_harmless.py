@@ -9,13 +9,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from asyncdsm_aiokafka.client import Client
-from asyncdsm_aiokafka.consume import consume_record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import asyncdsm
 from asyncdsm.core.context import HEADER
 from asyncdsm.core.pathway import Pathway
+from asyncdsm.integration.formats.kafka_records import consume_record
 from asyncdsm.testing import Captured, capture
 from tests.brokers.kafka import Kafka
 from tests.brokers.mock_cluster import PRODUCE, MockCluster
@@ -156,8 +156,8 @@ async def test_error_of_asyncdsm_does_not_reach_the_program(
             AIOKafkaConsumer(name, bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest")
         )
         async with producer, consumer:
-            monkeypatch.setattr("asyncdsm_aiokafka.produce.begin_with_headers", broken)
-            monkeypatch.setattr("asyncdsm_aiokafka.consume.consume", broken)
+            monkeypatch.setattr("asyncdsm.integration.formats.kafka_records.begin_with_headers", broken)
+            monkeypatch.setattr("asyncdsm.integration.formats.kafka_records.consume", broken)
             await producer.send_and_wait(name, b"v", headers=[("a", b"b")])
             record = await consumer.getone()
             assert (record.value, record.headers) == (b"v", (("a", b"b"),))

@@ -17,7 +17,7 @@ import confluent_kafka
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.structs import RecordMetadata
-from asyncdsm_aiokafka.consume import consume_batches, consume_record
+from asyncdsm_aiokafka.consume import consume_batches
 from asyncdsm_confluent import delivery_reports
 from asyncdsm_confluent.consume import consume_message
 from asyncdsm_faststream.consume import consume_client_message, pathway_of_message
@@ -30,6 +30,7 @@ from asyncdsm.core.pathway import Pathway
 from asyncdsm.delivery.exporters.memory import MemoryExporter
 from asyncdsm.integration import pathway_cache
 from asyncdsm.integration.formats import kafka
+from asyncdsm.integration.formats.kafka_records import consume_record, read_commits
 from asyncdsm.testing import Captured
 from tests.brokers.kafka import Kafka
 from tests.integrations.confluent.clients import bare_class
@@ -197,7 +198,7 @@ def record_everywhere(offset: Any) -> None:
     future = SimpleNamespace(cancelled=bool, exception=lambda: None, result=lambda: metadata)
     asyncdsm_aiokafka.offsets.record_answer(of_aiokafka, batch, future)
     committed = {TopicPartition("t", 0): aiokafka.structs.OffsetAndMetadata(offset, "")}
-    of_aiokafka.record_commits("g", asyncdsm_aiokafka.offsets.read_commits(committed))
+    of_aiokafka.record_commits("g", read_commits(committed))
 
     client = asyncdsm_confluent.client.Client()
     client.group = "g"
