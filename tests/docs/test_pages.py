@@ -15,6 +15,7 @@ from shutil import copy
 import pytest
 
 from tests.brokers.apache_kafka import apache_kafka
+from tests.brokers.mosquitto import run_mosquitto
 from tests.brokers.nats import nats_server
 from tests.brokers.process import free_port
 from tests.brokers.rabbitmq import rabbitmq
@@ -116,6 +117,9 @@ def server_for(variable: str) -> Iterator[str]:
     elif variable == "TEST_RABBITMQ":
         with rabbitmq() as broker:
             yield broker.url.rstrip("/")
+    elif variable == "TEST_MQTT_PORT":
+        with run_mosquitto() as mosquitto:
+            yield str(mosquitto.port)
     elif variable == "TEST_NATS":
         with nats_server() as server:
             yield server.url

@@ -31,6 +31,8 @@ CALLED = {
     "callbacks, `on_message` and mixins of Kombu": "integrations/kombu/test_consume.py"
     "::test_publish_in_a_callback_follows_the_message",
     "tasks of Celery": "end_to_end/test_celery.py::test_chain_of_three_tasks_is_one_pathway",
+    "`async for message in client.messages` of aiomqtt": "integrations/aiomqtt/test_attribution.py"
+    "::test_concurrent_readers_publish_with_their_own_parent",
     "callbacks of nats-py": "integrations/nats/test_attribution.py"
     "::test_tasks_of_a_callback_publish_with_their_own_parent",
     "tasks of taskiq": "integrations/taskiq/test_attribution.py::test_concurrent_tasks_each_have_their_own_pathway",
