@@ -10,7 +10,7 @@ from aiomqtt import Client
 from asyncdsm.integration import Hooks, after_await, before
 from asyncdsm_aiomqtt.connection import find_followed
 from asyncdsm_aiomqtt.consume import hook_next
-from asyncdsm_aiomqtt.produce import hook_publish
+from asyncdsm_aiomqtt.produce import hook_client_publish
 
 _ITERATOR: Any = getattr(aiomqtt.client, "MessagesIterator", None) or getattr(Client, "MessagesIterator", Client)
 # The class of `client.messages`: until 2.3 inside the client's class.
@@ -43,7 +43,7 @@ def observe_unsubscribe(_result: Any, client: Any, topic: Any, *_args: Any, **_m
 def hook_all(hooks: Hooks) -> None:
     """Put hooks on the client's classes."""
     hooks.put(Client, "__aenter__", observe_enter)
-    hooks.put(Client, "publish", hook_publish)
+    hooks.put(Client, "publish", hook_client_publish)
     hooks.put(Client, "subscribe", observe_subscribe)
     hooks.put(Client, "unsubscribe", observe_unsubscribe)
     hooks.put(_ITERATOR, "__anext__", hook_next)

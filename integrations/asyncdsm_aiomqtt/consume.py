@@ -84,7 +84,7 @@ def _read_properties(message: Any) -> tuple[str | None, int]:
     return None if message.retain else header, size
 
 
-def pathway_of_message(message: Any) -> Pathway | None:
+def find_message_pathway(message: Any) -> Pathway | None:
     """Return the pathway of a message: of its delivery if that was counted, or else the one that it brings."""
     return lookup_pathway(message, _place_of(message)) or incoming_pathway(_read_properties(message)[0])
 

@@ -35,7 +35,7 @@ CONTEXT_BYTES = len(HEADER) + 5 + 40
 _EMPTY = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
 
 
-def hook_publish(original: Callable[..., Any]) -> Callable[..., Any]:
+def hook_client_publish(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Client.publish`. **Hot**."""
 
     async def publish(  # noqa: PLR0917  (as the client has it)

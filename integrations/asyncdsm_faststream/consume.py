@@ -76,7 +76,7 @@ def read_message(message: Any, subscriber: Any, consumer: Any = None) -> ReadMes
     if hasattr(message, "routing_key"):
         return _read_rabbit(message, subscriber)
     if _is_of_others(message):
-        return _module_of(message).read_message(message, subscriber)  # type: ignore[no-any-return]
+        return _module_of(message).read_received(message, subscriber)  # type: ignore[no-any-return]
     group, cluster = find_group_and_cluster(consumer or getattr(subscriber, "consumer", None))
     group = group or getattr(subscriber, "group_id", None)
     if _is_of_confluent(message):

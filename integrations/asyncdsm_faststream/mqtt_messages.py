@@ -29,7 +29,7 @@ def is_message(message: Any) -> bool:
     return hasattr(message, "retain") and isinstance(getattr(message, "topic", None), str)
 
 
-def read_message(message: Any, subscriber: Any) -> ReadMessage | None:
+def read_received(message: Any, subscriber: Any) -> ReadMessage | None:
     """Read a message. `subscriber` is FastStream's, where it is known: it knows the group of a shared subscription.
 
     A message that the broker has kept for new subscribers begins a pathway: its age is not a time in a queue.

@@ -22,7 +22,7 @@ def find_edge(command: Any) -> Edge | None:
     return None if is_left_out(subject, None) else out_edges[topics[subject]]
 
 
-def read_message(message: Any, subscriber: Any) -> ReadMessage | None:
+def read_received(message: Any, subscriber: Any) -> ReadMessage | None:
     """Read a message of nats-py. `subscriber` is FastStream's, where it is known."""
     subject: str = check_name("a subject", message.subject)
     if is_left_out(subject, message._client):

@@ -20,14 +20,14 @@ _BATCHES = {"blist": "list", "bstream": "stream"}
 _REPLY_CHANNEL = re.compile("[0-9A-Za-z]{22}")  # `request` makes one for each call
 
 
-def _make_in_edge(key: tuple[str, str]) -> Edge:
+def _make_name_edge(key: tuple[str, str]) -> Edge:
     name, group = key
     tags = (f"group:{group}",) if group else ()
     return Edge("direction:in", f"topic:{name}", "type:redis", *tags)
 
 
 _out_edges: EdgeCache[str] = EdgeCache(lambda name: Edge("direction:out", f"topic:{name}", "type:redis"))
-_in_edges: EdgeCache[tuple[str, str]] = EdgeCache(_make_in_edge)
+_in_edges: EdgeCache[tuple[str, str]] = EdgeCache(_make_name_edge)
 
 
 def find_edge(command: Any) -> Edge | None:
@@ -54,7 +54,7 @@ def split_batch(message: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def read_message(message: dict[str, Any], subscriber: Any) -> ReadMessage | None:
+def read_received(message: dict[str, Any], subscriber: Any) -> ReadMessage | None:
     """Read a single message. `subscriber` is FastStream's, where it is known; None for a batch."""
     if message["type"] in _BATCHES:
         return None

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import aio_pika
+import aiomqtt
 import httpx
 import httpx2
 import nats as nats_client
@@ -26,6 +27,8 @@ from confluent_kafka import TopicPartition as ConfluentPartition
 from confluent_kafka.aio import AIOConsumer, AIOProducer
 from kombu.connection import Connection
 from kombu.entity import Queue
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -36,6 +39,7 @@ import asyncdsm
 from asyncdsm.core.context import HEADER
 from tests.brokers.aws import Aws
 from tests.brokers.kafka import Kafka
+from tests.brokers.mosquitto import Mosquitto
 from tests.brokers.nats import NatsServer
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.intake import Intake, running_intake
@@ -123,6 +127,32 @@ async def rabbitmq(rabbitmq: RabbitMQ, wrap: Wrap) -> Any:
     return [message.headers for message in sent], [
         (message.body, {key: value for key, value in message.headers.items() if key != HEADER}) for message in got
     ]
+
+
+async def mqtt(broker: Mosquitto, wrap: Wrap) -> Any:
+    """MQTT 5 and 3.1.1: every quality of service, a shared subscription, one that ends."""
+    topic, got = f"t{uuid4().hex[:10]}", list[Any]()
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.UserProperty = ("own", "1")
+    for protocol in (aiomqtt.ProtocolVersion.V5, aiomqtt.ProtocolVersion.V311):
+        own = properties if protocol is aiomqtt.ProtocolVersion.V5 else None
+        async with wrap(aiomqtt.Client("127.0.0.1", broker.port, protocol=protocol)) as client:
+            await client.subscribe(f"$share/group/{topic}", qos=2)
+            await client.subscribe("ended")
+            await client.unsubscribe("ended")
+            for qos in range(3):
+                await client.publish(topic, b"%d" % qos, qos, properties=own)
+            async for message in client.messages:
+                got.append(message)
+                if len(got) % 3 == 0:
+                    break
+    return vars(properties)["UserProperty"], sorted(
+        (
+            bytes(message.payload),
+            [pair for pair in getattr(message.properties, "UserProperty", ()) if pair[0] != HEADER],
+        )
+        for message in got
+    )  # fmt: skip
 
 
 async def nats(server: NatsServer, wrap: Wrap) -> Any:
@@ -432,6 +462,7 @@ PROGRAMS: dict[str, Program] = {
     "httpx": Program(None, httpx_clients),
     "kombu": Program("rabbitmq", kombu),
     "lambda": Program(None, aws_lambda),
+    "mqtt": Program("mosquitto", mqtt),
     "nats": Program("nats", nats),
     "starlette": Program(None, starlette),
     "taskiq": Program(None, taskiq),

@@ -16,7 +16,7 @@ topics: TopicNames = TopicNames(separator="/", one="+", rest="#")
 """The topics by name: a program may put ids into names."""
 
 
-def _make_in_edge(key: tuple[str, str]) -> Edge:
+def _make_topic_edge(key: tuple[str, str]) -> Edge:
     topic, group = key
     tags = (f"group:{group}",) if group else ()
     return Edge("direction:in", f"topic:{topic}", "type:mqtt", *tags)
@@ -24,7 +24,7 @@ def _make_in_edge(key: tuple[str, str]) -> Edge:
 
 out_edges: EdgeCache[str] = EdgeCache(lambda topic: Edge("direction:out", f"topic:{topic}", "type:mqtt"))
 """The edges of publishing, by topic."""
-in_edges: EdgeCache[tuple[str, str]] = EdgeCache(_make_in_edge)
+in_edges: EdgeCache[tuple[str, str]] = EdgeCache(_make_topic_edge)
 """The edges of consuming, by topic and group: that of a shared subscription, "" without one."""
 
 
