@@ -6,7 +6,6 @@ A message counts when `publish` returns: for QoS 0 the client has sent it, for Q
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from typing import Any
 
 from paho.mqtt.client import MQTTv5
@@ -97,6 +96,7 @@ def _has_room(connection: Connection, topic: str, size: int, properties: Any) ->
 
 def _with_pairs(properties: Any, pairs: list[tuple[str, str]]) -> Any:
     """Return a copy of properties with these user properties. To set the attribute would append to the caller's."""
-    copied = copy(properties)
+    copied = object.__new__(type(properties))  # `copy` takes 4 µs
+    vars(copied).update(vars(properties))
     vars(copied)[PAIRS] = pairs
     return copied
