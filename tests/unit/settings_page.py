@@ -76,8 +76,8 @@ GROUPS = {
 
 NOTES = {
     "Names of topics": """
-For brokers whose programs put ids into names: [NATS](clients/nats.md#topics). In a pattern, `*` is one part of a name
-and `>` all further ones.
+For brokers whose programs put ids into names: [NATS](clients/nats.md#topics), [MQTT](clients/aiomqtt.md). In a pattern
+for NATS, `*` is one part of a name and `>` all further ones; for MQTT, `+` and `#` are.
 """,
     "On or off, and who reports": """
 Of several variables, the first one that is set wins; an empty variable counts as not set. `DD_TAGS` `env` is the pair
