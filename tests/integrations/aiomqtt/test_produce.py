@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -94,8 +95,9 @@ async def test_topics_of_the_broker_and_wills_are_left_alone(
     assert captured_streams.checkpoints == []
     await client.subscribe(topic := name())
     dying = asyncdsm.wrap(make_client(mosquitto, will=Will(topic, b"gone"), identifier=topic))
-    async with dying, make_client(mosquitto, identifier=topic):  # the broker ends the older of two with one id
-        (message,) = await take(client)
+    with suppress(MqttError):  # until 2.4, of a connection that the broker has ended
+        async with dying, make_client(mosquitto, identifier=topic):  # the broker ends the older of two with one id
+            (message,) = await take(client)
     assert (message.payload, user_properties(message)) == (b"gone", [])
     assert [made.parent for made in captured_streams.checkpoints] == [0]
 

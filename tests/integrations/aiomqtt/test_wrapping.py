@@ -113,8 +113,8 @@ def test_uninstrument_restores_the_classes_of_a_program_that_wraps_nothing() -> 
 
     program = """
 import aiomqtt, asyncdsm
-from aiomqtt.client import MessagesIterator as Iterator
-classes = aiomqtt.Client, Iterator
+from asyncdsm_aiomqtt.client import _ITERATOR
+classes = aiomqtt.Client, _ITERATOR
 before = [dict(vars(each)) for each in classes]
 asyncdsm.instrument("aiomqtt")
 assert [dict(vars(each)) for each in classes] != before
