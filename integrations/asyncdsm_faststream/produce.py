@@ -66,6 +66,7 @@ def _takes_headers(command: Any, publish: Any) -> bool:
     return _find_broker(command_type) != "mqtt" or mqtt_messages.takes_headers(getattr(publish, "__self__", None))
 
 
+@guarded
 def finish_publish(begun: BegunPublish) -> None:
     """Count the messages of a publish that the client has taken. Never raises."""
     for _ in range(begun.messages):
