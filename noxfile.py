@@ -19,6 +19,7 @@ THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 INTEGRATIONS = [
     "asyncdsm_aio_pika",
     "asyncdsm_aiokafka",
+    "asyncdsm_aiomqtt",
     "asyncdsm_asgi",
     "asyncdsm_botocore",
     "asyncdsm_celery",

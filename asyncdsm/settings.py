@@ -220,8 +220,8 @@ class _Fields(NamedTuple):
         tuple[str, ...],
         Setting(
             PATTERNS,
-            "The topics of messages whose names have ids in them, as NATS' subjects do: the first pattern that a name "
-            "matches is its topic. Without a match, what looks like an id is replaced.",
+            "The topics of messages whose names have ids in them, as NATS' subjects and MQTT's topics do: the first "
+            "pattern that a name matches is its topic. Without a match, what looks like an id is replaced.",
             "ASYNCDSM_TOPIC_PATTERNS",
         ),
     ] = ()

@@ -24,6 +24,7 @@ NAMES = (
     "kombu",
     "map",
     "memory",
+    "mqtt",
     "nats",
     "peers",
     "pubsub",

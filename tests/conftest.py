@@ -24,6 +24,7 @@ from tests.brokers.clickhouse import clickhouse as run_clickhouse
 from tests.brokers.kafka import Kafka, users_own
 from tests.brokers.ministack import ministack as run_ministack
 from tests.brokers.mock_cluster import MockCluster, mock_cluster
+from tests.brokers.mosquitto import Mosquitto, run_mosquitto
 from tests.brokers.moto import moto as run_moto
 from tests.brokers.nats import NatsServer, nats_server
 from tests.brokers.process import memory, running
@@ -99,6 +100,13 @@ def redis() -> Iterator[str]:
     """The address of the tests' Redis."""
     with run_redis() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def mosquitto() -> Iterator[Mosquitto]:
+    """The MQTT broker of the tests."""
+    with run_mosquitto() as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")

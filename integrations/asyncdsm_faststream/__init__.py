@@ -1,10 +1,11 @@
 """FastStream: `KafkaBroker(..., middlewares=[DataStreamsMiddleware])`, or `asyncdsm.wrap(broker)`.
 
-One middleware for its Kafka, Confluent and Rabbit brokers, around the messages of whichever client they use.
+One middleware for its six brokers: Kafka, Confluent, RabbitMQ, NATS, Redis and MQTT.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakSet
 
@@ -16,6 +17,7 @@ from asyncdsm.integration import Hooks, Integration, Pathway, before
 from asyncdsm_faststream.client import keep_cluster_ids
 from asyncdsm_faststream.consume import pathway_of_message
 from asyncdsm_faststream.middleware import DataStreamsMiddleware
+from asyncdsm_faststream.redis_reads import keep_reads_uncounted
 
 __all__ = ["DataStreamsMiddleware", "FastStreamIntegration", "integration"]
 
@@ -29,7 +31,7 @@ class FastStreamIntegration(Integration):
 
     package: str = "faststream"
     versions: tuple[str, str] = "0.7", "0.7"
-    wraps: str = "a KafkaBroker or a RabbitBroker"
+    wraps: str = "a broker, such as a KafkaBroker or a RabbitBroker"
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +51,7 @@ class FastStreamIntegration(Integration):
         self._remove_instrumented(client)
         if not _has_middleware(client):
             client.insert_middleware(DataStreamsMiddleware)
-        keep_cluster_ids()
+        _prepare_clients()
         return client
 
     def hook_classes(self) -> None:
@@ -70,7 +72,7 @@ class FastStreamIntegration(Integration):
             broker.insert_middleware(_InstrumentedMiddleware)
             self._instrumented.add(broker)
         if _has_middleware(broker):
-            keep_cluster_ids()
+            _prepare_clients()
 
     def _remove_instrumented(self, broker: Any) -> None:
         """Remove the middleware that `instrument` added to a broker."""
@@ -81,8 +83,21 @@ class FastStreamIntegration(Integration):
         self._instrumented.discard(broker)
 
 
+def _prepare_clients() -> None:
+    keep_cluster_ids()
+    keep_reads_uncounted(_is_subscriber_followed)
+
+
+def _is_subscriber_followed(subscriber: Any) -> bool:
+    return _holds_middleware(getattr(subscriber, "_broker_middlewares", ()))
+
+
 def _has_middleware(broker: Any) -> bool:
-    return any(isinstance(each, type) and issubclass(each, DataStreamsMiddleware) for each in broker.middlewares)
+    return _holds_middleware(broker.middlewares)
+
+
+def _holds_middleware(middlewares: Iterable[Any]) -> bool:
+    return any(isinstance(each, type) and issubclass(each, DataStreamsMiddleware) for each in middlewares)
 
 
 integration: FastStreamIntegration = FastStreamIntegration()

@@ -26,13 +26,17 @@ def keep_cluster_ids() -> None:
         _hooks.put(ClusterMetadata, "update_metadata", observe_metadata)
 
 
-def find_cluster(call_next: Any) -> str | None:
-    """Return the id of the cluster that a publish goes to, from what the middleware calls next. None if unknown."""
+def find_publish(call_next: Any) -> Any:
+    """Return the method of FastStream's producer that a publish ends with, from what the middleware calls next."""
     while isinstance(call_next, partial) and call_next.args:  # other middlewares are in between
         call_next = call_next.args[0]
-    publisher = getattr(call_next, "__self__", None)
+    return call_next
+
+
+def find_cluster(call_next: Any) -> str | None:
+    """Return the id of the cluster that a publish goes to, from what the middleware calls next. None if unknown."""
     with suppress(Exception):  # not connected; a test's broker; not Kafka's
-        return _read_cluster_id(publisher._producer.producer)  # type: ignore[union-attr]
+        return _read_cluster_id(find_publish(call_next).__self__._producer.producer)
     return None
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from asyncdsm.integration import (
-    Edge,
     EdgeCache,
     Pathway,
     check_name,
@@ -25,18 +23,11 @@ from asyncdsm.integration.formats.amqp import (
 )
 from asyncdsm.integration.formats.kafka import make_in_edge, read_context, read_pairs, read_time
 from asyncdsm.integration.formats.transactions import KAFKA_CONSUME, RABBITMQ_CONSUME, extract_from_pairs
+from asyncdsm_faststream import mqtt_messages, redis_messages
 from asyncdsm_faststream.client import find_group_and_cluster
+from asyncdsm_faststream.measures import ReadMessage, headers_bytes, length_or_zero
 
 _kafka_edges: EdgeCache[tuple[str, str | None, str | None]] = EdgeCache(lambda key: make_in_edge(*key))
-
-
-class ReadMessage(NamedTuple):
-    """The arguments of a consume checkpoint."""
-
-    edge: Edge
-    header: Any
-    size: int
-    broker_ns: Any
 
 
 class _OwnPathway(Pathway):
@@ -58,7 +49,7 @@ def consume_client_message(message: Any, subscriber: Any, consumer: Any) -> Path
         store_pathway(message, place, _OwnPathway(*pathway))
     if pathway is not None and found is not None and hasattr(message, "routing_key"):
         note_delivery(found.edge, message.headers, getattr(message, "redelivered", None))
-    if pathway is not None and (KAFKA_CONSUME or RABBITMQ_CONSUME):
+    if pathway is not None and (KAFKA_CONSUME or RABBITMQ_CONSUME) and not _is_of_others(message):
         _extract_transactions(message)
     return pathway
 
@@ -81,9 +72,11 @@ def pathway_of_message(message: Any) -> Pathway | None:
 
 
 def read_message(message: Any, subscriber: Any, consumer: Any = None) -> ReadMessage | None:
-    """Read a message of aiokafka, confluent-kafka or aio-pika. Return None for any other."""
+    """Read a message of the client of one of FastStream's brokers. Return None for any other."""
     if hasattr(message, "routing_key"):
         return _read_rabbit(message, subscriber)
+    if _is_of_others(message):
+        return _module_of(message).read_received(message, subscriber)  # type: ignore[no-any-return]
     group, cluster = find_group_and_cluster(consumer or getattr(subscriber, "consumer", None))
     group = group or getattr(subscriber, "group_id", None)
     if _is_of_confluent(message):
@@ -101,12 +94,39 @@ def _pathway_from_client(message: Any) -> Pathway | None:
     return None if isinstance(found, _OwnPathway) else found
 
 
+def split_messages(received: Any) -> list[Any]:
+    """Return the messages of what a subscriber has received: one, or a batch."""
+    if redis_messages.is_message(received):
+        return redis_messages.split_batch(received)
+    return list(received) if isinstance(received, (list, tuple)) else [received]
+
+
+def _is_of_others(message: Any) -> bool:
+    """Say whether this is a message of NATS, Redis or MQTT."""
+    return _is_of_nats(message) or redis_messages.is_message(message) or mqtt_messages.is_message(message)
+
+
+def _is_of_nats(message: Any) -> bool:
+    return hasattr(message, "subject") and hasattr(message, "reply")
+
+
+def _module_of(message: Any) -> Any:
+    """Return the module that reads a message of NATS, Redis or MQTT."""
+    if _is_of_nats(message):
+        from asyncdsm_faststream import nats_messages  # noqa: PLC0415  (nats-py need not be installed)
+
+        return nats_messages
+    return redis_messages if isinstance(message, dict) else mqtt_messages
+
+
 def _is_of_confluent(message: Any) -> bool:
     return callable(getattr(message, "topic", None))
 
 
-def _find_place(message: Any) -> tuple[Any, Any, Any] | None:
+def _find_place(message: Any) -> tuple[Any, ...] | None:
     """Return a message's place on the broker, which distinguishes it from a later one with the same id."""
+    if _is_of_others(message):
+        return _module_of(message).find_place(message)  # type: ignore[no-any-return]
     if hasattr(message, "routing_key"):
         return message.routing_key, getattr(message, "consumer_tag", None), getattr(message, "delivery_tag", None)
     if _is_of_confluent(message):
@@ -120,13 +140,13 @@ def _read_aiokafka(record: Any, group: str | None, cluster: str | None) -> ReadM
     edge = _kafka_edges[check_name("a topic", record.topic), group, cluster]
     sizes = (record.serialized_key_size, record.serialized_value_size)
     size = sum(size for size in sizes if type(size) is int and size > 0)  # -1 without a key
-    size += _headers_bytes(read_pairs(record.headers))
+    size += headers_bytes(read_pairs(record.headers))
     return ReadMessage(edge, read_context(record.headers), size, read_time(record.timestamp))
 
 
 def _read_confluent(message: Any, group: str | None, cluster: str | None) -> ReadMessage:
     headers, timestamp = message.headers(), message.timestamp()
-    size = _length_or_zero(message.key()) + _length_or_zero(message.value()) + _headers_bytes(read_pairs(headers))
+    size = length_or_zero(message.key()) + length_or_zero(message.value()) + headers_bytes(read_pairs(headers))
     edge = _kafka_edges[check_name("a topic", message.topic()), group, cluster]
     match timestamp:
         case (_, milliseconds):
@@ -142,7 +162,7 @@ def _read_rabbit(message: Any, subscriber: Any) -> ReadMessage | None:
     if not check_name("a queue", queue) or is_internal_queue(queue):  # the server named it
         return None
     headers = message.headers
-    size = _length_or_zero(message.body) + _headers_bytes(read_pairs(headers))
+    size = length_or_zero(message.body) + headers_bytes(read_pairs(headers))
     return ReadMessage(in_edges[queue, RABBITMQ], read_context(headers), size, read_timestamp(message.timestamp))
 
 
@@ -152,13 +172,3 @@ def _find_queue(subscriber: Any) -> str | None:
         return None
     name: str = queue.add_prefix(subscriber._outer_config.prefix).name
     return name
-
-
-def _headers_bytes(headers: Iterable[tuple[str, Any]]) -> int:
-    return sum(_length_or_zero(name) + _length_or_zero(value) for name, value in headers)
-
-
-def _length_or_zero(value: Any) -> int:
-    if isinstance(value, str) and not value.isascii():
-        value = value.encode()
-    return len(value) if isinstance(value, (str, bytes, bytearray)) else 0

@@ -17,8 +17,9 @@ from asyncdsm.integration import (
     snapshot,
     suppress_nested_checkpoints,
 )
-from asyncdsm_faststream.consume import consume_client_message
+from asyncdsm_faststream.consume import consume_client_message, split_messages
 from asyncdsm_faststream.produce import begin_publish, finish_publish, is_too_large
+from asyncdsm_faststream.redis_reads import above_reads
 
 _active_subscriber: ContextVar[Any] = ContextVar("asyncdsm_faststream_subscriber", default=None)
 # The subscriber whose handler runs. What the handler itself receives, as a reply or by `get_one`, is not its message.
@@ -27,7 +28,7 @@ _recorded_message: ContextVar[Any] = ContextVar("asyncdsm_faststream_message", d
 
 
 class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
-    """Follows the messages of a Kafka, Confluent or Rabbit broker: subscribers and publishers, batches and replies.
+    """Follows the messages of a broker, any of FastStream's six: subscribers and publishers, batches and replies.
 
     In a handler, the pathway of its message is the current one. For a batch of several messages, none is. After
     `get_one` and in `async for message in subscriber`, the pathway of the message that they returned is. If the client
@@ -93,8 +94,9 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
 
     def _record_messages(self, consumer: Any) -> None:
         """Record each message, and make the pathway current if there is only one."""
-        messages = self.msg if isinstance(self.msg, (list, tuple)) else [self.msg]
-        pathways = [_consume_guarded(message, self._subscriber, consumer) for message in messages]
+        messages = split_messages(self.msg)
+        with above_reads():
+            pathways = [_consume_guarded(message, self._subscriber, consumer) for message in messages]
         set_current(pathways[0] if len(pathways) == 1 else None)
 
 

@@ -15,15 +15,18 @@ from asyncdsm.integration import (
     check_name,
     finish_produce,
     guarded,
+    record_not_propagated,
 )
 from asyncdsm.integration.formats.amqp import RABBITMQ, is_internal_queue, out_edges
 from asyncdsm.integration.formats.kafka import make_out_edge, read_pairs
 from asyncdsm.integration.formats.transactions import KAFKA_PRODUCE, RABBITMQ_PRODUCE, extract_from_pairs
-from asyncdsm_faststream.client import find_cluster
+from asyncdsm_faststream import mqtt_messages, redis_messages
+from asyncdsm_faststream.client import find_cluster, find_publish
 
 _kafka_edges: EdgeCache[tuple[str, str | None]] = EdgeCache(lambda key: make_out_edge(*key))
 
 
+_EXTRACTED = {"kafka": KAFKA_PRODUCE, "confluent": KAFKA_PRODUCE, "rabbit": RABBITMQ_PRODUCE}
 _TOO_LARGE = 10
 """Kafka's code of a message that is too large, as confluent-kafka reports it."""
 
@@ -48,11 +51,22 @@ def begin_publish(command: Any, call_next: Any) -> BegunPublish | None:
     pending = None if edge is None else begin_produce(edge)
     if pending is None:
         return None
-    begun = BegunPublish(pending, len(command.batch_bodies), copy(command))
-    command.headers = {**(command.headers or {}), HEADER: pending.header.decode()}
+    publish = find_publish(call_next)
+    is_batch = getattr(publish, "__name__", "") == "publish_batch"  # a single body may be None, which is no body there
+    begun = BegunPublish(pending, len(command.batch_bodies) if is_batch else 1, copy(command))
+    if _takes_headers(command, publish):
+        command.headers = {**(command.headers or {}), HEADER: pending.header.decode()}
+    else:
+        record_not_propagated()
     return begun
 
 
+def _takes_headers(command: Any, publish: Any) -> bool:
+    command_type: Any = type(command)
+    return _find_broker(command_type) != "mqtt" or mqtt_messages.takes_headers(getattr(publish, "__self__", None))
+
+
+@guarded
 def finish_publish(begun: BegunPublish) -> None:
     """Count the messages of a publish that the client has taken. Never raises."""
     for _ in range(begun.messages):
@@ -64,8 +78,9 @@ def finish_publish(begun: BegunPublish) -> None:
 @guarded
 def _extract_transactions(command: Any) -> None:
     command_type: Any = type(command)
-    table = RABBITMQ_PRODUCE if _find_broker(command_type) == "rabbit" else KAFKA_PRODUCE
-    extract_from_pairs(table, read_pairs(command.headers))
+    table = _EXTRACTED.get(_find_broker(command_type) or "")
+    if table is not None:
+        extract_from_pairs(table, read_pairs(command.headers))
 
 
 @guarded
@@ -81,7 +96,7 @@ def is_too_large(begun: BegunPublish, error: Exception) -> bool:
 
 
 def _find_edge(command: Any, call_next: Any) -> Edge | None:
-    """Return the edge of a publish (protocol §4). None for another broker than the three, and for a reply to a caller.
+    """Return the edge of a publish (protocol §4). None for an unknown broker, and for a reply to a caller.
 
     Raises MalformedValueError for a topic that is not a string.
     """
@@ -90,11 +105,21 @@ def _find_edge(command: Any, call_next: Any) -> Edge | None:
     if broker in {"kafka", "confluent"}:
         return _kafka_edges[check_name("a topic", command.destination), find_cluster(call_next)]
     if broker != "rabbit":
-        return None
+        return _find_edge_of_others(broker, command)
     exchange, key = command.exchange.name, check_name("a routing key", command.destination)
     if not exchange and is_internal_queue(key):
         return None
     return out_edges[exchange, key if not exchange else bool(key), RABBITMQ]
+
+
+def _find_edge_of_others(broker: str | None, command: Any) -> Edge | None:
+    if broker == "nats":
+        from asyncdsm_faststream import nats_messages  # noqa: PLC0415  (nats-py need not be installed)
+
+        return nats_messages.find_edge(command)
+    if broker == "redis":
+        return redis_messages.find_edge(command)
+    return mqtt_messages.find_edge(command) if broker == "mqtt" else None
 
 
 @lru_cache

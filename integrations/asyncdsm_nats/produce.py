@@ -100,6 +100,7 @@ def hook_store_later(original: Callable[..., Any]) -> Callable[..., Any]:
     return mark_async(publish_async)
 
 
+@guarded
 def _finish_stored(pending: PendingProduce, future: Future[Any]) -> None:
     if not future.cancelled() and peek_exception(future) is None:
         finish_produce(pending)

@@ -22,9 +22,10 @@ in_edges: EdgeCache[tuple[str, str]] = make_in_edges("nats")
 def is_left_out(subject: str, client: Any) -> bool:
     """Say whether messages of a subject do not count: those of the server and its stores, and replies to one caller.
 
+    `client` is the connection; None where it is not known, which may have a prefix for replies of its own.
     `$` begins the subjects of acknowledgements, of JetStream's API, and of key-value and object stores.
     """
     if subject[:1] == "$" or subject.startswith(_INBOX):
         return True
-    prefix = client._inbox_prefix
+    prefix = INBOX_PREFIX if client is None else client._inbox_prefix
     return bool(prefix != INBOX_PREFIX and subject.startswith(f"{bytes(prefix).decode()}."))

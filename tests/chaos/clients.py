@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import aio_pika
+import aiomqtt
 import httpx
 import httpx2
 import nats as nats_client
@@ -30,6 +31,8 @@ from confluent_kafka import TopicPartition as ConfluentPartition
 from confluent_kafka.aio import AIOConsumer, AIOProducer
 from kombu.connection import Connection
 from kombu.entity import Queue
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from redis import asyncio as redis_client
 from redis.exceptions import ResponseError
 from starlette.applications import Starlette
@@ -43,6 +46,7 @@ from asyncdsm.core.context import HEADER
 from tests.brokers.aws import Aws
 from tests.brokers.azure import AzureServer
 from tests.brokers.kafka import Kafka
+from tests.brokers.mosquitto import Mosquitto
 from tests.brokers.nats import NatsServer
 from tests.brokers.pubsub import PubSubServer
 from tests.brokers.rabbitmq import RabbitMQ
@@ -132,6 +136,32 @@ async def rabbitmq(rabbitmq: RabbitMQ, wrap: Wrap) -> Any:
     return [message.headers for message in sent], [
         (message.body, {key: value for key, value in message.headers.items() if key != HEADER}) for message in got
     ]
+
+
+async def mqtt(broker: Mosquitto, wrap: Wrap) -> Any:
+    """MQTT 5 and 3.1.1: every quality of service, a shared subscription, one that ends."""
+    topic, got = f"t{uuid4().hex[:10]}", list[Any]()
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.UserProperty = ("own", "1")
+    for protocol in (aiomqtt.ProtocolVersion.V5, aiomqtt.ProtocolVersion.V311):
+        own = properties if protocol is aiomqtt.ProtocolVersion.V5 else None
+        async with wrap(aiomqtt.Client("127.0.0.1", broker.port, protocol=protocol)) as client:
+            await client.subscribe(f"$share/group/{topic}", qos=2)
+            await client.subscribe("ended")
+            await client.unsubscribe("ended")
+            for qos in range(3):
+                await client.publish(topic, b"%d" % qos, qos, properties=own)
+            async for message in client.messages:
+                got.append(message)
+                if len(got) % 3 == 0:
+                    break
+    return vars(properties)["UserProperty"], sorted(
+        (
+            bytes(message.payload),
+            [pair for pair in getattr(message.properties, "UserProperty", ()) if pair[0] != HEADER],
+        )
+        for message in got
+    )  # fmt: skip
 
 
 async def nats(server: NatsServer, wrap: Wrap) -> Any:
@@ -550,6 +580,7 @@ PROGRAMS: dict[str, Program] = {
     "httpx": Program(None, httpx_clients),
     "kombu": Program("rabbitmq", kombu),
     "lambda": Program(None, aws_lambda),
+    "mqtt": Program("mosquitto", mqtt),
     "nats": Program("nats", nats),
     "redis": Program("redis", redis),
     "servicebus": Program("servicebus", servicebus),

@@ -67,6 +67,8 @@ GUARDS = {
     "asyncdsm_aio_pika.consume._clear_current",
     "asyncdsm_aio_pika.consume.record_delivery",
     "asyncdsm_asgi.consume.consume_push",
+    "asyncdsm_aiomqtt.consume.clear_current",
+    "asyncdsm_aiomqtt.consume.count_message",
     "asyncdsm_nats.consume.Source.clear_current",
     "asyncdsm_nats.consume.Source.count_message",
     "asyncdsm_nats.consume._receive_batch",

@@ -28,6 +28,7 @@ from tests.docs.shell import SECONDS, Shell
 ADDRESSES = {
     "localhost:9092": "TEST_KAFKA",
     "localhost:6379": "TEST_REDIS",
+    "1883": "TEST_MQTT_PORT",
     "nats://localhost:4222": "TEST_NATS",
     "localhost:5673": "TEST_SERVICEBUS",
     "localhost:8085": "TEST_PUBSUB",

@@ -22,6 +22,7 @@ MODULES = [
     "asyncdsm.testing",
     "asyncdsm_aio_pika",
     "asyncdsm_aiokafka",
+    "asyncdsm_aiomqtt",
     "asyncdsm_asgi",
     "asyncdsm_botocore",
     "asyncdsm_celery",

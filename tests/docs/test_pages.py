@@ -16,6 +16,7 @@ import pytest
 
 from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.azure import azure_server
+from tests.brokers.mosquitto import run_mosquitto
 from tests.brokers.nats import nats_server
 from tests.brokers.process import free_port
 from tests.brokers.pubsub import pubsub_server
@@ -118,6 +119,9 @@ def server_for(variable: str) -> Iterator[str]:
     elif variable == "TEST_RABBITMQ":
         with rabbitmq() as broker:
             yield broker.url.rstrip("/")
+    elif variable == "TEST_MQTT_PORT":
+        with run_mosquitto() as mosquitto:
+            yield str(mosquitto.port)
     elif variable == "TEST_NATS":
         with nats_server() as server:
             yield server.url

@@ -78,8 +78,9 @@ GROUPS = {
 
 NOTES = {
     "Names of topics": """
-For brokers whose programs put ids into names: [NATS](clients/nats.md#topics), whose parts are between dots, and
-[Redis](clients/redis.md#topics), with colons. In a pattern, `*` is one part of a name and `>` all further ones.
+For brokers whose programs put ids into names. In a pattern for [NATS](clients/nats.md#topics), whose parts are between
+dots, and for [Redis](clients/redis.md#topics), with colons, `*` is one part of a name and `>` all further ones. For
+[MQTT](clients/aiomqtt.md), with slashes, these are `+` and `#`.
 """,
     "On or off, and who reports": """
 Of several variables, the first one that is set wins; an empty variable counts as not set. `DD_TAGS` `env` is the pair

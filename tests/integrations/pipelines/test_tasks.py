@@ -33,6 +33,8 @@ CALLED = {
     "tasks of Celery": "end_to_end/test_celery.py::test_chain_of_three_tasks_is_one_pathway",
     "actors of dramatiq": "integrations/dramatiq/test_attribution.py"
     "::test_concurrent_messages_each_have_their_own_pathway",
+    "`async for message in client.messages` of aiomqtt": "integrations/aiomqtt/test_attribution.py"
+    "::test_concurrent_readers_publish_with_their_own_parent",
     "callbacks of nats-py": "integrations/nats/test_attribution.py"
     "::test_tasks_of_a_callback_publish_with_their_own_parent",
     "callbacks of google-cloud-pubsub": "integrations/pubsub/test_attribution.py"

@@ -1,0 +1,130 @@
+"""How FastStream reads Redis streams: its client counts none of these entries, since the middleware does.
+
+FastStream hands on the envelope inside an entry, so an entry that redis-py's integration has counted could not be
+recognized. Lists and channels have no other integration.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from asyncdsm.integration import (
+    Hooks,
+    allow_nested_checkpoints,
+    guarded,
+    lookup_pathway,
+    mark_async,
+    set_current,
+    suppress_nested_checkpoints,
+)
+from asyncdsm_faststream.redis_messages import find_place
+
+_hooks = Hooks()  # never removed: brokers keep the middleware that they were made with
+_is_reading: ContextVar[bool] = ContextVar("asyncdsm_faststream_reading", default=False)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Keep clients below from counting inside the block."""
+    before = _is_reading.get()
+    _is_reading.set(True)
+    try:
+        with suppress_nested_checkpoints(consumes=True):
+            yield
+    finally:
+        _is_reading.set(before)
+
+
+@contextmanager
+def above_reads() -> Iterator[None]:
+    """Let the middleware count inside the block, though FastStream calls it while it reads."""
+    if not _is_reading.get():
+        yield
+        return
+    with allow_nested_checkpoints():
+        yield
+
+
+def keep_reads_uncounted(is_followed: Callable[[Any], bool]) -> None:
+    """Keep clients below from counting what subscribers read, if FastStream's Redis broker is in use.
+
+    `is_followed` says whether a subscriber has the middleware.
+    """
+    if "faststream.redis" not in sys.modules:
+        return
+    from faststream.redis.subscriber.usecases import basic, stream_subscriber  # noqa: PLC0415
+
+    _hooks.put(basic.LogicSubscriber, "start", _make_start_hook(is_followed))
+    for kind in (stream_subscriber.StreamSubscriber, stream_subscriber.StreamBatchSubscriber):
+        _hooks.put(kind, "get_one", _make_get_hook(is_followed))
+        _hooks.put(kind, "__aiter__", _make_iterate_hook(is_followed))
+
+
+def _make_start_hook(is_followed: Callable[[Any], bool]) -> Callable[..., Any]:
+    def hook(original: Callable[..., Any]) -> Callable[..., Any]:
+        def start(subscriber: Any, *args: Any, **kwargs: Any) -> Any:
+            """`args` are what the subscriber's task calls to read."""
+            if is_followed(subscriber):
+                args = tuple(_read_uncounted(each) if callable(each) else each for each in args)
+            return original(subscriber, *args, **kwargs)
+
+        return mark_async(start)
+
+    return hook
+
+
+def _read_uncounted(read: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(read)
+    async def read_uncounted(*args: Any, **kwargs: Any) -> Any:
+        with _reading():
+            return await read(*args, **kwargs)
+
+    return read_uncounted
+
+
+def _make_get_hook(is_followed: Callable[[Any], bool]) -> Callable[..., Any]:
+    def hook(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def get_one(subscriber: Any, *args: Any, **kwargs: Any) -> Any:
+            if not is_followed(subscriber):
+                return await original(subscriber, *args, **kwargs)
+            with _reading():
+                message = await original(subscriber, *args, **kwargs)
+            _make_current(message)
+            return message
+
+        return mark_async(get_one)
+
+    return hook
+
+
+def _make_iterate_hook(is_followed: Callable[[Any], bool]) -> Callable[..., Any]:
+    def hook(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def iterate(subscriber: Any) -> AsyncIterator[Any]:
+            messages = original(subscriber)
+            while True:
+                try:
+                    if is_followed(subscriber):
+                        with _reading():
+                            message = await anext(messages)
+                        _make_current(message)
+                    else:
+                        message = await anext(messages)
+                except StopAsyncIteration:
+                    return
+                yield message
+
+        return iterate
+
+    return hook
+
+
+@guarded
+def _make_current(message: Any) -> None:
+    """Make the pathway of a message current that the middleware has counted."""
+    raw = getattr(message, "raw_message", None)
+    set_current(lookup_pathway(raw, find_place(raw)) if isinstance(raw, dict) else None)
