@@ -91,37 +91,40 @@ def hook_next(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `QueueIterator.__anext__`. **Hot**."""
 
     def __anext__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
-        queue = self._amqp_queue
-
-        def record(message: Any) -> Any:
-            record_delivery(queue, message)
-            return message
-
-        return receive_async(partial(original, self, *args, **kwargs), partial(_clear_current, queue), record)
+        ask, queue = partial(original, self, *args, **kwargs), self._amqp_queue
+        return receive_async(ask, partial(_clear_current, queue), partial(_record_next, queue))
 
     return mark_async(__anext__)
+
+
+def _record_next(queue: Any, message: Any) -> Any:
+    record_delivery(queue, message)
+    return message
 
 
 def hook_get(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Queue.get`."""
 
     def get(self: Any, *args: Any, **kwargs: Any) -> Any:
-        async def ask() -> Any:
-            try:
-                return await original(self, *args, **kwargs)
-            except QueueEmpty:
-                note_depth(self, 0)
-                raise
-
-        def record(message: Any) -> Any:
-            if message is not None:
-                record_delivery(self, message)
-            note_depth(self, 0 if message is None else getattr(message, "message_count", None))
-            return message
-
-        return receive_async(ask, partial(_clear_current, self), record)
+        ask = partial(_ask_for_one, self, partial(original, self, *args, **kwargs))
+        return receive_async(ask, partial(_clear_current, self), partial(_record_answer, self))
 
     return mark_async(get)
+
+
+async def _ask_for_one(queue: Any, ask: Callable[[], Any]) -> Any:
+    try:
+        return await ask()
+    except QueueEmpty:
+        note_depth(queue, 0)
+        raise
+
+
+def _record_answer(queue: Any, message: Any) -> Any:
+    if message is not None:
+        record_delivery(queue, message)
+    note_depth(queue, 0 if message is None else getattr(message, "message_count", None))
+    return message
 
 
 def _clear_current(queue: Any) -> None:

@@ -9,7 +9,7 @@ from aiomqtt import Client, Message
 from asyncdsm.integration import Hooks, Integration, Pathway
 from asyncdsm_aiomqtt.client import hook_all
 from asyncdsm_aiomqtt.connection import set_instrumented, wrap_connection
-from asyncdsm_aiomqtt.consume import find_message_pathway
+from asyncdsm_aiomqtt.consume import find_publication_pathway
 
 __all__ = ["AioMqtt", "integration"]
 
@@ -48,7 +48,7 @@ class AioMqtt(Integration):
             hook_all(self._of_wrapped)
 
     def pathway_of(self, message: Any) -> Pathway | None:
-        return find_message_pathway(message) if isinstance(message, Message) else None
+        return find_publication_pathway(message) if isinstance(message, Message) else None
 
 
 integration: AioMqtt = AioMqtt()

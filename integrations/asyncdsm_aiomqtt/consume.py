@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from asyncdsm.integration import (
@@ -12,6 +12,7 @@ from asyncdsm.integration import (
     incoming_pathway,
     lookup_pathway,
     mark_async,
+    receive_async,
     report_hook_error,
     set_current,
     store_pathway,
@@ -20,27 +21,23 @@ from asyncdsm.integration.formats.mqtt import in_edges, is_left_out, read_pairs,
 from asyncdsm_aiomqtt.connection import Connection, find_followed
 from asyncdsm_aiomqtt.produce import PAIRS
 
-_WAITS_APART = sys.version_info < (3, 12)  # `wait_for` awaits in another task: its caller would not see what is cleared
-
 
 def hook_next(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `__anext__` of `client.messages`."""
 
     def get_next(iterator: Any, *args: Any, **kwargs: Any) -> Any:
-        async def receive() -> Any:
-            clear_current(iterator)
-            message = await original(iterator, *args, **kwargs)
-            count_message(iterator, message)
-            return message
-
-        if _WAITS_APART:
-            clear_current(iterator)
-        return receive()
+        ask = partial(original, iterator, *args, **kwargs)
+        return receive_async(ask, partial(_finish_last, iterator), partial(_record_message, iterator))
 
     return mark_async(get_next)
 
 
-def clear_current(iterator: Any) -> None:
+def _record_message(iterator: Any, message: Any) -> Any:
+    count_message(iterator, message)
+    return message
+
+
+def _finish_last(iterator: Any) -> None:
     """Let no pathway be current: whoever asks for the next message has finished the last one."""
     try:
         if find_followed(iterator._client) is not None:
@@ -84,7 +81,7 @@ def _read_properties(message: Any) -> tuple[str | None, int]:
     return None if message.retain else header, size
 
 
-def find_message_pathway(message: Any) -> Pathway | None:
+def find_publication_pathway(message: Any) -> Pathway | None:
     """Return the pathway of a message: of its delivery if that was counted, or else the one that it brings."""
     return lookup_pathway(message, _place_of(message)) or incoming_pathway(_read_properties(message)[0])
 

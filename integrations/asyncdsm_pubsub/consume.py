@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from google.pubsub_v1.types import pubsub
@@ -18,14 +18,13 @@ from asyncdsm.integration import (
     is_consume_suppressed,
     lookup_pathway,
     mark_async,
+    receive_async,
     report_hook_error,
     restored,
     set_current,
     store_pathway,
 )
 from asyncdsm_pubsub.messages import consume_message, in_edges, pathway_in
-
-_WAITS_APART = sys.version_info < (3, 12)  # `wait_for` awaits in another task: its caller would not see what is cleared
 
 
 class Switch:
@@ -98,22 +97,18 @@ def hook_pull(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def hook_async_pull(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `SubscriberAsyncClient.pull`. A task that is cancelled early never asks."""
+    """Hook `SubscriberAsyncClient.pull`."""
 
     def pull(client: Any, *args: Any, **kwargs: Any) -> Any:
-        asked_in = current_task()
-
-        async def receive() -> Any:
-            set_current(None)
-            response = await original(client, *args, **kwargs)
-            _follow_response(response, args, kwargs, asked_in)
-            return response
-
-        if _WAITS_APART:
-            set_current(None)
-        return receive()
+        record = partial(_record_response, args, kwargs, current_task())
+        return receive_async(partial(original, client, *args, **kwargs), partial(set_current, None), record)
 
     return mark_async(pull)
+
+
+def _record_response(args: tuple[Any, ...], kwargs: dict[str, Any], asked_in: Any, response: Any) -> Any:
+    _follow_response(response, args, kwargs, asked_in)
+    return response
 
 
 @guarded

@@ -6,12 +6,21 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from asyncdsm.integration import HEADER, Edge, EdgeCache, Pathway, consume, count_deliveries, incoming_pathway
+from asyncdsm.integration import (
+    HEADER,
+    Edge,
+    EdgeCache,
+    Pathway,
+    consume,
+    count_deliveries,
+    incoming_pathway,
+    make_out_edges,
+)
 
 DEAD_LETTER = "CloudPubSubDeadLetterSourceSubscription"
 """The attribute of a message that the service sent to a topic for dead letters."""
 
-out_edges: EdgeCache[str] = EdgeCache(lambda topic: Edge("direction:out", f"topic:{topic}", "type:google-pubsub"))
+out_edges: EdgeCache[str] = make_out_edges("google-pubsub")
 """The edges of publishing, by the topic's full name: `projects/p/topics/t`."""
 in_edges: EdgeCache[str] = EdgeCache(lambda name: Edge("direction:in", f"topic:{name}", "type:google-pubsub"))
 """The edges of receiving, by the subscription's full name. A subscriber is not told the topic (protocol §4)."""

@@ -39,10 +39,10 @@ def find_classes(package: str, name: str) -> Iterator[tuple[type, type]]:
 
 def _begin_call(client: Any, args: tuple[Any, ...]) -> Call | None:
     """Return what is to be done for a command. None for one that is none of streams, or does not count. **Hot**."""
-    name = find_stream_command(args)
-    if name is None:
-        return None
     try:
+        name = find_stream_command(args)
+        if name is None:
+            return None
         return begin_entry(args) if name == "XADD" else ReadCall(client, name, args)
     except Exception as error:
         report_hook_error(error)

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from asyncdsm.integration import Edge, EdgeCache, TopicNames
+from asyncdsm.integration import EdgeCache, TopicNames, make_in_edges, make_out_edges
 
 topics: TopicNames = TopicNames(separator=":", one="*", rest=">")
 """The topics by stream: a program may put ids into the names of its streams."""
 
-
-def _make_group_edge(key: tuple[str, str]) -> Edge:
-    topic, group = key
-    tags = (f"group:{group}",) if group else ()
-    return Edge("direction:in", f"topic:{topic}", "type:redis", *tags)
-
-
-out_edges: EdgeCache[str] = EdgeCache(lambda topic: Edge("direction:out", f"topic:{topic}", "type:redis"))
+out_edges: EdgeCache[str] = make_out_edges("redis")
 """The edges of adding entries, by topic."""
-in_edges: EdgeCache[tuple[str, str]] = EdgeCache(_make_group_edge)
+in_edges: EdgeCache[tuple[str, str]] = make_in_edges("redis")
 """The edges of reading, by topic and consumer group, "" without one."""
 
 

@@ -5,7 +5,6 @@ A message counts when the program's code gets it, in the task or thread that get
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,6 +20,7 @@ from asyncdsm.integration import (
     is_async,
     lookup_pathway,
     mark_async,
+    receive_async,
     report_hook_error,
     set_current,
     store_pathway,
@@ -28,71 +28,49 @@ from asyncdsm.integration import (
 from asyncdsm_servicebus.edges import in_edges, is_dead_letter_queue
 from asyncdsm_servicebus.messages import measure, read_header
 
-_WAITS_APART = sys.version_info < (3, 12)  # `wait_for` awaits in another task: its caller would not see what is cleared
-
-Ask = Callable[[], Any]
-"""Calls the client."""
+Record = Callable[[Any, Any, Any], Any]
+"""Records what a receiver returned to a task, and returns what the program gets."""
 
 
 def hook_receive(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `ServiceBusReceiver.receive_messages`."""
-    return _hook_call(original, _receive_batch, _receive_batch_async)
+    return _hook_call(original, partial(_record_messages, redelivered=False))
 
 
 def hook_receive_deferred(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `ServiceBusReceiver.receive_deferred_messages`. Each of these messages was delivered before."""
-    receive = partial(_receive_batch, redelivered=True), partial(_receive_batch_async, redelivered=True)
-    return _hook_call(original, *receive)
+    return _hook_call(original, partial(_record_messages, redelivered=True))
 
 
 def hook_next(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook what a receiver's iterators call for each message. **Hot**."""
-    return _hook_call(original, _receive_next, _receive_next_async)
+    return _hook_call(original, _record_message)
 
 
-def _hook_call(
-    original: Callable[..., Any], receive: Callable[[Any, Ask], Any], receive_async: Callable[..., Any]
-) -> Callable[..., Any]:
-    """Let `receive` call a method that blocks, and `receive_async` one that returns a coroutine.
-
-    A task that is cancelled early never asks.
-    """
+def _hook_call(original: Callable[..., Any], record: Record) -> Callable[..., Any]:
+    """Hook a method that asks for messages: one that blocks, or one that returns a coroutine."""
 
     def call(receiver: Any, *args: Any, **kwargs: Any) -> Any:
-        return receive(receiver, partial(original, receiver, *args, **kwargs))
+        set_current(None)  # whoever asks for the next message has finished the last one
+        return record(receiver, original(receiver, *args, **kwargs), None)
 
     def call_async(receiver: Any, *args: Any, **kwargs: Any) -> Any:
         asked_in = current_task()
-        if _WAITS_APART:
-            set_current(None)
-        return receive_async(receiver, partial(original, receiver, *args, **kwargs), asked_in)
+        return receive_async(
+            partial(original, receiver, *args, **kwargs),
+            partial(set_current, None),
+            lambda answer: record(receiver, answer, asked_in),
+        )
 
     return mark_async(call_async) if is_async(original) else call
 
 
-def _receive_next(receiver: Any, ask: Ask) -> Any:
-    set_current(None)  # whoever asks for the next message has finished the last one
-    message = ask()
+def _record_message(receiver: Any, message: Any, _asked_in: Any) -> Any:
     count_message(receiver, message)
     return message
 
 
-async def _receive_next_async(receiver: Any, ask: Ask, _asked_in: Any) -> Any:
-    set_current(None)
-    message = await ask()
-    count_message(receiver, message)
-    return message
-
-
-def _receive_batch(receiver: Any, ask: Ask, *, redelivered: bool = False) -> Any:
-    set_current(None)
-    messages = ask()
-    return _record_batch(receiver, messages, None, redelivered=redelivered) or messages
-
-
-async def _receive_batch_async(receiver: Any, ask: Ask, asked_in: Any, *, redelivered: bool = False) -> Any:
-    set_current(None)
-    messages = await ask()
+def _record_messages(receiver: Any, messages: list[Any], asked_in: Any, *, redelivered: bool) -> list[Any]:
     return _record_batch(receiver, messages, asked_in, redelivered=redelivered) or messages
 
 
@@ -109,14 +87,14 @@ def count_message(receiver: Any, message: Any, *, redelivered: bool = False) -> 
     Returns None, with nothing recorded or changed, if it does not count.
     """
     try:
-        return _consume(receiver.entity_path, message, redelivered=redelivered)
+        return _consume_delivery(receiver.entity_path, message, redelivered=redelivered)
     except Exception as error:
         set_current(None)
         report_hook_error(error)
         return None
 
 
-def _consume(path: str, message: Any, *, redelivered: bool) -> Pathway | None:
+def _consume_delivery(path: str, message: Any, *, redelivered: bool) -> Pathway | None:
     edge, header = in_edges[path], read_header(message)
     pathway = consume(edge, header, measure(message), _find_broker_ns(message) if header is None else None)
     if pathway is not None:
@@ -132,7 +110,7 @@ def _find_broker_ns(message: Any) -> int | None:
     return None if enqueued is None else int(enqueued.timestamp() * 1000) * 1_000_000
 
 
-def pathway_of_message(message: Any) -> Pathway | None:
+def find_delivered_pathway(message: Any) -> Pathway | None:
     """Return the pathway of a message: of its delivery if that was counted, or else the one that it brings."""
     pathway = lookup_pathway(message, message.sequence_number)
     if pathway is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncdsm.integration import Edge, EdgeCache
+from asyncdsm.integration import Edge, EdgeCache, make_out_edges
 
 SUBSCRIPTIONS = "/Subscriptions/"
 DEAD_LETTERS = "/$deadletterqueue"
@@ -15,7 +15,7 @@ def _make_entity_edge(path: str) -> Edge:
     return Edge("direction:in", f"topic:{topic}{slash}{sub_queue}", "type:servicebus", *tags)
 
 
-out_edges: EdgeCache[str] = EdgeCache(lambda name: Edge("direction:out", f"topic:{name}", "type:servicebus"))
+out_edges: EdgeCache[str] = make_out_edges("servicebus")
 """The edges of sending, by the name of the queue or topic."""
 in_edges: EdgeCache[str] = EdgeCache(_make_entity_edge)
 """The edges of receiving, by the path of an entity, such as `events/Subscriptions/billing`: its group is `billing`."""

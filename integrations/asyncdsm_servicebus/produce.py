@@ -51,7 +51,7 @@ def _hook_call(
 
     def send(sender: Any, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = _read_iterator(name, args, kwargs)
-        call = _prepare(sender, name, args, kwargs)
+        call = _prepare_send(sender, name, args, kwargs)
         if call is None:
             return original(sender, *args, **kwargs)
         try:
@@ -68,7 +68,7 @@ def _hook_call(
 
     async def send_async(sender: Any, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = _read_iterator(name, args, kwargs)
-        call = _prepare(sender, name, args, kwargs)
+        call = _prepare_send(sender, name, args, kwargs)
         if call is None:
             return await original(sender, *args, **kwargs)
         try:
@@ -102,7 +102,7 @@ def _replace(
 
 
 @guarded
-def _prepare(sender: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SendCall | None:
+def _prepare_send(sender: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SendCall | None:
     """Return what to call in place of a call with these arguments; None while nothing measures."""
     if ensure_recorder() is None:
         return None

@@ -10,12 +10,14 @@ from asyncdsm.integration.registry import list_packages, load_integration
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
+    "azure.servicebus": "servicebus",
     "botocore": "aws",
     "google.cloud.pubsub_v1": "pubsub",
     "google.pubsub_v1": "pubsub",
     "httpx2": "httpx",
     "kafka": "kafka-python",
     "starlette": "asgi",
+    "valkey": "redis",
 }
 """The pages of packages that have none of their own name."""
 

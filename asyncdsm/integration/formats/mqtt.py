@@ -9,22 +9,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from asyncdsm.core.context import HEADER
-from asyncdsm.core.edge import Edge, EdgeCache
+from asyncdsm.core.edge import EdgeCache, make_in_edges, make_out_edges
 from asyncdsm.core.topic_names import TopicNames
 
 topics: TopicNames = TopicNames(separator="/", one="+", rest="#")
 """The topics by name: a program may put ids into names."""
 
-
-def _make_topic_edge(key: tuple[str, str]) -> Edge:
-    topic, group = key
-    tags = (f"group:{group}",) if group else ()
-    return Edge("direction:in", f"topic:{topic}", "type:mqtt", *tags)
-
-
-out_edges: EdgeCache[str] = EdgeCache(lambda topic: Edge("direction:out", f"topic:{topic}", "type:mqtt"))
+out_edges: EdgeCache[str] = make_out_edges("mqtt")
 """The edges of publishing, by topic."""
-in_edges: EdgeCache[tuple[str, str]] = EdgeCache(_make_topic_edge)
+in_edges: EdgeCache[tuple[str, str]] = make_in_edges("mqtt")
 """The edges of consuming, by topic and group: that of a shared subscription, "" without one."""
 
 
