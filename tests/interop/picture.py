@@ -18,7 +18,7 @@ from tests.interop.pipelines import COUNT
 from tests.interop.running import run_steps
 
 SIZE = {"width": 390, "height": 1640}
-"""A narrow page draws the map from top to bottom, with room for all of it above the panel."""
+"""A narrow page draws the map from top to bottom, where the address asks for it: with room for all above the panel."""
 
 
 async def take_picture(brokers: Brokers) -> None:
@@ -26,7 +26,7 @@ async def take_picture(brokers: Brokers) -> None:
     async with running_agent() as agent, async_playwright() as playwright:
         await run_steps(brokers, await create_long_way(brokers), COUNT, {"DD_TRACE_AGENT_URL": agent.url})
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        async with open_page(browser, agent.url, viewport=SIZE) as page:
+        async with open_page(browser, f"{agent.url}/#view=map", viewport=SIZE) as page:
             await page.mouse.move(0, 0)
             await page.get_by_text("Live", exact=True).wait_for()
             await page.locator("#graph").screenshot(path=DOCS / "interop.png")
