@@ -126,7 +126,9 @@ class Deep(str):
 
 def test_deeply_nested_info_is_an_error_of_the_agent() -> None:
     with running_intake(intake=Intake(endpoints=[Deep()])) as intake:
-        assert asked(intake.url) == (False, None)
+        lists_endpoint, problem = asked(intake.url)
+    assert not lists_endpoint
+    assert "not that of an agent" in (problem or "")
 
 
 def test_host_that_cannot_be_looked_up_is_a_delivery_error() -> None:
