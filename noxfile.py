@@ -23,6 +23,7 @@ INTEGRATIONS = [
     "asyncdsm_botocore",
     "asyncdsm_celery",
     "asyncdsm_confluent",
+    "asyncdsm_eventhub",
     "asyncdsm_faststream",
     "asyncdsm_httpx",
     "asyncdsm_kombu",

@@ -26,6 +26,7 @@ MODULES = [
     "asyncdsm_botocore",
     "asyncdsm_celery",
     "asyncdsm_confluent",
+    "asyncdsm_eventhub",
     "asyncdsm_faststream",
     "asyncdsm_httpx",
     "asyncdsm_kombu",
