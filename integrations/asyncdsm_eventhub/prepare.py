@@ -59,8 +59,9 @@ def _without_contexts(prepared: Any) -> Any:
 
 
 def hook_load(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `_batch_preparer` of a producer client, which makes a batch of a list. A list that is too large with contexts
-    may fit without them.
+    """Hook `_batch_preparer` of a producer client, which makes a batch of a list.
+
+    A list that is too large with contexts may fit without them.
     """
 
     def load(client: Any, event_data_batch: Any, *args: Any, **kwargs: Any) -> Any:

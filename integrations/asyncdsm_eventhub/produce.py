@@ -31,7 +31,7 @@ class SendCall(NamedTuple):
 
     def shrink(self, error: Exception) -> SendCall:
         """Return the same call without contexts. Raises the error where that cannot help."""
-        if self.is_batch or not isinstance(error, ValueError) and "size" not in str(error):
+        if self.is_batch or (not isinstance(error, ValueError) and "size" not in str(error)):
             raise error
         payload = self.payload
         made = [without_context(each) for each in payload] if isinstance(payload, list) else without_context(payload)

@@ -30,6 +30,7 @@ ADDRESSES = {
     "localhost:6379": "TEST_REDIS",
     "nats://localhost:4222": "TEST_NATS",
     "localhost:5673": "TEST_SERVICEBUS",
+    "localhost:5674": "TEST_EVENTHUBS",
     "amqp://guest:guest@localhost": "TEST_RABBITMQ",
     "amqp://localhost": "TEST_RABBITMQ",
     "8126": "TEST_AGENT_PORT",

@@ -9,6 +9,6 @@ and `eventhubs` one of event hubs; what it has taken is in the folder, and survi
   subscriptions, schedules, `$management`;
 - event hubs of two partitions, consumer groups, the selectors of positions, the ends of partitions, `$management`.
 
-What it does not do: check tokens, rules of subscriptions, transactions, expiry, duplicates, quotas, epochs; any entity exists
-as soon as somebody names it. A subscription gets what is sent after it was first opened.
+What it does not do: check tokens, rules of subscriptions, transactions, expiry, duplicates, quotas, epochs; any entity
+exists as soon as somebody names it. A subscription gets what is sent after it was first opened.
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from threading import Thread
 from time import sleep
 
@@ -49,16 +50,12 @@ def _connect(port: int) -> socket.socket:
 
 
 def _relay(source: socket.socket, target: socket.socket, data: Iterator[bytes]) -> None:
-    try:
+    with suppress(OSError):  # one of them is gone, so the other one is told below
         for each in data:
             target.sendall(each)
-    except OSError:
-        pass  # the other one is gone, so this one is told below
     for sock in (source, target):
-        try:
+        with suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
 
 def _read(source: socket.socket) -> Iterator[bytes]:

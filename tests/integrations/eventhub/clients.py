@@ -49,8 +49,9 @@ class Clients:
         return asyncdsm.wrap(self.bare_consumer(hub, group))
 
     async def read(self, count: int, hub: str = "") -> list[EventData]:
-        """Return the first events of a hub, as a bare client gets them: by what is below `receive`, which ends slowly."""
-        found, client = list[EventData](), self.bare_consumer(hub)
+        """Return the first events of a hub, as a bare client gets them. Below `receive`, since that ends slowly."""
+        found = list[EventData]()
+        client: Any = self.bare_consumer(hub)
 
         async def note(events: Any) -> None:
             found.extend(events)

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from asyncdsm.testing import Captured
 from tests.brokers.azure import AzureServer
 from tests.integrations.eventhub.clients import Clients, Name
 
@@ -20,7 +19,7 @@ def known_platform() -> str:
 
 
 @pytest.fixture
-async def clients(eventhubs: AzureServer, captured_streams: Captured, name: Name) -> AsyncIterator[Clients]:
+async def clients(eventhubs: AzureServer, name: Name) -> AsyncIterator[Clients]:
     """Clients of one event hub, which are made when a test asks for them."""
     async with AsyncExitStack() as closing:
         yield Clients(eventhubs.connection_string, name(), closing)

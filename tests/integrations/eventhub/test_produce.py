@@ -60,7 +60,7 @@ async def test_each_way_to_send_counts_and_leaves_the_events_alone(
         await producer.send_event(event, partition_id="0")
     await producer.send_event(given[3])
     await producer.send_batch([given[1], given[4]], partition_id="0")
-    await producer.send_batch(iter([given[0]]), partition_id="0")
+    await producer.send_batch(iter([given[0]]), partition_id="0")  # type: ignore[arg-type]
     await producer.send_batch([])
     batch = await producer.create_batch(partition_id="1")
     for event in (given[2], given[5]):
@@ -139,7 +139,8 @@ async def test_buffered_events_have_the_parent_of_their_sending_and_count_when_t
 async def test_event_without_room_for_a_context_goes_without(clients: Clients, captured_streams: Captured) -> None:
     producer = clients.producer()
     await producer.send_event(EventData(b"x" * (LIMIT - 60)), partition_id="0")
-    await producer.send_batch([EventData(b"y" * (LIMIT // 2 - 50)) for _ in range(2)], partition_id="0")
+    two: list[Any] = [EventData(b"y" * (LIMIT // 2 - 50)) for _ in range(2)]
+    await producer.send_batch(two, partition_id="0")
     batch = await producer.create_batch(partition_id="0", max_size_in_bytes=100)
     batch.add(EventData(b"z" * 60))
     with pytest.raises(ValueError, match="size limit"):
