@@ -10,15 +10,15 @@ from azure.eventhub.aio._producer_async import EventHubProducer as AsyncEventHub
 
 from asyncdsm.integration import Hook, Hooks, after
 from asyncdsm_eventhub.consume import make_receive_hook
-from asyncdsm_eventhub.prepare import hook_buffer, hook_create_batch, hook_load
+from asyncdsm_eventhub.prepare import hook_create_batch, hook_events
 from asyncdsm_eventhub.produce import hook_send
 
 PRODUCERS: tuple[type, ...] = EventHubProducerClient, aio.EventHubProducerClient
 CONSUMERS: tuple[type, ...] = EventHubConsumerClient, aio.EventHubConsumerClient
 
 OF_PRODUCERS: dict[str, Hook] = {
-    "_batch_preparer": hook_load,
-    "_buffered_send": hook_buffer,
+    "_batch_preparer": hook_events,
+    "_buffered_send": hook_events,
     "create_batch": hook_create_batch,
 }
 _hooks = Hooks()  # on single objects, never removed

@@ -13,6 +13,7 @@ from asyncdsm.integration import (
     Pathway,
     consume,
     follow_batch,
+    guarded,
     incoming_pathway,
     is_async,
     lookup_pathway,
@@ -43,7 +44,7 @@ class Reception:
 
     def handle(self, context: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the program's callback with an event, a list of them, or None if there was none for a while. **Hot**."""
-        if not self._is_followed:
+        if not (self._is_wrapped or _is_instrumented):
             return self._callback(context, event, *args, **kwargs)
         event = self._count(context, event)
         try:
@@ -53,17 +54,13 @@ class Reception:
 
     async def handle_async(self, context: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
         """Do the same for a callback that is a coroutine function. **Hot**."""
-        if not self._is_followed:
+        if not (self._is_wrapped or _is_instrumented):
             return await self._callback(context, event, *args, **kwargs)
         event = self._count(context, event)
         try:
             return await self._callback(context, event, *args, **kwargs)
         finally:
             set_current(None)
-
-    @property
-    def _is_followed(self) -> bool:
-        return self._is_wrapped or _is_instrumented
 
     def _count(self, context: Any, event: Any) -> Any:
         """Count what the callback is to get, and return it: a list that knows the pathways of its events."""
@@ -93,13 +90,10 @@ def make_receive_hook(name: str, *, is_wrapped: bool) -> Hook:
 
         def receive(client: Any, *args: Any, **kwargs: Any) -> Any:
             callback = args[0] if args else kwargs.get(name)
-            if not callable(callback):
+            replaced = _replace_callbacks(callback, kwargs, is_wrapped=is_wrapped, is_coroutine=is_coroutine)
+            if replaced is None:
                 return original(client, *args, **kwargs)
-            reception = Reception(callback, is_wrapped=is_wrapped)
-            handler = reception.handle_async if is_coroutine else reception.handle
-            if kwargs.get("track_last_enqueued_event_properties"):
-                close = kwargs.get("on_partition_close")
-                kwargs["on_partition_close"] = reception.ends.make_close_callback(close, is_coroutine=is_coroutine)
+            handler, kwargs = replaced
             if args:
                 return original(client, handler, *args[1:], **kwargs)
             return original(client, **{**kwargs, name: handler})
@@ -107,6 +101,21 @@ def make_receive_hook(name: str, *, is_wrapped: bool) -> Hook:
         return mark_async(receive) if is_coroutine else receive
 
     return hook
+
+
+@guarded
+def _replace_callbacks(
+    callback: Any, kwargs: dict[str, Any], *, is_wrapped: bool, is_coroutine: bool
+) -> tuple[Callable[..., Any], dict[str, Any]] | None:
+    """Return the callback and the keywords for the client; None for what it will refuse."""
+    if not callable(callback):
+        return None
+    reception = Reception(callback, is_wrapped=is_wrapped)
+    handler = reception.handle_async if is_coroutine else reception.handle
+    if not kwargs.get("track_last_enqueued_event_properties"):
+        return handler, kwargs
+    close = reception.ends.make_close_callback(kwargs.get("on_partition_close"), is_coroutine=is_coroutine)
+    return handler, {**kwargs, "on_partition_close": close}
 
 
 def count_event(context: Any, event: Any) -> Pathway | None:

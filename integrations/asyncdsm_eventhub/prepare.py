@@ -6,10 +6,8 @@ An event is encoded when it enters a batch, so it gets its context before, and i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
-
-from azure.eventhub import EventDataBatch
 
 from asyncdsm.integration import Hooks, after, after_await, guarded, is_async
 from asyncdsm_eventhub.edges import out_edges
@@ -34,7 +32,7 @@ def _follow_batch(batch: Any, client: Any, *_args: Any, **_more: Any) -> None:
             try:
                 return original(batch, prepared, *args, **kwargs)
             except ValueError:  # it may fit without the context
-                return original(batch, without_context(prepared), *args, **kwargs)
+                return original(batch, _shrink(prepared) or event_data, *args, **kwargs)
 
         return add
 
@@ -52,63 +50,45 @@ def _prepare(hub: str, event: Any) -> Any:
     return None if made is event else made
 
 
-def _without_contexts(prepared: Any) -> Any:
+@guarded
+def _shrink(prepared: Any) -> Any:
+    """Return the same copies without contexts."""
     if isinstance(prepared, list):
         return [without_context(each) for each in prepared]
     return without_context(prepared)
 
 
-def hook_load(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `_batch_preparer` of a producer client, which makes a batch of a list.
+def hook_events(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook what a producer client calls with an event, a list or a batch.
 
-    A list that is too large with contexts may fit without them.
+    `_batch_preparer` makes a batch of a list, `_buffered_send` puts into the buffer. What is too large with contexts
+    may fit without them.
     """
 
-    def load(client: Any, event_data_batch: Any, *args: Any, **kwargs: Any) -> Any:
-        events = _read(event_data_batch)
-        return _call(original, client, events, args, kwargs)
+    def call(client: Any, *given: Any, **kwargs: Any) -> Any:
+        if not given:
+            return original(client, **kwargs)
+        events, *args = given
+        events = list(events) if isinstance(events, Iterator) else events  # it can be read only once
+        prepared = _prepare(client.eventhub_name, events)
+        if prepared is None:
+            return original(client, events, *args, **kwargs)
+        try:
+            return original(client, prepared, *args, **kwargs)
+        except ValueError:
+            return original(client, _shrink(prepared) or events, *args, **kwargs)
 
-    async def load_async(client: Any, event_data_batch: Any, *args: Any, **kwargs: Any) -> Any:
-        events = _read(event_data_batch)
-        return await _call_async(original, client, events, args, kwargs)
+    async def call_async(client: Any, *given: Any, **kwargs: Any) -> Any:
+        if not given:
+            return await original(client, **kwargs)
+        events, *args = given
+        events = list(events) if isinstance(events, Iterator) else events
+        prepared = _prepare(client.eventhub_name, events)
+        if prepared is None:
+            return await original(client, events, *args, **kwargs)
+        try:
+            return await original(client, prepared, *args, **kwargs)
+        except ValueError:
+            return await original(client, _shrink(prepared) or events, *args, **kwargs)
 
-    return load_async if is_async(original) else load
-
-
-def hook_buffer(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `_buffered_send` of a producer client, which puts an event, a list or a batch into its buffer."""
-
-    def buffer(client: Any, events: Any, *args: Any, **kwargs: Any) -> Any:
-        return _call(original, client, events, args, kwargs)
-
-    async def buffer_async(client: Any, events: Any, *args: Any, **kwargs: Any) -> Any:
-        return await _call_async(original, client, events, args, kwargs)
-
-    return buffer_async if is_async(original) else buffer
-
-
-def _call(original: Any, client: Any, events: Any, args: Any, kwargs: Any) -> Any:
-    prepared = _prepare(client.eventhub_name, events)
-    if prepared is None:
-        return original(client, events, *args, **kwargs)
-    try:
-        return original(client, prepared, *args, **kwargs)
-    except ValueError:
-        return original(client, _without_contexts(prepared), *args, **kwargs)
-
-
-async def _call_async(original: Any, client: Any, events: Any, args: Any, kwargs: Any) -> Any:
-    prepared = _prepare(client.eventhub_name, events)
-    if prepared is None:
-        return await original(client, events, *args, **kwargs)
-    try:
-        return await original(client, prepared, *args, **kwargs)
-    except ValueError:
-        return await original(client, _without_contexts(prepared), *args, **kwargs)
-
-
-def _read(events: Any) -> Any:
-    """Return a list in the place of what can be read only once, as the client would read it."""
-    if isinstance(events, EventDataBatch) or not isinstance(events, Iterable):
-        return events
-    return list(events) if isinstance(events, Iterator) else events
+    return call_async if is_async(original) else call

@@ -29,18 +29,22 @@ class SendCall(NamedTuple):
     departures: list[Departure]
     is_batch: bool = False
 
-    def shrink(self, error: Exception) -> SendCall:
-        """Return the same call without contexts. Raises the error where that cannot help."""
-        if self.is_batch or (not isinstance(error, ValueError) and "size" not in str(error)):
-            raise error
-        payload = self.payload
-        made = [without_context(each) for each in payload] if isinstance(payload, list) else without_context(payload)
-        return SendCall(made, [each._replace(is_propagated=False) for each in self.departures])
 
-    def count_sent(self) -> None:
-        """Count the events, which Event Hubs has taken."""
-        for departure in self.departures:
-            departure.count_sent()
+@guarded
+def _shrink(call: SendCall, error: Exception) -> SendCall | None:
+    """Return the same call without contexts; None where that cannot help."""
+    if call.is_batch or (not isinstance(error, ValueError) and "size" not in str(error)):
+        return None
+    payload = call.payload
+    made = [without_context(each) for each in payload] if isinstance(payload, list) else without_context(payload)
+    return SendCall(made, [each._replace(is_propagated=False) for each in call.departures])
+
+
+@guarded
+def _count_sent(call: SendCall) -> None:
+    """Count the events of a call, which Event Hubs has taken."""
+    for departure in call.departures:
+        departure.count_sent()
 
 
 def hook_send(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,9 +57,11 @@ def hook_send(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = original(producer, call.payload, *args, **kwargs)
         except TOO_LARGE as error:
-            call = call.shrink(error)
+            call = _shrink(call, error)
+            if call is None:
+                raise
             result = original(producer, call.payload, *args, **kwargs)
-        call.count_sent()
+        _count_sent(call)
         return result
 
     async def send_async(producer: Any, event_data: Any, *args: Any, **kwargs: Any) -> Any:
@@ -65,9 +71,11 @@ def hook_send(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = await original(producer, call.payload, *args, **kwargs)
         except TOO_LARGE as error:
-            call = call.shrink(error)
+            call = _shrink(call, error)
+            if call is None:
+                raise
             result = await original(producer, call.payload, *args, **kwargs)
-        call.count_sent()
+        _count_sent(call)
         return result
 
     return send_async if is_async(original) else send

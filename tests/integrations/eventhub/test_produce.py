@@ -117,7 +117,7 @@ async def test_buffered_events_have_the_parent_of_their_sending_and_count_when_t
         begin(event.body_as_str())
         await producer.send_event(event)
     begin("c")
-    await producer.send_batch(given[2:4])
+    await producer.send_batch([*given[2:4]])
     batch = await producer.create_batch()
     for event in given[4:]:
         begin(event.body_as_str())
