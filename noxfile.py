@@ -25,6 +25,7 @@ INTEGRATIONS = [
     "asyncdsm_celery",
     "asyncdsm_confluent",
     "asyncdsm_dramatiq",
+    "asyncdsm_eventhub",
     "asyncdsm_faststream",
     "asyncdsm_httpx",
     "asyncdsm_kafka_python",

@@ -19,6 +19,7 @@ NAMES = (
     "checkpoint",
     "confluent",
     "day",
+    "eventhub",
     "intake",
     "kafka",
     "kombu",

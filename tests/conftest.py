@@ -131,6 +131,13 @@ def pubsub() -> Iterator[PubSubServer]:
 
 
 @pytest.fixture(scope="session")
+def eventhubs() -> Iterator[AzureServer]:
+    """The Event Hubs of the tests."""
+    with azure_server("eventhubs") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def clickhouse() -> Iterator[ClickHouse]:
     """The tests' ClickHouse."""
     with run_clickhouse() as server:

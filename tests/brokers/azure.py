@@ -1,4 +1,4 @@
-"""The stand-in for Azure Service Bus: a process of its own, `tests.brokers.azure_server`."""
+"""The stand-in for Azure Service Bus and Event Hubs: a process of its own, `tests.brokers.azure_server`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ ROOT = str(Path(__file__).parents[2])
 class AzureServer:
     """A namespace that can be killed and started again, on its old port and with its old data."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, service: str) -> None:
+        self._service = service
         self._folder, self._running = folder, ExitStack()
         self._port = free_port()
 
@@ -33,7 +34,7 @@ class AzureServer:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        command = [sys.executable, "-m", "tests.brokers.azure_server"]
+        command = [sys.executable, "-m", "tests.brokers.azure_server", self._service]
         self._running.enter_context(
             serving(
                 lambda port: [*command, str(port), self._folder],
@@ -49,10 +50,10 @@ class AzureServer:
 
 
 @contextmanager
-def azure_server() -> Iterator[AzureServer]:
-    """Run a namespace of Service Bus for as long as the block lasts."""
+def azure_server(service: str = "servicebus") -> Iterator[AzureServer]:
+    """Run a namespace of a service, `servicebus` or `eventhubs`, for as long as the block lasts."""
     with TemporaryDirectory(prefix="asyncdsm-", dir=memory()) as folder:
-        server = AzureServer(folder)
+        server = AzureServer(folder, service)
         server.start()
         try:
             yield server

@@ -22,6 +22,8 @@ import nats as nats_client
 from aiobotocore.session import get_session
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from asyncdsm_asgi import DataStreamsMiddleware
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 from boto3.session import Session
@@ -227,6 +229,57 @@ def _values_of(result: Any) -> list[Any]:
         return [result[b"own"]]
     nested = [each for pair in result.items() for each in pair] if isinstance(result, dict) else result
     return [value for each in nested if isinstance(each, list | tuple | dict) for value in _values_of(each)]
+
+
+async def eventhub(server: AzureServer, wrap: Wrap) -> Any:
+    """Event Hubs: one event, several, a batch, the buffer; a callback for each, and one for batches."""
+    hub, given, got = f"h{uuid4().hex[:10]}", EventData("1"), list[Any]()
+    given.properties = {"own": "1"}
+    options: Any = {"eventhub_name": hub, "retry_total": 0}
+    connection = server.connection_string
+    make: Any = EventHubProducerClient.from_connection_string
+    own = list[Any]()
+
+    async def note(events: Any, *_more: Any) -> None:
+        own.extend(events)
+
+    async with wrap(make(connection, **options)) as producer:
+        await producer.send_event(given, partition_id="0")
+        await producer.send_batch([EventData("2"), EventData("3")], partition_id="0")
+        batch = await producer.create_batch(partition_id="0")
+        batch.add(EventData("4"))
+        await producer.send_batch(batch)
+    async with wrap(
+        make(connection, buffered_mode=True, on_success=note, on_error=note, max_wait_time=0.5, **options)
+    ) as producer:
+        await producer.send_event(EventData("5"), partition_id="0")
+
+    async def receive(method: str, group: str) -> None:
+        count, done = len(got) + 5, asyncio.Event()
+
+        async def on_event(_context: Any, events: Any) -> None:
+            got.extend(events if isinstance(events, list) else [events])
+            if len(got) == count:
+                done.set()
+
+        client = wrap(EventHubConsumerClient.from_connection_string(connection, group, **options))
+        receiving = getattr(client, method)(
+            on_event, partition_id="0", starting_position="-1", track_last_enqueued_event_properties=True
+        )
+        task = asyncio.create_task(receiving)
+        async with asyncio.timeout(20):
+            await done.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await client.close()
+
+    await receive("receive", "$Default")
+    await receive("receive_batch", "other")
+    shown = [
+        (event.body_as_str(), {k: v for k, v in (event.properties or {}).items() if k != HEADER.encode()})
+        for event in got
+    ]
+    return given.properties, [event.body_as_str() for event in own], shown
 
 
 async def servicebus(server: AzureServer, wrap: Wrap) -> Any:
@@ -576,6 +629,7 @@ PROGRAMS: dict[str, Program] = {
     "celery": Program(None, celery),
     "confluent": Program("kafka", confluent),
     "confluent, asyncio": Program("kafka", confluent_asyncio),
+    "eventhub": Program("eventhubs", eventhub),
     "faststream": Program("kafka", faststream),
     "httpx": Program(None, httpx_clients),
     "kombu": Program("rabbitmq", kombu),

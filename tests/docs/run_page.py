@@ -32,6 +32,7 @@ ADDRESSES = {
     "nats://localhost:4222": "TEST_NATS",
     "localhost:5673": "TEST_SERVICEBUS",
     "localhost:8085": "TEST_PUBSUB",
+    "localhost:5674": "TEST_EVENTHUBS",
     "amqp://guest:guest@localhost": "TEST_RABBITMQ",
     "amqp://localhost": "TEST_RABBITMQ",
     "8126": "TEST_AGENT_PORT",

@@ -28,6 +28,7 @@ MODULES = [
     "asyncdsm_celery",
     "asyncdsm_confluent",
     "asyncdsm_dramatiq",
+    "asyncdsm_eventhub",
     "asyncdsm_faststream",
     "asyncdsm_httpx",
     "asyncdsm_kafka_python",

@@ -125,6 +125,9 @@ def server_for(variable: str) -> Iterator[str]:
     elif variable == "TEST_NATS":
         with nats_server() as server:
             yield server.url
+    elif variable == "TEST_EVENTHUBS":
+        with azure_server("eventhubs") as server:
+            yield server.address
     elif variable == "TEST_SERVICEBUS":
         with azure_server() as server:
             yield server.address

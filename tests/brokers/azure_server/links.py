@@ -147,18 +147,13 @@ class AmqpServer:
 
     def _reply(self, link: Any, body: bytes) -> None:
         address = _path(link.remote_target.address)
-        request: Any = Message()
-        request.decode(body)
+        request = decode_message(body)
         properties = dict(request.properties or {})
         is_token = address.endswith("$cbs")
         status, answer = (200, None) if is_token else self._answer(address, properties, request.body)
         sender = self._replies[link.session, address]
-        codes = {"status-code": status, "status-description": ""} if is_token else {}
-        reply = Message(
-            body=answer,
-            correlation_id=request.id,
-            properties={"statusCode": status, "statusDescription": "", **codes},
-        )
+        codes = {"statusCode": status, "statusDescription": "", "status-code": status, "status-description": ""}
+        reply = Message(body=answer, correlation_id=request.id, properties=codes)
         sender.send(reply)
 
     def on_link_remote_close(self, event: Any) -> None:
@@ -184,6 +179,22 @@ class AmqpServer:
 def _path(address: str | None) -> str:
     """Return the entity of an address, which may be a URL."""
     return (address or "").split("://", 1)[-1].partition("/")[2] if "://" in (address or "") else address or ""
+
+
+def decode_message(body: bytes) -> Any:
+    """Return a message as proton has it."""
+    message: Any = Message()
+    message.decode(body)
+    message.inferred = True
+    return message
+
+
+def read_filters(link: Any) -> dict[str, Any]:
+    """Return the filters of the source that a client asks for, by their names."""
+    data = link.remote_source.filter
+    data.rewind()
+    found: Any = data.get_object() if data.next() else None
+    return {str(key): getattr(value, "value", value) for key, value in (found or {}).items()}
 
 
 def now_ms() -> int:

@@ -7,9 +7,18 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from cproton import ffi, lib
-from proton import UNDESCRIBED, Array, Data, Delivery, Link, Message, symbol, timestamp
+from proton import UNDESCRIBED, Array, Data, Delivery, Link, symbol, timestamp
 
-from tests.brokers.azure_server.links import MAX_MESSAGE_BYTES, Entity, Refusal, Reply, now_ms, split_batch
+from tests.brokers.azure_server.links import (
+    MAX_MESSAGE_BYTES,
+    Entity,
+    Refusal,
+    Reply,
+    decode_message,
+    now_ms,
+    read_filters,
+    split_batch,
+)
 from tests.brokers.azure_server.store import Store, Stored
 
 LOCK_MS = 30_000
@@ -35,7 +44,7 @@ class Queue(Entity):
 
     def accept(self, link: Any) -> None:
         """Lock the session that a link asks for."""
-        filters = _filters_of(link)
+        filters = read_filters(link)
         if link.is_sender and SESSION_FILTER in filters:
             taken = set(self._sessions.values())
             session = filters[SESSION_FILTER] or self._store.next_session(self.name, taken, now_ms())
@@ -59,7 +68,7 @@ class Queue(Entity):
 
     def store_message(self, body: bytes) -> int:
         """Store one message; return its sequence number."""
-        message = _decode(body)
+        message = decode_message(body)
         due = int((message.annotations or {}).get(symbol("x-opt-scheduled-enqueue-time")) or 0)
         return self._store.add(self.name, body, now_ms(), due=due, session=message.group_id or None)
 
@@ -110,7 +119,7 @@ class Queue(Entity):
 
     def annotate(self, stored: Stored, until: int, state: int = 0) -> bytes:
         """Return a message as a client gets it: with what the broker knows of it."""
-        message = _decode(stored.body)
+        message = decode_message(stored.body)
         message.annotations = {
             **(message.annotations or {}),
             symbol("x-opt-enqueued-time"): timestamp(stored.enqueued_ms),
@@ -196,20 +205,6 @@ class Namespace:
         """Answer a request to an entity's `$management`."""
         operation = str(_text(properties["operation"])).removeprefix("com.microsoft:")
         return self.find(None, address.removesuffix("/$management")).answer(operation, body)
-
-
-def _decode(body: bytes) -> Any:
-    message: Any = Message()
-    message.decode(body)
-    message.inferred = True
-    return message
-
-
-def _filters_of(link: Any) -> dict[str, Any]:
-    data = link.remote_source.filter
-    data.rewind()
-    found: Any = data.get_object() if data.next() else None
-    return {str(key): getattr(value, "value", value) for key, value in (found or {}).items()}
 
 
 def _bytes_of(tag: Any) -> bytes:
