@@ -22,7 +22,7 @@ from asyncdsm.integration import (
     set_current,
     store_pathway,
 )
-from asyncdsm_eventhub.behind import Ends
+from asyncdsm_eventhub.lag import Ends
 from asyncdsm_eventhub.edges import in_edges
 from asyncdsm_eventhub.events import measure, read_header
 

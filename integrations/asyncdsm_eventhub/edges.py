@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from asyncdsm.integration import Edge, EdgeCache
+from asyncdsm.integration import EdgeCache, make_in_edges, make_out_edges
 
-TYPE = "type:eventhubs"
-
-out_edges: EdgeCache[str] = EdgeCache(lambda hub: Edge("direction:out", f"topic:{hub}", TYPE))
+out_edges: EdgeCache[str] = make_out_edges("eventhubs")
 """The edges of sending, by the name of the event hub."""
-in_edges: EdgeCache[tuple[str, str]] = EdgeCache(
-    lambda place: Edge("direction:in", f"group:{place[1]}", f"topic:{place[0]}", TYPE)
-)
+in_edges: EdgeCache[tuple[str, str]] = make_in_edges("eventhubs")
 """The edges of receiving, by the names of the event hub and the consumer group."""
