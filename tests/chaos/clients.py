@@ -26,8 +26,9 @@ from celery.contrib.testing.worker import start_worker
 from confluent_kafka import TopicPartition as ConfluentPartition
 from confluent_kafka.aio import AIOConsumer, AIOProducer
 from dramatiq.brokers.stub import StubBroker
-from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata
-from kafka import TopicPartition as KafkaPartition
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.structs import OffsetAndMetadata
+from kafka.structs import TopicPartition as KafkaPartition
 from kombu.connection import Connection
 from kombu.entity import Queue
 from starlette.applications import Starlette
