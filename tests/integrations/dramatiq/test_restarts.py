@@ -123,8 +123,8 @@ def test_each_message_sent_and_each_delivery_count_once_over_kills(
                     server.kill()
                     server.start()
                 sending.join()
-                for _ in range(5):  # what a server had taken, and lost with its life
-                    load.wait_until(1, 3)
+                for _ in range(30):  # what a server had taken, and lost with its life
+                    load.wait_until(1, 0.5)
                     if missing := load.missing():
                         load.send_all(missing)
         stats = streams.stats
