@@ -15,6 +15,8 @@ EXTRACTOR_TYPES = (
     "SQS_CONSUME_ATTRIBUTES",
     "CELERY_PRODUCE_HEADERS",
     "CELERY_CONSUME_HEADERS",
+    "DRAMATIQ_PRODUCE_OPTIONS",
+    "DRAMATIQ_CONSUME_OPTIONS",
     "TASKIQ_PRODUCE_LABELS",
     "TASKIQ_CONSUME_LABELS",
 )
@@ -29,7 +31,7 @@ class TransactionExtractor(NamedTuple):
     type: str
     """Which messages or requests are meant: one of `EXTRACTOR_TYPES`, such as `KAFKA_PRODUCE_HEADERS`."""
     value: str
-    """The name of the header, attribute or label that holds the id."""
+    """The name of the header, attribute, label or option that holds the id."""
 
 
 def parse_extractors(text: str) -> tuple[TransactionExtractor, ...]:

@@ -1,4 +1,4 @@
-"""Extractors: which headers, attributes or labels hold the id of a business transaction.
+"""Extractors: which headers, attributes, labels or options hold the id of a business transaction.
 
 They are the setting of the DataStreams that measures; without one, and without a setting, all tables are empty. An
 adapter looks whether its table is empty before it looks for headers, so that others pay nothing.
@@ -26,6 +26,8 @@ SQS_PRODUCE: ExtractorTable = {}
 SQS_CONSUME: ExtractorTable = {}
 CELERY_PRODUCE: ExtractorTable = {}
 CELERY_CONSUME: ExtractorTable = {}
+DRAMATIQ_PRODUCE: ExtractorTable = {}
+DRAMATIQ_CONSUME: ExtractorTable = {}
 TASKIQ_PRODUCE: ExtractorTable = {}
 TASKIQ_CONSUME: ExtractorTable = {}
 
@@ -40,6 +42,8 @@ _TABLES: dict[str, ExtractorTable] = {
     "SQS_CONSUME_ATTRIBUTES": SQS_CONSUME,
     "CELERY_PRODUCE_HEADERS": CELERY_PRODUCE,
     "CELERY_CONSUME_HEADERS": CELERY_CONSUME,
+    "DRAMATIQ_PRODUCE_OPTIONS": DRAMATIQ_PRODUCE,
+    "DRAMATIQ_CONSUME_OPTIONS": DRAMATIQ_CONSUME,
     "TASKIQ_PRODUCE_LABELS": TASKIQ_PRODUCE,
     "TASKIQ_CONSUME_LABELS": TASKIQ_CONSUME,
 }

@@ -25,6 +25,7 @@ from asyncdsm.integration import (
     store_pathway,
 )
 from asyncdsm.integration.formats.kafka import read_time
+from asyncdsm.integration.formats.transactions import DRAMATIQ_CONSUME, extract_from_pairs
 from asyncdsm_dramatiq.client import find_queue, in_edges, is_redelivered, read_context
 
 _processed: ContextVar[Any] = ContextVar("asyncdsm_dramatiq_processed", default=None)
@@ -45,6 +46,8 @@ def begin_processing(message: Any) -> None:
     if pathway is not None:
         store_pathway(message, message.message_id, pathway)
         count_deliveries(edge, redelivered=is_redelivered(message))
+        if DRAMATIQ_CONSUME:
+            extract_from_pairs(DRAMATIQ_CONSUME, message.options.items())
         # The program sees the options that it would see without asyncdsm.
         message.options.pop(HEADER, None)
 

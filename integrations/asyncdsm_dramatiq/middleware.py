@@ -8,7 +8,7 @@ from typing import Any
 from dramatiq import Middleware
 
 from asyncdsm import DataStreams
-from asyncdsm.integration import Hooks, close_before_exit, guarded, is_hook, start_standby
+from asyncdsm.integration import Hooks, close_before_exit, guarded, is_hook, report_hook_error, start_standby
 from asyncdsm_dramatiq.consume import begin_processing, begin_reading, end_processing, end_reading
 from asyncdsm_dramatiq.produce import count_unprepared, hook_emit, hook_enqueue
 
@@ -21,6 +21,14 @@ def follow_broker(broker: Any) -> None:
     _hooks.put(broker, "enqueue", hook_enqueue)
     for name in ("emit_before", "emit_after"):
         _hooks.put(broker, name, hook_emit)
+
+
+@guarded
+def count_and_follow(broker: Any, message: Any) -> None:
+    """Count a message that a broker has sent before it was followed, and follow the broker."""
+    if not is_hook(vars(broker).get("enqueue")):
+        count_unprepared(message)
+        follow_broker(broker)
 
 
 class DataStreamsMiddleware(Middleware):
@@ -51,9 +59,7 @@ class DataStreamsMiddleware(Middleware):
     def after_enqueue(self, broker: Any, message: Any, delay: int | None) -> None:
         """Count a message that was sent before anything was declared: only then is the broker not followed yet."""
         del delay
-        if not is_hook(vars(broker).get("enqueue")):
-            count_unprepared(message)
-            follow_broker(broker)
+        count_and_follow(broker, message)
 
     def before_process_message(self, broker: Any, message: Any) -> None:
         """Record that a message was taken from its queue, and make its pathway current for the actor."""
@@ -89,7 +95,10 @@ class DataStreamsMiddleware(Middleware):
         """Start to measure. A wrong setting is logged as an error, and then nothing is measured."""
         del worker
         follow_broker(broker)
-        self._streams = start_standby()
+        try:
+            self._streams = start_standby()
+        except Exception as error:
+            report_hook_error(error)
 
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
         """Deliver what was recorded. The processes of dramatiq's command end now, and run no exit hooks."""

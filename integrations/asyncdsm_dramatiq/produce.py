@@ -15,6 +15,7 @@ from asyncdsm.integration import (
     record_not_propagated,
     suppress_nested_checkpoints,
 )
+from asyncdsm.integration.formats.transactions import DRAMATIQ_PRODUCE, extract_from_pairs
 from asyncdsm_dramatiq.client import find_queue, out_edges
 
 
@@ -29,7 +30,7 @@ def hook_enqueue(original: Callable[..., Any]) -> Callable[..., Any]:
         with suppress_nested_checkpoints():
             result = original(broker, sent, *args, **kwargs)
         if pending is not None:
-            finish_produce(pending)
+            count_message(pending, message)
         return message if result is sent else result  # as the broker would have returned it
 
     return enqueue
@@ -65,9 +66,17 @@ def prepare_message(message: Any) -> tuple[PendingProduce, Any] | None:
 
 
 @guarded
+def count_message(pending: PendingProduce, message: Any) -> None:
+    """Count a message that the broker has taken."""
+    finish_produce(pending)
+    if DRAMATIQ_PRODUCE:
+        extract_from_pairs(DRAMATIQ_PRODUCE, message.options.items())
+
+
+@guarded
 def count_unprepared(message: Any) -> None:
     """Count a message that was enqueued before its broker was followed. It carries no context."""
     pending = begin_produce(out_edges[find_queue(message)])
     if pending is not None:
-        finish_produce(pending)
+        count_message(pending, message)
         record_not_propagated()

@@ -22,9 +22,9 @@ from asyncdsm.integration import (
     set_current,
     store_pathway,
 )
-from asyncdsm_eventhub.lag import Ends
 from asyncdsm_eventhub.edges import in_edges
 from asyncdsm_eventhub.events import measure, read_header
+from asyncdsm_eventhub.lag import Ends
 
 _is_instrumented = False
 

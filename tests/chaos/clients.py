@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import aio_pika
 import aiomqtt
+import dramatiq as dramatiq_client
 import httpx
 import httpx2
 import nats as nats_client
@@ -31,6 +32,10 @@ from celery import Celery, signals
 from celery.contrib.testing.worker import start_worker
 from confluent_kafka import TopicPartition as ConfluentPartition
 from confluent_kafka.aio import AIOConsumer, AIOProducer
+from dramatiq.brokers.stub import StubBroker
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.structs import OffsetAndMetadata
+from kafka.structs import TopicPartition as KafkaPartition
 from kombu.connection import Connection
 from kombu.entity import Queue
 from paho.mqtt.packettypes import PacketTypes
@@ -590,6 +595,70 @@ async def taskiq(_: None, wrap: Wrap) -> Any:
         await broker.shutdown()
 
 
+def dramatiq(_: None, wrap: Wrap) -> Any:
+    """A message that is enqueued while another one is processed, the first after a failed try."""
+    broker, got, seen = StubBroker(), list[int](), list[dict[str, Any]]()
+    wrap(broker)
+
+    @dramatiq_client.actor(broker=broker, queue_name="second")
+    def second(number: int) -> None:
+        got.append(number)
+
+    @dramatiq_client.actor(broker=broker, queue_name="first", min_backoff=1, max_backoff=1)
+    def first(number: int) -> None:
+        message = dramatiq_client.middleware.CurrentMessage.get_current_message()
+        seen.append({} if message is None else dict(message.options))
+        if len(seen) == 1:
+            raise ValueError(number)
+        second.send(number)
+
+    broker.add_middleware(dramatiq_client.middleware.CurrentMessage())
+    worker = dramatiq_client.Worker(broker, worker_timeout=10, worker_threads=1)
+    sent = first.send_with_options(args=(1,), own="1")
+    worker.start()
+    try:
+        for queue in ("first", "second"):
+            broker.join(queue, timeout=1000 * int(PATIENCE_SECONDS), fail_fast=False)
+    finally:
+        worker.stop()
+        broker.close()
+    return got, sent.options, [options["own"] for options in seen], seen[-1]["retries"]
+
+
+def kafka_python(kafka: Kafka, wrap: Wrap) -> Any:
+    """`send`, a transaction; `poll`, a loop, commits."""
+    name = kafka.topic()
+    servers: dict[str, Any] = {"bootstrap_servers": kafka.bootstrap}
+    options = {"auto_offset_reset": "earliest", "enable_auto_commit": False, **servers}
+    with ExitStack() as stack:
+        clients: list[Any] = [
+            KafkaProducer(**servers),
+            KafkaProducer(transactional_id=f"t-{name}", **servers),
+            KafkaConsumer(name, group_id=name, **options),
+        ]
+        for client in clients:
+            stack.callback(client.close)
+        return _with_kafka_python(name, *map(wrap, clients))
+
+
+def _with_kafka_python(name: str, producer: Any, in_transactions: Any, consumer: Any) -> Any:
+    partition, headers, records = KafkaPartition(name, 0), [("own", b"1")], list[Any]()
+    sent = [producer.send(name, b"%d" % number, headers=headers).get(PATIENCE_SECONDS) for number in range(3)]
+    in_transactions.init_transactions()
+    for ends in (in_transactions.commit_transaction, in_transactions.abort_transaction):
+        in_transactions.begin_transaction()
+        in_transactions.send_offsets_to_transaction({partition: OffsetAndMetadata(1, "", -1)}, f"g-{name}")
+        ends()
+    while len(records) < 2:
+        for batch in consumer.poll(timeout_ms=1000, max_records=1).values():
+            records += list(batch)
+    records.append(next(consumer))
+    consumer.commit()
+    return headers, [each.offset for each in sent], consumer.committed(partition), [
+        (record.value, [header for header in record.headers if header[0] != HEADER]) for record in records
+    ]  # fmt: skip
+
+
 def by_hand(_: None, wrap: Wrap) -> Any:
     """`ddtrace.data_streams`' functions."""
     message: dict[str, str] = {"own": "1"}
@@ -630,8 +699,10 @@ PROGRAMS: dict[str, Program] = {
     "confluent": Program("kafka", confluent),
     "confluent, asyncio": Program("kafka", confluent_asyncio),
     "eventhub": Program("eventhubs", eventhub),
+    "dramatiq": Program(None, dramatiq),
     "faststream": Program("kafka", faststream),
     "httpx": Program(None, httpx_clients),
+    "kafka_python": Program("kafka", kafka_python),
     "kombu": Program("rabbitmq", kombu),
     "lambda": Program(None, aws_lambda),
     "mqtt": Program("mosquitto", mqtt),

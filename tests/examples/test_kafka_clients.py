@@ -12,7 +12,9 @@ from tests.examples.billing import bill_on_kafka, check_invoices
 from tests.examples.programs import PATIENCE, running_example
 
 
-@pytest.mark.parametrize("example", ["aiokafka_billing", "confluent_kafka_billing", "faststream_billing"])
+@pytest.mark.parametrize(
+    "example", ["aiokafka_billing", "confluent_kafka_billing", "faststream_billing", "kafka_python_billing"]
+)
 def test_kafka_example_makes_invoices_that_follow_their_orders(
     empty_kafka: Kafka, agent: RunningAgent, example: str
 ) -> None:

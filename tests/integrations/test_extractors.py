@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from threading import Event
 from typing import Any
 
+import dramatiq
 import httpx2
 import pytest
 from aio_pika import Message
@@ -20,6 +21,8 @@ from botocore.exceptions import ClientError
 from celery import Celery, signals
 from celery.contrib.testing.worker import start_worker
 from confluent_kafka import Consumer, Producer
+from dramatiq.brokers.stub import StubBroker
+from kafka import KafkaConsumer, KafkaProducer
 from kombu.connection import Connection
 from kombu.entity import Queue
 from taskiq import InMemoryBroker
@@ -173,6 +176,37 @@ def test_celery_finds_the_id_of_a_task(extracted: Extracted, caplog: pytest.LogC
     app.close()
     on_celery = [("CELERY_PRODUCE_HEADERS", "4711"), ("CELERY_CONSUME_HEADERS", "4711")]
     assert [each for each in extracted() if each not in ON_RABBITMQ] == on_celery
+
+
+def test_dramatiq_finds_the_id_of_a_message(extracted: Extracted) -> None:
+    broker: Any = asyncdsm.wrap(StubBroker())
+
+    @dramatiq.actor(broker=broker)
+    def order() -> None:
+        """Do nothing."""
+
+    worker = dramatiq.Worker(broker, worker_timeout=10, worker_threads=1)
+    worker.start()
+    options: dict[str, Any] = {"Order-Id": 4711, "order-id": "0"}
+    order.send_with_options(**options)
+    broker.join("default", timeout=60_000)
+    worker.stop()
+    broker.close()
+    assert extracted() == [("DRAMATIQ_PRODUCE_OPTIONS", "4711"), ("DRAMATIQ_CONSUME_OPTIONS", "4711")]
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # kafka-python leaves them to the collector
+def test_kafka_python_finds_the_id_of_a_record(kafka: Kafka, topic: Callable[..., str], extracted: Extracted) -> None:
+    name = topic()
+    with (
+        closing(asyncdsm.wrap(KafkaProducer(bootstrap_servers=kafka.bootstrap))) as producer,
+        closing(
+            asyncdsm.wrap(KafkaConsumer(name, bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest"))
+        ) as consumer,
+    ):
+        producer.send(name, b"order", headers=[("Order-Id", b"4711"), ("order-id", b"0")]).get(60)
+        next(consumer)
+    assert extracted() == ON_KAFKA
 
 
 async def test_taskiq_finds_the_id_of_a_task(extracted: Extracted) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from asyncdsm.core.extractors import (
     CELERY_CONSUME,
     CELERY_PRODUCE,
+    DRAMATIQ_CONSUME,
+    DRAMATIQ_PRODUCE,
     HTTP_IN,
     HTTP_OUT,
     KAFKA_CONSUME,
@@ -21,6 +23,8 @@ from asyncdsm.core.extractors import (
 __all__ = [
     "CELERY_CONSUME",
     "CELERY_PRODUCE",
+    "DRAMATIQ_CONSUME",
+    "DRAMATIQ_PRODUCE",
     "HTTP_IN",
     "HTTP_OUT",
     "KAFKA_CONSUME",

@@ -24,7 +24,7 @@ from tests.brokers.redis import command as redis_command
 from tests.intake import counted, running_intake
 from tests.integrations.dramatiq.conftest import run_worker
 
-MESSAGES, SENDERS = 300, 4
+MESSAGES, SENDERS, PATIENCE_SECONDS = 300, 4, 30
 UNREACHABLE = (dramatiq.BrokerConnectionError, redis_client.ConnectionError, OSError)
 
 
@@ -90,13 +90,14 @@ class Load:
     def missing(self) -> list[int]:
         return [number for number in range(MESSAGES) if not self.seen[number]]
 
-    def wait_until(self, share: float, seconds: float) -> None:
+    def wait_until(self, counter: Counter[int], share: float, seconds: float = PATIENCE_SECONDS) -> None:
         deadline = time.monotonic() + seconds
-        while len(self.seen) < share * MESSAGES and time.monotonic() < deadline:
+        while len(counter) < share * MESSAGES and time.monotonic() < deadline:
             time.sleep(0.01)
 
     def _send(self, numbers: list[int]) -> None:
         for number in numbers:
+            time.sleep(0.005)
             while True:
                 with suppress(*UNREACHABLE):
                     self._work.send(number)
@@ -119,14 +120,15 @@ def test_each_message_sent_and_each_delivery_count_once_over_kills(
                 sending = threading.Thread(target=load.send_all, args=(list(range(MESSAGES)),))
                 sending.start()
                 for kill in range(kills):
-                    load.wait_until((kill + 1) / (kills + 2), 10)
+                    load.wait_until(load.sent, (kill + 1) / (kills + 2))
+                    assert len(load.sent) < MESSAGES
                     server.kill()
                     server.start()
                 sending.join()
-                for _ in range(5):  # what a server had taken, and lost with its life
-                    load.wait_until(1, 3)
-                    if missing := load.missing():
-                        load.send_all(missing)
+                deadline = time.monotonic() + PATIENCE_SECONDS
+                while load.missing() and time.monotonic() < deadline:
+                    load.wait_until(load.seen, 1, 0.5)
+                    load.send_all(load.missing())  # what a server had taken, and lost with its life
         stats = streams.stats
         assert load.missing() == []
         assert counted(intake.payloads, "direction:out") == load.sent.total()
