@@ -24,8 +24,8 @@ MESSAGES = 100
 """That a point counts in ten seconds."""
 MOST_MESSAGES = 10_000
 """Enough that a histogram has all the bins that it will have."""
-KINDS, VARIANTS = 20, 25
-# How many distributions of latencies there are, and how many samples of each.
+KINDS, VARIANTS, FILLED_VARIANTS = 20, 25, 5
+# How many distributions of latencies there are, and how many samples of each; fewer for the file.
 
 
 def service_points() -> list[list[dict[str, Any]]]:
@@ -71,8 +71,8 @@ def fill_day(path: Path, now: int) -> None:
     ends = [
         *range(now - 24 * 3600, now - 7200, 3600),
         *range(now - 7200, now - 1200, 600),
-        *range(now - 1200, now - 600, 60),
-        *range(now - 600, now, 10),
+        *range(now - 1200, now - 300, 60),
+        *range(now - 300, now, 10),
     ]
     points = [[_point_report(each) for each in points] for points in service_points()]
     histograms = dict[int, list[Histograms]]()
@@ -80,10 +80,10 @@ def fill_day(path: Path, now: int) -> None:
     for start, end in zip(ends, [*ends[1:], now], strict=True):
         messages = min(MESSAGES * (end - start) // 10, MOST_MESSAGES)
         if messages not in histograms:
-            histograms[messages] = [_histograms(chance, len(points[0]), messages) for _ in range(VARIANTS)]
+            histograms[messages] = [_histograms(chance, len(points[0]), messages) for _ in range(FILLED_VARIANTS)]
         clock[0] = float(end)
         for number, listed in enumerate(points):
-            variant = histograms[messages][(number + end // 10) % VARIANTS]
+            variant = histograms[messages][(number + end // 10) % FILLED_VARIANTS]
             bucket = BucketReport(start * 10**9, 10**10, listed, [])
             store.add(Report(f"service-{number}", "prod", "python", "", [bucket], variant))
         store.flush()
