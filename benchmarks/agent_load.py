@@ -6,6 +6,7 @@ import gzip
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from asyncdsm.delivery.sketch import Sketch
 from benchmarks.map import service_edges
 
 PATHWAYS_OF_AN_EDGE = 10
+PATIENCE_SECONDS = 300
+"""How long it may take to write a day."""
 MESSAGES = 100
 """That a point counts in ten seconds."""
 MOST_MESSAGES = 10_000
@@ -66,8 +69,9 @@ def fill_day(path: Path, now: int) -> None:
     """Write a day of all points that ends at `now` to a store: hours, and finer rows at their end.
 
     Those are filled as a day would fill them. The other finer rows, gigabytes that no answer reads, are left out.
+    Raises RuntimeError if that takes too long.
     """
-    chance, clock = np.random.default_rng(1), [0.0]
+    chance, clock, until = np.random.default_rng(1), [0.0], monotonic() + PATIENCE_SECONDS
     ends = [
         *range(now - 24 * 3600, now - 7200, 3600),
         *range(now - 7200, now - 1200, 600),
@@ -78,6 +82,8 @@ def fill_day(path: Path, now: int) -> None:
     histograms = dict[int, list[Histograms]]()
     store = SQLiteStore(path, decode=read_report, now=lambda: clock[0])
     for start, end in zip(ends, [*ends[1:], now], strict=True):
+        if monotonic() > until:
+            raise RuntimeError(f"a day was not written within {PATIENCE_SECONDS} s: the machine is too busy")
         messages = min(MESSAGES * (end - start) // 10, MOST_MESSAGES)
         if messages not in histograms:
             histograms[messages] = [_histograms(chance, len(points[0]), messages) for _ in range(FILLED_VARIANTS)]
