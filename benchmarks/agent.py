@@ -160,6 +160,7 @@ async def _measure(pid: int, url: str, steps: int) -> dict[str, float]:
     load, figures = Load(url), dict[str, float]()
     with httpx2.Client(base_url=url, timeout=600) as client:
         before = client.get("/api/health").json()
+        client.get("/api/map?minutes=10").raise_for_status()  # the first map of an agent that has just started
         for viewers in (0, VIEWERS):
             used, began = _cpu_seconds(pid), monotonic()
             async with load.viewers(viewers):
