@@ -6,6 +6,7 @@ import gzip
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,14 @@ from asyncdsm.delivery.sketch import Sketch
 from benchmarks.map import service_edges
 
 PATHWAYS_OF_AN_EDGE = 10
+PATIENCE_SECONDS = 300
+"""How long it may take to write a day."""
 MESSAGES = 100
 """That a point counts in ten seconds."""
 MOST_MESSAGES = 10_000
 """Enough that a histogram has all the bins that it will have."""
-KINDS, VARIANTS = 20, 25
-# How many distributions of latencies there are, and how many samples of each.
+KINDS, VARIANTS, FILLED_VARIANTS = 20, 25, 5
+# How many distributions of latencies there are, and how many samples of each; fewer for the file.
 
 
 def service_points() -> list[list[dict[str, Any]]]:
@@ -66,24 +69,27 @@ def fill_day(path: Path, now: int) -> None:
     """Write a day of all points that ends at `now` to a store: hours, and finer rows at their end.
 
     Those are filled as a day would fill them. The other finer rows, gigabytes that no answer reads, are left out.
+    Raises RuntimeError if that takes too long.
     """
-    chance, clock = np.random.default_rng(1), [0.0]
+    chance, clock, until = np.random.default_rng(1), [0.0], monotonic() + PATIENCE_SECONDS
     ends = [
         *range(now - 24 * 3600, now - 7200, 3600),
         *range(now - 7200, now - 1200, 600),
-        *range(now - 1200, now - 600, 60),
-        *range(now - 600, now, 10),
+        *range(now - 1200, now - 300, 60),
+        *range(now - 300, now, 10),
     ]
     points = [[_point_report(each) for each in points] for points in service_points()]
     histograms = dict[int, list[Histograms]]()
     store = SQLiteStore(path, decode=read_report, now=lambda: clock[0])
     for start, end in zip(ends, [*ends[1:], now], strict=True):
+        if monotonic() > until:
+            raise RuntimeError(f"a day was not written within {PATIENCE_SECONDS} s: the machine is too busy")
         messages = min(MESSAGES * (end - start) // 10, MOST_MESSAGES)
         if messages not in histograms:
-            histograms[messages] = [_histograms(chance, len(points[0]), messages) for _ in range(VARIANTS)]
+            histograms[messages] = [_histograms(chance, len(points[0]), messages) for _ in range(FILLED_VARIANTS)]
         clock[0] = float(end)
         for number, listed in enumerate(points):
-            variant = histograms[messages][(number + end // 10) % VARIANTS]
+            variant = histograms[messages][(number + end // 10) % FILLED_VARIANTS]
             bucket = BucketReport(start * 10**9, 10**10, listed, [])
             store.add(Report(f"service-{number}", "prod", "python", "", [bucket], variant))
         store.flush()

@@ -79,6 +79,16 @@ def test_agent_shows_what_another_one_took(open_store: Opener) -> None:
 
 
 @only
+def test_rows_that_another_agent_has_just_written_are_shown_with_their_service(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clickhouse_store, "REFRESH_SECONDS", 60.0)  # none is due, or another thread does it
+    first, second = open_store(now=lambda: NOW), open_store(now=lambda: NOW)
+    second.add_all([accepted(2, Service="billing")])
+    assert [(service.name, service.last_seen) for service in topology(first, 10).services] == [("billing", NOW)]
+
+
+@only
 def test_payload_that_is_sent_again_to_another_agent_counts_once(open_store: Opener) -> None:
     for _ in range(3):
         open_store(now=lambda: NOW).add_all([accepted(1, 2)])

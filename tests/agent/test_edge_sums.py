@@ -86,7 +86,7 @@ def plainly(store: AnyStore, time_range: TimeRange, coarsest: int) -> dict[int, 
 def test_sums_are_those_of_all_rows(open_store: OpenStore, seed: int) -> None:
     chance, clock = random.Random(seed), Clock()
     store = open_store(now=clock)
-    for _ in range(60 if isinstance(store, SQLiteStore) else 15):
+    for _ in range(35 if isinstance(store, SQLiteStore) else 10):
         for _ in range(chance.randint(0, 3)):
             store.add(report(chance, clock.now))
         if chance.random() < 0.5:

@@ -59,6 +59,24 @@ def test_warning_comes_before_the_limit_is_reached(tmp_path: Path, limit: int, e
     store.close()
 
 
+def test_growth_is_that_of_now_after_the_clock_was_ahead() -> None:
+    expected, found = (_bytes_a_day_after(jump) for jump in (0, 86_400))
+    assert expected * 0.9 <= found < expected * 3  # rows before the newest are late: coarser ones are written at once
+
+
+def _bytes_a_day_after(jump: int) -> float:
+    """Return how a store grows of which the clock jumped ahead for a while."""
+    clock = [NOW]
+    store = SQLiteStore(now=lambda: clock[0])
+    for turn in range(150):
+        clock[0] += jump if turn == 20 else -jump if turn == 22 else 10
+        store.add(report(int(clock[0]), 0.1))
+        store.flush()
+    growth = store.growth()
+    store.close()
+    return growth.bytes_a_day
+
+
 def test_growth_is_described_with_its_limit_and_its_reach() -> None:
     growth = estimate_growth({10: 100e3, 60: 0, 600: 0, 3600: 0}, 7 * DAY, 0, 4 << 30)
     assert describe_growth(growth, 7 * DAY) == (

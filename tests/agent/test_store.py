@@ -120,6 +120,30 @@ def test_rows_are_kept_when_the_clock_of_the_agent_is_set(open_store: OpenStore,
     assert kept(store) == {**expected, 4: 1}
 
 
+def test_rows_of_a_time_to_come_count_when_it_comes(open_store: OpenStore, clock: Clock) -> None:
+    store = open_store(now=clock)
+    store.add(report(clock, 1))
+    clock.now += 3_600  # until the machine's clock is set
+    store.add(report(clock, 2))
+    store.add(report(clock, 3, service="gone"))
+    if isinstance(store, SQLiteStore):
+        store.flush()
+    clock.now -= 3_600
+    store.add(report(clock, 4))
+    assert kept(store) == {1: 1, 4: 1}
+    clock.now += 3_600
+    assert kept(store) == {1: 1, 2: 1, 3: 1, 4: 1}
+
+
+def test_all_rows_count_while_the_clock_of_the_agent_is_behind(open_store: OpenStore, clock: Clock) -> None:
+    store, sender = open_store(now=clock), Clock()
+    store.add(report(sender, 1))
+    clock.now -= 3_600
+    sender.now += 10
+    store.add(report(sender, 2))
+    assert kept(store) == {1: 1, 2: 1}
+
+
 def test_rows_beyond_the_limit_are_deleted_oldest_first(clock: Clock) -> None:
     store = SQLiteStore(now=clock, max_rows=10)
     for minutes_ago in (3, 1, 2):

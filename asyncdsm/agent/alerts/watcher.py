@@ -127,7 +127,7 @@ class AlertWatcher:
     def _topology(self) -> Topology:
         """Return the topology, for rules about silence with the services that are quiet, as the page has them."""
         time_range = last_minutes(self._store, self._minutes())
-        topology = topology_of(self._store, time_range)
+        topology = topology_of(self._store, time_range, pathway_latencies=False)
         is_about_silence = any(tracks.rule.is_silence for tracks in self._watched)
         return mark_quiet_services(topology, self._histories, time_range) if is_about_silence else topology
 

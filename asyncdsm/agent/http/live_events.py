@@ -24,6 +24,8 @@ class LiveEvents:
         self._store = store
         self.closing: anyio.Event = anyio.Event()
         self.streams: int = 0
+        self._told = -1
+        self._change = b""
 
     async def open_stream(self, _: Request) -> Response:
         """Answer with a stream of events. Raises ApiError (503) if there are too many."""
@@ -43,8 +45,8 @@ class LiveEvents:
     def _note_end(self) -> None:
         self.streams -= 1
 
-    async def _events(self) -> AsyncIterator[str]:
-        yield ": asyncdsm\n\n"
+    async def _events(self) -> AsyncIterator[bytes]:
+        yield b": asyncdsm\n\n"
         seen, sent_at = self._store.payloads, anyio.current_time()
         while not self.closing.is_set():
             with anyio.move_on_after(EVERY_SECONDS):
@@ -52,17 +54,23 @@ class LiveEvents:
             payloads, now = self._store.payloads, anyio.current_time()
             if payloads != seen:
                 seen, sent_at = payloads, now
-                data = json.dumps({"payloads": payloads, "now": self._store.now()})
-                yield f"event: change\ndata: {data}\n\n"
+                yield self._describe_change(payloads)
             elif now - sent_at >= HEARTBEAT_SECONDS:
                 sent_at = now
-                yield ": still here\n\n"
+                yield b": still here\n\n"
+
+    def _describe_change(self, payloads: int) -> bytes:
+        """Return the event that tells of a number of payloads: all streams send the same bytes."""
+        if payloads != self._told:
+            data = json.dumps({"payloads": payloads, "now": self._store.now()})
+            self._told, self._change = payloads, f"event: change\ndata: {data}\n\n".encode()
+        return self._change
 
 
 class _Stream(StreamingResponse):
     """A stream that reports its end, even if its client disconnected before it began."""
 
-    def __init__(self, events: AsyncIterator[str], note_end: Callable[[], None]) -> None:
+    def __init__(self, events: AsyncIterator[bytes], note_end: Callable[[], None]) -> None:
         super().__init__(events, media_type="text/event-stream")
         self._note_end = note_end
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.histograms import Ints
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
@@ -21,6 +22,11 @@ class EdgeNumbers:
         """Return the number of each point's edge; -1 for a point that was forgotten in the meantime."""
         found, place = np.unique(points, return_inverse=True)
         return np.array([self._number(point) for point in found.tolist()], np.int64)[place.reshape(-1)]
+
+    def of_sums(self, sums: EdgeSums) -> Ints:
+        """Return the number of the edge of each label of sums."""
+        edges = (sums.edges[label >> 1] for label in sums.labels.tolist())
+        return np.array([self.edges.setdefault(edge, len(self.edges)) for edge in edges], np.int64)
 
     def _number(self, point: int) -> int:
         number = self._of_point.get(point)

@@ -14,7 +14,7 @@ from asyncdsm.agent.queries.edge_history import EdgeHistory
 from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
 from asyncdsm.agent.queries.time_ranges import settled_until
 from asyncdsm.agent.store.histograms import EDGE, Floats, Ints, quantiles
-from asyncdsm.agent.store.merger import Rows
+from asyncdsm.agent.store.merger import Merger
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, RollUpVersion, TimeRange
 
@@ -107,12 +107,12 @@ class HistoryReader:
             yield found
 
     def _read_store(self, width: int, first: int, end: float) -> Slots:
-        def label(rows: Rows) -> Ints:
-            numbers = self._edges.of_points(rows.points)
-            return np.where((numbers >= 0) & (rows.starts >= first), numbers << _START_BITS | rows.starts // width, -1)
-
-        coarsest = min(width, RESOLUTIONS[-1])
-        labels, histograms = self.store.merge_rows(TimeRange(first, end), label, coarsest=coarsest, sketch=EDGE)
+        merger, coarsest = Merger(), min(width, RESOLUTIONS[-1])
+        for start, sums in self.store.sum_edges_by_start(TimeRange(first, end), coarsest=coarsest).items():
+            if start >= first:
+                labels = self._edges.of_sums(sums) << _START_BITS | start // width
+                merger.add(labels, sums.histograms.select_sketch(EDGE))
+        labels, histograms = merger.result()
         latencies = quantiles(histograms, len(labels), EDGE)
         starts = (labels & (1 << _START_BITS) - 1) * width
         return Slots(starts, labels >> _START_BITS, latencies.counts, latencies.p50, latencies.p99)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
-from asyncdsm.agent.store.histograms import EDGE, quantiles
+import numpy as np
+
+from asyncdsm.agent.store.histograms import EDGE, merge, quantiles
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import TimeRange
@@ -49,12 +50,12 @@ def read_usual_levels(store: Store, first: float, end: float, oldest: float | No
 
 
 def _read_levels(store: Store, time_range: TimeRange) -> dict[EdgeKey, UsualLevel]:
-    edges = EdgeNumbers(store)
-    labels, histograms = store.merge_rows(time_range, lambda rows: edges.of_points(rows.points), sketch=EDGE)
-    latencies, listed = quantiles(histograms, len(labels), EDGE), list(edges.edges)
-    seconds = time_range.last - time_range.first
+    sums = store.sum_edges(time_range)
+    numbers, group_of = np.unique(sums.labels >> 1, return_inverse=True)
+    hops = sums.histograms.select_sketch(EDGE).relabel(group_of.reshape(-1).astype(np.int64))
+    latencies, seconds = quantiles(merge(hops), len(numbers), EDGE), time_range.last - time_range.first
     return {
-        listed[labels[group]]: _level(latencies.p50.item(group), latencies.p99.item(group), count / seconds)
+        sums.edges[numbers[group]]: _level(latencies.p50.item(group), latencies.p99.item(group), count / seconds)
         for group, count in enumerate(latencies.counts.tolist())
         if count
     }

@@ -23,9 +23,9 @@ class TimeRange(NamedTuple):
     last: float
 
 
-def bucket_bounds(time_range: TimeRange, oldest: float) -> tuple[int, int]:
-    """Return the first bucket of a time range that is kept, since `oldest`, and the end of the last bucket."""
-    first, last = max(time_range.first, oldest) // BUCKET_SECONDS, min(time_range.last, FOREVER) // -BUCKET_SECONDS
+def bucket_bounds(time_range: TimeRange, oldest: float, end: float = FOREVER) -> tuple[int, int]:
+    """Return the first bucket of a time range that counts, since `oldest`, and the end of the last one, up to `end`."""
+    first, last = max(time_range.first, oldest) // BUCKET_SECONDS, min(time_range.last, end) // -BUCKET_SECONDS
     return int(first) * BUCKET_SECONDS, int(last) * -BUCKET_SECONDS
 
 

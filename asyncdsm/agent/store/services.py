@@ -67,6 +67,14 @@ class ServiceFacts:
         """Return the facts of a service; all of them are empty for an unknown service."""
         return self._facts.get((service, env)) or Facts()
 
+    def report_after(self, moment: float, now: float) -> bool:
+        """Return whether the latest payload of any service has a bucket after a moment; in seconds since the epoch.
+
+        Payloads that were received after `now`, by a clock that was ahead, do not count.
+        """
+        late = [key for key, facts in dict(self._facts).items() if facts.newest_start > moment]
+        return any(self._last_seen.get(key, now) <= now for key in late)
+
     def last_seen(self) -> dict[tuple[str, str], float]:
         """Return when each (service, env) last reported, in seconds since the epoch."""
         return dict(self._last_seen)

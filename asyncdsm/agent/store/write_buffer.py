@@ -13,7 +13,8 @@ from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, PointRegistry
 from asyncdsm.agent.store.reports import BucketReport, Report
-from asyncdsm.agent.store.resolutions import BUCKET_SECONDS
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER
+from asyncdsm.agent.store.services import ServiceFacts
 from asyncdsm.agent.store.shares import weigh_names
 
 MAX_BUFFERED_COUNTS = 2_000_000
@@ -130,6 +131,16 @@ class WriteBuffer:
             self.counters["clamped_buckets"] += 1
             start = latest
         return start // BUCKET_SECONDS * BUCKET_SECONDS
+
+
+def end_of_rows(now: float, newest: int, facts: ServiceFacts) -> float:
+    """Return when the rows end that count by now; `newest` is the start of the newest row.
+
+    Later ones are of a time in which the agent's clock was ahead, and count when that time comes. If a service reports
+    such times now, the agent's clock is behind, and all rows count.
+    """
+    end = now + 2 * MAX_AHEAD_SECONDS
+    return FOREVER if newest <= end or facts.report_after(end, now) else end
 
 
 def measure_fullness(buffers: Sequence[WriteBuffer]) -> float:

@@ -102,11 +102,17 @@ class SharedState:
         self._others = others
 
     def numbers_of(self, ids: NDArray[np.uint64]) -> Ints:
-        """Return the number of each point by its id; -1 for those that are forgotten."""
+        """Return the number of each point by its id; -1 for those that are forgotten.
+
+        If there are points that are not in memory, what other agents wrote is read at once.
+        """
         with self.lock:
             numbers, unknown = self.names.numbers_of(ids)
         if not unknown:
             return numbers
+        self.refresh()  # points that another agent has just written come with their services
+        with self.lock:
+            numbers, unknown = self.names.numbers_of(ids)
         for begin in range(0, len(unknown), _IDS_AT_ONCE):
             asked = ", ".join(map(str, unknown[begin : begin + _IDS_AT_ONCE]))
             rows = self._query(f"SELECT {_POINT} FROM {self._db}.points FINAL WHERE point IN ({asked})")
@@ -138,11 +144,12 @@ class SharedState:
 
     def _read(self, since: str, points: str, schemas: str, offsets: list[str]) -> None:
         cursor = self._query("SELECT toFloat64(now64(3)) AS now")[0]["now"]
+        new_points = self._query(points)  # before the services: each point that is known then has its service
         services = self._query(
             f"SELECT {_SERVICE} FROM {self._db}.services FINAL WHERE last_seen >= {since} ORDER BY at"
         )
         versions = self._query(f"SELECT {_VERSION} FROM {self._db}.versions FINAL WHERE last >= {since}")
-        new_points, new_schemas = self._query(points), self._query(schemas)
+        new_schemas = self._query(schemas)
         # Only minutes of now are of use: a later mark is of a clock that is ahead.
         newest = self._query(
             f"SELECT toUnixTimestamp(max(start)) AS at, toUnixTimestamp(maxIf(start, width = 10)) AS detail "

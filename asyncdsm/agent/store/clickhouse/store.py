@@ -40,6 +40,7 @@ from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, TimeRa
 from asyncdsm.agent.store.services import ServiceFacts
 from asyncdsm.agent.store.spool import Spool
 from asyncdsm.agent.store.versions import ServiceKey, VersionRun
+from asyncdsm.agent.store.write_buffer import end_of_rows
 from asyncdsm.errors import StoreError, StoreFullError, StoreUnavailableError
 
 GROUP_SIZE = 512
@@ -307,5 +308,6 @@ class ClickHouseStore:
                 self._refreshing.release()
 
     def _bucket_bounds(self, time_range: TimeRange) -> tuple[int, int]:
-        """Return the first bucket of a time range that is kept, and the end of the last bucket."""
-        return bucket_bounds(time_range, self.now() - self.kept_seconds)
+        """Return the first bucket of a time range that counts, and the end of the last bucket."""
+        now = self.now()
+        return bucket_bounds(time_range, now - self.kept_seconds, end_of_rows(now, self._state.newest, self.facts))

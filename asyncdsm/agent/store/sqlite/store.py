@@ -38,7 +38,7 @@ from asyncdsm.agent.store.sqlite.upkeep import Bounds, Upkeep
 from asyncdsm.agent.store.transaction_reader import TransactionReader
 from asyncdsm.agent.store.transactions import MOST_PENDING
 from asyncdsm.agent.store.versions import ServiceKey, VersionRun
-from asyncdsm.agent.store.write_buffer import measure_fullness
+from asyncdsm.agent.store.write_buffer import end_of_rows, measure_fullness
 from asyncdsm.errors import StoreError
 
 GROUP_SIZE = 64
@@ -193,7 +193,7 @@ class SQLiteStore:
                 self.conditions.note("facts", problem, self._upkeep.deleted_fact_edges)
             if (lost := self._state.counters["forgotten_rows"] - before) > 0:
                 self.conditions.note("room", "the store is full: the oldest rows are deleted early", lost)
-            growth = self._upkeep.measure_growth()
+            growth = self._upkeep.measure_growth(self.now())
             if growth.is_short:
                 self.conditions.note("growth", describe_growth(growth, self.kept_seconds))
             else:
@@ -301,7 +301,7 @@ class SQLiteStore:
 
     def growth(self) -> Growth:
         """Return how fast the store grows, and how far back rows will reach under its limit."""
-        return self._upkeep.measure_growth()
+        return self._upkeep.measure_growth(self.now())
 
     def used_bytes(self) -> int:
         """Return how many bytes of the file, or of memory, are in use."""
@@ -313,8 +313,11 @@ class SQLiteStore:
         return self._state.coverages
 
     def _bucket_bounds(self, time_range: TimeRange) -> tuple[int, int]:
-        """Return the first bucket of a time range that is kept, and the end of the last bucket."""
-        return bucket_bounds(time_range, self.now() - self.kept_seconds)
+        """Return the first bucket of a time range that counts, and the end of the last bucket."""
+        now = self.now()
+        return bucket_bounds(
+            time_range, now - self.kept_seconds, end_of_rows(now, self._state.buffer.newest, self.facts)
+        )
 
     def _write_journal(self, payloads: Iterable[tuple[float, str, bytes]]) -> None:
         """Write payloads to the journal of the file, and bring the spool in the file up to date."""

@@ -48,7 +48,7 @@ from asyncdsm.agent.store.sqlite.rollup import next_rollup_step, read_finer_segm
 from asyncdsm.agent.store.sqlite.segments import Segment, build_segments, measure_rates, set_coverage, write_segments
 from asyncdsm.agent.store.sqlite.state import Change, StoreState
 from asyncdsm.agent.store.versions import delete_unused_versions, write_versions
-from asyncdsm.agent.store.write_buffer import WriteBuffer
+from asyncdsm.agent.store.write_buffer import WriteBuffer, end_of_rows
 
 MAX_ROLLUP_STEPS = 30
 """How many steps of a roll-up one run does, so that it ends soon when the agent ends."""
@@ -92,13 +92,14 @@ class Upkeep:
         if deleted:
             self._delete_unused_names(oldest)
 
-    def measure_growth(self) -> Growth:
-        """Return how the store grows. Its rates are at most a minute old."""
+    def measure_growth(self, now: float) -> Growth:
+        """Return how the store grows at a time in seconds. Its rates are at most a minute old."""
         state = self._state
         with state.lock:
-            minute = state.buffer.newest // 60
-            if self._rates is None or minute != self._rates_minute:
-                self._rates, self._rates_minute = measure_rates(state.file.connection, state.buffer.newest), minute
+            newest = state.buffer.newest
+            newest = newest if newest < end_of_rows(now, newest, state.facts) else int(now)
+            if self._rates is None or newest // 60 != self._rates_minute:
+                self._rates, self._rates_minute = measure_rates(state.file.connection, newest), newest // 60
             used = state.file.used_bytes()
         return estimate_growth(self._rates, self._bounds.kept_seconds, used, self._bounds.bytes)
 
