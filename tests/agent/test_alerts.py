@@ -159,7 +159,9 @@ async def test_broken_new_file_keeps_the_old_rules_and_is_a_problem_until_it_is_
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with watching(path, LATE) as watched:
-        await anyio.Path(path).write_text("[[rule]]\nname = 7\n")
+        broken = anyio.Path(path.with_suffix(".new"))
+        await broken.write_text("[[rule]]\nname = 7\n")
+        await broken.replace(path)  # at once: the agent may read a file while it is written
         health = await watched.health(lambda health: health["status"] == "degraded")
         (problem,) = health["problems"]
         assert problem["name"] == "rules"
