@@ -71,7 +71,7 @@ GUARDS = {
     "asyncdsm_nats.consume._receive_batch",
     "asyncdsm_nats.consume._receive_next",
     "asyncdsm_eventhub.consume.count_event",
-    "asyncdsm_eventhub.consume.Reception._count",
+    "asyncdsm_eventhub.consume.Reception._count_events",
     "asyncdsm_servicebus.consume.count_message",
     "asyncdsm_servicebus.consume._receive_batch_async",
     "asyncdsm_servicebus.consume._receive_next_async",
