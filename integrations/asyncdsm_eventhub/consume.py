@@ -46,7 +46,7 @@ class Reception:
         """Call the program's callback with an event, a list of them, or None if there was none for a while. **Hot**."""
         if not (self._is_wrapped or _is_instrumented):
             return self._callback(context, event, *args, **kwargs)
-        event = self._count(context, event)
+        event = self._count_events(context, event)
         try:
             return self._callback(context, event, *args, **kwargs)
         finally:
@@ -56,13 +56,13 @@ class Reception:
         """Do the same for a callback that is a coroutine function. **Hot**."""
         if not (self._is_wrapped or _is_instrumented):
             return await self._callback(context, event, *args, **kwargs)
-        event = self._count(context, event)
+        event = self._count_events(context, event)
         try:
             return await self._callback(context, event, *args, **kwargs)
         finally:
             set_current(None)
 
-    def _count(self, context: Any, event: Any) -> Any:
+    def _count_events(self, context: Any, event: Any) -> Any:
         """Count what the callback is to get, and return it: a list that knows the pathways of its events."""
         try:
             set_current(None)

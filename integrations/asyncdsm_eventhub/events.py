@@ -60,6 +60,7 @@ def without_context(event: Any) -> Any:
 
 def _copy(departure: Departure, header: str | None) -> Any:
     made = copy(departure.original)
+    made._asyncdsm_departure = departure
     raw = made
     if isinstance(made, EventData):
         made._raw_amqp_message = raw = copy(made.raw_amqp_message)
@@ -67,7 +68,6 @@ def _copy(departure: Departure, header: str | None) -> Any:
         given = raw.application_properties or {}
         others = {name: value for name, value in given.items() if name != HEADER_BYTES}
         raw.application_properties = {**others, HEADER: header}
-    made._asyncdsm_departure = departure
     return made
 
 

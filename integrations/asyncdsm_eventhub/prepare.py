@@ -26,7 +26,7 @@ def _follow_batch(batch: Any, client: Any, *_args: Any, **_more: Any) -> None:
 
     def hook_add(original: Callable[..., Any]) -> Callable[..., Any]:
         def add(batch: Any, event_data: Any, *args: Any, **kwargs: Any) -> Any:
-            prepared = _prepare(hub, event_data)
+            prepared = _prepare_events(hub, event_data)
             if prepared is None:
                 return original(batch, event_data, *args, **kwargs)
             try:
@@ -40,7 +40,7 @@ def _follow_batch(batch: Any, client: Any, *_args: Any, **_more: Any) -> None:
 
 
 @guarded
-def _prepare(hub: str, event: Any) -> Any:
+def _prepare_events(hub: str, event: Any) -> Any:
     """Return the copy of an event, or a list of copies; None if there is nothing to replace."""
     edge = out_edges[hub]
     if isinstance(event, list | tuple):
@@ -70,7 +70,7 @@ def hook_events(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(client, **kwargs)
         events, *args = given
         events = list(events) if isinstance(events, Iterator) else events  # it can be read only once
-        prepared = _prepare(client.eventhub_name, events)
+        prepared = _prepare_events(client.eventhub_name, events)
         if prepared is None:
             return original(client, events, *args, **kwargs)
         try:
@@ -83,7 +83,7 @@ def hook_events(original: Callable[..., Any]) -> Callable[..., Any]:
             return await original(client, **kwargs)
         events, *args = given
         events = list(events) if isinstance(events, Iterator) else events
-        prepared = _prepare(client.eventhub_name, events)
+        prepared = _prepare_events(client.eventhub_name, events)
         if prepared is None:
             return await original(client, events, *args, **kwargs)
         try:
