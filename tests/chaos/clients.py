@@ -444,15 +444,16 @@ async def faststream_redis(url: str, wrap: Wrap) -> Any:
     """A channel, a list, a stream, each with a publisher; a request; a batch; `get_one` and iteration."""
     from faststream.redis import RedisBroker, StreamSub
 
-    passed = [await _pass_on(wrap(RedisBroker(url, logger=None)), kind) for kind in ("channel", "list", "stream")]
-    answer = await _ask(wrap(RedisBroker(url, logger=None)), "channel")
+    options: Any = {"logger": None}
+    passed = [await _pass_on(wrap(RedisBroker(url, **options)), kind) for kind in ("channel", "list", "stream")]
+    answer = await _ask(wrap(RedisBroker(url, **options)), "channel")
     name, got, done = f"l{uuid4().hex[:10]}", list[int](), asyncio.Event()
 
     async def handle(body: int) -> None:
         got.append(body)
         done.set()
 
-    broker: Any = wrap(RedisBroker(url, logger=None))
+    broker: Any = wrap(RedisBroker(url, **options))
     broker.subscriber(list=name)(handle)
     reader = broker.subscriber(stream=StreamSub(f"{name}-stream", last_id="0", polling_interval=20))
     async with broker:
