@@ -16,6 +16,7 @@ from faststream.message import StreamMessage
 from asyncdsm.integration import Hooks, Integration, Pathway, before
 from asyncdsm_faststream.client import keep_cluster_ids
 from asyncdsm_faststream.consume import pathway_of_message
+from asyncdsm_faststream.limits import keep_limits
 from asyncdsm_faststream.middleware import DataStreamsMiddleware
 from asyncdsm_faststream.redis_reads import keep_reads_uncounted
 
@@ -85,6 +86,7 @@ class FastStreamIntegration(Integration):
 
 def _prepare_clients() -> None:
     keep_cluster_ids()
+    keep_limits()
     keep_reads_uncounted(_is_subscriber_followed)
 
 

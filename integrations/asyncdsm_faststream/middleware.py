@@ -9,15 +9,9 @@ from typing import Any
 from faststream import BaseMiddleware
 from faststream.message import SourceType
 
-from asyncdsm.integration import (
-    Snapshot,
-    guarded,
-    record_not_propagated,
-    set_current,
-    snapshot,
-    suppress_nested_checkpoints,
-)
+from asyncdsm.integration import Snapshot, guarded, set_current, snapshot
 from asyncdsm_faststream.consume import consume_client_message, split_messages
+from asyncdsm_faststream.limits import publishing
 from asyncdsm_faststream.produce import begin_publish, finish_publish, is_too_large
 from asyncdsm_faststream.redis_reads import above_reads
 
@@ -67,14 +61,14 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
         begun = begin_publish(cmd, call_next)
         if begun is None:
             return await call_next(cmd, *args, **more)
-        with suppress_nested_checkpoints():
+        with publishing(begun):
             try:
                 result = await call_next(cmd, *args, **more)
             except Exception as error:
                 if not is_too_large(begun, error):
                     raise
+                begun.has_context = False
                 result = await call_next(begun.bare_command, *args, **more)
-                record_not_propagated()
         finish_publish(begun)
         return result
 

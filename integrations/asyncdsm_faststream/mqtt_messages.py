@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from asyncdsm.integration import Edge, check_name
-from asyncdsm.integration.formats.mqtt import in_edges, is_left_out, out_edges, read_pairs, topics
-from asyncdsm_faststream.measures import ReadMessage
+from asyncdsm.integration.formats.mqtt import in_edges, is_left_out, measure_payload, out_edges, read_pairs, topics
+from asyncdsm_faststream.measures import ReadMessage, headers_bytes, length_or_zero
 
+_PACKET_BYTES = 32
+"""The room that a packet needs beside its texts and its payload: 27 bytes at most."""
+_PAIR_BYTES = 5
+"""What the wire adds to a user property."""
 _REPLIES = "_zmqtt/reply/"  # `request` makes a topic for each call
 
 
@@ -22,6 +26,18 @@ def takes_headers(producer: Any) -> bool:
     if getattr(producer, "_version", None) == "3.1.1":  # a test's broker
         return False
     return all(kind.__name__ != "ZmqttProducerV311" for kind in type(producer).__mro__)
+
+
+def has_room(client: Any, topic: str, payload: Any, properties: Any) -> bool:
+    """Say whether the broker takes this message, as far as it has said. zmqtt, FastStream's client, does not look."""
+    connection = getattr(client, "_connection_info", None)
+    most_bytes = getattr(connection and connection.properties, "maximum_packet_size", None)
+    if most_bytes is None:
+        return True
+    texts = (topic, properties.content_type, properties.response_topic, properties.correlation_data)
+    size = sum(length_or_zero(text) for text in texts) + measure_payload(payload)
+    size += headers_bytes(properties.user_properties) + _PAIR_BYTES * len(properties.user_properties)
+    return bool(_PACKET_BYTES + size <= most_bytes)
 
 
 def is_message(message: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from asyncdsm_nats.metadata import Metadata, read_metadata
-from asyncdsm_nats.produce import measure_headers
+from asyncdsm_nats.produce import LINE_BYTES, measure_headers
 from asyncdsm_nats.subjects import in_edges, is_left_out, out_edges, topics
 from nats.nuid import DIGITS, TOTAL_LENGTH
 
@@ -20,6 +20,11 @@ def find_edge(command: Any) -> Edge | None:
     """Return the edge of a publish; None for a reply to one caller, and for the server's own subjects."""
     subject: str = check_name("a subject", command.destination)
     return None if is_left_out(subject, None) else out_edges[topics[subject]]
+
+
+def has_room(client: Any, payload: bytes, headers: dict[str, str]) -> bool:
+    """Say whether the server takes this message. Its limit counts headers; the client looks at the payload alone."""
+    return bool(LINE_BYTES + measure_headers(headers) + len(payload) <= client._max_payload)
 
 
 def read_received(message: Any, subscriber: Any) -> ReadMessage | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from asyncdsm.integration import (
     HEADER,
@@ -29,16 +29,22 @@ _kafka_edges: EdgeCache[tuple[str, str | None]] = EdgeCache(lambda key: make_out
 _EXTRACTED = {"kafka": KAFKA_PRODUCE, "confluent": KAFKA_PRODUCE, "rabbit": RABBITMQ_PRODUCE}
 _TOO_LARGE = 10
 """Kafka's code of a message that is too large, as confluent-kafka reports it."""
+_TOO_LARGE_FOR_STREAM = 10054
+"""JetStream's code, where a stream's `max_msg_size` is smaller than the message."""
 
 
-class BegunPublish(NamedTuple):
-    """A publish whose command carries a context."""
+class BegunPublish:
+    """A publish whose command carries a context, if there is a place for it."""
 
-    checkpoint: PendingProduce
-    messages: int
-    """For how many messages the checkpoint is to be counted."""
-    bare_command: Any
-    """The command as it was, without the context."""
+    def __init__(self, checkpoint: PendingProduce, messages: int, bare_command: Any) -> None:
+        self.checkpoint: PendingProduce = checkpoint
+        self.header: str = checkpoint.header.decode()
+        self.messages: int = messages
+        """For how many messages the checkpoint is to be counted."""
+        self.bare_command: Any = bare_command
+        """The command as it was, without the context."""
+        self.has_context: bool = True
+        """False once the message goes without."""
 
 
 @guarded
@@ -55,9 +61,9 @@ def begin_publish(command: Any, call_next: Any) -> BegunPublish | None:
     is_batch = getattr(publish, "__name__", "") == "publish_batch"  # a single body may be None, which is no body there
     begun = BegunPublish(pending, len(command.batch_bodies) if is_batch else 1, copy(command))
     if _takes_headers(command, publish):
-        command.headers = {**(command.headers or {}), HEADER: pending.header.decode()}
+        command.headers = {**(command.headers or {}), HEADER: begun.header}
     else:
-        record_not_propagated()
+        begun.has_context = False
     return begun
 
 
@@ -71,6 +77,8 @@ def finish_publish(begun: BegunPublish) -> None:
     """Count the messages of a publish that the client has taken. Never raises."""
     for _ in range(begun.messages):
         finish_produce(begun.checkpoint)
+    if not begun.has_context:
+        record_not_propagated()
     if KAFKA_PRODUCE or RABBITMQ_PRODUCE:
         _extract_transactions(begun.bare_command)
 
@@ -85,12 +93,14 @@ def _extract_transactions(command: Any) -> None:
 
 @guarded
 def is_too_large(begun: BegunPublish, error: Exception) -> bool:
-    """Say whether this error means that a single message was too large for Kafka: it may have room without a context.
+    """Say whether a single message was too large for Kafka or for a stream of NATS: it may have room without a context.
 
     Neither the client nor the broker has taken it then. Of a batch, some messages may have been taken.
     """
-    if begun.messages != 1 or HEADER in (begun.bare_command.headers or ()):
+    if not begun.has_context or begun.messages != 1 or HEADER in (begun.bare_command.headers or ()):
         return False
+    if getattr(error, "err_code", None) == _TOO_LARGE_FOR_STREAM:
+        return True
     code = getattr(error.args[0], "code", None) if error.args else None
     return type(error).__name__ == "MessageSizeTooLargeError" or (callable(code) and code() == _TOO_LARGE)
 

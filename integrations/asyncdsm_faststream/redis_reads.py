@@ -59,13 +59,14 @@ def keep_reads_uncounted(is_followed: Callable[[Any], bool]) -> None:
         return
     from faststream.redis.subscriber.usecases import basic, stream_subscriber  # noqa: PLC0415
 
-    _hooks.put(basic.LogicSubscriber, "start", _make_start_hook(is_followed))
+    is_followed_guarded = guarded(is_followed)
+    _hooks.put(basic.LogicSubscriber, "start", _make_start_hook(is_followed_guarded))
     for kind in (stream_subscriber.StreamSubscriber, stream_subscriber.StreamBatchSubscriber):
-        _hooks.put(kind, "get_one", _make_get_hook(is_followed))
-        _hooks.put(kind, "__aiter__", _make_iterate_hook(is_followed))
+        _hooks.put(kind, "get_one", _make_get_hook(is_followed_guarded))
+        _hooks.put(kind, "__aiter__", _make_iterate_hook(is_followed_guarded))
 
 
-def _make_start_hook(is_followed: Callable[[Any], bool]) -> Callable[..., Any]:
+def _make_start_hook(is_followed: Callable[[Any], bool | None]) -> Callable[..., Any]:
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
         def start(subscriber: Any, *args: Any, **kwargs: Any) -> Any:
             """`args` are what the subscriber's task calls to read."""
@@ -87,7 +88,7 @@ def _read_uncounted(read: Callable[..., Any]) -> Callable[..., Any]:
     return read_uncounted
 
 
-def _make_get_hook(is_followed: Callable[[Any], bool]) -> Callable[..., Any]:
+def _make_get_hook(is_followed: Callable[[Any], bool | None]) -> Callable[..., Any]:
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
         async def get_one(subscriber: Any, *args: Any, **kwargs: Any) -> Any:
             if not is_followed(subscriber):
@@ -102,7 +103,7 @@ def _make_get_hook(is_followed: Callable[[Any], bool]) -> Callable[..., Any]:
     return hook
 
 
-def _make_iterate_hook(is_followed: Callable[[Any], bool]) -> Callable[..., Any]:
+def _make_iterate_hook(is_followed: Callable[[Any], bool | None]) -> Callable[..., Any]:
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
         async def iterate(subscriber: Any) -> AsyncIterator[Any]:
             messages = original(subscriber)

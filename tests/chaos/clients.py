@@ -579,6 +579,109 @@ async def faststream(kafka: Kafka, wrap: Wrap) -> Any:
         await broker.stop()
 
 
+async def faststream_mqtt(server: Mosquitto, wrap: Wrap) -> Any:
+    """A subscriber with a publisher, in both versions; a request."""
+    from faststream.mqtt import MQTTBroker
+
+    got = list[Any]()
+    for version in ("5.0", "3.1.1"):
+        broker: Any = wrap(MQTTBroker("127.0.0.1", port=server.port, version=version, logger=None))
+        got.append(await _pass_on(broker, "topic", has_headers=version == "5.0"))
+    asked: Any = wrap(MQTTBroker("127.0.0.1", port=server.port, logger=None))
+    return got, await _ask(asked, "topic")
+
+
+async def faststream_nats(server: NatsServer, wrap: Wrap) -> Any:
+    """A subscriber with a publisher, a request, a batch of a stream."""
+    from faststream.nats import NatsBroker, PullSub
+
+    broker: Any = wrap(NatsBroker(server.url, logger=None))
+    passed = await _pass_on(broker, "subject")
+    answer = await _ask(wrap(NatsBroker(server.url, logger=None)), "subject")
+    stream, got, done = f"s{uuid4().hex[:10]}", list[int](), asyncio.Event()
+
+    async def handle(bodies: list[int]) -> None:
+        got.extend(bodies)
+        done.set()
+
+    batches: Any = wrap(NatsBroker(server.url, logger=None))
+    batches.subscriber(stream, stream=stream, durable="d", pull_sub=PullSub(batch=True, timeout=0.2))(handle)
+    async with batches:
+        await batches.start()
+        for number in range(3):
+            await batches.publish(number, stream, stream=stream)
+        while len(got) < 3:
+            done.clear()
+            await done.wait()
+    return passed, answer, got
+
+
+async def faststream_redis(url: str, wrap: Wrap) -> Any:
+    """A channel, a list, a stream, each with a publisher; a request; a batch; `get_one` and iteration."""
+    from faststream.redis import RedisBroker, StreamSub
+
+    options: Any = {"logger": None}
+    passed = [await _pass_on(wrap(RedisBroker(url, **options)), kind) for kind in ("channel", "list", "stream")]
+    answer = await _ask(wrap(RedisBroker(url, **options)), "channel")
+    name, got, done = f"l{uuid4().hex[:10]}", list[int](), asyncio.Event()
+
+    async def handle(body: int) -> None:
+        got.append(body)
+        done.set()
+
+    broker: Any = wrap(RedisBroker(url, **options))
+    broker.subscriber(list=name)(handle)
+    reader = broker.subscriber(stream=StreamSub(f"{name}-stream", last_id="0", polling_interval=20))
+    async with broker:
+        await broker.start()
+        await broker.publish_batch(1, 2, list=name)
+        for number in range(2):
+            await broker.publish(number, stream=f"{name}-stream")
+        read = [await (await reader.get_one(timeout=10)).decode()]
+        async for message in reader:
+            read.append(await message.decode())
+            break
+        while len(got) < 2:
+            done.clear()
+            await done.wait()
+    return passed, answer, got, read
+
+
+async def _pass_on(broker: Any, kind: str, *, has_headers: bool = True) -> list[str]:
+    """Publish to a handler that publishes, and return what came out of it. `kind` is what FastStream calls the name."""
+    source, target = (f"n{uuid4().hex[:10]}" for _ in range(2))
+    got, done = list[str](), asyncio.Event()
+
+    async def handle(body: str) -> str:
+        return f"{body}!"
+
+    async def finish(body: str) -> None:
+        got.append(body)
+        done.set()
+
+    broker.publisher(**{kind: target})(broker.subscriber(**{kind: source})(handle))
+    broker.subscriber(**{kind: target})(finish)
+    async with broker:
+        await broker.start()
+        await broker.publish("a", **{kind: source}, **({"headers": {"own": "1"}} if has_headers else {}))
+        await done.wait()
+    return got
+
+
+async def _ask(broker: Any, kind: str) -> Any:
+    """Return the answer of a handler to a request."""
+    name = f"n{uuid4().hex[:10]}"
+
+    async def double(number: int) -> int:
+        return 2 * number
+
+    broker.subscriber(**{kind: name})(double)
+    async with broker:
+        await broker.start()
+        asked = broker.request(21, channel=name) if kind == "channel" else broker.request(21, name)
+        return await (await asked).decode()
+
+
 async def taskiq(_: None, wrap: Wrap) -> Any:
     """A task sent, and executed in memory."""
     broker: Any = wrap(InMemoryBroker())
@@ -701,6 +804,9 @@ PROGRAMS: dict[str, Program] = {
     "eventhub": Program("eventhubs", eventhub),
     "dramatiq": Program(None, dramatiq),
     "faststream": Program("kafka", faststream),
+    "faststream, MQTT": Program("mosquitto", faststream_mqtt),
+    "faststream, NATS": Program("nats", faststream_nats),
+    "faststream, Redis": Program("redis", faststream_redis),
     "httpx": Program(None, httpx_clients),
     "kafka_python": Program("kafka", kafka_python),
     "kombu": Program("rabbitmq", kombu),

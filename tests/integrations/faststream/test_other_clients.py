@@ -121,6 +121,7 @@ async def test_nats_py_and_the_broker_meet_on_one_edge(nats: NatsServer, capture
 
     async with broker:
         await broker.start()
+        await flush(broker.config.connection_state.connection)  # the server has its subscription before the message
         await client.publish(first, b"1")
         await subscription.next_msg(timeout=10)
     await client.close()
