@@ -77,7 +77,7 @@ GUARDS = {
     "asyncdsm_nats.consume.Source.count_message",
     "asyncdsm_nats.consume._receive_batch",
     "asyncdsm_nats.consume._receive_next",
-    "asyncdsm_eventhub.consume.Reception._count",
+    "asyncdsm_eventhub.consume.Reception._count_events",
     "asyncdsm_eventhub.consume.count_event",
     "asyncdsm_pubsub.consume._count_message",
     "asyncdsm_pubsub.consume._record_response",
