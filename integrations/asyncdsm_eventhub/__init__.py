@@ -10,8 +10,8 @@ from typing import Any
 from azure.eventhub import EventData
 
 from asyncdsm.integration import Integration, Pathway
-from asyncdsm_eventhub.client import CONSUMERS, PRODUCERS, follow_any, hook_all
-from asyncdsm_eventhub.consume import pathway_of_event, set_instrumented
+from asyncdsm_eventhub.client import CONSUMERS, PRODUCERS, follow_any, hook_clients
+from asyncdsm_eventhub.consume import pathway_of_event, set_consumers_instrumented
 
 __all__ = ["EventHub", "integration"]
 
@@ -31,11 +31,11 @@ class EventHub(Integration):
         return client
 
     def hook_classes(self) -> None:
-        hook_all(self.hooks)
-        set_instrumented(True)
+        hook_clients(self.hooks)
+        set_consumers_instrumented(True)
 
     def unhook_classes(self) -> None:
-        set_instrumented(False)
+        set_consumers_instrumented(False)
 
     def pathway_of(self, message: Any) -> Pathway | None:
         return pathway_of_event(message) if isinstance(message, EventData) else None

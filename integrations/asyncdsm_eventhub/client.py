@@ -24,7 +24,7 @@ OF_PRODUCERS: dict[str, Hook] = {
 _hooks = Hooks()  # on single objects, never removed
 
 
-def hook_all(hooks: Hooks) -> None:
+def hook_clients(hooks: Hooks) -> None:
     """Put hooks on the classes of clients."""
     for cls in PRODUCERS:
         _put_all(hooks, cls, OF_PRODUCERS)

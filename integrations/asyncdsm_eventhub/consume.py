@@ -29,7 +29,7 @@ from asyncdsm_eventhub.lag import Ends
 _is_instrumented = False
 
 
-def set_instrumented(is_instrumented: bool) -> None:
+def set_consumers_instrumented(is_instrumented: bool) -> None:
     """Say whether the hooks are on the client's classes. A call of `receive` made meanwhile may last longer."""
     global _is_instrumented  # noqa: PLW0603
     _is_instrumented = is_instrumented
@@ -70,9 +70,9 @@ class Reception:
                 return event
             if not isinstance(event, list):
                 count_event(context, event)
-                self.ends.note(context, event)
+                self.ends.note_end(context, event)
                 return event
-            self.ends.note(context, event[-1])
+            self.ends.note_end(context, event[-1])
             pathways = [count_event(context, each) for each in event]
             edge = in_edges[context.eventhub_name, context.consumer_group]
             return follow_batch(event, pathways, None, [edge] * len(event))

@@ -59,7 +59,7 @@ def without_context(event: Any) -> Any:
 
 
 def _copy(departure: Departure, header: str | None) -> Any:
-    made = copy(departure.original)
+    made: Any = copy(departure.original)
     made._asyncdsm_departure = departure
     raw = made
     if isinstance(made, EventData):

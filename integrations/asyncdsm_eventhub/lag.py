@@ -18,7 +18,7 @@ class Ends:
         """Return the lag of each partition."""
         return list(self._lags.values())
 
-    def note(self, context: Any, event: Any) -> None:
+    def note_end(self, context: Any, event: Any) -> None:
         """Note what an event tells of the end of its partition. Without tracking, that is nothing."""
         if not event._message.delivery_annotations:
             return

@@ -66,7 +66,7 @@ def _hook_call(original: Callable[..., Any], record: Record) -> Callable[..., An
 
 
 def _record_message(receiver: Any, message: Any, _asked_in: Any) -> Any:
-    count_message(receiver, message)
+    count_delivery(receiver, message)
     return message
 
 
@@ -77,11 +77,11 @@ def _record_messages(receiver: Any, messages: list[Any], asked_in: Any, *, redel
 @guarded
 def _record_batch(receiver: Any, messages: list[Any], asked_in: Any, *, redelivered: bool) -> list[Any]:
     """Record the messages of a batch, and return the list for the program."""
-    pathways = [count_message(receiver, message, redelivered=redelivered) for message in messages]
+    pathways = [count_delivery(receiver, message, redelivered=redelivered) for message in messages]
     return follow_batch(messages, pathways, asked_in, [in_edges[receiver.entity_path]] * len(messages))
 
 
-def count_message(receiver: Any, message: Any, *, redelivered: bool = False) -> Pathway | None:
+def count_delivery(receiver: Any, message: Any, *, redelivered: bool = False) -> Pathway | None:
     """Record the consume checkpoint of a message, and make its pathway current. **Hot**.
 
     Returns None, with nothing recorded or changed, if it does not count.

@@ -90,7 +90,7 @@ GUARDS = {
     "asyncdsm_redis.produce.AddCall.finish_call",
     "asyncdsm_servicebus.consume._record_message",
     "asyncdsm_servicebus.consume._record_messages",
-    "asyncdsm_servicebus.consume.count_message",
+    "asyncdsm_servicebus.consume.count_delivery",
     "asyncdsm_asgi.consume.read_body",
     "asyncdsm_asgi.middleware.DataStreamsMiddleware._start",
     "core.plain_checkpoint.finish_produce",

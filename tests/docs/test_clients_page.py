@@ -10,6 +10,7 @@ from asyncdsm.integration.registry import list_packages, load_integration
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
+    "azure.eventhub": "eventhub",
     "azure.servicebus": "servicebus",
     "botocore": "aws",
     "google.cloud.pubsub_v1": "pubsub",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
+from kafka.structs import TopicPartition
 
 import asyncdsm
 from asyncdsm.core.context import HEADER

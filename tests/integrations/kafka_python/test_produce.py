@@ -39,8 +39,8 @@ def test_serialized_values_are_measured_and_reach_the_broker(
     name = topic()
 
     class Json(Serializer):  # type: ignore[misc]
-        def serialize(self, topic: str, *args: Any) -> bytes:
-            return json.dumps(args[-1]).encode()
+        def serialize(self, topic: str, headers: Any, data: Any) -> bytes:  # pyright: ignore[reportIncompatibleMethodOverride]
+            return json.dumps(data).encode()
 
     producer = make(value_serializer=Json())
     producer.send(name, value={"a": 1}, partition=0, timestamp_ms=1_700_000_000_000).get(30)
