@@ -27,7 +27,7 @@ myst_heading_anchors = 3
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:class", r"collections\.abc\..+"),  # Python's own manual has them
-    ("py:class", r"P|asyncdsm\.(\w+\.)*(Client|Key|Message|T)"),  # type variables
+    ("py:class", r"P|asyncdsm\.(\w+\.)*(Answer|Client|Key|Message|T)"),  # type variables
     ("py:class", r"asyncdsm\.core\.(edge\.Point|recorder\.Recorder)|Point"),  # internal: handed on, not looked into
 ]
 default_role = "code"  # docstrings quote code in single backquotes
