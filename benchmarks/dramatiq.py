@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from threading import Event
 from time import process_time
 from typing import Any
 
-from benchmarks.contest import Benchmark, Claim, Contestant, Figures
+from benchmarks.client_contest import (
+    FIELD_NAME,
+    FIELD_VALUE,
+    Follow,
+    follow_nothing,
+    make_benchmark,
+    measure_wrapped_blocking,
+)
 from benchmarks.sink import sink
 
 BODY = "x" * 200
 BLOCKS = 4
 PATIENCE_SECONDS = 120
-CONTEXT_NAME_BYTES, CONTEXT_BYTES = 22, 28
-
-Follow = Callable[[Any], Any]
 
 
 def bare(count: int) -> float:
     """Nobody follows the messages."""
-    return _microseconds(count, lambda broker: broker)
+    return _microseconds(count, follow_nothing)
 
 
-def bare_with_an_option(count: int) -> float:
+def bare_with_a_field(count: int) -> float:
     """Nobody follows the messages, and each has an option of a context's size, as its program gave it."""
-    return _microseconds(count, lambda broker: broker, **{"x" * CONTEXT_NAME_BYTES: "x" * CONTEXT_BYTES})
+    return _microseconds(count, follow_nothing, **{FIELD_NAME: FIELD_VALUE})
 
 
 def asyncdsm_wrapped(count: int) -> float:
     """A broker that is wrapped."""
-    import asyncdsm
-
-    with asyncdsm.DataStreams() as streams:
-        figure = _microseconds(count, asyncdsm.wrap)
-        assert streams.stats.recorded == 2 * (BLOCKS + 1) * count
-        assert not streams.stats.errors
-    return figure
+    return measure_wrapped_blocking(partial(_microseconds, count), 2 * (BLOCKS + 1) * count)
 
 
 def _microseconds(count: int, follow: Follow, **options: Any) -> float:
@@ -82,23 +81,4 @@ def _surroundings() -> Iterator[Mapping[str, str]]:
         yield {**environ, "BENCHMARK_REDIS": url, "dramatiq_queue_prefetch": "100"}
 
 
-def _added(name: str) -> Callable[[Figures], float]:
-    return lambda figures: figures[name] - figures["bare"]
-
-
-BENCHMARK = Benchmark(
-    title="Enqueue and process a message through dramatiq, CPU",
-    unit="µs",
-    count=3_000,
-    contestants=(
-        Contestant("bare", "bare"),
-        Contestant("bare, with an option of that size", "bare_with_an_option"),
-        Contestant("asyncdsm.wrap", "asyncdsm_wrapped"),
-    ),
-    claims=(
-        Claim("what asyncdsm adds", _added("asyncdsm.wrap"), unit="µs"),
-        Claim("of that, dramatiq's own work on an option", _added("bare, with an option of that size"), unit="µs"),
-        Claim("a message with asyncdsm, of one without", lambda figures: figures["asyncdsm.wrap"] / figures["bare"]),
-    ),
-    surroundings=_surroundings,
-)
+BENCHMARK = make_benchmark("dramatiq", "Enqueue and process a message", 3_000, _surroundings, "an option")

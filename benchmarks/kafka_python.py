@@ -3,42 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import islice
 from time import process_time
 from typing import Any
 
-from benchmarks.contest import Benchmark, Claim, Contestant, Figures
+from benchmarks.client_contest import (
+    BODY,
+    CONTEXT,
+    FIELD_NAME,
+    FIELD_VALUE,
+    Follow,
+    follow_nothing,
+    make_benchmark,
+    measure_wrapped_blocking,
+)
 from benchmarks.sink import sink
 
-BODY = b"x" * 200
 BLOCKS = 4
-CONTEXT = "dd-pathway-ctx-base64"
 
-Follow = Callable[[Any], Any]
 Headers = list[tuple[str, bytes]] | None
 
 
 def bare(count: int) -> float:
     """Nobody follows the messages."""
-    return _microseconds(count, lambda client: client, carries=False)
+    return _microseconds(count, follow_nothing, carries=False)
 
 
-def bare_with_a_header(count: int) -> float:
+def bare_with_a_field(count: int) -> float:
     """Nobody follows the messages, and each has a header of a context's size, as its program gave it."""
-    return _microseconds(count, lambda client: client, carries=False, headers=[("x" * len(CONTEXT), b"x" * 28)])
+    return _microseconds(count, follow_nothing, carries=False, headers=[(FIELD_NAME, FIELD_VALUE.encode())])
 
 
 def asyncdsm_wrapped(count: int) -> float:
     """Clients that are wrapped."""
-    import asyncdsm
-
-    with asyncdsm.DataStreams() as streams:
-        figure = _microseconds(count, asyncdsm.wrap, carries=True)
-        assert streams.stats.recorded == 2 * (BLOCKS + 1) * count
-        assert not streams.stats.errors
-    return figure
+    return measure_wrapped_blocking(partial(_microseconds, count, carries=True), 2 * (BLOCKS + 1) * count)
 
 
 def _microseconds(count: int, follow: Follow, *, carries: bool, headers: Headers = None) -> float:
@@ -79,23 +80,4 @@ def _surroundings() -> Iterator[Mapping[str, str]]:
         yield {**environ, "BENCHMARK_KAFKA": kafka.bootstrap}
 
 
-def _added(name: str) -> Callable[[Figures], float]:
-    return lambda figures: figures[name] - figures["bare"]
-
-
-BENCHMARK = Benchmark(
-    title="Produce and consume a message through kafka-python, CPU",
-    unit="µs",
-    count=5_000,
-    contestants=(
-        Contestant("bare", "bare"),
-        Contestant("bare, with a header of that size", "bare_with_a_header"),
-        Contestant("asyncdsm.wrap", "asyncdsm_wrapped"),
-    ),
-    claims=(
-        Claim("what asyncdsm adds", _added("asyncdsm.wrap"), unit="µs"),
-        Claim("of that, kafka-python's own work on a header", _added("bare, with a header of that size"), unit="µs"),
-        Claim("a message with asyncdsm, of one without", lambda figures: figures["asyncdsm.wrap"] / figures["bare"]),
-    ),
-    surroundings=_surroundings,
-)
+BENCHMARK = make_benchmark("kafka-python", "Produce and consume a message", 5_000, _surroundings)

@@ -4,51 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from time import process_time
 from typing import Any
 
-from benchmarks.contest import Benchmark, Claim, Contestant, Figures
+from benchmarks.client_contest import (
+    BODY,
+    CONTEXT,
+    FIELD_NAME,
+    FIELD_VALUE,
+    Follow,
+    follow_nothing,
+    make_benchmark,
+    measure_wrapped,
+)
 from benchmarks.sink import sink
 
-BODY = b"x" * 200
 BLOCKS = 4
 TOPIC = "benchmark"
-CONTEXT = "dd-pathway-ctx-base64"
-
-Follow = Callable[[Any], Any]
 
 
 def bare(count: int) -> float:
     """Nobody follows the messages."""
-    return asyncio.run(_microseconds(count, lambda client: client, carries=False))
+    return asyncio.run(_microseconds(count, follow_nothing, carries=False))
 
 
-def bare_with_a_property(count: int) -> float:
+def bare_with_a_field(count: int) -> float:
     """Nobody follows the messages, and each has a user property of a context's size, as its program gave it."""
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties
 
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    properties.UserProperty = ("x" * len(CONTEXT), "x" * 28)
-    return asyncio.run(_microseconds(count, lambda client: client, carries=False, properties=properties))
+    properties.UserProperty = (FIELD_NAME, FIELD_VALUE)
+    return asyncio.run(_microseconds(count, follow_nothing, carries=False, properties=properties))
 
 
 def asyncdsm_wrapped(count: int) -> float:
     """A client that is wrapped."""
-    return asyncio.run(_wrapped(count))
-
-
-async def _wrapped(count: int) -> float:
-    import asyncdsm
-
-    async with asyncdsm.DataStreams() as streams:
-        await streams.flush()  # imports what encodes, which is no part of a message
-        figure = await _microseconds(count, asyncdsm.wrap, carries=True)
-        assert streams.stats.recorded == 2 * (BLOCKS + 1) * count
-        assert not streams.stats.errors
-    return figure
+    return asyncio.run(measure_wrapped(partial(_microseconds, count, carries=True), 2 * (BLOCKS + 1) * count))
 
 
 async def _microseconds(count: int, follow: Follow, *, carries: bool, properties: Any = None) -> float:
@@ -90,23 +85,4 @@ def _surroundings() -> Iterator[Mapping[str, str]]:
         yield {**environ, "BENCHMARK_MQTT_PORT": str(broker.port)}
 
 
-def _added(name: str) -> Callable[[Figures], float]:
-    return lambda figures: figures[name] - figures["bare"]
-
-
-BENCHMARK = Benchmark(
-    title="Publish and consume a message through aiomqtt, CPU",
-    unit="µs",
-    count=2_000,
-    contestants=(
-        Contestant("bare", "bare"),
-        Contestant("bare, with a property of that size", "bare_with_a_property"),
-        Contestant("asyncdsm.wrap", "asyncdsm_wrapped"),
-    ),
-    claims=(
-        Claim("what asyncdsm adds", _added("asyncdsm.wrap"), unit="µs"),
-        Claim("of that, aiomqtt's own work on a property", _added("bare, with a property of that size"), unit="µs"),
-        Claim("a message with asyncdsm, of one without", lambda figures: figures["asyncdsm.wrap"] / figures["bare"]),
-    ),
-    surroundings=_surroundings,
-)
+BENCHMARK = make_benchmark("aiomqtt", "Publish and consume a message", 2_000, _surroundings, "a property")

@@ -4,47 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from time import process_time
-from typing import Any
 
-from benchmarks.contest import Benchmark, Claim, Contestant, Figures
+from benchmarks.client_contest import (
+    BODY,
+    FIELD_NAME,
+    FIELD_VALUE,
+    Follow,
+    follow_nothing,
+    make_benchmark,
+    measure_wrapped,
+)
 from benchmarks.sink import sink
 
-BODY = b"x" * 200
 BLOCKS = 4
 STREAM = "benchmark"
-CONTEXT = "dd-pathway-ctx-base64"
 AT_ONCE = 10
-
-Follow = Callable[[Any], Any]
 
 
 def bare(count: int) -> float:
     """Nobody follows the entries."""
-    return asyncio.run(_microseconds(count, lambda client: client))
+    return asyncio.run(_microseconds(count, follow_nothing))
 
 
 def bare_with_a_field(count: int) -> float:
     """Nobody follows the entries, and each has a field of a context's size, as its program gave it."""
-    return asyncio.run(_microseconds(count, lambda client: client, field={"x" * len(CONTEXT): b"x" * 28}))
+    return asyncio.run(_microseconds(count, follow_nothing, field={FIELD_NAME: FIELD_VALUE.encode()}))
 
 
 def asyncdsm_wrapped(count: int) -> float:
     """A client that is wrapped."""
-    return asyncio.run(_wrapped(count))
-
-
-async def _wrapped(count: int) -> float:
-    import asyncdsm
-
-    async with asyncdsm.DataStreams() as streams:
-        await streams.flush()  # imports what encodes, which is no part of a message
-        figure = await _microseconds(count, asyncdsm.wrap)
-        assert streams.stats.recorded == 2 * (BLOCKS + 1) * count
-        assert not streams.stats.errors
-    return figure
+    return asyncio.run(measure_wrapped(partial(_microseconds, count), 2 * (BLOCKS + 1) * count))
 
 
 async def _microseconds(count: int, follow: Follow, *, field: dict[str, bytes] | None = None) -> float:
@@ -77,23 +70,4 @@ def _surroundings() -> Iterator[Mapping[str, str]]:
         yield {**environ, "BENCHMARK_REDIS": url}
 
 
-def _added(name: str) -> Callable[[Figures], float]:
-    return lambda figures: figures[name] - figures["bare"]
-
-
-BENCHMARK = Benchmark(
-    title="Add and read an entry through redis-py, in tens, CPU",
-    unit="µs",
-    count=2_000,
-    contestants=(
-        Contestant("bare", "bare"),
-        Contestant("bare, with a field of that size", "bare_with_a_field"),
-        Contestant("asyncdsm.wrap", "asyncdsm_wrapped"),
-    ),
-    claims=(
-        Claim("what asyncdsm adds", _added("asyncdsm.wrap"), unit="µs"),
-        Claim("of that, redis-py's own work on a field", _added("bare, with a field of that size"), unit="µs"),
-        Claim("an entry with asyncdsm, of one without", lambda figures: figures["asyncdsm.wrap"] / figures["bare"]),
-    ),
-    surroundings=_surroundings,
-)
+BENCHMARK = make_benchmark("redis-py", "Add and read an entry, in tens,", 2_000, _surroundings, "a field")

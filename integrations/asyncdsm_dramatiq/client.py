@@ -6,9 +6,9 @@ from typing import Any
 
 from dramatiq.common import q_name
 
-from asyncdsm.integration import HEADER, Edge, EdgeCache
+from asyncdsm.integration import HEADER, Edge, EdgeCache, make_out_edges
 
-out_edges: EdgeCache[str] = EdgeCache(lambda queue: Edge("direction:out", f"topic:{queue}", "type:dramatiq"))
+out_edges: EdgeCache[str] = make_out_edges("dramatiq")
 """The edges of enqueuing, by queue."""
 in_edges: EdgeCache[str] = EdgeCache(lambda queue: Edge("direction:in", f"topic:{queue}", "type:dramatiq"))
 """The edges of processing, by queue."""

@@ -22,8 +22,9 @@ from asyncdsm.integration import (
     set_current,
     store_pathway,
 )
+from asyncdsm.integration.formats.azure import find_enqueued_ns, read_property
 from asyncdsm_eventhub.edges import in_edges
-from asyncdsm_eventhub.events import measure, read_header
+from asyncdsm_eventhub.events import measure
 from asyncdsm_eventhub.lag import Ends
 
 _is_instrumented = False
@@ -124,8 +125,10 @@ def count_event(context: Any, event: Any) -> Pathway | None:
     Returns None, with nothing recorded or changed, if it does not count.
     """
     try:
-        edge, header = in_edges[context.eventhub_name, context.consumer_group], read_header(event)
-        pathway = consume(edge, header, measure(event), _find_broker_ns(event) if header is None else None)
+        edge, header = in_edges[context.eventhub_name, context.consumer_group], read_property(event.properties)
+        pathway = consume(
+            edge, header, measure(event), find_enqueued_ns(event.enqueued_time) if header is None else None
+        )
         if pathway is not None:
             store_pathway(event, event.sequence_number, pathway)
         return pathway
@@ -135,16 +138,10 @@ def count_event(context: Any, event: Any) -> Pathway | None:
         return None
 
 
-def _find_broker_ns(event: Any) -> int | None:
-    """Return when Event Hubs stored an event, in nanoseconds since the epoch."""
-    enqueued = event.enqueued_time
-    return None if enqueued is None else int(enqueued.timestamp() * 1000) * 1_000_000
-
-
 def pathway_of_event(event: Any) -> Pathway | None:
     """Return the pathway of an event: of its delivery if that was counted, or else the one that it brings."""
     pathway = lookup_pathway(event, event.sequence_number)
     if pathway is not None:
         return pathway
-    header = read_header(event)
-    return incoming_pathway(header, _find_broker_ns(event) if header is None else None)
+    header = read_property(event.properties)
+    return incoming_pathway(header, find_enqueued_ns(event.enqueued_time) if header is None else None)

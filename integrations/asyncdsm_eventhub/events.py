@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -10,11 +9,7 @@ from azure.eventhub import EventData
 from azure.eventhub.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
 
 from asyncdsm.integration import HEADER, Edge, PendingProduce, begin_produce, finish_produce, record_not_propagated
-
-HEADER_BYTES = HEADER.encode()
-"""The name of the property in a received event: the client decodes no strings there."""
-OTHER_BYTES = 8
-"""What a property's value counts that is neither a string nor bytes."""
+from asyncdsm.integration.formats.azure import add_property, measure_raw
 
 
 class Departure(NamedTuple):
@@ -65,38 +60,11 @@ def _copy(departure: Departure, header: str | None) -> Any:
     if isinstance(made, EventData):
         made._raw_amqp_message = raw = copy(made.raw_amqp_message)
     if header is not None:
-        given = raw.application_properties or {}
-        others = {name: value for name, value in given.items() if name != HEADER_BYTES}
-        raw.application_properties = {**others, HEADER: header}
+        raw.application_properties = add_property(raw.application_properties, header)
     return made
-
-
-def _raw_of(event: Any) -> Any:
-    return event.raw_amqp_message if isinstance(event, EventData) else event
-
-
-def read_header(event: Any) -> Any:
-    """Return the context's base64 text of a received event, None without one."""
-    properties = event.properties
-    if not properties:
-        return None
-    header = properties.get(HEADER_BYTES)
-    return properties.get(HEADER) if header is None else header
 
 
 def measure(event: Any) -> int:
     """Return the bytes of an event's body and properties, without a context."""
-    raw = _raw_of(event)
-    body = raw.body
-    size = sum(map(_length, body)) if raw.body_type is AmqpMessageBodyType.DATA else _length(body)
-    properties = raw.application_properties
-    if not isinstance(properties, Mapping):
-        return size
-    others = (pair for pair in properties.items() if pair[0] not in (HEADER, HEADER_BYTES))
-    return size + sum(_length(name) + (_length(value) or OTHER_BYTES) for name, value in others)
-
-
-def _length(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value) if value.isascii() else len(value.encode())
-    return len(value) if isinstance(value, bytes | bytearray) else 0
+    raw = event.raw_amqp_message if isinstance(event, EventData) else event
+    return measure_raw(raw, has_parts=raw.body_type is AmqpMessageBodyType.DATA)

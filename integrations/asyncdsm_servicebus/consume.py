@@ -25,8 +25,9 @@ from asyncdsm.integration import (
     set_current,
     store_pathway,
 )
+from asyncdsm.integration.formats.azure import find_enqueued_ns, read_property
 from asyncdsm_servicebus.edges import in_edges, is_dead_letter_queue
-from asyncdsm_servicebus.messages import measure, read_header
+from asyncdsm_servicebus.messages import measure
 
 Record = Callable[[Any, Any, Any], Any]
 """Records what a receiver returned to a task, and returns what the program gets."""
@@ -95,8 +96,10 @@ def count_delivery(receiver: Any, message: Any, *, redelivered: bool = False) ->
 
 
 def _consume_delivery(path: str, message: Any, *, redelivered: bool) -> Pathway | None:
-    edge, header = in_edges[path], read_header(message)
-    pathway = consume(edge, header, measure(message), _find_broker_ns(message) if header is None else None)
+    edge, header = in_edges[path], read_property(message.application_properties)
+    pathway = consume(
+        edge, header, measure(message), find_enqueued_ns(message.enqueued_time_utc) if header is None else None
+    )
     if pathway is not None:
         store_pathway(message, message.sequence_number, pathway)
         redelivered = redelivered or bool(message.delivery_count)
@@ -104,16 +107,10 @@ def _consume_delivery(path: str, message: Any, *, redelivered: bool) -> Pathway 
     return pathway
 
 
-def _find_broker_ns(message: Any) -> int | None:
-    """Return when Service Bus stored a message, in nanoseconds since the epoch."""
-    enqueued = message.enqueued_time_utc
-    return None if enqueued is None else int(enqueued.timestamp() * 1000) * 1_000_000
-
-
 def find_delivered_pathway(message: Any) -> Pathway | None:
     """Return the pathway of a message: of its delivery if that was counted, or else the one that it brings."""
     pathway = lookup_pathway(message, message.sequence_number)
     if pathway is not None:
         return pathway
-    header = read_header(message)
-    return incoming_pathway(header, _find_broker_ns(message) if header is None else None)
+    header = read_property(message.application_properties)
+    return incoming_pathway(header, find_enqueued_ns(message.enqueued_time_utc) if header is None else None)

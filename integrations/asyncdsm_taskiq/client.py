@@ -6,12 +6,12 @@ from typing import Any
 
 from taskiq import TaskiqMessage
 
-from asyncdsm.integration import HEADER, Edge, EdgeCache
+from asyncdsm.integration import HEADER, Edge, EdgeCache, make_out_edges
 
 DEFAULT_QUEUE = "taskiq"
 _MOST_DIGITS = 18
 
-out_edges: EdgeCache[str] = EdgeCache(lambda queue: Edge("direction:out", f"topic:{queue}", "type:taskiq"))
+out_edges: EdgeCache[str] = make_out_edges("taskiq")
 """The edges of sending, by queue."""
 in_edges: EdgeCache[str] = EdgeCache(lambda queue: Edge("direction:in", f"topic:{queue}", "type:taskiq"))
 """The edges of taking a task, by queue."""

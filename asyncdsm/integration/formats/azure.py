@@ -1,0 +1,59 @@
+"""Azure's messages over AMQP 1.0: their application properties, which carry the context, and their sizes.
+
+Shared by the clients of Service Bus and of Event Hubs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from asyncdsm.core.context import HEADER
+
+HEADER_BYTES = HEADER.encode()
+"""The name of the property in a received message: the clients decode no strings there."""
+OTHER_BYTES = 8
+"""What a property's value counts that is neither a string nor bytes."""
+
+
+def read_property(properties: Any) -> Any:
+    """Return the context's base64 text among the properties of a received message, None without one."""
+    if not properties:
+        return None
+    header = properties.get(HEADER_BYTES)
+    return properties.get(HEADER) if header is None else header
+
+
+def add_property(properties: Any, header: str) -> dict[Any, Any]:
+    """Return a copy of properties with a context, in place of one that they have."""
+    others = {name: value for name, value in (properties or {}).items() if name != HEADER_BYTES}
+    return {**others, HEADER: header}
+
+
+def measure_raw(raw: Any, *, has_parts: bool) -> int:
+    """Return the bytes of the body and the properties of an annotated message, without a context.
+
+    `has_parts` says whether its body is a sequence of bytes.
+    """
+    size = sum(map(measure_value, raw.body)) if has_parts else measure_value(raw.body)
+    return size + measure_properties(raw.application_properties)
+
+
+def measure_properties(properties: Any) -> int:
+    """Return the bytes of the names and values of properties, without a context."""
+    if not isinstance(properties, Mapping):
+        return 0
+    others = (pair for pair in properties.items() if pair[0] not in (HEADER, HEADER_BYTES))
+    return sum(measure_value(name) + (measure_value(value) or OTHER_BYTES) for name, value in others)
+
+
+def measure_value(value: Any) -> int:
+    """Return the bytes of a string or of bytes; 0 for anything else."""
+    if isinstance(value, str):
+        return len(value) if value.isascii() else len(value.encode())
+    return len(value) if isinstance(value, bytes | bytearray) else 0
+
+
+def find_enqueued_ns(enqueued: Any) -> int | None:
+    """Return when the broker stored a message, in nanoseconds since the epoch, of the time that the client tells."""
+    return None if enqueued is None else int(enqueued.timestamp() * 1000) * 1_000_000
