@@ -17,6 +17,7 @@ from asyncdsm.integration import (
     Hook,
     Pathway,
     consume,
+    count_deliveries,
     current_task,
     follow_batch,
     guarded,
@@ -98,6 +99,7 @@ class Source:
         if pathway is not None:
             store_pathway(message, _place_of(message), pathway)
             if metadata is not None:
+                count_deliveries(edge, redelivered=metadata.deliveries > 1)
                 note_unread(self.client, group, metadata)
         return pathway
 

@@ -14,6 +14,8 @@ class Metadata(NamedTuple):
 
     stream: str
     consumer: str
+    deliveries: int
+    """How often the message was delivered to this consumer, with this time."""
     stored_ns: int
     """When the server stored the message, in nanoseconds since the epoch."""
     unread: int
@@ -28,6 +30,6 @@ def read_metadata(message: Any) -> Metadata | None:
     tokens = reply.split(".")
     at = 2 if len(tokens) == SHORT_LENGTH else 4  # where the name of the stream is
     try:
-        return Metadata(tokens[at], tokens[at + 1], int(tokens[at + 5]), int(tokens[at + 6]))
+        return Metadata(tokens[at], tokens[at + 1], int(tokens[at + 2]), int(tokens[at + 5]), int(tokens[at + 6]))
     except (IndexError, ValueError):
         return None

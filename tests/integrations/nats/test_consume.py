@@ -173,6 +173,8 @@ async def test_redelivered_message_counts_again(js: JetStreamContext, captured_s
     (again,) = await pull.fetch()
     assert again.metadata.num_delivered == 2
     assert len(captured_streams.consumed()) == 2
+    (facts,) = [facts for batch in captured_streams.facts.take(None) for facts in batch.edges.values()]
+    assert facts.redelivered == 1
 
 
 async def test_wildcard_subscription_counts_no_replies_and_nothing_of_the_server(
