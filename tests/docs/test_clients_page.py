@@ -1,4 +1,4 @@
-"""The table of clients in the manual names the releases that each integration was tested with."""
+"""The tables of clients in the manual: the releases that each was tested with, and how the clients compare."""
 
 from __future__ import annotations
 
@@ -23,9 +23,21 @@ PAGES = {
 """The pages of packages that have none of their own name."""
 
 
+def page_of(package: str) -> str:
+    return PAGES.get(package, package.replace("_", "-"))
+
+
 @pytest.mark.parametrize("package", list_packages())
 def test_table_of_clients_names_the_tested_releases(package: str) -> None:
-    page = PAGES.get(package, package.replace("_", "-"))
+    page = page_of(package)
     table = [line.split(" | ") for line in ROOT.joinpath("docs/clients/index.md").read_text("utf-8").splitlines()]
     (releases,) = [cells[2] for cells in table if cells[0].startswith("| [") and f"({page}.md)" in cells[0]]
     assert set(load_integration(package).versions) <= set(releases.replace(",", "").split())
+
+
+@pytest.mark.parametrize("package", list_packages())
+def test_each_client_is_compared_in_every_respect(package: str) -> None:
+    lines = ROOT.joinpath("docs/clients/compared.md").read_text("utf-8").splitlines()
+    rows = [line.strip("|").split("|") for line in lines if f"]({page_of(package)}.md) |" in line]
+    assert rows
+    assert {len(row) for row in rows} == {6}
