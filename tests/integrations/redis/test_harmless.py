@@ -130,15 +130,21 @@ async def test_cancelled_read_loses_no_entry(package: Package, captured_streams:
     await client.aclose()
 
 
-async def test_pipelines_of_a_wrapped_client_are_freed_at_once(client: Any, name: Name) -> None:
+async def is_freed_at_once(client: Any, stream: str) -> bool:
+    """Say whether a pipeline of a client needs no garbage collection when it was executed."""
     gc.collect()
     gc.disable()
     try:
         pipeline = client.pipeline()
-        await pipeline.xadd(name(), {"a": 1}).execute()
+        await pipeline.xadd(stream, {"a": 1}).execute()
         gone = weakref.ref(pipeline)
         del pipeline
         await asyncio.sleep(0)
-        assert gone() is None
+        return gone() is None
     finally:
         gc.enable()
+
+
+async def test_pipelines_of_a_wrapped_client_are_freed_as_early_as_others(client: Any, bare: Any, name: Name) -> None:
+    """Not at once on Python 3.13, where redis-py's own retries keep them."""
+    assert await is_freed_at_once(client, name()) == await is_freed_at_once(bare, name())

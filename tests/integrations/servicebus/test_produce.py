@@ -63,15 +63,17 @@ async def test_message_sent_twice_has_a_fresh_context_each_time_and_stays_as_it_
 
 
 async def test_one_message_sent_by_many_tasks_at_once_has_each_ones_context(
-    pair: Pair, captured_streams: Captured
+    client: ServiceBusClient, pair: Pair, captured_streams: Captured
 ) -> None:
     message = ServiceBusMessage("body")
 
-    async def send(number: int) -> None:
+    async def send(number: int, sender: Any) -> None:
         asyncdsm.set_consume_checkpoint("other", f"t{number}", dict[str, str]().get)
-        await pair.sender.send_messages(message)
+        await sender.send_messages(message)
 
-    await asyncio.gather(*map(send, range(10)))
+    # The client's sender cannot be used by two tasks at once, so each task has its own.
+    async with opened(*(client.get_queue_sender(pair.queue) for _ in range(10))) as senders:
+        await asyncio.gather(*(send(number, sender) for number, sender in enumerate(senders)))
     received = await pair.receive(10)
     assert {pathway.hash for pathway in map(context_of, received) if pathway} == {
         made.hash for made in captured_streams.produced(pair.queue)
