@@ -30,11 +30,13 @@ export async function createOverview(map, range, actions) {
   const alerts = createAlertsSection(map, actions);
   if (!map.services.length && map.oldest === null) return [alerts];
   const changes = await changesSource.fetch(range);
+  const isAlarmed = map.alerts.count > 0 || map.alerts.unknown.length > 0;
   return [
-    alerts,
+    isAlarmed && alerts,
     createChangesSection(changes, map, actions),
     createSlowestSection(map, changes, actions),
     createWarningsSection(map, actions),
+    !isAlarmed && alerts,
     createHint(describeSize(map)),
   ];
 }

@@ -32,6 +32,15 @@ async def take(client: Client, count: int = 1) -> list[Message]:
     return taken
 
 
+async def end_tasks(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended: before Python 3.12, `wait_for`, with which the client waits, may not hear it."""
+    async with asyncio.timeout(20):
+        while not all(task.done() for task in tasks):
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=0.1)
+
+
 def user_properties(message: Message) -> list[tuple[str, str]]:
     """Return the user properties of a message."""
     found: list[tuple[str, str]] = getattr(message.properties, "UserProperty", [])

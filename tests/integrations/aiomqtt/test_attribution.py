@@ -13,7 +13,7 @@ import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core.context import HEADER, node_hash, pathway_hash
 from asyncdsm.testing import Captured
-from tests.integrations.aiomqtt.clients import Name, context_of, make_properties, take
+from tests.integrations.aiomqtt.clients import Name, context_of, end_tasks, make_properties, take
 
 COUNTS = [1, 2, 10, 100, 1000]
 
@@ -89,9 +89,7 @@ async def test_concurrent_readers_publish_with_their_own_parent(
     readers = [asyncio.create_task(read()) for _ in range(min(count, 10))]
     await line.fill(count)
     await line.check(count)
-    for reader in readers:
-        reader.cancel()
-    await asyncio.gather(*readers, return_exceptions=True)
+    await end_tasks(readers)
 
 
 async def test_messages_handed_to_workers_keep_their_parent_by_using(client: Client, bare: Client, name: Name) -> None:
@@ -110,9 +108,7 @@ async def test_messages_handed_to_workers_keep_their_parent_by_using(client: Cli
     for message in await take(client, 200):
         queue.put_nowait(message)
     await line.check(200)
-    for worker in workers:
-        worker.cancel()
-    await asyncio.gather(*workers, return_exceptions=True)
+    await end_tasks(workers)
 
 
 async def test_no_pathway_is_left_after_a_message(client: Client, captured_streams: Captured, name: Name) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -70,6 +71,7 @@ def own_server() -> Iterator[AzureServer]:
         yield server
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the client closes no lost sockets
 async def test_each_message_taken_and_each_delivery_count_once_over_kills(
     own_server: AzureServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -89,6 +91,7 @@ async def test_each_message_taken_and_each_delivery_count_once_over_kills(
                 await asyncio.to_thread(own_server.kill)
                 await asyncio.to_thread(own_server.start)
             await running
+        gc.collect()
         stats = streams.stats
         assert load.taken == MESSAGES
         assert counted(intake.payloads, "direction:out") == load.taken
