@@ -33,7 +33,7 @@ async def take(client: Client, count: int = 1) -> list[Message]:
 
 
 async def end_tasks(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they have ended: before Python 3.12, `wait_for`, with which the client waits, may not hear it."""
+    """Cancel tasks until they have ended: `wait_for`, with which the client waits, may lose it before Python 3.12."""
     async with asyncio.timeout(20):
         while not all(task.done() for task in tasks):
             for task in tasks:
