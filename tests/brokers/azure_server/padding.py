@@ -46,7 +46,7 @@ def _connect(port: int) -> socket.socket:
             return socket.create_connection(("127.0.0.1", port))
         except OSError:
             sleep(0.05)
-    raise TimeoutError("nothing listens behind the relay")
+    raise TimeoutError("the server that the relay connects to does not answer")
 
 
 def _relay(source: socket.socket, target: socket.socket, data: Iterator[bytes]) -> None:

@@ -58,7 +58,7 @@ class Line:
         await self._producer.send_batch(batch)
 
     async def finish(self, count: int) -> None:
-        """Wait until so many events were sent on."""
+        """Wait until `count` events were sent on."""
         await until(lambda: len(self.tasks) == count)
         await asyncio.gather(*self.tasks)
         await self._producer.flush()
