@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,6 +18,8 @@ from typing import IO
 
 GUARD = str(files("asyncdsm.cli.demo").joinpath("guard.py"))
 MEMORY = Path("/dev/shm")  # noqa: S108  # brokers write a lot, and nothing of it is to be kept
+# Below those that Linux gives to connections: a client that tries to reach a server which was killed may get its port.
+PORTS = range(12_000, 32_000)
 ATTEMPTS = 3  # between looking for a free port and listening on it, somebody else may take it
 
 running: set[int] = set()
@@ -82,10 +85,11 @@ def _children(guard: int) -> list[str]:
 
 def free_port() -> int:
     """Return a TCP port of loopback that nobody listens on at this moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def memory() -> str:

@@ -13,6 +13,8 @@ from contextlib import suppress
 from threading import Thread
 from time import sleep
 
+from tests.brokers.process import free_port
+
 FIELDS = {0x10: 10, 0x11: 8, 0x12: 14, 0x13: 11, 0x14: 11, 0x15: 6, 0x16: 3, 0x17: 1, 0x18: 1}
 """How many fields each kind of frame has, from `open` to `close`."""
 AMQP_FRAME, NULL = 0, b"\x40"
@@ -22,12 +24,10 @@ PATIENCE = 100
 
 def serve_padded(port: int) -> int:
     """Listen on a port, and relay to another one: its number is returned, and something has to listen there soon."""
-    inner = socket.create_server(("127.0.0.1", 0))
-    target = inner.getsockname()[1]
-    inner.close()
+    target = free_port()
     listener = socket.create_server(("127.0.0.1", port))
     Thread(target=_accept, args=(listener, target), daemon=True).start()
-    return int(target)
+    return target
 
 
 def _accept(listener: socket.socket, target: int) -> None:

@@ -90,7 +90,9 @@ def test_callback_that_raises_gets_the_message_again_in_a_new_stream(
     with streaming(subscriber, subscription, done.put):
         done.get(timeout=90).ack()  # the client may end before it has told that the callback failed
     assert "ValueError: of the program" in caplog.text
-    assert [made.parent for made in captured_streams.consumed()] == [5, 5]
+    parents = [made.parent for made in captured_streams.consumed()]
+    assert len(parents) >= 2  # it may come more than once again
+    assert set(parents) == {5}
 
 
 def test_arguments_of_subscribe_reach_the_client_in_any_form(
