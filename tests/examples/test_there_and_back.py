@@ -73,12 +73,18 @@ class Example(NamedTuple):
 
 EXAMPLES = {
     "Event Hubs": Example(
-        "eventhub_alarms", event_hubs, ("readings",) * 2, ("alarms",) * 2, "sensors", ("watch", "watch")
+        "eventhub_alarms", event_hubs, ("readings", "readings"), ("alarms", "alarms"), "sensors", ("watch", "watch")
     ),
     "MQTT": Example(
-        "aiomqtt_billing", mqtt, ("orders/+/created",) * 2, ("orders/+/billed",) * 2, notice="billing/ready"
+        "aiomqtt_billing",
+        mqtt,
+        ("orders/+/created", "orders/+/created"),
+        ("orders/+/billed", "orders/+/billed"),
+        notice="billing/ready",
     ),
-    "NATS": Example("nats_billing", nats, ("orders.*.created",) * 2, ("orders.*.billed",) * 2),
+    "NATS": Example(
+        "nats_billing", nats, ("orders.*.created", "orders.*.created"), ("orders.*.billed", "orders.*.billed")
+    ),
     "Pub/Sub": Example(
         "pubsub_billing",
         pubsub,
