@@ -1,7 +1,7 @@
 """SQLite and ClickHouse as stores: `python -m benchmarks.stores [--services N…] [--agents N…] [--seconds S]`.
 
 How many payloads agents take in a second, each with a file of its own or all with one ClickHouse; how long maps take;
-and how many bytes they are made of. ClickHouse is chdb behind the tests' HTTP server. It shares the processors with the
+and how many bytes the store takes. ClickHouse is chdb behind the tests' HTTP server. It shares the processors with the
 agents, and runs one statement at a time.
 
 A day passes in compressed time: each service reports once in an hour, more often in the last hour, and every ten

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import lru_cache, wraps
 from importlib import import_module
-from inspect import isawaitable, iscoroutinefunction, signature, unwrap
+from inspect import isawaitable, signature, unwrap
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,6 +14,7 @@ from asyncdsm.integration import (
     Hooks,
     after,
     guarded,
+    is_async,
     look_up_in_class,
     mark_async,
     report_hook_error,
@@ -216,7 +217,7 @@ def _choose_pipeline_hooks(cls: Any) -> dict[str, Hook]:
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
-    return iscoroutinefunction(unwrap(function))
+    return is_async(unwrap(function))
 
 
 def _takes_response(cls: Any) -> bool:
