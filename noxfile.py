@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from runpy import run_path
 from shutil import rmtree
 from types import MappingProxyType
 
@@ -40,6 +41,7 @@ RUN_AGAIN = 5
 """How many failed tests are run once more; where more fail, something is broken."""
 WORKERS = 2 * (os.cpu_count() or 1)
 """How many processes run tests side by side: half of the time, a test waits for a broker."""
+RUNS = run_path(".ci/failed_tests.py")
 OLDEST = PROJECT["tool"]["asyncdsm"]["oldest"]
 """By client: its oldest release, and the tests that speak for it."""
 IN_GROUPS = [
@@ -116,27 +118,16 @@ def tests(session: nox.Session) -> None:
     session.install("-e", ".[all]", *group("test"))
     cache = Path(session.create_tmp(), "cache").resolve()
     rmtree(cache, ignore_errors=True)
-    # In the order of `tests/conftest.py`: the longest files first, or one process works on one when all else is done.
-    distribution = ["--numprocesses", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder"]
-    pytest = ["pytest", "-o", f"cache_dir={cache}", *distribution]
+    pytest = ["pytest", "-o", f"cache_dir={cache}", "--numprocesses", str(WORKERS), *RUNS["DISTRIBUTION"]]
     try:
         session.run(*pytest, *session.posargs)
     except CommandFailed:
-        failed = failed_tests(cache)
+        failed = RUNS["failed_tests"](cache)
         if not 0 < len(failed) <= RUN_AGAIN:
             raise
         # Real brokers on a busy machine: a test may miss its moment once. It is named, and must pass by itself.
         session.run(*pytest, *session.posargs, "--numprocesses", "0", "--last-failed", "--last-failed-no-failures=none")
         session.warn("UNSTEADY: " + ", ".join(failed) + " passed only when run again")
-
-
-def failed_tests(cache: Path) -> list[str]:
-    """Return what failed in the run that left this cache; nothing where more than tests failed, such as collecting."""
-    try:
-        failed = list(json.loads((cache / "v" / "cache" / "lastfailed").read_text()))
-    except FileNotFoundError:
-        return []
-    return failed if all("::" in name for name in failed) else []
 
 
 @nox.session

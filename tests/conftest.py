@@ -32,6 +32,7 @@ from tests.brokers.pubsub import PubSubServer, pubsub_server
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
 from tests.brokers.redis import redis as run_redis
+from tests.crashes import pytest_testnodedown  # noqa: F401 - a hook
 from tests.loops import LOOPS, use
 
 # Brokers that a test starts take as long as they take; in CI, every run tries the same examples.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import runpy
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))
 PYTHONS = [name[-4:] for name in PROJECT["project"]["classifiers"] if re.search(r"Python :: 3\.\d+$", name)]
 WORKFLOWS = sorted(ROOT.joinpath(".github", "workflows").glob("*.yml"))
+RUNS = runpy.run_path(str(ROOT / ".ci" / "failed_tests.py"))
 NOXFILE = ROOT.joinpath("noxfile.py").read_text("utf-8")
 
 
@@ -76,6 +80,20 @@ def test_script_and_workflow_of_ci_install_nox_with_the_same_tools() -> None:
     assert "nox" in tools.split()
     for job in workflow("ci.yml").values():
         assert f"python -m pip install {tools}" in [step.get("run") for step in job["steps"]]
+
+
+@pytest.mark.parametrize("ending", ["assert False", "os._exit(1)"])
+def test_tests_run_again_only_if_no_process_crashed(ending: str, tmp_path: Path) -> None:
+    """What a process that crashed had still to run, nobody runs."""
+    tmp_path.joinpath("conftest.py").write_text("from tests.crashes import pytest_testnodedown\n")
+    for name in ("first", "second", "third"):
+        tmp_path.joinpath(f"test_{name}.py").write_text("def test_passes():\n    pass\n")
+    tmp_path.joinpath("test_ends.py").write_text(f"import os\n\ndef test_ends():\n    {ending}\n")
+    options = ["-n", "2", *RUNS["DISTRIBUTION"], "-c", os.devnull, "-o", f"cache_dir={tmp_path / 'cache'}"]
+    command = [sys.executable, "-m", "pytest", *options, "--rootdir", tmp_path, tmp_path]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(command, env=environment, timeout=60, check=False).returncode == 1
+    assert RUNS["failed_tests"](tmp_path / "cache") == ["test_ends.py::test_ends"] * (ending == "assert False")
 
 
 def test_packages_of_ci_are_those_that_the_manual_says() -> None:
