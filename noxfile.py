@@ -17,26 +17,10 @@ from nox.command import CommandFailed
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
-INTEGRATIONS = [
-    "asyncdsm_aio_pika",
-    "asyncdsm_aiokafka",
-    "asyncdsm_aiomqtt",
-    "asyncdsm_asgi",
-    "asyncdsm_botocore",
-    "asyncdsm_celery",
-    "asyncdsm_confluent",
-    "asyncdsm_dramatiq",
-    "asyncdsm_eventhub",
-    "asyncdsm_faststream",
-    "asyncdsm_httpx",
-    "asyncdsm_kafka_python",
-    "asyncdsm_kombu",
-    "asyncdsm_nats",
-    "asyncdsm_pubsub",
-    "asyncdsm_redis",
-    "asyncdsm_servicebus",
-    "asyncdsm_taskiq",
-]
+INTEGRATIONS = sorted(
+    {name.partition(":")[0] for name in PROJECT["project"]["entry-points"]["asyncdsm.integrations"].values()}
+)
+"""The packages of all integrations."""
 RUN_AGAIN = 5
 """How many failed tests are run once more; where more fail, something is broken."""
 WORKERS = 2 * (os.cpu_count() or 1)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-PAGES = sorted(Path(__file__).parents[2].joinpath("docs", "api").glob("*.md"))
+ROOT = Path(__file__).parents[2]
+ENTRY_POINTS = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))["project"]["entry-points"][
+    "asyncdsm.integrations"
+]
+PAGES = sorted(ROOT.joinpath("docs", "api").glob("*.md"))
 TEXT = "\n".join(page.read_text("utf-8") for page in PAGES)
 DIRECTIVE = re.compile(r"^\.\. (?:auto|py:)\w+:: ([\w.]+)", re.MULTILINE)
 OBJECT = re.compile(r"^\| [^|]+ \| `(asyncdsm_\w+\.\w+)` \|$", re.MULTILINE)
@@ -20,24 +25,7 @@ MODULES = [
     "asyncdsm.integration",
     "asyncdsm.pytest_plugin",
     "asyncdsm.testing",
-    "asyncdsm_aio_pika",
-    "asyncdsm_aiokafka",
-    "asyncdsm_aiomqtt",
-    "asyncdsm_asgi",
-    "asyncdsm_botocore",
-    "asyncdsm_celery",
-    "asyncdsm_confluent",
-    "asyncdsm_dramatiq",
-    "asyncdsm_eventhub",
-    "asyncdsm_faststream",
-    "asyncdsm_httpx",
-    "asyncdsm_kafka_python",
-    "asyncdsm_kombu",
-    "asyncdsm_nats",
-    "asyncdsm_pubsub",
-    "asyncdsm_redis",
-    "asyncdsm_servicebus",
-    "asyncdsm_taskiq",
+    *sorted({name.partition(":")[0] for name in ENTRY_POINTS.values()}),
 ]
 
 
