@@ -30,9 +30,9 @@ _tasks: set[asyncio.Task[None]] = set()  # an event loop itself holds its tasks 
 
 
 def in_trio() -> bool:
-    """Return whether a trio task is running, without importing trio."""
-    trio = sys.modules.get("trio")
-    return trio is not None and bool(trio.lowlevel.in_trio_task())
+    """Return whether a trio task is running, without importing trio; another thread may be importing it right now."""
+    in_trio_task = getattr(sys.modules.get("trio.lowlevel"), "in_trio_task", None)
+    return in_trio_task is not None and bool(in_trio_task())
 
 
 def start_in_current_loop(function: LoopMain) -> Callable[[], bool]:

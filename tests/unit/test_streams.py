@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -271,6 +273,44 @@ def test_flush_continues_after_its_event_loop_ended() -> None:
     record(2)
     streams.close()
     assert (streams.stats.recorded, streams.stats.delivered) == (3, 3)
+
+
+WHILE_TRIO_IS_IMPORTED = """
+import sys, threading, time
+from importlib.machinery import SourceFileLoader
+import asyncdsm
+from asyncdsm.delivery.exporters.memory import MemoryExporter
+
+reached, go_on = threading.Event(), threading.Event()
+
+def exec_module(loader, module, exec_module=SourceFileLoader.exec_module):
+    if module.__name__ == sys.argv[1]:
+        reached.set()
+        go_on.wait(60)
+    exec_module(loader, module)
+
+SourceFileLoader.exec_module = exec_module
+importing = threading.Thread(target=__import__, args=("trio",))
+exporter = MemoryExporter()
+settings = asyncdsm.Settings(flush_seconds=0.05, bucket_seconds=0.1)
+importing.start()
+reached.wait(60)
+with asyncdsm.DataStreams(settings, exporter=exporter) as streams:
+    asyncdsm.set_produce_checkpoint("kafka", "orders", {}.__setitem__)
+    deadline = time.monotonic() + 20
+    while not streams.stats.delivered and time.monotonic() < deadline:
+        time.sleep(0.01)
+    print(streams.stats.delivered)
+    go_on.set()
+importing.join()
+"""
+
+
+@pytest.mark.parametrize("module", ["trio._core", "trio.lowlevel"])
+def test_thread_starts_while_another_thread_imports_trio(module: str) -> None:
+    command = [sys.executable, "-c", WHILE_TRIO_IS_IMPORTED, module]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "1\n", "")
 
 
 def test_flush_keeps_a_bucket_that_is_not_over() -> None:
