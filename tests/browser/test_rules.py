@@ -66,7 +66,19 @@ async def test_rule_is_added_changed_and_removed(
         await expect(rows.nth(1)).to_contain_text("very slow")
         await expect(page.locator("#alerts")).to_have_text("")  # at the next evaluation, which is at once
 
-        await dialog.get_by_role("button", name="Change very slow").click()
+        change = dialog.get_by_role("button", name="Change very slow")
+        await change.click()
+        await expect(dialog.get_by_label("Without its webhook")).to_have_count(0)
+        await fill(page, webhook="http://hooks.invalid/SECRET")
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(rows.nth(1)).to_contain_text("tells hooks.invalid")
+        await change.click()
+        await dialog.get_by_label("Without its webhook").check()
+        assert await serious_violations(page) == []
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(rows.nth(1)).not_to_contain_text("tells")
+
+        await change.click()
         await dialog.get_by_role("button", name="Delete").click()
         await dialog.get_by_role("button", name="Really delete?").click()
         await expect(rows).to_have_count(1)

@@ -31,6 +31,13 @@ test("an empty name can be written, and stays", () => {
   assert.equal(toRule({ ...fields, env: "" }, null).env, undefined);
 });
 
+test("a rule keeps its webhook unless it is to have none", () => {
+  const before = toRule({ name: "down", when: "missing", webhook: "hooks.example" }, null);
+  const fields = { name: "down", when: "missing", webhook: "" };
+  assert.equal(toRule(fields, before).webhook, undefined);
+  assert.equal(toRule({ ...fields, "without-webhook": "on" }, before).webhook, null);
+});
+
 test("a rule is described in one line", () => {
   const rule = toRule({ name: "slow", when: "end to end", above: "5 s", quantile: "p95", queue: "a*" }, null);
   assert.equal(describeRule({ ...rule, env: "" }), 'p95 of end to end above 5 s, queue a*, env "", warning');

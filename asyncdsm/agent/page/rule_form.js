@@ -75,6 +75,8 @@ export function createRuleForm(rule) {
     createField("severity", "Severity", createChoice("severity", ["warning", "critical"], rule?.severity ?? "warning")),
     EVERYWHERE.map((name) => text(name, `Only ${name}`, "everywhere; * stands for any characters")),
     text("webhook", "Webhook", rule?.webhook ? "keeps the one that it has" : "https://…"),
+    rule?.webhook &&
+      createField("webhook", "Without its webhook", createHtml("input", { type: "checkbox", name: "without-webhook" })),
   );
   const webhook = form.elements.namedItem("webhook");
   if (webhook instanceof HTMLInputElement) webhook.value = ""; // only its host is known here
@@ -105,7 +107,8 @@ export function readRuleForm(form, before) {
 }
 
 /**
- * Return a rule of the fields that apply to it and are filled in. A number is messages; `""` is an empty name.
+ * Return a rule of the fields that apply to it and are filled in. A number is messages; `""` is an empty name. A rule
+ * keeps the webhook that it had before, unless there is another one, or `without-webhook` is checked.
  * @param {Record<string, string>} fields
  * @param {RuleFields | null} before
  * @returns {RuleFields}
@@ -120,5 +123,6 @@ export function toRule(fields, before) {
     if (text === '""') return [[name, ""]];
     return [[name, name === "above" && /^[0-9][0-9_]*$/.test(text) ? Number(text.replaceAll("_", "")) : text]];
   });
-  return /** @type {RuleFields} */ ({ name: fields.name?.trim() ?? "", when, ...Object.fromEntries(given) });
+  const removed = fields["without-webhook"] ? [["webhook", null]] : [];
+  return /** @type {RuleFields} */ ({ name: fields.name?.trim() ?? "", when, ...Object.fromEntries([...given, ...removed]) });
 }
