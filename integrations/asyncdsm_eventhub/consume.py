@@ -10,6 +10,7 @@ from typing import Any
 
 from asyncdsm.integration import (
     Hook,
+    Hooks,
     Pathway,
     consume,
     follow_batch,
@@ -27,13 +28,8 @@ from asyncdsm_eventhub.edges import in_edges
 from asyncdsm_eventhub.events import measure
 from asyncdsm_eventhub.lag import Ends
 
-_is_instrumented = False
-
-
-def set_consumers_instrumented(is_instrumented: bool) -> None:
-    """Say whether the hooks are on the client's classes. A call of `receive` made meanwhile may last longer."""
-    global _is_instrumented  # noqa: PLW0603
-    _is_instrumented = is_instrumented
+class_hooks: Hooks = Hooks()
+"""The hooks on the client's classes. A call of `receive` made meanwhile may last longer."""
 
 
 class Reception:
@@ -45,7 +41,7 @@ class Reception:
 
     def handle(self, context: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the program's callback with an event, a list of them, or None if there was none for a while. **Hot**."""
-        if not (self._is_wrapped or _is_instrumented):
+        if not (self._is_wrapped or class_hooks.is_on_classes):
             return self._callback(context, event, *args, **kwargs)
         event = self._count_events(context, event)
         try:
@@ -55,7 +51,7 @@ class Reception:
 
     async def handle_async(self, context: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
         """Do the same for a callback that is a coroutine function. **Hot**."""
-        if not (self._is_wrapped or _is_instrumented):
+        if not (self._is_wrapped or class_hooks.is_on_classes):
             return await self._callback(context, event, *args, **kwargs)
         event = self._count_events(context, event)
         try:
