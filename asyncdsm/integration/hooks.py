@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from types import MethodType
 from typing import Any, ParamSpec, TypeVar
@@ -65,6 +65,11 @@ class Hooks:
         elif not _is_covered(kind, name):
             hooked = hook(look_up_in_class(kind, name)) if hot else _hook_for_object(kind, name, hook)
             setattr(owner, name, MethodType(_mark_hook(original, hooked), owner))
+
+    def put_all(self, owner: Any, by_name: Mapping[str, Hook]) -> None:
+        """Put hooks around several methods of `owner`, by their names."""
+        for name, hook in by_name.items():
+            self.put(owner, name, hook)
 
     def put_on_client(self, client: Any, cls: type, name: str, hook: Hook) -> None:
         """Put a hook on `client.name`, unless the client's class has replaced `cls.name` by one with other parameters.

@@ -12,18 +12,14 @@ from asyncdsm.integration import (
     Hook,
     Hooks,
     Pathway,
-    consume,
     follow_batch,
     guarded,
-    incoming_pathway,
     is_async,
-    lookup_pathway,
     mark_async,
     report_hook_error,
     set_current,
-    store_pathway,
 )
-from asyncdsm.integration.formats.azure import find_enqueued_ns, read_property
+from asyncdsm.integration.formats.azure import consume_delivery, find_delivered_pathway
 from asyncdsm_eventhub.edges import in_edges
 from asyncdsm_eventhub.events import measure
 from asyncdsm_eventhub.lag import Ends
@@ -121,13 +117,8 @@ def count_event(context: Any, event: Any) -> Pathway | None:
     Returns None, with nothing recorded or changed, if it does not count.
     """
     try:
-        edge, header = in_edges[context.eventhub_name, context.consumer_group], read_property(event.properties)
-        pathway = consume(
-            edge, header, measure(event), find_enqueued_ns(event.enqueued_time) if header is None else None
-        )
-        if pathway is not None:
-            store_pathway(event, event.sequence_number, pathway)
-        return pathway
+        edge = in_edges[context.eventhub_name, context.consumer_group]
+        return consume_delivery(edge, event, measure(event), event.properties, event.enqueued_time)
     except Exception as error:
         set_current(None)
         report_hook_error(error)
@@ -136,8 +127,4 @@ def count_event(context: Any, event: Any) -> Pathway | None:
 
 def pathway_of_event(event: Any) -> Pathway | None:
     """Return the pathway of an event: of its delivery if that was counted, or else the one that it brings."""
-    pathway = lookup_pathway(event, event.sequence_number)
-    if pathway is not None:
-        return pathway
-    header = read_property(event.properties)
-    return incoming_pathway(header, find_enqueued_ns(event.enqueued_time) if header is None else None)
+    return find_delivered_pathway(event, event.properties, event.enqueued_time)

@@ -46,8 +46,8 @@ def hook_methods(hooks: Hooks, methods: Methods) -> None:
     its batches.
     """
     for cls, by_name in methods.items():
-        for name, hook in by_name.items() if cls is not PublisherClient else ():
-            hooks.put(cls, name, hook)
+        if cls is not PublisherClient:
+            hooks.put_all(cls, by_name)
 
 
 def hook_client(hooks: Hooks, client: Any, methods: Methods) -> None:
