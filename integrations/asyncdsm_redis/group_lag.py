@@ -82,9 +82,12 @@ class ReadGroups:
         told = {as_text(each["name"]): each.get("lag") for each in groups}
         for key in list(self.lags):
             if key[0] == stream:
-                behind = told.get(key[1])
-                is_known = isinstance(behind, int) and behind >= 0
-                self.lags[key] = Lag(key[1], stream, None, behind, seen_ns=time_ns()) if is_known else None
+                self.lags[key] = _make_lag(stream, key[1], told.get(key[1]))
+
+
+def _make_lag(stream: str, group: str, behind: Any) -> Lag | None:
+    is_known = isinstance(behind, int) and behind >= 0
+    return Lag(group, stream, None, behind, seen_ns=time_ns()) if is_known else None
 
 
 class GroupLags:

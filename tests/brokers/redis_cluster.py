@@ -35,7 +35,7 @@ class RedisCluster:
 
     def move_slot(self, slot: int, key: str, *, to: int) -> None:
         """Move a slot, and the only key in it, from the server that has it to another one."""
-        clients = [Redis(port=server.port) for server in self.servers]
+        clients: list[Any] = [Redis(port=server.port) for server in self.servers]
         ids = [_ask(client, "MYID").decode() for client in clients]
         source = next(number for number, client in enumerate(clients) if _ask(client, "COUNTKEYSINSLOT", slot))
         _ask(clients[to], "SETSLOT", slot, "IMPORTING", ids[source])
