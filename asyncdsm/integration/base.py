@@ -26,8 +26,9 @@ class Integration:
     is_wrapped_only: bool = False
     """Whether a client is followed only if the user wraps it; `instrument` then does nothing."""
 
-    def __init__(self) -> None:
-        self.hooks: Hooks = Hooks()
+    def __init__(self, hooks: Hooks | None = None) -> None:
+        """`hooks` is given by an integration whose other modules ask whether they are on the classes."""
+        self.hooks: Hooks = Hooks() if hooks is None else hooks
         """The hooks on the package's classes. `uninstrument` removes them."""
 
     def is_client(self, client: object) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from types import MethodType
 from typing import Any, ParamSpec, TypeVar
@@ -29,6 +29,9 @@ class Hooks:
 
     def __init__(self, *, is_removable: bool = True) -> None:
         """`is_removable` is false for hooks on classes that asyncdsm has derived: it saves them 0.1 µs a call."""
+        self.is_on_classes: bool = False
+        """Whether `put` was called for a class since the last `remove`. What lives longer than the hooks on classes,
+        such as a callback that a client was given, asks it each time."""
         self._is_removable = is_removable
         self._replaced: list[tuple[type, str, Any, Function, Callable[[], None]]] = []
 
@@ -51,6 +54,7 @@ class Hooks:
                 name,
             )
             return
+        self.is_on_classes |= of_class
         own = vars(owner).get(name)
         if _leads_to_hook(own) or (of_class and (owner, name) in _in_force):
             return
@@ -61,6 +65,11 @@ class Hooks:
         elif not _is_covered(kind, name):
             hooked = hook(look_up_in_class(kind, name)) if hot else _hook_for_object(kind, name, hook)
             setattr(owner, name, MethodType(_mark_hook(original, hooked), owner))
+
+    def put_all(self, owner: Any, by_name: Mapping[str, Hook]) -> None:
+        """Put hooks around several methods of `owner`, by their names."""
+        for name, hook in by_name.items():
+            self.put(owner, name, hook)
 
     def put_on_client(self, client: Any, cls: type, name: str, hook: Hook) -> None:
         """Put a hook on `client.name`, unless the client's class has replaced `cls.name` by one with other parameters.
@@ -97,6 +106,7 @@ class Hooks:
             _in_force.discard((owner, name))
             turn_off()
         self._replaced = []
+        self.is_on_classes = False
 
 
 def _restore(owner: type, name: str, own: Any) -> None:

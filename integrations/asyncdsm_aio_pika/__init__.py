@@ -11,7 +11,7 @@ from aio_pika.robust_queue import RobustQueueIterator
 from asyncdsm.integration import Integration, Pathway
 from asyncdsm.integration.formats.amqp import read_pathway
 from asyncdsm_aio_pika.client import HOOKS, find_hooks, follow_object
-from asyncdsm_aio_pika.consume import find_pathway, set_instrumented
+from asyncdsm_aio_pika.consume import class_hooks, find_pathway
 
 __all__ = ["AioPika", "integration"]
 
@@ -39,10 +39,6 @@ class AioPika(Integration):
             for name, hook in (find_hooks(cls) or {}).items():
                 if name in vars(cls):
                     self.hooks.put(cls, name, hook)
-        set_instrumented(True)
-
-    def unhook_classes(self) -> None:
-        set_instrumented(False)
 
     def pathway_of(self, message: Any) -> Pathway | None:
         if not isinstance(message, IncomingMessage):
@@ -50,4 +46,4 @@ class AioPika(Integration):
         return find_pathway(message) or read_pathway(message.headers, message.timestamp)
 
 
-integration: AioPika = AioPika()
+integration: AioPika = AioPika(class_hooks)

@@ -18,6 +18,7 @@ from aio_pika.abc import AbstractQueueIterator
 from aio_pika.exceptions import QueueEmpty
 
 from asyncdsm.integration import (
+    Hooks,
     Pathway,
     guarded,
     is_consume_suppressed,
@@ -42,16 +43,11 @@ FOLLOWED = "_asyncdsm_follows"
 """The attribute of the classes whose objects are followed one by one."""
 _CALLBACK_OF = "__asyncdsm_followed__"  # the attribute of a wrapped callback that holds the name of its queue
 
+class_hooks: Hooks = Hooks()
+"""The hooks on aio-pika's classes. A callback that was given meanwhile may live longer."""
 _slot: Any = vars(Message).get(PATHWAY_SLOT)
-_is_instrumented = False
 # The queue whose `consume` is running, below the first hook around it: only that one sees the callback as it was given.
 _consuming: ContextVar[Any] = ContextVar("asyncdsm_consuming_queue", default=None)
-
-
-def set_instrumented(is_instrumented: bool) -> None:
-    """Say whether the hooks are on aio-pika's classes. A callback that was given meanwhile may live longer."""
-    global _is_instrumented  # noqa: PLW0603
-    _is_instrumented = is_instrumented
 
 
 def hook_consume(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -187,7 +183,7 @@ def _wrap_callback(callback: Any, queue: Any) -> Any | None:
 
     async def run_callback(message: Any) -> Any:
         set_current(None)  # its task has the pathway of whoever opened the channel
-        if is_wrapped or _is_instrumented:
+        if is_wrapped or class_hooks.is_on_classes:
             record_delivery(queue, message)
         return await call(message)
 

@@ -8,7 +8,7 @@ from aiomqtt import Client, Message
 
 from asyncdsm.integration import Hooks, Integration, Pathway
 from asyncdsm_aiomqtt.client import hook_all
-from asyncdsm_aiomqtt.connection import set_instrumented, wrap_connection
+from asyncdsm_aiomqtt.connection import class_hooks, wrap_connection
 from asyncdsm_aiomqtt.consume import find_publication_pathway
 
 __all__ = ["AioMqtt", "integration"]
@@ -25,7 +25,7 @@ class AioMqtt(Integration):
     wraps: str = "a client"
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(class_hooks)
         self._of_wrapped: Hooks = Hooks()
         self._has_wrapped: bool = False
 
@@ -40,10 +40,8 @@ class AioMqtt(Integration):
 
     def hook_classes(self) -> None:
         hook_all(self.hooks)
-        set_instrumented(True)
 
     def unhook_classes(self) -> None:
-        set_instrumented(False)
         if self._has_wrapped:
             hook_all(self._of_wrapped)
 

@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from asyncdsm._internal.bounds import make_room
-from asyncdsm.integration import after
+from asyncdsm.integration import Hooks, after
 from asyncdsm.integration.formats.mqtt import find_shared_group
 
 _ATTRIBUTE = "_asyncdsm"
 MOST_TOPICS = 8192
 """For how many topics a client's groups are remembered. The oldest is forgotten, and found again on its next use."""
 
-_is_instrumented = False
-
-
-def set_instrumented(is_instrumented: bool) -> None:
-    """Say whether every client is followed, or only those that were wrapped."""
-    global _is_instrumented  # noqa: PLW0603
-    _is_instrumented = is_instrumented
+class_hooks: Hooks = Hooks()
+"""The hooks on aiomqtt's classes while every client is followed. Those that are wrapped have others."""
 
 
 class Connection:
@@ -85,8 +80,8 @@ def find_followed(client: Any) -> Connection | None:
     """Return what is known of a client; None for one that is not followed. **Hot**."""
     connection: Connection | None = vars(client).get(_ATTRIBUTE)
     if connection is None:
-        return _ensure_connection(client) if _is_instrumented else None
-    return connection if connection.is_wrapped or _is_instrumented else None
+        return _ensure_connection(client) if class_hooks.is_on_classes else None
+    return connection if connection.is_wrapped or class_hooks.is_on_classes else None
 
 
 def _ensure_connection(client: Any) -> Connection:

@@ -17,8 +17,8 @@ from asyncdsm._internal.mocks import is_mock
 from asyncdsm.integration import Integration, Pathway, after
 from asyncdsm_botocore import receive_calls, resources
 from asyncdsm_botocore.client import (
+    class_hooks,
     client_in,
-    instrumented,
     register_handlers,
     register_switched_handlers,
     service_of,
@@ -58,11 +58,6 @@ class Botocore(Integration):
         # A session that exists already has no event that would reach us.
         self.hooks.put(BaseClient, "__init__", after(self._follow_new_client))
         resources.hook_factories(self.hooks)
-        instrumented.is_on = True
-
-    def unhook_classes(self) -> None:
-        """Turn off the handlers of clients that were not wrapped."""
-        instrumented.is_on = False
 
     def pathway_of(self, message: Any) -> Pathway | None:
         """Return the pathway of a message of SQS or a record of Kinesis; None for anything else."""
@@ -71,9 +66,9 @@ class Botocore(Integration):
     def _follow_new_client(self, _result: None, client: Any, *_args: Any, **_more: Any) -> None:
         service = service_of(client)
         register_switched_handlers(client.meta.events, service)
-        receive_calls.hook_client(self.hooks, client, service, lambda: instrumented.is_on)
-        if instrumented.is_on:  # boto3 may have been imported since; a resource's client is made before its class
+        receive_calls.hook_client(self.hooks, client, service, lambda: class_hooks.is_on_classes)
+        if class_hooks.is_on_classes:  # boto3 may be there since; a resource's client is made before its class
             resources.hook_factories(self.hooks)
 
 
-integration: Botocore = Botocore()
+integration: Botocore = Botocore(class_hooks)

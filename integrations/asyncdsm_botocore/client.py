@@ -9,6 +9,7 @@ from typing import Any
 from botocore.client import BaseClient
 from botocore.session import Session
 
+from asyncdsm.integration import Hooks
 from asyncdsm_botocore import eventbridge, kinesis, sns, sqs
 
 Handler = Callable[..., None]
@@ -22,18 +23,13 @@ _SERVICES: Mapping[str, Callable[[], Mapping[str, Handler]]] = {
 }
 
 
-class Switch:
-    """Turns on and off the handlers that `instrument` has registered."""
-
-    is_on: bool = False
-
-    def call_handler(self, handler: Handler, **event: Any) -> None:
-        """Call a handler, if the switch is on."""
-        if self.is_on:
-            handler(**event)
+class_hooks: Hooks = Hooks()
+"""The hooks on botocore's classes. The handlers that they have registered on clients stay there, and act meanwhile."""
 
 
-instrumented: Switch = Switch()
+def _call_while_on_classes(handler: Handler, **event: Any) -> None:
+    if class_hooks.is_on_classes:
+        handler(**event)
 
 
 def client_in(client: Any) -> Any | None:
@@ -56,14 +52,14 @@ def service_of(client: Any) -> str:
 def register_handlers(emitter: Any, service: str | None) -> None:
     """Register the handlers of a service for good; those of all services if it is None, for a session's emitter."""
     for event, handler in _make_handlers(service):
-        emitter.unregister(event, unique_id=_unique_id(event))  # one that the switch would turn off
+        emitter.unregister(event, unique_id=_unique_id(event))  # one that acts only while hooks are on the classes
         emitter.register_last(event, handler, unique_id=_unique_id(event))
 
 
 def register_switched_handlers(emitter: Any, service: str | None) -> None:
-    """Register the handlers of a service to act while the switch is on. Handlers that are there already stay."""
+    """Register the handlers of a service for as long as hooks are on the classes. Handlers that are there stay."""
     for event, handler in _make_handlers(service):
-        emitter.register_last(event, partial(instrumented.call_handler, handler), unique_id=_unique_id(event))
+        emitter.register_last(event, partial(_call_while_on_classes, handler), unique_id=_unique_id(event))
 
 
 def _make_handlers(service: str | None) -> list[tuple[str, Handler]]:

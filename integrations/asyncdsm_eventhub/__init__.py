@@ -11,7 +11,7 @@ from azure.eventhub import EventData
 
 from asyncdsm.integration import Integration, Pathway
 from asyncdsm_eventhub.client import CONSUMERS, PRODUCERS, follow_any, hook_clients
-from asyncdsm_eventhub.consume import pathway_of_event, set_consumers_instrumented
+from asyncdsm_eventhub.consume import class_hooks, pathway_of_event
 
 __all__ = ["EventHub", "integration"]
 
@@ -32,13 +32,9 @@ class EventHub(Integration):
 
     def hook_classes(self) -> None:
         hook_clients(self.hooks)
-        set_consumers_instrumented(True)
-
-    def unhook_classes(self) -> None:
-        set_consumers_instrumented(False)
 
     def pathway_of(self, message: Any) -> Pathway | None:
         return pathway_of_event(message) if isinstance(message, EventData) else None
 
 
-integration: EventHub = EventHub()
+integration: EventHub = EventHub(class_hooks)

@@ -27,19 +27,19 @@ _hooks = Hooks()  # on single objects, never removed
 def hook_clients(hooks: Hooks) -> None:
     """Put hooks on the classes of clients."""
     for cls in PRODUCERS:
-        _put_all(hooks, cls, OF_PRODUCERS)
+        hooks.put_all(cls, OF_PRODUCERS)
     for producer in (EventHubProducer, AsyncEventHubProducer):
         hooks.put(producer, "send", hook_send)
     for cls in CONSUMERS:
-        _put_all(hooks, cls, _of_consumers(is_wrapped=False))
+        hooks.put_all(cls, _of_consumers(is_wrapped=False))
 
 
 def follow_any(client: Any) -> None:
     """Follow one client."""
     if isinstance(client, CONSUMERS):
-        _put_all(_hooks, client, _of_consumers(is_wrapped=True))
+        _hooks.put_all(client, _of_consumers(is_wrapped=True))
         return
-    _put_all(_hooks, client, {**OF_PRODUCERS, "_create_producer": observe_producer})
+    _hooks.put_all(client, {**OF_PRODUCERS, "_create_producer": observe_producer})
     for producer in client._producers.values():
         if producer is not None:
             _hooks.put(producer, "send", hook_send)
@@ -56,8 +56,3 @@ def _of_consumers(*, is_wrapped: bool) -> dict[str, Hook]:
         "receive": make_receive_hook("on_event", is_wrapped=is_wrapped),
         "receive_batch": make_receive_hook("on_event_batch", is_wrapped=is_wrapped),
     }
-
-
-def _put_all(hooks: Hooks, owner: Any, by_name: dict[str, Hook]) -> None:
-    for name, hook in by_name.items():
-        hooks.put(owner, name, hook)

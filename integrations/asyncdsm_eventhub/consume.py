@@ -10,30 +10,22 @@ from typing import Any
 
 from asyncdsm.integration import (
     Hook,
+    Hooks,
     Pathway,
-    consume,
     follow_batch,
     guarded,
-    incoming_pathway,
     is_async,
-    lookup_pathway,
     mark_async,
     report_hook_error,
     set_current,
-    store_pathway,
 )
-from asyncdsm.integration.formats.azure import find_enqueued_ns, read_property
+from asyncdsm.integration.formats.azure import consume_delivery, find_delivered_pathway
 from asyncdsm_eventhub.edges import in_edges
 from asyncdsm_eventhub.events import measure
 from asyncdsm_eventhub.lag import Ends
 
-_is_instrumented = False
-
-
-def set_consumers_instrumented(is_instrumented: bool) -> None:
-    """Say whether the hooks are on the client's classes. A call of `receive` made meanwhile may last longer."""
-    global _is_instrumented  # noqa: PLW0603
-    _is_instrumented = is_instrumented
+class_hooks: Hooks = Hooks()
+"""The hooks on the client's classes. A call of `receive` made meanwhile may last longer."""
 
 
 class Reception:
@@ -45,7 +37,7 @@ class Reception:
 
     def handle(self, context: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the program's callback with an event, a list of them, or None if there was none for a while. **Hot**."""
-        if not (self._is_wrapped or _is_instrumented):
+        if not (self._is_wrapped or class_hooks.is_on_classes):
             return self._callback(context, event, *args, **kwargs)
         event = self._count_events(context, event)
         try:
@@ -55,7 +47,7 @@ class Reception:
 
     async def handle_async(self, context: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
         """Do the same for a callback that is a coroutine function. **Hot**."""
-        if not (self._is_wrapped or _is_instrumented):
+        if not (self._is_wrapped or class_hooks.is_on_classes):
             return await self._callback(context, event, *args, **kwargs)
         event = self._count_events(context, event)
         try:
@@ -125,13 +117,8 @@ def count_event(context: Any, event: Any) -> Pathway | None:
     Returns None, with nothing recorded or changed, if it does not count.
     """
     try:
-        edge, header = in_edges[context.eventhub_name, context.consumer_group], read_property(event.properties)
-        pathway = consume(
-            edge, header, measure(event), find_enqueued_ns(event.enqueued_time) if header is None else None
-        )
-        if pathway is not None:
-            store_pathway(event, event.sequence_number, pathway)
-        return pathway
+        edge = in_edges[context.eventhub_name, context.consumer_group]
+        return consume_delivery(edge, event, measure(event), event.properties, event.enqueued_time)
     except Exception as error:
         set_current(None)
         report_hook_error(error)
@@ -140,8 +127,4 @@ def count_event(context: Any, event: Any) -> Pathway | None:
 
 def pathway_of_event(event: Any) -> Pathway | None:
     """Return the pathway of an event: of its delivery if that was counted, or else the one that it brings."""
-    pathway = lookup_pathway(event, event.sequence_number)
-    if pathway is not None:
-        return pathway
-    header = read_property(event.properties)
-    return incoming_pathway(header, find_enqueued_ns(event.enqueued_time) if header is None else None)
+    return find_delivered_pathway(event, event.properties, event.enqueued_time)

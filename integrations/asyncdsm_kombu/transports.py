@@ -1,4 +1,4 @@
-"""Transports that use a client which may be followed itself: SQS uses boto3, Kafka confluent-kafka.
+"""Transports that use a client which may be followed itself: for SQS, Kafka, Azure Service Bus.
 
 The hooks on Kombu count what passes through them, so those clients count nothing while such a transport uses them.
 """
@@ -7,22 +7,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from typing import Any
 
 from asyncdsm.integration import Hooks, allow_nested_checkpoints, report_hook_error, suppress_nested_checkpoints
 from asyncdsm.integration.formats.amqp import RABBITMQ
 from asyncdsm_kombu.tracking import connection_of, is_followed
 
-_USE_CLIENTS = {"sqs", "kafka"}  # the `driver_type` of these transports
+_USE_CLIENTS = {"kafka", "servicebus", "sqs"}  # the types of their edges
+_MODULES = "kombu.transport."
+_ABSTRACT = ("virtual.base", "base")
+_TYPES = {"amqp": RABBITMQ, "azureservicebus": "servicebus"}
 _NOTHING = nullcontext()
 
 _hooks = Hooks()
 
 
 def type_of(connection: Any) -> str:
-    """Return the `type:` of a connection's edges: rabbitmq for AMQP, else the transport's name."""
-    name = str(connection.transport.driver_type)
-    return RABBITMQ if name == "amqp" else name
+    """Return the `type:` of a connection's edges: as other clients of the broker have it, or the transport's name."""
+    return _find_type(type(connection.transport))
+
+
+@lru_cache(64)
+def _find_type(cls: Any) -> str:
+    name = str(cls.driver_type)
+    if name == "N/A":  # it gives none: its module in Kombu has one
+        modules = (base.__module__ for base in cls.__mro__ if base.__module__.startswith(_MODULES))
+        names = (module.removeprefix(_MODULES).lower() for module in modules)
+        name = next((each for each in names if each not in _ABSTRACT), name)
+    return _TYPES.get(name, name)
 
 
 def hook_transport(channel: Any, type_: str) -> None:
@@ -49,7 +62,7 @@ def suppress_client_produce(producer: Any) -> AbstractContextManager[None]:
     """Return the block in which the client that a followed producer's transport uses counts nothing."""
     try:
         connection = producer.connection
-        if is_followed(connection) and connection.transport.driver_type in _USE_CLIENTS:
+        if is_followed(connection) and type_of(connection) in _USE_CLIENTS:
             return suppress_nested_checkpoints()
     except Exception as error:
         report_hook_error(error)

@@ -10,7 +10,7 @@ from nats.js import JetStreamContext
 
 from asyncdsm.integration import Integration, Pathway
 from asyncdsm_nats.client import follow_connection, follow_jetstream, hook_all
-from asyncdsm_nats.consume import pathway_of_message, set_instrumented
+from asyncdsm_nats.consume import class_hooks, pathway_of_message
 
 __all__ = ["Nats", "integration"]
 
@@ -36,10 +36,6 @@ class Nats(Integration):
 
     def hook_classes(self) -> None:
         hook_all(self.hooks)
-        set_instrumented(True)
-
-    def unhook_classes(self) -> None:
-        set_instrumented(False)
 
     def pathway_of(self, message: Any) -> Pathway | None:
         return pathway_of_message(message) if isinstance(message, Msg) else None
@@ -48,4 +44,4 @@ class Nats(Integration):
         return __version__
 
 
-integration: Nats = Nats()
+integration: Nats = Nats(class_hooks)

@@ -15,6 +15,7 @@ from nats.aio.subscription import _SubscriptionMessageIterator
 from asyncdsm.integration import (
     HEADER,
     Hook,
+    Hooks,
     Pathway,
     consume,
     count_deliveries,
@@ -35,13 +36,8 @@ from asyncdsm_nats.produce import measure_headers
 from asyncdsm_nats.subjects import in_edges, is_left_out, topics
 from asyncdsm_nats.unread import note_unread
 
-_is_instrumented = False
-
-
-def set_instrumented(is_instrumented: bool) -> None:
-    """Say whether the hooks are on the client's classes. A subscription that was made meanwhile may live longer."""
-    global _is_instrumented  # noqa: PLW0603
-    _is_instrumented = is_instrumented
+class_hooks: Hooks = Hooks()
+"""The hooks on the client's classes. A subscription that was made meanwhile may live longer."""
 
 
 class Source:
@@ -59,7 +55,7 @@ class Source:
     @property
     def is_followed(self) -> bool:
         """Whether its messages count."""
-        return self.is_wrapped or _is_instrumented
+        return self.is_wrapped or class_hooks.is_on_classes
 
     def count_message(self, message: Any) -> Pathway | None:
         """Record the consume checkpoint of a message, and make its pathway current. **Hot**.

@@ -20,7 +20,7 @@ from asyncdsm_pubsub.client import (
     is_handwritten,
     methods_of_handwritten,
 )
-from asyncdsm_pubsub.consume import instrumented, pathway_of_pulled, pathway_of_streamed
+from asyncdsm_pubsub.consume import class_hooks, pathway_of_pulled, pathway_of_streamed
 
 __all__ = ["GeneratedPubSub", "PubSub", "integration", "integration_of_generated"]
 
@@ -43,10 +43,6 @@ class PubSub(Integration):
 
     def hook_classes(self) -> None:
         hook_methods(self.hooks, methods_of_handwritten(is_wrapped=False))
-        instrumented.is_on = True
-
-    def unhook_classes(self) -> None:
-        instrumented.is_on = False
 
     def pathway_of(self, message: Any) -> Pathway | None:
         from google.cloud.pubsub_v1.subscriber.message import Message  # noqa: PLC0415
@@ -82,5 +78,5 @@ class GeneratedPubSub(Integration):
         return __version__
 
 
-integration: PubSub = PubSub()
+integration: PubSub = PubSub(class_hooks)
 integration_of_generated: GeneratedPubSub = GeneratedPubSub()

@@ -11,7 +11,7 @@ from typing import Any
 from google.pubsub_v1 import PublisherAsyncClient, PublisherClient, SubscriberAsyncClient, SubscriberClient
 
 from asyncdsm.integration import Hook, Hooks
-from asyncdsm_pubsub.consume import hook_async_pull, hook_pull, instrumented, make_subscribe_hook
+from asyncdsm_pubsub.consume import class_hooks, hook_async_pull, hook_pull, make_subscribe_hook
 from asyncdsm_pubsub.produce import hook_async_request, hook_message, hook_request
 
 HANDWRITTEN = "google.cloud.pubsub_v1"
@@ -30,7 +30,7 @@ def methods_of_handwritten(*, is_wrapped: bool) -> Methods:
     from google.cloud.pubsub_v1.publisher.client import Client as Publisher  # noqa: PLC0415
     from google.cloud.pubsub_v1.subscriber.client import Client as Subscriber  # noqa: PLC0415
 
-    subscribe = make_subscribe_hook(lambda: is_wrapped or instrumented.is_on)
+    subscribe = make_subscribe_hook(lambda: is_wrapped or class_hooks.is_on_classes)
     return {Publisher: {"publish": hook_message}, Subscriber: {"subscribe": subscribe, "pull": hook_pull}}
 
 
@@ -46,8 +46,8 @@ def hook_methods(hooks: Hooks, methods: Methods) -> None:
     its batches.
     """
     for cls, by_name in methods.items():
-        for name, hook in by_name.items() if cls is not PublisherClient else ():
-            hooks.put(cls, name, hook)
+        if cls is not PublisherClient:
+            hooks.put_all(cls, by_name)
 
 
 def hook_client(hooks: Hooks, client: Any, methods: Methods) -> None:

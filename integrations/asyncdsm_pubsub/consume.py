@@ -10,6 +10,7 @@ from google.pubsub_v1.types import pubsub
 
 from asyncdsm.integration import (
     Hook,
+    Hooks,
     Pathway,
     current_task,
     ensure_recorder,
@@ -26,14 +27,8 @@ from asyncdsm.integration import (
 )
 from asyncdsm_pubsub.messages import consume_message, in_edges, pathway_in
 
-
-class Switch:
-    """Whether hooks are on the classes. A stream that began meanwhile may live longer."""
-
-    is_on: bool = False
-
-
-instrumented: Switch = Switch()
+class_hooks: Hooks = Hooks()
+"""The hooks on the handwritten classes. A stream that began meanwhile may live longer."""
 
 
 def make_subscribe_hook(is_followed: Callable[[], bool]) -> Hook:

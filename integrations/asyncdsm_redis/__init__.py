@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import Any
 
 from asyncdsm.integration import Integration, Pathway
-from asyncdsm_redis.client import find_classes, follow_client, follow_pipeline, hook_client, hook_pipeline_class
+from asyncdsm_redis.client import find_classes, follow_client, hook_client
 from asyncdsm_redis.consume import pathway_of_entry
+from asyncdsm_redis.pipelines import follow_pipeline, hook_pipeline_class
 
 __all__ = ["Redis", "Valkey", "integration", "valkey_integration"]
 

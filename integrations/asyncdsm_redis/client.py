@@ -1,33 +1,17 @@
-"""Following clients and their pipelines. All commands of a client pass its `execute_command`, whatever made them."""
+"""Following clients, and with them the pipelines and further clients that they make."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache, wraps
+from collections.abc import Iterator
 from importlib import import_module
-from inspect import isawaitable, signature, unwrap
+from inspect import unwrap
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from asyncdsm.integration import (
-    Hook,
-    Hooks,
-    after,
-    guarded,
-    is_async,
-    look_up_in_class,
-    mark_async,
-    report_hook_error,
-    subclass_or_same,
-)
-from asyncdsm_redis.commands import find_stream_command
-from asyncdsm_redis.consume import ReadCall, finish_reads
-from asyncdsm_redis.produce import AddCall, begin_entry
+from asyncdsm.integration import Hooks, after, is_async
+from asyncdsm_redis.calls import hook_execute, hook_execute_async
+from asyncdsm_redis.pipelines import follow_pipeline
 
-Call = AddCall | ReadCall
 _hooks = Hooks()  # on single clients, never removed
-_queued: WeakKeyDictionary[Any, dict[int, Call]] = WeakKeyDictionary()
-# What each pipeline will execute, by its place among all of the pipeline's commands.
 
 
 def find_classes(package: str, name: str) -> Iterator[tuple[type, type]]:
@@ -38,148 +22,18 @@ def find_classes(package: str, name: str) -> Iterator[tuple[type, type]]:
         yield getattr(cluster, f"{name}Cluster"), cluster.ClusterPipeline
 
 
-def _begin_call(client: Any, args: tuple[Any, ...]) -> Call | None:
-    """Return what is to be done for a command. None for one that is none of streams, or does not count. **Hot**."""
-    try:
-        name = find_stream_command(args)
-        if name is None:
-            return None
-        return begin_entry(args) if name == "XADD" else ReadCall(client, name, args)
-    except Exception as error:
-        report_hook_error(error)
-        return None
+def hook_client(hooks: Hooks, owner: Any) -> None:
+    """Put hooks on a client or on a class of clients."""
+    kind: Any = owner if isinstance(owner, type) else type(owner)
+    hooks.put(owner, "execute_command", hook_execute_async if is_async(unwrap(kind.execute_command)) else hook_execute)
 
 
-def hook_execute(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `execute_command` of a client that blocks. **Hot**."""
-
-    def execute_command(client: Any, *args: Any, **options: Any) -> Any:
-        call = _begin_call(client, args)
-        if call is None:
-            return original(client, *args, **options)
-        call.clear_current()
-        return call.finish_call(original(client, *call.args, **options))
-
-    return execute_command
-
-
-def hook_execute_async(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `execute_command` of an asyncio client. **Hot**."""
-
-    def execute_command(client: Any, *args: Any, **options: Any) -> Any:
-        call = _begin_call(client, args)
-        if call is None:
-            return original(client, *args, **options)
-        call.clear_current()  # before Python 3.12, `wait_for` awaits in another task, which cannot clear the caller's
-        return _finish_async(call, original(client, *call.args, **options))
-
-    return mark_async(execute_command)
-
-
-async def _finish_async(call: Call, answer: Any) -> Any:
-    call.clear_current()
-    return call.finish_call(await answer)
-
-
-def hook_queue(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `execute_command` of a pipeline, which keeps a command for later. While it watches keys, it executes it."""
-
-    def execute_command(pipeline: Any, *args: Any, **options: Any) -> Any:
-        call = _begin_call(pipeline, args)
-        result = original(pipeline, *(args if call is None else call.args), **options)
-        if result is pipeline:
-            _note_queued(pipeline, call)
-            return result
-        if call is None:
-            return result
-        call.clear_current()
-        return _finish_async(call, result) if isawaitable(result) else call.finish_call(result)
-
-    return execute_command
-
-
-@guarded
-def _note_queued(pipeline: Any, call: Call | None) -> None:
-    """Note the command that a pipeline has taken last. The first one after a reset forgets those before."""
-    calls = _queued.get(pipeline)
-    place = len(pipeline) - 1
-    if calls is not None and place == 0:
-        calls.clear()
-    if call is not None:
-        if calls is None:
-            calls = _queued[pipeline] = {}
-        calls[place] = call
-
-
-def hook_pipeline(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `execute` of a pipeline that blocks."""
-
-    def execute(pipeline: Any, *args: Any, **kwargs: Any) -> Any:
-        if pipeline not in _queued:
-            return original(pipeline, *args, **kwargs)
-        try:
-            _clear_current(pipeline)
-            return _finish_pipeline(pipeline, original(pipeline, *args, **kwargs))
-        finally:
-            _queued.pop(pipeline, None)
-
-    return execute
-
-
-def hook_pipeline_async(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `execute` of an asyncio pipeline."""
-
-    def execute(pipeline: Any, *args: Any, **kwargs: Any) -> Any:
-        if pipeline not in _queued:
-            return original(pipeline, *args, **kwargs)
-        _clear_current(pipeline)
-        return _execute_async(pipeline, original(pipeline, *args, **kwargs))
-
-    return mark_async(execute)
-
-
-async def _execute_async(pipeline: Any, answer: Any) -> Any:
-    try:
-        _clear_current(pipeline)
-        return _finish_pipeline(pipeline, await answer)
-    finally:
-        _queued.pop(pipeline, None)
-
-
-def _clear_current(pipeline: Any) -> None:
-    for call in _queued.get(pipeline, {}).values():
-        call.clear_current()
-
-
-def _finish_pipeline(pipeline: Any, results: Any) -> Any:
-    """Count what a pipeline has executed. Its results are a list in the order of the commands."""
-    calls = _queued.get(pipeline)
-    if calls and isinstance(results, list):
-        _finish_added(calls, results)
-        reads = [(call, at) for at, call in calls.items() if isinstance(call, ReadCall) and at < len(results)]
-        if reads:
-            finish_reads(reads, results)
-    return results
-
-
-@guarded
-def _finish_added(calls: dict[int, Call], results: Any) -> None:
-    for at, call in calls.items():
-        if isinstance(call, AddCall) and at < len(results):
-            call.finish_call(results[at])
-
-
-def hook_first_error(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `raise_first_error` of a pipeline: it knows which entries were added although another command failed."""
-
-    def raise_first_error(pipeline: Any, commands: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return original(pipeline, commands, response, *args, **kwargs)
-        except Exception:
-            _finish_added(_queued.get(pipeline, {}), response)
-            raise
-
-    return raise_first_error
+def follow_client(client: Any) -> None:
+    """Follow one client, and the pipelines that it makes from now on."""
+    hook_client(_hooks, client)
+    _hooks.put(client, "pipeline", observe_pipeline)
+    if hasattr(type(client), "client"):
+        _hooks.put(client, "client", observe_client)
 
 
 @after
@@ -192,59 +46,3 @@ def observe_pipeline(pipeline: Any, _client: Any, *_args: Any, **_more: Any) -> 
 def observe_client(made: Any, _client: Any, *_args: Any, **_more: Any) -> None:
     """Observe `client` of a client that is followed for itself: it makes one with a connection of its own."""
     follow_client(made)
-
-
-def hook_client(hooks: Hooks, owner: Any) -> None:
-    """Put hooks on a client or on a class of clients."""
-    kind: Any = owner if isinstance(owner, type) else type(owner)
-    hooks.put(owner, "execute_command", hook_execute_async if _is_async(kind.execute_command) else hook_execute)
-
-
-def hook_pipeline_class(hooks: Hooks, cls: Any) -> None:
-    """Put hooks on a class of pipelines."""
-    for name, hook in _choose_pipeline_hooks(cls).items():
-        hooks.put(cls, name, hook)
-
-
-def _choose_pipeline_hooks(cls: Any) -> dict[str, Hook]:
-    hooks: dict[str, Hook] = {
-        "execute_command": hook_queue,
-        "execute": hook_pipeline_async if _is_async(cls.execute) else hook_pipeline,
-    }
-    if _takes_response(cls):
-        hooks["raise_first_error"] = hook_first_error
-    return hooks
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    return is_async(unwrap(function))
-
-
-def _takes_response(cls: Any) -> bool:
-    """Say whether `raise_first_error` gets the responses. A cluster's pipelines have another one, or none."""
-    method = getattr(cls, "raise_first_error", None)
-    return method is not None and [*signature(method).parameters][1:3] == ["commands", "response"]
-
-
-def follow_client(client: Any) -> None:
-    """Follow one client, and the pipelines that it makes from now on."""
-    hook_client(_hooks, client)
-    _hooks.put(client, "pipeline", observe_pipeline)
-    if hasattr(type(client), "client"):
-        _hooks.put(client, "client", observe_client)
-
-
-def follow_pipeline(pipeline: Any) -> None:
-    """Follow one pipeline, by a subclass of its class: a program makes many pipelines."""
-    pipeline.__class__ = subclass_or_same(type(pipeline), _subclass_pipeline)
-
-
-@lru_cache(64)
-def _subclass_pipeline(cls: Any) -> Any:
-    """Return a subclass with hooks around the methods that its base class has at the time of each call."""
-    if "_asyncdsm_is_followed" in vars(cls):
-        return cls
-    namespace = {"__slots__": (), "__doc__": cls.__doc__, "__module__": cls.__module__, "_asyncdsm_is_followed": True}
-    for name, hook in _choose_pipeline_hooks(cls).items():
-        namespace[name] = wraps(unwrap(getattr(cls, name)))(hook(look_up_in_class(cls, name)))
-    return type(cls.__name__, (cls,), {**namespace, "__qualname__": cls.__qualname__})

@@ -33,28 +33,23 @@ _hooks = Hooks()  # on single objects, never removed
 def hook_all(hooks: Hooks) -> None:
     """Put hooks on the classes of senders and receivers."""
     for cls in SENDERS:
-        _put_all(hooks, cls, OF_SENDERS)
+        hooks.put_all(cls, OF_SENDERS)
     for cls in RECEIVERS:
-        _put_all(hooks, cls, {**OF_RECEIVERS, NEXT[cls]: hook_next})
+        hooks.put_all(cls, {**OF_RECEIVERS, NEXT[cls]: hook_next})
 
 
 def follow_any(client: Any) -> None:
     """Follow one client, sender or receiver."""
     if isinstance(client, SENDERS):
-        _put_all(_hooks, client, OF_SENDERS)
+        _hooks.put_all(client, OF_SENDERS)
     elif isinstance(client, RECEIVERS):
         name = next(name for cls, name in NEXT.items() if isinstance(client, cls))
-        _put_all(_hooks, client, {**OF_RECEIVERS, name: hook_next})
+        _hooks.put_all(client, {**OF_RECEIVERS, name: hook_next})
     else:
-        _put_all(_hooks, client, dict.fromkeys(MAKERS, observe_made))
+        _hooks.put_all(client, dict.fromkeys(MAKERS, observe_made))
 
 
 @after
 def observe_made(made: Any, _client: Any, *_args: Any, **_more: Any) -> None:
     """Follow a sender or a receiver that a client has made."""
     follow_any(made)
-
-
-def _put_all(hooks: Hooks, owner: Any, by_name: dict[str, Hook]) -> None:
-    for name, hook in by_name.items():
-        hooks.put(owner, name, hook)

@@ -11,21 +11,17 @@ from typing import Any
 
 from asyncdsm.integration import (
     Pathway,
-    consume,
     count_deliveries,
     current_task,
     follow_batch,
     guarded,
-    incoming_pathway,
     is_async,
-    lookup_pathway,
     mark_async,
     receive_async,
     report_hook_error,
     set_current,
-    store_pathway,
 )
-from asyncdsm.integration.formats.azure import find_enqueued_ns, read_property
+from asyncdsm.integration.formats.azure import consume_delivery, find_delivered_pathway
 from asyncdsm_servicebus.edges import in_edges, is_dead_letter_queue
 from asyncdsm_servicebus.messages import measure
 
@@ -96,21 +92,14 @@ def count_delivery(receiver: Any, message: Any, *, redelivered: bool = False) ->
 
 
 def _consume_delivery(path: str, message: Any, *, redelivered: bool) -> Pathway | None:
-    edge, header = in_edges[path], read_property(message.application_properties)
-    pathway = consume(
-        edge, header, measure(message), find_enqueued_ns(message.enqueued_time_utc) if header is None else None
-    )
+    edge, properties = in_edges[path], message.application_properties
+    pathway = consume_delivery(edge, message, measure(message), properties, message.enqueued_time_utc)
     if pathway is not None:
-        store_pathway(message, message.sequence_number, pathway)
         redelivered = redelivered or bool(message.delivery_count)
         count_deliveries(edge, redelivered=redelivered, dead_lettered=is_dead_letter_queue(path))
     return pathway
 
 
-def find_delivered_pathway(message: Any) -> Pathway | None:
+def pathway_of_message(message: Any) -> Pathway | None:
     """Return the pathway of a message: of its delivery if that was counted, or else the one that it brings."""
-    pathway = lookup_pathway(message, message.sequence_number)
-    if pathway is not None:
-        return pathway
-    header = read_property(message.application_properties)
-    return incoming_pathway(header, find_enqueued_ns(message.enqueued_time_utc) if header is None else None)
+    return find_delivered_pathway(message, message.application_properties, message.enqueued_time_utc)

@@ -185,6 +185,33 @@ def test_class_can_be_hooked_again_above_a_wrapper_around_a_removed_hook(kind: t
     assert len(counted) == 1
 
 
+def test_hooks_know_whether_they_are_on_classes(kind: type[Client]) -> None:
+    hooks, client = Hooks(), kind()
+    hooks.put(client, "send", counting)
+    hooks.put(kind, "missing", counting)
+    assert not hooks.is_on_classes
+    hooks.put(kind, "send", counting)
+    assert hooks.is_on_classes
+    hooks.remove()
+    assert not hooks.is_on_classes
+    hooks.put(kind, "send", counting)
+    assert hooks.is_on_classes
+    hooks.remove()
+
+
+def test_hooks_are_on_a_class_that_has_those_of_others(kind: type[Client]) -> None:
+    """An integration may have others for clients that were wrapped: they stay when these are removed."""
+    of_wrapped, hooks = Hooks(), Hooks()
+    of_wrapped.put(kind, "send", counting)
+    hooks.put(kind, "send", counting)
+    assert hooks.is_on_classes
+    hooks.remove()
+    assert (hooks.is_on_classes, of_wrapped.is_on_classes) == (False, True)
+    kind().send(1)
+    assert len(counted) == 1
+    of_wrapped.remove()
+
+
 def test_observers_see_results_and_arguments_that_they_do_not_name(kind: type[Client]) -> None:
     seen = []
 

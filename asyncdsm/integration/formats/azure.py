@@ -1,4 +1,4 @@
-"""Azure's messages over AMQP 1.0: their application properties, which carry the context, and their sizes.
+"""Azure's messages over AMQP 1.0: their application properties, which carry the context, sizes, and pathways.
 
 Shared by the clients of Service Bus and of Event Hubs.
 """
@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from asyncdsm.core.checkpoint import consume, incoming_pathway
 from asyncdsm.core.context import HEADER
+from asyncdsm.core.edge import Edge
+from asyncdsm.core.pathway import Pathway
+from asyncdsm.integration.pathway_cache import lookup_pathway, store_pathway
 
 HEADER_BYTES = HEADER.encode()
 """The name of the property in a received message: the clients decode no strings there."""
@@ -16,7 +20,7 @@ OTHER_BYTES = 8
 """What a property's value counts that is neither a string nor bytes."""
 
 
-def read_property(properties: Any) -> Any:
+def _read_property(properties: Any) -> Any:
     """Return the context's base64 text among the properties of a received message, None without one."""
     if not properties:
         return None
@@ -54,6 +58,27 @@ def measure_value(value: Any) -> int:
     return len(value) if isinstance(value, bytes | bytearray) else 0
 
 
-def find_enqueued_ns(enqueued: Any) -> int | None:
-    """Return when the broker stored a message, in nanoseconds since the epoch, of the time that the client tells."""
-    return None if enqueued is None else int(enqueued.timestamp() * 1000) * 1_000_000
+def consume_delivery(edge: Edge, message: Any, size: int | None, properties: Any, enqueued: Any) -> Pathway | None:
+    """Record the consume checkpoint of a message, and make its pathway current. **Hot**.
+
+    `properties` are those of its application, and `enqueued` is when the broker stored it. Returns None, with nothing
+    recorded or changed, if it does not count.
+    """
+    header = _read_property(properties)
+    pathway = consume(edge, header, size, None if header is not None else _find_enqueued_ns(enqueued))
+    if pathway is not None:
+        store_pathway(message, message.sequence_number, pathway)
+    return pathway
+
+
+def find_delivered_pathway(message: Any, properties: Any, enqueued: Any) -> Pathway | None:
+    """Return the pathway of a message: of its delivery if that was counted, or else the one that it brings."""
+    pathway = lookup_pathway(message, message.sequence_number)
+    if pathway is not None:
+        return pathway
+    header = _read_property(properties)
+    return incoming_pathway(header, None if header is not None else _find_enqueued_ns(enqueued))
+
+
+def _find_enqueued_ns(enqueued: Any) -> int | None:
+    return None if enqueued is None else int(enqueued.timestamp() * 1000) * 1_000_000  # brokers tell milliseconds

@@ -6,10 +6,12 @@ from socket import SHUT_RDWR
 from typing import Any
 
 import pytest
+from asyncdsm_kombu.transports import type_of
 from kombu import pools
 from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
+from kombu.transport import SLMQ, azureservicebus, virtual
 
 from asyncdsm import Pathway
 from asyncdsm.core.context import HEADER
@@ -182,6 +184,28 @@ def test_batch_counts_each_message(redis: str, captured_streams: Captured) -> No
                 producer.publish(number, routing_key=name)
         assert [HEADER in received(connection, name).headers for _ in range(3)] == [True] * 3
     assert len(captured_streams.produced(name)) == 3
+
+
+class OwnServiceBus(azureservicebus.Transport):
+    """A program's own transport, by a subclass."""
+
+
+class Nameless(virtual.Transport):
+    """A program's own transport, which gives no name."""
+
+
+@pytest.mark.parametrize(
+    ("transport", "type_"),
+    [
+        (azureservicebus.Transport, "servicebus"),
+        (OwnServiceBus, "servicebus"),
+        (SLMQ.Transport, "slmq"),
+        ("memory", "memory"),
+        (Nameless, "N/A"),
+    ],
+)
+def test_transport_that_gives_no_name_has_that_of_its_module(transport: Any, type_: str) -> None:
+    assert type_of(Connection(transport=transport)) == type_
 
 
 def test_publish_leaves_headers_alone_while_nothing_measures(memory: Connection) -> None:

@@ -7,10 +7,11 @@ pathway that was current where the program handled it, and the context that the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from time import monotonic, time_ns
 from typing import Any, NamedTuple
+from unittest.mock import Mock, patch
 from uuid import uuid4
 
 import aio_pika
@@ -18,6 +19,7 @@ import confluent_kafka
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from azure.servicebus import ServiceBusClient
 from boto3.session import Session
 from celery import Celery, signals
 from celery.contrib.testing.worker import start_worker
@@ -25,6 +27,7 @@ from kombu.asynchronous import Hub, set_event_loop
 from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.messaging import Producer
+from kombu.transport import azureservicebus
 from taskiq import AckableMessage, AsyncBroker, BrokerMessage, TaskiqMessage, TaskiqMiddleware
 from taskiq.api import run_receiver_task
 
@@ -33,6 +36,7 @@ from asyncdsm import Pathway
 from asyncdsm.core import current
 from asyncdsm.core.context import HEADER
 from tests.brokers.aws import Aws
+from tests.brokers.azure import AzureServer
 from tests.brokers.kafka import Kafka
 from tests.brokers.rabbitmq import RabbitMQ
 
@@ -98,6 +102,12 @@ def kombu_on_kafka(kafka: Kafka, follow: Follow) -> Log:
         return _kombu(connection, _callbacks)
 
 
+def kombu_on_servicebus(server: AzureServer, follow: Follow) -> Log:
+    """Consumers' callbacks, on azure-servicebus."""
+    with _servicebus(server) as (url, options), follow(Connection(url, transport_options=options)) as connection:
+        return _kombu(connection, _callbacks)
+
+
 def kombu_on_redis(url: str, follow: Follow) -> Log:
     """Consumers' callbacks, on redis-py."""
     with follow(Connection(url)) as connection:
@@ -108,6 +118,22 @@ def kombu_on_pyamqp(rabbitmq: RabbitMQ, follow: Follow) -> Log:
     """Consumers' callbacks, on py-amqp."""
     with follow(Connection(rabbitmq.url)) as connection:
         return _kombu(connection, _callbacks)
+
+
+@contextmanager
+def _servicebus(server: AzureServer) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Let Kombu use a client of the stand-in; yield the URL and the options of its transport.
+
+    Of its URL, Kombu makes a connection string that leads to Azure alone. The stand-in makes a queue when it is first
+    named, and has no management over HTTP.
+    """
+    kind = azureservicebus.Channel
+    with (
+        ServiceBusClient.from_connection_string(server.connection_string, retry_total=0) as client,
+        patch.object(kind, "queue_service", client),
+        patch.object(kind, "queue_mgmt_service", Mock()),
+    ):
+        yield "azureservicebus://name:a2V5@namespace", {"wait_time_seconds": 1, "polling_interval": 0.1}
 
 
 def _sqs_connection(aws: Aws) -> Any:
@@ -198,6 +224,12 @@ def celery_on_sqs(aws: Aws, follow: Follow, pool: str = "solo") -> Log:
     host = aws.endpoint.removeprefix("http://")
     options = {"region": "us-east-1", "is_secure": False, "wait_time_seconds": 1, "polling_interval": 0.1}
     return _celery(f"sqs://test:test@{host}//", follow, pool=pool, broker_transport_options=options)
+
+
+def celery_on_servicebus(server: AzureServer, follow: Follow) -> Log:
+    """Celery on Kombu on azure-servicebus."""
+    with _servicebus(server) as (url, options):
+        return _celery(url, follow, pool="solo", broker_transport_options=options)
 
 
 def _celery(url: str, follow: Follow, pool: str, **options: Any) -> Log:
@@ -559,11 +591,13 @@ ROWS: list[Row] = [
     Row("kombu", "botocore", "ministack", kombu_on_sqs_by_get),
     Row("kombu", "botocore", "ministack", kombu_on_sqs_with_hub),
     Row("kombu", "confluent_kafka", "kafka", kombu_on_kafka),
+    Row("kombu", "azure.servicebus", "servicebus", kombu_on_servicebus),
     Row("kombu", None, "redis", kombu_on_redis),
     Row("kombu", None, "rabbitmq", kombu_on_pyamqp),
     Row("celery", "kombu", None, celery_on_memory),
     Row("celery", "kombu", "redis", celery_on_redis),
     Row("celery", "botocore", "ministack", celery_on_sqs),
+    Row("celery", "azure.servicebus", "servicebus", celery_on_servicebus),
     Row("faststream", "aiokafka", "kafka", faststream_on_aiokafka),
     Row("faststream", "aiokafka", "kafka", faststream_twice),
     Row("faststream", "confluent_kafka", "kafka", faststream_on_confluent),

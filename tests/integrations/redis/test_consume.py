@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from time import time_ns
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 
 import asyncdsm
 from asyncdsm import DataStreams, Pathway, Settings
-from asyncdsm.core.lag import current_lags
 from asyncdsm.testing import Captured
 from tests.integrations.redis.clients import FIELD, Name, Package, entries_of
 
@@ -209,68 +207,3 @@ async def test_field_is_taken_off_while_nothing_measures(bare: Any, name: Name) 
             ((_, fields),) = entries_of(result)
             assert fields == {b"a": b"1"}
     assert asyncdsm.current_pathway() is None
-
-
-async def find_lags(stream: str, expected: list[int]) -> None:
-    """Return when the lags of a stream's groups are these. Asking for them has the server asked."""
-    async with asyncio.timeout(20):
-        while [lag.behind for lag in current_lags() if lag.topic == stream] != expected:
-            await asyncio.sleep(0.05)
-
-
-@pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let servers be asked about lag all the time."""
-    monkeypatch.setattr("asyncdsm_redis.group_lag.ASK_EVERY", 0.0)
-
-
-@pytest.mark.usefixtures("often")
-@pytest.mark.parametrize("options", OPTIONS[:3])
-async def test_lag_of_a_group_is_what_the_server_says(
-    package: Package, captured_streams: Captured, name: Name, options: dict[str, Any]
-) -> None:
-    stream, client = name(), asyncdsm.wrap(package.connect(**options))
-    for number in range(10):
-        await client.xadd(stream, {"a": number})
-    await client.xgroup_create(stream, "workers", "0")
-    await client.xreadgroup("workers", "me", {stream: ">"}, count=3)
-    await find_lags(stream, [7])
-    (lag,) = [lag for lag in current_lags() if lag.topic == stream]
-    assert (lag.group, lag.partition, lag.unit) == ("workers", None, "messages")
-    while entries_of(await client.xreadgroup("workers", "me", {stream: ">"}, count=3)):
-        pass
-    await find_lags(stream, [0])
-    await client.xdel(stream, (await client.xrange(stream))[3][0])  # now the server cannot tell any more
-    await client.xgroup_create(stream, "late", (await client.xrange(stream))[1][0])
-    await client.xreadgroup("late", "me", {stream: ">"}, count=1)
-    await client.delete(stream)
-    await find_lags(stream, [])
-    await client.aclose()
-    del client
-    gc.collect()
-    assert captured_streams.stats().errors == 0
-
-
-@pytest.mark.usefixtures("often")
-async def test_lag_that_trimming_makes_unknown_is_not_reported(client: Any, name: Name) -> None:
-    stream = name()
-    ids = [await client.xadd(stream, {"a": number}) for number in range(10)]
-    await client.xgroup_create(stream, "workers", ids[2])
-    await client.xreadgroup("workers", "me", {stream: ">"}, count=1)
-    await client.xdel(stream, ids[6])
-    groups = await client.xinfo_groups(stream)
-    assert groups[0]["lag"] is None
-    await asyncio.sleep(0.2)
-    assert [lag for lag in current_lags() if lag.topic == stream] == []
-    await asyncio.sleep(0.2)
-    assert [lag for lag in current_lags() if lag.topic == stream] == []
-
-
-@pytest.mark.usefixtures("often")
-def test_lag_of_a_blocking_client_is_asked_for_in_a_thread(blocking: Any, name: Name) -> None:
-    stream = name()
-    for number in range(5):
-        blocking.xadd(stream, {"a": number})
-    blocking.xgroup_create(stream, "workers", "0")
-    blocking.xreadgroup("workers", "me", {stream: ">"}, count=3)
-    asyncio.run(find_lags(stream, [2]))

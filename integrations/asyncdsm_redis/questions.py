@@ -1,0 +1,116 @@
+"""Asking one server how far consumer groups are behind, over a connection of its own that is closed at once.
+
+The connections of the program are left alone: a pool may be bounded, and all that it has may be needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any, NamedTuple
+
+PATIENCE = 5.0
+"""How many seconds a server may take to answer."""
+_NOT_PASSED_ON = ("cache", "event_dispatcher", "himport", "maint_notifications", "retry")
+# What the names of those arguments of connections begin with that lead back to the pool which made them; and what was
+# not answered is asked again at the next flush.
+
+Store = Callable[[str, list[Any]], object]
+"""Takes a stream, and what the server says of its groups: nothing if it does not answer, or does not have it."""
+
+
+class Package(NamedTuple):
+    """The package that a client is from, redis or valkey, and whether the client is for asyncio."""
+
+    name: str
+    is_async: bool
+
+    def connect(self, connections: Any) -> Any:
+        """Return a client for one server: that of a pool of connections, or of a node of a cluster."""
+        arguments = {
+            key: value for key, value in connections.connection_kwargs.items() if not key.startswith(_NOT_PASSED_ON)
+        }
+        arguments["socket_timeout"] = PATIENCE
+        if "host" in arguments:
+            arguments["socket_connect_timeout"] = PATIENCE
+        part = ".asyncio" if self.is_async else ""
+        make_pool = import_module(f"{self.name}{part}.connection").ConnectionPool
+        pool = make_pool(connection_class=connections.connection_class, max_connections=1, **arguments)
+        return getattr(import_module(f"{self.name}{part}.client"), self.name.capitalize())(connection_pool=pool)
+
+    @property
+    def refusal(self) -> type[Exception]:
+        """The error by which a server says that it has no such stream, or that another node has it."""
+        error: type[Exception] = import_module(f"{self.name}.exceptions").ResponseError
+        return error
+
+    def find_slot(self, stream: str) -> int:
+        """Return the hash slot of a stream: a node of a cluster has some of these."""
+        slot: int = import_module(f"{self.name}.crc").key_slot(stream.encode())
+        return slot
+
+
+def find_package(client: Any) -> Package:
+    """Return the package of a client, a cluster's client, or a pipeline: their classes may be a program's own."""
+    names = (cls.__module__ for cls in type(client).__mro__)
+    module = next(name for name in names if name.startswith(("redis.", "valkey.")))
+    return Package(module.partition(".")[0], ".asyncio." in module)
+
+
+def find_servers(connections: Any, streams: list[str], package: Package) -> Iterator[tuple[Any, list[str]]]:
+    """Yield each server with those of the streams that it has, the server as a pool of connections or as a node.
+
+    `connections` is a pool, whose only server has all of them; or what manages the nodes of a cluster, or has that.
+    """
+    nodes = getattr(connections, "nodes_manager", connections)
+    if not hasattr(nodes, "get_node_from_slot"):
+        yield connections, streams
+        return
+    by_server = dict[str, tuple[Any, list[str]]]()
+    for stream in streams:
+        node = nodes.get_node_from_slot(package.find_slot(stream))
+        by_server.setdefault(node.name, (node, []))[1].append(stream)
+    for node, owned in by_server.values():
+        if package.is_async:
+            yield node, owned
+        elif (client := getattr(node, f"{package.name}_connection")) is not None:
+            yield client.connection_pool, owned
+
+
+async def ask_async(client: Any, streams: list[str], store: Store, refusal: type[Exception]) -> None:
+    """Ask about the groups of some streams, and store what the server says. It raises nothing."""
+    waiting = list(streams)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while waiting:
+                try:
+                    groups = await client.execute_command("XINFO GROUPS", waiting[-1])
+                except refusal:
+                    groups = []
+                store(waiting.pop(), groups)
+    except Exception:
+        _store_nothing(waiting, store)
+    finally:
+        await client.connection_pool.disconnect()
+
+
+def ask_blocking(client: Any, streams: list[str], store: Store, refusal: type[Exception]) -> None:
+    """Do the same with a client that blocks."""
+    waiting = list(streams)
+    try:
+        while waiting:
+            try:
+                groups = client.execute_command("XINFO GROUPS", waiting[-1])
+            except refusal:
+                groups = []
+            store(waiting.pop(), groups)
+    except Exception:
+        _store_nothing(waiting, store)
+    finally:
+        client.connection_pool.disconnect()
+
+
+def _store_nothing(streams: list[str], store: Store) -> None:
+    for stream in streams:
+        store(stream, [])
