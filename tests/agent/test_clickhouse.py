@@ -193,7 +193,7 @@ def test_every_time_range_has_the_same_map_as_in_a_store_of_sqlite(open_store: O
     fill([*agents, sqlite], 3, chance, lambda moment: clock.__setitem__(0, moment))
     agent = agents[0]
     assert isinstance(agent, ClickHouseStore)
-    flush_for(agent, clock, 300)
+    flush_for(agent, clock, 400)
     sqlite.flush()
     widths = {each.width for each in agent._reader.periods(0, int(NOW)).plan(0, int(NOW), HOUR)}
     assert widths >= {60, 600, HOUR}
@@ -306,7 +306,7 @@ def test_rows_of_ten_seconds_are_dropped_after_a_day_and_late_ones_still_count(o
     store.add_all([accepted(1)])
     clock[0] = NOW + 2 * DAY
     store.add_all([accepted(2, at=clock[0] - 20)])
-    flush_for(store, clock, 600)
+    flush_for(store, clock, 1200)
     query = f"SELECT count() AS n FROM {store._db}.sketches WHERE width = 10"  # noqa: S608
     assert store._connection.query(query).to_pylist() == [{"n": 1}]
     store.add_all([accepted(1, 3)])
@@ -336,7 +336,7 @@ def test_queries_of_the_manual_give_what_was_counted(open_store: Opener) -> None
     one = bucket(consumed, Start=int(began) * SECOND_NS, Backlogs=[{"Tags": TAGS, "Value": 17}])
     store.add(read_report(payload(one, Service="billing"), ""))
     clock[0] = began + HOUR
-    flush_for(store, clock, 300)
+    flush_for(store, clock, 400)
     texts = [block.code for block in read_blocks(MANUAL) if block.language == "sql"]
     statements = [text.replace("dsm", store._db) for text in texts]
     *queries, change = statements

@@ -35,18 +35,17 @@ TABLES = (
         "sketches",
         f"width UInt16, start DateTime('UTC') CODEC(Delta, ZSTD), {_NAMES}, point UInt64, payload UInt64, "
         f"edge_bins {_BINS}, edge_counts {_COUNTS}, pathway_bins {_BINS}, pathway_counts {_COUNTS}, "
-        f"size_bins {_BINS}, size_counts {_COUNTS}, {_WRITTEN}",
+        f"size_bins {_BINS}, size_counts {_COUNTS}, marks UInt64",
         "width, start, service, env, point, payload",
         "start",
-        version="written",
+        version="marks",  # that a roll-up has
         partition="width, toDate(start)",
         shard_by="point",
     ),
     Table(
         "periods",
-        "width UInt16, start DateTime('UTC'), marked SimpleAggregateFunction(max, DateTime64(3, 'UTC')), "
-        "claimed SimpleAggregateFunction(max, DateTime64(3, 'UTC')), "
-        "rolled SimpleAggregateFunction(max, DateTime64(3, 'UTC'))",
+        "width UInt16, start DateTime('UTC'), marks SimpleAggregateFunction(sum, UInt64), "
+        "rolled SimpleAggregateFunction(max, UInt64), claimed SimpleAggregateFunction(max, DateTime64(3, 'UTC'))",
         "width, start",
         "start",
         engine="AggregatingMergeTree",

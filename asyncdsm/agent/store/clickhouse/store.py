@@ -89,7 +89,7 @@ class ClickHouseStore:
         except (StoreUnavailableError, StoreFullError) as error:
             raise StoreError(str(error)) from None
         self._reader = ClickHouseReader(self._connection, self._db, self._state)
-        self._roll_up = RollUp(self._connection, self._db, address.cluster, self._reader, self._state)
+        self._roll_up = RollUp(self._connection, self._db, address.cluster, self._reader, self._state, ticks=ticks)
         self._writer = PayloadWriter(self._connection, self._state, self._roll_up)
         self._wrote_at = self._refreshed_at = self._upkept_at = ticks()
 
@@ -290,7 +290,7 @@ class ClickHouseStore:
         with self._state.lock:
             known, received = self.points.forgotten, self.now()
             self.point_ages.note(self.points.next_point, received)
-        batch = self._writer.write(payloads, Moment(received, self.kept_seconds, self._state.detail_since))
+        batch = self._writer.write(payloads, Moment(received, self.kept_seconds))
         self._state.count_own(len(payloads), batch.counters)
         self._sizes.rows += batch.rows
         if self.points.forgotten > known:
