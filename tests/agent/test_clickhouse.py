@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
@@ -117,13 +118,45 @@ def test_facts_count_once_and_schemas_of_all_agents_are_known_to_each(open_store
 def test_edges_beyond_the_bound_are_left_out_of_an_answer_and_named(
     open_store: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge_facts, "MOST_EDGES", 2)
     store = open_store(now=lambda: NOW)
     for number in (2, 0, 1):
         said = [{"EdgeTags": [f"topic:{number}"], "Redelivered": 1}]
         store.add(read_report(payload(bucket(Start=int(NOW - 60 * number) * SECOND_NS, AsyncdsmFacts=said)), ""))
+    monkeypatch.setattr(edge_facts, "MOST_EDGES", 2)
     assert {edge.tags for edge in store.edge_facts(TimeRange(NOW - 600, NOW + 60))} == {("topic:0",), ("topic:1",)}
     assert [(each["name"], each["count"]) for each in store.conditions.present()] == [("facts", 1)]
+
+
+@only
+def test_service_that_floods_facts_leaves_rows_and_places_in_answers_to_others(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [NOW]
+    store = open_store(now=lambda: clock[0])
+    assert isinstance(store, ClickHouseStore)
+
+    def say(service: str, *topics: object) -> None:
+        said = [{"EdgeTags": [f"topic:{topic}"], "Redelivered": 1} for topic in topics]
+        start = int(clock[0] - 20) * SECOND_NS
+        store.add(read_report(payload(bucket(Start=start, AsyncdsmFacts=said), Service=service), ""))
+
+    def services() -> Counter[str]:
+        return Counter(edge.service for edge in store.edge_facts(TimeRange(NOW - 600, clock[0])))
+
+    monkeypatch.setattr(edge_facts, "MOST_EDGES", 10)
+    say("shop", "orders", "mails")
+    for first in (0, 30):
+        say("flood", *range(first, first + 30))
+    say("new", "invoices")
+    rows = f"SELECT count() AS n FROM {store._db}.facts"  # noqa: S608
+    assert store._connection.query(rows).to_pylist() == [{"n": 11}]
+    assert [(each["name"], each["count"]) for each in store.conditions.present()] == [("facts", 52)]
+    assert services() == {"shop": 2, "flood": 7, "new": 1}
+    clock[0] += HOUR
+    say("flood", *range(60, 90))
+    say("flood", *range(60, 90))
+    assert store._connection.query(rows).to_pylist() == [{"n": 31}]
+    assert services() == {"shop": 2, "flood": 7, "new": 1}
 
 
 @only

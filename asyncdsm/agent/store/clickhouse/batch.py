@@ -55,6 +55,8 @@ class Batch:
         """The start of the last row of each point, by its number."""
         self.steps: list[PendingStep] = []
         self.facts: list[PayloadFacts] = []
+        self.facts_left_out: int = 0
+        """How many of them were not written, since there are too many edges."""
         self._moment, self._registry = moment, registry
         self._rows: list[tuple[int, Rows]] = []
 

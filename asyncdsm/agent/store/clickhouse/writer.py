@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from asyncdsm.agent.store.clickhouse.batch import MILLISECONDS, MINUTE, SECONDS, Batch, Moment, rows_of
 from asyncdsm.agent.store.clickhouse.connection import Connection
-from asyncdsm.agent.store.clickhouse.edge_facts import fact_rows
+from asyncdsm.agent.store.clickhouse.edge_facts import FactAdmission, fact_rows
 from asyncdsm.agent.store.clickhouse.identities import backlog_id, payload_id
 from asyncdsm.agent.store.clickhouse.roll_up import RollUp, mark
 from asyncdsm.agent.store.clickhouse.run_writer import RunWriter
@@ -34,6 +34,7 @@ class PayloadWriter:
         self._connection, self._state, self._roll_up = connection, state, roll_up
         self._bodies: OrderedDict[bytes, int] = OrderedDict()
         self._versions, self._schemas = RunWriter(connection, "versions"), RunWriter(connection, "schemas")
+        self._facts = FactAdmission()
         self._backlogs: dict[int, int] = {}
 
     def write(self, payloads: Sequence[AcceptedPayload], moment: Moment) -> Batch:
@@ -59,7 +60,9 @@ class PayloadWriter:
         self._connection.insert("backlogs", backlogs)
         self._connection.insert("offsets", offsets)
         self._connection.insert("steps", _step_rows(batch))
-        self._connection.insert("facts", fact_rows(batch.facts))
+        facts = self._facts.admit(batch.facts, moment.received)
+        batch.facts_left_out = len(batch.facts) - len(facts)
+        self._connection.insert("facts", fact_rows(facts))
         self._connection.insert("sketches", sketches)
         self._mark(batch.minutes(), detail_since)
         self._write_services([each.report for each in payloads], moment)
