@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import random
-import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
-from http.client import HTTPConnection, HTTPException
+from collections.abc import Callable
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
 from pathlib import Path
 from threading import Thread
 from time import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +39,7 @@ from asyncdsm.core.histogram import bin_index
 from asyncdsm.delivery.sketch import encode
 from asyncdsm.errors import OptionError, StoreUnavailableError
 from asyncdsm.map.topology import Topology
-from tests.agent.payloads import INTAKE, MSGPACK, NOW, SECOND_NS, Client, bucket, payload, point
+from tests.agent.payloads import NOW, SECOND_NS, Client, bucket, payload, point
 from tests.agent.stores import Opener
 from tests.agent.test_store import kept
 from tests.brokers.clickhouse import ClickHouse
@@ -381,6 +377,14 @@ def test_queries_of_the_manual_give_what_was_counted(open_store: Opener) -> None
     store._connection.command(change)
 
 
+def test_names_are_kept_for_as_long_as_the_last_row_that_has_them() -> None:
+    """A name in use is written again after an hour only."""
+    tables = {statement.split()[5]: statement for statement in create_statements("dsm", DAY)}
+    assert f"INTERVAL {DAY} SECOND" in tables["dsm.sketches"]
+    assert f"INTERVAL {DAY + HOUR} SECOND" in tables["dsm.points"]
+    assert f"INTERVAL {DAY + HOUR} SECOND" in tables["dsm.backlogs"]
+
+
 def test_statements_for_a_cluster_are_valid_and_name_it(clickhouse: ClickHouse) -> None:
     connection = Connection(parse_address(clickhouse.address(), {}))
     try:
@@ -462,59 +466,6 @@ def test_agent_without_its_clickhouse_ends_with_an_error_that_names_it() -> None
     assert (ended.returncode, ended.stdout) == (1, "")
     problem = "clickhouse://127.0.0.1:1/dsm: it cannot be reached: Connection refused"
     assert ended.stderr == f"asyncdsm agent: cannot use the store {problem}\n"
-
-
-@contextmanager
-def two_agent_programs(store: str) -> Iterator[tuple[list[subprocess.Popen[str]], list[str]]]:
-    """Run two agents as users do, and yield their processes and their addresses."""
-    command = [sys.executable, "-m", "asyncdsm", "agent", "--port", "0", "--store", store]
-    with ExitStack() as started:
-        processes = list[subprocess.Popen[str]]()
-        for _ in range(2):
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-            processes.append(started.enter_context(process))
-            started.callback(process.kill)
-        yield processes, [each.stdout.readline().split()[-1] for each in processes if each.stdout]
-
-
-def deliver(urls: list[str], body: bytes) -> None:
-    """Send a payload to one agent after the other until one acknowledges it."""
-    for url in urls:
-        with suppress(OSError, HTTPException):
-            connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
-            try:
-                connection.request("POST", INTAKE, body, MSGPACK)
-                if connection.getresponse().status == 202:
-                    return
-            finally:
-                connection.close()
-    raise AssertionError("no agent acknowledged it")
-
-
-def test_killed_agent_loses_nothing_and_what_is_sent_again_to_another_counts_once(clickhouse: ClickHouse) -> None:
-    address = clickhouse.address()
-    numbers, delivered = count(1), set[int]()
-    with two_agent_programs(address) as ((_, killed), (surviving, url)):
-
-        def send() -> None:
-            while killed.poll() is None or len(delivered) < 20:
-                number = next(numbers)
-                deliver([url, surviving], payload(bucket(point(Hash=number), Start=int(time() - 20) * SECOND_NS)))
-                delivered.add(number)
-                if len(delivered) == 20:
-                    killed.send_signal(signal.SIGKILL)
-
-        senders = [Thread(target=send) for _ in range(4)]
-        for sender in senders:
-            sender.start()
-        for sender in senders:
-            sender.join()
-    store = ClickHouseStore(parse_address(address, {}))
-    try:
-        assert kept(store) == dict.fromkeys(delivered, 4)
-    finally:
-        store.close()
-    assert len(delivered) >= 20
 
 
 @only

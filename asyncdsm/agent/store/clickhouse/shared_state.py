@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from asyncdsm.agent.store.clickhouse.connection import Connection
 from asyncdsm.agent.store.clickhouse.identities import backlog_id
-from asyncdsm.agent.store.clickhouse.names import PointNames
+from asyncdsm.agent.store.clickhouse.names import NAMES_SECONDS, PointNames
 from asyncdsm.agent.store.clickhouse.periods import Days
 from asyncdsm.agent.store.histograms import Ints
 from asyncdsm.agent.store.offsets import RECENT_SECONDS, Backlog, LatestOffsets, Tags
@@ -24,8 +24,6 @@ from asyncdsm.agent.store.schemas import SchemaHistory
 from asyncdsm.agent.store.services import Facts, ServiceFacts
 from asyncdsm.agent.store.versions import VersionRun
 
-NAMES_SECONDS = 3600
-"""After how long a name that is still in use is written again, so that it is not forgotten."""
 OVERLAP_SECONDS = 60
 """How far a refresh reads back before the last one: insertions take a while, and clocks differ a little."""
 COUNTED = ("payloads", "ignored_rows", "clamped_buckets")

@@ -13,9 +13,10 @@ from asyncdsm.agent.store.clickhouse.batch import MILLISECONDS, MINUTE, SECONDS,
 from asyncdsm.agent.store.clickhouse.connection import Connection
 from asyncdsm.agent.store.clickhouse.edge_facts import FactAdmission, fact_rows
 from asyncdsm.agent.store.clickhouse.identities import backlog_id, payload_id
+from asyncdsm.agent.store.clickhouse.names import NAMES_SECONDS
 from asyncdsm.agent.store.clickhouse.roll_up import RollUp, mark
 from asyncdsm.agent.store.clickhouse.run_writer import RunWriter
-from asyncdsm.agent.store.clickhouse.shared_state import NAMES_SECONDS, SharedState
+from asyncdsm.agent.store.clickhouse.shared_state import SharedState
 from asyncdsm.agent.store.offsets import Backlog
 from asyncdsm.agent.store.reports import AcceptedPayload, Report
 
