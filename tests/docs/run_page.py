@@ -32,10 +32,12 @@ ADDRESSES = {
     "nats://localhost:4222": "TEST_NATS",
     "localhost:5673": "TEST_SERVICEBUS",
     "localhost:8085": "TEST_PUBSUB",
+    "localhost:8123": "TEST_CLICKHOUSE",
     "localhost:5674": "TEST_EVENTHUBS",
     "amqp://guest:guest@localhost": "TEST_RABBITMQ",
     "amqp://localhost": "TEST_RABBITMQ",
     "8126": "TEST_AGENT_PORT",
+    "8127": "TEST_SECOND_AGENT_PORT",
     "8000": "TEST_HTTP_PORT",
     "4318": "TEST_OTLP_PORT",
 }

@@ -16,6 +16,7 @@ import pytest
 
 from tests.brokers.apache_kafka import apache_kafka
 from tests.brokers.azure import azure_server
+from tests.brokers.clickhouse import clickhouse
 from tests.brokers.mosquitto import run_mosquitto
 from tests.brokers.nats import nats_server
 from tests.brokers.process import free_port
@@ -134,6 +135,9 @@ def server_for(variable: str) -> Iterator[str]:
     elif variable == "TEST_PUBSUB":
         with pubsub_server() as fake:
             yield fake.address
+    elif variable == "TEST_CLICKHOUSE":
+        with clickhouse() as server:
+            yield f"127.0.0.1:{server.port}"
     elif variable == "TEST_REDIS":
         with redis() as url:
             yield url.removeprefix("redis://").split("/")[0]
