@@ -28,10 +28,12 @@ MAX_HEADERS_BYTES = (128 - 4) << 10
 the other properties and the context."""
 
 # Celery's events and remote control; queues named by the server (amq.gen-…, amq.rabbitmq.reply-to), by aio-pika
-# (amq_…) or by a bare UUID, which is how callers, Celery among them, name the queues where they wait for replies.
+# (amq_…, before 9.1 amq_0x…) or by a bare UUID, which is how callers, Celery among them, name the queues where they
+# wait for replies.
 _HEX = "[0-9a-f]"
 _INTERNAL_QUEUE = re.compile(
-    rf"celeryev(\..*)?|.*\.pidbox|amq\..*|amq_{_HEX}{{32}}|{_HEX}{{8}}(-{_HEX}{{4}}){{3}}-{_HEX}{{12}}", re.DOTALL
+    rf"celeryev(\..*)?|.*\.pidbox|amq\..*|amq_(0x{_HEX}{{1,32}}|{_HEX}{{32}})|{_HEX}{{8}}(-{_HEX}{{4}}){{3}}-{_HEX}{{12}}",
+    re.DOTALL,
 )
 _INTERNAL_EXCHANGE = re.compile(r"celeryev|.*\.pidbox", re.DOTALL)
 _MALFORMED_TIME = nan  # a checkpoint counts it as malformed

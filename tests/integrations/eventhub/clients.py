@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from azure.eventhub import EventData
@@ -18,18 +18,33 @@ Name = Callable[[], str]
 PARTITIONS = "0", "1"
 
 
-class Clients:
-    """Clients of event hubs, closed with the test."""
+class Endings:
+    """What is closed after the tests of a module, all at once: each takes the client a second or two of sleep."""
 
-    def __init__(self, connection_string: str, hub: str, closing: AsyncExitStack) -> None:
-        self.connection_string, self.hub, self._closing = connection_string, hub, closing
+    def __init__(self) -> None:
+        self._endings = list[Callable[[], Awaitable[Any]]]()
+
+    def add(self, close: Callable[[], Awaitable[Any]]) -> None:
+        """Note what closes something."""
+        self._endings.append(close)
+
+    async def await_all(self) -> None:
+        """Close everything."""
+        await asyncio.gather(*(close() for close in self._endings))
+
+
+class Clients:
+    """Clients of event hubs, closed with the module's tests."""
+
+    def __init__(self, connection_string: str, hub: str, endings: Endings) -> None:
+        self.connection_string, self.hub, self._endings = connection_string, hub, endings
 
     def bare_producer(self, hub: str = "", **options: Any) -> EventHubProducerClient:
         """Make a producer client that is not followed."""
         made = EventHubProducerClient.from_connection_string(
             self.connection_string, eventhub_name=hub or self.hub, retry_total=0, **options
         )
-        self._closing.push_async_callback(made.close)
+        self._endings.add(made.close)
         return made
 
     def producer(self, hub: str = "", **options: Any) -> EventHubProducerClient:
@@ -41,7 +56,7 @@ class Clients:
         made = EventHubConsumerClient.from_connection_string(
             self.connection_string, group, eventhub_name=hub or self.hub, retry_total=0
         )
-        self._closing.push_async_callback(made.close)
+        self._endings.add(made.close)
         return made
 
     def consumer(self, hub: str = "", group: str = "$Default") -> EventHubConsumerClient:
@@ -61,20 +76,22 @@ class Clients:
         await until(lambda: len(found) >= count)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        await asyncio.gather(*(each.close() for each in consumers))
+        for each in consumers:
+            self._endings.add(each.close)
         return found
 
-
-@asynccontextmanager
-async def receiving(coroutine: Any) -> AsyncIterator[None]:
-    """Let a consumer receive for as long as the block lasts. Its own end takes the client a second, so nobody waits."""
-    task = asyncio.create_task(coroutine)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    @asynccontextmanager
+    async def receiving(self, coroutine: Any, *, awaits_end: bool = False) -> AsyncIterator[None]:
+        """Let a consumer receive for as long as the block lasts; `awaits_end`: until it has closed its partitions."""
+        task = asyncio.create_task(coroutine)
+        try:
+            yield
+        finally:
+            task.cancel()
+            if awaits_end:
+                await asyncio.wait([task])
+            else:
+                self._endings.add(lambda: asyncio.wait([task]))
 
 
 async def until(is_done: Callable[[], Any], seconds: float = 30) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import platform
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 
 from tests.brokers.azure import AzureServer
-from tests.integrations.eventhub.clients import Clients, Name
+from tests.integrations.eventhub.clients import Clients, Endings, Name
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,8 +17,15 @@ def known_platform() -> str:
     return platform.platform()
 
 
+@pytest.fixture(scope="module")
+async def endings(eventhubs: AzureServer) -> AsyncIterator[Endings]:
+    """What is closed after the tests of a module, while the server still runs."""
+    endings = Endings()
+    yield endings
+    await endings.await_all()
+
+
 @pytest.fixture
-async def clients(eventhubs: AzureServer, name: Name) -> AsyncIterator[Clients]:
+def clients(eventhubs: AzureServer, name: Name, endings: Endings) -> Clients:
     """Clients of one event hub, which are made when a test asks for them."""
-    async with AsyncExitStack() as closing:
-        yield Clients(eventhubs.connection_string, name(), closing)
+    return Clients(eventhubs.connection_string, name(), endings)

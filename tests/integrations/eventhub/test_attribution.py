@@ -14,7 +14,7 @@ import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core.context import HEADER, node_hash, pathway_hash
 from asyncdsm.testing import Captured
-from tests.integrations.eventhub.clients import Clients, Name, hash_of, receiving, until
+from tests.integrations.eventhub.clients import Clients, Name, hash_of, until
 
 COUNTS = [1, 2, 10, 100, 1000]
 
@@ -89,7 +89,7 @@ async def test_events_are_sent_on_with_their_own_parent(
     producer, done = clients.bare_producer(), 0
     callback: Any = {"receive": on_event, "receive_batch": on_event_batch}[method]
     receive = getattr(clients.consumer(), method)(callback, partition_id="0", starting_position="-1")
-    async with receiving(receive):
+    async with clients.receiving(receive):
         for count in COUNTS:
             await producer.send_batch([make_event(done + number) for number in range(count)], partition_id="0")
             done += count

@@ -13,7 +13,7 @@ import asyncdsm
 from asyncdsm.core.lag import collect_lags
 from asyncdsm.testing import Captured
 from tests.brokers.azure import AzureServer
-from tests.integrations.eventhub.clients import Clients, Name, hash_of, receiving, until
+from tests.integrations.eventhub.clients import Clients, Name, hash_of, until
 
 
 def current() -> int:
@@ -44,7 +44,7 @@ async def test_event_is_current_in_its_callback_and_not_in_the_next_one(
     receive = clients.consumer(group="billing").receive(
         on_event=on_event, max_wait_time=0.1, partition_id="0", starting_position="-1"
     )
-    async with receiving(receive):
+    async with clients.receiving(receive):
         await until(lambda: len(seen) == 4)
         empty.clear()
         await until(lambda: empty)
@@ -85,7 +85,7 @@ async def test_batch_makes_each_event_current_in_turn_and_tells_the_lag(
         on_partition_close=on_partition_close,
         track_last_enqueued_event_properties=True,
     )
-    async with receiving(receive):
+    async with clients.receiving(receive, awaits_end=True):
         await until(lambda: sum(map(len, batches)) == 5)
     pairs = [pair for batch in batches for pair in batch]
     read = captured_streams.consumed(hub)
@@ -117,7 +117,7 @@ async def test_broker_time_begins_the_pathway_of_an_event_without_context(
         errors.append(error)
 
     await clients.bare_producer().send_event(EventData("body"), partition_id="0")
-    async with receiving(clients.consumer().receive(on_event, starting_position="-1", on_error=on_error)):
+    async with clients.receiving(clients.consumer().receive(on_event, starting_position="-1", on_error=on_error)):
         await until(lambda: errors)
     (made,) = captured_streams.consumed(clients.hub)
     ((start, enqueued),) = starts

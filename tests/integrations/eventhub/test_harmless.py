@@ -15,7 +15,7 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from asyncdsm import DataStreams, Settings
 from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
-from tests.integrations.eventhub.clients import Clients, context_of, receiving, until
+from tests.integrations.eventhub.clients import Clients, context_of, until
 
 
 async def send_and_receive(clients: Clients) -> list[str]:
@@ -35,8 +35,8 @@ async def send_and_receive(clients: Clients) -> list[str]:
 
     receiver, other = clients.consumer(), clients.consumer(group="other")
     async with (
-        receiving(receiver.receive(on_event, partition_id="0", starting_position="-1")),
-        receiving(other.receive_batch(on_event_batch, partition_id="0", starting_position="-1")),
+        clients.receiving(receiver.receive(on_event, partition_id="0", starting_position="-1")),
+        clients.receiving(other.receive_batch(on_event_batch, partition_id="0", starting_position="-1")),
     ):
         await until(lambda: len(got) == 6)
     assert list(map(context_of, got)) == [None] * 6
@@ -103,7 +103,7 @@ async def test_malformed_context_begins_a_pathway_and_later_arguments_reach_the_
         got.append(event)
 
     receive: Any = clients.consumer().receive
-    async with receiving(receive(on_event=on_event, later_one=2, partition_id="0", starting_position="-1")):
+    async with clients.receiving(receive(on_event=on_event, later_one=2, partition_id="0", starting_position="-1")):
         await until(lambda: len(got) == len(values))
     assert [made.parent for made in captured_streams.consumed(clients.hub)] == [0] * len(values)
     assert later == [1, None, 2]

@@ -189,12 +189,10 @@ async def test_properties_that_are_sent_on_get_a_fresh_context(
         await forward.send_event(onward)
         done.append(event)
 
-    task = asyncio.create_task(clients.consumer().receive(on_event, starting_position="-1"))
-    await until(lambda: done)
-    task.cancel()
+    async with clients.receiving(clients.consumer().receive(on_event, starting_position="-1")):
+        await until(lambda: done)
     (again,) = await clients.read(1, further)
     (last,) = captured_streams.produced(further)
     assert last.follows(captured_streams.consumed(clients.hub)[0])
     assert hash_of(again) == last.hash
     assert set(again.properties) == {b"tenant", b"raw", b"number", HEADER.encode()}
-    await asyncio.gather(task, return_exceptions=True)

@@ -16,7 +16,7 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 import asyncdsm
 from asyncdsm.errors import UnknownClientError
 from asyncdsm.testing import Captured
-from tests.integrations.eventhub.clients import Clients, receiving, until
+from tests.integrations.eventhub.clients import Clients, until
 
 CLIENTS = (
     EventHubProducerClient,
@@ -29,14 +29,16 @@ CLIENTS = (
 class Program:
     """Sends three events in three ways, and gets them in one call of `receive_batch` that lasts."""
 
-    def __init__(self, producer: EventHubProducerClient, captured: Captured) -> None:
-        self._producer, self._captured = producer, captured
+    def __init__(self, clients: Clients, producer: EventHubProducerClient, captured: Captured) -> None:
+        self._clients, self._producer, self._captured = clients, producer, captured
         self._got = list[str]()
 
     @asynccontextmanager
     async def receiving(self, consumer: EventHubConsumerClient) -> AsyncIterator[Program]:
         """Receive in the background."""
-        async with receiving(consumer.receive_batch(self._note, partition_id="0", starting_position="-1")):
+        async with self._clients.receiving(
+            consumer.receive_batch(self._note, partition_id="0", starting_position="-1")
+        ):
             yield self
 
     async def _note(self, _context: Any, events: list[EventData]) -> None:
@@ -60,7 +62,7 @@ class Program:
 
 async def test_wrapped_producers_are_followed_and_others_are_not(clients: Clients, captured_streams: Captured) -> None:
     producer = clients.bare_producer()
-    async with Program(producer, captured_streams).receiving(clients.bare_consumer()) as program:
+    async with Program(clients, producer, captured_streams).receiving(clients.bare_consumer()) as program:
         assert await program.run() == (0, 0)
         for _ in range(2):
             assert asyncdsm.wrap(producer) is producer
@@ -73,13 +75,13 @@ async def test_instrument_follows_everything_until_uninstrument(clients: Clients
     asyncdsm.instrument("azure.eventhub")
     try:
         asyncdsm.instrument("azure.eventhub")  # a second time changes nothing
-        async with Program(bare, captured_streams).receiving(clients.bare_consumer()) as program:
+        async with Program(clients, bare, captured_streams).receiving(clients.bare_consumer()) as program:
             assert await program.run() == (3, 3)
             asyncdsm.uninstrument("azure.eventhub")
             assert await program.run() == (0, 0)
             asyncdsm.instrument("azure.eventhub")
             assert await Program.run(program) == (3, 3)
-        async with Program(wrapped, captured_streams).receiving(clients.consumer(group="other")) as program:
+        async with Program(clients, wrapped, captured_streams).receiving(clients.consumer(group="other")) as program:
             await until(lambda: len(program._got) == 9)
             program._got.clear()
             captured_streams.clear()

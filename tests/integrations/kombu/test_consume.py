@@ -201,7 +201,9 @@ def test_message_without_readable_context_begins_a_pathway(memory: Connection, c
     assert taken[3].pathway_latency > 1_000_000
 
 
-@pytest.mark.parametrize("name", ["celeryev.1", "a.celery.pidbox", "amq.gen-X", "8ec7a8a6-35b0-3a1e-9d8d-8ab2c1a0c4b1"])
+@pytest.mark.parametrize(
+    "name", ["celeryev.1", "a.celery.pidbox", "amq.gen-X", "amq_0xbbde83c36fdd", "8ec7a8a6-35b0-3a1e-9d8d-8ab2c1a0c4b1"]
+)
 def test_internal_queue_is_not_counted(memory: Connection, captured_streams: Captured, name: str) -> None:
     queue, seen = Queue(name)(memory.default_channel), Seen()
     queue.declare()

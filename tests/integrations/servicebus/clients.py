@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 from azure.servicebus import ServiceBusReceivedMessage
@@ -33,22 +32,31 @@ class Pair:
         return found
 
 
-@asynccontextmanager
-async def opened(*handlers: Any) -> AsyncIterator[tuple[Any, ...]]:
-    """Open senders and receivers at once, which takes each half a second; close them afterwards."""
-    async with AsyncExitStack() as closing:
-        for handler in handlers:
-            closing.push_async_callback(handler.close)
+class Links:
+    """Senders and receivers that stay open until the tests of a module have ended.
+
+    Each sleeps half a second while it opens, and up to a second while it closes, since the task that keeps its
+    connection alive looks once a second whether it has ended. So they are opened together, and closed together.
+    """
+
+    def __init__(self) -> None:
+        self._opened = list[Any]()
+
+    async def open(self, *handlers: Any) -> tuple[Any, ...]:
+        """Open senders and receivers, and return them."""
+        self._opened += handlers
         await asyncio.gather(*(handler.__aenter__() for handler in handlers))
-        yield handlers
+        return handlers
 
+    async def open_pair(self, client: ServiceBusClient, queue: str, **options: Any) -> Pair:
+        """Open a sender and a receiver of one queue."""
+        handlers = client.get_queue_sender(queue), client.get_queue_receiver(queue, **options)
+        sender, receiver = await self.open(*handlers)
+        return Pair(sender, receiver, queue)
 
-@asynccontextmanager
-async def pair_of(client: ServiceBusClient, queue: str, **options: Any) -> AsyncIterator[Pair]:
-    """Open a sender and a receiver of one queue."""
-    sender, receiver = client.get_queue_sender(queue), client.get_queue_receiver(queue, **options)
-    async with opened(sender, receiver):
-        yield Pair(sender, receiver, queue)
+    async def close(self) -> None:
+        """Close all of them."""
+        await asyncio.gather(*(handler.close() for handler in self._opened))
 
 
 def context_of(message: Any) -> Pathway | None:

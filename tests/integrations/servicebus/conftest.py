@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 from azure.servicebus.aio import ServiceBusClient
@@ -11,7 +12,7 @@ from azure.servicebus.aio import ServiceBusClient
 import asyncdsm
 from asyncdsm.testing import Captured
 from tests.brokers.azure import AzureServer
-from tests.integrations.servicebus.clients import Name, Pair, pair_of
+from tests.integrations.servicebus.clients import Links, Pair
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,22 +21,35 @@ def known_platform() -> str:
     return platform.platform()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def bare(servicebus: AzureServer) -> AsyncIterator[ServiceBusClient]:
     """A client that is not followed: it shows what is really on the wire."""
     async with ServiceBusClient.from_connection_string(servicebus.connection_string, retry_total=0) as client:
         yield client
 
 
-@pytest.fixture
-async def client(servicebus: AzureServer, captured_streams: Captured) -> AsyncIterator[ServiceBusClient]:
+@pytest.fixture(scope="module")
+async def client(servicebus: AzureServer) -> AsyncIterator[ServiceBusClient]:
     """A client that is wrapped."""
     async with ServiceBusClient.from_connection_string(servicebus.connection_string, retry_total=0) as client:
         yield asyncdsm.wrap(client)
 
 
+@pytest.fixture(scope="module")
+async def links(bare: ServiceBusClient, client: ServiceBusClient) -> AsyncIterator[Links]:
+    """What opens senders and receivers of these clients."""
+    links = Links()
+    yield links
+    await links.close()
+
+
+@pytest.fixture(scope="module")
+async def shared_pair(links: Links, client: ServiceBusClient) -> Pair:
+    """A sender and a receiver that are followed, for all tests of a module: each leaves their queue empty."""
+    return await links.open_pair(client, f"q{uuid4().hex[:10]}")
+
+
 @pytest.fixture
-async def pair(client: ServiceBusClient, name: Name) -> AsyncIterator[Pair]:
+def pair(shared_pair: Pair, captured_streams: Captured) -> Pair:
     """A sender and a receiver of one queue that are followed."""
-    async with pair_of(client, name()) as pair:
-        yield pair
+    return shared_pair

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from time import time_ns
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusReceiveMode
@@ -16,14 +15,18 @@ from azure.servicebus.aio import ServiceBusClient
 import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core.context import HEADER, node_hash, pathway_hash
-from tests.integrations.servicebus.clients import Name, context_of, opened
+from asyncdsm.testing import Captured
+from tests.integrations.servicebus.clients import Links, context_of
 
 COUNTS = [1, 2, 10, 100, 1000]
 BATCH = 100
 
 
 class Line:
-    """A pipeline with one context for each message, so that a wrong parent cannot look right."""
+    """A pipeline with one context for each message, so that a wrong parent cannot look right.
+
+    Its links serve all tests: each takes everything from both queues.
+    """
 
     def __init__(self, names: tuple[str, str], handlers: tuple[Any, ...]) -> None:
         self._source, self._target = names
@@ -62,73 +65,71 @@ class Line:
         assert found == {number: pathway_hash(sent, pathway_hash(consumed, number + 1)) for number in range(count)}
 
 
-@asynccontextmanager
-async def line_of(client: ServiceBusClient, bare: ServiceBusClient, name: Name) -> AsyncIterator[Line]:
-    names = source, target = name(), name()
+@pytest.fixture(scope="module")
+async def shared_line(client: ServiceBusClient, bare: ServiceBusClient, links: Links) -> Line:
+    """The line of all tests."""
+    names = source, target = f"s{uuid4().hex[:10]}", f"t{uuid4().hex[:10]}"
     mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
-    async with opened(
+    handlers = await links.open(
         bare.get_queue_sender(source),
         client.get_queue_receiver(source, receive_mode=mode),
         client.get_queue_sender(target),
         bare.get_queue_receiver(target, receive_mode=mode),
-    ) as handlers:
-        yield Line(names, handlers)
+    )
+    return Line(names, handlers)
+
+
+@pytest.fixture
+def line(shared_line: Line, captured_streams: Captured) -> Line:
+    """The line, followed by a recorder of the test's own."""
+    return shared_line
 
 
 @pytest.mark.parametrize("count", COUNTS)
-async def test_tasks_of_an_iterator_send_with_their_own_parent(
-    client: ServiceBusClient, bare: ServiceBusClient, name: Name, count: int
-) -> None:
-    async with line_of(client, bare, name) as line:
-        await line.fill(count)
-        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-            seen = 0
-            async for message in line.receiver:
-                tasks.create_task(line.forward(message))
-                seen += 1
-                if seen == count:
-                    break
-        await line.check(count)
+async def test_tasks_of_an_iterator_send_with_their_own_parent(line: Line, count: int) -> None:
+    await line.fill(count)
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        seen = 0
+        async for message in line.receiver:
+            tasks.create_task(line.forward(message))
+            seen += 1
+            if seen == count:
+                break
+    await line.check(count)
 
 
 @pytest.mark.parametrize("count", COUNTS)
-async def test_messages_of_batches_send_with_their_own_parent(
-    client: ServiceBusClient, bare: ServiceBusClient, name: Name, count: int
-) -> None:
-    async with line_of(client, bare, name) as line:
-        await line.fill(count)
-        done = 0
-        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-            while done < count:
-                for message in await line.receiver.receive_messages(BATCH, max_wait_time=5):
-                    if done % 10:
-                        tasks.create_task(line.forward(message))
-                    else:
-                        await line.forward(message)
-                    done += 1
-        await line.check(count)
-
-
-async def test_messages_handed_to_workers_keep_their_parent_by_using(
-    client: ServiceBusClient, bare: ServiceBusClient, name: Name
-) -> None:
-    queue = asyncio.Queue[Any]()
-    async with line_of(client, bare, name) as line:
-
-        async def work() -> None:
-            while True:
-                message = await queue.get()
-                with asyncdsm.using(message):
+async def test_messages_of_batches_send_with_their_own_parent(line: Line, count: int) -> None:
+    await line.fill(count)
+    done = 0
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        while done < count:
+            for message in await line.receiver.receive_messages(BATCH, max_wait_time=5):
+                if done % 10:
+                    tasks.create_task(line.forward(message))
+                else:
                     await line.forward(message)
+                done += 1
+    await line.check(count)
 
-        workers = [asyncio.create_task(work()) for _ in range(10)]
-        await line.fill(100)
-        taken = 0
-        while taken < 100:
-            messages = await line.receiver.receive_messages(100, max_wait_time=5)
-            taken += len(messages)
-            for message in messages:
-                queue.put_nowait(message)
-        await line.check(100)
-        for worker in workers:
-            worker.cancel()
+
+async def test_messages_handed_to_workers_keep_their_parent_by_using(line: Line) -> None:
+    queue = asyncio.Queue[Any]()
+
+    async def work() -> None:
+        while True:
+            message = await queue.get()
+            with asyncdsm.using(message):
+                await line.forward(message)
+
+    workers = [asyncio.create_task(work()) for _ in range(10)]
+    await line.fill(100)
+    taken = 0
+    while taken < 100:
+        messages = await line.receiver.receive_messages(100, max_wait_time=5)
+        taken += len(messages)
+        for message in messages:
+            queue.put_nowait(message)
+    await line.check(100)
+    for worker in workers:
+        worker.cancel()

@@ -17,7 +17,7 @@ from asyncdsm import DataStreams, Settings
 from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.azure import AzureServer
-from tests.integrations.servicebus.clients import Name, Pair, context_of, opened, pair_of
+from tests.integrations.servicebus.clients import Links, Name, Pair, context_of
 
 
 async def send_and_receive(pair: Pair) -> list[str]:
@@ -36,7 +36,7 @@ async def send_and_receive(pair: Pair) -> list[str]:
 
 
 async def test_error_in_a_hook_does_not_reach_the_program(
-    bare: ServiceBusClient, name: Name, monkeypatch: pytest.MonkeyPatch
+    client: ServiceBusClient, links: Links, name: Name, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("planted")
@@ -45,16 +45,16 @@ async def test_error_in_a_hook_does_not_reach_the_program(
         monkeypatch.setattr(asyncdsm_servicebus.messages, "begin_produce", broken)
         monkeypatch.setattr(asyncdsm_servicebus.batches, "begin_produce", broken)
         monkeypatch.setattr(asyncdsm_servicebus.consume, "consume", broken)
-        async with pair_of(asyncdsm.wrap(bare), name()) as pair:
-            assert await send_and_receive(pair) == ["one", "two", "three"]
+        pair = await links.open_pair(client, name())
+        assert await send_and_receive(pair) == ["one", "two", "three"]
         assert streams.stats.errors >= 7
         assert streams.stats.recorded == 0
 
 
-async def test_nothing_is_touched_while_nothing_measures(bare: ServiceBusClient, name: Name) -> None:
+async def test_nothing_is_touched_while_nothing_measures(client: ServiceBusClient, links: Links, name: Name) -> None:
     async with DataStreams(Settings(service="s", enabled=False)) as streams:
-        async with pair_of(asyncdsm.wrap(bare), name()) as pair:
-            assert await send_and_receive(pair) == ["one", "two", "three"]
+        pair = await links.open_pair(client, name())
+        assert await send_and_receive(pair) == ["one", "two", "three"]
         assert streams.stats.recorded == streams.stats.errors == 0
 
 
@@ -74,22 +74,22 @@ async def test_hooks_keep_signature_and_docstring(client: ServiceBusClient, name
 
 
 async def test_malformed_context_begins_a_pathway(
-    client: ServiceBusClient, bare: ServiceBusClient, captured_streams: Captured, name: Name
+    client: ServiceBusClient, bare: ServiceBusClient, captured_streams: Captured, links: Links, name: Name
 ) -> None:
     queue = name()
     values: list[Any] = ["", "no context", "AAAA", "é", 4711, None, "x" * 1000]
-    async with opened(bare.get_queue_sender(queue), client.get_queue_receiver(queue)) as (sender, receiver):
-        await sender.send_messages([ServiceBusMessage("b", application_properties={HEADER: each}) for each in values])
-        taken = 0
-        while taken < len(values):
-            for message in await receiver.receive_messages(len(values), max_wait_time=5):
-                await receiver.complete_message(message)
-                taken += 1
+    sender, receiver = await links.open(bare.get_queue_sender(queue), client.get_queue_receiver(queue))
+    await sender.send_messages([ServiceBusMessage("b", application_properties={HEADER: each}) for each in values])
+    taken = 0
+    while taken < len(values):
+        for message in await receiver.receive_messages(len(values), max_wait_time=5):
+            await receiver.complete_message(message)
+            taken += 1
     assert [made.parent for made in captured_streams.consumed(queue)] == [0] * len(values)
 
 
 async def test_arguments_that_a_later_release_adds_reach_the_client(
-    servicebus: AzureServer, captured_streams: Captured, name: Name, monkeypatch: pytest.MonkeyPatch
+    servicebus: AzureServer, captured_streams: Captured, links: Links, name: Name, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     got = list[Any]()
 
@@ -102,10 +102,8 @@ async def test_arguments_that_a_later_release_adds_reach_the_client(
 
     for cls, method in ((ServiceBusSender, "send_messages"), (ServiceBusReceiver, "receive_messages")):
         monkeypatch.setattr(cls, method, with_later(getattr(cls, method)))
-    async with (
-        ServiceBusClient.from_connection_string(servicebus.connection_string) as client,
-        pair_of(asyncdsm.wrap(client), name()) as pair,
-    ):
+    async with ServiceBusClient.from_connection_string(servicebus.connection_string) as client:
+        pair = await links.open_pair(asyncdsm.wrap(client), name())
         await pair.sender.send_messages(message=ServiceBusMessage("body"), later=1)
         await pair.receiver.receive_messages(later=2, max_message_count=1)
     assert got == [1, 2]

@@ -16,7 +16,7 @@ from azure.servicebus.exceptions import MessageSizeExceededError
 import asyncdsm
 from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
-from tests.integrations.servicebus.clients import Name, Pair, context_of, opened, pair_of
+from tests.integrations.servicebus.clients import Links, Name, Pair, context_of
 
 LIMIT = 256 * 1024
 PROPERTIES: dict[Any, Any] = {"tenant": "a", b"raw": b"b", "number": 4711}
@@ -63,7 +63,7 @@ async def test_message_sent_twice_has_a_fresh_context_each_time_and_stays_as_it_
 
 
 async def test_one_message_sent_by_many_tasks_at_once_has_each_ones_context(
-    client: ServiceBusClient, pair: Pair, captured_streams: Captured
+    client: ServiceBusClient, pair: Pair, captured_streams: Captured, links: Links
 ) -> None:
     message = ServiceBusMessage("body")
 
@@ -72,8 +72,8 @@ async def test_one_message_sent_by_many_tasks_at_once_has_each_ones_context(
         await sender.send_messages(message)
 
     # The client's sender cannot be used by two tasks at once, so each task has its own.
-    async with opened(*(client.get_queue_sender(pair.queue) for _ in range(10))) as senders:
-        await asyncio.gather(*(send(number, sender) for number, sender in enumerate(senders)))
+    senders = await links.open(*(client.get_queue_sender(pair.queue) for _ in range(10)))
+    await asyncio.gather(*(send(number, sender) for number, sender in enumerate(senders)))
     received = await pair.receive(10)
     assert {pathway.hash for pathway in map(context_of, received) if pathway} == {
         made.hash for made in captured_streams.produced(pair.queue)
@@ -172,14 +172,14 @@ async def test_scheduled_messages_count_and_arrive_later(pair: Pair, captured_st
 
 
 async def test_received_message_that_is_sent_on_continues_its_pathway(
-    client: ServiceBusClient, captured_streams: Captured, pair: Pair, name: Name
+    client: ServiceBusClient, captured_streams: Captured, pair: Pair, links: Links, name: Name
 ) -> None:
-    async with pair_of(client, name()) as further:
-        await pair.sender.send_messages(ServiceBusMessage("body", application_properties={"a": "b"}))
-        (message,) = await pair.receiver.receive_messages()
-        await further.sender.send_messages(message)
-        await pair.receiver.complete_message(message)
-        (again,) = await further.receive()
+    further = await links.open_pair(client, name())
+    await pair.sender.send_messages(ServiceBusMessage("body", application_properties={"a": "b"}))
+    (message,) = await pair.receiver.receive_messages()
+    await further.sender.send_messages(message)
+    await pair.receiver.complete_message(message)
+    (again,) = await further.receive()
     last = captured_streams.produced(further.queue)[0]
     assert last.follows(captured_streams.consumed(pair.queue)[0])
     assert set(again.application_properties or ()) == {b"a", HEADER.encode()}
@@ -187,15 +187,15 @@ async def test_received_message_that_is_sent_on_continues_its_pathway(
 
 
 async def test_topic_gets_messages_by_its_name(
-    client: ServiceBusClient, bare: ServiceBusClient, captured_streams: Captured, name: Name
+    client: ServiceBusClient, captured_streams: Captured, links: Links, name: Name
 ) -> None:
     topic = name()
     receivers = [client.get_subscription_receiver(topic, each) for each in ("billing", "shipping")]
-    async with opened(*receivers, client.get_topic_sender(topic)) as handlers:
-        await handlers[-1].send_messages(ServiceBusMessage("body"))
-        for receiver in receivers:
-            (message,) = await receiver.receive_messages(max_wait_time=5)
-            await receiver.complete_message(message)
+    *_, sender = await links.open(*receivers, client.get_topic_sender(topic))
+    await sender.send_messages(ServiceBusMessage("body"))
+    for receiver in receivers:
+        (message,) = await receiver.receive_messages(max_wait_time=5)
+        await receiver.complete_message(message)
     (sent,) = captured_streams.produced(topic)
     read = captured_streams.consumed(topic)
     assert [made.tags for made in read] == [

@@ -15,7 +15,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBu
 import asyncdsm
 from asyncdsm.errors import UnknownClientError
 from asyncdsm.testing import Captured
-from tests.integrations.servicebus.clients import Name, Pair, pair_of
+from tests.integrations.servicebus.clients import Links, Name, Pair
 
 CLASSES = (
     ServiceBusSender,
@@ -56,49 +56,49 @@ def counts(captured: Captured) -> tuple[int, int]:
 
 
 async def test_wrapped_senders_and_receivers_are_followed_and_others_are_not(
-    bare: ServiceBusClient, captured_streams: Captured, name: Name
+    bare: ServiceBusClient, captured_streams: Captured, links: Links, name: Name
 ) -> None:
-    async with pair_of(bare, name()) as pair:
-        await use(pair)
-        assert counts(captured_streams) == (0, 0)
-        for _ in range(2):
-            assert asyncdsm.wrap(pair.sender) is pair.sender
-            assert asyncdsm.wrap(pair.receiver) is pair.receiver
-        await use(pair)
-        assert counts(captured_streams) == (3, 3)
+    pair = await links.open_pair(bare, name())
+    await use(pair)
+    assert counts(captured_streams) == (0, 0)
+    for _ in range(2):
+        assert asyncdsm.wrap(pair.sender) is pair.sender
+        assert asyncdsm.wrap(pair.receiver) is pair.receiver
+    await use(pair)
+    assert counts(captured_streams) == (3, 3)
 
 
 async def test_instrument_follows_everything_until_uninstrument(
-    client: ServiceBusClient, bare: ServiceBusClient, captured_streams: Captured, name: Name
+    client: ServiceBusClient, bare: ServiceBusClient, captured_streams: Captured, links: Links, name: Name
 ) -> None:
     before = [dict(vars(cls)) for cls in CLASSES]
-    async with pair_of(bare, name()) as pair, pair_of(client, name()) as wrapped:
-        with instrumented():
-            asyncdsm.instrument("azure.servicebus")  # a second time changes nothing
-            await use(pair)
-            assert counts(captured_streams) == (3, 3)
-            await use(wrapped)
-            assert counts(captured_streams) == (3, 3)
-        assert [dict(vars(cls)) for cls in CLASSES] == before
+    pair, wrapped = await links.open_pair(bare, name()), await links.open_pair(client, name())
+    with instrumented():
+        asyncdsm.instrument("azure.servicebus")  # a second time changes nothing
         await use(pair)
-        assert counts(captured_streams) == (0, 0)
+        assert counts(captured_streams) == (3, 3)
         await use(wrapped)
         assert counts(captured_streams) == (3, 3)
+    assert [dict(vars(cls)) for cls in CLASSES] == before
+    await use(pair)
+    assert counts(captured_streams) == (0, 0)
+    await use(wrapped)
+    assert counts(captured_streams) == (3, 3)
 
 
 async def test_subclass_of_a_receiver_is_followed(
-    bare: ServiceBusClient, captured_streams: Captured, name: Name
+    bare: ServiceBusClient, captured_streams: Captured, links: Links, name: Name
 ) -> None:
     class Own(ServiceBusReceiver):
         async def receive_messages(self, *args: Any, **kwargs: Any) -> Any:
             return await super().receive_messages(*args, **kwargs)
 
-    async with pair_of(bare, name()) as pair:
-        pair.receiver.__class__ = Own
-        asyncdsm.wrap(pair.sender)
-        asyncdsm.wrap(pair.receiver)
-        await use(pair)
-        assert counts(captured_streams) == (3, 3)
+    pair = await links.open_pair(bare, name())
+    pair.receiver.__class__ = Own
+    asyncdsm.wrap(pair.sender)
+    asyncdsm.wrap(pair.receiver)
+    await use(pair)
+    assert counts(captured_streams) == (3, 3)
 
 
 @pytest.mark.parametrize("spec", [ServiceBusClient, *CLASSES])
