@@ -10,7 +10,16 @@ from anyio import create_task_group, sleep, to_thread
 from playwright.async_api import Browser, Locator, Page, expect
 
 from asyncdsm.agent.http.server import RunningAgent, running_agent
-from tests.browser.map_page import DESKTOP, PHONE, hop_button, node_button, open_page, overlapping_labels, panel_heading
+from tests.browser.map_page import (
+    DESKTOP,
+    PHONE,
+    crossed_labels,
+    hop_button,
+    node_button,
+    open_page,
+    overlapping_labels,
+    panel_heading,
+)
 from tests.browser.test_history import section
 from tests.browser.test_large_map import serious_violations
 from tests.browser.troubled_shop import TroubledShop
@@ -56,15 +65,19 @@ async def test_overview_says_what_is_wrong_and_since_when_without_a_click(
 
 
 @pytest.mark.parametrize(("size", "fragment"), [(DESKTOP, ""), (PHONE, "#view=map")], ids=["desktop", "phone"])
-async def test_labels_never_overlap(browser: Browser, agent: RunningAgent, size: dict[str, int], fragment: str) -> None:
+async def test_labels_never_overlap_and_no_line_crosses_them(
+    browser: Browser, agent: RunningAgent, size: dict[str, int], fragment: str
+) -> None:
     async with open_page(browser, f"{agent.url}/{fragment}", viewport=size) as page:
         await expect(page.locator("#graph .label:not(:empty)").first).to_be_attached()
         assert await overlapping_labels(page) == []
+        assert await crossed_labels(page) == []
         billing = node_button(page, "service", "billing")  # five hops begin or end here
         await billing.focus()
         await page.keyboard.press("Enter")
         await expect(page.locator("#graph .lit .label:not(:empty)").first).to_be_attached()
         assert await overlapping_labels(page) == []
+        assert await crossed_labels(page) == []
 
 
 async def test_slower_hop_is_shown_with_its_step_and_the_version_that_made_it_slower(

@@ -124,5 +124,9 @@ export function toRule(fields, before) {
     return [[name, name === "above" && /^[0-9][0-9_]*$/.test(text) ? Number(text.replaceAll("_", "")) : text]];
   });
   const removed = fields["without-webhook"] ? [["webhook", null]] : [];
-  return /** @type {RuleFields} */ ({ name: fields.name?.trim() ?? "", when, ...Object.fromEntries([...given, ...removed]) });
+  return /** @type {RuleFields} */ ({
+    name: fields.name?.trim() ?? "",
+    when,
+    ...Object.fromEntries([...given, ...removed]),
+  });
 }
