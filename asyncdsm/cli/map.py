@@ -13,6 +13,7 @@ from asyncdsm._internal.log import pluralize
 from asyncdsm.agent.queries.answers import Downstream
 from asyncdsm.cli.agent_client import NoAnswerError, fetch_downstream, fetch_topology, open_client
 from asyncdsm.cli.related_nodes import Direction, write_related
+from asyncdsm.map.descriptions import describe_states
 from asyncdsm.map.dot import write_dot
 from asyncdsm.map.graph import Node, build_graph
 from asyncdsm.map.mermaid import write_mermaid
@@ -28,10 +29,10 @@ def _write_table(topology: Topology) -> str:
 
 FORMATS: dict[str, Callable[[Topology], str]] = {
     "text": _write_table,
-    "dot": lambda topology: write_dot(build_graph(topology)),
-    "mermaid": lambda topology: write_mermaid(build_graph(topology)),
+    "dot": lambda topology: write_dot(build_graph(topology), describe_states(topology)),
+    "mermaid": lambda topology: write_mermaid(build_graph(topology), describe_states(topology)),
     "json": lambda topology: json.dumps(to_builtins(topology), indent=2) + "\n",
-    "svg": lambda topology: write_svg(build_graph(topology)),
+    "svg": lambda topology: write_svg(build_graph(topology), describe_states(topology)),
 }
 
 

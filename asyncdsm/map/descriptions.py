@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from asyncdsm.map.graph import Link, Node
 from asyncdsm.map.strings import NOTHING, format_age, format_clock, format_duration, plain_text
-from asyncdsm.map.topology import EdgeTraffic, Present
+from asyncdsm.map.topology import EdgeTraffic, Present, Topology
 
 LONGEST = 60
 """How many characters of a name `label_nodes` and `describe_link` show at most."""
@@ -73,6 +73,17 @@ def label_nodes(nodes: Iterable[Node]) -> dict[Node, str]:
     """Return what to call each node, with all that there is to say of it."""
     descriptions = describe_nodes(nodes)
     return {node: label_node(node, description[:LONGEST], LONGEST) for node, description in descriptions.items()}
+
+
+def describe_states(topology: Topology) -> dict[Node, str]:
+    """Return what is wrong with nodes that messages do not leave: `quiet since 14:05:20`, or `not read`."""
+    quiet = {
+        Node("service", service.name, service.env): f"quiet since {format_clock(service.quiet_since)}"
+        for service in topology.services
+        if service.quiet_since is not None
+    }
+    unread = (Node("queue", queue.name, queue.type, queue.cluster or "") for queue in topology.queues if queue.unread)
+    return quiet | dict.fromkeys(unread, "not read")
 
 
 def describe_link(link: Link) -> str:

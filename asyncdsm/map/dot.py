@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from asyncdsm.map.descriptions import describe_link, label_nodes
 from asyncdsm.map.graph import Graph, Link, Node
 
@@ -12,15 +14,16 @@ _HEAD = """digraph asyncdsm {
 """
 
 
-def write_dot(graph: Graph) -> str:
-    """Return the graph in the language of Graphviz; `dot -Tsvg` draws it."""
-    nodes = [_format_dot_node(node, label) for node, label in label_nodes(graph.nodes).items()]
+def write_dot(graph: Graph, states: Mapping[Node, str]) -> str:
+    """Return the graph in the language of Graphviz; `dot -Tsvg` draws it. `states` are those of `describe_states`."""
+    nodes = [_format_dot_node(node, label, states.get(node, "")) for node, label in label_nodes(graph.nodes).items()]
     return _HEAD + "".join(nodes) + "".join(map(_link, graph.links)) + "}\n"
 
 
-def _format_dot_node(node: Node, label: str) -> str:
+def _format_dot_node(node: Node, label: str, state: str) -> str:
     shape = "box" if node.kind == "service" else "cylinder"
-    return f"  {node.id} [shape={shape}, label={_quote(label)}]\n"
+    style = ', style="filled,dashed"' if state else ""
+    return f"  {node.id} [shape={shape}{style}, label={_quote(label, state)}]\n"
 
 
 def _link(link: Link) -> str:
@@ -29,6 +32,7 @@ def _link(link: Link) -> str:
     return f"  {link.source.id} -> {link.target.id} [label={_quote(describe_link(link))}]\n"
 
 
-def _quote(text: str) -> str:
-    """Return a string literal of the language, with backslashes and HTML entities escaped."""
-    return '"' + text.replace("\\", "\\\\").replace("&", "&amp;").replace('"', '\\"') + '"'
+def _quote(*lines: str) -> str:
+    """Return a string literal of the language, with backslashes and HTML entities escaped. Empty lines are left out."""
+    escaped = (line.replace("\\", "\\\\").replace("&", "&amp;").replace('"', '\\"') for line in lines if line)
+    return '"' + "\\n".join(escaped) + '"'

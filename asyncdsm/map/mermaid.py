@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from asyncdsm.map.descriptions import describe_link, label_nodes
 from asyncdsm.map.graph import Graph, Link, Node
 
+_STATE = "  classDef silent stroke-dasharray: 5 4"
 
-def write_mermaid(graph: Graph) -> str:
-    """Return the graph as a Mermaid flowchart."""
-    nodes = [_format_mermaid_node(node, label) for node, label in label_nodes(graph.nodes).items()]
-    lines = ["flowchart LR", *nodes, *map(_link, graph.links)]
+
+def write_mermaid(graph: Graph, states: Mapping[Node, str]) -> str:
+    """Return the graph as a Mermaid flowchart. `states` are those of `describe_states`."""
+    labels = label_nodes(graph.nodes)
+    nodes = [_format_mermaid_node(node, label, states.get(node, "")) for node, label in labels.items()]
+    styles = [_STATE] if not states.keys().isdisjoint(labels) else []
+    lines = ["flowchart LR", *styles, *nodes, *map(_link, graph.links)]
     return "\n".join(lines) + "\n"
 
 
-def _format_mermaid_node(node: Node, label: str) -> str:
+def _format_mermaid_node(node: Node, label: str, state: str) -> str:
     left, right = ("[", "]") if node.kind == "service" else ("([", "])")
-    return f"  {node.id}{left}{_quote(label)}{right}"
+    style = ":::silent" if state else ""
+    return f"  {node.id}{left}{_quote(', '.join(filter(None, (label, state))))}{right}{style}"
 
 
 def _link(link: Link) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from xml.sax.saxutils import escape
 
 from asyncdsm.map.descriptions import describe_link, describe_nodes, label_nodes
@@ -10,10 +10,12 @@ from asyncdsm.map.graph import Graph, Link, Node
 from asyncdsm.map.layout import LINE_HEIGHT, SIZES, Layout, PlacedLabel, curve_path, label_origin, lay_out_graph
 from asyncdsm.map.layout.routes import Point
 from asyncdsm.map.levels import LEVELS, stroke_width
-from asyncdsm.map.strings import cut_to_cells
+from asyncdsm.map.strings import cut_to_cells, plain_text
 
 LONGEST = {"service": 18, "queue": 15}
 # Cells of a name, 8.5 px each, which is wide for 13 px: an image does not know the fonts of its reader.
+LONGEST_BELOW = {"service": 21, "queue": 18}
+# Cells of the line below the name, 7.2 px each.
 _STYLE = """
   text { font: 13px system-ui, sans-serif; text-anchor: middle; fill: #1b2330 }
   .what { font-size: 11px; fill: #5b6675 }
@@ -24,8 +26,11 @@ _STYLE = """
   .link { fill: none; stroke-linecap: round }
   marker path { fill: #8793a2 }
   .carried { stroke-dasharray: 2 5; stroke: #9aacc1 }
+  .idle { stroke-dasharray: 6 5 }
+  .silent rect { stroke-dasharray: 5 4 } .silent .what { fill: #b3261e; font-weight: 600 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e7eaef } .what { fill: #95a0ae } .background { fill: #0f1317 } .label { stroke: #0f1317 }
+    .silent .what { fill: #ff8a80 }
     rect { fill: #171c22; stroke: #465260 } .queue rect { fill: #1f262e }
   }
 """
@@ -40,8 +45,8 @@ _ARROW = (
 )
 
 
-def write_svg(graph: Graph) -> str:
-    """Return the graph as an SVG image, laid out from left to right."""
+def write_svg(graph: Graph, states: Mapping[Node, str]) -> str:
+    """Return the graph as an SVG image, laid out from left to right. `states` are those of `describe_states`."""
     layout = lay_out_graph(graph)
     titles = label_nodes(graph.nodes)
     size = f'width="{layout.width:.0f}" height="{layout.height:.0f}"'
@@ -53,7 +58,7 @@ def write_svg(graph: Graph) -> str:
         *(_link(link, points) for link, points in zip(graph.links, layout.links, strict=True)),
         *(text for link, label in zip(graph.links, layout.labels, strict=True) for text in _label(link, label)),
         *(
-            _draw_node(node, description, titles[node], layout)
+            _draw_node(node, (description, states.get(node, "")), titles[node], layout)
             for node, description in describe_nodes(graph.nodes).items()
         ),
         "</svg>",
@@ -65,9 +70,10 @@ def _link(link: Link, points: list[Point]) -> str:
     if link.edge is None:
         return f'<path class="link carried" marker-end="url(#to)" d="{curve_path(points)}"/>'
     present = link.edge.present
+    kind = f"link warm{present.level}" + (" idle" if present.state == "idle" else "")
     width = stroke_width(present.rate)
     return (
-        f'<path class="link warm{present.level}" stroke-width="{width:.1f}" marker-end="url(#to)" '
+        f'<path class="{kind}" stroke-width="{width:.1f}" marker-end="url(#to)" '
         f'd="{curve_path(points)}"><title>{escape(describe_link(link))}</title></path>'
     )
 
@@ -83,16 +89,25 @@ def _label(link: Link, label: PlacedLabel) -> Iterator[str]:
         yield f'<text class="what label" x="{x:.1f}" y="{y + LINE_HEIGHT * index:.1f}">{escape(line)}</text>'
 
 
-def _draw_node(node: Node, description: str, title: str, layout: Layout) -> str:
+def _draw_node(node: Node, about: tuple[str, str], title: str, layout: Layout) -> str:
+    """Draw a node, about which there are a description and a state; where not both have room, the state is shown."""
     (x, y), (width, height) = layout.nodes[node], SIZES[node.kind]
+    description, state = about
+    below, kind = _join(description, state), f"{node.kind} silent" if state else node.kind
+    if state and cut_to_cells(below, LONGEST_BELOW[node.kind]) != plain_text(below):
+        below = state
     return (
-        f'<g class="{node.kind}"><title>{escape(title)}</title>'
+        f'<g class="{kind}"><title>{escape(_join(title, state))}</title>'
         f'<rect x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" width="{width}" height="{height}" '
         f'rx="{height / 2 if node.kind == "queue" else 10}"/>'
         f'<text x="{x:.1f}" y="{y:.1f}">{_text(node.label, LONGEST[node.kind])}</text>'
-        f'<text class="what" x="{x:.1f}" y="{y + 13:.1f}">{_text(description, LONGEST[node.kind])}</text></g>'
+        f'<text class="what" x="{x:.1f}" y="{y + 13:.1f}">{_text(below, LONGEST_BELOW[node.kind])}</text></g>'
     )
 
 
 def _text(name: str, cells: int) -> str:
     return escape(cut_to_cells(name, cells))
+
+
+def _join(text: str, state: str) -> str:
+    return ", ".join(filter(None, (text, state)))

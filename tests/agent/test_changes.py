@@ -208,6 +208,22 @@ def test_edge_that_is_new_has_no_rate_before_after_a_restart_either(tmp_path: Pa
         assert [(each.kind, each.queue, each.since - START) for each in changes(after)] == [("new", "refunds", 2400)]
 
 
+def test_all_new_edges_of_many_services_are_listed_after_a_restart_and_no_old_ones(tmp_path: Path) -> None:
+    services = [Hop(f"service-{number}") for number in range(25)]
+    refunds = [service._replace(queue="refunds") for service in services]
+    weekly = BILLING._replace(queue="weekly")
+    before = Timeline(START, tmp_path / "store.db")
+    before.run(20 * MINUTE, *services, weekly)
+    before.run(26 * HOUR, SHOP)
+    before.run(3 * MINUTE, *services, *refunds)
+    before.store.close()
+    after = Timeline(before.start + MINUTE, tmp_path / "store.db")
+    with closing(after.store):
+        after.run(MINUTE, *services, *refunds, weekly)
+        new = [(each.service, each.queue) for each in changes(after, 60) if each.kind == "new"]
+    assert sorted(new) == sorted((hop.service, hop.queue) for hop in refunds)
+
+
 def test_edge_that_was_idle_for_hours_has_a_rate_of_zero_before_after_a_restart_too(tmp_path: Path) -> None:
     nightly = BILLING._replace(queue="nightly")
     before = Timeline(START, tmp_path / "store.db")

@@ -17,25 +17,51 @@ RATES = {10: 8.0, 60: 4.0, 600: 2.0, 3600: 1.0}
 NEEDED = 8 * DAY + 7 * DAY * (4 + 2 + 1)
 
 
+def size_of(*seconds: float) -> int:
+    """Return how many bytes rows take that reach back so far, those of ten seconds first."""
+    return round(sum(rate * reach for rate, reach in zip(RATES.values(), seconds, strict=True)))
+
+
+def reaches(limit: int, kept: int = 7 * DAY) -> list[float]:
+    return list(estimate_growth(RATES, kept, 0, limit).reach_seconds.values())
+
+
 def test_growth_below_the_limit_keeps_everything() -> None:
     growth = estimate_growth(RATES, 7 * DAY, used_bytes=1_000, limit_bytes=NEEDED)
-    assert (growth.needed_bytes, growth.reach_seconds, growth.full_in_seconds) == (NEEDED, 7 * DAY, None)
+    assert (growth.needed_bytes, growth.full_in_seconds) == (NEEDED, None)
+    assert growth.reach_seconds == {10: DAY, 60: 7 * DAY, 600: 7 * DAY, 3600: 7 * DAY}
     assert growth.bytes_a_day == 15 * DAY
     assert not growth.is_short
 
 
-def test_limit_first_shortens_minutes_then_ten_seconds_too() -> None:
-    two_days = 8 * DAY + 2 * DAY * (4 + 2) + 7 * DAY
-    assert estimate_growth(RATES, 7 * DAY, 0, two_days).reach_seconds == pytest.approx(2 * DAY)
-    half_a_day = DAY / 2 * (8 + 4 + 2) + 7 * DAY
-    growth = estimate_growth(RATES, 7 * DAY, used_bytes=15 * 60, limit_bytes=int(half_a_day))
-    assert growth.reach_seconds == pytest.approx(DAY / 2)
-    assert growth.full_in_seconds == pytest.approx(half_a_day / 15 - 60)
+@pytest.mark.parametrize(
+    "expected",
+    [
+        [18 * HOUR, 3 * DAY, 7 * DAY, 7 * DAY],
+        [2 * HOUR, 8 * HOUR, 2 * DAY, 7 * DAY],
+        [HOUR, 4 * HOUR, DAY, 7 * DAY],
+        [HOUR, 4 * HOUR, DAY, 3 * DAY],  # hours give way before ten seconds reach back less than an hour
+        [HOUR, 4 * HOUR, DAY, DAY],
+        [HOUR / 2, 2 * HOUR, DAY / 2, DAY / 2],
+        [0, 0, 0, 0],
+    ],
+)
+def test_limit_shortens_finer_steps_first(expected: list[float]) -> None:
+    assert reaches(size_of(*expected)) == pytest.approx(expected, abs=1)
+
+
+def test_store_that_keeps_an_hour_has_it_in_all_steps_as_long_as_there_is_room() -> None:
+    assert reaches(size_of(HOUR, HOUR, HOUR, HOUR) - 1, kept=HOUR) == pytest.approx([HOUR] * 4, abs=1)
+    assert reaches(size_of(HOUR / 8, HOUR / 2, HOUR, HOUR), kept=HOUR) == pytest.approx(
+        [HOUR / 8, HOUR / 2, HOUR, HOUR], abs=1
+    )
+
+
+def test_time_until_the_limit_is_told() -> None:
+    limit = size_of(2 * HOUR, 8 * HOUR, 2 * DAY, 7 * DAY)
+    growth = estimate_growth(RATES, 7 * DAY, used_bytes=15 * 60, limit_bytes=limit)
+    assert growth.full_in_seconds == pytest.approx(limit / 15 - 60)
     assert growth.is_short
-
-
-def test_limit_that_even_hours_exceed_leaves_nothing_finer() -> None:
-    assert estimate_growth(RATES, 7 * DAY, 0, 6 * DAY).reach_seconds == 0
 
 
 def test_store_that_is_empty_does_not_grow() -> None:
@@ -78,8 +104,9 @@ def _bytes_a_day_after(jump: int) -> float:
 
 
 def test_growth_is_described_with_its_limit_and_its_reach() -> None:
-    growth = estimate_growth({10: 100e3, 60: 0, 600: 0, 3600: 0}, 7 * DAY, 0, 4 << 30)
+    growth = estimate_growth({10: 100e3, 60: 33e3, 600: 7e3, 3600: 1e3}, 7 * DAY, 0, 4 << 30)
     assert describe_growth(growth, 7 * DAY) == (
-        "the store grows by 8.6 GB a day and is to keep 7 days, but its limit is 4.3 GB: the oldest rows will be "
-        "deleted early, and steps finer than an hour will reach back about 12 hours"
+        "the store grows by 12.2 GB a day and is to keep 7 days, but its limit is 4.3 GB: rows will be deleted "
+        "early, and reach back about as far as this: steps of ten seconds 3 hours, of a minute 10 hours, "
+        "of ten minutes 3 days"
     )

@@ -26,11 +26,12 @@ from tests.agent.running import agent
 NODE = r"[qs][0-9a-f]{12}"
 STRING = r'"(?:[^"\\]|\\.)*"'
 DOT = re.compile(
-    rf"  {NODE} (-> {NODE} )?\[(shape=\w+, )?(label={STRING}|style=dashed)\]"
+    rf'  {NODE} (-> {NODE} )?\[(shape=\w+, )?(style="filled,dashed", )?(label={STRING}|style=dashed)\]'
     r"|  (node|edge|rankdir).*|digraph asyncdsm {|}"
 )
 MERMAID = re.compile(
-    rf'flowchart LR|  {NODE}(\["[^"<>`]*"\]|\(\["[^"<>`]*"\]\))|  {NODE} (-->\|"[^"<>`]*"\||-\.->) {NODE}'
+    r"flowchart LR|  classDef silent stroke-dasharray: 5 4"
+    rf'|  {NODE}(\["[^"<>`]*"\]|\(\["[^"<>`]*"\]\))(:::silent)?|  {NODE} (-->\|"[^"<>`]*"\||-\.->) {NODE}'
 )
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import anyio
 import pytest
@@ -14,11 +15,13 @@ from msgspec.json import decode
 from rich.console import Console
 
 from asyncdsm.agent.http.server import RunningAgent, running_agent
+from asyncdsm.cli.map import FORMATS
 from asyncdsm.cli.top import draw_page
 from asyncdsm.map.strings import format_clock
 from asyncdsm.map.text import write_text
 from asyncdsm.map.topology import Topology
 from tests.agent.payloads import Client
+from tests.agent.test_map_command import DOT, MERMAID, SVG
 from tests.browser.troubled_shop import STOPPED, TroubledShop
 
 RULES = '[[rule]]\nname = "shipping is down"\nwhen = "missing"\nservice = "shipping"\nenv = "*"\nfor = "1 min"\n'
@@ -67,6 +70,26 @@ async def test_terminal_says_which_service_is_quiet_and_since_when(agent: Runnin
     shown = captured.get()
     assert "⚠ shipping has not reported for" in shown
     assert re.search("\x1b\\[2m *shipping", shown)  # dimmed
+
+
+async def test_drawings_say_which_service_is_quiet_and_which_queue_nobody_reads(agent: RunningAgent) -> None:
+    topology = await topology_of(agent.url)
+    (since,) = [each.quiet_since for each in topology.services if each.quiet_since is not None]
+    quiet = f"quiet since {format_clock(since)}"
+    dot, mermaid, svg = (FORMATS[format_](topology) for format_ in ("dot", "mermaid", "svg"))
+    assert f'[shape=box, style="filled,dashed", label="shipping\\n{quiet}"]' in dot
+    assert '[shape=cylinder, style="filled,dashed", label="dead-letters (kafka)\\nnot read"]' in dot
+    assert (dot.count("quiet since"), dot.count("not read")) == (1, 2)
+    assert f'["shipping, {quiet.replace(":", "#58;")}"]:::silent' in mermaid
+    assert '(["dead#45;letters (kafka), not read"]):::silent' in mermaid
+    for text, line in ((dot, DOT), (mermaid, MERMAID)):
+        assert [each for each in text.splitlines() if not line.fullmatch(each)] == []
+    drawn = ElementTree.fromstring(svg)  # noqa: S314
+    silent = [group for group in drawn.iterfind(f"{SVG}g") if "silent" in (group.get("class") or "").split()]
+    below = {group.findtext(f"{SVG}title"): group.findall(f"{SVG}text")[1].text for group in silent}
+    unread = {f"{queue} (kafka), not read": "kafka, not read" for queue in ("dead-letters", "invoices")}
+    assert below == {f"shipping, {quiet}": quiet} | unread
+    assert len([path for path in drawn.iterfind(f"{SVG}path") if "idle" in (path.get("class") or "").split()]) == 1
 
 
 async def test_alert_check_and_terminal_tell_the_same_time(shop: TroubledShop, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ OVERLAPPING = """() => {
     };
   };
   const all = (selector, of = document) => [...of.querySelectorAll(selector)];
-  const labels = all("#graph .link").map((link) => around(all(".label", link))).filter(Boolean);
+  const labels = all("#graph .texts").map((label) => around(all(".label", label))).filter(Boolean);
   const names = all("#graph .name").map((name) => around([name])).filter(Boolean);
   const over = (one, other) =>
     Math.min(one.right, other.right) - Math.max(one.left, other.left) > 1 &&
@@ -37,6 +37,29 @@ OVERLAPPING = """() => {
   return labels.flatMap((one, at) =>
     [...labels.slice(at + 1), ...names].filter((other) => over(one, other)).map((other) => [one.text, other.text]));
 }"""
+
+
+CROSSED = """() => {
+  const all = (selector, of = document) => [...of.querySelectorAll(selector)];
+  const isBefore = (line, label) => line.compareDocumentPosition(label) & Node.DOCUMENT_POSITION_FOLLOWING;
+  const isCovered = (ground, text) =>
+    ground.left < text.left + 3 && ground.right > text.right - 3 &&
+    ground.top < text.top + 4 && ground.bottom > text.bottom - 4;
+  const isClear = (label) => {
+    const ground = label.querySelector(".ground").getBoundingClientRect();
+    const texts = all(".label", label).filter((text) => text.textContent && text.getClientRects().length);
+    return all("#graph .line").every((line) => isBefore(line, label)) &&
+      texts.every((text) => isCovered(ground, text.getBoundingClientRect()));
+  };
+  return all("#graph .texts").filter((label) => !isClear(label)).map((label) => label.textContent);
+}"""
+
+
+async def crossed_labels(page: Page) -> list[str]:
+    """Return the labels of links that a line crosses: that are not above all lines, or do not cover what is below."""
+    await page.wait_for_timeout(SETTLED_MS)
+    crossed: list[str] = await page.evaluate(CROSSED)
+    return crossed
 
 
 async def overlapping_labels(page: Page) -> list[list[str]]:

@@ -15,7 +15,15 @@ from asyncdsm.core.histogram import bin_index
 from asyncdsm.delivery.sketch import encode
 from benchmarks.map import service_edges
 from tests.agent.payloads import SECOND_NS, bucket, payload, point
-from tests.browser.map_page import PHONE, hop_button, node_button, open_page, overlapping_labels, panel_heading
+from tests.browser.map_page import (
+    PHONE,
+    crossed_labels,
+    hop_button,
+    node_button,
+    open_page,
+    overlapping_labels,
+    panel_heading,
+)
 from tests.browser.shop import Shop
 
 LAYERS, WIDTH = 4, 8
@@ -253,6 +261,7 @@ async def test_labels_of_a_large_map_never_overlap(
         await page.keyboard.press("Enter")  # what is selected has labels, at any scale
         await expect(page.locator("#graph .lit .label:not(:empty)").first).to_be_attached()
         assert await overlapping_labels(page) == []
+        assert await crossed_labels(page) == []
 
 
 @pytest.mark.usefixtures("many")

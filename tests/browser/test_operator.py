@@ -10,7 +10,16 @@ from anyio import create_task_group, sleep, to_thread
 from playwright.async_api import Browser, Locator, Page, expect
 
 from asyncdsm.agent.http.server import RunningAgent, running_agent
-from tests.browser.map_page import DESKTOP, PHONE, hop_button, node_button, open_page, overlapping_labels, panel_heading
+from tests.browser.map_page import (
+    DESKTOP,
+    PHONE,
+    crossed_labels,
+    hop_button,
+    node_button,
+    open_page,
+    overlapping_labels,
+    panel_heading,
+)
 from tests.browser.test_history import section
 from tests.browser.test_large_map import serious_violations
 from tests.browser.troubled_shop import TroubledShop
@@ -56,15 +65,19 @@ async def test_overview_says_what_is_wrong_and_since_when_without_a_click(
 
 
 @pytest.mark.parametrize(("size", "fragment"), [(DESKTOP, ""), (PHONE, "#view=map")], ids=["desktop", "phone"])
-async def test_labels_never_overlap(browser: Browser, agent: RunningAgent, size: dict[str, int], fragment: str) -> None:
+async def test_labels_never_overlap_and_no_line_crosses_them(
+    browser: Browser, agent: RunningAgent, size: dict[str, int], fragment: str
+) -> None:
     async with open_page(browser, f"{agent.url}/{fragment}", viewport=size) as page:
         await expect(page.locator("#graph .label:not(:empty)").first).to_be_attached()
         assert await overlapping_labels(page) == []
+        assert await crossed_labels(page) == []
         billing = node_button(page, "service", "billing")  # five hops begin or end here
         await billing.focus()
         await page.keyboard.press("Enter")
         await expect(page.locator("#graph .lit .label:not(:empty)").first).to_be_attached()
         assert await overlapping_labels(page) == []
+        assert await crossed_labels(page) == []
 
 
 async def test_slower_hop_is_shown_with_its_step_and_the_version_that_made_it_slower(
@@ -125,6 +138,66 @@ async def test_past_has_its_own_words_and_no_alerts_of_the_present(browser: Brow
         await expect(page.locator("#alerts")).to_have_text("")
         await expect(page.locator(".legend")).to_contain_text("minute before")
         await expect(page.locator("#panel")).not_to_contain_text("last minute")
+
+
+IS_SEEN = """() => {
+  const { left, right, top, bottom } = document.activeElement.getBoundingClientRect();
+  const at = document.elementFromPoint((left + right) / 2, (top + Math.min(bottom, innerHeight)) / 2);
+  return at !== null && (document.activeElement.contains(at) || at.closest("#graph") !== null);
+}"""
+FITS_WIDTH = "document.documentElement.scrollWidth <= innerWidth"
+
+
+async def press_until(page: Page, key: str, wanted: Locator) -> None:
+    """Press a key until an element has the focus, at most forty times."""
+    for _ in range(40):
+        if await wanted.evaluate("element => element === document.activeElement"):
+            return
+        await page.keyboard.press(key)
+    raise AssertionError(f"{key} does not reach {wanted}")
+
+
+@pytest.mark.parametrize("size", [(640, 380), (320, 640), (320, 256)], ids=["200 %", "narrow", "400 %"])
+async def test_keyboard_answers_the_questions_on_a_small_screen(
+    browser: Browser, agent: RunningAgent, size: tuple[int, int]
+) -> None:
+    width, height = size
+    async with open_page(browser, agent.url, viewport={"width": width, "height": height}) as page:
+        await expect(change(page, "invoices.*slower")).to_be_attached()
+        assert await page.evaluate(FITS_WIDTH)
+        await press_until(page, "Tab", page.get_by_role("button", name="Skip to the details"))
+        await page.keyboard.press("Enter")
+        await press_until(page, "Tab", change(page, "invoices.*slower"))
+        assert await page.evaluate(IS_SEEN)
+        await page.keyboard.press("Enter")
+        await expect(panel_heading(page)).to_be_in_viewport()
+        await expect(page.get_by_role("img", name=re.compile("^Time in service:"))).to_be_visible()
+        assert await page.evaluate(FITS_WIDTH)
+        await press_until(page, "Shift+Tab", page.get_by_role("button", name="Map", exact=True))
+        assert await page.evaluate(IS_SEEN)
+        await page.keyboard.press("Enter")
+        await press_until(page, "Tab", page.locator("#graph"))
+        for key in ("ArrowDown", "ArrowUp", "ArrowDown"):
+            await page.keyboard.press(key)
+            await page.wait_for_timeout(100)
+        await expect(page.locator("#graph :focus")).to_be_attached()
+        assert await page.evaluate(IS_SEEN)
+        assert await page.evaluate(FITS_WIDTH)
+        await page.keyboard.press("/")
+        await page.keyboard.type("mailing")
+        await page.keyboard.press("Enter")
+        await expect(panel_heading(page)).to_have_text("mailing")
+        await expect(panel_heading(page)).to_be_in_viewport()
+        await page.keyboard.press("Escape")
+        await expect(node_button(page, "service", "mailing")).to_be_focused()
+        await expect(node_button(page, "service", "mailing")).to_be_in_viewport()
+        await press_until(page, "Shift+Tab", page.locator("#alerts button"))
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#panel")).to_contain_text("mails wait")
+        await page.get_by_label("Time range").select_option("history")
+        await page.get_by_role("slider", name="Until").focus()
+        assert await page.evaluate(FITS_WIDTH)
+        assert await page.evaluate(IS_SEEN)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ const GROWTH = {
   limit_bytes: 4_294_967_296,
   bytes_a_day: 900_000_000,
   needed_bytes: 6_300_000_000,
-  reach_seconds: 604_800,
+  reach_seconds: { 10: 86_400, 60: 604_800, 600: 604_800, 3600: 604_800 },
   full_in_seconds: null,
 };
 

@@ -27,7 +27,10 @@ def measure_health(state: AgentState) -> Health:
 
 
 def _growth(growth: Growth | None) -> StoreGrowth | None:
-    return None if growth is None else StoreGrowth(**growth._asdict())
+    if growth is None:
+        return None
+    reach = {str(width): seconds for width, seconds in growth.reach_seconds.items()}
+    return StoreGrowth(**growth._replace(reach_seconds={})._asdict() | {"reach_seconds": reach})
 
 
 def _forwarded(stats: Stats) -> Forwarded:

@@ -570,14 +570,14 @@ export interface ServiceVersion {
 /**
  * How the store grows: bytes now, at most, and a day at the rate of the last minutes.
  * `needed_bytes` is what all rows will take that are to be kept. If that is more than the limit, it is reached in
- * `full_in_seconds`, and rows in steps finer than an hour will reach back only `reach_seconds`.
+ * `full_in_seconds`. `reach_seconds` says how far back rows will reach then, by the seconds that a step has.
  */
 export interface StoreGrowth {
   used_bytes: number;
   limit_bytes: number;
   bytes_a_day: number;
   needed_bytes: number;
-  reach_seconds: number;
+  reach_seconds: Record<string, number>;
   full_in_seconds: number | null;
 }
 

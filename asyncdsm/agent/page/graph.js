@@ -3,7 +3,7 @@
 import { createSvg, setAttribute } from "./dom.js";
 import { createGroup, updateGroup } from "./graph_groups.js";
 import { GraphKeys } from "./graph_keys.js";
-import { createArrowhead, createLink, updateLink } from "./graph_link.js";
+import { createArrowhead, createLabel, createLink, updateLink } from "./graph_link.js";
 import { createNode, updateNode } from "./graph_node.js";
 import { GraphTexts } from "./graph_texts.js";
 import { findGroups } from "./groups.js";
@@ -35,6 +35,8 @@ export class Graph {
     this.nodes = new Map();
     /** @type {Map<string, SVGElement>} */
     this.links = new Map();
+    /** @type {Map<string, SVGElement>} */
+    this.labels = new Map();
     /** @type {Drawn | null} */
     this.drawn = null;
     this.scale = 1;
@@ -44,8 +46,11 @@ export class Graph {
     this.groupLayer = createSvg("g", { class: "groups" });
     this.linkLayer = createSvg("g", { class: "links" });
     this.litLayer = createSvg("g", { class: "links" });
+    // Above all lines, so that none crosses a label. Links say the same by their names.
+    this.labelLayer = createSvg("g", { class: "labels", "aria-hidden": "true" });
     this.nodeLayer = createSvg("g", { class: "nodes" });
-    const content = createSvg("g", {}, this.groupLayer, this.linkLayer, this.litLayer, this.nodeLayer);
+    const lines = [this.groupLayer, this.linkLayer, this.litLayer];
+    const content = createSvg("g", {}, ...lines, this.labelLayer, this.nodeLayer);
     this.arrowheads = createSvg("defs");
     drawing.append(this.arrowheads, content);
     this.texts = new GraphTexts(drawing);
@@ -64,7 +69,7 @@ export class Graph {
     this.drawNodes(nodes, map);
     const hasMany = links.size > MAX_LABELLED_LINKS;
     this.drawing.classList.toggle("many", hasMany);
-    const elements = { nodeElements: this.nodes, linkElements: this.links };
+    const elements = { nodeElements: this.nodes, labelElements: this.labels };
     this.drawn = { map, nodes, links, ...elements, lit: this.drawn?.lit ?? new Set(), hasMany };
     const { width, height } = map;
     this.view.resize({ width, height, start: map.groups[0] ?? findStart(map) }, nameShape(map, nodes));
@@ -91,6 +96,8 @@ export class Graph {
     syncElements(this.links, links, this.linkLayer, (link) =>
       createLink(link, this.buttonAttributes({ edge: link.id })),
     );
+    const hops = new Map([...links].filter(([, link]) => link.edge));
+    syncElements(this.labels, hops, this.labelLayer, createLabel);
     for (const [id, link] of links) {
       const element = this.links.get(id);
       if (element) updateLink(element, link, map);

@@ -31,6 +31,15 @@ export function createLink(link, buttonAttributes) {
     createSvg("title"),
     createSvg("path", { class: "hit" }),
     createSvg("path", { class: "line" }),
+  );
+}
+
+/** Create the element of a link's label, which is above all lines; `updateLabel` fills it. */
+export function createLabel() {
+  return createSvg(
+    "g",
+    { class: "texts" },
+    createSvg("rect", { class: "ground", rx: 3 }),
     createSvg("text", { class: "label" }),
     createSvg("text", { class: "label tail" }),
     createSvg("text", { class: "label since" }),
@@ -61,12 +70,17 @@ function updateHop(element, { edge, strokeWidth }, map) {
   const { service, queue } = nameHopEnds(edge, map);
   const text = joinTexts(", ", [describePresent(present), describeAlerts(edge.id, map)]);
   const lit = element.classList.contains("lit") ? " lit" : "";
-  setAttribute(element, "class", `link warm-${present.level} ${present.state}${lit}`);
+  setAttribute(element, "class", `link ${describeLook(present)}${lit}`);
   setAttribute(element, "data-alert", findSeverity(edge.id, map));
   setAttribute(element, "aria-label", `${service} ${hopVerb(edge)} ${queue}: ${text}`);
   if (title) setText(title, `${service} ${hopArrow(edge)} ${queue}: ${text}`);
   if (line) setAttribute(line, "stroke-width", strokeWidth);
   if (line) setAttribute(line, "marker-end", `url(#arrow-${present.level})`);
+}
+
+/** @param {Present} present */
+function describeLook({ level, state }) {
+  return `warm-${level} ${state}`;
 }
 
 /**
@@ -93,14 +107,17 @@ export function listLabelLines({ edge, label }, atLeast) {
 }
 
 /**
- * Write the lines of a label.
- * @param {SVGElement} element The link's element.
+ * Write the lines of a label, and cover what is below them.
+ * @param {SVGElement} element
  * @param {{ text: string, index: number }[]} shown
- * @param {Link} link
+ * @param {Box} box Where they are.
+ * @param {HopLink} link
  * @param {LabelSizes} sizes
  */
-export function updateLabel(element, shown, { label }, sizes) {
-  const [, , , ...elements] = element.children;
+export function updateLabel(element, shown, box, { edge, label }, sizes) {
+  setAttribute(element, "class", `texts ${describeLook(edge.present)}`);
+  const [ground, ...elements] = element.children;
+  if (ground) updateGround(ground, shown.length ? box : { x: 0, y: 0, width: 0, height: 0 });
   const origin = labelOrigin(label, shown.length, sizes);
   elements.forEach((line, index) => {
     const place = shown.findIndex((each) => each.index === index);
@@ -110,6 +127,15 @@ export function updateLabel(element, shown, { label }, sizes) {
     setAttribute(line, "y", origin.y + sizes.lineHeight * place);
     setAttribute(line, "text-anchor", origin.anchor);
   });
+}
+
+/**
+ * @param {Element} ground
+ * @param {Box} box
+ */
+function updateGround(ground, { x, y, width, height }) {
+  const attributes = { x: x - width / 2, y: y - height / 2, width, height };
+  for (const [name, value] of Object.entries(attributes)) setAttribute(ground, name, value.toFixed(1));
 }
 
 /**

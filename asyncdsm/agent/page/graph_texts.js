@@ -17,7 +17,7 @@ import { findTextSizes, toCssVariables } from "./text_sizes.js";
  * @property {Map<string, LinkedNode>} nodes
  * @property {Map<string, Link>} links
  * @property {Map<string, SVGElement>} nodeElements
- * @property {Map<string, SVGElement>} linkElements
+ * @property {Map<string, SVGElement>} labelElements
  * @property {Set<string>} lit
  * @property {boolean} hasMany Whether there are so many links that only some of them have labels.
  */
@@ -90,18 +90,20 @@ export class GraphTexts {
    * @param {Drawn} drawn
    * @param {Box[]} taken
    */
-  chooseLabels({ map, nodes, links, linkElements, lit, hasMany }, taken) {
+  chooseLabels({ map, nodes, links, labelElements, lit, hasMany }, taken) {
     const withLabels = hasMany ? this.sizes.withManyLabels : this.sizes.withLabels;
     const sizes = growLabels(map.labelSizes, this.sizes);
     const free = new FreePlaces([...nodes.values(), ...taken, ...map.groups.map(titleBox)]);
     for (const link of sortByInterest(links, lit, ({ edge }) => edge?.present.slowness ?? 0)) {
-      const element = linkElements.get(link.id);
+      const element = labelElements.get(link.id);
       if (!element || !link.edge) continue;
       const isLit = lit.has(link.id);
       const lines = withLabels || isLit ? listLabelLines(link, isLit ? 1 : 0) : [];
       const widths = lines.map(({ text, index }) => this.measureLine(text, index, link));
       while (widths.length && !free.take(labelBox(link.label, widths, sizes))) widths.pop();
-      updateLabel(element, lines.slice(0, widths.length), link, sizes);
+      const box = labelBox(link.label, widths, sizes);
+      updateLabel(element, lines.slice(0, widths.length), box, { ...link, edge: link.edge }, sizes);
+      element.classList.toggle("lit", isLit);
     }
   }
 

@@ -229,6 +229,7 @@ class Page {
   focusPanel() {
     const { element } = this.panel;
     if (!element.contains(document.activeElement)) element.focus({ preventScroll: true });
+    element.scrollIntoView({ block: "start" }); // on a small screen it is below the map
   }
 
   /**
@@ -238,8 +239,10 @@ class Page {
    */
   focusGraph(focused, before) {
     const isFree = !focused?.isConnected || focused === document.body || this.panel.element.contains(focused);
-    if (isFree && this.view === "list") this.list.focus(before.edge ?? "");
-    else if (isFree) this.graph.focus(before.node ?? before.edge ?? "");
+    if (!isFree) return;
+    getElement("map", HTMLElement).scrollIntoView({ block: "nearest" });
+    if (this.view === "list") this.list.focus(before.edge ?? "");
+    else this.graph.focus(before.node ?? before.edge ?? "");
   }
 
   /** @param {boolean} isEmpty Whether there is nothing to draw. */

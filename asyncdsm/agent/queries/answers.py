@@ -517,14 +517,14 @@ class StoreGrowth(Struct, frozen=True, gc=False, kw_only=True):
     """How the store grows: bytes now, at most, and a day at the rate of the last minutes.
 
     `needed_bytes` is what all rows will take that are to be kept. If that is more than the limit, it is reached in
-    `full_in_seconds`, and rows in steps finer than an hour will reach back only `reach_seconds`.
+    `full_in_seconds`. `reach_seconds` says how far back rows will reach then, by the seconds that a step has.
     """
 
     used_bytes: Count
     limit_bytes: Count
     bytes_a_day: Amount
     needed_bytes: Amount
-    reach_seconds: Amount
+    reach_seconds: dict[str, Amount]
     full_in_seconds: Amount | None
 
 

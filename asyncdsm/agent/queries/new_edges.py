@@ -9,16 +9,13 @@ from asyncdsm.agent.queries.answers import Change
 from asyncdsm.agent.queries.change_rules import new_from
 from asyncdsm.agent.queries.edge_changes import change_of_edge
 from asyncdsm.agent.queries.edge_history import EdgeHistory
-from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
 from asyncdsm.agent.queries.service_changes import change_of_service
-from asyncdsm.agent.store.histograms import EDGE
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
-from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.agent.store.resolutions import FOREVER, TimeRange
 from asyncdsm.agent.store.versions import ServiceKey
 
-MOST_LOOKED_UP = 20
-"""Of how many services all data are looked through, after a restart; edges of the others count as known."""
+HOUR, DAY = 3_600, 86_400
 
 
 def find_new_edges(store: Store, time_range: TimeRange, history: EdgeHistory, oldest: float | None) -> list[Change]:
@@ -64,17 +61,15 @@ def find_unknown_edges(store: Store, edges: Iterable[EdgeKey], moment: float) ->
 
 
 def _find_never_passed(store: Store, edges: set[EdgeKey], moment: float) -> set[EdgeKey]:
-    """Return which of some edges have no data from before a moment."""
-    oldest = store.oldest_start()
-    if oldest is None or oldest >= moment:
-        return edges
-    services = sorted({(edge.service, edge.env) for edge in edges})[:MOST_LOOKED_UP]
-    numbers = EdgeNumbers(store)
-    for service in services:
-        store.merge_rows(
-            TimeRange(oldest, moment),
-            lambda rows: numbers.of_points(rows.points),
-            service=store.points.services.get(service, 0),
-            sketch=EDGE,
-        )
-    return {edge for edge in edges if (edge.service, edge.env) in services and edge not in numbers.edges}
+    """Return which of some edges have no data from before a moment.
+
+    Most have some from shortly before. The rest is looked for in whole hours, whose sums the store keeps for an hour.
+    """
+    oldest, last = store.oldest_start(), moment
+    for seconds in (HOUR, DAY, FOREVER):
+        first = max((moment - seconds) // HOUR * HOUR, moment if oldest is None else oldest)
+        if edges and first < last:
+            sums = store.sum_edges(TimeRange(first, last))
+            edges = edges - {sums.edges[label >> 1] for label in sums.labels.tolist()}
+            last = first
+    return edges

@@ -1,20 +1,24 @@
 """How fast the store grows, and how far back rows will reach under its limit: told before rows are deleted early.
 
-The oldest rows that a coarser resolution covers go first (see `sqlite.retention`). So, under the limit, all rows but
-those of hours reach equally far back at most, and those of hours as long as they are to be kept.
+A store that is full deletes details first (see `sqlite.retention`): rows of a minute reach back four times as far as
+those of ten seconds, those of ten minutes 24 times, and those of hours as long as they are to be kept. Only if rows of
+ten seconds then reach back less than an hour, rows of hours give way to them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from asyncdsm.agent.store.limits import DETAIL_SECONDS
+from asyncdsm.agent.store.limits import DETAIL_SECONDS, LEAST_REACH, REACH_WEIGHTS
 from asyncdsm.agent.store.resolutions import RESOLUTIONS
 
 DAY = 24 * 3600
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _SPANS = ((DAY, "days"), (3600, "hours"), (60, "minutes"))
+_STEPS = dict(zip(RESOLUTIONS, ("ten seconds", "a minute", "ten minutes", "an hour"), strict=True))
+_HALVINGS = 50
+# How often the range is halved in which a reach is searched: it is exact to a millisecond then.
 
 
 class Growth(NamedTuple):
@@ -26,8 +30,8 @@ class Growth(NamedTuple):
     """What is written in a day at the rate of the last minutes, before anything is deleted."""
     needed_bytes: float
     """What all rows will take that are to be kept, at this rate."""
-    reach_seconds: float
-    """How far back rows finer than hours will reach under the limit: as long as they are to be kept, or less."""
+    reach_seconds: dict[int, float]
+    """How far back rows of each resolution will reach under the limit: as long as they are to be kept, or less."""
     full_in_seconds: float | None
     """In how many seconds the limit is reached at this rate; None if it never is."""
 
@@ -39,8 +43,8 @@ class Growth(NamedTuple):
 
 def estimate_growth(rates: Mapping[int, float], kept_seconds: int, used_bytes: int, limit_bytes: int) -> Growth:
     """Return how a store of `used_bytes` grows that writes `rates` bytes a second of each resolution."""
-    kept = {width: min(kept_seconds, DETAIL_SECONDS) if width == RESOLUTIONS[0] else kept_seconds for width in rates}
-    needed = sum(rate * kept[width] for width, rate in rates.items())
+    kept = {width: float(wanted_seconds(width, kept_seconds)) for width in rates}
+    needed = _size(rates, kept)
     a_second = sum(rates.values())
     is_short = needed > limit_bytes
     return Growth(
@@ -48,29 +52,59 @@ def estimate_growth(rates: Mapping[int, float], kept_seconds: int, used_bytes: i
         limit_bytes=limit_bytes,
         bytes_a_day=a_second * DAY,
         needed_bytes=needed,
-        reach_seconds=_reach(rates, kept, limit_bytes) if is_short else float(kept_seconds),
+        reach_seconds=_reach(rates, kept, limit_bytes) if is_short else kept,
         full_in_seconds=max(0.0, (limit_bytes - used_bytes) / a_second) if is_short and a_second else None,
     )
 
 
-def _reach(rates: Mapping[int, float], kept: Mapping[int, int], limit_bytes: int) -> float:
-    """Return for how many seconds rows finer than hours can be kept if those of hours are kept as long as wanted."""
-    hours = RESOLUTIONS[-1]
-    room, reach = max(0.0, limit_bytes - rates[hours] * kept[hours]), 0.0
-    for length in sorted({kept[width] for width in rates}):
-        a_second = sum(rate for width, rate in rates.items() if width != hours and kept[width] >= length)
-        if a_second * (length - reach) >= room:
-            return reach + room / a_second if a_second else reach
-        room, reach = room - a_second * (length - reach), float(length)
-    return reach
+def wanted_seconds(width: int, kept_seconds: int) -> int:
+    """Return how long rows of a resolution are to be kept, in a store that keeps the coarsest for `kept_seconds`."""
+    return min(kept_seconds, DETAIL_SECONDS) if width == RESOLUTIONS[0] else kept_seconds
+
+
+def _reach(rates: Mapping[int, float], kept: Mapping[int, float], limit_bytes: int) -> dict[int, float]:
+    """Return how far back rows of each resolution reach if all of them have the size of the limit."""
+    hours, farthest = RESOLUTIONS[-1], max(REACH_WEIGHTS.values())
+
+    def reaches(details: float, of_hours: float) -> dict[int, float]:
+        wanted = {width: details * weight for width, weight in REACH_WEIGHTS.items()} | {hours: of_hours}
+        return {width: min(kept[width], seconds) for width, seconds in wanted.items()}
+
+    # In this order the rows give way, until they have room: details, then hours, then both alike.
+    found = _search(lambda seconds: reaches(seconds, kept[hours]), rates, limit_bytes, kept[hours])
+    if found[RESOLUTIONS[0]] < min(LEAST_REACH, kept[RESOLUTIONS[0]]):
+        found = _search(lambda seconds: reaches(LEAST_REACH, seconds), rates, limit_bytes, kept[hours])
+    if _size(rates, found) > limit_bytes or found[hours] < found[RESOLUTIONS[-2]]:
+        found = _search(lambda seconds: reaches(seconds, seconds * farthest), rates, limit_bytes, LEAST_REACH)
+    return found
+
+
+def _search(
+    make: Callable[[float], dict[int, float]], rates: Mapping[int, float], limit_bytes: int, most: float
+) -> dict[int, float]:
+    """Return what `make` returns for the most seconds, up to `most`, of which all rows are within the limit."""
+    least = 0.0
+    for _ in range(_HALVINGS):
+        middle = (least + most) / 2
+        least, most = (middle, most) if _size(rates, make(middle)) <= limit_bytes else (least, middle)
+    return make(least)
+
+
+def _size(rates: Mapping[int, float], reaches: Mapping[int, float]) -> float:
+    return sum(rate * reaches[width] for width, rate in rates.items())
 
 
 def describe_growth(growth: Growth, kept_seconds: int) -> str:
     """Return what will happen, for a store whose limit will shorten what is kept."""
+    reaches = [
+        f"of {_STEPS[width]} {format_span(seconds)}"
+        for width, seconds in growth.reach_seconds.items()
+        if seconds < wanted_seconds(width, kept_seconds)
+    ]
     return (
         f"the store grows by {format_bytes(growth.bytes_a_day)} a day and is to keep {format_span(kept_seconds)}, "
-        f"but its limit is {format_bytes(growth.limit_bytes)}: the oldest rows will be deleted early, "
-        f"and steps finer than an hour will reach back about {format_span(growth.reach_seconds)}"
+        f"but its limit is {format_bytes(growth.limit_bytes)}: rows will be deleted early, "
+        f"and reach back about as far as this: steps {', '.join(reaches)}"
     )
 
 

@@ -1,4 +1,8 @@
-"""Deleting rows: those that are too old, and the oldest ones if the store has too many. Each call is a short step."""
+"""Deleting rows: those that are too old, and others if the store has too many. Each call is a short step.
+
+A store that is full loses detail before it loses history: first go rows that a coarser resolution covers, so that each
+resolution reaches back the longer, the coarser it is (`REACH_WEIGHTS`).
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,12 @@ from collections import Counter
 from itertools import pairwise
 from typing import NamedTuple
 
-from asyncdsm.agent.store.limits import DETAIL_SECONDS
-from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverages
+from asyncdsm.agent.store.limits import DETAIL_SECONDS, LEAST_REACH, REACH_WEIGHTS
+from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS, Coverages
 from asyncdsm.agent.store.sqlite.segments import oldest_starts, set_coverage
 
 # How many seconds of each resolution are deleted at once to make room: a multiple of the next resolution.
-_ROOM_STEPS = {10: 600, 60: 3600, 600: 6 * 3600, 3600: 24 * 3600}
+_ROOM_STEPS = {10: 600, 60: 3600, 600: 6 * 3600}
 # How many seconds of one service are deleted at once to make room.
 _SERVICE_ROOM_STEP = 600
 
@@ -46,17 +50,29 @@ def delete_old_rows(
     return None
 
 
+def delete_details(connection: sqlite3.Connection, coverages: Coverages, reach: float = LEAST_REACH) -> DeletedRows:
+    """Delete the oldest rows of the resolution that reaches back farthest, weighed, if a coarser one covers them.
+
+    Rows of ten seconds that reach back no farther than `reach` seconds, and coarser ones in proportion, are kept.
+    """
+    firsts, now = oldest_starts(connection), coverages[RESOLUTIONS[1]].until
+    found, oldest_finer = [(float(reach), 0, 0)], FOREVER
+    for width, coarser in pairwise(RESOLUTIONS):
+        first = firsts.get(width, oldest_finer)
+        until = min(first + _ROOM_STEPS[width], coverages[coarser].until, oldest_finer) // coarser * coarser
+        if first < until:
+            found.append(((now - first) / REACH_WEIGHTS[width], width, until))
+        oldest_finer = first
+    _, width, until = max(found)
+    return _delete_rows(connection, coverages, width, until) if width else DeletedRows(Counter())
+
+
 def make_room(connection: sqlite3.Connection, coverages: Coverages) -> DeletedRows:
-    """Delete the oldest rows that a coarser resolution covers, or else the oldest rows of all."""
-    firsts = oldest_starts(connection)
-    covered = [
-        (first, finer, min(first + _ROOM_STEPS[finer], coverages[width].until) // width * width)
-        for finer, width in pairwise(RESOLUTIONS)
-        if (first := firsts.get(finer)) is not None and first < coverages[width].until // width * width
-    ]
-    if covered:
-        _, width, before = min(covered)
-        return _delete_rows(connection, coverages, width, before)
+    """Delete the oldest hour if no finer rows reach back as far, or else details, or else the oldest rows of all."""
+    firsts, hours = oldest_starts(connection), RESOLUTIONS[-1]
+    oldest = min((first for width, first in firsts.items() if width != hours), default=FOREVER)
+    if firsts.get(hours, FOREVER) + hours > oldest and (deleted := delete_details(connection, coverages, 0)).rows:
+        return deleted
     if not firsts:
         return DeletedRows(Counter())
     first, width = min((first, width) for width, first in firsts.items())

@@ -40,6 +40,7 @@ from asyncdsm.agent.store.sqlite.registry_tables import (
 )
 from asyncdsm.agent.store.sqlite.retention import (
     DeletedRows,
+    delete_details,
     delete_old_rows,
     make_room,
     make_room_of_service,
@@ -208,7 +209,10 @@ class Upkeep:
         return self._state.counters["rows"] > self._bounds.rows or used > self._bounds.bytes
 
     def _delete_for_room(self, change: Change) -> DeletedRows:
-        """Delete some rows: of the service that has more than half of all rows, if there is one."""
+        """Delete some rows: details, or else those of the service that has more than half of all rows, if one has."""
+        deleted = delete_details(change.connection, change.coverages)
+        if deleted.rows.total():
+            return deleted
         rows = self._state.rows
         service, most = max(rows.items(), key=itemgetter(1), default=(0, 0))
         if 2 * most > rows.total() and most < rows.total():
