@@ -11,7 +11,7 @@ from azure.servicebus import ServiceBusReceivedMessage
 
 from asyncdsm.integration import Integration, Pathway
 from asyncdsm_servicebus.client import CLIENTS, RECEIVERS, SENDERS, follow_any, hook_all
-from asyncdsm_servicebus.consume import pathway_of_message
+from asyncdsm_servicebus.consume import pathway_of_received
 
 __all__ = ["ServiceBus", "integration"]
 
@@ -34,7 +34,7 @@ class ServiceBus(Integration):
         hook_all(self.hooks)
 
     def pathway_of(self, message: Any) -> Pathway | None:
-        return pathway_of_message(message) if isinstance(message, ServiceBusReceivedMessage) else None
+        return pathway_of_received(message) if isinstance(message, ServiceBusReceivedMessage) else None
 
 
 integration: ServiceBus = ServiceBus()

@@ -100,6 +100,6 @@ def _consume_delivery(path: str, message: Any, *, redelivered: bool) -> Pathway 
     return pathway
 
 
-def pathway_of_message(message: Any) -> Pathway | None:
+def pathway_of_received(message: Any) -> Pathway | None:
     """Return the pathway of a message: of its delivery if that was counted, or else the one that it brings."""
     return find_delivered_pathway(message, message.application_properties, message.enqueued_time_utc)
