@@ -51,11 +51,17 @@ class ReadGroups:
         self._asked_at = monotonic()
         streams = sorted({stream for stream, _ in list(self.lags)})
         for server, owned in find_servers(connections, streams, self._package):
-            client: Any = self._package.connect(server)
-            if not self._package.is_async:
-                self._start_thread(client, owned)
-            elif self._loop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._start_task, client, owned, context=Context())
+            if server is None:
+                for stream in owned:
+                    self._store(stream, [])
+            else:
+                self._ask_server(self._package.connect(server), owned)
+
+    def _ask_server(self, client: Any, streams: list[str]) -> None:
+        if not self._package.is_async:
+            self._start_thread(client, streams)
+        elif self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._start_task, client, streams, context=Context())
 
     def _start_task(self, client: Any, streams: list[str]) -> None:
         asking = ask_async(client, streams, self._store, self._package.refusal)

@@ -61,6 +61,7 @@ def find_package(client: Any) -> Package:
 def find_servers(connections: Any, streams: list[str], package: Package) -> Iterator[tuple[Any, list[str]]]:
     """Yield each server with those of the streams that it has, the server as a pool of connections or as a node.
 
+    None is the server of streams of which the client of a cluster does not know, now, who has them.
     `connections` is a pool, whose only server has all of them; or what manages the nodes of a cluster, or has that.
     """
     nodes = getattr(connections, "nodes_manager", connections)
@@ -69,13 +70,22 @@ def find_servers(connections: Any, streams: list[str], package: Package) -> Iter
         return
     by_server = dict[str, tuple[Any, list[str]]]()
     for stream in streams:
-        node = nodes.get_node_from_slot(package.find_slot(stream))
-        by_server.setdefault(node.name, (node, []))[1].append(stream)
+        node = _find_node(nodes, package.find_slot(stream))
+        by_server.setdefault(getattr(node, "name", ""), (node, []))[1].append(stream)
     for node, owned in by_server.values():
-        if package.is_async:
-            yield node, owned
-        elif (client := getattr(node, f"{package.name}_connection")) is not None:
-            yield client.connection_pool, owned
+        yield node if package.is_async else _find_pool(node, package), owned
+
+
+def _find_node(nodes: Any, slot: int) -> Any:
+    try:
+        return nodes.get_node_from_slot(slot)
+    except Exception:  # nobody has the slot; or the client is just learning who has it
+        return None
+
+
+def _find_pool(node: Any, package: Package) -> Any:
+    """Return the pool of a node's client; None where the client that blocks has not connected to it yet."""
+    return getattr(getattr(node, f"{package.name}_connection", None), "connection_pool", None)
 
 
 async def ask_async(client: Any, streams: list[str], store: Store, refusal: type[Exception]) -> None:
