@@ -85,7 +85,7 @@ def test_rows_count_in_periods_that_were_rolled_up_while_the_clock_was_ahead(ope
     assert history(reader) == 4
     report(store, 2, NOW - 20)  # a service that kept it for minutes
     report(store, 3, clock.right - 20)
-    expected = dict.fromkeys((1, 2, 3), 4)
+    expected: dict[int, int] = dict.fromkeys((1, 2, 3), 4)
     flush_for(clock, 500, store)
     expect_counts(store, expected)
     flush_for(clock, HOUR, store, step=600)

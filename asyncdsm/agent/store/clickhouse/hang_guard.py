@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from threading import Lock, Thread
 from time import monotonic
 from typing import TypeVar
@@ -44,15 +44,11 @@ class HangGuard:
         Then the statement goes on in its thread until its own time is over.
         """
         running = _start(statement)
-        while True:
-            try:
-                return running.result(WATCH_SECONDS)
-            except TimeoutError:
-                if running.done():
-                    return running.result()
+        while not wait([running], WATCH_SECONDS).done:
             if not self._is_answered():
                 raise TimeoutError
             self.note_answer()
+        return running.result()
 
     def note_answer(self) -> None:
         """Record that ClickHouse answered in time, with whatever."""
