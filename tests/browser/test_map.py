@@ -91,7 +91,7 @@ async def test_hop_that_became_slower_is_marked_on_the_map_and_listed_in_the_pan
         shop.maps.passed("billing", "in", "orders", group="g", parent=1, seconds=seconds, ago=10 * ago + 10)
     async with open_page(browser, agent.url) as page:
         await expect(page.locator("#graph .texts.warm-5.slower .label").first).to_have_text("29.8 s")
-        await expect(page.locator("#graph .link .since")).to_have_text(re.compile(r"^▲ \d\d:\d\d$"))
+        await expect(page.locator("#graph .texts .since")).to_have_text(re.compile(r"^▲ \d\d:\d\d$"))
         described = re.compile(r"^billing reads orders: 29\.8 s, 5/s, slower since \d\d:\d\d$")
         await expect(page.locator("#graph .link")).to_have_attribute("aria-label", described)
         changed = page.locator("section", has=page.get_by_role("heading", name="What changed"))

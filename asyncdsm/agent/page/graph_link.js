@@ -53,7 +53,10 @@ export function createLabel() {
  */
 export function updateLink(element, link, map) {
   const path = formatCurve(link.points, map.flow);
-  for (const drawn of element.children) if (drawn.tagName === "path") setAttribute(drawn, "d", path);
+  for (const drawn of element.children) {
+    // A straight line has a box without any height or width, and counts as hidden: the end makes it one pixel.
+    if (drawn.tagName === "path") setAttribute(drawn, "d", drawn.classList.contains("hit") ? `${path}l1 1` : path);
+  }
   const title = element.firstElementChild;
   if (!link.edge && title) setText(title, "Forwarded by the broker");
   if (link.edge) updateHop(element, { ...link, edge: link.edge }, map);
