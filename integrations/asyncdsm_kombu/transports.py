@@ -25,7 +25,8 @@ _hooks = Hooks()
 
 def type_of(connection: Any) -> str:
     """Return the `type:` of a connection's edges: as other clients of the broker have it, or the transport's name."""
-    return _find_type(type(connection.transport))
+    cls: Any = type(connection.transport)
+    return _find_type(cls)
 
 
 @lru_cache(64)
