@@ -226,7 +226,7 @@ def _hook_for_object(kind: Any, name: str, hook: Hook) -> Function:
     hooked, patched = hook(original_of(at_wrap)), hook(look_up_in_class(kind, name))
     overridden = [(base, name) for base in kind.__mro__ if name in vars(base)][1:]  # methods that `at_wrap` may call
 
-    def call(owner: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
         found = class_attribute(kind)
         if found is at_wrap and (not overridden or _in_force.isdisjoint(overridden)):  # 0.1 µs
             return hooked(owner, *args, **kwargs) if args or kwargs else hooked(owner)
@@ -240,7 +240,7 @@ def _hook_for_object(kind: Any, name: str, hook: Hook) -> Function:
 def _call_own_attribute(own: Any) -> Function:
     """Return a function that calls an object's own attribute, without the object as the first argument."""
 
-    def call(_owner: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(_owner: Any, /, *args: Any, **kwargs: Any) -> Any:
         return own(*args, **kwargs)
 
     return _mark_async_like(own, call)

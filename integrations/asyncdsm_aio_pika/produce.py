@@ -49,7 +49,7 @@ class MessageWithContext(Message):
 def hook_publish(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Exchange.publish`. **Hot**."""
 
-    async def publish(self: Any, message: Any, routing_key: str, *args: Any, **kwargs: Any) -> Any:
+    async def publish(self: Any, /, message: Any, routing_key: str, *args: Any, **kwargs: Any) -> Any:
         checkpoint = None
         try:
             checkpoint, message = add_context(self.name, routing_key, message)

@@ -25,7 +25,7 @@ def hook_enqueue(original: Callable[..., Any]) -> Callable[..., Any]:
     The client below the broker counts nothing.
     """
 
-    def enqueue(broker: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
+    def enqueue(broker: Any, /, message: Any, *args: Any, **kwargs: Any) -> Any:
         pending, sent = prepare_message(message) or (None, message)
         with suppress_nested_checkpoints():
             result = original(broker, sent, *args, **kwargs)
@@ -39,7 +39,7 @@ def hook_enqueue(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_emit(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Broker.emit_before` and `emit_after`: what a middleware sends while a message is enqueued counts."""
 
-    def emit(broker: Any, signal: Any, *args: Any, **kwargs: Any) -> Any:
+    def emit(broker: Any, /, signal: Any, *args: Any, **kwargs: Any) -> Any:
         if signal != "enqueue":
             return original(broker, signal, *args, **kwargs)
         with allow_nested_checkpoints():

@@ -53,7 +53,7 @@ _publishing: ContextVar[Publishing | None] = ContextVar("asyncdsm_kombu_publishi
 def hook_publish(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Producer.publish`. **Hot**."""
 
-    def publish(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def publish(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         publishing = None
         try:
             publishing = begin_publishing(self, args, kwargs)
@@ -75,7 +75,7 @@ def hook_publish(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @after
-def hook_prepare(prepared: Any, *_args: Any, **_more: Any) -> None:
+def hook_prepare(prepared: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `Producer._prepare`, which serializes the body once for all tries."""
     publishing = _publishing.get()
     if publishing is not None and publishing.body_bytes is None:

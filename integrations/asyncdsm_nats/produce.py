@@ -44,7 +44,14 @@ def hook_publish(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Client.publish`, which `request` calls too. **Hot**."""
 
     async def publish(
-        client: Any, subject: Any, payload: Any = b"", reply: Any = "", headers: Any = None, *args: Any, **kwargs: Any
+        client: Any,
+        /,
+        subject: Any,
+        payload: Any = b"",
+        reply: Any = "",
+        headers: Any = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
         pending = None
         try:
@@ -66,7 +73,7 @@ def hook_publish(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_store(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `JetStreamContext.publish`, which waits until the server has stored the message."""
 
-    async def publish(context: Any, *args: Any, **kwargs: Any) -> Any:
+    async def publish(context: Any, /, *args: Any, **kwargs: Any) -> Any:
         call = _prepare_store(context, args, kwargs)
         if call is None:
             return await original(context, *args, **kwargs)
@@ -88,7 +95,7 @@ def hook_store(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_store_later(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `JetStreamContext.publish_async`, which returns a future: the message counts when that has a result."""
 
-    async def publish_async(context: Any, *args: Any, **kwargs: Any) -> Any:
+    async def publish_async(context: Any, /, *args: Any, **kwargs: Any) -> Any:
         call = _prepare_store(context, args, kwargs)
         if call is None:
             return await original(context, *args, **kwargs)

@@ -40,7 +40,7 @@ def make_subscribe_hook(is_followed: Callable[[], bool]) -> Hook:
     """Return the hook of `SubscriberClient.subscribe`. `is_followed` says whether the messages of its streams count."""
 
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
-        def subscribe(client: Any, *args: Any, **kwargs: Any) -> Any:
+        def subscribe(client: Any, /, *args: Any, **kwargs: Any) -> Any:
             call = _replace_callback(args, kwargs, is_followed)
             args, kwargs = call if call is not None else (args, kwargs)
             return original(client, *args, **kwargs)
@@ -87,7 +87,7 @@ def _count_message(message: Any, subscription: str) -> None:
 def hook_pull(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `SubscriberClient.pull`."""
 
-    def pull(client: Any, *args: Any, **kwargs: Any) -> Any:
+    def pull(client: Any, /, *args: Any, **kwargs: Any) -> Any:
         set_current(None)  # a program that asks for the next messages has finished the last ones
         response = original(client, *args, **kwargs)
         _follow_response(response, args, kwargs, None)
@@ -99,7 +99,7 @@ def hook_pull(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_async_pull(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `SubscriberAsyncClient.pull`."""
 
-    def pull(client: Any, *args: Any, **kwargs: Any) -> Any:
+    def pull(client: Any, /, *args: Any, **kwargs: Any) -> Any:
         record = partial(_record_response, args, kwargs, current_task())
         return receive_async(partial(original, client, *args, **kwargs), partial(set_current, None), record)
 

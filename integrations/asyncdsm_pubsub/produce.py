@@ -57,7 +57,7 @@ class Checkpoint(NamedTuple):
 def hook_message(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `PublisherClient.publish`, which returns a future: the message counts when that has a result. **Hot**."""
 
-    def publish(client: Any, *args: Any, **kwargs: Any) -> Any:
+    def publish(client: Any, /, *args: Any, **kwargs: Any) -> Any:
         checkpoint = None
         try:
             if ensure_recorder() is not None:
@@ -121,7 +121,7 @@ class _Request(NamedTuple):
 def hook_request(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `publish` of the generated synchronous client."""
 
-    def publish(client: Any, *args: Any, **kwargs: Any) -> Any:
+    def publish(client: Any, /, *args: Any, **kwargs: Any) -> Any:
         made = _prepare_request(args, kwargs)
         if made is None:
             return original(client, *args, **kwargs)
@@ -135,7 +135,7 @@ def hook_request(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_async_request(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `PublisherAsyncClient.publish`."""
 
-    async def publish(client: Any, *args: Any, **kwargs: Any) -> Any:
+    async def publish(client: Any, /, *args: Any, **kwargs: Any) -> Any:
         made = _prepare_request(args, kwargs)
         if made is None:
             return await original(client, *args, **kwargs)

@@ -52,14 +52,14 @@ def hook_create_batch(original: Callable[..., Any]) -> Callable[..., Any]:
     return (after_await if is_async(original) else after)(_follow_batch)(original)
 
 
-def _follow_batch(batch: Any, sender: Any, *_args: Any, **_more: Any) -> None:
+def _follow_batch(batch: Any, sender: Any, /, *_args: Any, **_more: Any) -> None:
     departures = _departures[batch] = []
     _hooks.put(batch, "add_message", _make_add_hook(sender.entity_name, departures))
 
 
 def _make_add_hook(topic: str, departures: list[Departure]) -> Hook:
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
-        def add_message(batch: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
+        def add_message(batch: Any, /, message: Any, *args: Any, **kwargs: Any) -> Any:
             pending, prepared = _begin(topic, message) or (None, message)
             if pending is None:
                 return original(batch, message, *args, **kwargs)

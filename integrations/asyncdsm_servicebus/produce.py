@@ -49,7 +49,7 @@ def _hook_call(
     What is too large may fit without contexts: it is sent again as the caller gave it, since nothing was stored.
     """
 
-    def send(sender: Any, *args: Any, **kwargs: Any) -> Any:
+    def send(sender: Any, /, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = _read_iterator(name, args, kwargs)
         call = _prepare_send(sender, name, args, kwargs)
         if call is None:
@@ -66,7 +66,7 @@ def _hook_call(
         note(*args, **kwargs)
         return result
 
-    async def send_async(sender: Any, *args: Any, **kwargs: Any) -> Any:
+    async def send_async(sender: Any, /, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = _read_iterator(name, args, kwargs)
         call = _prepare_send(sender, name, args, kwargs)
         if call is None:

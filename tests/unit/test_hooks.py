@@ -185,6 +185,23 @@ def test_class_can_be_hooked_again_above_a_wrapper_around_a_removed_hook(kind: t
     assert len(counted) == 1
 
 
+@pytest.mark.parametrize("owner", ["object", "class", "attribute", "patched"])
+async def test_keywords_of_a_call_may_have_any_name(kind: type[Client], owner: str) -> None:
+    """What a method takes by any name, as the attributes of a message, is not taken for a parameter of asyncdsm's."""
+    names = dict.fromkeys(("args", "call", "found", "kwargs", "observe", "original", "owner", "result", "_owner"), 1)
+    client = kind()
+    if owner == "attribute":
+        client.send, client.get = client.send, client.get  # type: ignore[method-assign]
+    Hooks().put(kind if owner == "class" else client, "send", after(lambda *_, **__: counted.append("send")))
+    Hooks().put(kind if owner == "class" else client, "get", after_await(lambda *_, **__: counted.append("get")))
+    if owner == "patched":
+        kind.send = wrapper(kind.send)  # type: ignore[method-assign]
+    sent = client.send(1, **names)
+    assert sent == (*(("patched",) if owner == "patched" else ()), "sent", 1, *names.items())
+    assert await client.get(**names) == ("got", *names.items())
+    assert counted == ["send", "get"]
+
+
 def test_observers_see_results_and_arguments_that_they_do_not_name(kind: type[Client]) -> None:
     seen = []
 
