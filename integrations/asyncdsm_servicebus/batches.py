@@ -26,7 +26,7 @@ from asyncdsm.integration import (
     record_not_propagated,
 )
 from asyncdsm_servicebus.edges import out_edges
-from asyncdsm_servicebus.messages import begin_message
+from asyncdsm_servicebus.messages import begin_message, without_context
 
 
 class Departure(NamedTuple):
@@ -67,7 +67,7 @@ def _make_add_hook(topic: str, departures: list[Departure]) -> Hook:
             try:
                 result = original(batch, prepared, *args, **kwargs)
             except MessageSizeExceededError:
-                result = original(batch, message, *args, **kwargs)  # it may fit without the context
+                result = original(batch, _bare(message) or message, *args, **kwargs)  # it may fit without
                 departure = Departure(pending, is_propagated=False)
             departures.append(departure)
             return result
@@ -80,6 +80,9 @@ def _make_add_hook(topic: str, departures: list[Departure]) -> Hook:
 @guarded
 def _begin(topic: str, message: Any) -> tuple[PendingProduce | None, Any]:
     return begin_message(out_edges[topic], message)
+
+
+_bare = guarded(without_context)
 
 
 def departures_of(batch: Any, edge: Edge) -> list[Departure]:

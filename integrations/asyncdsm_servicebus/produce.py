@@ -14,7 +14,7 @@ from azure.servicebus.exceptions import MessageSizeExceededError
 from asyncdsm.integration import ensure_recorder, guarded, is_async
 from asyncdsm_servicebus.batches import Departure, departures_of
 from asyncdsm_servicebus.edges import out_edges
-from asyncdsm_servicebus.messages import begin_message
+from asyncdsm_servicebus.messages import begin_message, without_context
 
 
 class SendCall(NamedTuple):
@@ -59,7 +59,8 @@ def _hook_call(
         except MessageSizeExceededError:
             if call.is_batch:
                 raise
-            result = original(sender, *args, **kwargs)
+            bare_args, bare_kwargs = _remove_contexts(name, args, kwargs) or (args, kwargs)
+            result = original(sender, *bare_args, **bare_kwargs)
             call.count_all(is_propagated=False)
         else:
             call.count_all()
@@ -76,7 +77,8 @@ def _hook_call(
         except MessageSizeExceededError:
             if call.is_batch:
                 raise
-            result = await original(sender, *args, **kwargs)
+            bare_args, bare_kwargs = _remove_contexts(name, args, kwargs) or (args, kwargs)
+            result = await original(sender, *bare_args, **bare_kwargs)
             call.count_all(is_propagated=False)
         else:
             call.count_all()
@@ -110,12 +112,24 @@ def _prepare_send(sender: Any, name: str, args: tuple[Any, ...], kwargs: dict[st
     edge = out_edges[sender.entity_name]
     if isinstance(message, ServiceBusMessageBatch):
         return SendCall(args, kwargs, departures_of(message, edge), is_batch=True)
-    is_single = isinstance(message, Mapping) or not isinstance(message, Iterable)
-    given: Any = [message] if is_single else message
-    prepared = [begin_message(edge, each) for each in given]
+    prepared = [begin_message(edge, each) for each in ([message] if _is_single(message) else message)]
     departures = [Departure(pending) for pending, _ in prepared if pending is not None]
     messages = [each for _, each in prepared]
-    return SendCall(*_replace(name, args, kwargs, messages[0] if is_single else messages), departures)
+    return SendCall(*_replace(name, args, kwargs, messages[0] if _is_single(message) else messages), departures)
+
+
+@guarded
+def _remove_contexts(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """Return the arguments to send in place of the caller's own, without contexts that were received with messages."""
+    message = args[0] if args else kwargs.get(name)
+    bare = without_context(message) if _is_single(message) else [without_context(each) for each in message]
+    return _replace(name, args, kwargs, bare)
+
+
+def _is_single(message: Any) -> bool:
+    return isinstance(message, Mapping) or not isinstance(message, Iterable)
 
 
 @guarded
