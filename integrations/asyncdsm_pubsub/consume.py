@@ -25,6 +25,7 @@ from asyncdsm.integration import (
     store_pathway,
 )
 from asyncdsm_pubsub.messages import consume_message, in_edges, pathway_in
+from asyncdsm_pubsub.received_messages import ReceivedMessages
 
 
 class Switch:
@@ -113,10 +114,10 @@ def _record_response(args: tuple[Any, ...], kwargs: dict[str, Any], asked_in: An
 
 @guarded
 def _follow_response(response: Any, args: tuple[Any, ...], kwargs: dict[str, Any], asked_in: Any) -> None:
-    """Record the messages of a response, and let it have the list that makes each of them current.
+    """Record the messages of a response, and let it have the sequence that makes each of them current.
 
-    A response makes new objects of its messages whenever it is asked for them, so the list is put in their place. What
-    is in the response's protobuf message stays.
+    A response makes a new view of its messages whenever it is asked for them, which has no room for a pathway. So this
+    view is put in its place.
     """
     is_response = isinstance(response, pubsub.PullResponse)
     if not is_response or ensure_recorder() is None:
@@ -125,8 +126,10 @@ def _follow_response(response: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     messages = list(response.received_messages)
     pathways = [_count_received(received, subscription) for received in messages]
     if any(pathways):
-        followed = follow_batch(messages, pathways, asked_in, [in_edges[subscription]] * len(messages))
-        vars(response)["received_messages"] = followed
+        is_current = follow_batch(messages, pathways, asked_in) is messages
+        edge = in_edges[subscription]
+        view = ReceivedMessages(response, messages, pathways, edge, is_current=is_current)
+        vars(response)["received_messages"] = view
 
 
 def _count_received(received: Any, subscription: str) -> Pathway | None:

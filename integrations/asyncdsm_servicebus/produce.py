@@ -108,7 +108,7 @@ def _prepare_send(sender: Any, name: str, args: tuple[Any, ...], kwargs: dict[st
     """Return what to call in place of a call with these arguments; None while nothing measures."""
     if ensure_recorder() is None:
         return None
-    message = args[0] if args else kwargs.get(name)
+    message: Any = args[0] if args else kwargs.get(name)
     edge = out_edges[sender.entity_name]
     if isinstance(message, ServiceBusMessageBatch):
         return SendCall(args, kwargs, departures_of(message, edge), is_batch=True)
@@ -123,7 +123,7 @@ def _remove_contexts(
     name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
     """Return the arguments to send in place of the caller's own, without contexts that were received with messages."""
-    message = args[0] if args else kwargs.get(name)
+    message: Any = args[0] if args else kwargs.get(name)
     bare = without_context(message) if _is_single(message) else [without_context(each) for each in message]
     return _replace(name, args, kwargs, bare)
 
