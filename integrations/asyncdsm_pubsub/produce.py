@@ -66,6 +66,9 @@ def hook_message(original: Callable[..., Any]) -> Callable[..., Any]:
             report_hook_error(error)
         future = original(client, *args, **kwargs)
         if checkpoint is not None:
+            if checkpoint.has_context and _is_refused(future):
+                kwargs.pop(HEADER, None)
+                future, checkpoint = original(client, *args, **kwargs), checkpoint._replace(has_context=False)
             _count_when_published(future, checkpoint)
         return future
 
@@ -96,6 +99,12 @@ def _begin_message(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     else:
         kwargs.pop(HEADER, None)  # one that the program forwards
     return Checkpoint(pending, fits)
+
+
+@guarded
+def _is_refused(future: Any) -> bool:
+    """Say whether the flow control of the client has no room for a message, at once: perhaps for its context only."""
+    return future.done() and type(future.exception()).__name__ == "FlowControlLimitError"
 
 
 @guarded

@@ -105,8 +105,8 @@ def _replace(
 
 @guarded
 def _prepare_send(sender: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SendCall | None:
-    """Return what to call in place of a call with these arguments; None while nothing measures."""
-    if ensure_recorder() is None:
+    """Return what to call in place of a call with these arguments; None while nothing measures, or without a message."""
+    if ensure_recorder() is None or not (args or name in kwargs):
         return None
     message: Any = args[0] if args else kwargs.get(name)
     edge = out_edges[sender.entity_name]

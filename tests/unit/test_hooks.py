@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock, patch
 
@@ -200,6 +200,26 @@ async def test_keywords_of_a_call_may_have_any_name(kind: type[Client], owner: s
     assert sent == (*(("patched",) if owner == "patched" else ()), "sent", 1, *names.items())
     assert await client.get(**names) == ("got", *names.items())
     assert counted == ["send", "get"]
+
+
+@pytest.mark.parametrize("owner", ["object", "class"])
+def test_error_of_a_wrong_call_is_that_of_the_original(kind: type[Client], owner: str) -> None:
+    def hook(original: Callable[..., Any]) -> Callable[..., Any]:
+        def send(client: Any, /, value: Any, *args: Any, **kwargs: Any) -> Any:
+            return original(client, value, *args, **kwargs)
+
+        return send
+
+    def errors_of(client: Any) -> Iterator[str]:
+        for args, kwargs in (((), {}), ((1,), {"value": 2})):
+            with pytest.raises(TypeError) as raised:
+                client.send(*args, **kwargs)
+            yield str(raised.value)
+
+    client = kind()
+    expected = list(errors_of(client))
+    Hooks().put(kind if owner == "class" else client, "send", hook)
+    assert list(errors_of(client)) == expected
 
 
 def test_observers_see_results_and_arguments_that_they_do_not_name(kind: type[Client]) -> None:

@@ -146,8 +146,13 @@ async def test_message_that_is_refused_is_not_counted(pair: Pair, captured_strea
             await pair.sender.send_messages(message)
     with pytest.raises(ValueError, match="timeout"):
         await pair.sender.send_messages(ServiceBusMessage("body"), timeout=-1)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"ServiceBusSender.send_messages\(\) missing 1 required .*: 'message'"):
         await pair.sender.send_messages()
+    with pytest.raises(TypeError, match=r"ServiceBusSender.schedule_messages\(\) missing 2 required .* 'messages' and"):
+        await pair.sender.schedule_messages()
+    batch: Any = await pair.sender.create_message_batch()
+    with pytest.raises(TypeError, match=r"^ServiceBusMessageBatch.add_message\(\) missing 1 required .*: 'message'"):
+        batch.add_message()
 
     def broken() -> Any:
         yield ServiceBusMessage("body")
