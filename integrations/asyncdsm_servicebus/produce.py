@@ -105,7 +105,7 @@ def _replace(
 
 @guarded
 def _prepare_send(sender: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SendCall | None:
-    """Return what to call in place of a call with these arguments; None while nothing measures, or without a message."""
+    """Return what to call in place of a call with these arguments; None for one that stays as it is."""
     if ensure_recorder() is None or not (args or name in kwargs):
         return None
     message: Any = args[0] if args else kwargs.get(name)
