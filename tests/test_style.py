@@ -1,4 +1,7 @@
-"""Names: functions that can be searched for, modules that say what they are; and words that nobody has to decipher."""
+"""Names: functions that can be searched for, modules that say what they are; and words that nobody has to decipher.
+
+And one rule for hooks, which a program calls with arguments that asyncdsm does not know.
+"""
 
 from __future__ import annotations
 
@@ -67,3 +70,28 @@ def test_prose_is_plain() -> None:
         if PHRASES.search(line)
     ]
     assert found == []
+
+
+CLIENTS_OWN = {"_take_contents", "_note_schedule"}
+"""Functions whose first parameter is the client's own, which a program may give by its name."""
+
+
+def hooks_with_a_name(tree: ast.Module) -> Iterator[str]:
+    """Yield the functions that take any arguments, and have a parameter of asyncdsm's own that has a name for callers.
+
+    That is the first parameter, or the first two of an observer: the result, and the object.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.args.vararg and node.args.kwarg:
+            is_observer = any(ast.unparse(each) in {"after", "after_await"} for each in node.decorator_list)
+            given = [*node.args.posonlyargs, *node.args.args][: 2 if is_observer else 1]
+            if len(node.args.posonlyargs) < len(given) and node.name not in CLIENTS_OWN:
+                yield node.name
+
+
+def test_own_parameters_of_hooks_are_positional_only() -> None:
+    """A message's attribute may be called `client`, and comes as a keyword: a hook must not take it for its own."""
+    folders = {"integration", "integrations"}
+    modules = [path for path in MODULES if folders.intersection(path.parts) and "asyncdsm_redis" not in path.parts]
+    found = {path: [*hooks_with_a_name(ast.parse(path.read_text("utf-8")))] for path in modules}
+    assert {str(path.relative_to(ROOT)): names for path, names in found.items() if names} == {}

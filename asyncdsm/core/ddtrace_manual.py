@@ -42,7 +42,7 @@ class _Processor:
     def __init__(self, original: Any) -> None:
         self._original = original
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._original(*args, **kwargs) if checkpoint.ensure_recorder() is None else _Call()
 
 

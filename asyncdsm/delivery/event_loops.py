@@ -102,7 +102,7 @@ _PythonTask: Any = getattr(asyncio.tasks, "_PyTask")  # noqa: B009
 _PythonFuture: Any = getattr(asyncio.futures, "_PyFuture")  # noqa: B009
 
 
-def _make_python_task(loop: Any, coroutine: Any, **more: Any) -> Any:
+def _make_python_task(loop: Any, coroutine: Any, /, **more: Any) -> Any:
     return _PythonTask(coroutine, loop=loop, **more)
 
 

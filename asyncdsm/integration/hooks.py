@@ -91,7 +91,7 @@ class Hooks:
         )
 
     def _put_on_class(self, owner: type, name: str, own: Any, original: Function, hook: Hook) -> None:
-        hooked = hook(original_of(original))
+        hooked = _name_like(original, hook(original_of(original)))
         if self._is_removable:
             hooked, turn_off = _make_switchable(hooked, original_of(original))
             self._replaced.append((owner, name, own, hooked, turn_off))
@@ -233,10 +233,11 @@ def _hook_for_object(kind: Any, name: str, hook: Hook) -> Function:
     Somebody may patch the class after the object was wrapped, and remove the patch later.
     """
     at_wrap, class_attribute = getattr(kind, name), attrgetter(name)
-    hooked, patched = hook(original_of(at_wrap)), hook(look_up_in_class(kind, name))
+    hooked = _name_like(at_wrap, hook(original_of(at_wrap)))
+    patched = _name_like(at_wrap, hook(look_up_in_class(kind, name)))
     overridden = [(base, name) for base in kind.__mro__ if name in vars(base)][1:]  # methods that `at_wrap` may call
 
-    def call(owner: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
         found = class_attribute(kind)
         if found is at_wrap and (not overridden or _in_force.isdisjoint(overridden)):  # 0.1 µs
             return hooked(owner, *args, **kwargs) if args or kwargs else hooked(owner)
@@ -250,7 +251,7 @@ def _hook_for_object(kind: Any, name: str, hook: Hook) -> Function:
 def _call_own_attribute(own: Any) -> Function:
     """Return a function that calls an object's own attribute, without the object as the first argument."""
 
-    def call(_owner: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(_owner: Any, /, *args: Any, **kwargs: Any) -> Any:
         return own(*args, **kwargs)
 
     return _mark_async_like(own, call)
@@ -282,6 +283,14 @@ def _mark_hook(original: Function, hooked: Function) -> Function:
     hooked = functools.wraps(original)(hooked)
     hooked.__asyncdsm_original__ = original_of(original)  # type: ignore[attr-defined]
     hooked.__asyncdsm_hook__ = hooked  # type: ignore[attr-defined]
+    return hooked
+
+
+def _name_like(original: Function, hooked: Function) -> Function:
+    """Give a hook the qualified name of the original, which Python puts into the error of a call without arguments."""
+    name = getattr(original, "__qualname__", None)
+    if isinstance(name, str):
+        hooked.__qualname__ = name
     return hooked
 
 

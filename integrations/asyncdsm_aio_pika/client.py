@@ -91,7 +91,7 @@ def _look_up_method(own: Any, name: str) -> Callable[..., Any]:
 
 
 @after
-def hook_iterator(made: Any, *_args: Any, **_more: Any) -> None:
+def hook_iterator(made: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `Queue.iterator`."""
     follow_object(made)
 

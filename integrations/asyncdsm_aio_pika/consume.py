@@ -53,7 +53,7 @@ _consuming: ContextVar[Any] = ContextVar("asyncdsm_consuming_queue", default=Non
 def hook_consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Queue.consume` and `RobustQueue.consume`."""
 
-    async def consume_hooked(self: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
+    async def consume_hooked(self: Any, /, callback: Any, *args: Any, **kwargs: Any) -> Any:
         if _consuming.get() is self:
             return await original(self, callback, *args, **kwargs)
         with _leave_callbacks_alone(self):
@@ -65,7 +65,7 @@ def hook_consume(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_iterator_consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `QueueIterator.consume`, whose callback only fetches ahead."""
 
-    async def consume_hooked(self: Any, *args: Any, **kwargs: Any) -> Any:
+    async def consume_hooked(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         with _leave_callbacks_alone(self._amqp_queue):
             return await original(self, *args, **kwargs)
 
@@ -86,7 +86,7 @@ def _leave_callbacks_alone(queue: Any) -> Iterator[None]:
 def hook_next(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `QueueIterator.__anext__`. **Hot**."""
 
-    def __anext__(self: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+    def __anext__(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
         ask, queue = partial(original, self, *args, **kwargs), self._amqp_queue
         return receive_async(ask, partial(_clear_current, queue), partial(_record_next, queue))
 
@@ -101,7 +101,7 @@ def _record_next(queue: Any, message: Any) -> Any:
 def hook_get(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Queue.get`."""
 
-    def get(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def get(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         ask = partial(_ask_for_one, self, partial(original, self, *args, **kwargs))
         return receive_async(ask, partial(_clear_current, self), partial(_record_answer, self))
 

@@ -49,7 +49,7 @@ class MessageWithContext(Message):
 def hook_publish(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Exchange.publish`. **Hot**."""
 
-    async def publish(self: Any, message: Any, routing_key: str, *args: Any, **kwargs: Any) -> Any:
+    async def publish(self: Any, /, message: Any, routing_key: str, *args: Any, **kwargs: Any) -> Any:
         checkpoint = None
         try:
             checkpoint, message = add_context(self.name, routing_key, message)
@@ -79,7 +79,7 @@ def add_context(exchange: str, routing_key: str, message: Any) -> tuple[PendingP
         routing_key = to_wire_name(routing_key)
     if exchange == "":
         if is_internal_queue(routing_key):  # a reply to one caller
-            return None, message
+            return None, _without_context(message)
         edge = out_edges["", routing_key, RABBITMQ]
     else:
         edge = out_edges[exchange, bool(routing_key), RABBITMQ]
@@ -88,7 +88,21 @@ def add_context(exchange: str, routing_key: str, message: Any) -> tuple[PendingP
         note_reply_queue(properties.reply_to)
     headers = dict(properties.headers) if properties.headers else {}
     checkpoint = begin_publish(edge, headers, len(message.body))
-    if checkpoint is None or HEADER not in headers:  # a layer above counts, or there is no room
-        return checkpoint, message
+    if checkpoint is None:  # a layer above counts
+        return None, message
+    if HEADER not in headers:  # there is no room
+        return checkpoint, _without_context(message)
     properties.headers = headers
     return checkpoint, MessageWithContext(message, properties)
+
+
+def _without_context(message: Any) -> Any:
+    """Return the message to send in place of one that is forwarded with its headers, the message itself if it is not.
+
+    A context that it was received with is not its own.
+    """
+    if not message.headers or HEADER not in message.headers:
+        return message
+    properties = message.properties
+    properties.headers = {name: value for name, value in properties.headers.items() if name != HEADER}
+    return MessageWithContext(message, properties)

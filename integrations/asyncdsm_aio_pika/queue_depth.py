@@ -50,6 +50,6 @@ def note_depth(queue: Any, messages: Any) -> None:
 
 
 @after_await
-def hook_declare(answer: Any, queue: Any, *_args: Any, **_more: Any) -> None:
+def hook_declare(answer: Any, queue: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `Queue.declare`, which `declare_queue` and the restoring of a robust channel call."""
     note_depth(queue, getattr(answer, "message_count", None))

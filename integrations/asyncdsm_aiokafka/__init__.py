@@ -75,7 +75,7 @@ class AIOKafka(Integration):
         self.hooks.put(consumer, "getone", consume.hook_getone)
         self.hooks.put(consumer, "getmany", consume.hook_getmany)
 
-    def _hook_started(self, _result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
+    def _hook_started(self, _result: Any, consumer: Any, /, *_args: Any, **_more: Any) -> None:
         """Follow a wrapped consumer further, once its `start` has made its coordinator, which commits offsets."""
         lag.follow_consumer(consumer)
         if isinstance(consumer._coordinator, GroupCoordinator):  # one without a group commits nothing

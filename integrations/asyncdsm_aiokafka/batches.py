@@ -72,7 +72,7 @@ class BatchContents:
     def _hook_append(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Hook `BatchBuilder.append`: reserve room for the context, and keep the record."""
 
-        def append(batch: Any, *args: Any, key: Any, value: Any, headers: Any = None, **more: Any) -> Any:
+        def append(batch: Any, /, *args: Any, key: Any, value: Any, headers: Any = None, **more: Any) -> Any:
             if getattr(batch, "_closed", False):  # `closed()` came with aiokafka 0.14
                 return None
             key, value = (
@@ -119,7 +119,7 @@ def _reserve_room(headers: list[Header]) -> list[Header]:
 
 
 @after
-def observe_create_batch(batch: Any, _producer: Any, *_args: Any, **_more: Any) -> None:
+def observe_create_batch(batch: Any, _producer: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `AIOKafkaProducer.create_batch`."""
     if ensure_recorder() is not None:
         batch._asyncdsm = BatchContents(batch)
@@ -128,7 +128,7 @@ def observe_create_batch(batch: Any, _producer: Any, *_args: Any, **_more: Any) 
 def hook_send_batch(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `AIOKafkaProducer.send_batch`."""
 
-    async def send_batch(self: Any, *args: Any, **kwargs: Any) -> Any:
+    async def send_batch(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         contents = _take_contents(*args, **kwargs)
         all_pending = None if contents is None else _add_contexts(contents, self, *args, **kwargs)
         try:
@@ -159,6 +159,6 @@ def _take_contents(batch: Any = None, *_args: Any, **_more: Any) -> BatchContent
 
 @guarded
 def _add_contexts(
-    contents: BatchContents, producer: Any, _batch: Any = None, topic: Any = None, *_args: Any, **_more: Any
+    contents: BatchContents, producer: Any, /, _batch: Any = None, topic: Any = None, *_args: Any, **_more: Any
 ) -> list[PendingProduce]:
     return contents.add_contexts(producer._message_accumulator, topic)

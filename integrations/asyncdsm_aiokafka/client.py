@@ -33,6 +33,6 @@ def client_of(cluster: Any) -> Client:
 
 
 @after
-def observe_metadata(_result: Any, cluster: Any, metadata: Any, *_args: Any, **_more: Any) -> None:
+def observe_metadata(_result: Any, cluster: Any, /, metadata: Any, *_args: Any, **_more: Any) -> None:
     """Observe `ClusterMetadata.update_metadata`: aiokafka does not keep the cluster's id, which passes here."""
     client_of(cluster).learn_cluster_id(getattr(metadata, "cluster_id", None))

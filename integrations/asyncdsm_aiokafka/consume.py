@@ -28,7 +28,7 @@ def hook_getone(original: Callable[..., Any]) -> Callable[..., Any]:
             report_hook_error(error)
         return record
 
-    def getone(self: Any, *partitions: Any, **more: Any) -> Any:
+    def getone(self: Any, /, *partitions: Any, **more: Any) -> Any:
         # A program that asks for the next record has finished the last one. Cleared here, not after the await: before
         # Python 3.12 `asyncio.wait_for` awaits in a task of its own, and what is set there never reaches the caller.
         set_current(None)
@@ -48,7 +48,7 @@ def hook_getmany(original: Callable[..., Any]) -> Callable[..., Any]:
             report_hook_error(error)
             return batches
 
-    def getmany(self: Any, *partitions: Any, **kwargs: Any) -> Any:
+    def getmany(self: Any, /, *partitions: Any, **kwargs: Any) -> Any:
         set_current(None)
         return receive(self, partitions, kwargs, current_task())
 

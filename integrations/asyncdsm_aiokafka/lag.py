@@ -14,7 +14,7 @@ from asyncdsm_aiokafka.client import Client, client_of
 
 
 @after_await
-def observe_consumer_start(_result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
+def observe_consumer_start(_result: Any, consumer: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `AIOKafkaConsumer.start`."""
     follow_consumer(consumer)
 

@@ -30,7 +30,7 @@ BATCH_FRAME = 61
 
 
 @after
-def observe_batch(batch: Any, accumulator: Any, *_args: Any, **_more: Any) -> None:
+def observe_batch(batch: Any, accumulator: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `MessageAccumulator._append_batch`: one callback for a whole batch, when the broker has answered."""
     batch.future.add_done_callback(partial(record_answer, client_of(accumulator._cluster), batch))
 
@@ -61,26 +61,28 @@ def _record_acknowledged(client: Client, batch: Any, metadata: Any) -> None:
 
 
 @after_await
-def observe_commit(_result: Any, coordinator: Any, _assignment: Any, offsets: Any, *_args: Any, **_more: Any) -> None:
+def observe_commit(
+    _result: Any, coordinator: Any, /, _assignment: Any, offsets: Any, *_args: Any, **_more: Any
+) -> None:
     """Observe `GroupCoordinator._do_commit_offsets`: explicit, automatic, rebalance and shutdown commits end here."""
     client_of(coordinator._client.cluster).record_commits(coordinator.group_id, read_commits(offsets))
 
 
 @after_await
 def observe_transaction_offsets(
-    _result: Any, producer: Any, offsets: Any, group_id: Any, *_args: Any, **_more: Any
+    _result: Any, producer: Any, /, offsets: Any, group_id: Any, *_args: Any, **_more: Any
 ) -> None:
     """Observe `AIOKafkaProducer.send_offsets_to_transaction`: they count when the transaction is committed."""
     client_of(producer.client.cluster).transaction.append((group_id, list(read_commits(offsets))))
 
 
 @after_await
-def observe_commit_transaction(_result: Any, producer: Any, *_args: Any, **_more: Any) -> None:
+def observe_commit_transaction(_result: Any, producer: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `AIOKafkaProducer.commit_transaction`."""
     client_of(producer.client.cluster).record_transaction()
 
 
 @before
-def observe_abort_transaction(producer: Any, *_args: Any, **_more: Any) -> None:
+def observe_abort_transaction(producer: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `AIOKafkaProducer.abort_transaction`."""
     client_of(producer.client.cluster).transaction.clear()

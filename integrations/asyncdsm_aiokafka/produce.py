@@ -20,6 +20,7 @@ def hook_add_message(original: Callable[..., Any]) -> Callable[..., Any]:
 
     async def add_message(  # noqa: PLR0917  (the client's signature)
         self: Any,
+        /,
         tp: Any,
         key: Any,
         value: Any,
@@ -48,7 +49,7 @@ def hook_add_message(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @before
-def observe_producer_start(producer: Any, *_args: Any, **_more: Any) -> None:
+def observe_producer_start(producer: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `AIOKafkaProducer.start`."""
     learn_size_limit(producer)
 

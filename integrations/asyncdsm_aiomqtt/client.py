@@ -17,7 +17,7 @@ _ITERATOR: Any = getattr(aiomqtt.client, "MessagesIterator", None) or getattr(Cl
 
 
 @before
-def observe_enter(client: Any, *_args: Any, **_more: Any) -> None:
+def observe_enter(client: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `async with client`, which connects."""
     connection = find_followed(client)
     if connection is not None:
@@ -25,7 +25,7 @@ def observe_enter(client: Any, *_args: Any, **_more: Any) -> None:
 
 
 @after_await
-def observe_subscribe(_result: Any, client: Any, topic: Any, *_args: Any, **_more: Any) -> None:
+def observe_subscribe(_result: Any, client: Any, /, topic: Any, *_args: Any, **_more: Any) -> None:
     """Observe a subscription that the broker has confirmed."""
     connection = find_followed(client)
     if connection is not None:
@@ -33,7 +33,7 @@ def observe_subscribe(_result: Any, client: Any, topic: Any, *_args: Any, **_mor
 
 
 @after_await
-def observe_unsubscribe(_result: Any, client: Any, topic: Any, *_args: Any, **_more: Any) -> None:
+def observe_unsubscribe(_result: Any, client: Any, /, topic: Any, *_args: Any, **_more: Any) -> None:
     """Observe that a subscription ended."""
     connection = find_followed(client)
     if connection is not None:

@@ -25,7 +25,7 @@ from asyncdsm_aiomqtt.produce import PAIRS
 def hook_next(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `__anext__` of `client.messages`."""
 
-    def get_next(iterator: Any, *args: Any, **kwargs: Any) -> Any:
+    def get_next(iterator: Any, /, *args: Any, **kwargs: Any) -> Any:
         ask = partial(original, iterator, *args, **kwargs)
         return receive_async(ask, partial(_finish_last, iterator), partial(_record_message, iterator))
 

@@ -69,20 +69,23 @@ def begin_message(
 ) -> tuple[PendingProduce | None, Any]:
     """Return the checkpoint for `finish_produce`, and the properties to send. **Hot**.
 
-    The properties of a message that does not count, or that a layer above counts, are the caller's. A message without
-    room for a context counts and goes without: MQTT before version 5 has no properties.
+    The properties of a message that a layer above counts are the caller's. A message that does not count goes without a
+    context, also one that it is forwarded with. So does one that has no room for it, which counts: MQTT before version
+    5 has no properties.
     """
+    pairs = vars(properties or _EMPTY).get(PAIRS, ())
+    own_pairs = [pair for pair in pairs if pair[0] != HEADER]
+    without = properties if len(own_pairs) == len(pairs) else _with_pairs(properties, own_pairs)
     if not topic or is_left_out(check_name("a topic", topic)):  # without a topic, it has an alias of one
-        return None, properties
-    own_pairs = [pair for pair in vars(properties or _EMPTY).get(PAIRS, ()) if pair[0] != HEADER]
+        return None, without
     size = measure_payload(payload) + (read_pairs(own_pairs)[1] if own_pairs else 0)
-    fits = is_v5 and _has_room(connection, topic, size, properties)
+    fits = is_v5 and _has_room(connection, topic, size, without)
     pending = begin_produce(out_edges[topics[topic]], size, len(HEADER) if fits else None)
     if pending is None:
         return None, properties
     if not fits:
         record_not_propagated()
-        return pending, properties
+        return pending, without
     return pending, _with_pairs(properties or _EMPTY, [*own_pairs, (HEADER, pending.header.decode())])
 
 
@@ -99,4 +102,6 @@ def _with_pairs(properties: Any, pairs: list[tuple[str, str]]) -> Any:
     copied = object.__new__(type(properties))  # `copy` takes 4 µs
     vars(copied).update(vars(properties))
     vars(copied)[PAIRS] = pairs
+    if not pairs:
+        del vars(copied)[PAIRS]
     return copied

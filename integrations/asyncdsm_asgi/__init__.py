@@ -47,7 +47,7 @@ class StarletteIntegration(Integration):
 def hook_call(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Starlette.__call__`: each app, also one that exists already, gets a middleware of its own around it."""
 
-    async def call(app: Any, scope: Any, receive: Any, send: Any, *args: Any, **kwargs: Any) -> None:
+    async def call(app: Any, /, scope: Any, receive: Any, send: Any, *args: Any, **kwargs: Any) -> None:
         if args or kwargs:  # not a call of ASGI 3: left to the app
             return await original(app, scope, receive, send, *args, **kwargs)  # type: ignore[no-any-return]
         middleware = vars(app).get("_asyncdsm")

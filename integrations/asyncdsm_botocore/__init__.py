@@ -63,7 +63,7 @@ class Botocore(Integration):
         """Return the pathway of a message of SQS or a record of Kinesis; None for anything else."""
         return find_message_pathway(message)
 
-    def _follow_new_client(self, _result: None, client: Any, *_args: Any, **_more: Any) -> None:
+    def _follow_new_client(self, _result: None, client: Any, /, *_args: Any, **_more: Any) -> None:
         service = service_of(client)
         register_switched_handlers(client.meta.events, service)
         receive_calls.hook_client(self.hooks, client, service, lambda: class_hooks.is_on_classes)

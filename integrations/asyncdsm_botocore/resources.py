@@ -62,7 +62,7 @@ def _factory_of(resource: Any) -> Any | None:
 
 
 @after
-def _follow_made_class(made: Any, *_args: Any, **_more: Any) -> None:
+def _follow_made_class(made: Any, /, *_args: Any, **_more: Any) -> None:
     if isinstance(made, type) and vars(made).get(_METHOD) is not None:
         _follow_class(made)
 
@@ -76,7 +76,7 @@ def _follow_class(cls: Any) -> None:
 
 
 def _hook_receive_messages(original: Any) -> Any:
-    def receive_messages(queue: Any, *args: Any, **kwargs: Any) -> Any:
+    def receive_messages(queue: Any, /, *args: Any, **kwargs: Any) -> Any:
         before = in_resource_call.set(True)
         try:
             messages = original(queue, *args, **kwargs)

@@ -69,7 +69,7 @@ def read_request_pathway(request: Any) -> Pathway | None:
 
 
 @after
-def hook_connection(made: Any, *_args: Any, **_more: Any) -> None:
+def hook_connection(made: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe the `_connection` of an app, which makes all of its connections."""
     follow_connection(made)
 

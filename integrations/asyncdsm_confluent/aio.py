@@ -46,7 +46,7 @@ def _hook_receive(make_current: Callable[[Any, Any, Any], Any]) -> Hook:
                 report_hook_error(error)
                 return received
 
-        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
             # Cleared here, not after the await: before Python 3.12 `asyncio.wait_for` awaits in a task of its own.
             set_current(None)
             follow_inner_client(self)
@@ -90,7 +90,7 @@ def follow_inner_client(client: Any) -> None:
 def hook_async_produce(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `AIOProducer.produce`. Whether a producer takes headers, its first message shows."""
 
-    async def produce(self: Any, topic: Any, value: Any = None, key: Any = None, *args: Any, **kwargs: Any) -> Any:
+    async def produce(self: Any, /, topic: Any, value: Any = None, key: Any = None, *args: Any, **kwargs: Any) -> Any:
         client, pending, headers = None, None, kwargs.get("headers")
         sent = headers
         try:

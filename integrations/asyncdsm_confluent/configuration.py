@@ -31,7 +31,7 @@ def _hook_init(configure: Configure) -> Hook:
         return configure(client, _merge_settings(args, kwargs))
 
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
-        def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        def init(self: Any, /, *args: Any, **kwargs: Any) -> None:
             kwargs |= attach(self, args, kwargs) or {}
             # C takes an empty dict of keywords for settings, and raises another error than without any.
             original(self, *args, **kwargs) if kwargs else original(self, *args)

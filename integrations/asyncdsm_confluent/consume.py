@@ -35,7 +35,7 @@ from asyncdsm_confluent.client import Client, client_of
 def hook_poll(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Consumer.poll`. **Hot**."""
 
-    def poll(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def poll(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         set_current(None)  # a program that asks for the next message has finished the last one
         message = original(self, *args, **kwargs)
         try:
@@ -58,7 +58,7 @@ def hook_poll(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Consumer.consume`."""
 
-    def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def consume(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         set_current(None)
         messages = original(self, *args, **kwargs)
         try:
@@ -85,7 +85,7 @@ def _consume_batch(client: Client, consumer: Any, messages: Any) -> Any:
 def hook_share_poll(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `ShareConsumer.poll`, which returns a sequence of its own class, with a list inside."""
 
-    def poll(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def poll(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         set_current(None)
         messages = original(self, *args, **kwargs)
         try:
@@ -102,19 +102,19 @@ def hook_share_poll(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @after
-def observe_close(_result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
+def observe_close(_result: Any, consumer: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `Consumer.close`: a closed consumer has no lag."""
     client_of(consumer).lag.clear()
 
 
 @before
-def observe_pause(consumer: Any, partitions: Any, *_args: Any, **_more: Any) -> None:
+def observe_pause(consumer: Any, /, partitions: Any, *_args: Any, **_more: Any) -> None:
     """Observe `Consumer.pause`: before it, since the end that is known then grows old."""
     client_of(consumer).lag.note_pause(consumer, partitions)
 
 
 @after
-def observe_resume(_result: Any, consumer: Any, partitions: Any, *_args: Any, **_more: Any) -> None:
+def observe_resume(_result: Any, consumer: Any, /, partitions: Any, *_args: Any, **_more: Any) -> None:
     """Observe `Consumer.resume`."""
     client_of(consumer).lag.note_resume(partitions)
 

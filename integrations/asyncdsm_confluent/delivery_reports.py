@@ -34,7 +34,7 @@ def wrap_on_delivery(client: Client, on_delivery: Any, size: int | None) -> Any:
     return partial(_take_report_and_call, client, size, on_delivery) if callable(on_delivery) else on_delivery
 
 
-def take_report(client: Client, size: int | None, error: Any, message: Any, *_args: Any, **_more: Any) -> None:
+def take_report(client: Client, size: int | None, /, error: Any, message: Any, *_args: Any, **_more: Any) -> None:
     """Take what the broker answered. **Hot**.
 
     C's callbacks must not call C's clients: that waits for `record_reports`.
@@ -62,6 +62,7 @@ def _take_report_and_call(
     client: Client,
     size: int | None,
     on_delivery: Callable[..., Any],
+    /,
     error: Any,
     message: Any,
     *more: Any,
@@ -72,7 +73,7 @@ def _take_report_and_call(
 
 
 @after
-def observe_callbacks(_result: Any, producer: Any, *_args: Any, **_more: Any) -> None:
+def observe_callbacks(_result: Any, producer: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe the methods that call delivery callbacks: `poll`, `flush`, and those that flush as well."""
     record_reports(client_of(producer), producer)
 

@@ -17,7 +17,7 @@ def wrap_on_commit(client: Client, on_commit: Callable[..., Any] | None) -> Call
     Automatic commits, and those that nobody waits for, are reported nowhere else.
     """
 
-    def call(error: Any, partitions: Any, *more: Any, **named: Any) -> Any:
+    def call(error: Any, partitions: Any, /, *more: Any, **named: Any) -> Any:
         if error is None and client.is_followed:
             _record_commits(client, partitions)
         return None if on_commit is None else on_commit(error, partitions, *more, **named)
@@ -26,7 +26,7 @@ def wrap_on_commit(client: Client, on_commit: Callable[..., Any] | None) -> Call
 
 
 @after
-def observe_commit(result: Any, consumer: Any, *_args: Any, **_more: Any) -> None:
+def observe_commit(result: Any, consumer: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `Consumer.commit`: one that waits returns what was committed, and does not call `on_commit`."""
     if result is not None:
         _record_commits(client_of(consumer), result)
@@ -44,14 +44,14 @@ def read_commits(partitions: Iterable[Any]) -> Iterator[Place]:
 
 @after
 def observe_transaction_offsets(
-    _result: Any, producer: Any, offsets: Any, group_metadata: Any, *_args: Any, **_more: Any
+    _result: Any, producer: Any, /, offsets: Any, group_metadata: Any, *_args: Any, **_more: Any
 ) -> None:
     """Observe `Producer.send_offsets_to_transaction`: they count when the transaction is committed."""
     client_of(producer).transaction.append((read_group(group_metadata), list(read_commits(offsets))))
 
 
 @after
-def observe_commit_transaction(_result: Any, producer: Any, *_args: Any, **_more: Any) -> None:
+def observe_commit_transaction(_result: Any, producer: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `Producer.commit_transaction`, which flushes too."""
     client = client_of(producer)
     record_reports(client, producer)
@@ -59,6 +59,6 @@ def observe_commit_transaction(_result: Any, producer: Any, *_args: Any, **_more
 
 
 @before
-def observe_abort_transaction(producer: Any, *_args: Any, **_more: Any) -> None:
+def observe_abort_transaction(producer: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `Producer.abort_transaction`."""
     client_of(producer).transaction.clear()

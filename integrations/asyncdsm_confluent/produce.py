@@ -29,6 +29,7 @@ def hook_produce(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def produce(  # noqa: PLR0917  (C's signature)
         self: Any,
+        /,
         topic: Any,
         value: Any = None,
         key: Any = None,
@@ -73,7 +74,7 @@ def hook_produce(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_produce_batch(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Producer.produce_batch`, whose messages take no headers: they are counted, and carry no context."""
 
-    def produce_batch(self: Any, topic: Any, messages: Any, *args: Any, **kwargs: Any) -> Any:
+    def produce_batch(self: Any, /, topic: Any, messages: Any, *args: Any, **kwargs: Any) -> Any:
         all_pending = _begin_batch(self, topic, messages) or []
         result = original(self, topic, messages, *args, **kwargs)
         for pending, message in zip(all_pending, messages, strict=False):

@@ -67,20 +67,20 @@ def _make_proxy_class(own: Any) -> Any:
 def _forward_method(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     if name == "__enter__":
 
-        def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def forward(self: Any, /, *args: Any, **kwargs: Any) -> Any:
             method(self._object, *args, **kwargs)
             return self
 
     elif name == "subscribe":
 
-        def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def forward(self: Any, /, *args: Any, **kwargs: Any) -> Any:
             args = tuple(_wrap_callback(self, given) for given in args)
             kwargs = {key: _wrap_callback(self, given) for key, given in kwargs.items()}
             return method(self._object, *args, **kwargs)
 
     else:
 
-        def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def forward(self: Any, /, *args: Any, **kwargs: Any) -> Any:
             return method(self._object, *args, **kwargs)
 
     return functools.wraps(method)(forward)

@@ -60,7 +60,9 @@ def _imported_classes() -> Iterator[Any]:
                 yield cls
 
 
-def _observe_serialized(made: Any, serializer: Any, _object: Any = None, ctx: Any = None, *_: Any, **__: Any) -> None:
+def _observe_serialized(
+    made: Any, serializer: Any, /, _object: Any = None, ctx: Any = None, *_: Any, **__: Any
+) -> None:
     """Remember which schema a serializer has written, for the message that is about to be produced."""
     topic, schema_id = _topic_of_value(ctx), _read_schema_id(made)
     if topic is None or schema_id is None:
@@ -74,7 +76,9 @@ def _observe_serialized(made: Any, serializer: Any, _object: Any = None, ctx: An
         subjects[schema_id] = _find_subject(serializer, ctx)
 
 
-def _observe_deserialized(_made: Any, deserializer: Any, data: Any = None, ctx: Any = None, *_: Any, **__: Any) -> None:
+def _observe_deserialized(
+    _made: Any, deserializer: Any, /, data: Any = None, ctx: Any = None, *_: Any, **__: Any
+) -> None:
     """Note the schema of a consumed message: of the client that consumed its topic last."""
     topic, schema_id = _topic_of_value(ctx), _read_schema_id(data)
     edge = None if topic is None else last_in_edges.get(topic)

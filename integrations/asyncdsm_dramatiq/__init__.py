@@ -50,6 +50,6 @@ integration: Dramatiq = Dramatiq()
 
 
 @after
-def observe_init(_result: None, broker: Any, *_args: Any, **_more: Any) -> None:
+def observe_init(_result: None, broker: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `Broker.__init__`: each new broker gets the middleware."""
     integration.follow(broker)

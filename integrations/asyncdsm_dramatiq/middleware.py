@@ -5,19 +5,20 @@ from __future__ import annotations
 from multiprocessing import parent_process
 from typing import Any
 
-from dramatiq import Middleware
+from dramatiq import Message, Middleware
 
 from asyncdsm import DataStreams
 from asyncdsm.integration import Hooks, close_before_exit, guarded, is_hook, report_hook_error, start_standby
 from asyncdsm_dramatiq.consume import begin_processing, begin_reading, end_processing, end_reading
-from asyncdsm_dramatiq.produce import count_unprepared, hook_emit, hook_enqueue
+from asyncdsm_dramatiq.produce import count_unprepared, hook_emit, hook_encode, hook_enqueue
 
 _hooks = Hooks()  # on single brokers, never removed
 
 
 @guarded
 def follow_broker(broker: Any) -> None:
-    """Put the hooks on one broker: a middleware alone could give no context to a copy of the message."""
+    """Put the hooks on one broker: a middleware alone could not hide the context from other middlewares."""
+    _hooks.put(Message, "encode", hook_encode)
     _hooks.put(broker, "enqueue", hook_enqueue)
     for name in ("emit_before", "emit_after"):
         _hooks.put(broker, name, hook_emit)

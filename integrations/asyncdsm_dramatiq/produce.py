@@ -1,8 +1,10 @@
-"""Enqueuing messages: the context among the options, and a checkpoint when the broker has taken the message."""
+"""Enqueuing messages: the context among the stored options, and a checkpoint when the broker has taken the message."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from asyncdsm.integration import (
@@ -19,50 +21,100 @@ from asyncdsm.integration.formats.transactions import DRAMATIQ_PRODUCE, extract_
 from asyncdsm_dramatiq.client import find_queue, out_edges
 
 
+class Enqueuing:
+    """A message that is being enqueued."""
+
+    __slots__ = ("has_context", "header", "message_id", "pending")
+
+    def __init__(self, pending: PendingProduce, message_id: Any) -> None:
+        self.pending: PendingProduce = pending
+        self.header: str = pending.header.decode()
+        self.message_id: Any = message_id
+        self.has_context: bool = False
+        """Whether the message was encoded with its context."""
+
+
+_enqueuing: ContextVar[Enqueuing | None] = ContextVar("asyncdsm_dramatiq_enqueuing", default=None)
+
+
 def hook_enqueue(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Broker.enqueue`, which sends every message: of actors, groups and pipelines, and those to be tried again.
 
-    The client below the broker counts nothing.
+    The client below the broker counts nothing. The broker gets, and returns, what it would without asyncdsm: the
+    context is added where the message is encoded.
     """
 
-    def enqueue(broker: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
-        pending, sent = prepare_message(message) or (None, message)
-        with suppress_nested_checkpoints():
-            result = original(broker, sent, *args, **kwargs)
-        if pending is not None:
-            count_message(pending, message)
-        return message if result is sent else result  # as the broker would have returned it
+    def enqueue(broker: Any, /, message: Any, *args: Any, **kwargs: Any) -> Any:
+        enqueuing = begin_enqueuing(message)
+        with suppress_nested_checkpoints(), _encoding(enqueuing):
+            result = original(broker, message, *args, **kwargs)
+        if enqueuing is not None:
+            count_message(enqueuing.pending, message)
+            if not enqueuing.has_context:
+                record_not_propagated()
+        return result
 
     return enqueue
 
 
 def hook_emit(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Hook `Broker.emit_before` and `emit_after`: what a middleware sends while a message is enqueued counts."""
+    """Hook `Broker.emit_before` and `emit_after`: what a middleware sends while a message is enqueued counts.
 
-    def emit(broker: Any, signal: Any, *args: Any, **kwargs: Any) -> Any:
+    A middleware that encodes the message itself does so without the context.
+    """
+
+    def emit(broker: Any, /, signal: Any, *args: Any, **kwargs: Any) -> Any:
         if signal != "enqueue":
             return original(broker, signal, *args, **kwargs)
-        with allow_nested_checkpoints():
+        with allow_nested_checkpoints(), _encoding(None):
             return original(broker, signal, *args, **kwargs)
 
     return emit
 
 
+def hook_encode(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `Message.encode`: the message that is being enqueued is encoded with its context."""
+
+    def encode(message: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return original(_add_context(message) or message, *args, **kwargs)
+
+    return encode
+
+
 @guarded
-def prepare_message(message: Any) -> tuple[PendingProduce, Any] | None:
-    """Return the checkpoint of a message and a copy of it that has the context among its options.
+def _add_context(message: Any) -> Any:
+    """Return a copy of the message that is being enqueued, with its context; None for any other message."""
+    enqueuing = _enqueuing.get()
+    if enqueuing is None or enqueuing.message_id != message.message_id:
+        return None
+    try:
+        copied = message.copy(options={HEADER: enqueuing.header})
+    except Exception:  # options that are no dict, for example
+        return None
+    enqueuing.has_context = True
+    return copied
+
+
+@contextmanager
+def _encoding(enqueuing: Enqueuing | None) -> Iterator[None]:
+    """Let the message be encoded with its context inside the block, or none for None."""
+    around = _enqueuing.get()
+    _enqueuing.set(enqueuing)
+    try:
+        yield
+    finally:
+        _enqueuing.set(around)
+
+
+@guarded
+def begin_enqueuing(message: Any) -> Enqueuing | None:
+    """Return what is to be counted when the broker has taken the message.
 
     None while nothing measures, and for a delayed message whose time has come: the worker's thread that reads the queue
     moves it, with the context that it has.
     """
     pending = begin_produce(out_edges[find_queue(message)])
-    if pending is None:
-        return None
-    try:
-        return pending, message.copy(options={HEADER: pending.header.decode()})
-    except Exception:  # options that are no dict, for example
-        record_not_propagated()
-        return pending, message
+    return None if pending is None else Enqueuing(pending, getattr(message, "message_id", None))
 
 
 @guarded

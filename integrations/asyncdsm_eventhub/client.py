@@ -46,7 +46,7 @@ def follow_any(client: Any) -> None:
 
 
 @after
-def observe_producer(producer: Any, _client: Any, *_args: Any, **_more: Any) -> None:
+def observe_producer(producer: Any, _client: Any, /, *_args: Any, **_more: Any) -> None:
     """Follow a producer that a client has made: it has one for each partition."""
     _hooks.put(producer, "send", hook_send)
 

@@ -35,7 +35,7 @@ class Reception:
         self._callback, self._is_wrapped = callback, is_wrapped
         self.ends: Ends = Ends()
 
-    def handle(self, context: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
+    def handle(self, /, context: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the program's callback with an event, a list of them, or None if there was none for a while. **Hot**."""
         if not (self._is_wrapped or class_hooks.is_on_classes):
             return self._callback(context, event, *args, **kwargs)
@@ -45,7 +45,7 @@ class Reception:
         finally:
             set_current(None)
 
-    async def handle_async(self, context: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
+    async def handle_async(self, /, context: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
         """Do the same for a callback that is a coroutine function. **Hot**."""
         if not (self._is_wrapped or class_hooks.is_on_classes):
             return await self._callback(context, event, *args, **kwargs)
@@ -81,7 +81,7 @@ def make_receive_hook(name: str, *, is_wrapped: bool) -> Hook:
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
         is_coroutine = is_async(original)
 
-        def receive(client: Any, *args: Any, **kwargs: Any) -> Any:
+        def receive(client: Any, /, *args: Any, **kwargs: Any) -> Any:
             callback = args[0] if args else kwargs.get(name)
             replaced = _replace_callbacks(callback, kwargs, is_wrapped=is_wrapped, is_coroutine=is_coroutine)
             if replaced is None:

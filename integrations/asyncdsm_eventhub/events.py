@@ -9,7 +9,7 @@ from azure.eventhub import EventData
 from azure.eventhub.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
 
 from asyncdsm.integration import HEADER, Edge, PendingProduce, begin_produce, finish_produce, record_not_propagated
-from asyncdsm.integration.formats.azure import add_property, measure_raw
+from asyncdsm.integration.formats.azure import add_property, has_property, measure_raw, remove_property
 
 
 class Departure(NamedTuple):
@@ -61,6 +61,8 @@ def _copy(departure: Departure, header: str | None) -> Any:
         made._raw_amqp_message = raw = copy(made.raw_amqp_message)
     if header is not None:
         raw.application_properties = add_property(raw.application_properties, header)
+    elif has_property(raw.application_properties):  # the event was received with another context
+        raw.application_properties = remove_property(raw.application_properties)
     return made
 
 

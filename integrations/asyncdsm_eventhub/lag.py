@@ -41,11 +41,11 @@ class Ends:
     def make_close_callback(self, callback: Callable[..., Any] | None, *, is_coroutine: bool) -> Callable[..., Any]:
         """Return a callback for when somebody else reads a partition, which forgets it and calls the program's own."""
 
-        def close(context: Any, *args: Any, **kwargs: Any) -> Any:
+        def close(context: Any, /, *args: Any, **kwargs: Any) -> Any:
             self._lags.pop(context.partition_id, None)
             return None if callback is None else callback(context, *args, **kwargs)
 
-        async def close_async(context: Any, *args: Any, **kwargs: Any) -> Any:
+        async def close_async(context: Any, /, *args: Any, **kwargs: Any) -> Any:
             self._lags.pop(context.partition_id, None)
             return None if callback is None else await callback(context, *args, **kwargs)
 

@@ -21,11 +21,11 @@ def hook_create_batch(original: Callable[..., Any]) -> Callable[..., Any]:
     return (after_await if is_async(original) else after)(_follow_batch)(original)
 
 
-def _follow_batch(batch: Any, client: Any, *_args: Any, **_more: Any) -> None:
+def _follow_batch(batch: Any, client: Any, /, *_args: Any, **_more: Any) -> None:
     hub = client.eventhub_name
 
     def hook_add(original: Callable[..., Any]) -> Callable[..., Any]:
-        def add(batch: Any, event_data: Any, *args: Any, **kwargs: Any) -> Any:
+        def add(batch: Any, /, event_data: Any, *args: Any, **kwargs: Any) -> Any:
             prepared = _prepare_events(hub, event_data)
             if prepared is None:
                 return original(batch, event_data, *args, **kwargs)
@@ -65,7 +65,7 @@ def hook_events(original: Callable[..., Any]) -> Callable[..., Any]:
     may fit without them.
     """
 
-    def call(client: Any, *given: Any, **kwargs: Any) -> Any:
+    def call(client: Any, /, *given: Any, **kwargs: Any) -> Any:
         if not given:
             return original(client, **kwargs)
         events, *args = given
@@ -78,7 +78,7 @@ def hook_events(original: Callable[..., Any]) -> Callable[..., Any]:
         except ValueError:
             return original(client, _shrink(prepared) or events, *args, **kwargs)
 
-    async def call_async(client: Any, *given: Any, **kwargs: Any) -> Any:
+    async def call_async(client: Any, /, *given: Any, **kwargs: Any) -> Any:
         if not given:
             return await original(client, **kwargs)
         events, *args = given

@@ -50,7 +50,7 @@ def _count_sent(call: SendCall) -> None:
 def hook_send(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `send` of the client's producers."""
 
-    def send(producer: Any, event_data: Any, *args: Any, **kwargs: Any) -> Any:
+    def send(producer: Any, /, event_data: Any, *args: Any, **kwargs: Any) -> Any:
         call = _begin(producer, event_data)
         if call is None:
             return original(producer, event_data, *args, **kwargs)
@@ -64,7 +64,7 @@ def hook_send(original: Callable[..., Any]) -> Callable[..., Any]:
         _count_sent(call)
         return result
 
-    async def send_async(producer: Any, event_data: Any, *args: Any, **kwargs: Any) -> Any:
+    async def send_async(producer: Any, /, event_data: Any, *args: Any, **kwargs: Any) -> Any:
         call = _begin(producer, event_data)
         if call is None:
             return await original(producer, event_data, *args, **kwargs)

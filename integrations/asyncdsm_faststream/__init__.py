@@ -68,7 +68,7 @@ class FastStreamIntegration(Integration):
             return None
         return pathway_of_message(message.raw_message)
 
-    def _observe_connect(self, broker: Any, *_args: Any, **_more: Any) -> None:
+    def _observe_connect(self, broker: Any, /, *_args: Any, **_more: Any) -> None:
         if self._is_instrumenting and not _has_middleware(broker):
             broker.insert_middleware(_InstrumentedMiddleware)
             self._instrumented.add(broker)

@@ -50,7 +50,7 @@ def _hook_nats_send(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Client._send_publish`, which sends every message, requests and those to JetStream too. **Hot**."""
 
     def send(  # noqa: PLR0917  (as the client has it)
-        client: Any, subject: Any, reply: Any, payload: Any, size: Any, headers: Any, *args: Any, **kwargs: Any
+        client: Any, /, subject: Any, reply: Any, payload: Any, size: Any, headers: Any, *args: Any, **kwargs: Any
     ) -> Any:
         begun = _publishing.get()
         if begun is not None:
@@ -74,7 +74,7 @@ def _fit_headers(begun: BegunPublish, client: Any, payload: bytes, headers: Any)
 def _hook_mqtt_publish(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `MQTTClient.publish`, which `request` calls too. **Hot**."""
 
-    def publish(client: Any, topic: Any, payload: Any, *args: Any, **kwargs: Any) -> Any:
+    def publish(client: Any, /, topic: Any, payload: Any, *args: Any, **kwargs: Any) -> Any:
         begun = _publishing.get()
         if begun is not None and "properties" in kwargs:
             properties = _fit_properties(begun, client, topic, payload, kwargs["properties"])

@@ -33,11 +33,13 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
     _subscriber: Any = None
     _around: Any = None
 
-    async def on_receive(self, *_args: Any, **_more: Any) -> None:
+    async def on_receive(self, /, *_args: Any, **_more: Any) -> None:
         """Record what a subscriber with handlers receives. The pathway is current for the reply's publisher too."""
         self._begin_handling()
 
-    async def consume_scope(self, call_next: Callable[..., Awaitable[Any]], msg: Any, *args: Any, **more: Any) -> Any:
+    async def consume_scope(
+        self, /, call_next: Callable[..., Awaitable[Any]], msg: Any, *args: Any, **more: Any
+    ) -> Any:
         """Record what `get_one` and iteration return. The reply to a request is not a message of the pipeline."""
         recorded = _recorded_message.get()
         self._record_fetched(msg, recorded)
@@ -48,7 +50,7 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
             _recorded_message.set(recorded)
 
     async def after_processed(
-        self, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None, *_args: Any, **_more: Any
+        self, /, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None, *_args: Any, **_more: Any
     ) -> bool:
         """Restore the previous pathway before the next message: one task may handle them all."""
         if self._subscriber is not None:
@@ -56,7 +58,9 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
             set_current(self._before)
         return False
 
-    async def publish_scope(self, call_next: Callable[..., Awaitable[Any]], cmd: Any, *args: Any, **more: Any) -> Any:
+    async def publish_scope(
+        self, /, call_next: Callable[..., Awaitable[Any]], cmd: Any, *args: Any, **more: Any
+    ) -> Any:
         """Put the context on a message, or on every message of a batch, and count what was sent."""
         begun = begin_publish(cmd, call_next)
         if begun is None:

@@ -13,6 +13,7 @@ from asyncdsm.integration import (
     PendingProduce,
     begin_produce,
     check_name,
+    ensure_recorder,
     finish_produce,
     guarded,
     record_not_propagated,
@@ -54,7 +55,10 @@ def begin_publish(command: Any, call_next: Any) -> BegunPublish | None:
     `call_next` is what the middleware calls next: it leads to the client.
     """
     edge = _find_edge(command, call_next)
-    pending = None if edge is None else begin_produce(edge)
+    if edge is None:
+        _remove_context(command)
+        return None
+    pending = begin_produce(edge)
     if pending is None:
         return None
     publish = find_publish(call_next)
@@ -65,6 +69,12 @@ def begin_publish(command: Any, call_next: Any) -> BegunPublish | None:
     else:
         begun.has_context = False
     return begun
+
+
+def _remove_context(command: Any) -> None:
+    """Let a reply go without the context that its request was received with."""
+    if ensure_recorder() is not None and command.headers and HEADER in command.headers:
+        command.headers = {name: value for name, value in command.headers.items() if name != HEADER}
 
 
 def _takes_headers(command: Any, publish: Any) -> bool:

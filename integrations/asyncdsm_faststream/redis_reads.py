@@ -68,7 +68,7 @@ def keep_reads_uncounted(is_followed: Callable[[Any], bool]) -> None:
 
 def _make_start_hook(is_followed: Callable[[Any], bool | None]) -> Callable[..., Any]:
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
-        def start(subscriber: Any, *args: Any, **kwargs: Any) -> Any:
+        def start(subscriber: Any, /, *args: Any, **kwargs: Any) -> Any:
             """`args` are what the subscriber's task calls to read."""
             if is_followed(subscriber):
                 args = tuple(_read_uncounted(each) if callable(each) else each for each in args)
@@ -90,7 +90,7 @@ def _read_uncounted(read: Callable[..., Any]) -> Callable[..., Any]:
 
 def _make_get_hook(is_followed: Callable[[Any], bool | None]) -> Callable[..., Any]:
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
-        async def get_one(subscriber: Any, *args: Any, **kwargs: Any) -> Any:
+        async def get_one(subscriber: Any, /, *args: Any, **kwargs: Any) -> Any:
             if not is_followed(subscriber):
                 return await original(subscriber, *args, **kwargs)
             with _reading():

@@ -71,12 +71,12 @@ def _count_answered(*args: Any, **kwargs: Any) -> Iterator[None]:
 
 
 @guarded
-def _extract_transactions(_client: Any = None, request: Any = None, *_args: Any, **_more: Any) -> None:
+def _extract_transactions(_client: Any = None, /, request: Any = None, *_args: Any, **_more: Any) -> None:
     extract_from_pairs(HTTP_OUT, ((name.lower(), value) for name, value in request.headers.items()))
 
 
 @guarded
-def _begin_request(_client: Any = None, request: Any = None, *_args: Any, **_more: Any) -> PendingProduce | None:
+def _begin_request(_client: Any = None, /, request: Any = None, *_args: Any, **_more: Any) -> PendingProduce | None:
     pending = begin_produce(_OUT)
     url = getattr(request, "url", None)
     _active_send.set(None if pending is None else _ActiveSend(pending.header.decode(), url))
@@ -84,7 +84,7 @@ def _begin_request(_client: Any = None, request: Any = None, *_args: Any, **_mor
 
 
 @guarded
-def _add_context(transport: Any, _client: Any, url: Any, *_args: Any, **_more: Any) -> ContextTransport | None:
+def _add_context(transport: Any, _client: Any, /, url: Any, *_args: Any, **_more: Any) -> ContextTransport | None:
     send = _active_send.get()
     return ContextTransport(transport, send.header) if send is not None and _is_same_origin(send.url, url) else None
 

@@ -15,7 +15,7 @@ from asyncdsm_kafka_python.lag import report_lag
 def hook_poll(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `KafkaConsumer.poll`, which the consumer's iterator calls too, with `update_offsets=False`."""
 
-    def poll(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def poll(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if kwargs.get("update_offsets") is False:
             result = original(self, *args, **kwargs)
             _note_poll(self)
@@ -35,7 +35,7 @@ def hook_poll(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_iteration(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `KafkaConsumer._message_generator_v2`, from which `next(consumer)` and loops take their records."""
 
-    def iterate(self: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+    def iterate(self: Any, /, *args: Any, **kwargs: Any) -> Iterator[Any]:
         records = original(self, *args, **kwargs)
         while True:
             set_current(None)

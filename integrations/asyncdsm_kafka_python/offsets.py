@@ -47,7 +47,7 @@ def _learn_from_error(client: Client, topic: str, size: int | None, error: Any) 
 
 
 @after
-def observe_commit(_result: Any, coordinator: Any, offsets: Any, *_args: Any, **_more: Any) -> None:
+def observe_commit(_result: Any, coordinator: Any, /, offsets: Any, *_args: Any, **_more: Any) -> None:
     """Observe `ConsumerCoordinator._handle_offset_commit_response`, in which explicit and automatic commits end.
 
     It raises where the commit has failed.
@@ -59,7 +59,7 @@ def observe_commit(_result: Any, coordinator: Any, offsets: Any, *_args: Any, **
 
 @after
 def observe_transaction_offsets(
-    _result: Any, producer: Any, offsets: Any, group_metadata: Any, *_args: Any, **_more: Any
+    _result: Any, producer: Any, /, offsets: Any, group_metadata: Any, *_args: Any, **_more: Any
 ) -> None:
     """Observe `KafkaProducer.send_offsets_to_transaction`: they count when the transaction is committed."""
     group = read_name(getattr(group_metadata, "group_id", group_metadata))
@@ -67,12 +67,12 @@ def observe_transaction_offsets(
 
 
 @after
-def observe_commit_transaction(_result: Any, producer: Any, *_args: Any, **_more: Any) -> None:
+def observe_commit_transaction(_result: Any, producer: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `KafkaProducer.commit_transaction`."""
     follow_producer(producer).record_transaction()
 
 
 @before
-def observe_abort_transaction(producer: Any, *_args: Any, **_more: Any) -> None:
+def observe_abort_transaction(producer: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `KafkaProducer.abort_transaction`."""
     follow_producer(producer).transaction.clear()

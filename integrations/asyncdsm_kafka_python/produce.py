@@ -17,7 +17,7 @@ _refused: ContextVar[tuple[Any, PendingProduce | None, Any] | None] = ContextVar
 
 
 @before
-def observe_send(producer: Any, *_args: Any, **_more: Any) -> None:
+def observe_send(producer: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `KafkaProducer.send`: the accumulator does not know its producer."""
     _refused.set(None)
     follow_producer(producer)
@@ -30,7 +30,7 @@ def hook_append(original: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def append(  # noqa: PLR0917  (the client's signature)
-        self: Any, tp: Any, timestamp_ms: Any, key: Any, value: Any, headers: Any, *args: Any, **more: Any
+        self: Any, /, tp: Any, timestamp_ms: Any, key: Any, value: Any, headers: Any, *args: Any, **more: Any
     ) -> Any:
         client, pending, sent = None, None, headers
         try:

@@ -34,7 +34,7 @@ _CALLBACK = list(signature(Queue.consume).parameters).index("callback") - 1
 def hook_consume(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Queue.consume`, which a `Consumer` calls for each of its queues."""
 
-    def consume_hooked(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def consume_hooked(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         try:
             callback = args[_CALLBACK] if len(args) > _CALLBACK else kwargs.get("callback")
             edge = None if callback is None else _find_edge(self)
@@ -57,7 +57,7 @@ def hook_get(original: Callable[..., Any]) -> Callable[..., Any]:
     What a `SimpleQueue` has fetched ahead may go back to the broker, so a message counts when it is handed out.
     """
 
-    def get(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def get(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         edge = None
         try:
             edge = _find_edge(self.queue if isinstance(self, SimpleBase) else self)
@@ -109,7 +109,7 @@ def _wrap_callback(queue: Any, edge: Edge, callback: Any) -> Any:
     """Return the function to call in place of a consumer's callback."""
 
     @functools.wraps(callback)
-    def run_callback(message: Any, *args: Any, **kwargs: Any) -> Any:
+    def run_callback(message: Any, /, *args: Any, **kwargs: Any) -> Any:
         if not _is_counted(queue):
             return callback(message, *args, **kwargs)
         before = snapshot()

@@ -12,7 +12,7 @@ from typing import Any
 
 from kombu.messaging import Producer
 
-from asyncdsm.integration import PendingProduce, after, ensure_recorder, finish_produce, report_hook_error
+from asyncdsm.integration import HEADER, PendingProduce, after, ensure_recorder, finish_produce, report_hook_error
 from asyncdsm.integration.formats.amqp import (
     RABBITMQ,
     begin_publish,
@@ -34,14 +34,19 @@ class Publishing:
 
     __slots__ = ("body_bytes", "checkpoint", "headers")
 
-    def __init__(self, headers: dict[str, Any], checkpoint: PendingProduce) -> None:
-        """`headers` are those to send: the caller's, and the context."""
+    def __init__(self, headers: dict[str, Any], checkpoint: PendingProduce | None) -> None:
+        """`headers` are those to send: the caller's, and the context.
+
+        A message that does not count has no checkpoint, and no context either.
+        """
         self.headers: dict[str, Any] = headers
-        self.checkpoint: PendingProduce = checkpoint
+        self.checkpoint: PendingProduce | None = checkpoint
         self.body_bytes: int | None = None
 
     def finish_publishing(self) -> None:
         """Count the checkpoint, with the size of headers and body. The size is unknown if that of the body is."""
+        if self.checkpoint is None:
+            return
         size = self.checkpoint.size
         self.checkpoint.size = None if size is None or self.body_bytes is None else size + self.body_bytes
         finish_produce(self.checkpoint)
@@ -53,7 +58,7 @@ _publishing: ContextVar[Publishing | None] = ContextVar("asyncdsm_kombu_publishi
 def hook_publish(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Producer.publish`. **Hot**."""
 
-    def publish(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def publish(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         publishing = None
         try:
             publishing = begin_publishing(self, args, kwargs)
@@ -75,7 +80,7 @@ def hook_publish(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @after
-def hook_prepare(prepared: Any, *_args: Any, **_more: Any) -> None:
+def hook_prepare(prepared: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `Producer._prepare`, which serializes the body once for all tries."""
     publishing = _publishing.get()
     if publishing is not None and publishing.body_bytes is None:
@@ -83,7 +88,7 @@ def hook_prepare(prepared: Any, *_args: Any, **_more: Any) -> None:
 
 
 def begin_publishing(producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Publishing | None:
-    """Return the headers to send and the checkpoint; None for a message that is internal or not followed. **Hot**.
+    """Return the headers to send and the checkpoint; None for a message that stays as it is. **Hot**.
 
     `args` and `kwargs` are those of `Producer.publish`.
     """
@@ -98,8 +103,11 @@ def begin_publishing(producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     routing_key = to_wire_name(producer.routing_key if routing_key is None else routing_key)
     given = _find_argument("headers", args, kwargs) or {}
     is_mapping = type(given) is dict or isinstance(given, Mapping)
-    if is_internal_target(exchange, routing_key) or not is_mapping:  # Kombu itself refuses other types
+    if not is_mapping:  # Kombu itself refuses other types
         return None
+    if is_internal_target(exchange, routing_key):
+        others = {name: value for name, value in given.items() if name != HEADER}
+        return Publishing(others, None) if HEADER in given else None
     if reply_to := kwargs.get("reply_to"):
         note_reply_queue(to_wire_name(reply_to))
     headers, type_ = dict(given), type_of(connection)

@@ -48,7 +48,7 @@ def connection_of(channel: Any) -> Any | None:
 
 
 @after
-def hook_copy(made: Any, maker: Any, *_args: Any, **_more: Any) -> None:
+def hook_copy(made: Any, maker: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `Connection.clone` and `ConnectionPool.new`: a connection made from a followed one is followed."""
     parent = maker.connection if isinstance(maker, ConnectionPool) else maker
     if getattr(parent, _FOLLOWED, False):

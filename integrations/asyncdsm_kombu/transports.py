@@ -73,7 +73,7 @@ def suppress_client_produce(producer: Any) -> AbstractContextManager[None]:
 def hook_receive(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Channel._get` and `Channel._get_bulk`, which receive through the client."""
 
-    def receive_hooked(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def receive_hooked(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if not _is_channel_followed(self):
             return original(self, *args, **kwargs)
         with suppress_nested_checkpoints(consumes=True):
@@ -85,7 +85,7 @@ def hook_receive(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_deliver(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Transport._deliver`, by which `_get_bulk` calls the program's consumers."""
 
-    def deliver_hooked(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def deliver_hooked(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         with allow_nested_checkpoints():
             return original(self, *args, **kwargs)
 

@@ -25,7 +25,7 @@ def hook_subscribe(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Client.subscribe`."""
 
     async def subscribe(
-        client: Any, subject: Any, queue: Any = "", cb: Any = None, future: Any = None, *args: Any, **kwargs: Any
+        client: Any, /, subject: Any, queue: Any = "", cb: Any = None, future: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         source = None if future is not None else _find_source(client, subject, queue)
         if source is None:
@@ -50,7 +50,7 @@ def hook_bind_push(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `JetStreamContext.subscribe_bind`, which `subscribe` calls too."""
 
     async def subscribe_bind(
-        context: Any, stream: Any, config: Any, consumer: Any, cb: Any = None, *args: Any, **kwargs: Any
+        context: Any, /, stream: Any, config: Any, consumer: Any, cb: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         source = _find_push_source(context, config)
         if source is None:
@@ -78,7 +78,7 @@ def _find_push_source(context: Any, config: Any) -> Source | None:
 def hook_bind_pull(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `JetStreamContext.pull_subscribe_bind`, which `pull_subscribe` calls too."""
 
-    async def pull_subscribe_bind(context: Any, *args: Any, **kwargs: Any) -> Any:
+    async def pull_subscribe_bind(context: Any, /, *args: Any, **kwargs: Any) -> Any:
         with _binding():
             subscription = await original(context, *args, **kwargs)
         _follow_pull(subscription, context)
@@ -114,7 +114,7 @@ def _binding() -> Iterator[None]:
 
 
 @after
-def observe_jetstream(context: Any, *_args: Any, **_more: Any) -> None:
+def observe_jetstream(context: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `Client.jetstream` of a connection that is followed."""
     follow_jetstream(context)
 

@@ -104,7 +104,7 @@ def make_next_hook(source: Source) -> Hook:
     """Return the hook of `next_msg` of one subscription."""
 
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
-        def next_msg(owner: Any, *args: Any, **kwargs: Any) -> Any:
+        def next_msg(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
             return _receive_next(source, partial(original, owner, *args, **kwargs))
 
         return mark_async(next_msg)
@@ -116,7 +116,7 @@ def make_fetch_hook(source: Source) -> Hook:
     """Return the hook of `fetch` of one pull subscription."""
 
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
-        def fetch(owner: Any, *args: Any, **kwargs: Any) -> Any:
+        def fetch(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
             return _receive_batch(source, partial(original, owner, *args, **kwargs))
 
         return mark_async(fetch)

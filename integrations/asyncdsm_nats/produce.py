@@ -44,11 +44,18 @@ def hook_publish(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `Client.publish`, which `request` calls too. **Hot**."""
 
     async def publish(
-        client: Any, subject: Any, payload: Any = b"", reply: Any = "", headers: Any = None, *args: Any, **kwargs: Any
+        client: Any,
+        /,
+        subject: Any,
+        payload: Any = b"",
+        reply: Any = "",
+        headers: Any = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
         pending = None
         try:
-            if subject[:1] != "$" and ensure_recorder() is not None:
+            if (headers or subject[:1] != "$") and ensure_recorder() is not None:
                 pending, headers = begin_message(client, subject, payload, headers)
         except Exception as error:
             report_hook_error(error)
@@ -66,7 +73,7 @@ def hook_publish(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_store(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `JetStreamContext.publish`, which waits until the server has stored the message."""
 
-    async def publish(context: Any, *args: Any, **kwargs: Any) -> Any:
+    async def publish(context: Any, /, *args: Any, **kwargs: Any) -> Any:
         call = _prepare_store(context, args, kwargs)
         if call is None:
             return await original(context, *args, **kwargs)
@@ -88,7 +95,7 @@ def hook_store(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_store_later(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `JetStreamContext.publish_async`, which returns a future: the message counts when that has a result."""
 
-    async def publish_async(context: Any, *args: Any, **kwargs: Any) -> Any:
+    async def publish_async(context: Any, /, *args: Any, **kwargs: Any) -> Any:
         call = _prepare_store(context, args, kwargs)
         if call is None:
             return await original(context, *args, **kwargs)
@@ -140,19 +147,27 @@ def measure_headers(headers: dict[str, str]) -> int:
     return size
 
 
+def copy_without_context(headers: Any) -> Any:
+    """Return a copy of headers that has no context: the caller's own stay as they are."""
+    copied = {**headers} if isinstance(headers, dict) else headers.copy()  # some have a name more than once
+    if HEADER in copied:
+        del copied[HEADER]
+    return copied
+
+
 def begin_message(client: Any, subject: str, payload: bytes, headers: Any) -> tuple[PendingProduce | None, Any]:
     """Return the checkpoint for `finish_produce`, and the headers to send. **Hot**.
 
-    The headers of a message that does not count, or that a layer above counts, are the caller's. A message without
-    room for a context, or for a server before 2.2, which takes no headers, counts and goes without.
+    The headers of a message that a layer above counts are the caller's. A message that does not count goes without a
+    context: `Msg.respond` replies with the headers of the request. So does one without room for it, or for a server
+    before 2.2, which takes no headers; that one counts.
     """
     if is_left_out(subject, client):
-        return None, headers
+        return None, (copy_without_context(headers) or None) if headers and HEADER in headers else headers
     others: Any = {}
     size = len(payload)
     if headers:
-        others = {**headers} if isinstance(headers, dict) else headers.copy()  # some have a name more than once
-        others.pop(HEADER, None)
+        others = copy_without_context(headers)
         size += measure_headers(others)
     # The server ends the connection that sends it too large a message; the client looks at the payload alone.
     fits = size + LINE_BYTES + CONTEXT_BYTES <= client._max_payload and client._server_info.get("headers", False)

@@ -26,6 +26,7 @@ from asyncdsm.integration import (
     store_pathway,
 )
 from asyncdsm_pubsub.messages import consume_message, in_edges, pathway_in
+from asyncdsm_pubsub.received_messages import ReceivedMessages
 
 class_hooks: Hooks = Hooks()
 """The hooks on the handwritten classes. A stream that began meanwhile may live longer."""
@@ -35,7 +36,7 @@ def make_subscribe_hook(is_followed: Callable[[], bool]) -> Hook:
     """Return the hook of `SubscriberClient.subscribe`. `is_followed` says whether the messages of its streams count."""
 
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
-        def subscribe(client: Any, *args: Any, **kwargs: Any) -> Any:
+        def subscribe(client: Any, /, *args: Any, **kwargs: Any) -> Any:
             call = _replace_callback(args, kwargs, is_followed)
             args, kwargs = call if call is not None else (args, kwargs)
             return original(client, *args, **kwargs)
@@ -82,7 +83,7 @@ def _count_message(message: Any, subscription: str) -> None:
 def hook_pull(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `SubscriberClient.pull`."""
 
-    def pull(client: Any, *args: Any, **kwargs: Any) -> Any:
+    def pull(client: Any, /, *args: Any, **kwargs: Any) -> Any:
         set_current(None)  # a program that asks for the next messages has finished the last ones
         response = original(client, *args, **kwargs)
         _follow_response(response, args, kwargs, None)
@@ -94,7 +95,7 @@ def hook_pull(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_async_pull(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `SubscriberAsyncClient.pull`."""
 
-    def pull(client: Any, *args: Any, **kwargs: Any) -> Any:
+    def pull(client: Any, /, *args: Any, **kwargs: Any) -> Any:
         record = partial(_record_response, args, kwargs, current_task())
         return receive_async(partial(original, client, *args, **kwargs), partial(set_current, None), record)
 
@@ -108,10 +109,10 @@ def _record_response(args: tuple[Any, ...], kwargs: dict[str, Any], asked_in: An
 
 @guarded
 def _follow_response(response: Any, args: tuple[Any, ...], kwargs: dict[str, Any], asked_in: Any) -> None:
-    """Record the messages of a response, and let it have the list that makes each of them current.
+    """Record the messages of a response, and let it have the sequence that makes each of them current.
 
-    A response makes new objects of its messages whenever it is asked for them, so the list is put in their place. What
-    is in the response's protobuf message stays.
+    A response makes a new view of its messages whenever it is asked for them, which has no room for a pathway. So this
+    view is put in its place.
     """
     is_response = isinstance(response, pubsub.PullResponse)
     if not is_response or ensure_recorder() is None:
@@ -120,8 +121,10 @@ def _follow_response(response: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     messages = list(response.received_messages)
     pathways = [_count_received(received, subscription) for received in messages]
     if any(pathways):
-        followed = follow_batch(messages, pathways, asked_in, [in_edges[subscription]] * len(messages))
-        vars(response)["received_messages"] = followed
+        is_current = follow_batch(messages, pathways, asked_in) is messages
+        edge = in_edges[subscription]
+        view = ReceivedMessages(response, messages, pathways, edge, is_current=is_current)
+        vars(response)["received_messages"] = view
 
 
 def _count_received(received: Any, subscription: str) -> Pathway | None:

@@ -57,7 +57,7 @@ class Checkpoint(NamedTuple):
 def hook_message(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `PublisherClient.publish`, which returns a future: the message counts when that has a result. **Hot**."""
 
-    def publish(client: Any, *args: Any, **kwargs: Any) -> Any:
+    def publish(client: Any, /, *args: Any, **kwargs: Any) -> Any:
         checkpoint = None
         try:
             if ensure_recorder() is not None:
@@ -66,6 +66,9 @@ def hook_message(original: Callable[..., Any]) -> Callable[..., Any]:
             report_hook_error(error)
         future = original(client, *args, **kwargs)
         if checkpoint is not None:
+            if checkpoint.has_context and _is_refused(future):
+                kwargs.pop(HEADER, None)
+                future, checkpoint = original(client, *args, **kwargs), checkpoint._replace(has_context=False)
             _count_when_published(future, checkpoint)
         return future
 
@@ -99,6 +102,12 @@ def _begin_message(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
 
 
 @guarded
+def _is_refused(future: Any) -> bool:
+    """Say whether the flow control of the client has no room for a message, at once: perhaps for its context only."""
+    return future.done() and type(future.exception()).__name__ == "FlowControlLimitError"
+
+
+@guarded
 def _count_when_published(future: Any, checkpoint: Checkpoint) -> None:
     future.add_done_callback(partial(_finish_published, checkpoint))
 
@@ -121,7 +130,7 @@ class _Request(NamedTuple):
 def hook_request(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `publish` of the generated synchronous client."""
 
-    def publish(client: Any, *args: Any, **kwargs: Any) -> Any:
+    def publish(client: Any, /, *args: Any, **kwargs: Any) -> Any:
         made = _prepare_request(args, kwargs)
         if made is None:
             return original(client, *args, **kwargs)
@@ -135,7 +144,7 @@ def hook_request(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_async_request(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `PublisherAsyncClient.publish`."""
 
-    async def publish(client: Any, *args: Any, **kwargs: Any) -> Any:
+    async def publish(client: Any, /, *args: Any, **kwargs: Any) -> Any:
         made = _prepare_request(args, kwargs)
         if made is None:
             return await original(client, *args, **kwargs)

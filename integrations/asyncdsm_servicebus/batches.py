@@ -26,7 +26,7 @@ from asyncdsm.integration import (
     record_not_propagated,
 )
 from asyncdsm_servicebus.edges import out_edges
-from asyncdsm_servicebus.messages import begin_message
+from asyncdsm_servicebus.messages import begin_message, without_context
 
 
 class Departure(NamedTuple):
@@ -52,14 +52,14 @@ def hook_create_batch(original: Callable[..., Any]) -> Callable[..., Any]:
     return (after_await if is_async(original) else after)(_follow_batch)(original)
 
 
-def _follow_batch(batch: Any, sender: Any, *_args: Any, **_more: Any) -> None:
+def _follow_batch(batch: Any, sender: Any, /, *_args: Any, **_more: Any) -> None:
     departures = _departures[batch] = []
     _hooks.put(batch, "add_message", _make_add_hook(sender.entity_name, departures))
 
 
 def _make_add_hook(topic: str, departures: list[Departure]) -> Hook:
     def hook(original: Callable[..., Any]) -> Callable[..., Any]:
-        def add_message(batch: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
+        def add_message(batch: Any, /, message: Any, *args: Any, **kwargs: Any) -> Any:
             pending, prepared = _begin(topic, message) or (None, message)
             if pending is None:
                 return original(batch, message, *args, **kwargs)
@@ -67,7 +67,7 @@ def _make_add_hook(topic: str, departures: list[Departure]) -> Hook:
             try:
                 result = original(batch, prepared, *args, **kwargs)
             except MessageSizeExceededError:
-                result = original(batch, message, *args, **kwargs)  # it may fit without the context
+                result = original(batch, _bare(message) or message, *args, **kwargs)  # it may fit without
                 departure = Departure(pending, is_propagated=False)
             departures.append(departure)
             return result
@@ -80,6 +80,9 @@ def _make_add_hook(topic: str, departures: list[Departure]) -> Hook:
 @guarded
 def _begin(topic: str, message: Any) -> tuple[PendingProduce | None, Any]:
     return begin_message(out_edges[topic], message)
+
+
+_bare = guarded(without_context)
 
 
 def departures_of(batch: Any, edge: Edge) -> list[Departure]:

@@ -50,6 +50,6 @@ def follow_any(client: Any) -> None:
 
 
 @after
-def observe_made(made: Any, _client: Any, *_args: Any, **_more: Any) -> None:
+def observe_made(made: Any, _client: Any, /, *_args: Any, **_more: Any) -> None:
     """Follow a sender or a receiver that a client has made."""
     follow_any(made)

@@ -47,11 +47,11 @@ def hook_next(original: Callable[..., Any]) -> Callable[..., Any]:
 def _hook_call(original: Callable[..., Any], record: Record) -> Callable[..., Any]:
     """Hook a method that asks for messages: one that blocks, or one that returns a coroutine."""
 
-    def call(receiver: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(receiver: Any, /, *args: Any, **kwargs: Any) -> Any:
         set_current(None)  # whoever asks for the next message has finished the last one
         return record(receiver, original(receiver, *args, **kwargs), None)
 
-    def call_async(receiver: Any, *args: Any, **kwargs: Any) -> Any:
+    def call_async(receiver: Any, /, *args: Any, **kwargs: Any) -> Any:
         asked_in = current_task()
         return receive_async(
             partial(original, receiver, *args, **kwargs),

@@ -10,7 +10,14 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
 
 from asyncdsm.integration import HEADER, Edge, PendingProduce, begin_produce
-from asyncdsm.integration.formats.azure import add_property, measure_properties, measure_raw, measure_value
+from asyncdsm.integration.formats.azure import (
+    add_property,
+    has_property,
+    measure_properties,
+    measure_raw,
+    measure_value,
+    remove_property,
+)
 
 
 def measure(message: Any) -> int | None:
@@ -28,15 +35,34 @@ def copy_with_context(message: Any, header: str) -> Any:
 
     So a message that is sent twice, or by several tasks at once, has another context each time.
     """
+    return _copy_with(message, add_property(_properties_of(message), header))
+
+
+def without_context(message: Any) -> Any:
+    """Return what to send in place of a message that has no room for a context.
+
+    That is the message itself, or a copy without the context that it was received with.
+    """
+    properties = _properties_of(message)
+    return _copy_with(message, remove_property(properties)) if has_property(properties) else message
+
+
+def _properties_of(message: Any) -> Any:
     if isinstance(message, Mapping):
-        return {**message, "application_properties": add_property(message.get("application_properties"), header)}
+        return message.get("application_properties")
+    return getattr(message, "application_properties", None)
+
+
+def _copy_with(message: Any, properties: dict[Any, Any]) -> Any:
+    if isinstance(message, Mapping):
+        return {**message, "application_properties": properties}
     made = copy(message)
     if isinstance(message, ServiceBusMessage):
         made._raw_amqp_message = raw = copy(message.raw_amqp_message)
         raw.annotations = raw.annotations and {**raw.annotations}  # the client notes there when to deliver
     else:
         raw = made
-    raw.application_properties = add_property(raw.application_properties, header)
+    raw.application_properties = properties
     return made
 
 

@@ -14,7 +14,7 @@ from azure.servicebus.exceptions import MessageSizeExceededError
 from asyncdsm.integration import ensure_recorder, guarded, is_async
 from asyncdsm_servicebus.batches import Departure, departures_of
 from asyncdsm_servicebus.edges import out_edges
-from asyncdsm_servicebus.messages import begin_message
+from asyncdsm_servicebus.messages import begin_message, without_context
 
 
 class SendCall(NamedTuple):
@@ -49,7 +49,7 @@ def _hook_call(
     What is too large may fit without contexts: it is sent again as the caller gave it, since nothing was stored.
     """
 
-    def send(sender: Any, *args: Any, **kwargs: Any) -> Any:
+    def send(sender: Any, /, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = _read_iterator(name, args, kwargs)
         call = _prepare_send(sender, name, args, kwargs)
         if call is None:
@@ -59,14 +59,15 @@ def _hook_call(
         except MessageSizeExceededError:
             if call.is_batch:
                 raise
-            result = original(sender, *args, **kwargs)
+            bare_args, bare_kwargs = _remove_contexts(name, args, kwargs) or (args, kwargs)
+            result = original(sender, *bare_args, **bare_kwargs)
             call.count_all(is_propagated=False)
         else:
             call.count_all()
         note(*args, **kwargs)
         return result
 
-    async def send_async(sender: Any, *args: Any, **kwargs: Any) -> Any:
+    async def send_async(sender: Any, /, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = _read_iterator(name, args, kwargs)
         call = _prepare_send(sender, name, args, kwargs)
         if call is None:
@@ -76,7 +77,8 @@ def _hook_call(
         except MessageSizeExceededError:
             if call.is_batch:
                 raise
-            result = await original(sender, *args, **kwargs)
+            bare_args, bare_kwargs = _remove_contexts(name, args, kwargs) or (args, kwargs)
+            result = await original(sender, *bare_args, **bare_kwargs)
             call.count_all(is_propagated=False)
         else:
             call.count_all()
@@ -103,19 +105,31 @@ def _replace(
 
 @guarded
 def _prepare_send(sender: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SendCall | None:
-    """Return what to call in place of a call with these arguments; None while nothing measures."""
-    if ensure_recorder() is None:
+    """Return what to call in place of a call with these arguments; None for one that stays as it is."""
+    if ensure_recorder() is None or not (args or name in kwargs):
         return None
-    message = args[0] if args else kwargs.get(name)
+    message: Any = args[0] if args else kwargs.get(name)
     edge = out_edges[sender.entity_name]
     if isinstance(message, ServiceBusMessageBatch):
         return SendCall(args, kwargs, departures_of(message, edge), is_batch=True)
-    is_single = isinstance(message, Mapping) or not isinstance(message, Iterable)
-    given: Any = [message] if is_single else message
-    prepared = [begin_message(edge, each) for each in given]
+    prepared = [begin_message(edge, each) for each in ([message] if _is_single(message) else message)]
     departures = [Departure(pending) for pending, _ in prepared if pending is not None]
     messages = [each for _, each in prepared]
-    return SendCall(*_replace(name, args, kwargs, messages[0] if is_single else messages), departures)
+    return SendCall(*_replace(name, args, kwargs, messages[0] if _is_single(message) else messages), departures)
+
+
+@guarded
+def _remove_contexts(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """Return the arguments to send in place of the caller's own, without contexts that were received with messages."""
+    message: Any = args[0] if args else kwargs.get(name)
+    bare = without_context(message) if _is_single(message) else [without_context(each) for each in message]
+    return _replace(name, args, kwargs, bare)
+
+
+def _is_single(message: Any) -> bool:
+    return isinstance(message, Mapping) or not isinstance(message, Iterable)
 
 
 @guarded

@@ -42,6 +42,6 @@ integration: TaskiqIntegration = TaskiqIntegration()
 
 
 @after
-def observe_init(_result: None, broker: Any, *_args: Any, **_more: Any) -> None:
+def observe_init(_result: None, broker: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `AsyncBroker.__init__`: each new broker gets the middleware."""
     integration.follow(broker)

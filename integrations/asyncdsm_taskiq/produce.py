@@ -48,7 +48,7 @@ def prepare_task(broker: Any, message: TaskiqMessage) -> TaskiqMessage | None:
 def hook_kick(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `AsyncBroker.kick`, which sends a task that `pre_send` has seen, or one that was taken from a queue."""
 
-    async def kick(broker: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
+    async def kick(broker: Any, /, message: Any, *args: Any, **kwargs: Any) -> Any:
         pending, message = _begin_kick(broker, message) or (None, message)
         with suppress_nested_checkpoints():
             result = await original(broker, message, *args, **kwargs)

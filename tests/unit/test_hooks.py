@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock, patch
 
@@ -210,6 +210,43 @@ def test_hooks_are_on_a_class_that_has_those_of_others(kind: type[Client]) -> No
     kind().send(1)
     assert len(counted) == 1
     of_wrapped.remove()
+
+
+@pytest.mark.parametrize("owner", ["object", "class", "attribute", "patched"])
+async def test_keywords_of_a_call_may_have_any_name(kind: type[Client], owner: str) -> None:
+    """What a method takes by any name, as the attributes of a message, is not taken for a parameter of asyncdsm's."""
+    names = dict.fromkeys(("args", "call", "found", "kwargs", "observe", "original", "owner", "result", "_owner"), 1)
+    client = kind()
+    if owner == "attribute":
+        client.send, client.get = client.send, client.get  # type: ignore[method-assign]
+    Hooks().put(kind if owner == "class" else client, "send", after(lambda *_, **__: counted.append("send")))
+    Hooks().put(kind if owner == "class" else client, "get", after_await(lambda *_, **__: counted.append("get")))
+    if owner == "patched":
+        kind.send = wrapper(kind.send)  # type: ignore[method-assign]
+    sent = client.send(1, **names)
+    assert sent == (*(("patched",) if owner == "patched" else ()), "sent", 1, *names.items())
+    assert await client.get(**names) == ("got", *names.items())
+    assert counted == ["send", "get"]
+
+
+@pytest.mark.parametrize("owner", ["object", "class"])
+def test_error_of_a_wrong_call_is_that_of_the_original(kind: type[Client], owner: str) -> None:
+    def hook(original: Callable[..., Any]) -> Callable[..., Any]:
+        def send(client: Any, /, value: Any, *args: Any, **kwargs: Any) -> Any:
+            return original(client, value, *args, **kwargs)
+
+        return send
+
+    def errors_of(client: Any) -> Iterator[str]:
+        for args, kwargs in (((), {}), ((1,), {"value": 2})):
+            with pytest.raises(TypeError) as raised:
+                client.send(*args, **kwargs)
+            yield str(raised.value)
+
+    client = kind()
+    expected = list(errors_of(client))
+    Hooks().put(kind if owner == "class" else client, "send", hook)
+    assert list(errors_of(client)) == expected
 
 
 def test_observers_see_results_and_arguments_that_they_do_not_name(kind: type[Client]) -> None:

@@ -30,8 +30,17 @@ def _read_property(properties: Any) -> Any:
 
 def add_property(properties: Any, header: str) -> dict[Any, Any]:
     """Return a copy of properties with a context, in place of one that they have."""
-    others = {name: value for name, value in (properties or {}).items() if name != HEADER_BYTES}
-    return {**others, HEADER: header}
+    return {**remove_property(properties), HEADER: header}
+
+
+def remove_property(properties: Any) -> dict[Any, Any]:
+    """Return a copy of properties without a context, which a forwarded message may have."""
+    return {name: value for name, value in (properties or {}).items() if name not in (HEADER, HEADER_BYTES)}
+
+
+def has_property(properties: Any) -> bool:
+    """Say whether there is a context among the properties of a message to send."""
+    return isinstance(properties, Mapping) and (HEADER in properties or HEADER_BYTES in properties)
 
 
 def measure_raw(raw: Any, *, has_parts: bool) -> int:

@@ -225,10 +225,24 @@ async def test_headers_nearly_too_large_are_sent_without_context(
     """With one more entry RabbitMQ would close the connection."""
     queue = await channel.declare_queue(name())
     large = {f"h{number}": "x" * 1000 for number in range(127)}
-    await channel.default_exchange.publish(Message(b"body", headers=dict(large)), queue.name)
+    forwarded = Message(b"body", headers={**large, HEADER: "of another message"})
+    await channel.default_exchange.publish(forwarded, queue.name)
     assert await headers_in(bare, queue) == large
     assert captured_streams.stats().not_propagated == 1
     assert len(captured_streams.produced(queue.name)) == 1
+
+
+async def test_reply_goes_without_the_context_that_it_is_forwarded_with(
+    channel: AbstractChannel, captured_streams: Captured
+) -> None:
+    queue = await channel.declare_queue("", exclusive=True)  # the server names it, as queues for replies
+    reply = Message(b"body", headers={"a": "b", HEADER: "of the request"}, correlation_id="1")
+    await channel.default_exchange.publish(reply, queue.name)
+    received = await queue.get(no_ack=True)
+    assert received is not None
+    assert (received.body, received.headers, received.correlation_id) == (b"body", {"a": "b"}, "1")
+    assert reply.headers == {"a": "b", HEADER: "of the request"}
+    assert captured_streams.checkpoints == []
 
 
 async def test_task_of_master_and_worker_continues_the_pathway(

@@ -109,8 +109,13 @@ async def test_message_with_a_topic_alias_alone_is_left_alone(
     properties = make_properties()
     properties.TopicAlias = 1
     await client.publish(topic, b"1", properties=properties)
-    await client.publish("", b"2", properties=properties)
-    assert [message.payload for message in await take(bare, 2)] == [b"1", b"2"]
+    forwarded = make_properties(("own", "1"), (HEADER, "of another"))
+    forwarded.TopicAlias = 1
+    await client.publish("", b"2", properties=forwarded)
+    messages = await take(bare, 2)
+    assert [message.payload for message in messages] == [b"1", b"2"]
+    assert user_properties(messages[1]) == [("own", "1")]
+    assert vars(forwarded)["UserProperty"] == [("own", "1"), (HEADER, "of another")]
     assert [made.topic for made in captured_streams.produced()] == [topic]
 
 
@@ -121,15 +126,19 @@ def narrow() -> Iterator[Mosquitto]:
         yield broker
 
 
-async def test_message_that_fits_only_without_a_context_goes_without(narrow: Mosquitto, name: Name) -> None:
+@pytest.mark.parametrize("pairs", [(), ((HEADER, "of another message"),)], ids=["new", "forwarded"])
+async def test_message_that_fits_only_without_a_context_goes_without(
+    narrow: Mosquitto, name: Name, pairs: tuple[tuple[str, str], ...]
+) -> None:
     """Mosquitto ends the connection when a packet is larger than it said."""
     topic = name()
     async with DataStreams(Settings(service="s", enabled=True)) as streams:
         async with asyncdsm.wrap(make_client(narrow)) as client:
             await client.subscribe(topic, qos=1)
             for size in range(60, 180):
-                await client.publish(topic, b"x" * size, qos=1)
+                await client.publish(topic, b"x" * size, qos=1, properties=make_properties(*pairs))
             messages = await take(client, 120)
+        assert not set(pairs).intersection(pair for message in messages for pair in user_properties(message))
         with_context = [bool(user_properties(message)) for message in messages]
         assert with_context == sorted(with_context, reverse=True)
         assert 40 < with_context.count(True) < 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import dramatiq
@@ -89,6 +90,42 @@ def test_message_that_takes_no_context_is_sent_unchanged_and_counted(captured_st
     asyncdsm.wrap(RecordingBroker()).enqueue(message)
     assert seen == [message]
     assert len(captured_streams.produced()) == captured_streams.stats().not_propagated == 1
+
+
+@pytest.mark.parametrize("kind", ["stub", "redis"])
+@pytest.mark.parametrize("delay", [None, 60_000])
+def test_sender_and_middlewares_see_what_they_would_without_asyncdsm(
+    make_broker: Any, captured_streams: Captured, kind: str, delay: int | None
+) -> None:
+    class Tracing(dramatiq.Middleware):
+        def __init__(self) -> None:
+            self.seen = list[Any]()
+
+        def before_enqueue(self, broker: Any, message: Any, delay: int | None) -> None:
+            message.options["trace"] = "1"
+            self.seen += [set(message.options), HEADER.encode() in message.encode()]
+
+        def after_enqueue(self, broker: Any, message: Any, delay: int | None) -> None:
+            self.seen += [set(message.options), HEADER.encode() in message.encode()]
+
+    tracing, broker = Tracing(), asyncdsm.wrap(make_broker(kind))
+    broker.add_middleware(tracing)
+
+    @dramatiq.actor(broker=broker, queue_name=f"queue-{uuid4().hex}")
+    def work() -> None: ...
+
+    message = work.message()
+    sent = broker.enqueue(message, delay=delay)
+    added = {"trace"} | ({"redis_message_id"} if kind == "redis" else set()) | ({"eta"} if delay else set())
+    assert set(sent.options) == added
+    assert (sent is message) == (kind == "stub" and delay is None)
+    assert tracing.seen == [added, False] * 2
+    assert HEADER.encode() not in sent.encode()
+    if kind == "stub":
+        (kept,) = stored(broker, sent.queue_name)
+        assert set(kept.options) == added | {HEADER}
+    assert len(captured_streams.produced(work.queue_name)) == 1
+    assert captured_streams.stats().not_propagated == 0
 
 
 def test_message_that_a_middleware_sends_meanwhile_counts_too(stub: Any, captured_streams: Captured) -> None:

@@ -25,6 +25,13 @@ def make_event(body: str) -> EventData:
     return event
 
 
+def make_forwarded(body: bytes) -> EventData:
+    """Return an event with the properties of one that was received."""
+    event, properties = EventData(body), dict[Any, Any]({HEADER.encode(): b"of another event"})
+    event.properties = properties
+    return event
+
+
 def make_annotated(body: str) -> AmqpAnnotatedMessage:
     return AmqpAnnotatedMessage(data_body=body.encode(), application_properties=dict(PROPERTIES))
 
@@ -138,11 +145,12 @@ async def test_buffered_events_have_the_parent_of_their_sending_and_count_when_t
 
 async def test_event_without_room_for_a_context_goes_without(clients: Clients, captured_streams: Captured) -> None:
     producer = clients.producer()
-    await producer.send_event(EventData(b"x" * (LIMIT - 60)), partition_id="0")
+    await producer.send_event(forwarded := make_forwarded(b"x" * (LIMIT - 60)), partition_id="0")
+    assert forwarded.properties == {HEADER.encode(): b"of another event"}
     two: list[Any] = [EventData(b"y" * (LIMIT // 2 - 50)) for _ in range(2)]
     await producer.send_batch(two, partition_id="0")
     batch = await producer.create_batch(partition_id="0", max_size_in_bytes=100)
-    batch.add(EventData(b"z" * 60))
+    batch.add(make_forwarded(b"z" * 60))
     with pytest.raises(ValueError, match="size limit"):
         batch.add(EventData(b"z" * 60))
     await producer.send_batch(batch)

@@ -7,9 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 from asyncdsm_faststream import DataStreamsMiddleware
-from faststream.rabbit import RabbitBroker, RabbitExchange
+from faststream import Response
+from faststream.rabbit import RabbitBroker, RabbitExchange, RabbitMessage
 
 import asyncdsm
+from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.integrations.faststream.brokers import BrokerSetup, Seen, run_broker
@@ -57,8 +59,8 @@ async def test_reply_to_a_queue_is_counted_and_reply_to_a_caller_is_not(
     asked, answers, count = setup.name(), setup.name(), Seen()
 
     @setup.subscriber(asked)
-    async def answer(number: int) -> int:
-        return number + 1
+    async def answer(number: int, message: RabbitMessage) -> Any:
+        return Response(number + 1, headers=message.headers)
 
     @setup.subscriber(answers)
     async def answered(number: int) -> None:
@@ -67,6 +69,7 @@ async def test_reply_to_a_queue_is_counted_and_reply_to_a_caller_is_not(
     async with run_broker(setup):
         reply = await broker.request(1, asked, timeout=10)
         assert (await reply.decode(), asyncdsm.current_pathway()) == (2, None)
+        assert HEADER not in reply.headers
         await broker.publish(2, asked, reply_to=answers)
         await count.wait_for(1)
     assert [len(captured_streams.produced(name)) for name in (asked, answers)] == [2, 1]

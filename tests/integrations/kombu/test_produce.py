@@ -138,13 +138,14 @@ def test_failed_publish_is_not_counted(
     ],
 )
 def test_internal_queue_is_not_counted(memory: Connection, captured_streams: Captured, exchange: str, key: str) -> None:
-    producer, headers = memory.Producer(), {"a": "b"}
+    producer, headers = memory.Producer(), {"a": "b", HEADER: "of the request"}
     queue = Queue(key, Exchange(exchange), key)(memory.default_channel)
     queue.declare()
     producer.publish("body", exchange=exchange, routing_key=key, headers=headers)
     message = queue.get(no_ack=True)
     assert message is not None
     assert message.headers == {"a": "b"}
+    assert headers == {"a": "b", HEADER: "of the request"}
     assert captured_streams.produced() == []
 
 
@@ -153,7 +154,7 @@ def test_headers_without_room_are_sent_unchanged(rabbitmq: RabbitMQ, captured_st
     with Connection(rabbitmq.url) as connection:
         queue = Queue(name, durable=False, auto_delete=True)(connection.default_channel)
         queue.declare()
-        connection.Producer().publish("body", routing_key=name, headers=headers)
+        connection.Producer().publish("body", routing_key=name, headers={**headers, HEADER: "of another message"})
         message = queue.get(no_ack=True)
     assert message is not None
     assert message.headers == headers

@@ -67,6 +67,55 @@ async def test_request_carries_a_context_and_the_reply_is_no_hop(
     assert [made.parent for made in captured_streams.produced()] == [5, 5]
 
 
+@pytest.mark.parametrize("way", ["wrap", "instrument"])
+@pytest.mark.parametrize("old_style", [False, True])
+async def test_reply_goes_without_the_context_of_its_request(
+    server: NatsServer, captured_streams: Captured, name: Name, way: str, old_style: bool
+) -> None:
+    """`respond` sends the headers of the request. With them, a reply as large as it may be ends the connection."""
+    if way == "instrument":
+        asyncdsm.instrument("nats")
+    try:
+        client, subject, asked = await nats.connect(server.url), name(), list[Any]()
+        client = asyncdsm.wrap(client) if way == "wrap" else client
+
+        async def answer(message: Msg) -> None:
+            asked.append(message.headers)
+            if message.data == b"by hand":
+                own = {**(message.headers or {}), "own": "1"}
+                await client.publish(message.reply, b"pong", headers=own)
+                assert HEADER in own
+            else:
+                await message.respond(b"." * MAX_PAYLOAD)
+
+        await client.subscribe(subject, cb=answer)
+        reply = await client.request(subject, b"ping", timeout=10, old_style=old_style)
+        assert (len(reply.data), reply.headers) == (MAX_PAYLOAD, None)
+        assert (await client.request(subject, b"by hand", timeout=10)).headers == {"own": "1"}
+        assert [list(headers) for headers in asked] == [[HEADER], [HEADER]]
+        assert client.is_connected
+        assert client.stats["reconnects"] == 0
+        await client.close()
+    finally:
+        asyncdsm.uninstrument("nats")
+    assert [made.topic for made in captured_streams.checkpoints] == [subject] * 4
+    assert captured_streams.stats().not_propagated == 0
+
+
+async def test_reply_keeps_the_headers_of_its_request_while_nothing_measures(
+    server: NatsServer, bare: Client, name: Name
+) -> None:
+    client, subject, headers = asyncdsm.wrap(await nats.connect(server.url)), name(), {HEADER: "of another program"}
+
+    async def answer(message: Msg) -> None:
+        await message.respond(b"pong")
+
+    await client.subscribe(subject, cb=answer)
+    await flush(client)
+    assert (await bare.request(subject, b"ping", timeout=10, headers=headers)).headers == headers
+    await client.close()
+
+
 async def test_reply_to_an_inbox_of_an_own_prefix_is_no_hop(
     server: NatsServer, captured_streams: Captured, name: Name
 ) -> None:

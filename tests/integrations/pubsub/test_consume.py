@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from datetime import UTC, datetime
 from queue import Queue
 from time import time_ns
@@ -21,7 +22,6 @@ import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core.context import HEADER
 from asyncdsm.core.lag import current_lags
-from asyncdsm.integration import ConsumedList
 from asyncdsm.testing import Captured
 from tests.integrations.pubsub.clients import Names, streaming
 
@@ -173,7 +173,6 @@ def test_messages_of_a_pull_are_current_in_turn(subscriber: Any, bare: Names, ca
     response = subscriber.pull(request={"subscription": subscription, "max_messages": 5})
     assert asyncdsm.current_pathway() is None
     parents = {made.hash: made.parent for made in captured_streams.consumed(subscription)}
-    assert isinstance(response.received_messages, ConsumedList)
     for received in response.received_messages:
         pathway = asyncdsm.current_pathway()
         assert pathway is not None
@@ -187,6 +186,87 @@ def test_messages_of_a_pull_are_current_in_turn(subscriber: Any, bare: Names, ca
     first, *rest = response.received_messages
     assert [first, *rest] == list(PullResponse.deserialize(PullResponse.serialize(response)).received_messages)
     assert len(parents) == 5
+
+
+def change_response(response: Any) -> list[Any]:
+    """Change the messages of a response in each way that there is, and return what the program sees after each."""
+    seen, messages = list[Any](), response.received_messages
+
+    def look() -> None:
+        kept = type(response).deserialize(type(response).serialize(response)).received_messages
+        dicts = type(response).to_dict(response)["received_messages"]
+        bodies = [received.message.data for received in response.received_messages]
+        assert bodies == [received.message.data for received in kept]
+        assert len(dicts) == len(bodies) == len(response.received_messages)
+        seen.append((bodies, response == type(response)(received_messages=list(kept))))
+
+    look()
+    first = messages[0]
+    seen.append((first in messages, messages.index(first), messages.count(first), messages == [*messages]))
+    seen.append([type(messages[:2][0]).__name__, len(messages[:2]), len(copy(messages))])
+    seen.append((type(messages.pop(0)).__name__, [each.message.data for each in reversed(messages)]))
+    look()
+    messages.append(first)
+    del messages[0]
+    look()
+    response.received_messages += [first]
+    look()
+    response.received_messages[0] = first
+    messages.reverse()
+    look()
+    response.received_messages = [each for each in response.received_messages if each.message.data == b"0"]
+    look()
+    for wrong in (1, ["no message"]):
+        with pytest.raises((TypeError, AttributeError)) as raised:
+            response.received_messages = wrong
+        seen.append(str(raised.value))
+    look()
+    del response.received_messages
+    look()
+    response.received_messages.append(first)
+    look()
+    response.received_messages.clear()
+    look()
+    return seen
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_response_is_what_the_program_makes_of_it(
+    subscriber: Any, bare: Names, captured_streams: Captured, count: int
+) -> None:
+    topic, subscription = bare.make()
+    bare.send(topic, *(b"%d" % number for number in range(count)))
+    response = subscriber.pull(subscription=subscription, max_messages=count)
+    plain = PullResponse.deserialize(PullResponse.serialize(response))
+    assert change_response(response) == change_response(plain)
+    assert len(captured_streams.consumed(subscription)) == count
+    assert captured_streams.stats().errors == 0
+
+
+def test_messages_that_are_assigned_to_a_response_keep_their_pathways(
+    subscriber: Any, bare: Names, captured_streams: Captured
+) -> None:
+    topic, subscription = bare.make()
+    for number in range(1, 6):
+        bare.send(topic, b"%d" % number, **with_context(number))
+    response = subscriber.pull(subscription=subscription, max_messages=5)
+    parents = {made.hash: made.parent for made in captured_streams.consumed(subscription)}
+
+    def parent() -> int:
+        pathway = asyncdsm.current_pathway()
+        assert pathway is not None
+        return parents[pathway.hash]
+
+    response.received_messages = [each for each in response.received_messages if int(each.message.data) % 2]
+    seen = [(int(each.message.data), parent()) for each in response.received_messages]
+    assert seen == [(1, 1), (3, 3), (5, 5)]
+    assert asyncdsm.current_pathway() is None
+    for received in reversed(response.received_messages):
+        with asyncdsm.using(received) as found:
+            assert found == asyncdsm.current_pathway()
+        assert parent() == int(received.message.data)
+    assert [parent() for _ in response.received_messages[1:]] == [3, 5]
+    assert (int(response.received_messages.pop().message.data), parent()) == (5, 5)
 
 
 def test_only_message_of_a_pull_is_current_until_the_next_one(

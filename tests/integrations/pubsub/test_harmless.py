@@ -166,6 +166,26 @@ async def test_arguments_that_a_later_release_adds_reach_the_client(
     await subscriber.transport.close()
 
 
+@pytest.mark.parametrize("enabled", [True, False], ids=["measuring", "turned off"])
+@pytest.mark.parametrize("way", ["wrap", "instrument", "both"])
+def test_attributes_may_have_any_name(pubsub: PubSubServer, bare: Names, way: str, enabled: bool) -> None:
+    """Each keyword that is no parameter of `publish` is an attribute of the message."""
+    attributes = dict.fromkeys(("args", "client", "kwargs", "observe", "original", "owner", "result", "_owner"), "a")
+    topic, subscription = bare.make()
+    with publishing(pubsub.address) as publisher, DataStreams(Settings(service="s", enabled=enabled)):
+        if way != "instrument":
+            asyncdsm.wrap(publisher)
+        if way != "wrap":
+            asyncdsm.instrument("google.cloud.pubsub_v1")
+        try:
+            publisher.publish(topic, b"body", **attributes).result(10)
+        finally:
+            asyncdsm.uninstrument("google.cloud.pubsub_v1")
+    (message,) = bare.read(subscription)
+    assert (HEADER in message.attributes) == enabled
+    assert {name: value for name, value in message.attributes.items() if name != HEADER} == attributes
+
+
 def test_error_of_a_callback_is_the_program_s(subscriber: Any, bare: Names, captured_streams: Captured) -> None:
     topic, subscription = bare.make()
     bare.send(topic, b"body")

@@ -103,6 +103,27 @@ def test_message_as_large_as_it_may_be_goes_without(publisher: Any, bare: Names,
     assert captured_streams.stats().not_propagated == 1
 
 
+@pytest.mark.parametrize("behavior", [LimitExceededBehavior.ERROR, LimitExceededBehavior.BLOCK])
+def test_message_within_the_limit_of_flow_control_is_published(
+    pubsub: PubSubServer, bare: Names, captured_streams: Captured, behavior: LimitExceededBehavior
+) -> None:
+    topic, subscription = bare.make()
+    flow = PublishFlowControl(message_limit=10, byte_limit=200, limit_exceeded_behavior=behavior)
+    with publishing(pubsub.address) as plain, publishing(pubsub.address, flow_control=flow) as publisher:
+        asyncdsm.wrap(publisher)
+        for size in (100, 190):
+            publisher.publish(topic, b"." * size, **{HEADER: "of another"}).result(10)
+        with pytest.raises(FlowControlLimitError):
+            publisher.publish(topic, b"." * 201).result(10)
+        plain.publish(topic, b"." * 201).result(10)
+    found = {len(message.data): message.attributes.get(HEADER) for message in bare.read(subscription, 3)}
+    assert sorted(found) == [100, 190, 201]
+    assert found[100] not in (None, "of another")
+    assert (found[190], found[201]) == (None, None)
+    assert (len(captured_streams.produced(topic)), captured_streams.stats().not_propagated) == (2, 1)
+    assert captured_streams.stats().errors == 0
+
+
 def test_message_that_the_service_refuses_does_not_count(
     publisher: Any, bare: Names, captured_streams: Captured
 ) -> None:

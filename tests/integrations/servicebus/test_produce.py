@@ -125,10 +125,12 @@ async def test_batch_filled_unobserved_counts_and_goes_without_context(pair: Pai
 
 
 async def test_message_without_room_for_a_context_goes_without(pair: Pair, captured_streams: Captured) -> None:
-    tight = ServiceBusMessage(b"x" * (LIMIT - 80))
+    forwarded: Any = {HEADER.encode(): b"of another message"}
+    tight = ServiceBusMessage(b"x" * (LIMIT - 80), application_properties=dict(forwarded))
     await pair.sender.send_messages(tight)
     batch = await pair.sender.create_message_batch(max_size_in_bytes=120)
-    batch.add_message(ServiceBusMessage(b"x" * 20))
+    batch.add_message(ServiceBusMessage(b"x" * 20, application_properties=dict(forwarded)))
+    assert tight.application_properties == forwarded
     with pytest.raises(MessageSizeExceededError):
         batch.add_message(ServiceBusMessage(b"x" * 20))
     await pair.sender.send_messages(batch)
@@ -144,8 +146,13 @@ async def test_message_that_is_refused_is_not_counted(pair: Pair, captured_strea
             await pair.sender.send_messages(message)
     with pytest.raises(ValueError, match="timeout"):
         await pair.sender.send_messages(ServiceBusMessage("body"), timeout=-1)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"ServiceBusSender.send_messages\(\) missing 1 required .*: 'message'"):
         await pair.sender.send_messages()
+    with pytest.raises(TypeError, match=r"ServiceBusSender.schedule_messages\(\) missing 2 required .* 'messages' and"):
+        await pair.sender.schedule_messages()
+    batch: Any = await pair.sender.create_message_batch()
+    with pytest.raises(TypeError, match=r"^ServiceBusMessageBatch.add_message\(\) missing 1 required .*: 'message'"):
+        batch.add_message()
 
     def broken() -> Any:
         yield ServiceBusMessage("body")
