@@ -30,10 +30,11 @@ def _format_core(core: Mapping[str, Any]) -> str:
 
 
 def _client_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    width = max(len(name) for name in ("ddtrace", *(client["name"] for client in report["clients"]))) + 2
     for client in report["clients"]:
-        yield f"  {client['name']:18}{_format_client(client)}"
+        yield f"  {client['name']:{width}}{_format_client(client)}"
     if report["ddtrace"]:
-        yield f"  {'ddtrace':18}{report['ddtrace']}; asyncdsm turns its Data Streams off, its tracing goes on"
+        yield f"  {'ddtrace':{width}}{report['ddtrace']}; asyncdsm turns its Data Streams off, its tracing goes on"
 
 
 def _format_client(client: Mapping[str, Any]) -> str:

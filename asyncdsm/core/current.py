@@ -25,13 +25,15 @@ class Layer:
     Tasks that start meanwhile copy it and may live longer: once it is closed, it means what was current before.
     """
 
-    __slots__ = ("before", "counts_consumes", "is_open")
+    __slots__ = ("before", "counts_consumes", "is_open", "takes_contexts")
 
-    def __init__(self, before: Snapshot, *, counts_consumes: bool) -> None:
+    def __init__(self, before: Snapshot, *, counts_consumes: bool, takes_contexts: bool = False) -> None:
         self.before: Snapshot = before
         self.is_open: bool = True
         self.counts_consumes: bool = counts_consumes
         """Whether the integration above counts what is received, too."""
+        self.takes_contexts: bool = takes_contexts
+        """Whether it also takes the context off what is received, where clients below would."""
 
 
 Snapshot: TypeAlias = "Pathway | Layer | None"
@@ -77,13 +79,13 @@ def restored(snapshot: Snapshot) -> Iterator[None]:
 
 
 @contextmanager
-def suppress_nested_checkpoints(*, consumes: bool = False) -> Iterator[None]:
+def suppress_nested_checkpoints(*, consumes: bool = False, takes_contexts: bool = False) -> Iterator[None]:
     """Keep clients below from counting or changing what is produced inside the block.
 
     Its checkpoint has been made, and its context is on the message. With `consumes`, those clients do not count what
-    they receive either.
+    they receive either. With `takes_contexts`, they leave the context on it, for the caller to take it off.
     """
-    layer = open_layer(before := snapshot(), consumes=consumes)
+    layer = open_layer(before := snapshot(), consumes=consumes, takes_contexts=takes_contexts)
     current_context.set(layer)
     try:
         yield
@@ -103,13 +105,18 @@ def allow_nested_checkpoints() -> Iterator[None]:
         current_context.set(layer)
 
 
-def open_layer(before: Snapshot = None, *, consumes: bool = True) -> Layer:
+def open_layer(before: Snapshot = None, *, consumes: bool = True, takes_contexts: bool = False) -> Layer:
     """Return a layer. Make it current, with `restored`, around each call to the clients below, until `close_layer`.
 
     Those clients count nothing, nor do the tasks that start meanwhile, however long they live. With `consumes` false
-    they do count what they receive. `before` is what those tasks continue with after the layer was closed.
+    they do count what they receive. With `takes_contexts`, they leave the context on what they receive. `before` is
+    what those tasks continue with after the layer was closed.
     """
-    layer = Layer(before, counts_consumes=consumes or _counts_consumes(before))
+    layer = Layer(
+        before,
+        counts_consumes=consumes or _counts_consumes(before),
+        takes_contexts=takes_contexts or _takes_contexts(before),
+    )
     if layer.counts_consumes:
         consume_layers.add(id(layer))
     return layer
@@ -124,6 +131,11 @@ def close_layer(layer: Layer) -> None:
 def is_consume_suppressed() -> bool:
     """Say whether a layer above counts what is received here."""
     return _counts_consumes(snapshot())
+
+
+def is_context_taken_above() -> bool:
+    """Say whether a layer above takes the context off what is received here."""
+    return _takes_contexts(snapshot())
 
 
 def skip_closed_layers(context: Snapshot) -> Snapshot:
@@ -142,3 +154,7 @@ def skip_layers(context: Snapshot) -> Pathway | None:
 
 def _counts_consumes(context: Snapshot) -> bool:
     return isinstance(context, Layer) and context.counts_consumes
+
+
+def _takes_contexts(context: Snapshot) -> bool:
+    return isinstance(context, Layer) and context.takes_contexts

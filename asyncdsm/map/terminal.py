@@ -49,7 +49,7 @@ COLUMNS: dict[str, Column] = {
     "service": Column("service", lambda row: _name_cell(row, row.service), is_name=True),
     "direction": Column("", lambda row: Text({"in": "←", "out": "→"}.get(row.edge.direction, ""))),
     "queue": Column("queue", lambda row: _name_cell(row, row.queue), is_name=True),
-    "type": Column("type", lambda row: Text(plain_text(row.edge.type, SHORTEST_SHOWN_NAME))),
+    "type": Column("type", lambda row: Text(plain_text(row.edge.type, LONGEST_IN_TITLE))),
     "cluster": Column("cluster", lambda row: Text(row.clusters[row.edge.cluster or ""])),
     "group": Column("group", lambda row: NameCell(row.edge.group or ""), is_name=True),
     "messages": Column("messages", lambda row: Text(format_count(row.edge.count)), is_number=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from asyncdsm.integration import (
@@ -9,16 +10,17 @@ from asyncdsm.integration import (
     Pathway,
     check_name,
     consume,
+    count_deliveries,
     lookup_pathway,
     peek_consume,
     store_pathway,
 )
 from asyncdsm.integration.formats.amqp import (
+    DEATHS,
     PATHWAY_SLOT,
     RABBITMQ,
     in_edges,
     is_internal_queue,
-    note_delivery,
     read_timestamp,
 )
 from asyncdsm.integration.formats.kafka import make_in_edge, read_context, read_pairs, read_time
@@ -44,13 +46,18 @@ def consume_client_message(message: Any, subscriber: Any, consumer: Any) -> Path
     if pathway is not None:
         return pathway
     found = read_message(message, subscriber, consumer)
-    pathway = None if found is None else consume(*found)
+    pathway = None if found is None else _consume_read(found)
     if pathway is not None and place is not None:
         store_pathway(message, place, _OwnPathway(*pathway))
-    if pathway is not None and found is not None and hasattr(message, "routing_key"):
-        note_delivery(found.edge, message.headers, getattr(message, "redelivered", None))
     if pathway is not None and (KAFKA_CONSUME or RABBITMQ_CONSUME) and not _is_of_others(message):
         _extract_transactions(message)
+    return pathway
+
+
+def _consume_read(found: ReadMessage) -> Pathway | None:
+    pathway = consume(found.edge, found.header, found.size, found.broker_ns)
+    if pathway is not None:
+        count_deliveries(found.edge, redelivered=found.is_redelivered, dead_lettered=found.is_dead_lettered)
     return pathway
 
 
@@ -163,7 +170,14 @@ def _read_rabbit(message: Any, subscriber: Any) -> ReadMessage | None:
         return None
     headers = message.headers
     size = length_or_zero(message.body) + headers_bytes(read_pairs(headers))
-    return ReadMessage(in_edges[queue, RABBITMQ], read_context(headers), size, read_timestamp(message.timestamp))
+    return ReadMessage(
+        in_edges[queue, RABBITMQ],
+        read_context(headers),
+        size,
+        read_timestamp(message.timestamp),
+        is_redelivered=getattr(message, "redelivered", None) is True,
+        is_dead_lettered=isinstance(headers, Mapping) and DEATHS in headers,
+    )
 
 
 def _find_queue(subscriber: Any) -> str | None:

@@ -9,12 +9,14 @@ from asyncdsm.integration import Edge
 
 
 class ReadMessage(NamedTuple):
-    """The arguments of a consume checkpoint."""
+    """The arguments of a consume checkpoint, and what the message says of its delivery."""
 
     edge: Edge
     header: Any
     size: int
     broker_ns: Any
+    is_redelivered: bool = False
+    is_dead_lettered: bool = False
 
 
 def headers_bytes(headers: Iterable[tuple[str, Any]]) -> int:

@@ -13,7 +13,8 @@ from asyncdsm.integration import Snapshot, guarded, set_current, snapshot
 from asyncdsm_faststream.consume import consume_client_message, split_messages
 from asyncdsm_faststream.limits import publishing
 from asyncdsm_faststream.produce import begin_publish, finish_publish, is_too_large
-from asyncdsm_faststream.redis_reads import above_reads
+from asyncdsm_faststream.redis_messages import forget_contexts, take_contexts
+from asyncdsm_faststream.redis_reads import above_reads, current_reader
 
 _active_subscriber: ContextVar[Any] = ContextVar("asyncdsm_faststream_subscriber", default=None)
 # The subscriber whose handler runs. What the handler itself receives, as a reply or by `get_one`, is not its message.
@@ -35,6 +36,7 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
 
     async def on_receive(self, /, *_args: Any, **_more: Any) -> None:
         """Record what a subscriber with handlers receives. The pathway is current for the reply's publisher too."""
+        _take_contexts_guarded(self.msg)
         self._begin_handling()
 
     async def consume_scope(
@@ -53,6 +55,7 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
         self, /, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None, *_args: Any, **_more: Any
     ) -> bool:
         """Restore the previous pathway before the next message: one task may handle them all."""
+        _forget_contexts_guarded(self.msg)
         if self._subscriber is not None:
             _active_subscriber.set(self._around)
             set_current(self._before)
@@ -93,9 +96,11 @@ class DataStreamsMiddleware(BaseMiddleware[Any, Any]):
     def _record_messages(self, consumer: Any) -> None:
         """Record each message, and make the pathway current if there is only one."""
         messages = split_messages(self.msg)
+        subscriber = current_reader() if self._subscriber is None else self._subscriber
         with above_reads():
-            pathways = [_consume_guarded(message, self._subscriber, consumer) for message in messages]
+            pathways = [_consume_guarded(message, subscriber, consumer) for message in messages]
         set_current(pathways[0] if len(pathways) == 1 else None)
 
 
+_take_contexts_guarded, _forget_contexts_guarded = guarded(take_contexts), guarded(forget_contexts)
 _consume_guarded = guarded(consume_client_message)  # an error with one message of a batch does not affect the others

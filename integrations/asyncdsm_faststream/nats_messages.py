@@ -35,7 +35,9 @@ def read_received(message: Any, subscriber: Any) -> ReadMessage | None:
     metadata, headers = read_metadata(message), message.headers or {}
     header, size = headers.get(HEADER), len(message.data) + measure_headers(headers)
     edge = in_edges[topics[subject], _find_group(subscriber, metadata)]
-    return ReadMessage(edge, header, size, None if metadata is None or header else metadata.stored_ns)
+    if metadata is None:
+        return ReadMessage(edge, header, size, None)
+    return ReadMessage(edge, header, size, None if header else metadata.stored_ns, metadata.deliveries > 1)
 
 
 def find_place(message: Any) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""How FastStream reads Redis streams: its client counts none of these entries, since the middleware does.
+"""How FastStream reads Redis streams: its client leaves these entries as they are, since the middleware counts them.
 
 FastStream hands on the envelope inside an entry, so an entry that redis-py's integration has counted could not be
 recognized. Lists and channels have no other integration.
@@ -25,25 +25,30 @@ from asyncdsm.integration import (
 from asyncdsm_faststream.redis_messages import find_place
 
 _hooks = Hooks()  # never removed: brokers keep the middleware that they were made with
-_is_reading: ContextVar[bool] = ContextVar("asyncdsm_faststream_reading", default=False)
+_reading_subscriber: ContextVar[Any] = ContextVar("asyncdsm_faststream_reading", default=None)
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
-    """Keep clients below from counting inside the block."""
-    before = _is_reading.get()
-    _is_reading.set(True)
+def _reading(subscriber: Any) -> Iterator[None]:
+    """Keep clients below from counting inside the block, and from taking the field with the context off entries."""
+    before = _reading_subscriber.get()
+    _reading_subscriber.set(subscriber)
     try:
-        with suppress_nested_checkpoints(consumes=True):
+        with suppress_nested_checkpoints(consumes=True, takes_contexts=True):
             yield
     finally:
-        _is_reading.set(before)
+        _reading_subscriber.set(before)
+
+
+def current_reader() -> Any:
+    """Return the subscriber whose `get_one` or iteration reads here; None if there is none."""
+    return _reading_subscriber.get()
 
 
 @contextmanager
 def above_reads() -> Iterator[None]:
     """Let the middleware count inside the block, though FastStream calls it while it reads."""
-    if not _is_reading.get():
+    if _reading_subscriber.get() is None:
         yield
         return
     with allow_nested_checkpoints():
@@ -71,7 +76,7 @@ def _make_start_hook(is_followed: Callable[[Any], bool | None]) -> Callable[...,
         def start(subscriber: Any, /, *args: Any, **kwargs: Any) -> Any:
             """`args` are what the subscriber's task calls to read."""
             if is_followed(subscriber):
-                args = tuple(_read_uncounted(each) if callable(each) else each for each in args)
+                args = tuple(_read_uncounted(subscriber, each) if callable(each) else each for each in args)
             return original(subscriber, *args, **kwargs)
 
         return mark_async(start)
@@ -79,10 +84,10 @@ def _make_start_hook(is_followed: Callable[[Any], bool | None]) -> Callable[...,
     return hook
 
 
-def _read_uncounted(read: Callable[..., Any]) -> Callable[..., Any]:
+def _read_uncounted(subscriber: Any, read: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(read)
     async def read_uncounted(*args: Any, **kwargs: Any) -> Any:
-        with _reading():
+        with _reading(subscriber):
             return await read(*args, **kwargs)
 
     return read_uncounted
@@ -93,7 +98,7 @@ def _make_get_hook(is_followed: Callable[[Any], bool | None]) -> Callable[..., A
         async def get_one(subscriber: Any, /, *args: Any, **kwargs: Any) -> Any:
             if not is_followed(subscriber):
                 return await original(subscriber, *args, **kwargs)
-            with _reading():
+            with _reading(subscriber):
                 message = await original(subscriber, *args, **kwargs)
             _make_current(message)
             return message
@@ -110,7 +115,7 @@ def _make_iterate_hook(is_followed: Callable[[Any], bool | None]) -> Callable[..
             while True:
                 try:
                     if is_followed(subscriber):
-                        with _reading():
+                        with _reading(subscriber):
                             message = await anext(messages)
                         _make_current(message)
                     else:

@@ -19,6 +19,7 @@ from asyncdsm.integration import (
     follow_batches,
     incoming_pathway,
     is_consume_suppressed,
+    is_context_taken_above,
     lookup_pathway,
     report_hook_error,
     set_current,
@@ -63,7 +64,12 @@ class ReadCall:
         return holder[0]
 
     def read_result(self, results: list[Any], at: int) -> list[ReadBatch]:
-        """Take our field off the entries of one result, and record them. Return what the program is to get current."""
+        """Take our field off the entries of one result, and record them. Return what the program is to get current.
+
+        Entries keep the field where a layer above takes it off.
+        """
+        if self._name not in RANGES and is_context_taken_above():
+            return []
         counts, is_measured = self._counts, ensure_recorder() is not None
         group, asked = "", dict[str, str]()
         if counts:

@@ -225,6 +225,15 @@ def test_type_and_cluster_and_environment_that_are_the_same_everywhere_are_in_th
     assert title.strip() == "1 service, 1 queue · kafka · cluster lkc-1a2b3c4d · env prod"
 
 
+@pytest.mark.parametrize("width", [110, 220])
+def test_type_is_shown_whole_where_there_is_room(width: int) -> None:
+    latency = encode({bin_index(0.01): 4})
+    tags = ["type:google-pubsub", "topic:orders", "direction:out"]
+    other = payload(bucket(point(EdgeTags=tags, EdgeLatency=latency, PathwayLatency=latency)), Service="shop")
+    lines = drawn(shown(edge("shop", 0.01), other), width)
+    assert sum("google-pubsub " in line for line in lines) == 1
+
+
 def test_one_service_and_one_queue_are_singular() -> None:
     assert drawn(shown(edge("shop", 1)))[0].strip() == "1 service, 1 queue · kafka"
 

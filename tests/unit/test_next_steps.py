@@ -157,6 +157,13 @@ def test_report_says_in_one_line_how_the_agent_answers(given: dict[str, Any], li
     assert line in format_report({**given, "next_steps": list_next_steps(given)})
 
 
+def test_report_has_two_spaces_after_the_longest_name_of_a_client() -> None:
+    clients = [client("google.cloud.pubsub_v1"), client("redis")]
+    lines = format_report({**report(*clients), "next_steps": []})
+    assert "  google.cloud.pubsub_v1  1.0, instrumented; tested with 1.0" in lines
+    assert "  redis                   1.0, instrumented; tested with 1.0" in lines
+
+
 def test_agent_that_fails_is_looked_into_and_no_setting_is_blamed() -> None:
     agent = {**WELL, "lists_endpoint": False, "problem": "HTTP status 503 for /info", "status": 503}
     assert list_next_steps(report(agent=agent))[0].startswith("Look into the agent's log")

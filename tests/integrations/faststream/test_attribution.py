@@ -7,7 +7,6 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
-from asyncdsm_faststream import DataStreamsMiddleware
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.rabbit import RabbitBroker
@@ -21,25 +20,25 @@ from tests.integrations.faststream.brokers import BrokerSetup, Seen, run_broker
 
 
 async def test_concurrent_handlers_each_have_the_pathway_of_their_message(
-    setup: BrokerSetup, captured_streams: Captured
+    followed_setup: BrokerSetup, captured_streams: Captured
 ) -> None:
-    name, other, count, many = setup.name(), setup.name(), Seen(), 40
-    workers: dict[str, Any] = {} if isinstance(setup.broker, RabbitBroker) else {"max_workers": 10}
-    if isinstance(setup.broker, KafkaBroker):
+    name, other, count, many = followed_setup.name(), followed_setup.name(), Seen(), 40
+    workers: dict[str, Any] = {} if isinstance(followed_setup.broker, RabbitBroker) else {"max_workers": 10}
+    if isinstance(followed_setup.broker, KafkaBroker):
         workers["ack_policy"] = AckPolicy.ACK_FIRST
 
-    @setup.subscriber(name, **workers, grouped=True)
+    @followed_setup.subscriber(name, **workers, grouped=True)
     async def handle(number: int) -> None:
         before = asyncdsm.current_pathway()
         await asyncio.sleep(0.001 * (number % 7))
         assert asyncdsm.current_pathway() == before
-        await setup.broker.publish(number, other)
+        await followed_setup.broker.publish(number, other)
         count.add((number, before))
 
-    async with run_broker(setup):
+    async with run_broker(followed_setup):
         for number in range(many):
             with current.restored(Pathway(1000 + number, 1, 1)):
-                await setup.broker.publish(number, name)
+                await followed_setup.broker.publish(number, name)
         seen = await count.wait_for(many)
     sent = {made.parent - 1000: made.hash for made in captured_streams.produced(name)}
     came = {made.parent: made.hash for made in captured_streams.consumed(name)}
@@ -49,30 +48,30 @@ async def test_concurrent_handlers_each_have_the_pathway_of_their_message(
 
 
 async def test_handler_that_returns_or_raises_leaves_nothing_current(
-    setup: BrokerSetup, captured_streams: Captured
+    followed_setup: BrokerSetup, captured_streams: Captured
 ) -> None:
-    name, other, count = setup.name(), setup.name(), Seen()
+    name, other, count = followed_setup.name(), followed_setup.name(), Seen()
 
-    @setup.subscriber(name)
+    @followed_setup.subscriber(name)
     async def handle(number: int) -> None:
         count.add(asyncdsm.current_pathway())
         if number == 0:
             raise ZeroDivisionError
 
-    async with run_broker(setup):
-        await setup.broker.publish(0, name)
-        await setup.broker.publish(1, name)
+    async with run_broker(followed_setup):
+        await followed_setup.broker.publish(0, name)
+        await followed_setup.broker.publish(1, name)
         seen = await count.wait_for(2)
         current.set_current(None)
-        await setup.broker.publish(2, other)
+        await followed_setup.broker.publish(2, other)
     assert len(seen) == 2
     assert captured_streams.produced(other)[0].parent == 0
 
 
 async def test_reply_or_message_fetched_in_a_handler_is_not_its_own_message(
-    rabbitmq: RabbitMQ, captured_streams: Captured
+    rabbitmq: RabbitMQ, options: dict[str, Any], captured_streams: Captured
 ) -> None:
-    broker: Any = RabbitBroker(rabbitmq.url, middlewares=[DataStreamsMiddleware], logger=None)
+    broker: Any = RabbitBroker(rabbitmq.url, **options)
     names, count = [f"queue-{uuid4().hex[:12]}" for _ in range(3)], Seen()
 
     @broker.subscriber(names[0])

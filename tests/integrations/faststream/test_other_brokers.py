@@ -33,9 +33,8 @@ def way(request: pytest.FixtureRequest) -> Way:
 
 
 @pytest.fixture
-def broker(request: pytest.FixtureRequest, way: Way) -> Any:
-    """Return a broker with the middleware."""
-    options: dict[str, Any] = {"middlewares": [DataStreamsMiddleware], "logger": None}
+def broker(request: pytest.FixtureRequest, way: Way, options: dict[str, Any]) -> Any:
+    """Return a broker, in both ways of being followed."""
     if way.kind == "nats":
         server: NatsServer = request.getfixturevalue("nats")
         return NatsBroker(server.url, **options)
@@ -144,6 +143,8 @@ async def test_get_one_and_iteration_make_their_message_current(
     consumed = captured_streams.consumed(name)
     assert [made.hash for made in consumed] == [each and each.hash for each in pathways]
     assert {made.parent for made in consumed} == {captured_streams.produced(name)[0].hash}
+    if way.kind == "redis":
+        assert {made.tag("group") for made in consumed} == {GROUP if way.has_group else None}
 
 
 @pytest.mark.parametrize(

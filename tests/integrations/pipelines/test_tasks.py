@@ -37,6 +37,8 @@ CALLED = {
     "::test_concurrent_readers_publish_with_their_own_parent",
     "callbacks of nats-py": "integrations/nats/test_attribution.py"
     "::test_tasks_of_a_callback_publish_with_their_own_parent",
+    "callbacks of azure-eventhub": "integrations/eventhub/test_consume.py"
+    "::test_event_is_current_in_its_callback_and_not_in_the_next_one",
     "callbacks of google-cloud-pubsub": "integrations/pubsub/test_attribution.py"
     "::test_callbacks_in_threads_publish_with_their_own_parent",
     "tasks of taskiq": "integrations/taskiq/test_attribution.py::test_concurrent_tasks_each_have_their_own_pathway",
