@@ -151,5 +151,5 @@ def encode_body(parts: Iterable[bytes], compression: str) -> bytes:
 
 
 def _describe_refusal(headers: httpx2.Headers, body: bytes) -> str:
-    kind = headers.get("Content-Type", "")
+    kind = headers.get("Content-Type", "").lower()
     return quote_problem(body.decode("utf-8", "replace").strip()) if kind.startswith("text/plain") else ""
