@@ -53,8 +53,8 @@ class Setting:
     ) -> None:
         """Declare a setting.
 
-        The first of the environment variables that is not empty, nor only spaces, wins. `DD_TAGS:env` is the pair `env` in the value of
-        `DD_TAGS`. `find`, if given, reads the variables instead, and returns the value and what it comes from.
+        The first of the environment variables that is more than spaces wins. `DD_TAGS:env` is the pair `env` in the
+        value of `DD_TAGS`. `find`, if given, reads the variables instead, and returns the value and what it comes from.
         `optional` says that None is allowed.
         """
         self.kind: Kind = kind

@@ -103,7 +103,12 @@ def _parse_lowered(text: str) -> str:
     return text.strip().lower()
 
 
-OTLP_URL = Kind("an http:// or https:// URL of a host, without a query", _is_otlp_url, parse=str.strip, show=without_password)
+OTLP_URL = Kind(
+    "an http:// or https:// URL of a host, without a query",
+    _is_otlp_url,
+    parse=str.strip,
+    show=without_password,
+)
 DESTINATIONS = Kind(
     'a tuple of "agent", "otlp" or both',
     _are_destinations,

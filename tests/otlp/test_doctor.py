@@ -52,6 +52,7 @@ def test_endpoint_that_takes_metrics_is_well_and_no_agent_is_asked(
         "answers": True,
         "problem": None,
         "status": 200,
+        "hint": "",
     }
     assert f"The OTLP endpoint {receiver.url}/v1/metrics takes metrics" in text
     assert [path for _, path, _, _ in receiver.requests] == ["/v1/metrics"] * 2
