@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import random
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
-from http.client import HTTPConnection, HTTPException
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
 from pathlib import Path
 from threading import Thread
 from time import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +39,7 @@ from asyncdsm.core.histogram import bin_index
 from asyncdsm.delivery.sketch import encode
 from asyncdsm.errors import OptionError, StoreUnavailableError
 from asyncdsm.map.topology import Topology
-from tests.agent.payloads import INTAKE, MSGPACK, NOW, SECOND_NS, Client, bucket, payload, point
+from tests.agent.payloads import NOW, SECOND_NS, Client, bucket, payload, point
 from tests.agent.stores import Opener
 from tests.agent.test_store import kept
 from tests.brokers.clickhouse import ClickHouse
@@ -117,13 +114,45 @@ def test_facts_count_once_and_schemas_of_all_agents_are_known_to_each(open_store
 def test_edges_beyond_the_bound_are_left_out_of_an_answer_and_named(
     open_store: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge_facts, "MOST_EDGES", 2)
     store = open_store(now=lambda: NOW)
     for number in (2, 0, 1):
         said = [{"EdgeTags": [f"topic:{number}"], "Redelivered": 1}]
         store.add(read_report(payload(bucket(Start=int(NOW - 60 * number) * SECOND_NS, AsyncdsmFacts=said)), ""))
+    monkeypatch.setattr(edge_facts, "MOST_EDGES", 2)
     assert {edge.tags for edge in store.edge_facts(TimeRange(NOW - 600, NOW + 60))} == {("topic:0",), ("topic:1",)}
     assert [(each["name"], each["count"]) for each in store.conditions.present()] == [("facts", 1)]
+
+
+@only
+def test_service_that_floods_facts_leaves_rows_and_places_in_answers_to_others(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [NOW]
+    store = open_store(now=lambda: clock[0])
+    assert isinstance(store, ClickHouseStore)
+
+    def say(service: str, *topics: object) -> None:
+        said = [{"EdgeTags": [f"topic:{topic}"], "Redelivered": 1} for topic in topics]
+        start = int(clock[0] - 20) * SECOND_NS
+        store.add(read_report(payload(bucket(Start=start, AsyncdsmFacts=said), Service=service), ""))
+
+    def services() -> Counter[str]:
+        return Counter(edge.service for edge in store.edge_facts(TimeRange(NOW - 600, clock[0])))
+
+    monkeypatch.setattr(edge_facts, "MOST_EDGES", 10)
+    say("shop", "orders", "mails")
+    for first in (0, 30):
+        say("flood", *range(first, first + 30))
+    say("new", "invoices")
+    rows = f"SELECT count() AS n FROM {store._db}.facts"  # noqa: S608
+    assert store._connection.query(rows).to_pylist() == [{"n": 11}]
+    assert [(each["name"], each["count"]) for each in store.conditions.present()] == [("facts", 52)]
+    assert services() == {"shop": 2, "flood": 7, "new": 1}
+    clock[0] += HOUR
+    say("flood", *range(60, 90))
+    say("flood", *range(60, 90))
+    assert store._connection.query(rows).to_pylist() == [{"n": 31}]
+    assert services() == {"shop": 2, "flood": 7, "new": 1}
 
 
 @only
@@ -193,7 +222,7 @@ def test_every_time_range_has_the_same_map_as_in_a_store_of_sqlite(open_store: O
     fill([*agents, sqlite], 3, chance, lambda moment: clock.__setitem__(0, moment))
     agent = agents[0]
     assert isinstance(agent, ClickHouseStore)
-    flush_for(agent, clock, 300)
+    flush_for(agent, clock, 400)
     sqlite.flush()
     widths = {each.width for each in agent._reader.periods(0, int(NOW)).plan(0, int(NOW), HOUR)}
     assert widths >= {60, 600, HOUR}
@@ -306,7 +335,7 @@ def test_rows_of_ten_seconds_are_dropped_after_a_day_and_late_ones_still_count(o
     store.add_all([accepted(1)])
     clock[0] = NOW + 2 * DAY
     store.add_all([accepted(2, at=clock[0] - 20)])
-    flush_for(store, clock, 600)
+    flush_for(store, clock, 1200)
     query = f"SELECT count() AS n FROM {store._db}.sketches WHERE width = 10"  # noqa: S608
     assert store._connection.query(query).to_pylist() == [{"n": 1}]
     store.add_all([accepted(1, 3)])
@@ -336,7 +365,7 @@ def test_queries_of_the_manual_give_what_was_counted(open_store: Opener) -> None
     one = bucket(consumed, Start=int(began) * SECOND_NS, Backlogs=[{"Tags": TAGS, "Value": 17}])
     store.add(read_report(payload(one, Service="billing"), ""))
     clock[0] = began + HOUR
-    flush_for(store, clock, 300)
+    flush_for(store, clock, 400)
     texts = [block.code for block in read_blocks(MANUAL) if block.language == "sql"]
     statements = [text.replace("dsm", store._db) for text in texts]
     *queries, change = statements
@@ -346,6 +375,14 @@ def test_queries_of_the_manual_give_what_was_counted(open_store: Opener) -> None
     assert offsets == [{"tags": TAGS, "latest": 17}]
     assert {row["table"] for row in sizes} >= {"sketches", "points", "offsets", "periods", "services"}
     store._connection.command(change)
+
+
+def test_names_are_kept_for_as_long_as_the_last_row_that_has_them() -> None:
+    """A name in use is written again after an hour only."""
+    tables = {statement.split()[5]: statement for statement in create_statements("dsm", DAY)}
+    assert f"INTERVAL {DAY} SECOND" in tables["dsm.sketches"]
+    assert f"INTERVAL {DAY + HOUR} SECOND" in tables["dsm.points"]
+    assert f"INTERVAL {DAY + HOUR} SECOND" in tables["dsm.backlogs"]
 
 
 def test_statements_for_a_cluster_are_valid_and_name_it(clickhouse: ClickHouse) -> None:
@@ -464,59 +501,6 @@ def test_agent_without_its_clickhouse_ends_with_an_error_that_names_it() -> None
     assert (ended.returncode, ended.stdout) == (1, "")
     problem = "clickhouse://127.0.0.1:1/dsm: it cannot be reached: Connection refused"
     assert ended.stderr == f"asyncdsm agent: cannot use the store {problem}\n"
-
-
-@contextmanager
-def two_agent_programs(store: str) -> Iterator[tuple[list[subprocess.Popen[str]], list[str]]]:
-    """Run two agents as users do, and yield their processes and their addresses."""
-    command = [sys.executable, "-m", "asyncdsm", "agent", "--port", "0", "--store", store]
-    with ExitStack() as started:
-        processes = list[subprocess.Popen[str]]()
-        for _ in range(2):
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-            processes.append(started.enter_context(process))
-            started.callback(process.kill)
-        yield processes, [each.stdout.readline().split()[-1] for each in processes if each.stdout]
-
-
-def deliver(urls: list[str], body: bytes) -> None:
-    """Send a payload to one agent after the other until one acknowledges it."""
-    for url in urls:
-        with suppress(OSError, HTTPException):
-            connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
-            try:
-                connection.request("POST", INTAKE, body, MSGPACK)
-                if connection.getresponse().status == 202:
-                    return
-            finally:
-                connection.close()
-    raise AssertionError("no agent acknowledged it")
-
-
-def test_killed_agent_loses_nothing_and_what_is_sent_again_to_another_counts_once(clickhouse: ClickHouse) -> None:
-    address = clickhouse.address()
-    numbers, delivered = count(1), set[int]()
-    with two_agent_programs(address) as ((_, killed), (surviving, url)):
-
-        def send() -> None:
-            while killed.poll() is None or len(delivered) < 20:
-                number = next(numbers)
-                deliver([url, surviving], payload(bucket(point(Hash=number), Start=int(time() - 20) * SECOND_NS)))
-                delivered.add(number)
-                if len(delivered) == 20:
-                    killed.send_signal(signal.SIGKILL)
-
-        senders = [Thread(target=send) for _ in range(4)]
-        for sender in senders:
-            sender.start()
-        for sender in senders:
-            sender.join()
-    store = ClickHouseStore(parse_address(address, {}))
-    try:
-        assert kept(store) == dict.fromkeys(delivered, 4)
-    finally:
-        store.close()
-    assert len(delivered) >= 20
 
 
 @only

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from time import monotonic
+from time import monotonic, sleep
 
 import anyio
 import pyarrow as pa
@@ -15,7 +15,7 @@ from asyncdsm.agent.store.clickhouse import connection as connection_module
 from asyncdsm.agent.store.clickhouse import hang_guard
 from asyncdsm.agent.store.clickhouse.address import parse_address
 from asyncdsm.agent.store.clickhouse.connection import HTTPConnection
-from asyncdsm.agent.store.clickhouse.hang_guard import HangGuard
+from asyncdsm.agent.store.clickhouse.hang_guard import PING_SECONDS, WATCH_SECONDS, HangGuard
 from asyncdsm.agent.store.clickhouse.store import ClickHouseStore
 from asyncdsm.errors import StoreError, StoreUnavailableError
 from tests.agent.payloads import NOW, Client, bucket, payload, point
@@ -23,14 +23,12 @@ from tests.agent.test_store import kept
 from tests.brokers.clickhouse import ClickHouse
 from tests.brokers.faulty_clickhouse import FAULTS, Fault, FaultyProxy, faulty_proxy
 
-ANSWER_SECONDS = 1.5
 AT_ONCE = 1.0
 """What counts as at once, also on a machine that does other things."""
 
 
 @pytest.fixture
 def proxy(clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
-    monkeypatch.setattr(connection_module, "ANSWER_SECONDS", ANSWER_SECONDS)
     monkeypatch.setattr(hang_guard, "SPARED_SECONDS", 0.3)
     with faulty_proxy(clickhouse.port) as proxy:
         yield proxy
@@ -93,6 +91,57 @@ async def test_health_answers_at_once_and_what_is_sent_again_counts_once(
     await expect_map(client, 200)
 
 
+async def test_while_it_hangs_metrics_and_queries_answer_soon_and_afterwards_all_goes_on(
+    client: Client, proxy: FaultyProxy
+) -> None:
+    """Statements that are under way when it begins to hang are not waited for either."""
+
+    async def ask(path: str, status: int) -> str:
+        began = monotonic()
+        answer = await client.get(path)
+        assert answer.status_code == status, answer.text
+        assert monotonic() - began < WATCH_SECONDS + PING_SECONDS + AT_ONCE
+        return answer.text
+
+    assert (await client.report(payload(bucket(point(Hash=1))))).status_code == 202
+    proxy.fault = "hangs"
+    for _ in range(2):  # the first ones learn it, the next ones know it
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask, "/api/health", 200)
+            group.start_soon(ask, "/api/metrics", 200)
+        found = await ask("/api/topology?minutes=5", 503)
+        assert '"path":"store","problem":"clickhouse://127.0.0.1' in found
+        assert "it does not answer in time" in found
+        assert "asyncdsm_agent_payloads_total 1.0" in await ask("/api/metrics", 200)
+    proxy.fault = ""
+    with anyio.fail_after(20):
+        while (await client.get("/api/topology")).status_code != 200:
+            await anyio.sleep(0.1)
+    assert (await client.report(payload(bucket(point(Hash=2))))).status_code == 202
+    await ask("/api/topology?minutes=5", 200)
+
+
+def test_statement_may_take_long_while_pings_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hang_guard, "WATCH_SECONDS", 0.02)
+    pinged = list[float]()
+
+    def ping() -> bool:
+        pinged.append(monotonic())
+        return len(pinged) < 4
+
+    def work(seconds: float) -> str:
+        sleep(seconds)
+        return "done"
+
+    guard = HangGuard(ping)
+    assert guard.run_statement(lambda: work(0.05)) == "done"
+    assert pinged
+    with pytest.raises(TimeoutError):
+        guard.run_statement(lambda: work(2.0))
+    with pytest.raises(ZeroDivisionError):
+        guard.run_statement(lambda: 1 // 0)
+
+
 @pytest.mark.parametrize("fault", ["resets", "500", "page", "hangs"])
 def test_statement_that_was_not_run_is_an_error(proxy: FaultyProxy, fault: Fault) -> None:
     connection = HTTPConnection(parse_address(proxy.address("default"), {}))
@@ -106,7 +155,10 @@ def test_statement_that_was_not_run_is_an_error(proxy: FaultyProxy, fault: Fault
         connection.close()
 
 
-def test_clickhouse_that_hangs_when_the_agent_starts_is_an_error_that_says_so(proxy: FaultyProxy) -> None:
+def test_clickhouse_that_hangs_when_the_agent_starts_is_an_error_that_says_so(
+    proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "ANSWER_SECONDS", 1.0)
     proxy.fault = "hangs"
     with pytest.raises(StoreError, match="it does not answer in time"):
         ClickHouseStore(parse_address(proxy.address("dsm"), {}))
@@ -114,7 +166,7 @@ def test_clickhouse_that_hangs_when_the_agent_starts_is_an_error_that_says_so(pr
 
 def test_while_it_hangs_one_statement_is_tried_and_the_others_fail_at_once() -> None:
     now = [100.0]
-    guard = HangGuard(30.0, lambda: now[0])
+    guard = HangGuard(lambda: True, lambda: now[0])
     guard.check()
     guard.note_hang("it hangs")
     with pytest.raises(StoreUnavailableError, match="it hangs"):

@@ -17,7 +17,7 @@ from asyncdsm.agent.queries import topology as topology_module
 from asyncdsm.agent.queries.answer_limits import AnswerLimits
 from asyncdsm.agent.store.clickhouse import store as clickhouse_store
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange
-from asyncdsm.agent.store.shares import FairShares
+from asyncdsm.agent.store.shares import FairAdmission, FairShares
 from asyncdsm.agent.store.sqlite import store as store_module
 from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import NOW, Client, bucket, payload, point
@@ -161,6 +161,23 @@ def test_shares_are_bounded_and_fair(uses: list[tuple[int, int]], most: int) -> 
         assert shares.weight == len(present) <= most
     if uses:
         assert uses[-1] in present
+
+
+@given(
+    wanted=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30)), max_size=200),
+    most=st.integers(5, 20),
+)
+def test_admission_is_bounded_and_fair(wanted: list[tuple[int, int]], most: int) -> None:
+    admission, admitted = FairAdmission[int, int](most), set[tuple[int, int]]()
+    for owner, item in wanted:
+        has = sum(each[0] == owner for each in admitted)
+        if admission.admit(owner, item):
+            admitted.add((owner, item))
+        else:
+            assert (owner, item) not in admitted
+            assert len(admitted) >= most
+            assert has >= most // 5 or len(admitted) == 2 * most
+    assert len(admitted) <= 2 * most
 
 
 def test_answer_limits_keep_the_busiest_of_each_owner() -> None:

@@ -19,6 +19,7 @@ from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.map.topology import PartitionLag
 from tests.agent.payloads import NOW, bucket, payload, point
+from tests.agent.stores import AnyStore, OpenStore
 
 Tags = tuple[str, ...]
 
@@ -172,9 +173,9 @@ START = int(NOW) - 200
 class Clock:
     """A store whose time the test sets, and services that report their buckets when the test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_store: OpenStore = SQLiteStore) -> None:
         self.now: float = NOW
-        self.store: SQLiteStore = SQLiteStore(now=lambda: self.now)
+        self.store: AnyStore = open_store(now=lambda: self.now)
 
     def report(self, start: int, offsets: Mapping[Tags, int]) -> None:
         """Take a payload with one bucket of offsets."""
@@ -185,6 +186,11 @@ class Clock:
     def behind(self) -> list[int]:
         """Return the lag that the map shows."""
         return [lag.behind for lag in topology(self.store, 10).lag]
+
+
+@pytest.fixture
+def clock(open_store: OpenStore) -> Clock:
+    return Clock(open_store)
 
 
 def produced_by(moment: int) -> int:
@@ -210,16 +216,15 @@ def test_group_that_keeps_up_is_not_behind_whichever_service_reports_first() -> 
         assert set(seen) == {10}, (producer_delay, consumer_delay)
 
 
-def test_group_that_is_behind_has_lag() -> None:
-    clock = Clock()
+def test_group_that_is_behind_has_lag(clock: Clock) -> None:
     for start in range(START, START + 100, 10):
         clock.now = start + 21.0
         clock.report(start, {PRODUCED: produced_by(start + 10), COMMITTED: max(0, produced_by(start + 10) - 5_000)})
     assert clock.behind() == [min(5_001, produced_by(START + 100) + 1)]
 
 
-def test_lag_of_a_group_that_died_grows() -> None:
-    clock, seen = Clock(), list[int]()
+def test_lag_of_a_group_that_died_grows(clock: Clock) -> None:
+    seen = list[int]()
     for start in range(START, START + 150, 10):
         clock.now = start + 15.0
         clock.report(start, {PRODUCED: produced_by(start + 10)})
@@ -231,8 +236,7 @@ def test_lag_of_a_group_that_died_grows() -> None:
     assert seen == sorted(seen)
 
 
-def test_group_that_caught_up_after_production_stopped_is_not_behind() -> None:
-    clock = Clock()
+def test_group_that_caught_up_after_production_stopped_is_not_behind(clock: Clock) -> None:
     clock.report(START, {PRODUCED: 999, COMMITTED: 100})
     for start in (START + 10, START + 20):
         clock.report(start, {COMMITTED: 1_000})
@@ -240,8 +244,7 @@ def test_group_that_caught_up_after_production_stopped_is_not_behind() -> None:
     assert clock.behind() == [0]
 
 
-def test_watermark_and_commit_of_one_payload_count_when_producer_is_ahead() -> None:
-    clock = Clock()
+def test_watermark_and_commit_of_one_payload_count_when_producer_is_ahead(clock: Clock) -> None:
     clock.now = START + 41.0
     for start in (START, START + 10, START + 20):
         clock.report(start, {WATERMARK: produced_by(start + 10) + 1, COMMITTED: produced_by(start + 10) + 1})
@@ -249,24 +252,21 @@ def test_watermark_and_commit_of_one_payload_count_when_producer_is_ahead() -> N
     assert clock.behind() == [0]
 
 
-def test_old_watermark_of_a_paused_consumer_does_not_hide_lag() -> None:
-    clock = Clock()
+def test_old_watermark_of_a_paused_consumer_does_not_hide_lag(clock: Clock) -> None:
     for start in range(START, START + 100, 10):
         clock.report(start, {PRODUCED: produced_by(start + 10), WATERMARK: 200, COMMITTED: 200})
     clock.now = START + 115.0
     assert clock.behind() == [produced_by(START + 90) + 1 - 200]
 
 
-def test_recreated_topic_counts_from_zero() -> None:
-    clock = Clock()
+def test_recreated_topic_counts_from_zero(clock: Clock) -> None:
     clock.report(START, {PRODUCED: 9_999, COMMITTED: 10_000})
     clock.report(START + 50, {PRODUCED: 49, COMMITTED: 40})
     clock.now = START + 70.0
     assert clock.behind() == [10]
 
 
-def test_lag_over_time_ends_with_the_last_bucket_of_both_sides() -> None:
-    clock = Clock()
+def test_lag_over_time_ends_with_the_last_bucket_of_both_sides(clock: Clock) -> None:
     for start in range(START, START + 60, 10):
         clock.report(start, {PRODUCED: produced_by(start + 10)})
         if start < START + 50:
@@ -276,8 +276,7 @@ def test_lag_over_time_ends_with_the_last_bucket_of_both_sides() -> None:
     assert [point.behind for point in series.points] == [0] * 5
 
 
-def test_lag_of_a_past_range_is_that_of_its_last_bucket() -> None:
-    clock = Clock()
+def test_lag_of_a_past_range_is_that_of_its_last_bucket(clock: Clock) -> None:
     for start in range(START, START + 60, 10):
         clock.report(start, {PRODUCED: produced_by(start + 10), COMMITTED: 100})
     past = topology_of(clock.store, TimeRange(START, START + 30.0))
@@ -304,8 +303,7 @@ def test_lags_of_a_moment_are_computed_once_for_all_who_ask() -> None:
     assert current_lags(store, last_minutes(store, 10)) is not found
 
 
-def test_lag_of_an_hour_to_come_is_forgotten_once_the_clock_is_right() -> None:
-    clock = Clock()
+def test_lag_of_an_hour_to_come_is_forgotten_once_the_clock_is_right(clock: Clock) -> None:
     produced, committed = (tags(kind, "g") for kind in ("kafka_produce", "kafka_commit"))
     for ahead, behind in ((0, 10), (3_600, 500), (0, 20), (0, 30)):
         clock.now += 60

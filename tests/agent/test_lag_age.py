@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,8 @@ from asyncdsm.agent.queries.topology import topology, topology_of
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.map.topology import PartitionLag
-from tests.agent.payloads import NOW, payload, point
+from tests.agent.payloads import NOW, bucket, payload, point
+from tests.agent.stores import KEPT_KINDS, AnyStore, OpenStore
 from tests.agent.test_lag import COMMITTED, PRODUCED, WATERMARK, Tags, tags
 
 START = int(NOW) - 20 * 3600
@@ -79,26 +79,35 @@ def test_acknowledgements_in_another_order_are_no_new_topic() -> None:
 class Clock:
     """A store whose time the test sets."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, open_store: OpenStore) -> None:
         self.now: float = START
-        self.path = path
-        self.store: SQLiteStore = self.open()
+        self.open_store = open_store
+        self.store: AnyStore = self.open()
 
-    def open(self) -> SQLiteStore:
+    def open(self) -> AnyStore:
         """Open the store, again after it was closed."""
-        return SQLiteStore(self.path, decode=read_report, now=lambda: self.now)
+        return self.open_store(now=lambda: self.now)
 
     def report(self, start: int, offsets: Mapping[Tags, int]) -> None:
         """Take a payload of one bucket, and let the time be its end."""
-        backlogs = [{"Tags": tags, "Value": value} for tags, value in offsets.items()]
-        body = payload({"Start": start * 10**9, "Duration": 10**10, "Stats": [], "Backlogs": backlogs})
-        self.now = start + 10.0
+        self.report_all({start: offsets})
+
+    def report_all(self, buckets: Mapping[int, Mapping[Tags, int]]) -> None:
+        """Take a payload of some buckets, each by its start, and let the time be the end of the last one."""
+        body = payload(
+            *(
+                bucket(
+                    Start=start * 10**9, Backlogs=[{"Tags": tags, "Value": value} for tags, value in offsets.items()]
+                )
+                for start, offsets in buckets.items()
+            )
+        )
+        self.now = max(buckets) + 10.0
         self.store.add(read_report(body, ""))
 
     def produce(self, starts: Iterable[int]) -> None:
         """Report ten messages for each bucket since `START`, the first of which has the offset 0."""
-        for start in starts:
-            self.report(start, {PRODUCED: start - START + 9})
+        self.report_all({start: {PRODUCED: start - START + 9} for start in starts})
 
     def lag(self) -> PartitionLag:
         """Return the lag that the map shows."""
@@ -106,55 +115,63 @@ class Clock:
         return lag
 
 
-def with_dead_group(path: Path | None, seconds: int) -> Clock:
-    """Return a store with a group that read the first hundred messages, and none of the `seconds` ones since."""
-    clock = Clock(path)
+@pytest.fixture
+def clock(open_store: OpenStore) -> Clock:
+    return Clock(open_store)
+
+
+def with_dead_group(clock: Clock, seconds: int) -> Clock:
+    """Let a group read the first hundred messages, and none of the `seconds` ones since."""
     clock.produce(range(START, START + 100, 10))
     clock.report(START + 90, {PRODUCED: 99, COMMITTED: 100})
-    for start in range(START + 100, START + 100 + seconds, 10):
-        clock.produce([start])
-        if start % 600 == 0:
-            clock.store.flush()
+    end = START + 100 + seconds
+    for first in range(START + 100, end, 600):
+        clock.produce(range(first, min(first + 600, end), 10))
+        clock.store.flush()
     clock.now += 20.0  # what nobody reports has been reported by now
     clock.store.flush()
     return clock
 
 
 @pytest.mark.parametrize("seconds", [60, HOUR, 6 * HOUR])
-def test_age_grows_with_the_time_since_a_group_stopped(seconds: int) -> None:
-    clock = with_dead_group(None, seconds)
+def test_age_grows_with_the_time_since_a_group_stopped(clock: Clock, seconds: int) -> None:
+    with_dead_group(clock, seconds)
     assert (clock.lag().behind, clock.lag().seconds) == (seconds, seconds - 0.5)
 
 
-def test_restarted_agent_knows_age_and_trend(tmp_path: Path) -> None:
-    clock = with_dead_group(tmp_path / "dsm.db", HOUR)
+@pytest.mark.parametrize("open_store", KEPT_KINDS, indirect=True)
+def test_restarted_agent_knows_age_and_trend(clock: Clock) -> None:
+    with_dead_group(clock, HOUR)
     clock.store.close()
     clock.store = clock.open()
     assert (clock.lag().seconds, clock.lag().trend) == (HOUR - 0.5, "falling behind")
     clock.store.close()
 
 
-def test_age_is_known_of_what_was_thinned_to_minutes(tmp_path: Path) -> None:
-    clock = with_dead_group(tmp_path / "dsm.db", HOUR)
+@pytest.mark.parametrize("open_store", KEPT_KINDS, indirect=True)
+def test_age_is_known_of_what_is_older_than_a_day(clock: Clock) -> None:
+    """A file keeps minutes of it, and ClickHouse everything."""
+    with_dead_group(clock, HOUR)
     clock.report(START + 25 * HOUR, {PRODUCED: HOUR + 200})
     clock.now += 20.0
     clock.store.flush()
-    assert len(clock.store.offsets(TimeRange(START, clock.now))) < HOUR // 10
+    if isinstance(clock.store, SQLiteStore):
+        assert len(clock.store.offsets(TimeRange(START, clock.now))) < HOUR // 10
     seconds = clock.lag().seconds
     assert seconds is not None
     assert seconds == pytest.approx(25 * HOUR + 10 - 100, abs=60)
     clock.store.close()
 
 
-def test_age_of_a_past_range_is_that_of_its_end() -> None:
-    clock = with_dead_group(None, HOUR)
+def test_age_of_a_past_range_is_that_of_its_end(clock: Clock) -> None:
+    with_dead_group(clock, HOUR)
     past = TimeRange(START, START + 100 + 1800)
     (lag,) = topology_of(clock.store, past).lag
     assert (lag.behind, lag.seconds) == (1800, 1799.5)
 
 
-def test_age_over_time_reaches_back_to_before_the_range() -> None:
-    clock = with_dead_group(None, HOUR)
+def test_age_over_time_reaches_back_to_before_the_range(clock: Clock) -> None:
+    with_dead_group(clock, HOUR)
     end = START + 100 + HOUR
     (series,) = lag_over_time(clock.store, TimeRange(end - 60, end), "orders", None).series
     assert [(each.behind, each.seconds) for each in series.points] == [
@@ -162,8 +179,8 @@ def test_age_over_time_reaches_back_to_before_the_range() -> None:
     ]
 
 
-def test_age_over_time_of_a_group_that_reads_slowly_is_told_from_few_offsets() -> None:
-    clock = with_dead_group(None, 6 * HOUR)
+def test_age_over_time_of_a_group_that_reads_slowly_is_told_from_few_offsets(clock: Clock) -> None:
+    with_dead_group(clock, 6 * HOUR)
     end = START + 100 + 6 * HOUR
     for start in range(end - 60, end, 10):
         clock.report(start, {PRODUCED: start - START + 9, COMMITTED: 5000 + (start - end) * 10})
@@ -175,15 +192,13 @@ def test_age_over_time_of_a_group_that_reads_slowly_is_told_from_few_offsets() -
     assert seconds == pytest.approx(expected, abs=6 * HOUR / 200 + 10)
 
 
-def test_group_that_has_read_everything_has_the_age_0() -> None:
-    clock = Clock()
+def test_group_that_has_read_everything_has_the_age_0(clock: Clock) -> None:
     clock.report(START, {PRODUCED: 9, COMMITTED: 10})
     clock.now += 30
     assert (clock.lag().behind, clock.lag().seconds, clock.lag().trend) == (0, 0.0, "steady")
 
 
-def test_edge_has_the_oldest_age_and_the_sum_of_its_partitions() -> None:
-    clock = Clock()
+def test_edge_has_the_oldest_age_and_the_sum_of_its_partitions(clock: Clock) -> None:
     edge = point(EdgeTags=["type:kafka", "topic:orders", "direction:in", "group:g"])
     for start in range(START, START + 120, 10):
         offsets = {

@@ -20,6 +20,7 @@ from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS, Coverage, Sli
 from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.histogram import ZERO, bin_index
 from tests.agent.payloads import NOW
+from tests.agent.stores import OpenStore
 from tests.agent.test_merging import exact
 
 HOUR, DAY = 3600, 86_400
@@ -79,6 +80,28 @@ def test_any_time_range_has_its_exact_counts_in_all_resolutions(seed: int, ends:
         assert figures.edge.counts.tolist() == [len(values)]
         for summary in figures[:3] if values else ():
             assert summary.stats(0) == pytest.approx(exact(values), rel=0.008)
+
+
+def test_whole_hours_have_their_exact_counts_also_days_later(open_store: OpenStore) -> None:
+    clock, chance, data = Clock(), random.Random(1), list[tuple[int, float]]()
+    store = open_store(now=clock, ticks=clock)
+    while clock.now < BEGAN + 3 * DAY:
+        for late in chance.sample([0, 30, 90, 700, 5_000], 2):
+            start, latency = max(int(clock.now) - late, BEGAN), round(chance.lognormvariate(-3, 2), 6) + 1e-6
+            data.append((start, latency))
+            store.add(report(start, latency))
+        store.flush()
+        clock.now += chance.choice([50, 600, 9_000, 20_000, 30_000])
+    for _ in range(10):
+        clock.now += 100
+        store.flush()
+    for _ in range(8):
+        first, last = sorted(BEGAN + HOUR * hour for hour in chance.sample(range(3 * 24), 2))
+        values = [latency for start, latency in data if first <= start // 10 * 10 < last]
+        _, cells = points_of(store, TimeRange(first, last))
+        figures = GroupQuantiles.of(cells, 1)
+        assert figures.edge.counts.tolist() == [len(values)]
+        assert figures.edge.stats(0) == pytest.approx(exact(values), rel=0.008)
 
 
 @given(

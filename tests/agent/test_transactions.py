@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.answers import Transaction
 from asyncdsm.agent.queries.transactions import find_transactions
 from asyncdsm.agent.store import transactions as tables
+from asyncdsm.agent.store.clickhouse import transaction_reader
 from asyncdsm.agent.store.reports import AcceptedPayload, Report
 from asyncdsm.agent.store.sqlite import store as stores
 from asyncdsm.agent.store.sqlite.store import SQLiteStore
@@ -197,6 +199,16 @@ def test_names_of_one_service_are_bounded_and_leave_room_for_others(store: AnySt
     store.flush()
     with store.read_transactions() as reader:
         assert sum(place.service == "shop" for place in reader.places().values()) == 254
+
+
+@pytest.mark.parametrize("open_store", ["clickhouse"], indirect=True)
+def test_service_with_many_names_leaves_places_to_others(store: AnyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction_reader, "MOST_PLACES_OF_SERVICE", 5)
+    monkeypatch.setattr(transaction_reader, "MOST_PLACES", 10)
+    add(store, "billing", Passed("paid", ago(600), "4711"))
+    add(store, "shop", *(Passed(f"checkpoint {number}", ago(500 - number), "4712") for number in range(20)))
+    with store.read_transactions() as reader:
+        assert Counter(place.service for place in reader.places().values()) == {"billing": 1, "shop": 5}
 
 
 def add_usual(store: AnyStore, count: int = 40) -> None:

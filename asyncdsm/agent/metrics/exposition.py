@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from prometheus_client.core import Metric
@@ -26,7 +27,7 @@ from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
 from asyncdsm.agent.queries.answers import AlertCounts
 from asyncdsm.agent.queries.lag import current_lags
 from asyncdsm.agent.queries.time_ranges import last_minutes
-from asyncdsm.agent.store.protocol import Store
+from asyncdsm.agent.store.protocol import UNAVAILABLE, Store
 from asyncdsm.core.counters import Stats
 
 
@@ -84,4 +85,7 @@ def _agent_families(state: AgentState) -> Iterator[Metric]:
 
 
 def _lags(store: Store) -> Iterator[Metric]:
-    return lag_families(current_lags(store, last_minutes(store, 1)).partitions)
+    """Return the metrics of lag: none while the store cannot be read, so that those of the agent are there."""
+    with suppress(*UNAVAILABLE):
+        return lag_families(current_lags(store, last_minutes(store, 1)).partitions)
+    return iter(())

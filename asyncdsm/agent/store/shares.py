@@ -100,6 +100,29 @@ class FairShares(Generic[Owner, Item]):
         return evicted
 
 
+class FairAdmission(Generic[Owner, Item]):
+    """Admits items of owners until there are `most`, and then only those of owners that have less than an equal share.
+
+    At twice as many, it admits no new one. What was admitted once stays so. Not safe for threads.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._total = most, 0
+        self._items: dict[Owner, set[Item]] = {}
+
+    def admit(self, owner: Owner, item: Item) -> bool:
+        """Return whether an item is admitted."""
+        items = self._items.get(owner, set())
+        if item in items:
+            return True
+        owners = len(self._items) + (not items)
+        if self._total >= self._most and (len(items) >= self._most // owners or self._total >= 2 * self._most):
+            return False
+        self._items.setdefault(owner, items).add(item)
+        self._total += 1
+        return True
+
+
 def equal_share(sizes: Iterable[int], keep: int) -> int:
     """Return the largest share for which all sizes, each cut to that share, add up to at most `keep`."""
     left, ordered = keep, sorted(sizes)

@@ -25,11 +25,10 @@ MINUTE = RESOLUTIONS[1]
 
 
 class Moment(NamedTuple):
-    """When payloads were received, how long rows are kept, and from when on rows of ten seconds are. In seconds."""
+    """When payloads were received, and how long rows are kept. In seconds."""
 
     received: float
     kept_seconds: int
-    detail_since: int
 
 
 class PayloadFacts(NamedTuple):
@@ -56,6 +55,8 @@ class Batch:
         """The start of the last row of each point, by its number."""
         self.steps: list[PendingStep] = []
         self.facts: list[PayloadFacts] = []
+        self.facts_left_out: int = 0
+        """How many of them were not written, since there are too many edges."""
         self._moment, self._registry = moment, registry
         self._rows: list[tuple[int, Rows]] = []
 
@@ -88,17 +89,20 @@ class Batch:
         """Return the starts of the minutes that have rows."""
         return {start // MINUTE * MINUTE for _, rows in self._rows for start in np.unique(rows.starts).tolist()}
 
-    def sketches(self, names: PointNames) -> pa.Table:
-        """Return the rows of the table `sketches`. Rows of points that were evicted meanwhile are left out."""
-        tables: list[pa.RecordBatch] = [self._sketch_rows(payload, rows, names) for payload, rows in self._rows]
+    def sketches(self, names: PointNames, detail_since: int) -> pa.Table:
+        """Return the rows of the table `sketches`: those before `detail_since` as minutes.
+
+        Rows of points that were evicted meanwhile are left out.
+        """
+        tables = [self._sketch_rows(payload, rows, names, detail_since) for payload, rows in self._rows]
         return pa.Table.from_batches(tables) if tables else pa.table({})
 
-    def _sketch_rows(self, payload: int, rows: Rows, names: PointNames) -> pa.RecordBatch:
+    def _sketch_rows(self, payload: int, rows: Rows, names: PointNames, detail_since: int) -> pa.RecordBatch:
         keys = [self._registry.keys.get(number) for number in rows.points.tolist()]
         ids = [names.id_of(number) for number in rows.points.tolist()]
         known = np.array([key is not None for key in keys], np.bool_)
         rows = rows.select(known)
-        is_late = rows.starts < self._moment.detail_since
+        is_late = rows.starts < detail_since
         widths = np.where(is_late, MINUTE, BUCKET_SECONDS)
         columns = {
             "width": pa.array(widths.astype(np.uint16)),

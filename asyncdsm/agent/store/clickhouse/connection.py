@@ -18,9 +18,9 @@ from asyncdsm.agent.store.clickhouse.hang_guard import HangGuard
 from asyncdsm.errors import StoreFullError, StoreUnavailableError
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 30
-"""How long a statement may wait for a connection, and for its answer."""
-QUERY_SECONDS = 20
-"""How long a query may take: then ClickHouse itself ends it, and says so."""
+"""How long a statement may wait for a connection, and for its answer, while ClickHouse answers pings."""
+QUERY_SECONDS = 12
+"""How long a query may take: then ClickHouse itself ends it, and says so, before the page stops waiting."""
 _FULL_CODES = {"243"}  # NOT_ENOUGH_SPACE
 # It logs each error that it raises, which the agent reports on its own.
 logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
@@ -52,7 +52,7 @@ class HTTPConnection:
     def __init__(self, address: Address) -> None:
         """Connect. Raises StoreUnavailableError."""
         self._database, self._name = address.database, str(address)
-        self._guard = HangGuard(ANSWER_SECONDS)
+        self._guard = HangGuard(self._ping)
         with self._translate_errors():
             self._client = clickhouse_connect.get_client(
                 host=address.host,
@@ -69,7 +69,7 @@ class HTTPConnection:
     def command(self, statement: str) -> None:
         """Run a statement that returns nothing; when this returns, ClickHouse has run it."""
         with self._translate_errors():
-            summary = self._client.command(statement)
+            summary = self._guard.run_statement(lambda: self._client.command(statement))
         # ClickHouse names each statement, and says nothing else: otherwise a proxy between has answered.
         if not isinstance(summary, QuerySummary) or not summary.query_id():
             raise StoreUnavailableError(f"{self._name}: its answer to a statement is not one of ClickHouse")
@@ -78,25 +78,32 @@ class HTTPConnection:
         """Insert rows; when this returns, ClickHouse has written them."""
         if rows.num_rows:
             with self._translate_errors():
-                summary = self._client.insert_arrow(table, rows, self._database, settings=_INSERT_SETTINGS)
+                summary = self._guard.run_statement(
+                    lambda: self._client.insert_arrow(table, rows, self._database, settings=_INSERT_SETTINGS)
+                )
             if not summary.query_id():  # ClickHouse names each statement: a proxy between has answered
                 raise StoreUnavailableError(f"{self._name}: its answer to rows of {table} is not one of ClickHouse")
 
     def query(self, statement: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """Return the result of a query."""
         with self._translate_errors():
-            return self._client.query_arrow(statement, dict(parameters or {}), settings=_READ_SETTINGS)
+            return self._guard.run_statement(
+                lambda: self._client.query_arrow(statement, dict(parameters or {}), settings=_READ_SETTINGS)
+            )
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
+
+    def _ping(self) -> bool:
+        return self._client.ping()
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
         self._guard.check()
         try:
             yield
-        except ClickHouseError as error:
+        except (ClickHouseError, TimeoutError) as error:
             if _has_timed_out(error):
                 problem = f"{self._name}: it does not answer in time"
                 self._guard.note_hang(problem)

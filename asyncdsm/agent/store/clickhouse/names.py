@@ -9,6 +9,8 @@ from asyncdsm.agent.store.clickhouse.identities import point_id
 from asyncdsm.agent.store.histograms import Ints
 from asyncdsm.agent.store.registry import PointKey, PointRegistry
 
+NAMES_SECONDS = 3600
+"""After how long a name that is still in use is written again, so that it is not forgotten."""
 MOST_FORGOTTEN = 1_000_000
 """How many ids of evicted points are remembered: 64 MB."""
 

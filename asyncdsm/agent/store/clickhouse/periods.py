@@ -1,50 +1,59 @@
 """Which periods have rows, and which of them are rolled up: what to read of a time range, and what to roll up next.
 
-Agents mark a minute before they write rows of ten seconds into it. A roll-up is done when it is later than the mark,
-and done again after a later one. So it does not matter which agent does it, or whether two do.
+After agents have written rows, and before they acknowledge them, they mark the periods of the rows: they add a random
+number to `marks`. A roll-up reads `marks`, then the rows, and keeps the sum that it read as `rolled`. So a period is
+rolled up if the two are equal, and what was acknowledged is in its roll-up, whatever the clocks of the agents say. It
+does not matter which agent rolls up, or whether two do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, Slice
 
 MINUTE = RESOLUTIONS[1]
 SETTLE_SECONDS = 90
-"""How long after its last mark a period is rolled up: insertions that are under way end before."""
-MARK_SECONDS = 30
-"""How old a mark may be when rows are written; then it is made again."""
+"""A period is rolled up when no mark was added for so long, so that it is not done again with each insertion."""
 CLAIM_SECONDS = 60
 """How long other agents leave a roll-up to the one that claimed it."""
 
 
 class Period(NamedTuple):
-    """A period of `width` seconds, and when it was marked, claimed and rolled up; 0 for never. Times in seconds."""
+    """A period of `width` seconds: the sum of its marks, the sum that its roll-up has, and when that was claimed.
+
+    For the width of 10 seconds, `start` is a midnight before which no such rows are written, and `rolled` is 1 if those
+    that were there are dropped.
+    """
 
     width: int
     start: int
-    marked: float = 0.0
+    marks: int = 0
+    rolled: int = 0
     claimed: float = 0.0
-    rolled: float = 0.0
 
     @property
     def is_rolled(self) -> bool:
         """Whether the roll-up has everything that was marked."""
-        return self.rolled > self.marked
+        return self.rolled == self.marks
+
+
+class Days(NamedTuple):
+    """From when on there are rows of ten seconds (`detail`), and up to when they may be dropped; both midnights."""
+
+    detail: int = 0
+    dropped: int = 0
 
 
 class Periods:
     """The periods of a time range."""
 
-    def __init__(self, periods: Iterable[Period], detail_since: int) -> None:
-        """`detail_since` is the time from which on rows of ten seconds are there."""
-        self._detail_since = detail_since
+    def __init__(self, periods: Iterable[Period], days: Days) -> None:
+        self._days = days
         self._known = {(period.width, period.start): period for period in periods}
         # Of old minutes, what came before is rolled up, and what came later was written as a minute.
-        self._old = {key for key in self._known if key[0] == MINUTE and key[1] < detail_since}
-        stale = [each for key, each in self._known.items() if not each.is_rolled and key not in self._old]
+        stale = [each for each in self._known.values() if not each.is_rolled and not self._is_old(each)]
         # A coarse period is stale if one inside is.
         self._stale = {
             (width, each.start // width * width) for each in stale for width in RESOLUTIONS[1:] if width >= each.width
@@ -52,6 +61,9 @@ class Periods:
         self._used = {
             (width, start // width * width) for at, start in self._known for width in RESOLUTIONS[1:] if width >= at
         }
+
+    def _is_old(self, period: Period) -> bool:
+        return period.width == MINUTE and period.start < self._days.detail
 
     def plan(self, first: int, last: int, coarsest: int) -> list[Slice]:
         """Return the slices that together cover [first, last), as `resolutions.plan_slices` does.
@@ -72,7 +84,7 @@ class Periods:
         end = start + width
         if (width, start) not in self._used or start >= last or end <= first:
             return
-        is_detail_gone = level == 1 and start < self._detail_since
+        is_detail_gone = level == 1 and start < self._days.detail
         if is_detail_gone or (width <= coarsest and first <= start and end <= last and self.is_rolled(width, start)):
             yield Slice(width, start, end)
         elif level == 1:
@@ -88,30 +100,58 @@ class Periods:
     def versions(self, width: int) -> dict[int, tuple[int, int]]:
         """Return the version of each period of a width that is rolled up, by its start."""
         return {
-            start: (round(period.rolled * 1000), 0)
+            start: (period.marks, 0)
             for (each, start), period in self._known.items()
             if each == width and self.is_rolled(width, start)
         }
 
-    def rolled(self, rows: Slice) -> tuple[float, ...]:
-        """Return when each of the periods of a slice was rolled up that is known, in order of time."""
+    def rolled(self, rows: Slice) -> tuple[int, ...]:
+        """Return the sum of marks that the roll-up of each period of a slice has that is known, in order of time."""
         starts = range(rows.first, rows.last, rows.width)
         return tuple(known.rolled for start in starts if (known := self._known.get((rows.width, start))) is not None)
 
-    def due(self, width: int, now: float) -> list[int]:
-        """Return the starts of the periods of a width that are to be rolled up now, in order."""
+    def has_all_rolled(self) -> bool:
+        """Return whether every minute is rolled up, also the old ones."""
+        return all(period.is_rolled for period in self._known.values() if period.width == MINUTE)
+
+    def due(self, width: int, now: float) -> list[Period]:
+        """Return the periods of a width that ended, are not rolled up and not claimed, in order.
+
+        Their rows of ten seconds, or roll-ups, are all there.
+        """
         inner = RESOLUTIONS[RESOLUTIONS.index(width) - 1]
         stale_inside = (
             {start // width * width for each, start in self._stale if each == inner} if width > MINUTE else set()
         )
         return sorted(
-            period.start
+            period
             for period in self._known.values()
             if period.width == width
             and not period.is_rolled
-            and (width, period.start) not in self._old
+            and not (width == MINUTE and period.start < self._days.dropped)
             and period.start + width <= now
-            and period.marked + SETTLE_SECONDS <= now
-            and period.claimed + CLAIM_SECONDS <= now
+            and abs(now - period.claimed) >= CLAIM_SECONDS  # a claim from a clock that is ahead does not count
             and period.start not in stale_inside
         )
+
+
+class Watch:
+    """Since when periods have the marks that they have, on this agent's own clock: clocks of others may be wrong."""
+
+    def __init__(self, ticks: Callable[[], float]) -> None:
+        """`ticks` returns seconds of a clock that nobody sets."""
+        self._ticks = ticks
+        self._seen: dict[int, dict[int, tuple[int, float]]] = {}
+
+    def settled(self, width: int, periods: Sequence[Period], seconds: float = SETTLE_SECONDS) -> list[Period]:
+        """Return those of some periods of a width that were given before, some seconds ago, with the same marks.
+
+        Others of that width are forgotten.
+        """
+        now, seen = self._ticks(), self._seen.get(width, {})
+        known = {period.start: seen.get(period.start, (-1, now)) for period in periods}
+        self._seen[width] = {
+            period.start: known[period.start] if known[period.start][0] == period.marks else (period.marks, now)
+            for period in periods
+        }
+        return [period for period in periods if now - self._seen[width][period.start][1] >= seconds]

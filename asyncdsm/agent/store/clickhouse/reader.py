@@ -33,13 +33,13 @@ class ClickHouseReader:
         """Return the periods that overlap [first, last)."""
         width = RESOLUTIONS[-1]
         rows = self._query(
-            "SELECT width, toUnixTimestamp(start) AS at, toFloat64(max(marked)) AS m, toFloat64(max(claimed)) AS c, "
-            f"toFloat64(max(rolled)) AS r FROM {self._db}.periods WHERE width > 10 "
+            "SELECT width, toUnixTimestamp(start) AS at, sum(marks) AS m, max(rolled) AS r, "
+            f"toFloat64(max(claimed)) AS c FROM {self._db}.periods WHERE width > 10 "
             f"AND start >= {at(first // width * width)} AND start < {at(-(last // -width) * width)} "
             "GROUP BY width, start"
         )
-        known = (Period(row["width"], row["at"], row["m"], row["c"], row["r"]) for row in rows)
-        return Periods(known, self._state.detail_since)
+        known = (Period(row["width"], row["at"], row["m"], row["r"], row["c"]) for row in rows)
+        return Periods(known, self._state.days)
 
     def merge_slices(
         self, first: int, last: int, label: Label, *, service: tuple[str, str] | None, coarsest: int, sketch: int | None

@@ -1,18 +1,19 @@
 """Rolls up: minutes out of ten seconds, then tens of minutes, then hours, by ClickHouse itself.
 
-Any agent may do it, and two at once do no harm, since the later row of a point and period replaces the earlier one.
+Any agent may do it, and two at once do no harm: of two rows of a point and period, the one with more marks counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from secrets import randbits
 
 import pyarrow as pa
 
 from asyncdsm.agent.store.clickhouse.batch import MILLISECONDS, SECONDS, rows_of
 from asyncdsm.agent.store.clickhouse.connection import Connection
-from asyncdsm.agent.store.clickhouse.periods import Period
+from asyncdsm.agent.store.clickhouse.periods import Days, Period, Watch
 from asyncdsm.agent.store.clickhouse.reader import ClickHouseReader, at, within
 from asyncdsm.agent.store.clickhouse.shared_state import SharedState
 from asyncdsm.agent.store.limits import DETAIL_SECONDS
@@ -20,6 +21,9 @@ from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, Slice
 
 MOST_AT_ONCE = 60
 """How many periods are rolled up by one statement."""
+DROP_SECONDS = 600
+"""How long after agents were told not to write rows of ten seconds before a midnight those that are there are dropped.
+An insertion that began before ends sooner, and its rows are rolled up."""
 DAY = 86_400
 
 
@@ -27,77 +31,100 @@ class RollUp:
     """The upkeep of the tables, a part of which each call does. One thread at a time may use it."""
 
     def __init__(
-        self, connection: Connection, database: str, cluster: str, reader: ClickHouseReader, state: SharedState
+        self,
+        connection: Connection,
+        database: str,
+        cluster: str,
+        reader: ClickHouseReader,
+        state: SharedState,
+        *,
+        ticks: Callable[[], float],
     ) -> None:
         self._connection, self._db, self._reader, self._state = connection, database, reader, state
         self._local = "sketches_local" if cluster else "sketches"
         self._where = f" ON CLUSTER {cluster}" if cluster else ""
+        self._watch = Watch(ticks)
 
     def run(self, now: float, kept_seconds: int) -> None:
         """Roll up what is due, and drop the rows of ten seconds of past days."""
+        self._state.read_days()
         for finer, width in pairwise(RESOLUTIONS):
-            due = self._reader.periods(int(now) - kept_seconds, int(now)).due(width, now)
+            stale = self._reader.periods(int(now) - kept_seconds, int(now)).due(width, now)
+            due = self._watch.settled(width, stale)
             for begin in range(0, len(due), MOST_AT_ONCE):
                 self._roll_up(finer, width, due[begin : begin + MOST_AT_ONCE], now)
         self._drop_detail(self.forget_time(now), kept_seconds)
 
     def forget_time(self, now: float) -> float:
-        """Return the time that decides what is old: if the clock is ahead, an hour after the newest row at most."""
-        return min(now, self._state.newest + 3600)
+        """Return the time that decides what is old: not later than ClickHouse's, nor an hour after the newest row."""
+        return min(now, self._state.newest + 3600, self._state.server_now)
 
-    def _roll_up(self, finer: int, width: int, starts: Sequence[int], now: float) -> None:
-        self.write([Period(width, start, claimed=now) for start in starts])
+    def _roll_up(self, finer: int, width: int, periods: Sequence[Period], now: float) -> None:
+        self.write([Period(width, each.start, claimed=now) for each in periods])
         sums = [f"sumMap({name}_bins, {name}_counts) AS {name}" for name in ("edge", "pathway", "size")]
         arrays = ", ".join(f"{name}.1, {name}.2" for name in ("edge", "pathway", "size"))
         columns = ", ".join(f"{name}_bins, {name}_counts" for name in ("edge", "pathway", "size"))
+        starts, marks = [each.start for each in periods], [each.marks for each in periods]
         self._connection.command(
-            f"INSERT INTO {self._db}.sketches (width, start, service, env, point, payload, {columns}) "
-            f"SELECT {width}, period, service, env, point, 0, {arrays} FROM ("
+            f"INSERT INTO {self._db}.sketches (width, start, service, env, point, payload, marks, {columns}) "
+            f"SELECT {width}, period, service, env, point, 0, "
+            f"transform(toUnixTimestamp(period), {starts}::Array(UInt32), {marks}::Array(UInt64), toUInt64(0)), "
+            f"{arrays} FROM ("
             f"SELECT toStartOfInterval(start, INTERVAL {width} SECOND, 'UTC') AS period, service, env, point, "
             f"{', '.join(sums)} FROM {self._db}.sketches FINAL "
             f"WHERE {within(Slice(finer, start, start + width) for start in starts)} "
             "GROUP BY period, service, env, point)"
         )
-        rolled = [Period(width, start, rolled=now) for start in starts]
+        rolled = [Period(width, each.start, rolled=each.marks) for each in periods]
         if width != RESOLUTIONS[-1]:
-            coarser = RESOLUTIONS[RESOLUTIONS.index(width) + 1]
-            rolled += [Period(coarser, start, marked=now) for start in {start // coarser * coarser for start in starts}]
+            rolled += mark(RESOLUTIONS[RESOLUTIONS.index(width) + 1], starts)
         self.write(rolled)
 
     def _drop_detail(self, now: float, kept_seconds: int) -> None:
         """Drop the rows of ten seconds of days that ended more than a day ago, once all of them are rolled up."""
-        midnight = int(now - DETAIL_SECONDS) // DAY * DAY
-        first = max(self._state.detail_since, int(now) - kept_seconds)
+        midnight, days = int(now - DETAIL_SECONDS) // DAY * DAY, self._state.days
+        first = max(days.detail, int(now) - kept_seconds)
         if first < midnight:
             periods = self._reader.periods(first, midnight)
-            if any(each.width == BUCKET_SECONDS for each in periods.plan(first, midnight, RESOLUTIONS[1])):
-                return
-            self.write([Period(BUCKET_SECONDS, midnight, marked=now)])
-            self._state.detail_since = midnight
-            return  # rows that were under way are dropped the next time
+            if not any(each.width == BUCKET_SECONDS for each in periods.plan(first, midnight, RESOLUTIONS[1])):
+                self.write([Period(BUCKET_SECONDS, midnight)])
+                self._state.read_days()
+        elif self._watch.settled(BUCKET_SECONDS, [Period(BUCKET_SECONDS, days.detail)], DROP_SECONDS):
+            self._drop_days(days)
+
+    def _drop_days(self, days: Days) -> None:
         old = self._connection.query(
-            f"SELECT DISTINCT toString(toDate(start)) AS day FROM {self._db}.sketches "
-            f"WHERE width = {BUCKET_SECONDS} AND start < {at(self._state.detail_since)}"
+            "SELECT DISTINCT toString(toDate(start)) AS day, toUnixTimestamp(toStartOfDay(start)) AS began "
+            f"FROM {self._db}.sketches WHERE width = {BUCKET_SECONDS} AND start < {at(days.detail)} ORDER BY began"
         )
         for row in old.to_pylist():
+            begin, end = row["began"], row["began"] + DAY
+            if end > days.dropped:
+                if not self._reader.periods(begin, end).has_all_rolled():
+                    return  # it is done first
+                self.write([Period(BUCKET_SECONDS, end, rolled=1)])
             partition = f"({BUCKET_SECONDS}, '{row['day']}')"
             self._connection.command(f"ALTER TABLE {self._db}.{self._local}{self._where} DROP PARTITION {partition}")
 
     def write(self, periods: Sequence[Period]) -> None:
         """Write marks, claims and roll-ups of periods."""
-        self._connection.insert(
-            "periods", rows_of(_COLUMNS, [(width, start, *_milliseconds(times)) for width, start, *times in periods])
-        )
+        rows = [(*period[:-1], round(period.claimed * 1000)) for period in periods]
+        self._connection.insert("periods", rows_of(_COLUMNS, rows))
 
 
-def _milliseconds(times: Sequence[float]) -> list[int]:
-    return [round(time * 1000) for time in times]
+def mark(width: int, starts: Iterable[int]) -> list[Period]:
+    """Return marks for the periods of a width in which some times are.
+
+    They are random: a replicated table takes equal insertions for one.
+    """
+    begins = sorted({start // width * width for start in starts})
+    return [Period(width, begin, marks=randbits(32) + 1) for begin in begins]
 
 
 _COLUMNS: dict[str, pa.DataType] = {
     "width": pa.uint16(),
     "start": SECONDS,
-    "marked": MILLISECONDS,
+    "marks": pa.uint64(),
+    "rolled": pa.uint64(),
     "claimed": MILLISECONDS,
-    "rolled": MILLISECONDS,
 }

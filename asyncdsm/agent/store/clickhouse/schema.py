@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from asyncdsm.agent.store.clickhouse.names import NAMES_SECONDS
+
 _NAMES = "service LowCardinality(String), env LowCardinality(String)"
 _WRITTEN = "written DateTime64(6, 'UTC') DEFAULT now64(6)"
 _BINS = "Array(Int32) CODEC(Delta, ZSTD)"
@@ -28,6 +30,8 @@ class Table(NamedTuple):
     partition: str = ""
     shard_by: str = "rand()"
     """Where rows with the same id have to be on the same shard, what decides about it."""
+    kept_longer: int = 0
+    """For how many seconds more rows are kept: those of names for as long as the last row that has the name."""
 
 
 TABLES = (
@@ -35,18 +39,17 @@ TABLES = (
         "sketches",
         f"width UInt16, start DateTime('UTC') CODEC(Delta, ZSTD), {_NAMES}, point UInt64, payload UInt64, "
         f"edge_bins {_BINS}, edge_counts {_COUNTS}, pathway_bins {_BINS}, pathway_counts {_COUNTS}, "
-        f"size_bins {_BINS}, size_counts {_COUNTS}, {_WRITTEN}",
+        f"size_bins {_BINS}, size_counts {_COUNTS}, marks UInt64",
         "width, start, service, env, point, payload",
         "start",
-        version="written",
+        version="marks",  # that a roll-up has
         partition="width, toDate(start)",
         shard_by="point",
     ),
     Table(
         "periods",
-        "width UInt16, start DateTime('UTC'), marked SimpleAggregateFunction(max, DateTime64(3, 'UTC')), "
-        "claimed SimpleAggregateFunction(max, DateTime64(3, 'UTC')), "
-        "rolled SimpleAggregateFunction(max, DateTime64(3, 'UTC'))",
+        "width UInt16, start DateTime('UTC'), marks SimpleAggregateFunction(sum, UInt64), "
+        "rolled SimpleAggregateFunction(max, UInt64), claimed SimpleAggregateFunction(max, DateTime64(3, 'UTC'))",
         "width, start",
         "start",
         engine="AggregatingMergeTree",
@@ -59,6 +62,7 @@ TABLES = (
         "last",
         version="last",
         shard_by="point",
+        kept_longer=NAMES_SECONDS,
     ),
     Table(
         "backlogs",
@@ -67,6 +71,7 @@ TABLES = (
         "last",
         version="last",
         shard_by="backlog",
+        kept_longer=NAMES_SECONDS,
     ),
     Table(
         "offsets",
@@ -137,9 +142,10 @@ def create_statements(database: str, kept_seconds: int, cluster: str = "") -> It
     for table in TABLES:
         local = f"{database}.{table.name}_local" if cluster else f"{database}.{table.name}"
         partition = f" PARTITION BY ({table.partition})" if table.partition else ""
+        ttl = f"toDateTime({table.forget_by}) + INTERVAL {kept_seconds + table.kept_longer} SECOND"
         yield (
-            f"CREATE TABLE IF NOT EXISTS {local}{where} ({table.columns}) ENGINE = {_engine(table, database, cluster)}"
-            f"{partition} ORDER BY ({table.order}) TTL toDateTime({table.forget_by}) + INTERVAL {kept_seconds} SECOND"
+            f"CREATE TABLE IF NOT EXISTS {local}{where} ({table.columns}) "
+            f"ENGINE = {_engine(table, database, cluster)}{partition} ORDER BY ({table.order}) TTL {ttl}"
         )
         if cluster:
             yield (

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from asyncdsm.agent.store.clickhouse.connection import Connection
 from asyncdsm.agent.store.clickhouse.identities import backlog_id
-from asyncdsm.agent.store.clickhouse.names import PointNames
+from asyncdsm.agent.store.clickhouse.names import NAMES_SECONDS, PointNames
+from asyncdsm.agent.store.clickhouse.periods import Days
 from asyncdsm.agent.store.histograms import Ints
 from asyncdsm.agent.store.offsets import RECENT_SECONDS, Backlog, LatestOffsets, Tags
 from asyncdsm.agent.store.registry import EdgeKey, PointKey, PointRegistry
@@ -23,8 +24,6 @@ from asyncdsm.agent.store.schemas import SchemaHistory
 from asyncdsm.agent.store.services import Facts, ServiceFacts
 from asyncdsm.agent.store.versions import VersionRun
 
-NAMES_SECONDS = 3600
-"""After how long a name that is still in use is written again, so that it is not forgotten."""
 OVERLAP_SECONDS = 60
 """How far a refresh reads back before the last one: insertions take a while, and clocks differ a little."""
 COUNTED = ("payloads", "ignored_rows", "clamped_buckets")
@@ -49,8 +48,9 @@ class SharedState:
         self.schemas: SchemaHistory = SchemaHistory()
         self.newest: int = 0
         """The start of the newest row."""
-        self.detail_since: int = 0
-        """From when on there are rows of ten seconds."""
+        self.days: Days = Days()
+        self.server_now: float = 0.0
+        """ClickHouse's time when `days` was read."""
         self._own, self._others = Counter[str](), Counter[str]()
         self._connection, self._db = connection, database
         self._tags: dict[int, Tags] = {}
@@ -86,12 +86,14 @@ class SharedState:
 
     def refresh(self) -> None:
         """Read what other agents wrote since the last time, if they took any payload."""
+        self.read_days()
         others = self._count_others()
         if others == self._others:
             return
         # Times of the server decide what was written, times of the agents what was seen.
         written = f"fromUnixTimestamp64Milli({int((self._cursor - OVERLAP_SECONDS) * 1000)})"
-        since = f"toDateTime({max(0, self.newest - 3600)}, 'UTC')"
+        newest = min(self.newest, int(self.server_now))  # a row may be of a clock that is ahead
+        since = f"toDateTime({max(0, newest - 3600)}, 'UTC')"
         points = f"SELECT {_POINT} FROM {self._db}.points WHERE written >= {written}"
         offsets = (
             f"SELECT backlog, toUnixTimestamp(start) AS at, max(value) AS value FROM {self._db}.offsets "
@@ -100,6 +102,15 @@ class SharedState:
         schemas = f"SELECT {_SCHEMA} FROM {self._db}.schemas WHERE written >= {written} ORDER BY end"
         self._read(since, points, schemas, [offsets])
         self._others = others
+
+    def read_days(self) -> None:
+        """Read `days` and `server_now`."""
+        query = (
+            "SELECT toFloat64(now64(3)) AS now, toUnixTimestamp(max(start)) AS detail, "
+            f"toUnixTimestamp(maxIf(start, rolled > 0)) AS dropped FROM {self._db}.periods WHERE width = 10"
+        )
+        (row,) = self._query(query)
+        self.days, self.server_now = Days(row["detail"], row["dropped"]), row["now"]
 
     def numbers_of(self, ids: NDArray[np.uint64]) -> Ints:
         """Return the number of each point by its id; -1 for those that are forgotten.
@@ -143,7 +154,8 @@ class SharedState:
         self.latest.evicted.clear()
 
     def _read(self, since: str, points: str, schemas: str, offsets: list[str]) -> None:
-        cursor = self._query("SELECT toFloat64(now64(3)) AS now")[0]["now"]
+        self.read_days()
+        cursor = self.server_now
         new_points = self._query(points)  # before the services: each point that is known then has its service
         services = self._query(
             f"SELECT {_SERVICE} FROM {self._db}.services FINAL WHERE last_seen >= {since} ORDER BY at"
@@ -151,10 +163,7 @@ class SharedState:
         versions = self._query(f"SELECT {_VERSION} FROM {self._db}.versions FINAL WHERE last >= {since}")
         new_schemas = self._query(schemas)
         # Only minutes of now are of use: a later mark is of a clock that is ahead.
-        newest = self._query(
-            f"SELECT toUnixTimestamp(max(start)) AS at, toUnixTimestamp(maxIf(start, width = 10)) AS detail "
-            f"FROM {self._db}.periods"
-        )[0]
+        newest = self._query(f"SELECT toUnixTimestamp(max(start)) AS at FROM {self._db}.periods")[0]
         new_offsets = [row for query in offsets for row in self._query(query)]
         backlogs = self._read_backlogs({row["backlog"] for row in new_offsets})
         with self.lock:
@@ -164,7 +173,6 @@ class SharedState:
                 run = VersionRun(row["schema"], row["begin"], row["end"])
                 self.schemas.combine(EdgeKey(row["service"], row["env"], tuple(row["tags"])), [run])
             self.newest = max(self.newest, newest["at"])
-            self.detail_since = max(self.detail_since, newest["detail"])
             for row in new_offsets:
                 if row["backlog"] in backlogs:
                     tags, owner = backlogs[row["backlog"]]

@@ -49,6 +49,7 @@ PAUSE_SECONDS = 0.2
 REFRESH_SECONDS = 1.0
 """How old what other agents wrote may be in memory. Rows and offsets of a time range are always read anew."""
 UPKEEP_SECONDS = 10.0
+_TOO_MANY_FACTS = "too many edges have redeliveries or batches: some of the services that have most are left out"
 _POINT_BITS = 34
 # The bits of a label that have the number of a point; those above have when it was, in tens of seconds.
 
@@ -89,7 +90,7 @@ class ClickHouseStore:
         except (StoreUnavailableError, StoreFullError) as error:
             raise StoreError(str(error)) from None
         self._reader = ClickHouseReader(self._connection, self._db, self._state)
-        self._roll_up = RollUp(self._connection, self._db, address.cluster, self._reader, self._state)
+        self._roll_up = RollUp(self._connection, self._db, address.cluster, self._reader, self._state, ticks=ticks)
         self._writer = PayloadWriter(self._connection, self._state, self._roll_up)
         self._wrote_at = self._refreshed_at = self._upkept_at = ticks()
 
@@ -222,8 +223,7 @@ class ClickHouseStore:
         """Return what the messages of each edge said in the minutes of a time range, summed up."""
         facts, left_out = sum_facts(self._connection, self._db, *self._bucket_bounds(time_range))
         if left_out:
-            problem = "too many edges have redeliveries or batches: those of the oldest are left out of answers"
-            self.conditions.note("facts", problem, left_out)
+            self.conditions.note("facts", _TOO_MANY_FACTS, left_out)
         return facts
 
     def schemas(self) -> dict[EdgeKey, tuple[VersionRun, ...]]:
@@ -290,9 +290,11 @@ class ClickHouseStore:
         with self._state.lock:
             known, received = self.points.forgotten, self.now()
             self.point_ages.note(self.points.next_point, received)
-        batch = self._writer.write(payloads, Moment(received, self.kept_seconds, self._state.detail_since))
+        batch = self._writer.write(payloads, Moment(received, self.kept_seconds))
         self._state.count_own(len(payloads), batch.counters)
         self._sizes.rows += batch.rows
+        if batch.facts_left_out:
+            self.conditions.note("facts", _TOO_MANY_FACTS, batch.facts_left_out)
         if self.points.forgotten > known:
             problem = "there are too many pathways: those that were seen longest ago are left out"
             self.conditions.note("pathways", problem, self.points.forgotten - known)

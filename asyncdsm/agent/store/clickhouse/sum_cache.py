@@ -17,8 +17,8 @@ MAX_BYTES = 64 << 20
 class SumVersion(NamedTuple):
     """What changes as soon as a sum does."""
 
-    rolled: tuple[float, ...]
-    """When each of the periods was rolled up."""
+    rolled: tuple[int, ...]
+    """The marks that the roll-up of each of the periods has."""
     forgotten: int
     """How many points were evicted, ever: one that comes again has another number."""
 

@@ -13,7 +13,7 @@ from asyncdsm.agent.store.transaction_reader import (
     SeenTransaction,
     Step,
 )
-from asyncdsm.agent.store.transactions import MOST_PLACES, MOST_STEPS, Place
+from asyncdsm.agent.store.transactions import MOST_PLACES, MOST_PLACES_OF_SERVICE, MOST_STEPS, Place
 
 _PLACE = "(service, env, checkpoint)"
 
@@ -30,7 +30,7 @@ class ClickHouseTransactionReader:
         )
         query = (
             f"SELECT service, env, checkpoint FROM {database}.steps GROUP BY service, env, checkpoint "
-            f"ORDER BY max(time) DESC LIMIT {MOST_PLACES}"
+            f"ORDER BY max(time) DESC LIMIT {MOST_PLACES_OF_SERVICE} BY service, env LIMIT {MOST_PLACES}"
         )
         places = sorted(Place(row["service"], row["env"], row["checkpoint"]) for row in self._query(query))
         self._places = dict(enumerate(places, 1))

@@ -11,19 +11,21 @@ import pyarrow as pa
 
 from asyncdsm.agent.store.clickhouse.batch import MILLISECONDS, MINUTE, SECONDS, Batch, Moment, rows_of
 from asyncdsm.agent.store.clickhouse.connection import Connection
-from asyncdsm.agent.store.clickhouse.edge_facts import fact_rows
+from asyncdsm.agent.store.clickhouse.edge_facts import FactAdmission, fact_rows
 from asyncdsm.agent.store.clickhouse.identities import backlog_id, payload_id
-from asyncdsm.agent.store.clickhouse.periods import MARK_SECONDS, Period
-from asyncdsm.agent.store.clickhouse.roll_up import RollUp
+from asyncdsm.agent.store.clickhouse.names import NAMES_SECONDS
+from asyncdsm.agent.store.clickhouse.roll_up import RollUp, mark
 from asyncdsm.agent.store.clickhouse.run_writer import RunWriter
-from asyncdsm.agent.store.clickhouse.shared_state import NAMES_SECONDS, SharedState
+from asyncdsm.agent.store.clickhouse.shared_state import SharedState
 from asyncdsm.agent.store.offsets import Backlog
 from asyncdsm.agent.store.reports import AcceptedPayload, Report
 
 MOST_BODIES = 50_000
 """How many digests of bodies are remembered, to tell a body that counts again from one that is sent again."""
-MOST_MARKS, MOST_BACKLOG_NAMES = 20_000, 200_000
-"""Of how many minutes and backlogs it is remembered when they were written. Beyond, all are written again."""
+MOST_BACKLOG_NAMES = 200_000
+"""Of how many backlogs it is remembered when their names were written. Beyond, all are written again."""
+LATE_SECONDS = 3600
+"""Before rows are written that are older than this, it is read anew whether rows of ten seconds of then may be."""
 
 
 class PayloadWriter:
@@ -32,8 +34,8 @@ class PayloadWriter:
     def __init__(self, connection: Connection, state: SharedState, roll_up: RollUp) -> None:
         self._connection, self._state, self._roll_up = connection, state, roll_up
         self._bodies: OrderedDict[bytes, int] = OrderedDict()
-        self._marks: dict[int, float] = {}
         self._versions, self._schemas = RunWriter(connection, "versions"), RunWriter(connection, "schemas")
+        self._facts = FactAdmission()
         self._backlogs: dict[int, int] = {}
 
     def write(self, payloads: Sequence[AcceptedPayload], moment: Moment) -> Batch:
@@ -48,16 +50,22 @@ class PayloadWriter:
             for each, digest in zip(payloads, digests, strict=True):
                 repeated[digest] = repeated.get(digest, self._bodies.get(digest, -1)) + 1
                 batch.add(each.report, payload_id(digest, each.encoding, repeated[digest]))
-            sketches = batch.sketches(state.names)
+        if min(batch.minutes(), default=batch.newest) < max(batch.newest, moment.received) - LATE_SECONDS:
+            state.read_days()
+        with state.lock:
+            detail_since = state.days.detail
+            sketches = batch.sketches(state.names, detail_since)
             points = self._point_rows(batch)
             backlogs, offsets = self._offset_rows(batch)
-        self._mark(batch, moment)
         self._connection.insert("points", points)
         self._connection.insert("backlogs", backlogs)
         self._connection.insert("offsets", offsets)
         self._connection.insert("steps", _step_rows(batch))
-        self._connection.insert("facts", fact_rows(batch.facts))
+        facts = self._facts.admit(batch.facts, moment.received)
+        batch.facts_left_out = len(batch.facts) - len(facts)
+        self._connection.insert("facts", fact_rows(facts))
         self._connection.insert("sketches", sketches)
+        self._mark(batch.minutes(), detail_since)
         self._write_services([each.report for each in payloads], moment)
         self._connection.insert("payloads", self._count_rows(batch, moment, len(payloads)))
         self._remember(batch, repeated)
@@ -66,19 +74,10 @@ class PayloadWriter:
     def _digest(self, payload: AcceptedPayload) -> bytes:
         return blake2b(payload.body, digest_size=16).digest() if payload.body else token_bytes(16)
 
-    def _mark(self, batch: Batch, moment: Moment) -> None:
-        """Mark the minutes that rows are written into, before that happens."""
-        now, marks = moment.received, list[Period]()
-        for minute in batch.minutes():
-            if minute < moment.detail_since:  # its rows join those of the roll-up
-                marks += [Period(60, minute, rolled=now), Period(600, minute // 600 * 600, marked=now)]
-            elif not 0 <= now - self._marks.get(minute, 0.0) < MARK_SECONDS:
-                marks.append(Period(MINUTE, minute, marked=now))
-        if marks:
-            self._roll_up.write(marks)
-        if len(self._marks) > MOST_MARKS:
-            self._marks.clear()
-        self._marks.update({period.start: now for period in marks if period.width == MINUTE})
+    def _mark(self, minutes: set[int], detail_since: int) -> None:
+        """Mark what has new rows: minutes, and tens of minutes where the rows are minutes already."""
+        marks = mark(MINUTE, minutes) + mark(10 * MINUTE, (each for each in minutes if each < detail_since))
+        self._roll_up.write(marks)
 
     def _point_rows(self, batch: Batch) -> pa.Table:
         names, rows = self._state.names, list[tuple[object, ...]]()
