@@ -69,10 +69,14 @@ class DeliveryError(AsyncDSMError):
 class TemporaryDeliveryError(DeliveryError):
     """A payload was not delivered now, but may be later: connection errors, timeouts, HTTP status 408, 429 or 5xx."""
 
-    def __init__(self, problem: str, retry_after: float | None = None) -> None:
-        """`retry_after` is the number of seconds that the receiver asks the sender to wait, None if it does not."""
-        super().__init__(problem)
+    def __init__(self, problem: str, retry_after: float | None = None, hint: str = "") -> None:
+        """`retry_after` is the number of seconds that the receiver asks the sender to wait, None if it does not.
+
+        `hint` is what to do about it, empty if that is not known; the message ends with it.
+        """
+        super().__init__(f"{problem}; {hint}" if hint else problem)
         self.retry_after: float | None = retry_after
+        self.hint: str = hint
 
 
 class NoEndpointError(DeliveryError):

@@ -53,8 +53,8 @@ class Setting:
     ) -> None:
         """Declare a setting.
 
-        The first of the environment variables that is not empty wins. `DD_TAGS:env` is the pair `env` in the value of
-        `DD_TAGS`. `find`, if given, reads the variables instead, and returns the value and what it comes from.
+        The first of the environment variables that is more than spaces wins. `DD_TAGS:env` is the pair `env` in the
+        value of `DD_TAGS`. `find`, if given, reads the variables instead, and returns the value and what it comes from.
         `optional` says that None is allowed.
         """
         self.kind: Kind = kind
@@ -374,11 +374,12 @@ class Settings(_Fields):
     ) -> Self:
         """Return the settings that the environment variables give (protocol §8); keyword arguments win over them.
 
-        An empty variable counts as not set, as it does for ddtrace. Raises SettingError, which names the variable.
+        A variable that is empty, or has only spaces, counts as not set. Raises SettingError, which names the variable.
         """
         found = {name: value for name, value, _ in _find_settings(environ, socket_exists)}
         found.setdefault("hostname", (hostname or _hostname)())
-        if explicit.keys() & {"agent_url", "otlp_endpoint"} and not environ.get(otlp_environment.DESTINATIONS_VARIABLE):
+        is_told = environment.read_text(environ, otlp_environment.DESTINATIONS_VARIABLE)
+        if explicit.keys() & {"agent_url", "otlp_endpoint"} and not is_told:
             found.pop("destinations", None)  # the environment alone does not say it
         return cls(**{**found, **explicit})
 

@@ -1,6 +1,6 @@
 """How environment variables are read: alone, pairs inside of them, and those that give the Agent's address.
 
-The variables are those of protocol §8. An empty variable counts as not set.
+The variables are those of protocol §8. A variable that is empty, or has only spaces, counts as not set.
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ Found = tuple[str, str]
 """A string, and what it comes from: an environment variable, several of them, or a file."""
 
 
+def read_text(environ: Mapping[str, str], variable: str) -> str:
+    """Return the string of a variable; an empty one if it is not set, or has only spaces."""
+    text = environ.get(variable, "")
+    return text if text.strip() else ""
+
+
 def first_text(environ: Mapping[str, str], variables: Iterable[str]) -> Found | None:
-    """Return the first string that is not empty among these variables, and the name of its variable.
+    """Return the first string that is more than spaces among these variables, and the name of its variable.
 
     `DD_TAGS:env` stands for the pair `env` in the value of `DD_TAGS`; OTEL_RESOURCE_ATTRIBUTES holds pairs, too.
     """
     for variable, _, key in (each.partition(":") for each in variables):
-        text = environ.get(variable, "")
+        text = read_text(environ, variable)
         if key:
             text = _PARSE_PAIRS[variable](text).get(key, "")
         if text:
@@ -42,13 +48,13 @@ def find_agent_url(environ: Mapping[str, str], socket_exists: Callable[[str], bo
     The first of these that is there: a URL, a host or a port, the socket of a local Agent, a site with a key.
     Raises SettingError.
     """
-    if url := environ.get(URL_VARIABLE):
+    if url := read_text(environ, URL_VARIABLE):
         return AGENT_URL.parse(URL_VARIABLE, url), URL_VARIABLE
     if found := _find_host_and_port(environ):
         return found
     if socket_exists(DEFAULT_SOCKET):
         return f"unix://{DEFAULT_SOCKET}", "the Agent's socket, which exists"
-    if environ.get(KEY_VARIABLE) and (site := environ.get(SITE_VARIABLE)):
+    if read_text(environ, KEY_VARIABLE) and (site := read_text(environ, SITE_VARIABLE)):
         return f"https://trace.agent.{_SITE.parse(SITE_VARIABLE, site)}", SITE_VARIABLE
     return None
 

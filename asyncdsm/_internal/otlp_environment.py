@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from asyncdsm._internal.environment import find_agent_url, first_text
-from asyncdsm._internal.otlp_kinds import DESTINATIONS, OTLP_URL
+from asyncdsm._internal.environment import find_agent_url, first_text, read_text
+from asyncdsm._internal.otlp_kinds import DESTINATIONS, OTLP, OTLP_URL
 from asyncdsm._internal.setting_kinds import Kind
 from asyncdsm.errors import SettingError
 
@@ -20,7 +20,7 @@ SocketExists = Callable[[str], bool]
 
 DESTINATIONS_VARIABLE = "ASYNCDSM_DESTINATIONS"
 METRICS_ENDPOINT, BASE_ENDPOINT = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
-EXPORTER_VARIABLE = "OTEL_METRICS_EXPORTER"
+EXPORTER_VARIABLE, DISABLED_VARIABLE = "OTEL_METRICS_EXPORTER", "OTEL_SDK_DISABLED"
 METRICS_PATH = "/v1/metrics"
 DEFAULT_ENDPOINT = f"http://localhost:4318{METRICS_PATH}"
 
@@ -48,11 +48,11 @@ def find_endpoint(environ: Environ, _: SocketExists) -> tuple[str, str] | None:
     is missing: then nothing is sent there anyway.
     """
     found = first_text(environ, (METRICS_ENDPOINT, BASE_ENDPOINT))
-    if found is None or _is_excluded(environ):
+    if found is None or find_exclusion(environ):
         return None
     url, variable = found
     try:
-        checked = OTLP_URL.parse(variable, url.strip())
+        checked = OTLP_URL.parse(variable, url)
     except SettingError:
         if is_extra_installed():
             raise
@@ -65,7 +65,7 @@ def find_destinations(environ: Environ, socket_exists: SocketExists) -> tuple[tu
 
     An endpoint for OTLP alone is used instead of the Agent; with an address of the Agent, both are used.
     """
-    if text := environ.get(DESTINATIONS_VARIABLE):
+    if text := read_text(environ, DESTINATIONS_VARIABLE):
         return DESTINATIONS.parse(DESTINATIONS_VARIABLE, text), DESTINATIONS_VARIABLE
     endpoint = find_endpoint(environ, socket_exists)
     if endpoint is None or not is_extra_installed():
@@ -87,8 +87,24 @@ def find_where_on(kind: Kind, *variables: str) -> Callable[[Environ, SocketExist
     return find
 
 
-def _is_excluded(environ: Environ) -> bool:
-    if text := environ.get(DESTINATIONS_VARIABLE):  # asyncdsm's own variable wins
-        return "otlp" not in DESTINATIONS.parse(DESTINATIONS_VARIABLE, text)
-    exporters = [name.strip() for name in environ.get(EXPORTER_VARIABLE, "").split(",")]
-    return any(exporters) and "otlp" not in exporters
+def find_exclusion(environ: Environ) -> str | None:
+    """Return the variable that keeps metrics from going over OTLP, whatever the endpoint is; None if none does.
+
+    asyncdsm's own variable wins. OpenTelemetry's are read as its specification has it: the exporters in any case, and
+    only the word `true` disables its SDK, and with that what is sent as if by one. Raises SettingError.
+    """
+    if text := read_text(environ, DESTINATIONS_VARIABLE):
+        has_otlp = OTLP in DESTINATIONS.parse(DESTINATIONS_VARIABLE, text)
+        return None if has_otlp else DESTINATIONS_VARIABLE
+    if environ.get(DISABLED_VARIABLE, "").strip().lower() == "true":
+        return DISABLED_VARIABLE
+    exporters = {name.strip().lower() for name in environ.get(EXPORTER_VARIABLE, "").split(",")} - {""}
+    return EXPORTER_VARIABLE if exporters and OTLP not in exporters else None
+
+
+def explain_exclusion(environ: Environ) -> str | None:
+    """Return why nothing goes to the endpoint that is set, such as `OTEL_SDK_DISABLED is true`; None if that is on."""
+    variable = find_exclusion(environ)
+    if variable is None or first_text(environ, (METRICS_ENDPOINT, BASE_ENDPOINT)) is None:
+        return None
+    return f"{variable} is {environ[variable].strip()}"

@@ -34,7 +34,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 def _is_otlp_url(value: object) -> bool:
-    return is_url(value) and str(value).startswith(("http://", "https://"))
+    return is_url(value) and not str(value).lower().startswith("unix:")
 
 
 def _are_destinations(value: object) -> bool:
@@ -103,12 +103,17 @@ def _parse_lowered(text: str) -> str:
     return text.strip().lower()
 
 
-OTLP_URL = Kind("an http:// or https:// URL of a host, without a query", _is_otlp_url, show=without_password)
+OTLP_URL = Kind(
+    "an http:// or https:// URL of a host, without a query",
+    _is_otlp_url,
+    parse=str.strip,
+    show=without_password,
+)
 DESTINATIONS = Kind(
     'a tuple of "agent", "otlp" or both',
     _are_destinations,
     parse=_parse_destinations,
-    allowed_text="agent, otlp or both",
+    allowed_text="agent, otlp or agent,otlp",
 )
 _NOT_RESERVED = f"but none of {', '.join(RESERVED_HEADERS)}"
 HEADERS = Kind(

@@ -140,7 +140,7 @@ STRING = Kind("a string", _is_string)
 NON_EMPTY_STRING = Kind("a non-empty string", _is_non_empty_string)
 HEADER = Kind(_HEADER, _is_header)
 SECRET = Kind(_HEADER, _is_header, parse=str.strip, show=_hide)
-AGENT_URL = Kind(ALLOWED, is_url, show=without_password)
+AGENT_URL = Kind(ALLOWED, is_url, parse=str.strip, show=without_password)
 EXTRACTORS = Kind(
     f"a tuple of TransactionExtractor with a name, a value and one of the types {', '.join(EXTRACTOR_TYPES)}",
     are_extractors,

@@ -46,7 +46,7 @@ def without_password(url: object) -> object:
     if not isinstance(url, str):
         return url
     scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
-    if "@" in rest and scheme not in _SCHEMES:
+    if "@" in rest and scheme.lower() not in _SCHEMES:
         scheme = separator = ""
     address, *query = rest.replace("#", "?").split("?", 1)
     if query and "@" in query[0]:  # a password with a `?` in it

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
-from asyncdsm._internal.otlp_environment import DEFAULT_ENDPOINT, is_extra_installed
+from asyncdsm._internal.otlp_environment import DEFAULT_ENDPOINT, explain_exclusion, is_extra_installed
 from asyncdsm._internal.otlp_kinds import OTLP_URL
 from asyncdsm._version import __version__
 from asyncdsm.cli.doctor_report import format_report
@@ -41,6 +41,7 @@ def collect_report(environ: Mapping[str, str]) -> dict[str, Any]:
         "settings": {},
         "agent": None,
         "otlp": None,
+        "otlp_off": None,
         "problem": None,
         "wrong_setting": None,
         "well": False,
@@ -53,6 +54,7 @@ def collect_report(environ: Mapping[str, str]) -> dict[str, Any]:
         checks = _check_destinations(settings) if settings.enabled else {}
         well = all(check["problem"] is None for check in checks.values())
         report |= {"settings": _list_settings(settings, environ), **checks, "well": well}
+        report["otlp_off"] = explain_exclusion(environ) if settings.enabled and is_extra_installed() else None
     return {**report, "next_steps": list_next_steps(report)}
 
 

@@ -17,7 +17,7 @@ def format_report(report: Mapping[str, Any]) -> list[str]:
         "",
         *_setting_lines(report),
         *_agent_lines(report),
-        *_otlp_lines(report.get("otlp")),
+        *_otlp_lines(report.get("otlp"), report.get("otlp_off")),
         "",
         "What to do next",
         *(f"  {step}" for step in report["next_steps"]),
@@ -94,9 +94,11 @@ def _agent_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"The agent at {url} answers, {lists} the Data Streams endpoint{version}"
 
 
-def _otlp_lines(otlp: Mapping[str, Any] | None) -> Iterator[str]:
+def _otlp_lines(otlp: Mapping[str, Any] | None, why_off: str | None) -> Iterator[str]:
     """Yield a line on the OTLP endpoint, if there is one."""
     if otlp is None:
+        if why_off:
+            yield f"Nothing is sent to the OTLP endpoint, because {why_off}"
         return
     if not otlp["installed"]:
         yield f"Nothing is sent to the OTLP endpoint {otlp['endpoint']}: the extra `otlp` is not installed"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
+from asyncdsm._internal.environment import read_text
 from asyncdsm._version import __version__
 from asyncdsm.cli.argument_types import parse_duration, parse_minutes, parse_port, parse_seconds, parse_url
 
@@ -95,7 +96,7 @@ def _add_agent(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--token",
-        default=os.environ.get(TOKEN_VARIABLE) or None,
+        default=read_text(os.environ, TOKEN_VARIABLE) or None,
         help="the token that every client must send, at least 16 characters; required if other machines can connect. "
         f"Default: the environment variable {TOKEN_VARIABLE}, which services use too. A browser asks for the token, or "
         "open /?token=TOKEN once. Datadog's tracers send it as a password: "
@@ -180,15 +181,15 @@ def _add_address_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--token",
-        default=os.environ.get(TOKEN_VARIABLE),
+        default=read_text(os.environ, TOKEN_VARIABLE) or None,
         help=f"the token of the agent (default: the environment variable {TOKEN_VARIABLE})",
     )
 
 
 def _agent_url(environ: Mapping[str, str]) -> str:
     """Return where services look for the agent, if that is an HTTP URL: a map cannot be read from a Unix socket."""
-    url = environ.get("DD_TRACE_AGENT_URL", "")
-    return url if url.startswith(("http://", "https://")) else "http://127.0.0.1:8126"
+    url = read_text(environ, "DD_TRACE_AGENT_URL").strip()
+    return url if url.lower().startswith(("http://", "https://")) else "http://127.0.0.1:8126"
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

@@ -80,6 +80,8 @@ def _steps_for_otlp(otlp: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"To send metrics to {otlp['endpoint']}: pip install 'asyncdsm[otlp]'"
     elif otlp.get("wrong_setting"):
         yield f"Correct {otlp['wrong_setting']}: it names a file"
+    elif otlp.get("hint"):
+        yield otlp["hint"][0].upper() + otlp["hint"][1:]
     elif not otlp["answers"]:
         yield "Check OTEL_EXPORTER_OTLP_ENDPOINT: OTLP over HTTP has port 4318, where 4317 is gRPC, which is not spoken"
     elif otlp["problem"]:

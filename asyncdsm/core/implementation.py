@@ -18,7 +18,7 @@ NOT_COMPILED = "the native one was not compiled"
 
 def load_native(environ: Mapping[str, str]) -> tuple[Any, str | None]:
     """Return the module of the native core, and None; or None, and why the plain core is to be used."""
-    if environ.get("ASYNCDSM_PURE", "") not in {"", "0"}:
+    if environ.get("ASYNCDSM_PURE", "").strip() not in {"", "0"}:
         return None, "ASYNCDSM_PURE is set"
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return None, "this Python runs without the GIL, which is the native one's only lock"

@@ -25,7 +25,7 @@ from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.topology import topology, topology_of
 from asyncdsm.agent.store.clickhouse import edge_facts
 from asyncdsm.agent.store.clickhouse import store as clickhouse_store
-from asyncdsm.agent.store.clickhouse.address import Address, parse_address
+from asyncdsm.agent.store.clickhouse.address import Address, is_address, parse_address
 from asyncdsm.agent.store.clickhouse.connection import HTTPConnection as Connection
 from asyncdsm.agent.store.clickhouse.schema import create_statements
 from asyncdsm.agent.store.clickhouse.store import ClickHouseStore
@@ -403,21 +403,56 @@ def test_statements_for_a_cluster_are_valid_and_name_it(clickhouse: ClickHouse) 
     [
         ("clickhouse://ch", Address("ch", 8123, "default", "", "default")),
         ("clickhouse://u:p%40@ch:9/dsm", Address("ch", 9, "u", "p@", "dsm")),
+        ("CLICKHOUSE://u:p@ch/dsm/", Address("ch", 8123, "u", "p", "dsm")),
+        (" Clickhouse://u@ch/dsm?secure=TRUE ", Address("ch", 8443, "u", "", "dsm", True)),
         ("clickhouse://u@ch/dsm?secure=true&cluster=all", Address("ch", 8443, "u", "", "dsm", True, "all")),
     ],
 )
 def test_address_of_a_clickhouse_is_read(url: str, expected: Address) -> None:
+    assert is_address(url)
     assert parse_address(url, {}) == expected
     assert parse_address("clickhouse://u@ch", {"CLICKHOUSE_PASSWORD": "secret"}).password == "secret"  # noqa: S105
 
 
 @pytest.mark.parametrize(
-    "rest", ["", "ch/a-b", "ch/a/b", "ch:port", "ch?cluster=a'b", "ch?other=1", "ch?secure=yes", "ch#x"]
+    "rest", ["", "ch/a-b", "ch/a/b", "ch:port", "ch?cluster=a'b", "ch?other=1", "ch?secure=yes", "ch#x", "ch:0"]
 )
-def test_wrong_address_is_refused_without_its_password(rest: str) -> None:
+@pytest.mark.parametrize("scheme", ["clickhouse://", "CLICKHOUSE://"])
+def test_wrong_address_is_refused_without_its_password(scheme: str, rest: str) -> None:
     with pytest.raises(OptionError, match="--store must be a path or clickhouse://") as caught:
-        parse_address(f"clickhouse://user:secret@{rest}", {})
+        parse_address(f"{scheme}user:secret@{rest}", {})
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "clickhouse:user:secret@ch/dsm",
+        "ClickHouse:/user:secret@ch/dsm",
+        "postgres://user:secret@ch/dsm",
+        "clickhouse://user:sec#ret@ch/dsm",
+        "clickhouse://user?secret=x@ch/dsm",
+        "clickhouse:user:secret://ch",
+    ],
+)
+def test_url_of_something_else_is_no_file_and_is_not_shown_with_its_password(url: str) -> None:
+    assert is_address(url)
+    with pytest.raises(OptionError, match="--store must be") as caught:
+        parse_address(url, {})
+    assert not any(part in str(caught.value) for part in ("secret", "sec#", "ret@"))
+
+
+@pytest.mark.parametrize(
+    ("rest", "hint"),
+    [
+        ("ch:0/dsm", "ports are from 1 to 65535"),
+        ("ch/dsm/more", "names of databases and clusters have letters, digits and _"),
+        ("ch/dsm?tls=true", "no other options than cluster and secure"),
+    ],
+)
+def test_wrong_part_of_an_address_is_explained(rest: str, hint: str) -> None:
+    with pytest.raises(OptionError, match=hint):
+        parse_address(f"clickhouse://{rest}", {})
 
 
 def test_answer_that_is_no_table_counts_as_none(clickhouse: ClickHouse) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from itertools import count
 from time import monotonic, sleep
 
 import anyio
@@ -11,12 +13,16 @@ import pytest
 from anyio import to_thread
 
 from asyncdsm.agent.http.server import running_agent
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.clickhouse import connection as connection_module
 from asyncdsm.agent.store.clickhouse import hang_guard
+from asyncdsm.agent.store.clickhouse import store as store_module
 from asyncdsm.agent.store.clickhouse.address import parse_address
 from asyncdsm.agent.store.clickhouse.connection import HTTPConnection
 from asyncdsm.agent.store.clickhouse.hang_guard import PING_SECONDS, WATCH_SECONDS, HangGuard
 from asyncdsm.agent.store.clickhouse.store import ClickHouseStore
+from asyncdsm.agent.store.clickhouse.writer import COUNTS_SECONDS
+from asyncdsm.agent.store.reports import AcceptedPayload
 from asyncdsm.errors import StoreError, StoreUnavailableError
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 from tests.agent.test_store import kept
@@ -177,3 +183,80 @@ def test_while_it_hangs_one_statement_is_tried_and_the_others_fail_at_once() -> 
         guard.check()
     guard.note_answer()
     guard.check()
+
+
+class LostAnswer(HTTPConnection):
+    """Loses the answer to an insertion into a table that a test names, once: ClickHouse has written the rows."""
+
+    lost_table: str = ""
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        super().insert(table, rows)
+        if table == self.lost_table:
+            self.lost_table = ""
+            raise StoreUnavailableError("the answer was lost")
+
+
+def numbers(stores: list[ClickHouseStore]) -> list[tuple[int, int]]:
+    """Return how many payloads, and how many rows that were ignored, each agent knows of."""
+    for store in stores:
+        store.maintain()
+    return [(store.payloads, store.counters()["ignored_rows"]) for store in stores]
+
+
+@pytest.fixture
+def agents(clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ClickHouseStore]]:
+    """Two agents, the first of which may lose answers."""
+    address, ticks = parse_address(clickhouse.address(), {}), count()
+    stores = list[ClickHouseStore]()
+    for kind in (LostAnswer, HTTPConnection):
+        monkeypatch.setattr(store_module, "HTTPConnection", kind)
+        stores.append(ClickHouseStore(address, now=lambda: NOW, ticks=lambda: float(next(ticks))))
+    yield stores
+    for store in stores:
+        store.close()
+
+
+def with_an_old_row(number: int) -> AcceptedPayload:
+    """Return a payload of which a row is ignored."""
+    body = payload(bucket(point(Hash=number)), bucket(point(Hash=number), Start=1))
+    return AcceptedPayload(read_report(body, ""), "", body)
+
+
+@pytest.mark.parametrize("table", ["periods", "points", "sketches", "services", "payloads"])
+def test_payload_whose_answer_was_lost_counts_once_in_the_health_of_all_agents(
+    agents: list[ClickHouseStore], table: str
+) -> None:
+    first, connection = agents[0], agents[0]._connection
+    assert isinstance(connection, LostAnswer)
+    first.add_all([with_an_old_row(1)])
+    connection.lost_table = table
+    with pytest.raises(StoreUnavailableError, match="lost"):
+        first.add_all([with_an_old_row(2), with_an_old_row(3)])
+    first.add_all([with_an_old_row(3), with_an_old_row(4)])  # services send again, in other company
+    first.add_all([with_an_old_row(2)])
+    assert numbers(agents) == [(4, 4)] * 2
+    assert kept(agents[1]) == {1: 4, 2: 4, 3: 4, 4: 4}
+
+
+def test_count_whose_answer_was_lost_is_mended_without_another_payload(agents: list[ClickHouseStore]) -> None:
+    first, connection = agents[0], agents[0]._connection
+    assert isinstance(connection, LostAnswer)
+    connection.lost_table = "payloads"
+    with pytest.raises(StoreUnavailableError, match="lost"):
+        first.add_all([with_an_old_row(1)])
+    agents[1].add_all([with_an_old_row(1)])  # the service has gone to the other agent
+    first.flush()
+    assert numbers(agents) == [(1, 1)] * 2
+
+
+def test_counts_of_an_idle_agent_are_written_again_before_they_are_forgotten(clickhouse: ClickHouse) -> None:
+    clock = [NOW]
+    address = parse_address(clickhouse.address(), {})
+    store = ClickHouseStore(address, now=lambda: clock[0], ticks=lambda: clock[0])
+    with closing(store):
+        store.add_all([with_an_old_row(1)])
+        clock[0] += COUNTS_SECONDS
+        store.flush()
+        query = f"SELECT toUnixTimestamp(received) AS at FROM {store._db}.payloads FINAL"  # noqa: S608
+        assert store._connection.query(query).to_pylist() == [{"at": int(clock[0])}]

@@ -191,6 +191,11 @@ ACCEPTED: list[tuple[str, str]] = [
         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,text/plain;q=0.2",
         "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
     ),
+    (
+        "APPLICATION/VND.GOOGLE.PROTOBUF;PROTO=IO.PROMETHEUS.CLIENT.METRICFAMILY;ENCODING=DELIMITED,TEXT/PLAIN;Q=0.2",
+        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+    ),
+    ("TEXT/PLAIN;Q=0.2,Application/OpenMetrics-Text", "application/openmetrics-text; version=1.0.0"),
     ("application/vnd.google.protobuf;proto=other;encoding=delimited", "text/plain; version=0.0.4"),
     ("application/openmetrics-text;q=0", "text/plain; version=0.0.4"),
     ("application/openmetrics-text;q=high, text/plain;q=0.1", "text/plain; version=0.0.4"),

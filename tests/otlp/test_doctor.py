@@ -52,6 +52,7 @@ def test_endpoint_that_takes_metrics_is_well_and_no_agent_is_asked(
         "answers": True,
         "problem": None,
         "status": 200,
+        "hint": "",
     }
     assert f"The OTLP endpoint {receiver.url}/v1/metrics takes metrics" in text
     assert [path for _, path, _, _ in receiver.requests] == ["/v1/metrics"] * 2
@@ -113,6 +114,31 @@ def test_absent_endpoint_is_a_problem_beside_an_agent_that_is_well(
     assert "does not answer: ConnectError" in text
     assert "port 4318" in report["next_steps"][-1]
     assert "secret" not in text + json.dumps(report)
+
+
+@pytest.mark.parametrize(("variable", "text"), [("OTEL_SDK_DISABLED", "TRUE"), ("OTEL_METRICS_EXPORTER", "none")])
+def test_variable_that_turns_otlp_off_is_named(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, text: str
+) -> None:
+    environ.delenv("ASYNCDSM_DESTINATIONS")
+    environ.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
+    environ.setenv(variable, text)
+    with running_intake(intake=Intake(endpoints=["/v0.1/pipeline_stats"])) as agent:
+        environ.setenv("DD_TRACE_AGENT_URL", agent.url)
+        code, report, said = diagnose(capsys)
+    assert (code, report["otlp"], report["otlp_off"]) == (0, None, f"{variable} is {text}")
+    assert f"Nothing is sent to the OTLP endpoint, because {variable} is {text}" in said
+
+
+def test_endpoint_and_agent_are_reached_by_urls_in_upper_case(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with otlp_receiver() as receiver, running_intake(intake=Intake(endpoints=["/v0.1/pipeline_stats"])) as agent:
+        environ.setenv("ASYNCDSM_DESTINATIONS", "AGENT,OTLP")
+        environ.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", f" {receiver.url.upper()}/v1/metrics")
+        environ.setenv("DD_TRACE_AGENT_URL", f"{agent.url.upper()} ")
+        code, report, _ = diagnose(capsys)
+    assert (code, report["otlp"]["problem"], report["agent"]["problem"]) == (0, None, None)
 
 
 def test_missing_extra_is_said_and_the_agent_is_asked(

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from asyncdsm._internal import log
 from asyncdsm.core.counters import Counters
-from asyncdsm.delivery.otlp.exporter import OtlpExporter, encode_body
+from asyncdsm.delivery.otlp.exporter import EndpointCheck, OtlpExporter, encode_body
 from asyncdsm.errors import PayloadRefusedError, TemporaryDeliveryError
 from asyncdsm.settings import Settings
 from tests.brokers.process import free_port
@@ -116,12 +116,12 @@ async def test_certificate_is_trusted_if_it_is_the_one_that_is_set(certificates:
 async def test_check_sends_an_empty_request_and_says_what_came_of_it() -> None:
     with otlp_receiver(intake=Intake(answer=200)) as receiver:
         exporter = OtlpExporter(Settings(otlp_endpoint=f"{receiver.url}/v1/metrics", otlp_seconds=0.3))
-        assert await exporter.check() == (True, None, 200)
+        assert await exporter.check() == EndpointCheck(True, None, 200)
         assert gzip.decompress(receiver.accepted[0]) == b""
         receiver.answer = 404
-        assert await exporter.check() == (True, "HTTP status 404", 404)
+        assert await exporter.check() == EndpointCheck(True, "HTTP status 404", 404)
         receiver.answer = 503
-        assert await exporter.check() == (True, "HTTP status 503", 503)
+        assert await exporter.check() == EndpointCheck(True, "HTTP status 503", 503)
         receiver.answer = HANG
         assert (await exporter.check()).answers is False
         await exporter.aclose()

@@ -6,6 +6,7 @@ import pytest
 
 from asyncdsm import SettingError, Settings
 from asyncdsm._internal import otlp_environment
+from asyncdsm.settings import SETTINGS
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 METRICS_ENDPOINT = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
@@ -26,6 +27,18 @@ def read(**environ: str) -> Settings:
         ({METRICS_ENDPOINT: "http://c/write", ENDPOINT: "http://d"}, "http://c/write"),
         ({ENDPOINT: "http://c", "OTEL_METRICS_EXPORTER": "none"}, None),
         ({ENDPOINT: "http://c", "OTEL_METRICS_EXPORTER": "console, otlp"}, "http://c/v1/metrics"),
+        ({ENDPOINT: "http://c", "OTEL_METRICS_EXPORTER": " OTLP "}, "http://c/v1/metrics"),
+        ({ENDPOINT: "http://c", "OTEL_METRICS_EXPORTER": "Console,Otlp"}, "http://c/v1/metrics"),
+        ({ENDPOINT: "http://c", "OTEL_METRICS_EXPORTER": "NONE"}, None),
+        ({ENDPOINT: "http://c", "OTEL_METRICS_EXPORTER": " , "}, "http://c/v1/metrics"),
+        ({ENDPOINT: "http://c", "OTEL_SDK_DISABLED": " True "}, None),
+        ({ENDPOINT: "http://c", "OTEL_SDK_DISABLED": "false"}, "http://c/v1/metrics"),
+        ({ENDPOINT: "http://c", "OTEL_SDK_DISABLED": "1"}, "http://c/v1/metrics"),
+        (
+            {ENDPOINT: "http://c", "OTEL_SDK_DISABLED": "true", "ASYNCDSM_DESTINATIONS": "otlp"},
+            "http://c/v1/metrics",
+        ),
+        ({ENDPOINT: " HTTP://C:4318 "}, "HTTP://C:4318/v1/metrics"),
         ({ENDPOINT: "http://c", "ASYNCDSM_DESTINATIONS": "agent"}, None),
         (
             {ENDPOINT: "http://c", "ASYNCDSM_DESTINATIONS": "otlp", "OTEL_METRICS_EXPORTER": "none"},
@@ -87,8 +100,35 @@ def test_variables_for_metrics_win_over_general_ones() -> None:
     assert settings.service == "shop"
 
 
+@pytest.mark.parametrize(
+    ("variable", "text", "name"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", " HTTP/Protobuf ", "otlp_protocol"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", " NONE ", "otlp_compression"),
+        ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "GZIP", "otlp_compression"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", " LowMemory", "otlp_temporality"),
+    ],
+)
+def test_words_are_read_in_any_case_and_without_spaces_around(variable: str, text: str, name: str) -> None:
+    assert getattr(read(**{ENDPOINT: "http://c", variable: text}), name) == text.strip().lower()
+
+
+@pytest.mark.parametrize("variable", sorted({each for setting in SETTINGS.values() for each in setting.variables}))
+def test_variable_of_only_spaces_counts_as_not_set(variable: str) -> None:
+    name = variable.partition(":")[0]
+    environ = {ENDPOINT: "http://c", "DD_AGENT_HOST": "agent", "DD_SERVICE": "shop"}
+    environ.pop(name, None)
+    assert read(**environ, **{name: " \t "}) == read(**environ)
+
+
+@pytest.mark.parametrize("variable", ["OTEL_METRICS_EXPORTER", "OTEL_SDK_DISABLED", "ASYNCDSM_DESTINATIONS"])
+def test_switch_of_only_spaces_switches_nothing(variable: str) -> None:
+    settings = Settings.from_environ({ENDPOINT: "http://c", variable: " "}, agent_url="http://agent")
+    assert settings.choose_destinations() == ("agent", "otlp")
+
+
 def test_wrong_variable_is_told_what_a_variable_may_have() -> None:
-    with pytest.raises(SettingError, match=r"^ASYNCDSM_DESTINATIONS must be agent, otlp or both, got 'cloud'$"):
+    with pytest.raises(SettingError, match=r"^ASYNCDSM_DESTINATIONS must be agent, otlp or agent,otlp, got 'cloud'$"):
         read(ASYNCDSM_DESTINATIONS="cloud")
 
 

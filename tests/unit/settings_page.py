@@ -83,9 +83,9 @@ dots, and for [Redis](clients/redis.md#topics), with colons, `*` is one part of 
 [MQTT](clients/aiomqtt.md), with slashes, these are `+` and `#`.
 """,
     "On or off, and who reports": """
-Of several variables, the first one that is set wins; an empty variable counts as not set. `DD_TAGS` `env` is the pair
-`env:…` in the value of `DD_TAGS`, and `OTEL_RESOURCE_ATTRIBUTES` `service.name` is the pair `service.name=…` in the
-value of that variable.
+Of several variables, the first one that is set wins; a variable that is empty, or has only spaces, counts as not set.
+`DD_TAGS` `env` is the pair `env:…` in the value of `DD_TAGS`, and `OTEL_RESOURCE_ATTRIBUTES` `service.name` is the pair
+`service.name=…` in the value of that variable.
 """,
     "Where payloads are sent to": """
 The first of these that applies:
@@ -100,8 +100,9 @@ A Datadog Agent must be of version 7.34 or newer.
 """,
     "OpenTelemetry": """
 Metrics go over OTLP if the extra `otlp` is installed and there is an endpoint: [OpenTelemetry](opentelemetry.md). The
-variables are those of OpenTelemetry's specification, and all but the first are read only then. `OTEL_METRICS_EXPORTER`
-without `otlp` in it, such as `none`, turns OTLP off, unless `ASYNCDSM_DESTINATIONS` is set.
+variables are those of OpenTelemetry's specification, and all but the first are read only then. Their words, such as
+`delta` and `gzip`, may be in upper case. `OTEL_METRICS_EXPORTER` without `otlp` in it, such as `none`, and
+`OTEL_SDK_DISABLED=true` turn OTLP off, unless `ASYNCDSM_DESTINATIONS` is set.
 """,
     "How often, and how long": """
 Durations are in seconds, as whole numbers or decimals. Shorter buckets are for tests and demos: each is a payload.

@@ -136,7 +136,7 @@ def _is_login(scope: Scope, headers: Headers, *, is_known: bool) -> bool:
     """
     if scope["path"] != "/" or _is_cross_site(headers):
         return False
-    is_browser = "text/html" in headers.get("accept", "")
+    is_browser = "text/html" in headers.get("accept", "").lower()
     if scope["method"] == "GET":
         return b"token=" in scope["query_string"] or (is_browser and not is_known)
     return bool(scope["method"] == "POST") and is_browser

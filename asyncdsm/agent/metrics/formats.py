@@ -32,7 +32,7 @@ def _read_offer(text: str) -> tuple[float, MetricsFormat | None]:
     """Return how much one entry of `Accept` is preferred, from 0 to 1, and which format it names."""
     entry = Message()
     entry["Content-Type"] = text.strip()
-    parameters = {name: str(value) for name, value in entry.get_params([])}
+    parameters = {name.lower(): str(value).lower() for name, value in entry.get_params([])}  # in any case
     try:
         quality = float(parameters.get("q", "1"))
     except ValueError:
@@ -44,6 +44,6 @@ def _find_format(media: str, parameters: dict[str, str]) -> MetricsFormat | None
     if media == "application/openmetrics-text" and parameters.get("version", "1.0.0") in {"0.0.1", "1.0.0"}:
         return OPENMETRICS
     wanted = parameters.get("proto"), parameters.get("encoding")
-    if media == "application/vnd.google.protobuf" and wanted == ("io.prometheus.client.MetricFamily", "delimited"):
+    if media == "application/vnd.google.protobuf" and wanted == ("io.prometheus.client.metricfamily", "delimited"):
         return PROTOBUF
     return TEXT if media in {"text/plain", "text/*", "*/*"} else None

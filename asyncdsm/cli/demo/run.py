@@ -85,7 +85,7 @@ def _check_brokers(brokers: Brokers) -> None:
     if brokers.rabbitmq and brokers.rabbitmq != "off":
         check_listening("RabbitMQ", brokers.rabbitmq, 5671 if brokers.rabbitmq.startswith("amqps:") else 5672)
     if brokers.aws:
-        check_listening("AWS", brokers.aws, 443 if brokers.aws.startswith("https:") else 80)
+        check_listening("AWS", brokers.aws, 443 if brokers.aws.lower().startswith("https:") else 80)
 
 
 async def _run_services(

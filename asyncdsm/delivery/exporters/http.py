@@ -133,14 +133,20 @@ class HandshakeGuard:
     """
 
     def __init__(self) -> None:
+        self.has_connected: bool = False
+        """Whether a connection was opened for this request, if only without TLS yet."""
+        self.has_answer: bool = False
+        """Whether the head of an answer has come."""
         self._connection: Any = None
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Take one event of httpcore2's `trace` extension."""
         if event == "connection.connect_tcp.complete":
-            self._connection = info["return_value"]
+            self.has_connected, self._connection = True, info["return_value"]
         elif event == "connection.start_tls.complete":
             self._connection = None
+        elif event == "http11.receive_response_headers.complete":
+            self.has_answer = True
 
     async def __aenter__(self) -> Self:
         return self

@@ -26,8 +26,9 @@ from asyncdsm.delivery.exporters.http import (
     read_answer,
     split_credentials,
 )
+from asyncdsm.delivery.otlp.connection_hints import find_hint, find_hint_in_answer
 from asyncdsm.delivery.otlp.tls import make_tls_context
-from asyncdsm.errors import DeliveryError, PayloadRefusedError, TemporaryDeliveryError
+from asyncdsm.errors import PayloadRefusedError, TemporaryDeliveryError
 from asyncdsm.settings import Settings
 
 RETRYABLE = {
@@ -51,6 +52,8 @@ class EndpointCheck(NamedTuple):
     """Why it does not answer, or why it would refuse payloads."""
     status: int | None = None
     """The HTTP status of its answer."""
+    hint: str = ""
+    """What to do about the connection, if that failed; empty if it is not known."""
 
 
 class OtlpExporter:
@@ -60,16 +63,18 @@ class OtlpExporter:
         """`counters` count the data points that the receiver leaves out. Raises SettingError."""
         self._url, auth = split_credentials(settings.otlp_endpoint or DEFAULT_ENDPOINT)
         self._seconds, self._compression, self._counters = settings.otlp_seconds, settings.otlp_compression, counters
-        headers = {"User-Agent": f"asyncdsm/{__version__}", **dict(settings.otlp_headers)}
+        self._is_secure, self._has_certificate = self._url.scheme == "https", bool(settings.otlp_client_certificate)
+        self._has_answered = False
+        headers = httpx2.Headers({"User-Agent": f"asyncdsm/{__version__}"})
+        for name, value in settings.otlp_headers:  # one of each name, whatever its case: the last
+            headers[name] = value
         headers["Content-Type"] = "application/x-protobuf"
         if settings.otlp_compression == "gzip":
             headers["Content-Encoding"] = "gzip"
         self._client = httpx2.AsyncClient(
             auth=auth,
             headers=headers,
-            verify=make_tls_context(settings)
-            if self._url.scheme == "https"
-            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            verify=make_tls_context(settings) if self._is_secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             timeout=settings.otlp_seconds,
         )
 
@@ -81,39 +86,57 @@ class OtlpExporter:
         elif status in RETRYABLE:
             raise TemporaryDeliveryError(f"HTTP status {status}", parse_retry_after(headers.get("Retry-After")))
         else:
-            raise PayloadRefusedError(f"HTTP status {status}{_describe_refusal(headers, body)}")
+            raise PayloadRefusedError(f"HTTP status {status}{self._describe_refusal(status, headers, body)}")
 
     async def check(self) -> EndpointCheck:
         """Send an empty request, for at most `otlp_seconds`. Raises nothing."""
         try:
             with anyio.fail_after(self._seconds):
                 status, headers, body = await self._post(encode_body((), self._compression))
-        except (DeliveryError, TimeoutError) as error:
-            return EndpointCheck(answers=False, problem=str(error) or f"no answer within {self._seconds:g} s")
+        except TimeoutError:
+            return EndpointCheck(answers=False, problem=f"no answer within {self._seconds:g} s")
+        except TemporaryDeliveryError as error:
+            return EndpointCheck(answers=False, problem=str(error), hint=error.hint)
         problem: str | None = None
+        hint = "" if self._is_secure else find_hint_in_answer(status, body)
         if not 200 <= status < 300:
-            problem = f"HTTP status {status}{_describe_refusal(headers, body)}"
+            problem = f"HTTP status {status}{self._describe_refusal(status, headers, body)}"
         elif not _is_answer(headers, body):
             kind = quote_problem(headers.get("Content-Type")).removeprefix(": ") or "no type"
             problem = f"HTTP status {status} with a body of {kind}, which is no answer of OTLP"
-        return EndpointCheck(answers=True, problem=problem, status=status)
+        return EndpointCheck(answers=True, problem=problem, status=status, hint=hint)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
     async def _post(self, payload: bytes) -> tuple[int, httpx2.Headers, bytes]:
+        guard = HandshakeGuard()
         try:
             with quiet_requests():
                 async with (
-                    HandshakeGuard() as guard,
+                    guard,
                     self._client.stream(
                         "POST", self._url, content=payload, extensions={"trace": guard.trace}
                     ) as answer,
                 ):
-                    return answer.status_code, answer.headers, await read_answer(answer)
+                    body = await read_answer(answer)
+                    self._has_answered = True
+                    return answer.status_code, answer.headers, body
         except (httpx2.HTTPError, OSError) as error:
-            raise TemporaryDeliveryError(describe_error(error)) from error
+            raise self._translate_error(error, guard) from error
+
+    def _translate_error(self, error: Exception, guard: HandshakeGuard) -> TemporaryDeliveryError:
+        hint = ""
+        if guard.has_connected and not guard.has_answer and not self._has_answered:
+            hint = find_hint(error, is_secure=self._is_secure, has_certificate=self._has_certificate)
+        return TemporaryDeliveryError(describe_error(error), hint=hint)
+
+    def _describe_refusal(self, status: int, headers: httpx2.Headers, body: bytes) -> str:
+        is_text = headers.get("Content-Type", "").lower().startswith("text/plain")
+        said = quote_problem(body.decode("utf-8", "replace").strip()) if is_text else ""
+        hint = "" if self._is_secure else find_hint_in_answer(status, body)
+        return f"{said}; {hint}" if hint else said
 
     def _note_partial_success(self, body: bytes) -> None:
         try:
@@ -148,8 +171,3 @@ def encode_body(parts: Iterable[bytes], compression: str) -> bytes:
         return b"".join(parts)
     gzip = zlib.compressobj(level=1, wbits=_GZIP)
     return b"".join((*map(gzip.compress, parts), gzip.flush()))
-
-
-def _describe_refusal(headers: httpx2.Headers, body: bytes) -> str:
-    kind = headers.get("Content-Type", "")
-    return quote_problem(body.decode("utf-8", "replace").strip()) if kind.startswith("text/plain") else ""

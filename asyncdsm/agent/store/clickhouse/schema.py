@@ -7,6 +7,7 @@ writes it again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ class Table(NamedTuple):
     name: str
     columns: str
     order: str
-    forget_by: str
+    forget_by: str = ""
     engine: str = "ReplacingMergeTree"
     version: str = ""
     partition: str = ""
@@ -121,10 +122,12 @@ TABLES = (
     ),
     Table(
         "payloads",
-        "received DateTime64(3, 'UTC'), agent UInt64, payloads UInt32, ignored_rows UInt32, clamped_buckets UInt32",
+        "agent UInt64, insertion UInt64, received DateTime64(3, 'UTC'), payloads UInt64, ignored_rows UInt64, "
+        "clamped_buckets UInt64",
+        "agent",
         "received",
-        "received",
-        engine="MergeTree",
+        version="insertion",
+        shard_by="agent",
     ),
     Table(
         "steps",
@@ -136,16 +139,46 @@ TABLES = (
 )
 
 
+VERSION = 1
+"""The version of the tables: one more with each release that changes them. They are compared when an agent starts."""
+VERSIONS = Table(
+    "schema_versions",
+    "version UInt32, asyncdsm String, since DateTime64(3, 'UTC') DEFAULT now64(3)",
+    "version",
+    shard_by="version",
+)
+"""The table with the versions that the tables have had, and the releases of asyncdsm that wrote them."""
+
+
+def parse_columns(columns: str) -> dict[str, str]:
+    """Return the definitions of columns by name: type, default and codec. Projections are left out."""
+    parts, depth = [""], 0
+    for character in columns:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    named = (part.strip().split(" ", 1) for part in parts)
+    return {name: definition for name, definition in named if name != "PROJECTION"}
+
+
+def parse_type(definition: str) -> str:
+    """Return the type in the definition of a column."""
+    return re.split(" (?:DEFAULT|CODEC)", definition)[0]
+
+
 def create_statements(database: str, kept_seconds: int, cluster: str = "") -> Iterator[str]:
     """Yield the statements that create the tables in a database, those of a cluster if one is named."""
     where = f" ON CLUSTER {cluster}" if cluster else ""
-    for table in TABLES:
+    for table in (*TABLES, VERSIONS):
         local = f"{database}.{table.name}_local" if cluster else f"{database}.{table.name}"
         partition = f" PARTITION BY ({table.partition})" if table.partition else ""
-        ttl = f"toDateTime({table.forget_by}) + INTERVAL {kept_seconds + table.kept_longer} SECOND"
+        kept = kept_seconds + table.kept_longer
+        ttl = f" TTL toDateTime({table.forget_by}) + INTERVAL {kept} SECOND" if table.forget_by else ""
         yield (
             f"CREATE TABLE IF NOT EXISTS {local}{where} ({table.columns}) "
-            f"ENGINE = {_engine(table, database, cluster)}{partition} ORDER BY ({table.order}) TTL {ttl}"
+            f"ENGINE = {_engine(table, database, cluster)}{partition} ORDER BY ({table.order}){ttl}"
         )
         if cluster:
             yield (

@@ -27,7 +27,7 @@ from asyncdsm.agent.store.versions import VersionRun
 OVERLAP_SECONDS = 60
 """How far a refresh reads back before the last one: insertions take a while, and clocks differ a little."""
 COUNTED = ("payloads", "ignored_rows", "clamped_buckets")
-"""What is counted in the table `payloads`."""
+"""What is counted in the table `payloads`, which has the latest counts of each agent."""
 _IDS_AT_ONCE = 5_000
 
 
@@ -78,6 +78,11 @@ class SharedState:
     def counted(self, name: str) -> int:
         """Return how many of `COUNTED` all agents counted, as far as this one knows."""
         return self._own[name] + self._others[name]
+
+    def own_counts(self, added: Mapping[str, int]) -> list[int]:
+        """Return what this agent counted since its start, in the order of `COUNTED`, together with what is added."""
+        with self.lock:
+            return [self._own[name] + added.get(name, 0) for name in COUNTED]
 
     def count_own(self, payloads: int, counters: Mapping[str, int]) -> None:
         """Count payloads that this agent wrote."""
@@ -213,7 +218,7 @@ class SharedState:
 
     def _count_others(self) -> Counter[str]:
         sums = ", ".join(f"toInt64(sum({name})) AS {name}_sum" for name in COUNTED)
-        (row,) = self._query(f"SELECT {sums} FROM {self._db}.payloads WHERE agent != {self.agent}")
+        (row,) = self._query(f"SELECT {sums} FROM {self._db}.payloads FINAL WHERE agent != {self.agent}")
         return Counter({name: row[f"{name}_sum"] for name in COUNTED})
 
     def _query(self, query: str) -> list[dict[str, Any]]:

@@ -19,9 +19,9 @@ from asyncdsm.agent.store.clickhouse.connection import Connection, HTTPConnectio
 from asyncdsm.agent.store.clickhouse.edge_facts import sum_facts
 from asyncdsm.agent.store.clickhouse.reader import ClickHouseReader
 from asyncdsm.agent.store.clickhouse.roll_up import RollUp
-from asyncdsm.agent.store.clickhouse.schema import create_statements
 from asyncdsm.agent.store.clickhouse.shared_state import COUNTED, SharedState
 from asyncdsm.agent.store.clickhouse.sizes import Sizes
+from asyncdsm.agent.store.clickhouse.tables import prepare_tables
 from asyncdsm.agent.store.clickhouse.transaction_reader import ClickHouseTransactionReader
 from asyncdsm.agent.store.clickhouse.writer import PayloadWriter
 from asyncdsm.agent.store.conditions import Conditions
@@ -83,7 +83,7 @@ class ClickHouseStore:
         self._writing, self._refreshing, self._upkeep = Lock(), Lock(), Lock()
         try:
             self._connection: Connection = HTTPConnection(address)
-            self._create_tables(address)
+            prepare_tables(self._connection, address, kept_seconds)
             self._state = SharedState(self._connection, self._db, self.points, self._latest, self.facts)
             self._state.load(now() - kept_seconds)
             self._sizes = Sizes(self._connection, self._db)
@@ -147,6 +147,7 @@ class ClickHouseStore:
                 self._roll_up.run(self.now(), self.kept_seconds)
                 with self._state.lock:
                     self._state.names.drop_old(self._roll_up.forget_time(self.now()) - self.kept_seconds)
+                self._settle_counts()
                 self._sizes.read_sizes()
             except (StoreUnavailableError, StoreFullError) as error:
                 self.conditions.note("upkeep", str(error))
@@ -271,13 +272,13 @@ class ClickHouseStore:
         """Return how many bytes of disk the tables took at the last upkeep, on the server that answered."""
         return self._sizes.used_bytes
 
-    def _create_tables(self, address: Address) -> None:
-        query = "SELECT count() AS n FROM system.databases WHERE name = %(name)s"
-        if not self._connection.query(query, {"name": self._db}).to_pylist()[0]["n"]:
-            where = f" ON CLUSTER {address.cluster}" if address.cluster else ""
-            self._connection.command(f"CREATE DATABASE IF NOT EXISTS {self._db}{where}")
-        for statement in create_statements(self._db, self.kept_seconds, address.cluster):
-            self._connection.command(statement)
+    def _settle_counts(self) -> None:
+        """Write what this agent counted, if ClickHouse may have it wrong and nothing is being written anyway."""
+        if self._writing.acquire(blocking=False):
+            try:
+                self._writer.settle_counts(self.now())
+            finally:
+                self._writing.release()
 
     def _pause(self, payloads: int) -> None:
         """Let more payloads come that can be written together, if few are there."""

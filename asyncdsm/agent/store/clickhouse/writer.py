@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from secrets import token_bytes
 
@@ -27,6 +27,9 @@ MOST_BACKLOG_NAMES = 200_000
 LATE_SECONDS = 3600
 """Before rows are written that are older than this, it is read anew whether rows of ten seconds of then may be."""
 
+COUNTS_SECONDS = 1800
+"""After how long the counts of an idle agent are written again: ClickHouse may forget them after an hour."""
+
 
 class PayloadWriter:
     """Writes the payloads that one agent takes. One thread at a time may use it."""
@@ -37,6 +40,7 @@ class PayloadWriter:
         self._versions, self._schemas = RunWriter(connection, "versions"), RunWriter(connection, "schemas")
         self._facts = FactAdmission()
         self._backlogs: dict[int, int] = {}
+        self._insertions, self._has_lost_counts, self._counted_at = 0, False, 0.0
 
     def write(self, payloads: Sequence[AcceptedPayload], moment: Moment) -> Batch:
         """Write payloads; when this returns, ClickHouse has all of them. Raises what a Connection raises.
@@ -67,7 +71,7 @@ class PayloadWriter:
         self._connection.insert("sketches", sketches)
         self._mark(batch.minutes(), detail_since)
         self._write_services([each.report for each in payloads], moment)
-        self._connection.insert("payloads", self._count_rows(batch, moment, len(payloads)))
+        self._write_counts({**batch.counters, "payloads": len(payloads)}, moment.received)
         self._remember(batch, repeated)
         return batch
 
@@ -120,9 +124,24 @@ class PayloadWriter:
         self._versions.write_due(versions.items())
         self._schemas.write_due(schemas.items())
 
-    def _count_rows(self, batch: Batch, moment: Moment, payloads: int) -> pa.Table:
-        counts = batch.counters["ignored_rows"], batch.counters["clamped_buckets"]
-        return rows_of(_PAYLOADS, [(round(moment.received * 1000), self._state.agent, payloads, *counts)])
+    def settle_counts(self, now: float) -> None:
+        """Write again what this agent counted, if ClickHouse may have other counts, or will forget them.
+
+        Raises what a Connection raises.
+        """
+        if self._has_lost_counts or (self._insertions and now - self._counted_at >= COUNTS_SECONDS):
+            self._write_counts({}, now)
+
+    def _write_counts(self, added: Mapping[str, int], now: float) -> None:
+        """Write what this agent has counted, with what is added.
+
+        These are sums: what is written again may be in other company, so that no id could tell it from the first time.
+        """
+        self._insertions += 1  # of the rows of an agent, ClickHouse keeps the latest insertion
+        self._has_lost_counts = True
+        row = self._state.agent, self._insertions, round(now * 1000), *self._state.own_counts(added)
+        self._connection.insert("payloads", rows_of(_PAYLOADS, [row]))
+        self._has_lost_counts, self._counted_at = False, now
 
     def _remember(self, batch: Batch, repeated: dict[bytes, int]) -> None:
         """Take into memory what was written."""
@@ -180,11 +199,12 @@ _SERVICES: dict[str, pa.DataType] = {
     "negatives_at": MILLISECONDS,
 }
 _PAYLOADS: dict[str, pa.DataType] = {
-    "received": MILLISECONDS,
     "agent": pa.uint64(),
-    "payloads": pa.uint32(),
-    "ignored_rows": pa.uint32(),
-    "clamped_buckets": pa.uint32(),
+    "insertion": pa.uint64(),
+    "received": MILLISECONDS,
+    "payloads": pa.uint64(),
+    "ignored_rows": pa.uint64(),
+    "clamped_buckets": pa.uint64(),
 }
 _STEPS: dict[str, pa.DataType] = {
     "id": pa.string(),
