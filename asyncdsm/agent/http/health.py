@@ -29,8 +29,14 @@ def measure_health(state: AgentState) -> Health:
 def _growth(growth: Growth | None) -> StoreGrowth | None:
     if growth is None:
         return None
-    reach = {str(width): seconds for width, seconds in growth.reach_seconds.items()}
-    return StoreGrowth(**growth._replace(reach_seconds={})._asdict() | {"reach_seconds": reach})
+    return StoreGrowth(
+        used_bytes=growth.used_bytes,
+        limit_bytes=growth.limit_bytes,
+        bytes_a_day=growth.bytes_a_day,
+        needed_bytes=growth.needed_bytes,
+        reach_seconds={str(width): seconds for width, seconds in growth.reach_seconds.items()},
+        full_in_seconds=growth.full_in_seconds,
+    )
 
 
 def _forwarded(stats: Stats) -> Forwarded:

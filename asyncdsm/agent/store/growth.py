@@ -16,7 +16,7 @@ from asyncdsm.agent.store.resolutions import RESOLUTIONS
 DAY = 24 * 3600
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _SPANS = ((DAY, "days"), (3600, "hours"), (60, "minutes"))
-_STEPS = dict(zip(RESOLUTIONS, ("ten seconds", "a minute", "ten minutes", "an hour"), strict=True))
+_STEPS: dict[int, str] = dict(zip(RESOLUTIONS, ("ten seconds", "a minute", "ten minutes", "an hour"), strict=True))
 _HALVINGS = 50
 # How often the range is halved in which a reach is searched: it is exact to a millisecond then.
 

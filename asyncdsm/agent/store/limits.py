@@ -5,7 +5,7 @@ from __future__ import annotations
 KEPT_SECONDS = 7 * 24 * 3600
 DETAIL_SECONDS = 24 * 3600
 """How long rows of the finest resolution are kept."""
-REACH_WEIGHTS = {10: 1, 60: 4, 600: 24}
+REACH_WEIGHTS: dict[int, int] = {10: 1, 60: 4, 600: 24}
 """How many times as far back as rows of ten seconds those of each resolution reach, in a store that is full."""
 LEAST_REACH = 3600
 """So far back, in seconds, rows of ten seconds reach before rows of hours are deleted early."""

@@ -16,7 +16,7 @@ from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS, Coverages
 from asyncdsm.agent.store.sqlite.segments import oldest_starts, set_coverage
 
 # How many seconds of each resolution are deleted at once to make room: a multiple of the next resolution.
-_ROOM_STEPS = {10: 600, 60: 3600, 600: 6 * 3600}
+_ROOM_STEPS: dict[int, int] = {10: 600, 60: 3600, 600: 6 * 3600}
 # How many seconds of one service are deleted at once to make room.
 _SERVICE_ROOM_STEP = 600
 
