@@ -10,5 +10,5 @@ import pytest
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object | None) -> None:
     """Note that a process has crashed: `nox` must not run its one failed test again, and call that all."""
-    if error:
-        node.config.cache.set("asyncdsm/crashed", str(error))
+    if error and (cache := getattr(node.config, "cache", None)) is not None:
+        cache.set("asyncdsm/crashed", str(error))
