@@ -12,7 +12,10 @@ from asyncdsm.integration import ConsumedList, Edge, Pathway
 from asyncdsm.integration.batch_iterator import BatchIterator, BatchPathways
 
 
-class ReceivedMessages(RepeatedComposite):  # type: ignore[misc]
+_Sequence: Any = RepeatedComposite  # proto-plus has no types
+
+
+class ReceivedMessages(_Sequence):  # type: ignore[misc]
     """A view of `PullResponse.received_messages`, as proto-plus makes one at each access: what changes it changes both.
 
     Iterating, indexing and `pop` make a message current as `ConsumedList` does, unless `is_current` says that the only
@@ -63,7 +66,7 @@ class ReceivedMessages(RepeatedComposite):  # type: ignore[misc]
         self._pathways.add([found], [self._pathways_by_ack_id.get(found.ack_id)])
         return found
 
-    def index(self, *args: Any, **kwargs: Any) -> int:
+    def index(self, /, *args: Any, **kwargs: Any) -> int:
         return int(self._as_plain().index(*args, **kwargs))
 
     def count(self, value: Any) -> int:
