@@ -26,7 +26,7 @@ from asyncdsm.integration import (
     store_pathway,
 )
 from asyncdsm_pubsub.messages import consume_message, in_edges, pathway_in
-from asyncdsm_pubsub.received_messages import ReceivedMessages
+from asyncdsm_pubsub.received_messages import view_messages
 
 class_hooks: Hooks = Hooks()
 """The hooks on the handwritten classes. A stream that began meanwhile may live longer."""
@@ -123,7 +123,7 @@ def _follow_response(response: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     if any(pathways):
         is_current = follow_batch(messages, pathways, asked_in) is messages
         edge = in_edges[subscription]
-        view = ReceivedMessages(response, messages, pathways, edge, is_current=is_current)
+        view = view_messages(response, messages, pathways, edge, is_current=is_current)
         vars(response)["received_messages"] = view
 
 

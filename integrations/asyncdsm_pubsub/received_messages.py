@@ -12,7 +12,18 @@ from asyncdsm.integration import ConsumedList, Edge, Pathway
 from asyncdsm.integration.batch_iterator import BatchIterator, BatchPathways
 
 
-class ReceivedMessages(RepeatedComposite):  # type: ignore[misc]
+def view_messages(
+    response: Any, received: list[Any], pathways: Sequence[Pathway | None], edge: Edge, *, is_current: bool
+) -> Any:
+    """Return the sequence to put in the place of a response's own.
+
+    `received` are its messages, `pathways` theirs, and `edge` is that of all of them. `is_current` says that the only
+    message is current already.
+    """
+    return _ReceivedMessages(response, received, pathways, edge, is_current=is_current)
+
+
+class _ReceivedMessages(RepeatedComposite):  # type: ignore[misc]
     """A view of `PullResponse.received_messages`, as proto-plus makes one at each access: what changes it changes both.
 
     Iterating, indexing and `pop` make a message current as `ConsumedList` does, unless `is_current` says that the only
@@ -22,7 +33,6 @@ class ReceivedMessages(RepeatedComposite):  # type: ignore[misc]
     def __init__(
         self, response: Any, received: list[Any], pathways: Sequence[Pathway | None], edge: Edge, *, is_current: bool
     ) -> None:
-        """`received` are the response's messages, `pathways` theirs, and `edge` is that of all of them."""
         self._response = pubsub.PullResponse.pb(response)
         super().__init__(self.pb, marshal=pubsub.PullResponse.meta.marshal)
         self._is_current = is_current
@@ -63,7 +73,7 @@ class ReceivedMessages(RepeatedComposite):  # type: ignore[misc]
         self._pathways.add([found], [self._pathways_by_ack_id.get(found.ack_id)])
         return found
 
-    def index(self, *args: Any, **kwargs: Any) -> int:
+    def index(self, /, *args: Any, **kwargs: Any) -> int:
         return int(self._as_plain().index(*args, **kwargs))
 
     def count(self, value: Any) -> int:
@@ -82,7 +92,7 @@ class ReceivedMessages(RepeatedComposite):  # type: ignore[misc]
 class _Messages:
     """The messages as a mere sequence, whose iterators are Python's own."""
 
-    def __init__(self, messages: ReceivedMessages) -> None:
+    def __init__(self, messages: _ReceivedMessages) -> None:
         self._messages = messages
 
     def __len__(self) -> int:
