@@ -51,7 +51,7 @@ class NativeCoreHook(BuildHookInterface[WheelBuilderConfig]):
         self.scratch = TemporaryDirectory(prefix="asyncdsm-build-")
         source, scratch = Path(self.root, FOLDER), Path(self.scratch.name)
         beside_source = source / f"_native{SUFFIX}" if version == "editable" else None
-        choice = os.environ.get(VARIABLE) or "auto"
+        choice = os.environ.get(VARIABLE, "").strip() or "auto"
         if choice not in CHOICES:
             self.app.abort(f"{VARIABLE} must be one of {', '.join(CHOICES)}, got {choice!r}")
         try:

@@ -14,7 +14,7 @@ from asyncdsm.agent.store.clickhouse.address import Address, parse_address
 from asyncdsm.agent.store.clickhouse.connection import HTTPConnection
 from asyncdsm.agent.store.clickhouse.schema import TABLES, VERSION, VERSIONS, parse_columns, parse_type
 from asyncdsm.agent.store.clickhouse.store import ClickHouseStore
-from asyncdsm.agent.store.clickhouse.tables import FoundTable, find_problems
+from asyncdsm.agent.store.clickhouse.tables import FoundTable, find_problems, upgrade_statements
 from asyncdsm.errors import StoreError
 from tests.agent.payloads import NOW
 from tests.agent.test_clickhouse import accepted
@@ -165,3 +165,25 @@ def test_part_of_a_cluster_with_a_column_of_another_type_is_refused() -> None:
     found["sketches_local"].columns["size_counts"] = "Array(Float32)"
     problems = list(find_problems(found, is_cluster=True))
     assert problems[0] == "sketches_local.size_counts is Array(Float32), not Array(Float64)"
+
+
+def test_column_is_added_to_the_parts_of_a_cluster_before_the_whole(connection: HTTPConnection) -> None:
+    found = on_a_cluster()
+    for name in ("periods_local", "periods", "sketches_local", "sketches"):
+        found[name].columns.pop("size_counts", None)
+        found[name].columns.pop("claimed", None)
+    assert list(find_problems(found, is_cluster=True)) == []
+    statements = list(upgrade_statements(found, "dsm", "metrics"))
+    assert statements[0] == (
+        "ALTER TABLE dsm.sketches_local ON CLUSTER metrics "
+        "ADD COLUMN IF NOT EXISTS size_counts Array(Float64) CODEC(ZSTD)"
+    )
+    assert [statement.split()[2] for statement in statements] == [
+        "dsm.sketches_local",
+        "dsm.sketches",
+        "dsm.periods_local",
+        "dsm.periods",
+    ]
+    for statement in statements:
+        (row,) = connection.query("SELECT formatQuery(%(sql)s) AS text", {"sql": statement}).to_pylist()
+        assert "ON CLUSTER metrics" in row["text"]

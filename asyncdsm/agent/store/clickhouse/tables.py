@@ -48,11 +48,11 @@ def prepare_tables(connection: Connection, address: Address, kept_seconds: int) 
     version, writer = _read_version(connection, database, found)
     problems = list(find_problems(found, is_cluster=bool(address.cluster)))
     if version > VERSION or problems:
-        raise StoreError(f"{address}: {_explain(version, writer, problems)}")
+        raise StoreError(f"{address}: {_explain_refusal(version, writer, problems)}")
     for statement in create_statements(database, kept_seconds, address.cluster):
         connection.command(statement)
-    for table, column, definition in _missing_columns(found):
-        connection.command(f"ALTER TABLE {database}.{table}{where} ADD COLUMN IF NOT EXISTS {column} {definition}")
+    for statement in upgrade_statements(found, database, address.cluster):
+        connection.command(statement)
     if version != VERSION or VERSIONS.name not in found:
         row = {"version": pa.array([VERSION], pa.uint32()), "asyncdsm": [__version__]}
         connection.insert(VERSIONS.name, pa.table(row))
@@ -66,14 +66,18 @@ def find_problems(found: Mapping[str, FoundTable], *, is_cluster: bool) -> Itera
             continue
         if _engine_of(present) != (wanted := "Distributed" if is_cluster and name == table.name else table.engine):
             yield f"{name} has the engine {present.engine}, not {wanted}"
-        elif present.engine != "Distributed" and present.sorting_key != table.order:
+        elif present.engine != "Distributed" and not _is_same(present.sorting_key, table.order):
             yield f"{name} is sorted by {present.sorting_key}, not by {table.order}"
         for column, definition in parse_columns(table.columns).items():
             type_, wanted = present.columns.get(column), parse_type(definition)
             if type_ is None and not _can_be_added(table, column):
                 yield f"{name} has no column {column}"
-            elif type_ not in {None, wanted}:
+            elif type_ is not None and not _is_same(type_, wanted):
                 yield f"{name}.{column} is {type_}, not {wanted}"
+
+
+def _is_same(found: str, wanted: str) -> bool:
+    return found.replace(" ", "") == wanted.replace(" ", "")  # servers may set spaces differently
 
 
 def _known_tables() -> Iterator[tuple[Table, str]]:
@@ -94,14 +98,16 @@ def _can_be_added(table: Table, column: str) -> bool:
     return column not in re.findall(r"\w+", used)
 
 
-def _missing_columns(found: Mapping[str, FoundTable]) -> Iterator[tuple[str, str, str]]:
-    """Yield the table, the name and the definition of each column that is missing."""
+def upgrade_statements(found: Mapping[str, FoundTable], database: str, cluster: str = "") -> Iterator[str]:
+    """Yield the statements that add the columns that are missing, on a cluster if one is named."""
+    where = f" ON CLUSTER {cluster}" if cluster else ""
     for table, name in _known_tables():
         if present := found.get(name):
             for column, definition in parse_columns(table.columns).items():
                 if column not in present.columns:
                     # What a table that is distributed has besides types is that of its parts.
-                    yield name, column, parse_type(definition) if present.engine == "Distributed" else definition
+                    what = parse_type(definition) if present.engine == "Distributed" else definition
+                    yield f"ALTER TABLE {database}.{name}{where} ADD COLUMN IF NOT EXISTS {column} {what}"
 
 
 def _read_tables(connection: Connection, database: str) -> dict[str, FoundTable]:
@@ -130,7 +136,7 @@ def _read_version(connection: Connection, database: str, found: Mapping[str, Fou
     return (VERSION, __version__) if is_new else (0, "")
 
 
-def _explain(version: int, writer: str, problems: list[str]) -> str:
+def _explain_refusal(version: int, writer: str, problems: list[str]) -> str:
     """Return why tables are refused, and what to do."""
     whose = f"asyncdsm {writer}" if writer else "an older asyncdsm"
     this = f"this is asyncdsm {__version__}, which needs version {VERSION}"
