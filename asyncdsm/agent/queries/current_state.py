@@ -1,9 +1,9 @@
 """What each hop is like now: the one rule for color, label and order, on the page and everywhere else.
 
 "Now" is the last minute that a service has reported, or less if the hop changed within that minute; of a service whose
-clock is behind, that is a minute of the past. The color is
-that of the median, or of a tenth of the 99th percentile if that is more, so that a long tail shows too. `since` says
-when the hop became slower, faster or idle, if that was within the last hour, or ten minutes as long as no more is read.
+clock is behind, that is a minute of the past. The color is that of the median, or of a tenth of the 99th percentile if
+that is more, so that a long tail shows too. `since` says when the hop became slower, faster or idle, if that was within
+the last hour, or ten minutes as long as no more is read.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Window(NamedTuple):
 def current_states(store: Store, time_range: TimeRange) -> dict[EdgeKey, Present]:
     """Return what each edge is like at the end of a time range.
 
-    Since when an edge is idle is told by the clock of the agent, and not earlier than the last message. Edges
-    that nothing passed for so long that it is not known any more are left out: they are `IDLE`.
+    Since when an edge is idle is told by the clock of the agent, and not earlier than the last message. Edges that
+    nothing passed for so long that it is not known any more are left out: they are `IDLE`.
     """
     last = int(min(time_range.last, store.now())) // BUCKET_SECONDS * BUCKET_SECONDS
     before = TimeRange((last - SECONDS_BEFORE - MINUTE) // MINUTE * MINUTE, time_range.last)
@@ -139,12 +139,14 @@ def _read_sums(
     store: Store, time_range: TimeRange, windows: Mapping[EdgeKey, Window]
 ) -> Iterator[tuple[int, EdgeSums]]:
     """Yield the sums of a time range by their starts, and those of windows before it: of services that are late."""
-    yield from store.sum_edges_by_start(time_range, coarsest=BUCKET_SECONDS).items()
+    common = store.sum_edges_by_start(time_range, coarsest=BUCKET_SECONDS)
+    yield from common.items()
     earlier = {range(each.first, each.last + 1, BUCKET_SECONDS) for each in windows.values()}
     newest = sorted((each for each in earlier if each and each[0] < time_range.first), key=lambda each: -each[0])
     starts = {start for each in newest[:MOST_EARLIER] for start in each if start < time_range.first}
     for first, last in join_neighbors(sorted(starts), BUCKET_SECONDS):
-        yield from store.sum_edges_by_start(TimeRange(first, last), coarsest=BUCKET_SECONDS).items()
+        found = store.sum_edges_by_start(TimeRange(first, last), coarsest=BUCKET_SECONDS)
+        yield from ((start, sums) for start, sums in found.items() if start not in common)
 
 
 def _state(window: Window, by_group: GroupQuantiles, group: int) -> Present:
