@@ -84,7 +84,7 @@ def _hide_values(value: object) -> object:
 
 
 def _parse_timeout(text: str) -> float:
-    seconds = float(text)
+    seconds = float(text) if text.isascii() else 0.0
     if seconds >= LEAST_MILLISECONDS:
         seconds /= 1000
     if not 0 < seconds <= LONGEST_SECONDS:

@@ -106,7 +106,7 @@ def _parse_flag(text: str) -> bool:
 
 
 def _parse_seconds(text: str) -> float:
-    seconds = float(text)
+    seconds = float(text) if text.isascii() else 0.0
     if not 0 < seconds <= LONGEST_SECONDS:
         raise ValueError
     return seconds

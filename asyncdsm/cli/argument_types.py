@@ -26,7 +26,7 @@ def parse_minutes(text: str) -> int:
 
 def parse_port(text: str) -> int:
     """Return a port, from 0 to 65535."""
-    if not (text.isdecimal() and int(text) <= 65_535):
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) <= 65_535):
         raise argparse.ArgumentTypeError(f"must be a port from 0 to 65535, got {text!r}")
     return int(text)
 
@@ -44,7 +44,7 @@ def parse_duration(text: str) -> int:
 def parse_seconds(text: str) -> float:
     """Return a number of seconds, above 0 and below 86400."""
     try:
-        seconds = float(text)
+        seconds = float(text) if text.isascii() else 0.0
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < 86_400:

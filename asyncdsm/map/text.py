@@ -8,7 +8,7 @@ from rich.console import Console
 
 from asyncdsm.map.descriptions import describe_silence, label_node, label_nodes, qualify_nodes
 from asyncdsm.map.graph import Node
-from asyncdsm.map.strings import format_clock
+from asyncdsm.map.strings import format_age, format_clock
 from asyncdsm.map.terminal import MapTable
 from asyncdsm.map.topology import Topology
 
@@ -39,6 +39,9 @@ def list_warnings(topology: Topology) -> list[str]:
             found.append(f"{name} has {service.pathways} distinct pathways: Datadog drops what such a service reports")
         if service.clocks_disagree:
             found.append(f"{name}: clocks disagree, many messages seem to arrive before they were sent")
+        if service.reports_age is not None:
+            age = format_age(service.reports_age)
+            found.append(f"{name}: its clock seems to be behind, its reports are {age} old when they come")
     queues = [Node("queue", queue.name, queue.type, queue.cluster or "") for queue in topology.queues if queue.unread]
     labels = label_nodes(queues)
     return found + [f"{labels[node]}: messages come in, but no service was seen reading them" for node in queues]

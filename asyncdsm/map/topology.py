@@ -153,6 +153,9 @@ class Service(Struct, frozen=True, gc=False, kw_only=True):
     """The last versions up to the end of the range, the oldest first."""
     process_tags: list[str]
     lang: str
+    reports_age: float | None = None
+    """How many seconds old its newest bucket is when it comes, if that is so much that its clock may be behind; or else
+    null."""
 
 
 class Queue(Struct, frozen=True, gc=False, kw_only=True):

@@ -154,6 +154,16 @@ async def test_range_from_the_beginning_of_time_is_as_long_as_data_are_kept(clie
     assert len((await get(client, "/api/topology", **{"from": 0}))["edges"]) == 1
 
 
+async def test_range_in_the_future_is_an_empty_map_whose_end_is_after_its_begin(client: Client) -> None:
+    await report(client, "shop", ORDERS, 1.0)
+    future = {"from": NOW + 86_400, "to": NOW + 90_000}
+    shown = await get(client, "/api/map", **future)
+    assert (shown["from"], shown["to"]) == (future["from"], future["to"])
+    assert [shown[name] for name in ("services", "queues", "edges", "nodes", "lag")] == [[], [], [], [], []]
+    changed = await get(client, "/api/changes", **future)
+    assert (changed["from"], changed["to"], changed["changes"]) == (future["from"], future["to"], [])
+
+
 async def test_edge_id_is_the_same_in_every_agent(client: Client) -> None:
     await report(client, "shop", ORDERS, 1.0)
     assert await edge_id(client) == "d538c8babf4f7d2a"

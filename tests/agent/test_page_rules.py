@@ -148,6 +148,55 @@ async def test_rules_of_the_file_and_names_that_are_taken_are_refused(maps: MapS
         assert written(await client.get("/api/rules"))[1:] == [("page", "slow"), ("page", "no orders")]
 
 
+async def test_second_of_two_changes_of_one_version_is_refused(maps: MapStore, tmp_path: Path) -> None:
+    async with serving(maps, tmp_path) as client:
+        added = (await client.post("/api/rules", json=SLOW)).json()["rules"][-1]
+        first, second = {**SLOW, "above": "2 ms"}, {**SLOW, "severity": "warning"}
+        known = {"name": "slow", "version": added["version"]}
+        assert (await client.put("/api/rules", params=known, json=first)).status_code == 200
+        for refused in (
+            await client.put("/api/rules", params=known, json=second),
+            await client.delete("/api/rules", params=known),
+        ):
+            assert (refused.status_code, refused.json()["error"]["path"]) == (409, "version")
+            assert "somebody else has changed this rule" in refused.json()["error"]["problem"]
+        shown = (await client.get("/api/rules")).json()["rules"][-1]
+        assert (shown["rule"], shown["version"] != added["version"]) == (first, True)
+        known["version"] = shown["version"]
+        assert (await client.put("/api/rules", params=known, json=second)).json()["rules"][-1]["rule"] == second
+        assert (await client.put("/api/rules", params={"name": "slow"}, json=first)).status_code == 200  # the last wins
+        known["version"] = (await client.get("/api/rules")).json()["rules"][-1]["version"]
+        assert written(await client.delete("/api/rules", params=known)) == [("file", "of the file")]
+
+
+async def test_webhook_is_part_of_the_version(maps: MapStore, tmp_path: Path) -> None:
+    async with serving(maps, tmp_path) as client:
+        versions = set[str]()
+        for path in ("one", "other"):
+            rule = {**SLOW, "webhook": f"https://hooks.example/{path}"}
+            await client.delete("/api/rules", params={"name": "slow"})
+            answer = (await client.post("/api/rules", json=rule)).json()["rules"][-1]
+            assert answer["rule"]["webhook"] == "hooks.example"
+            versions.add(answer["version"])
+        assert len(versions) == 2
+
+
+async def test_rule_whose_name_the_file_takes_is_not_in_force(maps: MapStore, tmp_path: Path) -> None:
+    async with serving(maps, tmp_path) as client:
+        await client.post("/api/rules", json=SLOW)
+        await client.post("/api/rules", json=QUIET)
+        await anyio.Path(tmp_path / "page.toml").write_text(
+            (await anyio.Path(tmp_path / "page.toml").read_text()).replace('"slow"', '"of the file"')
+        )
+    async with serving(maps, tmp_path) as client:
+        shown = (await client.get("/api/rules")).json()["rules"]
+        assert [(each["source"], each["rule"]["name"], each["in_force"]) for each in shown] == [
+            ("file", "of the file", True),
+            ("page", "of the file", False),
+            ("page", "no orders", True),
+        ]
+
+
 async def test_webhook_is_never_shown_and_stays_until_it_is_removed(maps: MapStore, tmp_path: Path) -> None:
     secret = {**SLOW, "webhook": "https://hooks.example/T0/SECRET"}
     async with serving(maps, tmp_path) as client:

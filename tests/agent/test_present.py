@@ -112,6 +112,33 @@ def test_hop_without_messages_is_idle_since_its_last_bucket(hop: Hop) -> None:
     assert (hop.present(60).state, hop.present(60).since) == ("idle", None)
 
 
+@pytest.mark.parametrize("buckets", [31, 33, 35, 36])
+def test_hop_is_idle_since_its_last_bucket_also_where_minutes_are_rolled_up(hop: Hop, buckets: int) -> None:
+    hop.passed(*[FAST] * buckets)
+    ended = hop.start
+    for _ in range(20):
+        hop.passed(*[FAST] * 6, service="other")
+        hop.store.flush()
+        since = {edge.service: edge.present.since for edge in topology(hop.store, 60).edges}
+        assert since["billing"] in ({None, ended} if hop.start < ended + 100 else {ended})
+
+
+def test_without_time_to_read_the_last_bucket_a_hop_is_idle_since_the_end_of_the_minute(
+    hop: Hop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hop.passed(*[FAST] * 31)
+    ended = hop.start
+    hop.passed(*[FAST] * 11, service="earlier")
+    for _ in range(6):
+        hop.passed(*[FAST] * 6, service="other")
+        hop.store.flush()
+    monkeypatch.setattr(recent_slots, "READING_SECONDS", -1.0)
+    present = {edge.service: edge.present.since for edge in topology(hop.store, 10).edges}
+    assert present["billing"] == ended + 50  # later than it was, never earlier
+    monkeypatch.setattr(recent_slots, "READING_SECONDS", 60.0)
+    assert {edge.service: edge.present.since for edge in topology(hop.store, 10).edges}["billing"] == ended
+
+
 def test_rate_covers_only_the_time_that_was_reported(hop: Hop) -> None:
     hop.passed(FAST, FAST)
     assert hop.present().rate == pytest.approx(5.0)

@@ -111,6 +111,14 @@ WRONG = {
         LAG.replace("10", '"10"'),
         f'rule 1 ("late"): above must be {DURATION}, or a number of messages, got "10"',
     ),
+    "a limit with a digit of another script": (
+        LAG.replace("10", '"३ s"'),
+        f'rule 1 ("late"): above must be {DURATION}, or a number of messages, got "३ s"',
+    ),
+    "a time with a digit of another script": (
+        LAG + 'for = "३ min"\n',
+        f'rule 1 ("late"): for must be {DURATION}, from "0 min" to "12 h", got "३ min"',
+    ),
     "a limit that is no number": (
         LAG.replace("10", "nan"),
         f'rule 1 ("late"): above must be {DURATION}, or a number of messages, got nan',

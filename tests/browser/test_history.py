@@ -133,6 +133,25 @@ def silent() -> Timeline:
     return timeline
 
 
+async def test_range_in_the_future_is_refused_or_an_empty_map_that_says_so(
+    browser: Browser, changed: RunningAgent, begin: int
+) -> None:
+    tomorrow = int(time()) + 86_400
+    async with open_page(browser, f"{changed.url}/#from={tomorrow}&to={tomorrow + 3600}") as page:
+        await expect(page.locator("#past")).to_contain_text("The future: ")
+        await expect(page.locator("#empty")).to_contain_text("This range is in the future")
+        await expect(page.locator("#panel")).not_to_contain_text("rejected")
+        await page.get_by_text("Two times").click()
+        await page.get_by_role("button", name="Show", exact=True).click()
+        message = await page.locator("#history-end").evaluate("field => field.validationMessage")
+        assert message == "The end must not be in the future."
+        await page.evaluate(f"location.hash = 'from={begin - 7200}&to={begin - 3600}'")
+        await expect(page.locator("#empty")).to_contain_text("There were no messages in this range")
+        await page.get_by_role("button", name="Back to now").click()
+        await expect(page.locator("#empty")).to_be_hidden()
+        await expect(node_button(page, "service", "billing")).to_be_visible()
+
+
 async def test_page_of_an_agent_whose_services_are_all_quiet_says_so(browser: Browser, silent: Timeline) -> None:
     async with running_agent(store=silent.store) as agent, open_page(browser, agent.url) as page:
         await expect(section(page, "What changed").get_by_role("button")).to_have_text(

@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from asyncdsm.agent.http.server import running_agent
+from tests.agent.payloads import Client
 from tests.browser.map_page import DESKTOP, PHONE, open_page
 from tests.browser.shop import Shop
 from tests.browser.test_large_map import serious_violations
@@ -55,8 +56,11 @@ async def test_rule_is_added_changed_and_removed(
         await expect(rows.nth(1)).to_contain_text("p99 of time in service above 100 ms, service billing, critical")
         await expect(dialog.get_by_role("alert")).to_have_text("")
         assert await serious_violations(page) == []
+        # Meanwhile the panel has got new buttons: the focus returns to the one of the same key.
+        await expect(page.locator("#panel").get_by_role("button", name="2 rules")).to_be_attached()
         await page.keyboard.press("Escape")
         await expect(dialog).to_be_hidden()
+        await expect(page.locator("#panel").get_by_role("button", name="2 rules")).to_be_focused()
         await expect(page.locator("#alerts").get_by_role("button", name="1 alert")).to_be_visible()
 
         await page.locator("#panel").get_by_role("button", name="2 rules").click()
@@ -83,6 +87,27 @@ async def test_rule_is_added_changed_and_removed(
         await dialog.get_by_role("button", name="Really delete?").click()
         await expect(rows).to_have_count(1)
         assert "slow" not in await anyio.Path(kept).read_text()
+
+
+async def test_second_of_two_people_who_change_one_rule_is_told(browser: Browser, shop: Shop) -> None:
+    shop.begin()
+    rule = {"name": "slow", "when": "time in service", "above": "1 h"}
+    async with running_agent(store=shop.maps.store) as agent, Client(base_url=agent.url) as other:
+        await other.post("/api/rules", json=rule)
+        async with open_page(browser, agent.url, may_fail="status of 409") as page:
+            await page.locator("#panel").get_by_role("button", name="1 rule", exact=True).click()
+            dialog = page.get_by_role("dialog", name="Rules of alerts")
+            await dialog.get_by_role("button", name="Change slow").click()
+            await other.put("/api/rules", params={"name": "slow"}, json={**rule, "above": "2 h"})
+            await fill(page, above="3 h")
+            await dialog.get_by_role("button", name="Save").click()
+            await expect(dialog.get_by_role("alert")).to_contain_text("somebody else has changed this rule meanwhile")
+            await expect(dialog.get_by_label("Is above")).to_have_value("3 h")  # what was written is not lost
+            await dialog.get_by_role("button", name="Cancel").click()
+            await expect(dialog.locator("li")).to_contain_text("above 2 h")
+            await other.put("/api/rules", params={"name": "slow"}, json={**rule, "above": "4 h"})
+            await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # the window is shown again
+            await expect(dialog.locator("li")).to_contain_text("above 4 h")
 
 
 async def test_page_says_that_rules_end_with_an_agent_in_memory(browser: Browser, shop: Shop) -> None:

@@ -14,6 +14,21 @@ from tests.browser.map_page import node_button, open_page, panel_heading
 from tests.browser.shop import Shop
 from tests.transactions import Passed, write_transactions
 
+BROKEN_WORDS = """() => [...document.querySelectorAll("#panel :is(th, td, dt, dd)")].flatMap((cell) => {
+  const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  const broken = [];
+  while (walker.nextNode()) {
+    const text = walker.currentNode;
+    for (const { 0: word, index } of text.data.matchAll(/[^ ]+/g)) {
+      const range = document.createRange();
+      range.setStart(text, index);
+      range.setEnd(text, index + word.length);
+      if (range.getClientRects().length > 1) broken.push(word);
+    }
+  }
+  return broken;
+})"""
+
 
 def add(shop: Shop, service: str, *passed: tuple[str, str, float]) -> None:
     """Report that transactions (id, checkpoint) have passed some seconds ago."""
@@ -47,6 +62,9 @@ async def test_order_is_found_and_shown_with_its_checkpoints(browser: Browser, a
             [re.compile("^orderedshop.*:\\d\\d.$"), re.compile(r"^paidbilling.*2(\.\d+)? s$")]
         )
         assert "transaction=usual+7" in page.url
+        for width in (1280, 390):
+            await page.set_viewport_size({"width": width, "height": 760})
+            assert await page.evaluate(BROKEN_WORDS) == []
         lit = page.locator("#graph .nodes .lit")
         await expect(lit).to_have_count(3)  # shop, orders, billing
         await page.locator("#panel").get_by_role("button", name="billing", exact=True).click()

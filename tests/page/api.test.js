@@ -55,6 +55,22 @@ test("a rejection is reported with the agent's reason", async () => {
   assert.equal(error.unreachable, false);
 });
 
+test("what is wrong is named once, also where the problem begins with it", async () => {
+  const problems = {
+    "for must be a duration": "for",
+    "find must have at most 4000 characters": "find",
+    '"colour" is unknown; allowed are name, when': "colour",
+    "from must be before to": "from",
+  };
+  for (const [problem, path] of Object.entries(problems)) {
+    const error = await errorOf(async () => Response.json({ error: { path, problem } }, { status: 400 }));
+    assert.equal(error.message, `The agent rejected the request: ${problem}`);
+  }
+  const other = { error: { path: "for", problem: "format is wrong" } };
+  const error = await errorOf(async () => Response.json(other, { status: 400 }));
+  assert.equal(error.message, "The agent rejected the request: for format is wrong");
+});
+
 test("a failure of the agent is reported with its status", async () => {
   const error = await errorOf(async () => Response.json(null, { status: 500 }));
   assert.deepEqual([error.message, error.unreachable], ["The agent has an error: HTTP status 500", false]);

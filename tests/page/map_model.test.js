@@ -76,6 +76,14 @@ test("a service whose clock disagrees with another has a warning", () => {
   assert.match(shop ? listWarnings(shop, map).join() : "", /^Clocks disagree/);
 });
 
+test("a service whose clock is behind has a warning with the age of its reports", () => {
+  const answer = makeMap();
+  answer.services = [makeService({ reports_age: 192 })];
+  const map = buildMapModel(answer);
+  const shop = map.nodes.get("shop");
+  assert.match(shop ? listWarnings(shop, map).join() : "", /clock .* behind: its reports are 3 min old/);
+});
+
 test("the ends of a hop are named as on the map", () => {
   const answer = makeMap();
   answer.nodes = answer.nodes.map((node) => ({ ...node, label: `${node.label} (eu)` }));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { listFields, toRule } from "../../asyncdsm/agent/page/rule_form.js";
-import { describeRule } from "../../asyncdsm/agent/page/rules.js";
+import { describeRule, describeSource } from "../../asyncdsm/agent/page/rules.js";
 
 test("a rule about what does not come has no limit, and only a latency has a quantile", () => {
   assert.deepEqual(listFields("missing"), ["for", "severity", "service", "env", "webhook"]);
@@ -36,6 +36,12 @@ test("a rule keeps its webhook unless it is to have none", () => {
   const fields = { name: "down", when: "missing", webhook: "" };
   assert.equal(toRule(fields, before).webhook, undefined);
   assert.equal(toRule({ ...fields, "without-webhook": "on" }, before).webhook, null);
+});
+
+test("a rule says if it is in the file, or put out of force by it", () => {
+  assert.equal(describeSource({ source: "page", in_force: true }), "");
+  assert.match(describeSource({ source: "file", in_force: true }), /in the file of --rules$/);
+  assert.match(describeSource({ source: "page", in_force: false }), /not in force: the file of --rules has a rule/);
 });
 
 test("a rule is described in one line", () => {

@@ -111,6 +111,8 @@ def test_repr_hides_the_api_key() -> None:
         ("DD_TRACE_AGENT_URL", "unix:"),
         ("DD_TRACE_AGENT_PORT", "0"),
         ("DD_TRACE_AGENT_PORT", "70000"),
+        ("DD_TRACE_AGENT_PORT", "३३"),
+        ("DD_DATA_STREAMS_BUCKET_DURATION_SECONDS", "३"),
         ("DD_AGENT_PORT", "x"),
         ("DD_AGENT_HOST", "a b:c"),
         ("DD_AGENT_HOST", "http://agent:8126"),

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -68,25 +69,31 @@ class PageRules:
                 raise RuleRefusedError(409, "rules", f"there must be at most {MOST_RULES} rules")
             self._write([*tables, _checked(table)], taken)
 
-    def replace(self, name: str, table: Mapping[str, Any], taken: Collection[str]) -> None:
-        """Replace a rule; one without the field `webhook` keeps that of before. Raises RuleRefusedError and OSError."""
+    def replace(self, name: str, table: Mapping[str, Any], taken: Collection[str], version: str | None = None) -> None:
+        """Replace a rule; one without the field `webhook` keeps that of before.
+
+        It must be of a version (`version_of`), if one is given. Raises RuleRefusedError and OSError.
+        """
         with self._lock:
-            tables, at = self._find(name, taken)
+            tables, at = self._find(name, taken, version)
             before = {"webhook": tables[at]["webhook"]} if "webhook" in tables[at] else {}
             tables[at] = _checked({**before, **table})
             self._write(tables, taken)
 
-    def remove_rule(self, name: str, taken: Collection[str]) -> None:
-        """Remove a rule. Raises RuleRefusedError and OSError."""
+    def remove_rule(self, name: str, taken: Collection[str], version: str | None = None) -> None:
+        """Remove a rule, which must be of a version, if one is given. Raises RuleRefusedError and OSError."""
         with self._lock:
-            tables, at = self._find(name, taken)
+            tables, at = self._find(name, taken, version)
             del tables[at]
             self._write(tables, ())
 
-    def _find(self, name: str, taken: Collection[str]) -> tuple[list[Table], int]:
+    def _find(self, name: str, taken: Collection[str], version: str | None) -> tuple[list[Table], int]:
         tables = self.tables()
         for at, table in enumerate(tables):
             if table["name"] == name:
+                if version not in {None, version_of(table)}:
+                    problem = "somebody else has changed this rule meanwhile: look at it again, then change it"
+                    raise RuleRefusedError(409, "version", problem)
                 return tables, at
         if name in taken:
             raise RuleRefusedError(409, "name", "this rule is in the file of --rules: change it there")
@@ -106,6 +113,11 @@ class PageRules:
             _replace_file(self._path, _format(tables))
         self._file = file
         self.version += 1
+
+
+def version_of(table: Mapping[str, Any]) -> str:
+    """Return the version of a rule as it is written: another one as soon as any of its fields is another one."""
+    return blake2b(json.dumps(table, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def _read_kept(path: Path) -> RuleFile:

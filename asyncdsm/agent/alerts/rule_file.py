@@ -18,7 +18,7 @@ MOST_MESSAGES = 1 << 63
 LONGEST_FOR, SHORTEST_SILENCE = 12 * 3600.0, 60.0
 _LONGEST_PATTERN = 300
 _UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(ms|s|min|h)")
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(ms|s|min|h)")
 _A_DURATION = 'a duration such as "500 ms", "60 s", "5 min" or "1 h"'
 
 

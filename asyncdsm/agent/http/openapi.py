@@ -100,9 +100,14 @@ def _get(
     }
 
 
+_VERSION = _parameter(
+    "version", TEXT, "The version of the rule that is to be changed. If it has another one by now, nothing is changed."
+)
+
+
 def _write(summary: str, name_of_operation: str, *refusals: int, name: bool = False, has_body: bool = True) -> Schema:
     """Describe a change of a rule, which answers with all rules; `name` is of the rule that is changed."""
-    parameters = [_parameter("name", _NAME, "The name of the rule.", required=True)] if name else []
+    parameters = [_parameter("name", _NAME, "The name of the rule.", required=True), _VERSION] if name else []
     described: Schema = _get(summary, name_of_operation, _ref(WrittenRules), *parameters, refusals=refusals)["get"]
     if has_body:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(RuleFields)}}}
@@ -114,7 +119,8 @@ _REFUSALS = {
     401: "The token is missing or wrong.",
     403: "The request comes from a page of another site, or is for a host name that is not the agent's.",
     404: "There is no such edge, service, queue or rule.",
-    409: "Another rule has this name, or is in the file of `--rules`; or there are too many rules.",
+    409: "Another rule has this name, or is in the file of `--rules`; somebody else has changed the rule; or there are"
+    " too many rules.",
     413: "The body is too large.",
     503: "There are too many streams, or the file of the rules cannot be written.",
 }

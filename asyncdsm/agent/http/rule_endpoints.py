@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import anyio
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from asyncdsm.agent.alerts.page_rules import RuleRefusedError
+from asyncdsm.agent.alerts.page_rules import RuleRefusedError, version_of
 from asyncdsm.agent.alerts.watcher import AlertWatcher
 from asyncdsm.agent.queries.answers import RuleFields, WrittenRule, WrittenRules
 from asyncdsm.agent.queries.parameters import ApiError, required_parameter, unique_parameters
@@ -59,13 +59,13 @@ class RuleEndpoint:
 
     async def replace(self, request: Request) -> None:
         """Replace the rule `name` by that of the body. Raises ApiError, RuleRefusedError and OSError."""
-        name, table = _name(request), await _read_table(request)
-        await self._change(lambda: self._alerts.page.replace(name, table, self._taken()))
+        (name, version), table = _name_and_version(request), await _read_table(request)
+        await self._change(lambda: self._alerts.page.replace(name, table, self._taken(), version))
 
     async def remove_named(self, request: Request) -> None:
         """Remove the rule `name`. Raises ApiError, RuleRefusedError and OSError."""
-        name = _name(request)
-        await self._change(lambda: self._alerts.page.remove_rule(name, self._taken()))
+        name, version = _name_and_version(request)
+        await self._change(lambda: self._alerts.page.remove_rule(name, self._taken(), version))
 
     async def _change(self, change: Callable[[], None]) -> None:
         await to_thread.run_sync(change)  # it writes to a disk
@@ -75,9 +75,16 @@ class RuleEndpoint:
         return {rule.name for rule in self._alerts.file.rules}
 
     def _rules(self) -> WrittenRules:
-        written = [WrittenRule(source="file", rule=_fields(table)) for table in self._alerts.file.tables]
-        written += [WrittenRule(source="page", rule=_fields(table)) for table in self._alerts.page.tables()]
+        taken = self._taken()
+        written = [_written("file", table, in_force=True) for table in self._alerts.file.tables]
+        written += [
+            _written("page", table, in_force=table["name"] not in taken) for table in self._alerts.page.tables()
+        ]
         return WrittenRules(kept=self._alerts.page.is_kept, rules=written)
+
+
+def _written(source: Literal["file", "page"], table: dict[str, Any], *, in_force: bool) -> WrittenRule:
+    return WrittenRule(source=source, in_force=in_force, version=version_of(table), rule=_fields(table))
 
 
 def _fields(table: dict[str, Any]) -> RuleFields:
@@ -86,8 +93,10 @@ def _fields(table: dict[str, Any]) -> RuleFields:
     return convert(shown, RuleFields)
 
 
-def _name(request: Request) -> str:
-    return required_parameter(unique_parameters(request.query_params.multi_items()), "name")
+def _name_and_version(request: Request) -> tuple[str, str | None]:
+    """Return which rule is to be changed, and in which version its sender knows it, if that is said."""
+    parameters = unique_parameters(request.query_params.multi_items())
+    return required_parameter(parameters, "name"), parameters.get("version")
 
 
 async def _read_table(request: Request) -> dict[str, Any]:

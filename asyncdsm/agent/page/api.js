@@ -1,7 +1,7 @@
 // Requests to the agent's HTTP API. Addresses are relative to the page's, so a proxy may serve it under a path.
 
 /** @import { Alerts, Changes, DrawnMap, ErrorDetail, Health, LagOverTime, Pathways, Series } from "./api_types.d.ts" */
-/** @import { RuleFields, Transactions, WrittenRules } from "./api_types.d.ts" */
+/** @import { RuleFields, Transactions, WrittenRule, WrittenRules } from "./api_types.d.ts" */
 /** @import { Downstream, LatencyBetween } from "./api_types.d.ts" */
 
 const TIMEOUT_SECONDS = 15;
@@ -64,14 +64,19 @@ export const fetchRules = () => fetchAnswer("api/rules", {});
 /** @param {RuleFields} rule @returns {Promise<WrittenRules>} */
 export const addRule = (rule) => readAnswer(() => requestAnswer("api/rules", "POST", rule));
 
-/** @param {string} name @param {RuleFields} rule @returns {Promise<WrittenRules>} */
-export const replaceRule = (name, rule) => readAnswer(() => requestAnswer(ruleAddress(name), "PUT", rule));
+/**
+ * Replace a rule, unless somebody else has changed it meanwhile.
+ * @param {WrittenRule} before
+ * @param {RuleFields} rule
+ * @returns {Promise<WrittenRules>}
+ */
+export const replaceRule = (before, rule) => readAnswer(() => requestAnswer(ruleAddress(before), "PUT", rule));
 
-/** @param {string} name @returns {Promise<WrittenRules>} */
-export const removeRule = (name) => readAnswer(() => requestAnswer(ruleAddress(name), "DELETE"));
+/** @param {WrittenRule} before @returns {Promise<WrittenRules>} */
+export const removeRule = (before) => readAnswer(() => requestAnswer(ruleAddress(before), "DELETE"));
 
-/** @param {string} name */
-const ruleAddress = (name) => `api/rules?${encodeParameters({ name })}`;
+/** @param {WrittenRule} before */
+const ruleAddress = ({ rule, version }) => `api/rules?${encodeParameters({ name: rule.name, version })}`;
 
 /** @param {RangeQuery & { edge: string }} parameters @returns {Promise<Series>} */
 export const fetchSeries = (parameters) => fetchAnswer("api/series", parameters);
@@ -155,12 +160,22 @@ function describeFailure(error) {
 }
 
 /**
+ * Say what is wrong with what. Most problems begin with what they are about, and need not be told it twice.
+ * @param {ErrorDetail} detail
+ */
+function describeProblem({ path, problem }) {
+  const named = problem.startsWith(`"${path}"`) ? problem.slice(1) : problem;
+  const isNamed = named.startsWith(path) && !/^[\p{L}\p{N}_]/u.test(named.slice(path.length));
+  return isNamed || !path ? problem : `${path} ${problem}`;
+}
+
+/**
  * @param {number} status
  * @param {ErrorDetail | undefined} detail What the agent says is wrong with the request, or with itself.
  */
 function answeredError(status, detail) {
   if (status === 401) return new AgentError("The agent requires its token", status);
-  const reason = detail ? `${detail.path} ${detail.problem}` : `HTTP status ${status}`;
+  const reason = detail ? describeProblem(detail) : `HTTP status ${status}`;
   if (status >= 500) return new AgentError(`The agent has an error: ${reason}`, status);
   return new AgentError(`The agent rejected the request: ${reason}`, status);
 }

@@ -559,6 +559,7 @@ export interface Service {
   versions: ServiceVersion[];
   process_tags: string[];
   lang: string;
+  reports_age?: number | null;
 }
 
 /** A version that a service reported, and since when. */
@@ -647,6 +648,8 @@ export interface WholePathway {
 /** A rule, and where it is written: in the file of `--rules`, or on the page, where it can be changed. */
 export interface WrittenRule {
   source: "file" | "page";
+  in_force: boolean;
+  version: string;
   rule: RuleFields;
 }
 

@@ -99,9 +99,17 @@ export function replaceContent(container, ...children) {
   const focused = document.activeElement;
   const key = focused instanceof HTMLElement && container.contains(focused) ? focused.dataset.key : undefined;
   container.replaceChildren(...flattenChildren(children));
-  if (key === undefined) return;
+  if (key !== undefined) findKeyed(container, key)?.focus({ preventScroll: true });
+}
+
+/**
+ * Find the element with a `data-key` in a container.
+ * @param {HTMLElement} container
+ * @param {string} key
+ */
+export function findKeyed(container, key) {
   const keyed = /** @type {NodeListOf<HTMLElement>} */ (container.querySelectorAll("[data-key]"));
-  [...keyed].find((found) => found.dataset.key === key)?.focus({ preventScroll: true });
+  return [...keyed].find((found) => found.dataset.key === key);
 }
 
 /**

@@ -115,16 +115,25 @@ export function formatClock(seconds, withSeconds = true) {
   return new Date(seconds * 1000).toLocaleTimeString(undefined, parts);
 }
 
+/** @param {number} seconds Seconds since the epoch. */
+export const yearOf = (seconds) => new Date(seconds * 1000).getFullYear();
+
 /**
- * Format the local day and time of day, as in "28 Nov, 14:03"; the day is left out if it is that of another moment.
+ * Format the local day and time of day, as in "28 Nov, 14:03"; the day is left out if it is that of another moment, and
+ * the year, by default, if it is the present one.
  * @param {number} seconds Seconds since the epoch.
  * @param {number} [other] Seconds since the epoch.
+ * @param {{ withSeconds?: boolean, withYear?: boolean }} [options]
  */
-export function formatMoment(seconds, other) {
+export function formatMoment(seconds, other, options = {}) {
+  const { withSeconds = false, withYear = yearOf(seconds) !== new Date().getFullYear() } = options;
   const [day, otherDay] = [seconds, other].map((each) => each !== undefined && new Date(each * 1000).toDateString());
-  const clock = formatClock(seconds, false);
+  const clock = formatClock(seconds, withSeconds);
   if (day === otherDay) return clock;
-  return `${new Date(seconds * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" })}, ${clock}`;
+  /** @type {Intl.DateTimeFormatOptions} */
+  const parts = { day: "numeric", month: "short" };
+  if (withYear) parts.year = "numeric";
+  return `${new Date(seconds * 1000).toLocaleDateString(undefined, parts)}, ${clock}`;
 }
 
 /**

@@ -19,7 +19,8 @@ export class GraphKeys {
     this.current = "";
     this.before = "";
     drawing.addEventListener("keydown", (event) => this.handleKey(event));
-    drawing.addEventListener("focusin", (event) => this.handleFocus(event));
+    // Chromium makes a drawing that listens to the focus a tab stop of its own.
+    drawing.parentElement?.addEventListener("focusin", (event) => this.handleFocus(event));
   }
 
   /** @param {MapModel} map */

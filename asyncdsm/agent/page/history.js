@@ -4,7 +4,7 @@
 import { writeRange } from "./address.js";
 import { getElement, setAttribute, setText } from "./dom.js";
 import { formatMoment } from "./format.js";
-import { describePast, rangeUntil } from "./time_range.js";
+import { describePast, findRangeProblem, rangeUntil } from "./time_range.js";
 
 /** @import { TimeRange } from "./time_range.js" */
 
@@ -51,7 +51,7 @@ export class HistoryBar {
       this.showSliderTime();
     });
     this.slider.addEventListener("change", () => this.moveEnd());
-    this.to.addEventListener("input", () => this.to.setCustomValidity(""));
+    for (const field of [this.from, this.to]) field.addEventListener("input", () => this.to.setCustomValidity(""));
     getElement("history-form", HTMLFormElement).addEventListener("submit", (event) => this.showTimes(event));
     this.closeButton.addEventListener("click", () => this.close());
   }
@@ -76,7 +76,10 @@ export class HistoryBar {
     this.bar.hidden = !(this.isOpen || past);
     if (this.bar.hidden && hadFocus) this.range.select.focus();
     document.body.toggleAttribute("data-past", past !== null);
-    setText(this.sign, past ? `The past: ${describePast(past)}` : "");
+    setText(
+      this.sign,
+      past ? `${past.from > Date.now() / 1000 ? "The future" : "The past"}: ${describePast(past)}` : "",
+    );
     setText(this.closeButton, past ? "Back to now" : "Close");
     this.from.value = formatTimeField(end - this.range.seconds());
     this.to.value = formatTimeField(end);
@@ -123,7 +126,7 @@ export class HistoryBar {
   showTimes(event) {
     event.preventDefault();
     const [from, to] = [parseTimeField(this.from.value), parseTimeField(this.to.value)];
-    this.to.setCustomValidity(from < to ? "" : "The end must be after the beginning.");
+    this.to.setCustomValidity(findRangeProblem(from, to, Date.now() / 1000));
     if (this.to.reportValidity()) writeRange(rangeUntil(to, to - from));
   }
 }

@@ -21,7 +21,7 @@ import { HistoryBar } from "./history.js";
 import { LiveUpdates } from "./live.js";
 import { buildMapModel } from "./map_model.js";
 import { chooseDisplay, NARROW, toMapParameters } from "./map_request.js";
-import { createFirstSteps } from "./overview.js";
+import { createEmptyRange, createFirstSteps, describeEmptyRange } from "./overview.js";
 import { Panel } from "./panel.js";
 import { RulesDialog } from "./rules.js";
 import { Search } from "./search.js";
@@ -116,7 +116,7 @@ class Page {
     updateBadge(getElement("alerts", HTMLElement), this.map, () => select({}));
     this.showView(this.map);
     this.search.useMap(this.map);
-    this.showFirstSteps(this.map.services.length === 0 && this.map.oldest === null);
+    this.showEmpty(this.map);
     const isOverview = Object.keys(readSelection()).length === 0;
     const isDue = performance.now() - this.detailsRequestedAt >= DETAILS_INTERVAL_MS;
     if (isDue || isOverview) await this.showDetails(this.map);
@@ -245,10 +245,18 @@ class Page {
     else this.graph.focus(before.node ?? before.edge ?? "");
   }
 
-  /** @param {boolean} isEmpty Whether there is nothing to draw. */
-  showFirstSteps(isEmpty) {
+  /**
+   * Say why there is nothing to draw, if there is nothing.
+   * @param {MapModel} map
+   */
+  showEmpty(map) {
     const empty = getElement("empty", HTMLElement);
-    if (isEmpty && empty.hidden) replaceContent(empty, createFirstSteps());
+    const isEmpty = map.nodes.size === 0;
+    const reason = map.oldest === null ? "" : describeEmptyRange(map, Date.now() / 1000);
+    if (isEmpty && (empty.hidden || empty.dataset.reason !== reason)) {
+      replaceContent(empty, reason ? createEmptyRange(reason) : createFirstSteps());
+    }
+    empty.dataset.reason = reason;
     empty.hidden = !isEmpty;
     getElement("map", HTMLElement).classList.toggle("nothing", isEmpty);
   }

@@ -1,6 +1,7 @@
 // The map in memory: the agent's answer, with its services, queues and hops joined to each other.
 
 import { joinAlerts } from "./alerts.js";
+import { formatAge } from "./format.js";
 import { cleanName } from "./names.js";
 
 /** @import { MapAlerts } from "./alerts.js" */
@@ -156,6 +157,12 @@ export function listWarnings({ service, unread }, map) {
     warnings.push(
       "Clocks disagree: many messages seem to arrive before they were sent, so their latency is counted as 0. " +
         "Check the clock of this host and of the hosts that send to it.",
+    );
+  }
+  if (service && typeof service.reports_age === "number") {
+    warnings.push(
+      `The clock of this service seems to be behind: its reports are ${formatAge(service.reports_age)} old when they ` +
+        "come. Check the clock of its host. What it does now is shown as of then.",
     );
   }
   return warnings;

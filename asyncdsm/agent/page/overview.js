@@ -121,6 +121,22 @@ export function describeSize({ services, queueCount, edges, leftOut }) {
   return `${things.join(", ")}.${leftOut ? ` ${hidden}` : ""}`;
 }
 
+/**
+ * Say why there is nothing to draw in a range.
+ * @param {Pick<MapModel, "from" | "isPast">} map
+ * @param {number} now Seconds since the epoch.
+ */
+export function describeEmptyRange({ from, isPast }, now) {
+  if (isPast && from > now) return "This range is in the future. Nothing can have been reported of it yet.";
+  if (isPast) return "There were no messages in this range. Choose another one, or go back to now.";
+  return "There were no messages in this range. Choose a longer one.";
+}
+
+/** @param {string} reason */
+export function createEmptyRange(reason) {
+  return createHtml("div", { class: "card" }, createHtml("h2", {}, "No messages"), createHtml("p", {}, reason));
+}
+
 /** Create what is shown instead of the map as long as no service has reported anything. */
 export function createFirstSteps() {
   const command = `DD_SERVICE=shop DD_TRACE_AGENT_URL=${location.origin} asyncdsm run python shop.py`;

@@ -1,7 +1,7 @@
 // The dialog with the rules of alerts: those of the page can be added, changed and removed.
 
 import { AgentError, addRule, fetchRules, removeRule, replaceRule } from "./api.js";
-import { createHint, createHtml, getElement, replaceContent, setText } from "./dom.js";
+import { createHint, createHtml, findKeyed, getElement, replaceContent, setText } from "./dom.js";
 import { createName } from "./names.js";
 import { createRuleForm, readRuleForm } from "./rule_form.js";
 
@@ -17,12 +17,29 @@ export class RulesDialog {
     getElement("rules-close", HTMLButtonElement).addEventListener("click", () => this.dialog.close());
     // Escape closes the dialog, and is not to clear the selection of the page as well.
     this.dialog.addEventListener("keydown", (event) => event.stopPropagation());
+    this.dialog.addEventListener("close", () => this.returnFocus());
+    document.addEventListener("visibilitychange", () => this.renewList());
+    this.opener = "";
   }
 
   async open() {
+    const opener = document.activeElement;
+    this.opener = (opener instanceof HTMLElement && opener.dataset.key) || "";
     replaceContent(this.content, createHint("Loading …"));
     this.dialog.showModal();
     await this.run(fetchRules);
+  }
+
+  /** Return the focus to what opened the dialog. The panel may have been shown anew since, with new buttons. */
+  returnFocus() {
+    const isLost = !document.activeElement || document.activeElement === document.body;
+    if (isLost && this.opener) findKeyed(document.body, this.opener)?.focus({ preventScroll: true });
+  }
+
+  /** Request the rules again if their list is shown again, since somebody else may have changed them. */
+  renewList() {
+    const isList = this.dialog.open && !this.content.querySelector("form");
+    if (isList && document.visibilityState === "visible") this.run(fetchRules);
   }
 
   /**
@@ -57,28 +74,30 @@ export class RulesDialog {
   }
 
   /** @param {WrittenRule} written */
-  createRow({ rule, source }) {
+  createRow(written) {
+    const { rule, source } = written;
     const isOfPage = source === "page";
-    const edit = { type: "button", "data-key": `edit ${rule.name}`, click: () => this.showForm(rule) };
+    const edit = { type: "button", "data-key": `edit ${rule.name}`, click: () => this.showForm(written) };
     return createHtml(
       "li",
       { class: "rule" },
       createHtml("strong", {}, createName(rule.name)),
-      createHtml("span", { class: "muted" }, describeRule(rule), isOfPage ? "" : " · in the file of --rules"),
+      createHtml("span", { class: "muted" }, describeRule(rule), describeSource(written)),
       isOfPage && createHtml("button", { ...edit, "aria-label": `Change ${rule.name}` }, "Change"),
     );
   }
 
-  /** @param {RuleFields | null} rule The rule to change; null to add one. */
-  showForm(rule) {
+  /** @param {WrittenRule | null} before The rule to change; null to add one. */
+  showForm(before) {
+    const rule = before?.rule ?? null;
     setText(this.problem, "");
     const form = createRuleForm(rule);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const written = readRuleForm(form, rule);
-      this.change(() => (rule ? replaceRule(rule.name, written) : addRule(written)));
+      this.change(() => (before ? replaceRule(before, written) : addRule(written)));
     });
-    const remove = { type: "button", class: "danger", click: () => this.confirmRemoval(form, rule) };
+    const remove = { type: "button", class: "danger", click: () => this.confirmRemoval(form, before) };
     form.append(
       createHtml(
         "div",
@@ -95,19 +114,28 @@ export class RulesDialog {
   /**
    * The first click on the button asks, the second one removes the rule.
    * @param {HTMLFormElement} form
-   * @param {RuleFields | null} rule
+   * @param {WrittenRule | null} before
    */
-  confirmRemoval(form, rule) {
+  confirmRemoval(form, before) {
     const button = form.querySelector(".danger");
-    if (!rule || !button) return;
+    if (!before || !button) return;
     if (button.textContent === "Delete") setText(button, "Really delete?");
-    else this.change(() => removeRule(rule.name));
+    else this.change(() => removeRule(before));
   }
 
   /** @param {() => Promise<WrittenRules>} request */
   async change(request) {
     if (await this.run(request)) this.handleChange();
   }
+}
+
+/**
+ * Say where a rule is written, if that is not the page, and whether it counts.
+ * @param {Pick<WrittenRule, "source" | "in_force">} written
+ */
+export function describeSource({ source, in_force: isInForce }) {
+  if (source === "file") return " · in the file of --rules";
+  return isInForce ? "" : " · not in force: the file of --rules has a rule of this name";
 }
 
 /**

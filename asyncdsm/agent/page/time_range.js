@@ -1,7 +1,7 @@
 // The time range that the page shows: the last minutes, or a range of the past. It is chosen from a list, by the
 // history (see history.js), or named by the address.
 
-import { formatMoment } from "./format.js";
+import { formatMoment, yearOf } from "./format.js";
 
 /** @import { RangeFields } from "./address.js" */
 /** @import { RangeQuery } from "./api.js" */
@@ -18,6 +18,8 @@ const BEFORE_CHANGE = 1.25;
 // Minutes: no agent keeps less.
 const LONGEST_ALWAYS_KEPT = 60;
 const LATEST_TIME = 4_000_000_000;
+// A field for a time has whole minutes.
+const FUTURE_SECONDS = 60;
 const PAST = "past";
 export const HISTORY = "history";
 // The entry of the list that opens the history.
@@ -82,11 +84,24 @@ export function describeMinutes(minutes) {
 }
 
 /**
- * Describe a range of the past as in "28 Nov, 14:03 to 14:13".
+ * Describe a range of the past as in "28 Nov, 14:03 to 14:13", with its years if it is not all in the present one.
  * @param {PastRange} range
  */
 export function describePast({ from, to }) {
-  return `${formatMoment(from)} to ${formatMoment(to, from)}`;
+  const year = new Date().getFullYear();
+  const withYear = yearOf(from) !== year || yearOf(to) !== year;
+  return `${formatMoment(from, undefined, { withYear })} to ${formatMoment(to, from, { withYear })}`;
+}
+
+/**
+ * Return what is wrong with two times that are to be shown; empty if nothing is.
+ * @param {number} from Seconds since the epoch; NaN if it is not filled in.
+ * @param {number} to
+ * @param {number} now
+ */
+export function findRangeProblem(from, to, now) {
+  if (!(from < to)) return "The end must be after the beginning.";
+  return to > now + FUTURE_SECONDS ? "The end must not be in the future." : "";
 }
 
 /** The list of time ranges. A range that is not in it is added while it is selected. */

@@ -2,7 +2,7 @@
 
 import { fetchTransactions } from "./api.js";
 import { createFigures, createHint, createHtml, createSection, createWarning } from "./dom.js";
-import { formatClock, formatDuration, joinTexts } from "./format.js";
+import { formatDuration, formatMoment, joinTexts } from "./format.js";
 import { cleanName, createName } from "./names.js";
 
 /** @import { Transaction, TransactionStep } from "./api_types.d.ts" */
@@ -11,7 +11,7 @@ import { cleanName, createName } from "./names.js";
 /** @import { PanelActions } from "./panel.js" */
 
 const MAX_LISTED = 8;
-const RECENT_SECONDS = 12 * 3600;
+const WITH_SECONDS = { withSeconds: true };
 // The overview is shown anew each second; which transactions are late, changes slowly.
 const LATE_INTERVAL_MS = 10_000;
 
@@ -66,8 +66,8 @@ function createFound(transaction, map, actions) {
     createFigures(
       ["state", state],
       ["end to end", formatDuration(steps.length > 1 ? last - first : null)],
-      ["first seen", formatMoment(first, map.to)],
-      ["last seen", formatMoment(last, map.to)],
+      ["first seen", formatMoment(first, map.to, WITH_SECONDS)],
+      ["last seen", formatMoment(last, map.to, WITH_SECONDS)],
     ),
     createSection("Checkpoints", createStepTable(steps, map, actions)),
   ];
@@ -99,7 +99,7 @@ function createStepTable(steps, map, actions) {
       {},
       createHtml("td", {}, createName(step.checkpoint)),
       createHtml("td", {}, createServiceButton(step, map, actions)),
-      createHtml("td", {}, formatMoment(step.time, map.to)),
+      createHtml("td", {}, formatMoment(step.time, map.to, WITH_SECONDS)),
       createHtml("td", {}, formatDuration(step.since_before)),
     ),
   );
@@ -152,17 +152,7 @@ function createTransactionList(title, transactions, map, actions) {
  * @param {number} now Seconds since the epoch.
  */
 function describePlace({ checkpoint, service, last }, now) {
-  return `${cleanName(checkpoint)} in ${cleanName(service)} · ${formatMoment(last, now)}`;
-}
-
-/**
- * Format the time of day, and the date too if that was not within the last hours.
- * @param {number} seconds Seconds since the epoch.
- * @param {number} now Seconds since the epoch.
- */
-function formatMoment(seconds, now) {
-  if (now - seconds < RECENT_SECONDS) return formatClock(seconds);
-  return `${new Date(seconds * 1000).toLocaleDateString()} ${formatClock(seconds)}`;
+  return `${cleanName(checkpoint)} in ${cleanName(service)} · ${formatMoment(last, now, WITH_SECONDS)}`;
 }
 
 /**

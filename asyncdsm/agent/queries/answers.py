@@ -492,6 +492,10 @@ class WrittenRule(Struct, frozen=True, gc=False, kw_only=True):
     """A rule, and where it is written: in the file of `--rules`, or on the page, where it can be changed."""
 
     source: Literal["file", "page"]
+    in_force: bool
+    """Whether it is evaluated: a rule of the page is not if the file of `--rules` has a rule of its name."""
+    version: str
+    """Changes with the rule. Who sends it with a change does not undo what others changed meanwhile."""
     rule: RuleFields
 
 

@@ -15,12 +15,13 @@ from asyncdsm.agent.queries.history_reader import HistoryReader, read_histories
 from asyncdsm.agent.queries.lag import current_lags
 from asyncdsm.agent.queries.lag_begin import find_begin_of_lag
 from asyncdsm.agent.queries.lag_changes import find_growing_lags
+from asyncdsm.agent.queries.late_reports import began_reporting, read_delays
 from asyncdsm.agent.queries.new_edges import find_first_slots, find_new_edges
 from asyncdsm.agent.queries.schema_changes import find_schema_changes
 from asyncdsm.agent.queries.service_changes import find_quiet_services, find_versions
 from asyncdsm.agent.queries.usual_levels import HOUR, UsualLevels, read_usual_levels
 from asyncdsm.agent.store.registry import EdgeKey, edge_id
-from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
 from asyncdsm.map.topology import Present
 
 MOST_CHANGES, MOST_USUAL = 200, 50
@@ -31,11 +32,13 @@ LASTING: tuple[ChangeKind, ...] = "quiet", "lag grows"
 
 
 def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
-    """Return what changed in a time range, and at least in its last hour."""
+    """Return what changed in a time range, and at least in its last hour; nothing of one that is in the future."""
     store = reader.store
+    if time_range.first >= store.now():
+        return Changes(from_=time_range.first, to=time_range.last, changes=[], usual=[], cut={})
     end = min(time_range.last, store.now())
     begin = end - min(max(end - time_range.first, HOUR), store.kept_seconds)
-    oldest = store.oldest_start()
+    oldest = began_reporting(store)
     histories = read_histories(reader, begin, end)
     states = current_states(store, time_range)
     lags = current_lags(store, time_range)
@@ -44,7 +47,8 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
     silent = {(change.service, change.env) for change in quiet}
     new = find_new_edges(store, TimeRange(begin, end), histories[-1], oldest)
     fresh = {change.edge or (change.service, change.env) for change in new}
-    rates = find_rate_changes([(history, find_first_slots(store, history)) for history in histories], usual)
+    delays = read_delays(store, histories[0].settled_at - BUCKET_SECONDS)
+    rates = find_rate_changes([(history, find_first_slots(store, history)) for history in histories], usual, delays)
     of_edges = [
         *find_latency_changes(histories, states, usual),
         *find_growing_lags(states, lags.groups, end, lambda group: find_begin_of_lag(store, lags.of(group), end)),

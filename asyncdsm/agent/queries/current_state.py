@@ -1,21 +1,24 @@
 """What each hop is like now: the one rule for color, label and order, on the page and everywhere else.
 
-"Now" is the last minute that a service has reported, or less if the hop changed within that minute. The color is
-that of the median, or of a tenth of the 99th percentile if that is more, so that a long tail shows too. `since` says
-when the hop became slower, faster or idle, if that was within the last hour, or ten minutes as long as no more is read.
+"Now" is the last minute that a service has reported, or less if the hop changed within that minute; of a service whose
+clock is behind, that is a minute of the past. The color is that of the median, or of a tenth of the 99th percentile if
+that is more, so that a long tail shows too. `since` says when the hop became slower, faster or idle, if that was within
+the last hour, or ten minutes as long as no more is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from asyncdsm.agent.queries.late_reports import Delays, came_at, read_delays
 from asyncdsm.agent.queries.latency_changes import FACTOR, Change, Slot, last_change, state_of
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.recent_slots import RecentSlots, SlotsOfEdges
-from asyncdsm.agent.queries.time_ranges import settled_until
+from asyncdsm.agent.queries.time_ranges import join_neighbors, settled_until
+from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.merger import Merger
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
@@ -29,6 +32,9 @@ MINUTE = 60
 SECONDS_BEFORE, MINUTES_BEFORE = 600, 50
 """For how many seconds before the last minute changes are looked for, and in how many minutes before those: in as many
 as are known already."""
+
+MOST_EARLIER = 20
+"""How many windows that are before the last two minutes are read, the newest first: each takes as long as a minute."""
 
 
 class Window(NamedTuple):
@@ -45,20 +51,29 @@ class Window(NamedTuple):
 def current_states(store: Store, time_range: TimeRange) -> dict[EdgeKey, Present]:
     """Return what each edge is like at the end of a time range.
 
-    Edges that nothing passed for so long that it is not known any more are left out: they are `IDLE`.
+    Since when an edge is idle is told by the clock of the agent, and not earlier than the last message. Edges that
+    nothing passed for so long that it is not known any more are left out: they are `IDLE`.
     """
     last = int(min(time_range.last, store.now())) // BUCKET_SECONDS * BUCKET_SECONDS
     before = TimeRange((last - SECONDS_BEFORE - MINUTE) // MINUTE * MINUTE, time_range.last)
-    windows = _windows(store, before, settled_until(time_range, store.now()))
+    settled = settled_until(time_range, store.now())
+    delays = read_delays(store, settled)
+    windows = _windows(store, before, settled, delays)
     by_group = _quantiles_in_windows(store, TimeRange(last - 2 * MINUTE, time_range.last), windows)
-    return {edge: _state(window, by_group.get(edge)) for edge, window in windows.items()}
+    found = {edge: by_group[edge] for edge in windows if by_group[edge][0].counts[by_group[edge][1]]}
+    idle = {edge: window.slots[-1].start for edge, window in windows.items() if edge not in found}
+    ends = RecentSlots.of(store).read_ends(idle) if idle else {}
+    return {
+        edge: _state(window, *found[edge]) if edge in found else _idle(came_at(ends[edge], delays.get(edge[:2])))
+        for edge, window in windows.items()
+    }
 
 
-def _windows(store: Store, time_range: TimeRange, settled: int) -> dict[EdgeKey, Window]:
+def _windows(store: Store, time_range: TimeRange, settled: int, delays: Delays) -> dict[EdgeKey, Window]:
     """Return the window of each edge that anything passed in a time range, and its slots."""
     slots = _drop_slots_ahead(store, RecentSlots.of(store).read_slots(time_range, MINUTES_BEFORE))
     reported = _reported_buckets(slots)
-    return {edge: _window(each, *reported[edge.service, edge.env], settled) for edge, each in slots.items()}
+    return {edge: _window(each, *reported[edge[:2]], settled - delays.get(edge[:2], 0)) for edge, each in slots.items()}
 
 
 def _drop_slots_ahead(store: Store, slots: SlotsOfEdges) -> SlotsOfEdges:
@@ -108,7 +123,7 @@ def _quantiles_in_windows(
     group_of = {edge: group for group, edge in enumerate(edges)}
     firsts, lasts = (np.array([window[at] for window in windows.values()], np.int64) for at in (0, 1))
     merger = Merger()
-    for start, sums in store.sum_edges_by_start(time_range, coarsest=BUCKET_SECONDS).items():
+    for start, sums in _read_sums(store, time_range, windows):
         groups = np.array([group_of.get(sums.edges[label >> 1], -1) for label in sums.labels.tolist()], np.int64)
         # An edge without a window is newer than the windows.
         wanted = (groups >= 0) & (start >= firsts[groups]) & (start <= lasts[groups])
@@ -120,10 +135,21 @@ def _quantiles_in_windows(
     return {edge: (by_group, group) for group, edge in enumerate(edges)}
 
 
-def _state(window: Window, found: tuple[GroupQuantiles, int] | None) -> Present:
-    if found is None or not found[0].counts[found[1]]:
-        return _idle(window.slots[-1].start + BUCKET_SECONDS)
-    by_group, group = found
+def _read_sums(
+    store: Store, time_range: TimeRange, windows: Mapping[EdgeKey, Window]
+) -> Iterator[tuple[int, EdgeSums]]:
+    """Yield the sums of a time range by their starts, and those of windows before it: of services that are late."""
+    common = store.sum_edges_by_start(time_range, coarsest=BUCKET_SECONDS)
+    yield from common.items()
+    earlier = {range(each.first, each.last + 1, BUCKET_SECONDS) for each in windows.values()}
+    newest = sorted((each for each in earlier if each and each[0] < time_range.first), key=lambda each: -each[0])
+    starts = {start for each in newest[:MOST_EARLIER] for start in each if start < time_range.first}
+    for first, last in join_neighbors(sorted(starts), BUCKET_SECONDS):
+        found = store.sum_edges_by_start(TimeRange(first, last), coarsest=BUCKET_SECONDS)
+        yield from ((start, sums) for start, sums in found.items() if start not in common)
+
+
+def _state(window: Window, by_group: GroupQuantiles, group: int) -> Present:
     count = float(by_group.counts[group])
     edge_latency, pathway_latency, payload_size = by_group.of_group(group)
     p50, p99 = edge_latency.p50 or 0.0, edge_latency.p99 or 0.0

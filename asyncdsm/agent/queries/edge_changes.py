@@ -10,6 +10,7 @@ from asyncdsm.agent.queries.answers import Change, ChangeKind
 from asyncdsm.agent.queries.change_rules import RATE_FACTOR, RateChange, find_rate_change
 from asyncdsm.agent.queries.edge_history import EdgeHistory
 from asyncdsm.agent.queries.kafka_clusters import queue_of, split_tags
+from asyncdsm.agent.queries.late_reports import Delays
 from asyncdsm.agent.queries.latency_changes import FACTOR, last_change, state_of
 from asyncdsm.agent.queries.usual_levels import UsualLevels
 from asyncdsm.agent.store.histograms import Floats
@@ -74,11 +75,12 @@ def _latency_change(change: LatencyChange, present: Present, usual: UsualLevels)
 
 
 def find_rate_changes(
-    histories: Sequence[tuple[EdgeHistory, Mapping[EdgeKey, int]]], usual: UsualLevels
+    histories: Sequence[tuple[EdgeHistory, Mapping[EdgeKey, int]]], usual: UsualLevels, delays: Delays
 ) -> list[Change]:
     """Return which edges have more or fewer messages than before, as the first history that shows it says.
 
-    Each history comes with the first slots of edges that did not exist before: their rate was not zero until then.
+    Each history comes with the first slots of edges that did not exist before: their rate was not zero until then. Nor
+    is it zero in the slots of which services that are late (`delays`) have not reported yet.
     """
     changes: dict[EdgeKey, Change] = {}
     for history, firsts in histories:
@@ -86,8 +88,9 @@ def find_rate_changes(
         counts = history.counts[:, known]
         for number in _find_uneven(counts):
             edge = history.edges[number]
-            begin = int(np.searchsorted(known, firsts.get(edge, 0)))
-            found = find_rate_change(counts[number, begin:].tolist())
+            settled = (history.settled_at - delays.get(edge[:2], 0) - history.first) // history.width
+            begin, end = (int(np.searchsorted(known, slot)) for slot in (firsts.get(edge, 0), settled))
+            found = find_rate_change(counts[number, begin:end].tolist())
             if found is not None and edge not in changes:
                 since = float(history.start_of(int(known[begin + found.slot])))
                 changes[edge] = _rate_change(edge, found, since, history.width, usual)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from asyncdsm.agent.queries.edge_history import EdgeHistory
 from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
-from asyncdsm.agent.queries.time_ranges import settled_until
+from asyncdsm.agent.queries.time_ranges import join_neighbors, settled_until
 from asyncdsm.agent.store.histograms import EDGE, Floats, Ints, quantiles
 from asyncdsm.agent.store.merger import Merger
 from asyncdsm.agent.store.protocol import Store
@@ -99,7 +99,7 @@ class HistoryReader:
                 yield kept[1]
             else:
                 missing.append(start)
-        for begin, stop in _join_neighbors(missing, width):
+        for begin, stop in join_neighbors(missing, width):
             found = self._read_store(width, begin, min(float(stop), end))
             for start in range(begin, stop, width):
                 if start in versions:
@@ -145,15 +145,3 @@ def read_histories(reader: HistoryReader, begin: float, end: float) -> list[Edge
     if end - compared <= MOST_SLOTS * MINUTE:
         return [reader.read_history(TimeRange(compared, end))]
     return [reader.read_history(TimeRange(first, end)) for first in (end - HOUR * _COMPARED, compared)]
-
-
-def _join_neighbors(starts: Iterable[int], width: int) -> Iterator[tuple[int, int]]:
-    """Yield the ranges [first, last) that slots, given by their starts in ascending order, cover without a gap."""
-    first = last = None
-    for start in starts:
-        if first is not None and last is not None and start != last:
-            yield first, last
-            first = None
-        first, last = start if first is None else first, start + width
-    if first is not None and last is not None:
-        yield first, last

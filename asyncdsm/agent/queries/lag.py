@@ -62,6 +62,7 @@ class CurrentLags(NamedTuple):
         return [each for each in self.partitions if (each.group, each.topic, each.cluster_id) == group]
 
 
+NO_LAGS = CurrentLags([], {})
 _LATEST: WeakKeyDictionary[Store, tuple[tuple[float, ...], CurrentLags]] = WeakKeyDictionary()
 # The map, the changes and the charts of hops ask for the lags of one moment.
 

@@ -6,21 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import asdict, replace
 
-from asyncdsm.agent.queries.change_rules import QUIET_SECONDS
 from asyncdsm.agent.queries.current_state import IDLE
 from asyncdsm.agent.queries.edge_facts import FactsOfEdges, facts_of_edges
 from asyncdsm.agent.queries.edge_numbers import EdgeNumbers
 from asyncdsm.agent.queries.history_reader import HistoryReader, read_histories
 from asyncdsm.agent.queries.kafka_clusters import clusters_of
 from asyncdsm.agent.queries.lag import Lags, current_lags
-from asyncdsm.agent.queries.service_changes import find_quiet_services
+from asyncdsm.agent.queries.late_reports import age_of_reports, read_delays
+from asyncdsm.agent.queries.service_changes import find_quiet_services, is_silent
 from asyncdsm.agent.queries.time_ranges import settled_until
 from asyncdsm.agent.queries.topology import edge_traffic
-from asyncdsm.agent.queries.usual_levels import DAY, HOUR, MINUTE
+from asyncdsm.agent.queries.usual_levels import HOUR, MINUTE
 from asyncdsm.agent.store.histograms import EDGE
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey, edge_id
-from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
 from asyncdsm.agent.store.versions import ServiceKey
 from asyncdsm.map.topology import NO_QUANTILES, Edge, Queue, Service, ServiceVersion, Topology
 
@@ -33,12 +33,14 @@ Quiet = Mapping[ServiceKey, float]
 
 
 def read_quiet_services(reader: HistoryReader, time_range: TimeRange) -> Quiet:
-    """Return which services are quiet at the end of a time range, as `list_changes` lists them."""
+    """Return which services are quiet at the end of a time range: those that `list_changes` lists."""
     store, now = reader.store, reader.store.now()
-    end, is_live = min(time_range.last, now), time_range.last > now
-    late = settled_until(time_range, now) - QUIET_SECONDS
-    if is_live and not any(end - DAY < last <= late for last in store.services().values()):
+    if time_range.first >= now:
         return {}
+    end, is_live = min(time_range.last, now), time_range.last > now
+    settled_at = settled_until(time_range, now) + BUCKET_SECONDS
+    if is_live and not any(is_silent(last, end, settled_at) for last in store.services().values()):
+        return {}  # so that no history has to be read
     histories = read_histories(reader, end - min(HOUR, store.kept_seconds), end)
     found = find_quiet_services(store, end, histories, is_live=is_live)
     newest = sorted(found, key=lambda change: -change.since)[:MOST_SHOWN]
@@ -55,7 +57,8 @@ def add_quiet_services(topology: Topology, store: Store, quiet: Quiet, time_rang
     """Return a topology with the services that are quiet, and with hops that were passed in the hour before that."""
     services = {(service.name, service.env) for service in topology.services}
     known = {edge.id for edge in topology.edges}
-    passed = {service: _read_edges(store, service, since) for service, since in quiet.items()}
+    delays = read_delays(store, settled_until(time_range, store.now()))
+    passed = {each: _read_edges(store, each, since - delays.get(each, 0)) for each, since in quiet.items()}
     missing = [edge for edges in passed.values() for edge in edges if edge_id(edge) not in known]
     lags, facts = current_lags(store, time_range).groups, facts_of_edges(store, time_range)
     edges = _idle_edges(store, missing, quiet, lags, facts)
@@ -115,6 +118,7 @@ def _silent_service(store: Store, service: ServiceKey, since: float) -> Service:
         versions=[ServiceVersion(run.version, run.since) for run in runs if run.since <= since],
         process_tags=list(facts.process_tags),
         lang=facts.lang,
+        reports_age=age_of_reports(store, service, store.services().get(service)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from itertools import islice
 from time import monotonic
 from typing import ClassVar
@@ -13,12 +13,13 @@ import numpy as np
 from asyncdsm.agent.queries.latency_changes import Slot
 from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.histograms import EDGE, merge, quantiles
+from asyncdsm.agent.store.limits import DETAIL_SECONDS
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, RollUpVersion, TimeRange
 from asyncdsm.map.levels import slowness_of
 
-MINUTE = RESOLUTIONS[1]
+MINUTE, HOUR = RESOLUTIONS[1], RESOLUTIONS[3]
 MOST_MINUTES, MOST_SLOTS = 90, 300_000
 """How many minutes are kept, and slots in all: those that a map needs, and some of the past."""
 READING_SECONDS = 0.1
@@ -38,6 +39,7 @@ class RecentSlots:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._kept: dict[int, tuple[RollUpVersion, SlotsOfEdges]] = {}
+        self._kept_ends: dict[int, tuple[RollUpVersion | None, dict[EdgeKey, int]]] = {}
         self._buckets_before: dict[int, tuple[Hashable, SlotsOfEdges]] = {}
 
     @classmethod
@@ -57,6 +59,36 @@ class RecentSlots:
             for edge, each in slots.items():
                 found.setdefault(edge, []).extend(each)
         return found
+
+    def read_ends(self, last_starts: Mapping[EdgeKey, int]) -> dict[EdgeKey, int]:
+        """Return when the last bucket ended that has anything of each edge, given the start of its last slot.
+
+        A slot may be a whole minute, in which the last bucket is looked up, in as many minutes as can be read at once:
+        of the others, the end of the minute is told, so that no end is too early.
+        """
+        until, ends = monotonic() + READING_SECONDS, dict[int, dict[EdgeKey, int]]()
+        for start in sorted(set(last_starts.values()), reverse=True):
+            if start % MINUTE == 0 and (not ends or monotonic() < until):
+                ends[start] = self._ends_in_minute(start)
+        return {
+            edge: ends.get(start, {}).get(edge, start + (BUCKET_SECONDS if start % MINUTE else MINUTE))
+            for edge, start in last_starts.items()
+        }
+
+    def _ends_in_minute(self, start: int) -> dict[EdgeKey, int]:
+        """Return the end of the last bucket of each edge in a minute, or of the minute where buckets are not kept."""
+        minute = TimeRange(start, start + MINUTE)
+        version = self._store.roll_up_versions(minute, MINUTE).get(start)
+        kept = self._kept_ends.get(start)
+        if kept is not None and kept[0] == version is not None:
+            return kept[1]
+        is_detailed = start >= self._store.now() - DETAIL_SECONDS + HOUR
+        ends = dict[EdgeKey, int]()
+        for begin, sums in self._store.sum_edges_by_start(minute, coarsest=BUCKET_SECONDS).items():
+            end = begin + BUCKET_SECONDS if is_detailed else start + MINUTE
+            ends |= dict.fromkeys(slots_of(begin, sums), end)
+        self._kept_ends = dict(sorted({**self._kept_ends, start: (version, ends)}.items())[-MOST_MINUTES:])
+        return ends
 
     def _parts(self, time_range: TimeRange) -> Iterator[SlotsOfEdges]:
         first = -(int(time_range.first) // -MINUTE) * MINUTE

@@ -7,6 +7,7 @@ import numpy as np
 from asyncdsm.agent.queries.answers import Series, SeriesPoint
 from asyncdsm.agent.queries.kafka_clusters import clusters_of
 from asyncdsm.agent.queries.lag import current_lags
+from asyncdsm.agent.queries.late_reports import read_delays
 from asyncdsm.agent.queries.parameters import ApiError
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import covered_seconds, settled_until
@@ -37,7 +38,8 @@ def edge_series(store: Store, edge: str, time_range: TimeRange, step: int) -> Se
     cluster = clusters_of(list(keys.values()))[key.edge]
     lags = current_lags(store, time_range).groups
     first = time_range.first // BUCKET_SECONDS * BUCKET_SECONDS
-    settled = settled_until(time_range, store.now()) + BUCKET_SECONDS
+    settled = settled_until(time_range, store.now())
+    settled += BUCKET_SECONDS - read_delays(store, settled).get((key.service, key.env), 0)
     return Series(
         edge=edge_traffic(key.edge, cluster, total, covered_seconds(store, time_range), lags),
         step=step,

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from asyncdsm.agent.queries.answers import Change, ChangeKind
 from asyncdsm.agent.queries.change_rules import QUIET_SECONDS, find_silence, find_version_changes
 from asyncdsm.agent.queries.edge_history import EdgeHistory
+from asyncdsm.agent.queries.late_reports import Delays, read_delays
 from asyncdsm.agent.queries.usual_levels import DAY, HOUR, MINUTE
 from asyncdsm.agent.store.histograms import EDGE
 from asyncdsm.agent.store.protocol import Store
-from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
 from asyncdsm.agent.store.versions import ServiceKey
 from asyncdsm.map.graph import Node
 
@@ -21,21 +22,32 @@ MOST_SILENT = 20
 def find_quiet_services(store: Store, end: float, histories: Sequence[EdgeHistory], *, is_live: bool) -> list[Change]:
     """Return the services that are quiet at the end of a time range.
 
-    If that is now (`is_live`), these are also services that have been quiet for longer, but for less than a day.
+    If that is now (`is_live`), these are also services that have been quiet for longer, but for less than a day; and a
+    service of which a report has just come is not quiet, whatever it is about.
     """
     seen = store.services() if is_live else {}
     settled_at = histories[0].settled_at
+    delays = read_delays(store, settled_at - BUCKET_SECONDS)
     found: dict[ServiceKey, float] = {}
     for history in histories:
         for service, slots in history.slots_of_services().items():
-            starts = [history.start_of(slot) for slot in slots]
+            if is_live and not is_silent(seen.get(service), end, settled_at):
+                continue
+            starts = [history.start_of(slot) + delays.get(service, 0) for slot in slots]
             since = find_silence(starts, history.width, settled_at)
             if since is not None and _could_report(store, since, end, settled_at):
                 found.setdefault(service, _last_report(starts, since, seen.get(service)))
     listed = {service for history in histories for service in history.slots_of_services()}
-    longer = {service: last for service, last in seen.items() if service not in listed and last > end - DAY}
-    found |= _find_long_silences(store, longer, end, settled_at)
+    longer = {
+        service: last for service, last in seen.items() if service not in listed and is_silent(last, end, settled_at)
+    }
+    found |= _find_long_silences(store, longer, end, settled_at, delays)
     return [change_of_service(service, "quiet", since) for service, since in found.items()]
+
+
+def is_silent(last_seen: float | None, end: float, settled_at: float) -> bool:
+    """Return whether a service that reported last at a moment may be quiet now, at `end`. All are in seconds."""
+    return last_seen is not None and (end - DAY < last_seen <= settled_at - QUIET_SECONDS or last_seen > end)
 
 
 def _could_report(store: Store, since: float, end: float, settled_at: float) -> bool:
@@ -44,12 +56,13 @@ def _could_report(store: Store, since: float, end: float, settled_at: float) -> 
 
 
 def _find_long_silences(
-    store: Store, seen: dict[ServiceKey, float], end: float, settled_at: int
+    store: Store, seen: dict[ServiceKey, float], end: float, settled_at: int, delays: Delays
 ) -> dict[ServiceKey, float]:
     """Return which services are quiet, and since when, by what they reported in the hour before."""
     found: dict[ServiceKey, float] = {}
     for service, last in sorted(seen.items(), key=lambda each: -each[1])[:MOST_SILENT]:
-        minutes = _reported_minutes(store, service, last)
+        delay = delays.get(service, 0)
+        minutes = [minute + delay for minute in _reported_minutes(store, service, last - delay)]
         since = find_silence(minutes, MINUTE, settled_at)
         if since is not None and _could_report(store, since, end, settled_at):
             found[service] = _last_report(minutes, since, last)

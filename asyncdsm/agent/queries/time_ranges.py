@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from asyncdsm.agent.store.limits import DETAIL_SECONDS
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, FOREVER, RESOLUTIONS, TimeRange
@@ -51,3 +53,15 @@ def covered_seconds(store: Store, time_range: TimeRange) -> float:
 def length_of(time_range: TimeRange, now: float) -> float:
     """Return the length of a time range up to now, in seconds; at least 1."""
     return max(min(time_range.last, now) - time_range.first, 1.0)
+
+
+def join_neighbors(starts: Iterable[int], width: int) -> Iterator[tuple[int, int]]:
+    """Yield the ranges [first, last) that slots, given by their starts in ascending order, cover without a gap."""
+    first = last = None
+    for start in starts:
+        if first is not None and last is not None and start != last:
+            yield first, last
+            first = None
+        first, last = start if first is None else first, start + width
+    if first is not None and last is not None:
+        yield first, last

@@ -13,7 +13,8 @@ from asyncdsm.agent.queries.current_state import IDLE, current_states
 from asyncdsm.agent.queries.edge_facts import FactsOfEdges, facts_of_edges
 from asyncdsm.agent.queries.edges_and_points import EdgesAndPoints
 from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_tags
-from asyncdsm.agent.queries.lag import Lags, current_lags
+from asyncdsm.agent.queries.lag import NO_LAGS, Lags, current_lags
+from asyncdsm.agent.queries.late_reports import age_of_reports
 from asyncdsm.agent.queries.quantiles import GroupQuantiles, quantiles_of
 from asyncdsm.agent.queries.queues import list_queues
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
@@ -53,7 +54,7 @@ def topology_of(store: Store, time_range: TimeRange, *, pathway_latencies: bool 
     traffic = EdgesAndPoints.of(store, store.sum_edges(time_range))
     keys = traffic.keys
     seconds = covered_seconds(store, time_range) if keys else 0.0
-    lags = current_lags(store, time_range)
+    lags = current_lags(store, time_range) if time_range.first < store.now() else NO_LAGS
     states = current_states(store, time_range) if keys else {}
     limits = AnswerLimits()
     facts = facts_of_edges(store, time_range)
@@ -63,7 +64,7 @@ def topology_of(store: Store, time_range: TimeRange, *, pathway_latencies: bool 
     now = store.now()
     return Topology(
         from_=time_range.first,
-        to=min(time_range.last, now),
+        to=time_range.last if time_range.first >= now else min(time_range.last, now),
         minutes=max(0, ceil((min(time_range.last, now // 60 * 60 + 60) - time_range.first) / 60)),
         seconds=round(seconds, 3),
         services=limits.keep_largest("services", services, MOST_SERVICES, lambda service: service.last_seen or 0.0),
@@ -182,6 +183,7 @@ def _services(store: Store, time_range: TimeRange, keys: Iterable[PointKey], edg
             versions=[ServiceVersion(run.version, run.since) for run in runs if run.since <= until],
             process_tags=list(facts.process_tags),
             lang=facts.lang,
+            reports_age=age_of_reports(store, (name, env), seen.get((name, env))) if until == FOREVER else None,
         )
         for name, env in sorted({*seen, *pathways})
         for facts, count in [(store.facts.lookup(name, env), len(pathways.get((name, env), ())))]

@@ -12,6 +12,9 @@ from msgspec.msgpack import encode
 
 from asyncdsm.agent.store.shares import FairShares, weigh_names
 
+FIRST_POINT = 1
+"""The number of the first point of all."""
+
 
 class PointKey(NamedTuple):
     """One pathway at one edge of one service."""
@@ -63,7 +66,7 @@ class PointRegistry:
         self.numbers: dict[PointKey, int] = {}
         self.keys: dict[int, PointKey] = {}
         self.next_service: int = 1
-        self.next_point: int = 1
+        self.next_point: int = FIRST_POINT
         self.evicted_points: list[int] = []
         """Numbers of points that were evicted and may still be in the file."""
         self.evicted_services: list[int] = []

@@ -22,6 +22,8 @@ class Facts(NamedTuple):
     """When a payload with latencies below zero was last received, in seconds since the epoch; 0 for never."""
     newest_start: float = 0.0
     """The start of its last bucket, in seconds since the epoch; 0 if it has none."""
+    latest_start: float = 0.0
+    """The same of all payloads since the agent was started, without buckets that are ahead of its clock."""
 
 
 class ServiceFacts:
@@ -43,11 +45,12 @@ class ServiceFacts:
     def record(self, report: Report, received: float) -> None:
         """Take the facts from a payload that was received at a time in seconds since the epoch."""
         key = report.service, report.env
-        negatives_at = received if report.negatives else self.lookup(*key).negatives_at
+        known, newest = self.lookup(*key), _newest_start(report)
+        negatives_at = received if report.negatives else known.negatives_at
+        latest = max(known.latest_start, newest) if newest <= received else known.latest_start
         self.versions.add_version(key, report.version, _begin_of(report, received))
-        self._set(
-            key, Facts(report.version, report.process_tags, report.lang, negatives_at, _newest_start(report)), received
-        )
+        facts = Facts(report.version, report.process_tags, report.lang, negatives_at, newest, latest)
+        self._set(key, facts, received)
 
     def combine(self, key: tuple[str, str], facts: Facts, last_seen: float) -> None:
         """Take what another agent knows of a (service, env), unless something newer is known."""
