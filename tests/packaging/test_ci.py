@@ -89,9 +89,19 @@ def test_tests_run_again_only_if_no_process_crashed(ending: str, tmp_path: Path)
     for name in ("first", "second", "third"):
         tmp_path.joinpath(f"test_{name}.py").write_text("def test_passes():\n    pass\n")
     tmp_path.joinpath("test_ends.py").write_text(f"import os\n\ndef test_ends():\n    {ending}\n")
-    options = ["-n", "2", *RUNS["DISTRIBUTION"], "-c", os.devnull, "-o", f"cache_dir={tmp_path / 'cache'}"]
+    options = [
+        "-p",
+        "xdist",
+        "-n",
+        "2",
+        *RUNS["DISTRIBUTION"],
+        "-c",
+        os.devnull,
+        "-o",
+        f"cache_dir={tmp_path / 'cache'}",
+    ]
     command = [sys.executable, "-m", "pytest", *options, "--rootdir", tmp_path, tmp_path]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     assert subprocess.run(command, env=environment, timeout=60, check=False).returncode == 1
     assert RUNS["failed_tests"](tmp_path / "cache") == ["test_ends.py::test_ends"] * (ending == "assert False")
 
