@@ -92,6 +92,12 @@ def begin_entry(args: tuple[Any, ...]) -> AddCall | None:
     return None if pending is None else AddCall((*args[:fields_at], *fields, FIELD, pending.header), pending)
 
 
+def hide_context(command: Any) -> Any:
+    """Return a command as the program has given it: without the field that was added to it."""
+    is_ours = isinstance(command, tuple | list) and len(command) > 2 and command[-2] is FIELD
+    return command[:-2] if is_ours else command
+
+
 def _remove_context(fields: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the fields of an entry without the context of another one, from which a program may have copied them."""
     if not any(isinstance(name, _NAMES) and name in OWN_NAMES for name in fields[::2]):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -113,3 +117,126 @@ def test_each_read_of_a_pipeline_that_blocks_stands_alone(
     assert isinstance(refused, Exception)
     assert [fields for _, fields in entries_of(read)] == [fields for _, fields in seen] == [{b"a": b"1"}]
     assert len(captured_streams.consumed(stream)) == 1
+
+
+def make_naming_pipeline(base: Any) -> Any:
+    """Return a class of asyncio pipelines whose results have names."""
+
+    class NamingPipeline(base):  # type: ignore[misc]
+        async def execute(self, raise_on_error: bool = True) -> dict[str, Any]:
+            results = await super().execute(raise_on_error)
+            return {f"result {number}": result for number, result in enumerate(results)}
+
+    return NamingPipeline
+
+
+@pytest.mark.parametrize("is_wrapped", [True, False])
+async def test_pipeline_whose_results_are_no_list_counts_once(
+    package: Package, captured_streams: Captured, name: Name, *, is_wrapped: bool
+) -> None:
+    stream, bare = name(), package.connect()
+    await bare.ping()
+    pipeline = make_naming_pipeline(package.classes[3])(bare.connection_pool, bare.response_callbacks, True, None)
+    if is_wrapped:
+        assert type(asyncdsm.wrap(pipeline)).__name__ == "NamingPipeline"
+    else:
+        asyncdsm.instrument(package.name)
+    try:
+        results = await pipeline.xadd(stream, {"a": 1}).xrange(stream).xread({stream: 0}).execute()
+    finally:
+        asyncdsm.uninstrument(package.name)
+    assert list(results) == ["result 0", "result 1", "result 2"]
+    assert FIELD not in str(results)
+    assert [made.topic for made in captured_streams.checkpoints] == [stream] * 2
+    await bare.aclose()
+
+
+def test_pipeline_that_blocks_and_whose_results_are_no_list_counts_once(
+    package: Package, captured_streams: Captured, name: Name
+) -> None:
+    base: Any = package.classes[1]
+
+    class TuplePipeline(base):  # type: ignore[misc]
+        def execute(self, raise_on_error: bool = True) -> tuple[Any, ...]:
+            return tuple(super().execute(raise_on_error))
+
+    stream, bare = name(), package.connect_blocking()
+    pipeline = asyncdsm.wrap(TuplePipeline(bare.connection_pool, bare.response_callbacks, True, None))
+    results = pipeline.xadd(stream, {"a": 1}).xread({stream: 0}).execute()
+    assert (type(results), FIELD in str(results)) == (tuple, False)
+    assert [made.topic for made in captured_streams.checkpoints] == [stream] * 2
+    bare.close()
+
+
+@pytest.mark.parametrize("transaction", [True, False])
+async def test_error_of_a_pipeline_names_the_command_as_the_program_gave_it(
+    client: Any, bare: Any, name: Name, *, transaction: bool
+) -> None:
+    text, errors = name(), list[str]()
+    await bare.set(text, "no stream")
+    for each in (client, bare):
+        with pytest.raises(Exception, match="WRONGTYPE") as caught:
+            await each.pipeline(transaction=transaction).xadd(text, {"a": 1}).execute()
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+    assert f"XADD {text} * a 1)" in errors[0]
+
+
+@pytest.mark.parametrize("transaction", [True, False])
+def test_error_of_a_pipeline_that_blocks_names_the_command_as_the_program_gave_it(
+    blocking: Any, name: Name, *, transaction: bool
+) -> None:
+    blocking.set(text := name(), "no stream")
+    with pytest.raises(Exception, match="WRONGTYPE") as caught:
+        blocking.pipeline(transaction=transaction).xadd(text, {"a": 1}).execute()
+    assert f"XADD {text} * a 1)" in str(caught.value)
+
+
+def warned(begin: Callable[[], Any]) -> list[str]:
+    """Return what Python says once what `begin` returns is gone."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        begin()
+        gc.collect()
+    return [str(each.message) for each in caught if each.category is RuntimeWarning]
+
+
+async def begin_watching(client: Any, watched: str) -> Any:
+    pipeline = client.pipeline()
+    await pipeline.watch(watched)
+    return pipeline
+
+
+async def test_call_that_nobody_awaits_is_warned_of_as_without_asyncdsm(client: Any, bare: Any, name: Name) -> None:
+    stream = name()
+    watching = {each: await begin_watching(each, stream) for each in (client, bare)}
+    calls: list[Callable[[Any], Any]] = [
+        lambda each: each.xadd(stream, {"a": 1}),
+        lambda each: each.xread({stream: 0}),
+        lambda each: each.pipeline().xadd(stream, {"a": 1}).execute(),
+        lambda each: watching[each].xadd(stream, {"a": 1}),
+    ]
+    for call in calls:
+        expected = warned(lambda call=call: call(bare))  # type: ignore[misc]
+        assert len(expected) == 1
+        assert warned(lambda call=call: call(client)) == expected  # type: ignore[misc]
+    for pipeline in watching.values():
+        await pipeline.aclose()
+
+
+async def test_task_that_is_cancelled_before_it_runs_warns_of_nothing(client: Any, name: Name) -> None:
+    stream, watching = name(), await begin_watching(client, name())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tasks = [
+            asyncio.create_task(client.xadd(stream, {"a": 1})),
+            asyncio.create_task(client.pipeline().xadd(stream, {"a": 1}).execute()),
+            asyncio.create_task(watching.xadd(stream, {"a": 1})),
+        ]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        del tasks, task
+        gc.collect()
+    assert [str(each.message) for each in caught if each.category is RuntimeWarning] == []
+    await watching.aclose()
