@@ -29,7 +29,7 @@ def begin_call(client: Any, args: tuple[Any, ...]) -> Call | None:
 def hook_execute(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `execute_command` of a client that blocks. **Hot**."""
 
-    def execute_command(client: Any, *args: Any, **options: Any) -> Any:
+    def execute_command(client: Any, /, *args: Any, **options: Any) -> Any:
         call = begin_call(client, args)
         if call is None:
             return original(client, *args, **options)
@@ -42,7 +42,7 @@ def hook_execute(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_execute_async(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `execute_command` of an asyncio client. **Hot**."""
 
-    def execute_command(client: Any, *args: Any, **options: Any) -> Any:
+    def execute_command(client: Any, /, *args: Any, **options: Any) -> Any:
         call = begin_call(client, args)
         if call is None:
             return original(client, *args, **options)

@@ -87,7 +87,7 @@ def _takes_response(cls: Any) -> bool:
 def hook_queue(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `execute_command` of a pipeline, which keeps a command for later. While it watches keys, it executes it."""
 
-    def execute_command(pipeline: Any, *args: Any, **options: Any) -> Any:
+    def execute_command(pipeline: Any, /, *args: Any, **options: Any) -> Any:
         call = begin_call(pipeline, args)
         result = original(pipeline, *(args if call is None else call.args), **options)
         if result is pipeline:
@@ -130,7 +130,7 @@ def _note_queued(pipeline: Any, call: Call | None) -> None:
 def hook_pipeline(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `execute` of a pipeline that blocks."""
 
-    def execute(pipeline: Any, *args: Any, **kwargs: Any) -> Any:
+    def execute(pipeline: Any, /, *args: Any, **kwargs: Any) -> Any:
         if pipeline not in _queued:
             return original(pipeline, *args, **kwargs)
         try:
@@ -145,7 +145,7 @@ def hook_pipeline(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_pipeline_async(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `execute` of an asyncio pipeline."""
 
-    def execute(pipeline: Any, *args: Any, **kwargs: Any) -> Any:
+    def execute(pipeline: Any, /, *args: Any, **kwargs: Any) -> Any:
         if pipeline not in _queued:
             return original(pipeline, *args, **kwargs)
         _clear_current(pipeline)
@@ -190,7 +190,7 @@ def _finish_added(calls: dict[int, Call], results: Any) -> None:
 def hook_first_error(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `raise_first_error` of a pipeline: it knows which entries were added although another command failed."""
 
-    def raise_first_error(pipeline: Any, commands: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+    def raise_first_error(pipeline: Any, /, commands: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return original(pipeline, commands, response, *args, **kwargs)
         except Exception:

@@ -44,7 +44,7 @@ def _find_id(args: tuple[Any, ...]) -> int:
 
 
 def _is_known_by_content(options: tuple[Any, ...]) -> bool:
-    """Say whether a field of ours would make an attempt to add an entry again another entry."""
+    """Say whether the server tells an entry that is added once more by its fields, so that they must not differ."""
     return any(as_text(each).upper() == _BY_CONTENT for each in options)
 
 

@@ -212,7 +212,7 @@ async def test_call_that_nobody_awaits_is_warned_of_as_without_asyncdsm(client: 
     watching = {each: await begin_watching(each, stream) for each in (client, bare)}
     calls: list[Callable[[Any], Any]] = [
         lambda each: each.xadd(stream, {"a": 1}),
-        lambda each: each.xread({stream: 0}),
+        lambda each: each.execute_command("XREAD", "STREAMS", stream, "0"),
         lambda each: each.pipeline().xadd(stream, {"a": 1}).execute(),
         lambda each: watching[each].xadd(stream, {"a": 1}),
     ]
@@ -233,10 +233,9 @@ async def test_task_that_is_cancelled_before_it_runs_warns_of_nothing(client: An
             asyncio.create_task(client.pipeline().xadd(stream, {"a": 1}).execute()),
             asyncio.create_task(watching.xadd(stream, {"a": 1})),
         ]
-        for task in tasks:
-            task.cancel()
+        assert [task.cancel() for task in tasks] == [True] * 3
         await asyncio.wait(tasks)
-        del tasks, task
+        del tasks
         gc.collect()
     assert [str(each.message) for each in caught if each.category is RuntimeWarning] == []
     await watching.aclose()
