@@ -63,7 +63,7 @@ class ReceivedMessages(RepeatedComposite):  # type: ignore[misc]
         self._pathways.add([found], [self._pathways_by_ack_id.get(found.ack_id)])
         return found
 
-    def index(self, *args: Any, **kwargs: Any) -> int:
+    def index(self, /, *args: Any, **kwargs: Any) -> int:
         return int(self._as_plain().index(*args, **kwargs))
 
     def count(self, value: Any) -> int:
