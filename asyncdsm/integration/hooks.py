@@ -268,7 +268,7 @@ def look_up_in_class(kind: Any, name: str) -> Function:
             return original(*args, **kwargs)
         return _class_method(args[0], kind, name)(*args[1:], **kwargs)
 
-    return _mark_async_like(original, call)
+    return _mark_async_like(original, _name_like(at_wrap, call))
 
 
 def _class_method(owner: Any, kind: Any, name: str) -> Any:

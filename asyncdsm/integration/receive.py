@@ -18,6 +18,7 @@ def receive_async(
 
     Whoever asks for the next message has finished the last one: `clear` is called before, and lets no pathway be
     current. Neither it nor `record` may raise. A task that is cancelled before it runs calls nothing.
+    Python's warning of a coroutine that nobody awaits names the function of `ask`, if that is a `partial`.
     """
 
     async def receive() -> Answer:
@@ -26,4 +27,6 @@ def receive_async(
 
     if _WAITS_APART:
         clear()
-    return receive()
+    receiving = receive()
+    receiving.__qualname__ = getattr(getattr(ask, "func", ask), "__qualname__", "receive")  # type: ignore[attr-defined]
+    return receiving

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from asyncdsm.integration import mark_async, report_hook_error
+from asyncdsm.integration import mark_async, receive_async, report_hook_error
 from asyncdsm_redis.commands import find_stream_command
 from asyncdsm_redis.consume import ReadCall
 from asyncdsm_redis.produce import AddCall, begin_entry
@@ -28,7 +29,7 @@ def begin_call(client: Any, args: tuple[Any, ...]) -> Call | None:
 def hook_execute(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `execute_command` of a client that blocks. **Hot**."""
 
-    def execute_command(client: Any, *args: Any, **options: Any) -> Any:
+    def execute_command(client: Any, /, *args: Any, **options: Any) -> Any:
         call = begin_call(client, args)
         if call is None:
             return original(client, *args, **options)
@@ -41,17 +42,10 @@ def hook_execute(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_execute_async(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `execute_command` of an asyncio client. **Hot**."""
 
-    def execute_command(client: Any, *args: Any, **options: Any) -> Any:
+    def execute_command(client: Any, /, *args: Any, **options: Any) -> Any:
         call = begin_call(client, args)
         if call is None:
             return original(client, *args, **options)
-        call.clear_current()  # before Python 3.12, `wait_for` awaits in another task, which cannot clear the caller's
-        return finish_async(call, original(client, *call.args, **options))
+        return receive_async(partial(original, client, *call.args, **options), call.clear_current, call.finish_call)
 
     return mark_async(execute_command)
-
-
-async def finish_async(call: Call, answer: Any) -> Any:
-    """Await the answer of an asyncio client, and return what the program gets."""
-    call.clear_current()
-    return call.finish_call(await answer)

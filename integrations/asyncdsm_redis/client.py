@@ -37,12 +37,12 @@ def follow_client(client: Any) -> None:
 
 
 @after
-def observe_pipeline(pipeline: Any, _client: Any, *_args: Any, **_more: Any) -> None:
+def observe_pipeline(pipeline: Any, _client: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `pipeline` of a client that is followed for itself."""
     follow_pipeline(pipeline)
 
 
 @after
-def observe_client(made: Any, _client: Any, *_args: Any, **_more: Any) -> None:
+def observe_client(made: Any, _client: Any, /, *_args: Any, **_more: Any) -> None:
     """Observe `client` of a client that is followed for itself: it makes one with a connection of its own."""
     follow_client(made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from asyncdsm_redis.names import as_text
@@ -18,19 +19,29 @@ READS: frozenset[str] = frozenset({"XREAD", "XREADGROUP", "XCLAIM", "XAUTOCLAIM"
 """The commands whose entries count as consumed."""
 RANGES: frozenset[str] = frozenset({"XRANGE", "XREVRANGE"})
 """The commands that look at what is in a stream."""
-_names = {
-    form: name
-    for name in ("XADD", *READS, *RANGES)
-    for form in (name, name.lower(), name.encode(), name.lower().encode())
-}
+INFO = "XINFO STREAM"
+"""The command that shows the first and the last entries of a stream. The client has its name in one argument."""
+LOOKS: frozenset[str] = RANGES | {INFO}
+"""The commands whose entries do not count."""
+_XINFO = "XINFO"
+_NAMES = frozenset({"XADD", _XINFO}) | READS | LOOKS
 
 
 def find_stream_command(args: tuple[Any, ...]) -> str | None:
     """Return the name of a command, in capitals; None if it is not one that this package follows. **Hot**."""
     try:
-        return _names.get(args[0])
-    except (IndexError, TypeError):  # no command, or a name that cannot be hashed: the client refuses it
+        name = _find_name(args[0])
+    except (IndexError, TypeError, ValueError):  # no command, or a name that cannot be hashed: the client refuses it
         return None
+    if name is not _XINFO:
+        return name
+    return INFO if len(args) > 1 and f"{name} {as_text(args[1]).upper()}" == INFO else None
+
+
+@lru_cache(1024)
+def _find_name(command: Any) -> str | None:
+    """Return what is in `_NAMES`: the server takes the names of commands in any case."""
+    return next((name for name in _NAMES if name == as_text(command).upper()), None)
 
 
 class Batch(NamedTuple):
@@ -73,6 +84,18 @@ def _unnest(stream: Any, value: Any, result: dict[Any, Any]) -> Batch:
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, _IDS)
+
+
+def find_shown(info: Any) -> Iterator[Any]:
+    """Yield the entries within what XINFO STREAM returned, parsed by the client or, from `execute_command`, not."""
+    if not isinstance(info, dict | list):
+        return
+    for key, value in info.items() if isinstance(info, dict) else zip(info[::2], info[1::2], strict=False):
+        name = as_text(key)
+        if name in ("first-entry", "last-entry"):
+            yield value
+        elif name == "entries" and isinstance(value, dict | list):  # all that `full=True` asks for
+            yield from value.items() if isinstance(value, dict) else value
 
 
 def find_group(name: str, args: tuple[Any, ...]) -> str:

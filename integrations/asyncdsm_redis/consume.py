@@ -17,6 +17,7 @@ from asyncdsm.integration import (
     current_task,
     ensure_recorder,
     follow_batches,
+    guarded,
     incoming_pathway,
     is_consume_suppressed,
     is_context_taken_above,
@@ -25,7 +26,7 @@ from asyncdsm.integration import (
     set_current,
     store_pathway,
 )
-from asyncdsm_redis.commands import NEW_ENTRIES, RANGES, Batch, find_asked, find_batches, find_group
+from asyncdsm_redis.commands import INFO, LOOKS, NEW_ENTRIES, Batch, find_asked, find_batches, find_group, find_shown
 from asyncdsm_redis.group_lag import note_group
 from asyncdsm_redis.names import as_text, in_edges, measure, topics
 from asyncdsm_redis.produce import FIELD, OWN_NAMES
@@ -47,7 +48,7 @@ class ReadCall:
 
     @property
     def _counts(self) -> bool:
-        return self._name not in RANGES and ensure_recorder() is not None and not is_consume_suppressed()
+        return self._name not in LOOKS and ensure_recorder() is not None and not is_consume_suppressed()
 
     def clear_current(self) -> None:
         """Let no pathway be current: whoever asks for the next entries has finished the last ones."""
@@ -66,9 +67,13 @@ class ReadCall:
     def read_result(self, results: list[Any], at: int) -> list[ReadBatch]:
         """Take our field off the entries of one result, and record them. Return what the program is to get current.
 
-        Entries keep the field where a layer above takes it off.
+        Entries keep the field where a layer above takes it off. A pipeline may have an error for a result.
         """
-        if self._name not in RANGES and is_context_taken_above():
+        if isinstance(results[at], Exception) or (self._name not in LOOKS and is_context_taken_above()):
+            return []
+        if self._name == INFO:
+            for entry in find_shown(results[at]):
+                remove_field(entry)
             return []
         counts, is_measured = self._counts, ensure_recorder() is not None
         group, asked = "", dict[str, str]()
@@ -177,12 +182,19 @@ def _find_added_ns(entry_id: Any) -> int | None:
     return milliseconds * 1_000_000 if milliseconds >= EARLIEST_MS else None
 
 
+@guarded
+def _read_result(call: ReadCall, results: list[Any], at: int) -> list[ReadBatch]:
+    return call.read_result(results, at)
+
+
 def finish_reads(calls: list[tuple[ReadCall, int]], results: list[Any]) -> None:
     """Read the results of some calls, each at its place among the results, and change those for the program."""
+    read = list[ReadBatch]()
+    for call, at in calls:  # what is wrong with one keeps nothing from the others
+        read += _read_result(call, results, at) or ()
+    if not read:
+        return
     try:
-        read = [each for call, at in calls for each in call.read_result(results, at)]
-        if not read:
-            return
         lists = follow_batches(
             dict(enumerate(each.batch.entries for each in read)),
             dict(enumerate(each.pathways for each in read)),

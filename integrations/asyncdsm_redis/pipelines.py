@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, wraps
-from inspect import isawaitable, signature, unwrap
+from functools import lru_cache, partial, wraps
+from inspect import isawaitable, iscoroutine, signature, unwrap
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
-from asyncdsm.integration import Hook, Hooks, guarded, is_async, look_up_in_class, mark_async, subclass_or_same
-from asyncdsm_redis.calls import Call, begin_call, finish_async
+from asyncdsm.integration import (
+    Hook,
+    Hooks,
+    guarded,
+    is_async,
+    look_up_in_class,
+    mark_async,
+    receive_async,
+    subclass_or_same,
+)
+from asyncdsm_redis.calls import Call, begin_call
 from asyncdsm_redis.consume import ReadCall, finish_reads
-from asyncdsm_redis.produce import AddCall
+from asyncdsm_redis.produce import AddCall, hide_context
 
 _queued: WeakKeyDictionary[Any, dict[int, Call]] = WeakKeyDictionary()
 # What each pipeline will execute, by its place among all of the pipeline's commands.
@@ -32,20 +41,41 @@ def _subclass_pipeline(cls: Any) -> Any:
     """Return a subclass with hooks around the methods that its base class has at the time of each call."""
     if "_asyncdsm_is_followed" in vars(cls):
         return cls
-    namespace = {"__slots__": (), "__doc__": cls.__doc__, "__module__": cls.__module__, "_asyncdsm_is_followed": True}
-    for name, hook in _choose_pipeline_hooks(cls).items():
+    made = _derive(cls, (cls, *_hook_base(cls)), _choose_pipeline_hooks(cls))
+    made._asyncdsm_is_followed = True
+    return made
+
+
+def _hook_base(cls: Any) -> tuple[Any, ...]:
+    """Return the package's own class of pipelines with a hook around `execute`, if `cls` is a program's subclass of it.
+
+    A program's `execute` may return anything; the list of the results is what it gets from `super().execute()`.
+    """
+    base = next(each for each in cls.__mro__ if each.__module__.startswith(("redis.", "valkey.")))
+    return () if base is cls else (_derive(base, (base,), {"execute": _choose_execute_hook(base)}),)
+
+
+def _derive(cls: Any, bases: tuple[Any, ...], hooks: dict[str, Hook]) -> Any:
+    namespace = {"__slots__": (), "__doc__": cls.__doc__, "__module__": cls.__module__}
+    for name, hook in hooks.items():
         namespace[name] = wraps(unwrap(getattr(cls, name)))(hook(look_up_in_class(cls, name)))
-    return type(cls.__name__, (cls,), {**namespace, "__qualname__": cls.__qualname__})
+    return type(cls.__name__, bases, {**namespace, "__qualname__": cls.__qualname__})
 
 
 def _choose_pipeline_hooks(cls: Any) -> dict[str, Hook]:
     hooks: dict[str, Hook] = {
         "execute_command": hook_queue,
-        "execute": hook_pipeline_async if is_async(unwrap(cls.execute)) else hook_pipeline,
+        "execute": _choose_execute_hook(cls),
     }
     if _takes_response(cls):
         hooks["raise_first_error"] = hook_first_error
+        if hasattr(cls, "annotate_exception"):
+            hooks["annotate_exception"] = hook_annotate
     return hooks
+
+
+def _choose_execute_hook(cls: Any) -> Hook:
+    return hook_pipeline_async if is_async(unwrap(cls.execute)) else hook_pipeline
 
 
 def _takes_response(cls: Any) -> bool:
@@ -57,7 +87,7 @@ def _takes_response(cls: Any) -> bool:
 def hook_queue(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `execute_command` of a pipeline, which keeps a command for later. While it watches keys, it executes it."""
 
-    def execute_command(pipeline: Any, *args: Any, **options: Any) -> Any:
+    def execute_command(pipeline: Any, /, *args: Any, **options: Any) -> Any:
         call = begin_call(pipeline, args)
         result = original(pipeline, *(args if call is None else call.args), **options)
         if result is pipeline:
@@ -66,9 +96,22 @@ def hook_queue(original: Callable[..., Any]) -> Callable[..., Any]:
         if call is None:
             return result
         call.clear_current()
-        return finish_async(call, result) if isawaitable(result) else call.finish_call(result)
+        return _finish_awaited(call, result) if isawaitable(result) else call.finish_call(result)
 
     return execute_command
+
+
+def _finish_awaited(call: Call, answer: Any) -> Any:
+    """Return a coroutine that awaits the answer to a command of an asyncio pipeline, and finishes the call."""
+
+    def ask() -> Any:
+        return answer
+
+    finishing: Any = receive_async(ask, call.clear_current, call.finish_call)
+    if iscoroutine(answer):  # nobody else can await it, and Python would warn of both
+        finishing.__qualname__ = answer.__qualname__
+        finalize(finishing, answer.close).atexit = False
+    return finishing
 
 
 @guarded
@@ -87,7 +130,7 @@ def _note_queued(pipeline: Any, call: Call | None) -> None:
 def hook_pipeline(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `execute` of a pipeline that blocks."""
 
-    def execute(pipeline: Any, *args: Any, **kwargs: Any) -> Any:
+    def execute(pipeline: Any, /, *args: Any, **kwargs: Any) -> Any:
         if pipeline not in _queued:
             return original(pipeline, *args, **kwargs)
         try:
@@ -102,19 +145,21 @@ def hook_pipeline(original: Callable[..., Any]) -> Callable[..., Any]:
 def hook_pipeline_async(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `execute` of an asyncio pipeline."""
 
-    def execute(pipeline: Any, *args: Any, **kwargs: Any) -> Any:
+    def execute(pipeline: Any, /, *args: Any, **kwargs: Any) -> Any:
         if pipeline not in _queued:
             return original(pipeline, *args, **kwargs)
         _clear_current(pipeline)
-        return _execute_async(pipeline, original(pipeline, *args, **kwargs))
+        executing: Any = _execute_async(pipeline, partial(original, pipeline, *args, **kwargs))
+        executing.__qualname__ = getattr(original, "__qualname__", executing.__qualname__)
+        return executing
 
     return mark_async(execute)
 
 
-async def _execute_async(pipeline: Any, answer: Any) -> Any:
+async def _execute_async(pipeline: Any, ask: Callable[[], Any]) -> Any:
     try:
         _clear_current(pipeline)
-        return _finish_pipeline(pipeline, await answer)
+        return _finish_pipeline(pipeline, await ask())
     finally:
         _queued.pop(pipeline, None)
 
@@ -145,7 +190,7 @@ def _finish_added(calls: dict[int, Call], results: Any) -> None:
 def hook_first_error(original: Callable[..., Any]) -> Callable[..., Any]:
     """Hook `raise_first_error` of a pipeline: it knows which entries were added although another command failed."""
 
-    def raise_first_error(pipeline: Any, commands: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+    def raise_first_error(pipeline: Any, /, commands: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return original(pipeline, commands, response, *args, **kwargs)
         except Exception:
@@ -153,3 +198,13 @@ def hook_first_error(original: Callable[..., Any]) -> Callable[..., Any]:
             raise
 
     return raise_first_error
+
+
+def hook_annotate(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `annotate_exception` of a pipeline, which puts the failed command into the text of an error."""
+
+    def annotate_exception(pipeline: Any, /, *args: Any, **kwargs: Any) -> Any:
+        named = {name: hide_context(value) for name, value in kwargs.items()}
+        return original(pipeline, *map(hide_context, args), **named)
+
+    return annotate_exception

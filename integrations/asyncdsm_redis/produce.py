@@ -21,7 +21,8 @@ FIELD: bytes = HEADER.encode()
 """The name of the field with the context."""
 OWN_NAMES: frozenset[bytes | str] = frozenset((FIELD, HEADER))
 """The forms in which a program may have that name."""
-_OPTION_LENGTHS = {"NOMKSTREAM": 1, "KEEPREF": 1, "DELREF": 1, "ACKED": 1, "IDMPAUTO": 2, "IDMP": 3, "LIMIT": 2}
+_BY_CONTENT = "IDMPAUTO"  # the server makes an id of the fields, and adds what has the same id once
+_OPTION_LENGTHS = {"NOMKSTREAM": 1, "KEEPREF": 1, "DELREF": 1, "ACKED": 1, _BY_CONTENT: 2, "IDMP": 3, "LIMIT": 2}
 _NAMES = (str, bytes)
 _TRIMMING = ("MAXLEN", "MINID")
 _EXACTNESS = ("=", "~")
@@ -40,6 +41,11 @@ def _find_id(args: tuple[Any, ...]) -> int:
         else:
             break
     return at
+
+
+def _is_known_by_content(options: tuple[Any, ...]) -> bool:
+    """Say whether the server tells an entry that is added once more by its fields, so that they must not differ."""
+    return any(as_text(each).upper() == _BY_CONTENT for each in options)
 
 
 class AddCall:
@@ -65,7 +71,7 @@ class AddCall:
 def begin_entry(args: tuple[Any, ...]) -> AddCall | None:
     """Return the call of XADD with the context among its fields. None for one that does not count. **Hot**.
 
-    A stream that goes without context, by the setting, counts all the same.
+    What goes without context, by the setting or since the server tells it by its fields, counts all the same.
     """
     if ensure_recorder() is None:
         return None
@@ -75,7 +81,7 @@ def begin_entry(args: tuple[Any, ...]) -> AddCall | None:
         return None
     stream = as_text(args[1])
     edge = out_edges[topics[stream]]
-    if topics.goes_without_context(stream):
+    if topics.goes_without_context(stream) or _is_known_by_content(args[2 : fields_at - 1]):
         pending = begin_produce(edge, sum(map(measure, fields)))
         if pending is None:
             return None
@@ -84,6 +90,12 @@ def begin_entry(args: tuple[Any, ...]) -> AddCall | None:
     fields = _remove_context(fields)
     pending = begin_produce(edge, sum(map(measure, fields)), len(FIELD))
     return None if pending is None else AddCall((*args[:fields_at], *fields, FIELD, pending.header), pending)
+
+
+def hide_context(command: Any) -> Any:
+    """Return a command as the program has given it: without the field that was added to it."""
+    is_ours = isinstance(command, tuple | list) and len(command) > 2 and command[-2] is FIELD
+    return command[:-2] if is_ours else command
 
 
 def _remove_context(fields: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -160,3 +160,38 @@ async def test_nothing_is_added_while_nothing_measures(package: Package, bare: A
             await pipeline.xadd(stream, {"a": 2}).execute()
         await client.aclose()
     assert [list(fields) for _, fields in await bare.xrange(stream)] == [[b"a"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("options", "is_known_by_content"),
+    [
+        (("IDMPAUTO", "me"), True),
+        ((b"idmpauto", "me"), True),
+        (("MAXLEN", "~", 9, "LIMIT", 2, "IdmpAuto", "me"), True),
+        (("IDMP", "me", "1"), False),
+    ],
+)
+async def test_entry_whose_id_the_server_makes_of_its_fields_goes_without_context(
+    package: Package,
+    name: Name,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[Any, ...],
+    *,
+    is_known_by_content: bool,
+) -> None:
+    """A Redis of 8.6 or later takes the option, and adds what has the same fields once."""
+    sent, stream = list[tuple[Any, ...]](), name()
+
+    async def answer(_client: object, *args: Any, **_options: object) -> bytes:
+        sent.append(args)
+        return b"1-1"
+
+    monkeypatch.setattr(package.classes[2], "execute_command", answer)
+    command = ("XADD", stream, *options, "*", "order", "4711")
+    async with DataStreams(Settings(service="s", enabled=True)) as streams:
+        client = asyncdsm.wrap(package.connect())
+        for _ in range(2):
+            assert await client.execute_command(*command) == b"1-1"
+        await client.aclose()
+        assert (streams.stats.recorded, streams.stats.not_propagated) == (2, 2 if is_known_by_content else 0)
+    assert (sent == [command] * 2) is is_known_by_content
