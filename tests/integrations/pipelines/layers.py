@@ -211,7 +211,7 @@ def _until(log: Log, step: Callable[[], object]) -> None:
 
 def celery_on_memory(_: None, follow: Follow) -> Log:
     """Celery on Kombu, a worker in this process."""
-    return _celery("memory://", follow, pool="solo")
+    return _celery("memory://", follow, pool="solo", broker_transport_options={"polling_interval": 0.05})
 
 
 def celery_on_redis(url: str, follow: Follow) -> Log:
