@@ -52,7 +52,7 @@ async def test_error_in_a_hook_does_not_reach_the_program(
     async with DataStreams(Settings(service="s", enabled=True)) as streams:
         monkeypatch.setattr(asyncdsm_eventhub.events, "begin_produce", broken)
         monkeypatch.setattr(asyncdsm_eventhub.produce, "begin_produce", broken)
-        monkeypatch.setattr(asyncdsm_eventhub.consume, "consume", broken)
+        monkeypatch.setattr(asyncdsm_eventhub.consume, "consume_delivery", broken)
         assert await send_and_receive(clients) == ["one", "one", "three", "three", "two", "two"]
         assert streams.stats.errors >= 9
         assert streams.stats.recorded == 0

@@ -44,7 +44,7 @@ async def test_error_in_a_hook_does_not_reach_the_program(
     async with DataStreams(Settings(service="s", enabled=True)) as streams:
         monkeypatch.setattr(asyncdsm_servicebus.messages, "begin_produce", broken)
         monkeypatch.setattr(asyncdsm_servicebus.batches, "begin_produce", broken)
-        monkeypatch.setattr(asyncdsm_servicebus.consume, "consume", broken)
+        monkeypatch.setattr(asyncdsm_servicebus.consume, "consume_delivery", broken)
         pair = await links.open_pair(client, name())
         assert await send_and_receive(pair) == ["one", "two", "three"]
         assert streams.stats.errors >= 7
