@@ -47,6 +47,7 @@ LONGEST = (
     "tests/docs/test_testing_page.py",
     "tests/end_to_end/test_celery.py",
     "tests/chaos/",
+    "tests/integrations/pipelines/test_layers.py",
     "tests/integrations/aio_pika/test_restarts.py",
     "tests/cores/test_memory.py",
     "tests/packaging/",
