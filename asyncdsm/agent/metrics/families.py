@@ -7,9 +7,11 @@ from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 
+from asyncdsm.agent.metrics.edge_names import EdgeName
 from asyncdsm.agent.metrics.histogram_family import HistogramFamily, LabeledHistogram
 from asyncdsm.agent.metrics.histogram_totals import Total
-from asyncdsm.agent.metrics.traffic_totals import IN_QUEUE, IN_SERVICE, EdgeName, LinkName, Traffic
+from asyncdsm.agent.metrics.link_totals import IN_QUEUE, IN_SERVICE, LinkName
+from asyncdsm.agent.metrics.traffic_totals import Traffic
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE
 from asyncdsm.map.topology import PartitionLag
 
@@ -60,6 +62,8 @@ def traffic_families(traffic: Traffic) -> Iterator[Metric]:
     yield CounterMetricFamily("asyncdsm_left_out_messages", left_out, traffic.left_out)
     left_out = "Messages that no metric of the service graph counts, because there are too many pairs of services."
     yield CounterMetricFamily("asyncdsm_left_out_link_messages", left_out, traffic.left_out_of_links)
+    unlinked = "Messages that were read, and no service reported within a minute that it wrote them."
+    yield CounterMetricFamily("asyncdsm_unlinked_messages", unlinked, traffic.unlinked)
 
 
 def traffic_histograms(traffic: Traffic) -> Iterator[HistogramFamily]:
