@@ -292,3 +292,4 @@ def test_idle_key_gives_way_to_a_new_one() -> None:
     for key in ("b", "c"):
         assert not totals.add([key], zero, zero, one, one).any()
     assert {total.key: sum(total.buckets[0]) for total in totals.totals()} == {"b": 2, "c": 1}
+    assert {total.key: total.since for total in totals.totals()} == {"b": 0, "c": histogram_totals.IDLE_SECONDS}

@@ -63,10 +63,11 @@ def format_metrics(state: AgentState, format_: MetricsFormat = TEXT) -> bytes:
     if format_ is PROTOBUF:
         state.traffic.start_native()
     traffic = state.traffic.read()
-    families = [*_agent_families(state), *traffic_families(traffic), *_lags(state.store)]
+    as_protobuf = format_ is PROTOBUF  # the one format in which it costs no further series to say since when all counts
+    families = [*_agent_families(state), *traffic_families(traffic, with_created=as_protobuf), *_lags(state.store)]
     histograms = traffic_histograms(traffic)
-    if format_ is PROTOBUF:
-        return write_delimited(families, histograms)
+    if as_protobuf:
+        return write_delimited(families, histograms, state.store.opened_at)
     text = "".join(line for each in histograms for line in write_histograms(each)).encode()
     if format_ is OPENMETRICS:
         end: bytes = generate_openmetrics(_Families(families))  # its last line says that all is there

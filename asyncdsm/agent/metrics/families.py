@@ -37,26 +37,32 @@ LAG_LABELS = (
 OPERATIONS = {"in": "receive", "out": "send"}
 
 
-def traffic_families(traffic: Traffic) -> Iterator[Metric]:
-    """Yield the numbers of messages, and their sizes."""
+def traffic_families(traffic: Traffic, *, with_created: bool = False) -> Iterator[Metric]:
+    """Yield the numbers of messages, and their sizes; if wanted, with samples that say since when each counts."""
+
+    def created_at(total: Total[Any]) -> float | None:
+        return traffic.epoch + total.since if with_created else None
+
     for name, text, direction in (
         ("messaging_client_consumed_messages", "Messages that services have read.", "in"),
         ("messaging_client_sent_messages", "Messages that services have written.", "out"),
     ):
         count = CounterMetricFamily(name, text, labels=EDGE_LABELS)
         for edge in _of_direction(traffic, direction):
-            count.add_metric(_edge_values(edge.key), sum(edge.buckets[PATHWAY]))
+            count.add_metric(_edge_values(edge.key), sum(edge.buckets[PATHWAY]), created_at(edge))
         yield count
     size = SummaryMetricFamily("asyncdsm_message_size_bytes", "Sizes of messages.", labels=EDGE_LABELS)
     for edge in traffic.edges:
         if known := round(sum(edge.buckets[SIZE])):
             size.add_metric(_edge_values(edge.key), known, edge.sums[SIZE])
+            if (created := created_at(edge)) is not None:
+                size.add_sample(f"{size.name}_created", {}, created)
     yield size
     requests = CounterMetricFamily(
         "traces_service_graph_request", "Messages that one service wrote and another one read.", labels=LINK_LABELS
     )
     for link in traffic.links:
-        requests.add_metric(_link_values(link.key), sum(link.buckets[IN_QUEUE]))
+        requests.add_metric(_link_values(link.key), sum(link.buckets[IN_QUEUE]), created_at(link))
     yield requests
     left_out = "Messages that no metric of an edge counts, because there are too many edges."
     yield CounterMetricFamily("asyncdsm_left_out_messages", left_out, traffic.left_out)
@@ -79,13 +85,15 @@ def traffic_histograms(traffic: Traffic) -> Iterator[HistogramFamily]:
         ("pathway", "Time since the pathway began, of messages that were read.", "in", PATHWAY),
     ):
         edges = ((_edge_values(edge.key), edge) for edge in _of_direction(traffic, direction))
-        yield _family(f"asyncdsm_{name}_duration_seconds", text, EDGE_LABELS, edges, histogram)
+        used = _used_histograms(edges, histogram, traffic.epoch)
+        yield HistogramFamily(f"asyncdsm_{name}_duration_seconds", text, EDGE_LABELS, used)
     for name, text, histogram in (
         ("messaging_system", "Time in the queue between two services.", IN_QUEUE),
         ("server", "Time in the second service, until it wrote a message because of the first.", IN_SERVICE),
     ):
         links = ((_link_values(link.key), link) for link in traffic.links)
-        yield _family(f"traces_service_graph_request_{name}_seconds", text, LINK_LABELS, links, histogram)
+        used = _used_histograms(links, histogram, traffic.epoch)
+        yield HistogramFamily(f"traces_service_graph_request_{name}_seconds", text, LINK_LABELS, used)
 
 
 def lag_families(lags: Iterable[PartitionLag]) -> Iterator[Metric]:
@@ -118,13 +126,14 @@ def _link_values(link: LinkName) -> list[str]:
     return [*link, "messaging_system"]
 
 
-def _family(
-    name: str, text: str, label_names: tuple[str, ...], totals: Iterable[tuple[list[str], Total[Any]]], histogram: int
-) -> HistogramFamily:
-    """Return a metric with the histograms that have counted anything."""
-    used = [
-        LabeledHistogram(labels, total.buckets[histogram], total.sums[histogram], total.native[histogram])
+def _used_histograms(
+    totals: Iterable[tuple[list[str], Total[Any]]], histogram: int, epoch: float
+) -> list[LabeledHistogram]:
+    """Return the histograms that have counted anything."""
+    return [
+        LabeledHistogram(
+            labels, total.buckets[histogram], total.sums[histogram], total.native[histogram], epoch + total.since
+        )
         for labels, total in totals
         if any(total.buckets[histogram])
     ]
-    return HistogramFamily(name, text, label_names, used)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from threading import Lock
+from time import time
 from typing import NamedTuple
 
 from asyncdsm.agent.metrics.edge_names import EdgeName, name_edge
@@ -34,6 +35,8 @@ class Traffic(NamedTuple):
     """How many messages are counted for no link, because there are too many."""
     unlinked: float
     """How many messages are counted for no link, because no service has reported that it wrote them."""
+    epoch: float
+    """What is added to `Total.since`, to have seconds since the epoch."""
 
 
 class TrafficTotals:
@@ -41,7 +44,7 @@ class TrafficTotals:
 
     def __init__(self, now: Callable[[], float], points: PointRegistry) -> None:
         """`now` returns seconds, and `points` is the registry of the store that has what is counted."""
-        self._lock = Lock()
+        self._lock, self._epoch = Lock(), time() - now()
         self._edges = HistogramTotals[EdgeName](3, MOST_EDGES, now)
         self._links = LinkTotals(points, now)
         self._left_out = 0.0
@@ -57,7 +60,7 @@ class TrafficTotals:
         """Return what was counted so far."""
         with self._lock:
             links, edges = self._links.totals(), list(self._edges.totals())
-            return Traffic(edges, links, self._left_out, self._links.left_out, self._links.unlinked)
+            return Traffic(edges, links, self._left_out, self._links.left_out, self._links.unlinked, self._epoch)
 
     def start_native(self) -> None:
         """From now on, count in the buckets of native histograms too."""

@@ -266,7 +266,7 @@ class ClickHouseStore:
 
     def own_counters(self) -> dict[str, int]:
         """Return the same without the rows that are kept: only what this agent counted since its start."""
-        own = dict(zip(COUNTED, self._state.own_counts({}), strict=True))
+        own: dict[str, int] = dict(zip(COUNTED, self._state.own_counts({}), strict=True))
         return {name: own.get(name, 0) for name in COUNTERS if name != "rows"}
 
     def growth(self) -> Growth | None:
