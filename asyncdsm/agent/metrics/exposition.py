@@ -60,10 +60,11 @@ def format_metrics(state: AgentState, format_: MetricsFormat = TEXT) -> bytes:
 
     Native histograms, which only protobuf has, are counted from the first time on that somebody asks for them.
     """
-    if format_ is PROTOBUF:
+    as_protobuf = format_ is PROTOBUF
+    if as_protobuf:
         state.traffic.start_native()
     traffic = state.traffic.read()
-    as_protobuf = format_ is PROTOBUF  # the one format in which it costs no further series to say since when all counts
+    # Only in protobuf it costs no further series to say since when something counts.
     families = [*_agent_families(state), *traffic_families(traffic, with_created=as_protobuf), *_lags(state.store)]
     histograms = traffic_histograms(traffic)
     if as_protobuf:

@@ -10,7 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from asyncdsm.agent.metrics.edge_names import EdgeName
 from asyncdsm.agent.metrics.histogram_family import HistogramFamily, LabeledHistogram
 from asyncdsm.agent.metrics.histogram_totals import Total
-from asyncdsm.agent.metrics.link_totals import IN_QUEUE, IN_SERVICE, LinkName
+from asyncdsm.agent.metrics.hop_latencies import IN_QUEUE, IN_SERVICE
+from asyncdsm.agent.metrics.link_totals import LinkName
 from asyncdsm.agent.metrics.traffic_totals import Traffic
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE
 from asyncdsm.map.topology import PartitionLag

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -11,13 +10,11 @@ from numpy.typing import NDArray
 
 from asyncdsm.agent.metrics.edge_names import EdgeName
 from asyncdsm.agent.metrics.histogram_totals import HistogramTotals, Total
+from asyncdsm.agent.metrics.hop_latencies import IN_QUEUE, HopLatencies, concat_latencies
 from asyncdsm.agent.store.histograms import Floats, Ints
 from asyncdsm.agent.store.registry import PointKey, PointRegistry
 
 MOST_LINKS = 5_000
-IN_QUEUE, IN_SERVICE = 0, 1
-"""The histograms of a link: the time in the queue between two services; and the time in the second service, of messages
-that it wrote because of one that it read from the first."""
 WAIT_SECONDS = 60.0
 """How long messages wait for a report of the service that wrote them: it may report later than the one that read them,
 and to another agent of the same store."""
@@ -35,37 +32,6 @@ class LinkName(NamedTuple):
     """The environment of the second one."""
 
 
-class _Hops(NamedTuple):
-    """Latencies at edges: `values[i]`, `counts[i]` times, at `edges[groups[i]]` after the hash `parents[groups[i]]`."""
-
-    # One group is one point of a payload.
-
-    since: float
-    edges: list[EdgeName]
-    parents: list[int]
-    groups: Ints
-    values: Floats
-    counts: Floats
-
-    @property
-    def kinds(self) -> NDArray[np.int64]:
-        """Which histogram of a link each latency belongs to."""
-        writes = np.array([edge.direction == "out" for edge in self.edges], np.bool_)
-        return np.where(writes[self.groups], IN_SERVICE, IN_QUEUE)
-
-    @property
-    def messages(self) -> float:
-        """How many messages were read."""
-        return float(self.counts[self.kinds == IN_QUEUE].sum())
-
-    def select(self, chosen: Sequence[int]) -> _Hops:
-        """Return the latencies of some groups."""
-        kept = np.isin(self.groups, chosen)
-        groups = np.searchsorted(chosen, self.groups[kept])
-        edges, parents = [self.edges[each] for each in chosen], [self.parents[each] for each in chosen]
-        return _Hops(self.since, edges, parents, groups, self.values[kept], self.counts[kept])
-
-
 class LinkTotals:
     """Counts messages by the service that wrote them and the one that read them. Not safe for threads.
 
@@ -77,7 +43,7 @@ class LinkTotals:
         """`points` is the registry of the store, and `now` returns seconds."""
         self._points, self._now = points, now
         self._totals = HistogramTotals[LinkName](2, MOST_LINKS, now)
-        self._waiting, self._waiting_bins = deque[_Hops](), 0
+        self._waiting, self._waiting_bins = list[HopLatencies](), 0
         self._retried_at = now()
         self.left_out: float = 0.0
         """How many messages are counted for no link, because there are too many links."""
@@ -90,7 +56,8 @@ class LinkTotals:
         """Count latencies: `values[i]`, `counts[i]` times, at `edges[groups[i]]` after `parents[groups[i]]`, a hash."""
         if self._now() - self._retried_at >= RETRY_SECONDS:
             self._retry()
-        self._wait(self._count_hops(_Hops(self._now(), list(edges), list(parents), groups, values, counts)))
+        since = [self._now()] * len(edges)
+        self._wait(self._count_hops(HopLatencies(list(edges), list(parents), since, groups, values, counts)))
 
     def totals(self) -> list[Total[LinkName]]:
         """Return what was counted so far."""
@@ -101,39 +68,46 @@ class LinkTotals:
         """From now on, count in the buckets of native histograms too."""
         self._totals.start_native()
 
-    def _count_hops(self, hops: _Hops) -> _Hops:
+    def _count_hops(self, hops: HopLatencies) -> HopLatencies:
         """Count messages whose writer is known, and return the others."""
-        links, unknown = list[LinkName | None](), list[int]()
+        links, is_known = list[LinkName | None](), np.ones(len(hops.edges), np.bool_)
         for number, (edge, parent) in enumerate(zip(hops.edges, hops.parents, strict=True)):
             try:
                 links.append(self._find_link(edge, parent))
             except LookupError:
                 links.append(None)
-                unknown.append(number)
+                is_known[number] = False
         kinds = hops.kinds
         refused = self._totals.add(links, hops.groups, kinds, hops.values, hops.counts)
         self.left_out += float(hops.counts[refused & (kinds == IN_QUEUE)].sum())
-        return hops.select(unknown)
+        return hops.select(~is_known)
 
     def _retry(self) -> None:
         """Count what waits, if its writer is known now; give it up if it has waited for too long."""
-        self._retried_at, waiting = self._now(), self._waiting
-        self._waiting, self._waiting_bins = deque(), 0
-        for hops in waiting:
-            rest = self._count_hops(hops)
-            if self._retried_at - hops.since >= WAIT_SECONDS:
-                self.unlinked += rest.messages
-            else:
-                self._wait(rest)
+        self._retried_at = self._now()
+        if self._waiting:
+            rest = self._count_hops(self._take_waiting())
+            self._keep_waiting(rest, np.array(rest.since) > self._retried_at - WAIT_SECONDS)
 
-    def _wait(self, hops: _Hops) -> None:
-        if len(hops.groups):
-            self._waiting.append(hops)
-            self._waiting_bins += len(hops.groups)
-        while self._waiting_bins > MOST_WAITING:
-            oldest = self._waiting.popleft()
-            self._waiting_bins -= len(oldest.groups)
-            self.unlinked += oldest.messages
+    def _wait(self, hops: HopLatencies) -> None:
+        if not len(hops.groups):
+            return
+        self._waiting.append(hops)
+        self._waiting_bins += len(hops.groups)
+        if self._waiting_bins > MOST_WAITING:
+            waiting = self._take_waiting()
+            bins = np.bincount(waiting.groups, minlength=len(waiting.edges))
+            self._keep_waiting(waiting, np.cumsum(bins[::-1])[::-1] <= MOST_WAITING)  # the latest ones
+
+    def _take_waiting(self) -> HopLatencies:
+        waiting = concat_latencies(self._waiting)
+        self._waiting, self._waiting_bins = [], 0
+        return waiting
+
+    def _keep_waiting(self, hops: HopLatencies, chosen: NDArray[np.bool_]) -> None:
+        """Let the groups that are chosen wait, and give up the others."""
+        self.unlinked += hops.select(~chosen).messages
+        self._wait(hops.select(chosen))
 
     def _find_link(self, edge: EdgeName, parent: int) -> LinkName | None:
         """Return the link of a point; None if it has none. Raises LookupError if the points before are not known."""
