@@ -97,7 +97,8 @@ class LinkTotals:
         if self._waiting_bins > MOST_WAITING:
             waiting = self._take_waiting()
             bins = np.bincount(waiting.groups, minlength=len(waiting.edges))
-            self._keep_waiting(waiting, np.cumsum(bins[::-1])[::-1] <= MOST_WAITING)  # the latest ones
+            # The latest ones, and a tenth less than there is room for, so that this is not due with each payload.
+            self._keep_waiting(waiting, np.cumsum(bins[::-1])[::-1] <= MOST_WAITING * 9 // 10)
 
     def _take_waiting(self) -> HopLatencies:
         waiting = concat_latencies(self._waiting)
