@@ -257,8 +257,8 @@ def prometheus3(session: nox.Session) -> None:
     session.install("-e", ".[all]", *group("test"))
     folder = Path(session.create_tmp(), "prometheus").resolve()
     session.run("go", "install", PROMETHEUS_3, env={"GOBIN": str(folder), "CGO_ENABLED": "0"})
-    names = ["agent/test_prometheus", "agent/test_native_histograms", "agent/test_grafana_dashboard"]
-    files = [f"tests/{name}.py" for name in (*names, "examples/test_monitoring")]
+    names = ["prometheus", "native_histograms", "created_timestamps", "grafana_dashboard"]
+    files = [*(f"tests/agent/test_{name}.py" for name in names), "tests/examples/test_monitoring.py"]
     session.run("pytest", *files, *session.posargs, env={"PROMETHEUS_3": str(folder / "prometheus")})
 
 

@@ -79,6 +79,12 @@ def test_units_are_those_of_grafana() -> None:
     assert used <= known
 
 
+def test_queries_of_queues_tell_environments_apart() -> None:
+    for name, query in list_queries():
+        keys = re.findall(r"sum by \(([^)]*messaging_destination_name[^)]*)\) \(rate", query)
+        assert all("deployment_environment_name" in each for each in keys), (name, query)
+
+
 def test_every_panel_asks_the_chosen_prometheus_and_none_covers_another() -> None:
     taken = set[tuple[int, int]]()
     for panel in DASHBOARD["panels"]:
@@ -114,7 +120,7 @@ async def report_traffic(client: Client, number: int) -> None:
         hashes["billing"] = passed(aggregator, IN, [0.2] * (2 + number), parent=hashes["shop"])
         passed(aggregator, ON, [2.0] * (1 + number), parent=hashes["billing"])
 
-    for body in [*ours(shop, "shop"), *ours(billing, "billing", "prod")]:
+    for body in [*ours(shop, "shop", "prod"), *ours(billing, "billing", "prod")]:
         assert (await client.report(body, gzipped=True)).status_code == 202
 
 
@@ -163,7 +169,11 @@ async def test_every_query_has_an_answer(client: Client, scraping: httpx2.AsyncC
                 break
             await anyio.sleep(0.3)
     (unread,) = answers["table Queues that nobody reads A"]
-    assert unread["metric"] == {"messaging_system": "kafka", "messaging_destination_name": "dead"}
+    assert unread["metric"] == {
+        "deployment_environment_name": "prod",
+        "messaging_system": "kafka",
+        "messaging_destination_name": "dead",
+    }
     (edge,) = answers["nodeGraph Which service sends to which A"]
     assert edge["metric"] == {
         "client": "shop",

@@ -10,16 +10,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.metrics import families, histogram_totals, traffic_totals
+from asyncdsm.agent.metrics import families, histogram_totals, link_totals, traffic_totals
 from asyncdsm.agent.metrics.families import traffic_families
 from asyncdsm.agent.metrics.formats import PROTOBUF
 from asyncdsm.agent.metrics.histogram_totals import HistogramTotals
 from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
 from asyncdsm.agent.store.histograms import LARGEST_BIN
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.edge import Edge
 from asyncdsm.delivery.sketch import encode
-from tests.agent.payloads import NOW_NS, SECOND_NS, Client, bucket, ours, passed, payload, point
+from tests.agent.payloads import NOW, NOW_NS, SECOND_NS, Client, bucket, ours, passed, payload, point
 
 OUT = Edge("direction:out", "topic:orders", "type:kafka")
 IN = Edge("direction:in", "group:billing", "topic:orders", "type:kafka")
@@ -217,9 +218,10 @@ async def test_edges_beyond_the_limit_are_left_out_and_counted(client: Client, m
 
 
 def test_links_beyond_the_limit_are_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert traffic_totals.MOST_LINKS == 5_000
-    monkeypatch.setattr(traffic_totals, "MOST_LINKS", 2)
-    totals, hashes = TrafficTotals(lambda: 0.0), list[int]()
+    assert link_totals.MOST_LINKS == 5_000
+    monkeypatch.setattr(link_totals, "MOST_LINKS", 2)
+    store, hashes = SQLiteStore(now=lambda: NOW), list[int]()
+    totals = TrafficTotals(lambda: 0.0, store.points)
 
     def write(aggregator: Aggregator) -> None:
         hashes.append(passed(aggregator, OUT, [0]))
@@ -230,7 +232,8 @@ def test_links_beyond_the_limit_are_left_out_and_counted(monkeypatch: pytest.Mon
 
     for service, record in (("shop", write), ("mail", write), ("billing", read), ("audit", read)):
         for body in ours(record, service):
-            totals.add(read_report(body, "gzip"))
+            store.add(report := read_report(body, "gzip"))
+            totals.add(report)
     traffic = totals.read()
     assert [(link.key.client, link.key.server) for link in traffic.links] == [("shop", "billing"), ("mail", "billing")]
     (count,) = [each for each in traffic_families(traffic) if each.name == "asyncdsm_left_out_link_messages"]
@@ -289,3 +292,4 @@ def test_idle_key_gives_way_to_a_new_one() -> None:
     for key in ("b", "c"):
         assert not totals.add([key], zero, zero, one, one).any()
     assert {total.key: sum(total.buckets[0]) for total in totals.totals()} == {"b": 2, "c": 1}
+    assert {total.key: total.since for total in totals.totals()} == {"b": 0, "c": histogram_totals.IDLE_SECONDS}

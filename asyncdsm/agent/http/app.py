@@ -52,7 +52,7 @@ class Agent:
         self.live: LiveEvents = LiveEvents(store)
         self._store, self._forwarder = store, forwarder
         self._alerts = alerts or AlertWatcher(store, None)
-        self._traffic = TrafficTotals(monotonic)
+        self._traffic = TrafficTotals(monotonic, store.points)
         self._intake = IntakeEndpoint(store, forwarder, self._traffic)
         self._queries = QueryEndpoints(store)
 

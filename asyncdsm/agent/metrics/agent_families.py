@@ -15,17 +15,21 @@ PREFIX = "asyncdsm_agent_"
 
 
 def store_families(store: Store) -> Iterator[Metric]:
-    """Yield the metrics of the store."""
-    counters, conditions = store.counters(), store.conditions.present()
-    lost = {"room": counters["forgotten_rows"], "too old": counters["ignored_rows"]}
+    """Yield the metrics of the store.
+
+    Counts are this agent's own since its start, so that those of agents that share a store can be summed up.
+    """
+    own, conditions = store.own_counters(), store.conditions.present()
+    lost = {"room": own["forgotten_rows"], "too old": own["ignored_rows"]}
     problems = {problem["name"]: problem["count"] for problem in conditions}
-    yield _counter("payloads", "Payloads stored.", counters["payloads"])
-    yield _gauge("rows", "Rows in the store: one per point and bucket of time.", counters["rows"])
+    yield _counter("payloads", "Payloads that this agent stored.", own["payloads"])
+    rows = "Rows in the store, whichever agent wrote them: one per point and bucket of time."
+    yield _gauge("rows", rows, store.counters()["rows"])
     yield _counters("rows_lost", "Rows deleted early, or too old to be stored.", "reason", lost)
-    yield _counter("buckets_ahead", "Buckets from the future, stored as of now.", counters["clamped_buckets"])
+    yield _counter("buckets_ahead", "Buckets from the future, stored as of now.", own["clamped_buckets"])
     yield _counter("pathways_forgotten", "Pathways deleted for want of room.", store.points.forgotten)
     yield _gauges("problems", "What is wrong now, and how often it happened.", "name", problems)
-    yield _gauge("store_bytes", "Bytes of the store in use.", store.used_bytes())
+    yield _gauge("store_bytes", "Bytes of the store in use, whichever agent wrote them.", store.used_bytes())
 
 
 def intake_families(intake: IntakeCounters) -> Iterator[Metric]:

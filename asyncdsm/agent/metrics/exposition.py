@@ -60,13 +60,15 @@ def format_metrics(state: AgentState, format_: MetricsFormat = TEXT) -> bytes:
 
     Native histograms, which only protobuf has, are counted from the first time on that somebody asks for them.
     """
-    if format_ is PROTOBUF:
+    as_protobuf = format_ is PROTOBUF
+    if as_protobuf:
         state.traffic.start_native()
     traffic = state.traffic.read()
-    families = [*_agent_families(state), *traffic_families(traffic), *_lags(state.store)]
+    # Only in protobuf it costs no further series to say since when something counts.
+    families = [*_agent_families(state), *traffic_families(traffic, with_created=as_protobuf), *_lags(state.store)]
     histograms = traffic_histograms(traffic)
-    if format_ is PROTOBUF:
-        return write_delimited(families, histograms)
+    if as_protobuf:
+        return write_delimited(families, histograms, state.store.opened_at)
     text = "".join(line for each in histograms for line in write_histograms(each)).encode()
     if format_ is OPENMETRICS:
         end: bytes = generate_openmetrics(_Families(families))  # its last line says that all is there

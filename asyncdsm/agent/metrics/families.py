@@ -7,9 +7,12 @@ from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 
+from asyncdsm.agent.metrics.edge_names import EdgeName
 from asyncdsm.agent.metrics.histogram_family import HistogramFamily, LabeledHistogram
 from asyncdsm.agent.metrics.histogram_totals import Total
-from asyncdsm.agent.metrics.traffic_totals import IN_QUEUE, IN_SERVICE, EdgeName, LinkName, Traffic
+from asyncdsm.agent.metrics.hop_latencies import IN_QUEUE, IN_SERVICE
+from asyncdsm.agent.metrics.link_totals import LinkName
+from asyncdsm.agent.metrics.traffic_totals import Traffic
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE
 from asyncdsm.map.topology import PartitionLag
 
@@ -35,31 +38,39 @@ LAG_LABELS = (
 OPERATIONS = {"in": "receive", "out": "send"}
 
 
-def traffic_families(traffic: Traffic) -> Iterator[Metric]:
-    """Yield the numbers of messages, and their sizes."""
+def traffic_families(traffic: Traffic, *, with_created: bool = False) -> Iterator[Metric]:
+    """Yield the numbers of messages, and their sizes; if wanted, with samples that say since when each counts."""
+
+    def created_at(total: Total[Any]) -> float | None:
+        return traffic.epoch + total.since if with_created else None
+
     for name, text, direction in (
         ("messaging_client_consumed_messages", "Messages that services have read.", "in"),
         ("messaging_client_sent_messages", "Messages that services have written.", "out"),
     ):
         count = CounterMetricFamily(name, text, labels=EDGE_LABELS)
         for edge in _of_direction(traffic, direction):
-            count.add_metric(_edge_values(edge.key), sum(edge.buckets[PATHWAY]))
+            count.add_metric(_edge_values(edge.key), sum(edge.buckets[PATHWAY]), created_at(edge))
         yield count
     size = SummaryMetricFamily("asyncdsm_message_size_bytes", "Sizes of messages.", labels=EDGE_LABELS)
     for edge in traffic.edges:
         if known := round(sum(edge.buckets[SIZE])):
             size.add_metric(_edge_values(edge.key), known, edge.sums[SIZE])
+            if (created := created_at(edge)) is not None:
+                size.add_sample(f"{size.name}_created", {}, created)
     yield size
     requests = CounterMetricFamily(
         "traces_service_graph_request", "Messages that one service wrote and another one read.", labels=LINK_LABELS
     )
     for link in traffic.links:
-        requests.add_metric(_link_values(link.key), sum(link.buckets[IN_QUEUE]))
+        requests.add_metric(_link_values(link.key), sum(link.buckets[IN_QUEUE]), created_at(link))
     yield requests
     left_out = "Messages that no metric of an edge counts, because there are too many edges."
     yield CounterMetricFamily("asyncdsm_left_out_messages", left_out, traffic.left_out)
     left_out = "Messages that no metric of the service graph counts, because there are too many pairs of services."
     yield CounterMetricFamily("asyncdsm_left_out_link_messages", left_out, traffic.left_out_of_links)
+    unlinked = "Messages that were read, and no service reported within a minute that it wrote them."
+    yield CounterMetricFamily("asyncdsm_unlinked_messages", unlinked, traffic.unlinked)
 
 
 def traffic_histograms(traffic: Traffic) -> Iterator[HistogramFamily]:
@@ -75,13 +86,15 @@ def traffic_histograms(traffic: Traffic) -> Iterator[HistogramFamily]:
         ("pathway", "Time since the pathway began, of messages that were read.", "in", PATHWAY),
     ):
         edges = ((_edge_values(edge.key), edge) for edge in _of_direction(traffic, direction))
-        yield _family(f"asyncdsm_{name}_duration_seconds", text, EDGE_LABELS, edges, histogram)
+        used = _used_histograms(edges, histogram, traffic.epoch)
+        yield HistogramFamily(f"asyncdsm_{name}_duration_seconds", text, EDGE_LABELS, used)
     for name, text, histogram in (
         ("messaging_system", "Time in the queue between two services.", IN_QUEUE),
         ("server", "Time in the second service, until it wrote a message because of the first.", IN_SERVICE),
     ):
         links = ((_link_values(link.key), link) for link in traffic.links)
-        yield _family(f"traces_service_graph_request_{name}_seconds", text, LINK_LABELS, links, histogram)
+        used = _used_histograms(links, histogram, traffic.epoch)
+        yield HistogramFamily(f"traces_service_graph_request_{name}_seconds", text, LINK_LABELS, used)
 
 
 def lag_families(lags: Iterable[PartitionLag]) -> Iterator[Metric]:
@@ -114,13 +127,14 @@ def _link_values(link: LinkName) -> list[str]:
     return [*link, "messaging_system"]
 
 
-def _family(
-    name: str, text: str, label_names: tuple[str, ...], totals: Iterable[tuple[list[str], Total[Any]]], histogram: int
-) -> HistogramFamily:
-    """Return a metric with the histograms that have counted anything."""
-    used = [
-        LabeledHistogram(labels, total.buckets[histogram], total.sums[histogram], total.native[histogram])
+def _used_histograms(
+    totals: Iterable[tuple[list[str], Total[Any]]], histogram: int, epoch: float
+) -> list[LabeledHistogram]:
+    """Return the histograms that have counted anything."""
+    return [
+        LabeledHistogram(
+            labels, total.buckets[histogram], total.sums[histogram], total.native[histogram], epoch + total.since
+        )
         for labels, total in totals
         if any(total.buckets[histogram])
     ]
-    return HistogramFamily(name, text, label_names, used)

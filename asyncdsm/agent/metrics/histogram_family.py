@@ -9,12 +9,16 @@ from asyncdsm.agent.metrics.native_buckets import NativeHistogram
 
 
 class LabeledHistogram(NamedTuple):
-    """The values of the labels, the counts of the buckets, each without those below it, the sum; and the native one."""
+    """The values of the labels, the counts of the buckets, each without those below it, the sum; and the native one.
+
+    `created` is when it began to count, in seconds since the epoch.
+    """
 
     labels: Sequence[str]
     buckets: Sequence[float]
     sum: float
     native: NativeHistogram
+    created: float
 
 
 class HistogramFamily(NamedTuple):

@@ -21,7 +21,7 @@ def write_histograms(family: HistogramFamily) -> Iterator[str]:
     """Yield the lines of a metric. Labels without a value are left out, which says the same to Prometheus."""
     name = family.name
     yield f"# HELP {name} {family.text}\n# TYPE {name} histogram\n"
-    for values, buckets, total, _ in family.histograms:
+    for values, buckets, total, *_ in family.histograms:
         labels = ",".join(
             f'{label}="{_escape(value)}"' for label, value in zip(family.label_names, values, strict=True) if value
         )

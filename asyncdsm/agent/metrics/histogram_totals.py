@@ -29,6 +29,8 @@ class Total(NamedTuple, Generic[Key]):
     sums: list[float]
     native: list[NativeHistogram]
     """The same counts, in the buckets of native histograms; empty ones before `start_native`."""
+    since: float
+    """When it began to count, in seconds of the clock of `HistogramTotals`."""
 
 
 class HistogramTotals(Generic[Key]):
@@ -49,6 +51,7 @@ class HistogramTotals(Generic[Key]):
         self._buckets: Floats = np.zeros((0, histograms, len(BOUNDS) + 1))
         self._sums: Floats = np.zeros((0, histograms))
         self._used: Floats = np.zeros(0)
+        self._since: Floats = np.zeros(0)
 
     def add(
         self, keys: Sequence[Key | None], groups: Ints, histograms: Ints, values: Floats, counts: Floats
@@ -90,7 +93,7 @@ class HistogramTotals(Generic[Key]):
             native = self._native.histograms(series)
         for at, (key, row) in enumerate(self._rows.items()):
             of_key = native[at * each : (at + 1) * each]
-            yield Total(key, self._buckets[row].tolist(), self._sums[row].tolist(), of_key)
+            yield Total(key, self._buckets[row].tolist(), self._sums[row].tolist(), of_key, float(self._since[row]))
 
     def _find_row(self, key: Key) -> int:
         """Return the row of a key, or `_NO_ROOM`."""
@@ -100,7 +103,7 @@ class HistogramTotals(Generic[Key]):
             if row == _NO_ROOM:
                 return row
             self._rows[key] = row
-            self._series[row] = self._next_series
+            self._series[row], self._since[row] = self._next_series, self._now()
             self._next_series += self._histograms
         self._used[row] = self._now()
         return row
@@ -125,7 +128,8 @@ class HistogramTotals(Generic[Key]):
         def grown(array: Floats) -> Floats:
             return np.concatenate([array, np.zeros((rows - len(array), *array.shape[1:]))])
 
-        self._buckets, self._sums, self._used = grown(self._buckets), grown(self._sums), grown(self._used)
+        self._buckets, self._sums = grown(self._buckets), grown(self._sums)
+        self._used, self._since = grown(self._used), grown(self._since)
         self._series = np.concatenate([self._series, np.zeros(rows - len(self._series), np.int64)])
 
     def _live_series(self) -> Ints:

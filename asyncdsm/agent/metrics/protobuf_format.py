@@ -1,6 +1,7 @@
 """All metrics in the protobuf format of Prometheus, the one that it takes native histograms in.
 
-A histogram has both: the buckets of a classic one, and those of a native one.
+A histogram has both: the buckets of a classic one, and those of a native one. What counts says since when, so that
+Prometheus can know that it began at zero.
 """
 
 from __future__ import annotations
@@ -24,26 +25,43 @@ _LARGEST = 2.0**62
 _TYPES = {"counter": COUNTER, "gauge": GAUGE, "summary": SUMMARY}
 
 
-def write_delimited(families: Iterable[Metric], histograms: Iterable[HistogramFamily]) -> bytes:
-    """Return the metrics as messages `MetricFamily`, each after its length."""
-    messages = [*map(_encode_family, families), *map(_encode_histograms, histograms)]
+def write_delimited(families: Iterable[Metric], histograms: Iterable[HistogramFamily], started: float) -> bytes:
+    """Return the metrics as messages `MetricFamily`, each after its length.
+
+    `started` is since when those count that do not say it themselves, in seconds since the epoch.
+    """
+    messages = [*(_encode_family(family, started) for family in families), *map(_encode_histograms, histograms)]
     return b"".join(part for message in messages for part in (_encode_length(len(message)), message))
 
 
-def _encode_family(family: Metric) -> bytes:
-    counter = family.type == "counter"
-    message = MetricFamily(
-        name=family.name + ("_total" if counter else ""), help=family.documentation, type=_TYPES[family.type]
-    )
-    if family.type == "summary":
-        for count, total in zip(family.samples[::2], family.samples[1::2], strict=True):
-            metric = _add_metric(message, count.labels)
-            metric.summary.sample_count, metric.summary.sample_sum = round(count.value), total.value
-    else:
-        for sample in family.samples:
-            metric = _add_metric(message, sample.labels)
-            (metric.counter if counter else metric.gauge).value = sample.value
+def _encode_family(family: Metric, started: float) -> bytes:
+    name = family.name + ("_total" if family.type == "counter" else "")
+    message = MetricFamily(name=name, help=family.documentation, type=_TYPES[family.type])
+    value: Any = None
+    for sample in family.samples:
+        if sample.name.endswith("_created"):  # it comes after the value that it is about
+            _set_created(value, sample.value)
+        elif sample.name == f"{family.name}_sum":
+            value.sample_sum = sample.value  # likewise
+        else:
+            value = getattr(_add_metric(message, sample.labels), family.type)
+            _fill_value(value, family.type, sample.value, started)
     return _serialize(message)
+
+
+def _fill_value(message: Any, type_: str, value: float, started: float) -> None:
+    if type_ == "summary":
+        message.sample_count = round(value)
+    else:
+        message.value = value
+    if type_ != "gauge":
+        _set_created(message, started)
+
+
+def _set_created(message: Any, at: float) -> None:
+    """Set since when a value has been counted, in seconds since the epoch."""
+    nanoseconds = round(at * 1e9)
+    message.created_timestamp.seconds, message.created_timestamp.nanos = divmod(nanoseconds, 10**9)
 
 
 def _encode_histograms(family: HistogramFamily) -> bytes:
@@ -70,6 +88,7 @@ def _fill_histogram(message: Any, histogram: LabeledHistogram) -> None:
     below = _whole_sums(np.concatenate([[native.zeros], native.counts]))
     count = int(below[-1])
     message.sample_count, message.sample_sum = count, histogram.sum
+    _set_created(message, histogram.created)
     for bound, counted in zip(BOUNDS, accumulate(histogram.buckets), strict=False):
         message.bucket.add(cumulative_count=min(count, round(counted)), upper_bound=bound)
     message.schema, message.zero_threshold, message.zero_count = native.scale, ZERO_THRESHOLD, int(below[0])

@@ -19,6 +19,8 @@ _field: Any = FieldDescriptorProto
 _SCALARS = {
     "string": _field.TYPE_STRING,
     "double": _field.TYPE_DOUBLE,
+    "int32": _field.TYPE_INT32,
+    "int64": _field.TYPE_INT64,
     "uint32": _field.TYPE_UINT32,
     "uint64": _field.TYPE_UINT64,
     "sint32": _field.TYPE_SINT32,
@@ -27,15 +29,18 @@ _SCALARS = {
 }
 _MESSAGES = {
     "LabelPair": "1 string name, 2 string value",
-    "Value": "1 double value",  # the Counter and the Gauge of metrics.proto
-    "Summary": "1 uint64 sample_count, 2 double sample_sum",
+    "Timestamp": "1 int64 seconds, 2 int32 nanos",  # encoded as the one of google.protobuf
+    "Gauge": "1 double value",
+    "Counter": "1 double value, 3 Timestamp created_timestamp",
+    "Summary": "1 uint64 sample_count, 2 double sample_sum, 4 Timestamp created_timestamp",
     "Bucket": "1 uint64 cumulative_count, 2 double upper_bound",
     "BucketSpan": "1 sint32 offset, 2 uint32 length",
     "Histogram": (
         "1 uint64 sample_count, 2 double sample_sum, 3 Bucket* bucket, 5 sint32 schema, 6 double zero_threshold, "
-        "7 uint64 zero_count, 12 BucketSpan* positive_span, 13 sint64* positive_delta"
+        "7 uint64 zero_count, 12 BucketSpan* positive_span, 13 sint64* positive_delta, "
+        "15 Timestamp created_timestamp"
     ),
-    "Metric": "1 LabelPair* label, 2 Value gauge, 3 Value counter, 4 Summary summary, 7 Histogram histogram",
+    "Metric": "1 LabelPair* label, 2 Gauge gauge, 3 Counter counter, 4 Summary summary, 7 Histogram histogram",
     "MetricFamily": "1 string name, 2 string help, 3 enum type, 4 Metric* metric",
 }
 

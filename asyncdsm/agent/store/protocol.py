@@ -203,6 +203,10 @@ class Store(Protocol):
         """
         ...
 
+    def own_counters(self) -> dict[str, int]:
+        """Return the same without the rows that are kept: only what was counted here since the store was opened."""
+        ...
+
     def growth(self) -> Growth | None:
         """Return how fast the store grows under its limit; None if it has none of its own."""
         ...

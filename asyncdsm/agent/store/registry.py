@@ -65,6 +65,7 @@ class PointRegistry:
         """The number of each (service, env), least recently used first."""
         self.numbers: dict[PointKey, int] = {}
         self.keys: dict[int, PointKey] = {}
+        self._by_hash: dict[int, int] = {}
         self.next_service: int = 1
         self.next_point: int = FIRST_POINT
         self.evicted_points: list[int] = []
@@ -107,6 +108,7 @@ class PointRegistry:
     def add_point(self, number: int, key: PointKey, service: int) -> None:
         """Add a point that has a number."""
         self.numbers[key], self.keys[number] = number, key
+        self._by_hash[key.hash] = number
         self.next_point = max(self.next_point, number + 1)
         self._evict(self._shares.use(service, number, weigh_names((key.service, key.env, *key.tags))))
 
@@ -114,6 +116,11 @@ class PointRegistry:
         """Return the number of the service of a point, or None for a point that was evicted or removed."""
         key = self.keys.get(point)
         return None if key is None else self.services.get((key.service, key.env))
+
+    def find_hash(self, hash_: int) -> PointKey | None:
+        """Return the point that has a hash, the latest one if there are more; None if there is none."""
+        number = self._by_hash.get(hash_)
+        return None if number is None else self.keys.get(number)
 
     def remove(self, points: Iterable[int], services: Iterable[tuple[str, str]]) -> None:
         """Remove points by number, and services by name and env."""
@@ -137,3 +144,5 @@ class PointRegistry:
         key = self.keys.pop(number, None)
         if key is not None:
             del self.numbers[key]
+            if self._by_hash.get(key.hash) == number:
+                del self._by_hash[key.hash]

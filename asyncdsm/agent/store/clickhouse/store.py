@@ -264,6 +264,11 @@ class ClickHouseStore:
         counted = {name: self._state.counted(name) for name in COUNTED}
         return {**dict.fromkeys(COUNTERS, 0), **counted, "rows": self._sizes.rows}
 
+    def own_counters(self) -> dict[str, int]:
+        """Return the same without the rows that are kept: only what this agent counted since its start."""
+        own: dict[str, int] = dict(zip(COUNTED, self._state.own_counts({}), strict=True))
+        return {name: own.get(name, 0) for name in COUNTERS if name != "rows"}
+
     def growth(self) -> Growth | None:
         """Return None: the server's disk is the limit."""
         return None

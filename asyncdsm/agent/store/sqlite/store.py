@@ -107,6 +107,7 @@ class SQLiteStore:
             self._closing()
             raise StoreError(f"{path}: {error}") from None
         self.facts: ServiceFacts = self._state.facts
+        self._counted_before = self.counters()
         self._flushed_at = ticks()
         self._reader = StoreReader(self._state)
         self._sums = EdgeSumReader(self._state)
@@ -298,6 +299,10 @@ class SQLiteStore:
                 for name, value in {**buffer.counters, "rows": len(buffer.slots)}.items():
                     counters[name] += value
             return counters
+
+    def own_counters(self) -> dict[str, int]:
+        """Return the same without the rows that are kept: only what was counted since the store was opened."""
+        return {name: count - self._counted_before[name] for name, count in self.counters().items() if name != "rows"}
 
     def growth(self) -> Growth:
         """Return how fast the store grows, and how far back rows will reach under its limit."""
