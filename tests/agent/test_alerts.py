@@ -205,7 +205,8 @@ async def test_webhook_gets_a_message_when_an_alert_begins_and_when_it_ends(path
         await watched.rules_after(60)
         _, ended = await messages(watched, intake, 2)
         assert ended.pop("text") == "OK g falls behind: group g in orders, over after 2.02 min"
-        assert ended == {"event": "ends", **shared, "value": 0.0, "since": began, "at": began + 121}
+        times = {"since": began, "at": began + 121}
+        assert ended == {"event": "ends", "reason": "over", **shared, "value": 0.0, **times}
     ((method, target, headers, _), _) = intake.requests
     assert (method, target) == ("POST", "/services/T0/hush?key=hush")
     assert headers["content-type"] == "application/json"
@@ -217,6 +218,43 @@ async def test_alert_of_a_rule_that_is_removed_ends(path: Path) -> None:
         await anyio.Path(path).write_text(LATE.replace("falls", "is"))
         _, ended = await messages(watched, intake, 2)
         assert (ended["event"], ended["rule"], ended["value"]) == ("ends", "g falls behind", None)
+        assert ended["reason"] == "rule removed"
+        assert ended["text"] == "RULE REMOVED g falls behind: its alert for group g in orders ends here, after 60 s"
+
+
+async def test_alert_goes_on_where_a_changed_rule_is_broken_and_else_ends(path: Path) -> None:
+    async with listening() as intake, watching(path, with_webhook(intake.url)) as watched:
+        await fire(watched)
+        await messages(watched, intake, 1)
+        await anyio.Path(path).write_text(with_webhook(intake.url, LATE.replace("above = 100", "above = 499")))
+        rule = await changed(watched, "499")
+        assert (rule["state"], rule["firing"]) == ("firing", 1)
+        await anyio.Path(path).write_text(with_webhook(intake.url, LATE.replace("above = 100", "above = 500")))
+        assert (await changed(watched, "500 messages"))["state"] == "ok"
+        _, ended = await messages(watched, intake, 2)
+        assert (ended["event"], ended["reason"]) == ("ends", "rule changed")
+        assert ended["text"] == "RULE CHANGED g falls behind: its alert for group g in orders ends here, after 60 s"
+
+
+async def test_webhook_that_a_rule_loses_is_told_and_another_gets_the_alert(path: Path) -> None:
+    async with listening() as intake, listening() as other, watching(path, with_webhook(intake.url)) as watched:
+        await fire(watched)
+        await messages(watched, intake, 1)
+        await anyio.Path(path).write_text(with_webhook(other.url))
+        (begun,) = await messages(watched, other, 3)
+        assert begun["event"] == "begins"
+        _, ended = await messages(watched, intake, 3)
+        assert (ended["event"], ended["reason"]) == ("ends", "rule changed")
+        await anyio.Path(path).write_text(LATE)
+        _, ended = await messages(watched, other, 4)
+        assert (ended["event"], ended["reason"]) == ("ends", "rule changed")
+        assert [rule["firing"] for rule in await watched.rules_after(1)] == [1]
+
+
+async def changed(watched: Watched, condition: str) -> dict[str, Any]:
+    """Return the rule as soon as it has another condition."""
+    (rule,) = (await watched.alerts(lambda answer: condition in answer["rules"][0]["condition"]))["rules"]
+    return rule  # type: ignore[no-any-return]
 
 
 async def fire(watched: Watched) -> None:

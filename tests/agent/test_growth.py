@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from asyncdsm.agent.intake.payload import read_report
-from asyncdsm.agent.store.growth import describe_growth, estimate_growth
+from asyncdsm.agent.store.growth import OtherGrowth, describe_growth, estimate_growth
 from asyncdsm.agent.store.sqlite.store import SQLiteStore
-from tests.agent.payloads import NOW
+from tests.agent.payloads import NOW, SECOND_NS, payload, point
 from tests.agent.test_resolutions import report
+from tests.transactions import Passed, write_transactions
 
 HOUR, DAY = 3600, 86_400
 RATES = {10: 8.0, 60: 4.0, 600: 2.0, 3600: 1.0}
@@ -101,6 +103,38 @@ def _bytes_a_day_after(jump: int) -> float:
     growth = store.growth()
     store.close()
     return growth.bytes_a_day
+
+
+@pytest.mark.parametrize("minutes", [1, 12])
+@pytest.mark.parametrize("what", ["rows", "transactions", "offsets"])
+def test_bytes_a_day_are_those_that_are_written(what: str, minutes: int) -> None:
+    clock = [NOW]
+    store = SQLiteStore(now=lambda: clock[0])
+    used = 0
+    for turn in range(minutes * 6 + 1):
+        clock[0] += 10
+        start = int(clock[0] - 10) * SECOND_NS
+        passed = [Passed(name, start, f"order-{turn}-{each}") for each in range(100) for name in ("ordered", "paid")]
+        offsets = [{"Tags": [f"partition:{each}", "type:kafka_commit"], "Value": turn} for each in range(200)]
+        points = [point(Hash=each + 1) for each in range(1_000)]
+        fields: dict[str, dict[str, Any]] = {
+            "rows": {"Stats": points},
+            "transactions": write_transactions(passed),
+            "offsets": {"Backlogs": offsets},
+        }
+        body = payload({"Start": start, "Duration": 10 * SECOND_NS, "Stats": [], **fields[what]})
+        store.add(read_report(body, ""))
+        store.flush()
+        used = used or store.growth().used_bytes  # with the names, which are written once
+    growth = store.growth()
+    assert growth.bytes_a_day == pytest.approx((growth.used_bytes - used) / (minutes * 60) * DAY, rel=0.5)
+    store.close()
+
+
+def test_transactions_that_are_bounded_need_no_more_than_that() -> None:
+    growth = estimate_growth(RATES, 7 * DAY, 0, NEEDED + 500, OtherGrowth(100.0, 500.0))
+    assert (growth.bytes_a_day, growth.needed_bytes, growth.is_short) == (115 * DAY, NEEDED + 500, False)
+    assert estimate_growth(RATES, 7 * DAY, 0, NEEDED, OtherGrowth(100.0, 500.0)).is_short
 
 
 def test_growth_is_described_with_its_limit_and_its_reach() -> None:

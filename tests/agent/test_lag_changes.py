@@ -8,7 +8,7 @@ from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.answers import Change
 from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.history_reader import HistoryReader
-from asyncdsm.agent.queries.lag import GroupLag, Lags
+from asyncdsm.agent.queries.lag import GroupLag, Lags, current_lags
 from asyncdsm.agent.queries.lag_changes import find_growing_lags
 from asyncdsm.agent.queries.lag_trend import Velocity
 from asyncdsm.agent.store.registry import EdgeKey, edge_id
@@ -41,7 +41,7 @@ def test_since_stays_while_the_group_reads_on_too_slowly() -> None:
     time = begin = int(NOW) // 10 * 10
     store = SQLiteStore(now=lambda: time)
     listed = list[float]()
-    for number in range(180):
+    for number in range(510):  # for more than an hour, in which only coarse moments are looked at
         time = begin + 10 * number + 12
         read = 40 * number + 40 if number < 60 else 2440 + 25 * (number - 60)
         offsets = [{"Tags": PRODUCED, "Value": 40 * number + 39}, {"Tags": COMMITTED, "Value": read}]
@@ -52,9 +52,30 @@ def test_since_stays_while_the_group_reads_on_too_slowly() -> None:
             store.flush()
             changes = list_changes(HistoryReader(store), TimeRange(time - 600, time + 1)).changes
             listed += [each.since - begin for each in changes if each.kind == "lag grows"]
-    assert len(listed) == 4
+    assert len(listed) == 15
     assert set(listed) == {listed[0]}
     assert 600 <= listed[0] <= 660
+
+
+def test_group_that_recovers_catches_up_within_half_a_minute_until_it_is_done() -> None:
+    """Ten messages a second; the lag grows by 5 a second for a minute, then falls by 4 a second for 75 seconds."""
+    time = begin = int(NOW) // 10 * 10
+    store = SQLiteStore(now=lambda: time)
+    found = dict[int, tuple[str | None, float | None]]()
+    for end in range(10, 300, 10):
+        time = begin + end + 2
+        behind = 0 if end <= 60 else min(5 * (end - 60), 300, max(0, 300 - 4 * (end - 120)))
+        offsets = [{"Tags": PRODUCED, "Value": 10 * end}, {"Tags": COMMITTED, "Value": 10 * end + 1 - behind}]
+        start = (begin + end - 10) * 10**9
+        store.add(read_report(payload({"Start": start, "Duration": 10**10, "Stats": [], "Backlogs": offsets}), ""))
+        (lag,) = current_lags(store, TimeRange(time - 600, time + 1)).groups.values()
+        found[end - 120] = lag.velocity.trend, lag.velocity.done_in
+    trends = {each: trend for each, (trend, _) in found.items() if each >= 0}
+    assert trends == {each: "catching up" if 30 <= each < 80 else "steady" for each in trends} | {
+        each: trends[each] for each in (0, 10, 20)
+    }
+    assert all(trends[each] in {"falling behind", "steady"} for each in (0, 10, 20))
+    assert {each: found[each][1] for each in (30, 50, 70)} == pytest.approx({30: 45, 50: 25, 70: 5}, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from math import nan
 import numpy as np
 import pytest
 
-from asyncdsm.agent.queries.lag_trend import Velocity, find_velocities, keeps_up
+from asyncdsm.agent.queries.lag_trend import Velocity, find_velocities, keeps_up, settle
 
 STEADY, UNKNOWN, FALLING = Velocity("steady"), Velocity(None), Velocity("falling behind")
 
@@ -37,6 +37,16 @@ def catching_up(done_in: float) -> Velocity:
         pytest.param(
             [600, 600, 600, 600, 600, 500, 400, 300, 200, 100, 50, 20, 10], catching_up(1.6), id="it speeds up"
         ),
+        pytest.param([0, 0, 0, *range(0, 301, 50), 261, 221, 181], catching_up(45.0), id="it recovers for 30 s"),
+        pytest.param([0, 0, 0, *range(0, 351, 50), 310, 270], FALLING, id="it recovers for 20 s"),
+        pytest.param(
+            [1000, 980, 1010, 990] * 2 + [900, 800, 700, 600, 500], catching_up(52.0), id="after a rough level"
+        ),
+        pytest.param([300, 200, 100, 0, 100, 200] * 2 + [300, 200, 100, 0], STEADY, id="it rises and falls evenly"),
+        pytest.param([0, 300, 200, 100, 0, 300, 200, 100, 0, 300, 200, 100, 50], STEADY, id="a batch each 40 s"),
+        pytest.param(
+            [nan] * 6 + [0, 100, 200, 300, 250, 200, 150], catching_up(30.0), id="followed for a minute, then"
+        ),
         pytest.param([nan] * 7 + [0, 100, 200, 300, 400, 500], FALLING, id="followed for a minute"),
         pytest.param([nan] * 8 + [0, 100, 200, 300, 400], UNKNOWN, id="followed for less than a minute"),
         pytest.param([nan] * 13, UNKNOWN, id="not followed"),
@@ -52,6 +62,23 @@ def test_each_row_has_a_trend_of_its_own() -> None:
     rows = [np.arange(13.0), np.full(13, nan), np.full(13, 7.0), np.arange(13.0, 0.0, -1.0)]
     assert find_velocities(rows) == [FALLING, UNKNOWN, STEADY, catching_up(10.0)]
     assert find_velocities([]) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "seconds", "expected"),
+    [
+        pytest.param([300, 260, 220], 22.0, "catching up", id="not fresh yet"),
+        pytest.param([300, 200, 100], 10.0, "catching up", id="fresh again, and not done"),
+        pytest.param([150, 125, 100], 10.0, "steady", id="it was fresh all the time"),
+        pytest.param([300, 150, 0], 0.0, "steady", id="done"),
+        pytest.param([300, 200, 100], None, "catching up", id="unknown age"),
+    ],
+)
+def test_group_that_was_late_catches_up_until_it_is_done(
+    before: list[float], seconds: float | None, expected: str
+) -> None:
+    assert settle(catching_up(25.0), np.array(before), seconds).trend == expected
+    assert settle(FALLING, np.array(before), seconds).trend in {"steady", "falling behind"}
 
 
 @pytest.mark.parametrize(

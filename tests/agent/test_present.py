@@ -10,6 +10,8 @@ import pytest
 
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries import recent_slots
+from asyncdsm.agent.queries.changes import list_changes
+from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.latency_changes import Change, Slot, last_change, state_of
 from asyncdsm.agent.queries.topology import topology, topology_of
 from asyncdsm.agent.store.resolutions import TimeRange
@@ -77,11 +79,46 @@ def test_slow_messages_show_in_tail_after_one_bucket_then_in_median(hop: Hop, mi
 
 
 def test_past_slowness_is_gone_after_two_buckets(hop: Hop) -> None:
-    hop.passed(*[FAST] * 20, *[SLOW] * 30, FAST, FAST)
+    hop.passed(*[SLOW] * 50, FAST, FAST)
     present = hop.present()
     assert (present.level, present.label, present.state) == (1, "4.98 ms", "faster")
     assert present.since == START + 500
     assert present.before == pytest.approx(30, rel=0.01)
+
+
+def test_hop_that_is_back_to_normal_is_not_faster(hop: Hop) -> None:
+    hop.passed(*[FAST] * 20, *[SLOW] * 30, FAST, FAST)
+    for _ in range(5):
+        present = hop.present()
+        assert (present.level, present.state, present.since) == (1, "steady", None)
+        hop.passed(*[FAST] * 6)
+        hop.store.flush()
+
+
+@pytest.mark.parametrize("buckets", [60, 62, 65])
+@pytest.mark.parametrize(("before", "now"), [(FAST, SLOW), (SLOW, FAST), (FAST, [0.015] * 50)])
+def test_time_of_a_change_stays_what_it_was(hop: Hop, buckets: int, before: list[float], now: list[float]) -> None:
+    hop.passed(*[before] * buckets, now, now)
+    changed = hop.start - 20
+    state = "steady"
+    for _ in range(12):
+        assert hop.present().since in {float(changed), None}
+        state = hop.present().state
+        listed = list_changes(HistoryReader(hop.store), TimeRange(hop.now - 600, hop.now + 1)).changes
+        assert [each.since for each in listed if each.kind in {"slower", "faster"}] == [changed] * (state != "steady")
+        hop.passed(*[now] * 6)
+        hop.store.flush()
+    assert state != "steady"
+
+
+def test_time_of_a_change_is_kept_where_only_coarse_slots_show_it(hop: Hop) -> None:
+    hop.passed(*[FAST] * 63)
+    changed = hop.start
+    for _ in range(100):
+        hop.passed(*[SLOW] * 6)
+        hop.store.flush()
+    listed = list_changes(HistoryReader(hop.store), TimeRange(hop.now - 12_000, hop.now + 1)).changes
+    assert [each.since for each in listed if each.kind == "slower"] == [changed]
 
 
 def test_slow_tail_alone_raises_the_level(hop: Hop) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -237,6 +238,61 @@ def test_what_is_late_follows_from_how_long_others_take_there(store: AnyStore) -
 def test_transaction_at_the_last_checkpoint_is_done(store: AnyStore) -> None:
     add_usual(store)
     assert (find(store, "usual 3").state, find(store, "usual 3").late_after) == ("done", None)
+
+
+def add_shipped(store: AnyStore, first: int, until: int, *, mailed: range = range(0)) -> None:
+    """Add orders that were shipped, one every ten seconds from `first` to `until` seconds ago, and some mailed."""
+    shipped = range(first, until, -10)
+    add(store, "shop", *(Passed("shipped", ago(each), f"of {each}") for each in shipped))
+    add(store, "mailing", *(Passed("mailed", ago(each - 2), f"of {each}") for each in shipped if each in mailed))
+
+
+@pytest.mark.parametrize("first", [3460, 6000, 20_000])
+def test_orders_that_wait_for_a_service_that_is_down_are_stuck(store: AnyStore, first: int) -> None:
+    add_shipped(store, first, 0, mailed=range(3301, 20_001))
+    states = {seconds: find(store, f"of {seconds}").state for seconds in (3310, 3300, 610, 600, 70, 60, 50)}
+    expected = {3310: "done", 3300: "stuck", 610: "stuck", 600: "late", 70: "late", 60: "open", 50: "open"}
+    assert states == expected if first > 3460 else {**expected, 3310: "open"}
+    assert len(find_transactions(store, None).late) == 100
+
+
+def test_orders_lost_while_a_service_was_down_stay_stuck_when_it_is_back(store: AnyStore) -> None:
+    add_shipped(store, 6000, 0, mailed=range(3301, 6001))
+    add_shipped(store, 5, 0, mailed=range(5, 6))
+    assert find(store, "of 2000").state == "stuck"
+    add_shipped(store, 6000, 0, mailed=range(1001))
+    assert find(store, "of 2000").state == "stuck"
+
+
+def test_few_orders_that_a_failing_service_takes_make_no_end(store: AnyStore) -> None:
+    add_shipped(store, 9000, 0, mailed=range(8001, 9001))
+    add_shipped(store, 8000, 0, mailed=range(0, 8000, 100))
+    assert find(store, "of 2010").state == "stuck"
+
+
+def test_what_ended_before_a_service_was_added_behind_is_done(store: AnyStore) -> None:
+    add_shipped(store, 9000, 0, mailed=range(401))
+    states = {seconds: find(store, f"of {seconds}").state for seconds in (9000, 410, 30)}
+    assert states == {9000: "done", 410: "done", 30: "done"}
+    add_shipped(store, 395, 390)
+    assert [each.id for each in find_transactions(store, None).late] == ["of 395"]
+
+
+@pytest.mark.parametrize("share", [2, 3, 10])
+def test_end_from_which_some_go_another_way_stays_an_end(store: AnyStore, share: int) -> None:
+    """Of the orders that arrive, some are sent back, most of them a while later."""
+    numbers = range(9000, 0, -10)
+    add(store, "shop", *(Passed("arrived", ago(each), f"of {each}") for each in numbers))
+    back = Random(share).sample(numbers, len(numbers) * 9 // (10 * share))
+    add(store, "shop", *(Passed("sent back", ago(each * 0.9), f"of {each}") for each in back))
+    waiting = next(each for each in numbers if each not in back and each < 5000)
+    assert find(store, f"of {waiting}").state == "done"
+    assert [each.checkpoint for each in find_transactions(store, None).late] == []
+
+
+def test_end_after_which_one_order_went_on_stays_an_end(store: AnyStore) -> None:
+    add_shipped(store, 9000, 0, mailed=range(5000, 5001))
+    assert (find(store, "of 6000").state, find(store, "of 100").state) == ("done", "done")
 
 
 def test_without_ten_others_nothing_is_late(store: AnyStore) -> None:

@@ -22,7 +22,7 @@ test("what messages say is shown with number and share, the newest schema first"
     listFacts(FACTS, 500).map(([name, text]) => `${name}: ${text.replace(/ since .*/, "")}`),
     [
       "Redelivered: 12, 3 % of all",
-      "Dead-lettered: 2, <1 % of all",
+      "Dead-lettered before: 2, <1 % of all: rejected, expired, or held back for a retry",
       "Waited in its own batch: mean 250 ms, longest 3 s",
       "Schema: 18",
       "Schema: 17 (orders-value)",

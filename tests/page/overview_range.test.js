@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatMoment } from "../../asyncdsm/agent/page/format.js";
-import { describeEmptyRange } from "../../asyncdsm/agent/page/overview.js";
+import { describeEmptyRange, describeTail } from "../../asyncdsm/agent/page/overview.js";
 import { describePast, findRangeProblem } from "../../asyncdsm/agent/page/time_range.js";
 
 /** @param {...number} date */
@@ -36,4 +36,11 @@ test("an empty map says whether its range is in the future", () => {
   assert.match(describeEmptyRange({ from: 200, isPast: true }, 100), /in the future/);
   assert.match(describeEmptyRange({ from: 50, isPast: true }, 100), /no messages in this range.*back to now/);
   assert.match(describeEmptyRange({ from: 50, isPast: false }, 100), /no messages in this range.*longer/);
+});
+
+test("a hop that is sorted by its tail says so", () => {
+  const latency = { p50: 0.005, p95: 0.01, p99: 30, max: 31 };
+  assert.equal(describeTail({ edge_latency: latency, slowness: 3 }), "3 s is a tenth of p99");
+  assert.equal(describeTail({ edge_latency: { ...latency, p99: 0.05 }, slowness: 0.005 }), "");
+  assert.equal(describeTail({ edge_latency: { ...latency, p50: null, p99: null }, slowness: 0 }), "");
 });

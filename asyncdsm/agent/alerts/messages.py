@@ -26,6 +26,8 @@ def write_message(rule: Rule, event: Event, now: float) -> bytes:
         "since": event.began,
         "at": now,
     }
+    if not event.begins:
+        message["reason"] = event.reason
     return encode(message)
 
 
@@ -36,6 +38,9 @@ def _begin_text(rule: Rule, event: Event) -> str:
 
 def _end_text(rule: Rule, event: Event, now: float) -> str:
     lasted = format_duration(max(0.0, now - event.began))
+    if event.reason != "over":
+        place = event.track.reading.place
+        return f"{event.reason.upper()} {plain_text(rule.name)}: its alert for {place} ends here, after {lasted}"
     known = "" if event.track.reading.value is not None else "; the value is no longer known"
     return f"OK {plain_text(rule.name)}: {event.track.reading.place}, over after {lasted}{known}"
 

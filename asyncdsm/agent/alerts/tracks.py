@@ -9,6 +9,8 @@ from asyncdsm.agent.alerts.readings import MOST_PLACES, Reading, View, missing_p
 from asyncdsm.agent.alerts.rules import Rule
 
 State = Literal["ok", "pending", "firing", "unknown"]
+Reason = Literal["over", "rule changed", "rule removed"]
+Key = tuple[str, ...]
 SEVEREST_FIRST: tuple[State, ...] = ("firing", "pending", "unknown", "ok")
 FORGET_SECONDS = 86_400.0
 """How long a silence is remembered at a place that is no longer on the map."""
@@ -34,14 +36,19 @@ class Event(NamedTuple):
     track: Track
     began: float
     """Since when the rule was broken, in seconds since the epoch."""
+    reason: Reason = "over"
+    """Why it ends."""
 
 
 class RuleTracks:
     """All places of a rule. It must be advanced in regular intervals."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, replaced: RuleTracks | None = None) -> None:
+        """Watch a rule, which was changed if it has `replaced` another one: then alerts go on where it is broken."""
         self.rule: Rule = rule
-        self.tracks: dict[tuple[str, ...], Track] = {}
+        self.tracks: dict[Key, Track] = {}
+        # One that was never advanced has nothing but what it was to take over itself.
+        self._replaced: RuleTracks | None = (replaced._replaced or replaced) if replaced else None
 
     def evaluate(self, view: View, now: float) -> list[Event]:
         """Look at the map at a moment in seconds since the epoch; return which alerts begin and end."""
@@ -53,19 +60,43 @@ class RuleTracks:
     def advance(self, readings: Iterable[Reading], now: float) -> list[Event]:
         """Take the readings of a moment; return which alerts begin and end."""
         found = {reading.key: reading for reading in readings}
+        told, ended = self._take_over(found)
         for key, track in self.tracks.items():
             if key not in found and self._is_remembered(track, now):
                 found[key] = track.reading._replace(value=None)
-        before, after = self.tracks, dict[tuple[str, ...], Track]()
+        before, after = self.tracks, dict[Key, Track]()
         for key, reading in list(found.items())[:MOST_PLACES]:
             after[key] = self._advance_one(before.get(key), reading, now)
         self.tracks = after
-        return list(_compare(before, after))
+        return [*ended, *_compare(told, after)]
 
-    def end_all(self) -> list[Event]:
-        """Return the ends of all alerts, for a rule that is removed."""
-        before, self.tracks = self.tracks, {}
-        return list(_compare(before, {}))
+    def end_all(self, reason: Reason) -> list[Event]:
+        """Return the ends of all alerts, as a webhook is told them that hears nothing more of this rule."""
+        return [event._replace(reason=reason) for event in _compare(self.tracks, {})]
+
+    def _take_over(self, found: Mapping[Key, Reading]) -> tuple[Mapping[Key, Track], list[Event]]:
+        """After a change of the rule, keep the tracks of places where it is broken.
+
+        Returns the tracks that the webhook knows, and the ends of alerts at other places.
+        """
+        replaced, self._replaced = self._replaced, None
+        if replaced is None:
+            return self.tracks, []
+        is_alike = replaced.rule.when == self.rule.when
+        # A silent place may not be on the map any more.
+        is_remembered = self.rule.is_silence and is_alike and replaced.rule.where == self.rule.where
+        kept = {
+            key: track
+            for key, track in replaced.tracks.items()
+            if (is_alike and self._breaks(found.get(key))) or (is_remembered and key not in found)
+        }
+        self.tracks = kept
+        if replaced.rule.webhook != self.rule.webhook:
+            return {}, []
+        return kept, [event._replace(reason="rule changed") for event in _compare(replaced.tracks, kept)]
+
+    def _breaks(self, reading: Reading | None) -> bool:
+        return reading is not None and reading.value is not None and self.rule.is_broken_by(reading.value)
 
     def worst(self) -> list[Track]:
         """Return all places, the severest state first, and within it the highest value."""
@@ -86,7 +117,7 @@ class RuleTracks:
             known = before.last_message if before else None
             last_message = known if reading.value is None else now - reading.value
             reading = reading._replace(value=None if last_message is None else max(0.0, now - last_message))
-        if reading.value is not None and self.rule.is_broken_by(reading.value):
+        if self._breaks(reading):
             return self._break(before, reading, now, last_message)
         if before is not None and before.state == "firing":
             fine_since = now if before.fine_since is None else before.fine_since
@@ -104,7 +135,7 @@ class RuleTracks:
         return Track(reading, "firing" if is_firing else "pending", since, None, last_message)
 
 
-def _compare(before: Mapping[tuple[str, ...], Track], after: Mapping[tuple[str, ...], Track]) -> Iterator[Event]:
+def _compare(before: Mapping[Key, Track], after: Mapping[Key, Track]) -> Iterator[Event]:
     """Yield the alerts that begin and those that end between two moments."""
     for key, track in after.items():
         if track.state == "firing" and not _is_firing(before.get(key)):

@@ -140,7 +140,7 @@ class AlertWatcher:
     def _read_again(self) -> Messages:
         """Take the rules that have changed since. Rules that are as before keep their states.
 
-        Returns the ends of alerts whose rules are gone.
+        Returns what webhooks are told that hear nothing more of an alert.
         """
         is_read, version = self._read_file(), self.page.version
         if not is_read and version == self._page_version:
@@ -166,9 +166,16 @@ class AlertWatcher:
         return True
 
     def _use_rules(self, rules: Iterable[Rule]) -> Messages:
-        before = {tracks.rule: tracks for tracks in self._watched}
-        self._watched = [before.pop(rule) if rule in before else RuleTracks(rule) for rule in rules]
-        return [(rule, event) for rule, tracks in before.items() for event in tracks.end_all()]
+        before = {tracks.rule.name: tracks for tracks in self._watched}
+        self._watched, messages = [], Messages()
+        for rule in rules:
+            known = before.pop(rule.name, None)
+            is_same = known is not None and known.rule == rule
+            self._watched.append(known if known is not None and is_same else RuleTracks(rule, known))
+            if known is not None and known.rule.webhook != rule.webhook:
+                messages += [(known.rule, event) for event in known.end_all("rule changed")]
+        gone = [(tracks.rule, event) for tracks in before.values() for event in tracks.end_all("rule removed")]
+        return [*messages, *gone]
 
     def _report_errors(self, error: RulesError) -> None:
         first, *others = str(error).splitlines()

@@ -599,7 +599,7 @@ export interface Topology {
 /**
  * A business transaction: when it was first and last seen, and at which checkpoint of which service last.
  * It is late once it waits longer than `late_after` seconds, and stuck after ten times as long; null if that is not
- * known. It is done where most transactions end. `steps` are given for a single transaction.
+ * known. It is done at a checkpoint at which transactions usually end. `steps` are given for a single transaction.
  */
 export interface Transaction {
   id: string;

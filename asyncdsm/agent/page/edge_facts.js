@@ -43,7 +43,10 @@ export function listFacts(facts, now) {
   /** @type {[name: string, text: string][]} */
   const lines = [];
   if (facts.redelivered) lines.push(["Redelivered", formatShare(facts.redelivered, facts.redelivered_share)]);
-  if (facts.dead_lettered) lines.push(["Dead-lettered", formatShare(facts.dead_lettered, facts.dead_lettered_share)]);
+  if (facts.dead_lettered) {
+    const share = formatShare(facts.dead_lettered, facts.dead_lettered_share);
+    lines.push(["Dead-lettered before", `${share}: rejected, expired, or held back for a retry`]);
+  }
   if (facts.waits) {
     const wait = `mean ${formatDuration(facts.mean_wait)}, longest ${formatDuration(facts.longest_wait)}`;
     lines.push(["Waited in its own batch", wait]);

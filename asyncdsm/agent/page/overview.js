@@ -1,4 +1,4 @@
-// What the page shows if nothing is selected: what changed, where the time goes, and what is wrong; or first steps,
+// What the page shows if nothing is selected: what changed, what is wrong, and where the time goes; or first steps,
 // before any data.
 
 import { createAlertsSection } from "./alerts.js";
@@ -34,8 +34,8 @@ export async function createOverview(map, range, actions) {
   return [
     isAlarmed && alerts,
     createChangesSection(changes, map, actions),
-    createSlowestSection(map, changes, actions),
     createWarningsSection(map, actions),
+    createSlowestSection(map, changes, actions),
     !isAlarmed && alerts,
     createHint(describeSize(map)),
   ];
@@ -54,7 +54,10 @@ function createSlowestSection(map, { usual }, actions) {
   const usualOf = new Map(usual.map((each) => [each.edge, each]));
   return createSection(
     "Where the time goes",
-    createHint(`The slowest hops of the ${when}. Select a service or a queue to see complete pathways.`),
+    createHint(
+      `The slowest hops of the ${when}, by their median, or by a tenth of p99 if that is more. ` +
+        "Select a service or a queue to see complete pathways.",
+    ),
     slowest.length > 0
       ? slowest.map((edge) => createComparedHop(edge, most, usualOf.get(edge.id), map, actions))
       : createHint(`No messages in the ${when}.`),
@@ -71,9 +74,19 @@ function createSlowestSection(map, { usual }, actions) {
  */
 function createComparedHop(edge, slowest, usual, map, actions) {
   const button = createHopButton(edge, slowest, map, actions);
-  const text = usual && describeUsual(edge.present, usual, map);
-  if (text) button.querySelector(".more")?.before(createHtml("span", { class: "more usual" }, text));
+  const texts = [describeTail(edge.present), usual ? describeUsual(edge.present, usual, map) : ""];
+  for (const text of texts.filter(Boolean))
+    button.querySelector(".more:not(.usual)")?.before(createHtml("span", { class: "more usual" }, text));
   return button;
+}
+
+/**
+ * Say by which number a hop is sorted, if that is not its median.
+ * @param {Pick<Present, "edge_latency" | "slowness">} present
+ */
+export function describeTail({ edge_latency: { p50, p99 }, slowness }) {
+  if (p50 === null || p99 === null || slowness <= p50) return "";
+  return `${formatDuration(slowness)} is a tenth of p99`;
 }
 
 /**

@@ -264,7 +264,7 @@ class Transaction(Struct, frozen=True, gc=False, kw_only=True):
     """A business transaction: when it was first and last seen, and at which checkpoint of which service last.
 
     It is late once it waits longer than `late_after` seconds, and stuck after ten times as long; null if that is not
-    known. It is done where most transactions end. `steps` are given for a single transaction.
+    known. It is done at a checkpoint at which transactions usually end. `steps` are given for a single transaction.
     """
 
     id: str

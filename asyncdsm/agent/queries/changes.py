@@ -50,7 +50,7 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
     delays = read_delays(store, histories[0].settled_at - BUCKET_SECONDS)
     rates = find_rate_changes([(history, find_first_slots(store, history)) for history in histories], usual, delays)
     of_edges = [
-        *find_latency_changes(histories, states, usual),
+        *find_latency_changes(store, histories, states, usual),
         *find_growing_lags(states, lags.groups, end, lambda group: find_begin_of_lag(store, lags.of(group), end)),
         *(rate for rate in rates if fresh.isdisjoint({rate.edge, (rate.service, rate.env)})),
     ]

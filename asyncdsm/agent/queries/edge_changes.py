@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from asyncdsm.agent.queries import latency_changes
 from asyncdsm.agent.queries.answers import Change, ChangeKind
+from asyncdsm.agent.queries.change_begins import ChangeBegins
 from asyncdsm.agent.queries.change_rules import RATE_FACTOR, RateChange, find_rate_change
 from asyncdsm.agent.queries.edge_history import EdgeHistory
 from asyncdsm.agent.queries.kafka_clusters import queue_of, split_tags
@@ -14,6 +16,7 @@ from asyncdsm.agent.queries.late_reports import Delays
 from asyncdsm.agent.queries.latency_changes import FACTOR, last_change, state_of
 from asyncdsm.agent.queries.usual_levels import UsualLevels
 from asyncdsm.agent.store.histograms import Floats
+from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey, edge_id
 from asyncdsm.map.graph import Node
 from asyncdsm.map.topology import Present
@@ -25,7 +28,7 @@ _QUARTERS = 0.25, 0.75
 
 
 def find_latency_changes(
-    histories: Sequence[EdgeHistory], states: Mapping[EdgeKey, Present], usual: UsualLevels
+    store: Store, histories: Sequence[EdgeHistory], states: Mapping[EdgeKey, Present], usual: UsualLevels
 ) -> list[Change]:
     """Return which edges are slower or faster: what is known of the present first, then what the histories show.
 
@@ -33,11 +36,14 @@ def find_latency_changes(
     """
     found = {each[0]: each for each in _changes_of_present(states)}
     for history in histories:
-        for change in _changes_in_history(history, states):
-            edge, kind, since, _ = change
-            known = found.get(edge)
-            if known is None or (known[1] == kind and since + history.width <= known[2]):
-                found[edge] = change
+        earlier = {
+            edge: change
+            for edge, change in _changes_in_history(history, states)
+            if _is_earlier(change, state_of(states[edge].slowness, change), found.get(edge), history.width)
+        }
+        for edge, change in ChangeBegins.of(store).refine(earlier, history.width).items():
+            kind = _STATES[state_of(states[edge].slowness, change)]
+            found[edge] = edge, kind, float(change.since), change.p50
     return [_latency_change(change, states[change[0]], usual) for change in found.values()]
 
 
@@ -47,16 +53,21 @@ def _changes_of_present(states: Mapping[EdgeKey, Present]) -> Iterator[LatencyCh
             yield edge, _STATES[present.state], present.since, present.before
 
 
-def _changes_in_history(history: EdgeHistory, states: Mapping[EdgeKey, Present]) -> Iterator[LatencyChange]:
+def _changes_in_history(
+    history: EdgeHistory, states: Mapping[EdgeKey, Present]
+) -> Iterator[tuple[EdgeKey, latency_changes.Change]]:
     for number in history.edges_of_two_levels(FACTOR):
         edge = history.edges[number]
         present = states.get(edge)
         if present is None or present.state == "idle":
             continue
         change = last_change(history.latency_slots(number))
-        state = state_of(present.slowness, change)
-        if change is not None and state in _STATES:
-            yield edge, _STATES[state], float(change.since), change.p50
+        if change is not None and state_of(present.slowness, change) in _STATES:
+            yield edge, change
+
+
+def _is_earlier(change: latency_changes.Change, kind: str, known: LatencyChange | None, width: int) -> bool:
+    return known is None or (known[1] == kind and change.since + width <= known[2])
 
 
 def _latency_change(change: LatencyChange, present: Present, usual: UsualLevels) -> Change:

@@ -11,7 +11,15 @@ import numpy as np
 
 from asyncdsm.agent.queries.kafka_offsets import KafkaOffsets, Offsets, Partition, PartitionEnds, Tags, group_by_tags
 from asyncdsm.agent.queries.lag_age import Ages
-from asyncdsm.agent.queries.lag_trend import FRESH_SECONDS, STEADY, Velocity, find_velocities, keeps_up
+from asyncdsm.agent.queries.lag_trend import (
+    FRESH_SECONDS,
+    STEADY,
+    Velocity,
+    find_velocities,
+    keeps_up,
+    settle,
+    was_late,
+)
 from asyncdsm.agent.queries.time_ranges import settled_until
 from asyncdsm.agent.store.histograms import Floats
 from asyncdsm.agent.store.offset_search import Crossing, Passing
@@ -22,6 +30,8 @@ from asyncdsm.map.topology import PartitionLag
 
 Group = tuple[str, str, str | None]
 """Consumer group, topic and cluster id."""
+CHECKED_SECONDS = 30, 60, 90, 120
+"""How many seconds before a lag it is looked whether it was much larger."""
 FindCrossings = Callable[[Iterable[Passing]], Mapping[Passing, Crossing]]
 
 
@@ -143,27 +153,30 @@ def passings_of(ends: PartitionEnds, offset: int, moment: int) -> Iterator[Passi
 def _behinds_before(offsets: KafkaOffsets, readings: list[Reading], ages: list[float | None]) -> dict[int, Floats]:
     """Return the lags of the last two minutes by the index of the reading; a lag that is unknown is NaN.
 
-    Only readings of groups in topics in which they do not keep up are there.
+    Only readings of groups in topics in which they do not keep up, or did not, are there.
     """
-    slow = {each.in_topic for each, age in zip(readings, ages, strict=True) if not keeps_up(each.behind, age)}
-    return {
-        index: np.array(
-            [
-                nan if behind is None else float(behind)
-                for moment in range(each.moment - RECENT_SECONDS, each.moment + 1, BUCKET_SECONDS)
-                for behind in [offsets.messages_behind(each.group, each.partition, moment)]
-            ]
-        )
-        for index, each in enumerate(readings)
-        if each.in_topic in slow
+    slow = {
+        each.in_topic
+        for each, age in zip(readings, ages, strict=True)
+        if not keeps_up(each.behind, age) or was_late(_behinds_at(offsets, each, CHECKED_SECONDS), each.behind, age)
     }
+    before = range(RECENT_SECONDS, -1, -BUCKET_SECONDS)
+    return {index: _behinds_at(offsets, each, before) for index, each in enumerate(readings) if each.in_topic in slow}
+
+
+def _behinds_at(offsets: KafkaOffsets, reading: Reading, seconds_before: Iterable[int]) -> Floats:
+    behinds = [
+        offsets.messages_behind(reading.group, reading.partition, reading.moment - seconds)
+        for seconds in seconds_before
+    ]
+    return np.array([nan if behind is None else float(behind) for behind in behinds])
 
 
 def _partition_lags(
     readings: list[Reading], ages: list[float | None], behinds: Mapping[int, Floats]
 ) -> list[PartitionLag]:
-    slow = [index for index in behinds if not keeps_up(readings[index].behind, ages[index])]
-    velocities = dict(zip(slow, find_velocities([behinds[index] for index in slow]), strict=True))
+    found = zip(behinds, find_velocities(list(behinds.values())), strict=True)
+    velocities = {index: settle(velocity, behinds[index], ages[index]) for index, velocity in found}
     return [
         PartitionLag(
             group=each.group,
@@ -187,9 +200,11 @@ def _group_lags(readings: list[Reading], ages: list[float | None], behinds: Mapp
         members.setdefault(each.in_topic, []).append(index)
     sums = {group: sum(readings[index].behind for index in each) for group, each in members.items()}
     oldest = {group: _oldest([ages[index] for index in each]) for group, each in members.items()}
-    slow = [group for group in members if not keeps_up(sums[group], oldest[group])]
-    totals = [_add_up([behinds[index] for index in members[group]]) for group in slow]
-    velocities = dict(zip(slow, find_velocities(totals), strict=True))
+    totals = {
+        group: _add_up([behinds[index] for index in each]) for group, each in members.items() if each[0] in behinds
+    }
+    found = zip(totals, find_velocities(list(totals.values())), strict=True)
+    velocities = {group: settle(velocity, totals[group], oldest[group]) for group, velocity in found}
     return {group: GroupLag(sums[group], oldest[group], velocities.get(group, STEADY)) for group in members}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from asyncdsm.agent.queries.kafka_clusters import split_tags
@@ -19,6 +20,8 @@ MOST_PARTITIONS = 20
 """How many partitions of a group are looked at, those that are furthest behind."""
 MOST_MOMENTS = 360
 """How many moments are looked at in an hour, in a day, and in all that is kept: each is the finer the later it is."""
+MOST_CHECKED = 10
+"""How many moments that are far apart are checked by those after them."""
 
 
 def find_begin_of_lag(store: Store, partitions: Iterable[PartitionLag], end: float) -> float | None:
@@ -33,10 +36,26 @@ def find_begin_of_lag(store: Store, partitions: Iterable[PartitionLag], end: flo
         last = int(end) // step * step
         moments = range(last, last - seconds, -step)
         followed = _Followed.of(store, backlogs, listed, moments)
-        fresh = next((moment for moment in moments if followed.keeps_up(moment)), None)
-        if fresh is not None:
-            return float(fresh + BUCKET_SECONDS)
+        fresh = list(islice((moment for moment in moments if followed.keeps_up(moment)), MOST_CHECKED))
+        checked = (_find_last_fresh(store, backlogs, listed, each, min(each + step, last)) for each in fresh)
+        if fresh:
+            return float(next((each for each in checked if each is not None), fresh[0]) + BUCKET_SECONDS)
     return None
+
+
+def _find_last_fresh(
+    store: Store, backlogs: Sequence[Tags], listed: Sequence[PartitionLag], first: int, until: int
+) -> int | None:
+    """Return the last bucket in [first, until) in which a group kept up.
+
+    None if there is none: between moments that are far apart, messages seem younger than they are.
+    """
+    if until - first <= BUCKET_SECONDS:
+        return first
+    # What was unread then may have come, or been committed, before.
+    last = until - BUCKET_SECONDS
+    followed = _Followed.of(store, backlogs, listed, range(last, first - HOUR, -BUCKET_SECONDS))
+    return next((each for each in range(last, first - 1, -BUCKET_SECONDS) if followed.keeps_up(each)), None)
 
 
 def _find_backlogs(store: Store, partitions: Sequence[PartitionLag]) -> list[Tags]:

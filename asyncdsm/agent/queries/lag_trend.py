@@ -2,8 +2,12 @@
 
 A lag rises and falls with each batch and each commit. So the rule does not look at how much it changed, but at how
 steadily: of all pairs of two moments within the last two minutes, in at least four of five the later one has more
-unread messages (falling behind), or fewer (catching up). All else is steady. So is a group whose oldest unread message
-is younger than 20 seconds: it reads as fast as it commits. A group that commits every minute is steady, too: only two
+unread messages (falling behind), or fewer (catching up). A group catches up, too, if that is so since its lag was
+highest, for at least 30 seconds, and before that no fall was half as deep: one that recovers is told from one whose lag
+goes up and down. All else is steady.
+
+So is a group whose oldest unread message is younger than 20 seconds: it reads as fast as it commits; unless it was
+further behind within the two minutes, and is catching up. A group that commits every minute is steady, too: only two
 thirds of its pairs rise.
 """
 
@@ -23,6 +27,8 @@ FRESH_SECONDS = 20.0
 SHARE_OF_PAIRS = 0.8
 FEWEST_MOMENTS = 6
 """From fewer moments, a minute of them, no trend is told."""
+FEWEST_FALLING = 4
+"""For how many moments, 30 seconds of them, a lag must have fallen since it was highest."""
 
 
 class Velocity(NamedTuple):
@@ -55,7 +61,42 @@ def find_velocities(rows: Sequence[Floats]) -> list[Velocity]:
     for row in np.flatnonzero(catches_up).tolist():
         slope = float(np.nanmedian(changes[row] / ((later - earlier) * BUCKET_SECONDS)))
         found[row] = Velocity("catching up", float(behinds[row, -1]) / -slope)
+    for row in np.flatnonzero(is_known & ~catches_up).tolist():
+        found[row] = _recovering(behinds[row]) or found[row]
     return found
+
+
+def _recovering(behinds: Floats) -> Velocity | None:
+    """Return the velocity of a lag that falls since it was highest; None if it does not, or if it goes up and down."""
+    places = np.flatnonzero(~np.isnan(behinds))
+    known = behinds[places]
+    peak = len(known) - 1 - int(known[::-1].argmax())
+    falling, fallen = known[peak:], float(known[peak] - known[-1])
+    if len(falling) < FEWEST_FALLING or np.isnan(behinds[-1]):
+        return None
+    deepest_before = float((np.maximum.accumulate(known[: peak + 1]) - known[: peak + 1]).max())
+    earlier, later = np.triu_indices(len(falling), 1)
+    changes = falling[later] - falling[earlier]
+    if 2 * deepest_before >= fallen or np.count_nonzero(changes < 0) < SHARE_OF_PAIRS * len(changes):
+        return None
+    seconds = (places[peak:][later] - places[peak:][earlier]) * BUCKET_SECONDS
+    return Velocity("catching up", float(known[-1] / -np.median(changes / seconds)))
+
+
+def settle(velocity: Velocity, behinds: Floats, seconds: float | None) -> Velocity:
+    """Return the velocity of a group with these lags, the oldest message of which is unread for so many seconds.
+
+    If it keeps up, it is steady, unless it was further behind and is still catching up.
+    """
+    now = float(behinds[-1])
+    if not keeps_up(int(now), seconds):
+        return velocity
+    return velocity if velocity.trend == "catching up" and was_late(behinds, now, seconds) else STEADY
+
+
+def was_late(behinds: Floats, now: float, seconds: float | None) -> bool:
+    """Return whether any of these lags was of messages that were not fresh, judged by their rate of now."""
+    return bool(now and seconds and (behinds * seconds >= FRESH_SECONDS * now).any())
 
 
 def keeps_up(behind: int, seconds: float | None) -> bool:

@@ -26,11 +26,15 @@ class Slot(NamedTuple):
 
 
 class Change(NamedTuple):
-    """Since when a hop is as slow as it is now (seconds since the epoch), and what it was before (seconds)."""
+    """Since when a hop is as slow as it is now (seconds since the epoch), and what it was before (seconds).
+
+    `is_return` says that it is as it was before the change before: it is back to normal.
+    """
 
     since: int
     slowness: float
     p50: float
+    is_return: bool = False
 
 
 def last_change(slots: Sequence[Slot]) -> Change | None:
@@ -50,18 +54,28 @@ def last_change(slots: Sequence[Slot]) -> Change | None:
     slowness, p50 = median(slot.slowness for slot in before), median(slot.p50 for slot in before)
     level, is_slower = max(slowness, LOWEST_LIMIT), levels[-1] > slowness
     length = _count_newest(levels, lambda each: _has_left(level, each, is_slower=is_slower))
-    return Change(slots[-max(length, 1)].start, slowness, p50)
+    return Change(slots[-max(length, 1)].start, slowness, p50, _is_return(levels, place, level))
+
+
+def begin_of_change(slots: Sequence[Slot], change: Change) -> int:
+    """Return when a change began, from finer slots around its `since`; that itself if they do not show it."""
+    levels, level = [max(slot.slowness, LOWEST_LIMIT) for slot in slots], max(change.slowness, LOWEST_LIMIT)
+    length = _count_newest(levels, lambda each: _has_left(level, each, is_slower=levels[-1] > level))
+    return slots[-length].start if length else change.since
 
 
 def state_of(slowness: float, change: Change | None) -> Literal["steady", "slower", "faster"]:
     """Return `slower` or `faster` for a hop that changed and is this slow now (seconds), `steady` for all others.
 
     A hop is faster only if its level fell: one that has outliers again and again keeps the color that it had before.
+    One that is back to normal is steady.
     """
     if change is None:
         return "steady"
     if slowness > change.slowness:
         return "slower"
+    if change.is_return:
+        return "steady"
     return "faster" if level_of(slowness) < level_of(change.slowness) else "steady"
 
 
@@ -86,6 +100,13 @@ def _find_end_of_level(levels: Sequence[float], place: int) -> int:
             return place if end == place else middle
         end -= 1
     return end
+
+
+def _is_return(levels: Sequence[float], place: int, level: float) -> bool:
+    """Return whether the newest level is the one before the `level` that ended at a place."""
+    ended = levels[:place]
+    before = ended[: place - _count_newest(ended, lambda each: _are_alike(level, each))]
+    return len(before) > 1 and _are_alike(levels[-1], median(before[-SLOTS_BEFORE:]))
 
 
 def _has_left(level: float, other: float, *, is_slower: bool) -> bool:

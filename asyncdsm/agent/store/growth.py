@@ -21,6 +21,16 @@ _HALVINGS = 50
 # How often the range is halved in which a reach is searched: it is exact to a millisecond then.
 
 
+class OtherGrowth(NamedTuple):
+    """What else than rows of histograms is written: bytes a second, and the bytes of all that is to be kept of it."""
+
+    bytes_a_second: float
+    needed_bytes: float
+
+
+NO_OTHER_GROWTH = OtherGrowth(0.0, 0.0)
+
+
 class Growth(NamedTuple):
     """The store now, at today's rate, and in the end."""
 
@@ -41,18 +51,24 @@ class Growth(NamedTuple):
         return self.needed_bytes > self.limit_bytes
 
 
-def estimate_growth(rates: Mapping[int, float], kept_seconds: int, used_bytes: int, limit_bytes: int) -> Growth:
-    """Return how a store of `used_bytes` grows that writes `rates` bytes a second of each resolution."""
+def estimate_growth(
+    rates: Mapping[int, float],
+    kept_seconds: int,
+    used_bytes: int,
+    limit_bytes: int,
+    other: OtherGrowth = NO_OTHER_GROWTH,
+) -> Growth:
+    """Return how a store of `used_bytes` grows that writes `rates` bytes a second of each resolution, and others."""
     kept = {width: float(wanted_seconds(width, kept_seconds)) for width in rates}
-    needed = _size(rates, kept)
-    a_second = sum(rates.values())
+    needed = _size(rates, kept) + other.needed_bytes
+    a_second = sum(rates.values()) + other.bytes_a_second
     is_short = needed > limit_bytes
     return Growth(
         used_bytes=used_bytes,
         limit_bytes=limit_bytes,
         bytes_a_day=a_second * DAY,
         needed_bytes=needed,
-        reach_seconds=_reach(rates, kept, limit_bytes) if is_short else kept,
+        reach_seconds=_reach(rates, kept, max(0.0, limit_bytes - other.needed_bytes)) if is_short else kept,
         full_in_seconds=max(0.0, (limit_bytes - used_bytes) / a_second) if is_short and a_second else None,
     )
 
@@ -62,7 +78,7 @@ def wanted_seconds(width: int, kept_seconds: int) -> int:
     return min(kept_seconds, DETAIL_SECONDS) if width == RESOLUTIONS[0] else kept_seconds
 
 
-def _reach(rates: Mapping[int, float], kept: Mapping[int, float], limit_bytes: int) -> dict[int, float]:
+def _reach(rates: Mapping[int, float], kept: Mapping[int, float], limit_bytes: float) -> dict[int, float]:
     """Return how far back rows of each resolution reach if all of them have the size of the limit."""
     hours, farthest = RESOLUTIONS[-1], max(REACH_WEIGHTS.values())
 
@@ -80,7 +96,7 @@ def _reach(rates: Mapping[int, float], kept: Mapping[int, float], limit_bytes: i
 
 
 def _search(
-    make: Callable[[float], dict[int, float]], rates: Mapping[int, float], limit_bytes: int, most: float
+    make: Callable[[float], dict[int, float]], rates: Mapping[int, float], limit_bytes: float, most: float
 ) -> dict[int, float]:
     """Return what `make` returns for the most seconds, up to `most`, of which all rows are within the limit."""
     least = 0.0

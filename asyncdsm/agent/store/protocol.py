@@ -48,12 +48,12 @@ class TransactionReader(Protocol):
         """Return the transactions that were seen last, the latest first."""
         ...
 
-    def waiting(self, place: int, before: int, most: int) -> list[SeenTransaction]:
-        """Return the transactions that were seen last at a place, and before a time; the latest first."""
+    def waiting(self, place: int, since: int, before: int, most: int) -> list[SeenTransaction]:
+        """Return the transactions that were seen last at a place, in [since, before); the latest first."""
         ...
 
-    def count_waiting(self, place: int, before: int) -> int:
-        """Return how many transactions were seen last at a place, and before a time."""
+    def count_waiting(self, place: int, since: int, before: int) -> int:
+        """Return how many transactions were seen last at a place, in [since, before)."""
         ...
 
     def count(self) -> int:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from asyncdsm.agent.store.transactions import Place
 
-SAMPLED_PLACES, SAMPLED_TRANSACTIONS = 200, 50
-"""At how many places transactions are sampled that were seen there last, and how many at each."""
+SAMPLED_PLACES, SAMPLED_TRANSACTIONS, SAMPLED_OLDEST = 200, 50, 25
+"""At how many places transactions are sampled that were seen there last, and how many at each: the latest, and of the
+others the oldest."""
 
 
 class SeenTransaction(NamedTuple):
@@ -30,10 +31,14 @@ class Step(NamedTuple):
 
 
 class PlaceSample(NamedTuple):
-    """Transactions that were seen last at one place: how many there are, and the steps of the latest of them."""
+    """Transactions that were seen last at one place: how many there are, and the steps of some of them.
+
+    They are the latest, and of the others the oldest.
+    """
 
     ended: int
-    chains: list[list[Step]]
+    latest: list[list[Step]]
+    oldest: list[list[Step]]
 
 
 class TransactionReader:
@@ -56,14 +61,15 @@ class TransactionReader:
         """Return the transactions that were seen last, the latest first."""
         return self._select("ORDER BY last DESC LIMIT ?", most)
 
-    def waiting(self, place: int, before: int, most: int) -> list[SeenTransaction]:
-        """Return the transactions that were seen last at a place, and before a time; the latest first."""
-        return self._select("WHERE place = ? AND last < ? ORDER BY last DESC LIMIT ?", place, before, most)
+    def waiting(self, place: int, since: int, before: int, most: int) -> list[SeenTransaction]:
+        """Return the transactions that were seen last at a place, in [since, before); the latest first."""
+        condition = "WHERE place = ? AND last >= ? AND last < ? ORDER BY last DESC LIMIT ?"
+        return self._select(condition, place, since, before, most)
 
-    def count_waiting(self, place: int, before: int) -> int:
-        """Return how many transactions were seen last at a place, and before a time."""
-        query = "SELECT count(*) FROM transactions WHERE place = ? AND last < ?"
-        return int(self._connection.execute(query, (place, before)).fetchone()[0])
+    def count_waiting(self, place: int, since: int, before: int) -> int:
+        """Return how many transactions were seen last at a place, in [since, before)."""
+        query = "SELECT count(*) FROM transactions WHERE place = ? AND last >= ? AND last < ?"
+        return int(self._connection.execute(query, (place, since, before)).fetchone()[0])
 
     def count(self) -> int:
         """Return how many transactions there are."""
@@ -78,17 +84,23 @@ class TransactionReader:
         """Return, by place, a sample of the transactions that were seen last there."""
         query = "SELECT place, count(*) FROM transactions GROUP BY place ORDER BY count(*) DESC LIMIT ?"
         counts = self._connection.execute(query, (SAMPLED_PLACES,)).fetchall()
-        return {place: PlaceSample(count, self._chains_of(place)) for place, count in counts}
+        return {place: PlaceSample(count, *self._chains_of(place)) for place, count in counts}
 
-    def _chains_of(self, place: int) -> list[list[Step]]:
+    def _chains_of(self, place: int) -> tuple[list[list[Step]], list[list[Step]]]:
+        """Return the steps of the latest transactions that were seen last at a place, and of the oldest others."""
+        latest = self._chains("DESC", place, SAMPLED_TRANSACTIONS)
+        oldest = self._chains("ASC", place, SAMPLED_OLDEST)
+        return list(latest.values()), [chain for key, chain in oldest.items() if key not in latest]
+
+    def _chains(self, order: str, place: int, most: int) -> dict[int, list[Step]]:
         query = (
-            "SELECT key, time, steps.place FROM steps JOIN (SELECT key FROM transactions WHERE place = ? "
-            "ORDER BY last DESC LIMIT ?) USING (key) ORDER BY key, time, steps.place"
+            "SELECT key, time, steps.place FROM steps JOIN (SELECT key FROM transactions WHERE place = ? "  # noqa: S608  (a constant)
+            f"ORDER BY last {order} LIMIT ?) USING (key) ORDER BY key, time, steps.place"
         )
         chains = defaultdict[int, list[Step]](list)
-        for key, time, passed in self._connection.execute(query, (place, SAMPLED_TRANSACTIONS)):
+        for key, time, passed in self._connection.execute(query, (place, most)):
             chains[key].append(Step(time, passed))
-        return list(chains.values())
+        return chains
 
     def _select(self, condition: str, *values: object) -> list[SeenTransaction]:
         query = f"SELECT key, id, first, last, place FROM transactions {condition}"  # noqa: S608  (a constant)

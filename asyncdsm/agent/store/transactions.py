@@ -83,7 +83,7 @@ class TransactionStore:
 
     def __init__(self, connection: sqlite3.Connection, most: int) -> None:
         """Keep at most `most` transactions. Raises sqlite3.Error."""
-        self._most = most
+        self.most: int = most
         self._pending = deque[PendingStep]()
         self._lacks_places = False
         self.restore(connection)
@@ -135,10 +135,10 @@ class TransactionStore:
 
     def make_room(self, connection: sqlite3.Connection) -> int:
         """Delete some transactions if there are too many; return how many were deleted."""
-        if self._owners.total() <= self._most:
+        if self._owners.total() <= self.most:
             return 0
         # A hundredth more than necessary, so that not every new transaction needs a deletion.
-        share = equal_share(self._owners.values(), self._most - self._most // 100)
+        share = equal_share(self._owners.values(), self.most - self.most // 100)
         owner, count = max(self._owners.items(), key=lambda item: item[1])
         query = "SELECT key FROM transactions WHERE owner = ? ORDER BY last LIMIT ?"
         return self._delete(connection, query, owner, min(max(1, count - share), _BATCH_SIZE))

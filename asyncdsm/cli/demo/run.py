@@ -134,7 +134,7 @@ async def _run_service(name: str, where: Mapping[str, str], agent_url: str) -> A
         "_DD_TRACE_STATS_WRITER_INTERVAL": "1",
     }
     process = await anyio.open_process(
-        [sys.executable, "-m", f"asyncdsm.cli.demo.{name}"],
+        [sys.executable, "-P", "-m", f"asyncdsm.cli.demo.{name}"],  # nothing is imported from the user's folder
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=None,

@@ -7,6 +7,7 @@ from typing import Any
 
 from asyncdsm.agent.store.clickhouse.connection import Connection
 from asyncdsm.agent.store.transaction_reader import (
+    SAMPLED_OLDEST,
     SAMPLED_PLACES,
     SAMPLED_TRANSACTIONS,
     PlaceSample,
@@ -50,13 +51,14 @@ class ClickHouseTransactionReader:
         """Return the transactions that were seen last, the latest first."""
         return self._select(f"ORDER BY last DESC LIMIT {most}")
 
-    def waiting(self, place: int, before: int, most: int) -> list[SeenTransaction]:
-        """Return the transactions that were seen last at a place, and before a time; the latest first."""
-        return self._select(f"WHERE {_AT_PLACE} AND last < {before} ORDER BY last DESC LIMIT {most}", **self._at(place))
+    def waiting(self, place: int, since: int, before: int, most: int) -> list[SeenTransaction]:
+        """Return the transactions that were seen last at a place, in [since, before); the latest first."""
+        condition = f"WHERE {_AT_PLACE} AND last >= {since} AND last < {before}"
+        return self._select(f"{condition} ORDER BY last DESC LIMIT {most}", **self._at(place))
 
-    def count_waiting(self, place: int, before: int) -> int:
-        """Return how many transactions were seen last at a place, and before a time."""
-        query = f"SELECT count() AS n FROM {self._seen} WHERE {_AT_PLACE} AND last < {before}"
+    def count_waiting(self, place: int, since: int, before: int) -> int:
+        """Return how many transactions were seen last at a place, in [since, before)."""
+        query = f"SELECT count() AS n FROM {self._seen} WHERE {_AT_PLACE} AND last >= {since} AND last < {before}"
         return int(self._query(query, **self._at(place))[0]["n"])
 
     def count(self) -> int:
@@ -75,8 +77,21 @@ class ClickHouseTransactionReader:
             f"SELECT place.1 AS service, place.2 AS env, place.3 AS checkpoint, count() AS n FROM {self._seen} "
             f"GROUP BY place ORDER BY n DESC LIMIT {SAMPLED_PLACES}"
         )
-        chosen = f"SELECT id, place FROM {self._seen} ORDER BY last DESC LIMIT {SAMPLED_TRANSACTIONS} BY place"
-        chains = defaultdict[int, defaultdict[str, list[Step]]](lambda: defaultdict(list))
+        latest, oldest = self._chains("DESC", SAMPLED_TRANSACTIONS), self._chains("ASC", SAMPLED_OLDEST)
+        found = [(self._number(row), row["n"]) for row in counts]
+        return {
+            place: PlaceSample(
+                count,
+                list(latest[place].values()),
+                [chain for key, chain in oldest[place].items() if key not in latest[place]],
+            )
+            for place, count in found
+        }
+
+    def _chains(self, order: str, most: int) -> dict[int, dict[str, list[Step]]]:
+        """Return, by place, the steps of some transactions that were seen last there."""
+        chosen = f"SELECT id, place FROM {self._seen} ORDER BY last {order} LIMIT {most} BY place"
+        chains = defaultdict[int, dict[str, list[Step]]](lambda: defaultdict(list))
         query = (
             f"SELECT chosen.place.1 AS s, chosen.place.2 AS e, chosen.place.3 AS c, chosen.id AS id, {_STEP} "
             f"FROM ({chosen}) AS chosen JOIN (SELECT * FROM {self._db}.steps FINAL) AS steps ON steps.id = chosen.id "
@@ -85,8 +100,7 @@ class ClickHouseTransactionReader:
         for row in self._query(query):
             place = self._number({"service": row["s"], "env": row["e"], "checkpoint": row["c"]})
             chains[place][row["id"]].append(Step(row["at"], self._number(row)))
-        found = [(self._number(row), row["n"]) for row in counts]
-        return {place: PlaceSample(count, list(chains[place].values())) for place, count in found}
+        return chains
 
     def _select(self, condition: str, **values: str) -> list[SeenTransaction]:
         query = f"SELECT id, first, last, place.1 AS service, place.2 AS env, place.3 AS checkpoint FROM {self._seen}"

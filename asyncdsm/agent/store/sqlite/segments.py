@@ -137,12 +137,15 @@ def set_coverage(connection: sqlite3.Connection, coverages: Coverages, width: in
 
 
 def measure_rates(connection: sqlite3.Connection, newest: int) -> dict[int, float]:
-    """Return how many bytes a second each resolution takes; `newest` is the start of the newest row."""
+    """Return how many bytes a second each resolution takes; `newest` is the start of the newest row.
+
+    They are those of the last minutes, or of the time that there are rows of.
+    """
     query = "SELECT coalesce(sum(length(data)), 0) FROM segments WHERE width = ? AND start >= ? AND start < ?"
-    rates = dict[int, float]()
+    rates, oldest = dict[int, float](), oldest_starts(connection)
     for width in RESOLUTIONS:
-        length = max(MEASURED_SECONDS, width)
         # Of the newest period, not everything is written yet; what is rolled up comes a period later.
         last = newest // width * width - width if width > RESOLUTIONS[0] else newest
+        length = min(max(MEASURED_SECONDS, width), max(width, last - oldest.get(width, last)))
         rates[width] = connection.execute(query, (width, last - length, last)).fetchone()[0] / length
     return rates

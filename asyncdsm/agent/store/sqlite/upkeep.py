@@ -18,7 +18,7 @@ from asyncdsm.agent.store.edge_facts import (
     thin_facts,
     write_facts,
 )
-from asyncdsm.agent.store.growth import Growth, estimate_growth
+from asyncdsm.agent.store.growth import Growth, OtherGrowth, estimate_growth
 from asyncdsm.agent.store.limits import DETAIL_SECONDS
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.offsets import (
@@ -31,6 +31,7 @@ from asyncdsm.agent.store.offsets import (
 from asyncdsm.agent.store.resolutions import RESOLUTIONS
 from asyncdsm.agent.store.schemas import delete_unused_schemas, write_schemas
 from asyncdsm.agent.store.sqlite.file import trim_journal
+from asyncdsm.agent.store.sqlite.other_rates import measure_other_growth
 from asyncdsm.agent.store.sqlite.registry_tables import (
     delete_names,
     delete_unused_names,
@@ -72,8 +73,8 @@ class Upkeep:
     def __init__(self, state: StoreState, bounds: Bounds) -> None:
         self._state, self._bounds = state, bounds
         self._last_journal_id = self._thinned_until = self._facts_thinned_until = 0
-        self._rates: dict[int, float] | None = None
-        self._rates_minute = 0
+        self._rates: tuple[dict[int, float], OtherGrowth] | None = None
+        self._rates_minute: tuple[float, float] = 0, 0
         self.deleted_transactions: int = 0
         """How many business transactions the last run has deleted early, because there were too many."""
         self.deleted_fact_edges: int = 0
@@ -99,10 +100,14 @@ class Upkeep:
         with state.lock:
             newest = state.buffer.newest
             newest = newest if newest < end_of_rows(now, newest, state.facts) else int(now)
-            if self._rates is None or newest // 60 != self._rates_minute:
-                self._rates, self._rates_minute = measure_rates(state.file.connection, newest), newest // 60
+            if self._rates is None or self._rates_minute != (newest // 60, now // 60):
+                self._rates_minute = newest // 60, now // 60
+                connection, most = state.file.connection, state.transactions.most
+                other = measure_other_growth(connection, now, self._bounds.kept_seconds, most)
+                self._rates = measure_rates(connection, newest), other
             used = state.file.used_bytes()
-        return estimate_growth(self._rates, self._bounds.kept_seconds, used, self._bounds.bytes)
+        rates, other = self._rates
+        return estimate_growth(rates, self._bounds.kept_seconds, used, self._bounds.bytes, other)
 
     def flush_buffer(self) -> None:
         """Write the buffer to segments. If that fails, memory and journal keep it. Raises sqlite3.Error."""
