@@ -84,7 +84,7 @@ def _recovering(behinds: Floats) -> Velocity | None:
 
 
 def settle(velocity: Velocity, behinds: Floats, seconds: float | None) -> Velocity:
-    """Return the velocity of a group with these lags, the oldest message of which is unread for so many seconds.
+    """Return the velocity of a group with these lags, whose oldest unread message is that old, in `seconds`.
 
     If it keeps up, it is steady, unless it was further behind and is still catching up.
     """
