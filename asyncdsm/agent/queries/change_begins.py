@@ -37,7 +37,7 @@ class ChangeBegins:
         self._kept: dict[Place, tuple[Hashable, int]] = {}
 
     @classmethod
-    def of(cls, store: Store) -> ChangeBegins:
+    def of_store(cls, store: Store) -> ChangeBegins:
         """Return the one of a store."""
         return cls._of_stores.setdefault(store, cls(store))
 
@@ -66,7 +66,7 @@ class ChangeBegins:
         kept = {edge: self._kept.get((edge, start, width)) for edge in changes}
         known = {edge: each[1] for edge, each in kept.items() if each is not None and each[0] == version}
         if len(known) < len(changes) and monotonic() < until:
-            slots = self._read(around, finer, changes)
+            slots = self._read_slots_of(around, finer, changes)
             known |= {edge: begin_of_change(slots[edge], changes[edge]) for edge in slots if edge not in known}
             if version is not None:
                 new = {(edge, start, width): (version, begin) for edge, begin in known.items()}
@@ -79,7 +79,7 @@ class ChangeBegins:
         is_complete = len(versions) == (around.last - around.first) // MINUTE
         return tuple(versions.items()) if is_complete or around.last < self._store.now() - HOUR else None
 
-    def _read(self, around: TimeRange, finer: int, edges: Iterable[EdgeKey]) -> dict[EdgeKey, list[Slot]]:
+    def _read_slots_of(self, around: TimeRange, finer: int, edges: Iterable[EdgeKey]) -> dict[EdgeKey, list[Slot]]:
         found: dict[EdgeKey, list[Slot]] = {}
         wanted = set(edges)
         for start, sums in self._store.sum_edges_by_start(around, coarsest=finer).items():

@@ -78,7 +78,7 @@ def _windows(store: Store, time_range: TimeRange, settled: int, delays: Delays) 
         edge: _window(each, *reported[edge[:2]], settled - delays.get(edge[:2], 0)) for edge, each in slots.items()
     }
     changes = {edge: window.change for edge, window in windows.items() if window.change is not None}
-    refined = ChangeBegins.of(store).refine(changes, MINUTE)
+    refined = ChangeBegins.of_store(store).refine(changes, MINUTE)
     return windows | {edge: windows[edge]._replace(change=change) for edge, change in refined.items()}
 
 

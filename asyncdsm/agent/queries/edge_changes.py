@@ -41,7 +41,7 @@ def find_latency_changes(
             for edge, change in _changes_in_history(history, states)
             if _is_earlier(change, state_of(states[edge].slowness, change), found.get(edge), history.width)
         }
-        for edge, change in ChangeBegins.of(store).refine(earlier, history.width).items():
+        for edge, change in ChangeBegins.of_store(store).refine(earlier, history.width).items():
             kind = _STATES[state_of(states[edge].slowness, change)]
             found[edge] = edge, kind, float(change.since), change.p50
     return [_latency_change(change, states[change[0]], usual) for change in found.values()]

@@ -61,7 +61,8 @@ def find_velocities(rows: Sequence[Floats]) -> list[Velocity]:
     for row in np.flatnonzero(catches_up).tolist():
         slope = float(np.nanmedian(changes[row] / ((later - earlier) * BUCKET_SECONDS)))
         found[row] = Velocity("catching up", float(behinds[row, -1]) / -slope)
-    for row in np.flatnonzero(is_known & ~catches_up).tolist():
+    has_fallen = behinds[:, -1] < behinds[:, -min(FEWEST_FALLING, behinds.shape[1])]
+    for row in np.flatnonzero(is_known & ~catches_up & has_fallen).tolist():
         found[row] = _recovering(behinds[row]) or found[row]
     return found
 
@@ -84,7 +85,7 @@ def _recovering(behinds: Floats) -> Velocity | None:
 
 
 def settle(velocity: Velocity, behinds: Floats, seconds: float | None) -> Velocity:
-    """Return the velocity of a group with these lags, the oldest message of which is unread for so many seconds.
+    """Return the velocity of a group with these lags, whose oldest unread message is that old, in `seconds`.
 
     If it keeps up, it is steady, unless it was further behind and is still catching up.
     """

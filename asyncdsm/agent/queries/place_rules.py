@@ -29,7 +29,7 @@ class PlaceRule(NamedTuple):
     """What is usual at a place.
 
     Transactions that were seen last there before the time `done_before` (nanoseconds) are done; others are late after
-    so many seconds, None if that is not known.
+    `late_after` seconds, None if that is not known.
     """
 
     done_before: int = 0
@@ -63,7 +63,7 @@ class PlaceRules:
         """Yield the places of which anything is known."""
         return iter({*self._sample, *self._going_on})
 
-    def of(self, place: int) -> PlaceRule:
+    def rule_of(self, place: int) -> PlaceRule:
         """Return the rule of a place."""
         if place not in self._known:
             self._known[place] = self._find(place)

@@ -46,7 +46,7 @@ class _Answers:
         latest, late, cut = self._reader.latest(MOST_TRANSACTIONS), list[SeenTransaction](), dict[str, int]()
         late_count = 0
         for place in self._rules:
-            done_before, late_after = self._rules.of(place)
+            done_before, late_after = self._rules.rule_of(place)
             if late_after is not None:
                 before = int((self._now - late_after) * _SECOND_NS)
                 late += self._reader.waiting(place, done_before, before, MOST_TRANSACTIONS)
@@ -58,7 +58,7 @@ class _Answers:
 
     def describe(self, seen: SeenTransaction, *, with_steps: bool = False) -> Transaction:
         """Return what is known of a transaction."""
-        place, rule = self._places[seen.place], self._rules.of(seen.place)
+        place, rule = self._places[seen.place], self._rules.rule_of(seen.place)
         is_done = seen.last < rule.done_before
         return Transaction(
             id=seen.id,
