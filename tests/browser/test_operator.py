@@ -176,7 +176,7 @@ async def test_keyboard_answers_the_questions_on_a_small_screen(
         await press_until(page, "Shift+Tab", page.get_by_role("button", name="Map", exact=True))
         assert await page.evaluate(IS_SEEN)
         await page.keyboard.press("Enter")
-        await press_until(page, "Tab", page.locator("#graph"))
+        await press_until(page, "Tab", page.locator("#graph [tabindex='0']"))
         for key in ("ArrowDown", "ArrowUp", "ArrowDown"):
             await page.keyboard.press(key)
             await page.wait_for_timeout(100)
