@@ -187,7 +187,7 @@ def main() -> None:
                 return SQLiteStore(path, decode=read_report, now=now)
 
             def open_clickhouse(now: Callable[[], float]) -> AnyStore:
-                return ClickHouseStore(parse_address(server.address(), {}), now=now)
+                return ClickHouseStore(parse_address(server.address(), {}), now=now, ticks=now)
 
             if perf_counter() > deadline:
                 print(f"| {services:,} | out of time |", flush=True)
