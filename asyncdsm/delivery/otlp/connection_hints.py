@@ -38,9 +38,13 @@ def find_hint(error: BaseException, *, is_secure: bool, has_certificate: bool) -
     return REFUSES_CERTIFICATE if has_certificate else ASKS_FOR_CERTIFICATE
 
 
-def find_hint_in_answer(status: int, body: bytes) -> str:
-    """Return what may be wrong, given the answer to a request without TLS: some servers say it in words."""
-    return SPEAKS_TLS if status == HTTPStatus.BAD_REQUEST and b"https" in body[:1000].lower() else ""
+def find_hint_in_answer(status: int, body: bytes, *, is_secure: bool) -> str:
+    """Return what may be wrong, given an answer: to a request without TLS, some servers say it in words; "" if unknown.
+
+    `is_secure` says that the URL begins with https.
+    """
+    asks_for_tls = not is_secure and status == HTTPStatus.BAD_REQUEST and b"https" in body[:1000].lower()
+    return SPEAKS_TLS if asks_for_tls else ""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

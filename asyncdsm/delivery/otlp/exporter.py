@@ -98,7 +98,7 @@ class OtlpExporter:
         except TemporaryDeliveryError as error:
             return EndpointCheck(answers=False, problem=str(error), hint=error.hint)
         problem: str | None = None
-        hint = "" if self._is_secure else find_hint_in_answer(status, body)
+        hint = find_hint_in_answer(status, body, is_secure=self._is_secure)
         if not 200 <= status < 300:
             problem = f"HTTP status {status}{self._describe_refusal(status, headers, body)}"
         elif not _is_answer(headers, body):
@@ -135,7 +135,7 @@ class OtlpExporter:
     def _describe_refusal(self, status: int, headers: httpx2.Headers, body: bytes) -> str:
         is_text = headers.get("Content-Type", "").lower().startswith("text/plain")
         said = quote_problem(body.decode("utf-8", "replace").strip()) if is_text else ""
-        hint = "" if self._is_secure else find_hint_in_answer(status, body)
+        hint = find_hint_in_answer(status, body, is_secure=self._is_secure)
         return f"{said}; {hint}" if hint else said
 
     def _note_partial_success(self, body: bytes) -> None:
