@@ -224,7 +224,7 @@ def test_every_time_range_has_the_same_map_as_in_a_store_of_sqlite(open_store: O
     assert isinstance(agent, ClickHouseStore)
     flush_for(agent, clock, 400)
     sqlite.flush()
-    widths = {each.width for each in agent._reader.periods(0, int(NOW)).plan(0, int(NOW), HOUR)}
+    widths = {each.width for each in agent._rows.periods(0, int(NOW)).plan(0, int(NOW), HOUR)}
     assert widths >= {60, 600, HOUR}
     assert {edge.facts is None for edge in topology_of(agent, TimeRange(0, NOW)).edges} == {False}
     for _ in range(8):

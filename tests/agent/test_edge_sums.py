@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from asyncdsm.agent.store.clickhouse import sum_reader as clickhouse_sum_reader
 from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, Ints, decode_key, encode_key
 from asyncdsm.agent.store.merger import Rows
@@ -108,12 +109,13 @@ def test_sums_are_those_of_all_rows(open_store: OpenStore, seed: int) -> None:
         assert dict(total) == dict(whole)
 
 
-@pytest.mark.parametrize("open_store", ["memory", "file"], indirect=True)
+@in_each
 @pytest.mark.parametrize(("name", "value"), [("MOST_BYTES", 2_000), ("MOST_NUMBERS", 5), ("_COUNTS_AT_ONCE", 3)])
 def test_sums_are_right_when_few_are_kept(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, name: str, value: int
 ) -> None:
-    monkeypatch.setattr(sum_reader, name, value)
+    for reader in (sum_reader, clickhouse_sum_reader):
+        monkeypatch.setattr(reader, name, value, raising=name != "_COUNTS_AT_ONCE")
     test_sums_are_those_of_all_rows(open_store, 7)
 
 
@@ -124,7 +126,7 @@ def test_sums_of_no_rows_are_empty(open_store: OpenStore) -> None:
     assert store.sum_edges_by_start(TimeRange(0, FOREVER), coarsest=BUCKET_SECONDS) == {}
 
 
-@pytest.mark.parametrize("open_store", ["memory", "file"], indirect=True)
+@in_each
 def test_buckets_have_another_version_once_anything_is_added(open_store: OpenStore) -> None:
     clock, chance = Clock(), random.Random(1)
     store = open_store(now=clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from asyncdsm.agent.store.registry import EdgeKey, PointRegistry
 class EdgeNumbering:
     """Gives edges numbers from 0 on, and keeps them: sums that are computed at different times can be added up.
 
-    A *label* is twice the number of an edge, and one more for a point at which pathways begin.
+    A *label* is twice the number of an edge, and one more for a point at which pathways begin. Any thread may use it.
     """
 
     def __init__(self, registry: PointRegistry) -> None:
@@ -24,6 +25,7 @@ class EdgeNumbering:
         self._keys = registry.keys
         self._numbers: dict[EdgeKey, int] = {}
         self._labels: dict[int, int] = {}
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return max(len(self.edges), len(self._labels))
@@ -32,7 +34,8 @@ class EdgeNumbering:
         """Return the label of each point, given by its number; -1 for a point that was evicted."""
         labels = [self._labels.get(point) for point in points.tolist()]
         if None in labels:
-            labels = [self._label(point) for point in points.tolist()]
+            with self._lock:
+                labels = [self._label(point) for point in points.tolist()]
         return np.array(labels, np.int64)
 
     def _label(self, point: int) -> int:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from asyncdsm.agent.store.clickhouse.batch import SECONDS, PayloadFacts, rows_of
 from asyncdsm.agent.store.clickhouse.connection import Connection
-from asyncdsm.agent.store.clickhouse.reader import at
+from asyncdsm.agent.store.clickhouse.row_reader import at
 from asyncdsm.agent.store.edge_facts import MINUTE, MOST_EDGES
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.reports import FactSums

@@ -23,9 +23,15 @@ class PointNames:
         self._ids: dict[int, int] = {}
         self._numbers: dict[int, int] = {}
         self._forgotten: set[int] = set()
+        self._remembered = 0
         self.written: dict[int, int] = {}
         """The start of the last row that a point had when its name was last written, by its number."""
         self._last: dict[int, int] = {}
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """What changes as soon as an id that rows may have gets another number, has none any more, or has one again."""
+        return self._registry.forgotten, self._remembered
 
     def id_of(self, number: int) -> int | None:
         """Return the id of a point by its number; None if the point was evicted."""
@@ -33,7 +39,9 @@ class PointNames:
         if known is None and (key := self._registry.keys.get(number)) is not None:
             known = self._ids[number] = point_id(key)
             self._numbers[known] = number
-            self._forgotten.discard(known)
+            if known in self._forgotten:
+                self._forgotten.discard(known)
+                self._remembered += 1
         return known
 
     def add(self, key: PointKey) -> int | None:
@@ -59,6 +67,7 @@ class PointNames:
         """Leave out these ids from now on: ClickHouse does not know them, or there is no room for them."""
         if len(self._forgotten) > MOST_FORGOTTEN:
             self._forgotten.clear()
+            self._remembered += 1
         self._forgotten.update(ids)
 
     def note_last(self, number: int, start: int) -> None:

@@ -105,10 +105,15 @@ class Periods:
             if each == width and self.is_rolled(width, start)
         }
 
-    def rolled(self, rows: Slice) -> tuple[int, ...]:
-        """Return the sum of marks that the roll-up of each period of a slice has that is known, in order of time."""
-        starts = range(rows.first, rows.last, rows.width)
-        return tuple(known.rolled for start in starts if (known := self._known.get((rows.width, start))) is not None)
+    def version(self, rows: Slice) -> tuple[tuple[int, int], ...]:
+        """Return what changes as soon as anything in the rows of a slice is acknowledged or rolled up.
+
+        It holds for rows that are read after the periods.
+        """
+        width = max(rows.width, MINUTE)
+        starts = range(rows.first // width * width, rows.last, width)
+        known = (self._known.get((width, start), Period(width, start)) for start in starts)
+        return tuple((each.marks, 0 if rows.width == BUCKET_SECONDS else each.rolled) for each in known)
 
     def has_all_rolled(self) -> bool:
         """Return whether every minute is rolled up, also the old ones."""

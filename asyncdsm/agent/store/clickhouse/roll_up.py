@@ -14,7 +14,7 @@ import pyarrow as pa
 from asyncdsm.agent.store.clickhouse.batch import MILLISECONDS, SECONDS, rows_of
 from asyncdsm.agent.store.clickhouse.connection import Connection
 from asyncdsm.agent.store.clickhouse.periods import Days, Period, Watch
-from asyncdsm.agent.store.clickhouse.reader import ClickHouseReader, at, within
+from asyncdsm.agent.store.clickhouse.row_reader import RowReader, at, within
 from asyncdsm.agent.store.clickhouse.shared_state import SharedState
 from asyncdsm.agent.store.limits import DETAIL_SECONDS
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, Slice
@@ -35,12 +35,12 @@ class RollUp:
         connection: Connection,
         database: str,
         cluster: str,
-        reader: ClickHouseReader,
+        rows: RowReader,
         state: SharedState,
         *,
         ticks: Callable[[], float],
     ) -> None:
-        self._connection, self._db, self._reader, self._state = connection, database, reader, state
+        self._connection, self._db, self._rows, self._state = connection, database, rows, state
         self._local = "sketches_local" if cluster else "sketches"
         self._where = f" ON CLUSTER {cluster}" if cluster else ""
         self._watch = Watch(ticks)
@@ -49,7 +49,7 @@ class RollUp:
         """Roll up what is due, and drop the rows of ten seconds of past days."""
         self._state.read_days()
         for finer, width in pairwise(RESOLUTIONS):
-            stale = self._reader.periods(int(now) - kept_seconds, int(now)).due(width, now)
+            stale = self._rows.periods(int(now) - kept_seconds, int(now)).due(width, now)
             due = self._watch.settled(width, stale)
             for begin in range(0, len(due), MOST_AT_ONCE):
                 self._roll_up(finer, width, due[begin : begin + MOST_AT_ONCE], now)
@@ -85,7 +85,7 @@ class RollUp:
         midnight, days = int(now - DETAIL_SECONDS) // DAY * DAY, self._state.days
         first = max(days.detail, int(now) - kept_seconds)
         if first < midnight:
-            periods = self._reader.periods(first, midnight)
+            periods = self._rows.periods(first, midnight)
             if not any(each.width == BUCKET_SECONDS for each in periods.plan(first, midnight, RESOLUTIONS[1])):
                 self.write([Period(BUCKET_SECONDS, midnight)])
                 self._state.read_days()
@@ -100,7 +100,7 @@ class RollUp:
         for row in old.to_pylist():
             begin, end = row["began"], row["began"] + DAY
             if end > days.dropped:
-                if not self._reader.periods(begin, end).has_all_rolled():
+                if not self._rows.periods(begin, end).has_all_rolled():
                     return  # it is done first
                 self.write([Period(BUCKET_SECONDS, end, rolled=1)])
             partition = f"({BUCKET_SECONDS}, '{row['day']}')"

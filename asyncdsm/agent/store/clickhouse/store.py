@@ -11,32 +11,31 @@ from contextlib import contextmanager, suppress
 from threading import Lock
 from time import monotonic, sleep, time
 
-import numpy as np
-
 from asyncdsm.agent.store.clickhouse.address import Address
 from asyncdsm.agent.store.clickhouse.batch import Moment
 from asyncdsm.agent.store.clickhouse.connection import Connection, HTTPConnection
 from asyncdsm.agent.store.clickhouse.edge_facts import sum_facts
-from asyncdsm.agent.store.clickhouse.reader import ClickHouseReader
+from asyncdsm.agent.store.clickhouse.offset_reader import OffsetReader
 from asyncdsm.agent.store.clickhouse.roll_up import RollUp
+from asyncdsm.agent.store.clickhouse.row_reader import RowReader
 from asyncdsm.agent.store.clickhouse.shared_state import COUNTED, SharedState
 from asyncdsm.agent.store.clickhouse.sizes import Sizes
+from asyncdsm.agent.store.clickhouse.sum_reader import SumReader
 from asyncdsm.agent.store.clickhouse.tables import prepare_tables
 from asyncdsm.agent.store.clickhouse.transaction_reader import ClickHouseTransactionReader
 from asyncdsm.agent.store.clickhouse.writer import PayloadWriter
 from asyncdsm.agent.store.conditions import Conditions
-from asyncdsm.agent.store.edge_sums import EdgeNumbering, EdgeSums, sum_rows, sum_rows_by_start
+from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.growth import Growth
-from asyncdsm.agent.store.histograms import Ints
 from asyncdsm.agent.store.limits import KEPT_SECONDS, MAX_BACKLOGS, MAX_NAMES, MAX_POINTS, MAX_SERVICES
-from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, Rows, by_point
+from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, by_point
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
 from asyncdsm.agent.store.point_ages import PointAges
 from asyncdsm.agent.store.protocol import COUNTERS
 from asyncdsm.agent.store.registry import EdgeKey, PointRegistry
 from asyncdsm.agent.store.reports import AcceptedPayload, FactSums, Report
-from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, TimeRange, bucket_bounds
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange, bucket_bounds
 from asyncdsm.agent.store.services import ServiceFacts
 from asyncdsm.agent.store.spool import Spool
 from asyncdsm.agent.store.versions import ServiceKey, VersionRun
@@ -50,8 +49,6 @@ REFRESH_SECONDS = 1.0
 """How old what other agents wrote may be in memory. Rows and offsets of a time range are always read anew."""
 UPKEEP_SECONDS = 10.0
 _TOO_MANY_FACTS = "too many edges have redeliveries or batches: some of the services that have most are left out"
-_POINT_BITS = 34
-# The bits of a label that have the number of a point; those above have when it was, in tens of seconds.
 
 
 class ClickHouseStore:
@@ -89,8 +86,10 @@ class ClickHouseStore:
             self._sizes = Sizes(self._connection, self._db)
         except (StoreUnavailableError, StoreFullError) as error:
             raise StoreError(str(error)) from None
-        self._reader = ClickHouseReader(self._connection, self._db, self._state)
-        self._roll_up = RollUp(self._connection, self._db, address.cluster, self._reader, self._state, ticks=ticks)
+        self._rows = RowReader(self._connection, self._db, self._state)
+        self._sums = SumReader(self._rows, self._state)
+        self._offsets = OffsetReader(self._connection, self._db, self._state)
+        self._roll_up = RollUp(self._connection, self._db, address.cluster, self._rows, self._state, ticks=ticks)
         self._writer = PayloadWriter(self._connection, self._state, self._roll_up)
         self._wrote_at = self._refreshed_at = self._upkept_at = ticks()
 
@@ -171,42 +170,42 @@ class ClickHouseStore:
             if names is None:
                 return Merger().result()
         first, last = self._bucket_bounds(time_range)
-        return self._reader.merge_slices(first, last, label, service=names, coarsest=coarsest, sketch=sketch)
+        if label is by_point and sketch is None and service is None:
+            return self._sums.merge_points(first, last, coarsest)
+        merger = Merger()
+        for rows in self._rows.read_rows(
+            self._rows.periods(first, last).plan(first, last, coarsest), service=names, sketch=sketch
+        ):
+            merger.add_rows(rows, label, sketch)
+        return merger.result()
 
     def sum_edges(self, time_range: TimeRange, *, coarsest: int = RESOLUTIONS[-1]) -> EdgeSums:
         """Return what was counted in a time range by edge."""
-        points, histograms = self.merge_rows(time_range, by_point, coarsest=coarsest)
-        return sum_rows(Rows(np.zeros_like(points), points, histograms), EdgeNumbering(self.points))
+        return self._sums.sum_all(*self._bucket_bounds(time_range), coarsest)
 
     def sum_edges_by_start(self, time_range: TimeRange, *, coarsest: int = RESOLUTIONS[-1]) -> dict[int, EdgeSums]:
         """Return the same by the start of the rows, in ascending order."""
-
-        def label(rows: Rows) -> Ints:
-            return rows.starts // BUCKET_SECONDS << _POINT_BITS | rows.points
-
-        labels, histograms = self.merge_rows(time_range, label, coarsest=coarsest)
-        starts, points = (labels >> _POINT_BITS) * BUCKET_SECONDS, labels & (1 << _POINT_BITS) - 1
-        return sum_rows_by_start(Rows(starts, points, histograms), EdgeNumbering(self.points))
+        return self._sums.sum_by_start(*self._bucket_bounds(time_range), coarsest)
 
     def roll_up_versions(self, time_range: TimeRange, width: int) -> dict[int, tuple[int, int]]:
         """Return the version of each period of `width` seconds in a time range that is rolled up, by its start."""
         if width not in RESOLUTIONS[1:]:
             return {}
         first, last = self._bucket_bounds(time_range)
-        versions = self._reader.periods(first, last).versions(width)
+        versions = self._rows.periods(first, last).versions(width)
         return {start: version for start, version in versions.items() if first <= start < last}
 
     def offsets(self, time_range: TimeRange) -> list[tuple[Tags, int, int]]:
         """Return tags, start and value of the offsets in a time range, and of each backlog's last one before it."""
-        return self._reader.read_offsets(*self._bucket_bounds(time_range))
+        return self._offsets.read_offsets(*self._bucket_bounds(time_range))
 
     def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
         """Return when backlogs passed values, as far as that was not deleted."""
-        return self._reader.search_crossings(wanted)
+        return self._offsets.search_crossings(wanted)
 
     def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
         """Return the last offset of a backlog in each `step` seconds of [first, last)."""
-        return self._reader.read_thinned(tags, first, last, step)
+        return self._offsets.read_thinned(tags, first, last, step)
 
     def backlogs(self) -> dict[Tags, int]:
         """Return the latest offset of each backlog, by its sorted tags."""
@@ -253,7 +252,7 @@ class ClickHouseStore:
 
     def oldest_start(self) -> float | None:
         """Return the start of the oldest row, in seconds since the epoch, or None without any row."""
-        return self._reader.find_oldest(int(self.now()) - self.kept_seconds)
+        return self._rows.find_oldest(int(self.now()) - self.kept_seconds)
 
     def counters(self) -> dict[str, int]:
         """Return the counters of all agents, as far as they are known here; it waits for nothing.

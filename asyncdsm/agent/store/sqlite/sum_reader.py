@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from threading import Lock
@@ -12,12 +11,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from asyncdsm.agent.store.edge_sums import EdgeNumbering, EdgeSums, add_sums, sum_rows, sum_rows_by_start
-from asyncdsm.agent.store.histograms import EMPTY, Histograms, concat
+from asyncdsm.agent.store.histograms import Histograms, concat
 from asyncdsm.agent.store.merger import Rows
-from asyncdsm.agent.store.packed_histograms import flatten, unflatten, unpack
+from asyncdsm.agent.store.packed_histograms import unpack
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, RollUpVersion, Slice, plan_slices
 from asyncdsm.agent.store.sqlite.segments import read_added_segments, read_roll_up_versions
 from asyncdsm.agent.store.sqlite.state import Snapshot, StoreState
+from asyncdsm.agent.store.sum_cache import KeptSum, SumCache
 from asyncdsm.agent.store.write_buffer import Additions, WriteBuffer
 
 MOST_BYTES = 96 << 20
@@ -27,27 +27,6 @@ MOST_NUMBERS = 400_000
 _COUNTS_AT_ONCE = 1 << 21
 _UNSETTLED_BUCKETS = 3
 # The newest buckets, to which services still add: the sum of the others is kept too.
-
-
-class _Kept(NamedTuple):
-    """Sums that are kept, as bytes: two for each count."""
-
-    version: RollUpVersion
-    sums: EdgeSums
-    """Without the histograms."""
-    data: bytes
-
-    @classmethod
-    def of(cls, each: Slice, version: RollUpVersion, sums: EdgeSums) -> _Kept:
-        data = flatten(sums.histograms, sums.labels)
-        return cls(version, sums._replace(histograms=EMPTY, version=(each, version)), data)
-
-    def restore(self) -> EdgeSums:
-        return self.sums._replace(histograms=unflatten(self.data)[0])
-
-    @property
-    def used_bytes(self) -> int:
-        return len(self.data) + sum(each.nbytes for each in (self.sums.labels, self.sums.points, self.sums.counts))
 
 
 class _Buffered(NamedTuple):
@@ -63,7 +42,7 @@ class _Period(NamedTuple):
 
     slice: Slice
     version: RollUpVersion
-    kept: _Kept | None
+    kept: KeptSum[EdgeSums, RollUpVersion] | None
     segments: Iterable[bytes]
 
 
@@ -78,8 +57,7 @@ class EdgeSumReader:
 
     def _reset(self) -> None:
         self._numbering = EdgeNumbering(self._state.points)
-        self._kept: OrderedDict[Slice, _Kept] = OrderedDict()
-        self._kept_bytes = 0
+        self._cache = SumCache[EdgeSums, RollUpVersion](MOST_BYTES)
         self._buffered: WeakKeyDictionary[WriteBuffer, _Buffered] = WeakKeyDictionary()
 
     def sum_all(self, first: int, last: int, coarsest: int) -> EdgeSums:
@@ -130,7 +108,7 @@ class EdgeSumReader:
     def _list_periods(self, snapshot: Snapshot[tuple[WriteBuffer, Additions]], each: Slice) -> Iterator[_Period]:
         for start, version in read_roll_up_versions(snapshot.connection, each).items():
             period = Slice(each.width, start, start + each.width)
-            kept = self._kept.get(period)
+            kept = self._cache.lookup(period)
             if kept is not None and kept.version == version:
                 yield _Period(period, version, kept, ())
                 continue
@@ -147,17 +125,12 @@ class EdgeSumReader:
         each = Slice(each.width, each.first, max((period.slice.last for period in periods), default=each.first))
         if len(periods) < 2:
             return self._add(map(self._sum_period, periods))
-        kept = self._kept.get(each)
-        if kept is None or kept.version != version:
-            return self._keep(each, version, self._add(map(self._sum_period, periods)))
-        self._kept.move_to_end(each)
-        return kept.restore()
+        kept = self._cache.find_sum(each, version)
+        return self._keep(each, version, self._add(map(self._sum_period, periods))) if kept is None else kept
 
     def _sum_period(self, period: _Period) -> EdgeSums:
         kept = period.kept
         if kept is not None and kept.version == period.version:
-            if period.slice in self._kept:
-                self._kept.move_to_end(period.slice)
             return kept.restore()
         known = [] if kept is None else [kept.restore()]
         return self._keep(period.slice, period.version, self._add([*known, *self._sum_segments(period.segments)]))
@@ -194,10 +167,6 @@ class EdgeSumReader:
         return sums
 
     def _keep(self, each: Slice, version: RollUpVersion, sums: EdgeSums) -> EdgeSums:
-        kept, before = _Kept.of(each, version, sums), self._kept.pop(each, None)
-        self._kept_bytes += kept.used_bytes - (before.used_bytes if before else 0)
-        self._kept[each] = kept
-        while self._kept_bytes > MOST_BYTES:
-            _, oldest = self._kept.popitem(last=False)
-            self._kept_bytes -= oldest.used_bytes
-        return sums._replace(version=kept.sums.version)
+        sums = sums._replace(version=(each, version))
+        self._cache.keep_sum(each, version, sums)
+        return sums

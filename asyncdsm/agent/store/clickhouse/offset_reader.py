@@ -1,101 +1,27 @@
-"""Reads what ClickHouse has of a time range: rows, offsets, and when backlogs passed offsets."""
+"""Reads the offsets of a time range, and when backlogs passed offsets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from asyncdsm.agent.store.clickhouse.connection import Connection
 from asyncdsm.agent.store.clickhouse.identities import backlog_id
-from asyncdsm.agent.store.clickhouse.periods import MINUTE, Period, Periods
+from asyncdsm.agent.store.clickhouse.row_reader import at
 from asyncdsm.agent.store.clickhouse.shared_state import SharedState
-from asyncdsm.agent.store.clickhouse.sketch_columns import column_names, from_columns
-from asyncdsm.agent.store.clickhouse.sum_cache import SumCache, SumVersion
-from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, Rows, by_point
 from asyncdsm.agent.store.offset_search import Crossing, CrossingCache, Passing
 from asyncdsm.agent.store.offsets import Backlog, Tags
-from asyncdsm.agent.store.resolutions import RESOLUTIONS, Slice
 
 _SEARCHES_AT_ONCE = 200
 _LARGEST = (1 << 63) - 1
 
 
-class ClickHouseReader:
-    """Any thread may use it; times are whole buckets in seconds since the epoch."""
+class OffsetReader:
+    """Any thread may use it; times are whole buckets in seconds since the epoch. Raises what a Connection raises."""
 
     def __init__(self, connection: Connection, database: str, state: SharedState) -> None:
         self._connection, self._db, self._state = connection, database, state
-        self._crossings, self._sums = CrossingCache(), SumCache()
-
-    def periods(self, first: int, last: int) -> Periods:
-        """Return the periods that overlap [first, last)."""
-        width = RESOLUTIONS[-1]
-        rows = self._query(
-            "SELECT width, toUnixTimestamp(start) AS at, sum(marks) AS m, max(rolled) AS r, "
-            f"toFloat64(max(claimed)) AS c FROM {self._db}.periods WHERE width > 10 "
-            f"AND start >= {at(first // width * width)} AND start < {at(-(last // -width) * width)} "
-            "GROUP BY width, start"
-        )
-        known = (Period(row["width"], row["at"], row["m"], row["r"], row["c"]) for row in rows)
-        return Periods(known, self._state.days)
-
-    def merge_slices(
-        self, first: int, last: int, label: Label, *, service: tuple[str, str] | None, coarsest: int, sketch: int | None
-    ) -> LabeledHistograms:
-        """Return the rows that start in [first, last), merged by label."""
-        merger, periods = Merger(), self.periods(first, last)
-        slices = periods.plan(first, last, coarsest)
-        if label is by_point and sketch is None and service is None:
-            for each in [each for each in slices if each.width > MINUTE]:  # rows of old minutes come without a roll-up
-                slices.remove(each)
-                merger.add(*self._read_sum(each, SumVersion(periods.rolled(each), self._state.registry.forgotten)))
-        if slices:
-            self._merge_rows(merger, slices, label, service=service, sketch=sketch)
-        return merger.result()
-
-    def _read_sum(self, rows: Slice, version: SumVersion) -> LabeledHistograms:
-        """Return the sum of a slice by point, from the cache if it is there."""
-        merged = self._sums.find_sum(rows, version)
-        if merged is None:
-            merger = Merger()
-            self._merge_rows(merger, [rows], by_point, service=None, sketch=None)
-            merged = merger.result()
-            self._sums.keep_sum(rows, version, merged)
-        return merged
-
-    def _merge_rows(
-        self,
-        merger: Merger,
-        slices: Sequence[Slice],
-        label: Label,
-        *,
-        service: tuple[str, str] | None,
-        sketch: int | None,
-    ) -> None:
-        columns = ", ".join(["toUnixTimestamp(start) AS at", "point", *column_names(sketch)])
-        query = f"SELECT {columns} FROM {self._db}.sketches FINAL WHERE ({within(slices)})"
-        parameters = {}
-        if service is not None:
-            query += " AND service = %(service)s AND env = %(env)s"
-            parameters = {"service": service[0], "env": service[1]}
-        for batch in self._connection.query(query, parameters).to_batches():
-            numbers = self._state.numbers_of(batch.column("point").to_numpy())
-            starts = batch.column("at").to_numpy().astype(np.int64)
-            rows = Rows(starts, numbers, from_columns(batch, sketch))
-            merger.add_rows(rows.select(numbers >= 0), label, sketch)
-
-    def find_oldest(self, first: int) -> int | None:
-        """Return the start of the oldest row that is not before `first`, or None without any."""
-        query = f"SELECT toUnixTimestamp(min(start)) AS at, count() AS n FROM {self._db}.periods"
-        row = self._query(f"{query} WHERE width = {MINUTE} AND start >= {at(first // MINUTE * MINUTE)}")[0]
-        if not row["n"]:
-            return None
-        minute: int = row["at"]
-        query = f"SELECT toUnixTimestamp(min(start)) AS at, count() AS n FROM {self._db}.sketches WHERE width = 10"
-        row = self._query(f"{query} AND start >= {at(max(first, minute))} AND start < {at(minute + MINUTE)}")[0]
-        return row["at"] if row["n"] else minute
+        self._crossings = CrossingCache()
 
     def read_offsets(self, first: int, last: int) -> list[tuple[Tags, int, int]]:
         """Return tags, start and value of the offsets in [first, last) and of the last one before, in order of time."""
@@ -176,15 +102,3 @@ class ClickHouseReader:
     def _query(self, query: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._connection.query(query).to_pylist()
         return rows
-
-
-def at(moment: float) -> str:
-    """Return a time in seconds since the epoch in ClickHouse's language, the nearest one that a column can have."""
-    return f"toDateTime({min(max(0, int(moment)), (1 << 32) - 1)}, 'UTC')"
-
-
-def within(slices: Iterable[Slice]) -> str:
-    """Return the condition for rows of some slices."""
-    return " OR ".join(
-        f"width = {width} AND start >= {at(first)} AND start < {at(last)}" for width, first, last in slices
-    )

@@ -1,0 +1,99 @@
+"""Reads rows of histograms, and which periods have any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from asyncdsm.agent.store.clickhouse.connection import Connection
+from asyncdsm.agent.store.clickhouse.periods import MINUTE, Period, Periods
+from asyncdsm.agent.store.clickhouse.shared_state import SharedState
+from asyncdsm.agent.store.clickhouse.sketch_columns import column_names, from_columns
+from asyncdsm.agent.store.merger import Rows
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, Slice
+
+
+class RowReader:
+    """Any thread may use it; times are whole buckets in seconds since the epoch. Raises what a Connection raises."""
+
+    def __init__(self, connection: Connection, database: str, state: SharedState) -> None:
+        self._connection, self._db, self._state = connection, database, state
+
+    def periods(self, first: int, last: int) -> Periods:
+        """Return the periods that overlap [first, last)."""
+        width = RESOLUTIONS[-1]
+        rows = self._query(
+            "SELECT width, toUnixTimestamp(start) AS at, sum(marks) AS m, max(rolled) AS r, "
+            f"toFloat64(max(claimed)) AS c FROM {self._db}.periods WHERE width > 10 "
+            f"AND start >= {at(first // width * width)} AND start < {at(-(last // -width) * width)} "
+            "GROUP BY width, start"
+        )
+        known = (Period(row["width"], row["at"], row["m"], row["r"], row["c"]) for row in rows)
+        return Periods(known, self._state.days)
+
+    def read_rows(
+        self, slices: Iterable[Slice], *, service: tuple[str, str] | None = None, sketch: int | None = None
+    ) -> Iterator[Rows]:
+        """Yield the rows of some slices, of all services or one, with all histograms or one."""
+        for batch in self._read_batches(slices, service, sketch):
+            yield self._rows_of(batch, sketch)
+
+    def read_by_start(self, slices: Iterable[Slice]) -> Iterator[tuple[int, Rows]]:
+        """Yield the rows of some slices with their start. A start may come again, with further rows."""
+        for unordered in self._read_batches(slices, None, None):
+            order = np.argsort(unordered.column("at").to_numpy(), kind="stable")
+            batch = unordered.take(pa.array(order))
+            starts = batch.column("at").to_numpy().astype(np.int64)
+            ends = [*(np.flatnonzero(np.diff(starts)) + 1).tolist(), len(starts)]
+            for begin, end in pairwise([0, *ends]):
+                yield int(starts[begin]), self._rows_of(batch.slice(begin, end - begin), None)
+
+    def find_oldest(self, first: int) -> int | None:
+        """Return the start of the oldest row that is not before `first`, or None without any."""
+        query = f"SELECT toUnixTimestamp(min(start)) AS at, count() AS n FROM {self._db}.periods"
+        row = self._query(f"{query} WHERE width = {MINUTE} AND start >= {at(first // MINUTE * MINUTE)}")[0]
+        if not row["n"]:
+            return None
+        minute: int = row["at"]
+        query = f"SELECT toUnixTimestamp(min(start)) AS at, count() AS n FROM {self._db}.sketches WHERE width = 10"
+        row = self._query(f"{query} AND start >= {at(max(first, minute))} AND start < {at(minute + MINUTE)}")[0]
+        return row["at"] if row["n"] else minute
+
+    def _read_batches(
+        self, slices: Iterable[Slice], service: tuple[str, str] | None, sketch: int | None
+    ) -> Iterator[pa.RecordBatch]:
+        condition = within(slices)
+        if not condition:
+            return
+        columns = ", ".join(["toUnixTimestamp(start) AS at", "point", *column_names(sketch)])
+        query = f"SELECT {columns} FROM {self._db}.sketches FINAL WHERE ({condition})"
+        parameters = {}
+        if service is not None:
+            query += " AND service = %(service)s AND env = %(env)s"
+            parameters = {"service": service[0], "env": service[1]}
+        yield from (batch for batch in self._connection.query(query, parameters).to_batches() if batch.num_rows)
+
+    def _rows_of(self, batch: pa.RecordBatch, sketch: int | None) -> Rows:
+        numbers = self._state.numbers_of(batch.column("point").to_numpy())
+        starts = batch.column("at").to_numpy().astype(np.int64)
+        return Rows(starts, numbers, from_columns(batch, sketch)).select(numbers >= 0)
+
+    def _query(self, query: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._connection.query(query).to_pylist()
+        return rows
+
+
+def at(moment: float) -> str:
+    """Return a time in seconds since the epoch in ClickHouse's language, the nearest one that a column can have."""
+    return f"toDateTime({min(max(0, int(moment)), (1 << 32) - 1)}, 'UTC')"
+
+
+def within(slices: Iterable[Slice]) -> str:
+    """Return the condition for rows of some slices."""
+    return " OR ".join(
+        f"width = {width} AND start >= {at(first)} AND start < {at(last)}" for width, first, last in slices
+    )
