@@ -6,9 +6,9 @@ next to the slot in which it was found: it stays what it was while the slots bec
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from time import monotonic
-from typing import ClassVar
+from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary
 
 from asyncdsm.agent.queries.latency_changes import Change, Slot, begin_of_change
@@ -19,12 +19,31 @@ from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange
 
 MINUTE, HOUR = RESOLUTIONS[1], RESOLUTIONS[3]
 READING_SECONDS = 0.1
-"""For how long finer slots are read at once, by the clock; the others are read by the next calls."""
+"""For how long finer slots are read at once, by the clock, if there is more than one change: the newest is always read,
+and the others are read by the next calls."""
 MOST_KEPT = 10_000
 """How many begins are kept."""
 
-Place = tuple[EdgeKey, int, int]
-"""An edge, and the start and the width of the slot in which its change was found."""
+Begins = Mapping[EdgeKey, int]
+"""Since when edges have changed, in seconds since the epoch."""
+Place = tuple[str, EdgeKey, int, int]
+"""What changed, an edge, and the start and the width of the slot in which its change was found."""
+
+
+class BeginFinder(Protocol):
+    """Finds begins of one kind of change in slots that are finer than those in which the changes were found."""
+
+    what: str
+    """What changed: the begins that are kept of two finders with the same one are the same."""
+    reach: int
+    """How many slots, in which a change was found, are looked at before its start, and after it."""
+
+    def find_begins(self, store: Store, around: TimeRange, finer: int, edges: Collection[EdgeKey]) -> Begins:
+        """Return when edges changed, by their slots of `finer` seconds; without those of which they do not tell it.
+
+        The slot in which the change was found begins in the middle of `around`.
+        """
+        ...
 
 
 class ChangeBegins:
@@ -41,37 +60,38 @@ class ChangeBegins:
         """Return the one of a store."""
         return cls._of_stores.setdefault(store, cls(store))
 
-    def refine(self, changes: Mapping[EdgeKey, Change], width: int) -> dict[EdgeKey, Change]:
-        """Return changes that were found in slots of `width` seconds with the times at which they began."""
-        found, until = dict(changes), monotonic() + READING_SECONDS
+    def refine(self, begins: Begins, width: int, finder: BeginFinder) -> Begins:
+        """Return when changes began that were found in slots of `width` seconds which begin at `begins`."""
+        found, until = dict(begins), monotonic() + READING_SECONDS
         for finer in reversed(RESOLUTIONS):
             if finer < width:
                 by_start: dict[int, list[EdgeKey]] = {}
-                for edge, change in found.items():
-                    by_start.setdefault(change.since, []).append(edge)
+                for edge, start in found.items():
+                    by_start.setdefault(start, []).append(edge)
                 for start in sorted(by_start, reverse=True):
-                    wanted = {edge: found[edge] for edge in by_start[start]}
-                    found |= self._refine(wanted, start, width, finer, until)
+                    has_time = start == max(by_start) or monotonic() < until
+                    found |= self._refine(by_start[start], start, width, finer, finder, has_time=has_time)
                 width = finer
         return found
 
     def _refine(
-        self, changes: Mapping[EdgeKey, Change], start: int, width: int, finer: int, until: float
-    ) -> dict[EdgeKey, Change]:
-        """Return the changes that were found in one slot as they are in finer ones, if there is time to read these."""
+        self, edges: Collection[EdgeKey], start: int, width: int, finer: int, finder: BeginFinder, *, has_time: bool
+    ) -> Begins:
+        """Return the begins of changes that were found in one slot: those that are kept, if no more can be read."""
         if start % width:  # it was found in a finer slot
             return {}
-        around = TimeRange(start - width, start + width)
+        around = TimeRange(start - finder.reach * width, start + finder.reach * width)
         version = self._version(around)
-        kept = {edge: self._kept.get((edge, start, width)) for edge in changes}
+        kept = {edge: self._kept.get((finder.what, edge, start, width)) for edge in edges}
         known = {edge: each[1] for edge, each in kept.items() if each is not None and each[0] == version}
-        if len(known) < len(changes) and monotonic() < until:
-            slots = self._read_slots_of(around, finer, changes)
-            known |= {edge: begin_of_change(slots[edge], changes[edge]) for edge in slots if edge not in known}
+        if len(known) < len(edges) and has_time:
+            missing = [edge for edge in edges if edge not in known]
+            new = {**dict.fromkeys(missing, start), **finder.find_begins(self._store, around, finer, missing)}
+            known |= new
             if version is not None:
-                new = {(edge, start, width): (version, begin) for edge, begin in known.items()}
-                self._kept = dict([*{**self._kept, **new}.items()][-MOST_KEPT:])
-        return {edge: changes[edge]._replace(since=begin) for edge, begin in known.items()}
+                places = {(finder.what, edge, start, width): (version, begin) for edge, begin in new.items()}
+                self._kept = dict([*{**self._kept, **places}.items()][-MOST_KEPT:])
+        return known
 
     def _version(self, around: TimeRange) -> Hashable:
         """Return the version of all minutes, None if some are not rolled up yet: these change without one."""
@@ -79,11 +99,30 @@ class ChangeBegins:
         is_complete = len(versions) == (around.last - around.first) // MINUTE
         return tuple(versions.items()) if is_complete or around.last < self._store.now() - HOUR else None
 
-    def _read_slots_of(self, around: TimeRange, finer: int, edges: Iterable[EdgeKey]) -> dict[EdgeKey, list[Slot]]:
-        found: dict[EdgeKey, list[Slot]] = {}
-        wanted = set(edges)
-        for start, sums in self._store.sum_edges_by_start(around, coarsest=finer).items():
+
+class LatencyBegins:
+    """Finds when hops became slower or faster: when they left the level that they had before."""
+
+    what: str = "latency"
+    reach: int = 1
+
+    def __init__(self, changes: Mapping[EdgeKey, Change]) -> None:
+        self._changes = changes
+
+    @classmethod
+    def refine(cls, store: Store, changes: Mapping[EdgeKey, Change], width: int) -> dict[EdgeKey, Change]:
+        """Return changes that were found in slots of `width` seconds with the times at which they began."""
+        begins = {edge: change.since for edge, change in changes.items()}
+        refined = ChangeBegins.of_store(store).refine(begins, width, cls(changes))
+        return {edge: changes[edge]._replace(since=begin) for edge, begin in refined.items()}
+
+    def find_begins(self, store: Store, around: TimeRange, finer: int, edges: Collection[EdgeKey]) -> Begins:
+        """Return when edges changed, as `BeginFinder` says."""
+        found, wanted = dict[EdgeKey, list[Slot]](), set(edges)
+        for start, sums in store.sum_edges_by_start(around, coarsest=finer).items():
             for edge, slots in slots_of(start, sums).items():
                 if edge in wanted:
                     found.setdefault(edge, []).extend(slots)
-        return found
+        middle = int(around.first + around.last) // 2
+        changes = {edge: self._changes[edge]._replace(since=middle) for edge in found}
+        return {edge: begin_of_change(slots, changes[edge]) for edge, slots in found.items()}

@@ -3,7 +3,7 @@
 - A hop is *slower* or *faster* if two slots in a row differ by a factor of three from what was before: that rule is in
   `latency_changes`.
 - The *rate* fell or rose if it has differed for at least two slots in a row by a factor of two from nearly all slots
-  before, and by more than chance explains.
+  before, and by more than chance explains. In which ten seconds it did is in `rate_begins`.
 - A service is *quiet* if it has reported nothing for a minute, and for three times its longest silence before.
 - An edge is *new* if no message passed it before, although the agent had been running for a while.
 - A *version* changed if a service reports another one than before.
@@ -23,6 +23,8 @@ RATE_FACTOR = 2.0
 """Rates that differ by less than this factor count as equal."""
 RATE_DEVIATIONS = 4.0
 """By how many standard deviations of chance (Poisson) counts must differ to count as different."""
+BEGIN_DEVIATIONS = 2.0
+"""By how many a slot before must be outside of nearly all slots before it, to be the begin of a slow change."""
 SHORTEST_RUN, FEWEST_BEFORE = 2, 5
 """How many slots the new rate must have lasted, and how many slots before say what was usual."""
 ORDINARY_SHARE = 0.1
@@ -59,11 +61,11 @@ def find_rate_change(counts: Sequence[float]) -> RateChange | None:
     now, happened = median(run), sum(run)
     expected = low * length
     if now * RATE_FACTOR <= low and expected - happened >= RATE_DEVIATIONS * sqrt(expected):
-        begin = _find_begin(counts, begin, lambda count, low, _: count < low)
+        begin = _find_begin(counts, begin, lambda count, low, _: low - count > BEGIN_DEVIATIONS * sqrt(low))
         return RateChange("rate fell", begin, median(counts[:begin]), now)
     expected = max(high, 1.0) * length
     if now >= high * RATE_FACTOR and happened - expected >= RATE_DEVIATIONS * sqrt(expected):
-        begin = _find_begin(counts, begin, lambda count, _, high: count > high)
+        begin = _find_begin(counts, begin, lambda count, _, high: count - high > BEGIN_DEVIATIONS * sqrt(high))
         return RateChange("rate rose", begin, median(counts[:begin]), now)
     return None
 

@@ -48,7 +48,8 @@ def list_changes(reader: HistoryReader, time_range: TimeRange) -> Changes:
     new = find_new_edges(store, TimeRange(begin, end), histories[-1], oldest)
     fresh = {change.edge or (change.service, change.env) for change in new}
     delays = read_delays(store, histories[0].settled_at - BUCKET_SECONDS)
-    rates = find_rate_changes([(history, find_first_slots(store, history)) for history in histories], usual, delays)
+    with_firsts = [(history, find_first_slots(store, history)) for history in histories]
+    rates = find_rate_changes(store, with_firsts, usual, delays)
     of_edges = [
         *find_latency_changes(store, histories, states, usual),
         *find_growing_lags(states, lags.groups, end, lambda group: find_begin_of_lag(store, lags.of(group), end)),

@@ -8,12 +8,13 @@ import numpy as np
 
 from asyncdsm.agent.queries import latency_changes
 from asyncdsm.agent.queries.answers import Change, ChangeKind
-from asyncdsm.agent.queries.change_begins import ChangeBegins
+from asyncdsm.agent.queries.change_begins import ChangeBegins, LatencyBegins
 from asyncdsm.agent.queries.change_rules import RATE_FACTOR, RateChange, find_rate_change
 from asyncdsm.agent.queries.edge_history import EdgeHistory
 from asyncdsm.agent.queries.kafka_clusters import queue_of, split_tags
 from asyncdsm.agent.queries.late_reports import Delays
 from asyncdsm.agent.queries.latency_changes import FACTOR, last_change, state_of
+from asyncdsm.agent.queries.rate_begins import RateBegins
 from asyncdsm.agent.queries.usual_levels import UsualLevels
 from asyncdsm.agent.store.histograms import Floats
 from asyncdsm.agent.store.protocol import Store
@@ -41,7 +42,7 @@ def find_latency_changes(
             for edge, change in _changes_in_history(history, states)
             if _is_earlier(change, state_of(states[edge].slowness, change), found.get(edge), history.width)
         }
-        for edge, change in ChangeBegins.of_store(store).refine(earlier, history.width).items():
+        for edge, change in LatencyBegins.refine(store, earlier, history.width).items():
             kind = _STATES[state_of(states[edge].slowness, change)]
             found[edge] = edge, kind, float(change.since), change.p50
     return [_latency_change(change, states[change[0]], usual) for change in found.values()]
@@ -86,7 +87,7 @@ def _latency_change(change: LatencyChange, present: Present, usual: UsualLevels)
 
 
 def find_rate_changes(
-    histories: Sequence[tuple[EdgeHistory, Mapping[EdgeKey, int]]], usual: UsualLevels, delays: Delays
+    store: Store, histories: Sequence[tuple[EdgeHistory, Mapping[EdgeKey, int]]], usual: UsualLevels, delays: Delays
 ) -> list[Change]:
     """Return which edges have more or fewer messages than before, as the first history that shows it says.
 
@@ -95,17 +96,30 @@ def find_rate_changes(
     """
     changes: dict[EdgeKey, Change] = {}
     for history, firsts in histories:
-        known = np.flatnonzero(history.known_slots()[: history.settled])
-        counts = history.counts[:, known]
-        for number in _find_uneven(counts):
-            edge = history.edges[number]
-            settled = (history.settled_at - delays.get(edge[:2], 0) - history.first) // history.width
-            begin, end = (int(np.searchsorted(known, slot)) for slot in (firsts.get(edge, 0), settled))
-            found = find_rate_change(counts[number, begin:end].tolist())
-            if found is not None and edge not in changes:
-                since = float(history.start_of(int(known[begin + found.slot])))
-                changes[edge] = _rate_change(edge, found, since, history.width, usual)
+        found = {edge: each for edge, each in _rates_in_history(history, firsts, delays).items() if edge not in changes}
+        finder = RateBegins({edge: change.kind for edge, (change, _) in found.items()})
+        starts = {edge: start for edge, (_, start) in found.items()}
+        begins = ChangeBegins.of_store(store).refine(starts, history.width, finder)
+        for edge, (change, _) in found.items():
+            changes[edge] = _rate_change(edge, change, float(begins[edge]), history.width, usual)
     return list(changes.values())
+
+
+def _rates_in_history(
+    history: EdgeHistory, firsts: Mapping[EdgeKey, int], delays: Delays
+) -> dict[EdgeKey, tuple[RateChange, int]]:
+    """Return the edges whose rate changed, with the start of the slot in which it did (seconds since the epoch)."""
+    changes: dict[EdgeKey, tuple[RateChange, int]] = {}
+    known = np.flatnonzero(history.known_slots()[: history.settled])
+    counts = history.counts[:, known]
+    for number in _find_uneven(counts):
+        edge = history.edges[number]
+        settled = (history.settled_at - delays.get(edge[:2], 0) - history.first) // history.width
+        begin, end = (int(np.searchsorted(known, slot)) for slot in (firsts.get(edge, 0), settled))
+        found = find_rate_change(counts[number, begin:end].tolist())
+        if found is not None:
+            changes[edge] = found, history.start_of(int(known[begin + found.slot]))
+    return changes
 
 
 def _find_uneven(counts: Floats) -> list[int]:
