@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from runpy import run_path
-from shutil import rmtree
+from shutil import copy2, rmtree
 from types import MappingProxyType
 
 import nox
@@ -57,8 +57,14 @@ MODES = {
     "debug": ["-m", "pytest"],
     "dev": ["-X", "dev", "-W", "error", "-m", "pytest"],
 }
-PROMETHEUS_3 = "github.com/prometheus/prometheus/cmd/prometheus@v0.316.0"
-"""The module of Prometheus 3.16."""
+PROMETHEUS, VICTORIA = "github.com/prometheus/prometheus/cmd", "github.com/VictoriaMetrics/VictoriaMetrics/app"
+RECEIVERS = [
+    # Without the clients of every cloud, in which Prometheus finds what to scrape, it is built in a tenth of the time.
+    ["-tags", "remove_all_sd,enable_dns_sd", f"{PROMETHEUS}/prometheus@v0.316.0", f"{PROMETHEUS}/promtool@v0.316.0"],
+    [f"{VICTORIA}/victoria-metrics@v1.151.0", f"{VICTORIA}/vmalert-tool@v1.151.0"],
+    ["go.opentelemetry.io/collector/cmd/builder@v0.165.0"],
+]
+"""The programs for `nox -s receivers`, as `go install` gets them. The last builds a Collector."""
 FORMS = ".github/ISSUE_TEMPLATE"
 SCHEMAS = {
     "dependabot": [".github/dependabot.yml"],
@@ -252,14 +258,25 @@ def check_installed(
 
 
 @nox.session
-def prometheus3(session: nox.Session) -> None:
-    """Run the tests that have a Prometheus on Prometheus 3, which Go builds: some ten minutes the first time."""
+def receivers(session: nox.Session) -> None:
+    """Run the tests of receivers of OTLP, and those that have a Prometheus, on programs that Go builds."""
     session.install("-e", ".[all]", *group("test"))
-    folder = Path(session.create_tmp(), "prometheus").resolve()
-    session.run("go", "install", PROMETHEUS_3, env={"GOBIN": str(folder), "CGO_ENABLED": "0"})
+    folder = build_receivers(session)
     names = ["prometheus", "native_histograms", "created_timestamps", "grafana_dashboard"]
-    files = [*(f"tests/agent/test_{name}.py" for name in names), "tests/examples/test_monitoring.py"]
-    session.run("pytest", *files, *session.posargs, env={"PROMETHEUS_3": str(folder / "prometheus")})
+    files = ["tests/receivers", *(f"tests/agent/test_{name}.py" for name in names), "tests/examples/test_monitoring.py"]
+    session.run("pytest", "-m", "", *files, *session.posargs, env={"RECEIVERS": str(folder)})
+
+
+def build_receivers(session: nox.Session) -> Path:
+    """Build Prometheus 3, VictoriaMetrics and a Collector; return the folder of their programs."""
+    manifest, folder = Path("tests/receivers/builder.yaml").resolve(), Path(session.create_tmp(), "bin").resolve()
+    env = {"GOBIN": str(folder), "CGO_ENABLED": "0"}
+    for programs in RECEIVERS:
+        session.run("go", "install", *programs, env=env)
+    with session.chdir(folder.parent):
+        session.run(str(folder / "builder"), "--config", str(manifest), env=env)
+    copy2(folder.parent / "collector" / "otelcol", folder)
+    return folder
 
 
 @nox.session

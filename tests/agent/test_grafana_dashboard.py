@@ -28,6 +28,7 @@ from tests.agent.payloads import NOW_NS, SECOND_NS, Client, bucket, ours, passed
 from tests.agent.test_metrics import IN, ON, OUT
 from tests.agent.test_prometheus import ask
 from tests.brokers.prometheus import prometheus
+from tests.brokers.receivers import scraping_victoriametrics
 
 FOLDER = Path(__file__).parents[2] / "examples" / "deploy" / "grafana"
 DASHBOARD: dict[str, Any] = json.loads((FOLDER / "dashboard.json").read_text())
@@ -141,10 +142,10 @@ def configuration(client: Client, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-async def scraping(configuration: Path) -> AsyncIterator[httpx2.AsyncClient]:
-    """Run a Prometheus that scrapes the test's agent; give a client of it."""
-    running = prometheus(configuration)
+@pytest.fixture(params=[prometheus, pytest.param(scraping_victoriametrics, marks=pytest.mark.receivers)])
+async def scraping(request: pytest.FixtureRequest, configuration: Path) -> AsyncIterator[httpx2.AsyncClient]:
+    """Run a Prometheus, or a VictoriaMetrics, that scrapes the test's agent; give a client of it."""
+    running = request.param(configuration)
     address = await to_thread.run_sync(running.__enter__)
     try:
         async with httpx2.AsyncClient(base_url=address, timeout=20) as http:

@@ -17,6 +17,7 @@ from anyio import to_thread
 from tests.agent.payloads import Client
 from tests.agent.test_metrics import report_pipeline
 from tests.brokers.prometheus import find_program, prometheus
+from tests.brokers.receivers import find_built
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deploy" / "prometheus"
 RULES_TEST = Path(__file__).with_name("prometheus_rules_test.yml")
@@ -26,7 +27,11 @@ MEDIAN = "histogram_quantile(0.5, sum by (le) (asyncdsm_queue_duration_seconds_b
 
 def run_promtool(*arguments: str, given: str | None = None) -> str:
     """Run promtool, which must have nothing to say against its input. Return what it printed."""
-    command = [find_program("promtool"), *arguments]
+    return run_program(find_program("promtool"), *arguments, given=given)
+
+
+def run_program(*command: str, given: str | None = None) -> str:
+    """Run a program, which must succeed. Return what it printed."""
     done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -103,3 +108,15 @@ def test_rules_of_the_example_fire_when_they_should(tmp_path: Path) -> None:
     copy(EXAMPLE / "rules.yml", tmp_path)
     copy(RULES_TEST, tmp_path)
     run_promtool("test", "rules", str(tmp_path / "prometheus_rules_test.yml"))
+
+
+@pytest.mark.receivers
+def test_rules_of_the_example_fire_in_victoriametrics(tmp_path: Path) -> None:
+    copy(EXAMPLE / "rules.yml", tmp_path)
+    written = yaml.safe_load(RULES_TEST.read_text())
+    for case in (case for test in written["tests"] for case in test["alert_rule_test"]):
+        case["groupname"] = "asyncdsm"
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(written))
+    tool = find_built("vmalert-tool")
+    said = run_program(tool, "unittest", "--disableAlertgroupLabel", f"--files={tmp_path / 'test.yml'}")
+    assert "success" in said.lower()

@@ -1,21 +1,23 @@
-"""Prometheus and promtool, as Debian packages them: `apt-get install prometheus`."""
+"""Prometheus and promtool, as Debian packages them: `apt-get install prometheus`; or those of `nox -s receivers`."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.brokers.process import BrokerError, serving
+from tests.brokers.receivers import FOLDER, find_built
 
-PROMETHEUS_3 = os.environ.get("PROMETHEUS_3", "")
-"""The path of a Prometheus 3 that is to be run instead of Debian's, as `nox -s prometheus3` does."""
+PROMETHEUS_3 = bool(FOLDER)
+"""Whether Prometheus 3 is to be run instead of Debian's, as `nox -s receivers` does."""
 
 
 def find_program(name: str) -> str:
     """Return the path of `prometheus` or `promtool`. Raises BrokerError if it is missing."""
+    if PROMETHEUS_3:
+        return find_built(name)
     program = shutil.which(name)
     if program is None:
         raise BrokerError(f"{name} is missing: apt-get install -y --no-install-recommends prometheus")
@@ -25,7 +27,7 @@ def find_program(name: str) -> str:
 @contextmanager
 def prometheus(configuration: Path, *options: str) -> Iterator[str]:
     """Run a Prometheus with this file, and further options, for as long as the block lasts; yield its address."""
-    program = PROMETHEUS_3 or find_program("prometheus")
+    program = find_program("prometheus")
 
     def command(port: int) -> list[str]:
         return [

@@ -18,14 +18,23 @@ from asyncdsm.core.edge import Edge
 
 def main() -> None:
     """Read the messages, and end."""
-    random, count = Random(int(sys.argv[1])), int(sys.argv[2])
-    edge = Edge("direction:in", "topic:orders", "group:billing", "type:kafka")
-    waited = [random.lognormvariate(-1.0, 1.5) + 0.01 for _ in range(count)]
+    waited = draw_waits(Random(int(sys.argv[1])), int(sys.argv[2]))
     # On a busy machine, what encodes takes seconds to import.
     with asyncdsm.DataStreams(asyncdsm.Settings.from_environ(os.environ, shutdown_seconds=60)):
-        for seconds in waited:
-            checkpoint.consume(edge, None, 200, time_ns() - round(seconds * 1e9))
+        read_messages(waited)
     json.dump(waited, sys.stdout)
+
+
+def draw_waits(random: Random, count: int) -> list[float]:
+    """Return how long messages wait, in seconds."""
+    return [random.lognormvariate(-1.0, 1.5) + 0.01 for _ in range(count)]
+
+
+def read_messages(waited: list[float]) -> None:
+    """Read messages that waited for so many seconds."""
+    edge = Edge("direction:in", "topic:orders", "group:billing", "type:kafka")
+    for seconds in waited:
+        checkpoint.consume(edge, None, 200, time_ns() - round(seconds * 1e9))
 
 
 if __name__ == "__main__":
