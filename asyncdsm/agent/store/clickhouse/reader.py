@@ -74,7 +74,7 @@ class ClickHouseReader:
         service: tuple[str, str] | None,
         sketch: int | None,
     ) -> None:
-        columns = ", ".join(["toUnixTimestamp(start) AS at", "point", *column_names(sketch)])
+        columns = ", ".join(["toUnixTimestamp(start) AS at", "width", "point", *column_names(sketch)])
         query = f"SELECT {columns} FROM {self._db}.sketches FINAL WHERE ({within(slices)})"
         parameters = {}
         if service is not None:
@@ -83,7 +83,8 @@ class ClickHouseReader:
         for batch in self._connection.query(query, parameters).to_batches():
             numbers = self._state.numbers_of(batch.column("point").to_numpy())
             starts = batch.column("at").to_numpy().astype(np.int64)
-            rows = Rows(starts, numbers, from_columns(batch, sketch))
+            widths = batch.column("width").to_numpy().astype(np.int64)
+            rows = Rows(starts, numbers, from_columns(batch, sketch), widths)
             merger.add_rows(rows.select(numbers >= 0), label, sketch)
 
     def find_oldest(self, first: int) -> int | None:
