@@ -13,11 +13,12 @@ from msgspec.json import decode
 
 from asyncdsm._version import __version__
 from asyncdsm.agent.queries.answers import Downstream, Transactions
+from asyncdsm.agent.queries.version_answers import ServiceVersions
 from asyncdsm.errors import AsyncDSMError
 from asyncdsm.map.graph import Node
 from asyncdsm.map.topology import Topology
 
-Answer = TypeVar("Answer", Downstream, Transactions)
+Answer = TypeVar("Answer", Downstream, ServiceVersions, Transactions)
 
 URL = "http://127.0.0.1:8126"
 TOKEN = "ASYNCDSM_AGENT_TOKEN"  # noqa: S105  (the variable's name)
@@ -80,6 +81,12 @@ def fetch_downstream(client: httpx2.Client, minutes: int, node: Node) -> Downstr
     else:
         named = {"queue": node.name, "type": node.where, "cluster": node.cluster}
     return _read_answer(client, "/api/downstream", {"minutes": minutes, **named}, Downstream)
+
+
+def fetch_versions(client: httpx2.Client, minutes: int, service: Node) -> ServiceVersions:
+    """Return the versions of a service in the last `minutes`, side by side. Raises NoAnswerError."""
+    parameters = {"minutes": minutes, "service": service.name, "env": service.where}
+    return _read_answer(client, "/api/versions", parameters, ServiceVersions)
 
 
 def _read_answer(client: httpx2.Client, path: str, parameters: Mapping[str, Any], kind: type[Answer]) -> Answer:

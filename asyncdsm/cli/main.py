@@ -133,6 +133,12 @@ def _add_map(parser: argparse.ArgumentParser) -> None:
             help=f"instead of the map, print all services and queues that {what} this one, as text or json. NAME is "
             "the name or id of a service or a queue, or service:NAME or queue:NAME",
         )
+    related.add_argument(
+        "--versions",
+        metavar="SERVICE",
+        help="instead of the map, print the numbers of each version of this service that reported, side by side, as "
+        "text or json: which one is slower",
+    )
     parser.set_defaults(run=_print_map, extra="agent")
 
 
@@ -276,8 +282,15 @@ def _run_demo(options: argparse.Namespace) -> int:
 
 
 def _print_map(options: argparse.Namespace) -> int:
-    from asyncdsm.cli.map import print_map, print_related  # noqa: PLC0415
+    from asyncdsm.cli.map import print_map, print_related, print_versions  # noqa: PLC0415
 
+    if options.versions is not None:
+        if options.format not in {"text", "json"}:
+            print(f"asyncdsm map: --versions prints text or json, not {options.format}", file=sys.stderr)
+            return 2
+        return print_versions(
+            options.url, options.token, options.minutes, name=options.versions, format_=options.format
+        )
     direction: Literal["downstream", "upstream"] = "upstream" if options.downstream is None else "downstream"
     name = options.upstream if options.downstream is None else options.downstream
     if name is not None:

@@ -11,8 +11,9 @@ from msgspec import to_builtins
 
 from asyncdsm._internal.log import pluralize
 from asyncdsm.agent.queries.answers import Downstream
-from asyncdsm.cli.agent_client import NoAnswerError, fetch_downstream, fetch_topology, open_client
+from asyncdsm.cli.agent_client import NoAnswerError, fetch_downstream, fetch_topology, fetch_versions, open_client
 from asyncdsm.cli.related_nodes import Direction, write_related
+from asyncdsm.cli.version_tables import write_versions
 from asyncdsm.map.descriptions import describe_states
 from asyncdsm.map.dot import write_dot
 from asyncdsm.map.graph import Node, build_graph
@@ -65,11 +66,33 @@ def print_related(url: str, token: str | None, minutes: int, *, direction: Direc
     return 0
 
 
-def _explain_choice(name: str, found: list[Node], minutes: int) -> str:
+def print_versions(url: str, token: str | None, minutes: int, *, name: str, format_: str) -> int:
+    """Print the versions of a service side by side, as `text` or `json`; return the exit code.
+
+    That is 1 if the agent does not answer, or if `name` means no service or several (`find_nodes`).
+    """
+    try:
+        with open_client(url, token) as client:
+            topology = fetch_topology(client, minutes)
+            nodes = [Node("service", service.name, service.env) for service in topology.services]
+            found = find_nodes(nodes, name)
+            if len(found) != 1:
+                return _explain(_explain_choice(name, found, minutes, "service"))
+            versions = fetch_versions(client, minutes, found[0])
+    except NoAnswerError as error:
+        return _explain(f"{error}{error.hint}")
+    if format_ == "json":
+        sys.stdout.write(json.dumps(to_builtins(versions), indent=2) + "\n")
+    else:
+        sys.stdout.write(write_versions(versions, shutil.get_terminal_size((WIDTH, 0)).columns))
+    return 0
+
+
+def _explain_choice(name: str, found: list[Node], minutes: int, kind: str = "service and no queue") -> str:
     if found:
         return f"{shorten_name(name)} names {len(found)} nodes, choose one by its id: {list_candidates(found)}"
     period = pluralize(minutes, "minute")
-    return f"no service and no queue is named {shorten_name(name)} on the map of the last {period}"
+    return f"no {kind} is named {shorten_name(name)} on the map of the last {period}"
 
 
 def _explain(problem: str) -> int:

@@ -53,6 +53,7 @@ async def test_every_described_path_is_served(client: Client) -> None:
         "/api/lag": {"topic": "t"},
         "/api/latency": {"first": "shop", "last": "orders"},
         "/api/downstream": {"queue": "orders"},
+        "/api/versions": {"service": "shop"},
     }
     for path in PATHS:
         query = needed.get(path, {"service": "s"} if path == "/api/pathways" else {})

@@ -27,6 +27,7 @@ from asyncdsm.agent.queries.answers import (
     WrittenRules,
 )
 from asyncdsm.agent.queries.parameters import MOST_FILTER_CHARACTERS, MOST_NODES
+from asyncdsm.agent.queries.version_answers import ServiceVersions
 from asyncdsm.map.topology import Topology
 
 Schema = dict[str, Any]
@@ -41,6 +42,7 @@ ANSWERS: tuple[type[Struct], ...] = (
     Transactions,
     LatencyBetween,
     Downstream,
+    ServiceVersions,
     NodeGraph,
     GraphFields,
     Alerts,
@@ -215,6 +217,15 @@ PATHS: dict[str, Schema] = {
         *_SERVICE_OR_QUEUE,
         _parameter("type", TEXT, "The queue's type, such as kafka; all by default."),
         _CLUSTER,
+        *_TIME_RANGE,
+        refusals=(400, 404),
+    ),
+    "/api/versions": _get(
+        "Which version of a service is slower: the numbers of each that reported, in all and on each edge.",
+        "Versions",
+        _ref(ServiceVersions),
+        _parameter("service", TEXT, "The service's name.", required=True),
+        _parameter("env", TEXT, "The service's environment; it must be given if several have the service."),
         *_TIME_RANGE,
         refusals=(400, 404),
     ),

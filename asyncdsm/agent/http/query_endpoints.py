@@ -33,6 +33,7 @@ from asyncdsm.agent.queries.quiet_services import mark_quiet_services
 from asyncdsm.agent.queries.series import edge_series
 from asyncdsm.agent.queries.topology import topology_of
 from asyncdsm.agent.queries.transactions import find_transactions
+from asyncdsm.agent.queries.version_numbers import compare_versions, find_service
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.map.layout import FLOWS
 from asyncdsm.map.topology import Topology
@@ -62,6 +63,7 @@ class QueryEndpoints:
             Route("/api/transactions", self.answer_transactions),
             Route("/api/latency", self.answer_latency),
             Route("/api/downstream", self.answer_downstream),
+            Route("/api/versions", self.answer_versions),
         ]
 
     async def answer_topology(self, request: Request) -> Response:
@@ -152,6 +154,14 @@ class QueryEndpoints:
         time_range, (name, is_node) = read_time_range(self._store, parameters), _node_choice(parameters)
         question = "downstream", time_range, *(parameters.get(each) for each in _NODE_PARAMETERS)
         return await self._answer(request, question, lambda: downstream_of(self._store, name, is_node, time_range))
+
+    async def answer_versions(self, request: Request) -> Response:
+        """Answer with the versions of a service, side by side. Raises ApiError."""
+        parameters = _parameters(request)
+        time_range = read_time_range(self._store, parameters)
+        service = find_service(self._store, required_parameter(parameters, "service"), parameters.get("env"))
+        question = "versions", time_range, service
+        return await self._answer(request, question, lambda: compare_versions(self._store, service, time_range))
 
     async def _answer(self, request: Request, question: Hashable, compute: Callable[[], Struct]) -> Response:
         return body_response(request, await self._shared.get(question, lambda: encode(compute())))

@@ -2,7 +2,7 @@
 
 /** @import { Alerts, Changes, DrawnMap, ErrorDetail, Health, LagOverTime, Pathways, Series } from "./api_types.d.ts" */
 /** @import { RuleFields, Transactions, WrittenRule, WrittenRules } from "./api_types.d.ts" */
-/** @import { Downstream, LatencyBetween } from "./api_types.d.ts" */
+/** @import { Downstream, LatencyBetween, ServiceVersions } from "./api_types.d.ts" */
 
 const TIMEOUT_SECONDS = 15;
 
@@ -89,6 +89,9 @@ export const fetchLatency = (parameters) => fetchAnswer("api/latency", parameter
 
 /** @param {RangeQuery & Parameters} parameters @returns {Promise<Downstream>} */
 export const fetchDownstream = (parameters) => fetchAnswer("api/downstream", parameters);
+
+/** @param {RangeQuery & { service: string, env: string }} parameters @returns {Promise<ServiceVersions>} */
+export const fetchVersions = (parameters) => fetchAnswer("api/versions", parameters);
 
 /** @param {RangeQuery & Parameters} parameters @returns {Promise<LagOverTime>} */
 export const fetchLag = (parameters) => fetchAnswer("api/lag", parameters);

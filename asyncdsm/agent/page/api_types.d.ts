@@ -185,6 +185,17 @@ export interface EdgeTraffic {
   lag_done_in: number | null;
 }
 
+/** The versions of a service on one of its edges, in the order of time. */
+export interface EdgeVersions {
+  edge: string;
+  direction: string;
+  type: string;
+  cluster: string | null;
+  queue: string;
+  group: string | null;
+  versions: VersionNumbers[];
+}
+
 /** The body of an answer that refuses a request. */
 export interface ErrorAnswer {
   error: ErrorDetail;
@@ -568,6 +579,15 @@ export interface ServiceVersion {
   since: number;
 }
 
+/** The versions of a service in the order of time: in all, and on each of its edges, the busiest first. */
+export interface ServiceVersions {
+  service: string;
+  env: string;
+  versions: VersionNumbers[];
+  edges: EdgeVersions[];
+  cut?: Record<string, number>;
+}
+
 /**
  * How the store grows: bytes now, at most, and a day at the rate of the last minutes.
  * `needed_bytes` is what all rows will take that are to be kept. If that is more than the limit, it is reached in
@@ -634,6 +654,30 @@ export interface UsualLatency {
   edge: string;
   p50: number;
   rate: number;
+}
+
+/**
+ * What passed a service, or one of its edges, while one version reported, or while several did together.
+ * `versions` has the one that began first first; it is empty for what was reported without a version. Times are in
+ * seconds since the epoch, and are those in the range that was asked for. `count` are the messages that were received,
+ * or, if none are, those that were sent. `end_to_end` is up to where the service sends messages on, or, if it sends
+ * none, up to where it receives them. Shares are those of received messages, in whole minutes; null where none is
+ * whole, or where the service does not say it. `compared_with` is the version that reported alone before, and
+ * `differences` say in words what is different since: none if the two have not enough messages, or are alike.
+ */
+export interface VersionNumbers {
+  versions: string[];
+  from: number;
+  to: number;
+  count: number;
+  rate: number;
+  time_in_queue: Quantiles;
+  time_in_service: Quantiles;
+  end_to_end: Quantiles;
+  redelivered_share: number | null;
+  dead_lettered_share: number | null;
+  compared_with: string | null;
+  differences: string[];
 }
 
 /** A pathway from where messages begin to where they are seen last, the first hop first. */

@@ -17,6 +17,7 @@ import { timePlace } from "./hops.js";
 import { createLagCharts, describeLag, formatLag } from "./lag.js";
 import { nameHopEnds } from "./map_model.js";
 import { createName } from "./names.js";
+import { createVersionSection } from "./version_table.js";
 import { findService, listVersionMarkers } from "./versions.js";
 
 /** @import { RangeQuery } from "./api.js" */
@@ -30,7 +31,11 @@ import { findService, listVersionMarkers } from "./versions.js";
  * @param {RangeQuery} range
  */
 export async function createEdgeDetails(edge, map, range) {
-  const [series, lags] = await Promise.all([fetchSeries({ edge: edge.id, ...range }), fetchLagsOfHop(edge, range)]);
+  const [series, lags, versions] = await Promise.all([
+    fetchSeries({ edge: edge.id, ...range }),
+    fetchLagsOfHop(edge, range),
+    createVersionSection(findService(edge, map), map, range, edge),
+  ]);
   return [
     createHint(...explainHop(edge, map)),
     createHtml(
@@ -44,6 +49,7 @@ export async function createEdgeDetails(edge, map, range) {
     createTrafficFigures(edge),
     createFactsSection(edge, map.to),
     edge.clocks_disagree && createWarning(explainClamped(edge)),
+    versions,
     ...createCharts(edge, series, map),
     lags.length > 0 &&
       createSection("Lag over time", createLagCharts(lags, map, listVersionMarkers([findService(edge, map)]))),

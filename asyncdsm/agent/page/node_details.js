@@ -7,6 +7,7 @@ import { createHopButton, createPathwayList } from "./hops.js";
 import { createLagCharts, createLagSummary, createLagTable } from "./lag.js";
 import { listEdges, listWarnings } from "./map_model.js";
 import { createRelations } from "./relations.js";
+import { createVersionSection } from "./version_table.js";
 import { findServicesAt, listVersionMarkers } from "./versions.js";
 
 /** @import { Parameters, RangeQuery } from "./api.js" */
@@ -23,9 +24,10 @@ const MAX_TOPICS = 6;
  * @param {PanelActions} actions
  */
 export async function createNodeDetails(node, map, range, actions) {
-  const [lags, pathways, relations] = await Promise.all([
+  const [lags, pathways, versions, relations] = await Promise.all([
     fetchLagsOf(node, map, range),
     fetchPathwaysThrough(node, range),
+    createVersionSection(node.service, map, range),
     createRelations(node, map, range, actions),
   ]);
   actions.highlightPathwaysThrough(node.id, new Set(pathways.flatMap(({ hops }) => hops.map((hop) => hop.edge))));
@@ -35,6 +37,7 @@ export async function createNodeDetails(node, map, range, actions) {
     node.quiet_since !== null &&
       createWarning(`${describeSilence(map.to - node.quiet_since)}, since ${formatMoment(node.quiet_since, map.to)}.`),
     ...listWarnings(node, map).map(createWarning),
+    versions,
     createSection("Pathways, slowest first", createPathwayList(pathways, map, actions)),
     incoming.length > 0 && createSection(isService ? "Reads" : "Written by", incoming),
     outgoing.length > 0 && createSection(isService ? "Writes" : "Read by", outgoing),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asyncdsm.agent.store.histograms import EMPTY, Histograms, Ints, merge
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS
 
 # How many counts are collected before they are merged: 32 MiB, or as many as what is merged already has.
 _MAX_UNMERGED_COUNTS = 1 << 21
@@ -23,6 +24,8 @@ class Rows(NamedTuple):
     starts: Ints
     points: Ints
     histograms: Histograms
+    widths: Ints | int = BUCKET_SECONDS
+    """How many seconds each row covers, or all of them."""
 
     def select(self, wanted: NDArray[np.bool_]) -> Rows:
         """Return each row `g` for which `wanted[g]` is true."""
@@ -31,7 +34,9 @@ class Rows(NamedTuple):
         if not wanted.any():
             return Rows(self.starts[:0], self.points[:0], EMPTY)
         place = np.cumsum(wanted) - 1
-        return Rows(self.starts[wanted], self.points[wanted], self.histograms.select_groups(wanted).relabel(place))
+        histograms = self.histograms.select_groups(wanted).relabel(place)
+        widths = self.widths if isinstance(self.widths, int) else self.widths[wanted]
+        return Rows(self.starts[wanted], self.points[wanted], histograms, widths)
 
 
 Label = Callable[[Rows], Ints]

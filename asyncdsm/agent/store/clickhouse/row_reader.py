@@ -69,7 +69,7 @@ class RowReader:
         condition = within(slices)
         if not condition:
             return
-        columns = ", ".join(["toUnixTimestamp(start) AS at", "point", *column_names(sketch)])
+        columns = ", ".join(["toUnixTimestamp(start) AS at", "width", "point", *column_names(sketch)])
         query = f"SELECT {columns} FROM {self._db}.sketches FINAL WHERE ({condition})"
         parameters = {}
         if service is not None:
@@ -79,8 +79,8 @@ class RowReader:
 
     def _rows_of(self, batch: pa.RecordBatch, sketch: int | None) -> Rows:
         numbers = self._state.numbers_of(batch.column("point").to_numpy())
-        starts = batch.column("at").to_numpy().astype(np.int64)
-        return Rows(starts, numbers, from_columns(batch, sketch)).select(numbers >= 0)
+        starts, widths = (batch.column(name).to_numpy().astype(np.int64) for name in ("at", "width"))
+        return Rows(starts, numbers, from_columns(batch, sketch), widths).select(numbers >= 0)
 
     def _query(self, query: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._connection.query(query).to_pylist()

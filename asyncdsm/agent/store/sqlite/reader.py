@@ -30,9 +30,10 @@ _SEARCHES_AT_ONCE = 200
 class _Part(NamedTuple):
     """What was read of a slice: start and data of its segments, or its sum if that was cached.
 
-    `key` is the key of the slice in the cache, or None if its sum is not to be cached.
+    `width` is how many seconds its rows cover, `key` its key in the cache, or None if its sum is not to be cached.
     """
 
+    width: int
     segments: Iterable[tuple[int, bytes]]
     key: Key | None
     cached: LabeledHistograms | None
@@ -130,7 +131,7 @@ class StoreReader:
         key = self._cache.make_key(snapshot.connection, each) if use_cache and is_rolled_up else None
         cached = self._cache.lookup(key) if key is not None else None
         segments = read_segments(snapshot.connection, [each] if cached is None else [], service)
-        return _Part(list(segments) if self._is_in_memory else segments, key, cached)
+        return _Part(each.width, list(segments) if self._is_in_memory else segments, key, cached)
 
     def _merge_part(self, merger: Merger, part: _Part, label: Label, sketch: int | None) -> None:
         if part.key is not None:
@@ -138,4 +139,4 @@ class StoreReader:
             return
         for start, data in part.segments:
             histograms, points = unpack(data)
-            merger.add_rows(Rows(np.full(len(points), start), points, histograms), label, sketch)
+            merger.add_rows(Rows(np.full(len(points), start), points, histograms, part.width), label, sketch)
