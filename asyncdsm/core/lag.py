@@ -38,7 +38,7 @@ class Lag(NamedTuple):
     """How old the oldest unread message is, from the ends that this process saw; 0 if there is none. None if it is not
     known: for a queue, which has no offsets, or if the message was there before this process looked first."""
     type: str = ""
-    """The `type:` of the edges that it belongs to. Of the ends, only those of the type `kafka` are sent to an agent: the
+    """The `type:` of the edges that it belongs to. Only ends of the type `kafka` are sent to an agent: the
     protocol has backlogs of Kafka alone (protocol §6)."""
 
 

@@ -356,7 +356,7 @@ async def faststream_on_redis(url: str, follow: Follow) -> Log:
 
     unique = name()
     source, target = {"stream": StreamSub(unique, last_id="0", polling_interval=20)}, {"stream": unique}
-    return await _faststream(None, follow(RedisBroker(url, logger=None)), source, target)
+    return await _faststream(None, follow(RedisBroker(url)), source, target)
 
 
 async def _faststream(
