@@ -11,6 +11,9 @@ from weakref import WeakKeyDictionary
 from asyncdsm.core.lag_history import ConsumedPartition, EndHistory
 from asyncdsm.core.values import check_name, check_partition, wire_text
 
+KAFKA = "kafka"
+"""The type of a lag whose `end` is an offset of Kafka."""
+
 
 class Lag(NamedTuple):
     """How far one consumer is behind the end of what it reads, from what its client already holds."""
@@ -34,6 +37,9 @@ class Lag(NamedTuple):
     seconds: float | None = None
     """How old the oldest unread message is, from the ends that this process saw; 0 if there is none. None if it is not
     known: for a queue, which has no offsets, or if the message was there before this process looked first."""
+    type: str = ""
+    """The `type:` of the edges that it belongs to. Only ends of the type `kafka` are sent to an agent: the
+    protocol has backlogs of Kafka alone (protocol §6)."""
 
 
 class LagSource(Protocol):
@@ -87,7 +93,7 @@ _history = EndHistory()
 
 def note_end(lag: Lag, now_ns: int, *, is_outdated: bool) -> None:
     """Note the end of a partition for the age of what will be unread, once per bucket."""
-    partition = ConsumedPartition(lag.group, lag.topic, lag.partition, lag.cluster_id)
+    partition = ConsumedPartition(lag.group, lag.topic, lag.partition, lag.cluster_id, lag.type)
     if lag.end is not None and not is_outdated:
         _history.note_end(partition, lag.end, lag.end - lag.behind, lag.seen_ns or now_ns)
     else:
@@ -105,7 +111,7 @@ def find_age(lag: Lag, now_ns: int) -> float | None:
         return None
     if lag.behind == 0:
         return 0.0
-    partition = ConsumedPartition(lag.group, lag.topic, lag.partition, lag.cluster_id)
+    partition = ConsumedPartition(lag.group, lag.topic, lag.partition, lag.cluster_id, lag.type)
     try:
         return _history.find_age(partition, lag.end - lag.behind, lag.end, lag.seen_ns or now_ns, now_ns)
     except TypeError:  # a name that cannot be hashed

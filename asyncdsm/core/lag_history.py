@@ -22,6 +22,7 @@ class ConsumedPartition(NamedTuple):
     topic: str
     partition: int | None
     cluster_id: str | None
+    type: str = ""
 
 
 class EndHistory:

@@ -1,4 +1,4 @@
-"""Records how many messages each partition holds, so that an agent can compute how far behind its consumers are."""
+"""Records where each partition of Kafka ends, so that an agent can compute how far behind its consumers are."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ class HighWatermarkRecorder:
         return (bucket_ns - (self._aggregator.now() + before_ns) % bucket_ns) / 1e9
 
     async def record_all(self) -> None:
-        """Record the high watermark of each partition. Errors of clients are counted and logged, never raised.
+        """Record the high watermark of each partition of Kafka, and note the ends of all partitions for their ages.
 
-        A consumer may have thousands of partitions: other tasks run now and then.
+        Errors of clients are counted and logged, never raised. A consumer may have thousands of partitions: other
+        tasks run now and then.
         """
         for number, partition in enumerate(lag.collect_lags(self._report_error), 1):
             if number % PARTITIONS_BETWEEN_PAUSES == 0:
@@ -55,9 +56,9 @@ class HighWatermarkRecorder:
         return lags
 
     def _record(self, partition: lag.Lag, end: int) -> None:
-        tags = lag.high_watermark_tags(partition.topic, partition.partition, partition.cluster_id)
         is_outdated = self._is_outdated(partition)
-        if not is_outdated:
+        if partition.type == lag.KAFKA and not is_outdated:
+            tags = lag.high_watermark_tags(partition.topic, partition.partition, partition.cluster_id)
             self._aggregator.record_offset(tags, end)
         lag.note_end(partition, self._aggregator.now(), is_outdated=is_outdated)
 

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from asyncdsm._internal.bounds import make_room
 from asyncdsm.integration import Lag, MalformedValueError, add_lag_source, after_await, ensure_recorder, guarded
+from asyncdsm.integration.formats.amqp import RABBITMQ
 
 _MAX_QUEUES = 1000  # of one channel; beyond, the queue whose depth is oldest is forgotten
 
@@ -23,7 +24,7 @@ class QueueDepths:
         queues = self._channels.setdefault(queue.channel, {})
         queues.pop(queue.name, None)
         make_room(queues, _MAX_QUEUES)
-        queues[queue.name] = Lag(None, queue.name, None, messages, "ready", seen_ns=now_ns)
+        queues[queue.name] = Lag(None, queue.name, None, messages, "ready", seen_ns=now_ns, type=RABBITMQ)
 
     def lags(self) -> Iterator[Lag]:
         """Return the depths of the queues of open channels."""

@@ -12,7 +12,14 @@ from typing import Any, Literal, NamedTuple
 
 from asyncdsm.integration import Edge, begin_produce
 from asyncdsm.integration.formats import aws
-from asyncdsm.integration.formats.json_context import KEY, WIRE_BYTES, make_carrier_slot, parse_json
+from asyncdsm.integration.formats.json_context import (
+    KEY,
+    WIRE_BYTES,
+    encode_others,
+    has_context,
+    make_carrier_slot,
+    parse_json,
+)
 from asyncdsm_botocore.produce import (
     MESSAGE_LIMITS,
     NO_ROOM,
@@ -59,32 +66,47 @@ def _prepare(message: Message, shape: MessageShape, edge: Edge, room: Room, *mor
         return message, None
     key, attributes = message.get("Id"), message.get("MessageAttributes", {})
     others = {name: value for name, value in attributes.items() if name != KEY}
-    slot = make_carrier_slot(parse_json(aws.attribute_value(attributes.get(KEY))))
-    needed = len(KEY) + len(shape.data_type) + slot.size + WIRE_BYTES
+    carrier = parse_json(aws.attribute_value(attributes.get(KEY)))
+    slot = make_carrier_slot(carrier)
+    replaced = len(KEY) + _attribute_size(attributes[KEY]) if KEY in attributes else 0
+    needed = len(KEY) + len(shape.data_type) + slot.size + WIRE_BYTES - replaced
     has_room = all(each.fits(needed) for each in (room, *more_room))
     body_size = aws.byte_count(message.get(shape.body))
     if len(others) >= _MOST_ATTRIBUTES or not has_room:
-        return message, begin_without_context(key, edge, body_size + aws.attributes_size(attributes), NO_ROOM)
+        without = begin_without_context(key, edge, body_size + aws.attributes_size(attributes), NO_ROOM)
+        if without is not None and has_context(carrier):  # a forwarded one, which would have the wrong parent
+            attribute = _make_attribute(encode_others(carrier), shape)
+            message = {**message, "MessageAttributes": {**others, **attribute}}
+        return message, without
     pending = begin_produce(edge, body_size + aws.attributes_size(others) + slot.size, len(KEY))
     if pending is None:
         return message, None
     room.reserve(needed)
-    value = slot.fill(pending.header)
-    attribute = {
-        "DataType": shape.data_type,
-        f"{shape.data_type}Value": value.decode() if shape.data_type == "String" else value,
-    }
-    return {**message, "MessageAttributes": {**others, KEY: attribute}}, PendingMessage(key, pending, has_context=True)
+    added = _make_attribute(slot.fill(pending.header), shape)
+    return {**message, "MessageAttributes": {**others, **added}}, PendingMessage(key, pending, has_context=True)
+
+
+def _make_attribute(value: bytes | None, shape: MessageShape) -> dict[str, Any]:
+    """Return the attribute with this value by its name; nothing for None."""
+    if value is None:
+        return {}
+    name = f"{shape.data_type}Value"
+    return {KEY: {"DataType": shape.data_type, name: value.decode() if shape.data_type == "String" else value}}
 
 
 def _message_size(message: Message, shape: MessageShape) -> int:
     """Return the size of a message as AWS counts it, which includes the types of its attributes."""
     if not _is_message(message):
         return 0
-    attributes = message.get("MessageAttributes", {})
-    types = sum(aws.byte_count(each.get("DataType")) for each in attributes.values() if isinstance(each, dict))
     strings = aws.byte_count(message.get(shape.body)) + aws.byte_count(message.get("Subject"))
-    return strings + aws.attributes_size(attributes) + types
+    attributes = message.get("MessageAttributes", {})
+    return strings + sum(aws.byte_count(name) + _attribute_size(each) for name, each in attributes.items())
+
+
+def _attribute_size(attribute: Any) -> int:
+    """Return the bytes of the value of an attribute, and of the name of its type."""
+    type_ = attribute.get("DataType") if isinstance(attribute, dict) else None
+    return aws.byte_count(type_) + aws.byte_count(aws.attribute_value(attribute))
 
 
 def _is_message(message: Any) -> bool:

@@ -64,7 +64,9 @@ class KinesisReader:
                 self._behind.pop(shard, None)
             else:
                 seconds = milliseconds / 1000
-                yield Lag(None, shard.stream, shard.number, milliseconds, "milliseconds", seconds=seconds)
+                yield Lag(
+                    None, shard.stream, shard.number, milliseconds, "milliseconds", seconds=seconds, type="kinesis"
+                )
 
     @guarded
     def before_get_iterator(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:

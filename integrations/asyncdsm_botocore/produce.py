@@ -16,7 +16,7 @@ from asyncdsm.integration import (
     warn_once,
 )
 from asyncdsm.integration.formats.aws import attribute_pairs
-from asyncdsm.integration.formats.json_context import WIRE_BYTES, make_object_slot
+from asyncdsm.integration.formats.json_context import WIRE_BYTES, make_object_slot, remove_context
 from asyncdsm.integration.formats.transactions import SQS_PRODUCE, extract_from_pairs
 
 STATE_KEY = "asyncdsm"
@@ -95,13 +95,15 @@ def begin_json_message(
     """Return the data with a context in it, or None if it stays as it is; and the checkpoint of its message.
 
     `data` is None if it cannot be read. `size` is that of the message. A context takes `room`, and must fit into all.
+    Where it does not fit, the data is returned without the context that it had, as in a forwarded message.
     """
     slot = None if data is None else make_object_slot(data)
     if slot is None or data is None or size is None:
         return None, begin_without_context(key, edge, size, NO_OBJECT)
     growth = slot.size + WIRE_BYTES - len(data)
     if not all(each.fits(growth) for each in (room, *more_room)):
-        return None, begin_without_context(key, edge, size, NO_ROOM)
+        without = begin_without_context(key, edge, size, NO_ROOM)
+        return None if without is None else remove_context(data), without
     pending = begin_produce(edge, size - len(data) + slot.size, 0)
     if pending is None:
         return None, None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from asyncdsm.integration import Lag, add_lag_source
+from asyncdsm_eventhub.edges import TYPE
 
 
 class Ends:
@@ -36,6 +37,7 @@ class Ends:
             max(end - number, 0),
             end=end + 1,
             seen_ns=None if seen is None else int(seen.timestamp() * 1000) * 1_000_000,
+            type=TYPE,
         )
 
     def make_close_callback(self, callback: Callable[..., Any] | None, *, is_coroutine: bool) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Transports that use a client which may be followed itself: for SQS, Kafka, Azure Service Bus.
+"""Transports that use a client which may be followed itself: for SQS, Kafka, Azure Service Bus, Google Pub/Sub.
 
 The hooks on Kombu count what passes through them, so those clients count nothing while such a transport uses them.
 """
@@ -14,10 +14,10 @@ from asyncdsm.integration import Hooks, allow_nested_checkpoints, report_hook_er
 from asyncdsm.integration.formats.amqp import RABBITMQ
 from asyncdsm_kombu.tracking import connection_of, is_followed
 
-_USE_CLIENTS = {"kafka", "servicebus", "sqs"}  # the types of their edges
+_USE_CLIENTS = {"google-pubsub", "kafka", "servicebus", "sqs"}  # the types of their edges
 _MODULES = "kombu.transport."
 _ABSTRACT = ("virtual.base", "base")
-_TYPES = {"amqp": RABBITMQ, "azureservicebus": "servicebus"}
+_TYPES = {"amqp": RABBITMQ, "azureservicebus": "servicebus", "gcpubsub": "google-pubsub"}
 _NOTHING = nullcontext()
 
 _hooks = Hooks()
@@ -48,6 +48,7 @@ def hook_transport(channel: Any, type_: str) -> None:
         for owner, name, hook in (
             (type(channel), "_get", hook_receive),
             (type(channel), "_get_bulk", hook_receive),
+            (type(channel), "_restore", hook_restore),
             (type(channel.connection), "_deliver", hook_deliver),
         ):
             if hasattr(owner, name):
@@ -80,6 +81,21 @@ def hook_receive(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, *args, **kwargs)
 
     return receive_hooked
+
+
+def hook_restore(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Hook `Channel._restore`, which sends a message again that was requeued, or not acknowledged when it closed.
+
+    The message counted when it was published, and its context is that of then.
+    """
+
+    def restore_hooked(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if not _is_channel_followed(self):
+            return original(self, *args, **kwargs)
+        with suppress_nested_checkpoints():
+            return original(self, *args, **kwargs)
+
+    return restore_hooked
 
 
 def hook_deliver(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -34,7 +34,7 @@ class Unread:
             connection = reference()
             if connection is not None and not connection.is_closed:
                 for (stream, _), (group, unread, seen_ns) in list(self._connections.get(connection, {}).items()):
-                    yield Lag(group or None, stream, None, unread, "messages", seen_ns=seen_ns)
+                    yield Lag(group or None, stream, None, unread, "messages", seen_ns=seen_ns, type="nats")
 
 
 _unread = Unread()

@@ -93,7 +93,7 @@ class ReadGroups:
 
 def _make_lag(stream: str, group: str, behind: Any) -> Lag | None:
     is_known = isinstance(behind, int) and behind >= 0
-    return Lag(group, stream, None, behind, seen_ns=time_ns()) if is_known else None
+    return Lag(group, stream, None, behind, seen_ns=time_ns(), type="redis") if is_known else None
 
 
 class GroupLags:

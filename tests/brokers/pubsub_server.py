@@ -135,12 +135,18 @@ class Broker:
     def _do_publish(self, topic: str, packed: str) -> None:
         self._last_id += 1
         for subscription in self.subscriptions.values():
-            if subscription.settings.topic == topic:
-                message = unpack(packed, pubsub.PubsubMessage.pb()())
+            message = unpack(packed, pubsub.PubsubMessage.pb()())
+            if subscription.settings.topic == topic and passes_filter(subscription.settings.filter, message):
                 subscription.entries[message.message_id] = Entry(message)
 
     def _do_deliver(self, name: str, message_id: str, attempts: int) -> None:
         self.subscriptions[name].entries[message_id].attempts = attempts
+
+    def _do_update_subscription(self, name: str, settings: str) -> None:
+        self.subscriptions[name].settings = unpack(settings, pubsub.Subscription.pb()())
+
+    def _do_delete_subscription(self, name: str) -> None:
+        del self.subscriptions[name]
 
     def _do_ack(self, name: str, message_id: str) -> None:
         self.subscriptions[name].entries.pop(message_id, None)
@@ -171,6 +177,24 @@ class Api:
         await self._check_is_new(self._broker.subscriptions, subscription.name, context)
         self._broker.do("subscription", subscription.name, pack(subscription))
         return subscription
+
+    async def get_topic(self, request: Any, context: Any) -> Any:
+        await self._check_exists(self._broker.topics, request.topic, context)
+        return self._broker.topics[request.topic]
+
+    async def update_subscription(self, request: Any, context: Any) -> Any:
+        name = request.subscription.name
+        await self._check_exists(self._broker.subscriptions, name, context)
+        settings = pubsub.Subscription.pb()()
+        settings.CopyFrom(self._broker.subscriptions[name].settings)
+        request.update_mask.MergeMessage(request.subscription, settings)
+        self._broker.do("update_subscription", name, pack(settings))
+        return settings
+
+    async def delete_subscription(self, request: Any, context: Any) -> Any:
+        await self._check_exists(self._broker.subscriptions, request.subscription, context)
+        self._broker.do("delete_subscription", request.subscription)
+        return Empty()
 
     async def publish(self, request: Any, context: Any) -> Any:
         await self._check_exists(self._broker.topics, request.topic, context)
@@ -262,6 +286,12 @@ def problem_of(message: Any) -> str | None:
     return None
 
 
+def passes_filter(condition: str, message: Any) -> bool:
+    """Say whether a subscription with this filter gets a message. Only `attributes.name="value"` is understood."""
+    name, _, value = condition.removeprefix("attributes.").partition("=")
+    return not condition or message.attributes.get(name) == json.loads(value)
+
+
 async def reject(context: Any, problem: str) -> NoReturn:
     """End a call with the error that the service has for a request that is not valid."""
     await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
@@ -279,11 +309,14 @@ async def serve(folder: str, port: int) -> None:
     stream_request, stream_answer = pubsub.StreamingPullRequest.pb(), pubsub.StreamingPullResponse.pb()
     publisher = {
         "CreateTopic": _unary(api.create_topic, topic, topic),
+        "GetTopic": _unary(api.get_topic, pubsub.GetTopicRequest.pb(), topic),
         "Publish": _unary(api.publish, pubsub.PublishRequest.pb(), pubsub.PublishResponse.pb()),
     }
     subscriber = {
         "Acknowledge": _unary(api.acknowledge, pubsub.AcknowledgeRequest.pb(), Empty),
         "CreateSubscription": _unary(api.create_subscription, subscription, subscription),
+        "UpdateSubscription": _unary(api.update_subscription, pubsub.UpdateSubscriptionRequest.pb(), subscription),
+        "DeleteSubscription": _unary(api.delete_subscription, pubsub.DeleteSubscriptionRequest.pb(), Empty),
         "ModifyAckDeadline": _unary(api.modify_ack_deadline, pubsub.ModifyAckDeadlineRequest.pb(), Empty),
         "Pull": _unary(api.pull, pubsub.PullRequest.pb(), pubsub.PullResponse.pb()),
         "StreamingPull": grpc.stream_stream_rpc_method_handler(

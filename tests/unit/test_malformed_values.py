@@ -217,14 +217,14 @@ def test_client_that_fails_to_return_its_lag_affects_no_other() -> None:
     nothing: Any = None
     sources = (
         Source(),
-        Source(Lag(None, nothing, 0, 1, end=5), Lag(None, "odd", 0, 1, end=nothing)),
-        Source(Lag("g", "t", 0, 3, end=9)),
+        Source(Lag(None, nothing, 0, 1, end=5, type="kafka"), Lag(None, "odd", 0, 1, end=nothing, type="kafka")),
+        Source(known := Lag("g", "t", 0, 3, end=9, type="kafka")),
     )
     exporter = MemoryExporter()
     with DataStreams(Settings(service="s"), exporter=exporter) as streams:
         for source in sources:
             lag.add_lag_source(source)
-        assert Lag("g", "t", 0, 3, end=9) in streams.lag()
+        assert known in streams.lag()
     assert streams.stats.errors >= 1
     values = [each.value for payload in exporter.payloads for each in (payload.stats or [])[0].backlogs or []]
     assert set(values) == {9}  # of one bucket or of two

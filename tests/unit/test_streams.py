@@ -195,10 +195,14 @@ class Behind:
     """A client that knows how far behind it is."""
 
     def lags(self) -> list[Lag]:
-        return [Lag("g", "orders", 0, 5, cluster_id="c", end=105)]
+        return [
+            Lag("g", "orders", 0, 5, cluster_id="c", end=105, type="kafka"),
+            Lag("g", "orders", 1, 5, end=200, type="eventhubs"),
+            Lag("g", "orders", 2, 5, end=300),
+        ]
 
 
-async def test_lag_is_returned_and_high_watermarks_are_sent() -> None:
+async def test_lag_is_returned_and_high_watermarks_of_kafka_are_sent() -> None:
     source, exporter = Behind(), MemoryExporter()
     lag.add_lag_source(source)
     async with DataStreams(SETTINGS, exporter=exporter) as streams:
@@ -217,7 +221,7 @@ class Growing:
     """A client of a partition that grows by a message each millisecond: its end is the time in milliseconds."""
 
     def lags(self) -> list[Lag]:
-        return [Lag("g", "growing", 0, 5, end=time.time_ns() // 10**6)]
+        return [Lag("g", "growing", 0, 5, end=time.time_ns() // 10**6, type="kafka")]
 
 
 async def test_high_watermark_is_read_at_the_end_of_each_bucket() -> None:

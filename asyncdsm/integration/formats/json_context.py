@@ -87,11 +87,22 @@ _EMPTY_CARRIER = Slot(b'{"%s":"' % HEADER.encode(), b'"}')
 
 def make_carrier_slot(existing: Any = None) -> Slot:
     """Return the slot in a new `_datadog` object, which keeps what other tracers have put into the existing one."""
-    others = existing if isinstance(existing, Mapping) else {}
-    others = {name: value for name, value in others.items() if name not in (HEADER, LEGACY_HEADER)}
-    if not others:
+    others = encode_others(existing)
+    if others is None:
         return _EMPTY_CARRIER
-    return Slot(msgspec.json.encode(others)[:-1] + b"," + _EMPTY_CARRIER.before[1:], _EMPTY_CARRIER.after)
+    return Slot(others[:-1] + b"," + _EMPTY_CARRIER.before[1:], _EMPTY_CARRIER.after)
+
+
+def has_context(carrier: Any) -> bool:
+    """Say whether a `_datadog` object has a context in it."""
+    return isinstance(carrier, Mapping) and (HEADER in carrier or LEGACY_HEADER in carrier)
+
+
+def encode_others(carrier: Any) -> bytes | None:
+    """Return a `_datadog` object as JSON, without a context; None if there is nothing else in it."""
+    others = carrier if isinstance(carrier, Mapping) else {}
+    others = {name: value for name, value in others.items() if name not in (HEADER, LEGACY_HEADER)}
+    return msgspec.json.encode(others) if others else None
 
 
 def make_object_slot(data: bytes) -> Slot | None:
@@ -111,3 +122,15 @@ def make_object_slot(data: bytes) -> Slot | None:
     carrier = make_carrier_slot(parse_json(existing))
     before = content[:-1] + (b"," if others else b"") + b'"%s":' % KEY.encode() + carrier.before
     return Slot(before, carrier.after + b"}" + trailing, is_base64=text is not data)
+
+
+def remove_context(data: bytes) -> bytes | None:
+    """Return data that is a JSON object, plain or in base64, without the context in it; None if there is none."""
+    text = find_object_text(data)
+    others = parse_members(text)
+    carrier = parse_json(others.pop(KEY, None)) if others is not None else None
+    if others is None or not has_context(carrier):
+        return None
+    kept = encode_others(carrier)
+    content = msgspec.json.encode(others if kept is None else {**others, KEY: msgspec.Raw(kept)})
+    return content if text is data else b2a_base64(content, newline=False)

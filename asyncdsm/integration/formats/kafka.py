@@ -116,7 +116,7 @@ class KafkaClient:
     def make_lag(self, topic: str, partition: int, position: int, end: int, seen_ns: int | None) -> lag.Lag:
         """Return how far this consumer is behind the end of a partition, which the broker reported at `seen_ns`."""
         behind = max(0, end - position)
-        return lag.Lag(self.group, topic, partition, behind, "messages", self.cluster_id, end, seen_ns)
+        return lag.Lag(self.group, topic, partition, behind, "messages", self.cluster_id, end, seen_ns, type=lag.KAFKA)
 
     def _make_out_edge(self, topic: str) -> Edge:
         return make_out_edge(topic, self.cluster_id)

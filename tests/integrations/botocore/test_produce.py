@@ -127,6 +127,40 @@ def test_context_is_left_out_when_it_would_make_a_message_too_large(
     assert captured_streams.stats().not_propagated == (not has_context)
 
 
+STALE = Pathway(1, 2, 3).encode_base64().ljust(28, "=")
+LEGACY = {"dd-pathway-ctx": STALE}  # a shorter key, so that the context in its place is 7 bytes longer
+
+
+@pytest.mark.parametrize("limit", [256 * KIB, MIB])
+@pytest.mark.parametrize(
+    ("carrier", "left", "kept"),
+    [
+        ({HEADER: STALE}, 0, [HEADER]),
+        (LEGACY, 7, [HEADER]),
+        (LEGACY, 6, []),
+        ({"x-datadog-trace-id": "7", **LEGACY}, 7, [HEADER, "x-datadog-trace-id"]),
+        ({"x-datadog-trace-id": "7", **LEGACY}, 6, ["x-datadog-trace-id"]),
+        ({"x-datadog-trace-id": "7"}, 0, ["x-datadog-trace-id"]),
+    ],
+)
+def test_forwarded_context_never_stays_in_a_message_that_has_no_room_for_another(  # noqa: PLR0917
+    moto: Aws, captured_streams: Captured, limit: int, carrier: dict[str, str], left: int, kept: list[str]
+) -> None:
+    queue, text = moto.queue(), json.dumps(carrier, separators=(",", ":"))
+    given = {KEY: {"DataType": "String", "StringValue": text}}
+    body = "x" * (limit - left - len(KEY) - len("String") - len(text))
+    unchanged = deepcopy(given)
+    wrapped_client(moto, "sqs").send_message(QueueUrl=queue, MessageBody=body, MessageAttributes=given)
+    assert given == unchanged
+    (message,), (sent,) = moto.on_queue(queue), captured_streams.produced()
+    carried = json.loads(message.get("MessageAttributes", {}).get(KEY, {"StringValue": "{}"})["StringValue"])
+    assert sorted(carried) == kept
+    is_replaced = HEADER in kept
+    assert captured_streams.stats().not_propagated == (not is_replaced)
+    context = context_of(message) if is_replaced else None
+    assert (context and context.hash) == (sent.hash if is_replaced else None)
+
+
 def test_contexts_are_left_out_when_they_would_make_a_batch_too_large(moto: Aws, captured_streams: Captured) -> None:
     queue = moto.queue()
     entries = [{"Id": str(number), "MessageBody": "x" * (64 * KIB - 40)} for number in range(4)]

@@ -92,6 +92,26 @@ def test_kinesis_record_near_the_limit_carries_no_context(
     assert len(captured_streams.produced()) == 3
 
 
+@pytest.mark.parametrize("is_base64", [False, True])
+@pytest.mark.parametrize("kept", [b"", b'"other":1,'])
+def test_forwarded_context_is_removed_from_a_record_that_has_no_room_for_another(
+    stream: str, ministack: Aws, captured_streams: Captured, is_base64: bool, kept: bytes
+) -> None:
+    size, old = (MIB // 4 * 3 - 6 if is_base64 else MIB - 4), b'"_datadog":{%s"dd-pathway-ctx":"x"}' % kept
+    filled = b'{"a":"%s",' % (b"x" * (size - len(old) - 9))
+    data, rest = filled + old + b"}", filled + b'"_datadog":{%s}}' % kept[:-1] if kept else filled[:-1] + b"}"
+    assert len(data) == size
+    record = {"Data": b64encode(data) if is_base64 else data, "PartitionKey": "p"}
+    kinesis = wrapped_client(ministack, "kinesis")
+    put = kinesis.put_record(StreamName=stream, **record)
+    position = {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": put["SequenceNumber"]}
+    shard = kinesis.get_shard_iterator(StreamName=stream, ShardId=put["ShardId"], **position)["ShardIterator"]
+    (got, *_) = kinesis.get_records(ShardIterator=shard)["Records"]
+    assert (b64decode(got["Data"]) if is_base64 else got["Data"]) == rest
+    assert captured_streams.stats().not_propagated == 1
+    assert captured_streams.consumed()[0].parent == 0
+
+
 def test_event_detail_that_is_not_an_object_carries_no_context(ministack: Aws, captured_streams: Captured) -> None:
     queue = ministack.queue()
     source, events = ministack.rule(queue), wrapped_client(ministack, "events")

@@ -67,7 +67,7 @@ async def test_batch_makes_each_event_current_in_turn_and_tells_the_lag(
     async def on_event_batch(context: Any, events: list[EventData]) -> None:
         assert isinstance(events, list)
         batches.append([(event.body_as_str(), current(), hash_of(event)) for event in events])
-        lags.append([(lag.group, lag.topic, lag.partition, lag.behind) for lag in collect_lags() if lag.topic == hub])
+        lags.append([(*lag[:4], lag.end, lag.type) for lag in collect_lags() if lag.topic == hub])
 
     async def on_partition_close(context: Any, _reason: Any) -> None:
         closed.append(context.partition_id)
@@ -95,7 +95,7 @@ async def test_batch_makes_each_event_current_in_turn_and_tells_the_lag(
     total, expected = 0, list[Any]()
     for batch in batches:
         total += len(batch)
-        expected.append([("$Default", hub, 1, 5 - total)])
+        expected.append([("$Default", hub, 1, 5 - total, 5, "eventhubs")])
     assert (lags, failed, sorted(closed)) == (expected, [], ["0", "1"])
     assert [lag for lag in collect_lags() if lag.topic == hub] == []
 

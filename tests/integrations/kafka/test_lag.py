@@ -209,7 +209,8 @@ class Consumer:
 
     def lags(self) -> list[Lag]:
         now, before = time_ns(), time_ns() - 60_000_000_000
-        return [Lag("g", "fresh", 0, 0, end=5, seen_ns=now), Lag("g", "old", 0, 0, end=5, seen_ns=before)]
+        fresh, old = Lag("g", "fresh", 0, 0, end=5, seen_ns=now), Lag("g", "old", 0, 0, end=5, seen_ns=before)
+        return [fresh._replace(type="kafka"), old._replace(type="kafka")]
 
 
 def test_end_of_a_paused_partition_is_not_sent_as_a_new_one() -> None:

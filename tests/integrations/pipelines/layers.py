@@ -7,15 +7,18 @@ pathway that was current where the program handled it, and the context that the 
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from time import monotonic, time_ns
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from unittest.mock import Mock, patch
 from uuid import uuid4
 
 import aio_pika
 import confluent_kafka
+import dramatiq
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -23,6 +26,9 @@ from azure.servicebus import ServiceBusClient
 from boto3.session import Session
 from celery import Celery, signals
 from celery.contrib.testing.worker import start_worker
+from dramatiq.brokers.rabbitmq import RabbitmqBroker
+from dramatiq.brokers.redis import RedisBroker
+from faststream import Context
 from kombu.asynchronous import Hub, set_event_loop
 from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
@@ -38,12 +44,16 @@ from asyncdsm.core.context import HEADER
 from tests.brokers.aws import Aws
 from tests.brokers.azure import AzureServer
 from tests.brokers.kafka import Kafka
+from tests.brokers.nats import NatsServer
+from tests.brokers.pubsub import PubSubServer
 from tests.brokers.rabbitmq import RabbitMQ
+from tests.integrations.dramatiq.conftest import run_worker
 
 COUNT = 3
 PATIENCE_SECONDS = 30.0
 SENDER = Pathway(7, time_ns(), time_ns())
 
+MessageOfFastStream = Annotated[Any, Context("message")]
 Follow = Callable[[Any], Any]
 """`asyncdsm.wrap`, or what leaves the upper library's client as it is, since all are instrumented."""
 
@@ -108,6 +118,12 @@ def kombu_on_servicebus(server: AzureServer, follow: Follow) -> Log:
         return _kombu(connection, _callbacks)
 
 
+def kombu_on_pubsub(server: PubSubServer, follow: Follow) -> Log:
+    """Consumers' callbacks, on google-cloud-pubsub."""
+    with kombu_pubsub(server) as (url, options), follow(Connection(url, transport_options=options)) as connection:
+        return _kombu(connection, _callbacks)
+
+
 def kombu_on_redis(url: str, follow: Follow) -> Log:
     """Consumers' callbacks, on redis-py."""
     with follow(Connection(url)) as connection:
@@ -134,6 +150,17 @@ def _servicebus(server: AzureServer) -> Iterator[tuple[str, dict[str, Any]]]:
         patch.object(kind, "queue_mgmt_service", Mock()),
     ):
         yield "azureservicebus://name:a2V5@namespace", {"wait_time_seconds": 1, "polling_interval": 0.1}
+
+
+@contextmanager
+def kombu_pubsub(server: PubSubServer) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Let Google's clients use the fake; yield the URL of Kombu's transport and its options.
+
+    Kombu leaves it to the garbage collector to close them and its pools of threads.
+    """
+    with patch.dict(os.environ, {"PUBSUB_EMULATOR_HOST": server.address}):
+        yield f"gcpubsub://projects/{name()}", {"wait_time_seconds": 1, "polling_interval": 0.1}
+    gc.collect()
 
 
 def _sqs_connection(aws: Aws) -> Any:
@@ -232,6 +259,19 @@ def celery_on_servicebus(server: AzureServer, follow: Follow) -> Log:
         return _celery(url, follow, pool="solo", broker_transport_options=options)
 
 
+def celery_on_kafka(kafka: Kafka, follow: Follow) -> Log:
+    """Celery on Kombu on confluent-kafka."""
+    options = {"wait_time_seconds": 1, "kafka_common_config": {"log_level": 0}}
+    host = kafka.bootstrap.split(",")[0]
+    return _celery(f"confluentkafka://{host}", follow, pool="solo", broker_transport_options=options)
+
+
+def celery_on_pubsub(server: PubSubServer, follow: Follow) -> Log:
+    """Celery on Kombu on google-cloud-pubsub."""
+    with kombu_pubsub(server) as (url, options):
+        return _celery(url, follow, pool="solo", broker_transport_options=options)
+
+
 def _celery(url: str, follow: Follow, pool: str, **options: Any) -> Log:
     log, unique = Log(), name()
     app: Any = Celery(unique, broker=url, set_as_current=False)
@@ -303,43 +343,88 @@ async def faststream_twice(kafka: Kafka, follow: Follow) -> Log:
     return await _faststream(kafka, follow(KafkaBroker(kafka.bootstrap, logger=None, middlewares=twice)))
 
 
-async def _faststream(kafka: Kafka | None, broker: Any) -> Log:
-    from faststream.message import StreamMessage
+async def faststream_on_nats(nats: NatsServer, follow: Follow) -> Log:
+    """A subscriber on nats-py."""
+    from faststream.nats import NatsBroker
 
+    return await _faststream(None, follow(NatsBroker(nats.url, logger=None)))
+
+
+async def faststream_on_redis(url: str, follow: Follow) -> Log:
+    """A subscriber on a stream of redis-py, which counts nothing else."""
+    from faststream.redis import RedisBroker, StreamSub
+
+    unique = name()
+    source, target = {"stream": StreamSub(unique, last_id="0", polling_interval=20)}, {"stream": unique}
+    return await _faststream(None, follow(RedisBroker(url)), source, target)
+
+
+async def _faststream(
+    kafka: Kafka | None, broker: Any, source: dict[str, Any] | None = None, target: dict[str, Any] | None = None
+) -> Log:
+    """Publish and subscribe. `source` and `target` are arguments; without them, it is a topic, queue or subject."""
     from tests.integrations.faststream.brokers import wait_for_cluster_id
 
     log = Log()
     topic = name() if kafka is None else await asyncio.to_thread(kafka.topic)
     options = {} if kafka is None else {"auto_offset_reset": "earliest"}
 
-    async def handle(message: StreamMessage[Any]) -> None:
+    async def handle(body: Any, message: MessageOfFastStream) -> None:
         log.note(message.headers[HEADER])
 
-    async def handle_any(message: Any) -> None:
-        await handle(message)
-
-    handle_any.__annotations__["message"] = _stream_message(broker)
-    broker.subscriber(topic, **options)(handle_any)
+    (broker.subscriber(**source) if source else broker.subscriber(topic, **options))(handle)
     await broker.start()
     try:
         await wait_for_cluster_id(broker)
         with current.restored(SENDER):
             for number in range(COUNT):
-                await broker.publish(str(number), topic)
+                await (broker.publish(str(number), **target) if target else broker.publish(str(number), topic))
         return await log.wait()
     finally:
         await broker.stop()
 
 
-def _stream_message(broker: Any) -> Any:
-    package = type(broker).__module__.split(".")[1]
-    if package == "kafka":
-        from faststream.kafka.annotations import KafkaMessage as Message
-    elif package == "confluent":
-        from faststream.confluent.annotations import KafkaMessage as Message  # type: ignore[assignment]
-    else:
-        from faststream.rabbit.annotations import RabbitMessage as Message  # type: ignore[assignment]
-    return Message
+def dramatiq_on_redis(url: str, follow: Follow) -> Log:
+    """A worker in this process, on redis-py."""
+    broker = RedisBroker(url=url)
+    with closing(broker.client.connection_pool):
+        return _dramatiq(follow(broker))
+
+
+def dramatiq_on_rabbitmq(rabbitmq: RabbitMQ, follow: Follow) -> Log:
+    """The same on pika."""
+    return _dramatiq(follow(RabbitmqBroker(url=rabbitmq.url)))
+
+
+class _NotingEncoder(dramatiq.JSONEncoder):
+    """Notes the contexts of messages as they are read: asyncdsm takes them off before they are processed."""
+
+    def __init__(self) -> None:
+        self.contexts: dict[Any, Any] = {}
+
+    def decode(self, data: bytes) -> dict[str, Any]:
+        message = super().decode(data)
+        self.contexts[message["args"][0]] = message["options"][HEADER]
+        return message
+
+
+def _dramatiq(broker: Any) -> Log:
+    log, queue, encoder, before = Log(), name(), _NotingEncoder(), dramatiq.get_encoder()
+
+    @dramatiq.actor(broker=broker, queue_name=queue)
+    def work(number: int) -> None:
+        log.note(encoder.contexts[number])
+
+    dramatiq.set_encoder(encoder)
+    try:
+        with closing(broker), run_worker(broker):
+            with current.restored(SENDER):
+                for number in range(COUNT):
+                    work.send(number)
+            broker.join(queue, timeout=1000 * PATIENCE_SECONDS)
+    finally:
+        dramatiq.set_encoder(before)
+    return log
 
 
 class _Contexts(TaskiqMiddleware):
@@ -592,16 +677,23 @@ ROWS: list[Row] = [
     Row("kombu", "botocore", "ministack", kombu_on_sqs_with_hub),
     Row("kombu", "confluent_kafka", "kafka", kombu_on_kafka),
     Row("kombu", "azure.servicebus", "servicebus", kombu_on_servicebus),
-    Row("kombu", None, "redis", kombu_on_redis),
+    Row("kombu", "google.cloud.pubsub_v1", "pubsub", kombu_on_pubsub),
+    Row("kombu", "redis", "redis", kombu_on_redis),
     Row("kombu", None, "rabbitmq", kombu_on_pyamqp),
     Row("celery", "kombu", None, celery_on_memory),
     Row("celery", "kombu", "redis", celery_on_redis),
+    Row("celery", "confluent_kafka", "kafka", celery_on_kafka),
     Row("celery", "botocore", "ministack", celery_on_sqs),
     Row("celery", "azure.servicebus", "servicebus", celery_on_servicebus),
+    Row("celery", "google.cloud.pubsub_v1", "pubsub", celery_on_pubsub),
     Row("faststream", "aiokafka", "kafka", faststream_on_aiokafka),
     Row("faststream", "aiokafka", "kafka", faststream_twice),
     Row("faststream", "confluent_kafka", "kafka", faststream_on_confluent),
     Row("faststream", "aio_pika", "rabbitmq", faststream_on_aio_pika),
+    Row("faststream", "nats", "nats", faststream_on_nats),
+    Row("faststream", "redis", "redis", faststream_on_redis),
+    Row("dramatiq", "redis", "redis", dramatiq_on_redis),
+    Row("dramatiq", None, "rabbitmq", dramatiq_on_rabbitmq),
     Row("taskiq", "aio_pika", "rabbitmq", taskiq_on_aio_pika),
     Row("taskiq", "aio_pika", "rabbitmq", taskiq_on_aio_pika_with_callbacks),
     Row("taskiq", "aio_pika", "rabbitmq", taskiq_twice),

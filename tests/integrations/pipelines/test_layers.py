@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 from asyncdsm_asgi import DataStreamsMiddleware
 from fastapi import FastAPI
+from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
 from starlette.applications import Starlette
 
 import asyncdsm
@@ -22,9 +24,10 @@ from asyncdsm.core import current
 from asyncdsm.core.context import HEADER
 from asyncdsm.testing import Captured
 from tests.brokers.aws import Aws
+from tests.brokers.pubsub import PubSubServer
 from tests.integrations.asgi.apps import CAME, CONTEXT, Handler, request
-from tests.integrations.kombu.clients import tidy
-from tests.integrations.pipelines.layers import COUNT, ROWS, SENDER, Follow, Row
+from tests.integrations.kombu.clients import drain, tidy
+from tests.integrations.pipelines.layers import COUNT, ROWS, SENDER, Follow, Row, kombu_pubsub, name
 
 ROOT = Path(__file__).parents[3]
 WAYS = ("wrap", "wrap, on an instrumented one", "instrument from above", "instrument from below", "instrument all")
@@ -46,9 +49,9 @@ def follow(row: Row, way: str) -> Iterator[Follow]:
         "instrument from below": [row.lower, row.upper],
         "instrument all": [None],
     }
-    for name in ways[way]:
-        if name is not None or way == "instrument all":
-            asyncdsm.instrument(name)
+    for package in ways[way]:
+        if package is not None or way == "instrument all":
+            asyncdsm.instrument(package)
     yield asyncdsm.wrap if way.startswith("wrap") else lambda client: client
     asyncdsm.uninstrument()
     tidy()
@@ -82,6 +85,35 @@ def test_layers_count_each_message_once(
 def decoded(context: str) -> int | None:
     pathway = Pathway.decode_base64(context)
     return None if pathway is None else pathway.hash
+
+
+@pytest.fixture
+def everything_followed() -> Iterator[None]:
+    asyncdsm.instrument()
+    yield
+    asyncdsm.uninstrument()
+    tidy()
+
+
+@pytest.mark.usefixtures("everything_followed")
+def test_requeued_message_is_produced_once(pubsub: PubSubServer, captured_streams: Captured) -> None:
+    """Kombu publishes it again on Google Pub/Sub, below what the program calls."""
+    bodies = list[Any]()
+
+    def take(body: Any, message: Any) -> None:
+        bodies.append(body)
+        if len(bodies) == 1:
+            message.requeue()
+        else:
+            message.ack()
+
+    with kombu_pubsub(pubsub) as (url, options), Connection(url, transport_options=options) as connection:
+        queue = Queue(name(), Exchange(name(), "direct"))
+        connection.Producer().publish("body", exchange=queue.exchange, declare=[queue])
+        with connection.Consumer([queue], callbacks=[take]):
+            drain(connection, lambda: len(bodies) == 2)
+    (sent,), received = captured_streams.produced(), captured_streams.consumed()
+    assert [point.parent for point in received] == [sent.hash] * 2
 
 
 GEVENT = """
