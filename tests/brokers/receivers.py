@@ -53,14 +53,17 @@ class Dialect(NamedTuple):
     """Of a histogram likewise, as `histogram_quantile` takes it."""
     increase: str
     """Of a counter, what was counted in the last so many seconds, which are given too."""
+    recent: str
+    """Of a histogram, what was counted in the last minute as far as it can tell; empty if it cannot."""
 
 
-NATIVE = Dialect("sum(%s)", "sum(%s)", "sum(increase(%s[%ss]))")
-RANGES = Dialect("sum(%s)", "sum by (vmrange) (%s_bucket)", "sum(increase(%s[%ss]))")
+NATIVE = Dialect("sum(%s)", "sum(%s)", "sum(increase(%s[%ss]))", "sum(rate(%s[1m]))")
+RANGES = Dialect("sum(%s)", "sum by (vmrange) (%s_bucket)", "sum(increase(%s[%ss]))", "")
 RANGES_OF_DELTAS = Dialect(
     "sum(sum_over_time(%s[1h]))",
     "sum by (vmrange) (sum_over_time(%s_bucket[1h]))",
     "sum(sum_over_time(%s[%ss]))",
+    "sum by (vmrange) (sum_over_time(%s_bucket[1m]))",
 )
 
 
