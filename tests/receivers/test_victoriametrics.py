@@ -1,4 +1,4 @@
-"""What VictoriaMetrics makes of exponential histograms: each bucket is a series of its own, and begins when it is met."""
+"""What VictoriaMetrics makes of exponential histograms: each bucket is a series of its own, from when it is met on."""
 
 from __future__ import annotations
 
