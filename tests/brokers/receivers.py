@@ -55,7 +55,7 @@ class Dialect(NamedTuple):
     increase: str
     """Of a counter, what was counted in the last so many seconds, which are given too."""
     recent: str
-    """Of a histogram, what was counted in the last minute as far as it can tell; empty if it cannot."""
+    """Of a histogram, what was counted in the last minute; empty if it cannot tell."""
 
 
 NATIVE = Dialect("sum(%s)", "sum(%s)", "sum(increase(%s[%ss]))", "sum(rate(%s[1m]))")
