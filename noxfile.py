@@ -59,7 +59,7 @@ MODES = {
 }
 PROMETHEUS, VICTORIA = "github.com/prometheus/prometheus/cmd", "github.com/VictoriaMetrics/VictoriaMetrics/app"
 RECEIVERS = [
-    # Without the clients of every cloud, in which Prometheus finds what to scrape, it is built in a tenth of the time.
+    # Without the clients of every cloud in which it could look for what to scrape.
     ["-tags", "remove_all_sd,enable_dns_sd", f"{PROMETHEUS}/prometheus@v0.316.0", f"{PROMETHEUS}/promtool@v0.316.0"],
     [f"{VICTORIA}/victoria-metrics@v1.151.0", f"{VICTORIA}/vmalert-tool@v1.151.0"],
     ["go.opentelemetry.io/collector/cmd/builder@v0.165.0"],

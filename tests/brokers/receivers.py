@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -53,14 +54,17 @@ class Dialect(NamedTuple):
     """Of a histogram likewise, as `histogram_quantile` takes it."""
     increase: str
     """Of a counter, what was counted in the last so many seconds, which are given too."""
+    recent: str
+    """Of a histogram, what was counted in the last minute; empty if it cannot tell."""
 
 
-NATIVE = Dialect("sum(%s)", "sum(%s)", "sum(increase(%s[%ss]))")
-RANGES = Dialect("sum(%s)", "sum by (vmrange) (%s_bucket)", "sum(increase(%s[%ss]))")
+NATIVE = Dialect("sum(%s)", "sum(%s)", "sum(increase(%s[%ss]))", "sum(rate(%s[1m]))")
+RANGES = Dialect("sum(%s)", "sum by (vmrange) (%s_bucket)", "sum(increase(%s[%ss]))", "")
 RANGES_OF_DELTAS = Dialect(
     "sum(sum_over_time(%s[1h]))",
     "sum by (vmrange) (sum_over_time(%s_bucket[1h]))",
     "sum(sum_over_time(%s[%ss]))",
+    "sum by (vmrange) (sum_over_time(%s_bucket[1m]))",
 )
 
 
@@ -99,11 +103,26 @@ class Receiver(NamedTuple):
 @contextmanager
 def prometheus_3(*options: str) -> Iterator[Receiver]:
     """Run a Prometheus 3 that takes OTLP, with the example's configuration, for as long as the block lasts."""
-    program, configuration = find_built("prometheus"), EXAMPLES / "prometheus.yml"
+    configuration = f"--config.file={EXAMPLES / 'prometheus.yml'}"
+    with _prometheus(find_built("prometheus"), configuration, "--web.enable-otlp-receiver", *options) as receiver:
+        yield receiver
 
+
+@contextmanager
+def prometheus_2(*options: str) -> Iterator[Receiver]:
+    """Run Debian's Prometheus, which takes no OTLP, for as long as the block lasts."""
+    program = shutil.which("prometheus")
+    if program is None:
+        raise BrokerError("prometheus is missing: apt-get install -y --no-install-recommends prometheus")
+    configuration, histograms = f"--config.file={os.devnull}", "--enable-feature=native-histograms"
+    with _prometheus(program, configuration, histograms, *options) as receiver:
+        yield receiver
+
+
+@contextmanager
+def _prometheus(program: str, *options: str) -> Iterator[Receiver]:
     def command(port: int) -> list[str]:
-        listen = f"--web.listen-address=127.0.0.1:{port}"
-        return [program, f"--config.file={configuration}", listen, "--web.enable-otlp-receiver", *options]
+        return [program, f"--web.listen-address=127.0.0.1:{port}", *options]
 
     with _running(command) as server, _client(server.port) as http:
         yield Receiver(f"{http.base_url}/api/v1/otlp/v1/metrics", server, http)
@@ -136,7 +155,8 @@ def collector(prometheus: str) -> Iterator[Server]:
 
     def command(port: int) -> list[str]:
         here = text.replace("0.0.0.0:4318", f"127.0.0.1:{port}").replace("http://prometheus:9090", prometheus)
-        return [program, f"--config=yaml:{here}"]
+        # Its own metrics would want a port, which is the same for all.
+        return [program, f"--config=yaml:{here}", "--config=yaml:service::telemetry::metrics::level: none"]
 
     with _running(command) as server:
         yield server

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
 import pytest
 
-from tests.brokers.receivers import RANGES_OF_DELTAS, Receiver, collector, prometheus_3, victoriametrics
+from tests.brokers.receivers import RANGES_OF_DELTAS, Receiver, collector, prometheus_2, prometheus_3, victoriametrics
 
 
 @contextmanager
-def collector_before_prometheus() -> Iterator[Receiver]:
+def collector_before(prometheus: Callable[[str], AbstractContextManager[Receiver]]) -> Iterator[Receiver]:
     """Run a Collector that writes to a Prometheus."""
-    with prometheus_3("--web.enable-remote-write-receiver") as behind, collector(str(behind.http.base_url)) as server:
+    with prometheus("--web.enable-remote-write-receiver") as behind, collector(str(behind.http.base_url)) as server:
         yield behind._replace(endpoint=f"http://127.0.0.1:{server.port}/v1/metrics", server=server)
 
 
@@ -25,7 +26,8 @@ def victoriametrics_of_deltas() -> Iterator[Receiver]:
 
 
 KINDS: dict[str, Callable[[], AbstractContextManager[Receiver]]] = {
-    "collector": collector_before_prometheus,
+    "collector": partial(collector_before, prometheus_3),
+    "collector, Prometheus 2": partial(collector_before, prometheus_2),
     "prometheus": prometheus_3,
     "victoriametrics": victoriametrics,
     "victoriametrics, deltas": victoriametrics_of_deltas,
