@@ -11,11 +11,11 @@ import httpx2
 from msgspec import to_builtins
 
 from asyncdsm._internal.log import pluralize
-from asyncdsm.agent.alerts.readings import View
 from asyncdsm.agent.alerts.rule_file import read_rules
 from asyncdsm.agent.alerts.rules import Rule, needed_minutes
 from asyncdsm.agent.alerts.summary import summarize_rules
 from asyncdsm.agent.alerts.tracks import RuleTracks
+from asyncdsm.agent.alerts.view import View
 from asyncdsm.agent.queries.answers import AlertRule, Alerts
 from asyncdsm.cli.agent_client import NoAnswerError, fetch_topology, open_client
 from asyncdsm.errors import RulesError

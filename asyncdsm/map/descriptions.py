@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from asyncdsm.map.graph import Link, Node
-from asyncdsm.map.strings import NOTHING, format_age, format_clock, format_duration, plain_text
-from asyncdsm.map.topology import EdgeTraffic, Present, Topology
+from asyncdsm.map.strings import NOTHING, format_age, format_clock, format_duration, format_percent, plain_text
+from asyncdsm.map.topology import Edge, EdgeTraffic, Present, Topology
 
 LONGEST = 60
 """How many characters of a name `label_nodes` and `describe_link` show at most."""
 SHORTEST_ID = 6
 """How many characters of a cluster's id are shown at least."""
+REDELIVERED_SHARE = 0.01
+"""From which share of messages on redeliveries need attention: single ones are usual when a service restarts."""
+LONGEST_SINCE = 58 * 60.0
 NO_ENV, NO_CLUSTER = "no env", "no cluster id"
 
 
@@ -123,6 +126,37 @@ def describe_present(present: Present) -> str:
 def describe_silence(seconds: float) -> str:
     """Return for how long a service is silent, as in `has not reported for 12 min`."""
     return f"has not reported for {format_duration(seconds)}"
+
+
+def describe_deliveries(edge: Edge, to: float) -> list[str]:
+    """Return what messages said in the last minutes before `to`, if that needs attention.
+
+    Those are messages that were dead-lettered, and redelivered ones if they are a hundredth of all, or more.
+    """
+    recent = None if edge.facts is None else edge.facts.recent
+    if recent is None:
+        return []
+    told = [("dead-lettered before", recent.dead_lettered, recent.dead_lettered_since)]
+    if recent.redelivered >= REDELIVERED_SHARE * recent.count:
+        told.append(("redelivered", recent.redelivered, recent.redelivered_since))
+    return [
+        f"{what}: {_describe_share(number, recent.count)} in the last 5 minutes, {describe_since(since, to)}"
+        for what, number, since in told
+        if number
+    ]
+
+
+def _describe_share(number: int, count: float) -> str:
+    # Facts are kept in minutes, so there may be more of them than messages.
+    share = f" ({format_percent(min(1.0, number / count))})" if count else ""
+    return f"{number:,} {'message' if number == 1 else 'messages'}{share}"
+
+
+def describe_since(since: float | None, to: float) -> str:
+    """Return since when something that lasts until `to` is so; the agent looks an hour back, and no further."""
+    if since is None:
+        return ""
+    return "for an hour or longer" if to - since >= LONGEST_SINCE else f"since {format_clock(since)}"
 
 
 def describe_change(present: Present) -> str:

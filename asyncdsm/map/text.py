@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 from rich.console import Console
 
-from asyncdsm.map.descriptions import describe_silence, label_node, label_nodes, qualify_nodes
-from asyncdsm.map.graph import Node
+from asyncdsm.map.descriptions import (
+    describe_deliveries,
+    describe_silence,
+    describe_since,
+    label_node,
+    label_nodes,
+    qualify_nodes,
+)
+from asyncdsm.map.graph import Node, build_link
 from asyncdsm.map.strings import format_age, format_clock
 from asyncdsm.map.terminal import MapTable
 from asyncdsm.map.topology import Topology
@@ -42,6 +50,23 @@ def list_warnings(topology: Topology) -> list[str]:
         if service.reports_age is not None:
             age = format_age(service.reports_age)
             found.append(f"{name}: its clock seems to be behind, its reports are {age} old when they come")
-    queues = [Node("queue", queue.name, queue.type, queue.cluster or "") for queue in topology.queues if queue.unread]
-    labels = label_nodes(queues)
-    return found + [f"{labels[node]}: messages come in, but no service was seen reading them" for node in queues]
+    return [*found, *_list_unread(topology), *_list_deliveries(topology)]
+
+
+def _list_unread(topology: Topology) -> Iterator[str]:
+    unread = {
+        Node("queue", queue.name, queue.type, queue.cluster or ""): queue for queue in topology.queues if queue.unread
+    }
+    labels = label_nodes(unread)
+    for node, queue in unread.items():
+        since = describe_since(queue.unread_since, topology.to)
+        yield f"{labels[node]}: messages come in, but no service was seen reading them{since and f', {since}'}"
+
+
+def _list_deliveries(topology: Topology) -> Iterator[str]:
+    """Yield what messages said in the last minutes, of hops at which that needs attention."""
+    hops = [(edge, build_link(edge)) for edge in topology.edges if edge.facts is not None and edge.facts.recent]
+    labels = label_nodes(node for _, (source, target, _) in hops for node in (source, target))
+    for edge, (source, target, _) in hops:
+        name = f"{labels[source]} → {labels[target]}"
+        yield from (f"{name}: {text}" for text in describe_deliveries(edge, topology.to))

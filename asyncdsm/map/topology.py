@@ -94,6 +94,20 @@ class EdgeSchema(Struct, frozen=True, gc=False):
     since: float
 
 
+class RecentFacts(Struct, frozen=True, gc=False, kw_only=True):
+    """What the messages of an edge said in the last five minutes of the range: `count` is how many messages passed.
+
+    Each `_since` is when that began: the minute, at most an hour before, since which no five minutes were without such
+    a message; null if there is none.
+    """
+
+    count: Amount
+    redelivered: Count
+    redelivered_since: float | None
+    dead_lettered: Count
+    dead_lettered_since: float | None
+
+
 class EdgeFacts(Struct, frozen=True, gc=False, kw_only=True):
     """What the messages of an edge said in the range besides their latency; shares are of all messages of the edge."""
 
@@ -110,6 +124,8 @@ class EdgeFacts(Struct, frozen=True, gc=False, kw_only=True):
     longest_wait: Amount | None
     schemas: list[EdgeSchema]
     """The last schemas up to the end of the range, the oldest first."""
+    recent: RecentFacts | None = None
+    """Null if no message was redelivered or dead-lettered in the last minutes."""
 
 
 class Edge(EdgeTraffic, frozen=True, gc=False, kw_only=True):
@@ -165,7 +181,9 @@ class Queue(Struct, frozen=True, gc=False, kw_only=True):
     name: str
     cluster: str | None
     unread: bool
-    """Whether messages came in and no service was seen reading them, in the whole range."""
+    """Whether messages come in and no service is seen reading them: in the whole range, or any more."""
+    unread_since: float | None = None
+    """Since when, as far as that is known: at most an hour before the end of the range. Null if it is read."""
 
 
 class PathwayPoint(Struct, frozen=True, gc=False, kw_only=True):

@@ -30,8 +30,18 @@ def _interface(name: str, schema: dict[str, Any]) -> Iterator[str]:
     yield f"export interface {name} {{"
     for member, member_schema in schema["properties"].items():
         optional = "" if member in schema["required"] else "?"
-        yield f"  {member}{optional}: {_type_of(member_schema)};"
+        yield from _member(f"{member}{optional}", _type_of(member_schema))
     yield "}"
+
+
+def _member(name: str, type_: str) -> Iterator[str]:
+    """Yield a member in the lines that Biome makes of it."""
+    line = f"  {name}: {type_};"
+    if len(line) <= LINE_LENGTH:
+        yield line
+    else:
+        yield f"  {name}:"
+        yield "\n".join(f"    | {each}" for each in type_.split(" | ")) + ";"
 
 
 def _comment(text: str) -> Iterator[str]:

@@ -22,7 +22,7 @@ from asyncdsm.agent.store.resolutions import FOREVER, TimeRange
 from asyncdsm.agent.store.schemas import SchemaHistory
 from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.agent.store.versions import VersionRun
-from asyncdsm.map.topology import EdgeFacts, EdgeSchema
+from asyncdsm.map.topology import EdgeFacts, EdgeSchema, RecentFacts
 from tests.agent.payloads import NOW, SECOND_NS, Client, bucket, payload, point
 from tests.agent.stores import KEPT_KINDS, AnyStore, OpenStore
 
@@ -30,6 +30,18 @@ TAGS = ["direction:in", "topic:orders", "type:kafka"]
 EDGE = EdgeKey("foreign", "", tuple(TAGS))
 EVER = TimeRange(0, FOREVER)
 DAY = 86_400
+MINUTE_OF_NOW = NOW // 60 * 60
+
+
+def recent_facts(count: float, *, redelivered: int) -> RecentFacts:
+    """Return the facts of the last minutes, in which messages were redelivered only now."""
+    return RecentFacts(
+        count=count,
+        redelivered=redelivered,
+        redelivered_since=(NOW - 10) // 60 * 60,
+        dead_lettered=0,
+        dead_lettered_since=None,
+    )
 
 
 def facts(**given: Any) -> dict[str, Any]:
@@ -233,6 +245,7 @@ def test_topology_has_counts_shares_and_waits() -> None:
         mean_wait=1.5,
         longest_wait=3.0,
         schemas=[],
+        recent=recent_facts(16, redelivered=1),
     )
 
 
@@ -284,6 +297,13 @@ async def test_api_answers_with_facts_of_edges(client: Client) -> None:
         "mean_wait": None,
         "longest_wait": None,
         "schemas": schemas,
+        "recent": {
+            "count": 4.0,
+            "redelivered": 1,
+            "redelivered_since": MINUTE_OF_NOW,
+            "dead_lettered": 1,
+            "dead_lettered_since": MINUTE_OF_NOW,
+        },
     }
 
 
@@ -304,3 +324,50 @@ def test_hop_of_a_quiet_service_keeps_its_schema_without_counts() -> None:
         longest_wait=None,
         schemas=[EdgeSchema(17, "orders-value", since)],
     )
+
+
+def test_deliveries_of_the_last_minutes_are_told_whatever_the_range_and_since_when() -> None:
+    kept = Kept()
+    kept.report(facts(Redelivered=1))
+    began = NOW + 1200 - 10
+    for minute in range(8):  # with breaks of two minutes
+        kept.now = NOW + 1200 + 60 * minute
+        kept.report(*([facts(DeadLettered=1)] if minute % 3 == 0 else []))
+    for first in (0, NOW + 1500):
+        found = kept.facts(TimeRange(first, FOREVER))
+        assert found is not None
+        assert found.recent == RecentFacts(
+            count=16.0,
+            redelivered=0,
+            redelivered_since=None,
+            dead_lettered=1,
+            dead_lettered_since=began // 60 * 60,
+        )
+
+
+def test_deliveries_end_five_minutes_after_the_last_and_begin_anew() -> None:
+    kept = Kept()
+    kept.report(facts(DeadLettered=1))
+    kept.now += 400
+    kept.report()
+    found = kept.facts()
+    assert found is not None
+    assert found.recent is None
+    kept.report(facts(DeadLettered=1))
+    found = kept.facts()
+    assert found is not None
+    assert found.recent is not None
+    assert found.recent.dead_lettered_since == (kept.now - 10) // 60 * 60
+
+
+def test_deliveries_of_the_past_are_those_of_the_end_of_the_range() -> None:
+    kept = Kept()
+    kept.report(facts(DeadLettered=3))
+    kept.now += 1200
+    kept.report()
+    before = kept.facts(TimeRange(0, NOW + 60))
+    assert before is not None
+    assert before.recent is not None
+    assert before.recent.dead_lettered == 3
+    kept.now += 2 * DAY  # minutes are not kept any more
+    assert kept.facts(TimeRange(0, NOW + 60)) is not None

@@ -7,8 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from asyncdsm.agent.alerts.readings import View, read_values
+from asyncdsm.agent.alerts.readings import read_values
 from asyncdsm.agent.alerts.rules import Rule
+from asyncdsm.agent.alerts.view import View
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.history_reader import HistoryReader

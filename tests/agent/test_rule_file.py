@@ -77,6 +77,11 @@ def test_rule_with_every_field_is_read() -> None:
         ('when = "end to end"\nabove = "2h"\nquantile = "p50"', "p50 end to end above 2 h"),
         ('when = "quiet"\nfor = "30 min"\nqueue = "orders"', "no messages for 30 min, queue orders"),
         ('when = "missing"\nfor = "90 s"\nservice = "billing"', "no report for 90 s, service billing"),
+        ('when = "dead letters"\nabove = 0\nfor = "1 min"', "dead letters above 0 messages for 60 s"),
+        ('when = "dead letters"\nabove = "0.5%"\nqueue = "o*"', "dead letters above 0.5 %, queue o*"),
+        ('when = "redelivered"\nabove = "33.3 %"', "redelivered above 33.3 %"),
+        ('when = "redelivered"\nabove = "5 %"\ngroup = "b"', "redelivered above 5 %, group b"),
+        ('when = "unread"\nfor = "1 h"\nqueue = "mails"', "not read for 60 min, queue mails"),
     ],
 )
 def test_rule_is_described_in_the_words_of_the_product(fields: str, described: str) -> None:
@@ -84,7 +89,11 @@ def test_rule_is_described_in_the_words_of_the_product(fields: str, described: s
     assert describe_rule(rule) == described
 
 
-CONDITIONS = '"lag", "time in queue", "time in service", "end to end", "quiet", "missing"'
+CONDITIONS = (
+    '"lag", "time in queue", "time in service", "end to end", "dead letters", "redelivered", "unread", "quiet", '
+    '"missing"'
+)
+SHARE = 'a share such as "5 %", below "100 %"'
 DURATION = 'a duration such as "500 ms", "60 s", "5 min" or "1 h"'
 WRONG = {
     "no name": (
@@ -149,11 +158,51 @@ WRONG = {
     ),
     "a silence with a limit": (
         QUIET + "above = 1\n",
-        'rule 1 ("still"): above does not apply to when = "quiet": for says how long nothing may come',
+        'rule 1 ("still"): above does not apply to when = "quiet": for says how long it may last',
     ),
     "a quantile of a lag": (
         LAG + 'quantile = "p99"\n',
         'rule 1 ("late"): quantile does not apply to when = "lag", only to latencies',
+    ),
+    "a share that is everything": (
+        LAG.replace('"lag"', '"redelivered"').replace("10", '"100 %"'),
+        f'rule 1 ("late"): above must be {SHARE}, or a number of messages, got "100 %"',
+    ),
+    "a share without a unit": (
+        LAG.replace('"lag"', '"dead letters"').replace("10", '"5"'),
+        f'rule 1 ("late"): above must be {SHARE}, or a number of messages, got "5"',
+    ),
+    "a negative share": (
+        LAG.replace('"lag"', '"dead letters"').replace("10", '"-5 %"'),
+        f'rule 1 ("late"): above must be {SHARE}, or a number of messages, got "-5 %"',
+    ),
+    "a share of a duration": (
+        LAG.replace('"lag"', '"dead letters"').replace("10", '"5 s"'),
+        f'rule 1 ("late"): above must be {SHARE}, or a number of messages, got "5 s"',
+    ),
+    "a share of a lag": (
+        LAG.replace("10", '"5 %"'),
+        f'rule 1 ("late"): above must be {DURATION}, or a number of messages, got "5 %"',
+    ),
+    "no share": (
+        LAG.replace('"lag"', '"redelivered"').replace("above = 10\n", ""),
+        f'rule 1 ("late"): above must be {SHARE}, or a number of messages; it is missing',
+    ),
+    "a quantile of a share": (
+        LAG.replace('"lag"', '"redelivered"') + 'quantile = "p99"\n',
+        'rule 1 ("late"): quantile does not apply to when = "redelivered", only to latencies',
+    ),
+    "an unread queue with a limit": (
+        QUIET.replace("quiet", "unread") + "above = 1\n",
+        'rule 1 ("still"): above does not apply to when = "unread": for says how long it may last',
+    ),
+    "a queue that is unread for longer than is known": (
+        QUIET.replace("quiet", "unread").replace("5 min", "61 min"),
+        f'rule 1 ("still"): for must be {DURATION}, from "1 min" to "1 h", got "61 min"',
+    ),
+    "a service that does not read": (
+        QUIET.replace("quiet", "unread") + 'service = "billing"\n',
+        'rule 1 ("still"): service does not apply to when = "unread", which takes queue, type, cluster',
     ),
     "an unknown quantile": (
         LAG.replace('"lag"', '"end to end"').replace("10", '"1 s"') + 'quantile = "p90"\n',

@@ -10,11 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from asyncdsm.agent.alerts.readings import Reading, View, read_values
+from asyncdsm.agent.alerts.messages import write_message
+from asyncdsm.agent.alerts.readings import read_values
 from asyncdsm.agent.alerts.rules import Rule, matches
 from asyncdsm.agent.alerts.summary import MOST_ALERTS, summarize_rules
 from asyncdsm.agent.alerts.tracks import FORGET_SECONDS, RuleTracks, State
-from asyncdsm.map.topology import NO_QUANTILES, Edge, PartitionLag, Quantiles, Service, Topology
+from asyncdsm.agent.alerts.view import Reading, View
+from asyncdsm.map.topology import (
+    NO_QUANTILES,
+    Edge,
+    EdgeFacts,
+    PartitionLag,
+    Quantiles,
+    Queue,
+    RecentFacts,
+    Service,
+    Topology,
+)
 from tests.agent.maps import HOSTILE, edge_with
 from tests.agent.payloads import NOW
 
@@ -176,6 +188,101 @@ def test_latency_is_read_at_each_hop_that_matches(rule: Rule, expected: list[tup
 def test_latencies_of_the_range_are_read_if_asked_for() -> None:
     whole = view(BILLING)._replace(span="range")
     assert values(Rule("r", "time in queue"), whole) == [("orders → billing, group billing", 9.0)]
+
+
+def said(count: float, redelivered: int, dead_lettered: int) -> EdgeFacts:
+    """Return the facts of a hop whose last minutes had these messages, and whose range had ten times as many."""
+    recent = RecentFacts(
+        count=count,
+        redelivered=redelivered,
+        redelivered_since=NOW,
+        dead_lettered=dead_lettered,
+        dead_lettered_since=NOW,
+    )
+    return EdgeFacts(
+        redelivered=10 * redelivered,
+        redelivered_share=0.5,
+        dead_lettered=10 * dead_lettered,
+        dead_lettered_share=0.5,
+        waits=0,
+        mean_wait=None,
+        longest_wait=None,
+        schemas=[],
+        recent=recent,
+    )
+
+
+REPEATED = hop("billing", "in", "orders", 4.0, group="billing", count=400.0, facts=said(200, 20, 3))
+DELIVERIES = [
+    (Rule("r", "redelivered", unit="share"), [0.1, 0.0]),
+    (Rule("r", "redelivered", unit="messages"), [20.0, 0.0]),
+    (Rule("r", "dead letters", unit="share", where=(("group", "b*"),)), [0.015]),
+    (Rule("r", "dead letters", unit="messages", where=(("queue", "mails"),)), []),
+]
+
+
+@pytest.mark.parametrize(("rule", "expected"), DELIVERIES)
+def test_deliveries_are_read_at_each_hop_that_reads(rule: Rule, expected: list[float]) -> None:
+    found = values(rule, view(ORDERS, REPEATED, SHIPPING))
+    assert found == list(
+        zip(["orders → billing, group billing", "orders → shipping, group shipping"], expected, strict=False)
+    )
+
+
+def test_deliveries_of_the_range_are_read_if_asked_for() -> None:
+    whole = view(REPEATED)._replace(span="range")
+    assert values(Rule("r", "redelivered", unit="share"), whole) == [("orders → billing, group billing", 0.5)]
+    assert values(Rule("r", "dead letters", unit="messages"), whole) == [("orders → billing, group billing", 30.0)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (Rule("r", "redelivered", above=0.05, unit="share"), "10 % redelivered, above 5 %"),
+        (Rule("r", "dead letters", unit="messages"), "3 messages dead-lettered before, above 0 messages"),
+    ],
+)
+def test_broken_delivery_is_told_with_its_value(rule: Rule, text: str) -> None:
+    tracks = RuleTracks(rule)
+    (begun,) = tracks.evaluate(view(REPEATED), NOW)
+    (answer,) = summarize_rules([tracks], NOW).rules
+    assert answer.alerts[0].text == f"orders → billing, group billing: {text}"
+    assert b'"unit":"%s"' % rule.unit.encode() in write_message(rule, begun, NOW)
+    (ended,) = tracks.evaluate(view(hop("billing", "in", "orders", 4.0, group="billing")), NOW + 10)
+    assert (ended.begins, ended.track.reading.value) == (False, 0.0)
+
+
+def unread_view(since: float | None, *, unread: bool = True, watched: float = 86_400.0) -> View:
+    shown = view(ORDERS, watched=watched)
+    queue = Queue(type="kafka", name="orders", cluster=None, unread=unread, unread_since=since)
+    return shown._replace(topology=replace(shown.topology, queues=[queue]))
+
+
+UNREAD = Rule("r", "unread", for_seconds=120.0, where=(("queue", "orders"),))
+
+
+def test_unread_queue_fires_after_the_time_of_the_rule_and_ends_when_it_is_read() -> None:
+    tracks = RuleTracks(UNREAD)
+    assert tracks.evaluate(unread_view(NOW - 119), NOW) == []
+    (begun,) = tracks.evaluate(unread_view(NOW - 120), NOW)
+    assert (begun.begins, begun.began) == (True, NOW - 120)
+    (answer,) = summarize_rules([tracks], NOW).rules
+    expected = "orders: messages come in, and no service was seen reading them for 2 min"
+    assert answer.alerts[0].text == expected
+    (ended,) = tracks.evaluate(unread_view(None, unread=False), NOW + 10)
+    assert (ended.begins, ended.track.state) == (False, "ok")
+
+
+def test_queue_that_was_read_and_left_the_map_is_not_unread() -> None:
+    tracks = RuleTracks(UNREAD)
+    tracks.evaluate(unread_view(None, unread=False), NOW)
+    assert tracks.evaluate(view(), NOW + 3600) == []
+    (answer,) = summarize_rules([tracks], NOW).rules
+    assert (answer.state, answer.problem) == ("unknown", "nothing on the map matches it")
+
+
+def test_queue_is_unread_for_as_long_as_the_agent_has_watched_at_most() -> None:
+    assert RuleTracks(UNREAD).evaluate(unread_view(NOW - 500, watched=60.0), NOW) == []
 
 
 LAGS = [lag("billing", 40, 30.0), lag("billing", 2, 90.0, "1"), lag("audit", 7), lag("audit", 5, topic="mails")]

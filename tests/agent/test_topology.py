@@ -37,7 +37,8 @@ async def test_payloads_of_asyncdsm_become_a_topology(client: Client) -> None:
 
     assert [(service["name"], service["env"]) for service in shown["services"]] == [("bill", ""), ("shop", "prod")]
     assert {service["last_seen"] for service in shown["services"]} == {NOW}
-    assert shown["queues"] == [{"type": "kafka", "name": "orders", "cluster": None, "unread": False}]
+    unread = {"unread": False, "unread_since": None}
+    assert shown["queues"] == [{"type": "kafka", "name": "orders", "cluster": None, **unread}]
     came, went = shown["edges"]
     assert (came["service"], came["direction"], came["group"], came["queue"]) == ("bill", "in", "billing", "orders")
     assert (went["service"], went["direction"], went["group"], went["env"]) == ("shop", "out", None, "prod")

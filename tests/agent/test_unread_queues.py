@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from asyncdsm.agent.alerts.readings import read_values
+from asyncdsm.agent.alerts.rules import Rule
+from asyncdsm.agent.alerts.view import View
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.map.text import list_warnings
 from tests.agent.maps import MapStore
+from tests.agent.payloads import NOW
 
 CLUSTER = "kafka_cluster_id:c1"
 
@@ -28,8 +32,9 @@ def filled(kind: str = "kafka") -> MapStore:
 def test_queue_without_reader_is_unread(kind: str) -> None:
     fill = filled(kind)
     assert unread(fill) == ["dead-letters"]
-    warning = f"dead-letters ({kind}): messages come in, but no service was seen reading them"
-    assert list_warnings(topology(fill.store, 10)) == [warning]
+    (warning,) = list_warnings(topology(fill.store, 10))
+    expected = f"dead-letters ({kind}): messages come in, but no service was seen reading them, since "
+    assert warning.startswith(expected)
 
 
 def test_queue_with_a_reader_is_not_unread() -> None:
@@ -85,3 +90,55 @@ def test_nothing_is_unread_in_the_first_minute_because_readers_report_later() ->
     fill = MapStore()
     fill.passed("shop", "out", "orders", parent=0, ago=15)
     assert unread(fill) == []
+
+
+class Stopped:
+    """A queue that is written every ten seconds, and whose reader stopped `ago` seconds before now."""
+
+    def __init__(self, ago: float, *, every: int = 10, length: int = 600, written_until: float = 0) -> None:
+        self.now: float = NOW
+        self.fill = MapStore(now=lambda: self.now)
+        for back in range(length, 0, -10):
+            self.now = NOW - back + 12
+            if back > written_until:
+                self.fill.passed("shop", "out", "mails", parent=0, ago=12)
+            if back > ago and back % every == 0:
+                self.fill.passed("mailing", "in", "mails", group="g", ago=12)
+        self.now = NOW
+
+    def unread_since(self, minutes: int = 60) -> float | None:
+        """Return how many seconds ago the queue began to be unread; None if it is read."""
+        (queue,) = topology(self.fill.store, minutes).queues
+        assert queue.unread == (queue.unread_since is not None)
+        return None if queue.unread_since is None else NOW - queue.unread_since
+
+
+@pytest.mark.parametrize("minutes", [5, 60, 1440])
+def test_queue_whose_reader_stopped_is_unread_after_two_minutes_whatever_the_range(minutes: int) -> None:
+    assert Stopped(20).unread_since(minutes) is None
+    since = Stopped(140).unread_since(minutes)
+    assert since is not None
+    assert 130 <= since <= 150
+
+
+def test_queue_that_is_read_in_intervals_is_not_unread_in_between() -> None:
+    assert Stopped(20, every=120).unread_since() is None
+    assert Stopped(300, every=120, length=640).unread_since() is not None
+
+
+def test_queue_is_not_unread_if_nothing_is_written_to_it_any_more() -> None:
+    assert Stopped(200, written_until=200).unread_since() is None
+
+
+def test_reader_that_had_no_habit_yet_is_waited_for_longer() -> None:
+    assert Stopped(140, length=200).unread_since() is None
+
+
+def test_rule_about_unread_queues_tells_for_how_long() -> None:
+    rule = Rule("r", "unread", for_seconds=120.0, where=(("queue", "m*"),))
+    for ago, is_broken in ((100, False), (140, True)):
+        view = View.of(topology(Stopped(ago).fill.store, 10), "present", 0.0)
+        ((place, value),) = ((reading.place, reading.value) for reading in read_values(rule, view))
+        assert place == "mails"
+        assert value is not None
+        assert rule.is_broken_by(value) is is_broken

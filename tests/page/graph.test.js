@@ -141,7 +141,8 @@ test("a queue with old messages has their age in the place of its broker", () =>
 });
 
 test("a queue that only fills is marked", () => {
-  assert.equal(describeNode({ ...nodeOf("archive"), unread: true }, true), "⚠ kafka, not read");
+  const queue = { type: "kafka", name: "archive", cluster: null, unread: true };
+  assert.equal(describeNode({ ...nodeOf("archive"), queue }, true), "⚠ kafka, not read");
 });
 
 test("a queue is described by its broker and the lag of its readers", () => {

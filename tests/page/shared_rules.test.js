@@ -6,7 +6,6 @@ import { test } from "node:test";
 import { formatAge, formatDuration } from "../../asyncdsm/agent/page/format.js";
 import { labelOrigin } from "../../asyncdsm/agent/page/graph_link.js";
 import { cleanName } from "../../asyncdsm/agent/page/names.js";
-import { PLACES } from "../../asyncdsm/agent/page/rule_form.js";
 import { parseMinutes } from "../../asyncdsm/agent/page/time_range.js";
 
 /** @import { MapLabel } from "../../asyncdsm/agent/page/api_types.d.ts" */
@@ -14,7 +13,6 @@ import { parseMinutes } from "../../asyncdsm/agent/page/time_range.js";
 /**
  * @type {{
  *   defaultMinutes: number,
- *   alertFields: Record<string, string[]>,
  *   durations: [number | null, string][],
  *   ages: [number, string][],
  *   names: [string, string][],
@@ -44,8 +42,4 @@ test("a label has its lines where Python has them", () => {
 
 test("the default time range is the agent's", () => {
   assert.equal(parseMinutes(undefined), String(RULES.defaultMinutes));
-});
-
-test("a rule of alerts has the fields that the agent takes", () => {
-  assert.deepEqual(PLACES, RULES.alertFields);
 });

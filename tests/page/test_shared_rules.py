@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
 
-from asyncdsm.agent.alerts.rules import FILTERS
+from asyncdsm.agent.alerts.kinds import list_kinds
 from asyncdsm.agent.queries.time_ranges import DEFAULT_MINUTES
 from asyncdsm.map.layout import PlacedLabel, label_origin
 from asyncdsm.map.strings import format_age, format_duration, plain_text
@@ -40,5 +41,5 @@ def test_default_time_range_is_that_of_the_page() -> None:
     assert RULES["defaultMinutes"] == DEFAULT_MINUTES
 
 
-def test_rule_of_alerts_has_the_fields_of_the_form_on_the_page() -> None:
-    assert {when: list(fields) for when, fields in FILTERS.items()} == RULES["alertFields"]
+def test_kinds_of_rules_are_those_with_which_the_form_of_the_page_is_tested() -> None:
+    assert to_builtins(list_kinds()) == RULES["ruleKinds"]

@@ -6,65 +6,21 @@ latencies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
 
-from asyncdsm.agent.alerts.rules import Rule, When, matches
-from asyncdsm.map.descriptions import LONGEST, label_node, qualify_nodes
-from asyncdsm.map.graph import Node, build_link
+from asyncdsm.agent.alerts.delivery_readings import read_deliveries, read_unread
+from asyncdsm.agent.alerts.rules import Rule
+from asyncdsm.agent.alerts.view import Reading, View, edges_of, is_at, name_hop, name_of
+from asyncdsm.agent.queries.answers import When
+from asyncdsm.map.descriptions import LONGEST
+from asyncdsm.map.graph import Node
 from asyncdsm.map.strings import plain_text
-from asyncdsm.map.topology import Edge, PartitionLag, Topology
+from asyncdsm.map.topology import Edge, PartitionLag
 
-Span = Literal["present", "range"]
-"""Which latencies count: those of the last minute, or those of the whole range of the topology."""
 MOST_PLACES = 1_000
 """At how many places one rule is watched, those with the highest values first."""
 _SEEN_SECONDS = 600.0
 # How far back a topology tells since when a hop is idle.
-
-
-class Reading(NamedTuple):
-    """A place, and the value that a rule finds there."""
-
-    key: tuple[str, ...]
-    """What tells this place from the rule's others."""
-    place: str
-    """What to call it, as in `orders → billing`."""
-    value: float | None
-    """In the unit of the rule; of a silence, the seconds since the last message or report."""
-    nodes: tuple[str, ...] = ()
-    """The ids of services and queues on the map that this is about."""
-    edges: tuple[str, ...] = ()
-
-
-class View(NamedTuple):
-    """A topology, and how to look at it."""
-
-    topology: Topology
-    fields: Sequence[Mapping[str, str]]
-    """What rules may ask of each edge, by the names of their fields."""
-    names: Mapping[Node, str]
-    span: Span
-    watched_since: float
-    """Since when all that is reported arrives at the agent, in seconds since the epoch: no silence is longer."""
-
-    @classmethod
-    def of(cls, topology: Topology, span: Span, watched_since: float) -> View:
-        """Return a view of a topology, in which nodes have the names that they have on the map."""
-        nodes = {node for edge in topology.edges for node in build_link(edge)[:2]}
-        nodes.update(Node("service", service.name, service.env) for service in topology.services)
-        qualifiers = qualify_nodes(nodes)
-        return cls(
-            topology,
-            [_fields_of(edge) for edge in topology.edges],
-            {node: label_node(node, qualifier[:LONGEST], LONGEST) for node, qualifier in qualifiers.items()},
-            span,
-            watched_since,
-        )
-
-    def silence_since(self, moment: float) -> float:
-        """Return how long nothing has come since a moment, in seconds, as far as that was watched."""
-        return max(0.0, self.topology.to - max(moment, self.watched_since))
 
 
 def read_values(rule: Rule, view: View) -> list[Reading]:
@@ -78,7 +34,7 @@ def missing_place(rule: Rule, view: View) -> list[Reading]:
 
     Its value is how long the agent has been waiting for it; None as long as that is not long enough to say anything.
     """
-    if not (rule.is_silence and rule.names_one):
+    if not (rule.kind.is_remembered and rule.names_one):
         return []
     where = dict(rule.where)
     name = plain_text(where.get("queue") or where.get("service", ""), LONGEST)
@@ -90,31 +46,11 @@ def _by_value(reading: Reading) -> tuple[bool, float, tuple[str, ...]]:
     return reading.value is None, -(reading.value or 0.0), reading.key
 
 
-def _is_at(rule: Rule, fields: Mapping[str, str]) -> bool:
-    return all(matches(pattern, fields[name]) for name, pattern in rule.where)
-
-
-def _fields_of(edge: Edge) -> dict[str, str]:
-    return {
-        "service": edge.service,
-        "env": edge.env,
-        "queue": edge.queue,
-        "group": edge.group or "",
-        "type": edge.type,
-        "cluster": edge.cluster or "",
-    }
-
-
-def _edges_of(rule: Rule, view: View) -> Iterator[Edge]:
-    edges = zip(view.topology.edges, view.fields, strict=True)
-    return (edge for edge, fields in edges if _is_at(rule, fields))
-
-
 def _read_lag(rule: Rule, view: View) -> Iterator[Reading]:
     groups: dict[tuple[str, str, str], list[PartitionLag]] = {}
     for lag in view.topology.lag:
         fields = {"group": lag.group, "queue": lag.topic, "cluster": lag.cluster_id or ""}
-        if _is_at(rule, fields):
+        if is_at(rule, fields):
             groups.setdefault((lag.group, lag.topic, lag.cluster_id or ""), []).append(lag)
     readers = _readers(view.topology.edges)
     for key, partitions in groups.items():
@@ -122,7 +58,7 @@ def _read_lag(rule: Rule, view: View) -> Iterator[Reading]:
         edges = readers.get(key, [])
         kinds = {edge.type for edge in edges} or {"kafka"}
         nodes = [Node("queue", topic, kind, cluster) for kind in sorted(kinds)]
-        place = f"group {plain_text(group, LONGEST)} in {_name_of(nodes[0], view)}"
+        place = f"group {plain_text(group, LONGEST)} in {name_of(nodes[0], view)}"
         ids = tuple(node.id for node in nodes)
         yield Reading(key, place, _sum_lag(rule, partitions), ids, tuple(edge.id for edge in edges))
 
@@ -151,23 +87,20 @@ def _sum_lag(rule: Rule, partitions: list[PartitionLag]) -> float | None:
 
 def _read_latency(rule: Rule, view: View) -> Iterator[Reading]:
     directions = {"time in queue": {"in"}, "time in service": {"out"}}.get(rule.when, {"in", "out"})
-    for edge in _edges_of(rule, view):
+    for edge in edges_of(rule, view):
         if edge.direction not in directions:
             continue
         traffic = edge.present if view.span == "present" else edge
         latency = traffic.pathway_latency if rule.when == "end to end" else traffic.edge_latency
         value: float | None = getattr(latency, rule.quantile)
         if value is not None:
-            source, target, _ = build_link(edge)
-            place = f"{_name_of(source, view)} → {_name_of(target, view)}"
-            group = f", group {plain_text(edge.group, LONGEST)}" if edge.group else ""
-            yield Reading((edge.id,), place + group, value, edges=(edge.id,))
+            yield Reading((edge.id,), name_hop(edge, view), value, edges=(edge.id,))
 
 
 def _read_quiet(rule: Rule, view: View) -> Iterator[Reading]:
     """Yield the queues of all hops to which a rule applies: a queue is quiet if nothing passes any of these hops."""
     queues: dict[Node, list[Edge]] = {}
-    for edge in _edges_of(rule, view):
+    for edge in edges_of(rule, view):
         if edge.queue:
             queues.setdefault(Node("queue", edge.queue, edge.type, edge.cluster or ""), []).append(edge)
     for node, edges in queues.items():
@@ -178,7 +111,7 @@ def _read_quiet(rule: Rule, view: View) -> Iterator[Reading]:
         is_certain = len(known) == len(edges) or (shortest is not None and not rule.is_broken_by(shortest))
         value = shortest if is_certain else None
         ids = tuple(edge.id for edge in edges)
-        yield Reading((node.name, node.where, node.cluster), _name_of(node, view), value, (node.id,), ids)
+        yield Reading((node.name, node.where, node.cluster), name_of(node, view), value, (node.id,), ids)
 
 
 def _idle_seconds(edge: Edge, rule: Rule, view: View) -> float | None:
@@ -193,10 +126,10 @@ def _idle_seconds(edge: Edge, rule: Rule, view: View) -> float | None:
 
 def _read_missing(rule: Rule, view: View) -> Iterator[Reading]:
     for service in view.topology.services:
-        if _is_at(rule, {"service": service.name, "env": service.env}):
+        if is_at(rule, {"service": service.name, "env": service.env}):
             node = Node("service", service.name, service.env)
             value = None if service.last_seen is None else _missing_seconds(service.last_seen, rule, view)
-            yield Reading((service.name, service.env), _name_of(node, view), value, (node.id,))
+            yield Reading((service.name, service.env), name_of(node, view), value, (node.id,))
 
 
 def _missing_seconds(last_seen: float, rule: Rule, view: View) -> float:
@@ -208,15 +141,14 @@ def _missing_seconds(last_seen: float, rule: Rule, view: View) -> float:
     return view.topology.to - last_seen if rule.is_broken_by(watched) else watched
 
 
-def _name_of(node: Node, view: View) -> str:
-    return view.names.get(node) or label_node(node, "", LONGEST)
-
-
 _READERS: dict[When, Callable[[Rule, View], Iterator[Reading]]] = {
     "lag": _read_lag,
     "time in queue": _read_latency,
     "time in service": _read_latency,
     "end to end": _read_latency,
+    "dead letters": read_deliveries,
+    "redelivered": read_deliveries,
+    "unread": read_unread,
     "quiet": _read_quiet,
     "missing": _read_missing,
 }

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard, get_args
 from urllib.parse import urlsplit
 
-from asyncdsm.agent.alerts.rules import FILTERS, LATENCIES, LONGEST_NAME, QUANTILES, SILENCES, Rule, Severity, Unit
+from asyncdsm.agent.alerts.kinds import EVERYWHERE, KINDS, LONGEST_FOR, QUANTILES, Kind, Limit
+from asyncdsm.agent.alerts.rules import LONGEST_NAME, Rule, Severity
+from asyncdsm.agent.queries.answers import Unit
 from asyncdsm.errors import RulesError
 from asyncdsm.map.strings import plain_text
 
 MOST_RULES, MOST_BYTES, MOST_PROBLEMS = 200, 1 << 20, 50
 MOST_MESSAGES = 1 << 63
-LONGEST_FOR, SHORTEST_SILENCE = 12 * 3600.0, 60.0
+SHORTEST_SILENCE = 60.0
 _LONGEST_PATTERN = 300
 _UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(ms|s|min|h)")
+_SHARE = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,6})?) ?%")
 _A_DURATION = 'a duration such as "500 ms", "60 s", "5 min" or "1 h"'
+_LIMITS: dict[Limit, str] = {
+    "duration": _A_DURATION,
+    "messages": "a number of messages",
+    "share": 'a share such as "5 %", below "100 %"',
+}
 
 
 class RuleFile(NamedTuple):
@@ -121,34 +129,35 @@ class _RuleReader:
     def read_rule(self, webhook: str | None, problems: list[str]) -> Rule:
         """Return the rule, and add to `problems` what is wrong with it. `webhook` is that of the file."""
         name = self._read_text("name", LONGEST_NAME)
-        when = self._read_choice("when", tuple(FILTERS), None)
-        above, unit = self._read_above(when)
+        when = self._read_choice("when", tuple(KINDS), None)
+        kind = KINDS[when] if when else None
+        above, unit = self._read_above(kind)
         rule = Rule(
             name=name,
             when=when or "lag",
             above=above,
             unit=unit,
             quantile=self._read_choice("quantile", QUANTILES, "p99"),
-            for_seconds=self._read_for(when),
+            for_seconds=self._read_for(kind),
             severity=self._read_choice("severity", get_args(Severity), "warning"),
-            where=tuple((field, self._read_pattern(field)) for field in _FILTER_NAMES if field in self._table),
+            where=tuple((field, self._read_pattern(field)) for field in EVERYWHERE if field in self._table),
             webhook=_read_webhook(self._table, self.problems) or webhook,
         )
-        self._check_fields(when)
+        self._check_fields(when, kind)
         label = f"rule {self._number} ({_quote(name)})" if name else f"rule {self._number}"
         problems += [f"{label}: {problem}" for problem in self.problems]
         return rule
 
-    def _check_fields(self, when: str | None) -> None:
-        filters: tuple[str, ...] = FILTERS[when] if when else _FILTER_NAMES  # type: ignore[index]
+    def _check_fields(self, when: str | None, kind: Kind | None) -> None:
+        filters = kind.filters if kind else EVERYWHERE
         for field in self._table:
-            if field in _FILTER_NAMES and field not in filters:
+            if field in EVERYWHERE and field not in filters:
                 self.problems.append(f'{field} does not apply to when = "{when}", which takes {", ".join(filters)}')
-            elif field == "quantile" and when and when not in LATENCIES:
+            elif field == "quantile" and kind and not kind.has_quantile:
                 self.problems.append(f'quantile does not apply to when = "{when}", only to latencies')
-            elif field == "above" and when in SILENCES:
-                self.problems.append(f'above does not apply to when = "{when}": for says how long nothing may come')
-            elif field not in _FIELDS and field not in _FILTER_NAMES:
+            elif field == "above" and kind and not kind.limits:
+                self.problems.append(f'above does not apply to when = "{when}": for says how long it may last')
+            elif field not in _FIELDS and field not in EVERYWHERE:
                 self.problems.append(f"{_quote(field)} is unknown; allowed are {', '.join((*_FIELDS, *filters))}")
 
     def _read_text(self, field: str, longest: int) -> str:
@@ -174,31 +183,39 @@ class _RuleReader:
             return default
         return value
 
-    def _read_above(self, when: str | None) -> tuple[float, Unit]:
+    def _read_above(self, kind: Kind | None) -> tuple[float, Unit]:
         value = self._table.get("above")
-        if when is None or when in SILENCES:
+        if kind is None or not kind.limits:
             return 0.0, "seconds"
-        if when == "lag" and _is_amount(value):
-            return float(value), "messages"
-        seconds = _parse_seconds(value)
-        if seconds is None:
-            allowed = f"{_A_DURATION}, or a number of messages" if when == "lag" else _A_DURATION
+        limit = _parse_limit(value, kind.limits)
+        if limit is None:
+            allowed = ", or ".join(_LIMITS[each] for each in kind.limits)
             self.problems.append(f"above must be {allowed}{_got(value)}")
-        return seconds or 0.0, "seconds"
+        return limit or (0.0, "seconds")
 
-    def _read_for(self, when: str | None) -> float:
+    def _read_for(self, kind: Kind | None) -> float:
         value = self._table.get("for")
-        shortest = SHORTEST_SILENCE if when in SILENCES else 0.0
+        shortest = SHORTEST_SILENCE if kind and not kind.limits else 0.0
+        longest = kind.longest_for if kind else LONGEST_FOR
         seconds = 0.0 if value is None and not shortest else _parse_seconds(value)
-        if seconds is not None and shortest <= seconds <= LONGEST_FOR:
+        if seconds is not None and shortest <= seconds <= longest:
             return seconds
-        limits = f'from "{shortest / 60:g} min" to "{LONGEST_FOR / 3600:g} h"'
+        limits = f'from "{shortest / 60:g} min" to "{longest / 3600:g} h"'
         self.problems.append(f"for must be {_A_DURATION}, {limits}{_got(value)}")
         return 0.0
 
 
-_FILTER_NAMES = FILTERS["quiet"]
 _FIELDS = ("name", "when", "above", "quantile", "for", "severity", "webhook")
+
+
+def _parse_limit(value: object, limits: Collection[Limit]) -> tuple[float, Unit] | None:
+    """Return a limit with its unit; None if it is none of those that are allowed."""
+    if "messages" in limits and _is_amount(value):
+        return float(value), "messages"
+    if "share" in limits and isinstance(value, str) and (found := _SHARE.fullmatch(value)):
+        return float(found[1]) / 100, "share"
+    seconds = _parse_seconds(value) if "duration" in limits else None
+    return None if seconds is None else (seconds, "seconds")
 
 
 def _is_amount(value: object) -> TypeGuard[float]:

@@ -7,27 +7,11 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
 
-from asyncdsm.map.descriptions import describe_silence
+from asyncdsm.agent.alerts.kinds import KINDS, Kind
+from asyncdsm.agent.queries.answers import Unit, When
 from asyncdsm.map.strings import format_duration, plain_text
 
-When = Literal["lag", "time in queue", "time in service", "end to end", "quiet", "missing"]
 Severity = Literal["critical", "warning"]
-Unit = Literal["seconds", "messages"]
-
-_EVERYWHERE = ("service", "env", "queue", "group", "type", "cluster")
-FILTERS: dict[When, tuple[str, ...]] = {
-    "lag": ("group", "queue", "cluster"),
-    "time in queue": _EVERYWHERE,
-    "time in service": ("service", "env", "queue", "type", "cluster"),
-    "end to end": _EVERYWHERE,
-    "quiet": _EVERYWHERE,
-    "missing": ("service", "env"),
-}
-"""What a rule can be about, and the fields that say where it applies."""
-LATENCIES: tuple[When, ...] = ("time in queue", "time in service", "end to end")
-SILENCES: tuple[When, ...] = ("quiet", "missing")
-"""Rules about what does not come: their `for` is how long nothing may come."""
-QUANTILES = ("p50", "p95", "p99", "max")
 LONGEST_NAME = 100
 MINUTES = 10
 """The range of the map over which rules are evaluated, unless `for` of a silence asks for more."""
@@ -40,7 +24,7 @@ class Rule:
     name: str
     when: When
     above: float = 0.0
-    """The highest value that is allowed, in `unit`; without meaning for `SILENCES`."""
+    """The highest value that is allowed, in `unit`; without meaning for a silence."""
     unit: Unit = "seconds"
     quantile: str = "p99"
     """Which quantile of a latency counts; without meaning for other rules."""
@@ -48,13 +32,18 @@ class Rule:
     """How long the value must be too high, or how long nothing must have come."""
     severity: Severity = "warning"
     where: tuple[tuple[str, str], ...] = ()
-    """Pairs of a field in `FILTERS` and a pattern, which all have to match."""
+    """Pairs of a field in `Kind.filters` and a pattern, which all have to match."""
     webhook: str | None = field(default=None, repr=False)  # its path is a secret
+
+    @property
+    def kind(self) -> Kind:
+        """What all rules of this kind have in common."""
+        return KINDS[self.when]
 
     @property
     def is_silence(self) -> bool:
         """Whether the rule is about what does not come."""
-        return self.when in SILENCES
+        return not self.kind.limits
 
     @property
     def hold_seconds(self) -> float:
@@ -81,36 +70,31 @@ def needed_minutes(rules: Iterable[Rule]) -> int:
 def describe_rule(rule: Rule) -> str:
     """Return what a rule watches, as in `lag above 60 s for 2 min, group billing`."""
     duration = f" for {format_duration(rule.for_seconds)}" if rule.for_seconds else ""
-    if rule.is_silence:
-        condition = f"{'no messages' if rule.when == 'quiet' else 'no report'}{duration}"
-    else:
-        condition = f"{describe_measure(rule)} above {format_limit(rule, rule.above)}{duration}"
+    limit = "" if rule.is_silence else f" above {format_limit(rule, rule.above)}"
+    condition = f"{_describe_measure(rule)}{limit}{duration}"
     return ", ".join([condition, *(f"{name} {plain_text(pattern, LONGEST_NAME)}" for name, pattern in rule.where)])
 
 
-def describe_measure(rule: Rule) -> str:
+def _describe_measure(rule: Rule) -> str:
     """Return what a rule measures, as in `lag` and `p99 of the time in queue`."""
-    if rule.when not in LATENCIES:
-        return rule.when
-    return f"{rule.quantile} {'' if rule.when == 'end to end' else 'of the '}{rule.when}"
+    return f"{rule.quantile} {rule.kind.measure}" if rule.kind.has_quantile else rule.kind.measure
 
 
 def format_limit(rule: Rule, value: float) -> str:
     """Return a value in the unit of a rule, as a person reads it."""
-    return (
-        f"{value:.15g} {'message' if value == 1 else 'messages'}" if rule.unit == "messages" else format_duration(value)
-    )
+    match rule.unit:
+        case "messages":
+            return f"{value:.15g} {'message' if value == 1 else 'messages'}"
+        case "share":
+            return f"{100 * value:.3g} %"
+        case "seconds":
+            return format_duration(value)
 
 
 def describe_value(rule: Rule, value: float) -> str:
     """Return what is wrong, as in `lag is 95 s, above 60 s`."""
-    match rule.when:
-        case "quiet":
-            return f"no messages for {format_duration(value)}"
-        case "missing":
-            return describe_silence(value)
-        case _:
-            return f"{describe_measure(rule)} is {format_limit(rule, value)}, above {format_limit(rule, rule.above)}"
+    limit = format_limit(rule, rule.above)
+    return rule.kind.broken.format(measure=_describe_measure(rule), value=format_limit(rule, value), limit=limit)
 
 
 def matches(pattern: str, name: str) -> bool:

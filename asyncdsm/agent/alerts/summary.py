@@ -63,5 +63,4 @@ def _explain_unknown(rule: Rule, track: Track | None) -> str:
         return "nothing on the map matches it"
     if not track.reading.key:
         return f"{track.reading.place} has not been seen yet"
-    what = "how long nothing has come" if rule.is_silence else f"the {rule.when}"
-    return f"{track.reading.place}: {what} is not known"
+    return f"{track.reading.place}: {rule.kind.unknown} is not known"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from asyncdsm.agent.alerts.readings import MOST_PLACES, Reading, View, missing_place, read_values
+from asyncdsm.agent.alerts.readings import MOST_PLACES, missing_place, read_values
 from asyncdsm.agent.alerts.rules import Rule
+from asyncdsm.agent.alerts.view import Reading, View
 
 State = Literal["ok", "pending", "firing", "unknown"]
 Reason = Literal["over", "rule changed", "rule removed"]
@@ -84,7 +85,7 @@ class RuleTracks:
             return self.tracks, []
         is_alike = replaced.rule.when == self.rule.when
         # A silent place may not be on the map any more.
-        is_remembered = self.rule.is_silence and is_alike and replaced.rule.where == self.rule.where
+        is_remembered = self.rule.kind.is_remembered and is_alike and replaced.rule.where == self.rule.where
         kept = {
             key: track
             for key, track in replaced.tracks.items()
@@ -106,14 +107,14 @@ class RuleTracks:
 
     def _is_remembered(self, track: Track, now: float) -> bool:
         """Tell whether a place that is not on the map any more is still watched."""
-        if not self.rule.is_silence:
+        if not self.rule.kind.is_remembered:
             return track.state == "firing"
         age = float("inf") if track.last_message is None else now - track.last_message
         return bool(track.reading.key) and (age < FORGET_SECONDS or self.rule.names_one)
 
     def _advance_one(self, before: Track | None, reading: Reading, now: float) -> Track:
         last_message = None
-        if self.rule.is_silence:
+        if self.rule.kind.is_remembered:
             known = before.last_message if before else None
             last_message = known if reading.value is None else now - reading.value
             reading = reading._replace(value=None if last_message is None else max(0.0, now - last_message))
@@ -129,7 +130,7 @@ class RuleTracks:
 
     def _break(self, before: Track | None, reading: Reading, now: float, last_message: float | None) -> Track:
         """Return the track of a place where the rule is broken now."""
-        began = now if last_message is None else last_message
+        began = now - (reading.value or 0.0) if self.rule.is_silence else now
         since = before.since if before is not None and before.state in {"pending", "firing"} else began
         is_firing = (before is not None and before.state == "firing") or now - since >= self.rule.hold_seconds
         return Track(reading, "firing" if is_firing else "pending", since, None, last_message)

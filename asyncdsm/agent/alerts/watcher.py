@@ -12,11 +12,11 @@ from anyio import to_thread
 from asyncdsm._internal.log import info, pluralize, warn, warn_each_minute
 from asyncdsm.agent.alerts.messages import write_message
 from asyncdsm.agent.alerts.page_rules import PageRules
-from asyncdsm.agent.alerts.readings import View
 from asyncdsm.agent.alerts.rule_file import NO_RULES, RuleFile, read_rule_file
 from asyncdsm.agent.alerts.rules import Rule, needed_minutes
 from asyncdsm.agent.alerts.summary import summarize_rules
 from asyncdsm.agent.alerts.tracks import Event, RuleTracks
+from asyncdsm.agent.alerts.view import View
 from asyncdsm.agent.alerts.webhooks import Webhooks
 from asyncdsm.agent.queries.answers import AlertCounts, Alerts
 from asyncdsm.agent.queries.history_reader import HistoryReader
@@ -128,7 +128,7 @@ class AlertWatcher:
         """Return the topology, for rules about silence with the services that are quiet, as the page has them."""
         time_range = last_minutes(self._store, self._minutes())
         topology = topology_of(self._store, time_range, pathway_latencies=False)
-        is_about_silence = any(tracks.rule.is_silence for tracks in self._watched)
+        is_about_silence = any(tracks.rule.kind.is_remembered for tracks in self._watched)
         return mark_quiet_services(topology, self._histories, time_range) if is_about_silence else topology
 
     def _minutes(self) -> int:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from asyncdsm.agent.alerts.kinds import list_kinds
 from asyncdsm.agent.alerts.page_rules import RuleRefusedError, version_of
 from asyncdsm.agent.alerts.watcher import AlertWatcher
 from asyncdsm.agent.queries.answers import RuleFields, WrittenRule, WrittenRules
@@ -80,7 +81,7 @@ class RuleEndpoint:
         written += [
             _written("page", table, in_force=table["name"] not in taken) for table in self._alerts.page.tables()
         ]
-        return WrittenRules(kept=self._alerts.page.is_kept, rules=written)
+        return WrittenRules(kept=self._alerts.page.is_kept, rules=written, kinds=list_kinds())
 
 
 def _written(source: Literal["file", "page"], table: dict[str, Any], *, in_force: bool) -> WrittenRule:

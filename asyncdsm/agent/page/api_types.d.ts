@@ -31,7 +31,7 @@ export interface AlertRule {
   name: string;
   severity: "critical" | "warning";
   condition: string;
-  unit: "messages" | "seconds";
+  unit: "messages" | "seconds" | "share";
   state: "firing" | "ok" | "pending" | "unknown";
   since: number | null;
   problem: string;
@@ -157,6 +157,7 @@ export interface EdgeFacts {
   mean_wait: number | null;
   longest_wait: number | null;
   schemas: EdgeSchema[];
+  recent?: RecentFacts | null;
 }
 
 /** A schema of messages: its id in the registry, its subject there if that is known, and since when it is used. */
@@ -498,6 +499,20 @@ export interface Queue {
   name: string;
   cluster: string | null;
   unread: boolean;
+  unread_since?: number | null;
+}
+
+/**
+ * What the messages of an edge said in the last five minutes of the range: `count` is how many messages passed.
+ * Each `_since` is when that began: the minute, at most an hour before, since which no five minutes were without such a
+ * message; null if there is none.
+ */
+export interface RecentFacts {
+  count: number;
+  redelivered: number;
+  redelivered_since: number | null;
+  dead_lettered: number;
+  dead_lettered_since: number | null;
 }
 
 /**
@@ -520,7 +535,16 @@ export interface RelatedNode {
 /** A rule as it is written: see the manual for what each field means. A field that is null is not there. */
 export interface RuleFields {
   name: string;
-  when: "end to end" | "lag" | "missing" | "quiet" | "time in queue" | "time in service";
+  when:
+    | "dead letters"
+    | "end to end"
+    | "lag"
+    | "missing"
+    | "quiet"
+    | "redelivered"
+    | "time in queue"
+    | "time in service"
+    | "unread";
   above?: string | number | null;
   for?: string | null;
   quantile?: "max" | "p50" | "p95" | "p99" | null;
@@ -532,6 +556,22 @@ export interface RuleFields {
   type?: string | null;
   cluster?: string | null;
   webhook?: string | null;
+}
+
+/** A kind of rules, and the fields that such a rule can have besides its name and `when`. */
+export interface RuleKind {
+  when:
+    | "dead letters"
+    | "end to end"
+    | "lag"
+    | "missing"
+    | "quiet"
+    | "redelivered"
+    | "time in queue"
+    | "time in service"
+    | "unread";
+  fields: string[];
+  above: string;
 }
 
 /** One edge over time, in steps of `step` seconds. Steps in which nothing passed are left out. */
@@ -701,4 +741,5 @@ export interface WrittenRule {
 export interface WrittenRules {
   kept: boolean;
   rules: WrittenRule[];
+  kinds: RuleKind[];
 }

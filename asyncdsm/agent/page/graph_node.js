@@ -179,7 +179,7 @@ function describeQueue(node) {
   for (const { group, lag } of edges) lags.set(group, Math.max(lags.get(group) ?? 0, lag ?? 0));
   const lag = [...lags.values()].reduce((sum, behind) => sum + behind, 0);
   const where = node.qualifier || cleanName(node.where);
-  if (!lag) return node.unread ? `${where}, not read` : where;
+  if (!lag) return node.queue?.unread ? `${where}, not read` : where;
   const seconds = Math.max(0, ...edges.map((edge) => edge.lag_seconds ?? 0));
   // There is no room for all: an age that matters takes the place of the cluster, and that of the kind of broker. Only
   // Kafka's queues have a lag anyway.

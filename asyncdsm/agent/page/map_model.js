@@ -1,6 +1,7 @@
 // The map in memory: the agent's answer, with its services, queues and hops joined to each other.
 
 import { joinAlerts } from "./alerts.js";
+import { describeUnread, listDeliveries } from "./attention.js";
 import { formatAge } from "./format.js";
 import { cleanName } from "./names.js";
 
@@ -18,8 +19,8 @@ import { cleanName } from "./names.js";
  * @property {MapLabel} label
  * @property {number} strokeWidth Pixels.
  *
- * @typedef {MapNode & { incoming: Link[], outgoing: Link[], service: Service | null, unread: boolean }} LinkedNode
- * A service or a queue; `service` is null for a queue. An unread queue only fills: nobody was seen reading it.
+ * @typedef {MapNode & { incoming: Link[], outgoing: Link[], service: Service | null, queue: Queue | null }} LinkedNode
+ * A service or a queue, with what the agent says of it.
  *
  * @typedef {{ lineHeight: number, distance: number, textSize?: number }} LabelSizes
  * Pixels from one line of a label to the next, and from a link to its label; and the size of its text if it is larger
@@ -101,13 +102,13 @@ function linkEdges(answer, edges) {
  */
 function linkNodes(answer, links) {
   const services = new Map(answer.services.map((service) => [serviceKey(service.name, service.env), service]));
-  const filling = new Set(answer.queues.filter((queue) => queue.unread).map(queueKey));
+  const queues = new Map(answer.queues.map((queue) => [queueKey(queue), queue]));
   /** @type {Map<string, LinkedNode>} */
   const nodes = new Map();
   for (const node of answer.nodes) {
     const service = (node.kind === "service" && services.get(serviceKey(node.name, node.where))) || null;
-    const unread = node.kind === "queue" && filling.has(queueKey({ ...node, type: node.where }));
-    nodes.set(node.id, { ...node, incoming: [], outgoing: [], service, unread });
+    const queue = (node.kind === "queue" && queues.get(queueKey({ ...node, type: node.where }))) || null;
+    nodes.set(node.id, { ...node, incoming: [], outgoing: [], service, queue });
   }
   for (const link of links.values()) {
     nodes.get(link.from)?.outgoing.push(link);
@@ -139,14 +140,9 @@ export function listEdges(links) {
  * @param {LinkedNode} node
  * @param {MapModel} map
  */
-export function listWarnings({ service, unread }, map) {
-  const warnings = [];
-  if (unread) {
-    warnings.push(
-      "Messages come in, but no service was seen reading them in this time range. " +
-        "A program that reports nothing to this agent may read them.",
-    );
-  }
+export function listWarnings({ service, queue, outgoing }, map) {
+  const warnings = queue?.unread ? [describeUnread(queue, map)] : [];
+  warnings.push(...(queue ? listEdges(outgoing).flatMap((edge) => listDeliveries(edge, map)) : []));
   if (service?.many_pathways) {
     warnings.push(
       `This service reports ${service.pathways} distinct pathways. ` +

@@ -2,36 +2,17 @@
 
 import { createHtml } from "./dom.js";
 
-/** @import { RuleFields } from "./api_types.d.ts" */
-
-/** @typedef {RuleFields["when"]} When */
+/** @import { RuleFields, RuleKind } from "./api_types.d.ts" */
 
 const EVERYWHERE = ["service", "env", "queue", "group", "type", "cluster"];
-/** What a rule can be about, and the fields that say where it applies. @type {Record<When, string[]>} */
-export const PLACES = {
-  lag: ["group", "queue", "cluster"],
-  "time in queue": EVERYWHERE,
-  "time in service": ["service", "env", "queue", "type", "cluster"],
-  "end to end": EVERYWHERE,
-  quiet: EVERYWHERE,
-  missing: ["service", "env"],
-};
-const SILENCES = ["quiet", "missing"];
 
 /**
  * Return the fields that a rule about something can have, besides its name and what it is about.
- * @param {When} when
+ * @param {RuleKind[]} kinds Those that the agent knows.
+ * @param {string | undefined} when
  */
-export function listFields(when) {
-  const isLatency = when.startsWith("time") || when === "end to end";
-  return [
-    ...(SILENCES.includes(when) ? [] : ["above"]),
-    "for",
-    ...(isLatency ? ["quantile"] : []),
-    "severity",
-    ...PLACES[when],
-    "webhook",
-  ];
+export function listFields(kinds, when) {
+  return kinds.find((kind) => kind.when === when)?.fields ?? [];
 }
 
 /**
@@ -51,21 +32,28 @@ function createChoice(name, choices, chosen) {
   return createHtml("select", { name }, options);
 }
 
-/** @param {RuleFields | null} rule The rule to change; null for a new one. */
-export function createRuleForm(rule) {
+/**
+ * @param {RuleFields | null} rule The rule to change; null for a new one.
+ * @param {RuleKind[]} kinds
+ */
+export function createRuleForm(rule, kinds) {
   const value = (/** @type {string} */ name) => {
     const found = /** @type {Record<string, unknown>} */ ({ ...rule })[name];
     return found === undefined || found === null ? "" : String(found);
   };
   const text = (/** @type {string} */ name, /** @type {string} */ label, placeholder = "") =>
     createField(name, label, createHtml("input", { name, value: value(name), placeholder, autocomplete: "off" }));
-  const when = createChoice("when", Object.keys(PLACES), rule?.when);
+  const when = createChoice(
+    "when",
+    kinds.map((kind) => kind.when),
+    rule?.when,
+  );
   const form = createHtml(
     "form",
     { class: "rule-form", "aria-label": rule ? `Change ${rule.name}` : "Add a rule" },
     text("name", "Name"),
     createField("when", "When", when),
-    text("above", "Is above", "5 s, or a number of messages for lag"),
+    text("above", "Is above"),
     text("for", "For", "2 min"),
     createField(
       "quantile",
@@ -80,7 +68,7 @@ export function createRuleForm(rule) {
   );
   const webhook = form.elements.namedItem("webhook");
   if (webhook instanceof HTMLInputElement) webhook.value = ""; // only its host is known here
-  const showFields = () => showFieldsOf(form, /** @type {When} */ (when.value));
+  const showFields = () => showFieldsOf(form, kinds, when.value);
   when.addEventListener("change", showFields);
   showFields();
   return form;
@@ -88,22 +76,28 @@ export function createRuleForm(rule) {
 
 /**
  * @param {HTMLFormElement} form
- * @param {When} when
+ * @param {RuleKind[]} kinds
+ * @param {string} when
  */
-function showFieldsOf(form, when) {
-  const shown = new Set(["name", "when", ...listFields(when)]);
+function showFieldsOf(form, kinds, when) {
+  const shown = new Set(["name", "when", ...listFields(kinds, when)]);
   for (const field of /** @type {NodeListOf<HTMLElement>} */ (form.querySelectorAll("[data-field]"))) {
     field.hidden = !shown.has(field.dataset.field ?? "");
   }
+  const above = form.elements.namedItem("above");
+  const examples = kinds.find((kind) => kind.when === when)?.above ?? "";
+  if (above instanceof HTMLInputElement) above.placeholder = examples;
 }
 
 /**
  * Return the rule that is written in a form.
  * @param {HTMLFormElement} form
  * @param {RuleFields | null} before
+ * @param {RuleKind[]} kinds
  */
-export function readRuleForm(form, before) {
-  return toRule(Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value)])), before);
+export function readRuleForm(form, before, kinds) {
+  const fields = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value)]));
+  return toRule(fields, before, kinds);
 }
 
 /**
@@ -111,11 +105,11 @@ export function readRuleForm(form, before) {
  * keeps the webhook that it had before, unless there is another one, or `without-webhook` is checked.
  * @param {Record<string, string>} fields
  * @param {RuleFields | null} before
+ * @param {RuleKind[]} kinds
  * @returns {RuleFields}
  */
-export function toRule(fields, before) {
-  const when = /** @type {When} */ (fields.when);
-  const given = listFields(when).flatMap((name) => {
+export function toRule(fields, before, kinds) {
+  const given = listFields(kinds, fields.when).flatMap((name) => {
     const text = fields[name]?.trim() ?? "";
     // A field that was empty in the file, such as env = "", stays as it is.
     const was = /** @type {Record<string, unknown>} */ ({ ...before })[name];
@@ -126,7 +120,7 @@ export function toRule(fields, before) {
   const removed = fields["without-webhook"] ? [["webhook", null]] : [];
   return /** @type {RuleFields} */ ({
     name: fields.name?.trim() ?? "",
-    when,
+    when: fields.when,
     ...Object.fromEntries([...given, ...removed]),
   });
 }

@@ -5,7 +5,7 @@ import { createHint, createHtml, findKeyed, getElement, replaceContent, setText 
 import { createName } from "./names.js";
 import { createRuleForm, readRuleForm } from "./rule_form.js";
 
-/** @import { RuleFields, WrittenRule, WrittenRules } from "./api_types.d.ts" */
+/** @import { RuleFields, RuleKind, WrittenRule, WrittenRules } from "./api_types.d.ts" */
 
 export class RulesDialog {
   /** @param {() => void} handleChange Called after a rule was changed. */
@@ -20,6 +20,8 @@ export class RulesDialog {
     this.dialog.addEventListener("close", () => this.returnFocus());
     document.addEventListener("visibilitychange", () => this.renewList());
     this.opener = "";
+    /** @type {RuleKind[]} */
+    this.kinds = [];
   }
 
   async open() {
@@ -59,7 +61,8 @@ export class RulesDialog {
   }
 
   /** @param {WrittenRules} answer */
-  showList({ rules, kept }) {
+  showList({ rules, kept, kinds }) {
+    this.kinds = kinds;
     replaceContent(
       this.content,
       !kept && createHint("Rules that are added here end with the agent: it runs without --store and --page-rules."),
@@ -91,10 +94,10 @@ export class RulesDialog {
   showForm(before) {
     const rule = before?.rule ?? null;
     setText(this.problem, "");
-    const form = createRuleForm(rule);
+    const form = createRuleForm(rule, this.kinds);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const written = readRuleForm(form, rule);
+      const written = readRuleForm(form, rule, this.kinds);
       this.change(() => (before ? replaceRule(before, written) : addRule(written)));
     });
     const remove = { type: "button", class: "danger", click: () => this.confirmRemoval(form, before) };

@@ -23,6 +23,19 @@ from asyncdsm.map.topology import (
 )
 
 Step = Annotated[int, Meta(ge=10)]
+When = Literal[
+    "lag",
+    "time in queue",
+    "time in service",
+    "end to end",
+    "dead letters",
+    "redelivered",
+    "unread",
+    "quiet",
+    "missing",
+]
+"""What a rule can be about."""
+Unit = Literal["seconds", "messages", "share"]
 ChangeKind = Literal["quiet", "slower", "lag grows", "rate fell", "rate rose", "version", "schema", "new", "faster"]
 
 
@@ -452,7 +465,7 @@ class AlertRule(Struct, frozen=True, gc=False, kw_only=True):
     name: str
     severity: Literal["critical", "warning"]
     condition: str
-    unit: Literal["seconds", "messages"]
+    unit: Unit
     state: Literal["ok", "pending", "firing", "unknown"]
     since: float | None
     problem: str
@@ -472,9 +485,9 @@ class RuleFields(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     """A rule as it is written: see the manual for what each field means. A field that is null is not there."""
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
-    when: Literal["lag", "time in queue", "time in service", "end to end", "quiet", "missing"]
+    when: When
     above: str | float | None = None
-    """A duration such as `5 s`; for `lag` also a number of messages."""
+    """A duration such as `5 s`, a share such as `5 %`, or a number of messages, as the kind allows."""
     for_: str | None = field(name="for", default=None)
     quantile: Literal["p50", "p95", "p99", "max"] | None = None
     severity: Literal["critical", "warning"] | None = None
@@ -499,11 +512,22 @@ class WrittenRule(Struct, frozen=True, gc=False, kw_only=True):
     rule: RuleFields
 
 
+class RuleKind(Struct, frozen=True, gc=False, kw_only=True):
+    """A kind of rules, and the fields that such a rule can have besides its name and `when`."""
+
+    when: When
+    fields: list[str]
+    above: str
+    """What its limit can be, as in `5 s, or a number of messages`; empty if it has none."""
+
+
 class WrittenRules(Struct, frozen=True, gc=False, kw_only=True):
     """All rules as they are written, and whether those of the page survive a restart of the agent."""
 
     kept: bool
     rules: list[WrittenRule]
+    kinds: list[RuleKind]
+    """The kinds of rules that this agent knows."""
 
 
 class AlertCounts(Struct, frozen=True, gc=False, kw_only=True):

@@ -55,8 +55,7 @@ def current_states(store: Store, time_range: TimeRange) -> dict[EdgeKey, Present
     Since when an edge is idle is told by the clock of the agent, and not earlier than the last message. Edges that
     nothing passed for so long that it is not known any more are left out: they are `IDLE`.
     """
-    last = int(min(time_range.last, store.now())) // BUCKET_SECONDS * BUCKET_SECONDS
-    before = TimeRange((last - SECONDS_BEFORE - MINUTE) // MINUTE * MINUTE, time_range.last)
+    before, last = range_of_changes(store, time_range), last_start(store, time_range)
     settled = settled_until(time_range, store.now())
     delays = read_delays(store, settled)
     windows = _windows(store, before, settled, delays)
@@ -68,6 +67,17 @@ def current_states(store: Store, time_range: TimeRange) -> dict[EdgeKey, Present
         edge: _state(window, *found[edge]) if edge in found else _idle(came_at(ends[edge], delays.get(edge[:2])))
         for edge, window in windows.items()
     }
+
+
+def range_of_changes(store: Store, time_range: TimeRange) -> TimeRange:
+    """Return in which time before the end of a time range changes are always looked for: whole minutes."""
+    begin = last_start(store, time_range) - SECONDS_BEFORE - MINUTE
+    return TimeRange(begin // MINUTE * MINUTE, time_range.last)
+
+
+def last_start(store: Store, time_range: TimeRange) -> int:
+    """Return the start of the bucket in which a time range ends, or of the present one."""
+    return int(min(time_range.last, store.now())) // BUCKET_SECONDS * BUCKET_SECONDS
 
 
 def _windows(store: Store, time_range: TimeRange, settled: int, delays: Delays) -> dict[EdgeKey, Window]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from asyncdsm.agent.queries.recent_facts import read_recent_facts
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.reports import FactSums
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.schemas import parse_schema
 from asyncdsm.agent.store.versions import VersionRun
-from asyncdsm.map.topology import EdgeFacts, EdgeSchema
+from asyncdsm.map.topology import EdgeFacts, EdgeSchema, RecentFacts
 
 
 class FactsOfEdges(NamedTuple):
@@ -21,6 +22,8 @@ class FactsOfEdges(NamedTuple):
     schemas: Mapping[EdgeKey, Sequence[VersionRun]]
     until: float
     """The end of the range, in seconds since the epoch."""
+    recent: Mapping[EdgeKey, RecentFacts]
+    """What messages said in the last minutes."""
 
     def describe(self, edge: EdgeKey, count: float) -> EdgeFacts | None:
         """Return the facts of an edge that `count` messages passed; None if no message said anything."""
@@ -30,7 +33,8 @@ class FactsOfEdges(NamedTuple):
             for run in self.schemas.get(edge, ())
             if run.since <= self.until
         ]
-        if not (any(sums) or schemas):
+        recent = self.recent.get(edge)
+        if not (any(sums) or schemas or recent):
             return None
         return EdgeFacts(
             redelivered=sums.redelivered,
@@ -41,12 +45,14 @@ class FactsOfEdges(NamedTuple):
             mean_wait=sums.wait_ns / sums.waits / 1e9 if sums.waits else None,
             longest_wait=sums.longest_wait_ns / 1e9 if sums.waits else None,
             schemas=schemas,
+            recent=recent,
         )
 
 
 def facts_of_edges(store: Store, time_range: TimeRange) -> FactsOfEdges:
     """Return what messages of each edge said in a time range."""
-    return FactsOfEdges(store.edge_facts(time_range), store.schemas(), time_range.last)
+    recent = read_recent_facts(store, time_range)
+    return FactsOfEdges(store.edge_facts(time_range), store.schemas(), time_range.last, recent)
 
 
 def _share(number: int, count: float) -> float:

@@ -1,51 +1,78 @@
 """The queues of a topology, and which of them only fill.
 
-A queue is unread if messages were written to it and none of them was seen being read. "Seen" means that a service which
-reports to this agent consumed from the queue within the range, or consumed elsewhere what was written to it, as from
-the queues behind an exchange. A program that is not measured is not seen.
+A queue is unread if messages are written to it and none of them is seen being read. "Seen" means that a service which
+reports to this agent consumes from the queue, or consumes elsewhere what was written to it, as from the queues behind
+an exchange. A program that is not measured is not seen.
+
+A reader that stopped is none any more: one that has read nothing for a minute, and for three times its longest break
+before, although messages were written; or for ten minutes, if it had not read for long enough to have a habit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from asyncdsm.agent.store.registry import PointKey
+from asyncdsm.agent.queries.change_rules import FEWEST_REPORTS, find_silence
+from asyncdsm.agent.queries.current_state import MINUTES_BEFORE, SECONDS_BEFORE, range_of_changes
+from asyncdsm.agent.queries.recent_slots import RecentSlots, SlotsOfEdges
+from asyncdsm.agent.queries.time_ranges import settled_until
+from asyncdsm.agent.store.protocol import Store
+from asyncdsm.agent.store.registry import EdgeKey, PointKey
+from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
 from asyncdsm.map.topology import Edge, Queue
 
+MINUTE = 60
 READ_ELSEWHERE = frozenset({"http", "sns", "eventbridge"})
 """Types whose messages are never read under the name that they were sent to."""
-SHORTEST_SECONDS = 60.0
-"""For how long there must be data: a reader reports up to 20 seconds later than a writer."""
 
-Name = tuple[str, str]
-"""Type and name of a queue."""
+Name = tuple[str, str, str]
+"""Type and name of a queue, and its cluster; an empty string if that is not known."""
 
 
-def list_queues(edges: Iterable[Edge], keys: Sequence[PointKey], seconds: float) -> list[Queue]:
-    """Return the queues of edges in order. `keys` are the points of the edges, and `seconds` how long there is data."""
-    written: dict[tuple[str, str, str], bool] = {}
-    read: dict[Name, set[str]] = {}
-    fed = _read_writers(keys)
+class Traffic(NamedTuple):
+    """The edges that write to a queue and are read by its name, and those that read what was written to it."""
+
+    writers: set[EdgeKey]
+    readers: set[EdgeKey]
+
+
+def list_queues(store: Store, time_range: TimeRange, edges: Sequence[Edge], keys: Sequence[PointKey]) -> list[Queue]:
+    """Return the queues of the edges of a time range in order. `keys` are the points of the edges."""
+    found = _find_traffic(edges, keys)
+    busy = {_key_of(edge) for edge in edges if edge.present.state != "idle"}
+    suspects = {name: each for name, each in found.items() if each.writers and busy.isdisjoint(each.readers)}
+    unread = _find_unread(store, time_range, suspects) if suspects else {}
+    return [
+        Queue(type=type_, name=name, cluster=cluster or None, unread=since is not None, unread_since=since)
+        for type_, name, cluster in sorted(found)
+        for since in [unread.get((type_, name, cluster))]
+    ]
+
+
+def _key_of(edge: Edge) -> EdgeKey:
+    return EdgeKey(edge.service, edge.env, tuple(edge.tags))
+
+
+def _find_traffic(edges: Iterable[Edge], keys: Sequence[PointKey]) -> dict[Name, Traffic]:
+    """Return who writes to each queue, and who reads it; where a cluster is unknown, it may be any."""
+    written, read = dict[Name, set[EdgeKey]](), dict[tuple[str, str], dict[str, set[EdgeKey]]]()
+    fed = _read_consumers(keys)
     for edge in edges:
-        name = edge.type, edge.queue, edge.cluster or ""
         if not edge.queue:
             continue
-        written.setdefault(name, False)
-        if edge.direction == "in":
-            read.setdefault(name[:2], set()).add(name[2])
-        elif edge.count > 0 and _is_read_by_name(edge):
-            written[name] = True
-        if (edge.service, edge.env, tuple(edge.tags)) in fed:
-            read.setdefault(name[:2], set()).add(name[2])
-    return [
-        Queue(
-            type=type_,
-            name=name,
-            cluster=cluster or None,
-            unread=is_written and seconds >= SHORTEST_SECONDS and not _is_read(read.get((type_, name), set()), cluster),
-        )
-        for (type_, name, cluster), is_written in sorted(written.items())
-    ]
+        name, key = (edge.type, edge.queue, edge.cluster or ""), _key_of(edge)
+        writers = written.setdefault(name, set())
+        if edge.direction != "in" and edge.count > 0 and _is_read_by_name(edge):
+            writers.add(key)
+        readers = read.setdefault(name[:2], {}).setdefault(name[2], set())
+        readers.update({key} if edge.direction == "in" else (), fed.get(key, ()))
+    return {name: Traffic(writers, _readers_of(name[2], read[name[:2]])) for name, writers in written.items()}
+
+
+def _readers_of(cluster: str, by_cluster: Mapping[str, set[EdgeKey]]) -> set[EdgeKey]:
+    clusters = {cluster, ""} if cluster else by_cluster.keys()
+    return {edge for each in clusters for edge in by_cluster.get(each, ())}
 
 
 def _is_read_by_name(edge: Edge) -> bool:
@@ -53,12 +80,45 @@ def _is_read_by_name(edge: Edge) -> bool:
     return edge.type not in READ_ELSEWHERE and not any(tag.startswith("exchange:") for tag in edge.tags)
 
 
-def _is_read(clusters: set[str], cluster: str) -> bool:
-    """Return whether a queue is among those read; where a cluster is unknown, it may be any."""
-    return bool(clusters) and (not cluster or cluster in clusters or "" in clusters)
+def _read_consumers(keys: Sequence[PointKey]) -> dict[EdgeKey, set[EdgeKey]]:
+    """Return the edges that consumed what an edge wrote."""
+    consumers: dict[int, set[EdgeKey]] = {}
+    for key in keys:
+        if "direction:in" in key.tags:
+            consumers.setdefault(key.parent, set()).add(key.edge)
+    fed: dict[EdgeKey, set[EdgeKey]] = {}
+    for key in keys:
+        if key.hash in consumers:
+            fed.setdefault(key.edge, set()).update(consumers[key.hash])
+    return fed
 
 
-def _read_writers(keys: Sequence[PointKey]) -> set[tuple[str, str, tuple[str, ...]]]:
-    """Return service, env and tags of the edges that wrote something which was consumed."""
-    consumed = {key.parent for key in keys if "direction:in" in key.tags}
-    return {(key.service, key.env, tuple(key.tags)) for key in keys if key.hash in consumed}
+def _find_unread(store: Store, time_range: TimeRange, queues: Mapping[Name, Traffic]) -> dict[Name, float]:
+    """Return since when queues are unread, of those that nobody reads at the end of a time range."""
+    wanted = {edge for each in queues.values() for edges in each for edge in edges}
+    slots = RecentSlots.of(store).read_slots(range_of_changes(store, time_range), MINUTES_BEFORE, wanted)
+    readers = {edge for each in queues.values() for edge in each.readers}
+    ends = RecentSlots.of(store).read_ends({edge: slots[edge][-1].start for edge in readers if edge in slots})
+    settled_at = settled_until(time_range, store.now()) + BUCKET_SECONDS
+    found = {name: _unread_since(each, slots, ends, settled_at) for name, each in queues.items()}
+    return {name: max(since, float(settled_at - 3600)) for name, since in found.items() if since is not None}
+
+
+def _unread_since(traffic: Traffic, slots: SlotsOfEdges, ends: Mapping[EdgeKey, int], settled_at: int) -> float | None:
+    """Return since when messages have been written and not been read; None if that is not for long enough."""
+    written = sorted({slot.start for edge in traffic.writers for slot in slots.get(edge, ())})
+    read = sorted({slot.start // MINUTE * MINUTE for edge in traffic.readers for slot in slots.get(edge, ())})
+    if not read:
+        since = written[0] if written else settled_at - SECONDS_BEFORE
+        # If it was read before what is known, its readers may have a habit that is not known either.
+        return since if settled_at - since >= (SECONDS_BEFORE if traffic.readers else MINUTE) else None
+    end = max(ends[edge] for edge in traffic.readers if edge in ends)
+    later = [start for start in written if start >= end]
+    if not later:
+        return None
+    since = end if later[0] - end < MINUTE else later[0]
+    if len(read) < FEWEST_REPORTS:
+        return since if settled_at - since >= SECONDS_BEFORE else None
+    # A break is measured from when there was something to read.
+    is_silent = find_silence([*read[:-1], since - MINUTE], MINUTE, settled_at) is not None
+    return since if is_silent and later[0] <= settled_at - MINUTE else None

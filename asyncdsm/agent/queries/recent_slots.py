@@ -47,8 +47,10 @@ class RecentSlots:
         """Return the reader of a store."""
         return cls._readers.setdefault(store, cls(store))
 
-    def read_slots(self, time_range: TimeRange, minutes_before: int = 0) -> SlotsOfEdges:
-        """Return the slots of each edge that anything passed in a time range, in the order of time.
+    def read_slots(
+        self, time_range: TimeRange, minutes_before: int = 0, wanted: Iterable[EdgeKey] | None = None
+    ) -> SlotsOfEdges:
+        """Return the slots of each edge that anything passed in a time range, in the order of time; or those `wanted`.
 
         It begins with a whole minute. Of the minutes before, there are as many as are kept or can be read at once:
         with many edges, one call after the other reads them.
@@ -56,8 +58,9 @@ class RecentSlots:
         found: SlotsOfEdges = {}
         older = list(self._older(int(time_range.first), minutes_before))
         for slots in [*reversed(older), *self._parts(time_range)]:
-            for edge, each in slots.items():
-                found.setdefault(edge, []).extend(each)
+            for edge in slots if wanted is None else wanted:
+                if edge in slots:
+                    found.setdefault(edge, []).extend(slots[edge])
         return found
 
     def read_ends(self, last_starts: Mapping[EdgeKey, int]) -> dict[EdgeKey, int]:

@@ -68,7 +68,7 @@ def topology_of(store: Store, time_range: TimeRange, *, pathway_latencies: bool 
         minutes=max(0, ceil((min(time_range.last, now // 60 * 60 + 60) - time_range.first) / 60)),
         seconds=round(seconds, 3),
         services=limits.keep_largest("services", services, MOST_SERVICES, lambda service: service.last_seen or 0.0),
-        queues=list_queues(edges, keys, seconds),
+        queues=list_queues(store, time_range, edges, keys),
         edges=edges,
         pathways=_pathway_points(traffic, latencies, limits),
         lag=limits.keep_largest("lag", lags.partitions, MOST_LAGS, lambda lag: lag.behind),
