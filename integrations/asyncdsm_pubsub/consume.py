@@ -130,7 +130,7 @@ def _follow_response(response: Any, args: tuple[Any, ...], kwargs: dict[str, Any
 def _count_received(received: Any, subscription: str) -> Pathway | None:
     """Record a message of a pull, and make its pathway current. **Hot**.
 
-    It is read from protobuf's own message: an attribute of the generated class takes 3 µs, of protobuf 0.1.
+    It is read from protobuf's own message: an attribute of the generated class takes 2 µs, of protobuf 0.05.
     """
     try:
         raw = pubsub.ReceivedMessage.pb(received)

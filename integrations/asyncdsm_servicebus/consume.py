@@ -97,7 +97,7 @@ def _consume_delivery(path: str, message: Any, *, redelivered: bool) -> Pathway 
     enqueued = None if header is not None else message.enqueued_time_utc
     pathway = consume_delivery(edge, message, measure(message), header, enqueued)
     if pathway is not None:
-        # `message.delivery_count` asks whether the AMQP header is empty, which takes 3 µs.
+        # `message.delivery_count` asks whether the AMQP header is empty, which takes 0.6 µs.
         redelivered = redelivered or (raw.header is not None and bool(raw.header.delivery_count))
         count_deliveries(edge, redelivered=redelivered, dead_lettered=is_dead_letter_queue(path))
     return pathway

@@ -50,13 +50,13 @@ def without_context(message: Any) -> Any:
 
 
 def _properties_of(message: Any) -> Any:
-    if not isinstance(message, _KNOWN) and isinstance(message, Mapping):  # the latter takes 0.4 µs
+    if isinstance(message, Mapping):
         return message.get("application_properties")
     return getattr(message, "application_properties", None)
 
 
 def _copy_with(message: Any, properties: dict[Any, Any]) -> Any:
-    if not isinstance(message, _KNOWN) and isinstance(message, Mapping):
+    if isinstance(message, Mapping):
         return {**message, "application_properties": properties}
     made = copy_message(message, _KNOWN)
     if isinstance(message, ServiceBusMessage):

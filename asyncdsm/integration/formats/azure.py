@@ -61,7 +61,7 @@ def measure_raw(raw: Any, *, has_parts: bool) -> int:
 
 def measure_properties(properties: Any) -> int:
     """Return the bytes of the names and values of properties, without a context. **Hot**."""
-    if not properties or not (type(properties) is dict or isinstance(properties, Mapping)):  # the latter takes 0.4 µs
+    if not properties or not isinstance(properties, Mapping):
         return 0
     size = 0
     for name, value in properties.items():
@@ -91,7 +91,7 @@ def consume_delivery(edge: Edge, message: Any, size: int | None, header: Any, en
 
 def copy_message(message: Any, known: tuple[type, ...]) -> Any:
     """Return a shallow copy of a message. **Hot**: of one of exactly these classes, all of whose state is attributes,
-    it is made in 0.4 µs. `copy` takes 2.
+    it is made in 0.4 µs. `copy` takes 1.6.
     """
     kind = type(message)
     if kind not in known:
