@@ -7,8 +7,7 @@ nothing, so each message is counted once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -64,45 +63,51 @@ def snapshot() -> Snapshot:
     return skip_closed_layers(context) if isinstance(context, Layer) else context
 
 
-@contextmanager
-def restored(snapshot: Snapshot) -> Iterator[None]:
+class _Block:
+    """A `with` block inside which something else is current. Afterwards, what was current before is current again.
+
+    If that is a layer, it is closed with the block. `contextmanager` would take 0.7 µs more.
+    """
+
+    __slots__ = ("_before", "_inside", "_layer")
+
+    def __init__(self, inside: Snapshot, layer: Layer | None = None) -> None:
+        self._inside: Snapshot = inside
+        self._layer: Layer | None = layer
+
+    def __enter__(self) -> None:
+        self._before: Snapshot = current_context.get()
+        current_context.set(self._inside)
+
+    def __exit__(self, *_error: object) -> None:
+        if self._layer is not None:
+            close_layer(self._layer)
+        current_context.set(self._before)
+
+
+def restored(snapshot: Snapshot) -> AbstractContextManager[None]:
     """Make a snapshot or a pathway the current one inside the block, as in `with restored(snapshot()):`.
 
     Afterwards, what was current before is current again.
     """
-    before = current_context.get()
-    current_context.set(snapshot)
-    try:
-        yield
-    finally:
-        current_context.set(before)
+    return _Block(snapshot)
 
 
-@contextmanager
-def suppress_nested_checkpoints(*, consumes: bool = False, takes_contexts: bool = False) -> Iterator[None]:
+def suppress_nested_checkpoints(
+    *, consumes: bool = False, takes_contexts: bool = False
+) -> AbstractContextManager[None]:
     """Keep clients below from counting or changing what is produced inside the block.
 
     Its checkpoint has been made, and its context is on the message. With `consumes`, those clients do not count what
     they receive either. With `takes_contexts`, they leave the context on it, for the caller to take it off.
     """
-    layer = open_layer(before := snapshot(), consumes=consumes, takes_contexts=takes_contexts)
-    current_context.set(layer)
-    try:
-        yield
-    finally:
-        close_layer(layer)
-        current_context.set(before)
+    layer = open_layer(snapshot(), consumes=consumes, takes_contexts=takes_contexts)
+    return _Block(layer, layer)
 
 
-@contextmanager
-def allow_nested_checkpoints() -> Iterator[None]:
+def allow_nested_checkpoints() -> AbstractContextManager[None]:
     """Undo `suppress_nested_checkpoints` inside the block, where a client below calls the program back."""
-    layer = current_context.get()
-    current_context.set(skip_layers(layer))
-    try:
-        yield
-    finally:
-        current_context.set(layer)
+    return _Block(skip_layers(current_context.get()))
 
 
 def open_layer(before: Snapshot = None, *, consumes: bool = True, takes_contexts: bool = False) -> Layer:

@@ -15,7 +15,7 @@ from asyncdsm.integration import (
     receive_async,
     report_hook_error,
     set_current,
-    store_pathway,
+    store_entry,
 )
 from asyncdsm.integration.formats.mqtt import in_edges, is_left_out, read_pairs, topics
 from asyncdsm_aiomqtt.connection import Connection, find_followed
@@ -66,7 +66,7 @@ def _consume(connection: Connection, message: Any) -> None:
     edge = in_edges[topics[name], connection.find_group(message.topic)]
     pathway = consume(edge, header, len(message.payload) + size)
     if pathway is not None:
-        store_pathway(message, _place_of(message), pathway)
+        store_entry((id(message), *_place_of(message), pathway))
 
 
 def _read_properties(message: Any) -> tuple[str | None, int]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
+
+from dramatiq import Message
 
 from asyncdsm.integration import (
     HEADER,
@@ -35,6 +36,7 @@ class Enqueuing:
 
 
 _enqueuing: ContextVar[Enqueuing | None] = ContextVar("asyncdsm_dramatiq_enqueuing", default=None)
+"""The message that is to be encoded with its context."""
 
 
 def hook_enqueue(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,9 +47,13 @@ def hook_enqueue(original: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def enqueue(broker: Any, /, message: Any, *args: Any, **kwargs: Any) -> Any:
-        enqueuing = begin_enqueuing(message)
-        with suppress_nested_checkpoints(), _encoding(enqueuing):
-            result = original(broker, message, *args, **kwargs)
+        enqueuing, around = begin_enqueuing(message), _enqueuing.get()
+        _enqueuing.set(enqueuing)
+        try:
+            with suppress_nested_checkpoints():
+                result = original(broker, message, *args, **kwargs)
+        finally:
+            _enqueuing.set(around)
         if enqueuing is not None:
             count_message(enqueuing.pending, message)
             if not enqueuing.has_context:
@@ -66,8 +72,13 @@ def hook_emit(original: Callable[..., Any]) -> Callable[..., Any]:
     def emit(broker: Any, /, signal: Any, *args: Any, **kwargs: Any) -> Any:
         if signal != "enqueue":
             return original(broker, signal, *args, **kwargs)
-        with allow_nested_checkpoints(), _encoding(None):
-            return original(broker, signal, *args, **kwargs)
+        around = _enqueuing.get()
+        _enqueuing.set(None)
+        try:
+            with allow_nested_checkpoints():
+                return original(broker, signal, *args, **kwargs)
+        finally:
+            _enqueuing.set(around)
 
     return emit
 
@@ -88,22 +99,19 @@ def _add_context(message: Any) -> Any:
     if enqueuing is None or enqueuing.message_id != message.message_id:
         return None
     try:
-        copied = message.copy(options={HEADER: enqueuing.header})
+        copied = _copy_with(message, enqueuing.header)
     except Exception:  # options that are no dict, for example
         return None
     enqueuing.has_context = True
     return copied
 
 
-@contextmanager
-def _encoding(enqueuing: Enqueuing | None) -> Iterator[None]:
-    """Let the message be encoded with its context inside the block, or none for None."""
-    around = _enqueuing.get()
-    _enqueuing.set(enqueuing)
-    try:
-        yield
-    finally:
-        _enqueuing.set(around)
+def _copy_with(message: Any, header: str) -> Any:
+    if type(message) is not Message:
+        return message.copy(options={HEADER: header})
+    copied = object.__new__(Message)  # `copy` takes 2.5 µs
+    vars(copied).update(vars(message), options={**message.options, HEADER: header})
+    return copied
 
 
 @guarded

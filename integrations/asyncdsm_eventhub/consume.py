@@ -19,7 +19,7 @@ from asyncdsm.integration import (
     report_hook_error,
     set_current,
 )
-from asyncdsm.integration.formats.azure import consume_delivery, find_delivered_pathway
+from asyncdsm.integration.formats.azure import consume_delivery, find_delivered_pathway, read_property
 from asyncdsm_eventhub.edges import in_edges
 from asyncdsm_eventhub.events import measure
 from asyncdsm_eventhub.lag import Ends
@@ -118,7 +118,9 @@ def count_event(context: Any, event: Any) -> Pathway | None:
     """
     try:
         edge = in_edges[context.eventhub_name, context.consumer_group]
-        return consume_delivery(edge, event, measure(event), event.properties, event.enqueued_time)
+        header = read_property(event.properties)
+        enqueued = None if header is not None else event.enqueued_time
+        return consume_delivery(edge, event, measure(event), header, enqueued)
     except Exception as error:
         set_current(None)
         report_hook_error(error)

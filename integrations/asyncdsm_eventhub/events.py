@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any, NamedTuple
 
 from azure.eventhub import EventData
 from azure.eventhub.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
 
 from asyncdsm.integration import HEADER, Edge, PendingProduce, begin_produce, finish_produce, record_not_propagated
-from asyncdsm.integration.formats.azure import add_property, has_property, measure_raw, remove_property
+from asyncdsm.integration.formats.azure import add_property, copy_message, has_property, measure_raw, remove_property
+
+_KNOWN = (EventData, AmqpAnnotatedMessage)
 
 
 class Departure(NamedTuple):
@@ -39,7 +40,7 @@ def prepare_event(edge: Edge, event: Any) -> Any:
 
     So an event that is sent twice, or by several tasks at once, has another context each time.
     """
-    if not isinstance(event, EventData | AmqpAnnotatedMessage) or departure_of(event) is not None:
+    if not isinstance(event, _KNOWN) or departure_of(event) is not None:
         return event
     pending = begin_produce(edge, measure(event), len(HEADER))
     if pending is None:
@@ -54,11 +55,11 @@ def without_context(event: Any) -> Any:
 
 
 def _copy(departure: Departure, header: str | None) -> Any:
-    made: Any = copy(departure.original)
+    made = copy_message(departure.original, _KNOWN)
     made._asyncdsm_departure = departure
     raw = made
     if isinstance(made, EventData):
-        made._raw_amqp_message = raw = copy(made.raw_amqp_message)
+        made._raw_amqp_message = raw = copy_message(made.raw_amqp_message, _KNOWN)
     if header is not None:
         raw.application_properties = add_property(raw.application_properties, header)
     elif has_property(raw.application_properties):  # the event was received with another context

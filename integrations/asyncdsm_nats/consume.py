@@ -29,7 +29,7 @@ from asyncdsm.integration import (
     receive_async,
     report_hook_error,
     set_current,
-    store_pathway,
+    store_entry,
 )
 from asyncdsm_nats.metadata import read_metadata
 from asyncdsm_nats.produce import measure_headers
@@ -93,7 +93,7 @@ class Source:
         edge = in_edges[topics[message.subject], group]
         pathway = consume(edge, header, size, None if metadata is None or header else metadata.stored_ns)
         if pathway is not None:
-            store_pathway(message, _place_of(message), pathway)
+            store_entry((id(message), *_place_of(message), pathway))
             if metadata is not None:
                 count_deliveries(edge, redelivered=metadata.deliveries > 1)
                 note_unread(self.client, group, metadata)

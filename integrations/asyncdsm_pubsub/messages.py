@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from asyncdsm.integration import (
     HEADER,
     Edge,
@@ -20,6 +22,9 @@ from asyncdsm.integration import (
 DEAD_LETTER = "CloudPubSubDeadLetterSourceSubscription"
 """The attribute of a message that the service sent to a topic for dead letters."""
 
+Time = datetime | Timestamp
+"""When a message was published: as the client's messages tell it, or as protobuf's own do."""
+
 out_edges: EdgeCache[str] = make_out_edges("google-pubsub")
 """The edges of publishing, by the topic's full name: `projects/p/topics/t`."""
 in_edges: EdgeCache[str] = EdgeCache(lambda name: Edge("direction:in", f"topic:{name}", "type:google-pubsub"))
@@ -27,11 +32,15 @@ in_edges: EdgeCache[str] = EdgeCache(lambda name: Edge("direction:in", f"topic:{
 
 
 def measure_message(data: Any, ordering_key: Any, attributes: Iterable[tuple[Any, Any]]) -> int:
-    """Return the bytes of a message's data, ordering key and attributes. What the client refuses has none."""
+    """Return the bytes of a message's data, ordering key and attributes. What the client refuses has none. **Hot**."""
     size = len(data) if isinstance(data, bytes) else 0
-    size += _count_bytes(ordering_key)
+    if ordering_key:
+        size += _count_bytes(ordering_key)
     for name, value in attributes:
-        size += _count_bytes(name) + _count_bytes(value)
+        if type(name) is str and type(value) is str and (field := name + value).isascii():
+            size += len(field)
+        else:
+            size += _count_bytes(name) + _count_bytes(value)
     return size
 
 
@@ -41,7 +50,7 @@ def _count_bytes(value: Any) -> int:
     return len(value) if isinstance(value, bytes) else 0
 
 
-def consume_message(message: Any, subscription: str, published: datetime | None, attempt: int | None) -> Pathway | None:
+def consume_message(message: Any, subscription: str, published: Time | None, attempt: int | None) -> Pathway | None:
     """Record the consume checkpoint of a message, and make its pathway current.
 
     `message` has data, attributes and an ordering key. `published` is when the service got it, and `attempt` the number
@@ -56,12 +65,14 @@ def consume_message(message: Any, subscription: str, published: datetime | None,
     return pathway
 
 
-def pathway_in(message: Any, published: datetime | None) -> Pathway | None:
+def pathway_in(message: Any, published: Time | None) -> Pathway | None:
     """Return the pathway that a message brings, or one that began when it was published."""
     header = message.attributes.get(HEADER)
     return incoming_pathway(header, None if header or published is None else nanoseconds_of(published))
 
 
-def nanoseconds_of(time: datetime) -> int:
+def nanoseconds_of(time: Time) -> int:
     """Return a time in nanoseconds since the epoch, to the microsecond."""
+    if isinstance(time, Timestamp):
+        return time.ToMicroseconds() * 1000
     return round(time.timestamp() * 1_000_000) * 1000

@@ -36,8 +36,9 @@ class _ReceivedMessages(RepeatedComposite):  # type: ignore[misc]
         self._response = pubsub.PullResponse.pb(response)
         super().__init__(self.pb, marshal=pubsub.PullResponse.meta.marshal)
         self._is_current = is_current
-        self._known = {each.ack_id: each for each in received}
-        self._pathways_by_ack_id = {each.ack_id: pathway for each, pathway in zip(received, pathways, strict=True)}
+        ack_ids = [each.ack_id for each in self.pb]  # not of `received`: protobuf's own messages tell it sooner
+        self._known = dict(zip(ack_ids, received, strict=True))
+        self._pathways_by_ack_id = dict(zip(ack_ids, pathways, strict=True))
         self._pathways = BatchPathways()
         self._pathways.add(received, pathways, None if is_current else [edge] * len(received))
 
@@ -64,13 +65,14 @@ class _ReceivedMessages(RepeatedComposite):  # type: ignore[misc]
         return found
 
     def find_message(self, index: Any) -> Any:
-        """Return a message, and make none current."""
-        found = super().__getitem__(index)
-        known = self._known.get(found.ack_id)
-        if known is not None and type(known).pb(known) is type(found).pb(found):
+        """Return a message, and make none current. **Hot**."""
+        raw = self.pb[index]
+        known = self._known.get(raw.ack_id)
+        if known is not None and type(known).pb(known) is raw:
             return known
-        self._known[found.ack_id] = found  # the program has assigned the message anew
-        self._pathways.add([found], [self._pathways_by_ack_id.get(found.ack_id)])
+        found = super().__getitem__(index)
+        self._known[raw.ack_id] = found  # the program has assigned the message anew
+        self._pathways.add([found], [self._pathways_by_ack_id.get(raw.ack_id)])
         return found
 
     def index(self, /, *args: Any, **kwargs: Any) -> int:

@@ -21,7 +21,7 @@ from asyncdsm.integration import (
     report_hook_error,
     set_current,
 )
-from asyncdsm.integration.formats.azure import consume_delivery, find_delivered_pathway
+from asyncdsm.integration.formats.azure import consume_delivery, find_delivered_pathway, read_property
 from asyncdsm_servicebus.edges import in_edges, is_dead_letter_queue
 from asyncdsm_servicebus.messages import measure
 
@@ -92,10 +92,13 @@ def count_delivery(receiver: Any, message: Any, *, redelivered: bool = False) ->
 
 
 def _consume_delivery(path: str, message: Any, *, redelivered: bool) -> Pathway | None:
-    edge, properties = in_edges[path], message.application_properties
-    pathway = consume_delivery(edge, message, measure(message), properties, message.enqueued_time_utc)
+    edge, raw = in_edges[path], message.raw_amqp_message
+    header = read_property(raw.application_properties)
+    enqueued = None if header is not None else message.enqueued_time_utc
+    pathway = consume_delivery(edge, message, measure(message), header, enqueued)
     if pathway is not None:
-        redelivered = redelivered or bool(message.delivery_count)
+        # `message.delivery_count` asks whether the AMQP header is empty, which takes 0.6 µs.
+        redelivered = redelivered or (raw.header is not None and bool(raw.header.delivery_count))
         count_deliveries(edge, redelivered=redelivered, dead_lettered=is_dead_letter_queue(path))
     return pathway
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from typing import Any
 
 from azure.servicebus import ServiceBusMessage
@@ -12,6 +11,7 @@ from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
 from asyncdsm.integration import HEADER, Edge, PendingProduce, begin_produce
 from asyncdsm.integration.formats.azure import (
     add_property,
+    copy_message,
     has_property,
     measure_properties,
     measure_raw,
@@ -19,15 +19,17 @@ from asyncdsm.integration.formats.azure import (
     remove_property,
 )
 
+_KNOWN = (ServiceBusMessage, AmqpAnnotatedMessage)
+
 
 def measure(message: Any) -> int | None:
     """Return the bytes of a message's body and properties. None for what the client will refuse."""
+    raw = message.raw_amqp_message if isinstance(message, ServiceBusMessage) else message
+    if isinstance(raw, AmqpAnnotatedMessage):
+        return measure_raw(raw, has_parts=raw.body_type is AmqpMessageBodyType.DATA)
     if isinstance(message, Mapping):
         return measure_value(message.get("body")) + measure_properties(message.get("application_properties"))
-    raw = message.raw_amqp_message if isinstance(message, ServiceBusMessage) else message
-    if not isinstance(raw, AmqpAnnotatedMessage):
-        return None
-    return measure_raw(raw, has_parts=raw.body_type is AmqpMessageBodyType.DATA)
+    return None
 
 
 def copy_with_context(message: Any, header: str) -> Any:
@@ -56,9 +58,9 @@ def _properties_of(message: Any) -> Any:
 def _copy_with(message: Any, properties: dict[Any, Any]) -> Any:
     if isinstance(message, Mapping):
         return {**message, "application_properties": properties}
-    made = copy(message)
+    made = copy_message(message, _KNOWN)
     if isinstance(message, ServiceBusMessage):
-        made._raw_amqp_message = raw = copy(message.raw_amqp_message)
+        made._raw_amqp_message = raw = copy_message(message.raw_amqp_message, _KNOWN)
         raw.annotations = raw.annotations and {**raw.annotations}  # the client notes there when to deliver
     else:
         raw = made

@@ -34,6 +34,7 @@ CANNOT_FAIL = {
     "integration.batch_iterator.BatchIterator._record_step",
     "integration.batch_iterator.BatchIterator._restore_previous",
     "integration.batch_iterator._calling_instruction",
+    "core.current._Block",
     "core.current.restored",
     "core.current.suppress_nested_checkpoints",
     "core.current.allow_nested_checkpoints",
