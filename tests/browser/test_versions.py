@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from time import time
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
@@ -31,8 +33,7 @@ def report(store: SQLiteStore, version: str, first: int, last: int, latency: flo
     """Let an instance of billing report from `first` to `last` seconds ago."""
     now = int(time()) // 10 * 10
     for seconds_ago in range(first, last, -10):
-        at_ns = (now - seconds_ago) * SECOND_NS
-        aggregator = Aggregator("billing", None, now=lambda at_ns=at_ns: at_ns)
+        aggregator = Aggregator("billing", None, now=partial(int, (now - seconds_ago) * SECOND_NS))
         parent = passed(aggregator, READS, [latency] * 20, parent=7)
         passed(aggregator, WRITES, [latency / 10] * 20, parent=parent)
         (bucket,) = aggregator.take()
@@ -70,7 +71,7 @@ async def test_versions_of_a_service_and_of_a_hop_are_one_click_away(browser: Br
 
 
 async def test_versions_fit_a_narrow_screen_and_scroll_by_keyboard(browser: Browser, store: SQLiteStore) -> None:
-    options = {"viewport": NARROW, "forced_colors": "active", "reduced_motion": "reduce"}
+    options: dict[str, Any] = {"viewport": NARROW, "forced_colors": "active", "reduced_motion": "reduce"}
     async with running_agent(store=store) as agent, open_page(browser, f"{agent.url}/#view=map", **options) as page:
         await node_button(page, "service", "billing").focus()
         await page.keyboard.press("Enter")

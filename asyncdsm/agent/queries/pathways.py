@@ -101,14 +101,14 @@ def build_hops(
             clusters[keys[group].edge],
             float(by_group.counts[group]),
             quantiles_of(by_group.edge, group),
-            mean,
-            (mean or 0.0) / total if total else 0.0,
+            mean=mean,
+            share=(mean or 0.0) / total if total else 0.0,
         )
         for group, mean in zip(chain, means, strict=True)
     ]
 
 
-def _hop(key: PointKey, cluster: str, count: float, latency: Quantiles, mean: float | None, share: float) -> Hop:
+def _hop(key: PointKey, cluster: str, count: float, latency: Quantiles, *, mean: float | None, share: float) -> Hop:
     tags = split_tags(key.tags)
     return Hop(
         service=key.service,
