@@ -7,6 +7,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.text import Text
 
+from asyncdsm.map.graphemes import split_clusters
 from asyncdsm.map.strings import isolate_text, plain_text, remove_isolation
 
 LONGEST_NAME = 40
@@ -50,16 +51,16 @@ def fit_name(shown: str, width: int) -> str:
         return shown
     if width < 1:
         return ""
-    name = remove_isolation(shown)
-    tail = _first_cells(name[::-1], (width - 1) // 2)[::-1]
-    return isolate_text(f"{_first_cells(name, width // 2)}…{tail}")
+    clusters = split_clusters(remove_isolation(shown))
+    tail = _first_cells(clusters[::-1], (width - 1) // 2)[::-1]
+    return isolate_text(f"{''.join(_first_cells(clusters, width // 2))}…{''.join(tail)}")
 
 
-def _first_cells(text: str, cells: int) -> str:
-    """Return the longest beginning of a string that takes at most `cells`."""
+def _first_cells(clusters: list[str], cells: int) -> list[str]:
+    """Return the longest beginning of a list of clusters that takes at most `cells`."""
     used = 0
-    for index, character in enumerate(text):
-        used += cell_len(character)
+    for index, cluster in enumerate(clusters):
+        used += cell_len(cluster)
         if used > cells:
-            return text[:index]
-    return text
+            return clusters[:index]
+    return clusters

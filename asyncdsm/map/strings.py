@@ -5,6 +5,8 @@ from __future__ import annotations
 from time import localtime, strftime
 from unicodedata import bidirectional, east_asian_width
 
+from asyncdsm.map.graphemes import cut_clusters, joins_emoji, split_clusters
+
 NOTHING = "–"
 """What stands for a figure that there is not: a latency where a pathway begins, the count of what nobody counted."""
 LONGEST_SECONDS = 365 * 86_400
@@ -16,11 +18,15 @@ def plain_text(name: str, longest: int = 200) -> str:
     """Return a name from outside in one line, with nothing in it that a terminal or a browser would obey.
 
     Characters that cannot be printed, such as controls of the writing direction, are replaced by `�`. A name that is
-    longer than `longest` characters is cut, and one of spaces only is quoted. A name that is written from right to
+    longer than `longest` characters is cut, but not within an emoji of several or between a letter and its accent, and
+    one of spaces only is quoted. A name that is written from right to
     left is isolated, so that it does not change the order of the text next to it (Unicode's bidirectional algorithm,
     UAX #9).
     """
-    cut = "".join(character if character.isprintable() else "�" for character in name[:longest])
+    cut = cut_clusters(name, longest)
+    if not cut.isprintable():
+        shown_at = (each.isprintable() or joins_emoji(cut, index) for index, each in enumerate(cut))
+        cut = "".join(each if is_shown else "�" for each, is_shown in zip(cut, shown_at, strict=True))
     shown = f'"{cut}"' if cut.isspace() else cut
     return isolate_text(shown + ("…" if len(name) > longest else ""))
 
@@ -39,11 +45,13 @@ def remove_isolation(text: str) -> str:
 
 def cut_to_cells(name: str, cells: int) -> str:
     """Return a name cut to a width in cells: Chinese, Japanese and Korean characters take two cells each."""
-    used = 0
-    for index, character in enumerate(name):
-        used += 2 if east_asian_width(character) in "WF" else 1
+    used, before, length = 0, 0, 0
+    clusters = split_clusters(name)
+    for cluster in clusters:
+        used += 2 if any(east_asian_width(character) in "WF" for character in cluster) else 1
         if used > cells:
-            return plain_text(name, max(1, index - 1))
+            return plain_text(name, before or len(clusters[0]))
+        before, length = length, length + len(cluster)
     return plain_text(name)
 
 

@@ -216,6 +216,7 @@ async def test_pathways_through_service_are_listed_slowest_first(client: Client)
     assert [hop["service"] for hop in other["hops"]] == ["shop", "billing", "billing", "archive"]
     assert [hop["share"] for hop in slowest["hops"]] == pytest.approx([0, 0.1, 0.7, 0.2], rel=0.02)
     assert sum(hop["share"] for hop in other["hops"]) == pytest.approx(1)
+    assert [hop["mean"] for hop in slowest["hops"]] == [None, *(pytest.approx(mean, rel=0.008) for mean in (1, 7, 2))]
     assert slowest["end_to_end"]["p50"] == pytest.approx(4.0, rel=0.008)
     assert slowest["count"] == 10
     assert [hop["count"] for hop in slowest["hops"]] == [10, 10, 10, 10]

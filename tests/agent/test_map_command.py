@@ -16,11 +16,16 @@ from xml.etree import ElementTree
 import pytest
 from msgspec import to_builtins
 
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology
+from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.cli import agent_client
 from asyncdsm.cli.map import FORMATS
+from asyncdsm.core.histogram import bin_index
+from asyncdsm.delivery.sketch import encode
 from asyncdsm.map.topology import Topology
 from tests.agent.maps import HOSTILE, MapStore
+from tests.agent.payloads import NOW, SECOND_NS, bucket, payload, point
 from tests.agent.running import agent
 
 NODE = r"[qs][0-9a-f]{12}"
@@ -43,6 +48,17 @@ def shop() -> MapStore:
     maps.passed("billing", "out", "fanout", kind="rabbitmq", seconds=[0.4])
     maps.passed("shipping", "in", "invoices", kind="rabbitmq", env="prod", seconds=[12.0])
     return maps
+
+
+def deployed() -> SQLiteStore:
+    """Return a store of a service whose second version is three times as slow."""
+    store = SQLiteStore(now=lambda: NOW)
+    for seconds_ago, version, latency in ((200, "1.0", 0.1), (100, "\x1b[31m2.0", 0.3)):
+        counted = encode({bin_index(latency): 400})
+        passed = point(EdgeTags=["direction:in", "topic:orders", "type:kafka"], ParentHash=1, EdgeLatency=counted)
+        start = int(NOW - seconds_ago) * SECOND_NS
+        store.add(read_report(payload(bucket(passed, Start=start), Version=version), ""))
+    return store
 
 
 def hostile(name: str) -> Topology:
@@ -237,3 +253,20 @@ def test_wrong_arguments_exit_with_2(argument: str, value: str) -> None:
     assert (done.returncode, done.stdout) == (2, b"")
     assert f"argument {argument}: " in done.stderr.decode()
     assert value in done.stderr.decode()
+
+
+def test_versions_of_a_service_are_side_by_side() -> None:
+    with agent(store=deployed()) as running:
+        done = map_of("--url", running.url, "--versions", "foreign", COLUMNS="100")
+        answer = json.loads(map_of("--url", running.url, "--versions", "foreign", "--format", "json").stdout)
+        wrong = map_of("--url", running.url, "--versions", "orders")
+        drawn = map_of("--url", running.url, "--versions", "foreign", "--format", "svg")
+    text = done.stdout.decode()
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert text.count("versions of service foreign\n") == text.count("reads from orders\n") == 1
+    assert text.count("time in queue, p99 3 times as long since �[31m2.0\n") == 2
+    assert re.search(r"time in queue p99 +\d\d\.?\d* ms +\d{3} ms\n", text)
+    assert [each["versions"] for each in answer["versions"]] == [["1.0"], ["\x1b[31m2.0"]]
+    assert (wrong.returncode, drawn.returncode) == (1, 2)
+    assert b"no service is named 'orders' on the map of the last 10 minutes" in wrong.stderr
+    assert b"--versions prints text or json, not svg" in drawn.stderr

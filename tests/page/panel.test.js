@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeHop, describeSlowHop } from "../../asyncdsm/agent/page/hops.js";
+import { describeHop, describeSlowHop, formatShares } from "../../asyncdsm/agent/page/hops.js";
 import { buildMapModel } from "../../asyncdsm/agent/page/map_model.js";
 import { listReads } from "../../asyncdsm/agent/page/node_details.js";
 import { describeSize } from "../../asyncdsm/agent/page/overview.js";
@@ -61,4 +61,13 @@ test("a hop that is slower than all of its pathway is explained", () => {
   );
   assert.equal(describeSlowHop(hop, 1200, true), `${slow}: the clocks of its hosts disagree.`);
   assert.match(describeSlowHop(hop, 1200, false), /on their way when the range began or ended\.$/);
+});
+
+test("shares of a pathway add up to 100 percent", () => {
+  assert.deepEqual(formatShares([1 / 3, 1 / 3, 1 / 3]), ["34 %", "33 %", "33 %"]);
+  assert.deepEqual(formatShares([0.005, 0.125, 0.125, 0.745]), ["1 %", "13 %", "12 %", "74 %"]);
+  assert.deepEqual(formatShares([0.001, 0.999]), ["<1 %", "100 %"]);
+  assert.deepEqual(formatShares([0, 0.29, 0.71]), ["0 %", "29 %", "71 %"]);
+  assert.deepEqual(formatShares([0, 0]), ["0 %", "0 %"]);
+  assert.deepEqual(formatShares([]), []);
 });

@@ -44,7 +44,9 @@ test("differences are sentences, also if there are none", () => {
 
 test("a figure that no version has is left out", () => {
   const queue = { ...NO_QUANTILES, p50: 0.1, p99: 0.24 };
-  const figures = listFigures([makeNumbers({}), makeNumbers({ time_in_queue: queue, redelivered_share: 0 })], { to: 60 });
+  const figures = listFigures([makeNumbers({}), makeNumbers({ time_in_queue: queue, redelivered_share: 0 })], {
+    to: 60,
+  });
   assert.deepEqual(
     figures.map(([name]) => name),
     ["from", "to", "messages", "rate", "in queue p50", "in queue p99", "redelivered"],

@@ -280,7 +280,10 @@ export interface Health {
   growth?: StoreGrowth | null;
 }
 
-/** One hop of a whole pathway, and its share of the time that the pathway takes. */
+/**
+ * One hop of a whole pathway, its mean latency in seconds, and the share that this has of the means of all hops.
+ * Means add up along a pathway, and so do shares; medians do not.
+ */
 export interface Hop {
   service: string;
   env: string;
@@ -292,6 +295,7 @@ export interface Hop {
   group: string | null;
   count: number;
   edge_latency: Quantiles;
+  mean: number | null;
   level: number;
   share: number;
 }

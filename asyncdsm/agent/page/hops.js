@@ -1,7 +1,7 @@
 // Lists of hops: single hops as buttons, and whole pathways with the share of each of their hops.
 
 import { createBar, createHint, createHtml } from "./dom.js";
-import { describeChange, formatCount, formatDuration, formatPercent, formatRate, joinTexts } from "./format.js";
+import { describeChange, formatCount, formatDuration, formatRate, joinTexts } from "./format.js";
 import { hopArrow, hopVerb } from "./graph_link.js";
 import { formatLag } from "./lag.js";
 import { nameHopEnds } from "./map_model.js";
@@ -81,6 +81,7 @@ export function createPathwayList(pathways, map, actions) {
   const items = pathways.slice(0, MAX_PATHWAYS).map((pathway) => createPathwayItem(pathway, map, actions));
   const more = pathways.length - MAX_PATHWAYS;
   return [
+    createHint("Of each hop, the mean and its share of all means of the pathway: these add up, as medians do not."),
     createHtml("ol", { class: "pathways" }, items),
     more > 0 && createHint(`${more} faster ${more === 1 ? "pathway is" : "pathways are"} not shown.`),
   ];
@@ -96,9 +97,11 @@ function createPathwayItem(pathway, map, actions) {
   const restore = () => actions.highlightPathway(null);
   const largest = Math.max(...pathway.hops.map((hop) => hop.share));
   const largestIndex = pathway.hops.findIndex((hop) => hop.share === largest);
-  const steps = pathway.hops.map((hop, index) =>
-    createStepButton(hop, { key: `${pathway.hash} ${index}`, isLargest: index === largestIndex }, map, actions),
-  );
+  const shares = formatShares(pathway.hops.map((hop) => hop.share));
+  const steps = pathway.hops.map((hop, index) => {
+    const [key, share] = [`${pathway.hash} ${index}`, shares[index] ?? ""];
+    return createStepButton(hop, { key, share, isLargest: index === largestIndex }, map, actions);
+  });
   return createHtml(
     "li",
     { pointerenter: highlight, pointerleave: restore, focusin: highlight, focusout: restore },
@@ -137,21 +140,38 @@ export function describeSlowHop({ edge_latency: { p50 }, count }, arrived, clock
 /** @param {WholePathway} pathway */
 function createPathwaySummary({ end_to_end: latency, rate }) {
   const median = createHtml("b", {}, formatDuration(latency.p50));
-  const others = ` end to end · p99 ${formatDuration(latency.p99)} · ${formatRate(rate)}`;
+  const others = ` end to end, median · p99 ${formatDuration(latency.p99)} · ${formatRate(rate)}`;
   return createHtml("p", { class: "whole" }, median, others);
+}
+
+/**
+ * Format shares in whole percent, which add up to 100: those with the largest fractions are rounded up.
+ * @param {number[]} shares From 0 to 1; they add up to 1, or all are 0.
+ */
+export function formatShares(shares) {
+  const percents = shares.map((share) => Math.floor(share * 100));
+  const total = Math.round(100 * shares.reduce((sum, share) => sum + share, 0));
+  const missing = total - percents.reduce((sum, percent) => sum + percent, 0);
+  const fraction = (/** @type {number} */ index) => 100 * (shares[index] ?? 0) - (percents[index] ?? 0);
+  const byFraction = [...shares.keys()].sort((one, other) => fraction(other) - fraction(one));
+  const roundedUp = new Set(byFraction.slice(0, missing));
+  return shares.map((share, index) => {
+    const percent = (percents[index] ?? 0) + Number(roundedUp.has(index));
+    return `${share > 0 && percent === 0 ? "<1" : percent} %`;
+  });
 }
 
 /**
  * Create a button for one hop of a pathway.
  * @param {Hop} hop
- * @param {{ key: string, isLargest: boolean }} step What tells this button from all others, and whether no other hop of
- *   the pathway takes more time.
+ * @param {{ key: string, share: string, isLargest: boolean }} step What tells this button from all others, the hop's
+ *   share of the pathway's time, and whether no other hop of the pathway takes more.
  * @param {MapModel} map
  * @param {PanelActions} actions
  */
-function createStepButton(hop, { key, isLargest }, map, actions) {
-  const [share, median] = [formatPercent(hop.share), formatDuration(hop.edge_latency.p50)];
-  const time = `${share} of the total time, median ${median} ${timePlace(hop)}`;
+function createStepButton(hop, { key, share, isLargest }, map, actions) {
+  const mean = formatDuration(hop.mean);
+  const time = `${share} of the total time, mean ${mean} ${timePlace(hop)}`;
   const { service, queue } = nameHopEnds(hop, map);
   return createHtml(
     "button",
@@ -166,7 +186,7 @@ function createStepButton(hop, { key, isLargest }, map, actions) {
     },
     createHtml("span", { class: "what" }, createHopName(hop, map)),
     createHtml("span", { class: "long" }, share),
-    createHtml("span", { class: "more" }, median),
+    createHtml("span", { class: "more" }, mean),
     createBar(hop.share),
   );
 }

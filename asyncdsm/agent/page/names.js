@@ -2,8 +2,12 @@
 
 import { createHtml } from "./dom.js";
 
-// Control and format characters, which include those of the writing direction, and every space except the usual one.
-const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
+// Control and format characters, which include those of the writing direction, and every space except the usual one;
+// but not a joiner between two symbols, which then are one emoji.
+const UNPRINTABLE = /(?<=\p{So}[\uFE0F\p{Emoji_Modifier}]?)\u200D(?=\p{So})|([\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs})/gu;
+const ASCII = /^[\x20-\x7e]*$/;
+/** Characters of a cluster at most: a letter may have any number of accents. */
+const LONGEST_CLUSTER = 32;
 const RIGHT_TO_LEFT = new RegExp(
   `[${["Hebrew", "Arabic", "Syriac", "Thaana", "Nko", "Samaritan", "Mandaic", "Adlam"]
     .map((script) => `\\p{Script=${script}}`)
@@ -18,13 +22,53 @@ const MAX_CHARACTERS = 200;
  * Return a name as the page shows it, like `plain_text` in Python. A name of spaces only is quoted. A name that is
  * written from right to left is isolated, so that it does not change the order of the text beside it.
  * @param {string} name
- * @param {number} [maxCharacters] A longer name is cut.
+ * @param {number} [maxCharacters] A longer name is cut, but not within what a person sees as one character.
  */
 export function cleanName(name, maxCharacters = MAX_CHARACTERS) {
-  const characters = [...name];
-  const cut = characters.slice(0, maxCharacters).join("").replace(UNPRINTABLE, "\ufffd");
+  const whole = cutClusters(name, maxCharacters);
+  const cut = whole.replace(UNPRINTABLE, (match, unprintable) => (unprintable ? "\ufffd" : match));
   const shown = cut && !cut.trim() ? `"${cut}"` : cut;
-  return isolateDirection(characters.length > maxCharacters ? `${shown}…` : shown);
+  return isolateDirection(whole === name ? shown : `${shown}…`);
+}
+
+/**
+ * Return the first whole clusters of a name that have at most so many characters; of one cluster, those that do.
+ * @param {string} name
+ * @param {number} maxCharacters
+ */
+function cutClusters(name, maxCharacters) {
+  const characters = [...name];
+  if (characters.length <= maxCharacters) return name;
+  let [kept, room] = ["", maxCharacters];
+  for (const cluster of splitClusters(characters.slice(0, maxCharacters + LONGEST_CLUSTER).join(""))) {
+    room -= [...cluster].length;
+    if (room < 0) break;
+    kept += cluster;
+  }
+  return kept || characters.slice(0, maxCharacters).join("");
+}
+
+/** @type {Intl.Segmenter | null} */
+let segmenter = null;
+
+/**
+ * Split a text into what a person sees as one character: a letter with its accents, a flag, an emoji of several.
+ * @param {string} text
+ * @returns {string[]}
+ */
+export function splitClusters(text) {
+  if (ASCII.test(text)) return [...text];
+  segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" });
+  return [...segmenter.segment(text)].flatMap(({ segment }) => splitLong([...segment]));
+}
+
+/**
+ * @param {string[]} characters Those of one cluster.
+ * @returns {string[]}
+ */
+function splitLong(characters) {
+  const [first, rest] = [characters.slice(0, LONGEST_CLUSTER).join(""), characters.slice(LONGEST_CLUSTER)];
+  return rest.length ? [first, ...splitLong(rest)] : [first];
 }
 
 /** @param {string} text */
@@ -39,7 +83,7 @@ function isolateDirection(text) {
  */
 export function cutName(name, fits) {
   if (fits(cleanName(name))) return cleanName(name);
-  const characters = [...cleanName(name)].filter((each) => each !== ISOLATE && each !== END_OF_ISOLATE);
+  const characters = splitClusters(cleanName(name)).filter((each) => each !== ISOLATE && each !== END_OF_ISOLATE);
   let [shortest, longest] = [1, Math.max(1, characters.length - 1)];
   while (shortest < longest) {
     const middle = Math.ceil((shortest + longest) / 2);

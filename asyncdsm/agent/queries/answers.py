@@ -225,7 +225,10 @@ class LagOverTime(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
 
 
 class Hop(Struct, frozen=True, gc=False, kw_only=True):
-    """One hop of a whole pathway, and its share of the time that the pathway takes."""
+    """One hop of a whole pathway, its mean latency in seconds, and the share that this has of the means of all hops.
+
+    Means add up along a pathway, and so do shares; medians do not.
+    """
 
     service: str
     env: str
@@ -238,6 +241,7 @@ class Hop(Struct, frozen=True, gc=False, kw_only=True):
     count: Amount
     """How many messages passed it on this pathway; some may not have come to its end, or not yet."""
     edge_latency: Quantiles
+    mean: Amount | None
     level: LevelNumber
     share: Share
 

@@ -93,21 +93,22 @@ def build_hops(
     keys: Sequence[PointKey], clusters: Mapping[EdgeKey, str], by_group: GroupQuantiles, chain: Sequence[int]
 ) -> list[Hop]:
     """Return the hops of a chain of points, given by their indexes, with the share that each has of their time."""
-    means = [float(by_group.edge.mean[group]) if by_group.edge.counts[group] else 0.0 for group in chain]
-    total = sum(means)
+    means = [float(by_group.edge.mean[group]) if by_group.edge.counts[group] else None for group in chain]
+    total = sum(mean or 0.0 for mean in means)
     return [
         _hop(
             keys[group],
             clusters[keys[group].edge],
             float(by_group.counts[group]),
             quantiles_of(by_group.edge, group),
-            mean / total if total else 0.0,
+            mean=mean,
+            share=(mean or 0.0) / total if total else 0.0,
         )
         for group, mean in zip(chain, means, strict=True)
     ]
 
 
-def _hop(key: PointKey, cluster: str, count: float, latency: Quantiles, share: float) -> Hop:
+def _hop(key: PointKey, cluster: str, count: float, latency: Quantiles, *, mean: float | None, share: float) -> Hop:
     tags = split_tags(key.tags)
     return Hop(
         service=key.service,
@@ -120,6 +121,7 @@ def _hop(key: PointKey, cluster: str, count: float, latency: Quantiles, share: f
         group=tags.get("group"),
         count=count,
         edge_latency=latency,
+        mean=mean,
         level=level_of(slowness_of(latency.p50 or 0.0, latency.p99 or 0.0)),
         share=share,
     )
