@@ -571,3 +571,18 @@ def test_statements_grow_while_they_are_short_and_shrink_when_one_is_long() -> N
     with size.fit(2):
         clock[0] += 0.1
     assert size.periods == 2  # as long as the agent runs
+
+
+@only
+def test_answer_to_rows_for_a_cluster_means_that_they_are_on_their_shard(open_store: Opener) -> None:
+    """Without that setting, a distributed table takes rows into a queue."""
+    store = open_store(now=lambda: NOW)
+    assert isinstance(store, ClickHouseStore)
+    store._connection.command(
+        f"CREATE TABLE {store._db}.noted (width UInt16, is_sync String DEFAULT "
+        "toString(getSetting('distributed_foreground_insert'))) ENGINE = MergeTree ORDER BY width"
+    )
+    store._connection.insert("noted", pa.table({"width": pa.array([10], pa.uint16())}))
+    store._connection.command(f"INSERT INTO {store._db}.noted (width) SELECT 60")
+    rows = store._connection.query(f"SELECT is_sync FROM {store._db}.noted ORDER BY width")  # noqa: S608
+    assert rows.to_pylist() == [{"is_sync": "true"}] * 2
