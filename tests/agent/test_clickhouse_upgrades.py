@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from hashlib import blake2b
 
 import pyarrow as pa
 import pytest
@@ -12,7 +13,14 @@ import pytest
 from asyncdsm._version import __version__
 from asyncdsm.agent.store.clickhouse.address import Address, parse_address
 from asyncdsm.agent.store.clickhouse.connection import HTTPConnection
-from asyncdsm.agent.store.clickhouse.schema import TABLES, VERSION, VERSIONS, parse_columns, parse_type
+from asyncdsm.agent.store.clickhouse.schema import (
+    TABLES,
+    VERSION,
+    VERSIONS,
+    create_statements,
+    parse_columns,
+    parse_type,
+)
 from asyncdsm.agent.store.clickhouse.store import ClickHouseStore
 from asyncdsm.agent.store.clickhouse.tables import FoundTable, find_problems, upgrade_statements
 from asyncdsm.errors import StoreError
@@ -187,3 +195,17 @@ def test_column_is_added_to_the_parts_of_a_cluster_before_the_whole(connection: 
     for statement in statements:
         (row,) = connection.query("SELECT formatQuery(%(sql)s) AS text", {"sql": statement}).to_pylist()
         assert "ON CLUSTER metrics" in row["text"]
+
+
+DIGESTS = {1: "549cea63584d6ee3"}
+"""The digest of the statements that create the tables, by the version of the tables."""
+
+
+def test_tables_change_only_together_with_their_version() -> None:
+    statements = "\n".join([*create_statements("dsm", 3600), *create_statements("dsm", 3600, "metrics")])
+    digest = blake2b(statements.encode(), digest_size=8).hexdigest()
+    assert digest == DIGESTS.get(VERSION), (
+        f"the tables have changed: in asyncdsm/agent/store/clickhouse/schema.py set VERSION to {max(DIGESTS) + 1}, "
+        f'and here add {max(DIGESTS) + 1}: "{digest}" to DIGESTS. If no release has had version {VERSION} yet, or only '
+        "what tables are not compared by has changed (TTL, codecs), replace its digest instead"
+    )

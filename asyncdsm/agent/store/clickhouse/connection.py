@@ -26,14 +26,18 @@ _FULL_CODES = {"243"}  # NOT_ENOUGH_SPACE
 logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 _CODE = re.compile(r"code: (\d+)")
 _READ_SETTINGS = {"do_not_merge_across_partitions_select_final": 1, "max_execution_time": QUERY_SECONDS}
-_INSERT_SETTINGS = {"wait_for_async_insert": 1}  # where the server collects inserts, an answer means: it is written
+# Where a server collects inserts, or passes them on to the shards of a cluster, an answer means: it is written there.
+_INSERT_SETTINGS = {"wait_for_async_insert": 1, "distributed_foreground_insert": 1}
 
 
 class Connection(Protocol):
     """Runs statements. Any thread may use it. Raises StoreUnavailableError, and StoreFullError for want of disk."""
 
-    def command(self, statement: str) -> None:
-        """Run a statement that returns nothing; when this returns, ClickHouse has run it."""
+    def command(self, statement: str, seconds: int | None = None) -> None:
+        """Run a statement that returns nothing; when this returns, ClickHouse has run it.
+
+        It fails if it takes longer than some seconds. ClickHouse itself ends it then.
+        """
 
     def insert(self, table: str, rows: pa.Table) -> None:
         """Insert rows; when this returns, ClickHouse has written them."""
@@ -66,10 +70,11 @@ class HTTPConnection:
                 client_name="asyncdsm",
             )
 
-    def command(self, statement: str) -> None:
-        """Run a statement that returns nothing; when this returns, ClickHouse has run it."""
+    def command(self, statement: str, seconds: int | None = None) -> None:
+        """Run a statement that returns nothing, in some seconds at most; when this returns, ClickHouse has run it."""
+        settings = {**_INSERT_SETTINGS, **({} if seconds is None else {"max_execution_time": seconds})}
         with self._translate_errors():
-            summary = self._guard.run_statement(lambda: self._client.command(statement))
+            summary = self._guard.run_statement(lambda: self._client.command(statement, settings=settings))
         # ClickHouse names each statement, and says nothing else: otherwise a proxy between has answered.
         if not isinstance(summary, QuerySummary) or not summary.query_id():
             raise StoreUnavailableError(f"{self._name}: its answer to a statement is not one of ClickHouse")

@@ -16,11 +16,10 @@ from asyncdsm.agent.store.clickhouse.connection import Connection
 from asyncdsm.agent.store.clickhouse.periods import Days, Period, Watch
 from asyncdsm.agent.store.clickhouse.row_reader import RowReader, at, within
 from asyncdsm.agent.store.clickhouse.shared_state import SharedState
+from asyncdsm.agent.store.clickhouse.statement_size import STATEMENT_SECONDS, StatementSize
 from asyncdsm.agent.store.limits import DETAIL_SECONDS
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, Slice
 
-MOST_AT_ONCE = 60
-"""How many periods are rolled up by one statement."""
 DROP_SECONDS = 600
 """How long after agents were told not to write rows of ten seconds before a midnight those that are there are dropped.
 An insertion that began before ends sooner, and its rows are rolled up."""
@@ -44,6 +43,7 @@ class RollUp:
         self._local = "sketches_local" if cluster else "sketches"
         self._where = f" ON CLUSTER {cluster}" if cluster else ""
         self._watch = Watch(ticks)
+        self._sizes = {width: StatementSize(ticks) for width in RESOLUTIONS[1:]}
 
     def run(self, now: float, kept_seconds: int) -> None:
         """Roll up what is due, and drop the rows of ten seconds of past days."""
@@ -51,8 +51,12 @@ class RollUp:
         for finer, width in pairwise(RESOLUTIONS):
             stale = self._rows.periods(int(now) - kept_seconds, int(now)).due(width, now)
             due = self._watch.settled(width, stale)
-            for begin in range(0, len(due), MOST_AT_ONCE):
-                self._roll_up(finer, width, due[begin : begin + MOST_AT_ONCE], now)
+            size = self._sizes[width]
+            while due:
+                periods = due[: size.periods]
+                due = due[len(periods) :]
+                with size.fit(len(periods)):
+                    self._roll_up(finer, width, periods, now)
         self._drop_detail(self.forget_time(now), kept_seconds)
 
     def forget_time(self, now: float) -> float:
@@ -73,7 +77,8 @@ class RollUp:
             f"SELECT toStartOfInterval(start, INTERVAL {width} SECOND, 'UTC') AS period, service, env, point, "
             f"{', '.join(sums)} FROM {self._db}.sketches FINAL "
             f"WHERE {within(Slice(finer, start, start + width) for start in starts)} "
-            "GROUP BY period, service, env, point)"
+            "GROUP BY period, service, env, point)",
+            STATEMENT_SECONDS,
         )
         rolled = [Period(width, each.start, rolled=each.marks) for each in periods]
         if width != RESOLUTIONS[-1]:

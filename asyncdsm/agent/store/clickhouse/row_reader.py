@@ -26,7 +26,7 @@ class RowReader:
     def periods(self, first: int, last: int) -> Periods:
         """Return the periods that overlap [first, last)."""
         width = RESOLUTIONS[-1]
-        rows = self._query(
+        rows = self._list_rows(
             "SELECT width, toUnixTimestamp(start) AS at, sum(marks) AS m, max(rolled) AS r, "
             f"toFloat64(max(claimed)) AS c FROM {self._db}.periods WHERE width > 10 "
             f"AND start >= {at(first // width * width)} AND start < {at(-(last // -width) * width)} "
@@ -55,12 +55,12 @@ class RowReader:
     def find_oldest(self, first: int) -> int | None:
         """Return the start of the oldest row that is not before `first`, or None without any."""
         query = f"SELECT toUnixTimestamp(min(start)) AS at, count() AS n FROM {self._db}.periods"
-        row = self._query(f"{query} WHERE width = {MINUTE} AND start >= {at(first // MINUTE * MINUTE)}")[0]
+        row = self._list_rows(f"{query} WHERE width = {MINUTE} AND start >= {at(first // MINUTE * MINUTE)}")[0]
         if not row["n"]:
             return None
         minute: int = row["at"]
         query = f"SELECT toUnixTimestamp(min(start)) AS at, count() AS n FROM {self._db}.sketches WHERE width = 10"
-        row = self._query(f"{query} AND start >= {at(max(first, minute))} AND start < {at(minute + MINUTE)}")[0]
+        row = self._list_rows(f"{query} AND start >= {at(max(first, minute))} AND start < {at(minute + MINUTE)}")[0]
         return row["at"] if row["n"] else minute
 
     def _read_batches(
@@ -82,7 +82,7 @@ class RowReader:
         starts, widths = (batch.column(name).to_numpy().astype(np.int64) for name in ("at", "width"))
         return Rows(starts, numbers, from_columns(batch, sketch), widths).select(numbers >= 0)
 
-    def _query(self, query: str) -> list[dict[str, Any]]:
+    def _list_rows(self, query: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._connection.query(query).to_pylist()
         return rows
 
