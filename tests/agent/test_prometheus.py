@@ -30,9 +30,9 @@ def run_promtool(*arguments: str, given: str | None = None) -> str:
     return run_program(find_program("promtool"), *arguments, given=given)
 
 
-def run_program(*command: str, given: str | None = None) -> str:
-    """Run a program, which must succeed. Return what it printed."""
-    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
+def run_program(*command: str, given: str | None = None, patience: float = 60) -> str:
+    """Run a program, which must succeed within so many seconds. Return what it printed."""
+    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=patience, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -113,10 +113,6 @@ def test_rules_of_the_example_fire_when_they_should(tmp_path: Path) -> None:
 @pytest.mark.receivers
 def test_rules_of_the_example_fire_in_victoriametrics(tmp_path: Path) -> None:
     copy(EXAMPLE / "rules.yml", tmp_path)
-    written = yaml.safe_load(RULES_TEST.read_text())
-    for case in (case for test in written["tests"] for case in test["alert_rule_test"]):
-        case["groupname"] = "asyncdsm"
-    (tmp_path / "test.yml").write_text(yaml.safe_dump(written))
-    tool = find_built("vmalert-tool")
-    said = run_program(tool, "unittest", "--disableAlertgroupLabel", f"--files={tmp_path / 'test.yml'}")
-    assert "success" in said.lower()
+    copy(RULES_TEST, tmp_path)
+    tool, files = find_built("vmalert-tool"), f"--files={tmp_path / RULES_TEST.name}"
+    run_program(tool, "unittest", "--disableAlertgroupLabel", files, patience=600)

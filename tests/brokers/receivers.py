@@ -122,7 +122,7 @@ def prometheus_2(*options: str) -> Iterator[Receiver]:
 @contextmanager
 def _prometheus(program: str, *options: str) -> Iterator[Receiver]:
     def command(port: int) -> list[str]:
-        return [program, f"--web.listen-address=127.0.0.1:{port}", *options]
+        return [program, f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.path=data", *options]
 
     with _running(command) as server, _client(server.port) as http:
         yield Receiver(f"{http.base_url}/api/v1/otlp/v1/metrics", server, http)
