@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from time import time
+from typing import NamedTuple
 
 import anyio
 import pytest
 from anyio import to_thread
 from playwright.async_api import Browser, Locator, Page, expect
 
-from asyncdsm.agent.http.server import running_agent
+from asyncdsm.agent.http.server import RunningAgent, running_agent
 from asyncdsm.agent.intake.payload import read_report
 from tests.agent.maps import MapStore
 from tests.agent.payloads import SECOND_NS, bucket, payload, point
@@ -35,8 +38,23 @@ class Clock:
         return time() - self.back
 
 
-@pytest.fixture(name="maps")
-def troubled() -> MapStore:
+class Troubled(NamedTuple):
+    """A map, and the clock of its store."""
+
+    maps: MapStore
+    clock: Clock
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[RunningAgent]:
+        """Run an agent that has been watching for two minutes."""
+        self.clock.back = 120
+        async with running_agent(store=self.maps.store) as agent:
+            self.clock.back = 0
+            yield agent
+
+
+@pytest.fixture
+def troubled() -> Troubled:
     """Return a map on which billing reads half of its orders again, and mailing has stopped reading mails."""
     clock = Clock()
     maps = MapStore(now=clock.now)
@@ -49,8 +67,7 @@ def troubled() -> MapStore:
         start = int(clock.now() - 12) * SECOND_NS
         body = payload(bucket(point(EdgeTags=ORDERS), Start=start, AsyncdsmFacts=[said]), Service="billing")
         maps.store.add(read_report(body, ""))
-    clock.back = 0
-    return maps
+    return Troubled(maps, clock)
 
 
 def read_mails(maps: MapStore, ago: float) -> None:
@@ -95,10 +112,10 @@ async def change_rule(page: Page, name: str, above: str) -> None:
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 async def test_queue_that_only_fills_and_messages_that_come_again_need_attention(
-    browser: Browser, maps: MapStore, size: dict[str, int]
+    browser: Browser, troubled: Troubled, size: dict[str, int]
 ) -> None:
     async with (
-        running_agent(store=maps.store) as agent,
+        troubled.serving() as agent,
         open_page(browser, agent.url, viewport=size) as page,
     ):
         wrong = section(page, "Needs attention")
@@ -114,11 +131,11 @@ async def test_queue_that_only_fills_and_messages_that_come_again_need_attention
 
 @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
 async def test_rules_about_delivery_are_written_broken_told_and_kept_again(
-    browser: Browser, maps: MapStore, size: dict[str, int], scheme: str
+    browser: Browser, troubled: Troubled, size: dict[str, int], scheme: str
 ) -> None:
     async with (
         listening() as intake,
-        running_agent(store=maps.store) as agent,
+        troubled.serving() as agent,
         open_page(browser, agent.url, viewport=size, color_scheme=scheme) as page,
     ):
         await page.locator("#panel").get_by_role("button", name="Add a rule", exact=True).click()
@@ -139,7 +156,7 @@ async def test_rules_about_delivery_are_written_broken_told_and_kept_again(
         )
         assert await serious_violations(page) == []
 
-        await to_thread.run_sync(read_mails, maps, 0)
+        await to_thread.run_sync(read_mails, troubled.maps, 0)
         await page.locator("#panel").get_by_role("button", name="3 rules").click()
         await change_rule(page, "again", "60 %")
         await change_rule(page, "dead", "1000")
