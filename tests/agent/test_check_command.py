@@ -14,9 +14,10 @@ from typing import ClassVar
 import httpx2
 import pytest
 
+from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.maps import MapStore
-from tests.agent.payloads import NOW
+from tests.agent.payloads import NOW, SECOND_NS, bucket, payload, point
 from tests.agent.running import agent
 from tests.agent.test_lag import COMMITTED, PRODUCED, Clock
 from tests.brokers.process import free_port
@@ -185,3 +186,40 @@ def test_agent_that_keeps_less_than_a_day_is_asked_for_what_the_rules_need(path:
     with agent(store=store) as running:
         done = check(path, "--url", running.url, rules=REPORTS.format("billing"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "1 rule checked: none is broken\n", "")
+
+
+DELIVERIES = """
+[[rule]]
+name = "again"
+when = "redelivered"
+above = "20 %"
+[[rule]]
+name = "dead"
+when = "dead letters"
+above = 1
+[[rule]]
+name = "fills"
+when = "unread"
+for = "3 min"
+[[rule]]
+name = "fills for long"
+when = "unread"
+for = "20 min"
+"""
+
+
+def test_messages_that_nobody_reads_or_that_come_again_are_lines(path: Path) -> None:
+    maps = MapStore()
+    for ago in (290, 5):
+        maps.passed("shop", "out", "mails", parent=0, ago=ago)
+    tags = ["direction:in", "topic:orders", "type:rabbitmq"]
+    said = {"EdgeTags": tags, "Redelivered": 1, "DeadLettered": 1}
+    start = int(NOW - 60) * SECOND_NS
+    body = payload(bucket(point(EdgeTags=tags), Start=start, AsyncdsmFacts=[said]), Service="billing")
+    maps.store.add(read_report(body, ""))
+    with agent(store=maps.store) as running:
+        done = check(path, "--url", running.url, rules=DELIVERIES)
+    assert (done.returncode, done.stderr) == (1, "")
+    again, fills = done.stdout.splitlines()
+    assert again == "WARNING again: orders → billing: 25 % redelivered, above 20 %"
+    assert fills.startswith("WARNING fills: mails: messages come in, and no service was seen reading them for 4.")

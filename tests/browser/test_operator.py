@@ -102,6 +102,17 @@ async def test_stopped_service_is_still_where_it_was(browser: Browser, agent: Ru
         )
 
 
+async def test_queue_that_a_stopped_service_read_needs_attention_in_any_range(
+    browser: Browser, agent: RunningAgent
+) -> None:
+    async with open_page(browser, f"{agent.url}/#minutes=60") as page:
+        wrong = section(page, "Needs attention")
+        await expect(wrong).to_contain_text(
+            re.compile(rf"invoices.*no service was seen reading them since {CLOCK}\. A")
+        )
+        await expect(node_button(page, "queue", "invoices")).to_have_accessible_name(re.compile("not read"))
+
+
 async def test_group_that_was_behind_catches_up_and_is_done_in_some_time(browser: Browser, agent: RunningAgent) -> None:
     async with open_page(browser, agent.url) as page:
         await hop_button(page, "mailing", "reads", "mails").click()

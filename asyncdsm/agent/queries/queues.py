@@ -11,9 +11,10 @@ before, although messages were written; or for ten minutes, if it had not read f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
-from asyncdsm.agent.queries.change_rules import FEWEST_REPORTS, find_silence
+from asyncdsm.agent.queries.change_rules import FEWEST_REPORTS, QUIET_FACTOR, QUIET_SECONDS
 from asyncdsm.agent.queries.current_state import MINUTES_BEFORE, SECONDS_BEFORE, range_of_changes
 from asyncdsm.agent.queries.recent_slots import RecentSlots, SlotsOfEdges
 from asyncdsm.agent.queries.time_ranges import settled_until
@@ -117,8 +118,13 @@ def _unread_since(traffic: Traffic, slots: SlotsOfEdges, ends: Mapping[EdgeKey, 
     if not later:
         return None
     since = end if later[0] - end < MINUTE else later[0]
-    if len(read) < FEWEST_REPORTS:
-        return since if settled_at - since >= SECONDS_BEFORE else None
-    # A break is measured from when there was something to read.
-    is_silent = find_silence([*read[:-1], since - MINUTE], MINUTE, settled_at) is not None
-    return since if is_silent and later[0] <= settled_at - MINUTE else None
+    is_long = settled_at - since >= _patience(read) and settled_at - later[0] >= MINUTE
+    return since if is_long else None
+
+
+def _patience(minutes: Sequence[int]) -> int:
+    """Return for how long readers that read in these minutes may pause, in seconds."""
+    if len(minutes) < FEWEST_REPORTS:
+        return SECONDS_BEFORE
+    longest = max(later - earlier for earlier, later in pairwise(minutes)) - MINUTE
+    return max(QUIET_SECONDS, QUIET_FACTOR * longest)

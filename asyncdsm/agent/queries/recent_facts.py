@@ -55,7 +55,7 @@ class MinutesOfFacts:
         """Return what messages said in the minute from `start` on."""
         kept = self._kept.get(start)
         if kept is None:
-            kept = _read(self._store, start, start + MINUTE)
+            kept = _read_deliveries(self._store, start, start + MINUTE)
             if start + UNSETTLED_MINUTES * MINUTE <= self._store.now():
                 self._kept = dict(sorted({**self._kept, start: kept}.items())[-MOST_MINUTES:])
         return kept
@@ -63,7 +63,7 @@ class MinutesOfFacts:
     def read_back(self, newest: int) -> Iterator[tuple[int, DeliveriesOfEdges]]:
         """Yield the minutes up to the one that begins at `newest`, the newest first, each with its start."""
         unsettled = newest - (UNSETTLED_MINUTES - 1) * MINUTE
-        has_any = bool(_read(self._store, unsettled, newest + MINUTE))
+        has_any = bool(_read_deliveries(self._store, unsettled, newest + MINUTE))
         for start in range(newest, newest - MINUTES_BEFORE * MINUTE, -MINUTE):
             yield start, {} if start >= unsettled and not has_any else self.read_minute(start)
 
@@ -112,7 +112,7 @@ def _describe(edge: EdgeKey, said: Deliveries, begins: Mapping[tuple[EdgeKey, in
     )
 
 
-def _read(store: Store, first: int, last: int) -> DeliveriesOfEdges:
+def _read_deliveries(store: Store, first: int, last: int) -> DeliveriesOfEdges:
     sums = store.edge_facts(TimeRange(first, last))
     said = ((edge, _deliveries_of(each)) for edge, each in sums.items())
     return dict(nlargest(MOST_EDGES, (each for each in said if any(each[1])), key=lambda each: sum(each[1])))
