@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -22,7 +22,7 @@ from asyncdsm.integration import (
 DEAD_LETTER = "CloudPubSubDeadLetterSourceSubscription"
 """The attribute of a message that the service sent to a topic for dead letters."""
 
-Time = datetime | Timestamp
+Time: TypeAlias = datetime | Timestamp
 """When a message was published: as the client's messages tell it, or as protobuf's own do."""
 
 out_edges: EdgeCache[str] = make_out_edges("google-pubsub")
@@ -74,5 +74,5 @@ def pathway_in(message: Any, published: Time | None) -> Pathway | None:
 def nanoseconds_of(time: Time) -> int:
     """Return a time in nanoseconds since the epoch, to the microsecond."""
     if isinstance(time, Timestamp):
-        return time.ToMicroseconds() * 1000
+        return int(time.ToMicroseconds()) * 1000
     return round(time.timestamp() * 1_000_000) * 1000
