@@ -18,6 +18,8 @@ from asyncdsm.map.graph import Node
 from asyncdsm.map.strings import NOTHING, format_count, format_duration, format_percent, plain_text
 
 LONGEST_NAME = 40
+NAMES_WIDTH, VERSION_WIDTH = 20, 17
+"""Cells that the names of the figures take, and those of one version: as many are shown as have room."""
 _Cell = Callable[[VersionNumbers], str]
 
 
@@ -52,6 +54,10 @@ def _print_table(console: Console, title: str, numbers: Sequence[VersionNumbers]
     if not numbers:
         console.print(Text("nothing passed in this time range\n"))
         return
+    most = max(2, (console.width - NAMES_WIDTH) // VERSION_WIDTH)
+    if len(numbers) > most:
+        console.print(Text(f"the last {most} of {len(numbers)}; --format json has all of them"))
+        numbers = numbers[-most:]
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("", no_wrap=True)
     for each in numbers:

@@ -257,7 +257,7 @@ def test_row_with_several_spans_takes_its_time_from_them() -> None:
     """In a store that is full, rows of an hour are all that is left of it."""
     spans = list_spans([VersionRun("1", 0, 5_000), VersionRun("2", 5_010, 5_100), VersionRun("3", 5_110, 9_000)])
     codes = RowCodes(spans)
-    codes.of_rows(Rows(np.array([0, 3_600, 7_200]), np.zeros(3, np.int64), EMPTY, 3_600))
+    codes.encode_rows(Rows(np.array([0, 3_600, 7_200]), np.zeros(3, np.int64), EMPTY, 3_600))
     assert [each.span for each in codes.periods()] == [
         VersionSpan(("1",), 0, 3_600),
         VersionSpan(("1", "2", "3"), 3_600, 7_200),

@@ -91,7 +91,7 @@ class RowCodes:
         places: Ints = np.where(begins == codes & _LAST_PLACE, begins, -1)
         return places
 
-    def of_rows(self, rows: Rows) -> Ints:
+    def encode_rows(self, rows: Rows) -> Ints:
         """Return the code of each row."""
         if not len(rows.starts):
             return rows.starts

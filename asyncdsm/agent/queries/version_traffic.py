@@ -91,7 +91,7 @@ def _labeler(store: Store, codes: RowCodes, numbers: EdgeNumbers, whole: WholeMi
     begins = np.array([number for number, key in keys.items() if key.parent == 0], np.int64)
 
     def label(rows: Rows) -> Ints:
-        edges, code = numbers.of_points(rows.points), codes.of_rows(rows)
+        edges, code = numbers.of_points(rows.points), codes.encode_rows(rows)
         flags = whole.contain(rows, code) * 2 + np.isin(rows.points, begins)
         labels: Ints = np.where(edges < 0, -1, edges << CODE_BITS + 2 | code << 2 | flags)
         return labels
