@@ -17,7 +17,7 @@ from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
 
 
 class AlignedOffsets:
-    """The offsets of a store, as they are now or were: the methods have the names and the answers of the store's.
+    """The offsets of a store: each method answers as that of the store does which has nearly its name.
 
     How far a clock is behind is known of the present. Its offsets of the past are moved by as much.
     """
@@ -26,14 +26,14 @@ class AlignedOffsets:
         self._store = store
         self._shifts = _read_shifts(store)
 
-    def recent_offsets(self) -> list[tuple[Tags, tuple[Backlog, ...]]]:
+    def align_recent_offsets(self) -> list[tuple[Tags, tuple[Backlog, ...]]]:
         """Return the tags of each backlog and its offsets of its last two minutes, in the order of their buckets."""
         recent = self._store.recent_offsets()
         if not self._shifts:
             return recent
         return [(tags, tuple(_move(each, self._shifts.get(tags, 0)) for each in offsets)) for tags, offsets in recent]
 
-    def offsets(self, time_range: TimeRange) -> list[tuple[Tags, int, int]]:
+    def align_offsets(self, time_range: TimeRange) -> list[tuple[Tags, int, int]]:
         """Return tags, start and value of the offsets in a time range, and of each backlog's last one before it."""
         first, last = time_range
         if not self._shifts:
@@ -47,12 +47,12 @@ class AlignedOffsets:
                 within.append(moved)
         return [*before.values(), *sorted(within, key=lambda each: each[1])]
 
-    def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
+    def align_thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
         """Return the last offset of a backlog in each `step` seconds of [first, last), as far as they are written."""
         shift = self._shifts.get(tags, 0)
         return [_move(each, shift) for each in self._store.thinned_offsets(tags, first - shift, last - shift, step)]
 
-    def find_crossings(self, wanted: Iterable[Passing]) -> Mapping[Passing, Crossing]:
+    def align_crossings(self, wanted: Iterable[Passing]) -> Mapping[Passing, Crossing]:
         """Return when backlogs passed values, as far as that is written and was not deleted."""
         if not self._shifts:
             return self._store.find_crossings(wanted)

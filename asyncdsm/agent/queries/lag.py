@@ -92,10 +92,10 @@ def current_lags(store: Store, time_range: TimeRange) -> CurrentLags:
 def _read_current_lags(store: Store, end: float, settled: int) -> CurrentLags:
     aligned = AlignedOffsets(store)
     if end == FOREVER:
-        backlogs: Iterable[tuple[Tags, Offsets]] = aligned.recent_offsets()
+        backlogs: Iterable[tuple[Tags, Offsets]] = aligned.align_recent_offsets()
     else:
-        backlogs = group_by_tags(aligned.offsets(TimeRange(end - RECENT_SECONDS, end)))
-    return lags_of(KafkaOffsets.of(backlogs), settled, aligned.find_crossings)
+        backlogs = group_by_tags(aligned.align_offsets(TimeRange(end - RECENT_SECONDS, end)))
+    return lags_of(KafkaOffsets.of(backlogs), settled, aligned.align_crossings)
 
 
 def lags_of(

@@ -84,9 +84,9 @@ class _Followed(NamedTuple):
     def of(
         cls, aligned: AlignedOffsets, backlogs: Sequence[Tags], listed: Sequence[PartitionLag], moments: range
     ) -> _Followed:
-        recent, first, last = dict(aligned.recent_offsets()), moments[-1], moments[0] + BUCKET_SECONDS
+        recent, first, last = dict(aligned.align_recent_offsets()), moments[-1], moments[0] + BUCKET_SECONDS
         offsets = KafkaOffsets.of(
-            (tags, [*aligned.thinned_offsets(tags, first, last, -moments.step), *recent.get(tags, ())])
+            (tags, [*aligned.align_thinned_offsets(tags, first, last, -moments.step), *recent.get(tags, ())])
             for tags in backlogs
         )
         wanted = [(each.group, (each.cluster_id or "", each.topic, each.partition)) for each in listed]

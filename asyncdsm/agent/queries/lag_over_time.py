@@ -49,7 +49,7 @@ def lag_over_time(
     """
     step = step_for(time_range, store.now())
     aligned = AlignedOffsets(store)
-    offsets = [each for each in aligned.offsets(time_range) if split_tags(each[0]).get("topic") == topic]
+    offsets = [each for each in aligned.align_offsets(time_range) if split_tags(each[0]).get("topic") == topic]
     starts = sorted({start // step * step for _, start, _ in offsets if start >= time_range.first})
     histories = KafkaOffsets.of(group_by_tags(offsets))
     lines = [
@@ -88,10 +88,10 @@ def _older_offsets(aligned: AlignedOffsets, histories: KafkaOffsets, line: _Line
     oldest = min((each.committed for each in line.moments if each.behind), default=None)
     if oldest is None:
         return found
-    for passing, crossing in aligned.find_crossings(passings_of(ends, oldest, line.moments[-1].bucket)).items():
+    for passing, crossing in aligned.align_crossings(passings_of(ends, oldest, line.moments[-1].bucket)).items():
         first, last = crossing.above.start, line.moments[0].start
         step = max(BUCKET_SECONDS, (last - first) // MOST_OLDER_OFFSETS)
-        found.append((passing.tags, [*crossing, *aligned.thinned_offsets(passing.tags, first, last, step)]))
+        found.append((passing.tags, [*crossing, *aligned.align_thinned_offsets(passing.tags, first, last, step)]))
     return found
 
 
