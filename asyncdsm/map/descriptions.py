@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from asyncdsm.map.graph import Link, Node
-from asyncdsm.map.strings import NOTHING, format_age, format_clock, format_duration, format_percent, plain_text
+from asyncdsm.map.strings import NOTHING, format_age, format_duration, format_moment, format_percent, plain_text
 from asyncdsm.map.topology import Edge, EdgeTraffic, Present, Topology
 
 LONGEST = 60
@@ -81,7 +81,7 @@ def label_nodes(nodes: Iterable[Node]) -> dict[Node, str]:
 def describe_states(topology: Topology) -> dict[Node, str]:
     """Return what is wrong with nodes that messages do not leave: `quiet since 14:05:20`, or `not read`."""
     quiet = {
-        Node("service", service.name, service.env): f"quiet since {format_clock(service.quiet_since)}"
+        Node("service", service.name, service.env): f"quiet since {format_moment(service.quiet_since)}"
         for service in topology.services
         if service.quiet_since is not None
     }
@@ -114,7 +114,7 @@ def describe_present(present: Present) -> str:
 
     Where pathways begin there is no latency, and only the rate is told.
     """
-    since = "" if present.since is None else f" since {format_clock(present.since)}"
+    since = "" if present.since is None else f" since {format_moment(present.since)}"
     if present.state == "idle":
         return f"idle{since}"
     tail = f"p99 {present.tail}" if present.tail else ""
@@ -156,9 +156,9 @@ def describe_since(since: float | None, to: float) -> str:
     """Return since when something that lasts until `to` is so; the agent looks an hour back, and no further."""
     if since is None:
         return ""
-    return "for an hour or longer" if to - since >= LONGEST_SINCE else f"since {format_clock(since)}"
+    return "for an hour or longer" if to - since >= LONGEST_SINCE else f"since {format_moment(since)}"
 
 
 def describe_change(present: Present) -> str:
     """Return since when a hop is slower, faster or idle, as in `slower 14:05:20`; empty if it is steady."""
-    return "" if present.since is None else f"{present.state} {format_clock(present.since)}"
+    return "" if present.since is None else f"{present.state} {format_moment(present.since)}"

@@ -11,6 +11,7 @@ NOTHING = "–"
 """What stands for a figure that there is not: a latency where a pathway begins, the count of what nobody counted."""
 LONGEST_SECONDS = 365 * 86_400
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
+_MONTHS = "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"  # in any locale
 _ISOLATE, _END = "\u2068", "\u2069"
 
 
@@ -104,6 +105,20 @@ def format_percent(share: float) -> str:
     return "<1 %" if 0 < share < 0.01 else f"{share * 100:.0f} %"
 
 
-def format_clock(seconds: float) -> str:
-    """Return the local time of day of a moment in seconds since the epoch, as in `14:05:20`."""
-    return strftime("%H:%M:%S", localtime(seconds))
+def format_moment(seconds: float, now: float | None = None) -> str:
+    """Return the local time of a moment in seconds since the epoch, with as much of the date as is needed.
+
+    It is `14:05:20` on the day of `now`, which is the present by default, `28 Nov 14:05:20` in the same year, and
+    `28 Nov 2025 14:05:20` in another one.
+    """
+    moment, present = localtime(seconds), localtime(now)
+    if moment[:3] == present[:3]:
+        return strftime("%H:%M:%S", moment)
+    year = "" if moment.tm_year == present.tm_year else f" {moment.tm_year}"
+    return f"{moment.tm_mday} {_MONTHS[moment.tm_mon - 1]}{year} {strftime('%H:%M:%S', moment)}"
+
+
+def format_zoned(seconds: float, now: float | None = None) -> str:
+    """Return the same with the time zone, for who reads it elsewhere: `14:05:20 +01:00`."""
+    zone = strftime("%z", localtime(seconds))
+    return f"{format_moment(seconds, now)} {zone[:3]}:{zone[3:5]}"

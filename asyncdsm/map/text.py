@@ -16,7 +16,7 @@ from asyncdsm.map.descriptions import (
     qualify_nodes,
 )
 from asyncdsm.map.graph import Node, build_link
-from asyncdsm.map.strings import format_age, format_clock
+from asyncdsm.map.strings import format_age, format_moment
 from asyncdsm.map.terminal import MapTable
 from asyncdsm.map.topology import Topology
 
@@ -42,7 +42,7 @@ def list_warnings(topology: Topology) -> list[str]:
         name = label_node(node, qualifiers[node], LONGEST)
         if service.quiet_since is not None:
             silence = describe_silence(max(0.0, topology.to - service.quiet_since))
-            found.append(f"{name} {silence}, since {format_clock(service.quiet_since)}")
+            found.append(f"{name} {silence}, since {format_moment(service.quiet_since)}")
         if service.too_many_pathways:
             found.append(f"{name} has {service.pathways} distinct pathways: Datadog drops what such a service reports")
         if service.clocks_disagree:

@@ -17,7 +17,7 @@ from rich.console import Console
 from asyncdsm.agent.http.server import RunningAgent, running_agent
 from asyncdsm.cli.map import FORMATS
 from asyncdsm.cli.top import draw_page
-from asyncdsm.map.strings import format_clock
+from asyncdsm.map.strings import format_moment
 from asyncdsm.map.text import write_text
 from asyncdsm.map.topology import Topology
 from tests.agent.payloads import Client
@@ -63,7 +63,7 @@ async def test_terminal_says_which_service_is_quiet_and_since_when(agent: Runnin
     (since,) = [each.quiet_since for each in topology.services if each.quiet_since is not None]
     text = write_text(topology)
     assert text.startswith("4 services (1 quiet), 5 queues")
-    assert re.search(rf"^shipping has not reported for [\d.]+ min, since {format_clock(since)}$", text, re.MULTILINE)
+    assert re.search(rf"^shipping has not reported for [\d.]+ min, since {format_moment(since)}$", text, re.MULTILINE)
     console = Console(width=160, height=40, force_terminal=True, color_system="standard")
     with console.capture() as captured:
         console.print(draw_page(topology, agent.url, "", "12:00:00", 40))
@@ -75,7 +75,7 @@ async def test_terminal_says_which_service_is_quiet_and_since_when(agent: Runnin
 async def test_drawings_say_which_service_is_quiet_and_which_queue_nobody_reads(agent: RunningAgent) -> None:
     topology = await topology_of(agent.url)
     (since,) = [each.quiet_since for each in topology.services if each.quiet_since is not None]
-    quiet = f"quiet since {format_clock(since)}"
+    quiet = f"quiet since {format_moment(since)}"
     dot, mermaid, svg = (FORMATS[format_](topology) for format_ in ("dot", "mermaid", "svg"))
     assert f'[shape=box, style="filled,dashed", label="shipping\\n{quiet}"]' in dot
     assert '[shape=cylinder, style="filled,dashed", label="dead-letters (kafka)\\nnot read"]' in dot

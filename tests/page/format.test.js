@@ -10,6 +10,7 @@ import {
   formatPercent,
   formatQuantity,
   formatRate,
+  formatSince,
   joinTexts,
 } from "../../asyncdsm/agent/page/format.js";
 import { makePresent } from "./fixtures.js";
@@ -96,13 +97,22 @@ test("a steady hop is described by its median and its rate", () => {
   assert.equal(describePresent(makePresent()), "5 ms, 2/s");
 });
 
+const ONE_O_CLOCK = new Date().setHours(1, 0, 0, 0) / 1000;
+
+test("since when something is so has its day unless that is today", () => {
+  const yesterday = new Date(new Date().setHours(-1, 58, 0, 0));
+  assert.equal(formatSince(ONE_O_CLOCK, { withSeconds: true }), "01:00:00");
+  assert.match(formatSince(yesterday.getTime() / 1000), new RegExp(`\\b${yesterday.getDate()}\\b.*, 23:58$`));
+  assert.match(formatSince(3600), /1970.*, 01:00$/);
+});
+
 test("a hop with a long tail that became slower is described with both", () => {
-  const present = makePresent({ tail: "30 s", state: "slower", since: 3600 });
+  const present = makePresent({ tail: "30 s", state: "slower", since: ONE_O_CLOCK });
   assert.equal(describePresent(present), "5 ms, p99 30 s, 2/s, slower since 01:00");
   assert.equal(describeChange(present), "slower since 01:00");
 });
 
 test("an idle hop is described by nothing but since when", () => {
-  assert.equal(describePresent(makePresent({ state: "idle", since: 3600 })), "idle since 01:00");
+  assert.equal(describePresent(makePresent({ state: "idle", since: ONE_O_CLOCK })), "idle since 01:00");
   assert.equal(describePresent(makePresent({ state: "idle" })), "idle");
 });

@@ -9,14 +9,14 @@ from msgspec.json import encode
 from asyncdsm.agent.alerts.rules import Rule
 from asyncdsm.agent.alerts.summary import describe_place
 from asyncdsm.agent.alerts.tracks import Event
-from asyncdsm.map.strings import format_clock, format_duration, plain_text
+from asyncdsm.map.strings import format_duration, format_zoned, plain_text
 
 
 def write_message(rule: Rule, event: Event, now: float) -> bytes:
     """Return the body of a request that says that an alert begins or ends, at a moment in seconds since the epoch."""
     track = event.track
     message: dict[str, Any] = {
-        "text": _escape_markup(_begin_text(rule, event) if event.begins else _end_text(rule, event, now)),
+        "text": _escape_markup(_begin_text(rule, event, now) if event.begins else _end_text(rule, event, now)),
         "event": "begins" if event.begins else "ends",
         "rule": rule.name,
         "severity": rule.severity,
@@ -31,8 +31,8 @@ def write_message(rule: Rule, event: Event, now: float) -> bytes:
     return encode(message)
 
 
-def _begin_text(rule: Rule, event: Event) -> str:
-    since = format_clock(event.began)
+def _begin_text(rule: Rule, event: Event, now: float) -> str:
+    since = format_zoned(event.began, now)
     return f"{rule.severity.upper()} {plain_text(rule.name)}: {describe_place(rule, event.track)}, since {since}"
 
 

@@ -1,7 +1,7 @@
 // Alerts on the page: a badge in the header, a list in the overview, and marks on the map.
 
 import { createHint, createHtml, createSection, replaceContent, setText } from "./dom.js";
-import { formatClock, formatQuantity, joinTexts } from "./format.js";
+import { formatQuantity, formatSince, joinTexts } from "./format.js";
 
 /** @import { Alert, AlertRule, Alerts } from "./api_types.d.ts" */
 /** @import { MapModel } from "./map_model.js" */
@@ -116,7 +116,7 @@ function createRulesButton(count, actions) {
 function createAlertRow({ rule, alert }, map, actions) {
   const edge = alert.edges.find((id) => map.edges.has(id));
   const node = alert.nodes.find((id) => map.nodes.has(id));
-  const about = joinTexts(" · ", [rule.severity, rule.name, `since ${formatClock(alert.since, false)}`]);
+  const about = joinTexts(" · ", [rule.severity, rule.name, `since ${formatSince(alert.since)}`]);
   return createHtml(
     "button",
     {

@@ -137,6 +137,13 @@ export function formatMoment(seconds, other, options = {}) {
 }
 
 /**
+ * Format a local time for who reads it now: the day is told unless it is today.
+ * @param {number} seconds Seconds since the epoch.
+ * @param {{ withSeconds?: boolean }} [options]
+ */
+export const formatSince = (seconds, options) => formatMoment(seconds, Date.now() / 1000, options);
+
+/**
  * Say of when the figures of the present are: "last minute", or in the past "minute before 14:13".
  * @param {{ to: number, isPast: boolean }} map
  */
@@ -170,5 +177,5 @@ export function describePresent(present) {
  * @param {Present} present
  */
 export function describeChange(present) {
-  return present.since === null ? "" : `${present.state} since ${formatClock(present.since, false)}`;
+  return present.since === null ? "" : `${present.state} since ${formatSince(present.since)}`;
 }

@@ -2,7 +2,7 @@
 
 import { describeAlerts, findSeverity } from "./alerts.js";
 import { createSvg, setAttribute, setText } from "./dom.js";
-import { formatClock, formatCount, formatRate, joinTexts } from "./format.js";
+import { formatCount, formatRate, formatSince, joinTexts } from "./format.js";
 import { findColor } from "./groups.js";
 import { formatLag } from "./lag.js";
 import { listEdges, listWarnings } from "./map_model.js";
@@ -164,7 +164,7 @@ export function describeNode(node, hasWarnings) {
 /** @param {LinkedNode} node */
 function describeService(node) {
   if (node.quiet_since !== null)
-    return joinTexts(" · ", [node.qualifier, `quiet since ${formatClock(node.quiet_since, false)}`]);
+    return joinTexts(" · ", [node.qualifier, `quiet since ${formatSince(node.quiet_since)}`]);
   const [read, written] = [sumRates(node.incoming), sumRates(node.outgoing)];
   const rates = joinTexts(", ", [read > 0 && `${formatRate(read)} in`, written > 0 && `${formatRate(written)} out`]);
   return joinTexts(" · ", [node.qualifier, rates || "idle"]);

@@ -2,7 +2,7 @@
 
 import { AgentError } from "./api.js";
 import { createHtml, replaceContent, setText } from "./dom.js";
-import { formatClock } from "./format.js";
+import { formatSince } from "./format.js";
 
 /** @import { LiveState } from "./live.js" */
 
@@ -55,7 +55,7 @@ export class Status {
    * @param {unknown} [error]
    */
   show(state, mapTime, error) {
-    const time = mapTime === undefined ? null : formatClock(mapTime);
+    const time = mapTime === undefined ? null : formatSince(mapTime, { withSeconds: true });
     this.line.dataset.state = document.body.dataset.state = state;
     setText(this.line, describeState(state, time, error));
     this.notice.hidden = state !== "away";

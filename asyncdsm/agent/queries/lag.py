@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from asyncdsm.agent.queries.aligned_offsets import AlignedOffsets
 from asyncdsm.agent.queries.kafka_offsets import KafkaOffsets, Offsets, Partition, PartitionEnds, Tags, group_by_tags
 from asyncdsm.agent.queries.lag_age import Ages
 from asyncdsm.agent.queries.lag_trend import (
@@ -89,11 +90,12 @@ def current_lags(store: Store, time_range: TimeRange) -> CurrentLags:
 
 
 def _read_current_lags(store: Store, end: float, settled: int) -> CurrentLags:
+    aligned = AlignedOffsets(store)
     if end == FOREVER:
-        backlogs: Iterable[tuple[Tags, Offsets]] = store.recent_offsets()
+        backlogs: Iterable[tuple[Tags, Offsets]] = aligned.align_recent_offsets()
     else:
-        backlogs = group_by_tags(store.offsets(TimeRange(end - RECENT_SECONDS, end)))
-    return lags_of(KafkaOffsets.of(backlogs), settled, store.find_crossings)
+        backlogs = group_by_tags(aligned.align_offsets(TimeRange(end - RECENT_SECONDS, end)))
+    return lags_of(KafkaOffsets.of(backlogs), settled, aligned.align_crossings)
 
 
 def lags_of(

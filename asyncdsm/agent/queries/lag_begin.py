@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from asyncdsm.agent.queries.aligned_offsets import AlignedOffsets
 from asyncdsm.agent.queries.kafka_clusters import split_tags
 from asyncdsm.agent.queries.kafka_offsets import KafkaOffsets, Partition
 from asyncdsm.agent.queries.lag_age import Ages
@@ -30,21 +31,21 @@ def find_begin_of_lag(store: Store, partitions: Iterable[PartitionLag], end: flo
     None if it was behind already when the agent saw it for the first time.
     """
     listed = sorted(partitions, key=lambda each: -each.behind)[:MOST_PARTITIONS]
-    backlogs = _find_backlogs(store, listed)
+    backlogs, aligned = _find_backlogs(store, listed), AlignedOffsets(store)
     for seconds in sorted({HOUR, min(DAY, store.kept_seconds), store.kept_seconds}):
         step = -(seconds // -(MOST_MOMENTS * BUCKET_SECONDS)) * BUCKET_SECONDS
         last = int(end) // step * step
         moments = range(last, last - seconds, -step)
-        followed = _Followed.of(store, backlogs, listed, moments)
+        followed = _Followed.of(aligned, backlogs, listed, moments)
         fresh = list(islice((moment for moment in moments if followed.keeps_up(moment)), MOST_CHECKED))
-        checked = (_find_last_fresh(store, backlogs, listed, each, min(each + step, last)) for each in fresh)
+        checked = (_find_last_fresh(aligned, backlogs, listed, each, min(each + step, last)) for each in fresh)
         if fresh:
             return float(next((each for each in checked if each is not None), fresh[0]) + BUCKET_SECONDS)
     return None
 
 
 def _find_last_fresh(
-    store: Store, backlogs: Sequence[Tags], listed: Sequence[PartitionLag], first: int, until: int
+    aligned: AlignedOffsets, backlogs: Sequence[Tags], listed: Sequence[PartitionLag], first: int, until: int
 ) -> int | None:
     """Return the last bucket in [first, until) in which a group kept up.
 
@@ -54,7 +55,7 @@ def _find_last_fresh(
         return first
     # What was unread then may have come, or been committed, before.
     last = until - BUCKET_SECONDS
-    followed = _Followed.of(store, backlogs, listed, range(last, first - HOUR, -BUCKET_SECONDS))
+    followed = _Followed.of(aligned, backlogs, listed, range(last, first - HOUR, -BUCKET_SECONDS))
     return next((each for each in range(last, first - 1, -BUCKET_SECONDS) if followed.keeps_up(each)), None)
 
 
@@ -80,10 +81,12 @@ class _Followed(NamedTuple):
     partitions: list[tuple[str, Partition, Ages]]
 
     @classmethod
-    def of(cls, store: Store, backlogs: Sequence[Tags], listed: Sequence[PartitionLag], moments: range) -> _Followed:
-        recent, first, last = dict(store.recent_offsets()), moments[-1], moments[0] + BUCKET_SECONDS
+    def of(
+        cls, aligned: AlignedOffsets, backlogs: Sequence[Tags], listed: Sequence[PartitionLag], moments: range
+    ) -> _Followed:
+        recent, first, last = dict(aligned.align_recent_offsets()), moments[-1], moments[0] + BUCKET_SECONDS
         offsets = KafkaOffsets.of(
-            (tags, [*store.thinned_offsets(tags, first, last, -moments.step), *recent.get(tags, ())])
+            (tags, [*aligned.align_thinned_offsets(tags, first, last, -moments.step), *recent.get(tags, ())])
             for tags in backlogs
         )
         wanted = [(each.group, (each.cluster_id or "", each.topic, each.partition)) for each in listed]

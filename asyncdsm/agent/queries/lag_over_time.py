@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from asyncdsm.agent.queries.aligned_offsets import AlignedOffsets
 from asyncdsm.agent.queries.answer_limits import MOST_LAG_SERIES, AnswerLimits
 from asyncdsm.agent.queries.answers import LagOverTime, LagPoint, LagSeries
 from asyncdsm.agent.queries.kafka_clusters import split_tags
@@ -47,7 +48,8 @@ def lag_over_time(
     If a group or a cluster is given, only theirs. A series ends where one side has not reported yet.
     """
     step = step_for(time_range, store.now())
-    offsets = [each for each in store.offsets(time_range) if split_tags(each[0]).get("topic") == topic]
+    aligned = AlignedOffsets(store)
+    offsets = [each for each in aligned.align_offsets(time_range) if split_tags(each[0]).get("topic") == topic]
     starts = sorted({start // step * step for _, start, _ in offsets if start >= time_range.first})
     histories = KafkaOffsets.of(group_by_tags(offsets))
     lines = [
@@ -58,7 +60,7 @@ def lag_over_time(
         if moments
     ]
     by_size = sorted(range(len(lines)), key=lambda index: -lines[index].moments[-1].behind)
-    older = {index: _older_offsets(store, histories, lines[index]) for index in by_size[:MOST_AGED_SERIES]}
+    older = {index: _older_offsets(aligned, histories, lines[index]) for index in by_size[:MOST_AGED_SERIES]}
     series = [_build_series(line, histories, older.get(index, [])) for index, line in enumerate(lines)]
     limits = AnswerLimits()
     largest = limits.keep_largest("series", series, MOST_LAG_SERIES, lambda each: each.points[-1].behind)
@@ -80,16 +82,16 @@ def _read_moments(
             yield _Moment(start, bucket, committed[1], behind)
 
 
-def _older_offsets(store: Store, histories: KafkaOffsets, line: _Line) -> list[tuple[Tags, list[Backlog]]]:
+def _older_offsets(aligned: AlignedOffsets, histories: KafkaOffsets, line: _Line) -> list[tuple[Tags, list[Backlog]]]:
     """Return offsets from before the range, back to when the oldest message that was unread in it was appended."""
     ends, found = histories.ends[line.partition], list[tuple[Tags, list[Backlog]]]()
     oldest = min((each.committed for each in line.moments if each.behind), default=None)
     if oldest is None:
         return found
-    for passing, crossing in store.find_crossings(passings_of(ends, oldest, line.moments[-1].bucket)).items():
+    for passing, crossing in aligned.align_crossings(passings_of(ends, oldest, line.moments[-1].bucket)).items():
         first, last = crossing.above.start, line.moments[0].start
         step = max(BUCKET_SECONDS, (last - first) // MOST_OLDER_OFFSETS)
-        found.append((passing.tags, [*crossing, *store.thinned_offsets(passing.tags, first, last, step)]))
+        found.append((passing.tags, [*crossing, *aligned.align_thinned_offsets(passing.tags, first, last, step)]))
     return found
 
 

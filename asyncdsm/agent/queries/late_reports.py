@@ -34,7 +34,12 @@ def came_at(end: int, delay: int | None) -> float:
 
     What is reported in time is told by the time of its bucket.
     """
-    return float(end if delay is None else end + delay + SETTLED_SECONDS - 2 * BUCKET_SECONDS)
+    return float(end if delay is None else end + behind_of(delay))
+
+
+def behind_of(delay: int) -> int:
+    """Return by how many seconds, a multiple of ten, a clock is behind with which reports are late by `delay`."""
+    return delay + SETTLED_SECONDS - 2 * BUCKET_SECONDS
 
 
 def age_of_reports(store: Store, service: ServiceKey, last_seen: float | None) -> float | None:

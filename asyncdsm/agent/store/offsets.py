@@ -61,6 +61,10 @@ class LatestOffsets:
         """Return the number of the service that a backlog belongs to, or None for an unknown backlog."""
         return self._owners.get(tags)
 
+    def owners(self) -> dict[Tags, int]:
+        """Return the number of the service that each backlog belongs to."""
+        return dict(self._owners)
+
     def values(self) -> dict[Tags, int]:
         """Return the latest offset of each backlog."""
         return {tags: backlogs[-1].value for tags, backlogs in self._backlogs.items()}

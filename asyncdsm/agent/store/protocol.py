@@ -171,6 +171,10 @@ class Store(Protocol):
         """Return the tags of each backlog and its offsets of the last two minutes, in the order of their buckets."""
         ...
 
+    def backlog_owners(self) -> dict[Tags, int]:
+        """Return the number of the service that each backlog belongs to: the one that reported it first."""
+        ...
+
     def edge_facts(self, time_range: TimeRange) -> dict[EdgeKey, FactSums]:
         """Return what the messages of each edge said in a time range, summed up. Minutes count as a whole."""
         ...

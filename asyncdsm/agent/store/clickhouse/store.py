@@ -219,6 +219,12 @@ class ClickHouseStore:
         with self._state.lock:
             return self._latest.recent()
 
+    def backlog_owners(self) -> dict[Tags, int]:
+        """Return the number of the service that each backlog belongs to: the one that reported it first."""
+        self._refresh()
+        with self._state.lock:
+            return self._latest.owners()
+
     def edge_facts(self, time_range: TimeRange) -> dict[EdgeKey, FactSums]:
         """Return what the messages of each edge said in the minutes of a time range, summed up."""
         facts, left_out = sum_facts(self._connection, self._db, *self._bucket_bounds(time_range))

@@ -266,6 +266,11 @@ class SQLiteStore:
         with self._state.lock:
             return self._latest.recent()
 
+    def backlog_owners(self) -> dict[Tags, int]:
+        """Return the number of the service that each backlog belongs to: the one that reported it first."""
+        with self._state.lock:
+            return self._latest.owners()
+
     @contextmanager
     def read_transactions(self) -> Iterator[TransactionReader]:
         """Yield a reader of the business transactions, which has all that were accepted. Raises sqlite3.Error."""
