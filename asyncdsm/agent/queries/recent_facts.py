@@ -87,7 +87,7 @@ def read_recent_facts(store: Store, time_range: TimeRange) -> dict[EdgeKey, Rece
             if start >= first:
                 sums[edge] = Deliveries(*map(sum, zip(before, said, strict=True)))
             _go_back(begins, edge, said, start, is_recent=start >= first)
-    counts = _count_messages(store, TimeRange(first, time_range.last)) if sums else {}
+    counts = _counts_of_edges(store, TimeRange(first, time_range.last)) if sums else {}
     return {edge: _describe(edge, said, begins, counts.get(edge, 0.0)) for edge, said in sums.items()}
 
 
@@ -122,7 +122,7 @@ def _deliveries_of(sums: FactSums) -> Deliveries:
     return Deliveries(sums.redelivered, sums.dead_lettered)
 
 
-def _count_messages(store: Store, time_range: TimeRange) -> dict[EdgeKey, float]:
+def _counts_of_edges(store: Store, time_range: TimeRange) -> dict[EdgeKey, float]:
     sums = store.sum_edges(time_range)
     hops = sums.histograms.select_sketch(EDGE)
     counts: dict[EdgeKey, float] = {}
