@@ -82,13 +82,21 @@ def test_child_delivers_that_is_forked_while_asyncdsm_imports(tmp_path: Path) ->
     with running_intake(intake=Intake(answer=200)) as receiver:
         run(
             """
-from importlib.abc import MetaPathFinder
-class Slow(MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name == "google.protobuf.descriptor" and not half.is_set():
+from importlib.machinery import PathFinder
+class Slow(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name != "google.protobuf.descriptor" or half.is_set():
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        execute = spec.loader.exec_module
+        def execute_slowly(module):
             half.set()
             go_on.wait(20)
-sys.meta_path.insert(0, Slow())
+            execute(module)
+        spec.loader.exec_module = execute_slowly
+        return spec
+sys.meta_path.insert(0, Slow)
 def record():
     asyncdsm.set_produce_checkpoint("memory", "orders", {}.__setitem__)
 def in_child():
