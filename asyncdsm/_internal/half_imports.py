@@ -64,5 +64,5 @@ def _content(module: object) -> dict[str, Any] | None:
     """Return the globals of a module, without calling its code; None for another object in `sys.modules`."""
     if not issubclass(type(module), ModuleType):
         return None
-    content: dict[str, Any] = ModuleType.__getattribute__(module, "__dict__")
+    content: dict[str, Any] = object.__getattribute__(module, "__dict__")
     return content
