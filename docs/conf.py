@@ -26,10 +26,11 @@ myst_enable_extensions = ["colon_fence", "deflist", "strikethrough"]
 myst_heading_anchors = 3
 nitpicky = True
 nitpick_ignore_regex = [
-    ("py:class", r"collections\.abc\..+"),  # Python's own manual has them
+    ("py:class", r"collections\.abc\..+|contextlib\.\w+"),  # Python's own manual has them
     ("py:class", r"P|asyncdsm\.(\w+\.)*(Answer|Client|Key|Message|T)"),  # type variables
     ("py:class", r"asyncdsm\.core\.(edge\.Point|recorder\.Recorder)|Point"),  # internal: handed on, not looked into
 ]
+suppress_warnings = ["ref.python"]  # for Python's `type`, it finds each attribute of that name, and asks which one
 default_role = "code"  # docstrings quote code in single backquotes
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
