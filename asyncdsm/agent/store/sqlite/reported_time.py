@@ -54,5 +54,6 @@ def _starts_before(connection: sqlite3.Connection, column: Column, newest: float
         found = connection.execute(query, (int(newest * a_second),)).fetchone()[0]
         if found is None:
             return
-        newest = found // a_second // width * width
-        yield newest
+        start = found // a_second // width * width
+        yield start
+        newest = start
