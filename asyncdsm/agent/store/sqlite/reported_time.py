@@ -16,7 +16,7 @@ LONGEST_SILENCE = 60
 
 
 class Column(NamedTuple):
-    """A column with the times of rows, in units of which a second has so many; an index begins with it.
+    """A column with the times of rows, `a_second` units to a second. An index begins with it.
 
     Of rows that cover a period, it is the start of the period, which has `width` seconds.
     """
