@@ -105,30 +105,67 @@ def _bytes_a_day_after(jump: int) -> float:
     return growth.bytes_a_day
 
 
-@pytest.mark.parametrize("minutes", [1, 12])
-@pytest.mark.parametrize("what", ["rows", "transactions", "offsets"])
-def test_bytes_a_day_are_those_that_are_written(what: str, minutes: int) -> None:
-    clock = [NOW]
-    store = SQLiteStore(now=lambda: clock[0])
-    used = 0
-    for turn in range(minutes * 6 + 1):
-        clock[0] += 10
-        start = int(clock[0] - 10) * SECOND_NS
-        passed = [Passed(name, start, f"order-{turn}-{each}") for each in range(100) for name in ("ordered", "paid")]
-        offsets = [{"Tags": [f"partition:{each}", "type:kafka_commit"], "Value": turn} for each in range(200)]
-        points = [point(Hash=each + 1) for each in range(1_000)]
+class Services:
+    """Services that report something every ten seconds or more to a store with a file, whose agent can be away."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.time: float = NOW
+        self._path, self._what = path / "store.db", what
+        self.store: SQLiteStore = self._open()
+
+    def _open(self) -> SQLiteStore:
+        return SQLiteStore(self._path, decode=read_report, now=lambda: self.time)
+
+    def run(self, seconds: int, every: int = 10) -> None:
+        for _ in range(seconds // every):
+            self.time += every
+            self.store.add(read_report(self._body(int(self.time - 10) * SECOND_NS), ""))
+            self.store.flush()
+
+    def leave(self, seconds: int) -> None:
+        """Stop the agent for some time, in which nothing is reported."""
+        self.store.close()
+        self.time += seconds
+        self.store = self._open()
+        self.store.flush()
+
+    def _body(self, start: int) -> bytes:
+        passed = [Passed(name, start, f"order-{start}-{each}") for each in range(30) for name in ("ordered", "paid")]
+        offsets = [{"Tags": [f"partition:{each}", "type:kafka_commit"], "Value": start} for each in range(60)]
         fields: dict[str, dict[str, Any]] = {
-            "rows": {"Stats": points},
+            "rows": {"Stats": [point(Hash=each + 1) for each in range(200)]},
             "transactions": write_transactions(passed),
             "offsets": {"Backlogs": offsets},
         }
-        body = payload({"Start": start, "Duration": 10 * SECOND_NS, "Stats": [], **fields[what]})
-        store.add(read_report(body, ""))
-        store.flush()
-        used = used or store.growth().used_bytes  # with the names, which are written once
-    growth = store.growth()
+        return payload({"Start": start, "Duration": 10 * SECOND_NS, "Stats": [], **fields[self._what]})
+
+
+KINDS = pytest.mark.parametrize("what", ["rows", "transactions", "offsets"])
+
+
+@pytest.mark.parametrize(("minutes", "every"), [(1, 10), (12, 10), (12, 60)])
+@KINDS
+def test_bytes_a_day_are_those_that_are_written(tmp_path: Path, what: str, minutes: int, every: int) -> None:
+    services = Services(tmp_path, what)
+    services.run(every, every)
+    used = services.store.growth().used_bytes  # with the names, which are written once
+    services.run(minutes * 60, every)
+    growth = services.store.growth()
     assert growth.bytes_a_day == pytest.approx((growth.used_bytes - used) / (minutes * 60) * DAY, rel=0.5)
-    store.close()
+    services.store.close()
+
+
+@pytest.mark.parametrize("gap", [300, 8 * HOUR])
+@KINDS
+def test_time_in_which_the_agent_was_away_does_not_count(tmp_path: Path, what: str, gap: int) -> None:
+    services = Services(tmp_path, what)
+    services.run(5 * 60)
+    before = services.store.growth()
+    services.leave(gap)
+    for seconds in (0, 20, 100):
+        services.run(seconds)
+        assert services.store.growth().bytes_a_day == pytest.approx(before.bytes_a_day, rel=0.3)
+    services.store.close()
 
 
 def test_transactions_that_are_bounded_need_no_more_than_that() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -33,6 +33,7 @@ class Clocks:
         self.time: int = START
         self.store: AnyStore = open_store(now=lambda: float(self.time))
         self._behind = {"shop": producer, "billing": consumer}
+        self._outbox: dict[str, list[bytes]] | None = None
         self.stopped_at: int | None = None
         """Since when the group reads at half the rate, in seconds since the epoch."""
 
@@ -59,7 +60,23 @@ class Clocks:
         hop = point(EdgeTags=READS if service == "billing" else WRITES, Hash=len(service), ParentHash=1)
         backlogs = [{"Tags": tags, "Value": value} for tags, value in offsets.items()]
         fields = {"Start": start * 10**9, "Duration": 10**10, "Stats": [hop], "Backlogs": backlogs}
-        self.store.add(read_report(payload(fields, Service=service), ""))
+        body = payload(fields, Service=service)
+        if self._outbox is None:
+            self.store.add(read_report(body, ""))
+        else:
+            self._outbox.setdefault(service, []).append(body)
+
+    def lose_agent(self, seconds: int) -> Iterator[str]:
+        """Let reports wait for some time, then deliver one after the other, and yield whose it was."""
+        self._outbox = {}
+        self.run(seconds)
+        waiting, self._outbox = self._outbox, None
+        for service, bodies in waiting.items():
+            for place, body in enumerate(bodies):
+                if place % 20 == 19:
+                    self.run(1)  # meanwhile, they go on
+                self.store.add(read_report(body, ""))
+                yield service
 
     def lag(self) -> tuple[GroupLag, PartitionLag]:
         """Return the lag of the group, and that of its partition."""
@@ -134,3 +151,28 @@ def test_offsets_that_another_service_reports_in_time_are_not_moved() -> None:
         )
         clocks.store.add(read_report(report, ""))
     assert clocks.lag()[1].behind <= 15 * RATE
+
+
+@pytest.mark.parametrize("consumer", [0, 183])
+def test_reports_that_waited_for_the_agent_do_not_move_the_past(consumer: int) -> None:
+    clocks = Clocks(consumer=consumer)
+    clocks.run(8 * MINUTE)
+    before = TimeRange(clocks.time - 5 * MINUTE, clocks.time - 4 * MINUTE)
+    expected = lag_over_time(clocks.store, before, "orders", None).series[0].points
+    for place, _ in enumerate(clocks.lose_agent(10 * MINUTE)):
+        if place % 10 == 0:
+            assert lag_over_time(clocks.store, before, "orders", None).series[0].points == expected
+    for _ in range(6):
+        clocks.run(20)
+        assert clocks.lag()[1].behind <= 15 * RATE
+        series = lag_over_time(clocks.store, last_minutes(clocks.store, 15), "orders", None).series[0].points
+        assert max(each.behind for each in series) <= 15 * RATE
+
+
+def test_service_that_stopped_while_its_reports_came_late_has_its_offsets_where_they_were() -> None:
+    clocks = Clocks()
+    clocks.run(8 * MINUTE)
+    before = TimeRange(clocks.time - 5 * MINUTE, clocks.time - 4 * MINUTE)
+    expected = lag_over_time(clocks.store, before, "orders", None)
+    next(clocks.lose_agent(10 * MINUTE))
+    assert lag_over_time(clocks.store, before, "orders", None) == expected

@@ -67,6 +67,53 @@ async def test_page_is_not_live_while_the_agent_hangs(browser: Browser) -> None:
             process.kill()
 
 
+@pytest.mark.parametrize("is_away", [False, True], ids=["agent answers", "agent is away"])
+async def test_page_that_was_frozen_comes_back_by_itself(browser: Browser, maps: MapStore, *, is_away: bool) -> None:
+    async with running_agent(store=maps.store) as agent:
+        url, port = agent.url, urlsplit(agent.url).port or 0
+        page_of = open_page(browser, url, may_fail=NO_AGENT)
+        page = await page_of.__aenter__()
+        await expect(page.locator("#state")).to_have_text("Live")
+        lifecycle = await page.context.new_cdp_session(page)
+        await lifecycle.send("Page.setWebLifecycleState", {"state": "frozen"})
+        maps.passed("shipping", "out", "parcels")
+        if not is_away:
+            await lifecycle.send("Page.setWebLifecycleState", {"state": "active"})
+            await expect(node_button(page, "service", "shipping")).to_be_visible()
+    try:
+        await lifecycle.send("Page.setWebLifecycleState", {"state": "active"})
+        await expect_unreachable(page)
+        async with running_agent(port=port, store=maps.store):
+            await expect(page.locator("#state")).to_have_text("Live")
+            await expect(node_button(page, "service", "shipping")).to_be_visible()
+    finally:
+        await page_of.__aexit__(None, None, None)
+
+
+async def test_page_that_was_hidden_says_that_it_is_old_until_there_is_an_answer(
+    browser: Browser, maps: MapStore
+) -> None:
+    async with running_agent(store=maps.store) as agent, open_page(browser, agent.url) as page:
+        await page.clock.install()
+        await page.reload()
+        await expect(page.locator("#state")).to_have_text("Live")
+        await page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true, configurable: true })")
+        answer = anyio.Event()
+
+        async def hold(route: Route) -> None:
+            await answer.wait()
+            await route.continue_()
+
+        await page.route("**/api/map*", hold)
+        await page.clock.fast_forward(600_000)
+        maps.passed("shipping", "out", "parcels")
+        await page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+        await expect(page.locator("#state")).to_have_text(re.compile(r"Waiting, map of .*\d\d:\d\d:\d\d …"))
+        answer.set()
+        await expect(page.locator("#state")).to_have_text("Live")
+        await expect(node_button(page, "service", "shipping")).to_be_visible()
+
+
 async def test_page_updates_every_two_seconds_without_events(browser: Browser, maps: MapStore) -> None:
     async def refuse(route: Route) -> None:
         await route.fulfill(status=503)

@@ -126,6 +126,11 @@ async def test_queue_that_only_fills_and_messages_that_come_again_need_attention
         await expect(wrong).to_contain_text(re.compile(expected))
         expected = rf"messages \(50 %\) that billing read in the last 5 minutes were delivered again, since {CLOCK}"
         await expect(wrong).to_contain_text(re.compile(expected))
+        below = [await each.bounding_box() for each in await wrong.locator(".warned .warning + .warning").all()]
+        above = [await each.bounding_box() for each in await wrong.locator(".warning:has(+ .warning)").all()]
+        gaps = [two["y"] - one["y"] - one["height"] for one, two in zip(above, below, strict=True) if one and two]
+        assert gaps
+        assert min(gaps) >= 4
         assert await serious_violations(page) == []
 
 

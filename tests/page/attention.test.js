@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describeUnread, listDeliveries } from "../../asyncdsm/agent/page/attention.js";
 
-const NOW = 1_700_000_000;
+const NOW = new Date().setHours(12, 0, 0, 0) / 1000;
 const MAP = { to: NOW, isPast: false };
 const RECENT = {
   count: 200,
@@ -65,4 +65,10 @@ test("a queue that nobody reads says since when, as far as that is known", () =>
   assert.match(describeUnread({ unread_since: NOW - 600 }, MAP), /seen reading them since \d\d:\d\d\. A program/);
   assert.match(describeUnread({ unread_since: NOW - 3550 }, MAP), /reading them for an hour or longer\. A program/);
   assert.match(describeUnread({ unread_since: null }, MAP), /seen reading them\. A program/);
+});
+
+test("what began on another day says on which", () => {
+  const to = NOW - 86_400;
+  const then = { ...RECENT, dead_lettered_since: to - 60, redelivered: 0 };
+  assert.match(list(then, { to, isPast: true })[0] ?? "", /, since .*\d.*, 11:59\.$/);
 });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeChart, formatLine, roundUpForAxis } from "../../asyncdsm/agent/page/chart.js";
+import { describeChart, formatLine, formatTimes, roundUpForAxis } from "../../asyncdsm/agent/page/chart.js";
 import { quantileLines, ratePoints } from "../../asyncdsm/agent/page/edge_details.js";
-import { formatClock } from "../../asyncdsm/agent/page/format.js";
+import { formatClock, formatMoment } from "../../asyncdsm/agent/page/format.js";
 import { NO_QUANTILES } from "./fixtures.js";
 
 const SCALES = { x: (/** @type {number} */ time) => time, y: (/** @type {number} */ value) => 100 - value };
@@ -69,14 +69,36 @@ test("a chart is described by the latest and the highest value of each line", ()
   assert.equal(describeChart(chart), "This hop: p50 2, at most 4; p99: no data");
 });
 
-test("a chart names the markers in its time, each with its time", () => {
-  const markers = [
-    { time: 5, label: "version 1" },
-    { time: 60, label: "version 2" },
-    { time: 101, label: "version 3" },
-  ];
-  const chart = { title: "Rate", lines: [], format: String, from: 10, to: 100, markers };
-  assert.equal(describeChart(chart), `Rate: version 2 since ${formatClock(60, false)}`);
+test("a chart names the markers in its time, each with its time, and with its day if that is not today", () => {
+  const markersOf = (/** @type {number} */ from) => {
+    const markers = [
+      { time: from - 5, label: "version 1" },
+      { time: from + 50, label: "version 2" },
+      { time: from + 91, label: "version 3" },
+    ];
+    return describeChart({ title: "Rate", lines: [], format: String, from, to: from + 90, markers });
+  };
+  const noon = new Date().setHours(12, 0, 0, 0) / 1000;
+  assert.equal(markersOf(noon), `Rate: version 2 since ${formatClock(noon + 50, false)}`);
+  assert.match(markersOf(noon - 86_400 * 2), /version 2 since .*\d.*, 12:00$/);
+});
+
+test("a time axis tells the day where one begins, and that of its beginning unless it is today", () => {
+  const midnight = new Date().setHours(0, 0, 0, 0) / 1000;
+  const dayOf = (/** @type {number} */ time) => formatMoment(time).split(", ")[0];
+  const format = (/** @type {number[]} */ ...times) => formatTimes(times, { withSeconds: false });
+  assert.deepEqual(format(midnight, midnight + 600, midnight + 1200), ["00:00", "00:10", "00:20"]);
+  assert.deepEqual(format(midnight - 600, midnight, midnight + 600), [
+    `${dayOf(midnight - 600)}, 23:50`,
+    `${dayOf(midnight)}, 00:00`,
+    "00:10",
+  ]);
+  assert.deepEqual(format(midnight - 1800, midnight - 1200, midnight - 600), [
+    `${dayOf(midnight - 600)}, 23:30`,
+    "23:40",
+    "23:50",
+  ]);
+  assert.match(formatTimes([midnight], { withSeconds: true })[0] ?? "", /^00:00:00$/);
 });
 
 test("a rate is known of complete steps only, so that its line does not dip at its end", () => {

@@ -31,6 +31,9 @@ beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout", "Date"] });
   mock.method(performance, "now", () => Date.now());
   FakeEvents.all = [];
+  const window = new EventTarget();
+  globalThis.addEventListener = window.addEventListener.bind(window);
+  globalThis.dispatchEvent = window.dispatchEvent.bind(window);
   Object.assign(globalThis, { document: Object.assign(new EventTarget(), { hidden: false }), EventSource: FakeEvents });
 });
 
@@ -167,4 +170,42 @@ test("a range of the past is requested until there is an answer, but not if the 
   live.requestNow();
   await pass(10_000);
   assert.equal(requests.mock.callCount() - before, 4);
+});
+
+test("a page that was hidden is updated as soon as it is seen, and says until then that its map is old", async () => {
+  const { requests, states, events } = startLive(async () => {});
+  events()?.open();
+  await pass(1_000);
+  Object.assign(document, { hidden: true });
+  await pass(60_000);
+  const before = requests.mock.callCount();
+  Object.assign(document, { hidden: false });
+  document.dispatchEvent(new Event("visibilitychange"));
+  assert.equal(states.at(-1), "slow");
+  assert.equal(requests.mock.callCount(), before + 1);
+  await settle();
+  assert.equal(states.at(-1), "live");
+});
+
+test("a page is updated when it is no longer frozen, and when the computer is online again", async () => {
+  const { requests } = startLive(async () => {});
+  await settle();
+  for (const wake of [() => document.dispatchEvent(new Event("resume")), () => dispatchEvent(new Event("online"))]) {
+    const before = requests.mock.callCount();
+    wake();
+    assert.equal(requests.mock.callCount(), before + 1);
+    await settle();
+  }
+});
+
+test("an agent that does not answer is not waited for silently after a sleep", async () => {
+  const { states, requests } = startLive(async () => {});
+  await settle();
+  requests.mock.mockImplementation(async () => {
+    throw new AgentError("The agent does not answer");
+  });
+  mock.timers.setTime(Date.now() + 600_000); // the computer slept: timers are late by as much
+  await pass(2_100);
+  assert.deepEqual(states.slice(0, 3), ["polling", "slow", "away"]);
+  assert.equal(states.at(-1), "away");
 });

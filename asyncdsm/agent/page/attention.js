@@ -1,6 +1,6 @@
 // What needs attention at a queue: messages that nobody reads, that were dead-lettered, or that are delivered again.
 
-import { formatMoment, formatPercent, formatQuantity, joinTexts } from "./format.js";
+import { formatPercent, formatQuantity, formatSince, joinTexts } from "./format.js";
 import { cleanName } from "./names.js";
 
 /** @import { Edge, Queue } from "./api_types.d.ts" */
@@ -55,5 +55,5 @@ function formatShare(number, count) {
  */
 function describeSince(since, to) {
   if (since === null || since === undefined) return "";
-  return to - since >= LONGEST_SINCE ? "for an hour or longer" : `since ${formatMoment(since, to)}`;
+  return to - since >= LONGEST_SINCE ? "for an hour or longer" : `since ${formatSince(since)}`;
 }

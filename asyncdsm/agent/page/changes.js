@@ -2,7 +2,7 @@
 
 import { fetchChanges } from "./api.js";
 import { createHint, createHtml, createSection } from "./dom.js";
-import { formatDuration, formatMoment, formatRate, joinTexts } from "./format.js";
+import { formatDuration, formatRate, formatSince, joinTexts } from "./format.js";
 import { createHopName, timePlace } from "./hops.js";
 import { cleanName, createName } from "./names.js";
 
@@ -48,15 +48,15 @@ export class ChangesSource {
  * @param {MapModel} map
  * @param {PanelActions} actions
  */
-export function createChangesSection({ changes, from, to, cut }, map, actions) {
-  const since = formatMoment(from, to);
+export function createChangesSection({ changes, from, cut }, map, actions) {
+  const since = formatSince(from);
   if (!changes.length) return createSection("What changed", createHint(`Nothing has changed since ${since}.`));
   const more = changes.length - MAX_ROWS + (cut?.changes ?? 0);
-  const rest = changes.slice(MAX_ROWS).map((change) => createRow(change, to, map, actions));
+  const rest = changes.slice(MAX_ROWS).map((change) => createRow(change, map, actions));
   const others = createHtml("details", {}, createHtml("summary", {}, `${more} more since ${since}`), rest);
   return createSection(
     "What changed",
-    changes.slice(0, MAX_ROWS).map((change) => createRow(change, to, map, actions)),
+    changes.slice(0, MAX_ROWS).map((change) => createRow(change, map, actions)),
     rest.length > 0 && others,
   );
 }
@@ -65,11 +65,10 @@ export function createChangesSection({ changes, from, to, cut }, map, actions) {
  * Create a button that selects what changed, in a range in which the change is seen. What is not on the map any more is
  * shown as it was at that time.
  * @param {Change} change
- * @param {number} now Seconds since the epoch.
  * @param {MapModel} map
  * @param {PanelActions} actions
  */
-function createRow(change, now, map, actions) {
+function createRow(change, map, actions) {
   const selection = change.edge === null ? { node: change.node } : { edge: change.edge };
   const isOnMap = change.edge === null ? map.nodes.has(change.node) : map.links.has(change.edge);
   return createHtml(
@@ -86,7 +85,7 @@ function createRow(change, now, map, actions) {
     },
     createHtml("span", { class: "what" }, createChangeName(change, map)),
     createHtml("span", { class: "long" }, describeKind(change)),
-    createHtml("span", { class: "more" }, describeLevels(change, now)),
+    createHtml("span", { class: "more" }, describeLevels(change)),
   );
 }
 
@@ -132,16 +131,15 @@ function nameFigure(kind, direction) {
 /**
  * Say from what to what a change was, and since when: "in queue 310 ms → 4.2 s since 14:03, 300 ms on the day before".
  * @param {Change} change
- * @param {number} now Seconds since the epoch.
  */
-export function describeLevels({ kind, direction, before, now: level, since, usual, is_usual: isUsual }, now) {
+export function describeLevels({ kind, direction, before, now: level, since, usual, is_usual: isUsual }) {
   const format = kind === "rate fell" || kind === "rate rose" ? formatRate : formatDuration;
   const formatLevel = (/** @type {Change["before"]} */ value) =>
     typeof value === "string" ? cleanName(value) : format(value);
   const levels = describeStep(before === null ? "" : formatLevel(before), level === null ? "" : formatLevel(level));
   const onDayBefore = usual !== null && `${format(usual)} at this hour of the day before`;
   return joinTexts(", ", [
-    joinTexts(" ", [levels && nameFigure(kind, direction), levels, `since ${formatMoment(since, now)}`]),
+    joinTexts(" ", [levels && nameFigure(kind, direction), levels, `since ${formatSince(since)}`]),
     isUsual ? "as at this hour of the day before" : onDayBefore,
   ]);
 }

@@ -1,7 +1,7 @@
 // A small line chart: values over time, from zero up, with a gap where nothing was counted.
 
 import { createHtml, createSvg, setText } from "./dom.js";
-import { formatClock, formatMoment } from "./format.js";
+import { formatMoment, formatSince } from "./format.js";
 
 /**
  * @typedef {[time: number, value: number | null]} ChartPoint The time is in seconds since the epoch.
@@ -30,6 +30,8 @@ const MARKER_ROWS = 3;
 const MARKER_ROW_HEIGHT = 10;
 // A shorter chart shows seconds on its time axis.
 const SECONDS_SHOWN_BELOW = 900;
+// How the texts of the time axis are aligned: at its beginning, in its middle, and at its end.
+const TIME_ANCHORS = ["start", "middle", "end"];
 
 /** @param {Chart} chart */
 export function createChart(chart) {
@@ -92,16 +94,20 @@ function createValueAxis({ y, highest }, format) {
  * @param {Chart} chart
  */
 function createTimeAxis({ x }, { from, to }) {
-  /** @type {[number, string][]} */
-  const anchors = [
-    [from, "start"],
-    [(from + to) / 2, "middle"],
-    [to, "end"],
-  ];
-  return anchors.map(([time, anchor]) => {
-    const text = formatClock(time, to - from < SECONDS_SHOWN_BELOW);
-    return createSvg("text", { x: x(time), y: HEIGHT - 5, "text-anchor": anchor }, text);
-  });
+  const times = [from, (from + to) / 2, to];
+  const texts = formatTimes(times, { withSeconds: to - from < SECONDS_SHOWN_BELOW });
+  return times.map((time, index) =>
+    createSvg("text", { x: x(time), y: HEIGHT - 5, "text-anchor": TIME_ANCHORS[index] ?? "" }, texts[index] ?? ""),
+  );
+}
+
+/**
+ * Format the times of an axis: a day is told where it begins, and the first one unless it is today.
+ * @param {number[]} times Seconds since the epoch, in ascending order.
+ * @param {{ withSeconds: boolean }} options
+ */
+export function formatTimes(times, options) {
+  return times.map((time, index) => formatMoment(time, times[index - 1] ?? Date.now() / 1000, options));
 }
 
 /**
@@ -171,7 +177,7 @@ export function describeChart(chart) {
     const highest = values.reduce((most, value) => Math.max(most, value));
     return `${line.name} ${format(values.at(-1))}, at most ${format(highest)}`;
   });
-  const marked = listMarkers(chart).map(({ time, label }) => `${label} since ${formatMoment(time, chart.to)}`);
+  const marked = listMarkers(chart).map(({ time, label }) => `${label} since ${formatSince(time)}`);
   return `${title}: ${[...parts, ...marked].join("; ")}`;
 }
 
@@ -220,5 +226,5 @@ function showValues({ lines, format }, legend, time) {
     const value = legend.children[index]?.querySelector("b");
     if (value) setText(value, format(point?.[1]));
   });
-  legend.dataset.at = time === null ? "" : formatClock(time);
+  legend.dataset.at = time === null ? "" : formatSince(time, { withSeconds: true });
 }

@@ -47,7 +47,7 @@ export async function createEdgeDetails(edge, map, range) {
     Boolean(edge.lag) && createHtml("p", {}, createHtml("b", {}, "Lag: "), describeLag(edge)),
     createLatencyFigures(edge),
     createTrafficFigures(edge),
-    createFactsSection(edge, map.to),
+    createFactsSection(edge),
     edge.clocks_disagree && createWarning(explainClamped(edge)),
     versions,
     ...createCharts(edge, series, map),

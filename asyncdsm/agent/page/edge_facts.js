@@ -1,7 +1,7 @@
 // What the messages of a hop said besides their latency: redelivered, dead-lettered, waits in batches, schemas.
 
 import { createHtml, createSection } from "./dom.js";
-import { formatCount, formatDuration, formatMoment, formatPercent } from "./format.js";
+import { formatCount, formatDuration, formatPercent, formatSince } from "./format.js";
 import { cleanName } from "./names.js";
 
 /** @import { Edge, EdgeFacts, EdgeSchema } from "./api_types.d.ts" */
@@ -22,11 +22,10 @@ export function listSchemaMarkers({ facts }) {
 /**
  * Create the section about a hop's messages; false if they said nothing.
  * @param {Edge} edge
- * @param {number} now Seconds since the epoch.
  */
-export function createFactsSection({ facts }, now) {
+export function createFactsSection({ facts }) {
   if (!facts) return false;
-  const lines = listFacts(facts, now);
+  const lines = listFacts(facts);
   return createSection(
     "What messages say",
     lines.map(([name, text]) => createHtml("p", {}, createHtml("b", {}, `${name}: `), text)),
@@ -36,10 +35,9 @@ export function createFactsSection({ facts }, now) {
 /**
  * Returns what messages said, as names with their texts. The newest schema comes first.
  * @param {EdgeFacts} facts
- * @param {number} now Seconds since the epoch.
  * @returns {[name: string, text: string][]}
  */
-export function listFacts(facts, now) {
+export function listFacts(facts) {
   /** @type {[name: string, text: string][]} */
   const lines = [];
   if (facts.redelivered) lines.push(["Redelivered", formatShare(facts.redelivered, facts.redelivered_share)]);
@@ -52,20 +50,16 @@ export function listFacts(facts, now) {
     lines.push(["Waited in its own batch", wait]);
   }
   const schemas = facts.schemas.slice(-MAX_SCHEMAS).reverse();
-  return [
-    ...lines,
-    ...schemas.map((schema) => /** @type {[string, string]} */ (["Schema", describeSchema(schema, now)])),
-  ];
+  return [...lines, ...schemas.map((schema) => /** @type {[string, string]} */ (["Schema", describeSchema(schema)]))];
 }
 
 /**
  * Describe a schema, as in "17 (orders-value) since 14:03".
  * @param {EdgeSchema} schema
- * @param {number} now Seconds since the epoch.
  */
-export function describeSchema({ id, subject, since }, now) {
+export function describeSchema({ id, subject, since }) {
   const name = subject && ` (${cleanName(subject, MAX_CHARACTERS)})`;
-  return `${id}${name} since ${formatMoment(since, now)}`;
+  return `${id}${name} since ${formatSince(since)}`;
 }
 
 /**

@@ -8,6 +8,8 @@ const [INTERVAL_WITH_EVENTS_MS, INTERVAL_WITHOUT_EVENTS_MS] = [5_000, 2_000];
 const MAX_SHARE_OF_TIME = 1 / 4;
 // If an answer takes longer, the map is no longer called live.
 const SLOW_MS = 3_000;
+// Neither is one that is older than this, after the computer slept or the page was hidden.
+const OLD_MS = 30_000;
 const FIRST_RETRY_MS = 500;
 const REOPEN_EVENTS_MS = 3_000;
 
@@ -36,13 +38,21 @@ export class LiveUpdates {
     this.turn = 0;
     this.earliest = 0;
     this.due = 0;
+    this.answeredAt = Number.POSITIVE_INFINITY;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.reopenTimer = undefined;
     /** @type {EventSource | undefined} */
     this.events = undefined;
-    document.addEventListener("visibilitychange", () => !document.hidden && this.running && this.requestNow());
+    // Timers are late, or do not run, while the page is hidden or frozen.
+    document.addEventListener("visibilitychange", () => this.handleWake());
+    document.addEventListener("resume", () => this.handleWake());
+    addEventListener("online", () => this.handleWake());
+  }
+
+  handleWake() {
+    if (!document.hidden && this.running) this.requestNow();
   }
 
   start() {
@@ -68,6 +78,7 @@ export class LiveUpdates {
     const began = performance.now();
     this.requesting = true;
     this.changed = false;
+    if (this.isOld()) this.report("slow");
     const error = await this.refreshInTurn(turn);
     if (turn !== this.turn) return;
     this.requesting = false;
@@ -87,12 +98,19 @@ export class LiveUpdates {
     try {
       await this.refresh(() => turn === this.turn);
       this.failures = 0;
+      this.answeredAt = Date.now();
     } catch (error) {
       this.failures += 1;
       return error;
     } finally {
       clearTimeout(slow);
     }
+  }
+
+  /** Whether the page says that its map is live, although it has not been updated for long. */
+  isOld() {
+    // By the clock: `performance.now` may stand still while the computer sleeps.
+    return this.running && !this.failures && Date.now() - this.answeredAt > OLD_MS;
   }
 
   /** @returns {LiveState} */

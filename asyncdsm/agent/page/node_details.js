@@ -2,7 +2,7 @@
 
 import { fetchLag, fetchPathways } from "./api.js";
 import { createSection, createWarning } from "./dom.js";
-import { describeSilence, formatMoment } from "./format.js";
+import { describeSilence, formatSince } from "./format.js";
 import { createHopButton, createPathwayList } from "./hops.js";
 import { createLagCharts, createLagSummary, createLagTable } from "./lag.js";
 import { listEdges, listWarnings } from "./map_model.js";
@@ -35,7 +35,7 @@ export async function createNodeDetails(node, map, range, actions) {
   const [incoming, outgoing] = createHopLists(node, map, actions);
   return [
     node.quiet_since !== null &&
-      createWarning(`${describeSilence(map.to - node.quiet_since)}, since ${formatMoment(node.quiet_since, map.to)}.`),
+      createWarning(`${describeSilence(map.to - node.quiet_since)}, since ${formatSince(node.quiet_since)}.`),
     ...listWarnings(node, map).map(createWarning),
     versions,
     createSection("Pathways, slowest first", createPathwayList(pathways, map, actions)),

@@ -120,7 +120,7 @@ function createWarningRow(node, map, actions) {
     { type: "button", class: "name", "data-key": `wrong ${node.id}`, click: () => actions.select({ node: node.id }) },
     createName(node.label),
   );
-  return createHtml("div", {}, button, listWarnings(node, map).map(createWarning));
+  return createHtml("div", { class: "warned" }, button, listWarnings(node, map).map(createWarning));
 }
 
 /** @param {Pick<MapModel, "services" | "queueCount" | "edges" | "leftOut">} map */

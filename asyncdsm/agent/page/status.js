@@ -6,16 +6,20 @@ import { formatSince } from "./format.js";
 
 /** @import { LiveState } from "./live.js" */
 
+// While the page waits for an answer, it says how old its map is if it is older.
+const OLD_SECONDS = 30;
+
 /**
  * @param {LiveState} state
  * @param {string | null} time When the map was as it is shown; null if there is no map yet.
  * @param {unknown} [error]
+ * @param {string | null} [oldTime] The same time if that is long ago.
  */
-export function describeState(state, time, error) {
+export function describeState(state, time, error, oldTime = null) {
   const texts = {
     live: "Live",
     polling: "Live, every 2 seconds",
-    slow: "Waiting for the agent …",
+    slow: oldTime ? `Waiting, map of ${oldTime} …` : "Waiting for the agent …",
     past: "The past",
     paused: time ? `Paused at ${time}` : "Paused",
     away: describeAway(error),
@@ -57,7 +61,8 @@ export class Status {
   show(state, mapTime, error) {
     const time = mapTime === undefined ? null : formatSince(mapTime, { withSeconds: true });
     this.line.dataset.state = document.body.dataset.state = state;
-    setText(this.line, describeState(state, time, error));
+    const isOld = mapTime !== undefined && Date.now() / 1000 - mapTime > OLD_SECONDS;
+    setText(this.line, describeState(state, time, error, isOld ? time : null));
     this.notice.hidden = state !== "away";
     if (state === "away") this.showNotice(describeError(error, time), error);
   }

@@ -1,5 +1,7 @@
 """Offsets by one clock, that of the agent: those of a service whose clock is behind are moved by how late it reports.
 
+A service is taken to have such a clock if its reports are as late all the time, not if some waited for the agent.
+
 Lag compares what one service has committed with what others have produced at the same moment. By the time of their
 buckets, a group whose service has a clock that is behind would seem to have stopped reading as long ago.
 """
@@ -8,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from asyncdsm.agent.queries.late_reports import behind_of, read_delays
-from asyncdsm.agent.queries.time_ranges import SETTLED_SECONDS
+from asyncdsm.agent.queries.late_reports import read_clocks_behind
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, Tags
 from asyncdsm.agent.store.protocol import Store
@@ -74,12 +75,11 @@ def _read_shifts(store: Store) -> dict[Tags, int]:
 
     A backlog that another service reports in time stays where it is.
     """
-    now, numbers = store.now(), dict(store.points.services)
-    delays = read_delays(store, int(now - SETTLED_SECONDS) // BUCKET_SECONDS * BUCKET_SECONDS)
-    behind = {numbers[service]: behind_of(delay) for service, delay in delays.items() if service in numbers}
+    numbers = dict(store.points.services)
+    behind = {numbers[service]: late for service, late in read_clocks_behind(store).items() if service in numbers}
     if not behind:
         return {}
-    owners, newest = store.backlog_owners(), int(now) // BUCKET_SECONDS * BUCKET_SECONDS - BUCKET_SECONDS
+    owners, newest = store.backlog_owners(), int(store.now()) // BUCKET_SECONDS * BUCKET_SECONDS - BUCKET_SECONDS
     moved = {
         tags: min(behind.get(owners.get(tags, 0), 0), newest - offsets[-1].start)
         for tags, offsets in store.recent_offsets()

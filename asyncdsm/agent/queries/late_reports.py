@@ -29,6 +29,16 @@ def read_delays(store: Store, settled: int) -> Delays:
     return {service: delay for service, delay in found.items() if delay > 0}
 
 
+def read_clocks_behind(store: Store) -> Mapping[ServiceKey, int]:
+    """Return by how many seconds, a multiple of ten, the clocks of services are behind; others are not in it.
+
+    Only reports that are late all the time tell it: those that waited while the agent was away are late for a moment.
+    """
+    steady = {service: store.facts.lookup(*service).steady_delay for service in store.services()}
+    delays = {service: _round_up(delay - SETTLED_SECONDS) for service, delay in steady.items()}
+    return {service: behind_of(delay) for service, delay in delays.items() if delay > 0}
+
+
 def came_at(end: int, delay: int | None) -> float:
     """Return when a bucket came that ended at some time of its service's clock, at least; in time if there is no delay.
 

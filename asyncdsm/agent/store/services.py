@@ -10,6 +10,8 @@ from asyncdsm.agent.store.reports import Report
 from asyncdsm.agent.store.versions import ServiceKey, VersionHistory
 
 DAY = 86_400
+STEADY_SECONDS, STEADY_RANGE = 60, 30
+"""For how long reports are about as late, and within how many seconds, until that counts as a steady delay."""
 
 
 class Facts(NamedTuple):
@@ -24,6 +26,15 @@ class Facts(NamedTuple):
     """The start of its last bucket, in seconds since the epoch; 0 if it has none."""
     latest_start: float = 0.0
     """The same of all payloads since the agent was started, without buckets that are ahead of its clock."""
+    delay: float = 0.0
+    """How old the latest bucket was when a payload came, in seconds; those that came since were about as late."""
+    delay_since: float = 0.0
+    """Since when payloads are about as late, in seconds since the epoch."""
+    steady_delay: float = 0.0
+    """How late payloads were when that was last steady; 0 if it never was. Not steady: those that waited for an agent.
+
+    A clock that is behind stays behind; what waited comes all at once, each payload less late than the one before.
+    """
 
 
 class ServiceFacts:
@@ -51,7 +62,7 @@ class ServiceFacts:
         for moment in (_begin_of(report, received), min(received, newest or received)):
             self.versions.add_version(key, report.version, moment)
         facts = Facts(report.version, report.process_tags, report.lang, negatives_at, newest, latest)
-        self._set(key, facts, received)
+        self._set(key, _follow_delay(facts, known, received), received)
 
     def combine(self, key: tuple[str, str], facts: Facts, last_seen: float) -> None:
         """Take what another agent knows of a (service, env), unless something newer is known."""
@@ -82,6 +93,15 @@ class ServiceFacts:
     def last_seen(self) -> dict[tuple[str, str], float]:
         """Return when each (service, env) last reported, in seconds since the epoch."""
         return dict(self._last_seen)
+
+
+def _follow_delay(facts: Facts, known: Facts, received: float) -> Facts:
+    """Return facts with how late payloads are, given what was known before the last one was received."""
+    delay, since = received - facts.latest_start, received
+    if known.delay_since and abs(delay - known.delay) <= STEADY_RANGE:
+        delay, since = known.delay, known.delay_since
+    steady = delay if received - since >= STEADY_SECONDS else known.steady_delay
+    return facts._replace(delay=delay, delay_since=since, steady_delay=steady)
 
 
 def _newest_start(report: Report) -> float:

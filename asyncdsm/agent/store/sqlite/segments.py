@@ -17,13 +17,10 @@ from asyncdsm.agent.store.histograms import Histograms, merge
 from asyncdsm.agent.store.merger import Rows
 from asyncdsm.agent.store.packed_histograms import pack
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverage, Coverages, RollUpVersion, Slice
+from asyncdsm.agent.store.sqlite.reported_time import Column, measure_reported_time
 
 ServiceOf = Callable[[int], int | None]
 """Returns the number of the service of a point, or None for a point that was evicted."""
-
-
-MEASURED_SECONDS = 600
-"""From how many seconds before the newest row rates are taken; those of longer periods, from one period before."""
 
 
 class Segment(NamedTuple):
@@ -139,13 +136,14 @@ def set_coverage(connection: sqlite3.Connection, coverages: Coverages, width: in
 def measure_rates(connection: sqlite3.Connection, newest: int) -> dict[int, float]:
     """Return how many bytes a second each resolution takes; `newest` is the start of the newest row.
 
-    They are those of the last minutes, or of the time that there are rows of.
+    They are those of the last minutes that there are rows of.
     """
     query = "SELECT coalesce(sum(length(data)), 0) FROM segments WHERE width = ? AND start >= ? AND start < ?"
-    rates, oldest = dict[int, float](), oldest_starts(connection)
+    rates = dict[int, float]()
     for width in RESOLUTIONS:
         # Of the newest period, not everything is written yet; what is rolled up comes a period later.
         last = newest // width * width - width if width > RESOLUTIONS[0] else newest
-        length = min(max(MEASURED_SECONDS, width), max(width, last - oldest.get(width, last)))
-        rates[width] = connection.execute(query, (width, last - length, last)).fetchone()[0] / length
+        column = Column("segments", "start", width, where=f"width = {width}")
+        since, seconds = measure_reported_time(connection, column, last, last)
+        rates[width] = connection.execute(query, (width, since, last)).fetchone()[0] / max(seconds, width)
     return rates
