@@ -18,6 +18,7 @@
     ├── StoreError                  the local agent cannot use its store's file
     ├── StoreFullError              the local agent's store has no room left
     ├── StoreUnavailableError       the local agent's store cannot be read or written at present
+    │   └── StoreLimitError         … since a statement is too large for its server
     └── UnixSocketError             the local agent cannot listen on its Unix socket
 
 Each error is also an instance of the built-in exception that fits it best, where there is one.
@@ -110,6 +111,10 @@ class StoreFullError(AsyncDSMError):
 
 class StoreUnavailableError(AsyncDSMError):
     """The local agent's store cannot be read or written at present: its server does not answer, or reports an error."""
+
+
+class StoreLimitError(StoreUnavailableError):
+    """A statement of the local agent's store is beyond a limit of its server: of memory, rows, bytes or time."""
 
 
 class UnixSocketError(AsyncDSMError):

@@ -28,7 +28,6 @@ from asyncdsm.agent.store.clickhouse import store as clickhouse_store
 from asyncdsm.agent.store.clickhouse.address import Address, is_address, parse_address
 from asyncdsm.agent.store.clickhouse.connection import HTTPConnection as Connection
 from asyncdsm.agent.store.clickhouse.schema import create_statements
-from asyncdsm.agent.store.clickhouse.statement_size import StatementSize
 from asyncdsm.agent.store.clickhouse.store import ClickHouseStore
 from asyncdsm.agent.store.offset_search import Passing
 from asyncdsm.agent.store.protocol import Store
@@ -367,8 +366,8 @@ def test_queries_of_the_manual_give_what_was_counted(open_store: Opener) -> None
     store.add(read_report(payload(bucket(point(Hash=8), Start=int(began) * SECOND_NS), Service="shop"), ""))
     texts = [block.code for block in read_blocks(MANUAL) if block.language == "sql"]
     statements = [text.replace("dsm", store._db) for text in texts]
-    setup, *queries, change = statements
-    for statement in filter(str.strip, setup.split(";")):  # chdb has no users
+    setup, *queries, change, quorum = statements
+    for statement in filter(str.strip, [*setup.split(";"), quorum]):  # chdb has no users
         assert store._connection.query("SELECT formatQuery(%(sql)s) AS text", {"sql": statement}).num_rows == 1
     messages, quantile, offsets, sizes = (store._connection.query(query).to_pylist() for query in queries)
     assert messages == [{"name": "billing", "written": 0, "read": 4}, {"name": "shop", "written": 4, "read": 0}]
@@ -520,57 +519,6 @@ async def test_two_agents_answer_over_http_with_the_same_map(open_store: Opener)
     assert maps[0] == maps[1]
     assert [service["name"] for service in maps[0]["services"]] == ["s0", "s1", "s2"]
     assert np.sum([edge["count"] for edge in maps[0]["edges"]]) == 12
-
-
-@only
-def test_roll_up_that_does_not_fit_is_made_of_fewer_periods_until_it_does(
-    open_store: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A limit of rows stands for those of time and memory."""
-    clock = [NOW // HOUR * HOUR]
-    store = open_store(now=lambda: clock[0], ticks=lambda: clock[0])
-    assert isinstance(store, ClickHouseStore)
-    began = clock[0]
-    clock[0] += 600
-    store.add_all([accepted(1, at=began + 60 * number) for number in range(8)])
-    command, periods = store._connection.command, list[int]()
-
-    def run_limited(statement: str, seconds: int | None = None) -> None:
-        limit = " SETTINGS max_threads = 1, max_rows_to_group_by = 1, group_by_overflow_mode = 'throw'"
-        if "GROUP BY period" in statement:
-            periods.append(statement.count("width = 10 AND"))
-            statement += limit
-        command(statement, seconds)
-
-    monkeypatch.setattr(store._connection, "command", run_limited)
-    failures = 0
-    for _ in range(5):
-        try:
-            flush_for(store, clock, 200)
-        except StoreUnavailableError as error:
-            failures += 1
-            assert "rows" in str(error)
-    assert (failures, [each for each in periods if each][:10]) == (2, [4, 2, *[1] * 8])
-    assert len(store.roll_up_versions(TimeRange(began, began + 480), 60)) == 8
-    assert kept(store, TimeRange(began, began + 480)) == {1: 32}
-
-
-def test_statements_grow_while_they_are_short_and_shrink_when_one_is_long() -> None:
-    clock, sizes = [0.0], list[int]()
-    size = StatementSize(lambda: clock[0])
-    for seconds in (0.1, 0.1, 3.0, 6.0, 0.1, 0.1, 0.1, 0.1):
-        with size.fit(size.periods):
-            clock[0] += seconds
-        sizes.append(size.periods)
-    assert sizes == [8, 16, 16, 8, 16, 32, 60, 60]
-    with size.fit(1):  # there were no more
-        clock[0] += 0.1
-    assert size.periods == 60
-    with pytest.raises(StoreUnavailableError), size.fit(5):
-        raise StoreUnavailableError("too many rows")
-    with size.fit(2):
-        clock[0] += 0.1
-    assert size.periods == 2  # as long as the agent runs
 
 
 @only

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from asyncdsm.agent.store.clickhouse import row_reader
 from asyncdsm.agent.store.clickhouse.store import ClickHouseStore
 from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.merger import Rows
@@ -78,6 +79,36 @@ def test_rows_of_ten_seconds_are_read_once_until_an_agent_marks_their_minute(
     assert read_each_way(one) == [{1: 8, 2: 4, 3: 4}] * 3
     assert len(read) == 2
     assert all(f"start >= toDateTime({int(NOW - 20)}," not in statement for statement in read)  # that minute is kept
+
+
+@only
+def test_rows_are_read_in_several_queries_where_there_are_many_and_each_is_kept(
+    open_store: Opener, count_reads: Callable[[ClickHouseStore], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_reader, "ROWS_AT_ONCE", 6)  # three buckets of two points
+    store, times = open_clickhouse(open_store), TimeRange(NOW - 600, NOW + 60)
+    store.add_all([accepted(1, 2, at=NOW - 300 + 10 * number) for number in range(12)])
+    read, rows = count_reads(store), store._connection.query
+
+    def fail_last(statement: str, parameters: Any = None) -> pa.Table:
+        if "sketches FINAL" in statement and len(read) == 3:
+            raise StoreUnavailableError("it is away")
+        return rows(statement, parameters)
+
+    asks: list[tuple[Callable[[], dict[int, float]], int]] = [
+        (lambda: dict(kept(store, times)), 2),  # of the second minute
+        (lambda: counts_of(store, store.sum_edges(times)), 1),
+    ]
+    for ask, left in asks:
+        read.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(store._connection, "query", fail_last)
+            with pytest.raises(StoreUnavailableError):
+                ask()
+        for expected in (3 + left, 0):
+            assert ask() == {1: 48, 2: 48}
+            assert len(read) == expected
+            read.clear()
 
 
 @only

@@ -15,13 +15,17 @@ from clickhouse_connect.driver.summary import QuerySummary
 
 from asyncdsm.agent.store.clickhouse.address import Address
 from asyncdsm.agent.store.clickhouse.hang_guard import HangGuard
-from asyncdsm.errors import StoreFullError, StoreUnavailableError
+from asyncdsm.errors import StoreFullError, StoreLimitError, StoreUnavailableError
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 30
 """How long a statement may wait for a connection, and for its answer, while ClickHouse answers pings."""
 QUERY_SECONDS = 12
 """How long a query may take: then ClickHouse itself ends it, and says so, before the page stops waiting."""
-_FULL_CODES = {"243"}  # NOT_ENOUGH_SPACE
+# NOT_ENOUGH_SPACE
+_FULL_CODES = {"243"}
+# TOO_MANY_ROWS, TIMEOUT_EXCEEDED, TOO_SLOW, CANNOT_ALLOCATE_MEMORY, MEMORY_LIMIT_EXCEEDED, TOO_MANY_BYTES,
+# TOO_MANY_ROWS_OR_BYTES
+_LIMIT_CODES = {"158", "159", "160", "173", "241", "307", "396"}
 # It logs each error that it raises, which the agent reports on its own.
 logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 _CODE = re.compile(r"code: (\d+)")
@@ -31,7 +35,11 @@ _INSERT_SETTINGS = {"wait_for_async_insert": 1, "distributed_foreground_insert":
 
 
 class Connection(Protocol):
-    """Runs statements. Any thread may use it. Raises StoreUnavailableError, and StoreFullError for want of disk."""
+    """Runs statements. Any thread may use it.
+
+    Raises StoreUnavailableError, which is a StoreLimitError if the statement is too large, and StoreFullError for want
+    of disk.
+    """
 
     def command(self, statement: str, seconds: int | None = None) -> None:
         """Run a statement that returns nothing; when this returns, ClickHouse has run it.
@@ -114,9 +122,7 @@ class HTTPConnection:
                 self._guard.note_hang(problem)
                 raise StoreUnavailableError(problem) from None
             self._guard.note_answer()
-            code = _CODE.search(str(error))
-            kind = StoreFullError if code and code[1] in _FULL_CODES else StoreUnavailableError
-            raise kind(f"{self._name}: {_describe_cause(error)}") from None
+            raise _error_class(error)(f"{self._name}: {_describe_cause(error)}") from None
         except (pa.ArrowInvalid, OSError) as error:  # a proxy between has answered
             self._guard.note_answer()
             raise StoreUnavailableError(f"{self._name}: its answer is not one of ClickHouse: {error}") from None
@@ -132,6 +138,14 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _has_timed_out(error: BaseException) -> bool:
     return any(isinstance(cause, TimeoutError) for cause in _causes(error))
+
+
+def _error_class(error: BaseException) -> type[StoreFullError | StoreUnavailableError]:
+    found = _CODE.search(str(error))
+    code = found[1] if found else ""
+    if code in _FULL_CODES:
+        return StoreFullError
+    return StoreLimitError if code in _LIMIT_CODES else StoreUnavailableError
 
 
 def _describe_cause(error: BaseException) -> str:

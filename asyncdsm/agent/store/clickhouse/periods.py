@@ -120,7 +120,7 @@ class Periods:
         return all(period.is_rolled for period in self._known.values() if period.width == MINUTE)
 
     def due(self, width: int, now: float) -> list[Period]:
-        """Return the periods of a width that ended, are not rolled up and not claimed, in order.
+        """Return the periods of a width that ended, are not rolled up and not claimed; those that were tried come last.
 
         Their rows of ten seconds, or roll-ups, are all there.
         """
@@ -128,7 +128,7 @@ class Periods:
         stale_inside = (
             {start // width * width for each, start in self._stale if each == inner} if width > MINUTE else set()
         )
-        return sorted(
+        due = [
             period
             for period in self._known.values()
             if period.width == width
@@ -137,7 +137,8 @@ class Periods:
             and period.start + width <= now
             and abs(now - period.claimed) >= CLAIM_SECONDS  # a claim from a clock that is ahead does not count
             and period.start not in stale_inside
-        )
+        ]
+        return sorted(due, key=lambda period: (period.claimed, period.start))
 
 
 class Watch:

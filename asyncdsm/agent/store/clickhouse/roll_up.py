@@ -16,9 +16,11 @@ from asyncdsm.agent.store.clickhouse.connection import Connection
 from asyncdsm.agent.store.clickhouse.periods import Days, Period, Watch
 from asyncdsm.agent.store.clickhouse.row_reader import RowReader, at, within
 from asyncdsm.agent.store.clickhouse.shared_state import SharedState
-from asyncdsm.agent.store.clickhouse.statement_size import STATEMENT_SECONDS, StatementSize
+from asyncdsm.agent.store.clickhouse.sketch_columns import SKETCHES
+from asyncdsm.agent.store.clickhouse.statement_size import STATEMENT_SECONDS, Portion, StatementSize
 from asyncdsm.agent.store.limits import DETAIL_SECONDS
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, RESOLUTIONS, Slice
+from asyncdsm.errors import StoreLimitError
 
 DROP_SECONDS = 600
 """How long after agents were told not to write rows of ten seconds before a midnight those that are there are dropped.
@@ -42,7 +44,7 @@ class RollUp:
         self._connection, self._db, self._rows, self._state = connection, database, rows, state
         self._local = "sketches_local" if cluster else "sketches"
         self._where = f" ON CLUSTER {cluster}" if cluster else ""
-        self._watch = Watch(ticks)
+        self._ticks, self._watch = ticks, Watch(ticks)
         self._sizes = {width: StatementSize(ticks) for width in RESOLUTIONS[1:]}
 
     def run(self, now: float, kept_seconds: int) -> None:
@@ -50,39 +52,65 @@ class RollUp:
         self._state.read_days()
         for finer, width in pairwise(RESOLUTIONS):
             stale = self._rows.periods(int(now) - kept_seconds, int(now)).due(width, now)
-            due = self._watch.settled(width, stale)
-            size = self._sizes[width]
-            while due:
-                periods = due[: size.periods]
-                due = due[len(periods) :]
-                with size.fit(len(periods)):
-                    self._roll_up(finer, width, periods, now)
+            self._roll_up(finer, width, self._watch.settled(width, stale), now)
         self._drop_detail(self.forget_time(now), kept_seconds)
 
     def forget_time(self, now: float) -> float:
         """Return the time that decides what is old: not later than ClickHouse's, nor an hour after the newest row."""
         return min(now, self._state.newest + 3600, self._state.server_now)
 
-    def _roll_up(self, finer: int, width: int, periods: Sequence[Period], now: float) -> None:
-        self.write([Period(width, each.start, claimed=now) for each in periods])
-        sums = [f"sumMap({name}_bins, {name}_counts) AS {name}" for name in ("edge", "pathway", "size")]
-        arrays = ", ".join(f"{name}.1, {name}.2" for name in ("edge", "pathway", "size"))
-        columns = ", ".join(f"{name}_bins, {name}_counts" for name in ("edge", "pathway", "size"))
+    def _roll_up(self, finer: int, width: int, due: Sequence[Period], now: float) -> None:
+        """Roll up some periods, as many at once as fit. What is too large for ClickHouse is tried at once with less.
+
+        Raises what a Connection raises. The periods that failed stay claimed, so that the next calls do others.
+        """
+        began = self._ticks()
+        while due:
+            tried_at = now + self._ticks() - began
+            portion = self._sizes[width].next_portion(len(due))
+            periods = due[: portion.periods]
+            self.write([Period(width, each.start, claimed=tried_at) for each in periods])
+            try:
+                self._sum_rows(finer, width, periods, portion)
+            except StoreLimitError:
+                if portion.is_smallest:
+                    raise
+                continue
+            self._write_rolled(width, periods)
+            due = due[portion.periods :]
+
+    def _sum_rows(self, finer: int, width: int, periods: Sequence[Period], portion: Portion) -> None:
+        """Write the rows of some periods, part by part.
+
+        If a part fails, rows of the parts before it stay. They count for nothing until the periods are rolled up, and
+        then rows of the same points have replaced them, which have at least as many marks.
+        """
+        columns = ", ".join(f"{name}_bins, {name}_counts" for name in SKETCHES)
+        into = f"{self._db}.sketches (width, start, service, env, point, payload, marks, {columns})"
+        for part in range(portion.parts):
+            with self._sizes[width].fit(portion):
+                select = self._select_sums(finer, width, periods, f"modulo(point, {portion.parts}) = {part}")
+                self._connection.command(f"INSERT INTO {into} {select}", STATEMENT_SECONDS)
+
+    def _select_sums(self, finer: int, width: int, periods: Sequence[Period], chosen: str) -> str:
+        """Return the query of the sums of some periods, of the points that a condition chooses."""
+        sums = ", ".join(f"sumMap({name}_bins, {name}_counts) AS {name}" for name in SKETCHES)
+        arrays = ", ".join(f"{name}.1, {name}.2" for name in SKETCHES)
         starts, marks = [each.start for each in periods], [each.marks for each in periods]
-        self._connection.command(
-            f"INSERT INTO {self._db}.sketches (width, start, service, env, point, payload, marks, {columns}) "
+        return (
             f"SELECT {width}, period, service, env, point, 0, "
             f"transform(toUnixTimestamp(period), {starts}::Array(UInt32), {marks}::Array(UInt64), toUInt64(0)), "
             f"{arrays} FROM ("
-            f"SELECT toStartOfInterval(start, INTERVAL {width} SECOND, 'UTC') AS period, service, env, point, "
-            f"{', '.join(sums)} FROM {self._db}.sketches FINAL "
-            f"WHERE {within(Slice(finer, start, start + width) for start in starts)} "
-            "GROUP BY period, service, env, point)",
-            STATEMENT_SECONDS,
+            f"SELECT toStartOfInterval(start, INTERVAL {width} SECOND, 'UTC') AS period, service, env, point, {sums} "
+            f"FROM {self._db}.sketches FINAL "
+            f"WHERE ({within(Slice(finer, start, start + width) for start in starts)}) AND {chosen} "
+            "GROUP BY period, service, env, point)"
         )
+
+    def _write_rolled(self, width: int, periods: Sequence[Period]) -> None:
         rolled = [Period(width, each.start, rolled=each.marks) for each in periods]
         if width != RESOLUTIONS[-1]:
-            rolled += mark(RESOLUTIONS[RESOLUTIONS.index(width) + 1], starts)
+            rolled += mark(RESOLUTIONS[RESOLUTIONS.index(width) + 1], (each.start for each in periods))
         self.write(rolled)
 
     def _drop_detail(self, now: float, kept_seconds: int) -> None:

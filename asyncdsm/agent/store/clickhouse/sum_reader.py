@@ -21,9 +21,6 @@ from asyncdsm.agent.store.sum_cache import SumCache
 
 MOST_BYTES = 96 << 20
 """How many bytes of sums by edge are kept, and of sums by point."""
-ROWS_AT_ONCE = 200_000
-"""How many rows a query reads, roughly: some 200 MB, in a fraction of the time that a query has. What was read is kept,
-also if a later query fails."""
 MOST_NUMBERS = 400_000
 """How many edges and points are numbered: twice as many points as an agent knows."""
 
@@ -85,22 +82,28 @@ class SumReader:
     def merge_points(self, first: int, last: int, coarsest: int) -> LabeledHistograms:
         """Return what was counted in [first, last) by point."""
         plan, merger = self._plan(first, last, coarsest), Merger()
-        mergers: dict[Slice, Merger] = {}
+        missing: list[Slice] = []
         for each in plan.slices:
             merged = self._by_point.find_sum(each, plan.version(each))
             if merged is None:
-                mergers[each] = Merger()
+                missing.append(each)
             else:
                 merger.add(*merged)
-        merger_of = {start: merger for each, merger in mergers.items() for start in _starts(each)}
-        for start, rows in self._rows.read_by_start(_join(mergers)):
-            if start in merger_of:
-                merger_of[start].add_rows(rows, by_point)
-        for each, part in mergers.items():
-            merged = part.result()
+        for each, merged in self._merge_slices(missing):
             self._by_point.keep_sum(each, plan.version(each), merged)
             merger.add(*merged)
         return merger.result()
+
+    def _merge_slices(self, slices: Sequence[Slice]) -> Iterator[tuple[Slice, LabeledHistograms]]:
+        """Yield what was counted in each of some slices, given in order, by point, as soon as it is read."""
+        slice_of = {start: each for each in slices for start in _starts(each)}
+        mergers = {each: Merger() for each in slices}
+        for buckets in self._rows.split(slices):
+            for start, rows in self._rows.read_by_start(buckets):
+                if start in slice_of:
+                    mergers[slice_of[start]].add_rows(rows, by_point)
+            for each in [each for each in mergers if each.last <= buckets[-1].last]:
+                yield each, mergers.pop(each).result()
 
     def _cache(self) -> _EdgeSumCache:
         if len(self._by_edge.numbering) > MOST_NUMBERS:
@@ -116,21 +119,29 @@ class SumReader:
         return _Plan(list(_split(periods.plan(first, last, coarsest))), periods, names)
 
     def _read_buckets(self, cache: _EdgeSumCache, plan: _Plan, slices: Iterable[Slice]) -> dict[int, EdgeSums]:
-        """Return the sum of each bucket, or period that is rolled up, of some slices by its start."""
-        buckets = [Slice(each.width, start, start + each.width) for each in slices for start in _starts(each)]
-        found = {each: cache.sums.find_sum(each, plan.version(each)) for each in buckets}
-        missing = [each for each, sums in found.items() if sums is None]
-        at_once = max(1, ROWS_AT_ONCE // max(1, len(self._state.registry.keys)))
-        for begin in range(0, len(missing), at_once):
-            chunk = missing[begin : begin + at_once]
-            for each, sums in self._sum_rows(cache, chunk).items():
+        """Return the sum of each bucket, or period that is rolled up, of some slices by its start.
+
+        What was read is kept, also if a later query fails.
+        """
+        found = dict[Slice, EdgeSums]()
+        missing: list[Slice] = []
+        for each in slices:
+            for start in _starts(each):
+                bucket = Slice(each.width, start, start + each.width)
+                sums = cache.sums.find_sum(bucket, plan.version(bucket))
+                if sums is None:
+                    missing.append(bucket)
+                else:
+                    found[bucket] = sums
+        for buckets in self._rows.split(missing):
+            for each, sums in self._sum_rows(cache, buckets).items():
                 cache.sums.keep_sum(each, plan.version(each), sums)
                 found[each] = sums
-        return {each.first: sums for each, sums in found.items() if sums is not None}
+        return {each.first: sums for each, sums in found.items()}
 
     def _sum_rows(self, cache: _EdgeSumCache, buckets: Sequence[Slice]) -> dict[Slice, EdgeSums]:
         parts: dict[int, list[EdgeSums]] = {each.first: [] for each in buckets}
-        for start, rows in self._rows.read_by_start(_join(buckets)):
+        for start, rows in self._rows.read_by_start(buckets):
             if start in parts:
                 parts[start].append(sum_rows(rows, cache.numbering))
         return {
@@ -150,14 +161,3 @@ def _split(slices: Iterable[Slice]) -> Iterator[Slice]:
             continue
         for minute in range(each.first // MINUTE * MINUTE, each.last, MINUTE):
             yield Slice(each.width, max(each.first, minute), min(each.last, minute + MINUTE))
-
-
-def _join(slices: Iterable[Slice]) -> list[Slice]:
-    """Return slices with those joined that are next to each other."""
-    joined: list[Slice] = []
-    for each in slices:
-        if joined and joined[-1].width == each.width and joined[-1].last == each.first:
-            joined.append(Slice(each.width, joined.pop().first, each.last))
-        else:
-            joined.append(each)
-    return joined
