@@ -7,7 +7,13 @@ from inspect import signature, unwrap
 from typing import Any
 
 from asyncdsm.integration import Hook, Hooks, is_async, look_up_in_class, subclass_or_same
-from asyncdsm_redis.queued import hook_annotate, hook_first_error, hook_pipeline, hook_pipeline_async, hook_queue
+from asyncdsm_redis.pipeline_calls import (
+    hook_annotate,
+    hook_first_error,
+    hook_pipeline,
+    hook_pipeline_async,
+    hook_queue,
+)
 
 
 def hook_pipeline_class(hooks: Hooks, cls: Any) -> None:
