@@ -1,13 +1,16 @@
 """The contest of one client with itself: bare, bare with a field of a context's size, and wrapped.
 
-The module of such a benchmark has the functions `bare`, `bare_with_a_field` and `asyncdsm_wrapped`.
+The module of such a benchmark has the functions `bare`, `bare_with_a_field` and `asyncdsm_wrapped`: its own, or those
+of `make_contestants`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 from benchmarks.contest import Benchmark, Claim, Contestant, Figures
 
@@ -46,6 +49,41 @@ def measure_wrapped_blocking(measure: Callable[[Follow], float], recorded: int) 
         assert streams.stats.recorded == recorded
         assert not streams.stats.errors
     return figure
+
+
+class Measure(Protocol):
+    """Returns the CPU time per message of `count`, through a client that is followed so, in microseconds.
+
+    `carries` says whether messages will have a context; `fields` are what the program puts on each, which may be kept
+    and changed.
+    """
+
+    def __call__(
+        self, count: int, follow: Follow, *, carries: bool, fields: dict[Any, Any]
+    ) -> Coroutine[Any, Any, float]: ...
+
+
+class Contestants(NamedTuple):
+    """What the processes of a contest call with a count."""
+
+    bare: Callable[[int], float]
+    bare_with_a_field: Callable[[int], float]
+    asyncdsm_wrapped: Callable[[int], float]
+
+
+def make_contestants(measure: Measure, blocks: int) -> Contestants:
+    """Return the functions of a benchmark with an asyncio client, where `measure` sends `count` messages per block."""
+
+    def measure_bare(count: int) -> float:
+        return asyncio.run(measure(count, follow_nothing, carries=False, fields={}))
+
+    def measure_with_a_field(count: int) -> float:
+        return asyncio.run(measure(count, follow_nothing, carries=False, fields={FIELD_NAME: FIELD_VALUE}))
+
+    def measure_followed(count: int) -> float:
+        return asyncio.run(measure_wrapped(partial(measure, count, carries=True, fields={}), 2 * blocks * count))
+
+    return Contestants(measure_bare, measure_with_a_field, measure_followed)
 
 
 def make_benchmark(

@@ -6,49 +6,21 @@ import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from time import process_time
 from typing import Any
 
-from benchmarks.client_contest import (
-    BODY,
-    CONTEXT,
-    FIELD_NAME,
-    FIELD_VALUE,
-    Follow,
-    follow_nothing,
-    make_benchmark,
-    measure_wrapped,
-)
+from benchmarks.client_contest import BODY, CONTEXT, Follow, make_benchmark, make_contestants
 from benchmarks.sink import sink
 
 BLOCKS, BATCH = 2, 100
 
 
-def bare(count: int) -> float:
-    """Nobody follows the events."""
-    return asyncio.run(_microseconds(count, follow_nothing, carries=False))
-
-
-def bare_with_a_field(count: int) -> float:
-    """Nobody follows the events, and each has a property of a context's size, as its program gave it."""
-    properties = {FIELD_NAME: FIELD_VALUE}
-    return asyncio.run(_microseconds(count, follow_nothing, carries=False, properties=properties))
-
-
-def asyncdsm_wrapped(count: int) -> float:
-    """Clients that are wrapped."""
-    return asyncio.run(measure_wrapped(partial(_microseconds, count, carries=True), 2 * (BLOCKS + 1) * count))
-
-
-async def _microseconds(
-    count: int, follow: Follow, *, carries: bool, properties: dict[Any, Any] | None = None
-) -> float:
+async def _microseconds(count: int, follow: Follow, *, carries: bool, fields: dict[Any, Any]) -> float:
     """CPU time per event: the least of some blocks, after one that warms up."""
     from azure.eventhub import EventData
     from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 
-    hub, connection = f"benchmark-{os.getpid()}-{carries}-{bool(properties)}", os.environ["BENCHMARK_EVENTHUBS"]
+    hub, connection = f"benchmark-{os.getpid()}-{carries}-{bool(fields)}", os.environ["BENCHMARK_EVENTHUBS"]
     producer = follow(EventHubProducerClient.from_connection_string(connection, eventhub_name=hub))
     consumer = follow(EventHubConsumerClient.from_connection_string(connection, "$Default", eventhub_name=hub))
     figures, last, seen = list[float](), dict[str, Any](), asyncio.Semaphore(0)
@@ -64,7 +36,7 @@ async def _microseconds(
         for _ in range(count // BATCH):
             events = [EventData(BODY) for _ in range(BATCH)]
             for event in events:
-                event.properties = dict(properties or {})
+                event.properties = dict(fields)
             await producer.send_batch(events, partition_id="0")
         for _ in range(count):
             await seen.acquire()
@@ -84,4 +56,5 @@ def _surroundings() -> Iterator[Mapping[str, str]]:
         yield {**environ, "BENCHMARK_EVENTHUBS": server.connection_string}
 
 
+bare, bare_with_a_field, asyncdsm_wrapped = make_contestants(_microseconds, BLOCKS + 1)
 BENCHMARK = make_benchmark("azure-eventhub", "Send and receive an event", 2_000, _surroundings, "a property")

@@ -6,43 +6,17 @@ import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from time import process_time
 from typing import Any
 
-from benchmarks.client_contest import (
-    BODY,
-    CONTEXT,
-    FIELD_NAME,
-    FIELD_VALUE,
-    Follow,
-    follow_nothing,
-    make_benchmark,
-    measure_wrapped,
-)
+from benchmarks.client_contest import BODY, CONTEXT, Follow, make_benchmark, make_contestants
 from benchmarks.sink import sink
 
 BLOCKS = 4
 SUBJECT = "benchmark"
 
 
-def bare(count: int) -> float:
-    """Nobody follows the messages."""
-    return asyncio.run(_microseconds(count, follow_nothing, carries=False))
-
-
-def bare_with_a_field(count: int) -> float:
-    """Nobody follows the messages, and each has a header of a context's size, as its program gave it."""
-    header = {FIELD_NAME: FIELD_VALUE}
-    return asyncio.run(_microseconds(count, follow_nothing, carries=False, headers=header))
-
-
-def asyncdsm_wrapped(count: int) -> float:
-    """A connection that is wrapped."""
-    return asyncio.run(measure_wrapped(partial(_microseconds, count, carries=True), 2 * (BLOCKS + 1) * count))
-
-
-async def _microseconds(count: int, follow: Follow, *, carries: bool, headers: dict[str, str] | None = None) -> float:
+async def _microseconds(count: int, follow: Follow, *, carries: bool, fields: dict[Any, Any]) -> float:
     """CPU time per message: the least of some blocks, after one that warms up."""
     import nats
 
@@ -64,7 +38,7 @@ async def _microseconds(count: int, follow: Follow, *, carries: bool, headers: d
         done.clear()
         start = process_time()
         for number in range(count):
-            await client.publish(SUBJECT, BODY, headers=headers)
+            await client.publish(SUBJECT, BODY, headers=fields or None)
             if number % 100 == 99:
                 await asyncio.sleep(0)  # lets the client write and read
         await done.wait()
@@ -82,4 +56,5 @@ def _surroundings() -> Iterator[Mapping[str, str]]:
         yield {**environ, "BENCHMARK_NATS": server.url}
 
 
+bare, bare_with_a_field, asyncdsm_wrapped = make_contestants(_microseconds, BLOCKS + 1)
 BENCHMARK = make_benchmark("nats-py", "Publish and consume a message", 10_000, _surroundings)

@@ -5,46 +5,19 @@ The async clients, in requests of 100 messages each.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from time import process_time
 from typing import Any
 
-from benchmarks.client_contest import (
-    BODY,
-    CONTEXT,
-    FIELD_NAME,
-    FIELD_VALUE,
-    Follow,
-    follow_nothing,
-    make_benchmark,
-    measure_wrapped,
-)
+from benchmarks.client_contest import BODY, CONTEXT, Follow, make_benchmark, make_contestants
 from benchmarks.sink import sink
 
 BLOCKS, BATCH = 3, 100
 TOPIC, SUBSCRIPTION = "projects/p/topics/benchmark", "projects/p/subscriptions/benchmark"
 
 
-def bare(count: int) -> float:
-    """Nobody follows the messages."""
-    return asyncio.run(_microseconds(count, follow_nothing, carries=False))
-
-
-def bare_with_a_field(count: int) -> float:
-    """Nobody follows the messages, and each has an attribute of a context's size, as its program gave it."""
-    attributes = {FIELD_NAME: FIELD_VALUE}
-    return asyncio.run(_microseconds(count, follow_nothing, carries=False, extra=attributes))
-
-
-def asyncdsm_wrapped(count: int) -> float:
-    """Clients that are wrapped."""
-    return asyncio.run(measure_wrapped(partial(_microseconds, count, carries=True), 2 * (BLOCKS + 1) * count))
-
-
-async def _microseconds(count: int, follow: Follow, *, carries: bool, extra: dict[str, str] | None = None) -> float:
+async def _microseconds(count: int, follow: Follow, *, carries: bool, fields: dict[Any, Any]) -> float:
     """CPU time per message: the least of some blocks, after one that warms up."""
     from google.api_core.exceptions import AlreadyExists
     from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient
@@ -56,7 +29,7 @@ async def _microseconds(count: int, follow: Follow, *, carries: bool, extra: dic
     except AlreadyExists:
         pass
     publish, pull = follow(publisher).publish, follow(subscriber).pull
-    messages = [{"data": BODY, "attributes": extra or {}}] * BATCH
+    messages = [{"data": BODY, "attributes": fields}] * BATCH
     figures, carried = list[float](), set[bool]()
     for _ in range(BLOCKS + 1):
         start, left = process_time(), count
@@ -86,4 +59,5 @@ def _surroundings() -> Iterator[Mapping[str, str]]:
         yield {**environ, "PUBSUB_EMULATOR_HOST": server.address}
 
 
+bare, bare_with_a_field, asyncdsm_wrapped = make_contestants(_microseconds, BLOCKS + 1)
 BENCHMARK = make_benchmark("google-cloud-pubsub", "Publish and pull a message", 2_000, _surroundings, "an attribute")

@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from time import process_time
 from typing import Any
 
-from benchmarks.client_contest import (
-    BODY,
-    CONTEXT,
-    FIELD_NAME,
-    FIELD_VALUE,
-    Follow,
-    follow_nothing,
-    make_benchmark,
-    measure_wrapped,
-)
+from benchmarks.client_contest import BODY, CONTEXT, Follow, make_benchmark, make_contestants
 from benchmarks.sink import sink
 
 BLOCKS, BATCH = 2, 50
 
 
-def bare(count: int) -> float:
-    """Nobody follows the messages."""
-    return asyncio.run(_microseconds(count, follow_nothing, carries=False))
-
-
-def bare_with_a_field(count: int) -> float:
-    """Nobody follows the messages, and each has a property of a context's size, as its program gave it."""
-    properties = {FIELD_NAME: FIELD_VALUE}
-    return asyncio.run(_microseconds(count, follow_nothing, carries=False, properties=properties))
-
-
-def asyncdsm_wrapped(count: int) -> float:
-    """A client that is wrapped."""
-    return asyncio.run(measure_wrapped(partial(_microseconds, count, carries=True), 2 * (BLOCKS + 1) * count))
-
-
-async def _microseconds(
-    count: int, follow: Follow, *, carries: bool, properties: dict[Any, Any] | None = None
-) -> float:
+async def _microseconds(count: int, follow: Follow, *, carries: bool, fields: dict[Any, Any]) -> float:
     """CPU time per message: the least of some blocks, after one that warms up."""
     from azure.servicebus import ServiceBusMessage
     from azure.servicebus.aio import ServiceBusClient
@@ -59,7 +30,7 @@ async def _microseconds(
             start = process_time()
             for _ in range(count // BATCH):
                 await sender.send_messages(
-                    [ServiceBusMessage(BODY, application_properties=properties) for _ in range(BATCH)]
+                    [ServiceBusMessage(BODY, application_properties=fields or None) for _ in range(BATCH)]
                 )
                 left = BATCH
                 while left:
@@ -81,4 +52,5 @@ def _surroundings() -> Iterator[Mapping[str, str]]:
         yield {**environ, "BENCHMARK_SERVICEBUS": server.connection_string}
 
 
+bare, bare_with_a_field, asyncdsm_wrapped = make_contestants(_microseconds, BLOCKS + 1)
 BENCHMARK = make_benchmark("azure-servicebus", "Send and receive a message", 2_000, _surroundings, "a property")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -90,37 +91,39 @@ def _find_pool(node: Any, package: Package) -> Any:
 
 async def ask_async(client: Any, streams: list[str], store: Store, refusal: type[Exception]) -> None:
     """Ask about the groups of some streams, and store what the server says. It raises nothing."""
-    waiting = list(streams)
     try:
-        async with asyncio.timeout(PATIENCE):
-            while waiting:
-                try:
-                    groups = await client.execute_command("XINFO GROUPS", waiting[-1])
-                except refusal:
+        with _waiting_for_answers(streams, store) as waiting:
+            async with asyncio.timeout(PATIENCE):
+                while waiting:
                     groups = []
-                store(waiting.pop(), groups)
-    except Exception:
-        _store_nothing(waiting, store)
+                    with suppress(refusal):
+                        groups = await client.execute_command("XINFO GROUPS", waiting[-1])
+                    store(waiting.pop(), groups)
     finally:
         await client.connection_pool.disconnect()
 
 
 def ask_blocking(client: Any, streams: list[str], store: Store, refusal: type[Exception]) -> None:
     """Do the same with a client that blocks."""
-    waiting = list(streams)
     try:
-        while waiting:
-            try:
-                groups = client.execute_command("XINFO GROUPS", waiting[-1])
-            except refusal:
+        with _waiting_for_answers(streams, store) as waiting:
+            while waiting:
                 groups = []
-            store(waiting.pop(), groups)
-    except Exception:
-        _store_nothing(waiting, store)
+                with suppress(refusal):
+                    groups = client.execute_command("XINFO GROUPS", waiting[-1])
+                store(waiting.pop(), groups)
     finally:
         client.connection_pool.disconnect()
 
 
-def _store_nothing(streams: list[str], store: Store) -> None:
-    for stream in streams:
+@contextmanager
+def _waiting_for_answers(streams: list[str], store: Store) -> Iterator[list[str]]:
+    """Yield a list of the streams, from which the block takes those that are answered.
+
+    An error ends the block, and nothing is stored for the streams that are left.
+    """
+    waiting = list(streams)
+    with suppress(Exception):
+        yield waiting
+    for stream in waiting:
         store(stream, [])

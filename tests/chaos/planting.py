@@ -86,7 +86,7 @@ GUARDS = {
     "asyncdsm_redis.consume.ReadCall.clear_current",
     "asyncdsm_redis.consume.ReadCall.finish_call",
     "asyncdsm_redis.consume.finish_reads",
-    "asyncdsm_redis.pipelines._finish_awaited",
+    "asyncdsm_redis.pipeline_calls._finish_awaited",
     "asyncdsm_redis.produce.AddCall.clear_current",
     "asyncdsm_redis.produce.AddCall.finish_call",
     "asyncdsm_redis.produce.hide_context",

@@ -27,16 +27,12 @@ from tests.brokers.aws import Aws
 from tests.brokers.pubsub import PubSubServer
 from tests.integrations.asgi.apps import CAME, CONTEXT, Handler, request
 from tests.integrations.kombu.clients import drain, tidy
-from tests.integrations.pipelines.layers import COUNT, ROWS, SENDER, Follow, Row, kombu_pubsub, name
+from tests.integrations.pipelines.layers import transports
+from tests.integrations.pipelines.layers.log import COUNT, SENDER, Follow, name
+from tests.integrations.pipelines.layers.rows import ROWS, Row
 
 ROOT = Path(__file__).parents[3]
-WAYS = ("wrap", "wrap, on an instrumented one", "instrument from above", "instrument from below", "instrument all")
-
-
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> str:
-    way: str = request.param
-    return way
+PAIRS = [pytest.param(row, way, id=f"{row.program.__name__}-{way}") for row in ROWS for way in row.ways]
 
 
 @pytest.fixture
@@ -63,7 +59,7 @@ def blockbuster() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.* is deprecated; use:DeprecationWarning")  # PycURL, of what Kombu calls
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.program.__name__)
+@pytest.mark.parametrize(("row", "way"), PAIRS)
 def test_layers_count_each_message_once(
     row: Row, follow: Follow, captured_streams: Captured, request: pytest.FixtureRequest
 ) -> None:
@@ -107,7 +103,7 @@ def test_requeued_message_is_produced_once(pubsub: PubSubServer, captured_stream
         else:
             message.ack()
 
-    with kombu_pubsub(pubsub) as (url, options), Connection(url, transport_options=options) as connection:
+    with transports.pubsub(pubsub) as (url, options), Connection(url, transport_options=options) as connection:
         queue = Queue(name(), Exchange(name(), "direct"))
         connection.Producer().publish("body", exchange=queue.exchange, declare=[queue])
         with connection.Consumer([queue], callbacks=[take]):
@@ -123,11 +119,11 @@ sys.path.insert(0, ".")
 import asyncdsm
 from asyncdsm.testing import capture
 from tests.brokers.aws import Aws
-from tests.integrations.pipelines import layers
+from tests.integrations.pipelines.layers import celery
 
 asyncdsm.instrument("kombu"), asyncdsm.instrument("botocore"), asyncdsm.instrument("celery")
 with capture() as captured:
-    layers.celery_on_sqs(Aws(sys.argv[1]), lambda app: app, pool="gevent")
+    celery.celery_on_sqs(Aws(sys.argv[1]), lambda app: app, pool="gevent")
     print(json.dumps([[point.tag("direction"), point.hash, point.parent] for point in captured.checkpoints]))
 """
 
