@@ -76,8 +76,11 @@ class DataStreams:
         return "plain" if implementation.native is None else "native"
 
     def lag(self) -> list[Lag]:
-        """Return the lag of each consumer, by group, topic and partition, as far as the clients know it."""
-        return list(lag.current_lags(report_hook_error))
+        """Return the lag of each consumer, by group, topic and partition, as far as the clients know it.
+
+        Where several clients tell of the same, it is the largest.
+        """
+        return lag.largest_lags(report_hook_error)
 
     async def start(self) -> None:
         """Start measuring, with the flush task in this event loop.

@@ -6,12 +6,14 @@ import os
 import threading
 from collections.abc import Callable
 
-LONGEST_WAIT_SECONDS = 10.0
+from asyncdsm._internal.half_imports import forget_half_imports
+
+LONGEST_WAIT_SECONDS = 2.0
+"""How long a fork waits, which blocks the program. What is half imported then is imported anew in the child."""
 
 import_lock: threading.RLock = threading.RLock()
-"""Held while a thread of asyncdsm imports. A module that is half imported at a fork stays so in the child for ever, so
-a fork waits for the lock, which is nearly always free. The lock is reentrant: a fork during the import of gevent, which
-starts a subprocess, does not wait for itself."""
+"""Held while a thread of asyncdsm imports. A fork waits for the lock, which is nearly always free. The lock is
+reentrant: a fork during the import of gevent, which starts a subprocess, does not wait for itself."""
 
 _held = False
 _registered = threading.Lock()  # acquired once, never released
@@ -47,3 +49,5 @@ def _after_in_parent() -> None:
 def _after_in_child() -> None:
     global import_lock  # noqa: PLW0603
     import_lock = threading.RLock()
+    if not _held:
+        forget_half_imports()

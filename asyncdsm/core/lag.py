@@ -88,6 +88,40 @@ def collect_lags(report_error: Callable[[Exception], object] = _reraise) -> Iter
                 report_error(error)
 
 
+class LargestLags:
+    """One lag for each consumer and partition, of several clients that read the same or call it the same.
+
+    It is the largest: of two clients of one queue, which were told at different times, it differs little; of two
+    databases with a stream of one name, which nothing tells apart, it hides no backlog.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, ...], Lag] = {}
+
+    def add(self, lag: Lag) -> None:
+        """Add what one client says. Raises what its values raise if they cannot be compared."""
+        names = (lag.type, lag.group, lag.topic, lag.partition, lag.cluster_id, lag.unit)
+        key = tuple("" if name is None else str(name) for name in names)
+        known = self._found.get(key)
+        if known is None or (lag.behind, lag.seconds or 0.0) > (known.behind, known.seconds or 0.0):
+            self._found[key] = lag
+
+    def all(self) -> list[Lag]:
+        """Return them, in the order in which they came first."""
+        return list(self._found.values())
+
+
+def largest_lags(report_error: Callable[[Exception], object] = _reraise) -> list[Lag]:
+    """Return the lags of all clients, with ages, the largest of each consumer and partition."""
+    largest = LargestLags()
+    for lag in current_lags(report_error):
+        try:
+            largest.add(lag)
+        except Exception as error:
+            report_error(error)
+    return largest.all()
+
+
 _history = EndHistory()
 
 

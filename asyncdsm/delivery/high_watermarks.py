@@ -47,13 +47,19 @@ class HighWatermarkRecorder:
         lag.forget_other_ends()
 
     async def read_lags(self) -> list[lag.Lag]:
-        """Return the lag of each partition and queue, with ages. Errors are counted and logged, never raised."""
-        lags = list[lag.Lag]()
-        for each in lag.current_lags(self._report_error):
-            lags.append(each)
-            if len(lags) % PARTITIONS_BETWEEN_PAUSES == 0:
+        """Return the lag of each partition and queue, with ages, the largest where clients differ.
+
+        Errors are counted and logged, never raised.
+        """
+        largest = lag.LargestLags()
+        for number, each in enumerate(lag.current_lags(self._report_error), 1):
+            try:
+                largest.add(each)
+            except Exception as error:
+                self._report_error(error)
+            if number % PARTITIONS_BETWEEN_PAUSES == 0:
                 await anyio.lowlevel.checkpoint()
-        return lags
+        return largest.all()
 
     def _record(self, partition: lag.Lag, end: int) -> None:
         is_outdated = self._is_outdated(partition)

@@ -33,6 +33,7 @@ class Outbox:
         self._limit, self._counters = limit_bytes, counters
         self._parcels: deque[Parcel] = deque()
         self._bytes = 0
+        self._refused = 0  # checkpoints of refused cumulative payloads, for the next one
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -46,6 +47,8 @@ class Outbox:
     def enqueue(self, parcel: Parcel) -> int:
         """Append the newest parcel; return how many checkpoints were dropped to make room."""
         with self._lock:
+            parcel = parcel._replace(checkpoints=parcel.checkpoints + self._refused)
+            self._refused = 0
             self._parcels.append(parcel)
             return self._drop_excess(len(parcel.payload))
 
@@ -64,9 +67,26 @@ class Outbox:
             self._parcels.appendleft(parcel)
             return self._drop_excess(len(parcel.payload))
 
+    def pass_on_refused(self, checkpoints: int) -> bool:
+        """Count the checkpoints of a refused payload to the next one, if that repeats them; return whether it does."""
+        if not self._is_cumulative:
+            return False
+        with self._lock:
+            if self._parcels:
+                following = self._parcels[0]
+                self._parcels[0] = following._replace(checkpoints=following.checkpoints + checkpoints)
+            else:
+                self._refused += checkpoints
+        return True
+
     def drop_all(self, cause: str) -> int:
-        """Drop all parcels, counted under this cause; return how many checkpoints were in them."""
-        dropped = 0
+        """Drop all parcels, counted under this cause; return how many checkpoints were in them.
+
+        Those of refused payloads that no later one repeats are counted as `rejected`.
+        """
+        with self._lock:
+            dropped, self._refused = self._refused, 0
+        self._counters.drop("rejected", dropped)
         while (parcel := self.dequeue()) is not None:
             self._counters.drop(cause, parcel.checkpoints)
             dropped += parcel.checkpoints

@@ -98,15 +98,21 @@ class Delivery:
     async def drain(self, exporter: Exporter) -> None:
         """Deliver all waiting parcels at exit, until the deadline of the cancel scope around it.
 
-        It retries after short delays. It gives up early only if no agent ever accepted a payload and none is there:
-        nothing listens, or an Agent without the endpoint does.
+        It retries after short delays, or when the receiver asked for it. If that is after the deadline, it tries once
+        more, in the middle of the time that is left. It gives up early if that fails, or if no agent ever accepted a
+        payload and none is there: nothing listens, or an Agent without the endpoint does.
         """
-        attempts = 0
+        attempts, is_last = 0, False
         while not await self.deliver_waiting(exporter, _seconds_left() * HEDGE_AFTER if self._hedges else None):
             attempts += 1
             if attempts >= ATTEMPTS_AT_EXIT and not self.ever_delivered and (self._is_absent or self._no_endpoint):
                 return
-            await anyio.sleep(min(self._retry_after or DELAY_AT_EXIT * 2**attempts, LONGEST_DELAY_AT_EXIT))
+            wait = self._retry_after or min(DELAY_AT_EXIT * 2**attempts, LONGEST_DELAY_AT_EXIT)
+            if wait >= (left := _seconds_left()):
+                if is_last:
+                    return
+                is_last, wait = True, left / 2
+            await anyio.sleep(wait)
 
     def _count_delivered(self, count: int) -> None:
         self._counters.deliver(count)
@@ -116,14 +122,14 @@ class Delivery:
         self._failures, self.next_attempt_at, self.ever_delivered, self._no_endpoint = 0, 0.0, True, False
 
     def _count_refused(self, count: int, refusal: PayloadRefusedError) -> None:
+        key, counted = f"rejected by {self._receiver}", pluralize(count, self._outbox.unit)
+        if self._outbox.pass_on_refused(count):
+            repeated = "asyncdsm will send %s again in its next payload, because %s refused one: %s"
+            warn_each_minute(key, repeated, counted, self._receiver, str(refusal))
+            return
         self._counters.drop("rejected", count)
-        warn_each_minute(
-            f"rejected by {self._receiver}",
-            "asyncdsm lost %s, because %s refused a payload: %s",
-            pluralize(count, self._outbox.unit),
-            self._receiver,
-            str(refusal),
-        )
+        message = "asyncdsm lost %s, because %s refused a payload: %s"
+        warn_each_minute(key, message, counted, self._receiver, str(refusal))
 
     def _postpone(self, error: Exception) -> None:
         now = anyio.current_time()

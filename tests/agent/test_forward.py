@@ -116,6 +116,18 @@ async def test_flapping_target_gets_every_payload() -> None:
     assert intake.accepted == [body(number) for number in range(6)]
 
 
+async def test_payload_that_a_web_page_answers_waits_for_an_agent() -> None:
+    async with passing_on() as (client, intake):
+        intake.answers, intake.body = [200], b"<html>Please log in"
+        await client.report(body(0), gzipped=True)
+        with anyio.fail_after(60):
+            while not intake.requests:
+                await anyio.sleep(0.02)
+        intake.body = b""
+        await accounts(client, lambda shown: shown["delivered"] == 1)
+    assert intake.accepted == [body(0), body(0)]  # the page, and the agent
+
+
 async def test_payload_that_the_target_refuses_is_dropped_and_counted() -> None:
     async with passing_on() as (client, intake):
         intake.answers = [400, 202, 413]

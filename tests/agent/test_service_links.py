@@ -13,7 +13,9 @@ from asyncdsm.agent.metrics.families import traffic_families
 from asyncdsm.agent.metrics.hop_latencies import IN_QUEUE, IN_SERVICE
 from asyncdsm.agent.metrics.link_totals import WAIT_SECONDS
 from asyncdsm.agent.metrics.traffic_totals import TrafficTotals
+from asyncdsm.agent.store.histograms import PATHWAY
 from asyncdsm.core.aggregator import Aggregator
+from asyncdsm.core.cycles import MOST_ROUNDS, PathwayCycles
 from tests.agent.payloads import NOW, ours, passed
 from tests.agent.stores import KEPT_KINDS, AnyStore, OpenStore
 from tests.agent.test_metrics import IN, ON, OUT
@@ -131,8 +133,40 @@ def test_as_much_waits_as_there_is_room(
 
 @pytest.mark.parametrize("open_store", ["memory"], indirect=True)
 def test_message_without_a_context_is_of_no_pair_and_waits_for_none(open_store: OpenStore) -> None:
-    now = [0.0]
+    agent = RunningAgent(open_store(now=lambda: NOW))
+    agent.take(ours(lambda aggregator: passed(aggregator, IN, [0.2, 0.0]), "billing"))
+    assert (agent.pairs(), agent.unlinked()) == ({}, 2)
+
+
+@pytest.mark.parametrize("open_store", ["memory"], indirect=True)
+def test_each_message_read_is_in_a_pair_unlinked_or_left_out(
+    open_store: OpenStore, reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_totals, "MOST_LINKS", 1)
+    now, hashes = [0.0], list[int]()
+
+    def circle(aggregator: Aggregator) -> None:  # a retry through one queue, which ends, and begins again
+        cycles, parent = PathwayCycles(aggregator.point), 0
+        for _ in range(2 * MOST_ROUNDS):
+            written = cycles.find_produce_point(OUT, parent)
+            passed(aggregator, OUT, [0.0], parent=parent)
+            read = cycles.find_consume_point(IN, written.hash)
+            parent = passed(aggregator, IN, [0.1], parent=read.parent)
+            hashes.append(read.parent)
+
+    def read_others(aggregator: Aggregator) -> None:
+        passed(aggregator, IN, [0.0, 0.0, 0.3])  # nobody measures who wrote them
+        passed(aggregator, IN, [0.1], parent=4711)  # nobody reports that
+        passed(aggregator, IN, [0.1], parent=passed(aggregator, IN, [0.1]))  # read after a read
+
     agent = RunningAgent(open_store(now=lambda: NOW), lambda: now[0])
-    agent.take(ours(lambda aggregator: passed(aggregator, IN, [0.2]), "billing"))
-    now[0] = 2 * WAIT_SECONDS
-    assert (agent.pairs(), agent.unlinked()) == ({}, 0)
+    for bodies in (reports.shop, reports.billing, ours(circle, "loop"), ours(read_others, "reader")):
+        agent.take(bodies)
+    now[0] = WAIT_SECONDS
+    traffic = agent.totals.read()
+    read = sum(sum(edge.buckets[PATHWAY]) for edge in traffic.edges if edge.key.direction == "in")
+    paired = sum(sum(link.buckets[IN_QUEUE]) for link in traffic.links)
+    assert read == 2 + 2 * MOST_ROUNDS + 6
+    assert hashes.count(0) == traffic.unlinked - 6 > 0
+    assert paired + traffic.left_out_of_links + traffic.unlinked == read
+    assert min(paired, traffic.left_out_of_links) > 0

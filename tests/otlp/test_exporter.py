@@ -88,10 +88,58 @@ async def test_partial_success_counts_the_points_left_out_and_is_logged_once(
     assert record.getMessage().endswith(": too old")
 
 
-async def test_answer_that_is_no_protobuf_is_no_failure() -> None:
-    with otlp_receiver(intake=Intake(answer=200, body=b"<html>")) as receiver:
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/html", b"Please log in"),
+        ("", b"<html>"),
+        ("application/json", b" <!doctype html>"),
+        ("text/plain", b"hi"),
+    ],
+)
+async def test_answer_of_something_else_is_no_delivery(kind: str, body: bytes) -> None:
+    page = Intake(answer=200, headers={"Content-Type": kind} if kind else {}, body=body)
+    with (
+        otlp_receiver(intake=page) as receiver,
+        pytest.raises(TemporaryDeliveryError, match=rf"^HTTP status 200 with a body of {kind or 'no type'}, which is"),
+    ):
+        await export(receiver.url)
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (None, b""),
+        ("application/x-protobuf", b""),
+        ("text/plain; charset=utf-8", b""),
+        ("text/plain; charset=utf-8", b"\x0a\x05\x12\x03odd"),  # as a server guesses that is not told the type
+        ("application/protobuf", b"\x0a\x00"),
+        ("application/json", b"{}"),
+        ("Application/JSON; charset=utf-8", b'{"partialSuccess": {}, "more": 1}'),
+        (None, b'{"partialSuccess":{}}'),
+    ],
+)
+async def test_answers_that_receivers_send_are_deliveries(status: int, kind: str | None, body: bytes) -> None:
+    said = Intake(answer=status, headers={} if kind is None else {"Content-Type": kind}, body=body)
+    with otlp_receiver(intake=said) as receiver:
         await export(receiver.url)
     assert receiver.accepted == [b"payload"]
+
+
+async def test_compressed_answer_is_a_delivery_and_none_is_asked_for() -> None:
+    said = Intake(answer=200, headers={"Content-Encoding": "gzip"}, body=gzip.compress(b"\x0a\x00"))
+    with otlp_receiver(intake=said) as receiver:
+        await export(receiver.url)
+    assert receiver.requests[0][2]["accept-encoding"] == "identity"
+
+
+async def test_points_left_out_are_counted_from_an_answer_in_json() -> None:
+    counters = Counters()
+    body = b'{"partialSuccess": {"rejectedDataPoints": "3", "errorMessage": "too old"}}'
+    with otlp_receiver(intake=Intake(answer=200, headers={"Content-Type": "application/json"}, body=body)) as receiver:
+        await export(receiver.url, counters=counters)
+    assert counters.to_stats().rejected_points == 3
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def test_edge_beyond_the_bound_is_counted_as_dropped_until_another_is_idle(monke
 def test_lag_is_sent_as_gauges_of_the_partitions_with_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packer, "MOST_LAGS", 3)
     lags = [
-        Lag("billing", "orders", 0, 12, seconds=1.5, cluster_id="c1"),
+        Lag("billing", "orders", 0, 12, seconds=1.5, cluster_id="c1", type="kafka"),
         Lag(None, "mail", None, 7, unit="ready"),
         Lag(None, "stream", 3, 900, unit="milliseconds", seconds=0.9),
         Lag("billing", "orders", 1, 2),
@@ -155,6 +155,7 @@ def test_lag_is_sent_as_gauges_of_the_partitions_with_most(monkeypatch: pytest.M
         "messaging.destination.name": "orders",
         "messaging.destination.partition.id": "0",
         "messaging.kafka.cluster.id": "c1",
+        "messaging.system": "kafka",
     }
     assert [(attributes, point.as_int) for attributes, point in found["lag"]] == [
         (orders, 12),

@@ -214,6 +214,25 @@ async def test_busy_agent_at_exit_is_retried_until_the_deadline(failure: Excepti
     assert (len(outbox), counters.to_stats().delivered) == (0, 11)
 
 
+@pytest.mark.parametrize("failures", [1, 9])
+async def test_receiver_that_asks_to_wait_until_after_the_exit_is_tried_once_more(failures: int) -> None:
+    outbox, counters, delivery = filled(5)
+    busy = TemporaryDeliveryError("busy", retry_after=60)
+    exporter = Scripted(*[busy] * failures)
+    with anyio.fail_after(1.5):
+        await delivery.drain(exporter)
+    assert len(exporter.failures) == max(0, failures - 2)
+    assert (len(outbox), counters.to_stats().delivered) == ((0, 5) if failures == 1 else (1, 0))
+
+
+async def test_receiver_that_asks_to_wait_at_exit_is_waited_for() -> None:
+    outbox, _, delivery = filled(5)
+    exporter = Timed(1.4, TemporaryDeliveryError("busy", retry_after=1.5))
+    with anyio.fail_after(10):
+        await delivery.drain(exporter)
+    assert (exporter.tries, len(outbox)) == (2, 0)
+
+
 @pytest.mark.parametrize("failure", [refused(), refused(in_group=True), NoEndpointError("404")])
 async def test_absent_agent_at_exit_is_given_up_after_three_attempts(failure: Exception) -> None:
     outbox, _, delivery = filled(5)
@@ -268,3 +287,35 @@ async def test_refused_payload_at_exit_is_not_sent_again() -> None:
     with anyio.fail_after(60):
         await delivery.drain(Scripted(PayloadRefusedError("HTTP status 400")))
     assert counters.to_stats().dropped_by == {"rejected": 5}
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_refused_cumulative_payload_is_counted_with_the_next_one(
+    caplog: pytest.LogCaptureFixture, *, first: bool
+) -> None:
+    counters = Counters()
+    outbox = Outbox(1 << 20, counters, is_cumulative=True)
+    delivery = Delivery(outbox, counters, 0.2)
+    counters.record(110)
+    outbox.enqueue(Parcel(b"1", 100))
+    exporter = Scripted(PayloadRefusedError("HTTP status 400"))
+    if first:
+        await delivery.deliver_waiting(exporter)
+        assert (counters.to_stats().pending, counters.to_stats().dropped) == (110, 0)
+    outbox.enqueue(Parcel(b"2", 10))
+    await delivery.deliver_waiting(exporter)
+    assert (exporter.taken, counters.to_stats().delivered, counters.to_stats().pending) == ([b"2"], 110, 0)
+    (record,) = [record for record in caplog.records if record.name == "asyncdsm"]
+    assert record.getMessage().startswith(
+        "asyncdsm will send 100 checkpoints again in its next payload, because the ag"
+    )
+
+
+async def test_refused_cumulative_payload_that_none_follows_is_lost() -> None:
+    counters = Counters()
+    outbox = Outbox(1 << 20, counters, is_cumulative=True)
+    counters.record(5)
+    outbox.enqueue(Parcel(b"1", 5))
+    await Delivery(outbox, counters, 0.2).drain(Scripted(PayloadRefusedError("HTTP status 400")))
+    assert [outbox.drop_all("shutdown") for _ in range(2)] == [5, 0]
+    assert (counters.to_stats().dropped_by, counters.to_stats().pending) == ({"rejected": 5}, 0)

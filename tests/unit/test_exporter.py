@@ -114,6 +114,16 @@ async def test_refusing_status_raises_payload_refused_error(intake: Intake, stat
             await agent.export(b"payload")
 
 
+@pytest.mark.parametrize("headers", [{"Content-Type": "text/html; charset=utf-8"}, {}])
+async def test_web_page_with_status_200_is_no_delivery(intake: Intake, headers: dict[str, str]) -> None:
+    intake.answer, intake.headers, intake.body = 200, headers, b"\n<!DOCTYPE html><title>Please log in"
+    async with exporter(intake.url) as agent:
+        with pytest.raises(TemporaryDeliveryError, match=r"status 200 .*which is no answer of an agent$"):
+            await agent.export(b"payload")
+        intake.headers, intake.body = {}, b'{"acknowledged":true}'
+        await agent.export(b"payload")
+
+
 async def test_status_404_raises_no_endpoint_error(intake: Intake) -> None:
     intake.answer = 404
     async with exporter(intake.url) as agent:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from typing import cast
 
 import anyio
 import pytest
 
 from asyncdsm import DataStreams, Lag, Settings
 from asyncdsm.core import lag
+from asyncdsm.core.aggregator import Aggregator
 from asyncdsm.core.lag_history import MOST_ENDS, ConsumedPartition, EndHistory
 from asyncdsm.delivery.exporters.memory import MemoryExporter
+from asyncdsm.delivery.high_watermarks import HighWatermarkRecorder
 
 PARTITION = ConsumedPartition("g", "orders", 0, "c")
 SECOND = 10**9
@@ -155,3 +158,36 @@ async def test_streams_lag_of_what_was_unread_before_the_process_looked_has_no_a
             await anyio.sleep(0.01)
             await streams.flush()
         assert [each.seconds for each in lags_of(streams)] == [None, None]
+
+
+class Several:
+    """A client with these lags."""
+
+    def __init__(self, *lags: Lag) -> None:
+        self.found = lags
+
+    def lags(self) -> tuple[Lag, ...]:
+        return self.found
+
+
+async def test_of_several_clients_of_one_queue_the_largest_lag_is_told() -> None:
+    queue, nothing = Lag("workers", "several", None, 9, type="redis"), cast(int, None)
+    sources = [
+        Several(queue, queue._replace(type="nats", behind=1)),
+        Several(queue._replace(behind=12, seen_ns=1), queue._replace(partition=0), queue._replace(behind=nothing)),
+        Several(queue._replace(behind=11)),
+    ]
+    for source in sources:
+        lag.add_lag_source(source)
+    reported = list[Exception]()
+    found = [each for each in lag.largest_lags(reported.append) if each.topic == "several"]
+    assert any("'NoneType' and 'int'" in str(error) for error in reported)
+    assert {(each.type, each.partition, each.behind) for each in found} == {
+        ("redis", None, 12),
+        ("nats", None, 1),
+        ("redis", 0, 9),
+    }
+    assert len(found) == 3
+    recorder = HighWatermarkRecorder(aggregator := Aggregator("s", ""))
+    assert [each for each in await recorder.read_lags() if each.topic == "several"] == found
+    assert aggregator.stats().errors == len(reported)

@@ -69,7 +69,7 @@ def traffic_families(traffic: Traffic, *, with_created: bool = False) -> Iterato
     yield CounterMetricFamily("asyncdsm_left_out_messages", left_out, traffic.left_out)
     left_out = "Messages that no metric of the service graph counts, because there are too many pairs of services."
     yield CounterMetricFamily("asyncdsm_left_out_link_messages", left_out, traffic.left_out_of_links)
-    unlinked = "Messages that were read, and no service reported within a minute that it wrote them."
+    unlinked = "Messages that were read, and no service is known that wrote them."
     yield CounterMetricFamily("asyncdsm_unlinked_messages", unlinked, traffic.unlinked)
 
 

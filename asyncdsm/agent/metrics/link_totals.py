@@ -48,7 +48,8 @@ class LinkTotals:
         self.left_out: float = 0.0
         """How many messages are counted for no link, because there are too many links."""
         self.unlinked: float = 0.0
-        """How many are counted for no link, because no service has reported that it wrote them."""
+        """How many are counted for no link, because no service has reported that it wrote them, or they came without a
+        context. Each message that was read is in a link, left out, waiting, or here."""
 
     def add(
         self, edges: Sequence[EdgeName], parents: Sequence[int], groups: Ints, values: Floats, counts: Floats
@@ -80,6 +81,8 @@ class LinkTotals:
         kinds = hops.kinds
         refused = self._totals.add(links, hops.groups, kinds, hops.values, hops.counts)
         self.left_out += float(hops.counts[refused & (kinds == IN_QUEUE)].sum())
+        has_none = is_known & np.array([link is None for link in links], np.bool_)
+        self.unlinked += hops.select(has_none).messages
         return hops.select(~is_known)
 
     def _retry(self) -> None:

@@ -34,7 +34,7 @@ class Traffic(NamedTuple):
     left_out_of_links: float
     """How many messages are counted for no link, because there are too many."""
     unlinked: float
-    """How many messages are counted for no link, because no service has reported that it wrote them."""
+    """How many messages that were read are counted for no link, because no service is known that wrote them."""
     epoch: float
     """What is added to `Total.since`, to have seconds since the epoch."""
 
@@ -70,9 +70,9 @@ class TrafficTotals:
 
     def _count(self, points: Sequence[PointReport], edges: Sequence[EdgeName], histograms: Histograms) -> None:
         groups, sketches, values, counts = histograms.bins()
+        hops = sketches == EDGE
+        self._links.add(edges, [point.parent for point in points], groups[hops], values[hops], counts[hops])
         kept = (sketches != EDGE) | ~find_starts(groups, values == 0.0, begins_of(points))
         groups, sketches, values, counts = groups[kept], sketches[kept], values[kept], counts[kept]
         refused = self._edges.add(edges, groups, sketches, values, counts)
         self._left_out += float(counts[refused & (sketches == PATHWAY)].sum())  # each message is in it once
-        hops = sketches == EDGE
-        self._links.add(edges, [point.parent for point in points], groups[hops], values[hops], counts[hops])

@@ -15,6 +15,8 @@ import httpx2
 from asyncdsm.delivery.exporters.http import (
     HandshakeGuard,
     describe_error,
+    describe_foreign_answer,
+    is_page,
     json_member,
     parse_retry_after,
     quiet_requests,
@@ -73,11 +75,13 @@ class AgentExporter:
 
     async def export(self, payload: bytes) -> None:
         """Post one payload. Raises TemporaryDeliveryError, NoEndpointError or PayloadRefusedError."""
-        status, retry_after = await self._post(payload)
+        status, headers, body = await self._post(payload)
         if 200 <= status < 300:
+            if is_page(headers, body):
+                raise TemporaryDeliveryError(describe_foreign_answer(status, headers, "an agent"))
             return
         if status >= 500 or status in TEMPORARY_FAILURES:
-            raise TemporaryDeliveryError(f"HTTP status {status}", parse_retry_after(retry_after))
+            raise TemporaryDeliveryError(f"HTTP status {status}", parse_retry_after(headers.get("Retry-After")))
         if status == HTTPStatus.NOT_FOUND and not self._agentless:
             raise NoEndpointError(f"HTTP status {status}")
         raise PayloadRefusedError(f"HTTP status {status}{self._describe_status(status)}")
@@ -133,11 +137,11 @@ class AgentExporter:
             ):
                 yield answer
 
-    async def _post(self, payload: bytes) -> tuple[int, str | None]:
+    async def _post(self, payload: bytes) -> tuple[int, httpx2.Headers, bytes]:
         try:
             headers = self.payload_headers(payload)
             async with self._request("POST", self._path, content=payload, headers=headers) as answer:
-                await read_answer(answer)  # a connection is reused only if the answer was read to its end
-                return answer.status_code, answer.headers.get("Retry-After")
+                body = await read_answer(answer)  # a connection is reused only if the answer was read to its end
+                return answer.status_code, answer.headers, body
         except (httpx2.HTTPError, OSError) as error:
             raise TemporaryDeliveryError(describe_error(error)) from error

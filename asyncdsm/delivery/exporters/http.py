@@ -81,6 +81,17 @@ async def read_answer(answer: httpx2.Response) -> bytes:
     return body
 
 
+def is_page(headers: httpx2.Headers, body: bytes) -> bool:
+    """Return whether an answer is a web page: a proxy's, or that of another server. No receiver sends one."""
+    return "html" in headers.get("Content-Type", "").lower() or body.lstrip()[:1] == b"<"
+
+
+def describe_foreign_answer(status: int, headers: httpx2.Headers, whose: str) -> str:
+    """Return in words that an answer is not one of `whose`."""
+    kind = quote_problem(headers.get("Content-Type")).removeprefix(": ") or "no type"
+    return f"HTTP status {status} with a body of {kind}, which is no answer of {whose}"
+
+
 def json_member(value: object, *names: str) -> object:
     """Return what a JSON text, or a value decoded from one, has under these names; None if it has nothing there."""
     if isinstance(value, bytes):

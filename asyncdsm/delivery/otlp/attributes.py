@@ -47,6 +47,7 @@ def describe_lag(lag: Lag) -> Attributes:
         "messaging.destination.name": lag.topic,
         "messaging.destination.partition.id": None if lag.partition is None else str(lag.partition),
         "messaging.kafka.cluster.id": lag.cluster_id,
+        "messaging.system": lag.type,
     }
     return tuple((name, str(value)) for name, value in named.items() if value)
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import anyio
 import httpx2
+from google.protobuf.json_format import Parse, ParseError
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 
@@ -20,6 +21,8 @@ from asyncdsm.core.counters import Counters
 from asyncdsm.delivery.exporters.http import (
     HandshakeGuard,
     describe_error,
+    describe_foreign_answer,
+    is_page,
     parse_retry_after,
     quiet_requests,
     quote_problem,
@@ -41,6 +44,7 @@ RETRYABLE = {
 
 
 _PROTOBUF_TYPES = {"application/x-protobuf", "application/protobuf"}
+_JSON_TYPE = "application/json"
 _GZIP = 31  # the `wbits` of zlib with which it writes a header and a checksum as gzip does
 
 
@@ -69,6 +73,7 @@ class OtlpExporter:
         for name, value in settings.otlp_headers:  # one of each name, whatever its case: the last
             headers[name] = value
         headers["Content-Type"] = "application/x-protobuf"
+        headers["Accept-Encoding"] = "identity"  # answers are short, and read as they come
         if settings.otlp_compression == "gzip":
             headers["Content-Encoding"] = "gzip"
         self._client = httpx2.AsyncClient(
@@ -82,7 +87,9 @@ class OtlpExporter:
         """Post one payload. Raises TemporaryDeliveryError or PayloadRefusedError."""
         status, headers, body = await self._post(payload)
         if 200 <= status < 300:
-            self._note_partial_success(body)
+            if not _is_answer(headers, body):
+                raise TemporaryDeliveryError(describe_foreign_answer(status, headers, "OTLP"))
+            self._note_partial_success(headers, body)
         elif status in RETRYABLE:
             raise TemporaryDeliveryError(f"HTTP status {status}", parse_retry_after(headers.get("Retry-After")))
         else:
@@ -102,8 +109,7 @@ class OtlpExporter:
         if not 200 <= status < 300:
             problem = f"HTTP status {status}{self._describe_refusal(status, headers, body)}"
         elif not _is_answer(headers, body):
-            kind = quote_problem(headers.get("Content-Type")).removeprefix(": ") or "no type"
-            problem = f"HTTP status {status} with a body of {kind}, which is no answer of OTLP"
+            problem = describe_foreign_answer(status, headers, "OTLP")
         return EndpointCheck(answers=True, problem=problem, status=status, hint=hint)
 
     async def aclose(self) -> None:
@@ -138,10 +144,10 @@ class OtlpExporter:
         hint = find_hint_in_answer(status, body, is_secure=self._is_secure)
         return f"{said}; {hint}" if hint else said
 
-    def _note_partial_success(self, body: bytes) -> None:
+    def _note_partial_success(self, headers: httpx2.Headers, body: bytes) -> None:
         try:
-            partial: Any = ExportMetricsServiceResponse.FromString(body).partial_success
-        except DecodeError:  # the payload was accepted, whatever the answer says
+            partial: Any = _decode_answer(headers, body).partial_success
+        except (DecodeError, ParseError):  # the payload was accepted, whatever the answer says
             return
         if self._counters is not None and partial.rejected_data_points > 0:
             self._counters.increment("rejected_points", partial.rejected_data_points)
@@ -154,15 +160,36 @@ class OtlpExporter:
 
 
 def _is_answer(headers: httpx2.Headers, body: bytes) -> bool:
-    """Return whether a body is one that a receiver of OTLP sends. Some send none, and some send JSON."""
-    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if not body or kind == "application/json":
+    """Return whether a body is one that a receiver of OTLP sends.
+
+    Some send none, some send JSON, and some forget to say what they send. A web page is none, whatever it says.
+    """
+    if not body:
+        return True
+    if is_page(headers, body):
+        return False
+    if _kind_of(headers) in {*_PROTOBUF_TYPES, _JSON_TYPE} or headers.get("Content-Encoding", "identity") != "identity":
         return True
     try:
-        ExportMetricsServiceResponse.FromString(body)
-    except DecodeError:
+        answer = _decode_answer(headers, body)
+    except (DecodeError, ParseError):
         return False
-    return kind in _PROTOBUF_TYPES
+    return _is_json(headers, body) or answer.HasField("partial_success")  # short words are protobuf, too
+
+
+def _decode_answer(headers: httpx2.Headers, body: bytes) -> Any:
+    """Return the message in a body, in protobuf or JSON. Raises DecodeError or ParseError."""
+    if _is_json(headers, body):
+        return Parse(body.decode("utf-8", "replace"), ExportMetricsServiceResponse(), ignore_unknown_fields=True)
+    return ExportMetricsServiceResponse.FromString(body)
+
+
+def _is_json(headers: httpx2.Headers, body: bytes) -> bool:
+    return _kind_of(headers) == _JSON_TYPE or body.lstrip()[:1] == b"{"
+
+
+def _kind_of(headers: httpx2.Headers) -> str:
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def encode_body(parts: Iterable[bytes], compression: str) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 import asyncdsm
 from asyncdsm.core import current
-from asyncdsm.core.lag import current_lags
+from asyncdsm.core.lag import current_lags, largest_lags
 from asyncdsm.testing import Captured
 from tests.brokers.redis import find_redis
 from tests.brokers.redis_cluster import RedisCluster, redis_cluster
@@ -72,6 +72,21 @@ async def test_lag_that_trimming_makes_unknown_is_not_reported(client: Any, name
     assert [lag for lag in current_lags() if lag.topic == stream] == []
     await asyncio.sleep(0.2)
     assert [lag for lag in current_lags() if lag.topic == stream] == []
+
+
+async def test_lag_of_two_clients_of_one_group_is_told_once(client: Any, package: Package, name: Name) -> None:
+    stream, before = name(), asyncio.all_tasks()
+    await client.xgroup_create(stream, "workers", mkstream=True)
+    for number in range(5):
+        await client.xadd(stream, {"number": number})
+    other = asyncdsm.wrap(package.connect_pooled())
+    for each in (client, other):
+        await each.xreadgroup("workers", "one", {stream: ">"}, count=1)
+    await find_lags(stream, [3, 3])
+    assert [(lag.behind, lag.type) for lag in largest_lags() if lag.topic == stream] == [(3, "redis")]
+    if asking := asyncio.all_tasks() - before:
+        await asyncio.wait(asking, timeout=20)
+    await other.aclose(close_connection_pool=True)
 
 
 def test_lag_of_a_blocking_client_is_asked_for_in_a_thread(blocking: Any, name: Name) -> None:
