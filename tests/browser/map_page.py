@@ -111,4 +111,4 @@ def hop_button(page: Page, service: str, verb: str, queue: str) -> Locator:
 
 def panel_heading(page: Page) -> Locator:
     """Return the heading of the panel, which names what is selected."""
-    return page.locator("#panel h2")
+    return page.locator("#panel .head h2")

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { formatSince } from "../../asyncdsm/agent/page/format.js";
 import { findHighlighted } from "../../asyncdsm/agent/page/graph.js";
 import { formatCurve, hopArrow, hopVerb, labelTexts } from "../../asyncdsm/agent/page/graph_link.js";
 import { describeNode } from "../../asyncdsm/agent/page/graph_node.js";
@@ -98,6 +99,13 @@ test("a label of a hop that changed says since when", () => {
   const present = makePresent({ tail: "30 s", state: "slower", since: new Date().setHours(1, 0, 0, 0) / 1000 });
   assert.deepEqual(labelTexts(present), ["5 ms", "p99 30 s", "▲ 01:00"]);
   assert.equal(labelTexts({ ...present, state: "idle" })[2], "since 01:00");
+});
+
+test("a label says the day alone if a hop changed before today", () => {
+  const since = new Date().setDate(new Date().getDate() - 3) / 1000;
+  const day = formatSince(since).split(", ").slice(0, -1).join(", ");
+  assert.match(day, /^\S+ \S+/);
+  assert.equal(labelTexts(makePresent({ state: "idle", since }))[2], `since ${day}`);
 });
 
 test("a hop is written in the direction in which its messages travel", () => {

@@ -50,6 +50,15 @@ test("a description loses its first parts where there is no room, and is never e
   assert.equal(dropParts("eu · 2/s in, 3/s out", fits(3)), "3/s out");
 });
 
+test("a date loses its time of day where there is no room, and never what it is about", () => {
+  const fits = (/** @type {number} */ length) => (/** @type {string} */ text) => text.length <= length;
+  assert.equal(dropParts("eu · quiet since 28 Nov, 14:03", fits(30)), "eu · quiet since 28 Nov, 14:03");
+  assert.equal(dropParts("eu · quiet since 28 Nov, 14:03", fits(29)), "quiet since 28 Nov, 14:03");
+  assert.equal(dropParts("eu · quiet since 28 Nov, 14:03", fits(20)), "quiet since 28 Nov");
+  assert.equal(dropParts("quiet since Nov 28, 2025, 14:03", fits(3)), "quiet since Nov 28, 2025");
+  assert.equal(dropParts("quiet since 14:03", fits(3)), "quiet since 14:03");
+});
+
 test("a label needs the box of its lines", () => {
   /** @type {import("../../asyncdsm/agent/page/api_types.d.ts").MapLabel} */
   const label = { x: 100, y: 100, side: "above", lines: 2 };

@@ -144,6 +144,12 @@ export function formatMoment(seconds, other, options = {}) {
 export const formatSince = (seconds, options) => formatMoment(seconds, Date.now() / 1000, options);
 
 /**
+ * Format a local time where there is little room: the time of day if it is today, otherwise the day alone.
+ * @param {number} seconds Seconds since the epoch.
+ */
+export const formatBriefly = (seconds) => formatSince(seconds).replace(/, [^,]*$/, "");
+
+/**
  * Say of when the figures of the present are: "last minute", or in the past "minute before 14:13".
  * @param {{ to: number, isPast: boolean }} map
  */

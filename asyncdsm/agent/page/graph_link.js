@@ -2,7 +2,7 @@
 
 import { describeAlerts, findSeverity } from "./alerts.js";
 import { createSvg, setAttribute, setText } from "./dom.js";
-import { describePresent, formatSince, joinTexts } from "./format.js";
+import { describePresent, formatBriefly, joinTexts } from "./format.js";
 import { nameHopEnds } from "./map_model.js";
 
 /** @import { Edge, MapLabel, Hop, Present } from "./api_types.d.ts" */
@@ -92,7 +92,7 @@ function describeLook({ level, state }) {
  * @param {Present} present
  */
 export function labelTexts(present) {
-  const since = present.since === null ? "" : formatSince(present.since);
+  const since = present.since === null ? "" : formatBriefly(present.since);
   const mark = STATE_MARKS[present.state];
   return [present.label, present.tail ? `p99 ${present.tail}` : "", since && joinTexts(" ", [mark, since])];
 }

@@ -116,14 +116,16 @@ export function fitNodeTexts(element, node, map, sizes, fontFamily) {
 }
 
 /**
- * Leave out the first parts of a description until it fits: its last one is the most interesting.
+ * Leave out the first parts of a description until it fits: its last one is the most interesting. Of a date, which has a
+ * comma of its own, the time of day is left out.
  * @param {string} description
  * @param {(text: string) => boolean} fits
  */
 export function dropParts(description, fits) {
-  const parts = description.split(/ · |, /);
+  const isDated = description.includes("since ");
+  const parts = description.split(isDated ? " · " : / · |, /);
   const shorter = parts.map((_, first) => (first ? parts.slice(first).join(", ") : description));
-  return shorter.find(fits) ?? shorter.at(-1) ?? "";
+  return shorter.find(fits) ?? (shorter.at(-1) ?? "").replace(isDated ? /, [^,]*$/ : "", "");
 }
 
 /**

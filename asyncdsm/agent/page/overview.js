@@ -28,10 +28,12 @@ const changesSource = new ChangesSource();
  */
 export async function createOverview(map, range, actions) {
   const alerts = createAlertsSection(map, actions);
-  if (!map.services.length && map.oldest === null) return [alerts];
+  const heading = createHtml("h2", { class: "unseen" }, "Overview");
+  if (!map.services.length && map.oldest === null) return [heading, alerts];
   const changes = await changesSource.fetch(range);
   const isAlarmed = map.alerts.count > 0 || map.alerts.unknown.length > 0;
   return [
+    heading,
     isAlarmed && alerts,
     createChangesSection(changes, map, actions),
     createWarningsSection(map, actions),
@@ -120,7 +122,7 @@ function createWarningRow(node, map, actions) {
     { type: "button", class: "name", "data-key": `wrong ${node.id}`, click: () => actions.select({ node: node.id }) },
     createName(node.label),
   );
-  return createHtml("div", { class: "warned" }, button, listWarnings(node, map).map(createWarning));
+  return createHtml("div", { class: "warned-node" }, button, listWarnings(node, map).map(createWarning));
 }
 
 /** @param {Pick<MapModel, "services" | "queueCount" | "edges" | "leftOut">} map */
