@@ -243,6 +243,37 @@ async def test_unreadable_parts_are_shown_in_health_and_metrics(client: Client) 
     assert 'asyncdsm_agent_unread_total{cause="EdgeLatency"} 1.0\n' in metrics
 
 
+LEFT_OUT: dict[str, tuple[dict[str, Any], float]] = {
+    "the longest tag": ({"EdgeTags": ["direction:out", "topic:" + "x" * (MAX_NAME - 6)]}, 0),
+    "a longer tag": ({"EdgeTags": ["direction:out", "topic:" + "x" * (MAX_NAME - 5)]}, 4),
+    "a longer tag of a point of type origin": ({"EdgeTags": [LONG], "TimestampType": "origin"}, 0),
+    "too long together": ({"EdgeTags": [f"{index}:{LONG[:1000]}" for index in range(5)]}, 4),
+    "too long together, of type origin": (
+        {"EdgeTags": [f"{index}:{LONG[:1000]}" for index in range(5)], "TimestampType": "origin"},
+        0,
+    ),
+    "a hash that is none": ({"Hash": "x"}, 4),
+    "a sketch of another tracer": ({"EdgeTags": [LONG], "PathwayLatency": sketch(gamma=1.02, binCounts={5: 3})}, 3),
+    "no sketch": ({"EdgeTags": [LONG], "PathwayLatency": 5}, 0),
+    "a sketch that is none": ({"EdgeTags": [LONG], "PathwayLatency": b"\xff"}, 0),
+}
+
+
+@pytest.mark.parametrize(("changed", "messages"), LEFT_OUT.values(), ids=LEFT_OUT)
+async def test_messages_of_a_point_that_cannot_be_read_are_told(
+    client: Client, changed: dict[str, Any], messages: float
+) -> None:
+    body = payload(bucket(point(**changed), sane()), Service="billing")
+    assert (await client.report(body)).status_code == 202
+    assert f"asyncdsm_left_out_messages_total {messages:.1f}\n" in (await client.get("/api/metrics")).text
+    health = (await client.get("/api/health")).json()
+    problems = [(each["name"], each["count"]) for each in health.get("problems", ())]
+    assert (problems, health["status"]) == (([("unread", messages)], "degraded") if messages else ([], "ok"))
+    if messages:
+        assert "of service 'billing' are left out" in health["problems"][0]["problem"]
+        assert "$.Stats[0].Stats[0]." in health["problems"][0]["problem"]
+
+
 def test_reading_stops_after_too_many_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(field_reader, "MAX_UNREAD", 10)
     report = read_report(payload(bucket(*[point(Hash="x")] * 100, sane())), "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from msgspec import Raw, Struct
@@ -29,6 +30,7 @@ from asyncdsm.agent.intake.fields import (
     MAX_TAG_CHARACTERS,
     MAX_UINT64,
     NUMBER,
+    ORIGIN,
     POINT,
     RAW_BACKLOG,
     RAW_BUCKET,
@@ -43,6 +45,7 @@ from asyncdsm.agent.intake.fields import (
     BucketFields,
     FactFields,
     PointFields,
+    RawPoint,
 )
 
 MAX_UNREAD = 10_000
@@ -87,6 +90,8 @@ class FieldReader:
 
     def __init__(self, unread: UnreadFields) -> None:
         self.unread: UnreadFields = unread
+        self.left_out: list[bytes] = []
+        """The sketch `PathwayLatency` of each point that is left out: it says how many messages the point has."""
 
     def read_field(self, raw: Raw, decoder: Decoder[T], path: str, name: str, *, needed: bool = False) -> T | None:
         """Return the value of a field, or None if it is absent or unreadable.
@@ -160,6 +165,7 @@ class FieldReader:
         hash_ = self._read_whole(split.hash, path, "Hash")
         parent = self._read_whole(split.parent_hash, path, "ParentHash")
         if hash_ is None or parent is None or self.unread.causes.total() > before:
+            self._leave_out(split)
             return None
         timestamp_type = self.read_field(split.timestamp_type, STRING, path, "TimestampType")
         return PointFields(
@@ -171,6 +177,12 @@ class FieldReader:
             tags,
             timestamp_type or "",
         )
+
+    def _leave_out(self, split: RawPoint) -> None:
+        """Keep the sketch of a point that is left out, if there is one, and no other point has the same messages."""
+        with suppress(ValueError, RecursionError):
+            if split.timestamp_type is ABSENT or STRING.decode(split.timestamp_type) != ORIGIN:
+                self.left_out.append(BYTES.decode(split.pathway_latency))
 
     def _read_backlog_fields(self, path: str, raw: Raw) -> BacklogFields | None:
         split = self._split_fields(raw, RAW_BACKLOG, path, "backlog")

@@ -19,7 +19,7 @@ MAX_TAGS = 64
 MAX_SCHEMAS = 100
 """How many schemas of an edge a bucket may have. asyncdsm itself sends at most 20."""
 MAX_NAME = 1024
-"""How many characters a service, an env or a tag may have. A topic of Kafka has at most 249, an ARN some hundred."""
+"""How many characters a service, an env or a tag (`topic:orders`) may have. Kafka's topics have at most 249."""
 MAX_TAG_CHARACTERS = 4096
 """How many characters all tags of a point, a backlog or a process may have. A Kafka edge has some hundred."""
 MAX_UINT64, MAX_INT64 = (1 << 64) - 1, (1 << 63) - 1
@@ -27,6 +27,8 @@ UNKNOWN_START = MAX_INT64
 """The start of a bucket without a readable start. The store counts it as a bucket of now."""
 USUAL_DURATION = 10_000_000_000
 """Nanoseconds."""
+ORIGIN = "origin"
+"""The type of points that count by when the pathway began. They count the same messages as the points `current`."""
 
 UInt64 = Annotated[int, Meta(ge=0)]  # MessagePack has no numbers above 64 bits
 UInt63 = Annotated[int, Meta(ge=0, le=MAX_INT64)]

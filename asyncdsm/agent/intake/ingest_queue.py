@@ -127,7 +127,14 @@ class IngestQueue:
         for waiting in read:
             waiting.done = True
         for payload in accepted:
+            self._note_left_out(payload.report)
             self._observe_stored(payload.report)
+
+    def _note_left_out(self, report: Report) -> None:
+        if report.left_out:
+            problem = f"messages of service {report.service!r} are left out: the agent cannot read whose they are"
+            count = max(1, round(report.left_out))
+            self._store.conditions.note("unread", f"{problem}: {report.first_unread}", count)
 
     def _observe_stored(self, report: Report) -> None:
         try:

@@ -19,6 +19,7 @@ from asyncdsm.agent.intake.fields import (
     BUCKETS,
     MAX_ITEMS,
     MAX_NAME,
+    ORIGIN,
     RAW_PAYLOAD,
     STRING,
     TAGS,
@@ -36,8 +37,6 @@ from asyncdsm.errors import SketchError
 MAX_DURATION_NS = 3_600_000_000_000
 UNNAMED = "unnamed-service"
 """The service of a payload without a service name. The Datadog Agent uses the same name."""
-ORIGIN = "origin"
-"""The type of points that count by when the pathway began. They count the same messages as the points `current`."""
 _SKETCH_NAMES = {EDGE: "EdgeLatency", PATHWAY: "PathwayLatency", SIZE: "PayloadSize"}
 # Which sorted tags are cached: 16,384 of them take at most some 50 MB.
 _MAX_CACHED_CHARACTERS, _MAX_CACHED_TAGS = 512, 16
@@ -102,6 +101,7 @@ class _ReportReader(FieldReader):
             unread,
             first,
             self._transactions,
+            self._count_left_out(lang),
         )
 
     def _read_name(self, raw: Raw, name: str, *, needed: bool = False) -> str:
@@ -164,10 +164,21 @@ class _ReportReader(FieldReader):
         read = list[PointReport]()
         for index, point in enumerate(bucket.stats or ()):
             point_path, tags = f"{path}.Stats[{index}]", tuple(point.edge_tags or ())
-            if point.timestamp_type != ORIGIN and self.check_length(tags, point_path, "EdgeTags"):
-                self._read_sketches(point_path, point)
-                read.append(PointReport(_sort_tags(tags), point.hash, point.parent_hash))
+            if point.timestamp_type == ORIGIN:
+                continue
+            if not self.check_length(tags, point_path, "EdgeTags"):
+                self.left_out.append(point.pathway_latency)
+                continue
+            self._read_sketches(point_path, point)
+            read.append(PointReport(_sort_tags(tags), point.hash, point.parent_hash))
         return read
+
+    def _count_left_out(self, lang: str) -> float:
+        """Return how many messages the points have that are left out, as far as their sketches can be read."""
+        sketches = SketchReader(lang, lambda *_: None)
+        for data in self.left_out:
+            sketches.read(data, 0, PATHWAY)
+        return float(sketches.histograms().counts.sum())
 
     def _read_sketches(self, path: str, point: PointFields) -> None:
         group, read = len(self._point_paths), self._sketches.read

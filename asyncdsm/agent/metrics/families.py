@@ -65,7 +65,7 @@ def traffic_families(traffic: Traffic, *, with_created: bool = False) -> Iterato
     for link in traffic.links:
         requests.add_metric(_link_values(link.key), sum(link.buckets[IN_QUEUE]), created_at(link))
     yield requests
-    left_out = "Messages that no metric of an edge counts, because there are too many edges."
+    left_out = "Messages that no metric of an edge counts: too many edges, or a name that is too long."
     yield CounterMetricFamily("asyncdsm_left_out_messages", left_out, traffic.left_out)
     left_out = "Messages that no metric of the service graph counts, because there are too many pairs of services."
     yield CounterMetricFamily("asyncdsm_left_out_link_messages", left_out, traffic.left_out_of_links)

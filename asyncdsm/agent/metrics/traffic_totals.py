@@ -30,7 +30,7 @@ class Traffic(NamedTuple):
     links: list[Total[LinkName]]
     """The histograms `IN_QUEUE` and `IN_SERVICE` of each link."""
     left_out: float
-    """How many messages have no numbers of their own, because there are too many edges."""
+    """How many messages have no numbers of their own: there are too many edges, or a name is too long, for example."""
     left_out_of_links: float
     """How many messages are counted for no link, because there are too many."""
     unlinked: float
@@ -55,6 +55,7 @@ class TrafficTotals:
         edges = [name_edge(report.service, report.env, point.tags) for point in points]
         with self._lock:
             self._count(points, edges, report.histograms)
+            self._left_out += report.left_out
 
     def read(self) -> Traffic:
         """Return what was counted so far."""

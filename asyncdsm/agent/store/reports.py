@@ -86,6 +86,8 @@ class Report(NamedTuple):
     """The first part that could not be read: where it is and what is wrong with it."""
     transactions: Sequence[TransactionReport] = ()
     """The checkpoints that business transactions passed."""
+    left_out: float = 0.0
+    """How many messages are in no point here, because theirs could not be read: mostly for a name that is too long."""
 
 
 class AcceptedPayload(NamedTuple):
