@@ -14,6 +14,7 @@ from asyncdsm import Pathway
 from asyncdsm.core.context import HEADER, node_hash, pathway_hash
 from asyncdsm.testing import Captured
 from tests.integrations.aiomqtt.clients import Name, context_of, end_tasks, make_properties, take
+from tests.integrations.lines import handle_in_tasks
 
 COUNTS = [1, 2, 10, 100, 1000]
 
@@ -65,13 +66,7 @@ async def test_tasks_of_one_reader_publish_with_their_own_parent(
     line = Line(client, bare, name)
     await line.listen()
     await line.fill(count)
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        seen = 0
-        async for message in client.messages:
-            tasks.create_task(line.forward(message))
-            seen += 1
-            if seen == count:
-                break
+    await handle_in_tasks(client.messages, count, line.forward)
     await line.check(count)
 
 

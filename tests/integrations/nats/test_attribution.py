@@ -17,6 +17,7 @@ import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core.context import HEADER, node_hash, pathway_hash
 from asyncdsm.testing import Captured
+from tests.integrations.lines import handle_in_tasks
 from tests.integrations.nats.clients import Name, flush
 
 COUNTS = [1, 2, 10, 100, 1000]
@@ -95,13 +96,7 @@ async def test_tasks_of_an_iterator_publish_with_their_own_parent(
     subscription = await client.subscribe(line.source)
     await flush(client)
     await line.fill(count)
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        seen = 0
-        async for message in subscription.messages:
-            tasks.create_task(line.forward(message))
-            seen += 1
-            if seen == count:
-                break
+    await handle_in_tasks(subscription.messages, count, line.forward)
     await line.check(count)
 
 

@@ -16,6 +16,7 @@ import asyncdsm
 from asyncdsm import Pathway
 from asyncdsm.core.context import HEADER, node_hash, pathway_hash
 from asyncdsm.testing import Captured
+from tests.integrations.lines import handle_in_tasks
 from tests.integrations.servicebus.clients import Links, context_of
 
 COUNTS = [1, 2, 10, 100, 1000]
@@ -88,13 +89,7 @@ def line(shared_line: Line, captured_streams: Captured) -> Line:
 @pytest.mark.parametrize("count", COUNTS)
 async def test_tasks_of_an_iterator_send_with_their_own_parent(line: Line, count: int) -> None:
     await line.fill(count)
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        seen = 0
-        async for message in line.receiver:
-            tasks.create_task(line.forward(message))
-            seen += 1
-            if seen == count:
-                break
+    await handle_in_tasks(line.receiver, count, line.forward)
     await line.check(count)
 
 
