@@ -12,7 +12,7 @@ from asyncdsm.map.levels import stroke_width
 from tests.agent.maps import HOSTILE, MapStore
 from tests.agent.payloads import Client
 
-LOADS = re.compile(r"""(?:src|href|from|import)\s*=?\s*["']([^"']+)["']""")
+LOADS = re.compile(r"""(?<!["'])(?:src|href|from|import)\s*=?\s*["']([^"']+)["']""")
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 

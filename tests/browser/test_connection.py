@@ -174,3 +174,28 @@ async def test_link_from_another_site_opens_the_map_if_the_browser_is_logged_in(
         await expect(node_button(page, "service", "billing")).to_be_visible()
         await expect(page).to_have_url(f"{agent.url}/#minutes=60")
         await context.close()
+
+
+@pytest.mark.parametrize(
+    ("fragment", "early"), [("", ["alerts", "map"]), ("#from=1000&to=2000", ["map"])], ids=["present", "past"]
+)
+async def test_map_and_alerts_are_requested_before_the_page_begins(
+    browser: Browser, maps: MapStore, fragment: str, early: list[str]
+) -> None:
+    held, requested = list[Route](), list[str]()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    async with running_agent(store=maps.store) as agent, open_page(browser, f"{agent.url}/{fragment}") as page:
+        await expect(page.locator("#state")).not_to_have_attribute("data-state", "waking")
+        await page.route("**/page/main.js", hold)
+        page.on("request", lambda request: requested.append(urlsplit(request.url).path))
+        await page.reload(wait_until="commit")
+        with anyio.fail_after(30):
+            while not held or len(asked := [path[5:] for path in requested if path.startswith("/api/")]) < len(early):
+                await anyio.sleep(0.02)
+        assert sorted(asked) == early
+        for route in held:
+            await route.continue_()
+        await expect(page.locator("#state")).not_to_have_attribute("data-state", "waking")

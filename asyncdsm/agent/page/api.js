@@ -6,6 +6,8 @@
 
 const TIMEOUT_SECONDS = 15;
 
+export const ALERTS_ADDRESS = "api/alerts";
+
 /**
  * @typedef {Record<string, string | number | null | undefined>} Parameters
  *
@@ -55,8 +57,12 @@ export const fetchChanges = (parameters) => fetchAnswer("api/changes", parameter
 /** @returns {Promise<Health>} */
 export const fetchHealth = () => fetchAnswer("api/health", {});
 
-/** @returns {Promise<Alerts>} */
-export const fetchAlerts = () => fetchAnswer("api/alerts", {});
+/**
+ * @param {(address: string) => Promise<Response> | undefined} [takeAnswer] Returns an answer that was requested before.
+ * @returns {Promise<Alerts>}
+ */
+export const fetchAlerts = (takeAnswer) =>
+  readAnswer(() => takeAnswer?.(ALERTS_ADDRESS) ?? requestAnswer(ALERTS_ADDRESS));
 
 /** @returns {Promise<WrittenRules>} */
 export const fetchRules = () => fetchAnswer("api/rules", {});

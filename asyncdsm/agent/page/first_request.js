@@ -1,20 +1,29 @@
-// Requests the map before the rest of the page is loaded, since the agent needs most of the time to compute it.
+// Requests the map and the alerts before the rest of the page is loaded, since the agent needs most of the time to
+// compute them.
 
 import { readAddress } from "./address.js";
-import { mapAddress, requestAnswer } from "./api.js";
+import { ALERTS_ADDRESS, mapAddress, requestAnswer } from "./api.js";
 import { NARROW, toMapParameters } from "./map_request.js";
 
-const address = mapAddress(toMapParameters(readAddress(), matchMedia(NARROW).matches));
-/** @type {Promise<Response> | undefined} */
-let first = requestAnswer(address);
-first.catch(() => {}); // whoever takes it, handles it
+/** @typedef {(wanted: string) => Promise<Response> | undefined} TakeAnswer */
 
 /**
- * Return the answer to the first request, once, if it was for this address.
- * @param {string} wanted
+ * Request an address, and return a function that returns the answer, once, if it was for the address that is wanted.
+ * @param {string} address
+ * @returns {TakeAnswer}
  */
-export function takeFirstAnswer(wanted) {
-  const taken = wanted === address ? first : undefined;
-  first = undefined;
-  return taken;
+function requestAtOnce(address) {
+  /** @type {Promise<Response> | undefined} */
+  let first = requestAnswer(address);
+  first.catch(() => {}); // whoever takes it, handles it
+  return (wanted) => {
+    const taken = wanted === address ? first : undefined;
+    first = undefined;
+    return taken;
+  };
 }
+
+const parameters = toMapParameters(readAddress(), matchMedia(NARROW).matches);
+export const takeFirstMap = requestAtOnce(mapAddress(parameters));
+/** @type {TakeAnswer} Of the past, there are no alerts. */
+export const takeFirstAlerts = "from" in parameters ? () => undefined : requestAtOnce(ALERTS_ADDRESS);

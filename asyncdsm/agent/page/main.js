@@ -13,7 +13,7 @@ import {
 import { parseDisplay, toggleFold, toMapQuery } from "./display.js";
 import { createHtml, getElement, replaceContent, setText } from "./dom.js";
 import { EdgeList, parseOrder } from "./edge_list.js";
-import { takeFirstAnswer } from "./first_request.js";
+import { takeFirstAlerts, takeFirstMap } from "./first_request.js";
 import { describeLastMinute } from "./format.js";
 import { Graph } from "./graph.js";
 import { createGroupLegend, findGroups } from "./groups.js";
@@ -107,7 +107,7 @@ class Page {
   async refresh(isWanted) {
     // The states of alerts are those of the present: of the past, the agent does not keep them.
     const past = this.range.past();
-    const [answer, alerts] = await Promise.all([this.requestMap(), past ? undefined : fetchAlerts()]);
+    const [answer, alerts] = await Promise.all([this.requestMap(), past ? undefined : fetchAlerts(takeFirstAlerts)]);
     if (!isWanted()) return;
     if (!this.map) showLegend(answer.levels);
     this.map = buildMapModel(answer, alerts, { isPast: past !== null });
@@ -157,7 +157,7 @@ class Page {
    * @returns {Promise<DrawnMap>}
    */
   async requestMap() {
-    const request = () => fetchMap(toMapParameters(readAddress(), this.isNarrow.matches), takeFirstAnswer);
+    const request = () => fetchMap(toMapParameters(readAddress(), this.isNarrow.matches), takeFirstMap);
     try {
       return await request();
     } catch (error) {
