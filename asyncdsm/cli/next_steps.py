@@ -15,7 +15,8 @@ OWN_PACKAGES = {"httpx2", "starlette"}
 """Clients that asyncdsm itself is built on: that they are installed says nothing about the program."""
 NO_CLIENTS = {"agent", "all", "asgi", "demo", "httpx", "otlp"}
 """Extras that install no message client."""
-UNAUTHORIZED, FORBIDDEN, TOO_MANY, SERVER_ERROR = 401, 403, 429, 500
+UNAUTHORIZED, FORBIDDEN, TOO_LARGE, TOO_MANY, SERVER_ERROR = 401, 403, 413, 429, 500
+REDIRECTS = range(300, 400)
 
 
 def list_next_steps(report: Mapping[str, Any]) -> list[str]:
@@ -91,6 +92,10 @@ def _steps_for_otlp(otlp: Mapping[str, Any] | None) -> Iterator[str]:
 def _step_for_status(status: int) -> str:
     if status in {UNAUTHORIZED, FORBIDDEN}:
         return "Correct OTEL_EXPORTER_OTLP_HEADERS: the OTLP endpoint needs a key, or another one"
+    if status == TOO_LARGE:
+        return "Raise the limit of the OTLP receiver, or of the proxy before it: it refuses even an empty request"
+    if status in REDIRECTS:
+        return "Set OTEL_EXPORTER_OTLP_ENDPOINT to where it redirects to, often the same with https: none is followed"
     if status == TOO_MANY or status >= SERVER_ERROR:
         return "Look into the log of the OTLP receiver, or of the proxy before it: your settings have led there"
     return "Check the path of the OTLP endpoint: OTEL_EXPORTER_OTLP_ENDPOINT gets /v1/metrics, that for METRICS nothing"

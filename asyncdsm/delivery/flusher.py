@@ -113,13 +113,21 @@ class Flusher:
         self._call_in_loop(self._wake_up)
 
     async def _flush_until_stopped(self) -> None:
-        """Run the flush loop, and start it again after an error: no error may end all deliveries."""
+        """Run the flush loop, and start it again after an error: no error may end all deliveries.
+
+        At the end, a wrong setting is not tried again: it would be as wrong until the deadline.
+        """
         while True:
             try:
-                return await self._run_flush_loop()
+                await self._run_flush_loop()
+                return
             except Exception as error:
                 self._report_error(error)
-            await anyio.sleep(RESTART_SECONDS)
+                if self._stopping and isinstance(error, SettingError):
+                    return
+            with move_on_after(RESTART_SECONDS):
+                await self._wake.wait()
+            self._wake = anyio.Event()
 
     def _report_error(self, error: Exception) -> None:
         if isinstance(error, SettingError):  # such as a file that is not there

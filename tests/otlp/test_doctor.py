@@ -75,6 +75,8 @@ NO_OTLP = "with a body of {}, which is no answer of OTLP"
     [
         (Intake(answer=200, headers={"Content-Type": "text/html"}, body=b"<p>"), NO_OTLP.format("text/html"), "Check"),
         (Intake(answer=200, body=b"Welcome"), NO_OTLP.format("no type"), "Check the path"),
+        (Intake(answer=307), "HTTP status 307", "Set OTEL_EXPORTER_OTLP_ENDPOINT to where it redirects to"),
+        (Intake(answer=413), "HTTP status 413", "Raise the limit of the OTLP receiver"),
         (Intake(answer=404), "HTTP status 404", "Check the path of the OTLP endpoint"),
         (Intake(answer=500), "HTTP status 500", "Look into the log of the OTLP receiver"),
         (Intake(answer=503), "HTTP status 503", "Look into the log of the OTLP receiver"),

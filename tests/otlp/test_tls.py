@@ -94,6 +94,20 @@ def test_file_that_cannot_be_used_is_an_error_that_names_its_setting(
         make_tls_context(Settings(otlp_endpoint="https://localhost:1/v1/metrics", **settings))
 
 
+async def test_missing_file_holds_up_no_end_of_the_program() -> None:
+    """Neither when it was found missing long before, nor when the end comes first."""
+    for lasts in (0.0, 0.5):
+        settings = Settings(
+            otlp_endpoint="https://127.0.0.1:1/v1/metrics", otlp_certificate="/nowhere.pem", shutdown_seconds=20.0
+        )
+        async with DataStreams(settings) as streams:
+            by_hand.produce(SENT)
+            await anyio.sleep(lasts)
+            began = anyio.current_time()
+        assert anyio.current_time() - began < 10
+        assert (streams.stats.pending, streams.stats.dropped_by) == (0, {"shutdown": 1})
+
+
 @pytest.mark.parametrize("with_agent", [True, False])
 async def test_missing_file_is_named_at_the_start_before_anything_is_sent(
     caplog: pytest.LogCaptureFixture, with_agent: bool
