@@ -191,3 +191,12 @@ async def test_of_several_clients_of_one_queue_the_largest_lag_is_told() -> None
     recorder = HighWatermarkRecorder(aggregator := Aggregator("s", ""))
     assert [each for each in await recorder.read_lags() if each.topic == "several"] == found
     assert aggregator.stats().errors == len(reported)
+
+
+async def test_streams_lag_tells_one_queue_of_several_clients_once() -> None:
+    queue = Lag("workers", "twice", None, 9, type="redis")
+    sources = [Several(queue), Several(queue._replace(behind=12))]
+    for source in sources:
+        lag.add_lag_source(source)
+    async with DataStreams(Settings(service="s"), exporter=MemoryExporter()) as streams:
+        assert [(each.behind, each.type) for each in streams.lag() if each.topic == "twice"] == [(12, "redis")]
