@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from random import Random
 
 import pytest
@@ -22,7 +22,7 @@ def store(open_store: OpenStore) -> AnyStore:
     return open_store(now=lambda: NOW)
 
 
-def follow(store: AnyStore, orders: dict[str, tuple[float, Iterable[str]]]) -> None:
+def follow(store: AnyStore, orders: Mapping[str, tuple[float, Iterable[str]]]) -> None:
     """Let orders pass checkpoints: each a second after the one before, the first so many seconds ago."""
     passed = [
         Passed(checkpoint, NOW_NS - round((began - number) * SECOND_NS), order)
