@@ -48,9 +48,13 @@ def write_transaction(transaction: Transaction) -> str:
 def write_transactions(answer: Transactions) -> str:
     """Return a line for each of the late transactions, and for each of the latest."""
     lines = []
-    for title, transactions in (("Late", answer.late), ("Latest", answer.transactions)):
+    for title, transactions, cut in (
+        ("Late", answer.late, answer.cut.get("late", 0)),
+        ("Transactions", answer.transactions, answer.cut.get("transactions", 0)),
+    ):
         rows = [("id", "state", "checkpoint", "service", "env", "time"), *map(_write_summary, transactions)]
-        lines += [f"{title}:", *(_align(rows) if transactions else ["none"]), ""]
+        count = f"the latest {len(transactions):,} of {len(transactions) + cut:,}" if cut else f"{len(transactions):,}"
+        lines += [f"{title}: {count}", *_align(rows), ""] if transactions else [f"{title}: none", ""]
     return "\n".join(lines[:-1]) + "\n"
 
 

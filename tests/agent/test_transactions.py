@@ -359,6 +359,18 @@ def test_command_prints_a_transaction(store: AnyStore, capsys: pytest.CaptureFix
         ["paid�[2J", "billing"],
     ]
     assert [line.split("  ")[-1].strip() for line in lines[2:]] == ["since the one before", "–", "12 s"]
-    assert "Late:\nnone\n" in listed
+    assert "Late: none\n" in listed
+    assert "\nTransactions: 1\n" in listed
     assert "\n4711  open   paid" in listed
     assert capsys.readouterr().err == "asyncdsm transaction: the agent knows no transaction 4712\n"
+
+
+def test_command_says_how_many_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    store = SQLiteStore(now=lambda: NOW)
+    add_usual(store, 1400)
+    add(store, "shop", *(Passed("ordered", ago(300 + number), f"lost {number}") for number in range(130)))
+    with agent(store=store) as running:
+        assert main(["transaction", "--url", running.url]) == 0
+    listed = capsys.readouterr().out
+    assert listed.startswith("Late: the latest 100 of 130\nid")
+    assert "\nTransactions: the latest 100 of 1,530\nid" in listed

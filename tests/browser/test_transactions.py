@@ -87,6 +87,19 @@ async def test_overview_lists_late_orders(browser: Browser, agent: RunningAgent,
         await expect(panel_heading(page)).to_have_text("4711")
 
 
+async def test_late_orders_are_counted_and_named_after_what_is_shown(
+    browser: Browser, agent: RunningAgent, shop: Shop
+) -> None:
+    begin(shop)
+    add(shop, "shop", *((f"lost {number}", "ordered", 301.0 + number) for number in range(110)))
+    async with open_page(browser, agent.url) as page:
+        await expect(page.locator("#panel")).to_contain_text("Late transactions: the latest 8 of 111")
+        await page.goto(f"{agent.url}/#transaction=4711")
+        await expect(page.locator("#panel")).to_contain_text("Also late: the latest 8 of 110")
+        await page.goto(f"{agent.url}/#transaction=usual+7")
+        await expect(page.locator("#panel")).to_contain_text("Late transactions: the latest 8 of 111")
+
+
 async def test_unknown_order_shows_the_late_ones(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
     begin(shop)
     async with open_page(browser, f"{agent.url}/#transaction=4712") as page:

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { buildMapModel } from "../../asyncdsm/agent/page/map_model.js";
 import { describeTransaction } from "../../asyncdsm/agent/page/search.js";
-import { describeLateness, listEdgesBetween } from "../../asyncdsm/agent/page/transactions.js";
+import { describeLateness, describeListed, listEdgesBetween } from "../../asyncdsm/agent/page/transactions.js";
 import { makeMap } from "./fixtures.js";
 
 const ORDER = {
@@ -48,4 +48,9 @@ test("of a transaction that passed one service, the edges of that service are li
   const map = buildMapModel(makeMap());
   assert.deepEqual([...listEdgesBetween([{ service: "shop", env: "" }], map)], ["e1"]);
   assert.equal(listEdgesBetween([{ service: "unknown", env: "" }], map).size, 0);
+});
+
+test("the title of a list says how many transactions there are, and how many of them are shown", () => {
+  assert.equal(describeListed("Late transactions", 8, 5270), "Late transactions: the latest 8 of 5,270");
+  assert.equal(describeListed("Also late", 8, 8), "Also late: 8");
 });

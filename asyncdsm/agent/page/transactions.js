@@ -5,7 +5,7 @@ import { createFigures, createHint, createHtml, createSection, createWarning } f
 import { formatDuration, formatMoment, joinTexts } from "./format.js";
 import { cleanName, createName } from "./names.js";
 
-/** @import { Transaction, TransactionStep } from "./api_types.d.ts" */
+/** @import { Transaction, Transactions, TransactionStep } from "./api_types.d.ts" */
 /** @import { Child } from "./dom.js" */
 /** @import { MapModel } from "./map_model.js" */
 /** @import { PanelActions } from "./panel.js" */
@@ -15,8 +15,8 @@ const WITH_SECONDS = { withSeconds: true };
 // The overview is shown anew each second; which transactions are late, changes slowly.
 const LATE_INTERVAL_MS = 10_000;
 
-/** @type {{ requestedAt: number, late: Promise<Transaction[]> }} */
-let overview = { requestedAt: Number.NEGATIVE_INFINITY, late: Promise.resolve([]) };
+/** @type {{ requestedAt: number, answer: Promise<Transactions> }} */
+let overview = { requestedAt: Number.NEGATIVE_INFINITY, answer: Promise.resolve({ transactions: [], late: [] }) };
 
 /**
  * Create the list of late transactions for the overview; false if there are none.
@@ -26,13 +26,12 @@ let overview = { requestedAt: Number.NEGATIVE_INFINITY, late: Promise.resolve([]
 export async function createLateSection(map, actions) {
   const now = performance.now();
   if (now - overview.requestedAt >= LATE_INTERVAL_MS) {
-    const late = fetchTransactions({}).then(
-      (answer) => answer.late,
-      () => [], // the map says that the agent does not answer
-    );
-    overview = { requestedAt: now, late };
+    // The map says that the agent does not answer.
+    const answer = fetchTransactions({}).catch(() => ({ transactions: [], late: [] }));
+    overview = { requestedAt: now, answer };
   }
-  return createTransactionList("Late transactions", await overview.late, map, actions);
+  const { late, cut } = await overview.answer;
+  return createTransactionList("Late transactions", late, late.length + (cut?.late ?? 0), map, actions);
 }
 
 /**
@@ -46,10 +45,13 @@ export async function createTransactionDetails(id, map, actions) {
   const [found] = transactions;
   actions.highlightPathwaysThrough(id, listEdgesBetween(found?.steps ?? [], map));
   const late = all.late.filter((each) => each.id !== id);
+  const isLate = found?.state === "late" || found?.state === "stuck";
+  const lateCount = all.late.length + (all.cut?.late ?? 0) - (isLate ? 1 : 0);
+  const latestCount = all.transactions.length + (all.cut?.transactions ?? 0);
   return [
     ...(found ? createFound(found, map, actions) : [createHint("The agent knows no transaction with this id.")]),
-    createTransactionList(found ? "Other late transactions" : "Late transactions", late, map, actions),
-    !found && createTransactionList("Latest transactions", all.transactions, map, actions),
+    createTransactionList(isLate ? "Also late" : "Late transactions", late, lateCount, map, actions),
+    !found && createTransactionList("Latest transactions", all.transactions, latestCount, map, actions),
   ];
 }
 
@@ -124,12 +126,24 @@ function createServiceButton({ service, env }, map, actions) {
 }
 
 /**
+ * Say how many of a list's transactions are shown; with no more than those, only how many there are.
+ * @param {string} title
+ * @param {number} shown
+ * @param {number} count
+ */
+export function describeListed(title, shown, count) {
+  const listed = count > shown ? `the latest ${shown} of ${count.toLocaleString("en-US")}` : `${shown}`;
+  return `${title}: ${listed}`;
+}
+
+/**
  * @param {string} title
  * @param {Transaction[]} transactions
+ * @param {number} count How many there are, also those that the agent does not list.
  * @param {MapModel} map
  * @param {PanelActions} actions
  */
-function createTransactionList(title, transactions, map, actions) {
+function createTransactionList(title, transactions, count, map, actions) {
   const rows = transactions.slice(0, MAX_LISTED).map((each) =>
     createHtml(
       "button",
@@ -144,7 +158,7 @@ function createTransactionList(title, transactions, map, actions) {
       createHtml("span", { class: "more" }, describePlace(each, map.to)),
     ),
   );
-  return rows.length > 0 && createSection(title, rows);
+  return rows.length > 0 && createSection(describeListed(title, rows.length, count), rows);
 }
 
 /**

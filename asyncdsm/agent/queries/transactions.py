@@ -1,15 +1,17 @@
 """Where business transactions are: the checkpoints that one has passed, the latest ones, and those that are late.
 
 A transaction is *late* if it waits more than three times as long, and more than a minute, where 95 % of the others that
-passed the same checkpoint had gone on; it is *stuck* if it waits ten times as long as that. What has arrived at a
-checkpoint that is an end (`place_rules`) is *done*. All else is *open*, also where fewer than ten others are known.
+passed the same checkpoint had gone on; it is *stuck* if it waits ten times as long as that. It is *done* if it has
+arrived at an end, or has passed all that there is to pass (`place_rules`). All else is *open*, also where fewer than
+ten others are known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from asyncdsm.agent.queries.answers import Transaction, Transactions, TransactionState, TransactionStep
+from asyncdsm.agent.queries.complete_sets import PlaceSet, places_of
 from asyncdsm.agent.queries.place_rules import PlaceRule, PlaceRules
 from asyncdsm.agent.store.protocol import Store, TransactionReader
 from asyncdsm.agent.store.transaction_reader import SeenTransaction, Step
@@ -30,7 +32,7 @@ def find_transactions(store: Store, transaction_id: str | None) -> Transactions:
         found = reader.find(to_wire_bytes(transaction_id).decode("utf-8", "replace"))
         if found is None:
             return Transactions(transactions=[], late=[])
-        return Transactions(transactions=[_Answers(reader, store.now()).describe(found, with_steps=True)], late=[])
+        return Transactions(transactions=[_Answers(reader, store.now()).describe_one(found)], late=[])
 
 
 class _Answers:
@@ -46,20 +48,26 @@ class _Answers:
         latest, late, cut = self._reader.latest(MOST_TRANSACTIONS), list[SeenTransaction](), dict[str, int]()
         late_count = 0
         for place in self._rules:
-            done_before, late_after = self._rules.rule_of(place)
+            done_before, late_after, complete = self._rules.rule_of(place)
             if late_after is not None:
                 before = int((self._now - late_after) * _SECOND_NS)
-                late += self._reader.waiting(place, done_before, before, MOST_TRANSACTIONS)
-                late_count += self._reader.count_waiting(place, done_before, before)
+                late += self._reader.waiting(place, done_before, before, complete, MOST_TRANSACTIONS)
+                late_count += self._reader.count_waiting(place, done_before, before, complete)
         late = sorted(late, key=lambda each: -each.last)[:MOST_TRANSACTIONS]
         counts = {"transactions": self._reader.count() - len(latest), "late": late_count - len(late)}
         cut = {name: count for name, count in counts.items() if count > 0}
-        return Transactions(transactions=list(map(self.describe, latest)), late=list(map(self.describe, late)), cut=cut)
+        passed = self._reader.places_passed([each.key for each in (*latest, *late)])
+        described = [[self._describe(each, passed[each.key]) for each in listed] for listed in (latest, late)]
+        return Transactions(transactions=described[0], late=described[1], cut=cut)
 
-    def describe(self, seen: SeenTransaction, *, with_steps: bool = False) -> Transaction:
-        """Return what is known of a transaction."""
+    def describe_one(self, seen: SeenTransaction) -> Transaction:
+        """Return what is known of a transaction, with its steps."""
+        steps = self._reader.steps(seen.key)
+        return self._describe(seen, places_of(steps), _describe_steps(steps, self._places))
+
+    def _describe(self, seen: SeenTransaction, passed: PlaceSet, steps: Iterable[TransactionStep] = ()) -> Transaction:
         place, rule = self._places[seen.place], self._rules.rule_of(seen.place)
-        is_done = seen.last < rule.done_before
+        is_done = seen.last < max(rule.done_before, rule.complete.get(passed, 0))
         return Transaction(
             id=seen.id,
             state="done" if is_done else _state_of(rule, self._now - seen.last / _SECOND_NS),
@@ -69,7 +77,7 @@ class _Answers:
             first=seen.first / _SECOND_NS,
             last=seen.last / _SECOND_NS,
             late_after=None if is_done else rule.late_after,
-            steps=_describe_steps(self._reader, self._places, seen.key) if with_steps else [],
+            steps=list(steps),
         )
 
 
@@ -79,8 +87,7 @@ def _state_of(rule: PlaceRule, waits: float) -> TransactionState:
     return "stuck" if waits > STUCK_FACTOR * rule.late_after else "late"
 
 
-def _describe_steps(reader: TransactionReader, places: Mapping[int, Place], key: int) -> list[TransactionStep]:
-    steps = reader.steps(key)
+def _describe_steps(steps: list[Step], places: Mapping[int, Place]) -> list[TransactionStep]:
     before = [None, *(step.time for step in steps)]
     return [_describe_step(step, places[step.place], time) for step, time in zip(steps, before, strict=False)]
 

@@ -7,7 +7,7 @@ Services and points have numbers, which each agent gives out on its own and neve
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -48,12 +48,26 @@ class TransactionReader(Protocol):
         """Return the transactions that were seen last, the latest first."""
         ...
 
-    def waiting(self, place: int, since: int, before: int, most: int) -> list[SeenTransaction]:
-        """Return the transactions that were seen last at a place, in [since, before); the latest first."""
+    def waiting(
+        self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int], most: int
+    ) -> list[SeenTransaction]:
+        """Return the transactions that were seen last at a place, in [since, before); the latest first.
+
+        Those that have passed just the places of a set in `done_before` are left out if they were seen last before its
+        time.
+        """
         ...
 
-    def count_waiting(self, place: int, since: int, before: int) -> int:
-        """Return how many transactions were seen last at a place, in [since, before)."""
+    def count_waiting(self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int]) -> int:
+        """Return how many such transactions there are."""
+        ...
+
+    def count_passed(self, passed: frozenset[int], since: int, before: int) -> int:
+        """Return how many transactions have passed just these places, and were seen last in [since, before)."""
+        ...
+
+    def places_passed(self, keys: Sequence[int]) -> dict[int, frozenset[int]]:
+        """Return the places that each of some transactions has passed, by their keys."""
         ...
 
     def count(self) -> int:

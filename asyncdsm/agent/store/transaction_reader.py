@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from asyncdsm.agent.store.transactions import Place
@@ -11,6 +12,10 @@ from asyncdsm.agent.store.transactions import Place
 SAMPLED_PLACES, SAMPLED_TRANSACTIONS, SAMPLED_OLDEST = 200, 50, 25
 """At how many places transactions are sampled that were seen there last, and how many at each: the latest, and of the
 others the oldest."""
+_PASSED = (
+    "(SELECT group_concat(place) FROM (SELECT DISTINCT place FROM steps WHERE key = transactions.key ORDER BY place))"
+)
+"""The places that a transaction has passed, as `_write_set` writes them."""
 
 
 class SeenTransaction(NamedTuple):
@@ -61,19 +66,38 @@ class TransactionReader:
         """Return the transactions that were seen last, the latest first."""
         return self._select("ORDER BY last DESC LIMIT ?", most)
 
-    def waiting(self, place: int, since: int, before: int, most: int) -> list[SeenTransaction]:
-        """Return the transactions that were seen last at a place, in [since, before); the latest first."""
-        condition = "WHERE place = ? AND last >= ? AND last < ? ORDER BY last DESC LIMIT ?"
-        return self._select(condition, place, since, before, most)
+    def waiting(
+        self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int], most: int
+    ) -> list[SeenTransaction]:
+        """Return the transactions that were seen last at a place, in [since, before); the latest first.
 
-    def count_waiting(self, place: int, since: int, before: int) -> int:
-        """Return how many transactions were seen last at a place, in [since, before)."""
-        query = "SELECT count(*) FROM transactions WHERE place = ? AND last >= ? AND last < ?"
-        return int(self._connection.execute(query, (place, since, before)).fetchone()[0])
+        Those that have passed just the places of a set in `done_before` are left out if they were seen last before its
+        time.
+        """
+        condition, values = _write_waiting(place, since, before, done_before)
+        return self._select(f"{condition} ORDER BY last DESC LIMIT ?", *values, most)
+
+    def count_waiting(self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int]) -> int:
+        """Return how many such transactions there are."""
+        condition, values = _write_waiting(place, since, before, done_before)
+        return self._count(condition, *values)
+
+    def count_passed(self, passed: frozenset[int], since: int, before: int) -> int:
+        """Return how many transactions have passed just these places, and were seen last in [since, before)."""
+        condition = f"WHERE place IN ({_marks(passed)}) AND last >= ? AND last < ? AND {_PASSED} = ?"
+        return self._count(condition, *passed, since, before, _write_set(passed))
+
+    def places_passed(self, keys: Sequence[int]) -> dict[int, frozenset[int]]:
+        """Return the places that each of some transactions has passed, by their keys."""
+        query = f"SELECT key, place FROM steps WHERE key IN ({_marks(keys)})"  # noqa: S608  (question marks)
+        passed = defaultdict[int, set[int]](set)
+        for key, place in self._connection.execute(query, tuple(keys)):
+            passed[key].add(place)
+        return {key: frozenset(passed[key]) for key in keys}
 
     def count(self) -> int:
         """Return how many transactions there are."""
-        return int(self._connection.execute("SELECT count(*) FROM transactions").fetchone()[0])
+        return self._count("")
 
     def steps(self, key: int) -> list[Step]:
         """Return the steps of a transaction, in the order of their times."""
@@ -102,6 +126,29 @@ class TransactionReader:
             chains[key].append(Step(time, passed))
         return chains
 
+    def _count(self, condition: str, *values: object) -> int:
+        query = f"SELECT count(*) FROM transactions {condition}"  # noqa: S608  (a constant)
+        return int(self._connection.execute(query, values).fetchone()[0])
+
     def _select(self, condition: str, *values: object) -> list[SeenTransaction]:
         query = f"SELECT key, id, first, last, place FROM transactions {condition}"  # noqa: S608  (a constant)
         return [SeenTransaction(*row) for row in self._connection.execute(query, values)]
+
+
+def _write_waiting(
+    place: int, since: int, before: int, done_before: Mapping[frozenset[int], int]
+) -> tuple[str, list[object]]:
+    """Return the condition of `waiting` and its values."""
+    condition, values = "WHERE place = ? AND last >= ? AND last < ?", list[object]((place, since, before))
+    if done_before:
+        condition += f" AND last >= CASE {_PASSED} {'WHEN ? THEN ? ' * len(done_before)}ELSE 0 END"
+        values += [value for passed, time in done_before.items() for value in (_write_set(passed), time)]
+    return condition, values
+
+
+def _write_set(places: Collection[int]) -> str:
+    return ",".join(map(str, sorted(places)))
+
+
+def _marks(values: Collection[int]) -> str:
+    return ", ".join("?" * len(values))

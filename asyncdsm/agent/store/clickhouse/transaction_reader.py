@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from asyncdsm.agent.store.clickhouse.connection import Connection
@@ -27,7 +28,8 @@ class ClickHouseTransactionReader:
         self._connection, self._db = connection, database
         self._seen = (
             f"(SELECT id, min(toUnixTimestamp64Nano(time)) AS first, max(toUnixTimestamp64Nano(time)) AS last, "
-            f"argMax({_PLACE}, (time, {_PLACE})) AS place FROM {database}.steps GROUP BY id HAVING last >= {oldest})"
+            f"argMax({_PLACE}, (time, {_PLACE})) AS place, "
+            f"groupUniqArray({_PLACE}) AS passed FROM {database}.steps GROUP BY id HAVING last >= {oldest})"
         )
         query = (
             f"SELECT service, env, checkpoint FROM {database}.steps GROUP BY service, env, checkpoint "
@@ -51,19 +53,40 @@ class ClickHouseTransactionReader:
         """Return the transactions that were seen last, the latest first."""
         return self._select(f"ORDER BY last DESC LIMIT {most}")
 
-    def waiting(self, place: int, since: int, before: int, most: int) -> list[SeenTransaction]:
-        """Return the transactions that were seen last at a place, in [since, before); the latest first."""
-        condition = f"WHERE {_AT_PLACE} AND last >= {since} AND last < {before}"
-        return self._select(f"{condition} ORDER BY last DESC LIMIT {most}", **self._at(place))
+    def waiting(
+        self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int], most: int
+    ) -> list[SeenTransaction]:
+        """Return the transactions that were seen last at a place, in [since, before); the latest first.
 
-    def count_waiting(self, place: int, since: int, before: int) -> int:
-        """Return how many transactions were seen last at a place, in [since, before)."""
-        query = f"SELECT count() AS n FROM {self._seen} WHERE {_AT_PLACE} AND last >= {since} AND last < {before}"
-        return int(self._query(query, **self._at(place))[0]["n"])
+        Those that have passed just the places of a set in `done_before` are left out if they were seen last before its
+        time.
+        """
+        condition, values = self._write_waiting(place, since, before, done_before)
+        return self._select(f"WHERE {condition} ORDER BY last DESC LIMIT {most}", **values)
+
+    def count_waiting(self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int]) -> int:
+        """Return how many such transactions there are."""
+        condition, values = self._write_waiting(place, since, before, done_before)
+        return self._count(f"WHERE {condition}", **values)
+
+    def count_passed(self, passed: frozenset[int], since: int, before: int) -> int:
+        """Return how many transactions have passed just these places, and were seen last in [since, before)."""
+        condition = f"WHERE last >= {since} AND last < {before} AND {_write_passed(passed)}"
+        return self._count(condition, **self._names_of(passed))
+
+    def places_passed(self, keys: Sequence[int]) -> dict[int, frozenset[int]]:
+        """Return the places that each of some transactions has passed, by their keys."""
+        ids = {f"id{key}": self._ids[key] for key in keys}
+        marks = ", ".join(f"%({name})s" for name in ids)
+        query = f"SELECT DISTINCT id, service, env, checkpoint FROM {self._db}.steps WHERE id IN ({marks})"
+        passed = defaultdict[str, set[int]](set)
+        for row in self._query(query, **ids) if ids else ():
+            passed[row["id"]].add(self._number(row))
+        return {key: frozenset(passed[self._ids[key]]) for key in keys}
 
     def count(self) -> int:
         """Return how many transactions there are."""
-        return int(self._query(f"SELECT count() AS n FROM {self._seen}")[0]["n"])
+        return self._count("")
 
     def steps(self, key: int) -> list[Step]:
         """Return the steps of a transaction, in the order of their times."""
@@ -102,6 +125,22 @@ class ClickHouseTransactionReader:
             chains[place][row["id"]].append(Step(row["at"], self._number(row)))
         return chains
 
+    def _write_waiting(
+        self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int]
+    ) -> tuple[str, dict[str, str]]:
+        """Return the condition of `waiting` and its values."""
+        values = self._at(place) | self._names_of(frozenset().union(*done_before))
+        done = "".join(f"{_write_passed(passed)}, {time}, " for passed, time in done_before.items())
+        after = f" AND last >= multiIf({done}0)" if done else ""
+        return f"{_AT_PLACE} AND last >= {since} AND last < {before}{after}", values
+
+    def _names_of(self, places: frozenset[int]) -> dict[str, str]:
+        """Return the values of what `_write_passed` writes."""
+        return {f"{name}{place}": value for place in places for name, value in self._at(place).items()}
+
+    def _count(self, condition: str, **values: str) -> int:
+        return int(self._query(f"SELECT count() AS n FROM {self._seen} {condition}", **values)[0]["n"])
+
     def _select(self, condition: str, **values: str) -> list[SeenTransaction]:
         query = f"SELECT id, first, last, place.1 AS service, place.2 AS env, place.3 AS checkpoint FROM {self._seen}"
         found: list[SeenTransaction] = []
@@ -127,3 +166,9 @@ class ClickHouseTransactionReader:
 
 _AT_PLACE = "place = (%(service)s, %(env)s, %(checkpoint)s)"
 _STEP = "toUnixTimestamp64Nano(time) AS at, service, env, checkpoint"
+
+
+def _write_passed(places: Collection[int]) -> str:
+    """Return the condition that a transaction has passed just these places."""
+    names = ", ".join(f"(%(service{place})s, %(env{place})s, %(checkpoint{place})s)" for place in places)
+    return f"(length(passed) = {len(places)} AND hasAll(passed, [{names}]))"

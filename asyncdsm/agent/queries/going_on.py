@@ -1,0 +1,70 @@
+"""Whether business transactions end somewhere, or went on from there: at a checkpoint, or with a set of checkpoints.
+
+They end there if at least half of them do. But if the service behind is down, they only wait: so it is no end if of any
+stretch of successive transactions, old or new, more than two thirds went on. Before the first one went on, at least ten
+may have ended there: then it was an end until then, and these are done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+LATE_FACTOR = 3
+LEAST_LATE_SECONDS = 60.0
+LEAST_KNOWN = 10
+LONGEST_STRETCH, MOST_JUDGED = 25, 50
+"""How many transactions that went on make a stretch, and how many of the latest and of the oldest are looked at."""
+_SECOND_NS = 1_000_000_000
+ALWAYS = (1 << 63) - 1
+"""The end of all times that the store can have, in nanoseconds."""
+
+CountWaiting = Callable[[int, int], int]
+"""Returns how many transactions that were seen last in [since, before), in nanoseconds, have not gone on."""
+
+
+class GoingOn:
+    """Transactions that went on: how many (estimated), when they were seen last before that, and how long they took."""
+
+    def __init__(self) -> None:
+        self.count, self.passed, self.waits = 0.0, list[int](), list[float]()
+
+    def add(self, before_ns: int, following_ns: int, weight: float) -> None:
+        """Add a transaction that stands for `weight` ones; one of 0 only tells when it went on."""
+        self.passed.append(before_ns)
+        if weight:
+            self.count += weight
+            self.waits.append((following_ns - before_ns) / _SECOND_NS)
+
+    def find_end(self, ended: float, count_waiting: CountWaiting) -> int | None:
+        """Return before which time (nanoseconds) those that were seen last there are done; None if it is no end now."""
+        if ended >= self.count and not self._did_go_on(ended, count_waiting):
+            return ALWAYS if ended >= LEAST_KNOWN else 0
+        return None
+
+    def find_former_end(self, count_waiting: CountWaiting) -> int:
+        """Return until when it was an end, 0 if it never was one. At least one must have gone on."""
+        first = min(self.passed)
+        return first if count_waiting(0, first) >= LEAST_KNOWN else 0
+
+    def late_after(self) -> float | None:
+        """Return after how many seconds one is late that has not gone on, None if that is not known."""
+        if len(self.waits) < LEAST_KNOWN:
+            return None
+        p95 = sorted(self.waits)[len(self.waits) * 95 // 100]
+        return max(LEAST_LATE_SECONDS, LATE_FACTOR * p95)
+
+    def _did_go_on(self, ended: float, count_waiting: CountWaiting) -> bool:
+        """Return whether transactions usually went on, although most have not by now."""
+        if not self.passed:
+            return False
+        if len(self.passed) < LEAST_KNOWN:
+            return count_waiting(0, max(self.passed) + 1) < self.count and ended < LEAST_KNOWN * self.count
+        return any(2 * count_waiting(stretch[0], stretch[-1] + 1) < len(stretch) for stretch in self._stretches())
+
+    def _stretches(self) -> Iterator[list[int]]:
+        """Yield when the transactions of stretches passed, of the latest ones first; shorter ones if few are known."""
+        passed = sorted(self.passed)
+        length = min(LONGEST_STRETCH, max(LEAST_KNOWN, len(passed) // 2))
+        latest, oldest, step = passed[-MOST_JUDGED:], passed[:MOST_JUDGED], length // 2
+        yield from (latest[end - length : end] for end in range(len(latest), length - 1, -step))
+        yield from (oldest[first : first + length] for first in range(0, len(oldest) - length + 1, step))
