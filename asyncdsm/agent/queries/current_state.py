@@ -120,7 +120,7 @@ def _window(slots: list[Slot], began: int, newest: int, settled: int) -> Window:
     last = max(newest, settled)
     first = last - MINUTE + BUCKET_SECONDS
     change = last_change(slots) if _are_of_two_levels(slots) else None
-    return Window(max(first, change.since) if change else first, last, began, slots, change)
+    return Window(max(first, change.level_since) if change else first, last, began, slots, change)
 
 
 def _are_of_two_levels(slots: list[Slot]) -> bool:
