@@ -29,7 +29,7 @@ TROUBLE = {
     "plateaus on the way": [*UP[:3], *[18.0] * 12, *UP[3:], *[120.0] * 12, *DOWN[:6], *[72.0] * 12, *DOWN[6:]],
     "jagged": [*JAGGED, *UP, *reversed(JAGGED)],
     "slowly": [USUAL * 1.06**step for step in range(1, 150)],
-    "half a minute": [9.0, 9.0, 9.0],
+    "twenty seconds": [9.0, 9.0],
 }
 
 
@@ -108,3 +108,21 @@ def test_map_and_what_changed_tell_the_same_of_one_trouble_until_it_is_over(time
         present, answer = read(timeline)
         assert (present.state, answer.changes) == ("steady", [])
         run(timeline, [USUAL] * 18)
+
+
+def test_usual_of_a_hop_is_what_it_was_before_its_trouble_and_after_it(timeline: Timeline) -> None:
+    usual = list[float]()
+    for latencies in ([*UP, *DOWN], [USUAL] * 2, *[[USUAL] * 30] * 5):
+        run(timeline, latencies)
+        usual += [each.p50 for each in read(timeline)[1].usual]
+    assert usual == pytest.approx([USUAL] * 7, rel=0.01)
+
+
+def test_usual_of_a_hop_that_changed_is_known_in_the_first_minutes_of_an_agent() -> None:
+    timeline = Timeline(START)
+    run(timeline, [USUAL] * 18)
+    assert read(timeline)[1].usual == []
+    run(timeline, [9.0] * 6)
+    (usual,) = read(timeline)[1].usual
+    assert usual.p50 == pytest.approx(USUAL, rel=0.01)
+    assert usual.rate is None

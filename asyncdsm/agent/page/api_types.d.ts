@@ -693,11 +693,11 @@ export interface Transactions {
   cut?: Record<string, number>;
 }
 
-/** What a hop is like usually: its median in seconds, and its messages per second. */
+/** What a hop is like usually: its median in seconds, and its messages per second, null if that is not known yet. */
 export interface UsualLatency {
   edge: string;
   p50: number;
-  rate: number;
+  rate: number | null;
 }
 
 /**

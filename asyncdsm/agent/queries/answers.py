@@ -404,11 +404,11 @@ class Change(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class UsualLatency(Struct, frozen=True, gc=False, kw_only=True):
-    """What a hop is like usually: its median in seconds, and its messages per second."""
+    """What a hop is like usually: its median in seconds, and its messages per second, null if that is not known yet."""
 
     edge: str
     p50: Amount
-    rate: Amount
+    rate: Amount | None
 
 
 class Changes(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

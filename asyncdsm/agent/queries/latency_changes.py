@@ -16,7 +16,7 @@ SLOTS_BEFORE = 6
 """How many slots say what a hop was like first, if nothing has lasted yet."""
 LASTING_SECONDS = 300
 """How long a hop must have been about as slow to be usual. What is shorter belongs to the trouble around it."""
-STEADY_FACTOR = FACTOR**0.25
+STEADY_FACTOR: float = FACTOR**0.25
 """By which factor the two halves of a level may differ: those of a level that only grows or falls differ by more."""
 
 
