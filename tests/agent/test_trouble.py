@@ -126,3 +126,15 @@ def test_usual_of_a_hop_that_changed_is_known_in_the_first_minutes_of_an_agent()
     (usual,) = read(timeline)[1].usual
     assert usual.p50 == pytest.approx(USUAL, rel=0.01)
     assert usual.rate is None
+
+
+def test_change_of_the_tail_alone_has_the_99th_percentile_before_and_now(timeline: Timeline) -> None:
+    hops = Hop("reports", latency=USUAL, messages=180), Hop("reports", latency=8.0, messages=20)
+    for _ in range(6):
+        timeline.run(10, *hops)
+    present, answer = read(timeline)
+    (change,) = answer.changes
+    assert (change.kind, change.quantile, change.since - START) == ("slower", "p99", 20 * MINUTE)
+    assert [change.before, change.now] == pytest.approx([USUAL, 8.0], rel=0.01)
+    assert (present.quantile, present.before, present.since) == ("p99", change.before, change.since)
+    assert [each.p50 for each in answer.usual] == pytest.approx([USUAL], rel=0.01)

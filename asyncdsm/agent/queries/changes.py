@@ -99,7 +99,9 @@ def _usual_p50(change: Change | None, level: float | None) -> float | None:
 
     What is as at this hour of the day before is usual, also if it took longer than what its change is compared with.
     """
-    if change is None or not isinstance(change.before, float) or (change.is_usual and level is not None):
+    if change is None or change.quantile != "p50" or (change.is_usual and level is not None):
+        return level
+    if not isinstance(change.before, float):
         return level
     if level is None or change.kind == "faster":
         return change.before

@@ -26,6 +26,7 @@ class Slot(NamedTuple):
     start: int
     slowness: float
     p50: float
+    p99: float = 0.0
 
 
 class Change(NamedTuple):
@@ -40,6 +41,7 @@ class Change(NamedTuple):
     p50: float
     is_return: bool = False
     level_since: int = 0
+    p99: float = 0.0
 
 
 def last_change(slots: Sequence[Slot]) -> Change | None:
@@ -56,12 +58,12 @@ def last_change(slots: Sequence[Slot]) -> Change | None:
     if place == 0:
         return None
     usual = slots[_find_usual(slots, levels, place)]
-    slowness, p50 = median(slot.slowness for slot in usual), median(slot.p50 for slot in usual)
+    slowness, p50, p99 = (median(slot[at] for slot in usual) for at in (1, 2, 3))
     level, level_since = max(slowness, LOWEST_LIMIT), slots[place].start
     if _are_alike(level, levels[-1]):
-        return Change(level_since, slowness, p50, is_return=True, level_since=level_since)
+        return Change(level_since, slowness, p50, is_return=True, level_since=level_since, p99=p99)
     length = _count_newest(levels, lambda each: _has_left(level, each, is_slower=levels[-1] > level))
-    return Change(slots[-max(length, 1)].start, slowness, p50, level_since=level_since)
+    return Change(slots[-max(length, 1)].start, slowness, p50, level_since=level_since, p99=p99)
 
 
 def begin_of_change(slots: Sequence[Slot], change: Change) -> int:
@@ -85,6 +87,13 @@ def state_of(slowness: float, change: Change | None) -> Literal["steady", "slowe
     if slowness > level:
         return "slower" if _has_left(level, slowness, is_slower=True) else "steady"
     return "faster" if level_of(slowness) < level_of(change.slowness) else "steady"
+
+
+def changed_quantile(p50: float, change: Change, state: Literal["slower", "faster"]) -> Literal["p50", "p99"]:
+    """Return which quantile shows a change: the median if that is clearly more or less than before, or else the 99th
+    percentile, since the tail changed."""
+    before, now = max(change.p50, LOWEST_LIMIT), max(p50, LOWEST_LIMIT)
+    return "p50" if _has_left(before, now, is_slower=state == "slower") else "p99"
 
 
 def _count_newest(levels: Sequence[float], belongs: Callable[[float], bool]) -> int:
