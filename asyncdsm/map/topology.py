@@ -42,8 +42,8 @@ class Present(Struct, frozen=True, gc=False, kw_only=True):
     which decides the color, is 0 below 1 ms, and one more for each power of ten up to 5 from 10 s on. `label` is the
     median, `–` where pathways begin and there is nothing to measure from, `tail` the 99th percentile if it is at
     least two levels above it. `state` and `since` say whether and when the hop became slower or faster by a factor of
-    three or more within the last ten minutes, or idle: nothing passed for a minute; `before` is the median before
-    that change.
+    three or more within the last ten minutes, or idle: nothing passed for a minute; `before` is what
+    `quantile` was before that change: the median, or the 99th percentile if the median does not show the change.
     """
 
     from_: float | None = field(name="from")
@@ -59,6 +59,7 @@ class Present(Struct, frozen=True, gc=False, kw_only=True):
     state: Literal["steady", "slower", "faster", "idle"]
     since: float | None
     before: Amount | None
+    quantile: Literal["p50", "p99"] | None
 
 
 class EdgeTraffic(Struct, frozen=True, gc=False, kw_only=True):

@@ -97,6 +97,7 @@ def edge_with(id_: str, *, service: str = "shop", queue: str = "orders", count: 
         state="slower",
         since=NOW,
         before=0.0,
+        quantile="p50",
     )
     return Edge(
         id=id_,

@@ -251,7 +251,7 @@ def test_last_change_is_where_two_slots_agree(slownesses: list[float], since: in
 
 
 def test_change_has_the_median_before() -> None:
-    assert last_change(slots([5.0, 0.1, 0.1, 0.1, 9.0, 9.0])) == Change(40, 0.1, 0.1)
+    assert last_change(slots([5.0, 0.1, 0.1, 0.1, 9.0, 9.0])) == Change(40, 0.1, 0.1, level_since=40)
 
 
 @pytest.mark.parametrize("length", [8, 12, 20, 30])
@@ -262,8 +262,9 @@ def test_slow_change_began_when_the_level_before_was_left(length: int) -> None:
     assert (change.since, change.slowness) == (230, 1.0)
 
 
-def test_second_step_begins_where_the_first_one_was_over() -> None:
-    assert last_change(slots([*[0.1] * 20, *[1.0] * 10, *[10.0] * 5])) == Change(300, 1.0, 1.0)
+def test_second_step_begins_where_the_first_one_was_over_if_that_lasted_five_minutes() -> None:
+    assert last_change(slots([*[0.1] * 20, *[1.0] * 30, *[10.0] * 5])) == Change(500, 1.0, 1.0, level_since=500)
+    assert last_change(slots([*[0.1] * 20, *[1.0] * 29, *[10.0] * 5])) == Change(200, 0.1, 0.1, level_since=490)
 
 
 @pytest.mark.parametrize(

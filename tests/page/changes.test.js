@@ -19,6 +19,11 @@ test("a slower hop is described by its latencies and since when", () => {
   assert.deepEqual(describe({ kind: "slower", ...fields }), ["slower", `in queue 310 ms → 4.2 s since ${CLOCK}`]);
 });
 
+test("a hop whose tail alone is slower is described by its 99th percentile", () => {
+  const fields = { before: 0.031, now: 4.2, quantile: /** @type {const} */ ("p99") };
+  assert.deepEqual(describe({ kind: "slower", ...fields }), ["slower", `p99 in queue 31 ms → 4.2 s since ${CLOCK}`]);
+});
+
 test("a rate is described in messages per second", () => {
   assert.deepEqual(describe({ kind: "rate fell", before: 20, now: 0 }), ["rate fell", `20/s → 0/s since ${CLOCK}`]);
 });

@@ -25,6 +25,7 @@ export function makePresent(changes) {
     state: "steady",
     since: null,
     before: null,
+    quantile: null,
     ...changes,
   };
 }
@@ -137,6 +138,7 @@ export function makeChange(changes) {
     since: 540,
     before: null,
     now: null,
+    quantile: null,
     usual: null,
     is_usual: false,
     ...changes,

@@ -49,11 +49,11 @@ export interface Alerts {
 /**
  * Something that changed: what (`kind`), where, since when, and from what to what.
  * `edge` is the id of the hop that changed; it is null if the change is that of the whole service. `node` is the id of
- * the service on the map. `before`, `now` and `usual` are medians in seconds for a hop that is `slower` or `faster`,
- * messages per second for one whose `rate fell` or `rate rose`, versions for `version`, ids and subjects for `schema`,
- * seconds for `lag grows`, and null for a hop or a service that is `new` or `quiet`. `usual` is what it was in the same
- * hour of the day before; null where that is unknown. `is_usual` says that it was then as it is now, so that the change
- * is nothing new.
+ * the service on the map. `before`, `now` and `usual` are seconds for a hop that is `slower` or `faster`: medians, or
+ * 99th percentiles if `quantile` says that these show the change and medians do not; messages per second for one whose
+ * `rate fell` or `rate rose`, versions for `version`, ids and subjects for `schema`, seconds for `lag grows`, and null
+ * for a hop or a service that is `new` or `quiet`. `usual` is what it was in the same hour of the day before; null
+ * where that is unknown. `is_usual` says that it was then as it is now, so that the change is nothing new.
  */
 export interface Change {
   kind: "faster" | "lag grows" | "new" | "quiet" | "rate fell" | "rate rose" | "schema" | "slower" | "version";
@@ -68,6 +68,7 @@ export interface Change {
   since: number;
   before: number | string | null;
   now: number | string | null;
+  quantile?: "p50" | "p99" | null;
   usual: number | null;
   is_usual: boolean;
 }
@@ -462,7 +463,8 @@ export interface Pathways {
  * decides the color, is 0 below 1 ms, and one more for each power of ten up to 5 from 10 s on. `label` is the median,
  * `–` where pathways begin and there is nothing to measure from, `tail` the 99th percentile if it is at least two
  * levels above it. `state` and `since` say whether and when the hop became slower or faster by a factor of three or
- * more within the last ten minutes, or idle: nothing passed for a minute; `before` is the median before that change.
+ * more within the last ten minutes, or idle: nothing passed for a minute; `before` is what `quantile` was before that
+ * change: the median, or the 99th percentile if the median does not show the change.
  */
 export interface Present {
   from: number | null;
@@ -478,6 +480,7 @@ export interface Present {
   state: "faster" | "idle" | "slower" | "steady";
   since: number | null;
   before: number | null;
+  quantile: "p50" | "p99" | null;
 }
 
 /** Something that is wrong with the agent: since when, when last, and how often it happened. */
@@ -693,11 +696,11 @@ export interface Transactions {
   cut?: Record<string, number>;
 }
 
-/** What a hop is like usually: its median in seconds, and its messages per second. */
+/** What a hop is like usually: its median in seconds, and its messages per second, null if that is not known yet. */
 export interface UsualLatency {
   edge: string;
   p50: number;
-  rate: number;
+  rate: number | null;
 }
 
 /**

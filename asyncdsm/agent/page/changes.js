@@ -122,9 +122,10 @@ function describeStep(before, now) {
  * Name what is told of a change, if its unit does not.
  * @param {Change["kind"]} kind
  * @param {string} direction
+ * @param {Change["quantile"]} quantile
  */
-function nameFigure(kind, direction) {
-  if (kind === "slower" || kind === "faster") return timePlace({ direction });
+function nameFigure(kind, direction, quantile) {
+  if (kind === "slower" || kind === "faster") return joinTexts(" ", [quantile === "p99" && "p99", timePlace({ direction })]);
   return kind === "lag grows" && "oldest unread message";
 }
 
@@ -132,14 +133,14 @@ function nameFigure(kind, direction) {
  * Say from what to what a change was, and since when: "in queue 310 ms → 4.2 s since 14:03, 300 ms on the day before".
  * @param {Change} change
  */
-export function describeLevels({ kind, direction, before, now: level, since, usual, is_usual: isUsual }) {
+export function describeLevels({ kind, direction, before, now: level, quantile, since, usual, is_usual: isUsual }) {
   const format = kind === "rate fell" || kind === "rate rose" ? formatRate : formatDuration;
   const formatLevel = (/** @type {Change["before"]} */ value) =>
     typeof value === "string" ? cleanName(value) : format(value);
   const levels = describeStep(before === null ? "" : formatLevel(before), level === null ? "" : formatLevel(level));
   const onDayBefore = usual !== null && `${format(usual)} at this hour of the day before`;
   return joinTexts(", ", [
-    joinTexts(" ", [levels && nameFigure(kind, direction), levels, `since ${formatSince(since)}`]),
+    joinTexts(" ", [levels && nameFigure(kind, direction, quantile), levels, `since ${formatSince(since)}`]),
     isUsual ? "as at this hour of the day before" : onDayBefore,
   ]);
 }

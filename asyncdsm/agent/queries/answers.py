@@ -379,11 +379,12 @@ class Downstream(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
 class Change(Struct, frozen=True, gc=False, kw_only=True):
     """Something that changed: what (`kind`), where, since when, and from what to what.
 
-    `edge` is the id of the hop that changed; it is null if the change is that of the whole service. `node` is the id of
-    the service on the map. `before`, `now` and `usual` are medians in seconds for a hop that is `slower` or `faster`,
-    messages per second for one whose `rate fell` or `rate rose`, versions for `version`, ids and subjects for `schema`,
-    seconds for `lag grows`, and null for a hop or a service that is `new` or `quiet`. `usual` is what it was in the
-    same hour of the day before; null where that is unknown. `is_usual` says that it was then as it is now, so that the
+    `edge` is the id of the hop that changed; it is null if the change is that of the whole service. `node` is the
+    id of the service on the map. `before`, `now` and `usual` are seconds for a hop that is `slower` or `faster`:
+    medians, or 99th percentiles if `quantile` says that these show the change and medians do not; messages per
+    second for one whose `rate fell` or `rate rose`, versions for `version`, ids and subjects for `schema`, seconds
+    for `lag grows`, and null for a hop or a service that is `new` or `quiet`. `usual` is what it was in the same
+    hour of the day before; null where that is unknown. `is_usual` says that it was then as it is now, so that the
     change is nothing new.
     """
 
@@ -399,16 +400,17 @@ class Change(Struct, frozen=True, gc=False, kw_only=True):
     since: float
     before: float | str | None
     now: float | str | None
+    quantile: Literal["p50", "p99"] | None = None
     usual: float | None
     is_usual: bool
 
 
 class UsualLatency(Struct, frozen=True, gc=False, kw_only=True):
-    """What a hop is like usually: its median in seconds, and its messages per second."""
+    """What a hop is like usually: its median in seconds, and its messages per second, null if that is not known yet."""
 
     edge: str
     p50: Amount
-    rate: Amount
+    rate: Amount | None
 
 
 class Changes(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

@@ -85,16 +85,25 @@ def _usual_of_slowest(
     """Return what is usual of the slowest edges: what they were before they changed, or else their usual level."""
     changed = {change.edge: change for change in changes if change.kind in {"slower", "faster"}}
     slowest: Sequence[EdgeKey] = sorted(states, key=lambda edge: -states[edge].slowness)[:MOST_USUAL]
+    levels = {edge_id(edge): usual.edges.get(edge) for edge in slowest}
+    medians = [_usual_p50(changed.get(name), level and level.p50) for name, level in levels.items()]
     return [
-        UsualLatency(edge=name, p50=_usual_p50(changed.get(name), level.p50), rate=level.rate)
-        for name, level in ((edge_id(edge), usual.edges.get(edge)) for edge in slowest)
-        if level is not None
+        UsualLatency(edge=name, p50=p50, rate=level and level.rate)
+        for (name, level), p50 in zip(levels.items(), medians, strict=True)
+        if p50 is not None
     ]
 
 
-def _usual_p50(change: Change | None, level: float) -> float:
-    """Return the usual median of a hop that changed like this, and whose level is usually this, both in seconds."""
-    if change is None or not isinstance(change.before, float):
+def _usual_p50(change: Change | None, level: float | None) -> float | None:
+    """Return the usual median of a hop that changed like this, and whose level is usually this, both in seconds.
+
+    What is as at this hour of the day before is usual, also if it took longer than what its change is compared with.
+    """
+    if change is None or change.quantile != "p50" or (change.is_usual and level is not None):
         return level
+    if not isinstance(change.before, float):
+        return level
+    if level is None or change.kind == "faster":
+        return change.before
     # A hop that gets slower and slower was slow already before its last change.
-    return min(change.before, level) if change.kind == "slower" else change.before
+    return min(change.before, level)

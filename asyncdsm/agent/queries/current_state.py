@@ -15,7 +15,7 @@ import numpy as np
 
 from asyncdsm.agent.queries.change_begins import LatencyBegins
 from asyncdsm.agent.queries.late_reports import Delays, came_at, read_delays
-from asyncdsm.agent.queries.latency_changes import FACTOR, Change, Slot, last_change, state_of
+from asyncdsm.agent.queries.latency_changes import FACTOR, Change, Slot, changed_quantile, last_change, state_of
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.recent_slots import RecentSlots, SlotsOfEdges
 from asyncdsm.agent.queries.time_ranges import join_neighbors, settled_until
@@ -120,7 +120,7 @@ def _window(slots: list[Slot], began: int, newest: int, settled: int) -> Window:
     last = max(newest, settled)
     first = last - MINUTE + BUCKET_SECONDS
     change = last_change(slots) if _are_of_two_levels(slots) else None
-    return Window(max(first, change.since) if change else first, last, began, slots, change)
+    return Window(max(first, change.level_since) if change else first, last, began, slots, change)
 
 
 def _are_of_two_levels(slots: list[Slot]) -> bool:
@@ -172,6 +172,7 @@ def _state(window: Window, by_group: GroupQuantiles, group: int) -> Present:
     slowness = slowness_of(p50, p99)
     state = state_of(slowness, window.change)
     change = None if state == "steady" else window.change
+    quantile = None if state == "steady" or change is None else changed_quantile(p50, change, state)
     return Present(
         from_=float(window.first),
         count=count,
@@ -185,7 +186,8 @@ def _state(window: Window, by_group: GroupQuantiles, group: int) -> Present:
         tail=format_duration(p99) if level_of(p99) >= level_of(p50) + TAIL_LEVELS else None,
         state=state,
         since=None if change is None else float(change.since),
-        before=None if change is None else change.p50,
+        before=None if change is None else change.p50 if quantile == "p50" else change.p99,
+        quantile=quantile,
     )
 
 
@@ -204,6 +206,7 @@ def _idle(since: float | None) -> Present:
         state="idle",
         since=since,
         before=None,
+        quantile=None,
     )
 
 

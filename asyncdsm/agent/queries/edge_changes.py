@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from asyncdsm.agent.queries.change_rules import RATE_FACTOR, RateChange, find_ra
 from asyncdsm.agent.queries.edge_history import EdgeHistory
 from asyncdsm.agent.queries.kafka_clusters import queue_of, split_tags
 from asyncdsm.agent.queries.late_reports import Delays
-from asyncdsm.agent.queries.latency_changes import FACTOR, last_change, state_of
+from asyncdsm.agent.queries.latency_changes import FACTOR, changed_quantile, last_change, state_of
 from asyncdsm.agent.queries.rate_begins import RateBegins
 from asyncdsm.agent.queries.usual_levels import UsualLevels
 from asyncdsm.agent.store.histograms import Floats
@@ -22,9 +23,11 @@ from asyncdsm.agent.store.registry import EdgeKey, edge_id
 from asyncdsm.map.graph import Node
 from asyncdsm.map.topology import Present
 
-LatencyChange = tuple[EdgeKey, ChangeKind, float, float | None]
-"""The edge, whether it is slower or faster, since when (seconds since the epoch), and its median before (seconds)."""
-_STATES: dict[str, ChangeKind] = {"slower": "slower", "faster": "faster"}
+Quantile = Literal["p50", "p99"]
+LatencyChange = tuple[EdgeKey, ChangeKind, float, Quantile | None, float | None]
+"""The edge, whether it is slower or faster, since when (seconds since the epoch), which quantile shows it, and what
+that was before (seconds)."""
+_STATES: dict[str, Literal["slower", "faster"]] = {"slower": "slower", "faster": "faster"}
 _QUARTERS = 0.25, 0.75
 
 
@@ -44,14 +47,15 @@ def find_latency_changes(
         }
         for edge, change in LatencyBegins.refine(store, earlier, history.width).items():
             kind = _STATES[state_of(states[edge].slowness, change)]
-            found[edge] = edge, kind, float(change.since), change.p50
+            quantile = changed_quantile(states[edge].edge_latency.p50 or 0.0, change, kind)
+            found[edge] = edge, kind, float(change.since), quantile, change.p50 if quantile == "p50" else change.p99
     return [_latency_change(change, states[change[0]], usual) for change in found.values()]
 
 
 def _changes_of_present(states: Mapping[EdgeKey, Present]) -> Iterator[LatencyChange]:
     for edge, present in states.items():
         if present.state in _STATES and present.since is not None:
-            yield edge, _STATES[present.state], present.since, present.before
+            yield edge, _STATES[present.state], present.since, present.quantile, present.before
 
 
 def _changes_in_history(
@@ -72,18 +76,19 @@ def _is_earlier(change: latency_changes.Change, kind: str, known: LatencyChange 
 
 
 def _latency_change(change: LatencyChange, present: Present, usual: UsualLevels) -> Change:
-    edge, kind, since, before = change
-    now = present.edge_latency.p50
-    # A tail that grew is a change, too: then the medians may say the opposite, and are not told.
+    edge, kind, since, quantile, before = change
+    now = present.edge_latency.p99 if quantile == "p99" else present.edge_latency.p50
+    # Where slots with few messages are compared, the tail of all may say the opposite, and is not told.
     agrees = now is not None and before is not None and (now > before) == (kind == "slower")
     levels = (before, now) if agrees else (None, None)
     level = usual.edges.get(edge) if usual.is_day_before else None
     if level is None:
-        return change_of_edge(edge, kind, since, levels)
+        return change_of_edge(edge, kind, since, levels, quantile=quantile)
     is_usual = (
         present.slowness < FACTOR * level.slowness if kind == "slower" else present.slowness * FACTOR > level.slowness
     )
-    return change_of_edge(edge, kind, since, levels, level.p50, is_usual=is_usual)
+    usually = level.p99 if quantile == "p99" else level.p50
+    return change_of_edge(edge, kind, since, levels, usually, is_usual=is_usual, quantile=quantile)
 
 
 def find_rate_changes(
@@ -149,8 +154,9 @@ def change_of_edge(
     usual: float | None = None,
     *,
     is_usual: bool = False,
+    quantile: Quantile | None = None,
 ) -> Change:
-    """Return a change of an edge; `levels` are those before and now."""
+    """Return a change of an edge; `levels` are those before and now, of a quantile if they are latencies."""
     tags = split_tags(edge.tags)
     return Change(
         kind=kind,
@@ -165,6 +171,7 @@ def change_of_edge(
         since=since,
         before=levels[0],
         now=levels[1],
+        quantile=quantile,
         usual=usual,
         is_usual=is_usual,
     )

@@ -41,7 +41,7 @@ class EdgeHistory(NamedTuple):
         """Return how slow an edge was in each slot in which enough messages passed."""
         slots = np.flatnonzero(self.counts[edge] >= FEWEST_LATENCIES).tolist()
         found = [(slot, float(self.p50[edge, slot]), float(self.p99[edge, slot])) for slot in slots]
-        return [Slot(self.start_of(slot), slowness_of(p50, p99), p50) for slot, p50, p99 in found]
+        return [Slot(self.start_of(slot), slowness_of(p50, p99), p50, p99) for slot, p50, p99 in found]
 
     def edges_of_two_levels(self, factor: float) -> list[int]:
         """Return the rows of the edges whose slownesses differ by a factor: the others never changed."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import sqrt
 from statistics import median
 from typing import Literal, NamedTuple
@@ -12,9 +13,11 @@ from asyncdsm.map.levels import LOWEST_LIMIT, level_of
 FACTOR = 3.0
 """Latencies that differ by less than this factor count as equal. It is half a level, which is a factor of ten."""
 SLOTS_BEFORE = 6
-"""How many slots before a change say what the hop was like before."""
-SLOWEST_CHANGE = 1.2
-"""By which factor a slow change goes on within as many slots: what is slower still counts as steady."""
+"""How many slots say what a hop was like first, if nothing has lasted yet."""
+LASTING_SECONDS = 300
+"""How long a hop must have been about as slow to be usual. What is shorter belongs to the trouble around it."""
+STEADY_FACTOR: float = FACTOR**0.25
+"""By which factor the two halves of a level may differ: those of a level that only grows or falls differ by more."""
 
 
 class Slot(NamedTuple):
@@ -23,25 +26,30 @@ class Slot(NamedTuple):
     start: int
     slowness: float
     p50: float
+    p99: float = 0.0
 
 
 class Change(NamedTuple):
-    """Since when a hop is as slow as it is now (seconds since the epoch), and what it was before (seconds).
+    """Since when a hop is not as it was usually (seconds since the epoch), and what was usual before (seconds).
 
-    `is_return` says that it is as it was before the change before: it is back to normal.
+    `is_return` says that it is as it was usually: it is back to normal since then. `level_since` says since when it is
+    about as slow as now, which is later than the change if trouble grew or fell in the meantime.
     """
 
     since: int
     slowness: float
     p50: float
     is_return: bool = False
+    level_since: int = 0
+    p99: float = 0.0
 
 
 def last_change(slots: Sequence[Slot]) -> Change | None:
     """Return the last change in slots that are in the order of time; None if nothing changed.
 
     A change counts when two slots in a row agree: a single slot that differs is an outlier, not a change. It began when
-    the hop left the level that it had before. If it gets slower and slower, that level is the one before all of this.
+    the hop left what was usual before, however it got from there to here: trouble that grows, falls and grows again is
+    one change.
     """
     levels = [max(slot.slowness, LOWEST_LIMIT) for slot in slots]
     if len(levels) < 2 or not _are_alike(levels[-1], levels[-2]):
@@ -49,12 +57,13 @@ def last_change(slots: Sequence[Slot]) -> Change | None:
     place = len(levels) - _count_newest(levels, lambda level: _are_alike(levels[-1], level))
     if place == 0:
         return None
-    place = _find_end_of_level(levels, place)
-    before = slots[max(0, place - SLOTS_BEFORE) : place]
-    slowness, p50 = median(slot.slowness for slot in before), median(slot.p50 for slot in before)
-    level, is_slower = max(slowness, LOWEST_LIMIT), levels[-1] > slowness
-    length = _count_newest(levels, lambda each: _has_left(level, each, is_slower=is_slower))
-    return Change(slots[-max(length, 1)].start, slowness, p50, _is_return(levels, place, level))
+    usual = slots[_find_usual(slots, levels, place)]
+    slowness, p50, p99 = (median(slot[at] for slot in usual) for at in (1, 2, 3))
+    level, level_since = max(slowness, LOWEST_LIMIT), slots[place].start
+    if _are_alike(level, levels[-1]):
+        return Change(level_since, slowness, p50, is_return=True, level_since=level_since, p99=p99)
+    length = _count_newest(levels, lambda each: _has_left(level, each, is_slower=levels[-1] > level))
+    return Change(slots[-max(length, 1)].start, slowness, p50, level_since=level_since, p99=p99)
 
 
 def begin_of_change(slots: Sequence[Slot], change: Change) -> int:
@@ -72,11 +81,19 @@ def state_of(slowness: float, change: Change | None) -> Literal["steady", "slowe
     """
     if change is None:
         return "steady"
-    if slowness > change.slowness:
-        return "slower"
     if change.is_return:
         return "steady"
+    level = max(change.slowness, LOWEST_LIMIT)
+    if slowness > level:
+        return "slower" if _has_left(level, slowness, is_slower=True) else "steady"
     return "faster" if level_of(slowness) < level_of(change.slowness) else "steady"
+
+
+def changed_quantile(p50: float, change: Change, state: Literal["slower", "faster"]) -> Literal["p50", "p99"]:
+    """Return which quantile shows a change: the median if that is clearly more or less than before, or else the 99th
+    percentile, since the tail changed."""
+    before, now = max(change.p50, LOWEST_LIMIT), max(p50, LOWEST_LIMIT)
+    return "p50" if _has_left(before, now, is_slower=state == "slower") else "p99"
 
 
 def _count_newest(levels: Sequence[float], belongs: Callable[[float], bool]) -> int:
@@ -90,23 +107,40 @@ def _count_newest(levels: Sequence[float], belongs: Callable[[float], bool]) -> 
     return length
 
 
-def _find_end_of_level(levels: Sequence[float], place: int) -> int:
-    """Return up to which place levels were steady: `place`, or where a slow change that leads to it began."""
-    is_rising, end = levels[-1] > levels[place - 1], place
-    while end > SLOTS_BEFORE + SLOTS_BEFORE // 2:
-        middle = end - SLOTS_BEFORE
-        earlier, later = median(levels[max(0, middle - SLOTS_BEFORE) : middle]), median(levels[middle:end])
-        if (later / earlier if is_rising else earlier / later) < SLOWEST_CHANGE:
-            return place if end == place else middle
-        end -= 1
-    return end
+def _find_usual(slots: Sequence[Slot], levels: Sequence[float], place: int) -> slice:
+    """Return where levels were usual before a place: the newest ones that lasted, or else the first that are known.
+
+    Of a hop that was slower before, those are usual that were not, if there are any: it is as before its trouble, or
+    still on the way there.
+    """
+    slower = None
+    for part in _levels_before(levels, place):
+        level = median(levels[part])
+        is_slower = level >= levels[-1] * FACTOR
+        if is_slower and slower is None and _has_lasted(slots, levels, part):
+            slower = part
+        is_first = slower is not None and part.start == 0 and part.stop > 1
+        if not is_slower and (is_first or _has_lasted(slots, levels, part)):
+            return part
+    return slower or slice(0, min(place, SLOTS_BEFORE))
 
 
-def _is_return(levels: Sequence[float], place: int, level: float) -> bool:
-    """Return whether the newest level is the one before the `level` that ended at a place."""
-    ended = levels[:place]
-    before = ended[: place - _count_newest(ended, lambda each: _are_alike(level, each))]
-    return len(before) > 1 and _are_alike(levels[-1], median(before[-SLOTS_BEFORE:]))
+def _levels_before(levels: Sequence[float], place: int) -> Iterator[slice]:
+    """Yield where levels before a place were alike, the newest ones first."""
+    while place:
+        newest = levels[place - 1]
+        begin = place - _count_newest(levels[:place], partial(_are_alike, newest))
+        yield slice(begin, place)
+        place = begin
+
+
+def _has_lasted(slots: Sequence[Slot], levels: Sequence[float], part: slice) -> bool:
+    """Return whether levels lasted long enough to be usual, and neither grew nor fell all the time."""
+    if part.stop - part.start < 2 or slots[part.stop].start - slots[part.start].start < LASTING_SECONDS:
+        return False
+    middle = (part.start + part.stop) // 2
+    low, high = sorted((median(levels[part.start : middle]), median(levels[middle : part.stop])))
+    return high < low * STEADY_FACTOR
 
 
 def _has_left(level: float, other: float, *, is_slower: bool) -> bool:

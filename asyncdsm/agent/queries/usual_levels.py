@@ -18,9 +18,10 @@ _ALIGNMENT = 600
 
 
 class UsualLevel(NamedTuple):
-    """What an edge is like usually: median and slowness in seconds, and messages per second."""
+    """What an edge is like usually: median, 99th percentile and slowness in seconds, and messages per second."""
 
     p50: float
+    p99: float
     slowness: float
     rate: float
 
@@ -62,4 +63,4 @@ def _read_levels(store: Store, time_range: TimeRange) -> dict[EdgeKey, UsualLeve
 
 
 def _level(p50: float, p99: float, rate: float) -> UsualLevel:
-    return UsualLevel(p50, slowness_of(p50, p99), rate)
+    return UsualLevel(p50, p99, slowness_of(p50, p99), rate)

@@ -1,0 +1,140 @@
+"""A hop in trouble: one begin and one level before, wherever it is told, until it is as it was usually."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from asyncdsm.agent.queries.answers import Changes
+from asyncdsm.agent.queries.changes import list_changes
+from asyncdsm.agent.queries.history_reader import HistoryReader
+from asyncdsm.agent.queries.latency_changes import Slot, last_change, state_of
+from asyncdsm.agent.queries.time_ranges import last_minutes
+from asyncdsm.agent.queries.topology import topology
+from asyncdsm.map.topology import Present
+from tests.agent.payloads import NOW
+from tests.agent.timeline import Hop, Timeline
+
+START = int(NOW) // 3600 * 3600
+MINUTE = 60
+USUAL = 0.003
+UP = [6.0 * step for step in range(1, 21)]
+DOWN = [120.0 - 8 * step for step in range(1, 15)]
+JAGGED = [4.0, 9.0, 7.0, 12.0, 20.0, 17.0, 30.0, 60.0, 45.0, 36.0, 36.0, 39.0, 39.0, 38.0]
+TROUBLE = {
+    "up and down": [*UP, *DOWN],
+    "up, down, and up again": [*UP, *DOWN, *UP, *DOWN],
+    "a plateau": [*UP, *[120.0] * 40, *DOWN],
+    "plateaus on the way": [*UP[:3], *[18.0] * 12, *UP[3:], *[120.0] * 12, *DOWN[:6], *[72.0] * 12, *DOWN[6:]],
+    "jagged": [*JAGGED, *UP, *reversed(JAGGED)],
+    "slowly": [USUAL * 1.06**step for step in range(1, 150)],
+    "twenty seconds": [9.0, 9.0],
+}
+
+
+def slots(slownesses: Iterable[float]) -> list[Slot]:
+    return [Slot(10 * number, slowness, slowness) for number, slowness in enumerate(slownesses)]
+
+
+@pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
+def test_hop_is_as_usual_after_any_trouble(trouble: Sequence[float]) -> None:
+    for now in (USUAL, USUAL * 1.1, USUAL * 0.9):
+        for length in (2, 6, 30, 120):
+            change = last_change(slots([*[USUAL] * 60, *trouble, *[now] * length]))
+            assert change is None or state_of(now, change) == "steady", (now, length, change)
+
+
+@pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
+def test_trouble_has_one_begin_and_one_level_before(trouble: Sequence[float]) -> None:
+    told = set[tuple[int, float]]()
+    for length in range(1, len(trouble) + 1):
+        if trouble[length - 1] > 3 * USUAL:
+            change = last_change(slots([*[USUAL] * 60, *trouble[:length]]))
+            told |= {(change.since, change.p50)} if change else set()
+    assert len(told) == 1
+    assert told.pop()[1] == pytest.approx(USUAL, rel=0.01)
+
+
+def test_partial_recovery_is_still_the_same_trouble() -> None:
+    change = last_change(slots([*[USUAL] * 60, *[60.0] * 60, *[1.0] * 20]))
+    assert (change and change[:2]) == (600, USUAL)
+    assert state_of(1.0, change) == "slower"
+
+
+def test_hop_that_was_fast_for_a_minute_is_as_usual_again() -> None:
+    change = last_change(slots([*[3.0] * 60, *[USUAL] * 6, *[3.1] * 6]))
+    assert state_of(3.1, change) == "steady"
+
+
+def test_hop_that_was_slow_for_as_long_as_is_known_is_faster() -> None:
+    change = last_change(slots([*[60.0] * 60, *[USUAL] * 6]))
+    assert (change and change[:2]) == (600, 60.0)
+    assert state_of(USUAL, change) == "faster"
+
+
+@pytest.fixture
+def timeline() -> Timeline:
+    """Return a hop that has been as usual for twenty minutes."""
+    timeline = Timeline(START)
+    run(timeline, [USUAL] * 120)
+    return timeline
+
+
+def run(timeline: Timeline, latencies: Iterable[float]) -> None:
+    """Let messages with these latencies pass, each for ten seconds."""
+    for latency in latencies:
+        timeline.run(10, Hop("reports", latency=latency))
+        if timeline.start % MINUTE == 0:
+            timeline.store.flush()
+
+
+def read(timeline: Timeline) -> tuple[Present, Changes]:
+    (edge,) = topology(timeline.store, 10).edges
+    return edge.present, list_changes(HistoryReader(timeline.store), last_minutes(timeline.store, 10))
+
+
+def test_map_and_what_changed_tell_the_same_of_one_trouble_until_it_is_over(timeline: Timeline) -> None:
+    told = set[tuple[float, float | str | None]]()
+    for latency in [*UP, *DOWN, *JAGGED]:
+        run(timeline, [latency])
+        present, answer = read(timeline)
+        listed = [(each.kind, each.since, each.before) for each in answer.changes]
+        assert listed == ([("slower", present.since, present.before)] if present.since else [])
+        told |= {each[1:] for each in listed}
+    assert [since - START for since, _ in told] == [20 * MINUTE]
+    run(timeline, [USUAL] * 2)
+    for _ in range(6):
+        present, answer = read(timeline)
+        assert (present.state, answer.changes) == ("steady", [])
+        run(timeline, [USUAL] * 18)
+
+
+def test_usual_of_a_hop_is_what_it_was_before_its_trouble_and_after_it(timeline: Timeline) -> None:
+    usual = list[float]()
+    for latencies in ([*UP, *DOWN], [USUAL] * 2, *[[USUAL] * 30] * 5):
+        run(timeline, latencies)
+        usual += [each.p50 for each in read(timeline)[1].usual]
+    assert usual == pytest.approx([USUAL] * 7, rel=0.01)
+
+
+def test_usual_of_a_hop_that_changed_is_known_in_the_first_minutes_of_an_agent() -> None:
+    timeline = Timeline(START)
+    run(timeline, [USUAL] * 18)
+    assert read(timeline)[1].usual == []
+    run(timeline, [9.0] * 6)
+    (usual,) = read(timeline)[1].usual
+    assert usual.p50 == pytest.approx(USUAL, rel=0.01)
+    assert usual.rate is None
+
+
+def test_change_of_the_tail_alone_has_the_99th_percentile_before_and_now(timeline: Timeline) -> None:
+    hops = Hop("reports", latency=USUAL, messages=180), Hop("reports", latency=8.0, messages=20)
+    for _ in range(6):
+        timeline.run(10, *hops)
+    present, answer = read(timeline)
+    (change,) = answer.changes
+    assert (change.kind, change.quantile, change.since - START) == ("slower", "p99", 20 * MINUTE)
+    assert [change.before, change.now] == pytest.approx([USUAL, 8.0], rel=0.01)
+    assert (present.quantile, present.before, present.since) == ("p99", change.before, change.since)
+    assert [each.p50 for each in answer.usual] == pytest.approx([USUAL], rel=0.01)
