@@ -67,6 +67,15 @@ def test_reader_in_another_cluster_is_none() -> None:
     assert [(queue.cluster, queue.unread) for queue in topology(fill.store, 10).queues] == [("c1", True), ("c2", False)]
 
 
+def test_warning_names_the_queue_as_the_map_tells_it_from_those_without_a_warning() -> None:
+    fill = MapStore()
+    for env, cluster in (("dev", "AAAAAAAA"), ("prod", "BBBBBBBB")):
+        fill.passed("shop", "out", "invoices", tags=[f"kafka_cluster_id:{cluster}"], parent=0, ago=300, env=env)
+    fill.passed("shop", "in", "invoices", group="g", tags=["kafka_cluster_id:BBBBBBBB"], env="prod")
+    (warning,) = [each for each in list_warnings(topology(fill.store, 10)) if "reading them" in each]
+    assert warning.startswith("invoices (kafka, dev): messages come in")
+
+
 def test_queue_from_which_the_broker_carries_messages_on_is_not_unread() -> None:
     fill = filled("sqs")
     fill.passed("billing", "in", "archive", kind="sqs")
