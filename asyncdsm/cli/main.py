@@ -139,6 +139,12 @@ def _add_map(parser: argparse.ArgumentParser) -> None:
         help="instead of the map, print the numbers of each version of this service that reported, side by side, as "
         "text or json: which one is slower",
     )
+    parser.add_argument(
+        "--env",
+        metavar="ENV",
+        help="which one is meant by the name that --downstream, --upstream or --versions has: the service of this "
+        "environment, or the queue at which its services are",
+    )
     parser.set_defaults(run=_print_map, extra="agent")
 
 
@@ -289,7 +295,12 @@ def _print_map(options: argparse.Namespace) -> int:
             print(f"asyncdsm map: --versions prints text or json, not {options.format}", file=sys.stderr)
             return 2
         return print_versions(
-            options.url, options.token, options.minutes, name=options.versions, format_=options.format
+            options.url,
+            options.token,
+            options.minutes,
+            name=options.versions,
+            env=options.env,
+            format_=options.format,
         )
     direction: Literal["downstream", "upstream"] = "upstream" if options.downstream is None else "downstream"
     name = options.upstream if options.downstream is None else options.downstream
@@ -298,8 +309,17 @@ def _print_map(options: argparse.Namespace) -> int:
             print(f"asyncdsm map: --{direction} prints text or json, not {options.format}", file=sys.stderr)
             return 2
         return print_related(
-            options.url, options.token, options.minutes, direction=direction, name=name, format_=options.format
+            options.url,
+            options.token,
+            options.minutes,
+            direction=direction,
+            name=name,
+            env=options.env,
+            format_=options.format,
         )
+    if options.env is not None:
+        print("asyncdsm map: --env needs --downstream, --upstream or --versions", file=sys.stderr)
+        return 2
     return print_map(options.url, options.token, options.minutes, options.format)
 
 

@@ -12,21 +12,19 @@ from rich.table import Table
 from rich.text import Text
 
 from asyncdsm._internal.log import pluralize
-from asyncdsm.agent.queries.answers import NodeName, RelatedNode
-from asyncdsm.map.descriptions import label_nodes
-from asyncdsm.map.graph import Node
+from asyncdsm.agent.queries.answers import RelatedNode
 from asyncdsm.map.name_cell import NameCell
 from asyncdsm.map.strings import format_count
 
 Direction = Literal["downstream", "upstream"]
 
 
-def write_related(
-    node: NodeName, direction: Direction, related: Sequence[RelatedNode], left_out: int, width: int
-) -> str:
-    """Return a table of the nodes that are related to `node`, the nearest first; `left_out` more are not in it."""
-    (label,) = label_nodes([_node_of(node)]).values()
-    lines = [f"{direction} of {node.kind} {label}: {pluralize(len(related) + left_out, 'node')}"]
+def write_related(title: str, related: Sequence[RelatedNode], left_out: int, width: int) -> str:
+    """Return a table of the nodes that are related to one, the nearest first; `left_out` more are not in it.
+
+    The title says how they are related, and to which node.
+    """
+    lines = [f"{title}: {pluralize(len(related) + left_out, 'node')}"]
     if related:
         page = io.StringIO()
         console = Console(file=page, width=width, color_system=None, force_terminal=False, legacy_windows=False)
@@ -46,13 +44,9 @@ def _draw_table(related: Sequence[RelatedNode]) -> Table:
         table.add_row(
             Text(str(node.distance)),
             Text(node.kind),
-            NameCell(_node_of(node).label),
+            NameCell(node.name or node.where or "?"),
             NameCell(node.where),
             NameCell(node.cluster or ""),
             Text(format_count(node.count)),
         )
     return table
-
-
-def _node_of(node: NodeName) -> Node:
-    return Node(node.kind, node.name, node.where, node.cluster or "")

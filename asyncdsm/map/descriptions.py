@@ -5,9 +5,10 @@ A node is called by its name, and by what tells it from others of that name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
-from asyncdsm.map.graph import Link, Node
+from asyncdsm.map.graph import Link, Node, build_link
 from asyncdsm.map.strings import NOTHING, format_age, format_duration, format_moment, format_percent, plain_text
 from asyncdsm.map.topology import Edge, EdgeTraffic, Present, Topology
 
@@ -19,28 +20,56 @@ REDELIVERED_SHARE = 0.01
 """From which share of messages on redeliveries need attention: single ones are usual when a service restarts."""
 LONGEST_SINCE = 58 * 60.0
 NO_ENV, NO_CLUSTER = "no env", "no cluster id"
+Environments = Mapping[Node, str]
+"""The environment of each queue at which all services are of one."""
+NO_ENVIRONMENTS: Environments = MappingProxyType({})
 
 
-def qualify_nodes(nodes: Iterable[Node]) -> dict[Node, str]:
+def find_environments(edges: Iterable[Edge]) -> Environments:
+    """Return the environment of each queue of edges at which all services are of one."""
+    ends = ((queue, edge.env) for edge in edges for queue in build_link(edge)[:2] if queue.kind == "queue")
+    return single_environments(ends)
+
+
+def single_environments(used: Iterable[tuple[Node, str]]) -> Environments:
+    """Return the environment of each queue that has only one, from queues and the environments of their services."""
+    found: dict[Node, set[str]] = {}
+    for queue, env in used:
+        found.setdefault(queue, set()).add(env)
+    return {queue: env for queue, envs in found.items() if len(envs) == 1 for env in envs if env}
+
+
+def qualify_nodes(nodes: Iterable[Node], environments: Environments = NO_ENVIRONMENTS) -> dict[Node, str]:
     """Return what tells each node from others of its kind and name; an empty string if there are no others.
 
-    That is a service's environment, or a queue's type, its cluster, or both.
+    That is a service's environment; or a queue's type, and the environment of its services or its cluster, or both.
     """
     by_name: dict[tuple[str, str], list[Node]] = {}
     listed = list(dict.fromkeys(nodes))
     for node in listed:
         by_name.setdefault((node.kind, node.label), []).append(node)
-    return {node: _qualifier(node, by_name[node.kind, node.label]) for node in listed}
+    return {node: _qualifier(node, by_name[node.kind, node.label], environments) for node in listed}
 
 
-def _qualifier(node: Node, namesakes: list[Node]) -> str:
+def _qualifier(node: Node, namesakes: list[Node], environments: Environments) -> str:
     if len(namesakes) == 1:
         return ""
     if node.kind == "service":
         return node.where or NO_ENV
     where = node.where if len({other.where for other in namesakes}) > 1 else ""
-    cluster = _short_cluster(node, [other for other in namesakes if other.where == node.where])
-    return ", ".join(filter(None, (where, cluster)))
+    place = _tell_place(node, [other for other in namesakes if other.where == node.where], environments)
+    return ", ".join(filter(None, (where, place)))
+
+
+def _tell_place(node: Node, namesakes: list[Node], environments: Environments) -> str:
+    """Return what tells a queue from others of its name and type: its environment, if that is no other's, or more.
+
+    A person knows `prod`, and no id of a cluster. The environment is left out if all have the same one.
+    """
+    envs = [environments.get(other, "") for other in namesakes]
+    env = environments.get(node, "") if len(set(envs)) > 1 else ""
+    cluster = "" if env and envs.count(env) == 1 else _short_cluster(node, namesakes)
+    return ", ".join(filter(None, (env, cluster)))
 
 
 def _short_cluster(node: Node, namesakes: list[Node]) -> str:
@@ -59,22 +88,25 @@ def label_node(node: Node, qualifier: str, longest: int = 200) -> str:
     return plain_text(node.label, longest) + (f" ({plain_text(qualifier)})" if qualifier else "")
 
 
-def describe_nodes(nodes: Iterable[Node]) -> dict[Node, str]:
-    """Return what there is to say of each node besides its name: environment or type, and cluster if in doubt."""
+def describe_nodes(nodes: Iterable[Node], environments: Environments = NO_ENVIRONMENTS) -> dict[Node, str]:
+    """Return what there is to say of each node besides its name: its environment or type, and what else tells it apart.
+
+    That is, of a queue, the environment of its services or its cluster, or both.
+    """
     by_queue: dict[tuple[str, str, str], list[Node]] = {}
     listed = list(dict.fromkeys(nodes))
     for node in listed:
         by_queue.setdefault((node.kind, node.where, node.name), []).append(node)
     return {
-        node: ", ".join(filter(None, (node.where if node.name else "", _short_cluster(node, namesakes))))
+        node: ", ".join(filter(None, (node.where if node.name else "", _tell_place(node, namesakes, environments))))
         for node in listed
         for namesakes in [by_queue[node.kind, node.where, node.name]]
     }
 
 
-def label_nodes(nodes: Iterable[Node]) -> dict[Node, str]:
+def label_nodes(nodes: Iterable[Node], environments: Environments = NO_ENVIRONMENTS) -> dict[Node, str]:
     """Return what to call each node, with all that there is to say of it."""
-    descriptions = describe_nodes(nodes)
+    descriptions = describe_nodes(nodes, environments)
     return {node: label_node(node, description[:LONGEST], LONGEST) for node, description in descriptions.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from asyncdsm.map.descriptions import describe_link, label_nodes
+from asyncdsm.map.descriptions import describe_link, find_environments, label_nodes
 from asyncdsm.map.graph import Graph, Link, Node
 
 _HEAD = """digraph asyncdsm {
@@ -16,7 +16,11 @@ _HEAD = """digraph asyncdsm {
 
 def write_dot(graph: Graph, states: Mapping[Node, str]) -> str:
     """Return the graph in the language of Graphviz; `dot -Tsvg` draws it. `states` are those of `describe_states`."""
-    nodes = [_format_dot_node(node, label, states.get(node, "")) for node, label in label_nodes(graph.nodes).items()]
+    environments = find_environments(link.edge for link in graph.links if link.edge)
+    nodes = [
+        _format_dot_node(node, label, states.get(node, ""))
+        for node, label in label_nodes(graph.nodes, environments).items()
+    ]
     return _HEAD + "".join(nodes) + "".join(map(_link, graph.links)) + "}\n"
 
 

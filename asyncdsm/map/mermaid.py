@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from asyncdsm.map.descriptions import describe_link, label_nodes
+from asyncdsm.map.descriptions import describe_link, find_environments, label_nodes
 from asyncdsm.map.graph import Graph, Link, Node
 
 _STATE = "  classDef silent stroke-dasharray: 5 4"
@@ -12,7 +12,8 @@ _STATE = "  classDef silent stroke-dasharray: 5 4"
 
 def write_mermaid(graph: Graph, states: Mapping[Node, str]) -> str:
     """Return the graph as a Mermaid flowchart. `states` are those of `describe_states`."""
-    labels = label_nodes(graph.nodes)
+    environments = find_environments(link.edge for link in graph.links if link.edge)
+    labels = label_nodes(graph.nodes, environments)
     nodes = [_format_mermaid_node(node, label, states.get(node, "")) for node, label in labels.items()]
     styles = [_STATE] if not states.keys().isdisjoint(labels) else []
     lines = ["flowchart LR", *styles, *nodes, *map(_link, graph.links)]

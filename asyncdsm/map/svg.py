@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from xml.sax.saxutils import escape
 
-from asyncdsm.map.descriptions import describe_link, describe_nodes, label_nodes
+from asyncdsm.map.descriptions import describe_link, describe_nodes, find_environments, label_nodes
 from asyncdsm.map.graph import Graph, Link, Node
 from asyncdsm.map.layout import LINE_HEIGHT, SIZES, Layout, PlacedLabel, curve_path, label_origin, lay_out_graph
 from asyncdsm.map.layout.routes import Point
@@ -48,7 +48,8 @@ _ARROW = (
 def write_svg(graph: Graph, states: Mapping[Node, str]) -> str:
     """Return the graph as an SVG image, laid out from left to right. `states` are those of `describe_states`."""
     layout = lay_out_graph(graph)
-    titles = label_nodes(graph.nodes)
+    environments = find_environments(link.edge for link in graph.links if link.edge)
+    titles = label_nodes(graph.nodes, environments)
     size = f'width="{layout.width:.0f}" height="{layout.height:.0f}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {layout.width:.0f} {layout.height:.0f}">',
@@ -59,7 +60,7 @@ def write_svg(graph: Graph, states: Mapping[Node, str]) -> str:
         *(text for link, label in zip(graph.links, layout.labels, strict=True) for text in _label(link, label)),
         *(
             _draw_node(node, (description, states.get(node, "")), titles[node], layout)
-            for node, description in describe_nodes(graph.nodes).items()
+            for node, description in describe_nodes(graph.nodes, environments).items()
         ),
         "</svg>",
     ]

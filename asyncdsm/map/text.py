@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 
@@ -11,6 +11,7 @@ from asyncdsm.map.descriptions import (
     describe_deliveries,
     describe_silence,
     describe_since,
+    find_environments,
     label_node,
     label_nodes,
     qualify_nodes,
@@ -18,7 +19,7 @@ from asyncdsm.map.descriptions import (
 from asyncdsm.map.graph import Node, build_link
 from asyncdsm.map.strings import format_age, format_moment
 from asyncdsm.map.terminal import MapTable
-from asyncdsm.map.topology import Topology
+from asyncdsm.map.topology import Queue, Topology
 
 WIDTH = 120
 LONGEST = 60
@@ -50,23 +51,31 @@ def list_warnings(topology: Topology) -> list[str]:
         if service.reports_age is not None:
             age = format_age(service.reports_age)
             found.append(f"{name}: its clock seems to be behind, its reports are {age} old when they come")
-    return [*found, *_list_unread(topology), *_list_deliveries(topology)]
+    labels = _label_all(topology)
+    return [*found, *_list_unread(topology, labels), *_list_deliveries(topology, labels)]
 
 
-def _list_unread(topology: Topology) -> Iterator[str]:
-    unread = {
-        Node("queue", queue.name, queue.type, queue.cluster or ""): queue for queue in topology.queues if queue.unread
-    }
-    labels = label_nodes(unread)
-    for node, queue in unread.items():
+def _label_all(topology: Topology) -> dict[Node, str]:
+    """Return what to call each node: what tells a node from one without a warning has to be said, too."""
+    nodes = {node for edge in topology.edges for node in build_link(edge)[:2]}
+    nodes |= {Node("service", service.name, service.env) for service in topology.services}
+    nodes |= {_node_of(queue) for queue in topology.queues}
+    return label_nodes(nodes, find_environments(topology.edges))
+
+
+def _node_of(queue: Queue) -> Node:
+    return Node("queue", queue.name, queue.type, queue.cluster or "")
+
+
+def _list_unread(topology: Topology, labels: Mapping[Node, str]) -> Iterator[str]:
+    for node, queue in ((_node_of(queue), queue) for queue in topology.queues if queue.unread):
         since = describe_since(queue.unread_since, topology.to)
         yield f"{labels[node]}: messages come in, but no service was seen reading them{since and f', {since}'}"
 
 
-def _list_deliveries(topology: Topology) -> Iterator[str]:
+def _list_deliveries(topology: Topology, labels: Mapping[Node, str]) -> Iterator[str]:
     """Yield what messages said in the last minutes, of hops at which that needs attention."""
     hops = [(edge, build_link(edge)) for edge in topology.edges if edge.facts is not None and edge.facts.recent]
-    labels = label_nodes(node for _, (source, target, _) in hops for node in (source, target))
     for edge, (source, target, _) in hops:
         name = f"{labels[source]} → {labels[target]}"
         yield from (f"{name}: {text}" for text in describe_deliveries(edge, topology.to))

@@ -7,14 +7,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from time import time
 from typing import Any
 
+import httpx2
 import pytest
 
 from asyncdsm.agent.queries import downstream
 from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.cli.main import main
 from tests.agent.journeys import SHOP, Step, travel
+from tests.agent.maps import MapStore
 from tests.agent.payloads import NOW, Client, bucket, payload, point
 from tests.agent.running import agent
 
@@ -201,7 +204,7 @@ def fail_map(capsys: pytest.CaptureFixture[str], url: str, *arguments: str) -> s
     [
         ("nobody", "no service and no queue is named 'nobody' on the map of the last 10 minutes"),
         ("orders", "'orders' names 2 nodes, choose one by its id: queue orders (kafka) is q"),
-        ("shop", "'shop' names 2 nodes, choose one by its id: service shop is s"),
+        ("shop", "'shop' names 2 nodes, choose one with --env or by its id: service shop is s"),
     ],
 )
 def test_unknown_or_ambiguous_name_exits_with_1(
@@ -214,6 +217,37 @@ def test_ambiguous_name_can_be_chosen_by_the_id_of_the_error(url: str, capsys: p
     (*_, id_) = fail_map(capsys, url, "--downstream", "shop").split()
     assert main(["map", "--url", url, "--downstream", id_]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "downstream of service shop (test): 1 node"
+
+
+@pytest.mark.parametrize("direction", ["--downstream", "--versions"])
+def test_service_is_chosen_by_its_environment(url: str, direction: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["map", "--url", url, direction, "shop", "--env", "test"]) == 0
+    assert "service shop (test)" in capsys.readouterr().out.splitlines()[0]
+    assert "no service" in fail_map(capsys, url, direction, "shop", "--env", "none")
+    assert "in env 'none'" in fail_map(capsys, url, direction, "shop", "--env", "none")
+
+
+def test_environment_without_a_name_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["map", "--env", "prod"]) == 2
+    assert capsys.readouterr().err == "asyncdsm map: --env needs --downstream, --upstream or --versions\n"
+
+
+def test_queue_is_chosen_by_the_environment_of_its_services(capsys: pytest.CaptureFixture[str]) -> None:
+    fill = MapStore(now=time)
+    for env in ("dev", "prod"):
+        fill.passed("shop", "out", "orders", tags=[f"kafka_cluster_id:{env}-cluster"], parent=0, env=env)
+        fill.passed(f"billing-{env}", "in", "orders", tags=[f"kafka_cluster_id:{env}-cluster"], env=env, group="g")
+    with agent(store=fill.store) as running:
+        said = fail_map(capsys, running.url, "--downstream", "orders")
+        assert "choose one with --env or by its id: queue orders (kafka, dev) is q" in said
+        assert main(["map", "--url", running.url, "--downstream", "orders", "--env", "prod"]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("downstream of queue orders (kafka, prod): 1 node\n")
+        assert "billing-prod" in out
+        found = httpx2.get(f"{running.url}/api/downstream", params={"queue": "orders", "env": "dev"}).json()
+        assert [each["name"] for each in found["downstream"]] == ["billing-dev"]
+        unknown = httpx2.get(f"{running.url}/api/downstream", params={"queue": "orders", "env": "none"})
+        assert unknown.status_code == 404
 
 
 def test_other_formats_and_both_directions_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:

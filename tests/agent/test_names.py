@@ -8,13 +8,16 @@ import re
 import pytest
 from msgspec.json import encode
 
+from asyncdsm.agent.alerts.view import View
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.drawn_map import draw_map
+from asyncdsm.agent.queries.node_graph import build_node_graph
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.cli.map import FORMATS
-from asyncdsm.map.descriptions import NO_CLUSTER, NO_ENV, qualify_nodes
+from asyncdsm.map.descriptions import NO_CLUSTER, NO_ENV, find_environments, qualify_nodes
 from asyncdsm.map.graph import Node, build_graph
+from asyncdsm.map.node_lookup import find_nodes, list_candidates
 from asyncdsm.map.strings import cut_to_cells, plain_text
 from asyncdsm.map.topology import Topology
 from tests.agent.payloads import NOW, Client, bucket, payload, point
@@ -135,6 +138,52 @@ def test_qualifiers_are_the_parts_that_differ() -> None:
         "sqs",
         "",
     ]
+
+
+def test_queues_of_two_environments_are_told_apart_by_these() -> None:
+    map_ = shown(
+        passed("shop", "out", "orders", cluster=ONE, env="dev"),
+        passed("shop", "out", "orders", cluster=OTHER, env="prod"),
+        passed("billing", "in", "orders", cluster=OTHER, env="prod", group="g"),
+    )
+    assert labels(map_) == {"orders (dev)", "orders (prod)"}
+    for format_ in ("dot", "mermaid", "svg"):
+        assert "orders (kafka, prod)" in FORMATS[format_](map_)
+    assert {node.title for node in build_node_graph(map_).nodes if node.detail__where == "kafka"} == labels(map_)
+    assert set(View.of(map_, "present", 0.0).names.values()) >= labels(map_)
+
+
+def test_cluster_is_said_where_the_environment_does_not_suffice() -> None:
+    map_ = shown(
+        passed("shop", "out", "orders", cluster=ONE, env="prod"),
+        passed("shop", "out", "orders", cluster=OTHER, env="prod"),
+        passed("shop", "out", "orders", cluster="third-cluster", env="dev"),
+        passed("shop", "out", "orders", cluster="shared-cluster", env="dev"),
+        passed("shop", "out", "orders", cluster="shared-cluster", env="prod"),
+        passed("shop", "out", "orders", cluster="without-env"),
+    )
+    assert labels(map_) == {
+        "orders (prod, MkU3OE…)",
+        "orders (prod, MkU3OX…)",
+        "orders (dev)",
+        "orders (shared…)",
+        "orders (withou…)",
+    }
+
+
+def test_two_clusters_of_one_environment_are_told_apart_without_it() -> None:
+    map_ = shown(*(passed("shop", "out", "orders", cluster=each, env="prod") for each in (ONE, OTHER)))
+    assert labels(map_) == {"orders (MkU3OE…)", "orders (MkU3OX…)"}
+
+
+def test_node_is_found_by_its_label_on_the_map() -> None:
+    used = {"dev": ONE, "prod": OTHER}
+    map_ = shown(*(passed("shop", "out", "orders", cluster=cluster, env=env) for env, cluster in used.items()))
+    nodes, environments = build_graph(map_).nodes, find_environments(map_.edges)
+    assert len(find_nodes(nodes, "orders", environments)) == 2
+    for name in ("orders (dev)", "orders (kafka, dev)"):
+        assert [node.cluster for node in find_nodes(nodes, name, environments)] == [ONE]
+    assert "orders (kafka, dev) is q" in list_candidates(nodes, environments)
 
 
 def test_node_ids_differ_by_cluster() -> None:

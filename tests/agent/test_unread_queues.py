@@ -44,11 +44,11 @@ def test_queue_with_a_reader_is_not_unread() -> None:
     assert list_warnings(topology(fill.store, 10)) == []
 
 
-def test_reader_before_the_range_is_not_seen() -> None:
+def test_reader_before_the_range_is_waited_for_as_within_it() -> None:
     fill = filled()
     fill.passed("billing", "in", "dead-letters", group="g", parent=0, ago=1200)
-    assert unread(fill) == ["dead-letters"]
-    assert [queue.name for queue in topology(fill.store, 30).queues if queue.unread] == []
+    for minutes in (10, 30):
+        assert [queue.name for queue in topology(fill.store, minutes).queues if queue.unread] == []
 
 
 def test_reader_that_does_not_know_the_cluster_is_seen() -> None:
@@ -65,6 +65,15 @@ def test_reader_in_another_cluster_is_none() -> None:
         fill.passed("shop", "out", "orders", tags=[f"kafka_cluster_id:{cluster}"], parent=0, ago=300)
     fill.passed("billing", "in", "orders", group="g", tags=["kafka_cluster_id:c2"], parent=0)
     assert [(queue.cluster, queue.unread) for queue in topology(fill.store, 10).queues] == [("c1", True), ("c2", False)]
+
+
+def test_warning_names_the_queue_as_the_map_tells_it_from_those_without_a_warning() -> None:
+    fill = MapStore()
+    for env, cluster in (("dev", "AAAAAAAA"), ("prod", "BBBBBBBB")):
+        fill.passed("shop", "out", "invoices", tags=[f"kafka_cluster_id:{cluster}"], parent=0, ago=300, env=env)
+    fill.passed("shop", "in", "invoices", group="g", tags=["kafka_cluster_id:BBBBBBBB"], env="prod")
+    (warning,) = [each for each in list_warnings(topology(fill.store, 10)) if "reading them" in each]
+    assert warning.startswith("invoices (kafka, dev): messages come in")
 
 
 def test_queue_from_which_the_broker_carries_messages_on_is_not_unread() -> None:
@@ -104,7 +113,15 @@ class Stopped:
                 self.fill.passed("shop", "out", "mails", parent=0, ago=12)
             if back > ago and back % every == 0:
                 self.fill.passed("mailing", "in", "mails", group="g", ago=12)
+            self.flush_minute(back)
         self.now = NOW
+        for _ in range(3):  # with a slow machine, one call after the other reads the hour before
+            topology(self.fill.store, 1)
+
+    def flush_minute(self, back: int) -> None:
+        """Write what came, once a minute, so that whole minutes are rolled up."""
+        if back % 60 == 0:
+            self.fill.store.flush()
 
     def unread_since(self, minutes: int = 60) -> float | None:
         """Return how many seconds ago the queue began to be unread; None if it is read."""
@@ -119,6 +136,44 @@ def test_queue_whose_reader_stopped_is_unread_after_two_minutes_whatever_the_ran
     since = Stopped(140).unread_since(minutes)
     assert since is not None
     assert 130 <= since <= 150
+
+
+@pytest.mark.parametrize("ago", [1500, 2400])
+def test_queue_whose_reader_stopped_before_the_range_is_unread_since_then(ago: int) -> None:
+    stopped = Stopped(ago, length=3000)
+    found = {minutes: stopped.unread_since(minutes) for minutes in (10, 30, 60, 1440)}
+    assert len(set(found.values())) == 1, found
+    since = found[10]
+    assert since is not None
+    assert ago - 20 <= since <= ago + 20
+
+
+def test_rule_about_unread_queues_tells_the_same_time_as_the_map() -> None:
+    shown = topology(Stopped(1500, length=3000).fill.store, 10)
+    view = View.of(shown, "present", 0.0)
+    (value,) = (reading.value for reading in read_values(Rule("r", "unread", for_seconds=120.0), view))
+    (queue,) = shown.queues
+    assert queue.unread_since is not None
+    assert value is not None
+    assert value == pytest.approx(shown.to - queue.unread_since)
+    assert 1480 <= value <= 1520
+
+
+def test_queue_whose_reader_of_elsewhere_stopped_before_the_range_is_unread_since_then() -> None:
+    now = float(NOW)
+    fill = MapStore(now=lambda: now)
+    for back in range(3000, 0, -10):
+        now = NOW - back + 12
+        fill.passed("shop", "out", "orders", kind="sqs", parent=0, ago=12)
+        if back > 1500:
+            fill.passed("billing", "in", "archive", kind="sqs", ago=12)
+        if back % 60 == 0:
+            fill.store.flush()
+    now = NOW
+    for _ in range(3):
+        topology(fill.store, 1)
+    (since,) = (NOW - (queue.unread_since or 0) for queue in topology(fill.store, 10).queues if queue.name == "orders")
+    assert 1480 <= since <= 1520
 
 
 def test_queue_that_is_read_in_intervals_is_not_unread_in_between() -> None:

@@ -20,8 +20,9 @@ function list(changed, map = MAP) {
   const recent = { ...RECENT, ...changed };
   const facts = { redelivered: 0, redelivered_share: 0, dead_lettered: 0, dead_lettered_share: 0, waits: 0 };
   return listDeliveries(
-    { service: "billing", facts: { ...facts, mean_wait: null, longest_wait: null, schemas: [], recent } },
+    { facts: { ...facts, mean_wait: null, longest_wait: null, schemas: [], recent } },
     map,
+    "billing",
   );
 }
 
@@ -58,7 +59,7 @@ test("in the past, it is not the last minutes", () => {
 });
 
 test("a hop whose messages say nothing needs no attention", () => {
-  assert.deepEqual(listDeliveries({ service: "billing", facts: null }, MAP), []);
+  assert.deepEqual(listDeliveries({ facts: null }, MAP, "billing"), []);
 });
 
 test("a queue that nobody reads says since when, as far as that is known", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describeHop, timePlace } from "../../asyncdsm/agent/page/hops.js";
-import { describeRelated, explainMeasure } from "../../asyncdsm/agent/page/relations.js";
+import { describeRelated, explainMeasure, nameUniquely } from "../../asyncdsm/agent/page/relations.js";
 import { makeEdge, NO_QUANTILES } from "./fixtures.js";
 
 const bounds = { at_least: { ...NO_QUANTILES, p50: 0.2, p99: 1 }, at_most: { ...NO_QUANTILES, p50: 0.5, p99: 2.5 } };
@@ -23,6 +23,17 @@ test("two nodes without a common pathway have no time", () => {
 test("a related node is described by its kind, its distance and its messages", () => {
   assert.equal(describeRelated({ kind: "queue", distance: 1, count: 20 }), "queue · 1 link away · 20 messages");
   assert.equal(describeRelated({ kind: "service", distance: 4, count: 0 }), "service · 4 links away · 0 messages");
+});
+
+test("a service and a queue of one name are told apart by their kind", () => {
+  const nodes = [
+    { id: "s1", kind: /** @type {const} */ ("service"), name: "mails", where: "prod", label: "mails" },
+    { id: "q1", kind: /** @type {const} */ ("queue"), name: "mails", where: "rabbitmq", label: "mails" },
+    { id: "q2", kind: /** @type {const} */ ("queue"), name: "orders", where: "kafka", label: "orders (prod)" },
+  ];
+  const map = { nodes: new Map(nodes.map((node) => [node.id, node])) };
+  const names = nodes.map((node) => nameUniquely(node, map));
+  assert.deepEqual(names, ["mails (service)", "mails (queue)", "orders (prod)"]);
 });
 
 test("the time of a consume is in queue, that of a produce is in service", () => {

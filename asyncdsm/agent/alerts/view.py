@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from asyncdsm.agent.alerts.rules import Rule, matches
-from asyncdsm.map.descriptions import LONGEST, label_node, qualify_nodes
+from asyncdsm.map.descriptions import LONGEST, find_environments, label_node, qualify_nodes
 from asyncdsm.map.graph import Node, build_link
 from asyncdsm.map.strings import plain_text
 from asyncdsm.map.topology import Edge, Topology
@@ -45,7 +45,7 @@ class View(NamedTuple):
         """Return a view of a topology, in which nodes have the names that they have on the map."""
         nodes = {node for edge in topology.edges for node in build_link(edge)[:2]}
         nodes.update(Node("service", service.name, service.env) for service in topology.services)
-        qualifiers = qualify_nodes(nodes)
+        qualifiers = qualify_nodes(nodes, find_environments(topology.edges))
         return cls(
             topology,
             [_fields_of(edge) for edge in topology.edges],

@@ -79,11 +79,9 @@ _TIME_RANGE = [
 _FILTER: Schema = {"type": "string", "maxLength": MOST_FILTER_CHARACTERS}
 _NAME: Schema = {"type": "string", "minLength": 1}
 _NODE = "an id of the map, a name, `service:NAME`, `queue:NAME`, or a name with its environment or type in brackets."
-_SERVICE_OR_QUEUE = [
-    _parameter("service", TEXT, "The service's name. Give either this or a queue."),
-    _parameter("env", TEXT, "The service's environment; all by default."),
-    _parameter("queue", TEXT, "The queue's name. Give either this or a service."),
-]
+_SERVICE = _parameter("service", TEXT, "The service's name. Give either this or a queue.")
+_QUEUE = _parameter("queue", TEXT, "The queue's name. Give either this or a service.")
+_SERVICE_OR_QUEUE = [_SERVICE, _parameter("env", TEXT, "The service's environment; all by default."), _QUEUE]
 _CLUSTER = _parameter("cluster", TEXT, "The id of the queue's cluster; empty for queues without one; all by default.")
 
 
@@ -214,7 +212,9 @@ PATHS: dict[str, Schema] = {
         "What messages reach from a service or a queue, and what they come from, on the pathways that they took.",
         "Downstream",
         _ref(Downstream),
-        *_SERVICE_OR_QUEUE,
+        _SERVICE,
+        _parameter("env", TEXT, "The environment of the service, or of services at the queue; all by default."),
+        _QUEUE,
         _parameter("type", TEXT, "The queue's type, such as kafka; all by default."),
         _CLUSTER,
         *_TIME_RANGE,

@@ -153,7 +153,8 @@ class QueryEndpoints:
         parameters = _parameters(request)
         time_range, (name, is_node) = read_time_range(self._store, parameters), _node_choice(parameters)
         question = "downstream", time_range, *(parameters.get(each) for each in _NODE_PARAMETERS)
-        return await self._answer(request, question, lambda: downstream_of(self._store, name, is_node, time_range))
+        env = parameters.get("env")
+        return await self._answer(request, question, lambda: downstream_of(self._store, name, is_node, time_range, env))
 
     async def answer_versions(self, request: Request) -> Response:
         """Answer with the versions of a service, side by side. Raises ApiError."""

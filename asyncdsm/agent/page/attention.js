@@ -1,7 +1,6 @@
 // What needs attention at a queue: messages that nobody reads, that were dead-lettered, or that are delivered again.
 
 import { formatPercent, formatQuantity, formatSince, joinTexts } from "./format.js";
-import { cleanName } from "./names.js";
 
 /** @import { Edge, Queue } from "./api_types.d.ts" */
 
@@ -20,16 +19,17 @@ export function describeUnread({ unread_since: since }, { to }) {
 
 /**
  * Return what the messages of a hop said in the last minutes, in sentences, if that needs attention.
- * @param {Pick<Edge, "facts" | "service">} edge
+ * @param {Pick<Edge, "facts">} edge
  * @param {{ to: number, isPast: boolean }} map
+ * @param {string} service What to call the service that read them.
  */
-export function listDeliveries({ facts, service }, { to, isPast }) {
+export function listDeliveries({ facts }, { to, isPast }, service) {
   const recent = facts?.recent;
   if (!recent) return [];
   const when = `in ${isPast ? "these" : "the last"} 5 minutes`;
   /** @type {(what: string, number: number, since: number | null) => string} */
   const tell = (what, number, since) =>
-    `${formatShare(number, recent.count)} that ${cleanName(service)} read ${when} ` +
+    `${formatShare(number, recent.count)} that ${service} read ${when} ` +
     `${number === 1 ? "was" : "were"} ${what}, ${describeSince(since, to)}.`;
   const isRedelivered = recent.redelivered > 0 && recent.redelivered >= REDELIVERED_SHARE * recent.count;
   return [

@@ -142,7 +142,8 @@ export function listEdges(links) {
  */
 export function listWarnings({ service, queue, outgoing }, map) {
   const warnings = queue?.unread ? [describeUnread(queue, map)] : [];
-  warnings.push(...(queue ? listEdges(outgoing).flatMap((edge) => listDeliveries(edge, map)) : []));
+  const reads = queue ? listEdges(outgoing) : [];
+  warnings.push(...reads.flatMap((edge) => listDeliveries(edge, map, nameHopEnds(edge, map).service)));
   if (service?.many_pathways) {
     warnings.push(
       `This service reports ${service.pathways} distinct pathways. ` +

@@ -86,7 +86,7 @@ async function createMeasure(node, related, map, range) {
  */
 function createGroup(label, nodes, node, map) {
   const others = nodes.filter(({ id }) => id !== node.id);
-  const options = others.map((other) => createOption(other.id, nameRelated(other, map), chosen.get(node.id) ?? ""));
+  const options = others.map((other) => createOption(other.id, nameUniquely(other, map), chosen.get(node.id) ?? ""));
   return others.length > 0 && createHtml("optgroup", { label }, options);
 }
 
@@ -109,7 +109,7 @@ async function createResult(node, { downstream, upstream }, map, range) {
   const isLater = downstream.some((other) => other.id === id);
   const other = [...downstream, ...upstream].find((each) => each.id === id);
   if (!other) return [];
-  const names = [node.label, nameRelated(other, map)];
+  const names = [nameUniquely(node, map), nameUniquely(other, map)];
   const [first, last] = isLater ? [node.id, id] : [id, node.id];
   try {
     return describeMeasure(await fetchLatency({ first, last, ...range }), isLater ? names : names.toReversed());
@@ -195,8 +195,19 @@ export function describeRelated({ kind, distance, count }) {
 }
 
 /**
- * @param {RelatedNode} node
- * @param {MapModel} map
+ * Return what to call a node where its kind is not said: "mails (queue)" if a service has that label too.
+ * @param {Pick<RelatedNode, "id" | "kind" | "name" | "where">} node
+ * @param {{ nodes: Map<string, Pick<LinkedNode, "id" | "label">> }} map
+ */
+export function nameUniquely(node, map) {
+  const name = nameRelated(node, map);
+  const isShared = [...map.nodes.values()].some(({ id, label }) => id !== node.id && label === name);
+  return isShared ? `${name} (${node.kind})` : name;
+}
+
+/**
+ * @param {Pick<RelatedNode, "id" | "name" | "where">} node
+ * @param {{ nodes: Map<string, Pick<LinkedNode, "label">> }} map
  */
 function nameRelated({ id, name, where }, map) {
   return map.nodes.get(id)?.label ?? cleanName(name || where);

@@ -29,6 +29,7 @@ from asyncdsm.agent.queries.topology import points_of
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, Histograms, concat, merge, quantiles
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.resolutions import TimeRange
+from asyncdsm.map.descriptions import single_environments
 from asyncdsm.map.graph import Node
 from asyncdsm.map.node_lookup import find_nodes, list_candidates, shorten_name
 from asyncdsm.map.topology import Quantiles
@@ -65,12 +66,15 @@ def _affordable(found: Sequence[Connection]) -> Iterator[Connection]:
 
 
 def _find_node(graph: PathwayGraph, parameter: str, name: str) -> Node:
-    found = find_nodes(graph.nodes, name)
+    environments = single_environments(graph.uses)
+    found = find_nodes(graph.nodes, name, environments)
     if not found:
         problem = f"must name a service or a queue of the time range, got {shorten_name(name)}"
         raise ApiError(404, parameter, f"{parameter} {problem}")
     if len(found) > 1:
-        problem = f"must name one node, but {shorten_name(name)} names {len(found)}: {list_candidates(found)}"
+        problem = (
+            f"must name one node, but {shorten_name(name)} names {len(found)}: {list_candidates(found, environments)}"
+        )
         raise ApiError(400, parameter, f"{parameter} {problem}")
     return found[0]
 

@@ -65,15 +65,19 @@ def queue_node(name: str, type_: str | None, cluster: str | None) -> IsNode:
     )
 
 
-def downstream_of(store: Store, parameter: str, is_node: IsNode, time_range: TimeRange) -> Downstream:
+def downstream_of(
+    store: Store, parameter: str, is_node: IsNode, time_range: TimeRange, env: str | None = None
+) -> Downstream:
     """Return what messages reach from a node, or from several, and what they come from.
+
+    Of queues, only those count at which there is a service of the environment, if one is given.
 
     Raises ApiError (404), which names the parameter, if no service and no queue of the time range is such a node.
     """
     keys, histograms = points_of(store, time_range)
     graph = PathwayGraph(keys)
     silent = {Node("service", *names) for names, last in store.services().items() if last >= time_range.first}
-    starts = {node for node in graph.nodes | silent if is_node(node)}
+    starts = {node for node in graph.nodes | silent if is_node(node) and _is_used_in(env, node, graph)}
     if not starts:
         raise ApiError(404, parameter, f"{parameter} must be that of a service or a queue of the time range")
     edges = histograms.select_sketch(EDGE)
@@ -89,6 +93,10 @@ def downstream_of(store: Store, parameter: str, is_node: IsNode, time_range: Tim
         upstream=_list_nodes(found["upstream"], seconds),
         cut={name: len(each) - MOST_NODES for name, each in found.items() if len(each) > MOST_NODES},
     )
+
+
+def _is_used_in(env: str | None, node: Node, graph: PathwayGraph) -> bool:
+    return env is None or node.kind == "service" or (node, env) in graph.uses
 
 
 def _along(graph: PathwayGraph) -> _Direction:

@@ -11,7 +11,7 @@ from asyncdsm.agent.queries.quiet_services import add_quiet_services, read_quiet
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.versions import ServiceKey
 from asyncdsm.core.edge import MOST_PATHWAYS
-from asyncdsm.map.descriptions import label_node, qualify_nodes
+from asyncdsm.map.descriptions import find_environments, label_node, qualify_nodes
 from asyncdsm.map.graph import Graph, Link, Node, build_graph, link_key
 from asyncdsm.map.group_boxes import GroupBox, lay_out_groups
 from asyncdsm.map.layout import LABEL_DISTANCE, LINE_HEIGHT, SIZES, FlowName, Layout, PlacedLabel, lay_out_graph
@@ -72,7 +72,7 @@ def draw_map(
         label_distance=LABEL_DISTANCE,
         nodes=[
             _node(node, qualifier, layout, quiet.get((node.name, node.where)) if node.kind == "service" else None)
-            for node, qualifier in qualify_nodes(graph.nodes).items()
+            for node, qualifier in qualify_nodes(graph.nodes, find_environments(topology.edges)).items()
         ],
         links=_links(graph, drawn, layout),
         groups=[_map_group(box) for box in groups],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from msgspec.inspect import FloatType, StructType, type_info
 
 from asyncdsm.agent.queries.answers import GraphEdge, GraphField, GraphFields, GraphNode, NodeGraph
-from asyncdsm.map.descriptions import describe_lag, label_node, qualify_nodes
+from asyncdsm.map.descriptions import describe_lag, find_environments, label_node, qualify_nodes
 from asyncdsm.map.graph import Graph, Link, Node, build_graph
 from asyncdsm.map.levels import stroke_width
 from asyncdsm.map.strings import format_duration, plain_text
@@ -56,7 +56,8 @@ def list_graph_fields() -> GraphFields:
 
 def _nodes(graph: Graph, unread: set[Node]) -> Iterator[GraphNode]:
     rates = _rates(graph.links)
-    for node, qualifier in qualify_nodes(graph.nodes).items():
+    environments = find_environments(link.edge for link in graph.links if link.edge)
+    for node, qualifier in qualify_nodes(graph.nodes, environments).items():
         of_node = rates.get(node, _Rates())
         yield GraphNode(
             id=node.id,

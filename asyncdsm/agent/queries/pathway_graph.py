@@ -23,6 +23,10 @@ class PathwayGraph:
         self.sources: list[Node] = [ends[key.edge][0] for key in keys]
         self.targets: list[Node] = [ends[key.edge][1] for key in keys]
         self.nodes: frozenset[Node] = frozenset(node for pair in ends.values() for node in pair)
+        self.uses: frozenset[tuple[Node, str]] = frozenset(
+            (node, edge.env) for edge, pair in ends.items() for node in pair if node.kind == "queue"
+        )
+        """Queues, and the environments of their services."""
         by_hash: dict[int, list[int]] = {}
         for index, key in enumerate(keys):
             by_hash.setdefault(key.hash, []).append(index)

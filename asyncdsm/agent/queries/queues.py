@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from asyncdsm.agent.queries.change_rules import FEWEST_REPORTS, QUIET_FACTOR, QUIET_SECONDS
 from asyncdsm.agent.queries.current_state import MINUTES_BEFORE, SECONDS_BEFORE, range_of_changes
+from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_tags
 from asyncdsm.agent.queries.recent_slots import RecentSlots, SlotsOfEdges
 from asyncdsm.agent.queries.time_ranges import settled_until
 from asyncdsm.agent.store.protocol import Store
@@ -39,11 +40,19 @@ class Traffic(NamedTuple):
 
 
 def list_queues(store: Store, time_range: TimeRange, edges: Sequence[Edge], keys: Sequence[PointKey]) -> list[Queue]:
-    """Return the queues of the edges of a time range in order. `keys` are the points of the edges."""
-    found = _find_traffic(edges, keys)
+    """Return the queues of the edges of a time range in order. `keys` are the points of the edges.
+
+    Since when a queue is unread does not depend on how long the range is, only on when it ends.
+    """
+    found = _find_traffic({_key_of(edge): edge.cluster or "" for edge in edges}, keys)
     busy = {_key_of(edge) for edge in edges if edge.present.state != "idle"}
-    suspects = {name: each for name, each in found.items() if each.writers and busy.isdisjoint(each.readers)}
-    unread = _find_unread(store, time_range, suspects) if suspects else {}
+    passed = {_key_of(edge) for edge in edges if edge.count > 0}
+    suspects = {
+        name: each
+        for name, each in found.items()
+        if not passed.isdisjoint(each.writers) and busy.isdisjoint(each.readers)
+    }
+    unread = _find_unread(store, time_range, _add_known(store, suspects)) if suspects else {}
     return [
         Queue(type=type_, name=name, cluster=cluster or None, unread=since is not None, unread_since=since)
         for type_, name, cluster in sorted(found)
@@ -55,19 +64,42 @@ def _key_of(edge: Edge) -> EdgeKey:
     return EdgeKey(edge.service, edge.env, tuple(edge.tags))
 
 
-def _find_traffic(edges: Iterable[Edge], keys: Sequence[PointKey]) -> dict[Name, Traffic]:
-    """Return who writes to each queue, and who reads it; where a cluster is unknown, it may be any."""
-    written, read = dict[Name, set[EdgeKey]](), dict[tuple[str, str], dict[str, set[EdgeKey]]]()
+def _add_known(store: Store, queues: Mapping[Name, Traffic]) -> dict[Name, Traffic]:
+    """Return the traffic of queues with that of before the time range: by all points that the store knows."""
+    points = list(store.points.keys.values())
+    tags = {f"{kind}:{name}" for _, name, _ in queues for kind in ("topic", "exchange")}
+    at_queues = [key for key in points if not tags.isdisjoint(key.tags)]
+    hashes = {key.hash for key in at_queues}
+    carried_on = [key for key in points if key.parent in hashes and tags.isdisjoint(key.tags)]
+    keys = [*at_queues, *carried_on]
+    known = _find_traffic(clusters_of(keys), keys, set(queues))
+    return {
+        name: Traffic(each.writers | known[name].writers, each.readers | known[name].readers)
+        for name, each in queues.items()
+    }
+
+
+def _find_traffic(
+    clusters: Mapping[EdgeKey, str], keys: Sequence[PointKey], names: Iterable[Name] = ()
+) -> dict[Name, Traffic]:
+    """Return who writes to each queue of edges, and of `names`, and who reads it.
+
+    Edges are given with their clusters. Where a cluster is unknown, it may be any.
+    """
+    written: dict[Name, set[EdgeKey]] = {name: set() for name in names}
+    read: dict[tuple[str, str], dict[str, set[EdgeKey]]] = {name[:2]: {} for name in written}
     fed = _read_consumers(keys)
-    for edge in edges:
-        if not edge.queue:
+    for edge, cluster in clusters.items():
+        tags = split_tags(edge.tags)
+        name = tags.get("type", ""), queue_of(tags), cluster
+        if not name[1]:
             continue
-        name, key = (edge.type, edge.queue, edge.cluster or ""), _key_of(edge)
+        is_reader = tags.get("direction") == "in"
         writers = written.setdefault(name, set())
-        if edge.direction != "in" and edge.count > 0 and _is_read_by_name(edge):
-            writers.add(key)
-        readers = read.setdefault(name[:2], {}).setdefault(name[2], set())
-        readers.update({key} if edge.direction == "in" else (), fed.get(key, ()))
+        if not is_reader and _is_read_by_name(tags):
+            writers.add(edge)
+        readers = read.setdefault(name[:2], {}).setdefault(cluster, set())
+        readers.update({edge} if is_reader else (), fed.get(edge, ()))
     return {name: Traffic(writers, _readers_of(name[2], read[name[:2]])) for name, writers in written.items()}
 
 
@@ -76,9 +108,9 @@ def _readers_of(cluster: str, by_cluster: Mapping[str, set[EdgeKey]]) -> set[Edg
     return {edge for each in clusters for edge in by_cluster.get(each, ())}
 
 
-def _is_read_by_name(edge: Edge) -> bool:
-    """Return whether messages of an edge are read from a queue of the name that they were sent to."""
-    return edge.type not in READ_ELSEWHERE and not any(tag.startswith("exchange:") for tag in edge.tags)
+def _is_read_by_name(tags: Mapping[str, str]) -> bool:
+    """Return whether messages of an edge, given by its split tags, are read from a queue of the name it sends to."""
+    return tags.get("type") not in READ_ELSEWHERE and "exchange" not in tags
 
 
 def _read_consumers(keys: Sequence[PointKey]) -> dict[EdgeKey, set[EdgeKey]]:
