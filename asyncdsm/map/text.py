@@ -11,6 +11,7 @@ from asyncdsm.map.descriptions import (
     describe_deliveries,
     describe_silence,
     describe_since,
+    describe_slower,
     label_node,
     label_nodes,
     qualify_nodes,
@@ -50,7 +51,16 @@ def list_warnings(topology: Topology) -> list[str]:
         if service.reports_age is not None:
             age = format_age(service.reports_age)
             found.append(f"{name}: its clock seems to be behind, its reports are {age} old when they come")
-    return [*found, *_list_unread(topology), *_list_deliveries(topology)]
+    return [*found, *_list_slower(topology), *_list_unread(topology), *_list_deliveries(topology)]
+
+
+def _list_slower(topology: Topology) -> Iterator[str]:
+    """Yield which hops became slower, the slowest first."""
+    slower = [edge for edge in topology.edges if edge.present.state == "slower"]
+    hops = [(edge, build_link(edge)) for edge in sorted(slower, key=lambda edge: -edge.present.slowness)]
+    labels = label_nodes(node for _, (source, target, _) in hops for node in (source, target))
+    for edge, (source, target, _) in hops:
+        yield f"{labels[source]} → {labels[target]} {describe_slower(edge.present)}"
 
 
 def _list_unread(topology: Topology) -> Iterator[str]:
