@@ -120,7 +120,7 @@ export function fitNodeTexts(element, node, map, sizes, fontFamily) {
 
 /**
  * Leave out the first parts of a description until it fits: its last one is the most interesting, unless another one is
- * given for it. Of a date, which has a comma of its own, the time of day is left out, and then everything after "quiet".
+ * given for it. Of a date, which has a comma of its own, the time of day is left out, and then all but "quiet".
  * @param {string} description
  * @param {(text: string) => boolean} fits
  * @param {string} [most] What is shown if there is room for one part only.
