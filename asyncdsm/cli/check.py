@@ -73,13 +73,14 @@ def _view_of(topology: Topology) -> View:
 
 
 def _write_lines(answer: Alerts) -> str:
-    """Return a line for each rule that is broken or unknown, or one that says that all are kept."""
-    lines = [_write_line(rule) for rule in answer.rules if rule.state != "ok"]
+    """Return a line for each place at which a rule is broken or unknown, or one that says that all are kept."""
+    lines = [line for rule in answer.rules if rule.state != "ok" for line in _list_places(rule)]
     return "\n".join(lines) or f"{pluralize(len(answer.rules), 'rule')} checked: none is broken"
 
 
-def _write_line(rule: AlertRule) -> str:
+def _list_places(rule: AlertRule) -> list[str]:
     if rule.state == "unknown":
-        return f"UNKNOWN {rule.name}: {rule.problem}"
-    others = len(rule.alerts) + rule.more - 1
-    return f"{rule.severity.upper()} {rule.name}: {rule.alerts[0].text}{f' (and {others} more)' if others else ''}"
+        return [f"UNKNOWN {rule.name}: {rule.problem}"]
+    begin = f"{rule.severity.upper()} {rule.name}:"
+    more = [f"{begin} and {rule.more} more"] if rule.more else []
+    return [*(f"{begin} {alert.text}" for alert in rule.alerts), *more]

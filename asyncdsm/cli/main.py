@@ -14,6 +14,8 @@ from asyncdsm.cli.argument_types import parse_duration, parse_minutes, parse_por
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as in a shell: 128 plus the number of the signal."""
+UNREAD = 141
+"""The exit code if nobody reads the output to its end, as in a shell too."""
 TOKEN_VARIABLE = "ASYNCDSM_AGENT_TOKEN"  # noqa: S105  (a name)
 
 _MINUTES = "show what passed in the last MINUTES minutes, with latencies of the last minute (default: %(default)s)"
@@ -23,10 +25,18 @@ _RUN_USAGE = "asyncdsm run PROGRAM [ARGUMENT...] | -m MODULE [ARGUMENT...]"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code. A wrong argument prints one line to stderr, and the code is 2.
 
-    Ctrl-C ends it without a traceback, also while it imports its modules.
+    Ctrl-C ends it without a traceback, also while it imports its modules, and so does a reader that has read enough,
+    such as `head`.
     """
     try:
-        return _run_command(arguments)
+        try:
+            return _run_command(arguments)
+        finally:
+            print(end="", flush=True)  # or else it is written when Python ends, where nothing can be caught
+    except BrokenPipeError:
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has no reader
+        return UNREAD
     except KeyboardInterrupt:
         return INTERRUPTED
 

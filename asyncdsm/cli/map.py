@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from asyncdsm._internal.log import pluralize
 from asyncdsm.agent.queries.answers import Downstream
 from asyncdsm.cli.agent_client import NoAnswerError, fetch_downstream, fetch_topology, fetch_versions, open_client
 from asyncdsm.cli.related_nodes import Direction, write_related
+from asyncdsm.cli.terminal_width import find_width
 from asyncdsm.cli.version_tables import write_versions
 from asyncdsm.map.descriptions import NO_ENVIRONMENTS, Environments, describe_states, find_environments, label_nodes
 from asyncdsm.map.dot import write_dot
@@ -20,12 +20,12 @@ from asyncdsm.map.graph import Node, build_graph
 from asyncdsm.map.mermaid import write_mermaid
 from asyncdsm.map.node_lookup import find_nodes, keep_environment, list_candidates, shorten_name
 from asyncdsm.map.svg import write_svg
-from asyncdsm.map.text import WIDTH, write_text
+from asyncdsm.map.text import write_text
 from asyncdsm.map.topology import Topology
 
 
 def _write_table(topology: Topology) -> str:
-    return write_text(topology, shutil.get_terminal_size((WIDTH, 0)).columns)
+    return write_text(topology, find_width())
 
 
 FORMATS: dict[str, Callable[[Topology], str]] = {
@@ -89,7 +89,7 @@ def print_versions(url: str, token: str | None, minutes: int, *, name: str, env:
     if format_ == "json":
         sys.stdout.write(json.dumps(to_builtins(versions), indent=2) + "\n")
     else:
-        sys.stdout.write(write_versions(versions, shutil.get_terminal_size((WIDTH, 0)).columns))
+        sys.stdout.write(write_versions(versions, find_width()))
     return 0
 
 
@@ -128,9 +128,8 @@ def _write_related_json(related: Downstream, direction: Direction, _: str) -> st
 
 
 def _write_related_table(related: Downstream, direction: Direction, label: str) -> str:
-    width = shutil.get_terminal_size((WIDTH, 0)).columns
     title = f"{direction} of {related.nodes[0].kind} {label}"
-    return write_related(title, getattr(related, direction), related.cut.get(direction, 0), width)
+    return write_related(title, getattr(related, direction), related.cut.get(direction, 0), find_width())
 
 
 _RELATED_FORMATS: dict[str, Callable[[Downstream, Direction, str], str]] = {

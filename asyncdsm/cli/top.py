@@ -55,7 +55,7 @@ def run_top(url: str, token: str | None, minutes: int) -> int:
 def draw_page(topology: Topology, url: str, problem: str, since: str, height: int) -> RenderableType:
     """Return what the terminal shows: as many of the slowest edges as have room, and whether they are up to date."""
     state = Text(f"{problem}; the map is from {since}", style="bold red") if problem else Text(f"{url} · {since}")
-    warned = [Text(f"⚠ {line}", style="yellow") for line in list_warnings(topology)][: max(0, height // 4)]
+    warned = _draw_warnings(list_warnings(topology), height // 4)
     edges = sorted(topology.edges, key=lambda edge: edge.present.slowness, reverse=True)
     headings = [section.title for section in list_sections(edges) if section.title]
     room = max(1, height - LINES_AROUND - len(warned) - len(headings))
@@ -65,6 +65,14 @@ def draw_page(topology: Topology, url: str, problem: str, since: str, height: in
     faster = len(edges) - room
     left_out = [Text(f"and {pluralize(faster, 'faster edge')} without room", style="dim")] if faster > 0 else []
     return Group(state, table, *left_out, *warned)
+
+
+def _draw_warnings(warnings: list[str], room: int) -> list[Text]:
+    """Return as many warnings as have room, and in the last line how many have none."""
+    if len(warnings) > room:
+        kept = max(0, room - 1)
+        warnings = [*warnings[:kept], f"and {len(warnings) - kept} more: asyncdsm map lists them"][:room]
+    return [Text(f"⚠ {line}", style="yellow") for line in warnings]
 
 
 def _now() -> str:

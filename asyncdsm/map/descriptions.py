@@ -191,6 +191,14 @@ def describe_since(since: float | None, to: float) -> str:
     return "for an hour or longer" if to - since >= LONGEST_SINCE else f"since {format_moment(since)}"
 
 
+def describe_slower(present: Present) -> str:
+    """Return since when a hop is slower, and its median now and before: `slower since 14:05:20: 1.2 s, 5 ms before`."""
+    since = "" if present.since is None else f" since {format_moment(present.since)}"
+    tail = present.tail and f"p99 {present.tail}"
+    before = None if present.before is None else f"{format_duration(present.before)} before"
+    return f"slower{since}: {', '.join(filter(None, (present.label, tail, before)))}"
+
+
 def describe_change(present: Present) -> str:
     """Return since when a hop is slower, faster or idle, as in `slower 14:05:20`; empty if it is steady."""
     return "" if present.since is None else f"{present.state} {format_moment(present.since)}"

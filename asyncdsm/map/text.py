@@ -11,6 +11,7 @@ from asyncdsm.map.descriptions import (
     describe_deliveries,
     describe_silence,
     describe_since,
+    describe_slower,
     find_environments,
     label_node,
     label_nodes,
@@ -52,7 +53,16 @@ def list_warnings(topology: Topology) -> list[str]:
             age = format_age(service.reports_age)
             found.append(f"{name}: its clock seems to be behind, its reports are {age} old when they come")
     labels = _label_all(topology)
-    return [*found, *_list_unread(topology, labels), *_list_deliveries(topology, labels)]
+    told = (_list_slower, _list_unread, _list_deliveries)
+    return [*found, *(line for list_lines in told for line in list_lines(topology, labels))]
+
+
+def _list_slower(topology: Topology, labels: Mapping[Node, str]) -> Iterator[str]:
+    """Yield which hops became slower, the slowest first."""
+    slower = [edge for edge in topology.edges if edge.present.state == "slower"]
+    for edge in sorted(slower, key=lambda edge: -edge.present.slowness):
+        source, target, _ = build_link(edge)
+        yield f"{labels[source]} → {labels[target]} {describe_slower(edge.present)}"
 
 
 def _label_all(topology: Topology) -> dict[Node, str]:

@@ -77,6 +77,16 @@ class MapStore:
         return self.last
 
 
+def slowed() -> MapStore:
+    """Return a map on which a hop became slower 30 seconds ago, and messages come again."""
+    maps = MapStore()
+    for ago in range(400, 0, -10):
+        maps.passed("a-shop-with-a-long-name", "out", "orders-of-europe", parent=0, ago=ago)
+        seconds = [0.005 if ago > 30 else 8.0] * 10
+        maps.passed("billing-of-europe", "in", "orders-of-europe", group="billing-of-europe", seconds=seconds, ago=ago)
+    return maps
+
+
 def now() -> float:
     """Return the time: for maps that a browser looks at."""
     return time()

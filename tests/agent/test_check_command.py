@@ -53,16 +53,43 @@ def test_kept_rules_exit_with_0(path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "2 rules checked: none is broken\n", "")
 
 
-def test_broken_rules_exit_with_1_and_are_one_line_each(path: Path) -> None:
+def test_broken_rules_exit_with_1_and_are_one_line_for_each_place(path: Path) -> None:
     rules = WAIT.format("10 s") + REPORTS.format("b*") + BEHIND.format(100)
     with agent(store=shop()) as running:
         done = check(path, "--url", running.url, rules=rules)
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.splitlines() == [
-        "WARNING orders wait: orders → billing, group billing: p99 of the time in queue is 11.9 s, above 10 s "
-        "(and 1 more)",
+        "WARNING orders wait: orders → billing, group billing: p99 of the time in queue is 11.9 s, above 10 s",
+        "WARNING orders wait: orders → audit, group audit: p99 of the time in queue is 11.1 s, above 10 s",
         "UNKNOWN behind: nothing on the map matches it",
     ]
+
+
+def test_places_of_a_rule_are_listed_up_to_a_bound(path: Path) -> None:
+    maps = MapStore()
+    for number in range(23):
+        maps.passed(f"service-{number}", "in", "orders", group=f"group-{number}", seconds=[12.0] * 3, parent=0)
+    with agent(store=maps.store) as running:
+        done = check(path, "--url", running.url, rules=WAIT.format("10 s"))
+    lines = done.stdout.splitlines()
+    assert len({line for line in lines if " → service-" in line}) == 20
+    assert lines[20:] == ["WARNING orders wait: and 3 more"]
+
+
+def test_reader_that_has_read_enough_gets_no_traceback(path: Path) -> None:
+    maps = MapStore()
+    for number in range(20):
+        maps.passed(f"service-{number}", "in", "orders", group=f"group-{number}" * 9, seconds=[12.0] * 3, parent=0)
+    path.write_text("".join(WAIT.format("10 s").replace("orders wait", f"wait {each}") for each in range(20)))
+    with agent(store=maps.store) as running:
+        commands = [["check", "--rules", str(path), "--format", "json"], ["map", "--format", "json"], ["map"]]
+        for arguments in commands:
+            command = [sys.executable, "-m", "asyncdsm", *arguments, "--url", running.url]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                assert process.stdout is not None
+                assert process.stderr is not None
+                process.stdout.close()  # before anything is written: nobody reads a line of it
+                assert (process.stderr.read(), process.wait(60)) == (b"", 141)
 
 
 def test_latencies_of_the_minutes_count_and_not_only_of_the_last(path: Path) -> None:

@@ -24,7 +24,7 @@ from asyncdsm.cli.map import FORMATS
 from asyncdsm.core.histogram import bin_index
 from asyncdsm.delivery.sketch import encode
 from asyncdsm.map.topology import Topology
-from tests.agent.maps import HOSTILE, MapStore
+from tests.agent.maps import HOSTILE, MapStore, slowed
 from tests.agent.payloads import NOW, SECOND_NS, bucket, payload, point
 from tests.agent.running import agent
 
@@ -59,6 +59,25 @@ def deployed() -> SQLiteStore:
         start = int(NOW - seconds_ago) * SECOND_NS
         store.add(read_report(payload(bucket(passed, Start=start), Version=version), ""))
     return store
+
+
+SLOWER = re.compile(r"orders-of-europe \(kafka\) → billing-of-europe slower since .*\d: 7\.\d+ s, [45][.\d]* ms before")
+
+
+def test_slower_hop_is_a_line_below_even_where_its_column_has_no_room() -> None:
+    with agent(store=slowed().store) as running:
+        narrow = map_of("--url", running.url, COLUMNS="80").stdout.decode()
+    assert SLOWER.fullmatch(narrow.splitlines()[-1])
+    assert "since " not in narrow.splitlines()[1]
+    assert max(map(len, narrow.splitlines()[:5])) <= 80
+
+
+def test_a_pipe_has_room_for_every_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS")
+    with agent(store=slowed().store) as running:
+        table = map_of("--url", running.url).stdout.decode()
+    assert re.search(r"messages +msg/s +time in +p50 +p99 +end p50 +p99 +since\n", table)
+    assert SLOWER.fullmatch(table.splitlines()[-1])
 
 
 def hostile(name: str) -> Topology:

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.cli.top import draw_page
-from tests.agent.maps import HOSTILE, MapStore
+from tests.agent.maps import HOSTILE, MapStore, slowed
 from tests.agent.running import agent
 
 TOP = [sys.executable, "-m", "asyncdsm", "top"]
@@ -131,6 +131,23 @@ def test_hops_without_room_are_counted() -> None:
     assert len(lines) <= 24
     assert any("service-49 " in line for line in lines)
     assert any(re.match(r"and 3\d faster edges without room", line) for line in lines)
+
+
+def test_slower_hop_is_a_warning() -> None:
+    lines = drawn(slowed())
+    assert any(line.startswith("⚠ orders-of-europe (kafka) → billing-of-europe slower since ") for line in lines)
+
+
+def test_warnings_without_room_are_counted() -> None:
+    maps = MapStore()
+    for number in range(20):
+        maps.passed("shop", "out", f"unread-{number}", parent=0, ago=290)
+        maps.passed("shop", "out", f"unread-{number}", parent=0)
+    lines = drawn(maps, height=24)
+    warnings = [line for line in lines if line.startswith("⚠ ")]
+    assert len(lines) <= 24
+    assert len(warnings) == 6
+    assert warnings[-1].rstrip() == "⚠ and 15 more: asyncdsm map lists them"
 
 
 def test_outdated_map_is_marked() -> None:

@@ -49,7 +49,11 @@ async def test_rule_is_added_changed_and_removed(
         assert await serious_violations(page) == []
         await page.keyboard.press("Enter")
         await dialog.get_by_role("button", name="Add", exact=True).click()
-        await expect(dialog.get_by_role("alert")).to_contain_text('above must be a duration such as "500 ms"')
+        above = dialog.get_by_label("Is above")
+        await expect(above).to_be_focused()
+        await expect(above).to_have_attribute("aria-invalid", "true")
+        await expect(above).to_have_accessible_description(re.compile('“Is above” must be a duration such as "500 ms"'))
+        assert await serious_violations(page) == []
         await expect(dialog.get_by_label("Name", exact=True)).to_have_value("slow")
         await fill(page, above="100 ms")
         await dialog.get_by_role("button", name="Add", exact=True).click()
@@ -114,6 +118,7 @@ async def test_page_says_that_rules_end_with_an_agent_in_memory(browser: Browser
     shop.begin()
     async with running_agent(store=shop.maps.store) as agent, open_page(browser, agent.url) as page:
         await page.locator("#panel").get_by_role("button", name="Add a rule").click()
+        await expect(page.locator("#rules").get_by_label("Name", exact=True)).to_be_focused()  # one click is enough
         await expect(page.locator("#rules")).to_contain_text("Rules that are added here end with the agent")
         await page.get_by_role("button", name="Close").last.click()
         await expect(page.locator("#rules")).to_be_hidden()

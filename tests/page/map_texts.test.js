@@ -48,6 +48,8 @@ test("a description loses its first parts where there is no room, and is never e
   assert.equal(dropParts("eu · 2/s in, 3/s out", fits(20)), "eu · 2/s in, 3/s out");
   assert.equal(dropParts("eu · 2/s in, 3/s out", fits(19)), "2/s in, 3/s out");
   assert.equal(dropParts("eu · 2/s in, 3/s out", fits(3)), "3/s out");
+  assert.equal(dropParts("eu · 9/s in, 0.3/s out", fits(8), "9/s in"), "9/s in");
+  assert.equal(dropParts("eu · 9/s in, 0.3/s out", fits(17), "9/s in"), "9/s in, 0.3/s out");
 });
 
 test("a date loses its time of day where there is no room, and never what it is about", () => {
@@ -55,8 +57,9 @@ test("a date loses its time of day where there is no room, and never what it is 
   assert.equal(dropParts("eu · quiet since 28 Nov, 14:03", fits(30)), "eu · quiet since 28 Nov, 14:03");
   assert.equal(dropParts("eu · quiet since 28 Nov, 14:03", fits(29)), "quiet since 28 Nov, 14:03");
   assert.equal(dropParts("eu · quiet since 28 Nov, 14:03", fits(20)), "quiet since 28 Nov");
-  assert.equal(dropParts("quiet since Nov 28, 2025, 14:03", fits(3)), "quiet since Nov 28, 2025");
-  assert.equal(dropParts("quiet since 14:03", fits(3)), "quiet since 14:03");
+  assert.equal(dropParts("quiet since Nov 28, 2025, 14:03", fits(18)), "quiet Nov 28, 2025");
+  assert.equal(dropParts("quiet since 14:03", fits(16)), "quiet 14:03");
+  assert.equal(dropParts("quiet since 14:03", fits(3)), "quiet"); // cut later, if need be
 });
 
 test("a label needs the box of its lines", () => {

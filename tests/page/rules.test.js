@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { listFields, toRule } from "../../asyncdsm/agent/page/rule_form.js";
+import { describeFieldProblem, listFields, toRule } from "../../asyncdsm/agent/page/rule_form.js";
 import { describeRule, describeSource } from "../../asyncdsm/agent/page/rules.js";
 
 /** @import { RuleKind } from "../../asyncdsm/agent/page/api_types.d.ts" */
@@ -69,5 +69,13 @@ test("a rule is described in one line", () => {
   assert.equal(
     describeRule({ name: "quiet", when: "quiet", for: "10 min", severity: "critical", webhook: "hooks.example" }),
     "quiet for 10 min, critical, tells hooks.example",
+  );
+});
+
+test("a problem of a field is told in the words of the form", () => {
+  assert.equal(describeFieldProblem("above", "Is above", "above must be a duration"), "“Is above” must be a duration.");
+  assert.equal(
+    describeFieldProblem("name", "Name", "another rule has this name"),
+    "“Name”: another rule has this name.",
   );
 });

@@ -13,6 +13,13 @@ test("a large map is made as small as it must be to be seen as a whole", () => {
   assert.equal(fitMap({ width: 1e6, height: 1e6 }, SCREEN)?.scale, 0.04);
 });
 
+test("a map is fitted into what the legend leaves free, with a margin for labels", () => {
+  const phone = { width: 400, height: 400, covered: 100, margin: 20 };
+  assert.deepEqual(fitMap({ width: 300, height: 600 }, phone), { x: 125, y: 0, scale: 0.5 });
+  assert.deepEqual(fitMap({ width: 600, height: 100 }, phone), { x: 20, y: 120, scale: 0.6 });
+  assert.deepEqual(fitReadable({ width: 780, height: 100 }, phone), { x: 20, y: 125, scale: 0.5 });
+});
+
 test("a map or a screen without a size is not fitted", () => {
   assert.equal(fitMap({ width: 0, height: 0 }, SCREEN), null);
   assert.equal(fitMap({ width: 100, height: 100 }, { width: 0, height: 0 }), null);

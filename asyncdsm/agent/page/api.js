@@ -21,10 +21,12 @@ export class AgentError extends Error {
   /**
    * @param {string} message A sentence without its full stop.
    * @param {number} [status] The HTTP status; 0 if there was no answer.
+   * @param {ErrorDetail | null} [detail] What the agent says is wrong, and with which part of the request.
    */
-  constructor(message, status = 0) {
+  constructor(message, status = 0, detail = null) {
     super(message);
     this.status = status;
+    this.detail = detail;
   }
 
   /** Whether the agent cannot be reached. */
@@ -186,5 +188,5 @@ function answeredError(status, detail) {
   if (status === 401) return new AgentError("The agent requires its token", status);
   const reason = detail ? describeProblem(detail) : `HTTP status ${status}`;
   if (status >= 500) return new AgentError(`The agent has an error: ${reason}`, status);
-  return new AgentError(`The agent rejected the request: ${reason}`, status);
+  return new AgentError(`The agent rejected the request: ${reason}`, status, detail);
 }

@@ -35,7 +35,7 @@ export const COLUMNS = [
     value: ({ edge_latency }) => edge_latency.p99,
     format: (edge) => formatDuration(edge.edge_latency.p99),
   },
-  { id: "rate", title: "Rate", value: ({ rate }) => rate, format: ({ rate }) => formatRate(rate) },
+  { id: "rate", title: "Rate in range", value: ({ rate }) => rate, format: ({ rate }) => formatRate(rate) },
   { id: "count", title: "Messages", value: ({ count }) => count, format: ({ count }) => formatCount(count) },
   { id: "lag", title: "Lag", value: ({ lag }) => lag, format: ({ lag }) => formatCount(lag) },
   { id: "age", title: "Oldest unread", value: readLagSeconds, format: (edge) => formatDuration(readLagSeconds(edge)) },

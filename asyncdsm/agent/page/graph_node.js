@@ -13,6 +13,8 @@ import { cleanName, cutName, measureText } from "./names.js";
 /** @import { TextSizes } from "./text_sizes.js" */
 
 const [STRIPE_WIDTH, STRIPE_INSET] = [4, 6];
+// What a stripe takes from the room of a text in the middle, at both ends.
+const STRIPE_ROOM = 8;
 // About twelve characters.
 const MIN_EMS = 7;
 
@@ -103,29 +105,35 @@ export function fitNodeTexts(element, node, map, sizes, fontFamily) {
   const baseline = withDetails ? (0.72 * nameSize - 0.2 * aboutSize - distance) / 2 : 0.35 * nameSize;
   setAttribute(name, "y", baseline.toFixed(1));
   setAttribute(about, "y", (baseline + distance).toFixed(1));
-  const room = roomForName(node, sizes);
+  const isStriped = Boolean(element.querySelector('.stripe[class*="group-"]'));
+  const room = roomForName(node, sizes) - (isStriped ? STRIPE_ROOM : 0);
   setFittedText(name, node.name || node.where || "?", room, nameFont(node, sizes, fontFamily));
   const font = `400 ${aboutSize}px ${fontFamily}`;
   const description = withDetails ? describeNode(node, listWarnings(node, map).length > 0) : "";
   setFittedText(
     about,
-    dropParts(description, (text) => measureText(text, font) <= room),
+    dropParts(description, (text) => measureText(text, font) <= room, findLargerRate(node)),
     room,
     font,
   );
 }
 
 /**
- * Leave out the first parts of a description until it fits: its last one is the most interesting. Of a date, which has a
- * comma of its own, the time of day is left out.
+ * Leave out the first parts of a description until it fits: its last one is the most interesting, unless another one is
+ * given for it. Of a date, which has a comma of its own, the time of day is left out, and then all but "quiet".
  * @param {string} description
  * @param {(text: string) => boolean} fits
+ * @param {string} [most] What is shown if there is room for one part only.
  */
-export function dropParts(description, fits) {
+export function dropParts(description, fits, most = "") {
   const isDated = description.includes("since ");
   const parts = description.split(isDated ? " · " : / · |, /);
   const shorter = parts.map((_, first) => (first ? parts.slice(first).join(", ") : description));
-  return shorter.find(fits) ?? (shorter.at(-1) ?? "").replace(isDated ? /, [^,]*$/ : "", "");
+  if (most && shorter.length > 1) shorter.splice(-1, 1, most);
+  const last = shorter.at(-1) ?? "";
+  if (!isDated) return shorter.find(fits) ?? last;
+  const undated = last.replace(/, [^,]*$/, "");
+  return [...shorter, undated, undated.replace("since ", "")].find(fits) ?? undated.replace(/ since .*/, "");
 }
 
 /**
@@ -172,6 +180,16 @@ function describeService(node) {
   return joinTexts(" · ", [node.qualifier, rates || "idle"]);
 }
 
+/**
+ * Return the larger one of the two rates of a service; empty if it has not both.
+ * @param {LinkedNode} node
+ */
+function findLargerRate(node) {
+  const [read, written] = [sumRates(node.incoming), sumRates(node.outgoing)];
+  if (isQueue(node) || node.quiet_since !== null || !(read > 0 && written > 0)) return "";
+  return read > written ? `${formatRate(read)} in` : `${formatRate(written)} out`;
+}
+
 /** @param {LinkedNode} node */
 function describeQueue(node) {
   // A group has one lag, even if several services read in it, or its first hops did not know the cluster yet.
@@ -195,7 +213,7 @@ function sumRates(links) {
 }
 
 /**
- * What was written into an element before it was cut, and the font.
+ * What was written into an element before it was cut, the font, and the room.
  * @type {WeakMap<Element, string>}
  */
 const wholeTexts = new WeakMap();
@@ -207,7 +225,7 @@ const wholeTexts = new WeakMap();
  * @param {string} font
  */
 function setFittedText(element, text, room, font) {
-  const whole = `${font} ${text}`;
+  const whole = `${font} ${room} ${text}`;
   if (wholeTexts.get(element) === whole) return;
   wholeTexts.set(element, whole);
   setText(

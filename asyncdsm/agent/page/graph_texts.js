@@ -25,6 +25,8 @@ import { findTextSizes, toCssVariables } from "./text_sizes.js";
 // Names that are smaller than this, in pixels of the map, are within their boxes, so they never meet.
 const MAX_SIZE_IN_BOX = 40;
 const BOLD_LEVEL = 3;
+// More than any latency takes.
+const MOST_SECONDS = 1e12;
 
 export class GraphTexts {
   /** @param {SVGSVGElement} drawing */
@@ -86,7 +88,7 @@ export class GraphTexts {
   }
 
   /**
-   * Write the labels that have room, those of the slowest hops first.
+   * Write the labels that have room: those of hops that became slower first, then those of the slowest ones.
    * @param {Drawn} drawn
    * @param {Box[]} taken
    */
@@ -94,11 +96,11 @@ export class GraphTexts {
     const withLabels = hasMany ? this.sizes.withManyLabels : this.sizes.withLabels;
     const sizes = growLabels(map.labelSizes, this.sizes);
     const free = new FreePlaces([...nodes.values(), ...taken, ...map.groups.map(titleBox)]);
-    for (const link of sortByInterest(links, lit, ({ edge }) => edge?.present.slowness ?? 0)) {
+    for (const link of sortByInterest(links, lit, needOfLabel)) {
       const element = labelElements.get(link.id);
       if (!element || !link.edge) continue;
       const isLit = lit.has(link.id);
-      const lines = withLabels || isLit ? listLabelLines(link, isLit ? 1 : 0) : [];
+      const lines = withLabels || isLit ? listLabelLines(link, isLit || hasSlowed(link) ? 1 : 0) : [];
       const widths = lines.map(({ text, index }) => this.measureLine(text, index, link));
       while (widths.length && !free.take(labelBox(link.label, widths, sizes))) widths.pop();
       const box = labelBox(link.label, widths, sizes);
@@ -120,6 +122,12 @@ export class GraphTexts {
     );
   }
 }
+
+/** @param {Link} link */
+const hasSlowed = ({ edge }) => edge?.present.state === "slower";
+
+/** @param {Link} link */
+const needOfLabel = (link) => (hasSlowed(link) ? MOST_SECONDS : 0) + (link.edge?.present.slowness ?? 0);
 
 /**
  * @param {LabelSizes} usual

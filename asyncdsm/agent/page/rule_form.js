@@ -90,6 +90,46 @@ function showFieldsOf(form, kinds, when) {
 }
 
 /**
+ * Mark the field that the agent says is wrong, with what is wrong with it in the words of the form, and focus it.
+ * @param {HTMLFormElement} form
+ * @param {{ path: string, problem: string }} detail
+ * @returns {boolean} Whether the form has such a field. If not, the problem is not about one.
+ */
+export function markProblem(form, { path, problem }) {
+  const control = form.elements.namedItem(path);
+  const label = control instanceof HTMLElement && control.closest("label");
+  if (!(control instanceof HTMLElement) || !label || label.hidden) return false;
+  const text = describeFieldProblem(path, label.firstChild?.textContent ?? path, problem);
+  control.setAttribute("aria-invalid", "true");
+  control.setAttribute("aria-describedby", "rule-problem");
+  label.after(createHtml("p", { id: "rule-problem", class: "problem" }, text));
+  control.focus();
+  return true;
+}
+
+/**
+ * Say what is wrong with a field by the name that it has in the form: “Is above” must be a duration.
+ * @param {string} path The name of the field in a file of rules.
+ * @param {string} label
+ * @param {string} problem
+ */
+export function describeFieldProblem(path, label, problem) {
+  return problem.startsWith(`${path} `) ? `“${label}” ${problem.slice(path.length + 1)}.` : `“${label}”: ${problem}.`;
+}
+
+/**
+ * Forget what was wrong with the fields of a form.
+ * @param {HTMLFormElement} form
+ */
+export function clearProblem(form) {
+  form.querySelector("#rule-problem")?.remove();
+  for (const control of form.querySelectorAll("[aria-invalid]")) {
+    control.removeAttribute("aria-invalid");
+    control.removeAttribute("aria-describedby");
+  }
+}
+
+/**
  * Return the rule that is written in a form.
  * @param {HTMLFormElement} form
  * @param {RuleFields | null} before

@@ -3,9 +3,11 @@
 import { AgentError, addRule, fetchRules, removeRule, replaceRule } from "./api.js";
 import { createHint, createHtml, findKeyed, getElement, replaceContent, setText } from "./dom.js";
 import { createName } from "./names.js";
-import { createRuleForm, readRuleForm } from "./rule_form.js";
+import { clearProblem, createRuleForm, markProblem, readRuleForm } from "./rule_form.js";
 
 /** @import { RuleFields, RuleKind, WrittenRule, WrittenRules } from "./api_types.d.ts" */
+
+const NOT_KEPT = "Rules that are added here end with the agent: it runs without --store and --page-rules.";
 
 export class RulesDialog {
   /** @param {() => void} handleChange Called after a rule was changed. */
@@ -22,6 +24,7 @@ export class RulesDialog {
     this.opener = "";
     /** @type {RuleKind[]} */
     this.kinds = [];
+    this.kept = true;
   }
 
   async open() {
@@ -29,7 +32,8 @@ export class RulesDialog {
     this.opener = (opener instanceof HTMLElement && opener.dataset.key) || "";
     replaceContent(this.content, createHint("Loading …"));
     this.dialog.showModal();
-    await this.run(fetchRules);
+    // Who opened the dialog to add a rule has said so already.
+    if ((await this.run(fetchRules)) && this.dialog.open && !this.content.querySelector("li")) this.showForm(null);
   }
 
   /** Return the focus to what opened the dialog. The panel may have been shown anew since, with new buttons. */
@@ -51,10 +55,14 @@ export class RulesDialog {
    */
   async run(request) {
     setText(this.problem, "");
+    const form = this.content.querySelector("form");
+    if (form) clearProblem(form);
     try {
       this.showList(await request());
       return true;
     } catch (error) {
+      const detail = error instanceof AgentError ? error.detail : null;
+      if (form && detail && markProblem(form, detail)) return false;
       setText(this.problem, error instanceof AgentError ? `${error.message}.` : String(error));
       return false;
     }
@@ -62,10 +70,10 @@ export class RulesDialog {
 
   /** @param {WrittenRules} answer */
   showList({ rules, kept, kinds }) {
-    this.kinds = kinds;
+    [this.kinds, this.kept] = [kinds, kept];
     replaceContent(
       this.content,
-      !kept && createHint("Rules that are added here end with the agent: it runs without --store and --page-rules."),
+      !kept && createHint(NOT_KEPT),
       createHtml(
         "ul",
         {},
@@ -110,7 +118,7 @@ export class RulesDialog {
         rule && createHtml("button", remove, "Delete"),
       ),
     );
-    replaceContent(this.content, form);
+    replaceContent(this.content, !this.kept && createHint(NOT_KEPT), form);
     form.querySelector("input")?.focus();
   }
 

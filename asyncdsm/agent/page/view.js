@@ -2,13 +2,22 @@
 
 import { fitMap, fitReadable, formatTransform, revealPoint, zoomAt } from "./viewport.js";
 
-/** @import { MapSize, Point, Size, Viewport } from "./viewport.js" */
+/** @import { MapSize, Point, Screen, Viewport } from "./viewport.js" */
 
 // How many pixels a pointer may move in a click.
 const CLICK_PIXELS = 4;
 const ZOOM_PER_WHEEL_PIXEL = 0.0015;
 // A pinch on a touchpad is a wheel event with ctrlKey.
 const ZOOM_PER_PINCH_PIXEL = 0.01;
+
+// On a screen that is narrower than this, the labels at the left of links need room beside the map.
+const [NARROW, NARROW_MARGIN] = [720, 24];
+
+/** @param {Element} element */
+const topOf = (element) => element.getBoundingClientRect().top;
+
+/** @param {Element} element */
+const bottomOf = (element) => element.getBoundingClientRect().bottom;
 
 export class View {
   /**
@@ -35,9 +44,12 @@ export class View {
     this.listenToPointers();
     drawing.addEventListener("wheel", (event) => this.handleWheel(event), { passive: false });
     // The size is remembered: to ask for it after elements were added would lay out all of them, more often than once.
-    /** @type {Size} */
+    /** @type {Screen} */
     this.screen = { width: drawing.clientWidth, height: drawing.clientHeight };
-    new ResizeObserver(() => this.handleResize()).observe(drawing);
+    const observer = new ResizeObserver(() => this.handleResize());
+    observer.observe(drawing);
+    this.legend = drawing.ownerDocument.querySelector(".legend");
+    if (this.legend) observer.observe(this.legend); // its names come later, and take room
   }
 
   listenToPointers() {
@@ -53,7 +65,9 @@ export class View {
   }
 
   handleResize() {
-    this.screen = { width: this.drawing.clientWidth, height: this.drawing.clientHeight };
+    const [width, height] = [this.drawing.clientWidth, this.drawing.clientHeight];
+    const covered = this.legend?.clientHeight ? bottomOf(this.drawing) - topOf(this.legend) : 0;
+    this.screen = { width, height, covered, margin: width < NARROW ? NARROW_MARGIN : 0 };
     this.fit();
   }
 

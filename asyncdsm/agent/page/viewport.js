@@ -6,6 +6,8 @@
  * @typedef {{ x: number, y: number }} Point
  * @typedef {{ width: number, height: number }} Size
  * @typedef {Size & { start?: Point }} MapSize The size of a map, and where its messages begin.
+ * @typedef {Size & { covered?: number, margin?: number }} Screen The size of a screen, how much of its height is below
+ *   the legend, and what is kept free at the left and the right: labels may be wider than the map.
  */
 
 const [MIN_SCALE, MAX_SCALE] = [0.04, 2.5];
@@ -18,20 +20,24 @@ const LEGEND_HEIGHT = 44;
 /**
  * Fit the whole map into the screen, above the legend.
  * @param {Size} map
- * @param {Size} screen
+ * @param {Screen} screen
  * @returns {Viewport | null} Null if the map or the screen has no size.
  */
 export function fitMap(map, screen) {
-  const height = screen.height - LEGEND_HEIGHT;
-  if (!map.width || screen.width <= 0 || height <= 0) return null;
-  const fitted = Math.min(MAX_FITTED_SCALE, screen.width / map.width, height / map.height);
+  const height = freeHeight(screen);
+  const width = screen.width - 2 * (screen.margin ?? 0);
+  if (!map.width || width <= 0 || height <= 0) return null;
+  const fitted = Math.min(MAX_FITTED_SCALE, width / map.width, height / map.height);
   return placeMap(map, { width: screen.width, height }, Math.max(MIN_SCALE, fitted));
 }
+
+/** @param {Screen} screen */
+const freeHeight = ({ height, covered = 0 }) => height - Math.max(LEGEND_HEIGHT, covered);
 
 /**
  * Fit the whole map if its names can be read then; otherwise show where messages begin at a scale at which they can.
  * @param {MapSize} map
- * @param {Size} screen
+ * @param {Screen} screen
  * @returns {Viewport | null} Null if the map or the screen has no size.
  */
 export function fitReadable(map, screen) {
@@ -40,8 +46,8 @@ export function fitReadable(map, screen) {
   const { x, y } = map.start ?? { x: 0, y: 0 };
   const scale = MIN_READABLE_SCALE;
   return {
-    x: placeStart(x * scale, map.width * scale, screen.width),
-    y: placeStart(y * scale, map.height * scale, screen.height - LEGEND_HEIGHT),
+    x: placeStart(x * scale, map.width * scale, screen.width, screen.margin),
+    y: placeStart(y * scale, map.height * scale, freeHeight(screen)),
     scale,
   };
 }
@@ -51,10 +57,11 @@ export function fitReadable(map, screen) {
  * @param {number} start
  * @param {number} length
  * @param {number} room
+ * @param {number} [margin]
  */
-function placeStart(start, length, room) {
-  if (length <= room) return (room - length) / 2;
-  return Math.min(0, Math.max(room - length, room / 2 - start));
+function placeStart(start, length, room, margin = 0) {
+  if (length <= room - 2 * margin) return (room - length) / 2;
+  return Math.min(margin, Math.max(room - length - margin, room / 2 - start));
 }
 
 /**
