@@ -68,6 +68,16 @@ def test_source_that_saw_a_message_first_and_does_not_reach_back_leaves_the_age_
     assert age(10, watermarks={40: 20}, produced={0: 9, 90: 29}) is None
 
 
+@pytest.mark.parametrize("produced", [{90: 1000}, {90: 1000, 100: 1100}])
+def test_age_is_of_the_moment_of_the_count_whether_or_not_producers_have_reported(produced: History) -> None:
+    """At 10 messages a second, the consumer says in the middle of the bucket that it is 12 messages behind."""
+    found = {PRODUCED: produced, WATERMARK: {90: 1000, 100: 1060}, COMMITTED: {90: 990, 100: 1048}}
+    offsets = KafkaOffsets.of((tags, history.items()) for tags, history in found.items())
+    (lag,) = lags_of(offsets, settled=90).partitions
+    assert lag.behind == 12
+    assert lag.seconds == pytest.approx(1.2, abs=1.0)
+
+
 def test_topic_that_was_created_again_has_no_messages_of_before() -> None:
     assert age(5, produced={0: 900, 10: 1000, 80: 9, 90: 19}) == 110 - (80 + 5.5)
 

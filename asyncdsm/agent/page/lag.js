@@ -109,7 +109,8 @@ export function createLagTable(lags, map) {
  * @param {PartitionLag | undefined} now
  */
 function createLagRow(lag, differing, now) {
-  const { behind, seconds } = latestOf(lag);
+  // As the summary: the map and the series may have been read at different moments.
+  const { behind, seconds } = now ?? latestOf(lag);
   const cells = [
     ...differing.map((name) => createName(cleanName(lag[name]))),
     cleanName(lag.partition),

@@ -107,7 +107,7 @@ def lags_of(
     """
     readings = list(_read_lags(offsets, settled))
     ages = [
-        Ages(offsets.ends[each.partition]).find_age(each.committed, each.moment) if each.behind else 0.0
+        Ages(offsets.ends[each.partition]).find_age(each.committed, each.behind, each.moment) if each.behind else 0.0
         for each in readings
     ]
     _find_older(offsets, readings, ages, find_crossings)
@@ -140,7 +140,7 @@ def _find_older(
         if older:
             reading = readings[index]
             ends = offsets.ends[reading.partition].with_older(older)
-            ages[index] = Ages(ends).find_age(reading.committed, reading.moment)
+            ages[index] = Ages(ends).find_age(reading.committed, reading.behind, reading.moment)
 
 
 def passings_of(ends: PartitionEnds, offset: int, moment: int) -> Iterator[Passing]:

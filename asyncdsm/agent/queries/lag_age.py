@@ -29,17 +29,32 @@ class Ages:
     def __init__(self, ends: PartitionEnds) -> None:
         self._sources = Appends(ends.produced, is_continuous=True), Appends(ends.watermarks, is_continuous=False)
 
-    def find_age(self, offset: int, moment: int) -> float | None:
-        """Return how old the message with an offset is at the end of the bucket `moment`, in seconds.
+    def find_age(self, offset: int, behind: int, moment: int) -> float | None:
+        """Return how old the message with an offset is in the bucket `moment`, in seconds, of `behind` unread ones.
+
+        That is at the end of the bucket; or, if more messages than these came in it, when the first of those came: a
+        consumer says in the middle of a bucket what it has committed and where the partition ends, and both numbers
+        are of that moment.
 
         0 if there is no such message yet; None if the history does not reach back to when it was appended. The source
         that saw the message first counts; of two, the producers, since a consumer may have looked away.
         """
-        seen = [each for source in self._sources for each in [source.find_append(offset, moment)] if each is not None]
+        found = [(source.find_append(offset, moment), source) for source in self._sources]
+        seen = [(each, source) for each, source in found if each is not None]
         if not seen:
             return 0.0
-        first = min(seen, key=lambda each: (each.bucket, each.moment is None))
-        return None if first.moment is None else max(0.0, moment + BUCKET_SECONDS - first.moment)
+        first, source = min(seen, key=lambda each: (each[0].bucket, each[0].moment is None))
+        if first.moment is None:
+            return None
+        return max(0.0, _end_of_count(source.find_append(offset + behind, moment), moment) - first.moment)
+
+
+def _end_of_count(next_one: Appended | None, moment: int) -> float:
+    """Return until when a count of messages in a bucket is known to hold, given the first message that is not in it."""
+    end = float(moment + BUCKET_SECONDS)
+    if next_one is None or next_one.moment is None or next_one.bucket < moment:
+        return end
+    return min(end, next_one.moment)
 
 
 class Appends:

@@ -104,4 +104,4 @@ class _Followed(NamedTuple):
         )
         if behind is None or committed is None:
             return False
-        return keeps_up(behind, ages.find_age(committed[1], moment) if behind else 0.0)
+        return keeps_up(behind, ages.find_age(committed[1], behind, moment) if behind else 0.0)

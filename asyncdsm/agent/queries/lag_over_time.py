@@ -107,7 +107,7 @@ def _build_series(line: _Line, histories: KafkaOffsets, older: Iterable[tuple[Ta
             LagPoint(
                 start=float(each.start),
                 behind=each.behind,
-                seconds=ages.find_age(each.committed, each.bucket) if each.behind else 0.0,
+                seconds=ages.find_age(each.committed, each.behind, each.bucket) if each.behind else 0.0,
             )
             for each in line.moments
         ],
