@@ -91,6 +91,8 @@ async def test_late_orders_are_counted_and_named_after_what_is_shown(
     browser: Browser, agent: RunningAgent, shop: Shop
 ) -> None:
     begin(shop)
+    for service, checkpoint, ago in (("shop", "ordered", 600.0), ("billing", "paid", 598.0)):
+        add(shop, service, *((f"before {number}", checkpoint, ago + number) for number in range(20)))
     add(shop, "shop", *((f"lost {number}", "ordered", 301.0 + number) for number in range(110)))
     async with open_page(browser, agent.url) as page:
         await expect(page.locator("#panel")).to_contain_text("Late transactions: the latest 8 of 111")

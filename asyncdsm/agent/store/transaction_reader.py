@@ -80,12 +80,12 @@ class TransactionReader:
     def count_waiting(self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int]) -> int:
         """Return how many such transactions there are."""
         condition, values = _write_waiting(place, since, before, done_before)
-        return self._count(condition, *values)
+        return self._count_where(condition, *values)
 
     def count_passed(self, passed: frozenset[int], since: int, before: int) -> int:
         """Return how many transactions have passed just these places, and were seen last in [since, before)."""
         condition = f"WHERE place IN ({_marks(passed)}) AND last >= ? AND last < ? AND {_PASSED} = ?"
-        return self._count(condition, *passed, since, before, _write_set(passed))
+        return self._count_where(condition, *passed, since, before, _write_set(passed))
 
     def places_passed(self, keys: Sequence[int]) -> dict[int, frozenset[int]]:
         """Return the places that each of some transactions has passed, by their keys."""
@@ -97,7 +97,7 @@ class TransactionReader:
 
     def count(self) -> int:
         """Return how many transactions there are."""
-        return self._count("")
+        return self._count_where("")
 
     def steps(self, key: int) -> list[Step]:
         """Return the steps of a transaction, in the order of their times."""
@@ -126,7 +126,7 @@ class TransactionReader:
             chains[key].append(Step(time, passed))
         return chains
 
-    def _count(self, condition: str, *values: object) -> int:
+    def _count_where(self, condition: str, *values: object) -> int:
         query = f"SELECT count(*) FROM transactions {condition}"  # noqa: S608  (a constant)
         return int(self._connection.execute(query, values).fetchone()[0])
 

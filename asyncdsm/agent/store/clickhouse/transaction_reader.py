@@ -67,12 +67,12 @@ class ClickHouseTransactionReader:
     def count_waiting(self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int]) -> int:
         """Return how many such transactions there are."""
         condition, values = self._write_waiting(place, since, before, done_before)
-        return self._count(f"WHERE {condition}", **values)
+        return self._count_where(f"WHERE {condition}", **values)
 
     def count_passed(self, passed: frozenset[int], since: int, before: int) -> int:
         """Return how many transactions have passed just these places, and were seen last in [since, before)."""
         condition = f"WHERE last >= {since} AND last < {before} AND {_write_passed(passed)}"
-        return self._count(condition, **self._names_of(passed))
+        return self._count_where(condition, **self._names_of(passed))
 
     def places_passed(self, keys: Sequence[int]) -> dict[int, frozenset[int]]:
         """Return the places that each of some transactions has passed, by their keys."""
@@ -86,7 +86,7 @@ class ClickHouseTransactionReader:
 
     def count(self) -> int:
         """Return how many transactions there are."""
-        return self._count("")
+        return self._count_where("")
 
     def steps(self, key: int) -> list[Step]:
         """Return the steps of a transaction, in the order of their times."""
@@ -138,7 +138,7 @@ class ClickHouseTransactionReader:
         """Return the values of what `_write_passed` writes."""
         return {f"{name}{place}": value for place in places for name, value in self._at(place).items()}
 
-    def _count(self, condition: str, **values: str) -> int:
+    def _count_where(self, condition: str, **values: str) -> int:
         return int(self._query(f"SELECT count() AS n FROM {self._seen} {condition}", **values)[0]["n"])
 
     def _select(self, condition: str, **values: str) -> list[SeenTransaction]:
