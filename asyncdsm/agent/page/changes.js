@@ -125,7 +125,8 @@ function describeStep(before, now) {
  * @param {Change["quantile"]} quantile
  */
 function nameFigure(kind, direction, quantile) {
-  if (kind === "slower" || kind === "faster") return joinTexts(" ", [quantile === "p99" && "p99", timePlace({ direction })]);
+  if (kind === "slower" || kind === "faster")
+    return joinTexts(" ", [quantile === "p99" && "p99", timePlace({ direction })]);
   return kind === "lag grows" && "oldest unread message";
 }
 
