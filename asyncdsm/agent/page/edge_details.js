@@ -153,10 +153,8 @@ const pointAt = (time, value) => [time, value];
  * @param {Present} present
  */
 function describeNow(present) {
-  const before =
-    present.before === null
-      ? ""
-      : ` (${present.quantile === "p99" ? "p99 " : ""}${formatDuration(present.before)} before)`;
+  const quantile = present.quantile === "p99" ? "p99 " : "";
+  const before = present.before === null ? "" : ` (${quantile}${formatDuration(present.before)} before)`;
   return `${describePresent(present)}${before}`;
 }
 

@@ -16,7 +16,7 @@ const NOT_FOUND = 404;
 const NOTHING = "–";
 
 /**
- * Create the section about the versions of a service: in all, or on one of its hops. False if only one version is known.
+ * Create the section about the versions of a service: in all, or on one of its hops. False if only one is known.
  * @param {Service | null | undefined} service
  * @param {MapModel} map
  * @param {RangeQuery} range
