@@ -26,7 +26,9 @@ class GoingOn:
     """Transactions that went on: how many (estimated), when they were seen last before that, and how long they took."""
 
     def __init__(self) -> None:
-        self.count, self.passed, self.waits = 0.0, list[int](), list[float]()
+        self.count: float = 0.0
+        self.passed: list[int] = []
+        self.waits: list[float] = []
 
     def add(self, before_ns: int, following_ns: int, weight: float) -> None:
         """Add a transaction that stands for `weight` ones; one of 0 only tells when it went on."""
