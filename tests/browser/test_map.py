@@ -76,9 +76,9 @@ async def test_topics_of_one_name_in_two_clusters_are_two_nodes(
         shop.maps.passed("shop", "out", "events", tags=[cluster], parent=0, env=f"env-{number}")
     async with open_page(browser, agent.url) as page:
         for number in (1, 2):
-            await node_button(page, "queue", f"events (cluster-{number})").focus()
+            await node_button(page, "queue", f"events (env-{number})").focus()
             await page.keyboard.press("Enter")
-            await expect(panel_heading(page)).to_have_text(f"events (cluster-{number})")
+            await expect(panel_heading(page)).to_have_text(f"events (env-{number})")
             await expect(page.locator("#panel .pathways .hop")).to_have_count(1)
             await expect(page.locator("#panel .pathways .hop")).to_contain_text(f"shop (env-{number})")
 

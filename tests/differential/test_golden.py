@@ -25,7 +25,8 @@ async def test_agent_shows_the_edges_that_ddtrace_sends() -> None:
         async with httpx2.AsyncClient(base_url=agent.url) as client:
             topology = (await client.get("/api/topology")).json()
     assert [service["name"] for service in topology["services"]] == ["shop"]
-    assert topology["queues"] == [{"type": "kafka", "name": "orders", "cluster": None, "unread": False}]
+    queue = {"type": "kafka", "name": "orders", "cluster": None, "unread": False, "unread_since": None}
+    assert topology["queues"] == [queue]
     edges = {edge["direction"]: edge for edge in topology["edges"]}
     assert edges.keys() == {"in", "out"}
     assert [(edge["queue"], edge["count"]) for edge in edges.values()] == [("orders", 1), ("orders", 1)]
