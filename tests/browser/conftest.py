@@ -68,8 +68,12 @@ async def running_demo(*options: str) -> AsyncIterator[str]:
             yield found[1]
         finally:
             process.terminate()  # not SIGINT, which a program in the background of a shell ignores
-            with anyio.fail_after(START_SECONDS):
-                await process.wait()
+            try:
+                with anyio.fail_after(START_SECONDS):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()  # else the block waits for it without an end
+                raise
 
 
 @pytest.fixture(scope="module")

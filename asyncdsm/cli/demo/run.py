@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib.util import find_spec
+from types import FrameType
 from typing import NamedTuple
 
 import anyio
@@ -58,7 +59,7 @@ def run_demo(brokers: Brokers, seconds: float | None, *, as_json: bool) -> int:
     console = Console(stderr=as_json)
     maps: list[Topology] = []
     code = 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop everything in order, as after Ctrl-C
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         if brokers.aws and find_spec("aiobotocore") is None:
             raise ServiceEndedError("--aws needs aiobotocore: pip install 'asyncdsm[aiobotocore]'")
@@ -77,6 +78,15 @@ def run_demo(brokers: Brokers, seconds: float | None, *, as_json: bool) -> int:
         console.print(MapTable(maps[-1]))
         _print_slowest_hop(console, maps[-1])
     return code
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Stop everything in order at SIGTERM, as after Ctrl-C.
+
+    While an event loop runs, its handler of Ctrl-C cancels what runs: an exception may be lost in code that ignores it.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    (handler if callable(handler) else signal.default_int_handler)(number, frame)
 
 
 def _check_brokers(brokers: Brokers) -> None:
