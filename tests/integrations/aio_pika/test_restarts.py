@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 
 import aio_pika
@@ -24,6 +24,17 @@ NEARLY_ALL = 0.99 * MESSAGES  # a killed RabbitMQ may lose some messages that it
 QUEUE, QUIET_SECONDS = "orders", 7.0
 UNREACHABLE = (AMQPError, OSError, RuntimeError, asyncio.CancelledError)
 """What aio-pika raises when the connection is lost. A robust one reconnects by itself."""
+
+
+async def end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended: one that acknowledges takes the first time for a lost connection."""
+    for _ in range(20):
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=0.5)
+        if not tasks:
+            return
+    raise TimeoutError(f"{len(tasks)} tasks go on")
 
 
 class Run:
@@ -76,9 +87,7 @@ class Run:
             assert isinstance(queue, RobustQueue)
             self.callbacks += [consumer["callback"] for consumer in queue._consumers.values()]
             self._connection = None
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks, timeout=5)
+            await end(tasks)
             with suppress(*UNREACHABLE):
                 async with asyncio.timeout(5):
                     await connection.close()
