@@ -7,6 +7,7 @@ from functools import partial
 from time import time
 from typing import Any
 
+import anyio
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
@@ -81,5 +82,7 @@ async def test_versions_fit_a_narrow_screen_and_scroll_by_keyboard(browser: Brow
         assert await page.evaluate(FITS_WIDTH)
         for _ in range(3):
             await page.keyboard.press("ArrowRight")
-        await page.wait_for_function("document.querySelector('#panel .wide').scrollLeft > 0")
+        with anyio.fail_after(10):  # `wait_for_function` evaluates strings, which the page forbids
+            while not await page.evaluate("document.querySelector('#panel .wide').scrollLeft > 0"):
+                await anyio.sleep(0.05)
         assert await serious_violations(page) == []
