@@ -300,10 +300,13 @@ def _run_demo(options: argparse.Namespace) -> int:
 def _print_map(options: argparse.Namespace) -> int:
     from asyncdsm.cli.map import print_map, print_related, print_versions  # noqa: PLC0415
 
+    direction: Literal["downstream", "upstream"] = "upstream" if options.downstream is None else "downstream"
+    name = options.upstream if options.downstream is None else options.downstream
+    asked = "versions" if options.versions is not None else direction
+    if (options.versions, name) != (None, None) and options.format not in {"text", "json"}:
+        print(f"asyncdsm map: --{asked} prints text or json, not {options.format}", file=sys.stderr)
+        return 2
     if options.versions is not None:
-        if options.format not in {"text", "json"}:
-            print(f"asyncdsm map: --versions prints text or json, not {options.format}", file=sys.stderr)
-            return 2
         return print_versions(
             options.url,
             options.token,
@@ -312,12 +315,7 @@ def _print_map(options: argparse.Namespace) -> int:
             env=options.env,
             format_=options.format,
         )
-    direction: Literal["downstream", "upstream"] = "upstream" if options.downstream is None else "downstream"
-    name = options.upstream if options.downstream is None else options.downstream
     if name is not None:
-        if options.format not in {"text", "json"}:
-            print(f"asyncdsm map: --{direction} prints text or json, not {options.format}", file=sys.stderr)
-            return 2
         return print_related(
             options.url,
             options.token,

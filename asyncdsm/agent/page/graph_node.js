@@ -13,7 +13,7 @@ import { cleanName, cutName, measureText } from "./names.js";
 /** @import { TextSizes } from "./text_sizes.js" */
 
 const [STRIPE_WIDTH, STRIPE_INSET] = [4, 6];
-// What a stripe takes from the room of a text in the middle, at both ends.
+// How much narrower a centered text must be where a stripe is: its width, at both ends.
 const STRIPE_ROOM = 8;
 // About twelve characters.
 const MIN_EMS = 7;

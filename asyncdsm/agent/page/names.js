@@ -32,7 +32,7 @@ export function cleanName(name, maxCharacters = MAX_CHARACTERS) {
 }
 
 /**
- * Return the first whole clusters of a name that have at most so many characters; of one cluster, those that do.
+ * Return whole clusters from the beginning of a name, with at most `maxCharacters`; if the first has more, part of it.
  * @param {string} name
  * @param {number} maxCharacters
  */

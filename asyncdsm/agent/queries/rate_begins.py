@@ -8,15 +8,15 @@ more, all of them alike, and the same moment is the most likely one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asyncdsm.agent.queries.change_begins import Begins
-from asyncdsm.agent.store.edge_sums import EdgeSums
-from asyncdsm.agent.store.histograms import EDGE, Floats, Ints, sum_by_group
+from asyncdsm.agent.store.edge_sums import count_by_edge
+from asyncdsm.agent.store.histograms import Floats, Ints
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import TimeRange
@@ -45,7 +45,8 @@ class RateBegins:
         if not _are_fine(starts, width):
             return {}
         listed = list(edges)
-        counts = np.array([_count_messages(each, listed) for each in sums.values()]).T
+        by_edge = [count_by_edge(each) for each in sums.values()]
+        counts = np.array([[each.get(edge, 0.0) for each in by_edge] for edge in listed])
         directions = np.array([DIRECTIONS[self._kinds[edge]] for edge in listed])
         may_begin = (starts >= around.first + width) & (starts <= around.last - width)
         steps = find_steps(counts, directions, may_begin)
@@ -84,11 +85,3 @@ def _are_fine(starts: Ints, width: int) -> bool:
     coarse = np.unique(starts[starts % width == 0] // width)
     fine = np.unique(starts[starts % width != 0] // width)
     return bool(starts.size) and bool(np.isin(coarse, fine).all())
-
-
-def _count_messages(sums: EdgeSums, edges: Sequence[EdgeKey]) -> Floats:
-    """Return how many messages passed each of some edges."""
-    places = {edge: place for place, edge in enumerate(edges)}
-    rows = np.array([places.get(sums.edges[label >> 1], -1) for label in sums.labels.tolist()], np.int64)
-    chosen = sums.histograms.select_groups(rows >= 0).select_sketch(EDGE)
-    return sum_by_group(rows[chosen.groups], chosen.counts, len(edges))

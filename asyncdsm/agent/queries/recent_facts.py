@@ -10,7 +10,7 @@ from heapq import nlargest
 from typing import ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
 
-from asyncdsm.agent.store.histograms import EDGE, sum_by_group
+from asyncdsm.agent.store.edge_sums import count_by_edge
 from asyncdsm.agent.store.limits import DETAIL_SECONDS
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
@@ -87,7 +87,7 @@ def read_recent_facts(store: Store, time_range: TimeRange) -> dict[EdgeKey, Rece
             if start >= first:
                 sums[edge] = Deliveries(*map(sum, zip(before, said, strict=True)))
             _go_back(begins, edge, said, start, is_recent=start >= first)
-    counts = _counts_of_edges(store, TimeRange(first, time_range.last)) if sums else {}
+    counts = count_by_edge(store.sum_edges(TimeRange(first, time_range.last))) if sums else {}
     return {edge: _describe(edge, said, begins, counts.get(edge, 0.0)) for edge, said in sums.items()}
 
 
@@ -120,14 +120,3 @@ def _read_deliveries(store: Store, first: int, last: int) -> DeliveriesOfEdges:
 
 def _deliveries_of(sums: FactSums) -> Deliveries:
     return Deliveries(sums.redelivered, sums.dead_lettered)
-
-
-def _counts_of_edges(store: Store, time_range: TimeRange) -> dict[EdgeKey, float]:
-    sums = store.sum_edges(time_range)
-    hops = sums.histograms.select_sketch(EDGE)
-    counts: dict[EdgeKey, float] = {}
-    by_label = sum_by_group(hops.groups, hops.counts, len(sums.labels))
-    for label, count in zip(sums.labels.tolist(), by_label.tolist(), strict=True):
-        edge = sums.edges[label >> 1]
-        counts[edge] = counts.get(edge, 0.0) + count
-    return counts

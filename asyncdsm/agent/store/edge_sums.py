@@ -102,6 +102,16 @@ def add_sums(parts: Iterable[EdgeSums], numbering: EdgeNumbering) -> EdgeSums:
     return EdgeSums(numbering.edges, labels, histograms, points, counts, None if None in versions else versions)
 
 
+def count_by_edge(sums: EdgeSums) -> dict[EdgeKey, float]:
+    """Return how many messages passed each edge."""
+    hops, counts = sums.histograms.select_sketch(EDGE), dict[EdgeKey, float]()
+    by_label = sum_by_group(hops.groups, hops.counts, len(sums.labels))
+    for label, count in zip(sums.labels.tolist(), by_label.tolist(), strict=True):
+        edge = sums.edges[label >> 1]
+        counts[edge] = counts.get(edge, 0.0) + count
+    return counts
+
+
 def _places(values: Ints) -> tuple[Ints, Ints]:
     """Return the different values in ascending order, and for each value where it is among them."""
     found, place = np.unique(values, return_inverse=True)
