@@ -231,8 +231,11 @@ def blockbuster() -> Iterator[BlockBuster]:
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """Fail a test that leaves a thread or a child process behind."""
-    threads, children = set(threading.enumerate()), child_processes()
+    """Fail a test that leaves a thread, a child process or an open layer behind.
+
+    A layer that stays open slows down every later checkpoint of the process.
+    """
+    threads, children, layers = set(threading.enumerate()), child_processes(), set(current.consume_layers)
     yield
     deadline = monotonic() + PATIENCE_SECONDS
     for thread in set(threading.enumerate()) - threads:
@@ -242,6 +245,9 @@ def nothing_left() -> Iterator[None]:
             thread.join(max(0.0, deadline - monotonic()))
             assert not thread.is_alive(), f"left a thread behind: {thread}"
     assert child_processes() - running <= children, "left a child process behind"
+    left = current.consume_layers - layers
+    current.consume_layers -= left  # no other test fails because of them
+    assert not left, "left a layer open"
 
 
 def child_processes() -> set[int]:

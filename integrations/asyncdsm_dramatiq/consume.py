@@ -64,9 +64,13 @@ def end_processing(message: Any) -> None:
 
 @guarded
 def begin_reading(thread: Any) -> None:
-    """Let the client below count nothing in a thread that reads a queue: messages count when they are processed."""
-    _layers[thread] = layer = open_layer()
-    set_current(layer)
+    """Let the client below count nothing in a thread that reads a queue: messages count when they are processed.
+
+    Does nothing the second time, for a broker that has the middleware twice.
+    """
+    if thread not in _layers:
+        _layers[thread] = layer = open_layer()
+        set_current(layer)
 
 
 @guarded

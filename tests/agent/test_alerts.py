@@ -20,6 +20,7 @@ from anyio.streams.text import TextReceiveStream
 from asyncdsm._internal import log
 from asyncdsm.agent.alerts import watcher, webhooks
 from asyncdsm.agent.http.server import running_agent
+from asyncdsm.agent.queries.answers import Alerts
 from asyncdsm.errors import RulesError
 from tests.agent.payloads import Client
 from tests.agent.test_forward import listening
@@ -39,9 +40,22 @@ severity = "critical"
 """
 
 
+evaluations: list[Alerts] = []
+"""What each evaluation of the rules that is over has found."""
+
+
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluate and retry soon, and log every warning."""
+    evaluate = watcher.AlertWatcher._evaluate
+
+    def evaluate_and_keep(self: watcher.AlertWatcher) -> watcher.Messages:
+        try:
+            return evaluate(self)
+        finally:
+            evaluations.append(self.answer)
+
+    monkeypatch.setattr(watcher.AlertWatcher, "_evaluate", evaluate_and_keep)
     monkeypatch.setattr(watcher, "EVERY_SECONDS", 0.02)
     monkeypatch.setattr(webhooks, "FIRST_DELAY", 0.01)
     log.forget_warnings()
@@ -58,16 +72,16 @@ class Watched(NamedTuple):
     client: Client
     offsets: Offsets
 
-    async def report(self, behind: int) -> None:
-        """Take offsets of a group that is some messages behind."""
-        committed = 1_000 * int(self.offsets.now - START)  # the highest offset of a bucket counts
-        await to_thread.run_sync(self.offsets.report, START, {PRODUCED: committed + behind - 1, COMMITTED: committed})
-
-    async def rules_after(self, seconds: float) -> list[dict[str, Any]]:
-        """Let time pass, and return the rules as soon as they were evaluated at that time."""
+    async def rules_after(self, seconds: float, behind: int | None = None) -> list[dict[str, Any]]:
+        """Let time pass, then let a group be some messages behind; return the rules as they were evaluated then."""
         self.offsets.now += seconds
-        now = self.offsets.now
-        return (await self.alerts(lambda answer: answer["evaluated"] == now))["rules"]  # type: ignore[no-any-return]
+        if behind is not None:
+            committed = 1_000 * int(self.offsets.now - START)  # the highest offset of a bucket counts
+            offsets = {PRODUCED: committed + behind - 1, COMMITTED: committed}
+            await to_thread.run_sync(self.offsets.report, START, offsets)
+        done = len(evaluations)
+        # The next evaluation to end may have begun before this report, the second has not.
+        return (await self.alerts(lambda _: len(evaluations) >= done + 2))["rules"]  # type: ignore[no-any-return]
 
     async def alerts(self, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         return await self.answer("/api/alerts", is_so)
@@ -92,18 +106,16 @@ async def watching(path: Path, rules: str) -> AsyncIterator[Watched]:
         yield Watched(client, offsets)
 
 
-async def states(watched: Watched, seconds: float) -> tuple[str, list[str]]:
-    (rule,) = await watched.rules_after(seconds)
+async def states(watched: Watched, seconds: float, behind: int | None = None) -> tuple[str, list[str]]:
+    (rule,) = await watched.rules_after(seconds, behind)
     return rule["state"], [alert["state"] for alert in rule["alerts"]]
 
 
 async def test_alert_begins_and_ends_after_the_time_of_its_rule(path: Path) -> None:
     async with watching(path, LATE) as watched:
         assert await states(watched, 1) == ("unknown", [])
-        await watched.report(100)
-        assert await states(watched, 1) == ("ok", [])
-        await watched.report(101)
-        assert await states(watched, 1) == ("pending", ["pending"])
+        assert await states(watched, 1, 100) == ("ok", [])
+        assert await states(watched, 1, 101) == ("pending", ["pending"])
         assert await states(watched, 59) == ("pending", ["pending"])
         (rule,) = await watched.rules_after(1)
         began = watched.offsets.now - 60
@@ -147,8 +159,7 @@ async def test_agent_does_not_start_with_errors_in_its_rules(path: Path) -> None
 
 async def test_changed_file_is_read_again_and_rules_that_stay_keep_their_state(path: Path) -> None:
     async with watching(path, LATE) as watched:
-        await watched.report(500)
-        assert await states(watched, 1) == ("pending", ["pending"])
+        assert await states(watched, 1, 500) == ("pending", ["pending"])
         await anyio.Path(path).write_text(LATE + LATE.replace("falls", "is").replace("100", "1_000"))
         await watched.alerts(lambda answer: len(answer["rules"]) == 2)
         first, second = await watched.rules_after(60)
@@ -190,8 +201,7 @@ def with_webhook(url: str, rules: str = LATE) -> str:
 
 async def test_webhook_gets_a_message_when_an_alert_begins_and_when_it_ends(path: Path) -> None:
     async with listening() as intake, watching(path, with_webhook(intake.url)) as watched:
-        await watched.report(500)
-        await watched.rules_after(1)
+        await watched.rules_after(1, 500)
         began = watched.offsets.now
         await watched.rules_after(60)
         (begun,) = await messages(watched, intake, 1)
@@ -200,8 +210,7 @@ async def test_webhook_gets_a_message_when_an_alert_begins_and_when_it_ends(path
         )
         shared = {"rule": "g falls behind", "severity": "critical", "place": "group g in orders", "unit": "messages"}
         assert begun == {"event": "begins", **shared, "value": 500.0, "since": began, "at": began + 60}
-        await watched.report(0)
-        await watched.rules_after(1)
+        await watched.rules_after(1, 0)
         await watched.rules_after(60)
         _, ended = await messages(watched, intake, 2)
         assert ended.pop("text") == "OK g falls behind: group g in orders, over after 2.02 min"
@@ -259,8 +268,7 @@ async def changed(watched: Watched, condition: str) -> dict[str, Any]:
 
 async def fire(watched: Watched) -> None:
     """Let the alert of the rule begin."""
-    await watched.report(500)
-    await watched.rules_after(1)
+    await watched.rules_after(1, 500)
     await watched.rules_after(60)
 
 
