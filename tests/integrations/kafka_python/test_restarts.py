@@ -74,11 +74,13 @@ class Load:
     def receive_all(self) -> None:
         """Poll until every number was seen.
 
-        While there is no server, `poll` raises, if it happens to ask then who coordinates the group.
+        While there is no server, `poll` raises, if it happens to ask then who coordinates the group. It has a second:
+        kafka-python 3.0.12 forgets its partitions if the time of a poll ends while it joins the group again because it
+        has just learned of them.
         """
         while len(self.seen) < MESSAGES and not self.is_over.is_set():
             with suppress(KafkaConnectionError):
-                for batch in self.consumer.poll(timeout_ms=100).values():
+                for batch in self.consumer.poll(timeout_ms=1_000).values():
                     for record in batch:
                         self.deliveries += 1
                         self.seen[int(record.value)] += 1
