@@ -299,8 +299,9 @@ def _run_demo(options: argparse.Namespace) -> int:
 def _print_map(options: argparse.Namespace) -> int:
     from asyncdsm.cli.map import ASKED, Question, print_map  # noqa: PLC0415
 
-    given = (asked for asked in ASKED if getattr(options, asked) is not None)
-    questions = [Question(asked, getattr(options, asked), options.env) for asked in given]
+    questions = [
+        Question(asked, name, options.env) for asked in ASKED if (name := getattr(options, asked)) is not None
+    ]
     if questions and options.format not in {"text", "json"}:
         print(f"asyncdsm map: --{questions[0].asked} prints text or json, not {options.format}", file=sys.stderr)
         return 2
