@@ -299,9 +299,7 @@ def _run_demo(options: argparse.Namespace) -> int:
 def _print_map(options: argparse.Namespace) -> int:
     from asyncdsm.cli.map import ASKED, Question, print_map  # noqa: PLC0415
 
-    questions = [
-        Question(asked, name, options.env) for asked in ASKED if (name := getattr(options, asked)) is not None
-    ]
+    questions = [Question(asked, name, options.env) for asked in ASKED if (name := getattr(options, asked)) is not None]
     if questions and options.format not in {"text", "json"}:
         print(f"asyncdsm map: --{questions[0].asked} prints text or json, not {options.format}", file=sys.stderr)
         return 2
