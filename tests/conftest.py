@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -32,28 +31,24 @@ from tests.brokers.pubsub import PubSubServer, pubsub_server
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.rabbitmq import rabbitmq as run_rabbitmq
 from tests.brokers.redis import redis as run_redis
+from tests.cancellable import pytest_fixture_setup, pytest_pyfunc_call  # noqa: F401 - hooks
 from tests.crashes import pytest_testnodedown  # noqa: F401 - a hook
+from tests.hangs import (
+    LONGEST,
+    child_processes,
+    pytest_enter_pdb,  # noqa: F401 - this hook and the next ones
+    pytest_exception_interact,  # noqa: F401
+    pytest_runtest_call,  # noqa: F401
+    pytest_runtest_setup,  # noqa: F401
+    pytest_runtest_teardown,  # noqa: F401
+    pytest_unconfigure,  # noqa: F401
+)
 from tests.loops import LOOPS, use
 
 # Brokers that a test starts take as long as they take; in CI, every run tries the same examples.
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
-
-LONGEST = (
-    "tests/docs/test_pages.py",
-    "tests/interop/test_pipelines.py",
-    "tests/end_to_end/test_demo.py",
-    "tests/docs/test_testing_page.py",
-    "tests/end_to_end/test_celery.py",
-    "tests/chaos/",
-    "tests/integrations/pipelines/test_layers.py",
-    "tests/integrations/aio_pika/test_restarts.py",
-    "tests/cores/test_memory.py",
-    "tests/packaging/",
-)
-"""Each takes from half a minute to seven minutes."""
-
 
 PATIENCE_SECONDS = 30.0
 """A thread that ends may have to wait for its turn, on a busy machine."""
@@ -211,6 +206,8 @@ def blockbuster() -> Iterator[BlockBuster]:
             function.can_block_in("taskiq/brokers/inmemory_broker.py", "shutdown")
             # redis-py reads its own version when it makes a connection.
             function.can_block_in("redis/utils.py", "get_lib_version")
+            # A test that hangs is interrupted wherever it is.
+            function.can_block_in("tests/hangs.py", "interrupt")
             # The tests' own intake lives in a thread.
             function.can_block_in("tests/intake.py", "running_intake")
             # A test that runs a process waits for it.
@@ -248,12 +245,3 @@ def nothing_left() -> Iterator[None]:
     left = current.consume_layers - layers
     current.consume_layers -= left  # no other test fails because of them
     assert not left, "left a layer open"
-
-
-def child_processes() -> set[int]:
-    """Return the ids of this process's children, the ended ones that nobody waited for included."""
-    children = set[int]()
-    for path in Path("/proc/self/task").glob("*/children"):
-        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
-            children.update(map(int, path.read_text().split()))
-    return children

@@ -11,7 +11,7 @@ import pytest
 from anyio.to_thread import run_sync
 from blockbuster import BlockBuster, BlockingError
 
-from tests.conftest import child_processes
+from tests.hangs import child_processes
 
 BLOCKING: list[Callable[[], object]] = [lambda: time.sleep(0), lambda: os.listdir("."), lambda: os.stat(".")]
 

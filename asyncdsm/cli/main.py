@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 from asyncdsm._internal.environment import read_text
 from asyncdsm._version import __version__
@@ -298,37 +297,16 @@ def _run_demo(options: argparse.Namespace) -> int:
 
 
 def _print_map(options: argparse.Namespace) -> int:
-    from asyncdsm.cli.map import print_map, print_related, print_versions  # noqa: PLC0415
+    from asyncdsm.cli.map import ASKED, Question, print_map  # noqa: PLC0415
 
-    direction: Literal["downstream", "upstream"] = "upstream" if options.downstream is None else "downstream"
-    name = options.upstream if options.downstream is None else options.downstream
-    asked = "versions" if options.versions is not None else direction
-    if (options.versions, name) != (None, None) and options.format not in {"text", "json"}:
-        print(f"asyncdsm map: --{asked} prints text or json, not {options.format}", file=sys.stderr)
+    questions = [Question(asked, name, options.env) for asked in ASKED if (name := getattr(options, asked)) is not None]
+    if questions and options.format not in {"text", "json"}:
+        print(f"asyncdsm map: --{questions[0].asked} prints text or json, not {options.format}", file=sys.stderr)
         return 2
-    if options.versions is not None:
-        return print_versions(
-            options.url,
-            options.token,
-            options.minutes,
-            name=options.versions,
-            env=options.env,
-            format_=options.format,
-        )
-    if name is not None:
-        return print_related(
-            options.url,
-            options.token,
-            options.minutes,
-            direction=direction,
-            name=name,
-            env=options.env,
-            format_=options.format,
-        )
-    if options.env is not None:
+    if not questions and options.env is not None:
         print("asyncdsm map: --env needs --downstream, --upstream or --versions", file=sys.stderr)
         return 2
-    return print_map(options.url, options.token, options.minutes, options.format)
+    return print_map(options.url, options.token, options.minutes, options.format, *questions)
 
 
 def _check_rules(options: argparse.Namespace) -> int:

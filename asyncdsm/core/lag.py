@@ -106,6 +106,18 @@ class LargestLags:
         if known is None or (lag.behind, lag.seconds or 0.0) > (known.behind, known.seconds or 0.0):
             self._found[key] = lag
 
+    def add_all(self, report_error: Callable[[Exception], object]) -> Iterator[int]:
+        """Add what all clients say, with ages, and yield after each lag how many there were.
+
+        Errors go to `report_error`.
+        """
+        for number, lag in enumerate(current_lags(report_error), 1):
+            try:
+                self.add(lag)
+            except Exception as error:
+                report_error(error)
+            yield number
+
     def all(self) -> list[Lag]:
         """Return them, in the order in which they came first."""
         return list(self._found.values())
@@ -114,11 +126,8 @@ class LargestLags:
 def largest_lags(report_error: Callable[[Exception], object] = _reraise) -> list[Lag]:
     """Return the lags of all clients, with ages, the largest of each consumer and partition."""
     largest = LargestLags()
-    for lag in current_lags(report_error):
-        try:
-            largest.add(lag)
-        except Exception as error:
-            report_error(error)
+    for _ in largest.add_all(report_error):
+        pass
     return largest.all()
 
 

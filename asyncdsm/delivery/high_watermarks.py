@@ -52,11 +52,7 @@ class HighWatermarkRecorder:
         Errors are counted and logged, never raised.
         """
         largest = lag.LargestLags()
-        for number, each in enumerate(lag.current_lags(self._report_error), 1):
-            try:
-                largest.add(each)
-            except Exception as error:
-                self._report_error(error)
+        for number in largest.add_all(self._report_error):
             if number % PARTITIONS_BETWEEN_PAUSES == 0:
                 await anyio.lowlevel.checkpoint()
         return largest.all()

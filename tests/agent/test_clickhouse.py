@@ -23,6 +23,7 @@ from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.topology import topology, topology_of
+from asyncdsm.agent.store import base
 from asyncdsm.agent.store.clickhouse import edge_facts
 from asyncdsm.agent.store.clickhouse import store as clickhouse_store
 from asyncdsm.agent.store.clickhouse.address import Address, is_address, parse_address
@@ -159,7 +160,7 @@ def test_service_that_floods_facts_leaves_rows_and_places_in_answers_to_others(
 def test_agent_that_starts_knows_versions_of_the_services_within_its_bound_only(
     open_store: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clickhouse_store, "MAX_SERVICES", 2)
+    monkeypatch.setattr(base, "MAX_SERVICES", 2)
     clock = [NOW]
     store = open_store(now=lambda: clock[0])
     for number in range(3):

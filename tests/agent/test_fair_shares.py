@@ -15,6 +15,7 @@ from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries import pathways as pathways_module
 from asyncdsm.agent.queries import topology as topology_module
 from asyncdsm.agent.queries.answer_limits import AnswerLimits
+from asyncdsm.agent.store import base
 from asyncdsm.agent.store.clickhouse import store as clickhouse_store
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange
 from asyncdsm.agent.store.shares import FairAdmission, FairShares
@@ -77,8 +78,7 @@ def test_numbers_of_evicted_pathways_are_not_used_again(clock: Clock, tmp_path: 
 def test_flood_of_services_evicts_the_least_recently_reported(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, open_store: OpenStore
 ) -> None:
-    for module in (store_module, clickhouse_store):
-        monkeypatch.setattr(module, "MAX_NAMES", 10)
+    monkeypatch.setattr(base, "MAX_NAMES", 10)
     store = open_store(now=clock)
     for number in range(30):
         reported(store, clock, f"s{number}", number)

@@ -11,6 +11,7 @@ from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.time_ranges import covered_seconds, last_minutes
 from asyncdsm.agent.queries.topology import points_of
+from asyncdsm.agent.store import base
 from asyncdsm.agent.store.clickhouse import store as clickhouse_store
 from asyncdsm.agent.store.histograms import EDGE, PATHWAY, Histograms, encode_key
 from asyncdsm.agent.store.merger import by_point
@@ -209,9 +210,8 @@ def test_backlogs_and_services_are_evicted_beyond_their_limits(
     open_store: OpenStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_module, "MAX_BACKLOGS", 10)
-    monkeypatch.setattr(store_module, "MAX_SERVICES", 10)
+    monkeypatch.setattr(base, "MAX_SERVICES", 10)
     monkeypatch.setattr(clickhouse_store, "MAX_BACKLOGS", 10)
-    monkeypatch.setattr(clickhouse_store, "MAX_SERVICES", 10)
     store = open_store(now=clock)
     for number in range(25):
         backlogs = [{"Tags": [f"topic:{name}"], "Value": 1} for name in ("always", number)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from faulthandler import cancel_dump_traceback_later
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 from tests.brokers.process import BrokerError
+from tests.hangs import forget_time
 
 
 def cached(name: str, make: Callable[[Path], None]) -> Path:
@@ -23,7 +23,7 @@ def cached(name: str, make: Callable[[Path], None]) -> Path:
     folder = cache / name
     if folder.exists():
         return folder
-    cancel_dump_traceback_later()  # pytest would take the test for one that hangs
+    forget_time()  # or the test would be taken for one that hangs
     try:
         _fill(cache, folder, make)
     except OSError as error:

@@ -12,7 +12,7 @@ from asyncdsm.agent.queries.answers import Change, ChangeKind
 from asyncdsm.agent.queries.change_begins import ChangeBegins, LatencyBegins
 from asyncdsm.agent.queries.change_rules import RATE_FACTOR, RateChange, find_rate_change
 from asyncdsm.agent.queries.edge_history import EdgeHistory
-from asyncdsm.agent.queries.kafka_clusters import queue_of, split_tags
+from asyncdsm.agent.queries.kafka_clusters import hop_fields, split_tags
 from asyncdsm.agent.queries.late_reports import Delays
 from asyncdsm.agent.queries.latency_changes import FACTOR, changed_quantile, last_change, state_of
 from asyncdsm.agent.queries.rate_begins import RateBegins
@@ -157,21 +157,17 @@ def change_of_edge(
     quantile: Quantile | None = None,
 ) -> Change:
     """Return a change of an edge; `levels` are those before and now, of a quantile if they are latencies."""
-    tags = split_tags(edge.tags)
     return Change(
         kind=kind,
         edge=edge_id(edge),
         node=Node("service", edge.service, edge.env).id,
         service=edge.service,
         env=edge.env,
-        direction=tags.get("direction", ""),
-        type=tags.get("type", ""),
-        queue=queue_of(tags),
-        group=tags.get("group"),
         since=since,
         before=levels[0],
         now=levels[1],
         quantile=quantile,
         usual=usual,
         is_usual=is_usual,
+        **hop_fields(split_tags(edge.tags)),
     )

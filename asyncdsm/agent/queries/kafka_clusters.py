@@ -7,6 +7,7 @@ the id is in the cluster that its pathways lead to or come from, or else in the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypedDict
 
 from asyncdsm.agent.store.registry import EdgeKey, PointKey
 
@@ -17,6 +18,25 @@ QueueName = tuple[str, str]
 def split_tags(tags: Iterable[str]) -> dict[str, str]:
     """Return the values of tags of the form `name:value` by name."""
     return {name: value for name, _, value in (tag.partition(":") for tag in tags)}
+
+
+class HopFields(TypedDict):
+    """What names a hop, beside its service, in the fields that all answers give it."""
+
+    direction: str
+    type: str
+    queue: str
+    group: str | None
+
+
+def hop_fields(tags: Mapping[str, str]) -> HopFields:
+    """Return what names a hop, from the split tags of its edge."""
+    return HopFields(
+        direction=tags.get("direction", ""),
+        type=tags.get("type", ""),
+        queue=queue_of(tags),
+        group=tags.get("group"),
+    )
 
 
 def queue_of(tags: Mapping[str, str]) -> str:

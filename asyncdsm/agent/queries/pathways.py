@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from asyncdsm.agent.queries.answer_limits import within_bytes
 from asyncdsm.agent.queries.answers import Hop, Pathways, WholePathway
-from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_tags
+from asyncdsm.agent.queries.kafka_clusters import clusters_of, hop_fields, queue_of, split_tags
 from asyncdsm.agent.queries.quantiles import GroupQuantiles, quantiles_of
 from asyncdsm.agent.queries.time_ranges import covered_seconds
 from asyncdsm.agent.queries.topology import points_of
@@ -109,19 +109,15 @@ def build_hops(
 
 
 def _hop(key: PointKey, cluster: str, count: float, latency: Quantiles, *, mean: float | None, share: float) -> Hop:
-    tags = split_tags(key.tags)
     return Hop(
         service=key.service,
         env=key.env,
         edge=edge_id(key.edge),
-        direction=tags.get("direction", ""),
-        type=tags.get("type", ""),
         cluster=cluster or None,
-        queue=queue_of(tags),
-        group=tags.get("group"),
         count=count,
         edge_latency=latency,
         mean=mean,
         level=level_of(slowness_of(latency.p50 or 0.0, latency.p99 or 0.0)),
         share=share,
+        **hop_fields(split_tags(key.tags)),
     )

@@ -12,7 +12,7 @@ from asyncdsm.agent.queries.answer_limits import MOST_EDGES, MOST_LAGS, MOST_PAT
 from asyncdsm.agent.queries.current_state import IDLE, current_states
 from asyncdsm.agent.queries.edge_facts import FactsOfEdges, facts_of_edges
 from asyncdsm.agent.queries.edges_and_points import EdgesAndPoints
-from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_tags
+from asyncdsm.agent.queries.kafka_clusters import clusters_of, hop_fields, split_tags
 from asyncdsm.agent.queries.lag import NO_LAGS, Lags, current_lags
 from asyncdsm.agent.queries.late_reports import age_of_reports
 from asyncdsm.agent.queries.quantiles import GroupQuantiles, quantiles_of
@@ -96,11 +96,7 @@ def edge_traffic(edge: EdgeKey, cluster: str, count: float, seconds: float, lags
         id=edge_id(edge),
         service=edge.service,
         env=edge.env,
-        direction=tags.get("direction", ""),
-        type=tags.get("type", ""),
         cluster=cluster or None,
-        queue=queue_of(tags),
-        group=group,
         tags=list(edge.tags),
         count=count,
         rate=count / seconds if seconds else 0.0,
@@ -108,6 +104,7 @@ def edge_traffic(edge: EdgeKey, cluster: str, count: float, seconds: float, lags
         lag_seconds=None if lag is None else lag.seconds,
         lag_trend=trend,
         lag_done_in=done_in,
+        **hop_fields(tags),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_tags
+from asyncdsm.agent.queries.kafka_clusters import clusters_of, hop_fields, split_tags
 from asyncdsm.agent.queries.parameters import ApiError
 from asyncdsm.agent.queries.quantiles import GroupQuantiles, quantiles_of
 from asyncdsm.agent.queries.version_answers import EdgeVersions, ServiceVersions, VersionNumbers
@@ -58,7 +58,15 @@ def _compare_edges(store: Store, traffic: VersionTraffic) -> list[EdgeVersions]:
     """Return the versions on each edge, the busiest first."""
     clusters = clusters_of(list(dict(store.points.keys).values()))
     busiest = _busiest_first(traffic)[:MOST_EDGES]
-    return [_name_edge(edge, clusters.get(edge, ""), _compare(traffic, [edge])) for edge in busiest]
+    return [
+        EdgeVersions(
+            edge=edge_id(edge),
+            cluster=clusters.get(edge) or None,
+            versions=_compare(traffic, [edge]),
+            **hop_fields(split_tags(edge.tags)),
+        )
+        for edge in busiest
+    ]
 
 
 def _busiest_first(traffic: VersionTraffic) -> list[EdgeKey]:
@@ -67,19 +75,6 @@ def _busiest_first(traffic: VersionTraffic) -> list[EdgeKey]:
         return []
     counts = traffic.read_quantiles(np.arange(groups), groups).counts.reshape(groups, -1).sum(axis=1)
     return [traffic.edges[place] for place in np.argsort(-counts, kind="stable").tolist()]
-
-
-def _name_edge(edge: EdgeKey, cluster: str, versions: list[VersionNumbers]) -> EdgeVersions:
-    tags = split_tags(edge.tags)
-    return EdgeVersions(
-        edge=edge_id(edge),
-        direction=tags.get("direction", ""),
-        type=tags.get("type", ""),
-        cluster=cluster or None,
-        queue=queue_of(tags),
-        group=tags.get("group"),
-        versions=versions,
-    )
 
 
 def _compare(traffic: VersionTraffic, edges: Sequence[EdgeKey]) -> list[VersionNumbers]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from threading import Lock
 from time import monotonic, sleep, time
 
+from asyncdsm.agent.store.base import BaseStore
 from asyncdsm.agent.store.clickhouse.address import Address
 from asyncdsm.agent.store.clickhouse.batch import Moment
 from asyncdsm.agent.store.clickhouse.connection import Connection, HTTPConnection
@@ -24,22 +25,17 @@ from asyncdsm.agent.store.clickhouse.sum_reader import SumReader
 from asyncdsm.agent.store.clickhouse.tables import prepare_tables
 from asyncdsm.agent.store.clickhouse.transaction_reader import ClickHouseTransactionReader
 from asyncdsm.agent.store.clickhouse.writer import PayloadWriter
-from asyncdsm.agent.store.conditions import Conditions
 from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.growth import Growth
-from asyncdsm.agent.store.limits import KEPT_SECONDS, MAX_BACKLOGS, MAX_NAMES, MAX_POINTS, MAX_SERVICES
+from asyncdsm.agent.store.limits import KEPT_SECONDS, MAX_BACKLOGS, MAX_POINTS
 from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, by_point
 from asyncdsm.agent.store.offset_search import Crossing, Passing
-from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
-from asyncdsm.agent.store.point_ages import PointAges
+from asyncdsm.agent.store.offsets import Backlog, Tags
 from asyncdsm.agent.store.protocol import COUNTERS
-from asyncdsm.agent.store.registry import EdgeKey, PointRegistry
-from asyncdsm.agent.store.reports import AcceptedPayload, FactSums, Report
-from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange, bucket_bounds
-from asyncdsm.agent.store.services import ServiceFacts
+from asyncdsm.agent.store.registry import EdgeKey
+from asyncdsm.agent.store.reports import AcceptedPayload, FactSums
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange
 from asyncdsm.agent.store.spool import Spool
-from asyncdsm.agent.store.versions import ServiceKey, VersionRun
-from asyncdsm.agent.store.write_buffer import end_of_rows
 from asyncdsm.errors import StoreError, StoreFullError, StoreUnavailableError
 
 GROUP_SIZE = 512
@@ -51,7 +47,7 @@ UPKEEP_SECONDS = 10.0
 _TOO_MANY_FACTS = "too many edges have redeliveries or batches: some of the services that have most are left out"
 
 
-class ClickHouseStore:
+class ClickHouseStore(BaseStore[SharedState]):
     """Keeps what services report in ClickHouse. Any thread may use it."""
 
     def __init__(
@@ -67,16 +63,10 @@ class ClickHouseStore:
 
         `now` returns seconds since the epoch, and `ticks` seconds of a clock that nobody sets.
         """
-        self.kept_seconds: int = kept_seconds
-        self.now: Callable[[], float] = now
-        self.group_size: int = GROUP_SIZE
-        self.points: PointRegistry = PointRegistry(max_points, MAX_NAMES)
-        self.point_ages: PointAges = PointAges()
-        self.facts: ServiceFacts = ServiceFacts(MAX_SERVICES)
-        self.conditions: Conditions = Conditions(now)
-        self.opened_at: float = now()
-        self._ticks, self._db = ticks, address.database
-        self._latest = LatestOffsets(MAX_BACKLOGS)
+        super().__init__(
+            kept_seconds, GROUP_SIZE, most_points=max_points, most_backlogs=MAX_BACKLOGS, now=now, ticks=ticks
+        )
+        self._db = address.database
         self._writing, self._refreshing, self._upkeep = Lock(), Lock(), Lock()
         try:
             self._connection: Connection = HTTPConnection(address)
@@ -109,10 +99,6 @@ class ClickHouseStore:
 
     def save_spool(self) -> None:
         """Do nothing: there is no spool."""
-
-    def add(self, report: Report) -> None:
-        """Add a report without a body. Raises what `add_all` raises."""
-        self.add_all([AcceptedPayload(report)])
 
     def add_all(self, payloads: Sequence[AcceptedPayload]) -> None:
         """Write payloads: when this returns, ClickHouse has all of them. If it raises, none of them counts.
@@ -207,24 +193,6 @@ class ClickHouseStore:
         """Return the last offset of a backlog in each `step` seconds of [first, last)."""
         return self._offsets.read_thinned(tags, first, last, step)
 
-    def backlogs(self) -> dict[Tags, int]:
-        """Return the latest offset of each backlog, by its sorted tags."""
-        self._refresh()
-        with self._state.lock:
-            return self._latest.values()
-
-    def recent_offsets(self) -> list[tuple[Tags, tuple[Backlog, ...]]]:
-        """Return the tags of each backlog and its offsets of the last two minutes, in the order of their buckets."""
-        self._refresh()
-        with self._state.lock:
-            return self._latest.recent()
-
-    def backlog_owners(self) -> dict[Tags, int]:
-        """Return the number of the service that each backlog belongs to: the one that reported it first."""
-        self._refresh()
-        with self._state.lock:
-            return self._latest.owners()
-
     def edge_facts(self, time_range: TimeRange) -> dict[EdgeKey, FactSums]:
         """Return what the messages of each edge said in the minutes of a time range, summed up."""
         facts, left_out = sum_facts(self._connection, self._db, *self._bucket_bounds(time_range))
@@ -232,29 +200,11 @@ class ClickHouseStore:
             self.conditions.note("facts", _TOO_MANY_FACTS, left_out)
         return facts
 
-    def schemas(self) -> dict[EdgeKey, tuple[VersionRun, ...]]:
-        """Return the schemas of each edge that are known (`parse_schema`), the one that began first first."""
-        self._refresh()
-        with self._state.lock:
-            return self._state.schemas.copy_all()
-
     @contextmanager
     def read_transactions(self) -> Iterator[ClickHouseTransactionReader]:
         """Yield a reader of the business transactions, which has all that were accepted."""
         oldest = int(self.now() - self.kept_seconds) * 10**9
         yield ClickHouseTransactionReader(self._connection, self._db, oldest)
-
-    def services(self) -> dict[tuple[str, str], float]:
-        """Return when each (service, env) last reported, in seconds since the epoch."""
-        self._refresh()
-        with self._state.lock:
-            return self.facts.last_seen()
-
-    def versions(self) -> dict[ServiceKey, tuple[VersionRun, ...]]:
-        """Return the versions of each (service, env) that are known, the one that began first first."""
-        self._refresh()
-        with self._state.lock:
-            return self.facts.versions.copy_all()
 
     def oldest_start(self) -> float | None:
         """Return the start of the oldest row, in seconds since the epoch, or None without any row."""
@@ -319,8 +269,3 @@ class ClickHouseStore:
                     self._refreshed_at = self._ticks()
             finally:
                 self._refreshing.release()
-
-    def _bucket_bounds(self, time_range: TimeRange) -> tuple[int, int]:
-        """Return the first bucket of a time range that counts, and the end of the last bucket."""
-        now = self.now()
-        return bucket_bounds(time_range, now - self.kept_seconds, end_of_rows(now, self._state.newest, self.facts))

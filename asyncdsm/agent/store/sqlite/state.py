@@ -90,6 +90,11 @@ class StoreState:
         """The buffer that is being written to segments."""
 
     @property
+    def newest(self) -> int:
+        """The start of the newest row."""
+        return self.buffer.newest
+
+    @property
     def buffers(self) -> list[WriteBuffer]:
         """The write buffers, the oldest first."""
         return [buffer for buffer in (self.flushing, self.buffer) if buffer is not None]

@@ -15,20 +15,18 @@ from pathlib import Path
 from time import monotonic, time
 from weakref import finalize
 
-from asyncdsm.agent.store.conditions import Conditions
+from asyncdsm.agent.store.base import BaseStore
 from asyncdsm.agent.store.edge_facts import EDGE_BYTES, MOST_EDGES
 from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.growth import Growth, describe_growth
-from asyncdsm.agent.store.limits import DETAIL_SECONDS, KEPT_SECONDS, MAX_BACKLOGS, MAX_NAMES, MAX_POINTS, MAX_SERVICES
+from asyncdsm.agent.store.limits import DETAIL_SECONDS, KEPT_SECONDS, MAX_BACKLOGS, MAX_POINTS
 from asyncdsm.agent.store.merger import Label, LabeledHistograms
 from asyncdsm.agent.store.offset_search import Crossing, Passing
-from asyncdsm.agent.store.offsets import Backlog, LatestOffsets, Tags
-from asyncdsm.agent.store.point_ages import PointAges
+from asyncdsm.agent.store.offsets import Backlog, Tags
 from asyncdsm.agent.store.protocol import COUNTERS
-from asyncdsm.agent.store.registry import EdgeKey, PointRegistry
+from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.reports import AcceptedPayload, Decode, FactSums, Report
-from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverages, RollUpVersion, TimeRange, bucket_bounds
-from asyncdsm.agent.store.services import ServiceFacts
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverages, RollUpVersion, TimeRange
 from asyncdsm.agent.store.spool import ForwardMarkFile, Spool
 from asyncdsm.agent.store.sqlite.file import StoreFile, append_to_journal, translate_error
 from asyncdsm.agent.store.sqlite.reader import StoreReader
@@ -37,8 +35,7 @@ from asyncdsm.agent.store.sqlite.sum_reader import EdgeSumReader
 from asyncdsm.agent.store.sqlite.upkeep import Bounds, Upkeep
 from asyncdsm.agent.store.transaction_reader import TransactionReader
 from asyncdsm.agent.store.transactions import MOST_PENDING
-from asyncdsm.agent.store.versions import ServiceKey, VersionRun
-from asyncdsm.agent.store.write_buffer import end_of_rows, measure_fullness
+from asyncdsm.agent.store.write_buffer import measure_fullness
 from asyncdsm.errors import StoreError
 
 GROUP_SIZE = 64
@@ -50,7 +47,7 @@ POINT_BYTES, BACKLOG_BYTES, TRANSACTION_BYTES = 2048, 4096, 16_384
 FLUSH_SECONDS = 10.0
 
 
-class SQLiteStore:
+class SQLiteStore(BaseStore[StoreState]):
     """Keeps what services report, in a file or in memory. Any thread may use it.
 
     Rows that are older than `kept_seconds` are deleted, and so are the oldest rows if there are too many.
@@ -75,27 +72,25 @@ class SQLiteStore:
         """
         if path is not None and decode is None:
             raise TypeError("Store() needs `decode` together with `path`, to read the journal of the file")
-        self.kept_seconds: int = kept_seconds
-        self.group_size: int = GROUP_SIZE
-        self._max_rows = max_rows
-        self.now: Callable[[], float] = now
-        self._ticks = ticks
         max_bytes = max_bytes or (FILE_BYTES if path else MEMORY_BYTES)
         self._file = StoreFile(path)
         self._closing = finalize(self, self._file.close)
-        self._latest = LatestOffsets(min(MAX_BACKLOGS, max_bytes // BACKLOG_BYTES))
-        self.points: PointRegistry = PointRegistry(min(max_points, max_bytes // POINT_BYTES), MAX_NAMES)
-        self.point_ages: PointAges = PointAges()
-        self.opened_at: float = now()
-        """Since when payloads are accepted, in seconds since the epoch."""
-        self.conditions: Conditions = Conditions(now)
+        super().__init__(
+            kept_seconds,
+            GROUP_SIZE,
+            most_points=min(max_points, max_bytes // POINT_BYTES),
+            most_backlogs=min(MAX_BACKLOGS, max_bytes // BACKLOG_BYTES),
+            now=now,
+            ticks=ticks,
+        )
+        self._max_rows = max_rows
         self._spool: Spool | None = None
         try:
             self._state = StoreState(
                 self._file,
                 self.points,
                 self._latest,
-                ServiceFacts(MAX_SERVICES),
+                self.facts,
                 most_transactions=min(MAX_TRANSACTIONS, max_bytes // TRANSACTION_BYTES),
                 most_fact_edges=min(MOST_EDGES, max_bytes // EDGE_BYTES),
             )
@@ -106,7 +101,6 @@ class SQLiteStore:
         except sqlite3.Error as error:
             self._closing()
             raise StoreError(f"{path}: {error}") from None
-        self.facts: ServiceFacts = self._state.facts
         self._counted_before = self.counters()
         self._flushed_at = ticks()
         self._reader = StoreReader(self._state)
@@ -145,10 +139,6 @@ class SQLiteStore:
         with self._state.lock:
             if self._spool is not None and not self._spool.is_saved:
                 self._write_journal(())
-
-    def add(self, report: Report) -> None:
-        """Add a report without a body, which a kill loses until it is flushed. Raises what `add_all` raises."""
-        self.add_all([AcceptedPayload(report)])
 
     def add_all(self, payloads: Sequence[AcceptedPayload]) -> None:
         """Add payloads: when this returns, a kill loses none of them. If it raises, none of them was added.
@@ -243,11 +233,6 @@ class SQLiteStore:
         """Return what messages of each edge said besides their latency, in the minutes of a time range."""
         return self._reader.edge_facts(*self._bucket_bounds(time_range), self.now() - DETAIL_SECONDS)
 
-    def schemas(self) -> dict[EdgeKey, tuple[VersionRun, ...]]:
-        """Return the schemas of each edge that are known (`parse_schema`), the one that began first first."""
-        with self._state.lock:
-            return self._state.schemas.copy_all()
-
     def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
         """Return when backlogs passed values, as far as that is written and was not deleted."""
         return self._reader.find_crossings(wanted)
@@ -256,37 +241,12 @@ class SQLiteStore:
         """Return the last offset of a backlog in each `step` seconds of [first, last), as far as they are written."""
         return self._reader.thinned_offsets(tags, first, last, step)
 
-    def backlogs(self) -> dict[Tags, int]:
-        """Return the latest offset of each backlog, by its sorted tags."""
-        with self._state.lock:
-            return self._latest.values()
-
-    def recent_offsets(self) -> list[tuple[Tags, tuple[Backlog, ...]]]:
-        """Return the tags of each backlog and its offsets of the last two minutes, in the order of their buckets."""
-        with self._state.lock:
-            return self._latest.recent()
-
-    def backlog_owners(self) -> dict[Tags, int]:
-        """Return the number of the service that each backlog belongs to: the one that reported it first."""
-        with self._state.lock:
-            return self._latest.owners()
-
     @contextmanager
     def read_transactions(self) -> Iterator[TransactionReader]:
         """Yield a reader of the business transactions, which has all that were accepted. Raises sqlite3.Error."""
         self._state.write_transactions()
         with self._state.snapshot(lambda _: None) as snapshot:
             yield TransactionReader(snapshot.connection)
-
-    def services(self) -> dict[tuple[str, str], float]:
-        """Return when each (service, env) last reported, in seconds since the epoch."""
-        with self._state.lock:
-            return self.facts.last_seen()
-
-    def versions(self) -> dict[ServiceKey, tuple[VersionRun, ...]]:
-        """Return the versions of each (service, env) that are known, the one that began first first."""
-        with self._state.lock:
-            return self.facts.versions.copy_all()
 
     def oldest_start(self) -> float | None:
         """Return the start of the oldest row, in seconds since the epoch, or None without any row."""
@@ -321,13 +281,6 @@ class SQLiteStore:
     @property
     def _coverages(self) -> Coverages:
         return self._state.coverages
-
-    def _bucket_bounds(self, time_range: TimeRange) -> tuple[int, int]:
-        """Return the first bucket of a time range that counts, and the end of the last bucket."""
-        now = self.now()
-        return bucket_bounds(
-            time_range, now - self.kept_seconds, end_of_rows(now, self._state.buffer.newest, self.facts)
-        )
 
     def _write_journal(self, payloads: Iterable[tuple[float, str, bytes]]) -> None:
         """Write payloads to the journal of the file, and bring the spool in the file up to date."""
