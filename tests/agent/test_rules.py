@@ -287,14 +287,14 @@ def test_queue_is_unread_for_as_long_as_the_agent_has_watched_at_most() -> None:
 
 LAGS = [lag("billing", 40, 30.0), lag("billing", 2, 90.0, "1"), lag("audit", 7), lag("audit", 5, topic="mails")]
 IN_MESSAGES = [
-    ("group billing in orders", 42.0),
-    ("group audit in orders", 7.0),
-    ("group audit in mails", 5.0),
+    ("orders → group billing", 42.0),
+    ("orders → group audit", 7.0),
+    ("mails → group audit", 5.0),
 ]
 IN_SECONDS = [
-    ("group billing in orders", 90.0),
-    ("group audit in mails", None),
-    ("group audit in orders", None),
+    ("orders → group billing", 90.0),
+    ("mails → group audit", None),
+    ("orders → group audit", None),
 ]
 
 
@@ -306,8 +306,8 @@ def test_lag_is_read_over_all_partitions_of_a_group() -> None:
 
 def test_lag_in_seconds_is_unknown_unless_the_known_partitions_break_the_rule() -> None:
     partly = view(lags=[lag("billing", 40, 30.0), lag("billing", 2, None, "1")])
-    assert values(Rule("r", "lag", above=60.0), partly) == [("group billing in orders", None)]
-    assert values(Rule("r", "lag", above=20.0), partly) == [("group billing in orders", 30.0)]
+    assert values(Rule("r", "lag", above=60.0), partly) == [("orders → group billing", None)]
+    assert values(Rule("r", "lag", above=20.0), partly) == [("orders → group billing", 30.0)]
 
 
 def test_lag_is_about_the_queue_and_the_hops_of_the_group() -> None:
@@ -439,8 +439,8 @@ def test_rule_has_the_state_of_its_worst_place() -> None:
     (rule,) = summarize_rules([tracks], NOW).rules
     assert (rule.name, rule.state, rule.since, rule.severity) == ("late", "firing", NOW, "critical")
     assert [(alert.text, alert.value) for alert in rule.alerts] == [
-        ("group b in orders: lag is 95 s, above 60 s", 95.0),
-        ("group d in orders: lag is 70 s, above 60 s", 70.0),
+        ("orders → group b: lag is 95 s, above 60 s", 95.0),
+        ("orders → group d: lag is 70 s, above 60 s", 70.0),
     ]
 
 
@@ -448,7 +448,7 @@ def test_rule_is_unknown_if_a_value_is_and_none_breaks_it() -> None:
     tracks = RuleTracks(Rule("late", "lag", above=60.0))
     tracks.evaluate(view(lags=[lag("a", 1, 0.0), lag("c", 1, None)]), NOW)
     (rule,) = summarize_rules([tracks], NOW).rules
-    assert (rule.state, rule.problem) == ("unknown", "group c in orders: the lag is not known")
+    assert (rule.state, rule.problem) == ("unknown", "orders → group c: the lag is not known")
 
 
 def test_answer_has_a_bounded_number_of_alerts_and_says_how_many_it_leaves_out() -> None:

@@ -14,7 +14,7 @@ from asyncdsm.agent.alerts.view import Reading, View, edges_of, is_at, name_hop,
 from asyncdsm.agent.queries.answers import When
 from asyncdsm.map.descriptions import LONGEST
 from asyncdsm.map.graph import Node
-from asyncdsm.map.strings import plain_text
+from asyncdsm.map.strings import format_hop, plain_text
 from asyncdsm.map.topology import Edge, PartitionLag
 
 MOST_PLACES = 1_000
@@ -58,7 +58,7 @@ def _read_lag(rule: Rule, view: View) -> Iterator[Reading]:
         edges = readers.get(key, [])
         kinds = {edge.type for edge in edges} or {"kafka"}
         nodes = [Node("queue", topic, kind, cluster) for kind in sorted(kinds)]
-        place = f"group {plain_text(group, LONGEST)} in {name_of(nodes[0], view)}"
+        place = format_hop(name_of(nodes[0], view), f"group {plain_text(group, LONGEST)}")
         ids = tuple(node.id for node in nodes)
         yield Reading(key, place, _sum_lag(rule, partitions), ids, tuple(edge.id for edge in edges))
 

@@ -49,7 +49,7 @@ def _summarize_place(rule: Rule, track: Track) -> Alert:
 
 
 def describe_place(rule: Rule, track: Track) -> str:
-    """Return what is wrong at a place that has an alert, as in `group billing in orders: lag is 95 s, above 60 s`."""
+    """Return what is wrong at a place that has an alert, as in `orders → group billing: lag is 95 s, above 60 s`."""
     place, value = track.reading.place, track.reading.value
     if value is None:
         return f"{place}: not known at present"

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from asyncdsm.agent.alerts.rules import Rule, matches
 from asyncdsm.map.descriptions import LONGEST, find_environments, label_node, qualify_nodes
 from asyncdsm.map.graph import Node, build_link
-from asyncdsm.map.strings import plain_text
+from asyncdsm.map.strings import format_hop, plain_text
 from asyncdsm.map.topology import Edge, Topology
 
 Span = Literal["present", "range"]
@@ -90,4 +90,4 @@ def name_hop(edge: Edge, view: View) -> str:
     """Return what to call a hop: both of its ends, and the consumer group if there is one."""
     source, target, _ = build_link(edge)
     group = f", group {plain_text(edge.group, LONGEST)}" if edge.group else ""
-    return f"{name_of(source, view)} → {name_of(target, view)}{group}"
+    return f"{format_hop(name_of(source, view), name_of(target, view))}{group}"

@@ -3,7 +3,8 @@
 import { fetchChanges } from "./api.js";
 import { createHint, createHtml, createSection } from "./dom.js";
 import { formatDuration, formatRate, formatSince, joinTexts } from "./format.js";
-import { createHopName, timePlace } from "./hops.js";
+import { createHopName } from "./hop_names.js";
+import { timePlace } from "./hops.js";
 import { cleanName, createName } from "./names.js";
 
 /** @import { RangeQuery } from "./api.js" */
