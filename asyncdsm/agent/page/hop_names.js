@@ -6,7 +6,8 @@ import { cleanName, createName } from "./names.js";
 /** @import { MapModel } from "./map_model.js" */
 
 /**
- * Write two ends, strings or elements, in the direction in which messages travel: as parts, for `createHtml` or to join.
+ * Write two ends, strings or elements, in the direction in which messages travel. Returns parts, for `createHtml` or to
+ * join.
  * @template End
  * @param {End} from
  * @param {End} to
