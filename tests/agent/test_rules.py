@@ -394,7 +394,54 @@ def test_alert_of_a_place_that_left_the_map_ends_after_the_time_of_the_rule() ->
     assert (ended.begins, ended.began, ended.track.reading.value) == (False, NOW, None)
 
 
+LONGER = {
+    "broken at the first look": ([OVER], 0, True),
+    "unknown at first": ([None, OVER], 10, True),
+    "broken when nobody knew it, in the first minutes": ([[], OVER], 10, True),
+    "kept at first": ([UNDER, OVER], 10, False),
+    "broken again": ([OVER, UNDER, OVER], 20, False),
+    "new after some minutes": ([*[[]] * 12, OVER], 120, False),
+}
+
+
+@pytest.mark.parametrize(("read", "since", "or_earlier"), LONGER.values(), ids=LONGER)
+def test_rule_that_is_broken_at_the_first_look_may_have_been_so_before(
+    read: Sequence[Any], since: float, *, or_earlier: bool
+) -> None:
+    tracks = RuleTracks(LIMIT)
+    for step, value in enumerate(read):
+        tracks.advance([] if value == [] else [Reading(("k",), "place", value)], NOW + 10 * step)
+    for step in range(3):
+        begun = tracks.advance([Reading(("k",), "place", OVER)], NOW + 10 * (len(read) + step))
+        if begun:
+            break
+    (event,) = begun
+    assert (event.began, event.or_earlier) == (NOW + since, or_earlier)
+    (alert,) = summarize_rules([tracks], NOW).rules[0].alerts
+    assert alert.or_earlier == or_earlier
+    (ended,) = tracks.end_all("rule removed")
+    assert (ended.began, ended.or_earlier) == (NOW + since, or_earlier)
+
+
 QUIET = Rule("r", "quiet", for_seconds=300.0, where=(("queue", "orders*"),))
+
+
+def test_silence_is_told_since_the_last_message_also_if_an_agent_started_after_that() -> None:
+    for last, watched, since, or_earlier in (
+        (400, 900, 400, False),  # an agent watched all of it
+        (900, 400, 900, False),  # an agent has watched for longer than the rule asks for
+        (0, 900, 600, True),  # for longer than a map tells
+    ):
+        tracks = RuleTracks(QUIET)
+        (begun,) = tracks.evaluate(view(hop("shop", "out", "orders", ended=last and NOW - last), watched=watched), NOW)
+        assert (NOW - begun.began, begun.or_earlier) == (since, or_earlier)
+
+
+def test_silence_of_a_queue_that_left_the_map_is_told_since_the_agent_began_or_earlier() -> None:
+    tracks = RuleTracks(QUIET)
+    assert tracks.evaluate(view(hop("shop", "out", "orders", ended=NOW - 900), watched=100), NOW) == []
+    (begun,) = tracks.evaluate(view(), NOW + 250)
+    assert (NOW - begun.began, begun.or_earlier) == (100, True)
 
 
 def test_queue_that_left_the_map_is_quiet_for_a_day() -> None:

@@ -43,6 +43,7 @@ def _summarize_place(rule: Rule, track: Track) -> Alert:
         state="firing" if track.state == "firing" else "pending",
         value=track.reading.value,
         since=track.since,
+        or_earlier=track.or_earlier,
         nodes=list(track.reading.nodes),
         edges=list(track.reading.edges),
     )

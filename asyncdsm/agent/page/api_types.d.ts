@@ -7,6 +7,7 @@ export interface Alert {
   state: "firing" | "pending";
   value: number | null;
   since: number;
+  or_earlier: boolean;
   nodes: string[];
   edges: string[];
 }

@@ -455,6 +455,8 @@ class Alert(Struct, frozen=True, gc=False, kw_only=True):
     value: Amount | None
     """In the rule's unit; null if it is not known at present."""
     since: float
+    or_earlier: bool
+    """Whether it may have begun before `since`: as it was already so when the agent began to look."""
     nodes: list[str]
     """The ids of services and queues."""
     edges: list[str]
