@@ -95,3 +95,26 @@ def test_own_parameters_of_hooks_are_positional_only() -> None:
     modules = [path for path in MODULES if folders.intersection(path.parts)]
     found = {path: [*hooks_with_a_name(ast.parse(path.read_text("utf-8")))] for path in modules}
     assert {str(path.relative_to(ROOT)): names for path, names in found.items() if names} == {}
+
+
+def constants(tree: ast.Module) -> Iterator[str]:
+    """Yield the strings of a module that are not docstrings."""
+    strings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in strings:
+            yield node.value
+
+
+def test_one_function_writes_a_hop() -> None:
+    """`format_hop` in Python; tests/page/hop_names.test.js looks at the page."""
+    found = {
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if any(re.search("[←→]", text) for text in constants(ast.parse(path.read_text("utf-8"))))
+    }
+    assert found == {"asyncdsm/map/strings.py"}
+
+
+def test_manual_writes_hops_in_the_direction_in_which_messages_travel() -> None:
+    pages = [ROOT / "README.md", *ROOT.joinpath("docs").rglob("*.md")]
+    assert [str(page.relative_to(ROOT)) for page in pages if "←" in page.read_text("utf-8")] == []

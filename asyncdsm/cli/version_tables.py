@@ -15,7 +15,7 @@ from asyncdsm._internal.log import pluralize
 from asyncdsm.agent.queries.version_answers import EdgeVersions, ServiceVersions, VersionNumbers
 from asyncdsm.map.descriptions import label_nodes
 from asyncdsm.map.graph import Node
-from asyncdsm.map.strings import NOTHING, format_count, format_duration, format_percent, plain_text
+from asyncdsm.map.strings import NOTHING, format_count, format_duration, format_hop, format_percent, plain_text
 
 LONGEST_NAME = 40
 NAMES_WIDTH, VERSION_WIDTH = 20, 17
@@ -30,7 +30,7 @@ def write_versions(answer: ServiceVersions, width: int) -> str:
     console = Console(file=page, width=width, color_system=None, force_terminal=False, legacy_windows=False)
     _print_table(console, f"versions of service {label}", answer.versions)
     for edge in answer.edges:
-        _print_table(console, _describe_edge(edge), edge.versions)
+        _print_table(console, _name_edge(edge, label), edge.versions)
     if left_out := answer.cut.get("edges", 0):
         console.print(Text(f"and {pluralize(left_out, 'quieter hop')}"))
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines()) + "\n"
@@ -44,9 +44,9 @@ def name_versions(versions: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]} together"
 
 
-def _describe_edge(edge: EdgeVersions) -> str:
-    verb = {"in": "reads from", "out": "writes to"}.get(edge.direction, "passes")
-    return f"{verb} {plain_text(edge.queue or edge.type)}"
+def _name_edge(edge: EdgeVersions, service: str) -> str:
+    queue = plain_text(edge.queue or edge.type)
+    return format_hop(queue, service) if edge.direction == "in" else format_hop(service, queue)
 
 
 def _print_table(console: Console, title: str, numbers: Sequence[VersionNumbers]) -> None:

@@ -9,6 +9,8 @@ from asyncdsm.map.graphemes import cut_clusters, joins_emoji, split_clusters
 
 NOTHING = "–"
 """What stands for a figure that there is not: a latency where a pathway begins, the count of what nobody counted."""
+HOP_ARROW = "→"
+"""What stands between the two ends of a hop, in the direction in which messages travel."""
 LONGEST_SECONDS = 365 * 86_400
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
 _MONTHS = "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"  # in any locale
@@ -54,6 +56,11 @@ def cut_to_cells(name: str, cells: int) -> str:
             return plain_text(name, before or len(clusters[0]))
         before, length = length, length + len(cluster)
     return plain_text(name)
+
+
+def format_hop(source: str, target: str) -> str:
+    """Return a hop, wherever it is named, from the names of its ends: `orders → billing`."""
+    return f"{source} {HOP_ARROW} {target}"
 
 
 def format_duration(seconds: float | None) -> str:

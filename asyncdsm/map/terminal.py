@@ -17,7 +17,15 @@ from asyncdsm.map.descriptions import describe_change, qualify_nodes
 from asyncdsm.map.graph import Node, build_link
 from asyncdsm.map.name_cell import NameCell
 from asyncdsm.map.sections import Section, list_sections, shorten_clusters
-from asyncdsm.map.strings import NOTHING, format_count, format_duration, format_lag, format_percent, plain_text
+from asyncdsm.map.strings import (
+    HOP_ARROW,
+    NOTHING,
+    format_count,
+    format_duration,
+    format_lag,
+    format_percent,
+    plain_text,
+)
 from asyncdsm.map.topology import Edge, Topology
 
 SHORTEST_SHOWN_NAME = 12
@@ -29,8 +37,8 @@ class Row(NamedTuple):
     """An edge, and what its cells need to know besides."""
 
     edge: Edge
-    service: Node
-    queue: Node
+    source: Node
+    target: Node
     qualifiers: dict[Node, str]
     clusters: dict[str, str]
     """Each cluster's id, shortened."""
@@ -46,9 +54,9 @@ class Column(NamedTuple):
 
 
 COLUMNS: dict[str, Column] = {
-    "service": Column("service", lambda row: _name_cell(row, row.service), is_name=True),
-    "direction": Column("", lambda row: Text({"in": "←", "out": "→"}.get(row.edge.direction, ""))),
-    "queue": Column("queue", lambda row: _name_cell(row, row.queue), is_name=True),
+    "source": Column("from", lambda row: _name_cell(row, row.source), is_name=True),
+    "arrow": Column("", lambda _: Text(HOP_ARROW)),
+    "target": Column("to", lambda row: _name_cell(row, row.target), is_name=True),
     "type": Column("type", lambda row: Text(plain_text(row.edge.type, LONGEST_IN_TITLE))),
     "cluster": Column("cluster", lambda row: Text(row.clusters[row.edge.cluster or ""])),
     "group": Column("group", lambda row: NameCell(row.edge.group or ""), is_name=True),
@@ -98,13 +106,27 @@ class MapTable:
         every = [row for _, each in rows for row in each]
         shown = _useful_columns(every, {section.by for section in self._sections})
         for column in LEFT_OUT_FIRST:
-            if _width_needed(every, shown, console, options) <= options.max_width:
+            if self._width_needed(every, shown, console, options) <= options.max_width:
                 break
             shown = [each for each in shown if each != column]
         # Not as title and caption of the table, which would be broken to its width.
         yield Text(_title(self._topology), style="bold")
         yield self._table(rows, shown)
         yield Text(_caption(self._topology.edges, shown), style="table.caption")
+
+    def _width_needed(self, rows: list[Row], shown: list[str], console: Console, options: ConsoleOptions) -> int:
+        """Return how many cells the columns need, with two after each; of names, only what must be seen counts.
+
+        The headings of sections are in the first column.
+        """
+        wide, total = options.update(width=10_000), -1
+        for name in shown:
+            column = COLUMNS[name]
+            titles = [cell_len(section.title) for section in self._sections] if name == shown[0] else []
+            cells = (Measurement.get(console, wide, column.cell(row)).maximum for row in rows)
+            width = max([_head_width(column), *titles, *cells])
+            total += min(width, SHORTEST_SHOWN_NAME if column.is_name else width) + 2
+        return total
 
     def _table(self, rows: list[tuple[str, list[Row]]], shown: list[str]) -> Table:
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, style=self.style)
@@ -128,7 +150,7 @@ class MapTable:
 
 
 def _rows(section: Section) -> list[Row]:
-    ends = {edge.id: _ends(edge) for edge in section.edges}
+    ends = {edge.id: build_link(edge)[:2] for edge in section.edges}
     qualifiers = qualify_nodes(node for pair in ends.values() for node in pair)
     clusters = shorten_clusters(edge.cluster or "" for edge in section.edges)
     edges = sorted(section.edges, key=_in_order_of_travel)
@@ -148,18 +170,6 @@ def _useful_columns(rows: list[Row], grouped_by: set[str]) -> list[str]:
         "since": all(edge.present.since is None for edge in edges),
     }
     return [name for name in COLUMNS if not useless.get(name)]
-
-
-def _width_needed(rows: Iterable[Row], shown: list[str], console: Console, options: ConsoleOptions) -> int:
-    """Return how many cells the columns need, with two after each; of names, only what must be seen counts."""
-    wide, rows = options.update(width=10_000), list(rows)
-    total = -1
-    for name in shown:
-        column = COLUMNS[name]
-        cells = (Measurement.get(console, wide, column.cell(row)).maximum for row in rows)
-        width = max([_head_width(column), *cells])
-        total += min(width, SHORTEST_SHOWN_NAME if column.is_name else width) + 2
-    return total
 
 
 def _style(edge: Edge, *, is_slowest: bool) -> str | None:
@@ -201,12 +211,6 @@ def _caption(edges: Iterable[Edge], shown: list[str]) -> str:
 def _in_order_of_travel(edge: Edge) -> tuple[float, str, str]:
     # The further a message has come, the longer ago its pathway began.
     return (edge.pathway_latency.p50 or 0.0, edge.service, edge.queue)
-
-
-def _ends(edge: Edge) -> tuple[Node, Node]:
-    """Return the service and the queue of an edge."""
-    link = build_link(edge)
-    return (link.source, link.target) if link.source.kind == "service" else (link.target, link.source)
 
 
 def _name_cell(row: Row, node: Node) -> NameCell:

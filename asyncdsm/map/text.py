@@ -18,7 +18,7 @@ from asyncdsm.map.descriptions import (
     qualify_nodes,
 )
 from asyncdsm.map.graph import Node, build_link
-from asyncdsm.map.strings import format_age, format_moment
+from asyncdsm.map.strings import format_age, format_hop, format_moment
 from asyncdsm.map.terminal import MapTable
 from asyncdsm.map.topology import Queue, Topology
 
@@ -62,7 +62,7 @@ def _list_slower(topology: Topology, labels: Mapping[Node, str]) -> Iterator[str
     slower = [edge for edge in topology.edges if edge.present.state == "slower"]
     for edge in sorted(slower, key=lambda edge: -edge.present.slowness):
         source, target, _ = build_link(edge)
-        yield f"{labels[source]} → {labels[target]} {describe_slower(edge.present)}"
+        yield f"{format_hop(labels[source], labels[target])} {describe_slower(edge.present)}"
 
 
 def _label_all(topology: Topology) -> dict[Node, str]:
@@ -87,5 +87,5 @@ def _list_deliveries(topology: Topology, labels: Mapping[Node, str]) -> Iterator
     """Yield what messages said in the last minutes, of hops at which that needs attention."""
     hops = [(edge, build_link(edge)) for edge in topology.edges if edge.facts is not None and edge.facts.recent]
     for edge, (source, target, _) in hops:
-        name = f"{labels[source]} → {labels[target]}"
+        name = format_hop(labels[source], labels[target])
         yield from (f"{name}: {text}" for text in describe_deliveries(edge, topology.to))

@@ -133,11 +133,12 @@ async def test_alert_begins_and_ends_after_the_time_of_its_rule(path: Path) -> N
         }
         (node,) = alert.pop("nodes")
         assert alert == {
-            "place": "group g in orders",
-            "text": "group g in orders: lag is 101 messages, above 100 messages",
+            "place": "orders → group g",
+            "text": "orders → group g: lag is 101 messages, above 100 messages",
             "state": "firing",
             "value": 101.0,
             "since": began,
+            "or_earlier": False,
             "edges": [],
         }
         assert node.startswith("q")
@@ -205,17 +206,20 @@ async def test_webhook_gets_a_message_when_an_alert_begins_and_when_it_ends(path
         began = watched.offsets.now
         await watched.rules_after(60)
         (begun,) = await messages(watched, intake, 1)
-        assert begun.pop("text").startswith(
-            "CRITICAL g falls behind: group g in orders: lag is 500 messages, above 100 messages, since "
+        text = begun.pop("text")
+        assert text.startswith(
+            "CRITICAL g falls behind: orders → group g: lag is 500 messages, above 100 messages, since "
         )
-        shared = {"rule": "g falls behind", "severity": "critical", "place": "group g in orders", "unit": "messages"}
-        assert begun == {"event": "begins", **shared, "value": 500.0, "since": began, "at": began + 60}
+        assert text.endswith(" or earlier")  # it was so when the agent began to look
+        shared = {"rule": "g falls behind", "severity": "critical", "place": "orders → group g", "unit": "messages"}
+        older = {"or_earlier": True}
+        assert begun == {"event": "begins", **shared, "value": 500.0, "since": began, **older, "at": began + 60}
         await watched.rules_after(1, 0)
         await watched.rules_after(60)
         _, ended = await messages(watched, intake, 2)
-        assert ended.pop("text") == "OK g falls behind: group g in orders, over after 2.02 min"
+        assert ended.pop("text") == "OK g falls behind: orders → group g, over after at least 2.02 min"
         times = {"since": began, "at": began + 121}
-        assert ended == {"event": "ends", "reason": "over", **shared, "value": 0.0, **times}
+        assert ended == {"event": "ends", "reason": "over", **shared, "value": 0.0, **times, **older}
     ((method, target, headers, _), _) = intake.requests
     assert (method, target) == ("POST", "/services/T0/hush?key=hush")
     assert headers["content-type"] == "application/json"
@@ -228,7 +232,10 @@ async def test_alert_of_a_rule_that_is_removed_ends(path: Path) -> None:
         _, ended = await messages(watched, intake, 2)
         assert (ended["event"], ended["rule"], ended["value"]) == ("ends", "g falls behind", None)
         assert ended["reason"] == "rule removed"
-        assert ended["text"] == "RULE REMOVED g falls behind: its alert for group g in orders ends here, after 60 s"
+        assert (
+            ended["text"]
+            == "RULE REMOVED g falls behind: its alert for orders → group g ends here, after at least 60 s"
+        )
 
 
 async def test_alert_goes_on_where_a_changed_rule_is_broken_and_else_ends(path: Path) -> None:
@@ -242,7 +249,10 @@ async def test_alert_goes_on_where_a_changed_rule_is_broken_and_else_ends(path: 
         assert (await changed(watched, "500 messages"))["state"] == "ok"
         _, ended = await messages(watched, intake, 2)
         assert (ended["event"], ended["reason"]) == ("ends", "rule changed")
-        assert ended["text"] == "RULE CHANGED g falls behind: its alert for group g in orders ends here, after 60 s"
+        assert (
+            ended["text"]
+            == "RULE CHANGED g falls behind: its alert for orders → group g ends here, after at least 60 s"
+        )
 
 
 async def test_webhook_that_a_rule_loses_is_told_and_another_gets_the_alert(path: Path) -> None:

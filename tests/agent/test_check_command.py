@@ -128,7 +128,7 @@ def test_service_that_stopped_or_never_came_is_missing(path: Path) -> None:
     )
     assert (lag.returncode, lag.stdout) == (
         1,
-        "WARNING behind: group g in orders: lag is 90 messages, above 89 messages\n",
+        "WARNING behind: orders → group g: lag is 90 messages, above 89 messages\n",
     )
 
 

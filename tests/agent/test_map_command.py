@@ -282,7 +282,7 @@ def test_versions_of_a_service_are_side_by_side() -> None:
         drawn = map_of("--url", running.url, "--versions", "foreign", "--format", "svg")
     text = done.stdout.decode()
     assert (done.returncode, done.stderr) == (0, b"")
-    assert text.count("versions of service foreign\n") == text.count("reads from orders\n") == 1
+    assert text.count("versions of service foreign\n") == text.count("orders → foreign\n") == 1
     assert text.count("time in queue, p99 3 times as long since �[31m2.0\n") == 2
     assert re.search(r"time in queue p99 +\d\d\.?\d* ms +\d{3} ms\n", text)
     assert [each["versions"] for each in answer["versions"]] == [["1.0"], ["\x1b[31m2.0"]]

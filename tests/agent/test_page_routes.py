@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from asyncdsm.agent.http.page_routes import FILES, TYPES
+from asyncdsm.agent.http.page_routes import FILES, PAGE, TYPES, PageFiles
 from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.map.levels import stroke_width
 from tests.agent.maps import HOSTILE, MapStore
@@ -14,15 +14,44 @@ from tests.agent.payloads import Client
 
 LOADS = re.compile(r"""(?<!["'])(?:src|href|from|import)\s*=?\s*["']([^"']+)["']""")
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+KEPT = "max-age=31536000, immutable"
 
 
 async def test_every_page_file_is_served_with_its_type(client: Client) -> None:
-    for name, content in FILES.items():
-        response = await client.get(f"/page/{name}")
-        assert (response.status_code, response.content) == (200, content)
-        assert response.headers["Content-Type"] == TYPES[name[name.rindex(".") :]]
-        assert "script-src 'self';" in response.headers["Content-Security-Policy"]
-    assert (await client.get("/")).content == FILES["index.html"]
+    for name, content in PAGE.contents.items():
+        for folder, kept in (("", "no-cache"), (f"{PAGE.version}/", KEPT), ("0123456789abcdef/", "no-cache")):
+            response = await client.get(f"/page/{folder}{name}")
+            assert (response.status_code, response.content) == (200, content)
+            assert response.headers["Content-Type"] == TYPES[name[name.rindex(".") :]]
+            assert response.headers["Cache-Control"] == kept
+            assert "script-src 'self';" in response.headers["Content-Security-Policy"]
+    page = await client.get("/")
+    assert (page.content, page.headers["Cache-Control"]) == (PAGE.contents["index.html"], "no-cache")
+
+
+async def test_browser_that_has_a_file_gets_304(client: Client) -> None:
+    for path in ("/", "/page/main.js", f"/page/{PAGE.version}/main.js"):
+        whole = await client.get(path)
+        tag = whole.headers["ETag"]
+        for known in (tag, f"W/{tag}", f'"other", {tag}'):
+            again = await client.get(path, headers={"If-None-Match": known})
+            assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+            assert again.headers["Cache-Control"] == whole.headers["Cache-Control"]
+            assert "script-src 'self';" in again.headers["Content-Security-Policy"]
+        other = await client.get(path, headers={"If-None-Match": '"other", W/"another"'})
+        assert (other.status_code, other.content) == (200, whole.content)
+
+
+@pytest.mark.parametrize("changed", [{"main.js": b"other"}, {"base.css": b""}, {"new.js": b""}])
+def test_folder_is_another_one_if_any_file_differs(changed: dict[str, bytes]) -> None:
+    assert PageFiles(dict(reversed(FILES.items()))).version == PAGE.version
+    assert PageFiles({**FILES, **changed}).version != PAGE.version
+
+
+def test_page_loads_everything_from_its_folder() -> None:
+    loaded = LOADS.findall(PAGE.contents["index.html"].decode())
+    assert len(loaded) > 50
+    assert [path for path in loaded if not path.startswith(f"page/{PAGE.version}/")] == []
 
 
 def test_every_file_that_the_page_loads_exists() -> None:
@@ -32,13 +61,13 @@ def test_every_file_that_the_page_loads_exists() -> None:
 
 
 def test_page_preloads_every_module_that_it_imports() -> None:
-    preloaded = re.findall(r'rel="modulepreload"[^>]* href="page/([^"]+)"', FILES["index.html"].decode())
+    preloaded = re.findall(r'rel="modulepreload"[^>]* href="page/\w+/([^"]+)"', PAGE.contents["index.html"].decode())
     assert preloaded[0] == "first_request.js"
     assert sorted(preloaded) == sorted(name for name in FILES if name.endswith(".js") and name != "reload.js")
 
 
 def test_page_has_no_inline_code_and_writes_no_html() -> None:
-    index = FILES["index.html"].decode()
+    index = PAGE.contents["index.html"].decode()
     assert re.findall(r"<style|style=|\son\w+=|<script(?![^>]*\ssrc=)", index) == []
     scripts = "\n".join(content.decode() for name, content in FILES.items() if name.endswith(".js"))
     assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", scripts) == []

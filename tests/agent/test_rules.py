@@ -287,14 +287,14 @@ def test_queue_is_unread_for_as_long_as_the_agent_has_watched_at_most() -> None:
 
 LAGS = [lag("billing", 40, 30.0), lag("billing", 2, 90.0, "1"), lag("audit", 7), lag("audit", 5, topic="mails")]
 IN_MESSAGES = [
-    ("group billing in orders", 42.0),
-    ("group audit in orders", 7.0),
-    ("group audit in mails", 5.0),
+    ("orders → group billing", 42.0),
+    ("orders → group audit", 7.0),
+    ("mails → group audit", 5.0),
 ]
 IN_SECONDS = [
-    ("group billing in orders", 90.0),
-    ("group audit in mails", None),
-    ("group audit in orders", None),
+    ("orders → group billing", 90.0),
+    ("mails → group audit", None),
+    ("orders → group audit", None),
 ]
 
 
@@ -306,8 +306,8 @@ def test_lag_is_read_over_all_partitions_of_a_group() -> None:
 
 def test_lag_in_seconds_is_unknown_unless_the_known_partitions_break_the_rule() -> None:
     partly = view(lags=[lag("billing", 40, 30.0), lag("billing", 2, None, "1")])
-    assert values(Rule("r", "lag", above=60.0), partly) == [("group billing in orders", None)]
-    assert values(Rule("r", "lag", above=20.0), partly) == [("group billing in orders", 30.0)]
+    assert values(Rule("r", "lag", above=60.0), partly) == [("orders → group billing", None)]
+    assert values(Rule("r", "lag", above=20.0), partly) == [("orders → group billing", 30.0)]
 
 
 def test_lag_is_about_the_queue_and_the_hops_of_the_group() -> None:
@@ -394,7 +394,54 @@ def test_alert_of_a_place_that_left_the_map_ends_after_the_time_of_the_rule() ->
     assert (ended.begins, ended.began, ended.track.reading.value) == (False, NOW, None)
 
 
+LONGER = {
+    "broken at the first look": ([OVER], 0, True),
+    "unknown at first": ([None, OVER], 10, True),
+    "broken when nobody knew it, in the first minutes": ([[], OVER], 10, True),
+    "kept at first": ([UNDER, OVER], 10, False),
+    "broken again": ([OVER, UNDER, OVER], 20, False),
+    "new after some minutes": ([*[[]] * 12, OVER], 120, False),
+}
+
+
+@pytest.mark.parametrize(("read", "since", "or_earlier"), LONGER.values(), ids=LONGER)
+def test_rule_that_is_broken_at_the_first_look_may_have_been_so_before(
+    read: Sequence[Any], since: float, *, or_earlier: bool
+) -> None:
+    tracks = RuleTracks(LIMIT)
+    for step, value in enumerate(read):
+        tracks.advance([] if value == [] else [Reading(("k",), "place", value)], NOW + 10 * step)
+    for step in range(3):
+        begun = tracks.advance([Reading(("k",), "place", OVER)], NOW + 10 * (len(read) + step))
+        if begun:
+            break
+    (event,) = begun
+    assert (event.began, event.or_earlier) == (NOW + since, or_earlier)
+    (alert,) = summarize_rules([tracks], NOW).rules[0].alerts
+    assert alert.or_earlier == or_earlier
+    (ended,) = tracks.end_all("rule removed")
+    assert (ended.began, ended.or_earlier) == (NOW + since, or_earlier)
+
+
 QUIET = Rule("r", "quiet", for_seconds=300.0, where=(("queue", "orders*"),))
+
+
+def test_silence_is_told_since_the_last_message_also_if_an_agent_started_after_that() -> None:
+    for last, watched, since, or_earlier in (
+        (400, 900, 400, False),  # an agent watched all of it
+        (900, 400, 900, False),  # an agent has watched for longer than the rule asks for
+        (0, 900, 600, True),  # for longer than a map tells
+    ):
+        tracks = RuleTracks(QUIET)
+        (begun,) = tracks.evaluate(view(hop("shop", "out", "orders", ended=last and NOW - last), watched=watched), NOW)
+        assert (NOW - begun.began, begun.or_earlier) == (since, or_earlier)
+
+
+def test_silence_of_a_queue_that_left_the_map_is_told_since_the_agent_began_or_earlier() -> None:
+    tracks = RuleTracks(QUIET)
+    assert tracks.evaluate(view(hop("shop", "out", "orders", ended=NOW - 900), watched=100), NOW) == []
+    (begun,) = tracks.evaluate(view(), NOW + 250)
+    assert (NOW - begun.began, begun.or_earlier) == (100, True)
 
 
 def test_queue_that_left_the_map_is_quiet_for_a_day() -> None:
@@ -439,8 +486,8 @@ def test_rule_has_the_state_of_its_worst_place() -> None:
     (rule,) = summarize_rules([tracks], NOW).rules
     assert (rule.name, rule.state, rule.since, rule.severity) == ("late", "firing", NOW, "critical")
     assert [(alert.text, alert.value) for alert in rule.alerts] == [
-        ("group b in orders: lag is 95 s, above 60 s", 95.0),
-        ("group d in orders: lag is 70 s, above 60 s", 70.0),
+        ("orders → group b: lag is 95 s, above 60 s", 95.0),
+        ("orders → group d: lag is 70 s, above 60 s", 70.0),
     ]
 
 
@@ -448,7 +495,7 @@ def test_rule_is_unknown_if_a_value_is_and_none_breaks_it() -> None:
     tracks = RuleTracks(Rule("late", "lag", above=60.0))
     tracks.evaluate(view(lags=[lag("a", 1, 0.0), lag("c", 1, None)]), NOW)
     (rule,) = summarize_rules([tracks], NOW).rules
-    assert (rule.state, rule.problem) == ("unknown", "group c in orders: the lag is not known")
+    assert (rule.state, rule.problem) == ("unknown", "orders → group c: the lag is not known")
 
 
 def test_answer_has_a_bounded_number_of_alerts_and_says_how_many_it_leaves_out() -> None:

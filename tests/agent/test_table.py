@@ -74,22 +74,22 @@ SHOP = [
 WIDE = """
 3 services, 2 queues
                                                                                                           end to
-service            queue           type      group            messages   msg/s  time in     p50     p99  end p50    lag
+from               to               type      group           messages   msg/s  time in     p50     p99  end p50    lag
 ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-order-service   →  orders.…nts.v1  kafka                        12.3 k  1234.5  service       –       –        –
-payment…ervice  →  parcels         rabbitmq                      1,200   120.0  service  799 µs  799 µs  1.61 ms
-payment…ervice  ←  orders.…nts.v1  kafka     payment…g-group     1,200   120.0  queue    298 ms  298 ms   599 ms  1,234
-warehouse       ←  parcels         rabbitmq                          7     0.7  queue    9.04 s  9.04 s   17.9 s
+order-service   →  orders.…ents.v1  kafka                       12.3 k  1234.5  service       –       –        –
+payment…ervice  →  parcels          rabbitmq                     1,200   120.0  service  799 µs  799 µs  1.61 ms
+orders.…nts.v1  →  payment…service  kafka     payment…-group     1,200   120.0  queue    298 ms  298 ms   599 ms  1,234
+parcels         →  warehouse        rabbitmq                         7     0.7  queue    9.04 s  9.04 s   17.9 s
 time in queue: since sent · in service: since received · end to end: since the pathway began · –: a pathway begins
 """
 NARROW = """
 3 services, 2 queues
-service               queue               msg/s  time in     p50     p99    lag
+from                  to                  msg/s  time in     p50     p99    lag
 ────────────────────────────────────────────────────────────────────────────────
 order-service      →  orders.c…vents.v1  1234.5  service       –       –
 payment-…-service  →  parcels             120.0  service  799 µs  799 µs
-payment-…-service  ←  orders.c…vents.v1   120.0  queue    298 ms  298 ms  1,234
-warehouse          ←  parcels               0.7  queue    9.04 s  9.04 s
+orders.c…vents.v1  →  payment-…-service   120.0  queue    298 ms  298 ms  1,234
+parcels            →  warehouse             0.7  queue    9.04 s  9.04 s
 time in queue: since sent · in service: since received · –: a pathway begins
 """
 
@@ -137,12 +137,12 @@ def test_columns_are_left_out_before_services_and_queues_are_cut(width: int, lef
     lines = drawn(with_slower_edges(topology), width)
     (head,), rows = ([line.split() for line in lines if word in line] for word in ("msg/s", "orders-"))
     assert [name for name in ("since", "messages", "end", "group") if name not in head] == left_out
-    assert sorted((row[0], row[2]) for row in rows) == [("shipping", "orders-old"), ("shop", "orders-new")]
+    assert sorted((row[0], row[2]) for row in rows) == [("orders-new", "shop"), ("orders-old", "shipping")]
 
 
 def test_long_names_have_twelve_cells_at_80_columns_and_keep_both_ends() -> None:
-    names = "orders-service-of-the-new-shop", "orders.created.events.version-2", "group-of-orders-7"
-    topology = shown(edge(names[0], 0.123, names[1], names[2]))
+    names = "orders.created.events.version-2", "orders-service-of-the-new-shop"
+    topology = shown(edge(names[1], 0.123, names[0], "group-of-orders-7"))
     (row,) = drawn(with_slower_edges(topology), 80)[-2:-1]
     cells = row.split()[0], row.split()[2]
     for name, cell in zip(names, cells, strict=False):
@@ -187,15 +187,15 @@ def test_messages_that_begin_a_pathway_do_not_change_the_latency_of_others_on_th
 
 TWO_ENVIRONMENTS = """
 4 services, 1 queue · kafka
-                                                                         end to
-service      queue   group    messages  msg/s  time in     p50     p99  end p50
-────────────────────────────────────────────────────────────────────────────────
+                                                                          end to
+from         to       group    messages  msg/s  time in     p50     p99  end p50
+─────────────────────────────────────────────────────────────────────────────────
 env prod
-shop      →  orders                  3    0.3  service       –       –        –
-billing   ←  orders  billing         3    0.3  queue    498 ms  498 ms      1 s
+shop      →  orders                   3    0.3  service       –       –        –
+orders    →  billing  billing         3    0.3  queue    498 ms  498 ms      1 s
 env test
-shop      →  orders                  3    0.3  service       –       –        –
-billing   ←  orders  billing         3    0.3  queue    498 ms  498 ms      1 s
+shop      →  orders                   3    0.3  service       –       –        –
+orders    →  billing  billing         3    0.3  queue    498 ms  498 ms      1 s
 time in queue: since sent · in service: since received · end to end: since the
 pathway began · –: a pathway begins
 """
@@ -206,7 +206,7 @@ def test_environments_have_a_heading_each() -> None:
     for env in ("test", "prod"):
         maps.passed("shop", "out", "orders", parent=0, seconds=[0.0] * 3, env=env)
         maps.passed("billing", "in", "orders", group="billing", seconds=[0.5] * 3, env=env)
-    assert "\n".join(line.rstrip() for line in drawn(topology(maps.store, 10), 80)) == TWO_ENVIRONMENTS.strip("\n")
+    assert "\n".join(line.rstrip() for line in drawn(topology(maps.store, 10), 82)) == TWO_ENVIRONMENTS.strip("\n")
 
 
 def test_clusters_have_a_heading_each_if_there_is_one_environment() -> None:
@@ -240,7 +240,7 @@ def test_one_service_and_one_queue_are_singular() -> None:
 
 def test_names_are_not_cut_where_there_is_room() -> None:
     (row,) = drawn(shown(edge("payment-and-billing-service", 1, "orders.created.events.v1", "group-of-billing")))[-2:-1]
-    assert row.split()[:4] == ["payment-and-billing-service", "←", "orders.created.events.v1", "group-of-billing"]
+    assert row.split()[:4] == ["orders.created.events.v1", "→", "payment-and-billing-service", "group-of-billing"]
 
 
 @pytest.mark.parametrize("width", [20, 80, 160])

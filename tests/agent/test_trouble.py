@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import count
 
 import pytest
 
+from asyncdsm.agent.queries import earlier_slots
 from asyncdsm.agent.queries.answers import Changes
 from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.history_reader import HistoryReader
@@ -73,6 +75,12 @@ def test_hop_that_was_slow_for_as_long_as_is_known_is_faster() -> None:
     assert state_of(USUAL, change) == "faster"
 
 
+@pytest.fixture(autouse=True)
+def has_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what was before a trouble be read at once, however slow the machine is."""
+    monkeypatch.setattr(earlier_slots, "READING_SECONDS", 100)
+
+
 @pytest.fixture
 def timeline() -> Timeline:
     """Return a hop that has been as usual for twenty minutes."""
@@ -89,9 +97,9 @@ def run(timeline: Timeline, latencies: Iterable[float]) -> None:
             timeline.store.flush()
 
 
-def read(timeline: Timeline) -> tuple[Present, Changes]:
+def read(timeline: Timeline, minutes: int = 10) -> tuple[Present, Changes]:
     (edge,) = topology(timeline.store, 10).edges
-    return edge.present, list_changes(HistoryReader(timeline.store), last_minutes(timeline.store, 10))
+    return edge.present, list_changes(HistoryReader(timeline.store), last_minutes(timeline.store, minutes))
 
 
 def test_map_and_what_changed_tell_the_same_of_one_trouble_until_it_is_over(timeline: Timeline) -> None:
@@ -103,11 +111,69 @@ def test_map_and_what_changed_tell_the_same_of_one_trouble_until_it_is_over(time
         assert listed == ([("slower", present.since, present.before)] if present.since else [])
         told |= {each[1:] for each in listed}
     assert [since - START for since, _ in told] == [20 * MINUTE]
+    over = timeline.start
     run(timeline, [USUAL] * 2)
+    present, answer = read(timeline)
+    assert (present.state, answer.changes) == ("steady", [])
     for _ in range(6):
-        present, answer = read(timeline)
-        assert (present.state, answer.changes) == ("steady", [])
         run(timeline, [USUAL] * 18)
+        present, answer = read(timeline)
+        (change,) = answer.changes
+        assert (present.state, change.kind, change.since) == ("steady", "back to usual", over)
+
+
+def test_trouble_of_less_than_five_minutes_is_not_told_when_it_is_over(timeline: Timeline) -> None:
+    run(timeline, [*[9.0] * 24, *[USUAL] * 6])
+    present, answer = read(timeline)
+    assert (present.state, answer.changes) == ("steady", [])
+
+
+@pytest.mark.parametrize("minutes", [10, 360])
+def test_trouble_of_three_hours_is_back_to_usual_at_its_end(minutes: int) -> None:
+    timeline = after_long_trouble(hours=3)
+    for _ in range(3):
+        present, answer = read(timeline, minutes)
+        (change,) = answer.changes
+        assert (change.kind, change.since - START, change.quantile) == ("back to usual", 5 * 3600, "p50")
+        assert [change.before, change.now] == pytest.approx([9.0, USUAL], rel=0.01)
+        assert (present.state, present.since) == ("steady", None)
+        assert [each.p50 for each in answer.usual] == pytest.approx([USUAL], rel=0.01)
+        run(timeline, [USUAL] * 30)
+
+
+def test_trouble_of_thirty_hours_is_back_to_usual_at_its_end() -> None:
+    timeline = after_long_trouble(hours=30)
+    present, answer = read(timeline)
+    assert [each.kind for each in answer.changes if "rate" not in each.kind] == ["back to usual"]
+    assert present.state == "steady"
+
+
+def test_hop_that_was_slow_for_as_long_as_data_are_kept_is_faster() -> None:
+    timeline = after_long_trouble(hours=3, before=9.0)
+    present, answer = read(timeline)
+    assert [(each.kind, each.since - START) for each in answer.changes] == [("faster", 5 * 3600)]
+    assert (present.state, present.since) == ("faster", START + 5 * 3600)
+
+
+def test_without_time_to_read_what_was_before_trouble_one_call_after_the_other_reads_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timeline = after_long_trouble(hours=3)
+    clock = count()
+    monkeypatch.setattr(earlier_slots, "READING_SECONDS", 1)
+    monkeypatch.setattr(earlier_slots, "monotonic", lambda: next(clock))  # time for one slot
+    told = [read(timeline)[1].changes[0].kind for _ in range(20)]
+    assert told == sorted(told, reverse=True)
+    assert set(told) == {"faster", "back to usual"}
+
+
+def after_long_trouble(hours: int, before: float = USUAL) -> Timeline:
+    """Return a hop that was slow for some hours, as it was not before; and has been as usual for two minutes."""
+    timeline = Timeline(START)
+    for seconds, latency in ((2 * 3600, before), (hours * 3600, 9.0), (120, USUAL)):
+        timeline.run(seconds, Hop("reports", latency=latency))
+        timeline.store.flush()
+    return timeline
 
 
 def test_usual_of_a_hop_is_what_it_was_before_its_trouble_and_after_it(timeline: Timeline) -> None:

@@ -104,9 +104,9 @@ def node_button(page: Page, kind: str, name: str) -> Locator:
     return page.get_by_role("button", name=re.compile(rf"^{kind} {re.escape(name)}(,|$)"))
 
 
-def hop_button(page: Page, service: str, verb: str, queue: str) -> Locator:
-    """Return the element of a hop on the map; `verb` is `reads` or `writes`."""
-    return page.locator("#graph").get_by_role("button", name=re.compile(rf"^{service} {verb} {queue}:"))
+def hop_button(page: Page, source: str, target: str) -> Locator:
+    """Return the element of a hop on the map, from a service to a queue or the other way round."""
+    return page.locator("#graph").get_by_role("button", name=re.compile(rf"^{source} → {target}:"))
 
 
 def panel_heading(page: Page) -> Locator:

@@ -189,7 +189,7 @@ async def test_map_and_alerts_are_requested_before_the_page_begins(
 
     async with running_agent(store=maps.store) as agent, open_page(browser, f"{agent.url}/{fragment}") as page:
         await expect(page.locator("#state")).not_to_have_attribute("data-state", "waking")
-        await page.route("**/page/main.js", hold)
+        await page.route("**/page/*/main.js", hold)
         page.on("request", lambda request: requested.append(urlsplit(request.url).path))
         await page.reload(wait_until="commit")
         with anyio.fail_after(30):

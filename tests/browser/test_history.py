@@ -64,7 +64,7 @@ async def test_stopped_service_and_slower_version_are_listed_first(browser: Brow
         await expect(rows).to_have_text(
             [
                 re.compile(r"^shippingquietsince \d\d:\d\d$"),
-                re.compile(r"^billing.*ordersslowerin queue 298 ms → 4\.2\d? s since \d\d:\d\d$"),
+                re.compile(r"^orders → billingslowerin queue 298 ms → 4\.2\d? s since \d\d:\d\d$"),
                 re.compile(r"^billingversion 2\.01\.0 → 2\.0 since \d\d:\d\d$"),
             ]
         )

@@ -55,12 +55,12 @@ async def test_overview_says_what_is_wrong_and_since_when_without_a_click(
 ) -> None:
     async with open_page(browser, agent.url) as page:
         rows = section(page, "What changed").get_by_role("button")
-        await expect(rows.nth(0)).to_have_text(re.compile(rf"^billing.*invoicesslower.*→ 4\.\d+ s since {CLOCK}"))
+        await expect(rows.nth(0)).to_have_text(re.compile(rf"^billing → invoicesslower.*→ 4\.\d+ s since {CLOCK}"))
         await expect(change(page, "^shipping")).to_have_text(re.compile(rf"^shippingquietsince {CLOCK}$"))
         await expect(change(page, "version 2.0")).to_have_text(re.compile(rf"1\.0 → 2\.0 since {CLOCK}$"))
         await expect(section(page, "Needs attention").locator("button.name")).to_contain_text(["dead-letters"])
         slowest = section(page, "Where the time goes").get_by_role("button").first
-        await expect(slowest).to_have_text(re.compile(r"^mailing.*mails.*lag [\d.k ]+, \d+ min, catching up$"))
+        await expect(slowest).to_have_text(re.compile(r"^mails → mailing.*lag [\d.k ]+, \d+ min, catching up$"))
         await expect(node_button(page, "queue", "mails")).to_have_accessible_name(re.compile(r"lag [\d.k ]+, \d+ min"))
 
 
@@ -95,7 +95,7 @@ async def test_stopped_service_is_still_where_it_was(browser: Browser, agent: Ru
     async with open_page(browser, agent.url) as page:
         shipping = node_button(page, "service", "shipping")
         await expect(shipping).to_have_accessible_name(re.compile(rf"quiet since {CLOCK}"))
-        await expect(hop_button(page, "shipping", "reads", "invoices")).to_be_attached()
+        await expect(hop_button(page, "invoices", "shipping")).to_be_attached()
         await shipping.click()
         await expect(page.locator("#panel")).to_contain_text(
             re.compile(rf"Has not reported for [\d.]+ min, since {CLOCK}\.")
@@ -115,7 +115,7 @@ async def test_queue_that_a_stopped_service_read_needs_attention_in_any_range(
 
 async def test_group_that_was_behind_catches_up_and_is_done_in_some_time(browser: Browser, agent: RunningAgent) -> None:
     async with open_page(browser, agent.url) as page:
-        await hop_button(page, "mailing", "reads", "mails").click()
+        await hop_button(page, "mails", "mailing").click()
         lag = page.locator("#panel p", has_text="Lag:")
         await expect(lag).to_have_text(re.compile(r"[\d,]+ messages, \d+ min old, catching up, done in about \d+ min$"))
         for title in ("Unread messages", "Age of the oldest"):

@@ -9,9 +9,12 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 from playwright.async_api import Browser, expect
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asyncdsm.agent.http.app import Agent
+from asyncdsm.agent.http.authentication import Authentication
+from asyncdsm.agent.http.page_routes import FILES, PageFiles
 from tests.agent.maps import MapStore, now
 from tests.browser.map_page import node_button, open_page
 
@@ -66,4 +69,35 @@ async def test_page_under_a_path_logs_in_and_draws_the_map(browser: Browser, map
         assert cookie.get("path") == PATH
         maps.passed("billing", "in", "orders", group="billing")
         await expect(node_button(page, "service", "billing")).to_be_visible()  # the events reach the page
+        agent.live.close()
+
+
+async def test_second_visit_asks_for_the_page_alone_and_an_upgrade_for_all_files(
+    browser: Browser, maps: MapStore
+) -> None:
+    agent = Agent(maps.store)
+    changed = PageFiles({**FILES, "main.js": FILES["main.js"] + b'\ndocument.body.dataset.upgraded = "";\n'})
+    upgraded = Authentication(Starlette(routes=changed.routes()), None, "localhost", lambda _path, _status: None)
+    apps = {"page": agent.app(), "api": agent.app()}
+    asked: list[str] = []
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        is_api = scope["path"].startswith("/api/")
+        if not is_api:
+            asked.append(scope["path"])
+        await apps["api" if is_api else "page"](scope, receive, send)
+
+    async with serving(under_path(call)) as url, open_page(browser, f"{url}{PATH}/") as page:
+        await expect(node_button(page, "service", "shop")).to_be_visible()
+        assert len(set(asked)) == len(asked) > 50
+        asked.clear()
+        await page.goto("about:blank")
+        await page.goto(f"{url}{PATH}/")
+        await expect(node_button(page, "service", "shop")).to_be_visible()
+        assert asked == ["/"]
+        apps["page"] = upgraded
+        await page.goto("about:blank")
+        await page.goto(f"{url}{PATH}/")
+        await expect(node_button(page, "service", "shop")).to_be_visible()
+        await expect(page.locator("body[data-upgraded]")).to_be_attached()
         agent.live.close()

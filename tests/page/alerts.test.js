@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeAlerts, findSeverity, joinAlerts } from "../../asyncdsm/agent/page/alerts.js";
+import { describeAlerts, describeSince, findSeverity, joinAlerts } from "../../asyncdsm/agent/page/alerts.js";
+import { formatSince } from "../../asyncdsm/agent/page/format.js";
 import { buildMapModel } from "../../asyncdsm/agent/page/map_model.js";
 import { makeMap } from "./fixtures.js";
 
@@ -12,7 +13,8 @@ import { makeMap } from "./fixtures.js";
  */
 function makeAlert(changes) {
   const text = "orders → billing: p99 of the time in queue is 4 s, above 1 s";
-  return { place: "orders", text, state: "firing", value: 4, since: 540, nodes: ["orders"], edges: ["e2"], ...changes };
+  const since = { since: 540, or_earlier: false };
+  return { place: "orders", text, state: "firing", value: 4, ...since, nodes: ["orders"], edges: ["e2"], ...changes };
 }
 
 /**
@@ -27,6 +29,12 @@ function makeRule(changes) {
 
 /** @param {AlertRule[]} rules */
 const mapWith = (rules) => buildMapModel(makeMap(), { evaluated: 600, rules });
+
+test("an alert that an agent found when it began to look says that it may be older", () => {
+  const clock = formatSince(540);
+  assert.equal(describeSince(makeAlert()), `since ${clock}`);
+  assert.equal(describeSince(makeAlert({ or_earlier: true })), `since ${clock} or earlier`);
+});
 
 test("an alert marks the nodes and the hops that it is about", () => {
   const map = mapWith([makeRule()]);

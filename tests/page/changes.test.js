@@ -61,3 +61,8 @@ test("the present is shown beside the usual", () => {
   assert.equal(describeUsual(present, usual, { isPast: false }), "now 4.2 s, usual 310 ms");
   assert.equal(describeUsual(present, usual, { isPast: true }), "then 4.2 s, usual 310 ms");
 });
+
+test("a hop that is back to usual says what it took until then, and what it takes now", () => {
+  const fields = { kind: /** @type {const} */ ("back to usual"), before: 4.2, now: 0.31, direction: "in" };
+  assert.deepEqual(describe(fields), ["back to usual", `in queue 4.2 s → 310 ms since ${CLOCK}`]);
+});

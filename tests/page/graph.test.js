@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatSince } from "../../asyncdsm/agent/page/format.js";
 import { findHighlighted } from "../../asyncdsm/agent/page/graph.js";
-import { formatCurve, hopArrow, hopVerb, labelTexts } from "../../asyncdsm/agent/page/graph_link.js";
+import { formatCurve, labelTexts } from "../../asyncdsm/agent/page/graph_link.js";
 import { describeNode } from "../../asyncdsm/agent/page/graph_node.js";
 import { buildMapModel } from "../../asyncdsm/agent/page/map_model.js";
 import { makeEdge, makeMap, makePresent } from "./fixtures.js";
@@ -106,17 +106,6 @@ test("a label says the day alone if a hop changed before today", () => {
   const day = formatSince(since).split(", ").slice(0, -1).join(", ");
   assert.match(day, /^\S+ \S+/);
   assert.equal(labelTexts(makePresent({ state: "idle", since }))[2], `since ${day}`);
-});
-
-test("a hop is written in the direction in which its messages travel", () => {
-  assert.deepEqual(
-    ["in", "out"].map((direction) => hopArrow(makeEdge({ direction }))),
-    ["←", "→"],
-  );
-  assert.deepEqual(
-    ["in", "out"].map((direction) => hopVerb(makeEdge({ direction }))),
-    ["reads", "writes"],
-  );
 });
 
 test("a service that is quiet says since when, instead of what it reads and writes", () => {

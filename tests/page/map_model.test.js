@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { buildMapModel, listEdges, listWarnings, nameHopEnds } from "../../asyncdsm/agent/page/map_model.js";
-import { makeEdge, makeMap, makeService } from "./fixtures.js";
+import { buildMapModel, listEdges, listWarnings } from "../../asyncdsm/agent/page/map_model.js";
+import { makeMap, makeService } from "./fixtures.js";
 
 test("a node has its links and its service", () => {
   const map = buildMapModel(makeMap());
@@ -82,18 +82,4 @@ test("a service whose clock is behind has a warning with the age of its reports"
   const map = buildMapModel(answer);
   const shop = map.nodes.get("shop");
   assert.match(shop ? listWarnings(shop, map).join() : "", /clock .* behind: its reports are 3 min old/);
-});
-
-test("the ends of a hop are named as on the map", () => {
-  const answer = makeMap();
-  answer.nodes = answer.nodes.map((node) => ({ ...node, label: `${node.label} (eu)` }));
-  const map = buildMapModel(answer);
-  assert.deepEqual(nameHopEnds(makeEdge(), map), { service: "shop (eu)", queue: "orders (eu)" });
-});
-
-test("the ends of a hop that is not on the map have their own names", () => {
-  const map = buildMapModel(makeMap());
-  const hop = makeEdge({ id: "unknown", service: "a\nb", queue: "", type: "sqs" });
-  assert.deepEqual(nameHopEnds(hop, map), { service: "a�b", queue: "sqs" });
-  assert.equal(nameHopEnds({ ...hop, type: "" }, map).queue, "?");
 });

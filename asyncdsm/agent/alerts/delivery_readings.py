@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from asyncdsm.agent.alerts.rules import Rule
 from asyncdsm.agent.alerts.view import Reading, View, edges_of, is_at, name_hop, name_of
+from asyncdsm.map.descriptions import LONGEST_SINCE
 from asyncdsm.map.graph import Node
 from asyncdsm.map.topology import Edge, RecentFacts
 
@@ -36,5 +37,9 @@ def read_unread(rule: Rule, view: View) -> Iterator[Reading]:
         if is_at(rule, {"queue": queue.name, "type": queue.type, "cluster": queue.cluster or ""}):
             node = Node("queue", queue.name, queue.type, queue.cluster or "")
             since = queue.unread_since
-            value = 0.0 if not queue.unread else None if since is None else view.silence_since(since)
-            yield Reading((node.name, node.where, node.cluster), name_of(node, view), value, (node.id,))
+            value, at_least = (0.0 if not queue.unread else None), False
+            if queue.unread and since is not None:
+                value, at_least = view.measure_silence(since, rule)
+                at_least = at_least or view.topology.to - since >= LONGEST_SINCE
+            key = (node.name, node.where, node.cluster)
+            yield Reading(key, name_of(node, view), value, (node.id,), at_least=at_least)

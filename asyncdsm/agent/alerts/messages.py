@@ -24,6 +24,7 @@ def write_message(rule: Rule, event: Event, now: float) -> bytes:
         "value": track.reading.value,
         "unit": rule.unit,
         "since": event.began,
+        "or_earlier": event.or_earlier,
         "at": now,
     }
     if not event.begins:
@@ -32,12 +33,12 @@ def write_message(rule: Rule, event: Event, now: float) -> bytes:
 
 
 def _begin_text(rule: Rule, event: Event, now: float) -> str:
-    since = format_zoned(event.began, now)
+    since = format_zoned(event.began, now) + (" or earlier" if event.or_earlier else "")
     return f"{rule.severity.upper()} {plain_text(rule.name)}: {describe_place(rule, event.track)}, since {since}"
 
 
 def _end_text(rule: Rule, event: Event, now: float) -> str:
-    lasted = format_duration(max(0.0, now - event.began))
+    lasted = ("at least " if event.or_earlier else "") + format_duration(max(0.0, now - event.began))
     if event.reason != "over":
         place = event.track.reading.place
         return f"{event.reason.upper()} {plain_text(rule.name)}: its alert for {place} ends here, after {lasted}"

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from asyncdsm.agent.alerts.delivery_readings import read_deliveries, read_unread
 from asyncdsm.agent.alerts.rules import Rule
-from asyncdsm.agent.alerts.view import Reading, View, edges_of, is_at, name_hop, name_of
+from asyncdsm.agent.alerts.view import Reading, Silence, View, edges_of, is_at, name_hop, name_of
 from asyncdsm.agent.queries.answers import When
 from asyncdsm.map.descriptions import LONGEST
 from asyncdsm.map.graph import Node
-from asyncdsm.map.strings import plain_text
+from asyncdsm.map.strings import format_hop, plain_text
 from asyncdsm.map.topology import Edge, PartitionLag
 
 MOST_PLACES = 1_000
@@ -39,7 +39,7 @@ def missing_place(rule: Rule, view: View) -> list[Reading]:
     where = dict(rule.where)
     name = plain_text(where.get("queue") or where.get("service", ""), LONGEST)
     waited = view.silence_since(view.watched_since)
-    return [Reading((), name, waited if waited >= rule.for_seconds else None)]
+    return [Reading((), name, waited if waited >= rule.for_seconds else None, at_least=True)]
 
 
 def _by_value(reading: Reading) -> tuple[bool, float, tuple[str, ...]]:
@@ -58,7 +58,7 @@ def _read_lag(rule: Rule, view: View) -> Iterator[Reading]:
         edges = readers.get(key, [])
         kinds = {edge.type for edge in edges} or {"kafka"}
         nodes = [Node("queue", topic, kind, cluster) for kind in sorted(kinds)]
-        place = f"group {plain_text(group, LONGEST)} in {name_of(nodes[0], view)}"
+        place = format_hop(name_of(nodes[0], view), f"group {plain_text(group, LONGEST)}")
         ids = tuple(node.id for node in nodes)
         yield Reading(key, place, _sum_lag(rule, partitions), ids, tuple(edge.id for edge in edges))
 
@@ -104,41 +104,34 @@ def _read_quiet(rule: Rule, view: View) -> Iterator[Reading]:
         if edge.queue:
             queues.setdefault(Node("queue", edge.queue, edge.type, edge.cluster or ""), []).append(edge)
     for node, edges in queues.items():
-        seconds = [_idle_seconds(edge, rule, view) for edge in edges]
-        known = [each for each in seconds if each is not None]
+        silences = [_measure_idle(edge, rule, view) for edge in edges]
+        known = [each for each in silences if each is not None]
         # One hop that was passed lately is enough; of the others, the time may be unknown.
         shortest = min(known, default=None)
-        is_certain = len(known) == len(edges) or (shortest is not None and not rule.is_broken_by(shortest))
-        value = shortest if is_certain else None
-        ids = tuple(edge.id for edge in edges)
-        yield Reading((node.name, node.where, node.cluster), name_of(node, view), value, (node.id,), ids)
+        is_certain = len(known) == len(edges) or (shortest is not None and not rule.is_broken_by(shortest.seconds))
+        value, at_least = shortest if shortest is not None and is_certain else (None, False)
+        key, ids = (node.name, node.where, node.cluster), tuple(edge.id for edge in edges)
+        yield Reading(key, name_of(node, view), value, (node.id,), ids, at_least)
 
 
-def _idle_seconds(edge: Edge, rule: Rule, view: View) -> float | None:
+def _measure_idle(edge: Edge, rule: Rule, view: View) -> Silence | None:
     """Return how long nothing has passed an edge; None if it is longer than is known, and a rule asks for longer."""
     if edge.present.state != "idle":
-        return 0.0
+        return Silence(0.0, at_least=False)
     if edge.present.since is not None:
-        return view.silence_since(edge.present.since)
-    at_least = view.silence_since(view.topology.to - _SEEN_SECONDS)
-    return at_least if rule.is_broken_by(at_least) else None
+        return view.measure_silence(edge.present.since, rule)
+    known = view.measure_silence(view.topology.to - _SEEN_SECONDS, rule)
+    return known._replace(at_least=True) if rule.is_broken_by(known.seconds) else None
 
 
 def _read_missing(rule: Rule, view: View) -> Iterator[Reading]:
     for service in view.topology.services:
         if is_at(rule, {"service": service.name, "env": service.env}):
             node = Node("service", service.name, service.env)
-            value = None if service.last_seen is None else _missing_seconds(service.last_seen, rule, view)
-            yield Reading((service.name, service.env), name_of(node, view), value, (node.id,))
-
-
-def _missing_seconds(last_seen: float, rule: Rule, view: View) -> float:
-    """Return for how long a service has not reported, as the page and the terminal tell it.
-
-    Only what was watched breaks a rule: while no agent ran, nothing could arrive.
-    """
-    watched = view.silence_since(last_seen)
-    return view.topology.to - last_seen if rule.is_broken_by(watched) else watched
+            last_seen = service.last_seen
+            value, at_least = (None, False) if last_seen is None else view.measure_silence(last_seen, rule)
+            key = (service.name, service.env)
+            yield Reading(key, name_of(node, view), value, (node.id,), at_least=at_least)
 
 
 _READERS: dict[When, Callable[[Rule, View], Iterator[Reading]]] = {

@@ -43,13 +43,14 @@ def _summarize_place(rule: Rule, track: Track) -> Alert:
         state="firing" if track.state == "firing" else "pending",
         value=track.reading.value,
         since=track.since,
+        or_earlier=track.or_earlier,
         nodes=list(track.reading.nodes),
         edges=list(track.reading.edges),
     )
 
 
 def describe_place(rule: Rule, track: Track) -> str:
-    """Return what is wrong at a place that has an alert, as in `group billing in orders: lag is 95 s, above 60 s`."""
+    """Return what is wrong at a place that has an alert, as in `orders → group billing: lag is 95 s, above 60 s`."""
     place, value = track.reading.place, track.reading.value
     if value is None:
         return f"{place}: not known at present"

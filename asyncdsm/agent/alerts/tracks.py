@@ -15,6 +15,9 @@ Key = tuple[str, ...]
 SEVEREST_FIRST: tuple[State, ...] = ("firing", "pending", "unknown", "ok")
 FORGET_SECONDS = 86_400.0
 """How long a silence is remembered at a place that is no longer on the map."""
+SETTLE_SECONDS = 120.0
+"""How long after a rule is watched nothing is known of the time before: services that waited for an agent report again
+by then, and values of the last minute are of a minute that was watched."""
 
 
 class Track(NamedTuple):
@@ -28,6 +31,8 @@ class Track(NamedTuple):
     """While it is firing: since when the rule is not broken any more, None if it is."""
     last_message: float | None = None
     """Of a rule about silence: when the last message or report came, as far as that is known."""
+    or_earlier: bool = False
+    """While it is pending or firing: whether the rule may have been broken before `since`, when nobody looked."""
 
 
 class Event(NamedTuple):
@@ -37,6 +42,8 @@ class Event(NamedTuple):
     track: Track
     began: float
     """Since when the rule was broken, in seconds since the epoch."""
+    or_earlier: bool
+    """Whether it may have been broken before that, when nobody looked."""
     reason: Reason = "over"
     """Why it ends."""
 
@@ -48,6 +55,7 @@ class RuleTracks:
         """Watch a rule, which was changed if it has `replaced` another one: then alerts go on where it is broken."""
         self.rule: Rule = rule
         self.tracks: dict[Key, Track] = {}
+        self._settled_at: float | None = None
         # One that was never advanced has nothing but what it was to take over itself.
         self._replaced: RuleTracks | None = (replaced._replaced or replaced) if replaced else None
 
@@ -60,6 +68,7 @@ class RuleTracks:
 
     def advance(self, readings: Iterable[Reading], now: float) -> list[Event]:
         """Take the readings of a moment; return which alerts begin and end."""
+        self._settled_at = now + SETTLE_SECONDS if self._settled_at is None else self._settled_at
         found = {reading.key: reading for reading in readings}
         told, ended = self._take_over(found)
         for key, track in self.tracks.items():
@@ -123,28 +132,33 @@ class RuleTracks:
         if before is not None and before.state == "firing":
             fine_since = now if before.fine_since is None else before.fine_since
             if now - fine_since < self.rule.hold_seconds:
-                return Track(reading, "firing", before.since, fine_since, last_message)
+                return Track(reading, "firing", before.since, fine_since, last_message, before.or_earlier)
         state: State = "unknown" if reading.value is None else "ok"
         since = before.since if before is not None and before.state == state else now
         return Track(reading, state, since, None, last_message)
 
     def _break(self, before: Track | None, reading: Reading, now: float, last_message: float | None) -> Track:
         """Return the track of a place where the rule is broken now."""
-        began = now - (reading.value or 0.0) if self.rule.is_silence else now
-        since = before.since if before is not None and before.state in {"pending", "firing"} else began
+        if before is not None and before.state in {"pending", "firing"}:
+            since, or_earlier = before.since, before.or_earlier
+        elif self.rule.is_silence:
+            since, or_earlier = now - (reading.value or 0.0), reading.at_least
+        else:
+            is_new = before is None or before.state == "unknown"
+            since, or_earlier = now, is_new and self._settled_at is not None and now < self._settled_at
         is_firing = (before is not None and before.state == "firing") or now - since >= self.rule.hold_seconds
-        return Track(reading, "firing" if is_firing else "pending", since, None, last_message)
+        return Track(reading, "firing" if is_firing else "pending", since, None, last_message, or_earlier)
 
 
 def _compare(before: Mapping[Key, Track], after: Mapping[Key, Track]) -> Iterator[Event]:
     """Yield the alerts that begin and those that end between two moments."""
     for key, track in after.items():
         if track.state == "firing" and not _is_firing(before.get(key)):
-            yield Event(True, track, track.since)
+            yield Event(True, track, track.since, track.or_earlier)
     for key, track in before.items():
         if _is_firing(track) and not _is_firing(after.get(key)):
             gone = track._replace(reading=track.reading._replace(value=None))
-            yield Event(False, after.get(key, gone), track.since)
+            yield Event(False, after.get(key, gone), track.since, track.or_earlier)
 
 
 def _is_firing(track: Track | None) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from asyncdsm.agent.alerts.rules import Rule, matches
 from asyncdsm.map.descriptions import LONGEST, find_environments, label_node, qualify_nodes
 from asyncdsm.map.graph import Node, build_link
-from asyncdsm.map.strings import plain_text
+from asyncdsm.map.strings import format_hop, plain_text
 from asyncdsm.map.topology import Edge, Topology
 
 Span = Literal["present", "range"]
@@ -27,6 +27,15 @@ class Reading(NamedTuple):
     nodes: tuple[str, ...] = ()
     """The ids of services and queues on the map that this is about."""
     edges: tuple[str, ...] = ()
+    at_least: bool = False
+    """Whether a silence may be longer than its value: it began before anybody looked."""
+
+
+class Silence(NamedTuple):
+    """How long nothing has come, in seconds; `at_least` says that it may be longer."""
+
+    seconds: float
+    at_least: bool
 
 
 class View(NamedTuple):
@@ -57,6 +66,16 @@ class View(NamedTuple):
     def silence_since(self, moment: float) -> float:
         """Return how long nothing has come since a moment, in seconds, as far as that was watched."""
         return max(0.0, self.topology.to - max(moment, self.watched_since))
+
+    def measure_silence(self, moment: float, rule: Rule) -> Silence:
+        """Return how long nothing has come since a moment, for a rule.
+
+        Only what was watched breaks a rule: while no agent ran, nothing could arrive. Of a rule that is broken, all of
+        the silence is told, as the page and the terminal tell it.
+        """
+        watched = self.silence_since(moment)
+        whole = max(watched, self.topology.to - moment)
+        return Silence(whole, at_least=False) if rule.is_broken_by(watched) else Silence(watched, watched < whole)
 
 
 def is_at(rule: Rule, fields: Mapping[str, str]) -> bool:
@@ -90,4 +109,4 @@ def name_hop(edge: Edge, view: View) -> str:
     """Return what to call a hop: both of its ends, and the consumer group if there is one."""
     source, target, _ = build_link(edge)
     group = f", group {plain_text(edge.group, LONGEST)}" if edge.group else ""
-    return f"{name_of(source, view)} → {name_of(target, view)}{group}"
+    return f"{format_hop(name_of(source, view), name_of(target, view))}{group}"

@@ -21,7 +21,7 @@ from asyncdsm.agent.http.health import measure_health
 from asyncdsm.agent.http.intake_endpoint import IntakeEndpoint
 from asyncdsm.agent.http.live_events import LiveEvents
 from asyncdsm.agent.http.openapi import DESCRIPTION
-from asyncdsm.agent.http.page_routes import PAGE_ROUTES
+from asyncdsm.agent.http.page_routes import PAGE
 from asyncdsm.agent.http.query_endpoints import QueryEndpoints
 from asyncdsm.agent.http.rule_endpoints import RuleEndpoint
 from asyncdsm.agent.intake.errors import IntakeError
@@ -59,7 +59,7 @@ class Agent:
     def app(self, token: str | None = None, host: str = "localhost") -> ASGIApp:
         """Return the ASGI app; `token` and `host` are those of `Authentication`."""
         routes = [
-            *PAGE_ROUTES,
+            *PAGE.routes(),
             *self._queries.routes(),
             Route("/info", show_info),
             Route(INTAKE, self._intake.receive_payload, methods=["POST", "PUT"]),

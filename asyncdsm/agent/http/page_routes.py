@@ -1,9 +1,15 @@
-"""The files of the page over HTTP. All of them are in memory, so that no request reads from a disk."""
+"""The files of the page over HTTP. All of them are in memory, so that no request reads from a disk.
+
+The page loads them from a folder that is named after their content, `page/VERSION/`: a browser keeps these and asks for
+none of them again, until an agent with other files names another folder. Elsewhere each one has an entity tag.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from http import HTTPStatus
 from importlib.resources import files
 
 from starlette.requests import Request
@@ -22,6 +28,8 @@ TYPES = {
 INDEX = "index.html"
 LEVEL_STYLES = "levels.css"
 """The colors of the levels, as CSS variables `--warm-0` to `--warm-5`. It is no file: `LEVELS` has the colors."""
+_KEEP, _ASK_AGAIN = "max-age=31536000, immutable", "no-cache"
+# For a year without asking; or with the entity tag each time, which takes a request.
 
 
 def _read_files() -> Iterator[tuple[str, bytes]]:
@@ -62,26 +70,54 @@ def _add_module(module: bytes, files: Mapping[str, bytes], modules: dict[bytes, 
 
 _SCRIPTS = re.compile(rb'<script type="module"[^>]* src="page/([^"]+)"')
 _IMPORTS = re.compile(rb'^(?:import|export) [^;]*?"\./([^"]+)";', re.MULTILINE)
-FILES = {**dict(_read_files()), LEVEL_STYLES: _level_styles().encode()}
-FILES[INDEX] = _with_preloads(FILES)
 
 
-async def show_page(_: Request) -> Response:
-    """Answer with the page."""
-    return _file_response(INDEX)
+def _hash_bytes(*parts: bytes) -> str:
+    return blake2b(b"\0".join(parts), digest_size=8).hexdigest()
 
 
-async def show_file(request: Request) -> Response:
-    """Answer with a file that belongs to the page. Raises ApiError (404)."""
-    name = request.path_params["file"]
-    if name not in FILES:
-        raise ApiError(404, "file", f"file must be the name of a file of the page, got {name[:40]!r}")
-    return _file_response(name)
+class PageFiles:
+    """The files of a page, and the routes that serve them."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.version: str = _hash_bytes(*(part for name in sorted(files) for part in (name.encode(), files[name])))
+        """Names the folder of the files: another one if any of them differs."""
+        index = _with_preloads(files).replace(b'="page/', b'="page/%b/' % self.version.encode())
+        self.contents: dict[str, bytes] = {**files, INDEX: index}
+        self._tags = {name: f'"{_hash_bytes(content)}"' for name, content in self.contents.items()}
+
+    def routes(self) -> list[Route]:
+        """Return the routes of the page and of its files."""
+        return [
+            Route("/", self._show_page),
+            Route("/page/{version}/{file}", self._show_file),
+            Route("/page/{file}", self._show_file),
+        ]
+
+    async def _show_page(self, request: Request) -> Response:
+        return self._answer(request, INDEX, _ASK_AGAIN)
+
+    async def _show_file(self, request: Request) -> Response:
+        """Answer with a file that belongs to the page. Raises ApiError (404).
+
+        One that is asked for in the folder of another version is the present one, and is not kept: behind a load
+        balancer, or while an agent is replaced, the page may come from another agent.
+        """
+        name = request.path_params["file"]
+        if name not in self.contents:
+            raise ApiError(404, "file", f"file must be the name of a file of the page, got {name[:40]!r}")
+        is_versioned = request.path_params.get("version") == self.version
+        return self._answer(request, name, _KEEP if is_versioned else _ASK_AGAIN)
+
+    def _answer(self, request: Request, name: str, cache_control: str) -> Response:
+        """Return a file; without its content (304) if the browser has it, as the entity tags that it sends say."""
+        headers = {"Cache-Control": cache_control, "ETag": self._tags[name]}
+        known = ",".join(request.headers.getlist("If-None-Match")).split(",")
+        if self._tags[name] in {tag.strip().removeprefix("W/") for tag in known}:
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+        kind = TYPES[name[name.rindex(".") :]]
+        return Response(self.contents[name], headers={"Content-Type": kind, **headers})
 
 
-def _file_response(name: str) -> Response:
-    kind = TYPES[name[name.rindex(".") :]]
-    return Response(FILES[name], headers={"Content-Type": kind, "Cache-Control": "no-cache"})
-
-
-PAGE_ROUTES = [Route("/", show_page), Route("/page/{file}", show_file)]
+FILES: dict[str, bytes] = {**dict(_read_files()), LEVEL_STYLES: _level_styles().encode()}
+PAGE = PageFiles(FILES)

@@ -108,6 +108,11 @@ function createRulesButton(count, actions) {
   return createHtml("button", { type: "button", class: "rules", "data-key": "rules", click: actions.openRules }, text);
 }
 
+/** @param {Pick<Alert, "since" | "or_earlier">} alert */
+export function describeSince({ since, or_earlier: orEarlier }) {
+  return `since ${formatSince(since)}${orEarlier ? " or earlier" : ""}`;
+}
+
 /**
  * @param {FiringAlert} firing
  * @param {MapModel} map
@@ -116,7 +121,7 @@ function createRulesButton(count, actions) {
 function createAlertRow({ rule, alert }, map, actions) {
   const edge = alert.edges.find((id) => map.edges.has(id));
   const node = alert.nodes.find((id) => map.nodes.has(id));
-  const about = joinTexts(" · ", [rule.severity, rule.name, `since ${formatSince(alert.since)}`]);
+  const about = joinTexts(" · ", [rule.severity, rule.name, describeSince(alert)]);
   return createHtml(
     "button",
     {

@@ -3,7 +3,8 @@
 import { fetchChanges } from "./api.js";
 import { createHint, createHtml, createSection } from "./dom.js";
 import { formatDuration, formatRate, formatSince, joinTexts } from "./format.js";
-import { createHopName, timePlace } from "./hops.js";
+import { createHopName } from "./hop_names.js";
+import { timePlace } from "./hops.js";
 import { cleanName, createName } from "./names.js";
 
 /** @import { RangeQuery } from "./api.js" */
@@ -13,6 +14,7 @@ import { cleanName, createName } from "./names.js";
 
 const MAX_ROWS = 8;
 const REQUEST_INTERVAL_MS = 5_000;
+const LATENCY_KINDS = ["slower", "faster", "back to usual"];
 const TROUBLE = ["quiet", "slower", "lag grows", "rate fell"];
 
 /** Requests what changed, less often than the overview is drawn. */
@@ -125,8 +127,7 @@ function describeStep(before, now) {
  * @param {Change["quantile"]} quantile
  */
 function nameFigure(kind, direction, quantile) {
-  if (kind === "slower" || kind === "faster")
-    return joinTexts(" ", [quantile === "p99" && "p99", timePlace({ direction })]);
+  if (LATENCY_KINDS.includes(kind)) return joinTexts(" ", [quantile === "p99" && "p99", timePlace({ direction })]);
   return kind === "lag grows" && "oldest unread message";
 }
 

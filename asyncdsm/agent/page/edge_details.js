@@ -13,9 +13,9 @@ import {
   formatPercent,
   formatRate,
 } from "./format.js";
+import { nameHopEnds } from "./hop_names.js";
 import { timePlace } from "./hops.js";
 import { createLagCharts, describeLag, formatLag } from "./lag.js";
-import { nameHopEnds } from "./map_model.js";
 import { createName } from "./names.js";
 import { createVersionSection } from "./version_table.js";
 import { findService, listVersionMarkers } from "./versions.js";

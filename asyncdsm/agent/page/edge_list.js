@@ -2,9 +2,8 @@
 
 import { createHtml, replaceContent, setAttribute } from "./dom.js";
 import { formatCount, formatDuration, formatQuantity, formatRate, joinTexts } from "./format.js";
-import { hopArrow } from "./graph_link.js";
 import { findGroupKey, nameGroup } from "./groups.js";
-import { nameHopEnds } from "./map_model.js";
+import { createHopName, formatHop } from "./hop_names.js";
 import { cleanName, createName } from "./names.js";
 
 /** @import { Selection } from "./address.js" */
@@ -26,7 +25,7 @@ const MAX_ROWS = 200;
 
 /** @type {Column[]} */
 export const COLUMNS = [
-  { id: "hop", title: "Service and queue", value: (edge, map) => formatEnds(edge, map) },
+  { id: "hop", title: "Hop", value: formatHop },
   timeColumn("queue", "Time in queue", "in", "p50"),
   timeColumn("service", "Time in service", "out", "p50"),
   {
@@ -109,15 +108,6 @@ function compareValues(one, other, ascending) {
   if (one === null || other === null) return Number(one === null) - Number(other === null);
   const order = typeof one === "string" ? one.localeCompare(String(other)) : one - Number(other);
   return ascending ? order : -order;
-}
-
-/**
- * @param {Edge} edge
- * @param {MapModel} map
- */
-function formatEnds(edge, map) {
-  const { service, queue } = nameHopEnds(edge, map);
-  return `${service} ${hopArrow(edge)} ${queue}`;
 }
 
 /**
@@ -235,7 +225,6 @@ export class EdgeList {
    * @param {boolean} isSelected
    */
   createRow(edge, map, isSelected) {
-    const { service, queue } = nameHopEnds(edge, map);
     const button = createHtml(
       "button",
       {
@@ -246,9 +235,7 @@ export class EdgeList {
         tabindex: edge.id === this.current ? 0 : -1,
         "aria-current": isSelected && "true",
       },
-      createName(service),
-      ` ${hopArrow(edge)} `,
-      createName(queue),
+      createHopName(edge, map),
     );
     const about = createHtml("span", { class: "muted" }, createNarrowTime(edge), describeWhere(edge, map));
     const cells = COLUMNS.flatMap(({ id, format }) =>

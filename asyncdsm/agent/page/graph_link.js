@@ -3,9 +3,9 @@
 import { describeAlerts, findSeverity } from "./alerts.js";
 import { createSvg, setAttribute, setText } from "./dom.js";
 import { describePresent, formatBriefly, joinTexts } from "./format.js";
-import { nameHopEnds } from "./map_model.js";
+import { formatHop } from "./hop_names.js";
 
-/** @import { Edge, MapLabel, Hop, Present } from "./api_types.d.ts" */
+/** @import { Edge, MapLabel, Present } from "./api_types.d.ts" */
 /** @import { Box } from "./free_places.js" */
 /** @import { LabelSizes, Link, MapModel } from "./map_model.js" */
 /** @typedef {{ edge: Edge } & Omit<Link, "edge">} HopLink */
@@ -70,13 +70,13 @@ export function updateLink(element, link, map) {
 function updateHop(element, { edge, strokeWidth }, map) {
   const [title, , line] = element.children;
   const { present } = edge;
-  const { service, queue } = nameHopEnds(edge, map);
-  const text = joinTexts(", ", [describePresent(present), describeAlerts(edge.id, map)]);
+  const state = joinTexts(", ", [describePresent(present), describeAlerts(edge.id, map)]);
+  const text = `${formatHop(edge, map)}: ${state}`;
   const lit = element.classList.contains("lit") ? " lit" : "";
   setAttribute(element, "class", `link ${describeLook(present)}${lit}`);
   setAttribute(element, "data-alert", findSeverity(edge.id, map));
-  setAttribute(element, "aria-label", `${service} ${hopVerb(edge)} ${queue}: ${text}`);
-  if (title) setText(title, `${service} ${hopArrow(edge)} ${queue}: ${text}`);
+  setAttribute(element, "aria-label", text);
+  if (title) setText(title, text);
   if (line) setAttribute(line, "stroke-width", strokeWidth);
   if (line) setAttribute(line, "marker-end", `url(#arrow-${present.level})`);
 }
@@ -189,16 +189,6 @@ export function formatCurve(points, flow) {
     return `C${middleX} ${before[1]} ${middleX} ${y} ${x} ${y}`;
   });
   return parts.join("");
-}
-
-/** @param {Edge | Hop} hop */
-export function hopArrow(hop) {
-  return hop.direction === "in" ? "←" : "→";
-}
-
-/** @param {Edge | Hop} hop */
-export function hopVerb(hop) {
-  return hop.direction === "in" ? "reads" : "writes";
 }
 
 /** @param {number | "carried"} level */

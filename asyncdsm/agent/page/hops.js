@@ -2,10 +2,8 @@
 
 import { createBar, createHint, createHtml } from "./dom.js";
 import { describeChange, formatCount, formatDuration, formatRate, joinTexts } from "./format.js";
-import { hopArrow, hopVerb } from "./graph_link.js";
+import { createHopName, formatHop } from "./hop_names.js";
 import { formatLag } from "./lag.js";
-import { nameHopEnds } from "./map_model.js";
-import { createName } from "./names.js";
 
 /** @import { Edge, Hop, WholePathway } from "./api_types.d.ts" */
 /** @import { MapModel } from "./map_model.js" */
@@ -58,17 +56,6 @@ export function describeHop(edge) {
  */
 export function timePlace({ direction }) {
   return { in: "in queue", out: "in service" }[direction] ?? "";
-}
-
-/**
- * Create the name of a hop. Each of its ends is an element of its own, so that a name that is written from right to
- * left does not change their order.
- * @param {Edge | Hop} hop
- * @param {MapModel} map
- */
-export function createHopName(hop, map) {
-  const { service, queue } = nameHopEnds(hop, map);
-  return [createName(service), ` ${hopArrow(hop)} `, createName(queue)];
 }
 
 /**
@@ -172,7 +159,6 @@ export function formatShares(shares) {
 function createStepButton(hop, { key, share, isLargest }, map, actions) {
   const mean = formatDuration(hop.mean);
   const time = `${share} of the total time, mean ${mean} ${timePlace(hop)}`;
-  const { service, queue } = nameHopEnds(hop, map);
   return createHtml(
     "button",
     {
@@ -180,7 +166,7 @@ function createStepButton(hop, { key, share, isLargest }, map, actions) {
       class: `hop warm-${hop.level}${isLargest ? " largest" : ""}`,
       disabled: !map.edges.has(hop.edge),
       "data-key": `pathway ${key}`,
-      "aria-label": `${service} ${hopVerb(hop)} ${queue}: ${time}`,
+      "aria-label": `${formatHop(hop, map)}: ${time}`,
       title: `Time ${timePlace(hop)}`,
       click: () => actions.select({ edge: hop.edge }),
     },

@@ -3,6 +3,7 @@
 import { createChart } from "./chart.js";
 import { createHtml } from "./dom.js";
 import { formatAge, formatCount, formatDuration, joinTexts } from "./format.js";
+import { joinEnds } from "./hop_names.js";
 import { listEdges } from "./map_model.js";
 import { cleanName, createName } from "./names.js";
 
@@ -48,8 +49,8 @@ export function createLagSummary(node) {
   const reads = listEdges(node.kind === "queue" ? node.outgoing : node.incoming).filter((edge) => edge.lag !== null);
   const groups = new Map(reads.map((edge) => [JSON.stringify([edge.group, edge.queue, edge.cluster]), edge]));
   return [...groups.values()].map((edge) => {
-    const names = [createName(nameOf(edge.group)), " in ", createName(nameOf(edge.queue))];
-    return createHtml("p", {}, names, `: ${describeLag(edge)}`);
+    const group = createHtml("span", {}, "group ", createName(nameOf(edge.group)));
+    return createHtml("p", {}, joinEnds(createName(nameOf(edge.queue)), group), `: ${describeLag(edge)}`);
   });
 }
 

@@ -3,10 +3,10 @@
 import { joinAlerts } from "./alerts.js";
 import { describeUnread, listDeliveries } from "./attention.js";
 import { formatAge } from "./format.js";
-import { cleanName } from "./names.js";
+import { nameHopEnds } from "./hop_names.js";
 
 /** @import { MapAlerts } from "./alerts.js" */
-/** @import { Alerts, DrawnMap, Edge, Hop, MapGroup, MapLabel, MapNode } from "./api_types.d.ts" */
+/** @import { Alerts, DrawnMap, Edge, MapGroup, MapLabel, MapNode } from "./api_types.d.ts" */
 /** @import { PartitionLag, Queue, Service } from "./api_types.d.ts" */
 
 /**
@@ -163,19 +163,4 @@ export function listWarnings({ service, queue, outgoing }, map) {
     );
   }
   return warnings;
-}
-
-/**
- * Return the names of both ends of a hop. They are the labels of the map, which differ even if two nodes have one name.
- * @param {Edge | Hop} hop
- * @param {MapModel} map
- */
-export function nameHopEnds(hop, map) {
-  const link = map.links.get("edge" in hop ? hop.edge : hop.id);
-  const nodes = [link?.from, link?.to].map((id) => map.nodes.get(id ?? ""));
-  const labelOf = (/** @type {string} */ kind) => nodes.find((node) => node?.kind === kind)?.label;
-  return {
-    service: labelOf("service") ?? cleanName(hop.service),
-    queue: labelOf("queue") ?? (cleanName(hop.queue || hop.type) || "?"),
-  };
 }

@@ -4,6 +4,7 @@ import { AgentError } from "./api.js";
 import { createHint, createHtml, replaceContent } from "./dom.js";
 import { createEdgeDetails } from "./edge_details.js";
 import { joinTexts } from "./format.js";
+import { joinEnds } from "./hop_names.js";
 import { timePlace } from "./hops.js";
 import { cleanName, createName } from "./names.js";
 import { createNodeDetails } from "./node_details.js";
@@ -140,7 +141,7 @@ export class Panel {
         { type: "button", class: "name", "data-key": `end ${id}`, click: () => this.actions.select({ node: id }) },
         createName(map.nodes.get(id)?.label ?? ""),
       );
-    return [createEnd(link.from), " → ", createEnd(link.to)];
+    return joinEnds(createEnd(link.from), createEnd(link.to));
   }
 }
 

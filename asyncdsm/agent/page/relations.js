@@ -3,6 +3,7 @@
 import { AgentError, fetchDownstream, fetchLatency } from "./api.js";
 import { createFigures, createHint, createHtml, createSection } from "./dom.js";
 import { formatCount, formatDuration, formatQuantity, joinTexts } from "./format.js";
+import { joinEnds } from "./hop_names.js";
 import { cleanName, createName } from "./names.js";
 
 /** @import { RangeQuery } from "./api.js" */
@@ -125,7 +126,7 @@ async function createResult(node, { downstream, upstream }, map, range) {
  */
 function describeMeasure(answer, [first = "", last = ""]) {
   const { latency } = answer;
-  const title = createHtml("h4", {}, createName(first), " → ", createName(last));
+  const title = createHtml("h4", {}, joinEnds(createName(first), createName(last)));
   if (!answer.method) return [title, createHint(explainMeasure(answer))];
   const figures = createFigures(
     ["p50", formatDuration(latency.p50)],

@@ -36,7 +36,9 @@ When = Literal[
 ]
 """What a rule can be about."""
 Unit = Literal["seconds", "messages", "share"]
-ChangeKind = Literal["quiet", "slower", "lag grows", "rate fell", "rate rose", "version", "schema", "new", "faster"]
+ChangeKind = Literal[
+    "quiet", "slower", "lag grows", "rate fell", "rate rose", "version", "schema", "new", "faster", "back to usual"
+]
 
 
 class MapNode(Struct, frozen=True, gc=False, kw_only=True):
@@ -380,12 +382,12 @@ class Change(Struct, frozen=True, gc=False, kw_only=True):
     """Something that changed: what (`kind`), where, since when, and from what to what.
 
     `edge` is the id of the hop that changed; it is null if the change is that of the whole service. `node` is the
-    id of the service on the map. `before`, `now` and `usual` are seconds for a hop that is `slower` or `faster`:
-    medians, or 99th percentiles if `quantile` says that these show the change and medians do not; messages per
-    second for one whose `rate fell` or `rate rose`, versions for `version`, ids and subjects for `schema`, seconds
-    for `lag grows`, and null for a hop or a service that is `new` or `quiet`. `usual` is what it was in the same
-    hour of the day before; null where that is unknown. `is_usual` says that it was then as it is now, so that the
-    change is nothing new.
+    id of the service on the map. `before`, `now` and `usual` are seconds for a hop that is `slower`, `faster` or
+    `back to usual` (which was slower before): medians, or 99th percentiles if `quantile` says that these show the
+    change and medians do not; messages per second for one whose `rate fell` or `rate rose`, versions for `version`,
+    ids and subjects for `schema`, seconds for `lag grows`, and null for a hop or a service that is `new` or `quiet`.
+    `usual` is what it was in the same hour of the day before; null where that is unknown. `is_usual` says that it was
+    then as it is now, so that the change is nothing new.
     """
 
     kind: ChangeKind
@@ -455,6 +457,8 @@ class Alert(Struct, frozen=True, gc=False, kw_only=True):
     value: Amount | None
     """In the rule's unit; null if it is not known at present."""
     since: float
+    or_earlier: bool
+    """Whether it may have begun before `since`: as it was already so when the agent began to look."""
     nodes: list[str]
     """The ids of services and queues."""
     edges: list[str]

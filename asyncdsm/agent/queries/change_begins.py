@@ -126,3 +126,9 @@ class LatencyBegins:
         middle = int(around.first + around.last) // 2
         changes = {edge: self._changes[edge]._replace(since=middle) for edge in found}
         return {edge: begin_of_change(slots, changes[edge]) for edge, slots in found.items()}
+
+
+class ReturnBegins(LatencyBegins):
+    """Finds when hops were back to usual: when they left the level of their trouble."""
+
+    what: str = "return"

@@ -83,7 +83,7 @@ def _usual_of_slowest(
     states: Mapping[EdgeKey, Present], usual: UsualLevels, changes: Iterable[Change]
 ) -> list[UsualLatency]:
     """Return what is usual of the slowest edges: what they were before they changed, or else their usual level."""
-    changed = {change.edge: change for change in changes if change.kind in {"slower", "faster"}}
+    changed = {change.edge: change for change in changes if change.kind in {"slower", "faster", "back to usual"}}
     slowest: Sequence[EdgeKey] = sorted(states, key=lambda edge: -states[edge].slowness)[:MOST_USUAL]
     levels = {edge_id(edge): usual.edges.get(edge) for edge in slowest}
     medians = [_usual_p50(changed.get(name), level and level.p50) for name, level in levels.items()]
@@ -103,6 +103,8 @@ def _usual_p50(change: Change | None, level: float | None) -> float | None:
         return level
     if not isinstance(change.before, float):
         return level
+    if change.kind == "back to usual":
+        return change.now if isinstance(change.now, float) else level
     if level is None or change.kind == "faster":
         return change.before
     # A hop that gets slower and slower was slow already before its last change.

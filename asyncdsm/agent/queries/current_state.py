@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asyncdsm.agent.queries.change_begins import LatencyBegins
+from asyncdsm.agent.queries.earlier_slots import EarlierSlots
 from asyncdsm.agent.queries.late_reports import Delays, came_at, read_delays
 from asyncdsm.agent.queries.latency_changes import FACTOR, Change, Slot, changed_quantile, last_change, state_of
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
@@ -88,6 +89,7 @@ def _windows(store: Store, time_range: TimeRange, settled: int, delays: Delays) 
         edge: _window(each, *reported[edge[:2]], settled - delays.get(edge[:2], 0)) for edge, each in slots.items()
     }
     changes = {edge: window.change for edge, window in windows.items() if window.change is not None}
+    changes = EarlierSlots.of_store(store).find_returns(changes, slots)
     refined = LatencyBegins.refine(store, changes, MINUTE)
     return windows | {edge: windows[edge]._replace(change=change) for edge, change in refined.items()}
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from asyncdsm.agent.queries import latency_changes
 from asyncdsm.agent.queries.answers import Change, ChangeKind
-from asyncdsm.agent.queries.change_begins import ChangeBegins, LatencyBegins
+from asyncdsm.agent.queries.change_begins import ChangeBegins, LatencyBegins, ReturnBegins
 from asyncdsm.agent.queries.change_rules import RATE_FACTOR, RateChange, find_rate_change
+from asyncdsm.agent.queries.earlier_slots import EarlierSlots
 from asyncdsm.agent.queries.edge_history import EdgeHistory
 from asyncdsm.agent.queries.kafka_clusters import hop_fields, split_tags
 from asyncdsm.agent.queries.late_reports import Delays
-from asyncdsm.agent.queries.latency_changes import FACTOR, changed_quantile, last_change, state_of
+from asyncdsm.agent.queries.latency_changes import FACTOR, Slot, changed_quantile, find_trouble, last_change, state_of
 from asyncdsm.agent.queries.rate_begins import RateBegins
 from asyncdsm.agent.queries.usual_levels import UsualLevels
 from asyncdsm.agent.store.histograms import Floats
@@ -25,8 +26,8 @@ from asyncdsm.map.topology import Present
 
 Quantile = Literal["p50", "p99"]
 LatencyChange = tuple[EdgeKey, ChangeKind, float, Quantile | None, float | None]
-"""The edge, whether it is slower or faster, since when (seconds since the epoch), which quantile shows it, and what
-that was before (seconds)."""
+"""The edge, whether it is slower, faster or back to usual, since when (seconds since the epoch), which quantile shows
+it, and what that was before (seconds)."""
 _STATES: dict[str, Literal["slower", "faster"]] = {"slower": "slower", "faster": "faster"}
 _QUARTERS = 0.25, 0.75
 
@@ -39,17 +40,22 @@ def find_latency_changes(
     Of a slow change the present shows only the end: it began when a history says so.
     """
     found = {each[0]: each for each in _changes_of_present(states)}
+    returns: dict[EdgeKey, LatencyChange] = {}
     for history in histories:
+        changes = _changes_in_history(store, history, states)
         earlier = {
             edge: change
-            for edge, change in _changes_in_history(history, states)
-            if _is_earlier(change, state_of(states[edge].slowness, change), found.get(edge), history.width)
+            for edge, change in changes.items()
+            if (kind := state_of(states[edge].slowness, change)) in _STATES
+            and _is_earlier(change, kind, found.get(edge), history.width)
         }
+        returns = {**_list_returns(store, changes, states, history.width), **returns}
         for edge, change in LatencyBegins.refine(store, earlier, history.width).items():
             kind = _STATES[state_of(states[edge].slowness, change)]
             quantile = changed_quantile(states[edge].edge_latency.p50 or 0.0, change, kind)
             found[edge] = edge, kind, float(change.since), quantile, change.p50 if quantile == "p50" else change.p99
-    return [_latency_change(change, states[change[0]], usual) for change in found.values()]
+    told = {**returns, **found}  # what has changed since then is told instead of a return
+    return [_latency_change(change, states[change[0]], usual) for change in told.values()]
 
 
 def _changes_of_present(states: Mapping[EdgeKey, Present]) -> Iterator[LatencyChange]:
@@ -59,16 +65,32 @@ def _changes_of_present(states: Mapping[EdgeKey, Present]) -> Iterator[LatencyCh
 
 
 def _changes_in_history(
-    history: EdgeHistory, states: Mapping[EdgeKey, Present]
-) -> Iterator[tuple[EdgeKey, latency_changes.Change]]:
+    store: Store, history: EdgeHistory, states: Mapping[EdgeKey, Present]
+) -> dict[EdgeKey, latency_changes.Change]:
+    """Return the last change of each edge that is not idle."""
+    slots: dict[EdgeKey, list[Slot]] = {}
     for number in history.edges_of_two_levels(FACTOR):
-        edge = history.edges[number]
-        present = states.get(edge)
-        if present is None or present.state == "idle":
-            continue
-        change = last_change(history.latency_slots(number))
-        if change is not None and state_of(present.slowness, change) in _STATES:
-            yield edge, change
+        present = states.get(history.edges[number])
+        if present is not None and present.state != "idle":
+            slots[history.edges[number]] = history.latency_slots(number)
+    changes = {edge: change for edge, each in slots.items() if (change := last_change(each)) is not None}
+    return EarlierSlots.of_store(store).find_returns(changes, slots)
+
+
+def _list_returns(
+    store: Store, changes: Mapping[EdgeKey, latency_changes.Change], states: Mapping[EdgeKey, Present], width: int
+) -> dict[EdgeKey, LatencyChange]:
+    """Return the edges that are back to usual after trouble, each with what it was like until then."""
+    troubles = {
+        edge: change._replace(slowness=trouble.slowness, p50=trouble.p50, p99=trouble.p99)
+        for edge, change in changes.items()
+        if states[edge].state == "steady" and (trouble := find_trouble(change)) is not None
+    }
+    returns: dict[EdgeKey, LatencyChange] = {}
+    for edge, end in ReturnBegins.refine(store, troubles, width).items():
+        quantile = changed_quantile(states[edge].edge_latency.p50 or 0.0, end, "faster")
+        returns[edge] = edge, "back to usual", float(end.since), quantile, end.p50 if quantile == "p50" else end.p99
+    return returns
 
 
 def _is_earlier(change: latency_changes.Change, kind: str, known: LatencyChange | None, width: int) -> bool:
@@ -81,7 +103,7 @@ def _latency_change(change: LatencyChange, present: Present, usual: UsualLevels)
     # Where slots with few messages are compared, the tail of all may say the opposite, and is not told.
     agrees = now is not None and before is not None and (now > before) == (kind == "slower")
     levels = (before, now) if agrees else (None, None)
-    level = usual.edges.get(edge) if usual.is_day_before else None
+    level = usual.edges.get(edge) if usual.is_day_before and kind != "back to usual" else None
     if level is None:
         return change_of_edge(edge, kind, since, levels, quantile=quantile)
     is_usual = (

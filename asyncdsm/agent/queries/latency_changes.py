@@ -32,8 +32,8 @@ class Slot(NamedTuple):
 class Change(NamedTuple):
     """Since when a hop is not as it was usually (seconds since the epoch), and what was usual before (seconds).
 
-    `is_return` says that it is as it was usually: it is back to normal since then. `level_since` says since when it is
-    about as slow as now, which is later than the change if trouble grew or fell in the meantime.
+    `is_return` says that it is as it was usually: it is back to normal since then, after a `trouble`. `level_since`
+    says since when it is about as slow as now, which is later than the change if trouble grew or fell in the meantime.
     """
 
     since: int
@@ -42,6 +42,8 @@ class Change(NamedTuple):
     is_return: bool = False
     level_since: int = 0
     p99: float = 0.0
+    trouble: Slot | None = None
+    """What the hop was like before a return: medians, and when that began."""
 
 
 def last_change(slots: Sequence[Slot]) -> Change | None:
@@ -57,13 +59,32 @@ def last_change(slots: Sequence[Slot]) -> Change | None:
     place = len(levels) - _count_newest(levels, lambda level: _are_alike(levels[-1], level))
     if place == 0:
         return None
-    usual = slots[_find_usual(slots, levels, place)]
-    slowness, p50, p99 = (median(slot[at] for slot in usual) for at in (1, 2, 3))
+    part = _find_usual(slots, levels, place)
+    slowness, p50, p99 = _find_medians(slots[part])
     level, level_since = max(slowness, LOWEST_LIMIT), slots[place].start
     if _are_alike(level, levels[-1]):
-        return Change(level_since, slowness, p50, is_return=True, level_since=level_since, p99=p99)
+        between = slots[part.stop : place]
+        trouble = Slot(between[0].start, *_find_medians(between)) if between else None
+        return Change(level_since, slowness, p50, is_return=True, level_since=level_since, p99=p99, trouble=trouble)
     length = _count_newest(levels, lambda each: _has_left(level, each, is_slower=levels[-1] > level))
     return Change(slots[-max(length, 1)].start, slowness, p50, level_since=level_since, p99=p99)
+
+
+def _find_medians(slots: Sequence[Slot]) -> tuple[float, float, float]:
+    """Return the medians of slowness, p50 and p99."""
+    return (
+        median(slot.slowness for slot in slots),
+        median(slot.p50 for slot in slots),
+        median(slot.p99 for slot in slots),
+    )
+
+
+def find_trouble(change: Change | None) -> Slot | None:
+    """Return what a hop was like until it was back to usual, if that was slower and lasted; else None."""
+    if change is None or change.trouble is None or change.since - change.trouble.start < LASTING_SECONDS:
+        return None
+    is_slower = _has_left(max(change.slowness, LOWEST_LIMIT), change.trouble.slowness, is_slower=True)
+    return change.trouble if is_slower else None
 
 
 def begin_of_change(slots: Sequence[Slot], change: Change) -> int:

@@ -27,7 +27,8 @@ from asyncdsm.cli.demo.broker import NoBrokerError, check_listening, run_kafka
 from asyncdsm.cli.demo.rabbitmq import NoRabbitMQError, find_rabbitmq, run_rabbitmq
 from asyncdsm.cli.demo.service import INVOICES, ORDERS
 from asyncdsm.errors import AsyncDSMError
-from asyncdsm.map.strings import plain_text
+from asyncdsm.map.graph import build_link
+from asyncdsm.map.strings import format_hop, plain_text
 from asyncdsm.map.terminal import MapTable, duration_cell
 from asyncdsm.map.topology import Topology
 
@@ -219,10 +220,11 @@ def _print_slowest_hop(console: Console, topology: Topology) -> None:
     measured = [edge for edge in topology.edges if edge.edge_latency.p50 is not None]
     if measured:
         slowest = max(measured, key=lambda edge: edge.edge_latency.p50 or 0.0)
-        verb = "from reading to writing" if slowest.direction == "out" else "waiting to be read from"
+        source, target, _ = build_link(slowest)
+        place = "service" if slowest.direction == "out" else "queue"
         console.print(
-            f"Most of the time goes here: {plain_text(slowest.service)}, {verb} {plain_text(slowest.queue)}, "
-            f"{duration_cell(slowest.edge_latency.p50)} in the median",
+            f"Most of the time goes here: {format_hop(plain_text(source.label), plain_text(target.label))}, "
+            f"time in {place}, {duration_cell(slowest.edge_latency.p50)} in the median",
             markup=False,
             soft_wrap=True,
         )
