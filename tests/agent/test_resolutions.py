@@ -64,7 +64,7 @@ def filled(chance: random.Random, days: int) -> tuple[SQLiteStore, list[tuple[in
 @given(seed=st.integers(0, 2**32), ends=st.lists(st.integers(0, 3 * DAY), min_size=20, max_size=20))
 def test_any_time_range_has_its_exact_counts_in_all_resolutions(seed: int, ends: list[int]) -> None:
     store, data = filled(random.Random(seed), days=3)
-    extents = store._coverages
+    extents = store._state.coverages
     assert extents[10].since > BEGAN
     assert extents[HOUR].until > BEGAN + 2 * DAY
     for one, other in zip(ends[::2], ends[1::2], strict=True):

@@ -92,6 +92,6 @@ def test_coarser_rows_reach_back_farther_than_finer_ones_however_small_the_store
         clock = Clock()
         with closing(SQLiteStore(now=clock, max_rows=rows)) as store:
             run_full(store, clock, DAY // 4, {"s": 2})
-            since = [store._coverages[width].since for width in RESOLUTIONS]
+            since = [store._state.coverages[width].since for width in RESOLUTIONS]
             assert since == sorted(since, reverse=True)
             assert store.counters()["rows"] <= rows

@@ -88,7 +88,7 @@ def test_reports_are_accepted_while_rows_are_rolled_up(
     for _ in range(12):
         store.flush()
         clock.now += 10
-    assert store._coverages[RESOLUTIONS[-1]].until > NOW
+    assert store._state.coverages[RESOLUTIONS[-1]].until > NOW
     assert reported[0] > 50
     assert kept(store) == {**expected, 1: expected[1] + reported[0]}
 

@@ -16,8 +16,9 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 import asyncdsm
 from asyncdsm import DataStreams, Settings
 from tests.brokers.azure import AzureServer, azure_server
-from tests.intake import counted, running_intake
+from tests.intake import running_intake
 from tests.integrations.eventhub.clients import until
+from tests.restarts import check_counted_once, run_over_kills
 
 EVENTS, KILLS, SENDERS = 400, 2, 4
 HUB = "orders"
@@ -77,16 +78,8 @@ async def test_each_event_taken_and_each_delivery_count_once_over_kills(
     with running_intake() as intake:
         async with DataStreams(Settings(service="s", agent_url=intake.url)) as streams:
             load = Load(own_server.connection_string)
-            running = asyncio.create_task(load.run())
-            for kill in range(KILLS):
-                await until(lambda: len(load.seen) >= (kill + 1) / (KILLS + 1) * EVENTS)  # noqa: B023
-                await asyncio.to_thread(own_server.kill)
-                await asyncio.to_thread(own_server.start)
-            await running
+            await run_over_kills(load, own_server, messages=EVENTS, kills=KILLS)
         gc.collect()
-        stats = streams.stats
         assert load.taken == EVENTS
-        assert counted(intake.payloads, "direction:out") == load.taken
-        assert counted(intake.payloads, "direction:in") == load.deliveries >= EVENTS
-        assert (stats.errors, stats.dropped, stats.pending) == (0, 0, 0)
-        assert stats.recorded == stats.delivered == load.taken + load.deliveries
+        assert load.deliveries >= EVENTS
+        check_counted_once(intake, streams.stats, sent=load.taken, received=load.deliveries)

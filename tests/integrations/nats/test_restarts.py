@@ -16,7 +16,8 @@ from nats.js import JetStreamContext
 import asyncdsm
 from asyncdsm import DataStreams, Settings
 from tests.brokers.nats import NatsServer, nats_server
-from tests.intake import counted, running_intake
+from tests.intake import running_intake
+from tests.restarts import check_counted_once, run_over_kills
 
 MESSAGES, KILLS, PUBLISHERS = 3_000, 3, 20
 STREAM = "orders"
@@ -45,10 +46,6 @@ class Load:
                 tasks.create_task(self._publish(js))
             tasks.create_task(self._consume(js))
         await client.close()
-
-    async def reached(self, share: float) -> None:
-        while len(self.seen) < share * MESSAGES:
-            await asyncio.sleep(0.01)
 
     async def _publish(self, js: JetStreamContext) -> None:
         for number in self._numbers:
@@ -83,18 +80,7 @@ async def test_each_stored_message_and_each_delivery_count_once_over_kills(
     with running_intake() as intake:
         async with DataStreams(Settings(service="s", agent_url=intake.url)) as streams:
             load = Load(own_server.url)
-            running = asyncio.create_task(load.run())
-            for kill in range(KILLS):
-                await asyncio.wait(
-                    {running, asyncio.create_task(load.reached((kill + 1) / (KILLS + 1)))},
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                await asyncio.to_thread(own_server.kill)
-                await asyncio.to_thread(own_server.start)
-            await running
-        stats = streams.stats
+            await run_over_kills(load, own_server, messages=MESSAGES, kills=KILLS)
         assert load.stored == MESSAGES
-        assert counted(intake.payloads, "direction:out") == load.stored
-        assert counted(intake.payloads, "direction:in") == load.deliveries >= MESSAGES
-        assert (stats.errors, stats.dropped, stats.pending) == (0, 0, 0)
-        assert stats.recorded == stats.delivered == load.stored + load.deliveries
+        assert load.deliveries >= MESSAGES
+        check_counted_once(intake, streams.stats, sent=load.stored, received=load.deliveries)

@@ -14,8 +14,9 @@ import pytest
 import asyncdsm
 from asyncdsm import DataStreams, Settings
 from tests.brokers.redis import RedisServer, find_redis, find_valkey, redis_server
-from tests.intake import counted, running_intake
+from tests.intake import running_intake
 from tests.integrations.redis.clients import Package, entries_of
+from tests.restarts import check_counted_once, run_over_kills
 
 ENTRIES, KILLS, PRODUCERS = 2_000, 3, 10
 STREAM, GROUP = "orders", "workers"
@@ -37,10 +38,6 @@ class Load:
                 tasks.create_task(self._add(client, in_pipeline=number % 2 == 1))
             tasks.create_task(self._consume(client))
         await client.aclose()
-
-    async def reached(self, share: float) -> None:
-        while len(self.seen) < share * ENTRIES:
-            await asyncio.sleep(0.01)
 
     async def _add(self, client: Any, *, in_pipeline: bool) -> None:
         for number in self._numbers:
@@ -83,18 +80,7 @@ async def test_each_added_entry_and_each_delivery_count_once_over_kills(
     with running_intake() as intake:
         async with DataStreams(Settings(service="s", agent_url=intake.url)) as streams:
             load = Load(package)
-            running = asyncio.create_task(load.run())
-            for kill in range(KILLS):
-                await asyncio.wait(
-                    {running, asyncio.create_task(load.reached((kill + 1) / (KILLS + 1)))},
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                await asyncio.to_thread(server.kill)
-                await asyncio.to_thread(server.start)
-            await running
-        stats = streams.stats
+            await run_over_kills(load, server, messages=ENTRIES, kills=KILLS)
         assert load.added == ENTRIES
-        assert counted(intake.payloads, "direction:out") == load.added
-        assert counted(intake.payloads, "direction:in") == load.deliveries >= ENTRIES
-        assert (stats.errors, stats.dropped, stats.pending) == (0, 0, 0)
-        assert stats.recorded == stats.delivered
+        assert load.deliveries >= ENTRIES
+        check_counted_once(intake, streams.stats, sent=load.added, received=load.deliveries)

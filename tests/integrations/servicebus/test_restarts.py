@@ -17,7 +17,8 @@ from azure.servicebus.exceptions import ServiceBusError
 import asyncdsm
 from asyncdsm import DataStreams, Settings
 from tests.brokers.azure import AzureServer, azure_server
-from tests.intake import counted, running_intake
+from tests.intake import running_intake
+from tests.restarts import check_counted_once, run_over_kills
 
 MESSAGES, KILLS, SENDERS = 600, 2, 4
 QUEUE = "briefly-locked"
@@ -38,10 +39,6 @@ class Load:
             for _ in range(SENDERS):
                 tasks.create_task(self._send(self._client.get_queue_sender(QUEUE)))
             tasks.create_task(self._receive(self._client.get_queue_receiver(QUEUE)))
-
-    async def reached(self, share: float) -> None:
-        while len(self.seen) < share * MESSAGES:
-            await asyncio.sleep(0.01)
 
     async def _send(self, sender: ServiceBusSender) -> None:
         async with sender:
@@ -82,19 +79,8 @@ async def test_each_message_taken_and_each_delivery_count_once_over_kills(
             ServiceBusClient.from_connection_string(own_server.connection_string, retry_total=0) as client,
         ):
             load = Load(asyncdsm.wrap(client))
-            running = asyncio.create_task(load.run())
-            for kill in range(KILLS):
-                await asyncio.wait(
-                    {running, asyncio.create_task(load.reached((kill + 1) / (KILLS + 1)))},
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                await asyncio.to_thread(own_server.kill)
-                await asyncio.to_thread(own_server.start)
-            await running
+            await run_over_kills(load, own_server, messages=MESSAGES, kills=KILLS)
         gc.collect()
-        stats = streams.stats
         assert load.taken == MESSAGES
-        assert counted(intake.payloads, "direction:out") == load.taken
-        assert counted(intake.payloads, "direction:in") == load.deliveries >= MESSAGES
-        assert (stats.errors, stats.dropped, stats.pending) == (0, 0, 0)
-        assert stats.recorded == stats.delivered == load.taken + load.deliveries
+        assert load.deliveries >= MESSAGES
+        check_counted_once(intake, streams.stats, sent=load.taken, received=load.deliveries)

@@ -25,14 +25,15 @@ from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, Tags
 from asyncdsm.agent.store.protocol import COUNTERS
 from asyncdsm.agent.store.registry import EdgeKey
-from asyncdsm.agent.store.reports import AcceptedPayload, Decode, FactSums, Report
-from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverages, RollUpVersion, TimeRange
-from asyncdsm.agent.store.spool import ForwardMarkFile, Spool
-from asyncdsm.agent.store.sqlite.file import StoreFile, append_to_journal, translate_error
+from asyncdsm.agent.store.reports import AcceptedPayload, Decode, FactSums
+from asyncdsm.agent.store.resolutions import RESOLUTIONS, RollUpVersion, TimeRange
+from asyncdsm.agent.store.spool import Spool
+from asyncdsm.agent.store.sqlite.file import StoreFile, translate_error
 from asyncdsm.agent.store.sqlite.reader import StoreReader
 from asyncdsm.agent.store.sqlite.state import StoreState
 from asyncdsm.agent.store.sqlite.sum_reader import EdgeSumReader
 from asyncdsm.agent.store.sqlite.upkeep import Bounds, Upkeep
+from asyncdsm.agent.store.sqlite.writer import PayloadWriter
 from asyncdsm.agent.store.transaction_reader import TransactionReader
 from asyncdsm.agent.store.transactions import MOST_PENDING
 from asyncdsm.agent.store.write_buffer import measure_fullness
@@ -84,7 +85,6 @@ class SQLiteStore(BaseStore[StoreState]):
             ticks=ticks,
         )
         self._max_rows = max_rows
-        self._spool: Spool | None = None
         try:
             self._state = StoreState(
                 self._file,
@@ -94,10 +94,11 @@ class SQLiteStore(BaseStore[StoreState]):
                 most_transactions=min(MAX_TRANSACTIONS, max_bytes // TRANSACTION_BYTES),
                 most_fact_edges=min(MOST_EDGES, max_bytes // EDGE_BYTES),
             )
-            self.payloads: int = self._state.counters["payloads"]
-            """How many payloads were accepted, ever. Reading it waits for nothing."""
+            self._writer = PayloadWriter(
+                self._state, self.point_ages, self.conditions, kept_seconds=kept_seconds, now=now
+            )
             if decode is not None:
-                self._replay_journal(decode)
+                self._writer.replay_journal(decode)
         except sqlite3.Error as error:
             self._closing()
             raise StoreError(f"{path}: {error}") from None
@@ -107,10 +108,10 @@ class SQLiteStore(BaseStore[StoreState]):
         self._sums = EdgeSumReader(self._state)
         self._upkeep = Upkeep(self._state, Bounds(kept_seconds, max_rows, max_bytes))
 
-    def _replay_journal(self, decode: Decode) -> None:
-        for received, encoding, body in self._file.journal():
-            with suppress(ValueError):  # this version may be stricter than the one that accepted it
-                self._buffer_report(decode(body, encoding), received)
+    @property
+    def payloads(self) -> int:
+        """How many payloads were accepted, ever. Reading it waits for nothing."""
+        return self._writer.payloads
 
     def close(self) -> None:
         """Write the buffer, if that is possible, and close the file."""
@@ -124,21 +125,11 @@ class SQLiteStore(BaseStore[StoreState]):
 
         From now on, the file keeps a copy of them. A store in memory has no spool, and returns None.
         """
-        if self._file.lock_file is None:
-            return None
-        try:
-            mark = ForwardMarkFile(self._file.lock_file, self.now)
-            with self._state.lock:
-                self._spool = Spool(self._file.connection, limit_bytes, self.now() - self.kept_seconds, mark)
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"{self._file.path}: {error}") from None
-        return self._spool
+        return self._writer.open_spool(limit_bytes)
 
     def save_spool(self) -> None:
         """Write payloads that wait to be forwarded to the file, and delete all others. Raises sqlite3.Error."""
-        with self._state.lock:
-            if self._spool is not None and not self._spool.is_saved:
-                self._write_journal(())
+        self._writer.save_spool()
 
     def add_all(self, payloads: Sequence[AcceptedPayload]) -> None:
         """Add payloads: when this returns, a kill loses none of them. If it raises, none of them was added.
@@ -147,11 +138,7 @@ class SQLiteStore(BaseStore[StoreState]):
         """
         try:
             self._limit_buffers()
-            with self._state.lock:
-                received = self.now()
-                self._write_journal((received, each.encoding, each.body) for each in payloads if each.body)
-                for each in payloads:
-                    self._buffer_report(each.report, received)
+            self._writer.accept_payloads(payloads)
         except sqlite3.Error as error:
             self.conditions.note("store", str(error), len(payloads))
             raise translate_error(error) from error
@@ -277,36 +264,6 @@ class SQLiteStore(BaseStore[StoreState]):
         """Return how many bytes of the file, or of memory, are in use."""
         with self._state.lock:
             return self._file.used_bytes()
-
-    @property
-    def _coverages(self) -> Coverages:
-        return self._state.coverages
-
-    def _write_journal(self, payloads: Iterable[tuple[float, str, bytes]]) -> None:
-        """Write payloads to the journal of the file, and bring the spool in the file up to date."""
-        if self._file.path is None:
-            return
-        progress = None
-        with self._file.transaction() as connection:
-            append_to_journal(connection, payloads)
-            if self._spool is not None:
-                progress = self._spool.save(connection, self.now())
-        if self._spool is not None and progress is not None:
-            self._spool.set_progress(progress)
-
-    def _buffer_report(self, report: Report, received: float) -> None:
-        known = self.points.forgotten
-        self.point_ages.note(self.points.next_point, received)
-        self._state.buffer.add(report, received, self.kept_seconds, self.points)
-        if self.points.forgotten > known:
-            problem = "there are too many pathways: those that were seen longest ago are deleted"
-            self.conditions.note("pathways", problem, self.points.forgotten - known)
-        if report.transactions:
-            owner = self.points.number_service(report.service, report.env)
-            self._state.transactions.add(report, owner, received, self.kept_seconds)
-        self._state.facts.record(report, received)
-        self._state.schemas.record(report, received)
-        self.payloads += 1
 
     def _limit_buffers(self) -> None:
         """Write the buffer if it is far too full, as after hours of a full disk. Raises sqlite3.Error."""
