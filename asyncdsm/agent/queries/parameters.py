@@ -119,7 +119,7 @@ def _read_group(parameters: Mapping[str, str]) -> GroupedBy | None:
             return "env"
         case "cluster":
             return "cluster"
-        case None | "":
+        case None:
             return None
         case other:
             raise ApiError(400, "group", f"group must be one of {', '.join(GROUPED_BY)}, got {other[:40]!r}")
