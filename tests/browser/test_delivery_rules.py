@@ -156,7 +156,7 @@ async def test_rules_about_delivery_are_written_broken_told_and_kept_again(
         )
         await expect(alert(page, "again")).to_contain_text("orders → billing: 50 % redelivered, above 5 %")
         await expect(alert(page, "mails fill")).to_contain_text(
-            re.compile(rf"mails: messages come in, and no service was seen reading them for [\d.]+ min.*since {CLOCK}")
+            re.compile(rf"mails: messages come in, and no service was seen reading them for [\d.]+\smin.*since {CLOCK}")
         )
         assert await serious_violations(page) == []
 
