@@ -411,11 +411,8 @@ def test_rule_that_is_broken_at_the_first_look_may_have_been_so_before(
     tracks = RuleTracks(LIMIT)
     for step, value in enumerate(read):
         tracks.advance([] if value == [] else [Reading(("k",), "place", value)], NOW + 10 * step)
-    for step in range(3):
-        begun = tracks.advance([Reading(("k",), "place", OVER)], NOW + 10 * (len(read) + step))
-        if begun:
-            break
-    (event,) = begun
+    moments = [NOW + 10 * (len(read) + step) for step in range(3)]
+    (event,) = [event for now in moments for event in tracks.advance([Reading(("k",), "place", OVER)], now)]
     assert (event.began, event.or_earlier) == (NOW + since, or_earlier)
     (alert,) = summarize_rules([tracks], NOW).rules[0].alerts
     assert alert.or_earlier == or_earlier

@@ -12,8 +12,10 @@ from asyncdsm.agent.queries.answers import Changes
 from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.latency_changes import Slot, last_change, state_of
+from asyncdsm.agent.queries.recent_slots import SlotsOfEdges, slots_of
 from asyncdsm.agent.queries.time_ranges import last_minutes
 from asyncdsm.agent.queries.topology import topology
+from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.map.topology import Present
 from tests.agent.payloads import NOW
 from tests.agent.timeline import Hop, Timeline
@@ -159,9 +161,15 @@ def test_without_time_to_read_what_was_before_trouble_one_call_after_the_other_r
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     timeline = after_long_trouble(hours=3)
-    clock = count()
+    clock, now = count(), [0]
+
+    def read_slots(start: int, sums: EdgeSums) -> SlotsOfEdges:
+        now[0] = next(clock)
+        return slots_of(start, sums)
+
     monkeypatch.setattr(earlier_slots, "READING_SECONDS", 1)
-    monkeypatch.setattr(earlier_slots, "monotonic", lambda: next(clock))  # time for one slot
+    monkeypatch.setattr(earlier_slots, "monotonic", lambda: now[0])  # time passes while slots are read
+    monkeypatch.setattr(earlier_slots, "slots_of", read_slots)
     told = [read(timeline)[1].changes[0].kind for _ in range(20)]
     assert told == sorted(told, reverse=True)
     assert set(told) == {"faster", "back to usual"}

@@ -122,10 +122,10 @@ async def test_queue_that_only_fills_and_messages_that_come_again_need_attention
         wrong = section(page, "Needs attention")
         await expect(wrong).to_contain_text(re.compile(rf"mails.*no service was seen reading them since {CLOCK}\. A"))
         expected = (
-            rf"messages \(25 %\) that billing read in the last 5 minutes were dead-lettered before, since {CLOCK}"
+            rf"messages \(25\s%\) that billing read in the last 5 minutes were dead-lettered before, since {CLOCK}"
         )
         await expect(wrong).to_contain_text(re.compile(expected))
-        expected = rf"messages \(50 %\) that billing read in the last 5 minutes were delivered again, since {CLOCK}"
+        expected = rf"messages \(50\s%\) that billing read in the last 5 minutes were delivered again, since {CLOCK}"
         await expect(wrong).to_contain_text(re.compile(expected))
         boxes = [await warning.bounding_box() for warning in await wrong.locator(".warning").all()]
         assert all(one and other and one["y"] + one["height"] + 4 < other["y"] for one, other in pairwise(boxes))
@@ -156,7 +156,7 @@ async def test_rules_about_delivery_are_written_broken_told_and_kept_again(
         )
         await expect(alert(page, "again")).to_contain_text("orders → billing: 50 % redelivered, above 5 %")
         await expect(alert(page, "mails fill")).to_contain_text(
-            re.compile(rf"mails: messages come in, and no service was seen reading them for [\d.]+ min.*since {CLOCK}")
+            re.compile(rf"mails: messages come in, and no service was seen reading them for [\d.]+\smin.*since {CLOCK}")
         )
         assert await serious_violations(page) == []
 

@@ -59,15 +59,15 @@ async def test_selected_queue_says_how_old_its_messages_are_and_whether_the_grou
 ) -> None:
     async with open_page(browser, agent) as page:
         orders = node_button(page, "queue", "orders")
-        await expect(orders).to_have_accessible_name(re.compile(r"^queue orders, lag 960, [45] min$"))
+        await expect(orders).to_have_accessible_name(re.compile(r"^queue orders, lag 960, [45]\smin$"))
         await orders.click()
         panel = page.locator("#panel")
-        summary = re.compile(r"^orders → group g: 960 messages, [45] min old, falling behind$")
+        summary = re.compile(r"^orders → group g: 960 messages, [45]\smin old, falling behind$")
         await expect(panel.locator("section p", has_text="orders → group g")).to_have_text(summary)
         for title in ("Unread messages", "Age of the oldest"):
             chart = page.get_by_role("img", name=re.compile(f"^{title}: g 0 "))
             await expect(chart.locator(".curve")).to_have_attribute("d", re.compile(r"^M[\d.]+ [\d.]+"))
-        await expect(panel.locator("tbody tr")).to_have_text(re.compile(r"^0960[45] minfalling behind$"))
+        await expect(panel.locator("tbody tr")).to_have_text(re.compile(r"^0960[45]\sminfalling behind$"))
 
 
 async def test_queue_that_only_fills_needs_attention(browser: Browser, agent: str) -> None:

@@ -59,7 +59,7 @@ async def test_order_is_found_and_shown_with_its_checkpoints(browser: Browser, a
         await expect(panel_heading(page)).to_have_text("usual 7")
         cells = page.locator("#panel tbody tr")
         await expect(cells).to_have_text(
-            [re.compile("^orderedshop.*:\\d\\d.$"), re.compile(r"^paidbilling.*2(\.\d+)? s$")]
+            [re.compile("^orderedshop.*:\\d\\d.$"), re.compile(r"^paidbilling.*2(\.\d+)?\ss$")]
         )
         assert "transaction=usual+7" in page.url
         for width in (1280, 390):

@@ -61,7 +61,7 @@ async def test_versions_of_a_service_and_of_a_hop_are_one_click_away(browser: Br
         heads = section(page).get_by_role("columnheader")
         await expect(heads).to_have_text(["2.0", "2.0 and 2.1 together", "2.1"])
         await expect(section(page).get_by_role("row", name=re.compile("^in queue p99"))).to_have_text(
-            re.compile(r"^in queue p99(100|99\.\d|101) ms(2[34]\d ms)(2[34]\d ms)$")
+            re.compile(r"^in queue p99(100|99\.\d|101)\sms(2[34]\d\sms)(2[34]\d\sms)$")
         )
         await expect(section(page)).to_contain_text("Time in queue, p99 2.4 times as long since 2.1.")
         await expect(section(page)).to_contain_text("cannot be told apart")

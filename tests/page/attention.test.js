@@ -30,11 +30,11 @@ test("dead letters and redeliveries of the last minutes need attention", () => {
   const [dead, again, ...rest] = list({});
   assert.match(
     dead ?? "",
-    /^1 message \(<1 %\) that billing read in the last 5 minutes was dead-lettered before, since \d\d:\d\d\.$/,
+    /^1 message \(<1\u00A0%\) that billing read in the last 5 minutes was dead-lettered before, since \d\d:\d\d\.$/,
   );
   assert.match(
     again ?? "",
-    /^10 messages \(5 %\) that billing read in the last 5 minutes were delivered again, since \d\d:\d\d\.$/,
+    /^10 messages \(5\u00A0%\) that billing read in the last 5 minutes were delivered again, since \d\d:\d\d\.$/,
   );
   assert.deepEqual(rest, []);
 });
@@ -50,7 +50,7 @@ test("what lasts for an hour or longer is not said to have begun when the agent 
 });
 
 test("more such messages than there are messages are all of them", () => {
-  assert.match(list({ redelivered: 300, dead_lettered: 0 })[0] ?? "", /^300 messages \(100 %\)/);
+  assert.match(list({ redelivered: 300, dead_lettered: 0 })[0] ?? "", /^300 messages \(100\u00A0%\)/);
   assert.match(list({ redelivered: 3, dead_lettered: 0, count: 0 })[0] ?? "", /^3 messages that/);
 });
 

@@ -16,12 +16,18 @@ const describe = (fields) => {
 
 test("a slower hop is described by its latencies and since when", () => {
   const fields = { before: 0.31, now: 4.2 };
-  assert.deepEqual(describe({ kind: "slower", ...fields }), ["slower", `in queue 310 ms → 4.2 s since ${CLOCK}`]);
+  assert.deepEqual(describe({ kind: "slower", ...fields }), [
+    "slower",
+    `in queue 310\u00A0ms → 4.2\u00A0s since ${CLOCK}`,
+  ]);
 });
 
 test("a hop whose tail alone is slower is described by its 99th percentile", () => {
   const fields = { before: 0.031, now: 4.2, quantile: /** @type {const} */ ("p99") };
-  assert.deepEqual(describe({ kind: "slower", ...fields }), ["slower", `p99 in queue 31 ms → 4.2 s since ${CLOCK}`]);
+  assert.deepEqual(describe({ kind: "slower", ...fields }), [
+    "slower",
+    `p99 in queue 31\u00A0ms → 4.2\u00A0s since ${CLOCK}`,
+  ]);
 });
 
 test("a rate is described in messages per second", () => {
@@ -30,7 +36,7 @@ test("a rate is described in messages per second", () => {
 
 test("a lag that grows is described by the age of its oldest message", () => {
   const found = describe({ kind: "lag grows", now: 180 });
-  assert.deepEqual(found, ["lag grows", `oldest unread message 3 min since ${CLOCK}`]);
+  assert.deepEqual(found, ["lag grows", `oldest unread message 3\u00A0min since ${CLOCK}`]);
 });
 
 test("a quiet service is described by its last report", () => {
@@ -50,19 +56,19 @@ test("a version is described by its name and the one before", () => {
 test("a change is compared with the same hour of the day before", () => {
   const fields = { kind: /** @type {const} */ ("slower"), before: 0.31, now: 4.2 };
   const [, unusual] = describe({ ...fields, usual: 0.3 });
-  assert.equal(unusual, `in queue 310 ms → 4.2 s since ${CLOCK}, 300 ms at this hour of the day before`);
+  assert.equal(unusual, `in queue 310\u00A0ms → 4.2\u00A0s since ${CLOCK}, 300\u00A0ms at this hour of the day before`);
   const [, usual] = describe({ ...fields, usual: 4, is_usual: true });
-  assert.equal(usual, `in queue 310 ms → 4.2 s since ${CLOCK}, as at this hour of the day before`);
+  assert.equal(usual, `in queue 310\u00A0ms → 4.2\u00A0s since ${CLOCK}, as at this hour of the day before`);
 });
 
 test("the present is shown beside the usual", () => {
   const present = makePresent({ edge_latency: { ...NO_QUANTILES, p50: 4.2 } });
   const usual = { edge: "e1", p50: 0.31, rate: 2 };
-  assert.equal(describeUsual(present, usual, { isPast: false }), "now 4.2 s, usual 310 ms");
-  assert.equal(describeUsual(present, usual, { isPast: true }), "then 4.2 s, usual 310 ms");
+  assert.equal(describeUsual(present, usual, { isPast: false }), "now 4.2\u00A0s, usual 310\u00A0ms");
+  assert.equal(describeUsual(present, usual, { isPast: true }), "then 4.2\u00A0s, usual 310\u00A0ms");
 });
 
 test("a hop that is back to usual says what it took until then, and what it takes now", () => {
   const fields = { kind: /** @type {const} */ ("back to usual"), before: 4.2, now: 0.31, direction: "in" };
-  assert.deepEqual(describe(fields), ["back to usual", `in queue 4.2 s → 310 ms since ${CLOCK}`]);
+  assert.deepEqual(describe(fields), ["back to usual", `in queue 4.2\u00A0s → 310\u00A0ms since ${CLOCK}`]);
 });

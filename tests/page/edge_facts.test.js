@@ -21,9 +21,9 @@ test("what messages say is shown with number and share, the newest schema first"
   assert.deepEqual(
     listFacts(FACTS).map(([name, text]) => `${name}: ${text.replace(/ since .*/, "")}`),
     [
-      "Redelivered: 12, 3 % of all",
-      "Dead-lettered before: 2, <1 % of all: rejected, expired, or held back for a retry",
-      "Waited in its own batch: mean 250 ms, longest 3 s",
+      "Redelivered: 12, 3\u00A0% of all",
+      "Dead-lettered before: 2, <1\u00A0% of all: rejected, expired, or held back for a retry",
+      "Waited in its own batch: mean 250\u00A0ms, longest 3\u00A0s",
       "Schema: 18",
       "Schema: 17 (orders-value)",
     ],

@@ -38,7 +38,7 @@ test("time in queue and time in service are columns of their own", () => {
   assert.equal(sorted("-service")[0], "e1");
   const [edge] = makeTable().edges.values();
   const texts = COLUMNS.map(({ format }) => edge && format?.(edge));
-  assert.deepEqual(texts, [undefined, "", "1 s", "2 s", "5/s", "50", "–", "–"]);
+  assert.deepEqual(texts, [undefined, "", "1\u00A0s", "2\u00A0s", "5/s", "50", "–", "–"]);
 });
 
 test("hops are sorted by the age of their oldest unread message", () => {
@@ -50,7 +50,7 @@ test("hops are sorted by the age of their oldest unread message", () => {
     ["e3", "e2", "e1"],
   );
   const [edge] = sortEdges(map, parseOrder("-age"));
-  assert.equal(edge && COLUMNS.at(-1)?.format?.(edge), "90 s");
+  assert.equal(edge && COLUMNS.at(-1)?.format?.(edge), "90\u00A0s");
 });
 
 test("a click sorts by a column, and a second click turns the order", () => {

@@ -42,7 +42,7 @@ test("a rate below one in ten seconds is shown per minute", () => {
     [0.05, "3/min"],
     [0.1, "0.1/s"],
     [21.44, "21.4/s"],
-    [12345, "12.3 k/s"],
+    [12345, "12.3\u00A0k/s"],
   ]);
 });
 
@@ -50,30 +50,30 @@ test("a count is shown with a prefix that leaves at most three digits", () => {
   assertFormats(formatCount, [
     [0, "0"],
     [999, "999"],
-    [999.5, "1 k"],
-    [1234567, "1.23 M"],
-    [999.6e6, "1 G"],
-    [1e300, "over 999 G"],
+    [999.5, "1\u00A0k"],
+    [1234567, "1.23\u00A0M"],
+    [999.6e6, "1\u00A0G"],
+    [1e300, "over 999\u00A0G"],
   ]);
 });
 
 test("a size is shown in bytes, kilobytes, megabytes or gigabytes", () => {
   assertFormats(formatBytes, [
-    [12, "12 B"],
-    [1500, "1.5 kB"],
-    [2500000, "2.5 MB"],
-    [999.5e3, "1 MB"],
-    [5e9, "5 GB"],
-    [1e300, "over 999 GB"],
+    [12, "12\u00A0B"],
+    [1500, "1.5\u00A0kB"],
+    [2500000, "2.5\u00A0MB"],
+    [999.5e3, "1\u00A0MB"],
+    [5e9, "5\u00A0GB"],
+    [1e300, "over 999\u00A0GB"],
   ]);
 });
 
 test("a share is rounded, but one that is not zero is never shown as zero", () => {
   assertFormats(formatPercent, [
-    [0, "0 %"],
-    [0.004, "<1 %"],
-    [0.015, "2 %"],
-    [1, "100 %"],
+    [0, "0\u00A0%"],
+    [0.004, "<1\u00A0%"],
+    [0.015, "2\u00A0%"],
+    [1, "100\u00A0%"],
   ]);
 });
 

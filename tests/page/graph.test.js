@@ -133,7 +133,7 @@ test("a queue with old messages has their age in the place of its broker", () =>
     ...link,
     edge: makeEdge({ direction: "in", group: `g${seconds}`, lag: 620, lag_seconds: seconds }),
   }));
-  assert.equal(describeNode({ ...nodeOf("orders"), outgoing }, false), "lag 1.24 k, 3 min");
+  assert.equal(describeNode({ ...nodeOf("orders"), outgoing }, false), "lag 1.24\u00A0k, 3\u00A0min");
   assert.equal(describeNode({ ...nodeOf("orders"), outgoing: outgoing.slice(0, 1) }, false), "kafka, lag 620");
 });
 

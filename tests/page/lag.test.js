@@ -7,7 +7,7 @@ const LAG = { lag: 1240, lag_seconds: 185, lag_trend: null, lag_done_in: null };
 test("a lag is described with its age, its trend and when it is done", () => {
   assert.equal(
     describeLag({ ...LAG, lag_trend: "catching up", lag_done_in: 245 }),
-    "1,240 messages, 3 min old, catching up, done in about 4 min",
+    "1,240 messages, 3\u00A0min old, catching up, done in about 4\u00A0min",
   );
   assert.equal(
     describeLag({ ...LAG, lag: 1, lag_trend: "falling behind", lag_seconds: null }),
@@ -18,7 +18,7 @@ test("a lag is described with its age, its trend and when it is done", () => {
 });
 
 test("a lag for a small place is a number and an age", () => {
-  assert.equal(formatLag(LAG), "1.24 k, 3 min");
+  assert.equal(formatLag(LAG), "1.24\u00A0k, 3\u00A0min");
   assert.equal(formatLag({ lag: 5, lag_seconds: null }), "5");
   assert.equal(formatLag({ lag: 0, lag_seconds: 0 }), "0");
   assert.equal(formatLag({ lag: null, lag_seconds: null }), "–");

@@ -81,5 +81,5 @@ test("a service whose clock is behind has a warning with the age of its reports"
   answer.services = [makeService({ reports_age: 192 })];
   const map = buildMapModel(answer);
   const shop = map.nodes.get("shop");
-  assert.match(shop ? listWarnings(shop, map).join() : "", /clock .* behind: its reports are 3 min old/);
+  assert.match(shop ? listWarnings(shop, map).join() : "", /clock .* behind: its reports are 3\u00A0min old/);
 });

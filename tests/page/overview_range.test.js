@@ -40,7 +40,7 @@ test("an empty map says whether its range is in the future", () => {
 
 test("a hop that is sorted by its tail says so", () => {
   const latency = { p50: 0.005, p95: 0.01, p99: 30, max: 31 };
-  assert.equal(describeTail({ edge_latency: latency, slowness: 3 }), "3 s is a tenth of p99");
+  assert.equal(describeTail({ edge_latency: latency, slowness: 3 }), "3\u00A0s is a tenth of p99");
   assert.equal(describeTail({ edge_latency: { ...latency, p99: 0.05 }, slowness: 0.005 }), "");
   assert.equal(describeTail({ edge_latency: { ...latency, p50: null, p99: null }, slowness: 0 }), "");
 });

@@ -7,13 +7,13 @@ import { makeEdge, NO_QUANTILES } from "./fixtures.js";
 const bounds = { at_least: { ...NO_QUANTILES, p50: 0.2, p99: 1 }, at_most: { ...NO_QUANTILES, p50: 0.5, p99: 2.5 } };
 
 test("a measured time says from how many messages it is", () => {
-  assert.equal(explainMeasure({ method: "exact", count: 1500, ...bounds }), "Measured, from 1.5 k messages.");
+  assert.equal(explainMeasure({ method: "exact", count: 1500, ...bounds }), "Measured, from 1.5\u00A0k messages.");
 });
 
 test("an estimated time says between which bounds the true one is", () => {
   const said = explainMeasure({ method: "estimated", count: 12, ...bounds });
   assert.match(said, /^Estimated, from 12 messages: /);
-  assert.match(said, / p50 between 200 ms and 500 ms, p99 between 1 s and 2\.5 s\.$/);
+  assert.match(said, / p50 between 200\u00A0ms and 500\u00A0ms, p99 between 1\u00A0s and 2\.5\u00A0s\.$/);
 });
 
 test("two nodes without a common pathway have no time", () => {

@@ -22,12 +22,18 @@ import { parseMinutes } from "../../asyncdsm/agent/page/time_range.js";
 const RULES = JSON.parse(readFileSync(new URL("shared_rules.json", import.meta.url), "utf8"));
 const SIZES = { lineHeight: 13, distance: 5 };
 
+/**
+ * Return a figure as the page writes it: no line is broken before its unit.
+ * @param {string} text
+ */
+const withUnit = (text) => text.replace(/(?<=\d) /, "\u00A0");
+
 test("a duration is written as Python writes it", () => {
-  for (const [seconds, text] of RULES.durations) assert.equal(formatDuration(seconds), text || "–");
+  for (const [seconds, text] of RULES.durations) assert.equal(formatDuration(seconds), withUnit(text) || "–");
 });
 
 test("an age is written as Python writes it", () => {
-  for (const [seconds, text] of RULES.ages) assert.equal(formatAge(seconds), text);
+  for (const [seconds, text] of RULES.ages) assert.equal(formatAge(seconds), withUnit(text));
 });
 
 test("a name from outside is shown as Python shows it", () => {

@@ -12,11 +12,14 @@ const GROWTH = {
 };
 
 test("a store says how large it is, how large it may be, and how it grows", () => {
-  assert.equal(describeGrowth(GROWTH), "1.2 GB of 4.29 GB; at the present rate, 900 MB are written a day.");
+  assert.equal(
+    describeGrowth(GROWTH),
+    "1.2\u00A0GB of 4.29\u00A0GB; at the present rate, 900\u00A0MB are written a day.",
+  );
 });
 
 test("a store that does not grow says only how large it is", () => {
-  assert.equal(describeGrowth({ ...GROWTH, bytes_a_day: 0 }), "1.2 GB of 4.29 GB.");
+  assert.equal(describeGrowth({ ...GROWTH, bytes_a_day: 0 }), "1.2\u00A0GB of 4.29\u00A0GB.");
 });
 
 test("a warning of the agent becomes a sentence", () => {

@@ -18,7 +18,7 @@ const ORDER = {
 };
 
 test("a late transaction says where it waits, for how long, and what is usual", () => {
-  const text = "Late: last seen at ordered in shop, 5 min ago. Others go on from there within 60 s.";
+  const text = "Late: last seen at ordered in shop, 5\u00A0min ago. Others go on from there within 60\u00A0s.";
   assert.equal(describeLateness(ORDER, 400), text);
 });
 

@@ -5,8 +5,16 @@
 const NOTHING = "–";
 
 const LONGEST_SECONDS = 365 * 86_400;
+const NO_BREAK_SPACE = "\u00A0";
 
 /** @typedef {number | null | undefined} Figure A number; null or undefined if nothing was counted. */
+
+/**
+ * Write a number, or a string of one, with its unit. A line is never broken between the two.
+ * @param {number | string} value
+ * @param {string} unit
+ */
+export const joinUnit = (value, unit) => (unit ? `${value}${NO_BREAK_SPACE}${unit}` : String(value));
 
 /** @param {number} value */
 const roundToThreeDigits = (value) => String(Number(value.toPrecision(3)));
@@ -19,7 +27,7 @@ const roundToThreeDigits = (value) => String(Number(value.toPrecision(3)));
  */
 function formatInUnits(value, units) {
   const [, length, unit] = units.find(([limit]) => value < limit) ?? [0, 1, ""];
-  return `${roundToThreeDigits(value / length)}${unit}`;
+  return joinUnit(roundToThreeDigits(value / length), unit);
 }
 
 /**
@@ -30,11 +38,11 @@ export function formatDuration(seconds) {
   if (seconds === null || seconds === undefined) return NOTHING;
   if (seconds > LONGEST_SECONDS) return "over a year";
   return formatInUnits(seconds, [
-    [999.5e-6, 1e-6, " µs"],
-    [0.9995, 1e-3, " ms"],
-    [120, 1, " s"],
-    [7200, 60, " min"],
-    [Number.POSITIVE_INFINITY, 3600, " h"],
+    [999.5e-6, 1e-6, "µs"],
+    [0.9995, 1e-3, "ms"],
+    [120, 1, "s"],
+    [7200, 60, "min"],
+    [Number.POSITIVE_INFINITY, 3600, "h"],
   ]);
 }
 
@@ -43,10 +51,10 @@ export function formatDuration(seconds) {
  * @param {number} seconds
  */
 export function formatAge(seconds) {
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
-  return seconds > LONGEST_SECONDS ? "over a year" : `${Math.round(seconds / 86_400)} days`;
+  if (seconds < 120) return joinUnit(Math.round(seconds), "s");
+  if (seconds < 7200) return joinUnit(Math.round(seconds / 60), "min");
+  if (seconds < 172_800) return joinUnit(Math.round(seconds / 3600), "h");
+  return seconds > LONGEST_SECONDS ? "over a year" : joinUnit(Math.round(seconds / 86_400), "days");
 }
 
 /**
@@ -67,31 +75,31 @@ export function formatRate(perSecond) {
 /** @param {Figure} value */
 export function formatCount(value) {
   if (value === null || value === undefined) return NOTHING;
-  if (value >= 999.5e9) return "over 999 G";
+  if (value >= 999.5e9) return `over ${joinUnit(999, "G")}`;
   return formatInUnits(value, [
     [999.5, 1, ""],
-    [999.5e3, 1e3, " k"],
-    [999.5e6, 1e6, " M"],
-    [Number.POSITIVE_INFINITY, 1e9, " G"],
+    [999.5e3, 1e3, "k"],
+    [999.5e6, 1e6, "M"],
+    [Number.POSITIVE_INFINITY, 1e9, "G"],
   ]);
 }
 
 /** @param {Figure} value */
 export function formatBytes(value) {
   if (value === null || value === undefined) return NOTHING;
-  if (value >= 999.5e9) return "over 999 GB";
+  if (value >= 999.5e9) return `over ${joinUnit(999, "GB")}`;
   return formatInUnits(value, [
-    [999.5, 1, " B"],
-    [999.5e3, 1e3, " kB"],
-    [999.5e6, 1e6, " MB"],
-    [Number.POSITIVE_INFINITY, 1e9, " GB"],
+    [999.5, 1, "B"],
+    [999.5e3, 1e3, "kB"],
+    [999.5e6, 1e6, "MB"],
+    [Number.POSITIVE_INFINITY, 1e9, "GB"],
   ]);
 }
 
 /** @param {Figure} share From 0 to 1. */
 export function formatPercent(share) {
   if (share === null || share === undefined) return NOTHING;
-  return `${share > 0 && share < 0.01 ? "<1" : Math.round(share * 100)} %`;
+  return joinUnit(share > 0 && share < 0.01 ? "<1" : Math.round(share * 100), "%");
 }
 
 /**

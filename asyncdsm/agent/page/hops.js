@@ -1,7 +1,7 @@
 // Lists of hops: single hops as buttons, and whole pathways with the share of each of their hops.
 
 import { createBar, createHint, createHtml } from "./dom.js";
-import { describeChange, formatCount, formatDuration, formatRate, joinTexts } from "./format.js";
+import { describeChange, formatCount, formatDuration, formatRate, joinTexts, joinUnit } from "./format.js";
 import { createHopName, formatHop } from "./hop_names.js";
 import { formatLag } from "./lag.js";
 
@@ -144,7 +144,7 @@ export function formatShares(shares) {
   const roundedUp = new Set(byFraction.slice(0, missing));
   return shares.map((share, index) => {
     const percent = (percents[index] ?? 0) + Number(roundedUp.has(index));
-    return `${share > 0 && percent === 0 ? "<1" : percent} %`;
+    return joinUnit(share > 0 && percent === 0 ? "<1" : percent, "%");
   });
 }
 

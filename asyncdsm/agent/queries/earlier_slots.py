@@ -50,8 +50,9 @@ class EarlierSlots:
         found, until = dict(changes), monotonic() + READING_SECONDS
         end = min((each[0].start for each in seeking.values()), default=0)
         for start, width in self._list_slots(end) if seeking else ():
-            if not seeking or not self._read_slot(start, width, seeking, until):
+            if not seeking or monotonic() > until:
                 break
+            self._read_slot(start, width, seeking)
             for edge, known in list(seeking.items()):
                 slot = self._kept.get((edge, start, width))
                 if slot is None:
@@ -76,17 +77,14 @@ class EarlierSlots:
             yield start, width
             start -= TEN_MINUTES if start > day else HOUR
 
-    def _read_slot(self, start: int, width: int, edges: Collection[EdgeKey], until: float) -> bool:
-        """Read the slot of edges unless it is kept. Returns False if it is not, and there is no time left."""
+    def _read_slot(self, start: int, width: int, edges: Collection[EdgeKey]) -> None:
+        """Read the slot of the edges of which it is not kept."""
         missing = [edge for edge in edges if (edge, start, width) not in self._kept]
-        if missing and monotonic() > until:
-            return False
         if missing:
             read: dict[EdgeKey, Slot] = {}
             sums = self._store.sum_edges_by_start(TimeRange(start, start + width), coarsest=width)
-            for begin, each in sums.items():
+            for begin, each in sums.items():  # several where the slot is not rolled up: the last one says enough
                 read |= {edge: found for edge, (found,) in slots_of(begin, each).items()}
             self._kept |= {(edge, start, width): read.get(edge) for edge in missing}
             if len(self._kept) > MOST_KEPT:
                 self._kept = dict(list(self._kept.items())[-MOST_KEPT:])
-        return True
