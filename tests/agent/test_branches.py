@@ -107,3 +107,40 @@ def test_orders_that_ended_before_a_checkpoint_was_added_stay_done(store: AnySto
     follow(store, {f"{each}": (began, [*way, "archived"]) for each, (began, way) in enumerate(new)})
     follow(store, {"lost": (900, ["ordered", *BRANCHES])})
     assert list_late(store) == {"lost"}
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(5, "open"), (300, "late"), (900, "stuck")])
+def test_orders_whose_first_service_has_not_reported_are_not_done(store: AnyStore, seconds: float, state: str) -> None:
+    """Nobody has mailed them; `ordered` is reported seconds later, or never."""
+    follow(store, {f"{n}": (9000 - n, ["ordered", "paid", "mailed"]) for n in range(200)})
+    follow(store, {f"early {n}": (seconds + n / 10, ["paid"]) for n in range(50)})
+    assert states(store, "7", "early 7", "early 49") == ["done", state, state]
+
+
+def test_orders_of_an_outage_of_reports_stay_late_after_it(store: AnyStore) -> None:
+    """Their first checkpoint is never reported, and they failed; those after them are reported again."""
+    follow(store, {f"{each}": passed for each, passed in enumerate(in_any_order(range(9000, 4000, -10)))})
+    follow(store, {f"early {n}": (3000 - n / 10, ["reported"]) for n in range(40)})
+    follow(store, {f"then {each}": passed for each, passed in enumerate(in_any_order(range(2900, 2700, -10)))})
+    assert list_late(store) == {f"early {n}" for n in range(40)}
+
+
+def test_first_orders_are_open_until_all_services_have_reported(store: AnyStore) -> None:
+    follow(store, {f"{n}": (20 + n, ["paid"]) for n in range(20)})
+    assert states(store, "0", "19") == ["open", "open"]
+    follow(store, {f"{n}": (100 + n, ["ordered"]) for n in range(20)})
+    follow(store, {f"before {n}": (100 + n, ["ordered", "paid"]) for n in range(20)})
+    assert states(store, "0", "19", "before 0") == ["done"] * 3
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.45])
+def test_alternative_that_leaves_out_a_checkpoint_is_done(store: AnyStore, share: float) -> None:
+    """Some orders cost nothing, and are not paid; others are paid elsewhere, and neither ordered nor mailed here."""
+    random = Random(2)
+    orders = dict[str, tuple[float, Iterable[str]]]()
+    for number in range(500):
+        branches = random.sample(["reported", "mailed"], 2)
+        free, paid = ["ordered", *branches], ["ordered", "paid", *branches]
+        orders[f"{number}"] = 9000 - 10 * number, random.choices([free, ["paid"], paid], [share, share, 1 - share])[0]
+    follow(store, orders)
+    assert list_late(store) == set()

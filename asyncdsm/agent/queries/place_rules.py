@@ -10,8 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from asyncdsm.agent.queries.complete_sets import PlaceSet, find_complete_sets, list_passages, places_of
+from asyncdsm.agent.queries.complete_sets import find_complete_sets
 from asyncdsm.agent.queries.going_on import ALWAYS, LEAST_KNOWN, GoingOn
+from asyncdsm.agent.queries.passages import PlaceSet, list_passages, places_of
 from asyncdsm.agent.store.protocol import TransactionReader
 from asyncdsm.agent.store.transaction_reader import PlaceSample
 
@@ -32,8 +33,9 @@ class PlaceRule(NamedTuple):
 class PlaceRules:
     """Finds the rules of places, from a sample of the transactions that were seen last at each of them."""
 
-    def __init__(self, reader: TransactionReader) -> None:
-        self._reader, self._sample = reader, reader.sample()
+    def __init__(self, reader: TransactionReader, settled_before: int) -> None:
+        """Judge by transactions that were seen last before a time: of later ones, not all may have been reported."""
+        self._reader, self._sample = reader, reader.sample(settled_before)
         self._complete = find_complete_sets(reader, self._sample)
         self._going_on = _find_going_on(self._sample, self._complete)
         self._known: dict[int, PlaceRule] = {}

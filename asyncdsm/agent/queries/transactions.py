@@ -3,7 +3,8 @@
 A transaction is *late* if it waits more than three times as long, and more than a minute, where 95 % of the others that
 passed the same checkpoint had gone on; it is *stuck* if it waits ten times as long as that. It is *done* if it has
 arrived at an end, or has passed all that there is to pass (`place_rules`). All else is *open*, also where fewer than
-ten others are known.
+ten others are known. What is usual follows from transactions that were seen last more than a minute ago: of later ones,
+some services may not have reported yet.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from asyncdsm.agent.queries.answers import Transaction, Transactions, TransactionState, TransactionStep
-from asyncdsm.agent.queries.complete_sets import PlaceSet, places_of
+from asyncdsm.agent.queries.going_on import LEAST_LATE_SECONDS
+from asyncdsm.agent.queries.passages import PlaceSet, places_of
 from asyncdsm.agent.queries.place_rules import PlaceRule, PlaceRules
 from asyncdsm.agent.store.protocol import Store, TransactionReader
 from asyncdsm.agent.store.transaction_reader import SeenTransaction, Step
@@ -41,7 +43,7 @@ class _Answers:
     def __init__(self, reader: TransactionReader, now: float) -> None:
         self._reader, self._now = reader, now
         self._places = reader.places()
-        self._rules = PlaceRules(reader)
+        self._rules = PlaceRules(reader, round((now - LEAST_LATE_SECONDS) * _SECOND_NS))
 
     def list_all(self) -> Transactions:
         """Return the latest transactions, and those that are late."""

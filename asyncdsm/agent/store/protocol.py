@@ -78,8 +78,8 @@ class TransactionReader(Protocol):
         """Return the steps of a transaction, in the order of their times."""
         ...
 
-    def sample(self) -> dict[int, PlaceSample]:
-        """Return, by place, a sample of the transactions that were seen last there."""
+    def sample(self, before: int) -> dict[int, PlaceSample]:
+        """Return, by place, a sample of the transactions that were seen last there, before a time."""
         ...
 
 

@@ -104,25 +104,25 @@ class TransactionReader:
         query = "SELECT time, place FROM steps WHERE key = ? ORDER BY time, place"
         return [Step(*row) for row in self._connection.execute(query, (key,))]
 
-    def sample(self) -> dict[int, PlaceSample]:
-        """Return, by place, a sample of the transactions that were seen last there."""
-        query = "SELECT place, count(*) FROM transactions GROUP BY place ORDER BY count(*) DESC LIMIT ?"
-        counts = self._connection.execute(query, (SAMPLED_PLACES,)).fetchall()
-        return {place: PlaceSample(count, *self._chains_of(place)) for place, count in counts}
+    def sample(self, before: int) -> dict[int, PlaceSample]:
+        """Return, by place, a sample of the transactions that were seen last there, before a time."""
+        query = "SELECT place, count(*) FROM transactions WHERE last < ? GROUP BY place ORDER BY count(*) DESC LIMIT ?"
+        counts = self._connection.execute(query, (before, SAMPLED_PLACES)).fetchall()
+        return {place: PlaceSample(count, *self._chains_of(place, before)) for place, count in counts}
 
-    def _chains_of(self, place: int) -> tuple[list[list[Step]], list[list[Step]]]:
+    def _chains_of(self, place: int, before: int) -> tuple[list[list[Step]], list[list[Step]]]:
         """Return the steps of the latest transactions that were seen last at a place, and of the oldest others."""
-        latest = self._chains("DESC", place, SAMPLED_TRANSACTIONS)
-        oldest = self._chains("ASC", place, SAMPLED_OLDEST)
+        latest = self._chains("DESC", place, before, SAMPLED_TRANSACTIONS)
+        oldest = self._chains("ASC", place, before, SAMPLED_OLDEST)
         return list(latest.values()), [chain for key, chain in oldest.items() if key not in latest]
 
-    def _chains(self, order: str, place: int, most: int) -> dict[int, list[Step]]:
+    def _chains(self, order: str, place: int, before: int, most: int) -> dict[int, list[Step]]:
         query = (
-            "SELECT key, time, steps.place FROM steps JOIN (SELECT key FROM transactions WHERE place = ? "  # noqa: S608  (a constant)
+            "SELECT key, time, steps.place FROM steps JOIN (SELECT key FROM transactions WHERE place = ? AND last < ? "  # noqa: S608  (a constant)
             f"ORDER BY last {order} LIMIT ?) USING (key) ORDER BY key, time, steps.place"
         )
         chains = defaultdict[int, list[Step]](list)
-        for key, time, passed in self._connection.execute(query, (place, most)):
+        for key, time, passed in self._connection.execute(query, (place, before, most)):
             chains[key].append(Step(time, passed))
         return chains
 

@@ -94,13 +94,14 @@ class ClickHouseTransactionReader:
         rows = self._query(f"{query} LIMIT {MOST_STEPS}", id=self._ids[key])
         return [Step(row["at"], self._number(row)) for row in rows]
 
-    def sample(self) -> dict[int, PlaceSample]:
-        """Return, by place, a sample of the transactions that were seen last there."""
+    def sample(self, before: int) -> dict[int, PlaceSample]:
+        """Return, by place, a sample of the transactions that were seen last there, before a time."""
         counts = self._query(
             f"SELECT place.1 AS service, place.2 AS env, place.3 AS checkpoint, count() AS n FROM {self._seen} "
-            f"GROUP BY place ORDER BY n DESC LIMIT {SAMPLED_PLACES}"
+            f"WHERE last < {before} GROUP BY place ORDER BY n DESC LIMIT {SAMPLED_PLACES}"
         )
-        latest, oldest = self._chains("DESC", SAMPLED_TRANSACTIONS), self._chains("ASC", SAMPLED_OLDEST)
+        latest = self._chains("DESC", before, SAMPLED_TRANSACTIONS)
+        oldest = self._chains("ASC", before, SAMPLED_OLDEST)
         found = [(self._number(row), row["n"]) for row in counts]
         return {
             place: PlaceSample(
@@ -111,9 +112,9 @@ class ClickHouseTransactionReader:
             for place, count in found
         }
 
-    def _chains(self, order: str, most: int) -> dict[int, dict[str, list[Step]]]:
+    def _chains(self, order: str, before: int, most: int) -> dict[int, dict[str, list[Step]]]:
         """Return, by place, the steps of some transactions that were seen last there."""
-        chosen = f"SELECT id, place FROM {self._seen} ORDER BY last {order} LIMIT {most} BY place"
+        chosen = f"SELECT id, place FROM {self._seen} WHERE last < {before} ORDER BY last {order} LIMIT {most} BY place"
         chains = defaultdict[int, dict[str, list[Step]]](lambda: defaultdict(list))
         query = (
             f"SELECT chosen.place.1 AS s, chosen.place.2 AS e, chosen.place.3 AS c, chosen.id AS id, {_STEP} "
