@@ -144,3 +144,13 @@ def test_alternative_that_leaves_out_a_checkpoint_is_done(store: AnyStore, share
         orders[f"{number}"] = 9000 - 10 * number, random.choices([free, ["paid"], paid], [share, share, 1 - share])[0]
     follow(store, orders)
     assert list_late(store) == set()
+
+
+def test_late_orders_stay_late_while_another_branch_is_slow(store: AnyStore) -> None:
+    """First `mailed` comes last; then `reported` does, so none of the latest went on from there."""
+    follow(store, {f"{n}": (9000 - n, ["ordered", "paid", "reported", "mailed"]) for n in range(200)})
+    follow(store, {f"not mailed {n}": (8500 - n, ["ordered", "paid", "reported"]) for n in range(10)})
+    follow(store, {f"then {n}": (2000 - n, ["ordered", "paid", "mailed", "reported"]) for n in range(200)})
+    assert list_late(store) == {f"not mailed {n}" for n in range(10)}
+    follow(store, {f"behind {n}": (1000 - n, ["ordered", "paid", "mailed"]) for n in range(200)})
+    assert states(store, "not mailed 5", "behind 5", "7", "then 7") == ["stuck", "stuck", "done", "done"]

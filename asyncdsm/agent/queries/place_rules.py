@@ -16,18 +16,26 @@ from asyncdsm.agent.queries.passages import PlaceSet, list_passages, places_of
 from asyncdsm.agent.store.protocol import TransactionReader
 from asyncdsm.agent.store.transaction_reader import PlaceSample
 
+LATE_FACTOR = 3
+LEAST_LATE_SECONDS = 60.0
+
 
 class PlaceRule(NamedTuple):
     """What is usual at a place.
 
     Transactions that were seen last there before the time `done_before` (nanoseconds) are done. So are those that have
-    passed just the places of a set in `complete`, and were seen last before its time. Others are late after
-    `late_after` seconds, None if that is not known.
+    passed just the places of a set in `complete`, and were seen last before its time. Of the others, 95 % went on within
+    `usual_wait` seconds, None if that is not known.
     """
 
     done_before: int = 0
-    late_after: float | None = None
+    usual_wait: float | None = None
     complete: Mapping[PlaceSet, int] = {}
+
+    @property
+    def late_after(self) -> float | None:
+        """After how many seconds one is late, None if that is not known."""
+        return None if self.usual_wait is None else max(LEAST_LATE_SECONDS, LATE_FACTOR * self.usual_wait)
 
 
 class PlaceRules:
@@ -63,7 +71,7 @@ class PlaceRules:
         done_before = going_on.find_end(_count_incomplete(sample, complete), count_waiting)
         if done_before is not None:
             return PlaceRule(done_before, complete=complete)
-        return PlaceRule(going_on.find_former_end(count_waiting), going_on.late_after(), complete)
+        return PlaceRule(going_on.find_former_end(count_waiting), going_on.usual_wait(), complete)
 
 
 def _find_going_on(sample: Mapping[int, PlaceSample], complete: Mapping[PlaceSet, int]) -> dict[int, GoingOn]:

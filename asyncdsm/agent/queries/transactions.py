@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from asyncdsm.agent.queries.answers import Transaction, Transactions, TransactionState, TransactionStep
-from asyncdsm.agent.queries.going_on import LEAST_LATE_SECONDS
 from asyncdsm.agent.queries.passages import PlaceSet, places_of
-from asyncdsm.agent.queries.place_rules import PlaceRule, PlaceRules
+from asyncdsm.agent.queries.place_rules import LEAST_LATE_SECONDS, PlaceRule, PlaceRules
 from asyncdsm.agent.store.protocol import Store, TransactionReader
 from asyncdsm.agent.store.transaction_reader import SeenTransaction, Step
 from asyncdsm.agent.store.transactions import Place
@@ -50,11 +49,11 @@ class _Answers:
         latest, late, cut = self._reader.latest(MOST_TRANSACTIONS), list[SeenTransaction](), dict[str, int]()
         late_count = 0
         for place in self._rules:
-            done_before, late_after, complete = self._rules.rule_of(place)
-            if late_after is not None:
-                before = int((self._now - late_after) * _SECOND_NS)
-                late += self._reader.waiting(place, done_before, before, complete, MOST_TRANSACTIONS)
-                late_count += self._reader.count_waiting(place, done_before, before, complete)
+            rule = self._rules.rule_of(place)
+            if rule.late_after is not None:
+                before = int((self._now - rule.late_after) * _SECOND_NS)
+                late += self._reader.waiting(place, rule.done_before, before, rule.complete, MOST_TRANSACTIONS)
+                late_count += self._reader.count_waiting(place, rule.done_before, before, rule.complete)
         late = sorted(late, key=lambda each: -each.last)[:MOST_TRANSACTIONS]
         counts = {"transactions": self._reader.count() - len(latest), "late": late_count - len(late)}
         cut = {name: count for name, count in counts.items() if count > 0}
