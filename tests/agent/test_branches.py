@@ -36,6 +36,10 @@ def states(store: AnyStore, *orders: str) -> list[str]:
     return [find_transactions(store, order).transactions[0].state for order in orders]
 
 
+def lacks(store: AnyStore, order: str) -> set[str]:
+    return {each.checkpoint for each in find_transactions(store, order).transactions[0].lacks}
+
+
 def list_late(store: AnyStore) -> set[str]:
     """Return the ids of the late orders, once it is sure that the others among the latest are done."""
     answer = find_transactions(store, None)
@@ -58,6 +62,7 @@ def test_order_that_has_passed_all_is_done_whatever_came_last(store: AnyStore) -
     follow(store, {"not mailed": (700, ["ordered", "reported"]), "not reported": (700, ["ordered", "mailed"])})
     assert states(store, "a7", "b7", "not mailed", "not reported") == ["done", "done", "stuck", "stuck"]
     assert list_late(store) == {"not mailed", "not reported"}
+    assert [lacks(store, each) for each in ("not mailed", "not reported", "a7")] == [{"mailed"}, {"reported"}, set()]
 
 
 def test_orders_that_miss_a_branch_are_stuck_and_the_others_done(store: AnyStore) -> None:
@@ -81,6 +86,7 @@ def test_alternatives_each_have_their_end(store: AnyStore) -> None:
     follow(store, orders)
     follow(store, {"lost": (900, ["ordered", "reported", "paid"]), "unpaid": (900, ["ordered", "reported"])})
     assert list_late(store) == {"lost", "unpaid"}
+    assert (lacks(store, "lost"), lacks(store, "unpaid")) == (set(), {"paid"})  # mailed or refunded: none knows
     assert states(store, "0", "200", "399") == ["done"] * 3
 
 

@@ -47,7 +47,7 @@ class GoingOn:
         return first if count_waiting(0, first) >= LEAST_KNOWN else 0
 
     def usual_wait(self) -> float | None:
-        """Return within how many seconds 95 % went on, None if that is not known. Older ones count if few others did."""
+        """Return within how many seconds 95 % went on, None if not known. Older ones count if few others did."""
         waits = self._waits if len(self._waits) >= LEAST_KNOWN else [*self._waits, *self._former_waits]
         return sorted(waits)[len(waits) * 95 // 100] if len(waits) >= LEAST_KNOWN else None
 

@@ -24,8 +24,8 @@ class PlaceRule(NamedTuple):
     """What is usual at a place.
 
     Transactions that were seen last there before the time `done_before` (nanoseconds) are done. So are those that have
-    passed just the places of a set in `complete`, and were seen last before its time. Of the others, 95 % went on within
-    `usual_wait` seconds, None if that is not known.
+    passed just the places of a set in `complete`, and were seen last before its time. Of those that went
+    on, 95 % took at most `usual_wait` seconds, None if that is not known.
     """
 
     done_before: int = 0
@@ -57,6 +57,11 @@ class PlaceRules:
         if place not in self._known:
             self._known[place] = self._find(place)
         return self._known[place]
+
+    def lacking(self, passed: PlaceSet) -> PlaceSet:
+        """Return the places that all larger complete sets have, and this set lacks."""
+        larger = [each for each, done_before in self._complete.items() if done_before == ALWAYS and passed < each]
+        return frozenset.intersection(*larger) - passed if larger else PlaceSet()
 
     def _find(self, place: int) -> PlaceRule:
         sample = self._sample.get(place, PlaceSample(0, [], []))

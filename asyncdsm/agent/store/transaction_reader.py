@@ -67,15 +67,22 @@ class TransactionReader:
         return self._select("ORDER BY last DESC LIMIT ?", most)
 
     def waiting(
-        self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int], most: int
+        self,
+        place: int,
+        since: int,
+        before: int,
+        done_before: Mapping[frozenset[int], int],
+        most: int,
+        *,
+        oldest_first: bool = False,
     ) -> list[SeenTransaction]:
-        """Return the transactions that were seen last at a place, in [since, before); the latest first.
+        """Return the transactions that were seen last at a place, in [since, before); the latest first, or the oldest.
 
         Those that have passed just the places of a set in `done_before` are left out if they were seen last before its
         time.
         """
         condition, values = _write_waiting(place, since, before, done_before)
-        return self._select(f"{condition} ORDER BY last DESC LIMIT ?", *values, most)
+        return self._select(f"{condition} ORDER BY last {'ASC' if oldest_first else 'DESC'} LIMIT ?", *values, most)
 
     def count_waiting(self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int]) -> int:
         """Return how many such transactions there are."""

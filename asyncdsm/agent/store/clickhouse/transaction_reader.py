@@ -54,15 +54,23 @@ class ClickHouseTransactionReader:
         return self._select(f"ORDER BY last DESC LIMIT {most}")
 
     def waiting(
-        self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int], most: int
+        self,
+        place: int,
+        since: int,
+        before: int,
+        done_before: Mapping[frozenset[int], int],
+        most: int,
+        *,
+        oldest_first: bool = False,
     ) -> list[SeenTransaction]:
-        """Return the transactions that were seen last at a place, in [since, before); the latest first.
+        """Return the transactions that were seen last at a place, in [since, before); the latest first, or the oldest.
 
         Those that have passed just the places of a set in `done_before` are left out if they were seen last before its
         time.
         """
         condition, values = self._write_waiting(place, since, before, done_before)
-        return self._select(f"WHERE {condition} ORDER BY last DESC LIMIT {most}", **values)
+        order = "ASC" if oldest_first else "DESC"
+        return self._select(f"WHERE {condition} ORDER BY last {order} LIMIT {most}", **values)
 
     def count_waiting(self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int]) -> int:
         """Return how many such transactions there are."""
