@@ -152,6 +152,18 @@ def test_alternative_that_leaves_out_a_checkpoint_is_done(store: AnyStore, share
     assert list_late(store) == set()
 
 
+def test_rare_alternative_is_done(store: AnyStore) -> None:
+    """Of the latest at a place, one was paid elsewhere, but there have been more of them."""
+    random = Random(3)
+    orders = dict[str, tuple[float, Iterable[str]]]()
+    for number in range(600):
+        way = ["ordered", *(["paid"] if (number - 590) % 40 else []), *random.sample(["reported", "mailed"], 2)]
+        orders[f"{number}"] = 9000 - 10 * number, way
+    follow(store, orders)
+    assert list_late(store) == set()
+    assert states(store, "30", "590", "591") == ["done"] * 3
+
+
 def test_late_orders_stay_late_while_another_branch_is_slow(store: AnyStore) -> None:
     """First `mailed` comes last; then `reported` does, so none of the latest went on from there."""
     follow(store, {f"{n}": (9000 - n, ["ordered", "paid", "reported", "mailed"]) for n in range(200)})

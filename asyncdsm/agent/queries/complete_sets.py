@@ -32,7 +32,7 @@ def find_complete_sets(reader: TransactionReader, sample: Mapping[int, PlaceSamp
     ends = {
         passed: _find_end(going_on.get(passed), ended[passed], partial(reader.count_passed, passed)) for passed in known
     }
-    lacking = LackingSets(sample, reader.count_passed)
+    lacking = LackingSets(reader, sample)
     complete = {
         passed: done_before
         for passed, done_before in ends.items()

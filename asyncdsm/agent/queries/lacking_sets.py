@@ -8,29 +8,28 @@ looks the same, but others that have passed the checkpoint, too, come at the sam
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from asyncdsm.agent.queries.passages import PlaceSet, list_chains, passages_of, places_of
+from asyncdsm.agent.store.protocol import TransactionReader
 from asyncdsm.agent.store.transaction_reader import PlaceSample
 
 MOST_LATEST, LEAST_SHARE, MOST_LARGER = 25, 0.25, 5
 """Of the latest transactions of a set, how many are looked at; how many others must come meanwhile for each of them;
 of how many larger sets these may be."""
-CountPassed = Callable[[PlaceSet, int, int], int]
-"""Returns how many transactions have passed just a set, and were seen last in [since, before), in nanoseconds."""
 
 
 class LackingSets:
-    """Knows of each set when its latest transactions were seen last, and which larger ones others have passed."""
+    """Knows of each set when one of it was seen last, and which larger ones others have passed, by which ways."""
 
-    def __init__(self, sample: Mapping[int, PlaceSample], count_passed: CountPassed) -> None:
-        self._count_passed = count_passed
-        self._last = defaultdict[PlaceSet, list[int]](list)
+    def __init__(self, reader: TransactionReader, sample: Mapping[int, PlaceSample]) -> None:
+        self._reader = reader
+        self._last = defaultdict[PlaceSet, int](int)
         self._ways = defaultdict[PlaceSet, list[tuple[float, set[PlaceSet]]]](list)
         for weight, chain in list_chains(sample):
             if weight:
                 passed = places_of(chain)
-                self._last[passed].append(chain[-1].time)
+                self._last[passed] = max(self._last[passed], chain[-1].time)
                 self._ways[passed].append((weight, {passage.passed for passage in passages_of(chain, weight)}))
 
     def is_lacking(self, passed: PlaceSet, ended: float) -> bool:
@@ -38,9 +37,9 @@ class LackingSets:
         larger = self._find_larger(passed)
         if ended >= sum(larger.values()):
             return False
-        last = sorted(self._last[passed])[-MOST_LATEST:]
+        last = self._reader.last_passed(passed, self._last[passed] + 1, MOST_LATEST)
         most_common = sorted(larger, key=lambda each: -larger[each])[:MOST_LARGER]
-        meanwhile = sum(self._count_passed(each, last[0], last[-1]) for each in most_common)
+        meanwhile = sum(self._reader.count_passed(each, last[-1], last[0]) for each in most_common)
         return meanwhile < LEAST_SHARE * len(last)
 
     def _find_larger(self, passed: PlaceSet) -> dict[PlaceSet, float]:

@@ -73,6 +73,10 @@ class TransactionReader(Protocol):
         """Return how many transactions have passed just these places, and were seen last in [since, before)."""
         ...
 
+    def last_passed(self, passed: frozenset[int], before: int, most: int) -> list[int]:
+        """Return when transactions that have passed just these places were seen last: the latest ones before a time."""
+        ...
+
     def places_passed(self, keys: Sequence[int]) -> dict[int, frozenset[int]]:
         """Return the places that each of some transactions has passed, by their keys."""
         ...

@@ -12,6 +12,8 @@ from asyncdsm.agent.store.transactions import Place
 SAMPLED_PLACES, SAMPLED_TRANSACTIONS, SAMPLED_OLDEST = 200, 50, 25
 """At how many places transactions are sampled that were seen there last, and how many at each: the latest, and of the
 others the oldest."""
+MOST_SEARCHED = 10_000
+"""Among how many of the latest transactions at a place those are searched that have passed a set of places."""
 _PASSED = (
     "(SELECT group_concat(place) FROM (SELECT DISTINCT place FROM steps WHERE key = transactions.key ORDER BY place))"
 )
@@ -93,6 +95,16 @@ class TransactionReader:
         """Return how many transactions have passed just these places, and were seen last in [since, before)."""
         condition = f"WHERE place IN ({_marks(passed)}) AND last >= ? AND last < ? AND {_PASSED} = ?"
         return self._count_where(condition, *passed, since, before, _write_set(passed))
+
+    def last_passed(self, passed: frozenset[int], before: int, most: int) -> list[int]:
+        """Return when transactions that have passed just these places were seen last: the latest ones before a time."""
+        query = (
+            f"SELECT last FROM (SELECT key, last FROM transactions WHERE place = ? AND last < ? ORDER BY last DESC "  # noqa: S608  (constants)
+            f"LIMIT {MOST_SEARCHED}) AS transactions WHERE {_PASSED} = ? ORDER BY last DESC LIMIT ?"
+        )
+        places = _write_set(passed)
+        found = [self._connection.execute(query, (place, before, places, most)).fetchall() for place in passed]
+        return sorted((last for rows in found for (last,) in rows), reverse=True)[:most]
 
     def places_passed(self, keys: Sequence[int]) -> dict[int, frozenset[int]]:
         """Return the places that each of some transactions has passed, by their keys."""

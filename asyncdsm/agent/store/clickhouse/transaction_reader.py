@@ -82,6 +82,12 @@ class ClickHouseTransactionReader:
         condition = f"WHERE last >= {since} AND last < {before} AND {_write_passed(passed)}"
         return self._count_where(condition, **self._names_of(passed))
 
+    def last_passed(self, passed: frozenset[int], before: int, most: int) -> list[int]:
+        """Return when transactions that have passed just these places were seen last: the latest ones before a time."""
+        query = f"SELECT last FROM {self._seen} WHERE last < {before} AND {_write_passed(passed)}"
+        rows = self._query(f"{query} ORDER BY last DESC LIMIT {most}", **self._names_of(passed))
+        return [row["last"] for row in rows]
+
     def places_passed(self, keys: Sequence[int]) -> dict[int, frozenset[int]]:
         """Return the places that each of some transactions has passed, by their keys."""
         ids = {f"id{key}": self._ids[key] for key in keys}
