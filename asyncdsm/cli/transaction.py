@@ -56,18 +56,15 @@ def _write_lateness(transaction: Transaction) -> Iterator[str]:
 
 def write_transactions(answer: Transactions) -> str:
     """Return a line for each of the late transactions, and for each of the latest."""
-    lines = []
+    lines, cut_late = [], answer.cut.get("late", 0)
     for title, transactions, cut in (
-        ("Late", answer.late, answer.cut.get("late", 0)),
-        ("Late for longest", answer.longest if "late" in answer.cut else [], 0),
+        ("Late", answer.late, cut_late),
+        *([("Late for longest", answer.longest, 0)] if cut_late else ()),
         ("Transactions", answer.transactions, answer.cut.get("transactions", 0)),
     ):
         rows = [("id", "state", "checkpoint", "service", "env", "time"), *map(_write_summary, transactions)]
         count = f"the latest {len(transactions):,} of {len(transactions) + cut:,}" if cut else f"{len(transactions):,}"
-        if transactions:
-            lines += [f"{title}: {count}", *_align(rows), ""]
-        elif title != "Late for longest":
-            lines += [f"{title}: none", ""]
+        lines += [f"{title}: {count}", *_align(rows), ""] if transactions else [f"{title}: none", ""]
     return "\n".join(lines[:-1]) + "\n"
 
 

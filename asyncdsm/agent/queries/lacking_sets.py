@@ -1,4 +1,4 @@
-"""Which sets of checkpoints lack one that was not reported: those that passed them have passed more than is known.
+"""Which sets of checkpoints lack one that was not reported: transactions seem to have passed no more than those.
 
 Services report one after the other, and one that is in trouble reports late or never. What passed it meanwhile has a
 set that contains all but its checkpoints, and from which none ever went on. An alternative that leaves a checkpoint out
@@ -38,6 +38,8 @@ class LackingSets:
         if ended >= sum(larger.values()):
             return False
         last = self._reader.last_passed(passed, self._last[passed] + 1, MOST_LATEST)
+        if not last:  # the last one has just passed another checkpoint
+            return True
         most_common = sorted(larger, key=lambda each: -larger[each])[:MOST_LARGER]
         meanwhile = sum(self._reader.count_passed(each, last[-1], last[0]) for each in most_common)
         return meanwhile < LEAST_SHARE * len(last)

@@ -57,10 +57,9 @@ class _Answers:
         waiting = list(self._list_waiting())
         late_count = sum(self._reader.count_waiting(*each) for each in waiting)
         latest, late = self._reader.latest(MOST_TRANSACTIONS), self._find_late(waiting, MOST_TRANSACTIONS)
-        cut_late = late_count > len(late)
-        longest = (
-            self._find_late(waiting, MOST_LONGEST, oldest_first=True) if cut_late else late[: -MOST_LONGEST - 1 : -1]
-        )
+        longest = late[::-1][:MOST_LONGEST]
+        if late_count > len(late):
+            longest = self._find_late(waiting, MOST_LONGEST, oldest_first=True)
         counts = {"transactions": self._reader.count() - len(latest), "late": late_count - len(late)}
         cut = {name: count for name, count in counts.items() if count > 0}
         passed = self._reader.places_passed([each.key for each in (*latest, *late, *longest)])
